@@ -1,0 +1,50 @@
+//! Element types, on the host and in a graph.
+
+use std::fmt;
+
+/// The type of an element.
+///
+/// Graphs know `F32` (any floating-point tensor) and `U32` (labels, indices, masks). `F64` is a host type: what the
+/// reference backend returns when it runs in double precision, and what may be fed wherever a graph says `F32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DType {
+    /// 32-bit floating point; the type of every floating-point tensor of a graph.
+    F32,
+    /// 64-bit floating point; on the host only.
+    F64,
+    /// 32-bit unsigned integers: class labels, indices, and masks of 0 and 1.
+    U32,
+}
+
+impl DType {
+    /// Whether a host array of this type may stand where a graph says `graph`.
+    #[must_use]
+    pub fn feeds(self, graph: Self) -> bool {
+        self == graph || (self.is_float() && graph.is_float())
+    }
+
+    /// Whether this is a floating-point type.
+    #[must_use]
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64)
+    }
+
+    /// Bytes per element.
+    #[must_use]
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 | Self::U32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for DType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::U32 => "u32",
+        })
+    }
+}

@@ -1,0 +1,117 @@
+//! What can go wrong, in words that name the place and the fix.
+
+use std::fmt;
+use std::panic::Location;
+use std::path::{Path, PathBuf};
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error of wgrad.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An op of a graph that does not fit its inputs; found while tracing, reported by `compile`.
+    #[error(transparent)]
+    Graph(Box<GraphError>),
+    /// A run was fed something else than its plan needs.
+    #[error("{0}")]
+    Feed(String),
+    /// A device is missing, was lost, or refused a plan.
+    #[error("{0}")]
+    Device(String),
+    /// Named variables that do not match: missing, unexpected, misshapen or declared twice.
+    #[error("{0}")]
+    Params(String),
+    /// Data that cannot be used as it is.
+    #[error("{0}")]
+    Data(String),
+    /// A setting outside its range, or settings that contradict each other.
+    #[error("{0}")]
+    Config(String),
+    /// A file that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// An [`Error::Io`] about `path`, for use in `map_err`.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+}
+
+/// Why an op cannot take its inputs, and what would fix it: what a shape rule returns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Misfit {
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it, most likely first.
+    pub fixes: Vec<String>,
+}
+
+impl Misfit {
+    /// A misfit without a suggestion.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), fixes: Vec::new() }
+    }
+
+    /// Adds a suggestion.
+    #[must_use]
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fixes.push(fix.into());
+        self
+    }
+}
+
+/// The place in the user's program where a node came from.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The caller's source line.
+    pub location: &'static Location<'static>,
+    /// The scope that was open, as a dotted path; empty at the top.
+    pub scope: String,
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.location.file(), self.location.line())?;
+        if self.scope.is_empty() { Ok(()) } else { write!(f, " (in {})", self.scope) }
+    }
+}
+
+/// An op that does not fit its inputs.
+#[derive(Clone, Debug)]
+pub struct GraphError {
+    /// The op's name.
+    pub op: String,
+    /// The inputs as `f32[64, 30]`, in order.
+    pub inputs: Vec<String>,
+    /// What is wrong, and the fixes.
+    pub misfit: Misfit,
+    /// Where the op was called.
+    pub site: Site,
+}
+
+impl fmt::Display for GraphError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({}): {}\n  at {}", self.op, self.inputs.join(", "), self.misfit.message, self.site)?;
+        match &self.misfit.fixes[..] {
+            [] => Ok(()),
+            [fix] => write!(f, "\n  fix: {fix}"),
+            fixes => {
+                f.write_str("\n  fixes:")?;
+                fixes.iter().enumerate().try_for_each(|(i, fix)| write!(f, "\n    {}. {fix}", i + 1))
+            }
+        }
+    }
+}
+
+impl std::error::Error for GraphError {}

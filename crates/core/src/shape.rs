@@ -1,0 +1,142 @@
+//! Shapes: the sizes of a tensor's axes, outermost first.
+
+use std::fmt;
+
+/// The sizes of a tensor's axes, outermost first; row-major everywhere.
+///
+/// ```
+/// use wgrad_core::Shape;
+/// let shape = Shape::from([64, 30]);
+/// assert_eq!(shape.numel(), 1920);
+/// assert_eq!(shape.strides(), [30, 1]);
+/// assert_eq!(shape.to_string(), "[64, 30]");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Shape(Vec<usize>);
+
+impl Shape {
+    /// The shape of a single number: no axes.
+    #[must_use]
+    pub fn scalar() -> Self {
+        Self::default()
+    }
+
+    /// The sizes, outermost first.
+    #[must_use]
+    pub fn dims(&self) -> &[usize] {
+        &self.0
+    }
+
+    /// The number of axes.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The number of elements: the product of all sizes, 1 for a scalar.
+    #[must_use]
+    pub fn numel(&self) -> usize {
+        self.0.iter().product()
+    }
+
+    /// Row-major strides, in elements.
+    #[must_use]
+    pub fn strides(&self) -> Vec<usize> {
+        let mut strides = vec![1; self.rank()];
+        for axis in (1..self.rank()).rev() {
+            strides[axis - 1] = strides[axis] * self.0[axis];
+        }
+        strides
+    }
+
+    /// The common shape of two operands under NumPy's rules: aligned at the last axis, sizes equal or one of them 1.
+    #[must_use]
+    pub fn broadcast(&self, other: &Self) -> Option<Self> {
+        let rank = self.rank().max(other.rank());
+        let at = |shape: &Self, axis: usize| (axis + shape.rank()).checked_sub(rank).map_or(1, |i| shape.0[i]);
+        (0..rank)
+            .map(|axis| match (at(self, axis), at(other, axis)) {
+                (a, b) if a == b => Some(a),
+                (1, b) => Some(b),
+                (a, 1) => Some(a),
+                _ => None,
+            })
+            .collect::<Option<Vec<_>>>()
+            .map(Self)
+    }
+
+    /// The axis that `axis` names, counting from the end when negative; `None` when there is no such axis.
+    #[must_use]
+    pub fn axis(&self, axis: isize) -> Option<usize> {
+        let rank = isize::try_from(self.rank()).ok()?;
+        let index = if axis < 0 { axis + rank } else { axis };
+        (0..rank).contains(&index).then(|| index.unsigned_abs())
+    }
+
+    /// This shape with the size of one axis replaced.
+    #[must_use]
+    pub fn with(&self, axis: usize, size: usize) -> Self {
+        let mut dims = self.0.clone();
+        dims[axis] = size;
+        Self(dims)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<const N: usize> From<[usize; N]> for Shape {
+    fn from(dims: [usize; N]) -> Self {
+        Self(dims.to_vec())
+    }
+}
+
+impl From<&[usize]> for Shape {
+    fn from(dims: &[usize]) -> Self {
+        Self(dims.to_vec())
+    }
+}
+
+impl From<Vec<usize>> for Shape {
+    fn from(dims: Vec<usize>) -> Self {
+        Self(dims)
+    }
+}
+
+impl From<&Self> for Shape {
+    fn from(shape: &Self) -> Self {
+        shape.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shape;
+
+    #[test]
+    fn shapes_broadcast_from_the_last_axis() {
+        let shape = |dims: &[usize]| Shape::from(dims);
+        assert_eq!(shape(&[4, 1, 3]).broadcast(&shape(&[5, 1])), Some(shape(&[4, 5, 3])));
+        assert_eq!(shape(&[]).broadcast(&shape(&[2, 3])), Some(shape(&[2, 3])));
+        assert_eq!(shape(&[64]).broadcast(&shape(&[64, 2])), None);
+        assert_eq!(shape(&[0]).broadcast(&shape(&[1])), Some(shape(&[0])));
+    }
+
+    #[test]
+    fn negative_axes_count_from_the_end() {
+        let shape = Shape::from([2, 3, 4]);
+        assert_eq!(shape.axis(-1), Some(2));
+        assert_eq!(shape.axis(2), Some(2));
+        assert_eq!(shape.axis(3), None);
+        assert_eq!(shape.axis(-4), None);
+    }
+}
