@@ -1,11 +1,35 @@
-//! draft
-pub mod array;
-pub mod dtype;
-pub mod error;
-pub mod shape;
-pub use {
-    array::{Array, Data, Element},
-    dtype::DType,
-    error::{Error, GraphError, Misfit, Result, Site},
-    shape::Shape,
-};
+//! The middle of wgrad: graphs, autodiff, plans and the CPU reference. No GPU API, no layer.
+//!
+//! In the order in which a step is processed:
+//! host data ([`Shape`], [`DType`], [`Array`]), named variables ([`Params`]), handles and nodes ([`Tensor`],
+//! [`Graph`], [`Op`], [`Pointwise`]), gradients ([`gradients`]), the plan ([`Plan`]), backends ([`Backend`],
+//! [`CpuBackend`]) and the session that runs plans ([`Session`]).
+
+mod algebra;
+mod array;
+mod autodiff;
+mod dtype;
+mod error;
+mod graph;
+mod op;
+mod params;
+mod pointwise;
+mod random;
+mod reference;
+mod shape;
+mod tensor;
+mod view;
+
+pub use array::{Array, Data, Element};
+pub use autodiff::{Backward, gradients, vjp};
+pub use dtype::DType;
+pub use error::{Error, GraphError, Misfit, Result, Site};
+pub use graph::{Applied, Graph, GraphData, Mode, Node, NodeKind, Scheduled, ScopeGuard, Update, ValueId};
+pub use op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param, Spec};
+pub use params::{Counter, Init, Kind, Params, Variable};
+pub use pointwise::{Block, Pointwise, RowReal};
+pub use random::{Stream, philox};
+pub use reference::{Buffers, Real, Reference, Slice, SliceMut};
+pub use shape::Shape;
+pub use tensor::Tensor;
+pub use view::View;

@@ -1,1 +1,5 @@
+//! The ops of wgrad and the GPU backend.
+//!
+//! `ops` describes what can be computed, as data and without a GPU API; `gpu` runs plans on wgpu and knows no op.
 
+pub mod ops;

@@ -1,0 +1,177 @@
+//! Reverse-mode differentiation as a graph-to-graph pass: gradients are nodes like any other.
+
+use std::collections::HashMap;
+
+use crate::graph::{Graph, NodeKind, ValueId};
+use crate::{Misfit, Tensor};
+
+/// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.
+#[track_caller]
+#[must_use]
+pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
+    if loss.is_valid() && loss.shape().numel() != 1 {
+        let misfit = Misfit::new("a gradient is taken of one number, not of several")
+            .fix("reduce the loss first: `.mean()` or `.sum()`")
+            .fix("or weight its elements: vjp(&[(&y, &cotangent)], …)");
+        let _ = loss.misfit("gradients", &[], misfit);
+        return vec![None; wrt.len()];
+    }
+    let one = loss.number(1.0).broadcast_to(loss.shape());
+    vjp(&[(loss, &one)], wrt)
+}
+
+/// The product of each cotangent with the Jacobian of its tensor, summed: the gradients of `Σ tensor · cotangent`.
+///
+/// Walks the graph backward once. A value used several times gets the sum of its users' gradients; nothing flows
+/// through `detach`, integers, or rows without a rule.
+#[track_caller]
+#[must_use]
+pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
+    let Some((first, _)) = of.first() else { return vec![None; wrt.len()] };
+    if of.iter().any(|(y, cotangent)| !y.is_valid() || !cotangent.is_valid()) || wrt.iter().any(|x| !x.is_valid()) {
+        return vec![None; wrt.len()];
+    }
+    let graph = first.graph().clone();
+    let last = of.iter().map(|(y, _)| y.id().node).max().unwrap_or(0);
+    let needed = depends_on(&graph, wrt, last);
+    let mut cotangents: HashMap<ValueId, Tensor> = HashMap::new();
+    for (y, cotangent) in of {
+        add(&mut cotangents, y.id(), (*cotangent).clone());
+    }
+    for node in (0..=last).rev() {
+        if !needed[node] {
+            continue;
+        }
+        let (kind, inputs, outputs, site) = {
+            let data = graph.data();
+            let n = &data.nodes[node];
+            (n.kind.clone(), n.inputs.clone(), n.outputs.len(), n.site.clone())
+        };
+        let given: Vec<_> = (0..outputs).map(|output| cotangents.get(&ValueId { node, output }).cloned()).collect();
+        if given.iter().all(Option::is_none) {
+            continue;
+        }
+        let attributes = match &kind {
+            NodeKind::Pointwise(_, attributes) => attributes.clone(),
+            _ => vec![],
+        };
+        let mut at = Backward {
+            inputs: inputs.iter().map(|&id| Tensor::new(graph.clone(), id)).collect(),
+            outputs: (0..outputs).map(|output| Tensor::new(graph.clone(), ValueId { node, output })).collect(),
+            needs: inputs.iter().map(|id| needed[id.node] && graph.data().spec(*id).dtype.is_float()).collect(),
+            gradients: vec![None; inputs.len()],
+            cotangents: given,
+            attributes,
+        };
+        graph.at(site, || match kind {
+            NodeKind::Pointwise(row, _) => {
+                if let Some(rule) = row.backward {
+                    rule(&mut at);
+                }
+            }
+            NodeKind::Op(op) => op.backward(&mut at),
+            _ => {}
+        });
+        for (id, gradient) in inputs.into_iter().zip(at.gradients) {
+            if let Some(gradient) = gradient {
+                debug_assert_eq!(gradient.shape(), graph.data().spec(id).shape.clone(), "gradient of node {node}");
+                let site = graph.data().nodes[node].site.clone();
+                graph.at(site, || add(&mut cotangents, id, gradient));
+            }
+        }
+    }
+    wrt.iter().map(|x| cotangents.get(&x.id()).cloned()).collect()
+}
+
+fn add(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, gradient: Tensor) {
+    let sum = match cotangents.get(&id) {
+        Some(sum) => sum + gradient,
+        None => gradient,
+    };
+    cotangents.insert(id, sum);
+}
+
+/// Which of the nodes up to `last` are in `wrt` or have a differentiable path from it.
+fn depends_on(graph: &Graph, wrt: &[Tensor], last: usize) -> Vec<bool> {
+    let data = graph.data();
+    let mut needed = vec![false; data.nodes.len().max(last + 1)];
+    for x in wrt {
+        needed[x.id().node] = true;
+    }
+    for (i, node) in data.nodes.iter().enumerate().take(last + 1) {
+        if !matches!(node.kind, NodeKind::Detach) && node.inputs.iter().any(|input| needed[input.node]) {
+            needed[i] = true;
+        }
+    }
+    needed
+}
+
+/// Where a gradient rule reads cotangents and gives gradients.
+#[derive(Debug)]
+pub struct Backward {
+    inputs: Vec<Tensor>,
+    outputs: Vec<Tensor>,
+    cotangents: Vec<Option<Tensor>>,
+    gradients: Vec<Option<Tensor>>,
+    needs: Vec<bool>,
+    attributes: Vec<f64>,
+}
+
+impl Backward {
+    /// Input `i` of the op.
+    #[must_use]
+    pub fn input(&self, i: usize) -> &Tensor {
+        &self.inputs[i]
+    }
+
+    /// The number of inputs.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Output `i` of the op.
+    #[must_use]
+    pub fn output(&self, i: usize) -> &Tensor {
+        &self.outputs[i]
+    }
+
+    /// The gradient that reached output `i`, if one did.
+    #[must_use]
+    pub fn cotangent(&self, i: usize) -> Option<Tensor> {
+        self.cotangents[i].clone()
+    }
+
+    /// The gradient that reached the op's only output. (A rule runs only when some output got one.)
+    #[must_use]
+    pub fn dy(&self) -> Tensor {
+        self.cotangents.iter().flatten().next().cloned().expect("a rule runs when a cotangent arrived")
+    }
+
+    /// Whether anybody wants the gradient of input `i`.
+    #[must_use]
+    pub fn needs(&self, i: usize) -> bool {
+        self.needs[i]
+    }
+
+    /// Attribute `i` of a pointwise op.
+    #[must_use]
+    pub fn attribute(&self, i: usize) -> f64 {
+        self.attributes[i]
+    }
+
+    /// Gives the gradient of input `i`; ignored when nobody wants it.
+    pub fn give(&mut self, i: usize, gradient: Tensor) {
+        if self.needs[i] && gradient.is_valid() {
+            self.gradients[i] = Some(gradient);
+        }
+    }
+
+    /// Gives the gradient of input `i`, built only when somebody wants it.
+    pub fn give_with(&mut self, i: usize, gradient: impl FnOnce(&Self) -> Tensor) {
+        if self.needs[i] {
+            let gradient = gradient(self);
+            self.give(i, gradient);
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! Graphs: nodes as plain data, in the order in which they were traced.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::params::{Counter, Variable};
+use crate::{Array, DType, Error, GraphError, Misfit, Op, Pointwise, Result, Shape, Site, Spec, Tensor};
+
+/// Whether a graph trains or evaluates; read by batch norm and dropout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Batch statistics, active dropout, and updates.
+    Train,
+    /// Running statistics, no dropout; nothing may be updated.
+    Evaluate,
+}
+
+/// One value of a graph: an output of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId {
+    /// The node.
+    pub node: usize,
+    /// Which of its outputs.
+    pub output: usize,
+}
+
+/// What a node is.
+#[derive(Clone)]
+pub enum NodeKind {
+    /// Fed at every run.
+    Input(String),
+    /// A named variable, as it is before this run's updates.
+    Variable(Variable),
+    /// One number, known when the graph is traced.
+    Constant(f64),
+    /// An array, known when the graph is traced.
+    Array(Arc<Array>),
+    /// The linear index of each element.
+    Iota,
+    /// A number that the host computes before each run: entry of [`GraphData::schedule`].
+    Scheduled(usize),
+    /// A pointwise op with its attributes.
+    Pointwise(&'static Pointwise, Vec<f64>),
+    /// A structured op or a view.
+    Op(Arc<dyn Op>),
+    /// The input itself, where gradients stop.
+    Detach,
+    /// What an op that did not fit left behind.
+    Invalid,
+}
+
+/// One node.
+#[derive(Clone)]
+pub struct Node {
+    /// What it does.
+    pub kind: NodeKind,
+    /// The values it reads.
+    pub inputs: Vec<ValueId>,
+    /// What it makes.
+    pub outputs: Vec<Spec>,
+    /// Where it came from.
+    pub site: Site,
+}
+
+impl Node {
+    /// The name that errors and plans use.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            NodeKind::Input(name) => name,
+            NodeKind::Variable(variable) => variable.name(),
+            NodeKind::Constant(_) => "constant",
+            NodeKind::Array(_) => "array",
+            NodeKind::Iota => "iota",
+            NodeKind::Scheduled(_) => "scheduled",
+            NodeKind::Pointwise(row, _) => row.name,
+            NodeKind::Op(op) => op.name(),
+            NodeKind::Detach => "detach",
+            NodeKind::Invalid => "invalid",
+        }
+    }
+}
+
+/// A number that the host computes before each run.
+#[derive(Clone)]
+pub struct Scheduled {
+    /// Its name, for plans.
+    pub name: String,
+    /// The element type.
+    pub dtype: DType,
+    /// The number for the coming run.
+    pub value: Arc<dyn Fn() -> f64 + Send + Sync>,
+}
+
+/// A variable's value after the run.
+#[derive(Clone)]
+pub struct Update {
+    /// The variable.
+    pub variable: Variable,
+    /// Its new value.
+    pub value: ValueId,
+}
+
+/// What a graph holds.
+#[derive(Default)]
+pub struct GraphData {
+    /// The nodes, each after its inputs.
+    pub nodes: Vec<Node>,
+    /// The updates, in order of declaration.
+    pub updates: Vec<Update>,
+    /// Numbers computed by the host before each run.
+    pub schedule: Vec<Scheduled>,
+    /// Counters that go up by one with each run.
+    pub counters: Vec<Counter>,
+    pub(crate) variables: HashMap<usize, usize>,
+    scopes: Vec<String>,
+    rewriting: Option<Site>,
+    error: Option<GraphError>,
+}
+
+impl GraphData {
+    /// The spec of a value.
+    #[must_use]
+    pub fn spec(&self, value: ValueId) -> &Spec {
+        &self.nodes[value.node].outputs[value.output]
+    }
+}
+
+/// A training or evaluation step, as traced from the user's program.
+///
+/// A graph only grows. An op that does not fit leaves an invalid tensor behind; the first such error is kept and
+/// returned by [`Session::compile`](crate::Session::compile).
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [64, 30], DType::F32);
+/// let y = &x * 2.0 + 1.0;
+/// assert_eq!(y.shape().dims(), [64, 30]);
+/// ```
+#[derive(Clone)]
+pub struct Graph {
+    mode: Mode,
+    data: Arc<Mutex<GraphData>>,
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Graph({:?}, {} nodes)", self.mode, self.data().nodes.len())
+    }
+}
+
+impl Graph {
+    /// An empty graph.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, data: Arc::default() }
+    }
+
+    /// Whether the graph trains or evaluates.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The nodes and updates. Do not call methods of a tensor of this graph while holding it.
+    pub fn data(&self) -> MutexGuard<'_, GraphData> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.data, &other.data)
+    }
+
+    /// The error of the first op that did not fit.
+    ///
+    /// # Errors
+    /// [`Error::Graph`].
+    pub fn check(&self) -> Result<()> {
+        self.data().error.clone().map_or(Ok(()), |error| Err(Error::Graph(Box::new(error))))
+    }
+
+    /// An array that is fed at every run, under a name that errors use.
+    #[track_caller]
+    pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Tensor {
+        let spec = Spec::new(shape, dtype);
+        if dtype == DType::F64 {
+            let misfit = Misfit::new("a graph has no f64 tensors; the precision is the device's")
+                .fix("declare DType::F32 and run on Device::cpu_f64()");
+            return self.fail("input", &[spec], misfit);
+        }
+        self.push(NodeKind::Input(name.into()), vec![], vec![spec])
+    }
+
+    /// A number, as a tensor without axes.
+    #[track_caller]
+    pub fn constant(&self, value: f64) -> Tensor {
+        self.push(NodeKind::Constant(value), vec![], vec![Spec::f32(Shape::scalar())])
+    }
+
+    /// An unsigned integer, as a tensor without axes.
+    #[track_caller]
+    pub fn constant_u32(&self, value: u32) -> Tensor {
+        self.push(NodeKind::Constant(f64::from(value)), vec![], vec![Spec::u32(Shape::scalar())])
+    }
+
+    /// A host array that is part of the graph.
+    #[track_caller]
+    pub fn array(&self, array: Array) -> Tensor {
+        let dtype = if array.dtype().is_float() { DType::F32 } else { DType::U32 };
+        let spec = Spec::new(array.shape(), dtype);
+        self.push(NodeKind::Array(Arc::new(array)), vec![], vec![spec])
+    }
+
+    /// The linear index of each element, row-major, as `u32`.
+    #[track_caller]
+    pub fn iota(&self, shape: impl Into<Shape>) -> Tensor {
+        self.push(NodeKind::Iota, vec![], vec![Spec::u32(shape)])
+    }
+
+    /// A variable's value as it is when a run begins. The same variable is the same node.
+    #[track_caller]
+    pub fn variable(&self, variable: &Variable) -> Tensor {
+        let known = self.data().variables.get(&variable.id()).copied();
+        if let Some(node) = known {
+            let same = matches!(&self.data().nodes[node].kind, NodeKind::Variable(v) if v.same_store(variable));
+            if !same {
+                let misfit = Misfit::new(format!("`{}` belongs to another Params", variable.name()))
+                    .fix("trace one graph per Params");
+                return self.fail("variable", &[variable.spec().clone()], misfit);
+            }
+            return Tensor::new(self.clone(), ValueId { node, output: 0 });
+        }
+        let spec = variable.spec().clone();
+        let tensor = self.push(NodeKind::Variable(variable.clone()), vec![], vec![spec]);
+        self.data().variables.insert(variable.id(), tensor.id().node);
+        tensor
+    }
+
+    /// The variables read so far, in the order of first use.
+    #[must_use]
+    pub fn variables(&self) -> Vec<Variable> {
+        let variable = |node: &Node| match &node.kind {
+            NodeKind::Variable(variable) => Some(variable.clone()),
+            _ => None,
+        };
+        self.data().nodes.iter().filter_map(variable).collect()
+    }
+
+    /// A number without axes that `value` computes on the host before each run, in `f64`.
+    #[track_caller]
+    pub fn scheduled(
+        &self,
+        name: impl Into<String>,
+        dtype: DType,
+        value: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Tensor {
+        let index = {
+            let mut data = self.data();
+            data.schedule.push(Scheduled { name: name.into(), dtype, value: Arc::new(value) });
+            data.schedule.len() - 1
+        };
+        self.push(NodeKind::Scheduled(index), vec![], vec![Spec::new(Shape::scalar(), dtype)])
+    }
+
+    /// Lets a counter go up by one after each run of this graph; once, however often it is asked.
+    pub fn advance(&self, counter: &Counter) {
+        let mut data = self.data();
+        if !data.counters.iter().any(|known| known.is(counter)) {
+            data.counters.push(counter.clone());
+        }
+    }
+
+    /// Sets a variable to `value` at the end of each run, after everything that reads the old value.
+    ///
+    /// Only in [`Mode::Train`]; a second update of the same variable is an error.
+    #[track_caller]
+    pub fn update(&self, variable: &Variable, value: &Tensor) {
+        if !value.is_valid() {
+            return;
+        }
+        let name = variable.name();
+        let misfit = if self.mode == Mode::Evaluate {
+            Some(
+                Misfit::new(format!("an evaluation graph cannot update `{name}`"))
+                    .fix("trace the graph with Mode::Train"),
+            )
+        } else if value.spec() != *variable.spec() {
+            Some(Misfit::new(format!("`{name}` is {}, its new value {}", variable.spec(), value.spec())))
+        } else if self.data().updates.iter().any(|update| update.variable.id() == variable.id()) {
+            Some(Misfit::new(format!("`{name}` is updated twice")).fix("update each variable once per graph"))
+        } else {
+            None
+        };
+        if let Some(misfit) = misfit {
+            self.fail("update", &[value.spec()], misfit);
+            return;
+        }
+        self.variable(variable);
+        self.data().updates.push(Update { variable: variable.clone(), value: value.id() });
+    }
+
+    /// Opens a scope: ops traced until the guard drops are reported as being in `path`.
+    #[must_use = "the scope ends when the guard is dropped"]
+    pub fn scope(&self, path: impl Into<String>) -> ScopeGuard {
+        self.data().scopes.push(path.into());
+        ScopeGuard(self.clone())
+    }
+
+    /// Applies a structured op.
+    #[track_caller]
+    pub fn apply(&self, op: impl Op, inputs: &[&Tensor]) -> Applied {
+        let op: Arc<dyn Op> = Arc::new(op);
+        if let Some(applied) = self.refuse(op.name(), inputs) {
+            return applied;
+        }
+        let specs: Vec<_> = inputs.iter().map(|t| t.spec()).collect();
+        match op.outputs(&specs) {
+            Ok(outputs) => {
+                let inputs = inputs.iter().map(|t| t.id()).collect();
+                let tensor = self.push(NodeKind::Op(op), inputs, outputs);
+                Applied { graph: self.clone(), node: tensor.id().node, valid: true }
+            }
+            Err(misfit) => self.fail(op.name(), &specs, misfit).into(),
+        }
+    }
+
+    /// Applies a pointwise op; arguments are broadcast to their common shape.
+    #[track_caller]
+    pub fn pointwise(&self, row: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Tensor {
+        if let Some(applied) = self.refuse(row.name, args) {
+            return applied.get(0);
+        }
+        let specs: Vec<_> = args.iter().map(|t| t.spec()).collect();
+        debug_assert!(args.len() == row.args.len() && attributes.len() == row.attributes.len(), "{}", row.name);
+        if let Some(i) = (0..args.len()).find(|&i| specs[i].dtype != row.types[i]) {
+            let misfit =
+                Misfit::new(format!("argument `{}` must be {}, not {}", row.args[i], row.types[i], specs[i].dtype));
+            let misfit = match row.types[i] {
+                DType::U32 => misfit.fix("masks and labels are u32: compare (`x.gt(&y)`) or cast with `.to_u32()`"),
+                _ => misfit.fix("cast with `.to_f32()`"),
+            };
+            return self.fail(row.name, &specs, misfit);
+        }
+        let mut shape = specs.first().map_or_else(Shape::scalar, |spec| spec.shape.clone());
+        for spec in &specs[1.min(specs.len())..] {
+            let Some(common) = shape.broadcast(&spec.shape) else {
+                let misfit = Misfit::new(format!("shapes {shape} and {} do not broadcast", spec.shape))
+                    .fix("sizes are aligned from the last axis and must be equal or 1; reshape or unsqueeze one side");
+                return self.fail(row.name, &specs, misfit);
+            };
+            shape = common;
+        }
+        let args: Vec<_> = args.iter().map(|t| t.broadcast_to(&shape).id()).collect();
+        self.push(NodeKind::Pointwise(row, attributes.to_vec()), args, vec![Spec::new(shape, row.out)])
+    }
+
+    /// Records that an op does not fit, and leaves an invalid tensor in its place.
+    #[track_caller]
+    pub fn fail(&self, op: &str, inputs: &[Spec], misfit: Misfit) -> Tensor {
+        let site = self.site();
+        let mut data = self.data();
+        if data.error.is_none() {
+            let inputs = inputs.iter().map(ToString::to_string).collect();
+            data.error = Some(GraphError { op: op.into(), inputs, misfit, site });
+        }
+        drop(data);
+        self.push(NodeKind::Invalid, vec![], vec![Spec::f32(Shape::scalar())])
+    }
+
+    /// The invalid result of an op with an input that is invalid or of another graph.
+    #[track_caller]
+    fn refuse(&self, op: &str, inputs: &[&Tensor]) -> Option<Applied> {
+        if let Some(stranger) = inputs.iter().find(|t| !t.graph().is(self)) {
+            let misfit = Misfit::new("an input belongs to another graph").fix("trace the whole step in one graph");
+            return Some(self.fail(op, &[stranger.spec()], misfit).into());
+        }
+        let invalid = inputs.iter().find(|t| !t.is_valid())?;
+        Some((*invalid).clone().into())
+    }
+
+    #[track_caller]
+    fn site(&self) -> Site {
+        let data = self.data();
+        data.rewriting.clone().unwrap_or_else(|| Site {
+            location: Location::caller(),
+            scope: data.scopes.last().cloned().unwrap_or_default(),
+        })
+    }
+
+    /// Runs `body` so that what it traces is reported as coming from `site`.
+    pub(crate) fn at<R>(&self, site: Site, body: impl FnOnce() -> R) -> R {
+        let before = self.data().rewriting.replace(site);
+        let result = body();
+        self.data().rewriting = before;
+        result
+    }
+
+    #[track_caller]
+    pub(crate) fn push(&self, kind: NodeKind, inputs: Vec<ValueId>, outputs: Vec<Spec>) -> Tensor {
+        let site = self.site();
+        let mut data = self.data();
+        data.nodes.push(Node { kind, inputs, outputs, site });
+        let node = data.nodes.len() - 1;
+        drop(data);
+        Tensor::new(self.clone(), ValueId { node, output: 0 })
+    }
+}
+
+/// The outputs of an applied op.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    graph: Graph,
+    node: usize,
+    valid: bool,
+}
+
+impl Applied {
+    /// Output `i`; every output of an op that did not fit is the same invalid tensor.
+    #[must_use]
+    pub fn get(&self, i: usize) -> Tensor {
+        Tensor::new(self.graph.clone(), ValueId { node: self.node, output: if self.valid { i } else { 0 } })
+    }
+}
+
+impl From<Tensor> for Applied {
+    /// For invalid tensors only: they stand for any number of outputs.
+    fn from(invalid: Tensor) -> Self {
+        Self { graph: invalid.graph().clone(), node: invalid.id().node, valid: false }
+    }
+}
+
+/// Ends a scope when dropped.
+#[derive(Debug)]
+pub struct ScopeGuard(Graph);
+
+impl Drop for ScopeGuard {
+    fn drop(&mut self) {
+        self.0.data().scopes.pop();
+    }
+}

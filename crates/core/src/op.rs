@@ -1,0 +1,273 @@
+//! What an op must tell: its shape rule, its gradient, its CPU reference and its launch, all as data.
+
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use crate::autodiff::Backward;
+use crate::reference::Reference;
+use crate::{DType, Misfit, Shape, View};
+
+/// Shape and element type of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Spec {
+    /// The shape.
+    pub shape: Shape,
+    /// The element type.
+    pub dtype: DType,
+}
+
+impl Spec {
+    /// A spec of any shape and type.
+    pub fn new(shape: impl Into<Shape>, dtype: DType) -> Self {
+        Self { shape: shape.into(), dtype }
+    }
+
+    /// A floating-point spec.
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        Self::new(shape, DType::F32)
+    }
+
+    /// A spec of unsigned integers.
+    pub fn u32(shape: impl Into<Shape>) -> Self {
+        Self::new(shape, DType::U32)
+    }
+
+    /// Bytes on a device.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shape.numel() * self.dtype.size()
+    }
+}
+
+impl std::fmt::Display for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.dtype, self.shape)
+    }
+}
+
+/// A structured op: one that reads more of its inputs than the one element that it writes.
+///
+/// An op is plain data (its attributes); `Debug` must print all of them, because two nodes whose ops print alike and
+/// have the same inputs are merged. An op is either a *view* (it implements [`Op::view`] and nothing runs) or has a
+/// reference and a launch.
+pub trait Op: Debug + Send + Sync + 'static {
+    /// The name, as in error messages and plans.
+    fn name(&self) -> &'static str;
+
+    /// The shape rule.
+    ///
+    /// # Errors
+    /// A [`Misfit`] when the op cannot take these inputs, with the fixes to suggest.
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit>;
+
+    /// The gradient rule, in graph terms: reads cotangents, gives one gradient per input that needs it.
+    fn backward(&self, at: &mut Backward);
+
+    /// The reading of the input that this op is, if it only relabels elements. Must succeed on a contiguous input.
+    fn view(&self, _of: &View) -> Option<View> {
+        None
+    }
+
+    /// The CPU reference; sums in `f64`. See [`crate::both`].
+    fn reference(&self, _at: Reference<'_>) {
+        unreachable!("{} is a view and has no reference", self.name())
+    }
+
+    /// Which kernels to dispatch.
+    fn launch(&self, _at: &mut Launch<'_>) {
+        unreachable!("{} is a view and has no kernel", self.name())
+    }
+}
+
+/// What a planner and an op may know about the device that a plan is made for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Storage buffers that one dispatch may bind.
+    pub storage_buffers: usize,
+    /// Bytes that one binding may span.
+    pub binding_bytes: u64,
+    /// Workgroups per dimension.
+    pub workgroups: u32,
+    /// Invocations per workgroup.
+    pub invocations: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// A software adapter, on which barriers are dear and wide threads are cheap.
+    pub software: bool,
+    /// Whether the backend runs dispatches at all; the CPU backend runs references.
+    pub dispatches: bool,
+}
+
+impl Default for Limits {
+    /// WebGPU's default limits.
+    fn default() -> Self {
+        Self {
+            storage_buffers: 8,
+            binding_bytes: 128 << 20,
+            workgroups: 65_535,
+            invocations: 256,
+            workgroup_bytes: 16 << 10,
+            software: false,
+            dispatches: true,
+        }
+    }
+}
+
+/// A WGSL module: its parts are joined into one source. Usually library functions, then the op's own file.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// The name: the stem of the shader file.
+    pub name: Cow<'static, str>,
+    /// The source, in parts.
+    pub parts: Vec<Cow<'static, str>>,
+}
+
+impl Kernel {
+    /// A kernel from fixed sources.
+    #[must_use]
+    pub fn new(name: &'static str, parts: &[&'static str]) -> Self {
+        Self { name: name.into(), parts: parts.iter().map(|&p| p.into()).collect() }
+    }
+
+    /// A kernel whose source was generated.
+    pub fn generated(name: impl Into<String>, source: String) -> Self {
+        Self { name: Cow::Owned(name.into()), parts: vec![source.into()] }
+    }
+
+    /// The whole source.
+    #[must_use]
+    pub fn source(&self) -> String {
+        self.parts.join("\n")
+    }
+}
+
+/// A buffer of an op, seen from its launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operand {
+    /// Input `i`.
+    Input(usize),
+    /// Output `i`.
+    Output(usize),
+    /// Scratch space `i`, as reserved by [`Launch::scratch`].
+    Scratch(usize),
+}
+
+/// A member of a kernel's uniform `params` struct.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Param {
+    /// An unsigned integer.
+    U32(u32),
+    /// A float.
+    F32(f32),
+}
+
+impl From<u32> for Param {
+    fn from(value: u32) -> Self {
+        Self::U32(value)
+    }
+}
+
+impl From<f32> for Param {
+    fn from(value: f32) -> Self {
+        Self::F32(value)
+    }
+}
+
+impl From<usize> for Param {
+    /// Sizes of buffers within binding limits always fit.
+    fn from(value: usize) -> Self {
+        Self::U32(u32::try_from(value).unwrap_or(u32::MAX))
+    }
+}
+
+/// How much to launch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Grid {
+    /// Threads per axis: the backend divides by the kernel's own workgroup size and rounds up.
+    Threads([usize; 3]),
+    /// Workgroups per axis.
+    Groups([usize; 3]),
+}
+
+/// One kernel launch as data. Buffers, parameters and constants are named as the WGSL names them.
+///
+/// A grid with only an x axis may be folded into y when it has more workgroups than a dimension allows: a kernel
+/// computes its linear position as `group.x + group.y * num_workgroups.x`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dispatch {
+    /// The module.
+    pub kernel: Kernel,
+    /// The entry point.
+    pub entry: &'static str,
+    /// WGSL variable → buffer.
+    pub bindings: Vec<(&'static str, Operand)>,
+    /// Member of the uniform `params` → value.
+    pub params: Vec<(&'static str, Param)>,
+    /// WGSL `override` → value.
+    pub constants: Vec<(&'static str, f64)>,
+    /// How much.
+    pub grid: Grid,
+}
+
+impl Dispatch {
+    /// A dispatch without bindings yet.
+    #[must_use]
+    pub fn new(kernel: Kernel, entry: &'static str, grid: Grid) -> Self {
+        Self { kernel, entry, bindings: vec![], params: vec![], constants: vec![], grid }
+    }
+
+    /// Binds a buffer to the WGSL variable `name`.
+    #[must_use]
+    pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
+        self.bindings.push((name, operand));
+        self
+    }
+
+    /// Sets a member of the uniform `params`.
+    #[must_use]
+    pub fn param(mut self, name: &'static str, value: impl Into<Param>) -> Self {
+        self.params.push((name, value.into()));
+        self
+    }
+
+    /// Sets a WGSL `override`.
+    #[must_use]
+    pub fn constant(mut self, name: &'static str, value: f64) -> Self {
+        self.constants.push((name, value));
+        self
+    }
+}
+
+/// Where an op describes its launch.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// The inputs, in order.
+    pub inputs: &'a [Spec],
+    /// The outputs, in order.
+    pub outputs: &'a [Spec],
+    /// The device's limits.
+    pub limits: &'a Limits,
+    /// The launches so far, in order of execution.
+    pub dispatches: Vec<Dispatch>,
+    /// Scratch buffers so far.
+    pub scratch: Vec<Spec>,
+}
+
+impl<'a> Launch<'a> {
+    /// A launch of an op with these inputs and outputs.
+    #[must_use]
+    pub fn new(inputs: &'a [Spec], outputs: &'a [Spec], limits: &'a Limits) -> Self {
+        Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![] }
+    }
+
+    /// Adds a dispatch.
+    pub fn dispatch(&mut self, dispatch: Dispatch) {
+        self.dispatches.push(dispatch);
+    }
+
+    /// Reserves a buffer that lives as long as this op runs.
+    pub fn scratch(&mut self, spec: Spec) -> Operand {
+        self.scratch.push(spec);
+        Operand::Scratch(self.scratch.len() - 1)
+    }
+}

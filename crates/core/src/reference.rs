@@ -1,0 +1,194 @@
+//! How an op's CPU reference sees its buffers: once in `f32`, once in `f64`, from one source.
+
+use num_traits::Float;
+
+use crate::{Element, Spec};
+
+/// The number type of a reference: `f32`, or `f64` for the truth that parity tests compare with.
+pub trait Real: Float + Element + std::iter::Sum + std::ops::AddAssign + std::fmt::Debug {
+    /// The nearest number to `x`.
+    fn lit(x: f64) -> Self;
+    /// Exactly this number as `f64`; sums are taken there.
+    fn wide(self) -> f64;
+    /// The error function.
+    #[must_use]
+    fn erf(self) -> Self;
+}
+
+impl Real for f32 {
+    #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
+    fn lit(x: f64) -> Self {
+        x as Self
+    }
+    fn wide(self) -> f64 {
+        f64::from(self)
+    }
+    fn erf(self) -> Self {
+        libm::erff(self)
+    }
+}
+
+impl Real for f64 {
+    fn lit(x: f64) -> Self {
+        x
+    }
+    fn wide(self) -> f64 {
+        self
+    }
+    fn erf(self) -> Self {
+        libm::erf(self)
+    }
+}
+
+/// A buffer that is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Slice<'a, F> {
+    /// Floats.
+    Float(&'a [F]),
+    /// Unsigned integers.
+    Uint(&'a [u32]),
+}
+
+/// A buffer that is written.
+#[derive(Debug)]
+pub enum SliceMut<'a, F> {
+    /// Floats.
+    Float(&'a mut [F]),
+    /// Unsigned integers.
+    Uint(&'a mut [u32]),
+}
+
+impl<'a, F> Slice<'a, F> {
+    /// The floats inside; the shape rule has settled that they are.
+    #[must_use]
+    pub fn float(self) -> &'a [F] {
+        match self {
+            Self::Float(values) => values,
+            Self::Uint(_) => unreachable!("the shape rule promised floats"),
+        }
+    }
+
+    /// The integers inside.
+    #[must_use]
+    pub fn uint(self) -> &'a [u32] {
+        match self {
+            Self::Uint(values) => values,
+            Self::Float(_) => unreachable!("the shape rule promised integers"),
+        }
+    }
+}
+
+impl<'a, F> SliceMut<'a, F> {
+    /// The floats inside.
+    #[must_use]
+    pub fn float(self) -> &'a mut [F] {
+        match self {
+            Self::Float(values) => values,
+            Self::Uint(_) => unreachable!("the shape rule promised floats"),
+        }
+    }
+
+    /// The integers inside.
+    #[must_use]
+    pub fn uint(self) -> &'a mut [u32] {
+        match self {
+            Self::Uint(values) => values,
+            Self::Float(_) => unreachable!("the shape rule promised integers"),
+        }
+    }
+}
+
+/// The buffers of one op in one precision.
+#[derive(Debug)]
+pub struct Buffers<'a, F> {
+    specs: (&'a [Spec], &'a [Spec]),
+    inputs: Vec<Slice<'a, F>>,
+    outputs: Vec<Option<SliceMut<'a, F>>>,
+}
+
+impl<'a, F: Real> Buffers<'a, F> {
+    pub(crate) fn new(
+        specs: (&'a [Spec], &'a [Spec]),
+        inputs: Vec<Slice<'a, F>>,
+        outputs: Vec<SliceMut<'a, F>>,
+    ) -> Self {
+        Self { specs, inputs, outputs: outputs.into_iter().map(Some).collect() }
+    }
+
+    /// Sizes of input `i`.
+    #[must_use]
+    pub fn dims(&self, i: usize) -> &'a [usize] {
+        self.specs.0[i].shape.dims()
+    }
+
+    /// The spec of input `i`.
+    #[must_use]
+    pub fn input_spec(&self, i: usize) -> &'a Spec {
+        &self.specs.0[i]
+    }
+
+    /// The spec of output `i`.
+    #[must_use]
+    pub fn output_spec(&self, i: usize) -> &'a Spec {
+        &self.specs.1[i]
+    }
+
+    /// The number of inputs.
+    #[must_use]
+    pub fn inputs(&self) -> usize {
+        self.inputs.len()
+    }
+
+    /// Input `i`, which holds floats.
+    #[must_use]
+    pub fn float(&self, i: usize) -> &'a [F] {
+        self.inputs[i].float()
+    }
+
+    /// Input `i`, which holds integers.
+    #[must_use]
+    pub fn uint(&self, i: usize) -> &'a [u32] {
+        self.inputs[i].uint()
+    }
+
+    /// Output `i`, which holds floats; to be taken once.
+    pub fn out(&mut self, i: usize) -> &'a mut [F] {
+        self.outputs[i].take().expect("an output is taken once").float()
+    }
+
+    /// Output `i`, which holds integers; to be taken once.
+    pub fn out_uint(&mut self, i: usize) -> &'a mut [u32] {
+        self.outputs[i].take().expect("an output is taken once").uint()
+    }
+}
+
+/// The buffers of one op, in either precision; taken apart by [`both!`](crate::both).
+#[derive(Debug)]
+pub enum Reference<'a> {
+    /// Single precision: what people without a GPU train on.
+    F32(Buffers<'a, f32>),
+    /// Double precision: the truth.
+    F64(Buffers<'a, f64>),
+}
+
+/// Runs one generic body in whichever precision a [`Reference`] is.
+///
+/// ```
+/// # use wgrad_core::{both, Real, Reference, Buffers};
+/// fn double<F: Real>(mut at: Buffers<'_, F>) {
+///     let x = at.float(0);
+///     at.out(0).iter_mut().zip(x).for_each(|(y, &x)| *y = x + x);
+/// }
+/// fn reference(at: Reference<'_>) {
+///     both!(at, buffers => double(buffers));
+/// }
+/// ```
+#[macro_export]
+macro_rules! both {
+    ($at:expr, $buffers:ident => $body:expr) => {
+        match $at {
+            $crate::Reference::F32($buffers) => $body,
+            $crate::Reference::F64($buffers) => $body,
+        }
+    };
+}
