@@ -1,1 +1,3 @@
+//! Neural networks on top of the graph: data, layers, losses, optimizers, metrics and training.
 
+pub mod data;
