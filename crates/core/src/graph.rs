@@ -383,11 +383,10 @@ impl Graph {
 
     #[track_caller]
     fn site(&self) -> Site {
+        let location = Location::caller();
         let data = self.data();
-        data.rewriting.clone().unwrap_or_else(|| Site {
-            location: Location::caller(),
-            scope: data.scopes.last().cloned().unwrap_or_default(),
-        })
+        let scope = || data.scopes.last().cloned().unwrap_or_default();
+        data.rewriting.clone().unwrap_or_else(|| Site { location, scope: scope() })
     }
 
     /// Runs `body` so that what it traces is reported as coming from `site`.

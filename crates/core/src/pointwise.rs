@@ -3,9 +3,9 @@
 //! A pointwise op writes element `i` from elements `i` of its arguments, so any number of them can run as one loop.
 //! The planner makes such clusters; the GPU backend prints them as one kernel, the CPU backend runs them in blocks.
 
-use crate::DType;
 use crate::autodiff::Backward;
-use crate::reference::{Real, Slice, SliceMut};
+use crate::reference::{Buffers, Real, Reference, Slice, SliceMut};
+use crate::{Array, DType};
 
 /// One pointwise op. Build rows with [`pointwise!`](crate::pointwise).
 pub struct Pointwise {
@@ -52,21 +52,37 @@ pub struct Block<'a, F> {
     pub attributes: &'a [f64],
 }
 
-/// A precision in which rows run.
-pub trait RowReal: Real {
+/// A precision in which plans run on the CPU.
+pub trait Precision: Real {
     /// The row's loop in this precision.
     fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
+    /// The buffers of an op, for its reference.
+    fn reference(buffers: Buffers<'_, Self>) -> Reference<'_>;
+    /// A host array's elements in this precision.
+    fn from_array(array: &Array) -> Vec<Self>;
 }
 
-impl RowReal for f32 {
+impl Precision for f32 {
     fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
         row.block_f32
     }
+    fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
+        Reference::F32(buffers)
+    }
+    fn from_array(array: &Array) -> Vec<Self> {
+        array.to_f32()
+    }
 }
 
-impl RowReal for f64 {
+impl Precision for f64 {
     fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
         row.block_f64
+    }
+    fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
+        Reference::F64(buffers)
+    }
+    fn from_array(array: &Array) -> Vec<Self> {
+        array.to_f64()
     }
 }
 

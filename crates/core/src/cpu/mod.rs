@@ -1,0 +1,185 @@
+//! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
+
+mod cluster;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backend::{Backend, BufferId, DeviceInfo, LocalFuture, ProgramId};
+use crate::plan::{Plan, Role, Task, Work};
+use crate::pointwise::Precision;
+use crate::reference::{Buffers, Slice, SliceMut};
+use crate::{Array, DType, Limits, Result, Spec};
+
+/// A buffer in host memory.
+#[derive(Clone, Debug)]
+enum Memory<F> {
+    Float(Vec<F>),
+    Uint(Vec<u32>),
+}
+
+impl<F: Precision> Memory<F> {
+    fn zeros(dtype: DType, elements: usize) -> Self {
+        if dtype.is_float() { Self::Float(vec![F::zero(); elements]) } else { Self::Uint(vec![0; elements]) }
+    }
+
+    fn read(&self, elements: usize) -> Slice<'_, F> {
+        match self {
+            Self::Float(values) => Slice::Float(&values[..elements]),
+            Self::Uint(values) => Slice::Uint(&values[..elements]),
+        }
+    }
+
+    fn write(&mut self, elements: usize) -> SliceMut<'_, F> {
+        match self {
+            Self::Float(values) => SliceMut::Float(&mut values[..elements]),
+            Self::Uint(values) => SliceMut::Uint(&mut values[..elements]),
+        }
+    }
+}
+
+struct Program {
+    plan: Arc<Plan>,
+    /// The memory of each of the plan's buffers.
+    memory: Vec<usize>,
+}
+
+/// Runs plans on the CPU, in single precision (to train without a GPU) or in double precision (the truth).
+pub struct CpuBackend<F> {
+    memory: Vec<Memory<F>>,
+    programs: Vec<Program>,
+}
+
+impl<F> Default for CpuBackend<F> {
+    fn default() -> Self {
+        Self { memory: vec![], programs: vec![] }
+    }
+}
+
+impl<F> std::fmt::Debug for CpuBackend<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CpuBackend({} programs)", self.programs.len())
+    }
+}
+
+impl<F: Precision> CpuBackend<F> {
+    /// A backend without buffers yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn task(&mut self, program: usize, index: usize) {
+        let Program { plan, memory } = &self.programs[program];
+        let task: &Task = &plan.tasks[index];
+        let place = |&buffer: &usize| memory[buffer];
+        let outputs: Vec<usize> = task.outputs.iter().map(place).collect();
+        // Outputs are taken out of memory while inputs are borrowed from it.
+        let empty = || Memory::Uint(vec![]);
+        let mut written: Vec<Memory<F>> =
+            outputs.iter().map(|&i| std::mem::replace(&mut self.memory[i], empty())).collect();
+        match &task.work {
+            Work::Cluster(cluster) => {
+                let inputs: Vec<cluster::Source<'_, F>> = task
+                    .inputs
+                    .iter()
+                    .map(|&buffer| match outputs.iter().position(|&output| output == memory[buffer]) {
+                        Some(output) => cluster::Source::Output(output),
+                        None => {
+                            let elements = plan.buffers[buffer].spec.shape.numel();
+                            cluster::Source::Slice(self.memory[memory[buffer]].read(elements))
+                        }
+                    })
+                    .collect();
+                let elements = cluster.shape.numel();
+                cluster::run(cluster, &inputs, written.iter_mut().map(|memory| memory.write(elements)).collect());
+            }
+            Work::Op { op, specs, .. } => {
+                let inputs = task.inputs.iter().zip(&specs.0);
+                let inputs =
+                    inputs.map(|(&buffer, spec)| self.memory[memory[buffer]].read(spec.shape.numel())).collect();
+                let outputs = written.iter_mut().zip(&specs.1);
+                let outputs = outputs.map(|(memory, spec)| memory.write(spec.shape.numel())).collect();
+                op.reference(F::reference(Buffers::new((&specs.0, &specs.1), inputs, outputs)));
+            }
+        }
+        for (i, memory) in outputs.into_iter().zip(written) {
+            self.memory[i] = memory;
+        }
+    }
+}
+
+impl<F: Precision> Backend for CpuBackend<F> {
+    fn device(&self) -> DeviceInfo {
+        DeviceInfo {
+            kind: if F::DTYPE == DType::F64 { "cpu-f64" } else { "cpu" }.into(),
+            adapter: format!("CPU backend in {}", F::DTYPE),
+            api: format!("{} threads", rayon::current_num_threads()),
+            driver: String::new(),
+            software: true,
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            storage_buffers: usize::MAX,
+            binding_bytes: u64::MAX,
+            software: true,
+            dispatches: false,
+            ..Limits::default()
+        }
+    }
+
+    fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
+        self.memory.push(Memory::zeros(spec.dtype, spec.shape.numel()));
+        Ok(BufferId(self.memory.len() - 1))
+    }
+
+    fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
+        match (&mut self.memory[buffer.0], array.as_slice::<u32>()) {
+            (Memory::Uint(values), Some(new)) => values.copy_from_slice(new),
+            (Memory::Float(values), _) => values.copy_from_slice(&F::from_array(array)),
+            (Memory::Uint(_), None) => unreachable!("the session checks types before it writes"),
+        }
+        Ok(())
+    }
+
+    fn read<'a>(&'a mut self, buffers: &'a [(BufferId, Spec)]) -> LocalFuture<'a, Result<Vec<Array>>> {
+        let read = |(buffer, spec): &(BufferId, Spec)| {
+            let elements = spec.shape.numel();
+            match self.memory[buffer.0].read(elements) {
+                Slice::Float(values) => Array::new(&spec.shape, values.to_vec()),
+                Slice::Uint(values) => Array::new(&spec.shape, values.to_vec()),
+            }
+        };
+        Box::pin(std::future::ready(buffers.iter().map(read).collect()))
+    }
+
+    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId> {
+        let first = self.memory.len();
+        self.memory.extend(plan.slots.iter().map(|slot| Memory::zeros(slot.dtype, slot.elements)));
+        let memory = plan.buffers.iter().zip(bound).map(|(buffer, bound)| match (&buffer.role, bound) {
+            (Role::Temp(slot), _) => first + slot,
+            (_, Some(buffer)) => buffer.0,
+            (_, None) => unreachable!("the session binds everything but temporaries"),
+        });
+        let memory = memory.collect();
+        self.programs.push(Program { plan, memory });
+        Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    fn run(&mut self, program: ProgramId) -> Result<()> {
+        (0..self.programs[program.0].plan.tasks.len()).for_each(|task| self.task(program.0, task));
+        Ok(())
+    }
+
+    fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
+        let tasks = self.programs[program.0].plan.tasks.len();
+        let time = |task| {
+            let start = Instant::now();
+            self.task(program.0, task);
+            start.elapsed()
+        };
+        Ok((0..tasks).map(time).collect())
+    }
+}

@@ -1,0 +1,324 @@
+//! The second pass: pointwise nodes become clusters, views fold into whoever reads them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::live::Live;
+use crate::graph::{GraphData, NodeKind, ValueId};
+use crate::{Limits, Shape, View};
+
+/// Who computes a buffer: one future task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Unit {
+    /// The structured op at this node.
+    Op(usize),
+    /// The cluster with this number.
+    Cluster(usize),
+    /// A copy of this value, for a reader that needs it in a buffer of its own.
+    Copy(ValueId),
+}
+
+/// What has (or stands for) a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Base {
+    /// The value as its node makes it.
+    Own(ValueId),
+    /// The copy of a value.
+    Copy(ValueId),
+}
+
+impl Base {
+    fn node(self) -> usize {
+        match self {
+            Self::Own(value) | Self::Copy(value) => value.node,
+        }
+    }
+}
+
+/// A value as it can be read: elements of something that has a buffer, or of a number or an index.
+#[derive(Clone, Debug)]
+pub(super) struct Reading {
+    /// What is read.
+    pub base: Base,
+    /// How.
+    pub view: View,
+}
+
+/// What the pass found.
+#[derive(Default)]
+pub(super) struct Fused {
+    /// How every needed value is read by pointwise readers.
+    pub readings: BTreeMap<ValueId, Reading>,
+    /// The nodes of each cluster, ascending.
+    pub clusters: Vec<Vec<usize>>,
+    /// The cluster of each pointwise node.
+    pub cluster_of: BTreeMap<usize, usize>,
+    /// The values that get a copy, and what the copy reads.
+    pub copies: BTreeMap<ValueId, Reading>,
+}
+
+impl Fused {
+    /// Who makes a buffer, if a task does.
+    pub fn maker(&self, data: &GraphData, base: Base) -> Option<Unit> {
+        match base {
+            Base::Copy(value) => Some(Unit::Copy(value)),
+            Base::Own(value) => match &data.nodes[value.node].kind {
+                NodeKind::Pointwise(..) => self.cluster_of.get(&value.node).map(|&cluster| Unit::Cluster(cluster)),
+                NodeKind::Op(_) => Some(Unit::Op(value.node)),
+                _ => None,
+            },
+        }
+    }
+
+    /// The buffer that a reader which needs a whole one reads: the copy if there is one.
+    pub fn whole(&self, value: ValueId) -> Base {
+        if self.copies.contains_key(&value) { Base::Copy(value) } else { self.readings[&value].base }
+    }
+
+    /// Whether the value is only another reading of an earlier one.
+    pub fn is_view(&self, node: usize) -> bool {
+        let own = ValueId { node, output: 0 };
+        self.readings.get(&own).is_some_and(|reading| reading.base != Base::Own(own))
+    }
+}
+
+/// Whether a value has no buffer unless it is copied into one.
+fn is_bufferless(kind: &NodeKind) -> bool {
+    matches!(kind, NodeKind::Constant(_) | NodeKind::Iota | NodeKind::Scheduled(_))
+}
+
+pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut Vec<String>) -> Fused {
+    let mut fused = Fused::default();
+    let nodes: Vec<usize> = (0..data.nodes.len()).filter(|&i| live.needed[i]).collect();
+    for &i in &nodes {
+        for (output, spec) in data.nodes[i].outputs.iter().enumerate() {
+            let value = ValueId { node: i, output };
+            let reading = view(data, live, &mut fused, i)
+                .unwrap_or_else(|| Reading { base: Base::Own(value), view: View::contiguous(&spec.shape) });
+            fused.readings.insert(value, reading);
+        }
+    }
+    // Structured ops need whole buffers; fetches and updates need one that a task makes.
+    let mut wanted: Vec<(ValueId, bool)> = vec![];
+    for &i in &nodes {
+        if matches!(data.nodes[i].kind, NodeKind::Op(_)) && !fused.is_view(i) {
+            wanted.extend(data.nodes[i].inputs.iter().map(|&input| (live.resolve(input), false)));
+        }
+    }
+    wanted.extend(live.fetches.iter().chain(&live.updates).map(|&value| (value, true)));
+    for (value, must_be_made) in wanted {
+        let reading = fused.readings[&value].clone();
+        let (kind, elements) = match reading.base {
+            Base::Own(base) => (Some(&data.nodes[base.node].kind), data.spec(base).shape.numel()),
+            Base::Copy(base) => (None, data.spec(base).shape.numel()),
+        };
+        let has_buffer = !kind.is_some_and(is_bufferless);
+        let made = kind.is_none_or(|kind| matches!(kind, NodeKind::Pointwise(..) | NodeKind::Op(_)));
+        let lies = reading.view.is_contiguous() && reading.view.shape.numel() == elements;
+        if !lies || !has_buffer || (must_be_made && !made) {
+            fused.copies.insert(value, reading);
+        }
+    }
+    cluster(data, live, limits, &nodes, &mut fused);
+    let rows: usize = fused.clusters.iter().map(Vec::len).sum();
+    passes.push(format!(
+        "fuse: {rows} pointwise nodes in {} clusters, {} copies of views",
+        fused.clusters.len(),
+        fused.copies.len()
+    ));
+    fused
+}
+
+/// How the output of node `i` reads its input's base, if it is a view.
+fn view(data: &GraphData, live: &Live, fused: &mut Fused, i: usize) -> Option<Reading> {
+    let node = &data.nodes[i];
+    let NodeKind::Op(op) = &node.kind else { return None };
+    let [input] = node.inputs[..] else { return None };
+    let input = live.resolve(input);
+    let of = fused.readings[&input].clone();
+    // An index has no buffer to read at other places.
+    let index = matches!(of.base, Base::Own(base) if matches!(data.nodes[base.node].kind, NodeKind::Iota));
+    if let (Some(view), false) = (op.view(&of.view), index) {
+        return Some(Reading { base: of.base, view });
+    }
+    // A view that strides cannot express on top of another one: the inner one gets a buffer.
+    let view = op.view(&View::contiguous(&data.spec(input).shape))?;
+    fused.copies.insert(input, of);
+    Some(Reading { base: Base::Copy(input), view })
+}
+
+/// Groups pointwise nodes of one shape, so that no group needs its own result by way of another task.
+fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[usize], fused: &mut Fused) {
+    let mut builder = Builder::new(data, live, limits, fused);
+    for &i in nodes {
+        if !matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) {
+            continue;
+        }
+        for &input in &data.nodes[i].inputs {
+            let input = live.resolve(input);
+            let producer = input.node;
+            let direct = matches!(data.nodes[producer].kind, NodeKind::Pointwise(..));
+            if direct && data.spec(input).shape == data.nodes[i].outputs[0].shape {
+                builder.merge(producer, i);
+            }
+        }
+    }
+    // Siblings: clusters of one shape that read a common buffer, such as the two running statistics of a batch norm.
+    let mut by_shape: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+    for &i in nodes {
+        if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) {
+            by_shape.entry(data.nodes[i].outputs[0].shape.dims().to_vec()).or_default().push(i);
+        }
+    }
+    for group in by_shape.values() {
+        for (k, &a) in group.iter().enumerate() {
+            // Neighbours only: distant siblings would stretch lifetimes, and all pairs would take too long.
+            for &b in group[k + 1..].iter().take(16) {
+                if builder.related(a, b) {
+                    builder.merge(a, b);
+                }
+            }
+        }
+    }
+    let mut clusters: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &i in nodes {
+        if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) {
+            clusters.entry(builder.root(i)).or_default().push(i);
+        }
+    }
+    let clusters: Vec<_> = clusters.into_values().collect();
+    for (number, members) in clusters.iter().enumerate() {
+        for &member in members {
+            fused.cluster_of.insert(member, number);
+        }
+    }
+    fused.clusters = clusters;
+}
+
+/// A union-find over nodes, with the successor lists of the quotient graph.
+struct Builder<'a> {
+    data: &'a GraphData,
+    live: &'a Live,
+    limits: &'a Limits,
+    /// Base values that each node reads.
+    reads: Vec<Vec<Base>>,
+    /// Direct readers of each node (through views).
+    readers: Vec<Vec<usize>>,
+    kept: BTreeSet<Base>,
+    parent: Vec<usize>,
+    members: Vec<Vec<usize>>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(data: &'a GraphData, live: &'a Live, limits: &'a Limits, fused: &Fused) -> Self {
+        let count = data.nodes.len();
+        let mut reads = vec![vec![]; count];
+        let mut readers = vec![vec![]; count];
+        for i in (0..count).filter(|&i| live.needed[i]) {
+            for &input in &data.nodes[i].inputs {
+                // Dependencies follow the graph itself, so views and copies count as nodes in between.
+                let input = live.resolve(input);
+                readers[input.node].push(i);
+                reads[i].push(fused.readings[&input].base);
+            }
+        }
+        let kept = live.fetches.iter().chain(&live.updates).chain(fused.copies.keys());
+        let kept = kept.map(|value| fused.readings[value].base).collect();
+        let members = (0..count).map(|i| vec![i]).collect();
+        Self { data, live, limits, reads, readers, kept, parent: (0..count).collect(), members }
+    }
+
+    fn root(&self, mut node: usize) -> usize {
+        while self.parent[node] != node {
+            node = self.parent[node];
+        }
+        node
+    }
+
+    fn shape(&self, node: usize) -> &Shape {
+        &self.data.nodes[node].outputs[0].shape
+    }
+
+    /// Whether two nodes of one shape read results of a common node.
+    fn related(&self, a: usize, b: usize) -> bool {
+        self.shape(a) == self.shape(b)
+            && self.reads[a].iter().any(|base| {
+                let node = base.node();
+                !is_bufferless(&self.data.nodes[node].kind) && self.reads[b].iter().any(|other| other.node() == node)
+            })
+    }
+
+    /// Merges the clusters of two nodes where that is allowed.
+    fn merge(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.root(a), self.root(b));
+        if a == b || self.bindings(a, b) > self.limits.storage_buffers || self.detour(a, b) || self.detour(b, a) {
+            return;
+        }
+        let moved = std::mem::take(&mut self.members[b]);
+        self.members[a].extend(moved);
+        self.members[a].sort_unstable();
+        self.parent[b] = a;
+    }
+
+    /// The storage buffers that the merged cluster would bind; an update in place counts once.
+    fn bindings(&self, a: usize, b: usize) -> usize {
+        let members: Vec<usize> = self.members[a].iter().chain(&self.members[b]).copied().collect();
+        let inside = |node: usize| members.contains(&node);
+        let mut inputs = BTreeSet::new();
+        let mut schedules = BTreeSet::new();
+        for base in members.iter().flat_map(|&node| &self.reads[node]).filter(|base| !inside(base.node())) {
+            match (base, &self.data.nodes[base.node()].kind) {
+                (Base::Own(_), NodeKind::Constant(_) | NodeKind::Iota) => {}
+                (Base::Own(value), NodeKind::Scheduled(_)) => {
+                    schedules.insert(self.data.spec(*value).dtype.is_float());
+                }
+                _ => {
+                    inputs.insert(*base);
+                }
+            }
+        }
+        let outputs = members
+            .iter()
+            .filter(|&&node| {
+                let value = ValueId { node, output: 0 };
+                let in_place =
+                    self.data.updates.iter().zip(&self.live.updates).any(|(update, &new)| {
+                        new == value
+                            && self.data.variables.get(&update.variable.id()).is_some_and(|&variable| {
+                                inputs.contains(&Base::Own(ValueId { node: variable, output: 0 }))
+                            })
+                    });
+                !in_place
+                    && (self.kept.contains(&Base::Own(value))
+                        || self.readers[node].iter().any(|&reader| !inside(reader)))
+            })
+            .count();
+        inputs.len() + schedules.len() + outputs
+    }
+
+    /// Whether a path leads from cluster `from` to cluster `to` by way of a node outside both.
+    fn detour(&self, from: usize, to: usize) -> bool {
+        let Some(&last) = self.members[to].last() else { return false };
+        let mut seen = BTreeSet::new();
+        let mut stack: Vec<usize> = vec![];
+        let outside = |node: usize| {
+            let root = self.root(node);
+            root != from && root != to
+        };
+        for &member in &self.members[from] {
+            stack.extend(self.readers[member].iter().copied().filter(|&reader| outside(reader)));
+        }
+        while let Some(node) = stack.pop() {
+            let root = self.root(node);
+            if root == to {
+                return true;
+            }
+            if !seen.insert(root) || self.members[root].first().is_none_or(|&first| first > last) {
+                continue;
+            }
+            for &member in &self.members[root] {
+                stack.extend(self.readers[member].iter().copied());
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,65 @@
+//! The first pass: which nodes are needed, and which of them are the same.
+
+use std::collections::HashMap;
+
+use crate::graph::{GraphData, NodeKind, ValueId};
+
+/// The nodes that a plan needs, with equal ones merged.
+pub(super) struct Live {
+    /// Whether each node is needed and stands for itself.
+    pub needed: Vec<bool>,
+    /// The node that stands for each node.
+    pub same: Vec<ValueId>,
+    /// The values to fetch, resolved.
+    pub fetches: Vec<ValueId>,
+    /// For each update of the graph, its value, resolved.
+    pub updates: Vec<ValueId>,
+}
+
+impl Live {
+    /// The value that stands for `value`.
+    pub fn resolve(&self, value: ValueId) -> ValueId {
+        resolve(&self.same, value)
+    }
+}
+
+fn resolve(same: &[ValueId], value: ValueId) -> ValueId {
+    let stand_in = same[value.node];
+    // A node stands for another as a whole, so the output index carries over; `detach` is its input's value.
+    if stand_in.node == value.node { value } else { ValueId { output: stand_in.output + value.output, ..stand_in } }
+}
+
+pub(super) fn pass(data: &GraphData, fetches: &[ValueId], passes: &mut Vec<String>) -> Live {
+    let mut seen: HashMap<(String, Vec<ValueId>), usize> = HashMap::new();
+    let mut same: Vec<ValueId> = Vec::with_capacity(data.nodes.len());
+    for (i, node) in data.nodes.iter().enumerate() {
+        let inputs: Vec<_> = node.inputs.iter().map(|&input| resolve(&same, input)).collect();
+        let own = ValueId { node: i, output: 0 };
+        let key = match &node.kind {
+            NodeKind::Detach => {
+                same.push(inputs[0]);
+                continue;
+            }
+            NodeKind::Constant(value) => Some(format!("constant {} {:x}", node.outputs[0], value.to_bits())),
+            NodeKind::Iota => Some(format!("iota {}", node.outputs[0])),
+            NodeKind::Pointwise(row, attributes) => Some(format!("{} {attributes:?}", row.name)),
+            NodeKind::Op(op) => Some(format!("{op:?}")),
+            _ => None,
+        };
+        let first = key.map_or(i, |key| *seen.entry((key, inputs)).or_insert(i));
+        same.push(if first == i { own } else { ValueId { node: first, output: 0 } });
+    }
+    let roots: Vec<_> = fetches.iter().map(|&fetch| resolve(&same, fetch)).collect();
+    let updates: Vec<_> = data.updates.iter().map(|update| resolve(&same, update.value)).collect();
+    let mut needed = vec![false; data.nodes.len()];
+    let mut stack: Vec<usize> = roots.iter().chain(&updates).map(|value| value.node).collect();
+    while let Some(node) = stack.pop() {
+        if !std::mem::replace(&mut needed[node], true) {
+            stack.extend(data.nodes[node].inputs.iter().map(|&input| resolve(&same, input).node));
+        }
+    }
+    let merged = same.iter().enumerate().filter(|(i, stand_in)| stand_in.node != *i).count();
+    let dead = needed.iter().filter(|&&needed| !needed).count() - merged;
+    passes.push(format!("live: {} nodes traced, {dead} dead, {merged} merged", data.nodes.len()));
+    Live { needed, same, fetches: roots, updates }
+}

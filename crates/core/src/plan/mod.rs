@@ -1,0 +1,307 @@
+//! Plans: a graph turned into a list of tasks over placed buffers, ready for any backend.
+//!
+//! The passes, in order: [`live`] drops what nothing needs and merges equal nodes; [`fuse`] gathers pointwise nodes
+//! into clusters and folds views into their readers; [`order`] puts the tasks in sequence, updates after the last
+//! reader of the old value; [`memory`] lets buffers share slots. Each leaves a line in [`Plan::passes`].
+
+mod fuse;
+mod live;
+mod memory;
+mod order;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::graph::{Graph, Scheduled, ValueId};
+use crate::params::{Counter, Variable};
+use crate::{Array, DType, Dispatch, Limits, Op, Pointwise, Result, Shape, Site, Spec, Tensor, View};
+
+/// What a buffer is for, and with that who provides it.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// Written by the session before each run: index into [`Plan::inputs`].
+    Input(usize),
+    /// Kept by the session: index into [`Plan::variables`].
+    Variable(usize),
+    /// Written once.
+    Array(Arc<Array>),
+    /// All scheduled numbers of one element type, in the order of [`Plan::schedule`].
+    Schedule,
+    /// Read by the session after a run.
+    Fetch,
+    /// Lives within a run, in a slot that it shares: index into [`Plan::slots`].
+    Temp(usize),
+}
+
+/// A buffer of a plan.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// Elements and type; the shape is that of the value made first in it.
+    pub spec: Spec,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// A piece of device memory that temporaries of one element type share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The element type.
+    pub dtype: DType,
+    /// How many elements fit.
+    pub elements: usize,
+}
+
+/// Where an instruction of a cluster finds an argument.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arg {
+    /// Input `i` of the cluster.
+    Input(usize),
+    /// The result of instruction `i`.
+    Result(usize),
+    /// A number.
+    Number(f64, DType),
+    /// The linear index of the element.
+    Index,
+}
+
+/// One pointwise op of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instruction {
+    /// The row.
+    pub row: &'static Pointwise,
+    /// Its attributes.
+    pub attributes: Vec<f64>,
+    /// Its arguments.
+    pub args: Vec<Arg>,
+}
+
+/// Pointwise ops that run as one loop over the elements of `shape`.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    /// The shape that every result has.
+    pub shape: Shape,
+    /// How each of the task's inputs is read, and its element type.
+    pub inputs: Vec<(View, DType)>,
+    /// The ops, each after its arguments.
+    pub instructions: Vec<Instruction>,
+    /// What each of the task's outputs receives.
+    pub outputs: Vec<Arg>,
+}
+
+/// What a task runs.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// A cluster of pointwise ops. An input may be the same buffer as an output; then both are read and written at
+    /// the same position.
+    Cluster(Cluster),
+    /// A structured op.
+    Op {
+        /// The op.
+        op: Arc<dyn Op>,
+        /// Its launch on this device; empty on the CPU.
+        dispatches: Vec<Dispatch>,
+        /// The scratch buffers of the launch.
+        scratch: Vec<usize>,
+        /// The specs of inputs and outputs as the op sees them.
+        specs: (Vec<Spec>, Vec<Spec>),
+    },
+}
+
+/// One entry of a plan.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// What runs.
+    pub work: Work,
+    /// The buffers read.
+    pub inputs: Vec<usize>,
+    /// The buffers written.
+    pub outputs: Vec<usize>,
+    /// Where its last node came from.
+    pub site: Site,
+}
+
+impl Task {
+    /// The name for plans and profiles: the op, or the rows of the cluster.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.work {
+            Work::Op { op, .. } => op.name().into(),
+            Work::Cluster(cluster) if cluster.instructions.is_empty() => "copy".into(),
+            Work::Cluster(cluster) => {
+                let names: Vec<_> = cluster.instructions.iter().map(|i| i.row.name).collect();
+                match &names[..] {
+                    [first, second, third, _, rest @ ..] if !rest.is_empty() => {
+                        format!("{first}·{second}·{third}·…({})", names.len())
+                    }
+                    _ => names.join("·"),
+                }
+            }
+        }
+    }
+
+    /// How many kernel launches this is on a GPU.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        match &self.work {
+            Work::Cluster(_) => 1,
+            Work::Op { dispatches, .. } => dispatches.len(),
+        }
+    }
+}
+
+/// An input that a run must be fed.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The graph's value.
+    pub value: ValueId,
+    /// The name that errors use.
+    pub name: String,
+    /// Its buffer; none if nothing reads it.
+    pub buffer: Option<usize>,
+    /// Shape and type.
+    pub spec: Spec,
+}
+
+/// A step, planned: what [`Backend`](crate::Backend)s run.
+#[derive(Clone)]
+pub struct Plan {
+    /// All buffers.
+    pub buffers: Vec<Buffer>,
+    /// The memory that temporaries share.
+    pub slots: Vec<Slot>,
+    /// The tasks, in order.
+    pub tasks: Vec<Task>,
+    /// What must be fed.
+    pub inputs: Vec<Input>,
+    /// The variables used, with their buffer and whether the plan writes it.
+    pub variables: Vec<(Variable, usize, bool)>,
+    /// The numbers that the host computes before each run, with their buffer and place in it.
+    pub schedule: Vec<(Scheduled, usize, usize)>,
+    /// The counters that a run moves.
+    pub counters: Vec<Counter>,
+    /// The buffer and spec of each fetched tensor.
+    pub fetches: Vec<(usize, Spec)>,
+    /// One line per pass: what it did.
+    pub passes: Vec<String>,
+}
+
+impl Plan {
+    /// Plans the graph so that `fetches` can be read after a run.
+    ///
+    /// # Errors
+    /// The first error of the graph; a fetched tensor of another graph.
+    pub fn new(graph: &Graph, fetches: &[&Tensor], limits: &Limits) -> Result<Self> {
+        graph.check()?;
+        if let Some(stranger) = fetches.iter().find(|t| !t.graph().is(graph)) {
+            return Err(crate::Error::Feed(format!("{stranger:?} cannot be fetched: it belongs to another graph")));
+        }
+        let roots: Vec<_> = fetches.iter().map(|t| t.id()).collect();
+        let data = graph.data();
+        let mut passes = vec![];
+        let live = live::pass(&data, &roots, &mut passes);
+        let fused = fuse::pass(&data, &live, limits, &mut passes);
+        let ordered = order::pass(&data, &live, fused, limits, &mut passes);
+        drop(data);
+        Ok(memory::pass(ordered, passes))
+    }
+
+    /// The kernel launches of one run.
+    #[must_use]
+    pub fn dispatches(&self) -> usize {
+        self.tasks.iter().map(Task::dispatches).sum()
+    }
+
+    /// Device bytes by purpose: variables, inputs and arrays, temporaries.
+    #[must_use]
+    pub fn bytes(&self) -> [usize; 3] {
+        let mut bytes = [0, 0, self.slots.iter().map(|slot| slot.elements * slot.dtype.size()).sum()];
+        for buffer in &self.buffers {
+            match buffer.role {
+                Role::Variable(_) => bytes[0] += buffer.spec.bytes(),
+                Role::Temp(_) => {}
+                _ => bytes[1] += buffer.spec.bytes(),
+            }
+        }
+        bytes
+    }
+
+    /// The bytes of the largest single buffer.
+    #[must_use]
+    pub fn largest_binding(&self) -> usize {
+        let slots = self.slots.iter().map(|slot| slot.elements * slot.dtype.size());
+        self.buffers.iter().map(|buffer| buffer.spec.bytes()).chain(slots).max().unwrap_or(0)
+    }
+
+    /// The name under which a plan prints a buffer.
+    #[must_use]
+    pub fn buffer_name(&self, buffer: usize) -> String {
+        match &self.buffers[buffer].role {
+            Role::Input(i) => self.inputs[*i].name.clone(),
+            Role::Variable(i) => self.variables[*i].0.name().into(),
+            Role::Array(_) => format!("array{buffer}"),
+            Role::Schedule => "schedule".into(),
+            Role::Fetch => format!("fetch{buffer}"),
+            Role::Temp(slot) => format!("s{slot}"),
+        }
+    }
+}
+
+/// Bytes with a unit, for people.
+#[must_use]
+pub fn human_bytes(bytes: usize) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "for reading")]
+    let value = bytes as f64;
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", value / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", value / 1_048_576.0),
+        _ => format!("{:.2} GiB", value / 1_073_741_824.0),
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [variables, inputs, temporaries] = self.bytes().map(human_bytes);
+        writeln!(f, "plan: {} tasks, {} dispatches", self.tasks.len(), self.dispatches())?;
+        writeln!(
+            f,
+            "memory: variables {variables}, inputs {inputs}, temporaries {temporaries} in {} slots, largest buffer {}",
+            self.slots.len(),
+            human_bytes(self.largest_binding())
+        )?;
+        for pass in &self.passes {
+            writeln!(f, "  {pass}")?;
+        }
+        let rows: Vec<[String; 4]> = self
+            .tasks
+            .iter()
+            .enumerate()
+            .map(|(i, task)| {
+                let join = |ids: &[usize]| ids.iter().map(|&id| self.buffer_name(id)).collect::<Vec<_>>().join(", ");
+                let shape = match &task.work {
+                    Work::Cluster(cluster) => cluster.shape.to_string(),
+                    Work::Op { specs, .. } => specs.1.first().map(|spec| spec.shape.to_string()).unwrap_or_default(),
+                };
+                let name = if task.site.scope.is_empty() {
+                    task.name()
+                } else {
+                    format!("{} ({})", task.name(), task.site.scope)
+                };
+                let place = format!("{} ← {}", join(&task.outputs), join(&task.inputs));
+                [format!("{i:>3}"), name, shape, place]
+            })
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let (name, shape) = (width(1), width(2));
+        for [i, task, dims, place] in &rows {
+            writeln!(f, "{i}  {task:<name$}  {dims:<shape$}  {place}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,337 @@
+//! Sessions: one device, one set of variables, any number of plans.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::backend::{Backend, BufferId, DeviceInfo, ProgramId};
+use crate::plan::{Plan, Role};
+use crate::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Result, Spec, Tensor, Variable};
+
+/// A compiled graph: its plan, loaded on the device of the session that compiled it.
+#[derive(Clone)]
+pub struct Step {
+    plan: Arc<Plan>,
+    program: ProgramId,
+    bound: Vec<Option<BufferId>>,
+    session: usize,
+    mode: Mode,
+    graph: Graph,
+}
+
+impl Step {
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.plan.fmt(f)
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Step({:?}, {} tasks)", self.mode, self.plan.tasks.len())
+    }
+}
+
+struct Resident {
+    variable: Variable,
+    buffer: BufferId,
+    version: Option<u64>,
+    ahead: bool,
+}
+
+/// How long each task of a step took, measured once.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Task names with their scopes, and times.
+    pub tasks: Vec<(String, Duration)>,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total: Duration = self.tasks.iter().map(|(_, time)| *time).sum();
+        let width = self.tasks.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, time) in &self.tasks {
+            let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
+            writeln!(f, "{name:<width$}  {:>10.1} µs  {share:>5.1} %", time.as_secs_f64() * 1e6)?;
+        }
+        write!(f, "{:<width$}  {:>10.1} µs", "total", total.as_secs_f64() * 1e6)
+    }
+}
+
+/// Runs plans over one set of variables on one device.
+///
+/// ```
+/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [3], DType::F32);
+/// let y = &x * 2.0 + 1.0;
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
+/// let step = session.compile(&graph, &[&y])?;
+/// let results = session.run(&step, &[(&x, &Array::vector(vec![1.0f32, 2.0, 3.0]))])?;
+/// assert_eq!(results[0].to_f32(), [3.0, 5.0, 7.0]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+pub struct Session {
+    backend: Box<dyn Backend>,
+    params: Params,
+    resident: Vec<Resident>,
+    by_name: HashMap<String, usize>,
+    id: usize,
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Session({}, {} variables)", self.backend.device(), self.resident.len())
+    }
+}
+
+impl From<CpuBackend<f32>> for Box<dyn Backend> {
+    fn from(backend: CpuBackend<f32>) -> Self {
+        Box::new(backend)
+    }
+}
+
+impl From<CpuBackend<f64>> for Box<dyn Backend> {
+    fn from(backend: CpuBackend<f64>) -> Self {
+        Box::new(backend)
+    }
+}
+
+impl Session {
+    /// A session on a device, over the variables of `params`.
+    ///
+    /// # Errors
+    /// When `params` declares a name twice.
+    pub fn new(backend: impl Into<Box<dyn Backend>>, params: &Params) -> Result<Self> {
+        static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+        params.check()?;
+        let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok(Self { backend: backend.into(), params: params.clone(), resident: vec![], by_name: HashMap::new(), id })
+    }
+
+    /// What the device is.
+    #[must_use]
+    pub fn device(&self) -> DeviceInfo {
+        self.backend.device()
+    }
+
+    /// Plans a graph and loads it: every error of the graph is reported here.
+    ///
+    /// # Errors
+    /// The first op that did not fit, with its source line; a name declared twice; a variable of other `Params`; a
+    /// plan that exceeds the device's limits.
+    pub fn compile(&mut self, graph: &Graph, fetches: &[&Tensor]) -> Result<Step> {
+        self.params.check()?;
+        let limits = self.backend.limits();
+        let plan = Plan::new(graph, fetches, &limits)?;
+        if plan.largest_binding() as u64 > limits.binding_bytes {
+            return Err(Error::Device(format!(
+                "the plan's largest buffer has {}, but {} binds at most {}; use a smaller batch\n{plan}",
+                crate::plan::human_bytes(plan.largest_binding()),
+                self.backend.device(),
+                crate::plan::human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
+            )));
+        }
+        let mut bound = Vec::with_capacity(plan.buffers.len());
+        for buffer in &plan.buffers {
+            bound.push(match &buffer.role {
+                Role::Temp(_) => None,
+                Role::Variable(i) => Some(self.reside(&plan.variables[*i].0)?),
+                Role::Array(array) => {
+                    let id = self.backend.allocate(&buffer.spec)?;
+                    self.backend.write(id, array)?;
+                    Some(id)
+                }
+                _ => Some(self.backend.allocate(&buffer.spec)?),
+            });
+        }
+        let plan = Arc::new(plan);
+        let program = self.backend.load(plan.clone(), &bound)?;
+        Ok(Step { plan, program, bound, session: self.id, mode: graph.mode(), graph: graph.clone() })
+    }
+
+    /// The device buffer of a variable, made on first use.
+    fn reside(&mut self, variable: &Variable) -> Result<BufferId> {
+        if !variable.belongs_to(&self.params) {
+            let name = variable.name();
+            return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
+        }
+        if let Some(&known) = self.by_name.get(variable.name()) {
+            return Ok(self.resident[known].buffer);
+        }
+        let buffer = self.backend.allocate(variable.spec())?;
+        self.by_name.insert(variable.name().into(), self.resident.len());
+        self.resident.push(Resident { variable: variable.clone(), buffer, version: None, ahead: false });
+        Ok(buffer)
+    }
+
+    /// Runs a step once and reads its fetched tensors.
+    ///
+    /// # Errors
+    /// As [`Self::submit`] and [`Self::fetch`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
+        pollster::block_on(self.run_async(step, feeds))
+    }
+
+    /// Runs a step once and reads its fetched tensors, without blocking the thread.
+    ///
+    /// # Errors
+    /// As [`Self::submit`] and [`Self::fetch`].
+    pub async fn run_async(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
+        self.submit(step, feeds)?;
+        self.fetch_async(step).await
+    }
+
+    /// Runs a step once without reading anything; may return before the device has finished.
+    ///
+    /// # Errors
+    /// When an input is missing, fed twice, misshapen or of another type; when the device is lost.
+    pub fn submit(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
+        self.prepare(step, feeds)?;
+        self.backend.run(step.program)?;
+        self.after(step);
+        Ok(())
+    }
+
+    /// Runs a step once and measures each of its tasks.
+    ///
+    /// # Errors
+    /// As [`Self::submit`]; when the device cannot tell the time.
+    pub fn profile(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Profile> {
+        self.prepare(step, feeds)?;
+        let times = self.backend.profile(step.program)?;
+        self.after(step);
+        let name = |task: &crate::plan::Task| {
+            let scope = &task.site.scope;
+            if scope.is_empty() { task.name() } else { format!("{} ({scope})", task.name()) }
+        };
+        Ok(Profile { tasks: step.plan.tasks.iter().map(name).zip(times).collect() })
+    }
+
+    fn prepare(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
+        if step.session != self.id {
+            return Err(Error::Feed("the step was compiled by another session".into()));
+        }
+        for (tensor, array) in feeds {
+            let input = step.plan.inputs.iter().find(|input| input.value == tensor.id());
+            let Some(input) = input.filter(|_| tensor.graph().is(&step.graph)) else {
+                return Err(Error::Feed(format!("{tensor:?} is not an input of this step")));
+            };
+            if *array.shape() != input.spec.shape || !array.dtype().feeds(input.spec.dtype) {
+                return Err(Error::Feed(format!(
+                    "input `{}` is {}, but was fed {}{}",
+                    input.name,
+                    input.spec,
+                    array.dtype(),
+                    array.shape()
+                )));
+            }
+        }
+        let plan = step.plan.clone();
+        for input in &plan.inputs {
+            let mut fed = feeds.iter().filter(|(tensor, _)| tensor.id() == input.value);
+            match (fed.next(), fed.next(), input.buffer) {
+                (_, Some(_), _) => return Err(Error::Feed(format!("input `{}` was fed twice", input.name))),
+                (None, _, Some(_)) => {
+                    return Err(Error::Feed(format!("input `{}` ({}) was not fed", input.name, input.spec)));
+                }
+                (Some((_, array)), None, Some(buffer)) => self.backend.write(bound(step, buffer), array)?,
+                (_, None, None) => {}
+            }
+        }
+        for (variable, _, _) in &plan.variables {
+            let at = self.by_name[variable.name()];
+            let resident = &mut self.resident[at];
+            if resident.version != Some(variable.version()) {
+                let (array, version) = variable.host();
+                self.backend.write(resident.buffer, &array)?;
+                (resident.version, resident.ahead) = (Some(version), false);
+            }
+        }
+        for dtype in [DType::F32, DType::U32] {
+            let entries: Vec<_> = plan.schedule.iter().filter(|(entry, ..)| entry.dtype == dtype).collect();
+            let Some(&&(_, buffer, _)) = entries.first() else { continue };
+            let values: Vec<f64> = entries.iter().map(|(entry, ..)| (entry.value)()).collect();
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters wrap at 32 bits")]
+            let array = match dtype {
+                DType::U32 => Array::vector(values.iter().map(|&value| value as u64 as u32).collect()),
+                _ => Array::vector(values),
+            };
+            self.backend.write(bound(step, buffer), &array)?;
+        }
+        Ok(())
+    }
+
+    /// What a run changes on the host.
+    fn after(&mut self, step: &Step) {
+        for counter in &step.plan.counters {
+            counter.set(counter.get() + 1);
+        }
+        for (variable, _, written) in &step.plan.variables {
+            let at = self.by_name[variable.name()];
+            if *written && !self.resident[at].ahead {
+                self.resident[at].ahead = true;
+                variable.mark_ahead();
+            }
+        }
+    }
+
+    /// Reads the fetched tensors of a step's last run, in the order given to `compile`.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn fetch(&mut self, step: &Step) -> Result<Vec<Array>> {
+        pollster::block_on(self.fetch_async(step))
+    }
+
+    /// Reads the fetched tensors of a step's last run without blocking the thread.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn fetch_async(&mut self, step: &Step) -> Result<Vec<Array>> {
+        let buffers: Vec<_> =
+            step.plan.fetches.iter().map(|(buffer, spec)| (bound(step, *buffer), spec.clone())).collect();
+        self.backend.read(&buffers).await
+    }
+
+    /// Brings the values of all updated variables back to [`Params`], so that they can be read and saved.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn sync(&mut self) -> Result<()> {
+        pollster::block_on(self.sync_async())
+    }
+
+    /// [`Self::sync`] without blocking the thread.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub async fn sync_async(&mut self) -> Result<()> {
+        let ahead: Vec<usize> = (0..self.resident.len()).filter(|&i| self.resident[i].ahead).collect();
+        let buffers: Vec<(BufferId, Spec)> =
+            ahead.iter().map(|&i| (self.resident[i].buffer, self.resident[i].variable.spec().clone())).collect();
+        let arrays = self.backend.read(&buffers).await?;
+        for (i, array) in ahead.into_iter().zip(arrays) {
+            let resident = &mut self.resident[i];
+            resident.variable.set(array)?;
+            resident.version = Some(resident.variable.version());
+            resident.ahead = false;
+        }
+        Ok(())
+    }
+}
+
+fn bound(step: &Step, buffer: usize) -> BufferId {
+    step.bound[buffer].expect("everything but temporaries is bound")
+}

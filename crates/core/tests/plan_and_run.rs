@@ -1,0 +1,150 @@
+//! The core alone: arithmetic graphs planned, run and differentiated on the CPU backend.
+
+use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session, gradients, vjp};
+
+fn session() -> (Params, Session) {
+    let params = Params::seeded(1);
+    let session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+    (params, session)
+}
+
+#[test]
+fn gradients_flow_through_fan_out_broadcasting_and_detach() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [2, 3], DType::F32);
+    let b = graph.input("b", [3], DType::F32);
+    let y = &x * &b + &x * &x + x.detach() * &x;
+    let loss = y.sum_keep(&[0, 1]).reshape_to([]);
+    let grads = gradients(&loss, &[x.clone(), b.clone()]);
+    let (dx, db) = (grads[0].clone().unwrap(), grads[1].clone().unwrap());
+    let (_, mut session) = session();
+    let step = session.compile(&graph, &[&loss, &dx, &db]).unwrap();
+    let xs = Array::new([2, 3], vec![1.0f64, 2., 3., 4., 5., 6.]).unwrap();
+    let bs = Array::vector(vec![10.0f64, 20., 30.]);
+    let out = session.run(&step, &[(&x, &xs), (&b, &bs)]).unwrap();
+    // y = x b + 2 x² in value; dy/dx = b + 2x + x; dy/db = Σ x.
+    assert_eq!(out[0].to_f64(), [10. + 40. + 90. + 40. + 100. + 180. + 2. * 91.]);
+    assert_eq!(out[1].to_f64(), [13., 26., 39., 22., 35., 48.]);
+    assert_eq!(out[2].to_f64(), [5., 7., 9.]);
+    println!("{step}");
+}
+
+#[test]
+fn updates_run_in_place_after_every_reader_of_the_old_value() {
+    let (params, mut session) = session();
+    let a = params.variable("a", [4], Kind::Parameter, Init::Constant(1.0));
+    let b = params.variable("b", [4], Kind::Parameter, Init::Constant(2.0));
+    let graph = Graph::new(Mode::Train);
+    let (ta, tb) = (graph.variable(&a), graph.variable(&b));
+    // A swap with a twist: both read both old values.
+    graph.update(&a, &(&tb + 0.0));
+    graph.update(&b, &(&ta * 3.0));
+    let sum = &ta + &tb;
+    let step = session.compile(&graph, &[&sum]).unwrap();
+    println!("{step}");
+    assert_eq!(session.run(&step, &[]).unwrap()[0].to_f64(), [3.0; 4]);
+    assert!(a.value().unwrap_err().to_string().contains("session.sync()"));
+    session.sync().unwrap();
+    assert_eq!(a.value().unwrap().to_f64(), [2.0; 4]);
+    assert_eq!(b.value().unwrap().to_f64(), [3.0; 4]);
+    assert_eq!(session.run(&step, &[]).unwrap()[0].to_f64(), [5.0; 4]);
+}
+
+#[test]
+fn one_chain_is_one_cluster_and_equal_nodes_are_one() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [8], DType::F32);
+    let y = (&x + 1.0) * (&x + 1.0) / 2.0 - &x;
+    let dead = &x * 5.0;
+    let (_, mut session) = session();
+    let step = session.compile(&graph, &[&y]).unwrap();
+    assert_eq!(step.plan().tasks.len(), 1, "{step}");
+    assert_eq!(step.plan().tasks[0].name(), "add·mul·div·sub");
+    let _ = dead;
+}
+
+#[test]
+fn views_fold_into_their_readers_and_fetched_views_are_copied() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [2, 1], DType::F32);
+    let y = x.broadcast_to([2, 3]);
+    let z = &y + &y.reshape_to([6]).reshape_to([2, 3]);
+    let (_, mut session) = session();
+    let step = session.compile(&graph, &[&y, &z]).unwrap();
+    let out = session.run(&step, &[(&x, &Array::new([2, 1], vec![1.0f32, 2.0]).unwrap())]).unwrap();
+    assert_eq!(out[0].to_f64(), [1., 1., 1., 2., 2., 2.]);
+    assert_eq!(out[1].to_f64(), [2., 2., 2., 4., 4., 4.]);
+}
+
+#[test]
+fn a_cotangent_weights_the_gradient() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [2], DType::F32);
+    let c = graph.input("c", [2], DType::F32);
+    let y = 1.0 / &x;
+    let dx = vjp(&[(&y, &c)], &[x.clone()])[0].clone().unwrap();
+    let (_, mut session) = session();
+    let step = session.compile(&graph, &[&dx]).unwrap();
+    let feeds = [Array::vector(vec![2.0f64, 4.0]), Array::vector(vec![1.0f64, 16.0])];
+    let out = session.run(&step, &[(&x, &feeds[0]), (&c, &feeds[1])]).unwrap();
+    assert_eq!(out[0].to_f64(), [-0.25, -1.0]);
+}
+
+#[test]
+fn scheduled_numbers_and_counters_follow_the_runs() {
+    let (params, mut session) = session();
+    let counter = params.counter("step");
+    let graph = Graph::new(Mode::Train);
+    let t = graph.scheduled("t", DType::F32, {
+        let counter = counter.clone();
+        move || counter.get() as f64 + 1.0
+    });
+    graph.advance(&counter);
+    let y = &t * 2.0;
+    let step = session.compile(&graph, &[&y, &t]).unwrap();
+    assert_eq!(session.run(&step, &[]).unwrap()[0].to_f64(), [2.0]);
+    assert_eq!(session.run(&step, &[]).unwrap()[1].to_f64(), [2.0]);
+    assert_eq!(counter.get(), 2);
+}
+
+#[test]
+fn the_first_misfit_is_reported_with_its_line_and_scope() {
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [64, 2], DType::F32);
+    let y = graph.input("y", [64], DType::F32);
+    let scope = graph.scope("head");
+    let line = line!() + 1;
+    let bad = &x + &y;
+    drop(scope);
+    let worse = &bad * &bad;
+    let (_, mut session) = session();
+    let error = session.compile(&graph, &[&worse]).unwrap_err().to_string();
+    assert!(error.starts_with("add(f32[64, 2], f32[64]): shapes [64, 2] and [64] do not broadcast\n  at "), "{error}");
+    assert!(error.contains(&format!("plan_and_run.rs:{line} (in head)")), "{error}");
+    assert!(error.contains("\n  fix: "), "{error}");
+}
+
+#[test]
+fn feeds_are_checked() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [2], DType::F32);
+    let y = &x + 1.0;
+    let (_, mut session) = session();
+    let step = session.compile(&graph, &[&y]).unwrap();
+    let say = |result: wgrad_core::Result<Vec<Array>>| result.unwrap_err().to_string();
+    assert_eq!(say(session.run(&step, &[])), "input `x` (f32[2]) was not fed");
+    let wrong = Array::vector(vec![1u32, 2]);
+    assert_eq!(say(session.run(&step, &[(&x, &wrong)])), "input `x` is f32[2], but was fed u32[2]");
+    let long = Array::vector(vec![1f32; 3]);
+    assert_eq!(say(session.run(&step, &[(&x, &long)])), "input `x` is f32[2], but was fed f32[3]");
+}
+
+#[test]
+fn declaring_a_name_twice_is_an_error_with_a_fix() {
+    let params = Params::seeded(1);
+    let _ = params.at("fc").variable("weight", [2], Kind::Parameter, Init::Constant(0.0));
+    let _ = params.at("fc").variable("weight", [2], Kind::Parameter, Init::Constant(0.0));
+    let error = Session::new(CpuBackend::<f32>::new(), &params).unwrap_err().to_string();
+    assert!(error.starts_with("`fc.weight` is declared twice\n  at "), "{error}");
+    assert!(error.contains("fix: "), "{error}");
+}
