@@ -1,0 +1,179 @@
+//! A table whose target is named, and the choices on the way to a dataset.
+
+use std::sync::Arc;
+
+use wgrad_core::Result;
+
+use super::text::list;
+use super::{Dataset, Missing, Preprocess, Seed, Table, labels, split};
+
+/// A table with a target column, from [`Table::target`]: choose how to treat it, then [`split`](Self::split) it.
+///
+/// All columns but the target are features, and must be numbers. Choices are checked when the data is made.
+///
+/// ```
+/// use wgrad_nn::data::{Missing, Seed, Table};
+/// # let file = "id,radius,diagnosis\nx1,1,B\nx2,,B\nx3,3,B\nx4,4,M\nx5,5,M\n";
+/// let table = Table::parse("tumours.csv", file.as_bytes())?
+///     .target("diagnosis")?
+///     .drop_columns(["id"])
+///     .missing(Missing::DropRows)
+///     .positive("M");
+/// let (train, test) = table.split(0.5, Seed(7))?;
+/// assert_eq!((train.rows() + test.rows(), train.dropped_rows(), train.positive()), (4, 1, Some("M")));
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Labelled {
+    table: Table,
+    target: String,
+    drop: Vec<String>,
+    missing: Missing,
+    positive: Option<String>,
+    standardize: bool,
+}
+
+impl Labelled {
+    pub(super) fn new(table: Table, target: &str) -> Self {
+        let target = target.to_string();
+        Self { table, target, drop: vec![], missing: Missing::default(), positive: None, standardize: true }
+    }
+
+    /// Columns that are not features, such as identifiers.
+    #[must_use]
+    pub fn drop_columns<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.drop.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// What to do about missing cells; by default they are refused.
+    #[must_use]
+    pub fn missing(self, missing: Missing) -> Self {
+        Self { missing, ..self }
+    }
+
+    /// Which of two classes is the positive one, number 1. By default it is the second in sorted order, which is right
+    /// for 0/1, false/true, no/yes, benign/malignant and B/M.
+    #[must_use]
+    pub fn positive(self, class: impl Into<String>) -> Self {
+        Self { positive: Some(class.into()), ..self }
+    }
+
+    /// Whether features are standardised to mean 0 and standard deviation 1 on the training rows; by default they are.
+    #[must_use]
+    pub fn standardize(self, standardize: bool) -> Self {
+        Self { standardize, ..self }
+    }
+
+    /// The table itself.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The name of the target column.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// A training set with `train_fraction` of the rows, and a test set with the others.
+    ///
+    /// Each class is split by itself: of its `n` rows `n * train_fraction`, rounded to the nearest, train, but at least
+    /// one row of a class is on each side if the class has two. Which rows, depends on the seed only (`SplitMix64`,
+    /// Fisher–Yates). Means, deviations and fill values are learned from the training rows alone.
+    ///
+    /// # Errors
+    /// When `train_fraction` is not between 0 and 1, or the rows cannot be used as they are: the message names the
+    /// place and the remedy.
+    pub fn split(&self, train_fraction: f64, seed: Seed) -> Result<(Dataset, Dataset)> {
+        let Usable { features, rows, labels } = self.usable()?;
+        let (train, test) = split::stratified(&labels.y, train_fraction, seed)?;
+        let pick = |side: &[u32]| side.iter().map(|&at| rows[at as usize]).collect::<Vec<_>>();
+        let (train_rows, test_rows) = (pick(&train), pick(&test));
+        let preprocess = Arc::new(self.learn(features, &train_rows)?);
+        let classes: Arc<[String]> = labels.classes.into();
+        let dataset = |rows: &[u32], side: &[u32]| {
+            let y = side.iter().map(|&at| labels.y[at as usize]).collect();
+            self.build(rows, y, Arc::clone(&classes), Arc::clone(&preprocess))
+        };
+        let (train, test) = (dataset(&train_rows, &train)?, dataset(&test_rows, &test)?);
+        let dropped = self.table.rows() - rows.len();
+        Ok((train.with_dropped(dropped), test.with_dropped(dropped)))
+    }
+
+    /// All rows as one training set.
+    ///
+    /// # Errors
+    /// When the rows cannot be used as they are: the message names the place and the remedy.
+    pub fn dataset(&self) -> Result<Dataset> {
+        let Usable { features, rows, labels } = self.usable()?;
+        let preprocess = self.learn(features, &rows)?;
+        let dropped = self.table.rows() - rows.len();
+        Ok(self.build(&rows, labels.y, labels.classes.into(), Arc::new(preprocess))?.with_dropped(dropped))
+    }
+
+    /// All rows, treated as the training set of a model was: to evaluate it on another file.
+    ///
+    /// Columns beyond the features are ignored. Missing features are filled if the model learned what with, else
+    /// treated as [`Labelled::missing`] says. [`Labelled::positive`] and [`Labelled::standardize`] have no effect here.
+    ///
+    /// # Errors
+    /// When a feature column is missing, a label is none of the classes, or the rows cannot be used as they are.
+    pub fn dataset_with(&self, preprocess: &Preprocess, classes: &[String]) -> Result<Dataset> {
+        let features = preprocess.columns();
+        super::features::numbers(&self.table, features)?;
+        // Without anything to fill in, FillMean must not turn into dropping rows: `build` says so.
+        let filled = preprocess.fill().is_some() || self.missing == Missing::FillMean;
+        let rows = self.missing.rows(&self.table, features, &self.target, filled)?;
+        let y = labels::number(&self.table, &self.target, &rows, classes)?;
+        let dropped = self.table.rows() - rows.len();
+        Ok(self.build(&rows, y, classes.into(), Arc::new(preprocess.clone()))?.with_dropped(dropped))
+    }
+
+    /// Checks the choices and the cells.
+    fn usable(&self) -> Result<Usable> {
+        for name in &self.drop {
+            self.table.require(name)?;
+        }
+        if self.drop.contains(&self.target) {
+            return Err(self.table.error(format!("`{}` is the target, so it cannot be dropped.", self.target)));
+        }
+        let unused = |name: &&String| **name == self.target || self.drop.contains(name);
+        let features: Vec<String> = self.table.names.iter().filter(|name| !unused(name)).cloned().collect();
+        if features.is_empty() {
+            return Err(self.table.error(format!(
+                "no column is left to learn from: the columns are {}, and `{}` is the target.",
+                list(&self.table.names),
+                self.target
+            )));
+        }
+        super::features::numbers(&self.table, &features)?;
+        let rows = self.missing.rows(&self.table, &features, &self.target, self.missing == Missing::FillMean)?;
+        let mut labels = labels::find(&self.table, &self.target, &rows)?;
+        if let Some(positive) = &self.positive {
+            labels = labels.with_positive(&self.table, positive)?;
+        }
+        Ok(Usable { features, rows, labels })
+    }
+
+    fn learn(&self, features: Vec<String>, rows: &[u32]) -> Result<Preprocess> {
+        Preprocess::learn(&self.table, features, rows, self.missing == Missing::FillMean, self.standardize)
+    }
+
+    fn build(&self, rows: &[u32], y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Result<Dataset> {
+        let x = preprocess.transform(&self.table, rows.iter().map(|&row| row as usize))?;
+        Ok(Dataset::from_parts(x, y, classes, preprocess))
+    }
+}
+
+/// What is left of a table once the choices are made.
+struct Usable {
+    features: Vec<String>,
+    rows: Vec<u32>,
+    labels: labels::Labels,
+}
+
+#[cfg(test)]
+#[path = "labelled_tests.rs"]
+mod tests;

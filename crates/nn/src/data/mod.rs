@@ -1,0 +1,43 @@
+//! From a CSV file to batches, in the order of the steps:
+//!
+//! 1. [`Table`] reads the file and keeps its columns, numbers or text.
+//! 2. [`Table::target`] names the column to predict; [`Labelled`] holds the choices: what to drop, what to do about
+//!    missing cells, which class is the positive one.
+//! 3. [`Labelled::split`] gives a training and a test [`Dataset`], standardised with what the training rows taught.
+//! 4. [`Preprocess`] is what was learned: it is saved with the model and applied to the rows to predict.
+//! 5. [`Batches`] deals the rows of each epoch.
+//!
+//! ```
+//! use wgrad_nn::data::{Batches, Seed, Table};
+//! # let file = "radius,texture,malignant\n1,7,0\n2,5,0\n3,6,0\n4,8,1\n5,1,1\n6,2,1\n";
+//! let table = Table::parse("tumours.csv", file.as_bytes())?.target("malignant")?;
+//! let (train, test) = table.split(0.7, Seed(7))?;
+//! assert_eq!((train.rows(), train.features(), test.rows()), (4, 2, 2));
+//! let batches = Batches::new(train.rows(), 3)?.shuffle(Seed(7));
+//! for batch in &batches.epoch(0) {
+//!     let batch = train.subset(batch)?;
+//!     assert_eq!(batch.x_array().shape().dims()[1], 2);
+//! }
+//! # Ok::<(), wgrad_core::Error>(())
+//! ```
+
+mod batches;
+mod dataset;
+mod features;
+mod labelled;
+mod labels;
+mod missing;
+mod preprocess;
+mod read;
+mod shuffle;
+mod split;
+mod table;
+pub(crate) mod text;
+
+pub use batches::{Batches, Epoch};
+pub use dataset::Dataset;
+pub use labelled::Labelled;
+pub use missing::Missing;
+pub use preprocess::Preprocess;
+pub use shuffle::Seed;
+pub use table::{Column, Table};

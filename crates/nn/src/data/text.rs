@@ -1,0 +1,70 @@
+//! Words for messages.
+
+/// Names in backticks, separated by commas; beyond ten, the number of the others.
+pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    let mut words: Vec<String> = names.iter().take(10).map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.len() > 10 {
+        words.push(format!("and {} more", names.len() - 10));
+    }
+    words.join(", ")
+}
+
+/// `1 row`, `2 rows`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// ` Did you mean `x`?`, or nothing if no candidate is close to `name`.
+pub(crate) fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoIterator<Item = S>) -> String {
+    let lower = name.to_lowercase();
+    let letters = lower.chars().count();
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(&lower, &candidate.as_ref().to_lowercase()), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance < letters && *distance <= 1.max(letters / 3))
+        .map_or_else(String::new, |(_, candidate)| format!(" Did you mean `{}`?", candidate.as_ref()))
+}
+
+/// The number of letters to insert, remove or replace on the way from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, &y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_name_is_suggested_unless_it_is_far_off() {
+        assert_eq!(did_you_mean("malignent", ["benign", "malignant"]), " Did you mean `malignant`?");
+        assert_eq!(did_you_mean("Age", ["age", "page"]), " Did you mean `age`?");
+        assert_eq!(did_you_mean("y", ["radius", "texture"]), "");
+        assert_eq!(did_you_mean("X", ["B", "M"]), "");
+        assert_eq!(did_you_mean("m", ["B", "M"]), " Did you mean `M`?");
+        assert_eq!(did_you_mean("y", Vec::<String>::new()), "");
+    }
+
+    #[test]
+    fn long_lists_are_cut_at_ten() {
+        assert_eq!(list(["a", "b"]), "`a`, `b`");
+        assert!(list((0..12).map(|i| i.to_string())).ends_with("`9`, and 2 more"));
+    }
+
+    #[test]
+    fn one_row_and_two_rows() {
+        assert_eq!((count(1, "row"), count(2, "row")), ("1 row".into(), "2 rows".into()));
+    }
+}
