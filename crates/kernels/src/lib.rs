@@ -2,4 +2,5 @@
 //!
 //! `ops` describes what can be computed, as data and without a GPU API; `gpu` runs plans on wgpu and knows no op.
 
+pub mod gpu;
 pub mod ops;

@@ -1,0 +1,284 @@
+//! Adapters and the choice among them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use wgrad_core::{Backend, CpuBackend, DeviceInfo, Error, Limits, Result};
+
+use super::backend::GpuBackend;
+use super::pipeline::Pipelines;
+
+/// An adapter of this machine, as [`adapters`] found it.
+#[derive(Clone)]
+pub struct Adapter {
+    adapter: wgpu::Adapter,
+    info: wgpu::AdapterInfo,
+}
+
+impl fmt::Debug for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.info(), f)
+    }
+}
+
+/// Every adapter that can run compute shaders, best first: real GPUs before software, discrete before integrated,
+/// Vulkan, Metal and DX12 before OpenGL.
+///
+/// The machine is asked once per process.
+#[must_use]
+pub fn adapters() -> &'static [Adapter] {
+    static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
+    ADAPTERS.get_or_init(|| {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+        let mut adapters: Vec<_> = found
+            .into_iter()
+            .filter(|adapter| {
+                adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+                    && adapter.limits().max_storage_buffers_per_shader_stage >= 4
+            })
+            .map(|adapter| Adapter { info: adapter.get_info(), adapter })
+            .collect();
+        adapters.sort_by_key(Adapter::rank);
+        adapters
+    })
+}
+
+impl Adapter {
+    fn rank(&self) -> (bool, bool, u8) {
+        let kind = match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        };
+        (self.is_software(), self.info.backend == wgpu::Backend::Gl, kind)
+    }
+
+    /// Whether it computes on the CPU.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        // OpenGL drivers do not say; these are the software rasterisers that exist.
+        let name = self.info.name.to_lowercase();
+        self.info.device_type == wgpu::DeviceType::Cpu
+            || ["llvmpipe", "softpipe", "swiftshader", "basic render"].iter().any(|known| name.contains(known))
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn info(&self) -> DeviceInfo {
+        let driver = [&self.info.driver, &self.info.driver_info];
+        DeviceInfo {
+            kind: "gpu".into(),
+            adapter: self.info.name.clone(),
+            api: self.info.backend.to_string(),
+            driver: driver.into_iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" "),
+            software: self.is_software(),
+        }
+    }
+
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.info.device_type {
+            _ if self.is_software() => "software",
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            _ => "other",
+        }
+    }
+
+    /// What the adapter allows.
+    #[must_use]
+    pub fn limits(&self) -> wgpu::Limits {
+        self.adapter.limits()
+    }
+
+    /// What the adapter can do.
+    #[must_use]
+    pub fn features(&self) -> wgpu::Features {
+        self.adapter.features()
+    }
+
+    /// Opens a device on this adapter.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn open(&self) -> Result<Device> {
+        let gpu = Gpu::open(self)?;
+        Ok(Device(Kind::Gpu(Arc::new(gpu))))
+    }
+
+    fn matches(&self, name: &str) -> bool {
+        let (api, name) = match name.split_once(':') {
+            Some((api, name)) if !api.contains(' ') => (Some(api), name),
+            _ => (None, name),
+        };
+        self.info.name.to_lowercase().contains(&name.trim().to_lowercase())
+            && api.is_none_or(|api| self.info.backend.to_string().eq_ignore_ascii_case(api.trim()))
+    }
+}
+
+/// What computes: a GPU, or the CPU backend in single or double precision. Cheap to clone; clones share the device.
+#[derive(Clone)]
+pub struct Device(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Cpu,
+    CpuF64,
+    Gpu(Arc<Gpu>),
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({})", self.info())
+    }
+}
+
+impl Device {
+    /// The CPU backend in single precision, on all cores.
+    #[must_use]
+    pub fn cpu() -> Self {
+        Self(Kind::Cpu)
+    }
+
+    /// The CPU backend in double precision: the reference that others are compared with.
+    #[must_use]
+    pub fn cpu_f64() -> Self {
+        Self(Kind::CpuF64)
+    }
+
+    /// The best real GPU, or else the CPU backend: a software adapter is slower than that and is only used when asked
+    /// for by name.
+    ///
+    /// # Errors
+    /// When a GPU is there but its driver refuses to open it.
+    pub fn best() -> Result<Self> {
+        match adapters().iter().find(|adapter| !adapter.is_software()) {
+            Some(adapter) => adapter.open(),
+            None => Ok(Self::cpu()),
+        }
+    }
+
+    /// The device that a user names: `auto`, `cpu`, `cpu-f64`, `gpu` (the best real one), or a part of an adapter's
+    /// name with an optional API before it, such as `llvmpipe`, `gl:llvmpipe` or `vulkan:nvidia`.
+    ///
+    /// # Errors
+    /// When there is no such device; the message lists those that there are.
+    pub fn named(name: &str) -> Result<Self> {
+        let listed = || {
+            let names: Vec<_> = adapters()
+                .iter()
+                .map(|adapter| format!("`{}:{}`", adapter.info.backend, adapter.info.name.to_lowercase()))
+                .collect();
+            if names.is_empty() {
+                "there is no GPU adapter on this machine; use `cpu`, or install a driver \
+                 (on Debian or Ubuntu `mesa-vulkan-drivers` has a software one)"
+                    .into()
+            } else {
+                format!("there are `cpu`, `cpu-f64` and {}", names.join(", "))
+            }
+        };
+        match name {
+            "auto" => Self::best(),
+            "cpu" => Ok(Self::cpu()),
+            "cpu-f64" => Ok(Self::cpu_f64()),
+            "gpu" => match adapters().iter().find(|adapter| !adapter.is_software()) {
+                Some(adapter) => adapter.open(),
+                None => Err(Error::Device(format!("no real GPU was found; {}", listed()))),
+            },
+            _ if name.trim().is_empty() => Err(Error::Device(format!("the device's name is empty; {}", listed()))),
+            _ => match adapters().iter().find(|adapter| adapter.matches(name)) {
+                Some(adapter) => adapter.open(),
+                None => Err(Error::Device(format!("no device matches `{name}`; {}", listed()))),
+            },
+        }
+    }
+
+    /// What the device is.
+    #[must_use]
+    pub fn info(&self) -> DeviceInfo {
+        Box::<dyn Backend>::from(self.clone()).device()
+    }
+}
+
+impl From<Device> for Box<dyn Backend> {
+    fn from(device: Device) -> Self {
+        match device.0 {
+            Kind::Cpu => Box::new(CpuBackend::<f32>::new()),
+            Kind::CpuF64 => Box::new(CpuBackend::<f64>::new()),
+            Kind::Gpu(gpu) => Box::new(GpuBackend::new(gpu)),
+        }
+    }
+}
+
+/// An open device with its queue and the pipelines made so far, shared by all sessions on it.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) info: DeviceInfo,
+    pub(super) limits: Limits,
+    pub(super) pipelines: Mutex<Pipelines>,
+    /// What the device complained about since the last look.
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gpu({})", self.info)
+    }
+}
+
+impl Gpu {
+    fn open(adapter: &Adapter) -> Result<Self> {
+        let info = adapter.info();
+        let available = adapter.limits();
+        let wanted = wgpu::Features::TIMESTAMP_QUERY;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: adapter.features() & wanted,
+            required_limits: available.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor))
+            .map_err(|error| Error::Device(format!("{info} could not be opened: {error}")))?;
+        let fault = Arc::new(Mutex::new(None));
+        let note = |fault: &Arc<Mutex<Option<String>>>, what: String| {
+            fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(what);
+        };
+        let heard = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&heard, error.to_string())));
+        let lost = fault.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+                note(&lost, format!("the device was lost ({reason:?}): {message}"));
+            }
+        });
+        let limits = Limits {
+            // Plans are made for WebGPU's default of eight everywhere, so that one graph is one plan on every device.
+            storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
+            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size),
+            workgroups: available.max_compute_workgroups_per_dimension,
+            invocations: available.max_compute_invocations_per_workgroup,
+            workgroup_bytes: available.max_compute_workgroup_storage_size,
+            software: adapter.is_software(),
+            dispatches: true,
+        };
+        Ok(Self { device, queue, info, limits, pipelines: Mutex::new(Pipelines(HashMap::new())), fault })
+    }
+
+    /// What went wrong on the device since the last call.
+    ///
+    /// # Errors
+    /// The first complaint of the driver or of wgpu's validation.
+    pub fn check(&self) -> Result<()> {
+        match self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+            Some(fault) => Err(Error::Device(format!("{}: {fault}", self.info))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The wgpu backend: adapters and devices, reflection, pipelines, the printing of clusters, encoding, readback.
+//!
+//! Nothing here knows an op: launches arrive as data ([`Dispatch`](wgrad_core::Dispatch)), clusters as lists of rows.
+
+mod backend;
+mod cluster;
+mod device;
+mod pipeline;
+mod profile;
+mod readback;
+mod reflect;
+
+pub use backend::GpuBackend;
+pub use cluster::print as print_cluster;
+pub use device::{Adapter, Device, Gpu, adapters};
+pub use reflect::{Binding, Entry, Module, reflect};
