@@ -1,4 +1,4 @@
-//! wgrad trains neural networks from Rust on any GPU that wgpu reaches: Vulkan, Metal, DX12, OpenGL, WebGPU.
+//! Train neural networks from Rust on any GPU that wgpu reaches, and prove that it computes what the CPU does.
 //!
 //! A model is a struct of layers, a training step is a graph that is planned once, and errors name the line and the
 //! fix before the first step runs.
@@ -36,7 +36,7 @@
 //! let loss = BceWithLogitsLoss::new().pos_weight(train.pos_weight());
 //!
 //! let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(AdamW::new(1e-2)).batch_size(16);
-//! # let mut trainer = trainer.progress(wgrad::train::Silent);
+//! # let mut trainer = trainer.progress(wgrad::nn::train::Silent);
 //! trainer.fit(&train, 5, |x, y| loss.apply(&model.forward(x), y))?;
 //! println!("{}", trainer.evaluate(&test, |x| model.forward(x))?);
 //! # let folder = std::env::temp_dir().join(format!("wgrad-{}", std::process::id()));
@@ -49,16 +49,13 @@
 //! # Ok::<(), wgrad::Error>(())
 //! ```
 //!
-//! The modules in the order of a program: [`data`], [`layers`], [`losses`], [`optim`], [`train`], [`metrics`]. What
-//! they are made of: [`core`] has graphs, autodiff, plans, sessions and the CPU backend; [`ops`] the tensor's methods;
-//! [`gpu`] the devices.
+//! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (what can be
+//! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training).
 
 pub use wgrad_core as core;
 pub use wgrad_core::{Error, Result};
 pub use wgrad_kernels::{gpu, ops};
-#[cfg(not(target_arch = "wasm32"))]
-pub use wgrad_nn::train;
-pub use wgrad_nn::{LoadReport, Module, Sequential, StateDict, data, init, layers, losses, metrics, optim};
+pub use wgrad_nn as nn;
 
 /// What a program usually needs: `use wgrad::prelude::*;`.
 pub mod prelude {
