@@ -1,6 +1,8 @@
 //! Every kernel of the dense ops, in every variant: valid WGSL whose bindings, parameters and constants are just those
 //! that the launch names.
 
+#![allow(clippy::cast_precision_loss, clippy::many_single_char_names, reason = "formulas as they are written")]
+
 use std::collections::BTreeSet;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -96,9 +98,8 @@ fn check(dispatch: &Dispatch) {
     let entry = module.entry_points.iter().position(|entry| entry.name == dispatch.entry).expect("an entry point");
     let uses = info.get_entry_point(entry);
     let bound: BTreeSet<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
-    let storage = |(_, variable): &(_, &naga::GlobalVariable)| {
-        matches!(variable.space, naga::AddressSpace::Storage { .. })
-    };
+    let storage =
+        |(_, variable): &(_, &naga::GlobalVariable)| matches!(variable.space, naga::AddressSpace::Storage { .. });
     let name_of = |variable: &naga::GlobalVariable| variable.name.clone().expect("globals have names");
     let declared: BTreeSet<_> = module.global_variables.iter().filter(storage).map(|(_, v)| name_of(v)).collect();
     assert!(declared.len() <= 8, "{name} declares {} storage buffers", declared.len());

@@ -1,5 +1,7 @@
 //! Matrix products: one op with transposes and a bias, several kernels.
 
+#![allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
+
 use rayon::prelude::*;
 use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Matrix, Misfit, Op, Operand, Real, Reference, Shape,
@@ -10,7 +12,7 @@ use wgrad_core::{
 pub trait MatmulOps {
     /// `y[…, r, c] = Σ_k a[…, r, k]·b[…, k, c]`.
     ///
-    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under NumPy's rules. Fewer than two axes,
+    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under `NumPy`'s rules. Fewer than two axes,
     /// inner sizes that differ and integers are errors. Source: `torch.matmul`, without its one-dimensional cases.
     #[must_use]
     #[track_caller]
@@ -117,23 +119,22 @@ struct Sizes {
     b_batched: bool,
 }
 
+/// Rows and columns as they enter the product.
+fn matrix(shape: &Shape, transposed: bool) -> [usize; 2] {
+    match shape.dims() {
+        [.., r, c] if transposed => [*c, *r],
+        [.., r, c] => [*r, *c],
+        _ => unreachable!("the shape rule asks for two axes"),
+    }
+}
+
 impl Matmul {
     fn sizes(self, a: &Shape, b: &Shape) -> Sizes {
-        let [m, k] = self.matrix(a, self.ta);
-        let [_, n] = self.matrix(b, self.tb);
+        let ([m, k], [_, n]) = (matrix(a, self.ta), matrix(b, self.tb));
         let count = |shape: &Shape| shape.dims()[..shape.rank() - 2].iter().product::<usize>();
         let (a_count, b_count) = (count(a), count(b));
         let batch = if a_count == 1 { b_count } else { a_count };
         Sizes { batch, m, n, k, a_batched: a_count != 1, b_batched: b_count != 1 }
-    }
-
-    /// Rows and columns as they enter the product.
-    fn matrix(self, shape: &Shape, transposed: bool) -> [usize; 2] {
-        match shape.dims() {
-            [.., r, c] if transposed => [*c, *r],
-            [.., r, c] => [*r, *c],
-            _ => unreachable!("the shape rule asks for two axes"),
-        }
     }
 
     fn run<F: Real>(self, mut at: Buffers<'_, F>) {
@@ -169,8 +170,8 @@ impl Op for Matmul {
             return Err(Misfit::new(format!("matrices have two axes or more, not {} and {}", a.shape, b.shape))
                 .fix("give a vector an axis of size 1: `.unsqueeze(0)` for a row, `.unsqueeze(1)` for a column"));
         }
-        let [m, k] = self.matrix(&a.shape, self.ta);
-        let [rows, n] = self.matrix(&b.shape, self.tb);
+        let [m, k] = matrix(&a.shape, self.ta);
+        let [rows, n] = matrix(&b.shape, self.tb);
         let (a_lead, b_lead) = (&a.shape.dims()[..a.shape.rank() - 2], &b.shape.dims()[..b.shape.rank() - 2]);
         let shown = |lead: &[usize], matrix: [usize; 2]| Shape::from([lead, &matrix].concat());
         if k != rows {
