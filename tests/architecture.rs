@@ -73,8 +73,11 @@ fn ops_name_no_wgpu_type() {
 #[test]
 fn the_gpu_backend_names_no_op() {
     let ops = files("crates/kernels/src/ops", "rs");
-    let stems: Vec<String> =
-        ops.iter().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).filter(|stem| stem != "mod").collect();
+    let stems: Vec<String> = ops
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .filter(|stem| stem != "mod")
+        .collect();
     let mut words: Vec<&str> = stems.iter().map(String::as_str).filter(|&stem| stem != "pointwise").collect();
     words.extend(["ops", "relu", "sum"]);
     // Iterators have a `sum` too; only a kernel's name in quotes would be an op here.
@@ -122,7 +125,8 @@ fn every_shader_opens_with_its_maths() {
 
 #[test]
 fn every_shader_belongs_to_an_op() {
-    let sources: String = files("crates", "rs").iter().map(|path| fs::read_to_string(path).expect("a source")).collect();
+    let sources: String =
+        files("crates", "rs").iter().map(|path| fs::read_to_string(path).expect("a source")).collect();
     for path in files("shaders", "wgsl") {
         let name = path.file_name().and_then(|name| name.to_str()).expect("a file name");
         assert!(sources.contains(&format!("/{name}\"")), "no op includes {}", path.display());
