@@ -104,7 +104,13 @@ fn crates_depend_in_one_direction() {
 
 #[test]
 fn unsafe_code_stands_where_it_may() {
-    let allowed = ["crates/core/src/matmul.rs"];
+    // The gemm crate's pointers; the promise that a kernel stays in bounds, given once; wgpu's unchecked modules.
+    let allowed = [
+        "crates/core/src/matmul.rs",
+        "crates/core/src/op.rs",
+        "crates/kernels/src/bundled.rs",
+        "crates/kernels/src/gpu/pipeline.rs",
+    ];
     for folder in ["crates", "src", "xtask/src", "examples"] {
         for path in files(folder, "rs") {
             let text = code(&path);

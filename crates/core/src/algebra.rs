@@ -212,7 +212,7 @@ impl Op for Sum {
             let tree = length > 64 && inner < 32;
             let (entry, grid) =
                 if tree { ("tree", Grid::Groups([outputs, 1, 1])) } else { ("serial", Grid::Threads([outputs, 1, 1])) };
-            Dispatch::new(Kernel::new("sum", &[include_str!("../../../shaders/sum.wgsl")]), entry, grid)
+            Dispatch::new(Kernel::new("sum", &[include_str!("../../../shaders/sum.wgsl")]).own(), entry, grid)
                 .bind("x", x)
                 .bind("y", y)
                 .param("outputs", outputs)

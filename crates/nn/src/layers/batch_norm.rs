@@ -108,12 +108,16 @@ impl BatchNorm1d {
             return Some(Misfit::new(format!("eps must be a number that is not negative, not {eps}")));
         }
         if let Some(momentum) = momentum.filter(|momentum| !momentum.is_finite()) {
-            return Some(Misfit::new(format!("momentum must be a number, not {momentum}"))
-                .fix("use None for the average over all batches"));
+            return Some(
+                Misfit::new(format!("momentum must be a number, not {momentum}"))
+                    .fix("use None for the average over all batches"),
+            );
         }
         if !matches!(shape.rank(), 2 | 3) {
-            return Some(Misfit::new(format!("expected [N, {channels}] or [N, {channels}, L], not {shape}"))
-                .fix("the first axis is the batch, the second the channels; reshape, or flatten with `Flatten`"));
+            return Some(
+                Misfit::new(format!("expected [N, {channels}] or [N, {channels}, L], not {shape}"))
+                    .fix("the first axis is the batch, the second the channels; reshape, or flatten with `Flatten`"),
+            );
         }
         let found = shape.dims()[1];
         (found != channels).then(|| {
@@ -129,9 +133,8 @@ impl BatchNorm1d {
             None => {
                 let batches = batches.clone();
                 #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
-                graph.scheduled(format!("{}.momentum", self.scope), DType::F32, move || {
-                    1.0 / (batches.get() + 1) as f64
-                })
+                graph
+                    .scheduled(format!("{}.momentum", self.scope), DType::F32, move || 1.0 / (batches.get() + 1) as f64)
             }
         }
     }

@@ -148,12 +148,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Every error of the graph, with its source line; a loss that is not finite; a lost device.
-    pub fn fit(
-        &mut self,
-        data: &Dataset,
-        epochs: usize,
-        loss: impl Fn(&Tensor, &Tensor) -> Tensor,
-    ) -> Result<History> {
+    pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         self.session()?;
         let optimizer = self.optimizer.take().ok_or_else(|| {
             Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
