@@ -1,4 +1,22 @@
 //! Neural networks on top of the graph: data, layers, losses, optimizers, metrics and training.
+//!
+//! In the order in which a program uses them: [`data`] reads a table and deals batches; [`layers`] declare variables in
+//! [`Params`](wgrad_core::Params) and, as a [`Module`], trace their ops; a loss of [`losses`] makes one number of the
+//! result; an optimizer of [`optim`] adds gradients and updates; [`train`] runs it all, epoch by epoch; [`metrics`] say
+//! how good it became; [`StateDict`] saves and loads the model as a safetensors file, with PyTorch's names.
+//!
+//! Nothing here has a kernel of its own: everything is composed of graph ops.
 
+mod checkpoint;
 pub mod data;
+pub mod init;
+pub mod layers;
+pub mod losses;
 pub mod metrics;
+mod module;
+pub mod optim;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod train;
+
+pub use checkpoint::{LoadReport, StateDict};
+pub use module::{Module, Sequential};

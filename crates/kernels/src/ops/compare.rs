@@ -1,0 +1,193 @@
+//! Comparisons, masks of 0 and 1, the choice between two tensors, and casts.
+
+use std::borrow::Borrow;
+
+use wgrad_core::{DType, Tensor, pointwise};
+
+pointwise! {
+    pub(crate) GT = gt(x: float, y: float)[] -> uint {
+        wgsl: "select(0u, 1u, x > y)",
+        reference<F>: u32::from(x > y),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) GE = ge(x: float, y: float)[] -> uint {
+        wgsl: "select(0u, 1u, x >= y)",
+        reference<F>: u32::from(x >= y),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) EQ = eq(x: float, y: float)[] -> uint {
+        wgsl: "select(0u, 1u, x == y)",
+        reference<F>: u32::from(x == y),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) NE = ne(x: float, y: float)[] -> uint {
+        wgsl: "select(1u, 0u, x == y)",
+        reference<F>: u32::from(x != y),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) EQ_U32 = eq_u32(x: uint, y: uint)[] -> uint {
+        wgsl: "select(0u, 1u, x == y)",
+        reference<F>: u32::from(x == y),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) AND = and(x: uint, y: uint)[] -> uint {
+        wgsl: "select(0u, 1u, x != 0u && y != 0u)",
+        reference<F>: u32::from(x != 0 && y != 0),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) OR = or(x: uint, y: uint)[] -> uint {
+        wgsl: "select(0u, 1u, (x | y) != 0u)",
+        reference<F>: u32::from(x | y != 0),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) NOT = not(x: uint)[] -> uint {
+        wgsl: "select(0u, 1u, x == 0u)",
+        reference<F>: u32::from(x == 0),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) SELECT = select(mask: uint, x: float, y: float)[] -> float {
+        wgsl: "select(y, x, mask != 0u)",
+        reference<F>: if mask != 0 { x } else { y },
+        backward: Some(|at| {
+            at.give_with(1, |at| at.input(0).select(&at.dy(), &at.dy().number(0.0)));
+            at.give_with(2, |at| at.input(0).select(&at.dy().number(0.0), &at.dy()));
+        }),
+    }
+}
+
+pointwise! {
+    pub(crate) TO_F32 = to_f32(x: uint)[] -> float {
+        wgsl: "f32(x)",
+        reference<F>: F::lit(f64::from(x)),
+        backward: None,
+    }
+}
+
+pointwise! {
+    // The largest f32 below 2³² bounds what may be converted.
+    pub(crate) TO_U32 = to_u32(x: float)[] -> uint {
+        wgsl: "u32(clamp(x, 0.0, 4294967040.0))",
+        reference<F>: x.wide() as u32,
+        backward: None,
+    }
+}
+
+/// Comparisons and masks. A mask is a `u32` tensor of 0 and 1; no gradient flows through one.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// use wgrad_kernels::ops::CompareOps;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [64], DType::F32);
+/// let positive = x.gt(&x.number(0.0));
+/// assert_eq!(positive.dtype(), DType::U32);
+/// let root = positive.select(&x, &-&x);
+/// assert_eq!(root.dtype(), DType::F32);
+/// ```
+pub trait CompareOps: Borrow<Tensor> {
+    /// `x > y`.
+    #[track_caller]
+    fn gt(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&GT, &[y], &[])
+    }
+
+    /// `x ≥ y`.
+    #[track_caller]
+    fn ge(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&GE, &[y], &[])
+    }
+
+    /// `x < y`.
+    #[track_caller]
+    fn lt(&self, y: &Tensor) -> Tensor {
+        y.pointwise(&GT, &[self.borrow()], &[])
+    }
+
+    /// `x ≤ y`.
+    #[track_caller]
+    fn le(&self, y: &Tensor) -> Tensor {
+        y.pointwise(&GE, &[self.borrow()], &[])
+    }
+
+    /// `x = y`.
+    #[track_caller]
+    fn eq(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&EQ, &[y], &[])
+    }
+
+    /// `x ≠ y`.
+    #[track_caller]
+    fn ne(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&NE, &[y], &[])
+    }
+
+    /// `x = y` for integers.
+    #[track_caller]
+    fn eq_u32(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&EQ_U32, &[y], &[])
+    }
+
+    /// Whether both masks hold.
+    #[track_caller]
+    fn and(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&AND, &[y], &[])
+    }
+
+    /// Whether one of the masks holds.
+    #[track_caller]
+    fn or(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&OR, &[y], &[])
+    }
+
+    /// Whether the mask does not hold.
+    #[track_caller]
+    fn not(&self) -> Tensor {
+        self.borrow().pointwise(&NOT, &[], &[])
+    }
+
+    /// `x` where the mask holds, `y` elsewhere. The side not taken gets no gradient, and its NaN does no harm.
+    #[track_caller]
+    fn select(&self, x: &Tensor, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&SELECT, &[x, y], &[])
+    }
+
+    /// Integers as floats; exact up to 2²⁴. A tensor of floats is returned as it is.
+    #[track_caller]
+    fn to_f32(&self) -> Tensor {
+        let x = self.borrow();
+        if x.dtype() == DType::F32 { x.clone() } else { x.pointwise(&TO_F32, &[], &[]) }
+    }
+
+    /// Floats cut down to integers; they must be in `[0, 2³²)`. A tensor of integers is returned as it is.
+    #[track_caller]
+    fn to_u32(&self) -> Tensor {
+        let x = self.borrow();
+        if x.dtype() == DType::U32 { x.clone() } else { x.pointwise(&TO_U32, &[], &[]) }
+    }
+}
+
+impl CompareOps for Tensor {}

@@ -1,0 +1,103 @@
+//! Zeros around a tensor; the gradient of slicing.
+
+use std::borrow::Borrow;
+
+use wgrad_core::{Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec};
+use wgrad_core::{Tensor, both};
+
+use super::ViewOps;
+use super::views::{extents, resolve};
+
+/// `y[i, before + j, k] = x[i, j, k]`, and 0 elsewhere.
+#[derive(Debug)]
+struct Pad {
+    axis: usize,
+    before: usize,
+    after: usize,
+}
+
+impl Pad {
+    fn padded(&self, shape: &Shape) -> usize {
+        self.before + shape.dims()[self.axis] + self.after
+    }
+
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let shape = &at.input_spec(0).shape;
+        let [_, n, inner] = extents(shape, self.axis..self.axis + 1);
+        let padded = self.padded(shape);
+        let (x, y) = (at.float(0), at.out(0));
+        y.fill(F::zero());
+        if n * inner > 0 {
+            let rows = y.chunks_exact_mut(padded * inner).zip(x.chunks_exact(n * inner));
+            rows.for_each(|(y, x)| y[self.before * inner..(self.before + n) * inner].copy_from_slice(x));
+        }
+    }
+}
+
+impl Op for Pad {
+    fn name(&self) -> &'static str {
+        "pad"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if !inputs[0].dtype.is_float() {
+            return Err(
+                Misfit::new(format!("only floats are padded, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`")
+            );
+        }
+        let shape = &inputs[0].shape;
+        Ok(vec![Spec::f32(shape.with(self.axis, self.padded(shape)))])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let n = at.input(0).shape().dims()[self.axis];
+            at.dy().slice(self.axis.cast_signed(), self.before..self.before + n)
+        });
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let shape = &at.inputs[0].shape;
+        let [_, n, inner] = extents(shape, self.axis..self.axis + 1);
+        let count = at.outputs[0].shape.numel();
+        let kernel = Kernel::new("pad", &[include_str!("../../../../shaders/pad.wgsl")]);
+        at.dispatch(
+            Dispatch::new(kernel, "forward", Grid::Threads([count, 1, 1]))
+                .bind("x", Operand::Input(0))
+                .bind("y", Operand::Output(0))
+                .param("count", count)
+                .param("n", n)
+                .param("inner", inner)
+                .param("before", self.before)
+                .param("padded", self.padded(shape)),
+        );
+    }
+}
+
+/// Padding.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// use wgrad_kernels::ops::PadOps;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [2, 3], DType::F32);
+/// assert_eq!(x.pad(-1, 1, 2).shape().dims(), [2, 6]);
+/// ```
+pub trait PadOps: Borrow<Tensor> {
+    /// The tensor with `before` and `after` zeros around one axis. A negative axis counts from the end.
+    #[track_caller]
+    fn pad(&self, axis: isize, before: usize, after: usize) -> Tensor {
+        let x = self.borrow();
+        match resolve(x, "pad", axis) {
+            Ok(_) if before + after == 0 => x.clone(),
+            Ok(axis) => x.graph().apply(Pad { axis, before, after }, &[x]).get(0),
+            Err(invalid) => invalid,
+        }
+    }
+}
+
+impl PadOps for Tensor {}

@@ -1,0 +1,67 @@
+//! Dropout: random numbers from a counter-based generator, so that every device draws the same bits.
+
+use std::borrow::Borrow;
+
+use wgrad_core::{Misfit, Spec, Tensor, philox, pointwise};
+
+pointwise! {
+    // The gradient is the same op on dy: the mask is drawn again instead of being kept.
+    pub(crate) DROPOUT = dropout(
+        x: float, index: uint, step: uint, site: uint, key0: uint, key1: uint, threshold: uint
+    )[scale] -> float {
+        wgsl: "select(0.0, scale * x, philox_word(index, step, site, key0, key1) < threshold)",
+        library: include_str!("../../../../shaders/lib/philox.wgsl"),
+        reference<F>: if philox([index, step, site, 0], [key0, key1])[0] < threshold { scale * x } else { F::zero() },
+        backward: Some(|at| at.give_with(0, |at| {
+            let counter: Vec<_> = (1..at.inputs()).map(|i| at.input(i)).collect();
+            at.dy().pointwise(&DROPOUT, &counter, &[at.attribute(0)])
+        })),
+    }
+}
+
+/// Dropout.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// use wgrad_kernels::ops::DropoutOps;
+/// let graph = Graph::new(Mode::Train);
+/// let x = graph.input("x", [64, 30], DType::F32);
+/// let step = graph.scheduled("step", DType::U32, || 0.0);
+/// assert_eq!(x.dropout(0.5, [7, 0], 0, &step).shape(), x.shape());
+/// ```
+pub trait DropoutOps: Borrow<Tensor> {
+    /// Sets each element to 0 with probability p and multiplies the others by `1 / (1 - p)`.
+    ///
+    /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`, is
+    /// below `(1 - p)·2³²`. So `site` tells the dropouts of a model apart, `step` (a `u32` without axes, such as
+    /// [`Graph::scheduled`](wgrad_core::Graph::scheduled) gives) the runs of a graph. `p = 0` returns x itself.
+    #[track_caller]
+    fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
+        let x = self.borrow();
+        if !x.is_valid() || !step.is_valid() {
+            return x.misfit("dropout", &[step], Misfit::default());
+        }
+        if !(0.0..=1.0).contains(&p) {
+            let misfit = Misfit::new(format!("the probability {p} is not between 0 and 1"));
+            return x.misfit("dropout", &[step], misfit);
+        }
+        if step.spec() != Spec::u32([]) {
+            let misfit = Misfit::new(format!("the step must be a u32 without axes, not {}", step.spec()))
+                .fix("graph.scheduled(\"step\", DType::U32, …)");
+            return x.misfit("dropout", &[step], misfit);
+        }
+        if p == 0.0 {
+            return x.clone();
+        }
+        let graph = x.graph();
+        // For p = 1 nothing is below the threshold.
+        let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number that saturates")]
+        let threshold = ((1.0 - p) * 2.0f64.powi(32)).round() as u32;
+        let [site, key0, key1, threshold] = [site, key[0], key[1], threshold].map(|word| graph.constant_u32(word));
+        let index = graph.iota(x.shape());
+        x.pointwise(&DROPOUT, &[&index, step, &site, &key0, &key1, &threshold], &[scale])
+    }
+}
+
+impl DropoutOps for Tensor {}

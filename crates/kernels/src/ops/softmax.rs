@@ -1,0 +1,139 @@
+//! Softmax and its logarithm along one axis.
+
+use rayon::prelude::*;
+use wgrad_core::{
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+};
+
+/// Softmax along an axis.
+pub trait SoftmaxOps {
+    /// `y_c = exp(x_c) / Σ_j exp(x_j)` along `axis`, which may count from the end (−1 is the last).
+    ///
+    /// The maximum is subtracted first, so that logits of ±1000 are fine. The shape stays.
+    /// An axis that does not exist and integers are errors. Source: `torch.softmax`.
+    #[must_use]
+    #[track_caller]
+    fn softmax(&self, axis: isize) -> Tensor;
+
+    /// `y_c = x_c − log Σ_j exp(x_j)` along `axis`: the logarithm of [`Self::softmax`] without its underflow.
+    ///
+    /// Source: `torch.log_softmax`.
+    #[must_use]
+    #[track_caller]
+    fn log_softmax(&self, axis: isize) -> Tensor;
+}
+
+impl SoftmaxOps for Tensor {
+    #[track_caller]
+    fn softmax(&self, axis: isize) -> Tensor {
+        apply(self, axis, false)
+    }
+
+    #[track_caller]
+    fn log_softmax(&self, axis: isize) -> Tensor {
+        apply(self, axis, true)
+    }
+}
+
+#[track_caller]
+fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
+    match x.shape().axis(axis) {
+        Some(axis) => x.graph().apply(Softmax { axis, log }, &[x]).get(0),
+        None => {
+            let misfit = Misfit::new(format!("there is no axis {axis}: the tensor has {}", x.shape().rank()));
+            x.misfit(if log { "log_softmax" } else { "softmax" }, &[], misfit)
+        }
+    }
+}
+
+const SOURCE: [&str; 3] = [
+    include_str!("../../../../shaders/lib/special.wgsl"),
+    include_str!("../../../../shaders/lib/tree.wgsl"),
+    include_str!("../../../../shaders/softmax.wgsl"),
+];
+
+#[derive(Debug)]
+struct Softmax {
+    axis: usize,
+    log: bool,
+}
+
+impl Softmax {
+    /// Sizes before, along and after the axis.
+    fn extents(&self, shape: &Shape) -> [usize; 3] {
+        let dims = shape.dims();
+        [dims[..self.axis].iter().product(), dims[self.axis], dims[self.axis + 1..].iter().product()]
+    }
+
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let [_, classes, inner] = self.extents(&at.input_spec(0).shape);
+        let (x, y) = (at.float(0), at.out(0));
+        let block = (classes * inner).max(1);
+        y.par_chunks_mut(block).zip(x.par_chunks(block)).with_min_len((1 << 14) / block + 1).for_each(|(y, x)| {
+            for i in 0..inner {
+                let row = || x[i..].iter().step_by(inner);
+                let max = row().fold(x[i], |m, &v| m.max(v));
+                // All but one of the largest, whose exponential is 1: the logarithm keeps its small digits.
+                let all: f64 = row().filter(|&&v| v != max).map(|&v| (v - max).exp().wide()).sum();
+                let ties = row().filter(|&&v| v == max).count();
+                let others = all + F::wide(F::from(ties).unwrap_or(F::one())) - 1.0;
+                let (sum, log) = (F::lit(1.0 + others), F::lit(others.ln_1p()));
+                for (y, &v) in y[i..].iter_mut().step_by(inner).zip(row()) {
+                    *y = if self.log { (v - max) - log } else { (v - max).exp() / sum };
+                }
+            }
+        });
+    }
+}
+
+impl Op for Softmax {
+    fn name(&self) -> &'static str {
+        if self.log { "log_softmax" } else { "softmax" }
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if !inputs[0].dtype.is_float() {
+            return Err(Misfit::new("softmax is taken of floats, not of u32").fix("cast with `.to_f32()`"));
+        }
+        Ok(vec![inputs[0].clone()])
+    }
+
+    /// `dx = y · (dy − Σ dy·y)`, and for the logarithm `dx = dy − softmax(x) · Σ dy`.
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let dy = at.dy();
+            if self.log {
+                let y = at.input(0).graph().apply(Self { axis: self.axis, log: false }, &[at.input(0)]).get(0);
+                &dy - y * dy.sum_keep(&[self.axis])
+            } else {
+                let y = at.output(0);
+                let share = (&dy * y).sum_keep(&[self.axis]);
+                (dy - share) * y
+            }
+        });
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [outer, classes, inner] = self.extents(&at.inputs[0].shape);
+        let rows = outer * inner;
+        if rows * classes == 0 {
+            return;
+        }
+        let serial = classes <= 64 || inner > 1 || at.limits.software;
+        let (entry, grid) =
+            if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
+        at.dispatch(
+            Dispatch::new(Kernel::new("softmax", &SOURCE), entry, grid)
+                .bind("x", Operand::Input(0))
+                .bind("y", Operand::Output(0))
+                .param("rows", rows)
+                .param("classes", classes)
+                .param("inner", inner)
+                .constant("LOG", f64::from(u8::from(self.log))),
+        );
+    }
+}

@@ -1,0 +1,259 @@
+//! The same elements, read in another order: nothing runs for these.
+
+use std::borrow::Borrow;
+use std::ops::{Bound, Range, RangeBounds};
+
+use wgrad_core::{Backward, Misfit, Op, Shape, Spec, Tensor, View};
+
+use super::PadOps;
+
+/// The axis that `axis` names, counting from the end when negative; else the invalid tensor of a recorded error.
+#[track_caller]
+pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor> {
+    let shape = x.shape();
+    match shape.axis(axis) {
+        Some(axis) => Ok(axis),
+        None => {
+            let misfit = Misfit::new(format!("there is no axis {axis}: {shape} has {}", axes(shape.rank())));
+            Err(x.misfit(op, &[], misfit))
+        }
+    }
+}
+
+/// As [`resolve`] for several axes, which must differ.
+#[track_caller]
+pub(crate) fn resolve_all(x: &Tensor, op: &str, axes: &[isize]) -> Result<Vec<usize>, Tensor> {
+    let mut resolved = Vec::with_capacity(axes.len());
+    for &axis in axes {
+        let index = resolve(x, op, axis)?;
+        if resolved.contains(&index) {
+            return Err(x.misfit(op, &[], Misfit::new(format!("axis {index} is named twice in {axes:?}"))));
+        }
+        resolved.push(index);
+    }
+    Ok(resolved)
+}
+
+/// Sizes before, inside and after some adjacent axes.
+pub(crate) fn extents(shape: &Shape, axes: Range<usize>) -> [usize; 3] {
+    let dims = shape.dims();
+    [dims[..axes.start].iter().product(), dims[axes.clone()].iter().product(), dims[axes.end..].iter().product()]
+}
+
+fn axes(rank: usize) -> String {
+    if rank == 1 { "1 axis".into() } else { format!("{rank} axes") }
+}
+
+/// Axis `i` of the result is axis `axes[i]` of the input.
+#[derive(Debug)]
+struct Permute {
+    axes: Vec<usize>,
+}
+
+impl Permute {
+    #[track_caller]
+    fn apply(x: &Tensor, axes: Vec<usize>) -> Tensor {
+        if axes.is_sorted() {
+            return x.clone();
+        }
+        x.graph().apply(Self { axes }, &[x]).get(0)
+    }
+}
+
+impl Op for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let dims = inputs[0].shape.dims();
+        let shape: Vec<_> = self.axes.iter().map(|&axis| dims[axis]).collect();
+        Ok(vec![Spec::new(shape, inputs[0].dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        let mut back = vec![0; self.axes.len()];
+        self.axes.iter().enumerate().for_each(|(to, &from)| back[from] = to);
+        at.give_with(0, |at| Self::apply(&at.dy(), back));
+    }
+
+    fn view(&self, of: &View) -> Option<View> {
+        Some(of.permute(&self.axes))
+    }
+}
+
+/// The part `start..start + size` of one axis.
+#[derive(Debug)]
+struct Slice {
+    axis: usize,
+    start: usize,
+    size: usize,
+}
+
+impl Op for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::new(inputs[0].shape.with(self.axis, self.size), inputs[0].dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let n = at.input(0).shape().dims()[self.axis];
+            at.dy().pad(self.axis.cast_signed(), self.start, n - self.start - self.size)
+        });
+    }
+
+    fn view(&self, of: &View) -> Option<View> {
+        Some(of.slice(self.axis, self.start, self.size))
+    }
+}
+
+/// The same elements under other axes. Negative axes count from the end.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// use wgrad_kernels::ops::ViewOps;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [2, 3, 4], DType::F32);
+/// assert_eq!(x.transpose(0, -1).shape().dims(), [4, 3, 2]);
+/// assert_eq!(x.slice(1, 1..).flatten(0).shape().dims(), [16]);
+/// assert!(!x.slice(1, 2..5).is_valid());
+/// let error = graph.check().unwrap_err().to_string();
+/// assert!(error.starts_with("slice(f32[2, 3, 4]): axis 1 has 3 elements, which do not contain 2..5"), "{error}");
+/// ```
+pub trait ViewOps: Borrow<Tensor> {
+    /// The same elements, row-major, under another shape.
+    #[track_caller]
+    fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
+        self.borrow().reshape_to(shape)
+    }
+
+    /// The tensor repeated to `shape` under NumPy's rules.
+    #[track_caller]
+    fn expand(&self, shape: impl Into<Shape>) -> Tensor {
+        self.borrow().broadcast_to(shape)
+    }
+
+    /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
+    #[track_caller]
+    fn permute(&self, axes: &[isize]) -> Tensor {
+        let x = self.borrow();
+        let resolved = match resolve_all(x, "permute", axes) {
+            Ok(resolved) => resolved,
+            Err(invalid) => return invalid,
+        };
+        if resolved.len() != x.shape().rank() {
+            let misfit = Misfit::new(format!("{axes:?} is not an order of all axes of {}", x.shape()));
+            return x.misfit("permute", &[], misfit);
+        }
+        Permute::apply(x, resolved)
+    }
+
+    /// The tensor with two axes exchanged.
+    #[track_caller]
+    fn transpose(&self, a: isize, b: isize) -> Tensor {
+        let x = self.borrow();
+        let (a, b) = match (resolve(x, "transpose", a), resolve(x, "transpose", b)) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(invalid), _) | (_, Err(invalid)) => return invalid,
+        };
+        let mut axes: Vec<_> = (0..x.shape().rank()).collect();
+        axes.swap(a, b);
+        Permute::apply(x, axes)
+    }
+
+    /// The transpose of a matrix.
+    #[track_caller]
+    fn t(&self) -> Tensor {
+        let x = self.borrow();
+        if x.shape().rank() != 2 {
+            let misfit = Misfit::new(format!("{} is not a matrix", x.shape()))
+                .fix("name the axes to exchange: `.transpose(-2, -1)`");
+            return x.misfit("t", &[], misfit);
+        }
+        Permute::apply(x, vec![1, 0])
+    }
+
+    /// A part of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
+    #[track_caller]
+    fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
+        let x = self.borrow();
+        let axis = match resolve(x, "slice", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return invalid,
+        };
+        let n = x.shape().dims()[axis];
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => n,
+        };
+        if start > end || end > n {
+            let misfit = Misfit::new(format!("axis {axis} has {n} elements, which do not contain {start}..{end}"));
+            return x.misfit("slice", &[], misfit);
+        }
+        if end - start == n {
+            return x.clone();
+        }
+        x.graph().apply(Slice { axis, start, size: end - start }, &[x]).get(0)
+    }
+
+    /// A new axis of size 1 at position `axis` of the result.
+    #[track_caller]
+    fn unsqueeze(&self, axis: isize) -> Tensor {
+        let x = self.borrow();
+        let mut dims = x.shape().dims().to_vec();
+        let Some(at) = Shape::from(vec![1; dims.len() + 1]).axis(axis) else {
+            let misfit = Misfit::new(format!("a new axis of {} cannot stand at {axis}", x.shape()));
+            return x.misfit("unsqueeze", &[], misfit);
+        };
+        dims.insert(at, 1);
+        x.reshape_to(dims)
+    }
+
+    /// The tensor without one axis, whose size must be 1. (PyTorch ignores the call when it is not.)
+    #[track_caller]
+    fn squeeze(&self, axis: isize) -> Tensor {
+        let x = self.borrow();
+        let axis = match resolve(x, "squeeze", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return invalid,
+        };
+        let mut dims = x.shape().dims().to_vec();
+        if dims[axis] != 1 {
+            let misfit = Misfit::new(format!("axis {axis} has {} elements, not 1", dims[axis]))
+                .fix(format!("take one of them first: `.slice({axis}, 0..1)`"));
+            return x.misfit("squeeze", &[], misfit);
+        }
+        dims.remove(axis);
+        x.reshape_to(dims)
+    }
+
+    /// The axes from `start` to the last as one; a tensor without axes becomes one of 1 element.
+    #[track_caller]
+    fn flatten(&self, start: isize) -> Tensor {
+        let x = self.borrow();
+        if x.shape().rank() == 0 && matches!(start, -1 | 0) {
+            return x.reshape_to([1]);
+        }
+        let start = match resolve(x, "flatten", start) {
+            Ok(start) => start,
+            Err(invalid) => return invalid,
+        };
+        let shape = x.shape();
+        let (kept, rest) = shape.dims().split_at(start);
+        let mut dims = kept.to_vec();
+        dims.push(rest.iter().product());
+        x.reshape_to(dims)
+    }
+}
+
+impl ViewOps for Tensor {}

@@ -1,0 +1,90 @@
+//! How weights begin: the usual bounds, as PyTorch computes them.
+//!
+//! ```
+//! use wgrad_core::{Init, Params};
+//! use wgrad_nn::{init, layers::{Linear, LinearOptions}};
+//! let p = Params::seeded(7);
+//! let options = LinearOptions { weight_init: Some(init::xavier_uniform(30, 64, 1.0)), ..LinearOptions::default() };
+//! let fc1 = Linear::with(&p.at("fc1"), 30, 64, options);
+//! ```
+
+use wgrad_core::Init;
+
+/// The factor that keeps the variance through a leaky ReLU: `sqrt(2 / (1 + slope²))`; `sqrt 2` for a ReLU.
+#[must_use]
+pub fn leaky_relu_gain(slope: f64) -> f64 {
+    (2.0 / (1.0 + slope * slope)).sqrt()
+}
+
+fn count(fan: usize) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 inputs")]
+    let fan = fan as f64;
+    fan
+}
+
+/// Uniform in ±`sqrt(3) · gain / sqrt(fan_in)` with the gain of a leaky ReLU of slope `a`.
+///
+/// `a = sqrt 5` is what PyTorch's layers use: the bound is `1 / sqrt(fan_in)`. Zero where there is no input.
+#[must_use]
+pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
+    if fan_in == 0 {
+        return Init::Constant(0.0);
+    }
+    let bound = 3.0f64.sqrt() * (leaky_relu_gain(a) / count(fan_in).sqrt());
+    Init::Uniform(-bound, bound)
+}
+
+/// Normal with standard deviation `gain / sqrt(fan_in)`, with the gain of a leaky ReLU of slope `a`.
+#[must_use]
+pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
+    if fan_in == 0 {
+        return Init::Constant(0.0);
+    }
+    Init::Normal(0.0, leaky_relu_gain(a) / count(fan_in).sqrt())
+}
+
+/// Uniform in ±`gain · sqrt(6 / (fan_in + fan_out))`.
+#[must_use]
+pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Init {
+    if fan_in + fan_out == 0 {
+        return Init::Constant(0.0);
+    }
+    let bound = 3.0f64.sqrt() * gain * (2.0 / count(fan_in + fan_out)).sqrt();
+    Init::Uniform(-bound, bound)
+}
+
+/// Normal with standard deviation `gain · sqrt(2 / (fan_in + fan_out))`.
+#[must_use]
+pub fn xavier_normal(fan_in: usize, fan_out: usize, gain: f64) -> Init {
+    if fan_in + fan_out == 0 {
+        return Init::Constant(0.0);
+    }
+    Init::Normal(0.0, gain * (2.0 / count(fan_in + fan_out)).sqrt())
+}
+
+/// Uniform in ±`1 / sqrt(fan_in)`: the bias of PyTorch's layers. Zero where there is no input.
+#[must_use]
+pub fn bias(fan_in: usize) -> Init {
+    if fan_in == 0 {
+        return Init::Constant(0.0);
+    }
+    let bound = 1.0 / count(fan_in).sqrt();
+    Init::Uniform(-bound, bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bounds_are_those_of_pytorch() {
+        let Init::Uniform(low, high) = kaiming_uniform(4, 5.0f64.sqrt()) else { panic!() };
+        // PyTorch's order of operations gives this, not 0.5.
+        assert_eq!((low, high), (-0.499_999_999_999_999_94, 0.499_999_999_999_999_94));
+        let Init::Uniform(_, high) = xavier_uniform(3, 3, 1.0) else { panic!() };
+        assert!((high - 1.0).abs() < 1e-15);
+        let Init::Normal(_, std) = kaiming_normal(8, 0.0) else { panic!() };
+        assert!((std - 0.5).abs() < 1e-15);
+        assert!(matches!(bias(0), Init::Constant(0.0)));
+    }
+}

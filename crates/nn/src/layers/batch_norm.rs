@@ -1,0 +1,192 @@
+//! Batch norm: each channel is brought to mean 0 and variance 1.
+
+use wgrad_core::{Counter, DType, Graph, Init, Kind, Misfit, Mode, Params, Tensor, Variable};
+use wgrad_kernels::ops::{BatchNormOps, PointwiseOps};
+
+use crate::Module;
+
+/// How a batch norm is made; the default is PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNormOptions {
+    /// Added to the variance.
+    pub eps: f64,
+    /// The share of the new batch in the running statistics; `None` for the plain average over all batches.
+    pub momentum: Option<f64>,
+    /// Whether to have a trained weight and bias.
+    pub affine: bool,
+    /// Whether an affine layer has a bias.
+    pub bias: bool,
+    /// Whether to keep running statistics for evaluation; without, evaluation uses those of the batch, too.
+    pub track_running_stats: bool,
+}
+
+impl Default for BatchNormOptions {
+    fn default() -> Self {
+        Self { eps: 1e-5, momentum: Some(0.1), affine: true, bias: true, track_running_stats: true }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    mean: Variable,
+    var: Variable,
+    batches: Counter,
+}
+
+/// `y = (x − mean) / √(var + eps) · weight + bias` per channel, for `[N, C]` or `[N, C, L]`.
+///
+/// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
+/// Evaluation uses the running statistics and changes nothing.
+///
+/// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
+///
+/// ```
+/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_nn::{Module, layers::BatchNorm1d};
+/// let params = Params::seeded(0);
+/// let norm = BatchNorm1d::new(&params.at("bn"), 2);
+/// let graph = Graph::new(Mode::Train);
+/// let x = graph.input("x", [2, 2], DType::F32);
+/// let y = norm.forward(&x);
+/// let mut session = Session::new(CpuBackend::<f64>::new(), &params)?;
+/// let step = session.compile(&graph, &[&y])?;
+/// session.run(&step, &[(&x, &Array::new([2, 2], vec![1.0f32, 2.0, 3.0, 6.0])?)])?;
+/// session.sync()?;
+/// let var = params.get("bn.running_var")?.value()?.to_f32();
+/// assert_eq!(var, [1.1, 1.7]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct BatchNorm1d {
+    scope: String,
+    channels: usize,
+    options: BatchNormOptions,
+    weight: Option<Variable>,
+    bias: Option<Variable>,
+    running: Option<Running>,
+}
+
+impl BatchNorm1d {
+    /// A batch norm over `channels` channels with PyTorch's defaults; declares its variables in `params`.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, channels: usize) -> Self {
+        Self::with(params, channels, BatchNormOptions::default())
+    }
+
+    /// A batch norm with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, channels: usize, options: BatchNormOptions) -> Self {
+        let (mut weight, mut bias, mut running) = (None, None, None);
+        if options.affine {
+            weight = Some(params.variable("weight", [channels], Kind::Parameter, Init::Constant(1.0)));
+            if options.bias {
+                bias = Some(params.variable("bias", [channels], Kind::Parameter, Init::Constant(0.0)));
+            }
+        }
+        if options.track_running_stats {
+            running = Some(Running {
+                mean: params.variable("running_mean", [channels], Kind::Buffer, Init::Constant(0.0)),
+                var: params.variable("running_var", [channels], Kind::Buffer, Init::Constant(1.0)),
+                batches: params.counter("num_batches_tracked"),
+            });
+        }
+        Self { scope: params.path().into(), channels, options, weight, bias, running }
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &BatchNormOptions {
+        &self.options
+    }
+
+    fn misfit(&self, x: &Tensor) -> Option<Misfit> {
+        let (shape, channels) = (x.shape(), self.channels);
+        let BatchNormOptions { eps, momentum, .. } = self.options;
+        if !(eps.is_finite() && eps >= 0.0) {
+            return Some(Misfit::new(format!("eps must be a number that is not negative, not {eps}")));
+        }
+        if let Some(momentum) = momentum.filter(|momentum| !momentum.is_finite()) {
+            return Some(Misfit::new(format!("momentum must be a number, not {momentum}"))
+                .fix("use None for the average over all batches"));
+        }
+        if !matches!(shape.rank(), 2 | 3) {
+            return Some(Misfit::new(format!("expected [N, {channels}] or [N, {channels}, L], not {shape}"))
+                .fix("the first axis is the batch, the second the channels; reshape, or flatten with `Flatten`"));
+        }
+        let found = shape.dims()[1];
+        (found != channels).then(|| {
+            Misfit::new(format!("axis 1 of {shape} has {found} channels, the layer has {channels}"))
+                .fix(format!("make the layer with {found} channels, or the layer before it with {channels} outputs"))
+        })
+    }
+
+    /// The batch's share in the running statistics.
+    fn factor(&self, graph: &Graph, batches: &Counter) -> Tensor {
+        match self.options.momentum {
+            Some(momentum) => graph.constant(momentum),
+            None => {
+                let batches = batches.clone();
+                #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
+                graph.scheduled(format!("{}.momentum", self.scope), DType::F32, move || {
+                    1.0 / (batches.get() + 1) as f64
+                })
+            }
+        }
+    }
+
+    fn track(&self, x: &Tensor, running: &Running, mean: &Tensor, var: &Tensor) {
+        let graph = x.graph();
+        if !mean.is_valid() {
+            return;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 values")]
+        let n = (x.shape().numel() / self.channels.max(1)) as f64;
+        let factor = self.factor(graph, &running.batches);
+        let keep = 1.0 - &factor;
+        let old = graph.variable(&running.mean);
+        graph.update(&running.mean, &(old * &keep + mean * &factor));
+        let old = graph.variable(&running.var);
+        graph.update(&running.var, &(old * &keep + var * (&factor * (n / (n - 1.0)))));
+        graph.advance(&running.batches);
+    }
+
+    /// With the running statistics: a scale and a shift per channel.
+    fn evaluate(&self, x: &Tensor, running: &Running) -> Tensor {
+        let graph = x.graph();
+        let shape = if x.shape().rank() == 3 { vec![self.channels, 1] } else { vec![self.channels] };
+        let at = |variable: &Variable| graph.variable(variable).reshape_to(shape.clone());
+        let mut scale = (at(&running.var) + self.options.eps).rsqrt();
+        if let Some(weight) = &self.weight {
+            scale = scale * at(weight);
+        }
+        let y = (x - at(&running.mean)) * scale;
+        match &self.bias {
+            Some(bias) => y + at(bias),
+            None => y,
+        }
+    }
+}
+
+impl Module for BatchNorm1d {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let graph = x.graph();
+        let _scope = graph.scope(&self.scope);
+        if let Some(misfit) = self.misfit(x) {
+            return x.misfit("batch_norm", &[], misfit);
+        }
+        match &self.running {
+            Some(running) if graph.mode() == Mode::Evaluate => self.evaluate(x, running),
+            running => {
+                let weight = self.weight.as_ref().map(|weight| graph.variable(weight));
+                let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
+                let (y, mean, var) = x.batch_norm_train(weight.as_ref(), bias.as_ref(), self.options.eps);
+                if let (Some(running), Mode::Train) = (running, graph.mode()) {
+                    self.track(x, running, &mean, &var);
+                }
+                y
+            }
+        }
+    }
+}

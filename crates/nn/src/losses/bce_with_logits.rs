@@ -1,0 +1,85 @@
+//! Binary cross-entropy of logits.
+
+use wgrad_core::{Misfit, Tensor};
+use wgrad_kernels::ops::{BceWithLogitsOps, ReduceOps};
+
+use super::{Reduction, Weights};
+
+/// `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y` of the same shape; PyTorch's
+/// `BCEWithLogitsLoss`.
+///
+/// `p` is `pos_weight`: the number of negatives per positive evens out unbalanced classes. The mean divides by the
+/// number of elements, never by the weights. Targets may be soft.
+///
+/// ```
+/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_nn::losses::BceWithLogitsLoss;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let logits = graph.input("logits", [2, 1], DType::F32);
+/// let targets = graph.input("targets", [2, 1], DType::F32);
+/// let loss = BceWithLogitsLoss::new().apply(&logits, &targets);
+/// let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+/// let step = session.compile(&graph, &[&loss])?;
+/// let (x, y) = (Array::new([2, 1], vec![0.0f32, 0.0])?, Array::new([2, 1], vec![0.0f32, 1.0])?);
+/// let value = session.run(&step, &[(&logits, &x), (&targets, &y)])?[0].item()?;
+/// assert!((value - 2f64.ln()).abs() < 1e-15);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BceWithLogitsLoss {
+    weight: Option<Weights>,
+    pos_weight: Option<Weights>,
+    reduction: Reduction,
+}
+
+impl BceWithLogitsLoss {
+    /// The mean loss, without weights.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Multiplies the losses by `weight`, which broadcasts to the logits.
+    #[must_use]
+    pub fn weight(self, weight: impl Into<Weights>) -> Self {
+        Self { weight: Some(weight.into()), ..self }
+    }
+
+    /// Multiplies the positive side by `pos_weight`, which broadcasts to the logits.
+    #[must_use]
+    pub fn pos_weight(self, pos_weight: impl Into<Weights>) -> Self {
+        Self { pos_weight: Some(pos_weight.into()), ..self }
+    }
+
+    /// What to do with the losses of the elements.
+    #[must_use]
+    pub fn reduction(self, reduction: Reduction) -> Self {
+        Self { reduction, ..self }
+    }
+
+    /// The loss of `logits` against `targets`.
+    #[track_caller]
+    #[must_use]
+    pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        let graph = logits.graph();
+        let mut loss = match &self.pos_weight {
+            Some(weight) => logits.bce_with_logits_weighted(targets, &weight.tensor(graph)),
+            None => logits.bce_with_logits(targets),
+        };
+        if let Some(weight) = &self.weight {
+            let weight = weight.tensor(graph);
+            let (shape, own) = (loss.shape(), weight.shape());
+            if own.broadcast(&shape).as_ref() != Some(&shape) {
+                let misfit = Misfit::new(format!("weight {own} does not broadcast to the logits {shape}"))
+                    .fix("give one weight, one per logit of a row (the last axis), or one per row as `[N, 1]`");
+                return loss.misfit("BceWithLogitsLoss", &[&weight], misfit);
+            }
+            loss = loss * weight;
+        }
+        match self.reduction {
+            Reduction::None => loss,
+            Reduction::Mean => loss.mean(),
+            Reduction::Sum => loss.sum(),
+        }
+    }
+}

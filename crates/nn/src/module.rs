@@ -1,0 +1,115 @@
+//! Modules: what maps a tensor to a tensor.
+
+use std::fmt;
+
+use wgrad_core::{Params, Tensor};
+
+/// A layer or a model: traces its ops onto the graph of its input.
+///
+/// A closure `|x: &Tensor| …` is a module, too.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params, Tensor};
+/// use wgrad_kernels::ops::ActivationOps;
+/// use wgrad_nn::{Module, layers::Linear};
+///
+/// struct Classifier { fc1: Linear, fc2: Linear }
+///
+/// impl Module for Classifier {
+///     fn forward(&self, x: &Tensor) -> Tensor {
+///         self.fc2.forward(&self.fc1.forward(x).relu())
+///     }
+/// }
+///
+/// let p = Params::seeded(7);
+/// let model = Classifier { fc1: Linear::new(&p.at("fc1"), 30, 64), fc2: Linear::new(&p.at("fc2"), 64, 1) };
+/// let graph = Graph::new(Mode::Evaluate);
+/// let y = model.forward(&graph.input("x", [8, 30], DType::F32));
+/// assert_eq!(y.shape().dims(), [8, 1]);
+/// ```
+pub trait Module {
+    /// The module's output for `x`, as ops on the graph of `x`.
+    #[track_caller]
+    #[must_use]
+    fn forward(&self, x: &Tensor) -> Tensor;
+}
+
+impl<F: Fn(&Tensor) -> Tensor> Module for F {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self(x)
+    }
+}
+
+/// Modules one after the other; the scope of module `i` is its number, as in PyTorch.
+///
+/// ```
+/// use wgrad_core::Params;
+/// use wgrad_nn::{Sequential, layers::{Linear, Relu}};
+/// let p = Params::seeded(7);
+/// let model = Sequential::new(&p)
+///     .add(|p| Linear::new(p, 30, 64))
+///     .add(|_| Relu)
+///     .add(|p| Linear::new(p, 64, 1));
+/// let names: Vec<_> = p.variables().iter().map(|v| v.name().to_string()).collect();
+/// assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+/// # assert_eq!(model.len(), 3);
+/// ```
+pub struct Sequential {
+    params: Params,
+    modules: Vec<(String, Box<dyn Module>)>,
+}
+
+impl Sequential {
+    /// An empty sequence, whose modules declare their variables inside `params`.
+    #[must_use]
+    pub fn new(params: &Params) -> Self {
+        Self { params: params.clone(), modules: vec![] }
+    }
+
+    /// Adds the module that `build` makes, in the scope named by its position.
+    #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "adds to a sequence, does not sum")]
+    pub fn add<M: Module + 'static>(self, build: impl FnOnce(&Params) -> M) -> Self {
+        let name = self.modules.len().to_string();
+        self.named(&name, build)
+    }
+
+    /// Adds the module that `build` makes, in a scope of this name.
+    #[must_use]
+    pub fn named<M: Module + 'static>(mut self, name: &str, build: impl FnOnce(&Params) -> M) -> Self {
+        let module = build(&self.params.at(name));
+        self.modules.push((name.into(), Box::new(module)));
+        self
+    }
+
+    /// The number of modules.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.modules.len()
+    }
+
+    /// Whether there is no module: the output is the input.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.modules.is_empty()
+    }
+}
+
+impl fmt::Debug for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.modules.iter().map(|(name, _)| name.as_str()).collect();
+        write!(f, "Sequential({:?}: {})", self.params.path(), names.join(", "))
+    }
+}
+
+impl Module for Sequential {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let mut y = x.clone();
+        for (name, module) in &self.modules {
+            // Layers without variables do not know where they are, and no source line survives `dyn`.
+            let _scope = x.graph().scope(self.params.at(name).path());
+            y = module.forward(&y);
+        }
+        y
+    }
+}

@@ -1,0 +1,112 @@
+// Functions that WGSL lacks, or allows to be too inaccurate: log near 1, log1p, tanh, sigmoid, softplus, erf, erfc,
+// pow with a negative base.
+//
+// They survive compilers that assume no NaN and no infinity: branches are `select`, exp never overflows, and nothing
+// depends on the value of an untaken side. Where a device keeps NaN, NaN goes through. Coefficients are minimax fits
+// of ours (Remez exchange in 40 digits, weighted for relative error).
+//
+// ULP are of f32, measured against 40-digit values with a correctly rounded exp, log and division. WGSL allows exp
+// 3 + 2·|argument| ULP, log 3 ULP outside [0.5, 2] and division 2.5 ULP; those come on top.
+
+// log(1 + u) for u > -1. At most 1.8 ULP.
+//
+// Near 0: with s = u / (2 + u), log(1 + u) = 2·atanh(s) = 2s·(1 + s²/3 + s⁴/5 + …); here |s| ≤ 1/3.
+fn special_log1p(u: f32) -> f32 {
+    let near = min(max(u, -0.5), 1.0);
+    let s = near / (2.0 + near);
+    let q = s * s;
+    let tail = q * (0.3333333775 + q * (0.1999944418 + q * (0.1430829842 + q * (0.1071536992 + q * 0.1214478052))));
+    let series = 2.0 * s + 2.0 * s * tail;
+    return select(log(1.0 + u), series, u == near);
+}
+
+// log(x) for x > 0. At most 1.9 ULP: x - 1 is exact where the relative accuracy of WGSL's own log is lost.
+fn special_log(x: f32) -> f32 {
+    return select(log(x), special_log1p(x - 1.0), x >= 0.5 && x <= 2.0);
+}
+
+// tanh(x). At most 1.3 ULP.
+//
+// An odd polynomial below 0.625, 1 - 2 / (exp(2|x|) + 1) above; tanh(15) is 1 in f32.
+fn special_tanh(x: f32) -> f32 {
+    let s = x * x;
+    let p = s * (-0.3333328194 + s * (0.1333144220 + s * (-0.05373971523 + s * (0.02063908768 - s * 0.00570498745))));
+    let far = 1.0 - 2.0 / (exp(2.0 * min(abs(x), 15.0)) + 1.0);
+    return select(x + x * p, select(-far, far, x > 0.0), abs(x) >= 0.625);
+}
+
+// 1 / (1 + exp(-x)), with relative accuracy on both sides. At most 2.2 ULP.
+fn special_sigmoid(x: f32) -> f32 {
+    let e = exp(-abs(x));
+    return select(e, 1.0, x >= 0.0) / (1.0 + e);
+}
+
+// log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)). At most 2.2 ULP.
+fn special_softplus(x: f32) -> f32 {
+    return max(x, 0.0) + special_log1p(exp(-abs(x)));
+}
+
+// erfc(z) for z ≥ 0.5: exp(-z²)·P(t) / (1 + 2z) with t = (z - 2) / (z + 2).
+//
+// P is fitted on [0.5, 10]; beyond, erfc is below the smallest f32. The rounding of z² costs up to z² ULP.
+fn special_erfc_far(z: f32) -> f32 {
+    let near = min(z, 10.0);
+    let t = (near - 2.0) / (near + 2.0);
+    let p = 1.276978381 + t * (-0.09276357419 + t * (-0.1660304167 + t * (0.1640423651 + t * (-0.05421803136
+        + t * (-0.007947598098 + t * (0.00869318409 + t * (0.0009491224552 - t * 0.001317060228)))))));
+    return exp(-near * near) * p / (1.0 + 2.0 * near);
+}
+
+// erf(x) for |x| ≤ 1: an odd polynomial.
+fn special_erf_near(x: f32) -> f32 {
+    let s = x * x;
+    let p = 0.128379166 + s * (-0.3761262582 + s * (0.1128358515 + s * (-0.02685381194 + s * (0.005188327694
+        + s * (-0.0008010193752 + s * 0.00007853861925)))));
+    return x + x * p;
+}
+
+// The error function. At most 1.0 ULP.
+fn special_erf(x: f32) -> f32 {
+    let far = 1.0 - special_erfc_far(max(abs(x), 1.0));
+    return select(special_erf_near(x), select(-far, far, x > 0.0), abs(x) >= 1.0);
+}
+
+// 1 - erf(x), with relative accuracy where it is small: at most 3 + x² ULP.
+fn special_erfc(x: f32) -> f32 {
+    let far = special_erfc_far(max(abs(x), 0.5));
+    return select(1.0 - special_erf_near(x), select(2.0 - far, far, x > 0.0), abs(x) >= 0.5);
+}
+
+// The probability that a standard normal variable is below x: erfc(-x/√2) / 2.
+fn special_normal_cdf(x: f32) -> f32 {
+    return 0.5 * special_erfc(-0.7071067812 * x);
+}
+
+// The density of a standard normal variable: exp(-x²/2) / √(2π).
+fn special_normal_pdf(x: f32) -> f32 {
+    return 0.3989422804 * exp(-0.5 * x * x);
+}
+
+// The tanh form of GELU is x·s(v) with s = sigmoid, v = a·(x + b·x³), a = 2·√(2/π), b = 0.044715.
+// Returns s and x·s'·v', whose sum is the gradient; x is held within ±10, where both are constant in f32.
+fn special_gelu_tanh(x: f32) -> vec2<f32> {
+    let near = min(max(x, -10.0), 10.0);
+    let square = near * near;
+    let v = 1.5957691216 * near * (1.0 + 0.044715 * square);
+    let s = special_sigmoid(v);
+    let slope = 1.5957691216 * (1.0 + 0.134145 * square);
+    return vec2(s, near * s * special_sigmoid(-v) * slope);
+}
+
+// x^p as C has it: negative x with whole p, 0^p = 0 for p > 0, x^0 = 1; NaN for negative x with other p.
+//
+// WGSL's pow is exp2(p·log2(x)), which takes no x ≤ 0. Whole numbers of 2²⁴ and above are even.
+fn special_pow(x: f32, p: f32) -> f32 {
+    let size = abs(x);
+    let power = pow(select(size, 1.0, size == 0.0), p);
+    let odd = floor(p) == p && abs(p) < 16777216.0 && floor(0.5 * p) != 0.5 * p;
+    let nan = bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
+    let signed = select(select(nan, power, floor(p) == p), -power, odd);
+    let at_zero = select(1.0 / size, 0.0, p > 0.0);
+    return select(select(select(power, signed, x < 0.0), at_zero, size == 0.0), 1.0, p == 0.0);
+}

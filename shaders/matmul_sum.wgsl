@@ -1,0 +1,40 @@
+// y[m, i] = Σ_p partial[m, p, i] (+ bias[i mod n]): the parts of a matmul whose sum was cut, added in order.
+//
+// Matrix m has `size` elements. `forward_biased` adds the bias, `forward` does not.
+
+struct Params {
+    elements: u32,
+    size: u32,
+    parts: u32,
+    n: u32,
+}
+
+@group(0) @binding(0) var<storage, read> partial: array<f32>;
+@group(0) @binding(1) var<storage, read> bias: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+fn total(at: u32) -> f32 {
+    let first = at / params.size * params.parts * params.size + at % params.size;
+    var sum = 0.0;
+    for (var p = 0u; p < params.parts; p++) {
+        sum += partial[first + p * params.size];
+    }
+    return sum;
+}
+
+@compute @workgroup_size(64)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = id.x + id.y * groups.x * 64u;
+    if at < params.elements {
+        y[at] = total(at);
+    }
+}
+
+@compute @workgroup_size(64)
+fn forward_biased(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = id.x + id.y * groups.x * 64u;
+    if at < params.elements {
+        y[at] = total(at) + bias[at % params.n];
+    }
+}

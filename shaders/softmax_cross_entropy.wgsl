@@ -1,0 +1,138 @@
+// loss[r] = −Σ_c w_c·t_c·log p_c = t·log(1 + s) − Σ_c w_c·t_c·(x_c − m),   log p_c = (x_c − m) − log(1 + s)
+// with m = max_c x_c, s the sum of exp(x_c − m) over all c but the largest, t = Σ_c w_c·t_c (the row's mass).
+//
+// x (logits) is [n, classes, inner]; row r = n·inner + i, its logits stand `inner` apart. w is [classes] or, with
+// `weighted` 0, ones. The target t_c is smoothed, t_c = (1 − ε)·target_c + ε/classes, where target is one-hot of
+// labels[r], or with PROBABILITIES given as floats of the shape of x, read through the same binding bit by bit.
+// Rows whose label is `ignore` cost 0; a label that is no class makes the row NaN, passed in as bits.
+// Also written: row_weight[r] = w of the label (1 for probabilities), and stats[r] = (m, log(1 + s), t).
+//
+// `serial`: one thread per row. `tree`: one workgroup per row. Needs lib/special.wgsl and lib/tree.wgsl.
+
+struct Params {
+    rows: u32,
+    classes: u32,
+    inner: u32,
+    smoothing: f32,
+    weighted: u32,
+    ignoring: u32,
+    ignore: u32,
+    nan: u32,
+}
+
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> labels: array<u32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+@group(0) @binding(4) var<storage, read_write> row_weight: array<f32>;
+@group(0) @binding(5) var<storage, read_write> stats: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+override PROBABILITIES: bool = false;
+
+fn label_of(row: u32) -> u32 {
+    if PROBABILITIES {
+        return 0u;
+    }
+    return labels[row];
+}
+
+fn class_weight(c: u32) -> f32 {
+    if params.weighted == 0u {
+        return 1.0;
+    }
+    return weight[c];
+}
+
+// w_c·t_c of the logit at `at`.
+fn share(at: u32, c: u32, label: u32) -> f32 {
+    var goal = select(0.0, 1.0, c == label);
+    if PROBABILITIES {
+        goal = bitcast<f32>(labels[at]);
+    }
+    return class_weight(c) * ((1.0 - params.smoothing) * goal + params.smoothing / f32(params.classes));
+}
+
+// The position of class 0 of a row.
+fn first(row: u32) -> u32 {
+    return row / params.inner * params.classes * params.inner + row % params.inner;
+}
+
+// The largest logit among classes start, start + step, …, and its class.
+fn largest(base: u32, start: u32, step: u32) -> TreeMax {
+    var best = TreeMax(logits[base + start * params.inner], start);
+    for (var c = start + step; c < params.classes; c += step) {
+        let value = logits[base + c * params.inner];
+        best.place = select(best.place, c, value > best.value);
+        best.value = max(best.value, value);
+    }
+    return best;
+}
+
+// s, Σ w_c·t_c·(x_c − m) and Σ w_c·t_c over the same classes.
+fn sums(base: u32, start: u32, step: u32, best: TreeMax, label: u32) -> vec3<f32> {
+    var total = vec3<f32>();
+    for (var c = start; c < params.classes; c += step) {
+        let at = base + c * params.inner;
+        let value = logits[at] - best.value;
+        let part = share(at, c, label);
+        total += vec3(select(exp(value), 0.0, c == best.place), part * value, part);
+    }
+    return total;
+}
+
+fn finish(row: u32, label: u32, m: f32, total: vec3<f32>) {
+    let log_s = special_log1p(total.x);
+    var cost = total.z * log_s - total.y;
+    var mass = total.z;
+    var own = 1.0;
+    if !PROBABILITIES {
+        own = class_weight(min(label, params.classes - 1u));
+        if label >= params.classes {
+            own = bitcast<f32>(params.nan);
+            cost = own;
+            mass = own;
+        }
+        if params.ignoring != 0u && label == params.ignore {
+            own = 0.0;
+            cost = 0.0;
+            mass = 0.0;
+        }
+    }
+    loss[row] = cost;
+    row_weight[row] = own;
+    stats[row * 3u] = m;
+    stats[row * 3u + 1u] = log_s;
+    stats[row * 3u + 2u] = mass;
+}
+
+@compute @workgroup_size(64)
+fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = id.x + id.y * groups.x * 64u;
+    if row >= params.rows {
+        return;
+    }
+    let label = label_of(row);
+    let base = first(row);
+    let best = largest(base, 0u, 1u);
+    finish(row, label, best.value, sums(base, 0u, 1u, best, label));
+}
+
+// For rows of at least 64 classes.
+@compute @workgroup_size(64)
+fn tree(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = group.x + group.y * groups.x;
+    let row = min(index, params.rows - 1u);
+    let label = label_of(row);
+    let base = first(row);
+    let best = tree_max(lane, largest(base, lane, TREE));
+    let own = sums(base, lane, TREE, best, label);
+    let total = vec3(tree_sum(lane, own.x), tree_sum(lane, own.y), tree_sum(lane, own.z));
+    if lane == 0u && index < params.rows {
+        finish(row, label, best.value, total);
+    }
+}
