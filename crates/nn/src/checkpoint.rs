@@ -1,0 +1,337 @@
+//! The model as a safetensors file, under PyTorch's names.
+
+use std::collections::BTreeMap;
+use std::fmt;
+#[cfg(not(target_arch = "wasm32"))]
+use std::path::Path;
+
+use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView};
+use safetensors::{Dtype, serialize};
+use wgrad_core::{Array, Counter, Error, Kind, Params, Result, Shape, Variable};
+
+/// What a state dict holds under one name.
+enum Entry {
+    Variable(Variable),
+    Counter(Counter),
+}
+
+impl Entry {
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Variable(variable) => variable.shape().clone(),
+            Self::Counter(_) => Shape::scalar(),
+        }
+    }
+}
+
+/// What a file gives for one name.
+enum Value {
+    Array(Array),
+    Count(u64),
+}
+
+/// What [`StateDict::load_partial`] did, by names in alphabetical order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadReport {
+    /// What was loaded.
+    pub loaded: Vec<String>,
+    /// What the model has and the file has not; it keeps its value.
+    pub missing: Vec<String>,
+    /// What the file has and the model has not.
+    pub unexpected: Vec<String>,
+    /// What both have, but not in the same shape or type, with the reason; it keeps its value.
+    pub unfit: Vec<(String, String)>,
+}
+
+impl LoadReport {
+    /// Whether names, shapes and types were all the same.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.differences().is_empty()
+    }
+
+    fn differences(&self) -> Vec<String> {
+        let lists = [("missing from the file", &self.missing), ("not in the model", &self.unexpected)];
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        let unfit = self.unfit.iter().map(|(name, why)| format!("{name}: {why}"));
+        lists.map(|(what, names)| format!("{what}: {}", names.join(", "))).chain(unfit).collect()
+    }
+}
+
+impl fmt::Display for LoadReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.loaded.len();
+        write!(f, "{count} {} loaded", if count == 1 { "tensor" } else { "tensors" })?;
+        self.differences().iter().try_for_each(|line| write!(f, "\n  {line}"))
+    }
+}
+
+/// Saves and loads parameters and buffers: PyTorch's `state_dict`.
+///
+/// A scope (`params.at("encoder")`) saves and loads what is inside it, under names that begin there. Optimizer state
+/// is not part of it, and neither are counters whose last name begins with `@`.
+///
+/// ```
+/// use wgrad_core::Params;
+/// use wgrad_nn::{StateDict, layers::Linear};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("model.safetensors");
+/// let params = Params::seeded(7);
+/// let model = Linear::new(&params.at("fc"), 3, 2);
+/// params.save(&path)?;
+///
+/// let other = Params::seeded(8);
+/// let copy = Linear::new(&other.at("fc"), 3, 2);
+/// other.load(&path)?;
+/// assert_eq!(copy.weight().value()?, model.weight().value()?);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+pub trait StateDict {
+    /// Writes a safetensors file: `f32`, counters as `i64`; the same values give the same bytes.
+    ///
+    /// The file appears under its name only when it is complete.
+    ///
+    /// # Errors
+    /// When a session is ahead of the host's values (call `session.sync()` first), or the file cannot be written.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn save(&self, path: impl AsRef<Path>) -> Result<()>;
+
+    /// Reads a safetensors file that has exactly the names and shapes of the model.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a safetensors file, or names, shapes or types differ; the message lists
+    /// all of them, and nothing is changed.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn load(&self, path: impl AsRef<Path>) -> Result<()>;
+
+    /// Reads what fits from a safetensors file, and says what did not.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a safetensors file.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn load_partial(&self, path: impl AsRef<Path>) -> Result<LoadReport>;
+
+    /// The bytes that [`Self::save`] writes.
+    ///
+    /// # Errors
+    /// When a session is ahead of the host's values.
+    fn to_safetensors(&self) -> Result<Vec<u8>>;
+
+    /// [`Self::load`] from bytes; `name` stands for them in messages.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    fn load_safetensors(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// [`Self::load_partial`] from bytes; `name` stands for them in messages.
+    ///
+    /// # Errors
+    /// As [`Self::load_partial`].
+    fn load_safetensors_partial(&self, name: &str, bytes: &[u8]) -> Result<LoadReport>;
+}
+
+impl StateDict for Params {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let bytes = self.to_safetensors()?;
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = path.with_file_name(name);
+        let written = write_through(&temporary, &bytes).and_then(|()| std::fs::rename(&temporary, path));
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&temporary);
+            Error::io(path)(error)
+        })
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn load(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        self.load_safetensors(&path.display().to_string(), &std::fs::read(path).map_err(Error::io(path))?)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn load_partial(&self, path: impl AsRef<Path>) -> Result<LoadReport> {
+        let path = path.as_ref();
+        self.load_safetensors_partial(&path.display().to_string(), &std::fs::read(path).map_err(Error::io(path))?)
+    }
+
+    fn to_safetensors(&self) -> Result<Vec<u8>> {
+        let mut tensors = vec![];
+        for (name, entry) in entries(self) {
+            let (dtype, bytes): (_, Vec<u8>) = match &entry {
+                Entry::Variable(variable) => {
+                    (Dtype::F32, variable.value()?.to_f32().iter().flat_map(|value| value.to_le_bytes()).collect())
+                }
+                Entry::Counter(counter) => (Dtype::I64, counter.get().cast_signed().to_le_bytes().to_vec()),
+            };
+            tensors.push((name, dtype, entry.shape().dims().to_vec(), bytes));
+        }
+        let views = tensors
+            .iter()
+            .map(|(name, dtype, shape, bytes)| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .collect::<Result<Vec<_>, SafeTensorError>>();
+        // What PyTorch's own writer puts there; one key, so the order is no question.
+        let metadata = [("format".to_string(), "pt".to_string())].into();
+        views
+            .and_then(|views| serialize(views, Some(metadata)))
+            .map_err(|error| Error::Data(format!("the state dict cannot be written as safetensors: {error}")))
+    }
+
+    fn load_safetensors(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let (values, report) = read(self, name, bytes)?;
+        if !report.is_complete() {
+            return Err(Error::Params(complaint(name, &report)));
+        }
+        set(values)
+    }
+
+    fn load_safetensors_partial(&self, name: &str, bytes: &[u8]) -> Result<LoadReport> {
+        let (values, report) = read(self, name, bytes)?;
+        set(values)?;
+        Ok(report)
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// The state dict of a scope, by name.
+fn entries(params: &Params) -> BTreeMap<String, Entry> {
+    let scope = params.path();
+    let inside = |name: &str| match name.strip_prefix(scope) {
+        Some(rest) if scope.is_empty() => Some(rest.to_string()),
+        Some(rest) => rest.strip_prefix('.').map(str::to_string),
+        None => None,
+    };
+    let in_model = |name: &str| !name.rsplit('.').next().unwrap_or(name).starts_with('@');
+    let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
+    let variables = variables.filter_map(|v| Some((inside(v.name())?, Entry::Variable(v))));
+    let counters = params.counters().into_iter().filter(|(name, _)| in_model(name));
+    variables.chain(counters.filter_map(|(name, counter)| Some((inside(&name)?, Entry::Counter(counter))))).collect()
+}
+
+/// What the file gives to the model, and how they compare.
+fn read(params: &Params, name: &str, bytes: &[u8]) -> Result<(Vec<(Entry, Value)>, LoadReport)> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| Error::Data(unreadable(name, bytes, &error)))?;
+    let mut entries = entries(params);
+    let (mut values, mut report) = (vec![], LoadReport::default());
+    let mut keys: Vec<_> = file.names();
+    keys.sort_unstable();
+    for key in keys {
+        let view = file.tensor(key).map_err(|error| Error::Data(unreadable(name, bytes, &error)))?;
+        match entries.remove(key) {
+            None => report.unexpected.push(key.into()),
+            Some(entry) => match value(&entry, &view) {
+                Ok(value) => {
+                    report.loaded.push(key.into());
+                    values.push((entry, value));
+                }
+                Err(why) => report.unfit.push((key.into(), why)),
+            },
+        }
+    }
+    report.missing = entries.into_keys().collect();
+    Ok((values, report))
+}
+
+fn set(values: Vec<(Entry, Value)>) -> Result<()> {
+    values.into_iter().try_for_each(|(entry, value)| match (entry, value) {
+        (Entry::Variable(variable), Value::Array(array)) => variable.set(array),
+        (Entry::Counter(counter), Value::Count(count)) => {
+            counter.set(count);
+            Ok(())
+        }
+        _ => unreachable!("an entry's value is of its kind"),
+    })
+}
+
+/// The file's value for an entry, or why it does not fit.
+fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
+    let (shape, found) = (entry.shape(), Shape::from(view.shape()));
+    let counter = matches!(entry, Entry::Counter(_));
+    // A counter may be [1], as some exporters write scalars.
+    if shape != found && !(counter && found.numel() == 1) {
+        return Err(format!("the model has {shape}, the file {found}"));
+    }
+    let bytes = view.data();
+    let array = match (counter, view.dtype()) {
+        (true, Dtype::I64) => {
+            let count = i64::from_le_bytes(bytes.try_into().map_err(|_| "not one number".to_string())?);
+            return u64::try_from(count).map(Value::Count).map_err(|_| format!("a count cannot be {count}"));
+        }
+        (true, other) => return Err(format!("a count is I64, in the file it is {other:?}")),
+        (false, Dtype::F32) => Array::new(shape, words(bytes, f32::from_le_bytes)),
+        (false, Dtype::F64) => Array::new(shape, words(bytes, f64::from_le_bytes)),
+        (false, Dtype::F16) => Array::new(shape, words(bytes, |half| from_half(u16::from_le_bytes(half)))),
+        (false, Dtype::BF16) => Array::new(
+            shape,
+            words(bytes, |brain: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(brain)) << 16)),
+        ),
+        (false, other) => return Err(format!("floats are F32, F64, F16 or BF16, in the file it is {other:?}")),
+    };
+    array.map(Value::Array).map_err(|error| error.to_string())
+}
+
+fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|&word| from(word)).collect()
+}
+
+/// A half-precision float: 1 bit of sign, 5 of exponent, 10 of mantissa. Exact.
+fn from_half(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    match exponent {
+        0 => sign * mantissa * 2f32.powi(-24),
+        31 if mantissa == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1024.0 + mantissa) * 2f32.powi(exponent - 25),
+    }
+}
+
+fn complaint(name: &str, report: &LoadReport) -> String {
+    let mut text = format!("{name} does not fit the model");
+    for line in report.differences() {
+        text += "\n  ";
+        text += &line;
+    }
+    text + "\n  fix: build the model as it was when it was saved, or use `load_partial` to take what fits"
+}
+
+/// Why bytes are not a safetensors file, for people.
+fn unreadable(name: &str, bytes: &[u8], error: &SafeTensorError) -> String {
+    let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
+    let have = bytes.len() as u64;
+    let why = match header {
+        _ if bytes.is_empty() => "the file is empty".into(),
+        _ if bytes.starts_with(b"PK\x03\x04") => {
+            "this is a zip archive, probably PyTorch's own format; save it there with \
+             `safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")`"
+                .into()
+        }
+        _ if bytes.starts_with(b"\x80\x02") => "this is a Python pickle, not a safetensors file".into(),
+        None => "the file is too short to have a header".into(),
+        // The header begins with a brace where it is one at all.
+        Some(_) if bytes.get(8).is_some_and(|&byte| byte != b'{') => "this is not a safetensors file".into(),
+        Some(length) if length > have - 8 => {
+            format!("the file is cut off: its header takes {length} bytes, of which {} are there", have - 8)
+        }
+        _ => match error {
+            SafeTensorError::MetadataIncompleteBuffer => {
+                "the file is cut off or has bytes that belong to nothing: its header does not match its length".into()
+            }
+            error => format!("the header is damaged: {error}"),
+        },
+    };
+    format!("{name} cannot be read as safetensors: {why}")
+}
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;

@@ -1,0 +1,55 @@
+//! What happened during a training.
+
+use std::fmt;
+
+/// One epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochStats {
+    /// Which epoch of this fit, from 1.
+    pub epoch: usize,
+    /// How many epochs this fit has.
+    pub epochs: usize,
+    /// The mean loss of the epoch's batches, each weighted by its rows, as they were trained on.
+    pub loss: f64,
+    /// The mean loss of the validation rows after the epoch, if there are such rows.
+    pub validation_loss: Option<f64>,
+    /// How long the steps took, without validation.
+    pub seconds: f64,
+}
+
+impl fmt::Display for EpochStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.epochs.to_string().len();
+        write!(f, "epoch {:>width$}/{}  loss {:.4}", self.epoch, self.epochs, self.loss)?;
+        if let Some(loss) = self.validation_loss {
+            write!(f, "  validation {loss:.4}")?;
+        }
+        write!(f, "  {:.3} s", self.seconds)
+    }
+}
+
+/// All epochs of one fit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// The epochs, in order.
+    pub epochs: Vec<EpochStats>,
+}
+
+impl History {
+    /// The mean loss of the last epoch; NaN if there was none.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        self.epochs.last().map_or(f64::NAN, |epoch| epoch.loss)
+    }
+
+    /// The median of the epochs' times; the first has to prepare things, and does not count where there are others.
+    #[must_use]
+    pub fn seconds_per_epoch(&self) -> f64 {
+        let mut seconds: Vec<_> = self.epochs.iter().map(|epoch| epoch.seconds).collect();
+        if seconds.len() > 1 {
+            seconds.remove(0);
+        }
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied().unwrap_or(0.0)
+    }
+}

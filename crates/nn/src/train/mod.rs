@@ -1,0 +1,37 @@
+//! Training a model on a dataset, epoch by epoch.
+//!
+//! [`Trainer`] is for rows of features with a class each; anything else is a loop of one's own over
+//! [`Session::submit`](wgrad_core::Session::submit), which is all that the trainer does, too.
+//!
+//! ```
+//! use wgrad_core::{CpuBackend, Params};
+//! use wgrad_nn::data::{Dataset, Seed};
+//! use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW, train::{Silent, Trainer}};
+//! let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
+//! let data = Dataset::new(["x"], x, y, ["low", "high"])?;
+//!
+//! let params = Params::seeded(7);
+//! let model = Linear::new(&params.at("fc"), 1, 1);
+//! let loss = BceWithLogitsLoss::new();
+//! let mut trainer =
+//!     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).batch_size(8).progress(Silent);
+//! let history = trainer.fit(&data, 30, |x, y| loss.apply(&model.forward(x), y))?;
+//! assert!(history.epochs[29].loss < history.epochs[0].loss);
+//! assert!(trainer.evaluate(&data, |x| model.forward(x))?.accuracy > 0.9);
+//! # Ok::<(), wgrad_core::Error>(())
+//! ```
+
+mod history;
+mod predict;
+mod progress;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+pub use history::{EpochStats, History};
+#[cfg(feature = "progress")]
+pub use progress::Bar;
+pub use progress::{Lines, Progress, Run, Silent, automatic};
+pub use steps::Targets;
+pub use trainer::Trainer;

@@ -1,0 +1,126 @@
+//! What a model says about rows, and how good that is.
+
+use wgrad_core::{Array, DType, Error, Graph, Mode, Result, Step, Tensor};
+
+use super::Trainer;
+use super::steps::gather;
+use super::trainer::EVALUATION_ROWS;
+use crate::data::{Batches, Dataset};
+use crate::metrics::Report;
+
+impl Trainer {
+    /// How good the model is on a dataset. `model` gives logits from features `x: f32[N, features]`: one per row for
+    /// two classes, or one per class.
+    ///
+    /// The loss of the report is the mean cross-entropy, without weights or smoothing.
+    ///
+    /// # Errors
+    /// Every error of the graph, with its source line; a model that does not give one logit per row or class; logits
+    /// that are not finite.
+    pub fn evaluate(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Report> {
+        let (logits, width) = self.logits(&data.x_array(), model)?;
+        let classes = data.classes();
+        if !(width == classes.len() || (width == 1 && classes.len() == 2)) {
+            let one = if classes.len() == 2 { "1 or " } else { "" };
+            return Err(Error::Data(format!(
+                "the model gives {width} logits per row, but there are {} classes: {}\n  fix: give the model's last \
+                 layer {one}{} outputs",
+                classes.len(),
+                classes.join(", "),
+                classes.len()
+            )));
+        }
+        if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
+            return Err(Error::Data(format!("the model gives {} for row {}", logits[at], at / width)));
+        }
+        let losses = logits.chunks(width).zip(data.y()).map(|(logits, &label)| cross_entropy(logits, label));
+        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
+        let loss = losses.sum::<f64>() / data.rows() as f64;
+        let probabilities = probabilities(&logits, width);
+        match (classes.len(), width) {
+            (2, 1) => Report::binary(&probabilities, data.y(), classes, loss),
+            (2, _) => {
+                let positive: Vec<_> = probabilities.chunks(2).map(|row| row[1]).collect();
+                Report::binary(&positive, data.y(), classes, loss)
+            }
+            _ => Report::multiclass(&probabilities, data.y(), classes, loss),
+        }
+    }
+
+    /// The probabilities of the classes for each row of a dataset; see [`Self::predict_rows`].
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        self.predict_rows(&data.x_array(), model)
+    }
+
+    /// The probabilities of the classes for each row of `x: f32[N, features]`: `[N, 1]` with the probability of class
+    /// 1 where the model gives one logit per row, `[N, classes]` otherwise.
+    ///
+    /// # Errors
+    /// Every error of the graph, with its source line; a model that gives no logits per row.
+    pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits(x, model)?;
+        Array::new([logits.len() / width, width], probabilities(&logits, width))
+    }
+
+    /// All logits, row by row, and how many a row has.
+    fn logits(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
+        let &[rows, features] = x.shape().dims() else {
+            return Err(Error::Data(format!("features have two axes, [rows, features], not {}", x.shape())));
+        };
+        let values = x.to_f32();
+        let session = self.session()?;
+        let mut logits = vec![];
+        let mut compiled: Option<(usize, Tensor, Step)> = None;
+        for batch in &Batches::new(rows, EVALUATION_ROWS)?.epoch(0) {
+            let size = batch.len();
+            if compiled.as_ref().is_none_or(|(of, ..)| *of != size) {
+                let graph = Graph::new(Mode::Evaluate);
+                let input = graph.input("x", [size, features], DType::F32);
+                let output = model(&input);
+                let step = session.compile(&graph, &[&output])?;
+                let shape = output.shape();
+                if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
+                    return Err(Error::Data(format!(
+                        "the model gives {shape} for {size} rows, not one logit per row or class"
+                    )));
+                }
+                compiled = Some((size, input, step));
+            }
+            if let Some((_, input, step)) = &compiled {
+                let x = gather(&values, features, batch)?;
+                logits.extend(session.run(step, &[(input, &x)])?[0].to_f64());
+            }
+        }
+        let width = logits.len() / rows;
+        Ok((logits, width))
+    }
+}
+
+/// The cross-entropy of one row; one logit stands for two classes.
+fn cross_entropy(logits: &[f64], label: u32) -> f64 {
+    if let [x] = *logits {
+        let wrong = if label == 0 { x } else { -x };
+        return wrong.max(0.0) + (-x.abs()).exp().ln_1p();
+    }
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
+    sum.ln() + max - logits[label as usize]
+}
+
+/// Sigmoid of one logit per row, softmax of more.
+fn probabilities(logits: &[f64], width: usize) -> Vec<f64> {
+    if width == 1 {
+        return logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
+    }
+    let mut result = logits.to_vec();
+    for row in result.chunks_mut(width) {
+        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        row.iter_mut().for_each(|x| *x = (*x - max).exp());
+        let sum: f64 = row.iter().sum();
+        row.iter_mut().for_each(|x| *x /= sum);
+    }
+    result
+}

@@ -1,0 +1,112 @@
+//! What a training shows while it runs.
+
+#[cfg(feature = "progress")]
+use std::io::{IsTerminal, stderr};
+
+use super::{EpochStats, History};
+
+/// A fit, as announced to its observer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// How many epochs.
+    pub epochs: usize,
+    /// How many steps an epoch has.
+    pub steps: usize,
+    /// How many rows the training set has.
+    pub rows: usize,
+}
+
+/// Watches a training. Every method may be left out.
+pub trait Progress {
+    /// A fit begins.
+    fn begin(&mut self, _run: &Run) {}
+
+    /// A step of the epoch was submitted, number `step` from 1. The device may not have run it yet.
+    fn step(&mut self, _step: usize) {}
+
+    /// An epoch is over.
+    fn epoch(&mut self, _stats: &EpochStats) {}
+
+    /// The fit is over, also when it failed.
+    fn end(&mut self, _history: &History) {}
+}
+
+impl<P: Progress + ?Sized> Progress for Box<P> {
+    fn begin(&mut self, run: &Run) {
+        (**self).begin(run);
+    }
+    fn step(&mut self, step: usize) {
+        (**self).step(step);
+    }
+    fn epoch(&mut self, stats: &EpochStats) {
+        (**self).epoch(stats);
+    }
+    fn end(&mut self, history: &History) {
+        (**self).end(history);
+    }
+}
+
+/// Shows nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {}
+
+/// Writes a line per epoch to stderr.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lines;
+
+impl Progress for Lines {
+    fn epoch(&mut self, stats: &EpochStats) {
+        eprintln!("{stats}");
+    }
+}
+
+/// A progress bar on stderr, if that is a terminal and the feature `progress` is on; lines otherwise.
+#[must_use]
+pub fn automatic() -> Box<dyn Progress> {
+    #[cfg(feature = "progress")]
+    if stderr().is_terminal() {
+        return Box::new(Bar::default());
+    }
+    Box::new(Lines)
+}
+
+/// A progress bar over all steps, on stderr, with the last epoch's loss.
+#[cfg(feature = "progress")]
+#[derive(Debug, Default)]
+pub struct Bar {
+    bar: Option<indicatif::ProgressBar>,
+}
+
+#[cfg(feature = "progress")]
+impl Progress for Bar {
+    fn begin(&mut self, run: &Run) {
+        let style = indicatif::ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg}  {eta} left");
+        let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
+        let bar = indicatif::ProgressBar::new((run.epochs * run.steps) as u64).with_style(style);
+        bar.set_message(format!("epoch 1/{}", run.epochs));
+        self.bar = Some(bar);
+    }
+
+    fn step(&mut self, _step: usize) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    fn epoch(&mut self, stats: &EpochStats) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(stats.to_string());
+        }
+    }
+
+    fn end(&mut self, history: &History) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if let Some(last) = history.epochs.last() {
+            eprintln!("{last}");
+        }
+    }
+}

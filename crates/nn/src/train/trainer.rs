@@ -1,0 +1,260 @@
+//! The trainer: seeded epochs of batches through compiled steps.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use wgrad_core::{Backend, Error, Params, Result, Session, Tensor};
+
+use super::progress::{Progress, Run, automatic};
+use super::steps::{Steps, Targets, reset_total};
+use super::{EpochStats, History};
+use crate::data::{Batches, Dataset, Seed};
+use crate::optim::Optimizer;
+
+/// Rows of a step that does not train; their number changes nothing but memory and speed.
+pub(super) const EVALUATION_ROWS: usize = 1024;
+
+type OnEpoch = Box<dyn FnMut(&EpochStats) -> ControlFlow<()>>;
+type OnStep = Box<dyn FnMut(usize, f64)>;
+
+/// Trains and evaluates a model on datasets.
+///
+/// The same seed, data, device and driver give the same bits: the order of the rows depends on the seed and the number
+/// of epochs trained so far, dropout on the seed and the number of steps. See [the module](super) for an example.
+///
+/// A last batch of one row is left out of an epoch (unless batches have one row): batch norm has no variance to work
+/// with, and its gradient would be noise. As rows are shuffled, it is another row each time.
+pub struct Trainer {
+    backend: Option<Box<dyn Backend>>,
+    session: Option<Session>,
+    params: Params,
+    optimizer: Option<Box<dyn Optimizer>>,
+    batch_size: usize,
+    seed: Seed,
+    shuffle: bool,
+    targets: Targets,
+    validation: Option<Dataset>,
+    progress: Box<dyn Progress>,
+    on_epoch: Option<OnEpoch>,
+    on_step: Option<OnStep>,
+}
+
+impl fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trainer({:?}, batches of {}, {:?})", self.params, self.batch_size, self.seed)
+    }
+}
+
+impl Trainer {
+    /// A trainer of the model whose variables are in `params`. Batches have 64 rows and are shuffled with the seed of
+    /// `params`; there is no default optimizer.
+    #[must_use]
+    pub fn new(device: impl Into<Box<dyn Backend>>, params: &Params) -> Self {
+        Self {
+            backend: Some(device.into()),
+            session: None,
+            params: params.clone(),
+            optimizer: None,
+            batch_size: 64,
+            seed: Seed(params.seed()),
+            shuffle: true,
+            targets: Targets::Automatic,
+            validation: None,
+            progress: automatic(),
+            on_epoch: None,
+            on_step: None,
+        }
+    }
+
+    /// How parameters are updated.
+    #[must_use]
+    pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
+        self.optimizer = Some(Box::new(optimizer));
+        self
+    }
+
+    /// Rows per step.
+    #[must_use]
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
+    }
+
+    /// The seed of the order of the rows.
+    #[must_use]
+    pub fn seed(self, seed: Seed) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Whether each epoch has an order of its own.
+    #[must_use]
+    pub fn shuffle(self, shuffle: bool) -> Self {
+        Self { shuffle, ..self }
+    }
+
+    /// In which form the loss gets the classes.
+    #[must_use]
+    pub fn targets(self, targets: Targets) -> Self {
+        Self { targets, ..self }
+    }
+
+    /// Rows whose loss is computed after each epoch, without training on them.
+    #[must_use]
+    pub fn validation(mut self, data: &Dataset) -> Self {
+        self.validation = Some(data.clone());
+        self
+    }
+
+    /// What to show: [`Silent`](super::Silent), [`Lines`](super::Lines), [`Bar`](super::Bar) or an observer of one's
+    /// own; [`automatic`] if not set.
+    #[must_use]
+    pub fn progress(mut self, progress: impl Progress + 'static) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// Calls `f` after each epoch; `Break` ends the fit.
+    #[must_use]
+    pub fn on_epoch(mut self, f: impl FnMut(&EpochStats) -> ControlFlow<()> + 'static) -> Self {
+        self.on_epoch = Some(Box::new(f));
+        self
+    }
+
+    /// Calls `f` with the number (from 1) and the loss of each step of an epoch. This waits for the device in every
+    /// step.
+    #[must_use]
+    pub fn on_step(mut self, f: impl FnMut(usize, f64) + 'static) -> Self {
+        self.on_step = Some(Box::new(f));
+        self
+    }
+
+    /// The session, to compile and run graphs of one's own over the same variables.
+    ///
+    /// # Errors
+    /// When a name was declared twice.
+    pub fn session(&mut self) -> Result<&mut Session> {
+        if let Some(backend) = self.backend.take_if(|_| self.session.is_none()) {
+            self.params.check()?;
+            self.session = Some(Session::new(backend, &self.params)?);
+        }
+        self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
+    }
+
+    /// Trains for some epochs on the loss that `loss` computes from features `x: f32[N, features]` and targets `y`
+    /// (see [`Targets`]). Afterwards the values of all variables are in [`Params`], ready to be saved.
+    ///
+    /// `loss` is traced once per batch size; what it does to the graph happens in every step. A second call continues
+    /// with the optimizer's state and the next shuffles.
+    ///
+    /// # Errors
+    /// Every error of the graph, with its source line; a loss that is not finite; a lost device.
+    pub fn fit(
+        &mut self,
+        data: &Dataset,
+        epochs: usize,
+        loss: impl Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Result<History> {
+        self.session()?;
+        let optimizer = self.optimizer.take().ok_or_else(|| {
+            Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
+        })?;
+        let mut history = History::default();
+        let result = self.epochs(data, epochs, &loss, &*optimizer, &mut history);
+        self.optimizer = Some(optimizer);
+        self.progress.end(&history);
+        let synced = self.session()?.sync();
+        result.and(synced).map(|()| history)
+    }
+
+    fn epochs(
+        &mut self,
+        data: &Dataset,
+        epochs: usize,
+        loss: &impl Fn(&Tensor, &Tensor) -> Tensor,
+        optimizer: &dyn Optimizer,
+        history: &mut History,
+    ) -> Result<()> {
+        let targets = self.targets.of(data)?;
+        let mut batches = Batches::new(data.rows(), self.batch_size)?;
+        if self.shuffle {
+            batches = batches.shuffle(self.seed);
+        }
+        let run = Run { epochs, steps: batches.len() - usize::from(self.drops_last(data)), rows: data.rows() };
+        self.progress.begin(&run);
+        let mut steps = Steps::new(loss, targets, Some(optimizer));
+        let mut checks = Steps::new(loss, targets, None);
+        let trained = self.params.at("train").counter("@epoch");
+        for epoch in 1..=epochs {
+            let begin = Instant::now();
+            let loss = self.epoch(&mut steps, data, &batches, trained.get(), run.steps)?;
+            let seconds = begin.elapsed().as_secs_f64();
+            trained.set(trained.get() + 1);
+            if !loss.is_finite() {
+                return Err(not_finite(epoch, loss));
+            }
+            let validation_loss = self.validate(&mut checks)?;
+            let stats = EpochStats { epoch, epochs, loss, validation_loss, seconds };
+            history.epochs.push(stats);
+            self.progress.epoch(&stats);
+            if self.on_epoch.as_mut().is_some_and(|f| f(&stats).is_break()) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn drops_last(&self, data: &Dataset) -> bool {
+        self.batch_size > 1 && data.rows() > self.batch_size && data.rows() % self.batch_size == 1
+    }
+
+    /// One epoch's mean loss.
+    fn epoch<L: Fn(&Tensor, &Tensor) -> Tensor>(
+        &mut self,
+        steps: &mut Steps<'_, L>,
+        data: &Dataset,
+        batches: &Batches,
+        number: u64,
+        count: usize,
+    ) -> Result<f64> {
+        let params = self.params.clone();
+        reset_total(&params)?;
+        let (mut rows, mut last) = (0, 0);
+        for (i, batch) in batches.epoch(number).iter().take(count).enumerate() {
+            steps.submit(self.session()?, &params, data, batch)?;
+            (rows, last) = (rows + batch.len(), batch.len());
+            self.progress.step(i + 1);
+            if self.on_step.is_some() {
+                let loss = steps.fetch(self.session()?, last)?[0];
+                self.on_step.as_mut().into_iter().for_each(|f| f(i + 1, loss));
+            }
+        }
+        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
+        Ok(steps.fetch(self.session()?, last)?[1] / rows as f64)
+    }
+
+    /// The mean loss of the validation rows.
+    fn validate<L: Fn(&Tensor, &Tensor) -> Tensor>(&mut self, checks: &mut Steps<'_, L>) -> Result<Option<f64>> {
+        let Some(data) = self.validation.take() else { return Ok(None) };
+        let params = self.params.clone();
+        let batches = Batches::new(data.rows(), EVALUATION_ROWS)?;
+        let mut sum = 0.0;
+        for batch in &batches.epoch(0) {
+            checks.submit(self.session()?, &params, &data, batch)?;
+            #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
+            let rows = batch.len() as f64;
+            sum += checks.fetch(self.session()?, batch.len())?[0] * rows;
+        }
+        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
+        let mean = sum / data.rows() as f64;
+        self.validation = Some(data);
+        Ok(Some(mean))
+    }
+}
+
+fn not_finite(epoch: usize, loss: f64) -> Error {
+    Error::Data(format!(
+        "the loss is {loss} in epoch {epoch}; the model is as it was then\n  fixes:\n    1. a smaller learning rate\n    \
+         2. standardised features (Table does that unless told not to)\n    \
+         3. no log, division or root of what can be 0 or negative in the loss"
+    ))
+}
