@@ -26,8 +26,8 @@ fn forward(
     let tile = index % params.tiles;
     let row = tile / params.tiles_n * SIDE * TM + lane / SIDE * 4u;
     let column = tile % params.tiles_n * SIDE * TN + lane % SIDE * 4u;
-    let from = matrix % params.parts * params.length;
-    let end = min(from + params.length, params.k);
+    let begin = matrix % params.parts * params.length;
+    let end = min(begin + params.length, params.k);
 
     let a_first = matrix / params.parts * params.a_matrix;
     let b_first = matrix / params.parts * params.b_matrix;
@@ -47,7 +47,7 @@ fn forward(
     var sum_y_i0_j0 = vec4<f32>();
     var sum_z_i0_j0 = vec4<f32>();
     var sum_w_i0_j0 = vec4<f32>();
-    for (var k = from; k < end; k++) {
+    for (var k = begin; k < end; k++) {
         let a_k = k * params.a_column;
         let b_k = k * params.b_row;
         let b_j0 = vec4(b[b_x_j0 + b_k], b[b_y_j0 + b_k], b[b_z_j0 + b_k], b[b_w_j0 + b_k]);

@@ -62,8 +62,8 @@ fn forward(
     let tile = index % params.tiles;
     let row = tile / params.tiles_n * BM;
     let column = tile % params.tiles_n * BN;
-    let from = matrix % params.parts * params.length;
-    let end = min(from + params.length, params.k);
+    let begin = matrix % params.parts * params.length;
+    let end = min(begin + params.length, params.k);
     let a_first = matrix / params.parts * params.a_matrix;
     let b_first = matrix / params.parts * params.b_matrix;
     // Where this thread's elements stand: vec4s ty, ty + BM / TM, … of the rows, tx, tx + BN / TN, … of the columns.
@@ -74,7 +74,7 @@ fn forward(
     var sum_y_i0_j0 = vec4<f32>();
     var sum_z_i0_j0 = vec4<f32>();
     var sum_w_i0_j0 = vec4<f32>();
-    for (var slab = from; slab < end; slab += BK) {
+    for (var slab = begin; slab < end; slab += BK) {
         workgroupBarrier();
         for (var s = lane; s < BK * BM / 4u; s += THREADS) {
             let along_k = params.a_column == 1u;

@@ -148,3 +148,22 @@ fn declaring_a_name_twice_is_an_error_with_a_fix() {
     assert!(error.starts_with("`fc.weight` is declared twice\n  at "), "{error}");
     assert!(error.contains("fix: "), "{error}");
 }
+
+#[test]
+fn clusters_that_another_cluster_ties_together_stay_apart() {
+    // The gradient of a product of two variances, over different axes.
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [2, 3, 4], DType::F32);
+    let variance = |axes: &[usize], n: f64| {
+        let difference = &x - x.sum_keep(axes) * (1.0 / n);
+        (&difference * &difference).sum_keep(axes) * (1.0 / n)
+    };
+    let loss = (variance(&[0, 2], 8.0) * variance(&[1], 3.0)).sum_keep(&[0, 1, 2]);
+    let gradient = gradients(&loss, std::slice::from_ref(&x)).remove(0).unwrap();
+    let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0)).unwrap();
+    let step = session.compile(&graph, &[&loss, &gradient]).unwrap();
+    let x0 = Array::new([2, 3, 4], (0..24).map(|i| f64::from(i * i % 7)).collect()).unwrap();
+    let results = session.run(&step, &[(&x, &x0)]).unwrap();
+    assert!(results[0].item().unwrap() > 0.0);
+    assert!(results[1].to_f64().iter().sum::<f64>().abs() < 1e-9, "a variance does not see a shift");
+}

@@ -194,7 +194,7 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[usize], fuse
     fused.clusters = clusters;
 }
 
-/// A union-find over nodes, with the successor lists of the quotient graph.
+/// Sets of nodes, with the successor lists of the quotient graph.
 struct Builder<'a> {
     data: &'a GraphData,
     live: &'a Live,
@@ -204,7 +204,8 @@ struct Builder<'a> {
     /// Direct readers of each node (through views).
     readers: Vec<Vec<usize>>,
     kept: BTreeSet<Base>,
-    parent: Vec<usize>,
+    /// The node that names the set of each node.
+    root: Vec<usize>,
     members: Vec<Vec<usize>>,
 }
 
@@ -224,14 +225,11 @@ impl<'a> Builder<'a> {
         let kept = live.fetches.iter().chain(&live.updates).chain(fused.copies.keys());
         let kept = kept.map(|value| fused.readings[value].base).collect();
         let members = (0..count).map(|i| vec![i]).collect();
-        Self { data, live, limits, reads, readers, kept, parent: (0..count).collect(), members }
+        Self { data, live, limits, reads, readers, kept, root: (0..count).collect(), members }
     }
 
-    fn root(&self, mut node: usize) -> usize {
-        while self.parent[node] != node {
-            node = self.parent[node];
-        }
-        node
+    fn root(&self, node: usize) -> usize {
+        self.root[node]
     }
 
     fn shape(&self, node: usize) -> &Shape {
@@ -254,9 +252,11 @@ impl<'a> Builder<'a> {
             return;
         }
         let moved = std::mem::take(&mut self.members[b]);
+        for &node in &moved {
+            self.root[node] = a;
+        }
         self.members[a].extend(moved);
         self.members[a].sort_unstable();
-        self.parent[b] = a;
     }
 
     /// The storage buffers that the merged cluster would bind; an update in place counts once.
@@ -297,8 +297,7 @@ impl<'a> Builder<'a> {
 
     /// Whether a path leads from cluster `from` to cluster `to` by way of a node outside both.
     fn detour(&self, from: usize, to: usize) -> bool {
-        let Some(&last) = self.members[to].last() else { return false };
-        let mut seen = BTreeSet::new();
+        let mut seen = vec![false; self.root.len()];
         let mut stack: Vec<usize> = vec![];
         let outside = |node: usize| {
             let root = self.root(node);
@@ -312,7 +311,8 @@ impl<'a> Builder<'a> {
             if root == to {
                 return true;
             }
-            if !seen.insert(root) || self.members[root].first().is_none_or(|&first| first > last) {
+            // A later cluster is no dead end: it may lead into one that also has members before `to`.
+            if std::mem::replace(&mut seen[root], true) {
                 continue;
             }
             for &member in &self.members[root] {

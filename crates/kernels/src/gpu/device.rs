@@ -108,7 +108,17 @@ impl Adapter {
     /// # Errors
     /// When the driver refuses.
     pub fn open(&self) -> Result<Device> {
-        let gpu = Gpu::open(self)?;
+        self.open_with(|_| {})
+    }
+
+    /// Opens a device that plans for other limits than the adapter's own: how tests run the kernels of large GPUs on a
+    /// software adapter, or keep to the smallest limits that WebGPU allows. Only ever lower a limit.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device> {
+        let mut gpu = Gpu::open(self)?;
+        change(&mut gpu.limits);
         Ok(Device(Kind::Gpu(Arc::new(gpu))))
     }
 

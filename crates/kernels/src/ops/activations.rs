@@ -34,7 +34,7 @@ fn normal_pdf<F: Real>(x: F) -> F {
 }
 
 /// The factors of the tanh form of GELU, x·sigmoid(v) with v = A·(x + B·x³): A is 2·√(2/π).
-const GELU_TANH_FACTORS: [f64; 2] = [1.595_769_121_605_730_7, 0.044_715];
+const GELU_TANH_FACTORS: [f64; 2] = [1.595_769_121_605_730_8, 0.044_715];
 
 /// `sigmoid(v)` and `x·sigmoid'(v)·v'`; x is held within ±10, where they are constant, so that powers stay finite.
 fn gelu_tanh<F: Real>(x: F) -> (F, F) {

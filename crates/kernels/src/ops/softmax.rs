@@ -74,9 +74,9 @@ impl Softmax {
                 let row = || x[i..].iter().step_by(inner);
                 let max = row().fold(x[i], |m, &v| m.max(v));
                 // All but one of the largest, whose exponential is 1: the logarithm keeps its small digits.
-                let all: f64 = row().filter(|&&v| v != max).map(|&v| (v - max).exp().wide()).sum();
-                let ties = row().filter(|&&v| v == max).count();
-                let others = all + F::wide(F::from(ties).unwrap_or(F::one())) - 1.0;
+                let best = row().position(|&v| v == max);
+                let others: f64 =
+                    row().enumerate().filter(|&(c, _)| Some(c) != best).map(|(_, &v)| (v - max).exp().wide()).sum();
                 let (sum, log) = (F::lit(1.0 + others), F::lit(others.ln_1p()));
                 for (y, &v) in y[i..].iter_mut().step_by(inner).zip(row()) {
                     *y = if self.log { (v - max) - log } else { (v - max).exp() / sum };

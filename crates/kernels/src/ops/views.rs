@@ -11,13 +11,11 @@ use super::PadOps;
 #[track_caller]
 pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor> {
     let shape = x.shape();
-    match shape.axis(axis) {
-        Some(axis) => Ok(axis),
-        None => {
-            let misfit = Misfit::new(format!("there is no axis {axis}: {shape} has {}", axes(shape.rank())));
-            Err(x.misfit(op, &[], misfit))
-        }
-    }
+    let Some(index) = shape.axis(axis) else {
+        let misfit = Misfit::new(format!("there is no axis {axis}: {shape} has {}", axes(shape.rank())));
+        return Err(x.misfit(op, &[], misfit));
+    };
+    Ok(index)
 }
 
 /// As [`resolve`] for several axes, which must differ.

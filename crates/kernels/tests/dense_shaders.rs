@@ -1,0 +1,156 @@
+//! Every kernel of the dense ops, in every variant: valid WGSL whose bindings, parameters and constants are just those
+//! that the launch names.
+
+use std::collections::BTreeSet;
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use wgrad_core::plan::Work;
+use wgrad_core::{DType, Dispatch, Graph, Limits, Mode, Plan, Tensor, vjp};
+use wgrad_kernels::ops::*;
+
+fn software() -> Limits {
+    Limits { software: true, ..Limits::default() }
+}
+
+/// The dispatches of a graph that fetches these tensors and the gradients of the first one by everything in `wrt`.
+fn dispatches(limits: &Limits, build: impl Fn(&Graph) -> (Vec<Tensor>, Vec<Tensor>)) -> Vec<Dispatch> {
+    let graph = Graph::new(Mode::Train);
+    let (outputs, wrt) = build(&graph);
+    let cotangent = graph.input("cotangent", outputs[0].shape(), DType::F32);
+    let gradients = vjp(&[(&outputs[0], &cotangent)], &wrt);
+    let fetches: Vec<_> = outputs.iter().chain(gradients.iter().flatten()).collect();
+    let plan = Plan::new(&graph, &fetches, limits).unwrap();
+    let ops = plan.tasks.into_iter().filter_map(|task| match task.work {
+        Work::Op { dispatches, .. } => Some(dispatches),
+        Work::Cluster(_) => None,
+    });
+    ops.flatten().collect()
+}
+
+fn matmul(limits: &Limits, [m, n, k]: [usize; 3], ta: bool, tb: bool, bias: bool) -> Vec<Dispatch> {
+    dispatches(limits, |graph| {
+        let f32 = |name, dims: [usize; 2]| graph.input(name, dims, DType::F32);
+        if bias {
+            let bias = graph.input("bias", [n], DType::F32);
+            let (x, w) = (f32("x", [m, k]), f32("w", [n, k]));
+            return (vec![x.linear(&w, Some(&bias))], vec![x, w, bias]);
+        }
+        let a = f32("a", if ta { [k, m] } else { [m, k] });
+        let b = f32("b", if tb { [n, k] } else { [k, n] });
+        (vec![a.matmul_t(&b, ta, tb)], vec![a, b])
+    })
+}
+
+fn of_classes(limits: &Limits, classes: usize, inner: &[usize]) -> Vec<Dispatch> {
+    let shape = [&[4, classes], inner].concat();
+    let rows = [&[4], inner].concat();
+    let x = |graph: &Graph| graph.input("x", &shape[..], DType::F32);
+    let vector = |graph: &Graph, name: &str| graph.input(name, [classes], DType::F32);
+    let mut all = dispatches(limits, |graph| {
+        let (x, y) = (x(graph), graph.input("y", &rows[..], DType::U32));
+        (vec![x.softmax_cross_entropy(&y, None, 0.1, Some(1)).0], vec![x])
+    });
+    all.extend(dispatches(limits, |graph| {
+        let (x, y) = (x(graph), graph.input("y", &shape[..], DType::F32));
+        (vec![x.softmax_cross_entropy(&y, Some(&vector(graph, "w")), 0.0, None).0], vec![x, y])
+    }));
+    all.extend(dispatches(limits, |graph| (vec![x(graph).softmax(1), x(graph).log_softmax(1)], vec![])));
+    all.extend(dispatches(limits, |graph| {
+        let x = x(graph);
+        (vec![x.batch_norm_train(None, None, 1e-5).0], vec![x])
+    }));
+    all.extend(dispatches(limits, |graph| {
+        let (x, w, b) = (x(graph), vector(graph, "w"), vector(graph, "b"));
+        (vec![x.batch_norm_train(Some(&w), Some(&b), 1e-5).0], vec![x, w, b])
+    }));
+    all
+}
+
+fn all() -> Vec<Dispatch> {
+    let mut all = vec![];
+    for limits in [Limits::default(), software()] {
+        for size in [[5, 3, 2], [65, 33, 17], [64, 30, 4096], [600, 700, 40], [2048, 1024, 16]] {
+            for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+                all.extend(matmul(&limits, size, ta, tb, false));
+            }
+            all.extend(matmul(&limits, size, false, true, true));
+        }
+        all.extend(matmul(&limits, [10, 1, 10_000], false, true, true));
+        for classes in [3, 100] {
+            all.extend(of_classes(&limits, classes, &[]));
+            all.extend(of_classes(&limits, classes, &[2, 3]));
+        }
+    }
+    all
+}
+
+/// Parses and validates a module, and compares what `dispatch` names with what the entry point uses.
+fn check(dispatch: &Dispatch) {
+    let source = dispatch.kernel.source();
+    let name = format!("{}::{}", dispatch.kernel.name, dispatch.entry);
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&source)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{name}: {}", error.emit_to_string(&source)));
+    let entry = module.entry_points.iter().position(|entry| entry.name == dispatch.entry).expect("an entry point");
+    let uses = info.get_entry_point(entry);
+    let bound: BTreeSet<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
+    let storage = |(_, variable): &(_, &naga::GlobalVariable)| {
+        matches!(variable.space, naga::AddressSpace::Storage { .. })
+    };
+    let name_of = |variable: &naga::GlobalVariable| variable.name.clone().expect("globals have names");
+    let declared: BTreeSet<_> = module.global_variables.iter().filter(storage).map(|(_, v)| name_of(v)).collect();
+    assert!(declared.len() <= 8, "{name} declares {} storage buffers", declared.len());
+    for bound in &bound {
+        assert!(declared.contains(*bound), "{name} binds {bound}, which it has not");
+    }
+    for (handle, variable) in module.global_variables.iter() {
+        if storage(&(handle, variable)) && !uses[handle].is_empty() {
+            assert!(bound.contains(&name_of(variable)[..]), "{name} does not bind {:?}", variable.name);
+        }
+        if variable.space == naga::AddressSpace::Uniform {
+            let naga::TypeInner::Struct { members, .. } = &module.types[variable.ty].inner else {
+                panic!("{name}: params is a struct")
+            };
+            let members: BTreeSet<_> = members.iter().filter_map(|member| member.name.as_deref()).collect();
+            let given: BTreeSet<_> = dispatch.params.iter().map(|(name, _)| *name).collect();
+            assert_eq!(members, given, "{name}");
+        }
+    }
+    for (constant, _) in &dispatch.constants {
+        let known = module.overrides.iter().any(|(_, o)| o.name.as_deref() == Some(constant));
+        assert!(known, "{name} has no override {constant}");
+    }
+}
+
+#[test]
+fn every_kernel_is_valid_and_named_as_its_launch_says() {
+    let mut seen = BTreeSet::new();
+    for dispatch in all() {
+        if seen.insert(format!("{}::{}", dispatch.kernel.name, dispatch.entry)) {
+            check(&dispatch);
+        }
+    }
+    let expected = "
+        batch_norm::forward batch_norm::forward_plain batch_norm_backward::backward
+        batch_norm_backward::backward_plain matmul_direct_4x4::forward matmul_direct_4x4_biased::forward
+        matmul_direct_8x8::forward matmul_direct_8x8_biased::forward matmul_sum::forward matmul_sum::forward_biased
+        matmul_tiled_128x64x16::forward matmul_tiled_128x64x16_biased::forward matmul_tiled_32x32x8::forward
+        matmul_tiled_32x32x8_biased::forward matmul_tiled_64x64x16::forward matmul_tiled_64x64x16_biased::forward
+        softmax::serial softmax::tree softmax_cross_entropy::serial softmax_cross_entropy::tree
+        softmax_cross_entropy_backward::to_logits softmax_cross_entropy_backward::to_target";
+    let missing: Vec<_> = expected.split_whitespace().filter(|&name| !seen.contains(name)).collect();
+    assert!(missing.is_empty(), "never launched: {missing:?}");
+}
+
+#[test]
+fn templates_are_valid_as_they_stand() {
+    let shared = include_str!("../../../shaders/lib/matmul.wgsl");
+    let templates =
+        [include_str!("../../../shaders/matmul_direct.wgsl"), include_str!("../../../shaders/matmul_tiled.wgsl")];
+    for template in templates {
+        let module = naga::front::wgsl::parse_str(&format!("{shared}\n{template}")).unwrap();
+        Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();
+    }
+}

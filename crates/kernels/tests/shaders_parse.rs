@@ -1,0 +1,91 @@
+//! Every shader and every pointwise row is valid WGSL, and no row is missing from the table.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+use wgrad_core::{DType, Pointwise};
+use wgrad_kernels::ops::rows;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The files of a folder with an extension, as (stem, text), sorted.
+fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
+    let entries = fs::read_dir(root().join(folder)).expect("the folder exists");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    paths.sort();
+    let text = |path: PathBuf| {
+        let stem = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+        (stem, fs::read_to_string(&path).expect("it can be read"))
+    };
+    paths.into_iter().map(text).collect()
+}
+
+fn validate(name: &str, source: &str) {
+    let module = naga::front::wgsl::parse_str(source)
+        .unwrap_or_else(|error| panic!("{name} does not parse:\n{}", error.emit_to_string(source)));
+    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    if let Err(error) = validator.validate(&module) {
+        panic!("{name} is not valid:\n{}", error.emit_to_string(source));
+    }
+}
+
+/// A row as the function that the GPU backend makes of it.
+fn function(row: &Pointwise) -> String {
+    let name = |dtype| if dtype == DType::U32 { "u32" } else { "f32" };
+    let args = row.args.iter().zip(row.types).map(|(arg, &dtype)| format!("{arg}: {}", name(dtype)));
+    let attributes = row.attributes.iter().map(|attribute| format!("{attribute}: f32"));
+    let parameters = args.chain(attributes).collect::<Vec<_>>().join(", ");
+    format!("fn row_{}({parameters}) -> {} {{ return {}; }}\n", row.name, name(row.out), row.wgsl)
+}
+
+#[test]
+fn every_shader_is_valid_with_the_libraries_that_it_uses() {
+    let libraries = files("shaders/lib", "wgsl");
+    let shaders = files("shaders", "wgsl");
+    assert!(shaders.len() >= 6, "{}", shaders.len());
+    for (name, shader) in shaders {
+        // Functions of a library begin with its name.
+        let used = libraries.iter().filter(|(library, _)| shader.contains(&format!("{library}_")));
+        let source: String = used.map(|(_, source)| &source[..]).chain([&shader[..]]).collect();
+        validate(&name, &source);
+    }
+}
+
+#[test]
+fn every_library_is_valid_alone() {
+    for (name, library) in files("shaders/lib", "wgsl") {
+        validate(&name, &library);
+    }
+}
+
+#[test]
+fn every_row_is_a_valid_function() {
+    for row in rows() {
+        validate(row.name, &format!("{}{}", row.library, function(row)));
+    }
+}
+
+#[test]
+fn all_rows_fit_into_one_kernel() {
+    let mut source = String::new();
+    let mut libraries: Vec<&str> = rows().iter().map(|row| row.library).collect();
+    libraries.sort_unstable();
+    libraries.dedup();
+    source.extend(libraries);
+    for row in rows() {
+        write!(source, "{}", function(row)).expect("strings grow");
+    }
+    validate("all rows", &source);
+}
+
+#[test]
+fn the_table_has_every_row() {
+    let declared: usize =
+        files("crates/kernels/src/ops", "rs").iter().map(|(_, source)| source.matches("pointwise! {").count()).sum();
+    assert_eq!(rows().len(), declared, "add the new row to `rows()` in ops/pointwise.rs");
+}

@@ -1,0 +1,102 @@
+// forward:   y[i, k] = table[index[i], k]
+// backward:  dtable[r, k] = Σ_{i: index[i] = r} dy[i, k], in the order of i
+//
+// table is [rows, inner], index is [n], y is [n, inner]. Where index[i] ≥ rows, y is NaN and dy is ignored. Elements
+// of y are copied as bits, so floats and integers are the same to it.
+//
+// Without float atomics, and with the same bits in every run, there are two ways backward:
+// `backward`: one thread per element of dtable scans all of index: rows·inner·n steps, one dispatch.
+// `link` and `backward_linked`, for large tables: `link` clears dtable and chains equal indices (n² steps), then one
+// thread per element of dy that heads a chain walks it. Steep for very popular rows, whose chain is one thread's work.
+
+struct Params {
+    rows: u32,
+    inner: u32,
+    n: u32,
+}
+
+@group(0) @binding(0) var<storage, read> table: array<u32>;
+@group(0) @binding(1) var<storage, read> index: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dtable: array<f32>;
+@group(0) @binding(5) var<storage, read_write> next: array<u32>;
+@group(0) @binding(6) var<uniform> params: Params;
+
+const GROUP = 256u;
+const NAN_BITS = 0x7fc00000u;
+// In `next`: the first of its chain. The other bits are the next of the chain, n at its end.
+const HEAD = 0x80000000u;
+
+@compute @workgroup_size(256)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    if t >= params.n * params.inner {
+        return;
+    }
+    let row = index[t / params.inner];
+    var bits = NAN_BITS;
+    if row < params.rows {
+        bits = table[row * params.inner + t % params.inner];
+    }
+    y[t] = bits;
+}
+
+@compute @workgroup_size(256)
+fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    if t >= params.rows * params.inner {
+        return;
+    }
+    let row = t / params.inner;
+    let k = t % params.inner;
+    var sum = 0.0;
+    for (var i = 0u; i < params.n; i++) {
+        if index[i] == row {
+            sum += dy[i * params.inner + k];
+        }
+    }
+    dtable[t] = sum;
+}
+
+@compute @workgroup_size(256)
+fn link(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    if t < params.rows * params.inner {
+        dtable[t] = 0.0;
+    }
+    if t >= params.n {
+        return;
+    }
+    let row = index[t];
+    var before = 0u;
+    while before < t && index[before] != row {
+        before++;
+    }
+    var after = t + 1u;
+    while after < params.n && index[after] != row {
+        after++;
+    }
+    next[t] = select(after, after | HEAD, before == t);
+}
+
+@compute @workgroup_size(256)
+fn backward_linked(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    if t >= params.n * params.inner {
+        return;
+    }
+    let first = t / params.inner;
+    let k = t % params.inner;
+    let row = index[first];
+    if (next[first] & HEAD) == 0u || row >= params.rows {
+        return;
+    }
+    var sum = 0.0;
+    var i = first;
+    while i < params.n {
+        sum += dy[i * params.inner + k];
+        i = next[i] & ~HEAD;
+    }
+    dtable[row * params.inner + k] = sum;
+}

@@ -1,0 +1,77 @@
+// y[i, 0, k] = the smallest j for which x[i, j, k] is largest
+//
+// x is [outer, n, inner]. `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every
+// 64th row; of equal values the one with the smaller index wins, so the order of merging does not matter.
+
+struct Params {
+    outputs: u32,
+    n: u32,
+    inner: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+const GROUP = 64u;
+var<workgroup> values: array<f32, GROUP>;
+var<workgroup> rows: array<u32, GROUP>;
+
+// The offset of row 0 for one output.
+fn base(output: u32) -> u32 {
+    return output / params.inner * params.n * params.inner + output % params.inner;
+}
+
+@compute @workgroup_size(64)
+fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let output = id.x + id.y * groups.x * GROUP;
+    if output >= params.outputs {
+        return;
+    }
+    let start = base(output);
+    var best = x[start];
+    var row = 0u;
+    for (var j = 1u; j < params.n; j++) {
+        let value = x[start + j * params.inner];
+        if value > best {
+            best = value;
+            row = j;
+        }
+    }
+    y[output] = row;
+}
+
+@compute @workgroup_size(64)
+fn tree(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let output = group.x + group.y * groups.x;
+    let inside = output < params.outputs;
+    let start = base(min(output, params.outputs - 1u));
+    var best = x[start];
+    var row = 0u;
+    for (var j = lane; j < params.n; j += GROUP) {
+        let value = x[start + j * params.inner];
+        if value > best {
+            best = value;
+            row = j;
+        }
+    }
+    values[lane] = best;
+    rows[lane] = row;
+    for (var half = GROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            let other = lane + half;
+            if values[other] > values[lane] || (values[other] == values[lane] && rows[other] < rows[lane]) {
+                values[lane] = values[other];
+                rows[lane] = rows[other];
+            }
+        }
+    }
+    if lane == 0u && inside {
+        y[output] = rows[0];
+    }
+}

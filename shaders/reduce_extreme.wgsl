@@ -1,0 +1,74 @@
+// y[i, p, k] = max_{j in part p} x[i, j, k], or min where sign = -1: min(x) = -max(-x)
+//
+// x is [outer, n, inner]; each of `parts` parts of the middle axis holds `length` rows, the last ones maybe fewer.
+// `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every 64th row.
+// Every thread begins with a row of the input, so no sentinel is needed.
+
+struct Params {
+    outputs: u32,
+    n: u32,
+    length: u32,
+    parts: u32,
+    inner: u32,
+    sign: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+const GROUP = 64u;
+var<workgroup> partial: array<f32, GROUP>;
+
+// First row, end row and the offset of row 0 for one output.
+fn span(output: u32) -> vec3<u32> {
+    let k = output % params.inner;
+    let rest = output / params.inner;
+    let part = rest % params.parts;
+    let outer = rest / params.parts;
+    let start = min(part * params.length, params.n - 1u);
+    return vec3(start, min(start + params.length, params.n), outer * params.n * params.inner + k);
+}
+
+fn value(rows: vec3<u32>, j: u32) -> f32 {
+    return params.sign * x[rows.z + j * params.inner];
+}
+
+@compute @workgroup_size(64)
+fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let output = id.x + id.y * groups.x * GROUP;
+    if output >= params.outputs {
+        return;
+    }
+    let rows = span(output);
+    var best = value(rows, rows.x);
+    for (var j = rows.x + 1u; j < rows.y; j++) {
+        best = max(best, value(rows, j));
+    }
+    y[output] = params.sign * best;
+}
+
+@compute @workgroup_size(64)
+fn tree(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let output = group.x + group.y * groups.x;
+    let inside = output < params.outputs;
+    let rows = span(min(output, params.outputs - 1u));
+    var best = value(rows, rows.x);
+    for (var j = rows.x + lane; j < rows.y; j += GROUP) {
+        best = max(best, value(rows, j));
+    }
+    partial[lane] = best;
+    for (var half = GROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            partial[lane] = max(partial[lane], partial[lane + half]);
+        }
+    }
+    if lane == 0u && inside {
+        y[output] = params.sign * partial[0];
+    }
+}

@@ -1,0 +1,140 @@
+//! The dependency rules of ARCHITECTURE.md, and the rules for files, kept by reading the sources.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files below a folder with one of these endings.
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).expect("a folder of the project").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                walk(&path, ending, found);
+            } else if path.extension().is_some_and(|e| e == ending) {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = vec![];
+    walk(&root().join(folder), ending, &mut found);
+    found.sort();
+    assert!(!found.is_empty(), "{folder} has no .{ending} files");
+    found
+}
+
+/// The code of a file: no comments, no test module.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a source file");
+    let text = text.split("#[cfg(test)]").next().expect("split gives at least one part");
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn forbid(folder: &str, words: &[&str], why: &str) {
+    let mut found = vec![];
+    for path in files(folder, "rs") {
+        let code = code(&path);
+        for (number, line) in code.lines().enumerate() {
+            let holds = |word: &&&str| {
+                line.match_indices(**word).any(|(at, _)| {
+                    let edge = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+                    edge(line[..at].chars().next_back()) && edge(line[at + word.len()..].chars().next())
+                })
+            };
+            if let Some(word) = words.iter().find(holds) {
+                found.push(format!("{}: `{word}` in code line {}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{why}\n{}", found.join("\n"));
+}
+
+fn manifest(folder: &str) -> String {
+    fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest")
+}
+
+#[test]
+fn core_names_no_gpu_api_no_op_and_no_layer() {
+    let why = "core holds graphs, autodiff, plans and the reference's frame; ops live in kernels, layers in nn";
+    forbid("crates/core/src", &["wgpu", "naga", "wgrad_kernels", "wgrad_nn"], why);
+    // `matmul.rs` wraps the gemm crate and is no op; `algebra.rs` is what autodiff itself is made of.
+    forbid("crates/core/src", &["relu", "sigmoid", "softmax", "batch_norm", "dropout", "Linear", "Optimizer"], why);
+    assert!(!manifest("crates/core").contains("wgpu"));
+}
+
+#[test]
+fn ops_name_no_wgpu_type() {
+    forbid("crates/kernels/src/ops", &["wgpu", "gpu"], "a launch is described as data; the backend runs it");
+}
+
+#[test]
+fn the_gpu_backend_names_no_op() {
+    let ops = files("crates/kernels/src/ops", "rs");
+    let stems: Vec<String> =
+        ops.iter().filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).filter(|stem| stem != "mod").collect();
+    let mut words: Vec<&str> = stems.iter().map(String::as_str).filter(|&stem| stem != "pointwise").collect();
+    words.extend(["ops", "relu", "sum"]);
+    // Iterators have a `sum` too; only a kernel's name in quotes would be an op here.
+    words.retain(|word| *word != "sum");
+    forbid("crates/kernels/src/gpu", &words, "gpu runs whatever it is given");
+}
+
+#[test]
+fn nn_adds_no_kernel() {
+    forbid("crates/nn/src", &["wgpu", "Kernel", "Dispatch", "Pointwise", "include_str"], "layers compose ops");
+}
+
+#[test]
+fn crates_depend_in_one_direction() {
+    assert!(!manifest("crates/core").contains("wgrad-"), "core depends on nothing of ours");
+    assert!(!manifest("crates/kernels").contains("wgrad-nn"));
+    for library in ["crates/core", "crates/kernels", "crates/nn"] {
+        let manifest = manifest(library);
+        for package in ["wgrad-cli", "clap", "comfy-table"] {
+            assert!(!manifest.contains(package), "{library} must not depend on {package}");
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stands_where_it_may() {
+    let allowed = ["crates/core/src/matmul.rs"];
+    for folder in ["crates", "src", "xtask/src", "examples"] {
+        for path in files(folder, "rs") {
+            let text = code(&path);
+            let inside = text.contains("unsafe {") || text.contains("unsafe fn") || text.contains("unsafe impl");
+            let known = allowed.iter().any(|file| path.ends_with(file));
+            assert!(!inside || known, "{} has unsafe code", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_shader_opens_with_its_maths() {
+    for path in files("shaders", "wgsl") {
+        let text = fs::read_to_string(&path).expect("a shader");
+        assert!(text.starts_with("// "), "{} has no opening comment", path.display());
+    }
+}
+
+#[test]
+fn every_shader_belongs_to_an_op() {
+    let sources: String = files("crates", "rs").iter().map(|path| fs::read_to_string(path).expect("a source")).collect();
+    for path in files("shaders", "wgsl") {
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a file name");
+        assert!(sources.contains(&format!("/{name}\"")), "no op includes {}", path.display());
+    }
+}
+
+#[test]
+fn files_can_be_read_in_one_sitting() {
+    for folder in ["crates", "src", "xtask/src", "tests", "examples"] {
+        for path in files(folder, "rs") {
+            let lines = fs::read_to_string(&path).expect("a source").lines().count();
+            assert!(lines <= 560, "{} has {lines} lines: what is the second thing in it?", path.display());
+        }
+    }
+}

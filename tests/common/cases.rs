@@ -1,0 +1,345 @@
+//! The table of cases: a row per way of calling an op. A new op adds rows here and nothing else.
+
+use wgrad::core::Tensor;
+use wgrad::ops::*;
+
+/// How an input is filled.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// Standard normal.
+    Normal,
+    /// Uniform between two numbers.
+    Uniform(f64, f64),
+    /// Labels below a number; the input is `u32`.
+    Below(usize),
+    /// Multiples of a step, from `-count` to `count`: with ties.
+    Grid(f64, usize),
+    /// Any of these.
+    Of(&'static [f64]),
+}
+use Values::{Below, Grid, Normal, Of, Uniform};
+
+type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
+
+/// One way of calling an op.
+pub struct Case {
+    pub name: String,
+    pub inputs: Vec<(Vec<usize>, Values)>,
+    pub build: Build,
+    /// The outputs that are differentiated.
+    pub gradients: Vec<usize>,
+    /// See `bound.rs`.
+    pub c: f64,
+    pub ulp: f64,
+    pub terms: usize,
+    /// No rounding at all: bits must agree.
+    pub exact: bool,
+    /// Whether central differences are fair: the op is smooth at these inputs.
+    pub smooth: bool,
+}
+
+impl Case {
+    /// The longest sum behind an element, in the forward or backward direction.
+    fn terms(mut self, terms: usize) -> Self {
+        self.terms = terms;
+        self
+    }
+
+    /// ULP that WGSL allows the functions on the way.
+    fn ulp(mut self, ulp: f64) -> Self {
+        self.ulp = ulp;
+        self
+    }
+
+    fn exact(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    fn rough(mut self) -> Self {
+        self.smooth = false;
+        self
+    }
+
+    fn without_gradients(mut self) -> Self {
+        self.gradients.clear();
+        self.smooth = false;
+        self
+    }
+
+    fn gradients_of(mut self, outputs: &[usize]) -> Self {
+        self.gradients = outputs.to_vec();
+        self
+    }
+}
+
+type Inputs<'a> = &'a [(&'a [usize], Values)];
+
+/// A case with several outputs.
+fn several(name: impl Into<String>, inputs: Inputs<'_>, build: impl Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync + 'static) -> Case {
+    Case {
+        name: name.into(),
+        inputs: inputs.iter().map(|&(shape, values)| (shape.to_vec(), values)).collect(),
+        build: Box::new(build),
+        gradients: (0..8).collect(),
+        c: 4.0,
+        ulp: 0.0,
+        terms: 1,
+        exact: false,
+        smooth: true,
+    }
+}
+
+fn case(name: impl Into<String>, inputs: Inputs<'_>, build: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static) -> Case {
+    several(name, inputs, move |x| vec![build(x)])
+}
+
+/// All rows.
+pub fn all() -> Vec<Case> {
+    let tables = [pointwise, pointwise_rows, views, reductions, products, normalisation, losses];
+    tables.iter().flat_map(|table| table()).collect()
+}
+
+const ANY: Values = Uniform(-6.0, 6.0);
+const POSITIVE: Values = Uniform(0.01, 9.0);
+
+fn pointwise() -> Vec<Case> {
+    let unary = |name: &str, values: Values, f: fn(&Tensor) -> Tensor| case(name, &[(&[257], values)], move |x| f(&x[0]));
+    let binary = |name: &str, values: Values, f: fn(&Tensor, &Tensor) -> Tensor| {
+        case(name, &[(&[33, 5], values), (&[33, 5], values)], move |x| f(&x[0], &x[1]))
+    };
+    vec![
+        unary("exp", ANY, |x| x.exp()).ulp(15.0),
+        unary("exp of large", Uniform(-87.0, 87.0), |x| x.exp()).ulp(180.0),
+        unary("log", POSITIVE, |x| x.log()).ulp(6.0),
+        unary("log near one", Uniform(0.9, 1.1), |x| x.log()).ulp(8.0),
+        unary("log1p", Uniform(-0.9, 5.0), |x| x.log1p()).ulp(8.0),
+        unary("log1p of small", Uniform(-1e-4, 1e-4), |x| x.log1p()).ulp(8.0),
+        unary("sqrt", POSITIVE, |x| x.sqrt()).ulp(4.0),
+        unary("rsqrt", POSITIVE, |x| x.rsqrt()).ulp(6.0),
+        unary("tanh", ANY, |x| x.tanh()).ulp(24.0),
+        unary("tanh of small", Uniform(-1e-3, 1e-3), |x| x.tanh()).ulp(8.0),
+        unary("sigmoid", ANY, |x| x.sigmoid()).ulp(24.0),
+        unary("sigmoid of large", Uniform(-80.0, 80.0), |x| x.sigmoid()).ulp(180.0),
+        unary("softplus", ANY, |x| x.softplus()).ulp(24.0),
+        unary("softplus of large", Uniform(-80.0, 80.0), |x| x.softplus()).ulp(180.0),
+        unary("log_sigmoid", ANY, |x| x.log_sigmoid()).ulp(24.0),
+        unary("relu", ANY, |x| x.relu()),
+        unary("relu at zero", Of(&[0.0, -0.0, 1.0, -1.0]), |x| x.relu()).rough(),
+        unary("leaky_relu", ANY, |x| x.leaky_relu(0.01)),
+        unary("gelu", ANY, |x| x.gelu()).ulp(80.0),
+        unary("gelu_tanh", ANY, |x| x.gelu_tanh()).ulp(80.0),
+        unary("silu", ANY, |x| x.silu()).ulp(32.0),
+        unary("erf", Uniform(-3.0, 3.0), |x| x.erf()).ulp(32.0),
+        unary("clamp", ANY, |x| x.clamp(-1.0, 2.0)),
+        unary("powf", POSITIVE, |x| x.powf(2.5)).ulp(120.0),
+        unary("powf of negatives", Uniform(-3.0, -0.1), |x| x.powf(3.0)).ulp(60.0),
+        unary("abs", ANY, |x| x.abs()),
+        unary("sign", ANY, |x| x.sign()).without_gradients(),
+        unary("floor", ANY, |x| x.floor()).without_gradients(),
+        unary("square", ANY, |x| x.square()),
+        unary("recip", POSITIVE, |x| x.recip()).ulp(10.0),
+        unary("neg", ANY, |x| -x),
+        unary("to_u32", Uniform(0.0, 99.0), |x| x.to_u32()).without_gradients().exact(),
+        case("to_f32", &[(&[65], Below(1000))], |x| x[0].to_f32()).without_gradients().exact(),
+        binary("add", ANY, |x, y| x + y),
+        binary("sub", ANY, |x, y| x - y),
+        binary("mul", ANY, |x, y| x * y),
+        binary("div", POSITIVE, |x, y| x / y).ulp(12.0),
+        binary("pow", Uniform(0.3, 3.0), |x, y| x.pow(y)).ulp(120.0),
+        binary("minimum", ANY, |x, y| x.minimum(y)),
+        binary("maximum", ANY, |x, y| x.maximum(y)),
+        binary("maximum with ties", Grid(1.0, 1), |x, y| x.maximum(y)).rough(),
+        several("comparisons", &[(&[129], Grid(1.0, 2)), (&[129], Grid(1.0, 2))], |x| {
+            let (x, y) = (&x[0], &x[1]);
+            vec![x.gt(y), x.ge(y), x.lt(y), x.le(y), x.eq(y), x.ne(y), x.gt(y).and(&x.ne(y)), x.lt(y).or(&x.eq(y)).not()]
+        })
+        .without_gradients()
+        .exact(),
+        case("select", &[(&[129], Normal), (&[129], Normal)], |x| x[0].gt(&x[1]).select(&x[0].exp(), &(&x[1] * 3.0))).ulp(15.0),
+        case("broadcast over rows and columns", &[(&[7, 1, 5], Normal), (&[3, 1], Normal)], |x| &x[0] * &x[1] + &x[1]).terms(35),
+        case("numbers on both sides", &[(&[5], POSITIVE)], |x| 1.0 / (2.0 - &x[0] * 0.25 + 3.0) - 4.0).ulp(10.0),
+        case("fan-out", &[(&[65], Normal)], |x| (&x[0] * &x[0]).tanh() * &x[0] + x[0].sigmoid()).ulp(32.0),
+        case("detach", &[(&[65], Normal)], |x| &x[0] * x[0].detach()).rough(),
+        case("more than 65,535 workgroups", &[(&[65_536 * 64 * 4 + 5], Grid(0.5, 9))], |x| &x[0] * 2.0 + 1.0).without_gradients().exact(),
+    ]
+}
+
+/// Every row of the pointwise table by itself, also those that only gradients use: a new row needs no case.
+fn pointwise_rows() -> Vec<Case> {
+    let row = |row: &'static wgrad::core::Pointwise| {
+        let inputs: Vec<(Vec<usize>, Values)> = row
+            .types
+            .iter()
+            .map(|dtype| (vec![200], if dtype.is_float() { Uniform(0.05, 4.0) } else { Below(5) }))
+            .collect();
+        let attributes = vec![0.5; row.attributes.len()];
+        Case {
+            inputs,
+            ..several(format!("row {}", row.name), &[], move |x| {
+                let args: Vec<&Tensor> = x.iter().collect();
+                vec![x[0].graph().pointwise(row, &args, &attributes)]
+            })
+            .ulp(120.0)
+            .without_gradients()
+        }
+    };
+    rows().iter().map(|&r| row(r)).collect()
+}
+
+fn views() -> Vec<Case> {
+    vec![
+        case("reshape", &[(&[4, 6], Normal)], |x| x[0].reshape([3, 8]) * 2.0),
+        case("transpose", &[(&[5, 7], Normal)], |x| x[0].t() * 2.0),
+        case("transpose then reshape", &[(&[5, 7], Normal)], |x| x[0].t().reshape([35]) * 2.0),
+        case("permute", &[(&[2, 3, 4], Normal)], |x| x[0].permute(&[2, 0, 1]).square()),
+        case("slice", &[(&[9, 5], Normal)], |x| x[0].slice(0, 2..7).slice(1, 1..4).square()),
+        case("slices overlap", &[(&[9], Normal)], |x| x[0].slice(0, 0..6) * x[0].slice(0, 3..9)),
+        case("expand", &[(&[3, 1], Normal)], |x| x[0].expand([2, 3, 4]).square()).terms(8),
+        case("squeeze and unsqueeze", &[(&[3, 1, 2], Normal)], |x| x[0].squeeze(1).unsqueeze(0).square()),
+        case("flatten", &[(&[3, 2, 2], Normal)], |x| x[0].flatten(1).square()),
+        case("concat", &[(&[2, 3], Normal), (&[4, 3], Normal), (&[1, 3], Normal)], |x| concat(&[&x[0], &x[1], &x[2]], 0).square()),
+        case("concat of columns", &[(&[5, 3], Normal), (&[5, 1], Normal)], |x| concat(&[&x[0], &x[1]], 1).square()),
+        case("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].gather_rows(&x[1]).square()).terms(20),
+        case("gather_rows of wide rows", &[(&[40, 130], Normal), (&[7], Below(40))], |x| x[0].gather_rows(&x[1]).square()),
+    ]
+}
+
+fn reductions() -> Vec<Case> {
+    let mut cases = vec![];
+    for (shape, axes) in [
+        (&[1usize][..], &[0isize][..]),
+        (&[63, 3], &[0]),
+        (&[3, 65], &[1]),
+        (&[257, 33], &[0, 1]),
+        (&[5, 4, 3], &[0, 2]),
+        (&[2, 300, 40], &[1]),
+        (&[9000, 2], &[0]),
+        (&[20_000], &[0]),
+        (&[2, 3, 1000], &[-1]),
+    ] {
+        let terms: usize = axes.iter().map(|&a| shape[a.rem_euclid(shape.len() as isize).unsigned_abs()]).product();
+        let name = |op: &str| format!("{op} of {shape:?} over {axes:?}");
+        let axes = axes.to_vec();
+        let on = |f: fn(&Tensor, &[isize]) -> Tensor| {
+            let axes = axes.clone();
+            move |x: &[Tensor]| f(&x[0], &axes)
+        };
+        let normal: Inputs<'_> = &[(shape, Normal)];
+        cases.push(case(name("sum"), normal, on(|x, axes| x.sum_axes(axes, false))).terms(terms));
+        cases.push(case(name("mean"), normal, on(|x, axes| x.mean_axes(axes, true))).terms(terms).ulp(3.0));
+        cases.push(case(name("max"), normal, on(|x, axes| x.max_axes(axes, false))));
+        cases.push(case(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true))).rough().ulp(4.0));
+        if terms > 1 {
+            cases.push(case(name("var"), normal, on(|x, axes| x.var_axes(axes, true, false))).terms(terms).ulp(6.0));
+        }
+    }
+    cases.push(case("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum()).terms(15));
+    cases.push(case("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean()).terms(15).ulp(3.0));
+    cases.push(case("argmax with ties", &[(&[40, 7], Grid(1.0, 2))], |x| x[0].argmax(1, false)).without_gradients().exact());
+    cases.push(case("argmax of long rows", &[(&[3, 4000], Normal)], |x| x[0].argmax(-1, true)).without_gradients().exact());
+    cases.push(case("argmax over columns", &[(&[400, 5], Normal)], |x| x[0].argmax(0, false)).without_gradients().exact());
+    cases
+}
+
+fn products() -> Vec<Case> {
+    let mut cases = vec![];
+    for (m, k, n) in [(1, 1, 1), (3, 5, 2), (64, 64, 64), (65, 63, 33), (1, 257, 4), (255, 3, 257), (40, 2000, 24), (600, 16, 520), (1030, 9, 520)] {
+        for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+            // The large ones are there for their tiles, not for their transposes.
+            if m * n > 100_000 && ta != tb {
+                continue;
+            }
+            let a: &[usize] = if ta { &[k, m] } else { &[m, k] };
+            let b: &[usize] = if tb { &[n, k] } else { &[k, n] };
+            let name = format!("matmul {m}x{k}x{n}{}{}", if ta { " ta" } else { "" }, if tb { " tb" } else { "" });
+            let product = case(name, &[(a, Normal), (b, Normal)], move |x| x[0].matmul_t(&x[1], ta, tb));
+            cases.push(if m * n > 100_000 { product.terms(k).without_gradients() } else { product.terms(k.max(m).max(n)) });
+        }
+    }
+    cases.push(case("matmul batched", &[(&[3, 4, 5], Normal), (&[3, 5, 6], Normal)], |x| x[0].matmul(&x[1])).terms(6));
+    cases.push(case("matmul with a shared matrix", &[(&[3, 4, 5], Normal), (&[5, 6], Normal)], |x| x[0].matmul(&x[1])).terms(18));
+    cases.push(case("matmul with broadcast batches", &[(&[2, 1, 4, 5], Normal), (&[3, 5, 2], Normal)], |x| x[0].matmul(&x[1])).terms(18));
+    for (rows, inner, out) in [(1, 3, 1), (64, 30, 64), (129, 64, 10), (2, 300, 5)] {
+        let inputs: Inputs<'_> = &[(&[rows, inner], Normal), (&[out, inner], Normal), (&[out], Normal)];
+        cases.push(case(format!("linear {rows}x{inner}x{out}"), inputs, |x| x[0].linear(&x[1], Some(&x[2]))).terms(rows.max(inner).max(out)));
+    }
+    cases.push(case("linear of a vector", &[(&[5], Normal), (&[3, 5], Normal)], |x| x[0].linear(&x[1], None)).terms(5));
+    cases.push(case("linear under leading axes", &[(&[2, 3, 5], Normal), (&[4, 5], Normal), (&[4], Normal)], |x| x[0].linear(&x[1], Some(&x[2]))).terms(6));
+    cases.push(case("linear then relu then linear", &[(&[9, 5], Normal), (&[8, 5], Normal), (&[3, 8], Normal)], |x| x[0].linear(&x[1], None).relu().linear(&x[2], None)).terms(9));
+    cases
+}
+
+fn normalisation() -> Vec<Case> {
+    let mut cases = vec![];
+    for shape in [&[2usize, 3][..], &[64, 33], &[257, 5], &[1025, 70], &[4, 3, 5], &[2, 96, 40]] {
+        let channels = shape[1];
+        let terms: usize = shape.iter().product::<usize>() / channels;
+        let inputs: Inputs<'_> = &[(shape, Uniform(-2.0, 3.0)), (&[channels], Uniform(0.5, 2.0)), (&[channels], Normal)];
+        cases.push(
+            several(format!("batch_norm {shape:?}"), inputs, |x| {
+                let (y, mean, var) = x[0].batch_norm_train(Some(&x[1]), Some(&x[2]), 1e-5);
+                vec![y, mean, var]
+            })
+            .terms(terms)
+            .ulp(8.0)
+            .gradients_of(&[0]),
+        );
+    }
+    cases.push(
+        case("batch_norm without affine, far from zero", &[(&[64, 4], Uniform(999.0, 1001.0))], |x| x[0].batch_norm_train(None, None, 1e-5).0)
+            .terms(64)
+            .ulp(8.0),
+    );
+    for (shape, axis) in [(&[5usize, 3][..], 1isize), (&[64, 257], -1), (&[3, 40, 5], 1), (&[7], 0)] {
+        let terms = shape[axis.rem_euclid(shape.len() as isize).unsigned_abs()];
+        cases.push(case(format!("softmax {shape:?} {axis}"), &[(shape, ANY)], move |x| x[0].softmax(axis)).terms(terms).ulp(40.0));
+        cases.push(case(format!("log_softmax {shape:?} {axis}"), &[(shape, ANY)], move |x| x[0].log_softmax(axis)).terms(terms).ulp(40.0));
+    }
+    cases
+}
+
+fn losses() -> Vec<Case> {
+    let mut cases = vec![
+        case("bce_with_logits", &[(&[130, 3], ANY), (&[130, 3], Uniform(0.0, 1.0))], |x| x[0].bce_with_logits(&x[1])).ulp(24.0),
+        case("bce_with_logits of hard targets", &[(&[257], Uniform(-30.0, 30.0)), (&[257], Of(&[0.0, 1.0]))], |x| x[0].bce_with_logits(&x[1])).ulp(80.0),
+        case("bce_with_logits with pos_weight", &[(&[65, 3], ANY), (&[65, 3], Uniform(0.0, 1.0)), (&[3], POSITIVE)], |x| {
+            x[0].bce_with_logits_weighted(&x[1], &x[2])
+        })
+        .terms(65)
+        .ulp(24.0),
+        case("bce mid-graph", &[(&[33], Normal), (&[33], Uniform(0.0, 1.0))], |x| (x[0].bce_with_logits(&x[1]).mean() * 3.0).exp()).terms(33).ulp(40.0),
+    ];
+    for (shape, targets) in [(&[9usize, 3][..], &[9usize][..]), (&[65, 10], &[65]), (&[4, 300], &[4]), (&[3, 5, 7], &[3, 7]), (&[6], &[])] {
+        let classes = if shape.len() == 1 { shape[0] } else { shape[1] };
+        for smoothing in [0.0, 0.1] {
+            for weighted in [false, true] {
+                let mut inputs = vec![(shape, ANY), (targets, Below(classes))];
+                let weights = [classes];
+                if weighted {
+                    inputs.push((&weights, POSITIVE));
+                }
+                let name = format!("cross_entropy {shape:?} smoothing {smoothing}{}", if weighted { " weighted" } else { "" });
+                cases.push(
+                    several(name, &inputs, move |x| {
+                        let (loss, weight) = x[0].softmax_cross_entropy(&x[1], x.get(2), smoothing, Some(1));
+                        // The second output is a constant of the targets; the sum puts the loss mid-graph.
+                        vec![(loss.sum() / (weight.sum() + 1.0)).square(), loss, weight]
+                    })
+                    .gradients_of(&[0, 1])
+                    .terms(classes * targets.iter().product::<usize>())
+                    .ulp(40.0),
+                );
+            }
+        }
+        let inputs: Inputs<'_> = &[(shape, ANY), (shape, Uniform(0.0, 1.0)), (&[classes], POSITIVE)];
+        cases.push(
+            several(format!("cross_entropy {shape:?} of probabilities"), inputs, |x| {
+                vec![x[0].softmax_cross_entropy(&x[1], Some(&x[2]), 0.1, None).0]
+            })
+            .terms(classes)
+            .ulp(40.0),
+        );
+    }
+    cases
+}

@@ -1,0 +1,8 @@
+//! What the table tests share: the cases, and how to run one on a device.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(clippy::cast_precision_loss, reason = "small numbers")]
+
+pub mod bound;
+pub mod cases;
+pub mod run;
