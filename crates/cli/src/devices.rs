@@ -2,10 +2,10 @@
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use wgrad_core::{DeviceInfo, Result};
+use wgrad_core::{DeviceInfo, Error, Result};
 use wgrad_kernels::gpu::{Adapter, Device, adapters};
 
-use crate::output::print;
+use crate::output::{note, print};
 
 /// The arguments of `wgrad devices`.
 #[derive(Debug, clap::Args)]
@@ -30,11 +30,8 @@ pub fn run(args: &Args) -> Result<()> {
         let all = json!({ "auto": { "device": auto, "reason": why }, "devices": devices });
         return print(&format!("{all:#}\n"));
     }
-    let mut text = format!("{}\n", overview(&auto));
-    if !adapters().is_empty() {
-        text += &format!("\n{}\n", limits());
-    }
-    print(&format!("{text}\n* --device auto takes {auto}: {why}\n"))
+    let limits = if adapters().is_empty() { String::new() } else { format!("{}\n\n", limits()) };
+    print(&format!("{}\n\n{limits}* --device auto takes {auto}: {why}\n", overview(&auto)))
 }
 
 /// What `--device auto` takes, and why.
@@ -44,6 +41,22 @@ pub fn automatic() -> (String, &'static str) {
         None if adapters().is_empty() => ("cpu".into(), "no GPU adapter was found"),
         None => ("cpu".into(), "no real GPU was found, and the CPU backend is faster than a software adapter"),
     }
+}
+
+/// The device that a user names, with a note where `auto` found no GPU.
+///
+/// # Errors
+/// When there is no such device.
+pub fn open(name: &str, quiet: bool) -> Result<Device> {
+    let device = Device::named(name).map_err(|error| match error {
+        Error::Device(message) => Error::Device(format!("{message}; `wgrad devices` says more about them")),
+        other => other,
+    })?;
+    if name == "auto" && device.info().kind == "cpu" && !quiet {
+        let software = adapters().first().map(|adapter| format!(" (`--device {}` is software)", selector(adapter)));
+        note(&format!("note: no GPU was found, so the CPU computes{}", software.unwrap_or_default()));
+    }
+    Ok(device)
 }
 
 /// What to pass to `--device` for an adapter: its API and its name without what stands in brackets behind it.
@@ -77,7 +90,15 @@ fn overview(auto: &str) -> Table {
 }
 
 fn limits() -> Table {
-    let names = ["storage buffers", "largest binding", "workgroup memory", "workgroups", "f16", "subgroups", "timestamps"];
+    let names = [
+        "storage\nbuffers",
+        "largest\nbinding",
+        "workgroup\nmemory",
+        "work-\ngroups",
+        "f16",
+        "subgroups",
+        "timestamps",
+    ];
     let mut all = table(&[&["device"][..], &names].concat());
     for adapter in adapters() {
         let limits = adapter.limits();

@@ -40,37 +40,40 @@ enum Command {
 
 fn main() -> ExitCode {
     silence_the_driver();
-    let result = match Cli::parse().command {
-        Command::Devices(args) => devices::run(&args),
-        Command::Train(args) => train::run(&args),
-        Command::Predict(args) => predict::run(&args),
+    let (result, drop) = match Cli::parse().command {
+        Command::Devices(args) => (devices::run(&args), ""),
+        Command::Train(args) => (train::run(&args), "--drop"),
+        Command::Predict(args) => (predict::run(&args), "`wgrad train` and --drop"),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::note(&format!("error: {}", output::for_the_command_line(&error.to_string())));
+            output::note(&format!("error: {}", output::for_the_command_line(&error.to_string(), drop)));
             ExitCode::FAILURE
         }
     }
 }
 
 /// Mesa's device selection asks for a Wayland display, and libwayland complains on stderr where `XDG_RUNTIME_DIR` is not
-/// set, as in containers and over SSH. The environment of a running process cannot be changed safely, so the command
-/// starts itself anew with the variable set; as it is set then, this happens once.
+/// set, as in containers and over SSH; not so where the display has an absolute path. The environment of a running
+/// process cannot be changed safely, so the command starts itself anew with such a path, at which no display is. As the
+/// path is set then, this happens once.
 #[cfg(target_os = "linux")]
 fn silence_the_driver() {
+    use std::env::{args_os, current_exe, var_os};
     use std::os::unix::process::CommandExt;
-    const NAME: &str = "XDG_RUNTIME_DIR";
-    if std::env::var_os(NAME).is_some() {
+    const DISPLAY: &str = "WAYLAND_DISPLAY";
+    let absolute = |name: &str| var_os(name).is_some_and(|path| std::path::Path::new(&path).is_absolute());
+    if absolute("XDG_RUNTIME_DIR") || absolute(DISPLAY) {
         return;
     }
-    if let Ok(this) = std::env::current_exe() {
+    if let Ok(this) = current_exe() {
         let mut again = std::process::Command::new(this);
-        if let Some(name) = std::env::args_os().next() {
+        if let Some(name) = args_os().next() {
             again.arg0(name);
         }
         // Returns only when it fails; then there is noise, but everything works.
-        let _ = again.args(std::env::args_os().skip(1)).env(NAME, std::env::temp_dir()).exec();
+        let _ = again.args(args_os().skip(1)).env(DISPLAY, "/dev/null").exec();
     }
 }
 

@@ -25,22 +25,22 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// A message of the library in the words of the command: options instead of methods.
-pub fn for_the_command_line(message: &str) -> String {
+/// A message of the library in the words of the command: options instead of methods. `drop` is what drops columns.
+pub fn for_the_command_line(message: &str, drop: &str) -> String {
+    const CALL: &str = ".drop_columns([";
     let mut text = message
         .replace("Missing::DropRows (--missing drop)", "--missing drop")
         .replace("Missing::FillMean (--missing mean)", "--missing mean")
-        .replace(".drop_columns (most often", "--drop (most often");
-    const CALL: &str = ".drop_columns([";
+        .replace(".drop_columns (most often", &format!("{drop} (most often"));
     while let Some((before, rest)) = text.split_once(CALL) {
         let Some((names, after)) = rest.split_once("])") else { break };
-        text = format!("{before}--drop {}{after}", shell_word(&names.replace("\", \"", ",").replace('"', "")));
+        text = format!("{before}{drop} {}{after}", shell_word(&names.replace("\", \"", ",").replace('"', "")));
     }
     text
 }
 
 /// A word that a shell takes as one.
-fn shell_word(word: &str) -> String {
+pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.,:/".contains(c);
     if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
@@ -85,7 +85,10 @@ fn make_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     if folder.is_dir() {
         return Ok(made);
     }
-    Err(Error::Data(format!("{} is a file, so nothing can be saved in it; choose a folder with --out", folder.display())))
+    Err(Error::Data(format!(
+        "{} is a file, so nothing can be saved in it; choose a folder with --out",
+        folder.display()
+    )))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Error {
@@ -101,6 +104,8 @@ fn temporary(name: &str) -> String {
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
+    /// The folders that were not there before.
+    made: Vec<PathBuf>,
     /// Where each file is now, and where it belongs.
     written: Vec<(PathBuf, PathBuf)>,
 }
@@ -111,8 +116,7 @@ impl Files {
     /// # Errors
     /// As [`check_folder`].
     pub fn new(folder: &Path) -> Result<Self> {
-        make_folder(folder)?;
-        Ok(Self { folder: folder.into(), written: vec![] })
+        Ok(Self { made: make_folder(folder)?, folder: folder.into(), written: vec![] })
     }
 
     /// Writes a file under a temporary name.
@@ -135,27 +139,27 @@ impl Files {
     ///
     /// # Errors
     /// When a file cannot be replaced.
-    pub fn publish(mut self) -> Result<()> {
+    pub fn publish(self) -> Result<()> {
         if let [_, .., (_, last)] = &self.written[..]
             && let Err(error) = fs::remove_file(last)
             && error.kind() != ErrorKind::NotFound
         {
             return Err(cannot_write(last, &error));
         }
-        for (now, then) in std::mem::take(&mut self.written) {
-            if let Err(error) = fs::rename(&now, &then) {
-                let _ = fs::remove_file(now);
-                return Err(cannot_write(&then, &error));
-            }
-        }
-        Ok(())
+        self.written
+            .iter()
+            .try_for_each(|(now, then)| fs::rename(now, then).map_err(|error| cannot_write(then, &error)))
     }
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
+        // What was published has moved, and a folder with something in it stays.
         for (now, _) in &self.written {
             let _ = fs::remove_file(now);
+        }
+        for folder in self.made.iter().rev() {
+            let _ = fs::remove_dir(folder);
         }
     }
 }
@@ -180,9 +184,9 @@ mod tests {
     #[test]
     fn methods_become_options() {
         assert_eq!(
-            for_the_command_line("Drop them with .drop_columns([\"name\", \"home city\"]), or not."),
+            for_the_command_line("Drop them with .drop_columns([\"name\", \"home city\"]), or not.", "--drop"),
             "Drop them with --drop 'name,home city', or not."
         );
-        assert_eq!(for_the_command_line("Missing::FillMean (--missing mean) fills"), "--missing mean fills");
+        assert_eq!(for_the_command_line("Missing::FillMean (--missing mean) fills", ""), "--missing mean fills");
     }
 }
