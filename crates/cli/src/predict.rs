@@ -52,7 +52,8 @@ pub fn run(args: &Args) -> Result<()> {
             let mut files = Files::new(folder)?;
             files.write(name, text.as_bytes())?;
             files.publish()?;
-            note(&format!("{} written to {}", count(table.rows(), "prediction"), folder.join(name).display()));
+            let out = out.unwrap_or(folder).display();
+            note(&format!("{} written to {out}", count(table.rows(), "prediction")));
         }
     }
     Ok(())

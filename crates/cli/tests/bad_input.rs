@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Place, two_classes};
+use common::{Place, csv, two_classes};
 
 /// Trains on a file of this text, which must fail with all of these words and leave nothing behind.
 #[track_caller]
@@ -14,7 +14,7 @@ fn refused(csv: &str, options: &str, words: &[&str]) {
 }
 
 fn rows(header: &str, row: impl Fn(u32) -> String) -> String {
-    format!("{header}\n{}", (0..40).map(|i| row(i) + "\n").collect::<String>())
+    csv(header, 40, row)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Place, example, two_classes};
+use common::{Place, csv, example, two_classes};
 use serde_json::Value;
 
 /// A place with a file `ok.csv`.
@@ -156,13 +156,9 @@ fn predictions_have_a_probability_per_class_and_a_label() {
 #[test]
 fn columns_may_be_in_any_order_and_more_than_needed() {
     let place = trained();
-    let swapped: String = two_classes()
-        .lines()
-        .map(|line| {
-            let [a, b, _] = line.split(',').collect::<Vec<_>>()[..] else { panic!("three cells") };
-            format!("{b},{},{a}\n", if a == "a" { "note" } else { "text" })
-        })
-        .collect();
+    let text = two_classes();
+    let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let swapped = csv("b,note,a", 60, |i| format!("{},text,{}", rows[i as usize][1], rows[i as usize][0]));
     place.write("swapped.csv", swapped);
     let run = place.wgrad("predict m swapped.csv").good();
     assert!(run.err.contains("a column that the model does not know is ignored: `note`"), "{}", run.err);
@@ -172,8 +168,8 @@ fn columns_may_be_in_any_order_and_more_than_needed() {
 #[test]
 fn many_classes_and_two_logits_are_predicted_too() {
     let place = place();
-    let rows: String = (0..60).map(|i| format!("{},{},\"c, {}\"\n", i % 3, i * 7 % 5, i % 3)).collect();
-    place.write("three.csv", format!("a,b,kind\n{rows}"));
+    let rows = csv("a,b,kind", 60, |i| format!("{},{},\"c, {}\"", i % 3, i * 7 % 5, i % 3));
+    place.write("three.csv", rows);
     place.wgrad("train three.csv --target kind --hidden 8 --epochs 40 --lr 0.01 --out three").good();
     let text = place.wgrad("predict three three.csv").good().out;
     assert!(text.starts_with("\"p_c, 0\",\"p_c, 1\",\"p_c, 2\",label\n"), "{text}");
@@ -190,8 +186,7 @@ fn many_classes_and_two_logits_are_predicted_too() {
 #[test]
 fn a_column_without_variance_is_named() {
     let place = place();
-    let rows: String = (0..20).map(|i| format!("{i},5,7,{}\n", i % 2)).collect();
-    place.write("flat.csv", format!("a,flat,even flatter,y\n{rows}"));
+    place.write("flat.csv", csv("a,flat,even flatter,y", 20, |i| format!("{i},5,7,{}", i % 2)));
     let run = place.wgrad("train flat.csv --target y --epochs 1 --out m").good();
     let warning = "warning: columns without variance in the training rows: `flat`, `even flatter` \
                    (--drop 'flat,even flatter' leaves them out)";
@@ -201,10 +196,8 @@ fn a_column_without_variance_is_named() {
 #[test]
 fn rows_left_out_and_cells_filled_in() {
     let place = place();
-    let rows: String = (0..40)
-        .map(|i| format!("{},{i},{}\n", if i % 9 == 0 { String::new() } else { i.to_string() }, i % 2))
-        .collect();
-    place.write("gaps.csv", format!("a,b,y\n{rows}"));
+    let cell = |i: u32| if i.is_multiple_of(9) { String::new() } else { i.to_string() };
+    place.write("gaps.csv", csv("a,b,y", 40, |i| format!("{},{i},{}", cell(i), i % 2)));
     let run = place.wgrad("train gaps.csv --target y --missing drop --epochs 1 --out dropped").good();
     assert!(run.err.contains("note: 5 rows left out because of missing cells"), "{}", run.err);
     place.wgrad("train gaps.csv --target y --missing mean --epochs 1 --out filled").good();

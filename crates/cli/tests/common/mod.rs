@@ -94,12 +94,17 @@ pub fn example(name: &str) -> String {
     root.join(name).to_str().expect("UTF-8").into()
 }
 
+/// A CSV file of `n` rows.
+pub fn csv(header: &str, n: u32, row: impl Fn(u32) -> String) -> String {
+    let rows: Vec<String> = (0..n).map(row).collect();
+    format!("{header}\n{}\n", rows.join("\n"))
+}
+
 /// A small problem: `a` says the class, `b` says nothing.
 pub fn two_classes() -> String {
-    let row = |i: u32| {
+    csv("a,b,sick", 60, |i| {
         let (class, noise) = (i % 2, f64::from(i * 37 % 41) / 41.0);
         let label = if class == 0 { "no" } else { "yes" };
-        format!("{},{},{label}\n", f64::from(class) + 1.4 * noise, f64::from(i * 17 % 23))
-    };
-    format!("a,b,sick\n{}", (0..60).map(row).collect::<String>())
+        format!("{},{},{label}", f64::from(class) + 1.4 * noise, f64::from(i * 17 % 23))
+    })
 }
