@@ -1,5 +1,54 @@
 //! Train neural networks from Rust on any GPU that wgpu reaches, and prove that it computes what the CPU does.
 //!
+//! A model is a struct of layers, a training step is a graph that is planned once, and errors name the line and the
+//! fix before the first step runs.
+//!
+//! ```
+//! use wgrad::prelude::*;
+//!
+//! struct Classifier { fc1: Linear, bn1: BatchNorm1d, fc2: Linear }
+//!
+//! impl Classifier {
+//!     fn new(p: &Params, features: usize) -> Self {
+//!         Self {
+//!             fc1: Linear::new(&p.at("fc1"), features, 64),
+//!             bn1: BatchNorm1d::new(&p.at("bn1"), 64),
+//!             fc2: Linear::new(&p.at("fc2"), 64, 1),
+//!         }
+//!     }
+//! }
+//!
+//! impl Module for Classifier {
+//!     fn forward(&self, x: &Tensor) -> Tensor {
+//!         self.fc2.forward(&self.bn1.forward(&self.fc1.forward(x)).relu())
+//!     }
+//! }
+//!
+//! # let file: String = (0..60).map(|i| format!("{},{},{}\n", i % 7, (i * 5) % 11, u8::from(i % 7 > 3))).collect();
+//! # let read = || Table::parse("tumours.csv", format!("radius,texture,malignant\n{file}").as_bytes());
+//! # /*
+//! let table = Table::read_csv("tumours.csv")?.target("malignant")?;
+//! # */
+//! # let table = read()?.target("malignant")?;
+//! let (train, test) = table.split(0.8, Seed(7))?;
+//! let params = Params::seeded(7);
+//! let model = Classifier::new(&params, train.features());
+//! let loss = BceWithLogitsLoss::new().pos_weight(train.pos_weight());
+//!
+//! let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(AdamW::new(1e-2)).batch_size(16);
+//! # let mut trainer = trainer.progress(wgrad::nn::train::Silent);
+//! trainer.fit(&train, 5, |x, y| loss.apply(&model.forward(x), y))?;
+//! println!("{}", trainer.evaluate(&test, |x| model.forward(x))?);
+//! # let folder = std::env::temp_dir().join(format!("wgrad-{}", std::process::id()));
+//! # std::fs::create_dir_all(&folder).unwrap();
+//! # let path = folder.join("model.safetensors");
+//! # /*
+//! params.save("model.safetensors")?;
+//! # */
+//! # params.save(&path)?;
+//! # Ok::<(), wgrad::Error>(())
+//! ```
+//!
 //! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (what can be
 //! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training).
 
@@ -7,3 +56,27 @@ pub use wgrad_core as core;
 pub use wgrad_core::{Error, Result};
 pub use wgrad_kernels::{gpu, ops};
 pub use wgrad_nn as nn;
+
+/// What a program usually needs: `use wgrad::prelude::*;`.
+pub mod prelude {
+    pub use wgrad_core::{
+        Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Result, Session, Shape, Step, Tensor,
+        Variable, gradients, vjp,
+    };
+    pub use wgrad_kernels::gpu::Device;
+    pub use wgrad_kernels::ops::{
+        ActivationOps, BatchNormOps, BceWithLogitsOps, CompareOps, CrossEntropyOps, DropoutOps, MatmulOps,
+        PointwiseOps, ReduceOps, SoftmaxOps, ViewOps,
+    };
+    pub use wgrad_nn::data::{Dataset, Missing, Preprocess, Seed, Table};
+    pub use wgrad_nn::layers::{
+        BatchNorm1d, BatchNormOptions, Dropout, Flatten, Gelu, LeakyRelu, Linear, LinearOptions, LogSigmoid, Relu,
+        Sigmoid, Silu, Softplus, Tanh,
+    };
+    pub use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Reduction};
+    pub use wgrad_nn::metrics::Report;
+    pub use wgrad_nn::optim::{Adam, AdamW, LearningRate, Optimizer, Select, Sgd};
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use wgrad_nn::train::{Targets, Trainer};
+    pub use wgrad_nn::{Module, Sequential, StateDict};
+}

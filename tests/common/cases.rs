@@ -201,6 +201,11 @@ fn views() -> Vec<Case> {
         case("concat", &[(&[2, 3], Normal), (&[4, 3], Normal), (&[1, 3], Normal)], |x| concat(&[&x[0], &x[1], &x[2]], 0).square()),
         case("concat of columns", &[(&[5, 3], Normal), (&[5, 1], Normal)], |x| concat(&[&x[0], &x[1]], 1).square()),
         case("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].gather_rows(&x[1]).square()).terms(20),
+        case("gather_rows by chains", &[(&[3000, 70], Normal), (&[90], Below(40))], |x| x[0].gather_rows(&x[1]).square()).terms(8).rough(),
+        case("gather_rows of labels and beyond the table", &[(&[30], Below(9)), (&[20], Below(40))], |x| x[0].gather_rows(&x[1])).without_gradients().exact(),
+        case("concat of labels", &[(&[5, 3], Below(9)), (&[5, 1], Below(9))], |x| concat(&[&x[0], &x[1], &x[0]], 1)).without_gradients().exact(),
+        case("pad", &[(&[5, 3, 2], Normal)], |x| x[0].pad(1, 2, 1).square() + x[0].pad(1, 0, 3)),
+        case("dropout", &[(&[7, 33], Normal)], |x| x[0].dropout(0.25, [7, 0xffff_fff0], 3, &x[0].graph().constant_u32(1 << 31)) * &x[0]),
         case("gather_rows of wide rows", &[(&[40, 130], Normal), (&[7], Below(40))], |x| x[0].gather_rows(&x[1]).square()),
     ]
 }
@@ -233,6 +238,9 @@ fn reductions() -> Vec<Case> {
         if terms > 1 {
             cases.push(case(name("var"), normal, on(|x, axes| x.var_axes(axes, true, false))).terms(terms).ulp(6.0));
         }
+    }
+    for shape in [[2usize, 3, 4], [70, 2, 9], [300, 3, 41]] {
+        cases.push(case(format!("max of {shape:?} over axes that are apart"), &[(&shape, Grid(0.5, 3))], |x| x[0].max_axes(&[0, 2], false)).rough().ulp(4.0));
     }
     cases.push(case("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum()).terms(15));
     cases.push(case("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean()).terms(15).ulp(3.0));
@@ -322,7 +330,7 @@ fn losses() -> Vec<Case> {
                 let name = format!("cross_entropy {shape:?} smoothing {smoothing}{}", if weighted { " weighted" } else { "" });
                 cases.push(
                     several(name, &inputs, move |x| {
-                        let (loss, weight) = x[0].softmax_cross_entropy(&x[1], x.get(2), smoothing, Some(1));
+                        let (loss, weight) = x[0].softmax_cross_entropy(&x[1], x.get(2).map(Tensor::detach).as_ref(), smoothing, Some(1));
                         // The second output is a constant of the targets; the sum puts the loss mid-graph.
                         vec![(loss.sum() / (weight.sum() + 1.0)).square(), loss, weight]
                     })
@@ -335,7 +343,7 @@ fn losses() -> Vec<Case> {
         let inputs: Inputs<'_> = &[(shape, ANY), (shape, Uniform(0.0, 1.0)), (&[classes], POSITIVE)];
         cases.push(
             several(format!("cross_entropy {shape:?} of probabilities"), inputs, |x| {
-                vec![x[0].softmax_cross_entropy(&x[1], Some(&x[2]), 0.1, None).0]
+                vec![x[0].softmax_cross_entropy(&x[1].detach(), Some(&x[2].detach()), 0.1, None).0]
             })
             .terms(classes)
             .ulp(40.0),

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use wgrad_core::{Misfit, Pointwise, Tensor, pointwise};
 
-use super::{CompareOps, activations as act, compare, random};
+use super::{CompareOps, activations as act, bce_with_logits as bce, compare, random};
 
 /// WGSL functions for what WGSL lacks or computes too coarsely; for the `library` of a row.
 pub(crate) const SPECIAL: &str = include_str!("../../../../shaders/lib/special.wgsl");
@@ -38,7 +38,9 @@ pub fn rows() -> &'static [&'static Pointwise] {
         &act::LEAKY_RELU,
         &act::LEAKY_RELU_BACKWARD,
         &act::SIGMOID,
+        &act::SIGMOID_BACKWARD,
         &act::TANH,
+        &act::TANH_BACKWARD,
         &act::SOFTPLUS,
         &act::SILU,
         &act::SILU_BACKWARD,
@@ -58,6 +60,10 @@ pub fn rows() -> &'static [&'static Pointwise] {
         &compare::TO_F32,
         &compare::TO_U32,
         &random::DROPOUT,
+        &bce::BCE,
+        &bce::BCE_WEIGHTED,
+        &bce::BCE_SLOPE,
+        &bce::BCE_WEIGHTED_SLOPE,
     ];
     ROWS
 }

@@ -118,9 +118,13 @@ fn probabilities(logits: &[f64], width: usize) -> Vec<f64> {
     let mut result = logits.to_vec();
     for row in result.chunks_mut(width) {
         let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        row.iter_mut().for_each(|x| *x = (*x - max).exp());
+        for x in &mut *row {
+            *x = (*x - max).exp();
+        }
         let sum: f64 = row.iter().sum();
-        row.iter_mut().for_each(|x| *x /= sum);
+        for x in row {
+            *x /= sum;
+        }
     }
     result
 }

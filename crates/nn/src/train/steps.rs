@@ -27,9 +27,8 @@ impl Targets {
     pub(super) fn of(self, data: &Dataset) -> Result<Self> {
         let classes = data.classes();
         match self {
-            Self::Automatic if classes.len() == 2 => Ok(Self::Binary),
+            Self::Automatic | Self::Binary if classes.len() == 2 => Ok(Self::Binary),
             Self::Automatic | Self::Classes => Ok(Self::Classes),
-            Self::Binary if classes.len() == 2 => Ok(Self::Binary),
             Self::Binary => Err(Error::Config(format!(
                 "binary targets need 2 classes, but there are {}: {}\n  fix: use Targets::Classes, CrossEntropyLoss \
                  and a model with {} outputs",
