@@ -7,6 +7,9 @@
 // Valid as it stands, with TM = TN = 4. The generator (ops/matmul.rs) sets the constants and writes a line that names
 // i0 or j0 once per four rows and four columns of a thread: naga emits no unroll hints.
 
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+
 const TM = 4u;
 const TN = 4u;
 // Threads of a workgroup stand 8 × 8.

@@ -10,6 +10,9 @@
 // generator (ops/matmul.rs) sets the constants, writes a line that names i0 or j0 once per four rows and four columns
 // of a thread, and writes out the loop marked `unroll`: naga emits no unroll hints.
 
+@group(0) @binding(0) var<storage, read> a: array<f32>;
+@group(0) @binding(1) var<storage, read> b: array<f32>;
+
 const BM = 64u;
 const BN = 64u;
 const BK = 16u;

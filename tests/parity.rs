@@ -1,81 +1,71 @@
 //! Every case on the CPU in `f32` and on every adapter, against the reference in `f64`, within derived bounds.
+//!
+//! One test per case and device. Without an adapter the GPU's tests are listed as ignored.
 
 mod common;
 
-use common::{bound, cases, run};
-use wgrad::core::{Backend, CpuBackend};
+use std::sync::{Arc, OnceLock};
+
+use common::bound::{self, Truth};
+use common::cases::{self, Case};
+use common::run::{self, Feed};
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::core::{Backend, CpuBackend, Limits};
 use wgrad::gpu::{Device, adapters};
 
-/// Runs all cases on one backend and prints the tightest ones.
-fn judge(name: &str, backend: impl Fn() -> Box<dyn Backend>) {
-    let mut failures = vec![];
-    let mut shares: Vec<(f64, String)> = vec![];
-    let cases = cases::all();
-    for case in &cases {
-        let feed = run::feed(case);
-        let truth = bound::truth(case, &feed);
-        let (got, _) = run::run(case, backend(), &feed);
-        match bound::check(case, &truth, &got) {
-            Ok(share) => shares.push((share, case.name.clone())),
-            Err(failure) => failures.push(failure),
+/// A case with its data and its truth, which all devices share.
+struct Row {
+    case: Case,
+    prepared: OnceLock<(Feed, Truth)>,
+}
+
+impl Row {
+    fn judge(&self, backend: Box<dyn Backend>) -> Result<(), Failed> {
+        let (feed, truth) = self.prepared.get_or_init(|| {
+            let feed = run::feed(&self.case);
+            let truth = bound::truth(&self.case, &feed);
+            (feed, truth)
+        });
+        let (got, _) = run::run(&self.case, backend, feed);
+        bound::check(&self.case, truth, &got)?;
+        Ok(())
+    }
+}
+
+/// How limits are changed for a run: what is real, the kernels of real GPUs on a software adapter, few bindings.
+type Change = (&'static str, fn(&mut Limits));
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let rows: Vec<_> =
+        cases::all().into_iter().map(|case| Arc::new(Row { case, prepared: OnceLock::new() })).collect();
+    let mut trials: Vec<Trial> = vec![];
+    for row in rows.clone() {
+        let name = format!("the CPU in f32 matches the reference: {}", row.case.name);
+        trials.push(Trial::test(name, move || row.judge(CpuBackend::<f32>::new().into())));
+    }
+    if adapters().is_empty() {
+        for row in rows.clone() {
+            let name = format!("the GPU matches the reference: {}", row.case.name);
+            trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
         }
     }
-    shares.sort_by(|a, b| b.0.total_cmp(&a.0));
-    println!("{name}: {} of {} cases within their bounds; the closest:", shares.len(), cases.len());
-    for (share, case) in shares.iter().take(8) {
-        println!("  {:5.1} % of the bound  {case}", share * 100.0);
+    for adapter in adapters() {
+        let info = adapter.info();
+        let mut changes: Vec<Change> = vec![("", |_| {})];
+        // One software driver is enough to run the other variants on; OpenGL's is the same code under another roof.
+        if info.software && info.api == "vulkan" {
+            changes.push((" with a real GPU's kernels", |limits| limits.software = false));
+            changes.push((" with six bindings", |limits| limits.storage_buffers = 6));
+        }
+        for (what, change) in changes {
+            let device: Device = adapter.open_with(change).expect("the driver opens its adapter");
+            for row in rows.clone() {
+                let name = format!("{} {}{what} matches the reference: {}", info.api, info.adapter, row.case.name);
+                let device = device.clone();
+                trials.push(Trial::test(name, move || row.judge(device.into())));
+            }
+        }
     }
-    assert!(failures.is_empty(), "{name}: {} failures\n{}", failures.len(), failures.join("\n"));
-}
-
-#[test]
-fn the_cpu_in_f32_matches_the_reference() {
-    judge("CPU f32", || CpuBackend::<f32>::new().into());
-}
-
-/// The adapters of an API; the test says so when there is none.
-fn on_adapters(api: &str, change: fn(&mut wgrad::core::Limits)) {
-    let found: Vec<_> = adapters().iter().filter(|adapter| adapter.info().api == api).collect();
-    if found.is_empty() {
-        println!("no adapter: {api} was not tested");
-    }
-    for adapter in found {
-        let device: Device = adapter.open_with(change).expect("the driver opens its adapter");
-        judge(&adapter.info().to_string(), || device.clone().into());
-    }
-}
-
-#[test]
-fn gpu_vulkan_matches_the_reference() {
-    on_adapters("vulkan", |_| {});
-}
-
-#[test]
-fn gpu_opengl_matches_the_reference() {
-    on_adapters("gl", |_| {});
-}
-
-#[test]
-fn gpu_metal_matches_the_reference() {
-    on_adapters("metal", |_| {});
-}
-
-#[test]
-fn gpu_dx12_matches_the_reference() {
-    on_adapters("dx12", |_| {});
-}
-
-/// The variants that a real GPU would get, also where the adapter is software; and few, small bindings.
-#[test]
-fn gpu_variants_of_real_gpus_match_the_reference() {
-    for api in ["vulkan", "metal", "dx12"] {
-        on_adapters(api, |limits| limits.software = false);
-    }
-}
-
-#[test]
-fn gpu_plans_for_six_storage_buffers_match_the_reference() {
-    for api in ["vulkan", "metal", "dx12"] {
-        on_adapters(api, |limits| limits.storage_buffers = 6);
-    }
+    libtest_mimic::run(&arguments, trials).exit();
 }

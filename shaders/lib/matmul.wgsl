@@ -1,4 +1,4 @@
-// What all matmul kernels share: sizes, buffers, and the guarded store.
+// What all matmul kernels share: sizes, the result, and the guarded store.
 
 struct Params {
     m: u32,
@@ -20,8 +20,6 @@ struct Params {
     all: u32,
 }
 
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>; // if biased
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;

@@ -52,7 +52,7 @@ pub fn feed(case: &Case) -> Feed {
         .map(|(i, y)| {
             let differentiated = case.gradients.contains(&i) && y.dtype() == DType::F32;
             #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
-            let draw = || (0..y.shape().numel()).map(|_| stream.normal() as f32).collect();
+            let mut draw = || (0..y.shape().numel()).map(|_| stream.normal() as f32).collect();
             differentiated.then(|| Array::new(y.shape(), draw()).expect("as many draws as elements"))
         })
         .collect();

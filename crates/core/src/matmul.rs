@@ -18,7 +18,8 @@ impl<'a, F> Matrix<'a, F> {
     /// When `values` is shorter than that.
     #[must_use]
     pub fn new(values: &'a [F], rows: usize, columns: usize) -> Self {
-        assert!(values.len() >= rows * columns, "{} values are no [{rows}, {columns}] matrix", values.len());
+        let fits = rows.checked_mul(columns).is_some_and(|elements| elements <= values.len());
+        assert!(fits, "{} values are no [{rows}, {columns}] matrix", values.len());
         Self { values, rows, columns, strides: [columns, 1] }
     }
 
@@ -42,16 +43,20 @@ impl<'a, F> Matrix<'a, F> {
 ///
 /// # Panics
 /// When the inner sizes differ or `out` has not `a.rows · b.columns` elements.
+#[allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
 pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F]) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes");
-    assert_eq!(out.len(), m * n, "elements of the product");
+    assert_eq!(Some(out.len()), m.checked_mul(n), "elements of the product");
     if m == 0 || n == 0 || k == 0 {
         out.fill(F::zero());
         return;
     }
-    let parallelism =
-        if m * n * k >= 1 << 18 { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+    let parallelism = if m.saturating_mul(n).saturating_mul(k) >= 1 << 18 {
+        gemm::Parallelism::Rayon(0)
+    } else {
+        gemm::Parallelism::None
+    };
     let step = |stride: usize| isize::try_from(stride).expect("slices are shorter than isize::MAX");
     #[allow(unsafe_code, reason = "the crate takes pointers; the sizes were checked against the slices")]
     // SAFETY: `Matrix::new` checked that rows · columns elements exist, and every element (i, j) stands at
@@ -83,6 +88,7 @@ pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F]) {
 }
 
 #[cfg(test)]
+#[allow(clippy::many_single_char_names, clippy::float_cmp, reason = "small exact products")]
 mod tests {
     use super::*;
 

@@ -1,6 +1,8 @@
 //! Every kernel of the dense ops, in every variant: valid WGSL whose bindings, parameters and constants are just those
 //! that the launch names.
 
+#![allow(clippy::cast_precision_loss, clippy::many_single_char_names, reason = "formulas as they are written")]
+
 use std::collections::BTreeSet;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -69,7 +71,7 @@ fn of_classes(limits: &Limits, classes: usize, inner: &[usize]) -> Vec<Dispatch>
 fn all() -> Vec<Dispatch> {
     let mut all = vec![];
     for limits in [Limits::default(), software()] {
-        for size in [[5, 3, 2], [65, 33, 17], [64, 30, 4096], [600, 700, 40], [2048, 1024, 16]] {
+        for size in [[5, 3, 2], [65, 33, 17], [64, 30, 4096], [600, 700, 40], [8, 12, 16], [2048, 1024, 16]] {
             for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
                 all.extend(matmul(&limits, size, ta, tb, false));
             }
@@ -96,9 +98,8 @@ fn check(dispatch: &Dispatch) {
     let entry = module.entry_points.iter().position(|entry| entry.name == dispatch.entry).expect("an entry point");
     let uses = info.get_entry_point(entry);
     let bound: BTreeSet<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
-    let storage = |(_, variable): &(_, &naga::GlobalVariable)| {
-        matches!(variable.space, naga::AddressSpace::Storage { .. })
-    };
+    let storage =
+        |(_, variable): &(_, &naga::GlobalVariable)| matches!(variable.space, naga::AddressSpace::Storage { .. });
     let name_of = |variable: &naga::GlobalVariable| variable.name.clone().expect("globals have names");
     let declared: BTreeSet<_> = module.global_variables.iter().filter(storage).map(|(_, v)| name_of(v)).collect();
     assert!(declared.len() <= 8, "{name} declares {} storage buffers", declared.len());
@@ -135,7 +136,11 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
     let expected = "
         batch_norm::forward batch_norm::forward_plain batch_norm_backward::backward
         batch_norm_backward::backward_plain matmul_direct_4x4::forward matmul_direct_4x4_biased::forward
-        matmul_direct_8x8::forward matmul_direct_8x8_biased::forward matmul_sum::forward matmul_sum::forward_biased
+        matmul_direct_8x8::forward matmul_direct_8x8_biased::forward
+        matmul_vector_4x4_nn::forward matmul_vector_4x4_nt::forward matmul_vector_4x4_tn::forward
+        matmul_vector_4x4_tt::forward matmul_vector_4x4_nt_biased::forward matmul_vector_8x8_nn::forward
+        matmul_vector_8x8_nt::forward matmul_vector_8x8_tn::forward matmul_vector_8x8_tt::forward
+        matmul_vector_8x8_nt_biased::forward matmul_sum::forward matmul_sum::forward_biased
         matmul_tiled_128x64x16::forward matmul_tiled_128x64x16_biased::forward matmul_tiled_32x32x8::forward
         matmul_tiled_32x32x8_biased::forward matmul_tiled_64x64x16::forward matmul_tiled_64x64x16_biased::forward
         softmax::serial softmax::tree softmax_cross_entropy::serial softmax_cross_entropy::tree
@@ -147,8 +152,11 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
 #[test]
 fn templates_are_valid_as_they_stand() {
     let shared = include_str!("../../../shaders/lib/matmul.wgsl");
-    let templates =
-        [include_str!("../../../shaders/matmul_direct.wgsl"), include_str!("../../../shaders/matmul_tiled.wgsl")];
+    let templates = [
+        include_str!("../../../shaders/matmul_direct.wgsl"),
+        include_str!("../../../shaders/matmul_vector.wgsl"),
+        include_str!("../../../shaders/matmul_tiled.wgsl"),
+    ];
     for template in templates {
         let module = naga::front::wgsl::parse_str(&format!("{shared}\n{template}")).unwrap();
         Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();

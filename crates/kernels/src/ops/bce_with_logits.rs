@@ -1,6 +1,6 @@
 //! Binary cross-entropy of logits: pointwise rows in the form that is accurate on both sides.
 //!
-//! `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, as PyTorch writes it, cancels for large `−x`:
+//! `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, as `PyTorch` writes it, cancels for large `−x`:
 //! at x = −17, y = 0 nothing of 4e−8 is left in `f32`. With `softplus(x) − softplus(−x) = x` the same number is
 //! `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
 

@@ -1,5 +1,7 @@
 //! Matrix products: one op with transposes and a bias, several kernels.
 
+#![allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
+
 use rayon::prelude::*;
 use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Matrix, Misfit, Op, Operand, Real, Reference, Shape,
@@ -10,7 +12,7 @@ use wgrad_core::{
 pub trait MatmulOps {
     /// `y[…, r, c] = Σ_k a[…, r, k]·b[…, k, c]`.
     ///
-    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under NumPy's rules. Fewer than two axes,
+    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under `NumPy`'s rules. Fewer than two axes,
     /// inner sizes that differ and integers are errors. Source: `torch.matmul`, without its one-dimensional cases.
     #[must_use]
     #[track_caller]
@@ -117,23 +119,27 @@ struct Sizes {
     b_batched: bool,
 }
 
+/// Rows and columns as they enter the product.
+fn matrix(shape: &Shape, transposed: bool) -> [usize; 2] {
+    match shape.dims() {
+        [.., r, c] if transposed => [*c, *r],
+        [.., r, c] => [*r, *c],
+        _ => unreachable!("the shape rule asks for two axes"),
+    }
+}
+
 impl Matmul {
     fn sizes(self, a: &Shape, b: &Shape) -> Sizes {
-        let [m, k] = self.matrix(a, self.ta);
-        let [_, n] = self.matrix(b, self.tb);
+        let ([m, k], [_, n]) = (matrix(a, self.ta), matrix(b, self.tb));
         let count = |shape: &Shape| shape.dims()[..shape.rank() - 2].iter().product::<usize>();
         let (a_count, b_count) = (count(a), count(b));
         let batch = if a_count == 1 { b_count } else { a_count };
         Sizes { batch, m, n, k, a_batched: a_count != 1, b_batched: b_count != 1 }
     }
 
-    /// Rows and columns as they enter the product.
-    fn matrix(self, shape: &Shape, transposed: bool) -> [usize; 2] {
-        match shape.dims() {
-            [.., r, c] if transposed => [*c, *r],
-            [.., r, c] => [*r, *c],
-            _ => unreachable!("the shape rule asks for two axes"),
-        }
+    /// Whether `k` and whatever else is contiguous in memory are multiples of four.
+    fn in_fours(self, Sizes { m, n, k, .. }: Sizes) -> bool {
+        k > 0 && k.is_multiple_of(4) && (!self.ta || m.is_multiple_of(4)) && (self.tb || n.is_multiple_of(4))
     }
 
     fn run<F: Real>(self, mut at: Buffers<'_, F>) {
@@ -169,8 +175,8 @@ impl Op for Matmul {
             return Err(Misfit::new(format!("matrices have two axes or more, not {} and {}", a.shape, b.shape))
                 .fix("give a vector an axis of size 1: `.unsqueeze(0)` for a row, `.unsqueeze(1)` for a column"));
         }
-        let [m, k] = self.matrix(&a.shape, self.ta);
-        let [rows, n] = self.matrix(&b.shape, self.tb);
+        let [m, k] = matrix(&a.shape, self.ta);
+        let [rows, n] = matrix(&b.shape, self.tb);
         let (a_lead, b_lead) = (&a.shape.dims()[..a.shape.rank() - 2], &b.shape.dims()[..b.shape.rank() - 2]);
         let shown = |lead: &[usize], matrix: [usize; 2]| Shape::from([lead, &matrix].concat());
         if k != rows {
@@ -222,9 +228,10 @@ impl Op for Matmul {
         if batch * m * n == 0 {
             return;
         }
-        let variant = Variant::choose(sizes, at.limits);
+        let fours = self.in_fours(sizes);
+        let variant = Variant::choose(sizes, fours, at.limits);
         let (tiles_m, tiles_n) = (m.div_ceil(variant.block[0]), n.div_ceil(variant.block[1]));
-        let parts = split(sizes, batch * tiles_m * tiles_n);
+        let (parts, length) = split(k, batch * tiles_m * tiles_n);
         let biased = at.inputs.len() > 2;
         let to = if parts == 1 { Operand::Output(0) } else { at.scratch(Spec::f32([batch * parts * m * n])) };
         let tiles = tiles_m * tiles_n;
@@ -232,7 +239,7 @@ impl Op for Matmul {
         let strides = |transposed: bool, rows: usize, columns: usize| if transposed { (1, rows) } else { (columns, 1) };
         let (a_row, a_column) = strides(self.ta, m, k);
         let (b_row, b_column) = strides(self.tb, k, n);
-        let mut product = Dispatch::new(variant.kernel(biased && parts == 1), "forward", Grid::Groups([all, 1, 1]))
+        let mut product = Dispatch::new(variant.kernel(*self, biased && parts == 1), "forward", Grid::Groups([all, 1, 1]))
             .bind("a", Operand::Input(0))
             .bind("b", Operand::Input(1))
             .bind("y", to)
@@ -246,7 +253,7 @@ impl Op for Matmul {
             .param("b_column", b_column)
             .param("b_matrix", usize::from(b_batched) * k * n)
             .param("parts", parts)
-            .param("length", k.div_ceil(parts))
+            .param("length", length)
             .param("tiles_n", tiles_n)
             .param("tiles", tiles)
             .param("all", all);
@@ -272,12 +279,17 @@ impl Op for Matmul {
     }
 }
 
-/// Into how many parts to cut the sum: a weight gradient has few elements and a long sum, too little work for a GPU
-/// unless the sum is shared. Parts hold at least 256 terms; together they make at most 128 tiles.
-fn split(sizes: Sizes, tiles: usize) -> usize {
-    let parts = (sizes.k / 256).min(128 / tiles.max(1)).max(1);
-    // Every part has a term, also after rounding up.
-    sizes.k.div_ceil(sizes.k.div_ceil(parts).max(1)).max(1)
+/// Into how many parts to cut the sum, and how many terms each has (a multiple of 16, if there are several): a weight
+/// gradient has few elements and a long sum, too little work for a GPU unless the sum is shared. Parts hold at least
+/// 256 terms; together they make at most 128 tiles.
+fn split(terms: usize, tiles: usize) -> (usize, usize) {
+    match (terms / 256).min(128 / tiles.max(1)) {
+        0 | 1 => (1, terms),
+        parts => {
+            let length = terms.div_ceil(parts).next_multiple_of(16);
+            (terms.div_ceil(length), length)
+        }
+    }
 }
 
 /// A way to run the product: elements of a workgroup `block` (rows, columns and, if staged, terms of the sum) and
@@ -291,12 +303,15 @@ struct Variant {
 }
 
 const DIRECT: &str = include_str!("../../../../shaders/matmul_direct.wgsl");
+const VECTOR: &str = include_str!("../../../../shaders/matmul_vector.wgsl");
 const TILED: &str = include_str!("../../../../shaders/matmul_tiled.wgsl");
 
 /// All variants; [`Variant::choose`] says when each one runs.
-static VARIANTS: [Variant; 5] = [
+static VARIANTS: [Variant; 7] = [
     Variant { name: "matmul_direct_4x4", template: DIRECT, block: [32, 32, 1], thread: [4, 4] },
     Variant { name: "matmul_direct_8x8", template: DIRECT, block: [64, 64, 1], thread: [8, 8] },
+    Variant { name: "matmul_vector_4x4", template: VECTOR, block: [32, 32, 4], thread: [4, 4] },
+    Variant { name: "matmul_vector_8x8", template: VECTOR, block: [64, 64, 4], thread: [8, 8] },
     Variant { name: "matmul_tiled_32x32x8", template: TILED, block: [32, 32, 8], thread: [4, 4] },
     Variant { name: "matmul_tiled_64x64x16", template: TILED, block: [64, 64, 16], thread: [4, 4] },
     Variant { name: "matmul_tiled_128x64x16", template: TILED, block: [128, 64, 16], thread: [8, 4] },
@@ -304,14 +319,19 @@ static VARIANTS: [Variant; 5] = [
 
 impl Variant {
     /// Software adapters run a workgroup as a loop and pay dearly for barriers: direct, wide where there is enough to
-    /// do. On a GPU, a sum too short to be worth staging is direct too; else the largest tile that still leaves some
+    /// do, and by vec4s where all sizes are multiples of four. On a GPU, a sum too short to be worth staging is direct too; else the largest tile that still leaves some
     /// sixty workgroups.
-    fn choose(sizes: Sizes, limits: &Limits) -> &'static Self {
+    fn choose(sizes: Sizes, fours: bool, limits: &Limits) -> &'static Self {
         let Sizes { batch, m, n, k, .. } = sizes;
-        let [direct, wide, small, medium, large] = &VARIANTS;
+        let [direct, wide, vector, wide_vector, small, medium, large] = &VARIANTS;
         let tiles = |variant: &Self| batch * m.div_ceil(variant.block[0]) * n.div_ceil(variant.block[1]);
         if limits.software {
-            return if m > 32 && n > 32 { wide } else { direct };
+            return match (m > 32 && n > 32, fours) {
+                (false, false) => direct,
+                (true, false) => wide,
+                (false, true) => vector,
+                (true, true) => wide_vector,
+            };
         }
         if k < 8 || limits.invocations < 256 || limits.workgroup_bytes < 16 << 10 {
             direct
@@ -324,15 +344,30 @@ impl Variant {
         }
     }
 
-    fn kernel(&self, biased: bool) -> Kernel {
+    fn kernel(&self, of: Matmul, biased: bool) -> Kernel {
         let [bm, bn, bk] = self.block;
         let [tm, tn] = self.thread;
-        let threads = (bm / tm) * (bn / tn);
-        let constants = [("BM", bm), ("BN", bn), ("BK", bk), ("TM", tm), ("TN", tn)];
+        let constants = [
+            ("BM", format!("{bm}u")),
+            ("BN", format!("{bn}u")),
+            ("BK", format!("{bk}u")),
+            ("TM", format!("{tm}u")),
+            ("TN", format!("{tn}u")),
+            ("A_ALONG_K", (!of.ta).to_string()),
+            ("B_ALONG_K", of.tb.to_string()),
+        ];
         let shared = only_if(include_str!("../../../../shaders/lib/matmul.wgsl"), "biased", biased);
         let body = repeat(&unroll(&set(self.template, &constants), bk), [tm / 4, tn / 4])
-            .replace("@workgroup_size(256)", &format!("@workgroup_size({threads})"));
-        let name = format!("{}{}", self.name, if biased { "_biased" } else { "" });
+            .replace("@workgroup_size(256)", &format!("@workgroup_size({})", (bm / tm) * (bn / tn)));
+        // Only the vec4 template differs by transposes; for the others they are strides.
+        let flags = match (self.template == VECTOR, of.ta, of.tb) {
+            (false, ..) => "",
+            (true, false, false) => "_nn",
+            (true, false, true) => "_nt",
+            (true, true, false) => "_tn",
+            (true, true, true) => "_tt",
+        };
+        let name = format!("{}{flags}{}", self.name, if biased { "_biased" } else { "" });
         Kernel::generated(name, format!("{shared}\n{body}"))
     }
 }
@@ -344,25 +379,26 @@ fn only_if(source: &str, flag: &str, keep: bool) -> String {
 }
 
 /// The lines of `source` with the constants `const NAME = …` set.
-fn set(source: &str, constants: &[(&str, usize)]) -> String {
+fn set(source: &str, constants: &[(&str, String)]) -> String {
     let line = |line: &str| {
         let known = constants.iter().find(|(name, _)| line.starts_with(&format!("const {name} = ")));
-        known.map_or_else(|| line.to_owned(), |(name, value)| format!("const {name} = {value}u;"))
+        known.map_or_else(|| line.to_owned(), |(name, value)| format!("const {name} = {value};"))
     };
     source.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The lines of `source` with the loop over `k` that is marked `// unroll` written out `times` times.
+/// The lines of `source` with the loop `for (var <name> = … { // unroll` written out `times` times.
 fn unroll(source: &str, times: usize) -> String {
     let lines: Vec<_> = source.lines().collect();
     let Some(start) = lines.iter().position(|line| line.ends_with("{ // unroll")) else { return lines.join("\n") };
+    let name = lines[start].split_whitespace().nth(2).expect("the loop's variable");
     let indent = lines[start].len() - lines[start].trim_start().len();
     let close = format!("{}}}", " ".repeat(indent));
     let end = start + lines[start..].iter().position(|line| *line == close).expect("the loop is closed");
     let mut out: Vec<_> = lines[..start].iter().map(ToString::to_string).collect();
-    for k in 0..times {
+    for time in 0..times {
         out.push(format!("{}{{", " ".repeat(indent)));
-        out.push(format!("{}let k = {k}u;", " ".repeat(indent + 4)));
+        out.push(format!("{}const {name} = {time}u;", " ".repeat(indent + 4)));
         out.extend(lines[start + 1..=end].iter().map(ToString::to_string));
     }
     out.extend(lines[end + 1..].iter().map(ToString::to_string));

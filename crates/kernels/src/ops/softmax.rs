@@ -37,13 +37,11 @@ impl SoftmaxOps for Tensor {
 
 #[track_caller]
 fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
-    match x.shape().axis(axis) {
-        Some(axis) => x.graph().apply(Softmax { axis, log }, &[x]).get(0),
-        None => {
-            let misfit = Misfit::new(format!("there is no axis {axis}: the tensor has {}", x.shape().rank()));
-            x.misfit(if log { "log_softmax" } else { "softmax" }, &[], misfit)
-        }
-    }
+    let Some(axis) = x.shape().axis(axis) else {
+        let misfit = Misfit::new(format!("there is no axis {axis}: the tensor has {}", x.shape().rank()));
+        return x.misfit(if log { "log_softmax" } else { "softmax" }, &[], misfit);
+    };
+    x.graph().apply(Softmax { axis, log }, &[x]).get(0)
 }
 
 const SOURCE: [&str; 3] = [

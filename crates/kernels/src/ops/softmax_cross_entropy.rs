@@ -15,7 +15,7 @@ pub trait CrossEntropyOps {
     /// `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing`; `w` are class weights `[C]`, 1 if not given.
     ///
     /// Returns `(loss, weight)`, both `[N, d…]`: the weight is `w` of the row's class, 0 where the row is ignored, and
-    /// 1 for probabilities, so that PyTorch's mean is `loss.sum() / weight.sum()`. Rows whose index is `ignore_index`
+    /// 1 for probabilities, so that `PyTorch`'s mean is `loss.sum() / weight.sum()`. Rows whose index is `ignore_index`
     /// cost 0 and give no gradient. An index that is neither a class nor ignored makes its row NaN, loss, weight and
     /// gradient, on every device. The loss never overflows, also for logits of ±1000.
     ///
@@ -329,16 +329,16 @@ impl SoftmaxCrossEntropyBackward {
         let target = Target::of(&at, 2);
         let weight = (at.inputs() > 4).then(|| at.float(4));
         let (dloss, x, stats, out) = (at.float(0), at.float(1), at.float(3), at.out(0));
-        let keep = F::lit(1.0 - self.of.smoothing);
-        let even = F::lit(self.of.smoothing / wide(classes));
+        let keep = 1.0 - self.of.smoothing;
+        let even = self.of.smoothing / wide(classes);
         let block = classes * inner;
         out.par_chunks_mut(block.max(1)).with_min_len((1 << 13) / block.max(1) + 1).enumerate().for_each(|(n, out)| {
             for (i, out) in out.iter_mut().enumerate() {
                 let (c, row, at) = (i / inner, n * inner + i % inner, n * block + i);
                 let log_p = (x[at] - stats[row * 3]) - stats[row * 3 + 1];
-                let w = weight.map_or(F::one(), |w| w[c]);
+                let w = weight.map_or(1.0, |w| w[c].wide());
                 if matches!(self.to, To::Target) {
-                    *out = -dloss[row] * keep * w * log_p;
+                    *out = -dloss[row] * F::lit(keep * w) * log_p;
                     continue;
                 }
                 let goal = match target {
@@ -346,11 +346,11 @@ impl SoftmaxCrossEntropyBackward {
                         *out = F::zero();
                         continue;
                     }
-                    Target::Labels(labels) => F::lit(f64::from(u8::from(labels[row] as usize == c))),
-                    Target::Probabilities(t) => t[at],
+                    Target::Labels(labels) => f64::from(u8::from(labels[row] as usize == c)),
+                    Target::Probabilities(t) => t[at].wide(),
                 };
                 // The mass in `stats` is NaN where the label is no class.
-                *out = dloss[row] * (log_p.exp() * stats[row * 3 + 2] - w * (keep * goal + even));
+                *out = dloss[row] * (log_p.exp() * stats[row * 3 + 2] - F::lit(w * (keep * goal + even)));
             }
         });
     }
