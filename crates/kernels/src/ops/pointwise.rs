@@ -206,8 +206,8 @@ pointwise! {
 
 pointwise! {
     pub(crate) CLAMP_BACKWARD = clamp_backward(x: float, dy: float)[low, high] -> float {
-        wgsl: "select(dy, 0.0, x < low || x > high)",
-        reference<F>: if x < low || x > high { F::zero() } else { dy },
+        wgsl: "select(dy, 0.0, x <= low || x >= high)",
+        reference<F>: if x <= low || x >= high { F::zero() } else { dy },
         backward: Some(|at| at.give_with(1, |at| {
             at.input(0).pointwise(&CLAMP_BACKWARD, &[&at.dy()], &[at.attribute(0), at.attribute(1)])
         })),
@@ -348,7 +348,7 @@ pub trait PointwiseOps: Borrow<Tensor> {
         self.borrow().pointwise(&MAXIMUM, &[other], &[])
     }
 
-    /// `min(max(x, low), high)`. The gradient passes where `low ≤ x ≤ high`. An infinite bound is no bound.
+    /// `min(max(x, low), high)`. The gradient passes where `low < x < high`. An infinite bound is no bound.
     #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Tensor {
         let x = self.borrow();
