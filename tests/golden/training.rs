@@ -16,7 +16,8 @@ fn optimizer(case: &Case<'_>) -> (Box<dyn Optimizer>, LearningRate) {
         ($optimizer:expr) => {{
             let mut optimizer = $optimizer.weight_decay(number(rest, "weight_decay"));
             for group in others {
-                let names: Vec<_> = group["params"].as_array().unwrap().iter().map(|p| p.as_str().unwrap().to_string()).collect();
+                let names: Vec<_> =
+                    group["params"].as_array().unwrap().iter().map(|p| p.as_str().unwrap().to_string()).collect();
                 let select = Select::by(move |variable| names.iter().any(|name| name == variable.name()));
                 optimizer = optimizer.group(select, number(group, "lr"), number(group, "weight_decay"));
             }
