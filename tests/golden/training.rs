@@ -16,7 +16,8 @@ fn optimizer(case: &Case<'_>) -> (Box<dyn Optimizer>, LearningRate) {
         ($optimizer:expr) => {{
             let mut optimizer = $optimizer.weight_decay(number(rest, "weight_decay"));
             for group in others {
-                let names: Vec<_> = group["params"].as_array().unwrap().iter().map(|p| p.as_str().unwrap().to_string()).collect();
+                let names: Vec<_> =
+                    group["params"].as_array().unwrap().iter().map(|p| p.as_str().unwrap().to_string()).collect();
                 let select = Select::by(move |variable| names.iter().any(|name| name == variable.name()));
                 optimizer = optimizer.group(select, number(group, "lr"), number(group, "weight_decay"));
             }
@@ -121,14 +122,11 @@ fn rows(array: &Array, rows: &[u32]) -> Array {
     let width: usize = dims[1..].iter().product();
     dims[0] = rows.len();
     let picked = rows.iter().flat_map(|&row| row as usize * width..(row as usize + 1) * width);
-    match array.as_slice::<u32>() {
-        Some(values) => Array::new(dims, picked.map(|i| values[i]).collect::<Vec<u32>>()),
-        None => {
-            let values = array.to_f64();
-            Array::new(dims, picked.map(|i| values[i]).collect::<Vec<f64>>())
-        }
+    if let Some(values) = array.as_slice::<u32>() {
+        return Array::new(dims, picked.map(|i| values[i]).collect::<Vec<u32>>()).unwrap();
     }
-    .unwrap()
+    let values = array.to_f64();
+    Array::new(dims, picked.map(|i| values[i]).collect::<Vec<f64>>()).unwrap()
 }
 
 #[test]

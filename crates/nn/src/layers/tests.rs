@@ -119,7 +119,7 @@ fn drop(params: &Params, dropout: &Dropout, n: usize, runs: usize) -> Vec<(Vec<f
     let x = graph.input("x", [n], DType::F32);
     let y = dropout.forward(&x);
     let cotangent = graph.input("c", [n], DType::F32);
-    let dx = vjp(&[(&y, &cotangent)], &[x.clone()])[0].clone().unwrap();
+    let dx = vjp(&[(&y, &cotangent)], std::slice::from_ref(&x))[0].clone().unwrap();
     let mut session = session(params);
     let step = session.compile(&graph, &[&y, &dx]).unwrap();
     let ones = Array::full([n], 1f64);

@@ -169,7 +169,10 @@ fn a_loss_that_is_not_finite_is_an_error_with_advice_and_the_model_can_be_read()
     let model = model(&params, 1);
     let mut trainer = trainer(&params);
     let text = fit_error(&mut trainer, &data, |x, y| (model.forward(x) * 0.0 - y - 1.0).log().mean());
-    assert!(text.starts_with("the loss is NaN in epoch 1; the model is as it was then\n  fixes:\n    1. a smaller"), "{text}");
+    assert!(
+        text.starts_with("the loss is NaN in epoch 1; the model is as it was then\n  fixes:\n    1. a smaller"),
+        "{text}"
+    );
     assert!(params.to_safetensors().is_ok());
 }
 
@@ -186,7 +189,10 @@ fn what_does_not_fit_is_reported_before_the_first_step() {
     assert!(text.contains("bce_with_logits(f32[16, 1], u32[16])") && text.contains("train/tests.rs"), "{text}");
     let mut trainer = trainer.targets(Targets::Binary);
     let text = fit_error(&mut trainer, &data, bce);
-    assert!(text.starts_with("binary targets need 2 classes, but there are 3: sector 0, sector 1, sector 2\n"), "{text}");
+    assert!(
+        text.starts_with("binary targets need 2 classes, but there are 3: sector 0, sector 1, sector 2\n"),
+        "{text}"
+    );
     let text = trainer.evaluate(&data, |x| model.forward(x)).unwrap_err().to_string();
     assert_eq!(
         text,
