@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wgrad_core::plan::{Plan, Role, Work};
 use wgrad_core::{
-    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId, Result,
-    Spec,
+    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId,
+    Result, Spec,
 };
 
 use super::cluster;
@@ -70,9 +70,7 @@ impl GpuBackend {
     fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
         let [x, y, z] = match dispatch.grid {
             Grid::Groups(groups) => groups,
-            Grid::Threads(threads) => {
-                [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize))
-            }
+            Grid::Threads(threads) => [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize)),
         };
         let limit = self.gpu.limits.workgroups as usize;
         let [x, y] = if x > limit && y == 1 { [x.div_ceil(x.div_ceil(limit)), x.div_ceil(limit)] } else { [x, y] };
@@ -228,14 +226,13 @@ impl GpuBackend {
                 })
             } else {
                 let bound = launch.buffers.iter().find(|(name, _)| *name == binding.name);
-                let &(_, buffer) =
-                    bound.ok_or_else(|| Error::Device(format!("kernel `{name}`: nothing is bound to `{}`", binding.name)))?;
+                let &(_, buffer) = bound
+                    .ok_or_else(|| Error::Device(format!("kernel `{name}`: nothing is bound to `{}`", binding.name)))?;
                 self.buffers[buffer].as_entire_binding()
             };
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
         }
-        let descriptor =
-            wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
         Ok(self.gpu.device.create_bind_group(&descriptor))
     }
 }

@@ -1,12 +1,12 @@
 //! Activation functions.
 //!
-//! Gradients read the output instead of the input where that loses nothing: the output is kept for the next layer
-//! anyway. Tails keep their relative accuracy: `1 + tanh(u)` is written `2·sigmoid(2u)`, `1 + erf(u)` is `erfc(-u)`.
+//! Both tails keep their relative accuracy, forward and backward: `1 + tanh(u)` is written `2·sigmoid(2u)`, `1 + erf(u)`
+//! is `erfc(-u)`, and gradients of saturating functions are taken from the input, because `1 - y` has lost it.
 
 use std::borrow::Borrow;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use wgrad_core::{Misfit, Real, Tensor, pointwise};
+use wgrad_core::{Misfit, Pointwise, Real, Tensor, pointwise};
 
 use super::PointwiseOps;
 use super::pointwise::SPECIAL;
@@ -44,6 +44,25 @@ fn gelu_tanh<F: Real>(x: F) -> (F, F) {
     let slope = a * (F::one() + F::lit(3.0) * b * x * x);
     (sigmoid(v), x * sigmoid(v) * sigmoid(-v) * slope)
 }
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[
+    &RELU,
+    &RELU_BACKWARD,
+    &LEAKY_RELU,
+    &LEAKY_RELU_BACKWARD,
+    &SIGMOID,
+    &SIGMOID_BACKWARD,
+    &TANH,
+    &TANH_BACKWARD,
+    &SOFTPLUS,
+    &SILU,
+    &SILU_BACKWARD,
+    &GELU,
+    &GELU_BACKWARD,
+    &GELU_TANH,
+    &GELU_TANH_BACKWARD,
+];
 
 pointwise! {
     pub(crate) RELU = relu(x: float)[] -> float {
@@ -86,22 +105,47 @@ pointwise! {
 }
 
 pointwise! {
-    // dx = dy·y·(1 - y)
     pub(crate) SIGMOID = sigmoid(x: float)[] -> float {
         wgsl: "special_sigmoid(x)",
         library: SPECIAL,
         reference<F>: sigmoid(x),
-        backward: Some(|at| at.give_with(0, |at| at.dy() * (at.output(0) * (1.0 - at.output(0))))),
+        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&SIGMOID_BACKWARD, &[&at.dy()], &[]))),
     }
 }
 
 pointwise! {
-    // dx = dy·(1 - y²)
+    // dy·σ(x)·σ(-x)
+    pub(crate) SIGMOID_BACKWARD = sigmoid_backward(x: float, dy: float)[] -> float {
+        wgsl: "dy * special_sigmoid(x) * special_sigmoid(-x)",
+        library: SPECIAL,
+        reference<F>: dy * sigmoid(x) * sigmoid(-x),
+        backward: Some(|at| {
+            // σ''(x) = σ'(x)·(1 - 2σ(x)) = -σ'(x)·tanh(x/2)
+            at.give_with(0, |at| -(at.dy() * at.output(0) * (at.input(0) * 0.5).tanh()));
+            at.give_with(1, |at| at.input(0).pointwise(&SIGMOID_BACKWARD, &[&at.dy()], &[]));
+        }),
+    }
+}
+
+pointwise! {
     pub(crate) TANH = tanh(x: float)[] -> float {
         wgsl: "special_tanh(x)",
         library: SPECIAL,
         reference<F>: x.tanh(),
-        backward: Some(|at| at.give_with(0, |at| at.dy() * ((1.0 - at.output(0)) * (at.output(0) + 1.0)))),
+        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&TANH_BACKWARD, &[&at.dy()], &[]))),
+    }
+}
+
+pointwise! {
+    // dy / cosh²(x) = dy·4·σ(2x)·σ(-2x)
+    pub(crate) TANH_BACKWARD = tanh_backward(x: float, dy: float)[] -> float {
+        wgsl: "dy * 4.0 * special_sigmoid(2.0 * x) * special_sigmoid(-2.0 * x)",
+        library: SPECIAL,
+        reference<F>: dy * F::lit(4.0) * sigmoid(x + x) * sigmoid(-x - x),
+        backward: Some(|at| {
+            at.give_with(0, |at| at.dy() * at.output(0) * at.input(0).tanh() * -2.0);
+            at.give_with(1, |at| at.input(0).pointwise(&TANH_BACKWARD, &[&at.dy()], &[]));
+        }),
     }
 }
 

@@ -4,9 +4,11 @@
 //! at x = −17, y = 0 nothing of 4e−8 is left in `f32`. With `softplus(x) − softplus(−x) = x` the same number is
 //! `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
 
-use wgrad_core::{Backward, DType, Misfit, Real, Tensor, pointwise};
+use wgrad_core::{Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise};
 
-const SPECIAL: &str = include_str!("../../../../shaders/lib/special.wgsl");
+use super::ActivationOps;
+use super::activations::sigmoid;
+use super::pointwise::SPECIAL;
 
 /// Binary cross-entropy losses, element by element.
 pub trait BceWithLogitsOps {
@@ -76,16 +78,9 @@ fn misfit(x: &Tensor, y: &Tensor) -> Option<Misfit> {
             _ => misfit.fix("give one target per logit; shapes are compared, not broadcast"),
         });
     }
-    (y.dtype() == DType::U32)
-        .then(|| Misfit::new("targets of a binary loss are numbers between 0 and 1, not u32").fix("cast with `.to_f32()`"))
-}
-
-fn sigmoid(x: &Tensor) -> Tensor {
-    x.pointwise(&SIGMOID, &[], &[])
-}
-
-fn softplus(x: &Tensor) -> Tensor {
-    x.pointwise(&SOFTPLUS, &[], &[])
+    (y.dtype() == DType::U32).then(|| {
+        Misfit::new("targets of a binary loss are numbers between 0 and 1, not u32").fix("cast with `.to_f32()`")
+    })
 }
 
 /// `log1p(e^−|x|)`: what both softplus of `x` and of `−x` have beyond their straight parts.
@@ -93,14 +88,12 @@ fn tail<F: Real>(x: F) -> F {
     (-x.abs()).exp().ln_1p()
 }
 
-fn logistic<F: Real>(x: F) -> F {
-    let e = (-x.abs()).exp();
-    (if x >= F::zero() { F::one() } else { e }) / (F::one() + e)
-}
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[&BCE, &BCE_WEIGHTED, &BCE_SLOPE, &BCE_WEIGHTED_SLOPE];
 
 pointwise! {
     /// The loss: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.
-    BCE = bce_with_logits(x: float, y: float)[] -> float {
+    pub(crate) BCE = bce_with_logits(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * max(x, 0.0) + y * max(-x, 0.0) + special_log1p(exp(-abs(x)))",
         library: SPECIAL,
         reference<F>: (F::one() - y) * x.max(F::zero()) + y * (-x).max(F::zero()) + tail(x),
@@ -113,7 +106,7 @@ pointwise! {
 
 pointwise! {
     /// The loss with a weight `p` on its positive side.
-    BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
+    pub(crate) BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_softplus(x) + p * y * special_softplus(-x)",
         library: SPECIAL,
         reference<F>: (F::one() - y) * (x.max(F::zero()) + tail(x)) + p * y * ((-x).max(F::zero()) + tail(x)),
@@ -121,20 +114,20 @@ pointwise! {
             at.give_with(0, |at| {
                 at.dy() * at.input(0).pointwise(&BCE_WEIGHTED_SLOPE, &[at.input(1), at.input(2)], &[])
             });
-            at.give_with(1, |at| at.dy() * (at.input(2) * softplus(&-at.input(0)) - softplus(at.input(0))));
-            at.give_with(2, |at| at.dy() * at.input(1) * softplus(&-at.input(0)));
+            at.give_with(1, |at| at.dy() * (at.input(2) * (-at.input(0)).softplus() - at.input(0).softplus()));
+            at.give_with(2, |at| at.dy() * at.input(1) * (-at.input(0)).softplus());
         }),
     }
 }
 
 pointwise! {
     /// The derivative by `x`: `σ(x) − y`, as `(1−y)·σ(x) − y·σ(−x)`.
-    BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
+    pub(crate) BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - y * special_sigmoid(-x)",
         library: SPECIAL,
-        reference<F>: (F::one() - y) * logistic(x) - y * logistic(-x),
+        reference<F>: (F::one() - y) * sigmoid(x) - y * sigmoid(-x),
         backward: Some(|at| {
-            at.give_with(0, |at| at.dy() * sigmoid(at.input(0)) * sigmoid(&-at.input(0)));
+            at.give_with(0, |at| at.dy() * at.input(0).sigmoid() * (-at.input(0)).sigmoid());
             at.give_with(1, |at| -at.dy());
         }),
     }
@@ -142,37 +135,17 @@ pointwise! {
 
 pointwise! {
     /// The derivative of the weighted loss by `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
-    BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
+    pub(crate) BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - p * y * special_sigmoid(-x)",
         library: SPECIAL,
-        reference<F>: (F::one() - y) * logistic(x) - p * y * logistic(-x),
+        reference<F>: (F::one() - y) * sigmoid(x) - p * y * sigmoid(-x),
         backward: Some(|at: &mut Backward| {
             at.give_with(0, |at| {
                 let (x, y, p) = (at.input(0), at.input(1), at.input(2));
-                at.dy() * sigmoid(x) * sigmoid(&-x) * (1.0 - y + p * y)
+                at.dy() * x.sigmoid() * (-x).sigmoid() * (1.0 - y + p * y)
             });
-            at.give_with(1, |at| -(at.dy() * (sigmoid(at.input(0)) + at.input(2) * sigmoid(&-at.input(0)))));
-            at.give_with(2, |at| -(at.dy() * at.input(1) * sigmoid(&-at.input(0))));
+            at.give_with(1, |at| -(at.dy() * (at.input(0).sigmoid() + at.input(2) * (-at.input(0)).sigmoid())));
+            at.give_with(2, |at| -(at.dy() * at.input(1) * (-at.input(0)).sigmoid()));
         }),
-    }
-}
-
-pointwise! {
-    /// `σ(x) = 1 / (1 + e^−x)`.
-    SIGMOID = sigmoid(x: float)[] -> float {
-        wgsl: "special_sigmoid(x)",
-        library: SPECIAL,
-        reference<F>: logistic(x),
-        backward: Some(|at| at.give_with(0, |at| at.dy() * sigmoid(at.input(0)) * sigmoid(&-at.input(0)))),
-    }
-}
-
-pointwise! {
-    /// `log(1 + e^x)`.
-    SOFTPLUS = softplus(x: float)[] -> float {
-        wgsl: "special_softplus(x)",
-        library: SPECIAL,
-        reference<F>: x.max(F::zero()) + tail(x),
-        backward: Some(|at| at.give_with(0, |at| at.dy() * sigmoid(at.input(0)))),
     }
 }

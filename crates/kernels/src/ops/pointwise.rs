@@ -4,63 +4,40 @@ use std::borrow::Borrow;
 
 use wgrad_core::{Misfit, Pointwise, Tensor, pointwise};
 
-use super::{CompareOps, activations as act, compare, random};
+use super::{CompareOps, activations, bce_with_logits, compare, random};
 
 /// WGSL functions for what WGSL lacks or computes too coarsely; for the `library` of a row.
 pub(crate) const SPECIAL: &str = include_str!("../../../../shaders/lib/special.wgsl");
 
-/// Every pointwise row of this crate, for tests that must not forget one.
+/// Every pointwise row of this crate: the lists of the files that hold rows.
 #[must_use]
-pub fn rows() -> &'static [&'static Pointwise] {
-    static ROWS: &[&Pointwise] = &[
-        &EXP,
-        &LOG,
-        &LOG1P,
-        &SQRT,
-        &RSQRT,
-        &RECIP,
-        &SQUARE,
-        &ABS,
-        &SIGN,
-        &FLOOR,
-        &POW,
-        &POWF,
-        &POW_BY_EXPONENT,
-        &MINIMUM,
-        &MAXIMUM,
-        &SHARE,
-        &CLAMP,
-        &CLAMP_BACKWARD,
-        &ERF,
-        &ERF_BACKWARD,
-        &act::RELU,
-        &act::RELU_BACKWARD,
-        &act::LEAKY_RELU,
-        &act::LEAKY_RELU_BACKWARD,
-        &act::SIGMOID,
-        &act::TANH,
-        &act::SOFTPLUS,
-        &act::SILU,
-        &act::SILU_BACKWARD,
-        &act::GELU,
-        &act::GELU_BACKWARD,
-        &act::GELU_TANH,
-        &act::GELU_TANH_BACKWARD,
-        &compare::GT,
-        &compare::GE,
-        &compare::EQ,
-        &compare::NE,
-        &compare::EQ_U32,
-        &compare::AND,
-        &compare::OR,
-        &compare::NOT,
-        &compare::SELECT,
-        &compare::TO_F32,
-        &compare::TO_U32,
-        &random::DROPOUT,
-    ];
-    ROWS
+pub fn rows() -> Vec<&'static Pointwise> {
+    [ROWS, activations::ROWS, compare::ROWS, random::ROWS, bce_with_logits::ROWS].concat()
 }
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[
+    &EXP,
+    &LOG,
+    &LOG1P,
+    &SQRT,
+    &RSQRT,
+    &RECIP,
+    &SQUARE,
+    &ABS,
+    &SIGN,
+    &FLOOR,
+    &POW,
+    &POWF,
+    &POW_BY_EXPONENT,
+    &MINIMUM,
+    &MAXIMUM,
+    &SHARE,
+    &CLAMP,
+    &CLAMP_BACKWARD,
+    &ERF,
+    &ERF_BACKWARD,
+];
 
 pointwise! {
     pub(crate) EXP = exp(x: float)[] -> float {
