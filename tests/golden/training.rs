@@ -122,14 +122,11 @@ fn rows(array: &Array, rows: &[u32]) -> Array {
     let width: usize = dims[1..].iter().product();
     dims[0] = rows.len();
     let picked = rows.iter().flat_map(|&row| row as usize * width..(row as usize + 1) * width);
-    match array.as_slice::<u32>() {
-        Some(values) => Array::new(dims, picked.map(|i| values[i]).collect::<Vec<u32>>()),
-        None => {
-            let values = array.to_f64();
-            Array::new(dims, picked.map(|i| values[i]).collect::<Vec<f64>>())
-        }
+    if let Some(values) = array.as_slice::<u32>() {
+        return Array::new(dims, picked.map(|i| values[i]).collect::<Vec<u32>>()).unwrap();
     }
-    .unwrap()
+    let values = array.to_f64();
+    Array::new(dims, picked.map(|i| values[i]).collect::<Vec<f64>>()).unwrap()
 }
 
 #[test]

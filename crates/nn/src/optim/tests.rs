@@ -1,5 +1,7 @@
 //! The optimizers against loops in `f64`, written from PyTorch's documentation.
 
+#![allow(clippy::float_cmp, clippy::many_single_char_names, reason = "exact results of short formulas")]
+
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor};
 use wgrad_kernels::ops::ReduceOps;
 

@@ -133,8 +133,8 @@ impl Trainer {
     /// # Errors
     /// When a name was declared twice.
     pub fn session(&mut self) -> Result<&mut Session> {
-        if let Some(backend) = self.backend.take_if(|_| self.session.is_none()) {
-            self.params.check()?;
+        self.params.check()?;
+        if let Some(backend) = self.backend.take() {
             self.session = Some(Session::new(backend, &self.params)?);
         }
         self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
