@@ -138,13 +138,8 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn limits(&self) -> Limits {
-        Limits {
-            storage_buffers: usize::MAX,
-            binding_bytes: u64::MAX,
-            software: true,
-            dispatches: false,
-            ..Limits::default()
-        }
+        // As many buffers per task as a GPU binds, so that one graph is one plan on every device.
+        Limits { binding_bytes: u64::MAX, software: true, dispatches: false, ..Limits::default() }
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
