@@ -64,10 +64,7 @@ pub mod prelude {
         Variable, gradients, vjp,
     };
     pub use wgrad_kernels::gpu::Device;
-    pub use wgrad_kernels::ops::{
-        ActivationOps, BatchNormOps, BceWithLogitsOps, CompareOps, CrossEntropyOps, DropoutOps, MatmulOps,
-        PointwiseOps, ReduceOps, SoftmaxOps, ViewOps,
-    };
+    pub use wgrad_kernels::ops::*;
     pub use wgrad_nn::data::{Dataset, Missing, Preprocess, Seed, Table};
     pub use wgrad_nn::layers::{
         BatchNorm1d, BatchNormOptions, Dropout, Flatten, Gelu, LeakyRelu, Linear, LinearOptions, LogSigmoid, Relu,

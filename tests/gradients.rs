@@ -32,7 +32,9 @@ fn rules_agree_with_central_differences() {
                     let moved = run::Feed { inputs, cotangents: feed.cotangents.clone() };
                     let (results, _) = run::run(case, CpuBackend::<f64>::new(), &moved);
                     let weighted = results.iter().zip(&feed.cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?)));
-                    weighted.map(|(y, c)| y.to_f64().iter().zip(c.to_f64()).map(|(y, c)| y * c).sum::<f64>()).sum::<f64>()
+                    weighted
+                        .map(|(y, c)| y.to_f64().iter().zip(c.to_f64()).map(|(y, c)| y * c).sum::<f64>())
+                        .sum::<f64>()
                 };
                 let slope = |h: f64| (objective(h) - objective(-h)) / (2.0 * h);
                 let numeric = (4.0 * slope(STEP / 2.0) - slope(STEP)) / 3.0;

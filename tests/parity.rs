@@ -37,8 +37,7 @@ type Change = (&'static str, fn(&mut Limits));
 
 fn main() {
     let arguments = Arguments::from_args();
-    let rows: Vec<_> =
-        cases::all().into_iter().map(|case| Arc::new(Row { case, prepared: OnceLock::new() })).collect();
+    let rows: Vec<_> = cases::all().into_iter().map(|case| Arc::new(Row { case, prepared: OnceLock::new() })).collect();
     let mut trials: Vec<Trial> = vec![];
     for row in rows.clone() {
         let name = format!("the CPU in f32 matches the reference: {}", row.case.name);

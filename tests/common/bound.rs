@@ -4,14 +4,15 @@
 //! element is
 //!
 //! ```text
-//! c · √n · (eps·|y| + Δ) + ulp · eps · |y| + tiny
+//! c · √n · (eps·|y| + Δ) + ulp · eps · |y| + eps · cancelling + tiny
 //! ```
 //!
 //! with `eps = 2⁻²⁴`; `Δ` how much the reference in `f64` moves, at most over several draws, when every input element
 //! changes by a random relative `±eps`; `n` the longest sum behind the element (rounding errors of a sum grow like
 //! `√n` of those of its terms); `c` a small constant of the case, for operations in sequence; and `ulp` what WGSL's
-//! accuracy table allows the functions on the way (`exp` 3 + 2·|x|, division 2.5, `log` 3). `tiny` is the smallest
-//! normal number: subnormals may be flushed.
+//! accuracy table allows the functions on the way (`exp` 3 + 2·|x|, division 2.5, `log` 3). `cancelling` is the size of
+//! intermediate results whose difference is the element: a softmax's gradient where p is near 1, a batch norm's over
+//! two rows. `tiny` is the smallest normal number: subnormals may be flushed.
 
 use wgrad::core::{Array, CpuBackend, DType};
 
@@ -64,7 +65,9 @@ pub fn truth(case: &Case, feed: &Feed) -> Truth {
             if case.exact {
                 return 0.0;
             }
-            case.c * root * (EPS * y.abs() + delta) + case.ulp * EPS * y.abs() + f64::from(f32::MIN_POSITIVE)
+            case.c * root * (EPS * y.abs() + delta)
+                + EPS * (case.ulp * y.abs() + case.cancelling)
+                + f64::from(f32::MIN_POSITIVE)
         };
         values.iter().zip(moved).map(bound).collect()
     });
@@ -86,7 +89,10 @@ pub fn check(case: &Case, truth: &Truth, got: &[Array]) -> Result<f64, String> {
             let error = (got - y).abs();
             // Written so that NaN fails.
             if !(error <= bound) {
-                return Err(format!("{}: {what}[{k}] is {got:e}, the truth {y:e}: off by {error:e} > {bound:e}", case.name));
+                return Err(format!(
+                    "{}: {what}[{k}] is {got:e}, the truth {y:e}: off by {error:e} > {bound:e}",
+                    case.name
+                ));
             }
             worst = worst.max(if bound > 0.0 { error / bound } else { 0.0 });
         }

@@ -62,7 +62,8 @@ fn test() -> Result<(), String> {
     step("formatting", cargo().args(["fmt", "--all", "--check"]))?;
     // Ops are declared by a build script, out of rustfmt's sight.
     let ops = std::fs::read_dir("crates/kernels/src/ops").map_err(|error| format!("run this at the root: {error}"))?;
-    let ops: Vec<_> = ops.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("rs".as_ref())).collect();
+    let ops: Vec<_> =
+        ops.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("rs".as_ref())).collect();
     let ops = ops.into_iter().filter(|path| path.file_name() != Some("mod.rs".as_ref()));
     step("formatting of ops", Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(ops))?;
     step("lints", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
@@ -80,7 +81,10 @@ fn test() -> Result<(), String> {
     step("doctests", cargo().args(["test", "--workspace", "--doc"]))?;
     step("documentation", cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     for example in examples()? {
-        step(&format!("example {example}"), cargo().args(["run", "--quiet", "--package", "wgrad", "--example", &example]))?;
+        step(
+            &format!("example {example}"),
+            cargo().args(["run", "--quiet", "--package", "wgrad", "--example", &example]),
+        )?;
     }
     println!("\nall of it passed");
     Ok(())
@@ -137,5 +141,8 @@ fn has_adapter() -> Result<bool, String> {
     let json = ask(cargo, &["run", "--quiet", "--package", "wgrad-cli", "--", "devices", "--json"])
         .ok_or("`wgrad devices --json` failed")?;
     print!("{json}");
-    Ok(json.contains("\"vulkan\"") || json.contains("\"metal\"") || json.contains("\"dx12\"") || json.contains("\"gl\""))
+    Ok(json.contains("\"vulkan\"")
+        || json.contains("\"metal\"")
+        || json.contains("\"dx12\"")
+        || json.contains("\"gl\""))
 }

@@ -1,1 +1,81 @@
-fn main() {}
+//! The `wgrad` command: `devices`, `train` and `predict`.
+
+mod devices;
+mod model;
+mod output;
+mod predict;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Trains a neural network on a CSV file, and predicts with it, on any GPU or on the CPU.
+#[derive(Debug, Parser)]
+#[command(
+    name = "wgrad",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Examples:
+  wgrad train tumours.csv --target malignant
+  wgrad predict tumours-model new.csv --out predictions.csv
+
+Exit codes: 0 done, 1 the data, the model or the device cannot be used, 2 wrong usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List what can compute: every GPU adapter with its limits, and the CPU.
+    Devices(devices::Args),
+    /// Train a classifier on a CSV file, test it on rows set aside, and save it.
+    Train(train::Args),
+    /// Predict the classes of the rows of a CSV file with a saved model.
+    Predict(predict::Args),
+}
+
+fn main() -> ExitCode {
+    silence_the_driver();
+    let (result, drop) = match Cli::parse().command {
+        Command::Devices(args) => (devices::run(&args), ""),
+        Command::Train(args) => (train::run(&args), "--drop"),
+        Command::Predict(args) => (predict::run(&args), "`wgrad train` and --drop"),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::note(&format!("error: {}", output::for_the_command_line(&error.to_string(), drop)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Mesa's device selection asks for a Wayland display, and libwayland complains on stderr where `XDG_RUNTIME_DIR` is not
+/// set, as in containers and over SSH; not so where the display has an absolute path. The environment of a running
+/// process cannot be changed safely, so the command starts itself anew with such a path, at which no display is. As the
+/// path is set then, this happens once.
+#[cfg(target_os = "linux")]
+fn silence_the_driver() {
+    use std::env::{args_os, current_exe, var_os};
+    use std::os::unix::process::CommandExt;
+    const DISPLAY: &str = "WAYLAND_DISPLAY";
+    let absolute = |name: &str| var_os(name).is_some_and(|path| std::path::Path::new(&path).is_absolute());
+    if absolute("XDG_RUNTIME_DIR") || absolute(DISPLAY) {
+        return;
+    }
+    if let Ok(this) = current_exe() {
+        let mut again = std::process::Command::new(this);
+        if let Some(name) = args_os().next() {
+            again.arg0(name);
+        }
+        // Returns only when it fails; then there is noise, but everything works.
+        let _ = again.args(args_os().skip(1)).env(DISPLAY, "/dev/null").exec();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn silence_the_driver() {}

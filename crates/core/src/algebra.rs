@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::op::{Dispatch, Grid, Kernel, Launch, Op, Operand, Spec};
 use crate::reference::{Buffers, Real, Reference};
 use crate::{Backward, Misfit, Shape, Tensor, View, both, pointwise};
@@ -160,21 +162,39 @@ impl Sum {
         [dims[..start].iter().product(), dims[start..end].iter().product(), dims[end..].iter().product()]
     }
 
+    /// Parts of the sum in parallel, each in `f64`, then the parts in order: the result does not depend on the cores.
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
-        let [_, n, inner] = self.extents(&at.input_spec(0).shape);
-        let x = at.float(0);
-        let y = at.out(0);
-        let outer = y.len().checked_div(inner).unwrap_or(0);
-        let mut sums = vec![0.0f64; inner];
-        for i in 0..outer {
-            sums.fill(0.0);
-            for row in x[i * n * inner..(i + 1) * n * inner].chunks_exact(inner.max(1)) {
+        const PART: usize = 1 << 14;
+        let [outer, n, inner] = self.extents(&at.input_spec(0).shape);
+        let (x, y) = (at.float(0), at.out(0));
+        if y.is_empty() || x.is_empty() {
+            y.fill(F::zero());
+            return;
+        }
+        let length = (PART / inner).clamp(1, n);
+        let parts = n.div_ceil(length);
+        let part = |(i, sums): (usize, &mut [f64])| {
+            let (first, last) = (i % parts * length, (i % parts * length + length).min(n));
+            let rows = &x[(i / parts * n + first) * inner..(i / parts * n + last) * inner];
+            for row in rows.chunks_exact(inner) {
                 sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.wide());
             }
-            y[i * inner..(i + 1) * inner].iter_mut().zip(&sums).for_each(|(y, &sum)| *y = F::lit(sum));
+        };
+        let mut sums = vec![0.0f64; outer * parts * inner];
+        if x.len() < 2 * PART {
+            sums.chunks_exact_mut(inner).enumerate().for_each(part);
+        } else {
+            let enough = PART.div_ceil(length * inner);
+            sums.par_chunks_exact_mut(inner).with_min_len(enough).enumerate().for_each(part);
+        }
+        for (y, sums) in y.chunks_exact_mut(inner).zip(sums.chunks_exact(parts * inner)) {
+            for (k, y) in y.iter_mut().enumerate() {
+                *y = F::lit(sums[k..].iter().step_by(inner).sum());
+            }
         }
     }
 }
+
 impl Op for Sum {
     fn name(&self) -> &'static str {
         "sum"
@@ -212,7 +232,7 @@ impl Op for Sum {
             let tree = length > 64 && inner < 32;
             let (entry, grid) =
                 if tree { ("tree", Grid::Groups([outputs, 1, 1])) } else { ("serial", Grid::Threads([outputs, 1, 1])) };
-            Dispatch::new(Kernel::new("sum", &[include_str!("../../../shaders/sum.wgsl")]), entry, grid)
+            Dispatch::new(Kernel::new("sum", &[include_str!("../../../shaders/sum.wgsl")]).own(), entry, grid)
                 .bind("x", x)
                 .bind("y", y)
                 .param("outputs", outputs)

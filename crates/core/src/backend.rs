@@ -27,7 +27,7 @@ pub struct DeviceInfo {
     pub api: String,
     /// The driver and its version.
     pub driver: String,
-    /// Whether the adapter computes on the CPU.
+    /// Whether it is a GPU adapter that computes on the CPU.
     pub software: bool,
 }
 
@@ -75,6 +75,9 @@ pub trait Backend {
     /// # Errors
     /// When a kernel does not compile or a limit is exceeded.
     fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId>;
+
+    /// Gives back a loaded plan, its temporaries, and these buffers; their ids may be handed out again.
+    fn release(&mut self, program: ProgramId, buffers: &[BufferId]);
 
     /// Runs a loaded plan once; may return before the device has finished.
     ///

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Any error of wgrad.
-#[derive(Debug, thiserror::Error)]
+/// Any error of wgrad. Its `Debug` form is its `Display` form: `fn main() -> Result<()>` prints that, for people.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// An op of a graph that does not fit its inputs; found while tracing, reported by `compile`.
@@ -37,6 +37,12 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

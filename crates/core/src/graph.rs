@@ -6,6 +6,8 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::params::{Counter, Variable};
+use crate::pointwise::Block;
+use crate::reference::{Slice, SliceMut};
 use crate::{Array, DType, Error, GraphError, Misfit, Op, Pointwise, Result, Shape, Site, Spec, Tensor};
 
 /// Whether a graph trains or evaluates; read by batch norm and dropout.
@@ -353,8 +355,31 @@ impl Graph {
             };
             shape = common;
         }
+        if let Some(number) = self.fold(row, args, attributes) {
+            return number;
+        }
         let args: Vec<_> = args.iter().map(|t| t.broadcast_to(&shape).id()).collect();
         self.push(NodeKind::Pointwise(row, attributes.to_vec()), args, vec![Spec::new(shape, row.out)])
+    }
+
+    /// The result of a row of numbers that a gradient rule made, such as a cotangent of 1 over a count.
+    ///
+    /// Only while gradients are built: a number of the user's stays a node, of which a gradient may be asked.
+    #[track_caller]
+    fn fold(&self, row: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Option<Tensor> {
+        self.data().rewriting.as_ref()?;
+        let number = |tensor: &&Tensor| match self.data().nodes[tensor.id().node].kind {
+            NodeKind::Constant(value) if tensor.dtype() == DType::F32 => Some([value]),
+            _ => None,
+        };
+        let numbers: Vec<[f64; 1]> = args.iter().map(number).collect::<Option<_>>()?;
+        if !row.out.is_float() {
+            return None;
+        }
+        let args: Vec<_> = numbers.iter().map(|number| Slice::Float(number)).collect();
+        let mut result = [0.0];
+        (row.block_f64)(&Block { args: &args, attributes }, SliceMut::Float(&mut result));
+        Some(self.constant(result[0]))
     }
 
     /// Records that an op does not fit, and leaves an invalid tensor in its place.

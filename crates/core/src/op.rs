@@ -1,5 +1,6 @@
 //! What an op must tell: its shape rule, its gradient, its CPU reference and its launch, all as data.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
@@ -53,6 +54,11 @@ impl std::fmt::Display for Spec {
 pub trait Op: Debug + Send + Sync + 'static {
     /// The name, as in error messages and plans.
     fn name(&self) -> &'static str;
+
+    /// The Rust type: two ops are the same only if this agrees, too. Not to be overridden.
+    fn kind(&self) -> TypeId {
+        TypeId::of::<Self>()
+    }
 
     /// The shape rule.
     ///
@@ -120,18 +126,43 @@ pub struct Kernel {
     pub name: Cow<'static, str>,
     /// The source, in parts.
     pub parts: Vec<Cow<'static, str>>,
+    /// Whether a backend may compile it without bounds checks and bounded loops.
+    trusted: bool,
 }
 
 impl Kernel {
-    /// A kernel from fixed sources.
+    /// A kernel from fixed sources. Backends compile it with bounds checks and bounded loops.
     #[must_use]
     pub fn new(name: &'static str, parts: &[&'static str]) -> Self {
-        Self { name: name.into(), parts: parts.iter().map(|&p| p.into()).collect() }
+        Self { name: name.into(), parts: parts.iter().map(|&p| p.into()).collect(), trusted: false }
     }
 
     /// A kernel whose source was generated.
     pub fn generated(name: impl Into<String>, source: String) -> Self {
-        Self { name: Cow::Owned(name.into()), parts: vec![source.into()] }
+        Self { name: Cow::Owned(name.into()), parts: vec![source.into()], trusted: false }
+    }
+
+    /// The same kernel, compiled without bounds checks and bounded loops.
+    ///
+    /// # Safety
+    /// With the parameters that its op gives it, every access must be within its buffer and every loop must end.
+    #[must_use]
+    #[allow(unsafe_code, reason = "a promise that only the author of the kernel can make")]
+    pub unsafe fn trusted(mut self) -> Self {
+        self.trusted = true;
+        self
+    }
+
+    /// [`Self::trusted`] for the kernels of this crate: `shaders/sum.wgsl` guards its loads and stores by `params`.
+    pub(crate) fn own(mut self) -> Self {
+        self.trusted = true;
+        self
+    }
+
+    /// Whether the kernel may be compiled without checks.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.trusted
     }
 
     /// The whole source.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::backend::{Backend, BufferId, DeviceInfo, ProgramId};
@@ -10,8 +10,12 @@ use crate::plan::{Plan, Role};
 use crate::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Result, Spec, Tensor, Variable};
 
 /// A compiled graph: its plan, loaded on the device of the session that compiled it.
+///
+/// Cheap to clone. When the last clone is gone, the session gives its buffers back at the next `compile`.
 #[derive(Clone)]
-pub struct Step {
+pub struct Step(Arc<Loaded>);
+
+struct Loaded {
     plan: Arc<Plan>,
     program: ProgramId,
     bound: Vec<Option<BufferId>>,
@@ -24,20 +28,27 @@ impl Step {
     /// The plan.
     #[must_use]
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.0.plan
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.plan.fmt(f)
+        self.0.plan.fmt(f)
     }
 }
 
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Step({:?}, {} tasks)", self.mode, self.plan.tasks.len())
+        write!(f, "Step({:?}, {} tasks)", self.0.mode, self.0.plan.tasks.len())
     }
+}
+
+/// What a step holds on the device, to be released when nobody holds the step.
+struct Lease {
+    step: Weak<Loaded>,
+    program: ProgramId,
+    buffers: Vec<BufferId>,
 }
 
 struct Resident {
@@ -83,13 +94,15 @@ pub struct Session {
     backend: Box<dyn Backend>,
     params: Params,
     resident: Vec<Resident>,
+    leases: Vec<Lease>,
     by_name: HashMap<String, usize>,
     id: usize,
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Session({}, {} variables)", self.backend.device(), self.resident.len())
+        let (variables, steps) = (self.resident.len(), self.leases.len());
+        write!(f, "Session({}, {variables} variables, {steps} steps)", self.backend.device())
     }
 }
 
@@ -114,7 +127,14 @@ impl Session {
         static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         params.check()?;
         let id = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Ok(Self { backend: backend.into(), params: params.clone(), resident: vec![], by_name: HashMap::new(), id })
+        Ok(Self {
+            backend: backend.into(),
+            params: params.clone(),
+            resident: vec![],
+            leases: vec![],
+            by_name: HashMap::new(),
+            id,
+        })
     }
 
     /// What the device is.
@@ -130,6 +150,7 @@ impl Session {
     /// plan that exceeds the device's limits.
     pub fn compile(&mut self, graph: &Graph, fetches: &[&Tensor]) -> Result<Step> {
         self.params.check()?;
+        self.release();
         let limits = self.backend.limits();
         let plan = Plan::new(graph, fetches, &limits)?;
         if plan.largest_binding() as u64 > limits.binding_bytes {
@@ -141,21 +162,39 @@ impl Session {
             )));
         }
         let mut bound = Vec::with_capacity(plan.buffers.len());
+        let mut buffers = vec![];
         for buffer in &plan.buffers {
             bound.push(match &buffer.role {
                 Role::Temp(_) => None,
                 Role::Variable(i) => Some(self.reside(&plan.variables[*i].0)?),
-                Role::Array(array) => {
+                role => {
                     let id = self.backend.allocate(&buffer.spec)?;
-                    self.backend.write(id, array)?;
+                    buffers.push(id);
+                    if let Role::Array(array) = role {
+                        self.backend.write(id, array)?;
+                    }
                     Some(id)
                 }
-                _ => Some(self.backend.allocate(&buffer.spec)?),
             });
         }
         let plan = Arc::new(plan);
         let program = self.backend.load(plan.clone(), &bound)?;
-        Ok(Step { plan, program, bound, session: self.id, mode: graph.mode(), graph: graph.clone() })
+        let loaded = Loaded { plan, program, bound, session: self.id, mode: graph.mode(), graph: graph.clone() };
+        let step = Step(Arc::new(loaded));
+        self.leases.push(Lease { step: Arc::downgrade(&step.0), program, buffers });
+        Ok(step)
+    }
+
+    /// Frees what steps held that nobody holds any more.
+    fn release(&mut self) {
+        let Self { backend, leases, .. } = self;
+        leases.retain(|lease| {
+            let held = lease.step.strong_count() > 0;
+            if !held {
+                backend.release(lease.program, &lease.buffers);
+            }
+            held
+        });
     }
 
     /// The device buffer of a variable, made on first use.
@@ -197,7 +236,7 @@ impl Session {
     /// When an input is missing, fed twice, misshapen or of another type; when the device is lost.
     pub fn submit(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
         self.prepare(step, feeds)?;
-        self.backend.run(step.program)?;
+        self.backend.run(step.0.program)?;
         self.after(step);
         Ok(())
     }
@@ -208,22 +247,22 @@ impl Session {
     /// As [`Self::submit`]; when the device cannot tell the time.
     pub fn profile(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Profile> {
         self.prepare(step, feeds)?;
-        let times = self.backend.profile(step.program)?;
+        let times = self.backend.profile(step.0.program)?;
         self.after(step);
         let name = |task: &crate::plan::Task| {
             let scope = &task.site.scope;
             if scope.is_empty() { task.name() } else { format!("{} ({scope})", task.name()) }
         };
-        Ok(Profile { tasks: step.plan.tasks.iter().map(name).zip(times).collect() })
+        Ok(Profile { tasks: step.0.plan.tasks.iter().map(name).zip(times).collect() })
     }
 
     fn prepare(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
-        if step.session != self.id {
+        if step.0.session != self.id {
             return Err(Error::Feed("the step was compiled by another session".into()));
         }
         for (tensor, array) in feeds {
-            let input = step.plan.inputs.iter().find(|input| input.value == tensor.id());
-            let Some(input) = input.filter(|_| tensor.graph().is(&step.graph)) else {
+            let input = step.0.plan.inputs.iter().find(|input| input.value == tensor.id());
+            let Some(input) = input.filter(|_| tensor.graph().is(&step.0.graph)) else {
                 return Err(Error::Feed(format!("{tensor:?} is not an input of this step")));
             };
             if *array.shape() != input.spec.shape || !array.dtype().feeds(input.spec.dtype) {
@@ -236,7 +275,7 @@ impl Session {
                 )));
             }
         }
-        let plan = step.plan.clone();
+        let plan = step.0.plan.clone();
         for input in &plan.inputs {
             let mut fed = feeds.iter().filter(|(tensor, _)| tensor.id() == input.value);
             match (fed.next(), fed.next(), input.buffer) {
@@ -273,10 +312,10 @@ impl Session {
 
     /// What a run changes on the host.
     fn after(&mut self, step: &Step) {
-        for counter in &step.plan.counters {
+        for counter in &step.0.plan.counters {
             counter.set(counter.get() + 1);
         }
-        for (variable, _, written) in &step.plan.variables {
+        for (variable, _, written) in &step.0.plan.variables {
             let at = self.by_name[variable.name()];
             if *written && !self.resident[at].ahead {
                 self.resident[at].ahead = true;
@@ -300,7 +339,7 @@ impl Session {
     /// When the device is lost.
     pub async fn fetch_async(&mut self, step: &Step) -> Result<Vec<Array>> {
         let buffers: Vec<_> =
-            step.plan.fetches.iter().map(|(buffer, spec)| (bound(step, *buffer), spec.clone())).collect();
+            step.0.plan.fetches.iter().map(|(buffer, spec)| (bound(step, *buffer), spec.clone())).collect();
         self.backend.read(&buffers).await
     }
 
@@ -333,5 +372,5 @@ impl Session {
 }
 
 fn bound(step: &Step, buffer: usize) -> BufferId {
-    step.bound[buffer].expect("everything but temporaries is bound")
+    step.0.bound[buffer].expect("everything but temporaries is bound")
 }

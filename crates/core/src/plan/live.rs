@@ -42,8 +42,8 @@ pub(super) fn pass(data: &GraphData, fetches: &[ValueId], passes: &mut Vec<Strin
             }
             NodeKind::Constant(value) => Some(format!("constant {} {:x}", node.outputs[0], value.to_bits())),
             NodeKind::Iota => Some(format!("iota {}", node.outputs[0])),
-            NodeKind::Pointwise(row, attributes) => Some(format!("{} {attributes:?}", row.name)),
-            NodeKind::Op(op) => Some(format!("{op:?}")),
+            NodeKind::Pointwise(row, attributes) => Some(format!("{:p} {attributes:?}", *row)),
+            NodeKind::Op(op) => Some(format!("{:?} {op:?}", op.kind())),
             _ => None,
         };
         let first = key.map_or(i, |key| *seen.entry((key, inputs)).or_insert(i));

@@ -83,5 +83,5 @@ pub(super) fn pass(ordered: Ordered, mut passes: Vec<String>) -> Plan {
         .zip(roles)
         .map(|((spec, _), role)| Buffer { spec, role: role.unwrap_or(Role::Fetch) })
         .collect();
-    Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes }
+    Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches: false }
 }

@@ -183,6 +183,8 @@ pub struct Plan {
     pub fetches: Vec<(usize, Spec)>,
     /// One line per pass: what it did.
     pub passes: Vec<String>,
+    /// Whether the plan is for a device that launches kernels.
+    pub launches: bool,
 }
 
 impl Plan {
@@ -202,10 +204,10 @@ impl Plan {
         let fused = fuse::pass(&data, &live, limits, &mut passes);
         let ordered = order::pass(&data, &live, fused, limits, &mut passes);
         drop(data);
-        Ok(memory::pass(ordered, passes))
+        Ok(Self { launches: limits.dispatches, ..memory::pass(ordered, passes) })
     }
 
-    /// The kernel launches of one run.
+    /// The kernel launches of one run; without structured ops if the plan is for the CPU.
     #[must_use]
     pub fn dispatches(&self) -> usize {
         self.tasks.iter().map(Task::dispatches).sum()
@@ -262,7 +264,11 @@ pub fn human_bytes(bytes: usize) -> String {
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [variables, inputs, temporaries] = self.bytes().map(human_bytes);
-        writeln!(f, "plan: {} tasks, {} dispatches", self.tasks.len(), self.dispatches())?;
+        write!(f, "plan: {} tasks", self.tasks.len())?;
+        if self.launches {
+            write!(f, ", {} dispatches", self.dispatches())?;
+        }
+        writeln!(f)?;
         writeln!(
             f,
             "memory: variables {variables}, inputs {inputs}, temporaries {temporaries} in {} slots, largest buffer {}",

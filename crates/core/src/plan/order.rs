@@ -231,7 +231,7 @@ impl<'a> Schedule<'a> {
                 }
             }
         }
-        debug_assert_eq!(sequence.len(), self.after.len(), "the tasks of a plan form a cycle");
+        assert_eq!(sequence.len(), self.after.len(), "the tasks of a plan form a cycle: a bug of the planner");
         sequence
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wgrad_core::plan::{Plan, Role, Work};
 use wgrad_core::{
-    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId, Result,
-    Spec,
+    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId,
+    Result, Spec,
 };
 
 use super::cluster;
@@ -20,15 +20,18 @@ pub(super) struct Launch {
     pub groups: [u32; 3],
 }
 
-/// A loaded plan: the launches of each task.
+/// A loaded plan: the launches of each task, and the buffers that are its alone.
+#[derive(Default)]
 pub(super) struct Program {
     pub tasks: Vec<Vec<Launch>>,
+    slots: Vec<BufferId>,
 }
 
 /// Runs plans on a [`Gpu`].
 pub struct GpuBackend {
     pub(super) gpu: Arc<Gpu>,
-    pub(super) buffers: Vec<wgpu::Buffer>,
+    buffers: Vec<Option<wgpu::Buffer>>,
+    free: Vec<BufferId>,
     pub(super) programs: Vec<Program>,
     /// Kept for the next read of at most its size.
     pub(super) staging: Option<wgpu::Buffer>,
@@ -49,7 +52,7 @@ impl GpuBackend {
     /// A backend on an open device, without buffers yet.
     #[must_use]
     pub fn new(gpu: Arc<Gpu>) -> Self {
-        Self { gpu, buffers: vec![], programs: vec![], staging: None }
+        Self { gpu, buffers: vec![], free: vec![], programs: vec![], staging: None }
     }
 
     fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
@@ -66,13 +69,16 @@ impl GpuBackend {
         Ok(buffer)
     }
 
+    /// A buffer that was allocated and not released.
+    pub(super) fn held(&self, id: BufferId) -> &wgpu::Buffer {
+        self.buffers[id.0].as_ref().expect("a session uses a buffer only while it holds it")
+    }
+
     /// Divides threads by the kernel's workgroup and folds what one dimension cannot hold into the next.
     fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
         let [x, y, z] = match dispatch.grid {
             Grid::Groups(groups) => groups,
-            Grid::Threads(threads) => {
-                [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize))
-            }
+            Grid::Threads(threads) => [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize)),
         };
         let limit = self.gpu.limits.workgroups as usize;
         let [x, y] = if x > limit && y == 1 { [x.div_ceil(x.div_ceil(limit)), x.div_ceil(limit)] } else { [x, y] };
@@ -92,7 +98,7 @@ struct Prepared {
     task: usize,
     pipeline: Arc<Pipeline>,
     entry: &'static str,
-    buffers: Vec<(&'static str, usize)>,
+    buffers: Vec<(&'static str, BufferId)>,
     params: Option<usize>,
     groups: [u32; 3],
     name: String,
@@ -109,13 +115,18 @@ impl Backend for GpuBackend {
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let buffer = self.buffer("persistent", padded(spec), usage)?;
-        self.buffers.push(buffer);
-        Ok(BufferId(self.buffers.len() - 1))
+        let buffer = Some(self.buffer("persistent", padded(spec), usage)?);
+        let id = self.free.pop().unwrap_or(BufferId(self.buffers.len()));
+        if id.0 == self.buffers.len() {
+            self.buffers.push(buffer);
+        } else {
+            self.buffers[id.0] = buffer;
+        }
+        Ok(id)
     }
 
     fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
-        let to = &self.buffers[buffer.0];
+        let to = self.held(buffer);
         match (array.as_slice::<f32>(), array.as_slice::<u32>()) {
             (Some(values), _) => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(values)),
             (_, Some(values)) => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(values)),
@@ -129,14 +140,14 @@ impl Backend for GpuBackend {
     }
 
     fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId> {
-        let first = self.buffers.len();
+        let mut slots = vec![];
         for slot in &plan.slots {
             let spec = Spec::new([slot.elements], if slot.dtype.is_float() { DType::F32 } else { DType::U32 });
-            self.allocate(&spec)?;
+            slots.push(self.allocate(&spec)?);
         }
         let place = |buffer: usize| match (&plan.buffers[buffer].role, bound[buffer]) {
-            (Role::Temp(slot), _) => first + slot,
-            (_, Some(id)) => id.0,
+            (Role::Temp(slot), _) => slots[*slot],
+            (_, Some(id)) => id,
             (_, None) => unreachable!("the session binds everything but temporaries"),
         };
         // Two passes: first every uniform gets its place in one buffer, then bind groups can name it.
@@ -187,8 +198,17 @@ impl Backend for GpuBackend {
             tasks[launch.task].push(Launch { pipeline: launch.pipeline, group, groups: launch.groups });
         }
         self.gpu.check()?;
-        self.programs.push(Program { tasks });
+        self.programs.push(Program { tasks, slots });
         Ok(ProgramId(self.programs.len() - 1))
+    }
+
+    fn release(&mut self, program: ProgramId, buffers: &[BufferId]) {
+        // Bind groups keep their buffers alive; wgpu keeps both until the device has finished with them.
+        let slots = std::mem::take(&mut self.programs[program.0]).slots;
+        for &buffer in buffers.iter().chain(&slots) {
+            self.buffers[buffer.0] = None;
+            self.free.push(buffer);
+        }
     }
 
     fn run(&mut self, program: ProgramId) -> Result<()> {
@@ -228,14 +248,13 @@ impl GpuBackend {
                 })
             } else {
                 let bound = launch.buffers.iter().find(|(name, _)| *name == binding.name);
-                let &(_, buffer) =
-                    bound.ok_or_else(|| Error::Device(format!("kernel `{name}`: nothing is bound to `{}`", binding.name)))?;
-                self.buffers[buffer].as_entire_binding()
+                let &(_, buffer) = bound
+                    .ok_or_else(|| Error::Device(format!("kernel `{name}`: nothing is bound to `{}`", binding.name)))?;
+                self.held(buffer).as_entire_binding()
             };
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
         }
-        let descriptor =
-            wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
+        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
         Ok(self.gpu.device.create_bind_group(&descriptor))
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use wgrad_core::plan::{Arg, Cluster};
-use wgrad_core::{DType, Dispatch, Grid, Kernel, Operand, View};
+use wgrad_core::{DType, Dispatch, Grid, Kernel, Operand, Pointwise, View};
 
 const GROUP: usize = 64;
 const LANES: [char; 4] = ['x', 'y', 'z', 'w'];
@@ -68,11 +68,15 @@ pub fn print(cluster: &Cluster, inputs: &[usize], outputs: &[usize]) -> Dispatch
         let name: &'static str = NAMES[k];
         let access = if written { "read_write" } else { "read" };
         let element = if vector { format!("vec4<{}>", wgsl(dtype)) } else { wgsl(dtype).into() };
-        writeln!(source, "@group(0) @binding({k}) var<storage, {access}> {name}: array<{element}>;").expect("strings grow");
+        writeln!(source, "@group(0) @binding({k}) var<storage, {access}> {name}: array<{element}>;")
+            .expect("strings grow");
         bindings.push((name, operand));
         buffers.insert(buffer, Buffer { name: name.into(), vector });
     }
-    let mut text = format!("struct Params {{ n: u32 }}\n{source}@group(0) @binding({}) var<uniform> params: Params;\n", buffers.len());
+    let mut text = format!(
+        "struct Params {{ n: u32 }}\n{source}@group(0) @binding({}) var<uniform> params: Params;\n",
+        buffers.len()
+    );
     text += &functions(cluster);
     text += &format!(
         "\n@compute @workgroup_size({GROUP})\nfn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {{\n    \
@@ -81,7 +85,8 @@ pub fn print(cluster: &Cluster, inputs: &[usize], outputs: &[usize]) -> Dispatch
     body(cluster, inputs, outputs, &buffers, &mut text);
     text += "}\n";
     let n = cluster.shape.numel();
-    let mut dispatch = Dispatch::new(Kernel::generated("cluster", text), "forward", Grid::Threads([n.div_ceil(4), 1, 1]));
+    let mut dispatch =
+        Dispatch::new(Kernel::generated("cluster", text), "forward", Grid::Threads([n.div_ceil(4), 1, 1]));
     dispatch.bindings = bindings;
     dispatch.param("n", n)
 }
@@ -105,7 +110,6 @@ fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
 fn functions(cluster: &Cluster) -> String {
     let mut text = String::new();
     let mut libraries: Vec<&str> = vec![];
-    let mut rows: Vec<&str> = vec![];
     for instruction in &cluster.instructions {
         let row = instruction.row;
         if !row.library.is_empty() && !libraries.contains(&row.library) {
@@ -113,19 +117,24 @@ fn functions(cluster: &Cluster) -> String {
             text += row.library;
         }
     }
-    for instruction in &cluster.instructions {
+    for (i, instruction) in cluster.instructions.iter().enumerate() {
         let row = instruction.row;
-        if rows.contains(&row.name) {
+        if function(cluster, row) != i {
             continue;
         }
-        rows.push(row.name);
         let args = row.args.iter().zip(row.types).map(|(arg, &dtype)| format!("{arg}: {}", wgsl(dtype)));
         let attributes = row.attributes.iter().map(|attribute| format!("{attribute}: f32"));
         let args: Vec<_> = args.chain(attributes).collect();
-        writeln!(text, "fn row_{}({}) -> {} {{ return {}; }}", row.name, args.join(", "), wgsl(row.out), row.wgsl)
+        writeln!(text, "fn row{i}_{}({}) -> {} {{ return {}; }}", row.name, args.join(", "), wgsl(row.out), row.wgsl)
             .expect("strings grow");
     }
     text
+}
+
+/// The first instruction with this row: its function's number. Names alone may clash, a user's with ours.
+fn function(cluster: &Cluster, row: &'static Pointwise) -> usize {
+    let first = cluster.instructions.iter().position(|instruction| instruction.row == row);
+    first.expect("the row of one of the instructions")
 }
 
 fn body(cluster: &Cluster, inputs: &[usize], outputs: &[usize], buffers: &BTreeMap<usize, Buffer>, text: &mut String) {
@@ -172,7 +181,8 @@ fn body(cluster: &Cluster, inputs: &[usize], outputs: &[usize], buffers: &BTreeM
             let args = instruction.args.iter().map(|&arg| value(arg, lane));
             let attributes = instruction.attributes.iter().map(|&value| literal(value, DType::F32));
             let args: Vec<_> = args.chain(attributes).collect();
-            line(format!("let r{j}_{lane} = row_{}({});", instruction.row.name, args.join(", ")));
+            let (number, row) = (function(cluster, instruction.row), instruction.row.name);
+            line(format!("let r{j}_{lane} = row{number}_{row}({});", args.join(", ")));
         }
     }
     for (&arg, buffer) in cluster.outputs.iter().zip(outputs) {

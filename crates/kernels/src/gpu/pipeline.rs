@@ -15,8 +15,8 @@ pub(super) struct Pipeline {
     pub module: Arc<Module>,
 }
 
-/// Source, entry point and constants: what tells two pipelines apart.
-type Key = (String, &'static str, Vec<(&'static str, u64)>);
+/// Source, entry point, constants and trust: what tells two pipelines apart.
+type Key = (String, &'static str, Vec<(&'static str, u64)>, bool);
 
 /// The pipelines made so far.
 #[derive(Default)]
@@ -31,7 +31,7 @@ impl Gpu {
         let name = &dispatch.kernel.name;
         let source = dispatch.kernel.source();
         let constants = dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        let key = (source, dispatch.entry, constants);
+        let key = (source, dispatch.entry, constants, dispatch.kernel.is_trusted());
         let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(known) = pipelines.0.get(&key) {
             return Ok(known.clone());
@@ -68,7 +68,8 @@ impl Gpu {
             bind_group_layouts: &[Some(&layout)],
             immediate_size: 0,
         });
-        let shader = self.shader(&label, &key.0);
+        let trusted = dispatch.kernel.is_trusted();
+        let shader = self.shader(&label, &key.0, trusted);
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(&label),
             layout: Some(&pipeline_layout),
@@ -76,7 +77,7 @@ impl Gpu {
             entry_point: Some(dispatch.entry),
             compilation_options: wgpu::PipelineCompilationOptions {
                 constants: &dispatch.constants,
-                zero_initialize_workgroup_memory: false,
+                zero_initialize_workgroup_memory: !trusted,
             },
             cache: None,
         });
@@ -86,9 +87,15 @@ impl Gpu {
         Ok(pipeline)
     }
 
-    fn shader(&self, label: &str, source: &str) -> wgpu::ShaderModule {
+    #[allow(unsafe_code, reason = "wgpu's checks can only be turned off so")]
+    fn shader(&self, label: &str, source: &str, trusted: bool) -> wgpu::ShaderModule {
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
-        self.device.create_shader_module(descriptor)
+        if trusted {
+            // SAFETY: `Kernel::trusted` is a promise that the kernel stays in bounds and ends.
+            unsafe { self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
+        } else {
+            self.device.create_shader_module(descriptor)
+        }
     }
 }

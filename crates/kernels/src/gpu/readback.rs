@@ -24,7 +24,7 @@ impl GpuBackend {
         let mut offset = 0;
         for (buffer, spec) in buffers {
             let size = padded(spec);
-            encoder.copy_buffer_to_buffer(&self.buffers[buffer.0], 0, &staging, offset, size);
+            encoder.copy_buffer_to_buffer(self.held(*buffer), 0, &staging, offset, size);
             offset += size;
         }
         self.gpu.queue.submit([encoder.finish()]);

@@ -62,7 +62,11 @@ pub fn reflect(name: &str, source: &str) -> Result<Module> {
         for (handle, variable) in module.global_variables.iter() {
             let (Some(place), false) = (&variable.binding, usage[handle].is_empty()) else { continue };
             if place.group != 0 {
-                return Err(fault(format!("`{}` is in bind group {}; only group 0 is used", variable.name.as_deref().unwrap_or("?"), place.group)));
+                return Err(fault(format!(
+                    "`{}` is in bind group {}; only group 0 is used",
+                    variable.name.as_deref().unwrap_or("?"),
+                    place.group
+                )));
             }
             let uniform = variable.space == AddressSpace::Uniform;
             let writable = match variable.space {
@@ -73,7 +77,10 @@ pub fn reflect(name: &str, source: &str) -> Result<Module> {
                 params_size = span.next_multiple_of(16);
                 for member in members {
                     let TypeInner::Scalar(scalar) = module.types[member.ty].inner else {
-                        return Err(fault(format!("member `{}` of the uniform is not a scalar", member.name.as_deref().unwrap_or("?"))));
+                        return Err(fault(format!(
+                            "member `{}` of the uniform is not a scalar",
+                            member.name.as_deref().unwrap_or("?")
+                        )));
                     };
                     params.insert(member.name.clone().unwrap_or_default(), (member.offset, scalar.kind));
                 }
@@ -105,7 +112,9 @@ impl Module {
                     bytes[offset as usize..offset as usize + 4].copy_from_slice(&word);
                 }
                 Some((_, expected)) => {
-                    return Err(Error::Device(format!("kernel `{name}`: `params.{member}` is {expected:?}, not {kind:?}")));
+                    return Err(Error::Device(format!(
+                        "kernel `{name}`: `params.{member}` is {expected:?}, not {kind:?}"
+                    )));
                 }
                 None => return Err(Error::Device(format!("kernel `{name}` has no `params.{member}`"))),
             }

@@ -6,7 +6,7 @@
 use std::borrow::Borrow;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use wgrad_core::{Misfit, Real, Tensor, pointwise};
+use wgrad_core::{Misfit, Pointwise, Real, Tensor, pointwise};
 
 use super::PointwiseOps;
 use super::pointwise::SPECIAL;
@@ -44,6 +44,25 @@ fn gelu_tanh<F: Real>(x: F) -> (F, F) {
     let slope = a * (F::one() + F::lit(3.0) * b * x * x);
     (sigmoid(v), x * sigmoid(v) * sigmoid(-v) * slope)
 }
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[
+    &RELU,
+    &RELU_BACKWARD,
+    &LEAKY_RELU,
+    &LEAKY_RELU_BACKWARD,
+    &SIGMOID,
+    &SIGMOID_BACKWARD,
+    &TANH,
+    &TANH_BACKWARD,
+    &SOFTPLUS,
+    &SILU,
+    &SILU_BACKWARD,
+    &GELU,
+    &GELU_BACKWARD,
+    &GELU_TANH,
+    &GELU_TANH_BACKWARD,
+];
 
 pointwise! {
     pub(crate) RELU = relu(x: float)[] -> float {

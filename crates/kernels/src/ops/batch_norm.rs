@@ -6,6 +6,8 @@ use wgrad_core::{
     both,
 };
 
+use crate::bundled::bundled;
+
 /// Normalisation over a batch.
 pub trait BatchNormOps {
     /// `y = (x − mean) / sqrt(var + eps) · weight + bias` with each channel's own mean and biased variance over all
@@ -195,12 +197,9 @@ impl Op for BatchNorm {
         }
         let layout = Layout::of(&x.shape);
         if layout.count() <= 1 {
-            return Err(Misfit::new(format!(
-                "expected more than 1 value per channel when training, got {}",
-                x.shape
-            ))
-            .fix("drop the last, smaller batch (drop_last), or choose a batch size that leaves no single row")
-            .fix("evaluate the model in Mode::Evaluate, which uses the running statistics"));
+            return Err(Misfit::new(format!("expected more than 1 value per channel when training, got {}", x.shape))
+                .fix("drop the last, smaller batch (drop_last), or choose a batch size that leaves no single row")
+                .fix("evaluate the model in Mode::Evaluate, which uses the running statistics"));
         }
         let channels = Shape::from([layout.channels]);
         for (spec, name) in inputs[1..].iter().zip(["weight", "bias"]) {
@@ -233,7 +232,7 @@ impl Op for BatchNorm {
         if layout.channels == 0 {
             return;
         }
-        let kernel = Kernel::new("batch_norm", &[include_str!("../../../../shaders/batch_norm.wgsl")]);
+        let kernel = bundled(Kernel::new("batch_norm", &[include_str!("../../../../shaders/batch_norm.wgsl")]));
         let scaled = at.inputs.len() > 1;
         let mut dispatch = layout
             .dispatch(kernel, if scaled { "forward" } else { "forward_plain" }, self.eps)
@@ -305,7 +304,10 @@ impl Op for BatchNormBackward {
         if layout.channels == 0 {
             return;
         }
-        let kernel = Kernel::new("batch_norm_backward", &[include_str!("../../../../shaders/batch_norm_backward.wgsl")]);
+        let kernel = bundled(Kernel::new(
+            "batch_norm_backward",
+            &[include_str!("../../../../shaders/batch_norm_backward.wgsl")],
+        ));
         let scaled = at.inputs.len() > 4;
         let mut dispatch = layout
             .dispatch(kernel, if scaled { "backward" } else { "backward_plain" }, self.eps)

@@ -4,7 +4,7 @@
 //! at x = −17, y = 0 nothing of 4e−8 is left in `f32`. With `softplus(x) − softplus(−x) = x` the same number is
 //! `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
 
-use wgrad_core::{Backward, DType, Misfit, Real, Tensor, pointwise};
+use wgrad_core::{Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise};
 
 use super::ActivationOps;
 use super::activations::sigmoid;
@@ -78,14 +78,18 @@ fn misfit(x: &Tensor, y: &Tensor) -> Option<Misfit> {
             _ => misfit.fix("give one target per logit; shapes are compared, not broadcast"),
         });
     }
-    (y.dtype() == DType::U32)
-        .then(|| Misfit::new("targets of a binary loss are numbers between 0 and 1, not u32").fix("cast with `.to_f32()`"))
+    (y.dtype() == DType::U32).then(|| {
+        Misfit::new("targets of a binary loss are numbers between 0 and 1, not u32").fix("cast with `.to_f32()`")
+    })
 }
 
 /// `log1p(e^−|x|)`: what both softplus of `x` and of `−x` have beyond their straight parts.
 fn tail<F: Real>(x: F) -> F {
     (-x.abs()).exp().ln_1p()
 }
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[&BCE, &BCE_WEIGHTED, &BCE_SLOPE, &BCE_WEIGHTED_SLOPE];
 
 pointwise! {
     /// The loss: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.

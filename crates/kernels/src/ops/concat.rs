@@ -1,6 +1,8 @@
 //! Tensors one after another along an axis.
 
 use wgrad_core::{Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference};
+
+use crate::bundled::bundled;
 use wgrad_core::{Spec, Tensor, both};
 
 use super::ViewOps;
@@ -89,7 +91,7 @@ impl Op for Concat {
             }
             at.dispatch(
                 Dispatch::new(
-                    Kernel::new("concat", &[include_str!("../../../../shaders/concat.wgsl")]),
+                    bundled(Kernel::new("concat", &[include_str!("../../../../shaders/concat.wgsl")])),
                     "forward",
                     Grid::Threads([count, 1, 1]),
                 )

@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference};
+
+use crate::bundled::bundled;
 use wgrad_core::{Shape, Spec, Tensor, both};
 
 /// What an index outside the table reads: the bits of a NaN.
@@ -12,7 +14,7 @@ const NAN_BITS: u32 = 0x7fc0_0000;
 const SCAN: usize = 1 << 24;
 
 fn kernel() -> Kernel {
-    Kernel::new("gather", &[include_str!("../../../../shaders/gather.wgsl")])
+    bundled(Kernel::new("gather", &[include_str!("../../../../shaders/gather.wgsl")]))
 }
 
 /// Rows, and elements per row, of a table.

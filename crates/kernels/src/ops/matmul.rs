@@ -8,6 +8,8 @@ use wgrad_core::{
     Spec, Tensor, both, gemm,
 };
 
+use crate::bundled::bundled;
+
 /// Matrix products.
 pub trait MatmulOps {
     /// `y[…, r, c] = Σ_k a[…, r, k]·b[…, k, c]`.
@@ -239,24 +241,25 @@ impl Op for Matmul {
         let strides = |transposed: bool, rows: usize, columns: usize| if transposed { (1, rows) } else { (columns, 1) };
         let (a_row, a_column) = strides(self.ta, m, k);
         let (b_row, b_column) = strides(self.tb, k, n);
-        let mut product = Dispatch::new(variant.kernel(*self, biased && parts == 1), "forward", Grid::Groups([all, 1, 1]))
-            .bind("a", Operand::Input(0))
-            .bind("b", Operand::Input(1))
-            .bind("y", to)
-            .param("m", m)
-            .param("n", n)
-            .param("k", k)
-            .param("a_row", a_row)
-            .param("a_column", a_column)
-            .param("a_matrix", usize::from(a_batched) * m * k)
-            .param("b_row", b_row)
-            .param("b_column", b_column)
-            .param("b_matrix", usize::from(b_batched) * k * n)
-            .param("parts", parts)
-            .param("length", length)
-            .param("tiles_n", tiles_n)
-            .param("tiles", tiles)
-            .param("all", all);
+        let mut product =
+            Dispatch::new(variant.kernel(*self, biased && parts == 1), "forward", Grid::Groups([all, 1, 1]))
+                .bind("a", Operand::Input(0))
+                .bind("b", Operand::Input(1))
+                .bind("y", to)
+                .param("m", m)
+                .param("n", n)
+                .param("k", k)
+                .param("a_row", a_row)
+                .param("a_column", a_column)
+                .param("a_matrix", usize::from(a_batched) * m * k)
+                .param("b_row", b_row)
+                .param("b_column", b_column)
+                .param("b_matrix", usize::from(b_batched) * k * n)
+                .param("parts", parts)
+                .param("length", length)
+                .param("tiles_n", tiles_n)
+                .param("tiles", tiles)
+                .param("all", all);
         if biased && parts == 1 {
             product = product.bind("bias", Operand::Input(2));
         }
@@ -264,13 +267,17 @@ impl Op for Matmul {
         if parts > 1 {
             let source = include_str!("../../../../shaders/matmul_sum.wgsl");
             let entry = if biased { "forward_biased" } else { "forward" };
-            let mut sum = Dispatch::new(Kernel::new("matmul_sum", &[source]), entry, Grid::Threads([batch * m * n, 1, 1]))
-                .bind("partial", to)
-                .bind("y", Operand::Output(0))
-                .param("elements", batch * m * n)
-                .param("size", m * n)
-                .param("parts", parts)
-                .param("n", n);
+            let mut sum = Dispatch::new(
+                bundled(Kernel::new("matmul_sum", &[source])),
+                entry,
+                Grid::Threads([batch * m * n, 1, 1]),
+            )
+            .bind("partial", to)
+            .bind("y", Operand::Output(0))
+            .param("elements", batch * m * n)
+            .param("size", m * n)
+            .param("parts", parts)
+            .param("n", n);
             if biased {
                 sum = sum.bind("bias", Operand::Input(2));
             }
@@ -368,7 +375,7 @@ impl Variant {
             (true, true, true) => "_tt",
         };
         let name = format!("{}{flags}{}", self.name, if biased { "_biased" } else { "" });
-        Kernel::generated(name, format!("{shared}\n{body}"))
+        bundled(Kernel::generated(name, format!("{shared}\n{body}")))
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::borrow::Borrow;
 
-use wgrad_core::{Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec};
+use wgrad_core::{
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+};
+
+use crate::bundled::bundled;
 use wgrad_core::{Tensor, both};
 
 use super::ViewOps;
@@ -64,7 +68,7 @@ impl Op for Pad {
         let shape = &at.inputs[0].shape;
         let [_, n, inner] = extents(shape, self.axis..self.axis + 1);
         let count = at.outputs[0].shape.numel();
-        let kernel = Kernel::new("pad", &[include_str!("../../../../shaders/pad.wgsl")]);
+        let kernel = bundled(Kernel::new("pad", &[include_str!("../../../../shaders/pad.wgsl")]));
         at.dispatch(
             Dispatch::new(kernel, "forward", Grid::Threads([count, 1, 1]))
                 .bind("x", Operand::Input(0))

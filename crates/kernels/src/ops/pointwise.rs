@@ -4,69 +4,40 @@ use std::borrow::Borrow;
 
 use wgrad_core::{Misfit, Pointwise, Tensor, pointwise};
 
-use super::{CompareOps, activations as act, bce_with_logits as bce, compare, random};
+use super::{CompareOps, activations, bce_with_logits, compare, random};
 
 /// WGSL functions for what WGSL lacks or computes too coarsely; for the `library` of a row.
 pub(crate) const SPECIAL: &str = include_str!("../../../../shaders/lib/special.wgsl");
 
-/// Every pointwise row of this crate, for tests that must not forget one.
+/// Every pointwise row of this crate: the lists of the files that hold rows.
 #[must_use]
-pub fn rows() -> &'static [&'static Pointwise] {
-    static ROWS: &[&Pointwise] = &[
-        &EXP,
-        &LOG,
-        &LOG1P,
-        &SQRT,
-        &RSQRT,
-        &RECIP,
-        &SQUARE,
-        &ABS,
-        &SIGN,
-        &FLOOR,
-        &POW,
-        &POWF,
-        &POW_BY_EXPONENT,
-        &MINIMUM,
-        &MAXIMUM,
-        &SHARE,
-        &CLAMP,
-        &CLAMP_BACKWARD,
-        &ERF,
-        &ERF_BACKWARD,
-        &act::RELU,
-        &act::RELU_BACKWARD,
-        &act::LEAKY_RELU,
-        &act::LEAKY_RELU_BACKWARD,
-        &act::SIGMOID,
-        &act::SIGMOID_BACKWARD,
-        &act::TANH,
-        &act::TANH_BACKWARD,
-        &act::SOFTPLUS,
-        &act::SILU,
-        &act::SILU_BACKWARD,
-        &act::GELU,
-        &act::GELU_BACKWARD,
-        &act::GELU_TANH,
-        &act::GELU_TANH_BACKWARD,
-        &compare::GT,
-        &compare::GE,
-        &compare::EQ,
-        &compare::NE,
-        &compare::EQ_U32,
-        &compare::AND,
-        &compare::OR,
-        &compare::NOT,
-        &compare::SELECT,
-        &compare::TO_F32,
-        &compare::TO_U32,
-        &random::DROPOUT,
-        &bce::BCE,
-        &bce::BCE_WEIGHTED,
-        &bce::BCE_SLOPE,
-        &bce::BCE_WEIGHTED_SLOPE,
-    ];
-    ROWS
+pub fn rows() -> Vec<&'static Pointwise> {
+    [ROWS, activations::ROWS, compare::ROWS, random::ROWS, bce_with_logits::ROWS].concat()
 }
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[
+    &EXP,
+    &LOG,
+    &LOG1P,
+    &SQRT,
+    &RSQRT,
+    &RECIP,
+    &SQUARE,
+    &ABS,
+    &SIGN,
+    &FLOOR,
+    &POW,
+    &POWF,
+    &POW_BY_EXPONENT,
+    &MINIMUM,
+    &MAXIMUM,
+    &SHARE,
+    &CLAMP,
+    &CLAMP_BACKWARD,
+    &ERF,
+    &ERF_BACKWARD,
+];
 
 pointwise! {
     pub(crate) EXP = exp(x: float)[] -> float {
@@ -235,8 +206,8 @@ pointwise! {
 
 pointwise! {
     pub(crate) CLAMP_BACKWARD = clamp_backward(x: float, dy: float)[low, high] -> float {
-        wgsl: "select(dy, 0.0, x < low || x > high)",
-        reference<F>: if x < low || x > high { F::zero() } else { dy },
+        wgsl: "select(dy, 0.0, x <= low || x >= high)",
+        reference<F>: if x <= low || x >= high { F::zero() } else { dy },
         backward: Some(|at| at.give_with(1, |at| {
             at.input(0).pointwise(&CLAMP_BACKWARD, &[&at.dy()], &[at.attribute(0), at.attribute(1)])
         })),
@@ -377,7 +348,7 @@ pub trait PointwiseOps: Borrow<Tensor> {
         self.borrow().pointwise(&MAXIMUM, &[other], &[])
     }
 
-    /// `min(max(x, low), high)`. The gradient passes where `low ≤ x ≤ high`. An infinite bound is no bound.
+    /// `min(max(x, low), high)`. The gradient passes where `low < x < high`. An infinite bound is no bound.
     #[track_caller]
     fn clamp(&self, low: f64, high: f64) -> Tensor {
         let x = self.borrow();

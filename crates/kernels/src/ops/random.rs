@@ -2,7 +2,10 @@
 
 use std::borrow::Borrow;
 
-use wgrad_core::{Misfit, Spec, Tensor, philox, pointwise};
+use wgrad_core::{Misfit, Pointwise, Spec, Tensor, philox, pointwise};
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[&DROPOUT];
 
 pointwise! {
     // The gradient is the same op on dy: the mask is drawn again instead of being kept.

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::ops::Range;
 
 use wgrad_core::{Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec};
+
+use crate::bundled::bundled;
 use wgrad_core::{Shape, Tensor, both};
 
 use super::views::{extents, resolve, resolve_all};
@@ -76,7 +78,8 @@ impl Op for Extreme {
             let outputs = outer * parts * inner;
             let length = n.div_ceil(parts);
             let (entry, grid) = entry(outputs, length, inner);
-            let kernel = Kernel::new("reduce_extreme", &[include_str!("../../../../shaders/reduce_extreme.wgsl")]);
+            let kernel =
+                bundled(Kernel::new("reduce_extreme", &[include_str!("../../../../shaders/reduce_extreme.wgsl")]));
             Dispatch::new(kernel, entry, grid)
                 .bind("x", x)
                 .bind("y", y)
@@ -136,7 +139,7 @@ impl Op for Argmax {
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes());
         let (entry, grid) = entry(outer * inner, n, inner);
-        let kernel = Kernel::new("reduce_argmax", &[include_str!("../../../../shaders/reduce_argmax.wgsl")]);
+        let kernel = bundled(Kernel::new("reduce_argmax", &[include_str!("../../../../shaders/reduce_argmax.wgsl")]));
         at.dispatch(
             Dispatch::new(kernel, entry, grid)
                 .bind("x", Operand::Input(0))
@@ -267,7 +270,8 @@ pub trait ReduceOps: Borrow<Tensor> {
         let divisor = if unbiased { n - 1.0 } else { n };
         if divisor <= 0.0 {
             let misfit = Misfit::new(format!("there is no such variance of {n} elements: {shape}"));
-            let misfit = if unbiased && n > 0.0 { misfit.fix("the biased variance of one element is 0") } else { misfit };
+            let misfit =
+                if unbiased && n > 0.0 { misfit.fix("the biased variance of one element is 0") } else { misfit };
             return x.misfit("var", &[], misfit);
         }
         let mean = x.sum_keep(&axes) * (1.0 / n);

@@ -5,6 +5,8 @@ use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
 };
 
+use crate::bundled::bundled;
+
 /// Softmax along an axis.
 pub trait SoftmaxOps {
     /// `y_c = exp(x_c) / Σ_j exp(x_j)` along `axis`, which may count from the end (−1 is the last).
@@ -125,7 +127,7 @@ impl Op for Softmax {
         let (entry, grid) =
             if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
         at.dispatch(
-            Dispatch::new(Kernel::new("softmax", &SOURCE), entry, grid)
+            Dispatch::new(bundled(Kernel::new("softmax", &SOURCE)), entry, grid)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0))
                 .param("rows", rows)

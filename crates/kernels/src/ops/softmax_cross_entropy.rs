@@ -6,6 +6,8 @@ use wgrad_core::{
     Tensor, both,
 };
 
+use crate::bundled::bundled;
+
 /// Cross-entropy losses of logits, row by row.
 pub trait CrossEntropyOps {
     /// The loss of each row, `−Σ_c w_c·t_c·log softmax(x)_c`, and each row's weight.
@@ -101,7 +103,8 @@ fn misfit(logits: &Shape, rows: &Shape, target: &Spec) -> Option<Misfit> {
         let mut dims = shape.dims().to_vec();
         (axis < dims.len() && dims.remove(axis) == 1 && Shape::from(dims) == *rows).then_some(axis)
     };
-    let one_logit = format!("{logits} holds one logit per row: for two classes use the binary loss (BceWithLogitsLoss)");
+    let one_logit =
+        format!("{logits} holds one logit per row: for two classes use the binary loss (BceWithLogitsLoss)");
     if (dtype == DType::U32 && shape == rows) || (dtype.is_float() && shape == logits) {
         return None;
     }
@@ -296,15 +299,16 @@ impl Op for SoftmaxCrossEntropy {
         let (entry, grid) =
             if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
         let weighted = at.inputs.len() > 2;
-        let dispatch = Dispatch::new(Kernel::new("softmax_cross_entropy", &[SPECIAL, TREE, FORWARD]), entry, grid)
-            .bind("logits", Operand::Input(0))
-            .bind("labels", Operand::Input(1))
-            // Never read without weights; any buffer will do.
-            .bind("weight", Operand::Input(if weighted { 2 } else { 0 }))
-            .bind("loss", Operand::Output(0))
-            .bind("row_weight", Operand::Output(1))
-            .bind("stats", Operand::Output(2))
-            .param("rows", rows);
+        let dispatch =
+            Dispatch::new(bundled(Kernel::new("softmax_cross_entropy", &[SPECIAL, TREE, FORWARD])), entry, grid)
+                .bind("logits", Operand::Input(0))
+                .bind("labels", Operand::Input(1))
+                // Never read without weights; any buffer will do.
+                .bind("weight", Operand::Input(if weighted { 2 } else { 0 }))
+                .bind("loss", Operand::Output(0))
+                .bind("row_weight", Operand::Output(1))
+                .bind("stats", Operand::Output(2))
+                .param("rows", rows);
         at.dispatch(self.params(dispatch, layout, weighted, at.inputs[1].dtype.is_float()));
     }
 }
@@ -382,7 +386,7 @@ impl Op for SoftmaxCrossEntropyBackward {
             return;
         }
         let weighted = at.inputs.len() > 4;
-        let kernel = Kernel::new("softmax_cross_entropy_backward", &[BACKWARD]);
+        let kernel = bundled(Kernel::new("softmax_cross_entropy_backward", &[BACKWARD]));
         let grid = Grid::Threads([elements, 1, 1]);
         let weight = Operand::Input(if weighted { 4 } else { 1 });
         let probabilities = at.inputs[2].dtype.is_float();

@@ -108,12 +108,16 @@ impl BatchNorm1d {
             return Some(Misfit::new(format!("eps must be a number that is not negative, not {eps}")));
         }
         if let Some(momentum) = momentum.filter(|momentum| !momentum.is_finite()) {
-            return Some(Misfit::new(format!("momentum must be a number, not {momentum}"))
-                .fix("use None for the average over all batches"));
+            return Some(
+                Misfit::new(format!("momentum must be a number, not {momentum}"))
+                    .fix("use None for the average over all batches"),
+            );
         }
         if !matches!(shape.rank(), 2 | 3) {
-            return Some(Misfit::new(format!("expected [N, {channels}] or [N, {channels}, L], not {shape}"))
-                .fix("the first axis is the batch, the second the channels; reshape, or flatten with `Flatten`"));
+            return Some(
+                Misfit::new(format!("expected [N, {channels}] or [N, {channels}, L], not {shape}"))
+                    .fix("the first axis is the batch, the second the channels; reshape, or flatten with `Flatten`"),
+            );
         }
         let found = shape.dims()[1];
         (found != channels).then(|| {
@@ -122,18 +126,15 @@ impl BatchNorm1d {
         })
     }
 
-    /// The batch's share in the running statistics.
-    fn factor(&self, graph: &Graph, batches: &Counter) -> Tensor {
-        match self.options.momentum {
-            Some(momentum) => graph.constant(momentum),
-            None => {
-                let batches = batches.clone();
-                #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
-                graph.scheduled(format!("{}.momentum", self.scope), DType::F32, move || {
-                    1.0 / (batches.get() + 1) as f64
-                })
-            }
+    /// A number that follows from the batch's share in the running statistics.
+    fn share(&self, graph: &Graph, batches: &Counter, of: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Tensor {
+        if let Some(momentum) = self.options.momentum {
+            return graph.constant(of(momentum));
         }
+        let batches = batches.clone();
+        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
+        let share = move || of(1.0 / (batches.get() + 1) as f64);
+        graph.scheduled(format!("{}.momentum", self.scope), DType::F32, share)
     }
 
     fn track(&self, x: &Tensor, running: &Running, mean: &Tensor, var: &Tensor) {
@@ -143,12 +144,12 @@ impl BatchNorm1d {
         }
         #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 values")]
         let n = (x.shape().numel() / self.channels.max(1)) as f64;
-        let factor = self.factor(graph, &running.batches);
-        let keep = 1.0 - &factor;
-        let old = graph.variable(&running.mean);
-        graph.update(&running.mean, &(old * &keep + mean * &factor));
-        let old = graph.variable(&running.var);
-        graph.update(&running.var, &(old * &keep + var * (&factor * (n / (n - 1.0)))));
+        let keep = self.share(graph, &running.batches, |share| 1.0 - share);
+        let update = |variable: &Variable, new: &Tensor, share: &Tensor| {
+            graph.update(variable, &(graph.variable(variable) * &keep + new * share));
+        };
+        update(&running.mean, mean, &self.share(graph, &running.batches, |share| share));
+        update(&running.var, var, &self.share(graph, &running.batches, move |share| share * n / (n - 1.0)));
         graph.advance(&running.batches);
     }
 

@@ -5,6 +5,8 @@ mod batch_norm;
 mod dropout;
 mod flatten;
 mod linear;
+#[cfg(test)]
+mod tests;
 
 pub use activations::{Gelu, LeakyRelu, LogSigmoid, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNormOptions};

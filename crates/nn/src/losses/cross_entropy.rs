@@ -92,7 +92,7 @@ impl CrossEntropyLoss {
         let (loss, row_weight) = logits.softmax_cross_entropy(target, weight.as_ref(), self.label_smoothing, ignore);
         match self.reduction {
             Reduction::None => loss,
-            Reduction::Mean => loss.sum() / row_weight.detach().sum(),
+            Reduction::Mean => loss.sum() / divisor(&row_weight.detach().sum()),
             Reduction::Sum => loss.sum(),
         }
     }
@@ -121,4 +121,10 @@ impl CrossEntropyLoss {
                 .fix("`train.class_weights()` gives weights that even out the classes"),
         )
     }
+}
+
+/// The sum of the row weights, but NaN where it is 0: then the smoothed part of the loss would be divided to infinity.
+#[track_caller]
+fn divisor(sum: &Tensor) -> Tensor {
+    sum + 0.0 / sum
 }

@@ -11,6 +11,8 @@
 
 mod bce_with_logits;
 mod cross_entropy;
+#[cfg(test)]
+mod tests;
 
 pub use bce_with_logits::BceWithLogitsLoss;
 pub use cross_entropy::{CrossEntropyLoss, IGNORE};

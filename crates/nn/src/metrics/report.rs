@@ -36,7 +36,8 @@ const WIDE: usize = 20;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The mean loss, as the model was trained on it.
+    /// The loss that the report was made with; from `Trainer::evaluate` the mean cross-entropy, without weights or
+    /// smoothing.
     pub loss: f64,
     /// The share of rows that are predicted right.
     pub accuracy: f64,

@@ -49,6 +49,7 @@ impl Rule {
                 .then(|| scheduled(loss, "lr * weight_decay", &counter, move |_| lr.get() * decay));
             for slot in &share.slots {
                 let Slot { variable, value, gradient } = slot;
+                let _scope = loss.graph().scope(format!("{op} of {}", variable.name()));
                 let mut g = gradient.clone();
                 if !self.decoupled && decay != 0.0 {
                     g = g + value * decay;

@@ -188,11 +188,10 @@ impl Groups {
 
     fn all_used(&self, dealt: &[usize]) -> Result<(), Misfit> {
         match (1..self.groups.len()).find(|group| !dealt.contains(group)) {
-            Some(group) => Err(Misfit::new(format!(
-                "the group {} selects no trainable parameter of this graph",
-                self.name(group)
-            ))
-            .fix("names are dotted paths from the top, such as `encoder.fc1`")),
+            Some(group) => {
+                Err(Misfit::new(format!("the group {} selects no trainable parameter of this graph", self.name(group)))
+                    .fix("names are dotted paths from the top, such as `encoder.fc1`"))
+            }
             None => Ok(()),
         }
     }

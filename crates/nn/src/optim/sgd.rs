@@ -100,6 +100,7 @@ impl Optimizer for Sgd {
             });
             for slot in &share.slots {
                 let Slot { variable, value, gradient } = slot;
+                let _scope = loss.graph().scope(format!("SGD of {}", variable.name()));
                 let mut g = gradient.clone();
                 if group.weight_decay != 0.0 {
                     g = g + value * group.weight_decay;

@@ -1,5 +1,7 @@
 //! The optimizers against loops in `f64`, written from PyTorch's documentation.
 
+#![allow(clippy::float_cmp, clippy::many_single_char_names, reason = "exact results of short formulas")]
+
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor};
 use wgrad_kernels::ops::ReduceOps;
 
@@ -163,12 +165,12 @@ fn options_that_make_no_sense_are_errors_of_the_graph() {
     let nesterov = "Sgd: Nesterov's momentum needs a momentum above 0 and no dampening";
     assert_eq!(of(&Sgd::new(0.1).nesterov(true)), nesterov);
     assert_eq!(of(&Sgd::new(0.1).momentum(0.9).dampening(0.1).nesterov(true)), nesterov);
-    assert_eq!(
-        of(&Sgd::new(0.1).momentum(-0.9)),
-        "Sgd: the momentum must be a number that is not negative, not -0.9"
-    );
+    assert_eq!(of(&Sgd::new(0.1).momentum(-0.9)), "Sgd: the momentum must be a number that is not negative, not -0.9");
     assert_eq!(of(&Adam::new(0.1).betas(1.0, 0.9)), "Adam: the first beta must be at least 0 and below 1, not 1");
-    assert_eq!(of(&AdamW::new(0.1).betas(0.9, -0.1)), "AdamW: the second beta must be at least 0 and below 1, not -0.1");
+    assert_eq!(
+        of(&AdamW::new(0.1).betas(0.9, -0.1)),
+        "AdamW: the second beta must be at least 0 and below 1, not -0.1"
+    );
     assert_eq!(of(&AdamW::new(0.1).eps(-1.0)), "AdamW: eps must be a number that is not negative, not -1");
     assert_eq!(
         of(&AdamW::new(0.1).weight_decay(-1.0)),

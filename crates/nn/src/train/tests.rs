@@ -1,0 +1,225 @@
+//! The trainer on small datasets, on the CPU backend.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use wgrad_core::{Array, CpuBackend, Error, Params, Stream, Tensor};
+use wgrad_kernels::ops::{ActivationOps, PointwiseOps, ReduceOps};
+
+use super::*;
+use crate::data::{Dataset, Seed};
+use crate::layers::{BatchNorm1d, Dropout, Linear};
+use crate::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use crate::optim::{AdamW, Sgd};
+use crate::{Module, Sequential, StateDict};
+
+/// Points in the plane, of the class of the sector they are in.
+fn sectors(rows: usize, classes: u32) -> Dataset {
+    let mut stream = Stream::new(5, 0);
+    let (mut x, mut y) = (vec![], vec![]);
+    for i in 0..rows {
+        let class = u32::try_from(i).unwrap() % classes;
+        let angle = std::f64::consts::TAU * (f64::from(class) + 0.1 + 0.8 * stream.uniform()) / f64::from(classes);
+        #[allow(clippy::cast_possible_truncation, reason = "features are f32")]
+        x.extend([angle.cos() as f32, angle.sin() as f32]);
+        y.push(class);
+    }
+    Dataset::new(["x", "y"], x, y, (0..classes).map(|class| format!("sector {class}"))).unwrap()
+}
+
+fn model(params: &Params, outputs: usize) -> Sequential {
+    Sequential::new(params)
+        .add(|p| Linear::new(p, 2, 16))
+        .add(|p| BatchNorm1d::new(p, 16))
+        .add(|_| |x: &Tensor| x.relu())
+        .add(|p| Dropout::new(p, 0.1))
+        .add(|p| Linear::new(p, 16, outputs))
+}
+
+fn trainer(params: &Params) -> Trainer {
+    Trainer::new(CpuBackend::<f32>::new(), params).optimizer(AdamW::new(1e-2)).batch_size(16).progress(Silent)
+}
+
+#[test]
+fn two_classes_are_learned_with_one_logit() {
+    let data = sectors(100, 2);
+    let params = Params::seeded(7);
+    let model = model(&params, 1);
+    let loss = BceWithLogitsLoss::new();
+    let mut trainer = trainer(&params).validation(&data);
+    let history = trainer.fit(&data, 20, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+    assert_eq!(history.epochs.len(), 20);
+    let report = trainer.evaluate(&data, |x| model.forward(x)).unwrap();
+    assert!(report.accuracy > 0.95, "{report}");
+    // Evaluation has no dropout and no weights: the validation loss is the report's.
+    let validation = history.epochs[19].validation_loss.unwrap();
+    assert!((validation - report.loss).abs() < 1e-5, "{validation} {}", report.loss);
+    let predicted = trainer.predict(&data, |x| model.forward(x)).unwrap();
+    assert_eq!(predicted.shape().dims(), [100, 1]);
+    assert!(history.seconds_per_epoch() > 0.0);
+}
+
+#[test]
+fn several_classes_are_learned_with_cross_entropy() {
+    let data = sectors(102, 3);
+    let params = Params::seeded(7);
+    let model = model(&params, 3);
+    let loss = CrossEntropyLoss::new().weight(data.class_weights());
+    let mut trainer = trainer(&params);
+    trainer.fit(&data, 20, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+    assert!(trainer.evaluate(&data, |x| model.forward(x)).unwrap().accuracy > 0.95);
+    let predicted = trainer.predict(&data, |x| model.forward(x)).unwrap();
+    assert_eq!(predicted.shape().dims(), [102, 3]);
+    assert!(predicted.to_f64().chunks(3).all(|row| (row.iter().sum::<f64>() - 1.0).abs() < 1e-12));
+}
+
+#[test]
+fn two_classes_may_be_learned_with_two_logits() {
+    let data = sectors(64, 2);
+    let params = Params::seeded(7);
+    let model = model(&params, 2);
+    let mut trainer = trainer(&params).targets(Targets::Classes);
+    trainer.fit(&data, 20, |x, y| CrossEntropyLoss::new().apply(&model.forward(x), y)).unwrap();
+    let report = trainer.evaluate(&data, |x| model.forward(x)).unwrap();
+    assert!(report.accuracy > 0.95 && report.roc_auc.is_some(), "{report}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_file() {
+    let data = sectors(70, 2);
+    let train = |seed: u64| {
+        let params = Params::seeded(seed);
+        let model = model(&params, 1);
+        let loss = BceWithLogitsLoss::new();
+        trainer(&params).fit(&data, 3, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+        params.to_safetensors().unwrap()
+    };
+    assert_eq!(train(3), train(3));
+    assert_ne!(train(3), train(4));
+}
+
+#[test]
+fn two_fits_are_one_longer_fit() {
+    let data = sectors(70, 2);
+    let train = |epochs: &[usize]| {
+        let params = Params::seeded(3);
+        let model = model(&params, 1);
+        let mut trainer = trainer(&params);
+        for &epochs in epochs {
+            trainer.fit(&data, epochs, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+        }
+        params.to_safetensors().unwrap()
+    };
+    assert_eq!(train(&[2, 3]), train(&[5]));
+}
+
+#[test]
+fn the_epoch_loss_is_the_mean_over_its_rows_as_the_steps_saw_it() {
+    let data = sectors(20, 2);
+    let params = Params::seeded(3);
+    let model = Linear::new(&params, 2, 1);
+    let losses = Rc::new(RefCell::new(vec![]));
+    let seen = losses.clone();
+    let mut trainer = Trainer::new(CpuBackend::<f64>::new(), &params)
+        .optimizer(Sgd::new(0.1))
+        .batch_size(8)
+        .shuffle(false)
+        .progress(Silent)
+        .on_step(move |step, loss| seen.borrow_mut().push((step, loss)));
+    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let history = trainer.fit(&data, 1, loss).unwrap();
+    let losses = losses.borrow();
+    assert_eq!(losses.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2, 3]);
+    let mean = (losses[0].1 * 8.0 + losses[1].1 * 8.0 + losses[2].1 * 4.0) / 20.0;
+    assert!((history.loss() - mean).abs() < 1e-15);
+}
+
+#[test]
+fn a_last_batch_of_one_row_is_left_out() {
+    let data = sectors(33, 2);
+    let params = Params::seeded(3);
+    let model = model(&params, 1);
+    let steps = Rc::new(RefCell::new(0));
+    let seen = steps.clone();
+    let mut trainer = trainer(&params).on_step(move |_, _| *seen.borrow_mut() += 1);
+    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    assert_eq!(*steps.borrow(), 4);
+}
+
+#[test]
+fn a_callback_ends_the_fit_early() {
+    let data = sectors(32, 2);
+    let params = Params::seeded(3);
+    let model = model(&params, 1);
+    let stop = |stats: &EpochStats| if stats.epoch == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let mut trainer = trainer(&params).on_epoch(stop);
+    let history = trainer.fit(&data, 10, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    assert_eq!(history.epochs.len(), 3);
+}
+
+fn fit_error(trainer: &mut Trainer, data: &Dataset, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> String {
+    trainer.fit(data, 3, loss).unwrap_err().to_string()
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_an_error_with_advice_and_the_model_can_be_read() {
+    let data = sectors(32, 2);
+    let params = Params::seeded(3);
+    let model = model(&params, 1);
+    let mut trainer = trainer(&params);
+    let text = fit_error(&mut trainer, &data, |x, y| (model.forward(x) * 0.0 - y - 1.0).log().mean());
+    assert!(
+        text.starts_with("the loss is NaN in epoch 1; the model is as it was then\n  fixes:\n    1. a smaller"),
+        "{text}"
+    );
+    assert!(params.to_safetensors().is_ok());
+}
+
+#[test]
+fn what_does_not_fit_is_reported_before_the_first_step() {
+    let data = sectors(30, 3);
+    let params = Params::seeded(3);
+    let model = model(&params, 1);
+    let bce = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let none = fit_error(&mut Trainer::new(CpuBackend::<f32>::new(), &params).progress(Silent), &data, bce);
+    assert_eq!(none, "there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))");
+    let mut trainer = trainer(&params);
+    let text = fit_error(&mut trainer, &data, bce);
+    assert!(text.contains("bce_with_logits(f32[16, 1], u32[16])") && text.contains("train/tests.rs"), "{text}");
+    let mut trainer = trainer.targets(Targets::Binary);
+    let text = fit_error(&mut trainer, &data, bce);
+    assert!(
+        text.starts_with("binary targets need 2 classes, but there are 3: sector 0, sector 1, sector 2\n"),
+        "{text}"
+    );
+    let text = trainer.evaluate(&data, |x| model.forward(x)).unwrap_err().to_string();
+    assert_eq!(
+        text,
+        "the model gives 1 logits per row, but there are 3 classes: sector 0, sector 1, sector 2\n  fix: give the \
+         model's last layer 3 outputs"
+    );
+    let text = trainer.evaluate(&data, |x| model.forward(x).mean()).unwrap_err().to_string();
+    assert_eq!(text, "the model gives [] for 30 rows, not one logit per row or class");
+    let flat = trainer.predict_rows(&Array::vector(vec![1f32]), |x| model.forward(x));
+    assert!(matches!(flat, Err(Error::Data(_))));
+}
+
+#[test]
+fn other_seeds_shuffle_otherwise() {
+    let data = sectors(40, 2);
+    let train = |seed: u64| {
+        let params = Params::seeded(3);
+        let model = Linear::new(&params, 2, 1);
+        let mut trainer = trainer(&params).seed(Seed(seed));
+        trainer.fit(&data, 1, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+        params.to_safetensors().unwrap()
+    };
+    assert_ne!(train(1), train(2));
+}
+
+#[test]
+fn an_epoch_prints_as_a_line() {
+    let stats = EpochStats { epoch: 3, epochs: 30, loss: 0.12345, validation_loss: Some(0.5), seconds: 0.0126 };
+    assert_eq!(stats.to_string(), "epoch  3/30  loss 0.1235  validation 0.5000  0.013 s");
+}

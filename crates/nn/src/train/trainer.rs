@@ -133,8 +133,8 @@ impl Trainer {
     /// # Errors
     /// When a name was declared twice.
     pub fn session(&mut self) -> Result<&mut Session> {
-        if let Some(backend) = self.backend.take_if(|_| self.session.is_none()) {
-            self.params.check()?;
+        self.params.check()?;
+        if let Some(backend) = self.backend.take() {
             self.session = Some(Session::new(backend, &self.params)?);
         }
         self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
@@ -148,12 +148,7 @@ impl Trainer {
     ///
     /// # Errors
     /// Every error of the graph, with its source line; a loss that is not finite; a lost device.
-    pub fn fit(
-        &mut self,
-        data: &Dataset,
-        epochs: usize,
-        loss: impl Fn(&Tensor, &Tensor) -> Tensor,
-    ) -> Result<History> {
+    pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         self.session()?;
         let optimizer = self.optimizer.take().ok_or_else(|| {
             Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())

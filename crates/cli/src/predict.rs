@@ -1,0 +1,138 @@
+//! `wgrad predict`: what a saved model says about new rows.
+
+use std::path::{Path, PathBuf};
+
+use wgrad_core::{Array, Error, Params, Result};
+use wgrad_nn::Module;
+use wgrad_nn::data::Table;
+use wgrad_nn::train::{Silent, Trainer};
+
+use crate::devices::open;
+use crate::model::Model;
+use crate::output::{Files, check_folder, count, list, note, print, split};
+
+/// The arguments of `wgrad predict`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The result has a row per row of FILE, in the same order: `p_CLASS`, the probability of each \
+    class, and `label`, the class that is predicted.")]
+pub struct Args {
+    /// The folder that `wgrad train` saved the model in.
+    #[arg(value_name = "DIR")]
+    model: PathBuf,
+    /// The CSV file with the rows. It needs the columns that the model was trained on, in any order; others are ignored.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where to write the predictions; `-` or nothing for standard output.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`).
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Predicts and writes the result.
+///
+/// # Errors
+/// When the model, the rows, the device or the output cannot be used.
+pub fn run(args: &Args) -> Result<()> {
+    let params = Params::default();
+    let (model, layers) = Model::load(&args.model, &params)?;
+    let table = Table::read_csv(&args.file)?;
+    let x = model.preprocess.apply(&table)?;
+    let out = args.out.as_deref().filter(|path| path.as_os_str() != "-");
+    let place = out.map(|out| destination(out, &args.file)).transpose()?;
+    note_extra_columns(&model, &table);
+    let device = open(&args.device, false)?;
+    let probabilities = Trainer::new(device, &params).progress(Silent).predict_rows(&x, |x| layers.forward(x))?;
+    let text = csv(&model, &probabilities)?;
+    let Some(place) = place else { return print(&text) };
+    match &place {
+        Place::Stream(path) => std::fs::write(path, text).map_err(Error::io(path))?,
+        Place::File(folder, name) => {
+            let mut files = Files::new(folder)?;
+            files.write(name, text.as_bytes())?;
+            files.publish()?;
+            let out = out.unwrap_or(folder).display();
+            note(&format!("{} written to {out}", count(table.rows(), "prediction")));
+        }
+    }
+    Ok(())
+}
+
+/// Where the result goes.
+enum Place {
+    /// A file of this name in this folder, which appears when it is complete.
+    File(PathBuf, String),
+    /// A pipe or a device such as `/dev/stdout`, which must not be replaced.
+    Stream(PathBuf),
+}
+
+/// Where the result goes, after a look whether it can.
+fn destination(out: &Path, file: &Path) -> Result<Place> {
+    // Through a link, so that what it points to is replaced, and not the link.
+    let real = out.canonicalize();
+    if real.as_ref().is_ok_and(|real| file.canonicalize().is_ok_and(|file| file == *real)) {
+        return Err(Error::Data(format!(
+            "{} is the file with the rows, which would be overwritten; choose another --out",
+            out.display()
+        )));
+    }
+    if out.exists() && !out.is_file() && !out.is_dir() {
+        return Ok(Place::Stream(out.into()));
+    }
+    let (folder, name) = split(real.as_deref().unwrap_or(out))?;
+    check_folder(&folder)?;
+    Ok(Place::File(folder, name))
+}
+
+fn note_extra_columns(model: &Model, table: &Table) {
+    let (targets, others): (Vec<&str>, Vec<&str>) =
+        model.preprocess.extra_columns(table).into_iter().partition(|name| *name == model.target);
+    if !targets.is_empty() {
+        note(&format!("note: column `{}` is the target; it is ignored", model.target));
+    }
+    if !others.is_empty() {
+        let what = if others.len() == 1 {
+            "a column that the model does not know is"
+        } else {
+            "columns that the model does not know are"
+        };
+        note(&format!("note: {what} ignored: {}", list(others)));
+    }
+}
+
+/// The predictions as CSV.
+fn csv(model: &Model, probabilities: &Array) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let header = model.classes.iter().map(|class| format!("p_{class}")).chain(["label".into()]);
+    let failed = |error: &dyn std::fmt::Display| Error::Data(format!("the predictions cannot be written: {error}"));
+    writer.write_record(header).map_err(|error| failed(&error))?;
+    let width = probabilities.shape().dims().last().copied().unwrap_or(1);
+    let values = probabilities.to_f64();
+    for (row, given) in values.chunks(width).enumerate() {
+        if given.iter().any(|p| !p.is_finite()) {
+            return Err(Error::Data(format!("the model gives no number for row {} of the file", row + 1)));
+        }
+        // The same rule as in the report of the training.
+        let (all, best) = match *given {
+            [p] => (vec![1.0 - p, p], usize::from(p > 0.5)),
+            [a, b] => (vec![a, b], usize::from(b > 0.5)),
+            _ => (given.to_vec(), first_of_the_highest(given)),
+        };
+        let cells = all.into_iter().map(number).chain([model.classes[best].clone()]);
+        writer.write_record(cells).map_err(|error| failed(&error))?;
+    }
+    let bytes = writer.into_inner().map_err(|error| failed(&error))?;
+    String::from_utf8(bytes).map_err(|error| failed(&error))
+}
+
+fn first_of_the_highest(row: &[f64]) -> usize {
+    (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
+}
+
+/// A probability, with the digits that a 32-bit float has.
+#[allow(clippy::cast_possible_truncation, reason = "it was computed from 32-bit floats")]
+fn number(p: f64) -> String {
+    let p = p as f32;
+    if p == 0.0 || p >= 1e-4 { p.to_string() } else { format!("{p:e}") }
+}

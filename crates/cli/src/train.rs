@@ -1,0 +1,360 @@
+//! `wgrad train`: from a CSV file to a saved model.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde_json::json;
+use wgrad_core::{DeviceInfo, Error, Params, Result, Tensor};
+use wgrad_kernels::gpu::Device;
+use wgrad_nn::Module;
+use wgrad_nn::data::{Dataset, Labelled, Missing, Seed, Table};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::metrics::Report;
+use wgrad_nn::optim::AdamW;
+use wgrad_nn::train::{History, Progress, Silent, Targets, Trainer, automatic};
+
+use crate::devices::open;
+use crate::model::{Architecture, Loss, Model, Training, WIDEST};
+use crate::output::{check_folder, count, list, note, print, shell_word};
+
+/// The arguments of `wgrad train`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "The model is Linear, BatchNorm1d, ReLU and, if asked for, Dropout per hidden layer, then Linear; \
+    it is trained with AdamW. Every column but the target is a feature and must be numbers; features are standardised \
+    with what the training rows teach. The same seed on the same device gives the same model, to the last bit."
+)]
+pub struct Args {
+    /// The CSV file: names of the columns in the first line, then a row per line.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The column to predict: numbers or text, one value per class.
+    #[arg(long, value_name = "COLUMN")]
+    target: String,
+    /// Where to save the model: a folder, made if it is not there. [default: FILE's name with -model]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`).
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// The seed of everything random: the split, the first weights, the order of the rows, dropout.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print the result as one JSON object, as the last line of standard output; all else goes to standard error.
+    #[arg(long)]
+    json: bool,
+    /// Show no progress and no notes, only the result.
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Data")]
+struct DataArgs {
+    /// The share of rows set aside to test on, of each class alike.
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.2, value_parser = number(|x| x > 0.0 && x < 1.0, "above 0 and below 1"))]
+    test: f64,
+    /// Columns that are not features, such as identifiers.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    drop: Vec<String>,
+    /// What to do about empty and NaN cells: refuse them, drop their rows, or fill in the column's mean.
+    #[arg(long, default_value = "refuse", value_parser = missing())]
+    missing: Missing,
+    /// Which of two classes is the positive one. [default: the second in sorted order]
+    #[arg(long, value_name = "LABEL")]
+    positive: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Model and training")]
+struct ModelArgs {
+    /// The widths of the hidden layers; `none` for a linear model.
+    #[arg(long, value_name = "WIDTHS", default_value = "64,64")]
+    hidden: Hidden,
+    /// Passes over the training rows.
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 30, value_parser = whole(1, "at least 1"))]
+    epochs: usize,
+    /// Rows per step.
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 32, value_parser = whole(2, "at least 2, as batch norm needs two rows"))]
+    batch_size: usize,
+    /// The learning rate.
+    #[arg(long, allow_negative_numbers = true, value_name = "X", default_value_t = 1e-3, value_parser = number(|x| x > 0.0, "above 0"))]
+    lr: f64,
+    /// The weight decay.
+    #[arg(long, allow_negative_numbers = true, value_name = "X", default_value_t = 0.01, value_parser = number(|x| x >= 0.0, "0 or above"))]
+    weight_decay: f64,
+    /// The probability of dropout after each hidden layer.
+    #[arg(long, allow_negative_numbers = true, value_name = "P", default_value_t = 0.0, value_parser = number(|x| (0.0..1.0).contains(&x), "at least 0 and below 1"))]
+    dropout: f64,
+    /// What to make small: binary cross-entropy (one logit, two classes) or cross-entropy (one logit per class).
+    /// [default: bce for two classes, ce for more]
+    #[arg(long, value_name = "bce|ce", hide_possible_values = true)]
+    loss: Option<Loss>,
+    /// The weight of positive rows in bce: none, auto (negative rows per positive row), or a number.
+    #[arg(long, allow_negative_numbers = true, value_name = "none|auto|X", default_value = "none")]
+    pos_weight: PosWeight,
+}
+
+/// A number within a range.
+fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |word| match word.parse::<f64>() {
+        Ok(x) if x.is_finite() && fits(x) => Ok(x),
+        _ => Err(format!("a number {range} is needed")),
+    }
+}
+
+/// A whole number from `least` on.
+fn whole(least: usize, range: &'static str) -> impl Fn(&str) -> Result<usize, String> + Clone {
+    move |word| match word.parse() {
+        Ok(n) if n >= least => Ok(n),
+        _ => Err(format!("a whole number is needed, {range}")),
+    }
+}
+
+fn missing() -> impl TypedValueParser<Value = Missing> {
+    PossibleValuesParser::new(["refuse", "drop", "mean"]).try_map(|word| word.parse::<Missing>())
+}
+
+#[derive(Clone, Debug)]
+struct Hidden(Vec<usize>);
+
+impl FromStr for Hidden {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word == "none" {
+            return Ok(Self(vec![]));
+        }
+        let width = |word: &str| word.trim().parse().ok().filter(|width| (1..=WIDEST).contains(width));
+        let widths: Option<Vec<usize>> = word.split(',').map(width).collect();
+        let wrong = || format!("widths from 1 to {WIDEST} with commas between them are needed, such as 64,64, or none");
+        widths.map(Self).ok_or_else(wrong)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum PosWeight {
+    None,
+    Auto,
+    Number(f64),
+}
+
+impl FromStr for PosWeight {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "none" => Ok(Self::None),
+            "auto" => Ok(Self::Auto),
+            _ => match word.parse::<f64>() {
+                Ok(x) if x.is_finite() && x > 0.0 => Ok(Self::Number(x)),
+                _ => Err("none, auto or a number above 0 is needed".into()),
+            },
+        }
+    }
+}
+
+/// Trains, tests and saves.
+///
+/// # Errors
+/// When the rows, the device or the output cannot be used, or the training fails.
+pub fn run(args: &Args) -> Result<()> {
+    let labelled = labelled(args)?;
+    let (train, test) = labelled.split(1.0 - args.data.test, Seed(args.seed))?;
+    let loss = loss(args, &train)?;
+    let pos_weight = pos_weight(args, &train, loss)?;
+    let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
+    check_folder(&folder)?;
+    let device = open(&args.device, args.quiet)?;
+    let info = device.info();
+    if !args.quiet {
+        introduce(args, &train, &test, &info);
+    }
+
+    let params = Params::seeded(args.seed);
+    let ModelArgs { hidden, dropout, .. } = &args.model;
+    let outputs = loss.logits(train.classes().len());
+    let architecture = Architecture::new(train.features(), hidden.0.clone(), *dropout, outputs);
+    let (history, report) = fit(args, device, &params, &architecture, (loss, pos_weight), (&train, &test))?;
+
+    let names = (train.classes().to_vec(), loss);
+    let parts = (architecture, train.preprocess().clone());
+    let training = training(args, &train, pos_weight, &info);
+    Model::new(args.target.clone(), names, parts, (training, report.clone())).save(&params, &folder)?;
+    tell(args, &folder, &info, &history, &report)
+}
+
+fn labelled(args: &Args) -> Result<Labelled> {
+    let DataArgs { drop, missing, positive, .. } = &args.data;
+    let labelled = Table::read_csv(&args.file)?.target(&args.target)?.drop_columns(drop).missing(*missing);
+    Ok(match positive {
+        Some(positive) => labelled.positive(positive),
+        None => labelled,
+    })
+}
+
+fn default_folder(file: &Path) -> PathBuf {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    PathBuf::from(format!("{stem}-model"))
+}
+
+fn loss(args: &Args, train: &Dataset) -> Result<Loss> {
+    let classes = train.classes().len();
+    match args.model.loss {
+        Some(Loss::Bce) if classes != 2 => Err(Error::Data(format!(
+            "--loss bce needs two classes, but column `{}` has {classes}; use --loss ce or leave it away",
+            args.target
+        ))),
+        Some(loss) => Ok(loss),
+        None if classes == 2 => Ok(Loss::Bce),
+        None => Ok(Loss::Ce),
+    }
+}
+
+fn pos_weight(args: &Args, train: &Dataset, loss: Loss) -> Result<Option<f64>> {
+    match args.model.pos_weight {
+        PosWeight::None => Ok(None),
+        _ if loss == Loss::Ce => Err(Error::Data(format!(
+            "--pos-weight is for one logit and two classes (--loss bce), but here are {} logits; leave it away",
+            train.classes().len()
+        ))),
+        PosWeight::Auto => Ok(Some(train.pos_weight().into())),
+        PosWeight::Number(weight) => Ok(Some(weight)),
+    }
+}
+
+/// Says what was read, and what about it may surprise.
+fn introduce(args: &Args, train: &Dataset, test: &Dataset, info: &DeviceInfo) {
+    let counts = train.class_counts().into_iter().zip(test.class_counts());
+    let classes: Vec<String> =
+        train.classes().iter().zip(counts).map(|(name, (a, b))| format!("{name} ({})", a + b)).collect();
+    let (shown, more) = classes.split_at(classes.len().min(12));
+    let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    note(&format!(
+        "{}: {} to train on, {} to test on, {}",
+        args.file.display(),
+        count(train.rows(), "row"),
+        test.rows(),
+        count(train.features(), "feature")
+    ));
+    note(&format!("{}: {}{more}", args.target, shown.join(", ")));
+    note(&format!("device: {info}"));
+    if train.dropped_rows() > 0 {
+        note(&format!("note: {} left out because of missing cells", count(train.dropped_rows(), "row")));
+    }
+    let constant = train.preprocess().constant_columns();
+    if !constant.is_empty() {
+        let (what, them) = if constant.len() == 1 { ("column", "it") } else { ("columns", "them") };
+        let (names, option) = (list(constant), shell_word(&constant.join(",")));
+        note(&format!(
+            "warning: {what} without variance in the training rows: {names} (--drop {option} leaves {them} out)"
+        ));
+    }
+    let absent: Vec<&String> =
+        test.classes().iter().zip(test.class_counts()).filter(|(_, n)| *n == 0).map(|(name, _)| name).collect();
+    if !absent.is_empty() {
+        note(&format!("warning: no test row is of class {}; each class needs two rows", list(absent)));
+    }
+}
+
+fn fit(
+    args: &Args,
+    device: Device,
+    params: &Params,
+    architecture: &Architecture,
+    (loss, pos_weight): (Loss, Option<f64>),
+    (train, test): (&Dataset, &Dataset),
+) -> Result<(History, Report)> {
+    let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
+    let layers = architecture.build(params);
+    let progress: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { automatic() };
+    let mut trainer = Trainer::new(device, params)
+        .optimizer(AdamW::new(lr).weight_decay(weight_decay))
+        .batch_size(batch_size.min(train.rows()))
+        .targets(if loss == Loss::Bce { Targets::Binary } else { Targets::Classes })
+        .progress(progress);
+    let bce = match pos_weight {
+        Some(weight) => BceWithLogitsLoss::new().pos_weight(weight),
+        None => BceWithLogitsLoss::new(),
+    };
+    let ce = CrossEntropyLoss::new();
+    let history = trainer.fit(train, epochs, |x: &Tensor, y: &Tensor| {
+        let logits = layers.forward(x);
+        if loss == Loss::Bce { bce.apply(&logits, y) } else { ce.apply(&logits, y) }
+    });
+    let history = history.map_err(|error| match error {
+        Error::Data(message) if message.starts_with("the loss is") => {
+            let first = message.split(';').next().unwrap_or_default();
+            Error::Data(format!(
+                "{first}; nothing was saved. Use a smaller learning rate, such as --lr {}",
+                (lr / 10.0).min(1e-3)
+            ))
+        }
+        other => other,
+    })?;
+    Ok((history, trainer.evaluate(test, |x| layers.forward(x))?))
+}
+
+fn training(args: &Args, train: &Dataset, pos_weight: Option<f64>, info: &DeviceInfo) -> Training {
+    let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
+    Training {
+        file: args.file.display().to_string(),
+        rows: train.rows(),
+        test: args.data.test,
+        seed: args.seed,
+        epochs,
+        batch_size,
+        lr,
+        weight_decay,
+        pos_weight,
+        missing: args.data.missing.to_string(),
+        device: info.kind.clone(),
+        adapter: info.adapter.clone(),
+    }
+}
+
+/// Prints the result.
+fn tell(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, report: &Report) -> Result<()> {
+    let seconds = history.seconds_per_epoch();
+    let saved = format!(
+        "model saved to {0}; predict with: wgrad predict {0} FILE.csv   ({1:.3} s per epoch)",
+        folder.display(),
+        seconds
+    );
+    if !args.json {
+        if args.quiet {
+            return print(&format!("{report}\n"));
+        }
+        note("");
+        print(&format!("{report}\n"))?;
+        note(&format!("\n{saved}"));
+        return Ok(());
+    }
+    if !args.quiet {
+        note(&format!("\n{report}\n\n{saved}"));
+    }
+    let line = json!({
+        "loss": report.loss,
+        "accuracy": report.accuracy,
+        "precision": report.precision,
+        "recall": report.recall,
+        "f1": report.f1,
+        "roc_auc": report.roc_auc,
+        "pr_auc": report.pr_auc,
+        "confusion": report.confusion.counts(),
+        "classes": report.confusion.classes(),
+        "train_loss": history.loss(),
+        "device": info.kind,
+        "adapter": info.adapter,
+        "seed": args.seed,
+        "epochs": args.model.epochs,
+        "seconds_per_epoch": seconds,
+        "model": folder.display().to_string(),
+    });
+    print(&format!("{line}\n"))
+}

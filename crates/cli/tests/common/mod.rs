@@ -1,0 +1,110 @@
+//! A folder of its own for each test, and runs of the command in it.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A run that is over.
+pub struct Run {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Run {
+    /// The last line of standard output as JSON.
+    pub fn json(&self) -> Value {
+        let line = self.out.lines().last().unwrap_or_default();
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}\n{}", self.err))
+    }
+
+    /// That it succeeded.
+    #[track_caller]
+    pub fn good(self) -> Self {
+        assert_eq!(self.code, Some(0), "{}", self.err);
+        self
+    }
+
+    /// That it failed with this code and said all of this, in one `error:`.
+    #[track_caller]
+    pub fn bad(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
+        assert_eq!(self.err.lines().filter(|line| line.starts_with("error: ")).count(), 1, "{}", self.err);
+        for word in words {
+            assert!(self.err.contains(word), "`{word}` is not in: {}", self.err);
+        }
+        self
+    }
+}
+
+/// A folder that goes with the test.
+pub struct Place(tempfile::TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), text).expect("a file in a temporary folder");
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        String::from_utf8(self.read(name)).expect("UTF-8")
+    }
+
+    /// The names of the files here, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path()).expect("the temporary folder");
+        let mut names: Vec<_> =
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Runs `wgrad` here, with the arguments of a line; they have no blanks in them.
+    pub fn wgrad(&self, line: &str) -> Run {
+        self.run(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    pub fn run(&self, args: &[&str]) -> Run {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        // As in a container, where drivers are noisy.
+        command.args(args).current_dir(self.0.path()).env_remove("XDG_RUNTIME_DIR").env_remove("WAYLAND_DISPLAY");
+        let output = command.output().expect("the command starts");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// A file of the examples.
+pub fn example(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/data");
+    root.join(name).to_str().expect("UTF-8").into()
+}
+
+/// A CSV file of `n` rows.
+pub fn csv(header: &str, n: u32, row: impl Fn(u32) -> String) -> String {
+    let rows: Vec<String> = (0..n).map(row).collect();
+    format!("{header}\n{}\n", rows.join("\n"))
+}
+
+/// A small problem: `a` says the class, `b` says nothing.
+pub fn two_classes() -> String {
+    csv("a,b,sick", 60, |i| {
+        let (class, noise) = (i % 2, f64::from(i * 37 % 41) / 41.0);
+        let label = if class == 0 { "no" } else { "yes" };
+        format!("{},{},{label}", f64::from(class) + 1.4 * noise, f64::from(i * 17 % 23))
+    })
+}

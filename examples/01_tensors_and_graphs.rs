@@ -1,0 +1,63 @@
+//! Tensors and graphs: inputs, operators, broadcasting, the plan of a step, and an error with its source line.
+//!
+//! `cargo run --example 01_tensors_and_graphs` (a device may be named: `… -- cpu-f64`, `… -- llvmpipe`)
+
+use wgrad::prelude::*;
+
+const CITIES: [&str; 4] = ["Paris", "London", "Berlin", "Rome"];
+/// Kilometres east and north of Paris, roughly.
+const PLACES: [f32; 8] = [0.0, 0.0, -182.0, 292.0, 810.0, 408.0, 842.0, -775.0];
+
+/// All distances between the rows of `places`, `[n, 2]`: ops are methods and operators, so this reads as its formula.
+fn distances(places: &Tensor) -> Tensor {
+    let from = places.unsqueeze(1); // [n, 1, 2]
+    let to = places.unsqueeze(0); // [1, n, 2]
+    (from - to).square().sum_axes(&[-1], false).sqrt() // axes of size 1 broadcast: [n, n, 2], then [n, n]
+}
+
+fn main() -> Result<()> {
+    let device = Device::named(std::env::args().nth(1).as_deref().unwrap_or("auto"))?;
+    println!("Device: {}\n", device.info());
+
+    // A graph is a recipe. A tensor is a handle to one of its values: it has a shape and a type, but no data yet.
+    let graph = Graph::new(Mode::Evaluate);
+    let places = graph.input("places", [4, 2], DType::F32);
+    let km = distances(&places);
+    let farthest = km.argmax(-1, false);
+    let hours = km.max_axes(&[-1], false) / 800.0 + 0.5; // there by air, with half an hour of taxiing
+    println!("The handles:\n  {places:?}\n  {km:?}\n  {farthest:?}\n  {hours:?}\n");
+
+    // A session runs graphs on one device, over the variables of some `Params` (here there are none).
+    // Compiling plans the graph: what is not fetched is not computed, and what can share a kernel does.
+    let mut session = Session::new(device, &Params::seeded(0))?;
+    let step = session.compile(&graph, &[&km, &farthest, &hours])?;
+    println!(
+        "The plan of all of it (`a·b` is a and b fused into one kernel, `s0` is memory that tasks share):\n{step}"
+    );
+
+    // A run takes arrays, which are data on the host, and gives arrays, in the order of the fetches.
+    let results = session.run(&step, &[(&places, &Array::new([4, 2], PLACES.to_vec())?)])?;
+    let (km, hours) = (results[0].to_f32(), results[2].to_f32());
+    let farthest = results[1].as_slice::<u32>().expect("positions are u32");
+    println!("Kilometres by air:");
+    for (i, city) in CITIES.iter().enumerate() {
+        print!("{city:<7}");
+        for km in &km[i * 4..][..4] {
+            print!("{km:>6.0}");
+        }
+        println!("   farthest: {}, {:.1} hours", CITIES[farthest[i] as usize], hours[i]);
+    }
+
+    // An op that does not fit neither panics nor returns a `Result`: it marks the tensor, and `compile` names the line.
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [64, 30], DType::F32);
+    let w = graph.input("w", [64, 30], DType::F32);
+    let y = x.matmul(&w).relu() * 2.0;
+    let error = session.compile(&graph, &[&y]).expect_err("64 by 30 times 64 by 30 is no product");
+    println!("\nA misfit, on purpose:\n{error}");
+
+    // So does a run that is fed something else than its plan needs.
+    let error = session.run(&step, &[(&places, &Array::full([3, 2], 0f32))]).expect_err("the plan is for four places");
+    println!("\nAnother one:\n{error}");
+    Ok(())
+}
