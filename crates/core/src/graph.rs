@@ -196,9 +196,15 @@ impl Graph {
         self.push(NodeKind::Input(name.into()), vec![], vec![spec])
     }
 
-    /// A number, as a tensor without axes.
+    /// A number, as a tensor without axes; NaN is an error. On a GPU an infinity is the largest finite number.
     #[track_caller]
     pub fn constant(&self, value: f64) -> Tensor {
+        if value.is_nan() {
+            // WGSL cannot write it, and no graph needs it.
+            let misfit = Misfit::new("the number is NaN")
+                .fix("a NaN on the host comes from 0/0, ∞ − ∞ or the root or logarithm of a negative number");
+            return self.fail("constant", &[], misfit);
+        }
         self.push(NodeKind::Constant(value), vec![], vec![Spec::f32(Shape::scalar())])
     }
 
@@ -379,7 +385,7 @@ impl Graph {
         let args: Vec<_> = numbers.iter().map(|number| Slice::Float(number)).collect();
         let mut result = [0.0];
         (row.block_f64)(&Block { args: &args, attributes }, SliceMut::Float(&mut result));
-        Some(self.constant(result[0]))
+        result[0].is_finite().then(|| self.constant(result[0]))
     }
 
     /// Records that an op does not fit, and leaves an invalid tensor in its place.
