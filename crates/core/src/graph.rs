@@ -198,18 +198,21 @@ impl Graph {
 
     /// A number, as a tensor without axes.
     #[track_caller]
+    #[must_use]
     pub fn constant(&self, value: f64) -> Tensor {
         self.push(NodeKind::Constant(value), vec![], vec![Spec::f32(Shape::scalar())])
     }
 
     /// An unsigned integer, as a tensor without axes.
     #[track_caller]
+    #[must_use]
     pub fn constant_u32(&self, value: u32) -> Tensor {
         self.push(NodeKind::Constant(f64::from(value)), vec![], vec![Spec::u32(Shape::scalar())])
     }
 
     /// A host array that is part of the graph.
     #[track_caller]
+    #[must_use]
     pub fn array(&self, array: Array) -> Tensor {
         let dtype = if array.dtype().is_float() { DType::F32 } else { DType::U32 };
         let spec = Spec::new(array.shape(), dtype);
@@ -224,6 +227,7 @@ impl Graph {
 
     /// A variable's value as it is when a run begins. The same variable is the same node.
     #[track_caller]
+    #[must_use]
     pub fn variable(&self, variable: &Variable) -> Tensor {
         let known = self.data().variables.get(&variable.id()).copied();
         if let Some(node) = known {
@@ -300,7 +304,7 @@ impl Graph {
             self.fail("update", &[value.spec()], misfit);
             return;
         }
-        self.variable(variable);
+        let _ = self.variable(variable);
         self.data().updates.push(Update { variable: variable.clone(), value: value.id() });
     }
 
