@@ -372,9 +372,13 @@ impl Graph {
     #[track_caller]
     fn fold(&self, row: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Option<Tensor> {
         self.data().rewriting.as_ref()?;
-        let number = |tensor: &&Tensor| match self.data().nodes[tensor.id().node].kind {
-            NodeKind::Constant(value) if tensor.dtype() == DType::F32 => Some([value]),
-            _ => None,
+        let number = |tensor: &&Tensor| {
+            let data = self.data();
+            let node = &data.nodes[tensor.id().node];
+            match node.kind {
+                NodeKind::Constant(value) if node.outputs[0].dtype.is_float() => Some([value]),
+                _ => None,
+            }
         };
         let numbers: Vec<[f64; 1]> = args.iter().map(number).collect::<Option<_>>()?;
         if !row.out.is_float() {
