@@ -16,7 +16,12 @@ fn main() {
     let mut source = String::new();
     for name in names {
         let path = folder.join(format!("{name}.rs"));
-        writeln!(source, "#[path = {path:?}]\nmod {name};\npub use {name}::*;").expect("strings grow");
+        writeln!(
+            source,
+            "#[path = \"{}\"]\nmod {name};\npub use {name}::*;",
+            path.display().to_string().escape_default()
+        )
+        .expect("strings grow");
     }
     let target = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("ops.rs");
     fs::write(target, source).expect("the build folder is writable");

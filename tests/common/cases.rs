@@ -1,6 +1,7 @@
 //! The table of cases: a row per way of calling an op. A new op adds rows here and nothing else.
 
 use wgrad::core::Tensor;
+#[allow(clippy::wildcard_imports, reason = "every op has a row here")]
 use wgrad::ops::*;
 
 /// How an input is filled.

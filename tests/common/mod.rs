@@ -1,7 +1,7 @@
 //! What the table tests share: the cases, and how to run one on a device.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(clippy::cast_precision_loss, reason = "small numbers")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "small numbers")]
 
 pub mod bound;
 pub mod cases;

@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ CONTRIBUTING.md says what each step is for.";
 fn main() -> ExitCode {
     let outcome = match env::args().nth(1).as_deref() {
         Some("test") => test(),
-        Some("adapters") => adapters().map(drop),
+        Some("adapters") => build().and_then(|()| Ok(has_adapter()? || install_adapter()?)).map(drop),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
@@ -61,50 +61,50 @@ fn ask(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
 fn test() -> Result<(), String> {
     step("formatting", cargo().args(["fmt", "--all", "--check"]))?;
     // Ops are declared by a build script, out of rustfmt's sight.
-    let ops = std::fs::read_dir("crates/kernels/src/ops").map_err(|error| format!("run this at the root: {error}"))?;
-    let ops: Vec<_> =
-        ops.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("rs".as_ref())).collect();
-    let ops = ops.into_iter().filter(|path| path.file_name() != Some("mod.rs".as_ref()));
+    let ops = sources("crates/kernels/src/ops")?.into_iter().filter(|path| !path.ends_with("mod.rs"));
     step("formatting of ops", Command::new("rustfmt").args(["--check", "--edition", "2024"]).args(ops))?;
     step("lints", cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
-    let gpu = adapters()?;
+    build()?;
+    let gpu = has_adapter()? || install_adapter()?;
     let mut tests = cargo();
-    tests.args(["test", "--workspace", "--all-targets"]);
+    tests.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]).env("RUST_BACKTRACE", "0");
     if !gpu {
-        println!("no GPU adapter: the tests named gpu_… are left out and will be reported as ignored");
-    }
-    tests.args(["--", "--nocapture", "--test-threads=2"]).env("RUST_BACKTRACE", "0");
-    if !gpu {
-        tests.args(["--skip", "gpu_"]);
+        println!("no GPU adapter: tests that need one are listed as ignored");
     }
     step("tests", &mut tests)?;
     step("doctests", cargo().args(["test", "--workspace", "--doc"]))?;
     step("documentation", cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    for example in examples()? {
-        step(
-            &format!("example {example}"),
-            cargo().args(["run", "--quiet", "--package", "wgrad", "--example", &example]),
-        )?;
+    for example in sources("examples")? {
+        let name = example.file_stem().and_then(OsStr::to_str).ok_or("an example's name is not text")?;
+        step(&format!("example {name}"), &mut Command::new(built(&format!("examples/{name}"))?))?;
     }
     println!("\nall of it passed");
     Ok(())
 }
 
-/// The examples, in the order of the course.
-fn examples() -> Result<Vec<String>, String> {
-    let folder = std::fs::read_dir("examples").map_err(|error| format!("run this at the root: {error}"))?;
-    let name = |path: &Path| Some(path.file_stem()?.to_str()?.to_owned());
-    let paths = folder.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("rs".as_ref()));
-    let mut names: Vec<_> = paths.filter_map(|path| name(&path)).collect();
-    names.sort();
-    Ok(names)
+/// Builds everything at once, so that dependencies are built once, with one set of features.
+fn build() -> Result<(), String> {
+    step("build", cargo().args(["test", "--workspace", "--all-targets", "--no-run", "--quiet"]))
 }
 
-/// Whether there is a GPU adapter for the tests, after an attempt to install a software one.
-fn adapters() -> Result<bool, String> {
-    if has_adapter()? {
-        return Ok(true);
-    }
+/// A program that [`build`] made: it lies beside this one.
+fn built(name: &str) -> Result<PathBuf, String> {
+    let own = env::current_exe().map_err(|error| format!("where this program lies is unknown: {error}"))?;
+    let folder = own.parent().ok_or("this program lies nowhere")?;
+    Ok(folder.join(format!("{name}{}", env::consts::EXE_SUFFIX)))
+}
+
+/// The Rust files of a folder, by name.
+fn sources(folder: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{folder}: {error}; run this at the root"))?;
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut paths: Vec<_> = paths.filter(|path| path.extension() == Some("rs".as_ref())).collect();
+    paths.sort();
+    Ok(paths)
+}
+
+/// Tries to install a software adapter; whether there is one then.
+fn install_adapter() -> Result<bool, String> {
     let package = "mesa-vulkan-drivers";
     let debian = Path::new("/etc/debian_version").exists();
     let root = ask("id", &["-u"]).is_some_and(|id| id.trim() == "0");
@@ -136,13 +136,7 @@ fn adapters() -> Result<bool, String> {
 
 /// Asks `wgrad devices`, so that the tests and this see the same adapters.
 fn has_adapter() -> Result<bool, String> {
-    step("wgrad devices", cargo().args(["build", "--package", "wgrad-cli"]))?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let json = ask(cargo, &["run", "--quiet", "--package", "wgrad-cli", "--", "devices", "--json"])
-        .ok_or("`wgrad devices --json` failed")?;
+    let json = ask(built("wgrad")?, &["devices", "--json"]).ok_or("`wgrad devices --json` failed")?;
     print!("{json}");
-    Ok(json.contains("\"vulkan\"")
-        || json.contains("\"metal\"")
-        || json.contains("\"dx12\"")
-        || json.contains("\"gl\""))
+    Ok(["vulkan", "metal", "dx12", "gl"].iter().any(|api| json.contains(&format!("\"{api}\""))))
 }

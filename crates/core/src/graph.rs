@@ -205,6 +205,7 @@ impl Graph {
 
     /// A number, as a tensor without axes; NaN is an error. On a GPU an infinity is the largest finite number.
     #[track_caller]
+    #[must_use]
     pub fn constant(&self, value: f64) -> Tensor {
         if value.is_nan() {
             // WGSL cannot write it, and no graph needs it.
@@ -217,12 +218,14 @@ impl Graph {
 
     /// An unsigned integer, as a tensor without axes.
     #[track_caller]
+    #[must_use]
     pub fn constant_u32(&self, value: u32) -> Tensor {
         self.push(NodeKind::Constant(f64::from(value)), vec![], vec![Spec::u32(Shape::scalar())])
     }
 
     /// A host array that is part of the graph.
     #[track_caller]
+    #[must_use]
     pub fn array(&self, array: Array) -> Tensor {
         let dtype = if array.dtype().is_float() { DType::F32 } else { DType::U32 };
         let spec = Spec::new(array.shape(), dtype);
@@ -237,6 +240,7 @@ impl Graph {
 
     /// A variable's value as it is when a run begins. The same variable is the same node.
     #[track_caller]
+    #[must_use]
     pub fn variable(&self, variable: &Variable) -> Tensor {
         let known = self.data().variables.get(&variable.id()).copied();
         if let Some(node) = known {
@@ -313,7 +317,7 @@ impl Graph {
             self.fail("update", &[value.spec()], misfit);
             return;
         }
-        self.variable(variable);
+        let _ = self.variable(variable);
         self.data().updates.push(Update { variable: variable.clone(), value: value.id() });
     }
 
@@ -408,9 +412,13 @@ impl Graph {
     #[track_caller]
     fn fold(&self, row: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Option<Tensor> {
         self.data().rewriting.as_ref()?;
-        let number = |tensor: &&Tensor| match self.data().nodes[tensor.id().node].kind {
-            NodeKind::Constant(value) if tensor.dtype() == DType::F32 => Some([value]),
-            _ => None,
+        let number = |tensor: &&Tensor| {
+            let data = self.data();
+            let node = &data.nodes[tensor.id().node];
+            match node.kind {
+                NodeKind::Constant(value) if node.outputs[0].dtype.is_float() => Some([value]),
+                _ => None,
+            }
         };
         let numbers: Vec<[f64; 1]> = args.iter().map(number).collect::<Option<_>>()?;
         if !row.out.is_float() {

@@ -20,7 +20,7 @@ pub enum Kind {
 }
 
 /// How a variable begins.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Init {
     /// One number everywhere.
     Constant(f64),

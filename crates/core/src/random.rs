@@ -74,7 +74,7 @@ impl Stream {
         let (high, low) = (u64::from(self.next_u32()), u64::from(self.next_u32()));
         #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
         let bits = ((high << 21) ^ (low >> 11)) as f64;
-        bits / (1u64 << 53) as f64
+        bits * 2f64.powi(-53)
     }
 
     /// A number of the standard normal distribution (Box and Muller).

@@ -82,7 +82,7 @@ fn a_cotangent_weights_the_gradient() {
     let x = graph.input("x", [2], DType::F32);
     let c = graph.input("c", [2], DType::F32);
     let y = 1.0 / &x;
-    let dx = vjp(&[(&y, &c)], &[x.clone()])[0].clone().unwrap();
+    let dx = vjp(&[(&y, &c)], std::slice::from_ref(&x))[0].clone().unwrap();
     let (_, mut session) = session();
     let step = session.compile(&graph, &[&dx]).unwrap();
     let feeds = [Array::vector(vec![2.0f64, 4.0]), Array::vector(vec![1.0f64, 16.0])];
@@ -97,7 +97,7 @@ fn scheduled_numbers_and_counters_follow_the_runs() {
     let graph = Graph::new(Mode::Train);
     let t = graph.scheduled("t", DType::F32, {
         let counter = counter.clone();
-        move || counter.get() as f64 + 1.0
+        move || f64::from(u32::try_from(counter.get()).unwrap()) + 1.0
     });
     graph.advance(&counter);
     let y = &t * 2.0;

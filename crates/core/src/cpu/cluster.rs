@@ -99,7 +99,9 @@ pub(super) fn run<F: Precision>(cluster: &Cluster, inputs: &[Source<'_, F>], out
     let workspace = || Workspace::new(cluster);
     if n < PARALLEL {
         let mut workspace = workspace();
-        parts.into_iter().for_each(|part| block(cluster, inputs, part, n, &mut workspace));
+        for part in parts {
+            block(cluster, inputs, part, n, &mut workspace);
+        }
     } else {
         parts.into_par_iter().with_min_len(4).for_each_init(workspace, |workspace, part| {
             block(cluster, inputs, part, n, workspace);

@@ -100,9 +100,10 @@ impl<F: Precision> CpuBackend<F> {
                 let inputs: Vec<cluster::Source<'_, F>> = task
                     .inputs
                     .iter()
-                    .map(|&buffer| match outputs.iter().position(|&output| output == memory[buffer]) {
-                        Some(output) => cluster::Source::Output(output),
-                        None => {
+                    .map(|&buffer| {
+                        if let Some(output) = outputs.iter().position(|&output| output == memory[buffer]) {
+                            cluster::Source::Output(output)
+                        } else {
                             let elements = plan.buffers[buffer].spec.shape.numel();
                             cluster::Source::Slice(self.memory[memory[buffer]].read(elements))
                         }

@@ -35,8 +35,8 @@ pub(super) fn pass(ordered: Ordered, mut passes: Vec<String>) -> Plan {
     let mut free: Vec<usize> = vec![];
     let mut unshared = 0;
     for (t, task) in tasks.iter().enumerate() {
-        let used = uses(task);
-        for &buffer in &used {
+        let touched = uses(task);
+        for &buffer in &touched {
             if roles[buffer].is_some() {
                 continue;
             }
@@ -52,17 +52,16 @@ pub(super) fn pass(ordered: Ordered, mut passes: Vec<String>) -> Plan {
                     if size >= elements { (0, size - elements) } else { (1, elements - size) }
                 })
                 .map(|(position, _)| position);
-            let slot = match fit {
-                Some(position) => free.swap_remove(position),
-                None => {
-                    slots.push(Slot { dtype, elements: 0 });
-                    slots.len() - 1
-                }
+            let slot = if let Some(position) = fit {
+                free.swap_remove(position)
+            } else {
+                slots.push(Slot { dtype, elements: 0 });
+                slots.len() - 1
             };
             slots[slot].elements = slots[slot].elements.max(elements);
             roles[buffer] = Some(Role::Temp(slot));
         }
-        let mut released: Vec<usize> = used.into_iter().filter(|&buffer| last[buffer] == t).collect();
+        let mut released: Vec<usize> = touched.into_iter().filter(|&buffer| last[buffer] == t).collect();
         released.sort_unstable();
         released.dedup();
         for buffer in released {

@@ -202,7 +202,7 @@ impl Plan {
         let mut passes = vec![];
         let live = live::pass(&data, &roots, &mut passes);
         let fused = fuse::pass(&data, &live, limits, &mut passes);
-        let ordered = order::pass(&data, &live, fused, limits, &mut passes);
+        let ordered = order::pass(&data, &live, &fused, limits, &mut passes);
         drop(data);
         Ok(Self { launches: limits.dispatches, ..memory::pass(ordered, passes) })
     }

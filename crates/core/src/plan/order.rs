@@ -46,8 +46,8 @@ enum Job {
     Assign(usize),
 }
 
-pub(super) fn pass(data: &GraphData, live: &Live, fused: Fused, limits: &Limits, passes: &mut Vec<String>) -> Ordered {
-    let mut schedule = Schedule::new(data, live, &fused);
+pub(super) fn pass(data: &GraphData, live: &Live, fused: &Fused, limits: &Limits, passes: &mut Vec<String>) -> Ordered {
+    let mut schedule = Schedule::new(data, live, fused);
     schedule.place_updates();
     let in_place = schedule.in_place.len();
     let copied = live.updates.len() - in_place;
@@ -56,7 +56,7 @@ pub(super) fn pass(data: &GraphData, live: &Live, fused: Fused, limits: &Limits,
     let mut emit = Emit {
         data,
         live,
-        fused: &fused,
+        fused,
         limits,
         stored,
         in_place: schedule.in_place,
@@ -160,17 +160,14 @@ impl<'a> Schedule<'a> {
                     && self.reads_in_step(maker, old)
                     && readers.iter().all(|&reader| reader == maker || !self.reaches(maker, reader))
             });
-            let writer = match writer {
-                Some(writer) => {
-                    self.in_place.insert(new, node);
-                    writer
-                }
-                None => {
-                    let assign = Job::Assign(k);
-                    self.after.entry(assign).or_default();
-                    self.reads(assign, new);
-                    assign
-                }
+            let writer = if let Some(writer) = writer {
+                self.in_place.insert(new, node);
+                writer
+            } else {
+                let assign = Job::Assign(k);
+                self.after.entry(assign).or_default();
+                self.reads(assign, new);
+                assign
             };
             for reader in readers {
                 if reader != writer {

@@ -30,7 +30,7 @@ fn literal(value: f64, dtype: DType) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "graphs are f32 and u32")]
     if dtype.is_float() {
         let value = (value as f32).clamp(f32::MIN, f32::MAX);
-        if value.abs() == f32::MAX {
+        if value.abs() >= f32::MAX {
             format!("{}0x1.fffffep+127f", if value < 0.0 { "-" } else { "" })
         } else {
             format!("{value:e}f")
@@ -78,10 +78,12 @@ pub fn print(cluster: &Cluster, inputs: &[usize], outputs: &[usize]) -> Dispatch
         buffers.len()
     );
     text += &functions(cluster);
-    text += &format!(
+    write!(
+        text,
         "\n@compute @workgroup_size({GROUP})\nfn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {{\n    \
          let quad = id.x + id.y * groups.x * {GROUP}u;\n    if quad * 4u >= params.n {{\n        return;\n    }}\n"
-    );
+    )
+    .expect("strings grow");
     body(cluster, inputs, outputs, &buffers, &mut text);
     text += "}\n";
     let n = cluster.shape.numel();

@@ -6,7 +6,7 @@ use wgrad_kernels::ops::MatmulOps;
 use crate::{Module, init};
 
 /// How a [`Linear`] is made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct LinearOptions {
     /// Whether to add a bias.
     pub bias: bool,
