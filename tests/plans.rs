@@ -55,7 +55,9 @@ fn step(model: &impl Module, mode: Mode, optimizer: Option<&dyn Optimizer>) -> P
     let graph = Graph::new(mode);
     let (x, y) = (x(&graph, [64, 30]), graph.input("y", [64, 1], DType::F32));
     let loss = BceWithLogitsLoss::new().apply(&model.forward(&x), &y);
-    optimizer.into_iter().for_each(|optimizer| optimizer.minimize(&loss));
+    if let Some(optimizer) = optimizer {
+        optimizer.minimize(&loss);
+    }
     plan(&graph, &[&loss])
 }
 

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both,
 };
 
 use crate::bundled::bundled;
