@@ -105,6 +105,13 @@ pub struct Update {
     pub value: ValueId,
 }
 
+/// A scope that is open while ops are traced.
+struct Scope {
+    path: String,
+    /// The line that stands for the lines of a library below it: see [`Graph::scope_of_library`].
+    caller: Option<(&'static Location<'static>, &'static str)>,
+}
+
 /// What a graph holds.
 #[derive(Default)]
 pub struct GraphData {
@@ -117,7 +124,7 @@ pub struct GraphData {
     /// Counters that go up by one with each run.
     pub counters: Vec<Counter>,
     pub(crate) variables: HashMap<usize, usize>,
-    scopes: Vec<String>,
+    scopes: Vec<Scope>,
     rewriting: Option<Site>,
     error: Option<GraphError>,
 }
@@ -196,10 +203,16 @@ impl Graph {
         self.push(NodeKind::Input(name.into()), vec![], vec![spec])
     }
 
-    /// A number, as a tensor without axes.
+    /// A number, as a tensor without axes; NaN is an error. On a GPU an infinity is the largest finite number.
     #[track_caller]
     #[must_use]
     pub fn constant(&self, value: f64) -> Tensor {
+        if value.is_nan() {
+            // WGSL cannot write it, and no graph needs it.
+            let misfit = Misfit::new("the number is NaN")
+                .fix("a NaN on the host comes from 0/0, ∞ − ∞ or the root or logarithm of a negative number");
+            return self.fail("constant", &[], misfit);
+        }
         self.push(NodeKind::Constant(value), vec![], vec![Spec::f32(Shape::scalar())])
     }
 
@@ -311,7 +324,34 @@ impl Graph {
     /// Opens a scope: ops traced until the guard drops are reported as being in `path`.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope(&self, path: impl Into<String>) -> ScopeGuard {
-        self.data().scopes.push(path.into());
+        let mut data = self.data();
+        let caller = data.scopes.last().and_then(|scope| scope.caller);
+        data.scopes.push(Scope { path: path.into(), caller });
+        drop(data);
+        ScopeGuard(self.clone())
+    }
+
+    /// A scope around what a library traces for `caller`, where no line of the caller survives, as in calls through
+    /// `dyn`: what the source files below the folder `library` trace is reported as coming from `caller`. An empty path
+    /// stays in the scope that is open.
+    #[must_use = "the scope ends when the guard is dropped"]
+    pub fn scope_of_library(
+        &self,
+        path: impl Into<String>,
+        caller: &'static Location<'static>,
+        library: &'static str,
+    ) -> ScopeGuard {
+        let mut data = self.data();
+        // One library calls itself: the line that called the outer call is meant.
+        let (mut path, mut caller) = (path.into(), (caller, library));
+        if let Some(open) = data.scopes.last() {
+            if path.is_empty() {
+                path.clone_from(&open.path);
+            }
+            caller = open.caller.filter(|_| caller.0.file().starts_with(library)).unwrap_or(caller);
+        }
+        data.scopes.push(Scope { path, caller: Some(caller) });
+        drop(data);
         ScopeGuard(self.clone())
     }
 
@@ -387,7 +427,7 @@ impl Graph {
         let args: Vec<_> = numbers.iter().map(|number| Slice::Float(number)).collect();
         let mut result = [0.0];
         (row.block_f64)(&Block { args: &args, attributes }, SliceMut::Float(&mut result));
-        Some(self.constant(result[0]))
+        result[0].is_finite().then(|| self.constant(result[0]))
     }
 
     /// Records that an op does not fit, and leaves an invalid tensor in its place.
@@ -418,8 +458,13 @@ impl Graph {
     fn site(&self) -> Site {
         let location = Location::caller();
         let data = self.data();
-        let scope = || data.scopes.last().cloned().unwrap_or_default();
-        data.rewriting.clone().unwrap_or_else(|| Site { location, scope: scope() })
+        data.rewriting.clone().unwrap_or_else(|| match data.scopes.last() {
+            None => Site { location, scope: String::new() },
+            Some(Scope { path, caller }) => {
+                let caller = caller.filter(|(_, library)| location.file().starts_with(library));
+                Site { location: caller.map_or(location, |(caller, _)| caller), scope: path.clone() }
+            }
+        })
     }
 
     /// Runs `body` so that what it traces is reported as coming from `site`.

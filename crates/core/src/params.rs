@@ -225,13 +225,14 @@ impl Params {
     /// The variable under `name` in this scope.
     ///
     /// # Errors
-    /// When there is none; the message lists the names in this scope.
+    /// When there is none; the message lists the names that there are.
     pub fn get(&self, name: &str) -> Result<Variable> {
         let name = self.full(name);
         let known = self.lock().by_name.get(name.as_str()).copied();
         known.map(|id| self.nth(id)).ok_or_else(|| {
             let names: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
-            Error::Params(format!("there is no variable `{name}`; there are: {}", names.join(", ")))
+            let known = if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
+            Error::Params(format!("there is no variable `{name}`; {known}"))
         })
     }
 

@@ -261,8 +261,10 @@ impl Session {
             return Err(Error::Feed("the step was compiled by another session".into()));
         }
         for (tensor, array) in feeds {
-            let input = step.0.plan.inputs.iter().find(|input| input.value == tensor.id());
-            let Some(input) = input.filter(|_| tensor.graph().is(&step.0.graph)) else {
+            if !tensor.graph().is(&step.0.graph) {
+                return Err(Error::Feed(format!("{tensor:?} belongs to another graph than this step")));
+            }
+            let Some(input) = step.0.plan.inputs.iter().find(|input| input.value == tensor.id()) else {
                 return Err(Error::Feed(format!("{tensor:?} is not an input of this step")));
             };
             if *array.shape() != input.spec.shape || !array.dtype().feeds(input.spec.dtype) {

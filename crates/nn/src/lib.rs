@@ -20,3 +20,8 @@ pub mod train;
 
 pub use checkpoint::{LoadReport, StateDict};
 pub use module::{Module, Sequential};
+
+/// The folder of this crate's sources as errors name it.
+fn source() -> &'static str {
+    file!().trim_end_matches("lib.rs")
+}

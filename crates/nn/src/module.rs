@@ -1,12 +1,17 @@
 //! Modules: what maps a tensor to a tensor.
 
 use std::fmt;
+use std::panic::Location;
 
 use wgrad_core::{Params, Tensor};
 
 /// A layer or a model: traces its ops onto the graph of its input.
 ///
 /// A closure `|x: &Tensor| …` is a module, too.
+///
+/// Errors name the line that called a layer or an op: in a model of one's own, the line inside its `forward`. Layers
+/// inside a [`Sequential`] are named by the line that called the sequence and by their scope; a line does not survive
+/// `Box<dyn Module>`, the scope does.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params, Tensor};
@@ -29,7 +34,6 @@ use wgrad_core::{Params, Tensor};
 /// ```
 pub trait Module {
     /// The module's output for `x`, as ops on the graph of `x`.
-    #[track_caller]
     #[must_use]
     fn forward(&self, x: &Tensor) -> Tensor;
 }
@@ -103,11 +107,13 @@ impl fmt::Debug for Sequential {
 }
 
 impl Module for Sequential {
+    #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let mut y = x.clone();
         for (name, module) in &self.modules {
             // Layers without variables do not know where they are, and no source line survives `dyn`.
-            let _scope = x.graph().scope(self.params.at(name).path());
+            let path = self.params.at(name).path().to_string();
+            let _scope = x.graph().scope_of_library(path, Location::caller(), crate::source());
             y = module.forward(&y);
         }
         y

@@ -12,6 +12,7 @@ macro_rules! activation {
         pub struct $Name;
 
         impl Module for $Name {
+            #[track_caller]
             fn forward(&self, x: &Tensor) -> Tensor {
                 x.$op()
             }
@@ -58,6 +59,7 @@ impl Default for LeakyRelu {
 }
 
 impl Module for LeakyRelu {
+    #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         x.leaky_relu(self.slope)
     }
@@ -71,6 +73,7 @@ pub struct Gelu {
 }
 
 impl Module for Gelu {
+    #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         if self.tanh { x.gelu_tanh() } else { x.gelu() }
     }

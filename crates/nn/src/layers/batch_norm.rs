@@ -1,5 +1,7 @@
 //! Batch norm: each channel is brought to mean 0 and variance 1.
 
+use std::panic::Location;
+
 use wgrad_core::{Counter, DType, Graph, Init, Kind, Misfit, Mode, Params, Tensor, Variable};
 use wgrad_kernels::ops::{BatchNormOps, PointwiseOps};
 
@@ -171,9 +173,11 @@ impl BatchNorm1d {
 }
 
 impl Module for BatchNorm1d {
+    #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let graph = x.graph();
-        let _scope = graph.scope(&self.scope);
+        // Closures below have no caller of their own.
+        let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         if let Some(misfit) = self.misfit(x) {
             return x.misfit("batch_norm", &[], misfit);
         }

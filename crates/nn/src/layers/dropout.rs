@@ -40,6 +40,7 @@ impl Dropout {
 }
 
 impl Module for Dropout {
+    #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let graph = x.graph();
         let _scope = graph.scope(&self.scope);

@@ -9,6 +9,7 @@ use crate::Module;
 pub struct Flatten;
 
 impl Module for Flatten {
+    #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         if !x.is_valid() {
             return x.clone();

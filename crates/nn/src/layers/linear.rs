@@ -76,6 +76,7 @@ impl Linear {
 }
 
 impl Module for Linear {
+    #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let graph = x.graph();
         let _scope = graph.scope(&self.scope);

@@ -1,6 +1,7 @@
 //! The plans of a fit: one per batch size, traced from the same closure.
 
 use std::collections::HashMap;
+use std::panic::Location;
 
 use wgrad_core::{Array, DType, Error, Graph, Init, Kind, Mode, Params, Result, Session, Step, Tensor};
 
@@ -78,16 +79,24 @@ pub(super) struct Steps<'a, L> {
     pub targets: Targets,
     /// None to evaluate.
     pub optimizer: Option<&'a dyn Optimizer>,
+    /// The user's line that asked for the steps.
+    caller: &'static Location<'static>,
     compiled: HashMap<usize, Compiled>,
 }
 
 impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
-    pub fn new(loss: L, targets: Targets, optimizer: Option<&'a dyn Optimizer>) -> Self {
-        Self { loss, targets, optimizer, compiled: HashMap::new() }
+    pub fn new(
+        loss: L,
+        targets: Targets,
+        optimizer: Option<&'a dyn Optimizer>,
+        caller: &'static Location<'static>,
+    ) -> Self {
+        Self { loss, targets, optimizer, caller, compiled: HashMap::new() }
     }
 
     fn compile(&self, session: &mut Session, params: &Params, rows: usize, features: usize) -> Result<Compiled> {
         let graph = Graph::new(if self.optimizer.is_some() { Mode::Train } else { Mode::Evaluate });
+        let _scope = graph.scope_of_library("", self.caller, crate::source());
         let x = graph.input("x", [rows, features], DType::F32);
         let y = self.targets.input(&graph, rows);
         let loss = (self.loss)(&x, &y);

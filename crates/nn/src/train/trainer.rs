@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::panic::Location;
 use std::time::Instant;
 
 use wgrad_core::{Backend, Error, Params, Result, Session, Tensor};
@@ -148,13 +149,15 @@ impl Trainer {
     ///
     /// # Errors
     /// Every error of the graph, with its source line; a loss that is not finite; a lost device.
+    #[track_caller]
     pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
+        let caller = Location::caller();
         self.session()?;
         let optimizer = self.optimizer.take().ok_or_else(|| {
             Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
         })?;
         let mut history = History::default();
-        let result = self.epochs(data, epochs, &loss, &*optimizer, &mut history);
+        let result = self.epochs(data, epochs, &loss, &*optimizer, &mut history, caller);
         self.optimizer = Some(optimizer);
         self.progress.end(&history);
         let synced = self.session()?.sync();
@@ -168,6 +171,7 @@ impl Trainer {
         loss: &impl Fn(&Tensor, &Tensor) -> Tensor,
         optimizer: &dyn Optimizer,
         history: &mut History,
+        caller: &'static Location<'static>,
     ) -> Result<()> {
         let targets = self.targets.of(data)?;
         let mut batches = Batches::new(data.rows(), self.batch_size)?;
@@ -176,8 +180,8 @@ impl Trainer {
         }
         let run = Run { epochs, steps: batches.len() - usize::from(self.drops_last(data)), rows: data.rows() };
         self.progress.begin(&run);
-        let mut steps = Steps::new(loss, targets, Some(optimizer));
-        let mut checks = Steps::new(loss, targets, None);
+        let mut steps = Steps::new(loss, targets, Some(optimizer), caller);
+        let mut checks = Steps::new(loss, targets, None, caller);
         let trained = self.params.at("train").counter("@epoch");
         for epoch in 1..=epochs {
             let begin = Instant::now();

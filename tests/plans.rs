@@ -1,0 +1,345 @@
+//! The plans of small models, as they print: what is dropped, merged, fused, updated in place and placed in memory.
+//!
+//! A better plan changes these texts; then read the new one, and replace the old.
+
+use wgrad::core::plan::{Role, Work};
+use wgrad::core::{Limits, Plan};
+use wgrad::prelude::*;
+
+/// The plan for a GPU with WebGPU's default limits.
+fn plan(graph: &Graph, fetches: &[&Tensor]) -> Plan {
+    Plan::new(graph, fetches, &Limits::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn assert_prints(plan: &Plan, expected: &str) {
+    let lines = |text: &str| text.lines().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n");
+    let now = lines(&plan.to_string());
+    assert!(now == lines(expected.trim_start_matches('\n')), "the plan is now\n{now}\n");
+}
+
+fn x(graph: &Graph, shape: impl Into<Shape>) -> Tensor {
+    graph.input("x", shape, DType::F32)
+}
+
+struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Mlp {
+    fn new(p: &Params) -> Self {
+        Self { fc1: Linear::new(&p.at("fc1"), 30, 64), fc2: Linear::new(&p.at("fc2"), 64, 1) }
+    }
+}
+
+impl Module for Mlp {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.fc2.forward(&self.fc1.forward(x).relu())
+    }
+}
+
+/// A model for tables, 30-64-64-1 with batch norm.
+fn tabular(p: &Params) -> Sequential {
+    Sequential::new(p)
+        .add(|p| Linear::new(p, 30, 64))
+        .add(|p| BatchNorm1d::new(p, 64))
+        .add(|_| Relu)
+        .add(|p| Linear::new(p, 64, 64))
+        .add(|p| BatchNorm1d::new(p, 64))
+        .add(|_| Relu)
+        .add(|p| Linear::new(p, 64, 1))
+}
+
+fn step(model: &impl Module, mode: Mode, optimizer: Option<&dyn Optimizer>) -> Plan {
+    let graph = Graph::new(mode);
+    let (x, y) = (x(&graph, [64, 30]), graph.input("y", [64, 1], DType::F32));
+    let loss = BceWithLogitsLoss::new().apply(&model.forward(&x), &y);
+    optimizer.into_iter().for_each(|optimizer| optimizer.minimize(&loss));
+    plan(&graph, &[&loss])
+}
+
+/// The number of tasks by name, as the plan prints it.
+fn count(plan: &Plan, name: &str) -> usize {
+    plan.tasks.iter().filter(|task| task.name() == name).count()
+}
+
+/// The names of the variables that a plan writes.
+fn written(plan: &Plan) -> Vec<&str> {
+    let tasks = plan.tasks.iter().flat_map(|task| &task.outputs);
+    let mut names: Vec<_> = tasks
+        .filter_map(|&buffer| match plan.buffers[buffer].role {
+            Role::Variable(i) => Some(plan.variables[i].0.name()),
+            _ => None,
+        })
+        .collect();
+    names.sort_unstable();
+    let flagged = plan.variables.iter().filter(|(_, _, written)| *written).count();
+    assert_eq!(flagged, names.len(), "a plan says which variables it writes");
+    names
+}
+
+#[test]
+fn a_training_step_is_forward_backward_and_updates_in_place() {
+    let plan = step(&Mlp::new(&Params::seeded(0)), Mode::Train, Some(&Sgd::new(0.1)));
+    assert_prints(
+        &plan,
+        "
+plan: 17 tasks, 17 dispatches
+memory: variables 8.0 KiB, inputs 7.8 KiB, temporaries 48.3 KiB in 5 slots, largest buffer 16.0 KiB
+  live: 41 nodes traced, 0 dead, 0 merged
+  fuse: 15 pointwise nodes in 9 clusters, 0 copies of views
+  order: 17 tasks, 4 updates in place, 0 by copy
+  memory: temporaries 72.8 KiB → 48.3 KiB in 5 slots
+  0  matmul (fc1)                               [64, 64]  s0 ← x, fc1.weight, fc1.bias
+  1  relu                                       [64, 64]  s1 ← s0
+  2  matmul (fc2)                               [64, 1]   s0 ← s1, fc2.weight, fc2.bias
+  3  mul                                        []        s2 ←
+  4  bce_with_logits·bce_with_logits_slope·mul  [64, 1]   s3, s4 ← s0, y, s2
+  5  sum                                        [1, 1]    s2 ← s3
+  6  mul                                        []        fetch14 ← s2
+  7  matmul (fc2)                               [64, 64]  s0 ← s4, fc2.weight
+  8  matmul (fc2)                               [1, 64]   s3 ← s4, s1
+  9  sum (fc2)                                  [1, 1]    s2 ← s4
+ 10  relu_backward                              [64, 64]  s4 ← s1, s0
+ 11  matmul (fc1)                               [64, 30]  s1 ← s4, x
+ 12  sum (fc1)                                  [1, 64]   s0 ← s4
+ 13  mul·sub                                    [64, 30]  fc1.weight ← s1, schedule, fc1.weight
+ 14  mul·sub                                    [64]      fc1.bias ← s0, schedule, fc1.bias
+ 15  mul·sub                                    [1, 64]   fc2.weight ← s3, schedule, fc2.weight
+ 16  mul·sub                                    [1]       fc2.bias ← s2, schedule, fc2.bias
+",
+    );
+    assert_eq!(written(&plan), ["fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight"]);
+}
+
+#[test]
+fn batch_norm_trains_with_the_batch_and_evaluates_with_its_memory() {
+    let norm = BatchNorm1d::new(&Params::seeded(0).at("bn"), 8);
+    let on = |mode| {
+        let graph = Graph::new(mode);
+        let y = norm.forward(&x(&graph, [16, 8])).relu();
+        plan(&graph, &[&y])
+    };
+    assert_prints(
+        &on(Mode::Train),
+        "
+plan: 5 tasks, 5 dispatches
+memory: variables 128 B, inputs 1.0 KiB, temporaries 584 B in 5 slots, largest buffer 512 B
+  live: 22 nodes traced, 0 dead, 1 merged
+  fuse: 9 pointwise nodes in 4 clusters, 0 copies of views
+  order: 5 tasks, 2 updates in place, 0 by copy
+  memory: temporaries 584 B → 584 B in 5 slots
+  0  batch_norm (bn)        [16, 8]  s0, s1, s2 ← x, bn.weight, bn.bias
+  1  sub (bn)               []       s3 ←
+  2  mul (bn)               []       s4 ←
+  3  mul·mul·add·…(6) (bn)  [8]      bn.running_mean, bn.running_var ← bn.running_mean, s3, s1, bn.running_var, s2, s4
+  4  relu                   [16, 8]  fetch10 ← s0
+",
+    );
+    assert_prints(
+        &on(Mode::Evaluate),
+        "
+plan: 2 tasks, 2 dispatches
+memory: variables 128 B, inputs 1.0 KiB, temporaries 32 B in 1 slots, largest buffer 512 B
+  live: 17 nodes traced, 0 dead, 0 merged
+  fuse: 7 pointwise nodes in 2 clusters, 0 copies of views
+  order: 2 tasks, 0 updates in place, 0 by copy
+  memory: temporaries 32 B → 32 B in 1 slots
+  0  add·rsqrt·mul (bn)  [8]      s0 ← bn.running_var, bn.weight
+  1  sub·mul·add·relu    [16, 8]  fetch6 ← x, bn.running_mean, s0, bn.bias
+",
+    );
+}
+
+#[test]
+fn dead_nodes_are_dropped_and_equal_ones_merged() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = x(&graph, [16, 8]);
+    let _unused = x.exp().softmax(1);
+    let (a, b) = (x.tanh().sum_axes(&[1], false), x.tanh().sum_axes(&[1], false));
+    assert_prints(
+        &plan(&graph, &[&(a * b)]),
+        "
+plan: 3 tasks, 3 dispatches
+memory: variables 0 B, inputs 576 B, temporaries 576 B in 2 slots, largest buffer 512 B
+  live: 10 nodes traced, 2 dead, 3 merged
+  fuse: 2 pointwise nodes in 2 clusters, 0 copies of views
+  order: 3 tasks, 0 updates in place, 0 by copy
+  memory: temporaries 576 B → 576 B in 2 slots
+  0  tanh  [16, 8]  s0 ← x
+  1  sum   [16, 1]  s1 ← s0
+  2  mul   [16]     fetch3 ← s1
+",
+    );
+}
+
+#[test]
+fn an_optimizer_step_is_one_cluster_per_parameter() {
+    let fc = Linear::new(&Params::seeded(0).at("fc"), 30, 64);
+    let graph = Graph::new(Mode::Train);
+    let loss = fc.forward(&x(&graph, [64, 30])).square().mean();
+    AdamW::new(1e-3).minimize(&loss);
+    assert_prints(
+        &plan(&graph, &[&loss]),
+        "
+plan: 9 tasks, 9 dispatches
+memory: variables 23.2 KiB, inputs 7.5 KiB, temporaries 48.0 KiB in 4 slots, largest buffer 16.0 KiB
+  live: 79 nodes traced, 0 dead, 4 merged
+  fuse: 35 pointwise nodes in 5 clusters, 0 copies of views
+  order: 9 tasks, 6 updates in place, 0 by copy
+  memory: temporaries 55.8 KiB → 48.0 KiB in 4 slots
+  0  matmul (fc)        [64, 64]  s0 ← x, fc.weight, fc.bias
+  1  mul                []        s1 ←
+  2  square·mul·mul     [64, 64]  s2, s3 ← s0, s1
+  3  sum                [1, 1]    s1 ← s2
+  4  mul                []        fetch13 ← s1
+  5  matmul (fc)        [64, 30]  s0 ← s3, x
+  6  sum (fc)           [1, 64]   s2 ← s3
+  7  sub·mul·add·…(15)  [64, 30]  optim.fc.weight.exp_avg, optim.fc.weight.exp_avg_sq, fc.weight ← s0, optim.fc.weight.exp_avg, optim.fc.weight.exp_avg_sq, schedule, schedule, fc.weight, schedule
+  8  sub·mul·add·…(15)  [64]      optim.fc.bias.exp_avg, optim.fc.bias.exp_avg_sq, fc.bias ← s2, optim.fc.bias.exp_avg, optim.fc.bias.exp_avg_sq, schedule, schedule, fc.bias, schedule
+",
+    );
+}
+
+#[test]
+fn views_fold_into_who_reads_them() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = x(&graph, [4, 6]);
+    // Transposed, cut and broadcast: read in place. What strides cannot express is copied, once.
+    let (t, row) = (x.t(), x.slice(0, 1..2));
+    let folded = t.slice(0, 1..5) * t.slice(0, 2..6) + row.slice(1, 0..4);
+    let copied = t.reshape([3, 8]) * 2.0 + t.reshape([3, 8]).exp();
+    assert_prints(
+        &plan(&graph, &[&folded, &copied]),
+        "
+plan: 3 tasks, 3 dispatches
+memory: variables 0 B, inputs 256 B, temporaries 96 B in 1 slots, largest buffer 96 B
+  live: 16 nodes traced, 0 dead, 1 merged
+  fuse: 5 pointwise nodes in 2 clusters, 1 copies of views
+  order: 3 tasks, 0 updates in place, 0 by copy
+  memory: temporaries 96 B → 96 B in 1 slots
+  0  copy         [6, 4]  s0 ← x
+  1  mul·add      [4, 4]  fetch2 ← x, x, x
+  2  mul·exp·add  [3, 8]  fetch3 ← s0
+",
+    );
+}
+
+#[test]
+fn updates_wait_for_the_last_reader_of_the_old_value() {
+    let p = Params::seeded(0);
+    let state = |name: &str, shape: Shape| p.variable(name, shape, Kind::State, Init::Constant(0.0));
+    let (v, w, u) = (state("v", [8].into()), state("w", [8].into()), state("u", [2, 4].into()));
+    let graph = Graph::new(Mode::Train);
+    let [old_v, old_w, old_u] = [&v, &w, &u].map(|variable| graph.variable(variable));
+    graph.update(&v, &(&old_v + &old_w));
+    graph.update(&w, &(&old_w * 0.5));
+    graph.update(&u, &(old_u.t().reshape([2, 4]) + 1.0));
+    // The fetch is of the value before the step; `u` is read at other places than it is written.
+    assert_prints(
+        &plan(&graph, &[&old_v]),
+        "
+plan: 4 tasks, 4 dispatches
+memory: variables 96 B, inputs 32 B, temporaries 32 B in 1 slots, largest buffer 32 B
+  live: 12 nodes traced, 0 dead, 0 merged
+  fuse: 3 pointwise nodes in 2 clusters, 2 copies of views
+  order: 4 tasks, 3 updates in place, 0 by copy
+  memory: temporaries 32 B → 32 B in 1 slots
+  0  copy     [8]     fetch3 ← v
+  1  add·mul  [8]     v, w ← v, w
+  2  copy     [4, 2]  s0 ← u
+  3  add      [2, 4]  u ← s0
+",
+    );
+}
+
+#[test]
+fn two_variables_can_be_exchanged() {
+    let p = Params::seeded(0);
+    let [v, w] = ["v", "w"].map(|name| p.variable(name, [8], Kind::State, Init::Constant(0.0)));
+    let graph = Graph::new(Mode::Train);
+    let (old_v, old_w) = (graph.variable(&v), graph.variable(&w));
+    graph.update(&v, &old_w);
+    graph.update(&w, &old_v);
+    assert_prints(
+        &plan(&graph, &[]),
+        "
+plan: 3 tasks, 3 dispatches
+memory: variables 64 B, inputs 0 B, temporaries 32 B in 1 slots, largest buffer 32 B
+  live: 2 nodes traced, 0 dead, 0 merged
+  fuse: 0 pointwise nodes in 0 clusters, 2 copies of views
+  order: 3 tasks, 1 updates in place, 1 by copy
+  memory: temporaries 32 B → 32 B in 1 slots
+  0  copy  [8]  s0 ← v
+  1  copy  [8]  v ← w
+  2  copy  [8]  w ← s0
+",
+    );
+}
+
+#[test]
+fn temporaries_share_slots() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = x(&graph, [64, 64]);
+    let y = (0..6).fold(x.clone(), |y, _| y.matmul(&x));
+    let plan = plan(&graph, &[&y]);
+    assert_prints(
+        &plan,
+        "
+plan: 6 tasks, 6 dispatches
+memory: variables 0 B, inputs 32.0 KiB, temporaries 32.0 KiB in 2 slots, largest buffer 16.0 KiB
+  live: 7 nodes traced, 0 dead, 0 merged
+  fuse: 0 pointwise nodes in 0 clusters, 0 copies of views
+  order: 6 tasks, 0 updates in place, 0 by copy
+  memory: temporaries 80.0 KiB → 32.0 KiB in 2 slots
+  0  matmul  [64, 64]  s0 ← x, x
+  1  matmul  [64, 64]  s1 ← s0, x
+  2  matmul  [64, 64]  s0 ← s1, x
+  3  matmul  [64, 64]  s1 ← s0, x
+  4  matmul  [64, 64]  s0 ← s1, x
+  5  matmul  [64, 64]  fetch6 ← s0, x
+",
+    );
+    let temporaries = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(_))).count();
+    assert!(plan.slots.len() < temporaries, "{} slots for {temporaries} temporaries", plan.slots.len());
+}
+
+#[test]
+fn a_step_of_a_tabular_model_has_no_more_dispatches_than_it_had() {
+    let model = tabular(&Params::seeded(0));
+    let train = step(&model, Mode::Train, Some(&AdamW::new(1e-3)));
+    let evaluate = step(&model, Mode::Evaluate, None);
+    println!("a training step: {} dispatches, an evaluation: {}", train.dispatches(), evaluate.dispatches());
+    assert!(train.dispatches() <= 35, "{train}");
+    assert!(evaluate.dispatches() <= 10, "{evaluate}");
+    // Three products forward; two for each backward, less the one for the input's gradient.
+    assert_eq!((count(&train, "matmul"), count(&evaluate, "matmul")), (8, 3));
+    assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
+    let clusters = |plan: &Plan| plan.tasks.iter().filter(|task| matches!(task.work, Work::Cluster(_))).count();
+    println!("of these {} and {} clusters", clusters(&train), clusters(&evaluate));
+    let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(_))).count();
+    assert!(2 * train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
+}
+
+#[test]
+fn the_plan_of_a_step_is_the_same_every_time() {
+    let texts: Vec<_> =
+        (0..3).map(|_| step(&tabular(&Params::seeded(0)), Mode::Train, Some(&AdamW::new(1e-3))).to_string()).collect();
+    assert!(texts.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn an_evaluation_writes_no_variable_and_moves_no_counter() {
+    let p = Params::seeded(0);
+    let model = Sequential::new(&p)
+        .add(|p| Linear::new(p, 30, 8))
+        .add(|p| BatchNorm1d::new(p, 8))
+        .add(|p| Dropout::new(p, 0.5))
+        .add(|p| Linear::new(p, 8, 1));
+    let train = step(&model, Mode::Train, Some(&AdamW::new(1e-3)));
+    assert!(written(&train).contains(&"1.running_var") && train.counters.len() == 3);
+    let evaluate = step(&model, Mode::Evaluate, None);
+    assert!(written(&evaluate).is_empty(), "{evaluate}");
+    assert!(evaluate.counters.is_empty() && evaluate.schedule.is_empty());
+}
