@@ -227,13 +227,14 @@ pointwise! {
         reference<F>: { let (s, slope) = gelu_tanh(x); dy * (s + slope) },
         backward: Some(|at| {
             at.give_with(0, |at| {
-                // s·(1 - s)·(2v' + x·(1 - 2s)·v'² + x·v'')
+                // s·r·(2v' + x·(r - s)·v'² + x·v'') with r = 1 - s = σ(-v), which keeps its digits where s is near 1
                 let [a, b] = GELU_TANH_FACTORS;
                 let x = &at.input(0).clamp(-10.0, 10.0);
-                let s = &((x + x.square() * x * b) * a).sigmoid();
+                let v = &((x + x.square() * x * b) * a);
+                let (s, r) = (&v.sigmoid(), &(-v).sigmoid());
                 let first = &((x.square() * (3.0 * b) + 1.0) * a);
-                let curve = first * 2.0 + x * (1.0 - s * 2.0) * first.square() + x.square() * (6.0 * a * b);
-                at.dy() * at.input(1) * (s * (1.0 - s) * curve)
+                let curve = first * 2.0 + x * (r - s) * first.square() + x.square() * (6.0 * a * b);
+                at.dy() * at.input(1) * (s * r * curve)
             });
             at.give_with(1, |at| at.input(0).pointwise(&GELU_TANH_BACKWARD, &[&at.dy()], &[]));
         }),
