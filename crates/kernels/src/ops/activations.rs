@@ -62,6 +62,8 @@ pub(crate) static ROWS: &[&Pointwise] = &[
     &GELU_BACKWARD,
     &GELU_TANH,
     &GELU_TANH_BACKWARD,
+    &SOFTSIGN,
+    &SOFTSIGN_BACKWARD,
 ];
 
 pointwise! {
@@ -241,6 +243,29 @@ pointwise! {
     }
 }
 
+pointwise! {
+    pub(crate) SOFTSIGN = softsign(x: float)[] -> float {
+        wgsl: "x / (1.0 + abs(x))",
+        reference<F>: x / (F::one() + x.abs()),
+        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&SOFTSIGN_BACKWARD, &[&at.dy()], &[]))),
+    }
+}
+
+pointwise! {
+    // dy / (1 + |x|)²
+    pub(crate) SOFTSIGN_BACKWARD = softsign_backward(x: float, dy: float)[] -> float {
+        wgsl: "dy / ((1.0 + abs(x)) * (1.0 + abs(x)))",
+        reference<F>: dy / ((F::one() + x.abs()) * (F::one() + x.abs())),
+        backward: Some(|at| {
+            at.give_with(0, |at| {
+                let x = at.input(0);
+                at.dy() * at.output(0) * -2.0 * x.sign() / (x.abs() + 1.0)
+            });
+            at.give_with(1, |at| at.input(0).pointwise(&SOFTSIGN_BACKWARD, &[&at.dy()], &[]));
+        }),
+    }
+}
+
 /// Activation functions of each element.
 ///
 /// ```
@@ -290,6 +315,12 @@ pub trait ActivationOps: Borrow<Tensor> {
     #[track_caller]
     fn log_sigmoid(&self) -> Tensor {
         -(-self.borrow()).softplus()
+    }
+
+    /// `x / (1 + |x|)`: a sigmoid from -1 to 1 that approaches its ends slowly. Source: `torch.nn.Softsign`.
+    #[track_caller]
+    fn softsign(&self) -> Tensor {
+        self.borrow().pointwise(&SOFTSIGN, &[], &[])
     }
 
     /// `x·sigmoid(x)`, also called swish.
