@@ -231,7 +231,8 @@ impl Params {
         let known = self.lock().by_name.get(name.as_str()).copied();
         known.map(|id| self.nth(id)).ok_or_else(|| {
             let names: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
-            let known = if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
+            let known =
+                if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
             Error::Params(format!("there is no variable `{name}`; {known}"))
         })
     }
