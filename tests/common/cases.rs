@@ -310,6 +310,8 @@ fn reductions() -> Vec<Case> {
             .ulp(4.0),
         );
     }
+    cases.push(case("cumsum over rows", &[(&[5, 65], Normal)], |x| x[0].cumsum(-1)).terms(65));
+    cases.push(case("cumsum over a middle axis", &[(&[3, 33, 4], Normal)], |x| x[0].cumsum(1)).terms(33));
     cases.push(case("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum()).terms(15));
     cases.push(case("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean()).terms(15).ulp(3.0));
     cases.push(
