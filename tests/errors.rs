@@ -4,6 +4,8 @@
 #[path = "errors/options.rs"]
 mod options;
 
+use std::panic::Location;
+
 use wgrad::core::CpuBackend;
 use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
@@ -30,10 +32,10 @@ fn refused(params: &Params, fetch: &Tensor) -> String {
     compiled.expect_err("the graph does not compile").to_string()
 }
 
-/// Compares a message; `HERE` stands for a line of this file.
+/// Compares a message; `HERE` stands for a line of the caller's file.
 #[track_caller]
 fn assert_says(message: &str, line: u32, expected: &str) {
-    let expected = expected.trim_start_matches('\n').replace("HERE", &format!("{}:{line}", file!()));
+    let expected = expected.trim_start_matches('\n').replace("HERE", &format!("{}:{line}", Location::caller().file()));
     assert!(message == expected, "the message is now\n{message}\n");
 }
 
