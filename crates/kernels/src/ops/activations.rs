@@ -67,8 +67,9 @@ pub(crate) static ROWS: &[&Pointwise] = &[
 ];
 
 pointwise! {
+    // By bits: 0 for everything with a sign but NaN. Compilers make of `x <= 0.0` a maximum, which hides NaN.
     pub(crate) RELU = relu(x: float)[] -> float {
-        wgsl: "select(x, 0.0, x <= 0.0)",
+        wgsl: "select(x, 0.0, bitcast<u32>(x) - 0x80000000u <= 0x7f800000u)",
         reference<F>: if x <= F::zero() { F::zero() } else { x },
         backward: Some(|at| at.give_with(0, |at| at.output(0).pointwise(&RELU_BACKWARD, &[&at.dy()], &[]))),
     }

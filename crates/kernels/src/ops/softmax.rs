@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
 };
 
 use crate::bundled::bundled;
@@ -44,6 +44,13 @@ fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
         return x.misfit(if log { "log_softmax" } else { "softmax" }, &[], misfit);
     };
     x.graph().apply(Softmax { axis, log }, &[x]).get(0)
+}
+
+/// Whether one thread takes a row: a short one, one whose neighbours in memory are other rows', or on an adapter to
+/// which barriers are dear. Not a very long one: besides its time, lavapipe ends a thread's loops after 65,535 turns in
+/// all, and there are up to three per class.
+pub(super) fn one_thread_per_row(classes: usize, inner: usize, limits: &Limits) -> bool {
+    classes <= 64 || (classes <= 8192 && (inner > 1 || limits.software))
 }
 
 const SOURCE: [&str; 3] = [
@@ -123,7 +130,7 @@ impl Op for Softmax {
         if rows * classes == 0 {
             return;
         }
-        let serial = classes <= 64 || inner > 1 || at.limits.software;
+        let serial = one_thread_per_row(classes, inner, at.limits);
         let (entry, grid) =
             if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
         at.dispatch(

@@ -6,6 +6,7 @@ use wgrad_core::{
     Tensor, both,
 };
 
+use super::softmax::one_thread_per_row;
 use crate::bundled::bundled;
 
 /// Cross-entropy losses of logits, row by row.
@@ -295,7 +296,7 @@ impl Op for SoftmaxCrossEntropy {
         if rows == 0 {
             return;
         }
-        let serial = layout.classes <= 64 || layout.inner > 1 || at.limits.software;
+        let serial = one_thread_per_row(layout.classes, layout.inner, at.limits);
         let (entry, grid) =
             if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
         let weighted = at.inputs.len() > 2;
