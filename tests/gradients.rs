@@ -22,7 +22,7 @@ fn rules_agree_with_central_differences() {
         let mut gradients = results[outputs..].iter();
         let mut stream = Stream::named(13, &case.name);
         for (i, x) in feed.inputs.iter().enumerate().filter(|(_, x)| x.dtype() != DType::U32) {
-            let Some(gradient) = gradients.next() else { continue };
+            let Some(gradient) = gradients.next().filter(|_| !case.constants.contains(&i)) else { continue };
             for _ in 0..2 {
                 let direction: Vec<f64> = (0..x.shape().numel()).map(|_| stream.normal()).collect();
                 let objective = |h: f64| {

@@ -88,8 +88,14 @@ pub fn run(case: &Case, backend: impl Into<Box<dyn Backend>>, feed: &Feed) -> (V
         .collect();
     let pairs: Vec<_> = outputs.iter().zip(&cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?))).collect();
     let floats: Vec<_> = tensors.iter().filter(|x| x.dtype() == DType::F32).cloned().collect();
-    let gradients = vjp(&pairs, &floats);
-    let fetches: Vec<&Tensor> = outputs.iter().chain(gradients.iter().flatten()).collect();
+    // One gradient per input, so that they can be told apart: zero where nothing flows.
+    let gradients: Vec<Tensor> = if pairs.is_empty() {
+        vec![]
+    } else {
+        let zero = |x: &Tensor| graph.constant(0.0).broadcast_to(x.shape());
+        vjp(&pairs, &floats).into_iter().zip(&floats).map(|(dx, x)| dx.unwrap_or_else(|| zero(x))).collect()
+    };
+    let fetches: Vec<&Tensor> = outputs.iter().chain(&gradients).collect();
     let mut session = Session::new(backend, &Params::seeded(0)).expect("no names");
     let step = session.compile(&graph, &fetches).unwrap_or_else(|error| panic!("{}: {error}", case.name));
     let feeds = tensors.iter().zip(&feed.inputs);

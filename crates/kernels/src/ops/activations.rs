@@ -62,6 +62,8 @@ pub(crate) static ROWS: &[&Pointwise] = &[
     &GELU_BACKWARD,
     &GELU_TANH,
     &GELU_TANH_BACKWARD,
+    &SOFTSIGN,
+    &SOFTSIGN_BACKWARD,
 ];
 
 pointwise! {
@@ -228,15 +230,39 @@ pointwise! {
         reference<F>: { let (s, slope) = gelu_tanh(x); dy * (s + slope) },
         backward: Some(|at| {
             at.give_with(0, |at| {
-                // s·(1 - s)·(2v' + x·(1 - 2s)·v'² + x·v'')
+                // s·r·(2v' + x·(r - s)·v'² + x·v'') with r = 1 - s = σ(-v), which keeps its digits where s is near 1
                 let [a, b] = GELU_TANH_FACTORS;
                 let x = &at.input(0).clamp(-10.0, 10.0);
-                let s = &((x + x.square() * x * b) * a).sigmoid();
+                let v = &((x + x.square() * x * b) * a);
+                let (s, r) = (&v.sigmoid(), &(-v).sigmoid());
                 let first = &((x.square() * (3.0 * b) + 1.0) * a);
-                let curve = first * 2.0 + x * (1.0 - s * 2.0) * first.square() + x.square() * (6.0 * a * b);
-                at.dy() * at.input(1) * (s * (1.0 - s) * curve)
+                let curve = first * 2.0 + x * (r - s) * first.square() + x.square() * (6.0 * a * b);
+                at.dy() * at.input(1) * (s * r * curve)
             });
             at.give_with(1, |at| at.input(0).pointwise(&GELU_TANH_BACKWARD, &[&at.dy()], &[]));
+        }),
+    }
+}
+
+pointwise! {
+    pub(crate) SOFTSIGN = softsign(x: float)[] -> float {
+        wgsl: "x / (1.0 + abs(x))",
+        reference<F>: x / (F::one() + x.abs()),
+        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&SOFTSIGN_BACKWARD, &[&at.dy()], &[]))),
+    }
+}
+
+pointwise! {
+    // dy / (1 + |x|)²
+    pub(crate) SOFTSIGN_BACKWARD = softsign_backward(x: float, dy: float)[] -> float {
+        wgsl: "dy / ((1.0 + abs(x)) * (1.0 + abs(x)))",
+        reference<F>: dy / ((F::one() + x.abs()) * (F::one() + x.abs())),
+        backward: Some(|at| {
+            at.give_with(0, |at| {
+                let x = at.input(0);
+                at.dy() * at.output(0) * -2.0 * x.sign() / (x.abs() + 1.0)
+            });
+            at.give_with(1, |at| at.input(0).pointwise(&SOFTSIGN_BACKWARD, &[&at.dy()], &[]));
         }),
     }
 }
@@ -290,6 +316,12 @@ pub trait ActivationOps: Borrow<Tensor> {
     #[track_caller]
     fn log_sigmoid(&self) -> Tensor {
         -(-self.borrow()).softplus()
+    }
+
+    /// `x / (1 + |x|)`: a sigmoid from -1 to 1 that approaches its ends slowly. Source: `torch.nn.Softsign`.
+    #[track_caller]
+    fn softsign(&self) -> Tensor {
+        self.borrow().pointwise(&SOFTSIGN, &[], &[])
     }
 
     /// `x·sigmoid(x)`, also called swish.

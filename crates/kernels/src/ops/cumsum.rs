@@ -1,0 +1,93 @@
+//! Running sums along an axis.
+
+use rayon::prelude::*;
+use wgrad_core::{
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+};
+
+use super::views::{extents, resolve};
+use crate::bundled::bundled;
+
+/// Running sums.
+pub trait CumsumOps {
+    /// `y[…, j, …] = Σ_{i ≤ j} x[…, i, …]` along `axis`, of the same shape.
+    ///
+    /// An axis that does not exist and integers are errors. One thread walks a line of the axis: made for many lines,
+    /// not for one long one. Source: `torch.cumsum`.
+    #[must_use]
+    #[track_caller]
+    fn cumsum(&self, axis: isize) -> Tensor;
+}
+
+impl CumsumOps for Tensor {
+    #[track_caller]
+    fn cumsum(&self, axis: isize) -> Tensor {
+        match resolve(self, "cumsum", axis) {
+            Ok(axis) => self.graph().apply(Cumsum { axis, reverse: false }, &[self]).get(0),
+            Err(invalid) => invalid,
+        }
+    }
+}
+
+/// The running sum, from the end if `reverse`.
+#[derive(Clone, Copy, Debug)]
+struct Cumsum {
+    axis: usize,
+    reverse: bool,
+}
+
+impl Cumsum {
+    fn run<F: Real>(self, mut at: Buffers<'_, F>) {
+        let [_, n, inner] = extents(&at.input_spec(0).shape, self.axis..self.axis + 1);
+        let (x, y) = (at.float(0), at.out(0));
+        let block = (n * inner).max(1);
+        y.par_chunks_mut(block).with_min_len((1 << 14) / block + 1).zip(x.par_chunks(block)).for_each(|(y, x)| {
+            let mut sums = vec![0.0f64; inner];
+            for step in 0..n {
+                let j = if self.reverse { n - 1 - step } else { step };
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    *sum += x[j * inner + k].wide();
+                    y[j * inner + k] = F::lit(*sum);
+                }
+            }
+        });
+    }
+}
+
+impl Op for Cumsum {
+    fn name(&self) -> &'static str {
+        "cumsum"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if inputs[0].dtype.is_float() {
+            Ok(vec![inputs[0].clone()])
+        } else {
+            Err(Misfit::new(format!("only floats are summed, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`"))
+        }
+    }
+
+    /// The running sum from the other end.
+    fn backward(&self, at: &mut Backward) {
+        let back = Self { reverse: !self.reverse, ..*self };
+        at.give_with(0, |at| at.dy().graph().apply(back, &[&at.dy()]).get(0));
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [outer, n, inner] = extents(&at.inputs[0].shape, self.axis..self.axis + 1);
+        let kernel = bundled(Kernel::new("cumsum", &[include_str!("../../../../shaders/cumsum.wgsl")]));
+        at.dispatch(
+            Dispatch::new(kernel, "forward", Grid::Threads([outer * inner, 1, 1]))
+                .bind("x", Operand::Input(0))
+                .bind("y", Operand::Output(0))
+                .param("lines", outer * inner)
+                .param("n", n)
+                .param("inner", inner)
+                .param("reverse", usize::from(self.reverse)),
+        );
+    }
+}
