@@ -206,6 +206,7 @@ fn sizes(n: usize) -> Vec<Case> {
         inputs: inputs.to_vec(),
         build: Box::new(build),
         gradients: vec![0],
+        constants: vec![],
         c: 4.0,
         ulp,
         // A softmax's gradient is (dy − Σ dy·y)·y, a batch norm's dy less its mean and its part along y, over the
