@@ -77,3 +77,8 @@ pub mod prelude {
     pub use wgrad_nn::train::{Targets, Trainer};
     pub use wgrad_nn::{Module, Sequential, StateDict};
 }
+
+/// The README's program compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
