@@ -1,8 +1,8 @@
 //! Plans: a graph turned into a list of tasks over placed buffers, ready for any backend.
 //!
-//! The passes, in order: [`live`] drops what nothing needs and merges equal nodes; [`fuse`] gathers pointwise nodes
-//! into clusters and folds views into their readers; [`order`] puts the tasks in sequence, updates after the last
-//! reader of the old value; [`memory`] lets buffers share slots. Each leaves a line in [`Plan::passes`].
+//! The passes, in order: `live` drops what nothing needs and merges equal nodes; `fuse` gathers pointwise nodes
+//! into clusters and folds views into their readers; `order` puts the tasks in sequence, updates after the last
+//! reader of the old value; `memory` lets buffers share slots. Each leaves a line in [`Plan::passes`].
 
 mod fuse;
 mod live;

@@ -15,7 +15,7 @@ pub trait BatchNormOps {
     ///
     /// `self` is `[N, C]` or `[N, C, L…]`; `weight` and `bias` are `[C]`, 1 and 0 if not given. Returns
     /// `(y, mean, var)`, the latter two `[C]` and meant for running statistics: no gradient flows back through them.
-    /// The variance is summed around the mean, never as E[x²] − E[x]². Source: `torch.nn.functional.batch_norm`.
+    /// The variance is summed around the mean, never as `E[x²] − E[x]²`. Source: `torch.nn.functional.batch_norm`.
     ///
     /// Fewer than two axes, one value per channel, and weights that are not `[C]` are errors; so is differentiating
     /// the gradient again.
