@@ -84,7 +84,9 @@ fn test() -> Result<(), String> {
 
 /// Builds everything at once, so that dependencies are built once, with one set of features.
 fn build() -> Result<(), String> {
-    step("build", cargo().args(["test", "--workspace", "--all-targets", "--no-run", "--quiet"]))
+    step("build", cargo().args(["test", "--workspace", "--all-targets", "--no-run", "--quiet"]))?;
+    // The line above builds examples as tests; this builds the programs.
+    step("build of examples", cargo().args(["build", "--workspace", "--examples", "--quiet"]))
 }
 
 /// A program that [`build`] made: it lies beside this one.
