@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::graph::{Graph, NodeKind, ValueId};
+use crate::graph::Graph;
+use crate::node::{NodeKind, ValueId};
 use crate::{Misfit, Tensor};
 
 /// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.

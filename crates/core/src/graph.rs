@@ -1,10 +1,10 @@
-//! Graphs: nodes as plain data, in the order in which they were traced.
+//! Graphs: where a program's step is traced, node by node.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::node::{GraphData, Node, NodeKind, Scheduled, Scope, Update, ValueId};
 use crate::params::{Counter, Variable};
 use crate::pointwise::Block;
 use crate::reference::{Slice, SliceMut};
@@ -17,124 +17,6 @@ pub enum Mode {
     Train,
     /// Running statistics, no dropout; nothing may be updated.
     Evaluate,
-}
-
-/// One value of a graph: an output of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ValueId {
-    /// The node.
-    pub node: usize,
-    /// Which of its outputs.
-    pub output: usize,
-}
-
-/// What a node is.
-#[derive(Clone)]
-pub enum NodeKind {
-    /// Fed at every run.
-    Input(String),
-    /// A named variable, as it is before this run's updates.
-    Variable(Variable),
-    /// One number, known when the graph is traced.
-    Constant(f64),
-    /// An array, known when the graph is traced.
-    Array(Arc<Array>),
-    /// The linear index of each element.
-    Iota,
-    /// A number that the host computes before each run: entry of [`GraphData::schedule`].
-    Scheduled(usize),
-    /// A pointwise op with its attributes.
-    Pointwise(&'static Pointwise, Vec<f64>),
-    /// A structured op or a view.
-    Op(Arc<dyn Op>),
-    /// The input itself, where gradients stop.
-    Detach,
-    /// What an op that did not fit left behind.
-    Invalid,
-}
-
-/// One node.
-#[derive(Clone)]
-pub struct Node {
-    /// What it does.
-    pub kind: NodeKind,
-    /// The values it reads.
-    pub inputs: Vec<ValueId>,
-    /// What it makes.
-    pub outputs: Vec<Spec>,
-    /// Where it came from.
-    pub site: Site,
-}
-
-impl Node {
-    /// The name that errors and plans use.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match &self.kind {
-            NodeKind::Input(name) => name,
-            NodeKind::Variable(variable) => variable.name(),
-            NodeKind::Constant(_) => "constant",
-            NodeKind::Array(_) => "array",
-            NodeKind::Iota => "iota",
-            NodeKind::Scheduled(_) => "scheduled",
-            NodeKind::Pointwise(row, _) => row.name,
-            NodeKind::Op(op) => op.name(),
-            NodeKind::Detach => "detach",
-            NodeKind::Invalid => "invalid",
-        }
-    }
-}
-
-/// A number that the host computes before each run.
-#[derive(Clone)]
-pub struct Scheduled {
-    /// Its name, for plans.
-    pub name: String,
-    /// The element type.
-    pub dtype: DType,
-    /// The number for the coming run.
-    pub value: Arc<dyn Fn() -> f64 + Send + Sync>,
-}
-
-/// A variable's value after the run.
-#[derive(Clone)]
-pub struct Update {
-    /// The variable.
-    pub variable: Variable,
-    /// Its new value.
-    pub value: ValueId,
-}
-
-/// A scope that is open while ops are traced.
-struct Scope {
-    path: String,
-    /// The line that stands for the lines of a library below it: see [`Graph::scope_of_library`].
-    caller: Option<(&'static Location<'static>, &'static str)>,
-}
-
-/// What a graph holds.
-#[derive(Default)]
-pub struct GraphData {
-    /// The nodes, each after its inputs.
-    pub nodes: Vec<Node>,
-    /// The updates, in order of declaration.
-    pub updates: Vec<Update>,
-    /// Numbers computed by the host before each run.
-    pub schedule: Vec<Scheduled>,
-    /// Counters that go up by one with each run.
-    pub counters: Vec<Counter>,
-    pub(crate) variables: HashMap<usize, usize>,
-    scopes: Vec<Scope>,
-    rewriting: Option<Site>,
-    error: Option<GraphError>,
-}
-
-impl GraphData {
-    /// The spec of a value.
-    #[must_use]
-    pub fn spec(&self, value: ValueId) -> &Spec {
-        &self.nodes[value.node].outputs[value.output]
-    }
 }
 
 /// A training or evaluation step, as traced from the user's program.

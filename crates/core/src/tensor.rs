@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::algebra::{ADD, Broadcast, DIV, MUL, NEG, SUB, Sum};
-use crate::graph::{Graph, NodeKind, ValueId};
+use crate::graph::Graph;
+use crate::node::{NodeKind, ValueId};
 use crate::{DType, Misfit, Pointwise, Shape, Spec};
 
 /// A handle to a value of a [`Graph`]: cheap to clone, never data.

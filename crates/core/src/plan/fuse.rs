@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::Live;
-use crate::graph::{GraphData, NodeKind, ValueId};
+use crate::node::{GraphData, NodeKind, ValueId};
 use crate::{Limits, Shape, View};
 
 /// Who computes a buffer: one future task.

@@ -12,7 +12,8 @@ mod order;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::graph::{Graph, Scheduled, ValueId};
+use crate::graph::Graph;
+use crate::node::{Scheduled, ValueId};
 use crate::params::{Counter, Variable};
 use crate::{Array, DType, Dispatch, Limits, Op, Pointwise, Result, Shape, Site, Spec, Tensor, View};
 

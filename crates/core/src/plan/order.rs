@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use super::fuse::{Base, Fused, Reading, Unit};
 use super::live::Live;
 use super::{Arg, Cluster, Input, Instruction, Task, Work};
-use crate::graph::{GraphData, NodeKind, Scheduled, ValueId};
+use crate::node::{GraphData, NodeKind, Scheduled, ValueId};
 use crate::params::{Counter, Variable};
 use crate::{DType, Launch, Limits, Site, Spec, View};
 

@@ -1,0 +1,127 @@
+//! Nodes: what a graph is made of, as plain data.
+
+use std::collections::HashMap;
+use std::panic::Location;
+use std::sync::Arc;
+
+use crate::params::{Counter, Variable};
+use crate::{Array, DType, GraphError, Op, Pointwise, Site, Spec};
+
+/// One value of a graph: an output of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId {
+    /// The node.
+    pub node: usize,
+    /// Which of its outputs.
+    pub output: usize,
+}
+
+/// What a node is.
+#[derive(Clone)]
+pub enum NodeKind {
+    /// Fed at every run.
+    Input(String),
+    /// A named variable, as it is before this run's updates.
+    Variable(Variable),
+    /// One number, known when the graph is traced.
+    Constant(f64),
+    /// An array, known when the graph is traced.
+    Array(Arc<Array>),
+    /// The linear index of each element.
+    Iota,
+    /// A number that the host computes before each run: entry of [`GraphData::schedule`].
+    Scheduled(usize),
+    /// A pointwise op with its attributes.
+    Pointwise(&'static Pointwise, Vec<f64>),
+    /// A structured op or a view.
+    Op(Arc<dyn Op>),
+    /// The input itself, where gradients stop.
+    Detach,
+    /// What an op that did not fit left behind.
+    Invalid,
+}
+
+/// One node.
+#[derive(Clone)]
+pub struct Node {
+    /// What it does.
+    pub kind: NodeKind,
+    /// The values it reads.
+    pub inputs: Vec<ValueId>,
+    /// What it makes.
+    pub outputs: Vec<Spec>,
+    /// Where it came from.
+    pub site: Site,
+}
+
+impl Node {
+    /// The name that errors and plans use.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.kind {
+            NodeKind::Input(name) => name,
+            NodeKind::Variable(variable) => variable.name(),
+            NodeKind::Constant(_) => "constant",
+            NodeKind::Array(_) => "array",
+            NodeKind::Iota => "iota",
+            NodeKind::Scheduled(_) => "scheduled",
+            NodeKind::Pointwise(row, _) => row.name,
+            NodeKind::Op(op) => op.name(),
+            NodeKind::Detach => "detach",
+            NodeKind::Invalid => "invalid",
+        }
+    }
+}
+
+/// A number that the host computes before each run.
+#[derive(Clone)]
+pub struct Scheduled {
+    /// Its name, for plans.
+    pub name: String,
+    /// The element type.
+    pub dtype: DType,
+    /// The number for the coming run.
+    pub value: Arc<dyn Fn() -> f64 + Send + Sync>,
+}
+
+/// A variable's value after the run.
+#[derive(Clone)]
+pub struct Update {
+    /// The variable.
+    pub variable: Variable,
+    /// Its new value.
+    pub value: ValueId,
+}
+
+/// A scope that is open while ops are traced.
+pub(crate) struct Scope {
+    pub path: String,
+    /// The line that stands for the lines of a library below it: see [`Graph::scope_of_library`](crate::Graph::scope_of_library).
+    pub caller: Option<(&'static Location<'static>, &'static str)>,
+}
+
+/// What a graph holds.
+#[derive(Default)]
+pub struct GraphData {
+    /// The nodes, each after its inputs.
+    pub nodes: Vec<Node>,
+    /// The updates, in order of declaration.
+    pub updates: Vec<Update>,
+    /// Numbers computed by the host before each run.
+    pub schedule: Vec<Scheduled>,
+    /// Counters that go up by one with each run.
+    pub counters: Vec<Counter>,
+    pub(crate) variables: HashMap<usize, usize>,
+    pub(crate) scopes: Vec<Scope>,
+    /// The site of the node whose gradient rule runs.
+    pub(crate) rewriting: Option<Site>,
+    pub(crate) error: Option<GraphError>,
+}
+
+impl GraphData {
+    /// The spec of a value.
+    #[must_use]
+    pub fn spec(&self, value: ValueId) -> &Spec {
+        &self.nodes[value.node].outputs[value.output]
+    }
+}
