@@ -5,13 +5,15 @@
 // of y are copied as bits, so floats and integers are the same to it.
 //
 // Without float atomics, and with the same bits in every run, there are two ways backward:
-// `backward`: one thread per element of dtable scans all of index: rows·inner·n steps, one dispatch.
+// `backward`: one thread per element of dtable scans all of index: rows·inner·n steps, a dispatch per 32,768 indices.
 // `link` and `backward_linked`, for large tables: `link` clears dtable and chains equal indices (n² steps), then one
 // thread per element of dy that heads a chain walks it. Steep for very popular rows, whose chain is one thread's work.
 
 struct Params {
     rows: u32,
     inner: u32,
+    // The scan reads indices start..n; `start` is 0 but for its later passes, which add to what is there.
+    start: u32,
     n: u32,
 }
 
@@ -51,7 +53,10 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let row = t / params.inner;
     let k = t % params.inner;
     var sum = 0.0;
-    for (var i = 0u; i < params.n; i++) {
+    if params.start > 0u {
+        sum = dtable[t];
+    }
+    for (var i = params.start; i < params.n; i++) {
         if index[i] == row {
             sum += dy[i * params.inner + k];
         }

@@ -13,6 +13,9 @@ const NAN_BITS: u32 = 0x7fc0_0000;
 /// Backward, up to here: `rows·inner·n` steps of a scan. Beyond, chains of equal indices.
 const SCAN: usize = 1 << 24;
 
+/// Indices that one dispatch of the scan reads: lavapipe ends a thread's loops after 65,535 turns, without a word.
+const PASS: usize = 1 << 15;
+
 fn kernel() -> Kernel {
     bundled(Kernel::new("gather", &[include_str!("../../../../shaders/gather.wgsl")]))
 }
@@ -90,6 +93,7 @@ impl Op for Gather {
                 .bind("y", Operand::Output(0))
                 .param("rows", rows)
                 .param("inner", inner)
+                .param("start", 0usize)
                 .param("n", n),
         );
     }
@@ -135,20 +139,25 @@ impl Op for ScatterRows {
     fn launch(&self, at: &mut Launch<'_>) {
         let [rows, inner] = sizes(&self.table);
         let n = at.inputs[0].shape.numel();
-        let dispatch = |entry, threads| {
+        let dispatch = |entry, threads, start: usize, n: usize| {
             Dispatch::new(kernel(), entry, Grid::Threads([threads, 1, 1]))
                 .bind("index", Operand::Input(0))
                 .bind("dtable", Operand::Output(0))
                 .param("rows", rows)
                 .param("inner", inner)
+                .param("start", start)
                 .param("n", n)
         };
-        if (rows * inner).saturating_mul(n) <= SCAN {
-            at.dispatch(dispatch("backward", rows * inner).bind("dy", Operand::Input(1)));
+        // A chain's loops cannot be cut, so a software adapter scans however long it takes.
+        if (rows * inner).saturating_mul(n) <= SCAN || (at.limits.software && n > PASS) {
+            for start in (0..n.max(1)).step_by(PASS) {
+                let end = (start + PASS).min(n);
+                at.dispatch(dispatch("backward", rows * inner, start, end).bind("dy", Operand::Input(1)));
+            }
         } else {
             let next = at.scratch(Spec::u32([n]));
-            at.dispatch(dispatch("link", n.max(rows * inner)).bind("next", next));
-            at.dispatch(dispatch("backward_linked", n * inner).bind("next", next).bind("dy", Operand::Input(1)));
+            at.dispatch(dispatch("link", n.max(rows * inner), 0, n).bind("next", next));
+            at.dispatch(dispatch("backward_linked", n * inner, 0, n).bind("next", next).bind("dy", Operand::Input(1)));
         }
     }
 }
