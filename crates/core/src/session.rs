@@ -19,6 +19,8 @@ struct Loaded {
     plan: Arc<Plan>,
     program: ProgramId,
     bound: Vec<Option<BufferId>>,
+    /// The session's resident of each of the plan's variables.
+    residents: Vec<usize>,
     session: usize,
     mode: Mode,
     graph: Graph,
@@ -161,12 +163,14 @@ impl Session {
                 crate::plan::human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
             )));
         }
+        let residents =
+            plan.variables.iter().map(|(variable, ..)| self.reside(variable)).collect::<Result<Vec<_>>>()?;
         let mut bound = Vec::with_capacity(plan.buffers.len());
         let mut buffers = vec![];
         for buffer in &plan.buffers {
             bound.push(match &buffer.role {
                 Role::Temp(_) => None,
-                Role::Variable(i) => Some(self.reside(&plan.variables[*i].0)?),
+                Role::Variable(i) => Some(self.resident[residents[*i]].buffer),
                 role => {
                     let id = self.backend.allocate(&buffer.spec)?;
                     buffers.push(id);
@@ -179,7 +183,8 @@ impl Session {
         }
         let plan = Arc::new(plan);
         let program = self.backend.load(plan.clone(), &bound)?;
-        let loaded = Loaded { plan, program, bound, session: self.id, mode: graph.mode(), graph: graph.clone() };
+        let (mode, graph) = (graph.mode(), graph.clone());
+        let loaded = Loaded { plan, program, bound, residents, session: self.id, mode, graph };
         let step = Step(Arc::new(loaded));
         self.leases.push(Lease { step: Arc::downgrade(&step.0), program, buffers });
         Ok(step)
@@ -197,19 +202,19 @@ impl Session {
         });
     }
 
-    /// The device buffer of a variable, made on first use.
-    fn reside(&mut self, variable: &Variable) -> Result<BufferId> {
+    /// The place of a variable among the residents, with a device buffer made on first use.
+    fn reside(&mut self, variable: &Variable) -> Result<usize> {
         if !variable.belongs_to(&self.params) {
             let name = variable.name();
             return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
         }
         if let Some(&known) = self.by_name.get(variable.name()) {
-            return Ok(self.resident[known].buffer);
+            return Ok(known);
         }
         let buffer = self.backend.allocate(variable.spec())?;
         self.by_name.insert(variable.name().into(), self.resident.len());
         self.resident.push(Resident { variable: variable.clone(), buffer, version: None, ahead: false });
-        Ok(buffer)
+        Ok(self.resident.len() - 1)
     }
 
     /// Runs a step once and reads its fetched tensors.
@@ -249,11 +254,7 @@ impl Session {
         self.prepare(step, feeds)?;
         let times = self.backend.profile(step.0.program)?;
         self.after(step);
-        let name = |task: &crate::plan::Task| {
-            let scope = &task.site.scope;
-            if scope.is_empty() { task.name() } else { format!("{} ({scope})", task.name()) }
-        };
-        Ok(Profile { tasks: step.0.plan.tasks.iter().map(name).zip(times).collect() })
+        Ok(Profile { tasks: step.0.plan.tasks.iter().map(crate::plan::Task::label).zip(times).collect() })
     }
 
     fn prepare(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
@@ -289,8 +290,7 @@ impl Session {
                 (_, None, None) => {}
             }
         }
-        for (variable, _, _) in &plan.variables {
-            let at = self.by_name[variable.name()];
+        for ((variable, ..), &at) in plan.variables.iter().zip(&step.0.residents) {
             let resident = &mut self.resident[at];
             if resident.version != Some(variable.version()) {
                 let (array, version) = variable.host();
@@ -317,8 +317,7 @@ impl Session {
         for counter in &step.0.plan.counters {
             counter.set(counter.get() + 1);
         }
-        for (variable, _, written) in &step.0.plan.variables {
-            let at = self.by_name[variable.name()];
+        for ((variable, _, written), &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
             if *written && !self.resident[at].ahead {
                 self.resident[at].ahead = true;
                 variable.mark_ahead();

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::Memory;
 use crate::plan::{Arg, Cluster};
 use crate::pointwise::{Block, Precision};
 use crate::reference::{Slice, SliceMut};
@@ -27,51 +28,26 @@ struct Part<'a, F> {
 
 /// Reused storage for the blocks of one thread.
 struct Workspace<F> {
-    inputs: Vec<Lane<F>>,
-    results: Vec<Lane<F>>,
-    numbers: Vec<Lane<F>>,
+    inputs: Vec<Memory<F>>,
+    results: Vec<Memory<F>>,
+    numbers: Vec<Memory<F>>,
 }
 
-#[derive(Clone)]
-enum Lane<F> {
-    Float(Vec<F>),
-    Uint(Vec<u32>),
-}
-
-impl<F: Precision> Lane<F> {
-    fn new(dtype: DType) -> Self {
-        if dtype.is_float() { Self::Float(vec![F::zero(); BLOCK]) } else { Self::Uint(vec![0; BLOCK]) }
-    }
-
-    fn read(&self, n: usize) -> Slice<'_, F> {
-        match self {
-            Self::Float(values) => Slice::Float(&values[..n]),
-            Self::Uint(values) => Slice::Uint(&values[..n]),
-        }
-    }
-
-    fn write(&mut self, n: usize) -> SliceMut<'_, F> {
-        match self {
-            Self::Float(values) => SliceMut::Float(&mut values[..n]),
-            Self::Uint(values) => SliceMut::Uint(&mut values[..n]),
-        }
-    }
-
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "integer constants are whole and small")]
-    fn number(value: f64, dtype: DType) -> Self {
-        if dtype.is_float() { Self::Float(vec![F::lit(value); BLOCK]) } else { Self::Uint(vec![value as u32; BLOCK]) }
-    }
+/// A block of one number.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "integer constants are whole and small")]
+fn number<F: Precision>(value: f64, dtype: DType) -> Memory<F> {
+    if dtype.is_float() { Memory::Float(vec![F::lit(value); BLOCK]) } else { Memory::Uint(vec![value as u32; BLOCK]) }
 }
 
 impl<F: Precision> Workspace<F> {
     fn new(cluster: &Cluster) -> Self {
         let numbers = cluster.instructions.iter().flat_map(|instruction| &instruction.args).chain(&cluster.outputs);
         Self {
-            inputs: cluster.inputs.iter().map(|&(_, dtype)| Lane::new(dtype)).collect(),
-            results: cluster.instructions.iter().map(|instruction| Lane::new(instruction.row.out)).collect(),
+            inputs: cluster.inputs.iter().map(|&(_, dtype)| Memory::zeros(dtype, BLOCK)).collect(),
+            results: cluster.instructions.iter().map(|instruction| Memory::zeros(instruction.row.out, BLOCK)).collect(),
             numbers: numbers
                 .filter_map(|arg| match *arg {
-                    Arg::Number(value, dtype) => Some(Lane::number(value, dtype)),
+                    Arg::Number(value, dtype) => Some(number(value, dtype)),
                     _ => None,
                 })
                 .collect(),

@@ -140,6 +140,13 @@ impl Task {
         }
     }
 
+    /// The name and, in brackets, the scope.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let scope = &self.site.scope;
+        if scope.is_empty() { self.name() } else { format!("{} ({scope})", self.name()) }
+    }
+
     /// How many kernel launches this is on a GPU.
     #[must_use]
     pub fn dispatches(&self) -> usize {
@@ -289,13 +296,8 @@ impl fmt::Display for Plan {
                     Work::Cluster(cluster) => cluster.shape.to_string(),
                     Work::Op { specs, .. } => specs.1.first().map(|spec| spec.shape.to_string()).unwrap_or_default(),
                 };
-                let name = if task.site.scope.is_empty() {
-                    task.name()
-                } else {
-                    format!("{} ({})", task.name(), task.site.scope)
-                };
                 let place = format!("{} ← {}", join(&task.outputs), join(&task.inputs));
-                [format!("{i:>3}"), name, shape, place]
+                [format!("{i:>3}"), task.label(), shape, place]
             })
             .collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
