@@ -1,9 +1,10 @@
 //! Tensors one after another along an axis.
 
-use wgrad_core::{Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference};
+use wgrad_core::{
+    Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+};
 
 use crate::bundled::bundled;
-use wgrad_core::{Spec, Tensor, both};
 
 use super::ViewOps;
 use super::views::{extents, resolve};

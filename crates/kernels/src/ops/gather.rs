@@ -2,10 +2,12 @@
 
 use std::borrow::Borrow;
 
-use wgrad_core::{Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference};
+use wgrad_core::{
+    Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both,
+};
 
 use crate::bundled::bundled;
-use wgrad_core::{Shape, Spec, Tensor, both};
 
 /// What an index outside the table reads: the bits of a NaN.
 const NAN_BITS: u32 = 0x7fc0_0000;

@@ -3,11 +3,10 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
 };
 
 use crate::bundled::bundled;
-use wgrad_core::{Tensor, both};
 
 use super::ViewOps;
 use super::views::{extents, resolve};

@@ -3,10 +3,11 @@
 use std::borrow::Borrow;
 use std::ops::Range;
 
-use wgrad_core::{Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec};
+use wgrad_core::{
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+};
 
 use crate::bundled::bundled;
-use wgrad_core::{Shape, Tensor, both};
 
 use super::views::{extents, resolve, resolve_all};
 use super::{CompareOps, PointwiseOps, ViewOps};
