@@ -74,6 +74,37 @@ pub trait Op: Debug + Send + Sync + 'static {
         None
     }
 
+    /// The outputs that take an *epilogue*: pointwise readers that run where the kernel stores an element, so that
+    /// they cost no dispatch of their own.
+    ///
+    /// A kernel that binds such an output to the WGSL variable `y` stores each of its elements exactly once, by calling
+    /// `store_y(at, value)` with the linear position, never reads it back, and defines
+    ///
+    /// ```wgsl
+    /// fn store_y(at: u32, value: f32) {
+    ///     y[at] = value;
+    /// }
+    /// ```
+    ///
+    /// which the planner replaces by the epilogue. Of several dispatches, those that bind the output do so.
+    fn epilogues(&self) -> &'static [usize] {
+        &[]
+    }
+
+    /// The inputs that take a *prologue*: pointwise producers that run where the kernel loads an element.
+    ///
+    /// A kernel that binds such an input to the WGSL variable `x` reads each of its elements exactly once, by calling
+    /// `load_x(at)` with the linear position, and defines
+    ///
+    /// ```wgsl
+    /// fn load_x(at: u32) -> f32 {
+    ///     return x[at];
+    /// }
+    /// ```
+    fn prologues(&self) -> &'static [usize] {
+        &[]
+    }
+
     /// The CPU reference; sums in `f64`. See [`crate::both`].
     fn reference(&self, _at: Reference<'_>) {
         unreachable!("{} is a view and has no reference", self.name())
