@@ -9,7 +9,10 @@ use rayon::prelude::*;
 
 use crate::op::{Dispatch, Grid, Kernel, Launch, Op, Operand, Spec};
 use crate::reference::{Buffers, Real, Reference};
-use crate::{Backward, Misfit, Shape, Tensor, View, both, pointwise};
+use crate::{Backward, Misfit, Pointwise, Shape, Tensor, View, both, pointwise};
+
+/// The rows of this file.
+pub static ARITHMETIC: &[&Pointwise] = &[&ADD, &SUB, &MUL, &DIV, &NEG];
 
 pointwise! {
     /// `x + y`.

@@ -61,6 +61,14 @@ pub trait Backend {
     /// When the device has no room, or the buffer is larger than one binding.
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId>;
 
+    /// Persistent buffers that one kernel may touch as a whole: where that matters, they lie side by side.
+    ///
+    /// # Errors
+    /// As [`Self::allocate`].
+    fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
+        specs.iter().map(|spec| self.allocate(spec)).collect()
+    }
+
     /// Fills a buffer; the array has its number of elements and a fitting type.
     ///
     /// # Errors

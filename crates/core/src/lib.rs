@@ -26,6 +26,7 @@ mod shape;
 mod tensor;
 mod view;
 
+pub use algebra::ARITHMETIC;
 pub use array::{Array, Data, Element};
 pub use autodiff::{Backward, gradients, vjp};
 pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, ProgramId};

@@ -313,13 +313,15 @@ pub struct Launch<'a> {
     pub dispatches: Vec<Dispatch>,
     /// Scratch buffers so far.
     pub scratch: Vec<Spec>,
+    /// For each output, whether anything reads it; one that nothing reads need not be written.
+    pub read: Vec<bool>,
 }
 
 impl<'a> Launch<'a> {
     /// A launch of an op with these inputs and outputs.
     #[must_use]
     pub fn new(inputs: &'a [Spec], outputs: &'a [Spec], limits: &'a Limits) -> Self {
-        Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![] }
+        Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![], read: vec![true; outputs.len()] }
     }
 
     /// Adds a dispatch.

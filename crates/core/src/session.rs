@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::backend::{Backend, BufferId, DeviceInfo, ProgramId};
 use crate::plan::{Plan, Role};
-use crate::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Result, Spec, Tensor, Variable};
+use crate::{Array, CpuBackend, DType, Error, Graph, Kind, Mode, Params, Result, Spec, Tensor, Variable};
 
 /// A compiled graph: its plan, loaded on the device of the session that compiled it.
 ///
@@ -163,13 +163,12 @@ impl Session {
                 crate::plan::human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
             )));
         }
-        let residents =
-            plan.variables.iter().map(|(variable, ..)| self.reside(variable)).collect::<Result<Vec<_>>>()?;
+        let residents = self.reside(&plan)?;
         let mut bound = Vec::with_capacity(plan.buffers.len());
         let mut buffers = vec![];
         for buffer in &plan.buffers {
             bound.push(match &buffer.role {
-                Role::Temp(_) => None,
+                Role::Temp(..) | Role::Passed => None,
                 Role::Variable(i) => Some(self.resident[residents[*i]].buffer),
                 role => {
                     let id = self.backend.allocate(&buffer.spec)?;
@@ -202,19 +201,38 @@ impl Session {
         });
     }
 
-    /// The place of a variable among the residents, with a device buffer made on first use.
-    fn reside(&mut self, variable: &Variable) -> Result<usize> {
-        if !variable.belongs_to(&self.params) {
-            let name = variable.name();
-            return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
+    /// The places of a plan's variables among the residents, with device buffers made on first use: side by side for
+    /// parameters, and for what is updated together with them.
+    fn reside(&mut self, plan: &Plan) -> Result<Vec<usize>> {
+        let grouped = plan.grouped();
+        let mut new: [Vec<&Variable>; 3] = Default::default();
+        for (variable, buffer, _) in &plan.variables {
+            if !variable.belongs_to(&self.params) {
+                let name = variable.name();
+                return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
+            }
+            if !self.by_name.contains_key(variable.name()) {
+                let place = match variable.kind() {
+                    Kind::Parameter => 0,
+                    _ if grouped.contains(buffer) => 1,
+                    _ => 2,
+                };
+                new[place].push(variable);
+            }
         }
-        if let Some(&known) = self.by_name.get(variable.name()) {
-            return Ok(known);
+        for (place, variables) in new.into_iter().enumerate() {
+            let specs: Vec<&Spec> = variables.iter().map(|variable| variable.spec()).collect();
+            let buffers = if place < 2 {
+                self.backend.allocate_together(&specs)?
+            } else {
+                specs.iter().map(|spec| self.backend.allocate(spec)).collect::<Result<Vec<_>>>()?
+            };
+            for (variable, buffer) in variables.into_iter().zip(buffers) {
+                self.by_name.insert(variable.name().into(), self.resident.len());
+                self.resident.push(Resident { variable: variable.clone(), buffer, version: None, ahead: false });
+            }
         }
-        let buffer = self.backend.allocate(variable.spec())?;
-        self.by_name.insert(variable.name().into(), self.resident.len());
-        self.resident.push(Resident { variable: variable.clone(), buffer, version: None, ahead: false });
-        Ok(self.resident.len() - 1)
+        Ok(plan.variables.iter().map(|(variable, ..)| self.by_name[variable.name()]).collect())
     }
 
     /// Runs a step once and reads its fetched tensors.

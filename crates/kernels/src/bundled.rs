@@ -1,6 +1,8 @@
 //! The kernels that come with wgrad.
 
-use wgrad_core::Kernel;
+use wgrad_core::{ARITHMETIC, Kernel, Pointwise};
+
+use crate::ops::rows;
 
 /// A kernel of this crate, to be compiled without runtime checks: they cost up to half of its speed (every loop gets
 /// a counter of its own and is not unrolled).
@@ -11,4 +13,17 @@ pub(crate) fn bundled(kernel: Kernel) -> Kernel {
     // long as their specs. Held to by `tests/parity.rs` at ragged, single-row and odd sizes, and by
     // `tests/shaders.rs`, which matches the parameters of every launch.
     unsafe { kernel.trusted() }
+}
+
+/// A kernel after clusters of these rows were written into it: a user's row may name any buffer, so with one among them
+/// the checks come back.
+pub(crate) fn joined<'a>(
+    kernel: &Kernel,
+    name: String,
+    source: String,
+    mut added: impl Iterator<Item = &'a Pointwise>,
+) -> Kernel {
+    let ours = added.all(|row| ARITHMETIC.contains(&row) || rows().contains(&row));
+    let joined = Kernel::generated(name, source);
+    if kernel.is_trusted() && ours { bundled(joined) } else { joined }
 }

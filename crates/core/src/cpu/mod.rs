@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, BufferId, DeviceInfo, LocalFuture, ProgramId};
-use crate::plan::{Plan, Role, Task, Work};
+use crate::plan::{Cluster, Plan, Role, Stage, Work};
 use crate::pointwise::Precision;
 use crate::reference::{Buffers, Slice, SliceMut};
-use crate::{Array, DType, Limits, Result, Spec};
+use crate::{Array, DType, Limits, Op, Result, Spec};
 
 /// A buffer in host memory.
 #[derive(Clone, Debug)]
@@ -87,43 +87,63 @@ impl<F: Precision> CpuBackend<F> {
     }
 
     fn task(&mut self, program: usize, index: usize) {
-        let Program { plan, memory, .. } = self.programs[program].as_ref().expect(LOADED);
-        let task: &Task = &plan.tasks[index];
-        let place = |&buffer: &usize| memory[buffer];
-        let outputs: Vec<usize> = task.outputs.iter().map(place).collect();
-        // Outputs are taken out of memory while inputs are borrowed from it.
-        let empty = || Memory::Uint(vec![]);
-        let mut written: Vec<Memory<F>> =
-            outputs.iter().map(|&i| std::mem::replace(&mut self.memory[i], empty())).collect();
-        match &task.work {
-            Work::Cluster(cluster) => {
-                let inputs: Vec<cluster::Source<'_, F>> = task
-                    .inputs
-                    .iter()
-                    .map(|&buffer| {
-                        if let Some(output) = outputs.iter().position(|&output| output == memory[buffer]) {
-                            cluster::Source::Output(output)
-                        } else {
-                            let elements = plan.buffers[buffer].spec.shape.numel();
-                            cluster::Source::Slice(self.memory[memory[buffer]].read(elements))
-                        }
-                    })
-                    .collect();
-                let elements = cluster.shape.numel();
-                cluster::run(cluster, &inputs, written.iter_mut().map(|memory| memory.write(elements)).collect());
-            }
-            Work::Op { op, specs, .. } => {
-                let inputs = task.inputs.iter().zip(&specs.0);
-                let inputs =
-                    inputs.map(|(&buffer, spec)| self.memory[memory[buffer]].read(spec.shape.numel())).collect();
-                let outputs = written.iter_mut().zip(&specs.1);
-                let outputs = outputs.map(|(memory, spec)| memory.write(spec.shape.numel())).collect();
-                op.reference(F::reference(Buffers::new((&specs.0, &specs.1), inputs, outputs)));
+        let plan = self.programs[program].as_ref().expect(LOADED).plan.clone();
+        for stage in &plan.tasks[index].stages {
+            match &stage.work {
+                Work::Cluster(cluster) => self.cluster(program, cluster, &stage.inputs, &stage.outputs),
+                Work::Op { op, specs, .. } => self.op(program, &**op, specs, stage),
+                Work::Group(clusters) => {
+                    let (reads, writes) = (stage.inputs.len() / clusters.len(), stage.outputs.len() / clusters.len());
+                    let buffers = stage.inputs.chunks(reads.max(1)).zip(stage.outputs.chunks(writes.max(1)));
+                    for (cluster, (inputs, outputs)) in clusters.iter().zip(buffers) {
+                        self.cluster(program, cluster, inputs, outputs);
+                    }
+                }
             }
         }
+    }
+
+    /// Outputs are taken out of memory while inputs are borrowed from it.
+    fn take(&mut self, outputs: &[usize]) -> Vec<Memory<F>> {
+        outputs.iter().map(|&i| std::mem::replace(&mut self.memory[i], Memory::Uint(vec![]))).collect()
+    }
+
+    fn give_back(&mut self, outputs: Vec<usize>, written: Vec<Memory<F>>) {
         for (i, memory) in outputs.into_iter().zip(written) {
             self.memory[i] = memory;
         }
+    }
+
+    fn cluster(&mut self, program: usize, cluster: &Cluster, inputs: &[usize], outputs: &[usize]) {
+        let places = &self.programs[program].as_ref().expect(LOADED).memory;
+        let outputs: Vec<usize> = outputs.iter().map(|&buffer| places[buffer]).collect();
+        let mut written = self.take(&outputs);
+        let Program { plan, memory, .. } = self.programs[program].as_ref().expect(LOADED);
+        let sources = inputs.iter().map(|&buffer| {
+            if let Some(output) = outputs.iter().position(|&output| output == memory[buffer]) {
+                cluster::Source::Output(output)
+            } else {
+                let elements = plan.buffers[buffer].spec.shape.numel();
+                cluster::Source::Slice(self.memory[memory[buffer]].read(elements))
+            }
+        });
+        let sources: Vec<cluster::Source<'_, F>> = sources.collect();
+        let elements = cluster.shape.numel();
+        cluster::run(cluster, &sources, written.iter_mut().map(|memory| memory.write(elements)).collect());
+        self.give_back(outputs, written);
+    }
+
+    fn op(&mut self, program: usize, op: &dyn Op, specs: &(Vec<Spec>, Vec<Spec>), stage: &Stage) {
+        let places = &self.programs[program].as_ref().expect(LOADED).memory;
+        let outputs: Vec<usize> = stage.outputs.iter().map(|&buffer| places[buffer]).collect();
+        let mut written = self.take(&outputs);
+        let memory = &self.programs[program].as_ref().expect(LOADED).memory;
+        let inputs = stage.inputs.iter().zip(&specs.0);
+        let inputs = inputs.map(|(&buffer, spec)| self.memory[memory[buffer]].read(spec.shape.numel())).collect();
+        let slices = written.iter_mut().zip(&specs.1);
+        let slices = slices.map(|(memory, spec)| memory.write(spec.shape.numel())).collect();
+        op.reference(F::reference(Buffers::new((&specs.0, &specs.1), inputs, slices)));
+        self.give_back(outputs, written);
     }
 }
 
@@ -171,7 +191,7 @@ impl<F: Precision> Backend for CpuBackend<F> {
         let slots: Vec<_> =
             plan.slots.iter().map(|slot| self.place(Memory::zeros(slot.dtype, slot.elements))).collect();
         let memory = plan.buffers.iter().zip(bound).map(|(buffer, bound)| match (&buffer.role, bound) {
-            (Role::Temp(slot), _) => slots[*slot].0,
+            (Role::Temp(slot, _), _) => slots[*slot].0,
             (_, Some(buffer)) => buffer.0,
             (_, None) => unreachable!("the session binds everything but temporaries"),
         });

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::attach::{Side, attach};
 use super::live::Live;
 use crate::node::{GraphData, NodeKind, ValueId};
 use crate::{Limits, Shape, View};
@@ -13,6 +14,8 @@ pub(super) enum Unit {
     Op(usize),
     /// The cluster with this number.
     Cluster(usize),
+    /// The group with this number.
+    Group(usize),
     /// A copy of this value, for a reader that needs it in a buffer of its own.
     Copy(ValueId),
 }
@@ -27,10 +30,16 @@ pub(super) enum Base {
 }
 
 impl Base {
-    fn node(self) -> usize {
+    /// The value that it holds.
+    pub fn value(self) -> ValueId {
         match self {
-            Self::Own(value) | Self::Copy(value) => value.node,
+            Self::Own(value) | Self::Copy(value) => value,
         }
+    }
+
+    /// The node of the value.
+    pub fn node(self) -> usize {
+        self.value().node
     }
 }
 
@@ -54,6 +63,10 @@ pub(super) struct Fused {
     pub cluster_of: BTreeMap<usize, usize>,
     /// The values that get a copy, and what the copy reads.
     pub copies: BTreeMap<ValueId, Reading>,
+    /// For each cluster that runs in the kernel of an op: the op's node, and on which side.
+    pub hosts: BTreeMap<usize, (usize, Side)>,
+    /// Clusters that are the same but for their buffers, and run as one task.
+    pub groups: Vec<Vec<usize>>,
 }
 
 impl Fused {
@@ -62,10 +75,36 @@ impl Fused {
         match base {
             Base::Copy(value) => Some(Unit::Copy(value)),
             Base::Own(value) => match &data.nodes[value.node].kind {
-                NodeKind::Pointwise(..) => self.cluster_of.get(&value.node).map(|&cluster| Unit::Cluster(cluster)),
+                NodeKind::Pointwise(..) => self.cluster_of.get(&value.node).map(|&cluster| self.unit(cluster)),
                 NodeKind::Op(_) => Some(Unit::Op(value.node)),
                 _ => None,
             },
+        }
+    }
+
+    /// The unit that a cluster is part of.
+    pub fn unit(&self, cluster: usize) -> Unit {
+        if let Some(&(op, _)) = self.hosts.get(&cluster) {
+            return Unit::Op(op);
+        }
+        let group = self.groups.iter().position(|group| group.contains(&cluster));
+        group.map_or(Unit::Cluster(cluster), Unit::Group)
+    }
+
+    /// The clusters that run in the kernel of an op.
+    pub fn attached(&self, op: usize) -> impl Iterator<Item = (usize, Side)> {
+        let of_this = self.hosts.iter().filter(move |(_, (host, _))| *host == op);
+        of_this.map(|(&cluster, &(_, side))| (cluster, side))
+    }
+
+    /// The value that a prologue hands to its op.
+    pub fn fed(&self, data: &GraphData, live: &Live, cluster: usize) -> Option<ValueId> {
+        match self.hosts.get(&cluster) {
+            Some(&(op, Side::Prologue(input))) => match self.whole(live.resolve(data.nodes[op].inputs[input])) {
+                Base::Own(value) => Some(value),
+                Base::Copy(_) => None,
+            },
+            _ => None,
         }
     }
 
@@ -82,7 +121,7 @@ impl Fused {
 }
 
 /// Whether a value has no buffer unless it is copied into one.
-fn is_bufferless(kind: &NodeKind) -> bool {
+pub(super) fn is_bufferless(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Constant(_) | NodeKind::Iota | NodeKind::Scheduled(_))
 }
 
@@ -120,10 +159,16 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
     }
     cluster(data, live, limits, &nodes, &mut fused);
     let rows: usize = fused.clusters.iter().map(Vec::len).sum();
+    let grouped: usize = fused.groups.iter().map(Vec::len).sum();
     passes.push(format!(
         "fuse: {rows} pointwise nodes in {} clusters, {} copies of views",
         fused.clusters.len(),
         fused.copies.len()
+    ));
+    passes.push(format!(
+        "attach: {} clusters in the kernels of ops, {grouped} in {} groups",
+        fused.hosts.len(),
+        fused.groups.len()
     ));
     fused
 }
@@ -162,10 +207,11 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[usize], fuse
             }
         }
     }
-    // Siblings: clusters of one shape that read a common buffer, such as the two running statistics of a batch norm.
+    let attached = attach(&mut builder, fused);
+    // Siblings: clusters of one shape that read a common buffer, such as gradients that flow through two factors.
     let mut by_shape: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     for &i in nodes {
-        if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) {
+        if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) && !attached.takes(i) {
             by_shape.entry(data.nodes[i].outputs[0].shape.dims().to_vec()).or_default().push(i);
         }
     }
@@ -182,9 +228,12 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[usize], fuse
     let mut clusters: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &i in nodes {
         if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) {
-            clusters.entry(builder.root(i)).or_default().push(i);
+            clusters.entry(attached.home(i).unwrap_or(builder.root(i))).or_default().push(i);
         }
     }
+    let numbers: BTreeMap<usize, usize> = clusters.keys().enumerate().map(|(number, &home)| (home, number)).collect();
+    fused.hosts = attached.hosts.iter().map(|(home, &host)| (numbers[home], host)).collect();
+    fused.groups = attached.groups.iter().map(|group| group.iter().map(|home| numbers[home]).collect()).collect();
     let clusters: Vec<_> = clusters.into_values().collect();
     for (number, members) in clusters.iter().enumerate() {
         for &member in members {
@@ -195,18 +244,19 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[usize], fuse
 }
 
 /// Sets of nodes, with the successor lists of the quotient graph.
-struct Builder<'a> {
-    data: &'a GraphData,
-    live: &'a Live,
+pub(super) struct Builder<'a> {
+    pub data: &'a GraphData,
+    pub live: &'a Live,
     limits: &'a Limits,
     /// Base values that each node reads.
-    reads: Vec<Vec<Base>>,
+    pub reads: Vec<Vec<Base>>,
     /// Direct readers of each node (through views).
-    readers: Vec<Vec<usize>>,
-    kept: BTreeSet<Base>,
+    pub readers: Vec<Vec<usize>>,
+    /// The bases that are fetched, copied or the new value of a variable.
+    pub kept: BTreeSet<Base>,
     /// The node that names the set of each node.
     root: Vec<usize>,
-    members: Vec<Vec<usize>>,
+    pub members: Vec<Vec<usize>>,
 }
 
 impl<'a> Builder<'a> {
@@ -228,7 +278,7 @@ impl<'a> Builder<'a> {
         Self { data, live, limits, reads, readers, kept, root: (0..count).collect(), members }
     }
 
-    fn root(&self, node: usize) -> usize {
+    pub fn root(&self, node: usize) -> usize {
         self.root[node]
     }
 
@@ -245,11 +295,18 @@ impl<'a> Builder<'a> {
             })
     }
 
-    /// Merges the clusters of two nodes where that is allowed.
-    fn merge(&mut self, a: usize, b: usize) {
+    /// Merges the sets of two nodes if one kernel can bind what both bind and neither needs the other by way of a
+    /// third; says whether they are one now.
+    pub fn merge(&mut self, a: usize, b: usize) -> bool {
         let (a, b) = (self.root(a), self.root(b));
-        if a == b || self.bindings(a, b) > self.limits.storage_buffers || self.detour(a, b) || self.detour(b, a) {
-            return;
+        a == b || self.bindings(a, b) <= self.limits.storage_buffers && self.join(a, b)
+    }
+
+    /// As [`Self::merge`], whatever the number of buffers.
+    pub fn join(&mut self, a: usize, b: usize) -> bool {
+        let (a, b) = (self.root(a), self.root(b));
+        if a == b || self.detour(a, b) || self.detour(b, a) {
+            return a == b;
         }
         let moved = std::mem::take(&mut self.members[b]);
         for &node in &moved {
@@ -257,6 +314,7 @@ impl<'a> Builder<'a> {
         }
         self.members[a].extend(moved);
         self.members[a].sort_unstable();
+        true
     }
 
     /// The storage buffers that the merged cluster would bind; an update in place counts once.
@@ -276,23 +334,32 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let outputs = members
-            .iter()
-            .filter(|&&node| {
-                let value = ValueId { node, output: 0 };
-                let in_place =
-                    self.data.updates.iter().zip(&self.live.updates).any(|(update, &new)| {
-                        new == value
-                            && self.data.variables.get(&update.variable.id()).is_some_and(|&variable| {
-                                inputs.contains(&Base::Own(ValueId { node: variable, output: 0 }))
-                            })
-                    });
-                !in_place
-                    && (self.kept.contains(&Base::Own(value))
-                        || self.readers[node].iter().any(|&reader| !inside(reader)))
-            })
-            .count();
-        inputs.len() + schedules.len() + outputs
+        let values = members.iter().flat_map(|&node| {
+            let outputs = if matches!(self.data.nodes[node].kind, NodeKind::Op(_)) {
+                self.data.nodes[node].outputs.len()
+            } else {
+                1
+            };
+            (0..outputs).map(move |output| ValueId { node, output })
+        });
+        let outputs = values.filter(|&value| {
+            let in_place = self.data.updates.iter().zip(&self.live.updates).any(|(update, &new)| {
+                new == value
+                    && self.data.variables.get(&update.variable.id()).is_some_and(|&variable| {
+                        inputs.contains(&Base::Own(ValueId { node: variable, output: 0 }))
+                    })
+            });
+            !in_place && self.is_stored(value, &inside)
+        });
+        inputs.len() + schedules.len() + outputs.count()
+    }
+
+    /// Whether a value needs a buffer: somebody not `inside` reads it, or nobody at all (an op writes it all the same).
+    pub fn is_stored(&self, value: ValueId, inside: &impl Fn(usize) -> bool) -> bool {
+        let base = Base::Own(value);
+        let mut readers = self.readers[value.node].iter().filter(|&&reader| self.reads[reader].contains(&base));
+        let mut read = false;
+        self.kept.contains(&base) || readers.any(|&reader| { read = true; !inside(reader) }) || !read
     }
 
     /// Whether a path leads from cluster `from` to cluster `to` by way of a node outside both.

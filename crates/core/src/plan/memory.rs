@@ -1,20 +1,21 @@
 //! The last pass: temporaries share slots; a slot is free again after the last task that uses its buffer.
+//!
+//! What a group reads lies side by side in one slot of its own, so that a kernel binds it as a whole.
 
-use super::order::{Ordered, Place};
-use super::{Buffer, Plan, Role, Slot, Work};
+use std::collections::BTreeSet;
 
-pub(super) fn pass(ordered: Ordered, mut passes: Vec<String>) -> Plan {
+use super::emit::{Ordered, Place};
+use super::{Buffer, Plan, Role, Slot, Task, Work};
+use crate::Limits;
+
+/// Bytes at which a buffer within a slot may begin: what every device can bind.
+const ALIGN: usize = 256;
+
+pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -> Plan {
     let Ordered { tasks, buffers, inputs, variables, schedule, counters, fetches } = ordered;
-    let uses = |task: &super::Task| {
-        let scratch = match &task.work {
-            Work::Op { scratch, .. } => scratch.clone(),
-            Work::Cluster(_) => vec![],
-        };
-        task.inputs.iter().chain(&task.outputs).copied().chain(scratch).collect::<Vec<_>>()
-    };
     let mut last = vec![0; buffers.len()];
     for (t, task) in tasks.iter().enumerate() {
-        for buffer in uses(task) {
+        for buffer in task.buffers() {
             last[buffer] = t;
         }
     }
@@ -27,15 +28,31 @@ pub(super) fn pass(ordered: Ordered, mut passes: Vec<String>) -> Plan {
             Place::Variable(index) => Some(Role::Variable(*index)),
             Place::Array(array) => Some(Role::Array(array.clone())),
             Place::Schedule => Some(Role::Schedule),
-            Place::Made if fetched.contains(&i) => Some(Role::Fetch),
-            Place::Made | Place::Scratch => None,
+            Place::Made | Place::Passed if fetched.contains(&i) => Some(Role::Fetch),
+            // One after another in memory, or one in the registers of the other.
+            Place::Passed if limits.dispatches => Some(Role::Passed),
+            Place::Made | Place::Passed | Place::Scratch => None,
         })
         .collect();
     let mut slots: Vec<Slot> = vec![];
+    if limits.dispatches {
+        for buffer in side_by_side(&tasks, &roles) {
+            let (dtype, elements) = (buffers[buffer].0.dtype, buffers[buffer].0.shape.numel());
+            let room = elements.next_multiple_of(ALIGN / dtype.size());
+            let fits = |slot: &Slot| ((slot.elements + room) * dtype.size()) as u64 <= limits.binding_bytes;
+            if slots.last().is_none_or(|slot| slot.dtype != dtype || !fits(slot)) {
+                slots.push(Slot { dtype, elements: 0 });
+            }
+            let at = slots.len() - 1;
+            roles[buffer] = Some(Role::Temp(at, slots[at].elements));
+            slots[at].elements += room;
+        }
+    }
     let mut free: Vec<usize> = vec![];
-    let mut unshared = 0;
+    let apart = slots.len();
+    let mut unshared: usize = slots.iter().map(|slot| slot.elements * slot.dtype.size()).sum();
     for (t, task) in tasks.iter().enumerate() {
-        let touched = uses(task);
+        let touched: Vec<_> = task.buffers().collect();
         for &buffer in &touched {
             if roles[buffer].is_some() {
                 continue;
@@ -59,13 +76,15 @@ pub(super) fn pass(ordered: Ordered, mut passes: Vec<String>) -> Plan {
                 slots.len() - 1
             };
             slots[slot].elements = slots[slot].elements.max(elements);
-            roles[buffer] = Some(Role::Temp(slot));
+            roles[buffer] = Some(Role::Temp(slot, 0));
         }
         let mut released: Vec<usize> = touched.into_iter().filter(|&buffer| last[buffer] == t).collect();
         released.sort_unstable();
         released.dedup();
         for buffer in released {
-            if let Some(Role::Temp(slot)) = roles[buffer] {
+            if let Some(Role::Temp(slot, _)) = roles[buffer]
+                && slot >= apart
+            {
                 free.push(slot);
             }
         }
@@ -82,5 +101,29 @@ pub(super) fn pass(ordered: Ordered, mut passes: Vec<String>) -> Plan {
         .zip(roles)
         .map(|((spec, _), role)| Buffer { spec, role: role.unwrap_or(Role::Fetch) })
         .collect();
-    Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches: false }
+    let launches = limits.dispatches;
+    Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches }
+}
+
+/// The temporaries that groups read, in that order. A kernel cannot read one part of a slot and write another, so what
+/// some task reads while it writes such a buffer stays apart.
+fn side_by_side(tasks: &[Task], roles: &[Option<Role>]) -> Vec<usize> {
+    let groups = tasks.iter().flat_map(|task| &task.stages).filter(|stage| matches!(stage.work, Work::Group(_)));
+    let mut chosen: Vec<usize> = vec![];
+    let mut seen = BTreeSet::new();
+    for &buffer in groups.flat_map(|group| &group.inputs) {
+        if roles[buffer].is_none() && seen.insert(buffer) {
+            chosen.push(buffer);
+        }
+    }
+    let made: Vec<Vec<usize>> = tasks.iter().map(Task::outputs).collect();
+    for (task, made) in tasks.iter().zip(&made) {
+        let is_group = task.stages.iter().any(|stage| matches!(stage.work, Work::Group(_)));
+        if !is_group && made.iter().any(|buffer| seen.contains(buffer)) {
+            let read = task.inputs();
+            chosen.retain(|buffer| !read.contains(buffer));
+            seen = chosen.iter().copied().collect();
+        }
+    }
+    chosen
 }

@@ -1,14 +1,19 @@
 //! Plans: a graph turned into a list of tasks over placed buffers, ready for any backend.
 //!
 //! The passes, in order: `live` drops what nothing needs and merges equal nodes; `fuse` gathers pointwise nodes
-//! into clusters and folds views into their readers; `order` puts the tasks in sequence, updates after the last
-//! reader of the old value; `memory` lets buffers share slots. Each leaves a line in [`Plan::passes`].
+//! into clusters and folds views into their readers; `attach` hangs clusters on the ops whose elements they read or
+//! make, and puts updates of many parameters by one rule into groups; `order` puts the tasks in sequence, updates after
+//! the last reader of the old value; `emit` writes them down; `memory` lets buffers share slots. Each leaves a line in
+//! [`Plan::passes`].
 
+mod attach;
+mod emit;
 mod fuse;
 mod live;
 mod memory;
 mod order;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,8 +35,10 @@ pub enum Role {
     Schedule,
     /// Read by the session after a run.
     Fetch,
-    /// Lives within a run, in a slot that it shares: index into [`Plan::slots`].
-    Temp(usize),
+    /// Lives within a run, in a slot that it shares: index into [`Plan::slots`], and the first element there.
+    Temp(usize, usize),
+    /// Handed from stage to stage of one task, element by element: needs no memory where that is one kernel.
+    Passed,
 }
 
 /// A buffer of a plan.
@@ -106,38 +113,98 @@ pub enum Work {
         /// The specs of inputs and outputs as the op sees them.
         specs: (Vec<Spec>, Vec<Spec>),
     },
+    /// The same rows over several lists of buffers: the update of many parameters. All have the same number of inputs
+    /// and of outputs, which the stage lists one after another.
+    Group(Vec<Cluster>),
 }
 
-/// One entry of a plan.
+/// A part of a task: what runs, and on what.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub struct Stage {
     /// What runs.
     pub work: Work,
     /// The buffers read.
     pub inputs: Vec<usize>,
     /// The buffers written.
     pub outputs: Vec<usize>,
+}
+
+/// One entry of a plan: a cluster, a group, or an op with the clusters before and after it that run in its kernel.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// One after another. A GPU runs them in the kernels of the op; buffers between them are [`Role::Passed`] if nobody
+    /// else reads them.
+    pub stages: Vec<Stage>,
     /// Where its last node came from.
     pub site: Site,
 }
 
-impl Task {
-    /// The name for plans and profiles: the op, or the rows of the cluster.
-    #[must_use]
-    pub fn name(&self) -> String {
+impl Stage {
+    fn name(&self) -> String {
         match &self.work {
             Work::Op { op, .. } => op.name().into(),
-            Work::Cluster(cluster) if cluster.instructions.is_empty() => "copy".into(),
-            Work::Cluster(cluster) => {
-                let names: Vec<_> = cluster.instructions.iter().map(|i| i.row.name).collect();
-                match &names[..] {
-                    [first, second, third, _, rest @ ..] if !rest.is_empty() => {
-                        format!("{first}·{second}·{third}·…({})", names.len())
-                    }
-                    _ => names.join("·"),
+            Work::Cluster(cluster) => cluster.name(),
+            Work::Group(clusters) => format!("{} × {}", clusters[0].name(), clusters.len()),
+        }
+    }
+
+    /// The scratch buffers.
+    #[must_use]
+    pub fn scratch(&self) -> &[usize] {
+        match &self.work {
+            Work::Op { scratch, .. } => scratch,
+            Work::Cluster(_) | Work::Group(_) => &[],
+        }
+    }
+}
+
+impl Cluster {
+    /// The names of its rows, at most three of them.
+    fn name(&self) -> String {
+        let names: Vec<_> = self.instructions.iter().map(|i| i.row.name).collect();
+        match &names[..] {
+            [] => "copy".into(),
+            [first, second, third, _, rest @ ..] if !rest.is_empty() => {
+                format!("{first}·{second}·{third}·…({})", names.len())
+            }
+            _ => names.join("·"),
+        }
+    }
+}
+
+impl Task {
+    /// The name for plans and profiles: the op, the rows of a cluster, and with arrows what runs in one kernel.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.stages.iter().map(Stage::name).collect::<Vec<_>>().join(" → ")
+    }
+
+    /// The buffers read, each once, without those that only pass from stage to stage.
+    #[must_use]
+    pub fn inputs(&self) -> Vec<usize> {
+        let mut made: Vec<usize> = vec![];
+        let mut read: Vec<usize> = vec![];
+        for stage in &self.stages {
+            for &input in &stage.inputs {
+                if !made.contains(&input) && !read.contains(&input) {
+                    read.push(input);
                 }
             }
+            made.extend(&stage.outputs);
         }
+        read
+    }
+
+    /// The buffers written, in the order of the stages.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<usize> {
+        self.stages.iter().flat_map(|stage| stage.outputs.iter().copied()).collect()
+    }
+
+    /// All buffers that it touches.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = usize> {
+        let stages = self.stages.iter();
+        stages.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).chain(stage.scratch()).copied())
     }
 
     /// The name and, in brackets, the scope.
@@ -150,10 +217,11 @@ impl Task {
     /// How many kernel launches this is on a GPU.
     #[must_use]
     pub fn dispatches(&self) -> usize {
-        match &self.work {
-            Work::Cluster(_) => 1,
-            Work::Op { dispatches, .. } => dispatches.len(),
-        }
+        let op = self.stages.iter().find_map(|stage| match &stage.work {
+            Work::Op { dispatches, .. } => Some(dispatches.len()),
+            Work::Cluster(_) | Work::Group(_) => None,
+        });
+        op.unwrap_or(1)
     }
 }
 
@@ -210,15 +278,24 @@ impl Plan {
         let mut passes = vec![];
         let live = live::pass(&data, &roots, &mut passes);
         let fused = fuse::pass(&data, &live, limits, &mut passes);
-        let ordered = order::pass(&data, &live, &fused, limits, &mut passes);
+        let schedule = order::pass(&data, &live, &fused);
+        let ordered = emit::pass(&data, &live, &fused, limits, schedule, &mut passes);
         drop(data);
-        Ok(Self { launches: limits.dispatches, ..memory::pass(ordered, passes) })
+        Ok(memory::pass(ordered, limits, passes))
     }
 
     /// The kernel launches of one run; without structured ops if the plan is for the CPU.
     #[must_use]
     pub fn dispatches(&self) -> usize {
         self.tasks.iter().map(Task::dispatches).sum()
+    }
+
+    /// The buffers that groups touch: they should lie side by side.
+    #[must_use]
+    pub fn grouped(&self) -> BTreeSet<usize> {
+        let stages = self.tasks.iter().flat_map(|task| &task.stages);
+        let groups = stages.filter(|stage| matches!(stage.work, Work::Group(_)));
+        groups.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).copied()).collect()
     }
 
     /// Device bytes by purpose: variables, inputs and arrays, temporaries.
@@ -228,7 +305,7 @@ impl Plan {
         for buffer in &self.buffers {
             match buffer.role {
                 Role::Variable(_) => bytes[0] += buffer.spec.bytes(),
-                Role::Temp(_) => {}
+                Role::Temp(..) | Role::Passed => {}
                 _ => bytes[1] += buffer.spec.bytes(),
             }
         }
@@ -239,7 +316,8 @@ impl Plan {
     #[must_use]
     pub fn largest_binding(&self) -> usize {
         let slots = self.slots.iter().map(|slot| slot.elements * slot.dtype.size());
-        self.buffers.iter().map(|buffer| buffer.spec.bytes()).chain(slots).max().unwrap_or(0)
+        let buffers = self.buffers.iter().filter(|buffer| !matches!(buffer.role, Role::Temp(..) | Role::Passed));
+        buffers.map(|buffer| buffer.spec.bytes()).chain(slots).max().unwrap_or(0)
     }
 
     /// The name under which a plan prints a buffer.
@@ -251,7 +329,9 @@ impl Plan {
             Role::Array(_) => format!("array{buffer}"),
             Role::Schedule => "schedule".into(),
             Role::Fetch => format!("fetch{buffer}"),
-            Role::Temp(slot) => format!("s{slot}"),
+            Role::Temp(slot, 0) => format!("s{slot}"),
+            Role::Temp(slot, first) => format!("s{slot}[{first}..]"),
+            Role::Passed => "-".into(),
         }
     }
 }
@@ -291,12 +371,19 @@ impl fmt::Display for Plan {
             .iter()
             .enumerate()
             .map(|(i, task)| {
-                let join = |ids: &[usize]| ids.iter().map(|&id| self.buffer_name(id)).collect::<Vec<_>>().join(", ");
-                let shape = match &task.work {
+                let join = |ids: Vec<usize>| {
+                    let stored = ids.into_iter().filter(|&id| !matches!(self.buffers[id].role, Role::Passed));
+                    stored.map(|id| self.buffer_name(id)).collect::<Vec<_>>().join(", ")
+                };
+                let main = task.stages.iter().find(|stage| matches!(stage.work, Work::Op { .. }));
+                let shape = match &main.unwrap_or(&task.stages[0]).work {
                     Work::Cluster(cluster) => cluster.shape.to_string(),
                     Work::Op { specs, .. } => specs.1.first().map(|spec| spec.shape.to_string()).unwrap_or_default(),
+                    Work::Group(clusters) => {
+                        format!("[{}]", clusters.iter().map(|cluster| cluster.shape.numel()).sum::<usize>())
+                    }
                 };
-                let place = format!("{} ← {}", join(&task.outputs), join(&task.inputs));
+                let place = format!("{} ← {}", join(task.outputs()), join(task.inputs()));
                 [format!("{i:>3}"), task.label(), shape, place]
             })
             .collect();

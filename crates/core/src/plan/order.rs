@@ -1,79 +1,32 @@
-//! The third pass: tasks in sequence. Updates write in place where nothing reads the old value afterwards.
+//! The fourth pass: jobs in sequence. Updates write in place where nothing reads the old value afterwards.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::fuse::{Base, Fused, Reading, Unit};
 use super::live::Live;
-use super::{Arg, Cluster, Input, Instruction, Task, Work};
-use crate::node::{GraphData, NodeKind, Scheduled, ValueId};
-use crate::params::{Counter, Variable};
-use crate::{DType, Launch, Limits, Site, Spec, View};
-
-/// A buffer before it is placed.
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// Fed.
-    Input(usize),
-    /// Kept.
-    Variable(usize),
-    /// Written once.
-    Array(std::sync::Arc<crate::Array>),
-    /// The scheduled numbers of a type.
-    Schedule,
-    /// Made by a task.
-    Made,
-    /// Scratch space of the task with this number.
-    Scratch,
-}
-
-/// Tasks in order, over buffers without memory.
-#[derive(Default)]
-pub(super) struct Ordered {
-    pub tasks: Vec<Task>,
-    pub buffers: Vec<(Spec, Place)>,
-    pub inputs: Vec<Input>,
-    pub variables: Vec<(Variable, usize, bool)>,
-    pub schedule: Vec<(Scheduled, usize, usize)>,
-    pub counters: Vec<Counter>,
-    pub fetches: Vec<(usize, Spec)>,
-}
+use crate::node::{GraphData, NodeKind, ValueId};
 
 /// What a unit stands for in the sequence: a unit, or the last copy of update `k` into its variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Job {
+pub(super) enum Job {
     Unit(Unit),
     Assign(usize),
 }
 
-pub(super) fn pass(data: &GraphData, live: &Live, fused: &Fused, limits: &Limits, passes: &mut Vec<String>) -> Ordered {
+/// The jobs in order, and what that settled.
+pub(super) struct Sequence {
+    pub jobs: Vec<Job>,
+    /// The variable's node that each base is written into.
+    pub in_place: BTreeMap<Base, usize>,
+    /// The bases that somebody reads from a buffer: another job, a fetch, or an update.
+    pub stored: BTreeSet<Base>,
+}
+
+pub(super) fn pass(data: &GraphData, live: &Live, fused: &Fused) -> Sequence {
     let mut schedule = Schedule::new(data, live, fused);
     schedule.place_updates();
-    let in_place = schedule.in_place.len();
-    let copied = live.updates.len() - in_place;
-    let sequence = schedule.sequence();
-    let stored = schedule.stored();
-    let mut emit = Emit {
-        data,
-        live,
-        fused,
-        limits,
-        stored,
-        in_place: schedule.in_place,
-        out: Ordered::default(),
-        of: BTreeMap::new(),
-        places: BTreeMap::new(),
-    };
-    emit.declare();
-    for job in sequence {
-        emit.job(job);
-    }
-    for &value in &live.fetches {
-        let buffer = emit.buffer(fused.whole(value));
-        emit.out.fetches.push((buffer, data.spec(value).clone()));
-    }
-    passes.push(format!("order: {} tasks, {in_place} updates in place, {copied} by copy", emit.out.tasks.len()));
-    emit.out
+    Sequence { jobs: schedule.sequence(), stored: schedule.stored(), in_place: schedule.in_place }
 }
 
 /// Dependencies between jobs.
@@ -102,7 +55,7 @@ impl<'a> Schedule<'a> {
                     }
                 }
                 NodeKind::Pointwise(..) => {
-                    let job = Job::Unit(Unit::Cluster(fused.cluster_of[&node]));
+                    let job = Job::Unit(fused.unit(fused.cluster_of[&node]));
                     schedule.after.entry(job).or_default();
                     for &input in &data.nodes[node].inputs {
                         schedule.reads(job, fused.readings[&live.resolve(input)].base);
@@ -181,14 +134,29 @@ impl<'a> Schedule<'a> {
     fn reads_in_step(&self, job: Job, old: Base) -> bool {
         let Job::Unit(unit) = job else { return false };
         let in_step = |reading: &Reading| reading.base != old || reading.view.is_contiguous();
-        match unit {
-            Unit::Op(node) => {
-                self.data.nodes[node].inputs.iter().all(|&input| self.fused.whole(self.live.resolve(input)) != old)
-            }
-            Unit::Cluster(cluster) => self.fused.clusters[cluster].iter().all(|&member| {
+        let cluster_in_step = |&cluster: &usize| {
+            self.fused.clusters[cluster].iter().all(|&member| {
                 let inputs = self.data.nodes[member].inputs.iter();
                 inputs.map(|&input| &self.fused.readings[&self.live.resolve(input)]).all(in_step)
-            }),
+            })
+        };
+        match unit {
+            Unit::Op(node) => {
+                let inputs = &self.data.nodes[node].inputs;
+                inputs.iter().all(|&input| self.fused.whole(self.live.resolve(input)) != old)
+                    && self.fused.attached(node).all(|(cluster, _)| cluster_in_step(&cluster))
+            }
+            Unit::Cluster(cluster) => cluster_in_step(&cluster),
+            // Members run side by side: another one's reading may come before or after the update.
+            Unit::Group(group) => {
+                let reads = |cluster: usize| {
+                    let members = self.fused.clusters[cluster].iter();
+                    let mut inputs = members.flat_map(|&member| &self.data.nodes[member].inputs);
+                    inputs.any(|&input| self.fused.readings[&self.live.resolve(input)].base == old)
+                };
+                let group = &self.fused.groups[group];
+                group.iter().filter(|&&cluster| reads(cluster)).count() <= 1 && group.iter().all(cluster_in_step)
+            }
             Unit::Copy(value) => in_step(&self.fused.copies[&value]),
         }
     }
@@ -208,6 +176,10 @@ impl<'a> Schedule<'a> {
         let traced = |job: Job| match job {
             Job::Unit(Unit::Op(node)) => node,
             Job::Unit(Unit::Cluster(cluster)) => *self.fused.clusters[cluster].last().expect("clusters have members"),
+            Job::Unit(Unit::Group(group)) => {
+                let last = |&cluster: &usize| *self.fused.clusters[cluster].last().expect("clusters have members");
+                self.fused.groups[group].iter().map(last).max().expect("groups have clusters")
+            }
             Job::Unit(Unit::Copy(value)) => value.node,
             Job::Assign(k) => self.data.nodes.len() + k,
         };
@@ -233,207 +205,3 @@ impl<'a> Schedule<'a> {
     }
 }
 
-/// Turns jobs into tasks.
-struct Emit<'a> {
-    data: &'a GraphData,
-    live: &'a Live,
-    fused: &'a Fused,
-    limits: &'a Limits,
-    in_place: BTreeMap<Base, usize>,
-    out: Ordered,
-    /// The bases that need a buffer although their cluster makes them.
-    stored: BTreeSet<Base>,
-    of: BTreeMap<Base, usize>,
-    /// The buffer of each scheduled number, and its place in it.
-    places: BTreeMap<usize, (usize, usize)>,
-}
-
-impl Emit<'_> {
-    fn new_buffer(&mut self, spec: Spec, place: Place) -> usize {
-        self.out.buffers.push((spec, place));
-        self.out.buffers.len() - 1
-    }
-
-    /// Inputs, variables and schedules, in the order of the trace.
-    fn declare(&mut self) {
-        let updated: BTreeSet<_> = self.data.updates.iter().map(|update| update.variable.id()).collect();
-        for (i, node) in self.data.nodes.iter().enumerate() {
-            let value = ValueId { node: i, output: 0 };
-            match &node.kind {
-                NodeKind::Input(name) => {
-                    let spec = node.outputs[0].clone();
-                    let index = self.out.inputs.len();
-                    let buffer = self.live.needed[i].then(|| self.new_buffer(spec.clone(), Place::Input(index)));
-                    if let Some(buffer) = buffer {
-                        self.of.insert(Base::Own(value), buffer);
-                    }
-                    self.out.inputs.push(Input { value, name: name.clone(), buffer, spec });
-                }
-                NodeKind::Variable(variable) => {
-                    let written = updated.contains(&variable.id());
-                    if self.live.needed[i] || written {
-                        let index = self.out.variables.len();
-                        let buffer = self.new_buffer(node.outputs[0].clone(), Place::Variable(index));
-                        self.of.insert(Base::Own(value), buffer);
-                        self.out.variables.push((variable.clone(), buffer, written));
-                    }
-                }
-                NodeKind::Array(array) if self.live.needed[i] => {
-                    let buffer = self.new_buffer(node.outputs[0].clone(), Place::Array(array.clone()));
-                    self.of.insert(Base::Own(value), buffer);
-                }
-                NodeKind::Scheduled(index) if self.live.needed[i] => {
-                    let entry = self.data.schedule[*index].clone();
-                    let known = self.out.schedule.iter().find(|(other, ..)| other.dtype == entry.dtype);
-                    let buffer = match known {
-                        Some(&(_, buffer, _)) => buffer,
-                        None => self.new_buffer(Spec::new([0], entry.dtype), Place::Schedule),
-                    };
-                    let place = self.out.buffers[buffer].0.shape.numel();
-                    self.out.buffers[buffer].0.shape = [place + 1].into();
-                    self.places.insert(*index, (buffer, place));
-                    self.out.schedule.push((entry, buffer, place));
-                }
-                _ => {}
-            }
-        }
-        self.out.counters.clone_from(&self.data.counters);
-    }
-
-    /// The buffer of a base, made on first use.
-    fn buffer(&mut self, base: Base) -> usize {
-        if let Some(&variable) = self.in_place.get(&base) {
-            return self.of[&Base::Own(ValueId { node: variable, output: 0 })];
-        }
-        if let Some(&buffer) = self.of.get(&base) {
-            return buffer;
-        }
-        let (Base::Own(value) | Base::Copy(value)) = base;
-        let buffer = self.new_buffer(self.data.spec(value).clone(), Place::Made);
-        self.of.insert(base, buffer);
-        buffer
-    }
-
-    fn job(&mut self, job: Job) {
-        match job {
-            Job::Unit(Unit::Op(node)) => self.op(node),
-            Job::Unit(Unit::Cluster(cluster)) => self.cluster(&self.fused.clusters[cluster]),
-            Job::Unit(Unit::Copy(value)) => {
-                let reading = self.fused.copies[&value].clone();
-                let output = self.buffer(Base::Copy(value));
-                self.copy(&reading, output, self.data.spec(value).dtype, self.data.nodes[value.node].site.clone());
-            }
-            Job::Assign(k) => {
-                let value = self.live.updates[k];
-                let variable = self.data.variables[&self.data.updates[k].variable.id()];
-                let output = self.of[&Base::Own(ValueId { node: variable, output: 0 })];
-                let spec = self.data.spec(value).clone();
-                let reading = Reading { base: self.fused.whole(value), view: View::contiguous(&spec.shape) };
-                self.copy(&reading, output, spec.dtype, self.data.nodes[value.node].site.clone());
-            }
-        }
-    }
-
-    fn copy(&mut self, reading: &Reading, output: usize, dtype: DType, site: Site) {
-        let mut cluster = Reader::new(reading.view.shape.clone());
-        let arg = cluster.read(self, reading, dtype);
-        let Reader { inputs, buffers, shape, .. } = cluster;
-        let work = Work::Cluster(Cluster { shape, inputs, instructions: vec![], outputs: vec![arg] });
-        self.out.tasks.push(Task { work, inputs: buffers, outputs: vec![output], site });
-    }
-
-    fn op(&mut self, node: usize) {
-        let n = &self.data.nodes[node];
-        let NodeKind::Op(op) = &n.kind else { unreachable!("only ops become op tasks") };
-        let values: Vec<_> = n.inputs.iter().map(|&input| self.live.resolve(input)).collect();
-        let specs: (Vec<Spec>, Vec<Spec>) =
-            (values.iter().map(|&value| self.data.spec(value).clone()).collect(), n.outputs.clone());
-        let inputs = values.iter().map(|&value| self.buffer(self.fused.whole(value))).collect();
-        let outputs = (0..n.outputs.len()).map(|output| self.buffer(Base::Own(ValueId { node, output }))).collect();
-        let mut launch = Launch::new(&specs.0, &specs.1, self.limits);
-        // Nothing to compute, nothing to launch; buffers of size zero do not exist on a GPU.
-        if self.limits.dispatches && specs.1.iter().any(|spec| spec.shape.numel() > 0) {
-            op.launch(&mut launch);
-        }
-        let (dispatches, scratch) = (launch.dispatches, launch.scratch);
-        let scratch = scratch.into_iter().map(|spec| self.new_buffer(spec, Place::Scratch)).collect();
-        let work = Work::Op { op: op.clone(), dispatches, scratch, specs };
-        self.out.tasks.push(Task { work, inputs, outputs, site: n.site.clone() });
-    }
-
-    fn cluster(&mut self, members: &[usize]) {
-        let last = *members.last().expect("clusters have members");
-        let mut reader = Reader::new(self.data.nodes[last].outputs[0].shape.clone());
-        let mut results: BTreeMap<usize, usize> = BTreeMap::new();
-        let mut instructions = vec![];
-        for &member in members {
-            let node = &self.data.nodes[member];
-            let NodeKind::Pointwise(row, attributes) = &node.kind else { unreachable!("clusters are pointwise") };
-            let args = node
-                .inputs
-                .iter()
-                .map(|&input| {
-                    let input = self.live.resolve(input);
-                    let reading = self.fused.readings[&input].clone();
-                    match (results.get(&input.node), reading.base) {
-                        (Some(&result), Base::Own(base)) if base == input => Arg::Result(result),
-                        _ => reader.read(self, &reading, self.data.spec(input).dtype),
-                    }
-                })
-                .collect();
-            results.insert(member, instructions.len());
-            instructions.push(Instruction { row, attributes: attributes.clone(), args });
-        }
-        let (mut outputs, mut buffers) = (vec![], vec![]);
-        for &member in members {
-            let value = ValueId { node: member, output: 0 };
-            if self.stored.contains(&Base::Own(value)) {
-                outputs.push(Arg::Result(results[&member]));
-                buffers.push(self.buffer(Base::Own(value)));
-            }
-        }
-        let Reader { inputs, buffers: reads, shape, .. } = reader;
-        let work = Work::Cluster(Cluster { shape, inputs, instructions, outputs });
-        let site = self.data.nodes[last].site.clone();
-        self.out.tasks.push(Task { work, inputs: reads, outputs: buffers, site });
-    }
-}
-
-/// Collects the inputs of a cluster, each reading once.
-struct Reader {
-    shape: crate::Shape,
-    inputs: Vec<(View, DType)>,
-    buffers: Vec<usize>,
-    seen: BTreeMap<(usize, Vec<usize>, usize), usize>,
-}
-
-impl Reader {
-    fn new(shape: crate::Shape) -> Self {
-        Self { shape, inputs: vec![], buffers: vec![], seen: BTreeMap::new() }
-    }
-
-    fn read(&mut self, emit: &mut Emit<'_>, reading: &Reading, dtype: DType) -> Arg {
-        let mut view = reading.view.clone();
-        let mut buffer = None;
-        if let Base::Own(base) = reading.base {
-            match &emit.data.nodes[base.node].kind {
-                NodeKind::Constant(value) => return Arg::Number(*value, dtype),
-                NodeKind::Iota => return Arg::Index,
-                NodeKind::Scheduled(index) => {
-                    let (schedule, place) = emit.places[index];
-                    buffer = Some(schedule);
-                    view.offset = place;
-                }
-                _ => {}
-            }
-        }
-        let buffer = buffer.unwrap_or_else(|| emit.buffer(reading.base));
-        let key = (buffer, view.strides.clone(), view.offset);
-        let index = *self.seen.entry(key).or_insert_with(|| {
-            self.inputs.push((view, dtype));
-            self.buffers.push(buffer);
-            self.inputs.len() - 1
-        });
-        Arg::Input(index)
-    }
-}

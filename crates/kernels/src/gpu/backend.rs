@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use wgrad_core::plan::{Plan, Role, Work};
+use wgrad_core::plan::{Plan, Role};
 use wgrad_core::{
-    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId,
+    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, ProgramId,
     Result, Spec,
 };
 
-use super::cluster;
 use super::device::Gpu;
+use super::launch::{Bound, Target, launches};
+use super::memory::{Part, padded};
 use super::pipeline::Pipeline;
 
 /// A dispatch ready to be encoded.
@@ -30,7 +31,7 @@ pub(super) struct Program {
 /// Runs plans on a [`Gpu`].
 pub struct GpuBackend {
     pub(super) gpu: Arc<Gpu>,
-    buffers: Vec<Option<wgpu::Buffer>>,
+    parts: Vec<Option<Part>>,
     free: Vec<BufferId>,
     pub(super) programs: Vec<Program>,
     /// Kept for the next read of at most its size.
@@ -39,39 +40,31 @@ pub struct GpuBackend {
 
 impl std::fmt::Debug for GpuBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "GpuBackend({}, {} buffers)", self.gpu.info, self.buffers.len())
+        write!(f, "GpuBackend({}, {} buffers)", self.gpu.info, self.parts.len())
     }
-}
-
-/// The bytes of a buffer: a multiple of 16, because clusters load and store `vec4`, and never none.
-pub(super) fn padded(spec: &Spec) -> u64 {
-    spec.bytes().next_multiple_of(16).max(16) as u64
 }
 
 impl GpuBackend {
     /// A backend on an open device, without buffers yet.
     #[must_use]
     pub fn new(gpu: Arc<Gpu>) -> Self {
-        Self { gpu, buffers: vec![], free: vec![], programs: vec![], staging: None }
+        Self { gpu, parts: vec![], free: vec![], programs: vec![], staging: None }
     }
 
-    fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        let limit = self.gpu.limits.binding_bytes;
-        if size > limit {
-            return Err(Error::Device(format!(
-                "{}: a buffer of {size} bytes exceeds the largest binding, {limit}",
-                self.gpu.info
-            )));
+    /// Keeps a part under a free id or a new one.
+    fn keep(&mut self, part: Part) -> BufferId {
+        let id = self.free.pop().unwrap_or(BufferId(self.parts.len()));
+        if id.0 == self.parts.len() {
+            self.parts.push(Some(part));
+        } else {
+            self.parts[id.0] = Some(part);
         }
-        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        let buffer = self.gpu.device.create_buffer(&descriptor);
-        self.gpu.check()?;
-        Ok(buffer)
+        id
     }
 
     /// A buffer that was allocated and not released.
-    pub(super) fn held(&self, id: BufferId) -> &wgpu::Buffer {
-        self.buffers[id.0].as_ref().expect("a session uses a buffer only while it holds it")
+    pub(super) fn held(&self, id: BufferId) -> &Part {
+        self.parts[id.0].as_ref().expect("a session uses a buffer only while it holds it")
     }
 
     /// Divides threads by the kernel's workgroup and folds what one dimension cannot hold into the next.
@@ -98,7 +91,7 @@ struct Prepared {
     task: usize,
     pipeline: Arc<Pipeline>,
     entry: &'static str,
-    buffers: Vec<(&'static str, BufferId)>,
+    parts: Vec<(String, Part)>,
     params: Option<usize>,
     groups: [u32; 3],
     name: String,
@@ -114,23 +107,21 @@ impl Backend for GpuBackend {
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let buffer = Some(self.buffer("persistent", padded(spec), usage)?);
-        let id = self.free.pop().unwrap_or(BufferId(self.buffers.len()));
-        if id.0 == self.buffers.len() {
-            self.buffers.push(buffer);
-        } else {
-            self.buffers[id.0] = buffer;
-        }
-        Ok(id)
+        let part = self.gpu.storage(padded(spec))?;
+        Ok(self.keep(part))
+    }
+
+    fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
+        let parts = self.gpu.together(specs)?;
+        Ok(parts.into_iter().map(|part| self.keep(part)).collect())
     }
 
     fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
         let to = self.held(buffer);
         match (array.as_slice::<f32>(), array.as_slice::<u32>()) {
-            (Some(values), _) => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(values)),
-            (_, Some(values)) => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(values)),
-            _ => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(&array.to_f32())),
+            (Some(values), _) => self.gpu.queue.write_buffer(&to.buffer, to.offset, bytemuck::cast_slice(values)),
+            (_, Some(values)) => self.gpu.queue.write_buffer(&to.buffer, to.offset, bytemuck::cast_slice(values)),
+            _ => self.gpu.queue.write_buffer(&to.buffer, to.offset, bytemuck::cast_slice(&array.to_f32())),
         }
         self.gpu.check()
     }
@@ -145,26 +136,25 @@ impl Backend for GpuBackend {
             let spec = Spec::new([slot.elements], if slot.dtype.is_float() { DType::F32 } else { DType::U32 });
             slots.push(self.allocate(&spec)?);
         }
-        let place = |buffer: usize| match (&plan.buffers[buffer].role, bound[buffer]) {
-            (Role::Temp(slot), _) => slots[*slot],
-            (_, Some(id)) => id,
+        let part = |buffer: usize| match (&plan.buffers[buffer].role, bound[buffer]) {
+            (Role::Temp(slot, first), _) => self.held(slots[*slot]).narrow(*first, &plan.buffers[buffer].spec),
+            (_, Some(id)) => self.held(id).clone(),
             (_, None) => unreachable!("the session binds everything but temporaries"),
+        };
+        let physical = |buffer: usize| {
+            let part = part(buffer);
+            (part.number, part.first())
         };
         // Two passes: first every uniform gets its place in one buffer, then bind groups can name it.
         let mut uniforms: Vec<u8> = vec![];
         let align = self.gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
         let mut prepared = vec![];
         for (t, task) in plan.tasks.iter().enumerate() {
-            let (dispatches, scratch) = match &task.work {
-                Work::Cluster(cluster) if cluster.shape.numel() == 0 => (vec![], &[][..]),
-                Work::Cluster(cluster) => (vec![cluster::print(cluster, &task.inputs, &task.outputs)], &[][..]),
-                Work::Op { dispatches, scratch, .. } => (dispatches.clone(), &scratch[..]),
-            };
-            for dispatch in &dispatches {
-                let pipeline = self.gpu.pipeline(dispatch)?;
+            for Bound { dispatch, targets } in launches(&plan, task, &physical)? {
+                let pipeline = self.gpu.pipeline(&dispatch)?;
                 let name = &dispatch.kernel.name;
                 let workgroup = pipeline.module.entries[dispatch.entry].workgroup;
-                let groups = self.groups(dispatch, workgroup)?;
+                let groups = self.groups(&dispatch, workgroup)?;
                 if groups.contains(&0) {
                     continue;
                 }
@@ -176,21 +166,28 @@ impl Backend for GpuBackend {
                 } else {
                     None
                 };
-                let buffers = dispatch.bindings.iter().map(|&(name, operand)| {
-                    let buffer = match operand {
-                        Operand::Input(i) => task.inputs[i],
-                        Operand::Output(i) => task.outputs[i],
-                        Operand::Scratch(i) => scratch[i],
+                let target = |(name, target)| {
+                    let part = match target {
+                        Target::Buffer(buffer) => part(buffer),
+                        Target::Whole(buffer) => {
+                            let part = part(buffer);
+                            Part { offset: 0, size: part.buffer.size(), ..part }
+                        }
+                        Target::Table(words) => {
+                            let part = self.gpu.storage(4 * words.len() as u64)?;
+                            self.gpu.queue.write_buffer(&part.buffer, 0, bytemuck::cast_slice(&words));
+                            part
+                        }
                     };
-                    (name, place(buffer))
-                });
-                let buffers = buffers.collect();
+                    Ok((name, part))
+                };
+                let parts = targets.into_iter().map(target).collect::<Result<Vec<_>>>()?;
                 let (entry, name) = (dispatch.entry, name.to_string());
-                prepared.push(Prepared { task: t, pipeline, entry, buffers, params, groups, name });
+                prepared.push(Prepared { task: t, pipeline, entry, parts, params, groups, name });
             }
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let uniform = self.buffer("params", uniforms.len().max(16) as u64, usage)?;
+        let uniform = self.gpu.buffer("params", uniforms.len().max(16) as u64, usage)?;
         self.gpu.queue.write_buffer(&uniform, 0, &uniforms);
         let mut tasks: Vec<Vec<Launch>> = plan.tasks.iter().map(|_| vec![]).collect();
         for launch in prepared {
@@ -206,7 +203,7 @@ impl Backend for GpuBackend {
         // Bind groups keep their buffers alive; wgpu keeps both until the device has finished with them.
         let slots = std::mem::take(&mut self.programs[program.0]).slots;
         for &buffer in buffers.iter().chain(&slots) {
-            self.buffers[buffer.0] = None;
+            self.parts[buffer.0] = None;
             self.free.push(buffer);
         }
     }
@@ -247,10 +244,10 @@ impl GpuBackend {
                     size: std::num::NonZeroU64::new(u64::from(pipeline.module.params_size)),
                 })
             } else {
-                let bound = launch.buffers.iter().find(|(name, _)| *name == binding.name);
-                let &(_, buffer) = bound
+                let bound = launch.parts.iter().find(|(name, _)| *name == binding.name);
+                let (_, part) = bound
                     .ok_or_else(|| Error::Device(format!("kernel `{name}`: nothing is bound to `{}`", binding.name)))?;
-                self.held(buffer).as_entire_binding()
+                part.binding()
             };
             entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
         }

@@ -3,14 +3,18 @@
 //! Nothing here knows an op: launches arrive as data ([`Dispatch`](wgrad_core::Dispatch)), clusters as lists of rows.
 
 mod backend;
-mod cluster;
 mod device;
+mod fused;
+mod group;
+mod launch;
+mod memory;
 mod pipeline;
+mod print;
 mod profile;
 mod readback;
 mod reflect;
 
 pub use backend::GpuBackend;
-pub use cluster::print as print_cluster;
 pub use device::{Adapter, Device, Gpu, adapters};
+pub use launch::{Bound, Physical, Target, launches};
 pub use reflect::{Binding, Entry, Module, reflect};

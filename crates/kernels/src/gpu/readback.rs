@@ -3,7 +3,8 @@
 use futures::channel::oneshot;
 use wgrad_core::{Array, BufferId, DType, Error, Result, Spec};
 
-use super::backend::{GpuBackend, padded};
+use super::backend::GpuBackend;
+use super::memory::padded;
 
 impl GpuBackend {
     pub(super) async fn read_back(&mut self, buffers: &[(BufferId, Spec)]) -> Result<Vec<Array>> {
@@ -24,7 +25,8 @@ impl GpuBackend {
         let mut offset = 0;
         for (buffer, spec) in buffers {
             let size = padded(spec);
-            encoder.copy_buffer_to_buffer(self.held(*buffer), 0, &staging, offset, size);
+            let from = self.held(*buffer);
+            encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &staging, offset, size);
             offset += size;
         }
         self.gpu.queue.submit([encoder.finish()]);

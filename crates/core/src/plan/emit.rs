@@ -1,0 +1,330 @@
+//! The fifth pass: jobs written down as tasks over buffers that have no memory yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::attach::Side;
+use super::fuse::{Base, Fused, Reading, Unit};
+use super::live::Live;
+use super::order::{Job, Sequence};
+use super::{Arg, Cluster, Input, Instruction, Stage, Task, Work};
+use crate::node::{GraphData, NodeKind, Scheduled, ValueId};
+use crate::params::{Counter, Variable};
+use crate::{DType, Launch, Limits, Operand, Shape, Site, Spec, View};
+
+/// A buffer before it is placed.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// Fed.
+    Input(usize),
+    /// Kept.
+    Variable(usize),
+    /// Written once.
+    Array(std::sync::Arc<crate::Array>),
+    /// The scheduled numbers of a type.
+    Schedule,
+    /// Made by a task.
+    Made,
+    /// Made and used within one task.
+    Passed,
+    /// Scratch space of the task with this number.
+    Scratch,
+}
+
+/// Tasks in order, over buffers without memory.
+#[derive(Default)]
+pub(super) struct Ordered {
+    pub tasks: Vec<Task>,
+    pub buffers: Vec<(Spec, Place)>,
+    pub inputs: Vec<Input>,
+    pub variables: Vec<(Variable, usize, bool)>,
+    pub schedule: Vec<(Scheduled, usize, usize)>,
+    pub counters: Vec<Counter>,
+    pub fetches: Vec<(usize, Spec)>,
+}
+
+pub(super) fn pass(
+    data: &GraphData,
+    live: &Live,
+    fused: &Fused,
+    limits: &Limits,
+    sequence: Sequence,
+    passes: &mut Vec<String>,
+) -> Ordered {
+    let Sequence { jobs, in_place, stored } = sequence;
+    let (placed, copied) = (in_place.len(), live.updates.len() - in_place.len());
+    let (of, places) = (BTreeMap::new(), BTreeMap::new());
+    let mut emit = Emit { data, live, fused, limits, stored, in_place, out: Ordered::default(), of, places };
+    emit.declare();
+    for job in jobs {
+        emit.job(job);
+    }
+    for &value in &live.fetches {
+        let buffer = emit.buffer(fused.whole(value));
+        emit.out.fetches.push((buffer, data.spec(value).clone()));
+    }
+    passes.push(format!("order: {} tasks, {placed} updates in place, {copied} by copy", emit.out.tasks.len()));
+    emit.out
+}
+
+/// Turns jobs into tasks.
+struct Emit<'a> {
+    data: &'a GraphData,
+    live: &'a Live,
+    fused: &'a Fused,
+    limits: &'a Limits,
+    in_place: BTreeMap<Base, usize>,
+    out: Ordered,
+    /// The bases that need a buffer although their cluster makes them.
+    stored: BTreeSet<Base>,
+    of: BTreeMap<Base, usize>,
+    /// The buffer of each scheduled number, and its place in it.
+    places: BTreeMap<usize, (usize, usize)>,
+}
+
+impl Emit<'_> {
+    fn new_buffer(&mut self, spec: Spec, place: Place) -> usize {
+        self.out.buffers.push((spec, place));
+        self.out.buffers.len() - 1
+    }
+
+    /// Inputs, variables and schedules, in the order of the trace.
+    fn declare(&mut self) {
+        let updated: BTreeSet<_> = self.data.updates.iter().map(|update| update.variable.id()).collect();
+        for (i, node) in self.data.nodes.iter().enumerate() {
+            let value = ValueId { node: i, output: 0 };
+            match &node.kind {
+                NodeKind::Input(name) => {
+                    let spec = node.outputs[0].clone();
+                    let index = self.out.inputs.len();
+                    let buffer = self.live.needed[i].then(|| self.new_buffer(spec.clone(), Place::Input(index)));
+                    if let Some(buffer) = buffer {
+                        self.of.insert(Base::Own(value), buffer);
+                    }
+                    self.out.inputs.push(Input { value, name: name.clone(), buffer, spec });
+                }
+                NodeKind::Variable(variable) => {
+                    let written = updated.contains(&variable.id());
+                    if self.live.needed[i] || written {
+                        let index = self.out.variables.len();
+                        let buffer = self.new_buffer(node.outputs[0].clone(), Place::Variable(index));
+                        self.of.insert(Base::Own(value), buffer);
+                        self.out.variables.push((variable.clone(), buffer, written));
+                    }
+                }
+                NodeKind::Array(array) if self.live.needed[i] => {
+                    let buffer = self.new_buffer(node.outputs[0].clone(), Place::Array(array.clone()));
+                    self.of.insert(Base::Own(value), buffer);
+                }
+                NodeKind::Scheduled(index) if self.live.needed[i] => {
+                    let entry = self.data.schedule[*index].clone();
+                    let known = self.out.schedule.iter().find(|(other, ..)| other.dtype == entry.dtype);
+                    let buffer = match known {
+                        Some(&(_, buffer, _)) => buffer,
+                        None => self.new_buffer(Spec::new([0], entry.dtype), Place::Schedule),
+                    };
+                    let place = self.out.buffers[buffer].0.shape.numel();
+                    self.out.buffers[buffer].0.shape = [place + 1].into();
+                    self.places.insert(*index, (buffer, place));
+                    self.out.schedule.push((entry, buffer, place));
+                }
+                _ => {}
+            }
+        }
+        self.out.counters.clone_from(&self.data.counters);
+    }
+
+    /// The buffer of a base, made on first use.
+    fn buffer(&mut self, base: Base) -> usize {
+        if let Some(&variable) = self.in_place.get(&base) {
+            return self.of[&Base::Own(ValueId { node: variable, output: 0 })];
+        }
+        if let Some(&buffer) = self.of.get(&base) {
+            return buffer;
+        }
+        let (Base::Own(value) | Base::Copy(value)) = base;
+        let place = if self.stored.contains(&base) { Place::Made } else { Place::Passed };
+        let buffer = self.new_buffer(self.data.spec(value).clone(), place);
+        self.of.insert(base, buffer);
+        buffer
+    }
+
+    fn job(&mut self, job: Job) {
+        match job {
+            Job::Unit(Unit::Op(node)) => self.op(node),
+            Job::Unit(Unit::Cluster(cluster)) => {
+                let site = self.site(cluster);
+                let (cluster, inputs, outputs) = self.cluster(cluster);
+                self.task(vec![Stage { work: Work::Cluster(cluster), inputs, outputs }], site);
+            }
+            Job::Unit(Unit::Group(group)) => self.group(&self.fused.groups[group]),
+            Job::Unit(Unit::Copy(value)) => {
+                let reading = self.fused.copies[&value].clone();
+                let output = self.buffer(Base::Copy(value));
+                self.copy(&reading, output, self.data.spec(value).dtype, self.data.nodes[value.node].site.clone());
+            }
+            Job::Assign(k) => {
+                let value = self.live.updates[k];
+                let variable = self.data.variables[&self.data.updates[k].variable.id()];
+                let output = self.of[&Base::Own(ValueId { node: variable, output: 0 })];
+                let spec = self.data.spec(value).clone();
+                let reading = Reading { base: self.fused.whole(value), view: View::contiguous(&spec.shape) };
+                self.copy(&reading, output, spec.dtype, self.data.nodes[value.node].site.clone());
+            }
+        }
+    }
+
+    fn copy(&mut self, reading: &Reading, output: usize, dtype: DType, site: Site) {
+        let mut cluster = Reader::new(reading.view.shape.clone());
+        let arg = cluster.read(self, reading, dtype);
+        let Reader { inputs, buffers, shape, .. } = cluster;
+        let work = Work::Cluster(Cluster { shape, inputs, instructions: vec![], outputs: vec![arg] });
+        self.task(vec![Stage { work, inputs: buffers, outputs: vec![output] }], site);
+    }
+
+    fn task(&mut self, stages: Vec<Stage>, site: Site) {
+        self.out.tasks.push(Task { stages, site });
+    }
+
+    /// Where a cluster's last node came from.
+    fn site(&self, cluster: usize) -> Site {
+        let last = *self.fused.clusters[cluster].last().expect("clusters have members");
+        self.data.nodes[last].site.clone()
+    }
+
+    fn group(&mut self, members: &[usize]) {
+        let (mut clusters, mut inputs, mut outputs) = (vec![], vec![], vec![]);
+        for &member in members {
+            let (cluster, reads, writes) = self.cluster(member);
+            clusters.push(cluster);
+            inputs.extend(reads);
+            outputs.extend(writes);
+        }
+        let site = self.site(members[0]);
+        // One site stands for many parameters: name what they have in common.
+        let scope = site.scope.split(" of ").next().unwrap_or_default().to_owned();
+        self.task(vec![Stage { work: Work::Group(clusters), inputs, outputs }], Site { scope, ..site });
+    }
+
+    fn stages(&mut self, node: usize, prologue: bool) -> Vec<Stage> {
+        let attached: Vec<_> = self.fused.attached(node).collect();
+        let these = attached.into_iter().filter(|(_, side)| matches!(side, Side::Prologue(_)) == prologue);
+        let stage = |(cluster, _)| {
+            let (cluster, inputs, outputs) = self.cluster(cluster);
+            Stage { work: Work::Cluster(cluster), inputs, outputs }
+        };
+        these.map(stage).collect()
+    }
+
+    fn op(&mut self, node: usize) {
+        let n = &self.data.nodes[node];
+        let NodeKind::Op(op) = &n.kind else { unreachable!("only ops become op tasks") };
+        let mut stages = self.stages(node, true);
+        let values: Vec<_> = n.inputs.iter().map(|&input| self.live.resolve(input)).collect();
+        let specs: (Vec<Spec>, Vec<Spec>) =
+            (values.iter().map(|&value| self.data.spec(value).clone()).collect(), n.outputs.clone());
+        let inputs = values.iter().map(|&value| self.buffer(self.fused.whole(value))).collect();
+        let bases: Vec<_> = (0..n.outputs.len()).map(|output| Base::Own(ValueId { node, output })).collect();
+        let outputs = bases.iter().map(|&base| self.buffer(base)).collect();
+        let epilogues: Vec<_> = self.fused.attached(node).map(|(_, side)| side).collect();
+        let is_read = |(output, base): (usize, &Base)| {
+            self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output))
+        };
+        let read: Vec<bool> = bases.iter().enumerate().map(is_read).collect();
+        let mut launch = Launch::new(&specs.0, &specs.1, self.limits);
+        launch.read.clone_from(&read);
+        // Nothing to compute, nothing to launch; buffers of size zero do not exist on a GPU.
+        if self.limits.dispatches && specs.1.iter().any(|spec| spec.shape.numel() > 0) {
+            op.launch(&mut launch);
+        }
+        let (dispatches, scratch) = (launch.dispatches, launch.scratch);
+        for (output, base) in bases.iter().enumerate() {
+            let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
+            // Written although nobody reads it: it needs room all the same.
+            if !read[output] && operands.any(|&(_, operand)| operand == Operand::Output(output)) {
+                self.out.buffers[self.of[base]].1 = Place::Scratch;
+            }
+        }
+        let scratch = scratch.into_iter().map(|spec| self.new_buffer(spec, Place::Scratch)).collect();
+        let work = Work::Op { op: op.clone(), dispatches, scratch, specs };
+        stages.push(Stage { work, inputs, outputs });
+        stages.extend(self.stages(node, false));
+        self.task(stages, n.site.clone());
+    }
+
+    /// A cluster over the buffers that it reads and writes.
+    fn cluster(&mut self, cluster: usize) -> (Cluster, Vec<usize>, Vec<usize>) {
+        let members = &self.fused.clusters[cluster];
+        let feeds = self.fused.fed(self.data, self.live, cluster);
+        let last = *members.last().expect("clusters have members");
+        let mut reader = Reader::new(self.data.nodes[last].outputs[0].shape.clone());
+        let mut results: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut instructions = vec![];
+        for &member in members {
+            let node = &self.data.nodes[member];
+            let NodeKind::Pointwise(row, attributes) = &node.kind else { unreachable!("clusters are pointwise") };
+            let args = node
+                .inputs
+                .iter()
+                .map(|&input| {
+                    let input = self.live.resolve(input);
+                    let reading = self.fused.readings[&input].clone();
+                    match (results.get(&input.node), reading.base) {
+                        (Some(&result), Base::Own(base)) if base == input => Arg::Result(result),
+                        _ => reader.read(self, &reading, self.data.spec(input).dtype),
+                    }
+                })
+                .collect();
+            results.insert(member, instructions.len());
+            instructions.push(Instruction { row, attributes: attributes.clone(), args });
+        }
+        let (mut outputs, mut buffers) = (vec![], vec![]);
+        for &member in members {
+            let value = ValueId { node: member, output: 0 };
+            if self.stored.contains(&Base::Own(value)) || feeds == Some(value) {
+                outputs.push(Arg::Result(results[&member]));
+                buffers.push(self.buffer(Base::Own(value)));
+            }
+        }
+        let Reader { inputs, buffers: reads, shape, .. } = reader;
+        (Cluster { shape, inputs, instructions, outputs }, reads, buffers)
+    }
+}
+
+/// Collects the inputs of a cluster, each reading once.
+struct Reader {
+    shape: Shape,
+    inputs: Vec<(View, DType)>,
+    buffers: Vec<usize>,
+    seen: BTreeMap<(usize, Vec<usize>, usize), usize>,
+}
+
+impl Reader {
+    fn new(shape: Shape) -> Self {
+        Self { shape, inputs: vec![], buffers: vec![], seen: BTreeMap::new() }
+    }
+
+    fn read(&mut self, emit: &mut Emit<'_>, reading: &Reading, dtype: DType) -> Arg {
+        let mut view = reading.view.clone();
+        let mut buffer = None;
+        if let Base::Own(base) = reading.base {
+            match &emit.data.nodes[base.node].kind {
+                NodeKind::Constant(value) => return Arg::Number(*value, dtype),
+                NodeKind::Iota => return Arg::Index,
+                NodeKind::Scheduled(index) => {
+                    let (schedule, place) = emit.places[index];
+                    buffer = Some(schedule);
+                    view.offset = place;
+                }
+                _ => {}
+            }
+        }
+        let buffer = buffer.unwrap_or_else(|| emit.buffer(reading.base));
+        let key = (buffer, view.strides.clone(), view.offset);
+        let index = *self.seen.entry(key).or_insert_with(|| {
+            self.inputs.push((view, dtype));
+            self.buffers.push(buffer);
+            self.inputs.len() - 1
+        });
+        Arg::Input(index)
+    }
+}

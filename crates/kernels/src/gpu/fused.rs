@@ -1,0 +1,137 @@
+//! Clusters in the kernels of ops: what an op's `load_x` and `store_y` do is replaced by the code of the clusters.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use wgrad_core::plan::{Cluster, Plan, Role, Stage, Work};
+use wgrad_core::{Result, View};
+
+use crate::bundled::joined;
+
+use super::launch::{Bound, Target, missing};
+use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+
+/// The first binding of what clusters add: kernels of ops stay below.
+const FIRST: usize = 100;
+
+/// The buffers that clusters add to a kernel.
+struct Added<'a> {
+    plan: &'a Plan,
+    declared: BTreeMap<usize, Declared>,
+    targets: Vec<(String, Target)>,
+}
+
+impl Added<'_> {
+    /// The name under which clusters reach a buffer of the plan; none if it has no memory.
+    fn name(&mut self, buffer: usize, element: &str, written: bool) -> Option<String> {
+        if matches!(self.plan.buffers[buffer].role, Role::Passed) {
+            return None;
+        }
+        let number = self.declared.len();
+        let entry = self.declared.entry(buffer).or_insert_with(|| {
+            let name = format!("e{number}");
+            self.targets.push((name.clone(), Target::Buffer(buffer)));
+            Declared { name, element: element.to_owned(), binding: FIRST + number, written }
+        });
+        entry.written |= written;
+        Some(entry.name.clone())
+    }
+
+    /// How a cluster reads its inputs where `value` is the element of the buffer `handed`.
+    fn reads(&mut self, cluster: &Cluster, inputs: &[usize], handed: Option<usize>) -> Vec<Access> {
+        let read = |(&buffer, (view, dtype)): (&usize, &(View, _))| {
+            if handed == Some(buffer) {
+                return Access::Local("value");
+            }
+            match self.name(buffer, wgsl(*dtype), false) {
+                Some(name) if view.is_splat() => Access::Splat(name, format!("{}u", view.offset)),
+                Some(name) => Access::Strided(name),
+                None => unreachable!("only what is handed on has no memory"),
+            }
+        };
+        inputs.iter().zip(&cluster.inputs).map(read).collect()
+    }
+
+    fn writes(&mut self, cluster: &Cluster, outputs: &[usize]) -> Vec<Access> {
+        let write = |(&buffer, &arg)| {
+            let name = self.name(buffer, wgsl(dtype_of(cluster, arg)), true);
+            name.map_or(Access::Nowhere, Access::Strided)
+        };
+        outputs.iter().zip(&cluster.outputs).map(write).collect()
+    }
+}
+
+/// The dispatch with the prologues and epilogues of its task: those whose buffer it binds.
+pub(super) fn attach(plan: &Plan, bound: Bound, prologues: &[Stage], epilogues: &[Stage]) -> Result<Bound> {
+    let Bound { mut dispatch, mut targets } = bound;
+    let binds = |buffer: usize| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
+    let mut source = dispatch.kernel.source();
+    let mut added = Added { plan, declared: BTreeMap::new(), targets: vec![] };
+    let mut code = String::new();
+    let mut label = dispatch.kernel.name.to_string();
+    for (i, stage) in prologues.iter().enumerate() {
+        let Work::Cluster(cluster) = &stage.work else { unreachable!("a prologue is a cluster") };
+        let fed = stage.outputs.iter().enumerate().find_map(|(k, &buffer)| Some((k, binds(buffer)?.0.clone())));
+        let Some((fed, name)) = fed else { continue };
+        let function = format!("load_{name}");
+        source = without(&source, &function).ok_or_else(|| missing(&dispatch.kernel, &function))?;
+        let prefix = format!("p{i}_");
+        code += &functions(cluster, &prefix, &format!("{source}{code}"));
+        writeln!(code, "fn {function}(at: u32) -> f32 {{").expect("strings grow");
+        let reads = added.reads(cluster, &stage.inputs, None);
+        let writes = added.writes(cluster, &stage.outputs);
+        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut code);
+        store(cluster, &writes, &values, "at", &mut code);
+        writeln!(code, "    return {};\n}}", values[fed][0]).expect("strings grow");
+        label += "_p";
+    }
+    // All epilogues of one output share its function.
+    let mut stores: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for (i, stage) in epilogues.iter().enumerate() {
+        let Work::Cluster(cluster) = &stage.work else { unreachable!("an epilogue is a cluster") };
+        let handed = stage.inputs.iter().find_map(|&buffer| Some((buffer, binds(buffer)?.0.clone())));
+        let Some((handed, name)) = handed.filter(|(_, name)| source.contains(&format!("fn store_{name}("))) else {
+            continue;
+        };
+        let prefix = format!("e{i}_");
+        code += &functions(cluster, &prefix, &format!("{source}{code}"));
+        let reads = added.reads(cluster, &stage.inputs, Some(handed));
+        let writes = added.writes(cluster, &stage.outputs);
+        let mut text = String::from("    {\n");
+        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut text);
+        store(cluster, &writes, &values, "at", &mut text);
+        text += "    }\n";
+        stores.entry(name).or_insert_with(|| (handed, String::new())).1 += &text;
+        label += "_e";
+    }
+    for (name, (handed, text)) in &stores {
+        let function = format!("store_{name}");
+        source = without(&source, &function).ok_or_else(|| missing(&dispatch.kernel, &function))?;
+        writeln!(code, "fn {function}(at: u32, value: f32) {{").expect("strings grow");
+        if !matches!(plan.buffers[*handed].role, Role::Passed) {
+            writeln!(code, "    {name}[at] = value;").expect("strings grow");
+        }
+        code += text;
+        code += "}\n";
+    }
+    if !code.is_empty() {
+        declare(&added.declared, &mut source);
+        source += &code;
+        let clusters = prologues.iter().chain(epilogues).filter_map(|stage| match &stage.work {
+            Work::Cluster(cluster) => Some(&cluster.instructions),
+            _ => None,
+        });
+        let rows = clusters.flatten().map(|instruction| instruction.row);
+        dispatch.kernel = joined(&dispatch.kernel, label, source, rows);
+    }
+    targets.retain(|(_, target)| !matches!(target, Target::Buffer(buffer) if matches!(plan.buffers[*buffer].role, Role::Passed)));
+    targets.extend(added.targets);
+    Ok(Bound { dispatch, targets })
+}
+
+/// The source without a function that stands at the left margin.
+fn without(source: &str, function: &str) -> Option<String> {
+    let start = source.find(&format!("fn {function}("))?;
+    let end = start + source[start..].find("\n}")? + 2;
+    Some(format!("{}{}\n", &source[..start], &source[end..]))
+}

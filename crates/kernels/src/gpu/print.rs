@@ -1,0 +1,241 @@
+//! Prints clusters of pointwise rows as WGSL: declarations, functions, loads, rows and stores, for one element or for
+//! four neighbouring ones.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use wgrad_core::plan::{Arg, Cluster};
+use wgrad_core::{DType, Pointwise, View};
+
+/// The components of a `vec4`.
+pub(super) const LANES: [&str; 4] = ["x", "y", "z", "w"];
+
+/// How a kernel reaches an input or output of a cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Access {
+    /// A variable of the kernel that already holds the element.
+    Local(&'static str),
+    /// An array of `vec4`s, at this index expression.
+    Vector(String, String),
+    /// An array of scalars, one element at this index expression, whatever the place.
+    Splat(String, String),
+    /// An array of scalars, read through the input's view.
+    Strided(String),
+    /// Nowhere: the result is only handed on.
+    Nowhere,
+}
+
+/// The WGSL type of an element.
+pub(super) fn wgsl(dtype: DType) -> &'static str {
+    if dtype.is_float() { "f32" } else { "u32" }
+}
+
+/// A number as a WGSL literal; infinities become the largest finite number.
+fn literal(value: f64, dtype: DType) -> String {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "graphs are f32 and u32")]
+    if dtype.is_float() {
+        let value = (value as f32).clamp(f32::MIN, f32::MAX);
+        if value.abs() >= f32::MAX {
+            format!("{}0x1.fffffep+127f", if value < 0.0 { "-" } else { "" })
+        } else {
+            format!("{value:e}f")
+        }
+    } else {
+        format!("{}u", value as u32)
+    }
+}
+
+/// The element type of an argument.
+pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
+    match arg {
+        Arg::Input(input) => cluster.inputs[input].1,
+        Arg::Result(result) => cluster.instructions[result].row.out,
+        Arg::Number(_, dtype) => dtype,
+        Arg::Index => DType::U32,
+    }
+}
+
+/// One function per row in use, after the library functions that they call and that `present` does not have. The names
+/// begin with `prefix`: a kernel may hold several clusters.
+pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> String {
+    let mut text = String::new();
+    for instruction in &cluster.instructions {
+        let library = instruction.row.library;
+        if !library.is_empty() && !present.contains(library) && !text.contains(library) {
+            text += library;
+        }
+    }
+    for (i, instruction) in cluster.instructions.iter().enumerate() {
+        let row = instruction.row;
+        if function(cluster, row) != i {
+            continue;
+        }
+        let args = row.args.iter().zip(row.types).map(|(arg, &dtype)| format!("{arg}: {}", wgsl(dtype)));
+        let attributes = row.attributes.iter().map(|attribute| format!("{attribute}: f32"));
+        let args: Vec<_> = args.chain(attributes).collect();
+        let (name, out) = (row.name, wgsl(row.out));
+        writeln!(text, "fn {prefix}row{i}_{name}({}) -> {out} {{ return {}; }}", args.join(", "), row.wgsl)
+            .expect("strings grow");
+    }
+    text
+}
+
+/// The first instruction with this row: its function's number. Names alone may clash, a user's with ours.
+fn function(cluster: &Cluster, row: &'static Pointwise) -> usize {
+    let first = cluster.instructions.iter().position(|instruction| instruction.row == row);
+    first.expect("the row of one of the instructions")
+}
+
+/// Where a body stands: the linear position of its element, or of the first of four, and the number of elements.
+pub(super) struct Place<'a> {
+    /// The prefix of the functions.
+    pub prefix: &'a str,
+    /// The expression of the linear position; of four elements, that of the quad.
+    pub at: &'a str,
+    /// For four elements, the number of elements; positions beyond it read the last one.
+    pub quad: Option<&'a str>,
+}
+
+/// The statements that compute a cluster; gives the expression of each output per lane.
+pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text: &mut String) -> Vec<Vec<String>> {
+    let lanes: &[&str] = if place.quad.is_some() { &LANES } else { &[""] };
+    let mut line = |line: String| {
+        text.push_str("    ");
+        text.push_str(&line);
+        text.push('\n');
+    };
+    let named = |name: String, lane: &str| if lane.is_empty() { name } else { format!("{name}_{lane}") };
+    let strided = inputs.iter().any(|access| matches!(access, Access::Strided(_)));
+    let index = cluster.instructions.iter().flat_map(|i| &i.args).chain(&cluster.outputs).any(|arg| *arg == Arg::Index);
+    let at = |lane: &str| if lane.is_empty() { place.at.to_owned() } else { format!("at_{lane}") };
+    if let Some(n) = place.quad {
+        for (k, lane) in LANES.iter().enumerate() {
+            if index {
+                line(format!("let index_{lane} = {} * 4u + {k}u;", place.at));
+            }
+            if strided {
+                line(format!("let at_{lane} = min({} * 4u + {k}u, {n} - 1u);", place.at));
+            }
+        }
+    }
+    for (i, ((view, _), access)) in cluster.inputs.iter().zip(inputs).enumerate() {
+        match access {
+            Access::Local(_) | Access::Nowhere => {}
+            Access::Vector(name, index) | Access::Splat(name, index) => line(format!("let i{i} = {name}[{index}];")),
+            Access::Strided(name) => {
+                for lane in lanes {
+                    let element = locate(view, &at(lane));
+                    line(format!("let {} = {name}[{element}];", named(format!("i{i}"), lane)));
+                }
+            }
+        }
+    }
+    let value = |arg: Arg, lane: &str| match arg {
+        Arg::Input(i) => match &inputs[i] {
+            Access::Local(name) => (*name).to_owned(),
+            Access::Vector(..) => format!("i{i}.{lane}"),
+            Access::Splat(..) => format!("i{i}"),
+            Access::Strided(_) => named(format!("i{i}"), lane),
+            Access::Nowhere => unreachable!("inputs are somewhere"),
+        },
+        Arg::Result(result) => named(format!("r{result}"), lane),
+        Arg::Number(value, dtype) => literal(value, dtype),
+        Arg::Index if lane.is_empty() => place.at.to_owned(),
+        Arg::Index => format!("index_{lane}"),
+    };
+    for (j, instruction) in cluster.instructions.iter().enumerate() {
+        for lane in lanes {
+            let args = instruction.args.iter().map(|&arg| value(arg, lane));
+            let attributes = instruction.attributes.iter().map(|&value| literal(value, DType::F32));
+            let args: Vec<_> = args.chain(attributes).collect();
+            let (number, row) = (function(cluster, instruction.row), instruction.row.name);
+            let result = named(format!("r{j}"), lane);
+            line(format!("let {result} = {}row{number}_{row}({});", place.prefix, args.join(", ")));
+        }
+    }
+    cluster.outputs.iter().map(|&arg| lanes.iter().map(|lane| value(arg, lane)).collect()).collect()
+}
+
+/// The statements that store the outputs of a cluster.
+pub(super) fn store(cluster: &Cluster, outputs: &[Access], values: &[Vec<String>], at: &str, text: &mut String) {
+    for ((&arg, access), values) in cluster.outputs.iter().zip(outputs).zip(values) {
+        let line = match access {
+            Access::Nowhere => continue,
+            Access::Vector(name, index) => {
+                let dtype = wgsl(dtype_of(cluster, arg));
+                format!("{name}[{index}] = vec4<{dtype}>({});", values.join(", "))
+            }
+            Access::Strided(name) => format!("{name}[{at}] = {};", values[0]),
+            Access::Local(_) | Access::Splat(..) => unreachable!("outputs are stored in step"),
+        };
+        writeln!(text, "    {line}").expect("strings grow");
+    }
+}
+
+/// Declares storage buffers, one per name: its first binding number, element type and whether the kernel writes it.
+pub(super) fn declare(buffers: &BTreeMap<usize, Declared>, text: &mut String) {
+    for Declared { name, element, binding, written } in buffers.values() {
+        let access = if *written { "read_write" } else { "read" };
+        writeln!(text, "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;")
+            .expect("strings grow");
+    }
+}
+
+/// A storage buffer of a printed kernel.
+pub(super) struct Declared {
+    pub name: String,
+    pub element: String,
+    pub binding: usize,
+    pub written: bool,
+}
+
+/// The buffer position of linear position `at` of a view, with adjacent axes that step alike taken as one.
+fn locate(view: &View, at: &str) -> String {
+    let mut axes: Vec<(usize, usize)> = vec![];
+    for (&size, &stride) in view.shape.dims().iter().zip(&view.strides).rev() {
+        if size == 1 {
+            continue;
+        }
+        match axes.last_mut() {
+            Some((inner, step)) if stride == *step * *inner || (stride == 0 && *step == 0) => *inner *= size,
+            _ => axes.push((size, stride)),
+        }
+    }
+    let mut terms: Vec<String> = vec![];
+    let mut below = 1;
+    for (k, &(size, stride)) in axes.iter().enumerate() {
+        if stride > 0 {
+            let position = if below == 1 { at.to_string() } else { format!("({at} / {below}u)") };
+            let position = if k + 1 == axes.len() { position } else { format!("({position} % {size}u)") };
+            terms.push(if stride == 1 { position } else { format!("{position} * {stride}u") });
+        }
+        below *= size;
+    }
+    if view.offset > 0 || terms.is_empty() {
+        terms.push(format!("{}u", view.offset));
+    }
+    terms.join(" + ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgrad_core::Shape;
+
+    #[test]
+    fn adjacent_axes_are_indexed_as_one() {
+        let contiguous = View::contiguous(&Shape::from([2, 3, 4]));
+        assert_eq!(locate(&contiguous.broadcast(&[5, 2, 3, 4].into()), "i"), "(i % 24u)");
+        let column = View::contiguous(&Shape::from([3])).reshape(&[3].into()).unwrap();
+        assert_eq!(locate(&column.broadcast(&[7, 3].into()), "i"), "(i % 3u)");
+        assert_eq!(locate(&View::contiguous(&Shape::from([2, 3])).permute(&[1, 0]), "i"), "(i % 2u) * 3u + (i / 2u)");
+    }
+
+    #[test]
+    fn literals_are_valid_wgsl() {
+        assert_eq!(literal(0.1, DType::F32), "1e-1f");
+        assert_eq!(literal(f64::INFINITY, DType::F32), "0x1.fffffep+127f");
+        assert_eq!(literal(3.0, DType::U32), "3u");
+        assert_eq!(literal(-0.0, DType::F32), "-0e0f");
+    }
+}
