@@ -68,9 +68,9 @@ fn count(plan: &Plan, name: &str) -> usize {
 
 /// The names of the variables that a plan writes.
 fn written(plan: &Plan) -> Vec<&str> {
-    let tasks = plan.tasks.iter().flat_map(|task| &task.outputs);
+    let tasks = plan.tasks.iter().flat_map(|task| task.outputs());
     let mut names: Vec<_> = tasks
-        .filter_map(|&buffer| match plan.buffers[buffer].role {
+        .filter_map(|buffer| match plan.buffers[buffer].role {
             Role::Variable(i) => Some(plan.variables[i].0.name()),
             _ => None,
         })
@@ -299,7 +299,7 @@ memory: variables 0 B, inputs 32.0 KiB, temporaries 32.0 KiB in 2 slots, largest
   5  matmul  [64, 64]  fetch6 ← s0, x
 ",
     );
-    let temporaries = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(_))).count();
+    let temporaries = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(..))).count();
     assert!(plan.slots.len() < temporaries, "{} slots for {temporaries} temporaries", plan.slots.len());
 }
 
@@ -314,9 +314,11 @@ fn a_step_of_a_tabular_model_has_no_more_dispatches_than_it_had() {
     // Three products forward; two for each backward, less the one for the input's gradient.
     assert_eq!((count(&train, "matmul"), count(&evaluate, "matmul")), (8, 3));
     assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
-    let clusters = |plan: &Plan| plan.tasks.iter().filter(|task| matches!(task.work, Work::Cluster(_))).count();
+    let clusters = |plan: &Plan| {
+        plan.tasks.iter().flat_map(|task| &task.stages).filter(|stage| matches!(stage.work, Work::Cluster(_))).count()
+    };
     println!("of these {} and {} clusters", clusters(&train), clusters(&evaluate));
-    let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(_))).count();
+    let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(..))).count();
     assert!(2 * train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
 }
 

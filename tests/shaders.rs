@@ -15,9 +15,9 @@ use common::cases::{self, Case, Values};
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
-use wgrad::core::plan::{Plan, Work};
+use wgrad::core::plan::{Plan, Task};
 use wgrad::core::{DType, Dispatch, Graph, Limits, Mode, Tensor, vjp};
-use wgrad::gpu::{print_cluster, reflect};
+use wgrad::gpu::{Bound, launches, reflect};
 
 /// A kernel's constants as part of a key: floats do not compare.
 type Constants = Vec<(&'static str, u64)>;
@@ -29,7 +29,8 @@ struct Source {
     /// A case that needs it, for messages.
     case: String,
     launches: BTreeSet<(&'static str, Constants)>,
-    dispatches: Vec<Dispatch>,
+    /// Each launch, and the names that it binds.
+    dispatches: Vec<(Dispatch, Vec<String>)>,
 }
 
 /// The step that `parity.rs` runs: outputs, and gradients under cotangents.
@@ -63,17 +64,15 @@ fn sources() -> &'static BTreeMap<String, Source> {
         let mut sources: BTreeMap<String, Source> = BTreeMap::new();
         for (case, limits) in cases::all().iter().flat_map(|case| limits.iter().map(move |limits| (case, limits))) {
             let plan = plan(case, limits);
-            let dispatches = plan.tasks.iter().flat_map(|task| match &task.work {
-                Work::Cluster(cluster) => vec![print_cluster(cluster, &task.inputs, &task.outputs)],
-                Work::Op { dispatches, .. } => dispatches.clone(),
-            });
-            for dispatch in dispatches {
+            let of =
+                |task: &Task| launches(&plan, task, &|buffer| (buffer, 0)).expect("kernels keep their op's promises");
+            for Bound { dispatch, targets } in plan.tasks.iter().flat_map(of) {
                 let source = sources.entry(dispatch.kernel.source()).or_default();
                 source.name = dispatch.kernel.name.to_string();
                 source.case.clone_from(&case.name);
                 let constants = dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
                 source.launches.insert((dispatch.entry, constants));
-                source.dispatches.push(dispatch);
+                source.dispatches.push((dispatch, targets.into_iter().map(|(name, _)| name).collect()));
             }
         }
         let count = |f: fn(&Source) -> usize| sources.values().map(f).sum::<usize>();
@@ -225,22 +224,18 @@ fn launches_name_what_their_kernels_have() {
         let module = reflect(&source.name, text).unwrap_or_else(|error| panic!("{}: {error}", source.case));
         let known: BTreeSet<&str> =
             module.entries.values().flat_map(|entry| &entry.bindings).map(|binding| binding.name.as_str()).collect();
-        for dispatch in &source.dispatches {
+        for (dispatch, names) in &source.dispatches {
             let Some(entry) = module.entries.get(dispatch.entry) else {
                 failures.push(format!("{} has no entry point {}", source.name, dispatch.entry));
                 continue;
             };
-            let bound: BTreeSet<&str> = dispatch.bindings.iter().map(|(name, _)| *name).collect();
+            let bound: BTreeSet<&str> = names.iter().map(String::as_str).collect();
             let missing = entry.bindings.iter().filter(|b| !b.uniform && !bound.contains(b.name.as_str()));
             let missing: Vec<_> = missing.map(|binding| &binding.name).collect();
             let unknown: Vec<_> = bound.difference(&known).collect();
             let constants = dispatch.constants.iter().filter(|(name, _)| !module.overrides.iter().any(|o| o == name));
             let constants: Vec<_> = constants.map(|(name, _)| name).collect();
-            if !missing.is_empty()
-                || !unknown.is_empty()
-                || !constants.is_empty()
-                || bound.len() != dispatch.bindings.len()
-            {
+            if !missing.is_empty() || !unknown.is_empty() || !constants.is_empty() || bound.len() != names.len() {
                 let what = format!("unbound {missing:?}, unknown {unknown:?}, no constants {constants:?}");
                 failures.push(format!("{}.{} ({}): {what}", source.name, dispatch.entry, source.case));
             }

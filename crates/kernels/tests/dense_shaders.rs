@@ -22,9 +22,9 @@ fn dispatches(limits: &Limits, build: impl Fn(&Graph) -> (Vec<Tensor>, Vec<Tenso
     let gradients = vjp(&[(&outputs[0], &cotangent)], &wrt);
     let fetches: Vec<_> = outputs.iter().chain(gradients.iter().flatten()).collect();
     let plan = Plan::new(&graph, &fetches, limits).unwrap();
-    let ops = plan.tasks.into_iter().filter_map(|task| match task.work {
+    let ops = plan.tasks.into_iter().flat_map(|task| task.stages).filter_map(|stage| match stage.work {
         Work::Op { dispatches, .. } => Some(dispatches),
-        Work::Cluster(_) => None,
+        Work::Cluster(_) | Work::Group(_) => None,
     });
     ops.flatten().collect()
 }

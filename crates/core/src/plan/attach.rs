@@ -77,7 +77,7 @@ pub(super) fn attach(builder: &mut Builder<'_>, fused: &Fused) -> Attached {
         }
         let sides = epilogues(builder, fused, members).into_iter().chain(prologues(builder, fused, members));
         for (op, side) in sides.collect::<Vec<_>>() {
-            if builder.merge(op, home) {
+            if !reads_within(builder, fused, members, op, side) && builder.merge(op, home) {
                 attached.settle(home, members);
                 attached.hosts.insert(home, (op, side));
                 break;
@@ -121,9 +121,10 @@ fn prologues(builder: &Builder<'_>, fused: &Fused, members: &[usize]) -> Vec<(us
         let Some(op) = op(builder, fused, *reader) else { continue };
         for (i, &input) in builder.data.nodes[*reader].inputs.iter().enumerate() {
             let Base::Own(made) = fused.whole(builder.live.resolve(input)) else { continue };
-            let same = builder.data.nodes[*reader].inputs.iter().filter(|&&other| {
-                fused.whole(builder.live.resolve(other)) == Base::Own(made)
-            });
+            let same = builder.data.nodes[*reader]
+                .inputs
+                .iter()
+                .filter(|&&other| fused.whole(builder.live.resolve(other)) == Base::Own(made));
             let once = same.count() == 1;
             let float = builder.data.spec(made).dtype.is_float();
             if members.contains(&made.node) && op.prologues().contains(&i) && once && float {
@@ -132,6 +133,15 @@ fn prologues(builder: &Builder<'_>, fused: &Fused, members: &[usize]) -> Vec<(us
         }
     }
     found
+}
+
+/// Whether a cluster reads, besides the element handed to it, what the kernel that it would join only just makes.
+fn reads_within(builder: &Builder<'_>, fused: &Fused, members: &[usize], op: usize, side: Side) -> bool {
+    let kernel = &builder.members[builder.root(op)];
+    readings(builder, fused, members).any(|reading| {
+        let handed = |value: ValueId| value.node == op && side == Side::Epilogue(value.output);
+        kernel.contains(&reading.base.node()) && !matches!(reading.base, Base::Own(value) if handed(value))
+    })
 }
 
 /// How the members read what none of them makes.
@@ -180,7 +190,8 @@ fn rule(builder: &Builder<'_>, fused: &Fused, members: &[usize]) -> Option<Strin
                 NodeKind::Constant(value) => write!(rule, "{:x}{dtype},", value.to_bits()),
                 NodeKind::Iota => return None,
                 kind => {
-                    let known = inputs.iter().position(|other| other.base == reading.base && other.view == reading.view);
+                    let known =
+                        inputs.iter().position(|other| other.base == reading.base && other.view == reading.view);
                     let place = known.unwrap_or(inputs.len());
                     if known.is_none() {
                         inputs.push(reading);

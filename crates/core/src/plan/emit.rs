@@ -226,9 +226,8 @@ impl Emit<'_> {
         let bases: Vec<_> = (0..n.outputs.len()).map(|output| Base::Own(ValueId { node, output })).collect();
         let outputs = bases.iter().map(|&base| self.buffer(base)).collect();
         let epilogues: Vec<_> = self.fused.attached(node).map(|(_, side)| side).collect();
-        let is_read = |(output, base): (usize, &Base)| {
-            self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output))
-        };
+        let is_read =
+            |(output, base): (usize, &Base)| self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output));
         let read: Vec<bool> = bases.iter().enumerate().map(is_read).collect();
         let mut launch = Launch::new(&specs.0, &specs.1, self.limits);
         launch.read.clone_from(&read);

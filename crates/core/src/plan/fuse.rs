@@ -250,7 +250,7 @@ pub(super) struct Builder<'a> {
     limits: &'a Limits,
     /// Base values that each node reads.
     pub reads: Vec<Vec<Base>>,
-    /// Direct readers of each node (through views).
+    /// The nodes and copies that read each node's results, or its copy.
     pub readers: Vec<Vec<usize>>,
     /// The bases that are fetched, copied or the new value of a variable.
     pub kept: BTreeSet<Base>,
@@ -264,12 +264,19 @@ impl<'a> Builder<'a> {
         let count = data.nodes.len();
         let mut reads = vec![vec![]; count];
         let mut readers = vec![vec![]; count];
-        for i in (0..count).filter(|&i| live.needed[i]) {
+        for i in (0..count).filter(|&i| live.needed[i] && !fused.is_view(i)) {
+            let whole = matches!(data.nodes[i].kind, NodeKind::Op(_));
             for &input in &data.nodes[i].inputs {
-                // Dependencies follow the graph itself, so views and copies count as nodes in between.
                 let input = live.resolve(input);
-                readers[input.node].push(i);
-                reads[i].push(fused.readings[&input].base);
+                let base = if whole { fused.whole(input) } else { fused.readings[&input].base };
+                readers[base.node()].push(i);
+                reads[i].push(base);
+            }
+        }
+        // A copy is a task between, under the node of the view that it copies.
+        for (value, reading) in &fused.copies {
+            if reading.base.node() != value.node {
+                readers[reading.base.node()].push(value.node);
             }
         }
         let kept = live.fetches.iter().chain(&live.updates).chain(fused.copies.keys());
@@ -345,9 +352,11 @@ impl<'a> Builder<'a> {
         let outputs = values.filter(|&value| {
             let in_place = self.data.updates.iter().zip(&self.live.updates).any(|(update, &new)| {
                 new == value
-                    && self.data.variables.get(&update.variable.id()).is_some_and(|&variable| {
-                        inputs.contains(&Base::Own(ValueId { node: variable, output: 0 }))
-                    })
+                    && self
+                        .data
+                        .variables
+                        .get(&update.variable.id())
+                        .is_some_and(|&variable| inputs.contains(&Base::Own(ValueId { node: variable, output: 0 })))
             });
             !in_place && self.is_stored(value, &inside)
         });
@@ -359,7 +368,12 @@ impl<'a> Builder<'a> {
         let base = Base::Own(value);
         let mut readers = self.readers[value.node].iter().filter(|&&reader| self.reads[reader].contains(&base));
         let mut read = false;
-        self.kept.contains(&base) || readers.any(|&reader| { read = true; !inside(reader) }) || !read
+        self.kept.contains(&base)
+            || readers.any(|&reader| {
+                read = true;
+                !inside(reader)
+            })
+            || !read
     }
 
     /// Whether a path leads from cluster `from` to cluster `to` by way of a node outside both.

@@ -204,4 +204,3 @@ impl<'a> Schedule<'a> {
         sequence
     }
 }
-

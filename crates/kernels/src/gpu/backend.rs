@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use wgrad_core::plan::{Plan, Role};
 use wgrad_core::{
-    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, ProgramId,
-    Result, Spec,
+    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, ProgramId, Result, Spec,
 };
 
 use super::device::Gpu;

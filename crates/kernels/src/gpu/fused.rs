@@ -61,14 +61,17 @@ impl Added<'_> {
     }
 }
 
-/// The dispatch with the prologues and epilogues of its task: those whose buffer it binds.
-pub(super) fn attach(plan: &Plan, bound: Bound, prologues: &[Stage], epilogues: &[Stage]) -> Result<Bound> {
+/// A dispatch of the op at stage `op` with the prologues and epilogues of its task: those whose buffer it binds.
+pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize) -> Result<Bound> {
+    let (prologues, epilogues) = (&stages[..op], &stages[op + 1..]);
     let Bound { mut dispatch, mut targets } = bound;
     let binds = |buffer: usize| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
     let mut source = dispatch.kernel.source();
     let mut added = Added { plan, declared: BTreeMap::new(), targets: vec![] };
     let mut code = String::new();
     let mut label = dispatch.kernel.name.to_string();
+    // Bindings that a prologue stands in for.
+    let mut replaced: Vec<String> = vec![];
     for (i, stage) in prologues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("a prologue is a cluster") };
         let fed = stage.outputs.iter().enumerate().find_map(|(k, &buffer)| Some((k, binds(buffer)?.0.clone())));
@@ -84,15 +87,14 @@ pub(super) fn attach(plan: &Plan, bound: Bound, prologues: &[Stage], epilogues: 
         store(cluster, &writes, &values, "at", &mut code);
         writeln!(code, "    return {};\n}}", values[fed][0]).expect("strings grow");
         label += "_p";
+        replaced.push(name);
     }
     // All epilogues of one output share its function.
     let mut stores: BTreeMap<String, (usize, String)> = BTreeMap::new();
     for (i, stage) in epilogues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("an epilogue is a cluster") };
-        let handed = stage.inputs.iter().find_map(|&buffer| Some((buffer, binds(buffer)?.0.clone())));
-        let Some((handed, name)) = handed.filter(|(_, name)| source.contains(&format!("fn store_{name}("))) else {
-            continue;
-        };
+        let mut made = stage.inputs.iter().filter(|buffer| stages[op].outputs.contains(buffer));
+        let Some((handed, name)) = made.find_map(|&buffer| Some((buffer, binds(buffer)?.0.clone()))) else { continue };
         let prefix = format!("e{i}_");
         code += &functions(cluster, &prefix, &format!("{source}{code}"));
         let reads = added.reads(cluster, &stage.inputs, Some(handed));
@@ -124,7 +126,11 @@ pub(super) fn attach(plan: &Plan, bound: Bound, prologues: &[Stage], epilogues: 
         let rows = clusters.flatten().map(|instruction| instruction.row);
         dispatch.kernel = joined(&dispatch.kernel, label, source, rows);
     }
-    targets.retain(|(_, target)| !matches!(target, Target::Buffer(buffer) if matches!(plan.buffers[*buffer].role, Role::Passed)));
+    let nowhere = |buffer: usize| matches!(plan.buffers[buffer].role, Role::Passed);
+    targets.retain(|(name, target)| match target {
+        Target::Buffer(buffer) => !nowhere(*buffer) && !replaced.contains(name),
+        _ => true,
+    });
     targets.extend(added.targets);
     Ok(Bound { dispatch, targets })
 }

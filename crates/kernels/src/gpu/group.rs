@@ -38,8 +38,7 @@ pub(super) fn launches(
     };
     let members: Vec<_> = clusters.iter().enumerate().map(member).filter(|m| m.cluster.shape.numel() > 0).collect();
     // An input that some member reads as one number is one number for all: a parameter may have a single element.
-    let splat: Vec<bool> =
-        (0..reads).map(|k| members.iter().any(|m| !m.cluster.inputs[k].0.is_contiguous())).collect();
+    let splat: Vec<bool> = (0..reads).map(|k| members.iter().any(|m| !m.cluster.inputs[k].0.is_contiguous())).collect();
     let mut together: BTreeMap<Vec<usize>, Vec<Member<'_>>> = BTreeMap::new();
     for member in members {
         let own = member.inputs.iter().zip(&splat).filter(|(_, splat)| !**splat).map(|(buffer, _)| buffer);
