@@ -1,40 +1,46 @@
-//! Plans on a GPU: every dispatch is prepared when a plan is loaded; a run encodes them into one compute pass.
+//! Buffers and tables on a GPU, and the backend over them.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use wgrad_core::plan::{Plan, Role, Work};
-use wgrad_core::{
-    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId,
-    Result, Spec,
-};
+use wgrad_core::plan::Plan;
+use wgrad_core::{Array, Backend, BufferId, DeviceInfo, Error, Limits, Pending, ProgramId, Read, Result, Spec};
 
-use super::cluster;
-use super::device::Gpu;
-use super::pipeline::Pipeline;
+use super::encode::Pace;
+use super::open::Gpu;
+use super::program::Program;
 
-/// A dispatch ready to be encoded.
-pub(super) struct Launch {
-    pub pipeline: Arc<Pipeline>,
-    pub group: wgpu::BindGroup,
-    pub groups: [u32; 3],
+/// What a buffer id stands for.
+pub(super) struct Held {
+    pub buffer: wgpu::Buffer,
+    pub offset: u64,
+    /// The bytes that a kernel binds: those of one row, if this is a table.
+    pub size: u64,
+    pub table: Option<Table>,
 }
 
-/// A loaded plan: the launches of each task, and the buffers that are its alone.
-#[derive(Default)]
-pub(super) struct Program {
-    pub tasks: Vec<Vec<Launch>>,
-    slots: Vec<BufferId>,
+/// Rows at a distance that offsets of bindings may have.
+#[derive(Clone, Copy)]
+pub(super) struct Table {
+    pub pitch: u64,
+    /// How many rows there is room for.
+    pub capacity: usize,
+    /// How many rows were filled last; one row is that of every step.
+    pub rows: usize,
 }
 
 /// Runs plans on a [`Gpu`].
 pub struct GpuBackend {
     pub(super) gpu: Arc<Gpu>,
-    buffers: Vec<Option<wgpu::Buffer>>,
+    buffers: Vec<Option<Held>>,
     free: Vec<BufferId>,
-    pub(super) programs: Vec<Program>,
-    /// Kept for the next read of at most its size.
-    pub(super) staging: Option<wgpu::Buffer>,
+    pub(super) programs: Vec<Option<Program>>,
+    /// Mapped by nobody, for the next reads.
+    pub(super) staging: Arc<Mutex<Vec<wgpu::Buffer>>>,
+    /// What was submitted and is not known to be finished, oldest first.
+    pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
+    pub(super) pace: Pace,
 }
 
 impl std::fmt::Debug for GpuBackend {
@@ -48,14 +54,28 @@ pub(super) fn padded(spec: &Spec) -> u64 {
     spec.bytes().next_multiple_of(16).max(16) as u64
 }
 
+/// The offset at which step `step` finds its row.
+pub(super) fn row(table: Table, step: usize) -> u64 {
+    if table.rows == 1 { 0 } else { step as u64 * table.pitch }
+}
+
 impl GpuBackend {
     /// A backend on an open device, without buffers yet.
     #[must_use]
     pub fn new(gpu: Arc<Gpu>) -> Self {
-        Self { gpu, buffers: vec![], free: vec![], programs: vec![], staging: None }
+        Self {
+            gpu,
+            buffers: vec![],
+            free: vec![],
+            programs: vec![],
+            staging: Arc::default(),
+            in_flight: VecDeque::new(),
+            pace: Pace::default(),
+        }
     }
 
-    fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    /// A new buffer that kernels may bind as a whole.
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         let limit = self.gpu.limits.binding_bytes;
         if size > limit {
             return Err(Error::Device(format!(
@@ -63,45 +83,88 @@ impl GpuBackend {
                 self.gpu.info
             )));
         }
-        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
-        let buffer = self.gpu.device.create_buffer(&descriptor);
+        let buffer = self.gpu.buffer(label, size, usage);
         self.gpu.check()?;
         Ok(buffer)
     }
 
+    /// Room for `size` bytes: the one place that says which part of which buffer that is.
+    fn place(&mut self, label: &str, size: u64) -> Result<Held> {
+        Ok(Held { buffer: self.buffer(label, size, storage())?, offset: 0, size, table: None })
+    }
+
+    fn keep(&mut self, held: Held) -> BufferId {
+        let id = self.free.pop().unwrap_or(BufferId(self.buffers.len()));
+        if id.0 == self.buffers.len() {
+            self.buffers.push(Some(held));
+        } else {
+            self.buffers[id.0] = Some(held);
+        }
+        id
+    }
+
+    /// A buffer of `size` bytes under an id.
+    pub(super) fn allocate_bytes(&mut self, size: u64) -> Result<BufferId> {
+        let held = self.place("persistent", size)?;
+        Ok(self.keep(held))
+    }
+
     /// A buffer that was allocated and not released.
-    pub(super) fn held(&self, id: BufferId) -> &wgpu::Buffer {
+    pub(super) fn held(&self, id: BufferId) -> &Held {
         self.buffers[id.0].as_ref().expect("a session uses a buffer only while it holds it")
     }
 
-    /// Divides threads by the kernel's workgroup and folds what one dimension cannot hold into the next.
-    fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
-        let [x, y, z] = match dispatch.grid {
-            Grid::Groups(groups) => groups,
-            Grid::Threads(threads) => [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize)),
-        };
-        let limit = self.gpu.limits.workgroups as usize;
-        let [x, y] = if x > limit && y == 1 { [x.div_ceil(x.div_ceil(limit)), x.div_ceil(limit)] } else { [x, y] };
-        let groups = [x, y, z].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        if groups.iter().any(|&n| n as usize > limit) {
-            return Err(Error::Device(format!(
-                "kernel `{}` needs {groups:?} workgroups, {} launches at most {limit} per axis",
-                dispatch.kernel.name, self.gpu.info
-            )));
+    /// Sets how many rows a table has, and makes room for them: programs that bind it have to bind it anew.
+    pub(super) fn fill(&mut self, id: BufferId, rows: usize) -> Result<()> {
+        let Held { table: Some(mut table), size, .. } = *self.held(id) else { return Ok(()) };
+        let mut grown = None;
+        if rows > table.capacity {
+            // Offsets of bindings are 32-bit.
+            let limit = self.gpu.device.limits().max_buffer_size.min(u64::from(u32::MAX));
+            let bytes = (rows as u64).saturating_mul(table.pitch);
+            if bytes > limit {
+                return Err(Error::Device(format!(
+                    "{}: {rows} steps need a buffer of {bytes} bytes, the largest has {limit}: {} steps of {size} bytes \
+                     fit\n  fix: run fewer steps at once",
+                    self.gpu.info,
+                    limit / table.pitch
+                )));
+            }
+            grown = Some(self.gpu.buffer("table", bytes, storage()));
+            self.gpu.check()?;
+            table.capacity = rows;
         }
-        Ok(groups)
+        table.rows = rows;
+        let held = self.buffers[id.0].as_mut().expect("just found");
+        held.table = Some(table);
+        if let Some(buffer) = grown {
+            held.buffer = buffer;
+        }
+        Ok(())
+    }
+
+    fn upload(&self, id: BufferId, bytes: &[u8], rows: usize) {
+        let Held { buffer, offset, table, .. } = self.held(id);
+        let row = bytes.len() / rows;
+        match table {
+            Some(Table { pitch, .. }) if rows > 1 && row > 0 && row as u64 != *pitch => {
+                let size = (rows as u64 - 1) * pitch + row as u64;
+                let size = wgpu::BufferSize::new(size).expect("a row has bytes");
+                // None when wgpu objects, which `check` tells.
+                if let Some(mut view) = self.gpu.queue.write_buffer_with(buffer, *offset, size) {
+                    let pitch = usize::try_from(*pitch).expect("a table fits the host");
+                    for (at, row) in (0..).step_by(pitch).zip(bytes.chunks_exact(row)) {
+                        view.slice(at..at + row.len()).copy_from_slice(row);
+                    }
+                }
+            }
+            _ => self.gpu.queue.write_buffer(buffer, *offset, bytes),
+        }
     }
 }
 
-/// A dispatch resolved to buffers of the plan, before its uniform has a place.
-struct Prepared {
-    task: usize,
-    pipeline: Arc<Pipeline>,
-    entry: &'static str,
-    buffers: Vec<(&'static str, BufferId)>,
-    params: Option<usize>,
-    groups: [u32; 3],
-    name: String,
+fn storage() -> wgpu::BufferUsages {
+    wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC
 }
 
 impl Backend for GpuBackend {
@@ -114,147 +177,73 @@ impl Backend for GpuBackend {
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let buffer = Some(self.buffer("persistent", padded(spec), usage)?);
-        let id = self.free.pop().unwrap_or(BufferId(self.buffers.len()));
-        if id.0 == self.buffers.len() {
-            self.buffers.push(buffer);
-        } else {
-            self.buffers[id.0] = buffer;
-        }
-        Ok(id)
+        self.allocate_bytes(padded(spec))
     }
 
-    fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
-        let to = self.held(buffer);
+    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+        let size = padded(spec);
+        let align = u64::from(self.gpu.device.limits().min_storage_buffer_offset_alignment);
+        let pitch = size.next_multiple_of(align);
+        let table = Some(Table { pitch, capacity: 1, rows: 1 });
+        let buffer = self.buffer("table", size, storage())?;
+        Ok(self.keep(Held { buffer, offset: 0, size, table }))
+    }
+
+    fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()> {
+        self.fill(buffer, rows)?;
         match (array.as_slice::<f32>(), array.as_slice::<u32>()) {
-            (Some(values), _) => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(values)),
-            (_, Some(values)) => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(values)),
-            _ => self.gpu.queue.write_buffer(to, 0, bytemuck::cast_slice(&array.to_f32())),
+            (Some(values), _) => self.upload(buffer, bytemuck::cast_slice(values), rows),
+            (_, Some(values)) => self.upload(buffer, bytemuck::cast_slice(values), rows),
+            _ => self.upload(buffer, bytemuck::cast_slice(&array.to_f32()), rows),
         }
         self.gpu.check()
     }
 
-    fn read<'a>(&'a mut self, buffers: &'a [(BufferId, Spec)]) -> LocalFuture<'a, Result<Vec<Array>>> {
-        Box::pin(self.read_back(buffers))
+    fn read(&mut self, reads: &[Read]) -> Result<Pending> {
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let reading = self.copy_out(&mut encoder, reads);
+        let index = self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.check()?;
+        Ok(self.pending(reading, index))
     }
 
-    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId> {
-        let mut slots = vec![];
-        for slot in &plan.slots {
-            let spec = Spec::new([slot.elements], if slot.dtype.is_float() { DType::F32 } else { DType::U32 });
-            slots.push(self.allocate(&spec)?);
-        }
-        let place = |buffer: usize| match (&plan.buffers[buffer].role, bound[buffer]) {
-            (Role::Temp(slot), _) => slots[*slot],
-            (_, Some(id)) => id,
-            (_, None) => unreachable!("the session binds everything but temporaries"),
-        };
-        // Two passes: first every uniform gets its place in one buffer, then bind groups can name it.
-        let mut uniforms: Vec<u8> = vec![];
-        let align = self.gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
-        let mut prepared = vec![];
-        for (t, task) in plan.tasks.iter().enumerate() {
-            let (dispatches, scratch) = match &task.work {
-                Work::Cluster(cluster) if cluster.shape.numel() == 0 => (vec![], &[][..]),
-                Work::Cluster(cluster) => (vec![cluster::print(cluster, &task.inputs, &task.outputs)], &[][..]),
-                Work::Op { dispatches, scratch, .. } => (dispatches.clone(), &scratch[..]),
-            };
-            for dispatch in &dispatches {
-                let pipeline = self.gpu.pipeline(dispatch)?;
-                let name = &dispatch.kernel.name;
-                let workgroup = pipeline.module.entries[dispatch.entry].workgroup;
-                let groups = self.groups(dispatch, workgroup)?;
-                if groups.contains(&0) {
-                    continue;
-                }
-                let params = if pipeline.module.entries[dispatch.entry].bindings.iter().any(|b| b.uniform) {
-                    uniforms.resize(uniforms.len().next_multiple_of(align), 0);
-                    let offset = uniforms.len();
-                    uniforms.extend(pipeline.module.pack(name, &dispatch.params)?);
-                    Some(offset)
-                } else {
-                    None
-                };
-                let buffers = dispatch.bindings.iter().map(|&(name, operand)| {
-                    let buffer = match operand {
-                        Operand::Input(i) => task.inputs[i],
-                        Operand::Output(i) => task.outputs[i],
-                        Operand::Scratch(i) => scratch[i],
-                    };
-                    (name, place(buffer))
-                });
-                let buffers = buffers.collect();
-                let (entry, name) = (dispatch.entry, name.to_string());
-                prepared.push(Prepared { task: t, pipeline, entry, buffers, params, groups, name });
+    fn load(
+        &mut self,
+        plan: Arc<Plan>,
+        bound: &[Option<BufferId>],
+        copies: &[(BufferId, BufferId)],
+    ) -> Result<ProgramId> {
+        let mut own = vec![];
+        match self.prepare(&plan, bound, copies, &mut own) {
+            Ok(program) => {
+                self.programs.push(Some(program.owning(own)));
+                Ok(ProgramId(self.programs.len() - 1))
+            }
+            Err(error) => {
+                self.release(None, &own);
+                Err(error)
             }
         }
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let uniform = self.buffer("params", uniforms.len().max(16) as u64, usage)?;
-        self.gpu.queue.write_buffer(&uniform, 0, &uniforms);
-        let mut tasks: Vec<Vec<Launch>> = plan.tasks.iter().map(|_| vec![]).collect();
-        for launch in prepared {
-            let group = self.bind(&launch, &uniform)?;
-            tasks[launch.task].push(Launch { pipeline: launch.pipeline, group, groups: launch.groups });
-        }
-        self.gpu.check()?;
-        self.programs.push(Program { tasks, slots });
-        Ok(ProgramId(self.programs.len() - 1))
     }
 
-    fn release(&mut self, program: ProgramId, buffers: &[BufferId]) {
+    fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
         // Bind groups keep their buffers alive; wgpu keeps both until the device has finished with them.
-        let slots = std::mem::take(&mut self.programs[program.0]).slots;
-        for &buffer in buffers.iter().chain(&slots) {
+        let program = program.and_then(|program| self.programs[program.0].take());
+        for &buffer in buffers.iter().chain(program.iter().flat_map(|program| &program.own)) {
             self.buffers[buffer.0] = None;
             self.free.push(buffer);
         }
     }
 
-    fn run(&mut self, program: ProgramId) -> Result<()> {
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            let mut current: Option<&Arc<Pipeline>> = None;
-            for launch in self.programs[program.0].tasks.iter().flatten() {
-                if current.is_none_or(|current| !Arc::ptr_eq(current, &launch.pipeline)) {
-                    pass.set_pipeline(&launch.pipeline.pipeline);
-                    current = Some(&launch.pipeline);
-                }
-                pass.set_bind_group(0, &launch.group, &[]);
-                let [x, y, z] = launch.groups;
-                pass.dispatch_workgroups(x, y, z);
-            }
-        }
-        self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.check()
+    fn run(&mut self, program: ProgramId, steps: usize) -> Result<()> {
+        self.execute(program, steps, &[]).map(drop)
+    }
+
+    fn run_and_read(&mut self, program: ProgramId, steps: usize, reads: &[Read]) -> Result<Pending> {
+        self.execute(program, steps, reads)
     }
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
         self.measure(program)
-    }
-}
-
-impl GpuBackend {
-    fn bind(&self, launch: &Prepared, uniform: &wgpu::Buffer) -> Result<wgpu::BindGroup> {
-        let Prepared { pipeline, name, .. } = launch;
-        let mut entries = vec![];
-        for binding in &pipeline.module.entries[launch.entry].bindings {
-            let resource = if binding.uniform {
-                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: uniform,
-                    offset: launch.params.unwrap_or(0) as u64,
-                    size: std::num::NonZeroU64::new(u64::from(pipeline.module.params_size)),
-                })
-            } else {
-                let bound = launch.buffers.iter().find(|(name, _)| *name == binding.name);
-                let &(_, buffer) = bound
-                    .ok_or_else(|| Error::Device(format!("kernel `{name}`: nothing is bound to `{}`", binding.name)))?;
-                self.held(buffer).as_entire_binding()
-            };
-            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
-        }
-        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
-        Ok(self.gpu.device.create_bind_group(&descriptor))
     }
 }
