@@ -106,12 +106,15 @@ impl Graph {
     }
 
     /// A host array that is part of the graph.
+    ///
+    /// Graphs that are given clones of one [`Arc`] share one copy of it on the device of a session.
     #[track_caller]
     #[must_use]
-    pub fn array(&self, array: Array) -> Tensor {
+    pub fn array(&self, array: impl Into<Arc<Array>>) -> Tensor {
+        let array = array.into();
         let dtype = if array.dtype().is_float() { DType::F32 } else { DType::U32 };
         let spec = Spec::new(array.shape(), dtype);
-        self.push(NodeKind::Array(Arc::new(array)), vec![], vec![spec])
+        self.push(NodeKind::Array(array), vec![], vec![spec])
     }
 
     /// The linear index of each element, row-major, as `u32`.

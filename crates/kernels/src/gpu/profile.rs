@@ -5,6 +5,7 @@ use std::time::Duration;
 use wgrad_core::{Error, ProgramId, Result};
 
 use super::backend::GpuBackend;
+use super::program::OFFSETS;
 
 impl GpuBackend {
     pub(super) fn measure(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
@@ -12,7 +13,12 @@ impl GpuBackend {
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Err(Error::Device(format!("{} has no timestamps; profile on another device", gpu.info)));
         }
-        let tasks = &self.programs[program.0].tasks;
+        let mut loaded = self.programs[program.0].take().expect("the program is loaded");
+        let fitted = self.fit(&mut loaded, 1);
+        self.programs[program.0] = Some(loaded);
+        fitted?;
+        let program = self.programs[program.0].as_ref().expect("just put back");
+        let tasks = &program.tasks;
         let mut times = Vec::with_capacity(tasks.len());
         // A query set holds at most 4096 timestamps.
         for chunk in tasks.chunks(2048) {
@@ -23,14 +29,7 @@ impl GpuBackend {
                 count,
             });
             let size = u64::from(count) * 8;
-            let buffer = |usage| {
-                gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("profile"),
-                    size,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
+            let buffer = |usage| gpu.buffer("profile", size, usage);
             let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
             let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -43,9 +42,10 @@ impl GpuBackend {
                         end_of_pass_write_index: Some(2 * i + 1),
                     }),
                 });
-                for launch in launches {
-                    pass.set_pipeline(&launch.pipeline.pipeline);
-                    pass.set_bind_group(0, &launch.group, &[]);
+                for launch in program.launches[launches.clone()].iter().filter(|launch| !launch.groups.contains(&0)) {
+                    let (count, _) = launch.tables;
+                    pass.set_pipeline(&program.pipelines[launch.pipeline as usize].pipeline);
+                    pass.set_bind_group(0, &launch.group, &[0; OFFSETS][..usize::from(count)]);
                     let [x, y, z] = launch.groups;
                     pass.dispatch_workgroups(x, y, z);
                 }
