@@ -298,21 +298,17 @@ impl Session {
     /// As [`Self::submit_many`] and [`Self::fetch`].
     #[cfg(not(target_arch = "wasm32"))]
     pub fn run_many(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
-        pollster::block_on(self.run_many_async(step, steps, feeds))
+        self.run_many_later(step, steps, feeds)?.wait()
     }
 
-    /// [`Self::run_many`] without blocking the thread.
+    /// Begins what [`Self::run_many`] does and does not wait for it: the host can prepare what the next steps are fed, and
+    /// begin these, before it waits for the results of the first.
     ///
     /// # Errors
-    /// As [`Self::submit_many`] and [`Self::fetch`].
-    pub async fn run_many_async(
-        &mut self,
-        step: &Step,
-        steps: usize,
-        feeds: &[(&Tensor, &Array)],
-    ) -> Result<Vec<Array>> {
+    /// As [`Self::submit_many`].
+    pub fn run_many_later(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<Fetching> {
         let run = |backend: &mut dyn Backend, reads: &[Read]| backend.run_and_read(step.0.program, steps, reads);
-        self.start(step, Some(steps), feeds, run)?.await
+        self.start(step, Some(steps), feeds, run).map(Fetching)
     }
 
     /// Runs a step once without reading anything; may return before the device has finished.

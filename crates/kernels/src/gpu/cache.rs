@@ -65,7 +65,9 @@ fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
         fs::create_dir_all(folder)?;
     }
     let temporary = file.with_extension(format!("{}.tmp", process::id()));
-    fs::write(&temporary, [&checksum(data), data].concat())?;
+    let mut bytes = checksum(data).to_vec();
+    bytes.extend(data);
+    fs::write(&temporary, bytes)?;
     fs::rename(&temporary, file).inspect_err(|_| drop(fs::remove_file(&temporary)))
 }
 

@@ -18,7 +18,8 @@ impl GpuBackend {
         self.programs[program.0] = Some(loaded);
         fitted?;
         let program = self.programs[program.0].as_ref().expect("just put back");
-        let tasks = &program.tasks;
+        let starts = [0].into_iter().chain(program.tasks.iter().copied());
+        let tasks: Vec<_> = starts.zip(&program.tasks).collect();
         let mut times = Vec::with_capacity(tasks.len());
         // A query set holds at most 4096 timestamps.
         for chunk in tasks.chunks(2048) {
@@ -33,7 +34,7 @@ impl GpuBackend {
             let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
             let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            for (i, launches) in (0u32..).zip(chunk) {
+            for (i, &(start, &end)) in (0u32..).zip(chunk) {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: None,
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -42,7 +43,7 @@ impl GpuBackend {
                         end_of_pass_write_index: Some(2 * i + 1),
                     }),
                 });
-                for launch in program.launches[launches.clone()].iter().filter(|launch| !launch.groups.contains(&0)) {
+                for launch in program.launches[start..end].iter().filter(|launch| !launch.groups.contains(&0)) {
                     let (count, _) = launch.tables;
                     pass.set_pipeline(&program.pipelines[launch.pipeline as usize].pipeline);
                     pass.set_bind_group(0, &launch.group, &[0; OFFSETS][..usize::from(count)]);

@@ -5,7 +5,6 @@
 //! and a copy goes between the two in each step.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use wgrad_core::plan::{Plan, Role};
@@ -32,8 +31,8 @@ pub(super) struct Launch {
 pub(super) struct Program {
     pub launches: Vec<Launch>,
     pub pipelines: Vec<Arc<Pipeline>>,
-    /// The launches of each task.
-    pub tasks: Vec<Range<usize>>,
+    /// Where the launches of each task end.
+    pub tasks: Vec<usize>,
     /// The tables in use, with the capacity that they were bound at.
     pub tables: Vec<(BufferId, usize)>,
     /// The tables that steps write.
@@ -76,7 +75,7 @@ impl Planned {
         let kernel = Kernel::generated("copy", COPY.into());
         let quads = usize::try_from(bytes / 16).expect("a buffer's size");
         let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([quads, 1, 1])).param("n", quads);
-        Self { dispatch, buffers: vec![("from".into(), from, false), ("to".into(), to, false)] }
+        Self { dispatch, buffers: vec![("x".into(), from, false), ("y".into(), to, false)] }
     }
 
     fn buffer(&self, variable: &str) -> Option<BufferId> {
@@ -89,16 +88,16 @@ impl Planned {
 }
 
 const COPY: &str = "\
-// to[i] = from[i], four words at a time
+// y[i] = x[i], four words at a time
 struct Params { n: u32 }
-@group(0) @binding(0) var<storage, read> from: array<vec4<u32>>;
-@group(0) @binding(1) var<storage, read_write> to: array<vec4<u32>>;
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<u32>>;
 @group(0) @binding(2) var<uniform> params: Params;
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let i = id.x + id.y * groups.x * 64u;
     if i < params.n {
-        to[i] = from[i];
+        y[i] = x[i];
     }
 }
 ";
@@ -133,11 +132,10 @@ impl GpuBackend {
                 let held = self.held(place(buffer));
                 (held.number, held.first())
             };
-            let first = planned.len();
             for bound in launches(plan, task, &physical)? {
                 planned.push(self.planned(bound, place, own)?);
             }
-            tasks.push(first..planned.len());
+            tasks.push(planned.len());
         }
         planned.extend(copies.iter().map(|&(from, to)| Planned::copy(from, to, self.held(from).size)));
         self.program(planned, tasks, written, own)
@@ -172,7 +170,7 @@ impl GpuBackend {
     fn program(
         &mut self,
         mut launches: Vec<Planned>,
-        mut tasks: Vec<Range<usize>>,
+        mut tasks: Vec<usize>,
         written: Vec<BufferId>,
         own: &mut Vec<BufferId>,
     ) -> Result<Program> {
@@ -180,7 +178,7 @@ impl GpuBackend {
         let before = self.stand_in(&mut launches, &shaders, &written, own)?;
         if before > 0 || launches.len() > shaders.len() {
             shaders = self.gpu.shaders(launches.iter().map(|launch| &launch.dispatch))?;
-            tasks.iter_mut().for_each(|task| *task = task.start + before..task.end + before);
+            tasks.iter_mut().for_each(|end| *end += before);
         }
         let wanted = launches.iter().zip(&shaders).map(|(launch, shader)| {
             let bindings = &shader.module.entries[launch.dispatch.entry].bindings;
@@ -205,12 +203,9 @@ impl GpuBackend {
             self.add(&mut program, launch, shader, pipeline, offset)?;
         }
         self.gpu.check()?;
-        // What stands before, between or behind the tasks counts as theirs; so do copies.
-        if let Some(first) = program.tasks.first_mut() {
-            first.start = 0;
-        }
+        // Copies count as part of the first and the last task.
         if let Some(last) = program.tasks.last_mut() {
-            last.end = program.launches.len();
+            *last = program.launches.len();
         }
         Ok(program)
     }
