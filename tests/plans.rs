@@ -2,7 +2,7 @@
 //!
 //! A better plan changes these texts; then read the new one, and replace the old.
 
-use wgrad::core::plan::{Role, Work};
+use wgrad::core::plan::{Role, Task, Work};
 use wgrad::core::{Limits, Plan};
 use wgrad::prelude::*;
 
@@ -68,9 +68,9 @@ fn count(plan: &Plan, name: &str) -> usize {
 
 /// The names of the variables that a plan writes.
 fn written(plan: &Plan) -> Vec<&str> {
-    let tasks = plan.tasks.iter().flat_map(|task| task.outputs());
+    let tasks = plan.tasks.iter().flat_map(|task| &task.outputs);
     let mut names: Vec<_> = tasks
-        .filter_map(|buffer| match plan.buffers[buffer].role {
+        .filter_map(|&buffer| match plan.buffers[buffer].role {
             Role::Variable(i) => Some(plan.variables[i].0.name()),
             _ => None,
         })
@@ -299,7 +299,7 @@ memory: variables 0 B, inputs 32.0 KiB, temporaries 32.0 KiB in 2 slots, largest
   5  matmul  [64, 64]  fetch6 ← s0, x
 ",
     );
-    let temporaries = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(..))).count();
+    let temporaries = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(_))).count();
     assert!(plan.slots.len() < temporaries, "{} slots for {temporaries} temporaries", plan.slots.len());
 }
 
@@ -314,12 +314,53 @@ fn a_step_of_a_tabular_model_has_no_more_dispatches_than_it_had() {
     // Three products forward; two for each backward, less the one for the input's gradient.
     assert_eq!((count(&train, "matmul"), count(&evaluate, "matmul")), (8, 3));
     assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
-    let clusters = |plan: &Plan| {
-        plan.tasks.iter().flat_map(|task| &task.stages).filter(|stage| matches!(stage.work, Work::Cluster(_))).count()
-    };
+    // The loss and the last layer's bias; those of the other layers cannot matter.
+    assert_eq!(count(&train, "sum"), 2);
+    let clusters = |plan: &Plan| plan.tasks.iter().filter(|task| matches!(task.work, Work::Cluster(_))).count();
     println!("of these {} and {} clusters", clusters(&train), clusters(&evaluate));
-    let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(..))).count();
+    let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(_))).count();
     assert!(2 * train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
+}
+
+#[test]
+fn a_bias_that_a_batch_norm_takes_out_again_gets_no_work() {
+    let sums = |bias: bool| {
+        let p = Params::seeded(0);
+        let options = LinearOptions { bias, ..LinearOptions::default() };
+        let (fc, norm) = (Linear::with(&p.at("fc"), 30, 8, options), BatchNorm1d::new(&p.at("bn"), 8));
+        let graph = Graph::new(Mode::Train);
+        let loss = norm.forward(&fc.forward(&x(&graph, [16, 30]))).square().sum();
+        let variables = graph.variables();
+        let bias = variables.iter().find(|variable| variable.name() == "fc.bias").map(|bias| graph.variable(bias));
+        let weight = variables.iter().find(|variable| variable.name() == "fc.weight").map(|w| graph.variable(w));
+        let wrt: Vec<Tensor> = weight.into_iter().chain(bias).collect();
+        let gradients: Vec<Tensor> = gradients(&loss, &wrt).into_iter().flatten().collect();
+        assert_eq!(gradients.len(), wrt.len());
+        let fetches: Vec<&Tensor> = gradients.iter().chain([&loss]).collect();
+        count(&plan(&graph, &fetches), "sum")
+    };
+    // The loss is the only sum that is left.
+    assert_eq!((sums(true), sums(false)), (1, 1));
+}
+
+#[test]
+fn cross_entropy_reads_the_logits_once_and_its_mean_waits_for_the_labels_only() {
+    let graph = Graph::new(Mode::Train);
+    let (x, y) = (x(&graph, [64, 10]), graph.input("y", [64], DType::U32));
+    let loss = CrossEntropyLoss::new().apply(&x, &y);
+    let dx = gradients(&loss, std::slice::from_ref(&x)).remove(0).expect("the loss depends on x");
+    let train = plan(&graph, &[&loss, &dx]);
+    let tasks = train.tasks.iter().filter(|task| task.inputs.iter().any(|&buffer| train.buffer_name(buffer) == "x"));
+    assert_eq!(tasks.map(Task::name).collect::<Vec<_>>(), ["softmax_cross_entropy"]);
+    let outputs = |plan: &Plan| match &plan.tasks.iter().find(|task| task.name() == "softmax_cross_entropy") {
+        Some(Task { work: Work::Op { specs, .. }, .. }) => specs.1.len(),
+        _ => 0,
+    };
+    // An evaluation does not write the gradient.
+    let graph = Graph::new(Mode::Evaluate);
+    let (x, y) = (self::x(&graph, [64, 10]), graph.input("y", [64], DType::U32));
+    let evaluate = plan(&graph, &[&CrossEntropyLoss::new().apply(&x, &y)]);
+    assert_eq!((outputs(&train), outputs(&evaluate)), (3, 2));
 }
 
 #[test]

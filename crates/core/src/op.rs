@@ -105,6 +105,13 @@ pub trait Op: Debug + Send + Sync + 'static {
         &[]
     }
 
+    /// Whether the sum of an output over `axes` is zero by construction, so that nobody needs to compute it.
+    ///
+    /// Such is the gradient that a batch norm sends back: a constant added to a channel does not change the result.
+    fn vanishes(&self, _output: usize, _of: &Shape, _axes: &[usize]) -> bool {
+        false
+    }
+
     /// The CPU reference; sums in `f64`. See [`crate::both`].
     fn reference(&self, _at: Reference<'_>) {
         unreachable!("{} is a view and has no reference", self.name())
