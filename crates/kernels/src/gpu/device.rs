@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use wgrad_core::{Backend, CpuBackend, DeviceInfo, Error, Limits, Result};
+use wgrad_core::{Backend, Choices, CpuBackend, DeviceInfo, Error, Limits, Result};
 
 use super::backend::GpuBackend;
 use super::pipeline::Pipelines;
@@ -277,6 +277,7 @@ impl Gpu {
             workgroup_bytes: available.max_compute_workgroup_storage_size,
             software: adapter.is_software(),
             dispatches: true,
+            choices: Choices::default(),
         };
         Ok(Self { device, queue, info, limits, pipelines: Mutex::new(Pipelines(HashMap::new())), fault })
     }
