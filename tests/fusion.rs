@@ -187,7 +187,7 @@ fn main() {
             if !info.software && kernels != "its own kernels" {
                 continue;
             }
-            for buffers in [8, 32] {
+            for buffers in [5, 8] {
                 let device = adapter.open_with(|limits| {
                     limits.software = software;
                     limits.storage_buffers = limits.storage_buffers.min(buffers);

@@ -6,3 +6,4 @@ mod bundled;
 mod channels;
 pub mod gpu;
 pub mod ops;
+mod products;

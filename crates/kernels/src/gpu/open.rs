@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wgrad_core::{DeviceInfo, Error, Limits, Result};
+use wgrad_core::{Choices, DeviceInfo, Error, Limits, Result};
 
 use super::cache::Cache;
 use super::device::Adapter;
@@ -85,6 +85,7 @@ impl Gpu {
             workgroup_bytes: available.max_compute_workgroup_storage_size,
             software: adapter.is_software(),
             dispatches: true,
+            choices: Choices::default(),
         };
         let cache = if cached { Cache::open(&device, &adapter.info) } else { None };
         Ok(Self {
