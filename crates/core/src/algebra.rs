@@ -8,8 +8,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::op::{Dispatch, Grid, Kernel, Launch, Op, Operand, Spec};
-use crate::reference::{Buffers, Real, Reference};
-use crate::{Backward, Misfit, Shape, Tensor, View, both, pointwise};
+use crate::reference::{Buffers, Reference};
+use crate::{Backward, Misfit, Real, Shape, Tensor, View, both, pointwise};
 
 pointwise! {
     /// `x + y`.

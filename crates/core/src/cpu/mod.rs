@@ -1,6 +1,7 @@
 //! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
 
 mod cluster;
+mod lower;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +10,9 @@ use crate::backend::{Backend, BufferId, DeviceInfo, LocalFuture, ProgramId};
 use crate::plan::{Plan, Role, Task, Work};
 use crate::pointwise::Precision;
 use crate::reference::{Buffers, Slice, SliceMut};
-use crate::{Array, DType, Limits, Result, Spec};
+use crate::{Array, DType, Data, Limits, Result, Spec};
+
+use cluster::Registers;
 
 /// A buffer in host memory.
 #[derive(Clone, Debug)]
@@ -41,24 +44,30 @@ impl<F: Precision> Memory<F> {
 /// A session runs a program only while it holds its step.
 const LOADED: &str = "the program is loaded";
 
-struct Program {
+struct Program<F> {
     plan: Arc<Plan>,
     /// The memory of each of the plan's buffers.
     memory: Vec<usize>,
     /// The memory that is this program's alone.
     slots: Vec<BufferId>,
+    /// The cluster of each task that has one, ready to run.
+    clusters: Vec<Option<lower::Program<F>>>,
 }
 
 /// Runs plans on the CPU, in single precision (to train without a GPU) or in double precision (the truth).
 pub struct CpuBackend<F> {
     memory: Vec<Memory<F>>,
     free: Vec<BufferId>,
-    programs: Vec<Option<Program>>,
+    programs: Vec<Option<Program<F>>>,
+    /// Registers of clusters, per thread.
+    registers: Vec<Registers<F>>,
+    /// What the running task writes, taken out of memory; kept for its room.
+    written: Vec<Memory<F>>,
 }
 
 impl<F> Default for CpuBackend<F> {
     fn default() -> Self {
-        Self { memory: vec![], free: vec![], programs: vec![] }
+        Self { memory: vec![], free: vec![], programs: vec![], registers: vec![], written: vec![] }
     }
 }
 
@@ -87,42 +96,30 @@ impl<F: Precision> CpuBackend<F> {
     }
 
     fn task(&mut self, program: usize, index: usize) {
-        let Program { plan, memory, .. } = self.programs[program].as_ref().expect(LOADED);
+        let Self { memory: all, registers, written, programs, .. } = self;
+        let Program { plan, memory, clusters, .. } = programs[program].as_ref().expect(LOADED);
         let task: &Task = &plan.tasks[index];
-        let place = |&buffer: &usize| memory[buffer];
-        let outputs: Vec<usize> = task.outputs.iter().map(place).collect();
         // Outputs are taken out of memory while inputs are borrowed from it.
         let empty = || Memory::Uint(vec![]);
-        let mut written: Vec<Memory<F>> =
-            outputs.iter().map(|&i| std::mem::replace(&mut self.memory[i], empty())).collect();
-        match &task.work {
-            Work::Cluster(cluster) => {
-                let inputs: Vec<cluster::Source<'_, F>> = task
-                    .inputs
-                    .iter()
-                    .map(|&buffer| {
-                        if let Some(output) = outputs.iter().position(|&output| output == memory[buffer]) {
-                            cluster::Source::Output(output)
-                        } else {
-                            let elements = plan.buffers[buffer].spec.shape.numel();
-                            cluster::Source::Slice(self.memory[memory[buffer]].read(elements))
-                        }
-                    })
-                    .collect();
-                let elements = cluster.shape.numel();
-                cluster::run(cluster, &inputs, written.iter_mut().map(|memory| memory.write(elements)).collect());
+        written.extend(task.outputs.iter().map(|&buffer| std::mem::replace(&mut all[memory[buffer]], empty())));
+        let elements = |buffer: usize| plan.buffers[buffer].spec.shape.numel();
+        match (&task.work, &clusters[index]) {
+            (_, Some(cluster)) => {
+                let input = |i: usize| all[memory[task.inputs[i]]].read(elements(task.inputs[i]));
+                let outputs = written.iter_mut().map(|memory| memory.write(cluster.elements)).collect();
+                cluster.run(input, outputs, registers);
             }
-            Work::Op { op, specs, .. } => {
+            (Work::Op { op, specs, .. }, None) => {
                 let inputs = task.inputs.iter().zip(&specs.0);
-                let inputs =
-                    inputs.map(|(&buffer, spec)| self.memory[memory[buffer]].read(spec.shape.numel())).collect();
+                let inputs = inputs.map(|(&buffer, spec)| all[memory[buffer]].read(spec.shape.numel())).collect();
                 let outputs = written.iter_mut().zip(&specs.1);
                 let outputs = outputs.map(|(memory, spec)| memory.write(spec.shape.numel())).collect();
                 op.reference(F::reference(Buffers::new((&specs.0, &specs.1), inputs, outputs)));
             }
+            (Work::Cluster(_), None) => unreachable!("clusters are lowered when their plan is loaded"),
         }
-        for (i, memory) in outputs.into_iter().zip(written) {
-            self.memory[i] = memory;
+        for (&buffer, written) in task.outputs.iter().zip(written.drain(..)) {
+            all[memory[buffer]] = written;
         }
     }
 }
@@ -150,7 +147,11 @@ impl<F: Precision> Backend for CpuBackend<F> {
     fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
         match (&mut self.memory[buffer.0], array.as_slice::<u32>()) {
             (Memory::Uint(values), Some(new)) => values.copy_from_slice(new),
-            (Memory::Float(values), _) => values.copy_from_slice(&F::from_array(array)),
+            (Memory::Float(values), _) => match array.data() {
+                Data::F32(new) => values.iter_mut().zip(new).for_each(|(to, &from)| *to = F::lit(from.into())),
+                Data::F64(new) => values.iter_mut().zip(new).for_each(|(to, &from)| *to = F::lit(from)),
+                Data::U32(_) => unreachable!("the session checks types before it writes"),
+            },
             (Memory::Uint(_), None) => unreachable!("the session checks types before it writes"),
         }
         Ok(())
@@ -175,8 +176,19 @@ impl<F: Precision> Backend for CpuBackend<F> {
             (_, Some(buffer)) => buffer.0,
             (_, None) => unreachable!("the session binds everything but temporaries"),
         });
-        let memory = memory.collect();
-        self.programs.push(Some(Program { plan, memory, slots }));
+        let memory: Vec<usize> = memory.collect();
+        let clusters = plan.tasks.iter().map(|task| {
+            let Work::Cluster(cluster) = &task.work else { return None };
+            let output = |&input: &usize| task.outputs.iter().position(|&output| memory[output] == memory[input]);
+            let in_place: Vec<_> = task.inputs.iter().map(output).collect();
+            Some(lower::lower(cluster, &in_place))
+        });
+        let clusters: Vec<Option<lower::Program<F>>> = clusters.collect();
+        self.registers.resize_with(rayon::current_num_threads().max(1), Registers::default);
+        for cluster in clusters.iter().flatten() {
+            self.registers.iter_mut().for_each(|registers| registers.reserve(cluster.registers));
+        }
+        self.programs.push(Some(Program { plan, memory, slots, clusters }));
         Ok(ProgramId(self.programs.len() - 1))
     }
 
