@@ -176,9 +176,7 @@ impl Sum {
         let part = |(i, sums): (usize, &mut [f64])| {
             let (first, last) = (i % parts * length, (i % parts * length + length).min(n));
             let rows = &x[(i / parts * n + first) * inner..(i / parts * n + last) * inner];
-            for row in rows.chunks_exact(inner) {
-                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.wide());
-            }
+            pulp::Arch::new().dispatch(AddRows { rows, sums });
         };
         let mut sums = vec![0.0f64; outer * parts * inner];
         if x.len() < 2 * PART {
@@ -190,6 +188,34 @@ impl Sum {
         for (y, sums) in y.chunks_exact_mut(inner).zip(sums.chunks_exact(parts * inner)) {
             for (k, y) in y.iter_mut().enumerate() {
                 *y = F::lit(sums[k..].iter().step_by(inner).sum());
+            }
+        }
+    }
+}
+
+/// Adds rows as long as `sums` to them, in the widest vectors of the machine.
+struct AddRows<'a, F> {
+    rows: &'a [F],
+    sums: &'a mut [f64],
+}
+
+impl<F: Real> pulp::WithSimd for AddRows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        // A single sum is taken in lanes, which are added in order.
+        const LANES: usize = 16;
+        let Self { rows, sums } = self;
+        if let [sum] = sums {
+            let mut lanes = [0.0; LANES];
+            let whole = rows.chunks_exact(LANES);
+            let rest = whole.remainder();
+            whole.for_each(|values| lanes.iter_mut().zip(values).for_each(|(lane, x)| *lane += x.wide()));
+            *sum += lanes.iter().sum::<f64>() + rest.iter().map(|x| x.wide()).sum::<f64>();
+        } else {
+            for row in rows.chunks_exact(sums.len()) {
+                sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.wide());
             }
         }
     }

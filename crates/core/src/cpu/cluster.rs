@@ -80,12 +80,13 @@ impl<F: Precision> Program<F> {
     ) where
         F: 'a,
     {
+        let used = ..elements.min(BLOCK);
         for (load, to) in &self.loads {
             if let Load::Splat(input) = *load {
                 let offset = self.views[input].offset;
                 match (inputs(input), *to) {
-                    (Slice::Float(from), Place::Float(to)) => registers.floats[to].fill(from[offset]),
-                    (Slice::Uint(from), Place::Uint(to)) => registers.uints[to].fill(from[offset]),
+                    (Slice::Float(from), Place::Float(to)) => registers.floats[to][used].fill(from[offset]),
+                    (Slice::Uint(from), Place::Uint(to)) => registers.uints[to][used].fill(from[offset]),
                     _ => unreachable!("a register has the type of its input"),
                 }
             }
@@ -155,7 +156,7 @@ impl<F: Precision> Program<F> {
     }
 
     #[allow(clippy::too_many_arguments, reason = "everywhere that a value may be")]
-    #[inline]
+    #[inline(always)]
     fn read<'b, 'a: 'b>(
         &'b self,
         inputs: &impl Fn(usize) -> Slice<'a, F>,

@@ -95,6 +95,16 @@ impl<F: Precision> CpuBackend<F> {
         id
     }
 
+    /// Calls `run` for each task in order. Large programs move to the thread pool as a whole, so that a task that runs
+    /// on several cores need not call it from outside; small ones stay on this thread.
+    fn tasks<T: Send>(&mut self, program: ProgramId, run: impl Fn(&mut Self, usize) -> T + Sync) -> Vec<T> {
+        const LARGE: usize = 1 << 15;
+        let plan = self.programs[program.0].as_ref().expect(LOADED).plan.clone();
+        let large = plan.buffers.iter().any(|buffer| buffer.spec.shape.numel() >= LARGE);
+        let mut all = || (0..plan.tasks.len()).map(|task| run(self, task)).collect();
+        if large { rayon::scope(|_| all()) } else { all() }
+    }
+
     fn task(&mut self, program: usize, index: usize) {
         let Self { memory: all, registers, written, programs, .. } = self;
         let Program { plan, memory, clusters, .. } = programs[program].as_ref().expect(LOADED);
@@ -201,18 +211,15 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn run(&mut self, program: ProgramId) -> Result<()> {
-        let tasks = self.programs[program.0].as_ref().expect(LOADED).plan.tasks.len();
-        (0..tasks).for_each(|task| self.task(program.0, task));
+        self.tasks(program, |backend, task| backend.task(program.0, task));
         Ok(())
     }
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
-        let tasks = self.programs[program.0].as_ref().expect(LOADED).plan.tasks.len();
-        let time = |task| {
+        Ok(self.tasks(program, |backend, task| {
             let start = Instant::now();
-            self.task(program.0, task);
+            backend.task(program.0, task);
             start.elapsed()
-        };
-        Ok((0..tasks).map(time).collect())
+        }))
     }
 }
