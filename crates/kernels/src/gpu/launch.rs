@@ -63,7 +63,8 @@ pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec
     for dispatch in dispatches {
         match dispatch.grid {
             Grid::Blocks { x, table, elements } => {
-                let sizes = task.stages[at].inputs.iter().map(|&buffer| (buffer, plan.buffers[buffer].spec.shape.numel()));
+                let sizes =
+                    task.stages[at].inputs.iter().map(|&buffer| (buffer, plan.buffers[buffer].spec.shape.numel()));
                 for (buffer, words) in blocks(sizes, elements, physical) {
                     let mut bound = launch(dispatch)?;
                     let count = words.len() / 3;

@@ -5,7 +5,7 @@ use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
 };
 
-use super::{CompareOps, PointwiseOps};
+use super::CompareOps;
 use crate::bundled::bundled;
 
 /// The norm of a list of tensors.

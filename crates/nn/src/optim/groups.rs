@@ -199,10 +199,12 @@ impl Groups {
             Clip::Norm(max) => not_negative("the largest norm of the gradients", max),
             Clip::Value(max) => not_negative("the largest gradient", max),
         });
-        clip.or_else(|| self.groups.iter().find_map(|group| {
-            let lr = group.lr.get();
-            not_negative("the learning rate", lr).or_else(|| not_negative("the weight decay", group.weight_decay))
-        }))
+        clip.or_else(|| {
+            self.groups.iter().find_map(|group| {
+                let lr = group.lr.get();
+                not_negative("the learning rate", lr).or_else(|| not_negative("the weight decay", group.weight_decay))
+            })
+        })
     }
 
     /// The number of the group that selects a parameter.
