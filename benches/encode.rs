@@ -85,8 +85,7 @@ fn bare() -> f64 {
                 .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
                 .collect();
             let layout = &pipeline.get_bind_group_layout(0);
-            let group =
-                device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries });
+            let group = device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries });
             (pipeline, group)
         })
         .collect();

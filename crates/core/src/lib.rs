@@ -29,7 +29,7 @@ mod view;
 
 pub use array::{Array, Data, Element};
 pub use autodiff::{Backward, gradients, vjp};
-pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, Pending, ProgramId, Read};
+pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, OnCompile, Pending, ProgramId, Read};
 pub use cpu::CpuBackend;
 pub use dtype::DType;
 pub use error::{Error, GraphError, Misfit, Result, Site};

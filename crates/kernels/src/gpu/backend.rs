@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wgrad_core::plan::Plan;
-use wgrad_core::{Array, Backend, BufferId, DeviceInfo, Error, Limits, Pending, ProgramId, Read, Result, Spec};
+use wgrad_core::{
+    Array, Backend, BufferId, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
+};
 
 use super::encode::Pace;
 use super::open::Gpu;
@@ -41,6 +43,7 @@ pub struct GpuBackend {
     /// What was submitted and is not known to be finished, oldest first.
     pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
     pub(super) pace: Pace,
+    pub(super) on_compile: Option<OnCompile>,
 }
 
 impl std::fmt::Debug for GpuBackend {
@@ -71,6 +74,7 @@ impl GpuBackend {
             staging: Arc::default(),
             in_flight: VecDeque::new(),
             pace: Pace::default(),
+            on_compile: None,
         }
     }
 
@@ -224,6 +228,10 @@ impl Backend for GpuBackend {
                 Err(error)
             }
         }
+    }
+
+    fn on_compile(&mut self, f: OnCompile) {
+        self.on_compile = Some(f);
     }
 
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
