@@ -1,6 +1,5 @@
 //! Buffers and tables on a GPU, and the backend over them.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use wgrad_core::{
     Array, Backend, BufferId, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
 };
 
-use super::encode::Pace;
+use super::encode::Flight;
 use super::open::Gpu;
 use super::program::Program;
 
@@ -40,9 +39,7 @@ pub struct GpuBackend {
     pub(super) programs: Vec<Option<Program>>,
     /// Mapped by nobody, for the next reads.
     pub(super) staging: Arc<Mutex<Vec<wgpu::Buffer>>>,
-    /// What was submitted and is not known to be finished, oldest first.
-    pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
-    pub(super) pace: Pace,
+    pub(super) flight: Flight,
     pub(super) on_compile: Option<OnCompile>,
 }
 
@@ -72,8 +69,7 @@ impl GpuBackend {
             free: vec![],
             programs: vec![],
             staging: Arc::default(),
-            in_flight: VecDeque::new(),
-            pace: Pace::default(),
+            flight: Flight::default(),
             on_compile: None,
         }
     }

@@ -37,6 +37,8 @@ pub(super) struct Program {
     pub tables: Vec<(BufferId, usize)>,
     /// The tables that steps write.
     pub written: Vec<BufferId>,
+    /// Steps of one submission.
+    pub portion: usize,
     /// The offset of each table's row; here so that a run need not allocate.
     pub offsets: Vec<u32>,
     /// How to bind the launches that have tables, when a table has grown.
@@ -181,6 +183,7 @@ impl GpuBackend {
             tasks,
             tables: vec![],
             written,
+            portion: 1,
             offsets: vec![],
             bindings: vec![],
             uniform,
