@@ -4,14 +4,13 @@
 //! reference in `f64` before anything is timed. Feeding is part of a step; the loss is read in each step (`run`), never
 //! (`submit`), or after a hundred (`run_many`). Times are medians, per step.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
 
 const ROWS: usize = 128;
-const WARM_UP: usize = 20;
-const STEPS: usize = 200;
+const ROUNDS: usize = 7;
 const MANY: usize = 100;
 
 struct Bench {
@@ -63,16 +62,18 @@ impl Bench {
     }
 }
 
-/// The median time of `f`, in milliseconds.
-fn median(repeats: usize, mut f: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut times = vec![];
-    for _ in 0..repeats {
-        let start = Instant::now();
-        f()?;
-        times.push(start.elapsed());
-    }
-    times.sort();
-    Ok(Duration::as_secs_f64(&times[repeats / 2]) * 1e3)
+/// The median, in milliseconds.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2] * 1e3
+}
+
+/// How long `f` takes per step, of which it makes `steps`.
+fn time(steps: usize, f: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    f()?;
+    #[allow(clippy::cast_precision_loss, reason = "a few hundred")]
+    Ok(start.elapsed().as_secs_f64() / steps as f64)
 }
 
 fn main() -> Result<()> {
@@ -93,14 +94,18 @@ fn main() -> Result<()> {
         let error = (bench.run()? - truth).abs();
         let first = start.elapsed().as_secs_f64() * 1e3;
         assert!(error <= 1e-5 * truth.abs(), "{info}: the first loss is off by {error:e}");
-        median(WARM_UP, || bench.run().map(drop))?;
-        let run = median(STEPS, || bench.run().map(drop))?;
-        let submit = median(3, || {
-            (0..STEPS).try_for_each(|_| bench.submit())?;
-            bench.session.fetch(&bench.step).map(drop)
-        })? / STEPS as f64;
         bench.run_many()?;
-        let many = median(5, || bench.run_many().map(drop))? / MANY as f64;
+        let (mut run, mut submit, mut many) = (vec![], vec![], vec![]);
+        // In turns: a machine's speed changes while it works.
+        for _ in 0..ROUNDS {
+            run.push(time(MANY, || (0..MANY).try_for_each(|_| bench.run().map(drop)))?);
+            submit.push(time(MANY, || {
+                (0..MANY).try_for_each(|_| bench.submit())?;
+                bench.session.fetch(&bench.step).map(drop)
+            })?);
+            many.push(time(MANY, || bench.run_many().map(drop))?);
+        }
+        let [run, submit, many] = [run, submit, many].map(median);
         let plan = bench.step.plan();
         let dispatches = if plan.launches { plan.dispatches().to_string() } else { "-".into() };
         println!("{first:>10.1} {run:>10.3} {submit:>10.3} {many:>10.3} {dispatches:>10}  {info}");

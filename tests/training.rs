@@ -329,6 +329,30 @@ fn a_trained_model_moves_to_another_device(task: &Task, device: &Device) -> Resu
     Ok(())
 }
 
+/// Whether the data set lies on the device or is fed batch by batch makes no difference to a bit.
+fn where_the_rows_are_makes_no_difference(task: &Task, device: &Device) -> Result<(), Failed> {
+    let fit = |streaming: bool| -> wgrad::Result<(Vec<u8>, f64)> {
+        let params = Params::seeded(7);
+        let model = (task.build)(&params, &task.data);
+        let mut trainer = Trainer::new(device.clone(), &params)
+            .optimizer(AdamW::new(1e-2))
+            .batch_size(ROWS)
+            .streaming(streaming)
+            .progress(wgrad::nn::train::Silent);
+        let history = trainer.fit(&task.data, 2, |x, y| {
+            let logits = model.forward(x);
+            if task.binary {
+                BceWithLogitsLoss::new().apply(&logits, y)
+            } else {
+                CrossEntropyLoss::new().apply(&logits, y)
+            }
+        })?;
+        Ok((params.to_safetensors()?, history.loss()))
+    };
+    let (resident, streamed) = (fit(false)?, fit(true)?);
+    if resident == streamed { Ok(()) } else { Err(format!("losses {} and {}", resident.1, streamed.1).into()) }
+}
+
 /// A task with its truth, which all devices share.
 type Shared = Arc<(Task, OnceLock<Truth>)>;
 
@@ -364,6 +388,7 @@ fn main() {
                 &format!("a trained model moves to another device: {task}"),
                 on(a_trained_model_moves_to_another_device),
             );
+            add(&format!("where the rows are makes no difference: {task}"), on(where_the_rows_are_makes_no_difference));
             let (shared, device) = (shared.clone(), device.clone());
             let judge = move || curve_agrees(&shared.0, shared.1.get_or_init(|| truth(&shared.0)), &device);
             add(&format!("the loss agrees with f64, step by step: {task}"), Box::new(judge));

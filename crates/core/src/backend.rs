@@ -47,6 +47,9 @@ pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 /// Arrays on their way to the host. The copy is under way: what runs later does not change it.
 pub type Pending = LocalFuture<'static, Result<Vec<Array>>>;
 
+/// Called with how many of how many kernels are compiled, from any thread.
+pub type OnCompile = Arc<dyn Fn(usize, usize) + Send + Sync>;
+
 /// What to read from a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
@@ -134,6 +137,9 @@ pub trait Backend {
         bound: &[Option<BufferId>],
         copies: &[(BufferId, BufferId)],
     ) -> Result<ProgramId>;
+
+    /// Whom [`Self::load`] tells how far it is, if it compiles kernels.
+    fn on_compile(&mut self, _f: OnCompile) {}
 
     /// Gives back a loaded plan with its temporaries, and these buffers; their ids may be handed out again.
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]);

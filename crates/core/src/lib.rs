@@ -33,7 +33,7 @@ mod view;
 pub use algebra::ARITHMETIC;
 pub use array::{Array, Data, Element};
 pub use autodiff::{Backward, gradients, vjp};
-pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, Pending, ProgramId, Read};
+pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, OnCompile, Pending, ProgramId, Read};
 pub use choices::{Choice, Choices};
 pub use cpu::CpuBackend;
 pub use dtype::DType;

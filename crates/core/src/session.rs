@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
-use crate::backend::{Backend, BufferId, DeviceInfo, ProgramId, Read};
+use crate::backend::{Backend, BufferId, DeviceInfo, OnCompile, ProgramId, Read};
 use crate::plan::{Plan, Role};
 use crate::step::{Last, Loaded};
 use crate::{
@@ -110,6 +110,12 @@ impl Session {
         self.backend.limits()
     }
 
+    /// Calls `f` with how many of how many kernels are compiled, whenever [`Self::compile`] needs kernels that the device
+    /// does not have yet: a GPU may take seconds for its first. Replaces what was set before.
+    pub fn on_compile(&mut self, f: OnCompile) {
+        self.backend.on_compile(f);
+    }
+
     /// Plans a graph and loads it: every error of the graph is reported here.
     ///
     /// # Errors
@@ -200,11 +206,12 @@ impl Session {
 
     /// Frees what steps held that nobody holds any more.
     fn release(&mut self) {
-        let (held, left) =
-            std::mem::take(&mut self.leases).into_iter().partition(|lease| lease.step.strong_count() > 0);
+        let leases = std::mem::take(&mut self.leases).into_iter();
+        let (held, left): (Vec<_>, Vec<_>) = leases.partition(|lease| lease.step.strong_count() > 0);
         self.leases = held;
-        let left: Vec<Lease> = left;
-        left.iter().for_each(|lease| self.give_back(lease));
+        for lease in left {
+            self.give_back(&lease);
+        }
     }
 
     fn give_back(&mut self, lease: &Lease) {

@@ -1,13 +1,14 @@
 //! Buffers and tables on a GPU, and the backend over them.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wgrad_core::plan::Plan;
-use wgrad_core::{Array, Backend, BufferId, DeviceInfo, Error, Limits, Pending, ProgramId, Read, Result, Spec};
+use wgrad_core::{
+    Array, Backend, BufferId, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
+};
 
-use super::encode::Pace;
+use super::encode::Flight;
 use super::open::Gpu;
 use super::program::Program;
 
@@ -59,9 +60,8 @@ pub struct GpuBackend {
     pub(super) programs: Vec<Option<Program>>,
     /// Mapped by nobody, for the next reads.
     pub(super) staging: Arc<Mutex<Vec<wgpu::Buffer>>>,
-    /// What was submitted and is not known to be finished, oldest first.
-    pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
-    pub(super) pace: Pace,
+    pub(super) flight: Flight,
+    pub(super) on_compile: Option<OnCompile>,
 }
 
 impl std::fmt::Debug for GpuBackend {
@@ -91,8 +91,8 @@ impl GpuBackend {
             free: vec![],
             programs: vec![],
             staging: Arc::default(),
-            in_flight: VecDeque::new(),
-            pace: Pace::default(),
+            flight: Flight::default(),
+            on_compile: None,
         }
     }
 
@@ -277,6 +277,10 @@ impl Backend for GpuBackend {
                 Err(error)
             }
         }
+    }
+
+    fn on_compile(&mut self, f: OnCompile) {
+        self.on_compile = Some(f);
     }
 
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {

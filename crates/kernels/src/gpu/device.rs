@@ -212,14 +212,6 @@ impl Device {
         }
     }
 
-    /// Calls `f` with how many of how many kernels are compiled, while a session compiles more than it has; from any
-    /// thread. A GPU's first session takes seconds for them, later ones on the same device share them.
-    pub fn on_compile(&self, f: impl Fn(usize, usize) + Send + Sync + 'static) {
-        if let Kind::Gpu(gpu) = &self.0 {
-            gpu.on_compile(Arc::new(f));
-        }
-    }
-
     /// What was made on the device since it was opened, by all sessions; nothing on the CPU.
     #[must_use]
     pub fn counts(&self) -> Counts {

@@ -1,7 +1,10 @@
 //! A run: its launches encoded into compute passes, step by step, and submitted in portions.
 //!
-//! A portion holds as many steps as keep the device busy for a while, at most [`DISPATCHES`] launches. At most
+//! A portion holds as many steps as keep the device busy for a while, at most [`DISPATCHES`] launches. Less than
 //! [`IN_FLIGHT`] are under way: the device never waits for the host, and the host never runs ahead without bounds.
+
+use std::collections::VecDeque;
+use std::time::Instant;
 
 use wgrad_core::{Pending, ProgramId, Read, Result};
 
@@ -11,7 +14,7 @@ use super::program::Program;
 /// Launches in one submission, unless one step has more.
 const DISPATCHES: usize = 2048;
 
-/// Submissions under way.
+/// With so many submissions under way, the host waits for the oldest.
 #[cfg(not(target_arch = "wasm32"))]
 const IN_FLIGHT: usize = 3;
 
@@ -19,22 +22,13 @@ const IN_FLIGHT: usize = 3;
 #[cfg(not(target_arch = "wasm32"))]
 const BUSY: f64 = 0.1;
 
-/// How many launches the next submission holds.
-pub(super) struct Pace {
-    dispatches: usize,
-    /// When a submission was last known to have finished.
-    #[cfg(not(target_arch = "wasm32"))]
-    finished: std::time::Instant,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            dispatches: DISPATCHES / 8,
-            #[cfg(not(target_arch = "wasm32"))]
-            finished: std::time::Instant::now(),
-        }
-    }
+/// What was submitted and is not known to be finished, oldest first.
+#[derive(Default)]
+pub(super) struct Flight {
+    /// Each with whether it is of the run under way.
+    submissions: VecDeque<(wgpu::SubmissionIndex, bool)>,
+    /// When the last one was found to have finished.
+    finished: Option<Instant>,
 }
 
 const LOADED: &str = "the program is loaded";
@@ -49,10 +43,12 @@ impl GpuBackend {
     }
 
     fn submit(&mut self, program: &mut Program, steps: usize, reads: &[Read]) -> Result<Pending> {
+        for (_, own) in &mut self.flight.submissions {
+            *own = false;
+        }
         let mut first = 0;
         loop {
-            let portion = (self.pace.dispatches / program.launches.len().max(1)).max(1);
-            let end = steps.min(first + portion);
+            let end = steps.min(first + program.portion);
             let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -63,7 +59,7 @@ impl GpuBackend {
             let reading = (end == steps).then(|| self.copy_out(&mut encoder, reads));
             let index = self.gpu.queue.submit([encoder.finish()]);
             self.gpu.check()?;
-            self.throttle(index.clone(), first > 0)?;
+            self.throttle(index.clone(), program)?;
             if let Some(reading) = reading {
                 return Ok(self.pending(reading, index));
             }
@@ -96,33 +92,31 @@ impl GpuBackend {
         }
     }
 
-    /// Waits until few submissions are under way. In a run of several, learns from the wait how large the next may be.
+    /// Waits until few submissions are under way, and learns from their times how many steps the next ones may hold: one
+    /// at first, since nobody knows what a step takes.
     #[cfg(not(target_arch = "wasm32"))]
-    fn throttle(&mut self, index: wgpu::SubmissionIndex, learn: bool) -> Result<()> {
-        self.in_flight.push_back(index);
-        while self.in_flight.len() >= IN_FLIGHT {
-            let oldest = self.in_flight.pop_front().expect("there are some");
-            self.wait(oldest)?;
-            let Pace { dispatches, finished } = &mut self.pace;
-            let took = finished.elapsed().as_secs_f64();
-            *finished = std::time::Instant::now();
-            if learn && took > BUSY {
-                *dispatches = (*dispatches / 2).max(1);
-            } else if learn && took < BUSY / 4.0 {
-                *dispatches = (*dispatches * 2).min(DISPATCHES);
+    fn throttle(&mut self, index: wgpu::SubmissionIndex, program: &mut Program) -> Result<()> {
+        self.flight.submissions.push_back((index, true));
+        while self.flight.submissions.len() >= IN_FLIGHT {
+            let (oldest, own) = self.flight.submissions.pop_front().expect("there are some");
+            super::readback::wait(&self.gpu, oldest)?;
+            let before = self.flight.finished.replace(Instant::now());
+            let Some(before) = before.filter(|_| own) else { continue };
+            let took = before.elapsed().as_secs_f64();
+            let most = (DISPATCHES / program.launches.len().max(1)).max(1);
+            if took > BUSY {
+                program.portion = (program.portion / 2).max(1);
+            } else if took < BUSY / 4.0 {
+                program.portion = (program.portion * 2).min(most);
             }
         }
         Ok(())
     }
 
-    /// A browser throttles by itself.
+    /// A browser throttles by itself; nobody learns how long a submission takes.
     #[cfg(target_arch = "wasm32")]
-    fn throttle(&mut self, _: wgpu::SubmissionIndex, _: bool) -> Result<()> {
+    fn throttle(&mut self, _: wgpu::SubmissionIndex, program: &mut Program) -> Result<()> {
+        program.portion = (DISPATCHES / 8 / program.launches.len().max(1)).max(1);
         Ok(())
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    fn wait(&self, index: wgpu::SubmissionIndex) -> Result<()> {
-        super::readback::wait(&self.gpu, index)
     }
 }

@@ -21,8 +21,6 @@ pub struct Counts {
     pub pipelines: u64,
 }
 
-type OnCompile = Arc<dyn Fn(usize, usize) + Send + Sync>;
-
 /// An open device with its queue and the pipelines made so far, shared by all sessions on it.
 pub struct Gpu {
     pub(super) device: wgpu::Device,
@@ -35,7 +33,6 @@ pub struct Gpu {
     buffers: AtomicU64,
     bind_groups: AtomicU64,
     pub(super) made: AtomicU64,
-    on_compile: Mutex<Option<OnCompile>>,
     /// What the device complained about since the last look.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -98,7 +95,6 @@ impl Gpu {
             buffers: AtomicU64::new(0),
             bind_groups: AtomicU64::new(0),
             made: AtomicU64::new(0),
-            on_compile: Mutex::new(None),
             fault,
         })
     }
@@ -117,15 +113,6 @@ impl Gpu {
     pub(super) fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts { buffers: count(&self.buffers), bind_groups: count(&self.bind_groups), pipelines: count(&self.made) }
-    }
-
-    pub(super) fn on_compile(&self, f: OnCompile) {
-        *lock(&self.on_compile) = Some(f);
-    }
-
-    pub(super) fn compiled(&self, done: usize, of: usize) {
-        let heard = lock(&self.on_compile).clone();
-        heard.into_iter().for_each(|f| f(done, of));
     }
 
     /// A new buffer. Every buffer is made here, so that they are counted.

@@ -91,11 +91,15 @@ impl Gpu {
         dispatches.iter().zip(&keys).map(shader).collect()
     }
 
-    /// The pipelines of some launches.
+    /// The pipelines of some launches; `compiled` hears how many of how many new ones are there.
     ///
     /// # Errors
     /// When one needs more than the device has.
-    pub(super) fn pipelines(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Arc<Pipeline>>> {
+    pub(super) fn pipelines(
+        &self,
+        wanted: &[Wanted<'_>],
+        compiled: impl Fn(usize, usize) + Send + Sync,
+    ) -> Result<Vec<Arc<Pipeline>>> {
         let keys: Vec<Key> = wanted.iter().map(Wanted::key).collect();
         let mut missing: Vec<(&Key, &Wanted<'_>)> = vec![];
         {
@@ -109,7 +113,7 @@ impl Gpu {
         let done = AtomicUsize::new(0);
         let made = self.each(&missing, |(_, wanted)| {
             let pipeline = self.pipeline(wanted);
-            self.compiled(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
+            compiled(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
             pipeline
         });
         for ((key, _), pipeline) in missing.iter().zip(made) {
@@ -192,19 +196,19 @@ impl Gpu {
         {
             use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
             let scopes = [Validation, Internal, OutOfMemory].map(|filter| self.device.push_error_scope(filter));
-            let made = make();
+            let result = make();
             // The last scope opened is the first to be closed.
             let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
             match errors.last() {
                 Some(error) => Err(Error::Device(format!("kernel `{kernel}`: {}: {error}", self.info))),
-                None => Ok(made),
+                None => Ok(result),
             }
         }
         #[cfg(target_arch = "wasm32")]
         {
-            let made = make();
+            let result = make();
             self.check().map_err(|error| Error::Device(format!("kernel `{kernel}`: {error}")))?;
-            Ok(made)
+            Ok(result)
         }
     }
 

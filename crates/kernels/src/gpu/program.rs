@@ -37,6 +37,8 @@ pub(super) struct Program {
     pub tables: Vec<(BufferId, usize)>,
     /// The tables that steps write.
     pub written: Vec<BufferId>,
+    /// Steps of one submission.
+    pub portion: usize,
     /// The offset of each table's row; here so that a run need not allocate.
     pub offsets: Vec<u32>,
     /// How to bind the launches that have tables, when a table has grown.
@@ -178,7 +180,9 @@ impl GpuBackend {
         let before = self.stand_in(&mut launches, &shaders, &written, own)?;
         if before > 0 || launches.len() > shaders.len() {
             shaders = self.gpu.shaders(launches.iter().map(|launch| &launch.dispatch))?;
-            tasks.iter_mut().for_each(|end| *end += before);
+            for end in &mut tasks {
+                *end += before;
+            }
         }
         let wanted = launches.iter().zip(&shaders).map(|(launch, shader)| {
             let bindings = &shader.module.entries[launch.dispatch.entry].bindings;
@@ -186,7 +190,8 @@ impl GpuBackend {
             let tables = bindings.iter().map(|binding| launch.buffer(&binding.name).is_some_and(table)).collect();
             Wanted { shader, dispatch: &launch.dispatch, tables }
         });
-        let pipelines = self.gpu.pipelines(&wanted.collect::<Vec<_>>())?;
+        let compiled = |done, of| self.on_compile.iter().for_each(|f| f(done, of));
+        let pipelines = self.gpu.pipelines(&wanted.collect::<Vec<_>>(), compiled)?;
         let (uniform, offsets) = self.uniforms(&launches, &shaders)?;
         let mut program = Program {
             launches: Vec::with_capacity(launches.len()),
@@ -194,6 +199,7 @@ impl GpuBackend {
             tasks,
             tables: vec![],
             written,
+            portion: 1,
             offsets: vec![],
             bindings: vec![],
             uniform,
@@ -334,7 +340,9 @@ impl GpuBackend {
                 let launch = &mut program.launches[*launch];
                 launch.group = self.bind(&program.pipelines[launch.pipeline as usize], bindings, &program.uniform);
             }
-            program.tables.iter_mut().for_each(|(id, bound)| *bound = capacity(*id));
+            for (id, bound) in &mut program.tables {
+                *bound = capacity(*id);
+            }
         }
         Ok(())
     }

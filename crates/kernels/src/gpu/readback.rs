@@ -52,13 +52,11 @@ impl GpuBackend {
     fn staging(&self, bytes: u64) -> wgpu::Buffer {
         let mut free = lock(&self.staging);
         let fits = free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= bytes);
-        match fits.min_by_key(|(_, buffer)| buffer.size()).map(|(at, _)| at) {
-            Some(at) => free.swap_remove(at),
-            None => {
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                self.gpu.buffer("staging", bytes.next_power_of_two().max(1 << 10), usage)
-            }
+        if let Some((at, _)) = fits.min_by_key(|(_, buffer)| buffer.size()) {
+            return free.swap_remove(at);
         }
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        self.gpu.buffer("staging", bytes.next_power_of_two().max(1 << 10), usage)
     }
 
     /// Maps what was copied by the submission `index`.

@@ -2,6 +2,10 @@
 
 #[cfg(feature = "progress")]
 use std::io::{IsTerminal, stderr};
+#[cfg(feature = "progress")]
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wgrad_core::OnCompile;
 
 use super::{EpochStats, History};
 
@@ -21,6 +25,11 @@ pub trait Progress {
     /// A fit begins.
     fn begin(&mut self, _run: &Run) {}
 
+    /// Whom to tell how many of how many kernels are compiled, before the first steps of a fit.
+    fn compiling(&self) -> Option<OnCompile> {
+        None
+    }
+
     /// Step number `step` of the epoch, from 1, has run. Steps go to the device many at a time and are told likewise.
     fn step(&mut self, _step: usize) {}
 
@@ -34,6 +43,9 @@ pub trait Progress {
 impl<P: Progress + ?Sized> Progress for Box<P> {
     fn begin(&mut self, run: &Run) {
         (**self).begin(run);
+    }
+    fn compiling(&self) -> Option<OnCompile> {
+        (**self).compiling()
     }
     fn step(&mut self, step: usize) {
         (**self).step(step);
@@ -76,7 +88,14 @@ pub fn automatic() -> Box<dyn Progress> {
 #[cfg(feature = "progress")]
 #[derive(Debug, Default)]
 pub struct Bar {
-    bar: Option<indicatif::ProgressBar>,
+    /// Shared with those who compile.
+    bar: Arc<Mutex<Option<indicatif::ProgressBar>>>,
+    epochs: usize,
+}
+
+#[cfg(feature = "progress")]
+fn lock(bar: &Mutex<Option<indicatif::ProgressBar>>) -> MutexGuard<'_, Option<indicatif::ProgressBar>> {
+    bar.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(feature = "progress")]
@@ -86,23 +105,34 @@ impl Progress for Bar {
         let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
         let bar = indicatif::ProgressBar::new((run.epochs * run.steps) as u64).with_style(style);
         bar.set_message(format!("epoch 1/{}", run.epochs));
-        self.bar = Some(bar);
+        *lock(&self.bar) = Some(bar);
+        self.epochs = run.epochs;
+    }
+
+    fn compiling(&self) -> Option<OnCompile> {
+        let (bar, epochs) = (self.bar.clone(), self.epochs);
+        Some(Arc::new(move |done, of| {
+            if let Some(bar) = &*lock(&bar) {
+                let first = format!("epoch 1/{epochs}");
+                bar.set_message(if done < of { format!("compiling kernels {done}/{of}") } else { first });
+            }
+        }))
     }
 
     fn step(&mut self, _step: usize) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &*lock(&self.bar) {
             bar.inc(1);
         }
     }
 
     fn epoch(&mut self, stats: &EpochStats) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &*lock(&self.bar) {
             bar.set_message(stats.to_string());
         }
     }
 
     fn end(&mut self, history: &History) {
-        if let Some(bar) = self.bar.take() {
+        if let Some(bar) = lock(&self.bar).take() {
             bar.finish_and_clear();
         }
         if let Some(last) = history.epochs.last() {

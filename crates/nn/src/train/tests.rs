@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use wgrad_core::{Array, CpuBackend, Error, Params, Stream, Tensor};
+use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Session, Stream, Tensor};
 use wgrad_kernels::ops::{ActivationOps, PointwiseOps, ReduceOps};
 
 use super::*;
-use crate::data::{Dataset, Seed};
+use crate::data::{Batches, Dataset, Seed};
 use crate::layers::{BatchNorm1d, Dropout, Linear};
 use crate::losses::{BceWithLogitsLoss, CrossEntropyLoss};
-use crate::optim::{AdamW, Sgd};
+use crate::optim::{AdamW, Optimizer, Sgd};
 use crate::{Module, Sequential, StateDict};
 
 /// Points in the plane, of the class of the sector they are in.
@@ -112,6 +112,74 @@ fn two_fits_are_one_longer_fit() {
         params.to_safetensors().unwrap()
     };
     assert_eq!(train(&[2, 3]), train(&[5]));
+}
+
+/// What the trainer does, by hand: a session that is fed a batch at a time.
+fn by_hand(data: &Dataset, epochs: u64, size: usize) -> Vec<u8> {
+    let params = Params::seeded(3);
+    let model = model(&params, 1);
+    let mut session = Session::new(CpuBackend::<f32>::new(), &params).unwrap();
+    let batches = Batches::new(data.rows(), size).unwrap().shuffle(Seed(3));
+    let compile = |session: &mut Session, rows: usize| {
+        let graph = Graph::new(Mode::Train);
+        let (x, y) = (graph.input("x", [rows, 2], DType::F32), graph.input("y", [rows, 1], DType::F32));
+        let loss = BceWithLogitsLoss::new().apply(&model.forward(&x), &y);
+        AdamW::new(1e-2).minimize(&loss);
+        let step = session.compile(&graph, &[&loss]).unwrap();
+        (x, y, step)
+    };
+    let steps = [size, data.rows() % size].map(|rows| compile(&mut session, rows));
+    for epoch in 0..epochs {
+        for rows in &batches.epoch(epoch) {
+            let (x, y, step) = &steps[usize::from(rows.len() != size)];
+            let xs = rows.iter().flat_map(|&row| &data.x()[row as usize * 2..][..2]).copied().collect();
+            let ys = rows.iter().map(|&row| f32::from(u8::from(data.y()[row as usize] == 1))).collect();
+            let (xs, ys) = (Array::new([rows.len(), 2], xs).unwrap(), Array::new([rows.len(), 1], ys).unwrap());
+            session.submit(step, &[(x, &xs), (y, &ys)]).unwrap();
+        }
+    }
+    params.at("train").counter("@epoch").set(epochs);
+    session.sync().unwrap();
+    params.to_safetensors().unwrap()
+}
+
+#[test]
+fn rows_on_the_device_rows_from_the_host_and_steps_by_hand_give_the_same_bits() {
+    // More batches than go to the device at once, and a smaller one at the end.
+    let data = sectors(75 * 4 + 3, 2);
+    let train = |streaming: bool, watched: bool| {
+        let params = Params::seeded(3);
+        let model = model(&params, 1);
+        let mut trainer = trainer(&params).batch_size(4).streaming(streaming).validation(&data);
+        if watched {
+            trainer = trainer.on_step(|_, _| {});
+        }
+        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+        let history = trainer.fit(&data, 2, loss).unwrap();
+        let losses: Vec<_> = history.epochs.iter().map(|epoch| (epoch.loss, epoch.validation_loss)).collect();
+        (params.to_safetensors().unwrap(), losses)
+    };
+    let resident = train(false, false);
+    assert_eq!(resident, train(true, false));
+    assert_eq!(resident, train(false, true));
+    assert_eq!(resident.0, by_hand(&data, 2, 4));
+}
+
+#[test]
+fn progress_counts_every_step_once() {
+    struct Count(Rc<RefCell<Vec<usize>>>);
+    impl Progress for Count {
+        fn step(&mut self, step: usize) {
+            self.0.borrow_mut().push(step);
+        }
+    }
+    let data = sectors(70 * 4, 2);
+    let params = Params::seeded(3);
+    let model = model(&params, 1);
+    let steps = Rc::new(RefCell::new(vec![]));
+    let mut trainer = trainer(&params).batch_size(4).progress(Count(steps.clone()));
+    trainer.fit(&data, 1, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    assert_eq!(*steps.borrow(), (1..=70).collect::<Vec<_>>());
 }
 
 #[test]

@@ -192,6 +192,9 @@ impl Trainer {
         }
         let run = Run { epochs, steps: batches.len() - usize::from(self.drops_last(data)), rows: data.rows() };
         self.progress.begin(&run);
+        if let Some(f) = self.progress.compiling() {
+            self.session()?.on_compile(f);
+        }
         let limits = self.session()?.limits();
         let resident = |data: &Dataset| !self.streaming && fits(data, &limits);
         let mut steps = Steps::new(loss, data, targets, Some(optimizer), resident(data), caller)?;
@@ -237,7 +240,9 @@ impl Trainer {
         let order = &order[..order.len().min(count * *batch_size)];
         steps.run(session, order, *batch_size, on_step.is_some(), |step, loss| {
             progress.step(step);
-            on_step.iter_mut().for_each(|f| f(step, loss));
+            if let Some(f) = on_step {
+                f(step, loss);
+            }
         })
     }
 

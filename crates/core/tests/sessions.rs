@@ -1,0 +1,167 @@
+//! What a session holds on its device: given back when a compile fails or a step is dropped, shared where it can be.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wgrad_core::{
+    Array, Backend, BufferId, CpuBackend, DType, DeviceInfo, Error, Graph, Init, Kind, Limits, Mode, Params, Pending,
+    Plan, ProgramId, Read, Result, Session, Spec, Tensor,
+};
+
+/// What a device holds, and after how many allocations it has no room.
+#[derive(Default)]
+struct Ledger {
+    held: BTreeSet<usize>,
+    programs: usize,
+    made: usize,
+    room: Option<usize>,
+    refuse_programs: bool,
+}
+
+impl Ledger {
+    fn allocate(&mut self) -> Result<()> {
+        if self.room == Some(self.made) {
+            return Err(Error::Device("no room".into()));
+        }
+        self.made += 1;
+        Ok(())
+    }
+}
+
+/// The CPU with a ledger.
+struct Audited(CpuBackend<f32>, Rc<RefCell<Ledger>>);
+
+impl From<Audited> for Box<dyn Backend> {
+    fn from(backend: Audited) -> Self {
+        Box::new(backend)
+    }
+}
+
+impl Backend for Audited {
+    fn device(&self) -> DeviceInfo {
+        self.0.device()
+    }
+    fn limits(&self) -> Limits {
+        self.0.limits()
+    }
+    fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
+        self.1.borrow_mut().allocate()?;
+        let id = self.0.allocate(spec)?;
+        assert!(self.1.borrow_mut().held.insert(id.0), "handed out twice");
+        Ok(id)
+    }
+    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+        self.1.borrow_mut().allocate()?;
+        let id = self.0.allocate_table(spec)?;
+        assert!(self.1.borrow_mut().held.insert(id.0), "handed out twice");
+        Ok(id)
+    }
+    fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()> {
+        self.0.write(buffer, array, rows)
+    }
+    fn read(&mut self, reads: &[Read]) -> Result<Pending> {
+        self.0.read(reads)
+    }
+    fn load(
+        &mut self,
+        plan: Arc<Plan>,
+        bound: &[Option<BufferId>],
+        copies: &[(BufferId, BufferId)],
+    ) -> Result<ProgramId> {
+        if self.1.borrow().refuse_programs {
+            return Err(Error::Device("no program".into()));
+        }
+        self.1.borrow_mut().programs += 1;
+        self.0.load(plan, bound, copies)
+    }
+    fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
+        self.1.borrow_mut().programs -= usize::from(program.is_some());
+        for buffer in buffers {
+            assert!(self.1.borrow_mut().held.remove(&buffer.0), "given back twice");
+        }
+        self.0.release(program, buffers);
+    }
+    fn run(&mut self, program: ProgramId, steps: usize) -> Result<()> {
+        self.0.run(program, steps)
+    }
+    fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
+        self.0.profile(program)
+    }
+}
+
+fn session() -> (Params, Session, Rc<RefCell<Ledger>>) {
+    let (params, ledger) = (Params::seeded(0), Rc::<RefCell<Ledger>>::default());
+    let session = Session::new(Audited(CpuBackend::new(), ledger.clone()), &params).unwrap();
+    (params, session, ledger)
+}
+
+/// `scale · table + x`, and an update of the scale, which is fetched, too: buffers of every kind.
+fn graph(params: &Params, name: &str, table: &Arc<Array>) -> (Graph, [Tensor; 3]) {
+    let variable = params.variable(name, [2], Kind::State, Init::Constant(1.0));
+    let graph = Graph::new(Mode::Train);
+    let (x, scale) = (graph.input("x", [2], DType::F32), graph.variable(&variable));
+    let lr = graph.scheduled("lr", DType::F32, || 0.5);
+    let y = &scale * graph.array(table.clone()) + &x * &lr;
+    graph.update(&variable, &(&scale * 2.0));
+    (graph, [x, y, scale])
+}
+
+#[test]
+fn a_compile_that_fails_gives_everything_back() {
+    let (params, mut session, ledger) = session();
+    let table = Arc::new(Array::vector(vec![1f32, 2.0]));
+    let (graph, [_, y, scale]) = graph(&params, "a", &table);
+    let held = |ledger: &Rc<RefCell<Ledger>>| (ledger.borrow().held.len(), ledger.borrow().programs);
+    let needed = {
+        let step = session.compile(&graph, &[&y, &scale]).unwrap();
+        drop(step);
+        ledger.borrow().made
+    };
+    assert!(needed >= 5, "a table, an input, a schedule, a variable and a fetch");
+    // Another session, so that nothing is there yet.
+    let (other, mut session, ledger) = self::session();
+    let (graph, [x, y, scale]) = self::graph(&other, "a", &table);
+    for room in 0..needed {
+        *ledger.borrow_mut() = Ledger { room: Some(room), ..Ledger::default() };
+        assert_eq!(session.compile(&graph, &[&y, &scale]).unwrap_err().to_string(), "no room");
+        assert_eq!(held(&ledger), (0, 0), "with room for {room}");
+    }
+    *ledger.borrow_mut() = Ledger { refuse_programs: true, ..Ledger::default() };
+    assert_eq!(session.compile(&graph, &[&y, &scale]).unwrap_err().to_string(), "no program");
+    assert_eq!(held(&ledger), (0, 0));
+    // And it works once there is room.
+    ledger.borrow_mut().refuse_programs = false;
+    let step = session.compile(&graph, &[&y, &scale]).unwrap();
+    let results = session.run(&step, &[(&x, &Array::vector(vec![2f32, 4.0]))]).unwrap();
+    assert_eq!(results[0].to_f32(), [2.0, 4.0]);
+    assert_eq!(held(&ledger), (needed, 1));
+}
+
+#[test]
+fn steps_share_an_array_and_the_last_gives_it_back() {
+    let (params, mut session, ledger) = session();
+    let table = Arc::new(Array::vector(vec![1f32, 2.0]));
+    let steps: Vec<_> = ["a", "b"]
+        .into_iter()
+        .map(|name| {
+            let (graph, [_, y, _]) = graph(&params, name, &table);
+            session.compile(&graph, &[&y]).unwrap()
+        })
+        .collect();
+    // Each has an input, a schedule, a fetch and a variable of its own.
+    assert_eq!(ledger.borrow().held.len(), 2 * 4 + 1);
+    let release = |session: &mut Session| {
+        // A session gives back at the next compile; this one needs nothing.
+        drop(session.compile(&Graph::new(Mode::Evaluate), &[]).unwrap());
+    };
+    let [first, second] = <[_; 2]>::try_from(steps).unwrap();
+    drop(first);
+    release(&mut session);
+    assert_eq!(ledger.borrow().held.len(), 4 + 1 + 1, "the other variable stays");
+    drop(second);
+    release(&mut session);
+    assert_eq!(ledger.borrow().held.len(), 2, "two variables");
+}
