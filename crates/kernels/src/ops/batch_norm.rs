@@ -77,7 +77,16 @@ impl Variant {
             // Some hundred threads, and no loop of more turns than lavapipe runs.
             let length = (values * columns / 512).clamp(256, 2048);
             let length = values.div_ceil(values.div_ceil(length));
-            return Self { layout, serial: true, along, four, width: 1, columns, parts: values.div_ceil(length), length };
+            return Self {
+                layout,
+                serial: true,
+                along,
+                four,
+                width: 1,
+                columns,
+                parts: values.div_ceil(length),
+                length,
+            };
         }
         // Threads along channels where these are neighbours in memory, else along a channel's values.
         let width = if inner == 1 { channels.next_power_of_two().min(32) } else { 1 };
@@ -99,7 +108,7 @@ impl Variant {
         let Channels { channels, inner, .. } = self.layout;
         let number = self.columns * self.parts;
         #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
-        let with = |kernel: &Kernel, grid| {
+        let launch = |kernel: &Kernel, grid| {
             Dispatch::new(kernel.clone(), entry, grid)
                 .param("channels", channels)
                 .param("inner", inner)
@@ -111,31 +120,29 @@ impl Variant {
         };
         let flag = |flag| f64::from(u8::from(flag));
         if self.serial {
-            with(&kernels[1], Grid::Threads([number, 1, 1]))
+            launch(&kernels[1], Grid::Threads([number, 1, 1]))
                 .param("columns", self.columns)
                 .constant("ALONG", flag(self.along))
                 .constant("FOUR", flag(self.four))
         } else {
             let width = f64::from(u32::try_from(self.width).unwrap_or(1));
-            with(&kernels[0], Grid::Groups([number, 1, 1])).constant("WIDTH", width)
+            launch(&kernels[0], Grid::Groups([number, 1, 1])).constant("WIDTH", width)
         }
     }
 }
 
 /// The kernels of workgroups and of threads that work alone.
-macro_rules! kernels {
-    ($name:literal) => {
-        [
-            bundled(Kernel::new($name, &[WALK, include_str!(concat!("../../../../shaders/", $name, ".wgsl"))])),
-            bundled(Kernel::new(
-                concat!($name, "_serial"),
-                &[WALK, include_str!(concat!("../../../../shaders/", $name, "_serial.wgsl"))],
-            )),
-        ]
-    };
+fn kernels(names: [&'static str; 2], sources: [&'static str; 2]) -> [Kernel; 2] {
+    [0, 1].map(|i| bundled(Kernel::new(names[i], &[WALK, sources[i]])))
 }
 
 const WALK: &str = include_str!("../../../../shaders/lib/channels.wgsl");
+const FORWARD: [&str; 2] =
+    [include_str!("../../../../shaders/batch_norm.wgsl"), include_str!("../../../../shaders/batch_norm_serial.wgsl")];
+const BACKWARD: [&str; 2] = [
+    include_str!("../../../../shaders/batch_norm_backward.wgsl"),
+    include_str!("../../../../shaders/batch_norm_backward_serial.wgsl"),
+];
 
 /// x, and weight and bias or neither, to y, mean and biased variance.
 #[derive(Debug)]
@@ -227,7 +234,7 @@ impl Op for BatchNorm {
         let scaled = at.inputs.len() > 1;
         // Never read without weights; any buffer will do.
         let [weight, bias] = if scaled { [1, 2] } else { [0, 0] }.map(Operand::Input);
-        let kernels = kernels!("batch_norm");
+        let kernels = kernels(["batch_norm", "batch_norm_serial"], FORWARD);
         let launch = |entry| variant.dispatch(&kernels, entry, self.eps, scaled).bind("x", Operand::Input(0));
         let last = |dispatch: Dispatch| {
             dispatch
@@ -311,7 +318,7 @@ impl Op for BatchNormBackward {
         }
         let variant = Variant::choose(layout, at.limits);
         let scaled = at.inputs.len() > 4;
-        let kernels = kernels!("batch_norm_backward");
+        let kernels = kernels(["batch_norm_backward", "batch_norm_backward_serial"], BACKWARD);
         let launch = |entry| {
             let dispatch = variant.dispatch(&kernels, entry, self.eps, scaled);
             dispatch.bind("dy", Operand::Input(0)).bind("x", Operand::Input(1))
