@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wgrad_core::plan::{Plan, Role, Work};
 use wgrad_core::{
-    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId,
+    Array, Backend, BufferId, Choices, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId,
     Result, Spec,
 };
 
@@ -30,6 +30,7 @@ pub(super) struct Program {
 /// Runs plans on a [`Gpu`].
 pub struct GpuBackend {
     pub(super) gpu: Arc<Gpu>,
+    pub(super) choices: Choices,
     buffers: Vec<Option<wgpu::Buffer>>,
     free: Vec<BufferId>,
     pub(super) programs: Vec<Program>,
@@ -52,7 +53,15 @@ impl GpuBackend {
     /// A backend on an open device, without buffers yet.
     #[must_use]
     pub fn new(gpu: Arc<Gpu>) -> Self {
-        Self { gpu, buffers: vec![], free: vec![], programs: vec![], staging: None }
+        let choices = gpu.limits.choices.clone();
+        Self { gpu, choices, buffers: vec![], free: vec![], programs: vec![], staging: None }
+    }
+
+    /// The same backend with other variants of kernels in the plans that it will load.
+    #[must_use]
+    pub fn choosing(mut self, choices: Choices) -> Self {
+        self.choices = choices;
+        self
     }
 
     fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
@@ -110,7 +119,7 @@ impl Backend for GpuBackend {
     }
 
     fn limits(&self) -> Limits {
-        self.gpu.limits.clone()
+        Limits { choices: self.choices.clone(), ..self.gpu.limits.clone() }
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
@@ -232,6 +241,10 @@ impl Backend for GpuBackend {
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
         self.measure(program)
+    }
+
+    fn tune(&mut self, plan: &Plan) -> Result<Choices> {
+        self.tune_plan(plan)
     }
 }
 

@@ -119,7 +119,8 @@ impl Adapter {
     pub fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device> {
         let mut gpu = Gpu::open(self)?;
         change(&mut gpu.limits);
-        Ok(Device(Kind::Gpu(Arc::new(gpu))))
+        let choices = gpu.limits.choices.clone();
+        Ok(Device(Kind::Gpu(Arc::new(gpu), choices)))
     }
 
     fn matches(&self, name: &str) -> bool {
@@ -140,7 +141,7 @@ pub struct Device(Kind);
 enum Kind {
     Cpu,
     CpuF64,
-    Gpu(Arc<Gpu>),
+    Gpu(Arc<Gpu>, Choices),
 }
 
 impl fmt::Debug for Device {
@@ -209,6 +210,16 @@ impl Device {
         }
     }
 
+    /// The same device with other variants of kernels: those that [`Backend::tune`] found to be fastest on it, or that a
+    /// test asks for. The CPU has no variants.
+    #[must_use]
+    pub fn choosing(&self, choices: Choices) -> Self {
+        match &self.0 {
+            Kind::Gpu(gpu, _) => Self(Kind::Gpu(gpu.clone(), choices)),
+            _ => self.clone(),
+        }
+    }
+
     /// What the device is.
     #[must_use]
     pub fn info(&self) -> DeviceInfo {
@@ -221,7 +232,7 @@ impl From<Device> for Box<dyn Backend> {
         match device.0 {
             Kind::Cpu => Box::new(CpuBackend::<f32>::new()),
             Kind::CpuF64 => Box::new(CpuBackend::<f64>::new()),
-            Kind::Gpu(gpu) => Box::new(GpuBackend::new(gpu)),
+            Kind::Gpu(gpu, choices) => Box::new(GpuBackend::new(gpu).choosing(choices)),
         }
     }
 }

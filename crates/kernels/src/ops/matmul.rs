@@ -111,6 +111,12 @@ struct Matmul {
     tb: bool,
 }
 
+/// The names of the ways to run a matrix product, for [`Choices`](wgrad_core::Choices): `Choices::set("matmul", name)`
+/// runs every product that way where the device can.
+pub fn matmul_variants() -> impl Iterator<Item = &'static str> {
+    VARIANTS.iter().map(|variant| variant.name)
+}
+
 /// Rows and columns as they enter the product.
 fn matrix(shape: &Shape, transposed: bool) -> [usize; 2] {
     match shape.dims() {
