@@ -396,7 +396,6 @@ pub fn variants() -> Vec<(&'static str, Case)> {
         let named = |what: &str| format!("{variant}: {what}");
         let sizes = [
             ([7, 1, 3], false, false),
-            ([33, 65, 7], false, false),
             ([65, 7, 33], true, true),
             ([66, 34, 30], false, true),
             ([128, 32, 128], false, true),

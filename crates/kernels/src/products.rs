@@ -7,6 +7,7 @@ use crate::bundled::bundled;
 
 /// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and how the operands lie.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "two facts about each operand")]
 pub(crate) struct Product {
     pub batch: usize,
     pub m: usize,
@@ -169,8 +170,8 @@ impl Variant {
         if of.k >= 64 && (of.m.min(of.n) <= 8 || of.batch * of.m * of.n <= 1 << 14) {
             return "matmul_tree_4x4";
         }
-        let tiled = VARIANTS.iter().rev().filter(|variant| variant.template == Template::Tiled);
-        tiled.clone().find(enough).or(tiled.last()).map_or("", |variant| variant.name)
+        let tiled = || VARIANTS.iter().filter(|variant| variant.template == Template::Tiled);
+        tiled().rev().find(enough).or(tiled().next()).map_or("", |variant| variant.name)
     }
 
     /// About how long a direct variant takes on a software adapter, in cycles per core of four, as measured on
@@ -202,7 +203,9 @@ impl Variant {
         let shared = only_if(include_str!("../../../shaders/lib/matmul.wgsl"), "biased", biased);
         let shared = set(&shared, &[("WHOLE_M", whole[0].to_string()), ("WHOLE_N", whole[1].to_string())]);
         let mut source = vec![shared];
-        source.extend(["a", "b"].iter().zip(&operands).map(|(name, &(along_k, width))| operand(name, along_k, width, ragged)));
+        source.extend(
+            ["a", "b"].iter().zip(&operands).map(|(name, &(along_k, width))| operand(name, along_k, width, ragged)),
+        );
         let number = |n: usize| format!("{n}u");
         let constants = [
             ("BM", number(bm)),

@@ -173,9 +173,8 @@ fn templates_are_valid_as_they_stand() {
         include_str!("../../../shaders/matmul_tiled.wgsl"),
     ];
     for load in loads {
-        let operand = |name: &str| {
-            format!("{load}\n{block}").replace("operand", name).replace("OPERAND", &name.to_uppercase())
-        };
+        let operand =
+            |name: &str| format!("{load}\n{block}").replace("operand", name).replace("OPERAND", &name.to_uppercase());
         let b = operand("b").replace("@binding(0)", "@binding(1)");
         for template in templates {
             let source = format!("{shared}\n{}\n{b}\n{template}", operand("a"));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wgrad_core::plan::{Plan, Role, Work};
 use wgrad_core::{
-    Array, Backend, BufferId, Choices, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand, ProgramId,
-    Result, Spec,
+    Array, Backend, BufferId, Choices, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, Operand,
+    ProgramId, Result, Spec,
 };
 
 use super::cluster;

@@ -109,7 +109,8 @@ fn file(folder: &Path, device: &DeviceInfo) -> PathBuf {
 /// The choices that [`save_choices`] kept for a device; none if there are none.
 #[must_use]
 pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> Choices {
-    std::fs::read_to_string(file(folder.as_ref(), device)).map_or_else(|_| Choices::default(), |text| Choices::parse(&text))
+    std::fs::read_to_string(file(folder.as_ref(), device))
+        .map_or_else(|_| Choices::default(), |text| Choices::parse(&text))
 }
 
 /// Keeps choices in a folder, one file per adapter and driver, as text.

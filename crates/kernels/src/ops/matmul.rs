@@ -4,8 +4,8 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor,
-    both, gemm,
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both, gemm,
 };
 
 use crate::bundled::bundled;
