@@ -10,7 +10,7 @@ use common::bound::{self, Truth};
 use common::cases::{self, Case};
 use common::run::{self, Feed};
 use libtest_mimic::{Arguments, Failed, Trial};
-use wgrad::core::{Backend, CpuBackend, Limits};
+use wgrad::core::{Backend, Choices, CpuBackend, Limits};
 use wgrad::gpu::{Device, adapters};
 
 /// A case with its data and its truth, which all devices share.
@@ -38,6 +38,9 @@ type Change = (&'static str, fn(&mut Limits));
 fn main() {
     let arguments = Arguments::from_args();
     let rows: Vec<_> = cases::all().into_iter().map(|case| Arc::new(Row { case, prepared: OnceLock::new() })).collect();
+    let variants = cases::variants().into_iter();
+    let variants: Vec<_> =
+        variants.map(|(variant, case)| (variant, Arc::new(Row { case, prepared: OnceLock::new() }))).collect();
     let mut trials: Vec<Trial> = vec![];
     for row in rows.clone() {
         let name = format!("the CPU in f32 matches the reference: {}", row.case.name);
@@ -52,6 +55,17 @@ fn main() {
     for adapter in adapters() {
         let info = adapter.info();
         let mut changes: Vec<Change> = vec![("", |_| {})];
+        // Each variant of a kernel, also those that the device would not choose.
+        if info.api != "gl" {
+            let device = adapter.open().expect("the driver opens its adapter");
+            for (variant, row) in &variants {
+                let name = format!("{} {} matches the reference: {}", info.api, info.adapter, row.case.name);
+                let mut choices = Choices::default();
+                choices.set("matmul", *variant);
+                let (device, row) = (device.choosing(choices), row.clone());
+                trials.push(Trial::test(name, move || row.judge(device.into())));
+            }
+        }
         // One software driver is enough to run the other variants on; OpenGL's is the same code under another roof.
         if info.software && info.api == "vulkan" {
             changes.push((" with a real GPU's kernels", |limits| limits.software = false));

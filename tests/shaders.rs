@@ -62,8 +62,15 @@ fn sources() -> &'static BTreeMap<String, Source> {
             Limits { storage_buffers: 6, ..Limits::default() },
         ];
         let mut sources: BTreeMap<String, Source> = BTreeMap::new();
-        for (case, limits) in cases::all().iter().flat_map(|case| limits.iter().map(move |limits| (case, limits))) {
-            let plan = plan(case, limits);
+        let (all, variants) = (cases::all(), cases::variants());
+        let chosen = variants.iter().map(|(variant, case)| {
+            let mut limits = Limits::default();
+            limits.choices.set("matmul", *variant);
+            (case, limits)
+        });
+        let usual = all.iter().flat_map(|case| limits.iter().map(move |limits| (case, limits.clone())));
+        for (case, limits) in usual.chain(chosen) {
+            let plan = plan(case, &limits);
             let of =
                 |task: &Task| launches(&plan, task, &|buffer| (buffer, 0)).expect("kernels keep their op's promises");
             for Bound { dispatch, targets } in plan.tasks.iter().flat_map(of) {

@@ -393,6 +393,40 @@ fn products() -> Vec<Case> {
     cases
 }
 
+/// Products by every variant of their kernel, with the variant's name: ragged sizes, whole tiles, every transpose,
+/// operands that are read by one, two and four elements, batches, a bias, a sum in parts. Only forward: a gradient is
+/// a product with other transposes.
+pub fn variants() -> Vec<(&'static str, Case)> {
+    let (mut rows, mut cases) = (vec![], vec![]);
+    for variant in matmul_variants() {
+        let named = |what: &str| format!("{variant}: {what}");
+        let sizes = [
+            ([7, 1, 3], false, false),
+            ([65, 7, 33], true, true),
+            ([66, 34, 30], false, true),
+            ([128, 32, 128], false, true),
+            ([128, 36, 256], true, false),
+            ([24, 1030, 20], true, false),
+        ];
+        for ([m, k, n], ta, tb) in sizes {
+            let (a, b) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
+            let what = format!("{m}x{k}x{n}{}{}", if ta { " ta" } else { "" }, if tb { " tb" } else { "" });
+            cases.push(
+                case(named(&what), &[(&a, Normal), (&b, Normal)], move |x| x[0].matmul_t(&x[1], ta, tb)).terms(k),
+            );
+        }
+        let batches: Inputs<'_> = &[(&[3, 12, 5], Normal), (&[3, 12, 36], Normal)];
+        cases.push(case(named("batched"), batches, |x| x[0].matmul_t(&x[1], true, false)).terms(12));
+        for [rows, inner, out] in [[64, 20, 128], [33, 600, 12]] {
+            let inputs: Inputs<'_> = &[(&[rows, inner], Normal), (&[out, inner], Normal), (&[out], Normal)];
+            let what = named(&format!("linear {rows}x{inner}x{out}"));
+            cases.push(case(what, inputs, |x| x[0].linear(&x[1], Some(&x[2]))).terms(inner));
+        }
+        rows.extend(cases.drain(..).map(|case| (variant, case.without_gradients())));
+    }
+    rows
+}
+
 fn normalisation() -> Vec<Case> {
     let mut cases = vec![];
     for shape in [

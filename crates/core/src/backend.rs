@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::Plan;
-use crate::{Array, Limits, Result, Shape, Spec};
+use crate::{Array, Choices, Limits, Result, Shape, Spec};
 
 /// A persistent buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,4 +164,15 @@ pub trait Backend {
     /// # Errors
     /// When the device is lost or cannot tell the time.
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>>;
+
+    /// Times the variants of every op of a plan that has several and whose site has no choice yet. [`Self::limits`]
+    /// names the fastest ones from then on, so plans made after that use them. Returns all choices, to be kept.
+    ///
+    /// A backend without variants has none.
+    ///
+    /// # Errors
+    /// When the device cannot tell the time, has no room, or is lost.
+    fn tune(&mut self, _plan: &Plan) -> Result<Choices> {
+        Ok(Choices::default())
+    }
 }

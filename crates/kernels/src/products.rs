@@ -7,6 +7,7 @@ use crate::bundled::bundled;
 
 /// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and how the operands lie.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "two facts about each operand")]
 pub(crate) struct Product {
     pub batch: usize,
     pub m: usize,
@@ -169,13 +170,13 @@ impl Variant {
         if of.k >= 64 && (of.m.min(of.n) <= 8 || of.batch * of.m * of.n <= 1 << 14) {
             return "matmul_tree_4x4";
         }
-        let tiled = VARIANTS.iter().rev().filter(|variant| variant.template == Template::Tiled);
-        tiled.clone().find(enough).or(tiled.last()).map_or("", |variant| variant.name)
+        let tiled = || VARIANTS.iter().filter(|variant| variant.template == Template::Tiled);
+        tiled().rev().find(enough).or(tiled().next()).map_or("", |variant| variant.name)
     }
 
     /// About how long a direct variant takes on a software adapter, in cycles per core of four, as measured on
     /// llvmpipe: a load of a 4 × 4 block's line costs eight lanes one by one, an addition of four terms 1.5 cycles
-    /// each, a store of an element about 50.
+    /// each, a store of an element about 180.
     fn turns(&self, of: &Product, limits: &Limits) -> usize {
         let [tm, tn] = self.thread;
         let [a, b] = of.widths().map(|width| match width {
@@ -185,7 +186,7 @@ impl Variant {
         });
         let (parts, length) = self.split(of, limits);
         let lanes = self.sides().iter().product::<usize>().div_ceil(8);
-        let thread = length.div_ceil(4) * (tm * a + tn * b + tm * tn * 6) + tm * tn * 50;
+        let thread = length.div_ceil(4) * (tm * a + tn * b + tm * tn * 6) + tm * tn * 180;
         let groups = self.tiles(of).iter().product::<usize>() * of.batch * parts;
         groups.next_multiple_of(4) * (thread * lanes + 1000)
     }

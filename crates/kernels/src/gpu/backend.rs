@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{
-    Array, Backend, BufferId, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
+    Array, Backend, BufferId, Choices, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
 };
 
 use super::encode::Flight;
@@ -53,6 +53,7 @@ const ALIGN: u64 = 256;
 /// Runs plans on a [`Gpu`].
 pub struct GpuBackend {
     pub(super) gpu: Arc<Gpu>,
+    pub(super) choices: Choices,
     buffers: Vec<Option<Held>>,
     /// How many of the device's buffers were made here.
     made: usize,
@@ -84,8 +85,10 @@ impl GpuBackend {
     /// A backend on an open device, without buffers yet.
     #[must_use]
     pub fn new(gpu: Arc<Gpu>) -> Self {
+        let choices = gpu.limits.choices.clone();
         Self {
             gpu,
+            choices,
             buffers: vec![],
             made: 0,
             free: vec![],
@@ -94,6 +97,13 @@ impl GpuBackend {
             flight: Flight::default(),
             on_compile: None,
         }
+    }
+
+    /// The same backend with other variants of kernels in the plans that it will load.
+    #[must_use]
+    pub fn choosing(mut self, choices: Choices) -> Self {
+        self.choices = choices;
+        self
     }
 
     /// A new buffer that kernels may bind as a whole.
@@ -197,7 +207,7 @@ impl Backend for GpuBackend {
     }
 
     fn limits(&self) -> Limits {
-        self.gpu.limits.clone()
+        Limits { choices: self.choices.clone(), ..self.gpu.limits.clone() }
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
@@ -302,5 +312,9 @@ impl Backend for GpuBackend {
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
         self.measure(program)
+    }
+
+    fn tune(&mut self, plan: &Plan) -> Result<Choices> {
+        self.tune_plan(plan)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use wgrad_core::{Backend, CpuBackend, DeviceInfo, Error, Limits, Result};
+use wgrad_core::{Backend, Choices, CpuBackend, DeviceInfo, Error, Limits, Result};
 
 use super::backend::GpuBackend;
 use super::open::{Counts, Gpu};
@@ -110,7 +110,7 @@ impl Adapter {
     /// # Errors
     /// When the driver refuses.
     pub fn open(&self) -> Result<Device> {
-        Ok(Device(Kind::Gpu(Arc::new(Gpu::open(self, true)?))))
+        Ok(Device(Kind::Gpu(Arc::new(Gpu::open(self, true)?), Choices::default())))
     }
 
     /// Opens a device that plans for other limits than the adapter's own: how tests run the kernels of large GPUs on a
@@ -122,7 +122,8 @@ impl Adapter {
     pub fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device> {
         let mut gpu = Gpu::open(self, false)?;
         change(&mut gpu.limits);
-        Ok(Device(Kind::Gpu(Arc::new(gpu))))
+        let choices = gpu.limits.choices.clone();
+        Ok(Device(Kind::Gpu(Arc::new(gpu), choices)))
     }
 
     fn matches(&self, name: &str) -> bool {
@@ -143,7 +144,7 @@ pub struct Device(Kind);
 enum Kind {
     Cpu,
     CpuF64,
-    Gpu(Arc<Gpu>),
+    Gpu(Arc<Gpu>, Choices),
 }
 
 impl fmt::Debug for Device {
@@ -216,8 +217,18 @@ impl Device {
     #[must_use]
     pub fn counts(&self) -> Counts {
         match &self.0 {
-            Kind::Gpu(gpu) => gpu.counts(),
+            Kind::Gpu(gpu, _) => gpu.counts(),
             Kind::Cpu | Kind::CpuF64 => Counts::default(),
+        }
+    }
+
+    /// The same device with other variants of kernels: those that [`Backend::tune`] found to be fastest on it, or that a
+    /// test asks for. The CPU has no variants.
+    #[must_use]
+    pub fn choosing(&self, choices: Choices) -> Self {
+        match &self.0 {
+            Kind::Gpu(gpu, _) => Self(Kind::Gpu(gpu.clone(), choices)),
+            _ => self.clone(),
         }
     }
 
@@ -233,7 +244,7 @@ impl From<Device> for Box<dyn Backend> {
         match device.0 {
             Kind::Cpu => Box::new(CpuBackend::<f32>::new()),
             Kind::CpuF64 => Box::new(CpuBackend::<f64>::new()),
-            Kind::Gpu(gpu) => Box::new(GpuBackend::new(gpu)),
+            Kind::Gpu(gpu, choices) => Box::new(GpuBackend::new(gpu).choosing(choices)),
         }
     }
 }

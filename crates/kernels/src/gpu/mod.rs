@@ -1,4 +1,5 @@
-//! The wgpu backend: adapters and devices, reflection, pipelines, the printing of clusters, encoding, readback.
+//! The wgpu backend: adapters and devices, reflection, pipelines, the printing of clusters, encoding, readback,
+//! tuning.
 //!
 //! Nothing here knows an op: launches arrive as data ([`Dispatch`](wgrad_core::Dispatch)), clusters as lists of rows.
 
@@ -16,9 +17,11 @@ mod profile;
 mod program;
 mod readback;
 mod reflect;
+mod tune;
 
 pub use backend::GpuBackend;
 pub use device::{Adapter, Device, adapters};
 pub use launch::{Bound, Physical, Target, launches};
 pub use open::{Counts, Gpu};
 pub use reflect::{Binding, Entry, Module, reflect};
+pub use tune::{load_choices, save_choices};

@@ -4,8 +4,8 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor,
-    both, gemm,
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both, gemm,
 };
 
 use crate::bundled::bundled;
@@ -109,6 +109,12 @@ impl MatmulOps for Tensor {
 struct Matmul {
     ta: bool,
     tb: bool,
+}
+
+/// The names of the ways to run a matrix product, for [`Choices`](wgrad_core::Choices): `Choices::set("matmul", name)`
+/// runs every product that way where the device can.
+pub fn matmul_variants() -> impl Iterator<Item = &'static str> {
+    VARIANTS.iter().map(|variant| variant.name)
 }
 
 /// Rows and columns as they enter the product.
