@@ -39,7 +39,8 @@ impl<'a, F> Matrix<'a, F> {
 
 /// `out[i, j] = Σ_k a[i, k] · b[k, j]`, row-major, summed in the type's own precision.
 ///
-/// Large products run on all cores. The order of each sum depends on the sizes only, so equal inputs give equal bits.
+/// Large products run on all cores, but for those inside a parallel loop, which has the cores already. The order of
+/// each sum depends on the sizes only, so equal inputs give equal bits.
 ///
 /// # Panics
 /// When the inner sizes differ or `out` has not `a.rows · b.columns` elements.
@@ -52,7 +53,8 @@ pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F]) {
         out.fill(F::zero());
         return;
     }
-    let parallelism = if m.saturating_mul(n).saturating_mul(k) >= 1 << 18 {
+    let large = m.saturating_mul(n).saturating_mul(k) >= 1 << 18;
+    let parallelism = if large && rayon::current_thread_index().is_none() {
         gemm::Parallelism::Rayon(0)
     } else {
         gemm::Parallelism::None

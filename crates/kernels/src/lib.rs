@@ -5,3 +5,4 @@
 mod bundled;
 pub mod gpu;
 pub mod ops;
+mod template;
