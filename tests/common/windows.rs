@@ -1,9 +1,11 @@
 //! Cases of what moves a window over images: convolutions and pooling.
 
-use wgrad::ops::{ConvOps, ConvOptions, ConvTransposeOptions, Padding};
+use wgrad::ops::{
+    AvgPool, AvgPoolOps, ConvOps, ConvOptions, ConvTransposeOptions, MaxPool, MaxPoolOps, Padding, PointwiseOps,
+};
 
-use super::cases::Values::Normal;
-use super::cases::{Case, Inputs, case};
+use super::cases::Values::{Grid, Normal};
+use super::cases::{Case, Inputs, case, several};
 
 type Sizes<'a> = &'a [usize];
 
@@ -87,5 +89,68 @@ pub fn convolutions() -> Vec<Case> {
         hidden.conv2d(&x[2], None, ConvOptions::new())
     };
     cases.push(case("conv2d twice", inputs, body).terms(72));
+    cases
+}
+
+fn max_pool2d(name: &str, x: Sizes<'_>, pool: MaxPool<2>) -> Vec<Case> {
+    let both = move |x: &[wgrad::core::Tensor]| {
+        let (y, place) = x[0].max_pool2d_with_indices(pool);
+        vec![y, place]
+    };
+    vec![
+        several(format!("max_pool2d {name}"), &[(x, Normal)], both).terms(9),
+        several(format!("max_pool2d {name} with ties"), &[(x, Grid(1.0, 2))], both).rough().terms(9),
+    ]
+}
+
+fn avg_pool2d(name: &str, x: Sizes<'_>, pool: AvgPool<2>) -> Case {
+    let terms = pool.kernel[0] * pool.kernel[1];
+    case(format!("avg_pool2d {name}"), &[(x, Normal)], move |x| x[0].avg_pool2d(pool)).terms(terms).ulp(6.0)
+}
+
+pub fn pools() -> Vec<Case> {
+    let max = |kernel: [usize; 2]| MaxPool::<2>::new(kernel);
+    let avg = |kernel: [usize; 2]| AvgPool::<2>::new(kernel);
+    let mut cases: Vec<_> = [
+        max_pool2d("side by side", &[2, 3, 8, 6], max([2, 2])),
+        max_pool2d("of a rest", &[2, 3, 9, 7], max([2, 3])),
+        max_pool2d("overlapping and padded", &[2, 3, 9, 8], max([3, 3]).stride(2).padding(1)),
+        max_pool2d("dilated", &[1, 2, 11, 12], max([3, 2]).stride([1, 2]).dilation([2, 3]).padding([1, 1])),
+        max_pool2d("hanging over", &[2, 2, 8, 9], max([3, 3]).stride(2).ceil_mode(true)),
+        max_pool2d("hanging over padding", &[2, 2, 7, 5], max([3, 2]).stride([3, 4]).padding(1).ceil_mode(true)),
+        max_pool2d("with gaps", &[3, 9, 9], max([2, 1]).stride([4, 3])),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    cases.extend([
+        avg_pool2d("side by side", &[2, 3, 8, 6], avg([2, 2])),
+        avg_pool2d("padded", &[2, 3, 9, 8], avg([3, 3]).stride(2).padding(1)),
+        avg_pool2d("without padding in the count", &[2, 3, 9, 8], avg([3, 2]).stride([2, 1]).padding(1).count_include_pad(false)),
+        avg_pool2d("hanging over", &[2, 2, 8, 9], avg([3, 3]).stride(2).ceil_mode(true)),
+        avg_pool2d("hanging over padding", &[2, 2, 7, 6], avg([3, 2]).stride([3, 4]).padding(1).ceil_mode(true)),
+        avg_pool2d("with a divisor", &[3, 8, 9], avg([3, 3]).padding(1).divisor_override(5)),
+        avg_pool2d("of wide planes", &[3, 2, 40, 65], avg([5, 9]).stride(1)),
+        case("avg_pool1d", &[(&[3, 4, 17], Normal)], |x| x[0].avg_pool1d(AvgPool::new(4).stride(3).padding(2))).terms(4).ulp(6.0),
+        case("max_pool1d", &[(&[4, 17], Normal)], |x| x[0].max_pool1d(MaxPool::new(3).stride(2).padding(1))).terms(3),
+    ]);
+    for (input, output) in [([8, 6], [4, 3]), ([7, 5], [3, 4]), ([5, 5], [1, 1]), ([3, 4], [5, 9])] {
+        let x = [2, 3, input[0], input[1]];
+        let name = format!("adaptive_avg_pool2d {input:?} to {output:?}");
+        cases.push(case(name, &[(&x, Normal)], move |x| x[0].adaptive_avg_pool2d(output)).terms(35).ulp(6.0));
+        let name = format!("adaptive_max_pool2d {input:?} to {output:?}");
+        let both = move |x: &[wgrad::core::Tensor]| {
+            let (y, place) = x[0].adaptive_max_pool2d(output);
+            vec![y, place]
+        };
+        cases.push(several(name, &[(&x, Normal)], both).terms(16));
+    }
+    cases.push(
+        case("adaptive pools of lines", &[(&[2, 3, 11], Normal)], |x| {
+            x[0].adaptive_avg_pool1d(4).square() + x[0].adaptive_max_pool1d([Some(4)]).0
+        })
+        .terms(8)
+        .ulp(6.0),
+    );
     cases
 }

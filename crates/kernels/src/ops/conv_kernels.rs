@@ -15,17 +15,38 @@ const SUM: &str = include_str!("../../../../shaders/conv_sum.wgsl");
 
 /// Loop turns of a thread: lavapipe ends its loops after 65,535 turns, without a word.
 const TURNS: usize = 1 << 15;
-/// Products that the body of a loop may be written out to.
-const UNROLLED: usize = 640;
+/// How large the direct kernels' tiles may become. A load costs a software adapter as much as dozens of products, and
+/// every product that is written out costs time to compile: wide tiles pay for themselves in heavy convolutions.
+struct Reach {
+    channels: usize,
+    pixels: usize,
+    /// Products in the body of the innermost loop.
+    products: usize,
+    /// Of a weight's gradient: output channels, and sums of a thread.
+    weight_channels: usize,
+    sums: usize,
+}
+
+impl Reach {
+    fn of(geometry: &Geometry, limits: &Limits) -> Self {
+        let Geometry { batch, groups, c, o, kernel, result, .. } = *geometry;
+        let products = [batch, groups, c, o, kernel[0], kernel[1], result[0], result[1]].iter().product::<usize>();
+        if limits.software && products >= 1 << 22 {
+            Self { channels: 4, pixels: 14, products: 640, weight_channels: 8, sums: 144 }
+        } else {
+            Self { channels: 4, pixels: 4, products: 160, weight_channels: 4, sums: 40 }
+        }
+    }
+}
 
 /// Sizes fit: buffers are smaller than 2 GiB.
 fn number(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
-/// A tile along a row: the number of pixels, a multiple of `of` up to 8, that leaves the fewest idle; of those the most.
-fn strip(width: usize, of: usize) -> usize {
-    let sizes = (of..=8.max(of)).step_by(of);
+/// The size of a tile, a multiple of `of` up to `most`, that leaves the fewest elements idle; of those the largest.
+fn tile(width: usize, of: usize, most: usize) -> usize {
+    let sizes = (of..=most.max(of)).step_by(of);
     sizes.min_by_key(|&size| (width.div_ceil(size) * size, std::cmp::Reverse(size))).unwrap_or(of)
 }
 
@@ -142,26 +163,26 @@ pub(super) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
         let template = only_if(TILED, "biased", biased && tiles.parts == 1);
         (tiles.dispatch("conv_tiled", &template, constants).param("pixels", pixels), tiles.parts)
     } else {
-        direct(geometry, &gather, biased)
+        direct(geometry, &gather, &Reach::of(geometry, at.limits), biased)
     };
     let dispatch = dispatch.bind("x", Operand::Input(0)).bind("w", Operand::Input(1)).param("size", size);
     finish(at, dispatch, parts, [size, plane, geometry.groups * gather.o], biased);
 }
 
-fn direct(geometry: &Geometry, gather: &Gather, biased: bool) -> (Dispatch, usize) {
+fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> (Dispatch, usize) {
     let [kh, kw] = geometry.kernel;
     let div = gather.div.map(|div| usize::try_from(div).unwrap_or(1));
-    let channels = strip(gather.o, 1);
+    let channels = tile(gather.o, 1, reach.channels);
     let few = div[1] <= 8;
-    let width = strip(gather.to[1], if few { div[1] } else { 1 });
+    let width = tile(gather.to[1], if few { div[1] } else { 1 }, reach.pixels);
     let numerator = |p: usize, k: usize| number(p) * gather.mul[1] + number(k) * gather.step[1] + gather.offset[1];
     let touched = |p: usize| [numerator(p, 0), numerator(p, kw - 1)];
     let ends = [touched(0), touched(width - 1)].concat();
     let (low, high) = ends.iter().fold((i64::MAX, i64::MIN), |(low, high), &end| (low.min(end), high.max(end)));
-    let long = !few || kw * channels * width > UNROLLED || high - low >= 96;
+    let long = !few || kw * channels * width > reach.products.max(480) || high - low >= 96;
     let (taps, columns, grain, low) =
         if long { (1, number(width), gather.mul[1], gather.offset[1]) } else { (kw, high - low + 1, 1, low) };
-    let rows = kh * taps * channels * width <= UNROLLED;
+    let rows = kh * taps * channels * width <= reach.products;
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
@@ -217,29 +238,26 @@ pub(super) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
         let dispatch = tiles.dispatch("conv_weight_tiled", WEIGHT_TILED, constants);
         (dispatch.param("pixels", pixels).param("length", tiles.length), tiles.parts)
     } else {
-        weight_direct(geometry, constants)
+        weight_direct(geometry, &Reach::of(geometry, at.limits), constants)
     };
     let dispatch = dispatch.bind("x", Operand::Input(0)).bind("dy", Operand::Input(1)).param("size", size);
     finish(at, dispatch, parts, [size, 1, 1], false);
 }
 
-fn weight_direct(geometry: &Geometry, mut constants: Vec<(&'static str, i64)>) -> (Dispatch, usize) {
-    /// Sums of a thread.
-    const SUMS: usize = 80;
+fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'static str, i64)>) -> (Dispatch, usize) {
     let Geometry { batch, groups, c, o, kernel: [kh, kw], result, stride, dilation, .. } = *geometry;
-    let channels = strip(o, 1);
+    let channels = tile(o, 1, reach.weight_channels);
     let mut across = if kw <= 9 { kw } else { 8 };
-    let mut width = strip(result[1], 1);
-    let reach = |width: usize, across: usize| (width - 1) * stride[1] + (across - 1) * dilation[1] + 1;
-    if reach(width, across) > 96 {
+    let mut width = tile(result[1], 1, reach.pixels.min(8));
+    let touched = |width: usize, across: usize| (width - 1) * stride[1] + (across - 1) * dilation[1] + 1;
+    if touched(width, across) > 96 {
         width = 1;
     }
-    if reach(width, across) > 96 {
+    if touched(width, across) > 96 {
         across = 1;
     }
-    let down = if channels * kh * across <= SUMS { kh } else { 1 };
-    let most = (SUMS / (channels * down * across)).clamp(1, 8);
-    let inner = (1..=most).min_by_key(|&size| (c.div_ceil(size) * size, std::cmp::Reverse(size))).unwrap_or(1);
+    let down = if channels * kh * across <= reach.sums { kh } else { 1 };
+    let inner = tile(c, 1, (reach.sums / (channels * down * across)).min(8));
     let tiles = [o.div_ceil(channels), c.div_ceil(inner), kh.div_ceil(down), kw.div_ceil(across)];
     let threads = tiles.iter().product::<usize>() * groups;
     let rows = batch * result[0];
@@ -255,7 +273,7 @@ fn weight_direct(geometry: &Geometry, mut constants: Vec<(&'static str, i64)>) -
         ("TILES_C", tiles[1]),
         ("TILES_Y", tiles[2]),
         ("TILES_X", tiles[3]),
-        ("COLUMNS", reach(width, across)),
+        ("COLUMNS", touched(width, across)),
     ];
     constants.extend(sizes.map(|(name, size)| (name, number(size))));
     let name = format!("conv_weight_direct_{channels}x{inner}x{down}x{across}");

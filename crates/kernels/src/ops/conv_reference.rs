@@ -11,7 +11,7 @@ use wgrad_core::{Buffers, Matrix, Real, gemm};
 use super::conv_geometry::Geometry;
 
 /// Elements of a matrix of patches: what stays in a core's cache.
-const PATCHES: usize = 1 << 16;
+const PATCHES: usize = 1 << 17;
 /// Parts that a weight's gradient is summed in, and elements of all parts together.
 const PARTS: usize = 16;
 const PART_ELEMENTS: usize = 1 << 22;
