@@ -123,7 +123,17 @@ pub fn case(
 
 /// All rows.
 pub fn all() -> Vec<Case> {
-    let tables = [pointwise, pointwise_rows, views, reductions, products, normalisation, losses, windows::convolutions, windows::pools];
+    let tables = [
+        pointwise,
+        pointwise_rows,
+        views,
+        reductions,
+        products,
+        normalisation,
+        losses,
+        windows::convolutions,
+        windows::pools,
+    ];
     tables.iter().flat_map(|table| table()).collect()
 }
 

@@ -1,10 +1,11 @@
 //! Cases of what moves a window over images: convolutions and pooling.
 
+use wgrad::core::{Tensor, vjp};
 use wgrad::ops::{
     AvgPool, AvgPoolOps, ConvOps, ConvOptions, ConvTransposeOptions, MaxPool, MaxPoolOps, Padding, PointwiseOps,
 };
 
-use super::cases::Values::{Grid, Normal};
+use super::cases::Values::{Grid, Normal, Of};
 use super::cases::{Case, Inputs, case, several};
 
 type Sizes<'a> = &'a [usize];
@@ -28,7 +29,7 @@ fn conv1d(name: &str, x: Sizes<'_>, weight: Sizes<'_>, options: ConvOptions<1>) 
 
 fn transposed(name: &str, x: Sizes<'_>, weight: Sizes<'_>, options: ConvTransposeOptions<2>) -> Case {
     let inputs: Inputs<'_> = &[(x, Normal), (weight, Normal), (&[weight[1] * options.groups], Normal)];
-    let body = move |x: &[wgrad::core::Tensor]| x[0].conv_transpose2d(&x[1], Some(&x[2]), options);
+    let body = move |x: &[Tensor]| x[0].conv_transpose2d(&x[1], Some(&x[2]), options);
     let pixels = 9 * x[2..].iter().product::<usize>() * x[0];
     case(format!("conv_transpose2d {name}"), inputs, body).terms(terms(x, weight).max(pixels))
 }
@@ -50,11 +51,21 @@ pub fn convolutions() -> Vec<Case> {
         conv2d("whose stride skips elements", &[2, 2, 11, 12], &[3, 2, 2, 1], new().stride([4, 3])),
         conv2d("7x7 with stride", &[1, 3, 20, 21], &[16, 3, 7, 7], new().stride(2).padding(3)),
         conv2d("dilated", &[2, 3, 9, 9], &[4, 3, 3, 3], new().dilation(2)),
-        conv2d("dilated, padded and with stride", &[2, 3, 11, 9], &[4, 3, 3, 2], new().dilation([2, 3]).padding([3, 1]).stride([3, 2])),
+        conv2d(
+            "dilated, padded and with stride",
+            &[2, 3, 11, 9],
+            &[4, 3, 3, 2],
+            new().dilation([2, 3]).padding([3, 1]).stride([3, 2]),
+        ),
         conv2d("of a wide kernel", &[2, 3, 6, 13], &[4, 3, 1, 5], new().padding([0, 2])),
         conv2d("of a tall kernel", &[2, 3, 13, 4], &[4, 3, 5, 2], new().padding([2, 1])),
         conv2d("of the same size", &[2, 3, 7, 8], &[4, 3, 3, 4], new().padding(Padding::Same)),
-        conv2d("of the same size, dilated", &[2, 3, 7, 8], &[4, 3, 2, 4], new().padding(Padding::Same).dilation([3, 1])),
+        conv2d(
+            "of the same size, dilated",
+            &[2, 3, 7, 8],
+            &[4, 3, 2, 4],
+            new().padding(Padding::Same).dilation([3, 1]),
+        ),
         conv2d("of two groups", &[2, 6, 7, 7], &[10, 3, 3, 3], new().groups(2).padding(1)),
         conv2d("of four groups with stride", &[3, 8, 8, 8], &[12, 2, 3, 3], new().groups(4).padding(1).stride(2)),
         conv2d("of wide groups", &[2, 64, 7, 7], &[64, 32, 3, 3], new().groups(2).padding(1)),
@@ -71,8 +82,18 @@ pub fn convolutions() -> Vec<Case> {
         conv1d("of groups", &[2, 6, 30], &[6, 2, 5], line().groups(3).padding(Padding::Same)),
         transposed("padded", &[2, 4, 5, 6], &[4, 3, 3, 3], back().padding(1)),
         transposed("with stride", &[2, 4, 5, 6], &[4, 3, 4, 4], back().stride(2).padding(1)),
-        transposed("with output padding", &[2, 4, 5, 6], &[4, 3, 3, 3], back().stride([2, 3]).padding(1).output_padding([1, 2])),
-        transposed("with output padding beyond the stride", &[2, 2, 4, 4], &[2, 3, 3, 2], back().stride([1, 2]).dilation([3, 2]).output_padding([2, 1])),
+        transposed(
+            "with output padding",
+            &[2, 4, 5, 6],
+            &[4, 3, 3, 3],
+            back().stride([2, 3]).padding(1).output_padding([1, 2]),
+        ),
+        transposed(
+            "with output padding beyond the stride",
+            &[2, 2, 4, 4],
+            &[2, 3, 3, 2],
+            back().stride([1, 2]).dilation([3, 2]).output_padding([2, 1]),
+        ),
         transposed("of groups", &[2, 6, 4, 4], &[6, 4, 3, 2], back().groups(2).stride(2)),
         transposed("with a long stride", &[1, 3, 3, 4], &[3, 2, 10, 11], back().stride([10, 9])),
         transposed("of many channels", &[2, 32, 7, 7], &[32, 48, 3, 3], back().padding(1)),
@@ -84,16 +105,37 @@ pub fn convolutions() -> Vec<Case> {
             .terms(32),
     );
     let inputs: Inputs<'_> = &[(&[2, 2, 6, 6], Normal), (&[4, 2, 3, 3], Normal), (&[4, 4, 2, 2], Normal)];
-    let body = move |x: &[wgrad::core::Tensor]| {
+    let body = move |x: &[Tensor]| {
         let hidden = x[0].conv2d(&x[1], None, ConvOptions::new().stride(2).padding(1));
         hidden.conv2d(&x[2], None, ConvOptions::new())
     };
     cases.push(case("conv2d twice", inputs, body).terms(72));
+    cases.extend(derivatives());
     cases
 }
 
+/// The gradients as ops of their own, so that those have gradients, too.
+fn derivatives() -> Vec<Case> {
+    let inputs: Inputs<'_> = &[(&[2, 4, 7, 6], Normal), (&[6, 2, 3, 2], Normal), (&[2, 6, 4, 3], Normal)];
+    let options = ConvOptions::<2>::new().stride(2).padding([1, 0]).groups(2);
+    let body = move |x: &[Tensor]| {
+        let y = x[0].conv2d(&x[1], None, options);
+        vjp(&[(&y, &x[2])], &x[..2]).into_iter().flatten().collect()
+    };
+    let pools = |x: &[Tensor]| {
+        let max = x[0].max_pool2d(MaxPool::new(3).stride(2).padding(1));
+        let mean = x[0].avg_pool2d(AvgPool::new(3).stride(2).padding(1));
+        vjp(&[(&max, &x[1]), (&mean, &x[2])], &x[..1]).into_iter().flatten().map(|dx| dx.square()).collect()
+    };
+    let images: Inputs<'_> = &[(&[2, 3, 8, 7], Normal), (&[2, 3, 4, 4], Normal), (&[2, 3, 4, 4], Normal)];
+    vec![
+        several("gradients of conv2d", inputs, body).terms(84),
+        several("gradients of pools", images, pools).terms(18).ulp(12.0),
+    ]
+}
+
 fn max_pool2d(name: &str, x: Sizes<'_>, pool: MaxPool<2>) -> Vec<Case> {
-    let both = move |x: &[wgrad::core::Tensor]| {
+    let both = move |x: &[Tensor]| {
         let (y, place) = x[0].max_pool2d_with_indices(pool);
         vec![y, place]
     };
@@ -126,12 +168,23 @@ pub fn pools() -> Vec<Case> {
     cases.extend([
         avg_pool2d("side by side", &[2, 3, 8, 6], avg([2, 2])),
         avg_pool2d("padded", &[2, 3, 9, 8], avg([3, 3]).stride(2).padding(1)),
-        avg_pool2d("without padding in the count", &[2, 3, 9, 8], avg([3, 2]).stride([2, 1]).padding(1).count_include_pad(false)),
+        avg_pool2d(
+            "without padding in the count",
+            &[2, 3, 9, 8],
+            avg([3, 2]).stride([2, 1]).padding(1).count_include_pad(false),
+        ),
         avg_pool2d("hanging over", &[2, 2, 8, 9], avg([3, 3]).stride(2).ceil_mode(true)),
         avg_pool2d("hanging over padding", &[2, 2, 7, 6], avg([3, 2]).stride([3, 4]).padding(1).ceil_mode(true)),
         avg_pool2d("with a divisor", &[3, 8, 9], avg([3, 3]).padding(1).divisor_override(5)),
         avg_pool2d("of wide planes", &[3, 2, 40, 65], avg([5, 9]).stride(1)),
-        case("avg_pool1d", &[(&[3, 4, 17], Normal)], |x| x[0].avg_pool1d(AvgPool::new(4).stride(3).padding(2))).terms(4).ulp(6.0),
+        case("avg_pool1d", &[(&[3, 4, 17], Normal)], |x| x[0].avg_pool1d(AvgPool::new(4).stride(3).padding(2)))
+            .terms(4)
+            .ulp(6.0),
+        several("max_pool2d of NaNs", &[(&[3, 2, 9, 9], Of(&[f64::NAN, 1.0, -2.0, 3.0, 0.5, -4.0]))], |x| {
+            let (y, place) = x[0].max_pool2d_with_indices(MaxPool::new(2));
+            vec![y, place]
+        })
+        .without_gradients(),
         case("max_pool1d", &[(&[4, 17], Normal)], |x| x[0].max_pool1d(MaxPool::new(3).stride(2).padding(1))).terms(3),
     ]);
     for (input, output) in [([8, 6], [4, 3]), ([7, 5], [3, 4]), ([5, 5], [1, 1]), ([3, 4], [5, 9])] {
@@ -139,7 +192,7 @@ pub fn pools() -> Vec<Case> {
         let name = format!("adaptive_avg_pool2d {input:?} to {output:?}");
         cases.push(case(name, &[(&x, Normal)], move |x| x[0].adaptive_avg_pool2d(output)).terms(35).ulp(6.0));
         let name = format!("adaptive_max_pool2d {input:?} to {output:?}");
-        let both = move |x: &[wgrad::core::Tensor]| {
+        let both = move |x: &[Tensor]| {
             let (y, place) = x[0].adaptive_max_pool2d(output);
             vec![y, place]
         };

@@ -201,6 +201,10 @@ pub(super) fn two<const D: usize>(sizes: [usize; D], missing: usize) -> [usize; 
     two
 }
 
+fn channels(count: usize) -> String {
+    if count == 1 { "1 channel".into() } else { format!("{count} channels") }
+}
+
 fn axes(spatial: usize) -> &'static str {
     if spatial == 1 { "L" } else { "H, W" }
 }
@@ -238,7 +242,7 @@ fn kernel<const D: usize>(
         return Err(Misfit::new(format!("the weight {weight} has no elements")));
     }
     if let Some((name, sizes)) = steps.iter().find(|(_, sizes)| sizes.contains(&0)) {
-        return Err(Misfit::new(format!("the {name} must be positive, not {sizes:?}")).fix(format!("a {name} of 1 is none")));
+        return Err(Misfit::new(format!("the {name} must be positive, not {sizes:?}")).fix("1 is PyTorch's default"));
     }
     if groups == 0 {
         return Err(Misfit::new("there must be a group of channels, not 0 of them").fix("groups(1) is none"));
@@ -263,19 +267,20 @@ impl Geometry {
         options: &ConvOptions<D>,
     ) -> Result<Self, Misfit> {
         let ConvOptions { stride, padding, dilation, groups } = *options;
-        let (batch, channels, image) = images::<D>(x)?;
+        let (batch, inputs, image) = images::<D>(x)?;
         let form = format!("[O, C/groups, {}]", if D == 1 { "K" } else { "KH, KW" });
         let kernel = kernel(weight, groups, [("stride", stride), ("dilation", dilation)], &form)?;
         let (outputs, c) = (weight.dims()[0], weight.dims()[1]);
-        if c * groups != channels {
-            let takes = if groups == 1 { String::new() } else { format!(" in {groups} groups") };
-            return Err(Misfit::new(format!("the weight {weight} takes {} channels{takes}, {x} has {channels}", c * groups))
-                .fix(format!("make the layer with {channels} input channels, or the layer before it with {} outputs", c * groups))
-                .fix(format!("channels are axis {} of the input", x.rank() - D - 1)));
+        if c * groups != inputs {
+            let (takes, has) = (channels(c * groups), channels(inputs));
+            let split = if groups == 1 { String::new() } else { format!(" in {groups} groups") };
+            let axis = x.rank() - D - 1;
+            return Err(Misfit::new(format!("the weight {weight} takes {takes}{split}, axis {axis} of {x} has {has}"))
+                .fix(format!("make the layer for {has}, or the layer before it with {} outputs", c * groups)));
         }
         if outputs % groups != 0 {
             return Err(Misfit::new(format!("{groups} groups do not divide {outputs} output channels"))
-                .fix(format!("choose a multiple of {groups}")));
+                .fix("choose a number that divides the input and the output channels"));
         }
         check_bias(bias, outputs)?;
         let (stride, dilation) = (two(stride, 1), two(dilation, 1));
@@ -314,15 +319,18 @@ impl Geometry {
         options: &ConvTransposeOptions<D>,
     ) -> Result<Self, Misfit> {
         let ConvTransposeOptions { stride, padding, output_padding, dilation, groups } = *options;
-        let (batch, channels, result) = images::<D>(x)?;
+        let (batch, inputs, result) = images::<D>(x)?;
         let form = format!("[C, O/groups, {}]", if D == 1 { "K" } else { "KH, KW" });
         let kernel = kernel(weight, groups, [("stride", stride), ("dilation", dilation)], &form)?;
-        if weight.dims()[0] != channels {
-            return Err(Misfit::new(format!("the weight {weight} takes {} channels, {x} has {channels}", weight.dims()[0]))
+        if weight.dims()[0] != inputs {
+            let (takes, has) = (channels(weight.dims()[0]), channels(inputs));
+            let axis = x.rank() - D - 1;
+            return Err(Misfit::new(format!("the weight {weight} takes {takes}, axis {axis} of {x} has {has}"))
                 .fix("the weight of a transposed convolution is that of the convolution: input channels come first"));
         }
-        if channels % groups != 0 {
-            return Err(Misfit::new(format!("{groups} groups do not divide {channels} input channels")));
+        if inputs % groups != 0 {
+            return Err(Misfit::new(format!("{groups} groups do not divide {inputs} input channels"))
+                .fix("choose a number that divides the input and the output channels"));
         }
         check_bias(bias, weight.dims()[1] * groups)?;
         if let Some(axis) = (0..D).find(|&axis| output_padding[axis] >= stride[axis].max(dilation[axis])) {
@@ -343,7 +351,7 @@ impl Geometry {
             }
             image[axis] = full - 2 * before[axis];
         }
-        let (c, o) = (weight.dims()[1], channels / groups);
+        let (c, o) = (weight.dims()[1], inputs / groups);
         Ok(Self { batch, groups, c, o, image, kernel, result, stride, before, dilation })
     }
 

@@ -86,7 +86,8 @@ impl Windows {
         let (_, _, image) = images::<D>(x)?;
         for (name, sizes) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
             if sizes.contains(&0) {
-                return Err(Misfit::new(format!("the {name} must be positive, not {sizes:?}")));
+                return Err(Misfit::new(format!("the {name} must be positive, not {sizes:?}"))
+                    .fix(format!("a {name} of 1 takes every element")));
             }
         }
         let sizes = [two(kernel, 1), two(stride, 1), two(padding, 0), two(dilation, 1)];

@@ -123,7 +123,14 @@ impl<const D: usize> Conv<D> {
     ) -> Self {
         let shape = [&[outputs, per_group(inputs, options.groups)], &kernel.0[..]].concat();
         let (weight, bias) = declare(params, shape, biased.then_some(outputs));
-        Self { scope: params.path().into(), weight, bias, channels: [inputs, outputs], options, mode: PaddingMode::Zeros }
+        Self {
+            scope: params.path().into(),
+            weight,
+            bias,
+            channels: [inputs, outputs],
+            options,
+            mode: PaddingMode::Zeros,
+        }
     }
 
     /// What the layer finds around its input.
@@ -197,8 +204,11 @@ fn surround(x: &Tensor, axis: usize, before: usize, after: usize, mode: PaddingM
     };
     if before.max(after) > most || n == 0 {
         let name = if mode == PaddingMode::Reflect { "reflected" } else { "circular" };
-        return Err(Misfit::new(format!("{name} padding of {} needs more than the {n} elements of axis {axis}", before.max(after)))
-            .fix("pad less, or use PaddingMode::Replicate"));
+        return Err(Misfit::new(format!(
+            "{name} padding of {} needs more than the {n} elements of axis {axis}",
+            before.max(after)
+        ))
+        .fix("pad less, or use PaddingMode::Replicate"));
     }
     let lead = |i: usize| match mode {
         PaddingMode::Reflect => before - i,
