@@ -3,6 +3,8 @@
 
 #[path = "errors/options.rs"]
 mod options;
+#[path = "errors/windows.rs"]
+mod windows;
 
 use std::panic::Location;
 

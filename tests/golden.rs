@@ -18,3 +18,5 @@ mod layers;
 mod losses;
 #[path = "golden/training.rs"]
 mod training;
+#[path = "golden/windows.rs"]
+mod windows;

@@ -18,7 +18,7 @@ fn main() {
         let path = folder.join(format!("{name}.rs"));
         writeln!(
             source,
-            "#[path = \"{}\"]\nmod {name};\npub use {name}::*;",
+            "#[path = \"{}\"]\nmod {name};\n#[allow(unused_imports, reason = \"some files only serve others\")]\npub use {name}::*;",
             path.display().to_string().escape_default()
         )
         .expect("strings grow");

@@ -20,6 +20,8 @@ pub enum Values {
 }
 use Values::{Below, Grid, Normal, Of, Uniform};
 
+use super::windows;
+
 type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
 /// One way of calling an op.
@@ -45,13 +47,13 @@ pub struct Case {
 
 impl Case {
     /// The longest sum behind an element, in the forward or backward direction.
-    fn terms(mut self, terms: usize) -> Self {
+    pub fn terms(mut self, terms: usize) -> Self {
         self.terms = terms;
         self
     }
 
     /// ULP that WGSL allows the functions on the way.
-    fn ulp(mut self, ulp: f64) -> Self {
+    pub fn ulp(mut self, ulp: f64) -> Self {
         self.ulp = ulp;
         self
     }
@@ -61,17 +63,17 @@ impl Case {
         self
     }
 
-    fn exact(mut self) -> Self {
+    pub fn exact(mut self) -> Self {
         self.exact = true;
         self
     }
 
-    fn rough(mut self) -> Self {
+    pub fn rough(mut self) -> Self {
         self.smooth = false;
         self
     }
 
-    fn without_gradients(mut self) -> Self {
+    pub fn without_gradients(mut self) -> Self {
         self.gradients.clear();
         self.smooth = false;
         self
@@ -82,16 +84,16 @@ impl Case {
         self
     }
 
-    fn gradients_of(mut self, outputs: &[usize]) -> Self {
+    pub fn gradients_of(mut self, outputs: &[usize]) -> Self {
         self.gradients = outputs.to_vec();
         self
     }
 }
 
-type Inputs<'a> = &'a [(&'a [usize], Values)];
+pub type Inputs<'a> = &'a [(&'a [usize], Values)];
 
 /// A case with several outputs.
-fn several(
+pub fn several(
     name: impl Into<String>,
     inputs: Inputs<'_>,
     build: impl Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync + 'static,
@@ -111,7 +113,7 @@ fn several(
     }
 }
 
-fn case(
+pub fn case(
     name: impl Into<String>,
     inputs: Inputs<'_>,
     build: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
@@ -121,7 +123,17 @@ fn case(
 
 /// All rows.
 pub fn all() -> Vec<Case> {
-    let tables = [pointwise, pointwise_rows, views, reductions, products, normalisation, losses];
+    let tables = [
+        pointwise,
+        pointwise_rows,
+        views,
+        reductions,
+        products,
+        normalisation,
+        losses,
+        windows::convolutions,
+        windows::pools,
+    ];
     tables.iter().flat_map(|table| table()).collect()
 }
 

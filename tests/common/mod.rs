@@ -6,3 +6,4 @@
 pub mod bound;
 pub mod cases;
 pub mod run;
+mod windows;

@@ -39,6 +39,112 @@ def linear(t, o):
     return {"y": y, "dx": t["cotangent"] @ t["weight"], "dweight": dy.T @ rows, "dbias": dy.sum(axis=0)}
 
 
+def pairs(value, axes):
+    """An option per axis of an image: lines have a height of 1."""
+    value = [value] if not isinstance(value, list) else value
+    return value * 2 if len(value) == 1 and axes == 2 else value
+
+
+def conv(t, o):
+    """Tap by tap: what each tap of the window reads, or, transposed, where it adds to."""
+    axes = int(o["layer"][-2])
+    transposed, groups = o["layer"].startswith("ConvTranspose"), o["groups"]
+    stride, dilation, kernel = (pairs(o[key], axes) for key in ("stride", "dilation", "kernel_size"))
+    x, w, bias = t["x"], t["weight"], t.get("bias")
+    batched = x.ndim == axes + 2
+    lift = lambda v, lead: v.reshape(*v.shape[:lead], *[1] * (2 - axes), *v.shape[lead:])
+    x = lift(x if batched else x[None], 2)
+    cotangent = lift(t["cotangent"] if batched else t["cotangent"][None], 2)
+    w = lift(w, 2)
+    one = [1] * (2 - axes)
+    s, d, k = one + stride, one + dilation, one + kernel
+    if transposed:
+        before = [[p, p] for p in [0] * (2 - axes) + pairs(o["padding"], axes)]
+    elif o["padding"] == "same":
+        before = [[dd * (kk - 1) // 2, dd * (kk - 1) - dd * (kk - 1) // 2] for dd, kk in zip(d, k)]
+    else:
+        before = [[p, p] for p in ([0, 0] if o["padding"] == "valid" else [0] * (2 - axes) + pairs(o["padding"], axes))]
+    mode = {"zeros": "constant", "replicate": "edge", "reflect": "reflect", "circular": "wrap"}[o.get("padding_mode", "zeros")]
+
+    def taps():
+        return [(ky, kx) for ky in range(k[0]) for kx in range(k[1])]
+
+    def reads(padded, tap, size):
+        ys, xs = (slice(tap[i] * d[i], tap[i] * d[i] + (size[i] - 1) * s[i] + 1, s[i]) for i in (0, 1))
+        return padded[:, :, ys, xs]
+
+    def split(v):
+        return v.reshape(v.shape[0], groups, -1, *v.shape[2:])
+
+    wg = w.reshape(groups, -1, *w.shape[1:])  # groups, outputs (of the convolution), inputs, taps
+    small, large = (x, cotangent) if transposed else (cotangent, x)
+    size = small.shape[2:]
+    index = np.arange(large.size // (large.shape[0] * large.shape[1]), dtype=np.int64).reshape(large.shape[2:])
+    places = np.pad(index, before, mode, **({"constant_values": -1} if mode == "constant" else {}))
+    places = np.pad(places, [[0, max(0, (size[i] - 1) * s[i] + d[i] * (k[i] - 1) + 1 - places.shape[i])] for i in (0, 1)], constant_values=-1)
+    flat = np.concatenate([large.reshape(*large.shape[:2], -1), np.zeros((*large.shape[:2], 1), WIDE)], axis=2)
+    padded = flat[:, :, places]  # the place -1 is the zero at the end
+    dw, forth = np.zeros_like(wg), 0
+    back = np.zeros_like(flat)
+    for ky, kx in taps():
+        seen, tap = split(reads(padded, (ky, kx), size)), wg[..., ky, kx]
+        forth = forth + np.einsum("goc,ngcyx->ngoyx", tap, seen)
+        dw[..., ky, kx] = np.einsum("ngoyx,ngcyx->goc", split(small), seen)
+        added = np.einsum("goc,ngoyx->ngcyx", tap, split(small))
+        where = reads(places[None, None], (ky, kx), size)[0, 0]
+        np.add.at(back, (slice(None), slice(None), where), added.reshape(*back.shape[:2], *size))
+    forth = forth.reshape(small.shape)
+    back = back[:, :, :-1].reshape(large.shape)
+    y, dx = (back, forth) if transposed else (forth, back)
+    if bias is not None:
+        y = y + bias[:, None, None]
+    drop = lambda v: v.reshape((v.shape if batched else v.shape[1:])[: 1 + batched] + v.shape[4 - axes :])
+    return {"y": drop(y), "dx": drop(dx), "dweight": dw.reshape(t["weight"].shape), "dbias": cotangent.sum(axis=(0, 2, 3))}
+
+
+def pool(t, o):
+    """Window by window."""
+    axes, x, dy = int(o["layer"][-2]), t["x"], t["cotangent"]
+    size, out = x.shape[-axes:], dy.shape[-axes:]
+    x, dy = x.reshape(-1, *[1] * (2 - axes), *size), dy.reshape(-1, *[1] * (2 - axes), *out)
+    largest = "Max" in o["layer"]
+
+    def windows(axis):
+        """Elements of each window along an axis, and how many of them count."""
+        n, m = x.shape[1 + axis], dy.shape[1 + axis]
+        if "Adaptive" in o["layer"] or axis < 2 - axes:
+            spans = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+            return [(list(range(a, b)), b - a) for a, b in spans]
+        get = lambda key: pairs(o[key], axes)[axis - (2 - axes)]
+        k, p = get("kernel_size"), get("padding")
+        s = k if o["stride"] is None else get("stride")
+        d = get("dilation") if largest else 1
+        made = []
+        for i in range(m):
+            begin = i * s - p
+            inside = [begin + j * d for j in range(k) if 0 <= begin + j * d < n]
+            made.append((inside, min(begin + k, n + p) - begin if o.get("count_include_pad") else len(inside)))
+        return made
+
+    y, dx, indices = np.zeros_like(dy), np.zeros_like(x), np.zeros(dy.shape, np.int64)
+    for i, (rows, high) in enumerate(windows(0)):
+        for j, (columns, wide) in enumerate(windows(1)):
+            part = np.ix_(range(len(x)), rows, columns)
+            seen = x[part].reshape(len(x), -1)
+            if largest:
+                best = seen.argmax(axis=1)
+                y[:, i, j] = seen.max(axis=1)
+                at = np.array([(r, c) for r in rows for c in columns])[best]
+                indices[:, i, j] = at[:, 0] * x.shape[2] + at[:, 1]
+                np.add.at(dx, (np.arange(len(x)), at[:, 0], at[:, 1]), dy[:, i, j])
+            else:
+                divisor = WIDE(o.get("divisor_override") or high * wide)
+                y[:, i, j] = seen.sum(axis=1) / divisor
+                dx[part] += (dy[:, i, j] / divisor)[:, None, None]
+    found = {"y": y, "indices": indices}
+    return {key: value.reshape(t["cotangent"].shape) for key, value in found.items()} | {"dx": dx.reshape(t["x"].shape)}
+
+
 def batch_norm_call(x, dy, weight, bias, stats, o):
     """`stats`: running mean, running variance and batch count, or None. Returns y, dx, dweight, dbias and the new stats."""
     axes, n = tuple(a for a in range(x.ndim) if a != 1), x.size // x.shape[1]

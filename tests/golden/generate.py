@@ -203,6 +203,122 @@ def batch_norm():
     return group
 
 
+def conv():
+    """Conv1d, Conv2d and their transposes."""
+    group = Group("conv")
+
+    def case(name, layer, shape, channels, kernel, **options):
+        inputs, outputs = channels
+        transposed = layer.startswith("ConvTranspose")
+        defaults = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
+        defaults |= {"output_padding": 0} if transposed else {"padding_mode": "zeros"}
+        options = {**defaults, **options}
+        build = lambda dtype: getattr(nn, layer)(inputs, outputs, kernel, dtype=dtype, **options)
+        y = build(torch.float32)(torch.zeros(shape))
+        draw = group.draw(name)
+        tensors = {"x": draw.normal(*shape)}
+        tensors |= {key: draw.normal(*value.shape) for key, value in build(torch.float32).state_dict().items()}
+        tensors["cotangent"] = draw.cotangent(*y.shape)
+
+        def compute(t, dtype):
+            module = build(dtype)
+            module.load_state_dict({key: t[key] for key in module.state_dict()})
+            x = t["x"].requires_grad_()
+            y = module(x)
+            y.backward(t["cotangent"])
+            return {"y": y, "dx": x.grad, **{f"d{key}": value.grad for key, value in module.named_parameters()}}
+
+        described = {"layer": layer, "in_channels": inputs, "out_channels": outputs, "kernel_size": kernel, **options}
+        group.add(name, described, tensors, compute)
+
+    image, line = (2, 4, 7, 6), (2, 4, 11)
+    case("plain", "Conv2d", image, (4, 3), 3)
+    case("one-by-one", "Conv2d", image, (4, 5), 1)
+    case("no-bias", "Conv2d", image, (4, 3), 3, bias=False)
+    case("padded", "Conv2d", image, (4, 3), 3, padding=1)
+    case("asymmetric", "Conv2d", image, (4, 3), (2, 5), padding=(0, 2), stride=(2, 1))
+    case("stride", "Conv2d", image, (4, 3), 3, stride=2, padding=1)
+    case("stride-with-rest", "Conv2d", image, (4, 3), 2, stride=3)
+    case("dilation", "Conv2d", image, (4, 3), 3, dilation=2, padding=2)
+    case("groups", "Conv2d", image, (4, 6), 3, groups=2, padding=1)
+    case("depthwise", "Conv2d", image, (4, 8), 3, groups=4, padding=1, stride=2)
+    case("valid", "Conv2d", image, (4, 3), 3, padding="valid")
+    for kernel in (3, 4, (2, 3)):
+        case(kebab("same", str(kernel).strip("()").replace(", ", "x")), "Conv2d", image, (4, 3), kernel, padding="same")
+    case("same-dilated", "Conv2d", image, (4, 3), (2, 3), padding="same", dilation=(3, 2))
+    for mode in ("reflect", "replicate", "circular"):
+        case(f"mode-{mode}", "Conv2d", image, (4, 3), 3, padding=(2, 1), padding_mode=mode)
+        case(f"mode-{mode}-same", "Conv2d", image, (4, 3), (4, 3), padding="same", padding_mode=mode)
+    case("unbatched", "Conv2d", image[1:], (4, 3), 3, padding=1)
+    case("line", "Conv1d", line, (4, 3), 3)
+    case("line-many-options", "Conv1d", line, (4, 6), 3, stride=2, padding=2, dilation=2, groups=2)
+    case("line-same", "Conv1d", line, (4, 3), 4, padding="same", bias=False)
+    case("line-circular", "Conv1d", line, (4, 3), 5, padding=2, padding_mode="circular")
+    case("line-unbatched", "Conv1d", line[1:], (4, 3), 3)
+    case("transposed", "ConvTranspose2d", image, (4, 3), 3)
+    case("transposed-stride", "ConvTranspose2d", image, (4, 3), 4, stride=2, padding=1)
+    case("transposed-output-padding", "ConvTranspose2d", image, (4, 3), 3, stride=(2, 3), padding=1, output_padding=(1, 2))
+    case("transposed-groups", "ConvTranspose2d", image, (4, 6), 3, stride=2, groups=2, bias=False)
+    case("transposed-dilation", "ConvTranspose2d", image, (4, 3), (3, 2), stride=2, dilation=(2, 3), padding=(1, 2), output_padding=(0, 2))
+    case("transposed-line", "ConvTranspose1d", line, (4, 3), 3, stride=3, padding=1, output_padding=2)
+    case("transposed-line-unbatched", "ConvTranspose1d", line[1:], (4, 2), 4, dilation=2)
+    return group
+
+
+def pool():
+    """Max and average pooling, also adaptive; `indices` where PyTorch returns them. Some inputs have ties."""
+    group = Group("pool")
+
+    def case(name, layer, shape, ties=False, **options):
+        draw = group.draw(name)
+        x = draw.normal(*shape)
+        x = np.round(x) if ties else x
+        indexed = "Max" in layer
+        build = lambda: getattr(nn, layer)(**options, **({"return_indices": True} if indexed else {}))
+        y = build()(torch.from_numpy(x))
+        y = y[0] if indexed else y
+
+        def compute(t, _):
+            x = t["x"].requires_grad_()
+            y, *indices = build()(x) if indexed else (build()(x),)
+            y.backward(t["cotangent"])
+            return {"y": y, "dx": x.grad, **({"indices": indices[0]} if indexed else {})}
+
+        group.add(name, {"layer": layer, **options}, {"x": x, "cotangent": draw.cotangent(*y.shape)}, compute)
+
+    image, line = (2, 3, 9, 7), (2, 3, 12)
+    for kind in ("max", "avg"):
+        layer, more = ("MaxPool2d", {"dilation": 1}) if kind == "max" else ("AvgPool2d", {"count_include_pad": True, "divisor_override": None})
+
+        def both(name, shape=image, **options):
+            options = {"stride": None, "padding": 0, "ceil_mode": False, **more, **options}
+            case(f"{kind}-{name}", layer, shape, **options)
+            if kind == "max":
+                case(f"{kind}-{name}-ties", layer, shape, ties=True, **options)
+
+        both("2", kernel_size=2)
+        both("asymmetric", kernel_size=(3, 2), stride=(1, 3))
+        both("padded", kernel_size=3, stride=2, padding=1)
+        both("unbatched", shape=image[1:], kernel_size=3, stride=2, padding=1)
+        for stride, padding in product((2, 3, 4), (0, 1)):
+            both(f"ceil-{stride}-{padding}", kernel_size=3, stride=stride, padding=padding, ceil_mode=True)
+        both("ceil-8", shape=(1, 2, 8, 8), kernel_size=2, stride=3, padding=1, ceil_mode=True)
+    case("max-dilated", "MaxPool2d", image, kernel_size=(3, 2), stride=1, padding=1, dilation=(2, 3), ceil_mode=False)
+    case("max-dilated-ceil", "MaxPool2d", image, kernel_size=2, stride=2, padding=1, dilation=3, ceil_mode=True)
+    plain = {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}
+    case("avg-without-padding", "AvgPool2d", image, **plain, count_include_pad=False, divisor_override=None)
+    case("avg-divisor", "AvgPool2d", image, **plain, count_include_pad=True, divisor_override=4)
+    case("max-line", "MaxPool1d", line, **plain, dilation=1)
+    case("avg-line", "AvgPool1d", line, **plain, count_include_pad=False)
+    for size in (1, 4, (3, 2), (None, 3), (9, 7), (11, 10)):
+        label = str(size).strip("()").replace(", ", "x").lower()
+        case(f"adaptive-avg-{label}", "AdaptiveAvgPool2d", image, output_size=size)
+        case(f"adaptive-max-{label}", "AdaptiveMaxPool2d", image, output_size=size)
+    case("adaptive-avg-line", "AdaptiveAvgPool1d", line, output_size=5)
+    case("adaptive-max-line", "AdaptiveMaxPool1d", line, output_size=5)
+    return group
+
+
 def activations():
     group = Group("activations")
     tiny = [1e-30, 1e-20, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2]
@@ -571,7 +687,7 @@ def main():
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
 
-    groups = [make() for make in (linear, batch_norm, bce_with_logits, cross_entropy, optimizers, curves, activations)]
+    groups = [make() for make in (linear, conv, pool, batch_norm, bce_with_logits, cross_entropy, optimizers, curves, activations)]
     for group in groups:
         group.save()
     lists = [",\n".join(json.dumps(case) for case in group.cases.values()) for group in groups]

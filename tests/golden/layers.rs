@@ -4,13 +4,13 @@ use wgrad::prelude::*;
 
 use crate::fixture::{Case, Trace, each};
 
-fn gradients_of(variables: &[(String, Tensor)], x: &Tensor, suffix: &str) -> Vec<(String, Tensor)> {
+pub fn gradients_of(variables: &[(String, Tensor)], x: &Tensor, suffix: &str) -> Vec<(String, Tensor)> {
     let variables = variables.iter().map(|(name, tensor)| (format!("d{name}{suffix}"), tensor.clone()));
     std::iter::once((format!("dx{suffix}"), x.clone())).chain(variables).collect()
 }
 
 /// Sets the parameters and buffers that the case has, and gives the names of the parameters.
-fn set(params: &Params, case: &Case<'_>, suffix: &str) {
+pub fn set(params: &Params, case: &Case<'_>, suffix: &str) {
     for variable in params.variables() {
         let stored = [variable.name().to_string(), format!("{}{suffix}", variable.name())];
         let name = stored.iter().find(|name| case.has(name)).expect("the fixture has every variable");
@@ -18,7 +18,7 @@ fn set(params: &Params, case: &Case<'_>, suffix: &str) {
     }
 }
 
-fn parameters(params: &Params, graph: &Graph) -> Vec<(String, Tensor)> {
+pub fn parameters(params: &Params, graph: &Graph) -> Vec<(String, Tensor)> {
     let parameters = params.variables().into_iter().filter(|variable| variable.kind() == Kind::Parameter);
     parameters.map(|variable| (variable.name().to_string(), graph.variable(&variable))).collect()
 }

@@ -7,3 +7,4 @@ mod channels;
 pub mod gpu;
 pub mod ops;
 mod products;
+mod template;

@@ -2,14 +2,21 @@
 
 mod activations;
 mod batch_norm;
+mod conv;
 mod dropout;
 mod flatten;
 mod linear;
+mod pool;
 #[cfg(test)]
 mod tests;
 
 pub use activations::{Gelu, LeakyRelu, LogSigmoid, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNormOptions};
+pub use conv::{Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, PaddingMode};
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use linear::{Linear, LinearOptions};
+pub use pool::{
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d,
+    MaxPool2d,
+};

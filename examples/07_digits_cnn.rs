@@ -1,0 +1,47 @@
+//! A convolutional network: handwritten digits as images of 8 × 8 pixels.
+//!
+//! `cargo run --release --example 07_digits_cnn`
+
+use wgrad::nn::train::Silent;
+use wgrad::prelude::*;
+
+const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
+const EPOCHS: usize = 20;
+
+fn main() -> Result<()> {
+    let device = Device::named(std::env::args().nth(1).as_deref().unwrap_or("auto"))?;
+    println!("Device: {}", device.info());
+    let (train, test) = Table::read_csv(CSV)?.target("digit")?.split(0.8, Seed(7))?;
+
+    // A row of the table is an image: one channel, 8 × 8. Pooling halves height and width, and the last one takes the
+    // mean of what is left of each channel.
+    let params = Params::seeded(7);
+    let classes = train.classes().len();
+    let model = Sequential::new(&params)
+        .add(|_| |x: &Tensor| x.reshape([x.shape().dims()[0], 1, 8, 8]))
+        .add(|p| Conv2d::with(p, 1, 32, 3, ConvOptions::new().padding(1)))
+        .add(|_| Relu)
+        .add(|p| Conv2d::with(p, 32, 32, 3, ConvOptions::new().padding(1)))
+        .add(|_| Relu)
+        .add(|_| MaxPool2d::new(2))
+        .add(|p| Conv2d::with(p, 32, 64, 3, ConvOptions::new().padding(1)))
+        .add(|_| Relu)
+        .add(|_| AdaptiveAvgPool2d::new(2))
+        .add(|_| Flatten)
+        .add(|p| Dropout::new(p, 0.3))
+        .add(|p| Linear::new(p, 64 * 2 * 2, classes));
+    for variable in params.variables() {
+        println!("  {:<10} {}", variable.name(), variable.shape());
+    }
+
+    let loss = CrossEntropyLoss::new();
+    let start = std::time::Instant::now();
+    let mut trainer = Trainer::new(device, &params).optimizer(AdamW::new(2e-3)).batch_size(64).progress(Silent);
+    trainer.fit(&train, EPOCHS, |x, y| loss.apply(&model.forward(x), y))?;
+    println!("\n{EPOCHS} epochs of {} images in {:.1} s", train.rows(), start.elapsed().as_secs_f64());
+
+    let report = trainer.evaluate(&test, |x| model.forward(x))?;
+    println!("{report}");
+    assert!(report.accuracy > 0.98, "neighbouring pixels tell more than that");
+    Ok(())
+}
