@@ -1,9 +1,10 @@
 //! How long a training step of a model for tables takes, on the CPU and on every adapter: `cargo bench --bench step`.
 //!
 //! 30-64-64-1 with batch norm, binary cross-entropy and AdamW, 128 rows. The loss of the first step is compared with the
-//! reference in `f64` before anything is timed. Feeding and reading the loss are part of a step.
+//! reference in `f64` before anything is timed. Feeding is part of a step; the loss is read in each step (`run`), never
+//! (`submit`), or after a hundred (`run_many`). Times are medians, per step.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
@@ -11,6 +12,7 @@ use wgrad::prelude::*;
 const ROWS: usize = 128;
 const WARM_UP: usize = 20;
 const STEPS: usize = 200;
+const MANY: usize = 100;
 
 struct Bench {
     session: Session,
@@ -47,9 +49,30 @@ impl Bench {
         self.session.submit(&self.step, &[(x, xs), (y, ys)])
     }
 
-    fn loss(&mut self) -> Result<f64> {
-        self.session.fetch(&self.step)?[0].item()
+    fn run(&mut self) -> Result<f64> {
+        let [(x, xs), (y, ys)] = &self.feeds;
+        self.session.run(&self.step, &[(x, xs), (y, ys)])?[0].item()
     }
+
+    /// Many steps, each with rows of its own.
+    fn run_many(&mut self) -> Result<f64> {
+        let [(x, xs), (y, ys)] = &self.feeds;
+        let many = |array: &Array| Array::new([&[MANY], array.shape().dims()].concat(), array.to_f32().repeat(MANY));
+        let losses = self.session.run_many(&self.step, MANY, &[(x, &many(xs)?), (y, &many(ys)?)])?;
+        Ok(losses[0].to_f64()[MANY - 1])
+    }
+}
+
+/// The median time of `f`, in milliseconds.
+fn median(repeats: usize, mut f: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut times = vec![];
+    for _ in 0..repeats {
+        let start = Instant::now();
+        f()?;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    Ok(Duration::as_secs_f64(&times[repeats / 2]) * 1e3)
 }
 
 fn main() -> Result<()> {
@@ -58,33 +81,29 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let mut truth = Bench::new(Device::cpu_f64())?;
-    truth.submit()?;
-    let truth = truth.loss()?;
+    let truth = truth.run()?;
     let mut devices = vec![Device::cpu()];
     devices.extend(adapters().iter().filter_map(|adapter| adapter.open().ok()));
-    println!("{:>10} {:>10} {:>10} {:>10}  device", "first ms", "median ms", "p90 ms", "dispatches");
+    let columns = ["first ms", "run", "submit", "run_many", "dispatches"].map(|column| format!("{column:>10}"));
+    println!("{}  device", columns.join(" "));
     for device in devices {
         let info = device.info();
         let start = Instant::now();
         let mut bench = Bench::new(device)?;
-        bench.submit()?;
-        let error = (bench.loss()? - truth).abs();
-        let first = start.elapsed();
+        let error = (bench.run()? - truth).abs();
+        let first = start.elapsed().as_secs_f64() * 1e3;
         assert!(error <= 1e-5 * truth.abs(), "{info}: the first loss is off by {error:e}");
-        let mut times = vec![];
-        for i in 0..WARM_UP + STEPS {
-            let start = Instant::now();
-            bench.submit()?;
-            bench.loss()?;
-            if i >= WARM_UP {
-                times.push(start.elapsed().as_secs_f64() * 1e3);
-            }
-        }
-        times.sort_by(f64::total_cmp);
+        median(WARM_UP, || bench.run().map(drop))?;
+        let run = median(STEPS, || bench.run().map(drop))?;
+        let submit = median(3, || {
+            (0..STEPS).try_for_each(|_| bench.submit())?;
+            bench.session.fetch(&bench.step).map(drop)
+        })? / STEPS as f64;
+        bench.run_many()?;
+        let many = median(5, || bench.run_many().map(drop))? / MANY as f64;
         let plan = bench.step.plan();
         let dispatches = if plan.launches { plan.dispatches().to_string() } else { "-".into() };
-        let (median, p90) = (times[STEPS / 2], times[STEPS * 9 / 10]);
-        println!("{:>10.1} {median:>10.3} {p90:>10.3} {dispatches:>10}  {info}", first.as_secs_f64() * 1e3);
+        println!("{first:>10.1} {run:>10.3} {submit:>10.3} {many:>10.3} {dispatches:>10}  {info}");
     }
     Ok(())
 }

@@ -1,13 +1,17 @@
 // db[c] = Σ dy,   dw[c] = Σ dy·x̂,   dx = weight[c]·r·(dy − (db + x̂·dw) / n)
 // with r = 1 / sqrt(var + eps) and x̂ = (x − mean)·r.
 //
-// Shapes, threads and the order of sums as in batch_norm.wgsl. dw and db are the rows of one [2, channels] output.
-// `backward` is for a scaled norm, `backward_plain` for one without weight and bias.
+// Shapes, threads, parts and the order of sums as in batch_norm.wgsl. `partial` leaves Σ dy·(x − mean) and Σ dy of each
+// part, and after those of all parts what `finish` needs to know of each channel: mean, r and weight·r. With `scaled` 0,
+// weight is 1. Needs lib/channels.wgsl.
 
 struct Params {
     channels: u32,
     inner: u32,
     count: u32,
+    parts: u32,
+    length: u32,
+    scaled: u32,
     eps: f32,
 }
 
@@ -17,54 +21,91 @@ struct Params {
 @group(0) @binding(3) var<storage, read> mean: array<f32>;
 @group(0) @binding(4) var<storage, read> variance: array<f32>;
 @group(0) @binding(5) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dweights: array<f32>;
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read_write> dweight: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dbias: array<f32>;
+@group(0) @binding(8) var<storage, read_write> partials: array<vec2<f32>>;
+@group(0) @binding(9) var<uniform> params: Params;
 
 override WIDTH: u32 = 32u;
 const GROUP = 256u;
-var<workgroup> partial: array<vec2<f32>, GROUP>;
+var<workgroup> sums: array<vec2<f32>, GROUP>;
 
-// Sums the values of the threads that serve the same channel.
-fn combine(lane: u32, value: vec2<f32>) -> vec2<f32> {
-    partial[lane] = value;
+fn store_dx(at: u32, value: f32) {
+    dx[at] = value;
+}
+
+fn store_dweight(at: u32, value: f32) {
+    dweight[at] = value;
+}
+
+fn store_dbias(at: u32, value: f32) {
+    dbias[at] = value;
+}
+
+// What a thread works on: values from..to of channel c, `first` of which is its own first one.
+struct Task {
+    inside: bool,
+    c: u32,
+    part: u32,
+    first: u32,
+    to: u32,
+}
+
+fn task(index: u32, lane: u32) -> Task {
+    let blocks = (params.channels + WIDTH - 1u) / WIDTH;
+    let c = index % blocks * WIDTH + lane % WIDTH;
+    let part = index / blocks;
+    let start = part * params.length;
+    let inside = c < params.channels && part < params.parts;
+    let to = min(start + params.length, params.count);
+    return Task(inside, min(c, params.channels - 1u), part, start + lane / WIDTH, to);
+}
+
+// mean, r and weight·r of a channel.
+fn constants(c: u32) -> vec3<f32> {
+    let r = inverseSqrt(variance[c] + params.eps);
+    if params.scaled == 1u {
+        return vec3(mean[c], r, weight[c] * r);
+    }
+    return vec3(mean[c], r, r);
+}
+
+// Σ dy·(x − mean) and Σ dy of a part of a channel.
+fn products(work: Task, lane: u32, m: f32) -> vec2<f32> {
+    var sum = vec2<f32>();
+    var walk = channels_place(params.channels, params.inner, work.c, work.first);
+    for (var i = work.first; i < work.to; i += GROUP / WIDTH) {
+        let slope = dy[walk.at];
+        sum += vec2(slope * (x[walk.at] - m), slope);
+        walk = channels_next(params.channels, params.inner, walk, GROUP / WIDTH);
+    }
+    sums[lane] = sum;
     for (var half = GROUP / 2u; half >= WIDTH; half /= 2u) {
         workgroupBarrier();
         if lane < half {
-            partial[lane] += partial[lane + half];
+            sums[lane] += sums[lane + half];
         }
     }
     workgroupBarrier();
-    return partial[lane % WIDTH];
+    return sums[lane % WIDTH];
 }
 
-// The position of value i of channel c.
-fn place(c: u32, i: u32) -> u32 {
-    return (i / params.inner * params.channels + c) * params.inner + i % params.inner;
-}
-
-// Σ dy·x̂ and Σ dy of channel c.
-fn sums(c: u32, lane: u32) -> vec2<f32> {
-    let r = inverseSqrt(variance[c] + params.eps);
-    let m = mean[c];
-    var sum = vec2<f32>();
-    for (var i = lane / WIDTH; i < params.count; i += GROUP / WIDTH) {
-        let at = place(c, i);
-        sum += vec2(dy[at] * ((x[at] - m) * r), dy[at]);
+fn apply(work: Task, lane: u32, known: vec3<f32>, total: vec2<f32>) {
+    if !work.inside {
+        return;
     }
-    return combine(lane, sum);
-}
-
-fn apply(c: u32, lane: u32, total: vec2<f32>, gain: f32) {
-    let r = inverseSqrt(variance[c] + params.eps);
-    let m = mean[c];
-    if lane < WIDTH {
-        dweights[c] = total.x;
-        dweights[params.channels + c] = total.y;
+    let r = known.y;
+    let dw = total.x * r;
+    if work.part == 0u && lane < WIDTH {
+        store_dweight(work.c, dw);
+        store_dbias(work.c, total.y);
     }
-    let share = total / f32(params.count);
-    for (var i = lane / WIDTH; i < params.count; i += GROUP / WIDTH) {
-        let at = place(c, i);
-        dx[at] = gain * r * (dy[at] - (share.y + (x[at] - m) * r * share.x));
+    let slope = dw * r / f32(params.count);
+    let shift = total.y / f32(params.count);
+    var walk = channels_place(params.channels, params.inner, work.c, work.first);
+    for (var i = work.first; i < work.to; i += GROUP / WIDTH) {
+        store_dx(walk.at, known.z * (dy[walk.at] - (shift + (x[walk.at] - known.x) * slope)));
+        walk = channels_next(params.channels, params.inner, walk, GROUP / WIDTH);
     }
 }
 
@@ -74,24 +115,41 @@ fn backward(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let channel = (group.x + group.y * groups.x) * WIDTH + lane % WIDTH;
-    let c = min(channel, params.channels - 1u);
-    let total = sums(c, lane);
-    if channel < params.channels {
-        apply(c, lane, total, weight[c]);
-    }
+    let work = task(group.x + group.y * groups.x, lane);
+    let known = constants(work.c);
+    apply(work, lane, known, products(work, lane, known.x));
 }
 
 @compute @workgroup_size(256)
-fn backward_plain(
+fn partial(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let channel = (group.x + group.y * groups.x) * WIDTH + lane % WIDTH;
-    let c = min(channel, params.channels - 1u);
-    let total = sums(c, lane);
-    if channel < params.channels {
-        apply(c, lane, total, 1.0);
+    let work = task(group.x + group.y * groups.x, lane);
+    let known = constants(work.c);
+    let own = products(work, lane, known.x);
+    if work.inside && lane < WIDTH {
+        partials[work.part * params.channels + work.c] = own;
+        if work.part == 0u {
+            partials[params.parts * params.channels + work.c] = known.xy;
+            partials[(params.parts + 1u) * params.channels + work.c] = vec2(known.z, 0.0);
+        }
     }
+}
+
+@compute @workgroup_size(256)
+fn finish(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let work = task(group.x + group.y * groups.x, lane);
+    var total = vec2<f32>();
+    for (var part = 0u; part < params.parts; part++) {
+        total += partials[part * params.channels + work.c];
+    }
+    let known = partials[params.parts * params.channels + work.c];
+    let gain = partials[(params.parts + 1u) * params.channels + work.c].x;
+    apply(work, lane, vec3(known, gain), total);
 }

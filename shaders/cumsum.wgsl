@@ -15,6 +15,14 @@ struct Params {
 
 const GROUP = 64u;
 
+fn load_x(at: u32) -> f32 {
+    return x[at];
+}
+
+fn store_y(at: u32, value: f32) {
+    y[at] = value;
+}
+
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let line = id.x + id.y * groups.x * GROUP;
@@ -25,7 +33,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     var sum = 0.0;
     for (var step = 0u; step < params.n; step++) {
         let j = select(step, params.n - 1u - step, params.reverse == 1u);
-        sum += x[first + j * params.inner];
-        y[first + j * params.inner] = sum;
+        sum += load_x(first + j * params.inner);
+        store_y(first + j * params.inner, sum);
     }
 }

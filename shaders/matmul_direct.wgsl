@@ -1,19 +1,17 @@
 // y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c]), each thread summing TM × TN elements of y in registers.
 //
-// Without workgroup memory and barriers: the variant for software adapters, which run a workgroup as a loop, and for
-// small products. Rows and columns beyond the edge are computed from the last ones and not stored. Needs
-// lib/matmul.wgsl.
+// Without workgroup memory and barriers, for sums too short to be worth staging, and for software adapters: those run
+// the threads of a workgroup as lanes of vectors, one load per lane, so what counts is how many sums a load serves.
+// Four terms at a time, all four added to a sum before the next one: the sums live on the stack there.
 //
-// Valid as it stands, with TM = TN = 4. The generator (ops/matmul.rs) sets the constants and writes a line that names
-// i0 or j0 once per four rows and four columns of a thread: naga emits no unroll hints.
-
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+// Valid as it stands, with TM = TN = 4, after the parts in lib/. The generator (products.rs) sets the constants and
+// writes a line that names i0 or j0 once per four rows and four columns of a thread: naga emits no unroll hints.
 
 const TM = 4u;
 const TN = 4u;
-// Threads of a workgroup stand 8 × 8.
-const SIDE = 8u;
+// Threads of a workgroup stand SIDE_M × SIDE_N.
+const SIDE_M = 8u;
+const SIDE_N = 8u;
 
 @compute @workgroup_size(64)
 fn forward(
@@ -26,42 +24,27 @@ fn forward(
         return;
     }
     let matrix = index / params.tiles;
-    let tile = index % params.tiles;
-    let row = tile / params.tiles_n * SIDE * TM + lane / SIDE * 4u;
-    let column = tile % params.tiles_n * SIDE * TN + lane % SIDE * 4u;
+    let tile = place(index % params.tiles);
+    let row = (tile.x * (TM / 4u) * SIDE_M + lane / SIDE_N) * 4u;
+    let column = (tile.y * (TN / 4u) * SIDE_N + lane % SIDE_N) * 4u;
     let begin = matrix % params.parts * params.length;
     let end = min(begin + params.length, params.k);
 
-    let a_first = matrix / params.parts * params.a_matrix;
-    let b_first = matrix / params.parts * params.b_matrix;
-    let row_end = params.m - 1u;
-    let column_end = params.n - 1u;
-    let row_i0 = row + i0 * SIDE * 4u;
-    let column_j0 = column + j0 * SIDE * 4u;
-    let a_x_i0 = a_first + min(row_i0, row_end) * params.a_row;
-    let a_y_i0 = a_first + min(row_i0 + 1u, row_end) * params.a_row;
-    let a_z_i0 = a_first + min(row_i0 + 2u, row_end) * params.a_row;
-    let a_w_i0 = a_first + min(row_i0 + 3u, row_end) * params.a_row;
-    let b_x_j0 = b_first + min(column_j0, column_end) * params.b_column;
-    let b_y_j0 = b_first + min(column_j0 + 1u, column_end) * params.b_column;
-    let b_z_j0 = b_first + min(column_j0 + 2u, column_end) * params.b_column;
-    let b_w_j0 = b_first + min(column_j0 + 3u, column_end) * params.b_column;
+    let row_i0 = row + i0 * SIDE_M * 4u;
+    let column_j0 = column + j0 * SIDE_N * 4u;
+    let a_at_i0 = a_lines(matrix / params.parts * params.a_matrix, row_i0);
+    let b_at_j0 = b_lines(matrix / params.parts * params.b_matrix, column_j0);
     var sum_x_i0_j0 = vec4<f32>();
     var sum_y_i0_j0 = vec4<f32>();
     var sum_z_i0_j0 = vec4<f32>();
     var sum_w_i0_j0 = vec4<f32>();
-    for (var k = begin; k < end; k++) {
-        let a_k = k * params.a_column;
-        let b_k = k * params.b_row;
-        let b_j0 = vec4(b[b_x_j0 + b_k], b[b_y_j0 + b_k], b[b_z_j0 + b_k], b[b_w_j0 + b_k]);
-        let x_i0 = vec4(a[a_x_i0 + a_k]);
-        let y_i0 = vec4(a[a_y_i0 + a_k]);
-        let z_i0 = vec4(a[a_z_i0 + a_k]);
-        let w_i0 = vec4(a[a_w_i0 + a_k]);
-        sum_x_i0_j0 = fma(x_i0, b_j0, sum_x_i0_j0);
-        sum_y_i0_j0 = fma(y_i0, b_j0, sum_y_i0_j0);
-        sum_z_i0_j0 = fma(z_i0, b_j0, sum_z_i0_j0);
-        sum_w_i0_j0 = fma(w_i0, b_j0, sum_w_i0_j0);
+    for (var k = begin; k < end; k += 4u) {
+        let a_i0 = transpose(a_block(a_at_i0, k));
+        let b_j0 = b_block(b_at_j0, k);
+        sum_x_i0_j0 = add(sum_x_i0_j0, a_i0[0], b_j0);
+        sum_y_i0_j0 = add(sum_y_i0_j0, a_i0[1], b_j0);
+        sum_z_i0_j0 = add(sum_z_i0_j0, a_i0[2], b_j0);
+        sum_w_i0_j0 = add(sum_w_i0_j0, a_i0[3], b_j0);
     }
     put(matrix, row_i0, column_j0, sum_x_i0_j0);
     put(matrix, row_i0 + 1u, column_j0, sum_y_i0_j0);

@@ -14,6 +14,10 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
+fn store_y(at: u32, value: f32) {
+    y[at] = value;
+}
+
 fn total(at: u32) -> f32 {
     let first = at / params.size * params.parts * params.size + at % params.size;
     var sum = 0.0;
@@ -27,7 +31,7 @@ fn total(at: u32) -> f32 {
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = id.x + id.y * groups.x * 64u;
     if at < params.elements {
-        y[at] = total(at);
+        store_y(at, total(at));
     }
 }
 
@@ -35,6 +39,6 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 fn forward_biased(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = id.x + id.y * groups.x * 64u;
     if at < params.elements {
-        y[at] = total(at) + bias[at % params.n];
+        store_y(at, total(at) + bias[at % params.n]);
     }
 }

@@ -1,17 +1,14 @@
 // y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c]), a workgroup per BM × BN tile of y, each thread TM × TN of its elements.
 //
-// Slabs of BK columns of a and rows of b are staged in workgroup memory, both as vec4s along the edge of the tile
-// with k outermost, so that one step of the sum reads a vec4 of each and adds a 4 × 4 block. Staging runs along
-// whichever axis is contiguous in memory, so transposes cost nothing. One vec4 of padding per k keeps neighbouring k
-// on different banks. Beyond the edges the last row, column and k are read; k beyond the end counts as 0, rows and
-// columns are not stored. Needs lib/matmul.wgsl.
+// Slabs of BK terms of a and b are staged in workgroup memory, both as vec4s along the edge of the tile with k
+// outermost, so that one step of the sum reads a vec4 of each and adds a 4 × 4 block. A thread stages at most one 4 × 4
+// block of a and one of b; it loads those of the next slab while it adds this one. The vec4s of four terms are moved by
+// an exclusive or, so that threads that stage neighbouring k write to different banks.
 //
-// After "How to optimize a CUDA matmul kernel" (siboehm.com, 2022). Valid as it stands, with TM = TN = 4. The
-// generator (ops/matmul.rs) sets the constants, writes a line that names i0 or j0 once per four rows and four columns
-// of a thread, and writes out the loop marked `unroll`: naga emits no unroll hints.
-
-@group(0) @binding(0) var<storage, read> a: array<f32>;
-@group(0) @binding(1) var<storage, read> b: array<f32>;
+// After "How to optimize a CUDA matmul kernel" (siboehm.com, 2022). Valid as it stands, with TM = TN = 4, after the
+// parts in lib/. The generator (products.rs) sets the constants, writes a line that names i0 or j0 once per four rows
+// and four columns of a thread, and writes out the loop marked `unroll`: naga emits no unroll hints. f16 operands and
+// cooperative matrices would be templates like this one, with rows of their own in the generator's table.
 
 const BM = 64u;
 const BN = 64u;
@@ -19,36 +16,18 @@ const BK = 16u;
 const TM = 4u;
 const TN = 4u;
 const THREADS = (BM / TM) * (BN / TN);
-const PITCH_A = BM / 4u + 1u;
-const PITCH_B = BN / 4u + 1u;
+// Blocks of a slab, and vec4s along its edge.
+const BLOCKS_A = BM * BK / 16u;
+const BLOCKS_B = BN * BK / 16u;
+const PITCH_A = BM / 4u;
+const PITCH_B = BN / 4u;
 
 var<workgroup> tile_a: array<vec4<f32>, BK * PITCH_A>;
 var<workgroup> tile_b: array<vec4<f32>, BK * PITCH_B>;
 
-// Four neighbouring rows of one column of a, from an element of which row and column are given.
-fn a4(first: u32, row: u32, k: u32, end: u32) -> vec4<f32> {
-    let last = params.m - 1u;
-    let at = first + min(k, end - 1u) * params.a_column;
-    let value = vec4(
-        a[at + min(row, last) * params.a_row],
-        a[at + min(row + 1u, last) * params.a_row],
-        a[at + min(row + 2u, last) * params.a_row],
-        a[at + min(row + 3u, last) * params.a_row],
-    );
-    return select(vec4<f32>(), value, k < end);
-}
-
-// Four neighbouring columns of one row of b.
-fn b4(first: u32, k: u32, column: u32, end: u32) -> vec4<f32> {
-    let last = params.n - 1u;
-    let at = first + min(k, end - 1u) * params.b_row;
-    let value = vec4(
-        b[at + min(column, last) * params.b_column],
-        b[at + min(column + 1u, last) * params.b_column],
-        b[at + min(column + 2u, last) * params.b_column],
-        b[at + min(column + 3u, last) * params.b_column],
-    );
-    return select(vec4<f32>(), value, k < end);
+// Which vec4 of a row of the tile holds lines 4·g … 4·g + 3 of term k.
+fn moved(g: u32, k: u32) -> u32 {
+    return g ^ (k / 4u * 2u % 8u);
 }
 
 @compute @workgroup_size(256)
@@ -62,13 +41,23 @@ fn forward(
         return;
     }
     let matrix = index / params.tiles;
-    let tile = index % params.tiles;
-    let row = tile / params.tiles_n * BM;
-    let column = tile % params.tiles_n * BN;
+    let tile = place(index % params.tiles);
+    let row = tile.x * BM;
+    let column = tile.y * BN;
     let begin = matrix % params.parts * params.length;
     let end = min(begin + params.length, params.k);
-    let a_first = matrix / params.parts * params.a_matrix;
-    let b_first = matrix / params.parts * params.b_matrix;
+    // The blocks that this thread stages, the first threads of a and the last ones of b: neighbours in memory go to
+    // neighbouring threads.
+    let s_a = lane;
+    let s_b = THREADS - 1u - lane;
+    let stages_a = s_a < BLOCKS_A;
+    let stages_b = s_b < BLOCKS_B;
+    let k_a = select(s_a / PITCH_A, s_a % (BK / 4u), A_ALONG_K) * 4u;
+    let k_b = select(s_b / PITCH_B, s_b % (BK / 4u), B_ALONG_K) * 4u;
+    let g_a = select(s_a % PITCH_A, s_a / (BK / 4u), A_ALONG_K);
+    let g_b = select(s_b % PITCH_B, s_b / (BK / 4u), B_ALONG_K);
+    let a_at = a_lines(matrix / params.parts * params.a_matrix, row + g_a * 4u);
+    let b_at = b_lines(matrix / params.parts * params.b_matrix, column + g_b * 4u);
     // Where this thread's elements stand: vec4s ty, ty + BM / TM, … of the rows, tx, tx + BN / TN, … of the columns.
     let tx = lane % (BN / TN);
     let ty = lane / (BN / TN);
@@ -77,24 +66,42 @@ fn forward(
     var sum_y_i0_j0 = vec4<f32>();
     var sum_z_i0_j0 = vec4<f32>();
     var sum_w_i0_j0 = vec4<f32>();
+    var next_a = mat4x4<f32>();
+    var next_b = mat4x4<f32>();
+    if stages_a && begin + k_a < end {
+        next_a = a_block(a_at, begin + k_a);
+    }
+    if stages_b && begin + k_b < end {
+        next_b = b_block(b_at, begin + k_b);
+    }
     for (var slab = begin; slab < end; slab += BK) {
         workgroupBarrier();
-        for (var s = lane; s < BK * BM / 4u; s += THREADS) {
-            let along_k = params.a_column == 1u;
-            let k = select(s / (BM / 4u), s % BK, along_k);
-            let r = select(s % (BM / 4u), s / BK, along_k);
-            tile_a[k * PITCH_A + r] = a4(a_first, row + r * 4u, slab + k, end);
+        if stages_a {
+            let at = k_a * PITCH_A + moved(g_a, k_a);
+            tile_a[at] = next_a[0];
+            tile_a[at + PITCH_A] = next_a[1];
+            tile_a[at + 2u * PITCH_A] = next_a[2];
+            tile_a[at + 3u * PITCH_A] = next_a[3];
         }
-        for (var s = lane; s < BK * BN / 4u; s += THREADS) {
-            let along_k = params.b_row == 1u && params.b_column != 1u;
-            let k = select(s / (BN / 4u), s % BK, along_k);
-            let c = select(s % (BN / 4u), s / BK, along_k);
-            tile_b[k * PITCH_B + c] = b4(b_first, slab + k, column + c * 4u, end);
+        if stages_b {
+            let at = k_b * PITCH_B + moved(g_b, k_b);
+            tile_b[at] = next_b[0];
+            tile_b[at + PITCH_B] = next_b[1];
+            tile_b[at + 2u * PITCH_B] = next_b[2];
+            tile_b[at + 3u * PITCH_B] = next_b[3];
         }
         workgroupBarrier();
+        next_a = mat4x4<f32>();
+        next_b = mat4x4<f32>();
+        if stages_a && slab + BK + k_a < end {
+            next_a = a_block(a_at, slab + BK + k_a);
+        }
+        if stages_b && slab + BK + k_b < end {
+            next_b = b_block(b_at, slab + BK + k_b);
+        }
         for (var k = 0u; k < BK; k++) { // unroll
-            let a_i0 = tile_a[k * PITCH_A + ty + i0 * (BM / TM)];
-            let b_j0 = tile_b[k * PITCH_B + tx + j0 * (BN / TN)];
+            let a_i0 = tile_a[k * PITCH_A + moved(ty + i0 * (BM / TM), k)];
+            let b_j0 = tile_b[k * PITCH_B + moved(tx + j0 * (BN / TN), k)];
             sum_x_i0_j0 = fma(vec4(a_i0.x), b_j0, sum_x_i0_j0);
             sum_y_i0_j0 = fma(vec4(a_i0.y), b_j0, sum_y_i0_j0);
             sum_z_i0_j0 = fma(vec4(a_i0.z), b_j0, sum_z_i0_j0);

@@ -1,7 +1,7 @@
 // y[i, 0, k] = the smallest j for which x[i, j, k] is largest
 //
 // x is [outer, n, inner]. `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every
-// 64th row; of equal values the one with the smaller index wins, so the order of merging does not matter.
+// 64th row; of equal values the one with the smaller index wins, so the order of merging does not matter. Each element is read once.
 
 struct Params {
     outputs: u32,
@@ -17,6 +17,10 @@ const GROUP = 64u;
 var<workgroup> values: array<f32, GROUP>;
 var<workgroup> rows: array<u32, GROUP>;
 
+fn load_x(at: u32) -> f32 {
+    return x[at];
+}
+
 // The offset of row 0 for one output.
 fn base(output: u32) -> u32 {
     return output / params.inner * params.n * params.inner + output % params.inner;
@@ -29,10 +33,10 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
         return;
     }
     let start = base(output);
-    var best = x[start];
+    var best = load_x(start);
     var row = 0u;
     for (var j = 1u; j < params.n; j++) {
-        let value = x[start + j * params.inner];
+        let value = load_x(start + j * params.inner);
         if value > best {
             best = value;
             row = j;
@@ -50,20 +54,24 @@ fn tree(
     let output = group.x + group.y * groups.x;
     let inside = output < params.outputs;
     let start = base(min(output, params.outputs - 1u));
-    var best = x[start];
-    var row = 0u;
-    for (var j = lane; j < params.n; j += GROUP) {
-        let value = x[start + j * params.inner];
-        if value > best {
-            best = value;
-            row = j;
+    // Threads beyond the row have nothing to give.
+    let givers = min(GROUP, params.n);
+    if inside && lane < givers {
+        var best = load_x(start + lane * params.inner);
+        var row = lane;
+        for (var j = lane + GROUP; j < params.n; j += GROUP) {
+            let value = load_x(start + j * params.inner);
+            if value > best {
+                best = value;
+                row = j;
+            }
         }
+        values[lane] = best;
+        rows[lane] = row;
     }
-    values[lane] = best;
-    rows[lane] = row;
     for (var half = GROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if lane < half {
+        if lane < half && lane + half < givers {
             let other = lane + half;
             if values[other] > values[lane] || (values[other] == values[lane] && rows[other] < rows[lane]) {
                 values[lane] = values[other];

@@ -2,7 +2,7 @@
 //
 // x is [outer, n, inner]; each of `parts` parts of the middle axis holds `length` rows, the last ones maybe fewer.
 // `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every 64th row.
-// Every thread begins with a row of the input, so no sentinel is needed.
+// Every thread begins with a row of its own, so no sentinel is needed; each element is read once.
 
 struct Params {
     outputs: u32,
@@ -30,8 +30,16 @@ fn span(output: u32) -> vec3<u32> {
     return vec3(start, min(start + params.length, params.n), outer * params.n * params.inner + k);
 }
 
+fn load_x(at: u32) -> f32 {
+    return x[at];
+}
+
+fn store_y(at: u32, value: f32) {
+    y[at] = value;
+}
+
 fn value(rows: vec3<u32>, j: u32) -> f32 {
-    return params.sign * x[rows.z + j * params.inner];
+    return params.sign * load_x(rows.z + j * params.inner);
 }
 
 @compute @workgroup_size(64)
@@ -45,7 +53,7 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     for (var j = rows.x + 1u; j < rows.y; j++) {
         best = max(best, value(rows, j));
     }
-    y[output] = params.sign * best;
+    store_y(output, params.sign * best);
 }
 
 @compute @workgroup_size(64)
@@ -57,18 +65,22 @@ fn tree(
     let output = group.x + group.y * groups.x;
     let inside = output < params.outputs;
     let rows = span(min(output, params.outputs - 1u));
-    var best = value(rows, rows.x);
-    for (var j = rows.x + lane; j < rows.y; j += GROUP) {
-        best = max(best, value(rows, j));
+    // Threads beyond the row have nothing to give.
+    let givers = min(GROUP, rows.y - rows.x);
+    if inside && lane < givers {
+        var best = value(rows, rows.x + lane);
+        for (var j = rows.x + lane + GROUP; j < rows.y; j += GROUP) {
+            best = max(best, value(rows, j));
+        }
+        partial[lane] = best;
     }
-    partial[lane] = best;
     for (var half = GROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
-        if lane < half {
+        if lane < half && lane + half < givers {
             partial[lane] = max(partial[lane], partial[lane + half]);
         }
     }
     if lane == 0u && inside {
-        y[output] = params.sign * partial[0];
+        store_y(output, params.sign * partial[0]);
     }
 }

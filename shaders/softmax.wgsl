@@ -19,6 +19,10 @@ struct Params {
 
 override LOG: bool = false;
 
+fn store_y(at: u32, value: f32) {
+    y[at] = value;
+}
+
 // The position of class 0 of a row.
 fn first(row: u32) -> u32 {
     return row / params.inner * params.classes * params.inner + row % params.inner;
@@ -47,7 +51,7 @@ fn finish(start: u32, end: u32, step: u32, best: TreeMax, s: f32) {
     let log_s = special_log1p(s);
     for (var at = start; at < end; at += step) {
         let value = x[at] - best.value;
-        y[at] = select(exp(value) / (1.0 + s), value - log_s, LOG);
+        store_y(at, select(exp(value) / (1.0 + s), value - log_s, LOG));
     }
 }
 

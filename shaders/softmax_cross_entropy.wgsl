@@ -5,7 +5,8 @@
 // `weighted` 0, ones. The target t_c is smoothed, t_c = (1 − ε)·target_c + ε/classes, where target is one-hot of
 // labels[r], or with PROBABILITIES given as floats of the shape of x, read through the same binding bit by bit.
 // Rows whose label is `ignore` cost 0; a label that is no class makes the row NaN, passed in as bits.
-// Also written: row_weight[r] = w of the label (1 for probabilities), and stats[r] = (m, log(1 + s), t).
+// Also written: row_weight[r] = w of the label (1 for probabilities), and by the entries `…_with_gradient`
+// dlogits[r, c] = p_c·t − w_c·t_c, the gradient of loss[r] alone.
 //
 // `serial`: one thread per row. `tree`: one workgroup per row. Needs lib/special.wgsl and lib/tree.wgsl.
 
@@ -25,10 +26,22 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> row_weight: array<f32>;
-@group(0) @binding(5) var<storage, read_write> stats: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dlogits: array<f32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
 override PROBABILITIES: bool = false;
+
+fn store_loss(at: u32, value: f32) {
+    loss[at] = value;
+}
+
+fn store_row_weight(at: u32, value: f32) {
+    row_weight[at] = value;
+}
+
+fn store_dlogits(at: u32, value: f32) {
+    dlogits[at] = value;
+}
 
 fn label_of(row: u32) -> u32 {
     if PROBABILITIES {
@@ -81,9 +94,9 @@ fn sums(base: u32, start: u32, step: u32, best: TreeMax, label: u32) -> vec3<f32
     return total;
 }
 
-fn finish(row: u32, label: u32, m: f32, total: vec3<f32>) {
-    let log_s = special_log1p(total.x);
-    var cost = total.z * log_s - total.y;
+// Stores loss and weight of a row; returns t, which is 0 for an ignored row and NaN for a label that is no class.
+fn finish(row: u32, label: u32, total: vec3<f32>, writes: bool) -> f32 {
+    var cost = total.z * special_log1p(total.x) - total.y;
     var mass = total.z;
     var own = 1.0;
     if !PROBABILITIES {
@@ -93,17 +106,31 @@ fn finish(row: u32, label: u32, m: f32, total: vec3<f32>) {
             cost = own;
             mass = own;
         }
-        if params.ignoring != 0u && label == params.ignore {
+        if is_ignored(label) {
             own = 0.0;
             cost = 0.0;
             mass = 0.0;
         }
     }
-    loss[row] = cost;
-    row_weight[row] = own;
-    stats[row * 3u] = m;
-    stats[row * 3u + 1u] = log_s;
-    stats[row * 3u + 2u] = mass;
+    if writes {
+        store_loss(row, cost);
+        store_row_weight(row, own);
+    }
+    return mass;
+}
+
+fn is_ignored(label: u32) -> bool {
+    return !PROBABILITIES && params.ignoring != 0u && label == params.ignore;
+}
+
+// The gradient of classes start, start + step, …
+fn slopes(base: u32, start: u32, step: u32, best: TreeMax, s: f32, mass: f32, label: u32) {
+    let scale = mass / (1.0 + s);
+    for (var c = start; c < params.classes; c += step) {
+        let at = base + c * params.inner;
+        let slope = exp(logits[at] - best.value) * scale - share(at, c, label);
+        store_dlogits(at, select(slope, 0.0, is_ignored(label)));
+    }
 }
 
 @compute @workgroup_size(64)
@@ -115,7 +142,20 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     let label = label_of(row);
     let base = first(row);
     let best = largest(base, 0u, 1u);
-    finish(row, label, best.value, sums(base, 0u, 1u, best, label));
+    _ = finish(row, label, sums(base, 0u, 1u, best, label), true);
+}
+
+@compute @workgroup_size(64)
+fn serial_with_gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = id.x + id.y * groups.x * 64u;
+    if row >= params.rows {
+        return;
+    }
+    let label = label_of(row);
+    let base = first(row);
+    let best = largest(base, 0u, 1u);
+    let total = sums(base, 0u, 1u, best, label);
+    slopes(base, 0u, 1u, best, total.x, finish(row, label, total, true), label);
 }
 
 // For rows of at least 64 classes.
@@ -132,7 +172,25 @@ fn tree(
     let best = tree_max(lane, largest(base, lane, TREE));
     let own = sums(base, lane, TREE, best, label);
     let total = vec3(tree_sum(lane, own.x), tree_sum(lane, own.y), tree_sum(lane, own.z));
-    if lane == 0u && index < params.rows {
-        finish(row, label, best.value, total);
+    _ = finish(row, label, total, lane == 0u && index < params.rows);
+}
+
+// For rows of at least 64 classes.
+@compute @workgroup_size(64)
+fn tree_with_gradient(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let index = group.x + group.y * groups.x;
+    let row = min(index, params.rows - 1u);
+    let label = label_of(row);
+    let base = first(row);
+    let best = tree_max(lane, largest(base, lane, TREE));
+    let own = sums(base, lane, TREE, best, label);
+    let total = vec3(tree_sum(lane, own.x), tree_sum(lane, own.y), tree_sum(lane, own.z));
+    let mass = finish(row, label, total, lane == 0u && index < params.rows);
+    if index < params.rows {
+        slopes(base, lane, TREE, best, total.x, mass, label);
     }
 }

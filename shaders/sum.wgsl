@@ -1,69 +1,114 @@
 // y[i, p, k] = Σ_{j in part p} x[i, j, k]
 //
-// x is [outer, n, inner]; each of `parts` parts of the middle axis holds `length` rows, the last one maybe fewer.
-// `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every 64th row and whose
-// partial sums are added pairwise in a fixed order.
+// x is [outer, n, inner], whose middle axis is summed in `parts` parts. Each element is read once, in an order that
+// shape and variant alone decide; partial sums are added pairwise.
+// `serial`: one thread per output takes every `parts`-th row.
+// `rows`, for inner = 1: THREADS neighbouring threads per output take neighbouring elements of a part of `length`.
+// `columns`: a workgroup takes WIDTH neighbouring columns, 256 / WIDTH rows at a time, of a part of `length`.
 
 struct Params {
-    outputs: u32,
+    outer: u32,
     n: u32,
-    length: u32,
-    parts: u32,
     inner: u32,
+    parts: u32,
+    length: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-const GROUP = 64u;
+override THREADS: u32 = 256u;
+override WIDTH: u32 = 32u;
+const GROUP = 256u;
 var<workgroup> partial: array<f32, GROUP>;
 
-// First row, end row and the offset of row 0 for one output.
-fn span(output: u32) -> vec3<u32> {
-    let k = output % params.inner;
-    let rest = output / params.inner;
-    let part = rest % params.parts;
-    let outer = rest / params.parts;
-    let start = part * params.length;
-    return vec3(start, min(start + params.length, params.n), outer * params.n * params.inner + k);
+fn load_x(at: u32) -> f32 {
+    return x[at];
+}
+
+fn store_y(at: u32, value: f32) {
+    y[at] = value;
 }
 
 @compute @workgroup_size(64)
 fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let output = id.x + id.y * groups.x * GROUP;
-    if output >= params.outputs {
+    let output = id.x + id.y * groups.x * 64u;
+    if output >= params.outer * params.parts * params.inner {
         return;
     }
-    let rows = span(output);
-    var sum = 0.0;
-    for (var j = rows.x; j < rows.y; j++) {
-        sum += x[rows.z + j * params.inner];
+    let row = output / params.inner;
+    let base = row / params.parts * params.n * params.inner + output % params.inner;
+    let step = params.parts * params.inner;
+    let end = base + params.n * params.inner;
+    var at = base + row % params.parts * params.inner;
+    var sums = vec4<f32>();
+    for (; at + 3u * step < end; at += 4u * step) {
+        sums += vec4(load_x(at), load_x(at + step), load_x(at + 2u * step), load_x(at + 3u * step));
     }
-    y[output] = sum;
+    for (; at < end; at += step) {
+        sums.x += load_x(at);
+    }
+    store_y(output, (sums.x + sums.y) + (sums.z + sums.w));
 }
 
-@compute @workgroup_size(64)
-fn tree(
+@compute @workgroup_size(256)
+fn rows(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let output = group.x + group.y * groups.x;
-    let inside = output < params.outputs;
-    let rows = span(min(output, params.outputs - 1u));
+    let output = (group.x + group.y * groups.x) * (GROUP / THREADS) + lane / THREADS;
+    let inside = output < params.outer * params.parts;
     var sum = 0.0;
-    for (var j = rows.x + lane; j < rows.y; j += GROUP) {
-        sum += x[rows.z + j * params.inner];
+    if inside {
+        let start = output % params.parts * params.length;
+        let end = min(start + params.length, params.n);
+        let base = output / params.parts * params.n;
+        for (var j = start + lane % THREADS; j < end; j += THREADS) {
+            sum += load_x(base + j);
+        }
     }
     partial[lane] = sum;
-    for (var half = GROUP / 2u; half > 0u; half /= 2u) {
+    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane % THREADS < half {
+            partial[lane] += partial[lane + half];
+        }
+    }
+    if inside && lane % THREADS == 0u {
+        store_y(output, partial[lane]);
+    }
+}
+
+@compute @workgroup_size(256)
+fn columns(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let blocks = (params.inner + WIDTH - 1u) / WIDTH;
+    let index = group.x + group.y * groups.x;
+    let row = index / blocks;
+    let column = index % blocks * WIDTH + lane % WIDTH;
+    let inside = row < params.outer * params.parts && column < params.inner;
+    var sum = 0.0;
+    if inside {
+        let start = row % params.parts * params.length;
+        let end = min(start + params.length, params.n);
+        let base = row / params.parts * params.n;
+        for (var j = start + lane / WIDTH; j < end; j += GROUP / WIDTH) {
+            sum += load_x((base + j) * params.inner + column);
+        }
+    }
+    partial[lane] = sum;
+    for (var half = GROUP / 2u; half >= WIDTH; half /= 2u) {
         workgroupBarrier();
         if lane < half {
             partial[lane] += partial[lane + half];
         }
     }
-    if lane == 0u && inside {
-        y[output] = partial[0];
+    if inside && lane < WIDTH {
+        store_y(row * params.inner + column, partial[lane]);
     }
 }

@@ -150,16 +150,8 @@ fn layers_say_what_they_take() {
     let params = Params::seeded(0);
     let norm = BatchNorm1d::new(&params.at("bn"), 8);
     let graph = train();
-    let here = line!() + 1;
     let y = norm.forward(&norm.forward(&float(&graph, "x", [4, 8])));
-    assert_says(
-        &refused(&params, &y),
-        here,
-        "
-update(f32[8]): `bn.running_mean` is updated twice
-  at HERE (in bn)
-  fix: update each variable once per graph",
-    );
+    assert!(y.is_valid() && graph.check().is_ok(), "a norm may be called twice");
     let says = |shape: &[usize], expected: &str| {
         assert_brief(&refused(&params, &norm.forward(&float(&train(), "x", shape))), expected);
     };
@@ -241,7 +233,8 @@ fn variables_are_declared_once_and_updated_once_and_only_in_training() {
     says(
         Mode::Train,
         |graph, v, value| (0..2).for_each(|_| graph.update(v, value)),
-        "update(f32[3]): `v` is updated twice / update each variable once per graph",
+        "update(f32[3]): `v` is updated twice / update each variable once per graph / or compute the second value from \
+         the first: `graph.latest(&variable)`",
     );
     let other = Params::seeded(0);
     let same = other.variable("v", [3], Kind::State, Init::Constant(0.0));

@@ -1,20 +1,17 @@
-// What all matmul kernels share: sizes, the result, and the guarded store.
+// What all matmul kernels share: sizes, the order of tiles, a step of the sum, and the guarded store.
 
 struct Params {
     m: u32,
     n: u32,
     k: u32,
-    // Elements from one row, column and matrix to the next, so that transposes and broadcasting are strides.
-    a_row: u32,
-    a_column: u32,
+    // Elements from one matrix to the next; 0 for an operand that all share.
     a_matrix: u32,
-    b_row: u32,
-    b_column: u32,
     b_matrix: u32,
     // The sum is cut into `parts` parts of `length`, each written as a matrix of its own.
     parts: u32,
     length: u32,
-    // Tiles per row of tiles, per matrix, and in all.
+    // Tiles along the rows and columns of a matrix, per matrix, and in all.
+    tiles_m: u32,
     tiles_n: u32,
     tiles: u32,
     all: u32,
@@ -24,34 +21,60 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
+// Whether the tiles cover rows and columns exactly, so that nothing is clamped or guarded.
+const WHOLE_M = false;
+const WHOLE_N = false;
+// Rows of tiles whose workgroups run side by side, so that they share what they read in the GPU's cache.
+const BAND = 8u;
 // The numbers that repeated lines are counted with.
 const i0 = 0u;
 const i1 = 1u;
+const i2 = 2u;
+const i3 = 3u;
 const j0 = 0u;
 const j1 = 1u;
+const j2 = 2u;
+const j3 = 3u;
 
-fn finish(value: f32, column: u32) -> f32 {
+// Row and column of a tile: down the rows of a band, then to the next column.
+fn place(tile: u32) -> vec2<u32> {
+    let first = tile / (BAND * params.tiles_n) * BAND;
+    let height = min(params.tiles_m - first, BAND);
+    let within = tile - first * params.tiles_n;
+    return vec2(first + within % height, within / height);
+}
+
+// sum + Σ_t x[t]·b[t], in this order.
+fn add(sum: vec4<f32>, x: vec4<f32>, b: mat4x4<f32>) -> vec4<f32> {
+    return fma(vec4(x.w), b[3], fma(vec4(x.z), b[2], fma(vec4(x.y), b[1], fma(vec4(x.x), b[0], sum))));
+}
+
+fn store_y(at: u32, value: f32) {
+    y[at] = value;
+}
+
+fn finish(at: u32, column: u32, value: f32) {
     var result = value;
     result += bias[column]; // if biased
-    return result;
+    store_y(at, result);
 }
 
 // Stores four neighbouring columns of a row, as far as they exist.
 fn put(matrix: u32, row: u32, column: u32, value: vec4<f32>) {
-    if row >= params.m {
+    if !WHOLE_M && row >= params.m {
         return;
     }
     let at = (matrix * params.m + row) * params.n + column;
-    if column < params.n {
-        y[at] = finish(value.x, column);
+    if WHOLE_N || column < params.n {
+        finish(at, column, value.x);
     }
-    if column + 1u < params.n {
-        y[at + 1u] = finish(value.y, column + 1u);
+    if WHOLE_N || column + 1u < params.n {
+        finish(at + 1u, column + 1u, value.y);
     }
-    if column + 2u < params.n {
-        y[at + 2u] = finish(value.z, column + 2u);
+    if WHOLE_N || column + 2u < params.n {
+        finish(at + 2u, column + 2u, value.z);
     }
-    if column + 3u < params.n {
-        y[at + 3u] = finish(value.w, column + 3u);
+    if WHOLE_N || column + 3u < params.n {
+        finish(at + 3u, column + 3u, value.w);
     }
 }

@@ -280,6 +280,11 @@ fn reductions() -> Vec<Case> {
         (&[9000, 2], &[0]),
         (&[20_000], &[0]),
         (&[2, 3, 1000], &[-1]),
+        // In parts: along a row, down few columns, down many; and a thread for each of many columns.
+        (&[2, 40_000], &[1]),
+        (&[2100, 40], &[0]),
+        (&[5000, 3], &[0]),
+        (&[20, 16_400], &[0]),
     ] {
         let terms: usize = axes.iter().map(|&a| shape[a.rem_euclid(shape.len() as isize).unsigned_abs()]).product();
         let name = |op: &str| format!("{op} of {shape:?} over {axes:?}");
@@ -389,7 +394,20 @@ fn products() -> Vec<Case> {
 
 fn normalisation() -> Vec<Case> {
     let mut cases = vec![];
-    for shape in [&[2usize, 3][..], &[64, 33], &[257, 5], &[1025, 70], &[4, 3, 5], &[2, 96, 40]] {
+    for shape in [
+        &[2usize, 3][..],
+        &[64, 33],
+        &[64, 36],
+        &[257, 5],
+        &[1025, 70],
+        &[4, 3, 5],
+        &[2, 96, 40],
+        // In parts, by all the ways in which values and channels can lie.
+        &[5000, 6],
+        &[5000, 8],
+        &[300, 5, 15],
+        &[71, 3, 8, 8],
+    ] {
         let channels = shape[1];
         let terms: usize = shape.iter().product::<usize>() / channels;
         let inputs: Inputs<'_> =
@@ -406,13 +424,17 @@ fn normalisation() -> Vec<Case> {
             .gradients_of(&[0]),
         );
     }
-    cases.push(
-        case("batch_norm without affine, far from zero", &[(&[64, 4], Uniform(999.0, 1001.0))], |x| {
-            x[0].batch_norm_train(None, None, 1e-5).0
-        })
-        .terms(64)
-        .ulp(8.0),
-    );
+    for rows in [64, 5000] {
+        cases.push(
+            case(
+                format!("batch_norm of {rows} rows without affine, far from zero"),
+                &[(&[rows, 4], Uniform(999.0, 1001.0))],
+                |x| x[0].batch_norm_train(None, None, 1e-5).0,
+            )
+            .terms(rows)
+            .ulp(8.0),
+        );
+    }
     for (shape, axis) in [(&[5usize, 3][..], 1isize), (&[64, 257], -1), (&[3, 40, 5], 1), (&[7], 0)] {
         let terms = shape[axis.rem_euclid(shape.len() as isize).unsigned_abs()];
         cases.push(
@@ -482,6 +504,16 @@ fn losses() -> Vec<Case> {
                 );
             }
         }
+        let inputs: Inputs<'_> = &[(shape, ANY), (targets, Below(classes))];
+        cases.push(
+            several(format!("cross_entropy {shape:?} alone"), inputs, |x| {
+                let (loss, weight) = x[0].softmax_cross_entropy(&x[1], None, 0.1, Some(1));
+                vec![loss, weight]
+            })
+            .without_gradients()
+            .terms(classes)
+            .ulp(40.0),
+        );
         let inputs: Inputs<'_> = &[(shape, ANY), (shape, Uniform(0.0, 1.0)), (&[classes], POSITIVE)];
         cases.push(
             several(format!("cross_entropy {shape:?} of probabilities"), inputs, |x| {

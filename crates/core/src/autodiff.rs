@@ -1,10 +1,11 @@
 //! Reverse-mode differentiation as a graph-to-graph pass: gradients are nodes like any other.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::graph::Graph;
+use crate::graph::{Applied, Graph};
 use crate::node::{NodeKind, ValueId};
-use crate::{Misfit, Tensor};
+use crate::{Misfit, Op, Tensor};
 
 /// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.
 #[track_caller]
@@ -159,6 +160,14 @@ impl Backward {
     #[must_use]
     pub fn attribute(&self, i: usize) -> f64 {
         self.attributes[i]
+    }
+
+    /// Replaces the op, which is not a pointwise one, by one with the same inputs and the same outputs and some more
+    /// after them, for a gradient that is cheapest to compute on the way: returns the outputs of the new op.
+    #[must_use]
+    pub fn widen(&self, op: impl Op) -> Applied {
+        let value = self.outputs[0].id();
+        self.outputs[0].graph().widen(value.node, Arc::new(op))
     }
 
     /// Gives the gradient of input `i`; ignored when nobody wants it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::Plan;
-use crate::{Array, Limits, Result, Spec};
+use crate::{Array, Limits, Result, Shape, Spec};
 
 /// A persistent buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,10 +44,35 @@ impl std::fmt::Display for DeviceInfo {
 /// A future that may not be `Send`: a browser's GPU lives on one thread.
 pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
+/// Arrays on their way to the host. The copy is under way: what runs later does not change it.
+pub type Pending = LocalFuture<'static, Result<Vec<Array>>>;
+
+/// What to read from a buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The buffer.
+    pub buffer: BufferId,
+    /// What it holds, or each of its rows.
+    pub spec: Spec,
+    /// None for the buffer, or a table's first row, as it is; `n` to stack the first `n` rows of a table along a new
+    /// axis, in which whatever has one row for all steps is repeated.
+    pub rows: Option<usize>,
+}
+
+impl Read {
+    /// The shape of the array read.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        let rows = self.rows.as_slice();
+        [rows, self.spec.shape.dims()].concat().into()
+    }
+}
+
 /// Runs plans on one device. A [`Session`](crate::Session) owns one.
 ///
 /// The session asks for a persistent buffer for everything that outlives a run (inputs, variables, fetches); the
-/// backend places temporaries itself, by the plan's slots.
+/// backend places temporaries itself, by the plan's slots. What differs between the steps of one run (inputs,
+/// scheduled numbers, fetched results) is in *tables*: step `i` of a run uses row `i`.
 pub trait Backend {
     /// What the device is.
     fn device(&self) -> DeviceInfo;
@@ -64,34 +89,69 @@ pub trait Backend {
     /// Persistent buffers that one kernel may touch as a whole: where that matters, they lie side by side.
     ///
     /// # Errors
-    /// As [`Self::allocate`].
+    /// As [`Self::allocate`]. Then nothing stays allocated.
     fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
-        specs.iter().map(|spec| self.allocate(spec)).collect()
+        let mut buffers = vec![];
+        for spec in specs {
+            match self.allocate(spec) {
+                Ok(buffer) => buffers.push(buffer),
+                Err(error) => {
+                    self.release(None, &buffers);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(buffers)
     }
 
-    /// Fills a buffer; the array has its number of elements and a fitting type.
+    /// A table of one row, filled with zeros; it grows to what is written to it, and to what runs ask of it.
+    ///
+    /// # Errors
+    /// As [`Self::allocate`].
+    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId>;
+
+    /// Fills a buffer, or the first rows of a table, one after the other. The array has a fitting type. A table with one
+    /// row written shows it to every step.
+    ///
+    /// # Errors
+    /// When the device is lost, or has no room for a table to grow.
+    fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()>;
+
+    /// Begins to read, after everything submitted before.
     ///
     /// # Errors
     /// When the device is lost.
-    fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()>;
+    fn read(&mut self, reads: &[Read]) -> Result<Pending>;
 
-    /// Reads buffers, after everything submitted before.
-    fn read<'a>(&'a mut self, buffers: &'a [(BufferId, Spec)]) -> LocalFuture<'a, Result<Vec<Array>>>;
-
-    /// Makes a plan ready to run; `bound` has a buffer for everything but temporaries.
+    /// Makes a plan ready to run; `bound` has a buffer for everything but temporaries. After each step of a run, the
+    /// first buffer of each of `copies` is copied to the step's row of the second, a table.
     ///
     /// # Errors
-    /// When a kernel does not compile or a limit is exceeded.
-    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId>;
+    /// When a kernel does not compile or a limit is exceeded. Then nothing stays allocated.
+    fn load(
+        &mut self,
+        plan: Arc<Plan>,
+        bound: &[Option<BufferId>],
+        copies: &[(BufferId, BufferId)],
+    ) -> Result<ProgramId>;
 
-    /// Gives back a loaded plan, its temporaries, and these buffers; their ids may be handed out again.
-    fn release(&mut self, program: ProgramId, buffers: &[BufferId]);
+    /// Gives back a loaded plan with its temporaries, and these buffers; their ids may be handed out again.
+    fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]);
 
-    /// Runs a loaded plan once; may return before the device has finished.
+    /// Runs a loaded plan `steps` times, at least once; may return before the device has finished.
     ///
     /// # Errors
-    /// When the device is lost.
-    fn run(&mut self, program: ProgramId) -> Result<()>;
+    /// When the device is lost, or has no room for the tables of fetches to grow.
+    fn run(&mut self, program: ProgramId, steps: usize) -> Result<()>;
+
+    /// [`Self::run`], then [`Self::read`]; a backend may make one submission of both.
+    ///
+    /// # Errors
+    /// As [`Self::run`] and [`Self::read`].
+    fn run_and_read(&mut self, program: ProgramId, steps: usize, reads: &[Read]) -> Result<Pending> {
+        self.run(program, steps)?;
+        self.read(reads)
+    }
 
     /// Runs a loaded plan once and measures each task.
     ///

@@ -106,12 +106,15 @@ impl Graph {
     }
 
     /// A host array that is part of the graph.
+    ///
+    /// Graphs that are given clones of one [`Arc`] share one copy of it on the device of a session.
     #[track_caller]
     #[must_use]
-    pub fn array(&self, array: Array) -> Tensor {
+    pub fn array(&self, array: impl Into<Arc<Array>>) -> Tensor {
+        let array = array.into();
         let dtype = if array.dtype().is_float() { DType::F32 } else { DType::U32 };
         let spec = Spec::new(array.shape(), dtype);
-        self.push(NodeKind::Array(Arc::new(array)), vec![], vec![spec])
+        self.push(NodeKind::Array(array), vec![], vec![spec])
     }
 
     /// The linear index of each element, row-major, as `u32`.
@@ -168,15 +171,41 @@ impl Graph {
 
     /// Lets a counter go up by one after each run of this graph; once, however often it is asked.
     pub fn advance(&self, counter: &Counter) {
-        let mut data = self.data();
-        if !data.counters.iter().any(|known| known.is(counter)) {
-            data.counters.push(counter.clone());
+        if self.advances(counter) == 0 {
+            self.advance_again(counter);
         }
+    }
+
+    /// Lets a counter go up by one more after each run of this graph.
+    pub fn advance_again(&self, counter: &Counter) {
+        self.data().counters.push(counter.clone());
+    }
+
+    /// How far a counter goes up after each run, as far as the graph is traced.
+    #[must_use]
+    pub fn advances(&self, counter: &Counter) -> usize {
+        self.data().counters.iter().filter(|known| known.is(counter)).count()
+    }
+
+    /// The value that a variable will have after a run, as far as the graph is traced: that of its update, or else the
+    /// one that it has before.
+    #[track_caller]
+    #[must_use]
+    pub fn latest(&self, variable: &Variable) -> Tensor {
+        match self.pending(variable) {
+            Some(value) => Tensor::new(self.clone(), value),
+            None => self.variable(variable),
+        }
+    }
+
+    fn pending(&self, variable: &Variable) -> Option<ValueId> {
+        self.data().updates.iter().find(|update| update.variable.id() == variable.id()).map(|update| update.value)
     }
 
     /// Sets a variable to `value` at the end of each run, after everything that reads the old value.
     ///
-    /// Only in [`Mode::Train`]; a second update of the same variable is an error.
+    /// Only in [`Mode::Train`]. A second update of the same variable continues the first: it must be computed from
+    /// [`Self::latest`], and takes its place.
     #[track_caller]
     pub fn update(&self, variable: &Variable, value: &Tensor) {
         if !value.is_valid() {
@@ -190,8 +219,12 @@ impl Graph {
             )
         } else if value.spec() != *variable.spec() {
             Some(Misfit::new(format!("`{name}` is {}, its new value {}", variable.spec(), value.spec())))
-        } else if self.data().updates.iter().any(|update| update.variable.id() == variable.id()) {
-            Some(Misfit::new(format!("`{name}` is updated twice")).fix("update each variable once per graph"))
+        } else if self.pending(variable).is_some_and(|before| !self.data().depends(value.id(), before)) {
+            Some(
+                Misfit::new(format!("`{name}` is updated twice"))
+                    .fix("update each variable once per graph")
+                    .fix("or compute the second value from the first: `graph.latest(&variable)`"),
+            )
         } else {
             None
         };
@@ -200,7 +233,9 @@ impl Graph {
             return;
         }
         let _ = self.variable(variable);
-        self.data().updates.push(Update { variable: variable.clone(), value: value.id() });
+        let mut data = self.data();
+        data.updates.retain(|update| update.variable.id() != variable.id());
+        data.updates.push(Update { variable: variable.clone(), value: value.id() });
     }
 
     /// Opens a scope: ops traced until the guard drops are reported as being in `path`.
@@ -253,6 +288,17 @@ impl Graph {
             }
             Err(misfit) => self.fail(op.name(), &specs, misfit).into(),
         }
+    }
+
+    /// Puts an op with more outputs in the place of a node's op; readers of the node keep what they read.
+    pub(crate) fn widen(&self, node: usize, op: Arc<dyn Op>) -> Applied {
+        let mut data = self.data();
+        let inputs: Vec<_> = data.nodes[node].inputs.iter().map(|&input| data.spec(input).clone()).collect();
+        let outputs = op.outputs(&inputs).expect("the op takes the inputs of the one that it replaces");
+        debug_assert!(outputs.starts_with(&data.nodes[node].outputs), "{} keeps its outputs", op.name());
+        (data.nodes[node].kind, data.nodes[node].outputs) = (NodeKind::Op(op), outputs);
+        drop(data);
+        Applied { graph: self.clone(), node, valid: true }
     }
 
     /// Applies a pointwise op; arguments are broadcast to their common shape.

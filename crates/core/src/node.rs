@@ -124,4 +124,28 @@ impl GraphData {
     pub fn spec(&self, value: ValueId) -> &Spec {
         &self.nodes[value.node].outputs[value.output]
     }
+
+    /// Whether the sum of `value` over `axes` is known to be zero.
+    pub(crate) fn vanishes(&self, value: ValueId, axes: &[usize]) -> bool {
+        match &self.nodes[value.node].kind {
+            NodeKind::Op(op) => op.vanishes(value.output, &self.spec(value).shape, axes),
+            _ => false,
+        }
+    }
+
+    /// Whether `value` is computed from `from`.
+    pub(crate) fn depends(&self, value: ValueId, from: ValueId) -> bool {
+        let mut stack = self.nodes[value.node].inputs.clone();
+        let mut seen = vec![false; self.nodes.len()];
+        while let Some(value) = stack.pop() {
+            if value == from {
+                return true;
+            }
+            // Nodes only read earlier ones.
+            if value.node > from.node && !std::mem::replace(&mut seen[value.node], true) {
+                stack.extend(&self.nodes[value.node].inputs);
+            }
+        }
+        false
+    }
 }

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use crate::autodiff::Backward;
 use crate::reference::Reference;
-use crate::{DType, Misfit, Shape, View};
+use crate::{Choice, Choices, DType, Misfit, Shape, View};
 
 /// Shape and element type of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +105,13 @@ pub trait Op: Debug + Send + Sync + 'static {
         &[]
     }
 
+    /// Whether the sum of an output over `axes` is zero by construction, so that nobody needs to compute it.
+    ///
+    /// Such is the gradient that a batch norm sends back: a constant added to a channel does not change the result.
+    fn vanishes(&self, _output: usize, _of: &Shape, _axes: &[usize]) -> bool {
+        false
+    }
+
     /// The CPU reference; sums in `f64`. See [`crate::both`].
     fn reference(&self, _at: Reference<'_>) {
         unreachable!("{} is a view and has no reference", self.name())
@@ -133,6 +140,8 @@ pub struct Limits {
     pub software: bool,
     /// Whether the backend runs dispatches at all; the CPU backend runs references.
     pub dispatches: bool,
+    /// The variants of kernels that were found to be fastest on the device, or that a test asks for.
+    pub choices: Choices,
 }
 
 impl Default for Limits {
@@ -146,6 +155,7 @@ impl Default for Limits {
             workgroup_bytes: 16 << 10,
             software: false,
             dispatches: true,
+            choices: Choices::default(),
         }
     }
 }
@@ -315,13 +325,16 @@ pub struct Launch<'a> {
     pub scratch: Vec<Spec>,
     /// For each output, whether anything reads it; one that nothing reads need not be written.
     pub read: Vec<bool>,
+    /// The choices among variants so far.
+    pub choices: Vec<Choice>,
 }
 
 impl<'a> Launch<'a> {
     /// A launch of an op with these inputs and outputs.
     #[must_use]
     pub fn new(inputs: &'a [Spec], outputs: &'a [Spec], limits: &'a Limits) -> Self {
-        Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![], read: vec![true; outputs.len()] }
+        let read = vec![true; outputs.len()];
+        Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![], read, choices: vec![] }
     }
 
     /// Adds a dispatch.
@@ -333,5 +346,16 @@ impl<'a> Launch<'a> {
     pub fn scratch(&mut self, spec: Spec) -> Operand {
         self.scratch.push(spec);
         Operand::Scratch(self.scratch.len() - 1)
+    }
+
+    /// Chooses among the `variants` of a kernel, by what [`Limits::choices`] says of this `site`; else the `default`.
+    ///
+    /// A site is the op's name and what its speed depends on, such as `matmul 512x1024x2048 nt`. That the choice
+    /// existed is kept in [`Self::choices`], for tuning.
+    pub fn choose(&mut self, site: &str, variants: &[&'static str], default: usize) -> usize {
+        let wanted = self.limits.choices.get(site);
+        let chosen = wanted.and_then(|name| variants.iter().position(|variant| *variant == name)).unwrap_or(default);
+        self.choices.push(Choice { site: site.into(), variants: variants.to_vec(), chosen });
+        chosen
     }
 }

@@ -3,56 +3,25 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use crate::backend::{Backend, BufferId, DeviceInfo, ProgramId};
+use crate::backend::{Backend, BufferId, DeviceInfo, ProgramId, Read};
 use crate::plan::{Plan, Role};
-use crate::{Array, CpuBackend, DType, Error, Graph, Kind, Mode, Params, Result, Spec, Tensor, Variable};
-
-/// A compiled graph: its plan, loaded on the device of the session that compiled it.
-///
-/// Cheap to clone. When the last clone is gone, the session gives its buffers back at the next `compile`.
-#[derive(Clone)]
-pub struct Step(Arc<Loaded>);
-
-struct Loaded {
-    plan: Arc<Plan>,
-    program: ProgramId,
-    bound: Vec<Option<BufferId>>,
-    /// The session's resident of each of the plan's variables.
-    residents: Vec<usize>,
-    session: usize,
-    mode: Mode,
-    graph: Graph,
-}
-
-impl Step {
-    /// The plan.
-    #[must_use]
-    pub fn plan(&self) -> &Plan {
-        &self.0.plan
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.plan.fmt(f)
-    }
-}
-
-impl fmt::Debug for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Step({:?}, {} tasks)", self.0.mode, self.0.plan.tasks.len())
-    }
-}
+use crate::step::{Last, Loaded};
+use crate::{
+    Array, Counter, CpuBackend, DType, Error, Fetching, Graph, Kind, Limits, Params, Profile, Result, Shape, Spec,
+    Step, Tensor, Variable,
+};
 
 /// What a step holds on the device, to be released when nobody holds the step.
+#[derive(Default)]
 struct Lease {
     step: Weak<Loaded>,
-    program: ProgramId,
+    program: Option<ProgramId>,
     buffers: Vec<BufferId>,
+    arrays: Vec<Arc<Array>>,
 }
 
+/// A variable on the device.
 struct Resident {
     variable: Variable,
     buffer: BufferId,
@@ -60,23 +29,11 @@ struct Resident {
     ahead: bool,
 }
 
-/// How long each task of a step took, measured once.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// Task names with their scopes, and times.
-    pub tasks: Vec<(String, Duration)>,
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total: Duration = self.tasks.iter().map(|(_, time)| *time).sum();
-        let width = self.tasks.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        for (name, time) in &self.tasks {
-            let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
-            writeln!(f, "{name:<width$}  {:>10.1} µs  {share:>5.1} %", time.as_secs_f64() * 1e6)?;
-        }
-        write!(f, "{:<width$}  {:>10.1} µs", "total", total.as_secs_f64() * 1e6)
-    }
+/// A host array on the device, for all steps whose graphs hold the same [`Arc`].
+struct Shared {
+    array: Arc<Array>,
+    buffer: BufferId,
+    leases: usize,
 }
 
 /// Runs plans over one set of variables on one device.
@@ -96,6 +53,7 @@ pub struct Session {
     backend: Box<dyn Backend>,
     params: Params,
     resident: Vec<Resident>,
+    shared: Vec<Shared>,
     leases: Vec<Lease>,
     by_name: HashMap<String, usize>,
     id: usize,
@@ -133,6 +91,7 @@ impl Session {
             backend: backend.into(),
             params: params.clone(),
             resident: vec![],
+            shared: vec![],
             leases: vec![],
             by_name: HashMap::new(),
             id,
@@ -143,6 +102,12 @@ impl Session {
     #[must_use]
     pub fn device(&self) -> DeviceInfo {
         self.backend.device()
+    }
+
+    /// What plans must keep to on the device.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.backend.limits()
     }
 
     /// Plans a graph and loads it: every error of the graph is reported here.
@@ -163,42 +128,95 @@ impl Session {
                 crate::plan::human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
             )));
         }
+        let known = self.resident.len();
+        let mut lease = Lease::default();
+        match self.load(graph, plan, &mut lease) {
+            Ok(step) => {
+                lease.step = Arc::downgrade(&step.0);
+                self.leases.push(lease);
+                Ok(step)
+            }
+            Err(error) => {
+                for Resident { variable, buffer, .. } in self.resident.drain(known..) {
+                    self.by_name.remove(variable.name());
+                    lease.buffers.push(buffer);
+                }
+                self.give_back(&lease);
+                Err(error)
+            }
+        }
+    }
+
+    /// Allocates what a plan needs and loads it. What the lease says is the plan's, also when this fails.
+    fn load(&mut self, graph: &Graph, plan: Plan, lease: &mut Lease) -> Result<Step> {
         let residents = self.reside(&plan)?;
         let mut bound = Vec::with_capacity(plan.buffers.len());
-        let mut buffers = vec![];
         for buffer in &plan.buffers {
             bound.push(match &buffer.role {
                 Role::Temp(..) | Role::Passed => None,
                 Role::Variable(i) => Some(self.resident[residents[*i]].buffer),
-                role => {
-                    let id = self.backend.allocate(&buffer.spec)?;
-                    buffers.push(id);
-                    if let Role::Array(array) = role {
-                        self.backend.write(id, array)?;
-                    }
+                Role::Array(array) => Some(self.share(array, &buffer.spec, lease)?),
+                Role::Input(_) | Role::Schedule | Role::Fetch => {
+                    let id = self.backend.allocate_table(&buffer.spec)?;
+                    lease.buffers.push(id);
                     Some(id)
                 }
             });
         }
+        // A fetched variable that the step writes has another value after each step, which a table keeps.
+        let (mut fetched, mut copies) = (vec![], vec![]);
+        for (buffer, spec) in &plan.fetches {
+            let source = bound[*buffer].expect("everything but temporaries is bound");
+            let written = plan.variables.iter().any(|(_, at, written)| at == buffer && *written);
+            fetched.push(if written {
+                let table = self.backend.allocate_table(spec)?;
+                lease.buffers.push(table);
+                copies.push((source, table));
+                table
+            } else {
+                source
+            });
+        }
         let plan = Arc::new(plan);
-        let program = self.backend.load(plan.clone(), &bound)?;
-        let (mode, graph) = (graph.mode(), graph.clone());
-        let loaded = Loaded { plan, program, bound, residents, session: self.id, mode, graph };
-        let step = Step(Arc::new(loaded));
-        self.leases.push(Lease { step: Arc::downgrade(&step.0), program, buffers });
-        Ok(step)
+        let program = self.backend.load(plan.clone(), &bound, &copies)?;
+        lease.program = Some(program);
+        let (mode, graph, session, last) = (graph.mode(), graph.clone(), self.id, Last::default());
+        Ok(Step(Arc::new(Loaded { plan, program, bound, fetched, residents, session, mode, graph, last })))
+    }
+
+    /// The buffer of a host array, uploaded on first use.
+    fn share(&mut self, array: &Arc<Array>, spec: &Spec, lease: &mut Lease) -> Result<BufferId> {
+        if let Some(known) = self.shared.iter_mut().find(|known| Arc::ptr_eq(&known.array, array)) {
+            known.leases += 1;
+            lease.arrays.push(array.clone());
+            return Ok(known.buffer);
+        }
+        let buffer = self.backend.allocate(spec)?;
+        self.shared.push(Shared { array: array.clone(), buffer, leases: 1 });
+        lease.arrays.push(array.clone());
+        self.backend.write(buffer, array, 1)?;
+        Ok(buffer)
     }
 
     /// Frees what steps held that nobody holds any more.
     fn release(&mut self) {
-        let Self { backend, leases, .. } = self;
-        leases.retain(|lease| {
-            let held = lease.step.strong_count() > 0;
-            if !held {
-                backend.release(lease.program, &lease.buffers);
+        let (held, left) =
+            std::mem::take(&mut self.leases).into_iter().partition(|lease| lease.step.strong_count() > 0);
+        self.leases = held;
+        let left: Vec<Lease> = left;
+        left.iter().for_each(|lease| self.give_back(lease));
+    }
+
+    fn give_back(&mut self, lease: &Lease) {
+        self.backend.release(lease.program, &lease.buffers);
+        for array in &lease.arrays {
+            let at = self.shared.iter().position(|known| Arc::ptr_eq(&known.array, array));
+            let at = at.expect("an array is shared while a lease has it");
+            self.shared[at].leases -= 1;
+            if self.shared[at].leases == 0 {
+                self.backend.release(None, &[self.shared.swap_remove(at).buffer]);
             }
-            held
-        });
+        }
     }
 
     /// The places of a plan's variables among the residents, with device buffers made on first use: side by side for
@@ -249,8 +267,48 @@ impl Session {
     /// # Errors
     /// As [`Self::submit`] and [`Self::fetch`].
     pub async fn run_async(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
-        self.submit(step, feeds)?;
-        self.fetch_async(step).await
+        self.start(step, None, feeds, |backend, reads| backend.run_and_read(step.0.program, 1, reads))?.await
+    }
+
+    /// Runs a step `steps` times and reads its fetched tensors, each of shape `[steps, …]`.
+    ///
+    /// Gives the same bits as so many calls of [`Self::run`], but asks the device once: an input is fed one row per step
+    /// along a new first axis, `[steps, …]`, or, in its own shape, the same for all. Counters move, and scheduled numbers
+    /// are computed, step by step; what else such a number depends on stays as it is during the call.
+    ///
+    /// The first run of so many steps allocates room for them, later ones nothing.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
+    /// let params = Params::seeded(0);
+    /// let total = params.variable("total", [], Kind::State, Init::Constant(0.0));
+    /// let graph = Graph::new(Mode::Train);
+    /// let (x, scale) = (graph.input("x", [], DType::F32), graph.input("scale", [], DType::F32));
+    /// let sum = graph.variable(&total) + &x * &scale;
+    /// graph.update(&total, &sum);
+    /// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+    /// let step = session.compile(&graph, &[&sum])?;
+    /// let (xs, scales) = (Array::vector(vec![1f32, 2.0, 3.0]), Array::scalar(10f32));
+    /// let sums = session.run_many(&step, 3, &[(&x, &xs), (&scale, &scales)])?;
+    /// assert_eq!(sums[0].to_f32(), [10.0, 30.0, 60.0]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::submit_many`] and [`Self::fetch`].
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn run_many(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<Vec<Array>> {
+        self.run_many_later(step, steps, feeds)?.wait()
+    }
+
+    /// Begins what [`Self::run_many`] does and does not wait for it: the host can prepare what the next steps are fed, and
+    /// begin these, before it waits for the results of the first.
+    ///
+    /// # Errors
+    /// As [`Self::submit_many`].
+    pub fn run_many_later(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<Fetching> {
+        let run = |backend: &mut dyn Backend, reads: &[Read]| backend.run_and_read(step.0.program, steps, reads);
+        self.start(step, Some(steps), feeds, run).map(Fetching)
     }
 
     /// Runs a step once without reading anything; may return before the device has finished.
@@ -258,10 +316,16 @@ impl Session {
     /// # Errors
     /// When an input is missing, fed twice, misshapen or of another type; when the device is lost.
     pub fn submit(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
-        self.prepare(step, feeds)?;
-        self.backend.run(step.0.program)?;
-        self.after(step);
-        Ok(())
+        self.start(step, None, feeds, |backend, _| backend.run(step.0.program, 1))
+    }
+
+    /// Runs a step `steps` times as [`Self::run_many`] does, without reading anything; may return before the device has
+    /// finished. [`Self::fetch`] then gives the results of all steps, which stay on the device until the next run.
+    ///
+    /// # Errors
+    /// As [`Self::submit`]; when there is no step to run, or the device has no room for the inputs or results of so many.
+    pub fn submit_many(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<()> {
+        self.start(step, Some(steps), feeds, |backend, _| backend.run(step.0.program, steps))
     }
 
     /// Runs a step once and measures each of its tasks.
@@ -269,16 +333,42 @@ impl Session {
     /// # Errors
     /// As [`Self::submit`]; when the device cannot tell the time.
     pub fn profile(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Profile> {
-        self.prepare(step, feeds)?;
-        let times = self.backend.profile(step.0.program)?;
-        self.after(step);
+        let times = self.start(step, None, feeds, |backend, _| backend.profile(step.0.program))?;
         Ok(Profile { tasks: step.0.plan.tasks.iter().map(crate::plan::Task::label).zip(times).collect() })
     }
 
-    fn prepare(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<()> {
+    /// Prepares a run of `steps` steps, one if none, runs it, and takes note of what it changed.
+    fn start<T>(
+        &mut self,
+        step: &Step,
+        steps: Option<usize>,
+        feeds: &[(&Tensor, &Array)],
+        run: impl FnOnce(&mut dyn Backend, &[Read]) -> Result<T>,
+    ) -> Result<T> {
+        if steps == Some(0) {
+            return Err(Error::Feed("there are no steps to run".into()));
+        }
+        self.feed(step, steps, feeds)?;
+        self.upload(step)?;
+        let counters = &step.0.plan.counters;
+        let before: Vec<u64> = counters.iter().map(Counter::get).collect();
+        let rows = steps.unwrap_or(1);
+        step.0.last.set(steps);
+        let result = self.schedule(step, rows).and_then(|()| run(&mut *self.backend, &step.reads()));
+        if result.is_ok() {
+            self.mark_ahead(step);
+        } else {
+            counters.iter().zip(before).for_each(|(counter, before)| counter.set(before));
+        }
+        result
+    }
+
+    /// Checks the feeds and writes them.
+    fn feed(&mut self, step: &Step, steps: Option<usize>, feeds: &[(&Tensor, &Array)]) -> Result<()> {
         if step.0.session != self.id {
             return Err(Error::Feed("the step was compiled by another session".into()));
         }
+        let per_step = |spec: &Spec| steps.map(|steps| Shape::from([&[steps], spec.shape.dims()].concat()));
         for (tensor, array) in feeds {
             if !tensor.graph().is(&step.0.graph) {
                 return Err(Error::Feed(format!("{tensor:?} belongs to another graph than this step")));
@@ -286,55 +376,77 @@ impl Session {
             let Some(input) = step.0.plan.inputs.iter().find(|input| input.value == tensor.id()) else {
                 return Err(Error::Feed(format!("{tensor:?} is not an input of this step")));
             };
-            if *array.shape() != input.spec.shape || !array.dtype().feeds(input.spec.dtype) {
+            let (shape, many) = (array.shape(), per_step(&input.spec));
+            if !(*shape == input.spec.shape || Some(shape) == many.as_ref()) || !array.dtype().feeds(input.spec.dtype) {
+                let many = many.map(|many| format!(" (or {}{many}, a row for each step)", input.spec.dtype));
                 return Err(Error::Feed(format!(
-                    "input `{}` is {}, but was fed {}{}",
+                    "input `{}` is {}{}, but was fed {}{}",
                     input.name,
                     input.spec,
+                    many.unwrap_or_default(),
                     array.dtype(),
                     array.shape()
                 )));
             }
         }
-        let plan = step.0.plan.clone();
-        for input in &plan.inputs {
+        for input in &step.0.plan.inputs {
             let mut fed = feeds.iter().filter(|(tensor, _)| tensor.id() == input.value);
             match (fed.next(), fed.next(), input.buffer) {
                 (_, Some(_), _) => return Err(Error::Feed(format!("input `{}` was fed twice", input.name))),
                 (None, _, Some(_)) => {
                     return Err(Error::Feed(format!("input `{}` ({}) was not fed", input.name, input.spec)));
                 }
-                (Some((_, array)), None, Some(buffer)) => self.backend.write(bound(step, buffer), array)?,
+                (Some((_, array)), None, Some(buffer)) => {
+                    let shared = *array.shape() == input.spec.shape;
+                    let rows = steps.filter(|_| !shared).unwrap_or(1);
+                    self.backend.write(step.bound(buffer), array, rows)?;
+                }
                 (_, None, None) => {}
             }
-        }
-        for ((variable, ..), &at) in plan.variables.iter().zip(&step.0.residents) {
-            let resident = &mut self.resident[at];
-            if resident.version != Some(variable.version()) {
-                let (array, version) = variable.host();
-                self.backend.write(resident.buffer, &array)?;
-                (resident.version, resident.ahead) = (Some(version), false);
-            }
-        }
-        for dtype in [DType::F32, DType::U32] {
-            let entries: Vec<_> = plan.schedule.iter().filter(|(entry, ..)| entry.dtype == dtype).collect();
-            let Some(&&(_, buffer, _)) = entries.first() else { continue };
-            let values: Vec<f64> = entries.iter().map(|(entry, ..)| (entry.value)()).collect();
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters wrap at 32 bits")]
-            let array = match dtype {
-                DType::U32 => Array::vector(values.iter().map(|&value| value as u64 as u32).collect()),
-                _ => Array::vector(values),
-            };
-            self.backend.write(bound(step, buffer), &array)?;
         }
         Ok(())
     }
 
-    /// What a run changes on the host.
-    fn after(&mut self, step: &Step) {
-        for counter in &step.0.plan.counters {
-            counter.set(counter.get() + 1);
+    /// Writes the variables that the host has changed.
+    fn upload(&mut self, step: &Step) -> Result<()> {
+        for ((variable, ..), &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
+            let resident = &mut self.resident[at];
+            if resident.version != Some(variable.version()) {
+                let (array, version) = variable.host();
+                self.backend.write(resident.buffer, &array, 1)?;
+                (resident.version, resident.ahead) = (Some(version), false);
+            }
         }
+        Ok(())
+    }
+
+    /// Writes the scheduled numbers of each step, and moves the counters past them.
+    fn schedule(&mut self, step: &Step, steps: usize) -> Result<()> {
+        let plan = &step.0.plan;
+        let (mut floats, mut uints) = (vec![], vec![]);
+        for _ in 0..steps {
+            for (entry, ..) in &plan.schedule {
+                let value = (entry.value)();
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters wrap at 32 bits")]
+                match entry.dtype {
+                    DType::U32 => uints.push(value as u64 as u32),
+                    _ => floats.push(value),
+                }
+            }
+            plan.counters.iter().for_each(|counter| counter.set(counter.get() + 1));
+        }
+        let place = |uint: bool| plan.schedule.iter().find(|(entry, ..)| (entry.dtype == DType::U32) == uint);
+        if let Some(&(_, buffer, _)) = place(false) {
+            self.backend.write(step.bound(buffer), &Array::vector(floats), steps)?;
+        }
+        if let Some(&(_, buffer, _)) = place(true) {
+            self.backend.write(step.bound(buffer), &Array::vector(uints), steps)?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the device has newer values of what a run writes.
+    fn mark_ahead(&mut self, step: &Step) {
         for ((variable, _, written), &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
             if *written && !self.resident[at].ahead {
                 self.resident[at].ahead = true;
@@ -343,23 +455,31 @@ impl Session {
         }
     }
 
-    /// Reads the fetched tensors of a step's last run, in the order given to `compile`.
+    /// Reads the fetched tensors of a step's last run, in the order given to `compile`: each in its shape, or with a
+    /// first axis for the steps after [`Self::submit_many`].
     ///
     /// # Errors
     /// When the device is lost.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn fetch(&mut self, step: &Step) -> Result<Vec<Array>> {
-        pollster::block_on(self.fetch_async(step))
+        self.fetch_later(step)?.wait()
     }
 
-    /// Reads the fetched tensors of a step's last run without blocking the thread.
+    /// [`Self::fetch`] without blocking the thread.
     ///
     /// # Errors
     /// When the device is lost.
     pub async fn fetch_async(&mut self, step: &Step) -> Result<Vec<Array>> {
-        let buffers: Vec<_> =
-            step.0.plan.fetches.iter().map(|(buffer, spec)| (bound(step, *buffer), spec.clone())).collect();
-        self.backend.read(&buffers).await
+        self.fetch_later(step)?.await
+    }
+
+    /// Begins to read what [`Self::fetch`] reads, and does not wait for it: what is submitted from now on runs while the
+    /// host waits, and does not change what arrives.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    pub fn fetch_later(&mut self, step: &Step) -> Result<Fetching> {
+        Ok(Fetching(self.backend.read(&step.reads())?))
     }
 
     /// Brings the values of all updated variables back to [`Params`], so that they can be read and saved.
@@ -377,9 +497,12 @@ impl Session {
     /// When the device is lost.
     pub async fn sync_async(&mut self) -> Result<()> {
         let ahead: Vec<usize> = (0..self.resident.len()).filter(|&i| self.resident[i].ahead).collect();
-        let buffers: Vec<(BufferId, Spec)> =
-            ahead.iter().map(|&i| (self.resident[i].buffer, self.resident[i].variable.spec().clone())).collect();
-        let arrays = self.backend.read(&buffers).await?;
+        let read = |&i: &usize| {
+            let Resident { variable, buffer, .. } = &self.resident[i];
+            Read { buffer: *buffer, spec: variable.spec().clone(), rows: None }
+        };
+        let reads: Vec<Read> = ahead.iter().map(read).collect();
+        let arrays = self.backend.read(&reads)?.await?;
         for (i, array) in ahead.into_iter().zip(arrays) {
             let resident = &mut self.resident[i];
             resident.variable.set(array)?;
@@ -388,8 +511,4 @@ impl Session {
         }
         Ok(())
     }
-}
-
-fn bound(step: &Step, buffer: usize) -> BufferId {
-    step.0.bound[buffer].expect("everything but temporaries is bound")
 }

@@ -3,5 +3,7 @@
 //! `ops` describes what can be computed, as data and without a GPU API; `gpu` runs plans on wgpu and knows no op.
 
 mod bundled;
+mod channels;
 pub mod gpu;
 pub mod ops;
+mod products;

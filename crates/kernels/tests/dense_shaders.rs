@@ -68,8 +68,35 @@ fn of_classes(limits: &Limits, classes: usize, inner: &[usize]) -> Vec<Dispatch>
     all
 }
 
+/// All variants of a matrix product.
+const VARIANTS: [&str; 13] = [
+    "matmul_direct_4x4",
+    "matmul_direct_4x4_few",
+    "matmul_direct_8x8",
+    "matmul_direct_8x16",
+    "matmul_direct_16x16",
+    "matmul_direct_8x4_tall",
+    "matmul_direct_16x8_tall",
+    "matmul_direct_4x16_wide",
+    "matmul_tree_4x4",
+    "matmul_tiled_32x32x8",
+    "matmul_tiled_64x64x16",
+    "matmul_tiled_128x64x16",
+    "matmul_tiled_128x128x16",
+];
+
 fn all() -> Vec<Dispatch> {
     let mut all = vec![];
+    for variant in VARIANTS {
+        let mut limits = Limits::default();
+        limits.choices.set("matmul", variant);
+        for size in [[65, 33, 17], [130, 66, 18], [132, 140, 36], [256, 256, 512]] {
+            for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
+                all.extend(matmul(&limits, size, ta, tb, false));
+            }
+            all.extend(matmul(&limits, size, false, true, true));
+        }
+    }
     for limits in [Limits::default(), software()] {
         for size in [[5, 3, 2], [65, 33, 17], [64, 30, 4096], [600, 700, 40], [8, 12, 16], [2048, 1024, 16]] {
             for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
@@ -135,30 +162,41 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
     }
     let expected = "
         batch_norm::forward batch_norm::forward_plain batch_norm_backward::backward
-        batch_norm_backward::backward_plain matmul_direct_4x4::forward matmul_direct_4x4_biased::forward
-        matmul_direct_8x8::forward matmul_direct_8x8_biased::forward
-        matmul_vector_4x4_nn::forward matmul_vector_4x4_nt::forward matmul_vector_4x4_tn::forward
-        matmul_vector_4x4_tt::forward matmul_vector_4x4_nt_biased::forward matmul_vector_8x8_nn::forward
-        matmul_vector_8x8_nt::forward matmul_vector_8x8_tn::forward matmul_vector_8x8_tt::forward
-        matmul_vector_8x8_nt_biased::forward matmul_sum::forward matmul_sum::forward_biased
-        matmul_tiled_128x64x16::forward matmul_tiled_128x64x16_biased::forward matmul_tiled_32x32x8::forward
-        matmul_tiled_32x32x8_biased::forward matmul_tiled_64x64x16::forward matmul_tiled_64x64x16_biased::forward
+        batch_norm_backward::backward_plain matmul_sum::forward matmul_sum::forward_biased
         softmax::serial softmax::tree softmax_cross_entropy::serial softmax_cross_entropy::tree
         softmax_cross_entropy_backward::to_logits softmax_cross_entropy_backward::to_target";
-    let missing: Vec<_> = expected.split_whitespace().filter(|&name| !seen.contains(name)).collect();
+    let mut expected: BTreeSet<String> = expected.split_whitespace().map(String::from).collect();
+    for variant in VARIANTS {
+        // Aligned and not, every transpose, whole tiles and partial ones, with a bias.
+        let forms = ["nn_11_ragged", "nt_44", "tn_44", "tt_44_rows_columns", "nt_44_rows_columns_biased"];
+        expected.extend(forms.map(|form| format!("{variant}_{form}::forward")));
+    }
+    let missing: Vec<_> = expected.iter().filter(|&name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "never launched: {missing:?}");
 }
 
 #[test]
 fn templates_are_valid_as_they_stand() {
     let shared = include_str!("../../../shaders/lib/matmul.wgsl");
+    let block = include_str!("../../../shaders/lib/matmul_operand.wgsl");
+    let loads = [
+        include_str!("../../../shaders/lib/matmul_by_4.wgsl"),
+        include_str!("../../../shaders/lib/matmul_by_2.wgsl"),
+        include_str!("../../../shaders/lib/matmul_by_1.wgsl"),
+    ];
     let templates = [
         include_str!("../../../shaders/matmul_direct.wgsl"),
-        include_str!("../../../shaders/matmul_vector.wgsl"),
+        include_str!("../../../shaders/matmul_tree.wgsl"),
         include_str!("../../../shaders/matmul_tiled.wgsl"),
     ];
-    for template in templates {
-        let module = naga::front::wgsl::parse_str(&format!("{shared}\n{template}")).unwrap();
-        Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();
+    for load in loads {
+        let operand =
+            |name: &str| format!("{load}\n{block}").replace("operand", name).replace("OPERAND", &name.to_uppercase());
+        let b = operand("b").replace("@binding(0)", "@binding(1)");
+        for template in templates {
+            let source = format!("{shared}\n{}\n{b}\n{template}", operand("a"));
+            let module = naga::front::wgsl::parse_str(&source).unwrap();
+            Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();
+        }
     }
 }

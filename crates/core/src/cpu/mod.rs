@@ -1,15 +1,18 @@
 //! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
 
 mod cluster;
+mod table;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, BufferId, DeviceInfo, LocalFuture, ProgramId};
+use crate::backend::{Backend, BufferId, DeviceInfo, Pending, ProgramId, Read};
 use crate::plan::{Cluster, Plan, Role, Stage, Work};
 use crate::pointwise::Precision;
 use crate::reference::{Buffers, Slice, SliceMut};
 use crate::{Array, DType, Limits, Op, Result, Spec};
+
+use table::Table;
 
 /// A buffer in host memory.
 #[derive(Clone, Debug)]
@@ -30,6 +33,20 @@ impl<F: Precision> Memory<F> {
         }
     }
 
+    fn float(&mut self) -> &mut [F] {
+        match self {
+            Self::Float(values) => values,
+            Self::Uint(_) => unreachable!("the session checks types before it writes"),
+        }
+    }
+
+    fn uint(&mut self) -> &mut [u32] {
+        match self {
+            Self::Uint(values) => values,
+            Self::Float(_) => unreachable!("the session checks types before it writes"),
+        }
+    }
+
     fn write(&mut self, elements: usize) -> SliceMut<'_, F> {
         match self {
             Self::Float(values) => SliceMut::Float(&mut values[..elements]),
@@ -37,6 +54,9 @@ impl<F: Precision> Memory<F> {
         }
     }
 }
+
+/// What a plan reads or writes by steps.
+const TABLE: &str = "the session allocates it as a table";
 
 /// A session runs a program only while it holds its step.
 const LOADED: &str = "the program is loaded";
@@ -47,18 +67,26 @@ struct Program {
     memory: Vec<usize>,
     /// The memory that is this program's alone.
     slots: Vec<BufferId>,
+    /// The tables that steps read.
+    fed: Vec<usize>,
+    /// The tables that steps write.
+    written: Vec<usize>,
+    /// What is copied to a table after each step.
+    copies: Vec<(usize, usize)>,
 }
 
 /// Runs plans on the CPU, in single precision (to train without a GPU) or in double precision (the truth).
 pub struct CpuBackend<F> {
     memory: Vec<Memory<F>>,
+    /// The rows of each memory that is a table; the row in use is in `memory`.
+    tables: Vec<Option<Table<F>>>,
     free: Vec<BufferId>,
     programs: Vec<Option<Program>>,
 }
 
 impl<F> Default for CpuBackend<F> {
     fn default() -> Self {
-        Self { memory: vec![], free: vec![], programs: vec![] }
+        Self { memory: vec![], tables: vec![], free: vec![], programs: vec![] }
     }
 }
 
@@ -80,6 +108,7 @@ impl<F: Precision> CpuBackend<F> {
         let id = self.free.pop().unwrap_or(BufferId(self.memory.len()));
         if id.0 == self.memory.len() {
             self.memory.push(memory);
+            self.tables.push(None);
         } else {
             self.memory[id.0] = memory;
         }
@@ -167,27 +196,41 @@ impl<F: Precision> Backend for CpuBackend<F> {
         Ok(self.place(Memory::zeros(spec.dtype, spec.shape.numel())))
     }
 
-    fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
-        match (&mut self.memory[buffer.0], array.as_slice::<u32>()) {
-            (Memory::Uint(values), Some(new)) => values.copy_from_slice(new),
-            (Memory::Float(values), _) => values.copy_from_slice(&F::from_array(array)),
-            (Memory::Uint(_), None) => unreachable!("the session checks types before it writes"),
+    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+        let id = self.allocate(spec)?;
+        self.tables[id.0] = Some(Table::default());
+        Ok(id)
+    }
+
+    fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()> {
+        if let Some(table) = &mut self.tables[buffer.0] {
+            table.fill(&self.memory[buffer.0], rows);
+        }
+        let part = |row: usize, whole: usize| row * (whole / rows)..(row + 1) * (whole / rows);
+        if let Some(values) = array.as_slice::<u32>().filter(|_| matches!(self.memory[buffer.0], Memory::Uint(_))) {
+            for row in 0..rows {
+                self.row(buffer.0, row, rows).uint().copy_from_slice(&values[part(row, values.len())]);
+            }
+        } else {
+            let values = F::from_array(array);
+            for row in 0..rows {
+                self.row(buffer.0, row, rows).float().copy_from_slice(&values[part(row, values.len())]);
+            }
         }
         Ok(())
     }
 
-    fn read<'a>(&'a mut self, buffers: &'a [(BufferId, Spec)]) -> LocalFuture<'a, Result<Vec<Array>>> {
-        let read = |(buffer, spec): &(BufferId, Spec)| {
-            let elements = spec.shape.numel();
-            match self.memory[buffer.0].read(elements) {
-                Slice::Float(values) => Array::new(&spec.shape, values.to_vec()),
-                Slice::Uint(values) => Array::new(&spec.shape, values.to_vec()),
-            }
-        };
-        Box::pin(std::future::ready(buffers.iter().map(read).collect()))
+    fn read(&mut self, reads: &[Read]) -> Result<Pending> {
+        let arrays = reads.iter().map(|read| self.array(read)).collect();
+        Ok(Box::pin(std::future::ready(arrays)))
     }
 
-    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId> {
+    fn load(
+        &mut self,
+        plan: Arc<Plan>,
+        bound: &[Option<BufferId>],
+        copies: &[(BufferId, BufferId)],
+    ) -> Result<ProgramId> {
         let slots: Vec<_> =
             plan.slots.iter().map(|slot| self.place(Memory::zeros(slot.dtype, slot.elements))).collect();
         let memory = plan.buffers.iter().zip(bound).map(|(buffer, bound)| match (&buffer.role, bound) {
@@ -195,22 +238,42 @@ impl<F: Precision> Backend for CpuBackend<F> {
             (_, Some(buffer)) => buffer.0,
             (_, None) => unreachable!("the session binds everything but temporaries"),
         });
-        let memory = memory.collect();
-        self.programs.push(Some(Program { plan, memory, slots }));
+        let memory: Vec<usize> = memory.collect();
+        let copies: Vec<_> = copies.iter().map(|&(from, to)| (from.0, to.0)).collect();
+        let (mut fed, mut written) = (vec![], vec![]);
+        for (buffer, &memory) in plan.buffers.iter().zip(&memory) {
+            match buffer.role {
+                Role::Input(_) | Role::Schedule => fed.push(memory),
+                Role::Fetch => written.push(memory),
+                _ => {}
+            }
+        }
+        written.extend(copies.iter().map(|&(_, to)| to));
+        self.programs.push(Some(Program { plan, memory, slots, fed, written, copies }));
         Ok(ProgramId(self.programs.len() - 1))
     }
 
-    fn release(&mut self, program: ProgramId, buffers: &[BufferId]) {
-        let slots = self.programs[program.0].take().map(|program| program.slots).unwrap_or_default();
-        for &buffer in buffers.iter().chain(&slots) {
+    fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
+        let program = program.and_then(|program| self.programs[program.0].take());
+        for &buffer in buffers.iter().chain(program.iter().flat_map(|program| &program.slots)) {
             self.memory[buffer.0] = Memory::Uint(vec![]);
+            self.tables[buffer.0] = None;
             self.free.push(buffer);
         }
     }
 
-    fn run(&mut self, program: ProgramId) -> Result<()> {
-        let tasks = self.programs[program.0].as_ref().expect(LOADED).plan.tasks.len();
-        (0..tasks).for_each(|task| self.task(program.0, task));
+    fn run(&mut self, program: ProgramId, steps: usize) -> Result<()> {
+        let loaded = self.programs[program.0].as_ref().expect(LOADED);
+        let tasks = loaded.plan.tasks.len();
+        for &table in &loaded.written {
+            self.tables[table].as_mut().expect(TABLE).fill(&self.memory[table], steps);
+        }
+        for step in 0..steps {
+            self.turn(program.0, step);
+            (0..tasks).for_each(|task| self.task(program.0, task));
+            self.copy(program.0);
+            self.turn(program.0, step);
+        }
         Ok(())
     }
 
@@ -221,6 +284,8 @@ impl<F: Precision> Backend for CpuBackend<F> {
             self.task(program.0, task);
             start.elapsed()
         };
-        Ok((0..tasks).map(time).collect())
+        let times = (0..tasks).map(time).collect();
+        self.copy(program.0);
+        Ok(times)
     }
 }

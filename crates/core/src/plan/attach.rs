@@ -179,7 +179,8 @@ fn rule(builder: &Builder<'_>, fused: &Fused, members: &[usize]) -> Option<Strin
             let reading = &fused.readings[&input];
             let node = reading.base.node();
             let dtype = builder.data.spec(input).dtype;
-            if let (true, Some(place)) = (reading.base == Base::Own(input), members.iter().position(|&m| m == node)) {
+            let own = matches!(reading.base, Base::Own(_)) && reading.view.is_contiguous();
+            if let (true, Some(place)) = (own, members.iter().position(|&m| m == node)) {
                 write!(rule, "r{place},").expect("strings grow");
                 continue;
             }

@@ -267,8 +267,8 @@ impl Emit<'_> {
                 .map(|&input| {
                     let input = self.live.resolve(input);
                     let reading = self.fused.readings[&input].clone();
-                    match (results.get(&input.node), reading.base) {
-                        (Some(&result), Base::Own(base)) if base == input => Arg::Result(result),
+                    match (results.get(&reading.base.node()), reading.base) {
+                        (Some(&result), Base::Own(_)) if reading.view.is_contiguous() => Arg::Result(result),
                         _ => reader.read(self, &reading, self.data.spec(input).dtype),
                     }
                 })

@@ -250,6 +250,8 @@ pub(super) struct Builder<'a> {
     limits: &'a Limits,
     /// Base values that each node reads.
     pub reads: Vec<Vec<Base>>,
+    /// Those that it does not read just where it writes.
+    scattered: Vec<Vec<Base>>,
     /// The nodes and copies that read each node's results, or its copy.
     pub readers: Vec<Vec<usize>>,
     /// The bases that are fetched, copied or the new value of a variable.
@@ -264,6 +266,7 @@ impl<'a> Builder<'a> {
         let count = data.nodes.len();
         let mut reads = vec![vec![]; count];
         let mut readers = vec![vec![]; count];
+        let mut scattered = vec![vec![]; count];
         for i in (0..count).filter(|&i| live.needed[i] && !fused.is_view(i)) {
             let whole = matches!(data.nodes[i].kind, NodeKind::Op(_));
             for &input in &data.nodes[i].inputs {
@@ -271,6 +274,9 @@ impl<'a> Builder<'a> {
                 let base = if whole { fused.whole(input) } else { fused.readings[&input].base };
                 readers[base.node()].push(i);
                 reads[i].push(base);
+                if !whole && !fused.readings[&input].view.is_contiguous() {
+                    scattered[i].push(base);
+                }
             }
         }
         // A copy is a task between, under the node of the view that it copies.
@@ -282,7 +288,7 @@ impl<'a> Builder<'a> {
         let kept = live.fetches.iter().chain(&live.updates).chain(fused.copies.keys());
         let kept = kept.map(|value| fused.readings[value].base).collect();
         let members = (0..count).map(|i| vec![i]).collect();
-        Self { data, live, limits, reads, readers, kept, root: (0..count).collect(), members }
+        Self { data, live, limits, reads, scattered, readers, kept, root: (0..count).collect(), members }
     }
 
     pub fn root(&self, node: usize) -> usize {
@@ -312,8 +318,11 @@ impl<'a> Builder<'a> {
     /// As [`Self::merge`], whatever the number of buffers.
     pub fn join(&mut self, a: usize, b: usize) -> bool {
         let (a, b) = (self.root(a), self.root(b));
-        if a == b || self.detour(a, b) || self.detour(b, a) {
-            return a == b;
+        if a == b {
+            return true;
+        }
+        if self.scattered(a, b) || self.scattered(b, a) || self.detour(a, b) || self.detour(b, a) {
+            return false;
         }
         let moved = std::mem::take(&mut self.members[b]);
         for &node in &moved {
@@ -374,6 +383,12 @@ impl<'a> Builder<'a> {
                 !inside(reader)
             })
             || !read
+    }
+
+    /// Whether cluster `to` reads results of cluster `from` elsewhere than where it writes.
+    fn scattered(&self, from: usize, to: usize) -> bool {
+        let mut bases = self.members[to].iter().flat_map(|&reader| &self.scattered[reader]);
+        bases.any(|base| matches!(base, Base::Own(value) if self.root(value.node) == from))
     }
 
     /// Whether a path leads from cluster `from` to cluster `to` by way of a node outside both.

@@ -373,7 +373,13 @@ impl fmt::Display for Plan {
             .map(|(i, task)| {
                 let join = |ids: Vec<usize>| {
                     let stored = ids.into_iter().filter(|&id| !matches!(self.buffers[id].role, Role::Passed));
-                    stored.map(|id| self.buffer_name(id)).collect::<Vec<_>>().join(", ")
+                    let mut names: Vec<_> = stored.map(|id| self.buffer_name(id)).collect();
+                    if names.len() > 9 {
+                        let more = format!("… ({})", names.len());
+                        names.truncate(3);
+                        names.push(more);
+                    }
+                    names.join(", ")
                 };
                 let main = task.stages.iter().find(|stage| matches!(stage.work, Work::Op { .. }));
                 let shape = match &main.unwrap_or(&task.stages[0]).work {

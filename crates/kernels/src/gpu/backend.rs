@@ -1,99 +1,194 @@
-//! Plans on a GPU: every dispatch is prepared when a plan is loaded; a run encodes them into one compute pass.
+//! Buffers and tables on a GPU, and the backend over them.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use wgrad_core::plan::{Plan, Role};
-use wgrad_core::{
-    Array, Backend, BufferId, DType, DeviceInfo, Dispatch, Error, Grid, Limits, LocalFuture, ProgramId, Result, Spec,
-};
+use wgrad_core::plan::Plan;
+use wgrad_core::{Array, Backend, BufferId, DeviceInfo, Error, Limits, Pending, ProgramId, Read, Result, Spec};
 
-use super::device::Gpu;
-use super::launch::{Bound, Target, launches};
-use super::memory::{Part, padded};
-use super::pipeline::Pipeline;
+use super::encode::Pace;
+use super::open::Gpu;
+use super::program::Program;
 
-/// A dispatch ready to be encoded.
-pub(super) struct Launch {
-    pub pipeline: Arc<Pipeline>,
-    pub group: wgpu::BindGroup,
-    pub groups: [u32; 3],
+/// What a buffer id stands for: a part of one of the device's buffers.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub buffer: wgpu::Buffer,
+    /// Tells the device's buffers apart.
+    pub number: usize,
+    /// The first byte.
+    pub offset: u64,
+    /// The bytes that a kernel binds: those of one row, if this is a table.
+    pub size: u64,
+    pub table: Option<Table>,
 }
 
-/// A loaded plan: the launches of each task, and the buffers that are its alone.
-#[derive(Default)]
-pub(super) struct Program {
-    pub tasks: Vec<Vec<Launch>>,
-    slots: Vec<BufferId>,
+impl Held {
+    /// The first element, of four bytes.
+    pub fn first(&self) -> usize {
+        usize::try_from(self.offset / 4).unwrap_or(usize::MAX)
+    }
+
+    /// The part of this part that a value takes whose first element is `first`.
+    pub fn narrow(&self, first: usize, spec: &Spec) -> Self {
+        Self { offset: self.offset + 4 * first as u64, size: padded(spec), ..self.clone() }
+    }
 }
+
+/// Rows at a distance that offsets of bindings may have.
+#[derive(Clone, Copy)]
+pub(super) struct Table {
+    pub pitch: u64,
+    /// How many rows there is room for.
+    pub capacity: usize,
+    /// How many rows were filled last; one row is that of every step.
+    pub rows: usize,
+}
+
+/// Bytes at which a part of a buffer may begin: every device binds at multiples of 256.
+const ALIGN: u64 = 256;
 
 /// Runs plans on a [`Gpu`].
 pub struct GpuBackend {
     pub(super) gpu: Arc<Gpu>,
-    parts: Vec<Option<Part>>,
+    buffers: Vec<Option<Held>>,
+    /// How many of the device's buffers were made here.
+    made: usize,
     free: Vec<BufferId>,
-    pub(super) programs: Vec<Program>,
-    /// Kept for the next read of at most its size.
-    pub(super) staging: Option<wgpu::Buffer>,
+    pub(super) programs: Vec<Option<Program>>,
+    /// Mapped by nobody, for the next reads.
+    pub(super) staging: Arc<Mutex<Vec<wgpu::Buffer>>>,
+    /// What was submitted and is not known to be finished, oldest first.
+    pub(super) in_flight: VecDeque<wgpu::SubmissionIndex>,
+    pub(super) pace: Pace,
 }
 
 impl std::fmt::Debug for GpuBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "GpuBackend({}, {} buffers)", self.gpu.info, self.parts.len())
+        write!(f, "GpuBackend({}, {} buffers)", self.gpu.info, self.buffers.len())
     }
+}
+
+/// The bytes of a buffer: a multiple of 16, because clusters load and store `vec4`, and never none.
+pub(super) fn padded(spec: &Spec) -> u64 {
+    spec.bytes().next_multiple_of(16).max(16) as u64
+}
+
+/// The offset at which step `step` finds its row.
+pub(super) fn row(table: Table, step: usize) -> u64 {
+    if table.rows == 1 { 0 } else { step as u64 * table.pitch }
 }
 
 impl GpuBackend {
     /// A backend on an open device, without buffers yet.
     #[must_use]
     pub fn new(gpu: Arc<Gpu>) -> Self {
-        Self { gpu, parts: vec![], free: vec![], programs: vec![], staging: None }
+        Self {
+            gpu,
+            buffers: vec![],
+            made: 0,
+            free: vec![],
+            programs: vec![],
+            staging: Arc::default(),
+            in_flight: VecDeque::new(),
+            pace: Pace::default(),
+        }
     }
 
-    /// Keeps a part under a free id or a new one.
-    fn keep(&mut self, part: Part) -> BufferId {
-        let id = self.free.pop().unwrap_or(BufferId(self.parts.len()));
-        if id.0 == self.parts.len() {
-            self.parts.push(Some(part));
+    /// A new buffer that kernels may bind as a whole.
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let limit = self.gpu.limits.binding_bytes;
+        if size > limit {
+            return Err(Error::Device(format!(
+                "{}: a buffer of {size} bytes exceeds the largest binding, {limit}",
+                self.gpu.info
+            )));
+        }
+        let buffer = self.gpu.buffer(label, size, usage);
+        self.gpu.check()?;
+        Ok(buffer)
+    }
+
+    /// Room for `size` bytes: the one place that says which part of which buffer that is.
+    fn place(&mut self, label: &str, size: u64) -> Result<Held> {
+        let buffer = self.buffer(label, size, storage())?;
+        self.made += 1;
+        Ok(Held { buffer, number: self.made, offset: 0, size, table: None })
+    }
+
+    pub(super) fn keep(&mut self, held: Held) -> BufferId {
+        let id = self.free.pop().unwrap_or(BufferId(self.buffers.len()));
+        if id.0 == self.buffers.len() {
+            self.buffers.push(Some(held));
         } else {
-            self.parts[id.0] = Some(part);
+            self.buffers[id.0] = Some(held);
         }
         id
     }
 
-    /// A buffer that was allocated and not released.
-    pub(super) fn held(&self, id: BufferId) -> &Part {
-        self.parts[id.0].as_ref().expect("a session uses a buffer only while it holds it")
+    /// A buffer of `size` bytes under an id.
+    pub(super) fn allocate_bytes(&mut self, size: u64) -> Result<BufferId> {
+        let held = self.place("persistent", size)?;
+        Ok(self.keep(held))
     }
 
-    /// Divides threads by the kernel's workgroup and folds what one dimension cannot hold into the next.
-    fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
-        let [x, y, z] = match dispatch.grid {
-            Grid::Groups(groups) => groups,
-            Grid::Threads(threads) => [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize)),
-        };
-        let limit = self.gpu.limits.workgroups as usize;
-        let [x, y] = if x > limit && y == 1 { [x.div_ceil(x.div_ceil(limit)), x.div_ceil(limit)] } else { [x, y] };
-        let groups = [x, y, z].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
-        if groups.iter().any(|&n| n as usize > limit) {
-            return Err(Error::Device(format!(
-                "kernel `{}` needs {groups:?} workgroups, {} launches at most {limit} per axis",
-                dispatch.kernel.name, self.gpu.info
-            )));
+    /// A buffer that was allocated and not released.
+    pub(super) fn held(&self, id: BufferId) -> &Held {
+        self.buffers[id.0].as_ref().expect("a session uses a buffer only while it holds it")
+    }
+
+    /// Sets how many rows a table has, and makes room for them: programs that bind it have to bind it anew.
+    pub(super) fn fill(&mut self, id: BufferId, rows: usize) -> Result<()> {
+        let Held { table: Some(mut table), size, .. } = *self.held(id) else { return Ok(()) };
+        let mut grown = None;
+        if rows > table.capacity {
+            // Offsets of bindings are 32-bit.
+            let limit = self.gpu.device.limits().max_buffer_size.min(u64::from(u32::MAX));
+            let bytes = (rows as u64).saturating_mul(table.pitch);
+            if bytes > limit {
+                return Err(Error::Device(format!(
+                    "{}: {rows} steps need a buffer of {bytes} bytes, the largest has {limit}: {} steps of {size} bytes \
+                     fit\n  fix: run fewer steps at once",
+                    self.gpu.info,
+                    limit / table.pitch
+                )));
+            }
+            grown = Some(self.gpu.buffer("table", bytes, storage()));
+            self.gpu.check()?;
+            table.capacity = rows;
         }
-        Ok(groups)
+        table.rows = rows;
+        let held = self.buffers[id.0].as_mut().expect("just found");
+        held.table = Some(table);
+        if let Some(buffer) = grown {
+            held.buffer = buffer;
+        }
+        Ok(())
+    }
+
+    fn upload(&self, id: BufferId, bytes: &[u8], rows: usize) {
+        let Held { buffer, offset, table, .. } = self.held(id);
+        let row = bytes.len() / rows;
+        match table {
+            Some(Table { pitch, .. }) if rows > 1 && row > 0 && row as u64 != *pitch => {
+                let size = (rows as u64 - 1) * pitch + row as u64;
+                let size = wgpu::BufferSize::new(size).expect("a row has bytes");
+                // None when wgpu objects, which `check` tells.
+                if let Some(mut view) = self.gpu.queue.write_buffer_with(buffer, *offset, size) {
+                    let pitch = usize::try_from(*pitch).expect("a table fits the host");
+                    for (at, row) in (0..).step_by(pitch).zip(bytes.chunks_exact(row)) {
+                        view.slice(at..at + row.len()).copy_from_slice(row);
+                    }
+                }
+            }
+            _ => self.gpu.queue.write_buffer(buffer, *offset, bytes),
+        }
     }
 }
 
-/// A dispatch resolved to buffers of the plan, before its uniform has a place.
-struct Prepared {
-    task: usize,
-    pipeline: Arc<Pipeline>,
-    entry: &'static str,
-    parts: Vec<(String, Part)>,
-    params: Option<usize>,
-    groups: [u32; 3],
-    name: String,
+fn storage() -> wgpu::BufferUsages {
+    wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC
 }
 
 impl Backend for GpuBackend {
@@ -106,151 +201,102 @@ impl Backend for GpuBackend {
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
-        let part = self.gpu.storage(padded(spec))?;
-        Ok(self.keep(part))
+        self.allocate_bytes(padded(spec))
     }
 
     fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
-        let parts = self.gpu.together(specs)?;
-        Ok(parts.into_iter().map(|part| self.keep(part)).collect())
+        let mut ids = Vec::with_capacity(specs.len());
+        let mut rest = specs;
+        while !rest.is_empty() {
+            let (mut offsets, mut end) = (vec![], 0);
+            for spec in rest {
+                let next = end + padded(spec).next_multiple_of(ALIGN);
+                if !offsets.is_empty() && next > self.gpu.limits.binding_bytes {
+                    break;
+                }
+                offsets.push(end);
+                end = next;
+            }
+            let whole = match self.place("persistent", end) {
+                Ok(whole) => whole,
+                Err(error) => {
+                    self.release(None, &ids);
+                    return Err(error);
+                }
+            };
+            let (these, others) = rest.split_at(offsets.len());
+            for (spec, offset) in these.iter().zip(offsets) {
+                ids.push(self.keep(Held { offset, size: padded(spec), ..whole.clone() }));
+            }
+            rest = others;
+        }
+        Ok(ids)
     }
 
-    fn write(&mut self, buffer: BufferId, array: &Array) -> Result<()> {
-        let to = self.held(buffer);
+    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+        let size = padded(spec);
+        let align = u64::from(self.gpu.device.limits().min_storage_buffer_offset_alignment);
+        let pitch = size.next_multiple_of(align);
+        let table = Some(Table { pitch, capacity: 1, rows: 1 });
+        let held = self.place("table", size)?;
+        Ok(self.keep(Held { table, ..held }))
+    }
+
+    fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()> {
+        self.fill(buffer, rows)?;
         match (array.as_slice::<f32>(), array.as_slice::<u32>()) {
-            (Some(values), _) => self.gpu.queue.write_buffer(&to.buffer, to.offset, bytemuck::cast_slice(values)),
-            (_, Some(values)) => self.gpu.queue.write_buffer(&to.buffer, to.offset, bytemuck::cast_slice(values)),
-            _ => self.gpu.queue.write_buffer(&to.buffer, to.offset, bytemuck::cast_slice(&array.to_f32())),
+            (Some(values), _) => self.upload(buffer, bytemuck::cast_slice(values), rows),
+            (_, Some(values)) => self.upload(buffer, bytemuck::cast_slice(values), rows),
+            _ => self.upload(buffer, bytemuck::cast_slice(&array.to_f32()), rows),
         }
         self.gpu.check()
     }
 
-    fn read<'a>(&'a mut self, buffers: &'a [(BufferId, Spec)]) -> LocalFuture<'a, Result<Vec<Array>>> {
-        Box::pin(self.read_back(buffers))
+    fn read(&mut self, reads: &[Read]) -> Result<Pending> {
+        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let reading = self.copy_out(&mut encoder, reads);
+        let index = self.gpu.queue.submit([encoder.finish()]);
+        self.gpu.check()?;
+        Ok(self.pending(reading, index))
     }
 
-    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>]) -> Result<ProgramId> {
-        let mut slots = vec![];
-        for slot in &plan.slots {
-            let spec = Spec::new([slot.elements], if slot.dtype.is_float() { DType::F32 } else { DType::U32 });
-            slots.push(self.allocate(&spec)?);
-        }
-        let part = |buffer: usize| match (&plan.buffers[buffer].role, bound[buffer]) {
-            (Role::Temp(slot, first), _) => self.held(slots[*slot]).narrow(*first, &plan.buffers[buffer].spec),
-            (_, Some(id)) => self.held(id).clone(),
-            (_, None) => unreachable!("the session binds everything but temporaries"),
-        };
-        let physical = |buffer: usize| {
-            let part = part(buffer);
-            (part.number, part.first())
-        };
-        // Two passes: first every uniform gets its place in one buffer, then bind groups can name it.
-        let mut uniforms: Vec<u8> = vec![];
-        let align = self.gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
-        let mut prepared = vec![];
-        for (t, task) in plan.tasks.iter().enumerate() {
-            for Bound { dispatch, targets } in launches(&plan, task, &physical)? {
-                let pipeline = self.gpu.pipeline(&dispatch)?;
-                let name = &dispatch.kernel.name;
-                let workgroup = pipeline.module.entries[dispatch.entry].workgroup;
-                let groups = self.groups(&dispatch, workgroup)?;
-                if groups.contains(&0) {
-                    continue;
-                }
-                let params = if pipeline.module.entries[dispatch.entry].bindings.iter().any(|b| b.uniform) {
-                    uniforms.resize(uniforms.len().next_multiple_of(align), 0);
-                    let offset = uniforms.len();
-                    uniforms.extend(pipeline.module.pack(name, &dispatch.params)?);
-                    Some(offset)
-                } else {
-                    None
-                };
-                let target = |(name, target)| {
-                    let part = match target {
-                        Target::Buffer(buffer) => part(buffer),
-                        Target::Whole(buffer) => {
-                            let part = part(buffer);
-                            Part { offset: 0, size: part.buffer.size(), ..part }
-                        }
-                        Target::Table(words) => {
-                            let part = self.gpu.storage(4 * words.len() as u64)?;
-                            self.gpu.queue.write_buffer(&part.buffer, 0, bytemuck::cast_slice(&words));
-                            part
-                        }
-                    };
-                    Ok((name, part))
-                };
-                let parts = targets.into_iter().map(target).collect::<Result<Vec<_>>>()?;
-                let (entry, name) = (dispatch.entry, name.to_string());
-                prepared.push(Prepared { task: t, pipeline, entry, parts, params, groups, name });
+    fn load(
+        &mut self,
+        plan: Arc<Plan>,
+        bound: &[Option<BufferId>],
+        copies: &[(BufferId, BufferId)],
+    ) -> Result<ProgramId> {
+        let mut own = vec![];
+        match self.prepare(&plan, bound, copies, &mut own) {
+            Ok(program) => {
+                self.programs.push(Some(program.owning(own)));
+                Ok(ProgramId(self.programs.len() - 1))
+            }
+            Err(error) => {
+                self.release(None, &own);
+                Err(error)
             }
         }
-        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
-        let uniform = self.gpu.buffer("params", uniforms.len().max(16) as u64, usage)?;
-        self.gpu.queue.write_buffer(&uniform, 0, &uniforms);
-        let mut tasks: Vec<Vec<Launch>> = plan.tasks.iter().map(|_| vec![]).collect();
-        for launch in prepared {
-            let group = self.bind(&launch, &uniform)?;
-            tasks[launch.task].push(Launch { pipeline: launch.pipeline, group, groups: launch.groups });
-        }
-        self.gpu.check()?;
-        self.programs.push(Program { tasks, slots });
-        Ok(ProgramId(self.programs.len() - 1))
     }
 
-    fn release(&mut self, program: ProgramId, buffers: &[BufferId]) {
+    fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
         // Bind groups keep their buffers alive; wgpu keeps both until the device has finished with them.
-        let slots = std::mem::take(&mut self.programs[program.0]).slots;
-        for &buffer in buffers.iter().chain(&slots) {
-            self.parts[buffer.0] = None;
+        let program = program.and_then(|program| self.programs[program.0].take());
+        for &buffer in buffers.iter().chain(program.iter().flat_map(|program| &program.own)) {
+            self.buffers[buffer.0] = None;
             self.free.push(buffer);
         }
     }
 
-    fn run(&mut self, program: ProgramId) -> Result<()> {
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            let mut current: Option<&Arc<Pipeline>> = None;
-            for launch in self.programs[program.0].tasks.iter().flatten() {
-                if current.is_none_or(|current| !Arc::ptr_eq(current, &launch.pipeline)) {
-                    pass.set_pipeline(&launch.pipeline.pipeline);
-                    current = Some(&launch.pipeline);
-                }
-                pass.set_bind_group(0, &launch.group, &[]);
-                let [x, y, z] = launch.groups;
-                pass.dispatch_workgroups(x, y, z);
-            }
-        }
-        self.gpu.queue.submit([encoder.finish()]);
-        self.gpu.check()
+    fn run(&mut self, program: ProgramId, steps: usize) -> Result<()> {
+        self.execute(program, steps, &[]).map(drop)
+    }
+
+    fn run_and_read(&mut self, program: ProgramId, steps: usize, reads: &[Read]) -> Result<Pending> {
+        self.execute(program, steps, reads)
     }
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
         self.measure(program)
-    }
-}
-
-impl GpuBackend {
-    fn bind(&self, launch: &Prepared, uniform: &wgpu::Buffer) -> Result<wgpu::BindGroup> {
-        let Prepared { pipeline, name, .. } = launch;
-        let mut entries = vec![];
-        for binding in &pipeline.module.entries[launch.entry].bindings {
-            let resource = if binding.uniform {
-                wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                    buffer: uniform,
-                    offset: launch.params.unwrap_or(0) as u64,
-                    size: std::num::NonZeroU64::new(u64::from(pipeline.module.params_size)),
-                })
-            } else {
-                let bound = launch.parts.iter().find(|(name, _)| *name == binding.name);
-                let (_, part) = bound
-                    .ok_or_else(|| Error::Device(format!("kernel `{name}`: nothing is bound to `{}`", binding.name)))?;
-                part.binding()
-            };
-            entries.push(wgpu::BindGroupEntry { binding: binding.index, resource });
-        }
-        let descriptor = wgpu::BindGroupDescriptor { label: Some(name), layout: &pipeline.layout, entries: &entries };
-        Ok(self.gpu.device.create_bind_group(&descriptor))
     }
 }

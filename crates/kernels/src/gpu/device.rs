@@ -1,19 +1,18 @@
 //! Adapters and the choice among them.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use wgrad_core::{Backend, CpuBackend, DeviceInfo, Error, Limits, Result};
 
 use super::backend::GpuBackend;
-use super::pipeline::Pipelines;
+use super::open::{Counts, Gpu};
 
 /// An adapter of this machine, as [`adapters`] found it.
 #[derive(Clone)]
 pub struct Adapter {
-    adapter: wgpu::Adapter,
-    info: wgpu::AdapterInfo,
+    pub(super) adapter: wgpu::Adapter,
+    pub(super) info: wgpu::AdapterInfo,
 }
 
 impl fmt::Debug for Adapter {
@@ -105,19 +104,23 @@ impl Adapter {
 
     /// Opens a device on this adapter.
     ///
+    /// Where the API can hand out compiled kernels (Vulkan), they are kept in the folder `wgrad` of the user's caches and
+    /// found there by the next process; not so if the environment variable `WGRAD_CACHE` is `off`.
+    ///
     /// # Errors
     /// When the driver refuses.
     pub fn open(&self) -> Result<Device> {
-        self.open_with(|_| {})
+        Ok(Device(Kind::Gpu(Arc::new(Gpu::open(self, true)?))))
     }
 
     /// Opens a device that plans for other limits than the adapter's own: how tests run the kernels of large GPUs on a
-    /// software adapter, or keep to the smallest limits that WebGPU allows. Only ever lower a limit.
+    /// software adapter, or keep to the smallest limits that WebGPU allows. Only ever lower a limit. Kernels compiled
+    /// for it are not kept on disk.
     ///
     /// # Errors
     /// When the driver refuses.
     pub fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device> {
-        let mut gpu = Gpu::open(self)?;
+        let mut gpu = Gpu::open(self, false)?;
         change(&mut gpu.limits);
         Ok(Device(Kind::Gpu(Arc::new(gpu))))
     }
@@ -209,6 +212,23 @@ impl Device {
         }
     }
 
+    /// Calls `f` with how many of how many kernels are compiled, while a session compiles more than it has; from any
+    /// thread. A GPU's first session takes seconds for them, later ones on the same device share them.
+    pub fn on_compile(&self, f: impl Fn(usize, usize) + Send + Sync + 'static) {
+        if let Kind::Gpu(gpu) = &self.0 {
+            gpu.on_compile(Arc::new(f));
+        }
+    }
+
+    /// What was made on the device since it was opened, by all sessions; nothing on the CPU.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        match &self.0 {
+            Kind::Gpu(gpu) => gpu.counts(),
+            Kind::Cpu | Kind::CpuF64 => Counts::default(),
+        }
+    }
+
     /// What the device is.
     #[must_use]
     pub fn info(&self) -> DeviceInfo {
@@ -222,73 +242,6 @@ impl From<Device> for Box<dyn Backend> {
             Kind::Cpu => Box::new(CpuBackend::<f32>::new()),
             Kind::CpuF64 => Box::new(CpuBackend::<f64>::new()),
             Kind::Gpu(gpu) => Box::new(GpuBackend::new(gpu)),
-        }
-    }
-}
-
-/// An open device with its queue and the pipelines made so far, shared by all sessions on it.
-pub struct Gpu {
-    pub(super) device: wgpu::Device,
-    pub(super) queue: wgpu::Queue,
-    pub(super) info: DeviceInfo,
-    pub(super) limits: Limits,
-    pub(super) pipelines: Mutex<Pipelines>,
-    /// What the device complained about since the last look.
-    fault: Arc<Mutex<Option<String>>>,
-}
-
-impl fmt::Debug for Gpu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Gpu({})", self.info)
-    }
-}
-
-impl Gpu {
-    fn open(adapter: &Adapter) -> Result<Self> {
-        let info = adapter.info();
-        let available = adapter.limits();
-        let wanted = wgpu::Features::TIMESTAMP_QUERY;
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("wgrad"),
-            required_features: adapter.features() & wanted,
-            required_limits: available.clone(),
-            ..Default::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor))
-            .map_err(|error| Error::Device(format!("{info} could not be opened: {error}")))?;
-        let fault = Arc::new(Mutex::new(None));
-        let note = |fault: &Arc<Mutex<Option<String>>>, what: String| {
-            fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(what);
-        };
-        let heard = fault.clone();
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&heard, error.to_string())));
-        let lost = fault.clone();
-        device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
-                note(&lost, format!("the device was lost ({reason:?}): {message}"));
-            }
-        });
-        let limits = Limits {
-            // Plans are made for WebGPU's default of eight everywhere, so that one graph is one plan on every device.
-            storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
-            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size),
-            workgroups: available.max_compute_workgroups_per_dimension,
-            invocations: available.max_compute_invocations_per_workgroup,
-            workgroup_bytes: available.max_compute_workgroup_storage_size,
-            software: adapter.is_software(),
-            dispatches: true,
-        };
-        Ok(Self { device, queue, info, limits, pipelines: Mutex::new(Pipelines(HashMap::new())), fault })
-    }
-
-    /// What went wrong on the device since the last call.
-    ///
-    /// # Errors
-    /// The first complaint of the driver or of wgpu's validation.
-    pub fn check(&self) -> Result<()> {
-        match self.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
-            Some(fault) => Err(Error::Device(format!("{}: {fault}", self.info))),
-            None => Ok(()),
         }
     }
 }

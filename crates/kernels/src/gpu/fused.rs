@@ -8,7 +8,7 @@ use wgrad_core::{Result, View};
 
 use crate::bundled::joined;
 
-use super::launch::{Bound, Target, missing};
+use super::launch::{Bound, Physical, Target, missing};
 use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
 
 /// The first binding of what clusters add: kernels of ops stay below.
@@ -62,7 +62,7 @@ impl Added<'_> {
 }
 
 /// A dispatch of the op at stage `op` with the prologues and epilogues of its task: those whose buffer it binds.
-pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize) -> Result<Bound> {
+pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, physical: &Physical<'_>) -> Result<Bound> {
     let (prologues, epilogues) = (&stages[..op], &stages[op + 1..]);
     let Bound { mut dispatch, mut targets } = bound;
     let binds = |buffer: usize| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
@@ -117,6 +117,12 @@ pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize) -> 
         code += "}\n";
     }
     if !code.is_empty() {
+        // Parts of one device buffer are all declared writable if one of them is written.
+        let written = added.declared.iter().filter(|(_, declared)| declared.written);
+        let written: Vec<usize> = written.map(|(&buffer, _)| physical(buffer).0).collect();
+        for (&buffer, declared) in &mut added.declared {
+            declared.written = written.contains(&physical(buffer).0);
+        }
         declare(&added.declared, &mut source);
         source += &code;
         let clusters = prologues.iter().chain(epilogues).filter_map(|stage| match &stage.work {

@@ -57,7 +57,7 @@ pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec
             (name.to_owned(), Target::Buffer(buffer))
         };
         let targets = dispatch.bindings.iter().map(target).collect();
-        fused::attach(plan, Bound { dispatch: dispatch.clone(), targets }, &task.stages, at)
+        fused::attach(plan, Bound { dispatch: dispatch.clone(), targets }, &task.stages, at, physical)
     };
     dispatches.iter().map(launch).collect()
 }

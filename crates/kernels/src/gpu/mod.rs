@@ -3,18 +3,22 @@
 //! Nothing here knows an op: launches arrive as data ([`Dispatch`](wgrad_core::Dispatch)), clusters as lists of rows.
 
 mod backend;
+mod cache;
 mod device;
+mod encode;
 mod fused;
 mod group;
 mod launch;
-mod memory;
+mod open;
 mod pipeline;
 mod print;
 mod profile;
+mod program;
 mod readback;
 mod reflect;
 
 pub use backend::GpuBackend;
-pub use device::{Adapter, Device, Gpu, adapters};
+pub use device::{Adapter, Device, adapters};
 pub use launch::{Bound, Physical, Target, launches};
+pub use open::{Counts, Gpu};
 pub use reflect::{Binding, Entry, Module, reflect};

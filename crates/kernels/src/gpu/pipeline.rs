@@ -1,50 +1,132 @@
-//! Pipelines, made once per source, entry point and constants.
+//! Shaders and pipelines, made once per device: a shader per source, a pipeline per entry point, constants and tables.
+//!
+//! What a plan lacks is compiled on all cores at once, since drivers take 5 to 300 ms for a kernel.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use wgrad_core::{Dispatch, Error, Result};
+use wgrad_core::{Dispatch, Error, Kernel, Result};
 
-use super::device::Gpu;
+use super::open::{Gpu, lock};
 use super::reflect::{self, Module};
 
-/// A pipeline with what is needed to bind and launch it.
+/// A kernel, parsed.
+pub(super) struct Shader {
+    pub name: String,
+    pub module: Module,
+    trusted: bool,
+    shader: wgpu::ShaderModule,
+}
+
+/// A pipeline with what is needed to bind it.
 pub(super) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
-    pub module: Arc<Module>,
 }
 
-/// Source, entry point, constants and trust: what tells two pipelines apart.
-type Key = (String, &'static str, Vec<(&'static str, u64)>, bool);
+/// A pipeline as a launch needs it.
+pub(super) struct Wanted<'a> {
+    pub shader: &'a Arc<Shader>,
+    pub dispatch: &'a Dispatch,
+    /// Whether each binding of the entry point is a table, whose row an offset picks.
+    pub tables: Vec<bool>,
+}
 
-/// The pipelines made so far.
+/// The shader's address, entry point, constants and tables: what tells two pipelines apart.
+type Key = (usize, &'static str, Vec<(&'static str, u64)>, Vec<bool>);
+
+impl Wanted<'_> {
+    fn key(&self) -> Key {
+        let constants = self.dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
+        (Arc::as_ptr(self.shader).addr(), self.dispatch.entry, constants, self.tables.clone())
+    }
+}
+
+/// What was made so far. Nothing is ever dropped, so that a shader's address stays its own.
 #[derive(Default)]
-pub(super) struct Pipelines(pub HashMap<Key, Arc<Pipeline>>);
+pub(super) struct Pipelines {
+    shaders: HashMap<(String, bool), Arc<Shader>>,
+    pipelines: HashMap<Key, Arc<Pipeline>>,
+}
+
+/// Compiled pipelines as an earlier process left them, or none.
+#[allow(unsafe_code, reason = "wgpu cannot know where the bytes come from")]
+pub(super) fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
+    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgrad"), data, fallback: true };
+    // SAFETY: the bytes are what `PipelineCache::get_data` gave: their checksum was compared, and the file is the
+    // user's own. wgpu compares adapter and driver, and takes none of the bytes where they differ.
+    unsafe { device.create_pipeline_cache(&descriptor) }
+}
 
 impl Gpu {
-    /// The pipeline of a dispatch.
+    /// The shaders of some dispatches.
     ///
     /// # Errors
-    /// When the kernel does not compile, lacks the entry point, or needs more than the device has.
-    pub(super) fn pipeline(&self, dispatch: &Dispatch) -> Result<Arc<Pipeline>> {
-        let name = &dispatch.kernel.name;
-        let source = dispatch.kernel.source();
-        let constants = dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
-        let key = (source, dispatch.entry, constants, dispatch.kernel.is_trusted());
-        let mut pipelines = self.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(known) = pipelines.0.get(&key) {
-            return Ok(known.clone());
+    /// When a kernel does not compile or lacks the entry point.
+    pub(super) fn shaders<'a>(&self, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<Vec<Arc<Shader>>> {
+        let dispatches: Vec<&Dispatch> = dispatches.collect();
+        let keys: Vec<_> = dispatches.iter().map(|d| (d.kernel.source(), d.kernel.is_trusted())).collect();
+        let mut missing: HashMap<&(String, bool), &Kernel> = HashMap::new();
+        {
+            let known = lock(&self.pipelines);
+            for (dispatch, key) in dispatches.iter().zip(&keys).filter(|(_, key)| !known.shaders.contains_key(key)) {
+                missing.entry(key).or_insert(&dispatch.kernel);
+            }
         }
-        let module = Arc::new(reflect::reflect(name, &key.0)?);
-        let entry = module
-            .entries
-            .get(dispatch.entry)
-            .ok_or_else(|| Error::Device(format!("kernel `{name}` has no entry point `{}`", dispatch.entry)))?;
-        let entries: Vec<_> = entry
-            .bindings
-            .iter()
-            .map(|binding| wgpu::BindGroupLayoutEntry {
+        let missing: Vec<_> = missing.into_iter().collect();
+        let made = self.each(&missing, |(key, kernel)| self.shader(kernel, &key.0));
+        for ((key, _), shader) in missing.into_iter().zip(made) {
+            lock(&self.pipelines).shaders.insert(key.clone(), shader?);
+        }
+        let known = lock(&self.pipelines);
+        let shader = |(dispatch, key): (&&Dispatch, _)| {
+            let shader = &known.shaders[key];
+            if shader.module.entries.contains_key(dispatch.entry) {
+                Ok(shader.clone())
+            } else {
+                Err(Error::Device(format!("kernel `{}` has no entry point `{}`", shader.name, dispatch.entry)))
+            }
+        };
+        dispatches.iter().zip(&keys).map(shader).collect()
+    }
+
+    /// The pipelines of some launches.
+    ///
+    /// # Errors
+    /// When one needs more than the device has.
+    pub(super) fn pipelines(&self, wanted: &[Wanted<'_>]) -> Result<Vec<Arc<Pipeline>>> {
+        let keys: Vec<Key> = wanted.iter().map(Wanted::key).collect();
+        let mut missing: Vec<(&Key, &Wanted<'_>)> = vec![];
+        {
+            let known = lock(&self.pipelines);
+            for (key, wanted) in keys.iter().zip(wanted) {
+                if !known.pipelines.contains_key(key) && !missing.iter().any(|(other, _)| *other == key) {
+                    missing.push((key, wanted));
+                }
+            }
+        }
+        let done = AtomicUsize::new(0);
+        let made = self.each(&missing, |(_, wanted)| {
+            let pipeline = self.pipeline(wanted);
+            self.compiled(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
+            pipeline
+        });
+        for ((key, _), pipeline) in missing.iter().zip(made) {
+            lock(&self.pipelines).pipelines.insert((*key).clone(), Arc::new(pipeline?));
+        }
+        if let (false, Some(cache)) = (missing.is_empty(), &self.cache) {
+            cache.store();
+        }
+        let known = lock(&self.pipelines);
+        Ok(keys.iter().map(|key| known.pipelines[key].clone()).collect())
+    }
+
+    fn pipeline(&self, wanted: &Wanted<'_>) -> Result<Pipeline> {
+        let Wanted { shader, dispatch, tables } = wanted;
+        let bindings = shader.module.entries[dispatch.entry].bindings.iter().zip(tables);
+        let entries: Vec<_> = bindings
+            .map(|(binding, &table)| wgpu::BindGroupLayoutEntry {
                 binding: binding.index,
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
@@ -53,42 +135,47 @@ impl Gpu {
                     } else {
                         wgpu::BufferBindingType::Storage { read_only: !binding.writable }
                     },
-                    has_dynamic_offset: false,
+                    has_dynamic_offset: table,
                     min_binding_size: None,
                 },
                 count: None,
             })
             .collect();
-        let label = format!("{name}.{}", dispatch.entry);
-        let layout = self
-            .device
-            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(&label),
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let trusted = dispatch.kernel.is_trusted();
-        let shader = self.shader(&label, &key.0, trusted);
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(&label),
-            layout: Some(&pipeline_layout),
-            module: &shader,
-            entry_point: Some(dispatch.entry),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                constants: &dispatch.constants,
-                zero_initialize_workgroup_memory: !trusted,
-            },
-            cache: None,
-        });
-        self.check().map_err(|error| Error::Device(format!("kernel `{label}`: {error}")))?;
-        let pipeline = Arc::new(Pipeline { pipeline, layout, module });
-        pipelines.0.insert(key, pipeline.clone());
-        Ok(pipeline)
+        let label = format!("{}.{}", shader.name, dispatch.entry);
+        self.made.fetch_add(1, Ordering::Relaxed);
+        self.scoped(&label, || {
+            let layout = self
+                .device
+                .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(&label), entries: &entries });
+            let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(&label),
+                bind_group_layouts: &[Some(&layout)],
+                immediate_size: 0,
+            });
+            let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: Some(&pipeline_layout),
+                module: &shader.shader,
+                entry_point: Some(dispatch.entry),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants: &dispatch.constants,
+                    zero_initialize_workgroup_memory: !shader.trusted,
+                },
+                cache: self.cache.as_ref().map(|cache| &cache.pipelines),
+            });
+            Pipeline { pipeline, layout }
+        })
+    }
+
+    fn shader(&self, kernel: &Kernel, source: &str) -> Result<Arc<Shader>> {
+        let (name, trusted) = (kernel.name.to_string(), kernel.is_trusted());
+        let module = reflect::reflect(&name, source)?;
+        let shader = self.scoped(&name, || self.shader_module(&name, source, trusted))?;
+        Ok(Arc::new(Shader { name, module, trusted, shader }))
     }
 
     #[allow(unsafe_code, reason = "wgpu's checks can only be turned off so")]
-    fn shader(&self, label: &str, source: &str, trusted: bool) -> wgpu::ShaderModule {
+    fn shader_module(&self, label: &str, source: &str, trusted: bool) -> wgpu::ShaderModule {
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
         if trusted {
@@ -97,5 +184,41 @@ impl Gpu {
         } else {
             self.device.create_shader_module(descriptor)
         }
+    }
+
+    /// What `make` makes, unless the device objects. Error scopes are of one thread, so each kernel hears its own errors.
+    fn scoped<T>(&self, kernel: &str, make: impl FnOnce() -> T) -> Result<T> {
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
+            let scopes = [Validation, Internal, OutOfMemory].map(|filter| self.device.push_error_scope(filter));
+            let made = make();
+            // The last scope opened is the first to be closed.
+            let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
+            match errors.last() {
+                Some(error) => Err(Error::Device(format!("kernel `{kernel}`: {}: {error}", self.info))),
+                None => Ok(made),
+            }
+        }
+        #[cfg(target_arch = "wasm32")]
+        {
+            let made = make();
+            self.check().map_err(|error| Error::Device(format!("kernel `{kernel}`: {error}")))?;
+            Ok(made)
+        }
+    }
+
+    /// `f` of each item, on all cores where the API has no lock around everything.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn each<T: Sync, R: Send>(&self, items: &[T], f: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
+        use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+        // OpenGL lives in one context at a time, for which wgpu waits a second and then panics.
+        if self.info.api == "gl" { items.iter().map(f).collect() } else { items.par_iter().map(f).collect() }
+    }
+
+    /// `f` of each item: a browser's GPU lives on one thread.
+    #[cfg(target_arch = "wasm32")]
+    fn each<T, R>(&self, items: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
+        items.iter().map(f).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wgrad_core::{Error, ProgramId, Result};
 
 use super::backend::GpuBackend;
+use super::program::OFFSETS;
 
 impl GpuBackend {
     pub(super) fn measure(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
@@ -12,7 +13,13 @@ impl GpuBackend {
         if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Err(Error::Device(format!("{} has no timestamps; profile on another device", gpu.info)));
         }
-        let tasks = &self.programs[program.0].tasks;
+        let mut loaded = self.programs[program.0].take().expect("the program is loaded");
+        let fitted = self.fit(&mut loaded, 1);
+        self.programs[program.0] = Some(loaded);
+        fitted?;
+        let program = self.programs[program.0].as_ref().expect("just put back");
+        let starts = [0].into_iter().chain(program.tasks.iter().copied());
+        let tasks: Vec<_> = starts.zip(&program.tasks).collect();
         let mut times = Vec::with_capacity(tasks.len());
         // A query set holds at most 4096 timestamps.
         for chunk in tasks.chunks(2048) {
@@ -23,18 +30,11 @@ impl GpuBackend {
                 count,
             });
             let size = u64::from(count) * 8;
-            let buffer = |usage| {
-                gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("profile"),
-                    size,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
+            let buffer = |usage| gpu.buffer("profile", size, usage);
             let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
             let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
             let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            for (i, launches) in (0u32..).zip(chunk) {
+            for (i, &(start, &end)) in (0u32..).zip(chunk) {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
                     label: None,
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
@@ -43,9 +43,10 @@ impl GpuBackend {
                         end_of_pass_write_index: Some(2 * i + 1),
                     }),
                 });
-                for launch in launches {
-                    pass.set_pipeline(&launch.pipeline.pipeline);
-                    pass.set_bind_group(0, &launch.group, &[]);
+                for launch in program.launches[start..end].iter().filter(|launch| !launch.groups.contains(&0)) {
+                    let (count, _) = launch.tables;
+                    pass.set_pipeline(&program.pipelines[launch.pipeline as usize].pipeline);
+                    pass.set_bind_group(0, &launch.group, &[0; OFFSETS][..usize::from(count)]);
                     let [x, y, z] = launch.groups;
                     pass.dispatch_workgroups(x, y, z);
                 }

@@ -1,65 +1,110 @@
-//! From the device to the host: asynchronous at heart, one copy and one mapping for all buffers of a read.
+//! From the device to the host: asynchronous at heart, one copy per buffer or table and one mapping for all of a read.
 
 use futures::channel::oneshot;
-use wgrad_core::{Array, BufferId, DType, Error, Result, Spec};
+use wgrad_core::{Array, DType, Error, Pending, Read, Result};
 
-use super::backend::GpuBackend;
-use super::memory::padded;
+use super::backend::{GpuBackend, Held};
+use super::open::{Gpu, lock};
+
+/// What is copied to a staging buffer.
+pub(super) struct Reading {
+    staging: Option<wgpu::Buffer>,
+    bytes: u64,
+    parts: Vec<Part>,
+}
+
+struct Part {
+    read: Read,
+    /// Where the first row begins, and how far it is to the next; none if every step has the same.
+    offset: u64,
+    pitch: u64,
+}
+
+/// Waits for a submission.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn wait(gpu: &Gpu, index: wgpu::SubmissionIndex) -> Result<()> {
+    let poll = gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
+    poll.map(drop).map_err(|error| Error::Device(format!("{}: waiting failed: {error}", gpu.info)))
+}
 
 impl GpuBackend {
-    pub(super) async fn read_back(&mut self, buffers: &[(BufferId, Spec)]) -> Result<Vec<Array>> {
-        let total: u64 = buffers.iter().map(|(_, spec)| padded(spec)).sum();
-        if total == 0 {
-            return Ok(vec![]);
+    /// Encodes the copies of a read.
+    pub(super) fn copy_out(&self, encoder: &mut wgpu::CommandEncoder, reads: &[Read]) -> Reading {
+        let (mut bytes, mut parts) = (0, vec![]);
+        for read in reads {
+            let Held { size, table, .. } = self.held(read.buffer);
+            let pitch = table.filter(|table| table.rows > 1).map_or(0, |table| table.pitch);
+            parts.push(Part { read: read.clone(), offset: bytes, pitch });
+            bytes += (read.rows.unwrap_or(1) as u64 - 1) * pitch + size;
         }
-        let staging = match self.staging.take() {
-            Some(staging) if staging.size() >= total => staging,
-            _ => self.gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("staging"),
-                size: total.next_power_of_two(),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            }),
+        let staging = (bytes > 0).then(|| self.staging(bytes));
+        if let Some(staging) = &staging {
+            let ends = parts.iter().skip(1).map(|part| part.offset).chain([bytes]);
+            for (part, end) in parts.iter().zip(ends) {
+                let Held { buffer, offset, .. } = self.held(part.read.buffer);
+                encoder.copy_buffer_to_buffer(buffer, *offset, staging, part.offset, end - part.offset);
+            }
+        }
+        Reading { staging, bytes, parts }
+    }
+
+    /// A buffer of at least so many bytes that nobody uses.
+    fn staging(&self, bytes: u64) -> wgpu::Buffer {
+        let mut free = lock(&self.staging);
+        let fits = free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= bytes);
+        match fits.min_by_key(|(_, buffer)| buffer.size()).map(|(at, _)| at) {
+            Some(at) => free.swap_remove(at),
+            None => {
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.gpu.buffer("staging", bytes.next_power_of_two().max(1 << 10), usage)
+            }
+        }
+    }
+
+    /// Maps what was copied by the submission `index`.
+    pub(super) fn pending(&self, reading: Reading, index: wgpu::SubmissionIndex) -> Pending {
+        let Reading { staging: Some(staging), bytes, parts } = reading else {
+            return Box::pin(std::future::ready(Ok(vec![])));
         };
-        let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let mut offset = 0;
-        for (buffer, spec) in buffers {
-            let size = padded(spec);
-            let from = self.held(*buffer);
-            encoder.copy_buffer_to_buffer(&from.buffer, from.offset, &staging, offset, size);
-            offset += size;
-        }
-        self.gpu.queue.submit([encoder.finish()]);
+        let (gpu, free) = (self.gpu.clone(), self.staging.clone());
         let (sender, receiver) = oneshot::channel();
-        staging.slice(..total).map_async(wgpu::MapMode::Read, move |result| {
+        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
             // The receiver is gone when the caller dropped the future; then nobody wants to know.
             let _ = sender.send(result);
         });
-        // A browser polls by itself.
-        #[cfg(not(target_arch = "wasm32"))]
-        self.gpu
-            .device
-            .poll(wgpu::PollType::wait_indefinitely())
-            .map_err(|error| Error::Device(format!("{}: waiting failed: {error}", self.gpu.info)))?;
-        let lost = || Error::Device(format!("{}: the device was lost while reading from it", self.gpu.info));
-        let mapped = receiver.await.map_err(|_| lost())?;
-        self.gpu.check()?;
-        mapped.map_err(|_| lost())?;
-        let mut arrays = Vec::with_capacity(buffers.len());
-        {
-            let bytes = staging.slice(..total).get_mapped_range().map_err(|_| lost())?;
-            let mut offset = 0;
-            for (_, spec) in buffers {
-                let end = offset + spec.bytes();
-                arrays.push(match spec.dtype {
-                    DType::U32 => Array::new(&spec.shape, bytemuck::pod_collect_to_vec::<u8, u32>(&bytes[offset..end])),
-                    _ => Array::new(&spec.shape, bytemuck::pod_collect_to_vec::<u8, f32>(&bytes[offset..end])),
-                }?);
-                offset += usize::try_from(padded(spec)).expect("a host buffer");
-            }
+        Box::pin(async move {
+            // A browser polls by itself.
+            #[cfg(not(target_arch = "wasm32"))]
+            wait(&gpu, index)?;
+            #[cfg(target_arch = "wasm32")]
+            drop(index);
+            let lost = || Error::Device(format!("{}: the device was lost while reading from it", gpu.info));
+            let mapped = receiver.await.map_err(|_| lost())?;
+            gpu.check()?;
+            mapped.map_err(|_| lost())?;
+            let arrays = {
+                let bytes = staging.slice(..bytes).get_mapped_range().map_err(|_| lost())?;
+                parts.iter().map(|part| part.array(&bytes)).collect::<Result<Vec<_>>>()?
+            };
+            staging.unmap();
+            lock(&free).push(staging);
+            Ok(arrays)
+        })
+    }
+}
+
+impl Part {
+    fn array(&self, bytes: &[u8]) -> Result<Array> {
+        let Self { read, offset, pitch } = self;
+        let row = |step: usize| {
+            let start = usize::try_from(offset + step as u64 * pitch).expect("a host buffer");
+            &bytes[start..start + read.spec.bytes()]
+        };
+        let rows = (0..read.rows.unwrap_or(1)).flat_map(|step| row(step).chunks_exact(4));
+        let words = rows.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        match read.spec.dtype {
+            DType::U32 => Array::new(read.shape(), words.collect()),
+            _ => Array::new(read.shape(), words.map(f32::from_bits).collect()),
         }
-        staging.unmap();
-        self.staging = Some(staging);
-        Ok(arrays)
     }
 }

@@ -1,12 +1,12 @@
 //! Batch normalisation with the statistics of the batch.
 
-use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, View,
-    both,
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both,
 };
 
 use crate::bundled::bundled;
+use crate::channels::Channels;
 
 /// Normalisation over a batch.
 pub trait BatchNormOps {
@@ -16,6 +16,9 @@ pub trait BatchNormOps {
     /// `self` is `[N, C]` or `[N, C, L…]`; `weight` and `bias` are `[C]`, 1 and 0 if not given. Returns
     /// `(y, mean, var)`, the latter two `[C]` and meant for running statistics: no gradient flows back through them.
     /// The variance is summed around the mean, never as `E[x²] − E[x]²`. Source: `torch.nn.functional.batch_norm`.
+    ///
+    /// A bias that is added just before cannot matter, for its channel's mean is taken out again: its gradient is the
+    /// number 0 here, for which nothing is computed, where `PyTorch` adds up rounding errors.
     ///
     /// Fewer than two axes, one value per channel, and weights that are not `[C]` are errors; so is differentiating
     /// the gradient again.
@@ -41,113 +44,98 @@ impl BatchNormOps for Tensor {
     }
 }
 
-/// A tensor seen as `[rows, channels, inner]`.
-#[derive(Clone, Copy)]
-struct Layout {
-    rows: usize,
-    channels: usize,
-    inner: usize,
-}
-
-impl Layout {
-    /// Of a shape with at least two axes.
-    fn of(shape: &Shape) -> Self {
-        let dims = shape.dims();
-        Self { rows: dims[0], channels: dims[1], inner: dims[2..].iter().product() }
-    }
-
-    /// Values per channel.
-    fn count(self) -> usize {
-        self.rows * self.inner
-    }
-
-    /// Elements per row, and rows that make a fair piece of work.
-    fn piece(self) -> usize {
-        let row = (self.channels * self.inner).max(1);
-        row * ((1 << 15) / row + 1)
-    }
-
-    /// Two sums per channel of `f(x, d, stats[c])`, in an order that the shape alone decides.
-    fn sums<F: Real, S: Copy + Sync>(
-        self,
-        x: &[F],
-        d: &[F],
-        stats: &[S],
-        f: impl Fn(F, F, S) -> [f64; 2] + Sync,
-    ) -> Vec<[f64; 2]> {
-        let add = |sum: &mut [f64; 2], [a, b]: [f64; 2]| {
-            sum[0] += a;
-            sum[1] += b;
-        };
-        let row = (self.channels * self.inner).max(1);
-        let pieces = x.par_chunks(self.piece()).zip(d.par_chunks(self.piece())).map(|(x, d)| {
-            let mut sums = vec![[0.0; 2]; self.channels];
-            for (x, d) in x.chunks_exact(row).zip(d.chunks_exact(row)) {
-                if self.inner == 1 {
-                    let values = x.iter().zip(d).zip(stats);
-                    sums.iter_mut().zip(values).for_each(|(sum, ((&x, &d), &s))| add(sum, f(x, d, s)));
-                    continue;
-                }
-                let values = x.chunks_exact(self.inner).zip(d.chunks_exact(self.inner)).zip(stats);
-                for (sum, ((x, d), &s)) in sums.iter_mut().zip(values) {
-                    x.iter().zip(d).for_each(|(&x, &d)| add(sum, f(x, d, s)));
-                }
-            }
-            sums
-        });
-        let mut total = vec![[0.0; 2]; self.channels];
-        for piece in pieces.collect::<Vec<_>>() {
-            total.iter_mut().zip(piece).for_each(|(total, piece)| add(total, piece));
-        }
-        total
-    }
-
-    /// `out = f(x, d, stats[c])`.
-    fn map<F: Real, S: Copy + Sync>(
-        self,
-        out: &mut [F],
-        x: &[F],
-        d: &[F],
-        stats: &[S],
-        f: impl Fn(F, F, S) -> F + Sync,
-    ) {
-        let inner = self.inner.max(1);
-        let row = (self.channels * inner).max(1);
-        let piece = self.piece();
-        out.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(d.par_chunks(piece)).for_each(|((out, x), d)| {
-            for ((out, x), d) in out.chunks_exact_mut(row).zip(x.chunks_exact(row)).zip(d.chunks_exact(row)) {
-                if inner == 1 {
-                    let values = x.iter().zip(d).zip(stats);
-                    out.iter_mut().zip(values).for_each(|(out, ((&x, &d), &s))| *out = f(x, d, s));
-                    continue;
-                }
-                let values = x.chunks_exact(inner).zip(d.chunks_exact(inner)).zip(stats);
-                for (out, ((x, d), &s)) in out.chunks_exact_mut(inner).zip(values) {
-                    out.iter_mut().zip(x).zip(d).for_each(|((out, &x), &d)| *out = f(x, d, s));
-                }
-            }
-        });
-    }
-
-    /// A dispatch of one workgroup per block of channels.
-    fn dispatch(self, kernel: Kernel, entry: &'static str, eps: f64) -> Dispatch {
-        // Threads along channels where their values are neighbours in memory, else along a channel's values.
-        let width = if self.inner == 1 { self.channels.next_power_of_two().min(32) } else { 1 };
-        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
-        let eps = eps as f32;
-        Dispatch::new(kernel, entry, Grid::Groups([self.channels.div_ceil(width), 1, 1]))
-            .param("channels", self.channels)
-            .param("inner", self.inner)
-            .param("count", self.count())
-            .param("eps", eps)
-            .constant("WIDTH", f64::from(u32::try_from(width).unwrap_or(1)))
-    }
-}
-
 #[allow(clippy::cast_precision_loss, reason = "a number of values is far below 2^53")]
 fn wide(count: usize) -> f64 {
     count as f64
 }
+
+/// How a norm is dispatched: by threads that work alone or in workgroups, on all values of a channel or on parts.
+struct Variant {
+    layout: Channels,
+    /// Whether threads work alone.
+    serial: bool,
+    /// Whether a thread's lanes are values of one channel, and whether they are neighbours in memory.
+    along: bool,
+    four: bool,
+    /// Channels per workgroup.
+    width: usize,
+    /// Threads or workgroups side by side.
+    columns: usize,
+    /// Parts of a channel, and their length in values, or in lanes of four where `along`.
+    parts: usize,
+    length: usize,
+}
+
+impl Variant {
+    fn choose(layout: Channels, limits: &Limits) -> Self {
+        let Channels { channels, inner, .. } = layout;
+        let count = layout.count();
+        if limits.software {
+            let along = inner % 4 == 0;
+            let four = along || (inner == 1 && channels % 4 == 0);
+            let (columns, values) = if along { (channels, count / 4) } else { (channels.div_ceil(4), count) };
+            // Some hundred threads, and no loop of more turns than lavapipe runs.
+            let length = (values * columns / 512).clamp(256, 2048);
+            let length = values.div_ceil(values.div_ceil(length));
+            return Self { layout, serial: true, along, four, width: 1, columns, parts: values.div_ceil(length), length };
+        }
+        // Threads along channels where these are neighbours in memory, else along a channel's values.
+        let width = if inner == 1 { channels.next_power_of_two().min(32) } else { 1 };
+        let columns = channels.div_ceil(width);
+        // One workgroup for all values of its channels, unless they are so many that it should get help.
+        let length = if count <= 4096 { count } else { count.div_ceil(128).max(16 * 256 / width) };
+        let parts = count.div_ceil(length);
+        Self { layout, serial: false, along: false, four: false, width, columns, parts, length }
+    }
+
+    /// Scratch space for the parts: `own` numbers per part and `shared` ones per channel, each in every lane.
+    fn scratch(&self, at: &mut Launch<'_>, own: usize, shared: usize) -> Operand {
+        let lanes = if self.serial { 4 * self.columns } else { self.layout.channels };
+        at.scratch(Spec::f32([(own * self.parts + shared) * lanes]))
+    }
+
+    /// A launch of one of the two kernels.
+    fn dispatch(&self, kernels: &[Kernel; 2], entry: &'static str, eps: f64, scaled: bool) -> Dispatch {
+        let Channels { channels, inner, .. } = self.layout;
+        let number = self.columns * self.parts;
+        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
+        let with = |kernel: &Kernel, grid| {
+            Dispatch::new(kernel.clone(), entry, grid)
+                .param("channels", channels)
+                .param("inner", inner)
+                .param("count", self.layout.count())
+                .param("parts", self.parts)
+                .param("length", self.length)
+                .param("scaled", u32::from(scaled))
+                .param("eps", eps as f32)
+        };
+        let flag = |flag| f64::from(u8::from(flag));
+        if self.serial {
+            with(&kernels[1], Grid::Threads([number, 1, 1]))
+                .param("columns", self.columns)
+                .constant("ALONG", flag(self.along))
+                .constant("FOUR", flag(self.four))
+        } else {
+            let width = f64::from(u32::try_from(self.width).unwrap_or(1));
+            with(&kernels[0], Grid::Groups([number, 1, 1])).constant("WIDTH", width)
+        }
+    }
+}
+
+/// The kernels of workgroups and of threads that work alone.
+macro_rules! kernels {
+    ($name:literal) => {
+        [
+            bundled(Kernel::new($name, &[WALK, include_str!(concat!("../../../../shaders/", $name, ".wgsl"))])),
+            bundled(Kernel::new(
+                concat!($name, "_serial"),
+                &[WALK, include_str!(concat!("../../../../shaders/", $name, "_serial.wgsl"))],
+            )),
+        ]
+    };
+}
+
+const WALK: &str = include_str!("../../../../shaders/lib/channels.wgsl");
 
 /// x, and weight and bias or neither, to y, mean and biased variance.
 #[derive(Debug)]
@@ -157,27 +145,27 @@ struct BatchNorm {
 
 impl BatchNorm {
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
-        let layout = Layout::of(&at.input_spec(0).shape);
+        let layout = Channels::of(&at.input_spec(0).shape);
         let n = wide(layout.count());
         let (x, y, mean, var) = (at.float(0), at.out(0), at.out(1), at.out(2));
-        let plain = vec![(); layout.channels];
-        let means: Vec<_> = layout.sums(x, x, &plain, |x, _, ()| [x.wide(), 0.0]);
-        let means: Vec<_> = means.iter().map(|[sum, _]| sum / n).collect();
-        let squares = layout.sums(x, x, &means, |x, _, mean| {
-            let d = x.wide() - mean;
-            [d * d, 0.0]
-        });
+        let plain = vec![F::zero(); layout.channels];
+        let [sums] = layout.sums([x, x], &plain, |x, _, _| [x]);
+        mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = F::lit(sum / n));
+        // Around the rounded mean, whose own error is taken out of both.
+        let [rest, squares] = layout.sums([x, x], mean, |x, _, mean| [x - mean, (x - mean) * (x - mean)]);
         let gain = |i: usize, c: usize, default: f64| if at.inputs() > 1 { at.float(i)[c].wide() } else { default };
-        let stats: Vec<_> = (0..layout.channels)
-            .map(|c| {
-                let variance = squares[c][0] / n;
-                mean[c] = F::lit(means[c]);
-                var[c] = F::lit(variance);
-                let scale = gain(1, c, 1.0) / (variance + self.eps).sqrt();
-                (F::lit(means[c]), F::lit(scale), F::lit(gain(2, c, 0.0)))
-            })
-            .collect();
-        layout.map(y, x, x, &stats, |x, _, (mean, scale, bias)| (x - mean) * scale + bias);
+        let (mut scale, mut shift) = (plain.clone(), plain);
+        for c in 0..layout.channels {
+            let off = rest[c] / n;
+            let variance = squares[c] / n - off * off;
+            let variance = if variance < 0.0 { 0.0 } else { variance };
+            mean[c] = F::lit(mean[c].wide() + off);
+            var[c] = F::lit(variance);
+            scale[c] = F::lit(gain(1, c, 1.0) / (variance + self.eps).sqrt());
+            shift[c] = F::lit(gain(2, c, 0.0));
+        }
+        let numbers = [mean.to_vec(), scale, shift];
+        layout.map(y, [x, x], &numbers, |x, _, [mean, scale, shift]| (x - mean) * scale + shift);
     }
 }
 
@@ -195,7 +183,7 @@ impl Op for BatchNorm {
             return Err(Misfit::new(format!("expected [N, C] or [N, C, L...], got {}", x.shape))
                 .fix("give a batch of rows: a single one has shape [1, C]"));
         }
-        let layout = Layout::of(&x.shape);
+        let layout = Channels::of(&x.shape);
         if layout.count() <= 1 {
             return Err(Misfit::new(format!("expected more than 1 value per channel when training, got {}", x.shape))
                 .fix("drop the last, smaller batch (drop_last), or choose a batch size that leaves no single row")
@@ -217,9 +205,8 @@ impl Op for BatchNorm {
         let mut inputs = vec![&dy, at.input(0), &mean, &var];
         inputs.extend((at.inputs() > 1).then(|| at.input(1)));
         let applied = dy.graph().apply(BatchNormBackward { eps: self.eps }, &inputs);
-        at.give(0, applied.get(0));
-        for input in 1..at.inputs() {
-            at.give_with(input, |_| dy.graph().apply(Row { index: input - 1 }, &[&applied.get(1)]).get(0));
+        for input in 0..at.inputs() {
+            at.give(input, applied.get(input));
         }
     }
 
@@ -227,58 +214,63 @@ impl Op for BatchNorm {
         both!(at, buffers => self.run(buffers));
     }
 
+    fn epilogues(&self) -> &'static [usize] {
+        &[0, 1, 2]
+    }
+
     fn launch(&self, at: &mut Launch<'_>) {
-        let layout = Layout::of(&at.inputs[0].shape);
+        let layout = Channels::of(&at.inputs[0].shape);
         if layout.channels == 0 {
             return;
         }
-        let kernel = bundled(Kernel::new("batch_norm", &[include_str!("../../../../shaders/batch_norm.wgsl")]));
+        let variant = Variant::choose(layout, at.limits);
         let scaled = at.inputs.len() > 1;
-        let mut dispatch = layout
-            .dispatch(kernel, if scaled { "forward" } else { "forward_plain" }, self.eps)
-            .bind("x", Operand::Input(0))
-            .bind("y", Operand::Output(0))
-            .bind("mean", Operand::Output(1))
-            .bind("variance", Operand::Output(2));
-        if scaled {
-            dispatch = dispatch.bind("weight", Operand::Input(1)).bind("bias", Operand::Input(2));
+        // Never read without weights; any buffer will do.
+        let [weight, bias] = if scaled { [1, 2] } else { [0, 0] }.map(Operand::Input);
+        let kernels = kernels!("batch_norm");
+        let launch = |entry| variant.dispatch(&kernels, entry, self.eps, scaled).bind("x", Operand::Input(0));
+        let last = |dispatch: Dispatch| {
+            dispatch
+                .bind("weight", weight)
+                .bind("bias", bias)
+                .bind("y", Operand::Output(0))
+                .bind("mean", Operand::Output(1))
+                .bind("variance", Operand::Output(2))
+        };
+        if variant.parts == 1 {
+            at.dispatch(last(launch("forward")));
+        } else {
+            let partials = variant.scratch(at, 2, 0);
+            at.dispatch(launch("partial").bind("partials", partials));
+            at.dispatch(last(launch("finish")).bind("partials", partials));
         }
-        at.dispatch(dispatch);
     }
 }
 
-/// dy, x, mean, variance and maybe weight to dx and `[2, C]`, the gradients of weight and bias.
+/// dy, x, mean, variance and maybe weight to dx and the gradients of weight and bias.
 #[derive(Debug)]
 struct BatchNormBackward {
     eps: f64,
 }
 
-fn twice() -> Misfit {
-    Misfit::new("the gradient of batch_norm cannot be differentiated again")
-        .fix("for second derivatives compose the norm from means, or evaluate it with running statistics")
-}
-
 impl BatchNormBackward {
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
-        let layout = Layout::of(&at.input_spec(1).shape);
+        let layout = Channels::of(&at.input_spec(1).shape);
         let n = wide(layout.count());
         let (dy, x, mean, var) = (at.float(0), at.float(1), at.float(2), at.float(3));
-        let (dx, dweights) = (at.out(0), at.out(1));
-        let r = |c: usize| 1.0 / (var[c].wide() + self.eps).sqrt();
-        let stats: Vec<_> = (0..layout.channels).map(|c| (mean[c].wide(), r(c))).collect();
-        let sums = layout.sums(x, dy, &stats, |x, dy, (mean, r)| {
-            let dy = dy.wide();
-            [dy * ((x.wide() - mean) * r), dy]
-        });
-        let stats: Vec<_> = (0..layout.channels)
-            .map(|c| {
-                let [dw, db] = sums[c];
-                (dweights[c], dweights[layout.channels + c]) = (F::lit(dw), F::lit(db));
-                let gain = if at.inputs() > 4 { at.float(4)[c].wide() } else { 1.0 };
-                [mean[c], F::lit(r(c)), F::lit(gain * r(c)), F::lit(db / n), F::lit(dw / n)]
-            })
-            .collect();
-        layout.map(dx, x, dy, &stats, |x, dy, [mean, r, gain, db, dw]| gain * (dy - (db + (x - mean) * r * dw)));
+        let (dx, dweight, dbias) = (at.out(0), at.out(1), at.out(2));
+        let [scaled, plain] = layout.sums([x, dy], mean, |x, dy, mean| [dy * (x - mean), dy]);
+        let mut numbers = [mean.to_vec(), mean.to_vec(), mean.to_vec(), mean.to_vec()];
+        for c in 0..layout.channels {
+            let r = 1.0 / (var[c].wide() + self.eps).sqrt();
+            let gain = if at.inputs() > 4 { at.float(4)[c].wide() } else { 1.0 };
+            (dweight[c], dbias[c]) = (F::lit(scaled[c] * r), F::lit(plain[c]));
+            numbers[1][c] = F::lit(gain * r);
+            numbers[2][c] = F::lit(plain[c] / n);
+            numbers[3][c] = F::lit(scaled[c] * r * r / n);
+        }
+        let rule = |x, dy, [mean, gain, shift, slope]: [F; 4]| gain * (dy - (shift + (x - mean) * slope));
+        layout.map(dx, [x, dy], &numbers, rule);
     }
 }
 
@@ -288,63 +280,61 @@ impl Op for BatchNormBackward {
     }
 
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
-        Ok(vec![inputs[1].clone(), Spec::f32([2, Layout::of(&inputs[1].shape).channels])])
+        let channels = [Channels::of(&inputs[1].shape).channels];
+        Ok(vec![inputs[1].clone(), Spec::f32(channels), Spec::f32(channels)])
     }
 
     fn backward(&self, at: &mut Backward) {
-        let _ = at.input(0).misfit(self.name(), &[], twice());
+        let misfit = Misfit::new("the gradient of batch_norm cannot be differentiated again")
+            .fix("for second derivatives compose the norm from means, or evaluate it with running statistics");
+        let _ = at.input(0).misfit(self.name(), &[], misfit);
+    }
+
+    /// Σ dx = weight·r·(Σ dy − Σ dy − dw/n·Σ x̂) = 0 for each channel.
+    fn vanishes(&self, output: usize, of: &Shape, axes: &[usize]) -> bool {
+        let whole = |axis: usize| axes.contains(&axis) || of.dims()[axis] == 1;
+        output == 0 && (0..of.rank()).all(|axis| axis == 1 || whole(axis))
     }
 
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
 
+    fn epilogues(&self) -> &'static [usize] {
+        &[0, 1, 2]
+    }
+
     fn launch(&self, at: &mut Launch<'_>) {
-        let layout = Layout::of(&at.inputs[1].shape);
+        let layout = Channels::of(&at.inputs[1].shape);
         if layout.channels == 0 {
             return;
         }
-        let kernel = bundled(Kernel::new(
-            "batch_norm_backward",
-            &[include_str!("../../../../shaders/batch_norm_backward.wgsl")],
-        ));
+        let variant = Variant::choose(layout, at.limits);
         let scaled = at.inputs.len() > 4;
-        let mut dispatch = layout
-            .dispatch(kernel, if scaled { "backward" } else { "backward_plain" }, self.eps)
-            .bind("dy", Operand::Input(0))
-            .bind("x", Operand::Input(1))
-            .bind("mean", Operand::Input(2))
-            .bind("variance", Operand::Input(3))
-            .bind("dx", Operand::Output(0))
-            .bind("dweights", Operand::Output(1));
-        if scaled {
-            dispatch = dispatch.bind("weight", Operand::Input(4));
+        let kernels = kernels!("batch_norm_backward");
+        let launch = |entry| {
+            let dispatch = variant.dispatch(&kernels, entry, self.eps, scaled);
+            dispatch.bind("dy", Operand::Input(0)).bind("x", Operand::Input(1))
+        };
+        let first = |dispatch: Dispatch| {
+            dispatch
+                .bind("mean", Operand::Input(2))
+                .bind("variance", Operand::Input(3))
+                // Never read without weights; any buffer will do.
+                .bind("weight", Operand::Input(if scaled { 4 } else { 2 }))
+        };
+        let last = |dispatch: Dispatch| {
+            dispatch
+                .bind("dx", Operand::Output(0))
+                .bind("dweight", Operand::Output(1))
+                .bind("dbias", Operand::Output(2))
+        };
+        if variant.parts == 1 {
+            at.dispatch(last(first(launch("backward"))));
+        } else {
+            let partials = variant.scratch(at, 2, 4);
+            at.dispatch(first(launch("partial")).bind("partials", partials));
+            at.dispatch(last(launch("finish")).bind("partials", partials));
         }
-        at.dispatch(dispatch);
-    }
-}
-
-/// One row of a matrix, as a view.
-#[derive(Debug)]
-struct Row {
-    index: usize,
-}
-
-impl Op for Row {
-    fn name(&self) -> &'static str {
-        "row"
-    }
-
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
-        Ok(vec![Spec::f32([inputs[0].shape.dims()[1]])])
-    }
-
-    fn backward(&self, at: &mut Backward) {
-        let _ = at.input(0).misfit("batch_norm_backward", &[], twice());
-    }
-
-    fn view(&self, of: &View) -> Option<View> {
-        let offset = of.offset + self.index * of.strides[0];
-        Some(View { shape: [of.shape.dims()[1]].into(), strides: vec![of.strides[1]], offset })
     }
 }

@@ -77,6 +77,14 @@ impl Op for Cumsum {
         both!(at, buffers => self.run(buffers));
     }
 
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn prologues(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axis..self.axis + 1);
         let kernel = bundled(Kernel::new("cumsum", &[include_str!("../../../../shaders/cumsum.wgsl")]));

@@ -4,11 +4,12 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Matrix, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both, gemm,
+    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor,
+    both, gemm,
 };
 
 use crate::bundled::bundled;
+use crate::products::{Product, VARIANTS, Variant};
 
 /// Matrix products.
 pub trait MatmulOps {
@@ -110,17 +111,6 @@ struct Matmul {
     tb: bool,
 }
 
-/// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and whether `a`, `b` differ from matrix to matrix.
-#[derive(Clone, Copy)]
-struct Sizes {
-    batch: usize,
-    m: usize,
-    n: usize,
-    k: usize,
-    a_batched: bool,
-    b_batched: bool,
-}
-
 /// Rows and columns as they enter the product.
 fn matrix(shape: &Shape, transposed: bool) -> [usize; 2] {
     match shape.dims() {
@@ -131,22 +121,18 @@ fn matrix(shape: &Shape, transposed: bool) -> [usize; 2] {
 }
 
 impl Matmul {
-    fn sizes(self, a: &Shape, b: &Shape) -> Sizes {
-        let ([m, k], [_, n]) = (matrix(a, self.ta), matrix(b, self.tb));
+    fn product(self, a: &Shape, b: &Shape) -> Product {
+        let Self { ta, tb } = self;
+        let ([m, k], [_, n]) = (matrix(a, ta), matrix(b, tb));
         let count = |shape: &Shape| shape.dims()[..shape.rank() - 2].iter().product::<usize>();
         let (a_count, b_count) = (count(a), count(b));
         let batch = if a_count == 1 { b_count } else { a_count };
-        Sizes { batch, m, n, k, a_batched: a_count != 1, b_batched: b_count != 1 }
-    }
-
-    /// Whether `k` and whatever else is contiguous in memory are multiples of four.
-    fn in_fours(self, Sizes { m, n, k, .. }: Sizes) -> bool {
-        k > 0 && k.is_multiple_of(4) && (!self.ta || m.is_multiple_of(4)) && (self.tb || n.is_multiple_of(4))
+        Product { batch, m, n, k, ta, tb, a_batched: a_count != 1, b_batched: b_count != 1 }
     }
 
     fn run<F: Real>(self, mut at: Buffers<'_, F>) {
-        let Sizes { batch, m, n, k, a_batched, b_batched } =
-            self.sizes(&at.input_spec(0).shape, &at.input_spec(1).shape);
+        let Product { batch, m, n, k, a_batched, b_batched, .. } =
+            self.product(&at.input_spec(0).shape, &at.input_spec(1).shape);
         let (a, b, y) = (at.float(0), at.float(1), at.out(0));
         for (i, y) in y.chunks_exact_mut((m * n).max(1)).enumerate().take(batch) {
             let (a, b) = (&a[usize::from(a_batched) * i * m * k..], &b[usize::from(b_batched) * i * k * n..]);
@@ -224,46 +210,47 @@ impl Op for Matmul {
         both!(at, buffers => self.run(buffers));
     }
 
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn launch(&self, at: &mut Launch<'_>) {
-        let sizes = self.sizes(&at.inputs[0].shape, &at.inputs[1].shape);
-        let Sizes { batch, m, n, k, a_batched, b_batched } = sizes;
+        let product = self.product(&at.inputs[0].shape, &at.inputs[1].shape);
+        let Product { batch, m, n, k, a_batched, b_batched, .. } = product;
         if batch * m * n == 0 {
             return;
         }
-        let fours = self.in_fours(sizes);
-        let variant = Variant::choose(sizes, fours, at.limits);
-        let (tiles_m, tiles_n) = (m.div_ceil(variant.block[0]), n.div_ceil(variant.block[1]));
-        let (parts, length) = split(k, batch * tiles_m * tiles_n);
+        let fitting: Vec<&Variant> = VARIANTS.iter().filter(|variant| variant.fits(at.limits)).collect();
+        let names: Vec<_> = fitting.iter().map(|variant| variant.name).collect();
+        let default = Variant::choose(&product, at.limits);
+        let default = names.iter().position(|name| *name == VARIANTS[default].name).unwrap_or(0);
+        let variant = fitting[at.choose(&product.site(), &names, default)];
+        let [tiles_m, tiles_n] = variant.tiles(&product);
+        let (parts, length) = variant.split(&product, at.limits);
         let biased = at.inputs.len() > 2;
         let to = if parts == 1 { Operand::Output(0) } else { at.scratch(Spec::f32([batch * parts * m * n])) };
         let tiles = tiles_m * tiles_n;
         let all = tiles * batch * parts;
-        let strides = |transposed: bool, rows: usize, columns: usize| if transposed { (1, rows) } else { (columns, 1) };
-        let (a_row, a_column) = strides(self.ta, m, k);
-        let (b_row, b_column) = strides(self.tb, k, n);
-        let mut product =
-            Dispatch::new(variant.kernel(*self, biased && parts == 1), "forward", Grid::Groups([all, 1, 1]))
-                .bind("a", Operand::Input(0))
-                .bind("b", Operand::Input(1))
-                .bind("y", to)
-                .param("m", m)
-                .param("n", n)
-                .param("k", k)
-                .param("a_row", a_row)
-                .param("a_column", a_column)
-                .param("a_matrix", usize::from(a_batched) * m * k)
-                .param("b_row", b_row)
-                .param("b_column", b_column)
-                .param("b_matrix", usize::from(b_batched) * k * n)
-                .param("parts", parts)
-                .param("length", length)
-                .param("tiles_n", tiles_n)
-                .param("tiles", tiles)
-                .param("all", all);
+        let kernel = variant.kernel(&product, biased && parts == 1);
+        let mut dispatch = Dispatch::new(kernel, "forward", Grid::Groups([all, 1, 1]))
+            .bind("a", Operand::Input(0))
+            .bind("b", Operand::Input(1))
+            .bind("y", to)
+            .param("m", m)
+            .param("n", n)
+            .param("k", k)
+            .param("a_matrix", usize::from(a_batched) * m * k)
+            .param("b_matrix", usize::from(b_batched) * k * n)
+            .param("parts", parts)
+            .param("length", length)
+            .param("tiles_m", tiles_m)
+            .param("tiles_n", tiles_n)
+            .param("tiles", tiles)
+            .param("all", all);
         if biased && parts == 1 {
-            product = product.bind("bias", Operand::Input(2));
+            dispatch = dispatch.bind("bias", Operand::Input(2));
         }
-        at.dispatch(product);
+        at.dispatch(dispatch);
         if parts > 1 {
             let source = include_str!("../../../../shaders/matmul_sum.wgsl");
             let entry = if biased { "forward_biased" } else { "forward" };
@@ -284,145 +271,4 @@ impl Op for Matmul {
             at.dispatch(sum);
         }
     }
-}
-
-/// Into how many parts to cut the sum, and how many terms each has (a multiple of 16, if there are several): a weight
-/// gradient has few elements and a long sum, too little work for a GPU unless the sum is shared. Parts hold at least
-/// 256 terms; together they make at most 128 tiles.
-fn split(terms: usize, tiles: usize) -> (usize, usize) {
-    match (terms / 256).min(128 / tiles.max(1)) {
-        0 | 1 => (1, terms),
-        parts => {
-            let length = terms.div_ceil(parts).next_multiple_of(16);
-            (terms.div_ceil(length), length)
-        }
-    }
-}
-
-/// A way to run the product: elements of a workgroup `block` (rows, columns and, if staged, terms of the sum) and
-/// elements of a thread.
-#[derive(Debug)]
-struct Variant {
-    name: &'static str,
-    template: &'static str,
-    block: [usize; 3],
-    thread: [usize; 2],
-}
-
-const DIRECT: &str = include_str!("../../../../shaders/matmul_direct.wgsl");
-const VECTOR: &str = include_str!("../../../../shaders/matmul_vector.wgsl");
-const TILED: &str = include_str!("../../../../shaders/matmul_tiled.wgsl");
-
-/// All variants; [`Variant::choose`] says when each one runs.
-static VARIANTS: [Variant; 7] = [
-    Variant { name: "matmul_direct_4x4", template: DIRECT, block: [32, 32, 1], thread: [4, 4] },
-    Variant { name: "matmul_direct_8x8", template: DIRECT, block: [64, 64, 1], thread: [8, 8] },
-    Variant { name: "matmul_vector_4x4", template: VECTOR, block: [32, 32, 4], thread: [4, 4] },
-    Variant { name: "matmul_vector_8x8", template: VECTOR, block: [64, 64, 4], thread: [8, 8] },
-    Variant { name: "matmul_tiled_32x32x8", template: TILED, block: [32, 32, 8], thread: [4, 4] },
-    Variant { name: "matmul_tiled_64x64x16", template: TILED, block: [64, 64, 16], thread: [4, 4] },
-    Variant { name: "matmul_tiled_128x64x16", template: TILED, block: [128, 64, 16], thread: [8, 4] },
-];
-
-impl Variant {
-    /// Software adapters run a workgroup as a loop and pay dearly for barriers: direct, wide where there is enough to
-    /// do, and by vec4s where all sizes are multiples of four. On a GPU, a sum too short to be worth staging is direct too; else the largest tile that still leaves some
-    /// sixty workgroups.
-    fn choose(sizes: Sizes, fours: bool, limits: &Limits) -> &'static Self {
-        let Sizes { batch, m, n, k, .. } = sizes;
-        let [direct, wide, vector, wide_vector, small, medium, large] = &VARIANTS;
-        let tiles = |variant: &Self| batch * m.div_ceil(variant.block[0]) * n.div_ceil(variant.block[1]);
-        if limits.software {
-            return match (m > 32 && n > 32, fours) {
-                (false, false) => direct,
-                (true, false) => wide,
-                (false, true) => vector,
-                (true, true) => wide_vector,
-            };
-        }
-        if k < 8 || limits.invocations < 256 || limits.workgroup_bytes < 16 << 10 {
-            direct
-        } else if tiles(large) >= 64 {
-            large
-        } else if tiles(medium) >= 64 {
-            medium
-        } else {
-            small
-        }
-    }
-
-    fn kernel(&self, of: Matmul, biased: bool) -> Kernel {
-        let [bm, bn, bk] = self.block;
-        let [tm, tn] = self.thread;
-        let constants = [
-            ("BM", format!("{bm}u")),
-            ("BN", format!("{bn}u")),
-            ("BK", format!("{bk}u")),
-            ("TM", format!("{tm}u")),
-            ("TN", format!("{tn}u")),
-            ("A_ALONG_K", (!of.ta).to_string()),
-            ("B_ALONG_K", of.tb.to_string()),
-        ];
-        let shared = only_if(include_str!("../../../../shaders/lib/matmul.wgsl"), "biased", biased);
-        let body = repeat(&unroll(&set(self.template, &constants), bk), [tm / 4, tn / 4])
-            .replace("@workgroup_size(256)", &format!("@workgroup_size({})", (bm / tm) * (bn / tn)));
-        // Only the vec4 template differs by transposes; for the others they are strides.
-        let flags = match (self.template == VECTOR, of.ta, of.tb) {
-            (false, ..) => "",
-            (true, false, false) => "_nn",
-            (true, false, true) => "_nt",
-            (true, true, false) => "_tn",
-            (true, true, true) => "_tt",
-        };
-        let name = format!("{}{flags}{}", self.name, if biased { "_biased" } else { "" });
-        bundled(Kernel::generated(name, format!("{shared}\n{body}")))
-    }
-}
-
-/// The lines of `source` without those marked `// if <flag>`, unless `keep`.
-fn only_if(source: &str, flag: &str, keep: bool) -> String {
-    let mark = format!("// if {flag}");
-    source.lines().filter(|line| keep || !line.ends_with(&mark)).collect::<Vec<_>>().join("\n")
-}
-
-/// The lines of `source` with the constants `const NAME = …` set.
-fn set(source: &str, constants: &[(&str, String)]) -> String {
-    let line = |line: &str| {
-        let known = constants.iter().find(|(name, _)| line.starts_with(&format!("const {name} = ")));
-        known.map_or_else(|| line.to_owned(), |(name, value)| format!("const {name} = {value};"))
-    };
-    source.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// The lines of `source` with the loop `for (var <name> = … { // unroll` written out `times` times.
-fn unroll(source: &str, times: usize) -> String {
-    let lines: Vec<_> = source.lines().collect();
-    let Some(start) = lines.iter().position(|line| line.ends_with("{ // unroll")) else { return lines.join("\n") };
-    let name = lines[start].split_whitespace().nth(2).expect("the loop's variable");
-    let indent = lines[start].len() - lines[start].trim_start().len();
-    let close = format!("{}}}", " ".repeat(indent));
-    let end = start + lines[start..].iter().position(|line| *line == close).expect("the loop is closed");
-    let mut out: Vec<_> = lines[..start].iter().map(ToString::to_string).collect();
-    for time in 0..times {
-        out.push(format!("{}{{", " ".repeat(indent)));
-        out.push(format!("{}const {name} = {time}u;", " ".repeat(indent + 4)));
-        out.extend(lines[start + 1..=end].iter().map(ToString::to_string));
-    }
-    out.extend(lines[end + 1..].iter().map(ToString::to_string));
-    out.join("\n")
-}
-
-/// The lines of `source`, those that name `i0` or `j0` once per number below their count.
-fn repeat(source: &str, [rows, columns]: [usize; 2]) -> String {
-    let mut out = Vec::new();
-    for line in source.lines() {
-        let comment = line.trim_start().starts_with("//");
-        let times = |name: &str, count: usize| if !comment && line.contains(name) { count } else { 1 };
-        for i in 0..times("i0", rows) {
-            for j in 0..times("j0", columns) {
-                out.push(line.replace("i0", &format!("i{i}")).replace("j0", &format!("j{j}")));
-            }
-        }
-    }
-    out.join("\n")
 }

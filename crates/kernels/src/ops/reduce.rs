@@ -41,9 +41,21 @@ impl Extreme {
         let [_, n, inner] = extents(&at.input_spec(0).shape, self.axes.clone());
         let (x, y) = (at.float(0), at.out(0));
         let better = |a: F, b: F| if self.largest { a > b } else { a < b };
-        for (i, y) in y.iter_mut().enumerate() {
-            let column = x[i / inner * n * inner + i % inner..].iter().step_by(inner).take(n);
-            *y = column.copied().reduce(|best, x| if better(x, best) { x } else { best }).unwrap_or(F::nan());
+        let best = |best: F, x: F| if better(x, best) { x } else { best };
+        for (y, x) in y.chunks_exact_mut(inner.max(1)).zip(x.chunks_exact((n * inner).max(1))) {
+            if inner > 1 {
+                y.copy_from_slice(&x[..inner]);
+                for row in x.chunks_exact(inner) {
+                    y.iter_mut().zip(row).for_each(|(y, &x)| *y = best(*y, x));
+                }
+                continue;
+            }
+            // Lanes of their own, for vector instructions.
+            let mut lanes = [x[0]; 16];
+            for values in x.chunks(16) {
+                lanes.iter_mut().zip(values).for_each(|(lane, &x)| *lane = best(*lane, x));
+            }
+            y[0] = lanes.into_iter().reduce(best).unwrap_or(x[0]);
         }
     }
 }
@@ -71,14 +83,23 @@ impl Op for Extreme {
         both!(at, buffers => self.run(buffers));
     }
 
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn prologues(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes.clone());
-        // Few outputs and long rows: a first pass leaves one extreme per part.
-        let parts = if n > 8192 && outer * inner < 1024 { n.div_ceil(4096) } else { 1 };
-        let stage = |x, y, n: usize, parts: usize| {
+        // Few outputs and long rows: a first pass leaves one extreme per part, none of them empty.
+        let length = if n > 8192 && outer * inner < 1024 { n.div_ceil(n.div_ceil(4096)) } else { n };
+        let parts = n.div_ceil(length);
+        let software = at.limits.software;
+        let stage = |x, y, n: usize, length: usize, parts: usize| {
             let outputs = outer * parts * inner;
-            let length = n.div_ceil(parts);
-            let (entry, grid) = entry(outputs, length, inner);
+            let (entry, grid) = entry(outputs, length, inner, software);
             let kernel =
                 bundled(Kernel::new("reduce_extreme", &[include_str!("../../../../shaders/reduce_extreme.wgsl")]));
             Dispatch::new(kernel, entry, grid)
@@ -92,11 +113,11 @@ impl Op for Extreme {
                 .param("sign", if self.largest { 1.0f32 } else { -1.0 })
         };
         if parts == 1 {
-            at.dispatch(stage(Operand::Input(0), Operand::Output(0), n, 1));
+            at.dispatch(stage(Operand::Input(0), Operand::Output(0), n, n, 1));
         } else {
             let partial = at.scratch(Spec::f32([outer * parts * inner]));
-            at.dispatch(stage(Operand::Input(0), partial, n, parts));
-            at.dispatch(stage(partial, Operand::Output(0), parts, 1));
+            at.dispatch(stage(Operand::Input(0), partial, n, length, parts));
+            at.dispatch(stage(partial, Operand::Output(0), parts, parts, 1));
         }
     }
 }
@@ -137,9 +158,13 @@ impl Op for Argmax {
         both!(at, buffers => self.run(buffers));
     }
 
+    fn prologues(&self) -> &'static [usize] {
+        &[0]
+    }
+
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes());
-        let (entry, grid) = entry(outer * inner, n, inner);
+        let (entry, grid) = entry(outer * inner, n, inner, at.limits.software);
         let kernel = bundled(Kernel::new("reduce_argmax", &[include_str!("../../../../shaders/reduce_argmax.wgsl")]));
         at.dispatch(
             Dispatch::new(kernel, entry, grid)
@@ -152,9 +177,10 @@ impl Op for Argmax {
     }
 }
 
-/// One thread per output, or one workgroup where rows are long and not coalesced.
-fn entry(outputs: usize, length: usize, inner: usize) -> (&'static str, Grid) {
-    if length > 64 && inner < 32 {
+/// One thread per output, or one workgroup where rows are long and not coalesced. Where barriers are dear, threads keep
+/// to themselves, unless rows are longer than the loops that lavapipe runs to their end.
+fn entry(outputs: usize, length: usize, inner: usize, software: bool) -> (&'static str, Grid) {
+    if length > if software { 16_384 } else { 64 } && inner < 32 {
         ("tree", Grid::Groups([outputs, 1, 1]))
     } else {
         ("serial", Grid::Threads([outputs, 1, 1]))

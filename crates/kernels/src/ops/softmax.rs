@@ -77,20 +77,39 @@ impl Softmax {
         let [_, classes, inner] = self.extents(&at.input_spec(0).shape);
         let (x, y) = (at.float(0), at.out(0));
         let block = (classes * inner).max(1);
-        y.par_chunks_mut(block).zip(x.par_chunks(block)).with_min_len((1 << 14) / block + 1).for_each(|(y, x)| {
-            for i in 0..inner {
-                let row = || x[i..].iter().step_by(inner);
-                let max = row().fold(x[i], |m, &v| m.max(v));
-                // All but one of the largest, whose exponential is 1: the logarithm keeps its small digits.
-                let best = row().position(|&v| v == max);
-                let others: f64 =
-                    row().enumerate().filter(|&(c, _)| Some(c) != best).map(|(_, &v)| (v - max).exp().wide()).sum();
-                let (sum, log) = (F::lit(1.0 + others), F::lit(others.ln_1p()));
-                for (y, &v) in y[i..].iter_mut().step_by(inner).zip(row()) {
-                    *y = if self.log { (v - max) - log } else { (v - max).exp() / sum };
-                }
+        let rows = |(y, x): (&mut [F], &[F])| {
+            for (y, x) in y.chunks_exact_mut(block).zip(x.chunks_exact(block)) {
+                (0..inner).for_each(|i| self.row(&mut y[i..], &x[i..], inner));
             }
-        });
+        };
+        // Blocks enough for a core to wake up for.
+        let piece = block * ((1 << 13) / block + 1);
+        if x.len() <= piece {
+            rows((y, x));
+        } else {
+            y.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(rows);
+        }
+    }
+
+    /// The row of every `inner`-th element.
+    fn row<F: Real>(&self, y: &mut [F], x: &[F], inner: usize) {
+        let row = || x.iter().step_by(inner);
+        let max = row().fold(x[0], |m, &v| m.max(v));
+        // All but one of the largest, whose exponential is 1: the logarithm keeps its small digits.
+        let mut best = row().position(|&v| v == max);
+        let mut others = 0.0;
+        for (c, (y, &v)) in y.iter_mut().step_by(inner).zip(row()).enumerate() {
+            *y = (v - max).exp();
+            if Some(c) == best {
+                best = None;
+            } else {
+                others += y.wide();
+            }
+        }
+        let (scale, log) = (F::lit(1.0 / (1.0 + others)), F::lit(others.ln_1p()));
+        for (y, &v) in y.iter_mut().step_by(inner).zip(row()) {
+            *y = if self.log { (v - max) - log } else { *y * scale };
+        }
     }
 }
 
@@ -123,6 +142,10 @@ impl Op for Softmax {
 
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
     }
 
     fn launch(&self, at: &mut Launch<'_>) {

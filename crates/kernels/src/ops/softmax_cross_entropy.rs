@@ -6,6 +6,7 @@ use wgrad_core::{
     Tensor, both,
 };
 
+use super::SoftmaxOps;
 use super::softmax::one_thread_per_row;
 use crate::bundled::bundled;
 
@@ -23,7 +24,8 @@ pub trait CrossEntropyOps {
     /// gradient, on every device. The loss never overflows, also for logits of ±1000.
     ///
     /// Gradients go to the logits, `p_c·Σ_j w_j·t_j − w_c·t_c` times the row's cotangent, and to probabilities; the
-    /// weights are constants. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
+    /// weights are constants. Where the logits' gradient is asked for, one pass computes it together with the loss.
+    /// Neither can be differentiated again. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
     ///
     /// Shapes and types that do not fit, smoothing outside [0, 1] and `ignore_index` with probabilities are errors.
     #[must_use]
@@ -48,7 +50,7 @@ impl CrossEntropyOps for Tensor {
     ) -> (Tensor, Tensor) {
         let mut inputs = vec![self, target];
         inputs.extend(weight);
-        let op = SoftmaxCrossEntropy { smoothing: label_smoothing, ignore: ignore_index };
+        let op = SoftmaxCrossEntropy { smoothing: label_smoothing, ignore: ignore_index, gradient: false };
         let applied = self.graph().apply(op, &inputs);
         (applied.get(0), applied.get(1))
     }
@@ -57,14 +59,14 @@ impl CrossEntropyOps for Tensor {
 const SPECIAL: &str = include_str!("../../../../shaders/lib/special.wgsl");
 const TREE: &str = include_str!("../../../../shaders/lib/tree.wgsl");
 const FORWARD: &str = include_str!("../../../../shaders/softmax_cross_entropy.wgsl");
-const BACKWARD: &str = include_str!("../../../../shaders/softmax_cross_entropy_backward.wgsl");
 
-/// Logits, target and maybe weights to losses, row weights and `stats`: per row the largest logit, `log Σ exp` relative
-/// to it, and the mass `Σ_c w_c·t_c`.
+/// Logits, target and maybe weights to losses and row weights and, where somebody asks for it, the gradient of each
+/// row's loss, while its logits are at hand.
 #[derive(Clone, Debug)]
 struct SoftmaxCrossEntropy {
     smoothing: f64,
     ignore: Option<u32>,
+    gradient: bool,
 }
 
 /// Where the classes are: `[n, classes, inner]`.
@@ -141,17 +143,32 @@ impl SoftmaxCrossEntropy {
         let layout = Layout::of(&at.input_spec(0).shape);
         let target = Target::of(&at, 1);
         let weight = (at.inputs() > 2).then(|| at.float(2));
-        let (x, loss, row_weight, stats) = (at.float(0), at.out(0), at.out(1), at.out(2));
-        let rows = loss.par_iter_mut().zip(row_weight).zip(stats.par_chunks_exact_mut(3)).enumerate();
-        rows.with_min_len((1 << 12) / layout.classes.max(1) + 1).for_each(|(row, ((loss, own), stats))| {
-            let (cost, weight, stat) = self.row(layout, row, x, target, weight);
-            *loss = F::lit(cost);
-            *own = F::lit(weight);
-            stats.copy_from_slice(&stat);
-        });
+        let (x, losses, weights) = (at.float(0), at.out(0), at.out(1));
+        let slopes: &mut [F] = if self.gradient { at.out(2) } else { &mut [] };
+        // Blocks of rows, each with its piece of everything.
+        let block = ((1 << 13) / (layout.classes * layout.inner).max(1) + 1).min(layout.n.max(1));
+        let rows = block * layout.inner;
+        let work = |first: usize, losses: &mut [F], weights: &mut [F], slopes: &mut [F]| {
+            for (i, (loss, own)) in losses.iter_mut().zip(weights).enumerate() {
+                let at = (i / layout.inner * layout.classes * layout.inner + i % layout.inner, layout.inner);
+                let (cost, weight) = self.row(layout, first + i, x, target, weight, (&mut *slopes, at.0));
+                (*loss, *own) = (F::lit(cost), F::lit(weight));
+            }
+        };
+        if losses.len() <= rows {
+            work(0, losses, weights, slopes);
+            return;
+        }
+        let both = losses.par_chunks_mut(rows).zip(weights.par_chunks_mut(rows)).enumerate();
+        if self.gradient {
+            let all = both.zip(slopes.par_chunks_mut(rows * layout.classes));
+            all.for_each(|((k, (losses, weights)), slopes)| work(k * rows, losses, weights, slopes));
+        } else {
+            both.for_each(|(k, (losses, weights))| work(k * rows, losses, weights, &mut []));
+        }
     }
 
-    /// Loss, weight and stats of one row.
+    /// Loss and weight of one row; its gradient goes to `slopes`, if there are any, from a place on.
     fn row<F: Real>(
         &self,
         layout: Layout,
@@ -159,58 +176,62 @@ impl SoftmaxCrossEntropy {
         x: &[F],
         target: Target<'_, F>,
         weight: Option<&[F]>,
-    ) -> (f64, f64, [F; 3]) {
+        (slopes, to): (&mut [F], usize),
+    ) -> (f64, f64) {
         let Layout { classes, inner, .. } = layout;
         let first = row / inner * classes * inner + row % inner;
+        let label = match target {
+            Target::Labels(labels) => Some(labels[row]),
+            Target::Probabilities(_) => None,
+        };
+        if label.is_some_and(|label| Some(label) == self.ignore || label as usize >= classes) {
+            let all = if label == self.ignore { 0.0 } else { f64::NAN };
+            if self.gradient {
+                slopes[to..].iter_mut().step_by(inner).take(classes).for_each(|slope| *slope = F::lit(all));
+            }
+            return (all, all);
+        }
         let logits = || x[first..].iter().step_by(inner).take(classes);
-        let class_weight = |c: usize| weight.map_or(1.0, |w| w[c].wide());
         let (mut best, mut m) = (0, x[first]);
         for (c, &value) in logits().enumerate() {
             if value > m {
                 (best, m) = (c, value);
             }
         }
-        let rest = logits().enumerate().filter(|&(c, _)| c != best);
-        let log_s = rest.map(|(_, &v)| (v - m).exp().wide()).sum::<f64>().ln_1p();
-        let log_p = |c: usize| (x[first + c * inner] - m).wide() - log_s;
-        let (mut cost, mut mass, mut own) = (0.0, 0.0, 1.0);
-        let mut add = |share: f64, c: usize| {
-            cost -= share * log_p(c);
-            mass += share;
-        };
-        match target {
-            Target::Labels(labels) if Some(labels[row]) == self.ignore => own = 0.0,
-            Target::Labels(labels) if labels[row] as usize >= classes => {
-                (cost, mass, own) = (f64::NAN, f64::NAN, f64::NAN);
+        // All exponentials but that of the largest, which is 1: the logarithm keeps its small digits.
+        let mut others = 0.0;
+        for (c, &value) in logits().enumerate() {
+            let power = if c == best { F::one() } else { (value - m).exp() };
+            others += if c == best { 0.0 } else { power.wide() };
+            if self.gradient {
+                slopes[to + c * inner] = power;
             }
-            Target::Labels(labels) => {
-                let label = labels[row] as usize;
-                own = class_weight(label);
-                add((1.0 - self.smoothing) * own, label);
-                if self.smoothing != 0.0 {
-                    (0..classes).for_each(|c| add(class_weight(c) * self.smoothing / wide(classes), c));
-                }
-            }
-            Target::Probabilities(t) => (0..classes).for_each(|c| {
-                let goal = t[first + c * inner].wide();
-                add(class_weight(c) * ((1.0 - self.smoothing) * goal + self.smoothing / wide(classes)), c);
-            }),
         }
-        (cost, own, [m, F::lit(log_s), F::lit(mass)])
-    }
-
-    fn params(&self, dispatch: Dispatch, layout: Layout, weighted: bool, probabilities: bool) -> Dispatch {
-        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
-        let smoothing = self.smoothing as f32;
-        dispatch
-            .param("classes", layout.classes)
-            .param("inner", layout.inner)
-            .param("smoothing", smoothing)
-            .param("weighted", u32::from(weighted))
-            .param("ignoring", u32::from(self.ignore.is_some()))
-            .param("ignore", self.ignore.unwrap_or(0))
-            .param("nan", f32::NAN.to_bits())
-            .constant("PROBABILITIES", f64::from(u8::from(probabilities)))
+        let log_s = others.ln_1p();
+        let class_weight = |c: usize| weight.map_or(1.0, |w| w[c].wide());
+        let share = |c: usize| {
+            let goal = match target {
+                Target::Labels(labels) => f64::from(u8::from(labels[row] as usize == c)),
+                Target::Probabilities(t) => t[first + c * inner].wide(),
+            };
+            class_weight(c) * ((1.0 - self.smoothing) * goal + self.smoothing / wide(classes))
+        };
+        let (mut cost, mut mass) = (0.0, 0.0);
+        let mut add = |c: usize| {
+            cost -= share(c) * ((x[first + c * inner] - m).wide() - log_s);
+            mass += share(c);
+        };
+        match label {
+            Some(label) if self.smoothing == 0.0 => add(label as usize),
+            _ => (0..classes).for_each(add),
+        }
+        if self.gradient {
+            let scale = F::lit(mass / (1.0 + others));
+            for (c, slope) in slopes[to..].iter_mut().step_by(inner).take(classes).enumerate() {
+                *slope = *slope * scale - F::lit(share(c));
+            }
+        }
+        (cost, label.map_or(1.0, |label| class_weight(label as usize)))
     }
 }
 
@@ -263,12 +284,18 @@ impl Op for SoftmaxCrossEntropy {
         if let Some(weight) = inputs.get(2).filter(|w| w.shape.dims() != [classes] || !w.dtype.is_float()) {
             return Err(Misfit::new(format!("class weights must be f32[{classes}], one per class, not {weight}")));
         }
-        let mut stats = rows.dims().to_vec();
-        stats.push(3);
-        Ok(vec![Spec::f32(rows.clone()), Spec::f32(rows), Spec::f32(stats)])
+        let mut outputs = vec![Spec::f32(rows.clone()), Spec::f32(rows)];
+        outputs.extend(self.gradient.then(|| logits.clone()));
+        Ok(outputs)
     }
 
     fn backward(&self, at: &mut Backward) {
+        if self.gradient && at.cotangent(2).is_some() {
+            let misfit = Misfit::new("the gradient of softmax_cross_entropy cannot be differentiated again")
+                .fix("for second derivatives compose the loss: `log_softmax` and a product with the target");
+            let _ = at.input(0).misfit(self.name(), &[], misfit);
+            return;
+        }
         // Row weights do not depend on logits; only the loss carries a gradient.
         let Some(dloss) = at.cotangent(0) else { return };
         if at.inputs() > 2 && at.needs(2) {
@@ -276,18 +303,30 @@ impl Op for SoftmaxCrossEntropy {
             let _ = at.input(2).misfit(self.name(), &[], misfit);
             return;
         }
-        let stats = at.output(2).clone();
-        for to in [To::Logits, To::Target] {
-            at.give_with(to as usize, |at| {
-                let mut inputs = vec![&dloss, at.input(0), at.input(1), &stats];
-                inputs.extend((at.inputs() > 2).then(|| at.input(2)));
-                dloss.graph().apply(SoftmaxCrossEntropyBackward { of: self.clone(), to }, &inputs).get(0)
-            });
-        }
+        let class_axis = usize::from(at.input(0).shape().rank() > 1);
+        let kept = at.input(0).shape().with(class_axis, 1);
+        at.give_with(0, |at| {
+            let slope = at.widen(Self { gradient: true, ..self.clone() }).get(2);
+            slope * dloss.reshape_to(kept.clone())
+        });
+        at.give_with(1, |at| {
+            let log_p = at.input(0).log_softmax(class_axis.cast_signed());
+            let slope = -(log_p * dloss.reshape_to(kept.clone())) * (1.0 - self.smoothing);
+            if at.inputs() == 2 {
+                return slope;
+            }
+            let classes = at.input(2).shape().numel();
+            let per_class = (0..kept.rank()).fold(kept.clone(), |shape, axis| shape.with(axis, 1)).with(class_axis, classes);
+            slope * at.input(2).reshape_to(per_class)
+        });
     }
 
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        if self.gradient { &[0, 1, 2] } else { &[0, 1] }
     }
 
     fn launch(&self, at: &mut Launch<'_>) {
@@ -297,10 +336,17 @@ impl Op for SoftmaxCrossEntropy {
             return;
         }
         let serial = one_thread_per_row(layout.classes, layout.inner, at.limits);
-        let (entry, grid) =
-            if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
+        let entry = match (serial, self.gradient) {
+            (true, false) => "serial",
+            (true, true) => "serial_with_gradient",
+            (false, false) => "tree",
+            (false, true) => "tree_with_gradient",
+        };
+        let grid = if serial { Grid::Threads([rows, 1, 1]) } else { Grid::Groups([rows, 1, 1]) };
         let weighted = at.inputs.len() > 2;
-        let dispatch =
+        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
+        let smoothing = self.smoothing as f32;
+        let mut dispatch =
             Dispatch::new(bundled(Kernel::new("softmax_cross_entropy", &[SPECIAL, TREE, FORWARD])), entry, grid)
                 .bind("logits", Operand::Input(0))
                 .bind("labels", Operand::Input(1))
@@ -308,101 +354,18 @@ impl Op for SoftmaxCrossEntropy {
                 .bind("weight", Operand::Input(if weighted { 2 } else { 0 }))
                 .bind("loss", Operand::Output(0))
                 .bind("row_weight", Operand::Output(1))
-                .bind("stats", Operand::Output(2))
-                .param("rows", rows);
-        at.dispatch(self.params(dispatch, layout, weighted, at.inputs[1].dtype.is_float()));
-    }
-}
-
-/// Which gradient: the number is that of the forward op's input.
-#[derive(Clone, Copy, Debug)]
-enum To {
-    Logits = 0,
-    Target = 1,
-}
-
-/// The cotangent of the loss rows, logits, target, stats and maybe weights to one gradient of the logits' shape.
-#[derive(Debug)]
-struct SoftmaxCrossEntropyBackward {
-    of: SoftmaxCrossEntropy,
-    to: To,
-}
-
-impl SoftmaxCrossEntropyBackward {
-    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
-        let Layout { classes, inner, .. } = Layout::of(&at.input_spec(1).shape);
-        let target = Target::of(&at, 2);
-        let weight = (at.inputs() > 4).then(|| at.float(4));
-        let (dloss, x, stats, out) = (at.float(0), at.float(1), at.float(3), at.out(0));
-        let keep = 1.0 - self.of.smoothing;
-        let even = self.of.smoothing / wide(classes);
-        let block = classes * inner;
-        out.par_chunks_mut(block.max(1)).with_min_len((1 << 13) / block.max(1) + 1).enumerate().for_each(|(n, out)| {
-            for (i, out) in out.iter_mut().enumerate() {
-                let (c, row, at) = (i / inner, n * inner + i % inner, n * block + i);
-                let log_p = (x[at] - stats[row * 3]) - stats[row * 3 + 1];
-                let w = weight.map_or(1.0, |w| w[c].wide());
-                if matches!(self.to, To::Target) {
-                    *out = -dloss[row] * F::lit(keep * w) * log_p;
-                    continue;
-                }
-                let goal = match target {
-                    Target::Labels(labels) if Some(labels[row]) == self.of.ignore => {
-                        *out = F::zero();
-                        continue;
-                    }
-                    Target::Labels(labels) => f64::from(u8::from(labels[row] as usize == c)),
-                    Target::Probabilities(t) => t[at].wide(),
-                };
-                // The mass in `stats` is NaN where the label is no class.
-                *out = dloss[row] * (log_p.exp() * stats[row * 3 + 2] - F::lit(w * (keep * goal + even)));
-            }
-        });
-    }
-}
-
-impl Op for SoftmaxCrossEntropyBackward {
-    fn name(&self) -> &'static str {
-        "softmax_cross_entropy_backward"
-    }
-
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
-        Ok(vec![inputs[1].clone()])
-    }
-
-    fn backward(&self, at: &mut Backward) {
-        let misfit = Misfit::new("the gradient of softmax_cross_entropy cannot be differentiated again")
-            .fix("for second derivatives compose the loss: `log_softmax` and a product with the target");
-        let _ = at.input(0).misfit(self.name(), &[], misfit);
-    }
-
-    fn reference(&self, at: Reference<'_>) {
-        both!(at, buffers => self.run(buffers));
-    }
-
-    fn launch(&self, at: &mut Launch<'_>) {
-        let layout = Layout::of(&at.inputs[1].shape);
-        let elements = layout.rows() * layout.classes;
-        if elements == 0 {
-            return;
+                .param("rows", rows)
+                .param("classes", layout.classes)
+                .param("inner", layout.inner)
+                .param("smoothing", smoothing)
+                .param("weighted", u32::from(weighted))
+                .param("ignoring", u32::from(self.ignore.is_some()))
+                .param("ignore", self.ignore.unwrap_or(0))
+                .param("nan", f32::NAN.to_bits())
+                .constant("PROBABILITIES", f64::from(u8::from(at.inputs[1].dtype.is_float())));
+        if self.gradient {
+            dispatch = dispatch.bind("dlogits", Operand::Output(2));
         }
-        let weighted = at.inputs.len() > 4;
-        let kernel = bundled(Kernel::new("softmax_cross_entropy_backward", &[BACKWARD]));
-        let grid = Grid::Threads([elements, 1, 1]);
-        let weight = Operand::Input(if weighted { 4 } else { 1 });
-        let probabilities = at.inputs[2].dtype.is_float();
-        let dispatch = match self.to {
-            To::Logits => Dispatch::new(kernel, "to_logits", grid)
-                .bind("labels", Operand::Input(2))
-                .bind("dlogits", Operand::Output(0)),
-            To::Target => Dispatch::new(kernel, "to_target", grid).bind("dtarget", Operand::Output(0)),
-        };
-        let dispatch = dispatch
-            .bind("dloss", Operand::Input(0))
-            .bind("logits", Operand::Input(1))
-            .bind("weight", weight)
-            .bind("stats", Operand::Input(3))
-            .param("elements", elements);
-        at.dispatch(self.of.params(dispatch, layout, weighted, probabilities));
+        at.dispatch(dispatch);
     }
 }

@@ -38,7 +38,8 @@ struct Running {
 /// `y = (x − mean) / √(var + eps) · weight + bias` per channel, for `[N, C]` or `[N, C, L]`.
 ///
 /// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
-/// Evaluation uses the running statistics and changes nothing.
+/// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
+/// then its statistics move as many times, in that order.
 ///
 /// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
 ///
@@ -133,9 +134,10 @@ impl BatchNorm1d {
         if let Some(momentum) = self.options.momentum {
             return graph.constant(of(momentum));
         }
-        let batches = batches.clone();
+        // A layer that is called several times in a step has seen as many batches before.
+        let (batches, before) = (batches.clone(), graph.advances(batches) as u64);
         #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
-        let share = move || of(1.0 / (batches.get() + 1) as f64);
+        let share = move || of(1.0 / (batches.get() + before + 1) as f64);
         graph.scheduled(format!("{}.momentum", self.scope), DType::F32, share)
     }
 
@@ -148,11 +150,11 @@ impl BatchNorm1d {
         let n = (x.shape().numel() / self.channels.max(1)) as f64;
         let keep = self.share(graph, &running.batches, |share| 1.0 - share);
         let update = |variable: &Variable, new: &Tensor, share: &Tensor| {
-            graph.update(variable, &(graph.variable(variable) * &keep + new * share));
+            graph.update(variable, &(graph.latest(variable) * &keep + new * share));
         };
         update(&running.mean, mean, &self.share(graph, &running.batches, |share| share));
         update(&running.var, var, &self.share(graph, &running.batches, move |share| share * n / (n - 1.0)));
-        graph.advance(&running.batches);
+        graph.advance_again(&running.batches);
     }
 
     /// With the running statistics: a scale and a shift per channel.

@@ -114,6 +114,34 @@ fn an_evaluation_changes_no_statistics() {
 }
 
 /// Output and gradient of a dropout on ones, for `runs` runs.
+#[test]
+fn a_norm_called_twice_moves_its_statistics_twice() {
+    let batches = [Array::new([2, 1], vec![1.0, 3.0]).unwrap(), Array::new([2, 1], vec![10.0, 30.0]).unwrap()];
+    let statistics = |momentum: Option<f64>, at_once: bool| {
+        let params = Params::seeded(0);
+        let norm = BatchNorm1d::with(&params, 1, BatchNormOptions { momentum, ..BatchNormOptions::default() });
+        let mut session = session(&params);
+        for group in batches.chunks(if at_once { 2 } else { 1 }) {
+            let graph = Graph::new(Mode::Train);
+            let xs: Vec<_> =
+                group.iter().enumerate().map(|(i, _)| graph.input(format!("x{i}"), [2, 1], DType::F32)).collect();
+            let ys: Vec<_> = xs.iter().map(|x| norm.forward(x)).collect();
+            let step = session.compile(&graph, &ys.iter().collect::<Vec<_>>()).unwrap();
+            session.run(&step, &xs.iter().zip(group).collect::<Vec<_>>()).unwrap();
+        }
+        session.sync().unwrap();
+        let value = |name: &str| params.get(name).unwrap().value().unwrap().to_f64()[0];
+        let batches = params.counters()[0].1.get();
+        (value("running_mean"), value("running_var"), batches)
+    };
+    // As in PyTorch: mean 0 → 0.2 → 2.18, variance 1 → 1.1 → 20.99.
+    let (mean, var, batches) = statistics(Some(0.1), true);
+    assert!((mean - 2.18).abs() < 1e-12 && (var - 20.99).abs() < 1e-12 && batches == 2, "{mean} {var} {batches}");
+    for momentum in [Some(0.1), None] {
+        assert_eq!(statistics(momentum, true), statistics(momentum, false), "{momentum:?}");
+    }
+}
+
 fn drop(params: &Params, dropout: &Dropout, n: usize, runs: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [n], DType::F32);

@@ -1,7 +1,7 @@
 //! Cross-entropy of logits over exclusive classes.
 
 use wgrad_core::{DType, Misfit, Tensor};
-use wgrad_kernels::ops::{CrossEntropyOps, ReduceOps};
+use wgrad_kernels::ops::{CompareOps, CrossEntropyOps, ReduceOps};
 
 use super::{Reduction, Weights};
 
@@ -92,7 +92,16 @@ impl CrossEntropyLoss {
         let (loss, row_weight) = logits.softmax_cross_entropy(target, weight.as_ref(), self.label_smoothing, ignore);
         match self.reduction {
             Reduction::None => loss,
-            Reduction::Mean => loss.sum() / divisor(&row_weight.detach().sum()),
+            Reduction::Mean => match (target.dtype(), ignore, &weight) {
+                // Every row counts the same: the mean is one number over another, known when the graph is traced.
+                (DType::F32, ..) | (_, None, None) => loss.mean(),
+                // Which rows count depends on the labels alone, so that the gradient need not wait for the loss.
+                (_, Some(index), None) => {
+                    let kept = target.eq_u32(&target.graph().constant_u32(index)).not().to_f32();
+                    loss.sum() / divisor(&kept.sum())
+                }
+                _ => loss.sum() / divisor(&row_weight.detach().sum()),
+            },
             Reduction::Sum => loss.sum(),
         }
     }

@@ -1,7 +1,7 @@
 //! Training a model on a dataset, epoch by epoch.
 //!
 //! [`Trainer`] is for rows of features with a class each; anything else is a loop of one's own over
-//! [`Session::submit`](wgrad_core::Session::submit), which is all that the trainer does, too.
+//! [`Session::run_many_later`](wgrad_core::Session::run_many_later), which is all that the trainer does, too.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};

@@ -90,7 +90,7 @@ impl Trainer {
                 compiled = Some((size, input, step));
             }
             if let Some((_, input, step)) = &compiled {
-                let x = gather(&values, features, batch)?;
+                let x = gather(&values, features, &[size], batch)?;
                 logits.extend(session.run(step, &[(input, &x)])?[0].to_f64());
             }
         }

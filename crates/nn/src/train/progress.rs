@@ -21,7 +21,7 @@ pub trait Progress {
     /// A fit begins.
     fn begin(&mut self, _run: &Run) {}
 
-    /// A step of the epoch was submitted, number `step` from 1. The device may not have run it yet.
+    /// Step number `step` of the epoch, from 1, has run. Steps go to the device many at a time and are told likewise.
     fn step(&mut self, _step: usize) {}
 
     /// An epoch is over.

@@ -1,9 +1,14 @@
-//! The plans of a fit: one per batch size, traced from the same closure.
+//! The plans of a fit: one per batch size, traced from the same closure; and how they are run, many steps at a time.
+//!
+//! A data set that fits is uploaded once, and a step is fed the numbers of its rows; of a larger one, the rows
+//! themselves. Either way the host prepares the next steps while the device runs the last ones.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
+use std::sync::Arc;
 
-use wgrad_core::{Array, DType, Error, Graph, Init, Kind, Mode, Params, Result, Session, Step, Tensor};
+use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Step, Tensor};
+use wgrad_kernels::ops::GatherOps;
 
 use crate::data::Dataset;
 use crate::optim::Optimizer;
@@ -48,96 +53,164 @@ impl Targets {
         }
     }
 
-    fn array(self, labels: Vec<u32>) -> Result<Array> {
+    /// The targets of rows with these labels, in a shape that begins with `dims`.
+    fn array(self, dims: &[usize], labels: Vec<u32>) -> Result<Array> {
         match self {
-            Self::Classes => Ok(Array::vector(labels)),
+            Self::Classes => Array::new(dims, labels),
             #[allow(clippy::cast_precision_loss, reason = "0 and 1")]
-            _ => Array::new([labels.len(), 1], labels.into_iter().map(|label| label as f32).collect()),
+            _ => Array::new([dims, &[1]].concat(), labels.into_iter().map(|label| label as f32).collect()),
         }
     }
 }
 
-/// The features of some rows, row by row.
-pub(super) fn gather(x: &[f32], features: usize, rows: &[u32]) -> Result<Array> {
+/// The features of some rows, row by row, in a shape that begins with `dims`.
+pub(super) fn gather(x: &[f32], features: usize, dims: &[usize], rows: &[u32]) -> Result<Array> {
     let mut values = Vec::with_capacity(rows.len() * features);
     for &row in rows {
         values.extend_from_slice(&x[row as usize * features..][..features]);
     }
-    Array::new([rows.len(), features], values)
+    Array::new([dims, &[features]].concat(), values)
+}
+
+/// The most bytes of features that are kept on a device, if its largest binding is not smaller than four times that.
+const RESIDENT: u64 = 1 << 30;
+
+/// Steps that go to the device at once.
+const PORTION: usize = 64;
+
+/// Bytes of rows that are fed at once.
+const FED: usize = 8 << 20;
+
+/// Whether a dataset's features are kept on a device of these limits.
+pub(super) fn fits(data: &Dataset, limits: &Limits) -> bool {
+    size_of_val(data.x()) as u64 <= RESIDENT.min(limits.binding_bytes / 4)
 }
 
 /// A compiled step over a fixed number of rows.
 struct Compiled {
-    x: Tensor,
-    y: Tensor,
+    /// The numbers of the rows; or features and targets.
+    inputs: Vec<Tensor>,
     step: Step,
 }
 
 /// The steps of one closure over one dataset, compiled when they are first needed.
 pub(super) struct Steps<'a, L> {
-    pub loss: L,
-    pub targets: Targets,
+    loss: L,
+    data: &'a Dataset,
+    targets: Targets,
     /// None to evaluate.
-    pub optimizer: Option<&'a dyn Optimizer>,
+    optimizer: Option<&'a dyn Optimizer>,
+    /// Features and targets of all rows, if they are kept on the device.
+    resident: Option<[Arc<Array>; 2]>,
     /// The user's line that asked for the steps.
     caller: &'static Location<'static>,
     compiled: HashMap<usize, Compiled>,
 }
 
+/// Steps under way.
+struct Portion {
+    losses: Fetching,
+    /// Rows of each step.
+    rows: usize,
+}
+
 impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
     pub fn new(
         loss: L,
+        data: &'a Dataset,
         targets: Targets,
         optimizer: Option<&'a dyn Optimizer>,
+        resident: bool,
         caller: &'static Location<'static>,
-    ) -> Self {
-        Self { loss, targets, optimizer, caller, compiled: HashMap::new() }
+    ) -> Result<Self> {
+        let arrays = || -> Result<_> {
+            Ok([Arc::new(data.x_array()), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
+        };
+        let resident = resident.then(arrays).transpose()?;
+        Ok(Self { loss, data, targets, optimizer, resident, caller, compiled: HashMap::new() })
     }
 
-    fn compile(&self, session: &mut Session, params: &Params, rows: usize, features: usize) -> Result<Compiled> {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.data.rows()
+    }
+
+    fn compile(&self, session: &mut Session, rows: usize) -> Result<Compiled> {
         let graph = Graph::new(if self.optimizer.is_some() { Mode::Train } else { Mode::Evaluate });
         let _scope = graph.scope_of_library("", self.caller, crate::source());
-        let x = graph.input("x", [rows, features], DType::F32);
-        let y = self.targets.input(&graph, rows);
-        let loss = (self.loss)(&x, &y);
-        let Some(optimizer) = self.optimizer else {
-            let step = session.compile(&graph, &[&loss])?;
-            return Ok(Compiled { x, y, step });
+        let (inputs, x, y) = if let Some([x, y]) = &self.resident {
+            let index = graph.input("rows", [rows], DType::U32);
+            let [x, y] = [x, y].map(|array| graph.array(array.clone()).gather_rows(&index));
+            (vec![index], x, y)
+        } else {
+            let x = graph.input("x", [rows, self.data.features()], DType::F32);
+            let y = self.targets.input(&graph, rows);
+            (vec![x.clone(), y.clone()], x, y)
         };
-        optimizer.minimize(&loss);
-        graph.check()?;
-        let total = total(params);
-        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
-        let sum = graph.variable(&total) + loss.detach().reshape_to([]) * rows as f64;
-        graph.update(&total, &sum);
-        let step = session.compile(&graph, &[&loss, &sum])?;
-        Ok(Compiled { x, y, step })
-    }
-
-    /// Submits a step over some rows.
-    pub fn submit(&mut self, session: &mut Session, params: &Params, data: &Dataset, rows: &[u32]) -> Result<()> {
-        if !self.compiled.contains_key(&rows.len()) {
-            let compiled = self.compile(session, params, rows.len(), data.features())?;
-            self.compiled.insert(rows.len(), compiled);
+        let loss = (self.loss)(&x, &y);
+        if let Some(optimizer) = self.optimizer {
+            optimizer.minimize(&loss);
         }
-        let at = &self.compiled[&rows.len()];
-        let x = gather(data.x(), data.features(), rows)?;
-        let y = self.targets.array(rows.iter().map(|&row| data.y()[row as usize]).collect())?;
-        session.submit(&at.step, &[(&at.x, &x), (&at.y, &y)])
+        let step = session.compile(&graph, &[&loss])?;
+        Ok(Compiled { inputs, step })
     }
 
-    /// What the last step over this many rows left: its loss and, when training, the sum since the last reset.
-    pub fn fetch(&self, session: &mut Session, rows: usize) -> Result<Vec<f64>> {
-        session.fetch(&self.compiled[&rows].step)?.iter().map(Array::item).collect()
+    /// Begins steps over batches of `size` rows.
+    fn start(&mut self, session: &mut Session, rows: &[u32], size: usize) -> Result<Portion> {
+        if !self.compiled.contains_key(&size) {
+            let compiled = self.compile(session, size)?;
+            self.compiled.insert(size, compiled);
+        }
+        let steps = rows.len() / size;
+        let dims = [steps, size];
+        let feeds = if self.resident.is_some() {
+            vec![Array::new(dims, rows.to_vec())?]
+        } else {
+            let x = gather(self.data.x(), self.data.features(), &dims, rows)?;
+            let y = self.targets.array(&dims, rows.iter().map(|&row| self.data.y()[row as usize]).collect())?;
+            vec![x, y]
+        };
+        let Compiled { inputs, step } = &self.compiled[&size];
+        let feeds: Vec<_> = inputs.iter().zip(&feeds).collect();
+        Ok(Portion { losses: session.run_many_later(step, steps, &feeds)?, rows: size })
     }
-}
 
-/// The sum of the losses of an epoch, times their rows: kept on the device, so that no step waits for it.
-fn total(params: &Params) -> wgrad_core::Variable {
-    params.at("train").variable("loss_sum", [], Kind::State, Init::Constant(0.0))
-}
-
-/// Begins the sum of the losses anew.
-pub(super) fn reset_total(params: &Params) -> Result<()> {
-    total(params).set(Array::scalar(0f32))
+    /// Runs a step over each `size` rows of `order`, the last of which may be fewer. Gives the mean loss of the rows; each
+    /// step's loss goes to `seen` with the step's number, from 1: soon, or if `wait` before the next step begins.
+    pub fn run(
+        &mut self,
+        session: &mut Session,
+        order: &[u32],
+        size: usize,
+        wait: bool,
+        mut seen: impl FnMut(usize, f64),
+    ) -> Result<f64> {
+        let bytes = size * self.data.features() * size_of::<f32>();
+        let steps = match self.resident {
+            _ if wait => 1,
+            Some(_) => PORTION,
+            None => PORTION.min(FED / bytes.max(1)).max(1),
+        };
+        let (mut sum, mut done, mut under_way) = (0.0, 0, VecDeque::new());
+        let mut settle = |portion: Portion| -> Result<()> {
+            for loss in portion.losses.wait()?[0].to_f64() {
+                #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
+                let rows = portion.rows as f64;
+                (sum, done) = (sum + loss * rows, done + 1);
+                seen(done, loss);
+            }
+            Ok(())
+        };
+        let (full, rest) = order.split_at(order.len() / size * size);
+        let full = full.chunks(size * steps).map(|rows| (rows, size));
+        for (rows, size) in full.chain((!rest.is_empty()).then_some((rest, rest.len()))) {
+            under_way.push_back(self.start(session, rows, size)?);
+            if wait || under_way.len() > 1 {
+                under_way.pop_front().map_or(Ok(()), &mut settle)?;
+            }
+        }
+        under_way.into_iter().try_for_each(settle)?;
+        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
+        Ok(sum / order.len() as f64)
+    }
 }

@@ -8,9 +8,9 @@ use std::time::Instant;
 use wgrad_core::{Backend, Error, Params, Result, Session, Tensor};
 
 use super::progress::{Progress, Run, automatic};
-use super::steps::{Steps, Targets, reset_total};
+use super::steps::{Steps, Targets, fits};
 use super::{EpochStats, History};
-use crate::data::{Batches, Dataset, Seed};
+use crate::data::{Batches, Dataset, Epoch, Seed};
 use crate::optim::Optimizer;
 
 /// Rows of a step that does not train; their number changes nothing but memory and speed.
@@ -34,6 +34,7 @@ pub struct Trainer {
     batch_size: usize,
     seed: Seed,
     shuffle: bool,
+    streaming: bool,
     targets: Targets,
     validation: Option<Dataset>,
     progress: Box<dyn Progress>,
@@ -60,6 +61,7 @@ impl Trainer {
             batch_size: 64,
             seed: Seed(params.seed()),
             shuffle: true,
+            streaming: false,
             targets: Targets::Automatic,
             validation: None,
             progress: automatic(),
@@ -91,6 +93,16 @@ impl Trainer {
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         Self { shuffle, ..self }
+    }
+
+    /// Whether rows are fed from the host even where the data set fits on the device.
+    ///
+    /// It fits if its features take at most a quarter of what the device binds at once
+    /// ([`Limits::binding_bytes`](wgrad_core::Limits)), and 1 GiB. Then it is uploaded once per fit and each step picks its
+    /// rows there; the results are the same bits either way.
+    #[must_use]
+    pub fn streaming(self, streaming: bool) -> Self {
+        Self { streaming, ..self }
     }
 
     /// In which form the loss gets the classes.
@@ -180,18 +192,22 @@ impl Trainer {
         }
         let run = Run { epochs, steps: batches.len() - usize::from(self.drops_last(data)), rows: data.rows() };
         self.progress.begin(&run);
-        let mut steps = Steps::new(loss, targets, Some(optimizer), caller);
-        let mut checks = Steps::new(loss, targets, None, caller);
+        let limits = self.session()?.limits();
+        let resident = |data: &Dataset| !self.streaming && fits(data, &limits);
+        let mut steps = Steps::new(loss, data, targets, Some(optimizer), resident(data), caller)?;
+        let validation = self.validation.clone();
+        let checks = validation.as_ref().map(|data| Steps::new(loss, data, targets, None, resident(data), caller));
+        let mut checks = checks.transpose()?;
         let trained = self.params.at("train").counter("@epoch");
         for epoch in 1..=epochs {
             let begin = Instant::now();
-            let loss = self.epoch(&mut steps, data, &batches, trained.get(), run.steps)?;
+            let loss = self.epoch(&mut steps, &batches.epoch(trained.get()), run.steps)?;
             let seconds = begin.elapsed().as_secs_f64();
             trained.set(trained.get() + 1);
             if !loss.is_finite() {
                 return Err(not_finite(epoch, loss));
             }
-            let validation_loss = self.validate(&mut checks)?;
+            let validation_loss = checks.as_mut().map(|checks| self.validate(checks)).transpose()?;
             let stats = EpochStats { epoch, epochs, loss, validation_loss, seconds };
             history.epochs.push(stats);
             self.progress.epoch(&stats);
@@ -206,47 +222,29 @@ impl Trainer {
         self.batch_size > 1 && data.rows() > self.batch_size && data.rows() % self.batch_size == 1
     }
 
-    /// One epoch's mean loss.
+    /// The mean loss of an epoch's first `count` batches.
     fn epoch<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &mut self,
         steps: &mut Steps<'_, L>,
-        data: &Dataset,
-        batches: &Batches,
-        number: u64,
+        epoch: &Epoch,
         count: usize,
     ) -> Result<f64> {
-        let params = self.params.clone();
-        reset_total(&params)?;
-        let (mut rows, mut last) = (0, 0);
-        for (i, batch) in batches.epoch(number).iter().take(count).enumerate() {
-            steps.submit(self.session()?, &params, data, batch)?;
-            (rows, last) = (rows + batch.len(), batch.len());
-            self.progress.step(i + 1);
-            if self.on_step.is_some() {
-                let loss = steps.fetch(self.session()?, last)?[0];
-                self.on_step.as_mut().into_iter().for_each(|f| f(i + 1, loss));
-            }
-        }
-        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
-        Ok(steps.fetch(self.session()?, last)?[1] / rows as f64)
+        self.session()?;
+        let Self { session: Some(session), progress, on_step, batch_size, .. } = self else {
+            unreachable!("there is a session")
+        };
+        let order = epoch.order();
+        let order = &order[..order.len().min(count * *batch_size)];
+        steps.run(session, order, *batch_size, on_step.is_some(), |step, loss| {
+            progress.step(step);
+            on_step.iter_mut().for_each(|f| f(step, loss));
+        })
     }
 
     /// The mean loss of the validation rows.
-    fn validate<L: Fn(&Tensor, &Tensor) -> Tensor>(&mut self, checks: &mut Steps<'_, L>) -> Result<Option<f64>> {
-        let Some(data) = self.validation.take() else { return Ok(None) };
-        let params = self.params.clone();
-        let batches = Batches::new(data.rows(), EVALUATION_ROWS)?;
-        let mut sum = 0.0;
-        for batch in &batches.epoch(0) {
-            checks.submit(self.session()?, &params, &data, batch)?;
-            #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
-            let rows = batch.len() as f64;
-            sum += checks.fetch(self.session()?, batch.len())?[0] * rows;
-        }
-        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
-        let mean = sum / data.rows() as f64;
-        self.validation = Some(data);
-        Ok(Some(mean))
+    fn validate<L: Fn(&Tensor, &Tensor) -> Tensor>(&mut self, checks: &mut Steps<'_, L>) -> Result<f64> {
+        let order: Vec<u32> = (0..).take(checks.rows()).collect();
+        checks.run(self.session()?, &order, EVALUATION_ROWS, false, |_, _| {})
     }
 }
 

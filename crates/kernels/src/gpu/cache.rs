@@ -1,0 +1,94 @@
+//! Compiled pipelines on disk, where the API hands them out (Vulkan): `wgrad/` in the user's folder of caches.
+//!
+//! A file begins with a checksum of the rest. One that is damaged, or of another driver, is as good as none.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs, process};
+
+/// The pipelines of a device, and the file that they are read from and written to.
+pub(super) struct Cache {
+    pub pipelines: wgpu::PipelineCache,
+    file: PathBuf,
+}
+
+impl Cache {
+    /// The cache of an adapter; none if there is no way or no place to keep one, or `WGRAD_CACHE` is `off`.
+    pub fn open(device: &wgpu::Device, adapter: &wgpu::AdapterInfo) -> Option<Self> {
+        if !device.features().contains(wgpu::Features::PIPELINE_CACHE)
+            || env::var_os("WGRAD_CACHE").is_some_and(|set| set == "off")
+        {
+            return None;
+        }
+        let file = folder()?.join(wgpu::util::pipeline_cache_key(adapter)?);
+        let known = read(&file);
+        Some(Self { pipelines: super::pipeline::cache(device, known.as_deref()), file })
+    }
+
+    /// Writes what the driver has now. Nobody is told when that fails: the next process compiles again.
+    pub fn store(&self) {
+        if let Some(data) = self.pipelines.get_data() {
+            let _ = write(&self.file, &data);
+        }
+    }
+}
+
+/// The folder for caches of this user and program.
+fn folder() -> Option<PathBuf> {
+    let var = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = if cfg!(windows) {
+        var("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        var("HOME").map(|home| home.join("Library/Caches"))
+    } else {
+        var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")))
+    };
+    caches.map(|caches| caches.join("wgrad"))
+}
+
+/// FNV-1a.
+fn checksum(data: &[u8]) -> [u8; 8] {
+    let hash = data
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    hash.to_le_bytes()
+}
+
+fn read(file: &Path) -> Option<Vec<u8>> {
+    let mut data = fs::read(file).ok()?;
+    let rest = data.split_off(data.len().min(8));
+    (data == checksum(&rest)).then_some(rest)
+}
+
+/// Through a temporary file, so that another process never sees half of it.
+fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let temporary = file.with_extension(format!("{}.tmp", process::id()));
+    let mut bytes = checksum(data).to_vec();
+    bytes.extend(data);
+    fs::write(&temporary, bytes)?;
+    fs::rename(&temporary, file).inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_none() {
+        let folder = env::temp_dir().join(format!("wgrad-cache-{}", process::id()));
+        let file = folder.join("pipelines");
+        assert_eq!(read(&file), None);
+        write(&file, b"compiled").unwrap();
+        assert_eq!(read(&file).as_deref(), Some(&b"compiled"[..]));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "the temporary file is gone");
+        let mut bytes = fs::read(&file).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(&file, &bytes).unwrap();
+        assert_eq!(read(&file), None);
+        fs::write(&file, &bytes[..5]).unwrap();
+        assert_eq!(read(&file), None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

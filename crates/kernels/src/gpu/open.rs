@@ -1,0 +1,143 @@
+//! An open device: its queue, what was made on it, and what it complained about.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wgrad_core::{Choices, DeviceInfo, Error, Limits, Result};
+
+use super::cache::Cache;
+use super::device::Adapter;
+use super::pipeline::Pipelines;
+
+/// What was made on a device so far. A run makes nothing: once a step has run, the numbers stay as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Buffers, also those that were freed since.
+    pub buffers: u64,
+    /// Bind groups.
+    pub bind_groups: u64,
+    /// Compute pipelines.
+    pub pipelines: u64,
+}
+
+type OnCompile = Arc<dyn Fn(usize, usize) + Send + Sync>;
+
+/// An open device with its queue and the pipelines made so far, shared by all sessions on it.
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) info: DeviceInfo,
+    pub(super) limits: Limits,
+    pub(super) pipelines: Mutex<Pipelines>,
+    /// Where compiled pipelines are kept between processes.
+    pub(super) cache: Option<Cache>,
+    buffers: AtomicU64,
+    bind_groups: AtomicU64,
+    pub(super) made: AtomicU64,
+    on_compile: Mutex<Option<OnCompile>>,
+    /// What the device complained about since the last look.
+    fault: Arc<Mutex<Option<String>>>,
+}
+
+impl fmt::Debug for Gpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Gpu({})", self.info)
+    }
+}
+
+/// What a panic elsewhere left is as good as before: nothing here is changed half-way.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gpu {
+    pub(super) fn open(adapter: &Adapter, cached: bool) -> Result<Self> {
+        let info = adapter.info();
+        let available = adapter.limits();
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: adapter.features() & wanted,
+            required_limits: available.clone(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor))
+            .map_err(|error| Error::Device(format!("{info} could not be opened: {error}")))?;
+        let fault = Arc::new(Mutex::new(None));
+        let note = |fault: &Arc<Mutex<Option<String>>>, what: String| {
+            lock(fault).get_or_insert(what);
+        };
+        let heard = fault.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&heard, error.to_string())));
+        let lost = fault.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+                note(&lost, format!("the device was lost ({reason:?}): {message}"));
+            }
+        });
+        let limits = Limits {
+            // Plans are made for WebGPU's default of eight everywhere, so that one graph is one plan on every device.
+            storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
+            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size),
+            workgroups: available.max_compute_workgroups_per_dimension,
+            invocations: available.max_compute_invocations_per_workgroup,
+            workgroup_bytes: available.max_compute_workgroup_storage_size,
+            software: adapter.is_software(),
+            dispatches: true,
+            choices: Choices::default(),
+        };
+        let cache = if cached { Cache::open(&device, &adapter.info) } else { None };
+        Ok(Self {
+            device,
+            queue,
+            info,
+            limits,
+            pipelines: Mutex::default(),
+            cache,
+            buffers: AtomicU64::new(0),
+            bind_groups: AtomicU64::new(0),
+            made: AtomicU64::new(0),
+            on_compile: Mutex::new(None),
+            fault,
+        })
+    }
+
+    /// What went wrong on the device since the last call.
+    ///
+    /// # Errors
+    /// The first complaint of the driver or of wgpu's validation.
+    pub fn check(&self) -> Result<()> {
+        match lock(&self.fault).take() {
+            Some(fault) => Err(Error::Device(format!("{}: {fault}", self.info))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counts { buffers: count(&self.buffers), bind_groups: count(&self.bind_groups), pipelines: count(&self.made) }
+    }
+
+    pub(super) fn on_compile(&self, f: OnCompile) {
+        *lock(&self.on_compile) = Some(f);
+    }
+
+    pub(super) fn compiled(&self, done: usize, of: usize) {
+        let heard = lock(&self.on_compile).clone();
+        heard.into_iter().for_each(|f| f(done, of));
+    }
+
+    /// A new buffer. Every buffer is made here, so that they are counted.
+    pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.buffers.fetch_add(1, Ordering::Relaxed);
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        self.device.create_buffer(&descriptor)
+    }
+
+    /// A new bind group, counted.
+    pub(super) fn bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
+        self.bind_groups.fetch_add(1, Ordering::Relaxed);
+        self.device.create_bind_group(descriptor)
+    }
+}

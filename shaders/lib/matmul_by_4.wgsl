@@ -1,0 +1,7 @@
+// Four neighbours of an operand whose lines are multiples of four: one load.
+
+@group(0) @binding(0) var<storage, read> operand: array<vec4<f32>>;
+
+fn operand4(at: u32, last: u32) -> vec4<f32> {
+    return operand[at / 4u];
+}

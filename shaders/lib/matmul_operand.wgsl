@@ -1,0 +1,64 @@
+// Blocks of an operand of a matrix product: four neighbouring lines (rows of a, columns of b), four terms of the sum.
+//
+// An operand lies along k (lines one after the other) or across it (terms one after the other). Either way a block is
+// four loads of four neighbours, and transposing it in registers is free; so no operand is ever copied for its
+// transpose. Beyond the edge the last lines and terms are read; terms beyond the end count as 0.
+//
+// Valid as it stands after lib/matmul.wgsl and a lib/matmul_by_*.wgsl. The generator (products.rs) writes it once for a
+// and once for b, and sets the constants.
+
+// How far it lies from one line to the next: along k.
+const OPERAND_ALONG_K = true;
+// Elements per load: every line or term starts at a multiple of it.
+const OPERAND_WIDTH = 4u;
+// Whether the last block has fewer than four terms.
+const OPERAND_RAGGED = false;
+
+fn operand_edge() -> u32 {
+    return params.m;
+}
+
+// Where four lines begin, in a matrix that begins at `first`: along k, each of them; across, the first and the last.
+fn operand_lines(first: u32, line: u32) -> vec4<u32> {
+    let edge = operand_edge();
+    if OPERAND_ALONG_K {
+        let lines = vec4(line, line + 1u, line + 2u, line + 3u);
+        return first + select(min(lines, vec4(edge - 1u)), lines, vec4(WHOLE_M)) * params.k;
+    }
+    let last = edge - OPERAND_WIDTH;
+    return first + vec4(select(min(line, last), line, WHOLE_M), last, 0u, 0u);
+}
+
+// Four neighbours along k of a line.
+fn operand_terms(at: u32, k: u32) -> vec4<f32> {
+    let value = operand4(at + k, at + params.k - OPERAND_WIDTH);
+    return select(value, select(vec4<f32>(), value, vec4(k, k + 1u, k + 2u, k + 3u) < vec4(params.k)), OPERAND_RAGGED);
+}
+
+// Four neighbouring lines at one term.
+fn operand_across(at: vec4<u32>, k: u32) -> vec4<f32> {
+    let edge = operand_edge();
+    if OPERAND_RAGGED {
+        let skip = min(k, params.k - 1u) * edge;
+        return select(vec4<f32>(), operand4(at.x + skip, at.y + skip), k < params.k);
+    }
+    return operand4(at.x + k * edge, at.y + k * edge);
+}
+
+// Terms k … k + 3: column t of the result holds the lines at k + t.
+fn operand_block(at: vec4<u32>, k: u32) -> mat4x4<f32> {
+    if OPERAND_ALONG_K {
+        return transpose(mat4x4(
+            operand_terms(at.x, k),
+            operand_terms(at.y, k),
+            operand_terms(at.z, k),
+            operand_terms(at.w, k),
+        ));
+    }
+    return mat4x4(
+        operand_across(at, k),
+        operand_across(at, k + 1u),
+        operand_across(at, k + 2u),
+        operand_across(at, k + 3u),
+    );
+}

@@ -1,0 +1,207 @@
+//! Random graphs: whatever the planner fuses, attaches, groups and reuses, the numbers stay those of the plain graph.
+//!
+//! Each graph is run once as it would be used, and once with every value fetched, so that nothing can be hidden in a
+//! kernel or share memory. On the CPU in f64 both must agree to the bit; a GPU must agree with the CPU.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::core::{Plan, Stream, Tensor};
+use wgrad::gpu::adapters;
+use wgrad::prelude::*;
+
+const ROWS: usize = 12;
+const COLUMNS: usize = 20;
+
+/// Graphs that are run on the CPU only, and those that GPUs run, too.
+const GRAPHS: u64 = 300;
+const ON_GPUS: u64 = 10;
+
+struct Built {
+    graph: Graph,
+    x: Tensor,
+    labels: Tensor,
+    /// What a user would fetch.
+    results: Vec<Tensor>,
+    /// Everything on the way.
+    all: Vec<Tensor>,
+}
+
+fn pick<'a>(stream: &mut Stream, from: &'a [Tensor]) -> &'a Tensor {
+    // The latest are likelier: that makes chains.
+    let n = from.len();
+    &from[if stream.below(2) == 0 { n - 1 - stream.below(n.min(3)) } else { stream.below(n) }]
+}
+
+fn build(seed: u64, params: &Params) -> Built {
+    let mut stream = Stream::named(seed, "graph");
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [ROWS, COLUMNS], DType::F32);
+    let labels = graph.input("labels", [ROWS], DType::U32);
+    let parameter = |name: &str, shape: &[usize]| {
+        graph.variable(&params.variable(name, shape, Kind::Parameter, Init::Normal(0.0, 0.2)))
+    };
+    let weights: Vec<_> = (0..3).map(|i| parameter(&format!("w{i}"), &[COLUMNS, COLUMNS])).collect();
+    let biases: Vec<_> = (0..3).map(|i| parameter(&format!("b{i}"), &[COLUMNS])).collect();
+    let memory = params.variable("memory", [COLUMNS], Kind::Buffer, Init::Constant(0.5));
+    let counted = params.variable("counted", [1usize, 1], Kind::State, Init::Constant(0.0));
+    // Matrices [ROWS, COLUMNS], rows [COLUMNS], columns [ROWS, 1], numbers [1, 1].
+    let mut matrices = vec![x.clone()];
+    let mut rows = biases.clone();
+    let mut columns = vec![x.sum_keep(&[1]) * 0.1];
+    let mut numbers = vec![x.sum_keep(&[0, 1]) * 0.01];
+    let (mut remembered, mut summed) = (false, false);
+    for _ in 0..6 + stream.below(14) {
+        let m = pick(&mut stream, &matrices).clone();
+        match stream.below(16) {
+            0 => matrices.push(m.matmul(&weights[stream.below(3)])),
+            1 => matrices.push(m.linear(&weights[stream.below(3)], Some(&biases[stream.below(3)]))),
+            2 => matrices.push(m.tanh() + pick(&mut stream, &matrices)),
+            3 => matrices.push(m.relu()),
+            4 => matrices.push((m * pick(&mut stream, &rows)).sigmoid()),
+            5 => matrices.push((&m - pick(&mut stream, &columns)) * pick(&mut stream, &numbers).tanh()),
+            6 => {
+                let (y, mean, var) = m.batch_norm_train(Some(pick(&mut stream, &rows)), None, 1e-5);
+                if remembered {
+                    rows.push(mean.tanh());
+                } else {
+                    graph.update(&memory, &(graph.variable(&memory) * 0.9 + var * 0.1));
+                    remembered = true;
+                }
+                matrices.push(y);
+            }
+            7 => rows.push((m.sum_keep(&[0]) * 0.1).tanh().reshape([COLUMNS])),
+            8 => columns.push((m.square().sum_keep(&[1]) * 0.1).tanh()),
+            9 => numbers.push((m.abs().sum_keep(&[0, 1]) * 0.01).tanh()),
+            10 => matrices.push(m.softmax(-1) * 3.0),
+            11 => matrices.push(m.permute(&[1, 0]).matmul(&m).tanh().slice(0, 0..ROWS)),
+            12 => {
+                let (loss, _) = m.softmax_cross_entropy(&labels, None, 0.0, None);
+                columns.push(loss.unsqueeze(1) * 0.2);
+            }
+            13 => matrices.push(m.flip_rows_and_mix()),
+            14 if !summed => {
+                let sum = pick(&mut stream, &numbers).clone();
+                graph.update(&counted, &(graph.variable(&counted) + sum));
+                summed = true;
+            }
+            _ => matrices.push((&m * 0.5 + pick(&mut stream, &matrices)).tanh()),
+        }
+    }
+    let last = matrices.last().expect("there is x").clone();
+    let loss = (last.square() * pick(&mut stream, &columns)).mean() + numbers.last().expect("there is one").sum();
+    let loss = loss + (&weights[0] * &biases[0]).square().mean();
+    let loss = match stream.below(3) {
+        0 => loss,
+        1 => loss + rows.last().expect("there are biases").square().sum(),
+        _ => loss.tanh(),
+    };
+    let mut all: Vec<_> = [matrices, rows, columns, numbers].concat();
+    all.push(loss.clone());
+    match stream.below(3) {
+        0 => Sgd::new(0.05).momentum(0.9).minimize(&loss),
+        1 => AdamW::new(0.01).minimize(&loss),
+        _ => Adam::new(0.01).amsgrad(true).minimize(&loss),
+    }
+    let mut results = vec![loss];
+    for _ in 0..stream.below(3) {
+        results.push(pick(&mut stream, &all).clone());
+    }
+    Built { graph, x, labels, results, all }
+}
+
+/// A view that strides cannot fold into the next, on top of another one.
+trait Mix {
+    fn flip_rows_and_mix(&self) -> Tensor;
+}
+
+impl Mix for Tensor {
+    fn flip_rows_and_mix(&self) -> Tensor {
+        let across = self.permute(&[1, 0]).reshape([ROWS, COLUMNS]);
+        across.tanh() + self
+    }
+}
+
+/// Two steps: the results of the second, then all variables.
+fn run(seed: u64, device: Device, everything: bool) -> Result<(Vec<Array>, Plan)> {
+    let params = Params::seeded(seed);
+    let Built { graph, x, labels, results, all } = build(seed, &params);
+    let fetches: Vec<&Tensor> =
+        if everything { results.iter().chain(&all).collect() } else { results.iter().collect() };
+    let mut session = Session::new(device, &params)?;
+    let step = session.compile(&graph, &fetches)?;
+    let mut stream = Stream::named(seed, "data");
+    let mut fetched = vec![];
+    for _ in 0..2 {
+        #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+        let xs = Array::new([ROWS, COLUMNS], (0..ROWS * COLUMNS).map(|_| stream.normal() as f32).collect())?;
+        let ys = Array::vector((0..ROWS).map(|_| u32::try_from(stream.below(COLUMNS)).unwrap_or(0)).collect());
+        fetched = session.run(&step, &[(&x, &xs), (&labels, &ys)])?;
+    }
+    fetched.truncate(results.len());
+    session.sync()?;
+    for variable in params.variables() {
+        fetched.push((*variable.value()?).clone());
+    }
+    Ok((fetched, step.plan().clone()))
+}
+
+/// On the CPU in f64: used and fetched in full.
+fn plain_and_fused_agree_to_the_bit(seed: u64) -> std::result::Result<(), Failed> {
+    let (fused, plan) = run(seed, Device::cpu_f64(), false)?;
+    let (plain, _) = run(seed, Device::cpu_f64(), true)?;
+    for (i, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
+        let bits = |array: &Array| array.to_f64().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        if bits(fused) != bits(plain) {
+            return Err(format!("graph {seed}, result {i}: {fused:?}, fetched in full {plain:?}\n{plan}").into());
+        }
+    }
+    Ok(())
+}
+
+/// On an adapter: the CPU's numbers, to what two steps of f32 leave of them.
+fn gpu_agrees_with_the_cpu(seed: u64, device: &Device) -> std::result::Result<(), Failed> {
+    let (truth, _) = run(seed, Device::cpu_f64(), false)?;
+    let (got, plan) = run(seed, device.clone(), false)?;
+    for (i, (got, truth)) in got.iter().zip(&truth).enumerate() {
+        let (got, truth) = (got.to_f64(), truth.to_f64());
+        let size = truth.iter().fold(1e-2f64, |size, x| size.max(x.abs()));
+        let error = got.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        // A hazard or a wrong index is as large as the numbers themselves; rounding is a thousand times smaller.
+        if error > 2e-2 * size || got.iter().any(|x| !x.is_finite()) {
+            return Err(format!("graph {seed}, result {i}: off by {error:e} of {size:e}\n{plan}").into());
+        }
+    }
+    Ok(())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = vec![];
+    for first in (0..GRAPHS).step_by(50) {
+        let name = format!("plain and fused graphs agree to the bit: {first} and on");
+        trials.push(Trial::test(name, move || (first..first + 50).try_for_each(plain_and_fused_agree_to_the_bit)));
+    }
+    let what = "random graphs agree with the CPU";
+    for adapter in adapters().iter().filter(|adapter| adapter.info().api != "gl") {
+        let info = adapter.info();
+        for (kernels, software) in [("its own kernels", info.software), ("a real GPU's kernels", false)] {
+            if !info.software && kernels != "its own kernels" {
+                continue;
+            }
+            for buffers in [5, 8] {
+                let device = adapter.open_with(|limits| {
+                    limits.software = software;
+                    limits.storage_buffers = limits.storage_buffers.min(buffers);
+                });
+                let device = device.expect("the driver opens its adapter");
+                let name = format!("{} {}, {kernels}, {buffers} buffers: {what}", info.api, info.adapter);
+                trials.push(Trial::test(name, move || {
+                    (0..ON_GPUS).try_for_each(|seed| gpu_agrees_with_the_cpu(seed, &device))
+                }));
+            }
+        }
+    }
+    if adapters().is_empty() {
+        trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
