@@ -61,7 +61,7 @@ impl GpuBackend {
                 }
             }
             let reading = (end == steps).then(|| self.copy_out(&mut encoder, reads));
-            let index = self.gpu.queue.submit([encoder.finish()]);
+            let index = self.gpu.submit(encoder.finish());
             self.gpu.check()?;
             self.throttle(index.clone(), first > 0)?;
             if let Some(reading) = reading {

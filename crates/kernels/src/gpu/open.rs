@@ -35,6 +35,7 @@ pub struct Gpu {
     buffers: AtomicU64,
     bind_groups: AtomicU64,
     pub(super) made: AtomicU64,
+    submissions: AtomicU64,
     on_compile: Mutex<Option<OnCompile>>,
     /// What the device complained about since the last look.
     fault: Arc<Mutex<Option<String>>>,
@@ -98,6 +99,7 @@ impl Gpu {
             buffers: AtomicU64::new(0),
             bind_groups: AtomicU64::new(0),
             made: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
             on_compile: Mutex::new(None),
             fault,
         })
@@ -117,6 +119,16 @@ impl Gpu {
     pub(super) fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts { buffers: count(&self.buffers), bind_groups: count(&self.bind_groups), pipelines: count(&self.made) }
+    }
+
+    /// Hands commands to the device, counted.
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.submissions.fetch_add(1, Ordering::Relaxed);
+        self.queue.submit([commands])
+    }
+
+    pub(super) fn submissions(&self) -> u64 {
+        self.submissions.load(Ordering::Relaxed)
     }
 
     pub(super) fn on_compile(&self, f: OnCompile) {
