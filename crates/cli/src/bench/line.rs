@@ -71,14 +71,15 @@ impl Run {
         let (params, graph) = (Params::seeded(1), Graph::new(Mode::Train));
         let traced = (workload.trace)(&params, &graph)?;
         let mut session = Session::new(device.clone(), &params)?;
-        let step = session.compile(&graph, &[&traced.fetch])?;
+        let step = session.compile(&graph, &traced.loss.iter().collect::<Vec<_>>())?;
         Ok(Self { device, session, step, traced })
     }
 
-    /// Runs some steps on the same batch and waits for the device. Returns the losses.
-    fn steps(&mut self, steps: usize) -> Result<Array> {
+    /// Runs some steps on the same batch and waits for the device. Returns the losses, if there are any.
+    fn steps(&mut self, steps: usize) -> Result<Vec<f64>> {
         let feeds: Vec<_> = self.traced.feeds.iter().map(|(tensor, array)| (tensor, array)).collect();
-        Ok(self.session.run_many(&self.step, steps, &feeds)?.swap_remove(0))
+        let fetched = self.session.run_many(&self.step, steps, &feeds)?;
+        Ok(fetched.first().map(Array::to_f64).unwrap_or_default())
     }
 
     /// Runs some steps and waits for the device, and does so `every` steps in between, too.
@@ -96,11 +97,11 @@ impl Run {
 
     /// Runs the first step, or of a model the first ones; also when the first was over.
     fn first(&mut self) -> Result<(Values, Instant)> {
-        let mut losses = self.steps(1)?.to_f64();
+        let mut losses = self.steps(1)?;
         let over = Instant::now();
-        if self.traced.results.is_empty() {
+        if self.traced.loss.is_some() {
             while losses.len() < LOSSES {
-                losses.extend(self.steps(1)?.to_f64());
+                losses.extend(self.steps(1)?);
             }
             return Ok((losses.into_iter().map(|loss| vec![loss]).collect(), over));
         }

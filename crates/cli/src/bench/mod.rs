@@ -74,7 +74,8 @@ fn help() -> String {
 A result is compared with the reference in double precision before it is timed. Times are of samples: some steps that
 are queued, then a wait for the device; unless --read-every asks for more, nothing is read in between. The batch stays
 the same and is handed over once per sample. `first` is the time from the start of the process to the end of the first
-step. `needed` is what a step of training needs at least: parameters, gradients, optimizer state, the batch and the
+step; with WGRAD_CACHE=off it includes the compilation of every kernel, of which Vulkan's otherwise come from a cache.
+`needed` is what a step of training needs at least: parameters, gradients, optimizer state, the batch and the
 activations that the backward pass reads. GFLOP/s count the products only, forward and backward.
 
 Examples:

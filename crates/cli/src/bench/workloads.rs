@@ -58,9 +58,9 @@ pub const WORKLOADS: &[Workload] = &[
 /// A traced workload.
 pub struct Traced {
     pub feeds: Vec<(Tensor, Array)>,
-    /// The loss, or where there is none a number to wait for.
-    pub fetch: Tensor,
-    /// Where kernels leave what they compute; a training step is judged by its loss.
+    /// Of a training step.
+    pub loss: Option<Tensor>,
+    /// Where kernels leave what they compute.
     pub results: Vec<Variable>,
     pub work: Work,
 }
@@ -110,7 +110,7 @@ fn training(
         (y, Array::new([rows], labels)?, loss)
     };
     optimizer.minimize(&loss);
-    Ok(Traced { feeds: vec![(x, xs), (y, ys)], fetch: loss, results: vec![], work })
+    Ok(Traced { feeds: vec![(x, xs), (y, ys)], loss: Some(loss), results: vec![], work })
 }
 
 /// Linear, batch norm and ReLU per hidden layer, then linear.
@@ -143,8 +143,7 @@ fn kernels(params: &Params, graph: &Graph, results: &[(&str, &Tensor)], work: Wo
         variable
     };
     let results = results.iter().map(keep).collect();
-    let fetch = graph.variable(&params.variable("done", [1], Kind::State, Init::Constant(1.0)));
-    Traced { feeds: vec![], fetch, results, work }
+    Traced { feeds: vec![], loss: None, results, work }
 }
 
 /// The bytes of so many values.
