@@ -88,9 +88,9 @@ fn measure(adapter: &Adapter, product: Product, variant: &str, truth: &Array) ->
     for (got, truth) in result.to_f64().iter().zip(truth.to_f64()) {
         assert!((got - truth).abs() <= 1e-5 * scale, "{variant}: {got} is not {truth}");
     }
-    let kernel = bench.step.plan().tasks.iter().find_map(|task| match &task.work {
+    let kernel = bench.step.plan().tasks.iter().flat_map(|task| &task.stages).find_map(|stage| match &stage.work {
         wgrad::core::plan::Work::Op { dispatches, .. } => Some(dispatches[0].kernel.name.to_string()),
-        wgrad::core::plan::Work::Cluster(_) => None,
+        _ => None,
     });
     let start = Instant::now();
     let mut times = vec![];

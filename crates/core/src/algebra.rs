@@ -8,8 +8,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
-use crate::reference::{Buffers, Real, Reference};
-use crate::{Backward, Misfit, Pointwise, Shape, Tensor, View, both, pointwise};
+use crate::reference::{Buffers, Reference};
+use crate::{Backward, Misfit, Pointwise, Real, Shape, Tensor, View, both, pointwise};
 
 /// The rows of this file.
 pub static ARITHMETIC: &[&Pointwise] = &[&ADD, &SUB, &MUL, &DIV, &NEG];

@@ -1,5 +1,9 @@
 //! The matrix product of the CPU references: a safe face of the `gemm` crate.
 
+use std::ops::Range;
+
+use rayon::prelude::*;
+
 use crate::Real;
 
 /// A matrix to be read: its elements and how to step through them.
@@ -39,12 +43,21 @@ impl<'a, F> Matrix<'a, F> {
 
 /// `out[i, j] = Σ_k a[i, k] · b[k, j]`, row-major, summed in the type's own precision.
 ///
-/// Large products run on all cores. The order of each sum depends on the sizes only, so equal inputs give equal bits.
+/// Large products run on all cores. The order of each sum depends on the sizes only, so equal inputs give equal bits
+/// on any number of cores.
 ///
 /// # Panics
 /// When the inner sizes differ or `out` has not `a.rows · b.columns` elements.
 #[allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
 pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F]) {
+    let work = a.rows.saturating_mul(b.columns).saturating_mul(a.columns);
+    // Waking a core costs as much as half a million multiplications.
+    let parts = if work < 1 << 20 { 1 } else { rayon::current_num_threads().min(work >> 19) };
+    product(a, b, out, parts);
+}
+
+/// [`gemm`] in about `parts` pieces that run side by side.
+fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: usize) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes");
     assert_eq!(Some(out.len()), m.checked_mul(n), "elements of the product");
@@ -52,39 +65,81 @@ pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F]) {
         out.fill(F::zero());
         return;
     }
-    let parallelism = if m.saturating_mul(n).saturating_mul(k) >= 1 << 18 {
-        gemm::Parallelism::Rayon(0)
-    } else {
-        gemm::Parallelism::None
+    let [down, across] = grid([m, n], parts);
+    let whole = Whole(out.as_mut_ptr());
+    let part = |i: usize| {
+        let (rows, columns) = (cut(m, down, i / across), cut(n, across, i % across));
+        let (row, column) = (rows.start, columns.start);
+        let step = |stride: usize| isize::try_from(stride).expect("slices are shorter than isize::MAX");
+        // The methods borrow all of `whole`, which is what may be shared.
+        let out = whole.start();
+        #[allow(unsafe_code, reason = "the crate takes pointers; the sizes were checked against the slices")]
+        // SAFETY: `Matrix::new` checked that rows · columns elements exist, and every element (i, j) stands at
+        // i · strides[0] + j · strides[1] < rows · columns, transposed or not; `out` has m · n elements, is row-major
+        // and exclusively borrowed, and no two parts write the same element. `gemm` panics on types other than floats,
+        // before it reads anything.
+        unsafe {
+            gemm::gemm(
+                rows.len(),
+                columns.len(),
+                k,
+                out.add(row * n + column),
+                1,
+                step(n),
+                false,
+                a.values.as_ptr().add(row * a.strides[0]),
+                step(a.strides[1]),
+                step(a.strides[0]),
+                b.values.as_ptr().add(column * b.strides[1]),
+                step(b.strides[1]),
+                step(b.strides[0]),
+                F::zero(),
+                F::one(),
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
     };
-    let step = |stride: usize| isize::try_from(stride).expect("slices are shorter than isize::MAX");
-    #[allow(unsafe_code, reason = "the crate takes pointers; the sizes were checked against the slices")]
-    // SAFETY: `Matrix::new` checked that rows · columns elements exist, and every element (i, j) stands at
-    // i · strides[0] + j · strides[1] < rows · columns, transposed or not; `out` has m · n elements, is row-major and
-    // exclusively borrowed. `gemm` panics on types other than floats, before it reads anything.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            step(n),
-            false,
-            a.values.as_ptr(),
-            step(a.strides[1]),
-            step(a.strides[0]),
-            b.values.as_ptr(),
-            step(b.strides[1]),
-            step(b.strides[0]),
-            F::zero(),
-            F::one(),
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    match down * across {
+        1 => part(0),
+        parts => (0..parts).into_par_iter().for_each(part),
     }
+}
+
+/// The start of a product whose parts are written side by side.
+struct Whole<F>(*mut F);
+
+impl<F> Whole<F> {
+    fn start(&self) -> *mut F {
+        self.0
+    }
+}
+
+#[allow(unsafe_code, reason = "parts of one matrix are no slices")]
+// SAFETY: `product` alone uses it, and writes each element from one thread.
+unsafe impl<F: Send> Sync for Whole<F> {}
+
+/// Into how many pieces rows and columns are cut, to make at most `parts` parts that copy little of both operands.
+///
+/// The `gemm` crate sums an element of a part in the order that the whole would have, except where a part is small: it
+/// treats vectors, up to 256 elements, and up to 64 rows and columns in ways of their own.
+fn grid([m, n]: [usize; 2], parts: usize) -> [usize; 2] {
+    if m.min(n) < 4 {
+        return [1, 1];
+    }
+    let pieces = |size: usize, wanted: usize| wanted.min(size / 128).max(1);
+    let grid = |down: usize| [pieces(m, down), pieces(n, parts / down)];
+    // The time of the largest part, then what it copies.
+    let cost = |[down, across]: [usize; 2]| (m.div_ceil(down) * n.div_ceil(across), m / down + n / across);
+    (1..=parts).map(grid).min_by_key(|&grid| cost(grid)).unwrap_or([1, 1])
+}
+
+/// Piece `i` of `pieces`, in whole vectors and at least 97 long if `size` is at least 128 for each.
+fn cut(size: usize, pieces: usize, i: usize) -> Range<usize> {
+    let start = |i: usize| if i == pieces { size } else { size * i / pieces / 32 * 32 };
+    start(i)..start(i + 1)
 }
 
 #[cfg(test)]
@@ -110,6 +165,29 @@ mod tests {
                     };
                     let truth: f64 = (0..k).map(|p| at(&a, ta, i, p, [m, k]) * at(&b, tb, p, j, [k, n])).sum();
                     assert!((out[i * n + j] - truth).abs() < 1e-12, "{ta} {tb} [{i}, {j}]");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn parts_give_the_bits_of_the_whole() {
+        for (m, n, k) in [(300, 520, 1100), (10, 700, 600), (700, 1, 600), (129, 131, 2), (1, 300, 700), (40, 50, 1300)]
+        {
+            let value = |i: usize| f32::from(u8::try_from(i * 37 % 251).unwrap()) / 125.0 - 1.0;
+            let a: Vec<f32> = (0..m * k).map(value).collect();
+            let b: Vec<f32> = (0..k * n).map(|i| value(i + 4)).collect();
+            for (ta, tb) in [(false, false), (true, false), (false, true)] {
+                let left = if ta { Matrix::new(&a, k, m).t() } else { Matrix::new(&a, m, k) };
+                let right = if tb { Matrix::new(&b, n, k).t() } else { Matrix::new(&b, k, n) };
+                let run = |parts| {
+                    let mut out = vec![f32::NAN; m * n];
+                    product(left, right, &mut out, parts);
+                    out
+                };
+                let whole = run(1);
+                for parts in [2, 3, 4, 7, 16] {
+                    assert!(run(parts) == whole, "[{m}, {k}]·[{k}, {n}] {ta} {tb} in {parts} parts");
                 }
             }
         }

@@ -91,6 +91,11 @@ pub trait Op: Debug + Send + Sync + 'static {
         &[]
     }
 
+    /// Whether kernels read all inputs as one: the planner lays them side by side where it can. See [`Grid::Blocks`].
+    fn side_by_side(&self) -> bool {
+        false
+    }
+
     /// The inputs that take a *prologue*: pointwise producers that run where the kernel loads an element.
     ///
     /// A kernel that binds such an input to the WGSL variable `x` reads each of its elements exactly once, by calling
@@ -259,6 +264,18 @@ pub enum Grid {
     Threads([usize; 3]),
     /// Workgroups per axis.
     Groups([usize; 3]),
+    /// A workgroup per so many elements of each of the op's inputs, which lie side by side ([`Op::side_by_side`]). The
+    /// WGSL variable `x` is bound to the device's buffer that they lie in, `table` to three numbers per workgroup: the
+    /// block's first element in `x`, its elements, and its number among the blocks of all inputs. The member `blocks` of
+    /// the parameters is how many there are; there is a launch per buffer if the inputs need several.
+    Blocks {
+        /// The variable of the buffer.
+        x: &'static str,
+        /// The variable of the table.
+        table: &'static str,
+        /// Elements of a block.
+        elements: usize,
+    },
 }
 
 /// One kernel launch as data. Buffers, parameters and constants are named as the WGSL names them.

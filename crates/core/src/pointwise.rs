@@ -3,9 +3,11 @@
 //! A pointwise op writes element `i` from elements `i` of its arguments, so any number of them can run as one loop.
 //! The planner makes such clusters; the GPU backend prints them as one kernel, the CPU backend runs them in blocks.
 
+use std::marker::PhantomData;
+
 use crate::autodiff::Backward;
-use crate::reference::{Buffers, Real, Reference, Slice, SliceMut};
-use crate::{Array, DType};
+use crate::reference::{Buffers, Reference, Slice, SliceMut};
+use crate::{DType, Real};
 
 /// One pointwise op. Build rows with [`pointwise!`](crate::pointwise).
 pub struct Pointwise {
@@ -52,14 +54,34 @@ pub struct Block<'a, F> {
     pub attributes: &'a [f64],
 }
 
+/// The loop of one row over a block, in any precision; what [`pointwise!`](crate::pointwise) makes of a reference.
+pub trait Loop {
+    /// Fills `out`.
+    fn run<F: Real>(block: &Block<'_, F>, out: SliceMut<'_, F>);
+}
+
+/// A loop in single precision, in the widest vectors that the machine has.
+pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
+    struct Call<'a, L>(&'a Block<'a, f32>, SliceMut<'a, f32>, PhantomData<L>);
+
+    impl<L: Loop> pulp::WithSimd for Call<'_, L> {
+        type Output = ();
+        // Inlined, the loop is compiled once for each set of instructions.
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _: S) {
+            L::run(self.0, self.1);
+        }
+    }
+
+    pulp::Arch::new().dispatch(Call(block, out, PhantomData::<L>));
+}
+
 /// A precision in which plans run on the CPU.
 pub trait Precision: Real {
     /// The row's loop in this precision.
     fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
     /// The buffers of an op, for its reference.
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_>;
-    /// A host array's elements in this precision.
-    fn from_array(array: &Array) -> Vec<Self>;
 }
 
 impl Precision for f32 {
@@ -69,9 +91,6 @@ impl Precision for f32 {
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
         Reference::F32(buffers)
     }
-    fn from_array(array: &Array) -> Vec<Self> {
-        array.to_f32()
-    }
 }
 
 impl Precision for f64 {
@@ -80,9 +99,6 @@ impl Precision for f64 {
     }
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
         Reference::F64(buffers)
-    }
-    fn from_array(array: &Array) -> Vec<Self> {
-        array.to_f64()
     }
 }
 
@@ -116,17 +132,38 @@ macro_rules! pointwise {
     ) => {
         $(#[$doc])*
         $vis static $NAME: $crate::Pointwise = {
+            struct Row;
             #[allow(unused_variables, unused_mut, non_snake_case, clippy::all, clippy::pedantic, reason = "generated from a row")]
-            fn block<$F: $crate::Real>(block: &$crate::Block<'_, $F>, out: $crate::SliceMut<'_, $F>) {
-                let mut attributes = block.attributes.iter();
-                $(let $attr = <$F as $crate::Real>::lit(*attributes.next().expect("as many attributes as the row has"));)*
-                let out = out.$out();
-                let n = out.len();
-                let mut args = block.args.iter();
-                $(let $arg = &args.next().expect("as many arguments as the row has").$kind()[..n];)*
-                for i in 0..n {
-                    $(let $arg = $arg[i];)*
-                    out[i] = $body;
+            impl $crate::Loop for Row {
+                #[inline(always)]
+                fn run<$F: $crate::Real>(block: &$crate::Block<'_, $F>, out: $crate::SliceMut<'_, $F>) {
+                    // As parameters, the compiler knows that no two slices overlap.
+                    #[inline(always)]
+                    fn each<$F: $crate::Real>(
+                        out: &mut [$crate::pointwise!(@element $out $F)],
+                        $($arg: &[$crate::pointwise!(@element $kind $F)],)*
+                        $($attr: $F,)*
+                    ) {
+                        let n = out.len();
+                        $(let $arg = &$arg[..n];)*
+                        for i in 0..n {
+                            $(let $arg = $arg[i];)*
+                            out[i] = $body;
+                        }
+                    }
+                    let mut args = block.args.iter();
+                    let mut attributes = block.attributes.iter();
+                    each::<$F>(
+                        out.$out(),
+                        $({
+                            let $arg = args.next().expect("as many arguments as the row has");
+                            $arg.$kind()
+                        },)*
+                        $({
+                            let $attr = attributes.next().expect("as many attributes as the row has");
+                            <$F as $crate::Real>::lit(*$attr)
+                        },)*
+                    );
                 }
             }
             $crate::Pointwise {
@@ -137,12 +174,14 @@ macro_rules! pointwise {
                 out: $crate::pointwise!(@type $out),
                 wgsl: $wgsl,
                 library: $crate::pointwise!(@library $($library)?),
-                block_f32: block::<f32>,
-                block_f64: block::<f64>,
+                block_f32: $crate::in_vectors::<Row>,
+                block_f64: <Row as $crate::Loop>::run::<f64>,
                 backward: $backward,
             }
         };
     };
+    (@element float $F:ident) => { $F };
+    (@element uint $F:ident) => { u32 };
     (@type float) => { $crate::DType::F32 };
     (@type uint) => { $crate::DType::U32 };
     (@library) => { "" };

@@ -1,44 +1,8 @@
 //! How an op's CPU reference sees its buffers: once in `f32`, once in `f64`, from one source.
 
-use num_traits::Float;
+use std::ops::Range;
 
-use crate::{Element, Spec};
-
-/// The number type of a reference: `f32`, or `f64` for the truth that parity tests compare with.
-pub trait Real: Float + Element + std::iter::Sum + std::ops::AddAssign + std::fmt::Debug {
-    /// The nearest number to `x`.
-    fn lit(x: f64) -> Self;
-    /// Exactly this number as `f64`; sums are taken there.
-    fn wide(self) -> f64;
-    /// The error function.
-    #[must_use]
-    fn erf(self) -> Self;
-}
-
-impl Real for f32 {
-    #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
-    fn lit(x: f64) -> Self {
-        x as Self
-    }
-    fn wide(self) -> f64 {
-        f64::from(self)
-    }
-    fn erf(self) -> Self {
-        libm::erff(self)
-    }
-}
-
-impl Real for f64 {
-    fn lit(x: f64) -> Self {
-        x
-    }
-    fn wide(self) -> f64 {
-        self
-    }
-    fn erf(self) -> Self {
-        libm::erf(self)
-    }
-}
+use crate::{Real, Spec};
 
 /// A buffer that is read.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +40,14 @@ impl<'a, F> Slice<'a, F> {
             Self::Float(_) => unreachable!("the shape rule promised integers"),
         }
     }
+
+    /// Some of the elements.
+    pub(crate) fn read(self, at: Range<usize>) -> Self {
+        match self {
+            Self::Float(values) => Self::Float(&values[at]),
+            Self::Uint(values) => Self::Uint(&values[at]),
+        }
+    }
 }
 
 impl<'a, F> SliceMut<'a, F> {
@@ -94,6 +66,36 @@ impl<'a, F> SliceMut<'a, F> {
         match self {
             Self::Uint(values) => values,
             Self::Float(_) => unreachable!("the shape rule promised integers"),
+        }
+    }
+
+    /// Some of the elements, to be read.
+    pub(crate) fn read(&self, at: Range<usize>) -> Slice<'_, F> {
+        match self {
+            Self::Float(values) => Slice::Float(&values[at]),
+            Self::Uint(values) => Slice::Uint(&values[at]),
+        }
+    }
+
+    /// Some of the elements, to be written.
+    pub(crate) fn write(&mut self, at: Range<usize>) -> SliceMut<'_, F> {
+        match self {
+            Self::Float(values) => SliceMut::Float(&mut values[at]),
+            Self::Uint(values) => SliceMut::Uint(&mut values[at]),
+        }
+    }
+
+    /// The first `n` elements, and the others.
+    pub(crate) fn split_at(self, n: usize) -> (Self, Self) {
+        match self {
+            Self::Float(values) => {
+                let (head, tail) = values.split_at_mut(n);
+                (Self::Float(head), Self::Float(tail))
+            }
+            Self::Uint(values) => {
+                let (head, tail) = values.split_at_mut(n);
+                (Self::Uint(head), Self::Uint(tail))
+            }
         }
     }
 }

@@ -1,169 +1,219 @@
-//! Clusters on the CPU: blocks that stay in cache, each row a loop over a block, blocks spread over all cores.
+//! Clusters on the CPU: blocks that stay in cache, each instruction a loop over a block, large clusters on all cores.
 
 use rayon::prelude::*;
 
-use super::Memory;
-use crate::plan::{Arg, Cluster};
+use super::lower::{Load, Place, Program};
+use crate::View;
 use crate::pointwise::{Block, Precision};
 use crate::reference::{Slice, SliceMut};
-use crate::{DType, View};
 
 /// Elements per block: a dozen live blocks of `f32` fit a first-level cache.
-const BLOCK: usize = 1024;
-/// Clusters of fewer elements run on one core: waking another costs more.
-const PARALLEL: usize = 16 * BLOCK;
+pub(super) const BLOCK: usize = 1024;
+/// Steps (elements times instructions, loads and stores) below which one core does everything: waking another costs
+/// as much.
+const PARALLEL: usize = 1 << 18;
+/// The most arguments that a row has.
+const ARGS: usize = 8;
 
-/// Where a cluster reads an input.
-pub(super) enum Source<'a, F> {
-    Slice(Slice<'a, F>),
-    /// An output that is updated in place.
-    Output(usize),
+/// The registers of one thread, each a block long.
+pub(super) struct Registers<F> {
+    floats: Vec<Vec<F>>,
+    uints: Vec<Vec<u32>>,
 }
 
-/// The part of the outputs that one block writes.
-struct Part<'a, F> {
-    start: usize,
-    outputs: Vec<SliceMut<'a, F>>,
-}
-
-/// Reused storage for the blocks of one thread.
-struct Workspace<F> {
-    inputs: Vec<Memory<F>>,
-    results: Vec<Memory<F>>,
-    numbers: Vec<Memory<F>>,
-}
-
-/// A block of one number.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "integer constants are whole and small")]
-fn number<F: Precision>(value: f64, dtype: DType) -> Memory<F> {
-    if dtype.is_float() { Memory::Float(vec![F::lit(value); BLOCK]) } else { Memory::Uint(vec![value as u32; BLOCK]) }
-}
-
-impl<F: Precision> Workspace<F> {
-    fn new(cluster: &Cluster) -> Self {
-        let numbers = cluster.instructions.iter().flat_map(|instruction| &instruction.args).chain(&cluster.outputs);
-        Self {
-            inputs: cluster.inputs.iter().map(|&(_, dtype)| Memory::zeros(dtype, BLOCK)).collect(),
-            results: cluster.instructions.iter().map(|instruction| Memory::zeros(instruction.row.out, BLOCK)).collect(),
-            numbers: numbers
-                .filter_map(|arg| match *arg {
-                    Arg::Number(value, dtype) => Some(number(value, dtype)),
-                    _ => None,
-                })
-                .collect(),
-        }
+impl<F> Default for Registers<F> {
+    fn default() -> Self {
+        Self { floats: vec![], uints: vec![] }
     }
 }
 
-/// Runs a cluster over all its elements.
-pub(super) fn run<F: Precision>(cluster: &Cluster, inputs: &[Source<'_, F>], outputs: Vec<SliceMut<'_, F>>) {
-    let n = cluster.shape.numel();
-    let mut parts: Vec<Part<'_, F>> =
-        (0..n).step_by(BLOCK).map(|start| Part { start, outputs: Vec::with_capacity(outputs.len()) }).collect();
-    for output in outputs {
-        match output {
-            SliceMut::Float(values) => {
-                let chunks = values.chunks_mut(BLOCK).map(SliceMut::Float);
-                parts.iter_mut().zip(chunks).for_each(|(part, chunk)| part.outputs.push(chunk));
-            }
-            SliceMut::Uint(values) => {
-                let chunks = values.chunks_mut(BLOCK).map(SliceMut::Uint);
-                parts.iter_mut().zip(chunks).for_each(|(part, chunk)| part.outputs.push(chunk));
-            }
-        }
+impl<F: Precision> Registers<F> {
+    /// Makes sure that a program finds its registers.
+    pub fn reserve(&mut self, [floats, uints]: [usize; 2]) {
+        self.floats.resize_with(self.floats.len().max(floats), || vec![F::zero(); BLOCK]);
+        self.uints.resize_with(self.uints.len().max(uints), || vec![0; BLOCK]);
     }
-    let workspace = || Workspace::new(cluster);
-    if n < PARALLEL {
-        let mut workspace = workspace();
-        for part in parts {
-            block(cluster, inputs, part, n, &mut workspace);
+}
+
+impl<F: Precision> Program<F> {
+    /// Runs over all elements; `inputs` gives the inputs that are not updated in place.
+    pub(super) fn run<'a>(
+        &self,
+        inputs: impl Fn(usize) -> Slice<'a, F> + Sync,
+        outputs: Vec<SliceMut<'_, F>>,
+        threads: &mut [Registers<F>],
+    ) where
+        F: 'a,
+    {
+        let steps = self.instructions.len() + self.loads.len() + self.copies.len() + self.views.len() + outputs.len();
+        let blocks = self.elements.div_ceil(BLOCK);
+        let pieces = if self.elements * steps < PARALLEL { blocks.min(1) } else { blocks.min(threads.len()) };
+        if pieces == 0 {
+            return;
         }
-    } else {
-        parts.into_par_iter().with_min_len(4).for_each_init(workspace, |workspace, part| {
-            block(cluster, inputs, part, n, workspace);
+        if pieces == 1 {
+            self.piece(&inputs, 0, self.elements, outputs, &mut threads[0]);
+            return;
+        }
+        // Contiguous pieces of whole blocks.
+        let mut parts = Vec::with_capacity(pieces);
+        let (mut rest, mut start) = (outputs, 0);
+        for i in 1..=pieces {
+            let end = (blocks * i / pieces * BLOCK).min(self.elements);
+            let (head, tail): (Vec<_>, Vec<_>) = rest.into_iter().map(|output| output.split_at(end - start)).unzip();
+            parts.push((start, end - start, head));
+            (rest, start) = (tail, end);
+        }
+        parts.into_par_iter().zip(threads).for_each(|((start, elements, outputs), registers)| {
+            self.piece(&inputs, start, elements, outputs, registers);
         });
     }
-}
 
-fn block<F: Precision>(
-    cluster: &Cluster,
-    inputs: &[Source<'_, F>],
-    mut part: Part<'_, F>,
-    total: usize,
-    workspace: &mut Workspace<F>,
-) {
-    let n = BLOCK.min(total - part.start);
-    let Workspace { inputs: lanes, results, numbers } = workspace;
-    // Views are gathered; what lies in step is read where it lies, unless this block will overwrite it.
-    for (((view, _), source), lane) in cluster.inputs.iter().zip(inputs).zip(lanes.iter_mut()) {
-        match source {
-            Source::Output(output) => match (&part.outputs[*output], lane.write(n)) {
-                (SliceMut::Float(from), SliceMut::Float(to)) => to.copy_from_slice(from),
-                (SliceMut::Uint(from), SliceMut::Uint(to)) => to.copy_from_slice(from),
-                _ => unreachable!("a lane has the type of its input"),
-            },
-            Source::Slice(_) if view.is_contiguous() => {}
-            Source::Slice(Slice::Float(from)) => gather(view, from, part.start, lane.write(n).float()),
-            Source::Slice(Slice::Uint(from)) => gather(view, from, part.start, lane.write(n).uint()),
+    /// Elements `start..start + elements`, of which `outputs` are the places.
+    fn piece<'a>(
+        &self,
+        inputs: &impl Fn(usize) -> Slice<'a, F>,
+        start: usize,
+        elements: usize,
+        mut outputs: Vec<SliceMut<'_, F>>,
+        registers: &mut Registers<F>,
+    ) where
+        F: 'a,
+    {
+        let used = ..elements.min(BLOCK);
+        for (load, to) in &self.loads {
+            if let Load::Splat(input) = *load {
+                let offset = self.views[input].offset;
+                match (inputs(input), *to) {
+                    (Slice::Float(from), Place::Float(to)) => registers.floats[to][used].fill(from[offset]),
+                    (Slice::Uint(from), Place::Uint(to)) => registers.uints[to][used].fill(from[offset]),
+                    _ => unreachable!("a register has the type of its input"),
+                }
+            }
+        }
+        for at in (0..elements).step_by(BLOCK) {
+            self.block(inputs, start + at, at, BLOCK.min(elements - at), &mut outputs, registers);
         }
     }
-    let lanes: Vec<Slice<'_, F>> = cluster
-        .inputs
-        .iter()
-        .zip(inputs)
-        .zip(lanes.iter())
-        .map(|(((view, _), source), lane)| match source {
-            Source::Slice(Slice::Float(from)) if view.is_contiguous() => Slice::Float(&from[part.start..][..n]),
-            Source::Slice(Slice::Uint(from)) if view.is_contiguous() => Slice::Uint(&from[part.start..][..n]),
-            _ => lane.read(n),
-        })
-        .collect();
-    let index: Vec<u32> = if uses_index(cluster) {
-        (part.start..part.start + n).map(|i| u32::try_from(i).unwrap_or(u32::MAX)).collect()
-    } else {
-        vec![]
-    };
-    let mut numbers = numbers.iter();
-    for (i, instruction) in cluster.instructions.iter().enumerate() {
-        let (done, rest) = results.split_at_mut(i);
-        let args = instruction.args.iter().map(|arg| match *arg {
-            Arg::Input(input) => lanes[input],
-            Arg::Result(result) => done[result].read(n),
-            Arg::Number(..) => numbers.next().expect("one lane per number").read(n),
-            Arg::Index => Slice::Uint(&index),
-        });
-        let args: Vec<Slice<'_, F>> = args.collect();
-        let block = Block { args: &args, attributes: &instruction.attributes };
-        F::block(instruction.row)(&block, rest[0].write(n));
+
+    /// `n` elements: `first` is the first of them in the inputs, `at` in `outputs`.
+    fn block<'a>(
+        &self,
+        inputs: &impl Fn(usize) -> Slice<'a, F>,
+        first: usize,
+        at: usize,
+        n: usize,
+        outputs: &mut [SliceMut<'_, F>],
+        registers: &mut Registers<F>,
+    ) where
+        F: 'a,
+    {
+        for (load, to) in &self.loads {
+            match (load, *to) {
+                (Load::Splat(_), _) => {}
+                (Load::Index, Place::Uint(to)) => {
+                    (first..)
+                        .zip(&mut registers.uints[to][..n])
+                        .for_each(|(i, to)| *to = u32::try_from(i).unwrap_or(u32::MAX));
+                }
+                (&Load::Old(output), to) => match (outputs[output].read(at..at + n), to) {
+                    (Slice::Float(from), Place::Float(to)) => registers.floats[to][..n].copy_from_slice(from),
+                    (Slice::Uint(from), Place::Uint(to)) => registers.uints[to][..n].copy_from_slice(from),
+                    _ => unreachable!("a register has the type of its output"),
+                },
+                (&Load::Gather(input), to) => match (inputs(input), to) {
+                    (Slice::Float(from), Place::Float(to)) => {
+                        gather(&self.views[input], from, first, &mut registers.floats[to][..n]);
+                    }
+                    (Slice::Uint(from), Place::Uint(to)) => {
+                        gather(&self.views[input], from, first, &mut registers.uints[to][..n]);
+                    }
+                    _ => unreachable!("a register has the type of its input"),
+                },
+                _ => unreachable!("an index is an integer"),
+            }
+        }
+        for instruction in &self.instructions {
+            // What is written is taken out while the others are borrowed; none of it is an argument.
+            let mut memory = Taken::take(instruction.to, outputs, registers);
+            let mut args = [Slice::Uint(&[]); ARGS];
+            for (arg, &place) in args.iter_mut().zip(&instruction.args) {
+                *arg = self.read(inputs, place, first, at, n, outputs, registers);
+            }
+            let block = Block { args: &args[..instruction.args.len()], attributes: &instruction.attributes };
+            (instruction.run)(&block, memory.write(at, n));
+            memory.put_back(instruction.to, outputs, registers);
+        }
+        for &(from, output) in &self.copies {
+            let mut to = std::mem::replace(&mut outputs[output], SliceMut::Uint(&mut []));
+            match (self.read(inputs, from, first, at, n, outputs, registers), to.write(at..at + n)) {
+                (Slice::Float(from), SliceMut::Float(to)) => to.copy_from_slice(from),
+                (Slice::Uint(from), SliceMut::Uint(to)) => to.copy_from_slice(from),
+                _ => unreachable!("an output has the type of its value"),
+            }
+            outputs[output] = to;
+        }
     }
-    for (arg, output) in cluster.outputs.iter().zip(&mut part.outputs) {
-        let value = match *arg {
-            Arg::Input(input) => lanes[input],
-            Arg::Result(result) => results[result].read(n),
-            Arg::Number(..) => numbers.next().expect("one lane per number").read(n),
-            Arg::Index => Slice::Uint(&index),
-        };
-        match (value, output) {
-            (Slice::Float(from), SliceMut::Float(to)) => to.copy_from_slice(from),
-            (Slice::Uint(from), SliceMut::Uint(to)) => to.copy_from_slice(from),
-            _ => unreachable!("an output has the type of its value"),
+
+    #[allow(clippy::too_many_arguments, reason = "everywhere that a value may be")]
+    #[inline(always)]
+    fn read<'b, 'a: 'b>(
+        &'b self,
+        inputs: &impl Fn(usize) -> Slice<'a, F>,
+        place: Place,
+        first: usize,
+        at: usize,
+        n: usize,
+        outputs: &'b [SliceMut<'_, F>],
+        registers: &'b Registers<F>,
+    ) -> Slice<'b, F> {
+        match place {
+            Place::Input(input) => inputs(input).read(first..first + n),
+            Place::Output(output) => outputs[output].read(at..at + n),
+            Place::Float(register) => Slice::Float(&registers.floats[register][..n]),
+            Place::Uint(register) => Slice::Uint(&registers.uints[register][..n]),
+            Place::Number(number) => self.numbers[number].read(n),
         }
     }
 }
 
-fn uses_index(cluster: &Cluster) -> bool {
-    let args = cluster.instructions.iter().flat_map(|instruction| &instruction.args);
-    args.chain(&cluster.outputs).any(|arg| *arg == Arg::Index)
+/// The memory that an instruction writes.
+enum Taken<'a, F> {
+    Output(SliceMut<'a, F>),
+    Float(Vec<F>),
+    Uint(Vec<u32>),
+}
+
+impl<'a, F: Precision> Taken<'a, F> {
+    fn take(place: Place, outputs: &mut [SliceMut<'a, F>], registers: &mut Registers<F>) -> Self {
+        match place {
+            Place::Output(i) => Self::Output(std::mem::replace(&mut outputs[i], SliceMut::Uint(&mut []))),
+            Place::Float(i) => Self::Float(std::mem::take(&mut registers.floats[i])),
+            Place::Uint(i) => Self::Uint(std::mem::take(&mut registers.uints[i])),
+            Place::Input(_) | Place::Number(_) => unreachable!("instructions write outputs and registers"),
+        }
+    }
+
+    fn write(&mut self, at: usize, n: usize) -> SliceMut<'_, F> {
+        match self {
+            Self::Output(values) => values.write(at..at + n),
+            Self::Float(values) => SliceMut::Float(&mut values[..n]),
+            Self::Uint(values) => SliceMut::Uint(&mut values[..n]),
+        }
+    }
+
+    fn put_back(self, place: Place, outputs: &mut [SliceMut<'a, F>], registers: &mut Registers<F>) {
+        match (self, place) {
+            (Self::Output(values), Place::Output(i)) => outputs[i] = values,
+            (Self::Float(values), Place::Float(i)) => registers.floats[i] = values,
+            (Self::Uint(values), Place::Uint(i)) => registers.uints[i] = values,
+            _ => unreachable!("it goes back to where it was taken"),
+        }
+    }
 }
 
 /// Reads `to.len()` elements of a view, from linear position `start` on.
 fn gather<T: Copy>(view: &View, from: &[T], start: usize, to: &mut [T]) {
-    if view.is_splat() {
-        if !to.is_empty() {
-            to.fill(from[view.offset]);
-        }
-        return;
-    }
     // One division chain per run along the last axis, not per element.
     let (size, stride) = match (view.shape.dims().last(), view.strides.last()) {
         (Some(&size), Some(&stride)) => (size, stride),

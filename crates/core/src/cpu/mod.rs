@@ -1,17 +1,19 @@
 //! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
 
 mod cluster;
+mod lower;
 mod table;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, BufferId, DeviceInfo, Pending, ProgramId, Read};
-use crate::plan::{Cluster, Plan, Role, Stage, Work};
+use crate::plan::{Cluster, Plan, Role, Work};
 use crate::pointwise::Precision;
 use crate::reference::{Buffers, Slice, SliceMut};
-use crate::{Array, DType, Limits, Op, Result, Spec};
+use crate::{Array, DType, Data, Limits, Op, Result, Spec};
 
+use cluster::Registers;
 use table::Table;
 
 /// A buffer in host memory.
@@ -61,10 +63,10 @@ const TABLE: &str = "the session allocates it as a table";
 /// A session runs a program only while it holds its step.
 const LOADED: &str = "the program is loaded";
 
-struct Program {
+struct Program<F> {
     plan: Arc<Plan>,
-    /// The memory of each of the plan's buffers.
-    memory: Vec<usize>,
+    /// What each task runs, one after another.
+    tasks: Vec<Vec<Part<F>>>,
     /// The memory that is this program's alone.
     slots: Vec<BufferId>,
     /// The tables that steps read.
@@ -75,18 +77,37 @@ struct Program {
     copies: Vec<(usize, usize)>,
 }
 
+/// An op or a cluster, ready to run.
+struct Part<F> {
+    work: Ready<F>,
+    /// The memory of what is read, and its elements.
+    inputs: Vec<(usize, usize)>,
+    /// The memory of what is written, and its elements.
+    outputs: Vec<(usize, usize)>,
+}
+
+enum Ready<F> {
+    Op(Arc<dyn Op>, (Vec<Spec>, Vec<Spec>)),
+    Cluster(lower::Program<F>),
+}
+
 /// Runs plans on the CPU, in single precision (to train without a GPU) or in double precision (the truth).
 pub struct CpuBackend<F> {
     memory: Vec<Memory<F>>,
     /// The rows of each memory that is a table; the row in use is in `memory`.
     tables: Vec<Option<Table<F>>>,
     free: Vec<BufferId>,
-    programs: Vec<Option<Program>>,
+    programs: Vec<Option<Program<F>>>,
+    /// Registers of clusters, per thread.
+    registers: Vec<Registers<F>>,
+    /// What the running part writes, taken out of memory; kept for its room.
+    written: Vec<Memory<F>>,
 }
 
 impl<F> Default for CpuBackend<F> {
     fn default() -> Self {
-        Self { memory: vec![], tables: vec![], free: vec![], programs: vec![] }
+        let (registers, written) = (vec![], vec![]);
+        Self { memory: vec![], tables: vec![], free: vec![], programs: vec![], registers, written }
     }
 }
 
@@ -115,64 +136,84 @@ impl<F: Precision> CpuBackend<F> {
         id
     }
 
+    /// Calls `run` for each task in order. Large programs move to the thread pool as a whole, so that a task that runs
+    /// on several cores need not call it from outside; small ones stay on this thread.
+    fn tasks<T: Send>(&mut self, program: ProgramId, run: impl Fn(&mut Self, usize) -> T + Sync) -> Vec<T> {
+        const LARGE: usize = 1 << 15;
+        let plan = self.programs[program.0].as_ref().expect(LOADED).plan.clone();
+        let large = plan.buffers.iter().any(|buffer| buffer.spec.shape.numel() >= LARGE);
+        let mut all = || (0..plan.tasks.len()).map(|task| run(self, task)).collect();
+        if large { rayon::scope(|_| all()) } else { all() }
+    }
+
     fn task(&mut self, program: usize, index: usize) {
-        let plan = self.programs[program].as_ref().expect(LOADED).plan.clone();
-        for stage in &plan.tasks[index].stages {
-            match &stage.work {
-                Work::Cluster(cluster) => self.cluster(program, cluster, &stage.inputs, &stage.outputs),
-                Work::Op { op, specs, .. } => self.op(program, &**op, specs, stage),
-                Work::Group(clusters) => {
-                    let (reads, writes) = (stage.inputs.len() / clusters.len(), stage.outputs.len() / clusters.len());
-                    let buffers = stage.inputs.chunks(reads.max(1)).zip(stage.outputs.chunks(writes.max(1)));
-                    for (cluster, (inputs, outputs)) in clusters.iter().zip(buffers) {
-                        self.cluster(program, cluster, inputs, outputs);
+        let Self { memory, registers, written, programs, .. } = self;
+        for Part { work, inputs, outputs } in &programs[program].as_ref().expect(LOADED).tasks[index] {
+            // Outputs are taken out of memory while inputs are borrowed from it.
+            let empty = || Memory::Uint(vec![]);
+            written.extend(outputs.iter().map(|&(to, _)| std::mem::replace(&mut memory[to], empty())));
+            let slices = written.iter_mut().zip(outputs).map(|(memory, &(_, elements))| memory.write(elements));
+            match work {
+                Ready::Cluster(cluster) => {
+                    let input = |i: usize| memory[inputs[i].0].read(inputs[i].1);
+                    cluster.run(input, slices.collect(), registers);
+                }
+                Ready::Op(op, specs) => {
+                    let inputs = inputs.iter().map(|&(from, elements)| memory[from].read(elements)).collect();
+                    let buffers = Buffers::new((&specs.0, &specs.1), inputs, slices.collect());
+                    op.reference(F::reference(buffers));
+                }
+            }
+            for (&(to, _), written) in outputs.iter().zip(written.drain(..)) {
+                memory[to] = written;
+            }
+        }
+    }
+
+    /// The parts of each task of a plan whose buffers are in these memories.
+    fn ready(&mut self, plan: &Plan, memory: &[usize]) -> Vec<Vec<Part<F>>> {
+        let place = |&buffer: &usize| (memory[buffer], plan.buffers[buffer].spec.shape.numel());
+        let places = |buffers: &[usize]| -> Vec<(usize, usize)> { buffers.iter().map(place).collect() };
+        let cluster = |cluster: &Cluster, inputs: &[usize], outputs: &[usize]| {
+            let (inputs, mut outputs) = (places(inputs), places(outputs));
+            outputs.iter_mut().for_each(|(_, elements)| *elements = cluster.shape.numel());
+            let output = |input: &(usize, usize)| outputs.iter().position(|output| output.0 == input.0);
+            let in_place: Vec<_> = inputs.iter().map(output).collect();
+            Part { work: Ready::Cluster(lower::lower(cluster, &in_place)), inputs, outputs }
+        };
+        let mut tasks = vec![];
+        for task in &plan.tasks {
+            let mut parts = vec![];
+            for stage in &task.stages {
+                let (inputs, outputs) = (&stage.inputs[..], &stage.outputs[..]);
+                match &stage.work {
+                    Work::Cluster(of) => parts.push(cluster(of, inputs, outputs)),
+                    Work::Group(of) => {
+                        let (reads, writes) = (inputs.len() / of.len(), outputs.len() / of.len());
+                        parts.extend(of.iter().enumerate().map(|(i, of)| {
+                            cluster(of, &inputs[i * reads..][..reads], &outputs[i * writes..][..writes])
+                        }));
+                    }
+                    Work::Op { op, specs, .. } => {
+                        // A slot may be larger than what the op sees.
+                        let sized = |buffers: &[usize], specs: &[Spec]| {
+                            let sizes = specs.iter().map(|spec| spec.shape.numel());
+                            buffers.iter().map(|&buffer| memory[buffer]).zip(sizes).collect()
+                        };
+                        let (inputs, outputs) = (sized(inputs, &specs.0), sized(outputs, &specs.1));
+                        parts.push(Part { work: Ready::Op(op.clone(), specs.clone()), inputs, outputs });
                     }
                 }
             }
+            tasks.push(parts);
         }
-    }
-
-    /// Outputs are taken out of memory while inputs are borrowed from it.
-    fn take(&mut self, outputs: &[usize]) -> Vec<Memory<F>> {
-        outputs.iter().map(|&i| std::mem::replace(&mut self.memory[i], Memory::Uint(vec![]))).collect()
-    }
-
-    fn give_back(&mut self, outputs: Vec<usize>, written: Vec<Memory<F>>) {
-        for (i, memory) in outputs.into_iter().zip(written) {
-            self.memory[i] = memory;
-        }
-    }
-
-    fn cluster(&mut self, program: usize, cluster: &Cluster, inputs: &[usize], outputs: &[usize]) {
-        let places = &self.programs[program].as_ref().expect(LOADED).memory;
-        let outputs: Vec<usize> = outputs.iter().map(|&buffer| places[buffer]).collect();
-        let mut written = self.take(&outputs);
-        let Program { plan, memory, .. } = self.programs[program].as_ref().expect(LOADED);
-        let sources = inputs.iter().map(|&buffer| {
-            if let Some(output) = outputs.iter().position(|&output| output == memory[buffer]) {
-                cluster::Source::Output(output)
-            } else {
-                let elements = plan.buffers[buffer].spec.shape.numel();
-                cluster::Source::Slice(self.memory[memory[buffer]].read(elements))
+        self.registers.resize_with(rayon::current_num_threads().max(1), Registers::default);
+        for part in tasks.iter().flatten() {
+            if let Ready::Cluster(cluster) = &part.work {
+                self.registers.iter_mut().for_each(|registers| registers.reserve(cluster.registers));
             }
-        });
-        let sources: Vec<cluster::Source<'_, F>> = sources.collect();
-        let elements = cluster.shape.numel();
-        cluster::run(cluster, &sources, written.iter_mut().map(|memory| memory.write(elements)).collect());
-        self.give_back(outputs, written);
-    }
-
-    fn op(&mut self, program: usize, op: &dyn Op, specs: &(Vec<Spec>, Vec<Spec>), stage: &Stage) {
-        let places = &self.programs[program].as_ref().expect(LOADED).memory;
-        let outputs: Vec<usize> = stage.outputs.iter().map(|&buffer| places[buffer]).collect();
-        let mut written = self.take(&outputs);
-        let memory = &self.programs[program].as_ref().expect(LOADED).memory;
-        let inputs = stage.inputs.iter().zip(&specs.0);
-        let inputs = inputs.map(|(&buffer, spec)| self.memory[memory[buffer]].read(spec.shape.numel())).collect();
-        let slices = written.iter_mut().zip(&specs.1);
-        let slices = slices.map(|(memory, spec)| memory.write(spec.shape.numel())).collect();
-        op.reference(F::reference(Buffers::new((&specs.0, &specs.1), inputs, slices)));
-        self.give_back(outputs, written);
+        }
+        tasks
     }
 }
 
@@ -212,9 +253,14 @@ impl<F: Precision> Backend for CpuBackend<F> {
                 self.row(buffer.0, row, rows).uint().copy_from_slice(&values[part(row, values.len())]);
             }
         } else {
-            let values = F::from_array(array);
             for row in 0..rows {
-                self.row(buffer.0, row, rows).float().copy_from_slice(&values[part(row, values.len())]);
+                let part = part(row, array.shape().numel());
+                let to = self.row(buffer.0, row, rows).float();
+                match array.data() {
+                    Data::F32(from) => to.iter_mut().zip(&from[part]).for_each(|(to, &from)| *to = F::lit(from.into())),
+                    Data::F64(from) => to.iter_mut().zip(&from[part]).for_each(|(to, &from)| *to = F::lit(from)),
+                    Data::U32(_) => unreachable!("the session checks types before it writes"),
+                }
             }
         }
         Ok(())
@@ -249,7 +295,8 @@ impl<F: Precision> Backend for CpuBackend<F> {
             }
         }
         written.extend(copies.iter().map(|&(_, to)| to));
-        self.programs.push(Some(Program { plan, memory, slots, fed, written, copies }));
+        let tasks = self.ready(&plan, &memory);
+        self.programs.push(Some(Program { plan, tasks, slots, fed, written, copies }));
         Ok(ProgramId(self.programs.len() - 1))
     }
 
@@ -264,13 +311,12 @@ impl<F: Precision> Backend for CpuBackend<F> {
 
     fn run(&mut self, program: ProgramId, steps: usize) -> Result<()> {
         let loaded = self.programs[program.0].as_ref().expect(LOADED);
-        let tasks = loaded.plan.tasks.len();
         for &table in &loaded.written {
             self.tables[table].as_mut().expect(TABLE).fill(&self.memory[table], steps);
         }
         for step in 0..steps {
             self.turn(program.0, step);
-            (0..tasks).for_each(|task| self.task(program.0, task));
+            self.tasks(program, |this, task| this.task(program.0, task));
             self.copy(program.0);
             self.turn(program.0, step);
         }
@@ -278,13 +324,11 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
-        let tasks = self.programs[program.0].as_ref().expect(LOADED).plan.tasks.len();
-        let time = |task| {
+        let times = self.tasks(program, |this, task| {
             let start = Instant::now();
-            self.task(program.0, task);
+            this.task(program.0, task);
             start.elapsed()
-        };
-        let times = (0..tasks).map(time).collect();
+        });
         self.copy(program.0);
         Ok(times)
     }

@@ -339,7 +339,12 @@ impl<'a> Builder<'a> {
         let inside = |node: usize| members.contains(&node);
         let mut inputs = BTreeSet::new();
         let mut schedules = BTreeSet::new();
-        for base in members.iter().flat_map(|&node| &self.reads[node]).filter(|base| !inside(base.node())) {
+        let one_by_one = |node: &&usize| match &self.data.nodes[**node].kind {
+            NodeKind::Op(op) => !op.side_by_side(),
+            _ => true,
+        };
+        let read = members.iter().filter(one_by_one).flat_map(|&node| &self.reads[node]);
+        for base in read.filter(|base| !inside(base.node())) {
             match (base, &self.data.nodes[base.node()].kind) {
                 (Base::Own(_), NodeKind::Constant(_) | NodeKind::Iota) => {}
                 (Base::Own(value), NodeKind::Scheduled(_)) => {

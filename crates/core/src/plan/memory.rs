@@ -1,11 +1,12 @@
 //! The last pass: temporaries share slots; a slot is free again after the last task that uses its buffer.
 //!
-//! What a group reads lies side by side in one slot of its own, so that a kernel binds it as a whole.
+//! What a group reads lies side by side in one slot of its own, so that a kernel binds it as a whole; so do the inputs
+//! of an op that asks for it.
 
 use std::collections::BTreeSet;
 
 use super::emit::{Ordered, Place};
-use super::{Buffer, Plan, Role, Slot, Task, Work};
+use super::{Buffer, Plan, Role, Slot, Stage, Task, Work};
 use crate::Limits;
 
 /// Bytes at which a buffer within a slot may begin: what every device can bind.
@@ -105,10 +106,15 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches }
 }
 
-/// The temporaries that groups read, in that order. A kernel cannot read one part of a slot and write another, so what
+/// The temporaries that groups read, or ops that want them side by side, in that order. A kernel cannot read one part of a slot and write another, so what
 /// some task reads while it writes such a buffer stays apart.
 fn side_by_side(tasks: &[Task], roles: &[Option<Role>]) -> Vec<usize> {
-    let groups = tasks.iter().flat_map(|task| &task.stages).filter(|stage| matches!(stage.work, Work::Group(_)));
+    let wants = |stage: &&Stage| match &stage.work {
+        Work::Group(_) => true,
+        Work::Op { op, .. } => op.side_by_side(),
+        Work::Cluster(_) => false,
+    };
+    let groups = tasks.iter().flat_map(|task| &task.stages).filter(wants);
     let mut chosen: Vec<usize> = vec![];
     let mut seen = BTreeSet::new();
     for &buffer in groups.flat_map(|group| &group.inputs) {

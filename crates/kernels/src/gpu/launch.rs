@@ -59,7 +59,46 @@ pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec
         let targets = dispatch.bindings.iter().map(target).collect();
         fused::attach(plan, Bound { dispatch: dispatch.clone(), targets }, &task.stages, at, physical)
     };
-    dispatches.iter().map(launch).collect()
+    let mut bounds = vec![];
+    for dispatch in dispatches {
+        match dispatch.grid {
+            Grid::Blocks { x, table, elements } => {
+                let sizes =
+                    task.stages[at].inputs.iter().map(|&buffer| (buffer, plan.buffers[buffer].spec.shape.numel()));
+                for (buffer, words) in blocks(sizes, elements, physical) {
+                    let mut bound = launch(dispatch)?;
+                    let count = words.len() / 3;
+                    bound.targets.push((x.into(), Target::Whole(buffer)));
+                    bound.targets.push((table.into(), Target::Table(words)));
+                    bound.dispatch.grid = Grid::Groups([count, 1, 1]);
+                    bound.dispatch = bound.dispatch.param("blocks", count);
+                    bounds.push(bound);
+                }
+            }
+            _ => bounds.push(launch(dispatch)?),
+        }
+    }
+    Ok(bounds)
+}
+
+/// The table of [`Grid::Blocks`] for each device buffer that some of the inputs lie in, with one of those.
+fn blocks(
+    inputs: impl Iterator<Item = (usize, usize)>,
+    elements: usize,
+    physical: &Physical<'_>,
+) -> Vec<(usize, Vec<u32>)> {
+    let word = |value: usize| u32::try_from(value).expect("elements of a device buffer");
+    let mut tables: BTreeMap<usize, (usize, Vec<u32>)> = BTreeMap::new();
+    let mut number = 0;
+    for (buffer, size) in inputs {
+        let (device, first) = physical(buffer);
+        let (_, table) = tables.entry(device).or_insert((buffer, vec![]));
+        for at in (0..size).step_by(elements) {
+            table.extend([word(first + at), word(elements.min(size - at)), word(number)]);
+            number += 1;
+        }
+    }
+    tables.into_values().filter(|(_, table)| !table.is_empty()).collect()
 }
 
 pub(super) fn missing(kernel: &Kernel, function: &str) -> Error {

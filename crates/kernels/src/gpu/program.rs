@@ -343,6 +343,7 @@ impl GpuBackend {
     fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
         let [x, y, z] = match dispatch.grid {
             Grid::Groups(groups) => groups,
+            Grid::Blocks { .. } => unreachable!("blocks were counted when buffers were bound"),
             Grid::Threads(threads) => [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize)),
         };
         let limit = self.gpu.limits.workgroups as usize;

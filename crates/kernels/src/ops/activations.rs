@@ -12,23 +12,27 @@ use super::PointwiseOps;
 use super::pointwise::SPECIAL;
 
 /// `1 / (1 + exp(-x))` without overflow.
+#[inline(always)]
 pub(crate) fn sigmoid<F: Real>(x: F) -> F {
     let e = (-x.abs()).exp();
     (if x >= F::zero() { F::one() } else { e }) / (F::one() + e)
 }
 
 /// `log(1 + exp(x))` without overflow.
+#[inline(always)]
 pub(crate) fn softplus<F: Real>(x: F) -> F {
     x.max(F::zero()) + (-x.abs()).exp().ln_1p()
 }
 
 /// The probability that a standard normal variable is below x; through `f64`, where the cancellation in the left
 /// tail does not show in `f32`.
+#[inline(always)]
 fn normal_cdf<F: Real>(x: F) -> F {
     F::lit(0.5 * (1.0 + Real::erf(x.wide() * FRAC_1_SQRT_2)))
 }
 
 /// The density of a standard normal variable.
+#[inline(always)]
 fn normal_pdf<F: Real>(x: F) -> F {
     F::lit(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2) * (F::lit(-0.5) * x * x).exp()
 }
@@ -37,6 +41,7 @@ fn normal_pdf<F: Real>(x: F) -> F {
 const GELU_TANH_FACTORS: [f64; 2] = [1.595_769_121_605_730_8, 0.044_715];
 
 /// `sigmoid(v)` and `x·sigmoid'(v)·v'`; x is held within ±10, where they are constant, so that powers stay finite.
+#[inline(always)]
 fn gelu_tanh<F: Real>(x: F) -> (F, F) {
     let [a, b] = GELU_TANH_FACTORS.map(F::lit);
     let x = x.max(F::lit(-10.0)).min(F::lit(10.0));

@@ -84,6 +84,7 @@ fn misfit(x: &Tensor, y: &Tensor) -> Option<Misfit> {
 }
 
 /// `log1p(e^−|x|)`: what both softplus of `x` and of `−x` have beyond their straight parts.
+#[inline(always)]
 fn tail<F: Real>(x: F) -> F {
     (-x.abs()).exp().ln_1p()
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use wgrad_core::{Counter, DType, Init, Kind, Misfit, Mode, Params, Tensor, Variable, gradients};
+use wgrad_kernels::ops::{PointwiseOps, TotalNormOps};
 
 use super::LearningRate;
 
@@ -74,9 +75,17 @@ pub(super) struct Group {
     pub weight_decay: f64,
 }
 
+/// What is done about large gradients.
+#[derive(Clone, Copy, Debug)]
+enum Clip {
+    Norm(f64),
+    Value(f64),
+}
+
 /// The groups of an optimizer; the first is for all parameters that no other group selects.
 #[derive(Clone, Debug)]
 pub(super) struct Groups {
+    clip: Option<Clip>,
     /// The scope of the optimizer's state.
     pub scope: String,
     groups: Vec<Group>,
@@ -97,7 +106,7 @@ pub(super) struct Share<'a> {
 
 impl Groups {
     pub fn new(lr: LearningRate, weight_decay: f64) -> Self {
-        Self { scope: "optim".into(), groups: vec![Group { select: None, lr, weight_decay }] }
+        Self { clip: None, scope: "optim".into(), groups: vec![Group { select: None, lr, weight_decay }] }
     }
 
     /// The group of parameters that no other group selects.
@@ -111,6 +120,31 @@ impl Groups {
 
     pub fn add(&mut self, select: Select, lr: LearningRate, weight_decay: f64) {
         self.groups.push(Group { select: Some(select), lr, weight_decay });
+    }
+
+    pub fn clip_norm(&mut self, max_norm: f64) {
+        self.clip = Some(Clip::Norm(max_norm));
+    }
+
+    pub fn clip_value(&mut self, max: f64) {
+        self.clip = Some(Clip::Value(max));
+    }
+
+    /// The gradients, clipped.
+    #[track_caller]
+    fn clipped(&self, gradients: Vec<Option<Tensor>>) -> Vec<Option<Tensor>> {
+        let all: Vec<Tensor> = gradients.iter().flatten().cloned().collect();
+        let (Some(clip), false) = (self.clip, all.is_empty()) else { return gradients };
+        let _scope = all[0].graph().scope("clip");
+        let clip: Box<dyn Fn(Tensor) -> Tensor> = match clip {
+            Clip::Norm(max) => {
+                let norm = all.total_norm();
+                let factor = (norm.number(max) / (norm + 1e-6)).minimum(&all[0].number(1.0));
+                Box::new(move |gradient| gradient * &factor)
+            }
+            Clip::Value(max) => Box::new(move |gradient| gradient.clamp(-max, max)),
+        };
+        gradients.into_iter().map(|gradient| gradient.map(&clip)).collect()
     }
 
     /// Checks the settings and the graph, adds the gradients, and deals the parameters to their groups.
@@ -144,6 +178,7 @@ impl Groups {
                 .fix("nothing flows back through `detach`, comparisons and integers");
             let _ = loss.misfit(op, &[], misfit);
         }
+        let gradients = self.clipped(gradients);
         let mut shares: Vec<_> = self.groups.iter().map(|group| Share { group, slots: vec![] }).collect();
         for (((variable, value), gradient), group) in trainable.into_iter().zip(values).zip(gradients).zip(dealt) {
             if let Some(gradient) = gradient {
@@ -160,9 +195,15 @@ impl Groups {
                 Misfit::new("an evaluation graph cannot train").fix("trace the graph with Graph::new(Mode::Train)"),
             );
         }
-        self.groups.iter().find_map(|group| {
-            let lr = group.lr.get();
-            not_negative("the learning rate", lr).or_else(|| not_negative("the weight decay", group.weight_decay))
+        let clip = self.clip.and_then(|clip| match clip {
+            Clip::Norm(max) => not_negative("the largest norm of the gradients", max),
+            Clip::Value(max) => not_negative("the largest gradient", max),
+        });
+        clip.or_else(|| {
+            self.groups.iter().find_map(|group| {
+                let lr = group.lr.get();
+                not_negative("the learning rate", lr).or_else(|| not_negative("the weight decay", group.weight_decay))
+            })
         })
     }
 

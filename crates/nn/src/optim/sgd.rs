@@ -53,6 +53,21 @@ impl Sgd {
         self
     }
 
+    /// Scales all gradients by `min(1, max_norm / (norm + 1e-6))`, with the norm taken over all of them as one: what
+    /// `torch.nn.utils.clip_grad_norm_` does, in two dispatches.
+    #[must_use]
+    pub fn clip_grad_norm(mut self, max_norm: f64) -> Self {
+        self.groups.clip_norm(max_norm);
+        self
+    }
+
+    /// Clamps every gradient to `[-max, max]`, as `torch.nn.utils.clip_grad_value_`.
+    #[must_use]
+    pub fn clip_grad_value(mut self, max: f64) -> Self {
+        self.groups.clip_value(max);
+        self
+    }
+
     /// Other settings for some parameters.
     #[must_use]
     pub fn group(mut self, select: impl Into<Select>, lr: impl Into<LearningRate>, weight_decay: f64) -> Self {

@@ -1,0 +1,196 @@
+//! A cluster lowered for the CPU: its instructions over a few reused registers, each as long as a block.
+
+use crate::plan::{Arg, Cluster};
+use crate::pointwise::{Block, Precision};
+use crate::reference::SliceMut;
+use crate::{DType, View};
+
+use super::Memory;
+use super::cluster::BLOCK;
+
+/// Where a block of values is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In input `i`, as it lies.
+    Input(usize),
+    /// In output `i`.
+    Output(usize),
+    /// In a register of floats.
+    Float(usize),
+    /// In a register of integers.
+    Uint(usize),
+    /// In constant `i`.
+    Number(usize),
+}
+
+/// What fills a register.
+#[derive(Debug)]
+pub(super) enum Load {
+    /// The one element that every place of input `i` reads: filled once, not per block.
+    Splat(usize),
+    /// Input `i`, through its view.
+    Gather(usize),
+    /// Output `i` before it is updated.
+    Old(usize),
+    /// The linear index.
+    Index,
+}
+
+/// The loop of a row.
+type Run<F> = fn(&Block<'_, F>, SliceMut<'_, F>);
+
+/// An instruction with its places.
+#[derive(Debug)]
+pub(super) struct Lowered<F> {
+    pub run: Run<F>,
+    pub args: Vec<Place>,
+    pub to: Place,
+    pub attributes: Vec<f64>,
+}
+
+/// A cluster, ready to run on blocks.
+#[derive(Debug)]
+pub(super) struct Program<F> {
+    /// Elements in all.
+    pub elements: usize,
+    /// How inputs that are gathered are read.
+    pub views: Vec<View>,
+    /// What is filled before the instructions run.
+    pub loads: Vec<(Load, Place)>,
+    /// The instructions.
+    pub instructions: Vec<Lowered<F>>,
+    /// The outputs that no instruction writes directly.
+    pub copies: Vec<(Place, usize)>,
+    /// A block of each number.
+    pub numbers: Vec<Memory<F>>,
+    /// How many registers there are, of floats and of integers.
+    pub registers: [usize; 2],
+}
+
+/// Registers of one type: the free ones and how many there are.
+#[derive(Default)]
+struct Pool {
+    free: Vec<usize>,
+    count: usize,
+}
+
+/// The registers while a cluster is lowered.
+#[derive(Default)]
+struct Registers {
+    floats: Pool,
+    uints: Pool,
+}
+
+impl Registers {
+    fn take(&mut self, dtype: DType) -> Place {
+        let pool = if dtype.is_float() { &mut self.floats } else { &mut self.uints };
+        let register = pool.free.pop().unwrap_or_else(|| {
+            pool.count += 1;
+            pool.count - 1
+        });
+        if dtype.is_float() { Place::Float(register) } else { Place::Uint(register) }
+    }
+
+    fn give_back(&mut self, place: Place) {
+        match place {
+            Place::Float(register) => self.floats.free.push(register),
+            Place::Uint(register) => self.uints.free.push(register),
+            _ => {}
+        }
+    }
+}
+
+/// Lowers a cluster. `in_place` says for each input which output is the same buffer, if one is.
+pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>]) -> Program<F> {
+    let end = cluster.instructions.len();
+    let last_use = |arg: Arg| {
+        let reads = |args: &[Arg]| args.contains(&arg);
+        if reads(&cluster.outputs) { Some(end) } else { cluster.instructions.iter().rposition(|i| reads(&i.args)) }
+    };
+    // Who writes each output: the instruction itself where it can.
+    let direct = |result: usize| cluster.outputs.iter().position(|&arg| arg == Arg::Result(result));
+    let writer = |output: usize| match cluster.outputs[output] {
+        Arg::Result(result) if direct(result) == Some(output) => result,
+        _ => end,
+    };
+    let mut registers = Registers::default();
+    let mut numbers: Vec<(u64, DType, Memory<F>)> = vec![];
+    let mut loads = vec![];
+    let mut inputs = vec![];
+    for (i, (view, dtype)) in cluster.inputs.iter().enumerate() {
+        let place = match in_place[i] {
+            // Read where it lies as long as it stands there.
+            Some(output) if last_use(Arg::Input(i)).is_none_or(|last| last < writer(output)) => Place::Output(output),
+            None if view.is_contiguous() => Place::Input(i),
+            in_place => {
+                let register = registers.take(*dtype);
+                let load = match in_place {
+                    Some(output) => Load::Old(output),
+                    None if view.is_splat() => Load::Splat(i),
+                    None => Load::Gather(i),
+                };
+                loads.push((load, register));
+                register
+            }
+        };
+        inputs.push(place);
+    }
+    // What is filled once must not be overwritten.
+    let kept: Vec<Place> =
+        loads.iter().filter_map(|(load, place)| matches!(load, Load::Splat(_)).then_some(*place)).collect();
+    let index = last_use(Arg::Index).map(|_| {
+        let register = registers.take(DType::U32);
+        loads.push((Load::Index, register));
+        register
+    });
+    let mut results: Vec<Place> = vec![];
+    let mut place = |arg: Arg, results: &[Place]| match arg {
+        Arg::Input(input) => inputs[input],
+        Arg::Result(result) => results[result],
+        Arg::Index => index.expect("the index is loaded where it is used"),
+        Arg::Number(value, dtype) => {
+            let known = numbers.iter().position(|(bits, of, _)| (*bits, *of) == (value.to_bits(), dtype));
+            Place::Number(known.unwrap_or_else(|| {
+                numbers.push((value.to_bits(), dtype, number(value, dtype)));
+                numbers.len() - 1
+            }))
+        }
+    };
+    let mut instructions = vec![];
+    for (i, instruction) in cluster.instructions.iter().enumerate() {
+        let args = instruction.args.iter().map(|&arg| place(arg, &results)).collect();
+        let to = direct(i).map_or_else(|| registers.take(instruction.row.out), Place::Output);
+        results.push(to);
+        instructions.push(Lowered {
+            run: F::block(instruction.row),
+            args,
+            to,
+            attributes: instruction.attributes.clone(),
+        });
+        // Registers that nobody reads any more, each once; a result may have no reader at all.
+        let mut done: Vec<Arg> = vec![Arg::Result(i)];
+        done.extend(instruction.args.iter().filter(|arg| matches!(arg, Arg::Input(_) | Arg::Result(_))));
+        done.retain(|&arg| last_use(arg).is_none_or(|last| last == i));
+        let mut places: Vec<Place> = done.into_iter().map(|arg| place(arg, &results)).collect();
+        places.sort_unstable_by_key(|place| format!("{place:?}"));
+        places.dedup();
+        places.into_iter().filter(|place| !kept.contains(place)).for_each(|place| registers.give_back(place));
+    }
+    let copies = (0..cluster.outputs.len()).filter(|&output| writer(output) == end);
+    let copies = copies.map(|output| (place(cluster.outputs[output], &results), output)).collect();
+    Program {
+        elements: cluster.shape.numel(),
+        views: cluster.inputs.iter().map(|(view, _)| view.clone()).collect(),
+        loads,
+        instructions,
+        copies,
+        registers: [registers.floats.count, registers.uints.count],
+        numbers: numbers.into_iter().map(|(.., memory)| memory).collect(),
+    }
+}
+
+/// A block of one number.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "integer constants are whole and small")]
+fn number<F: Precision>(value: f64, dtype: DType) -> Memory<F> {
+    if dtype.is_float() { Memory::Float(vec![F::lit(value); BLOCK]) } else { Memory::Uint(vec![value as u32; BLOCK]) }
+}
