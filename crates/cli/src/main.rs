@@ -1,5 +1,6 @@
-//! The `wgrad` command: `devices`, `train` and `predict`.
+//! The `wgrad` command: `devices`, `train`, `predict` and `bench`.
 
+mod bench;
 mod devices;
 mod model;
 mod output;
@@ -7,6 +8,7 @@ mod predict;
 mod train;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 
@@ -20,6 +22,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:
   wgrad train tumours.csv --target malignant
   wgrad predict tumours-model new.csv --out predictions.csv
+  wgrad bench tabular mid --all-devices
 
 Exit codes: 0 done, 1 the data, the model or the device cannot be used, 2 wrong usage."
 )]
@@ -36,13 +39,17 @@ enum Command {
     Train(train::Args),
     /// Predict the classes of the rows of a CSV file with a saved model.
     Predict(predict::Args),
+    /// Measure training steps and kernels, each checked against the reference first.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
+    let start = Instant::now();
     silence_the_driver();
     let (result, drop) = match Cli::parse().command {
         Command::Devices(args) => (devices::run(&args), ""),
         Command::Train(args) => (train::run(&args), "--drop"),
+        Command::Bench(args) => (bench::run(&args, start), ""),
         Command::Predict(args) => (predict::run(&args), "`wgrad train` and --drop"),
     };
     match result {

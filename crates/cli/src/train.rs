@@ -109,7 +109,7 @@ fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Result
 }
 
 /// A whole number from `least` on.
-fn whole(least: usize, range: &'static str) -> impl Fn(&str) -> Result<usize, String> + Clone {
+pub fn whole(least: usize, range: &'static str) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |word| match word.parse() {
         Ok(n) if n >= least => Ok(n),
         _ => Err(format!("a whole number is needed, {range}")),

@@ -265,7 +265,7 @@ impl Backend for GpuBackend {
     fn read(&mut self, reads: &[Read]) -> Result<Pending> {
         let mut encoder = self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let reading = self.copy_out(&mut encoder, reads);
-        let index = self.gpu.queue.submit([encoder.finish()]);
+        let index = self.gpu.submit(encoder.finish());
         self.gpu.check()?;
         Ok(self.pending(reading, index))
     }

@@ -232,6 +232,15 @@ impl Device {
         }
     }
 
+    /// How often work was handed to the device since it was opened, by all sessions; 0 on the CPU.
+    #[must_use]
+    pub fn submissions(&self) -> u64 {
+        match &self.0 {
+            Kind::Gpu(gpu, _) => gpu.submissions(),
+            Kind::Cpu | Kind::CpuF64 => 0,
+        }
+    }
+
     /// What the device is.
     #[must_use]
     pub fn info(&self) -> DeviceInfo {

@@ -57,7 +57,7 @@ impl GpuBackend {
                 }
             }
             let reading = (end == steps).then(|| self.copy_out(&mut encoder, reads));
-            let index = self.gpu.queue.submit([encoder.finish()]);
+            let index = self.gpu.submit(encoder.finish());
             self.gpu.check()?;
             self.throttle(index.clone(), program)?;
             if let Some(reading) = reading {

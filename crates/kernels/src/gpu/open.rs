@@ -33,6 +33,7 @@ pub struct Gpu {
     buffers: AtomicU64,
     bind_groups: AtomicU64,
     pub(super) made: AtomicU64,
+    submissions: AtomicU64,
     /// What the device complained about since the last look.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -95,6 +96,7 @@ impl Gpu {
             buffers: AtomicU64::new(0),
             bind_groups: AtomicU64::new(0),
             made: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
             fault,
         })
     }
@@ -113,6 +115,16 @@ impl Gpu {
     pub(super) fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts { buffers: count(&self.buffers), bind_groups: count(&self.bind_groups), pipelines: count(&self.made) }
+    }
+
+    /// Hands commands to the device, counted.
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.submissions.fetch_add(1, Ordering::Relaxed);
+        self.queue.submit([commands])
+    }
+
+    pub(super) fn submissions(&self) -> u64 {
+        self.submissions.load(Ordering::Relaxed)
     }
 
     /// A new buffer. Every buffer is made here, so that they are counted.

@@ -53,7 +53,7 @@ impl GpuBackend {
             }
             encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
             encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, size);
-            gpu.queue.submit([encoder.finish()]);
+            gpu.submit(encoder.finish());
             staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
             let failed = |what: String| Error::Device(format!("{}: profiling failed: {what}", gpu.info));
             gpu.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| failed(error.to_string()))?;

@@ -59,10 +59,26 @@ impl GpuBackend {
         self.gpu.buffer("staging", bytes.next_power_of_two().max(1 << 10), usage)
     }
 
+    /// Waits for the submission `index`, of which nothing is read.
+    fn finished(&self, index: wgpu::SubmissionIndex) -> Pending {
+        let gpu = self.gpu.clone();
+        Box::pin(async move {
+            #[cfg(not(target_arch = "wasm32"))]
+            wait(&gpu, index)?;
+            #[cfg(target_arch = "wasm32")]
+            {
+                let (sender, receiver) = oneshot::channel();
+                gpu.queue.on_submitted_work_done(move || drop(sender.send(())));
+                drop((index, receiver.await));
+            }
+            gpu.check().map(|()| vec![])
+        })
+    }
+
     /// Maps what was copied by the submission `index`.
     pub(super) fn pending(&self, reading: Reading, index: wgpu::SubmissionIndex) -> Pending {
         let Reading { staging: Some(staging), bytes, parts } = reading else {
-            return Box::pin(std::future::ready(Ok(vec![])));
+            return self.finished(index);
         };
         let (gpu, free) = (self.gpu.clone(), self.staging.clone());
         let (sender, receiver) = oneshot::channel();

@@ -1,0 +1,229 @@
+//! One workload on one device, in a process of its own: what a run of it computes, and how long it takes.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use wgrad_core::{Array, Error, Graph, Kind, Mode, Params, Plan, Result, Session, Step};
+use wgrad_kernels::gpu::Device;
+
+use super::workloads::{Traced, Work, Workload};
+
+/// Samples of a measurement, if there are as many steps.
+const SAMPLES: usize = 30;
+/// How long to warm up, and how long to measure unless told otherwise.
+const WARM_UP: Duration = Duration::from_millis(500);
+const MEASURE: Duration = Duration::from_secs(2);
+
+/// Losses of a training step that are compared: the second one shows what the gradients and updates were.
+const LOSSES: usize = 2;
+/// Values of each kernel's result that are compared.
+const PROBES: usize = 64;
+/// How far a value may be from the reference, as a share of the largest value of the same result: the bound that single
+/// precision and the largest sums here leave, with a factor to spare. The parity tests hold each kernel to closer ones.
+const BOUND: f64 = 1e-5;
+
+/// A measurement. Bytes and dispatches are those of one step; what a device does not tell is null.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    pub workload: String,
+    pub device: String,
+    pub adapter: String,
+    pub median_ms: f64,
+    pub p10_ms: f64,
+    pub p90_ms: f64,
+    pub steps_per_s: f64,
+    pub first_ms: f64,
+    pub dispatches: Option<usize>,
+    pub submissions: Option<f64>,
+    pub planned_bytes: usize,
+    pub peak_rss_bytes: Option<u64>,
+    pub gflops: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gb_per_s: Option<f64>,
+    /// What a training step needs at least: parameters, gradients, the optimizer's state, the batch and activations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed_bytes: Option<usize>,
+    /// The steps that were timed.
+    pub steps: usize,
+}
+
+/// The values that a workload is judged by: a list per result.
+pub type Values = Vec<Vec<f64>>;
+
+/// How to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// How many steps to time; for about two seconds if none.
+    pub steps: Option<usize>,
+    /// After how many steps the loss is read; never if 0.
+    pub read_every: usize,
+}
+
+struct Run {
+    device: Device,
+    session: Session,
+    step: Step,
+    traced: Traced,
+}
+
+impl Run {
+    fn new(workload: Workload, device: Device) -> Result<Self> {
+        let (params, graph) = (Params::seeded(1), Graph::new(Mode::Train));
+        let traced = (workload.trace)(&params, &graph)?;
+        let mut session = Session::new(device.clone(), &params)?;
+        let step = session.compile(&graph, &traced.loss.iter().collect::<Vec<_>>())?;
+        Ok(Self { device, session, step, traced })
+    }
+
+    /// Runs some steps on the same batch and waits for the device. Returns the losses, if there are any.
+    fn steps(&mut self, steps: usize) -> Result<Vec<f64>> {
+        let feeds: Vec<_> = self.traced.feeds.iter().map(|(tensor, array)| (tensor, array)).collect();
+        let fetched = self.session.run_many(&self.step, steps, &feeds)?;
+        Ok(fetched.first().map(Array::to_f64).unwrap_or_default())
+    }
+
+    /// Runs some steps and waits for the device, and does so `every` steps in between, too.
+    fn sample(&mut self, steps: usize, every: usize) -> Result<Duration> {
+        let every = if every == 0 { steps } else { every.min(steps) };
+        let start = Instant::now();
+        let mut left = steps;
+        while left > 0 {
+            let now = left.min(every);
+            self.steps(now)?;
+            left -= now;
+        }
+        Ok(start.elapsed())
+    }
+
+    /// Runs the first step, or of a model the first ones; also when the first was over.
+    fn first(&mut self) -> Result<(Values, Instant)> {
+        let mut losses = self.steps(1)?;
+        let over = Instant::now();
+        if self.traced.loss.is_some() {
+            while losses.len() < LOSSES {
+                losses.extend(self.steps(1)?);
+            }
+            return Ok((losses.into_iter().map(|loss| vec![loss]).collect(), over));
+        }
+        self.session.sync()?;
+        let probe = |array: &Array| {
+            let values = array.to_f64();
+            // From the first to the last.
+            let at = |i: usize| values[i * (values.len() - 1) / (PROBES - 1)];
+            (0..PROBES).map(at).collect()
+        };
+        let results = self.traced.results.iter().map(|variable| Ok(probe(&*variable.value()?)));
+        Ok((results.collect::<Result<_>>()?, over))
+    }
+}
+
+/// What the workload computes on a device.
+///
+/// # Errors
+/// When the device cannot run it.
+pub fn values(workload: Workload, device: Device) -> Result<Values> {
+    Ok(Run::new(workload, device)?.first()?.0)
+}
+
+/// Runs a workload, compares it with the reference, and measures it. The process began at `start`.
+///
+/// # Errors
+/// When the device cannot run it, or computes something else.
+pub fn measure(workload: Workload, device: Device, reference: &Values, how: Measure, start: Instant) -> Result<Line> {
+    let mut run = Run::new(workload, device)?;
+    let (values, over) = run.first()?;
+    let first_ms = ms(over - start);
+    compare(workload, &values, reference)?;
+
+    let (begin, mut warm) = (Instant::now(), 0);
+    while begin.elapsed() < WARM_UP {
+        run.sample(1 + warm / 4, how.read_every)?;
+        warm += 1 + warm / 4;
+    }
+    let fit = MEASURE.as_secs_f64() / begin.elapsed().as_secs_f64() * real(warm);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of steps")]
+    let steps = how.steps.unwrap_or((fit as usize).clamp(10, 100_000));
+    let each = (steps / SAMPLES).max(1);
+    let (samples, submitted) = (steps / each, run.device.submissions());
+    let mut times = vec![];
+    for _ in 0..samples {
+        times.push(ms(run.sample(each, how.read_every)?) / real(each));
+    }
+    times.sort_by(f64::total_cmp);
+    let steps = samples * each;
+    let at = |tenths: usize| times[((samples - 1) * tenths + 5) / 10];
+    let (plan, gpu) = (run.step.plan(), run.step.plan().launches);
+    let submissions = gpu.then(|| {
+        let submitted = u32::try_from(run.device.submissions() - submitted).unwrap_or(u32::MAX);
+        f64::from(submitted) / real(steps)
+    });
+    let per_ms = |n: usize| real(n) / at(5) / 1e6;
+    let (gflops, gb_per_s, needed_bytes) = match run.traced.work {
+        Work::Training { flop, activations } => (Some(per_ms(flop)), None, Some(needed(plan, activations))),
+        Work::Product { flop } => (Some(per_ms(flop)), None, None),
+        Work::Memory { bytes } => (None, Some(per_ms(bytes)), None),
+    };
+    Ok(Line {
+        workload: workload.name.into(),
+        device: String::new(),
+        adapter: run.session.device().adapter,
+        median_ms: at(5),
+        p10_ms: at(1),
+        p90_ms: at(9),
+        steps_per_s: 1e3 / at(5),
+        first_ms,
+        dispatches: gpu.then(|| plan.dispatches()),
+        submissions,
+        planned_bytes: plan.bytes().iter().sum(),
+        peak_rss_bytes: peak_rss(),
+        gflops,
+        gb_per_s,
+        needed_bytes,
+        steps,
+    })
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts and rates are for reading")]
+fn real(n: usize) -> f64 {
+    n as f64
+}
+
+fn compare(workload: Workload, values: &Values, reference: &Values) -> Result<()> {
+    for (result, (values, reference)) in values.iter().zip(reference).enumerate() {
+        let largest = reference.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+        for (value, truth) in values.iter().zip(reference) {
+            let error = (value - truth).abs();
+            // Also false of NaN.
+            if !(error <= BOUND * largest) {
+                return Err(Error::Device(format!(
+                    "{} computes {value} where the reference has {truth} (result {result}, bound {:.1e}), so it is not \
+                     timed; `cargo test -p wgrad --test parity` finds the kernel",
+                    workload.name,
+                    BOUND * largest
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The bytes that a training step needs, however well it is planned.
+fn needed(plan: &Plan, activations: usize) -> usize {
+    let variables = plan.variables.iter().map(|(variable, ..)| {
+        let with_gradient = if variable.kind() == Kind::Parameter { 2 } else { 1 };
+        with_gradient * variable.spec().bytes()
+    });
+    let batch = plan.inputs.iter().map(|input| input.spec.bytes());
+    variables.chain(batch).sum::<usize>() + activations * size_of::<f32>()
+}
+
+/// The most memory that this process has held, where the system says so.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)
+}

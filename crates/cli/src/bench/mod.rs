@@ -1,0 +1,248 @@
+//! `wgrad bench`: how long training steps and kernels take.
+//!
+//! Each line of the result is a process of its own, so that its first step and its peak of memory are its own; another
+//! one computes the reference.
+
+mod line;
+mod workloads;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::de::DeserializeOwned;
+use wgrad_core::plan::human_bytes;
+use wgrad_core::{DeviceInfo, Error, Result};
+use wgrad_kernels::gpu::{Device, adapters};
+
+use crate::devices::{open, selector};
+use crate::output::print;
+use crate::train::whole;
+use line::{Line, Measure, Values};
+use workloads::{WORKLOADS, Workload};
+
+/// The arguments of `wgrad bench`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = help())]
+pub struct Args {
+    /// What to measure. [default: all that take a reasonable time]
+    #[arg(value_name = "WORKLOAD", hide_possible_values = true, value_parser = workload())]
+    workloads: Vec<Workload>,
+    /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`); may be given several times.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: Vec<String>,
+    /// Measure on the CPU and on every adapter.
+    #[arg(long, conflicts_with = "device")]
+    all_devices: bool,
+    /// How many steps to time. [default: as many as take two seconds]
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = whole(1, "at least 1"))]
+    steps: Option<usize>,
+    /// Read the loss every N steps; 0 for never.
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 0, value_parser = whole(0, "0 or more"))]
+    read_every: usize,
+    /// Print one JSON object per line of the table instead of the table.
+    #[arg(long)]
+    json: bool,
+    /// What a process that this command starts is to do.
+    #[arg(long, hide = true, requires = "workloads")]
+    part: Option<Part>,
+    /// What the reference computes, as JSON.
+    #[arg(long, hide = true, default_value = "[]")]
+    expect: String,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Part {
+    Reference,
+    Line,
+}
+
+fn workload() -> impl TypedValueParser<Value = Workload> {
+    let known = PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name));
+    known.map(|name| Workload::named(&name).expect("one of the possible values"))
+}
+
+fn help() -> String {
+    let width = WORKLOADS.iter().map(|workload| workload.name.len()).max().unwrap_or(0);
+    let workloads: String =
+        WORKLOADS.iter().map(|Workload { name, about, .. }| format!("  {name:width$}  {about}\n")).collect();
+    format!(
+        "Workloads:\n{workloads}
+A result is compared with the reference in double precision before it is timed. Times are of samples: some steps that
+are queued, then a wait for the device; unless --read-every asks for more, nothing is read in between. The batch stays
+the same and is handed over once per sample. `first` is the time from the start of the process to the end of the first
+step; with WGRAD_CACHE=off it includes the compilation of every kernel, of which Vulkan's otherwise come from a cache.
+`needed` is what a step of training needs at least: parameters, gradients, optimizer state, the batch and the
+activations that the backward pass reads. GFLOP/s count the products only, forward and backward.
+
+Examples:
+  wgrad bench
+  wgrad bench tabular mid --device cpu --device vulkan:nvidia
+  wgrad bench wide --all-devices --steps 100 --json
+  wgrad bench tabular --read-every 1"
+    )
+}
+
+/// Measures.
+///
+/// # Errors
+/// When a device is not there, or a workload could not be measured.
+pub fn run(args: &Args, start: Instant) -> Result<()> {
+    match args.part {
+        Some(Part::Reference) => {
+            let values = line::values(args.workloads[0], Device::cpu_f64())?;
+            print(&format!("{}\n", to_json(&values)?))
+        }
+        Some(Part::Line) => {
+            let device = Device::named(&args.device[0])?;
+            let how = Measure { steps: args.steps, read_every: args.read_every };
+            let line = line::measure(args.workloads[0], device, &from_json(&args.expect)?, how, start)?;
+            print(&format!("{}\n", to_json(&Line { device: args.device[0].clone(), ..line })?))
+        }
+        None => all(args),
+    }
+}
+
+/// Measures every workload on every device.
+fn all(args: &Args) -> Result<()> {
+    let devices = devices(args)?;
+    let mut workloads = args.workloads.clone();
+    if workloads.is_empty() {
+        workloads.extend(WORKLOADS.iter().filter(|workload| workload.usual));
+    }
+    let bar = bar(workloads.len() * devices.len());
+    let (mut lines, mut failed) = (vec![], vec![]);
+    for workload in workloads {
+        bar.set_message(format!("the reference of {}", workload.name));
+        let reference: Result<Values> = child(&["bench", workload.name, "--part", "reference"]);
+        for device in &devices {
+            bar.set_message(format!("{} on {device}", workload.name));
+            let line: Result<Line> =
+                reference.as_ref().map_err(Error::to_string).map_err(Error::Device).and_then(|reference| {
+                    let (reference, every) = (to_json(reference)?, args.read_every.to_string());
+                    let mut parts = vec!["bench", workload.name, "--part", "line", "--device", device];
+                    parts.extend(["--expect", &reference, "--read-every", &every]);
+                    let steps = args.steps.map(|steps| steps.to_string());
+                    parts.extend(steps.iter().flat_map(|steps| ["--steps", steps]));
+                    child(&parts)
+                });
+            match line {
+                Ok(line) if args.json => bar.suspend(|| print(&format!("{}\n", to_json(&line)?)))?,
+                Ok(line) => lines.push(line),
+                Err(error) => failed.push(format!("{} on {device}: {error}", workload.name)),
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    if !lines.is_empty() {
+        print(&format!("{}\n", table(&lines)))?;
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Error::Device(failed.join("\n"))) }
+}
+
+/// The devices asked for, by names that a process can find them under.
+fn devices(args: &Args) -> Result<Vec<String>> {
+    if args.all_devices {
+        return Ok(adapters().iter().map(selector).chain(["cpu".into()]).collect());
+    }
+    let mut names = vec![];
+    for name in &args.device {
+        let name = named(&open(name, args.json)?.info());
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn named(info: &DeviceInfo) -> String {
+    let adapter = adapters().iter().find(|adapter| adapter.info() == *info);
+    adapter.map_or_else(|| info.kind.clone(), selector)
+}
+
+/// Runs this command again with other arguments; its last line of output.
+fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T> {
+    let this = std::env::current_exe().map_err(Error::io("the path of this command"))?;
+    let output = Command::new(this).args(args).output().map_err(Error::io("this command, started again"))?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        let reason = err.split("error: ").last().map(str::trim).filter(|reason| !reason.is_empty());
+        return Err(Error::Device(reason.map_or_else(|| output.status.to_string(), Into::into)));
+    }
+    from_json(out.lines().last().unwrap_or_default())
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Data(error.to_string()))
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| Error::Data(format!("{error} in `{text}`")))
+}
+
+/// A progress bar, if a terminal is there to show it.
+fn bar(lines: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {elapsed}");
+    let bar = ProgressBar::new(lines as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn table(lines: &[Line]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header(vec![
+        "workload",
+        "device",
+        "median\nms",
+        "p10\nms",
+        "p90\nms",
+        "steps/s",
+        "first\nms",
+        "dispatches",
+        "submissions",
+        "planned",
+        "of\nneeded",
+        "peak RSS",
+        "rate",
+    ]);
+    let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".into());
+    for line in lines {
+        #[allow(clippy::cast_precision_loss, reason = "for reading")]
+        let ratio = line.needed_bytes.map(|needed| format!("{:.2}", line.planned_bytes as f64 / needed as f64));
+        let rss = line.peak_rss_bytes.and_then(|bytes| usize::try_from(bytes).ok()).map(human_bytes);
+        let rate = line.gflops.map(|rate| format!("{} GFLOP/s", digits(rate)));
+        table.add_row(vec![
+            line.workload.clone(),
+            line.device.clone(),
+            digits(line.median_ms),
+            digits(line.p10_ms),
+            digits(line.p90_ms),
+            digits(line.steps_per_s),
+            digits(line.first_ms),
+            or_dash(line.dispatches.map(|n| n.to_string())),
+            or_dash(line.submissions.map(digits)),
+            human_bytes(line.planned_bytes),
+            or_dash(ratio),
+            or_dash(rss),
+            or_dash(rate.or_else(|| line.gb_per_s.map(|rate| format!("{} GB/s", digits(rate))))),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A number in about three digits.
+fn digits(x: f64) -> String {
+    match x.abs() {
+        0.0..1.0 => format!("{x:.3}"),
+        1.0..10.0 => format!("{x:.2}"),
+        10.0..100.0 => format!("{x:.1}"),
+        _ => format!("{x:.0}"),
+    }
+}

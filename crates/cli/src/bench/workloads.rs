@@ -1,0 +1,192 @@
+//! What is measured: training steps of small models, matrix products, and kernels that memory bounds.
+
+use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Result, Stream, Tensor, Variable, vjp};
+use wgrad_kernels::ops::{ActivationOps, BatchNormOps, MatmulOps};
+use wgrad_nn::layers::{BatchNorm1d, Linear, Relu};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};
+use wgrad_nn::{Module, Sequential};
+
+/// Something to measure.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Whether it runs when none is named.
+    pub usual: bool,
+    /// Traces it: the same numbers every time.
+    pub trace: fn(&Params, &Graph) -> Result<Traced>,
+}
+
+impl Workload {
+    pub fn named(name: &str) -> Option<Self> {
+        WORKLOADS.iter().find(|workload| workload.name == name).copied()
+    }
+}
+
+const fn usual(name: &'static str, about: &'static str, trace: fn(&Params, &Graph) -> Result<Traced>) -> Workload {
+    Workload { name, about, usual: true, trace }
+}
+
+/// All of them.
+pub const WORKLOADS: &[Workload] = &[
+    usual(
+        "tabular",
+        "MLP 30-64-64-1 with batch norm, weighted binary cross-entropy, AdamW, batch 128",
+        |params, graph| mlp(params, graph, 128, &[30, 64, 64, 1], &AdamW::new(1e-3)),
+    ),
+    usual("mid", "MLP 784-512-512-10 with batch norm, cross-entropy, Adam, batch 256", |params, graph| {
+        mlp(params, graph, 256, &[784, 512, 512, 10], &Adam::new(1e-3))
+    }),
+    usual(
+        "wide",
+        "MLP 1024-2048-2048-1000 with batch norm, cross-entropy, SGD with momentum, batch 512",
+        |params, graph| mlp(params, graph, 512, &[1024, 2048, 2048, 1000], &Sgd::new(1e-2).momentum(0.9)),
+    ),
+    usual("matmul-512", "a product of two matrices of 512 rows and columns", |p, g| matmul(p, g, 512)),
+    usual("matmul-1024", "the same of 1024", |p, g| matmul(p, g, 1024)),
+    usual("matmul-2048", "the same of 2048", |p, g| matmul(p, g, 2048)),
+    Workload { usual: false, ..usual("matmul-4096", "the same of 4096; only when named", |p, g| matmul(p, g, 4096)) },
+    usual("pointwise", "relu(a·b + a) of 4096 × 4096 elements", pointwise),
+    usual("batch-norm", "batch norm of 16384 × 1024 elements with its gradients", batch_norm),
+    usual("cross-entropy", "softmax cross-entropy of 16384 × 1024 logits with its gradient", cross_entropy),
+    usual("sum", "the sum of 4096 × 4096 elements", |p, g| sum(p, g, &[0, 1])),
+    usual("sum-rows", "the sum of each row", |p, g| sum(p, g, &[1])),
+    usual("sum-columns", "the sum of each column", |p, g| sum(p, g, &[0])),
+];
+
+/// A traced workload.
+pub struct Traced {
+    pub feeds: Vec<(Tensor, Array)>,
+    /// Of a training step.
+    pub loss: Option<Tensor>,
+    /// Where kernels leave what they compute.
+    pub results: Vec<Variable>,
+    pub work: Work,
+}
+
+/// What a run has to do.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// A training step: the operations of its products, forward and both gradients (the model's input needs none), and
+    /// the elements that the forward pass has to leave for the backward pass, beside the input.
+    Training { flop: usize, activations: usize },
+    /// The operations of a product.
+    Product { flop: usize },
+    /// The bytes of what is read and written, each once.
+    Memory { bytes: usize },
+}
+
+/// Uniform numbers from -1 to 1.
+fn noise(name: &str, shape: &[usize]) -> Result<Array> {
+    let mut stream = Stream::named(1, name);
+    #[allow(clippy::cast_possible_truncation, reason = "an f32 is wanted")]
+    let values = (0..shape.iter().product()).map(|_| (2.0 * stream.uniform() - 1.0) as f32).collect();
+    Array::new(shape, values)
+}
+
+/// A training step on one batch: one class per row, or for a model of one output whether the first feature is positive.
+fn training(
+    graph: &Graph,
+    input: &[usize],
+    classes: usize,
+    model: &dyn Module,
+    optimizer: &dyn Optimizer,
+    work: Work,
+) -> Result<Traced> {
+    let (x, xs) = (graph.input("x", input, DType::F32), noise("x", input)?);
+    let logits = model.forward(&x);
+    let (rows, features) = (input[0], xs.shape().numel() / input[0]);
+    let (y, ys, loss) = if classes == 1 {
+        let y = graph.input("y", [rows, 1], DType::F32);
+        let positive = xs.to_f32().chunks_exact(features).map(|row| f32::from(u8::from(row[0] > 0.0))).collect();
+        let loss = BceWithLogitsLoss::new().pos_weight(1.7).apply(&logits, &y);
+        (y, Array::new([rows, 1], positive)?, loss)
+    } else {
+        let y = graph.input("y", [rows], DType::U32);
+        let mut stream = Stream::named(1, "y");
+        let labels = (0..rows).map(|_| u32::try_from(stream.below(classes)).expect("few classes")).collect();
+        let loss = CrossEntropyLoss::new().apply(&logits, &y);
+        (y, Array::new([rows], labels)?, loss)
+    };
+    optimizer.minimize(&loss);
+    Ok(Traced { feeds: vec![(x, xs), (y, ys)], loss: Some(loss), results: vec![], work })
+}
+
+/// Linear, batch norm and ReLU per hidden layer, then linear.
+fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: &dyn Optimizer) -> Result<Traced> {
+    let [features, hidden @ .., outputs] = sizes else { unreachable!("a perceptron has inputs and outputs") };
+    let mut model = Sequential::new(params);
+    for size in sizes.windows(2) {
+        model = model.add(|p| Linear::new(p, size[0], size[1]));
+        if model.len() < 3 * hidden.len() {
+            model = model.add(|p| BatchNorm1d::new(p, size[1])).add(|_| Relu);
+        }
+    }
+    let products = |i: usize| if i == 0 { 2 } else { 3 };
+    let flop = sizes.windows(2).enumerate().map(|(i, size)| products(i) * 2 * rows * size[0] * size[1]).sum();
+    // What batch norm and the next layer were given, and the logits.
+    let activations = rows * (2 * hidden.iter().sum::<usize>() + outputs);
+    training(graph, &[rows, *features], *outputs, &model, optimizer, Work::Training { flop, activations })
+}
+
+/// A variable of random numbers.
+fn given(params: &Params, graph: &Graph, name: &str, shape: [usize; 2], low: f64) -> Tensor {
+    graph.variable(&params.variable(name, shape, Kind::Buffer, Init::Uniform(low, 1.0)))
+}
+
+/// Runs kernels on what the device holds, and leaves what they compute there.
+fn kernels(params: &Params, graph: &Graph, results: &[(&str, &Tensor)], work: Work) -> Traced {
+    let keep = |(name, tensor): &(&str, &Tensor)| {
+        let variable = params.variable(name, tensor.shape(), Kind::State, Init::Constant(0.0));
+        graph.update(&variable, tensor);
+        variable
+    };
+    let results = results.iter().map(keep).collect();
+    Traced { feeds: vec![], loss: None, results, work }
+}
+
+/// The bytes of so many values.
+fn bytes(values: usize) -> Work {
+    Work::Memory { bytes: values * DType::F32.size() }
+}
+
+fn matmul(params: &Params, graph: &Graph, n: usize) -> Result<Traced> {
+    let [a, b] = ["a", "b"].map(|name| given(params, graph, name, [n, n], -1.0));
+    Ok(kernels(params, graph, &[("y", &a.matmul(&b))], Work::Product { flop: 2 * n * n * n }))
+}
+
+const SQUARE: [usize; 2] = [4096, 4096];
+const ROWS: [usize; 2] = [16384, 1024];
+
+fn pointwise(params: &Params, graph: &Graph) -> Result<Traced> {
+    let [a, b] = ["a", "b"].map(|name| given(params, graph, name, SQUARE, -1.0));
+    let y = (&a * &b + &a).relu();
+    Ok(kernels(params, graph, &[("y", &y)], bytes(3 * SQUARE[0] * SQUARE[1])))
+}
+
+fn batch_norm(params: &Params, graph: &Graph) -> Result<Traced> {
+    let [x, dy] = ["x", "dy"].map(|name| given(params, graph, name, ROWS, -1.0));
+    let [weight, bias] = ["weight", "bias"]
+        .map(|name| graph.variable(&params.variable(name, [ROWS[1]], Kind::Parameter, Init::Uniform(0.5, 1.5))));
+    let (y, ..) = x.batch_norm_train(Some(&weight), Some(&bias), 1e-5);
+    let gradients = vjp(&[(&y, &dy)], &[x, weight, bias]);
+    let results: Vec<_> = ["dx", "dweight", "dbias"].into_iter().zip(gradients.iter().flatten()).collect();
+    let results = [&[("y", &y)], &results[..]].concat();
+    Ok(kernels(params, graph, &results, bytes(4 * ROWS[0] * ROWS[1])))
+}
+
+fn cross_entropy(params: &Params, graph: &Graph) -> Result<Traced> {
+    let z = given(params, graph, "z", ROWS, -1.0);
+    let y = graph.array(Array::vector((0..16384u32).map(|row| row % 1024).collect()));
+    let loss = CrossEntropyLoss::new().apply(&z, &y);
+    let one = loss.number(1.0).broadcast_to(loss.shape());
+    let gradients = vjp(&[(&loss, &one)], &[z]);
+    let dz = gradients[0].as_ref().expect("the loss depends on the logits");
+    Ok(kernels(params, graph, &[("loss", &loss), ("dz", dz)], bytes(2 * ROWS[0] * ROWS[1])))
+}
+
+fn sum(params: &Params, graph: &Graph, axes: &[usize]) -> Result<Traced> {
+    let x = given(params, graph, "x", SQUARE, 0.0);
+    Ok(kernels(params, graph, &[("y", &x.sum_keep(axes))], bytes(SQUARE[0] * SQUARE[1])))
+}
