@@ -151,11 +151,19 @@ fn products(work: Task, m: vec4<f32>) -> Products {
     var scaled = vec4<f32>();
     var plain = vec4<f32>();
     var walk = place(work);
-    for (var i = work.first; i < work.to; i++) {
-        let slope = load_four_dy(walk.at, work);
-        scaled += slope * (load_four_x(walk.at, work) - m);
-        plain += slope;
-        walk = next(walk);
+    var i = work.first;
+    for (; i + 1u < work.to; i += 2u) {
+        let other = next(walk);
+        let d = load_four_dy(walk.at, work);
+        let e = load_four_dy(other.at, work);
+        scaled += d * (load_four_x(walk.at, work) - m) + e * (load_four_x(other.at, work) - m);
+        plain += d + e;
+        walk = next(other);
+    }
+    if i < work.to {
+        let d = load_four_dy(walk.at, work);
+        scaled += d * (load_four_x(walk.at, work) - m);
+        plain += d;
     }
     return Products(fold(scaled), fold(plain));
 }

@@ -2,7 +2,7 @@
 //
 // A thread takes four lanes at a time. With ALONG they are four neighbouring values of one channel (`inner` is a
 // multiple of four), and in the end it adds the four sums; else one value each of four neighbouring channels, and a
-// sum per lane. FOUR says that the lanes are neighbours in memory, and loads them at once.
+// sum per lane; it adds values in pairs. FOUR says that the lanes are neighbours in memory, and loads them at once.
 // `columns` threads side by side serve the channels, `parts` below each other parts of `length` values (in lanes).
 // Entry points, parts and formulas as in batch_norm.wgsl. Needs lib/channels.wgsl.
 
@@ -126,19 +126,32 @@ struct Moments {
 fn moments(work: Task) -> Moments {
     var sum = vec4<f32>();
     var walk = place(work);
-    for (var i = work.first; i < work.to; i++) {
+    var i = work.first;
+    for (; i + 1u < work.to; i += 2u) {
+        let other = next(walk);
+        sum += load(walk.at, work) + load(other.at, work);
+        walk = next(other);
+    }
+    if i < work.to {
         sum += load(walk.at, work);
-        walk = next(walk);
     }
     let rough = fold(sum) / work.n;
     sum = vec4<f32>();
     var squares = vec4<f32>();
     walk = place(work);
-    for (var i = work.first; i < work.to; i++) {
+    i = work.first;
+    for (; i + 1u < work.to; i += 2u) {
+        let other = next(walk);
+        let d = load(walk.at, work) - rough;
+        let e = load(other.at, work) - rough;
+        sum += d + e;
+        squares += d * d + e * e;
+        walk = next(other);
+    }
+    if i < work.to {
         let d = load(walk.at, work) - rough;
         sum += d;
         squares += d * d;
-        walk = next(walk);
     }
     let rest = fold(sum);
     let shift = rest / work.n;

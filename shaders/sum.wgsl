@@ -1,10 +1,10 @@
 // y[i, p, k] = Σ_{j in part p} x[i, j, k]
 //
-// x is [outer, n, inner], whose middle axis is summed in `parts` parts. Each element is read once, in an order that
-// shape and variant alone decide; partial sums are added pairwise.
-// `serial`: one thread per output takes every `parts`-th row.
-// `rows`, for inner = 1: THREADS neighbouring threads per output take neighbouring elements of a part of `length`.
-// `columns`: a workgroup takes WIDTH neighbouring columns, 256 / WIDTH rows at a time, of a part of `length`.
+// x is [outer, n, inner], whose middle axis is summed in `parts` parts of `length`, none of them empty. Each element is
+// read once, in an order that shape and variant alone decide; partial sums are added pairwise.
+// `serial`: one thread per output.
+// `rows`, for inner = 1: THREADS neighbouring threads per output take neighbouring elements.
+// `columns`: a workgroup takes WIDTH neighbouring columns, 256 / WIDTH rows at a time.
 
 struct Params {
     outer: u32,
@@ -38,10 +38,11 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
         return;
     }
     let row = output / params.inner;
-    let base = row / params.parts * params.n * params.inner + output % params.inner;
-    let step = params.parts * params.inner;
-    let end = base + params.n * params.inner;
-    var at = base + row % params.parts * params.inner;
+    let start = row % params.parts * params.length;
+    let rows = min(params.length, params.n - start);
+    let step = params.inner;
+    var at = (row / params.parts * params.n + start) * params.inner + output % params.inner;
+    let end = at + rows * step;
     var sums = vec4<f32>();
     for (; at + 3u * step < end; at += 4u * step) {
         sums += vec4(load_x(at), load_x(at + step), load_x(at + 2u * step), load_x(at + 3u * step));

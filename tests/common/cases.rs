@@ -280,11 +280,6 @@ fn reductions() -> Vec<Case> {
         (&[9000, 2], &[0]),
         (&[20_000], &[0]),
         (&[2, 3, 1000], &[-1]),
-        // In parts: along a row, down few columns, down many; and a thread for each of many columns.
-        (&[2, 40_000], &[1]),
-        (&[2100, 40], &[0]),
-        (&[5000, 3], &[0]),
-        (&[20, 16_400], &[0]),
     ] {
         let terms: usize = axes.iter().map(|&a| shape[a.rem_euclid(shape.len() as isize).unsigned_abs()]).product();
         let name = |op: &str| format!("{op} of {shape:?} over {axes:?}");
@@ -305,6 +300,12 @@ fn reductions() -> Vec<Case> {
         if terms > 1 {
             cases.push(case(name("var"), normal, on(|x, axes| x.var_axes(axes, true, false))).terms(terms).ulp(6.0));
         }
+    }
+    // In parts: along rows, down many columns, down few; and a thread for each of very many columns.
+    for (shape, axis) in [([2usize, 40_000], 1isize), ([2100, 40], 0), ([9000, 3], 0), ([20, 16_400], 0)] {
+        let terms = shape[axis.unsigned_abs()];
+        let name = format!("sum of {shape:?} over {axis}");
+        cases.push(case(name, &[(&shape, Normal)], move |x| x[0].sum_axes(&[axis], false)).terms(terms));
     }
     for shape in [[2usize, 3, 4], [70, 2, 9], [300, 3, 41]] {
         cases.push(

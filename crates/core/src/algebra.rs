@@ -258,9 +258,8 @@ impl SumVariant {
         let outputs = outer * inner;
         if limits.software {
             // Some hundred threads without barriers, and no loop of more turns than lavapipe runs.
-            let length = (n * outputs / 512).clamp(2048, 4096);
-            let parts = n.div_ceil(length).max(1);
-            return Self { entry: "serial", parts, length: n.div_ceil(parts), width: 1 };
+            let length = if n <= 2048 { n.max(1) } else { (n * outputs / 512).clamp(256, 4096) };
+            return Self { entry: "serial", parts: n.div_ceil(length), length, width: 1 };
         }
         if n <= 16 || (inner >= 32 && outputs >= 1 << 14 && n <= 4096) {
             return Self { entry: "serial", parts: 1, length: n, width: 1 };
@@ -273,7 +272,7 @@ impl SumVariant {
             ("columns", width, 256 / width, outer * inner.div_ceil(width))
         };
         // Long sums by few workgroups: several workgroups share a sum.
-        let length = if n > 64 * step && groups < 256 { 32 * step } else { n };
+        let length = if n > 64 * step && groups < 256 { 32 * step } else { n.max(1) };
         Self { entry, parts: n.div_ceil(length), length, width }
     }
 

@@ -123,19 +123,19 @@ impl Variant {
 }
 
 /// The kernels of workgroups and of threads that work alone.
-macro_rules! kernels {
-    ($name:literal) => {
-        [
-            bundled(Kernel::new($name, &[WALK, include_str!(concat!("../../../../shaders/", $name, ".wgsl"))])),
-            bundled(Kernel::new(
-                concat!($name, "_serial"),
-                &[WALK, include_str!(concat!("../../../../shaders/", $name, "_serial.wgsl"))],
-            )),
-        ]
-    };
+fn kernels(names: [&'static str; 2], sources: [&'static str; 2]) -> [Kernel; 2] {
+    [0, 1].map(|i| bundled(Kernel::new(names[i], &[WALK, sources[i]])))
 }
 
 const WALK: &str = include_str!("../../../../shaders/lib/channels.wgsl");
+const FORWARD: [&str; 2] = [
+    include_str!("../../../../shaders/batch_norm.wgsl"),
+    include_str!("../../../../shaders/batch_norm_serial.wgsl"),
+];
+const BACKWARD: [&str; 2] = [
+    include_str!("../../../../shaders/batch_norm_backward.wgsl"),
+    include_str!("../../../../shaders/batch_norm_backward_serial.wgsl"),
+];
 
 /// x, and weight and bias or neither, to y, mean and biased variance.
 #[derive(Debug)]
@@ -227,7 +227,7 @@ impl Op for BatchNorm {
         let scaled = at.inputs.len() > 1;
         // Never read without weights; any buffer will do.
         let [weight, bias] = if scaled { [1, 2] } else { [0, 0] }.map(Operand::Input);
-        let kernels = kernels!("batch_norm");
+        let kernels = kernels(["batch_norm", "batch_norm_serial"], FORWARD);
         let launch = |entry| variant.dispatch(&kernels, entry, self.eps, scaled).bind("x", Operand::Input(0));
         let last = |dispatch: Dispatch| {
             dispatch
@@ -311,7 +311,7 @@ impl Op for BatchNormBackward {
         }
         let variant = Variant::choose(layout, at.limits);
         let scaled = at.inputs.len() > 4;
-        let kernels = kernels!("batch_norm_backward");
+        let kernels = kernels(["batch_norm_backward", "batch_norm_backward_serial"], BACKWARD);
         let launch = |entry| {
             let dispatch = variant.dispatch(&kernels, entry, self.eps, scaled);
             dispatch.bind("dy", Operand::Input(0)).bind("x", Operand::Input(1))

@@ -6,7 +6,7 @@ use wgrad_core::{
     Tensor, both,
 };
 
-use super::SoftmaxOps;
+use super::{CompareOps, SoftmaxOps};
 use super::softmax::one_thread_per_row;
 use crate::bundled::bundled;
 
@@ -307,7 +307,9 @@ impl Op for SoftmaxCrossEntropy {
         let kept = at.input(0).shape().with(class_axis, 1);
         at.give_with(0, |at| {
             let slope = at.widen(Self { gradient: true, ..self.clone() }).get(2);
-            slope * dloss.reshape_to(kept.clone())
+            // An ignored row gets 0 even when the cotangent is not finite: the mean over no rows is 0 / 0.
+            let zero = slope.number(0.0);
+            slope.eq(&zero).select(&zero, &(&slope * dloss.reshape_to(kept.clone())))
         });
         at.give_with(1, |at| {
             let log_p = at.input(0).log_softmax(class_axis.cast_signed());
