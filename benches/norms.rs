@@ -26,14 +26,7 @@ fn cross_entropy(x: &Tensor) -> Tensor {
 
 fn cases() -> Vec<Case> {
     let mut cases: Vec<Case> = vec![];
-    for shape in [
-        &[128, 64][..],
-        &[256, 512],
-        &[512, 2048],
-        &[64, 32, 28, 28],
-        &[64, 64, 14, 14],
-        &[65_536, 64],
-    ] {
+    for shape in [&[128, 64][..], &[256, 512], &[512, 2048], &[64, 32, 28, 28], &[64, 64, 14, 14], &[65_536, 64]] {
         cases.push(("batch norm", shape, batch_norm, "batch_norm", 2.0));
         cases.push(("batch norm backward", shape, batch_norm, "batch_norm_backward", 3.0));
     }

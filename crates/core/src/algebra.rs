@@ -141,7 +141,8 @@ impl Sum {
             return x.misfit("sum", &[], Misfit::new(format!("there is no axis {axis}: the tensor has {rank}")));
         }
         if x.graph().data().vanishes(x.id(), axes) {
-            let shape = (0..rank).fold(x.shape(), |shape, axis| if axes.contains(&axis) { shape.with(axis, 1) } else { shape });
+            let shape =
+                (0..rank).fold(x.shape(), |shape, axis| if axes.contains(&axis) { shape.with(axis, 1) } else { shape });
             return x.number(0.0).broadcast_to(shape);
         }
         let mut y = x.clone();
@@ -259,7 +260,7 @@ impl SumVariant {
         if limits.software {
             // Some hundred threads without barriers, and no loop of more turns than lavapipe runs.
             let length = if n <= 2048 { n.max(1) } else { (n * outputs / 512).clamp(256, 4096) };
-            return Self { entry: "serial", parts: n.div_ceil(length), length, width: 1 };
+            return Self { entry: "serial", parts: n.div_ceil(length).max(1), length, width: 1 };
         }
         if n <= 16 || (inner >= 32 && outputs >= 1 << 14 && n <= 4096) {
             return Self { entry: "serial", parts: 1, length: n, width: 1 };
@@ -273,7 +274,7 @@ impl SumVariant {
         };
         // Long sums by few workgroups: several workgroups share a sum.
         let length = if n > 64 * step && groups < 256 { 32 * step } else { n.max(1) };
-        Self { entry, parts: n.div_ceil(length), length, width }
+        Self { entry, parts: n.div_ceil(length).max(1), length, width }
     }
 
     fn dispatch(&self, [outer, n, inner]: [usize; 3], x: Operand, y: Operand) -> Dispatch {

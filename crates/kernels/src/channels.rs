@@ -159,7 +159,8 @@ impl Channels {
                 }
                 return;
             }
-            let lines = out.chunks_exact_mut(self.inner).zip(x.chunks_exact(self.inner)).zip(d.chunks_exact(self.inner));
+            let lines =
+                out.chunks_exact_mut(self.inner).zip(x.chunks_exact(self.inner)).zip(d.chunks_exact(self.inner));
             for (line, ((out, x), d)) in lines.enumerate() {
                 let own = std::array::from_fn(|k| numbers[k][line % self.channels]);
                 out.iter_mut().zip(x).zip(d).for_each(|((out, &x), &d)| *out = f(x, d, own));

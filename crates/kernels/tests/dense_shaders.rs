@@ -56,6 +56,10 @@ fn of_classes(limits: &Limits, classes: usize, inner: &[usize]) -> Vec<Dispatch>
         let (x, y) = (x(graph), graph.input("y", &shape[..], DType::F32));
         (vec![x.softmax_cross_entropy(&y, Some(&vector(graph, "w")), 0.0, None).0], vec![x, y])
     }));
+    all.extend(dispatches(limits, |graph| {
+        let y = graph.input("y", &rows[..], DType::U32);
+        (vec![x(graph).softmax_cross_entropy(&y, None, 0.1, None).0], vec![])
+    }));
     all.extend(dispatches(limits, |graph| (vec![x(graph).softmax(1), x(graph).log_softmax(1)], vec![])));
     all.extend(dispatches(limits, |graph| {
         let x = x(graph);
@@ -78,6 +82,10 @@ fn all() -> Vec<Dispatch> {
             all.extend(matmul(&limits, size, false, true, true));
         }
         all.extend(matmul(&limits, [10, 1, 10_000], false, true, true));
+        all.extend(dispatches(&limits, |graph| {
+            let x = graph.input("x", [5000, 6], DType::F32);
+            (vec![x.batch_norm_train(None, None, 1e-5).0], vec![x])
+        }));
         for classes in [3, 100] {
             all.extend(of_classes(&limits, classes, &[]));
             all.extend(of_classes(&limits, classes, &[2, 3]));
@@ -135,8 +143,10 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
         }
     }
     let expected = "
-        batch_norm::forward batch_norm::forward_plain batch_norm_backward::backward
-        batch_norm_backward::backward_plain matmul_direct_4x4::forward matmul_direct_4x4_biased::forward
+        batch_norm::forward batch_norm::partial batch_norm::finish batch_norm_serial::forward
+        batch_norm_serial::partial batch_norm_serial::finish batch_norm_backward::backward
+        batch_norm_backward::partial batch_norm_backward::finish batch_norm_backward_serial::backward
+        batch_norm_backward_serial::partial batch_norm_backward_serial::finish matmul_direct_4x4::forward matmul_direct_4x4_biased::forward
         matmul_direct_8x8::forward matmul_direct_8x8_biased::forward
         matmul_vector_4x4_nn::forward matmul_vector_4x4_nt::forward matmul_vector_4x4_tn::forward
         matmul_vector_4x4_tt::forward matmul_vector_4x4_nt_biased::forward matmul_vector_8x8_nn::forward
@@ -145,7 +155,7 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
         matmul_tiled_128x64x16::forward matmul_tiled_128x64x16_biased::forward matmul_tiled_32x32x8::forward
         matmul_tiled_32x32x8_biased::forward matmul_tiled_64x64x16::forward matmul_tiled_64x64x16_biased::forward
         softmax::serial softmax::tree softmax_cross_entropy::serial softmax_cross_entropy::tree
-        softmax_cross_entropy_backward::to_logits softmax_cross_entropy_backward::to_target";
+        softmax_cross_entropy::serial_with_gradient softmax_cross_entropy::tree_with_gradient";
     let missing: Vec<_> = expected.split_whitespace().filter(|&name| !seen.contains(name)).collect();
     assert!(missing.is_empty(), "never launched: {missing:?}");
 }

@@ -77,7 +77,16 @@ impl Variant {
             // Some hundred threads, and no loop of more turns than lavapipe runs.
             let length = (values * columns / 512).clamp(256, 2048);
             let length = values.div_ceil(values.div_ceil(length));
-            return Self { layout, serial: true, along, four, width: 1, columns, parts: values.div_ceil(length), length };
+            return Self {
+                layout,
+                serial: true,
+                along,
+                four,
+                width: 1,
+                columns,
+                parts: values.div_ceil(length),
+                length,
+            };
         }
         // Threads along channels where these are neighbours in memory, else along a channel's values.
         let width = if inner == 1 { channels.next_power_of_two().min(32) } else { 1 };
@@ -128,10 +137,8 @@ fn kernels(names: [&'static str; 2], sources: [&'static str; 2]) -> [Kernel; 2] 
 }
 
 const WALK: &str = include_str!("../../../../shaders/lib/channels.wgsl");
-const FORWARD: [&str; 2] = [
-    include_str!("../../../../shaders/batch_norm.wgsl"),
-    include_str!("../../../../shaders/batch_norm_serial.wgsl"),
-];
+const FORWARD: [&str; 2] =
+    [include_str!("../../../../shaders/batch_norm.wgsl"), include_str!("../../../../shaders/batch_norm_serial.wgsl")];
 const BACKWARD: [&str; 2] = [
     include_str!("../../../../shaders/batch_norm_backward.wgsl"),
     include_str!("../../../../shaders/batch_norm_backward_serial.wgsl"),

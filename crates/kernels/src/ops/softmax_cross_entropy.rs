@@ -6,8 +6,8 @@ use wgrad_core::{
     Tensor, both,
 };
 
-use super::{CompareOps, SoftmaxOps};
 use super::softmax::one_thread_per_row;
+use super::{CompareOps, SoftmaxOps};
 use crate::bundled::bundled;
 
 /// Cross-entropy losses of logits, row by row.
@@ -307,9 +307,13 @@ impl Op for SoftmaxCrossEntropy {
         let kept = at.input(0).shape().with(class_axis, 1);
         at.give_with(0, |at| {
             let slope = at.widen(Self { gradient: true, ..self.clone() }).get(2);
+            let (shape, target) = (slope.shape(), at.input(1));
+            let dx = slope * dloss.reshape_to(kept.clone());
+            let Some(ignore) = self.ignore.filter(|_| target.dtype() == DType::U32) else { return dx };
             // An ignored row gets 0 even when the cotangent is not finite: the mean over no rows is 0 / 0.
-            let zero = slope.number(0.0);
-            slope.eq(&zero).select(&zero, &(&slope * dloss.reshape_to(kept.clone())))
+            let labels = target.reshape_to(kept.clone()).broadcast_to(shape);
+            let ignored = labels.eq_u32(&target.graph().constant_u32(ignore));
+            ignored.select(&dx.number(0.0), &dx)
         });
         at.give_with(1, |at| {
             let log_p = at.input(0).log_softmax(class_axis.cast_signed());
@@ -318,7 +322,8 @@ impl Op for SoftmaxCrossEntropy {
                 return slope;
             }
             let classes = at.input(2).shape().numel();
-            let per_class = (0..kept.rank()).fold(kept.clone(), |shape, axis| shape.with(axis, 1)).with(class_axis, classes);
+            let per_class =
+                (0..kept.rank()).fold(kept.clone(), |shape, axis| shape.with(axis, 1)).with(class_axis, classes);
             slope * at.input(2).reshape_to(per_class)
         });
     }
