@@ -87,7 +87,7 @@ impl Channels {
                     let center = block(&center[first..]);
                     let mut run = [[F::zero(); LANES]; N];
                     for (x, d) in x.chunks_exact(row).zip(d.chunks_exact(row)) {
-                        accumulate(&mut run, block(&x[first..]), block(&d[first..]), &center, f);
+                        accumulate(&mut run, block(&x[first..]), block(&d[first..]), center, f);
                     }
                     for (sums, run) in sums.iter_mut().zip(&run) {
                         sums[first..].iter_mut().zip(run).for_each(|(sum, run)| *sum += run.wide());

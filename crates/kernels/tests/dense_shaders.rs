@@ -110,8 +110,9 @@ fn check(dispatch: &Dispatch) {
         |(_, variable): &(_, &naga::GlobalVariable)| matches!(variable.space, naga::AddressSpace::Storage { .. });
     let name_of = |variable: &naga::GlobalVariable| variable.name.clone().expect("globals have names");
     let declared: BTreeSet<_> = module.global_variables.iter().filter(storage).map(|(_, v)| name_of(v)).collect();
-    let used = module.global_variables.iter().filter(|(handle, v)| storage(&(*handle, v)) && !uses[*handle].is_empty());
-    assert!(used.count() <= 8, "{name} uses more than 8 storage buffers");
+    let bindings =
+        module.global_variables.iter().filter(|(handle, v)| storage(&(*handle, v)) && !uses[*handle].is_empty());
+    assert!(bindings.count() <= 8, "{name} uses more than 8 storage buffers");
     for bound in &bound {
         assert!(declared.contains(*bound), "{name} binds {bound}, which it has not");
     }

@@ -108,7 +108,7 @@ impl Variant {
         let Channels { channels, inner, .. } = self.layout;
         let number = self.columns * self.parts;
         #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
-        let with = |kernel: &Kernel, grid| {
+        let launch = |kernel: &Kernel, grid| {
             Dispatch::new(kernel.clone(), entry, grid)
                 .param("channels", channels)
                 .param("inner", inner)
@@ -120,13 +120,13 @@ impl Variant {
         };
         let flag = |flag| f64::from(u8::from(flag));
         if self.serial {
-            with(&kernels[1], Grid::Threads([number, 1, 1]))
+            launch(&kernels[1], Grid::Threads([number, 1, 1]))
                 .param("columns", self.columns)
                 .constant("ALONG", flag(self.along))
                 .constant("FOUR", flag(self.four))
         } else {
             let width = f64::from(u32::try_from(self.width).unwrap_or(1));
-            with(&kernels[0], Grid::Groups([number, 1, 1])).constant("WIDTH", width)
+            launch(&kernels[0], Grid::Groups([number, 1, 1])).constant("WIDTH", width)
         }
     }
 }
