@@ -59,7 +59,9 @@ impl Geometry {
         let end = images.end;
         images.step_by(step).flat_map(move |first| {
             let images = first..(first + step).min(end);
-            (0..height).step_by(rows).map(move |row| Block { images: images.clone(), rows: row..(row + rows).min(height) })
+            (0..height)
+                .step_by(rows)
+                .map(move |row| Block { images: images.clone(), rows: row..(row + rows).min(height) })
         })
     }
 
@@ -73,7 +75,12 @@ impl Geometry {
 
     /// Calls `each` with the pieces of a row of the matrix of patches: for every row of a result, where it stands in
     /// the matrix, which of its elements are inside the image, and where the first of those lies in the image's plane.
-    fn pieces(&self, block: &Block, tap: [usize; 2], mut each: impl FnMut(usize, usize, Option<(Range<usize>, usize)>)) {
+    fn pieces(
+        &self,
+        block: &Block,
+        tap: [usize; 2],
+        mut each: impl FnMut(usize, usize, Option<(Range<usize>, usize)>),
+    ) {
         let width = self.result[1];
         let inside_y = self.reached(0, tap[0]);
         let inside_x = self.reached(1, tap[1]);
