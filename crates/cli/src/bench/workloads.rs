@@ -1,8 +1,8 @@
 //! What is measured: training steps of small models, matrix products, and kernels that memory bounds.
 
 use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Result, Stream, Tensor, Variable, vjp};
-use wgrad_kernels::ops::{ActivationOps, BatchNormOps, MatmulOps};
-use wgrad_nn::layers::{BatchNorm1d, Linear, Relu};
+use wgrad_kernels::ops::{ActivationOps, BatchNormOps, ConvOptions, MatmulOps};
+use wgrad_nn::layers::{BatchNorm1d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential};
@@ -43,6 +43,7 @@ pub const WORKLOADS: &[Workload] = &[
         "MLP 1024-2048-2048-1000 with batch norm, cross-entropy, SGD with momentum, batch 512",
         |params, graph| mlp(params, graph, 512, &[1024, 2048, 2048, 1000], &Sgd::new(1e-2).momentum(0.9)),
     ),
+    usual("cnn", "two 3 × 3 convolutions of 28 × 28 images with batch norm, cross-entropy, Adam, batch 64", cnn),
     usual("matmul-512", "a product of two matrices of 512 rows and columns", |p, g| matmul(p, g, 512)),
     usual("matmul-1024", "the same of 1024", |p, g| matmul(p, g, 1024)),
     usual("matmul-2048", "the same of 2048", |p, g| matmul(p, g, 2048)),
@@ -128,6 +129,42 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
     // What batch norm and the next layer were given, and the logits.
     let activations = rows * (2 * hidden.iter().sum::<usize>() + outputs);
     training(graph, &[rows, *features], *outputs, &model, optimizer, Work::Training { flop, activations })
+}
+
+/// Two times convolution, batch norm, ReLU and max-pooling, then two linear layers.
+fn cnn(params: &Params, graph: &Graph) -> Result<Traced> {
+    const ROWS: usize = 64;
+    let same = ConvOptions::new().padding(1);
+    let model = Sequential::new(params)
+        .add(|p| Conv2d::with(p, 1, 32, 3, same))
+        .add(|p| norm_of_images(p, 32))
+        .add(|_| Relu)
+        .add(|_| MaxPool2d::new(2))
+        .add(|p| Conv2d::with(p, 32, 64, 3, same))
+        .add(|p| norm_of_images(p, 64))
+        .add(|_| Relu)
+        .add(|_| MaxPool2d::new(2))
+        .add(|_| Flatten)
+        .add(|p| Linear::new(p, 64 * 49, 128))
+        .add(|_| Relu)
+        .add(|p| Linear::new(p, 128, 10));
+    let conv = |pixels: usize, from: usize, to: usize| 2 * ROWS * pixels * from * 9 * to;
+    let linear = |from: usize, to: usize| 2 * ROWS * from * to;
+    let (first, second) = (conv(28 * 28, 1, 32), conv(14 * 14, 32, 64));
+    let flop = 2 * first + 3 * (second + linear(64 * 49, 128) + linear(128, 10));
+    // What batch norm, pooling and the next layer were given, and the logits.
+    let activations = ROWS * (2 * 32 * 784 + 32 * 196 + 2 * 64 * 196 + 64 * 49 + 128 + 10);
+    training(graph, &[ROWS, 1, 28, 28], 10, &model, &Adam::new(1e-3), Work::Training { flop, activations })
+}
+
+/// Batch norm of images, `[N, C, H, W]`, as lines of their pixels.
+fn norm_of_images(params: &Params, channels: usize) -> impl Module + use<> {
+    let norm = BatchNorm1d::new(params, channels);
+    move |x: &Tensor| {
+        let shape = x.shape();
+        let [n, c, ref pixels @ ..] = shape.dims()[..] else { return norm.forward(x) };
+        norm.forward(&x.reshape_to([n, c, pixels.iter().product()])).reshape_to(&shape)
+    }
 }
 
 /// A variable of random numbers.
