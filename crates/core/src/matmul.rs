@@ -41,28 +41,36 @@ impl<'a, F> Matrix<'a, F> {
     }
 }
 
-/// `out[i, j] = Σ_k a[i, k] · b[k, j]`, row-major, summed in the type's own precision.
+/// `out[i, j] = Σ_k a[i, k] · b[k, j] + bias[j]`, row-major, summed in the type's own precision.
 ///
 /// Large products run on all cores. The order of each sum depends on the sizes only, so equal inputs give equal bits
 /// on any number of cores.
 ///
 /// # Panics
-/// When the inner sizes differ or `out` has not `a.rows · b.columns` elements.
+/// When the inner sizes differ, `out` has not `a.rows · b.columns` elements, or `bias` not one per column.
 #[allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
-pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F]) {
+pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out: &mut [F]) {
     let work = a.rows.saturating_mul(b.columns).saturating_mul(a.columns);
     // Waking a core costs as much as half a million multiplications.
     let parts = if work < 1 << 20 { 1 } else { rayon::current_num_threads().min(work >> 19) };
-    product(a, b, out, parts);
+    product(a, b, bias, out, parts);
 }
 
-/// [`gemm`] in about `parts` pieces that run side by side.
-fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: usize) {
+/// [`gemm`] in at most `parts` pieces that run side by side.
+fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out: &mut [F], parts: usize) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes");
     assert_eq!(Some(out.len()), m.checked_mul(n), "elements of the product");
+    assert!(bias.is_none_or(|bias| bias.len() == n), "one bias per column");
+    if let Some(bias) = bias.filter(|_| n > 0) {
+        // Where products are added to; a part of this much is written faster than another core is woken.
+        let rows = out.par_chunks_mut(n).with_min_len((1 << 16) / n + 1);
+        rows.for_each(|row| row.copy_from_slice(bias));
+    }
     if m == 0 || n == 0 || k == 0 {
-        out.fill(F::zero());
+        if bias.is_none() {
+            out.fill(F::zero());
+        }
         return;
     }
     let [down, across] = grid([m, n], parts);
@@ -86,14 +94,14 @@ fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: us
                 out.add(row * n + column),
                 1,
                 step(n),
-                false,
+                bias.is_some(),
                 a.values.as_ptr().add(row * a.strides[0]),
                 step(a.strides[1]),
                 step(a.strides[0]),
                 b.values.as_ptr().add(column * b.strides[1]),
                 step(b.strides[1]),
                 step(b.strides[0]),
-                F::zero(),
+                if bias.is_some() { F::one() } else { F::zero() },
                 F::one(),
                 false,
                 false,
@@ -157,7 +165,7 @@ mod tests {
             let left = if ta { Matrix::new(&a, k, m) } else { Matrix::new(&a, m, k) }.t_if(ta);
             let right = if tb { Matrix::new(&b, n, k) } else { Matrix::new(&b, k, n) }.t_if(tb);
             let mut out = vec![f64::NAN; m * n];
-            gemm(left, right, &mut out);
+            gemm(left, right, None, &mut out);
             for i in 0..m {
                 for j in 0..n {
                     let at = |x: &[f64], t: bool, r: usize, c: usize, [rows, columns]: [usize; 2]| {
@@ -177,12 +185,13 @@ mod tests {
             let value = |i: usize| f32::from(u8::try_from(i * 37 % 251).unwrap()) / 125.0 - 1.0;
             let a: Vec<f32> = (0..m * k).map(value).collect();
             let b: Vec<f32> = (0..k * n).map(|i| value(i + 4)).collect();
+            let bias: Vec<f32> = (0..n).map(value).collect();
             for (ta, tb) in [(false, false), (true, false), (false, true)] {
                 let left = if ta { Matrix::new(&a, k, m).t() } else { Matrix::new(&a, m, k) };
                 let right = if tb { Matrix::new(&b, n, k).t() } else { Matrix::new(&b, k, n) };
                 let run = |parts| {
                     let mut out = vec![f32::NAN; m * n];
-                    product(left, right, &mut out, parts);
+                    product(left, right, Some(&bias), &mut out, parts);
                     out
                 };
                 let whole = run(1);
@@ -196,7 +205,9 @@ mod tests {
     #[test]
     fn a_sum_of_nothing_is_zero() {
         let mut out = [1.0f32; 4];
-        gemm(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), &mut out);
+        gemm(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), None, &mut out);
         assert_eq!(out, [0.0; 4]);
+        gemm(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), Some(&[3.0, 4.0]), &mut out);
+        assert_eq!(out, [3.0, 4.0, 3.0, 4.0]);
     }
 }

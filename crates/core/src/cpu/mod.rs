@@ -195,9 +195,6 @@ impl<F: Precision> Backend for CpuBackend<F> {
         });
         let clusters: Vec<Option<lower::Program<F>>> = clusters.collect();
         self.registers.resize_with(rayon::current_num_threads().max(1), Registers::default);
-        for cluster in clusters.iter().flatten() {
-            self.registers.iter_mut().for_each(|registers| registers.reserve(cluster.registers));
-        }
         self.programs.push(Some(Program { plan, memory, slots, clusters }));
         Ok(ProgramId(self.programs.len() - 1))
     }
