@@ -50,27 +50,44 @@ impl<'a, F> Matrix<'a, F> {
 /// When the inner sizes differ, `out` has not `a.rows · b.columns` elements, or `bias` not one per column.
 #[allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
 pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out: &mut [F]) {
-    let work = a.rows.saturating_mul(b.columns).saturating_mul(a.columns);
-    // Waking a core costs as much as half a million multiplications.
-    let parts = if work < 1 << 20 { 1 } else { rayon::current_num_threads().min(work >> 19) };
-    product(a, b, bias, out, parts);
+    let (n, work) = (b.columns, a.rows.saturating_mul(b.columns).saturating_mul(a.columns));
+    assert!(bias.is_none_or(|bias| bias.len() == n), "one bias per column");
+    let threads = rayon::current_num_threads();
+    // Waking a core costs as much as half a million multiplications; where there are very many, two parts per core let
+    // a fast core help a slow one.
+    let parts = if work < 1 << 20 { 1 } else { threads.min(work >> 19).max((2 * threads).min(work >> 24)) };
+    product(a, b, out, parts);
+    if let Some(bias) = bias.filter(|_| n > 0) {
+        // Whole rows, and so many that they are worth the waking of another core.
+        let chunk = n * ((1 << 16) / n + 1);
+        out.par_chunks_mut(chunk).for_each(|rows| pulp::Arch::new().dispatch(AddBias { rows, bias }));
+    }
 }
 
-/// [`gemm`] in at most `parts` pieces that run side by side.
-fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out: &mut [F], parts: usize) {
+/// `bias` added to each of the rows, in the widest vectors of the machine.
+struct AddBias<'a, F> {
+    rows: &'a mut [F],
+    bias: &'a [F],
+}
+
+impl<F: Real> pulp::WithSimd for AddBias<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for row in self.rows.chunks_exact_mut(self.bias.len()) {
+            row.iter_mut().zip(self.bias).for_each(|(y, &bias)| *y += bias);
+        }
+    }
+}
+
+/// `out = a·b` in at most `parts` parts that run side by side.
+fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: usize) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes");
     assert_eq!(Some(out.len()), m.checked_mul(n), "elements of the product");
-    assert!(bias.is_none_or(|bias| bias.len() == n), "one bias per column");
-    if let Some(bias) = bias.filter(|_| n > 0) {
-        // Where products are added to; a part of this much is written faster than another core is woken.
-        let rows = out.par_chunks_mut(n).with_min_len((1 << 16) / n + 1);
-        rows.for_each(|row| row.copy_from_slice(bias));
-    }
     if m == 0 || n == 0 || k == 0 {
-        if bias.is_none() {
-            out.fill(F::zero());
-        }
+        out.fill(F::zero());
         return;
     }
     let [down, across] = grid([m, n], parts);
@@ -94,14 +111,14 @@ fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out:
                 out.add(row * n + column),
                 1,
                 step(n),
-                bias.is_some(),
+                false,
                 a.values.as_ptr().add(row * a.strides[0]),
                 step(a.strides[1]),
                 step(a.strides[0]),
                 b.values.as_ptr().add(column * b.strides[1]),
                 step(b.strides[1]),
                 step(b.strides[0]),
-                if bias.is_some() { F::one() } else { F::zero() },
+                F::zero(),
                 F::one(),
                 false,
                 false,
@@ -185,13 +202,12 @@ mod tests {
             let value = |i: usize| f32::from(u8::try_from(i * 37 % 251).unwrap()) / 125.0 - 1.0;
             let a: Vec<f32> = (0..m * k).map(value).collect();
             let b: Vec<f32> = (0..k * n).map(|i| value(i + 4)).collect();
-            let bias: Vec<f32> = (0..n).map(value).collect();
             for (ta, tb) in [(false, false), (true, false), (false, true)] {
                 let left = if ta { Matrix::new(&a, k, m).t() } else { Matrix::new(&a, m, k) };
                 let right = if tb { Matrix::new(&b, n, k).t() } else { Matrix::new(&b, k, n) };
                 let run = |parts| {
                     let mut out = vec![f32::NAN; m * n];
-                    product(left, right, Some(&bias), &mut out, parts);
+                    product(left, right, &mut out, parts);
                     out
                 };
                 let whole = run(1);
