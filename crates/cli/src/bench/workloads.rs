@@ -1,6 +1,6 @@
 //! What is measured: training steps of small models, matrix products, and kernels that memory bounds.
 
-use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Result, Stream, Tensor, Variable, vjp};
+use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Stream, Tensor, Variable, vjp};
 use wgrad_kernels::ops::{ActivationOps, BatchNormOps, ConvOptions, MatmulOps};
 use wgrad_nn::layers::{BatchNorm1d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
@@ -15,7 +15,7 @@ pub struct Workload {
     /// Whether it runs when none is named.
     pub usual: bool,
     /// Traces it: the same numbers every time.
-    pub trace: fn(&Params, &Graph) -> Result<Traced>,
+    pub trace: fn(&Params, &Graph) -> Traced,
 }
 
 impl Workload {
@@ -24,7 +24,7 @@ impl Workload {
     }
 }
 
-const fn usual(name: &'static str, about: &'static str, trace: fn(&Params, &Graph) -> Result<Traced>) -> Workload {
+const fn usual(name: &'static str, about: &'static str, trace: fn(&Params, &Graph) -> Traced) -> Workload {
     Workload { name, about, usual: true, trace }
 }
 
@@ -78,12 +78,14 @@ pub enum Work {
     Memory { bytes: usize },
 }
 
+const FITS: &str = "one value per element";
+
 /// Uniform numbers from -1 to 1.
-fn noise(name: &str, shape: &[usize]) -> Result<Array> {
+fn noise(name: &str, shape: &[usize]) -> Array {
     let mut stream = Stream::named(1, name);
     #[allow(clippy::cast_possible_truncation, reason = "an f32 is wanted")]
     let values = (0..shape.iter().product()).map(|_| (2.0 * stream.uniform() - 1.0) as f32).collect();
-    Array::new(shape, values)
+    Array::new(shape, values).expect(FITS)
 }
 
 /// A training step on one batch: one class per row, or for a model of one output whether the first feature is positive.
@@ -94,28 +96,28 @@ fn training(
     model: &dyn Module,
     optimizer: &dyn Optimizer,
     work: Work,
-) -> Result<Traced> {
-    let (x, xs) = (graph.input("x", input, DType::F32), noise("x", input)?);
+) -> Traced {
+    let (x, xs) = (graph.input("x", input, DType::F32), noise("x", input));
     let logits = model.forward(&x);
     let (rows, features) = (input[0], xs.shape().numel() / input[0]);
     let (y, ys, loss) = if classes == 1 {
         let y = graph.input("y", [rows, 1], DType::F32);
         let positive = xs.to_f32().chunks_exact(features).map(|row| f32::from(u8::from(row[0] > 0.0))).collect();
         let loss = BceWithLogitsLoss::new().pos_weight(1.7).apply(&logits, &y);
-        (y, Array::new([rows, 1], positive)?, loss)
+        (y, Array::new([rows, 1], positive).expect(FITS), loss)
     } else {
         let y = graph.input("y", [rows], DType::U32);
         let mut stream = Stream::named(1, "y");
         let labels = (0..rows).map(|_| u32::try_from(stream.below(classes)).expect("few classes")).collect();
         let loss = CrossEntropyLoss::new().apply(&logits, &y);
-        (y, Array::new([rows], labels)?, loss)
+        (y, Array::new([rows], labels).expect(FITS), loss)
     };
     optimizer.minimize(&loss);
-    Ok(Traced { feeds: vec![(x, xs), (y, ys)], loss: Some(loss), results: vec![], work })
+    Traced { feeds: vec![(x, xs), (y, ys)], loss: Some(loss), results: vec![], work }
 }
 
 /// Linear, batch norm and ReLU per hidden layer, then linear.
-fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: &dyn Optimizer) -> Result<Traced> {
+fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: &dyn Optimizer) -> Traced {
     let [features, hidden @ .., outputs] = sizes else { unreachable!("a perceptron has inputs and outputs") };
     let mut model = Sequential::new(params);
     for size in sizes.windows(2) {
@@ -132,7 +134,7 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
 }
 
 /// Two times convolution, batch norm, ReLU and max-pooling, then two linear layers.
-fn cnn(params: &Params, graph: &Graph) -> Result<Traced> {
+fn cnn(params: &Params, graph: &Graph) -> Traced {
     const ROWS: usize = 64;
     let same = ConvOptions::new().padding(1);
     let model = Sequential::new(params)
@@ -188,21 +190,21 @@ fn bytes(values: usize) -> Work {
     Work::Memory { bytes: values * DType::F32.size() }
 }
 
-fn matmul(params: &Params, graph: &Graph, n: usize) -> Result<Traced> {
+fn matmul(params: &Params, graph: &Graph, n: usize) -> Traced {
     let [a, b] = ["a", "b"].map(|name| given(params, graph, name, [n, n], -1.0));
-    Ok(kernels(params, graph, &[("y", &a.matmul(&b))], Work::Product { flop: 2 * n * n * n }))
+    kernels(params, graph, &[("y", &a.matmul(&b))], Work::Product { flop: 2 * n * n * n })
 }
 
 const SQUARE: [usize; 2] = [4096, 4096];
 const ROWS: [usize; 2] = [16384, 1024];
 
-fn pointwise(params: &Params, graph: &Graph) -> Result<Traced> {
+fn pointwise(params: &Params, graph: &Graph) -> Traced {
     let [a, b] = ["a", "b"].map(|name| given(params, graph, name, SQUARE, -1.0));
     let y = (&a * &b + &a).relu();
-    Ok(kernels(params, graph, &[("y", &y)], bytes(3 * SQUARE[0] * SQUARE[1])))
+    kernels(params, graph, &[("y", &y)], bytes(3 * SQUARE[0] * SQUARE[1]))
 }
 
-fn batch_norm(params: &Params, graph: &Graph) -> Result<Traced> {
+fn batch_norm(params: &Params, graph: &Graph) -> Traced {
     let [x, dy] = ["x", "dy"].map(|name| given(params, graph, name, ROWS, -1.0));
     let [weight, bias] = ["weight", "bias"]
         .map(|name| graph.variable(&params.variable(name, [ROWS[1]], Kind::Parameter, Init::Uniform(0.5, 1.5))));
@@ -210,20 +212,20 @@ fn batch_norm(params: &Params, graph: &Graph) -> Result<Traced> {
     let gradients = vjp(&[(&y, &dy)], &[x, weight, bias]);
     let results: Vec<_> = ["dx", "dweight", "dbias"].into_iter().zip(gradients.iter().flatten()).collect();
     let results = [&[("y", &y)], &results[..]].concat();
-    Ok(kernels(params, graph, &results, bytes(4 * ROWS[0] * ROWS[1])))
+    kernels(params, graph, &results, bytes(4 * ROWS[0] * ROWS[1]))
 }
 
-fn cross_entropy(params: &Params, graph: &Graph) -> Result<Traced> {
+fn cross_entropy(params: &Params, graph: &Graph) -> Traced {
     let z = given(params, graph, "z", ROWS, -1.0);
     let y = graph.array(Array::vector((0..16384u32).map(|row| row % 1024).collect()));
     let loss = CrossEntropyLoss::new().apply(&z, &y);
     let one = loss.number(1.0).broadcast_to(loss.shape());
     let gradients = vjp(&[(&loss, &one)], &[z]);
     let dz = gradients[0].as_ref().expect("the loss depends on the logits");
-    Ok(kernels(params, graph, &[("loss", &loss), ("dz", dz)], bytes(2 * ROWS[0] * ROWS[1])))
+    kernels(params, graph, &[("loss", &loss), ("dz", dz)], bytes(2 * ROWS[0] * ROWS[1]))
 }
 
-fn sum(params: &Params, graph: &Graph, axes: &[usize]) -> Result<Traced> {
+fn sum(params: &Params, graph: &Graph, axes: &[usize]) -> Traced {
     let x = given(params, graph, "x", SQUARE, 0.0);
-    Ok(kernels(params, graph, &[("y", &x.sum_keep(axes))], bytes(SQUARE[0] * SQUARE[1])))
+    kernels(params, graph, &[("y", &x.sum_keep(axes))], bytes(SQUARE[0] * SQUARE[1]))
 }
