@@ -201,7 +201,7 @@ pub(super) fn forward<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
                 geometry.patches(x, group, &block, columns, patches);
                 let w = &w[group * geometry.weight_group()..];
                 let w = Matrix::new(w, geometry.o, geometry.terms());
-                gemm(w, Matrix::new(patches, geometry.terms(), columns), results);
+                gemm(w, Matrix::new(patches, geometry.terms(), columns), None, results);
                 geometry.strips(&block, columns, |image, o, to, from| {
                     let y = &mut y[((image - first) * geometry.groups + group) * geometry.result_group()..][to];
                     let bias = bias.map_or(F::zero(), |bias| bias[group * geometry.o + o]);
@@ -233,7 +233,7 @@ pub(super) fn input<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
                 });
                 let w = &w[group * geometry.weight_group()..];
                 let w = Matrix::new(w, geometry.o, geometry.terms());
-                gemm(w.t(), Matrix::new(results, geometry.o, columns), patches);
+                gemm(w.t(), Matrix::new(results, geometry.o, columns), None, patches);
                 geometry.scatter(patches, group, &block, columns, first, dx);
             }
         }
@@ -259,7 +259,7 @@ pub(super) fn weight<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
                     results[to..to + dy.len()].copy_from_slice(dy);
                 });
                 let patches = Matrix::new(patches, geometry.terms(), columns);
-                gemm(Matrix::new(results, geometry.o, columns), patches.t(), &mut product);
+                gemm(Matrix::new(results, geometry.o, columns), patches.t(), None, &mut product);
                 dw.iter_mut().zip(&product).for_each(|(dw, &product)| *dw += product);
             }
         }
