@@ -47,14 +47,10 @@ pub fn fused() -> Vec<Case> {
         );
     }
     cases.push(
-        several(
-            "fused: cross-entropy, its mean and a penalty",
-            &[(&[65, 10], Normal), (&[65], Below(10))],
-            |x| {
-                let (loss, _) = (&x[0] * 2.0).softmax_cross_entropy(&x[1], None, 0.0, None);
-                vec![loss.mean() + x[0].square().mean() * 0.1]
-            },
-        )
+        several("fused: cross-entropy, its mean and a penalty", &[(&[65, 10], Normal), (&[65], Below(10))], |x| {
+            let (loss, _) = (&x[0] * 2.0).softmax_cross_entropy(&x[1], None, 0.0, None);
+            vec![loss.mean() + x[0].square().mean() * 0.1]
+        })
         .terms(650)
         .ulp(40.0),
     );

@@ -99,4 +99,3 @@ pub fn variants() -> Vec<(&'static str, Case)> {
     }
     rows
 }
-
