@@ -300,7 +300,7 @@ memory: variables 0 B, inputs 32.0 KiB, temporaries 32.0 KiB in 2 slots, largest
 }
 
 #[test]
-fn a_step_of_a_tabular_model_is_sixteen_dispatches() {
+fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
     let model = tabular(&Params::seeded(0));
     let train = step(&model, Mode::Train, Some(&AdamW::new(1e-3)));
     let evaluate = step(&model, Mode::Evaluate, None);
@@ -313,7 +313,7 @@ fn a_step_of_a_tabular_model_is_sixteen_dispatches() {
     // The loss and the last layer's bias; those of the other layers cannot matter.
     assert_eq!(count(&train, "sum"), 2);
     let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(..))).count();
-    assert!(2 * train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
+    assert!(train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
 }
 
 #[test]
