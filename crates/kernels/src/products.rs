@@ -151,8 +151,15 @@ impl Variant {
     pub fn choose(of: &Product, limits: &Limits) -> usize {
         let known = |(_, variant): &(usize, &Self)| variant.fits(limits);
         let best = if limits.software {
+            // Such an adapter takes a second to compile the largest tile; what it gains is left to tuning. A small product
+            // is not worth the next one, either.
+            let largest = if of.batch * of.m * of.n * of.k < 1 << 23 { 64 } else { 128 };
+            let quick = |variant: &Self| variant.thread.iter().product::<usize>() <= largest;
             let direct = VARIANTS.iter().enumerate().filter(|(_, variant)| variant.template == Template::Direct);
-            direct.filter(known).min_by_key(|(_, variant)| variant.turns(of, limits))
+            direct
+                .filter(|(_, variant)| quick(variant))
+                .filter(known)
+                .min_by_key(|(_, variant)| variant.turns(of, limits))
         } else {
             let wanted = Self::on_a_gpu(of);
             VARIANTS.iter().enumerate().filter(|(_, variant)| variant.name == wanted).find(known)
