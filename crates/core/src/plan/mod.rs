@@ -298,6 +298,17 @@ impl Plan {
         groups.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).copied()).collect()
     }
 
+    /// The kernel launches of one run if every op, every cluster and every update of a parameter had its own.
+    #[must_use]
+    pub fn unfused(&self) -> usize {
+        let launches = |stage: &Stage| match &stage.work {
+            Work::Op { dispatches, .. } => dispatches.len(),
+            Work::Cluster(_) => 1,
+            Work::Group(clusters) => clusters.len(),
+        };
+        self.tasks.iter().flat_map(|task| &task.stages).map(launches).sum()
+    }
+
     /// Device bytes by purpose: variables, inputs and arrays, temporaries.
     #[must_use]
     pub fn bytes(&self) -> [usize; 3] {
@@ -354,7 +365,7 @@ impl fmt::Display for Plan {
         let [variables, inputs, temporaries] = self.bytes().map(human_bytes);
         write!(f, "plan: {} tasks", self.tasks.len())?;
         if self.launches {
-            write!(f, ", {} dispatches", self.dispatches())?;
+            write!(f, ", {} dispatches ({} unfused)", self.dispatches(), self.unfused())?;
         }
         writeln!(f)?;
         writeln!(
