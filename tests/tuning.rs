@@ -1,8 +1,10 @@
 //! Tuning: what it chooses, that plans made after it follow, and that it outlives the process.
 
+use std::time::Duration;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::plan::{Plan, Work};
-use wgrad::core::{Backend, Choices, DType, Graph, Mode};
+use wgrad::core::{Array, Backend, Choice, Choices, DType, Graph, Mode, Params, Session};
 use wgrad::gpu::{Adapter, Device, adapters, load_choices, save_choices};
 use wgrad::ops::{MatmulOps, matmul_variants};
 
@@ -23,14 +25,66 @@ fn kernel(plan: &Plan) -> String {
 
 fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> {
     let mut backend: Box<dyn Backend> = adapter.open()?.into();
-    let choices = backend.tune(&plan(&*backend))?;
+    let mut sites = vec![];
+    let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |tuned| sites.push(tuned.clone()))?;
     let chosen = choices.get(SITE).ok_or("the site has no choice")?.to_string();
     if !matmul_variants().any(|variant| variant == chosen) {
         return Err(format!("{chosen} is no variant").into());
     }
     assert!(kernel(&plan(&*backend)).starts_with(&chosen));
     // Nothing is measured twice.
-    assert_eq!(backend.tune(&plan(&*backend))?, choices);
+    let plan = plan(&*backend);
+    assert_eq!(backend.tune(&plan, Duration::MAX, &mut |_| panic!("measured twice"))?, choices);
+    let [tuned] = &sites[..] else { return Err(format!("one site, not {sites:?}").into()) };
+    assert_eq!((tuned.site.as_str(), tuned.chosen.0, tuned.left), (SITE, chosen.as_str(), 0));
+    assert!(tuned.chosen.1 <= tuned.default.1 && !tuned.chosen.1.is_zero(), "{tuned:?}");
+    assert!(format!("{plan:#}").contains(&format!("matmul [{chosen}]")), "{plan:#}");
+    assert!(!plan.to_string().contains(&chosen), "{plan}");
+    Ok(())
+}
+
+/// A site is decided by all of its variants or not at all.
+fn tuning_ends_when_its_time_is_over(adapter: &Adapter) -> Result<(), Failed> {
+    let mut backend: Box<dyn Backend> = adapter.open()?.into();
+    let plan = plan(&*backend);
+    for limit in [Duration::ZERO, Duration::from_nanos(1)] {
+        assert!(backend.tune(&plan, limit, &mut |tuned| panic!("{tuned:?}"))?.is_empty());
+    }
+    assert!(backend.limits().choices.is_empty());
+    Ok(())
+}
+
+/// A row of another version does not keep a site from being measured.
+fn a_variant_that_is_gone_is_measured_anew(adapter: &Adapter) -> Result<(), Failed> {
+    let mut choices = Choices::default();
+    choices.set(SITE, "matmul_of_yesterday");
+    let mut backend: Box<dyn Backend> = adapter.open()?.choosing(choices).into();
+    let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |_| {})?;
+    assert!(matmul_variants().any(|variant| Some(variant) == choices.get(SITE)), "{choices}");
+    Ok(())
+}
+
+/// Without a backend of one's own: what is compiled after tuning runs the fastest variants, and computes the same.
+fn sessions_are_tuned(adapter: &Adapter) -> Result<(), Failed> {
+    let graph = Graph::new(Mode::Evaluate);
+    let (a, b) = (graph.input("a", [40, 48], DType::F32), graph.input("b", [24, 48], DType::F32));
+    let y = a.matmul_t(&b, false, true);
+    let ones = |shape: [usize; 2]| Array::new(shape, vec![1f32; shape[0] * shape[1]]);
+    let feeds = [(&a, &ones([40, 48])?), (&b, &ones([24, 48])?)];
+    let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
+    let first = session.compile(&graph, &[&y])?;
+    let before = session.choices().clone();
+    assert_eq!(before.get(SITE), first.plan().choices().next().map(Choice::variant));
+    let tuned = session.tune(&first, Duration::MAX)?;
+    let second = session.compile(&graph, &[&y])?;
+    assert_eq!((session.choices(), session.choices().len()), (&tuned, 1));
+    for step in [first, second] {
+        assert!(session.run(&step, &feeds)?[0].to_f32().iter().all(|&sum| sum == 48.0));
+    }
+    let mut other = Session::new(adapter.open()?, &Params::seeded(0))?;
+    let step = other.compile(&graph, &[&y])?;
+    let Err(error) = session.tune(&step, Duration::MAX) else { return Err("a step of another session".into()) };
+    assert!(error.to_string().contains("another session"), "{error}");
     Ok(())
 }
 
@@ -40,12 +94,18 @@ fn choices_are_kept_per_device_and_obeyed(adapter: &Adapter) -> Result<(), Faile
     for variant in ["matmul_direct_4x4", "matmul_direct_8x8"] {
         let mut choices = Choices::default();
         choices.set(SITE, variant);
-        save_choices(folder.path(), &adapter.info(), &choices)?;
+        let file = save_choices(folder.path(), &adapter.info(), &choices)?;
+        assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "the temporary file is gone");
         let loaded = load_choices(folder.path(), &adapter.info());
         assert_eq!(loaded, choices);
         assert!(load_choices(folder.path(), &Device::cpu().info()).is_empty());
         let backend: Box<dyn Backend> = adapter.open()?.choosing(loaded).into();
         assert!(kernel(&plan(&*backend)).starts_with(&format!("{variant}_nt")));
+        // Half of a file, then none that is text.
+        std::fs::write(&file, &SITE[..9])?;
+        assert!(load_choices(folder.path(), &adapter.info()).is_empty());
+        std::fs::write(&file, [0xff; 99])?;
+        assert!(load_choices(folder.path(), &adapter.info()).is_empty());
     }
     Ok(())
 }
@@ -67,8 +127,11 @@ fn unknown_choices_are_skipped() -> Result<(), Failed> {
 type Check = fn(&Adapter) -> Result<(), Failed>;
 
 fn main() {
-    let checks: [(&str, Check); 2] = [
+    let checks: [(&str, Check); 5] = [
         ("tuned plans use the fastest variant", tuned_plans_use_the_fastest_variant),
+        ("tuning ends when its time is over", tuning_ends_when_its_time_is_over),
+        ("a variant that is gone is measured anew", a_variant_that_is_gone_is_measured_anew),
+        ("sessions are tuned", sessions_are_tuned),
         ("choices are kept per device and obeyed", choices_are_kept_per_device_and_obeyed),
     ];
     let mut trials = vec![Trial::test("unknown choices are skipped", unknown_choices_are_skipped)];

@@ -1,4 +1,4 @@
-//! The `wgrad` command: `devices`, `train`, `predict` and `bench`.
+//! The `wgrad` command: `devices`, `train`, `predict`, `tune` and `bench`.
 
 mod bench;
 mod devices;
@@ -6,6 +6,7 @@ mod model;
 mod output;
 mod predict;
 mod train;
+mod tune;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:
   wgrad train tumours.csv --target malignant
   wgrad predict tumours-model new.csv --out predictions.csv
+  wgrad tune --model tumours-model --device gpu
   wgrad bench tabular mid --all-devices
 
 Exit codes: 0 done, 1 the data, the model or the device cannot be used, 2 wrong usage."
@@ -39,6 +41,8 @@ enum Command {
     Train(train::Args),
     /// Predict the classes of the rows of a CSV file with a saved model.
     Predict(predict::Args),
+    /// Measure which variants of kernels are fastest on a device; `train`, `predict` and `bench` then run them.
+    Tune(tune::Args),
     /// Measure training steps and kernels, each checked against the reference first.
     Bench(bench::Args),
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
     let (result, drop) = match Cli::parse().command {
         Command::Devices(args) => (devices::run(&args), ""),
         Command::Train(args) => (train::run(&args), "--drop"),
+        Command::Tune(args) => (tune::run(&args), ""),
         Command::Bench(args) => (bench::run(&args, start), ""),
         Command::Predict(args) => (predict::run(&args), "`wgrad train` and --drop"),
     };

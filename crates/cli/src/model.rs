@@ -1,5 +1,6 @@
 //! The saved model: a folder with `model.json`, which says what the model is, and `model.safetensors`, its weights.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -122,6 +123,9 @@ pub struct Training {
     pub device: String,
     /// The adapter's name.
     pub adapter: String,
+    /// Which variant of a kernel ran where there are several, by site; none on a CPU.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variants: BTreeMap<String, String>,
 }
 
 /// What `model.json` says.
@@ -198,7 +202,11 @@ impl Model {
         if report.is_complete() { Ok((model, layers)) } else { Err(foreign(report.to_string())) }
     }
 
-    fn describe(folder: &Path) -> Result<Self> {
+    /// Reads only `model.json`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn describe(folder: &Path) -> Result<Self> {
         let path = folder.join(DESCRIPTION);
         if !path.is_file() {
             let what = if folder.is_dir() { "has no model.json" } else { "is no folder" };

@@ -10,6 +10,7 @@ use wgrad_nn::train::{Silent, Trainer};
 use crate::devices::open;
 use crate::model::Model;
 use crate::output::{Files, check_folder, count, list, note, print, split};
+use crate::tune::Stored;
 
 /// The arguments of `wgrad predict`.
 #[derive(Debug, clap::Args)]
@@ -28,6 +29,8 @@ pub struct Args {
     /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`).
     #[arg(long, default_value = "auto")]
     device: String,
+    #[command(flatten)]
+    stored: Stored,
 }
 
 /// Predicts and writes the result.
@@ -42,7 +45,7 @@ pub fn run(args: &Args) -> Result<()> {
     let out = args.out.as_deref().filter(|path| path.as_os_str() != "-");
     let place = out.map(|out| destination(out, &args.file)).transpose()?;
     note_extra_columns(&model, &table);
-    let device = open(&args.device, false)?;
+    let device = args.stored.apply(open(&args.device, false)?, false)?;
     let probabilities = Trainer::new(device, &params).progress(Silent).predict_rows(&x, |x| layers.forward(x))?;
     let text = csv(&model, &probabilities)?;
     let Some(place) = place else { return print(&text) };

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
-use wgrad_core::{DeviceInfo, Error, Params, Result, Tensor};
+use wgrad_core::{Choices, DeviceInfo, Error, Params, Result, Tensor};
 use wgrad_kernels::gpu::Device;
 use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Labelled, Missing, Seed, Table};
@@ -17,6 +17,7 @@ use wgrad_nn::train::{History, Progress, Silent, Targets, Trainer, automatic};
 use crate::devices::open;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
 use crate::output::{check_folder, count, list, note, print, shell_word};
+use crate::tune::Stored;
 
 /// The arguments of `wgrad train`.
 #[derive(Debug, clap::Args)]
@@ -47,6 +48,8 @@ pub struct Args {
     /// Show no progress and no notes, only the result.
     #[arg(long)]
     quiet: bool,
+    #[command(flatten)]
+    stored: Stored,
     #[command(flatten)]
     data: DataArgs,
     #[command(flatten)]
@@ -175,16 +178,17 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.quiet {
         introduce(args, &train, &test, &info);
     }
+    let device = args.stored.apply(device, args.quiet)?;
 
     let params = Params::seeded(args.seed);
     let ModelArgs { hidden, dropout, .. } = &args.model;
     let outputs = loss.logits(train.classes().len());
     let architecture = Architecture::new(train.features(), hidden.0.clone(), *dropout, outputs);
-    let (history, report) = fit(args, device, &params, &architecture, (loss, pos_weight), (&train, &test))?;
+    let (history, report, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), (&train, &test))?;
 
     let names = (train.classes().to_vec(), loss);
     let parts = (architecture, train.preprocess().clone());
-    let training = training(args, &train, pos_weight, &info);
+    let training = training(args, &train, pos_weight, (&info, &variants));
     Model::new(args.target.clone(), names, parts, (training, report.clone())).save(&params, &folder)?;
     tell(args, &folder, &info, &history, &report)
 }
@@ -269,7 +273,7 @@ fn fit(
     architecture: &Architecture,
     (loss, pos_weight): (Loss, Option<f64>),
     (train, test): (&Dataset, &Dataset),
-) -> Result<(History, Report)> {
+) -> Result<(History, Report, Choices)> {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     let layers = architecture.build(params);
     let progress: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { automatic() };
@@ -297,10 +301,16 @@ fn fit(
         }
         other => other,
     })?;
-    Ok((history, trainer.evaluate(test, |x| layers.forward(x))?))
+    let report = trainer.evaluate(test, |x| layers.forward(x))?;
+    Ok((history, report, trainer.session()?.choices().clone()))
 }
 
-fn training(args: &Args, train: &Dataset, pos_weight: Option<f64>, info: &DeviceInfo) -> Training {
+fn training(
+    args: &Args,
+    train: &Dataset,
+    pos_weight: Option<f64>,
+    (info, variants): (&DeviceInfo, &Choices),
+) -> Training {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     Training {
         file: args.file.display().to_string(),
@@ -315,6 +325,7 @@ fn training(args: &Args, train: &Dataset, pos_weight: Option<f64>, info: &Device
         missing: args.data.missing.to_string(),
         device: info.kind.clone(),
         adapter: info.adapter.clone(),
+        variants: variants.iter().map(|(site, variant)| (site.into(), variant.into())).collect(),
     }
 }
 

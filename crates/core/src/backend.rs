@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::Plan;
-use crate::{Array, Choices, Limits, Result, Shape, Spec};
+use crate::{Array, Choices, Limits, Result, Shape, Spec, Tuned};
 
 /// A persistent buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -165,14 +165,16 @@ pub trait Backend {
     /// When the device is lost or cannot tell the time.
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>>;
 
-    /// Times the variants of every op of a plan that has several and whose site has no choice yet. [`Self::limits`]
-    /// names the fastest ones from then on, so plans made after that use them. Returns all choices, to be kept.
+    /// Times the variants of every op of a plan that has several and whose site has no choice yet, and tells `f` of each
+    /// site. [`Self::limits`] names the fastest ones from then on, so plans made after that use them. Returns all
+    /// choices, to be kept.
     ///
-    /// A backend without variants has none.
+    /// After `limit` no run begins any more; the site that was being measured has no choice then. A backend without
+    /// variants has none.
     ///
     /// # Errors
-    /// When the device cannot tell the time, has no room, or is lost.
-    fn tune(&mut self, _plan: &Plan) -> Result<Choices> {
+    /// When the device has no room, or is lost.
+    fn tune(&mut self, _plan: &Plan, _limit: Duration, _f: &mut dyn FnMut(&Tuned)) -> Result<Choices> {
         Ok(Choices::default())
     }
 }

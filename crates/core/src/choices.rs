@@ -15,6 +15,14 @@ pub struct Choice {
     pub chosen: usize,
 }
 
+impl Choice {
+    /// The name of the variant that runs.
+    #[must_use]
+    pub fn variant(&self) -> &'static str {
+        self.variants[self.chosen]
+    }
+}
+
 /// A table of sites and the variant that runs there; what it does not name is left to the op.
 ///
 /// Its text, one `site = variant` per line, is how it is kept between runs:
@@ -48,6 +56,11 @@ impl Choices {
         Arc::make_mut(&mut self.0).insert(site.into(), variant.into());
     }
 
+    /// The sites and their variants, in the order of the sites.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(site, variant)| (site.as_str(), variant.as_str()))
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -65,6 +78,12 @@ impl Choices {
     pub fn parse(text: &str) -> Self {
         let row = |line: &str| line.split_once(" = ").map(|(site, variant)| (site.into(), variant.into()));
         Self(Arc::new(text.lines().filter_map(row).collect()))
+    }
+}
+
+impl<A: Into<String>, B: Into<String>> Extend<(A, B)> for Choices {
+    fn extend<I: IntoIterator<Item = (A, B)>>(&mut self, rows: I) {
+        rows.into_iter().for_each(|(site, variant)| self.set(site, variant));
     }
 }
 

@@ -28,6 +28,7 @@ mod session;
 mod shape;
 mod step;
 mod tensor;
+mod tuning;
 mod view;
 
 pub use algebra::ARITHMETIC;
@@ -52,4 +53,5 @@ pub use session::Session;
 pub use shape::Shape;
 pub use step::{Fetching, Profile, Step};
 pub use tensor::Tensor;
+pub use tuning::Tuned;
 pub use view::View;

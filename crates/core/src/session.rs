@@ -8,8 +8,8 @@ use crate::backend::{Backend, BufferId, DeviceInfo, OnCompile, ProgramId, Read};
 use crate::plan::{Plan, Role};
 use crate::step::{Last, Loaded};
 use crate::{
-    Array, Counter, CpuBackend, DType, Error, Fetching, Graph, Kind, Limits, Params, Profile, Result, Shape, Spec,
-    Step, Tensor, Variable,
+    Array, Choices, Counter, CpuBackend, DType, Error, Fetching, Graph, Kind, Limits, Params, Profile, Result, Shape,
+    Spec, Step, Tensor, Variable,
 };
 
 /// What a step holds on the device, to be released when nobody holds the step.
@@ -50,13 +50,14 @@ struct Shared {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 pub struct Session {
-    backend: Box<dyn Backend>,
+    pub(crate) backend: Box<dyn Backend>,
     params: Params,
     resident: Vec<Resident>,
     shared: Vec<Shared>,
     leases: Vec<Lease>,
     by_name: HashMap<String, usize>,
-    id: usize,
+    pub(crate) choices: Choices,
+    pub(crate) id: usize,
 }
 
 impl fmt::Debug for Session {
@@ -94,6 +95,7 @@ impl Session {
             shared: vec![],
             leases: vec![],
             by_name: HashMap::new(),
+            choices: Choices::default(),
             id,
         })
     }
@@ -138,6 +140,7 @@ impl Session {
         let mut lease = Lease::default();
         match self.load(graph, plan, &mut lease) {
             Ok(step) => {
+                self.choices.extend(step.plan().choices().map(|choice| (&choice.site, choice.variant())));
                 lease.step = Arc::downgrade(&step.0);
                 self.leases.push(lease);
                 Ok(step)

@@ -4,7 +4,7 @@
 //! one computes the reference.
 
 mod line;
-mod workloads;
+pub mod workloads;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use wgrad_kernels::gpu::{Device, adapters};
 use crate::devices::{open, selector};
 use crate::output::print;
 use crate::train::whole;
+use crate::tune::Stored;
 use line::{Line, Measure, Values};
 use workloads::{WORKLOADS, Workload};
 
@@ -46,6 +47,8 @@ pub struct Args {
     /// Print one JSON object per line of the table instead of the table.
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stored: Stored,
     /// What a process that this command starts is to do.
     #[arg(long, hide = true, requires = "workloads")]
     part: Option<Part>,
@@ -60,7 +63,7 @@ enum Part {
     Line,
 }
 
-fn workload() -> impl TypedValueParser<Value = Workload> {
+pub fn workload() -> impl TypedValueParser<Value = Workload> {
     let known = PossibleValuesParser::new(WORKLOADS.iter().map(|workload| workload.name));
     known.map(|name| Workload::named(&name).expect("one of the possible values"))
 }
@@ -99,7 +102,7 @@ pub fn run(args: &Args, start: Instant) -> Result<()> {
             print(&format!("{}\n", to_json(&values)?))
         }
         Some(Part::Line) => {
-            let device = Device::named(&args.device[0])?;
+            let device = args.stored.apply(Device::named(&args.device[0])?, true)?;
             let how = Measure { steps: args.steps, read_every: args.read_every };
             let line = line::measure(args.workloads[0], device, &from_json(&args.expect)?, how, start)?;
             print(&format!("{}\n", to_json(&Line { device: args.device[0].clone(), ..line })?))
@@ -129,6 +132,7 @@ fn all(args: &Args) -> Result<()> {
                     parts.extend(["--expect", &reference, "--read-every", &every]);
                     let steps = args.steps.map(|steps| steps.to_string());
                     parts.extend(steps.iter().flat_map(|steps| ["--steps", steps]));
+                    parts.extend(args.stored.options());
                     child(&parts)
                 });
             match line {
@@ -148,13 +152,13 @@ fn all(args: &Args) -> Result<()> {
 
 /// The devices asked for, by names that a process can find them under.
 fn devices(args: &Args) -> Result<Vec<String>> {
-    if args.all_devices {
-        return Ok(adapters().iter().map(selector).chain(["cpu".into()]).collect());
-    }
     let mut names = vec![];
-    for name in &args.device {
-        let name = named(&open(name, args.json)?.info());
+    let all: Vec<String> = adapters().iter().map(selector).chain(["cpu".into()]).collect();
+    for name in if args.all_devices { &all } else { &args.device } {
+        let device = open(name, args.json)?;
+        let name = named(&device.info());
         if !names.contains(&name) {
+            args.stored.apply(device, args.json)?;
             names.push(name);
         }
     }

@@ -40,12 +40,13 @@ impl Run {
     }
 }
 
-/// A folder that goes with the test.
-pub struct Place(tempfile::TempDir);
+/// A folder that goes with the test, and one for what the command keeps between runs.
+pub struct Place(tempfile::TempDir, tempfile::TempDir);
 
 impl Place {
     pub fn new() -> Self {
-        Self(tempfile::tempdir().expect("a temporary folder"))
+        let folder = || tempfile::tempdir().expect("a temporary folder");
+        Self(folder(), folder())
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -82,6 +83,9 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
         // As in a container, where drivers are noisy.
         command.args(args).current_dir(self.0.path()).env_remove("XDG_RUNTIME_DIR").env_remove("WAYLAND_DISPLAY");
+        for caches in ["XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"] {
+            command.env(caches, self.1.path());
+        }
         let output = command.output().expect("the command starts");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
         Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

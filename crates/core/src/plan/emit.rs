@@ -235,7 +235,7 @@ impl Emit<'_> {
         if self.limits.dispatches && specs.1.iter().any(|spec| spec.shape.numel() > 0) {
             op.launch(&mut launch);
         }
-        let (dispatches, scratch) = (launch.dispatches, launch.scratch);
+        let Launch { dispatches, scratch, choices, .. } = launch;
         for (output, base) in bases.iter().enumerate() {
             let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
             // Written although nobody reads it: it needs room all the same.
@@ -244,7 +244,7 @@ impl Emit<'_> {
             }
         }
         let scratch = scratch.into_iter().map(|spec| self.new_buffer(spec, Place::Scratch)).collect();
-        let work = Work::Op { op: op.clone(), dispatches, scratch, specs };
+        let work = Work::Op { op: op.clone(), dispatches, scratch, choices, specs };
         stages.push(Stage { work, inputs, outputs });
         stages.extend(self.stages(node, false));
         self.task(stages, n.site.clone());

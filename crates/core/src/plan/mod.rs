@@ -20,7 +20,7 @@ use std::sync::Arc;
 use crate::graph::Graph;
 use crate::node::{Scheduled, ValueId};
 use crate::params::{Counter, Variable};
-use crate::{Array, DType, Dispatch, Limits, Op, Pointwise, Result, Shape, Site, Spec, Tensor, View};
+use crate::{Array, Choice, DType, Dispatch, Limits, Op, Pointwise, Result, Shape, Site, Spec, Tensor, View};
 
 /// What a buffer is for, and with that who provides it.
 #[derive(Clone, Debug)]
@@ -110,6 +110,8 @@ pub enum Work {
         dispatches: Vec<Dispatch>,
         /// The scratch buffers of the launch.
         scratch: Vec<usize>,
+        /// Where the launch chose among variants of a kernel.
+        choices: Vec<Choice>,
         /// The specs of inputs and outputs as the op sees them.
         specs: (Vec<Spec>, Vec<Spec>),
     },
@@ -214,6 +216,14 @@ impl Task {
         if scope.is_empty() { self.name() } else { format!("{} ({scope})", self.name()) }
     }
 
+    /// The choices among variants of kernels.
+    pub fn choices(&self) -> impl Iterator<Item = &Choice> {
+        self.stages.iter().flat_map(|stage| match &stage.work {
+            Work::Op { choices, .. } => &choices[..],
+            Work::Cluster(_) | Work::Group(_) => &[],
+        })
+    }
+
     /// How many kernel launches this is on a GPU.
     #[must_use]
     pub fn dispatches(&self) -> usize {
@@ -290,6 +300,11 @@ impl Plan {
         self.tasks.iter().map(Task::dispatches).sum()
     }
 
+    /// The choices among variants of kernels, op by op.
+    pub fn choices(&self) -> impl Iterator<Item = &Choice> {
+        self.tasks.iter().flat_map(Task::choices)
+    }
+
     /// The buffers that groups touch: they should lie side by side.
     #[must_use]
     pub fn grouped(&self) -> BTreeSet<usize> {
@@ -360,6 +375,7 @@ pub fn human_bytes(bytes: usize) -> String {
     }
 }
 
+/// `{plan:#}` names the variants of kernels, too.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [variables, inputs, temporaries] = self.bytes().map(human_bytes);
@@ -401,7 +417,11 @@ impl fmt::Display for Plan {
                     }
                 };
                 let place = format!("{} ← {}", join(task.outputs()), join(task.inputs()));
-                [format!("{i:>3}"), task.label(), shape, place]
+                let mut label = task.label();
+                if f.alternate() {
+                    label.extend(task.choices().map(|choice| format!(" [{}]", choice.variant())));
+                }
+                [format!("{i:>3}"), label, shape, place]
             })
             .collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

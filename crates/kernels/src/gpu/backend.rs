@@ -6,6 +6,7 @@ use std::time::Duration;
 use wgrad_core::plan::Plan;
 use wgrad_core::{
     Array, Backend, BufferId, Choices, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
+    Tuned,
 };
 
 use super::encode::Flight;
@@ -315,7 +316,7 @@ impl Backend for GpuBackend {
         self.measure(program)
     }
 
-    fn tune(&mut self, plan: &Plan) -> Result<Choices> {
-        self.tune_plan(plan)
+    fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<Choices> {
+        self.tune_plan(plan, limit, f)
     }
 }

@@ -15,14 +15,12 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    /// The cache of an adapter; none if there is no way or no place to keep one, or `WGRAD_CACHE` is `off`.
+    /// The cache of an adapter; none if there is no way or no place to keep one.
     pub fn open(device: &wgpu::Device, adapter: &wgpu::AdapterInfo) -> Option<Self> {
-        if !device.features().contains(wgpu::Features::PIPELINE_CACHE)
-            || env::var_os("WGRAD_CACHE").is_some_and(|set| set == "off")
-        {
+        if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
-        let file = folder()?.join(wgpu::util::pipeline_cache_key(adapter)?);
+        let file = cache_folder()?.join(wgpu::util::pipeline_cache_key(adapter)?);
         let known = read(&file);
         Some(Self { pipelines: super::pipeline::cache(device, known.as_deref()), file })
     }
@@ -35,8 +33,15 @@ impl Cache {
     }
 }
 
-/// The folder for caches of this user and program.
-fn folder() -> Option<PathBuf> {
+/// Where compiled kernels are kept, and what tuning found: `wgrad` in the user's folder of caches (`XDG_CACHE_HOME` or
+/// `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
+///
+/// None if there is no such folder, or the environment variable `WGRAD_CACHE` is `off`.
+#[must_use]
+pub fn cache_folder() -> Option<PathBuf> {
+    if env::var_os("WGRAD_CACHE").is_some_and(|set| set == "off") {
+        return None;
+    }
     let var = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let caches = if cfg!(windows) {
         var("LOCALAPPDATA")
@@ -65,14 +70,16 @@ fn read(file: &Path) -> Option<Vec<u8>> {
     (data == checksum(&rest)).then_some(rest)
 }
 
-/// Through a temporary file, so that another process never sees half of it.
 fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
+    replace(file, &[&checksum(data), data].concat())
+}
+
+/// Through a temporary file, so that another process never sees half of it.
+pub(super) fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }
     let temporary = file.with_extension(format!("{}.tmp", process::id()));
-    let mut bytes = checksum(data).to_vec();
-    bytes.extend(data);
     fs::write(&temporary, bytes)?;
     fs::rename(&temporary, file).inspect_err(|_| drop(fs::remove_file(&temporary)))
 }

@@ -20,6 +20,7 @@ mod reflect;
 mod tune;
 
 pub use backend::GpuBackend;
+pub use cache::cache_folder;
 pub use device::{Adapter, Device, adapters};
 pub use launch::{Bound, Physical, Target, launches};
 pub use open::{Counts, Gpu};

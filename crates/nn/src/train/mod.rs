@@ -34,4 +34,4 @@ pub use history::{EpochStats, History};
 pub use progress::Bar;
 pub use progress::{Lines, Progress, Run, Silent, automatic};
 pub use steps::Targets;
-pub use trainer::Trainer;
+pub use trainer::{EVALUATION_ROWS, Trainer};

@@ -14,7 +14,7 @@ use crate::data::{Batches, Dataset, Epoch, Seed};
 use crate::optim::Optimizer;
 
 /// Rows of a step that does not train; their number changes nothing but memory and speed.
-pub(super) const EVALUATION_ROWS: usize = 1024;
+pub const EVALUATION_ROWS: usize = 1024;
 
 type OnEpoch = Box<dyn FnMut(&EpochStats) -> ControlFlow<()>>;
 type OnStep = Box<dyn FnMut(usize, f64)>;

@@ -1,0 +1,290 @@
+//! `wgrad tune`: which variants of kernels are fastest on a device.
+
+use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use comfy_table::{CellAlignment, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use wgrad_core::{Backend, Choices, DType, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned};
+use wgrad_kernels::gpu::{Device, cache_folder, load_choices, save_choices};
+use wgrad_nn::Module;
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::optim::{AdamW, Optimizer};
+use wgrad_nn::train::EVALUATION_ROWS;
+
+use crate::bench::workload;
+use crate::bench::workloads::{WORKLOADS, Workload};
+use crate::devices::open;
+use crate::model::{Loss, Model};
+use crate::output::{count, note, print};
+use crate::train::whole;
+
+/// The arguments of `wgrad tune`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Some ops have several kernels that compute the same: which one is fastest depends on the sizes and \
+    the device. Without tuning, a rule picks one. This command times all of them for the sizes of a model or of the \
+    workloads of `wgrad bench`, and keeps the fastest per adapter and driver in the user's folder of caches; a variant \
+    replaces the default one if it takes less than 95 % of its time. Sums are taken in another order then, so results \
+    change in their last bits.
+
+Examples:
+  wgrad train tumours.csv --target malignant --device gpu
+  wgrad tune --model tumours-model --device gpu
+  wgrad tune tabular mid --device vulkan:nvidia --seconds 20"
+)]
+pub struct Args {
+    /// Workloads of `wgrad bench`. [default: those that train a model, if there is no --model]
+    #[arg(value_name = "WORKLOAD", hide_possible_values = true, value_parser = workload())]
+    workloads: Vec<Workload>,
+    /// A folder that `wgrad train` saved a model in: tunes training it and predicting with it.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// What computes: auto, gpu, or an adapter's name (see `wgrad devices`).
+    #[arg(long, default_value = "auto")]
+    device: String,
+    /// For how long to measure, at most; a kernel that runs by then is waited for.
+    #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 60, value_parser = whole(1, "at least 1"))]
+    seconds: usize,
+    /// Measure also what was measured before.
+    #[arg(long)]
+    again: bool,
+    /// Print the result as one JSON object, as the last line of standard output; all else goes to standard error.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which variants of kernels run; for the commands that compute.
+#[derive(Debug, clap::Args)]
+pub struct Stored {
+    /// Ignore what `wgrad tune` found for the device.
+    #[arg(long)]
+    no_tuning: bool,
+    /// Run the variants of kernels that a saved model was trained with, and no others that `wgrad tune` found: on the
+    /// same device and driver, the same training gives the same bits again.
+    #[arg(long, value_name = "DIR", conflicts_with = "no_tuning")]
+    variants_of: Option<PathBuf>,
+}
+
+impl Stored {
+    /// The device with the variants to run, and a line about them unless `quiet`.
+    ///
+    /// # Errors
+    /// When the model whose variants are wanted cannot be read.
+    pub fn apply(&self, device: Device, quiet: bool) -> Result<Device> {
+        let info = device.info();
+        if self.no_tuning || info.kind != "gpu" {
+            return Ok(device);
+        }
+        let mut choices = Choices::default();
+        let from = match (&self.variants_of, cache_folder()) {
+            (Some(folder), _) => {
+                choices.extend(Model::describe(folder)?.training.variants);
+                format!("of {}", folder.display())
+            }
+            (None, Some(folder)) => {
+                choices = load_choices(folder, &info);
+                "by `wgrad tune`; --no-tuning ignores them".into()
+            }
+            (None, None) => return Ok(device),
+        };
+        if !quiet && !choices.is_empty() {
+            note(&format!("tuning: {} of {} ({from})", count(choices.len(), "choice"), info.adapter));
+        }
+        Ok(device.choosing(choices))
+    }
+
+    /// The same for a process that this command starts.
+    pub fn options(&self) -> Vec<&str> {
+        let folder = self.variants_of.as_ref().and_then(|folder| folder.to_str());
+        let folder = folder.map(|folder| ["--variants-of", folder]);
+        self.no_tuning.then_some("--no-tuning").into_iter().chain(folder.into_iter().flatten()).collect()
+    }
+}
+
+/// The workloads that train a model.
+const TRAINING: [&str; 4] = ["tabular", "mid", "wide", "cnn"];
+
+/// Tunes.
+///
+/// # Errors
+/// When the device has no variants, the model cannot be read, or the result cannot be kept.
+pub fn run(args: &Args) -> Result<()> {
+    let begin = Instant::now();
+    let limit = Duration::from_secs(args.seconds as u64);
+    let graphs = graphs(args)?;
+    let device = open(&args.device, args.json)?;
+    let info = device.info();
+    if info.kind != "gpu" {
+        return Err(Error::Device(format!(
+            "{} has one variant of each kernel, so there is nothing to tune; name a GPU with --device (see `wgrad \
+             devices`)",
+            info.kind
+        )));
+    }
+    let Some(folder) = cache_folder() else {
+        return Err(Error::Device(
+            "there is no folder for caches to keep the result in: set XDG_CACHE_HOME or HOME, and not WGRAD_CACHE=off"
+                .into(),
+        ));
+    };
+    let mut stored = load_choices(&folder, &info);
+    let known = if args.again { Choices::default() } else { stored.clone() };
+    let mut backend: Box<dyn Backend> = device.choosing(known).into();
+    let (mut done, mut left, mut file) = (vec![], 0, None);
+    let bar = bar();
+    for (name, graph, fetches) in graphs {
+        bar.set_message(name.clone());
+        let plan = Plan::new(&graph, &fetches.iter().collect::<Vec<_>>(), &backend.limits())?;
+        let mut rest = None;
+        let choices = backend.tune(&plan, limit.saturating_sub(begin.elapsed()), &mut |tuned| {
+            bar.set_length(bar.position() + 1 + tuned.left as u64);
+            bar.inc(1);
+            if !stderr().is_terminal() {
+                note(&format!("{name}: {}: {} ({})", tuned.site, tuned.chosen.0, times(tuned)));
+            }
+            rest = Some(tuned.left);
+            done.push(tuned.clone());
+        })?;
+        left += rest.unwrap_or_else(|| undecided(&plan, &choices));
+        // After each, so that what was measured is kept when the next one fails.
+        stored.extend(choices.iter());
+        file = Some(save_choices(&folder, &info, &stored)?);
+    }
+    bar.finish_and_clear();
+    tell(args, &info, (&done, left), file)
+}
+
+/// How many sites of a plan have several variants and no choice.
+fn undecided(plan: &Plan, choices: &Choices) -> usize {
+    let mut sites: Vec<&str> = plan
+        .choices()
+        .filter(|choice| choice.variants.len() > 1 && !choices.knows(&choice.site))
+        .map(|choice| choice.site.as_str())
+        .collect();
+    sites.sort_unstable();
+    sites.dedup();
+    sites.len()
+}
+
+type Named = (String, Graph, Vec<Tensor>);
+
+/// What to tune: names, graphs, and what is fetched.
+fn graphs(args: &Args) -> Result<Vec<Named>> {
+    let mut graphs = vec![];
+    if let Some(folder) = &args.model {
+        let model = Model::describe(folder)?;
+        let params = Params::default();
+        let layers = model.architecture.build(&params);
+        let (rows, batch) = (model.training.rows, model.training.batch_size.min(model.training.rows));
+        // The last batch of an epoch is smaller; the trainer leaves out one of a single row.
+        for batch in [batch, rows % batch.max(1)].into_iter().filter(|&batch| batch > 1) {
+            let graph = Graph::new(Mode::Train);
+            let logits = layers.forward(&graph.input("x", [batch, model.architecture.inputs], DType::F32));
+            let loss = match model.loss {
+                Loss::Bce => BceWithLogitsLoss::new().apply(&logits, &graph.input("y", [batch, 1], DType::F32)),
+                Loss::Ce => CrossEntropyLoss::new().apply(&logits, &graph.input("y", [batch], DType::U32)),
+            };
+            AdamW::new(model.training.lr).minimize(&loss);
+            graphs.push((format!("training on {batch} rows"), graph, vec![loss]));
+        }
+        let graph = Graph::new(Mode::Evaluate);
+        let x = graph.input("x", [EVALUATION_ROWS, model.architecture.inputs], DType::F32);
+        let logits = layers.forward(&x);
+        graphs.push((format!("predicting {EVALUATION_ROWS} rows"), graph, vec![logits]));
+    }
+    let mut workloads = args.workloads.clone();
+    if workloads.is_empty() && args.model.is_none() {
+        workloads.extend(WORKLOADS.iter().filter(|workload| TRAINING.contains(&workload.name)));
+    }
+    for workload in workloads {
+        let graph = Graph::new(Mode::Train);
+        let traced = (workload.trace)(&Params::seeded(1), &graph);
+        graphs.push((workload.name.into(), graph, traced.loss.into_iter().collect()));
+    }
+    Ok(graphs)
+}
+
+/// The progress, if a terminal is there to show it.
+fn bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {elapsed}");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+fn speed_up(tuned: &Tuned) -> f64 {
+    tuned.default.1.as_secs_f64() / tuned.chosen.1.as_secs_f64().max(f64::MIN_POSITIVE)
+}
+
+fn us(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn times(tuned: &Tuned) -> String {
+    if tuned.default.0 == tuned.chosen.0 {
+        return format!("the default, {:.1} µs", us(tuned.default.1));
+    }
+    format!("{:.1} → {:.1} µs, {:.2}×", us(tuned.default.1), us(tuned.chosen.1), speed_up(tuned))
+}
+
+/// Prints the result.
+fn tell(args: &Args, info: &DeviceInfo, (done, left): (&[Tuned], usize), file: Option<PathBuf>) -> Result<()> {
+    let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+    if args.json {
+        let site = |tuned: &Tuned| {
+            json!({
+                "site": tuned.site,
+                "default": tuned.default.0,
+                "chosen": tuned.chosen.0,
+                "default_us": us(tuned.default.1),
+                "chosen_us": us(tuned.chosen.1),
+                "speed_up": speed_up(tuned),
+            })
+        };
+        let sites: Vec<Value> = done.iter().map(site).collect();
+        let all = json!({
+            "adapter": info.adapter,
+            "backend": info.api,
+            "driver": info.driver,
+            "sites": sites,
+            "left": left,
+            "file": file,
+        });
+        return print(&format!("{all}\n"));
+    }
+    if !done.is_empty() {
+        print(&format!("{}\n", table(done)))?;
+    }
+    note(&format!("{} measured; kept in {file}", count(done.len(), "site")));
+    if left > 0 {
+        note(&format!("{} left when the time was over: run it again, or with more --seconds", count(left, "site")));
+    }
+    Ok(())
+}
+
+fn table(done: &[Tuned]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(vec!["site", "default", "µs", "chosen", "µs", "speed-up"]);
+    for tuned in done {
+        let same = tuned.default.0 == tuned.chosen.0;
+        let or_same = |cell: String| if same { "same".into() } else { cell };
+        table.add_row(vec![
+            tuned.site.clone(),
+            tuned.default.0.into(),
+            format!("{:.1}", us(tuned.default.1)),
+            or_same(tuned.chosen.0.into()),
+            format!("{:.1}", us(tuned.chosen.1)),
+            format!("{:.2}×", speed_up(tuned)),
+        ]);
+    }
+    for column in [2, 4, 5] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
