@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
 use crate::reference::{Buffers, Reference};
-use crate::{Backward, Misfit, Pointwise, Real, Shape, Tensor, View, both, pointwise};
+use crate::{Backward, Misfit, Pointwise, Real, Shape, Tensor, View, both, pointwise, vectorized};
 
 /// The rows of this file.
 pub static ARITHMETIC: &[&Pointwise] = &[&ADD, &SUB, &MUL, &DIV, &NEG];
@@ -184,11 +184,16 @@ impl Sum {
             // A piece of work is some whole outputs.
             let piece = |(y, x): (&mut [F], &[F])| {
                 let mut sums = vec![0.0; inner];
-                for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(n * inner)) {
-                    sums.fill(0.0);
-                    add_rows(&mut sums, x, 0, inner);
-                    y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = F::lit(sum));
-                }
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(n * inner)) {
+                            sums.fill(0.0);
+                            add_rows(&mut sums, x, 0, inner);
+                            y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = F::lit(sum));
+                        }
+                    },
+                );
             };
             if x.len() <= 2 * PIECE {
                 piece((y, x));
@@ -202,14 +207,20 @@ impl Sum {
             if inner > COLUMNS {
                 y.par_chunks_mut(COLUMNS).enumerate().for_each(|(block, y)| {
                     let mut sums = vec![0.0; y.len()];
-                    add_rows(&mut sums, x, block * COLUMNS, inner);
+                    vectorized(
+                        #[inline(always)]
+                        || add_rows(&mut sums, x, block * COLUMNS, inner),
+                    );
                     y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = F::lit(sum));
                 });
                 continue;
             }
             let part = |x: &[F]| {
                 let mut sums = vec![0.0; inner];
-                add_rows(&mut sums, x, 0, inner);
+                vectorized(
+                    #[inline(always)]
+                    || add_rows(&mut sums, x, 0, inner),
+                );
                 sums
             };
             let parts: Vec<_> = x.par_chunks(PIECE / inner * inner).map(part).collect();
@@ -222,6 +233,7 @@ impl Sum {
 
 /// Adds to `sums` what stands below them, from column `first` on, in the rows of `x`, which are `inner` long. Some
 /// numbers at a time are added in `F`, by vector instructions, and what they come to in `f64`.
+#[inline(always)]
 fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
     /// How many numbers are added one by one.
     const RUN: usize = 32;
@@ -232,7 +244,9 @@ fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
             let values = run.chunks_exact(LANES);
             let rest = values.remainder();
             for values in values {
-                lanes.iter_mut().zip(values).for_each(|(lane, &x)| *lane += x);
+                for (lane, &x) in lanes.iter_mut().zip(values) {
+                    *lane += x;
+                }
             }
             *sum += lanes.iter().chain(rest).map(|x| x.wide()).sum::<f64>();
         }
@@ -242,7 +256,9 @@ fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
     for rows in x.chunks(RUN * inner) {
         run.fill(F::zero());
         for row in rows.chunks_exact(inner) {
-            run.iter_mut().zip(&row[first..]).for_each(|(sum, &x)| *sum += x);
+            for (sum, &x) in run.iter_mut().zip(&row[first..]) {
+                *sum += x;
+            }
         }
         sums.iter_mut().zip(&run).for_each(|(sum, run)| *sum += run.wide());
     }

@@ -45,7 +45,7 @@ pub use node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
 pub use op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param, Spec};
 pub use params::{Counter, Init, Kind, Params, Variable};
 pub use plan::Plan;
-pub use pointwise::{Block, Loop, Pointwise, Precision, in_vectors};
+pub use pointwise::{Block, Loop, Pointwise, Precision, in_vectors, vectorized};
 pub use random::{Stream, philox};
 pub use real::Real;
 pub use reference::{Buffers, Reference, Slice, SliceMut};

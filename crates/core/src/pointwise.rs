@@ -3,8 +3,6 @@
 //! A pointwise op writes element `i` from elements `i` of its arguments, so any number of them can run as one loop.
 //! The planner makes such clusters; the GPU backend prints them as one kernel, the CPU backend runs them in blocks.
 
-use std::marker::PhantomData;
-
 use crate::autodiff::Backward;
 use crate::reference::{Buffers, Reference, Slice, SliceMut};
 use crate::{DType, Real};
@@ -60,20 +58,32 @@ pub trait Loop {
     fn run<F: Real>(block: &Block<'_, F>, out: SliceMut<'_, F>);
 }
 
-/// A loop in single precision, in the widest vectors that the machine has.
-pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
-    struct Call<'a, L>(&'a Block<'a, f32>, SliceMut<'a, f32>, PhantomData<L>);
+/// Runs `work` in the widest vectors that the machine has.
+///
+/// It is compiled once for each set of instructions: the closure and what is hot in it must be `#[inline(always)]`, for
+/// a function that is called from there is compiled for the smallest set. No two operations are fused, so that results
+/// are the same on all machines.
+pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    struct Call<W>(W);
 
-    impl<L: Loop> pulp::WithSimd for Call<'_, L> {
-        type Output = ();
-        // Inlined, the loop is compiled once for each set of instructions.
+    impl<R, W: FnOnce() -> R> pulp::WithSimd for Call<W> {
+        type Output = R;
+
         #[inline(always)]
-        fn with_simd<S: pulp::Simd>(self, _: S) {
-            L::run(self.0, self.1);
+        fn with_simd<S: pulp::Simd>(self, _: S) -> R {
+            (self.0)()
         }
     }
 
-    pulp::Arch::new().dispatch(Call(block, out, PhantomData::<L>));
+    pulp::Arch::new().dispatch(Call(work))
+}
+
+/// A loop in single precision, in the widest vectors that the machine has.
+pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
+    vectorized(
+        #[inline(always)]
+        || L::run(block, out),
+    );
 }
 
 /// A precision in which plans run on the CPU.

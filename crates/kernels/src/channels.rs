@@ -1,14 +1,14 @@
 //! Sums and maps over the channels of `[rows, channels, inner]` on the CPU, for the references of norms.
 //!
-//! Both take a block of lanes (neighbouring channels, or neighbouring values of one) down the rows, so that sums and a
-//! channel's numbers stay in registers. A run of numbers is added in the type itself, and the runs in `f64`; the shape
-//! alone decides the order of all sums.
+//! Sums take a block of lanes (neighbouring channels, or neighbouring values of one) down the rows and so stay in
+//! registers. A run of numbers is added in the type itself, and the runs in `f64`; the shape alone decides the order of
+//! all sums. The functions of numbers that callers give should be `#[inline(always)]`, to become vector instructions.
 
 use rayon::prelude::*;
-use wgrad_core::{Real, Shape};
+use wgrad_core::{Real, Shape, vectorized};
 
 /// Elements that a few vector instructions take.
-const LANES: usize = 16;
+const LANES: usize = 32;
 /// How many numbers are added one by one before their sum is widened.
 const RUN: usize = 32;
 
@@ -51,11 +51,17 @@ impl Channels {
         let zeros = || std::array::from_fn(|_| vec![0.0; self.channels]);
         let piece = |(x, d): (&[F], &[F])| {
             let mut sums = zeros();
-            if self.inner == 1 {
-                self.add_columns([x, d], center, &f, &mut sums);
-            } else {
-                self.add_lines([x, d], center, &f, &mut sums);
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    if self.inner > 1 {
+                        return self.add_lines([x, d], center, &f, &mut sums);
+                    }
+                    let done = self.add_columns::<F, LANES, N>(0, [x, d], center, &f, &mut sums);
+                    let done = self.add_columns::<F, 8, N>(done, [x, d], center, &f, &mut sums);
+                    self.add_columns::<F, 1, N>(done, [x, d], center, &f, &mut sums);
+                },
+            );
             sums
         };
         if x.len() <= 2 * self.piece() {
@@ -71,40 +77,36 @@ impl Channels {
         total
     }
 
-    fn add_columns<F: Real, const N: usize>(
+    /// Adds columns from `first` on in blocks of `L`, and returns where no whole block is left.
+    #[inline(always)]
+    fn add_columns<F: Real, const L: usize, const N: usize>(
         self,
+        mut first: usize,
         [x, d]: [&[F]; 2],
         center: &[F],
         f: &impl Fn(F, F, F) -> [F; N],
         sums: &mut [Vec<f64>; N],
-    ) {
+    ) -> usize {
         let row = self.channels;
-        let mut first = 0;
-        while first < row {
-            let lanes = if row - first >= LANES { LANES } else { 1 };
+        while first + L <= row {
+            let center = block::<F, L>(&center[first..]);
             for (x, d) in x.chunks(row * RUN).zip(d.chunks(row * RUN)) {
-                if lanes == LANES {
-                    let center = block(&center[first..]);
-                    let mut run = [[F::zero(); LANES]; N];
-                    for (x, d) in x.chunks_exact(row).zip(d.chunks_exact(row)) {
-                        accumulate(&mut run, block(&x[first..]), block(&d[first..]), center, f);
+                let mut run = [[F::zero(); L]; N];
+                for (x, d) in x.chunks_exact(row).zip(d.chunks_exact(row)) {
+                    accumulate(&mut run, block(&x[first..]), block(&d[first..]), center, f);
+                }
+                for (sums, run) in sums.iter_mut().zip(&run) {
+                    for (sum, run) in sums[first..].iter_mut().zip(run) {
+                        *sum += run.wide();
                     }
-                    for (sums, run) in sums.iter_mut().zip(&run) {
-                        sums[first..].iter_mut().zip(run).for_each(|(sum, run)| *sum += run.wide());
-                    }
-                } else {
-                    let mut run = [F::zero(); N];
-                    for (x, d) in x.chunks_exact(row).zip(d.chunks_exact(row)) {
-                        let values = f(x[first], d[first], center[first]);
-                        run.iter_mut().zip(values).for_each(|(run, value)| *run += value);
-                    }
-                    sums.iter_mut().zip(run).for_each(|(sums, run)| sums[first] += run.wide());
                 }
             }
-            first += lanes;
+            first += L;
         }
+        first
     }
 
+    #[inline(always)]
     fn add_lines<F: Real, const N: usize>(
         self,
         [x, d]: [&[F]; 2],
@@ -123,7 +125,9 @@ impl Channels {
                     accumulate(&mut run, block(x), block(d), &centers, f);
                 }
                 for (lane, (&x, &d)) in rest.enumerate() {
-                    run.iter_mut().zip(f(x, d, center[c])).for_each(|(run, value)| run[lane] += value);
+                    for (run, value) in run.iter_mut().zip(f(x, d, center[c])) {
+                        run[lane] += value;
+                    }
                 }
                 for (sums, run) in sums.iter_mut().zip(&run) {
                     sums[c] += run.iter().map(|run| run.wide()).sum::<f64>();
@@ -140,31 +144,23 @@ impl Channels {
         numbers: &[Vec<F>; N],
         f: impl Fn(F, F, [F; N]) -> F + Sync,
     ) {
-        let row = self.row();
         let work = |((out, x), d): ((&mut [F], &[F]), &[F])| {
-            if self.inner == 1 {
-                let mut first = 0;
-                while first < row {
-                    let lanes = (row - first).min(LANES);
-                    let own: [[F; LANES]; N] =
-                        std::array::from_fn(|k| std::array::from_fn(|i| numbers[k][first + i.min(lanes - 1)]));
-                    let rows = out.chunks_exact_mut(row).zip(x.chunks_exact(row)).zip(d.chunks_exact(row));
-                    for ((out, x), d) in rows {
-                        let (out, x, d) = (&mut out[first..][..lanes], &x[first..][..lanes], &d[first..][..lanes]);
-                        for (i, ((out, &x), &d)) in out.iter_mut().zip(x).zip(d).enumerate().take(LANES) {
-                            *out = f(x, d, std::array::from_fn(|k| own[k][i]));
+            vectorized(
+                #[inline(always)]
+                || {
+                    // Whole rows where a row is one value of each channel, else one channel's values in a row.
+                    let line = if self.inner == 1 { self.row() } else { self.inner };
+                    let lines = out.chunks_exact_mut(line).zip(x.chunks_exact(line)).zip(d.chunks_exact(line));
+                    for (i, ((out, x), d)) in lines.enumerate() {
+                        if self.inner == 1 {
+                            map_row(out, x, d, numbers, &f);
+                        } else {
+                            let own = std::array::from_fn(|k| numbers[k][i % self.channels]);
+                            map_line(out, x, d, own, &f);
                         }
                     }
-                    first += lanes;
-                }
-                return;
-            }
-            let lines =
-                out.chunks_exact_mut(self.inner).zip(x.chunks_exact(self.inner)).zip(d.chunks_exact(self.inner));
-            for (line, ((out, x), d)) in lines.enumerate() {
-                let own = std::array::from_fn(|k| numbers[k][line % self.channels]);
-                out.iter_mut().zip(x).zip(d).for_each(|((out, &x), &d)| *out = f(x, d, own));
-            }
+                },
+            );
         };
         if x.len() <= 2 * self.piece() {
             work(((out, x), d));
@@ -175,19 +171,45 @@ impl Channels {
     }
 }
 
+/// `out = f(x, d, the numbers at the same place)`.
+#[inline(always)]
+fn map_row<F: Real, const N: usize>(
+    out: &mut [F],
+    x: &[F],
+    d: &[F],
+    numbers: &[Vec<F>; N],
+    f: &impl Fn(F, F, [F; N]) -> F,
+) {
+    let n = out.len();
+    let (x, d, numbers) = (&x[..n], &d[..n], numbers.each_ref().map(|numbers| &numbers[..n]));
+    for i in 0..n {
+        out[i] = f(x[i], d[i], std::array::from_fn(|k| numbers[k][i]));
+    }
+}
+
+/// `out = f(x, d, the same numbers everywhere)`.
+#[inline(always)]
+fn map_line<F: Real, const N: usize>(out: &mut [F], x: &[F], d: &[F], own: [F; N], f: &impl Fn(F, F, [F; N]) -> F) {
+    for ((out, &x), &d) in out.iter_mut().zip(x).zip(d) {
+        *out = f(x, d, own);
+    }
+}
+
 /// The first lanes of a slice that has as many.
-fn block<F>(values: &[F]) -> &[F; LANES] {
+#[inline(always)]
+fn block<F, const L: usize>(values: &[F]) -> &[F; L] {
     values.first_chunk().expect("a whole block")
 }
 
-fn accumulate<F: Real, const N: usize>(
-    run: &mut [[F; LANES]; N],
-    x: &[F; LANES],
-    d: &[F; LANES],
-    center: &[F; LANES],
+#[inline(always)]
+fn accumulate<F: Real, const L: usize, const N: usize>(
+    run: &mut [[F; L]; N],
+    x: &[F; L],
+    d: &[F; L],
+    center: &[F; L],
     f: &impl Fn(F, F, F) -> [F; N],
 ) {
-    for i in 0..LANES {
+    for i in 0..L {
         let values = f(x[i], d[i], center[i]);
         for (run, value) in run.iter_mut().zip(values) {
             run[i] += value;

@@ -156,10 +156,20 @@ impl BatchNorm {
         let n = wide(layout.count());
         let (x, y, mean, var) = (at.float(0), at.out(0), at.out(1), at.out(2));
         let plain = vec![F::zero(); layout.channels];
-        let [sums] = layout.sums([x, x], &plain, |x, _, _| [x]);
+        let [sums] = layout.sums(
+            [x, x],
+            &plain,
+            #[inline(always)]
+            |x, _, _| [x],
+        );
         mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = F::lit(sum / n));
         // Around the rounded mean, whose own error is taken out of both.
-        let [rest, squares] = layout.sums([x, x], mean, |x, _, mean| [x - mean, (x - mean) * (x - mean)]);
+        let [rest, squares] = layout.sums(
+            [x, x],
+            mean,
+            #[inline(always)]
+            |x, _, mean| [x - mean, (x - mean) * (x - mean)],
+        );
         let gain = |i: usize, c: usize, default: f64| if at.inputs() > 1 { at.float(i)[c].wide() } else { default };
         let (mut scale, mut shift) = (plain.clone(), plain);
         for c in 0..layout.channels {
@@ -172,7 +182,13 @@ impl BatchNorm {
             shift[c] = F::lit(gain(2, c, 0.0));
         }
         let numbers = [mean.to_vec(), scale, shift];
-        layout.map(y, [x, x], &numbers, |x, _, [mean, scale, shift]| (x - mean) * scale + shift);
+        layout.map(
+            y,
+            [x, x],
+            &numbers,
+            #[inline(always)]
+            |x, _, [mean, scale, shift]| (x - mean) * scale + shift,
+        );
     }
 }
 
@@ -266,7 +282,12 @@ impl BatchNormBackward {
         let n = wide(layout.count());
         let (dy, x, mean, var) = (at.float(0), at.float(1), at.float(2), at.float(3));
         let (dx, dweight, dbias) = (at.out(0), at.out(1), at.out(2));
-        let [scaled, plain] = layout.sums([x, dy], mean, |x, dy, mean| [dy * (x - mean), dy]);
+        let [scaled, plain] = layout.sums(
+            [x, dy],
+            mean,
+            #[inline(always)]
+            |x, dy, mean| [dy * (x - mean), dy],
+        );
         let mut numbers = [mean.to_vec(), mean.to_vec(), mean.to_vec(), mean.to_vec()];
         for c in 0..layout.channels {
             let r = 1.0 / (var[c].wide() + self.eps).sqrt();
@@ -276,8 +297,13 @@ impl BatchNormBackward {
             numbers[2][c] = F::lit(plain[c] / n);
             numbers[3][c] = F::lit(scaled[c] * r * r / n);
         }
-        let rule = |x, dy, [mean, gain, shift, slope]: [F; 4]| gain * (dy - (shift + (x - mean) * slope));
-        layout.map(dx, [x, dy], &numbers, rule);
+        layout.map(
+            dx,
+            [x, dy],
+            &numbers,
+            #[inline(always)]
+            |x, dy, [mean, gain, shift, slope]| gain * (dy - (shift + (x - mean) * slope)),
+        );
     }
 }
 

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+    vectorized,
 };
 
 use super::conv_geometry::Sizes;
@@ -204,7 +205,23 @@ impl Pool {
         let (x, y, index) = (at.float(0), at.out(0), at.out_uint(1));
         let columns: Vec<_> = (0..across.output).map(|ox| across.window(ox)).collect();
         let planes = y.par_chunks_mut(self.0.output()).zip(index.par_chunks_mut(self.0.output()));
+        let side_by_side = [down.side_by_side(), across.side_by_side()];
         planes.zip(x.par_chunks(self.0.input())).for_each(|((y, index), x)| {
+            match side_by_side {
+                [Some(2), Some(2)] => {
+                    return vectorized(
+                        #[inline(always)]
+                        || self.tiles::<F, 2>(y, index, x),
+                    );
+                }
+                [Some(3), Some(3)] => {
+                    return vectorized(
+                        #[inline(always)]
+                        || self.tiles::<F, 3>(y, index, x),
+                    );
+                }
+                _ => {}
+            }
             let rows = y.chunks_exact_mut(across.output).zip(index.chunks_exact_mut(across.output));
             for (oy, (y, index)) in rows.enumerate() {
                 let (top, bottom, step_y) = down.window(oy);
@@ -226,6 +243,33 @@ impl Pool {
                 }
             }
         });
+    }
+
+    /// One plane whose windows are tiles of `K` by `K`: without branches, for vector instructions.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "places are u32")]
+    fn tiles<F: Real, const K: usize>(&self, y: &mut [F], index: &mut [u32], x: &[F]) {
+        let Windows([_, across]) = self.0;
+        let width = across.input;
+        let rows = y.chunks_exact_mut(across.output).zip(index.chunks_exact_mut(across.output));
+        for ((y, index), (first, x)) in rows.zip((0u32..).step_by(K * width).zip(x.chunks_exact(K * width))) {
+            let n = y.len();
+            let x: [&[[F; K]]; K] = std::array::from_fn(|row| &x[row * width..][..width].as_chunks().0[..n]);
+            for (o, (y, index)) in y.iter_mut().zip(index).enumerate() {
+                let (mut best, mut place) = (x[0][o][0], 0);
+                for row in 0..K {
+                    for column in 0..K {
+                        // As above.
+                        let value = x[row][o][column];
+                        let better = (value > best) | value.is_nan();
+                        best = if better { value } else { best };
+                        place = if better { (row * width + column) as u32 } else { place };
+                    }
+                }
+                *y = best;
+                *index = first + (o * K) as u32 + place;
+            }
+        }
     }
 }
 

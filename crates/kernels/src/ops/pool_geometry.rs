@@ -34,6 +34,18 @@ impl Axis {
         }
     }
 
+    /// The size of the windows where they lie side by side and wholly inside the input.
+    pub fn side_by_side(&self) -> Option<usize> {
+        match self.kind {
+            Kind::Sliding { kernel, stride, before: 0, dilation: 1 }
+                if kernel == stride && self.output * kernel <= self.input =>
+            {
+                Some(kernel)
+            }
+            _ => None,
+        }
+    }
+
     /// The constants of a kernel, along this axis.
     fn constants(&self) -> [i64; 7] {
         let (kernel, stride, before, dilation) = match self.kind {

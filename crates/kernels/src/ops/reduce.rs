@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+    vectorized,
 };
 
 use crate::bundled::bundled;
@@ -40,24 +41,40 @@ impl Extreme {
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
         let [_, n, inner] = extents(&at.input_spec(0).shape, self.axes.clone());
         let (x, y) = (at.float(0), at.out(0));
-        let better = |a: F, b: F| if self.largest { a > b } else { a < b };
-        let best = |best: F, x: F| if better(x, best) { x } else { best };
-        for (y, x) in y.chunks_exact_mut(inner.max(1)).zip(x.chunks_exact((n * inner).max(1))) {
-            if inner > 1 {
-                y.copy_from_slice(&x[..inner]);
-                for row in x.chunks_exact(inner) {
-                    y.iter_mut().zip(row).for_each(|(y, &x)| *y = best(*y, x));
+        let rows = y.chunks_exact_mut(inner.max(1)).zip(x.chunks_exact((n * inner).max(1)));
+        vectorized(
+            #[inline(always)]
+            || {
+                for (y, x) in rows {
+                    if self.largest { extremes::<F, true>(y, x) } else { extremes::<F, false>(y, x) }
                 }
-                continue;
+            },
+        );
+    }
+}
+
+/// The largest or smallest of each column of `x`, whose rows are as long as `y`.
+#[inline(always)]
+fn extremes<F: Real, const LARGEST: bool>(y: &mut [F], x: &[F]) {
+    let inner = y.len();
+    let best = |best: F, x: F| if (LARGEST && x > best) || (!LARGEST && x < best) { x } else { best };
+    if inner > 1 {
+        y.copy_from_slice(&x[..inner]);
+        for row in x.chunks_exact(inner) {
+            for (y, &x) in y.iter_mut().zip(row) {
+                *y = best(*y, x);
             }
-            // Lanes of their own, for vector instructions.
-            let mut lanes = [x[0]; 16];
-            for values in x.chunks(16) {
-                lanes.iter_mut().zip(values).for_each(|(lane, &x)| *lane = best(*lane, x));
-            }
-            y[0] = lanes.into_iter().reduce(best).unwrap_or(x[0]);
+        }
+        return;
+    }
+    // Lanes of their own, for vector instructions.
+    let mut lanes = [x[0]; 16];
+    for values in x.chunks(16) {
+        for (lane, &x) in lanes.iter_mut().zip(values) {
+            *lane = best(*lane, x);
         }
     }
+    y[0] = lanes.into_iter().reduce(best).unwrap_or(x[0]);
 }
 
 impl Op for Extreme {

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both,
+    Tensor, both, vectorized,
 };
 
 use crate::bundled::bundled;
@@ -78,9 +78,27 @@ impl Softmax {
         let (x, y) = (at.float(0), at.out(0));
         let block = (classes * inner).max(1);
         let rows = |(y, x): (&mut [F], &[F])| {
-            for (y, x) in y.chunks_exact_mut(block).zip(x.chunks_exact(block)) {
-                (0..inner).for_each(|i| self.row(&mut y[i..], &x[i..], inner));
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    if inner == 1 {
+                        y.chunks_exact_mut(block).zip(x.chunks_exact(block)).for_each(
+                            #[inline(always)]
+                            |(y, x)| self.row(y, x),
+                        );
+                        return;
+                    }
+                    // Rows that lie scattered are brought together.
+                    let [mut from, mut to] = [vec![F::zero(); classes], vec![F::zero(); classes]];
+                    for (y, x) in y.chunks_exact_mut(block).zip(x.chunks_exact(block)) {
+                        for i in 0..inner {
+                            from.iter_mut().zip(x[i..].iter().step_by(inner)).for_each(|(to, &x)| *to = x);
+                            self.row(&mut to, &from);
+                            y[i..].iter_mut().step_by(inner).zip(&to).for_each(|(y, &to)| *y = to);
+                        }
+                    }
+                },
+            );
         };
         // Blocks enough for a core to wake up for.
         let piece = block * ((1 << 13) / block + 1);
@@ -91,26 +109,51 @@ impl Softmax {
         }
     }
 
-    /// The row of every `inner`-th element.
-    fn row<F: Real>(&self, y: &mut [F], x: &[F], inner: usize) {
-        let row = || x.iter().step_by(inner);
-        let max = row().fold(x[0], |m, &v| m.max(v));
-        // All but one of the largest, whose exponential is 1: the logarithm keeps its small digits.
-        let mut best = row().position(|&v| v == max);
-        let mut others = 0.0;
-        for (c, (y, &v)) in y.iter_mut().step_by(inner).zip(row()).enumerate() {
-            *y = (v - max).exp();
-            if Some(c) == best {
-                best = None;
-            } else {
-                others += y.wide();
+    #[inline(always)]
+    fn row<F: Real>(&self, y: &mut [F], x: &[F]) {
+        let (max, _, others) = exponentials(y, x);
+        let (scale, log) = (F::lit(1.0 / (1.0 + others)), F::lit(others.ln_1p()));
+        if self.log {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - max) - log;
+            }
+        } else {
+            for y in y {
+                *y = *y * scale;
             }
         }
-        let (scale, log) = (F::lit(1.0 / (1.0 + others)), F::lit(others.ln_1p()));
-        for (y, &v) in y.iter_mut().step_by(inner).zip(row()) {
-            *y = if self.log { (v - max) - log } else { *y * scale };
+    }
+}
+
+/// `y = exp(x − max x)` of a row. Returns the maximum, where it is, and the sum of all other exponentials: the
+/// logarithm of the whole sum, `log(1 + others)`, keeps its small digits that way.
+#[inline(always)]
+pub(super) fn exponentials<F: Real>(y: &mut [F], x: &[F]) -> (F, usize, f64) {
+    const LANES: usize = 16;
+    let larger = |a: F, b: F| if b > a { b } else { a };
+    let mut lanes = [x[0]; LANES];
+    for values in x.chunks(LANES) {
+        for (lane, &x) in lanes.iter_mut().zip(values) {
+            *lane = larger(*lane, x);
         }
     }
+    let max = lanes.into_iter().fold(x[0], larger);
+    let best = x.iter().position(|&x| x == max).unwrap_or(0);
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = (x - max).exp();
+    }
+    let first = std::mem::replace(&mut y[best], F::zero());
+    let mut sums = [0.0; LANES];
+    let values = y.chunks_exact(LANES);
+    let rest = values.remainder();
+    for values in values {
+        for (sum, y) in sums.iter_mut().zip(values) {
+            *sum += y.wide();
+        }
+    }
+    let others = sums.iter().sum::<f64>() + rest.iter().map(|y| y.wide()).sum::<f64>();
+    y[best] = first;
+    (max, best, others)
 }
 
 impl Op for Softmax {

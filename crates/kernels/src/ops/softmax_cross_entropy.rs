@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 use wgrad_core::{
     Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both,
+    Tensor, both, vectorized,
 };
 
-use super::softmax::one_thread_per_row;
+use super::softmax::{exponentials, one_thread_per_row};
 use super::{CompareOps, SoftmaxOps};
 use crate::bundled::bundled;
 
@@ -89,6 +89,11 @@ impl Layout {
     fn rows(self) -> usize {
         self.n * self.inner
     }
+
+    /// Where the first logit of a row is.
+    fn first(self, row: usize) -> usize {
+        row / self.inner * self.classes * self.inner + row % self.inner
+    }
 }
 
 /// The shape of the rows: the logits' without the class axis.
@@ -149,11 +154,31 @@ impl SoftmaxCrossEntropy {
         let block = ((1 << 13) / (layout.classes * layout.inner).max(1) + 1).min(layout.n.max(1));
         let rows = block * layout.inner;
         let work = |first: usize, losses: &mut [F], weights: &mut [F], slopes: &mut [F]| {
-            for (i, (loss, own)) in losses.iter_mut().zip(weights).enumerate() {
-                let at = (i / layout.inner * layout.classes * layout.inner + i % layout.inner, layout.inner);
-                let (cost, weight) = self.row(layout, first + i, x, target, weight, (&mut *slopes, at.0));
-                (*loss, *own) = (F::lit(cost), F::lit(weight));
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    let Layout { classes, inner, .. } = layout;
+                    let [mut logits, mut powers] = [vec![F::zero(); classes], vec![F::zero(); classes]];
+                    for (i, (loss, own)) in losses.iter_mut().zip(weights).enumerate() {
+                        let row = Row { number: first + i, first: layout.first(first + i), weight };
+                        let to = layout.first(i);
+                        let (cost, weight) = if inner == 1 && self.gradient {
+                            self.row(layout, row, &x[row.first..][..classes], target, &mut slopes[to..][..classes])
+                        } else {
+                            // Rows that lie scattered are brought together.
+                            let scattered = x[row.first..].iter().step_by(inner);
+                            logits.iter_mut().zip(scattered).for_each(|(logit, &x)| *logit = x);
+                            let result = self.row(layout, row, &logits, target, &mut powers);
+                            if self.gradient {
+                                let slopes = slopes[to..].iter_mut().step_by(inner);
+                                slopes.zip(&powers).for_each(|(slope, &power)| *slope = power);
+                            }
+                            result
+                        };
+                        (*loss, *own) = (F::lit(cost), F::lit(weight));
+                    }
+                },
+            );
         };
         if losses.len() <= rows {
             work(0, losses, weights, slopes);
@@ -168,71 +193,68 @@ impl SoftmaxCrossEntropy {
         }
     }
 
-    /// Loss and weight of one row; its gradient goes to `slopes`, if there are any, from a place on.
+    /// Loss and weight of one row; its gradient, where it is wanted, goes to `slopes`.
+    #[inline(always)]
     fn row<F: Real>(
         &self,
         layout: Layout,
-        row: usize,
-        x: &[F],
+        row: Row<'_, F>,
+        logits: &[F],
         target: Target<'_, F>,
-        weight: Option<&[F]>,
-        (slopes, to): (&mut [F], usize),
+        slopes: &mut [F],
     ) -> (f64, f64) {
         let Layout { classes, inner, .. } = layout;
-        let first = row / inner * classes * inner + row % inner;
         let label = match target {
-            Target::Labels(labels) => Some(labels[row]),
+            Target::Labels(labels) => Some(labels[row.number]),
             Target::Probabilities(_) => None,
         };
         if label.is_some_and(|label| Some(label) == self.ignore || label as usize >= classes) {
             let all = if label == self.ignore { 0.0 } else { f64::NAN };
-            if self.gradient {
-                slopes[to..].iter_mut().step_by(inner).take(classes).for_each(|slope| *slope = F::lit(all));
-            }
+            slopes.fill(F::lit(all));
             return (all, all);
         }
-        let logits = || x[first..].iter().step_by(inner).take(classes);
-        let (mut best, mut m) = (0, x[first]);
-        for (c, &value) in logits().enumerate() {
-            if value > m {
-                (best, m) = (c, value);
-            }
-        }
-        // All exponentials but that of the largest, which is 1: the logarithm keeps its small digits.
-        let mut others = 0.0;
-        for (c, &value) in logits().enumerate() {
-            let power = if c == best { F::one() } else { (value - m).exp() };
-            others += if c == best { 0.0 } else { power.wide() };
-            if self.gradient {
-                slopes[to + c * inner] = power;
-            }
-        }
+        let (max, best, others) = exponentials(slopes, logits);
+        slopes[best] = F::one();
         let log_s = others.ln_1p();
-        let class_weight = |c: usize| weight.map_or(1.0, |w| w[c].wide());
+        let class_weight = |c: usize| row.weight.map_or(1.0, |w| w[c].wide());
         let share = |c: usize| {
             let goal = match target {
-                Target::Labels(labels) => f64::from(u8::from(labels[row] as usize == c)),
-                Target::Probabilities(t) => t[first + c * inner].wide(),
+                Target::Labels(labels) => f64::from(u8::from(labels[row.number] as usize == c)),
+                Target::Probabilities(t) => t[row.first + c * inner].wide(),
             };
             class_weight(c) * ((1.0 - self.smoothing) * goal + self.smoothing / wide(classes))
         };
         let (mut cost, mut mass) = (0.0, 0.0);
         let mut add = |c: usize| {
-            cost -= share(c) * ((x[first + c * inner] - m).wide() - log_s);
+            cost -= share(c) * ((logits[c] - max).wide() - log_s);
             mass += share(c);
         };
-        match label {
-            Some(label) if self.smoothing == 0.0 => add(label as usize),
-            _ => (0..classes).for_each(add),
+        // Without smoothing, only the label has a share.
+        let only = label.map(|label| label as usize).filter(|_| self.smoothing == 0.0);
+        match only {
+            Some(c) => add(c),
+            None => (0..classes).for_each(add),
         }
         if self.gradient {
             let scale = F::lit(mass / (1.0 + others));
-            for (c, slope) in slopes[to..].iter_mut().step_by(inner).take(classes).enumerate() {
-                *slope = *slope * scale - F::lit(share(c));
+            for slope in &mut *slopes {
+                *slope = *slope * scale;
+            }
+            match only {
+                Some(c) => slopes[c] -= F::lit(share(c)),
+                None => slopes.iter_mut().enumerate().for_each(|(c, slope)| *slope -= F::lit(share(c))),
             }
         }
         (cost, label.map_or(1.0, |label| class_weight(label as usize)))
     }
+}
+
+/// One row: its number, where its first logit is, and the weights of the classes.
+#[derive(Clone, Copy)]
+struct Row<'a, F> {
+    number: usize,
+    first: usize,
+    weight: Option<&'a [F]>,
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a number of classes is far below 2^53")]
