@@ -68,9 +68,9 @@ pub mod prelude {
     pub use wgrad_nn::data::{Dataset, Missing, Preprocess, Seed, Table};
     pub use wgrad_nn::layers::{
         AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, BatchNorm1d,
-        BatchNormOptions, Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dropout, Flatten,
-        Gelu, LeakyRelu, Linear, LinearOptions, LogSigmoid, MaxPool1d, MaxPool2d, PaddingMode, Relu, Sigmoid, Silu,
-        Softplus, Tanh,
+        BatchNorm2d, BatchNormOptions, Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dropout,
+        Flatten, Gelu, LeakyRelu, Linear, LinearOptions, LogSigmoid, MaxPool1d, MaxPool2d, PaddingMode, Relu, Sigmoid,
+        Silu, Softplus, Tanh,
     };
     pub use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Reduction};
     pub use wgrad_nn::metrics::Report;

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use common::bound::{self, Truth};
 use common::cases::{self, Case};
+use common::products;
 use common::run::{self, Feed};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Backend, Choices, CpuBackend, Limits};
@@ -38,7 +39,7 @@ type Change = (&'static str, fn(&mut Limits));
 fn main() {
     let arguments = Arguments::from_args();
     let rows: Vec<_> = cases::all().into_iter().map(|case| Arc::new(Row { case, prepared: OnceLock::new() })).collect();
-    let variants = cases::variants().into_iter();
+    let variants = products::variants().into_iter();
     let variants: Vec<_> =
         variants.map(|(variant, case)| (variant, Arc::new(Row { case, prepared: OnceLock::new() }))).collect();
     let mut trials: Vec<Trial> = vec![];

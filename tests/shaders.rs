@@ -12,6 +12,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use common::cases::{self, Case, Values};
+use common::products;
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
@@ -62,7 +63,7 @@ fn sources() -> &'static BTreeMap<String, Source> {
             Limits { storage_buffers: 6, ..Limits::default() },
         ];
         let mut sources: BTreeMap<String, Source> = BTreeMap::new();
-        let (all, variants) = (cases::all(), cases::variants());
+        let (all, variants) = (cases::all(), products::variants());
         let chosen = variants.iter().map(|(variant, case)| {
             let mut limits = Limits::default();
             limits.choices.set("matmul", *variant);

@@ -5,5 +5,7 @@
 
 pub mod bound;
 pub mod cases;
+pub mod fused;
+pub mod products;
 pub mod run;
 mod windows;

@@ -7,8 +7,10 @@
 
 /// The bits of 1.
 const ONE: u32 = 0x3f80_0000;
+/// The bits of `√½`.
+const ROOT: u32 = 0x3f35_04f3;
 /// `ln 2` in two parts; the first has so few bits that its product with an exponent is exact.
-const LN_2: [f32; 2] = [0.693_359_375, -2.121_944_4e-4];
+const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
 
 /// `c[0] + c[1]·x + c[2]·x² + …`
 #[inline(always)]
@@ -57,7 +59,7 @@ fn ln_near_one(f: f32) -> f32 {
         -0.124_055_92,
         0.118_881_78,
         -0.116_756_39,
-        0.067_465_916,
+        0.067_465_92,
     ];
     let square = f * f;
     polynomial(f, P) * (square * f) - 0.5 * square
@@ -69,8 +71,7 @@ fn ln_corrected(x: f32, correction: f32) -> f32 {
     // The smallest normal number, below which the exponent says nothing.
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 8_388_608.0 } else { x };
-    // The bits from √½ on have the exponent of what is less than √2 times a power of 2.
-    const ROOT: u32 = 0x3f35_04f3;
+    // From the bits of √½ on, the exponent is that of the nearest power of two.
     let above = scaled.to_bits().wrapping_sub(ROOT);
     let e = above.cast_signed() >> 23;
     let f = f32::from_bits((above & 0x007f_ffff) + ROOT) - 1.0;
@@ -145,10 +146,13 @@ mod tests {
         assert!(errors.iter().all(|(_, error)| *error <= 2.0), "{errors:?}");
     }
 
+    /// A function, an argument and the value there.
+    type Case = (fn(f32) -> f32, f32, f32);
+
     #[test]
     fn functions_keep_their_limits() {
         let (inf, nan) = (f32::INFINITY, f32::NAN);
-        let cases: [(fn(f32) -> f32, f32, f32); 19] = [
+        let cases: [Case; 19] = [
             (exp, inf, inf),
             (exp, -inf, 0.0),
             (exp, 0.0, 1.0),

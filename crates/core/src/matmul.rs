@@ -41,22 +41,47 @@ impl<'a, F> Matrix<'a, F> {
     }
 }
 
-/// `out[i, j] = Σ_k a[i, k] · b[k, j]`, row-major, summed in the type's own precision.
+/// `out[i, j] = Σ_k a[i, k] · b[k, j] + bias[j]`, row-major, summed in the type's own precision.
 ///
 /// Large products run on all cores. The order of each sum depends on the sizes only, so equal inputs give equal bits
 /// on any number of cores.
 ///
 /// # Panics
-/// When the inner sizes differ or `out` has not `a.rows · b.columns` elements.
+/// When the inner sizes differ, `out` has not `a.rows · b.columns` elements, or `bias` not one per column.
 #[allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
-pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F]) {
-    let work = a.rows.saturating_mul(b.columns).saturating_mul(a.columns);
-    // Waking a core costs as much as half a million multiplications.
-    let parts = if work < 1 << 20 { 1 } else { rayon::current_num_threads().min(work >> 19) };
+pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out: &mut [F]) {
+    let (n, work) = (b.columns, a.rows.saturating_mul(b.columns).saturating_mul(a.columns));
+    assert!(bias.is_none_or(|bias| bias.len() == n), "one bias per column");
+    let threads = rayon::current_num_threads();
+    // Waking a core costs as much as half a million multiplications; where there are very many, two parts per core let
+    // a fast core help a slow one.
+    let parts = if work < 1 << 20 { 1 } else { threads.min(work >> 19).max((2 * threads).min(work >> 24)) };
     product(a, b, out, parts);
+    if let Some(bias) = bias.filter(|_| n > 0) {
+        // Whole rows, and so many that they are worth the waking of another core.
+        let chunk = n * ((1 << 16) / n + 1);
+        out.par_chunks_mut(chunk).for_each(|rows| pulp::Arch::new().dispatch(AddBias { rows, bias }));
+    }
 }
 
-/// [`gemm`] in about `parts` pieces that run side by side.
+/// `bias` added to each of the rows, in the widest vectors of the machine.
+struct AddBias<'a, F> {
+    rows: &'a mut [F],
+    bias: &'a [F],
+}
+
+impl<F: Real> pulp::WithSimd for AddBias<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        for row in self.rows.chunks_exact_mut(self.bias.len()) {
+            row.iter_mut().zip(self.bias).for_each(|(y, &bias)| *y += bias);
+        }
+    }
+}
+
+/// `out = a·b` in at most `parts` parts that run side by side.
 fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: usize) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes");
@@ -157,7 +182,7 @@ mod tests {
             let left = if ta { Matrix::new(&a, k, m) } else { Matrix::new(&a, m, k) }.t_if(ta);
             let right = if tb { Matrix::new(&b, n, k) } else { Matrix::new(&b, k, n) }.t_if(tb);
             let mut out = vec![f64::NAN; m * n];
-            gemm(left, right, &mut out);
+            gemm(left, right, None, &mut out);
             for i in 0..m {
                 for j in 0..n {
                     let at = |x: &[f64], t: bool, r: usize, c: usize, [rows, columns]: [usize; 2]| {
@@ -196,7 +221,9 @@ mod tests {
     #[test]
     fn a_sum_of_nothing_is_zero() {
         let mut out = [1.0f32; 4];
-        gemm(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), &mut out);
+        gemm(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), None, &mut out);
         assert_eq!(out, [0.0; 4]);
+        gemm(Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 2), Some(&[3.0, 4.0]), &mut out);
+        assert_eq!(out, [3.0, 4.0, 3.0, 4.0]);
     }
 }

@@ -186,3 +186,66 @@ fn a_dropped_step_gives_its_buffers_back() {
     let ones = Array::full([64], 1.0f64);
     assert_eq!(session.run(&kept, &[(&x, &ones)]).unwrap()[0].to_f64(), [128.0]);
 }
+
+wgrad_core::pointwise! {
+    /// What stands at an index: a view reads it at other places, a cluster at its own.
+    PLACE = place(i: uint)[scale] -> float {
+        wgsl: "scale * f32(i % 1000u)",
+        reference<F>: F::lit(f64::from(i % 1000)) * scale,
+        backward: None,
+    }
+}
+
+/// A cluster of many blocks that reads every kind of view, a number, the index, and a variable that it updates, on
+/// pools of several sizes.
+#[test]
+fn large_clusters_give_the_same_bits_on_any_number_of_threads() {
+    let (rows, columns) = (701, 999);
+    let value = |i: usize| f64::from(u32::try_from(i * 37 % 1009).unwrap()) / 256.0 - 2.0;
+    let array = |dims: &[usize]| Array::new(dims, (0..dims.iter().product()).map(value).collect()).unwrap();
+    let run = |threads: usize| {
+        let params = Params::seeded(1);
+        let state = params.variable("state", [rows, columns], Kind::Parameter, Init::Constant(0.5));
+        let graph = Graph::new(Mode::Train);
+        let x = graph.input("x", [rows, columns], DType::F32);
+        let row = graph.input("row", [columns], DType::F32);
+        let column = graph.input("column", [rows, 1], DType::F32);
+        let rate = graph.scheduled("rate", DType::F32, || 0.25);
+        let old = graph.variable(&state);
+        let place = graph.pointwise(&PLACE, &[&graph.iota([rows, columns])], &[0.125]);
+        // The old value is read before and after the new one is known.
+        let new = &old * &rate + &x * &row;
+        let y = (&new - &old) / (&column * &column + 3.0) + &place;
+        graph.update(&state, &new);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let feeds = [array(&[rows, columns]), array(&[columns]), array(&[rows, 1])];
+        pool.install(|| {
+            let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+            let step = session.compile(&graph, &[&y, &place]).unwrap();
+            let feeds = [(&x, &feeds[0]), (&row, &feeds[1]), (&column, &feeds[2])];
+            let mut results = session.run(&step, &feeds).unwrap();
+            results.extend(session.run(&step, &feeds).unwrap());
+            session.sync().unwrap();
+            results.push((*state.value().unwrap()).clone());
+            results
+        })
+    };
+    let one = run(1);
+    let mut state = vec![0.5; rows * columns];
+    for step in 0..2 {
+        let got = one[2 * step].to_f64();
+        for i in 0..rows * columns {
+            let (x, row, column) = (value(i), value(i % columns), value(i / columns));
+            let new = state[i] * 0.25 + x * row;
+            let place = f64::from(u32::try_from(i % 1000).unwrap()) * 0.125;
+            let y = (new - state[i]) / (column * column + 3.0) + place;
+            assert!((got[i] - y).abs() <= 1e-12, "run {step}: y[{i}] is {}, not {y}", got[i]);
+            state[i] = new;
+        }
+    }
+    let kept = one[4].to_f64();
+    assert!(kept.iter().zip(&state).all(|(a, b)| (a - b).abs() <= 1e-6), "the variable holds its new value");
+    for threads in [2, 3, 5] {
+        assert!(run(threads) == one, "{threads} threads");
+    }
+}

@@ -13,7 +13,7 @@ pub(super) const BLOCK: usize = 1024;
 /// as much.
 const PARALLEL: usize = 1 << 18;
 /// The most arguments that a row has.
-const ARGS: usize = 8;
+pub(super) const ARGS: usize = 8;
 
 /// The registers of one thread, each a block long.
 pub(super) struct Registers<F> {
@@ -28,8 +28,8 @@ impl<F> Default for Registers<F> {
 }
 
 impl<F: Precision> Registers<F> {
-    /// Makes sure that a program finds its registers.
-    pub fn reserve(&mut self, [floats, uints]: [usize; 2]) {
+    /// Makes sure that a program finds its registers; only its first run allocates.
+    fn reserve(&mut self, [floats, uints]: [usize; 2]) {
         self.floats.resize_with(self.floats.len().max(floats), || vec![F::zero(); BLOCK]);
         self.uints.resize_with(self.uints.len().max(uints), || vec![0; BLOCK]);
     }
@@ -80,6 +80,7 @@ impl<F: Precision> Program<F> {
     ) where
         F: 'a,
     {
+        registers.reserve(self.registers);
         let used = ..elements.min(BLOCK);
         for (load, to) in &self.loads {
             if let Load::Splat(input) = *load {

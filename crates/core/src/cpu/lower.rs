@@ -6,7 +6,7 @@ use crate::reference::SliceMut;
 use crate::{DType, View};
 
 use super::Memory;
-use super::cluster::BLOCK;
+use super::cluster::{ARGS, BLOCK};
 
 /// Where a block of values is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +158,7 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     };
     let mut instructions = vec![];
     for (i, instruction) in cluster.instructions.iter().enumerate() {
+        assert!(instruction.args.len() <= ARGS, "{} has more than {ARGS} arguments", instruction.row.name);
         let args = instruction.args.iter().map(|&arg| place(arg, &results)).collect();
         let to = direct(i).map_or_else(|| registers.take(instruction.row.out), Place::Output);
         results.push(to);

@@ -208,11 +208,6 @@ impl<F: Precision> CpuBackend<F> {
             tasks.push(parts);
         }
         self.registers.resize_with(rayon::current_num_threads().max(1), Registers::default);
-        for part in tasks.iter().flatten() {
-            if let Ready::Cluster(cluster) = &part.work {
-                self.registers.iter_mut().for_each(|registers| registers.reserve(cluster.registers));
-            }
-        }
         tasks
     }
 }

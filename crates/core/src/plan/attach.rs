@@ -71,7 +71,10 @@ pub(super) fn attach(builder: &mut Builder<'_>, fused: &Fused) -> Attached {
         attached.groups.push(group);
     }
     attached.groups.sort();
-    for (&home, members) in &clusters {
+    // The largest first: there may not be buffers enough for all that could join an op.
+    let mut largest: Vec<_> = clusters.iter().collect();
+    largest.sort_by_key(|(_, members)| std::cmp::Reverse(builder.data.nodes[members[0]].outputs[0].shape.numel()));
+    for (&home, members) in largest {
         if attached.takes(home) || updates_a_parameter(builder, members) {
             continue;
         }

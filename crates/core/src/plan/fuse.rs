@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::attach::{Side, attach};
 use super::live::Live;
 use crate::node::{GraphData, NodeKind, ValueId};
-use crate::{Limits, Shape, View};
+use crate::{Dispatch, Launch, Limits, Operand, Shape, Spec, View};
 
 /// Who computes a buffer: one future task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -259,6 +259,8 @@ pub(super) struct Builder<'a> {
     /// The node that names the set of each node.
     root: Vec<usize>,
     pub members: Vec<Vec<usize>>,
+    /// What each dispatch of an op binds, once somebody asked.
+    launched: BTreeMap<usize, Vec<Vec<Operand>>>,
 }
 
 impl<'a> Builder<'a> {
@@ -288,7 +290,18 @@ impl<'a> Builder<'a> {
         let kept = live.fetches.iter().chain(&live.updates).chain(fused.copies.keys());
         let kept = kept.map(|value| fused.readings[value].base).collect();
         let members = (0..count).map(|i| vec![i]).collect();
-        Self { data, live, limits, reads, scattered, readers, kept, root: (0..count).collect(), members }
+        Self {
+            data,
+            live,
+            limits,
+            reads,
+            scattered,
+            readers,
+            kept,
+            root: (0..count).collect(),
+            members,
+            launched: BTreeMap::new(),
+        }
     }
 
     pub fn root(&self, node: usize) -> usize {
@@ -333,17 +346,19 @@ impl<'a> Builder<'a> {
         true
     }
 
-    /// The storage buffers that the merged cluster would bind; an update in place counts once.
-    fn bindings(&self, a: usize, b: usize) -> usize {
+    /// The storage buffers that the merged set would bind: those of its op's kernel, those that clusters read, and those
+    /// that they write. An update in place counts once.
+    fn bindings(&mut self, a: usize, b: usize) -> usize {
         let members: Vec<usize> = self.members[a].iter().chain(&self.members[b]).copied().collect();
         let inside = |node: usize| members.contains(&node);
+        let mut own = 0;
+        for &node in &members {
+            own += self.kernel_bindings(node, &inside);
+        }
+        let pointwise = |node: &&usize| matches!(self.data.nodes[**node].kind, NodeKind::Pointwise(..));
         let mut inputs = BTreeSet::new();
         let mut schedules = BTreeSet::new();
-        let one_by_one = |node: &&usize| match &self.data.nodes[**node].kind {
-            NodeKind::Op(op) => !op.side_by_side(),
-            _ => true,
-        };
-        let read = members.iter().filter(one_by_one).flat_map(|&node| &self.reads[node]);
+        let read = members.iter().filter(pointwise).flat_map(|&node| &self.reads[node]);
         for base in read.filter(|base| !inside(base.node())) {
             match (base, &self.data.nodes[base.node()].kind) {
                 (Base::Own(_), NodeKind::Constant(_) | NodeKind::Iota) => {}
@@ -355,15 +370,8 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        let values = members.iter().flat_map(|&node| {
-            let outputs = if matches!(self.data.nodes[node].kind, NodeKind::Op(_)) {
-                self.data.nodes[node].outputs.len()
-            } else {
-                1
-            };
-            (0..outputs).map(move |output| ValueId { node, output })
-        });
-        let outputs = values.filter(|&value| {
+        let outputs = members.iter().filter(pointwise).filter(|&&node| {
+            let value = ValueId { node, output: 0 };
             let in_place = self.data.updates.iter().zip(&self.live.updates).any(|(update, &new)| {
                 new == value
                     && self
@@ -374,7 +382,31 @@ impl<'a> Builder<'a> {
             });
             !in_place && self.is_stored(value, &inside)
         });
-        inputs.len() + schedules.len() + outputs.count()
+        own + inputs.len() + schedules.len() + outputs.count()
+    }
+
+    /// The most buffers that a dispatch of the op at a node binds, less the outputs that only `inside` needs.
+    fn kernel_bindings(&mut self, node: usize, inside: &impl Fn(usize) -> bool) -> usize {
+        let NodeKind::Op(op) = &self.data.nodes[node].kind else { return 0 };
+        if !self.launched.contains_key(&node) {
+            let specs = |values: &mut dyn Iterator<Item = ValueId>| values.map(|v| self.data.spec(v).clone()).collect();
+            let inputs: Vec<Spec> =
+                specs(&mut self.data.nodes[node].inputs.iter().map(|&input| self.live.resolve(input)));
+            let outputs = &self.data.nodes[node].outputs;
+            let mut launch = Launch::new(&inputs, outputs, self.limits);
+            if outputs.iter().any(|spec| spec.shape.numel() > 0) {
+                op.launch(&mut launch);
+            }
+            let operands = |dispatch: Dispatch| dispatch.bindings.into_iter().map(|(_, operand)| operand).collect();
+            let launched = launch.dispatches.into_iter().map(operands).collect();
+            self.launched.insert(node, launched);
+        }
+        let hidden = |operand: &Operand| match *operand {
+            Operand::Output(output) => !self.is_stored(ValueId { node, output }, inside),
+            _ => false,
+        };
+        let launched: &Vec<Vec<Operand>> = &self.launched[&node];
+        launched.iter().map(|operands| operands.iter().filter(|operand| !hidden(operand)).count()).max().unwrap_or(0)
     }
 
     /// Whether a value needs a buffer: somebody not `inside` reads it, or nobody at all (an op writes it all the same).

@@ -185,6 +185,7 @@ impl GpuBackend {
                 let size = (rows as u64 - 1) * pitch + row as u64;
                 let size = wgpu::BufferSize::new(size).expect("a row has bytes");
                 // None when wgpu objects, which `check` tells.
+                let _turn = self.gpu.turn();
                 if let Some(mut view) = self.gpu.queue.write_buffer_with(buffer, *offset, size) {
                     let pitch = usize::try_from(*pitch).expect("a table fits the host");
                     for (at, row) in (0..).step_by(pitch).zip(bytes.chunks_exact(row)) {
@@ -192,7 +193,7 @@ impl GpuBackend {
                     }
                 }
             }
-            _ => self.gpu.queue.write_buffer(buffer, *offset, bytes),
+            _ => self.gpu.write(buffer, *offset, bytes),
         }
     }
 }

@@ -1,9 +1,12 @@
 //! Compiled pipelines on disk, where the API hands them out (Vulkan): `wgrad/` in the user's folder of caches.
 //!
-//! A file begins with a checksum of the rest. One that is damaged, or of another driver, is as good as none.
+//! A file begins with a checksum of the rest. One that is damaged, too large, or of another driver is as good as none.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
+
+/// A file of more bytes is begun anew: drivers add to it and never take away.
+const LARGEST: u64 = 256 << 20;
 
 /// The pipelines of a device, and the file that they are read from and written to.
 pub(super) struct Cache {
@@ -54,6 +57,9 @@ fn checksum(data: &[u8]) -> [u8; 8] {
 }
 
 fn read(file: &Path) -> Option<Vec<u8>> {
+    if fs::metadata(file).ok()?.len() > LARGEST {
+        return None;
+    }
     let mut data = fs::read(file).ok()?;
     let rest = data.split_off(data.len().min(8));
     (data == checksum(&rest)).then_some(rest)

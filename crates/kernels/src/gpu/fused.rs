@@ -17,6 +17,8 @@ const FIRST: usize = 100;
 /// The buffers that clusters add to a kernel.
 struct Added<'a> {
     plan: &'a Plan,
+    /// What the kernel reads itself, as scalars: buffer and name.
+    own: Vec<(usize, String)>,
     declared: BTreeMap<usize, Declared>,
     targets: Vec<(String, Target)>,
 }
@@ -26,6 +28,9 @@ impl Added<'_> {
     fn name(&mut self, buffer: usize, element: &str, written: bool) -> Option<String> {
         if matches!(self.plan.buffers[buffer].role, Role::Passed) {
             return None;
+        }
+        if let (Some((_, name)), false) = (self.own.iter().find(|(own, _)| *own == buffer), written) {
+            return Some(name.clone());
         }
         let number = self.declared.len();
         let entry = self.declared.entry(buffer).or_insert_with(|| {
@@ -67,7 +72,15 @@ pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, phy
     let Bound { mut dispatch, mut targets } = bound;
     let binds = |buffer: usize| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
     let mut source = dispatch.kernel.source();
-    let mut added = Added { plan, declared: BTreeMap::new(), targets: vec![] };
+    let written: Vec<usize> = stages.iter().flat_map(|stage| &stage.outputs).copied().collect();
+    let scalars = |(name, target): &(String, Target)| match target {
+        Target::Buffer(buffer) if !written.contains(buffer) => {
+            source.contains(&format!("var<storage, read> {name}: array<f32>;")).then(|| (*buffer, name.clone()))
+        }
+        _ => None,
+    };
+    let own = targets.iter().filter_map(scalars).collect();
+    let mut added = Added { plan, own, declared: BTreeMap::new(), targets: vec![] };
     let mut code = String::new();
     let mut label = dispatch.kernel.name.to_string();
     // Bindings that a prologue stands in for.

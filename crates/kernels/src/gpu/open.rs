@@ -117,9 +117,23 @@ impl Gpu {
         Counts { buffers: count(&self.buffers), bind_groups: count(&self.bind_groups), pipelines: count(&self.made) }
     }
 
+    /// To be held during calls that reach the driver: OpenGL has one context for all threads, and wgpu gives up when it
+    /// has waited a second for it, which a compiling thread makes others do.
+    pub(super) fn turn(&self) -> Option<MutexGuard<'static, ()>> {
+        static CONTEXT: Mutex<()> = Mutex::new(());
+        (self.info.api == "gl").then(|| lock(&CONTEXT))
+    }
+
+    /// Hands bytes to a buffer.
+    pub(super) fn write(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8]) {
+        let _turn = self.turn();
+        self.queue.write_buffer(buffer, offset, bytes);
+    }
+
     /// Hands commands to the device, counted.
     pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
         self.submissions.fetch_add(1, Ordering::Relaxed);
+        let _turn = self.turn();
         self.queue.submit([commands])
     }
 
@@ -131,6 +145,7 @@ impl Gpu {
     pub(super) fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.buffers.fetch_add(1, Ordering::Relaxed);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let _turn = self.turn();
         self.device.create_buffer(&descriptor)
     }
 

@@ -56,6 +56,7 @@ impl GpuBackend {
             gpu.submit(encoder.finish());
             staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
             let failed = |what: String| Error::Device(format!("{}: profiling failed: {what}", gpu.info));
+            let _turn = gpu.turn();
             gpu.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| failed(error.to_string()))?;
             gpu.check()?;
             let bytes = staging.slice(..).get_mapped_range().map_err(|error| failed(format!("{error:?}")))?;

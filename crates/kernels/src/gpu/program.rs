@@ -160,7 +160,7 @@ impl GpuBackend {
                 Target::Table(words) => {
                     let id = self.allocate_bytes(padded(&Spec::u32([words.len()])))?;
                     own.push(id);
-                    self.gpu.queue.write_buffer(&self.held(id).buffer, 0, bytemuck::cast_slice(&words));
+                    self.gpu.write(&self.held(id).buffer, 0, bytemuck::cast_slice(&words));
                     (name, id, false)
                 }
             });
@@ -261,7 +261,7 @@ impl GpuBackend {
         }
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let buffer = self.buffer("params", bytes.len().max(16) as u64, usage)?;
-        self.gpu.queue.write_buffer(&buffer, 0, &bytes);
+        self.gpu.write(&buffer, 0, &bytes);
         Ok((buffer, offsets))
     }
 

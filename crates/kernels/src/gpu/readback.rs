@@ -23,6 +23,7 @@ struct Part {
 /// Waits for a submission.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn wait(gpu: &Gpu, index: wgpu::SubmissionIndex) -> Result<()> {
+    let _turn = gpu.turn();
     let poll = gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
     poll.map(drop).map_err(|error| Error::Device(format!("{}: waiting failed: {error}", gpu.info)))
 }

@@ -55,7 +55,7 @@ impl GpuBackend {
 
     /// The median time of an op; of one run only if that takes longer than `longest`.
     fn time(&mut self, work: &Work, site: &Site, limits: &Limits, longest: Duration) -> Result<Duration> {
-        let Work::Op { op, specs, .. } = work else { unreachable!("only structured ops have variants") };
+        let Work::Op { op, specs, .. } = work else { unreachable!("only a structured op has variants") };
         let mut launch = Launch::new(&specs.0, &specs.1, limits);
         op.launch(&mut launch);
         let (dispatches, scratch) = (launch.dispatches, launch.scratch);

@@ -80,8 +80,7 @@ impl<const D: usize> AvgPool<D> {
 
     #[track_caller]
     fn apply(&self, op: &str, x: &Tensor) -> Tensor {
-        let mut windows =
-            Windows::sliding(&x.shape(), self.kernel, self.stride, self.padding, [1; D], self.ceil_mode);
+        let mut windows = Windows::sliding(&x.shape(), self.kernel, self.stride, self.padding, [1; D], self.ceil_mode);
         if self.divisor_override == Some(0) {
             windows = Err(Misfit::new("a sum cannot be divided by 0").fix("divisor_override(1) gives the sums"));
         }

@@ -288,8 +288,11 @@ impl Geometry {
         let (before, after) = match padding {
             Padding::Sizes(sizes) => (two(sizes, 0), two(sizes, 0)),
             Padding::Same if stride != [1, 1] => {
-                return Err(Misfit::new(format!("padding to the same size needs a stride of 1, not {:?}", options.stride))
-                    .fix("give the padding as a number: half of dilation · (kernel − 1)"));
+                return Err(Misfit::new(format!(
+                    "padding to the same size needs a stride of 1, not {:?}",
+                    options.stride
+                ))
+                .fix("give the padding as a number: half of dilation · (kernel − 1)"));
             }
             Padding::Same => {
                 let half = |axis| reach(axis) / 2;

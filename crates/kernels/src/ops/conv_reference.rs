@@ -59,7 +59,9 @@ impl Geometry {
         let end = images.end;
         images.step_by(step).flat_map(move |first| {
             let images = first..(first + step).min(end);
-            (0..height).step_by(rows).map(move |row| Block { images: images.clone(), rows: row..(row + rows).min(height) })
+            (0..height)
+                .step_by(rows)
+                .map(move |row| Block { images: images.clone(), rows: row..(row + rows).min(height) })
         })
     }
 
@@ -73,7 +75,12 @@ impl Geometry {
 
     /// Calls `each` with the pieces of a row of the matrix of patches: for every row of a result, where it stands in
     /// the matrix, which of its elements are inside the image, and where the first of those lies in the image's plane.
-    fn pieces(&self, block: &Block, tap: [usize; 2], mut each: impl FnMut(usize, usize, Option<(Range<usize>, usize)>)) {
+    fn pieces(
+        &self,
+        block: &Block,
+        tap: [usize; 2],
+        mut each: impl FnMut(usize, usize, Option<(Range<usize>, usize)>),
+    ) {
         let width = self.result[1];
         let inside_y = self.reached(0, tap[0]);
         let inside_x = self.reached(1, tap[1]);
@@ -194,7 +201,7 @@ pub(super) fn forward<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
                 geometry.patches(x, group, &block, columns, patches);
                 let w = &w[group * geometry.weight_group()..];
                 let w = Matrix::new(w, geometry.o, geometry.terms());
-                gemm(w, Matrix::new(patches, geometry.terms(), columns), results);
+                gemm(w, Matrix::new(patches, geometry.terms(), columns), None, results);
                 geometry.strips(&block, columns, |image, o, to, from| {
                     let y = &mut y[((image - first) * geometry.groups + group) * geometry.result_group()..][to];
                     let bias = bias.map_or(F::zero(), |bias| bias[group * geometry.o + o]);
@@ -226,7 +233,7 @@ pub(super) fn input<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
                 });
                 let w = &w[group * geometry.weight_group()..];
                 let w = Matrix::new(w, geometry.o, geometry.terms());
-                gemm(w.t(), Matrix::new(results, geometry.o, columns), patches);
+                gemm(w.t(), Matrix::new(results, geometry.o, columns), None, patches);
                 geometry.scatter(patches, group, &block, columns, first, dx);
             }
         }
@@ -252,7 +259,7 @@ pub(super) fn weight<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
                     results[to..to + dy.len()].copy_from_slice(dy);
                 });
                 let patches = Matrix::new(patches, geometry.terms(), columns);
-                gemm(Matrix::new(results, geometry.o, columns), patches.t(), &mut product);
+                gemm(Matrix::new(results, geometry.o, columns), patches.t(), None, &mut product);
                 dw.iter_mut().zip(&product).for_each(|(dw, &product)| *dw += product);
             }
         }

@@ -2,7 +2,6 @@
 
 #![allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
 
-use rayon::prelude::*;
 use wgrad_core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both, gemm,
@@ -140,17 +139,12 @@ impl Matmul {
         let Product { batch, m, n, k, a_batched, b_batched, .. } =
             self.product(&at.input_spec(0).shape, &at.input_spec(1).shape);
         let (a, b, y) = (at.float(0), at.float(1), at.out(0));
+        let bias = (at.inputs() > 2).then(|| at.float(2));
         for (i, y) in y.chunks_exact_mut((m * n).max(1)).enumerate().take(batch) {
             let (a, b) = (&a[usize::from(a_batched) * i * m * k..], &b[usize::from(b_batched) * i * k * n..]);
             let a = if self.ta { Matrix::new(a, k, m).t() } else { Matrix::new(a, m, k) };
             let b = if self.tb { Matrix::new(b, n, k).t() } else { Matrix::new(b, k, n) };
-            gemm(a, b, y);
-        }
-        if at.inputs() > 2 {
-            let bias = at.float(2);
-            y.par_chunks_mut(n.max(1)).with_min_len((1 << 14) / n.max(1) + 1).for_each(|row| {
-                row.iter_mut().zip(bias).for_each(|(y, &bias)| *y += bias);
-            });
+            gemm(a, b, bias, y);
         }
     }
 }

@@ -30,9 +30,7 @@ impl Axis {
                 let end = (begin + (kernel - 1) * dilation + 1).saturating_sub(before).min(self.input);
                 (begin + skipped - before, end, dilation)
             }
-            Kind::Adaptive => {
-                (o * self.input / self.output, ((o + 1) * self.input).div_ceil(self.output), 1)
-            }
+            Kind::Adaptive => (o * self.input / self.output, ((o + 1) * self.input).div_ceil(self.output), 1),
         }
     }
 
@@ -65,7 +63,8 @@ impl Windows {
     pub fn constants(&self) -> Vec<(&'static str, i64)> {
         let [y, x] = [self.0[0].constants(), self.0[1].constants()];
         let y = ["H", "OH", "KERNEL_Y", "STRIDE_Y", "BEFORE_Y", "DILATION_Y", "ADAPTIVE_Y"].into_iter().zip(y);
-        y.chain(["W", "OW", "KERNEL_X", "STRIDE_X", "BEFORE_X", "DILATION_X", "ADAPTIVE_X"].into_iter().zip(x)).collect()
+        y.chain(["W", "OW", "KERNEL_X", "STRIDE_X", "BEFORE_X", "DILATION_X", "ADAPTIVE_X"].into_iter().zip(x))
+            .collect()
     }
 
     /// The shape of `planes`, of which the last two axes are images, with images of another size.
@@ -127,8 +126,10 @@ impl Axis {
         let [kernel, stride, before, dilation] = sizes;
         let span = dilation * (kernel - 1) + 1;
         if before > kernel / 2 {
-            return Err(Misfit::new(format!("the padding {before} is more than half of the kernel's {kernel} elements"))
-                .fix("a window must hold some of the input: pad less, or pad the input itself with `.pad`"));
+            return Err(Misfit::new(format!(
+                "the padding {before} is more than half of the kernel's {kernel} elements"
+            ))
+            .fix("a window must hold some of the input: pad less, or pad the input itself with `.pad`"));
         }
         let padded = input + 2 * before;
         if span > padded {
@@ -149,8 +150,10 @@ impl Axis {
         });
         match empty {
             None => Ok(axis),
-            Some(o) => Err(Misfit::new(format!("window {o} along the {name} holds nothing of the input's {input} elements"))
-                .fix("pad less, or make the dilation smaller")),
+            Some(o) => {
+                Err(Misfit::new(format!("window {o} along the {name} holds nothing of the input's {input} elements"))
+                    .fix("pad less, or make the dilation smaller"))
+            }
         }
     }
 }

@@ -35,32 +35,11 @@ struct Running {
     batches: Counter,
 }
 
-/// `y = (x − mean) / √(var + eps) · weight + bias` per channel, for `[N, C]` or `[N, C, L]`.
-///
-/// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
-/// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
-/// then its statistics move as many times, in that order.
-///
-/// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
-///
-/// ```
-/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::{Module, layers::BatchNorm1d};
-/// let params = Params::seeded(0);
-/// let norm = BatchNorm1d::new(&params.at("bn"), 2);
-/// let graph = Graph::new(Mode::Train);
-/// let x = graph.input("x", [2, 2], DType::F32);
-/// let y = norm.forward(&x);
-/// let mut session = Session::new(CpuBackend::<f64>::new(), &params)?;
-/// let step = session.compile(&graph, &[&y])?;
-/// session.run(&step, &[(&x, &Array::new([2, 2], vec![1.0f32, 2.0, 3.0, 6.0])?)])?;
-/// session.sync()?;
-/// let var = params.get("bn.running_var")?.value()?.to_f32();
-/// assert_eq!(var, [1.1, 1.7]);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
+/// What batch norms of any rank are.
 #[derive(Clone, Debug)]
-pub struct BatchNorm1d {
+struct Norm {
+    /// The shapes that it takes, and their ranks.
+    takes: (&'static str, &'static [usize]),
     scope: String,
     channels: usize,
     options: BatchNormOptions,
@@ -69,18 +48,14 @@ pub struct BatchNorm1d {
     running: Option<Running>,
 }
 
-impl BatchNorm1d {
-    /// A batch norm over `channels` channels with PyTorch's defaults; declares its variables in `params`.
+impl Norm {
     #[track_caller]
-    #[must_use]
-    pub fn new(params: &Params, channels: usize) -> Self {
-        Self::with(params, channels, BatchNormOptions::default())
-    }
-
-    /// A batch norm with options.
-    #[track_caller]
-    #[must_use]
-    pub fn with(params: &Params, channels: usize, options: BatchNormOptions) -> Self {
+    fn with(
+        params: &Params,
+        channels: usize,
+        options: BatchNormOptions,
+        takes: (&'static str, &'static [usize]),
+    ) -> Self {
         let (mut weight, mut bias, mut running) = (None, None, None);
         if options.affine {
             weight = Some(params.variable("weight", [channels], Kind::Parameter, Init::Constant(1.0)));
@@ -95,13 +70,7 @@ impl BatchNorm1d {
                 batches: params.counter("num_batches_tracked"),
             });
         }
-        Self { scope: params.path().into(), channels, options, weight, bias, running }
-    }
-
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &BatchNormOptions {
-        &self.options
+        Self { takes, scope: params.path().into(), channels, options, weight, bias, running }
     }
 
     fn misfit(&self, x: &Tensor) -> Option<Misfit> {
@@ -116,9 +85,11 @@ impl BatchNorm1d {
                     .fix("use None for the average over all batches"),
             );
         }
-        if !matches!(shape.rank(), 2 | 3) {
+        let (shapes, ranks) = self.takes;
+        if !ranks.contains(&shape.rank()) {
+            let shapes = shapes.replace('C', &channels.to_string());
             return Some(
-                Misfit::new(format!("expected [N, {channels}] or [N, {channels}, L], not {shape}"))
+                Misfit::new(format!("expected {shapes}, not {shape}"))
                     .fix("the first axis is the batch, the second the channels; reshape, or flatten with `Flatten`"),
             );
         }
@@ -160,7 +131,8 @@ impl BatchNorm1d {
     /// With the running statistics: a scale and a shift per channel.
     fn evaluate(&self, x: &Tensor, running: &Running) -> Tensor {
         let graph = x.graph();
-        let shape = if x.shape().rank() == 3 { vec![self.channels, 1] } else { vec![self.channels] };
+        let mut shape = vec![1; x.shape().rank() - 1];
+        shape[0] = self.channels;
         let at = |variable: &Variable| graph.variable(variable).reshape_to(shape.clone());
         let mut scale = (at(&running.var) + self.options.eps).rsqrt();
         if let Some(weight) = &self.weight {
@@ -172,9 +144,7 @@ impl BatchNorm1d {
             None => y,
         }
     }
-}
 
-impl Module for BatchNorm1d {
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let graph = x.graph();
@@ -196,4 +166,83 @@ impl Module for BatchNorm1d {
             }
         }
     }
+}
+
+macro_rules! batch_norm {
+    ($(#[$doc:meta])* $Name:ident, $shapes:literal, $ranks:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $Name(Norm);
+
+        impl $Name {
+            /// A batch norm over `channels` channels with PyTorch's defaults; declares its variables in `params`.
+            #[track_caller]
+            #[must_use]
+            pub fn new(params: &Params, channels: usize) -> Self {
+                Self::with(params, channels, BatchNormOptions::default())
+            }
+
+            /// A batch norm with options.
+            #[track_caller]
+            #[must_use]
+            pub fn with(params: &Params, channels: usize, options: BatchNormOptions) -> Self {
+                Self(Norm::with(params, channels, options, ($shapes, $ranks)))
+            }
+
+            /// The options.
+            #[must_use]
+            pub fn options(&self) -> &BatchNormOptions {
+                &self.0.options
+            }
+        }
+
+        impl Module for $Name {
+            #[track_caller]
+            fn forward(&self, x: &Tensor) -> Tensor {
+                self.0.forward(x)
+            }
+        }
+    };
+}
+
+batch_norm! {
+    /// `y = (x − mean) / √(var + eps) · weight + bias` per channel, for `[N, C]` or `[N, C, L]`.
+    ///
+    /// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
+    /// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
+    /// then its statistics move as many times, in that order.
+    ///
+    /// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::{Module, layers::BatchNorm1d};
+    /// let params = Params::seeded(0);
+    /// let norm = BatchNorm1d::new(&params.at("bn"), 2);
+    /// let graph = Graph::new(Mode::Train);
+    /// let x = graph.input("x", [2, 2], DType::F32);
+    /// let y = norm.forward(&x);
+    /// let mut session = Session::new(CpuBackend::<f64>::new(), &params)?;
+    /// let step = session.compile(&graph, &[&y])?;
+    /// session.run(&step, &[(&x, &Array::new([2, 2], vec![1.0f32, 2.0, 3.0, 6.0])?)])?;
+    /// session.sync()?;
+    /// let var = params.get("bn.running_var")?.value()?.to_f32();
+    /// assert_eq!(var, [1.1, 1.7]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    BatchNorm1d, "[N, C] or [N, C, L]", &[2, 3]
+}
+
+batch_norm! {
+    /// [`BatchNorm1d`] of images `[N, C, H, W]`: a channel's mean and variance are taken over the batch and its pixels.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode, Params};
+    /// use wgrad_nn::{Module, layers::BatchNorm2d};
+    /// let norm = BatchNorm2d::new(&Params::seeded(0).at("bn"), 3);
+    /// let graph = Graph::new(Mode::Train);
+    /// let y = norm.forward(&graph.input("x", [8, 3, 28, 28], DType::F32));
+    /// assert_eq!(y.shape().dims(), [8, 3, 28, 28]);
+    /// ```
+    BatchNorm2d, "[N, C, H, W]", &[4]
 }

@@ -11,7 +11,7 @@ mod pool;
 mod tests;
 
 pub use activations::{Gelu, LeakyRelu, LogSigmoid, Relu, Sigmoid, Silu, Softplus, Tanh};
-pub use batch_norm::{BatchNorm1d, BatchNormOptions};
+pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions};
 pub use conv::{Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, PaddingMode};
 pub use dropout::Dropout;
 pub use flatten::Flatten;

@@ -60,6 +60,24 @@ fn weights_begin_within_the_bounds_of_pytorch() {
 }
 
 #[test]
+fn convolutions_have_the_shapes_and_bounds_of_pytorch() {
+    use wgrad_kernels::ops::{ConvOptions, ConvTransposeOptions};
+    let params = Params::seeded(3);
+    let conv = Conv2d::with(&params.at("conv"), 8, 400, [2, 4], ConvOptions::new().groups(4));
+    let up = ConvTranspose1d::with(&params.at("up"), 400, 8, 4, ConvTransposeOptions::new().groups(2));
+    let bare = Conv1d::without_bias(&params.at("bare"), 2, 3, 5, ConvOptions::new());
+    assert_eq!(names(&params), ["conv.weight", "conv.bias", "up.weight", "up.bias", "bare.weight"]);
+    assert_eq!(conv.weight().shape().dims(), [400, 2, 2, 4]);
+    assert_eq!((up.weight().shape().dims(), up.bias().unwrap().shape().dims()), (&[400, 4, 4][..], &[8][..]));
+    assert!(bare.bias().is_none());
+    // 1/√(2·2·4) and 1/√(4·4): of both it is a quarter.
+    for variable in [conv.weight(), conv.bias().unwrap(), up.weight()] {
+        let largest = variable.value().unwrap().to_f64().iter().fold(0.0f64, |max, x| max.max(x.abs()));
+        assert!(largest <= 0.25 && largest > 0.24, "{largest}");
+    }
+}
+
+#[test]
 fn an_error_names_the_layer_it_is_in() {
     let params = Params::seeded(0);
     let model = Sequential::new(&params).add(|p| Linear::new(p, 30, 64)).add(|_| Relu).add(|p| Linear::new(p, 32, 1));

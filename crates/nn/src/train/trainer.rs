@@ -156,7 +156,8 @@ impl Trainer {
     /// Trains for some epochs on the loss that `loss` computes from features `x: f32[N, features]` and targets `y`
     /// (see [`Targets`]). Afterwards the values of all variables are in [`Params`], ready to be saved.
     ///
-    /// `loss` is traced once per batch size; what it does to the graph happens in every step. A second call continues
+    /// Steps go to the device many at a time (one at a time with [`Self::on_step`]), and their rows are picked there if the
+    /// data set fits (see [`Self::streaming`]). `loss` is traced once per batch size; what it does to the graph happens in every step. A second call continues
     /// with the optimizer's state and the next shuffles.
     ///
     /// # Errors
