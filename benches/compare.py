@@ -8,8 +8,8 @@ nobody's alone; the figure is the median over the turns. A ratio above 1 says th
 there are left out, with a note on how to get them:
 
   PyTorch  pip install torch; --python names the interpreter that has it
-  burn     cargo build --release, and for the build without fusion also
-           cargo build --release --no-default-features --target-dir target/eager, both in benches/peers/burn
+  burn     cargo build --release in benches/peers/burn, of which Cargo.toml names further variants: without fusion in
+           target/eager, and for software adapters in target/wgsl; --burn names another place of their target folders
 """
 
 import argparse
@@ -51,10 +51,6 @@ def wgrad_binary(given):
     return Path(next(message["executable"] for message in messages if message.get("executable")))
 
 
-def burn_binary(target):
-    return Path(target or BURN / "target") / "release/burn-step"
-
-
 def contenders(options):
     """Pairs of a name and a function from a workload to a command, or to none; wgrad first."""
     wgrad = wgrad_binary(options.wgrad)
@@ -78,11 +74,13 @@ def contenders(options):
         ))
 
     kind = {"cpu": "flex", "gpu": "wgpu", "software": "wgpu-software"}[options.on]
-    builds = [("burn flex" if kind == "flex" else f"burn {kind} fusion", options.burn)]
-    if kind != "flex":
-        builds.append((f"burn {kind}", options.burn_eager or BURN / "target/eager"))
-    for name, target in builds:
-        binary = burn_binary(target)
+    builds = {
+        "cpu": [("burn flex", "")],
+        "gpu": [("burn wgpu fusion", ""), ("burn wgpu", "eager")],
+        "software": [("burn wgpu fusion", "wgsl")],
+    }
+    for name, variant in builds[options.on]:
+        binary = Path(options.burn or BURN / "target") / variant / "release/burn-step"
         if not binary.exists():
             note(f"{binary} is not there, so `{name}` is left out; see --help for how to build it")
             continue
@@ -124,7 +122,8 @@ def rows(results):
     yield ["workload", "contender", "median ms", "p10 ms", "p90 ms", "first ms", "rate", "ratio to wgrad"]
     for workload, lines in results.items():
         middle = {name: median(of, "median_ms") for name, of in lines.items() if of}
-        ours = next(iter(middle.values()), None) if lines and lines[next(iter(lines))] else None
+        # wgrad is the first; it may have failed.
+        ours = middle.get(next(iter(lines)))
         for name, of in lines.items():
             if not of:
                 continue
@@ -177,7 +176,6 @@ def main():
     parser.add_argument("--wgrad", help="a built `wgrad` [builds one]")
     parser.add_argument("--python", default=sys.executable, help="an interpreter that has PyTorch [this one]")
     parser.add_argument("--burn", help="the target folder of the burn peer [benches/peers/burn/target]")
-    parser.add_argument("--burn-eager", help="the same of the build without fusion [benches/peers/burn/target/eager]")
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     output.add_argument("--json", action="store_true", help="print each measurement as a line of JSON")

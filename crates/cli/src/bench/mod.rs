@@ -70,10 +70,11 @@ pub fn workload() -> impl TypedValueParser<Value = Workload> {
 
 fn help() -> String {
     let width = WORKLOADS.iter().map(|workload| workload.name.len()).max().unwrap_or(0);
-    let workloads: String =
-        WORKLOADS.iter().map(|Workload { name, about, .. }| format!("  {name:width$}  {about}\n")).collect();
+    let line = |Workload { name, about, .. }: &Workload| format!("  {name:width$}  {about}");
+    let workloads = WORKLOADS.iter().map(line).collect::<Vec<_>>().join("\n");
     format!(
         "Workloads:\n{workloads}
+
 A result is compared with the reference in double precision before it is timed. Times are of samples: some steps \
 that are queued, then a wait for the device; unless --read-every asks for more, nothing is read in between. The batch \
 stays the same and is handed over once per sample.

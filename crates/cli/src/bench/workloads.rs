@@ -2,7 +2,7 @@
 
 use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Stream, Tensor, Variable, vjp};
 use wgrad_kernels::ops::{ActivationOps, BatchNormOps, ConvOptions, MatmulOps};
-use wgrad_nn::layers::{BatchNorm1d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
+use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential};
@@ -139,11 +139,11 @@ fn cnn(params: &Params, graph: &Graph) -> Traced {
     let same = ConvOptions::new().padding(1);
     let model = Sequential::new(params)
         .add(|p| Conv2d::with(p, 1, 32, 3, same))
-        .add(|p| norm_of_images(p, 32))
+        .add(|p| BatchNorm2d::new(p, 32))
         .add(|_| Relu)
         .add(|_| MaxPool2d::new(2))
         .add(|p| Conv2d::with(p, 32, 64, 3, same))
-        .add(|p| norm_of_images(p, 64))
+        .add(|p| BatchNorm2d::new(p, 64))
         .add(|_| Relu)
         .add(|_| MaxPool2d::new(2))
         .add(|_| Flatten)
@@ -157,16 +157,6 @@ fn cnn(params: &Params, graph: &Graph) -> Traced {
     // What batch norm, pooling and the next layer were given, and the logits.
     let activations = ROWS * (2 * 32 * 784 + 32 * 196 + 2 * 64 * 196 + 64 * 49 + 128 + 10);
     training(graph, &[ROWS, 1, 28, 28], 10, &model, &Adam::new(1e-3), Work::Training { flop, activations })
-}
-
-/// Batch norm of images, `[N, C, H, W]`, as lines of their pixels.
-fn norm_of_images(params: &Params, channels: usize) -> impl Module + use<> {
-    let norm = BatchNorm1d::new(params, channels);
-    move |x: &Tensor| {
-        let shape = x.shape();
-        let [n, c, ref pixels @ ..] = shape.dims()[..] else { return norm.forward(x) };
-        norm.forward(&x.reshape_to([n, c, pixels.iter().product()])).reshape_to(&shape)
-    }
 }
 
 /// A variable of random numbers.
