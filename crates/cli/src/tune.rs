@@ -36,7 +36,7 @@ Examples:
   wgrad tune tabular mid --device vulkan:nvidia --seconds 20"
 )]
 pub struct Args {
-    /// Workloads of `wgrad bench`. [default: those that train a model, if there is no --model]
+    /// Workloads of `wgrad bench`. [default: all that train a model, unless a saved one is named]
     #[arg(value_name = "WORKLOAD", hide_possible_values = true, value_parser = workload())]
     workloads: Vec<Workload>,
     /// A folder that `wgrad train` saved a model in: tunes training it and predicting with it.

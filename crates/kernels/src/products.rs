@@ -151,9 +151,13 @@ impl Variant {
     pub fn choose(of: &Product, limits: &Limits) -> usize {
         let known = |(_, variant): &(usize, &Self)| variant.fits(limits);
         let best = if limits.software {
-            // Such an adapter takes a second to compile the largest tile; what it gains is left to tuning. A small product
-            // is not worth the next one, either.
-            let largest = if of.batch * of.m * of.n * of.k < 1 << 23 { 64 } else { 128 };
+            // Such an adapter takes a second to compile the largest tile; what it gains is left to tuning. Small products
+            // are not worth the next ones, either.
+            let largest = match of.batch * of.m * of.n * of.k {
+                0..0x10_0000 => 16,
+                0x10_0000..0x80_0000 => 64,
+                _ => 128,
+            };
             let quick = |variant: &Self| variant.thread.iter().product::<usize>() <= largest;
             let direct = VARIANTS.iter().enumerate().filter(|(_, variant)| variant.template == Template::Direct);
             direct

@@ -77,7 +77,8 @@ impl Gpu {
         let missing: Vec<_> = missing.into_iter().collect();
         let made = self.each(&missing, |(key, kernel)| self.shader(kernel, &key.0));
         for ((key, _), shader) in missing.into_iter().zip(made) {
-            lock(&self.pipelines).shaders.insert(key.clone(), shader?);
+            // Another thread may have been faster: what is there stays, because pipelines go by its address.
+            lock(&self.pipelines).shaders.entry(key.clone()).or_insert(shader?);
         }
         let known = lock(&self.pipelines);
         let shader = |(dispatch, key): (&&Dispatch, _)| {
@@ -117,7 +118,7 @@ impl Gpu {
             pipeline
         });
         for ((key, _), pipeline) in missing.iter().zip(made) {
-            lock(&self.pipelines).pipelines.insert((*key).clone(), Arc::new(pipeline?));
+            lock(&self.pipelines).pipelines.entry((*key).clone()).or_insert(Arc::new(pipeline?));
         }
         if let (false, Some(cache)) = (missing.is_empty(), &self.cache) {
             cache.store();

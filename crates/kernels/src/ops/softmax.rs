@@ -119,7 +119,7 @@ impl Softmax {
             }
         } else {
             for y in y {
-                *y = *y * scale;
+                *y *= scale;
             }
         }
     }

@@ -238,7 +238,7 @@ impl SoftmaxCrossEntropy {
         if self.gradient {
             let scale = F::lit(mass / (1.0 + others));
             for slope in &mut *slopes {
-                *slope = *slope * scale;
+                *slope *= scale;
             }
             match only {
                 Some(c) => slopes[c] -= F::lit(share(c)),
