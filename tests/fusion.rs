@@ -129,29 +129,29 @@ fn run(seed: u64, device: Device, everything: bool) -> Result<(Vec<Array>, Plan)
     let mut session = Session::new(device, &params)?;
     let step = session.compile(&graph, &fetches)?;
     let mut stream = Stream::named(seed, "data");
-    let mut fetched = vec![];
+    let mut values = vec![];
     for _ in 0..2 {
         #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
         let xs = Array::new([ROWS, COLUMNS], (0..ROWS * COLUMNS).map(|_| stream.normal() as f32).collect())?;
         let ys = Array::vector((0..ROWS).map(|_| u32::try_from(stream.below(COLUMNS)).unwrap_or(0)).collect());
-        fetched = session.run(&step, &[(&x, &xs), (&labels, &ys)])?;
+        values = session.run(&step, &[(&x, &xs), (&labels, &ys)])?;
     }
-    fetched.truncate(results.len());
+    values.truncate(results.len());
     session.sync()?;
     for variable in params.variables() {
-        fetched.push((*variable.value()?).clone());
+        values.push((*variable.value()?).clone());
     }
-    Ok((fetched, step.plan().clone()))
+    Ok((values, step.plan().clone()))
 }
 
 /// On the CPU in f64: used and fetched in full.
 fn plain_and_fused_agree_to_the_bit(seed: u64) -> std::result::Result<(), Failed> {
     let (fused, plan) = run(seed, Device::cpu_f64(), false)?;
-    let (plain, _) = run(seed, Device::cpu_f64(), true)?;
-    for (i, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
+    let (unfused, _) = run(seed, Device::cpu_f64(), true)?;
+    for (i, (fused, unfused)) in fused.iter().zip(&unfused).enumerate() {
         let bits = |array: &Array| array.to_f64().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        if bits(fused) != bits(plain) {
-            return Err(format!("graph {seed}, result {i}: {fused:?}, fetched in full {plain:?}\n{plan}").into());
+        if bits(fused) != bits(unfused) {
+            return Err(format!("graph {seed}, result {i}: {fused:?}, fetched in full {unfused:?}\n{plan}").into());
         }
     }
     Ok(())

@@ -69,7 +69,7 @@ fn count(plan: &Plan, name: &str) -> usize {
 
 /// The names of the variables that a plan writes.
 fn written(plan: &Plan) -> Vec<&str> {
-    let tasks = plan.tasks.iter().flat_map(|task| task.outputs());
+    let tasks = plan.tasks.iter().flat_map(Task::outputs);
     let mut names: Vec<_> = tasks
         .filter_map(|buffer| match plan.buffers[buffer].role {
             Role::Variable(i) => Some(plan.variables[i].0.name()),

@@ -1,5 +1,6 @@
 //! Cases of what runs in one kernel: an op with the pointwise ops before and behind it, of which only the end is fetched.
 
+#[allow(clippy::wildcard_imports, reason = "as in the table")]
 use wgrad::ops::*;
 
 use super::cases::Values::{Below, Normal, Uniform};

@@ -1,5 +1,6 @@
 //! Cases of matrix products, by the op and by each variant of its kernel.
 
+#[allow(clippy::wildcard_imports, reason = "as in the table")]
 use wgrad::ops::*;
 
 use super::cases::Values::Normal;

@@ -176,7 +176,9 @@ impl<F: Precision> CpuBackend<F> {
         let places = |buffers: &[usize]| -> Vec<(usize, usize)> { buffers.iter().map(place).collect() };
         let cluster = |cluster: &Cluster, inputs: &[usize], outputs: &[usize]| {
             let (inputs, mut outputs) = (places(inputs), places(outputs));
-            outputs.iter_mut().for_each(|(_, elements)| *elements = cluster.shape.numel());
+            for (_, elements) in &mut outputs {
+                *elements = cluster.shape.numel();
+            }
             let output = |input: &(usize, usize)| outputs.iter().position(|output| output.0 == input.0);
             let in_place: Vec<_> = inputs.iter().map(output).collect();
             Part { work: Ready::Cluster(lower::lower(cluster, &in_place)), inputs, outputs }

@@ -52,8 +52,17 @@ pub(super) fn pass(
 ) -> Ordered {
     let Sequence { jobs, in_place, stored } = sequence;
     let (placed, copied) = (in_place.len(), live.updates.len() - in_place.len());
-    let (of, places) = (BTreeMap::new(), BTreeMap::new());
-    let mut emit = Emit { data, live, fused, limits, stored, in_place, out: Ordered::default(), of, places };
+    let mut emit = Emit {
+        data,
+        live,
+        fused,
+        limits,
+        stored,
+        in_place,
+        out: Ordered::default(),
+        of: BTreeMap::new(),
+        places: BTreeMap::new(),
+    };
     emit.declare();
     for job in jobs {
         emit.job(job);

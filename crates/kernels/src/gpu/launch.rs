@@ -1,6 +1,7 @@
 //! From tasks to launches: which kernel, over which buffers of the plan.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use wgrad_core::plan::{Cluster, Plan, Task, Work};
 use wgrad_core::{Dispatch, Error, Grid, Kernel, Operand, Result};
@@ -137,12 +138,14 @@ fn of_cluster(cluster: &Cluster, inputs: &[usize], outputs: &[usize], physical: 
     }
     let mut text = String::from("struct Params { n: u32 }\n");
     declare(&declared, &mut text);
-    text += &format!("@group(0) @binding({}) var<uniform> params: Params;\n", declared.len());
+    writeln!(text, "@group(0) @binding({}) var<uniform> params: Params;", declared.len()).expect("strings grow");
     text += &functions(cluster, "", "");
-    text += &format!(
+    write!(
+        text,
         "\n@compute @workgroup_size({GROUP})\nfn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {{\n    \
          let quad = id.x + id.y * groups.x * {GROUP}u;\n    if quad * 4u >= params.n {{\n        return;\n    }}\n"
-    );
+    )
+    .expect("strings grow");
     let access = |buffer: &usize| {
         let Declared { name, element, .. } = &declared[buffer];
         (name.clone(), element.starts_with("vec4"))

@@ -257,10 +257,9 @@ impl Pool {
             let x: [&[[F; K]]; K] = std::array::from_fn(|row| &x[row * width..][..width].as_chunks().0[..n]);
             for (o, (y, index)) in y.iter_mut().zip(index).enumerate() {
                 let (mut best, mut place) = (x[0][o][0], 0);
-                for row in 0..K {
-                    for column in 0..K {
-                        // As above.
-                        let value = x[row][o][column];
+                for (row, x) in x.iter().enumerate() {
+                    for (column, &value) in x[o].iter().enumerate() {
+                        // A NaN stays, and of equal elements the first.
                         let better = (value > best) | value.is_nan();
                         best = if better { value } else { best };
                         place = if better { (row * width + column) as u32 } else { place };

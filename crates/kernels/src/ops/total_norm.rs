@@ -83,11 +83,13 @@ impl Op for TotalNorm {
     }
 
     fn launch(&self, at: &mut Launch<'_>) {
-        let kernel =
-            || bundled(Kernel::new("total_norm", &[include_str!("../../../../shaders/total_norm.wgsl")]));
+        let kernel = || bundled(Kernel::new("total_norm", &[include_str!("../../../../shaders/total_norm.wgsl")]));
         let blocks: usize = at.inputs.iter().map(|spec| spec.shape.numel().div_ceil(BLOCK)).sum();
         let sums = at.scratch(Spec::f32([blocks.max(1) * 64]));
-        at.dispatch(Dispatch::new(kernel(), "partial", Grid::Blocks { x: "x", table: "table", elements: BLOCK }).bind("sums", sums));
+        at.dispatch(
+            Dispatch::new(kernel(), "partial", Grid::Blocks { x: "x", table: "table", elements: BLOCK })
+                .bind("sums", sums),
+        );
         at.dispatch(
             Dispatch::new(kernel(), "combine", Grid::Groups([1, 1, 1]))
                 .bind("sums", sums)
