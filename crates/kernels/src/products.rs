@@ -154,8 +154,8 @@ impl Variant {
             // Such an adapter takes a second to compile the largest tile; what it gains is left to tuning. Small products
             // are not worth the next ones, either.
             let largest = match of.batch * of.m * of.n * of.k {
-                0..0x10_0000 => 16,
-                0x10_0000..0x80_0000 => 64,
+                0..0x4_0000 => 16,
+                0x4_0000..0x80_0000 => 64,
                 _ => 128,
             };
             let quick = |variant: &Self| variant.thread.iter().product::<usize>() <= largest;
