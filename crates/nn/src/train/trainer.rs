@@ -193,6 +193,8 @@ impl Trainer {
         }
         let run = Run { epochs, steps: batches.len() - usize::from(self.drops_last(data)), rows: data.rows() };
         self.progress.begin(&run);
+        let warnings = self.progress.warnings();
+        self.session()?.on_warning(warnings);
         if let Some(f) = self.progress.compiling() {
             self.session()?.on_compile(f);
         }
