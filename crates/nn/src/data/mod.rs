@@ -29,7 +29,7 @@ mod labels;
 mod missing;
 mod preprocess;
 mod read;
-mod shuffle;
+pub(crate) mod shuffle;
 mod split;
 mod table;
 pub(crate) mod text;
