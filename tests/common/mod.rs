@@ -6,6 +6,7 @@
 pub mod bound;
 pub mod cases;
 pub mod fused;
+mod indexing;
 pub mod products;
 pub mod run;
 mod windows;
