@@ -3,6 +3,7 @@
 mod activations;
 mod batch_norm;
 mod conv;
+mod coral;
 mod dropout;
 mod flatten;
 mod linear;
@@ -14,6 +15,7 @@ mod tests;
 pub use activations::{Gelu, LeakyRelu, LogSigmoid, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions};
 pub use conv::{Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, PaddingMode};
+pub use coral::Coral;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use linear::{Linear, LinearOptions};
