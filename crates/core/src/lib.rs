@@ -28,6 +28,7 @@ mod session;
 mod shape;
 mod step;
 mod tensor;
+mod torch_random;
 mod tuning;
 mod view;
 
@@ -53,5 +54,6 @@ pub use session::Session;
 pub use shape::Shape;
 pub use step::{Fetching, Profile, Step};
 pub use tensor::Tensor;
+pub use torch_random::TorchRandom;
 pub use tuning::Tuned;
 pub use view::View;
