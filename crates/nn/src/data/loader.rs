@@ -49,6 +49,8 @@ impl Loader {
                 loop {
                     random.seed();
                     let order = random.permutation(rows);
+                    // The sampler looks for rows beyond a whole number of epochs, of which it takes none.
+                    let _ = random.permutation(rows);
                     *next += 1;
                     if *next > epoch {
                         return order;
