@@ -5,6 +5,7 @@
 //! [`Graph`], [`Op`], [`Pointwise`]), gradients ([`gradients`]), the plan ([`Plan`]), backends ([`Backend`],
 //! [`CpuBackend`]) and the session that runs plans ([`Session`]).
 
+pub mod advice;
 mod algebra;
 mod array;
 mod autodiff;
@@ -32,6 +33,7 @@ mod torch_random;
 mod tuning;
 mod view;
 
+pub use advice::{Advice, OnWarning, Warning};
 pub use algebra::ARITHMETIC;
 pub use array::{Array, Data, Element};
 pub use autodiff::{Backward, gradients, vjp};

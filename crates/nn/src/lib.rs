@@ -7,6 +7,7 @@
 //!
 //! Nothing here has a kernel of its own: everything is composed of graph ops.
 
+pub mod advice;
 mod checkpoint;
 pub mod data;
 pub mod init;

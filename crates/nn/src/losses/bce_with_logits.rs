@@ -4,6 +4,7 @@ use wgrad_core::{Misfit, Tensor};
 use wgrad_kernels::ops::{BceWithLogitsOps, ReduceOps};
 
 use super::{Reduction, Weights};
+use crate::advice;
 
 /// `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y` of the same shape; PyTorch's
 /// `BCEWithLogitsLoss`.
@@ -62,6 +63,7 @@ impl BceWithLogitsLoss {
     #[must_use]
     pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         let graph = logits.graph();
+        advice::logits(logits, "BceWithLogitsLoss");
         let mut loss = match &self.pos_weight {
             Some(weight) => logits.bce_with_logits_weighted(targets, &weight.tensor(graph)),
             None => logits.bce_with_logits(targets),

@@ -205,6 +205,8 @@ impl Trainer {
         let batches = self.batches(data)?;
         let run = Run { epochs, steps: batches.len() - usize::from(self.drops_one(data)), rows: data.rows() };
         self.progress.begin(&run);
+        let warnings = self.progress.warnings();
+        self.session()?.on_warning(warnings);
         if let Some(f) = self.progress.compiling() {
             self.session()?.on_compile(f);
         }
