@@ -150,10 +150,7 @@ fn the_same_program_has_the_same_losses() {
         let data = Dataset::new(columns, x, y, classes).unwrap();
 
         let params = Params::torch_seed(options["seed"].as_u64().unwrap());
-        let model = Sequential::new(&params)
-            .add(|p| Linear::new(p, 4, 8))
-            .add(|_| Relu)
-            .add(|p| Linear::new(p, 8, 1));
+        let model = Sequential::new(&params).add(|p| Linear::new(p, 4, 8)).add(|_| Relu).add(|p| Linear::new(p, 8, 1));
         let losses = std::rc::Rc::new(std::cell::RefCell::new(vec![]));
         let seen = losses.clone();
         let mut trainer = Trainer::new(Device::cpu_f64(), &params)
@@ -167,7 +164,8 @@ fn the_same_program_has_the_same_losses() {
         let loss = BceWithLogitsLoss::new();
         let mut checks = vec![];
         for _ in 0..2 {
-            let history = trainer.fit(&data, size(&options["epochs"]), |x, y| loss.apply(&model.forward(x), y)).unwrap();
+            let history =
+                trainer.fit(&data, size(&options["epochs"]), |x, y| loss.apply(&model.forward(x), y)).unwrap();
             checks.extend(history.epochs.iter().filter_map(|epoch| epoch.validation_loss));
         }
         for (name, found) in [("losses", &*losses.borrow()), ("checks", &checks)] {

@@ -274,7 +274,9 @@ impl Params {
             let names: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
             let known =
                 if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
-            Error::Params(format!("there is no variable `{name}`; {known}"))
+            let meant = crate::nearest(&name, names.iter().map(String::as_str));
+            let meant = meant.map_or(String::new(), |meant| format!("\n  fix: did you mean `{meant}`?"));
+            Error::Params(format!("there is no variable `{name}`; {known}{meant}"))
         })
     }
 
