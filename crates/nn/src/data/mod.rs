@@ -26,6 +26,7 @@ mod dataset;
 mod features;
 mod labelled;
 mod labels;
+pub(crate) mod loader;
 mod missing;
 mod preprocess;
 mod read;
