@@ -31,10 +31,8 @@ fn gathers() -> Vec<Case> {
         );
     }
     cases.push(
-        case("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| {
-            x[0].gather(1, &x[1]).square()
-        })
-        .terms(20),
+        case("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| x[0].gather(1, &x[1]).square())
+            .terms(20),
     );
     // One element per row, of which some are beyond it; and more of them than one pass of the gradient reads.
     cases.push(
@@ -65,7 +63,8 @@ fn gathers() -> Vec<Case> {
             .terms(9),
         );
     }
-    for (shape, axis) in [(&[5usize, 64][..], 1isize), (&[3, 65, 4], 1), (&[1, 7], 0), (&[255], 0), (&[2, 65_537], -1)] {
+    for (shape, axis) in [(&[5usize, 64][..], 1isize), (&[3, 65, 4], 1), (&[1, 7], 0), (&[255], 0), (&[2, 65_537], -1)]
+    {
         let largest = case(format!("max_with_index {shape:?} {axis}"), &[(shape, Normal)], move |x| {
             x[0].max_with_index(axis, false).0.square()
         });
@@ -121,7 +120,8 @@ fn arrangements() -> Vec<Case> {
 
 fn norms() -> Vec<Case> {
     let mut cases = vec![];
-    for (shape, axes) in [(&[5usize, 64][..], &[1isize][..]), (&[3, 4, 5], &[0, 2]), (&[1], &[0]), (&[2, 65_537], &[1])] {
+    for (shape, axes) in [(&[5usize, 64][..], &[1isize][..]), (&[3, 4, 5], &[0, 2]), (&[1], &[0]), (&[2, 65_537], &[1])]
+    {
         let terms: usize = axes.iter().map(|&axis| shape[axis.unsigned_abs()]).product();
         for p in [0.0, 0.5, 1.0, 2.0, 3.0, f64::INFINITY, f64::NEG_INFINITY] {
             let row = case(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes, false))
@@ -150,9 +150,7 @@ fn norms() -> Vec<Case> {
             );
         }
     }
-    cases.push(
-        case("std of constants", &[(&[4, 5], Of(&[2.0]))], |x| x[0].std_axes(&[1], true, true)).rough(),
-    );
+    cases.push(case("std of constants", &[(&[4, 5], Of(&[2.0]))], |x| x[0].std_axes(&[1], true, true)).rough());
     cases.push(
         case("logsumexp of large numbers", &[(&[5, 30], Of(&[-1000.0, 1000.0, 990.0]))], |x| {
             x[0].logsumexp(&[1], false)
