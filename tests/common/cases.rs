@@ -20,7 +20,7 @@ pub enum Values {
 }
 use Values::{Below, Grid, Normal, Of, Uniform};
 
-use super::{fused, products, windows};
+use super::{fused, indexing, norms, products, windows};
 
 type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
@@ -58,7 +58,7 @@ impl Case {
         self
     }
 
-    fn cancelling(mut self, size: f64) -> Self {
+    pub fn cancelling(mut self, size: f64) -> Self {
         self.cancelling = size;
         self
     }
@@ -134,6 +134,8 @@ pub fn all() -> Vec<Case> {
         fused::fused,
         windows::convolutions,
         windows::pools,
+        indexing::indexing,
+        norms::norms,
     ];
     tables.iter().flat_map(|table| table()).collect()
 }

@@ -6,6 +6,8 @@
 pub mod bound;
 pub mod cases;
 pub mod fused;
+mod indexing;
+mod norms;
 pub mod products;
 pub mod run;
 mod windows;
