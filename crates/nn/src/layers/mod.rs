@@ -3,16 +3,19 @@
 mod activations;
 mod batch_norm;
 mod conv;
+mod coral;
 mod dropout;
 mod flatten;
 mod linear;
 mod pool;
+mod row_norms;
 #[cfg(test)]
 mod tests;
 
 pub use activations::{Gelu, LeakyRelu, LogSigmoid, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions};
 pub use conv::{Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, PaddingMode};
+pub use coral::Coral;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use linear::{Linear, LinearOptions};
@@ -20,3 +23,4 @@ pub use pool::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d,
     MaxPool2d,
 };
+pub use row_norms::{GroupNorm, GroupNormOptions, LayerNorm, LayerNormOptions, RmsNorm, RmsNormOptions};
