@@ -10,4 +10,5 @@ mod indexing;
 mod norms;
 pub mod products;
 pub mod run;
+mod units;
 mod windows;
