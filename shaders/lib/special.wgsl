@@ -110,3 +110,35 @@ fn special_pow(x: f32, p: f32) -> f32 {
     let at_zero = select(1.0 / size, 0.0, p > 0.0);
     return select(select(select(power, signed, x < 0.0), at_zero, size == 0.0), 1.0, p == 0.0);
 }
+
+// The focal loss of a logit x with target y, mᵞ·L, and its slope, mᵞ·(L' + γ·L·m'/m): L is the binary cross-entropy,
+// m = (1 - y)·σ(x) + y·σ(-x) the probability of the other answer.
+//
+// With e = exp(-|x|), the larger of σ(±x) is 1 / (1 + e) and the smaller e / (1 + e); `big` and `small` are their
+// weights. Where only the smaller counts, m is known by its logarithm alone.
+fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
+    let size = abs(x);
+    let e = exp(-size);
+    let big = select(y, 1.0 - y, x >= 0.0);
+    let small = select(1.0 - y, y, x >= 0.0);
+    let only = big == 0.0;
+    let mixed = select(big + small * e, 1.0, only);
+    let log_1e = special_log1p(e);
+    let log_m = select(special_log(mixed), special_log(select(1.0, small, only)) - size, only) - log_1e;
+    let power = exp(gamma * log_m);
+    let cost = big * size + log_1e;
+    let bend = select((big - small) * e / mixed, -1.0, only);
+    let slope = power * (big - small * e + gamma * cost * bend) / (1.0 + e);
+    return vec2(power * cost, select(-slope, slope, x >= 0.0));
+}
+
+// The focal loss c·mᵞ of a cross-entropy c ≥ 0, with m = 1 - exp(-c) = (1 + exp(-c))·tanh(c/2), and its slope,
+// mᵞ·(1 + γ·exp(-c)·c/m).
+fn special_focal_of(c: f32, gamma: f32) -> vec2<f32> {
+    let p = exp(-c);
+    let m = (1.0 + p) * special_tanh(0.5 * c);
+    let certain = m == 0.0;
+    let power = select(exp(gamma * special_log(select(m, 1.0, certain))), select(0.0, 1.0, gamma == 0.0), certain);
+    let ratio = select(c / select(m, 1.0, certain), 1.0, certain);
+    return vec2(c * power, power * (1.0 + gamma * p * ratio));
+}

@@ -54,7 +54,8 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
         // All readers have been here: what they gave in parts becomes one.
         for id in (0..outputs).map(|output| ValueId { node, output }) {
             if let Some(parts) = parts.remove(&id) {
-                graph.at(site.clone(), || join(&mut cotangents, id, &graph.data().spec(id).shape.clone(), parts));
+                let whole = graph.data().spec(id).shape.clone();
+                graph.at(site.clone(), || join(&mut cotangents, id, &whole, parts));
             }
         }
         let given: Vec<_> = (0..outputs).map(|output| cotangents.get(&ValueId { node, output }).cloned()).collect();

@@ -32,7 +32,7 @@ pub trait BceWithLogitsOps {
 impl BceWithLogitsOps for Tensor {
     #[track_caller]
     fn bce_with_logits(&self, y: &Tensor) -> Tensor {
-        match misfit(self, y) {
+        match misfit(self, y, "logits") {
             Some(misfit) => self.misfit("bce_with_logits", &[y], misfit),
             None => self.pointwise(&BCE, &[y], &[]),
         }
@@ -40,7 +40,7 @@ impl BceWithLogitsOps for Tensor {
 
     #[track_caller]
     fn bce_with_logits_weighted(&self, y: &Tensor, pos_weight: &Tensor) -> Tensor {
-        let misfit = misfit(self, y).or_else(|| {
+        let misfit = misfit(self, y, "logits").or_else(|| {
             let (shape, weight) = (self.shape(), pos_weight.shape());
             (weight.broadcast(&shape).as_ref() != Some(&shape)).then(|| {
                 Misfit::new(format!("pos_weight {weight} does not broadcast to logits {shape}"))
@@ -54,12 +54,12 @@ impl BceWithLogitsOps for Tensor {
     }
 }
 
-/// What is wrong with targets `y` for logits `x`.
-fn misfit(x: &Tensor, y: &Tensor) -> Option<Misfit> {
+/// What is wrong with targets `y` for `x`, which are `logits` or something else of that kind.
+pub(super) fn misfit(x: &Tensor, y: &Tensor, kind: &str) -> Option<Misfit> {
     let (logits, targets) = (x.shape(), y.shape());
     let (n, t) = (logits.dims(), targets.dims());
     if logits != targets {
-        let misfit = Misfit::new(format!("targets {targets} must have the shape of the logits {logits}"));
+        let misfit = Misfit::new(format!("targets {targets} must have the shape of the {kind} {logits}"));
         return Some(match (n, t) {
             // One label per row against several logits: the row is meant as classes, or as one logit too many.
             ([rows, classes], [same] | [same, 1]) if rows == same && *classes > 1 => misfit
@@ -71,11 +71,14 @@ fn misfit(x: &Tensor, y: &Tensor) -> Option<Misfit> {
                 .fix(format!("for {classes} independent labels give f32 targets {logits}, one 0 or 1 per label")),
             ([rows, 1], [same]) if rows == same => misfit
                 .fix(format!("give the targets the shape {logits}: `.unsqueeze(1)`"))
-                .fix("or drop the last axis of the logits: `.squeeze(1)`"),
+                .fix(format!("or drop the last axis of the {kind}: `.squeeze(1)`")),
             ([rows], [same, 1]) if rows == same => misfit
                 .fix("drop the last axis of the targets: `.squeeze(1)`")
-                .fix(format!("or give the logits the shape {targets}: `.unsqueeze(1)`")),
-            _ => misfit.fix("give one target per logit; shapes are compared, not broadcast"),
+                .fix(format!("or give the {kind} the shape {targets}: `.unsqueeze(1)`")),
+            _ => misfit.fix(format!(
+                "give one target per {}; shapes are compared, not broadcast",
+                if kind == "logits" { "logit" } else { "probability" }
+            )),
         });
     }
     (y.dtype() == DType::U32).then(|| {

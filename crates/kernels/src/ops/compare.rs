@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use wgrad_core::{DType, Pointwise, Tensor, pointwise};
 
 /// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&GT, &GE, &EQ, &NE, &EQ_U32, &AND, &OR, &NOT, &SELECT, &TO_F32, &TO_U32];
+pub(crate) static ROWS: &[&Pointwise] = &[&GT, &GE, &EQ, &NE, &EQ_U32, &LT_U32, &AND, &OR, &NOT, &SELECT, &TO_F32, &TO_U32];
 
 pointwise! {
     pub(crate) GT = gt(x: float, y: float)[] -> uint {
@@ -43,6 +43,14 @@ pointwise! {
     pub(crate) EQ_U32 = eq_u32(x: uint, y: uint)[] -> uint {
         wgsl: "select(0u, 1u, x == y)",
         reference<F>: u32::from(x == y),
+        backward: None,
+    }
+}
+
+pointwise! {
+    pub(crate) LT_U32 = lt_u32(x: uint, y: uint)[] -> uint {
+        wgsl: "select(0u, 1u, x < y)",
+        reference<F>: u32::from(x < y),
         backward: None,
     }
 }
@@ -152,6 +160,12 @@ pub trait CompareOps: Borrow<Tensor> {
     #[track_caller]
     fn eq_u32(&self, y: &Tensor) -> Tensor {
         self.borrow().pointwise(&EQ_U32, &[y], &[])
+    }
+
+    /// `x < y` for integers.
+    #[track_caller]
+    fn lt_u32(&self, y: &Tensor) -> Tensor {
+        self.borrow().pointwise(&LT_U32, &[y], &[])
     }
 
     /// Whether both masks hold.

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use wgrad_core::{Misfit, Pointwise, Tensor, pointwise};
 
-use super::{CompareOps, activations, bce_with_logits, compare, random};
+use super::{CompareOps, activations, bce_with_logits, compare, losses, random};
 
 /// WGSL functions for what WGSL lacks or computes too coarsely; for the `library` of a row.
 pub(crate) const SPECIAL: &str = include_str!("../../../../shaders/lib/special.wgsl");
@@ -12,7 +12,7 @@ pub(crate) const SPECIAL: &str = include_str!("../../../../shaders/lib/special.w
 /// Every pointwise row of this crate: the lists of the files that hold rows.
 #[must_use]
 pub fn rows() -> Vec<&'static Pointwise> {
-    [ROWS, activations::ROWS, compare::ROWS, random::ROWS, bce_with_logits::ROWS].concat()
+    [ROWS, activations::ROWS, compare::ROWS, random::ROWS, bce_with_logits::ROWS, losses::ROWS].concat()
 }
 
 /// The rows of this file.

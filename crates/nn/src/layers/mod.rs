@@ -6,6 +6,7 @@ mod batch_norm;
 #[cfg(test)]
 mod composed_tests;
 mod conv;
+mod coral;
 mod dropout;
 mod embedding;
 mod flatten;
@@ -14,13 +15,16 @@ mod multihead_attention;
 mod pool;
 mod recurrent;
 mod rnn;
+mod row_norms;
 #[cfg(test)]
 mod tests;
+mod transformer;
 
 pub use activations::{Gelu, LeakyRelu, LogSigmoid, Relu, Sigmoid, Silu, Softplus, Tanh};
 pub use attention::{AttentionCall, scaled_dot_product_attention};
 pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions};
 pub use conv::{Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, PaddingMode};
+pub use coral::Coral;
 pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d};
 pub use embedding::{Embedding, EmbeddingOptions};
 pub use flatten::Flatten;
@@ -32,3 +36,7 @@ pub use pool::{
 };
 pub use recurrent::RecurrentOptions;
 pub use rnn::{Gru, GruCell, Lstm, LstmCell, Nonlinearity, Rnn, RnnCell};
+pub use row_norms::{GroupNorm, GroupNormOptions, LayerNorm, LayerNormOptions, RmsNorm, RmsNormOptions};
+pub use transformer::{
+    EncoderMasks, TransformerActivation, TransformerEncoder, TransformerEncoderLayer, TransformerEncoderLayerOptions,
+};

@@ -136,8 +136,8 @@ impl TransformerEncoderLayer {
         let attention = MultiheadAttention::with(&params.at("self_attn"), d_model, nhead, attention);
         let linear1 = Linear::with(&params.at("linear1"), d_model, dim_feedforward, linear);
         let linear2 = Linear::with(&params.at("linear2"), dim_feedforward, d_model, linear);
-        let norm1 = LayerNorm::with(&params.at("norm1"), d_model, norm);
-        let norm2 = LayerNorm::with(&params.at("norm2"), d_model, norm);
+        let norm1 = LayerNorm::with(&params.at("norm1"), [d_model], norm);
+        let norm2 = LayerNorm::with(&params.at("norm2"), [d_model], norm);
         Self {
             scope: params.path().into(),
             attention,
@@ -203,7 +203,7 @@ impl Module for TransformerEncoderLayer {
 /// use wgrad_nn::{Module, layers::{LayerNorm, TransformerEncoder, TransformerEncoderLayer}};
 /// let params = Params::seeded(7);
 /// let encoder = TransformerEncoder::new(&params.at("encoder"), 2, |p| TransformerEncoderLayer::new(p, 16, 4))
-///     .norm(|p| LayerNorm::new(p, 16));
+///     .norm(|p| LayerNorm::new(p, [16]));
 /// let graph = Graph::new(Mode::Train);
 /// let x = graph.input("x", [5, 8, 16], DType::F32);
 /// assert_eq!(encoder.forward(&x).shape(), x.shape());

@@ -1,7 +1,7 @@
 //! Binary cross-entropy of logits.
 
-use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::{BceWithLogitsOps, ReduceOps};
+use wgrad_core::Tensor;
+use wgrad_kernels::ops::BceWithLogitsOps;
 
 use super::{Reduction, Weights};
 use crate::advice;
@@ -62,26 +62,15 @@ impl BceWithLogitsLoss {
     #[track_caller]
     #[must_use]
     pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        let graph = logits.graph();
         advice::logits(logits, "BceWithLogitsLoss");
-        let mut loss = match &self.pos_weight {
-            Some(weight) => logits.bce_with_logits_weighted(targets, &weight.tensor(graph)),
+        let losses = match &self.pos_weight {
+            Some(weight) => logits.bce_with_logits_weighted(targets, &weight.tensor(logits.graph())),
             None => logits.bce_with_logits(targets),
         };
-        if let Some(weight) = &self.weight {
-            let weight = weight.tensor(graph);
-            let (shape, own) = (loss.shape(), weight.shape());
-            if own.broadcast(&shape).as_ref() != Some(&shape) {
-                let misfit = Misfit::new(format!("weight {own} does not broadcast to the logits {shape}"))
-                    .fix("give one weight, one per logit of a row (the last axis), or one per row as `[N, 1]`");
-                return loss.misfit("BceWithLogitsLoss", &[&weight], misfit);
-            }
-            loss = loss * weight;
-        }
-        match self.reduction {
-            Reduction::None => loss,
-            Reduction::Mean => loss.mean(),
-            Reduction::Sum => loss.sum(),
-        }
+        let losses = match &self.weight {
+            Some(weight) => weight.scale("BceWithLogitsLoss", &losses, "logit"),
+            None => losses,
+        };
+        self.reduction.apply(losses)
     }
 }

@@ -109,12 +109,9 @@ impl CrossEntropyLoss {
     }
 
     fn misfit(&self, classes: usize) -> Option<Misfit> {
-        if classes == 1 {
-            return Some(
-                Misfit::new("a softmax over one class is always 1, so this loss is always 0")
-                    .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")
-                    .fix("or give the model's last layer one output per class"),
-            );
+        let one_class = one_class_misfit(classes);
+        if one_class.is_some() {
+            return one_class;
         }
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return Some(
@@ -122,20 +119,21 @@ impl CrossEntropyLoss {
                     .fix("0 is no smoothing, 0.1 is usual"),
             );
         }
-        let weights = match &self.weight {
-            Some(Weights::Array(array)) if array.shape().dims() != [classes] => array.shape().to_string(),
-            Some(Weights::Number(_)) => "one number".into(),
-            _ => return None,
-        };
-        Some(
-            Misfit::new(format!("the weight has one entry per class, [{classes}], not {weights}"))
-                .fix("`train.class_weights()` gives weights that even out the classes"),
-        )
+        self.weight.as_ref().and_then(|weight| weight.per_class(classes))
     }
 }
 
 /// The sum of the row weights, but NaN where it is 0: then the smoothed part of the loss would be divided to infinity.
 #[track_caller]
-fn divisor(sum: &Tensor) -> Tensor {
+pub(super) fn divisor(sum: &Tensor) -> Tensor {
     sum + 0.0 / sum
+}
+
+/// What is wrong with a softmax over one class.
+pub(super) fn one_class_misfit(classes: usize) -> Option<Misfit> {
+    (classes == 1).then(|| {
+        Misfit::new("a softmax over one class is always 1, so this loss is always 0")
+            .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")
+            .fix("or give the model's last layer one output per class")
+    })
 }

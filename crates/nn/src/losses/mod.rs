@@ -3,21 +3,58 @@
 //! | the model gives | the targets are | loss |
 //! |---|---|---|
 //! | one logit per row, `[N, 1]` | `f32[N, 1]`, 0 or 1 (or between) | [`BceWithLogitsLoss`] |
-//! | `K` independent logits, `[N, K]` | `f32[N, K]` | [`BceWithLogitsLoss`] |
-//! | `C` logits, one per exclusive class, `[N, C]` | `u32[N]`, the class | [`CrossEntropyLoss`] |
+//! | `K` independent logits, `[N, K]` | `f32[N, K]` | [`BceWithLogitsLoss`], [`MultiLabelSoftMarginLoss`] |
+//! | the same, and most rows are easy negatives | `f32[N, K]` | [`FocalLoss`] |
+//! | `C` logits, one per exclusive class, `[N, C]` | `u32[N]`, the class | [`CrossEntropyLoss`], [`MultiClassFocalLoss`], [`MultiMarginLoss`] |
 //! | the same | `f32[N, C]`, probabilities | [`CrossEntropyLoss`] |
+//! | `K − 1` logits of a [`Coral`](crate::layers::Coral) layer, for `K` classes in an order | `u32[N]`, the class | [`CoralLoss`] |
+//! | probabilities (after a sigmoid) | `f32` of the same shape | [`BceLoss`] |
+//! | log-probabilities (after a log-softmax), `[N, C]` | `u32[N]`, the class | [`NllLoss`] |
+//! | the same | `f32[N, C]`, a distribution | [`KlDivLoss`] |
+//! | numbers | `f32` of the same shape | [`MseLoss`], [`L1Loss`], [`SmoothL1Loss`], [`HuberLoss`] |
+//! | rates, or their logarithms | `f32` counts | [`PoissonNllLoss`] |
+//! | means and variances | `f32` | [`GaussianNllLoss`] |
+//! | scores | `f32`, −1 or 1 | [`HingeLoss`], [`SoftMarginLoss`] |
+//! | distances | `f32`, −1 or 1 | [`HingeEmbeddingLoss`] |
+//! | two scores | `f32`: 1 if the first shall be higher, −1 if lower | [`MarginRankingLoss`] |
+//! | two vectors per row | `f32[N]`: 1 if alike, −1 if not | [`CosineEmbeddingLoss`] |
+//! | three vectors per row: anchor, positive, negative | none | [`TripletMarginLoss`] |
 //!
-//! Losses take logits: no sigmoid and no softmax at the end of the model.
+//! Where a loss takes logits, the model ends without sigmoid or softmax: the loss has it inside, in a form that keeps its
+//! digits. Shapes are compared, never broadcast: `[64]` against `[64, 1]` is an error here, where PyTorch would make 64 by
+//! 64 differences of it.
 
+mod bce;
 mod bce_with_logits;
+mod coral;
 mod cross_entropy;
+mod embeddings;
+mod focal;
+mod kl_div;
+mod likelihoods;
+mod margins;
+mod multi;
+mod nll;
+mod regression;
+mod shapes;
 #[cfg(test)]
 mod tests;
 
+pub use bce::BceLoss;
 pub use bce_with_logits::BceWithLogitsLoss;
+pub use coral::CoralLoss;
 pub use cross_entropy::{CrossEntropyLoss, IGNORE};
+pub use embeddings::{CosineEmbeddingLoss, TripletMarginLoss};
+pub use focal::{FocalLoss, MultiClassFocalLoss};
+pub use kl_div::{KlDivLoss, KlDivReduction};
+pub use likelihoods::{GaussianNllLoss, PoissonNllLoss};
+pub use margins::{HingeEmbeddingLoss, HingeLoss, MarginRankingLoss, SoftMarginLoss};
+pub use multi::{MultiLabelSoftMarginLoss, MultiMarginLoss};
+pub use nll::NllLoss;
+pub use regression::{HuberLoss, L1Loss, MseLoss, SmoothL1Loss};
 
-use wgrad_core::{Array, Graph, Tensor};
+use wgrad_core::{Array, Graph, Misfit, Tensor};
+use wgrad_kernels::ops::ReduceOps;
 
 /// How the losses of the elements become the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -29,6 +66,17 @@ pub enum Reduction {
     Mean,
     /// Their sum.
     Sum,
+}
+
+impl Reduction {
+    #[track_caller]
+    fn apply(self, losses: Tensor) -> Tensor {
+        match self {
+            Self::None => losses,
+            Self::Mean => losses.mean(),
+            Self::Sum => losses.sum(),
+        }
+    }
 }
 
 /// Weights of a loss: one number, or an array.
@@ -48,6 +96,32 @@ impl Weights {
             Self::Array(array) if array.dtype().is_float() => graph.array(array.clone()),
             Self::Array(array) => graph.array(Array::new(array.shape(), array.to_f64()).expect("the same shape")),
         }
+    }
+
+    /// The losses of a loss called `name`, each times its weight; `per` says what there is one loss of.
+    #[track_caller]
+    fn scale(&self, name: &str, losses: &Tensor, per: &str) -> Tensor {
+        let weight = self.tensor(losses.graph());
+        let (shape, own) = (losses.shape(), weight.shape());
+        if own.broadcast(&shape).as_ref() != Some(&shape) {
+            let misfit = Misfit::new(format!("weight {own} does not broadcast to the {per}s {shape}"))
+                .fix(format!("give one weight, one per {per} of a row (the last axis), or one per row as `[N, 1]`"));
+            return losses.misfit(name, &[&weight], misfit);
+        }
+        losses * weight
+    }
+
+    /// One weight per class, or what is wrong.
+    fn per_class(&self, classes: usize) -> Option<Misfit> {
+        let weights = match self {
+            Self::Array(array) if array.shape().dims() != [classes] => array.shape().to_string(),
+            Self::Number(_) => "one number".into(),
+            Self::Array(_) => return None,
+        };
+        Some(
+            Misfit::new(format!("the weight has one entry per class, [{classes}], not {weights}"))
+                .fix("`train.class_weights()` gives weights that even out the classes"),
+        )
     }
 }
 

@@ -1,0 +1,112 @@
+//! The output layer of ordinal classes, and what its logits say.
+
+use wgrad_core::{Array, Init, Kind, Misfit, Params, Tensor, Variable};
+use wgrad_kernels::ops::{ActivationOps, CompareOps, MatmulOps, ReduceOps, concat};
+
+use super::{Linear, LinearOptions};
+use crate::Module;
+
+/// `x·wᵀ + b_k`: `K − 1` logits for `K` ordered classes, which share one weight and differ in their biases.
+///
+/// Features `[…, in]` become logits `[…, K−1]`; logit `k` says whether the class is above `k`. Because all go up and down
+/// together, a trained layer does not contradict itself. The loss is [`CoralLoss`](crate::losses::CoralLoss).
+///
+/// Variables, named as in the `coral_pytorch` package: `coral_weights.weight` `[1, in]`, which begins as a
+/// [`Linear`]'s, and `coral_bias` `[K−1]`, which begins as `(K−1)/(K−1)`, `(K−2)/(K−1)` … `1/(K−1)`.
+///
+/// Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Module, layers::Coral};
+/// let p = Params::seeded(7);
+/// let output = Coral::new(&p.at("output"), 16, 5);
+/// let graph = Graph::new(Mode::Evaluate);
+/// let logits = output.forward(&graph.input("x", [64, 16], DType::F32));
+/// assert_eq!(logits.shape().dims(), [64, 4]);
+/// assert_eq!(Coral::rank(&logits).shape().dims(), [64]);
+/// assert_eq!(Coral::probabilities(&logits).shape().dims(), [64, 5]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Coral {
+    scope: String,
+    weights: Linear,
+    bias: Variable,
+}
+
+impl Coral {
+    /// A layer from `inputs` features to `classes` ordered classes; declares its variables in `params`.
+    ///
+    /// With fewer than two classes there are no logits, which whoever reads them reports.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, inputs: usize, classes: usize) -> Self {
+        let decisions = classes.saturating_sub(1);
+        let options = LinearOptions { bias: false, ..LinearOptions::default() };
+        let weights = Linear::with(&params.at("coral_weights"), inputs, 1, options);
+        let bias = params.variable("coral_bias", [decisions], Kind::Parameter, Init::Constant(0.0));
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a number of classes")]
+        let values = (0..decisions).map(|k| ((decisions - k) as f64 / decisions as f64) as f32).collect();
+        bias.set(Array::vector::<f32>(values)).expect("as many numbers as decisions");
+        Self { scope: params.path().into(), weights, bias }
+    }
+
+    /// The weight `[1, in]`.
+    #[must_use]
+    pub fn weight(&self) -> &Variable {
+        self.weights.weight()
+    }
+
+    /// The biases `[K−1]`.
+    #[must_use]
+    pub fn bias(&self) -> &Variable {
+        &self.bias
+    }
+
+    /// The class of each row of logits `[…, K−1]`, as `u32[…]`: how many logits are above 0, that is, how many
+    /// probabilities above ½.
+    #[track_caller]
+    #[must_use]
+    pub fn rank(logits: &Tensor) -> Tensor {
+        match misfit(logits) {
+            Some(misfit) => logits.misfit("Coral::rank", &[], misfit),
+            None => logits.gt(&logits.number(0.0)).to_f32().sum_axes(&[-1], false).to_u32(),
+        }
+    }
+
+    /// The probabilities of the classes, `[…, K]`, from logits `[…, K−1]`: differences of the probabilities `σ(x_k)` of
+    /// being above `k`.
+    ///
+    /// They add up to 1. Where the logits of a row do not fall (biases out of order, as they may be early in training), some
+    /// are negative.
+    #[track_caller]
+    #[must_use]
+    pub fn probabilities(logits: &Tensor) -> Tensor {
+        if let Some(misfit) = misfit(logits) {
+            return logits.misfit("Coral::probabilities", &[], misfit);
+        }
+        let above = logits.sigmoid();
+        let shape = above.shape();
+        let end = |value: f64| above.number(value).broadcast_to(shape.with(shape.rank() - 1, 1));
+        concat(&[&end(1.0), &above], -1) - concat(&[&above, &end(0.0)], -1)
+    }
+}
+
+fn misfit(logits: &Tensor) -> Option<Misfit> {
+    let shape = logits.shape();
+    let fits = logits.dtype().is_float() && shape.dims().last().is_some_and(|&decisions| decisions > 0);
+    (!fits).then(|| {
+        Misfit::new(format!("logits of K ordered classes are f32[…, K−1], not {}", logits.spec()))
+            .fix("give the output of a `Coral` layer")
+    })
+}
+
+impl Module for Coral {
+    #[track_caller]
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let graph = x.graph();
+        let _scope = graph.scope(&self.scope);
+        let weight = graph.variable(self.weights.weight());
+        x.linear(&weight, None) + graph.variable(&self.bias)
+    }
+}

@@ -1,0 +1,105 @@
+//! The Kullback-Leibler divergence.
+
+use wgrad_core::Tensor;
+use wgrad_kernels::ops::{CompareOps, PointwiseOps, ReduceOps};
+
+use super::Reduction;
+use super::shapes::misfit;
+
+/// How the terms of a [`KlDivLoss`] become the result; a [`Reduction`] converts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KlDivReduction {
+    /// As for every loss. The mean divides by the number of *elements*, which is not the divergence.
+    Of(Reduction),
+    /// The sum over the size of the first axis: the mean divergence of the rows.
+    BatchMean,
+}
+
+impl From<Reduction> for KlDivReduction {
+    fn from(reduction: Reduction) -> Self {
+        Self::Of(reduction)
+    }
+}
+
+/// `y·(log y − x)`, 0 where `y = 0`, for log-probabilities `x` and probabilities `y` of the same shape; PyTorch's
+/// `KLDivLoss`. With `log_target`, `y` are log-probabilities, too: `eʸ·(y − x)`.
+///
+/// The sum over a row is the divergence of the prediction from the target. The default reduction is PyTorch's, the mean
+/// over all *elements*; what is usually wanted is [`KlDivReduction::BatchMean`].
+///
+/// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+///
+/// ```
+/// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_kernels::ops::SoftmaxOps;
+/// use wgrad_nn::losses::{KlDivLoss, KlDivReduction};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let logits = graph.input("logits", [1, 2], DType::F32);
+/// let y = graph.input("y", [1, 2], DType::F32);
+/// let loss = KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(&logits.log_softmax(1), &y);
+/// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+/// # let step = session.compile(&graph, &[&loss])?;
+/// # let feeds = [(&logits, &Array::full([1, 2], 3f32)), (&y, &Array::new([1, 2], vec![0.0f32, 1.0])?)];
+/// assert!((session.run(&step, &feeds)?[0].item()? - 2f64.ln()).abs() < 1e-15);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct KlDivLoss {
+    log_target: bool,
+    reduction: KlDivReduction,
+}
+
+impl Default for KlDivLoss {
+    fn default() -> Self {
+        Self { log_target: false, reduction: Reduction::Mean.into() }
+    }
+}
+
+impl KlDivLoss {
+    /// The mean over all elements, of targets that are probabilities.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the targets are logarithms of probabilities.
+    #[must_use]
+    pub fn log_target(self, log_target: bool) -> Self {
+        Self { log_target, ..self }
+    }
+
+    /// What to do with the terms: a [`Reduction`] or [`KlDivReduction::BatchMean`].
+    #[must_use]
+    pub fn reduction(self, reduction: impl Into<KlDivReduction>) -> Self {
+        Self { reduction: reduction.into(), ..self }
+    }
+
+    /// The divergence of log-probabilities `x` from `targets`.
+    #[track_caller]
+    #[must_use]
+    pub fn apply(&self, x: &Tensor, targets: &Tensor) -> Tensor {
+        if let Some(misfit) = misfit(x, targets, "log-probabilities") {
+            return x.misfit("KlDivLoss", &[targets], misfit);
+        }
+        let losses = if self.log_target {
+            targets.exp() * (targets - x)
+        } else {
+            // Where the target is 0, its logarithm must be a number for the product to be 0.
+            let nothing = targets.eq(&targets.number(0.0));
+            targets * (nothing.select(&targets.number(1.0), targets).log() - x)
+        };
+        match self.reduction {
+            KlDivReduction::Of(reduction) => reduction.apply(losses),
+            KlDivReduction::BatchMean => {
+                let shape = x.shape();
+                let Some(&rows) = shape.dims().first().filter(|&&rows| rows > 0) else {
+                    // Without rows there is no mean; the message is that of the mean.
+                    return losses.mean();
+                };
+                #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
+                let rows = rows as f64;
+                losses.sum() * (1.0 / rows)
+            }
+        }
+    }
+}

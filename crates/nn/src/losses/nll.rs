@@ -1,0 +1,160 @@
+//! Negative log-likelihood of classes.
+
+use wgrad_core::{Misfit, Shape, Tensor};
+use wgrad_kernels::ops::{CompareOps, GatherAlongOps, GatherOps, ReduceOps, ViewOps};
+
+use super::cross_entropy::divisor;
+use super::{IGNORE, Reduction, Weights};
+use crate::advice;
+
+/// `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and class indices `y`; PyTorch's `NLLLoss`.
+///
+/// Log-probabilities `[N, C, d…]` (or `[C]`), as [`log_softmax`](wgrad_kernels::ops::SoftmaxOps::log_softmax) gives them,
+/// take `u32[N, d…]` class indices. On logits, [`CrossEntropyLoss`](super::CrossEntropyLoss) does both steps in one
+/// kernel.
+///
+/// Rows whose index is `ignore_index`, [`IGNORE`] by default, cost nothing. The mean divides by the sum of the kept rows'
+/// class weights (NaN when nothing is kept). A class index that does not exist makes the loss NaN.
+///
+/// Shapes and types that do not fit leave an invalid tensor and an error.
+///
+/// ```
+/// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_kernels::ops::SoftmaxOps;
+/// use wgrad_nn::losses::NllLoss;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let logits = graph.input("logits", [2, 4], DType::F32);
+/// let classes = graph.input("classes", [2], DType::U32);
+/// let loss = NllLoss::new().apply(&logits.log_softmax(1), &classes);
+/// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+/// # let step = session.compile(&graph, &[&loss])?;
+/// # let feeds = [(&logits, &Array::full([2, 4], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
+/// assert!((session.run(&step, &feeds)?[0].item()? - 4f64.ln()).abs() < 1e-15);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct NllLoss {
+    weight: Option<Weights>,
+    ignore_index: Option<u32>,
+    reduction: Reduction,
+}
+
+impl Default for NllLoss {
+    fn default() -> Self {
+        Self { weight: None, ignore_index: Some(IGNORE), reduction: Reduction::Mean }
+    }
+}
+
+impl NllLoss {
+    /// The mean loss, without weights; rows of class [`IGNORE`] are ignored.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A weight per class, `[C]`.
+    #[must_use]
+    pub fn weight(self, weight: impl Into<Weights>) -> Self {
+        Self { weight: Some(weight.into()), ..self }
+    }
+
+    /// The class index whose rows cost nothing and give no gradient; `None` for no such index.
+    #[must_use]
+    pub fn ignore_index(self, index: impl Into<Option<u32>>) -> Self {
+        Self { ignore_index: index.into(), ..self }
+    }
+
+    /// What to do with the losses of the rows.
+    #[must_use]
+    pub fn reduction(self, reduction: Reduction) -> Self {
+        Self { reduction, ..self }
+    }
+
+    /// The loss of log-probabilities `x` against class indices `target`.
+    #[track_caller]
+    #[must_use]
+    pub fn apply(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        if let Some(misfit) = self.misfit(x, target) {
+            return x.misfit("NllLoss", &[target], misfit);
+        }
+        advice::probabilities(x, "NllLoss", true);
+        let axis = isize::from(x.shape().rank() > 1);
+        let graph = x.graph();
+        let losses = -x.gather(axis, &target.unsqueeze(axis)).squeeze(axis);
+        let weight = self.weight.as_ref().map(|weight| weight.tensor(graph).gather_rows(target));
+        let losses = match &weight {
+            Some(weight) => losses * weight,
+            None => losses,
+        };
+        let zero = &graph.constant(0.0);
+        let kept = self.ignore_index.map(|index| target.eq_u32(&graph.constant_u32(index)).not());
+        let losses = match &kept {
+            Some(kept) => kept.select(&losses, zero),
+            None => losses,
+        };
+        let counts = match (kept, weight) {
+            (Some(kept), Some(weight)) => Some(kept.select(&weight, zero)),
+            (Some(kept), None) => Some(kept.to_f32()),
+            (None, weight) => weight,
+        };
+        match (self.reduction, counts) {
+            (Reduction::Mean, Some(counts)) => losses.sum() / divisor(&counts.sum()),
+            (reduction, _) => reduction.apply(losses),
+        }
+    }
+
+    fn misfit(&self, x: &Tensor, target: &Tensor) -> Option<Misfit> {
+        class_misfit(&x.spec(), &target.spec(), "log-probabilities").or_else(|| {
+            let classes = x.shape().dims()[usize::from(x.shape().rank() > 1)];
+            self.weight.as_ref().and_then(|weight| weight.per_class(classes))
+        })
+    }
+}
+
+/// What is wrong with class indices `target` for `x`, whose classes lie along axis 1 (0 if there is no other).
+pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<Misfit> {
+    if !x.dtype.is_float() {
+        return Some(
+            Misfit::new(format!("{what} are f32, not u32")).fix(format!("the {what} come first, then the target")),
+        );
+    }
+    let dims = x.shape.dims();
+    let Some(&classes) = dims.get(usize::from(dims.len() > 1)).filter(|&&classes| classes > 0) else {
+        return Some(
+            Misfit::new(format!("{what} {} have no class axis", x.shape))
+                .fix(format!("give {what} [N, C, d...] or [C]")),
+        );
+    };
+    let rows: Shape = if dims.len() > 1 { [&dims[..1], &dims[2..]].concat().into() } else { [].into() };
+    let (shape, dtype) = (&target.shape, target.dtype);
+    if *shape == rows {
+        return dtype.is_float().then(|| {
+            Misfit::new(format!("class indices are u32, not {dtype}"))
+                .fix("feed the labels as u32, or cast with `.to_u32()`")
+        });
+    }
+    let cast = if dtype.is_float() { ".to_u32()" } else { "" };
+    if *shape == x.shape {
+        return Some(
+            Misfit::new(format!("this loss takes a class per row, u32{rows}, not {target}"))
+                .fix(format!(
+                    "one-hot or class probabilities: `.argmax({}, false)` gives the class",
+                    dims.len().min(2) - 1
+                ))
+                .fix("or, for soft targets, use CrossEntropyLoss on logits or KlDivLoss on log-probabilities"),
+        );
+    }
+    if let Some(axis) = (0..shape.rank()).rev().find(|&axis| {
+        let mut dims = shape.dims().to_vec();
+        dims.remove(axis) == 1 && Shape::from(dims) == rows
+    }) {
+        return Some(
+            Misfit::new(format!("class indices for {what} {} are u32{rows}, not {target}", x.shape))
+                .fix(format!("drop the axis of size 1: `.squeeze({axis}){cast}`")),
+        );
+    }
+    Some(
+        Misfit::new(format!("{what} {} of {classes} classes do not go with the target {target}", x.shape))
+            .fix(format!("give one class index per row: u32{rows}")),
+    )
+}

@@ -1,0 +1,41 @@
+//! What is wrong with the inputs of losses that compare numbers.
+
+use wgrad_core::{Misfit, Tensor};
+
+/// What is wrong with targets `y` for `x`, whose shapes must be equal; `x` are called `what`, as in "predictions".
+pub(super) fn misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<Misfit> {
+    let (own, targets) = (x.shape(), y.shape());
+    if !x.dtype().is_float() {
+        return Some(
+            Misfit::new(format!("the {what} are f32, not u32"))
+                .fix(format!("the {what} come first, then the targets; cast with `.to_f32()`")),
+        );
+    }
+    if own != targets {
+        let misfit = Misfit::new(format!("targets {targets} must have the shape of the {what} {own}"));
+        return Some(match (own.dims(), targets.dims()) {
+            ([n, 1], [m]) if n == m => misfit
+                .fix(format!("give the targets the shape {own}: `.unsqueeze(1)`"))
+                .fix(format!("or drop the last axis of the {what}: `.squeeze(1)`"))
+                .fix(format!("broadcast, they would be [{n}, {n}]: every row against every target")),
+            ([n], [m, 1]) if n == m => misfit
+                .fix("drop the last axis of the targets: `.squeeze(1)`")
+                .fix(format!("or give the {what} the shape {targets}: `.unsqueeze(1)`")),
+            _ => misfit.fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
+        });
+    }
+    (!y.dtype().is_float()).then(|| Misfit::new("targets are numbers, f32, not u32").fix("cast with `.to_f32()`"))
+}
+
+/// As [`misfit`], for targets that are −1 or 1.
+pub(super) fn signs_misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<Misfit> {
+    misfit(x, y, what).map(|misfit| {
+        let zero_or_one = misfit.message.contains("not u32");
+        if zero_or_one { misfit.fix("labels 0 and 1 become −1 and 1 by `y.to_f32() * 2.0 - 1.0`") } else { misfit }
+    })
+}
+
+/// What is wrong with an option that must be a number of a range.
+pub(super) fn option_misfit(name: &str, value: f64, fits: bool, range: &str) -> Option<Misfit> {
+    (!fits || !value.is_finite()).then(|| Misfit::new(format!("{name} must be {range}, not {value}")))
+}

@@ -1,0 +1,79 @@
+// forward:   y[o, j, k] = x[o, index[o, j, k], k]
+// backward:  dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k], in the order of j
+//
+// inverse:   y[o, index[o, j, k], k] = j, for an index that orders its n elements: the order that undoes it
+//
+// x is [outer, n, inner]; index, y and dy are [outer, m, inner]. Where index ≥ n, y is NaN and dy is ignored. Elements
+// of y are copied as bits, so floats and integers are the same to it.
+//
+// Backward, one thread per element of dx scans the m indices of its line: no float atomics, and the same bits in every
+// run. A dispatch reads at most 32,768 of them.
+
+struct Params {
+    n: u32,
+    m: u32,
+    inner: u32,
+    // Elements that the launch writes.
+    count: u32,
+    // The scan reads indices start..end; `start` is 0 but for its later passes, which add to what is there.
+    start: u32,
+    end: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read> index: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<uniform> params: Params;
+
+const GROUP = 256u;
+const NAN_BITS = 0x7fc00000u;
+
+@compute @workgroup_size(256)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    if t >= params.count {
+        return;
+    }
+    let row = index[t];
+    var bits = NAN_BITS;
+    if row < params.n {
+        bits = x[(t / (params.m * params.inner) * params.n + row) * params.inner + t % params.inner];
+    }
+    y[t] = bits;
+}
+
+@compute @workgroup_size(256)
+fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    if t >= params.count {
+        return;
+    }
+    let row = t / params.inner % params.n;
+    let first = t / (params.n * params.inner) * params.m * params.inner + t % params.inner;
+    var sum = 0.0;
+    if params.start > 0u {
+        sum = dx[t];
+    }
+    for (var j = params.start; j < params.end; j++) {
+        let at = first + j * params.inner;
+        if index[at] == row {
+            sum += dy[at];
+        }
+    }
+    dx[t] = sum;
+}
+
+@compute @workgroup_size(256)
+fn inverse(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    if t >= params.count {
+        return;
+    }
+    let to = index[t];
+    if to < params.n {
+        y[(t / (params.n * params.inner) * params.n + to) * params.inner + t % params.inner]
+            = t / params.inner % params.n;
+    }
+}

@@ -1,0 +1,163 @@
+//! Rows for choosing by index and by mask, and for taking tensors apart and putting them together.
+
+use wgrad::core::Tensor;
+#[allow(clippy::wildcard_imports, reason = "every op has a row here")]
+use wgrad::ops::*;
+
+use super::cases::Values::{Below, Grid, Normal, Of};
+use super::cases::{Case, case, several};
+
+pub fn indexing() -> Vec<Case> {
+    [gathers(), masks(), arrangements(), norms()].into_iter().flatten().collect()
+}
+
+fn gathers() -> Vec<Case> {
+    let mut cases = vec![];
+    for (shape, axis, m) in [
+        (&[64usize, 10][..], 1usize, 1usize),
+        (&[1, 1], 0, 1),
+        (&[65, 3], 0, 7),
+        (&[5, 63, 4], 1, 256),
+        (&[3, 257], 1, 255),
+        (&[4, 6, 2, 3], 2, 5),
+    ] {
+        let n = shape[axis];
+        let index: Vec<usize> = shape.iter().enumerate().map(|(i, &n)| if i == axis { m } else { n }).collect();
+        cases.push(
+            case(format!("gather {shape:?} by {index:?}"), &[(shape, Normal), (&index, Below(n))], move |x| {
+                x[0].gather(axis.cast_signed(), &x[1]).square()
+            })
+            .terms(m),
+        );
+    }
+    cases.push(
+        case("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| x[0].gather(1, &x[1]).square())
+            .terms(20),
+    );
+    // One element per row, of which some are beyond it; and more of them than one pass of the gradient reads.
+    cases.push(
+        case("gather beyond the axis", &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))], |x| {
+            let inside = |index: &Tensor| index.lt_u32(&index.graph().constant_u32(5));
+            let read = |index: &Tensor| inside(index).select(&x[0].gather(1, index), &x[0].number(0.5));
+            read(&x[1]).square() * read(&x[2])
+        })
+        .terms(3),
+    );
+    cases.push(
+        case("gather of 65,537", &[(&[2, 3], Normal), (&[2, 65_537], Below(3))], |x| x[0].gather(1, &x[1]))
+            .terms(65_537)
+            .rough(),
+    );
+    cases.push(
+        case("gather of labels and beyond the axis", &[(&[30, 4], Below(9)), (&[30, 6], Below(7))], |x| {
+            x[0].gather(-1, &x[1])
+        })
+        .without_gradients()
+        .exact(),
+    );
+    for axis in [0isize, 1, -1] {
+        cases.push(
+            case(format!("index_select along {axis}"), &[(&[6, 5, 4], Normal), (&[9], Below(4))], move |x| {
+                x[0].index_select(axis, &x[1]).square()
+            })
+            .terms(9),
+        );
+    }
+    for (shape, axis) in [(&[5usize, 64][..], 1isize), (&[3, 65, 4], 1), (&[1, 7], 0), (&[255], 0), (&[2, 65_537], -1)]
+    {
+        let largest = case(format!("max_with_index {shape:?} {axis}"), &[(shape, Normal)], move |x| {
+            x[0].max_with_index(axis, false).0.square()
+        });
+        // The difference to a neighbour may be smaller than the step of central differences.
+        cases.push(if shape == [2, 65_537] { largest.rough() } else { largest });
+        cases.push(
+            several(format!("min_with_index {shape:?} {axis} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
+                let (value, index) = x[0].min_with_index(axis, true);
+                vec![value, index]
+            })
+            .rough(),
+        );
+    }
+    cases
+}
+
+fn masks() -> Vec<Case> {
+    vec![
+        case("masked_fill", &[(&[5, 7], Normal), (&[5, 1], Below(2))], |x| x[0].masked_fill(&x[1], -2.5).square()),
+        case("masked_fill before a softmax", &[(&[4, 65], Normal), (&[65], Below(2))], |x| {
+            x[0].masked_fill(&x[1], f64::NEG_INFINITY).softmax(-1)
+        })
+        .terms(65)
+        .ulp(40.0)
+        .cancelling(8.0),
+        several("triangles", &[(&[2, 5, 7], Normal)], |x| {
+            [-9, -2, 0, 1, 9].iter().flat_map(|&k| [x[0].tril(k).square(), x[0].triu(k)]).collect()
+        })
+        .gradients_of(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+        .terms(10),
+        case("one_hot", &[(&[3, 20], Below(9))], |x| x[0].one_hot(7)).without_gradients().exact(),
+        case("lt_u32", &[(&[300], Below(9)), (&[300], Below(9))], |x| x[0].lt_u32(&x[1])).without_gradients().exact(),
+    ]
+}
+
+fn arrangements() -> Vec<Case> {
+    let mut cases = vec![
+        case("stack", &[(&[3, 4], Normal), (&[3, 4], Normal)], |x| stack(&[&x[0], &x[1], &x[0]], -1).square()).terms(2),
+        several("split", &[(&[5, 3], Normal)], |x| x[0].split(0, 2).iter().map(PointwiseOps::square).collect()),
+        several("split_sizes", &[(&[2, 7], Normal)], |x| {
+            x[0].split_sizes(1, &[1, 4, 2]).iter().map(PointwiseOps::square).collect()
+        }),
+        several("chunk", &[(&[2, 8], Normal)], |x| x[0].chunk(-1, 3).iter().map(PointwiseOps::square).collect()),
+        case("flip", &[(&[3, 5, 4], Normal)], |x| x[0].flip(&[0, -1]).square() * &x[0]).terms(2),
+        case("flip of labels", &[(&[65, 3], Below(9))], |x| x[0].flip(&[0])).without_gradients().exact(),
+        case("repeat", &[(&[3, 1, 4], Normal)], |x| x[0].repeat(&[2, 1, 5, 3]).square()).terms(30),
+    ];
+    for shift in [-8isize, 0, 1, 5] {
+        cases.push(case(format!("roll by {shift}"), &[(&[2, 5, 3], Normal)], move |x| x[0].roll(shift, 1).square()));
+    }
+    cases
+}
+
+fn norms() -> Vec<Case> {
+    let mut cases = vec![];
+    for (shape, axes) in [(&[5usize, 64][..], &[1isize][..]), (&[3, 4, 5], &[0, 2]), (&[1], &[0]), (&[2, 65_537], &[1])]
+    {
+        let terms: usize = axes.iter().map(|&axis| shape[axis.unsigned_abs()]).product();
+        for p in [0.0, 0.5, 1.0, 2.0, 3.0, f64::INFINITY, f64::NEG_INFINITY] {
+            let row = case(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes, false))
+                .terms(terms)
+                .ulp(120.0);
+            // |x| has a kink at 0, and its root an infinite slope; some of many numbers are near it.
+            let smooth = p > 1.0 && p.is_finite() && terms < 1000;
+            let row = if p == 0.0 { row.without_gradients() } else { row };
+            cases.push(if smooth { row } else { row.rough() });
+            let row = case(format!("norm {p} of zeros in {shape:?}"), &[(shape, Of(&[0.0]))], move |x| {
+                x[0].norm(p, axes, true)
+            });
+            cases.push(if p == 0.0 { row.without_gradients() } else { row.rough() });
+        }
+        cases.push(
+            case(format!("logsumexp of {shape:?}"), &[(shape, Normal)], move |x| x[0].logsumexp(axes, true))
+                .terms(terms)
+                .ulp(40.0)
+                .cancelling(8.0),
+        );
+        if terms > 1 {
+            cases.push(
+                case(format!("std of {shape:?}"), &[(shape, Normal)], move |x| x[0].std_axes(axes, false, true))
+                    .terms(terms)
+                    .ulp(8.0),
+            );
+        }
+    }
+    cases.push(case("std of constants", &[(&[4, 5], Of(&[2.0]))], |x| x[0].std_axes(&[1], true, true)).rough());
+    cases.push(
+        case("logsumexp of large numbers", &[(&[5, 30], Of(&[-1000.0, 1000.0, 990.0]))], |x| {
+            x[0].logsumexp(&[1], false)
+        })
+        .terms(30)
+        .ulp(40.0)
+        .rough(),
+    );
+    cases
+}
