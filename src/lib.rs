@@ -77,7 +77,7 @@ pub mod prelude {
     pub use wgrad_nn::optim::{Adam, AdamW, LearningRate, Optimizer, Select, Sgd};
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_nn::train::{Targets, Trainer};
-    pub use wgrad_nn::{Module, Sequential, StateDict};
+    pub use wgrad_nn::{Module, Sequential, StateDict, advice};
 }
 
 /// The README's program compiles.

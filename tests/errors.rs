@@ -1,6 +1,8 @@
 //! The text of every message that a program can meet while it traces, compiles and feeds: what is wrong, the line of
 //! the *user's* program (`HERE` below), the scope, and the fix.
 
+#[path = "errors/advised.rs"]
+mod advised;
 #[path = "errors/options.rs"]
 mod options;
 #[path = "errors/windows.rs"]

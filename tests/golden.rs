@@ -16,6 +16,8 @@ mod fixture;
 mod layers;
 #[path = "golden/losses.rs"]
 mod losses;
+#[path = "golden/seeds.rs"]
+mod seeds;
 #[path = "golden/training.rs"]
 mod training;
 #[path = "golden/windows.rs"]

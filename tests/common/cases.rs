@@ -20,7 +20,7 @@ pub enum Values {
 }
 use Values::{Below, Grid, Normal, Of, Uniform};
 
-use super::{fused, indexing, losses, products, windows};
+use super::{fused, indexing, losses, norms, products, windows};
 
 type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
@@ -135,6 +135,7 @@ pub fn all() -> Vec<Case> {
         windows::convolutions,
         windows::pools,
         indexing::indexing,
+        norms::norms,
     ];
     tables.iter().flat_map(|table| table()).collect()
 }

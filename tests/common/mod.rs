@@ -8,6 +8,7 @@ pub mod cases;
 pub mod fused;
 mod indexing;
 mod losses;
+mod norms;
 pub mod products;
 pub mod run;
 mod windows;

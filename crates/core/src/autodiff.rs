@@ -34,6 +34,7 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
         return vec![None; wrt.len()];
     }
     let graph = first.graph().clone();
+    graph.data().differentiated = true;
     let last = of.iter().map(|(y, _)| y.id().node).max().unwrap_or(0);
     let needed = depends_on(&graph, wrt, last);
     let mut cotangents: HashMap<ValueId, Tensor> = HashMap::new();

@@ -65,12 +65,14 @@ impl Graph {
         Arc::ptr_eq(&self.data, &other.data)
     }
 
-    /// The error of the first op that did not fit.
+    /// The error of the first op that did not fit; else the first mistake that [`Self::allow`] does not permit.
     ///
     /// # Errors
     /// [`Error::Graph`].
     pub fn check(&self) -> Result<()> {
-        self.data().error.clone().map_or(Ok(()), |error| Err(Error::Graph(Box::new(error))))
+        let data = self.data();
+        let error = data.error.as_ref().or_else(|| data.advised.error());
+        error.map_or(Ok(()), |error| Err(Error::Graph(Box::new(error.clone()))))
     }
 
     /// An array that is fed at every run, under a name that errors use.
@@ -383,7 +385,7 @@ impl Graph {
     }
 
     #[track_caller]
-    fn site(&self) -> Site {
+    pub(crate) fn site(&self) -> Site {
         let location = Location::caller();
         let data = self.data();
         data.rewriting.clone().unwrap_or_else(|| match data.scopes.last() {

@@ -5,6 +5,7 @@
 //! [`Graph`], [`Op`], [`Pointwise`]), gradients ([`gradients`]), the plan ([`Plan`]), backends ([`Backend`],
 //! [`CpuBackend`]) and the session that runs plans ([`Session`]).
 
+pub mod advice;
 mod algebra;
 mod array;
 mod autodiff;
@@ -16,6 +17,7 @@ mod elementary;
 mod error;
 mod graph;
 mod matmul;
+mod nearest;
 mod node;
 mod op;
 mod params;
@@ -28,9 +30,11 @@ mod session;
 mod shape;
 mod step;
 mod tensor;
+mod torch_random;
 mod tuning;
 mod view;
 
+pub use advice::{Advice, OnWarning, Warning};
 pub use algebra::ARITHMETIC;
 pub use array::{Array, Data, Element};
 pub use autodiff::{Backward, gradients, vjp};
@@ -41,6 +45,7 @@ pub use dtype::DType;
 pub use error::{Error, GraphError, Misfit, Result, Site};
 pub use graph::{Applied, Graph, Mode, ScopeGuard};
 pub use matmul::{Matrix, gemm};
+pub use nearest::nearest;
 pub use node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
 pub use op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param, Spec};
 pub use params::{Counter, Init, Kind, Params, Variable};
@@ -53,5 +58,6 @@ pub use session::Session;
 pub use shape::Shape;
 pub use step::{Fetching, Profile, Step};
 pub use tensor::Tensor;
+pub use torch_random::TorchRandom;
 pub use tuning::Tuned;
 pub use view::View;

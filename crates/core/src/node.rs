@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::advice::Advised;
 use crate::params::{Counter, Variable};
 use crate::{Array, DType, GraphError, Op, Pointwise, Site, Spec};
 
@@ -116,6 +117,9 @@ pub struct GraphData {
     /// The site of the node whose gradient rule runs.
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
+    pub(crate) advised: Advised,
+    /// Whether a gradient was asked for.
+    pub(crate) differentiated: bool,
 }
 
 impl GraphData {

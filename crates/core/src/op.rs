@@ -340,8 +340,6 @@ pub struct Launch<'a> {
     pub dispatches: Vec<Dispatch>,
     /// Scratch buffers so far.
     pub scratch: Vec<Spec>,
-    /// For each output, whether anything reads it; one that nothing reads need not be written.
-    pub read: Vec<bool>,
     /// The choices among variants so far.
     pub choices: Vec<Choice>,
 }
@@ -350,8 +348,7 @@ impl<'a> Launch<'a> {
     /// A launch of an op with these inputs and outputs.
     #[must_use]
     pub fn new(inputs: &'a [Spec], outputs: &'a [Spec], limits: &'a Limits) -> Self {
-        let read = vec![true; outputs.len()];
-        Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![], read, choices: vec![] }
+        Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![], choices: vec![] }
     }
 
     /// Adds a dispatch.

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::random::Stream;
-use crate::{Array, Error, Result, Shape, Spec};
+use crate::{Array, Error, Result, Shape, Spec, TorchRandom};
 
 /// What a variable is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,10 +57,23 @@ struct Entry {
 #[derive(Default)]
 struct Store {
     seed: u64,
+    /// The one generator of all initial values, instead of a stream for each name.
+    torch: Option<Box<TorchRandom>>,
     entries: Vec<Entry>,
     by_name: HashMap<Arc<str>, usize>,
     counters: Vec<(Arc<str>, Counter)>,
     error: Option<String>,
+}
+
+impl Store {
+    /// The initial value of the variable of this name.
+    fn draw(&mut self, name: &str, shape: &Shape, init: Init) -> Arc<Array> {
+        let values = match &mut self.torch {
+            Some(random) => random.fill(shape.numel(), init),
+            None => init.fill(shape, Stream::named(self.seed, name)),
+        };
+        Array::new(shape, values).expect("one value per element").into()
+    }
 }
 
 /// A number that the host counts up by one after every training run; kept in the state dict.
@@ -87,7 +100,7 @@ impl Counter {
 /// The variables of a model and everything that trains it, seen from one scope of the name tree.
 ///
 /// Clones and scopes share one store. Initial values depend on the seed and the full name only, so a new layer does
-/// not change how the others begin.
+/// not change how the others begin; those of [`Params::torch_seed`] come one after the other from one generator.
 ///
 /// ```
 /// use wgrad_core::{Init, Kind, Params};
@@ -116,6 +129,35 @@ impl Params {
         let params = Self::default();
         params.lock().seed = seed;
         params
+    }
+
+    /// An empty store whose initial values are those of PyTorch after `torch.manual_seed(seed)`, bit for bit.
+    ///
+    /// All random values come from one generator, in the order in which layers are built: the same layers in the same
+    /// order begin as in PyTorch. So do the rows of a shuffled data set, which the trainer deals as a `DataLoader` does.
+    /// The bits are those of PyTorch on a CPU with AVX2; see [`TorchRandom`]. Dropout draws other numbers than PyTorch's.
+    ///
+    /// ```
+    /// use wgrad_core::{Init, Kind, Params};
+    /// let params = Params::torch_seed(0);
+    /// // torch.manual_seed(0); torch.empty(3).uniform_(-1, 1)
+    /// let weight = params.variable("weight", [3], Kind::Parameter, Init::Uniform(-1.0, 1.0));
+    /// assert_eq!(weight.value()?.to_f32(), [-0.007486820, 0.53644359, -0.82304513]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn torch_seed(seed: u64) -> Self {
+        let params = Self::seeded(seed);
+        params.lock().torch = Some(Box::new(TorchRandom::new(seed)));
+        params
+    }
+
+    /// Draws from the generator of [`Params::torch_seed`], as what is built next will; `None` where each name has a
+    /// stream of its own.
+    ///
+    /// A layer that draws what PyTorch draws and drops does so here.
+    pub fn with_torch_random<T>(&self, draw: impl FnOnce(&mut TorchRandom) -> T) -> Option<T> {
+        self.lock().torch.as_deref_mut().map(draw)
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -176,8 +218,7 @@ impl Params {
             }
             id
         } else {
-            let values = init.fill(&spec.shape, Stream::named(store.seed, &name));
-            let value = Array::new(&spec.shape, values).expect("one value per element").into();
+            let value = store.draw(&name, &spec.shape, init);
             let trainable = kind == Kind::Parameter;
             let entry = Entry { name: name.clone(), kind, spec, value, version: 0, trainable, ahead: false };
             store.entries.push(entry);
@@ -233,7 +274,9 @@ impl Params {
             let names: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
             let known =
                 if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
-            Error::Params(format!("there is no variable `{name}`; {known}"))
+            let meant = crate::nearest(&name, names.iter().map(String::as_str));
+            let meant = meant.map_or(String::new(), |meant| format!("\n  fix: did you mean `{meant}`?"));
+            Error::Params(format!("there is no variable `{name}`; {known}{meant}"))
         })
     }
 
@@ -362,6 +405,26 @@ impl Variable {
         entry.version += 1;
         entry.ahead = false;
         Ok(())
+    }
+
+    /// Sets the host's value to what a variable begins with: what the functions of `torch.nn.init` do to a layer that
+    /// was built before.
+    ///
+    /// ```
+    /// use wgrad_core::{Init, Kind, Params};
+    /// let params = Params::seeded(7);
+    /// let weight = params.variable("weight", [4], Kind::Parameter, Init::Uniform(-0.5, 0.5));
+    /// weight.reset(Init::Constant(1.0));
+    /// assert_eq!(weight.value()?.to_f32(), [1.0; 4]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    pub fn reset(&self, init: Init) {
+        let mut store = self.params.lock();
+        let value = store.draw(&self.name, &self.spec.shape, init);
+        let entry = &mut store.entries[self.id];
+        entry.value = value;
+        entry.version += 1;
+        entry.ahead = false;
     }
 
     /// The host's value and its version, whether or not a device is ahead.

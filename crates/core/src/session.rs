@@ -1,6 +1,6 @@
 //! Sessions: one device, one set of variables, any number of plans.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -8,8 +8,8 @@ use crate::backend::{Backend, BufferId, DeviceInfo, OnCompile, ProgramId, Read};
 use crate::plan::{Plan, Role};
 use crate::step::{Last, Loaded};
 use crate::{
-    Array, Choices, Counter, CpuBackend, DType, Error, Fetching, Graph, Kind, Limits, Params, Profile, Result, Shape,
-    Spec, Step, Tensor, Variable,
+    Array, Choices, Counter, CpuBackend, DType, Error, Fetching, Graph, Kind, Limits, OnWarning, Params, Profile,
+    Result, Shape, Spec, Step, Tensor, Variable,
 };
 
 /// What a step holds on the device, to be released when nobody holds the step.
@@ -57,6 +57,9 @@ pub struct Session {
     leases: Vec<Lease>,
     by_name: HashMap<String, usize>,
     pub(crate) choices: Choices,
+    on_warning: OnWarning,
+    /// Warnings that were told, as they read.
+    told: HashSet<String>,
     pub(crate) id: usize,
 }
 
@@ -96,6 +99,8 @@ impl Session {
             leases: vec![],
             by_name: HashMap::new(),
             choices: Choices::default(),
+            on_warning: Arc::new(|warning| eprintln!("{warning}")),
+            told: HashSet::new(),
             id,
         })
     }
@@ -118,7 +123,13 @@ impl Session {
         self.backend.on_compile(f);
     }
 
-    /// Plans a graph and loads it: every error of the graph is reported here.
+    /// Whom to tell the [`Warning`](crate::Warning)s of the graphs that are compiled from now on, each once; they go to
+    /// standard error if nobody else is named.
+    pub fn on_warning(&mut self, f: OnWarning) {
+        self.on_warning = f;
+    }
+
+    /// Plans a graph and loads it: every error of the graph is reported here, and every warning is told.
     ///
     /// # Errors
     /// The first op that did not fit, with its source line; a name declared twice; a variable of other `Params`; a
@@ -128,6 +139,11 @@ impl Session {
         self.release();
         let limits = self.backend.limits();
         let plan = Plan::new(graph, fetches, &limits)?;
+        for warning in graph.review(&self.params) {
+            if self.told.insert(warning.to_string()) {
+                (self.on_warning)(&warning);
+            }
+        }
         if plan.largest_binding() as u64 > limits.binding_bytes {
             return Err(Error::Device(format!(
                 "the plan's largest buffer has {}, but {} binds at most {}; use a smaller batch\n{plan}",

@@ -4,6 +4,7 @@
 use wgrad_core::{Kernel, Limits};
 
 use crate::bundled::bundled;
+use crate::template::{only_if, set, unroll};
 
 /// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and how the operands lie.
 #[derive(Clone, Copy, Debug)]
@@ -212,22 +213,17 @@ impl Variant {
         let operands = [!of.ta, of.tb].into_iter().zip(of.widths());
         let operands: Vec<(bool, usize)> = operands.collect();
         let shared = only_if(include_str!("../../../shaders/lib/matmul.wgsl"), "biased", biased);
-        let shared = set(&shared, &[("WHOLE_M", whole[0].to_string()), ("WHOLE_N", whole[1].to_string())]);
+        let shared = set(&shared, &[("WHOLE_M", whole[0]), ("WHOLE_N", whole[1])]);
         let mut source = vec![shared];
         source.extend(
             ["a", "b"].iter().zip(&operands).map(|(name, &(along_k, width))| operand(name, along_k, width, ragged)),
         );
-        let number = |n: usize| format!("{n}u");
-        let constants = [
-            ("BM", number(bm)),
-            ("BN", number(bn)),
-            ("BK", number(self.slab)),
-            ("TM", number(tm)),
-            ("TN", number(tn)),
-            ("SIDE_M", number(rows)),
-            ("SIDE_N", number(columns)),
-        ];
-        let body = repeat(&unroll(&set(self.template.source(), &constants), self.slab), [tm / 4, tn / 4]);
+        let constants: &[(&str, usize)] = match self.template {
+            Template::Direct => &[("TM", tm), ("TN", tn), ("SIDE_M", rows), ("SIDE_N", columns)],
+            Template::Tree => &[],
+            Template::Tiled => &[("BM", bm), ("BN", bn), ("BK", self.slab), ("TM", tm), ("TN", tn)],
+        };
+        let body = repeat(&unroll(&set(self.template.source(), constants)), [tm / 4, tn / 4]);
         let size = |n: usize| format!("@workgroup_size({n})");
         let written = if self.template == Template::Tiled { 256 } else { 64 };
         source.push(body.replace(&size(written), &size(rows * columns)));
@@ -248,51 +244,15 @@ fn operand(name: &str, along_k: bool, width: usize, ragged: bool) -> String {
         2 => include_str!("../../../shaders/lib/matmul_by_2.wgsl"),
         _ => include_str!("../../../shaders/lib/matmul_by_1.wgsl"),
     };
-    let constants = [
-        ("OPERAND_ALONG_K", along_k.to_string()),
-        ("OPERAND_WIDTH", format!("{width}u")),
-        ("OPERAND_RAGGED", ragged.to_string()),
-    ];
-    let block = set(include_str!("../../../shaders/lib/matmul_operand.wgsl"), &constants);
+    let flags = [("OPERAND_ALONG_K", along_k), ("OPERAND_RAGGED", ragged)];
+    let block = set(include_str!("../../../shaders/lib/matmul_operand.wgsl"), &flags);
+    let block = set(&block, &[("OPERAND_WIDTH", width)]);
     let mut source = format!("{load}\n{block}");
     if name == "b" {
         let edges = [("@binding(0)", "@binding(1)"), ("params.m;", "params.n;"), ("WHOLE_M", "WHOLE_N")];
         source = edges.iter().fold(source, |source, (a, b)| source.replace(a, b));
     }
     source.replace("operand", name).replace("OPERAND", &name.to_uppercase())
-}
-
-/// The lines of `source` without those marked `// if <flag>`, unless `keep`.
-fn only_if(source: &str, flag: &str, keep: bool) -> String {
-    let mark = format!("// if {flag}");
-    source.lines().filter(|line| keep || !line.ends_with(&mark)).collect::<Vec<_>>().join("\n")
-}
-
-/// The lines of `source` with the constants `const NAME = …` set.
-fn set(source: &str, constants: &[(&str, String)]) -> String {
-    let line = |line: &str| {
-        let known = constants.iter().find(|(name, _)| line.starts_with(&format!("const {name} = ")));
-        known.map_or_else(|| line.to_owned(), |(name, value)| format!("const {name} = {value};"))
-    };
-    source.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// The lines of `source` with the loop `for (var <name> = … { // unroll` written out `times` times.
-fn unroll(source: &str, times: usize) -> String {
-    let lines: Vec<_> = source.lines().collect();
-    let Some(start) = lines.iter().position(|line| line.ends_with("{ // unroll")) else { return lines.join("\n") };
-    let name = lines[start].split_whitespace().nth(2).expect("the loop's variable");
-    let indent = lines[start].len() - lines[start].trim_start().len();
-    let close = format!("{}}}", " ".repeat(indent));
-    let end = start + lines[start..].iter().position(|line| *line == close).expect("the loop is closed");
-    let mut out: Vec<_> = lines[..start].iter().map(ToString::to_string).collect();
-    for time in 0..times {
-        out.push(format!("{}{{", " ".repeat(indent)));
-        out.push(format!("{}const {name} = {time}u;", " ".repeat(indent + 4)));
-        out.extend(lines[start + 1..=end].iter().map(ToString::to_string));
-    }
-    out.extend(lines[end + 1..].iter().map(ToString::to_string));
-    out.join("\n")
 }
 
 /// The lines of `source`, those that name `i0` or `j0` once per number below their count.

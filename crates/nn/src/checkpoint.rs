@@ -1,22 +1,23 @@
 //! The model as a safetensors file, under PyTorch's names.
 
 use std::collections::BTreeMap;
-use std::fmt;
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
 
-use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView};
+use safetensors::tensor::{SafeTensorError, TensorView};
 use safetensors::{Dtype, serialize};
 use wgrad_core::{Array, Counter, Error, Kind, Params, Result, Shape, Variable};
 
+use crate::{Load, LoadReport};
+
 /// What a state dict holds under one name.
-enum Entry {
+pub(crate) enum Entry {
     Variable(Variable),
     Counter(Counter),
 }
 
 impl Entry {
-    fn shape(&self) -> Shape {
+    pub fn shape(&self) -> Shape {
         match self {
             Self::Variable(variable) => variable.shape().clone(),
             Self::Counter(_) => Shape::scalar(),
@@ -25,45 +26,9 @@ impl Entry {
 }
 
 /// What a file gives for one name.
-enum Value {
+pub(crate) enum Value {
     Array(Array),
     Count(u64),
-}
-
-/// What [`StateDict::load_partial`] did, by names in alphabetical order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadReport {
-    /// What was loaded.
-    pub loaded: Vec<String>,
-    /// What the model has and the file has not; it keeps its value.
-    pub missing: Vec<String>,
-    /// What the file has and the model has not.
-    pub unexpected: Vec<String>,
-    /// What both have, but not in the same shape or type, with the reason; it keeps its value.
-    pub unfit: Vec<(String, String)>,
-}
-
-impl LoadReport {
-    /// Whether names, shapes and types were all the same.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.differences().is_empty()
-    }
-
-    fn differences(&self) -> Vec<String> {
-        let lists = [("missing from the file", &self.missing), ("not in the model", &self.unexpected)];
-        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
-        let unfit = self.unfit.iter().map(|(name, why)| format!("{name}: {why}"));
-        lists.map(|(what, names)| format!("{what}: {}", names.join(", "))).chain(unfit).collect()
-    }
-}
-
-impl fmt::Display for LoadReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.loaded.len();
-        write!(f, "{count} {} loaded", if count == 1 { "tensor" } else { "tensors" })?;
-        self.differences().iter().try_for_each(|line| write!(f, "\n  {line}"))
-    }
 }
 
 /// Saves and loads parameters and buffers: PyTorch's `state_dict`.
@@ -96,7 +61,8 @@ pub trait StateDict {
     #[cfg(not(target_arch = "wasm32"))]
     fn save(&self, path: impl AsRef<Path>) -> Result<()>;
 
-    /// Reads a safetensors file that has exactly the names and shapes of the model.
+    /// Reads a safetensors file that has exactly the names and shapes of the model. [`Load`] has options: other names,
+    /// parts to leave out, and what PyTorch's `strict=False` allows.
     ///
     /// # Errors
     /// When the file cannot be read, is not a safetensors file, or names, shapes or types differ; the message lists
@@ -147,14 +113,12 @@ impl StateDict for Params {
 
     #[cfg(not(target_arch = "wasm32"))]
     fn load(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        self.load_safetensors(&path.display().to_string(), &std::fs::read(path).map_err(Error::io(path))?)
+        Load::from(path).apply(self).map(|_| ())
     }
 
     #[cfg(not(target_arch = "wasm32"))]
     fn load_partial(&self, path: impl AsRef<Path>) -> Result<LoadReport> {
-        let path = path.as_ref();
-        self.load_safetensors_partial(&path.display().to_string(), &std::fs::read(path).map_err(Error::io(path))?)
+        Load::from(path).strict(false).skip_misfits(true).apply(self)
     }
 
     fn to_safetensors(&self) -> Result<Vec<u8>> {
@@ -180,17 +144,11 @@ impl StateDict for Params {
     }
 
     fn load_safetensors(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        let (values, report) = read(self, name, bytes)?;
-        if !report.is_complete() {
-            return Err(Error::Params(complaint(name, &report)));
-        }
-        set(values)
+        Load::from_bytes(name, bytes).apply(self).map(|_| ())
     }
 
     fn load_safetensors_partial(&self, name: &str, bytes: &[u8]) -> Result<LoadReport> {
-        let (values, report) = read(self, name, bytes)?;
-        set(values)?;
-        Ok(report)
+        Load::from_bytes(name, bytes).strict(false).skip_misfits(true).apply(self)
     }
 }
 
@@ -203,7 +161,7 @@ fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// The state dict of a scope, by name.
-fn entries(params: &Params) -> BTreeMap<String, Entry> {
+pub(crate) fn entries(params: &Params) -> BTreeMap<String, Entry> {
     let scope = params.path();
     let inside = |name: &str| match name.strip_prefix(scope) {
         Some(rest) if scope.is_empty() => Some(rest.to_string()),
@@ -217,43 +175,8 @@ fn entries(params: &Params) -> BTreeMap<String, Entry> {
     variables.chain(counters.filter_map(|(name, counter)| Some((inside(&name)?, Entry::Counter(counter))))).collect()
 }
 
-/// What the file gives to the model, and how they compare.
-fn read(params: &Params, name: &str, bytes: &[u8]) -> Result<(Vec<(Entry, Value)>, LoadReport)> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| Error::Data(unreadable(name, bytes, &error)))?;
-    let mut entries = entries(params);
-    let (mut values, mut report) = (vec![], LoadReport::default());
-    let mut keys: Vec<_> = file.names();
-    keys.sort_unstable();
-    for key in keys {
-        let view = file.tensor(key).map_err(|error| Error::Data(unreadable(name, bytes, &error)))?;
-        match entries.remove(key) {
-            None => report.unexpected.push(key.into()),
-            Some(entry) => match value(&entry, &view) {
-                Ok(value) => {
-                    report.loaded.push(key.into());
-                    values.push((entry, value));
-                }
-                Err(why) => report.unfit.push((key.into(), why)),
-            },
-        }
-    }
-    report.missing = entries.into_keys().collect();
-    Ok((values, report))
-}
-
-fn set(values: Vec<(Entry, Value)>) -> Result<()> {
-    values.into_iter().try_for_each(|(entry, value)| match (entry, value) {
-        (Entry::Variable(variable), Value::Array(array)) => variable.set(array),
-        (Entry::Counter(counter), Value::Count(count)) => {
-            counter.set(count);
-            Ok(())
-        }
-        _ => unreachable!("an entry's value is of its kind"),
-    })
-}
-
 /// The file's value for an entry, or why it does not fit.
-fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
+pub(crate) fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
     let (shape, found) = (entry.shape(), Shape::from(view.shape()));
     let counter = matches!(entry, Entry::Counter(_));
     // A counter may be [1], as some exporters write scalars.
@@ -294,17 +217,8 @@ fn from_half(bits: u16) -> f32 {
     }
 }
 
-fn complaint(name: &str, report: &LoadReport) -> String {
-    let mut text = format!("{name} does not fit the model");
-    for line in report.differences() {
-        text += "\n  ";
-        text += &line;
-    }
-    text + "\n  fix: build the model as it was when it was saved, or use `load_partial` to take what fits"
-}
-
 /// Why bytes are not a safetensors file, for people.
-fn unreadable(name: &str, bytes: &[u8], error: &SafeTensorError) -> String {
+pub(crate) fn unreadable(name: &str, bytes: &[u8], error: &SafeTensorError) -> String {
     let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
     let have = bytes.len() as u64;
     let why = match header {

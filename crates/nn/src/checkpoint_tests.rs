@@ -1,3 +1,5 @@
+use safetensors::tensor::SafeTensors;
+
 use super::*;
 use crate::layers::{BatchNorm1d, Linear};
 
@@ -77,7 +79,9 @@ fn every_difference_is_listed_and_nothing_is_changed() {
   bn.num_batches_tracked: a count is I64, in the file it is F32
   fc.bias: floats are F32, F64, F16 or BF16, in the file it is I64
   fc.weight: the model has [3, 2], the file [2, 3]
-  fix: build the model as it was when it was saved, or use `load_partial` to take what fits";
+  fixes:
+    1. leave a part out that is to be trained anew: Load::from(…).skip(\"bn\")
+    2. build the model as it was when it was saved, or use `load_partial` to take what fits";
     assert_eq!(message(params.load_safetensors("m.safetensors", &bytes)), expected);
     assert_eq!(params.get("bn.weight").unwrap().value().unwrap().to_f32(), [1.0; 3]);
 

@@ -7,10 +7,12 @@
 //!
 //! Nothing here has a kernel of its own: everything is composed of graph ops.
 
+pub mod advice;
 mod checkpoint;
 pub mod data;
 pub mod init;
 pub mod layers;
+mod load;
 pub mod losses;
 pub mod metrics;
 mod module;
@@ -18,7 +20,8 @@ pub mod optim;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod train;
 
-pub use checkpoint::{LoadReport, StateDict};
+pub use checkpoint::StateDict;
+pub use load::{Load, LoadReport};
 pub use module::{Module, Sequential};
 
 /// The folder of this crate's sources as errors name it.

@@ -36,11 +36,6 @@ impl Attached {
         self.homes.get(&node).copied()
     }
 
-    /// Whether the node's cluster is attached or grouped.
-    pub fn takes(&self, node: usize) -> bool {
-        self.homes.contains_key(&node)
-    }
-
     fn settle(&mut self, home: usize, members: &[usize]) {
         self.homes.extend(members.iter().map(|&member| (member, home)));
     }
@@ -75,7 +70,7 @@ pub(super) fn attach(builder: &mut Builder<'_>, fused: &Fused) -> Attached {
     let mut largest: Vec<_> = clusters.iter().collect();
     largest.sort_by_key(|(_, members)| std::cmp::Reverse(builder.data.nodes[members[0]].outputs[0].shape.numel()));
     for (&home, members) in largest {
-        if attached.takes(home) || updates_a_parameter(builder, members) {
+        if attached.home(home).is_some() || updates_a_parameter(builder, members) {
             continue;
         }
         let sides = epilogues(builder, fused, members).into_iter().chain(prologues(builder, fused, members));

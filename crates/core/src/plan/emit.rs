@@ -235,20 +235,17 @@ impl Emit<'_> {
         let bases: Vec<_> = (0..n.outputs.len()).map(|output| Base::Own(ValueId { node, output })).collect();
         let outputs = bases.iter().map(|&base| self.buffer(base)).collect();
         let epilogues: Vec<_> = self.fused.attached(node).map(|(_, side)| side).collect();
-        let is_read =
-            |(output, base): (usize, &Base)| self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output));
-        let read: Vec<bool> = bases.iter().enumerate().map(is_read).collect();
         let mut launch = Launch::new(&specs.0, &specs.1, self.limits);
-        launch.read.clone_from(&read);
         // Nothing to compute, nothing to launch; buffers of size zero do not exist on a GPU.
         if self.limits.dispatches && specs.1.iter().any(|spec| spec.shape.numel() > 0) {
             op.launch(&mut launch);
         }
         let Launch { dispatches, scratch, choices, .. } = launch;
         for (output, base) in bases.iter().enumerate() {
+            let read = self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output));
             let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
             // Written although nobody reads it: it needs room all the same.
-            if !read[output] && operands.any(|&(_, operand)| operand == Operand::Output(output)) {
+            if !read && operands.any(|&(_, operand)| operand == Operand::Output(output)) {
                 self.out.buffers[self.of[base]].1 = Place::Scratch;
             }
         }

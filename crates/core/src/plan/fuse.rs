@@ -211,7 +211,7 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[usize], fuse
     // Siblings: clusters of one shape that read a common buffer, such as gradients that flow through two factors.
     let mut by_shape: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
     for &i in nodes {
-        if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) && !attached.takes(i) {
+        if matches!(data.nodes[i].kind, NodeKind::Pointwise(..)) && attached.home(i).is_none() {
             by_shape.entry(data.nodes[i].outputs[0].shape.dims().to_vec()).or_default().push(i);
         }
     }

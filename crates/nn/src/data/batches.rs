@@ -1,8 +1,11 @@
 //! Batches: which rows each step of an epoch sees.
 
-use wgrad_core::{Error, Result};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wgrad_core::{Error, Params, Result};
 
 use super::Seed;
+use super::loader::Loader;
 use super::shuffle::SplitMix64;
 use super::text::count;
 
@@ -20,12 +23,22 @@ use super::text::count;
 /// assert_ne!(shuffled.epoch(0), shuffled.epoch(1));
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Batches {
     rows: u32,
     size: usize,
-    seed: Option<Seed>,
+    order: Order,
     drop_last: bool,
+}
+
+/// In which order an epoch sees the rows.
+#[derive(Clone, Debug)]
+enum Order {
+    /// As they are.
+    Rows,
+    Shuffled(Seed),
+    /// As PyTorch's data loader; shared by clones, because a generator draws each epoch once.
+    Torch(Arc<Mutex<Loader>>),
 }
 
 impl Batches {
@@ -43,13 +56,39 @@ impl Batches {
         let rows = u32::try_from(rows).map_err(|_| {
             Error::Config(format!("{rows} rows are too many: row numbers are 32-bit, so 4294967295 at most"))
         })?;
-        Ok(Self { rows, size, seed: None, drop_last: false })
+        Ok(Self { rows, size, order: Order::Rows, drop_last: false })
     }
 
     /// Puts the rows of each epoch into an order of its own, which depends on the seed and the epoch only.
     #[must_use]
     pub fn shuffle(self, seed: Seed) -> Self {
-        Self { seed: Some(seed), ..self }
+        Self { order: Order::Shuffled(seed), ..self }
+    }
+
+    /// Puts the rows of each epoch into the order of `DataLoader(…, shuffle=True)`, whose seeds come from the generator of
+    /// [`Params::torch_seed`]: two numbers per epoch, drawn when the epoch is first asked for.
+    ///
+    /// ```
+    /// use wgrad_core::Params;
+    /// use wgrad_nn::data::Batches;
+    /// // torch.manual_seed(0); [batch.tolist() for batch in DataLoader(torch.arange(5), 2, shuffle=True)]
+    /// let batches = Batches::new(5, 2)?.shuffle_as_torch(&Params::torch_seed(0))?;
+    /// assert_eq!(batches.epoch(0).iter().collect::<Vec<_>>(), [&[1, 4][..], &[2, 3], &[0]]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the initial values of `params` are not PyTorch's.
+    pub fn shuffle_as_torch(self, params: &Params) -> Result<Self> {
+        let order = Order::Torch(Arc::new(Mutex::new(Loader::of(params)?)));
+        Ok(Self { order, ..self })
+    }
+
+    /// Puts the rows of each epoch into the order of a data loader with a generator of its own:
+    /// `DataLoader(…, shuffle=True, generator=torch.Generator().manual_seed(seed))`.
+    #[must_use]
+    pub fn shuffle_as_torch_generator(self, seed: u64) -> Self {
+        Self { order: Order::Torch(Arc::new(Mutex::new(Loader::seeded(seed)))), ..self }
     }
 
     /// Leaves out the last batch if it is not full. With a shuffle, other rows are left out in each epoch.
@@ -80,8 +119,12 @@ impl Batches {
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Epoch {
         let mut order: Vec<u32> = (0..self.rows).collect();
-        if let Some(seed) = self.seed {
-            SplitMix64::new(seed, epoch.wrapping_add(1)).shuffle(&mut order);
+        match &self.order {
+            Order::Rows => {}
+            Order::Shuffled(seed) => SplitMix64::new(*seed, epoch.wrapping_add(1)).shuffle(&mut order),
+            Order::Torch(loader) => {
+                order = loader.lock().unwrap_or_else(PoisonError::into_inner).epoch(self.rows, epoch);
+            }
         }
         if self.drop_last {
             order.truncate(self.len() * self.size);
@@ -139,7 +182,7 @@ mod tests {
         let batches = Batches::new(50, 8).unwrap().shuffle(Seed(3));
         assert_eq!(batches.epoch(2), batches.epoch(2));
         assert_ne!(batches.epoch(2), batches.epoch(3));
-        assert_ne!(batches.epoch(2), batches.shuffle(Seed(4)).epoch(2));
+        assert_ne!(batches.epoch(2), batches.clone().shuffle(Seed(4)).epoch(2));
         assert_eq!(Batches::new(50, 5).unwrap().shuffle(Seed(3)).epoch(2).order(), batches.epoch(2).order());
     }
 

@@ -13,11 +13,11 @@ pub struct Seed(pub u64);
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-pub(super) struct SplitMix64(u64);
+pub(crate) struct SplitMix64(u64);
 
 impl SplitMix64 {
     /// The generator of one of a seed's streams.
-    pub(super) fn new(seed: Seed, stream: u64) -> Self {
+    pub(crate) fn new(seed: Seed, stream: u64) -> Self {
         Self(mix(mix(seed.0) ^ stream.wrapping_mul(STEP)))
     }
 
@@ -28,7 +28,7 @@ impl SplitMix64 {
 
     /// A number below `bound`, each with the same probability.
     #[allow(clippy::cast_possible_truncation, reason = "the halves of the product are taken")]
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         // The first `2^64 mod bound` values of each residue are one too many.
         let reject = bound.wrapping_neg() % bound;
         loop {

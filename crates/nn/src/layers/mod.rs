@@ -8,6 +8,7 @@ mod dropout;
 mod flatten;
 mod linear;
 mod pool;
+mod row_norms;
 #[cfg(test)]
 mod tests;
 
@@ -22,3 +23,4 @@ pub use pool::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d,
     MaxPool2d,
 };
+pub use row_norms::{GroupNorm, GroupNormOptions, LayerNorm, LayerNormOptions, RmsNorm, RmsNormOptions};

@@ -4,6 +4,7 @@ use wgrad_core::Tensor;
 use wgrad_kernels::ops::LossOps;
 
 use super::{Reduction, Weights};
+use crate::advice;
 
 /// `−w · ( y·log x + (1−y)·log(1−x) )` for probabilities `x` and targets `y` of the same shape; PyTorch's `BCELoss`.
 ///
@@ -58,6 +59,7 @@ impl BceLoss {
     #[track_caller]
     #[must_use]
     pub fn apply(&self, probabilities: &Tensor, targets: &Tensor) -> Tensor {
+        advice::probabilities(probabilities, "BceLoss", false);
         let losses = probabilities.bce(targets);
         self.reduction.apply(match &self.weight {
             Some(weight) => weight.scale("BceLoss", &losses, "probability"),

@@ -4,6 +4,7 @@ use wgrad_core::Tensor;
 use wgrad_kernels::ops::BceWithLogitsOps;
 
 use super::{Reduction, Weights};
+use crate::advice;
 
 /// `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y` of the same shape; PyTorch's
 /// `BCEWithLogitsLoss`.
@@ -61,6 +62,7 @@ impl BceWithLogitsLoss {
     #[track_caller]
     #[must_use]
     pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        advice::logits(logits, "BceWithLogitsLoss");
         let losses = match &self.pos_weight {
             Some(weight) => logits.bce_with_logits_weighted(targets, &weight.tensor(logits.graph())),
             None => logits.bce_with_logits(targets),

@@ -5,6 +5,7 @@ use wgrad_kernels::ops::{BceWithLogitsOps, LossOps, ReduceOps};
 
 use super::nll::class_misfit;
 use super::{Reduction, Weights};
+use crate::advice;
 
 /// `Σ_k w_k · BCE(x_k, y > k)` for the `K − 1` logits `x` of a row and its class `y` of `K` ordered classes: each logit
 /// says whether the class is above `k`.
@@ -63,6 +64,7 @@ impl CoralLoss {
         if let Some(misfit) = self.misfit(logits, target) {
             return logits.misfit("CoralLoss", &[target], misfit);
         }
+        advice::logits(logits, "CoralLoss");
         let decisions = logits.shape().dims()[1];
         let losses = logits.bce_with_logits(&target.ordinal_levels(decisions + 1));
         let losses = match &self.importance {

@@ -4,6 +4,7 @@ use wgrad_core::{DType, Misfit, Tensor};
 use wgrad_kernels::ops::{CompareOps, CrossEntropyOps, ReduceOps};
 
 use super::{Reduction, Weights};
+use crate::advice;
 
 /// The class index that is ignored by default: PyTorch's −100, as a `u32`.
 ///
@@ -86,6 +87,7 @@ impl CrossEntropyLoss {
         if let Some(misfit) = classes.and_then(|classes| self.misfit(classes)) {
             return logits.misfit("CrossEntropyLoss", &[target], misfit);
         }
+        advice::logits(logits, "CrossEntropyLoss");
         let weight = self.weight.as_ref().map(|weight| weight.tensor(logits.graph()));
         // Only an index that was asked for is an error with probabilities.
         let ignore = self.ignore_index.filter(|&index| target.dtype() == DType::U32 || index != IGNORE);

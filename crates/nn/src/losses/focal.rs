@@ -7,6 +7,7 @@ use super::cross_entropy::{divisor, one_class_misfit};
 use super::nll::class_misfit;
 use super::shapes::option_misfit;
 use super::{IGNORE, Reduction, Weights};
+use crate::advice;
 
 /// `a·mᵞ·L` for logits `x` and targets `y` of the same shape, with `L` their binary cross-entropy, `m` the probability of
 /// the other answer, `(1−y)·σ(x) + y·σ(−x)`, and `a = alpha·y + (1−alpha)·(1−y)`; `torchvision.ops.sigmoid_focal_loss`.
@@ -76,6 +77,7 @@ impl FocalLoss {
     #[track_caller]
     #[must_use]
     pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        advice::logits(logits, "FocalLoss");
         let alpha = self.alpha.unwrap_or(0.5);
         if let Some(misfit) = option_misfit("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
             let misfit = misfit.fix("0.25 is usual; `None` weighs positives and negatives alike");
@@ -165,6 +167,7 @@ impl MultiClassFocalLoss {
         if let Some(misfit) = self.misfit(logits, target) {
             return logits.misfit("MultiClassFocalLoss", &[target], misfit);
         }
+        advice::logits(logits, "MultiClassFocalLoss");
         let graph = logits.graph();
         let losses = logits.softmax_cross_entropy(target, None, 0.0, self.ignore_index).0.focal_of(self.gamma);
         let kept = self.ignore_index.map(|index| target.eq_u32(&graph.constant_u32(index)).not());

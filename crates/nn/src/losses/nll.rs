@@ -5,6 +5,7 @@ use wgrad_kernels::ops::{CompareOps, GatherAlongOps, GatherOps, ReduceOps, ViewO
 
 use super::cross_entropy::divisor;
 use super::{IGNORE, Reduction, Weights};
+use crate::advice;
 
 /// `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and class indices `y`; PyTorch's `NLLLoss`.
 ///
@@ -76,6 +77,7 @@ impl NllLoss {
         if let Some(misfit) = self.misfit(x, target) {
             return x.misfit("NllLoss", &[target], misfit);
         }
+        advice::probabilities(x, "NllLoss", true);
         let axis = isize::from(x.shape().rank() > 1);
         let graph = x.graph();
         let losses = -x.gather(axis, &target.unsqueeze(axis)).squeeze(axis);

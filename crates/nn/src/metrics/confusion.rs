@@ -28,9 +28,7 @@ pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
 ///
 /// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class:
 /// `precision = tp / (tp + fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio with nothing below
-/// the line is 0 (scikit-learn's `zero_division=0`); a class that does not exist has no rows, so its ratios are 0. Macro
-/// averages give each class the same weight; as in scikit-learn, a class that is neither in the labels nor predicted
-/// does not count.
+/// the line is 0 (scikit-learn's `zero_division=0`); a class that does not exist has no rows, so its ratios are 0.
 ///
 /// ```
 /// use wgrad_nn::metrics::ConfusionMatrix;
@@ -136,36 +134,14 @@ impl ConfusionMatrix {
         ratio(2 * self.count(class, class), self.predicted(class) + self.truth(class))
     }
 
-    /// The mean of the classes' precisions.
-    #[must_use]
-    pub fn macro_precision(&self) -> f64 {
-        self.mean(Self::precision)
-    }
-
-    /// The mean of the classes' recalls.
-    #[must_use]
-    pub fn macro_recall(&self) -> f64 {
-        self.mean(Self::recall)
-    }
-
-    /// The mean of the classes' F1 scores.
-    #[must_use]
-    pub fn macro_f1(&self) -> f64 {
-        self.mean(Self::f1)
-    }
-
-    fn truth(&self, class: usize) -> u64 {
+    /// Rows of a class.
+    pub(super) fn truth(&self, class: usize) -> u64 {
         self.counts.get(class).map_or(0, |row| row.iter().sum())
     }
 
-    fn predicted(&self, class: usize) -> u64 {
+    /// Rows that are predicted to be of a class.
+    pub(super) fn predicted(&self, class: usize) -> u64 {
         self.counts.iter().map(|row| row.get(class).copied().unwrap_or(0)).sum()
-    }
-
-    fn mean(&self, of: impl Fn(&Self, usize) -> f64) -> f64 {
-        let seen = (0..self.classes.len()).filter(|&class| self.truth(class) + self.predicted(class) > 0);
-        let (sum, n) = seen.fold((0.0, 0), |(sum, n), class| (sum + of(self, class), n + 1));
-        if n == 0 { 0.0 } else { sum / f64::from(n) }
     }
 }
 
@@ -210,13 +186,6 @@ mod tests {
         assert_eq!((matrix.precision(2), matrix.recall(2), matrix.f1(2)), (0.0, 0.0, 0.0));
         assert_eq!((matrix.precision(3), matrix.recall(3), matrix.f1(3)), (0.0, 0.0, 0.0));
         assert_eq!((matrix.precision(9), matrix.count(9, 9)), (0.0, 0));
-    }
-
-    #[test]
-    fn macro_averages_leave_out_classes_that_do_not_occur() {
-        let matrix = ConfusionMatrix::new(&[0, 1, 0], &[0, 1, 2], &["a", "b", "c", "d"]).unwrap();
-        approx::assert_relative_eq!(matrix.macro_recall(), 2.0 / 3.0, max_relative = 1e-15);
-        approx::assert_relative_eq!(matrix.macro_precision(), 0.5, max_relative = 1e-15);
     }
 
     #[test]

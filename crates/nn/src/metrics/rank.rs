@@ -89,7 +89,7 @@ pub fn pr_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], class
     one_versus_rest(scores, labels, classes, |scores, positive| average_precision(scores, positive))
 }
 
-fn binary(labels: &[u32]) -> Result<()> {
+pub(super) fn binary(labels: &[u32]) -> Result<()> {
     match labels.iter().position(|&label| label > 1) {
         None => Ok(()),
         Some(row) => Err(Error::Data(format!(
@@ -124,7 +124,7 @@ fn one_versus_rest<S: Copy + Into<f64>>(
 }
 
 /// Row numbers by ascending score, in groups of equal score.
-fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -> bool + '_) {
+pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -> bool + '_) {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     (order, |&a, &b| scores[a].total_cmp(&scores[b]).is_eq())

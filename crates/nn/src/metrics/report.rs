@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
-use super::{ConfusionMatrix, check, pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro};
+use super::{Average, ConfusionMatrix, Ratio, check, pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro};
 
 /// Above this many classes the confusion matrix is too wide to print.
 const WIDE: usize = 20;
@@ -107,9 +107,9 @@ impl Report {
         Ok(Self {
             loss,
             accuracy: confusion.accuracy(),
-            precision: confusion.macro_precision(),
-            recall: confusion.macro_recall(),
-            f1: confusion.macro_f1(),
+            precision: confusion.average(Ratio::Precision, Average::Macro),
+            recall: confusion.average(Ratio::Recall, Average::Macro),
+            f1: confusion.average(Ratio::FBeta(1.0), Average::Macro),
             roc_auc: roc_auc_ovr_macro(&probabilities, labels, width).ok(),
             pr_auc: pr_auc_ovr_macro(&probabilities, labels, width).ok(),
             confusion,

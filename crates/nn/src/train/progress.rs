@@ -2,10 +2,11 @@
 
 #[cfg(feature = "progress")]
 use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
 #[cfg(feature = "progress")]
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use wgrad_core::OnCompile;
+use wgrad_core::{OnCompile, OnWarning};
 
 use super::{EpochStats, History};
 
@@ -30,6 +31,11 @@ pub trait Progress {
         None
     }
 
+    /// Whom to tell warnings about the model; standard error if not said otherwise.
+    fn warnings(&self) -> OnWarning {
+        Arc::new(|warning| eprintln!("{warning}"))
+    }
+
     /// Step number `step` of the epoch, from 1, has run. Steps go to the device many at a time and are told likewise.
     fn step(&mut self, _step: usize) {}
 
@@ -47,6 +53,9 @@ impl<P: Progress + ?Sized> Progress for Box<P> {
     fn compiling(&self) -> Option<OnCompile> {
         (**self).compiling()
     }
+    fn warnings(&self) -> OnWarning {
+        (**self).warnings()
+    }
     fn step(&mut self, step: usize) {
         (**self).step(step);
     }
@@ -62,7 +71,11 @@ impl<P: Progress + ?Sized> Progress for Box<P> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
-impl Progress for Silent {}
+impl Progress for Silent {
+    fn warnings(&self) -> OnWarning {
+        Arc::new(|_| ())
+    }
+}
 
 /// Writes a line per epoch to stderr.
 #[derive(Clone, Copy, Debug, Default)]
@@ -117,6 +130,14 @@ impl Progress for Bar {
                 bar.set_message(if done < of { format!("compiling kernels {done}/{of}") } else { first });
             }
         }))
+    }
+
+    fn warnings(&self) -> OnWarning {
+        let bar = self.bar.clone();
+        Arc::new(move |warning| match &*lock(&bar) {
+            Some(bar) => bar.suspend(|| eprintln!("{warning}")),
+            None => eprintln!("{warning}"),
+        })
     }
 
     fn step(&mut self, _step: usize) {

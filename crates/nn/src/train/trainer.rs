@@ -10,7 +10,7 @@ use wgrad_core::{Backend, Error, Params, Result, Session, Tensor};
 use super::progress::{Progress, Run, automatic};
 use super::steps::{Steps, Targets, fits};
 use super::{EpochStats, History};
-use crate::data::{Batches, Dataset, Epoch, Seed};
+use crate::data::{Batches, Dataset, Epoch, Seed, loader};
 use crate::optim::Optimizer;
 
 /// Rows of a step that does not train; their number changes nothing but memory and speed.
@@ -26,14 +26,21 @@ type OnStep = Box<dyn FnMut(usize, f64)>;
 ///
 /// A last batch of one row is left out of an epoch (unless batches have one row): batch norm has no variance to work
 /// with, and its gradient would be noise. As rows are shuffled, it is another row each time.
+///
+/// With parameters of [`Params::torch_seed`], the batches are those of PyTorch's `DataLoader(…, shuffle=True)` in a program
+/// that builds the same layers in the same order and then begins to iterate: each epoch draws from the same generator
+/// ([`Batches::shuffle_as_torch`]), each pass over the validation rows draws what a loader draws that does not shuffle,
+/// and a last batch of one row stays unless [`Self::drop_last`] says otherwise.
 pub struct Trainer {
     backend: Option<Box<dyn Backend>>,
     session: Option<Session>,
     params: Params,
     optimizer: Option<Box<dyn Optimizer>>,
     batch_size: usize,
-    seed: Seed,
+    /// None for the order that goes with the parameters.
+    seed: Option<Seed>,
     shuffle: bool,
+    drop_last: bool,
     streaming: bool,
     targets: Targets,
     validation: Option<Dataset>,
@@ -44,7 +51,8 @@ pub struct Trainer {
 
 impl fmt::Debug for Trainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Trainer({:?}, batches of {}, {:?})", self.params, self.batch_size, self.seed)
+        let seed = self.seed.unwrap_or(Seed(self.params.seed()));
+        write!(f, "Trainer({:?}, batches of {}, {seed:?})", self.params, self.batch_size)
     }
 }
 
@@ -59,8 +67,9 @@ impl Trainer {
             params: params.clone(),
             optimizer: None,
             batch_size: 64,
-            seed: Seed(params.seed()),
+            seed: None,
             shuffle: true,
+            drop_last: false,
             streaming: false,
             targets: Targets::Automatic,
             validation: None,
@@ -83,16 +92,22 @@ impl Trainer {
         Self { batch_size, ..self }
     }
 
-    /// The seed of the order of the rows.
+    /// The seed of the order of the rows, if not that of the parameters.
     #[must_use]
     pub fn seed(self, seed: Seed) -> Self {
-        Self { seed, ..self }
+        Self { seed: Some(seed), ..self }
     }
 
     /// Whether each epoch has an order of its own.
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         Self { shuffle, ..self }
+    }
+
+    /// Whether a last batch that is not full is left out of each epoch.
+    #[must_use]
+    pub fn drop_last(self, drop_last: bool) -> Self {
+        Self { drop_last, ..self }
     }
 
     /// Whether rows are fed from the host even where the data set fits on the device.
@@ -187,12 +202,11 @@ impl Trainer {
         caller: &'static Location<'static>,
     ) -> Result<()> {
         let targets = self.targets.of(data)?;
-        let mut batches = Batches::new(data.rows(), self.batch_size)?;
-        if self.shuffle {
-            batches = batches.shuffle(self.seed);
-        }
-        let run = Run { epochs, steps: batches.len() - usize::from(self.drops_last(data)), rows: data.rows() };
+        let batches = self.batches(data)?;
+        let run = Run { epochs, steps: batches.len() - usize::from(self.drops_one(data)), rows: data.rows() };
         self.progress.begin(&run);
+        let warnings = self.progress.warnings();
+        self.session()?.on_warning(warnings);
         if let Some(f) = self.progress.compiling() {
             self.session()?.on_compile(f);
         }
@@ -205,7 +219,12 @@ impl Trainer {
         let trained = self.params.at("train").counter("@epoch");
         for epoch in 1..=epochs {
             let begin = Instant::now();
-            let loss = self.epoch(&mut steps, &batches.epoch(trained.get()), run.steps)?;
+            // A generator goes on by itself, a seed is told which epoch it is.
+            let number = if self.as_torch() { epoch as u64 - 1 } else { trained.get() };
+            if self.as_torch() && !self.shuffle {
+                loader::begin(&self.params);
+            }
+            let loss = self.epoch(&mut steps, &batches.epoch(number), run.steps)?;
             let seconds = begin.elapsed().as_secs_f64();
             trained.set(trained.get() + 1);
             if !loss.is_finite() {
@@ -222,8 +241,28 @@ impl Trainer {
         Ok(())
     }
 
-    fn drops_last(&self, data: &Dataset) -> bool {
-        self.batch_size > 1 && data.rows() > self.batch_size && data.rows() % self.batch_size == 1
+    /// Whether the batches are those of PyTorch's loader.
+    fn as_torch(&self) -> bool {
+        self.seed.is_none() && self.params.with_torch_random(|_| ()).is_some()
+    }
+
+    fn batches(&self, data: &Dataset) -> Result<Batches> {
+        let batches = Batches::new(data.rows(), self.batch_size)?;
+        let batches = if self.drop_last { batches.drop_last()? } else { batches };
+        match (self.shuffle, self.as_torch()) {
+            (true, true) => batches.shuffle_as_torch(&self.params),
+            (true, false) => Ok(batches.shuffle(self.seed.unwrap_or(Seed(self.params.seed())))),
+            (false, _) => Ok(batches),
+        }
+    }
+
+    /// Whether an epoch goes without its last row, which would be a batch of its own.
+    fn drops_one(&self, data: &Dataset) -> bool {
+        !self.drop_last
+            && !self.as_torch()
+            && self.batch_size > 1
+            && data.rows() > self.batch_size
+            && data.rows() % self.batch_size == 1
     }
 
     /// The mean loss of an epoch's first `count` batches.
@@ -250,6 +289,9 @@ impl Trainer {
     /// The mean loss of the validation rows.
     fn validate<L: Fn(&Tensor, &Tensor) -> Tensor>(&mut self, checks: &mut Steps<'_, L>) -> Result<f64> {
         let order: Vec<u32> = (0..).take(checks.rows()).collect();
+        if self.as_torch() {
+            loader::begin(&self.params);
+        }
         checks.run(self.session()?, &order, EVALUATION_ROWS, false, |_, _| {})
     }
 }

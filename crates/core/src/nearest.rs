@@ -1,0 +1,40 @@
+//! What somebody may have meant.
+
+/// The one of `names` that is closest to `name`, if one is close: at most every third letter differs.
+///
+/// ```
+/// use wgrad_core::nearest;
+/// assert_eq!(nearest("fc1.weigth", ["fc1.bias", "fc1.weight"]), Some("fc1.weight"));
+/// assert_eq!(nearest("head", ["fc1.bias", "fc1.weight"]), None);
+/// ```
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.into_iter().map(|other| (distance(name, other), other));
+    let near = near.filter(|&(far, other)| far <= name.len().max(other.len()) / 3);
+    near.min_by_key(|&(far, _)| far).map(|(_, other)| other)
+}
+
+/// How many letters must be changed, inserted or left out to make one word of the other (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], i + 1);
+        for (j, &y) in b.iter().enumerate() {
+            let changed = before + usize::from(x != y);
+            before = row[j + 1];
+            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::distance;
+
+    #[test]
+    fn distances_count_letters() {
+        let pairs = [("", "abc"), ("kitten", "sitting"), ("weight", "weight"), ("ab", "ba")];
+        assert_eq!(pairs.map(|(a, b)| (distance(a, b), distance(b, a))), [(3, 3), (3, 3), (0, 0), (2, 2)]);
+    }
+}

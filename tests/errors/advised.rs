@@ -1,0 +1,186 @@
+//! What a graph is advised about although it fits, the way to allow it, and what is not advised about.
+
+use std::sync::{Arc, Mutex};
+
+use super::{assert_brief, assert_says, float, labels, refused, session, train};
+use wgrad::core::{Advice, Warning};
+use wgrad::prelude::*;
+
+/// The warnings that compiling a graph tells.
+fn told(params: &Params, graph: &Graph) -> Vec<String> {
+    let lines = Arc::new(Mutex::new(vec![]));
+    let mut session = session(params);
+    let heard = lines.clone();
+    session.on_warning(Arc::new(move |warning: &Warning| heard.lock().unwrap().push(warning.to_string())));
+    for _ in 0..2 {
+        session.compile(graph, &[]).expect("warnings stop nobody");
+    }
+    let lines = lines.lock().unwrap().clone();
+    lines
+}
+
+/// The brief form of the only warning about a loss of logits that `end` makes of a linear layer's output.
+#[track_caller]
+fn warned(
+    advice: &'static Advice,
+    end: impl Fn(&Tensor) -> Tensor,
+    loss: impl Fn(&Tensor, &Graph) -> Tensor,
+) -> String {
+    let params = Params::seeded(0);
+    let model = Linear::new(&params.at("fc"), 30, 3);
+    let trace = || {
+        let graph = train();
+        let logits = end(&model.forward(&float(&graph, "x", [8, 30])));
+        Sgd::new(0.1).minimize(&loss(&logits, &graph));
+        graph
+    };
+    let found = told(&params, &trace());
+    assert_eq!(found.len(), 1, "{found:?}");
+    let allowing = trace();
+    allowing.allow(advice);
+    assert!(told(&params, &allowing).is_empty());
+    found[0].clone()
+}
+
+fn cross_entropy(logits: &Tensor, graph: &Graph) -> Tensor {
+    CrossEntropyLoss::new().apply(logits, &labels(graph, [8]))
+}
+
+fn binary(logits: &Tensor, graph: &Graph) -> Tensor {
+    BceWithLogitsLoss::new().apply(logits, &float(graph, "y", [8, 3]))
+}
+
+#[test]
+fn probabilities_into_a_loss_of_logits_are_an_error_that_can_be_allowed() {
+    let params = Params::seeded(0);
+    let model = Linear::new(&params.at("head"), 30, 2);
+    let trace = || {
+        let graph = train();
+        let logits = model.forward(&float(&graph, "x", [8, 30])).softmax(-1).reshape([8, 2]);
+        (line!(), CrossEntropyLoss::new().apply(&logits, &labels(&graph, [8])))
+    };
+    let (here, loss) = trace();
+    assert_says(
+        &refused(&params, &loss),
+        here,
+        "
+CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the softmax of logits itself
+  at HERE
+  fixes:
+    1. leave the softmax out of the model; take it where probabilities are read
+    2. or, if it is meant, `graph.allow(&advice::SOFTMAX_BEFORE_LOSS)`",
+    );
+    let (_, loss) = trace();
+    loss.graph().allow(&advice::SOFTMAX_BEFORE_LOSS);
+    session(&params).compile(loss.graph(), &[&loss]).expect("it is allowed");
+
+    let graph = train();
+    let probability = model.forward(&float(&graph, "x", [8, 30])).sigmoid();
+    let loss = BceWithLogitsLoss::new().apply(&probability, &float(&graph, "y", [8, 2]));
+    assert_brief(
+        &refused(&params, &loss),
+        "BceWithLogitsLoss(f32[8, 2]): these are probabilities, and this loss takes logits / leave the sigmoid out of \
+         the model; take it where probabilities are read / or, with targets between 0 and 1, use BceLoss, which is less \
+         exact / or, if it is meant, `graph.allow(&advice::SIGMOID_BEFORE_LOSS)`",
+    );
+}
+
+#[test]
+fn a_first_error_of_shapes_comes_before_advice() {
+    let graph = train();
+    let loss = CrossEntropyLoss::new().apply(&float(&graph, "x", [8, 3]).softmax(-1), &labels(&graph, [7]));
+    let message = refused(&Params::seeded(0), &loss);
+    assert!(message.starts_with("softmax_cross_entropy("), "{message}");
+}
+
+#[test]
+fn what_makes_logits_useless_is_a_warning() {
+    let message = warned(&advice::RELU_BEFORE_LOSS, |x| x.relu(), cross_entropy);
+    assert_brief(
+        &message,
+        "warning: CrossEntropyLoss(f32[8, 3]): no logit can be negative after a relu, so no class can be made unlikely / \
+         end the model with a linear layer / or, if it is meant, `graph.allow(&advice::RELU_BEFORE_LOSS)`",
+    );
+    let message = warned(&advice::RELU_BEFORE_LOSS, |x| x.relu(), binary);
+    assert!(message.starts_with("warning: BceWithLogitsLoss(f32[8, 3]): no logit can be negative"), "{message}");
+    let message = warned(&advice::LOG_SOFTMAX_BEFORE_LOSS, |x| x.log_softmax(1), cross_entropy);
+    assert!(message.starts_with("warning: CrossEntropyLoss(f32[8, 3]): log_softmax is applied already"), "{message}");
+}
+
+#[test]
+fn a_parameter_without_gradient_is_named() {
+    let params = Params::seeded(0);
+    let used = Linear::new(&params.at("used"), 3, 1);
+    let _forgotten = Linear::new(&params.at("forgotten"), 3, 3);
+    let trace = || {
+        let graph = train();
+        let loss = used.forward(&float(&graph, "x", [8, 3])).mean();
+        AdamW::new(1e-3).minimize(&loss);
+        graph
+    };
+    let here = line!() - 3;
+    let found = told(&params, &trace());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains(&format!("errors/advised.rs:{here} ")), "{}", found[0]);
+    assert_brief(
+        &found[0],
+        "warning: minimize(): `forgotten.weight`, `forgotten.bias` get no gradient: the loss does not depend on them / \
+         use the layer in `forward`; nothing flows back through `detach`, comparisons and integers / or freeze what shall \
+         stay as it is: `params.at(\"encoder\").set_trainable(false)` / or, if it is meant, \
+         `graph.allow(&advice::PARAMETER_WITHOUT_GRADIENT)`",
+    );
+    params.at("forgotten").set_trainable(false);
+    assert!(told(&params, &trace()).is_empty());
+}
+
+#[test]
+fn an_evaluation_in_training_mode_is_told() {
+    let params = Params::seeded(0);
+    let norm = BatchNorm1d::new(&params.at("bn"), 3);
+    let dropout = Dropout::new(&params.at("drop"), 0.5);
+    let told_of = |mode, model: &dyn Fn(&Tensor) -> Tensor| {
+        let graph = Graph::new(mode);
+        let _ = model(&float(&graph, "x", [8, 3]));
+        told(&params, &graph)
+    };
+    let models: [&dyn Fn(&Tensor) -> Tensor; 2] = [&|x| norm.forward(x), &|x| dropout.forward(x)];
+    for model in models {
+        let found = told_of(Mode::Train, model);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_brief(
+            &found[0],
+            "warning: compile(): the graph is in training mode but trains nothing: dropout drops, and batch norm uses and \
+             moves statistics of the batch / to evaluate, trace it with Graph::new(Mode::Evaluate) / to train, let an \
+             optimizer minimize the loss before the graph is compiled / or, if it is meant, \
+             `graph.allow(&advice::EVALUATION_IN_TRAINING_MODE)`",
+        );
+        assert!(told_of(Mode::Evaluate, model).is_empty());
+    }
+    // Nobody's statistics move, or gradients are taken by hand.
+    assert!(told_of(Mode::Train, &|x| x.relu()).is_empty());
+    assert!(told_of(Mode::Train, &|x| gradients(&norm.forward(x).mean(), &[x.clone()])[0].clone().unwrap()).is_empty());
+}
+
+#[test]
+fn a_trainer_tells_its_progress() {
+    use wgrad::nn::train::Progress;
+    struct Heard(Arc<Mutex<Vec<String>>>);
+    impl Progress for Heard {
+        fn warnings(&self) -> wgrad::core::OnWarning {
+            let lines = self.0.clone();
+            Arc::new(move |warning| lines.lock().unwrap().push(warning.to_string()))
+        }
+    }
+    let rows: String = (0..20).map(|i| format!("{i},{}\n", i % 2)).collect();
+    let data = Table::parse("rows.csv", format!("a,y\n{rows}").as_bytes()).unwrap().target("y").unwrap();
+    let (data, _) = data.split(0.8, Seed(1)).unwrap();
+    let params = Params::seeded(0);
+    let model = Linear::new(&params, 1, 1);
+    let lines = Arc::new(Mutex::new(vec![]));
+    let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(Sgd::new(0.1)).batch_size(5);
+    trainer = trainer.progress(Heard(lines.clone()));
+    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x).relu(), y)).unwrap();
+    let lines = lines.lock().unwrap();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("no logit can be negative"), "{}", lines[0]);
+}
