@@ -20,7 +20,7 @@ pub enum Values {
 }
 use Values::{Below, Grid, Normal, Of, Uniform};
 
-use super::{fused, indexing, norms, products, windows};
+use super::{fused, indexing, losses, norms, products, windows};
 
 type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
@@ -79,7 +79,7 @@ impl Case {
         self
     }
 
-    fn constant_inputs(mut self, inputs: &[usize]) -> Self {
+    pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
         self.constants = inputs.to_vec();
         self
     }
@@ -130,7 +130,7 @@ pub fn all() -> Vec<Case> {
         reductions,
         products::products,
         normalisation,
-        losses,
+        losses::losses,
         fused::fused,
         windows::convolutions,
         windows::pools,
@@ -222,11 +222,10 @@ fn pointwise() -> Vec<Case> {
 /// Every row of the pointwise table by itself, also those that only gradients use: a new row needs no case.
 fn pointwise_rows() -> Vec<Case> {
     let row = |row: &'static wgrad::core::Pointwise| {
-        let inputs: Vec<(Vec<usize>, Values)> = row
-            .types
-            .iter()
-            .map(|dtype| (vec![200], if dtype.is_float() { Uniform(0.05, 4.0) } else { Below(5) }))
-            .collect();
+        let probabilities = matches!(row.name, "bce" | "bce_slope" | "focal" | "focal_slope");
+        let floats = if probabilities { Uniform(0.05, 0.95) } else { Uniform(0.05, 4.0) };
+        let inputs: Vec<(Vec<usize>, Values)> =
+            row.types.iter().map(|dtype| (vec![200], if dtype.is_float() { floats } else { Below(5) })).collect();
         let attributes = vec![0.5; row.attributes.len()];
         let differentiable = row.backward.is_some();
         let case = Case {
@@ -402,81 +401,6 @@ fn normalisation() -> Vec<Case> {
             case(format!("log_softmax {shape:?} {axis}"), &[(shape, ANY)], move |x| x[0].log_softmax(axis))
                 .terms(terms)
                 .ulp(40.0),
-        );
-    }
-    cases
-}
-
-fn losses() -> Vec<Case> {
-    let mut cases = vec![
-        case("bce_with_logits", &[(&[130, 3], ANY), (&[130, 3], Uniform(0.0, 1.0))], |x| x[0].bce_with_logits(&x[1]))
-            .ulp(24.0),
-        case("bce_with_logits of hard targets", &[(&[257], Uniform(-30.0, 30.0)), (&[257], Of(&[0.0, 1.0]))], |x| {
-            x[0].bce_with_logits(&x[1])
-        })
-        .ulp(80.0),
-        case(
-            "bce_with_logits with pos_weight",
-            &[(&[65, 3], ANY), (&[65, 3], Uniform(0.0, 1.0)), (&[3], POSITIVE)],
-            |x| x[0].bce_with_logits_weighted(&x[1], &x[2]),
-        )
-        .terms(65)
-        .ulp(24.0),
-        case("bce mid-graph", &[(&[33], Normal), (&[33], Uniform(0.0, 1.0))], |x| {
-            (x[0].bce_with_logits(&x[1]).mean() * 3.0).exp()
-        })
-        .terms(33)
-        .ulp(40.0),
-    ];
-    for (shape, targets) in
-        [(&[9usize, 3][..], &[9usize][..]), (&[65, 10], &[65]), (&[4, 300], &[4]), (&[3, 5, 7], &[3, 7]), (&[6], &[])]
-    {
-        let classes = if shape.len() == 1 { shape[0] } else { shape[1] };
-        for smoothing in [0.0, 0.1] {
-            for weighted in [false, true] {
-                let mut inputs = vec![(shape, ANY), (targets, Below(classes))];
-                let weights = [classes];
-                if weighted {
-                    inputs.push((&weights, POSITIVE));
-                }
-                let name =
-                    format!("cross_entropy {shape:?} smoothing {smoothing}{}", if weighted { " weighted" } else { "" });
-                cases.push(
-                    several(name, &inputs, move |x| {
-                        let (loss, weight) = x[0].softmax_cross_entropy(
-                            &x[1],
-                            x.get(2).map(Tensor::detach).as_ref(),
-                            smoothing,
-                            Some(1),
-                        );
-                        // The second output is a constant of the targets; the sum puts the loss mid-graph.
-                        vec![(loss.sum() / (weight.sum() + 1.0)).square(), loss, weight]
-                    })
-                    .gradients_of(&[0, 1])
-                    .constant_inputs(&[2])
-                    .terms(classes * targets.iter().product::<usize>())
-                    .ulp(40.0),
-                );
-            }
-        }
-        let inputs: Inputs<'_> = &[(shape, ANY), (targets, Below(classes))];
-        cases.push(
-            several(format!("cross_entropy {shape:?} alone"), inputs, |x| {
-                let (loss, weight) = x[0].softmax_cross_entropy(&x[1], None, 0.1, Some(1));
-                vec![loss, weight]
-            })
-            .without_gradients()
-            .terms(classes)
-            .ulp(40.0),
-        );
-        let inputs: Inputs<'_> = &[(shape, ANY), (shape, Uniform(0.0, 1.0)), (&[classes], POSITIVE)];
-        cases.push(
-            several(format!("cross_entropy {shape:?} of probabilities"), inputs, |x| {
-                vec![x[0].softmax_cross_entropy(&x[1], Some(&x[2].detach()), 0.1, None).0]
-            })
-            .constant_inputs(&[2])
-            .terms(classes)
-            .ulp(40.0),
         );
     }
     cases

@@ -136,14 +136,15 @@ impl Windows {
 impl Axis {
     fn sliding(input: usize, name: &str, sizes: [usize; 4], ceil: bool) -> Result<Self, Misfit> {
         let [kernel, stride, before, dilation] = sizes;
-        let span = dilation * (kernel - 1) + 1;
+        // A span beyond all numbers is beyond the input, too.
+        let span = dilation.saturating_mul(kernel - 1).saturating_add(1);
         if before > kernel / 2 {
             return Err(Misfit::new(format!(
                 "the padding {before} is more than half of the kernel's {kernel} elements"
             ))
             .fix("a window must hold some of the input: pad less, or pad the input itself with `.pad`"));
         }
-        let padded = input + 2 * before;
+        let padded = input.saturating_add(before.saturating_mul(2));
         if span > padded {
             return Err(Misfit::new(format!(
                 "the window spans {span} elements, more than the {name} of {padded} with padding"

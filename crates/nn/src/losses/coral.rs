@@ -4,8 +4,8 @@ use wgrad_core::{Misfit, Tensor};
 use wgrad_kernels::ops::{BceWithLogitsOps, LossOps, ReduceOps};
 
 use super::nll::class_misfit;
-use crate::advice;
 use super::{Reduction, Weights};
+use crate::advice;
 
 /// `Σ_k w_k · BCE(x_k, y > k)` for the `K − 1` logits `x` of a row and its class `y` of `K` ordered classes: each logit
 /// says whether the class is above `k`.

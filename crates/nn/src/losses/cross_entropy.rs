@@ -133,7 +133,7 @@ pub(super) fn divisor(sum: &Tensor) -> Tensor {
 pub(super) fn one_class_misfit(classes: usize) -> Option<Misfit> {
     (classes == 1).then(|| {
         Misfit::new("a softmax over one class is always 1, so this loss is always 0")
-                    .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")
-                    .fix("or give the model's last layer one output per class"),
+            .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")
+            .fix("or give the model's last layer one output per class")
     })
 }

@@ -91,7 +91,11 @@ impl CosineEmbeddingLoss {
                     Misfit::new(format!("there is one target per pair of vectors: f32{pairs}, not f32{shape}"))
                 })?;
                 let extra = shape.rank() == pairs.len() + 1 && shape.dims().last() == Some(&1);
-                Some(if extra { misfit.fix(format!("drop the axis of size 1: `.squeeze({})`", pairs.len())) } else { misfit })
+                Some(if extra {
+                    misfit.fix(format!("drop the axis of size 1: `.squeeze({})`", pairs.len()))
+                } else {
+                    misfit
+                })
             })
             .or_else(|| option_misfit("the margin", self.margin, true, "a number"));
         if let Some(misfit) = misfit {

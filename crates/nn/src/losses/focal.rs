@@ -188,8 +188,7 @@ impl MultiClassFocalLoss {
         let shape = logits.shape();
         let classes = shape.dims().get(usize::from(shape.rank() > 1)).copied();
         let of_classes = |classes| {
-            one_class_misfit(classes)
-                .or_else(|| self.alpha.as_ref().and_then(|alpha| alpha.per_class(classes)))
+            one_class_misfit(classes).or_else(|| self.alpha.as_ref().and_then(|alpha| alpha.per_class(classes)))
         };
         classes.and_then(of_classes).or_else(|| class_misfit(&logits.spec(), &target.spec(), "logits"))
     }

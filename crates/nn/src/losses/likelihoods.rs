@@ -172,7 +172,8 @@ impl GaussianNllLoss {
                 })
             })
             .or_else(|| {
-                (!var.dtype().is_float()).then(|| Misfit::new("variances are f32, not u32").fix("cast with `.to_f32()`"))
+                (!var.dtype().is_float())
+                    .then(|| Misfit::new("variances are f32, not u32").fix("cast with `.to_f32()`"))
             });
         if let Some(misfit) = misfit {
             return x.misfit("GaussianNllLoss", &[y, var], misfit);

@@ -148,8 +148,7 @@ impl MultiMarginLoss {
         let classes = shape.dims().last().copied().unwrap_or(1);
         let misfit = class_misfit(&x.spec(), &target.spec(), "scores")
             .or_else(|| {
-                (shape.rank() > 2)
-                    .then(|| wgrad_core::Misfit::new(format!("scores are [N, C] or [C], not {shape}")))
+                (shape.rank() > 2).then(|| wgrad_core::Misfit::new(format!("scores are [N, C] or [C], not {shape}")))
             })
             .or_else(|| option_misfit("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
             .or_else(|| option_misfit("the margin", self.margin, true, "a number"))

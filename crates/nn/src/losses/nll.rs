@@ -114,11 +114,16 @@ impl NllLoss {
 /// What is wrong with class indices `target` for `x`, whose classes lie along axis 1 (0 if there is no other).
 pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<Misfit> {
     if !x.dtype.is_float() {
-        return Some(Misfit::new(format!("{what} are f32, not u32")).fix(format!("the {what} come first, then the target")));
+        return Some(
+            Misfit::new(format!("{what} are f32, not u32")).fix(format!("the {what} come first, then the target")),
+        );
     }
     let dims = x.shape.dims();
     let Some(&classes) = dims.get(usize::from(dims.len() > 1)).filter(|&&classes| classes > 0) else {
-        return Some(Misfit::new(format!("{what} {} have no class axis", x.shape)).fix(format!("give {what} [N, C, d...] or [C]")));
+        return Some(
+            Misfit::new(format!("{what} {} have no class axis", x.shape))
+                .fix(format!("give {what} [N, C, d...] or [C]")),
+        );
     };
     let rows: Shape = if dims.len() > 1 { [&dims[..1], &dims[2..]].concat().into() } else { [].into() };
     let (shape, dtype) = (&target.shape, target.dtype);
@@ -132,7 +137,10 @@ pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what
     if *shape == x.shape {
         return Some(
             Misfit::new(format!("this loss takes a class per row, u32{rows}, not {target}"))
-                .fix(format!("one-hot or class probabilities: `.argmax({}, false)` gives the class", dims.len().min(2) - 1))
+                .fix(format!(
+                    "one-hot or class probabilities: `.argmax({}, false)` gives the class",
+                    dims.len().min(2) - 1
+                ))
                 .fix("or, for soft targets, use CrossEntropyLoss on logits or KlDivLoss on log-probabilities"),
         );
     }

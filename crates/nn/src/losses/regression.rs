@@ -3,8 +3,8 @@
 use wgrad_core::Tensor;
 use wgrad_kernels::ops::PointwiseOps;
 
-use super::shapes::{misfit, option_misfit};
 use super::Reduction;
+use super::shapes::{misfit, option_misfit};
 
 /// `(x − y)²` for predictions `x` and targets `y` of the same shape; PyTorch's `MSELoss`.
 ///

@@ -6,9 +6,10 @@ use wgrad_core::{Misfit, Tensor};
 pub(super) fn misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<Misfit> {
     let (own, targets) = (x.shape(), y.shape());
     if !x.dtype().is_float() {
-        return Some(Misfit::new(format!("the {what} are f32, not u32")).fix(format!(
-            "the {what} come first, then the targets; cast with `.to_f32()`"
-        )));
+        return Some(
+            Misfit::new(format!("the {what} are f32, not u32"))
+                .fix(format!("the {what} come first, then the targets; cast with `.to_f32()`")),
+        );
     }
     if own != targets {
         let misfit = Misfit::new(format!("targets {targets} must have the shape of the {what} {own}"));

@@ -24,19 +24,49 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 
+mod adadelta;
+mod adagrad;
 mod adam;
-mod groups;
-mod learning_rate;
+mod adamax;
+mod clip;
+mod descent;
+mod lion;
+mod nadam;
+mod radam;
+mod rms_prop;
+mod rule;
+pub mod schedule;
+mod select;
+mod setting;
 mod sgd;
 #[cfg(test)]
 mod tests;
 
-pub use adam::{Adam, AdamW};
-pub use groups::Select;
-pub use learning_rate::LearningRate;
-pub use sgd::Sgd;
+pub use adadelta::{Adadelta, AdadeltaRule};
+pub use adagrad::{Adagrad, AdagradRule};
+pub use adam::{Adam, AdamRule, AdamW};
+pub use adamax::{Adamax, AdamaxRule};
+pub use clip::{clip_grad_norm, clip_grad_value};
+pub use descent::Descent;
+pub use lion::{Lion, LionRule};
+pub use nadam::{NAdam, NAdamRule};
+pub use radam::{RAdam, RAdamRule};
+pub use rms_prop::{RmsProp, RmsPropRule};
+pub use rule::{Now, Rule, Slot};
+pub use select::Select;
+pub use setting::{LearningRate, Setting};
+pub use sgd::{Sgd, SgdRule};
 
-use wgrad_core::Tensor;
+use wgrad_core::{Misfit, Tensor};
+
+/// What schedules turn in one group of parameters.
+#[derive(Clone, Debug)]
+pub struct Handles {
+    /// The learning rate.
+    pub lr: LearningRate,
+    /// The momentum or the first beta, if the optimizer has such a thing.
+    pub momentum: Option<Setting>,
+}
 
 /// Makes a loss smaller.
 pub trait Optimizer {
@@ -46,16 +76,80 @@ pub trait Optimizer {
     /// train are errors of the graph, which `compile` reports.
     #[track_caller]
     fn minimize(&self, loss: &Tensor);
-}
 
-impl<T: Optimizer + ?Sized> Optimizer for Box<T> {
-    fn minimize(&self, loss: &Tensor) {
-        (**self).minimize(loss);
+    /// Adds to the loss's graph the gradients of its trainable parameters, and their sums with what earlier runs have
+    /// accumulated; PyTorch's `backward` without a step. Parameters stay as they are.
+    ///
+    /// The sums are state, `optim.<parameter>.grad`. `n` batches of one size give the gradient of all their rows' mean loss
+    /// when each one's loss is divided by `n`:
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
+    /// use wgrad_nn::optim::{Optimizer, Sgd};
+    /// let params = Params::seeded(0);
+    /// let w = params.variable("w", [], Kind::Parameter, Init::Constant(1.0));
+    /// let sgd = Sgd::new(0.1);
+    /// let trace = |last: bool| {
+    ///     let graph = Graph::new(Mode::Train);
+    ///     let x = graph.input("x", [], DType::F32);
+    ///     let loss = graph.variable(&w) * &x;
+    ///     if last { sgd.minimize_accumulated(&(loss / 2.0)) } else { sgd.accumulate(&(loss / 2.0)) }
+    ///     (graph, x)
+    /// };
+    /// let mut session = Session::new(CpuBackend::<f64>::new(), &params)?;
+    /// for (last, value) in [(false, 3.0), (true, 5.0)] {
+    ///     let (graph, x) = trace(last);
+    ///     let step = session.compile(&graph, &[])?;
+    ///     session.submit(&step, &[(&x, &Array::scalar(value))])?;
+    /// }
+    /// session.sync()?;
+    /// assert!((w.value()?.item()? - (1.0 - 0.1 * 4.0)).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[track_caller]
+    fn accumulate(&self, loss: &Tensor) {
+        let _ = loss.misfit("accumulate", &[], does_not("accumulate gradients"));
+    }
+
+    /// [`Self::minimize`] with the sum of this loss's gradient and of what was [accumulated](Self::accumulate), which is
+    /// used up. Clipping sees the sum.
+    #[track_caller]
+    fn minimize_accumulated(&self, loss: &Tensor) {
+        let _ = loss.misfit("minimize_accumulated", &[], does_not("accumulate gradients"));
+    }
+
+    /// What schedules turn: an entry for the parameters that are in no group, then one per group. None if there is nothing
+    /// to turn.
+    fn handles(&self) -> Vec<Handles> {
+        vec![]
     }
 }
 
-impl<T: Optimizer + ?Sized> Optimizer for &T {
-    fn minimize(&self, loss: &Tensor) {
-        (**self).minimize(loss);
-    }
+fn does_not(what: &str) -> Misfit {
+    Misfit::new(format!("this optimizer does not {what}"))
+        .fix("implement `accumulate` and `minimize_accumulated` for it, or write it as a `Rule`")
 }
+
+macro_rules! forwards {
+    ($($Pointer:ty),*) => {$(
+        impl<T: Optimizer + ?Sized> Optimizer for $Pointer {
+            fn minimize(&self, loss: &Tensor) {
+                (**self).minimize(loss);
+            }
+
+            fn accumulate(&self, loss: &Tensor) {
+                (**self).accumulate(loss);
+            }
+
+            fn minimize_accumulated(&self, loss: &Tensor) {
+                (**self).minimize_accumulated(loss);
+            }
+
+            fn handles(&self) -> Vec<Handles> {
+                (**self).handles()
+            }
+        }
+    )*};
+}
+
+forwards!(Box<T>, &T);

@@ -1,0 +1,75 @@
+//! Adagrad.
+
+use wgrad_core::{Misfit, Tensor};
+use wgrad_kernels::ops::PointwiseOps;
+
+use super::rule::not_negative;
+use super::{Descent, LearningRate, Rule, Slot};
+
+/// Adagrad: gradients divided by the root of the sum of their squares so far; PyTorch's `Adagrad`.
+///
+/// With `g = ∇ + weight_decay · p` and `s += g²` in step `t`, from 1:
+/// `p −= lr / (1 + (t−1)·lr_decay) · g / (√s + eps)`. Duchi, Hazan, Singer: "Adaptive subgradient methods", 2011.
+///
+/// State: `optim.<parameter>.sum`. PyTorch's own learning rate is 0.01.
+///
+/// ```
+/// use wgrad_nn::optim::Adagrad;
+/// let optimizer = Adagrad::new(0.01).initial_accumulator_value(0.1);
+/// ```
+pub type Adagrad = Descent<AdagradRule>;
+
+/// The rule of [`Adagrad`].
+#[derive(Clone, Debug)]
+pub struct AdagradRule {
+    lr_decay: f64,
+    initial: f64,
+    eps: f64,
+}
+
+impl Adagrad {
+    /// With PyTorch's defaults for everything but the learning rate.
+    #[must_use]
+    pub fn new(lr: impl Into<LearningRate>) -> Self {
+        Self::by(AdagradRule { lr_decay: 0.0, initial: 0.0, eps: 1e-10 }, lr)
+    }
+
+    /// How fast the learning rate falls; 0 if not set.
+    #[must_use]
+    pub fn lr_decay(mut self, lr_decay: f64) -> Self {
+        self.rule.lr_decay = lr_decay;
+        self
+    }
+
+    /// Where the sum of squares begins; 0 if not set.
+    #[must_use]
+    pub fn initial_accumulator_value(mut self, value: f64) -> Self {
+        self.rule.initial = value;
+        self
+    }
+
+    /// Added to the root; 1e-10 if not set.
+    #[must_use]
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.rule.eps = eps;
+        self
+    }
+}
+
+impl Rule for AdagradRule {
+    const NAME: &'static str = "Adagrad";
+
+    fn misfit(&self) -> Option<Misfit> {
+        not_negative("lr_decay", self.lr_decay)
+            .or_else(|| not_negative("the initial accumulator value", self.initial))
+            .or_else(|| not_negative("eps", self.eps))
+    }
+
+    fn update(&self, at: &Slot<'_>) -> Tensor {
+        let (g, lr_decay) = (at.decayed_gradient(), self.lr_decay);
+        let sum = at.state_from("sum", self.initial) + &g * &g;
+        at.keep("sum", &sum);
+        let step = at.number("lr / (1 + (t-1) lr_decay)", &[], move |now, []| now.lr / (1.0 + (now.t - 1.0) * lr_decay));
+        at.value() - g * step / (sum.sqrt() + self.eps)
+    }
+}

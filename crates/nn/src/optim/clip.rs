@@ -1,0 +1,94 @@
+//! Clipping of gradients, for optimizers and for those who call `gradients` themselves.
+
+use wgrad_core::{Misfit, Tensor};
+use wgrad_kernels::ops::{PointwiseOps, ReduceOps, TotalNormOps};
+
+use super::rule::not_negative;
+
+/// Scales gradients so that their norm, taken over all of them as one, is at most `max_norm`; PyTorch's
+/// `clip_grad_norm_`. Gives the gradients and the norm that they had.
+///
+/// `norm = (Σ |g|^p)^(1/p)`, the largest `|g|` for `p = ∞`, and each gradient is multiplied by
+/// `min(1, max_norm / (norm + 1e-6))`, always. So a norm that is NaN makes every gradient NaN, and an infinite one makes
+/// finite gradients 0.
+///
+/// # Panics
+/// Never; an empty list gives no gradients, and the norm is none.
+///
+/// ```
+/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_nn::optim::clip_grad_norm;
+/// let graph = Graph::new(Mode::Train);
+/// let g = graph.input("g", [2], DType::F32);
+/// let (clipped, norm) = clip_grad_norm(&[g.clone()], 1.0, 2.0);
+/// let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+/// let step = session.compile(&graph, &[&clipped[0], &norm.unwrap()])?;
+/// let found = session.run(&step, &[(&g, &Array::vector(vec![3.0, 4.0]))])?;
+/// assert!((found[0].to_f64()[0] - 3.0 / 5.000001).abs() < 1e-15);
+/// assert_eq!(found[1].item()?, 5.0);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[must_use]
+#[track_caller]
+pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tensor>, Option<Tensor>) {
+    let Some(first) = gradients.first() else { return (vec![], None) };
+    if let Some(misfit) = norm_misfit(max_norm, p) {
+        let invalid = first.misfit("clip_grad_norm", &[], misfit);
+        return (vec![invalid.clone(); gradients.len()], Some(invalid));
+    }
+    let _scope = first.graph().scope("clip");
+    let norm = total_norm(gradients, p);
+    let factor = (norm.number(max_norm) / (&norm + 1e-6)).minimum(&first.number(1.0));
+    (gradients.iter().map(|gradient| gradient * &factor).collect(), Some(norm))
+}
+
+/// Clamps gradients to `[-max, max]`; PyTorch's `clip_grad_value_`.
+///
+/// ```
+/// use wgrad_core::{CpuBackend, Graph, Mode, Params, Session};
+/// use wgrad_nn::optim::clip_grad_value;
+/// let graph = Graph::new(Mode::Train);
+/// let clipped = clip_grad_value(&[graph.constant(-7.0), graph.constant(0.5)], 2.0);
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
+/// let step = session.compile(&graph, &[&clipped[0], &clipped[1]])?;
+/// let found = session.run(&step, &[])?;
+/// assert_eq!([found[0].item()?, found[1].item()?], [-2.0, 0.5]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[must_use]
+#[track_caller]
+pub fn clip_grad_value(gradients: &[Tensor], max: f64) -> Vec<Tensor> {
+    let Some(first) = gradients.first() else { return vec![] };
+    if let Some(misfit) = not_negative("the largest gradient", max) {
+        return vec![first.misfit("clip_grad_value", &[], misfit); gradients.len()];
+    }
+    let _scope = first.graph().scope("clip");
+    gradients.iter().map(|gradient| gradient.clamp(-max, max)).collect()
+}
+
+/// What is wrong with a largest norm or its kind.
+pub(super) fn norm_misfit(max_norm: f64, p: f64) -> Option<Misfit> {
+    not_negative("the largest norm of the gradients", max_norm).or_else(|| {
+        let fits = p > 0.0;
+        (!fits).then(|| {
+            Misfit::new(format!("a norm's p must be above 0, not {p}"))
+                .fix("2 is the usual norm, f64::INFINITY the largest absolute value")
+        })
+    })
+}
+
+/// `(Σ |g|^p)^(1/p)` over all elements of all tensors.
+fn total_norm(gradients: &[Tensor], p: f64) -> Tensor {
+    if p == 2.0 {
+        return gradients.total_norm();
+    }
+    let used = gradients.iter().filter(|gradient| gradient.shape().numel() > 0);
+    if p.is_infinite() {
+        let largest = used.map(|gradient| gradient.abs().max()).reduce(|a, b| a.maximum(&b));
+        return largest.unwrap_or_else(|| gradients[0].number(0.0));
+    }
+    let power = |gradient: &Tensor| if p == 1.0 { gradient.abs() } else { gradient.abs().powf(p) };
+    let sum = used.map(|gradient| power(gradient).sum()).reduce(|a, b| a + b);
+    let sum = sum.unwrap_or_else(|| gradients[0].number(0.0));
+    if p == 1.0 { sum } else { sum.powf(1.0 / p) }
+}

@@ -1,0 +1,343 @@
+//! What all optimizers share: settings, groups, clipping, accumulation, and adding it all to a graph.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use wgrad_core::{Graph, Init, Kind, Misfit, Mode, Tensor, Variable, gradients};
+
+use super::clip::{clip_grad_norm, clip_grad_value, norm_misfit};
+use super::rule::{Numbers, Rule, Slot, not_negative};
+use super::{Handles, LearningRate, Optimizer, Select};
+
+/// An optimizer: the parameters of a loss move by a rule. [`Sgd`](super::Sgd), [`Adam`](super::Adam) and the others
+/// are this with a rule each.
+///
+/// Of a parameter that the loss does not depend on, and of one that is frozen
+/// ([`Params::set_trainable`](wgrad_core::Params::set_trainable)), nothing changes: no update, no decay, no state.
+/// State is named `optim.<parameter>.<state>`. Steps are counted in `optim.@step`, those before a parameter's first
+/// step in `optim.<parameter>.@begin`, so that one that is unfrozen later begins with step 1.
+#[derive(Clone)]
+pub struct Descent<R> {
+    pub(super) rule: R,
+    lr: LearningRate,
+    weight_decay: f64,
+    maximize: bool,
+    /// Other settings for some parameters.
+    groups: Vec<(Select, Descent<R>)>,
+    /// What holds for all groups.
+    clip: Option<Clip>,
+    scope: String,
+}
+
+/// What is done about large gradients.
+#[derive(Clone, Copy, Debug)]
+enum Clip {
+    Norm(f64, f64),
+    Value(f64),
+}
+
+impl<R: Rule> fmt::Debug for Descent<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, lr, weight_decay, maximize, groups, clip, scope } = self;
+        f.debug_struct(R::NAME)
+            .field("rule", rule)
+            .field("lr", lr)
+            .field("weight_decay", weight_decay)
+            .field("maximize", maximize)
+            .field("groups", groups)
+            .field("clip", clip)
+            .field("scope", scope)
+            .finish()
+    }
+}
+
+/// What becomes of the gradients.
+#[derive(Clone, Copy, PartialEq)]
+enum Use {
+    Update,
+    Accumulate,
+    UpdateWithAccumulated,
+}
+
+impl<R: Rule> Descent<R> {
+    /// An optimizer of a rule.
+    #[must_use]
+    pub fn by(rule: R, lr: impl Into<LearningRate>) -> Self {
+        let lr = lr.into();
+        Self { rule, lr, weight_decay: 0.0, maximize: false, groups: vec![], clip: None, scope: "optim".into() }
+    }
+
+    /// Another learning rate: a number, or a handle that others turn.
+    #[must_use]
+    pub fn lr(self, lr: impl Into<LearningRate>) -> Self {
+        Self { lr: lr.into(), ..self }
+    }
+
+    /// Weight decay, as the rule has it: most add `weight_decay · p` to the gradient; [`AdamW`](super::AdamW) and
+    /// [`Lion`](super::Lion) take `lr · weight_decay · p` from the parameter instead. 0 if not set, but 0.01 for `AdamW`.
+    #[must_use]
+    pub fn weight_decay(self, weight_decay: f64) -> Self {
+        Self { weight_decay, ..self }
+    }
+
+    /// Whether the loss shall grow instead; false if not set.
+    #[must_use]
+    pub fn maximize(self, maximize: bool) -> Self {
+        Self { maximize, ..self }
+    }
+
+    /// Scales all gradients by `min(1, max_norm / (norm + 1e-6))`, with the norm taken over all of them as one: what
+    /// `torch.nn.utils.clip_grad_norm_` does, in two dispatches. See [`Self::minimize_with_norm`] for the norm itself.
+    #[must_use]
+    pub fn clip_grad_norm(self, max_norm: f64) -> Self {
+        self.clip_grad_norm_of(max_norm, 2.0)
+    }
+
+    /// [`Self::clip_grad_norm`] with another norm, `(Σ |g|^p)^(1/p)`; `p` may be infinite.
+    #[must_use]
+    pub fn clip_grad_norm_of(self, max_norm: f64, p: f64) -> Self {
+        Self { clip: Some(Clip::Norm(max_norm, p)), ..self }
+    }
+
+    /// Clamps every gradient to `[-max, max]`, as `torch.nn.utils.clip_grad_value_`.
+    #[must_use]
+    pub fn clip_grad_value(self, max: f64) -> Self {
+        Self { clip: Some(Clip::Value(max)), ..self }
+    }
+
+    /// Another learning rate and weight decay for some parameters; the other settings are those made so far.
+    #[must_use]
+    pub fn group(self, select: impl Into<Select>, lr: impl Into<LearningRate>, weight_decay: f64) -> Self {
+        self.group_with(select, |group| group.lr(lr).weight_decay(weight_decay))
+    }
+
+    /// Other settings for some parameters: `settings` changes those made so far.
+    ///
+    /// ```
+    /// use wgrad_nn::optim::AdamW;
+    /// let optimizer = AdamW::new(1e-3).group_with("encoder", |group| group.lr(1e-4).betas(0.8, 0.99));
+    /// ```
+    ///
+    /// What concerns all parameters at once (clipping, the scope of the state) belongs to the optimizer: in a group
+    /// it has no effect. Neither has a group in a group.
+    #[must_use]
+    pub fn group_with(mut self, select: impl Into<Select>, settings: impl FnOnce(Self) -> Self) -> Self {
+        let mut group = Self { groups: vec![], lr: LearningRate::new(self.lr.get()), ..self.clone() };
+        if let Some(momentum) = group.rule.momentum() {
+            *momentum = LearningRate::new(momentum.get());
+        }
+        self.groups.push((select.into(), settings(group)));
+        self
+    }
+
+    /// The scope of the state, `optim` if not set: two optimizers of one [`Params`](wgrad_core::Params) need two.
+    #[must_use]
+    pub fn scope(self, scope: impl Into<String>) -> Self {
+        Self { scope: scope.into(), ..self }
+    }
+
+    /// The learning rate of the parameters that are in no group, to be changed between runs.
+    #[must_use]
+    pub fn lr_handle(&self) -> LearningRate {
+        self.lr.clone()
+    }
+
+    /// [`Optimizer::minimize`], and the norm of all gradients before they were clipped: the norm that clips, or else
+    /// the 2-norm. None for a graph with an error.
+    #[track_caller]
+    pub fn minimize_with_norm(&self, loss: &Tensor) -> Option<Tensor> {
+        self.trace(loss, Use::Update, true)
+    }
+
+    #[track_caller]
+    fn trace(&self, loss: &Tensor, what: Use, norm: bool) -> Option<Tensor> {
+        let graph = loss.graph();
+        if !loss.is_valid() {
+            return None;
+        }
+        let variables = graph.variables().into_iter();
+        let trainable: Vec<_> = variables.filter(|v| v.kind() == Kind::Parameter && v.is_trainable()).collect();
+        let dealt = match self.deal(loss, &trainable) {
+            Ok(dealt) => dealt,
+            Err(misfit) => {
+                let _ = loss.misfit(R::NAME, &[], misfit);
+                return None;
+            }
+        };
+        let values: Vec<_> = trainable.iter().map(|variable| graph.variable(variable)).collect();
+        let gradients = gradients(loss, &values);
+        if loss.shape().numel() == 1 && gradients.iter().all(Option::is_none) {
+            let misfit = Misfit::new("the loss depends on no trainable parameter")
+                .fix("compute it from the model's output")
+                .fix("or undo `set_trainable(false)` for what shall be trained")
+                .fix("nothing flows back through `detach`, comparisons and integers");
+            let _ = loss.misfit(R::NAME, &[], misfit);
+        }
+        let rows = trainable.into_iter().zip(values).zip(dealt).zip(gradients);
+        let rows = rows.filter_map(|(((variable, value), group), gradient)| {
+            Some(Row { variable, value, group, gradient: gradient? })
+        });
+        let mut rows: Vec<Row> = rows.collect();
+        if what != Use::Update {
+            self.add_up(graph, &mut rows, what);
+        }
+        if what == Use::Accumulate || rows.is_empty() {
+            return None;
+        }
+        let norm = self.clip(&mut rows, norm);
+        self.update(graph, rows);
+        norm
+    }
+
+    /// Adds what was accumulated to the gradients, and keeps the sums or, if they are used now, zeros.
+    fn add_up(&self, graph: &Graph, rows: &mut [Row], what: Use) {
+        for row in rows {
+            let _scope = graph.scope(format!("gradient of {}", row.variable.name()));
+            let scope = row.variable.params().at(&self.scope).at(row.variable.name());
+            let sum = scope.variable("grad", row.variable.shape(), Kind::State, Init::Constant(0.0));
+            row.gradient = graph.variable(&sum) + &row.gradient;
+            let kept = match what {
+                Use::Accumulate => row.gradient.clone(),
+                _ => graph.constant(0.0).broadcast_to(row.variable.shape()),
+            };
+            graph.update(&sum, &kept);
+        }
+    }
+
+    #[track_caller]
+    fn clip(&self, rows: &mut [Row], norm: bool) -> Option<Tensor> {
+        let all: Vec<Tensor> = rows.iter().map(|row| row.gradient.clone()).collect();
+        let (clipped, norm) = match self.clip {
+            Some(Clip::Norm(max, p)) => clip_grad_norm(&all, max, p),
+            Some(Clip::Value(max)) => {
+                (clip_grad_value(&all, max), norm.then(|| clip_grad_norm(&all, 0.0, 2.0).1).flatten())
+            }
+            None if norm => (all.clone(), clip_grad_norm(&all, 0.0, 2.0).1),
+            None => return None,
+        };
+        rows.iter_mut().zip(clipped).for_each(|(row, gradient)| row.gradient = gradient);
+        norm
+    }
+
+    fn update(&self, graph: &Graph, rows: Vec<Row>) {
+        let numbers: Vec<Numbers> = (0..=self.groups.len()).map(|_| Numbers::default()).collect();
+        // All share one store, so the first one's is that of all.
+        let params = rows[0].variable.params().at(&self.scope);
+        let steps = params.counter("@step");
+        graph.advance(&steps);
+        let known: HashMap<_, _> = params.counters().into_iter().collect();
+        for Row { variable, value, gradient, group } in rows {
+            let settings = self.settings(group);
+            let _scope = graph.scope(format!("{} of {}", R::NAME, variable.name()));
+            let begin = params.at(variable.name());
+            let joins = !known.contains_key(format!("{}.@begin", begin.path()).as_str());
+            let begin = begin.counter("@begin");
+            if joins {
+                begin.set(steps.get());
+            }
+            let gradient = if settings.maximize { -gradient } else { gradient };
+            let slot = Slot {
+                value,
+                gradient,
+                scope: &self.scope,
+                lr: &settings.lr,
+                weight_decay: settings.weight_decay,
+                counters: [steps.clone(), begin],
+                numbers: &numbers[group],
+                variable,
+            };
+            let new = settings.rule.update(&slot);
+            graph.update(&slot.variable, &new);
+        }
+    }
+
+    /// The settings of a group; 0 is the rest.
+    fn settings(&self, group: usize) -> &Self {
+        group.checked_sub(1).map_or(self, |group| &self.groups[group].1)
+    }
+
+    fn misfit(&self, loss: &Tensor) -> Option<Misfit> {
+        if loss.graph().mode() == Mode::Evaluate {
+            return Some(
+                Misfit::new("an evaluation graph cannot train").fix("trace the graph with Graph::new(Mode::Train)"),
+            );
+        }
+        let clip = self.clip.and_then(|clip| match clip {
+            Clip::Norm(max, p) => norm_misfit(max, p),
+            Clip::Value(max) => not_negative("the largest gradient", max),
+        });
+        clip.or_else(|| {
+            (0..=self.groups.len()).map(|group| self.settings(group)).find_map(|settings| {
+                settings
+                    .rule
+                    .misfit()
+                    .or_else(|| not_negative("the learning rate", settings.lr.get()))
+                    .or_else(|| not_negative("the weight decay", settings.weight_decay))
+            })
+        })
+    }
+
+    /// The number of each parameter's group; or what is wrong with the settings, the graph or the groups.
+    fn deal(&self, loss: &Tensor, trainable: &[Variable]) -> Result<Vec<usize>, Misfit> {
+        if let Some(misfit) = self.misfit(loss) {
+            return Err(misfit);
+        }
+        let dealt: Vec<_> = trainable.iter().map(|variable| self.group_of(variable)).collect::<Result<_, _>>()?;
+        match (1..=self.groups.len()).find(|group| !dealt.contains(group)) {
+            Some(group) => {
+                Err(Misfit::new(format!("the group {} selects no trainable parameter of this graph", self.name(group)))
+                    .fix("names are dotted paths from the top, such as `encoder.fc1`"))
+            }
+            None => Ok(dealt),
+        }
+    }
+
+    fn group_of(&self, variable: &Variable) -> Result<usize, Misfit> {
+        let mut found = (1..=self.groups.len()).filter(|&group| (self.groups[group - 1].0.rule)(variable));
+        match (found.next(), found.next()) {
+            (Some(one), Some(two)) => Err(Misfit::new(format!(
+                "`{}` is in two groups: {} and {}",
+                variable.name(),
+                self.name(one),
+                self.name(two)
+            ))
+            .fix("let each group select other parameters")),
+            (group, _) => Ok(group.unwrap_or(0)),
+        }
+    }
+
+    fn name(&self, group: usize) -> &str {
+        &self.groups[group - 1].0.name
+    }
+}
+
+/// A parameter that moves.
+struct Row {
+    variable: Variable,
+    value: Tensor,
+    gradient: Tensor,
+    group: usize,
+}
+
+impl<R: Rule> Optimizer for Descent<R> {
+    fn minimize(&self, loss: &Tensor) {
+        self.trace(loss, Use::Update, false);
+    }
+
+    fn accumulate(&self, loss: &Tensor) {
+        self.trace(loss, Use::Accumulate, false);
+    }
+
+    fn minimize_accumulated(&self, loss: &Tensor) {
+        self.trace(loss, Use::UpdateWithAccumulated, false);
+    }
+
+    fn handles(&self) -> Vec<Handles> {
+        let settings = (0..=self.groups.len()).map(|group| self.settings(group));
+        let handles = settings.map(|settings| Handles {
+            lr: settings.lr.clone(),
+            momentum: settings.rule.clone().momentum().map(|momentum| momentum.clone()),
+        });
+        handles.collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! NAdam.
+
+use std::sync::{Mutex, PoisonError};
+
+use wgrad_core::{Misfit, Tensor};
+use wgrad_kernels::ops::PointwiseOps;
+
+use super::rule::{betas, not_negative};
+use super::{Descent, LearningRate, Rule, Slot};
+
+/// NAdam: Adam with Nesterov's momentum; PyTorch's `NAdam`.
+///
+/// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v + (1−β₂)·g²` and
+/// `μₜ = β₁·(1 − ½·0.96^(t·momentum_decay))` in step `t`, from 1:
+/// `p −= lr · ((1−μₜ) / (1 − Π μᵢ) · g + μₜ₊₁ / (1 − μₜ₊₁·Π μᵢ) · m) / (√(v / (1−β₂ᵗ)) + eps)`, products up to `t`.
+/// Dozat: "Incorporating Nesterov momentum into Adam", 2016.
+///
+/// State: `optim.<parameter>.exp_avg` and `exp_avg_sq`. PyTorch's own learning rate is 0.002. The product is computed
+/// from the step, so a schedule of β₁ is not meant for it.
+///
+/// ```
+/// use wgrad_nn::optim::NAdam;
+/// let optimizer = NAdam::new(2e-3).weight_decay(0.01).decoupled_weight_decay(true);
+/// ```
+pub type NAdam = Descent<NAdamRule>;
+
+/// The rule of [`NAdam`].
+#[derive(Clone, Debug)]
+pub struct NAdamRule {
+    betas: (f64, f64),
+    eps: f64,
+    momentum_decay: f64,
+    decoupled: bool,
+}
+
+impl NAdam {
+    /// With PyTorch's defaults for everything but the learning rate.
+    #[must_use]
+    pub fn new(lr: impl Into<LearningRate>) -> Self {
+        Self::by(NAdamRule { betas: (0.9, 0.999), eps: 1e-8, momentum_decay: 4e-3, decoupled: false }, lr)
+    }
+
+    /// How much of the past averages of the gradient and of its square is kept; 0.9 and 0.999 if not set.
+    #[must_use]
+    pub fn betas(mut self, first: f64, second: f64) -> Self {
+        self.rule.betas = (first, second);
+        self
+    }
+
+    /// Added to the root of the squared gradient's average; 1e-8 if not set.
+    #[must_use]
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.rule.eps = eps;
+        self
+    }
+
+    /// How fast the momentum grows; 0.004 if not set.
+    #[must_use]
+    pub fn momentum_decay(mut self, momentum_decay: f64) -> Self {
+        self.rule.momentum_decay = momentum_decay;
+        self
+    }
+
+    /// Whether the weight decay stays out of the gradient, as [`AdamW`](super::AdamW)'s.
+    #[must_use]
+    pub fn decoupled_weight_decay(mut self, decoupled: bool) -> Self {
+        self.rule.decoupled = decoupled;
+        self
+    }
+}
+
+/// The product of `of(1), …, of(t)`, remembered from call to call: steps come in order.
+struct Product<F> {
+    of: F,
+    last: Mutex<(f64, f64)>,
+}
+
+impl<F: Fn(f64) -> f64> Product<F> {
+    fn up_to(&self, t: f64) -> f64 {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.0 > t {
+            *last = (0.0, 1.0);
+        }
+        while last.0 < t {
+            *last = (last.0 + 1.0, last.1 * (self.of)(last.0 + 1.0));
+        }
+        last.1
+    }
+}
+
+impl Rule for NAdamRule {
+    const NAME: &'static str = "NAdam";
+
+    fn misfit(&self) -> Option<Misfit> {
+        betas(self.betas.0, self.betas.1)
+            .or_else(|| not_negative("eps", self.eps))
+            .or_else(|| not_negative("the momentum decay", self.momentum_decay))
+    }
+
+    fn update(&self, at: &Slot<'_>) -> Tensor {
+        let ((b1, b2), decay) = (self.betas, self.momentum_decay);
+        let g = if self.decoupled { at.gradient().clone() } else { at.decayed_gradient() };
+        let old = at.state("exp_avg");
+        let mean = &old + (&g - &old) * (1.0 - b1);
+        let square = at.state("exp_avg_sq") * b2 + &g * &g * (1.0 - b2);
+        at.keep("exp_avg", &mean);
+        at.keep("exp_avg_sq", &square);
+        let mu = move |t: f64| b1 * (1.0 - 0.5 * 0.96f64.powf(t * decay));
+        let product = || Product { of: mu, last: Mutex::new((0.0, 1.0)) };
+        let (of_g, of_mean) = (product(), product());
+        let of_g = at.number("lr (1 - mu) / (1 - product)", &[], move |now, []| {
+            now.lr * (1.0 - mu(now.t)) / (1.0 - of_g.up_to(now.t))
+        });
+        let of_mean = at.number("lr mu' / (1 - product')", &[], move |now, []| {
+            let next = mu(now.t + 1.0);
+            now.lr * next / (1.0 - of_mean.up_to(now.t) * next)
+        });
+        let correction = at.number("1 / sqrt(1 - b2^t)", &[], move |now, []| 1.0 / (1.0 - b2.powf(now.t)).sqrt());
+        let change = (g * of_g + mean * of_mean) / (square.sqrt() * correction + self.eps);
+        if self.decoupled { at.decayed_minus(change) } else { at.value() - change }
+    }
+}

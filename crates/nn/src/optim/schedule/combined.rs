@@ -1,0 +1,169 @@
+//! Schedules made of others.
+
+use super::part::{Part, Rate, Schedule, wrong};
+
+fn check(parts: &[Part], name: &str) -> Result<(), String> {
+    wrong(!parts.is_empty(), || format!("{name} needs at least one schedule"))?;
+    match parts.iter().find(|part| part.schedule.measures()) {
+        Some(part) => Err(format!(
+            "{name} cannot hold a schedule that follows a metric: {:?}\n  fix: step that with a scheduler of its own",
+            part.schedule
+        )),
+        None => Ok(()),
+    }
+}
+
+fn state(parts: &mut [Part], visit: &mut dyn FnMut(&mut f64)) {
+    parts.iter_mut().for_each(|part| part.state(visit));
+}
+
+/// One schedule after the other, such as a warm-up and what follows; PyTorch's `SequentialLR`.
+///
+/// When an epoch of `milestones` is reached, the next schedule begins with its epoch 0, from the initial rates. A
+/// schedule that has an end may be the last one or end at its milestone.
+///
+/// ```
+/// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingLr, LinearLr, Scheduler, SequentialLr}};
+/// let warm_up = LinearLr::new(3).start_factor(0.1);
+/// let schedule = SequentialLr::new(warm_up).then(3, CosineAnnealingLr::new(5));
+/// let mut scheduler = Scheduler::new(&Sgd::new(1.0), schedule)?;
+/// for expected in [0.1, 0.4, 0.7, 1.0, 0.904_508_497_187_473_7] {
+///     assert!((scheduler.lr()[0] - expected).abs() < 1e-12);
+///     scheduler.step()?;
+/// }
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SequentialLr {
+    parts: Vec<Part>,
+    milestones: Vec<usize>,
+}
+
+impl SequentialLr {
+    /// Begins with a schedule.
+    #[must_use]
+    pub fn new(first: impl Schedule + 'static) -> Self {
+        Self { parts: vec![Part::new(first)], milestones: vec![] }
+    }
+
+    /// Goes on with a schedule in epoch `milestone`.
+    #[must_use]
+    pub fn then(mut self, milestone: usize, next: impl Schedule + 'static) -> Self {
+        self.parts.push(Part::new(next));
+        self.milestones.push(milestone);
+        self
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
+    fn at(&self, epoch: f64) -> (usize, f64) {
+        let part = self.milestones.iter().filter(|&&milestone| milestone as f64 <= epoch).count();
+        (part, part.checked_sub(1).map_or(0.0, |before| self.milestones[before] as f64))
+    }
+}
+
+impl Schedule for SequentialLr {
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
+        check(&self.parts, "SequentialLr")?;
+        wrong(self.milestones.is_sorted(), || format!("the milestones must rise, not {:?}", self.milestones))?;
+        self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
+        // Each has set its first rate; only the first one's counts.
+        rates.iter_mut().for_each(|rate| rate.lr = rate.initial);
+        Ok(())
+    }
+
+    fn first(&mut self, rates: &mut [Rate], _: &[f64]) {
+        let (part, _) = self.at(0.0);
+        self.parts[part].first(rates);
+    }
+
+    #[allow(clippy::float_cmp, reason = "epochs are whole numbers")]
+    fn next(&mut self, epoch: f64, rates: &mut [Rate], _: &[f64]) {
+        let (part, begin) = self.at(epoch);
+        if part > 0 && begin == epoch {
+            self.parts[part].jump(0.0, rates);
+        } else {
+            self.parts[part].step(rates);
+        }
+    }
+
+    fn jump(&mut self, epoch: f64, rates: &mut [Rate], _: &[f64]) {
+        let (part, begin) = self.at(epoch);
+        self.parts[part].jump(epoch - begin, rates);
+    }
+
+    fn end(&self) -> Option<f64> {
+        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
+        let begins = std::iter::once(0.0).chain(self.milestones.iter().map(|&milestone| milestone as f64));
+        let mut ends = self.parts.iter().zip(begins).map(|(part, begin)| part.schedule.end().map(|end| begin + end));
+        // One that ends after its milestone never gets there.
+        let last = ends.next_back().flatten();
+        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
+        let early = ends.zip(&self.milestones).find_map(|(end, &milestone)| end.filter(|&end| end < milestone as f64 - 1.0));
+        early.or(last)
+    }
+
+    fn momentum(&self) -> bool {
+        self.parts.iter().any(|part| part.schedule.momentum())
+    }
+
+    fn state(&mut self, visit: &mut dyn FnMut(&mut f64)) {
+        state(&mut self.parts, visit);
+    }
+}
+
+/// Several schedules at once, each changing what the one before has left; PyTorch's `ChainedScheduler`.
+///
+/// ```
+/// use wgrad_nn::optim::{Sgd, schedule::{ChainedScheduler, ConstantLr, ExponentialLr, Scheduler}};
+/// let schedule = ChainedScheduler::new(ConstantLr::new(0.1, 2)).and(ExponentialLr::new(0.5));
+/// let mut scheduler = Scheduler::new(&Sgd::new(1.0), schedule)?;
+/// scheduler.step()?;
+/// assert!((scheduler.lr()[0] - 0.05).abs() < 1e-15);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ChainedScheduler {
+    parts: Vec<Part>,
+}
+
+impl ChainedScheduler {
+    /// Begins with a schedule.
+    #[must_use]
+    pub fn new(first: impl Schedule + 'static) -> Self {
+        Self { parts: vec![Part::new(first)] }
+    }
+
+    /// Adds one.
+    #[must_use]
+    pub fn and(mut self, next: impl Schedule + 'static) -> Self {
+        self.parts.push(Part::new(next));
+        self
+    }
+}
+
+impl Schedule for ChainedScheduler {
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
+        check(&self.parts, "ChainedScheduler")?;
+        self.parts.iter_mut().try_for_each(|part| part.begin(rates))
+    }
+
+    fn next(&mut self, _: f64, rates: &mut [Rate], _: &[f64]) {
+        self.parts.iter_mut().for_each(|part| part.step(rates));
+    }
+
+    fn jump(&mut self, epoch: f64, rates: &mut [Rate], _: &[f64]) {
+        self.parts.iter_mut().for_each(|part| part.jump(epoch, rates));
+    }
+
+    fn end(&self) -> Option<f64> {
+        self.parts.iter().filter_map(|part| part.schedule.end()).reduce(f64::min)
+    }
+
+    fn momentum(&self) -> bool {
+        self.parts.iter().any(|part| part.schedule.momentum())
+    }
+
+    fn state(&mut self, visit: &mut dyn FnMut(&mut f64)) {
+        state(&mut self.parts, visit);
+    }
+}

@@ -1,0 +1,156 @@
+//! Schedules along a cosine.
+
+use std::f64::consts::PI;
+
+use super::part::{Rate, Schedule, each, wrong};
+
+#[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
+fn count(n: usize) -> f64 {
+    n as f64
+}
+
+/// Half a cosine from the rate down to `eta_min` in `t_max` epochs, and up again in as many; PyTorch's
+/// `CosineAnnealingLR`.
+///
+/// As there, each rate follows from the one before, so changes by others are kept.
+///
+/// ```
+/// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingLr, Scheduler}};
+/// let mut scheduler = Scheduler::new(&Sgd::new(1.0), CosineAnnealingLr::new(4))?;
+/// for _ in 0..2 {
+///     scheduler.step()?;
+/// }
+/// assert!((scheduler.lr()[0] - 0.5).abs() < 1e-15);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CosineAnnealingLr {
+    t_max: usize,
+    eta_min: f64,
+}
+
+impl CosineAnnealingLr {
+    /// Down to 0.
+    #[must_use]
+    pub fn new(t_max: usize) -> Self {
+        Self { t_max, eta_min: 0.0 }
+    }
+
+    /// The lowest rate; 0 if not set.
+    #[must_use]
+    pub fn eta_min(self, eta_min: f64) -> Self {
+        Self { eta_min, ..self }
+    }
+}
+
+impl Schedule for CosineAnnealingLr {
+    fn prepare(&mut self, _: &mut [Rate]) -> Result<(), String> {
+        wrong(self.t_max > 0, || "t_max must be at least 1".into())?;
+        wrong(self.eta_min.is_finite(), || format!("eta_min must be a number, not {}", self.eta_min))
+    }
+
+    fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
+        let (t_max, low) = (count(self.t_max), self.eta_min);
+        // From the lowest point nothing can be scaled up again.
+        if (epoch - 1.0 - t_max) % (2.0 * t_max) == 0.0 {
+            each(rates, base, |lr, base| lr + (base - low) * (1.0 - (PI / t_max).cos()) / 2.0);
+        } else {
+            let ratio = (1.0 + (PI * epoch / t_max).cos()) / (1.0 + (PI * (epoch - 1.0) / t_max).cos());
+            each(rates, base, |lr, _| ratio * (lr - low) + low);
+        }
+    }
+
+    fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
+        let (t_max, low) = (count(self.t_max), self.eta_min);
+        each(rates, base, |_, base| low + (base - low) * (1.0 + (PI * epoch / t_max).cos()) / 2.0);
+    }
+}
+
+/// Half a cosine down to `eta_min` in `t_0` epochs, then again from the top in `t_mult` times as many, and so on;
+/// PyTorch's `CosineAnnealingWarmRestarts`.
+///
+/// [`Scheduler::step_to`](super::Scheduler::step_to) takes fractions of epochs, `epoch + batch / batches`.
+///
+/// ```
+/// use wgrad_nn::optim::{Sgd, schedule::{CosineAnnealingWarmRestarts, Scheduler}};
+/// let mut scheduler = Scheduler::new(&Sgd::new(1.0), CosineAnnealingWarmRestarts::new(2).t_mult(2))?;
+/// scheduler.step_to(1.0)?;
+/// assert!((scheduler.lr()[0] - 0.5).abs() < 1e-15);
+/// scheduler.step_to(2.0)?;
+/// assert_eq!(scheduler.lr(), [1.0]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CosineAnnealingWarmRestarts {
+    t_0: usize,
+    t_mult: usize,
+    eta_min: f64,
+    /// Where in the present cycle, and how long that is.
+    cycle: (f64, f64),
+}
+
+impl CosineAnnealingWarmRestarts {
+    /// Cycles of one length, down to 0.
+    #[must_use]
+    pub fn new(t_0: usize) -> Self {
+        Self { t_0, t_mult: 1, eta_min: 0.0, cycle: (0.0, count(t_0)) }
+    }
+
+    /// How many times longer each next cycle is; 1 if not set.
+    #[must_use]
+    pub fn t_mult(self, t_mult: usize) -> Self {
+        Self { t_mult, ..self }
+    }
+
+    /// The lowest rate; 0 if not set.
+    #[must_use]
+    pub fn eta_min(self, eta_min: f64) -> Self {
+        Self { eta_min, ..self }
+    }
+
+    fn set(&self, rates: &mut [Rate], base: &[f64]) {
+        let ((at, length), low) = (self.cycle, self.eta_min);
+        each(rates, base, |_, base| low + (base - low) * (1.0 + (PI * at / length).cos()) / 2.0);
+    }
+}
+
+impl Schedule for CosineAnnealingWarmRestarts {
+    fn prepare(&mut self, _: &mut [Rate]) -> Result<(), String> {
+        wrong(self.t_0 > 0, || "t_0 must be at least 1".into())?;
+        wrong(self.t_mult > 0, || "t_mult must be at least 1".into())?;
+        wrong(self.eta_min.is_finite(), || format!("eta_min must be a number, not {}", self.eta_min))
+    }
+
+    fn first(&mut self, rates: &mut [Rate], base: &[f64]) {
+        self.jump(0.0, rates, base);
+    }
+
+    fn next(&mut self, _: f64, rates: &mut [Rate], base: &[f64]) {
+        let (at, length) = &mut self.cycle;
+        *at += 1.0;
+        if *at >= *length {
+            *at %= *length;
+            *length *= count(self.t_mult);
+        }
+        self.set(rates, base);
+    }
+
+    fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
+        let (t_0, t_mult) = (count(self.t_0), count(self.t_mult));
+        if epoch < t_0 {
+            self.cycle = (epoch, t_0);
+        } else if self.t_mult == 1 {
+            self.cycle.0 = epoch % t_0;
+        } else {
+            let cycles = ((epoch / t_0 * (t_mult - 1.0) + 1.0).ln() / t_mult.ln()).trunc();
+            let longer = t_mult.powf(cycles);
+            self.cycle = (epoch - t_0 * (longer - 1.0) / (t_mult - 1.0), t_0 * longer);
+        }
+        self.set(rates, base);
+    }
+
+    fn state(&mut self, visit: &mut dyn FnMut(&mut f64)) {
+        visit(&mut self.cycle.0);
+        visit(&mut self.cycle.1);
+    }
+}

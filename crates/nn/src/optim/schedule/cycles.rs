@@ -1,0 +1,349 @@
+//! Schedules that turn rate and momentum up and down.
+
+use std::f64::consts::PI;
+use std::fmt;
+use std::sync::Arc;
+
+use super::part::{PerGroup, Rate, Schedule, wrong};
+
+/// How a phase of [`OneCycleLr`] goes from its begin to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Anneal {
+    /// Along half a cosine.
+    #[default]
+    Cosine,
+    /// Along a line.
+    Linear,
+}
+
+impl Anneal {
+    fn at(self, start: f64, end: f64, share: f64) -> f64 {
+        match self {
+            Self::Cosine => end + (start - end) / 2.0 * ((PI * share).cos() + 1.0),
+            Self::Linear => (end - start) * share + start,
+        }
+    }
+}
+
+/// The momentum goes the other way than the rate.
+fn no_momentum(rates: &[Rate]) -> Result<(), String> {
+    wrong(rates.iter().all(|rate| rate.momentum.is_some()), || {
+        "the optimizer has no momentum to cycle\n  fix: add `.cycle_momentum(false)`".into()
+    })
+}
+
+/// Up to `max_lr` and down to almost nothing, once, with the momentum going the other way; PyTorch's `OneCycleLR`.
+///
+/// The rate begins at `max_lr / div_factor`, reaches `max_lr` after `pct_start` of the steps and ends at
+/// `max_lr / div_factor / final_div_factor`; in three phases it comes back to where it began before it falls further. The
+/// momentum, or the first beta, goes from `max_momentum` to `base_momentum` and back. It is meant to be stepped after
+/// every step; to step further than its end is an error. The optimizer's own rate has no effect.
+/// Smith, Topin: "Super-convergence: very fast training of neural networks using large learning rates", 2019.
+///
+/// ```
+/// use wgrad_nn::optim::{Sgd, schedule::{OneCycleLr, Scheduler}};
+/// let mut scheduler = Scheduler::new(&Sgd::new(0.1).momentum(0.9), OneCycleLr::new(1.0, 10))?;
+/// assert_eq!((scheduler.lr(), scheduler.momentum()), (vec![0.04], vec![Some(0.95)]));
+/// scheduler.step()?;
+/// scheduler.step()?;
+/// assert_eq!((scheduler.lr(), scheduler.momentum()), (vec![1.0], vec![Some(0.85)]));
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct OneCycleLr {
+    max_lr: PerGroup,
+    total_steps: usize,
+    pct_start: f64,
+    anneal: Anneal,
+    cycle_momentum: bool,
+    momentum: (PerGroup, PerGroup),
+    div_factor: f64,
+    final_div_factor: f64,
+    three_phase: bool,
+}
+
+impl OneCycleLr {
+    /// With PyTorch's defaults. `max_lr` is one rate, or one for each group.
+    #[must_use]
+    pub fn new(max_lr: impl Into<PerGroup>, total_steps: usize) -> Self {
+        Self {
+            max_lr: max_lr.into(),
+            total_steps,
+            pct_start: 0.3,
+            anneal: Anneal::Cosine,
+            cycle_momentum: true,
+            momentum: (0.85.into(), 0.95.into()),
+            div_factor: 25.0,
+            final_div_factor: 1e4,
+            three_phase: false,
+        }
+    }
+
+    /// The share of the steps in which the rate rises; 0.3 if not set.
+    #[must_use]
+    pub fn pct_start(self, pct_start: f64) -> Self {
+        Self { pct_start, ..self }
+    }
+
+    /// How it rises and falls; along a cosine if not set.
+    #[must_use]
+    pub fn anneal(self, anneal: Anneal) -> Self {
+        Self { anneal, ..self }
+    }
+
+    /// Whether the momentum cycles, too; true if not set.
+    #[must_use]
+    pub fn cycle_momentum(self, cycle_momentum: bool) -> Self {
+        Self { cycle_momentum, ..self }
+    }
+
+    /// The lowest momentum; 0.85 if not set.
+    #[must_use]
+    pub fn base_momentum(self, momentum: impl Into<PerGroup>) -> Self {
+        Self { momentum: (momentum.into(), self.momentum.1), ..self }
+    }
+
+    /// The highest momentum; 0.95 if not set.
+    #[must_use]
+    pub fn max_momentum(self, momentum: impl Into<PerGroup>) -> Self {
+        Self { momentum: (self.momentum.0, momentum.into()), ..self }
+    }
+
+    /// How much smaller than `max_lr` the first rate is; 25 if not set.
+    #[must_use]
+    pub fn div_factor(self, div_factor: f64) -> Self {
+        Self { div_factor, ..self }
+    }
+
+    /// How much smaller than the first rate the last one is; 10⁴ if not set.
+    #[must_use]
+    pub fn final_div_factor(self, final_div_factor: f64) -> Self {
+        Self { final_div_factor, ..self }
+    }
+
+    /// Whether the fall mirrors the rise before the rate is annihilated; false if not set.
+    #[must_use]
+    pub fn three_phase(self, three_phase: bool) -> Self {
+        Self { three_phase, ..self }
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
+    fn total(&self) -> f64 {
+        self.total_steps as f64
+    }
+
+    /// The phase of a step, by number, and how far in it.
+    fn phase(&self, step: f64) -> (usize, f64) {
+        let (total, rise) = (self.total(), self.pct_start * self.total() - 1.0);
+        let ends = if self.three_phase {
+            vec![rise, 2.0 * self.pct_start * total - 2.0, total - 1.0]
+        } else {
+            vec![rise, total - 1.0]
+        };
+        let phase = ends.iter().position(|&end| step <= end).unwrap_or(ends.len() - 1);
+        let start = if phase == 0 { 0.0 } else { ends[phase - 1] };
+        (phase, (step - start) / (ends[phase] - start))
+    }
+}
+
+impl Schedule for OneCycleLr {
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
+        let pct = self.pct_start;
+        wrong(self.total_steps > 0, || "total_steps must be at least 1".into())?;
+        wrong((0.0..=1.0).contains(&pct), || format!("pct_start must be between 0 and 1, not {pct}"))?;
+        wrong(self.div_factor > 0.0 && self.final_div_factor > 0.0, || "both factors must be above 0".into())?;
+        wrong(self.max_lr.all(|lr| lr.is_finite() && lr >= 0.0), || {
+            format!("max_lr must be a number that is not negative, not {:?}", self.max_lr)
+        })?;
+        self.max_lr.check("max_lr", rates)?;
+        if self.cycle_momentum {
+            no_momentum(rates)?;
+            self.momentum.0.check("base_momentum", rates)?;
+            self.momentum.1.check("max_momentum", rates)?;
+        }
+        for (i, rate) in rates.iter_mut().enumerate() {
+            rate.initial = self.max_lr.of(i) / self.div_factor;
+        }
+        Ok(())
+    }
+
+    fn first(&mut self, rates: &mut [Rate], base: &[f64]) {
+        self.next(0.0, rates, base);
+    }
+
+    fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
+        let (phase, share) = self.phase(epoch);
+        for ((i, rate), &begin) in rates.iter_mut().enumerate().zip(base) {
+            let (high, end) = (self.max_lr.of(i), begin / self.final_div_factor);
+            let (from, to) = match (phase, self.three_phase) {
+                (0, _) => (begin, high),
+                (1, true) => (high, begin),
+                (1, false) => (high, end),
+                _ => (begin, end),
+            };
+            rate.lr = self.anneal.at(from, to, share);
+            if self.cycle_momentum {
+                let (low, high) = (self.momentum.0.of(i), self.momentum.1.of(i));
+                let (from, to) = match phase {
+                    0 => (high, low),
+                    1 => (low, high),
+                    _ => (high, high),
+                };
+                rate.momentum = Some(self.anneal.at(from, to, share));
+            }
+        }
+    }
+
+    fn end(&self) -> Option<f64> {
+        Some(self.total())
+    }
+
+    fn momentum(&self) -> bool {
+        self.cycle_momentum
+    }
+}
+
+/// How the cycles of [`CyclicLr`] shrink.
+#[derive(Clone)]
+pub enum Scale {
+    /// Not at all: `triangular`.
+    Constant,
+    /// By half with each cycle: `triangular2`.
+    Halving,
+    /// By `gamma` with each step: `exp_range`.
+    Exponential(f64),
+    /// By a function of the number of the cycle, from 1.
+    OfCycle(Arc<dyn Fn(f64) -> f64 + Send + Sync>),
+    /// By a function of the step.
+    OfStep(Arc<dyn Fn(f64) -> f64 + Send + Sync>),
+}
+
+impl fmt::Debug for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant => f.write_str("Constant"),
+            Self::Halving => f.write_str("Halving"),
+            Self::Exponential(gamma) => write!(f, "Exponential({gamma})"),
+            Self::OfCycle(_) => f.write_str("OfCycle"),
+            Self::OfStep(_) => f.write_str("OfStep"),
+        }
+    }
+}
+
+/// From `base_lr` to `max_lr` and back, again and again; PyTorch's `CyclicLR`. Stepped after every step.
+///
+/// Smith: "Cyclical learning rates for training neural networks", 2017. The optimizer's own rate has no effect.
+///
+/// ```
+/// use wgrad_nn::optim::{Sgd, schedule::{CyclicLr, Scheduler}};
+/// let mut scheduler = Scheduler::new(&Sgd::new(0.1), CyclicLr::new(0.0, 1.0).step_size_up(4).cycle_momentum(false))?;
+/// scheduler.step()?;
+/// assert_eq!(scheduler.lr(), [0.25]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CyclicLr {
+    lr: (PerGroup, PerGroup),
+    up: usize,
+    down: Option<usize>,
+    scale: Scale,
+    cycle_momentum: bool,
+    momentum: (PerGroup, PerGroup),
+}
+
+impl CyclicLr {
+    /// With PyTorch's defaults.
+    #[must_use]
+    pub fn new(base_lr: impl Into<PerGroup>, max_lr: impl Into<PerGroup>) -> Self {
+        Self {
+            lr: (base_lr.into(), max_lr.into()),
+            up: 2000,
+            down: None,
+            scale: Scale::Constant,
+            cycle_momentum: true,
+            momentum: (0.8.into(), 0.9.into()),
+        }
+    }
+
+    /// Steps in which the rate rises; 2000 if not set.
+    #[must_use]
+    pub fn step_size_up(self, up: usize) -> Self {
+        Self { up, ..self }
+    }
+
+    /// Steps in which it falls; as many if not set.
+    #[must_use]
+    pub fn step_size_down(self, down: usize) -> Self {
+        Self { down: Some(down), ..self }
+    }
+
+    /// How the cycles shrink; not at all if not set.
+    #[must_use]
+    pub fn scale(self, scale: Scale) -> Self {
+        Self { scale, ..self }
+    }
+
+    /// Whether the momentum cycles, too; true if not set.
+    #[must_use]
+    pub fn cycle_momentum(self, cycle_momentum: bool) -> Self {
+        Self { cycle_momentum, ..self }
+    }
+
+    /// The lowest momentum; 0.8 if not set.
+    #[must_use]
+    pub fn base_momentum(self, momentum: impl Into<PerGroup>) -> Self {
+        Self { momentum: (momentum.into(), self.momentum.1), ..self }
+    }
+
+    /// The highest momentum; 0.9 if not set.
+    #[must_use]
+    pub fn max_momentum(self, momentum: impl Into<PerGroup>) -> Self {
+        Self { momentum: (self.momentum.0, momentum.into()), ..self }
+    }
+}
+
+impl Schedule for CyclicLr {
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
+        wrong(self.up > 0 && self.down != Some(0), || "a cycle rises and falls for at least 1 step each".into())?;
+        self.lr.0.check("base_lr", rates)?;
+        self.lr.1.check("max_lr", rates)?;
+        if self.cycle_momentum {
+            no_momentum(rates)?;
+            self.momentum.0.check("base_momentum", rates)?;
+            self.momentum.1.check("max_momentum", rates)?;
+        }
+        Ok(())
+    }
+
+    fn first(&mut self, rates: &mut [Rate], base: &[f64]) {
+        self.next(0.0, rates, base);
+    }
+
+    fn next(&mut self, epoch: f64, rates: &mut [Rate], _: &[f64]) {
+        #[allow(clippy::cast_precision_loss, reason = "no cycle has 2^53 steps")]
+        let (up, down) = (self.up as f64, self.down.unwrap_or(self.up) as f64);
+        let (total, ratio) = (up + down, up / (up + down));
+        let cycle = (1.0 + epoch / total).floor();
+        let at = 1.0 + epoch / total - cycle;
+        let height = if at <= ratio { at / ratio } else { (at - 1.0) / (ratio - 1.0) };
+        let scale = match &self.scale {
+            Scale::Constant => 1.0,
+            Scale::Halving => 1.0 / 2f64.powf(cycle - 1.0),
+            Scale::Exponential(gamma) => gamma.powf(epoch),
+            Scale::OfCycle(of) => of(cycle),
+            Scale::OfStep(of) => of(epoch),
+        };
+        for (i, rate) in rates.iter_mut().enumerate() {
+            let (low, high) = (self.lr.0.of(i), self.lr.1.of(i));
+            rate.lr = low + (high - low) * height * scale;
+            if self.cycle_momentum {
+                let (low, high) = (self.momentum.0.of(i), self.momentum.1.of(i));
+                rate.momentum = Some(high - (high - low) * height * scale);
+            }
+        }
+    }
+
+    fn momentum(&self) -> bool {
+        self.cycle_momentum
+    }
+}

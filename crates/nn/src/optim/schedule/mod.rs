@@ -1,0 +1,34 @@
+//! Learning rate schedules: PyTorch's, value by value.
+//!
+//! A schedule says how rates change; a [`Scheduler`] binds it to an optimizer's handles and steps it. Everything is
+//! computed on the host in `f64`, and nothing is compiled again. [`Trainer::schedule`](crate::train::Trainer::schedule)
+//! does all of it:
+//!
+//! ```
+//! use wgrad_core::{CpuBackend, Params};
+//! use wgrad_nn::optim::{AdamW, schedule::{CosineAnnealingLr, LinearLr, SequentialLr}};
+//! use wgrad_nn::train::Trainer;
+//! let schedule = SequentialLr::new(LinearLr::new(5)).then(5, CosineAnnealingLr::new(25));
+//! let trainer =
+//!     Trainer::new(CpuBackend::<f32>::new(), &Params::seeded(7)).optimizer(AdamW::new(1e-3)).schedule(schedule);
+//! ```
+//!
+//! In a loop of one's own, [`Scheduler::step`] follows each epoch; or, for a schedule over steps, [`Scheduler::per_step`]
+//! lets it follow the optimizer's steps by itself, also within
+//! [`Session::run_many`](wgrad_core::Session::run_many).
+
+mod combined;
+mod cosine;
+mod cycles;
+mod part;
+mod plateau;
+mod scheduler;
+mod steps;
+
+pub use combined::{ChainedScheduler, SequentialLr};
+pub use cosine::{CosineAnnealingLr, CosineAnnealingWarmRestarts};
+pub use cycles::{Anneal, CyclicLr, OneCycleLr, Scale};
+pub use part::{PerGroup, Rate, Schedule};
+pub use plateau::{ReduceLrOnPlateau, Threshold};
+pub use scheduler::{ScheduleState, Scheduler, StepScheduler};
+pub use steps::{ConstantLr, ExponentialLr, LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, PolynomialLr, StepLr};

@@ -1,0 +1,278 @@
+//! A call of PyTorch, as an adapter sees it: arguments by position or name, options of a module, and a graph.
+
+use std::cell::RefCell;
+
+use serde_json::Value;
+use wgrad::prelude::*;
+
+use crate::fixture::Case;
+
+/// Why an adapter makes no graph of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// wgrad has no such option: the `what` of an entry of `unsupported.json`.
+    Lacks(String),
+    /// wgrad's types do not let the call be written: a size below 0, a word for a number.
+    Untypable(String),
+}
+
+/// What an adapter makes of a call: the outputs, in PyTorch's order.
+pub type Outcome = Result<Vec<Tensor>, Refusal>;
+
+/// Makes a graph of a call.
+pub type Adapter = fn(&Call<'_>) -> Outcome;
+
+/// Says that wgrad lacks something.
+pub fn lacks<T>(what: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Lacks(what.into()))
+}
+
+fn untypable<T>(what: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Untypable(what.into()))
+}
+
+/// A tensor that an adapter asked for: its key in the fixture, the graph's input, the data.
+pub struct Fed {
+    pub path: String,
+    pub tensor: Tensor,
+    pub array: Array,
+}
+
+/// One call.
+pub struct Call<'a> {
+    pub graph: Graph,
+    /// Holds the variables of the layers that the adapter makes; the test sets them to PyTorch's by name.
+    pub params: Params,
+    pub case: &'a Case,
+    pub fed: RefCell<Vec<Fed>>,
+    /// Keys of tensors that the graph holds as constants, so that they get no gradient.
+    pub constants: RefCell<Vec<String>>,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(case: &'a Case) -> Self {
+        Self {
+            graph: Graph::new(if case.train { Mode::Train } else { Mode::Evaluate }),
+            params: Params::seeded(0),
+            case,
+            fed: RefCell::default(),
+            constants: RefCell::default(),
+        }
+    }
+
+    /// An argument, by its position or its name. Of a module: one of `forward`.
+    pub fn arg(&self, position: usize, name: &'a str) -> Arg<'_> {
+        let value = self.case.args.get(&position.to_string()).or_else(|| self.case.args.get(name));
+        Arg { call: self, name, value: value.unwrap_or(&Value::Null), given: value.is_some() }
+    }
+
+    /// An argument by its name only.
+    pub fn named(&self, name: &'a str) -> Arg<'_> {
+        self.arg(usize::MAX, name)
+    }
+
+    /// An option of a module; all are there, also those that are defaults.
+    pub fn option(&self, name: &'a str) -> Arg<'_> {
+        let value = self.case.options.get(name);
+        Arg { call: self, name, value: value.unwrap_or(&Value::Null), given: value.is_some() }
+    }
+
+    /// The first argument, a tensor.
+    pub fn x(&self) -> Result<Tensor, Refusal> {
+        self.arg(0, "input").tensor()
+    }
+
+    /// How many arguments stand without a name.
+    pub fn positions(&self) -> usize {
+        (0..).take_while(|i: &usize| self.case.args.contains_key(&i.to_string())).count()
+    }
+
+    /// A parameter of a PyTorch module that wgrad has as an op: an input of the graph with a gradient.
+    pub fn state(&self, name: &str) -> Option<Tensor> {
+        let key = format!("state/{name}");
+        self.case.has(&key).then(|| self.feed(&key))
+    }
+
+    /// A module of wgrad, applied to the first argument.
+    pub fn module(&self, module: &impl Module) -> Outcome {
+        Ok(vec![module.forward(&self.x()?)])
+    }
+
+    fn feed(&self, key: &str) -> Tensor {
+        if let Some(fed) = self.fed.borrow().iter().find(|fed| fed.path == key) {
+            return fed.tensor.clone();
+        }
+        let array = self.case.array(key);
+        let dtype = if array.dtype() == DType::U32 { DType::U32 } else { DType::F32 };
+        let tensor = self.graph.input(key, array.shape(), dtype);
+        self.fed.borrow_mut().push(Fed { path: key.into(), tensor: tensor.clone(), array });
+        tensor
+    }
+}
+
+/// An argument or an option.
+#[derive(Clone, Copy)]
+pub struct Arg<'a> {
+    call: &'a Call<'a>,
+    name: &'a str,
+    pub value: &'a Value,
+    given: bool,
+}
+
+impl<'a> Arg<'a> {
+    /// Whether it is missing, or Python's None.
+    pub fn is_none(&self) -> bool {
+        self.value.is_null()
+    }
+
+    /// Whether it is there, be it None.
+    pub fn is_given(&self) -> bool {
+        self.given
+    }
+
+    /// The argument unless it is None.
+    pub fn some(self) -> Option<Self> {
+        (!self.is_none()).then_some(self)
+    }
+
+    /// Whether it is a tensor.
+    pub fn is_tensor(&self) -> bool {
+        self.key().is_some()
+    }
+
+    fn no<T>(&self, what: &str) -> Result<T, Refusal> {
+        untypable(format!("{} is no {what}", self.name))
+    }
+
+    fn key(&self) -> Option<String> {
+        Some(format!("in/{}", self.value.as_object()?.get("tensor")?.as_str()?))
+    }
+
+    /// An input of the graph.
+    pub fn tensor(&self) -> Result<Tensor, Refusal> {
+        self.key().map_or_else(|| self.no("tensor"), |key| Ok(self.call.feed(&key)))
+    }
+
+    /// A tensor, or None.
+    pub fn tensor_or_none(&self) -> Result<Option<Tensor>, Refusal> {
+        self.some().map(|arg| arg.tensor()).transpose()
+    }
+
+    /// A tensor, or a number as one.
+    pub fn tensor_or_number(&self) -> Result<Tensor, Refusal> {
+        if self.is_tensor() { self.tensor() } else { Ok(self.call.graph.constant(self.number()?)) }
+    }
+
+    /// A list of tensors.
+    pub fn tensors(&self) -> Result<Vec<Tensor>, Refusal> {
+        self.items()?.iter().map(Self::tensor).collect()
+    }
+
+    /// The data of a tensor that wgrad takes as data: it gets no gradient.
+    pub fn array(&self) -> Result<Array, Refusal> {
+        let Some(key) = self.key() else { return self.no("tensor") };
+        self.call.constants.borrow_mut().push(key.clone());
+        Ok(self.call.case.array(&key))
+    }
+
+    /// The elements of a list.
+    pub fn items(&self) -> Result<Vec<Arg<'a>>, Refusal> {
+        match self.value {
+            Value::Array(items) => Ok(items.iter().map(|value| Arg { value, ..*self }).collect()),
+            _ => self.no("list"),
+        }
+    }
+
+    /// A number; a tensor of one element counts, as data.
+    pub fn number(&self) -> Result<f64, Refusal> {
+        match self.value {
+            Value::Number(number) => Ok(number.as_f64().expect("a finite number")),
+            Value::Bool(flag) => Ok(f64::from(u8::from(*flag))),
+            Value::Object(object) if object.contains_key("number") => match object["number"].as_str() {
+                Some("inf") => Ok(f64::INFINITY),
+                Some("-inf") => Ok(f64::NEG_INFINITY),
+                Some("nan") => Ok(f64::NAN),
+                _ => self.no("number"),
+            },
+            _ => self.no("number"),
+        }
+    }
+
+    pub fn number_or(&self, default: f64) -> Result<f64, Refusal> {
+        self.some().map_or(Ok(default), |arg| arg.number())
+    }
+
+    /// A whole number.
+    pub fn int(&self) -> Result<isize, Refusal> {
+        match self.value.as_i64().and_then(|value| isize::try_from(value).ok()) {
+            Some(value) => Ok(value),
+            None => self.no("whole number"),
+        }
+    }
+
+    pub fn int_or(&self, default: isize) -> Result<isize, Refusal> {
+        self.some().map_or(Ok(default), |arg| arg.int())
+    }
+
+    /// Whole numbers: one, or a list.
+    pub fn ints(&self) -> Result<Vec<isize>, Refusal> {
+        match self.value {
+            Value::Array(_) => self.items()?.iter().map(Self::int).collect(),
+            _ => Ok(vec![self.int()?]),
+        }
+    }
+
+    /// A size: a whole number that is not negative.
+    pub fn size(&self) -> Result<usize, Refusal> {
+        match self.value.as_u64().and_then(|value| usize::try_from(value).ok()) {
+            Some(value) => Ok(value),
+            None => self.no("size"),
+        }
+    }
+
+    pub fn size_or(&self, default: usize) -> Result<usize, Refusal> {
+        self.some().map_or(Ok(default), |arg| arg.size())
+    }
+
+    /// Sizes: as many as there are.
+    pub fn dims(&self) -> Result<Vec<usize>, Refusal> {
+        match self.value {
+            Value::Array(_) => self.items()?.iter().map(Self::size).collect(),
+            _ => Ok(vec![self.size()?]),
+        }
+    }
+
+    /// A size per axis: one for all, or a list.
+    pub fn sizes<const D: usize>(&self) -> Result<[usize; D], Refusal> {
+        let sizes = self.dims()?;
+        match sizes.len() {
+            1 => Ok([sizes[0]; D]),
+            found => sizes.try_into().or_else(|_| self.no(&format!("{D} sizes but {found}"))),
+        }
+    }
+
+    pub fn sizes_or<const D: usize>(&self, default: [usize; D]) -> Result<[usize; D], Refusal> {
+        // PyTorch takes an empty list of strides as the kernel's sizes.
+        match self.value {
+            Value::Null => Ok(default),
+            Value::Array(items) if items.is_empty() => Ok(default),
+            _ => self.sizes(),
+        }
+    }
+
+    pub fn flag(&self) -> Result<bool, Refusal> {
+        self.value.as_bool().map_or_else(|| self.no("bool"), Ok)
+    }
+
+    pub fn flag_or(&self, default: bool) -> Result<bool, Refusal> {
+        self.some().map_or(Ok(default), |arg| arg.flag())
+    }
+
+    pub fn text(&self) -> Result<&'a str, Refusal> {
+        self.value.as_str().map_or_else(|| self.no("word"), Ok)
+    }
+
+    pub fn text_or(&self, default: &'a str) -> Result<&'a str, Refusal> {
+        self.some().map_or(Ok(default), |arg| arg.text())
+    }
+}

@@ -1,0 +1,163 @@
+//! Operators and activations on single elements.
+
+use wgrad::prelude::*;
+
+use crate::call::{Adapter, Call, Outcome, Refusal, lacks};
+
+/// An adapter of one argument.
+macro_rules! unary {
+    ($method:ident) => {
+        |at| Ok(vec![at.x()?.$method()])
+    };
+}
+
+/// An adapter of two arguments, each a tensor or a number.
+macro_rules! binary {
+    (|$x:ident, $y:ident| $body:expr) => {
+        |at| {
+            let ($x, $y) = both(at)?;
+            Ok(vec![$body])
+        }
+    };
+}
+
+fn both(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
+    Ok((at.x()?, at.arg(1, "other").tensor_or_number()?))
+}
+
+/// The second argument times `alpha`.
+fn scaled(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
+    let (x, y) = both(at)?;
+    let alpha = at.named("alpha").number_or(1.0)?;
+    Ok((x, y * alpha))
+}
+
+/// Nonzero as a mask.
+fn mask(x: &Tensor) -> Tensor {
+    if x.dtype() == DType::U32 { x.clone() } else { x.ne(&x.number(0.0)) }
+}
+
+fn clamp(at: &Call<'_>) -> Outcome {
+    let mut x = at.x()?;
+    let (low, high) = (at.arg(1, "min"), at.arg(2, "max"));
+    if low.is_tensor() || high.is_tensor() {
+        return lacks("bounds that are tensors");
+    }
+    x = x.clamp(low.number_or(f64::NEG_INFINITY)?, high.number_or(f64::INFINITY)?);
+    Ok(vec![x])
+}
+
+fn gelu(at: &Call<'_>) -> Outcome {
+    let approximate =
+        if at.option("approximate").is_given() { at.option("approximate") } else { at.named("approximate") };
+    match approximate.text_or("none")? {
+        "tanh" => Ok(vec![at.x()?.gelu_tanh()]),
+        "none" => Ok(vec![at.x()?.gelu()]),
+        _ => Err(Refusal::Untypable("approximate is no approximation".into())),
+    }
+}
+
+fn leaky_relu(at: &Call<'_>) -> Outcome {
+    let slope = if at.option("negative_slope").is_given() {
+        at.option("negative_slope").number()?
+    } else {
+        at.arg(1, "negative_slope").number_or(0.01)?
+    };
+    Ok(vec![at.x()?.leaky_relu(slope)])
+}
+
+fn softplus(at: &Call<'_>) -> Outcome {
+    let of_module = at.option("beta").is_given();
+    let beta = if of_module { at.option("beta") } else { at.arg(1, "beta") }.number_or(1.0)?;
+    let threshold = if of_module { at.option("threshold") } else { at.arg(2, "threshold") }.number_or(20.0)?;
+    if (beta - 1.0).abs() > 0.0 || (threshold - 20.0).abs() > 0.0 {
+        return lacks("beta or threshold");
+    }
+    Ok(vec![at.x()?.softplus()])
+}
+
+fn masked_fill(at: &Call<'_>) -> Outcome {
+    let (x, mask) = (at.x()?, at.arg(1, "mask").tensor()?);
+    Ok(vec![mask.select(&at.arg(2, "value").tensor_or_number()?, &x)])
+}
+
+fn lerp(at: &Call<'_>) -> Outcome {
+    let (x, y) = (at.x()?, at.arg(1, "end").tensor()?);
+    let weight = at.arg(2, "weight").tensor_or_number()?;
+    Ok(vec![&x + (y - &x) * weight])
+}
+
+pub static ADAPTERS: &[(&str, Adapter)] = &[
+    ("abs", unary!(abs)),
+    ("exp", unary!(exp)),
+    ("log", unary!(log)),
+    ("log1p", unary!(log1p)),
+    ("sqrt", unary!(sqrt)),
+    ("rsqrt", unary!(rsqrt)),
+    ("reciprocal", unary!(recip)),
+    ("square", unary!(square)),
+    ("sign", unary!(sign)),
+    ("floor", unary!(floor)),
+    ("erf", unary!(erf)),
+    ("sigmoid", unary!(sigmoid)),
+    ("tanh", unary!(tanh)),
+    ("neg", |at| Ok(vec![-at.x()?])),
+    ("nn.functional.relu", unary!(relu)),
+    ("nn.functional.silu", unary!(silu)),
+    ("nn.functional.softsign", unary!(softsign)),
+    ("nn.functional.logsigmoid", unary!(log_sigmoid)),
+    ("nn.functional.gelu", gelu),
+    ("nn.functional.leaky_relu", leaky_relu),
+    ("nn.functional.softplus", softplus),
+    ("nn.ReLU", |at| at.module(&Relu)),
+    ("nn.Sigmoid", |at| at.module(&Sigmoid)),
+    ("nn.Tanh", |at| at.module(&Tanh)),
+    ("nn.SiLU", |at| at.module(&Silu)),
+    ("nn.LogSigmoid", |at| at.module(&LogSigmoid)),
+    ("nn.Softsign", unary!(softsign)),
+    ("nn.GELU", gelu),
+    ("nn.LeakyReLU", leaky_relu),
+    ("nn.Softplus", softplus),
+    ("add", |at| scaled(at).map(|(x, y)| vec![x + y])),
+    ("sub", |at| scaled(at).map(|(x, y)| vec![x - y])),
+    ("rsub", |at| {
+        let alpha = at.named("alpha").number_or(1.0)?;
+        both(at).map(|(x, y)| vec![y - x * alpha])
+    }),
+    ("mul", binary!(|x, y| x * y)),
+    ("div.no_rounding_mode", binary!(|x, y| x / y)),
+    ("div.floor_rounding", binary!(|x, y| (x / y).floor())),
+    ("__radd__", binary!(|x, y| y + x)),
+    ("__rmul__", binary!(|x, y| y * x)),
+    ("__rsub__", binary!(|x, y| y - x)),
+    ("__rdiv__", binary!(|x, y| y / x)),
+    ("maximum", binary!(|x, y| x.maximum(&y))),
+    ("minimum", binary!(|x, y| x.minimum(&y))),
+    ("max.binary", binary!(|x, y| x.maximum(&y))),
+    ("min.binary", binary!(|x, y| x.minimum(&y))),
+    ("pow", binary!(|x, y| x.pow(&y))),
+    ("clamp", clamp),
+    ("lerp", lerp),
+    ("eq", binary!(|x, y| x.eq(&y))),
+    ("ne", binary!(|x, y| x.ne(&y))),
+    ("gt", binary!(|x, y| x.gt(&y))),
+    ("ge", binary!(|x, y| x.ge(&y))),
+    ("lt", binary!(|x, y| x.lt(&y))),
+    ("le", binary!(|x, y| x.le(&y))),
+    ("logical_and", binary!(|x, y| mask(&x).and(&mask(&y)))),
+    ("logical_or", binary!(|x, y| mask(&x).or(&mask(&y)))),
+    ("logical_not", |at| Ok(vec![mask(&at.x()?).not()])),
+    // PyTorch's test lists the condition second.
+    ("where", |at| {
+        Ok(vec![at.arg(1, "condition").tensor()?.select(&at.x()?, &at.arg(2, "other").tensor_or_number()?)])
+    }),
+    ("masked_fill", masked_fill),
+    ("addcmul", |at| {
+        let value = at.named("value").number_or(1.0)?;
+        Ok(vec![at.x()? + at.arg(1, "tensor1").tensor()? * at.arg(2, "tensor2").tensor()? * value])
+    }),
+    ("addcdiv", |at| {
+        let value = at.named("value").number_or(1.0)?;
+        Ok(vec![at.x()? + at.arg(1, "tensor1").tensor()? / at.arg(2, "tensor2").tensor()? * value])
+    }),
+];
