@@ -91,15 +91,19 @@ impl Schedule for SequentialLr {
         self.parts[part].jump(epoch - begin, rates);
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
     fn end(&self) -> Option<f64> {
-        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
-        let begins = std::iter::once(0.0).chain(self.milestones.iter().map(|&milestone| milestone as f64));
-        let mut ends = self.parts.iter().zip(begins).map(|(part, begin)| part.schedule.end().map(|end| begin + end));
-        // One that ends after its milestone never gets there.
-        let last = ends.next_back().flatten();
-        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
-        let early = ends.zip(&self.milestones).find_map(|(end, &milestone)| end.filter(|&end| end < milestone as f64 - 1.0));
-        early.or(last)
+        let mut begin = 0.0;
+        for (i, part) in self.parts.iter().enumerate() {
+            let end = part.schedule.end().map(|end| begin + end);
+            let next = self.milestones.get(i).map(|&milestone| milestone as f64);
+            // One that would end after the next one's begin never gets there.
+            if let Some(end) = end.filter(|&end| next.is_none_or(|next| end < next - 1.0)) {
+                return Some(end);
+            }
+            begin = next.unwrap_or(begin);
+        }
+        None
     }
 
     fn momentum(&self) -> bool {

@@ -24,6 +24,8 @@ mod part;
 mod plateau;
 mod scheduler;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 pub use combined::{ChainedScheduler, SequentialLr};
 pub use cosine::{CosineAnnealingLr, CosineAnnealingWarmRestarts};
