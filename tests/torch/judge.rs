@@ -108,7 +108,8 @@ fn is_option(case: &Case, name: &str) -> bool {
 /// Sets the variables of the adapter's layers to those of PyTorch's, by name.
 fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
     let variables = call.params.variables();
-    for variable in &variables {
+    // What begins with @ is wgrad's own: the step that random draws are counted by.
+    for variable in variables.iter().filter(|variable| !variable.name().starts_with('@')) {
         let key = format!("state/{}", variable.name());
         if !case.has(&key) {
             return Err(format!("PyTorch has no {}", variable.name()));
