@@ -11,4 +11,5 @@ mod losses;
 mod norms;
 pub mod products;
 pub mod run;
+mod units;
 mod windows;
