@@ -181,14 +181,6 @@ fn one_hot(at: &Call<'_>) -> Outcome {
     Ok(vec![at.x()?.one_hot(classes)])
 }
 
-fn dropout(at: &Call<'_>) -> Outcome {
-    let (p, training) = (at.named("p").number_or(0.5)?, at.named("training").flag_or(true)?);
-    if training && p > 0.0 && p < 1.0 {
-        return lacks("random draws");
-    }
-    at.module(&Dropout::new(&at.params, p))
-}
-
 pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("stack", |at| {
         let tensors = at.arg(0, "tensors").tensors()?;
@@ -226,7 +218,6 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.functional.pairwise_distance", pairwise_distance),
     ("all", |at| logical(at, true)),
     ("any", |at| logical(at, false)),
-    ("nn.functional.dropout", dropout),
     ("outer", |at| Ok(vec![at.x()?.unsqueeze(1) * at.arg(1, "vec2").tensor()?])),
     ("addbmm", |at| {
         let (alpha, beta) = (at.named("alpha").number_or(1.0)?, at.named("beta").number_or(1.0)?);
