@@ -108,8 +108,7 @@ fn is_option(case: &Case, name: &str) -> bool {
 /// Sets the variables of the adapter's layers to those of PyTorch's, by name.
 fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
     let variables = call.params.variables();
-    // What begins with @ is wgrad's own: the step that random draws are counted by.
-    for variable in variables.iter().filter(|variable| !variable.name().starts_with('@')) {
+    for variable in &variables {
         let key = format!("state/{}", variable.name());
         if !case.has(&key) {
             return Err(format!("PyTorch has no {}", variable.name()));
@@ -117,7 +116,8 @@ fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
         variable.set(case.array(&key)).map_err(|error| error.to_string())?;
     }
     let counters = call.params.counters();
-    for (name, counter) in &counters {
+    // A name like this is wgrad's own: the step that random draws are counted by.
+    for (name, counter) in counters.iter().filter(|(name, _)| !name.contains('@')) {
         let count = case.array(&format!("state/{name}")).item().map_err(|error| error.to_string())?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
         counter.set(count as u64);

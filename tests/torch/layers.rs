@@ -149,7 +149,7 @@ fn transformer(at: &Call<'_>) -> Outcome {
 
 fn product_attention(at: &Call<'_>) -> Outcome {
     let mask = at.arg(3, "attn_mask").tensor_or_none()?;
-    let dropout = Dropout::new(&at.params.at("dropout"), at.named("dropout_p").number_or(0.0)?);
+    let dropout = Dropout::new(&at.params.at("dropout"), certain(at.named("dropout_p").number_or(0.0)?)?);
     let call = AttentionCall {
         mask: mask.as_ref(),
         dropout: Some(&dropout),
@@ -161,10 +161,15 @@ fn product_attention(at: &Call<'_>) -> Outcome {
     Ok(vec![scaled_dot_product_attention(&at.x()?, &k, &v, call)])
 }
 
+/// A probability of dropping everything or nothing: random draws differ.
+fn certain(p: f64) -> Result<f64, Refusal> {
+    if p > 0.0 && p < 1.0 { lacks("random draws") } else { Ok(p) }
+}
+
 /// The probability of a dropout that is active.
 fn dropped(at: &Call<'_>) -> Result<f64, Refusal> {
     let p = at.arg(1, "p").number_or(0.5)?;
-    Ok(if at.arg(2, "training").flag_or(true)? { p } else { 0.0 })
+    certain(if at.arg(2, "training").flag_or(true)? { p } else { 0.0 })
 }
 
 /// The options of a cell: input size, hidden size, biases. PyTorch's failing calls give a word as `bias`.
