@@ -21,6 +21,8 @@ mod losses;
 mod norms;
 #[path = "torch/pointwise.rs"]
 mod pointwise;
+#[path = "torch/selections.rs"]
+mod selections;
 #[path = "torch/tensors.rs"]
 mod tensors;
 #[path = "torch/windows.rs"]
@@ -47,7 +49,7 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         layers::ADAPTERS,
         losses::ADAPTERS,
         norms::ADAPTERS,
-        pointwise::ADAPTERS,
+        pointwise::ADAPTERS, selections::ADAPTERS,
         tensors::ADAPTERS,
         windows::ADAPTERS,
     ];

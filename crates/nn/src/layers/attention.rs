@@ -91,6 +91,9 @@ pub struct AttentionCall<'a> {
     pub is_causal: bool,
     /// The factor of the scores; `1/√E` if none.
     pub scale: Option<f64>,
+    /// Whether several heads of queries share one of keys and values: heads are the axis before the last two, and those
+    /// of `k` and `v` divide those of `q`.
+    pub enable_gqa: bool,
 }
 
 /// `y = softmax(scale · q kᵀ + mask) v`: each query's mean of the values, weighted by how its key fits.
@@ -99,7 +102,7 @@ pub struct AttentionCall<'a> {
 /// leaves out, by 0 or by −∞, have weight 0. A query all of whose keys are left out gives zeros, as in PyTorch, without a
 /// gradient to `q` and `k`. With `is_causal` and a mask, both apply (PyTorch refuses that).
 ///
-/// The scores are held in memory: `L·S` numbers per head. Not here: `enable_gqa`.
+/// The scores are held in memory: `L·S` numbers per head.
 ///
 /// Source: `torch.nn.functional.scaled_dot_product_attention`.
 ///
@@ -129,6 +132,8 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     let _scope = q.graph().scope_of_library("", std::panic::Location::caller(), crate::source());
     let tensors = [Some(k), Some(v), call.mask];
     let others: Vec<&Tensor> = tensors.into_iter().flatten().collect();
+    let shared = call.enable_gqa.then(|| [k, v].map(|x| repeat_heads(x, q)));
+    let [k, v] = shared.as_ref().map_or([k, v], |[k, v]| [k, v]);
     match misfit(q, k, v, &call) {
         Some(misfit) => q.misfit("scaled_dot_product_attention", &others, misfit),
         None => {
@@ -147,6 +152,25 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
             attend([q, k, v], scores, scale, call.dropout, Empty::Zeros).0
         }
     }
+}
+
+/// Each head of keys or values as often as heads of queries share it; as it is where heads do not divide, which the
+/// leading axes then say.
+fn repeat_heads(x: &Tensor, q: &Tensor) -> Tensor {
+    let (shape, queries) = (x.shape(), q.shape());
+    let rank = shape.rank();
+    if !x.is_valid() || rank < 3 || queries.rank() < 3 {
+        return x.clone();
+    }
+    let (heads, wanted) = (shape.dims()[rank - 3], last_but(&queries, 3));
+    if heads == 0 || heads == wanted || !wanted.is_multiple_of(heads) {
+        return x.clone();
+    }
+    let mut dims = shape.dims().to_vec();
+    dims.insert(rank - 2, 1);
+    let apart = x.reshape_to(dims.clone());
+    dims[rank - 2] = wanted / heads;
+    apart.broadcast_to(dims).reshape_to(shape.with(rank - 3, wanted))
 }
 
 /// The size of an axis, counted from the end.

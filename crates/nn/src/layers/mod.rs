@@ -3,6 +3,8 @@
 mod activations;
 mod attention;
 mod batch_norm;
+mod bilinear;
+mod binary;
 #[cfg(test)]
 mod composed_tests;
 mod conv;
@@ -27,6 +29,8 @@ pub use activations::{
     Tanhshrink, Threshold,
 };
 pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions};
+pub use bilinear::{Bilinear, bilinear};
+pub use binary::{BinaryConv2d, BinaryLinear, BinaryOptions};
 pub use conv::{Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, PaddingMode};
 pub use coral::Coral;
 pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d};

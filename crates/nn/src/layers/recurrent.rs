@@ -189,8 +189,8 @@ impl<R: Rule> Recurrent<R> {
         let RecurrentOptions { num_layers, batch_first, proj_size, .. } = self.options;
         let spec = x.spec();
         let dims = spec.shape.dims();
-        if num_layers == 0 || self.hidden == 0 {
-            return Some(Misfit::new("num_layers and hidden_size must be 1 at least"));
+        if num_layers == 0 || self.hidden == 0 || self.inputs == 0 {
+            return Some(Misfit::new("input_size, hidden_size and num_layers must be 1 at least"));
         }
         if proj_size > 0 && (R::STATES != 2 || proj_size >= self.hidden) {
             return Some(
