@@ -145,6 +145,12 @@ impl Norm {
         }
     }
 
+    /// Whether there are parameters and none of them is trained.
+    fn is_frozen(&self) -> bool {
+        let mut parameters = self.weight.iter().chain(&self.bias).peekable();
+        parameters.peek().is_some() && parameters.all(|variable| !variable.is_trainable())
+    }
+
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let graph = x.graph();
@@ -154,7 +160,7 @@ impl Norm {
             return x.misfit("batch_norm", &[], misfit);
         }
         match &self.running {
-            Some(running) if graph.mode() == Mode::Evaluate => self.evaluate(x, running),
+            Some(running) if graph.mode() == Mode::Evaluate || self.is_frozen() => self.evaluate(x, running),
             running => {
                 let weight = self.weight.as_ref().map(|weight| graph.variable(weight));
                 let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
@@ -223,6 +229,10 @@ batch_norm! {
     /// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
     /// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
     /// then its statistics move as many times, in that order.
+    ///
+    /// A frozen layer, whose weight and bias are not trained (`params.at("bn").set_trainable(false)`), uses its running
+    /// statistics in training, too, and keeps them: `requires_grad_(False)` and `.eval()` in PyTorch. One without weight and
+    /// bias cannot be frozen.
     ///
     /// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
     ///
