@@ -27,6 +27,8 @@ mod pointwise;
 mod selections;
 #[path = "torch/tensors.rs"]
 mod tensors;
+#[path = "torch/units.rs"]
+mod units;
 #[path = "torch/windows.rs"]
 mod windows;
 
@@ -51,8 +53,10 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         layers::ADAPTERS,
         losses::ADAPTERS,
         norms::ADAPTERS,
-        pointwise::ADAPTERS, selections::ADAPTERS,
+        pointwise::ADAPTERS,
+        selections::ADAPTERS,
         tensors::ADAPTERS,
+        units::ADAPTERS,
         windows::ADAPTERS,
     ];
     let mut all = BTreeMap::new();
