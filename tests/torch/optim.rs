@@ -129,9 +129,7 @@ fn differences(
     let step = session.compile(&graph, &[])?;
     let mut wrong = vec![];
     for s in 1..=fixtures.index["steps"].as_u64().expect("a number") {
-        let feed = |(variable, g): &(Variable, Tensor)| {
-            (g.clone(), &fixtures.tensors[&format!("grad.{s}.{}", variable.name())])
-        };
+        let feed = |(variable, g): &(Variable, Tensor)| (g.clone(), &fixtures.tensors[&format!("grad.{s}.{}", variable.name())]);
         let feeds: Vec<_> = all.iter().map(feed).collect();
         session.submit(&step, &feeds.iter().map(|(g, array)| (g, *array)).collect::<Vec<_>>())?;
         session.sync()?;
@@ -176,8 +174,7 @@ fn lists_are_exact(fixtures: &Fixtures) -> std::result::Result<(), Failed> {
         cases += optimizer["cases"].as_array().expect("a list").len();
         for error in optimizer["errors"].as_array().expect("a list") {
             let text = error["text"].as_str().expect("a text");
-            if let Some(entry) = errors.iter_mut().find(|(entry, _)| text.starts_with(entry["text"].as_str().unwrap()))
-            {
+            if let Some(entry) = errors.iter_mut().find(|(entry, _)| text.starts_with(entry["text"].as_str().unwrap())) {
                 (entry.1, unwritable) = (entry.1 + 1, unwritable + 1);
                 continue;
             }
