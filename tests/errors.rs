@@ -7,6 +7,8 @@ mod advised;
 mod layers;
 #[path = "errors/options.rs"]
 mod options;
+#[path = "errors/tensors.rs"]
+mod tensors;
 #[path = "errors/windows.rs"]
 mod windows;
 

@@ -70,10 +70,7 @@ fn softplus(at: &Call<'_>) -> Outcome {
     let of_module = at.option("beta").is_given();
     let beta = if of_module { at.option("beta") } else { at.arg(1, "beta") }.number_or(1.0)?;
     let threshold = if of_module { at.option("threshold") } else { at.arg(2, "threshold") }.number_or(20.0)?;
-    if (beta - 1.0).abs() > 0.0 || (threshold - 20.0).abs() > 0.0 {
-        return lacks("beta or threshold");
-    }
-    Ok(vec![at.x()?.softplus()])
+    Ok(vec![Softplus { beta, threshold }.forward(&at.x()?)])
 }
 
 fn masked_fill(at: &Call<'_>) -> Outcome {
