@@ -76,6 +76,11 @@ pub mod prelude {
         Softplus, Tanh, TransformerActivation, TransformerEncoder, TransformerEncoderLayer,
         TransformerEncoderLayerOptions, bilinear, scaled_dot_product_attention,
     };
+    pub use wgrad_nn::layers::{
+        Celu, Elu, Glu, GroupNorm, GroupNormOptions, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LayerNorm,
+        LayerNormOptions, LogSoftmax, Mish, Prelu, Relu6, RmsNorm, RmsNormOptions, Selu, Softmax, Softmax2d, Softmin,
+        Softshrink, Softsign, Tanhshrink, Threshold,
+    };
     pub use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Reduction};
     pub use wgrad_nn::metrics::Report;
     pub use wgrad_nn::optim::{Adam, AdamW, LearningRate, Optimizer, Select, Sgd};

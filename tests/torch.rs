@@ -25,6 +25,8 @@ mod pointwise;
 mod selections;
 #[path = "torch/tensors.rs"]
 mod tensors;
+#[path = "torch/units.rs"]
+mod units;
 #[path = "torch/windows.rs"]
 mod windows;
 
@@ -51,6 +53,7 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         norms::ADAPTERS,
         pointwise::ADAPTERS, selections::ADAPTERS,
         tensors::ADAPTERS,
+        units::ADAPTERS,
         windows::ADAPTERS,
     ];
     let mut all = BTreeMap::new();

@@ -66,16 +66,6 @@ fn leaky_relu(at: &Call<'_>) -> Outcome {
     Ok(vec![at.x()?.leaky_relu(slope)])
 }
 
-fn softplus(at: &Call<'_>) -> Outcome {
-    let of_module = at.option("beta").is_given();
-    let beta = if of_module { at.option("beta") } else { at.arg(1, "beta") }.number_or(1.0)?;
-    let threshold = if of_module { at.option("threshold") } else { at.arg(2, "threshold") }.number_or(20.0)?;
-    if (beta - 1.0).abs() > 0.0 || (threshold - 20.0).abs() > 0.0 {
-        return lacks("beta or threshold");
-    }
-    Ok(vec![at.x()?.softplus()])
-}
-
 fn masked_fill(at: &Call<'_>) -> Outcome {
     let (x, mask) = (at.x()?, at.arg(1, "mask").tensor()?);
     Ok(vec![mask.select(&at.arg(2, "value").tensor_or_number()?, &x)])
@@ -108,7 +98,6 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.functional.logsigmoid", unary!(log_sigmoid)),
     ("nn.functional.gelu", gelu),
     ("nn.functional.leaky_relu", leaky_relu),
-    ("nn.functional.softplus", softplus),
     ("nn.ReLU", |at| at.module(&Relu)),
     ("nn.Sigmoid", |at| at.module(&Sigmoid)),
     ("nn.Tanh", |at| at.module(&Tanh)),
@@ -117,7 +106,6 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.Softsign", unary!(softsign)),
     ("nn.GELU", gelu),
     ("nn.LeakyReLU", leaky_relu),
-    ("nn.Softplus", softplus),
     ("add", |at| scaled(at).map(|(x, y)| vec![x + y])),
     ("sub", |at| scaled(at).map(|(x, y)| vec![x - y])),
     ("rsub", |at| {
