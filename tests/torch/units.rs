@@ -35,6 +35,9 @@ fn softshrink(at: &Call<'_>) -> Outcome {
 }
 
 fn hardshrink(at: &Call<'_>) -> Outcome {
+    if number(at, 1, "lambd", 0.5)? < 0.0 {
+        return lacks("a negative lambda");
+    }
     at.module(&nn::Hardshrink { lambda: number(at, 1, "lambd", 0.5)? })
 }
 
@@ -75,6 +78,10 @@ fn by_name(at: &Call<'_>) -> Outcome {
     let (tensors, equation) = (at.arg(0, "operands").tensors()?, at.arg(1, "equation").text()?);
     if equation.contains("...") {
         return lacks("an ellipsis");
+    }
+    let twice = |term: &str| term.chars().enumerate().any(|(i, c)| c.is_alphabetic() && term[..i].contains(c));
+    if equation.split("->").next().unwrap_or_default().split(',').any(twice) {
+        return lacks("a diagonal");
     }
     Ok(vec![einsum(equation, &tensors.iter().collect::<Vec<_>>())])
 }
