@@ -19,6 +19,8 @@ mod layers;
 mod losses;
 #[path = "torch/norms.rs"]
 mod norms;
+#[path = "torch/optim.rs"]
+mod optim;
 #[path = "torch/pointwise.rs"]
 mod pointwise;
 #[path = "torch/selections.rs"]
@@ -51,7 +53,8 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         layers::ADAPTERS,
         losses::ADAPTERS,
         norms::ADAPTERS,
-        pointwise::ADAPTERS, selections::ADAPTERS,
+        pointwise::ADAPTERS,
+        selections::ADAPTERS,
         tensors::ADAPTERS,
         units::ADAPTERS,
         windows::ADAPTERS,
@@ -126,6 +129,7 @@ fn main() {
         let at_most = if info.api == "gl" { 1 } else { FORMS };
         places.push((format!("{} {}", info.api, info.adapter), Precision::Gpu, at_most, open));
     }
+    trials.extend(optim::trials(&places));
     for at in 0..subjects.len() {
         let Some(&adapter) = adapters.get(subjects[at].name.as_str()) else { continue };
         for (place, on, at_most, open) in &places {

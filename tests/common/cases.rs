@@ -20,7 +20,7 @@ pub enum Values {
 }
 use Values::{Below, Grid, Normal, Of, Uniform};
 
-use super::{fused, indexing, losses, norms, products, units, windows};
+use super::{fused, indexing, layers, losses, norms, products, units, windows};
 
 type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
@@ -137,6 +137,7 @@ pub fn all() -> Vec<Case> {
         indexing::indexing,
         norms::norms,
         units::units,
+        layers::layers,
     ];
     tables.iter().flat_map(|table| table()).collect()
 }

@@ -7,6 +7,7 @@ pub mod bound;
 pub mod cases;
 pub mod fused;
 mod indexing;
+mod layers;
 mod losses;
 mod norms;
 pub mod products;
