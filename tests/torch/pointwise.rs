@@ -37,14 +37,15 @@ fn mask(x: &Tensor) -> Tensor {
     if x.dtype() == DType::U32 { x.clone() } else { x.ne(&x.number(0.0)) }
 }
 
+/// Bounds are numbers, or tensors: then the larger and the smaller of both (in a tie the gradient is shared).
 fn clamp(at: &Call<'_>) -> Outcome {
-    let mut x = at.x()?;
-    let (low, high) = (at.arg(1, "min"), at.arg(2, "max"));
-    if low.is_tensor() || high.is_tensor() {
-        return lacks("bounds that are tensors");
+    let (x, low, high) = (at.x()?, at.arg(1, "min"), at.arg(2, "max"));
+    if !low.is_tensor() && !high.is_tensor() {
+        return Ok(vec![x.clamp(low.number_or(f64::NEG_INFINITY)?, high.number_or(f64::INFINITY)?)]);
     }
-    x = x.clamp(low.number_or(f64::NEG_INFINITY)?, high.number_or(f64::INFINITY)?);
-    Ok(vec![x])
+    let x = low.some().map(|low| low.tensor_or_number()).transpose()?.map_or_else(|| x.clone(), |low| x.maximum(&low));
+    let high = high.some().map(|high| high.tensor_or_number()).transpose()?;
+    Ok(vec![high.map_or_else(|| x.clone(), |high| x.minimum(&high))])
 }
 
 fn gelu(at: &Call<'_>) -> Outcome {

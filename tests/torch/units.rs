@@ -100,11 +100,13 @@ fn instance_norm(at: &Call<'_>, axes: usize) -> Outcome {
     Ok(vec![if lone { y.squeeze(0) } else { y }])
 }
 
-fn zero_pad(at: &Call<'_>, axes: usize) -> Outcome {
+/// `ZeroPad` and `ConstantPad`, which has a value.
+fn pad(at: &Call<'_>, axes: usize) -> Outcome {
+    let value = at.option("value").number_or(0.0)?;
     let (mut x, sizes) = (at.x()?, at.option("padding").dims()?);
     let sizes = if sizes.len() == 1 { vec![sizes[0]; 2 * axes] } else { sizes };
     for (i, sizes) in sizes.chunks(2).enumerate() {
-        x = x.pad(-1 - i.cast_signed(), sizes[0], sizes[1]);
+        x = x.pad_with(-1 - i.cast_signed(), sizes[0], sizes[1], value);
     }
     Ok(vec![x])
 }
@@ -151,6 +153,8 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("einsum", by_name),
     ("nn.InstanceNorm1d", |at| instance_norm(at, 1)),
     ("nn.InstanceNorm2d", |at| instance_norm(at, 2)),
-    ("nn.ZeroPad1d", |at| zero_pad(at, 1)),
-    ("nn.ZeroPad2d", |at| zero_pad(at, 2)),
+    ("nn.ZeroPad1d", |at| pad(at, 1)),
+    ("nn.ZeroPad2d", |at| pad(at, 2)),
+    ("nn.ConstantPad1d", |at| pad(at, 1)),
+    ("nn.ConstantPad2d", |at| pad(at, 2)),
 ];
