@@ -68,11 +68,16 @@ pub mod prelude {
     pub use wgrad_nn::data::{Dataset, Missing, Preprocess, Seed, Table};
     pub use wgrad_nn::layers::{
         AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, BatchNorm1d,
-        BatchNorm2d, BatchNormOptions, Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dropout,
-        Flatten, Gelu, LeakyRelu, Linear, LinearOptions, LogSigmoid, MaxPool1d, MaxPool2d, PaddingMode, Relu, Sigmoid,
-        Silu, Softplus, Tanh,
+        BatchNorm2d, BatchNormOptions, Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Coral,
+        Dropout, Flatten, Gelu, LeakyRelu, Linear, LinearOptions, LogSigmoid, MaxPool1d, MaxPool2d, PaddingMode, Relu,
+        Sigmoid, Silu, Softplus, Tanh,
     };
-    pub use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Reduction};
+    pub use wgrad_nn::losses::{
+        BceLoss, BceWithLogitsLoss, CoralLoss, CosineEmbeddingLoss, CrossEntropyLoss, FocalLoss, GaussianNllLoss,
+        HingeEmbeddingLoss, HingeLoss, HuberLoss, KlDivLoss, KlDivReduction, L1Loss, MarginRankingLoss, MseLoss,
+        MultiClassFocalLoss, MultiLabelSoftMarginLoss, MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction,
+        SmoothL1Loss, SoftMarginLoss, TripletMarginLoss,
+    };
     pub use wgrad_nn::metrics::Report;
     pub use wgrad_nn::optim::{Adam, AdamW, LearningRate, Optimizer, Select, Sgd};
     #[cfg(not(target_arch = "wasm32"))]

@@ -3,6 +3,8 @@
 
 #[path = "errors/advised.rs"]
 mod advised;
+#[path = "errors/losses.rs"]
+mod losses;
 #[path = "errors/options.rs"]
 mod options;
 #[path = "errors/windows.rs"]
