@@ -3,6 +3,8 @@
 
 #[path = "errors/advised.rs"]
 mod advised;
+#[path = "errors/layers.rs"]
+mod layers;
 #[path = "errors/losses.rs"]
 mod losses;
 #[path = "errors/options.rs"]

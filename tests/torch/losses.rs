@@ -31,18 +31,18 @@ fn bce_with_logits(at: &Call<'_>) -> Outcome {
     Ok(vec![loss.apply(&at.x()?, &at.arg(1, "target").tensor()?)])
 }
 
+fn ignored(at: &Call<'_>) -> Result<Option<u32>, Refusal> {
+    let index = option(at, "ignore_index").some().map(|index| index.int()).transpose()?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative classes are stored so, too")]
+    Ok(index.map(|index| index as i32 as u32))
+}
+
 fn cross_entropy(at: &Call<'_>) -> Outcome {
     let (x, target) = (at.x()?, at.arg(1, "target").tensor()?);
     let mut loss = CrossEntropyLoss::new()
         .reduction(reduction(at)?)
         .label_smoothing(option(at, "label_smoothing").number_or(0.0)?);
-    if let Some(index) = option(at, "ignore_index").some() {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "negative classes are stored so, too"
-        )]
-        let index = index.int()? as i32 as u32;
+    if let Some(index) = ignored(at)? {
         loss = loss.ignore_index(index);
     }
     if let Some(weight) = option(at, "weight").some() {
@@ -51,99 +51,102 @@ fn cross_entropy(at: &Call<'_>) -> Outcome {
     Ok(vec![loss.apply(&x, &target)])
 }
 
-/// The targets. PyTorch broadcasts those of many losses, with a warning.
-fn targets(at: &Call<'_>, x: &Tensor) -> Result<Tensor, Refusal> {
-    let y = at.arg(1, "target").tensor()?;
-    if y.shape() != x.shape() && y.shape().broadcast(&x.shape()).is_some() {
-        return lacks("targets that broadcast");
-    }
-    Ok(y)
-}
-
-/// Targets of -1 and 1, which PyTorch takes as integers, too.
-fn signs(at: &Call<'_>, position: usize) -> Result<Tensor, Refusal> {
-    let y = at.arg(position, "target").tensor()?;
-    let is = |value: u32| y.eq_u32(&y.graph().constant_u32(value)).to_f32();
-    Ok(if y.dtype() == DType::U32 { is(1) - is(u32::MAX) } else { y.clone() })
-}
-
-fn weight(at: &Call<'_>) -> Result<Option<Array>, Refusal> {
-    option(at, "weight").some().map(|weight| weight.array()).transpose()
-}
-
-fn ignore_index(at: &Call<'_>) -> Result<u32, Refusal> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative classes are stored so, too")]
-    option(at, "ignore_index").int_or(-100).map(|index| index as i32 as u32)
+/// What serves a module and its function: the options by name, `input` and `target` first.
+fn two(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
+    Ok((at.x()?, at.arg(1, "target").tensor()?))
 }
 
 fn bce(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
     let mut loss = BceLoss::new().reduction(reduction(at)?);
-    if let Some(weight) = weight(at)? {
-        loss = loss.weight(weight);
+    let weight = if at.option("weight").is_given() { at.option("weight") } else { at.arg(2, "weight") };
+    if let Some(weight) = weight.some() {
+        loss = loss.weight(weight.array()?);
     }
-    Ok(vec![loss.apply(&x, &at.arg(1, "target").tensor()?)])
+    let (x, y) = two(at)?;
+    Ok(vec![loss.apply(&x, &y)])
 }
 
 fn nll(at: &Call<'_>) -> Outcome {
-    let mut loss = NllLoss::new().reduction(reduction(at)?).ignore_index(ignore_index(at)?);
-    if let Some(weight) = weight(at)? {
-        loss = loss.weight(weight);
+    let mut loss = NllLoss::new().reduction(reduction(at)?);
+    if let Some(index) = ignored(at)? {
+        loss = loss.ignore_index(index);
     }
-    Ok(vec![loss.apply(&at.x()?, &at.arg(1, "target").tensor()?)])
+    if let Some(weight) = option(at, "weight").some() {
+        loss = loss.weight(weight.array()?);
+    }
+    let (x, y) = two(at)?;
+    Ok(vec![loss.apply(&x, &y)])
 }
 
 fn mse(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
-    Ok(vec![MseLoss::new().reduction(reduction(at)?).apply(&x, &targets(at, &x)?)])
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
+    Ok(vec![MseLoss::new().reduction(reduction(at)?).apply(&x, &y)])
 }
 
 fn l1(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
-    Ok(vec![L1Loss::new().reduction(reduction(at)?).apply(&x, &targets(at, &x)?)])
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
+    Ok(vec![L1Loss::new().reduction(reduction(at)?).apply(&x, &y)])
+}
+
+/// PyTorch only warns where shapes differ.
+fn broadcast(tensors: &[&Tensor]) -> Result<(), Refusal> {
+    if tensors.iter().any(|tensor| tensor.shape() != tensors[0].shape()) {
+        return lacks("shapes that differ");
+    }
+    Ok(())
 }
 
 fn smooth_l1(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
-    let loss = SmoothL1Loss::new().beta(option(at, "beta").number_or(1.0)?).reduction(reduction(at)?);
-    Ok(vec![loss.apply(&x, &targets(at, &x)?)])
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
+    let beta = option(at, "beta").number_or(1.0)?;
+    Ok(vec![SmoothL1Loss::new().beta(beta).reduction(reduction(at)?).apply(&x, &y)])
 }
 
 fn huber(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
-    let loss = HuberLoss::new().delta(option(at, "delta").number_or(1.0)?).reduction(reduction(at)?);
-    Ok(vec![loss.apply(&x, &targets(at, &x)?)])
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
+    let delta = option(at, "delta").number_or(1.0)?;
+    Ok(vec![HuberLoss::new().delta(delta).reduction(reduction(at)?).apply(&x, &y)])
 }
 
 fn kl_div(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
     let loss = KlDivLoss::new().log_target(option(at, "log_target").flag_or(false)?);
     let loss = match option(at, "reduction").text_or("mean")? {
         "batchmean" => loss.reduction(KlDivReduction::BatchMean),
         _ => loss.reduction(reduction(at)?),
     };
-    Ok(vec![loss.apply(&x, &targets(at, &x)?)])
+    Ok(vec![loss.apply(&x, &y)])
 }
 
 fn hinge_embedding(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
-    let loss = HingeEmbeddingLoss::new().margin(option(at, "margin").number_or(1.0)?).reduction(reduction(at)?);
-    Ok(vec![loss.apply(&x, &signs(at, 1)?)])
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
+    let margin = option(at, "margin").number_or(1.0)?;
+    Ok(vec![HingeEmbeddingLoss::new().margin(margin).reduction(reduction(at)?).apply(&x, &y)])
 }
 
 fn soft_margin(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
-    Ok(vec![SoftMarginLoss::new().reduction(reduction(at)?).apply(&x, &signs(at, 1)?)])
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
+    Ok(vec![SoftMarginLoss::new().reduction(reduction(at)?).apply(&x, &y)])
 }
 
 fn margin_ranking(at: &Call<'_>) -> Outcome {
-    let loss = MarginRankingLoss::new().margin(option(at, "margin").number_or(0.0)?).reduction(reduction(at)?);
-    Ok(vec![loss.apply(&at.x()?, &at.arg(1, "input2").tensor()?, &signs(at, 2)?)])
+    let (first, second, y) = (at.x()?, at.arg(1, "input2").tensor()?, at.arg(2, "target").floats()?);
+    broadcast(&[&first, &second, &y])?;
+    let margin = option(at, "margin").number_or(0.0)?;
+    Ok(vec![MarginRankingLoss::new().margin(margin).reduction(reduction(at)?).apply(&first, &second, &y)])
 }
 
 fn cosine_embedding(at: &Call<'_>) -> Outcome {
-    let loss = CosineEmbeddingLoss::new().margin(option(at, "margin").number_or(0.0)?).reduction(reduction(at)?);
-    Ok(vec![loss.apply(&at.x()?, &at.arg(1, "input2").tensor()?, &signs(at, 2)?)])
+    let (first, second, y) = (at.x()?, at.arg(1, "input2").tensor()?, at.arg(2, "target").tensor()?);
+    let margin = option(at, "margin").number_or(0.0)?;
+    Ok(vec![CosineEmbeddingLoss::new().margin(margin).reduction(reduction(at)?).apply(&first, &second, &y)])
 }
 
 fn triplet_margin(at: &Call<'_>) -> Outcome {
@@ -156,54 +159,52 @@ fn triplet_margin(at: &Call<'_>) -> Outcome {
     Ok(vec![loss.apply(&at.x()?, &at.arg(1, "positive").tensor()?, &at.arg(2, "negative").tensor()?)])
 }
 
-fn multilabel_soft_margin(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
-    let mut loss = MultiLabelSoftMarginLoss::new().reduction(reduction(at)?);
-    if let Some(weight) = weight(at)? {
-        loss = loss.weight(weight);
-    }
-    Ok(vec![loss.apply(&x, &targets(at, &x)?.to_f32())])
-}
-
-fn multi_margin(at: &Call<'_>) -> Outcome {
-    let (x, y) = (at.x()?, at.arg(1, "target").tensor()?);
-    if x.shape().rank() == 0 {
-        return lacks("a number as scores");
-    }
-    if x.shape().rank() == 1 && y.shape().dims() == [1] {
-        return lacks("a class with an axis for scores without rows");
-    }
-    let p = option(at, "p").int_or(1)?;
-    let mut loss = MultiMarginLoss::new()
-        .p(u32::try_from(p).map_err(|_| Refusal::Untypable("p is negative".into()))?)
-        .margin(option(at, "margin").number_or(1.0)?)
-        .reduction(reduction(at)?);
-    if let Some(weight) = weight(at)? {
-        loss = loss.weight(weight);
-    }
-    Ok(vec![loss.apply(&x, &y)])
-}
-
 fn poisson_nll(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
+    let (x, y) = two(at)?;
+    broadcast(&[&x, &y])?;
     let loss = PoissonNllLoss::new()
         .log_input(option(at, "log_input").flag_or(true)?)
         .full(option(at, "full").flag_or(false)?)
         .eps(option(at, "eps").number_or(1e-8)?)
         .reduction(reduction(at)?);
-    Ok(vec![loss.apply(&x, &targets(at, &x)?)])
+    Ok(vec![loss.apply(&x, &y)])
 }
 
 fn gaussian_nll(at: &Call<'_>) -> Outcome {
-    let x = at.x()?;
+    let (x, y) = two(at)?;
     let loss = GaussianNllLoss::new()
         .full(option(at, "full").flag_or(false)?)
         .eps(option(at, "eps").number_or(1e-6)?)
         .reduction(reduction(at)?);
-    let y = targets(at, &x)?;
-    let var = at.arg(2, "var");
-    let var = if var.is_tensor() { var.tensor()? } else { x.number(var.number()?).broadcast_to(x.shape()) };
-    Ok(vec![loss.apply(&x, &y, &var)])
+    // PyTorch broadcasts; wgrad asks for that to be said.
+    let y = if at.case.error.is_none() { y.expand(x.shape()) } else { y };
+    Ok(vec![loss.apply(&x, &y, &at.arg(2, "var").tensor_or_number()?)])
+}
+
+fn multi_label_soft_margin(at: &Call<'_>) -> Outcome {
+    let (x, y) = (at.x()?, at.arg(1, "target").floats()?);
+    broadcast(&[&x, &y])?;
+    let mut loss = MultiLabelSoftMarginLoss::new().reduction(reduction(at)?);
+    if let Some(weight) = option(at, "weight").some() {
+        loss = loss.weight(weight.array()?);
+    }
+    Ok(vec![loss.apply(&x, &y)])
+}
+
+fn multi_margin(at: &Call<'_>) -> Outcome {
+    let (x, y) = two(at)?;
+    if at.case.error.is_none() && x.shape().rank() != y.shape().rank() + 1 {
+        return lacks("a target of the wrong rank");
+    }
+    let p = option(at, "p").some().map_or(Ok(1), |p| p.size())?;
+    let mut loss = MultiMarginLoss::new()
+        .p(u32::try_from(p).unwrap_or(u32::MAX))
+        .margin(option(at, "margin").number_or(1.0)?)
+        .reduction(reduction(at)?);
+    if let Some(weight) = option(at, "weight").some() {
+        loss = loss.weight(weight.array()?);
+    }
+    Ok(vec![loss.apply(&x, &y)])
 }
 
 pub static ADAPTERS: &[(&str, Adapter)] = &[
@@ -233,13 +234,13 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.functional.margin_ranking_loss", margin_ranking),
     ("nn.CosineEmbeddingLoss", cosine_embedding),
     ("nn.functional.cosine_embedding_loss", cosine_embedding),
-    ("nn.MultiLabelSoftMarginLoss", multilabel_soft_margin),
-    ("nn.functional.multilabel_soft_margin_loss", multilabel_soft_margin),
-    ("nn.MultiMarginLoss", multi_margin),
-    ("nn.functional.multi_margin_loss", multi_margin),
+    ("nn.functional.triplet_margin_loss", triplet_margin),
     ("nn.PoissonNLLLoss", poisson_nll),
     ("nn.functional.poisson_nll_loss", poisson_nll),
     ("nn.GaussianNLLLoss", gaussian_nll),
     ("nn.functional.gaussian_nll_loss", gaussian_nll),
-    ("nn.functional.triplet_margin_loss", triplet_margin),
+    ("nn.MultiLabelSoftMarginLoss", multi_label_soft_margin),
+    ("nn.functional.multilabel_soft_margin_loss", multi_label_soft_margin),
+    ("nn.MultiMarginLoss", multi_margin),
+    ("nn.functional.multi_margin_loss", multi_margin),
 ];
