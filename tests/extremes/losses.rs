@@ -254,7 +254,7 @@ fn what_is_wrong_is_seen(device: &Device) -> Result<(), Failed> {
             MarginRankingLoss::new().apply(x, y, y),
             SoftMarginLoss::new().apply(x, y),
             CosineEmbeddingLoss::new().apply(x, y, sign),
-            TripletMarginLoss::new().apply(x, y, y),
+            TripletMarginLoss::new().apply(x, y, &(y + 1.0)),
             MultiLabelSoftMarginLoss::new().apply(x, y),
             PoissonNllLoss::new().apply(x, y),
             GaussianNllLoss::new().apply(x, y, y),
