@@ -5,6 +5,8 @@
 mod advised;
 #[path = "errors/layers.rs"]
 mod layers;
+#[path = "errors/losses.rs"]
+mod losses;
 #[path = "errors/options.rs"]
 mod options;
 #[path = "errors/tensors.rs"]
