@@ -255,8 +255,11 @@ impl StepScheduler {
     /// # Errors
     /// [`Error::Config`] if they have not.
     pub fn check(&self, steps: usize) -> Result<()> {
+        let driven = self.0.lock();
+        // The first step has the first rates.
+        let steps = if driven.origin.is_none() { steps.saturating_sub(1) } else { steps };
         #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
-        self.0.lock().scheduler.part.check(steps as f64)
+        driven.scheduler.part.check(steps as f64)
     }
 
     /// The learning rate of each group in the last step.
