@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 
-use wgrad_core::{Counter, DType, Graph, Init, Kind, Misfit, Tensor, Variable};
+use wgrad_core::{Array, Counter, DType, Graph, Init, Kind, Misfit, Tensor, Variable};
 
 use super::{LearningRate, Setting};
 
@@ -170,7 +170,15 @@ impl Slot<'_> {
 
     fn variable_of(&self, name: &str, begin: f64) -> Variable {
         let scope = self.variable.params().at(self.scope).at(self.variable.name());
-        scope.variable(name, self.variable.shape(), Kind::State, Init::Constant(begin))
+        let known = begin == 0.0 || scope.get(name).is_ok();
+        let variable = scope.variable(name, self.variable.shape(), Kind::State, Init::Constant(begin));
+        if !known {
+            // Initial values are f32; a device of f64 shall have all digits.
+            let values = vec![begin; variable.shape().numel()];
+            let all = Array::new(variable.shape(), values).and_then(|values| variable.set(values));
+            all.expect("one number per element");
+        }
+        variable
     }
 
     /// A state of the parameter, `<scope>.<parameter>.<name>`, of its shape and 0 at first.
