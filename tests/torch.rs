@@ -23,6 +23,8 @@ mod norms;
 mod optim;
 #[path = "torch/pointwise.rs"]
 mod pointwise;
+#[path = "torch/selections.rs"]
+mod selections;
 #[path = "torch/tensors.rs"]
 mod tensors;
 #[path = "torch/windows.rs"]
@@ -49,7 +51,7 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         layers::ADAPTERS,
         losses::ADAPTERS,
         norms::ADAPTERS,
-        pointwise::ADAPTERS,
+        pointwise::ADAPTERS, selections::ADAPTERS,
         tensors::ADAPTERS,
         windows::ADAPTERS,
     ];

@@ -3,7 +3,8 @@
 //! In the order in which a program uses them: [`data`] reads a table and deals batches; [`layers`] declare variables in
 //! [`Params`](wgrad_core::Params) and, as a [`Module`], trace their ops; a loss of [`losses`] makes one number of the
 //! result; an optimizer of [`optim`] adds gradients and updates; [`train`] runs it all, epoch by epoch; [`metrics`] say
-//! how good it became; [`StateDict`] saves and loads the model as a safetensors file, with PyTorch's names.
+//! how good it became; [`StateDict`] saves and loads the model as a safetensors file, with PyTorch's names, and [`Load`]
+//! takes what is wanted of one; [`models`] are whole networks with published weights.
 //!
 //! Nothing here has a kernel of its own: everything is composed of graph ops.
 
@@ -15,6 +16,7 @@ pub mod layers;
 mod load;
 pub mod losses;
 pub mod metrics;
+pub mod models;
 mod module;
 pub mod optim;
 #[cfg(not(target_arch = "wasm32"))]

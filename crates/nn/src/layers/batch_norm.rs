@@ -195,6 +195,18 @@ macro_rules! batch_norm {
                 Self(Norm::with(params, channels, options, ($shapes, $ranks)))
             }
 
+            /// The weight `[C]`, if the layer is affine.
+            #[must_use]
+            pub fn weight(&self) -> Option<&Variable> {
+                self.0.weight.as_ref()
+            }
+
+            /// The bias `[C]`, if the layer is affine and has one.
+            #[must_use]
+            pub fn bias(&self) -> Option<&Variable> {
+                self.0.bias.as_ref()
+            }
+
             /// The options.
             #[must_use]
             pub fn options(&self) -> &BatchNormOptions {

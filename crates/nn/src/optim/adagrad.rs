@@ -69,7 +69,8 @@ impl Rule for AdagradRule {
         let (g, lr_decay) = (at.decayed_gradient(), self.lr_decay);
         let sum = at.state_from("sum", self.initial) + &g * &g;
         at.keep("sum", &sum);
-        let step = at.number("lr / (1 + (t-1) lr_decay)", &[], move |now, []| now.lr / (1.0 + (now.t - 1.0) * lr_decay));
+        let step =
+            at.number("lr / (1 + (t-1) lr_decay)", &[], move |now, []| now.lr / (1.0 + (now.t - 1.0) * lr_decay));
         at.value() - g * step / (sum.sqrt() + self.eps)
     }
 }

@@ -208,8 +208,7 @@ pub(super) fn not_negative(what: &str, value: f64) -> Option<Misfit> {
 /// What is wrong with two betas.
 pub(super) fn betas(first: f64, second: f64) -> Option<Misfit> {
     let beta = |name: &str, beta: f64| {
-        (!(0.0..1.0).contains(&beta))
-            .then(|| Misfit::new(format!("{name} must be at least 0 and below 1, not {beta}")))
+        (!(0.0..1.0).contains(&beta)).then(|| Misfit::new(format!("{name} must be at least 0 and below 1, not {beta}")))
     };
     beta("the first beta", first).or_else(|| beta("the second beta", second))
 }

@@ -63,4 +63,3 @@ impl From<&[&Variable]> for Select {
         variables.iter().map(|&variable| variable.clone()).collect::<Vec<_>>().into()
     }
 }
-

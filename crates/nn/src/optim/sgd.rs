@@ -84,7 +84,13 @@ impl Rule for SgdRule {
             // The buffer begins at 0, so the first step needs no rule of its own but for the dampening.
             let part = match dampening {
                 0.0 => g.clone(),
-                _ => &g * at.number("1 - dampening", &[], move |now, []| if now.t <= 1.0 { 1.0 } else { 1.0 - dampening }),
+                _ => {
+                    &g * at.number(
+                        "1 - dampening",
+                        &[],
+                        move |now, []| if now.t <= 1.0 { 1.0 } else { 1.0 - dampening },
+                    )
+                }
             };
             let buffer = at.state("momentum_buffer") * &momentum + part;
             at.keep("momentum_buffer", &buffer);

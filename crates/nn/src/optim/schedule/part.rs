@@ -198,7 +198,9 @@ impl PerGroup {
         if have == 1 || have == groups {
             return Ok(());
         }
-        Err(format!("{name} has {have} numbers, but there are {groups} groups, with that of the parameters in no group"))
+        Err(format!(
+            "{name} has {have} numbers, but there are {groups} groups, with that of the parameters in no group"
+        ))
     }
 
     pub(super) fn all(&self, fits: impl Fn(f64) -> bool) -> bool {

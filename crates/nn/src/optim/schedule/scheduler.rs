@@ -42,7 +42,8 @@ impl Scheduler {
     pub fn new(optimizer: &(impl Optimizer + ?Sized), schedule: impl Schedule + 'static) -> Result<Self> {
         let handles = optimizer.handles();
         if handles.is_empty() {
-            let text = "this optimizer has no learning rate that a schedule could turn\n  fix: implement `handles` for it";
+            let text =
+                "this optimizer has no learning rate that a schedule could turn\n  fix: implement `handles` for it";
             return Err(Error::Config(text.into()));
         }
         let mut scheduler = Self { handles, part: Part::new(schedule) };

@@ -1,0 +1,236 @@
+//! Residual networks for images, named and initialised as torchvision's.
+
+use std::panic::Location;
+
+use wgrad_core::{Init, Params, Tensor};
+use wgrad_kernels::ops::{ActivationOps, ConvOptions};
+
+use crate::layers::{AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d};
+use crate::{Module, init};
+
+/// What a residual network does to an image before its blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stem {
+    /// A convolution of 7 × 7 with stride 2 and max pooling with stride 2: a quarter of the size is left, as in the published
+    /// networks for images of 224 × 224.
+    #[default]
+    Large,
+    /// A convolution of 3 × 3 and no pooling: for images of 8 × 8 to 64 × 64.
+    Small,
+}
+
+/// How a [`ResNet`] is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResNetOptions {
+    /// The number of blocks of each of the four layers.
+    pub blocks: [usize; 4],
+    /// Outputs of the head `fc`; 1000.
+    pub classes: usize,
+    /// Channels of an image; 3.
+    pub channels: usize,
+    /// Channels of the first layer, which each further layer doubles; 64.
+    pub width: usize,
+    /// What comes before the blocks.
+    pub stem: Stem,
+    /// Whether the last batch norm of each block begins with a weight of 0, so that the block begins as the identity.
+    pub zero_init_residual: bool,
+}
+
+impl ResNetOptions {
+    fn of(blocks: [usize; 4]) -> Self {
+        Self { blocks, classes: 1000, channels: 3, width: 64, stem: Stem::Large, zero_init_residual: false }
+    }
+
+    /// The published network of 18 layers, for `ImageNet`.
+    #[must_use]
+    pub fn resnet18() -> Self {
+        Self::of([2, 2, 2, 2])
+    }
+
+    /// The published network of 34 layers, for `ImageNet`.
+    #[must_use]
+    pub fn resnet34() -> Self {
+        Self::of([3, 4, 6, 3])
+    }
+
+    /// With this many outputs of the head.
+    #[must_use]
+    pub fn classes(self, classes: usize) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// For images with this many channels.
+    #[must_use]
+    pub fn channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
+    /// With this many channels in the first layer.
+    #[must_use]
+    pub fn width(self, width: usize) -> Self {
+        Self { width, ..self }
+    }
+
+    /// With this stem.
+    #[must_use]
+    pub fn stem(self, stem: Stem) -> Self {
+        Self { stem, ..self }
+    }
+
+    /// Whether each block begins as the identity.
+    #[must_use]
+    pub fn zero_init_residual(self, zero: bool) -> Self {
+        Self { zero_init_residual: zero, ..self }
+    }
+}
+
+/// A residual network (He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016) over images
+/// `[N, channels, H, W]`: a stem, four layers of blocks, the mean over the pixels, and a linear head `fc`.
+///
+/// Names, shapes and initial values are those of torchvision's `resnet18` and `resnet34` (blocks of two convolutions of
+/// 3 × 3), so its weights load as they are, once they are a safetensors file.
+///
+/// To adapt a trained network: load it without its head, freeze what was loaded, train the head.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Load, Module, StateDict, models::{ResNet, ResNetOptions, Stem}};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("resnet.safetensors");
+/// // Narrow here; ResNetOptions::resnet18() alone is the published network.
+/// let options = ResNetOptions::resnet18().width(4).stem(Stem::Small);
+/// # let pretrained = Params::seeded(1);
+/// # let _ = ResNet::new(&pretrained, options);
+/// # pretrained.save(&path)?;
+/// let params = Params::seeded(7);
+/// let model = ResNet::new(&params, options.classes(1));
+/// let report = Load::from(&path).skip("fc").apply(&params)?;
+/// assert_eq!(report.loaded.len(), 120);
+/// params.set_trainable(false);
+/// params.at("fc").set_trainable(true);
+///
+/// let graph = Graph::new(Mode::Train);
+/// let x = graph.input("x", [2, 3, 16, 16], DType::F32);
+/// assert_eq!(model.forward(&x).shape().dims(), [2, 1]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ResNet {
+    stem: Stem,
+    conv1: Conv2d,
+    bn1: BatchNorm2d,
+    layers: [Vec<Block>; 4],
+    fc: Linear,
+}
+
+impl ResNet {
+    /// A network; declares its variables in `params`.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, options: ResNetOptions) -> Self {
+        let ResNetOptions { width, stem, .. } = options;
+        let (kernel, geometry) = match stem {
+            Stem::Large => (7, ConvOptions::new().stride(2).padding(3)),
+            Stem::Small => (3, ConvOptions::new().padding(1)),
+        };
+        let conv1 = Conv2d::without_bias(&params.at("conv1"), options.channels, width, kernel, geometry);
+        let bn1 = BatchNorm2d::new(&params.at("bn1"), width);
+        let mut inputs = width;
+        let layers = std::array::from_fn(|i| {
+            let layer = params.at(format!("layer{}", i + 1));
+            let outputs = width << i;
+            let block = |b: usize| {
+                let stride = if i > 0 && b == 0 { 2 } else { 1 };
+                Block::new(&layer.at(b), std::mem::replace(&mut inputs, outputs), outputs, stride)
+            };
+            (0..options.blocks[i]).map(block).collect::<Vec<_>>()
+        });
+        let fc = Linear::new(&params.at("fc"), inputs, options.classes);
+        // Drawn anew after all layers were made: with PyTorch's seeds, these are torchvision's bits.
+        let blocks = || layers.iter().flatten();
+        for conv in std::iter::once(&conv1).chain(blocks().flat_map(Block::convolutions)) {
+            let dims = conv.weight().shape().dims();
+            let fan_out = dims[0] * dims[2..].iter().product::<usize>();
+            conv.weight().reset(init::kaiming_normal(fan_out, 0.0));
+        }
+        if options.zero_init_residual {
+            for weight in blocks().filter_map(|block| block.bn2.weight()) {
+                weight.reset(Init::Constant(0.0));
+            }
+        }
+        Self { stem, conv1, bn1, layers, fc }
+    }
+
+    /// The head.
+    #[must_use]
+    pub fn fc(&self) -> &Linear {
+        &self.fc
+    }
+
+    /// What the head sees: the mean over the pixels of the last layer, `[N, channels]`.
+    #[track_caller]
+    #[must_use]
+    pub fn features(&self, x: &Tensor) -> Tensor {
+        let _scope = x.graph().scope_of_library("", Location::caller(), crate::source());
+        let mut y = self.bn1.forward(&self.conv1.forward(x)).relu();
+        if self.stem == Stem::Large {
+            y = MaxPool2d::new(3).stride(2).padding(1).forward(&y);
+        }
+        for block in self.layers.iter().flatten() {
+            y = block.forward(&y);
+        }
+        Flatten.forward(&AdaptiveAvgPool2d::new(1).forward(&y))
+    }
+}
+
+impl Module for ResNet {
+    #[track_caller]
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let _scope = x.graph().scope_of_library("", Location::caller(), crate::source());
+        self.fc.forward(&self.features(x))
+    }
+}
+
+/// `relu(bn2(conv2(relu(bn1(conv1(x))))) + x)`, where `x` is brought to the same shape if it has another one.
+#[derive(Debug)]
+struct Block {
+    conv1: Conv2d,
+    bn1: BatchNorm2d,
+    conv2: Conv2d,
+    bn2: BatchNorm2d,
+    downsample: Option<(Conv2d, BatchNorm2d)>,
+}
+
+impl Block {
+    #[track_caller]
+    fn new(params: &Params, inputs: usize, outputs: usize, stride: usize) -> Self {
+        let near = ConvOptions::new().padding(1);
+        let shrinks = stride > 1 || inputs != outputs;
+        Self {
+            conv1: Conv2d::without_bias(&params.at("conv1"), inputs, outputs, 3, near.stride(stride)),
+            bn1: BatchNorm2d::new(&params.at("bn1"), outputs),
+            conv2: Conv2d::without_bias(&params.at("conv2"), outputs, outputs, 3, near),
+            bn2: BatchNorm2d::new(&params.at("bn2"), outputs),
+            downsample: shrinks.then(|| {
+                let params = params.at("downsample");
+                let conv = Conv2d::without_bias(&params.at(0), inputs, outputs, 1, ConvOptions::new().stride(stride));
+                (conv, BatchNorm2d::new(&params.at(1), outputs))
+            }),
+        }
+    }
+
+    fn convolutions(&self) -> impl Iterator<Item = &Conv2d> {
+        [&self.conv1, &self.conv2].into_iter().chain(self.downsample.as_ref().map(|(conv, _)| conv))
+    }
+
+    #[track_caller]
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let y = self.bn1.forward(&self.conv1.forward(x)).relu();
+        let y = self.bn2.forward(&self.conv2.forward(&y));
+        let same = match &self.downsample {
+            Some((conv, norm)) => norm.forward(&conv.forward(x)),
+            None => x.clone(),
+        };
+        (y + same).relu()
+    }
+}

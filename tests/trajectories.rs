@@ -1,0 +1,212 @@
+//! Twenty steps of training from PyTorch's initial values, model by model: in `f64` each loss is PyTorch's to 1e-9, and in
+//! `f32` every device stays as near to that as its roundings allow (`tests/common/curve.rs`).
+//!
+//! `tests/golden/trajectories.py` makes the fixtures. To add a model: a function there, and an entry in `MODELS`.
+
+#[path = "common/curve.rs"]
+mod curve;
+#[path = "../examples/models/digits_cnn.rs"]
+mod digits_cnn;
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use curve::Truth;
+use libtest_mimic::{Arguments, Failed, Trial};
+use safetensors::{Dtype, SafeTensors};
+use wgrad::core::{Backend, Stream};
+use wgrad::gpu::adapters;
+use wgrad::nn::Load;
+use wgrad::nn::models::{ResNet, ResNetOptions, Stem};
+use wgrad::prelude::*;
+
+/// What a step is fed, by name.
+type Fed<'a> = HashMap<&'a str, Tensor>;
+/// From what a step is fed to its loss.
+type Loss = Box<dyn Fn(&Fed<'_>) -> Tensor>;
+
+struct Model {
+    /// The fixture's.
+    name: &'static str,
+    /// Builds the model and gives its loss.
+    build: fn(&Params) -> Loss,
+    optimizer: fn() -> Box<dyn Optimizer>,
+    /// Freezes what is not to be trained, if anything.
+    freeze: fn(&Params),
+}
+
+const MODELS: [Model; 3] = [
+    Model {
+        name: "digits_cnn",
+        build: |p| {
+            let model = digits_cnn::digits_cnn(p, [4, 4, 8], 10, 0.0);
+            Box::new(move |fed| CrossEntropyLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
+        },
+        optimizer: || Box::new(AdamW::new(1e-2)),
+        freeze: |_| {},
+    },
+    Model {
+        name: "resnet",
+        build: |p| {
+            let model = narrow_resnet(p);
+            Box::new(move |fed| BceWithLogitsLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
+        },
+        optimizer: || Box::new(Sgd::new(0.01).momentum(0.9).weight_decay(1e-4)),
+        freeze: |_| {},
+    },
+    Model {
+        name: "resnet_frozen",
+        build: |p| {
+            let model = narrow_resnet(p);
+            let loss = BceWithLogitsLoss::new().pos_weight(9.0);
+            Box::new(move |fed| loss.apply(&model.forward(&fed["x"]), &fed["y"]))
+        },
+        optimizer: || Box::new(Adam::new(0.01)),
+        freeze: |p| {
+            p.set_trainable(false);
+            p.at("fc").set_trainable(true);
+        },
+    },
+];
+
+fn narrow_resnet(p: &Params) -> ResNet {
+    ResNet::new(p, ResNetOptions::resnet18().classes(1).channels(1).width(3).stem(Stem::Small))
+}
+
+/// A model's file.
+struct Fixture(Vec<u8>);
+
+impl Fixture {
+    fn read(name: &str) -> Self {
+        let path = format!("{}/tests/golden/trajectories/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+        Self(std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}")))
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.0).expect("a fine fixture")
+    }
+
+    fn losses(&self) -> Vec<f64> {
+        let tensors = self.tensors();
+        let losses = tensors.tensor("losses").expect("every fixture has losses");
+        losses.data().as_chunks().0.iter().map(|&value| f64::from_le_bytes(value)).collect()
+    }
+
+    /// What the steps are fed, by name; integers as `u32`.
+    fn inputs(&self) -> Vec<(String, Array)> {
+        let array = |name: String| {
+            let tensors = self.tensors();
+            let view = tensors.tensor(&name).expect("listed");
+            let bytes = view.data();
+            let array = match view.dtype() {
+                Dtype::F32 => {
+                    Array::new(view.shape(), bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
+                }
+                Dtype::I64 => {
+                    let whole = |&b: &[u8; 8]| u32::try_from(i64::from_le_bytes(b)).expect("no negative numbers");
+                    Array::new(view.shape(), bytes.as_chunks().0.iter().map(whole).collect())
+                }
+                other => panic!("{name} is {other:?}"),
+            };
+            (name.trim_start_matches("in/").to_string(), array.expect("as many as the shape says"))
+        };
+        let mut names: Vec<_> =
+            self.tensors().names().into_iter().filter(|name| name.starts_with("in/")).map(String::from).collect();
+        names.sort_unstable();
+        names.into_iter().map(array).collect()
+    }
+}
+
+/// The losses of all steps on a device; `shaken` draws relative changes of the initial values by up to half of `f32`'s eps.
+fn losses(model: &Model, fixture: &Fixture, device: impl Into<Box<dyn Backend>>, shaken: Option<u64>) -> Vec<f64> {
+    let params = Params::seeded(99);
+    let loss = (model.build)(&params);
+    let load = Load::from_bytes(model.name, &fixture.0).strict(false);
+    let report = load.strip_prefix("init/").apply(&params).unwrap_or_else(|error| panic!("{error}"));
+    let foreign = report.unexpected.iter().find(|name| !name.starts_with("in/") && *name != "losses");
+    assert!(report.missing.is_empty() && foreign.is_none(), "{report}");
+    (model.freeze)(&params);
+    if let Some(draw) = shaken {
+        let mut stream = Stream::new(11, draw);
+        for variable in params.variables() {
+            let value = variable.value().expect("on the host").to_f64();
+            let eps = f64::from(f32::EPSILON) / 2.0;
+            let value = value.into_iter().map(|x| x * (1.0 + eps * (2.0 * stream.uniform() - 1.0))).collect();
+            variable.set(Array::new::<f64>(variable.shape(), value).expect("as many")).expect("the same shape");
+        }
+    }
+    let graph = Graph::new(Mode::Train);
+    let inputs = fixture.inputs();
+    let steps = inputs[0].1.shape().dims()[0];
+    let fed: Fed<'_> = inputs
+        .iter()
+        .map(|(name, array)| {
+            let dtype = if array.dtype() == DType::U32 { DType::U32 } else { DType::F32 };
+            (name.as_str(), graph.input(name, &array.shape().dims()[1..], dtype))
+        })
+        .collect();
+    let loss = loss(&fed);
+    (model.optimizer)().minimize(&loss);
+    let mut session = Session::new(device, &params).expect("names are unique");
+    let step = session.compile(&graph, &[&loss]).unwrap_or_else(|error| panic!("{}: {error}", model.name));
+    let feeds: Vec<_> = inputs.iter().map(|(name, array)| (&fed[name.as_str()], array)).collect();
+    session.run_many(&step, steps, &feeds).unwrap_or_else(|error| panic!("{}: {error}", model.name))[0].to_f64()
+}
+
+fn f64_is_pytorchs(model: &Model) -> Result<(), Failed> {
+    let fixture = Fixture::read(model.name);
+    let (found, truth) = (losses(model, &fixture, Device::cpu_f64(), None), fixture.losses());
+    assert_eq!((found.len(), truth.len()), (20, 20));
+    let mut worst: f64 = 0.0;
+    for (step, (found, truth)) in found.iter().zip(&truth).enumerate() {
+        let off = (found - truth).abs() / truth;
+        if off.is_nan() || off > 1e-9 {
+            return Err(format!("step {step}: {found}, in PyTorch {truth}: off by {off:.1e}").into());
+        }
+        worst = worst.max(off);
+    }
+    println!("{}: {:.4} → {:.4}, off by {worst:.1e} at most", model.name, found[0], found[19]);
+    Ok(())
+}
+
+fn f32_stays_near(model: &Model, truth: &OnceLock<Truth>, device: &Device) -> Result<(), Failed> {
+    let fixture = Fixture::read(model.name);
+    let truth = truth.get_or_init(|| {
+        let shaken = (0..curve::DRAWS).map(|draw| losses(model, &fixture, Device::cpu_f64(), Some(draw)));
+        let others = shaken.chain([losses(model, &fixture, Device::cpu(), None)]).collect::<Vec<_>>();
+        Truth::new(losses(model, &fixture, Device::cpu_f64(), None), &others)
+    });
+    let worst = truth.agrees(&losses(model, &fixture, device.clone(), None))?;
+    println!("{device:?}: {}: at most {worst:.2} of the bound", model.name);
+    Ok(())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut devices = vec![("the CPU in f32".to_string(), Some(Device::cpu()))];
+    for adapter in adapters() {
+        let info = adapter.info();
+        devices.push((
+            format!("{} {}", info.api, info.adapter),
+            Some(adapter.open().expect("the driver opens its adapter")),
+        ));
+    }
+    if devices.len() == 1 {
+        devices.push(("the GPU".into(), None));
+    }
+    let mut trials = vec![];
+    for model in MODELS {
+        let shared = Arc::new((model, OnceLock::new()));
+        let own = shared.clone();
+        let name = shared.0.name;
+        let f64 = move || f64_is_pytorchs(&own.0);
+        trials.push(Trial::test(format!("the CPU in f64: {name} has the losses of PyTorch"), f64));
+        for (title, device) in &devices {
+            let (shared, device) = (shared.clone(), device.clone());
+            let ignored = device.is_none();
+            let judge = move || device.map_or(Ok(()), |device| f32_stays_near(&shared.0, &shared.1, &device));
+            trials.push(Trial::test(format!("{title}: {name} stays near"), judge).with_ignored_flag(ignored));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
