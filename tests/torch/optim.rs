@@ -8,7 +8,7 @@ use libtest_mimic::{Failed, Trial};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use wgrad::core::Backend;
-use wgrad::nn::optim::{Adadelta, Adagrad, Adamax, NAdam, RAdam, RmsProp};
+use wgrad::nn::optim::{Adadelta, Adagrad, Adamax, Lion, NAdam, RAdam, RmsProp};
 use wgrad::prelude::*;
 
 use crate::fixture::{folder, json};
@@ -90,6 +90,7 @@ fn build(name: &str, options: &Value) -> Box<dyn Optimizer> {
                 .momentum_decay(number("momentum_decay", 4e-3))
                 .decoupled_weight_decay(flag("decoupled_weight_decay"))
         ),
+        "Lion" => with!(Lion::new(lr).betas(beta(0), beta(1))),
         "RAdam" => with!(
             RAdam::new(lr)
                 .betas(beta(0), beta(1))
@@ -129,7 +130,9 @@ fn differences(
     let step = session.compile(&graph, &[])?;
     let mut wrong = vec![];
     for s in 1..=fixtures.index["steps"].as_u64().expect("a number") {
-        let feed = |(variable, g): &(Variable, Tensor)| (g.clone(), &fixtures.tensors[&format!("grad.{s}.{}", variable.name())]);
+        let feed = |(variable, g): &(Variable, Tensor)| {
+            (g.clone(), &fixtures.tensors[&format!("grad.{s}.{}", variable.name())])
+        };
         let feeds: Vec<_> = all.iter().map(feed).collect();
         session.submit(&step, &feeds.iter().map(|(g, array)| (g, *array)).collect::<Vec<_>>())?;
         session.sync()?;
@@ -174,7 +177,8 @@ fn lists_are_exact(fixtures: &Fixtures) -> std::result::Result<(), Failed> {
         cases += optimizer["cases"].as_array().expect("a list").len();
         for error in optimizer["errors"].as_array().expect("a list") {
             let text = error["text"].as_str().expect("a text");
-            if let Some(entry) = errors.iter_mut().find(|(entry, _)| text.starts_with(entry["text"].as_str().unwrap())) {
+            if let Some(entry) = errors.iter_mut().find(|(entry, _)| text.starts_with(entry["text"].as_str().unwrap()))
+            {
                 (entry.1, unwritable) = (entry.1 + 1, unwritable + 1);
                 continue;
             }

@@ -209,12 +209,9 @@ fn clipped(max: f64, p: f64, first: [f64; 3], second: f64) -> (Vec<f64>, f64) {
 #[test]
 fn norms_are_those_of_all_gradients_as_one() {
     let values = [1.0, -2.0, 0.5, -4.0f64];
-    for (p, norm) in [
-        (1.0, 7.5),
-        (2.0, 21.25f64.sqrt()),
-        (3.0, (1.0 + 8.0 + 0.125 + 64.0f64).powf(1.0 / 3.0)),
-        (f64::INFINITY, 4.0),
-    ] {
+    for (p, norm) in
+        [(1.0, 7.5), (2.0, 21.25f64.sqrt()), (3.0, (1.0 + 8.0 + 0.125 + 64.0f64).powf(1.0 / 3.0)), (f64::INFINITY, 4.0)]
+    {
         for max in [0.5, 100.0] {
             let (found, total) = clipped(max, p, [1.0, -2.0, 0.5], -4.0);
             assert!((total - norm).abs() <= 1e-14 * norm, "p = {p}: {total} is not {norm}");
@@ -250,7 +247,7 @@ fn an_optimizer_gives_the_norm_that_it_clips() {
     assert_eq!(norm_of(Sgd::new(1.0)), (5.0, vec![-3.0, -4.0]));
     assert_eq!(norm_of(Sgd::new(1.0).clip_grad_value(3.5)), (5.0, vec![-3.0, -3.5]));
     let (norm, values) = norm_of(Sgd::new(1.0).clip_grad_norm_of(1.0, 1.0));
-    assert!(norm == 7.0 && (values[0] + 3.0 / 7.000001).abs() < 1e-15, "{norm} {values:?}");
+    assert!(norm == 7.0 && (values[0] + 3.0 / 7.000_001).abs() < 1e-15, "{norm} {values:?}");
 }
 
 /// A linear model's weights after updates with batches of 2 rows, of which `accumulate` make an update.

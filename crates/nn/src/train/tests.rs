@@ -378,7 +378,7 @@ fn a_schedule_goes_on_in_another_trainer() {
     let other = LearningRate::new(0.25);
     let mut second = train(&params, &other);
     second.restore_schedule(&state).unwrap();
-    assert_eq!(other.get(), lr.get());
+    assert_eq!(other.get().to_bits(), lr.get().to_bits());
     second.fit(&data, 2, step).unwrap();
     assert!(second.schedule_state().is_some() && other.get() < 1e-4, "{}", other.get());
     assert!(second.fit(&data, 1, step).is_err());
