@@ -42,11 +42,14 @@ fn pretrain(device: &Device, options: ResNetOptions, path: &Path) -> Result<()> 
     let params = Params::seeded(7);
     let model = ResNet::new(&params, options.classes(5));
     let loss = CrossEntropyLoss::new();
-    let mut trainer =
-        Trainer::new(device.clone(), &params).optimizer(AdamW::new(3e-3)).batch_size(32).progress(Silent);
+    let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(3e-3)).batch_size(32).progress(Silent);
     trainer.fit(&train, 6, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
     let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
-    println!("Trained on the digits 0 to 4: {:.1} % of {} other images are right.", 100.0 * report.accuracy, test.rows());
+    println!(
+        "Trained on the digits 0 to 4: {:.1} % of {} other images are right.",
+        100.0 * report.accuracy,
+        test.rows()
+    );
     params.save(path)
 }
 
@@ -100,7 +103,8 @@ fn main() -> Result<()> {
         let mut trainer =
             Trainer::new(device.clone(), &params).optimizer(AdamW::new(rate)).batch_size(20).progress(Silent);
         let start = std::time::Instant::now();
-        trainer.fit(&few, if published { 20 } else { 40 }, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
+        trainer
+            .fit(&few, if published { 20 } else { 40 }, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
         let seconds = start.elapsed().as_secs_f64();
         let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
         table.push((if transfer { "frozen backbone" } else { "from scratch" }, trained, seconds, report));

@@ -51,7 +51,8 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         layers::ADAPTERS,
         losses::ADAPTERS,
         norms::ADAPTERS,
-        pointwise::ADAPTERS, selections::ADAPTERS,
+        pointwise::ADAPTERS,
+        selections::ADAPTERS,
         tensors::ADAPTERS,
         windows::ADAPTERS,
     ];

@@ -221,7 +221,8 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("outer", |at| Ok(vec![at.x()?.unsqueeze(1) * at.arg(1, "vec2").tensor()?])),
     ("addbmm", |at| {
         let (alpha, beta) = (at.named("alpha").number_or(1.0)?, at.named("beta").number_or(1.0)?);
-        let product = at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum_axes(&[0], false) * alpha;
+        let product =
+            at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum_axes(&[0], false) * alpha;
         // With beta 0 even NaN in x does not matter.
         let x = at.x()?;
         Ok(vec![if beta == 0.0 { product } else { x * beta + product }])
