@@ -8,7 +8,6 @@ use libtest_mimic::{Failed, Trial};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use wgrad::core::Backend;
-use wgrad::nn::optim::{Adadelta, Adagrad, Adamax, Lion, NAdam, RAdam, RmsProp};
 use wgrad::prelude::*;
 
 use crate::fixture::{folder, json};
