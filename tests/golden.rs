@@ -16,6 +16,8 @@ mod fixture;
 mod layers;
 #[path = "golden/losses.rs"]
 mod losses;
+#[path = "golden/resnet.rs"]
+mod resnet;
 #[path = "golden/seeds.rs"]
 mod seeds;
 #[path = "golden/training.rs"]

@@ -99,7 +99,9 @@ impl Fixture {
             let view = tensors.tensor(&name).expect("listed");
             let bytes = view.data();
             let array = match view.dtype() {
-                Dtype::F32 => Array::new(view.shape(), bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
+                Dtype::F32 => {
+                    Array::new(view.shape(), bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
+                }
                 Dtype::I64 => {
                     let whole = |&b: &[u8; 8]| u32::try_from(i64::from_le_bytes(b)).expect("no negative numbers");
                     Array::new(view.shape(), bytes.as_chunks().0.iter().map(whole).collect())
@@ -108,7 +110,8 @@ impl Fixture {
             };
             (name.trim_start_matches("in/").to_string(), array.expect("as many as the shape says"))
         };
-        let mut names: Vec<_> = self.tensors().names().into_iter().filter(|name| name.starts_with("in/")).map(String::from).collect();
+        let mut names: Vec<_> =
+            self.tensors().names().into_iter().filter(|name| name.starts_with("in/")).map(String::from).collect();
         names.sort_unstable();
         names.into_iter().map(array).collect()
     }
@@ -183,7 +186,10 @@ fn main() {
     let mut devices = vec![("the CPU in f32".to_string(), Some(Device::cpu()))];
     for adapter in adapters() {
         let info = adapter.info();
-        devices.push((format!("{} {}", info.api, info.adapter), Some(adapter.open().expect("the driver opens its adapter"))));
+        devices.push((
+            format!("{} {}", info.api, info.adapter),
+            Some(adapter.open().expect("the driver opens its adapter")),
+        ));
     }
     if devices.len() == 1 {
         devices.push(("the GPU".into(), None));
