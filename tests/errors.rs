@@ -3,6 +3,8 @@
 
 #[path = "errors/advised.rs"]
 mod advised;
+#[path = "errors/layers.rs"]
+mod layers;
 #[path = "errors/options.rs"]
 mod options;
 #[path = "errors/windows.rs"]

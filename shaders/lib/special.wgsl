@@ -1,5 +1,5 @@
 // Functions that WGSL lacks, or allows to be too inaccurate: log near 1, log1p, tanh, sigmoid, softplus, erf, erfc,
-// pow with a negative base.
+// pow with a negative base, expm1, sin, cos.
 //
 // They survive compilers that assume no NaN and no infinity: branches are `select`, exp never overflows, and nothing
 // depends on the value of an untaken side. Where a device keeps NaN, NaN goes through. Coefficients are minimax fits
@@ -141,4 +141,34 @@ fn special_focal_of(c: f32, gamma: f32) -> vec2<f32> {
     let power = select(exp(gamma * special_log(select(m, 1.0, certain))), select(0.0, 1.0, gamma == 0.0), certain);
     let ratio = select(c / select(m, 1.0, certain), 1.0, certain);
     return vec2(c * power, power * (1.0 + gamma * p * ratio));
+}
+
+// exp(x) - 1 for x ≤ 0: with t = tanh(x/2), 2t / (1 - t). At most 6 ULP.
+fn special_expm1(x: f32) -> f32 {
+    let t = special_tanh(0.5 * x);
+    return 2.0 * t / (1.0 - t);
+}
+
+// t = tanh(log(1 + exp(x))) and its slope, with relative accuracy: with s = sigmoid(x) and q = sigmoid(-x),
+// t = s·(1 + q) / (1 + q²) and t' = 4·q²·s / (1 + q²)².
+fn special_mish(x: f32) -> vec2<f32> {
+    let s = special_sigmoid(x);
+    let q = special_sigmoid(-x);
+    let below = 1.0 + q * q;
+    return vec2(s * (1.0 + q) / below, 4.0 * (q / below) * (q / below) * s);
+}
+
+// sin(x) for quadrants = 0, cos(x) for 1: at most 2 ULP plus what x·2/π, rounded to a whole number k, leaves of x.
+//
+// π/2 is taken off in three parts, of which k times the first two is exact to |x| of 25,000; further out, digits are
+// lost. The rest r, of at most π/4, goes through an odd and an even polynomial.
+fn special_sin(x: f32, quadrants: u32) -> f32 {
+    let k = round(min(max(x, -1e9), 1e9) * 0.6366197724);
+    let r = ((x - k * 1.5703125) - k * 0.00048351287841796875) - k * 3.1391647865e-7;
+    let s = r * r;
+    let odd = r + r * s * (-0.1666665308 + s * (0.008332063874 - s * 0.0001950213474));
+    let even = 1.0 - s * (0.5 - s * (0.04166664298 + s * (-0.00138871847 + s * 0.00002441812834)));
+    let quadrant = bitcast<u32>(i32(k)) + quadrants;
+    let value = select(odd, even, (quadrant & 1u) == 1u);
+    return select(value, -value, (quadrant & 2u) == 2u);
 }

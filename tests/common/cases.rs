@@ -20,7 +20,7 @@ pub enum Values {
 }
 use Values::{Below, Grid, Normal, Of, Uniform};
 
-use super::{fused, indexing, losses, norms, products, windows};
+use super::{fused, indexing, layers, losses, norms, products, units, windows};
 
 type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 
@@ -136,6 +136,8 @@ pub fn all() -> Vec<Case> {
         windows::pools,
         indexing::indexing,
         norms::norms,
+        units::units,
+        layers::layers,
     ];
     tables.iter().flat_map(|table| table()).collect()
 }
@@ -238,6 +240,8 @@ fn pointwise_rows() -> Vec<Case> {
             // The gradient of a gradient row is a second derivative, a difference of terms of the size of dy.
             .cancelling(if row.name.ends_with("_backward") { 16.0 } else { 0.0 })
         };
+        // The gradient of a straight-through estimator is not that of its values.
+        let case = if row.name.ends_with("_ste") { case.rough() } else { case };
         if differentiable { case } else { case.without_gradients() }
     };
     rows().iter().map(|&r| row(r)).collect()

@@ -116,7 +116,8 @@ fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
         variable.set(case.array(&key)).map_err(|error| error.to_string())?;
     }
     let counters = call.params.counters();
-    for (name, counter) in &counters {
+    // A name like this is wgrad's own: the step that random draws are counted by.
+    for (name, counter) in counters.iter().filter(|(name, _)| !name.contains('@')) {
         let count = case.array(&format!("state/{name}")).item().map_err(|error| error.to_string())?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
         counter.set(count as u64);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::graph::{Applied, Graph};
 use crate::node::{NodeKind, ValueId};
-use crate::{Misfit, Op, Tensor};
+use crate::{Misfit, Op, Shape, Tensor};
 
 /// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.
 #[track_caller]
@@ -38,6 +38,7 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     let last = of.iter().map(|(y, _)| y.id().node).max().unwrap_or(0);
     let needed = depends_on(&graph, wrt, last);
     let mut cotangents: HashMap<ValueId, Tensor> = HashMap::new();
+    let mut parts: HashMap<ValueId, Vec<Part>> = HashMap::new();
     for (y, cotangent) in of {
         add(&mut cotangents, y.id(), (*cotangent).clone());
     }
@@ -50,6 +51,13 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             let n = &data.nodes[node];
             (n.kind.clone(), n.inputs.clone(), n.outputs.len(), n.site.clone())
         };
+        // All readers have been here: what they gave in parts becomes one.
+        for id in (0..outputs).map(|output| ValueId { node, output }) {
+            if let Some(parts) = parts.remove(&id) {
+                let whole = graph.data().spec(id).shape.clone();
+                graph.at(site.clone(), || join(&mut cotangents, id, &whole, parts));
+            }
+        }
         let given: Vec<_> = (0..outputs).map(|output| cotangents.get(&ValueId { node, output }).cloned()).collect();
         if given.iter().all(Option::is_none) {
             continue;
@@ -63,6 +71,7 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             outputs: (0..outputs).map(|output| Tensor::new(graph.clone(), ValueId { node, output })).collect(),
             needs: inputs.iter().map(|id| needed[id.node] && graph.data().spec(*id).dtype.is_float()).collect(),
             gradients: vec![None; inputs.len()],
+            parts: vec![],
             cotangents: given,
             attributes,
         };
@@ -75,6 +84,9 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             NodeKind::Op(op) => op.backward(&mut at),
             _ => {}
         });
+        for (i, part) in at.parts {
+            parts.entry(inputs[i]).or_default().push(part);
+        }
         for (id, gradient) in inputs.into_iter().zip(at.gradients) {
             if let Some(gradient) = gradient {
                 debug_assert_eq!(gradient.shape(), graph.data().spec(id).shape.clone(), "gradient of node {node}");
@@ -92,6 +104,29 @@ fn add(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, gradient: Tensor)
         None => gradient,
     };
     cotangents.insert(id, sum);
+}
+
+/// Adds the parts that readers of a value gave, those along one axis together.
+fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, mut parts: Vec<Part>) {
+    while let Some(Part { axis, rule, .. }) = parts.first() {
+        let (axis, rule) = (*axis, *rule);
+        let (along, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.axis == axis);
+        let along = along.into_iter().map(|part| (part.start, part.gradient)).collect();
+        add(cotangents, id, rule(whole, axis, along));
+        parts = others;
+    }
+}
+
+/// Makes the gradient of a whole of the gradients of its parts: each covers as many elements of an axis as it has, from
+/// the position beside it. They may overlap, and need not cover the whole.
+pub type Join = fn(whole: &Shape, axis: usize, parts: Vec<(usize, Tensor)>) -> Tensor;
+
+#[derive(Debug)]
+struct Part {
+    axis: usize,
+    start: usize,
+    gradient: Tensor,
+    rule: Join,
 }
 
 /// Which of the nodes up to `last` are in `wrt` or have a differentiable path from it.
@@ -116,6 +151,7 @@ pub struct Backward {
     outputs: Vec<Tensor>,
     cotangents: Vec<Option<Tensor>>,
     gradients: Vec<Option<Tensor>>,
+    parts: Vec<(usize, Part)>,
     needs: Vec<bool>,
     attributes: Vec<f64>,
 }
@@ -175,6 +211,16 @@ impl Backward {
     pub fn give(&mut self, i: usize, gradient: Tensor) {
         if self.needs[i] && gradient.is_valid() {
             self.gradients[i] = Some(gradient);
+        }
+    }
+
+    /// Gives the gradient of a part of input `i`, which is zero elsewhere: of the elements of `axis` from `start` on.
+    ///
+    /// `rule` is called once for all the parts of a value along an axis. So a sequence that is taken apart step by step
+    /// gets one gradient put together, instead of a sum of as many as it has steps.
+    pub fn give_part(&mut self, i: usize, axis: usize, start: usize, gradient: Tensor, rule: Join) {
+        if self.needs[i] && gradient.is_valid() {
+            self.parts.push((i, Part { axis, start, gradient, rule }));
         }
     }
 

@@ -129,6 +129,9 @@ impl Graph {
     #[track_caller]
     #[must_use]
     pub fn variable(&self, variable: &Variable) -> Tensor {
+        if let Some(value) = self.stand_in(variable) {
+            return Tensor::new(self.clone(), value);
+        }
         let known = self.data().variables.get(&variable.id()).copied();
         if let Some(node) = known {
             let same = matches!(&self.data().nodes[node].kind, NodeKind::Variable(v) if v.same_store(variable));
@@ -143,6 +146,49 @@ impl Graph {
         let tensor = self.push(NodeKind::Variable(variable.clone()), vec![], vec![spec]);
         self.data().variables.insert(variable.id(), tensor.id().node);
         tensor
+    }
+
+    fn stand_in(&self, variable: &Variable) -> Option<ValueId> {
+        let is = |known: &Variable| known.id() == variable.id() && known.same_store(variable);
+        self.data().stand_ins.iter().find(|(known, _)| is(known)).map(|&(_, value)| value)
+    }
+
+    /// Lets this graph read `tensor` wherever it would read `variable`, which it must not have read before: a layer
+    /// traced from then on computes with other weights, and gradients flow to where they come from.
+    ///
+    /// For weights that are computed (normalised, averaged, made by another network) and for derivatives with respect to
+    /// fed weights. Optimizers do not see such a variable, and it cannot be updated. Source: `torch.func.functional_call`.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
+    /// let params = Params::seeded(0);
+    /// let weight = params.variable("weight", [2], Kind::Parameter, Init::Constant(1.0));
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let other = graph.input("other", [2], DType::F32);
+    /// graph.replace(&weight, &other);
+    /// let y = graph.variable(&weight) * 2.0;
+    /// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+    /// let step = session.compile(&graph, &[&y])?;
+    /// assert_eq!(session.run(&step, &[(&other, &Array::vector(vec![3f32, 4.0]))])?[0].to_f32(), [6.0, 8.0]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn replace(&self, variable: &Variable, tensor: &Tensor) {
+        if !tensor.is_valid() {
+            return;
+        }
+        let name = variable.name();
+        let read = self.data().variables.contains_key(&variable.id()) || self.stand_in(variable).is_some();
+        let misfit = if tensor.spec() != *variable.spec() {
+            Misfit::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
+        } else if read {
+            Misfit::new(format!("`{name}` was read or replaced before"))
+                .fix("replace a variable once, before any layer that reads it is traced")
+        } else {
+            self.data().stand_ins.push((variable.clone(), tensor.id()));
+            return;
+        };
+        self.fail("replace", &[tensor.spec()], misfit);
     }
 
     /// The variables read so far, in the order of first use.
@@ -221,6 +267,11 @@ impl Graph {
             )
         } else if value.spec() != *variable.spec() {
             Some(Misfit::new(format!("`{name}` is {}, its new value {}", variable.spec(), value.spec())))
+        } else if self.stand_in(variable).is_some() {
+            Some(
+                Misfit::new(format!("`{name}` is replaced in this graph, so it has no update here"))
+                    .fix("update what the tensor in its place comes from"),
+            )
         } else if self.pending(variable).is_some_and(|before| !self.data().depends(value.id(), before)) {
             Some(
                 Misfit::new(format!("`{name}` is updated twice"))

@@ -37,7 +37,7 @@ mod view;
 pub use advice::{Advice, OnWarning, Warning};
 pub use algebra::ARITHMETIC;
 pub use array::{Array, Data, Element};
-pub use autodiff::{Backward, gradients, vjp};
+pub use autodiff::{Backward, Join, gradients, vjp};
 pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, OnCompile, Pending, ProgramId, Read};
 pub use choices::{Choice, Choices};
 pub use cpu::CpuBackend;

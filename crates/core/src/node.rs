@@ -113,6 +113,8 @@ pub struct GraphData {
     /// Counters that go up by one with each run.
     pub counters: Vec<Counter>,
     pub(crate) variables: HashMap<usize, usize>,
+    /// What is read in the place of variables.
+    pub(crate) stand_ins: Vec<(Variable, ValueId)>,
     pub(crate) scopes: Vec<Scope>,
     /// The site of the node whose gradient rule runs.
     pub(crate) rewriting: Option<Site>,

@@ -4,7 +4,9 @@ use std::borrow::Borrow;
 
 use wgrad_core::{Misfit, Pointwise, Tensor, pointwise};
 
-use super::{CompareOps, activations, bce_with_logits, compare, losses, random};
+use super::{
+    CompareOps, activations, bce_with_logits, compare, exponential_units, losses, random, rounding, trigonometry,
+};
 
 /// WGSL functions for what WGSL lacks or computes too coarsely; for the `library` of a row.
 pub(crate) const SPECIAL: &str = include_str!("../../../../shaders/lib/special.wgsl");
@@ -12,7 +14,18 @@ pub(crate) const SPECIAL: &str = include_str!("../../../../shaders/lib/special.w
 /// Every pointwise row of this crate: the lists of the files that hold rows.
 #[must_use]
 pub fn rows() -> Vec<&'static Pointwise> {
-    [ROWS, activations::ROWS, compare::ROWS, random::ROWS, bce_with_logits::ROWS, losses::ROWS].concat()
+    [
+        ROWS,
+        activations::ROWS,
+        exponential_units::ROWS,
+        trigonometry::ROWS,
+        rounding::ROWS,
+        compare::ROWS,
+        random::ROWS,
+        bce_with_logits::ROWS,
+        losses::ROWS,
+    ]
+    .concat()
 }
 
 /// The rows of this file.

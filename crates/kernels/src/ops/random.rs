@@ -1,11 +1,11 @@
-//! Dropout: random numbers from a counter-based generator, so that every device draws the same bits.
+//! Dropout and Bernoulli draws: random numbers from a counter-based generator, so that every device draws the same bits.
 
 use std::borrow::Borrow;
 
 use wgrad_core::{Misfit, Pointwise, Spec, Tensor, philox, pointwise};
 
 /// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&DROPOUT];
+pub(crate) static ROWS: &[&Pointwise] = &[&DROPOUT, &BERNOULLI];
 
 pointwise! {
     // The gradient is the same op on dy: the mask is drawn again instead of being kept.
@@ -22,7 +22,30 @@ pointwise! {
     }
 }
 
-/// Dropout.
+pointwise! {
+    // 24 bits of the word are a number that both precisions hold exactly.
+    pub(crate) BERNOULLI = bernoulli(
+        p: float, index: uint, step: uint, site: uint, key0: uint, key1: uint
+    )[] -> float {
+        wgsl: "select(0.0, 1.0, f32(philox_word(index, step, site, key0, key1) >> 8u) < 16777216.0 * p)",
+        library: include_str!("../../../../shaders/lib/philox.wgsl"),
+        reference<F>: {
+            let word = philox([index, step, site, 0], [key0, key1])[0] >> 8;
+            if F::lit(f64::from(word)) < F::lit(16_777_216.0) * p { F::one() } else { F::zero() }
+        },
+        backward: None,
+    }
+}
+
+/// Why `step` does not tell the runs of a graph apart.
+fn step_misfit(step: &Tensor) -> Option<Misfit> {
+    (step.spec() != Spec::u32([])).then(|| {
+        Misfit::new(format!("the step must be a u32 without axes, not {}", step.spec()))
+            .fix("graph.scheduled(\"step\", DType::U32, …)")
+    })
+}
+
+/// Dropout and draws.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -48,9 +71,7 @@ pub trait DropoutOps: Borrow<Tensor> {
             let misfit = Misfit::new(format!("the probability {p} is not between 0 and 1"));
             return x.misfit("dropout", &[step], misfit);
         }
-        if step.spec() != Spec::u32([]) {
-            let misfit = Misfit::new(format!("the step must be a u32 without axes, not {}", step.spec()))
-                .fix("graph.scheduled(\"step\", DType::U32, …)");
+        if let Some(misfit) = step_misfit(step) {
             return x.misfit("dropout", &[step], misfit);
         }
         if p == 0.0 {
@@ -64,6 +85,25 @@ pub trait DropoutOps: Borrow<Tensor> {
         let [site, key0, key1, threshold] = [site, key[0], key[1], threshold].map(|word| graph.constant_u32(word));
         let index = graph.iota(x.shape());
         x.pointwise(&DROPOUT, &[&index, step, &site, &key0, &key1, &threshold], &[scale])
+    }
+
+    /// 1 with the probability that x says, else 0; no gradient flows back.
+    ///
+    /// Element `i` is 1 when the upper 24 bits of the first word of Philox 4x32-10 under `key`, at the counter
+    /// `[i, step, site, 0]`, are below `x·2²⁴`: a probability of 0 or less never, one of 1 or more always. `site` and
+    /// `step` as in [`dropout`](Self::dropout). Source: `torch.bernoulli`.
+    #[track_caller]
+    fn bernoulli(&self, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
+        let p = self.borrow();
+        if !p.is_valid() || !step.is_valid() {
+            return p.misfit("bernoulli", &[step], Misfit::default());
+        }
+        if let Some(misfit) = step_misfit(step) {
+            return p.misfit("bernoulli", &[step], misfit);
+        }
+        let graph = p.graph();
+        let [site, key0, key1] = [site, key[0], key[1]].map(|word| graph.constant_u32(word));
+        p.pointwise(&BERNOULLI, &[&graph.iota(p.shape()), step, &site, &key0, &key1], &[])
     }
 }
 

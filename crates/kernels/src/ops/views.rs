@@ -5,7 +5,7 @@ use std::ops::{Bound, Range, RangeBounds};
 
 use wgrad_core::{Backward, Misfit, Op, Shape, Spec, Tensor, View};
 
-use super::PadOps;
+use super::{PadOps, concat};
 
 /// The axis that `axis` names, counting from the end when negative; else the invalid tensor of a recorded error.
 #[track_caller]
@@ -98,15 +98,35 @@ impl Op for Slice {
     }
 
     fn backward(&self, at: &mut Backward) {
-        at.give_with(0, |at| {
-            let n = at.input(0).shape().dims()[self.axis];
-            at.dy().pad(self.axis.cast_signed(), self.start, n - self.start - self.size)
-        });
+        at.give_part(0, self.axis, self.start, at.dy(), assemble);
     }
 
     fn view(&self, of: &View) -> Option<View> {
         Some(of.slice(self.axis, self.start, self.size))
     }
+}
+
+/// The gradient of a tensor from those of its slices: one after another where they are apart, else their sum.
+fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tensor {
+    let n = whole.dims()[axis];
+    let size = |part: &Tensor| part.shape().dims()[axis];
+    let padded = |start: usize, part: &Tensor, end: usize| part.pad(axis.cast_signed(), start, n - end);
+    let arrived = parts.clone();
+    parts.sort_by_key(|&(start, _)| start);
+    let (mut row, mut end) = (vec![], parts[0].0);
+    let first = end;
+    for (start, part) in &parts {
+        if *start < end {
+            let padded = |(start, part): &(usize, Tensor)| padded(*start, part, start + size(part));
+            return arrived.iter().map(padded).reduce(|a, b| a + b).expect("there is a part");
+        }
+        if *start > end {
+            row.push(part.number(0.0).broadcast_to(whole.with(axis, start - end)));
+        }
+        row.push(part.clone());
+        end = start + size(part);
+    }
+    padded(first, &concat(&row.iter().collect::<Vec<_>>(), axis.cast_signed()), end)
 }
 
 /// The same elements under other axes. Negative axes count from the end.

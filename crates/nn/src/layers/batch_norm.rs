@@ -145,10 +145,10 @@ impl Norm {
         }
     }
 
-    /// Whether there are parameters and none of them is trained.
+    /// Whether it has parameters, all of them frozen.
     fn is_frozen(&self) -> bool {
         let mut parameters = self.weight.iter().chain(&self.bias).peekable();
-        parameters.peek().is_some() && parameters.all(|variable| !variable.is_trainable())
+        parameters.peek().is_some() && parameters.all(|parameter| !parameter.is_trainable())
     }
 
     #[track_caller]
@@ -230,9 +230,9 @@ batch_norm! {
     /// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
     /// then its statistics move as many times, in that order.
     ///
-    /// A frozen layer, whose weight and bias are not trained (`params.at("bn").set_trainable(false)`), uses its running
-    /// statistics in training, too, and keeps them: `requires_grad_(False)` and `.eval()` in PyTorch. One without weight and
-    /// bias cannot be frozen.
+    /// A layer whose parameters are all frozen ([`Params::set_trainable`]) is frozen whole: in training, too, it uses its
+    /// running statistics, and they stay. Keras does so; in PyTorch `requires_grad = False` leaves the statistics moving,
+    /// and it takes `bn.eval()` to stop them.
     ///
     /// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
     ///

@@ -288,19 +288,13 @@ fn what_makes_no_sense_is_said() {
     assert_eq!(error(Box::new(CosineAnnealingWarmRestarts::new(0))), "t_0 must be at least 1");
     assert_eq!(error(Box::new(CosineAnnealingWarmRestarts::new(1).t_mult(0))), "t_mult must be at least 1");
     assert_eq!(error(Box::new(OneCycleLr::new(1.0, 0))), "total_steps must be at least 1");
-    assert_eq!(
-        error(Box::new(OneCycleLr::new(1.0, 5).pct_start(1.5))),
-        "pct_start must be between 0 and 1, not 1.5"
-    );
+    assert_eq!(error(Box::new(OneCycleLr::new(1.0, 5).pct_start(1.5))), "pct_start must be between 0 and 1, not 1.5");
     assert_eq!(
         error(Box::new(OneCycleLr::new([1.0, 2.0, 3.0], 5))),
         "max_lr has 3 numbers, but there are 2 groups, with that of the parameters in no group"
     );
     assert_eq!(error(Box::new(ReduceLrOnPlateau::new().factor(1.0))), "the factor must be below 1, not 1");
-    assert_eq!(
-        error(Box::new(LambdaLr::new(|_| 1.0).and(|_| 1.0).and(|_| 1.0))),
-        "there are 3 functions for 2 groups"
-    );
+    assert_eq!(error(Box::new(LambdaLr::new(|_| 1.0).and(|_| 1.0).and(|_| 1.0))), "there are 3 functions for 2 groups");
     let held = error(Box::new(ChainedScheduler::new(ReduceLrOnPlateau::new())));
     assert!(held.starts_with("ChainedScheduler cannot hold a schedule that follows a metric"), "{held}");
     let unsorted = SequentialLr::new(StepLr::new(1)).then(5, StepLr::new(1)).then(3, StepLr::new(1));

@@ -1,0 +1,99 @@
+//! Bilinear: a product of two inputs.
+
+use std::panic::Location;
+
+use wgrad_core::{Init, Kind, Misfit, Params, Tensor, Variable};
+use wgrad_kernels::ops::{MatmulOps, ReduceOps, ViewOps};
+
+/// `y_o = x₁ᵀ W_o x₂ + b_o` over the last axes of two inputs `[…, in1]` and `[…, in2]`, whose other axes are the same.
+///
+/// Variables: `weight` `[out, in1, in2]` and `bias` `[out]`. Both begin uniform in ±`1/√in1`, PyTorch's default.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::layers::Bilinear;
+/// let layer = Bilinear::new(&Params::seeded(7).at("pair"), 20, 30, 4);
+/// let graph = Graph::new(Mode::Train);
+/// let (a, b) = (graph.input("a", [8, 20], DType::F32), graph.input("b", [8, 30], DType::F32));
+/// assert_eq!(layer.apply(&a, &b).shape().dims(), [8, 4]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Bilinear {
+    scope: String,
+    weight: Variable,
+    bias: Option<Variable>,
+}
+
+impl Bilinear {
+    /// A layer from pairs of `in1` and `in2` features to `outputs`, with a bias.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, in1: usize, in2: usize, outputs: usize) -> Self {
+        Self::with(params, in1, in2, outputs, true)
+    }
+
+    /// A layer, perhaps without bias.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, in1: usize, in2: usize, outputs: usize, bias: bool) -> Self {
+        #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 inputs")]
+        let bound = if in1 > 0 { (in1 as f64).sqrt().recip() } else { 0.0 };
+        let init = Init::Uniform(-bound, bound);
+        let weight = params.variable("weight", [outputs, in1, in2], Kind::Parameter, init);
+        let bias = if bias { Some(params.variable("bias", [outputs], Kind::Parameter, init)) } else { None };
+        Self { scope: params.path().into(), weight, bias }
+    }
+
+    /// The output for a pair of inputs.
+    #[track_caller]
+    #[must_use]
+    pub fn apply(&self, x1: &Tensor, x2: &Tensor) -> Tensor {
+        let graph = x1.graph();
+        let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
+        let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
+        bilinear(x1, x2, &graph.variable(&self.weight), bias.as_ref())
+    }
+}
+
+/// `y_o = x₁ᵀ W_o x₂ + b_o`, as [`Bilinear`] computes it: `x1` is `[…, in1]`, `x2` `[…, in2]`, `weight`
+/// `[out, in1, in2]`, `bias` `[out]`. Source: `torch.nn.functional.bilinear`.
+#[track_caller]
+#[must_use]
+pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    let _scope = x1.graph().scope_of_library("", Location::caller(), crate::source());
+    if let Some(misfit) = misfit(x1, x2, weight, bias) {
+        let others: Vec<&Tensor> = [x2, weight].into_iter().chain(bias).collect();
+        return x1.misfit("bilinear", &others, misfit);
+    }
+    let (shape, weights) = (x1.shape(), weight.shape());
+    let &[outputs, in1, in2] = weights.dims() else { unreachable!("the weight has three axes") };
+    let lead = &shape.dims()[..shape.rank() - 1];
+    let rows = lead.iter().product::<usize>();
+    // [rows, in1] · [in1, out·in2], then row by row with x2.
+    let products = x1.reshape([rows, in1]).matmul(&weight.permute(&[1, 0, 2]).reshape([in1, outputs * in2]));
+    let y = products.reshape([rows, outputs, in2]) * x2.reshape([rows, 1, in2]);
+    let y = y.sum_axes(&[-1], false).reshape([lead, &[outputs]].concat());
+    match bias {
+        Some(bias) => y + bias,
+        None => y,
+    }
+}
+
+fn misfit(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Option<Misfit> {
+    let tensors = [Some(x1), Some(x2), Some(weight), bias];
+    if tensors.into_iter().flatten().any(|tensor| !tensor.is_valid() || !tensor.dtype().is_float()) {
+        return Some(Misfit::new("inputs, weight and bias are floats").fix("cast with `.to_f32()`"));
+    }
+    let (a, b, w) = (x1.shape(), x2.shape(), weight.shape());
+    let (&[outputs, in1, in2], [lead1 @ .., last1], [lead2 @ .., last2]) = (w.dims(), a.dims(), b.dims()) else {
+        return Some(Misfit::new(format!("the inputs are […, in1] and […, in2], the weight [out, in1, in2], not {w}")));
+    };
+    if [*last1, *last2] != [in1, in2] || lead1 != lead2 {
+        return Some(
+            Misfit::new(format!("the inputs must be […, {in1}] and […, {in2}], alike before that, not {a} and {b}"))
+                .fix(format!("make the layer for {last1} and {last2} features, or reshape the inputs")),
+        );
+    }
+    let bias = bias?.shape();
+    (bias.dims() != [outputs]).then(|| Misfit::new(format!("the bias must be [{outputs}], one per output, not {bias}")))
+}

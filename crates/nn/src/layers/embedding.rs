@@ -1,0 +1,163 @@
+//! Embedding: a trained row per index.
+
+use std::panic::Location;
+
+use wgrad_core::{Array, DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
+use wgrad_kernels::ops::{CompareOps, GatherOps, ViewOps};
+
+use crate::Module;
+
+/// How an [`Embedding`] is made; the default is PyTorch's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EmbeddingOptions {
+    /// The index of padding: its row begins as zeros and gets no gradient. A negative one counts from the last row.
+    pub padding_idx: Option<isize>,
+}
+
+/// Looks up rows: `y[…, k] = weight[x[…], k]`, for `u32` indices of any shape.
+///
+/// Variable: `weight` `[num_embeddings, embedding_dim]`, which begins standard normal.
+///
+/// An index of `num_embeddings` or more reads NaN and gives no gradient: a device cannot stop a run. The gradient adds
+/// up rows in the order of the indices, without atomics, so it has the same bits in every run.
+///
+/// Not here, of what PyTorch has: `max_norm` and `norm_type` (they change the weight in the forward pass),
+/// `scale_grad_by_freq` (its gradient is not that of the output) and `sparse` (gradients are dense).
+///
+/// ```
+/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_nn::{Module, layers::{Embedding, EmbeddingOptions}};
+/// let params = Params::seeded(7);
+/// let words = Embedding::with(&params.at("words"), 1000, 16, EmbeddingOptions { padding_idx: Some(0) });
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [2, 5], DType::U32);
+/// let y = words.forward(&x);
+/// assert_eq!(y.shape().dims(), [2, 5, 16]);
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+/// let step = session.compile(&graph, &[&y])?;
+/// let y = session.run(&step, &[(&x, &Array::new([2, 5], vec![3u32, 9, 4, 0, 0, 8, 1, 0, 0, 0])?)])?;
+/// assert!(y[0].to_f32()[9 * 16..].iter().all(|&y| y == 0.0));
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    scope: String,
+    weight: Variable,
+    options: EmbeddingOptions,
+}
+
+impl Embedding {
+    /// A table of `num_embeddings` rows of `embedding_dim` elements.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, num_embeddings: usize, embedding_dim: usize) -> Self {
+        Self::with(params, num_embeddings, embedding_dim, EmbeddingOptions::default())
+    }
+
+    /// A table with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, num_embeddings: usize, embedding_dim: usize, options: EmbeddingOptions) -> Self {
+        let shape = [num_embeddings, embedding_dim];
+        let weight = params.variable("weight", shape, Kind::Parameter, Init::Normal(0.0, 1.0));
+        let layer = Self { scope: params.path().into(), weight, options };
+        if let (Some(row), Ok(value)) = (layer.padding(), layer.weight.value()) {
+            let mut values = value.to_f32();
+            // A table that was declared before may have another shape, which `compile` reports.
+            if let Some(row) = values.get_mut(row * embedding_dim..(row + 1) * embedding_dim) {
+                row.fill(0.0);
+                let zeroed = Array::new(value.shape(), values).and_then(|value| layer.weight.set(value));
+                debug_assert!(zeroed.is_ok(), "the shape is the variable's");
+            }
+        }
+        layer
+    }
+
+    /// A table that begins as `rows` `[num_embeddings, embedding_dim]`, and stays so when `freeze` says so; its row of
+    /// padding is not set to zero.
+    ///
+    /// # Errors
+    /// When `rows` is not a matrix of floats.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, Params};
+    /// use wgrad_nn::layers::{Embedding, EmbeddingOptions};
+    /// let params = Params::seeded(7);
+    /// let rows = Array::new([2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
+    /// let words = Embedding::from_pretrained(&params.at("words"), rows, true, EmbeddingOptions::default())?;
+    /// assert!(!words.weight().is_trainable());
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn from_pretrained(
+        params: &Params,
+        rows: Array,
+        freeze: bool,
+        options: EmbeddingOptions,
+    ) -> wgrad_core::Result<Self> {
+        if rows.shape().rank() != 2 || !rows.dtype().is_float() {
+            let found = format!("{}{}", rows.dtype(), rows.shape());
+            return Err(wgrad_core::Error::Params(format!(
+                "the rows of an embedding are f32[num_embeddings, embedding_dim], not {found}"
+            )));
+        }
+        let shape: Shape = rows.shape().clone();
+        let weight = params.variable("weight", shape, Kind::Parameter, Init::Constant(0.0));
+        weight.set(rows)?;
+        if freeze {
+            params.at("weight").set_trainable(false);
+        }
+        Ok(Self { scope: params.path().into(), weight, options })
+    }
+
+    /// The table `[num_embeddings, embedding_dim]`.
+    #[must_use]
+    pub fn weight(&self) -> &Variable {
+        &self.weight
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &EmbeddingOptions {
+        &self.options
+    }
+
+    /// The row of padding, if there is one and the table has it.
+    fn padding(&self) -> Option<usize> {
+        let (index, rows) = (self.options.padding_idx?, self.weight.shape().dims()[0]);
+        let row = if index < 0 { rows.checked_sub(index.unsigned_abs())? } else { index.unsigned_abs() };
+        (row < rows).then_some(row)
+    }
+
+    fn misfit(&self, x: &Tensor) -> Option<Misfit> {
+        let rows = self.weight.shape().dims()[0];
+        if x.dtype() != DType::U32 {
+            return Some(
+                Misfit::new(format!("an embedding takes indices, u32 below {rows}, not {}", x.dtype()))
+                    .fix("feed u32, or cast with `.to_u32()`"),
+            );
+        }
+        let outside = self.options.padding_idx.filter(|_| self.padding().is_none())?;
+        Some(
+            Misfit::new(format!("padding_idx {outside} is not a row of a table of {rows}"))
+                .fix(format!("rows are 0 to {}, or -{rows} to -1 from the end", rows.saturating_sub(1))),
+        )
+    }
+}
+
+impl Module for Embedding {
+    #[track_caller]
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let graph = x.graph();
+        let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
+        if let Some(misfit) = self.misfit(x) {
+            return x.misfit("embedding", &[], misfit);
+        }
+        let rows = graph.variable(&self.weight).gather_rows(x);
+        let Some(padding) = self.padding() else { return rows };
+        // The value is the same on both sides; the gradient passes on one.
+        #[allow(clippy::cast_possible_truncation, reason = "a table has fewer than 2^32 rows")]
+        let trained = x.eq_u32(&graph.constant_u32(padding as u32)).not().unsqueeze(-1);
+        trained.select(&rows, &rows.detach())
+    }
+}

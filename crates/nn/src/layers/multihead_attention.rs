@@ -1,0 +1,381 @@
+//! Multi-head attention.
+
+use std::panic::Location;
+
+use wgrad_core::{DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
+use wgrad_kernels::ops::{MatmulOps, ReduceOps, ViewOps, concat};
+
+use super::attention::{Empty, Scores, attend};
+use super::{Dropout, Linear, LinearOptions};
+use crate::{Module, init};
+
+/// How a [`MultiheadAttention`] is made; the default is PyTorch's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MultiheadAttentionOptions {
+    /// The probability of dropout of the attention weights.
+    pub dropout: f64,
+    /// Whether the projections have biases.
+    pub bias: bool,
+    /// Whether to add a trained key and value to each sequence.
+    pub add_bias_kv: bool,
+    /// Whether to add a key and a value of zeros to each sequence.
+    pub add_zero_attn: bool,
+    /// The features of keys, if not those of queries.
+    pub kdim: Option<usize>,
+    /// The features of values, if not those of queries.
+    pub vdim: Option<usize>,
+    /// Whether sequences are `[N, L, E]`; PyTorch's default is `[L, N, E]`.
+    pub batch_first: bool,
+}
+
+impl Default for MultiheadAttentionOptions {
+    fn default() -> Self {
+        Self {
+            dropout: 0.0,
+            bias: true,
+            add_bias_kv: false,
+            add_zero_attn: false,
+            kdim: None,
+            vdim: None,
+            batch_first: false,
+        }
+    }
+}
+
+/// What a call of [`MultiheadAttention::attend`] looks at; the default is PyTorch's.
+#[derive(Clone, Copy, Debug)]
+pub struct Attend<'a> {
+    /// The keys to leave out, `[N, S]` (`[S]` without a batch): nonzero `u32`, or floats that are added to the scores.
+    pub key_padding_mask: Option<&'a Tensor>,
+    /// The pairs to leave out, `[L, S]` or `[N·heads, L, S]`: nonzero `u32`, or floats that are added to the scores.
+    pub attn_mask: Option<&'a Tensor>,
+    /// Whether query `i` attends to the keys up to `i` only. Other than in PyTorch it needs no mask beside it.
+    pub is_causal: bool,
+    /// Whether to return the attention weights, too.
+    pub need_weights: bool,
+    /// Whether the weights are the mean over the heads.
+    pub average_attn_weights: bool,
+}
+
+impl Default for Attend<'_> {
+    fn default() -> Self {
+        Self {
+            key_padding_mask: None,
+            attn_mask: None,
+            is_causal: false,
+            need_weights: true,
+            average_attn_weights: true,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Projections {
+    /// One weight for queries, keys and values.
+    One(Variable),
+    /// A weight for each.
+    Three([Variable; 3]),
+}
+
+/// Attention in several heads: `y = concat(head₁ … head_h) W_oᵀ + b_o`, and head `i` is
+/// `softmax(q_i k_iᵀ / √(E/h)) v_i` of the `i`-th parts of the projected queries, keys and values.
+///
+/// Queries are `[L, N, E]`, keys `[S, N, kdim]`, values `[S, N, vdim]`; `[N, L, E]` and so on with `batch_first`; one
+/// sequence is `[L, E]` and so on. [`Module::forward`] is attention of a sequence to itself, without masks.
+///
+/// A query all of whose keys are masked: with `need_weights` its output and weights are NaN, without they come from a
+/// row of zeros. Both are what PyTorch 2.15 does.
+///
+/// Variables, as in PyTorch: `in_proj_weight` `[3E, E]` (or, where `kdim` or `vdim` differ, `q_proj_weight` `[E, E]`,
+/// `k_proj_weight` `[E, kdim]` and `v_proj_weight` `[E, vdim]`), `in_proj_bias` `[3E]`, `out_proj.weight`,
+/// `out_proj.bias`, `bias_k` and `bias_v`. Weights begin Xavier-uniform, `out_proj.weight` as in [`Linear`], biases as 0.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::layers::{Attend, MultiheadAttention, MultiheadAttentionOptions};
+/// let options = MultiheadAttentionOptions { batch_first: true, ..MultiheadAttentionOptions::default() };
+/// let attention = MultiheadAttention::with(&Params::seeded(7).at("attn"), 16, 4, options);
+/// let graph = Graph::new(Mode::Train);
+/// let (x, memory) = (graph.input("x", [8, 5, 16], DType::F32), graph.input("memory", [8, 7, 16], DType::F32));
+/// let padding = graph.input("padding", [8, 7], DType::U32);
+/// let call = Attend { key_padding_mask: Some(&padding), ..Attend::default() };
+/// let (y, weights) = attention.attend(&x, &memory, &memory, call);
+/// assert_eq!(y.shape().dims(), [8, 5, 16]);
+/// assert_eq!(weights.unwrap().shape().dims(), [8, 5, 7]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct MultiheadAttention {
+    scope: String,
+    embed_dim: usize,
+    heads: usize,
+    options: MultiheadAttentionOptions,
+    projections: Projections,
+    in_bias: Option<Variable>,
+    out: Linear,
+    extra: Option<[Variable; 2]>,
+    dropout: Dropout,
+}
+
+impl MultiheadAttention {
+    /// Attention of `embed_dim` features in `num_heads` heads.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, embed_dim: usize, num_heads: usize) -> Self {
+        Self::with(params, embed_dim, num_heads, MultiheadAttentionOptions::default())
+    }
+
+    /// Attention with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, embed_dim: usize, num_heads: usize, options: MultiheadAttentionOptions) -> Self {
+        let e = embed_dim;
+        let (kdim, vdim) = (options.kdim.unwrap_or(e), options.vdim.unwrap_or(e));
+        let projections = if kdim == e && vdim == e {
+            Projections::One(weight(params, "in_proj_weight", [3 * e, e]))
+        } else {
+            let q = weight(params, "q_proj_weight", [e, e]);
+            let k = weight(params, "k_proj_weight", [e, kdim]);
+            Projections::Three([q, k, weight(params, "v_proj_weight", [e, vdim])])
+        };
+        let zeros = Init::Constant(0.0);
+        let in_bias =
+            if options.bias { Some(params.variable("in_proj_bias", [3 * e], Kind::Parameter, zeros)) } else { None };
+        let extra = if options.add_bias_kv {
+            let init = init::xavier_normal(e, e, 1.0);
+            let k = params.variable("bias_k", [1, 1, e], Kind::Parameter, init);
+            Some([k, params.variable("bias_v", [1, 1, e], Kind::Parameter, init)])
+        } else {
+            None
+        };
+        let out_options = LinearOptions { bias: options.bias, weight_init: None, bias_init: Some(zeros) };
+        let out = Linear::with(&params.at("out_proj"), e, e, out_options);
+        let dropout = Dropout::new(params, options.dropout);
+        let scope = params.path().into();
+        Self { scope, embed_dim, heads: num_heads, options, projections, in_bias, out, extra, dropout }
+    }
+
+    /// The options.
+    #[must_use]
+    pub fn options(&self) -> &MultiheadAttentionOptions {
+        &self.options
+    }
+
+    /// The output for queries, keys and values, and the attention weights if `call` asks for them: `[N, L, S]`, or with
+    /// `average_attn_weights: false` `[N, heads, L, S]`; without `N` for one sequence. Weights are after dropout.
+    ///
+    /// The same tensor for several of the three costs one product for their projections.
+    #[track_caller]
+    #[must_use]
+    pub fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, call: Attend<'_>) -> (Tensor, Option<Tensor>) {
+        let _scope = query.graph().scope_of_library(&self.scope, Location::caller(), crate::source());
+        let batched = query.shape().rank() == 3;
+        let sizes = match self.sizes([query, key, value], &call) {
+            Ok(sizes) => sizes,
+            Err(misfit) => {
+                let masks = [call.key_padding_mask, call.attn_mask];
+                let others: Vec<&Tensor> = [key, value].into_iter().chain(masks.into_iter().flatten()).collect();
+                let invalid = query.misfit("multihead_attention", &others, misfit);
+                let weights = call.need_weights.then(|| invalid.clone());
+                return (invalid, weights);
+            }
+        };
+        let Sizes { n, l, s } = sizes;
+        let [q, k, v] = self.project([query, key, value]);
+        let (h, d) = (self.heads, self.embed_dim / self.heads);
+        let (mut keys, mut k, mut v) = (s, k, v);
+        // Sequences are axis 0, or axis 1 where batches come first.
+        let axis = usize::from(batched && self.options.batch_first);
+        if let Some(extra) = &self.extra {
+            [k, v] = [(&k, 0), (&v, 1)].map(|(x, i)| one_more(x, axis, &query.graph().variable(&extra[i])));
+            keys += 1;
+        }
+        if self.options.add_zero_attn {
+            [k, v] = [&k, &v].map(|x| one_more(x, axis, &x.number(0.0)));
+            keys += 1;
+        }
+        // [N, L, E] or [L, N, E] to [N, heads, L, D].
+        let split = |x: &Tensor, length: usize| {
+            if axis == 1 || !batched {
+                x.reshape([n, length, h, d]).permute(&[0, 2, 1, 3])
+            } else {
+                x.reshape([length, n, h, d]).permute(&[1, 2, 0, 3])
+            }
+        };
+        let (q, k, v) = (split(&q, l), split(&k, keys), split(&v, keys));
+        let scores = self.scores(query, &call, &sizes, keys);
+        #[allow(clippy::cast_precision_loss, reason = "no head has 2^53 features")]
+        let scale = (d as f64).sqrt().recip();
+        let empty = if call.need_weights { Empty::Nan } else { Empty::Zeros };
+        let (y, weights) = attend([&q, &k, &v], scores, scale, Some(&self.dropout), empty);
+        let e = self.embed_dim;
+        let y = match (batched, axis) {
+            (false, _) => y.permute(&[0, 2, 1, 3]).reshape([l, e]),
+            (true, 1) => y.permute(&[0, 2, 1, 3]).reshape([n, l, e]),
+            (true, _) => y.permute(&[2, 0, 1, 3]).reshape([l, n, e]),
+        };
+        let y = self.out.forward(&y);
+        let weights = call.need_weights.then(|| {
+            let weights = if call.average_attn_weights { weights.mean_axes(&[1], false) } else { weights };
+            if batched { weights } else { weights.squeeze(0) }
+        });
+        (y, weights)
+    }
+
+    /// Queries, keys and values, projected; what is the same tensor is projected by one product.
+    fn project(&self, [q, k, v]: [&Tensor; 3]) -> [Tensor; 3] {
+        let (graph, e) = (q.graph(), self.embed_dim);
+        let bias = self.in_bias.as_ref().map(|bias| graph.variable(bias));
+        let part = |at: usize, parts: usize| bias.as_ref().map(|bias| bias.slice(0, at * e..(at + parts) * e));
+        match &self.projections {
+            Projections::Three(weights) => {
+                let project = |x: &Tensor, i: usize| x.linear(&graph.variable(&weights[i]), part(i, 1).as_ref());
+                [project(q, 0), project(k, 1), project(v, 2)]
+            }
+            Projections::One(weight) => {
+                let weight = graph.variable(weight);
+                let project = |x: &Tensor, at: usize, parts: usize| {
+                    let rows = weight.slice(0, at * e..(at + parts) * e);
+                    let y = x.linear(&rows, part(at, parts).as_ref());
+                    (0..parts).map(|i| y.slice(-1, i * e..(i + 1) * e)).collect::<Vec<_>>()
+                };
+                let parts = if q.id() == k.id() && k.id() == v.id() {
+                    project(q, 0, 3)
+                } else if k.id() == v.id() {
+                    [project(q, 0, 1), project(k, 1, 2)].concat()
+                } else {
+                    [project(q, 0, 1), project(k, 1, 1), project(v, 2, 1)].concat()
+                };
+                parts.try_into().expect("three parts")
+            }
+        }
+    }
+
+    /// The masks of a call, as they broadcast to `[N, heads, L, keys]`; keys that were added are never masked.
+    fn scores(&self, x: &Tensor, call: &Attend<'_>, sizes: &Sizes, keys: usize) -> Scores {
+        let Sizes { n, l, s } = *sizes;
+        let mut scores = Scores::default();
+        let open = |mask: &Tensor| widen(mask, keys - s);
+        if let Some(mask) = call.key_padding_mask {
+            scores.mask(open(mask).reshape([n, 1, 1, keys]));
+        }
+        if let Some(mask) = call.attn_mask {
+            let shape = if mask.shape().rank() == 3 { [n, self.heads, l, keys] } else { [1, 1, l, keys] };
+            scores.mask(open(mask).reshape(shape));
+        }
+        if call.is_causal {
+            let mut causal = Scores::default();
+            causal.causal(x, l, s);
+            causal.blocked.into_iter().for_each(|mask| scores.mask(open(&mask)));
+        }
+        scores
+    }
+}
+
+/// Batch, queries and keys.
+struct Sizes {
+    n: usize,
+    l: usize,
+    s: usize,
+}
+
+impl MultiheadAttention {
+    fn sizes(&self, inputs: [&Tensor; 3], call: &Attend<'_>) -> Result<Sizes, Misfit> {
+        let masks = [call.key_padding_mask, call.attn_mask];
+        if inputs.into_iter().chain(masks.into_iter().flatten()).any(|tensor| !tensor.is_valid()) {
+            return Err(Misfit::default());
+        }
+        let (e, h) = (self.embed_dim, self.heads);
+        if h == 0 || e == 0 || !e.is_multiple_of(h) {
+            return Err(Misfit::new(format!("{h} heads do not divide {e} features"))
+                .fix("choose embed_dim as a multiple of num_heads, and both above 0"));
+        }
+        let batch_first = self.options.batch_first;
+        let takes = [e, self.options.kdim.unwrap_or(e), self.options.vdim.unwrap_or(e)];
+        let names = ["query", "key", "value"];
+        let rank = inputs[0].shape().rank();
+        for ((x, name), features) in inputs.iter().zip(names).zip(takes) {
+            let shape = x.shape();
+            let expected = match (name, batch_first) {
+                ("query", true) => format!("[N, L, {features}] or [L, {features}]"),
+                ("query", false) => format!("[L, N, {features}] or [L, {features}]"),
+                (_, true) => format!("[N, S, {features}] or [S, {features}]"),
+                (_, false) => format!("[S, N, {features}] or [S, {features}]"),
+            };
+            if !x.dtype().is_float() || !matches!(shape.rank(), 2 | 3) || shape.dims().last() != Some(&features) {
+                return Err(Misfit::new(format!("the {name} must be {expected}, not {}", x.spec())).fix(
+                    "embed_dim, kdim and vdim are the features of queries, keys and values; `batch_first` says \
+                     which axis is the batch",
+                ));
+            }
+            if shape.rank() != rank {
+                return Err(Misfit::new(format!("the query is {}, the {name} {shape}", inputs[0].shape()))
+                    .fix("give all three a batch, or none"));
+            }
+        }
+        // Batch and length of a shape.
+        let of = |x: &Tensor| match (x.shape().dims(), batch_first) {
+            ([length, _], _) => [1, *length],
+            ([n, length, _], true) | ([length, n, _], false) => [*n, *length],
+            _ => unreachable!("the rank is 2 or 3"),
+        };
+        let ([n, l], [key_n, s], [value_n, values]) = (of(inputs[0]), of(inputs[1]), of(inputs[2]));
+        if key_n != n || value_n != n || values != s {
+            let [q, k, v] = inputs.map(Tensor::shape);
+            let what = format!("queries {q}, keys {k} and values {v} do not belong together");
+            return Err(Misfit::new(what).fix("keys and values have one length, and all three one batch").fix(
+                format!(
+                    "`batch_first` is {batch_first}: sequences are {}",
+                    if batch_first { "[N, length, features]" } else { "[length, N, features]" }
+                ),
+            ));
+        }
+        if s == 0 {
+            return Err(Misfit::new("there is no key to attend to"));
+        }
+        let of_padding: Vec<usize> = if rank == 3 { vec![n, s] } else { vec![s] };
+        if let Some(mask) = call.key_padding_mask.filter(|mask| mask.shape().dims() != of_padding) {
+            let expected = Shape::from(of_padding);
+            return Err(Misfit::new(format!("key_padding_mask must be {expected}, not {}", mask.shape()))
+                .fix("one number per sequence and key; nonzero leaves the key out"));
+        }
+        let (plain, per_head) = ([l, s], [n * h, l, s]);
+        if let Some(mask) = call.attn_mask.filter(|m| m.shape().dims() != plain && m.shape().dims() != per_head) {
+            let (plain, per_head) = (Shape::from(plain), Shape::from(per_head));
+            return Err(Misfit::new(format!("attn_mask must be {plain} or {per_head}, not {}", mask.shape()))
+                .fix("one number per query and key, for all heads or for each of N·num_heads; nonzero leaves out"));
+        }
+        Ok(Sizes { n, l, s })
+    }
+}
+
+impl Module for MultiheadAttention {
+    #[track_caller]
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.attend(x, x, x, Attend { need_weights: false, ..Attend::default() }).0
+    }
+}
+
+#[track_caller]
+fn weight(params: &Params, name: &str, shape: [usize; 2]) -> Variable {
+    let [rows, columns] = shape;
+    params.variable(name, shape, Kind::Parameter, init::xavier_uniform(columns, rows, 1.0))
+}
+
+/// One element more along `axis`: `row` `[1, 1, E]`, or a number.
+fn one_more(x: &Tensor, axis: usize, row: &Tensor) -> Tensor {
+    let shape = x.shape().with(axis, 1);
+    let row = if row.shape().rank() > shape.rank() { row.squeeze(0) } else { row.clone() };
+    concat(&[x, &row.broadcast_to(shape)], axis.cast_signed())
+}
+
+/// A mask whose last axis has `more` zeros behind.
+fn widen(mask: &Tensor, more: usize) -> Tensor {
+    if more == 0 {
+        return mask.clone();
+    }
+    let shape = mask.shape();
+    let last = shape.rank() - 1;
+    let graph = mask.graph();
+    let zero = if mask.dtype() == DType::U32 { graph.constant_u32(0) } else { graph.constant(0.0) };
+    concat(&[mask, &zero.broadcast_to(shape.with(last, more))], -1)
+}

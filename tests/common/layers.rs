@@ -1,0 +1,211 @@
+//! Cases of layers that are composed of ops: the inputs of a row are the layer's, then its variables.
+
+use wgrad::core::{Params, Tensor};
+use wgrad::nn::Module;
+use wgrad::nn::layers::{
+    Attend, AttentionCall, Bilinear, BinaryConv2d, BinaryLinear, Embedding, EmbeddingOptions, EncoderMasks, Gru,
+    GruCell, Lstm, LstmCell, MultiheadAttention, MultiheadAttentionOptions, Nonlinearity, RecurrentOptions, Rnn,
+    TransformerEncoderLayer, TransformerEncoderLayerOptions, scaled_dot_product_attention,
+};
+use wgrad::ops::CompareOps;
+
+use super::cases::Values::{Below, Normal, Uniform};
+use super::cases::{Case, Inputs, Values, several};
+
+type Made<'a> = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + 'a>;
+
+/// A row of a layer that `make` declares and `call` applies to the tensors that are not variables.
+fn layer<L: 'static>(
+    name: &str,
+    inputs: Inputs<'_>,
+    make: impl Fn(&Params) -> L + Send + Sync + 'static,
+    call: impl Fn(&L, &[Tensor]) -> Vec<Tensor> + Send + Sync + 'static,
+) -> Case {
+    let params = Params::seeded(0);
+    let _ = make(&params);
+    let own = inputs.len();
+    let shapes: Vec<Vec<usize>> = params.variables().iter().map(|v| v.shape().dims().to_vec()).collect();
+    let weights = shapes.iter().map(|shape| (&shape[..], Uniform(-0.6, 0.6)));
+    let all: Vec<(&[usize], Values)> = inputs.iter().copied().chain(weights).collect();
+    several(format!("layer {name}"), &all, move |x| {
+        let params = Params::seeded(0);
+        let layer = make(&params);
+        for (variable, weight) in params.variables().iter().zip(&x[own..]) {
+            weight.graph().replace(variable, weight);
+        }
+        let call: Made<'_> = Box::new(|x| call(&layer, x));
+        call(&x[..own])
+    })
+}
+
+/// A layer of one input and one output.
+fn module<L: Module + 'static>(
+    name: &str,
+    input: (&[usize], Values),
+    make: impl Fn(&Params) -> L + Send + Sync + 'static,
+) -> Case {
+    layer(name, &[input], make, |layer, x| vec![layer.forward(&x[0])])
+}
+
+pub fn layers() -> Vec<Case> {
+    let mut cases = recurrent();
+    cases.extend(attention());
+    cases.extend([
+        module("embedding with padding", (&[4, 7], Below(9)), |p| {
+            Embedding::with(p, 9, 5, EmbeddingOptions { padding_idx: Some(-3) })
+        })
+        .terms(28),
+        layer(
+            "bilinear",
+            &[(&[6, 5], Normal), (&[6, 7], Normal)],
+            |p| Bilinear::new(p, 5, 7, 3),
+            |layer, x| vec![layer.apply(&x[0], &x[1])],
+        )
+        .terms(35),
+        // A sign's gradient is an estimate.
+        module("binary linear", (&[9, 33], Normal), |p| BinaryLinear::new(p, 33, 10)).terms(33).ulp(3.0).rough(),
+        module("binary conv2d", (&[2, 3, 7, 6], Normal), |p| BinaryConv2d::new(p, 3, 5, 3)).terms(60).ulp(3.0).rough(),
+    ]);
+    cases
+}
+
+fn recurrent() -> Vec<Case> {
+    let deep = RecurrentOptions { num_layers: 2, bidirectional: true, ..RecurrentOptions::default() };
+    let projected = RecurrentOptions { proj_size: 3, batch_first: true, ..RecurrentOptions::default() };
+    let plain = RecurrentOptions { bias: false, ..RecurrentOptions::default() };
+    // Sums over units, and over steps and batch; a step's functions, and those of all steps before it.
+    let steps = |case: Case| case.terms(64).ulp(80.0);
+    vec![
+        steps(layer(
+            "lstm of two layers and directions",
+            &[(&[4, 3, 5], Normal)],
+            move |p| Lstm::with(p, 5, 6, deep),
+            |lstm, x| {
+                let (y, (h, c)) = lstm.run(&x[0], None);
+                vec![y, h, c]
+            },
+        )),
+        steps(layer(
+            "lstm projected, from states",
+            &[(&[2, 5, 4], Normal), (&[1, 2, 3], Normal), (&[1, 2, 7], Normal)],
+            move |p| Lstm::with(p, 4, 7, projected),
+            |lstm, x| {
+                let (y, (h, c)) = lstm.run(&x[0], Some((&x[1], &x[2])));
+                vec![y, h, c]
+            },
+        )),
+        steps(layer(
+            "gru of two layers and directions",
+            &[(&[4, 3, 5], Normal)],
+            move |p| Gru::with(p, 5, 6, deep),
+            |gru, x| {
+                let (y, h) = gru.run(&x[0], None);
+                vec![y, h]
+            },
+        )),
+        steps(layer(
+            "gru without bias, of one sequence",
+            &[(&[6, 5], Normal), (&[1, 9], Normal)],
+            move |p| Gru::with(p, 5, 9, plain),
+            |gru, x| {
+                let (y, h) = gru.run(&x[0], Some(&x[1]));
+                vec![y, h]
+            },
+        )),
+        steps(module("rnn", (&[5, 3, 4], Normal), |p| {
+            Rnn::with(p, 4, 6, Nonlinearity::Tanh, RecurrentOptions::default())
+        })),
+        steps(layer(
+            "cells",
+            &[(&[3, 4], Normal)],
+            |p| (LstmCell::new(&p.at("lstm"), 4, 5), GruCell::new(&p.at("gru"), 4, 5)),
+            |(lstm, gru), x| {
+                let (h, c) = lstm.step(&x[0], None);
+                vec![gru.step(&x[0], Some(&h)), c]
+            },
+        )),
+    ]
+}
+
+fn attention() -> Vec<Case> {
+    let others = MultiheadAttentionOptions {
+        kdim: Some(5),
+        vdim: Some(4),
+        add_bias_kv: true,
+        add_zero_attn: true,
+        batch_first: true,
+        ..MultiheadAttentionOptions::default()
+    };
+    let encoder = |norm_first: bool| TransformerEncoderLayerOptions {
+        dim_feedforward: 20,
+        dropout: 0.1,
+        batch_first: true,
+        norm_first,
+        ..TransformerEncoderLayerOptions::default()
+    };
+    let products: Inputs<'_> = &[(&[2, 3, 5, 4], Normal), (&[2, 3, 7, 4], Normal), (&[2, 3, 7, 6], Normal)];
+    let shared: Inputs<'_> = &[(&[2, 4, 5, 4], Normal), (&[2, 2, 7, 4], Normal), (&[2, 2, 7, 6], Normal)];
+    let mut cases = vec![
+        several("attention, causal and with numbers added", &[products, &[(&[5, 7], Normal)]].concat(), |x| {
+            let call = AttentionCall { mask: Some(&x[3]), is_causal: true, ..AttentionCall::default() };
+            vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
+        })
+        .terms(42)
+        .ulp(60.0)
+        .cancelling(8.0),
+        several("attention with shared heads and keys left out", shared, |x| {
+            // The first query sees no key.
+            let graph = x[0].graph();
+            let [row, column] = [[5, 1], [1, 7]].map(|shape| graph.iota(shape).to_f32());
+            let mask = column.lt(&(row * 2.0));
+            let call = AttentionCall { mask: Some(&mask), enable_gqa: true, ..AttentionCall::default() };
+            vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
+        })
+        .terms(35)
+        .ulp(60.0)
+        .cancelling(8.0),
+        layer(
+            "attention to oneself with padding",
+            &[(&[5, 3, 8], Normal), (&[3, 5], Below(2))],
+            |p| MultiheadAttention::new(p, 8, 2),
+            |attention, x| {
+                // The first key is always there.
+                let padding = x[1].and(&x[1].graph().iota([1, 5]));
+                let call = Attend { key_padding_mask: Some(&padding), is_causal: true, ..Attend::default() };
+                let (y, weights) = attention.attend(&x[0], &x[0], &x[0], call);
+                vec![y, weights.expect("weights are asked for")]
+            },
+        )
+        .terms(60)
+        .ulp(80.0)
+        .cancelling(32.0),
+        layer(
+            "attention to others with added keys",
+            &[(&[2, 3, 6], Normal), (&[2, 4, 5], Normal), (&[2, 4, 4], Normal), (&[4, 3, 4], Normal)],
+            move |p| MultiheadAttention::with(p, 6, 2, others),
+            |attention, x| {
+                let call = Attend { attn_mask: Some(&x[3]), average_attn_weights: false, ..Attend::default() };
+                let (y, weights) = attention.attend(&x[0], &x[1], &x[2], call);
+                vec![y, weights.expect("weights are asked for")]
+            },
+        )
+        .terms(60)
+        .ulp(80.0)
+        .cancelling(32.0),
+    ];
+    for norm_first in [false, true] {
+        let place = if norm_first { "first" } else { "last" };
+        cases.push(
+            layer(
+                &format!("transformer encoder with dropout, norm {place}"),
+                &[(&[2, 5, 8], Normal)],
+                move |p| TransformerEncoderLayer::with(p, 8, 2, encoder(norm_first)),
+                |layer, x| vec![layer.encode(&x[0], EncoderMasks { is_causal: true, ..EncoderMasks::default() })],
+            )
+            .terms(80)
+            .ulp(80.0)
+            .cancelling(64.0),
+        );
+    }
+    cases
+}
