@@ -12,6 +12,8 @@
 
 #[path = "golden/fixture.rs"]
 mod fixture;
+#[path = "golden/interop.rs"]
+mod interop;
 #[path = "golden/layers.rs"]
 mod layers;
 #[path = "golden/losses.rs"]
