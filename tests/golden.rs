@@ -12,10 +12,14 @@
 
 #[path = "golden/fixture.rs"]
 mod fixture;
+#[path = "golden/interop.rs"]
+mod interop;
 #[path = "golden/layers.rs"]
 mod layers;
 #[path = "golden/losses.rs"]
 mod losses;
+#[path = "golden/resnet.rs"]
+mod resnet;
 #[path = "golden/seeds.rs"]
 mod seeds;
 #[path = "golden/training.rs"]

@@ -1,5 +1,17 @@
-"""torchvision's ResNet of basic blocks, in plain PyTorch: the same names, shapes and initial values."""
+"""torchvision's ResNet of basic blocks, in plain PyTorch: the same names, shapes and initial values.
 
+    python tests/golden/resnet.py               # writes resnet.safetensors: a narrow ResNet-18
+    python tests/golden/resnet.py FILE          # the full one, for an image of 224 x 224; see resnet.rs for its test
+
+A file holds the state dict under `state/`, images `x`, and the logits in evaluation, in f64 and `f32/logits`. Convolutions and
+head are as they begin after torch.manual_seed(11); norms have been changed, so that all of them tell.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -45,3 +57,28 @@ class ResNet(nn.Module):
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             y = layer(y)
         return self.fc(y.mean(dim=(2, 3)))
+
+
+def main():
+    torch.manual_seed(11)
+    full = len(sys.argv) > 1
+    model = ResNet() if full else ResNet(classes=5, width=3)
+    generator = torch.Generator().manual_seed(12)
+    draw = lambda like, low, high: torch.rand(like.shape, generator=generator) * (high - low) + low
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.weight.data, module.bias.data = draw(module.weight, 0.5, 1.2), draw(module.bias, -0.3, 0.3)
+            module.running_mean, module.running_var = draw(module.bias, -0.3, 0.3), draw(module.bias, 0.5, 2.0)
+            module.num_batches_tracked += 17
+    x = torch.randn(2, 3, *((224, 224) if full else (40, 36)), generator=generator)
+    tensors = {f"state/{key}": value.clone() for key, value in model.state_dict().items()}
+    model.eval()
+    with torch.no_grad():
+        tensors |= {"x": x, "f32/logits": model(x), "logits": model.double()(x.double())}
+    path = Path(sys.argv[1]) if full else Path(__file__).resolve().parent / "resnet.safetensors"
+    save_file(tensors, path, metadata={"torch": torch.__version__.split("+")[0]})
+    print(f"{len(tensors) - 3} keys, {path.stat().st_size} bytes, logits up to {tensors['logits'].abs().max():.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,14 @@ KINDS = {
     "conv_transpose2d": nn.ConvTranspose2d,
     "embedding": nn.Embedding,
     "embedding_padded": lambda rows, width: nn.Embedding(rows, width, padding_idx=0),
+    "lstm": lambda *sizes: nn.LSTM(*sizes, num_layers=2, bidirectional=True, proj_size=2),
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+    "gru_cell": nn.GRUCell,
+    "bilinear": nn.Bilinear,
+    "attention": nn.MultiheadAttention,
+    "attention_extra": lambda e, heads, k, v: nn.MultiheadAttention(e, heads, kdim=k, vdim=v, add_bias_kv=True),
+    "encoder": lambda e, heads, hidden, layers: nn.TransformerEncoder(nn.TransformerEncoderLayer(e, heads, hidden), layers),
     "batch_norm": nn.BatchNorm1d,
     "layer_norm": nn.LayerNorm,
     "uniform": lambda n, low, high: drawn(torch.empty(n).uniform_(low, high)),
@@ -118,6 +126,18 @@ def main():
         ["linear", [2, 2]],
     ]
     build("mixed", 3, mixed)
+    composed = [
+        ["attention", [4, 2]],
+        ["lstm", [3, 4]],
+        ["encoder", [4, 2, 6, 3]],
+        ["gru", [2, 3]],
+        ["attention_extra", [4, 2, 3, 5]],
+        ["rnn", [3, 2]],
+        ["bilinear", [3, 2, 2]],
+        ["gru_cell", [2, 2]],
+        ["embedding", [2, 3]],
+    ]
+    build("composed", 31, composed)
     for rows in (1, 2, 5, 16, 103, 1000):
         orders(f"order-{rows}", rows, rows, 7)
     orders("order-dropped", 9, 50, 8, drop_last=True)

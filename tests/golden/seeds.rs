@@ -4,6 +4,8 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use wgrad::nn::data::Batches;
 use wgrad::nn::init;
+#[allow(unused_imports, reason = "the prelude has some of them")]
+use wgrad::nn::layers::*;
 use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
 
@@ -59,19 +61,32 @@ fn build(p: &Params, kind: &str, with: &[Value]) {
             let options = ConvTransposeOptions::new().stride(n(3)).padding(n(4)).output_padding(n(5)).groups(n(6));
             drop(ConvTranspose2d::with(p, n(0), n(1), n(2), options));
         }
-        "embedding" => weight(&[n(0), n(1)], Init::Normal(0.0, 1.0)),
+        "embedding" => drop(Embedding::new(p, n(0), n(1))),
+        // PyTorch draws the row of the padding, too.
         "embedding_padded" => {
-            // PyTorch draws the row of the padding, too.
-            let rows = p.variable("weight", [n(0), n(1)], Kind::Parameter, Init::Normal(0.0, 1.0));
-            let mut values = rows.value().unwrap().to_f32();
-            values[..n(1)].fill(0.0);
-            rows.set(Array::new(rows.shape(), values).unwrap()).unwrap();
+            let options = EmbeddingOptions { padding_idx: Some(0) };
+            drop(Embedding::with(p, n(0), n(1), options));
+        }
+        "lstm" => {
+            let options = RecurrentOptions { num_layers: 2, bidirectional: true, proj_size: 2, ..Default::default() };
+            drop(Lstm::with(p, n(0), n(1), options));
+        }
+        "gru" => drop(Gru::new(p, n(0), n(1))),
+        "rnn" => drop(Rnn::new(p, n(0), n(1))),
+        "gru_cell" => drop(GruCell::new(p, n(0), n(1))),
+        "bilinear" => drop(Bilinear::new(p, n(0), n(1), n(2))),
+        "attention" => drop(MultiheadAttention::new(p, n(0), n(1))),
+        "attention_extra" => {
+            let (kdim, vdim) = (Some(n(2)), Some(n(3)));
+            let options = MultiheadAttentionOptions { kdim, vdim, add_bias_kv: true, ..Default::default() };
+            drop(MultiheadAttention::with(p, n(0), n(1), options));
+        }
+        "encoder" => {
+            let options = TransformerEncoderLayerOptions { dim_feedforward: n(2), ..Default::default() };
+            drop(TransformerEncoder::new(p, n(3), |p| TransformerEncoderLayer::with(p, n(0), n(1), options)));
         }
         "batch_norm" => drop(BatchNorm1d::new(p, n(0))),
-        "layer_norm" => {
-            weight(&[n(0)], Init::Constant(1.0));
-            let _ = p.variable("bias", [n(0)], Kind::Parameter, Init::Constant(0.0));
-        }
+        "layer_norm" => drop(LayerNorm::new(p, [n(0)])),
         "uniform" => weight(&[n(0)], Init::Uniform(with[1].as_f64().unwrap(), with[2].as_f64().unwrap())),
         "normal" => weight(&[n(0)], Init::Normal(with[1].as_f64().unwrap(), with[2].as_f64().unwrap())),
         "xavier_uniform" => weight(&[n(0), n(1)], init::xavier_uniform(n(1), n(0), 1.0)),

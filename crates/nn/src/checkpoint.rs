@@ -225,7 +225,8 @@ pub(crate) fn unreadable(name: &str, bytes: &[u8], error: &SafeTensorError) -> S
         _ if bytes.is_empty() => "the file is empty".into(),
         _ if bytes.starts_with(b"PK\x03\x04") => {
             "this is a zip archive, probably PyTorch's own format; save it there with \
-             `safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")`"
+             `safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")`, or turn the file into one as the \
+             README says"
                 .into()
         }
         _ if bytes.starts_with(b"\x80\x02") => "this is a Python pickle, not a safetensors file".into(),

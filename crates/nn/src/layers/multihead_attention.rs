@@ -130,6 +130,13 @@ impl MultiheadAttention {
     pub fn with(params: &Params, embed_dim: usize, num_heads: usize, options: MultiheadAttentionOptions) -> Self {
         let e = embed_dim;
         let (kdim, vdim) = (options.kdim.unwrap_or(e), options.vdim.unwrap_or(e));
+        // First, as PyTorch draws it; so does its bias draw, before it is set to zero.
+        let out_options = LinearOptions { bias: options.bias, ..LinearOptions::default() };
+        let out = Linear::with(&params.at("out_proj"), e, e, out_options);
+        let zeros = Init::Constant(0.0);
+        if let Some(bias) = out.bias() {
+            bias.reset(zeros);
+        }
         let projections = if kdim == e && vdim == e {
             Projections::One(weight(params, "in_proj_weight", [3 * e, e]))
         } else {
@@ -137,7 +144,6 @@ impl MultiheadAttention {
             let k = weight(params, "k_proj_weight", [e, kdim]);
             Projections::Three([q, k, weight(params, "v_proj_weight", [e, vdim])])
         };
-        let zeros = Init::Constant(0.0);
         let in_bias =
             if options.bias { Some(params.variable("in_proj_bias", [3 * e], Kind::Parameter, zeros)) } else { None };
         let extra = if options.add_bias_kv {
@@ -147,8 +153,6 @@ impl MultiheadAttention {
         } else {
             None
         };
-        let out_options = LinearOptions { bias: options.bias, weight_init: None, bias_init: Some(zeros) };
-        let out = Linear::with(&params.at("out_proj"), e, e, out_options);
         let dropout = Dropout::new(params, options.dropout);
         let scope = params.path().into();
         Self { scope, embed_dim, heads: num_heads, options, projections, in_bias, out, extra, dropout }

@@ -196,7 +196,8 @@ impl Module for TransformerEncoderLayer {
 /// [`TransformerEncoderLayer`]s one after the other, and perhaps a norm at the end.
 ///
 /// Variables, as in PyTorch: those of `layers.0`, `layers.1` and so on, and of `norm`. PyTorch begins all layers with the
-/// same values, copies of one layer's; here each has its own. Nested tensors are not here: they change no result.
+/// same values, copies of one layer's; here each has its own, but with [`Params::torch_seed`] they are PyTorch's copies.
+/// Nested tensors are not here: they change no result.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
@@ -221,8 +222,24 @@ impl TransformerEncoder {
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, num_layers: usize, layer: impl Fn(&Params) -> TransformerEncoderLayer) -> Self {
-        let layers = (0..num_layers).map(|i| layer(&params.at("layers").at(i))).collect();
-        Self { params: params.clone(), layers, norm: None }
+        let params = params.clone();
+        let at = |i: usize| params.at("layers").at(i);
+        let before = params.variables().len();
+        let mut layers: Vec<_> = (0..num_layers.min(1)).map(|i| layer(&at(i))).collect();
+        let drawn = params.with_torch_random(|random| random.clone());
+        let first = params.variables().split_off(before);
+        layers.extend((1..num_layers).map(|i| layer(&at(i))));
+        if let Some(drawn) = drawn {
+            // PyTorch's copies draw nothing.
+            params.with_torch_random(|random| *random = drawn);
+            let others = params.variables().split_off(before + first.len());
+            for (copy, of) in others.iter().zip(first.iter().cycle()) {
+                if let Ok(value) = of.value() {
+                    let _ = copy.set(wgrad_core::Array::clone(&value));
+                }
+            }
+        }
+        Self { params, layers, norm: None }
     }
 
     /// A norm at the end, made by `norm` in the scope `norm`.
