@@ -67,15 +67,13 @@ fn main() -> Result<()> {
     for (language, (_, ending)) in (0..).zip(LANGUAGES) {
         let mut found = vec![];
         files(Path::new(ROOT), ending, &mut found);
-        let most = if ending == "md" { 200 } else { 40 };
+        // There are few files of prose, and many of Rust.
+        let most = if ending == "md" { 200 } else { 20 };
         for (i, path) in found.iter().enumerate() {
             let rows = lines(path, most).into_iter().map(|line| (line, language));
             if i % 4 == 3 { test.extend(rows) } else { train.extend(rows) }
         }
     }
-    // Not too many for a minute.
-    train =
-        train.into_iter().enumerate().filter(|(i, (_, language))| *language > 0 || i % 2 == 0).map(|x| x.1).collect();
     let (train, test) = (dataset(&train)?, dataset(&test)?);
     println!("{} lines to train on {:?}, {} to test", train.rows(), train.class_counts(), test.rows());
 
@@ -97,9 +95,10 @@ fn main() -> Result<()> {
     let unseen =
         ["let mean = values.iter().sum::<f64>() / count;", "var sum = vec4<f32>(0.0);", "Run it once, then again."];
     let rows: Vec<_> = unseen.iter().map(|line| ((*line).to_string(), 0)).collect();
-    let guesses = trainer.predict_rows(&dataset(&rows)?.x_array(), |x| model.forward(x).argmax(1, false).to_f32())?;
-    for (line, guess) in unseen.iter().zip(guesses.to_f64()) {
-        println!("{:>8}: {line}", LANGUAGES[guess as usize].0);
+    let probabilities = trainer.predict_rows(&dataset(&rows)?.x_array(), |x| model.forward(x))?.to_f64();
+    for (line, shares) in unseen.iter().zip(probabilities.chunks(LANGUAGES.len())) {
+        let best = (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b])).unwrap_or(0);
+        println!("{:>8}, {:>3.0} %: {line}", LANGUAGES[best].0, shares[best] * 100.0);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A small causal transformer over characters.
 
+use wgrad::nn::layers::LayerNorm;
 use wgrad::prelude::*;
 
 /// Sizes of a [`CharTransformer`].

@@ -115,7 +115,8 @@ fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
         }
         variable.set(case.array(&key)).map_err(|error| error.to_string())?;
     }
-    let counters = call.params.counters();
+    // Those of dropouts are wgrad's own: no state of a module.
+    let counters: Vec<_> = call.params.counters().into_iter().filter(|(name, _)| !name.contains('@')).collect();
     for (name, counter) in &counters {
         let count = case.array(&format!("state/{name}")).item().map_err(|error| error.to_string())?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]

@@ -149,7 +149,7 @@ fn transformer(at: &Call<'_>) -> Outcome {
 
 fn product_attention(at: &Call<'_>) -> Outcome {
     let mask = at.arg(3, "attn_mask").tensor_or_none()?;
-    let dropout = Dropout::new(&at.params.at("dropout"), at.named("dropout_p").number_or(0.0)?);
+    let dropout = Dropout::new(&at.params.at("dropout"), dropped(at.named("dropout_p").number_or(0.0)?, true)?);
     let call = AttentionCall {
         mask: mask.as_ref(),
         dropout: Some(&dropout),
@@ -161,10 +161,17 @@ fn product_attention(at: &Call<'_>) -> Outcome {
     Ok(vec![scaled_dot_product_attention(&at.x()?, &k, &v, call)])
 }
 
-/// The probability of a dropout that is active.
-fn dropped(at: &Call<'_>) -> Result<f64, Refusal> {
-    let p = at.arg(1, "p").number_or(0.5)?;
-    Ok(if at.arg(2, "training").flag_or(true)? { p } else { 0.0 })
+/// The probability of a dropout that is active, 0 or 1: between them PyTorch's generator decides.
+fn dropped(p: f64, training: bool) -> Result<f64, Refusal> {
+    match p {
+        _ if !training => Ok(0.0),
+        0.0 | 1.0 => Ok(p),
+        _ => lacks("PyTorch's random numbers"),
+    }
+}
+
+fn dropped_by(at: &Call<'_>) -> Result<f64, Refusal> {
+    dropped(at.arg(1, "p").number_or(0.5)?, at.arg(2, "training").flag_or(true)?)
 }
 
 pub static ADAPTERS: &[(&str, Adapter)] = &[
@@ -177,8 +184,8 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.TransformerEncoderLayer", transformer_layer),
     ("nn.TransformerEncoder", transformer),
     ("nn.functional.scaled_dot_product_attention", product_attention),
-    ("nn.functional.dropout", |at| Ok(vec![at.x()?.dropout(dropped(at)?, [0; 2], 0, &at.graph.constant_u32(0))])),
-    ("nn.functional.dropout2d", |at| at.module(&Dropout2d::new(&at.params, dropped(at)?))),
+    ("nn.functional.dropout", |at| Ok(vec![at.x()?.dropout(dropped_by(at)?, [0; 2], 0, &at.graph.constant_u32(0))])),
+    ("nn.functional.dropout2d", |at| at.module(&Dropout2d::new(&at.params, dropped_by(at)?))),
     ("nn.Bilinear", |at| {
         let sizes = [at.option("in1_features").size()?, at.option("in2_features").size()?];
         let (outputs, bias) = (at.option("out_features").size()?, at.option("bias").flag()?);
