@@ -2,6 +2,9 @@
 //!
 //! `cargo run --release --example 07_digits_cnn`
 
+#[path = "models/digits_cnn.rs"]
+mod digits_cnn;
+
 use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
 
@@ -13,23 +16,9 @@ fn main() -> Result<()> {
     println!("Device: {}", device.info());
     let (train, test) = Table::read_csv(CSV)?.target("digit")?.split(0.8, Seed(7))?;
 
-    // A row of the table is an image: one channel, 8 × 8. Pooling halves height and width, and the last one takes the
-    // mean of what is left of each channel.
+    // A row of the table is an image: one channel, 8 × 8.
     let params = Params::seeded(7);
-    let classes = train.classes().len();
-    let model = Sequential::new(&params)
-        .add(|_| |x: &Tensor| x.reshape([x.shape().dims()[0], 1, 8, 8]))
-        .add(|p| Conv2d::with(p, 1, 32, 3, ConvOptions::new().padding(1)))
-        .add(|_| Relu)
-        .add(|p| Conv2d::with(p, 32, 32, 3, ConvOptions::new().padding(1)))
-        .add(|_| Relu)
-        .add(|_| MaxPool2d::new(2))
-        .add(|p| Conv2d::with(p, 32, 64, 3, ConvOptions::new().padding(1)))
-        .add(|_| Relu)
-        .add(|_| AdaptiveAvgPool2d::new(2))
-        .add(|_| Flatten)
-        .add(|p| Dropout::new(p, 0.3))
-        .add(|p| Linear::new(p, 64 * 2 * 2, classes));
+    let model = digits_cnn::digits_cnn(&params, [32, 32, 64], train.classes().len(), 0.3);
     for variable in params.variables() {
         println!("  {:<10} {}", variable.name(), variable.shape());
     }

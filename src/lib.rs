@@ -66,22 +66,20 @@ pub mod prelude {
     pub use wgrad_kernels::gpu::Device;
     pub use wgrad_kernels::ops::*;
     pub use wgrad_nn::data::{Dataset, Missing, Preprocess, Seed, Table};
-    pub use wgrad_nn::layers::{
-        AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AlphaDropout, Attend,
-        AttentionCall, AvgPool1d, AvgPool2d, BatchNorm1d, BatchNorm2d, BatchNormOptions, Bilinear, BinaryConv2d,
-        BinaryLinear, BinaryOptions, Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dropout,
-        Dropout1d, Dropout2d, Embedding, EmbeddingOptions, EncoderMasks, Flatten, Gelu, Gru, GruCell, LeakyRelu,
-        Linear, LinearOptions, LogSigmoid, Lstm, LstmCell, MaxPool1d, MaxPool2d, MultiheadAttention,
-        MultiheadAttentionOptions, Nonlinearity, PaddingMode, RecurrentOptions, Relu, Rnn, RnnCell, Sigmoid, Silu,
-        Softplus, Tanh, TransformerActivation, TransformerEncoder, TransformerEncoderLayer,
-        TransformerEncoderLayerOptions, bilinear, scaled_dot_product_attention,
-    };
-    pub use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Reduction};
+    pub use wgrad_nn::layers::*;
+    pub use wgrad_nn::losses::*;
     pub use wgrad_nn::metrics::Report;
-    pub use wgrad_nn::optim::{Adam, AdamW, LearningRate, Optimizer, Select, Sgd};
+    pub use wgrad_nn::optim::schedule::{
+        ChainedScheduler, ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr,
+        LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, SequentialLr,
+        StepLr,
+    };
+    pub use wgrad_nn::optim::{
+        Adadelta, Adagrad, Adam, AdamW, Adamax, Ema, LearningRate, Lion, NAdam, Optimizer, RAdam, RmsProp, Select, Sgd,
+    };
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_nn::train::{Targets, Trainer};
-    pub use wgrad_nn::{Module, Sequential, StateDict, advice};
+    pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};
 }
 
 /// The README's program compiles.

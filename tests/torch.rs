@@ -19,8 +19,12 @@ mod layers;
 mod losses;
 #[path = "torch/norms.rs"]
 mod norms;
+#[path = "torch/optim.rs"]
+mod optim;
 #[path = "torch/pointwise.rs"]
 mod pointwise;
+#[path = "torch/selections.rs"]
+mod selections;
 #[path = "torch/tensors.rs"]
 mod tensors;
 #[path = "torch/windows.rs"]
@@ -48,6 +52,7 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         losses::ADAPTERS,
         norms::ADAPTERS,
         pointwise::ADAPTERS,
+        selections::ADAPTERS,
         tensors::ADAPTERS,
         windows::ADAPTERS,
     ];
@@ -121,6 +126,7 @@ fn main() {
         let at_most = if info.api == "gl" { 1 } else { FORMS };
         places.push((format!("{} {}", info.api, info.adapter), Precision::Gpu, at_most, open));
     }
+    trials.extend(optim::trials(&places));
     for at in 0..subjects.len() {
         let Some(&adapter) = adapters.get(subjects[at].name.as_str()) else { continue };
         for (place, on, at_most, open) in &places {

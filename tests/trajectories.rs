@@ -174,7 +174,7 @@ fn f32_stays_near(model: &Model, truth: &OnceLock<Truth>, device: &Device) -> Re
     let truth = truth.get_or_init(|| {
         let shaken = (0..curve::DRAWS).map(|draw| losses(model, &fixture, Device::cpu_f64(), Some(draw)));
         let others = shaken.chain([losses(model, &fixture, Device::cpu(), None)]).collect::<Vec<_>>();
-        Truth::new(fixture.losses(), &others)
+        Truth::new(losses(model, &fixture, Device::cpu_f64(), None), &others)
     });
     let worst = truth.agrees(&losses(model, &fixture, device.clone(), None))?;
     println!("{device:?}: {}: at most {worst:.2} of the bound", model.name);

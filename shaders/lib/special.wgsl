@@ -149,14 +149,13 @@ fn special_expm1(x: f32) -> f32 {
     return 2.0 * t / (1.0 - t);
 }
 
-// tanh(log(1 + exp(x))) and 1 minus it, both with relative accuracy: with e = exp(-|x|), whose powers never overflow,
-// (1 + 2e) / (1 + 2e + 2e²) and 2e² / (1 + 2e + 2e²) for x ≥ 0, (e² + 2e) / (e² + 2e + 2) and 2 / (e² + 2e + 2) below.
+// t = tanh(log(1 + exp(x))) and its slope, with relative accuracy: with s = sigmoid(x) and q = sigmoid(-x),
+// t = s·(1 + q) / (1 + q²) and t' = 4·q²·s / (1 + q²)².
 fn special_mish(x: f32) -> vec2<f32> {
-    let e = exp(-abs(x));
-    let above = vec2(1.0 + 2.0 * e, 2.0 * e * e);
-    let below = vec2(e * (e + 2.0), 2.0);
-    let parts = select(below, above, x >= 0.0);
-    return parts / (parts.x + parts.y);
+    let s = special_sigmoid(x);
+    let q = special_sigmoid(-x);
+    let below = 1.0 + q * q;
+    return vec2(s * (1.0 + q) / below, 4.0 * (q / below) * (q / below) * s);
 }
 
 // sin(x) for quadrants = 0, cos(x) for 1: at most 2 ULP plus what x·2/π, rounded to a whole number k, leaves of x.

@@ -4,11 +4,11 @@ use wgrad::core::Tensor;
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
 use wgrad::ops::*;
 
-use super::cases::Values::{Below, Grid, Normal, Of};
+use super::cases::Values::{Below, Grid, Normal, Of, Uniform};
 use super::cases::{Case, case, several};
 
 pub fn indexing() -> Vec<Case> {
-    [gathers(), masks(), arrangements(), norms()].into_iter().flatten().collect()
+    [gathers(), masks(), arrangements(), norms(), sorts(), contractions()].into_iter().flatten().collect()
 }
 
 fn gathers() -> Vec<Case> {
@@ -158,6 +158,106 @@ fn norms() -> Vec<Case> {
         .terms(30)
         .ulp(40.0)
         .rough(),
+    );
+    cases
+}
+
+fn sorts() -> Vec<Case> {
+    let mut cases = vec![];
+    for (shape, axis) in [
+        (&[1usize][..], 0isize),
+        (&[5, 63], 1),
+        (&[64, 3], 0),
+        (&[2, 65, 4], 1),
+        (&[3, 255], -1),
+        (&[257, 2], 0),
+        (&[512], 0),
+        (&[2, 513], 1),
+        (&[3, 700, 2], 1),
+        (&[4096], 0),
+        (&[2, 65_537], 1),
+        (&[100_000], 0),
+    ] {
+        let long = shape.iter().product::<usize>() > 2000;
+        for descending in [false, true] {
+            let way = if descending { "down" } else { "up" };
+            let row = case(format!("sort {shape:?} {axis} {way}"), &[(shape, Normal)], move |x| {
+                x[0].sort(axis, descending).0.square()
+            });
+            cases.push(if long { row.rough() } else { row });
+            cases.push(
+                case(format!("argsort {shape:?} {axis} {way} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
+                    x[0].argsort(axis, descending)
+                })
+                .without_gradients()
+                .exact(),
+            );
+        }
+    }
+    for largest in [false, true] {
+        let row = several(format!("topk {largest}"), &[(&[7, 40], Normal)], move |x| {
+            let (values, indices) = x[0].topk(5, -1, largest);
+            vec![values.square(), indices]
+        });
+        cases.push(row);
+    }
+    // Zeros of both signs, infinities and NaN, made on the way.
+    cases.push(
+        case("argsort of what is no number", &[(&[4, 600], Of(&[0.0, -0.0, 1.0, -1.0, 2.0]))], |x| {
+            let roots = (&x[0] / x[0].abs()).sqrt() * &x[0];
+            stack(&[&roots.argsort(1, false), &roots.argsort(1, true)], 0)
+        })
+        .without_gradients()
+        .exact(),
+    );
+    cases
+}
+
+fn contractions() -> Vec<Case> {
+    let mut cases = vec![];
+    for (equation, shapes, terms) in [
+        ("bij,bjk->bik", &[&[3usize, 4, 5][..], &[3, 5, 6]][..], 6),
+        ("bqhd,bkhd->bhqk", &[&[2, 3, 4, 5], &[2, 7, 4, 5]], 7),
+        ("ij,jk", &[&[4, 5], &[5, 3]], 5),
+        ("ba", &[&[4, 5]], 1),
+        ("ij->", &[&[4, 5]], 20),
+        ("ij->j", &[&[4, 5]], 4),
+        ("i,j->ij", &[&[4], &[5]], 5),
+        ("i,i->", &[&[33], &[33]], 33),
+        ("bij,kj->bki", &[&[2, 3, 4], &[5, 4]], 10),
+        ("ji,kj->ik", &[&[6, 3], &[4, 6]], 6),
+        ("ij,jk,kl->il", &[&[3, 4], &[4, 5], &[5, 2]], 60),
+        ("bn,anm,bm->ba", &[&[2, 3], &[5, 3, 4], &[2, 4]], 60),
+        ("...ij,...jk->...ik", &[&[2, 1, 3, 4], &[5, 4, 3]], 20),
+        ("...d,d", &[&[2, 3, 4], &[4]], 6),
+        ("ij,ij->ij", &[&[3, 4], &[3, 1]], 4),
+        ("ab,bc->ac", &[&[3, 1], &[4, 2]], 12),
+        ("ij,k->j", &[&[3, 4], &[5]], 15),
+    ] {
+        let inputs: Vec<(&[usize], super::cases::Values)> = shapes.iter().map(|&shape| (shape, Normal)).collect();
+        cases.push(
+            case(format!("einsum {equation} of {shapes:?}"), &inputs, move |x| {
+                einsum(equation, &x.iter().collect::<Vec<_>>())
+            })
+            .terms(terms),
+        );
+    }
+    for (a, b) in [
+        (&[5usize][..], &[5usize][..]),
+        (&[5], &[5, 3]),
+        (&[4, 5], &[5]),
+        (&[2, 3, 4, 5], &[5]),
+        (&[5], &[2, 3, 5, 4]),
+        (&[2, 1, 4, 5], &[3, 5, 2]),
+    ] {
+        let row = case(format!("matmul {a:?} {b:?}"), &[(a, Normal), (b, Normal)], |x| x[0].matmul(&x[1]));
+        cases.push(row.terms(40));
+    }
+    cases.push(
+        case("baddbmm", &[(&[4, 1], Normal), (&[2, 4, 5], Normal), (&[2, 5, 3], Uniform(-1.0, 2.0))], |x| {
+            x[0].baddbmm(&x[1], &x[2], 0.5, 2.0)
+        })
+        .terms(30),
     );
     cases
 }

@@ -96,7 +96,7 @@ fn elementwise_functions_agree_with_pytorch() {
             "silu" => Silu.forward(&x),
             "sigmoid" => Sigmoid.forward(&x),
             "tanh" => Tanh.forward(&x),
-            "softplus" => Softplus.forward(&x),
+            "softplus" => Softplus::default().forward(&x),
             "exp" => x.exp(),
             "log" => x.log(),
             "log1p" => x.log1p(),

@@ -82,15 +82,19 @@ impl<'a> Call<'a> {
         self.arg(0, "input").tensor()
     }
 
-    /// How many arguments stand without a name.
-    pub fn positions(&self) -> usize {
-        (0..).take_while(|i: &usize| self.case.args.contains_key(&i.to_string())).count()
-    }
-
     /// A parameter of a PyTorch module that wgrad has as an op: an input of the graph with a gradient.
     pub fn state(&self, name: &str) -> Option<Tensor> {
         let key = format!("state/{name}");
         self.case.has(&key).then(|| self.feed(&key))
+    }
+
+    /// The first argument. Some constructors of PyTorch fail before they are called; wgrad's fail when they are, so they
+    /// get an input of zeros.
+    pub fn x_or(&self, shape: &[usize]) -> Result<Tensor, Refusal> {
+        if self.case.error.is_some() && self.case.args.is_empty() {
+            return Ok(self.graph.constant(0.0).broadcast_to(shape));
+        }
+        self.x()
     }
 
     /// A module of wgrad, applied to the first argument.
@@ -141,6 +145,10 @@ impl<'a> Arg<'a> {
     }
 
     fn no<T>(&self, what: &str) -> Result<T, Refusal> {
+        if !self.given {
+            // What is missing says nothing about what is there.
+            return lacks(format!("no {}", self.name));
+        }
         untypable(format!("{} is no {what}", self.name))
     }
 
@@ -151,6 +159,15 @@ impl<'a> Arg<'a> {
     /// An input of the graph.
     pub fn tensor(&self) -> Result<Tensor, Refusal> {
         self.key().map_or_else(|| self.no("tensor"), |key| Ok(self.call.feed(&key)))
+    }
+
+    /// A tensor of numbers; integers of PyTorch, which have a sign, become floats.
+    pub fn floats(&self) -> Result<Tensor, Refusal> {
+        let Some(key) = self.key() else { return self.no("tensor") };
+        let array = self.call.case.array(&key);
+        let Some(words) = array.as_slice::<u32>() else { return self.tensor() };
+        let values = words.iter().map(|&word| f64::from(word.cast_signed())).collect();
+        Ok(self.call.graph.array(Array::new::<f64>(array.shape(), values).expect("the same shape")))
     }
 
     /// A tensor, or None.

@@ -70,7 +70,8 @@ fn read(name: &str) -> Subject {
             number,
             args: object(&value["args"]),
             options: object(&value["options"]),
-            train: value["train"].as_bool().unwrap_or(true),
+            // Of functions, an argument says it.
+            train: value["train"].as_bool().or(value["args"]["training"].as_bool()).unwrap_or(true),
             outputs: usize::try_from(value["outputs"].as_u64().unwrap_or(0)).expect("few"),
             error: value["error"].as_str().map(Into::into),
             off: object(&value["off"]),

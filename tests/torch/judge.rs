@@ -115,9 +115,9 @@ fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
         }
         variable.set(case.array(&key)).map_err(|error| error.to_string())?;
     }
-    // Those of dropouts are wgrad's own: no state of a module.
-    let counters: Vec<_> = call.params.counters().into_iter().filter(|(name, _)| !name.contains('@')).collect();
-    for (name, counter) in &counters {
+    let counters = call.params.counters();
+    // A name like this is wgrad's own: the step that random draws are counted by.
+    for (name, counter) in counters.iter().filter(|(name, _)| !name.contains('@')) {
         let count = case.array(&format!("state/{name}")).item().map_err(|error| error.to_string())?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
         counter.set(count as u64);

@@ -149,7 +149,7 @@ fn transformer(at: &Call<'_>) -> Outcome {
 
 fn product_attention(at: &Call<'_>) -> Outcome {
     let mask = at.arg(3, "attn_mask").tensor_or_none()?;
-    let dropout = Dropout::new(&at.params.at("dropout"), dropped(at.named("dropout_p").number_or(0.0)?, true)?);
+    let dropout = Dropout::new(&at.params.at("dropout"), certain(at.named("dropout_p").number_or(0.0)?)?);
     let call = AttentionCall {
         mask: mask.as_ref(),
         dropout: Some(&dropout),
@@ -161,17 +161,47 @@ fn product_attention(at: &Call<'_>) -> Outcome {
     Ok(vec![scaled_dot_product_attention(&at.x()?, &k, &v, call)])
 }
 
-/// The probability of a dropout that is active, 0 or 1: between them PyTorch's generator decides.
-fn dropped(p: f64, training: bool) -> Result<f64, Refusal> {
-    match p {
-        _ if !training => Ok(0.0),
-        0.0 | 1.0 => Ok(p),
-        _ => lacks("PyTorch's random numbers"),
-    }
+/// A probability of dropping everything or nothing: random draws differ.
+fn certain(p: f64) -> Result<f64, Refusal> {
+    if p > 0.0 && p < 1.0 { lacks("random draws") } else { Ok(p) }
 }
 
-fn dropped_by(at: &Call<'_>) -> Result<f64, Refusal> {
-    dropped(at.arg(1, "p").number_or(0.5)?, at.arg(2, "training").flag_or(true)?)
+/// The probability of a dropout that is active.
+fn dropped(at: &Call<'_>) -> Result<f64, Refusal> {
+    let p = at.arg(1, "p").number_or(0.5)?;
+    certain(if at.arg(2, "training").flag_or(true)? { p } else { 0.0 })
+}
+
+/// The options of a cell: input size, hidden size, biases. PyTorch's failing calls give a word as `bias`.
+fn cell(at: &Call<'_>) -> Result<(usize, usize, bool), Refusal> {
+    Ok((at.option("input_size").size()?, at.option("hidden_size").size()?, at.option("bias").flag()?))
+}
+
+fn rnn_cell(at: &Call<'_>) -> Outcome {
+    let (inputs, hidden, bias) = cell(at)?;
+    let activation = match at.option("nonlinearity").text()? {
+        "relu" => Nonlinearity::Relu,
+        _ => Nonlinearity::Tanh,
+    };
+    let layer = RnnCell::with(&at.params, inputs, hidden, activation, bias);
+    Ok(vec![layer.step(&at.x()?, at.arg(1, "hx").tensor_or_none()?.as_ref())])
+}
+
+fn gru_cell(at: &Call<'_>) -> Outcome {
+    let (inputs, hidden, bias) = cell(at)?;
+    let layer = GruCell::with(&at.params, inputs, hidden, bias);
+    Ok(vec![layer.step(&at.x()?, at.arg(1, "hx").tensor_or_none()?.as_ref())])
+}
+
+fn lstm_cell(at: &Call<'_>) -> Outcome {
+    let (inputs, hidden, bias) = cell(at)?;
+    let layer = LstmCell::with(&at.params, inputs, hidden, bias);
+    let states = at.arg(1, "hx").some().map(|states| states.tensors()).transpose()?;
+    let (h, c) = match states.as_deref() {
+        Some([h, c]) => layer.step(&at.x()?, Some((h, c))),
+        _ => layer.step(&at.x()?, None),
+    };
+    Ok(vec![h, c])
 }
 
 pub static ADAPTERS: &[(&str, Adapter)] = &[
@@ -181,11 +211,14 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.LSTM", lstm),
     ("nn.GRU", gru),
     ("nn.RNN", rnn),
+    ("nn.RNNCell", rnn_cell),
+    ("nn.GRUCell", gru_cell),
+    ("nn.LSTMCell", lstm_cell),
     ("nn.TransformerEncoderLayer", transformer_layer),
     ("nn.TransformerEncoder", transformer),
     ("nn.functional.scaled_dot_product_attention", product_attention),
-    ("nn.functional.dropout", |at| Ok(vec![at.x()?.dropout(dropped_by(at)?, [0; 2], 0, &at.graph.constant_u32(0))])),
-    ("nn.functional.dropout2d", |at| at.module(&Dropout2d::new(&at.params, dropped_by(at)?))),
+    ("nn.functional.dropout", |at| Ok(vec![at.x()?.dropout(dropped(at)?, [0; 2], 0, &at.graph.constant_u32(0))])),
+    ("nn.functional.dropout2d", |at| at.module(&Dropout2d::new(&at.params, dropped(at)?))),
     ("nn.Bilinear", |at| {
         let sizes = [at.option("in1_features").size()?, at.option("in2_features").size()?];
         let (outputs, bias) = (at.option("out_features").size()?, at.option("bias").flag()?);

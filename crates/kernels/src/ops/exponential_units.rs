@@ -6,7 +6,7 @@ use wgrad_core::{Misfit, Pointwise, Real, Tensor, pointwise};
 
 use super::activations::sigmoid;
 use super::pointwise::SPECIAL;
-use super::{ActivationOps, CompareOps};
+use super::{ActivationOps, CompareOps, PointwiseOps};
 
 /// SELU's two numbers: with them, means 0 and variances 1 are kept from layer to layer.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
@@ -19,13 +19,12 @@ fn expm1<F: Real>(x: F) -> F {
     F::lit(2.0) * t / (F::one() - t)
 }
 
-/// `t = tanh(log(1 + exp(x)))` and `1 - t`, both with relative accuracy; see `special_mish`.
+/// `t = tanh(log(1 + exp(x)))` and its slope, both with relative accuracy; see `special_mish`.
 #[inline(always)]
 fn mish<F: Real>(x: F) -> (F, F) {
-    let (one, two) = (F::one(), F::lit(2.0));
-    let e = (-x.abs()).exp();
-    let (t, rest) = if x >= F::zero() { (one + two * e, two * e * e) } else { (e * (e + two), two) };
-    (t / (t + rest), rest / (t + rest))
+    let (s, q, one) = (sigmoid(x), sigmoid(-x), F::one());
+    let below = one + q * q;
+    (s * (one + q) / below, F::lit(4.0) * (q / below) * (q / below) * s)
 }
 
 /// The rows of this file.
@@ -69,18 +68,21 @@ pointwise! {
 }
 
 pointwise! {
-    // dy·(t + x·(1 - t)·(1 + t)·sigmoid(x))
+    // dy·(t + x·t')
     pub(crate) MISH_BACKWARD = mish_backward(x: float, dy: float)[] -> float {
-        wgsl: "dy * (special_mish(x).x + x * special_mish(x).y * (1.0 + special_mish(x).x) * special_sigmoid(x))",
+        wgsl: "dy * dot(special_mish(x), vec2(1.0, x))",
         library: SPECIAL,
-        reference<F>: { let (t, rest) = mish(x); dy * (t + x * rest * (F::one() + t) * sigmoid(x)) },
+        reference<F>: { let (t, slope) = mish(x); dy * (t + x * slope) },
         backward: Some(|at| {
             at.give_with(0, |at| {
-                // With s = sigmoid(x) and u = 1 - t², t' = u·s: 2·u·s + x·u·s·((1 - s) - 2·t·s)
+                // 2·t' + x·t'' with t'' = t'·(q - 2s + 4·q²·s / (1 + q²))
                 let x = at.input(0);
-                let (t, s) = (&x.softplus().tanh(), &x.sigmoid());
-                let first = &((1.0 - t * t) * s);
-                at.dy() * at.input(1) * (first * 2.0 + x * first * ((-x).sigmoid() - t * s * 2.0))
+                let (s, q) = (&x.sigmoid(), &(-x).sigmoid());
+                let below = &(q.square() + 1.0);
+                let share = &(q / below);
+                let slope = share.square() * s * 4.0;
+                let curve = q - s * 2.0 + share * q * s * 4.0;
+                at.dy() * at.input(1) * slope * (x * curve + 2.0)
             });
             at.give_with(1, |at| at.input(0).pointwise(&MISH_BACKWARD, &[&at.dy()], &[]));
         }),

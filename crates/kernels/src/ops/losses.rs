@@ -176,11 +176,11 @@ pointwise! {
 
 pointwise! {
     /// 1 where the class is above `k`, else 0; NaN for a class that does not exist.
-    pub(crate) LEVEL = ordinal_level(class: uint, k: uint)[classes] -> float {
-        wgsl: "select(select(0.0, 1.0, class > k), bitcast<f32>(class | 0x7fc00000u), f32(class) >= classes)",
-        reference<F>: if F::lit(f64::from(class)) >= classes {
+    pub(crate) LEVEL = ordinal_level(label: uint, k: uint)[classes] -> float {
+        wgsl: "select(select(0.0, 1.0, label > k), bitcast<f32>(label | 0x7fc00000u), f32(label) >= classes)",
+        reference<F>: if F::lit(f64::from(label)) >= classes {
             F::nan()
-        } else if class > k {
+        } else if label > k {
             F::one()
         } else {
             F::zero()

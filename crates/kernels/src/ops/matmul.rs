@@ -14,8 +14,10 @@ use crate::products::{Product, VARIANTS, Variant};
 pub trait MatmulOps {
     /// `y[…, r, c] = Σ_k a[…, r, k]·b[…, k, c]`.
     ///
-    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under `NumPy`'s rules. Fewer than two axes,
-    /// inner sizes that differ and integers are errors. Source: `torch.matmul`, without its one-dimensional cases.
+    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under `NumPy`'s rules. A vector on the left
+    /// is a row and one on the right a column, which the result does not have: two vectors give their inner product.
+    ///
+    /// Numbers without axes, inner sizes that differ and integers are errors. Source: `torch.matmul`.
     #[must_use]
     #[track_caller]
     fn matmul(&self, other: &Tensor) -> Tensor;
@@ -37,7 +39,25 @@ pub trait MatmulOps {
 impl MatmulOps for Tensor {
     #[track_caller]
     fn matmul(&self, other: &Tensor) -> Tensor {
-        self.matmul_t(other, false, false)
+        let (a, b) = (self.shape(), other.shape());
+        let (a, b) = (a.dims(), b.dims());
+        if a.is_empty() || b.is_empty() || (a.len() > 1 && b.len() > 1) {
+            return self.matmul_t(other, false, false);
+        }
+        let row = if a.len() == 1 { self.reshape_to([1, a[0]]) } else { self.clone() };
+        let column = if b.len() == 1 { other.reshape_to([b[0], 1]) } else { other.clone() };
+        let y = row.matmul_t(&column, false, false);
+        if !y.is_valid() {
+            return y;
+        }
+        let mut dims = y.shape().dims().to_vec();
+        if b.len() == 1 {
+            dims.pop();
+        }
+        if a.len() == 1 {
+            dims.remove(b.len().max(2) - 2);
+        }
+        y.reshape_to(dims)
     }
 
     #[track_caller]

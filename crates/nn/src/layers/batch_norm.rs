@@ -145,6 +145,12 @@ impl Norm {
         }
     }
 
+    /// Whether it has parameters, all of them frozen.
+    fn is_frozen(&self) -> bool {
+        let mut parameters = self.weight.iter().chain(&self.bias).peekable();
+        parameters.peek().is_some() && parameters.all(|parameter| !parameter.is_trainable())
+    }
+
     #[track_caller]
     fn forward(&self, x: &Tensor) -> Tensor {
         let graph = x.graph();
@@ -154,7 +160,7 @@ impl Norm {
             return x.misfit("batch_norm", &[], misfit);
         }
         match &self.running {
-            Some(running) if graph.mode() == Mode::Evaluate => self.evaluate(x, running),
+            Some(running) if graph.mode() == Mode::Evaluate || self.is_frozen() => self.evaluate(x, running),
             running => {
                 let weight = self.weight.as_ref().map(|weight| graph.variable(weight));
                 let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
@@ -223,6 +229,10 @@ batch_norm! {
     /// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
     /// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
     /// then its statistics move as many times, in that order.
+    ///
+    /// A layer whose parameters are all frozen ([`Params::set_trainable`]) is frozen whole: in training, too, it uses its
+    /// running statistics, and they stay. Keras does so; in PyTorch `requires_grad = False` leaves the statistics moving,
+    /// and it takes `bn.eval()` to stop them.
     ///
     /// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
     ///

@@ -90,16 +90,13 @@ impl KlDivLoss {
         };
         match self.reduction {
             KlDivReduction::Of(reduction) => reduction.apply(losses),
-            KlDivReduction::BatchMean => {
-                let shape = x.shape();
-                let Some(&rows) = shape.dims().first().filter(|&&rows| rows > 0) else {
-                    // Without rows there is no mean; the message is that of the mean.
-                    return losses.mean();
-                };
+            // A single number is its own divergence; without rows there is no mean, and the message is that of the mean.
+            KlDivReduction::BatchMean => match x.shape().dims().first() {
+                None => losses,
+                Some(0) => losses.mean(),
                 #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
-                let rows = rows as f64;
-                losses.sum() * (1.0 / rows)
-            }
+                Some(&rows) => losses.sum() * (1.0 / rows as f64),
+            },
         }
     }
 }

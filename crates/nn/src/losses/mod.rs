@@ -161,6 +161,12 @@ impl<const N: usize> From<[f32; N]> for Weights {
     }
 }
 
+impl<const N: usize> From<[f64; N]> for Weights {
+    fn from(values: [f64; N]) -> Self {
+        values.to_vec().into()
+    }
+}
+
 impl From<Array> for Weights {
     fn from(array: Array) -> Self {
         Self::Array(array)

@@ -189,28 +189,14 @@ fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 
             return None;
         }
         let step = [(h[1][1] * g[0] - h[0][1] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
-        let mut share = 1.0;
-        let moved = loop {
-            let next = [w[0] - share * step[0], w[1] - share * step[1]];
-            let then = loss(next);
-            if then <= now {
-                break Some((next, then));
-            }
-            share /= 2.0;
-            if share < 1e-12 {
-                break None;
-            }
-        };
-        let size = w[0].abs().max(w[1].abs()).max(1e-3);
-        let small = step[0].abs().max(step[1].abs()) <= 1e-12 * size;
-        match moved {
-            // Rounding hides what is left.
-            None => return Some(w),
-            Some((next, then)) => (w, now) = (next, then),
+        let moved = |share: f64| [w[0] - share * step[0], w[1] - share * step[1]];
+        // The loss hardly sees what is left, and a full step squares the error: the last one.
+        if g[0] * step[0] + g[1] * step[1] <= 1e-13 * now {
+            return Some(moved(1.0));
         }
-        if small {
-            return Some(w);
-        }
+        let shares = (0..40).map(|halvings| 0.5f64.powi(halvings));
+        let (next, then) = shares.map(|share| (moved(share), loss(moved(share)))).find(|(_, then)| *then < now)?;
+        (w, now) = (next, then);
     }
     None
 }

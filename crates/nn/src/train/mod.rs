@@ -24,6 +24,7 @@
 mod history;
 mod predict;
 mod progress;
+mod schedules;
 mod steps;
 #[cfg(test)]
 mod tests;

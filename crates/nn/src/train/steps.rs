@@ -7,11 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
 use std::sync::Arc;
 
-use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Step, Tensor};
+use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Shape, Step, Tensor};
 use wgrad_kernels::ops::GatherOps;
 
 use crate::data::Dataset;
-use crate::optim::Optimizer;
+use crate::optim::{Ema, Optimizer};
 
 /// In which form the loss gets the classes of a batch of `N` rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -86,11 +86,54 @@ pub(super) fn fits(data: &Dataset, limits: &Limits) -> bool {
     size_of_val(data.x()) as u64 <= RESIDENT.min(limits.binding_bytes / 4)
 }
 
+/// What a step does with its gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Gradients {
+    /// Updates the parameters, or there are none in an evaluation.
+    Use,
+    /// Adds them up for a later step.
+    Accumulate,
+    /// Updates the parameters with all that were added up.
+    UseAll,
+}
+
 /// A compiled step over a fixed number of rows.
 struct Compiled {
-    /// The numbers of the rows; or features and targets.
+    /// The numbers of the rows, or features and targets; with accumulation, the share of the loss.
     inputs: Vec<Tensor>,
     step: Step,
+}
+
+/// Steps that go to the device at once: rows in their order, those of each step, and the share of each step's loss in
+/// that of the update.
+struct Work<'o> {
+    rows: &'o [u32],
+    size: usize,
+    gradients: Gradients,
+    share: f64,
+}
+
+impl<'o> Work<'o> {
+    /// An epoch of batches of `size` rows, at most `steps` of them at once, with an update after every `accumulate`.
+    fn of(order: &'o [u32], size: usize, steps: usize, accumulate: usize) -> Vec<Self> {
+        if accumulate == 1 {
+            let work = |rows, size| Self { rows, size, gradients: Gradients::Use, share: 1.0 };
+            let (full, rest) = order.split_at(order.len() / size * size);
+            let full = full.chunks(size * steps).map(|rows| work(rows, size));
+            return full.chain((!rest.is_empty()).then(|| work(rest, rest.len()))).collect();
+        }
+        let mut all = vec![];
+        for rows in order.chunks(size * accumulate) {
+            #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
+            let share = |size: usize| size as f64 / rows.len() as f64;
+            let (before, last) = rows.split_at((rows.len() - 1) / size * size);
+            for rows in before.chunks(size * steps) {
+                all.push(Self { rows, size, gradients: Gradients::Accumulate, share: share(size) });
+            }
+            all.push(Self { rows: last, size: last.len(), gradients: Gradients::UseAll, share: share(last.len()) });
+        }
+        all
+    }
 }
 
 /// The steps of one closure over one dataset, compiled when they are first needed.
@@ -99,12 +142,21 @@ pub(super) struct Steps<'a, L> {
     data: &'a Dataset,
     targets: Targets,
     /// None to evaluate.
-    optimizer: Option<&'a dyn Optimizer>,
+    training: Option<Training<'a>>,
     /// Features and targets of all rows, if they are kept on the device.
     resident: Option<[Arc<Array>; 2]>,
     /// The user's line that asked for the steps.
     caller: &'static Location<'static>,
-    compiled: HashMap<usize, Compiled>,
+    compiled: HashMap<(usize, Gradients), Compiled>,
+}
+
+/// How steps train.
+#[derive(Clone, Copy)]
+pub(super) struct Training<'a> {
+    pub optimizer: &'a dyn Optimizer,
+    pub ema: Option<&'a Ema>,
+    /// Batches of one update.
+    pub accumulate: usize,
 }
 
 /// Steps under way.
@@ -119,7 +171,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         loss: L,
         data: &'a Dataset,
         targets: Targets,
-        optimizer: Option<&'a dyn Optimizer>,
+        training: Option<Training<'a>>,
         resident: bool,
         caller: &'static Location<'static>,
     ) -> Result<Self> {
@@ -127,7 +179,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             Ok([Arc::new(data.x_array()), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
         };
         let resident = resident.then(arrays).transpose()?;
-        Ok(Self { loss, data, targets, optimizer, resident, caller, compiled: HashMap::new() })
+        Ok(Self { loss, data, targets, training, resident, caller, compiled: HashMap::new() })
     }
 
     /// How many rows there are.
@@ -135,10 +187,10 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         self.data.rows()
     }
 
-    fn compile(&self, session: &mut Session, rows: usize) -> Result<Compiled> {
-        let graph = Graph::new(if self.optimizer.is_some() { Mode::Train } else { Mode::Evaluate });
+    fn compile(&self, session: &mut Session, rows: usize, gradients: Gradients) -> Result<Compiled> {
+        let graph = Graph::new(if self.training.is_some() { Mode::Train } else { Mode::Evaluate });
         let _scope = graph.scope_of_library("", self.caller, crate::source());
-        let (inputs, x, y) = if let Some([x, y]) = &self.resident {
+        let (mut inputs, x, y) = if let Some([x, y]) = &self.resident {
             let index = graph.input("rows", [rows], DType::U32);
             let [x, y] = [x, y].map(|array| graph.array(array.clone()).gather_rows(&index));
             (vec![index], x, y)
@@ -148,29 +200,44 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             (vec![x.clone(), y.clone()], x, y)
         };
         let loss = (self.loss)(&x, &y);
-        if let Some(optimizer) = self.optimizer {
-            optimizer.minimize(&loss);
+        if let Some(Training { optimizer, ema, .. }) = self.training {
+            let mut share = || {
+                inputs.push(graph.input("share", Shape::scalar(), DType::F32));
+                &loss * &inputs[inputs.len() - 1]
+            };
+            match gradients {
+                Gradients::Use => optimizer.minimize(&loss),
+                Gradients::Accumulate => optimizer.accumulate(&share()),
+                Gradients::UseAll => optimizer.minimize_accumulated(&share()),
+            }
+            if let Some(ema) = ema.filter(|_| gradients != Gradients::Accumulate) {
+                ema.update(&graph);
+            }
         }
         let step = session.compile(&graph, &[&loss])?;
         Ok(Compiled { inputs, step })
     }
 
-    /// Begins steps over batches of `size` rows.
-    fn start(&mut self, session: &mut Session, rows: &[u32], size: usize) -> Result<Portion> {
-        if !self.compiled.contains_key(&size) {
-            let compiled = self.compile(session, size)?;
-            self.compiled.insert(size, compiled);
+    /// Begins some steps.
+    fn start(&mut self, session: &mut Session, work: &Work<'_>) -> Result<Portion> {
+        let &Work { rows, size, gradients, share } = work;
+        let key = (size, gradients);
+        if !self.compiled.contains_key(&key) {
+            let compiled = self.compile(session, size, gradients)?;
+            self.compiled.insert(key, compiled);
         }
         let steps = rows.len() / size;
         let dims = [steps, size];
-        let feeds = if self.resident.is_some() {
+        let mut feeds = if self.resident.is_some() {
             vec![Array::new(dims, rows.to_vec())?]
         } else {
             let x = gather(self.data.x(), self.data.features(), &dims, rows)?;
             let y = self.targets.array(&dims, rows.iter().map(|&row| self.data.y()[row as usize]).collect())?;
             vec![x, y]
         };
-        let Compiled { inputs, step } = &self.compiled[&size];
+        feeds.push(Array::scalar(share));
+        let Compiled { inputs, step } = &self.compiled[&key];
+        // Without accumulation there is no input for the share.
         let feeds: Vec<_> = inputs.iter().zip(&feeds).collect();
         Ok(Portion { losses: session.run_many_later(step, steps, &feeds)?, rows: size })
     }
@@ -201,10 +268,9 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             }
             Ok(())
         };
-        let (full, rest) = order.split_at(order.len() / size * size);
-        let full = full.chunks(size * steps).map(|rows| (rows, size));
-        for (rows, size) in full.chain((!rest.is_empty()).then_some((rest, rest.len()))) {
-            under_way.push_back(self.start(session, rows, size)?);
+        let accumulate = self.training.map_or(1, |training| training.accumulate);
+        for work in Work::of(order, size, steps, accumulate) {
+            under_way.push_back(self.start(session, &work)?);
             if wait || under_way.len() > 1 {
                 under_way.pop_front().map_or(Ok(()), &mut settle)?;
             }

@@ -8,10 +8,12 @@ use std::time::Instant;
 use wgrad_core::{Backend, Error, Params, Result, Session, Tensor};
 
 use super::progress::{Progress, Run, automatic};
-use super::steps::{Steps, Targets, fits};
+use super::schedules::Schedules;
+use super::steps::{Steps, Targets, Training, fits};
 use super::{EpochStats, History};
 use crate::data::{Batches, Dataset, Epoch, Seed, loader};
-use crate::optim::Optimizer;
+use crate::optim::schedule::{Schedule, ScheduleState};
+use crate::optim::{Ema, Optimizer};
 
 /// Rows of a step that does not train; their number changes nothing but memory and speed.
 pub const EVALUATION_ROWS: usize = 1024;
@@ -36,6 +38,9 @@ pub struct Trainer {
     session: Option<Session>,
     params: Params,
     optimizer: Option<Box<dyn Optimizer>>,
+    schedules: Schedules,
+    ema: Option<Ema>,
+    accumulate: usize,
     batch_size: usize,
     /// None for the order that goes with the parameters.
     seed: Option<Seed>,
@@ -66,6 +71,9 @@ impl Trainer {
             session: None,
             params: params.clone(),
             optimizer: None,
+            schedules: Schedules::default(),
+            ema: None,
+            accumulate: 1,
             batch_size: 64,
             seed: None,
             shuffle: true,
@@ -84,6 +92,41 @@ impl Trainer {
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
         self.optimizer = Some(Box::new(optimizer));
         self
+    }
+
+    /// How the optimizer's settings change from epoch to epoch: after each, a schedule that follows a metric is told the
+    /// validation loss, or the training loss where there are no validation rows, and any other makes a step. Replaces the
+    /// schedule that was set before. See [`schedule`](crate::optim::schedule).
+    #[must_use]
+    pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedules = Schedules::per_epoch(schedule);
+        self
+    }
+
+    /// How the optimizer's settings change from update to update, as for [`OneCycleLr`](crate::optim::schedule::OneCycleLr);
+    /// [`Self::updates`] says how many of them an epoch has. Steps still go to the device many at a time.
+    #[must_use]
+    pub fn schedule_per_step(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.schedules = Schedules::per_step(schedule);
+        self
+    }
+
+    /// An average of the weights to be kept up to date, after each update; see [`Ema`].
+    #[must_use]
+    pub fn ema(mut self, ema: &Ema) -> Self {
+        self.ema = Some(ema.clone());
+        self
+    }
+
+    /// Updates the parameters after every `batches` batches, with the gradient of the mean loss of all their rows: what a
+    /// batch of so many times the rows would do, but for layers that look at the whole batch, such as batch norm, and for
+    /// losses whose mean is weighted. Each batch counts as a step of the progress.
+    ///
+    /// At the end of an epoch there may be fewer batches left, or a smaller last one: they are an update of their own,
+    /// with the mean over the rows that there are. 1 if not set.
+    #[must_use]
+    pub fn accumulate(self, batches: usize) -> Self {
+        Self { accumulate: batches, ..self }
     }
 
     /// Rows per step.
@@ -212,7 +255,13 @@ impl Trainer {
         }
         let limits = self.session()?.limits();
         let resident = |data: &Dataset| !self.streaming && fits(data, &limits);
-        let mut steps = Steps::new(loss, data, targets, Some(optimizer), resident(data), caller)?;
+        if self.accumulate == 0 {
+            return Err(Error::Config("an update needs at least one batch\n  fix: Trainer::accumulate(1)".into()));
+        }
+        self.schedules.begin(optimizer)?;
+        let ema = self.ema.clone();
+        let training = Training { optimizer, ema: ema.as_ref(), accumulate: self.accumulate };
+        let mut steps = Steps::new(loss, data, targets, Some(training), resident(data), caller)?;
         let validation = self.validation.clone();
         let checks = validation.as_ref().map(|data| Steps::new(loss, data, targets, None, resident(data), caller));
         let mut checks = checks.transpose()?;
@@ -224,6 +273,7 @@ impl Trainer {
             if self.as_torch() && !self.shuffle {
                 loader::begin(&self.params);
             }
+            self.schedules.check(run.steps.div_ceil(self.accumulate))?;
             let loss = self.epoch(&mut steps, &batches.epoch(number), run.steps)?;
             let seconds = begin.elapsed().as_secs_f64();
             trained.set(trained.get() + 1);
@@ -231,6 +281,7 @@ impl Trainer {
                 return Err(not_finite(epoch, loss));
             }
             let validation_loss = checks.as_mut().map(|checks| self.validate(checks)).transpose()?;
+            self.schedules.after_epoch(validation_loss.unwrap_or(loss))?;
             let stats = EpochStats { epoch, epochs, loss, validation_loss, seconds };
             history.epochs.push(stats);
             self.progress.epoch(&stats);
@@ -239,6 +290,34 @@ impl Trainer {
             }
         }
         Ok(())
+    }
+
+    /// Updates of the parameters in an epoch of this data.
+    ///
+    /// # Errors
+    /// When there is no row, or a batch has none.
+    pub fn updates(&self, data: &Dataset) -> Result<usize> {
+        let steps = self.batches(data)?.len() - usize::from(self.drops_one(data));
+        Ok(steps.div_ceil(self.accumulate.max(1)))
+    }
+
+    /// Where the schedule is, to be saved with the variables; none if there is no schedule, or nothing was trained yet.
+    #[must_use]
+    pub fn schedule_state(&mut self) -> Option<ScheduleState> {
+        self.schedules.state()
+    }
+
+    /// Goes to where the schedule of another trainer was, which had the same schedule and groups. The optimizer has to be
+    /// set before.
+    ///
+    /// # Errors
+    /// When there is no schedule or no optimizer, or the state is of another schedule.
+    pub fn restore_schedule(&mut self, state: &ScheduleState) -> Result<()> {
+        let optimizer = self.optimizer.as_ref().ok_or_else(|| {
+            Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
+        })?;
+        self.schedules.begin(&**optimizer)?;
+        self.schedules.restore(state)
     }
 
     /// Whether the batches are those of PyTorch's loader.

@@ -1,0 +1,166 @@
+//! Averages of the weights.
+
+#[cfg(not(target_arch = "wasm32"))]
+use std::path::Path;
+
+use wgrad_core::{Counter, DType, Error, Graph, Init, Kind, Misfit, Params, Result, Variable};
+
+#[cfg(not(target_arch = "wasm32"))]
+use crate::StateDict;
+
+/// An average of the weights over the steps, which often generalises better than the last ones; PyTorch's
+/// `AveragedModel`.
+///
+/// The first update copies the weights. Then, `avg += (1 − decay) · (p − avg)` ([`Self::new`], `get_ema_multi_avg_fn`)
+/// or `avg += (p − avg) / (n + 1)` ([`Self::equal`], stochastic weight averaging). Buffers such as running statistics
+/// are those of the model, unless [`Self::use_buffers`]; counters always are. The averages are state, `ema.<name>`, and are
+/// computed in the plan of the step.
+///
+/// ```
+/// use wgrad_core::{CpuBackend, Graph, Init, Kind, Mode, Params, Session};
+/// use wgrad_nn::optim::{Ema, Optimizer, Sgd};
+/// let params = Params::seeded(0);
+/// let w = params.variable("w", [], Kind::Parameter, Init::Constant(1.0));
+/// let ema = Ema::new(&params, 0.75);
+/// let graph = Graph::new(Mode::Train);
+/// Sgd::new(1.0).minimize(&graph.variable(&w));
+/// ema.update(&graph); // after the optimizer
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+/// let step = session.compile(&graph, &[])?;
+/// session.submit_many(&step, 2, &[])?; // w: 0, −1; average: 0, −0.25
+/// session.sync()?;
+/// ema.swap()?; // evaluate or save with the averages …
+/// assert_eq!(w.value()?.item()?, -0.25);
+/// ema.swap()?; // … and train on with the weights
+/// assert_eq!(w.value()?.item()?, -1.0);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Ema {
+    params: Params,
+    /// None for equal shares.
+    decay: Option<f64>,
+    buffers: bool,
+    scope: String,
+}
+
+impl Ema {
+    /// An exponential average of the parameters in `params`: each update keeps `decay` of what was, 0.999 is usual.
+    #[must_use]
+    pub fn new(params: &Params, decay: f64) -> Self {
+        Self { params: params.clone(), decay: Some(decay), buffers: false, scope: "ema".into() }
+    }
+
+    /// The average of the parameters in `params` over all updates.
+    #[must_use]
+    pub fn equal(params: &Params) -> Self {
+        Self { decay: None, ..Self::new(params, 0.0) }
+    }
+
+    /// Whether buffers are averaged, too; false if not set.
+    #[must_use]
+    pub fn use_buffers(self, buffers: bool) -> Self {
+        Self { buffers, ..self }
+    }
+
+    /// The scope of the averages, `ema` if not set: two averages of one model need two.
+    #[must_use]
+    pub fn scope(self, scope: impl Into<String>) -> Self {
+        Self { scope: scope.into(), ..self }
+    }
+
+    /// The variables that are averaged.
+    fn variables(&self) -> Vec<Variable> {
+        let path = self.params.path();
+        let inside = |name: &str| path.is_empty() || name.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        let averaged = |v: &Variable| v.kind() == Kind::Parameter || (self.buffers && v.kind() == Kind::Buffer);
+        self.params.variables().into_iter().filter(|v| inside(v.name()) && averaged(v)).collect()
+    }
+
+    fn counter(&self, variable: &Variable) -> Counter {
+        variable.params().at(&self.scope).counter("@averaged")
+    }
+
+    fn average(&self, of: &Variable) -> Variable {
+        of.params().at(&self.scope).variable(of.name(), of.shape(), Kind::State, Init::Constant(0.0))
+    }
+
+    /// Adds to the graph of a training step the averages of the parameters as they will be after it. Call it after the
+    /// optimizer.
+    ///
+    /// A decay that is not between 0 and 1, and an evaluation graph, are errors of the graph.
+    #[track_caller]
+    pub fn update(&self, graph: &Graph) {
+        if let Some(decay) = self.decay.filter(|decay| !(0.0..=1.0).contains(decay)) {
+            let misfit = Misfit::new(format!("the decay must be between 0 and 1, not {decay}"));
+            let _ = graph.constant(0.0).misfit("Ema", &[], misfit);
+            return;
+        }
+        let variables = self.variables();
+        let Some(first) = variables.first() else {
+            let misfit = Misfit::new(format!("there are no parameters in `{}`", self.params.path()))
+                .fix("build the model before the average, with the same Params");
+            let _ = graph.constant(0.0).misfit("Ema", &[], misfit);
+            return;
+        };
+        let (count, decay) = (self.counter(first), self.decay);
+        graph.advance(&count);
+        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
+        let share = graph.scheduled("share of the average", DType::F32, move || match (count.get(), decay) {
+            (0, _) => 1.0,
+            (_, Some(decay)) => 1.0 - decay,
+            (n, None) => 1.0 / (n as f64 + 1.0),
+        });
+        for variable in variables {
+            let _scope = graph.scope(format!("average of {}", variable.name()));
+            let average = self.average(&variable);
+            let old = graph.variable(&average);
+            graph.update(&average, &(&old + (graph.latest(&variable) - &old) * &share));
+        }
+    }
+
+    /// Exchanges the averages and the weights, on the host: the model then evaluates and saves with the averages. A second
+    /// call changes them back, and must come before the next training step. After a run, call `session.sync()` first.
+    ///
+    /// # Errors
+    /// When a session's device is ahead, or nothing was averaged yet.
+    pub fn swap(&self) -> Result<()> {
+        let pairs: Vec<_> = self.variables().into_iter().map(|v| (self.average(&v), v)).collect();
+        if pairs.first().is_none_or(|(_, variable)| self.counter(variable).get() == 0) {
+            let text = "there is no average yet\n  fix: run a step of a graph with `ema.update(&graph)` first";
+            return Err(Error::Params(text.into()));
+        }
+        // All are read before any is set, so that an error changes nothing.
+        let values: Vec<_> = pairs.iter().map(|(a, v)| Ok((a.value()?, v.value()?))).collect::<Result<_>>()?;
+        for ((average, variable), (averaged, weight)) in pairs.iter().zip(values) {
+            average.set((*weight).clone())?;
+            variable.set((*averaged).clone())?;
+        }
+        Ok(())
+    }
+
+    /// Sets the weights to the averages, which stay as they are.
+    ///
+    /// # Errors
+    /// As [`Self::swap`].
+    pub fn apply(&self) -> Result<()> {
+        self.swap()?;
+        for variable in self.variables() {
+            self.average(&variable).set((*variable.value()?).clone())?;
+        }
+        Ok(())
+    }
+
+    /// Saves the model with the averages in place of the weights, under the model's names; see
+    /// [`StateDict::save`](crate::StateDict::save).
+    ///
+    /// # Errors
+    /// As [`Self::swap`] and [`StateDict::save`](crate::StateDict::save).
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
+        self.swap()?;
+        let saved = self.params.save(path);
+        self.swap()?;
+        saved
+    }
+}

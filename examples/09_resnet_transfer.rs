@@ -1,0 +1,122 @@
+//! Transfer: a residual network that knows some digits learns another one from a few images.
+//!
+//! `cargo run --release --example 09_resnet_transfer -- [DEVICE] [--weights FILE]`
+//!
+//! Without weights, a narrow ResNet-18 is trained on the digits 0 to 4 first and saved as torchvision would. With
+//! `--weights`, FILE is torchvision's own ResNet-18 as safetensors, which Python writes with
+//! `save_file(resnet18(weights="DEFAULT").state_dict(), FILE)`; that takes minutes on a CPU.
+
+use std::path::{Path, PathBuf};
+
+use wgrad::nn::Load;
+use wgrad::nn::models::{ResNet, ResNetOptions, Stem};
+use wgrad::nn::train::Silent;
+use wgrad::prelude::*;
+
+const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
+/// Images of the new task that are trained on.
+const FEW: usize = 40;
+
+/// The digits that `keep` names a class for, with pixels from 0 to 1.
+fn digits(classes: &[&str], keep: impl Fn(u32) -> Option<u32>) -> Result<Dataset> {
+    let all = Table::read_csv(CSV)?.target("digit")?.standardize(false).dataset()?;
+    let rows = all.x().chunks(all.features()).zip(all.y()).filter_map(|(x, &digit)| Some((x, keep(digit)?)));
+    let (x, y): (Vec<_>, Vec<_>) = rows.unzip();
+    let x = x.concat().into_iter().map(|pixel| pixel / 16.0).collect();
+    Dataset::new(all.feature_names().iter().cloned(), x, y, classes.iter().copied())
+}
+
+/// Rows of 64 pixels as images `[N, 1, 8, 8]`; for the full network in three colours and each pixel 4 × 4 times.
+fn images(x: &Tensor, options: ResNetOptions) -> Tensor {
+    let n = x.shape().dims()[0];
+    match options.stem {
+        Stem::Small => x.reshape([n, 1, 8, 8]),
+        Stem::Large => x.reshape([n, 1, 8, 1, 8, 1]).broadcast_to([n, 3, 8, 4, 8, 4]).reshape([n, 3, 32, 32]),
+    }
+}
+
+/// A network that has seen the digits 0 to 4, in a file.
+fn pretrain(device: &Device, options: ResNetOptions, path: &Path) -> Result<()> {
+    let seen = digits(&["0", "1", "2", "3", "4"], |digit| (digit < 5).then_some(digit))?;
+    let (train, test) = seen.split(0.8, Seed(7))?;
+    let params = Params::seeded(7);
+    let model = ResNet::new(&params, options.classes(5));
+    let loss = CrossEntropyLoss::new();
+    let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(3e-3)).batch_size(32).progress(Silent);
+    trainer.fit(&train, 6, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
+    let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
+    println!(
+        "Trained on the digits 0 to 4: {:.1} % of {} other images are right.",
+        100.0 * report.accuracy,
+        test.rows()
+    );
+    params.save(path)
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut device, mut weights) = ("auto".to_string(), None);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--weights" => weights = arguments.next().map(PathBuf::from),
+            name => device = name.into(),
+        }
+    }
+    let device = Device::named(&device)?;
+    println!("Device: {}", device.info());
+
+    let folder = std::env::temp_dir().join(format!("wgrad-transfer-{}", std::process::id()));
+    let published = weights.is_some();
+    let (path, options, head) = if let Some(path) = weights {
+        (path, ResNetOptions::resnet18(), 5e-3)
+    } else {
+        let options = ResNetOptions::resnet18().channels(1).width(8).stem(Stem::Small);
+        std::fs::create_dir_all(&folder).map_err(wgrad::Error::io(&folder))?;
+        let path = folder.join("digits_0_to_4.safetensors");
+        pretrain(&device, options, &path)?;
+        (path, options, 2e-2)
+    };
+
+    // The new task: is a digit from 5 to 9 an 8?
+    let task = digits(&["no", "yes"], |digit| (digit >= 5).then_some(u32::from(digit == 8)))?;
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    let (few, test) = task.split(FEW as f64 / task.rows() as f64, Seed(7))?;
+    let loss = BceWithLogitsLoss::new().pos_weight(few.pos_weight());
+    println!("\nIs it an 8? {} images to learn from, {} to be tested on.\n", few.rows(), test.rows());
+
+    let mut table = vec![];
+    for transfer in [true, false] {
+        let params = Params::seeded(8);
+        let model = ResNet::new(&params, options.classes(1));
+        let rate = if transfer {
+            // Everything but the head, which has another size here. What else does not fit is an error.
+            let report = Load::from(&path).skip("fc").apply(&params)?;
+            println!("{report}\n");
+            // Frozen: no gradients, and batch norms keep their statistics. The head stays as it is.
+            params.set_trainable(false);
+            params.at("fc").set_trainable(true);
+            head
+        } else {
+            3e-3
+        };
+        let trained: usize = params.variables().iter().filter(|v| v.is_trainable()).map(|v| v.shape().numel()).sum();
+        let mut trainer =
+            Trainer::new(device.clone(), &params).optimizer(AdamW::new(rate)).batch_size(20).progress(Silent);
+        let start = std::time::Instant::now();
+        trainer
+            .fit(&few, if published { 20 } else { 40 }, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
+        let seconds = start.elapsed().as_secs_f64();
+        let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
+        table.push((if transfer { "frozen backbone" } else { "from scratch" }, trained, seconds, report));
+    }
+
+    println!("                 parameters  seconds  accuracy     F1  area under ROC");
+    for (name, trained, seconds, report) in &table {
+        let (accuracy, f1, area) = (report.accuracy, report.f1, report.roc_auc.unwrap_or(f64::NAN));
+        println!("{name:<16} {trained:>10}  {seconds:>7.1}  {accuracy:>8.3}  {f1:>5.3}  {area:>14.3}");
+    }
+    if !published {
+        std::fs::remove_dir_all(&folder).map_err(wgrad::Error::io(&folder))?;
+    }
+    Ok(())
+}
