@@ -35,7 +35,7 @@ fn channel_dropouts_say_which_shapes_they_take() {
         "dropout2d(f32[8, 3]): expected [N, C, H, W], not [8, 3] / for single elements use `Dropout`",
     );
     let y = Dropout1d::new(&params.at("other"), 1.5).forward(&float(&train(), "x", [8, 3, 5]));
-    assert_brief(&refused(&params, &y), "dropout(f32[8, 3, 1]): the probability 1.5 is not between 0 and 1");
+    assert_brief(&refused(&params, &y), "dropout(f32[8, 3, 1], u32[]): the probability 1.5 is not between 0 and 1");
 }
 
 #[test]

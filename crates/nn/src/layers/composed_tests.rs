@@ -3,7 +3,8 @@
 //! Every number is a sum over an output or a gradient, weighted by the cosine of the position; weights are
 //! `sin(1.3·i + k)/2` in the `k`-th variable, inputs alike with `k` beside them. All outputs get these cotangents.
 
-use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Shape, Tensor, vjp};
+use wgrad_core::plan::Plan;
+use wgrad_core::{Array, CpuBackend, DType, Graph, Limits, Mode, Params, Session, Shape, Tensor, vjp};
 
 use super::*;
 use crate::Module;
@@ -379,4 +380,35 @@ fn alpha_dropout_gives_the_numbers_of_pytorch() {
     let dropped = y.iter().filter(|&&y| y < 0.0).count();
     assert!((1084..=1316).contains(&dropped), "{dropped}");
     assert!(drop(&AlphaDropout::new(&params.at("all"), 1.0), &params, &[9]).iter().all(|&y| y == 0.0));
+}
+
+/// Dispatches that one more time step costs, with gradients of all variables or without.
+fn dispatches_per_step(training: bool, layer: impl Fn(&Params) -> Box<dyn Module>) -> usize {
+    let count = |length: usize| {
+        let params = Params::seeded(0);
+        let layer = layer(&params);
+        let graph = Graph::new(if training { Mode::Train } else { Mode::Evaluate });
+        let y = layer.forward(&graph.input("x", [length, 4, 16], DType::F32));
+        let mut fetches = vec![y.clone()];
+        if training {
+            let wrt: Vec<_> = params.variables().iter().map(|variable| graph.variable(variable)).collect();
+            fetches.extend(vjp(&[(&y, &y)], &wrt).into_iter().flatten());
+        }
+        let plan = Plan::new(&graph, &fetches.iter().collect::<Vec<_>>(), &Limits::default()).unwrap();
+        let text = plan.to_string();
+        let before = text.split(" dispatches").next().unwrap();
+        before.rsplit(' ').next().unwrap().parse::<usize>().unwrap()
+    };
+    count(12) - count(11)
+}
+
+#[test]
+fn a_time_step_costs_as_many_dispatches_as_the_documentation_says() {
+    let cost = |layer: &dyn Fn(&Params) -> Box<dyn Module>| {
+        (dispatches_per_step(false, layer), dispatches_per_step(true, layer))
+    };
+    let lstm = cost(&|p| Box::new(Lstm::new(p, 16, 16)));
+    let gru = cost(&|p| Box::new(Gru::new(p, 16, 16)));
+    let rnn = cost(&|p| Box::new(Rnn::new(p, 16, 16)));
+    assert_eq!((lstm, gru, rnn), ((3, 9), (3, 9), (2, 6)));
 }
