@@ -2,13 +2,13 @@
 //!
 //! `cargo run --release --example 11_ordinal` (a device may be named: `… -- cpu`)
 
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
+
 #[path = "models/grader.rs"]
 mod grader;
 
 use grader::Grader;
 use wgrad::core::Stream;
-use wgrad::nn::layers::Coral;
-use wgrad::nn::losses::CoralLoss;
 use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
 

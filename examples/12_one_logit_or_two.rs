@@ -1,6 +1,8 @@
-//! A yes or no with one logit and BCEWithLogits, or with two and cross-entropy: the same loss, until a mean meets weights.
+//! A yes or no with one logit and `BceWithLogitsLoss`, or with two and `CrossEntropyLoss`: the same loss, until a mean meets weights.
 //!
 //! `cargo run --release --example 12_one_logit_or_two` (a device may be named: `… -- cpu`)
+
+#![allow(clippy::cast_precision_loss, reason = "small numbers")]
 
 #[path = "models/one_logit.rs"]
 mod one_logit;
@@ -70,7 +72,7 @@ fn train(device: &Device, data: &Dataset, which: usize, reduction: Reduction) ->
     session.sync()?;
     Ok([params.get("fc.weight")?, params.get("fc.bias")?]
         .iter()
-        .map(|v| v.value())
+        .map(Variable::value)
         .collect::<Result<Vec<_>>>()?
         .iter()
         .flat_map(|array| array.to_f32())

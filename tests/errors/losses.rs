@@ -1,7 +1,5 @@
 //! What the losses say about shapes, types and options.
 
-use wgrad::nn::layers::Coral;
-use wgrad::nn::losses::*;
 use wgrad::prelude::*;
 
 use super::{assert_brief, assert_says, float, refused, train};

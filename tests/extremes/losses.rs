@@ -1,7 +1,8 @@
 //! Losses at the edges: large and tiny logits, probabilities of 0 and 1, ties, classes that do not exist.
 
+#![allow(clippy::float_cmp, clippy::cast_possible_truncation, reason = "targets of exactly 0 and 1; options in f32")]
+
 use libtest_mimic::Failed;
-use wgrad::nn::losses::*;
 use wgrad::prelude::*;
 
 use super::{Check, EXP, LOGITS, assert_close, evaluate, matrix, sigmoid, vector};
@@ -124,10 +125,12 @@ fn certain_probabilities(device: &Device) -> Result<(), Failed> {
     if seen { Ok(()) } else { Err(format!("outside of [0, 1]: {got:?}").into()) }
 }
 
+/// A loss, its values and its slopes.
+type Case = (&'static str, fn(&Tensor, &Tensor) -> Tensor, [f64; 6], [f64; 6]);
+
 fn corners(device: &Device) -> Result<(), Failed> {
     let d = [0.0, 0.5, -0.5, 0.25, -2.0, 1000.0];
     let zeros = vector(&[0.0; 6]);
-    type Case = (&'static str, fn(&Tensor, &Tensor) -> Tensor, [f64; 6], [f64; 6]);
     let cases: [Case; 7] = [
         (
             "L1Loss",

@@ -1,6 +1,5 @@
 //! How many dispatches a step of each loss takes: the mean loss and the gradient of the prediction.
 
-use wgrad::nn::losses::*;
 use wgrad::prelude::*;
 
 use super::plan;
