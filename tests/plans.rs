@@ -106,7 +106,7 @@ memory: variables 8.0 KiB, inputs 7.8 KiB, temporaries 40.5 KiB in 4 slots, larg
   5  sum (fc2)                                                   [1, 1]    s0[2048..] ← s3
   6  matmul (fc1)                                                [64, 30]  s0 ← s2, x
   7  sum (fc1)                                                   [1, 64]   s0[1920..] ← s2
-  8  mul·sub × 4 (SGD)                                           [2049]    fc1.weight, fc1.bias, fc2.weight, fc2.bias ← s0, schedule, fc1.weight, s0[1920..], fc1.bias, s0[1984..], fc2.weight, s0[2048..], fc2.bias
+  8  mul·sub × 4 (Sgd)                                           [2049]    fc1.weight, fc1.bias, fc2.weight, fc2.bias ← s0, schedule, fc1.weight, s0[1920..], fc1.bias, s0[1984..], fc2.weight, s0[2048..], fc2.bias
 ",
     );
     assert_eq!(written(&plan), ["fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight"]);

@@ -225,8 +225,12 @@ fn norms_are_those_of_all_gradients_as_one() {
 
 #[test]
 fn a_norm_that_is_no_number_spoils_all_and_an_infinite_one_clears_what_is_finite() {
-    let (found, norm) = clipped(1.0, 2.0, [1.0, f64::NAN, 2.0], 3.0);
-    assert!(norm.is_nan() && found.iter().all(|value| value.is_nan()), "{found:?}");
+    for p in [1.0, 2.0, 3.0, f64::INFINITY] {
+        for bad in [[f64::NAN, 1.0, 2.0], [1.0, 2.0, f64::NAN]] {
+            let (found, norm) = clipped(1.0, p, bad, 3.0);
+            assert!(norm.is_nan() && found.iter().all(|value| value.is_nan()), "p = {p}: {found:?}");
+        }
+    }
     let (found, norm) = clipped(1.0, 2.0, [1.0, f64::INFINITY, 2.0], 3.0);
     assert!(norm.is_infinite() && found[1].is_nan() && found[0] == 0.0 && found[3] == 0.0, "{found:?}");
 }
