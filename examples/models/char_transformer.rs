@@ -1,0 +1,63 @@
+//! A small causal transformer over characters.
+
+use wgrad::nn::layers::LayerNorm;
+use wgrad::prelude::*;
+
+/// Sizes of a [`CharTransformer`].
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    pub characters: usize,
+    /// The longest text that it looks at.
+    pub context: usize,
+    pub features: usize,
+    pub heads: usize,
+    pub layers: usize,
+    pub dropout: f64,
+}
+
+/// Says for each position of a text which character comes next, from the characters up to there.
+pub struct CharTransformer {
+    characters: Embedding,
+    places: Embedding,
+    encoder: TransformerEncoder,
+    head: Linear,
+}
+
+impl CharTransformer {
+    pub fn new(p: &Params, sizes: Sizes) -> Self {
+        let Sizes { characters, context, features, heads, layers, dropout } = sizes;
+        let options = TransformerEncoderLayerOptions {
+            dim_feedforward: 4 * features,
+            dropout,
+            activation: TransformerActivation::Gelu,
+            batch_first: true,
+            norm_first: true,
+            ..TransformerEncoderLayerOptions::default()
+        };
+        let layer = |p: &Params| TransformerEncoderLayer::with(p, features, heads, options);
+        Self {
+            characters: Embedding::new(&p.at("characters"), characters, features),
+            places: Embedding::new(&p.at("places"), context, features),
+            encoder: TransformerEncoder::new(&p.at("encoder"), layers, layer).norm(|p| LayerNorm::new(p, [features])),
+            head: Linear::new(&p.at("head"), features, characters),
+        }
+    }
+
+    /// The mean cross-entropy of `next` `[N, length]`, the characters of `x` `[N, length]` one place on.
+    pub fn loss(&self, x: &Tensor, next: &Tensor) -> Tensor {
+        let logits = self.forward(x);
+        let (rows, classes) = (next.shape().numel(), logits.shape().dims().last().copied().unwrap_or(1));
+        CrossEntropyLoss::new().apply(&logits.reshape([rows, classes]), &next.reshape([rows]))
+    }
+}
+
+impl Module for CharTransformer {
+    /// `x` is `u32` `[N, length]`; the result is `[N, length, characters]`.
+    fn forward(&self, x: &Tensor) -> Tensor {
+        let length = x.shape().dims().last().copied().unwrap_or(0);
+        let places = self.places.forward(&x.graph().iota([length]));
+        let text = self.characters.forward(x) + places;
+        let causal = EncoderMasks { is_causal: true, ..EncoderMasks::default() };
+        self.head.forward(&self.encoder.encode(&text, causal))
+    }
+}

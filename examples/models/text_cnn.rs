@@ -1,0 +1,47 @@
+//! A convolutional network for lines of text, given as rows of character codes.
+
+use wgrad::prelude::*;
+
+/// Convolutions of these widths look at neighbouring characters; the largest answer of each channel along the line is
+/// kept, whatever its place. Then a batch norm and two linear layers. Source: Kim, "Convolutional neural networks for
+/// sentence classification", 2014.
+pub struct TextCnn {
+    embedding: Embedding,
+    convs: Vec<Conv1d>,
+    norm: BatchNorm1d,
+    fc1: Linear,
+    dropout: Dropout,
+    fc2: Linear,
+}
+
+const WIDTHS: [usize; 3] = [3, 4, 5];
+
+impl TextCnn {
+    /// For `characters` codes, of which 0 is padding; `channels` for each width.
+    pub fn new(p: &Params, characters: usize, channels: usize, classes: usize, dropout: f64) -> Self {
+        let features = 16;
+        let padded = EmbeddingOptions { padding_idx: Some(0) };
+        let conv = |(i, &width): (usize, &usize)| Conv1d::new(&p.at("convs").at(i), features, channels, width);
+        let joined = channels * WIDTHS.len();
+        Self {
+            embedding: Embedding::with(&p.at("embedding"), characters, features, padded),
+            convs: WIDTHS.iter().enumerate().map(conv).collect(),
+            norm: BatchNorm1d::new(&p.at("norm"), joined),
+            fc1: Linear::new(&p.at("fc1"), joined, 32),
+            dropout: Dropout::new(&p.at("dropout"), dropout),
+            fc2: Linear::new(&p.at("fc2"), 32, classes),
+        }
+    }
+}
+
+impl Module for TextCnn {
+    /// `x` is `[N, length]`, codes as `u32` or as whole `f32`; the result is `[N, classes]`.
+    fn forward(&self, x: &Tensor) -> Tensor {
+        // [N, length, features], and channels come before the line.
+        let characters = self.embedding.forward(&x.to_u32()).transpose(1, 2);
+        let largest = |conv: &Conv1d| conv.forward(&characters).relu().max_axes(&[-1], false);
+        let largest: Vec<Tensor> = self.convs.iter().map(largest).collect();
+        let joined = self.norm.forward(&concat(&largest.iter().collect::<Vec<_>>(), 1));
+        self.fc2.forward(&self.dropout.forward(&self.fc1.forward(&joined).relu()))
+    }
+}
