@@ -11,7 +11,7 @@ use wgrad::prelude::*;
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/breast_cancer.csv");
 const STEPS: usize = 200;
 /// How much a positive counts.
-const W: f64 = 5.0;
+const W: f32 = 5.0;
 
 /// Both losses of logits z `[N, 1]` against classes `u32[N]`.
 fn both(z: &Tensor, classes: &Tensor, weighted: bool, reduction: Reduction) -> [Tensor; 2] {
@@ -94,8 +94,8 @@ fn main() -> Result<()> {
         assert!(expected, "sums are the same loss, means differ by a factor");
     }
     println!(
-        "\nSo: one logit with `pos_weight`. With two logits and class weights, divide the learning rate's effect out:"
+        "\nSo take one logit and `pos_weight`. The mean of a weighted cross-entropy divides by the weights of the rows,"
     );
-    println!("their mean is over the weights of the batch, which change from batch to batch.");
+    println!("so that its steps are smaller, by a factor that changes from batch to batch.");
     Ok(())
 }

@@ -5,8 +5,12 @@
 mod advised;
 #[path = "errors/layers.rs"]
 mod layers;
+#[path = "errors/losses.rs"]
+mod losses;
 #[path = "errors/options.rs"]
 mod options;
+#[path = "errors/tensors.rs"]
+mod tensors;
 #[path = "errors/windows.rs"]
 mod windows;
 

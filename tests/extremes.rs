@@ -1,6 +1,8 @@
 //! Numbers and sizes at the edges, on the CPU in both precisions and on every adapter.
 
 mod common;
+#[path = "extremes/losses.rs"]
+mod losses;
 
 use common::bound;
 use common::cases::{Case, Values};
@@ -295,7 +297,7 @@ fn main() {
         devices.push((name, adapter.open().expect("the driver opens its adapter")));
     }
     for (name, device) in &devices {
-        for (what, check) in checks {
+        for (what, check) in checks.into_iter().chain(losses::CHECKS) {
             let device = device.clone();
             trials.push(Trial::test(format!("{name}: {what}"), move || check(&device)));
         }
@@ -317,7 +319,7 @@ fn main() {
         }));
     }
     if adapters().is_empty() {
-        for (what, _) in checks {
+        for (what, _) in checks.into_iter().chain(losses::CHECKS) {
             trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));
         }
     }

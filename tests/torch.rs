@@ -27,6 +27,8 @@ mod pointwise;
 mod selections;
 #[path = "torch/tensors.rs"]
 mod tensors;
+#[path = "torch/units.rs"]
+mod units;
 #[path = "torch/windows.rs"]
 mod windows;
 
@@ -54,6 +56,7 @@ fn adapters() -> BTreeMap<&'static str, Adapter> {
         pointwise::ADAPTERS,
         selections::ADAPTERS,
         tensors::ADAPTERS,
+        units::ADAPTERS,
         windows::ADAPTERS,
     ];
     let mut all = BTreeMap::new();

@@ -1,5 +1,8 @@
 //! Whole training runs: one curve on every device, the same bits twice, several plans over one set of variables.
 
+#[path = "training/options.rs"]
+mod options;
+
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -368,6 +371,7 @@ fn main() {
     }
     let missing = ["the GPU".to_string()].into_iter().filter(|_| adapters().is_empty());
     let absent: Vec<_> = missing.map(|name| (name, Device::cpu())).collect();
+    let whole = (Arc::new(tumours().data), Arc::new(OnceLock::new()));
     let mut trials = vec![];
     for (i, (name, device)) in devices.iter().chain(&absent).enumerate() {
         let ignored = i >= devices.len();
@@ -393,6 +397,9 @@ fn main() {
             let judge = move || curve_agrees(&shared.0, shared.1.get_or_init(|| truth(&shared.0)), &device);
             add(&format!("the loss agrees with f64, step by step: {task}"), Box::new(judge));
         }
+        let ((shared, truth), own) = (whole.clone(), device.clone());
+        let judge = move || options::agrees(&shared, truth.get_or_init(|| options::truth(&shared)), &own);
+        add("clipping, accumulation, a schedule and averages agree with f64", Box::new(judge));
         let device = device.clone();
         add("dropout draws the bits of the CPU", Box::new(move || dropout_draws_the_bits_of_the_cpu(&device)));
     }

@@ -277,6 +277,9 @@ fn views() -> Vec<Case> {
             .without_gradients()
             .exact(),
         case("pad", &[(&[5, 3, 2], Normal)], |x| x[0].pad(1, 2, 1).square() + x[0].pad(1, 0, 3)),
+        case("pad with a number", &[(&[5, 3, 2], Normal)], |x| {
+            x[0].pad_with(1, 2, 1, 1.5).square() + x[0].pad_with(-2, 0, 3, -2.0)
+        }),
         case("dropout", &[(&[7, 33], Normal)], |x| {
             x[0].dropout(0.25, [7, 0xffff_fff0], 3, &x[0].graph().constant_u32(1 << 31)) * &x[0]
         }),

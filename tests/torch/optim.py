@@ -59,6 +59,29 @@ MORE = {
     ],
 }
 
+
+
+class Lion(torch.optim.Optimizer):
+    """The program of Chen et al., "Symbolic discovery of optimization algorithms", 2023; torch has none."""
+
+    def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0, maximize=False, foreach=None):
+        super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay, maximize=maximize))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            (b1, b2), lr, decay = group["betas"], group["lr"], group["weight_decay"]
+            for p in group["params"]:
+                g = -p.grad if group["maximize"] else p.grad
+                m = self.state[p].setdefault("exp_avg", torch.zeros_like(p))
+                update = torch.sign(b1 * m + (1 - b1) * g)
+                p.sub_(lr * (update + decay * p))
+                m.copy_(b2 * m + (1 - b2) * g)
+
+
+LION = [{}, dict(lr=0.1), dict(lr=0.01, weight_decay=0.1), dict(betas=(0.5, 0.6)), dict(betas=(0.0, 0.0), lr=0.1),
+        dict(lr=0.01, betas=(0.95, 0.98), weight_decay=1.0, maximize=True)]
+
 EPS = 2.0**-24
 begin, grads = {}, {}
 random = np.random.default_rng(20261121)
@@ -108,34 +131,41 @@ tensors = {f"begin.{name}": value.astype(np.float32) for name, value in begin.it
 tensors |= {f"grad.{step}.{name}": value.astype(np.float32) for (step, name), value in grads.items()}
 index = {"torch": torch.__version__.split("+")[0], "steps": STEPS, "implementations": IMPLEMENTATIONS}
 index |= {"supported": {}, "absent": {}}
-count = 0
+
+
+def record(cls, all_options):
+    name, cases = cls.__name__, []
+    for number, options in enumerate(all_options):
+        assert not set(options) & set(IMPLEMENTATIONS)
+        truth = run(cls, options, torch.float64)
+        own = run(cls, options, torch.float32)
+        off = {key: [distance(own[key], truth[key]), 0.0] for key in truth}
+        shake = np.random.default_rng(number)
+        for _ in range(4):
+            for key, moved in run(cls, options, torch.float64, shake).items():
+                off[key][1] = max(off[key][1], distance(moved, truth[key]))
+        defaults = cls([torch.nn.Parameter(torch.zeros(1))]).defaults
+        label = ", ".join(f"{key}={value}" for key, value in options.items()) or "defaults"
+        options = {key: value for key, value in {**defaults, **options}.items() if key not in IMPLEMENTATIONS}
+        cases.append({"case": f"{name}.{number}", "label": label, "options": plain(options), "off": off})
+        tensors.update({f"{name}.{number}/{key}": value for key, value in truth.items()})
+    return cases
+
+
 for info in sorted(optim_db, key=lambda info: info.optim_cls.__name__):
     name = info.optim_cls.__name__
     inputs = [plain(item.kwargs) for item in info.optim_inputs_func("cpu")]
     if name not in SUPPORTED:
         index["absent"][name] = len(inputs)
         continue
-    cases = []
-    for number, options in enumerate(inputs + MORE[name]):
-        assert not set(options) & set(IMPLEMENTATIONS)
-        truth = run(info.optim_cls, options, torch.float64)
-        own = run(info.optim_cls, options, torch.float32)
-        off = {key: [distance(own[key], truth[key]), 0.0] for key in truth}
-        shake = np.random.default_rng(number)
-        for _ in range(4):
-            for key, moved in run(info.optim_cls, options, torch.float64, shake).items():
-                off[key][1] = max(off[key][1], distance(moved, truth[key]))
-        defaults = info.optim_cls([torch.nn.Parameter(torch.zeros(1))]).defaults
-        label = ", ".join(f"{key}={value}" for key, value in options.items()) or "defaults"
-        options = {key: value for key, value in {**defaults, **options}.items() if key not in IMPLEMENTATIONS}
-        cases.append({"case": f"{name}.{number}", "label": label, "options": plain(options), "off": off})
-        tensors |= {f"{name}.{number}/{key}": value for key, value in truth.items()}
     errors = [error for item in info.optim_error_inputs_func("cpu", torch.float64) if (error := error_of(item))]
+    cases = record(info.optim_cls, inputs + MORE[name])
     index["supported"][name] = {"from_optim_db": len(inputs), "cases": cases, "errors": errors}
-    count += len(cases)
+index["supported"]["Lion"] = {"from_optim_db": 0, "cases": record(Lion, LION), "errors": []}
 
 folder = Path(__file__).parent
 (folder / "optim.json").write_text(json.dumps(index, indent=1) + "\n")
 (folder / "optim.safetensors").write_bytes(save(dict(sorted(tensors.items()))))
 sizes = [(folder / file).stat().st_size for file in ("optim.json", "optim.safetensors")]
+count = sum(len(optimizer["cases"]) for optimizer in index["supported"].values())
 print(count, "cases,", sizes, "bytes")

@@ -8,7 +8,6 @@ use libtest_mimic::{Failed, Trial};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use wgrad::core::Backend;
-use wgrad::nn::optim::{Adadelta, Adagrad, Adamax, NAdam, RAdam, RmsProp};
 use wgrad::prelude::*;
 
 use crate::fixture::{folder, json};
@@ -90,6 +89,7 @@ fn build(name: &str, options: &Value) -> Box<dyn Optimizer> {
                 .momentum_decay(number("momentum_decay", 4e-3))
                 .decoupled_weight_decay(flag("decoupled_weight_decay"))
         ),
+        "Lion" => with!(Lion::new(lr).betas(beta(0), beta(1))),
         "RAdam" => with!(
             RAdam::new(lr)
                 .betas(beta(0), beta(1))

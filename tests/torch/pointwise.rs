@@ -2,7 +2,7 @@
 
 use wgrad::prelude::*;
 
-use crate::call::{Adapter, Call, Outcome, Refusal, lacks};
+use crate::call::{Adapter, Call, Outcome, Refusal};
 
 /// An adapter of one argument.
 macro_rules! unary {
@@ -37,14 +37,15 @@ fn mask(x: &Tensor) -> Tensor {
     if x.dtype() == DType::U32 { x.clone() } else { x.ne(&x.number(0.0)) }
 }
 
+/// Bounds are numbers, or tensors: then the larger and the smaller of both (in a tie the gradient is shared).
 fn clamp(at: &Call<'_>) -> Outcome {
-    let mut x = at.x()?;
-    let (low, high) = (at.arg(1, "min"), at.arg(2, "max"));
-    if low.is_tensor() || high.is_tensor() {
-        return lacks("bounds that are tensors");
+    let (x, low, high) = (at.x()?, at.arg(1, "min"), at.arg(2, "max"));
+    if !low.is_tensor() && !high.is_tensor() {
+        return Ok(vec![x.clamp(low.number_or(f64::NEG_INFINITY)?, high.number_or(f64::INFINITY)?)]);
     }
-    x = x.clamp(low.number_or(f64::NEG_INFINITY)?, high.number_or(f64::INFINITY)?);
-    Ok(vec![x])
+    let x = low.some().map(|low| low.tensor_or_number()).transpose()?.map_or_else(|| x.clone(), |low| x.maximum(&low));
+    let high = high.some().map(|high| high.tensor_or_number()).transpose()?;
+    Ok(vec![high.map_or_else(|| x.clone(), |high| x.minimum(&high))])
 }
 
 fn gelu(at: &Call<'_>) -> Outcome {
@@ -64,16 +65,6 @@ fn leaky_relu(at: &Call<'_>) -> Outcome {
         at.arg(1, "negative_slope").number_or(0.01)?
     };
     Ok(vec![at.x()?.leaky_relu(slope)])
-}
-
-fn softplus(at: &Call<'_>) -> Outcome {
-    let of_module = at.option("beta").is_given();
-    let beta = if of_module { at.option("beta") } else { at.arg(1, "beta") }.number_or(1.0)?;
-    let threshold = if of_module { at.option("threshold") } else { at.arg(2, "threshold") }.number_or(20.0)?;
-    if (beta - 1.0).abs() > 0.0 || (threshold - 20.0).abs() > 0.0 {
-        return lacks("beta or threshold");
-    }
-    Ok(vec![at.x()?.softplus()])
 }
 
 fn masked_fill(at: &Call<'_>) -> Outcome {
@@ -108,7 +99,6 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.functional.logsigmoid", unary!(log_sigmoid)),
     ("nn.functional.gelu", gelu),
     ("nn.functional.leaky_relu", leaky_relu),
-    ("nn.functional.softplus", softplus),
     ("nn.ReLU", |at| at.module(&Relu)),
     ("nn.Sigmoid", |at| at.module(&Sigmoid)),
     ("nn.Tanh", |at| at.module(&Tanh)),
@@ -117,7 +107,6 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("nn.Softsign", unary!(softsign)),
     ("nn.GELU", gelu),
     ("nn.LeakyReLU", leaky_relu),
-    ("nn.Softplus", softplus),
     ("add", |at| scaled(at).map(|(x, y)| vec![x + y])),
     ("sub", |at| scaled(at).map(|(x, y)| vec![x - y])),
     ("rsub", |at| {

@@ -188,12 +188,9 @@ fn pad(at: &Call<'_>) -> Outcome {
         return lacks("padding of a negative size");
     }
     // The function's third argument is the mode.
-    let value = at.arg(if at.arg(2, "mode").value.is_string() { 3 } else { 2 }, "value");
-    if value.number_or(0.0)? != 0.0 {
-        return lacks("padding with another number than 0");
-    }
+    let value = at.arg(if at.arg(2, "mode").value.is_string() { 3 } else { 2 }, "value").number_or(0.0)?;
     for (i, sizes) in sizes.chunks(2).enumerate() {
-        x = x.pad(-1 - i.cast_signed(), sizes[0].unsigned_abs(), sizes[1].unsigned_abs());
+        x = x.pad_with(-1 - i.cast_signed(), sizes[0].unsigned_abs(), sizes[1].unsigned_abs(), value);
     }
     Ok(vec![x])
 }

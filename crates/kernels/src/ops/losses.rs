@@ -5,7 +5,7 @@
 
 use std::borrow::Borrow;
 
-use wgrad_core::{Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise, vjp};
+use wgrad_core::{Array, Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise, vjp};
 
 use super::bce_with_logits::misfit;
 use super::pointwise::SPECIAL;
@@ -268,7 +268,9 @@ pub trait LossOps: Borrow<Tensor> {
         if let Some(misfit) = misfit {
             return own.misfit("ordinal_levels", &[], misfit);
         }
-        let k = own.graph().iota([classes - 1]);
+        // An array rather than an iota, of which each run would make a copy.
+        #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
+        let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
         #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
         own.unsqueeze(-1).pointwise(&LEVEL, &[&k], &[classes as f64])
     }

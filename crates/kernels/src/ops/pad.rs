@@ -3,12 +3,13 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+    Array, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
 };
 
 use crate::bundled::bundled;
 
 use super::ViewOps;
+use super::concat::concat;
 use super::views::{extents, resolve};
 
 /// `y[i, before + j, k] = x[i, j, k]`, and 0 elsewhere.
@@ -100,6 +101,38 @@ pub trait PadOps: Borrow<Tensor> {
             Ok(axis) => x.graph().apply(Pad { axis, before, after }, &[x]).get(0),
             Err(invalid) => invalid,
         }
+    }
+
+    /// The tensor with `before` and `after` elements of `value` around one axis; [`pad`](Self::pad) for the value 0.
+    ///
+    /// The gradient is that of the elements in between. Source: `torch.nn.functional.pad`, mode `constant`.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// use wgrad_kernels::ops::PadOps;
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [2, 3], DType::F32);
+    /// assert_eq!(x.pad_with(-1, 1, 2, f64::NEG_INFINITY).shape().dims(), [2, 6]);
+    /// ```
+    #[track_caller]
+    fn pad_with(&self, axis: isize, before: usize, after: usize, value: f64) -> Tensor {
+        let x = self.borrow();
+        if value == 0.0 || before.saturating_add(after) == 0 || !x.is_valid() {
+            return x.pad(axis, before, after);
+        }
+        if !x.dtype().is_float() {
+            let misfit = Misfit::new(format!("only floats are padded with a value, not {}", x.spec()));
+            return x.misfit("pad_with", &[], misfit.fix("cast with `.to_f32()`, or pad with zeros: `.pad`"));
+        }
+        let axis = match resolve(x, "pad_with", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return invalid,
+        };
+        // As data where it is not finite: WGSL has no literal for that.
+        let value =
+            if value.is_finite() { x.number(value) } else { x.graph().array(Array::scalar::<f64>(value)) };
+        let beside = |size| value.broadcast_to(x.shape().with(axis, size));
+        concat(&[&beside(before), x, &beside(after)], axis.cast_signed())
     }
 }
 

@@ -8,12 +8,6 @@ use super::exponential_units::finite;
 use super::views::resolve;
 use super::{ActivationOps, CompareOps, PointwiseOps, SoftmaxOps, ViewOps};
 
-/// Why a shrinking activation cannot have this `lambda`.
-fn lambda_misfit(lambda: f64) -> Option<Misfit> {
-    finite("lambda", lambda)
-        .or_else(|| (lambda < 0.0).then(|| Misfit::new(format!("lambda must not be negative, but is {lambda}"))))
-}
-
 /// Activation functions of straight pieces, and gates.
 ///
 /// ```
@@ -67,18 +61,22 @@ pub trait PiecewiseUnitOps: Borrow<Tensor> {
     #[track_caller]
     fn softshrink(&self, lambda: f64) -> Tensor {
         let x = self.borrow();
-        if let Some(misfit) = lambda_misfit(lambda) {
+        if lambda < 0.0 {
+            let misfit = Misfit::new(format!("lambda must not be negative, but is {lambda}"));
+            return x.misfit("softshrink", &[], misfit);
+        }
+        if let Some(misfit) = finite("lambda", lambda) {
             return x.misfit("softshrink", &[], misfit);
         }
         let inside = x.abs().le(&x.number(lambda));
         inside.select(&x.number(0.0), &(x - x.sign() * lambda))
     }
 
-    /// 0 from −lambda to lambda, `x` elsewhere. Source: `torch.nn.functional.hardshrink`.
+    /// 0 from −lambda to lambda, `x` elsewhere, which is everywhere for a negative lambda. Source: `torch.nn.functional.hardshrink`.
     #[track_caller]
     fn hardshrink(&self, lambda: f64) -> Tensor {
         let x = self.borrow();
-        match lambda_misfit(lambda) {
+        match finite("lambda", lambda) {
             Some(misfit) => x.misfit("hardshrink", &[], misfit),
             None => x.abs().le(&x.number(lambda)).select(&x.number(0.0), x),
         }

@@ -171,7 +171,7 @@ activation! {
 activation! {
     /// 0 from −lambda to lambda, `x` elsewhere.
     Hardshrink => hardshrink(
-        /// Half the width of the zeros; not negative. PyTorch's `lambd`.
+        /// Half the width of the zeros. PyTorch's `lambd`.
         lambda: f64 = 0.5
     )
 }

@@ -240,3 +240,34 @@ fn buffers_are_no_parameters() {
     let _ = BatchNorm1d::with(&other, 3, untracked);
     assert_eq!(names(&other), ["weight", "bias"]);
 }
+
+#[test]
+fn a_frozen_batch_norm_stands_still_and_goes_on_when_it_is_unfrozen() {
+    let params = Params::seeded(0);
+    let norm = BatchNorm1d::new(&params.at("bn"), 2);
+    let mut session = session(&params);
+    let xs = Array::new([2, 2], vec![1.0f32, 2.0, 3.0, 6.0]).unwrap();
+    let mut run = |mode: Mode| {
+        let graph = Graph::new(mode);
+        let x = graph.input("x", [2, 2], DType::F32);
+        let y = norm.forward(&x);
+        let dx = vjp(&[(&y, &graph.array(Array::new([2, 2], vec![1f32, 0.0, 0.0, 0.0]).unwrap()))], std::slice::from_ref(&x));
+        let step = session.compile(&graph, &[&y, dx[0].as_ref().unwrap()]).unwrap();
+        let found = session.run(&step, &[(&x, &xs)]).unwrap();
+        session.sync().unwrap();
+        let running = params.get("bn.running_mean").unwrap().value().unwrap().to_f64();
+        (found[0].to_f64(), found[1].to_f64(), running)
+    };
+    params.at("bn").set_trainable(false);
+    let frozen = run(Mode::Train);
+    assert_eq!(frozen, run(Mode::Evaluate));
+    assert_eq!(frozen.2, [0.0, 0.0]);
+    // A gradient flows through it, as through any affine function.
+    let scale = 1.0 / 1.00001f64.sqrt();
+    assert!((frozen.1[0] - scale).abs() < 1e-15 && frozen.1[1..] == [0.0; 3], "{:?}", frozen.1);
+    assert_eq!(params.counter("bn.num_batches_tracked").get(), 0);
+    params.at("bn").set_trainable(true);
+    let moving = run(Mode::Train);
+    assert!((moving.2[1] - 0.4).abs() < 1e-15 && moving.0 != frozen.0, "{:?}", moving.2);
+    assert_eq!(params.counter("bn.num_batches_tracked").get(), 1);
+}

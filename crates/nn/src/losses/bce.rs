@@ -62,7 +62,7 @@ impl BceLoss {
         advice::probabilities(probabilities, "BceLoss", false);
         let losses = probabilities.bce(targets);
         self.reduction.apply(match &self.weight {
-            Some(weight) => weight.scale("BceLoss", &losses, "probability"),
+            Some(weight) => weight.scale("BceLoss", &losses, ["probability", "probabilities"]),
             None => losses,
         })
     }

@@ -68,7 +68,7 @@ impl BceWithLogitsLoss {
             None => logits.bce_with_logits(targets),
         };
         let losses = match &self.weight {
-            Some(weight) => weight.scale("BceWithLogitsLoss", &losses, "logit"),
+            Some(weight) => weight.scale("BceWithLogitsLoss", &losses, ["logit", "logits"]),
             None => losses,
         };
         self.reduction.apply(losses)

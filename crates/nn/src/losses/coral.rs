@@ -1,7 +1,7 @@
 //! Ordinal classes: CORAL.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::{BceWithLogitsOps, LossOps, ReduceOps};
+use wgrad_kernels::ops::{BceWithLogitsOps, LossOps};
 
 use super::nll::class_misfit;
 use super::{Reduction, Weights};
@@ -71,7 +71,7 @@ impl CoralLoss {
             Some(weight) => losses * weight.tensor(logits.graph()),
             None => losses,
         };
-        self.reduction.apply(losses.sum_axes(&[1], false))
+        self.reduction.rows(&losses)
     }
 
     fn misfit(&self, logits: &Tensor, target: &Tensor) -> Option<Misfit> {

@@ -218,9 +218,8 @@ impl TripletMarginLoss {
         }
         let terms = if (self.p - 2.0).abs() == 0.0 { d.square() } else { d.abs().powf(self.p) };
         let sum = &terms.sum_axes(&[-1], false);
-        // The root is steep at 0: there the distance is 0 and so is its gradient.
+        // The root is steep at 0. There the sum itself has the same value, and the gradient 0; and if it is NaN, it stays.
         let none = sum.eq(&sum.number(0.0));
-        let root = none.select(&sum.number(1.0), sum).powf(1.0 / self.p);
-        none.select(&sum.number(0.0), &root)
+        none.select(sum, &none.select(&sum.number(1.0), sum).powf(1.0 / self.p))
     }
 }

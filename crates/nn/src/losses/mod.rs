@@ -77,6 +77,33 @@ impl Reduction {
             Self::Sum => losses.sum(),
         }
     }
+
+    /// The same for rows along the last axis, whose losses are the sums of their `terms`. What is reduced anyway is reduced
+    /// at once.
+    #[track_caller]
+    fn rows(self, terms: &Tensor) -> Tensor {
+        let shape = terms.shape();
+        let rows: usize = shape.dims().iter().rev().skip(1).product();
+        match self {
+            Self::None => terms.sum_axes(&[-1], false),
+            Self::Sum => terms.sum(),
+            // The message is that of the mean.
+            Self::Mean if rows == 0 => terms.mean(),
+            #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
+            Self::Mean => terms.sum() * (1.0 / rows as f64),
+        }
+    }
+
+    /// As [`Self::rows`], where a row's loss is the mean of its terms.
+    #[track_caller]
+    fn row_means(self, terms: &Tensor) -> Tensor {
+        match self {
+            Self::None => terms.mean_axes(&[-1], false),
+            Self::Mean => terms.mean(),
+            #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
+            Self::Sum => terms.sum() * (1.0 / terms.shape().dims().last().copied().unwrap_or(1) as f64),
+        }
+    }
 }
 
 /// Weights of a loss: one number, or an array.
@@ -100,12 +127,12 @@ impl Weights {
 
     /// The losses of a loss called `name`, each times its weight; `per` says what there is one loss of.
     #[track_caller]
-    fn scale(&self, name: &str, losses: &Tensor, per: &str) -> Tensor {
+    fn scale(&self, name: &str, losses: &Tensor, [one, many]: [&str; 2]) -> Tensor {
         let weight = self.tensor(losses.graph());
         let (shape, own) = (losses.shape(), weight.shape());
         if own.broadcast(&shape).as_ref() != Some(&shape) {
-            let misfit = Misfit::new(format!("weight {own} does not broadcast to the {per}s {shape}"))
-                .fix(format!("give one weight, one per {per} of a row (the last axis), or one per row as `[N, 1]`"));
+            let misfit = Misfit::new(format!("weight {own} does not broadcast to the {many} {shape}"))
+                .fix(format!("give one weight, one per {one} of a row (the last axis), or one per row as `[N, 1]`"));
             return losses.misfit(name, &[&weight], misfit);
         }
         losses * weight

@@ -1,8 +1,8 @@
 //! Margin losses over several labels or classes.
 
-use wgrad_core::Tensor;
+use wgrad_core::{Array, Misfit, Tensor};
 use wgrad_kernels::ops::{
-    ActivationOps, BceWithLogitsOps, CompareOps, GatherAlongOps, GatherOps, PointwiseOps, ReduceOps, ViewOps,
+    ActivationOps, BceWithLogitsOps, CompareOps, GatherAlongOps, GatherOps, PointwiseOps, ViewOps,
 };
 
 use super::nll::class_misfit;
@@ -59,18 +59,17 @@ impl MultiLabelSoftMarginLoss {
     #[track_caller]
     #[must_use]
     pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        let misfit = misfit(logits, targets, "logits").or_else(|| {
-            (logits.shape().rank() == 0).then(|| wgrad_core::Misfit::new("a single number has no axis of classes"))
-        });
+        let misfit = misfit(logits, targets, "logits")
+            .or_else(|| (logits.shape().rank() == 0).then(|| Misfit::new("a single number has no axis of classes")));
         if let Some(misfit) = misfit {
             return logits.misfit("MultiLabelSoftMarginLoss", &[targets], misfit);
         }
         let losses = logits.bce_with_logits(targets);
         let losses = match &self.weight {
-            Some(weight) => weight.scale("MultiLabelSoftMarginLoss", &losses, "logit"),
+            Some(weight) => weight.scale("MultiLabelSoftMarginLoss", &losses, ["logit", "logits"]),
             None => losses,
         };
-        self.reduction.apply(losses.mean_axes(&[-1], false))
+        self.reduction.row_means(&losses)
     }
 }
 
@@ -147,9 +146,7 @@ impl MultiMarginLoss {
         let shape = x.shape();
         let classes = shape.dims().last().copied().unwrap_or(1);
         let misfit = class_misfit(&x.spec(), &target.spec(), "scores")
-            .or_else(|| {
-                (shape.rank() > 2).then(|| wgrad_core::Misfit::new(format!("scores are [N, C] or [C], not {shape}")))
-            })
+            .or_else(|| (shape.rank() > 2).then(|| Misfit::new(format!("scores are [N, C] or [C], not {shape}"))))
             .or_else(|| option_misfit("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
             .or_else(|| option_misfit("the margin", self.margin, true, "a number"))
             .or_else(|| self.weight.as_ref().and_then(|weight| weight.per_class(classes)));
@@ -157,14 +154,15 @@ impl MultiMarginLoss {
             return x.misfit("MultiMarginLoss", &[target], misfit);
         }
         let index = target.unsqueeze(-1);
-        let own = index.eq_u32(&x.graph().iota([classes]));
+        #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
+        let own = index.eq_u32(&x.graph().array(Array::vector((0..classes as u32).collect())));
         let terms = (x - x.gather(-1, &index) + self.margin).relu();
         let terms = if self.p == 2 { terms.square() } else { terms };
         // The right class gets nothing, unless it does not exist: then every term is NaN.
-        let losses = own.select(&x.number(0.0), &terms).mean_axes(&[-1], false);
-        self.reduction.apply(match &self.weight {
-            Some(weight) => losses * weight.tensor(x.graph()).gather_rows(target),
-            None => losses,
+        let terms = own.select(&x.number(0.0), &terms);
+        self.reduction.row_means(&match &self.weight {
+            Some(weight) => terms * weight.tensor(x.graph()).gather_rows(&index),
+            None => terms,
         })
     }
 }

@@ -78,6 +78,7 @@ pub(super) fn norm_misfit(max_norm: f64, p: f64) -> Option<Misfit> {
 }
 
 /// `(Σ |g|^p)^(1/p)` over all elements of all tensors.
+#[allow(clippy::float_cmp, reason = "the norms that have kernels of their own are exactly these")]
 fn total_norm(gradients: &[Tensor], p: f64) -> Tensor {
     if p == 2.0 {
         return gradients.total_norm();

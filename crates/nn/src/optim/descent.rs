@@ -190,6 +190,7 @@ impl<R: Rule> Descent<R> {
     }
 
     /// Adds what was accumulated to the gradients, and keeps the sums or, if they are used now, zeros.
+    #[track_caller]
     fn add_up(&self, graph: &Graph, rows: &mut [Row], what: Use) {
         for row in rows {
             let _scope = graph.scope(format!("gradient of {}", row.variable.name()));
@@ -219,6 +220,7 @@ impl<R: Rule> Descent<R> {
         norm
     }
 
+    #[track_caller]
     fn update(&self, graph: &Graph, rows: Vec<Row>) {
         let numbers: Vec<Numbers> = (0..=self.groups.len()).map(|_| Numbers::default()).collect();
         // All share one store, so the first one's is that of all.

@@ -1,4 +1,4 @@
-//! NAdam.
+//! `NAdam`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use wgrad_kernels::ops::PointwiseOps;
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Slot};
 
-/// NAdam: Adam with Nesterov's momentum; PyTorch's `NAdam`.
+/// `NAdam`: Adam with Nesterov's momentum; PyTorch's `NAdam`.
 ///
 /// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v + (1−β₂)·g²` and
 /// `μₜ = β₁·(1 − ½·0.96^(t·momentum_decay))` in step `t`, from 1:

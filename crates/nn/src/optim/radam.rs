@@ -1,4 +1,4 @@
-//! RAdam.
+//! `RAdam`.
 
 use wgrad_core::{Misfit, Tensor};
 use wgrad_kernels::ops::PointwiseOps;
@@ -6,7 +6,7 @@ use wgrad_kernels::ops::PointwiseOps;
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Setting, Slot};
 
-/// RAdam: Adam that begins without scaling, until the size of the gradients is known well; PyTorch's `RAdam`.
+/// `RAdam`: Adam that begins without scaling, until the size of the gradients is known well; PyTorch's `RAdam`.
 ///
 /// With `g = ∇ + weight_decay · p`, `m += (1−β₁)·(g − m)`, `v = β₂·v + (1−β₂)·g²`, `ρ = 2/(1−β₂) − 1` and
 /// `ρₜ = ρ − 2t·β₂ᵗ/(1−β₂ᵗ)` in step `t`, from 1: `p −= lr / (1−β₁ᵗ) · m · f`, where `f = 1` while `ρₜ ≤ 5` and then

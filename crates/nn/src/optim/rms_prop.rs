@@ -1,4 +1,4 @@
-//! RMSprop.
+//! `RMSprop`.
 
 use wgrad_core::{Misfit, Tensor};
 use wgrad_kernels::ops::PointwiseOps;
@@ -6,7 +6,7 @@ use wgrad_kernels::ops::PointwiseOps;
 use super::rule::not_negative;
 use super::{Descent, LearningRate, Rule, Setting, Slot};
 
-/// RMSprop: gradients divided by the root of a running mean of their squares; PyTorch's `RMSprop`.
+/// `RmsProp`: gradients divided by the root of a running mean of their squares; PyTorch's `RMSprop`.
 ///
 /// With `g = ∇ + weight_decay · p` and `s = α·s + (1−α)·g²`, and, if centered, `a += (1−α)·(g − a)` and
 /// `d = √(s − a²) + eps`, else `d = √s + eps`: `p −= lr · g / d`; with momentum `buf = momentum · buf + g / d` and

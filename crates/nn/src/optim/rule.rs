@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 
-use wgrad_core::{Counter, DType, Graph, Init, Kind, Misfit, Tensor, Variable};
+use wgrad_core::{Array, Counter, DType, Graph, Init, Kind, Misfit, Tensor, Variable};
 
 use super::{LearningRate, Setting};
 
@@ -45,6 +45,7 @@ pub trait Rule: Clone + fmt::Debug + 'static {
     const NAME: &'static str;
 
     /// The parameter's new value. Traced once per parameter; the state that it keeps is written with [`Slot::keep`].
+    #[track_caller]
     fn update(&self, at: &Slot<'_>) -> Tensor;
 
     /// What is wrong with the options.
@@ -111,6 +112,7 @@ impl Slot<'_> {
 
     /// The gradient with weight decay in it: `g + weight_decay · p`.
     #[must_use]
+    #[track_caller]
     pub fn decayed_gradient(&self) -> Tensor {
         match self.weight_decay {
             0.0 => self.gradient.clone(),
@@ -120,6 +122,7 @@ impl Slot<'_> {
 
     /// `p − change`, with the decay beside the gradient: `p · (1 − lr · weight_decay) − change`.
     #[must_use]
+    #[track_caller]
     pub fn decayed_minus(&self, change: Tensor) -> Tensor {
         if self.weight_decay == 0.0 {
             return &self.value - change;
@@ -130,6 +133,7 @@ impl Slot<'_> {
 
     /// The learning rate of each step.
     #[must_use]
+    #[track_caller]
     pub fn lr(&self) -> Tensor {
         self.number("lr", &[], |now, _| now.lr)
     }
@@ -137,6 +141,7 @@ impl Slot<'_> {
     /// A number that the host computes in `f64` before each step, from the step and the values of `settings`. Numbers of
     /// one name are one, within a group of parameters.
     #[must_use]
+    #[track_caller]
     pub fn number<const N: usize>(
         &self,
         name: &str,
@@ -161,6 +166,7 @@ impl Slot<'_> {
 
     /// A number that follows from a setting: a constant unless somebody may change the setting.
     #[must_use]
+    #[track_caller]
     pub fn of(&self, setting: &Setting, name: &str, value: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Tensor {
         if setting.is_handed_out() {
             return self.number(name, &[setting], move |_, [setting]| value(setting));
@@ -168,24 +174,36 @@ impl Slot<'_> {
         self.graph().constant(value(setting.get()))
     }
 
+    #[track_caller]
     fn variable_of(&self, name: &str, begin: f64) -> Variable {
         let scope = self.variable.params().at(self.scope).at(self.variable.name());
-        scope.variable(name, self.variable.shape(), Kind::State, Init::Constant(begin))
+        let known = begin == 0.0 || scope.get(name).is_ok();
+        let variable = scope.variable(name, self.variable.shape(), Kind::State, Init::Constant(begin));
+        if !known {
+            // Initial values are f32; a device of f64 shall have all digits.
+            let values = vec![begin; variable.shape().numel()];
+            let all = Array::new(variable.shape(), values).and_then(|values| variable.set(values));
+            all.expect("one number per element");
+        }
+        variable
     }
 
     /// A state of the parameter, `<scope>.<parameter>.<name>`, of its shape and 0 at first.
     #[must_use]
+    #[track_caller]
     pub fn state(&self, name: &str) -> Tensor {
         self.state_from(name, 0.0)
     }
 
     /// A state of the parameter that begins with another number than 0.
     #[must_use]
+    #[track_caller]
     pub fn state_from(&self, name: &str, begin: f64) -> Tensor {
         self.graph().variable(&self.variable_of(name, begin))
     }
 
     /// Keeps a state for the next step, in which [`Self::state`] gives it.
+    #[track_caller]
     pub fn keep(&self, name: &str, value: &Tensor) {
         self.graph().update(&self.variable_of(name, 0.0), value);
     }

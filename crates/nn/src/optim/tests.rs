@@ -1,9 +1,10 @@
 //! The optimizers against loops in `f64`, written from PyTorch's documentation.
 
 #![allow(clippy::float_cmp, clippy::many_single_char_names, reason = "exact results of short formulas")]
+#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
 
-use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor};
-use wgrad_kernels::ops::ReduceOps;
+use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor, Variable};
+use wgrad_kernels::ops::{PointwiseOps, ReduceOps};
 
 use super::*;
 
@@ -100,6 +101,30 @@ fn adamw_decays_the_parameter_and_not_the_gradient() {
 }
 
 #[test]
+fn lion_follows_its_paper() {
+    let (b1, b2, lr, decay) = (0.8, 0.95, 0.1, 0.2);
+    let mut m = 0.0;
+    let optimizer = Lion::new(lr).betas(b1, b2).weight_decay(decay);
+    assert_follows(&run(&optimizer, |_| ()), move |_, w, g| {
+        let c: f64 = b1 * m + (1.0 - b1) * g;
+        m = b2 * m + (1.0 - b2) * g;
+        // In f64 the sum is 0 nowhere but where both are.
+        let sign = if c == 0.0 { 0.0 } else { c.signum() };
+        w - lr * (sign + decay * w)
+    });
+}
+
+#[test]
+fn maximizing_is_minimizing_the_negative() {
+    let up = run(&Sgd::new(0.1).momentum(0.5).weight_decay(0.1).maximize(true), |_| ());
+    let mut buffer = 0.0;
+    assert_follows(&up, move |_, w, g| {
+        buffer = 0.5 * buffer - g + 0.1 * w;
+        w - 0.1 * buffer
+    });
+}
+
+#[test]
 fn the_learning_rate_changes_between_runs() {
     let optimizer = Sgd::new(0.1);
     let lr = optimizer.lr_handle();
@@ -122,6 +147,246 @@ fn groups_have_settings_of_their_own() {
     session.sync().unwrap();
     let values: Vec<_> = all.iter().map(|v| v.value().unwrap().item().unwrap()).collect();
     assert_eq!(values, [0.99, 0.9, 0.9, 1.0 - 0.001 * 2.0]);
+}
+
+#[test]
+fn groups_have_rules_of_their_own() {
+    let params = Params::seeded(0);
+    let begin = |name: &str| params.variable(name, [], Kind::Parameter, Init::Constant(0.0));
+    let (a, b) = (begin("a"), begin("b"));
+    let lr = LearningRate::new(1.0);
+    let sgd = Sgd::new(1.0).momentum(0.5).group_with("b", |group| group.lr(&lr).momentum(0.0).maximize(true));
+    assert_eq!(sgd.handles().len(), 2);
+    let graph = Graph::new(Mode::Train);
+    sgd.minimize(&(graph.variable(&a) + graph.variable(&b)));
+    let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+    let step = session.compile(&graph, &[]).unwrap();
+    session.submit(&step, &[]).unwrap();
+    lr.set(0.25);
+    session.submit(&step, &[]).unwrap();
+    session.sync().unwrap();
+    assert_eq!([a, b].map(|v| v.value().unwrap().item().unwrap()), [-2.5, 1.25]);
+    assert!(params.get("optim.b.momentum_buffer").is_err());
+}
+
+#[test]
+fn a_parameter_that_is_unfrozen_later_begins_with_step_1() {
+    let params = Params::seeded(0);
+    let late = params.at("late").variable("w", [], Kind::Parameter, Init::Constant(0.0));
+    let w = params.at("head").variable("w", [], Kind::Parameter, Init::Constant(0.0));
+    let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+    let optimizer = Adam::new(0.1);
+    for (trainable, steps) in [(false, 7), (true, 2), (false, 3), (true, 1)] {
+        params.at("late").set_trainable(trainable);
+        let graph = Graph::new(Mode::Train);
+        optimizer.minimize(&(graph.variable(&w) + graph.variable(&late)));
+        let step = session.compile(&graph, &[]).unwrap();
+        session.submit_many(&step, steps, &[]).unwrap();
+        session.sync().unwrap();
+        // Adam's steps along one gradient are as long as the learning rate, if its bias is corrected.
+        let expected = if trainable { -0.1 * steps as f64 } else { 0.0 };
+        if steps != 1 && trainable {
+            assert!((late.value().unwrap().item().unwrap() - expected).abs() < 1e-8);
+        }
+    }
+    assert_eq!(params.counter("optim.late.w.@begin").get(), 7);
+    assert_eq!(params.counter("optim.head.w.@begin").get(), 0);
+    assert!((w.value().unwrap().item().unwrap() + 1.3).abs() < 1e-7);
+}
+
+/// The gradients and the norm of `clip_grad_norm`, of two tensors.
+fn clipped(max: f64, p: f64, first: [f64; 3], second: f64) -> (Vec<f64>, f64) {
+    let graph = Graph::new(Mode::Train);
+    let inputs = [graph.input("a", [3], DType::F32), graph.input("b", [], DType::F32)];
+    let (clipped, norm) = clip_grad_norm(&inputs, max, p);
+    let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0)).unwrap();
+    let step = session.compile(&graph, &[&clipped[0], &clipped[1], &norm.unwrap()]).unwrap();
+    let arrays = [Array::vector(first.to_vec()), Array::scalar(second)];
+    let found = session.run(&step, &[(&inputs[0], &arrays[0]), (&inputs[1], &arrays[1])]).unwrap();
+    ([found[0].to_f64(), found[1].to_f64()].concat(), found[2].item().unwrap())
+}
+
+#[test]
+fn norms_are_those_of_all_gradients_as_one() {
+    let values = [1.0, -2.0, 0.5, -4.0f64];
+    for (p, norm) in
+        [(1.0, 7.5), (2.0, 21.25f64.sqrt()), (3.0, (1.0 + 8.0 + 0.125 + 64.0f64).powf(1.0 / 3.0)), (f64::INFINITY, 4.0)]
+    {
+        for max in [0.5, 100.0] {
+            let (found, total) = clipped(max, p, [1.0, -2.0, 0.5], -4.0);
+            assert!((total - norm).abs() <= 1e-14 * norm, "p = {p}: {total} is not {norm}");
+            let factor = (max / (norm + 1e-6)).min(1.0);
+            for (found, value) in found.into_iter().zip(values) {
+                assert!((found - value * factor).abs() <= 1e-14, "p = {p}, max = {max}: {found}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_norm_that_is_no_number_spoils_all_and_an_infinite_one_clears_what_is_finite() {
+    let (found, norm) = clipped(1.0, 2.0, [1.0, f64::NAN, 2.0], 3.0);
+    assert!(norm.is_nan() && found.iter().all(|value| value.is_nan()), "{found:?}");
+    let (found, norm) = clipped(1.0, 2.0, [1.0, f64::INFINITY, 2.0], 3.0);
+    assert!(norm.is_infinite() && found[1].is_nan() && found[0] == 0.0 && found[3] == 0.0, "{found:?}");
+}
+
+#[test]
+fn an_optimizer_gives_the_norm_that_it_clips() {
+    let params = Params::seeded(0);
+    let w = params.variable("w", [2], Kind::Parameter, Init::Constant(0.0));
+    let norm_of = |optimizer: Sgd| {
+        let graph = Graph::new(Mode::Train);
+        let g = graph.array(Array::vector(vec![3.0f32, 4.0]));
+        let norm = optimizer.minimize_with_norm(&(graph.variable(&w) * g).sum()).unwrap();
+        let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+        let step = session.compile(&graph, &[&norm, &graph.latest(&w)]).unwrap();
+        let found = session.run(&step, &[]).unwrap();
+        (found[0].item().unwrap(), found[1].to_f64())
+    };
+    assert_eq!(norm_of(Sgd::new(1.0)), (5.0, vec![-3.0, -4.0]));
+    assert_eq!(norm_of(Sgd::new(1.0).clip_grad_value(3.5)), (5.0, vec![-3.0, -3.5]));
+    let (norm, values) = norm_of(Sgd::new(1.0).clip_grad_norm_of(1.0, 1.0));
+    assert!(norm == 7.0 && (values[0] + 3.0 / 7.000_001).abs() < 1e-15, "{norm} {values:?}");
+}
+
+/// A linear model's weights after updates with batches of 2 rows, of which `accumulate` make an update.
+fn accumulated(optimizer: &dyn Optimizer, accumulate: usize, size: usize) -> Vec<f64> {
+    let params = Params::seeded(3);
+    let w = params.variable("w", [3], Kind::Parameter, Init::Uniform(-1.0, 1.0));
+    let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+    let mut plan = |last: bool| {
+        let graph = Graph::new(Mode::Train);
+        let x = graph.input("x", [size, 3], DType::F32);
+        let loss = ((&x * graph.variable(&w)).sum_axes(&[1], false) - 1.0).square().mean() / accumulate as f64;
+        if accumulate == 1 {
+            optimizer.minimize(&loss);
+        } else if last {
+            optimizer.minimize_accumulated(&loss);
+        } else {
+            optimizer.accumulate(&loss);
+        }
+        (session.compile(&graph, &[]).unwrap(), x)
+    };
+    let plans = [plan(false), plan(true)];
+    let mut stream = wgrad_core::Stream::new(1, 0);
+    let xs: Vec<f64> = (0..48 * 3).map(|_| stream.normal()).collect();
+    for (i, rows) in xs.chunks(size * 3).enumerate() {
+        let (step, x) = &plans[usize::from((i + 1) % accumulate == 0)];
+        session.submit(step, &[(x, &Array::new([size, 3], rows.to_vec()).unwrap())]).unwrap();
+    }
+    session.sync().unwrap();
+    assert_eq!(params.counter("optim.@step").get() as usize, 48 / size / accumulate);
+    w.value().unwrap().to_f64()
+}
+
+#[test]
+fn accumulated_gradients_are_those_of_the_large_batch() {
+    let optimizers: [Box<dyn Optimizer>; 3] = [
+        Box::new(Sgd::new(0.1).momentum(0.9)),
+        Box::new(AdamW::new(0.1).clip_grad_norm(0.5)),
+        Box::new(Sgd::new(0.1).clip_grad_value(0.3)),
+    ];
+    for optimizer in optimizers {
+        let large = accumulated(&optimizer, 1, 8);
+        let small = accumulated(&optimizer, 4, 2);
+        for (small, large) in small.iter().zip(&large) {
+            assert!((small - large).abs() <= 1e-12 * large.abs().max(1.0), "{small} is not {large}");
+        }
+        assert_eq!(small, accumulated(&optimizer, 4, 2));
+    }
+}
+
+#[test]
+fn what_was_accumulated_is_used_once_even_if_it_is_no_number() {
+    let params = Params::seeded(0);
+    let w = params.variable("w", [2], Kind::Parameter, Init::Constant(0.0));
+    let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+    let graph = Graph::new(Mode::Train);
+    let g = graph.input("g", [2], DType::F32);
+    Sgd::new(1.0).minimize_accumulated(&(graph.variable(&w) * &g).sum());
+    let step = session.compile(&graph, &[]).unwrap();
+    session.submit(&step, &[(&g, &Array::vector(vec![f64::NAN, 1.0]))]).unwrap();
+    session.sync().unwrap();
+    assert_eq!(params.get("optim.w.grad").unwrap().value().unwrap().to_f64(), [0.0, 0.0]);
+}
+
+#[test]
+fn averages_follow_torch() {
+    let weights = [0.5, -1.0, 2.0, 3.5];
+    let follow = |ema: Ema, params: &Params, w: &Variable| {
+        let graph = Graph::new(Mode::Train);
+        let x = graph.input("x", [], DType::F32);
+        graph.update(w, &(graph.variable(w) * 0.0 + &x));
+        ema.update(&graph);
+        let average = graph.latest(&params.get("ema.w").unwrap());
+        let mut session = Session::new(CpuBackend::<f64>::new(), params).unwrap();
+        let step = session.compile(&graph, &[&average]).unwrap();
+        let found = session.run_many(&step, 4, &[(&x, &Array::vector(weights.to_vec()))]).unwrap()[0].to_f64();
+        session.sync().unwrap();
+        found
+    };
+    let make = |kind: Kind| {
+        let params = Params::seeded(0);
+        let w = params.variable("w", [], kind, Init::Constant(9.0));
+        (params, w)
+    };
+    let (params, w) = make(Kind::Parameter);
+    let found = follow(Ema::new(&params, 0.75), &params, &w);
+    let mut expected = 0.5;
+    for (i, (weight, found)) in weights.into_iter().zip(&found).enumerate() {
+        expected = if i == 0 { weight } else { expected + 0.25 * (weight - expected) };
+        assert!((found - expected).abs() < 1e-15, "{found} is not {expected}");
+    }
+    let (params, w) = make(Kind::Parameter);
+    let found = follow(Ema::equal(&params), &params, &w);
+    let means: Vec<f64> = (1..=4).map(|n| weights[..n].iter().sum::<f64>() / n as f64).collect();
+    assert!(found.iter().zip(&means).all(|(a, b)| (a - b).abs() < 1e-15), "{found:?} {means:?}");
+    // Buffers only if asked for.
+    let (params, w) = make(Kind::Buffer);
+    let found = follow(Ema::new(&params, 0.5).use_buffers(true), &params, &w);
+    assert_eq!(found, [0.5, -0.25, 0.875, 2.1875]);
+    let graph = Graph::new(Mode::Train);
+    Ema::new(&params, 0.5).update(&graph);
+    assert!(graph.check().unwrap_err().to_string().contains("there are no parameters in ``"));
+    let graph = Graph::new(Mode::Train);
+    Ema::new(&params, 1.5).update(&graph);
+    assert!(graph.check().unwrap_err().to_string().contains("the decay must be between 0 and 1, not 1.5"));
+    let (params, _) = make(Kind::Parameter);
+    assert!(Ema::new(&params, 0.5).swap().unwrap_err().to_string().contains("there is no average yet"));
+}
+
+#[test]
+fn a_model_is_saved_with_its_averages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("average.safetensors");
+    let make = |value: f64| {
+        let params = Params::seeded(0);
+        let _ = params.variable("w", [], Kind::Parameter, Init::Constant(value));
+        params
+    };
+    let params = make(1.0);
+    let (w, ema) = (params.get("w").unwrap(), Ema::new(&params, 0.75));
+    let graph = Graph::new(Mode::Train);
+    Sgd::new(1.0).minimize(&graph.variable(&w));
+    ema.update(&graph);
+    let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
+    let step = session.compile(&graph, &[]).unwrap();
+    session.submit_many(&step, 2, &[]).unwrap();
+    assert!(ema.save(&path).unwrap_err().to_string().contains("session.sync()"));
+    session.sync().unwrap();
+    ema.save(&path).unwrap();
+    let other = make(7.0);
+    crate::StateDict::load(&other, &path).unwrap();
+    assert_eq!(other.get("w").unwrap().value().unwrap().item().unwrap(), -0.25);
+    assert_eq!(w.value().unwrap().item().unwrap(), -1.0);
+    ema.apply().unwrap();
+    assert_eq!(w.value().unwrap().item().unwrap(), -0.25);
+    assert_eq!(params.get("ema.w").unwrap().value().unwrap().item().unwrap(), -0.25);
+    // Training goes on from there.
+    session.submit(&step, &[]).unwrap();
+    session.sync().unwrap();
+    assert_eq!(w.value().unwrap().item().unwrap(), -1.25);
 }
 
 #[test]
@@ -175,6 +440,41 @@ fn options_that_make_no_sense_are_errors_of_the_graph() {
     assert_eq!(
         of(&AdamW::new(0.1).weight_decay(-1.0)),
         "AdamW: the weight decay must be a number that is not negative, not -1"
+    );
+    let rms = |optimizer: RmsProp| of(&optimizer);
+    assert_eq!(rms(RmsProp::new(0.1).alpha(-1.0)), "RmsProp: alpha must be a number that is not negative, not -1");
+    assert_eq!(
+        rms(RmsProp::new(0.1).momentum(-1.0)),
+        "RmsProp: the momentum must be a number that is not negative, not -1"
+    );
+    assert_eq!(
+        of(&Adagrad::new(0.1).lr_decay(-0.5)),
+        "Adagrad: lr_decay must be a number that is not negative, not -0.5"
+    );
+    assert_eq!(
+        of(&Adagrad::new(0.1).initial_accumulator_value(-1.0)),
+        "Adagrad: the initial accumulator value must be a number that is not negative, not -1"
+    );
+    assert_eq!(of(&Adadelta::new(1.0).rho(1.1)), "Adadelta: rho must be between 0 and 1, not 1.1");
+    assert_eq!(of(&Lion::new(0.1).betas(0.9, 1.0)), "Lion: the second beta must be at least 0 and below 1, not 1");
+    assert_eq!(of(&Adamax::new(0.1).betas(0.0, 1.0)), "Adamax: the second beta must be at least 0 and below 1, not 1");
+    assert_eq!(
+        of(&NAdam::new(0.1).momentum_decay(-0.2)),
+        "NAdam: the momentum decay must be a number that is not negative, not -0.2"
+    );
+    assert_eq!(of(&RAdam::new(0.1).betas(1.0, 0.0)), "RAdam: the first beta must be at least 0 and below 1, not 1");
+    assert_eq!(
+        of(&Sgd::new(0.1).clip_grad_norm(-1.0)),
+        "Sgd: the largest norm of the gradients must be a number that is not negative, not -1"
+    );
+    assert_eq!(of(&Sgd::new(0.1).clip_grad_norm_of(1.0, 0.0)), "Sgd: a norm's p must be above 0, not 0");
+    assert_eq!(
+        of(&Sgd::new(0.1).clip_grad_value(f64::NAN)),
+        "Sgd: the largest gradient must be a number that is not negative, not NaN"
+    );
+    assert_eq!(
+        of(&Sgd::new(0.1).group_with("fc", |group| group.momentum(-1.0))),
+        "Sgd: the momentum must be a number that is not negative, not -1"
     );
     assert_eq!(
         of(&Sgd::new(0.1).group("fc3", 0.1, 0.0)),

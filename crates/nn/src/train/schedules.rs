@@ -38,7 +38,7 @@ impl Schedules {
     /// Whether there are rates for so many updates more.
     pub fn check(&self, updates: usize) -> Result<()> {
         match self {
-            Self::PerStep(scheduler) => scheduler.check(updates.saturating_sub(1)),
+            Self::PerStep(scheduler) => scheduler.check(updates),
             _ => Ok(()),
         }
     }

@@ -291,3 +291,111 @@ fn an_epoch_prints_as_a_line() {
     let stats = EpochStats { epoch: 3, epochs: 30, loss: 0.12345, validation_loss: Some(0.5), seconds: 0.0126 };
     assert_eq!(stats.to_string(), "epoch  3/30  loss 0.1235  validation 0.5000  0.013 s");
 }
+
+/// The losses and final weights of a small training.
+fn fitted(prepare: impl FnOnce(Trainer) -> Trainer, batch: usize, rows: usize) -> (Vec<f64>, Vec<f64>) {
+    let data = sectors(rows, 2);
+    let params = Params::seeded(7);
+    let model = Linear::new(&params.at("fc"), 2, 1);
+    let loss = BceWithLogitsLoss::new();
+    let trainer = Trainer::new(CpuBackend::<f64>::new(), &params).optimizer(AdamW::new(0.1).clip_grad_norm(0.5));
+    let mut trainer = prepare(trainer.batch_size(batch).shuffle(false).progress(Silent));
+    let history = trainer.fit(&data, 3, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+    (history.epochs.iter().map(|epoch| epoch.loss).collect(), model.weight().value().unwrap().to_f64())
+}
+
+#[test]
+fn accumulation_does_what_a_large_batch_does() {
+    // 4 whole updates; with 52 rows a fifth of 3 batches, the last of which is smaller; with 18, one of a single batch.
+    for rows in [64, 50, 18] {
+        let (large_losses, large) = fitted(|trainer| trainer, 16, rows);
+        let (losses, small) = fitted(|trainer| trainer.accumulate(4), 4, rows);
+        for (small, large) in small.iter().zip(&large).chain(losses.iter().zip(&large_losses)) {
+            assert!((small - large).abs() <= 1e-12 * large.abs().max(1.0), "{rows} rows: {small} is not {large}");
+        }
+        assert_eq!((losses, small), fitted(|trainer| trainer.accumulate(4).streaming(true), 4, rows));
+    }
+}
+
+#[test]
+fn schedules_turn_the_rate_per_epoch_and_per_step() {
+    use crate::optim::LearningRate;
+    use crate::optim::schedule::{ExponentialLr, LambdaLr, OneCycleLr, ReduceLrOnPlateau, StepLr, Threshold};
+    let data = sectors(64, 2);
+    let rates = |trainer: fn(Trainer) -> Trainer| {
+        let lr = LearningRate::new(0.5);
+        let params = Params::seeded(7);
+        let model = Linear::new(&params.at("fc"), 2, 1);
+        let seen = Rc::new(RefCell::new(vec![]));
+        let (handle, list) = (lr.clone(), seen.clone());
+        let built = Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(Sgd::new(&lr).momentum(0.9));
+        let built = built.batch_size(16).progress(Silent).on_epoch(move |_| {
+            list.borrow_mut().push(handle.get());
+            ControlFlow::Continue(())
+        });
+        let result = trainer(built).fit(&data, 3, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y));
+        let seen = seen.borrow().clone();
+        result.map(|_| seen).map_err(|error| error.to_string())
+    };
+    assert_eq!(rates(|trainer| trainer.schedule(StepLr::new(2).gamma(0.5))).unwrap(), [0.5, 0.25, 0.25]);
+    // After 4, 8 and 12 updates: the rate of the last one, and not of the next.
+    let halves = rates(|trainer| trainer.schedule_per_step(ExponentialLr::new(0.5))).unwrap();
+    assert_eq!(halves, [0.5f64.powi(4), 0.5f64.powi(8), 0.5f64.powi(12)]);
+    let accumulated = rates(|trainer| trainer.accumulate(3).schedule_per_step(LambdaLr::new(|step| step))).unwrap();
+    assert_eq!(accumulated, [0.5, 1.5, 2.5]);
+    // Any loss is worse than the largest so far by a threshold that is never passed.
+    let plateau = rates(|trainer| {
+        trainer.schedule(ReduceLrOnPlateau::new().patience(0).factor(0.5).threshold(1e9, Threshold::Absolute))
+    });
+    assert_eq!(plateau.unwrap(), [0.5, 0.25, 0.125]);
+    assert!(rates(|trainer| trainer.schedule_per_step(OneCycleLr::new(1.0, 12))).is_ok());
+    let early = rates(|trainer| trainer.schedule_per_step(OneCycleLr::new(1.0, 9))).unwrap_err();
+    assert!(early.starts_with("the schedule ends after 9 steps, and has made 7: 4 more are too many"), "{early}");
+    let metric = rates(|trainer| trainer.schedule_per_step(ReduceLrOnPlateau::new())).unwrap_err();
+    assert!(metric.starts_with("a metric is measured after an epoch"), "{metric}");
+    let none = rates(|trainer| trainer.accumulate(0)).unwrap_err();
+    assert!(none.starts_with("an update needs at least one batch"), "{none}");
+}
+
+#[test]
+fn a_schedule_goes_on_in_another_trainer() {
+    use crate::optim::LearningRate;
+    use crate::optim::schedule::OneCycleLr;
+    let data = sectors(64, 2);
+    let lr = LearningRate::new(0.5);
+    let train = |params: &Params, lr: &LearningRate| {
+        let trainer = Trainer::new(CpuBackend::<f32>::new(), params).optimizer(AdamW::new(lr)).batch_size(16);
+        trainer.progress(Silent).schedule_per_step(OneCycleLr::new(1.0, 16))
+    };
+    let params = Params::seeded(7);
+    let model = Linear::new(&params.at("fc"), 2, 1);
+    let step = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let mut first = train(&params, &lr);
+    assert_eq!(first.updates(&data).unwrap(), 4);
+    assert!(first.schedule_state().is_none());
+    first.fit(&data, 2, step).unwrap();
+    let state = first.schedule_state().unwrap();
+    let other = LearningRate::new(0.25);
+    let mut second = train(&params, &other);
+    second.restore_schedule(&state).unwrap();
+    assert_eq!(other.get().to_bits(), lr.get().to_bits());
+    second.fit(&data, 2, step).unwrap();
+    assert!(second.schedule_state().is_some() && other.get() < 1e-4, "{}", other.get());
+    assert!(second.fit(&data, 1, step).is_err());
+}
+
+#[test]
+fn the_trainer_keeps_an_average() {
+    let data = sectors(64, 2);
+    let params = Params::seeded(7);
+    let model = Linear::new(&params.at("fc"), 2, 1);
+    let ema = crate::optim::Ema::new(&params, 0.5);
+    let mut trainer = trainer(&params).ema(&ema).accumulate(2);
+    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    assert_eq!(params.counter("ema.@averaged").get(), 4);
+    let weights = model.weight().value().unwrap();
+    ema.swap().unwrap();
+    assert_ne!(model.weight().value().unwrap(), weights);
+    ema.swap().unwrap();
+    assert_eq!(model.weight().value().unwrap(), weights);
+}

@@ -1,6 +1,6 @@
 //! Schedules made of others.
 
-use super::part::{Part, Rate, Schedule, wrong};
+use super::part::{Part, Rate, Schedule, count, wrong};
 
 fn check(parts: &[Part], name: &str) -> Result<(), String> {
     wrong(!parts.is_empty(), || format!("{name} needs at least one schedule"))?;
@@ -14,7 +14,9 @@ fn check(parts: &[Part], name: &str) -> Result<(), String> {
 }
 
 fn state(parts: &mut [Part], visit: &mut dyn FnMut(&mut f64)) {
-    parts.iter_mut().for_each(|part| part.state(visit));
+    for part in parts {
+        part.state(visit);
+    }
 }
 
 /// One schedule after the other, such as a warm-up and what follows; PyTorch's `SequentialLR`.
@@ -54,10 +56,9 @@ impl SequentialLr {
         self
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
     fn at(&self, epoch: f64) -> (usize, f64) {
-        let part = self.milestones.iter().filter(|&&milestone| milestone as f64 <= epoch).count();
-        (part, part.checked_sub(1).map_or(0.0, |before| self.milestones[before] as f64))
+        let part = self.milestones.iter().filter(|&&milestone| count(milestone) <= epoch).count();
+        (part, part.checked_sub(1).map_or(0.0, |before| count(self.milestones[before])))
     }
 }
 
@@ -67,7 +68,9 @@ impl Schedule for SequentialLr {
         wrong(self.milestones.is_sorted(), || format!("the milestones must rise, not {:?}", self.milestones))?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
         // Each has set its first rate; only the first one's counts.
-        rates.iter_mut().for_each(|rate| rate.lr = rate.initial);
+        for rate in rates {
+            rate.lr = rate.initial;
+        }
         Ok(())
     }
 
@@ -91,12 +94,11 @@ impl Schedule for SequentialLr {
         self.parts[part].jump(epoch - begin, rates);
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
     fn end(&self) -> Option<f64> {
         let mut begin = 0.0;
         for (i, part) in self.parts.iter().enumerate() {
             let end = part.schedule.end().map(|end| begin + end);
-            let next = self.milestones.get(i).map(|&milestone| milestone as f64);
+            let next = self.milestones.get(i).map(|&milestone| count(milestone));
             // One that would end after the next one's begin never gets there.
             if let Some(end) = end.filter(|&end| next.is_none_or(|next| end < next - 1.0)) {
                 return Some(end);

@@ -2,12 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::part::{Rate, Schedule, each, wrong};
-
-#[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
-fn count(n: usize) -> f64 {
-    n as f64
-}
+use super::part::{Rate, Schedule, count, each, wrong};
 
 /// Half a cosine from the rate down to `eta_min` in `t_max` epochs, and up again in as many; PyTorch's
 /// `CosineAnnealingLR`.

@@ -231,6 +231,12 @@ pub(super) fn each(rates: &mut [Rate], base: &[f64], mut lr: impl FnMut(f64, f64
     rates.iter_mut().zip(base).for_each(|(rate, &base)| rate.lr = lr(rate.lr, base));
 }
 
+/// A number of epochs or steps.
+#[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
+pub(super) fn count(n: usize) -> f64 {
+    n as f64
+}
+
 /// What is wrong with a number.
 pub(super) fn wrong(fits: bool, what: impl FnOnce() -> String) -> std::result::Result<(), String> {
     if fits { Ok(()) } else { Err(what()) }

@@ -8,7 +8,7 @@ use wgrad_core::{Error, Result};
 
 use super::part::{Part, Rate, Schedule};
 use crate::optim::setting::Drive;
-use crate::optim::{Handles, Optimizer};
+use crate::optim::{Handles, Optimizer, Setting};
 
 /// A schedule that turns the learning rates of an optimizer, and its momentum where the schedule has one.
 ///
@@ -63,7 +63,7 @@ impl Scheduler {
         let rate = |group: &Handles| Rate {
             lr: group.lr.get(),
             initial: group.lr.initial(),
-            momentum: group.momentum.as_ref().map(|momentum| momentum.get()),
+            momentum: group.momentum.as_ref().map(Setting::get),
         };
         self.handles.iter().map(rate).collect()
     }
@@ -95,7 +95,7 @@ impl Scheduler {
             let text = "this schedule follows a metric\n  fix: call `measure` with it";
             return Err(Error::Config(format!("{text}\n  in: {:?}", self.part.schedule)));
         }
-        self.change(|part, rates| part.step(rates));
+        self.change(Part::step);
         Ok(())
     }
 
@@ -192,16 +192,14 @@ impl Scheduler {
             )));
         }
         let begin = self.state();
+        let (handles, turns_momentum) = (self.handles.clone(), self.part.schedule.momentum());
         let driver = Arc::new(Driver(Mutex::new(Driven { scheduler: self, begin, origin: None, made: 0 })));
-        let driven = driver.lock();
-        for group in &driven.scheduler.handles {
-            let weak = Arc::downgrade(&driver);
-            group.lr.driven_by(weak.clone());
-            if let Some(momentum) = group.momentum.as_ref().filter(|_| driven.scheduler.part.schedule.momentum()) {
-                momentum.driven_by(weak);
+        for Handles { lr, momentum } in handles {
+            lr.driven_by(Arc::downgrade(&driver) as _);
+            if let Some(momentum) = momentum.filter(|_| turns_momentum) {
+                momentum.driven_by(Arc::downgrade(&driver) as _);
             }
         }
-        drop(driven);
         Ok(StepScheduler(driver))
     }
 }
@@ -256,8 +254,11 @@ impl StepScheduler {
     /// # Errors
     /// [`Error::Config`] if they have not.
     pub fn check(&self, steps: usize) -> Result<()> {
+        let driven = self.0.lock();
+        // The first step has the first rates.
+        let steps = if driven.origin.is_none() { steps.saturating_sub(1) } else { steps };
         #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
-        self.0.lock().scheduler.part.check(steps as f64)
+        driven.scheduler.part.check(steps as f64)
     }
 
     /// The learning rate of each group in the last step.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::part::{Rate, Schedule, each, wrong};
+use super::part::{Rate, Schedule, count, each, wrong};
 
 type Checked = Result<(), String>;
 
@@ -38,11 +38,6 @@ impl StepLr {
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
-fn count(n: usize) -> f64 {
-    n as f64
 }
 
 impl Schedule for StepLr {
@@ -83,7 +78,7 @@ impl MultiStepLr {
         Self { gamma, ..self }
     }
 
-    fn where_(&self, of: impl Fn(f64) -> bool) -> f64 {
+    fn how_many(&self, of: impl Fn(f64) -> bool) -> f64 {
         count(self.milestones.iter().filter(|&&milestone| of(count(milestone))).count())
     }
 }
@@ -95,14 +90,14 @@ impl Schedule for MultiStepLr {
     }
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        let here = self.where_(|milestone| milestone == epoch);
+        let here = self.how_many(|milestone| milestone == epoch);
         if here > 0.0 {
             each(rates, base, |lr, _| lr * self.gamma.powf(here));
         }
     }
 
     fn jump(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
-        let passed = self.where_(|milestone| milestone <= epoch);
+        let passed = self.how_many(|milestone| milestone <= epoch);
         each(rates, base, |_, base| base * self.gamma.powf(passed));
     }
 }

@@ -1,0 +1,63 @@
+//! How many dispatches a step of each loss takes: the mean loss and the gradient of the prediction.
+
+use wgrad::nn::losses::*;
+use wgrad::prelude::*;
+
+use super::plan;
+
+type Build = fn(&Graph, &Tensor) -> Tensor;
+
+fn float(graph: &Graph, shape: impl Into<Shape>) -> Tensor {
+    graph.input("y", shape, DType::F32)
+}
+
+fn classes(graph: &Graph) -> Tensor {
+    graph.input("classes", [64], DType::U32)
+}
+
+/// Most are one kernel: the sum, with the loss and its gradient before it. A gradient that shares no step with the loss is
+/// a second one; a softmax, a choice by index and a mean of what is kept are kernels of their own.
+#[test]
+fn most_losses_are_one_kernel_with_their_gradient() {
+    let losses: [(&str, usize, Build); 21] = [
+        ("MseLoss", 1, |g, x| MseLoss::new().apply(x, &float(g, [64, 10]))),
+        ("L1Loss", 1, |g, x| L1Loss::new().apply(x, &float(g, [64, 10]))),
+        ("SmoothL1Loss", 1, |g, x| SmoothL1Loss::new().beta(0.5).apply(x, &float(g, [64, 10]))),
+        ("HuberLoss", 1, |g, x| HuberLoss::new().apply(x, &float(g, [64, 10]))),
+        ("BceLoss", 2, |g, x| BceLoss::new().apply(x, &float(g, [64, 10]))),
+        ("BceWithLogitsLoss", 2, |g, x| BceWithLogitsLoss::new().apply(x, &float(g, [64, 10]))),
+        ("KlDivLoss", 2, |g, x| KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(x, &float(g, [64, 10]))),
+        ("FocalLoss", 1, |g, x| FocalLoss::new().apply(x, &float(g, [64, 10]))),
+        ("HingeLoss", 1, |g, x| HingeLoss::new().apply(x, &float(g, [64, 10]))),
+        ("HingeEmbeddingLoss", 1, |g, x| HingeEmbeddingLoss::new().apply(x, &float(g, [64, 10]))),
+        ("SoftMarginLoss", 1, |g, x| SoftMarginLoss::new().apply(x, &float(g, [64, 10]))),
+        ("MarginRankingLoss", 1, |g, x| {
+            MarginRankingLoss::new().apply(x, &g.input("second", [64, 10], DType::F32), &float(g, [64, 10]))
+        }),
+        ("PoissonNllLoss", 1, |g, x| PoissonNllLoss::new().apply(x, &float(g, [64, 10]))),
+        ("GaussianNllLoss", 1, |g, x| {
+            GaussianNllLoss::new().apply(x, &float(g, [64, 10]), &g.input("var", [64, 10], DType::F32))
+        }),
+        ("MultiLabelSoftMarginLoss", 2, |g, x| MultiLabelSoftMarginLoss::new().apply(x, &float(g, [64, 10]))),
+        ("CoralLoss", 1, |g, x| CoralLoss::new().apply(x, &classes(g))),
+        ("CrossEntropyLoss", 4, |g, x| CrossEntropyLoss::new().apply(x, &classes(g))),
+        ("MultiClassFocalLoss", 5, |g, x| MultiClassFocalLoss::new().apply(x, &classes(g))),
+        ("NllLoss", 6, |g, x| NllLoss::new().apply(x, &classes(g))),
+        ("MultiMarginLoss", 5, |g, x| MultiMarginLoss::new().apply(x, &classes(g))),
+        ("CosineEmbeddingLoss", 6, |g, x| {
+            CosineEmbeddingLoss::new().apply(x, &g.input("second", [64, 10], DType::F32), &float(g, [64]))
+        }),
+    ];
+    let mut changed = vec![];
+    for (name, expected, build) in losses {
+        let graph = Graph::new(Mode::Train);
+        let x = graph.input("x", [64, 10], DType::F32);
+        let loss = build(&graph, &x);
+        let dx = gradients(&loss, std::slice::from_ref(&x)).remove(0).expect("the loss depends on x");
+        let plan = plan(&graph, &[&loss, &dx]);
+        if plan.dispatches() != expected {
+            changed.push(format!("{name}: {} dispatches, not {expected}\n{plan}", plan.dispatches()));
+        }
+    }
+    assert!(changed.is_empty(), "{}", changed.join("\n"));
+}
