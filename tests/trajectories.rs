@@ -5,18 +5,29 @@
 
 #[path = "common/curve.rs"]
 mod curve;
-#[path = "../examples/models/digits_cnn.rs"]
-mod digits_cnn;
+#[path = "../examples/models"]
+#[allow(dead_code, reason = "what the examples alone use")]
+mod models {
+    pub mod char_transformer;
+    pub mod digits_cnn;
+    pub mod grader;
+    pub mod one_logit;
+    pub mod text_cnn;
+    pub mod two_heads;
+}
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use curve::Truth;
 use libtest_mimic::{Arguments, Failed, Trial};
+use models::char_transformer::{CharTransformer, Sizes};
 use safetensors::{Dtype, SafeTensors};
 use wgrad::core::{Backend, Stream};
 use wgrad::gpu::adapters;
 use wgrad::nn::Load;
+use wgrad::nn::layers::Coral;
+use wgrad::nn::losses::CoralLoss;
 use wgrad::nn::models::{ResNet, ResNetOptions, Stem};
 use wgrad::prelude::*;
 
@@ -35,11 +46,11 @@ struct Model {
     freeze: fn(&Params),
 }
 
-const MODELS: [Model; 3] = [
+const MODELS: [Model; 8] = [
     Model {
         name: "digits_cnn",
         build: |p| {
-            let model = digits_cnn::digits_cnn(p, [4, 4, 8], 10, 0.0);
+            let model = models::digits_cnn::digits_cnn(p, [4, 4, 8], 10, 0.0);
             Box::new(move |fed| CrossEntropyLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
         },
         optimizer: || Box::new(AdamW::new(1e-2)),
@@ -66,6 +77,58 @@ const MODELS: [Model; 3] = [
             p.set_trainable(false);
             p.at("fc").set_trainable(true);
         },
+    },
+    Model {
+        name: "multi_label",
+        build: |p| {
+            let model = models::two_heads::TwoHeads::new(p, 64);
+            Box::new(move |fed| model.loss(&fed["x"], &fed["y"]))
+        },
+        optimizer: || Box::new(AdamW::new(3e-3)),
+        freeze: |_| {},
+    },
+    Model {
+        name: "ordinal",
+        build: |p| {
+            let model = models::grader::Grader::new(p, 64, |p, inputs| Coral::new(p, inputs, 10));
+            Box::new(move |fed| CoralLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
+        },
+        optimizer: || Box::new(AdamW::new(5e-3).weight_decay(0.01)),
+        freeze: |_| {},
+    },
+    Model {
+        name: "one_logit_or_two",
+        build: |p| {
+            let model = models::one_logit::OneLogit::new(p, 64);
+            let (one, two) = (BceWithLogitsLoss::new().pos_weight(3.0), CrossEntropyLoss::new().weight(vec![1.0, 3.0]));
+            Box::new(move |fed| {
+                let z = model.forward(&fed["x"]);
+                let truth = fed["y"].to_f32().unsqueeze(1);
+                one.apply(&z, &truth) + two.apply(&models::one_logit::two_logits(&z), &fed["y"])
+            })
+        },
+        optimizer: || Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)),
+        freeze: |_| {},
+    },
+    Model {
+        name: "text_cnn",
+        build: |p| {
+            let model = models::text_cnn::TextCnn::new(p, 20, 6, 3, 0.0);
+            let loss = CrossEntropyLoss::new().weight(vec![1.0, 2.0, 0.5]);
+            Box::new(move |fed| loss.apply(&model.forward(&fed["x"]), &fed["y"]))
+        },
+        optimizer: || Box::new(AdamW::new(3e-3)),
+        freeze: |_| {},
+    },
+    Model {
+        name: "char_transformer",
+        build: |p| {
+            let sizes = Sizes { characters: 12, context: 10, features: 16, heads: 4, layers: 2, dropout: 0.0 };
+            let model = CharTransformer::new(p, sizes);
+            Box::new(move |fed| model.loss(&fed["x"], &fed["y"]))
+        },
+        optimizer: || Box::new(AdamW::new(3e-3)),
+        freeze: |_| {},
     },
 ];
 

@@ -100,3 +100,38 @@ fn options_change_shapes_and_initial_values() {
         assert!(variable.value().unwrap().to_f32().iter().all(|&x| x == 0.0));
     }
 }
+
+/// Training with a frozen backbone changes the head and nothing else: no weight, no running statistic, no count.
+#[test]
+fn a_frozen_backbone_keeps_every_value() {
+    let bytes = fixture();
+    let params = Params::seeded(0);
+    let model = ResNet::new(&params, narrow());
+    Load::from_bytes("resnet", &bytes).strip_prefix("state/").strict(false).apply(&params).unwrap();
+    params.set_trainable(false);
+    params.at("fc").set_trainable(true);
+    let before = values(&params);
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [2, 3, 40, 36], DType::F32);
+    let y = graph.input("y", [2], DType::U32);
+    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+    AdamW::new(0.1).minimize(&loss);
+    let mut session = Session::new(Device::cpu(), &params).unwrap();
+    let step = session.compile(&graph, &[&loss]).unwrap();
+    let image = floats(&SafeTensors::deserialize(&bytes).unwrap(), "x");
+    session.run(&step, &[(&x, &image), (&y, &Array::vector(vec![0u32, 3]))]).unwrap();
+    session.sync().unwrap();
+    let changed: Vec<_> =
+        before.into_iter().zip(values(&params)).filter(|(a, b)| a != b).map(|(_, (name, _))| name).collect();
+    assert_eq!(changed, ["fc.weight", "fc.bias"]);
+}
+
+/// Parameters, buffers and counts by name.
+fn values(params: &Params) -> Vec<(String, Vec<f64>)> {
+    let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
+    let variables = variables.map(|v| (v.name().to_string(), v.value().unwrap().to_f64()));
+    let counters = params.counters().into_iter().filter(|(name, _)| name.ends_with("num_batches_tracked"));
+    #[allow(clippy::cast_precision_loss, reason = "small counts")]
+    let counters = counters.map(|(name, counter)| (name.to_string(), vec![counter.get() as f64]));
+    variables.chain(counters).collect()
+}

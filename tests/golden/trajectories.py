@@ -80,7 +80,126 @@ def resnet_frozen():
     return model, resnet_data(), loss, torch.optim.Adam(model.fc.parameters(), 0.01)
 
 
-MODELS = [digits_cnn, resnet, resnet_frozen]
+class TwoHeads(nn.Module):
+    """examples/models/two_heads.rs"""
+
+    def __init__(self):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.digit, self.properties = nn.Linear(64, 10), nn.Linear(64, 4)
+
+    def forward(self, x):
+        trunk = F.relu(self.fc2(F.relu(self.fc1(x))))
+        return self.digit(trunk), self.properties(trunk)
+
+
+def multi_label():
+    model = TwoHeads()
+    x, y = digits(16)
+    facts = torch.tensor([[d % 2 == 0, d in (2, 3, 5, 7), d > 4, d in (0, 6, 8, 9)] for d in range(10)]).double()
+
+    def loss(model, x, y):
+        digit, properties = model(x)
+        balance = torch.tensor([1, 1.5, 1, 1.5], dtype=torch.float64)
+        return F.cross_entropy(digit, y) + F.binary_cross_entropy_with_logits(properties, facts[y], pos_weight=balance)
+
+    return model, {"x": x, "y": y}, loss, torch.optim.AdamW(model.parameters(), 3e-3)
+
+
+class Coral(nn.Module):
+    def __init__(self, inputs, classes):
+        super().__init__()
+        self.coral_weights = nn.Linear(inputs, 1, bias=False)
+        self.coral_bias = nn.Parameter(torch.arange(classes - 1, 0, -1).float() / (classes - 1))
+
+    def forward(self, x):
+        return self.coral_weights(x) + self.coral_bias
+
+
+def ordinal():
+    """examples/models/grader.rs with a CORAL layer, on digits as grades."""
+    model = nn.ModuleDict({"fc1": nn.Linear(64, 32), "output": Coral(32, 10)})
+    x, y = digits(16)
+
+    def loss(model, x, y):
+        above = (y[:, None] > torch.arange(9)).double()
+        logits = model["output"](F.relu(model["fc1"](x)))
+        return F.binary_cross_entropy_with_logits(logits, above, reduction="none").sum(1).mean()
+
+    return model, {"x": x, "y": y}, loss, torch.optim.AdamW(model.parameters(), 5e-3, weight_decay=0.01)
+
+
+def one_logit_or_two():
+    """examples/models/one_logit.rs: the losses of one logit and of two, both with a weight for the positive class."""
+    model = nn.ModuleDict({"fc": nn.Linear(64, 1)})
+    x, y = digits(16)
+
+    def loss(model, x, y):
+        z = model["fc"](x)
+        one = F.binary_cross_entropy_with_logits(z, y[:, None].double(), pos_weight=torch.tensor(3.0))
+        return one + F.cross_entropy(torch.cat([torch.zeros_like(z), z], 1), y, weight=torch.tensor([1.0, 3.0]).double())
+
+    return model, {"x": x, "y": (y > 4).long()}, loss, torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, nesterov=True)
+
+
+class TextCnn(nn.Module):
+    """examples/models/text_cnn.rs"""
+
+    def __init__(self, characters, channels, classes):
+        super().__init__()
+        self.embedding = nn.Embedding(characters, 16, padding_idx=0)
+        self.convs = nn.ModuleList([nn.Conv1d(16, channels, width) for width in (3, 4, 5)])
+        self.norm = nn.BatchNorm1d(3 * channels)
+        self.fc1, self.fc2 = nn.Linear(3 * channels, 32), nn.Linear(32, classes)
+
+    def forward(self, x):
+        x = self.embedding(x).transpose(1, 2)
+        x = torch.cat([F.relu(conv(x)).amax(-1) for conv in self.convs], 1)
+        return self.fc2(F.relu(self.fc1(self.norm(x))))
+
+
+def text_cnn():
+    model = TextCnn(20, 6, 3)
+    # Lines of different lengths, the rest is padding; the first character tells the class.
+    x, lengths = torch.randint(1, 20, (STEPS, 16, 12)), torch.randint(5, 13, (STEPS, 16, 1))
+    x = x * (torch.arange(12) < lengths)
+    loss = lambda model, x, y: F.cross_entropy(model(x), y, weight=torch.tensor([1.0, 2.0, 0.5]).double())
+    return model, {"x": x, "y": x[:, :, 0] % 3}, loss, torch.optim.AdamW(model.parameters(), 3e-3)
+
+
+class CharTransformer(nn.Module):
+    """examples/models/char_transformer.rs"""
+
+    def __init__(self, characters, context, features, heads, layers):
+        super().__init__()
+        self.characters, self.places = nn.Embedding(characters, features), nn.Embedding(context, features)
+        layer = nn.TransformerEncoderLayer(
+            features, heads, 4 * features, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.encoder = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(features), enable_nested_tensor=False)
+        self.head = nn.Linear(features, characters)
+
+    def forward(self, x):
+        length = x.shape[1]
+        text = self.characters(x) + self.places(torch.arange(length))
+        mask = torch.triu(torch.ones(length, length, dtype=torch.bool), 1)
+        return self.head(self.encoder(text, mask=mask, is_causal=True))
+
+
+def char_transformer():
+    model = CharTransformer(12, 10, 16, 4, 2)
+    with torch.no_grad():  # the copies of one layer become different ones
+        for parameter in model.encoder.layers[1].parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    # Each character follows from the one before.
+    begin = torch.randint(0, 12, (STEPS, 8, 1))
+    text = (begin + 5 * torch.arange(11) + torch.randint(0, 2, (STEPS, 8, 11))) % 12
+    loss = lambda model, x, y: F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+    inputs = {"x": text[:, :, :10], "y": text[:, :, 1:]}
+    return model, inputs, loss, torch.optim.AdamW(model.parameters(), 3e-3)
+
+
+MODELS = [digits_cnn, resnet, resnet_frozen, multi_label, ordinal, one_logit_or_two, text_cnn, char_transformer]
 
 
 def record(build):
