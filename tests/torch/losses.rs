@@ -1,6 +1,5 @@
 //! Losses. Most have a module (options by name) and a function (arguments): one adapter serves both.
 
-use wgrad::nn::losses::*;
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Arg, Call, Outcome, Refusal, lacks};

@@ -2,7 +2,7 @@
 
 use wgrad::prelude::*;
 
-use crate::call::{Adapter, Call, Outcome, Refusal, lacks};
+use crate::call::{Adapter, Call, Outcome, Refusal};
 
 /// An adapter of one argument.
 macro_rules! unary {
