@@ -234,6 +234,7 @@ fn difference(case: &Case, key: &str, found: &Array, on: Precision, rules: &Rule
     Some(format!("{case} {key}[{i}] is {:e}, not {:e}: {worst:.1e} above {bound:.1e}", found[i], truth[i]))
 }
 
+#[allow(clippy::float_cmp, reason = "equal infinities have no distance")]
 fn distance(found: f64, truth: f64, on: Precision) -> f64 {
     let beyond = |x: f64| !x.is_finite() || x.abs() > f64::from(f32::MAX);
     if found == truth || (found.is_nan() && truth.is_nan()) || (on == Precision::Gpu && beyond(truth)) {

@@ -94,8 +94,8 @@ fn squeeze(at: &Call<'_>) -> Outcome {
     for axis in axes {
         match x.shape().axis(axis) {
             // PyTorch ignores axes of other sizes; wgrad calls that a mistake.
-            Some(axis) if x.shape().dims()[axis] != 1 => return lacks("an axis whose size is not 1"),
-            Some(axis) => resolved.push(axis),
+            Some(place) if x.shape().dims()[place] != 1 => return lacks("an axis whose size is not 1"),
+            Some(place) => resolved.push(place),
             None if x.shape().rank() == 0 => return lacks("an axis of a number"),
             None => return Ok(vec![x.squeeze(axis)]),
         }
