@@ -5,7 +5,8 @@ use std::borrow::Borrow;
 use wgrad_core::{DType, Pointwise, Tensor, pointwise};
 
 /// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&GT, &GE, &EQ, &NE, &EQ_U32, &LT_U32, &AND, &OR, &NOT, &SELECT, &TO_F32, &TO_U32];
+pub(crate) static ROWS: &[&Pointwise] =
+    &[&GT, &GE, &EQ, &NE, &EQ_U32, &LT_U32, &AND, &OR, &NOT, &SELECT, &TO_F32, &TO_U32];
 
 pointwise! {
     pub(crate) GT = gt(x: float, y: float)[] -> uint {

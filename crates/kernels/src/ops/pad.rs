@@ -3,7 +3,8 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{
-    Array, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+    Array, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both,
 };
 
 use crate::bundled::bundled;
@@ -129,8 +130,7 @@ pub trait PadOps: Borrow<Tensor> {
             Err(invalid) => return invalid,
         };
         // As data where it is not finite: WGSL has no literal for that.
-        let value =
-            if value.is_finite() { x.number(value) } else { x.graph().array(Array::scalar::<f64>(value)) };
+        let value = if value.is_finite() { x.number(value) } else { x.graph().array(Array::scalar::<f64>(value)) };
         let beside = |size| value.broadcast_to(x.shape().with(axis, size));
         concat(&[&beside(before), x, &beside(after)], axis.cast_signed())
     }

@@ -251,7 +251,10 @@ fn a_frozen_batch_norm_stands_still_and_goes_on_when_it_is_unfrozen() {
         let graph = Graph::new(mode);
         let x = graph.input("x", [2, 2], DType::F32);
         let y = norm.forward(&x);
-        let dx = vjp(&[(&y, &graph.array(Array::new([2, 2], vec![1f32, 0.0, 0.0, 0.0]).unwrap()))], std::slice::from_ref(&x));
+        let dx = vjp(
+            &[(&y, &graph.array(Array::new([2, 2], vec![1f32, 0.0, 0.0, 0.0]).unwrap()))],
+            std::slice::from_ref(&x),
+        );
         let step = session.compile(&graph, &[&y, dx[0].as_ref().unwrap()]).unwrap();
         let found = session.run(&step, &[(&x, &xs)]).unwrap();
         session.sync().unwrap();
