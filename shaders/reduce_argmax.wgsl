@@ -1,4 +1,4 @@
-// y[i, 0, k] = the smallest j for which x[i, j, k] is largest
+// y[i, 0, k] = the smallest j for which x[i, j, k] is largest, or NaN
 //
 // x is [outer, n, inner]. `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every
 // 64th row; of equal values the one with the smaller index wins, so the order of merging does not matter. Each element is read once.
@@ -21,6 +21,15 @@ fn load_x(at: u32) -> f32 {
     return x[at];
 }
 
+// By bits, because comparisons may be assumed to see no NaN.
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+fn above(a: f32, b: f32) -> bool {
+    return (a > b || is_nan(a)) && !is_nan(b);
+}
+
 // The offset of row 0 for one output.
 fn base(output: u32) -> u32 {
     return output / params.inner * params.n * params.inner + output % params.inner;
@@ -37,7 +46,7 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     var row = 0u;
     for (var j = 1u; j < params.n; j++) {
         let value = load_x(start + j * params.inner);
-        if value > best {
+        if above(value, best) {
             best = value;
             row = j;
         }
@@ -61,7 +70,7 @@ fn tree(
         var row = lane;
         for (var j = lane + GROUP; j < params.n; j += GROUP) {
             let value = load_x(start + j * params.inner);
-            if value > best {
+            if above(value, best) {
                 best = value;
                 row = j;
             }
@@ -73,7 +82,9 @@ fn tree(
         workgroupBarrier();
         if lane < half && lane + half < givers {
             let other = lane + half;
-            if values[other] > values[lane] || (values[other] == values[lane] && rows[other] < rows[lane]) {
+            // Neither is above the other: equal, or both NaN.
+            let even = !above(values[lane], values[other]);
+            if above(values[other], values[lane]) || (even && rows[other] < rows[lane]) {
                 values[lane] = values[other];
                 rows[lane] = rows[other];
             }

@@ -1,4 +1,4 @@
-// y[i, p, k] = max_{j in part p} x[i, j, k], or min where sign = -1: min(x) = -max(-x)
+// y[i, p, k] = max_{j in part p} x[i, j, k], or min where sign = -1: min(x) = -max(-x); NaN where there is one
 //
 // x is [outer, n, inner]; each of `parts` parts of the middle axis holds `length` rows, the last ones maybe fewer.
 // `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every 64th row.
@@ -38,6 +38,15 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
+// By bits, because comparisons may be assumed to see no NaN.
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+fn larger(a: f32, b: f32) -> f32 {
+    return select(select(max(a, b), b, is_nan(b)), a, is_nan(a));
+}
+
 fn value(rows: vec3<u32>, j: u32) -> f32 {
     return params.sign * load_x(rows.z + j * params.inner);
 }
@@ -51,7 +60,7 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     let rows = span(output);
     var best = value(rows, rows.x);
     for (var j = rows.x + 1u; j < rows.y; j++) {
-        best = max(best, value(rows, j));
+        best = larger(best, value(rows, j));
     }
     store_y(output, params.sign * best);
 }
@@ -70,14 +79,14 @@ fn tree(
     if inside && lane < givers {
         var best = value(rows, rows.x + lane);
         for (var j = rows.x + lane + GROUP; j < rows.y; j += GROUP) {
-            best = max(best, value(rows, j));
+            best = larger(best, value(rows, j));
         }
         partial[lane] = best;
     }
     for (var half = GROUP / 2u; half > 0u; half /= 2u) {
         workgroupBarrier();
         if lane < half && lane + half < givers {
-            partial[lane] = max(partial[lane], partial[lane + half]);
+            partial[lane] = larger(partial[lane], partial[lane + half]);
         }
     }
     if lane == 0u && inside {

@@ -35,7 +35,7 @@ fn code(path: &Path) -> String {
 
 fn forbid(folder: &str, words: &[&str], why: &str) {
     let mut found = vec![];
-    for path in files(folder, "rs") {
+    for path in files(folder, "rs").into_iter().filter(|path| !path.to_string_lossy().ends_with("tests.rs")) {
         let code = code(&path);
         for (number, line) in code.lines().enumerate() {
             let holds = |word: &&&str| {
@@ -80,8 +80,8 @@ fn the_gpu_backend_names_no_op() {
         .collect();
     let mut words: Vec<&str> = stems.iter().map(String::as_str).filter(|&stem| stem != "pointwise").collect();
     words.extend(["ops", "relu", "sum"]);
-    // Iterators have a `sum` and slices a `concat`, too.
-    words.retain(|word| !["sum", "concat"].contains(word));
+    // Iterators have a `sum`, slices a `concat` and a `sort`, too.
+    words.retain(|word| !["sum", "concat", "sort"].contains(word));
     forbid("crates/kernels/src/gpu", &words, "gpu runs whatever it is given");
 }
 

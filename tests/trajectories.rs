@@ -117,7 +117,7 @@ const MODELS: [Model; 8] = [
             let loss = CrossEntropyLoss::new().weight(vec![1.0, 2.0, 0.5]);
             Box::new(move |fed| loss.apply(&model.forward(&fed["x"]), &fed["y"]))
         },
-        optimizer: || Box::new(AdamW::new(3e-3)),
+        optimizer: || Box::new(Sgd::new(0.05).momentum(0.9)),
         freeze: |_| {},
     },
     Model {

@@ -8,6 +8,11 @@
 // ULP are of f32, measured against 40-digit values with a correctly rounded exp, log and division. WGSL allows exp
 // 3 + 2·|argument| ULP, log 3 ULP outside [0.5, 2] and division 2.5 ULP; those come on top.
 
+// Whether x is not a number, by its bits: comparisons may be assumed to see none.
+fn special_is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 // log(1 + u) for u > -1. At most 1.8 ULP.
 //
 // Near 0: with s = u / (2 + u), log(1 + u) = 2·atanh(s) = 2s·(1 + s²/3 + s⁴/5 + …); here |s| ≤ 1/3.

@@ -149,8 +149,8 @@ fn an_evaluation_in_training_mode_is_told() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_brief(
             &found[0],
-            "warning: compile(): the graph is in training mode but trains nothing: dropout drops, and batch norm uses and \
-             moves statistics of the batch / to evaluate, trace it with Graph::new(Mode::Evaluate) / to train, let an \
+            "warning: compile(): the graph is in training mode but trains nothing: units are dropped, and statistics of \
+             the batch are used and moved / to evaluate, trace it with Graph::new(Mode::Evaluate) / to train, let an \
              optimizer minimize the loss before the graph is compiled / or, if it is meant, \
              `graph.allow(&advice::EVALUATION_IN_TRAINING_MODE)`",
         );

@@ -154,7 +154,7 @@ fn whole(data: &GraphData, params: &Params) -> Option<Warning> {
         };
         data.nodes.iter().find(drawn).filter(|_| !data.counters.is_empty()).map(|node| &node.site)
     };
-    let misfit = Misfit::new("the graph is in training mode but trains nothing: dropout drops, and batch norm uses and moves statistics of the batch")
+    let misfit = Misfit::new("the graph is in training mode but trains nothing: units are dropped, and statistics of the batch are used and moved")
         .fix("to evaluate, trace it with Graph::new(Mode::Evaluate)")
         .fix("to train, let an optimizer minimize the loss before the graph is compiled");
     let site = moved.cloned().or_else(|| draws().cloned())?;

@@ -112,8 +112,8 @@ fn origin(x: &Tensor) -> String {
             NodeKind::Op(op) if inputs.len() == 1 => {
                 op.view(&View::contiguous(&data.spec(inputs[0]).shape)).is_some().then_some(0)
             }
-            NodeKind::Pointwise(row, _) if row.name == "dropout" => Some(0),
-            NodeKind::Pointwise(row, _) if row.name == "add" => {
+            _ if inputs.len() == 1 && node.name() == "dropout" => Some(0),
+            _ if inputs.len() == 2 && node.name() == "add" => {
                 let variable = |mut id: wgrad_core::ValueId| loop {
                     match &data.nodes[id.node].kind {
                         NodeKind::Variable(_) => return true,

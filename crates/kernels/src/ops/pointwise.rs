@@ -176,8 +176,9 @@ pointwise! {
 
 pointwise! {
     pub(crate) MAXIMUM = maximum(x: float, y: float)[] -> float {
-        wgsl: "select(x, y, y > x)",
-        reference<F>: if y > x { y } else { x },
+        wgsl: "select(select(select(x, y, y > x), y, special_is_nan(y)), x, special_is_nan(x))",
+        library: SPECIAL,
+        reference<F>: if y > x || y.is_nan() && !x.is_nan() { y } else { x },
         backward: Some(|at| {
             at.give_with(0, |at| at.input(0).pointwise(&SHARE, &[at.input(1), &at.dy()], &[]));
             at.give_with(1, |at| at.input(1).pointwise(&SHARE, &[at.input(0), &at.dy()], &[]));
@@ -187,8 +188,9 @@ pointwise! {
 
 pointwise! {
     pub(crate) MINIMUM = minimum(x: float, y: float)[] -> float {
-        wgsl: "select(x, y, y < x)",
-        reference<F>: if y < x { y } else { x },
+        wgsl: "select(select(select(x, y, y < x), y, special_is_nan(y)), x, special_is_nan(x))",
+        library: SPECIAL,
+        reference<F>: if y < x || y.is_nan() && !x.is_nan() { y } else { x },
         backward: Some(|at| {
             at.give_with(0, |at| at.input(1).pointwise(&SHARE, &[at.input(0), &at.dy()], &[]));
             at.give_with(1, |at| at.input(0).pointwise(&SHARE, &[at.input(1), &at.dy()], &[]));
@@ -209,7 +211,8 @@ pointwise! {
 
 pointwise! {
     pub(crate) CLAMP = clamp(x: float)[low, high] -> float {
-        wgsl: "select(select(x, low, x < low), high, max(x, low) > high)",
+        wgsl: "select(select(select(x, low, x < low), high, max(x, low) > high), x, special_is_nan(x))",
+        library: SPECIAL,
         reference<F>: if x.max(low) > high { high } else if x < low { low } else { x },
         backward: Some(|at| at.give_with(0, |at| {
             at.input(0).pointwise(&CLAMP_BACKWARD, &[&at.dy()], &[at.attribute(0), at.attribute(1)])

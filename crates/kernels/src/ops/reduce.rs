@@ -57,7 +57,8 @@ impl Extreme {
 #[inline(always)]
 fn extremes<F: Real, const LARGEST: bool>(y: &mut [F], x: &[F]) {
     let inner = y.len();
-    let best = |best: F, x: F| if (LARGEST && x > best) || (!LARGEST && x < best) { x } else { best };
+    // A NaN stays.
+    let best = |best: F, x: F| if (LARGEST && x > best) || (!LARGEST && x < best) || x.is_nan() { x } else { best };
     if inner > 1 {
         y.copy_from_slice(&x[..inner]);
         for row in x.chunks_exact(inner) {
@@ -155,7 +156,9 @@ impl Argmax {
         let (x, y) = (at.float(0), at.out_uint(0));
         for (i, y) in y.iter_mut().enumerate() {
             let column = (0u32..).zip(x[i / inner * n * inner + i % inner..].iter().step_by(inner).take(n));
-            *y = column.reduce(|best, next| if next.1 > best.1 { next } else { best }).map_or(0, |(row, _)| row);
+            let above = |x: F, best: F| x > best || x.is_nan() && !best.is_nan();
+            *y =
+                column.reduce(|best, next| if above(*next.1, *best.1) { next } else { best }).map_or(0, |(row, _)| row);
         }
     }
 }
@@ -238,7 +241,8 @@ fn all(x: &Tensor) -> Vec<isize> {
 /// Reductions over all elements, or over some axes (negative ones count from the end; none at all returns the tensor
 /// itself). With `keep`, reduced axes stay with size 1.
 ///
-/// Where there are NaN, which element is the largest is unspecified.
+/// A NaN is an extreme, the largest and the smallest alike, and of several the first has the index; PyTorch's rule. (WGSL
+/// lets a GPU's compiler assume that there is none; these kernels look at the bits.)
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};

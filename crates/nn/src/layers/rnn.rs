@@ -91,7 +91,8 @@ impl Rule for RnnRule {
 /// `weight_hh_lk`, `bias_ih_lk`, `bias_hh_lk`, `weight_hr_lk` with `proj_size`, and the same with `_reverse` of the other
 /// direction. All begin uniform in ±`1/√hidden_size`.
 ///
-/// The graph holds every step, so a length is a plan of its own. Not here: packed sequences of several lengths.
+/// The graph holds every step, so a length is a plan of its own; a step costs 4 dispatches, 16 with its gradients (a
+/// [`Gru`]'s 4 and 20, an [`Rnn`]'s 3 and 7). Not here: packed sequences of several lengths.
 ///
 /// Hochreiter, Schmidhuber: "Long short-term memory", 1997. Source: `torch.nn.LSTM`.
 ///

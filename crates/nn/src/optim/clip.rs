@@ -10,8 +10,7 @@ use super::rule::not_negative;
 ///
 /// `norm = (Σ |g|^p)^(1/p)`, the largest `|g|` for `p = ∞`, and each gradient is multiplied by
 /// `min(1, max_norm / (norm + 1e-6))`, always. So a norm that is NaN makes every gradient NaN, and an infinite one makes
-/// finite gradients 0. (A GPU's maximum may overlook a NaN, so for `p = ∞` that holds on the CPU only.) An empty list
-/// gives no gradients, and the norm is none.
+/// finite gradients 0. An empty list gives no gradients, and the norm is none.
 ///
 /// A `max_norm` below 0 and a `p` that is not above 0 are errors of the graph.
 ///
