@@ -121,7 +121,9 @@ impl TorchRandom {
         let (mean, std) = (mean as f32, std as f32);
         let mut values: Vec<_> = (0..count).map(|_| self.uniform(0.0, 1.0)).collect();
         let (blocks, rest) = values.as_chunks_mut::<16>();
-        blocks.iter_mut().for_each(|block| to_normal(block, mean, std));
+        for block in blocks {
+            to_normal(block, mean, std);
+        }
         if !rest.is_empty() {
             let mut last: [f32; 16] = std::array::from_fn(|_| self.uniform(0.0, 1.0));
             to_normal(&mut last, mean, std);
@@ -209,7 +211,7 @@ fn log(x: f32) -> f32 {
     let (exponent, square) = (exponent as f32, m * m);
     let y = (horner(m, &LOG) * m).mul_add(square, exponent * -2.121_944_4e-4);
     let y = (-square).mul_add(0.5, y);
-    exponent.mul_add(0.693_359_375, m + y)
+    exponent.mul_add(355.0 / 512.0, m + y)
 }
 
 /// Sine and cosine of an angle in `[0, 2π]`, as Cephes' `sinf` and `cosf`.
