@@ -41,7 +41,7 @@ impl SplitMix64 {
     }
 
     /// Puts the items into a random order, each order with the same probability.
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);
             items.swap(last, other);

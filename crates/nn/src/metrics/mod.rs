@@ -36,6 +36,7 @@ pub use decision::{Calibrate, Chosen, Decision};
 pub use log_loss::{log_loss, log_loss_multiclass};
 pub use rank::{pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro};
 pub use regression::RegressionReport;
+pub(crate) use reliability::quantile;
 pub use reliability::{Bin, Bins, Reliability, brier_score, top_k_accuracy};
 pub use report::Report;
 pub use rule::Rule;

@@ -65,6 +65,15 @@ impl Trainer {
         Array::new([logits.len() / width, width], probabilities(&logits, width))
     }
 
+    /// The logits of each row of `x: f32[N, features]`, as the model gives them: `[N, 1]` or `[N, classes]`, in `f64`.
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict_logits(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits(x, model)?;
+        Array::new([logits.len() / width, width], logits)
+    }
+
     /// All logits, row by row, and how many a row has.
     fn logits(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
         let &[rows, features] = x.shape().dims() else {
