@@ -1,10 +1,12 @@
 //! The `wgrad` command: `devices`, `train`, `predict`, `tune` and `bench`.
 
 mod bench;
+mod decide;
 mod devices;
 mod model;
 mod output;
 mod predict;
+mod report;
 mod train;
 mod tune;
 

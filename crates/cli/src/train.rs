@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
@@ -10,13 +11,15 @@ use wgrad_kernels::gpu::Device;
 use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Labelled, Missing, Seed, Table};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
-use wgrad_nn::metrics::Report;
+use wgrad_nn::metrics::{Decision, Report};
 use wgrad_nn::optim::AdamW;
 use wgrad_nn::train::{History, Progress, Silent, Targets, Trainer, automatic};
 
+use crate::decide::{self, DecisionArgs};
 use crate::devices::open;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
 use crate::output::{check_folder, count, list, note, print, shell_word};
+use crate::report::{self, Seen};
 use crate::tune::Stored;
 
 /// The arguments of `wgrad train`.
@@ -54,6 +57,11 @@ pub struct Args {
     data: DataArgs,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    decision: DecisionArgs,
+    /// Write the model only: no report.html, no plots, no metrics.csv, no event file, no test scores.
+    #[arg(long)]
+    no_report: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -168,7 +176,9 @@ impl FromStr for PosWeight {
 /// When the rows, the device or the output cannot be used, or the training fails.
 pub fn run(args: &Args) -> Result<()> {
     let labelled = labelled(args)?;
+    let begun = SystemTime::now();
     let (train, test) = labelled.split(1.0 - args.data.test, Seed(args.seed))?;
+    let (train, validation) = args.decision.split(train, args.seed)?;
     let loss = loss(args, &train)?;
     let pos_weight = pos_weight(args, &train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
@@ -176,7 +186,7 @@ pub fn run(args: &Args) -> Result<()> {
     let device = open(&args.device, args.quiet)?;
     let info = device.info();
     if !args.quiet {
-        introduce(args, &train, &test, &info);
+        introduce(args, &train, (validation.as_ref(), &test), &info);
     }
     let device = args.stored.apply(device, args.quiet)?;
 
@@ -184,13 +194,25 @@ pub fn run(args: &Args) -> Result<()> {
     let ModelArgs { hidden, dropout, .. } = &args.model;
     let outputs = loss.logits(train.classes().len());
     let architecture = Architecture::new(train.features(), hidden.0.clone(), *dropout, outputs);
-    let (history, report, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), (&train, &test))?;
+    let rows = (&train, validation.as_ref(), &test);
+    let (history, seen, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), rows)?;
+    let (decision, notes) = args.decision.decide(seen.validation.as_ref(), pos_weight.is_some());
+    if !args.quiet {
+        decide::tell(&decision, seen.validation.as_ref(), &notes);
+    }
+    let report = seen.test.report(&decision)?;
 
     let names = (train.classes().to_vec(), loss);
     let parts = (architecture, train.preprocess().clone());
-    let training = training(args, &train, pos_weight, (&info, &variants));
-    Model::new(args.target.clone(), names, parts, (training, report.clone())).save(&params, &folder)?;
-    tell(args, &folder, &info, &history, &report)
+    let mut training = training(args, &train, pos_weight, (&info, &variants));
+    training.validation_rows = validation.as_ref().map_or(0, Dataset::rows);
+    let model = Model::new(args.target.clone(), names, parts, (training, decision.clone(), report.clone()));
+    let scores = (!args.no_report).then(|| seen.test.to_safetensors()).transpose()?;
+    model.save(&params, scores.as_deref(), &folder)?;
+    if !args.no_report {
+        report::write(&folder, &model, (begun, &history, &info), &train, (seen, &decision, &notes));
+    }
+    tell(args, &folder, &info, (&history, &report, &decision))
 }
 
 fn labelled(args: &Args) -> Result<Labelled> {
@@ -233,16 +255,20 @@ fn pos_weight(args: &Args, train: &Dataset, loss: Loss) -> Result<Option<f64>> {
 }
 
 /// Says what was read, and what about it may surprise.
-fn introduce(args: &Args, train: &Dataset, test: &Dataset, info: &DeviceInfo) {
-    let counts = train.class_counts().into_iter().zip(test.class_counts());
+fn introduce(args: &Args, train: &Dataset, (validation, test): (Option<&Dataset>, &Dataset), info: &DeviceInfo) {
+    let mut counts = train.class_counts();
+    for part in validation.into_iter().chain([test]) {
+        counts.iter_mut().zip(part.class_counts()).for_each(|(sum, n)| *sum += n);
+    }
     let classes: Vec<String> =
-        train.classes().iter().zip(counts).map(|(name, (a, b))| format!("{name} ({})", a + b)).collect();
+        train.classes().iter().zip(counts).map(|(name, count)| format!("{name} ({count})")).collect();
     let (shown, more) = classes.split_at(classes.len().min(12));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     note(&format!(
-        "{}: {} to train on, {} to test on, {}",
+        "{}: {} to train on, {}{} to test on, {}",
         args.file.display(),
         count(train.rows(), "row"),
+        validation.map_or_else(String::new, |rows| format!("{} to validate on, ", rows.rows())),
         test.rows(),
         count(train.features(), "feature")
     ));
@@ -272,8 +298,8 @@ fn fit(
     params: &Params,
     architecture: &Architecture,
     (loss, pos_weight): (Loss, Option<f64>),
-    (train, test): (&Dataset, &Dataset),
-) -> Result<(History, Report, Choices)> {
+    (train, validation, test): (&Dataset, Option<&Dataset>, &Dataset),
+) -> Result<(History, Seen, Choices)> {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     let layers = architecture.build(params);
     let progress: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { automatic() };
@@ -287,10 +313,14 @@ fn fit(
         None => BceWithLogitsLoss::new(),
     };
     let ce = CrossEntropyLoss::new();
-    let history = trainer.fit(train, epochs, |x: &Tensor, y: &Tensor| {
+    if let Some(validation) = validation {
+        trainer = trainer.validation(validation);
+    }
+    let step = |x: &Tensor, y: &Tensor| {
         let logits = layers.forward(x);
         if loss == Loss::Bce { bce.apply(&logits, y) } else { ce.apply(&logits, y) }
-    });
+    };
+    let history = trainer.fit(train, epochs, step);
     let history = history.map_err(|error| match error {
         Error::Data(message) if message.starts_with("the loss is") => {
             let first = message.split(';').next().unwrap_or_default();
@@ -301,8 +331,14 @@ fn fit(
         }
         other => other,
     })?;
-    let report = trainer.evaluate(test, |x| layers.forward(x))?;
-    Ok((history, report, trainer.session()?.choices().clone()))
+    let mut seen = report::look(&mut trainer, &layers, (validation, test), (args.seed, !args.no_report))?;
+    let variants = trainer.session()?.choices().clone();
+    if !args.no_report {
+        let optimizer = AdamW::new(lr).weight_decay(weight_decay);
+        let rows = (batch_size.min(train.rows()), train.features(), loss);
+        seen.plan = report::plan(&mut trainer, &optimizer, rows, step)?;
+    }
+    Ok((history, seen, variants))
 }
 
 fn training(
@@ -316,6 +352,7 @@ fn training(
         file: args.file.display().to_string(),
         rows: train.rows(),
         test: args.data.test,
+        validation_rows: 0,
         seed: args.seed,
         epochs,
         batch_size,
@@ -330,13 +367,21 @@ fn training(
 }
 
 /// Prints the result.
-fn tell(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, report: &Report) -> Result<()> {
+fn tell(
+    args: &Args,
+    folder: &Path,
+    info: &DeviceInfo,
+    (history, report, decision): (&History, &Report, &Decision),
+) -> Result<()> {
     let seconds = history.seconds_per_epoch();
-    let saved = format!(
+    let mut saved = format!(
         "model saved to {0}; predict with: wgrad predict {0} FILE.csv   ({1:.3} s per epoch)",
         folder.display(),
         seconds
     );
+    if !args.no_report {
+        saved += &format!("\nreport: {}", folder.join(wgrad_nn::report::PAGE).display());
+    }
     if !args.json {
         if args.quiet {
             return print(&format!("{report}\n"));
@@ -359,6 +404,7 @@ fn tell(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, report
         "pr_auc": report.pr_auc,
         "confusion": report.confusion.counts(),
         "classes": report.confusion.classes(),
+        "decision": decision,
         "train_loss": history.loss(),
         "device": info.kind,
         "adapter": info.adapter,

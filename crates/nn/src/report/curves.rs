@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::train::EpochStats;
+use super::Epoch;
 
 /// `metrics.csv`: a row per epoch; a number that there is not is an empty cell.
-pub(super) fn csv(history: &[EpochStats], rates: &[f64]) -> String {
+pub(super) fn csv(history: &[Epoch], rates: &[f64]) -> String {
     let mut text = "epoch,loss,validation_loss,learning_rate,seconds\n".to_string();
     for (i, epoch) in history.iter().enumerate() {
         let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
@@ -18,7 +18,7 @@ pub(super) fn csv(history: &[EpochStats], rates: &[f64]) -> String {
 
 /// An event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a tag, the
 /// epoch as its step, and a time in seconds since 1970.
-pub(super) fn events(begin: f64, history: &[EpochStats], rates: &[f64], last: &[(String, f64)]) -> Vec<u8> {
+pub(super) fn events(begin: f64, history: &[Epoch], rates: &[f64], last: &[(String, f64)]) -> Vec<u8> {
     let mut file = vec![];
     let mut time = begin;
     let mut version = fixed(1, time);
@@ -105,9 +105,8 @@ fn crc32c(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    fn history() -> Vec<EpochStats> {
-        let epoch = |epoch, validation_loss| EpochStats { epoch, epochs: 2, loss: 0.5, validation_loss, seconds: 0.25 };
-        vec![epoch(1, None), epoch(2, Some(0.125))]
+    fn history() -> Vec<Epoch> {
+        [None, Some(0.125)].map(|validation_loss| Epoch { loss: 0.5, validation_loss, seconds: 0.25 }).into()
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use wgrad_core::Result;
 
 use super::svg::{Figure, range, short, shorten};
-use super::{Importance, Scores};
+use super::{Epoch, Importance, Scores};
 use crate::metrics::{Bins, Cuts, Decision, Reliability};
-use crate::train::EpochStats;
 
 /// Bins of the reliability diagram, and of the histograms.
 const BINS: usize = 10;
@@ -17,13 +16,13 @@ const FEATURES: usize = 20;
 const UNIT: (f64, f64) = (0.0, 1.0);
 
 #[allow(clippy::cast_precision_loss, reason = "a number of epochs")]
-fn epochs(epochs: &[EpochStats]) -> (f64, f64) {
+fn epochs(epochs: &[Epoch]) -> (f64, f64) {
     (0.5, epochs.len().max(1) as f64 + 0.5)
 }
 
 /// Training and validation loss by epoch.
 #[allow(clippy::cast_precision_loss, reason = "a number of epochs")]
-pub(super) fn loss(history: &[EpochStats]) -> Option<Figure> {
+pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     let last = history.last()?;
     let train: Vec<_> = history.iter().enumerate().map(|(i, e)| (i as f64 + 1.0, e.loss)).collect();
     let checked = history.iter().enumerate();

@@ -22,8 +22,7 @@
 //! let history = trainer.fit(&train, 5, |x, y| loss.apply(&model.forward(x), y))?;
 //!
 //! let mut scores = |data: &Dataset| {
-//!     let logits = trainer.predict_logits(&data.x_array(), |x| model.forward(x))?;
-//!     Scores::new(&logits.to_f64(), data.y(), data.classes())
+//!     Scores::of(data, &trainer.predict_logits(&data.x_array(), |x| model.forward(x))?)
 //! };
 //! let (validation, test) = (scores(&validation)?, scores(&test)?);
 //! let decision = validation.decide(Calibrate::Temperature, Rule::FBeta(1.0))?;
@@ -64,7 +63,7 @@ pub use slider::Stop;
 
 use crate::data::Seed;
 use crate::metrics::Decision;
-use crate::train::{EpochStats, History};
+use crate::train::History;
 
 /// The page.
 pub const PAGE: &str = "report.html";
@@ -74,6 +73,14 @@ pub const METRICS: &str = "metrics.csv";
 pub const EVENTS: &str = "events.out.tfevents.wgrad";
 /// The folder of the plots.
 pub const PLOTS: &str = "plots";
+
+/// What one epoch leaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Epoch {
+    loss: f64,
+    validation_loss: Option<f64>,
+    seconds: f64,
+}
 
 /// Rows of one part of the data.
 #[derive(Clone, Debug)]
@@ -92,7 +99,7 @@ struct Part {
 pub struct RunReport {
     title: String,
     begun: Option<SystemTime>,
-    history: Vec<EpochStats>,
+    history: Vec<Epoch>,
     rates: Vec<f64>,
     parts: Vec<Part>,
     validation: Option<Scores>,
@@ -139,7 +146,9 @@ impl RunReport {
     /// The epochs: curves, `metrics.csv` and events.
     #[must_use]
     pub fn history(self, history: &History) -> Self {
-        Self { history: history.epochs.clone(), ..self }
+        let epochs = history.epochs.iter();
+        let history = epochs.map(|e| Epoch { loss: e.loss, validation_loss: e.validation_loss, seconds: e.seconds });
+        Self { history: history.collect(), ..self }
     }
 
     /// The learning rate of each epoch.
