@@ -34,9 +34,8 @@ pub fn look(
     (validation, test): (Option<&Dataset>, &Dataset),
     (seed, report): (u64, bool),
 ) -> Result<Seen> {
-    let mut scores = |data: &Dataset| {
-        Scores::of(data, &trainer.predict_logits(&data.x_array(), |x| layers.forward(x))?)
-    };
+    let mut scores =
+        |data: &Dataset| Scores::of(data, &trainer.predict_logits(&data.x_array(), |x| layers.forward(x))?);
     let (validation, test_scores) = (validation.map(&mut scores).transpose()?, scores(test)?);
     let (mut importance, mut notes) = (vec![], vec![]);
     if report {
@@ -104,7 +103,9 @@ pub fn write(
         let counts = train.class_counts();
         #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
         let weights = [counts[0] as f64, counts[1] as f64 * weight];
-        report = report.weighted_part("effective", train.classes(), &weights).fact("pos_weight", weight.to_string());
+        report = report
+            .weighted_part("training, effective", train.classes(), &weights)
+            .fact("pos_weight", weight.to_string());
     }
     if let Some(validation) = seen.validation {
         report = report.validation(validation);

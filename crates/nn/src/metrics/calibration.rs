@@ -239,7 +239,7 @@ fn least(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
     let mut b = 1.0;
     let [mut now, mut slope, mut bend] = at(b);
     for _ in 0..200 {
-        if !(bend > 1e-14) {
+        if bend.is_nan() || bend <= 1e-14 {
             return None;
         }
         let step = slope / bend;

@@ -316,7 +316,9 @@ fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
     let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut row: Vec<f64> = logits.iter().map(|z| ((z - max) / temperature).exp()).collect();
     let sum: f64 = row.iter().sum();
-    row.iter_mut().for_each(|p| *p /= sum);
+    for p in &mut row {
+        *p /= sum;
+    }
     row
 }
 

@@ -122,7 +122,10 @@ fn what_cannot_be_decided_is_an_error() {
 fn a_decision_says_what_it_does() {
     let (logits, labels) = rows();
     let text = Decision::fit(&logits, &labels, Calibrate::Temperature, Rule::FBeta(1.0)).unwrap().to_string();
-    assert!(text.starts_with("probabilities calibrated (temperature ") && text.ends_with(", chosen for best F1"), "{text}");
+    assert!(
+        text.starts_with("probabilities calibrated (temperature ") && text.ends_with(", chosen for best F1"),
+        "{text}"
+    );
     assert_eq!(
         Decision::default().to_string(),
         "probabilities as the model gives them; positive above 0.5000 (logit 0.0000)"

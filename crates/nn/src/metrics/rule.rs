@@ -130,12 +130,14 @@ impl FromStr for Rule {
             ))
         };
         let number = |word: &str| word.trim().parse::<f64>().ok().filter(|x| x.is_finite());
-        let share = |word: &str, what: &str| match word.split_once('/') {
-            Some((part, whole)) => number(part).zip(number(whole)).map(|(part, whole)| part / whole),
-            None => number(word),
-        }
-        .filter(|x| (0.0..=1.0).contains(x))
-        .ok_or_else(|| wrong(&format!("{what} must be between 0 and 1")));
+        let share = |word: &str, what: &str| {
+            match word.split_once('/') {
+                Some((part, whole)) => number(part).zip(number(whole)).map(|(part, whole)| part / whole),
+                None => number(word),
+            }
+            .filter(|x| (0.0..=1.0).contains(x))
+            .ok_or_else(|| wrong(&format!("{what} must be between 0 and 1")))
+        };
         if let Some(precision) = text.strip_prefix("precision=") {
             return share(precision, "a precision").map(Self::Precision);
         }
@@ -177,7 +179,10 @@ mod tests {
             assert_eq!(serde_json::to_string(&rule).unwrap(), format!("\"{text}\""));
             assert_eq!(serde_json::from_str::<Rule>(&format!("\"{text}\"")).unwrap(), rule);
         }
-        assert_eq!("fpr=3/1000".parse::<Rule>().unwrap().words(), "highest recall with at most 3 false positives per 1000 negative rows");
+        assert_eq!(
+            "fpr=3/1000".parse::<Rule>().unwrap().words(),
+            "highest recall with at most 3 false positives per 1000 negative rows"
+        );
     }
 
     #[test]

@@ -130,7 +130,7 @@ mod tests {
         let file = events(1e9, &history(), &[], &[("test/accuracy".into(), 0.75)]);
         let (mut at, mut records) = (0, 0);
         while at < file.len() {
-            let length = u64::from_le_bytes(file[at..at + 8].try_into().unwrap()) as usize;
+            let length = usize::try_from(u64::from_le_bytes(file[at..at + 8].try_into().unwrap())).unwrap();
             assert_eq!(file[at + 8..at + 12], masked(&file[at..at + 8]).to_le_bytes());
             let event = &file[at + 12..at + 12 + length];
             assert_eq!(file[at + 12 + length..at + 16 + length], masked(event).to_le_bytes());

@@ -1,5 +1,7 @@
 //! The plots of a report.
 
+#![allow(clippy::format_push_string, reason = "a few words")]
+
 use wgrad_core::Result;
 
 use super::svg::{Figure, range, short, shorten};
@@ -11,7 +13,7 @@ const BINS: usize = 10;
 const BARS: usize = 20;
 /// Curves of this many classes are drawn, and bars of this many features.
 const CURVES: usize = 12;
-const FEATURES: usize = 20;
+const FEATURES: usize = 14;
 
 const UNIT: (f64, f64) = (0.0, 1.0);
 
@@ -37,9 +39,9 @@ pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     let mut figure = Figure::new("loss", "Loss", frame, ["epoch", "mean loss"]).legend("first", "training");
     if let Some(end) = last.validation_loss {
         let best = validation.iter().copied().filter(|(_, loss)| loss.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1));
-        let (at, least) = best.unwrap_or((f64::NAN, f64::NAN));
-        words += &format!("; validation loss ends at {}, the lowest is {} in epoch {at}", short(end), short(least));
-        figure = figure.legend("second", "validation").line("second", &validation).dots("second", &[(at, least)]);
+        let (at, lowest) = best.unwrap_or((f64::NAN, f64::NAN));
+        words += &format!("; validation loss ends at {}, the lowest is {} in epoch {at}", short(end), short(lowest));
+        figure = figure.legend("second", "validation").line("second", &validation).dots("second", &[(at, lowest)]);
     }
     figure = figure.line("first", &train);
     if history.len() == 1 {
@@ -102,7 +104,7 @@ pub(super) fn roc(scores: &Scores, decision: &Decision) -> Result<Option<Figure>
         figure = figure.marker("roc-mark", at.false_positive_rate(), at.recall());
         only.name.clone()
     } else {
-        "one class against the rest, each".into()
+        "each class".into()
     };
     let words = "Recall against the share of negative rows that count as positive, over all thresholds; chance is the diagonal.";
     Ok(Some(figure.legend("first", &name).legend("third", "chance").summary(words)))
@@ -129,9 +131,12 @@ pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<O
         figure = figure.line("third", &[(0.0, only.prevalence), (1.0, only.prevalence)]);
         figure = figure.marker("pr-mark", at.recall(), at.precision());
         figure = figure.legend("first", &only.name).legend("third", &format!("prevalence {}", short(only.prevalence)));
-        words += &format!(" A model that knows nothing has the precision {}, the share of positive rows.", short(only.prevalence));
+        words += &format!(
+            " A model that knows nothing has the precision {}, the share of positive rows.",
+            short(only.prevalence)
+        );
     } else {
-        figure = figure.legend("first", "one class against the rest, each");
+        figure = figure.legend("first", "each class");
     }
     Ok(Some(figure.summary(words)))
 }
@@ -164,7 +169,7 @@ fn confidence(scores: &Scores, decision: &Decision) -> (Vec<f64>, Vec<u32>) {
 pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<(Figure, Reliability, Option<Reliability>)> {
     let plain = reliabilities(scores, &Decision::default())?;
     let calibrated = decision.calibration().map(|_| reliabilities(scores, decision)).transpose()?;
-    let bins = plain.bins().iter().chain(calibrated.iter().flat_map(|diagram| diagram.bins()));
+    let bins = plain.bins().iter().chain(calibrated.iter().flat_map(Reliability::bins));
     let most = bins.map(|bin| bin.predicted.max(bin.observed)).fold(0.0, f64::max);
     // Rare positives: where the probabilities are.
     let limit = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].into_iter().find(|limit| most <= *limit).unwrap_or(1.0);
@@ -172,9 +177,8 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<(Figur
     let names = if two { ["predicted probability", "observed share"] } else { ["confidence", "share of right rows"] };
     let mut figure = Figure::new("reliability", "Reliability", [(0.0, limit); 2], names);
     figure = figure.line("third", &[(0.0, 0.0), (limit, limit)]);
-    let points = |diagram: &Reliability| {
-        diagram.bins().iter().map(|bin| (bin.predicted, bin.observed)).collect::<Vec<_>>()
-    };
+    let points =
+        |diagram: &Reliability| diagram.bins().iter().map(|bin| (bin.predicted, bin.observed)).collect::<Vec<_>>();
     let mut words = format!("Expected calibration error {}", short(plain.error()));
     if let Some(calibrated) = &calibrated {
         words += &format!(" before and {} after calibration", short(calibrated.error()));
@@ -185,7 +189,7 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<(Figur
         figure = figure.line("first", &points(&plain)).dots("first", &points(&plain));
         figure = figure.legend("first", "model");
     }
-    let figure = figure.legend("third", "honest").summary(words + ".");
+    let figure = figure.legend("third", "ideal").summary(words + ".");
     Ok((figure, plain, calibrated))
 }
 
@@ -193,23 +197,20 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<(Figur
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few bins")]
 pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let two = scores.classes().len() == 2;
-    let (values, up) = if two {
-        (scores.probabilities(decision), scores.labels().to_vec())
-    } else {
-        confidence(scores, decision)
-    };
+    let (values, up) =
+        if two { (scores.probabilities(decision), scores.labels().to_vec()) } else { confidence(scores, decision) };
     let mut counts = [[0usize; BARS]; 2];
     for (p, &side) in values.iter().zip(&up) {
         counts[side as usize][((p * BARS as f64) as usize).min(BARS - 1)] += 1;
     }
-    let share = |side: usize, bar: usize| {
-        counts[side][bar] as f64 / counts[side].iter().sum::<usize>().max(1) as f64
-    };
-    let most = (0..2).flat_map(|side| (0..BARS).map(move |bar| (side, bar))).map(|(s, b)| share(s, b)).fold(0.05, f64::max);
+    let share = |side: usize, bar: usize| counts[side][bar] as f64 / counts[side].iter().sum::<usize>().max(1) as f64;
+    let most =
+        (0..2).flat_map(|side| (0..BARS).map(move |bar| (side, bar))).map(|(s, b)| share(s, b)).fold(0.05, f64::max);
     let x = if two { "probability" } else { "confidence" };
     let frame = [UNIT, (-most * 1.05, most * 1.05)];
     let y = if two { "share of its class (negative: down)" } else { "share (wrong: down)" };
-    let mut figure = Figure::new("scores", if two { "Scores by class" } else { "Confidence" }, frame, [x, y]);
+    let mut figure =
+        Figure::new("scores", if two { "Scores by class" } else { "Confidence" }, frame, [x, y]).unsigned();
     for bar in 0..BARS {
         let (left, right) = (bar as f64 / BARS as f64 + 0.004, (bar + 1) as f64 / BARS as f64 - 0.004);
         figure = figure.bar("first", (left, 0.0), (right, share(1, bar)));
@@ -222,7 +223,11 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
         own.sort_unstable_by(f64::total_cmp);
         own.get(own.len() / 2).map_or_else(|| "none".into(), |p| short(*p))
     };
-    let words = format!("Median {x}: {above} {}, {below} {}.", middle(1), middle(0));
+    let words = if two {
+        format!("Median probability: {} for class {above}, {} for class {below}.", middle(1), middle(0))
+    } else {
+        format!("Median confidence: {} where right, {} where wrong.", middle(1), middle(0))
+    };
     if two {
         figure = figure.upright("scores-mark", decision.probability(decision.threshold()));
     }
@@ -234,16 +239,15 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
 pub(super) fn importance(all: &[Importance]) -> Option<Figure> {
     let first = all.first()?;
     let shown = &all[..all.len().min(FEATURES)];
-    let (mut low, mut high) = range(shown.iter().flat_map(|i| [i.mean - i.deviation, i.mean + i.deviation, 0.0]));
-    (low, high) = if low < 0.0 && high > 0.0 { (low, high) } else { (low.min(0.0), high.max(0.0)) };
-    let n = shown.len() as f64;
-    let names = ["rise of the loss when shuffled", "rank of the feature"];
-    let mut figure = Figure::new("importance", "Feature importance", [(low, high), (n + 0.5, 0.5)], names);
-    for (rank, each) in shown.iter().enumerate() {
-        let y = rank as f64 + 1.0;
-        figure = figure.bar("first", (0.0, y - 0.36), (each.mean, y + 0.36));
-        figure = figure.line("second", &[(each.mean - each.deviation, y), (each.mean + each.deviation, y)]);
+    let (low, high) = range(shown.iter().flat_map(|i| [i.mean - i.deviation, i.mean + i.deviation, 0.0]));
+    let names: Vec<&str> = shown.iter().map(|each| &each.feature[..]).collect();
+    let what = "rise of the loss when shuffled";
+    let mut figure = Figure::rows("importance", "Feature importance", (low, high), &names, what);
+    for (row, each) in shown.iter().enumerate() {
+        let y = row as f64;
+        figure = figure.bar("first", (0.0, y - 0.34), (each.mean, y + 0.34));
+        figure = figure.line("whisker", &[(each.mean - each.deviation, y), (each.mean + each.deviation, y)]);
     }
     let words = format!("The most important of {} features is {}.", all.len(), shorten(&first.feature, 40));
-    Some(figure.legend("first", &shorten(&format!("1: {}", first.feature), 20)).legend("second", "± deviation").summary(words))
+    Some(figure.legend("first", "mean rise").legend("whisker", "± deviation").summary(words))
 }

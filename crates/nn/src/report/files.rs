@@ -9,10 +9,9 @@ use wgrad_core::{Error, Result};
 use super::{EVENTS, METRICS, PAGE, PLOTS, RunReport};
 
 /// The plots that a report may have.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 7] = [
     "loss.svg",
     "learning_rate.svg",
-    "confusion.svg",
     "roc.svg",
     "precision_recall.svg",
     "reliability.svg",
@@ -30,7 +29,9 @@ pub(super) fn write(report: &RunReport, folder: &Path) -> Result<()> {
     }
     for name in NAMES.iter().filter(|name| plots.iter().all(|(plot, _)| plot != *name)) {
         match fs::remove_file(below.join(name)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::io(below.join(name))(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io(below.join(name))(error));
+            }
             _ => {}
         }
     }

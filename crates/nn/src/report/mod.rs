@@ -219,7 +219,10 @@ impl RunReport {
     #[must_use]
     pub fn device(self, info: &DeviceInfo) -> Self {
         let about = [("device", &info.kind), ("adapter", &info.adapter), ("API", &info.api), ("driver", &info.driver)];
-        about.into_iter().filter(|(_, value)| !value.is_empty()).fold(self, |report, (name, value)| report.fact(name, value))
+        about
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .fold(self, |report, (name, value)| report.fact(name, value))
     }
 
     /// The layers, as text.
@@ -295,7 +298,8 @@ impl RunReport {
     /// # Errors
     /// None that a report of valid scores has.
     pub fn events(&self) -> Result<Vec<u8>> {
-        let begin = self.begun.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |time| time.as_secs_f64());
+        let begin =
+            self.begun.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map_or(0.0, |time| time.as_secs_f64());
         let part = if self.test.is_some() { "test" } else { "validation" };
         let last = self.intervals()?;
         let last = last.iter().filter_map(|m| Some((format!("{part}/{}", m.name), m.interval?.value)));

@@ -1,5 +1,11 @@
 //! The page: one file of HTML, with its style, plots and script inside.
 
+#![allow(
+    clippy::format_collect,
+    clippy::write_with_newline,
+    reason = "a page is small, and its code should read as the page does"
+)]
+
 use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -94,8 +100,16 @@ pub(super) fn html(report: &RunReport) -> Result<String> {
 fn about(report: &RunReport) -> String {
     let mut lines = String::new();
     if let Some(scores) = report.judged() {
-        let which = if report.test.is_some() { "test rows, which the model never saw" } else { "validation rows, as there are no test rows" };
-        let _ = writeln!(lines, "<p>Judged on {} {which}. {}.</p>", scores.rows(), escape(&capital(&report.decision.to_string())));
+        let which = if report.test.is_some() {
+            "test rows, which the model never saw"
+        } else {
+            "validation rows, as there are no test rows"
+        };
+        let mut decision = report.decision.to_string();
+        if scores.classes().len() > 2 {
+            decision.truncate(decision.find(';').unwrap_or(decision.len()));
+        }
+        let _ = writeln!(lines, "<p>Judged on {} {which}. {}.</p>", scores.rows(), escape(&capital(&decision)));
     }
     if let Some(time) = report.begun {
         let _ = writeln!(lines, "<p>Begun {}</p>", date(time));
@@ -111,7 +125,10 @@ fn capital(text: &str) -> String {
 /// A plot with its words.
 fn card(figure: &Figure) -> String {
     let (title, summary) = (escape(&figure.title), escape(&figure.summary));
-    format!("<figure class=\"card\"><figcaption>{title}<span>{summary}</span></figcaption>\n{}</figure>\n", figure.inline())
+    format!(
+        "<figure class=\"card\"><figcaption>{title}<span>{summary}</span></figcaption>\n{}</figure>\n",
+        figure.inline()
+    )
 }
 
 fn words(name: &str) -> &str {
@@ -133,7 +150,9 @@ fn headline(report: &RunReport, scores: &Scores) -> Result<String> {
     let of = |name: &str| all.iter().find(|m| m.name == name).and_then(|m| m.interval);
     for name in if two { ["pr_auc", "roc_auc", "f1", "accuracy"] } else { ["accuracy", "f1", "roc_auc", "log_loss"] } {
         let (value, low, high) = match of(name) {
-            Some(Interval { value, low, high, .. }) => (format!("{value:.3}"), format!("{low:.3}"), format!("{high:.3}")),
+            Some(Interval { value, low, high, .. }) => {
+                (format!("{value:.3}"), format!("{low:.3}"), format!("{high:.3}"))
+            }
             None => ("–".into(), "–".into(), "–".into()),
         };
         let _ = write!(tiles, "<div><dt>{}</dt><dd>{value}<small>{low} to {high}</small></dd></div>\n", words(name));
@@ -145,7 +164,12 @@ fn headline(report: &RunReport, scores: &Scores) -> Result<String> {
         };
         let at = |x: f64| (x * 100.0).clamp(0.0, 100.0);
         let track = if high <= 1.0 {
-            format!("<span class=\"track\"><i style=\"left:{:.1}%;width:{:.1}%\"></i><b style=\"left:{:.1}%\"></b></span>", at(low), at(high - low), at(value))
+            format!(
+                "<span class=\"track\"><i style=\"left:{:.1}%;width:{:.1}%\"></i><b style=\"left:{:.1}%\"></b></span>",
+                at(low),
+                at(high - low),
+                at(value)
+            )
         } else {
             String::new()
         };
@@ -156,7 +180,10 @@ fn headline(report: &RunReport, scores: &Scores) -> Result<String> {
     };
     let rows: String = all.iter().map(row).collect();
     let of = if two {
-        format!("Precision, recall, F1 and PR-AUC are those of <b>{}</b>, at the model's threshold.", escape(&scores.classes()[1]))
+        format!(
+            "Precision, recall, F1 and PR-AUC are those of <b>{}</b>, at the model's threshold.",
+            escape(&scores.classes()[1])
+        )
     } else {
         "Precision, recall and F1 are macro averages over the classes; the areas are means of one class against the rest.".into()
     };
@@ -217,10 +244,15 @@ fn confusion(matrix: &ConfusionMatrix) -> String {
         let all = counts.iter().sum::<u64>().max(1) as f64;
         let cell = |&count: &u64| {
             let share = count as f64 / all;
-            let style = if count == 0 { String::new() } else { format!(" style=\"background:rgba(var(--heat),{:.2})\"", 0.08 + 0.42 * share) };
+            let style = if count == 0 {
+                String::new()
+            } else {
+                format!(" style=\"background:rgba(var(--heat),{:.2})\"", 0.08 + 0.42 * share)
+            };
             format!("<td{style}>{count}</td>")
         };
-        let _ = writeln!(rows, "<tr><th scope=\"row\">{}</th>{}</tr>", row(i), counts.iter().map(cell).collect::<String>());
+        let _ =
+            writeln!(rows, "<tr><th scope=\"row\">{}</th>{}</tr>", row(i), counts.iter().map(cell).collect::<String>());
     }
     format!(
         "<div class=\"card\"><h3>Confusion matrix: a row per true class, a column per predicted one</h3><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\
@@ -231,11 +263,14 @@ fn confusion(matrix: &ConfusionMatrix) -> String {
 /// Of too many classes: those most often mistaken.
 fn confused(matrix: &ConfusionMatrix) -> String {
     let names = matrix.classes();
-    let cells = matrix.counts().iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, &n)| (n, i, j)));
+    let cells =
+        matrix.counts().iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, &n)| (n, i, j)));
     let mut wrong: Vec<_> = cells.filter(|(n, i, j)| *n > 0 && i != j).collect();
     wrong.sort_by_key(|&(n, i, j)| (std::cmp::Reverse(n), i, j));
     let rows: String = (wrong.iter().take(30))
-        .map(|&(n, i, j)| format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{n}</td></tr>\n", escape(&names[i]), escape(&names[j])))
+        .map(|&(n, i, j)| {
+            format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{n}</td></tr>\n", escape(&names[i]), escape(&names[j]))
+        })
         .collect();
     format!(
         "<div class=\"card\"><h3>Most frequent mistakes</h3><table><thead><tr><th scope=\"col\">truth</th><th scope=\"col\">predicted</th><th scope=\"col\">rows</th></tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
@@ -246,7 +281,12 @@ fn confused(matrix: &ConfusionMatrix) -> String {
 fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> String {
     let table = |caption: &str, diagram: &Reliability| {
         let rows: String = (diagram.bins().iter())
-            .map(|bin| format!("<tr><th scope=\"row\">{:.4}</th><td>{:.4}</td><td>{}</td></tr>\n", bin.predicted, bin.observed, bin.rows))
+            .map(|bin| {
+                format!(
+                    "<tr><th scope=\"row\">{:.4}</th><td>{:.4}</td><td>{}</td></tr>\n",
+                    bin.predicted, bin.observed, bin.rows
+                )
+            })
             .collect();
         format!(
             "<div class=\"card\"><h3>{caption}: expected calibration error {:.4}, largest {:.4}</h3><table><thead><tr><th scope=\"col\">predicted</th>\
@@ -257,7 +297,9 @@ fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> String {
     };
     let first = table(if calibrated.is_some() { "Before calibration" } else { "As the model gives them" }, plain);
     let second = calibrated.map_or_else(String::new, |diagram| table("After calibration", diagram));
-    format!("<details><summary>The numbers of the reliability diagram</summary><div class=\"grid2\">{first}{second}</div></details>\n")
+    format!(
+        "<details><summary>The numbers of the reliability diagram</summary><div class=\"grid2\">{first}{second}</div></details>\n"
+    )
 }
 
 fn epochs(report: &RunReport) -> String {
@@ -284,16 +326,25 @@ fn importance(report: &RunReport) -> String {
     let shown = report.importance.iter().take(FEATURES).enumerate();
     let rows: String = shown
         .map(|(i, each)| {
-            let (name, rise, spread) = (escape(&each.feature), escape(&short(each.mean)), escape(&short(each.deviation)));
-            format!("<tr><th scope=\"row\">{}. {name}</th><td>{rise}</td><td>± {spread}</td></tr>\n", i + 1)
+            let (name, rise, spread) =
+                (escape(&each.feature), escape(&short(each.mean)), escape(&short(each.deviation)));
+            format!("<tr><th scope=\"row\">{}. {name}</th><td>{rise}<small>± {spread}</small></td></tr>\n", i + 1)
         })
         .collect::<Vec<_>>()
-        .chunks(20)
+        .chunks(10)
         .enumerate()
         .map(|(i, rows)| {
-            let head = "<thead><tr><th scope=\"col\">feature</th><th scope=\"col\">rise of the loss</th><th scope=\"col\">deviation</th></tr></thead>";
+            let head = "<thead><tr><th scope=\"col\">feature</th><th scope=\"col\">rise ± deviation</th></tr></thead>";
             let table = format!("<table>{head}\n<tbody>{}</tbody></table>", rows.concat());
-            if i == 0 { table } else { format!("<details><summary>Features {} to {}</summary>{table}</details>", i * 20 + 1, i * 20 + rows.len()) }
+            if i == 0 {
+                table
+            } else {
+                format!(
+                    "<details><summary>Features {} to {}</summary>{table}</details>",
+                    i * 10 + 1,
+                    i * 10 + rows.len()
+                )
+            }
         })
         .collect();
     let more = report.importance.len().saturating_sub(FEATURES);
@@ -320,7 +371,11 @@ fn parts(report: &RunReport) -> String {
     let cell = |part: &Part, class: usize| {
         let (count, sum) = (part.counts.get(class).copied().unwrap_or(0.0), part.counts.iter().sum::<f64>());
         let share = format!("{} %", escape(&short(if sum > 0.0 { (count / sum * 1e4).round() / 100.0 } else { 0.0 })));
-        if part.weighted { format!("<td>{share}</td>") } else { format!("<td>{count:.0} <small>({share})</small></td>") }
+        if part.weighted {
+            format!("<td>{share}</td>")
+        } else {
+            format!("<td>{count:.0} <small>({share})</small></td>")
+        }
     };
     let rows: String = (first.classes.iter().enumerate().take(FEATURES))
         .map(|(class, name)| {
@@ -329,7 +384,9 @@ fn parts(report: &RunReport) -> String {
         })
         .collect();
     let sums: String = (all.iter())
-        .map(|part| if part.weighted { "<td></td>".into() } else { format!("<td>{:.0}</td>", part.counts.iter().sum::<f64>()) })
+        .map(|part| {
+            if part.weighted { "<td></td>".into() } else { format!("<td>{:.0}</td>", part.counts.iter().sum::<f64>()) }
+        })
         .collect();
     let why = if all.iter().any(|part| part.weighted) {
         "Rows per class. The effective prevalence is what the loss sees, with the weights of the classes: it is not that of the \
@@ -345,7 +402,8 @@ fn parts(report: &RunReport) -> String {
 }
 
 fn model(report: &RunReport) -> String {
-    let mut html = "<section aria-labelledby=\"run-title\"><h2 id=\"run-title\">The run</h2>\n<div class=\"card\">\n".to_string();
+    let mut html =
+        "<section aria-labelledby=\"run-title\"><h2 id=\"run-title\">The run</h2>\n<div class=\"card\">\n".to_string();
     if !report.command.is_empty() {
         let _ = write!(html, "<h3>To repeat it</h3><pre class=\"wrap\">{}</pre>\n", escape(&report.command));
     }
@@ -357,7 +415,11 @@ fn model(report: &RunReport) -> String {
     let _ = write!(html, "<table class=\"facts\"><tbody>{rows}</tbody></table>\n");
     for (name, text) in [("The model", &report.model), ("The plan of a training step", &report.plan)] {
         if !text.is_empty() {
-            let _ = write!(html, "<details><summary>{name}</summary><pre tabindex=\"0\">{}</pre></details>\n", escape(text));
+            let _ = write!(
+                html,
+                "<details><summary>{name}</summary><pre tabindex=\"0\">{}</pre></details>\n",
+                escape(text)
+            );
         }
     }
     html + "</div></section>\n"

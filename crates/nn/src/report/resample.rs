@@ -190,7 +190,8 @@ impl<'a> Judge<'a> {
         let (mut roc, mut pr) = (Some(0.0), Some(0.0));
         for (class, order) in &self.orders {
             let positive = |row: u32| self.labels[row as usize] == *class;
-            let all: f64 = (0u32..).zip(counts).filter(|(row, _)| positive(*row)).map(|(_, &count)| f64::from(count)).sum();
+            let all: f64 =
+                (0u32..).zip(counts).filter(|(row, _)| positive(*row)).map(|(_, &count)| f64::from(count)).sum();
             let others = n - all;
             // Those with a higher score, and those with this one.
             let (mut above, mut here) = ([0.0; 2], [0.0; 2]);
@@ -251,8 +252,8 @@ mod tests {
             })
             .unwrap()
         };
-        close(of("roc_auc"), draws(|z, y| roc_auc(z, y)));
-        close(of("pr_auc"), draws(|z, y| pr_auc(z, y)));
+        close(of("roc_auc"), draws(roc_auc));
+        close(of("pr_auc"), draws(pr_auc));
         let report = scores.report(&decision).unwrap();
         let values = [report.accuracy, report.precision, report.recall, report.f1, report.loss];
         for (name, value) in ["accuracy", "precision", "recall", "f1", "log_loss"].into_iter().zip(values) {
@@ -268,7 +269,9 @@ mod tests {
     #[test]
     fn many_classes_are_macro_averages() {
         let labels: Vec<u32> = (0..120).map(|i| (i * 7) % 3).collect();
-        let logits: Vec<f64> = (0u32..360).map(|i| f64::from((i * 31) % 23) / 5.0 + f64::from(u32::from(labels[i as usize / 3] == i % 3))).collect();
+        let logits: Vec<f64> = (0u32..360)
+            .map(|i| f64::from((i * 31) % 23) / 5.0 + f64::from(u32::from(labels[i as usize / 3] == i % 3)))
+            .collect();
         let scores = Scores::new(&logits, &labels, &["a", "b", "c"]).unwrap();
         let decision = Decision::default();
         let all = intervals(&scores, &decision, 0.95, Seed(1)).unwrap();

@@ -51,7 +51,9 @@ impl Default for Fnv {
 
 impl Fnv {
     fn add(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
     }
 }
 
@@ -144,7 +146,8 @@ impl Scores {
             Error::Data(format!("{name} does not hold the scores of a model: {why}\n  fix: train the model again"))
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| wrong(&error))?;
-        let about = header.metadata().as_ref().and_then(|all| all.get(ABOUT)).ok_or_else(|| wrong(&"it says nothing"))?;
+        let about =
+            header.metadata().as_ref().and_then(|all| all.get(ABOUT)).ok_or_else(|| wrong(&"it says nothing"))?;
         let About { classes, digest } = serde_json::from_str(about).map_err(|error| wrong(&error))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| wrong(&error))?;
         let tensor = |name: &str, dtype| {

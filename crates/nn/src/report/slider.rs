@@ -1,5 +1,7 @@
 //! The threshold that can be moved: the stops of the slider, and what the page says at each.
 
+#![allow(clippy::write_with_newline, reason = "the code should read as the page does")]
+
 use std::fmt::Write;
 
 use wgrad_core::Result;
@@ -61,7 +63,8 @@ pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<(Vec<
 fn numbers(cut: &Cut, costs: &Costs) -> Vec<(&'static str, &'static str, f64)> {
     let predicted = cut.true_positives + cut.false_positives;
     #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
-    let accuracy = (cut.true_positives + cut.negatives - cut.false_positives) as f64 / (cut.positives + cut.negatives) as f64;
+    let accuracy =
+        (cut.true_positives + cut.negatives - cut.false_positives) as f64 / (cut.positives + cut.negatives) as f64;
     vec![
         ("precision", "precision", if predicted == 0 { 0.0 } else { cut.precision() }),
         ("recall", "recall", if cut.positives == 0 { 0.0 } else { cut.recall() }),
@@ -75,12 +78,15 @@ fn numbers(cut: &Cut, costs: &Costs) -> Vec<(&'static str, &'static str, f64)> {
 /// The part of the page, and its script with the data.
 pub(super) fn html(report: &RunReport, scores: &Scores, decision: &Decision) -> Result<String> {
     let Some((stops, at)) = stops(scores, decision)? else { return Ok(String::new()) };
-    let costs = decision.rule().costs().unwrap_or(Costs { false_negative: 1.0, false_positive: 1.0, ..Costs::default() });
+    let costs =
+        decision.rule().costs().unwrap_or(Costs { false_negative: 1.0, false_positive: 1.0, ..Costs::default() });
     let [negative, positive] = [0, 1].map(|class| escape(&scores.classes()[class]));
     let Stop { cut, probability, .. } = stops[at];
     let Cut { true_positives: tp, false_positives: fp, positives, negatives, .. } = cut;
     let (missed, rest) = (positives - tp, negatives - fp);
-    let cell = |name: &str, count: u64, what: &str| format!("<td id=\"{name}\" data-value=\"{count}\"><span>{count}</span><small>{what}</small></td>");
+    let cell = |name: &str, count: u64, what: &str| {
+        format!("<td id=\"{name}\" data-value=\"{count}\"><span>{count}</span><small>{what}</small></td>")
+    };
     let mut html = format!(
         "<section aria-labelledby=\"threshold-title\"><h2 id=\"threshold-title\">Threshold</h2>\n\
          <p class=\"why\">A row counts as <b>{positive}</b> when its probability is above the threshold. The model's own, {}, is \
@@ -89,8 +95,8 @@ pub(super) fn html(report: &RunReport, scores: &Scores, decision: &Decision) -> 
          <div class=\"grid2\"><div class=\"card slider\">\n\
          <label for=\"threshold\"><span>Threshold</span> <output for=\"threshold\" id=\"at\" data-value=\"{probability:?}\">{}</output></label>\n\
          <input type=\"range\" id=\"threshold\" min=\"0\" max=\"{}\" step=\"1\" value=\"{at}\" aria-describedby=\"say\" disabled>\n\
-         <p class=\"say\" id=\"say\" aria-live=\"polite\">{tp} of {positives} rows of {positive} found, {fp} of {negatives} of {negative} \
-         taken for one.</p>\n<dl class=\"live\">",
+         <p class=\"say\" id=\"say\" aria-live=\"polite\">{tp} of {positives} rows of class {positive} found; {fp} of {negatives} rows of \
+         class {negative} taken for it.</p>\n<dl class=\"live\">",
         escape(&format!("{probability:.4}, {}", rule(report, decision))),
         scores.rows(),
         format_args!("{probability:.4}"),
@@ -104,7 +110,7 @@ pub(super) fn html(report: &RunReport, scores: &Scores, decision: &Decision) -> 
         html,
         "</dl>\n<div class=\"costs\"><label>cost of a false positive <input type=\"number\" id=\"cost-fp\" value=\"{}\" step=\"any\" disabled></label>\
          <label>of a false negative <input type=\"number\" id=\"cost-fn\" value=\"{}\" step=\"any\" disabled></label></div>\n\
-         <p><button type=\"button\" id=\"cheapest\" disabled>Go to the lowest cost</button> <button type=\"button\" id=\"back\" disabled>Back to the model's threshold</button></p>\n\
+         <p class=\"buttons\"><button type=\"button\" id=\"cheapest\" disabled>Go to the lowest cost</button> <button type=\"button\" id=\"back\" disabled>Back to the model's threshold</button></p>\n\
          <noscript><p class=\"note\">The slider needs JavaScript. The numbers are those of the model's threshold.</p></noscript>\n</div>\n\
          <div class=\"card\"><h3>Confusion matrix</h3><table class=\"matrix\"><thead><tr><th scope=\"col\">truth</th>\
          <th scope=\"col\">predicted<br>{negative}</th><th scope=\"col\">predicted<br>{positive}</th></tr></thead>\n<tbody>\

@@ -6,7 +6,9 @@ use std::fmt::Write;
 pub(super) const WIDTH: f64 = 400.0;
 pub(super) const HEIGHT: f64 = 300.0;
 /// The frame inside: left, top, right, bottom.
-pub(super) const FRAME: [f64; 4] = [56.0, 32.0, 390.0, 252.0];
+pub(super) const FRAME: [f64; 4] = [70.0, 32.0, 390.0, 252.0];
+/// How far to the right the frame begins where names stand beside it, and how long they may be.
+const NAMED: (f64, usize) = (158.0, 21);
 /// What a letter takes.
 const LETTER: f64 = 6.6;
 
@@ -21,7 +23,9 @@ pub(super) fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             // Control characters, which XML does not allow; and those that turn the direction of text.
-            c if (c.is_control() && !matches!(c, '\n' | '\t')) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}') => {
+            c if (c.is_control() && !matches!(c, '\n' | '\t'))
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}') =>
+            {
                 escaped.push('\u{fffd}');
             }
             c => escaped.push(c),
@@ -95,31 +99,65 @@ pub(super) struct Figure {
     x: (f64, f64),
     y: (f64, f64),
     legend: f64,
+    frame: [f64; 4],
 }
 
 impl Figure {
     /// An empty frame with these ranges and names of axes.
     pub fn new(id: &'static str, title: &str, [x, y]: [(f64, f64); 2], [x_name, y_name]: [&str; 2]) -> Self {
-        let mut figure =
-            Self { id, title: title.into(), summary: String::new(), body: String::new(), x, y, legend: FRAME[0] };
+        let mut figure = Self::across(id, title, [x, y], FRAME, x_name);
         let [left, top, right, bottom] = FRAME;
-        for tick in ticks(x.0, x.1, 5) {
-            let at = figure.at(tick, y.0).0;
-            let text = escape(&short(tick));
-            figure.push(&format!("<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/>"));
-            figure.push(&format!("<text class=\"tick\" x=\"{at:.1}\" y=\"{}\" text-anchor=\"middle\">{text}</text>", bottom + 16.0));
-        }
         for tick in ticks(y.0, y.1, 5) {
             let at = figure.at(x.0, tick).1;
             let text = escape(&short(tick));
             figure.push(&format!("<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/>"));
-            figure.push(&format!("<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>", left - 6.0, at + 4.0));
+            figure.text("tick", (left - 6.0, at + 4.0), "end", &text);
+        }
+        let centre = f64::midpoint(top, bottom);
+        figure.push(&format!(
+            "<text transform=\"translate(14 {centre}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            escape(y_name)
+        ));
+        figure
+    }
+
+    /// An empty frame with a name for each of the rows, from top to bottom: row `i` is at `y = i`.
+    #[allow(clippy::cast_precision_loss, reason = "few rows")]
+    pub fn rows(id: &'static str, title: &str, x: (f64, f64), names: &[&str], x_name: &str) -> Self {
+        let [_, top, right, bottom] = FRAME;
+        let y = (names.len() as f64 - 0.5, -0.5);
+        let mut figure = Self::across(id, title, [x, y], [NAMED.0, top, right, bottom], x_name);
+        for (row, name) in names.iter().enumerate() {
+            let at = figure.at(x.0, row as f64).1;
+            figure.text("tick", (NAMED.0 - 6.0, at + 4.0), "end", &escape(&shorten(name, NAMED.1)));
+        }
+        figure
+    }
+
+    /// The frame and its horizontal axis.
+    fn across(id: &'static str, title: &str, [x, y]: [(f64, f64); 2], frame: [f64; 4], name: &str) -> Self {
+        let [left, top, right, bottom] = frame;
+        let (summary, body) = (String::new(), String::new());
+        let mut figure = Self { id, title: title.into(), summary, body, x, y, legend: left, frame };
+        for tick in ticks(x.0, x.1, if left > FRAME[0] { 4 } else { 5 }) {
+            let at = figure.at(tick, y.0).0;
+            figure.push(&format!("<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/>"));
+            figure.text("tick", (at, bottom + 16.0), "middle", &escape(&short(tick)));
         }
         figure.push(&format!("<path class=\"axis\" d=\"M{left} {top}V{bottom}H{right}\"/>"));
-        let (middle, centre) = (f64::midpoint(left, right), f64::midpoint(top, bottom));
-        figure.push(&format!("<text class=\"name\" x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">{}</text>", HEIGHT - 12.0, escape(x_name)));
-        figure.push(&format!("<text class=\"name\" transform=\"translate(14 {centre}) rotate(-90)\" text-anchor=\"middle\">{}</text>", escape(y_name)));
+        figure.text("name", (f64::midpoint(left, right), HEIGHT - 12.0), "middle", &escape(name));
         figure
+    }
+
+    /// Text that was escaped.
+    fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, text: &str) {
+        self.push(&format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
+    }
+
+    /// Numbers beside the frame without their sign.
+    pub fn unsigned(mut self) -> Self {
+        self.body = self.body.replace(">-", ">");
+        self
     }
 
     /// What can be seen, in words.
@@ -135,7 +173,7 @@ impl Figure {
 
     /// Where a point lies, kept near the frame.
     fn at(&self, x: f64, y: f64) -> (f64, f64) {
-        let [left, top, right, bottom] = FRAME;
+        let [left, top, right, bottom] = self.frame;
         let part = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(-0.02, 1.02);
         (left + part(x, self.x) * (right - left), bottom - part(y, self.y) * (bottom - top))
     }
@@ -187,8 +225,10 @@ impl Figure {
     /// An upright line with a name, which the page may move.
     pub fn upright(mut self, name: &str, x: f64) -> Self {
         let at = self.at(x, self.y.0).0;
-        let [_, top, _, bottom] = FRAME;
-        self.push(&format!("<path class=\"upright\" id=\"{name}\" transform=\"translate({at:.1} 0)\" d=\"M0 {top}V{bottom}\"/>"));
+        let [_, top, _, bottom] = self.frame;
+        self.push(&format!(
+            "<path class=\"upright\" id=\"{name}\" transform=\"translate({at:.1} 0)\" d=\"M0 {top}V{bottom}\"/>"
+        ));
         self
     }
 
@@ -197,7 +237,9 @@ impl Figure {
         let ((ax, ay), (bx, by)) = (self.at(a.0, a.1), self.at(b.0, b.1));
         let (x, y, width, height) = (ax.min(bx), ay.min(by), (ax - bx).abs(), (ay - by).abs());
         if width > 0.05 && height > 0.05 {
-            self.push(&format!("<rect class=\"bar {class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"));
+            self.push(&format!(
+                "<rect class=\"bar {class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
+            ));
         }
         self
     }
@@ -226,8 +268,12 @@ impl Figure {
 
     /// A file of its own.
     pub fn file(&self) -> String {
-        let style = format!("<style>\n{}\nsvg {{ background: var(--paper) }}\n</style>\n", include_str!("plot.css").trim());
-        self.element(&format!(" xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\"", WIDTH * 1.5, HEIGHT * 1.5), &style)
+        let style =
+            format!("<style>\n{}\nsvg {{ background: var(--paper) }}\n</style>\n", include_str!("plot.css").trim());
+        self.element(
+            &format!(" xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\"", WIDTH * 1.5, HEIGHT * 1.5),
+            &style,
+        )
     }
 
     fn element(&self, attributes: &str, style: &str) -> String {
@@ -255,7 +301,10 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        assert_eq!(ticks(0.0, 1.0, 5).iter().map(|&t| short(t)).collect::<Vec<_>>(), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        assert_eq!(
+            ticks(0.0, 1.0, 5).iter().map(|&t| short(t)).collect::<Vec<_>>(),
+            ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+        );
         assert_eq!(ticks(-0.3, 0.34, 5).len(), 4);
         for (low, high) in [(1e-9, 3e-9), (5.0, 5.000_001), (-1e12, 1e12), (0.0, 0.0), (1.0, f64::INFINITY)] {
             let all = ticks(low, high, 5);
