@@ -305,7 +305,7 @@ mod tests {
             ticks(0.0, 1.0, 5).iter().map(|&t| short(t)).collect::<Vec<_>>(),
             ["0", "0.2", "0.4", "0.6", "0.8", "1"]
         );
-        assert_eq!(ticks(-0.3, 0.34, 5).len(), 4);
+        assert_eq!(ticks(-0.3, 0.34, 5).iter().map(|&t| short(t)).collect::<Vec<_>>(), ["-0.2", "0", "0.2"]);
         for (low, high) in [(1e-9, 3e-9), (5.0, 5.000_001), (-1e12, 1e12), (0.0, 0.0), (1.0, f64::INFINITY)] {
             let all = ticks(low, high, 5);
             assert!((1..=7).contains(&all.len()) && all.iter().all(|t| t.is_finite()), "{all:?}");
