@@ -65,6 +65,16 @@ impl Trainer {
         Array::new([logits.len() / width, width], probabilities(&logits, width))
     }
 
+    /// What the model gives for each row of a dataset, `[N, 1]` or `[N, classes]`: logits, from which thresholds and
+    /// calibration are made without the rounding of probabilities near 0 and 1.
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict_logits(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits(&data.x_array(), model)?;
+        Array::new([logits.len() / width, width], logits)
+    }
+
     /// All logits, row by row, and how many a row has.
     fn logits(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
         let &[rows, features] = x.shape().dims() else {
