@@ -30,6 +30,8 @@ mod history;
 mod predict;
 mod progress;
 mod resume;
+#[cfg(test)]
+mod resume_tests;
 mod schedules;
 mod snapshot;
 mod steps;

@@ -178,7 +178,7 @@ impl Checkpoints {
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
         // What a training that was killed has left half written.
         for path in entries(&self.folder)? {
-            if name(&path).starts_with('.') && name(&path).ends_with(".safetensors.tmp") {
+            if name(&path).starts_with('.') && name(&path).contains(ENDING) && name(&path).ends_with(".tmp") {
                 let _ = fs::remove_file(path);
             }
         }
