@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
-use wgrad_core::Result;
+use wgrad_core::{Array, Result};
 
+use super::categories::Encoding;
+use super::rows::Features;
+use super::scratch::Scratch;
 use super::text::list;
 use super::{Dataset, Missing, Preprocess, Seed, Table, labels, split};
 
 /// A table with a target column, from [`Table::target`]: choose how to treat it, then [`split`](Self::split) it.
 ///
-/// All columns but the target are features, and must be numbers. Choices are checked when the data is made.
+/// All columns but the target are features: numbers, true and false, or text, which names categories
+/// ([`Categories`](super::Categories)); dates are refused. Choices are checked when the data is made.
 ///
 /// ```
 /// use wgrad_nn::data::{Missing, Seed, Table};
@@ -31,12 +35,14 @@ pub struct Labelled {
     missing: Missing,
     positive: Option<String>,
     standardize: bool,
+    encoding: Encoding,
 }
 
 impl Labelled {
     pub(super) fn new(table: Table, target: &str) -> Self {
         let target = target.to_string();
-        Self { table, target, drop: vec![], missing: Missing::default(), positive: None, standardize: true }
+        let (missing, encoding) = (Missing::default(), Encoding::default());
+        Self { table, target, drop: vec![], missing, positive: None, standardize: true, encoding }
     }
 
     /// Columns that are not features, such as identifiers.
@@ -63,6 +69,30 @@ impl Labelled {
     #[must_use]
     pub fn standardize(self, standardize: bool) -> Self {
         Self { standardize, ..self }
+    }
+
+    /// The most categories that a column of text may have, the unseen one not counted; 100 if not set. One-hot, each of
+    /// them is a feature.
+    #[must_use]
+    pub fn max_categories(mut self, limit: usize) -> Self {
+        self.encoding.limit = limit;
+        self
+    }
+
+    /// The fewest training rows that a category needs to be one; rows of rarer ones teach the unseen category. 2 if not
+    /// set, as nothing can be learned from a single row; scikit-learn's `OneHotEncoder(min_frequency=…)`.
+    #[must_use]
+    pub fn min_frequency(mut self, rows: usize) -> Self {
+        self.encoding.min_frequency = rows;
+        self
+    }
+
+    /// Columns of text that become one feature each, the number of the category, for an
+    /// [`Embedding`](crate::layers::Embedding); [`Preprocess::categories`] says how many numbers there are.
+    #[must_use]
+    pub fn embed<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.encoding.embed.extend(names.into_iter().map(Into::into));
+        self
     }
 
     /// The table itself.
@@ -122,7 +152,7 @@ impl Labelled {
     /// When a feature column is missing, a label is none of the classes, or the rows cannot be used as they are.
     pub fn dataset_with(&self, preprocess: &Preprocess, classes: &[String]) -> Result<Dataset> {
         let features = preprocess.columns();
-        super::features::numbers(&self.table, features)?;
+        super::features::columns(&self.table, features)?;
         // Without anything to fill in, FillMean must not turn into dropping rows: `build` says so.
         let filled = preprocess.fill().is_some() || self.missing == Missing::FillMean;
         let rows = self.missing.rows(&self.table, features, &self.target, filled)?;
@@ -133,7 +163,7 @@ impl Labelled {
 
     /// Checks the choices and the cells.
     fn usable(&self) -> Result<Usable> {
-        for name in &self.drop {
+        for name in self.drop.iter().chain(&self.encoding.embed) {
             self.table.require(name)?;
         }
         if self.drop.contains(&self.target) {
@@ -148,7 +178,7 @@ impl Labelled {
                 self.target
             )));
         }
-        super::features::numbers(&self.table, &features)?;
+        super::features::learnable(&self.table, &features)?;
         let rows = self.missing.rows(&self.table, &features, &self.target, self.missing == Missing::FillMean)?;
         let mut labels = labels::find(&self.table, &self.target, &rows)?;
         if let Some(positive) = &self.positive {
@@ -158,11 +188,29 @@ impl Labelled {
     }
 
     fn learn(&self, features: Vec<String>, rows: &[u32]) -> Result<Preprocess> {
-        Preprocess::learn(&self.table, features, rows, self.missing == Missing::FillMean, self.standardize)
+        let fill = self.missing == Missing::FillMean;
+        Preprocess::learn(&self.table, features, rows, (fill, self.standardize), &self.encoding)
     }
 
     fn build(&self, rows: &[u32], y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Result<Dataset> {
-        let x = preprocess.transform(&self.table, rows.iter().map(|&row| row as usize))?;
+        let width = preprocess.features().len();
+        let x = if self.table.spilled {
+            let scratch = Scratch::new()?;
+            let mut written = 0;
+            preprocess.transform(&self.table, rows, |values| {
+                scratch.write(written, values)?;
+                written += values.len() as u64;
+                Ok(())
+            })?;
+            Features::on_disk(scratch)
+        } else {
+            let mut x = Vec::with_capacity(rows.len() * width);
+            preprocess.transform(&self.table, rows, |values| {
+                x.extend_from_slice(values);
+                Ok(())
+            })?;
+            Features::in_memory(Array::new([rows.len(), width], x)?)
+        };
         Ok(Dataset::from_parts(x, y, classes, preprocess))
     }
 }

@@ -23,6 +23,7 @@
 
 mod history;
 mod predict;
+mod prefetch;
 mod progress;
 mod schedules;
 mod steps;

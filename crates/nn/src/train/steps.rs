@@ -1,7 +1,7 @@
 //! The plans of a fit: one per batch size, traced from the same closure; and how they are run, many steps at a time.
 //!
 //! A data set that fits is uploaded once, and a step is fed the numbers of its rows; of a larger one, the rows
-//! themselves. Either way the host prepares the next steps while the device runs the last ones.
+//! themselves, which a thread gathers one portion ahead. Either way the host prepares the next steps while the device runs the last ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Shape, Step, Tensor};
 use wgrad_kernels::ops::GatherOps;
 
+use super::prefetch::in_order;
 use crate::data::Dataset;
 use crate::optim::{Ema, Optimizer};
 
@@ -63,13 +64,14 @@ impl Targets {
     }
 }
 
-/// The features of some rows, row by row, in a shape that begins with `dims`.
-pub(super) fn gather(x: &[f32], features: usize, dims: &[usize], rows: &[u32]) -> Result<Array> {
-    let mut values = Vec::with_capacity(rows.len() * features);
-    for &row in rows {
-        values.extend_from_slice(&x[row as usize * features..][..features]);
+/// What a run over these rows is fed: their numbers if the data is on the device, else features and targets, in shapes
+/// that begin with `dims`.
+fn feeds(data: &Dataset, targets: Targets, resident: bool, dims: &[usize], rows: &[u32]) -> Result<Vec<Array>> {
+    if resident {
+        return Ok(vec![Array::new(dims, rows.to_vec())?]);
     }
-    Array::new([dims, &[features]].concat(), values)
+    let x = Array::new([dims, &[data.features()]].concat(), data.gather(rows)?)?;
+    Ok(vec![x, targets.array(dims, rows.iter().map(|&row| data.y()[row as usize]).collect())?])
 }
 
 /// The most bytes of features that are kept on a device, if its largest binding is not smaller than four times that.
@@ -83,7 +85,7 @@ const FED: usize = 8 << 20;
 
 /// Whether a dataset's features are kept on a device of these limits.
 pub(super) fn fits(data: &Dataset, limits: &Limits) -> bool {
-    size_of_val(data.x()) as u64 <= RESIDENT.min(limits.binding_bytes / 4)
+    !data.is_on_disk() && data.feature_bytes() <= RESIDENT.min(limits.binding_bytes / 4)
 }
 
 /// What a step does with its gradients.
@@ -176,7 +178,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         caller: &'static Location<'static>,
     ) -> Result<Self> {
         let arrays = || -> Result<_> {
-            Ok([Arc::new(data.x_array()), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
+            Ok([data.x_shared(), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
         };
         let resident = resident.then(arrays).transpose()?;
         Ok(Self { loss, data, targets, training, resident, caller, compiled: HashMap::new() })
@@ -219,7 +221,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
     }
 
     /// Begins some steps.
-    fn start(&mut self, session: &mut Session, work: &Work<'_>) -> Result<Portion> {
+    fn start(&mut self, session: &mut Session, work: &Work<'_>, mut feeds: Vec<Array>) -> Result<Portion> {
         let &Work { rows, size, gradients, share } = work;
         let key = (size, gradients);
         if !self.compiled.contains_key(&key) {
@@ -227,14 +229,6 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             self.compiled.insert(key, compiled);
         }
         let steps = rows.len() / size;
-        let dims = [steps, size];
-        let mut feeds = if self.resident.is_some() {
-            vec![Array::new(dims, rows.to_vec())?]
-        } else {
-            let x = gather(self.data.x(), self.data.features(), &dims, rows)?;
-            let y = self.targets.array(&dims, rows.iter().map(|&row| self.data.y()[row as usize]).collect())?;
-            vec![x, y]
-        };
         feeds.push(Array::scalar(share));
         let Compiled { inputs, step } = &self.compiled[&key];
         // Without accumulation there is no input for the share.
@@ -269,12 +263,13 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             Ok(())
         };
         let accumulate = self.training.map_or(1, |training| training.accumulate);
-        for work in Work::of(order, size, steps, accumulate) {
-            under_way.push_back(self.start(session, &work)?);
-            if wait || under_way.len() > 1 {
-                under_way.pop_front().map_or(Ok(()), &mut settle)?;
-            }
-        }
+        let (data, targets, resident) = (self.data, self.targets, self.resident.is_some());
+        let make = |work: &Work<'_>| feeds(data, targets, resident, &[work.rows.len() / work.size, work.size], work.rows);
+        let start = |work: &Work<'_>, feeds| {
+            under_way.push_back(self.start(session, work, feeds)?);
+            if wait || under_way.len() > 1 { under_way.pop_front().map_or(Ok(()), &mut settle) } else { Ok(()) }
+        };
+        in_order(&Work::of(order, size, steps, accumulate), !resident, make, start)?;
         under_way.into_iter().try_for_each(settle)?;
         #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
         Ok(sum / order.len() as f64)
