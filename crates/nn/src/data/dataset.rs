@@ -5,6 +5,8 @@ use std::sync::Arc;
 use wgrad_core::{Array, Error, Result};
 
 use super::rows::Features;
+use super::sampler::repeat;
+use super::shuffle::{BALANCE, SplitMix64};
 use super::text::count;
 use super::{Preprocess, Seed, split};
 
@@ -227,6 +229,41 @@ impl Dataset {
             Some(row) => Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row")))),
             None => Ok(()),
         }
+    }
+
+    /// As many rows of each class as the most frequent one has: all rows, and those of rarer classes again, each equally
+    /// often, to once; the rest by chance. Only for training: a measure on repeated rows says nothing. The trainer's
+    /// [`Sampler::balanced`](super::Sampler::balanced) does the like without a copy, and with other rows in each epoch.
+    ///
+    /// # Errors
+    /// When there are then more rows than a `u32` can count.
+    pub fn oversample(&self, seed: Seed) -> Result<Self> {
+        self.resample(seed, |counts| counts.iter().copied().max())
+    }
+
+    /// As many rows of each class as the rarest one has that has any, chosen by chance, each once at most.
+    ///
+    /// # Errors
+    /// None that a dataset can have.
+    pub fn undersample(&self, seed: Seed) -> Result<Self> {
+        self.resample(seed, |counts| counts.iter().copied().filter(|n| *n > 0).min())
+    }
+
+    fn resample(&self, seed: Seed, target: impl Fn(&[usize]) -> Option<usize>) -> Result<Self> {
+        let target = target(&self.class_counts()).unwrap_or_default();
+        let mut random = SplitMix64::new(seed, BALANCE);
+        let mut order = vec![];
+        for class in (0..u32::MAX).take(self.classes.len()) {
+            let rows: Vec<u32> = self.y.iter().zip(0..).filter(|(y, _)| **y == class).map(|(_, row)| row).collect();
+            if !rows.is_empty() {
+                repeat(&rows, target, &mut random, &mut order);
+            }
+        }
+        if u32::try_from(order.len()).is_err() {
+            return Err(Error::Config(format!("{} are too many: row numbers are 32-bit", count(order.len(), "row"))));
+        }
+        order.sort_unstable();
+        self.subset(&order)
     }
 
     /// Two parts, as [`Labelled::split`](super::Labelled::split), for instance to set validation rows aside.

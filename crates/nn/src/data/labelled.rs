@@ -8,7 +8,7 @@ use super::categories::Encoding;
 use super::rows::Features;
 use super::scratch::Scratch;
 use super::text::list;
-use super::{Dataset, Missing, Preprocess, Seed, Table, labels, split};
+use super::{Dataset, KFold, Missing, Parts, Preprocess, Seed, Split, Table, labels, split};
 
 /// A table with a target column, from [`Table::target`]: choose how to treat it, then [`split`](Self::split) it.
 ///
@@ -117,19 +117,78 @@ impl Labelled {
     /// When `train_fraction` is not between 0 and 1, or the rows cannot be used as they are: the message names the
     /// place and the remedy.
     pub fn split(&self, train_fraction: f64, seed: Seed) -> Result<(Dataset, Dataset)> {
-        let Usable { features, rows, labels } = self.usable()?;
-        let (train, test) = split::stratified(&labels.y, train_fraction, seed)?;
+        let usable = self.usable(None)?;
+        let (train, test) = split::stratified(&usable.labels.y, train_fraction, seed)?;
+        let mut parts = self.parts(usable, &[&train, &test])?.into_iter();
+        match (parts.next(), parts.next()) {
+            (Some(train), Some(test)) => Ok((train, test)),
+            _ => unreachable!("two parts"),
+        }
+    }
+
+    /// Training, validation and test rows, divided as `split` says: by class, by chance, by group or by time. Means,
+    /// deviations, fill values and categories are learned from the training rows alone.
+    ///
+    /// # Errors
+    /// When the shares leave no rows to train on, a part would be empty, the column of the split is not there or has a gap,
+    /// or the rows cannot be used as they are: the message names the place and the remedy.
+    pub fn split_by(&self, split: &Split) -> Result<Parts> {
+        let usable = self.usable(split.column())?;
+        let keys = split::Keys::of(&split.by, &self.table, &usable.rows)?;
+        let rows = split.rows(&usable.labels.y, &keys)?;
+        let validates = !rows.validation.is_empty();
+        let sides = [&rows.train[..], &rows.test, &rows.validation];
+        let mut parts = self.parts(usable, &sides[..2 + usize::from(validates)])?.into_iter();
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(train), Some(test), validation) => Ok(Parts { train, validation, test }),
+            _ => unreachable!("two parts or three"),
+        }
+    }
+
+    /// The folds of a cross-validation: each gives a training set and the rows held out, which are other ones each time.
+    /// What is learned about the columns is learned from the training rows of each fold.
+    ///
+    /// ```
+    /// use wgrad_nn::data::{KFold, Seed, Table};
+    /// # let file = "a,y\n1,0\n2,0\n3,1\n4,1\n5,0\n6,1\n";
+    /// let table = Table::parse("t.csv", file.as_bytes())?.target("y")?;
+    /// for fold in table.folds(&KFold::stratified(3).shuffle(Seed(7)))? {
+    ///     let (train, held_out) = fold?;
+    ///     assert_eq!((train.class_counts(), held_out.class_counts()), (vec![2, 2], vec![1, 1]));
+    /// }
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When there are fewer rows or groups than folds, or the rows cannot be used as they are. Making a fold can fail, too.
+    pub fn folds(&self, folds: &KFold) -> Result<impl Iterator<Item = Result<(Dataset, Dataset)>>> {
+        let usable = self.usable(folds.column())?;
+        let groups = folds.column().map(|column| split::groups(&self.table, column, &usable.rows)).transpose()?;
+        let held_out = folds.folds(&usable.labels.y, groups.as_deref())?;
+        let rows = u32::try_from(usable.rows.len()).unwrap_or(u32::MAX);
+        Ok((0..folds.count()).map(move |fold| {
+            let (test, train): (Vec<u32>, Vec<u32>) = (0..rows).partition(|&row| held_out[row as usize] == fold);
+            let mut parts = self.parts(usable.clone(), &[&train, &test])?.into_iter();
+            match (parts.next(), parts.next()) {
+                (Some(train), Some(test)) => Ok((train, test)),
+                _ => unreachable!("two parts"),
+            }
+        }))
+    }
+
+    /// Datasets of these usable rows; the first one teaches.
+    fn parts(&self, usable: Usable, sides: &[&[u32]]) -> Result<Vec<Dataset>> {
+        let Usable { features, rows, labels } = usable;
         let pick = |side: &[u32]| side.iter().map(|&at| rows[at as usize]).collect::<Vec<_>>();
-        let (train_rows, test_rows) = (pick(&train), pick(&test));
-        let preprocess = Arc::new(self.learn(features, &train_rows)?);
+        let preprocess = Arc::new(self.learn(features, &pick(sides[0]))?);
         let classes: Arc<[String]> = labels.classes.into();
-        let dataset = |rows: &[u32], side: &[u32]| {
-            let y = side.iter().map(|&at| labels.y[at as usize]).collect();
-            self.build(rows, y, Arc::clone(&classes), Arc::clone(&preprocess))
-        };
-        let (train, test) = (dataset(&train_rows, &train)?, dataset(&test_rows, &test)?);
         let dropped = self.table.rows() - rows.len();
-        Ok((train.with_dropped(dropped), test.with_dropped(dropped)))
+        let dataset = |side: &&[u32]| {
+            let y = side.iter().map(|&at| labels.y[at as usize]).collect();
+            let part = self.build(&pick(side), y, Arc::clone(&classes), Arc::clone(&preprocess))?;
+            Ok(part.with_dropped(dropped))
+        };
+        sides.iter().map(dataset).collect()
     }
 
     /// All rows as one training set.
@@ -137,7 +196,7 @@ impl Labelled {
     /// # Errors
     /// When the rows cannot be used as they are: the message names the place and the remedy.
     pub fn dataset(&self) -> Result<Dataset> {
-        let Usable { features, rows, labels } = self.usable()?;
+        let Usable { features, rows, labels } = self.usable(None)?;
         let preprocess = self.learn(features, &rows)?;
         let dropped = self.table.rows() - rows.len();
         Ok(self.build(&rows, labels.y, labels.classes.into(), Arc::new(preprocess))?.with_dropped(dropped))
@@ -161,15 +220,23 @@ impl Labelled {
         Ok(self.build(&rows, y, classes.into(), Arc::new(preprocess.clone()))?.with_dropped(dropped))
     }
 
-    /// Checks the choices and the cells.
-    fn usable(&self) -> Result<Usable> {
+    /// Checks the choices and the cells; the column that divides the rows is no feature.
+    fn usable(&self, divides: Option<&str>) -> Result<Usable> {
         for name in self.drop.iter().chain(&self.encoding.embed) {
             self.table.require(name)?;
         }
         if self.drop.contains(&self.target) {
             return Err(self.table.error(format!("`{}` is the target, so it cannot be dropped.", self.target)));
         }
-        let unused = |name: &&String| **name == self.target || self.drop.contains(name);
+        if let Some(name) = divides {
+            self.table.require(name)?;
+            if name == self.target {
+                return Err(self.table.error(format!("`{name}` is the target, so it cannot say where rows go.")));
+            }
+        }
+        let unused = |name: &&String| {
+            **name == self.target || divides == Some(name.as_str()) || self.drop.contains(name)
+        };
         let features: Vec<String> = self.table.names.iter().filter(|name| !unused(name)).cloned().collect();
         if features.is_empty() {
             return Err(self.table.error(format!(
@@ -216,6 +283,7 @@ impl Labelled {
 }
 
 /// What is left of a table once the choices are made.
+#[derive(Clone)]
 struct Usable {
     features: Vec<String>,
     rows: Vec<u32>,

@@ -14,6 +14,7 @@ const FRACTIONS: usize = 50;
 const IDENTIFIERS: usize = 20;
 
 /// The names of the classes in order, and the class of each of the rows.
+#[derive(Clone)]
 pub(super) struct Labels {
     pub(super) classes: Vec<String>,
     pub(super) y: Vec<u32>,

@@ -11,7 +11,7 @@ use super::progress::{Progress, Run, automatic};
 use super::schedules::Schedules;
 use super::steps::{Steps, Targets, Training, fits};
 use super::{EpochStats, History};
-use crate::data::{Batches, Dataset, Epoch, Seed, loader};
+use crate::data::{Batches, Dataset, Epoch, Sampler, Seed, loader};
 use crate::optim::schedule::{Schedule, ScheduleState};
 use crate::optim::{Ema, Optimizer};
 
@@ -45,6 +45,7 @@ pub struct Trainer {
     /// None for the order that goes with the parameters.
     seed: Option<Seed>,
     shuffle: bool,
+    sampler: Option<Sampler>,
     drop_last: bool,
     streaming: bool,
     targets: Targets,
@@ -77,6 +78,7 @@ impl Trainer {
             batch_size: 64,
             seed: None,
             shuffle: true,
+            sampler: None,
             drop_last: false,
             streaming: false,
             targets: Targets::Automatic,
@@ -145,6 +147,13 @@ impl Trainer {
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         Self { shuffle, ..self }
+    }
+
+    /// Who draws the rows of each epoch, in place of a shuffle: see [`Sampler`]. It is of the rows of the dataset that
+    /// [`Self::fit`] gets.
+    #[must_use]
+    pub fn sampler(self, sampler: &Sampler) -> Self {
+        Self { sampler: Some(sampler.clone()), ..self }
     }
 
     /// Whether a last batch that is not full is left out of each epoch.
@@ -326,7 +335,12 @@ impl Trainer {
     }
 
     fn batches(&self, data: &Dataset) -> Result<Batches> {
-        let batches = Batches::new(data.rows(), self.batch_size)?;
+        let mut batches = Batches::new(data.rows(), self.batch_size)?;
+        if let Some(sampler) = &self.sampler {
+            let seed = self.seed.unwrap_or(Seed(self.params.seed()));
+            batches = batches.sampler(sampler, seed)?;
+            return if self.drop_last { batches.drop_last() } else { Ok(batches) };
+        }
         let batches = if self.drop_last { batches.drop_last()? } else { batches };
         match (self.shuffle, self.as_torch()) {
             (true, true) => batches.shuffle_as_torch(&self.params),
@@ -337,11 +351,12 @@ impl Trainer {
 
     /// Whether an epoch goes without its last row, which would be a batch of its own.
     fn drops_one(&self, data: &Dataset) -> bool {
+        let rows = self.sampler.as_ref().map_or(data.rows(), Sampler::samples);
         !self.drop_last
             && !self.as_torch()
             && self.batch_size > 1
-            && data.rows() > self.batch_size
-            && data.rows() % self.batch_size == 1
+            && rows > self.batch_size
+            && rows % self.batch_size == 1
     }
 
     /// The mean loss of an epoch's first `count` batches.
