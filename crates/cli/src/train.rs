@@ -147,7 +147,7 @@ impl FromStr for PosWeight {
 /// When the rows, the device or the output cannot be used, or the training fails.
 pub fn run(args: &Args) -> Result<()> {
     let parts = args.data.parts(&args.file, &args.target, args.seed)?;
-    let Parts { train, validation, test } = &parts;
+    let train = &parts.train;
     let loss = loss(args, train)?;
     let pos_weight = pos_weight(args, train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));

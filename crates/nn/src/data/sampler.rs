@@ -100,6 +100,23 @@ impl Sampler {
         self.samples
     }
 
+    /// What it draws, in words and a checksum: to tell whether a training goes on as it began.
+    pub(crate) fn describe(&self) -> String {
+        let mut hasher = crc32fast::Hasher::new();
+        let kind = match &self.draw {
+            Draw::Replaced(numbers) | Draw::Once(numbers) => {
+                numbers.iter().for_each(|number| hasher.update(&number.to_le_bytes()));
+                if matches!(self.draw, Draw::Once(_)) { "weighted, without replacement" } else { "weighted" }
+            }
+            Draw::Balanced(classes) => {
+                let rows = classes.iter().flat_map(|rows| rows.iter().copied().chain([u32::MAX]));
+                rows.for_each(|row| hasher.update(&row.to_le_bytes()));
+                "balanced"
+            }
+        };
+        format!("{kind}, {} of {} rows, checksum {:08x}", self.samples, self.rows, hasher.finalize())
+    }
+
     /// The number of rows that it draws from.
     pub(super) fn rows(&self) -> usize {
         self.rows

@@ -7,7 +7,7 @@ use super::trainer::EVALUATION_ROWS;
 use crate::data::{Batches, Dataset};
 use crate::metrics::Report;
 
-impl Trainer {
+impl Trainer<'_> {
     /// How good the model is on a dataset. `model` gives logits from features `x: f32[N, features]`: one per row for
     /// two classes, or one per class.
     ///

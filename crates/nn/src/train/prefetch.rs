@@ -1,36 +1,68 @@
 //! The rows of the next steps, made ready while the device runs the last ones.
 
-use std::sync::mpsc::sync_channel;
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use wgrad_core::{Error, Result};
 
-/// Makes something for each piece of work and hands it on, in order. With `ahead`, a thread of its own makes it, one piece
-/// ahead; where there are no threads, as in a browser, it is made when it is needed. The results are the same.
-pub(super) fn in_order<W: Sync, T: Send>(
-    work: &[W],
+/// Makes pieces in the order in which they were asked for.
+pub(super) enum Maker<'m, W, T> {
+    /// When they are wanted.
+    Here(VecDeque<W>, &'m (dyn Fn(W) -> Result<T> + Sync)),
+    /// As soon as they are asked for, on a thread of its own.
+    Ahead(Sender<W>, Receiver<Result<T>>),
+}
+
+impl<W, T> Maker<'_, W, T> {
+    /// How many pieces are worth asking for before the first of them is wanted.
+    pub(super) fn depth(&self) -> usize {
+        match self {
+            Self::Here(..) => 1,
+            Self::Ahead(..) => 2,
+        }
+    }
+
+    pub(super) fn ask(&mut self, work: W) -> Result<()> {
+        match self {
+            Self::Here(works, _) => works.push_back(work),
+            Self::Ahead(works, _) => works.send(work).map_err(|_| ended())?,
+        }
+        Ok(())
+    }
+
+    /// The piece that was asked for first.
+    pub(super) fn take(&mut self) -> Result<T> {
+        match self {
+            Self::Here(works, make) => make(works.pop_front().ok_or_else(ended)?),
+            Self::Ahead(_, made) => made.recv().map_err(|_| ended())?,
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::Data("the thread that gathers rows has ended".into())
+}
+
+/// Runs `body` with a maker of pieces: with `ahead` one with a thread of its own, where there are threads. The thread ends
+/// with `body`.
+pub(super) fn with_maker<W: Send, T: Send, R>(
     ahead: bool,
-    make: impl Fn(&W) -> Result<T> + Sync,
-    mut take: impl FnMut(&W, T) -> Result<()>,
-) -> Result<()> {
-    let make = &make;
-    let mut by_thread = || {
-        thread::scope(|scope| {
-            let (send, receive) = sync_channel(1);
-            let work_ahead = move || work.iter().map(make).all(|made| send.send(made).is_ok());
-            let Ok(_) = thread::Builder::new().name("wgrad rows".into()).spawn_scoped(scope, work_ahead) else {
-                return None;
-            };
-            let mut one = |piece| {
-                let ended = |_| Error::Data("the thread that gathers rows has ended".into());
-                take(piece, receive.recv().map_err(ended)??)
-            };
-            // Afterwards the receiver goes, and with it the thread.
-            Some(work.iter().try_for_each(&mut one))
-        })
-    };
-    let done = if ahead && work.len() > 1 { by_thread() } else { None };
-    done.unwrap_or_else(|| work.iter().try_for_each(|piece| take(piece, make(piece)?)))
+    make: &(dyn Fn(W) -> Result<T> + Sync),
+    body: impl FnOnce(&mut Maker<'_, W, T>) -> R,
+) -> R {
+    thread::scope(|scope| {
+        let mut maker = Maker::Here(VecDeque::new(), make);
+        if ahead {
+            let (ask, works) = channel::<W>();
+            let (send, made) = channel();
+            let work = move || works.into_iter().map(make).all(|piece| send.send(piece).is_ok());
+            if thread::Builder::new().name("wgrad rows".into()).spawn_scoped(scope, work).is_ok() {
+                maker = Maker::Ahead(ask, made);
+            }
+        }
+        body(&mut maker)
+    })
 }
 
 #[cfg(test)]
@@ -38,31 +70,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_come_in_order_with_and_without_a_thread() {
+    fn pieces_come_in_the_order_asked_for_with_and_without_a_thread() {
         for ahead in [false, true] {
-            let mut seen = vec![];
-            let take = |&piece: &i32, made: i32| {
-                seen.push((piece, made));
-                Ok(())
-            };
-            in_order(&[1, 2, 3, 4], ahead, |piece| Ok(piece * 10), take).unwrap();
-            assert_eq!(seen, [(1, 10), (2, 20), (3, 30), (4, 40)]);
+            let made = with_maker(ahead, &|piece: i32| Ok(piece * 10), |maker| {
+                assert_eq!(maker.depth(), 1 + usize::from(ahead));
+                (1..4).for_each(|piece| maker.ask(piece).unwrap());
+                let first = maker.take().unwrap();
+                maker.ask(9).unwrap();
+                [first, maker.take().unwrap(), maker.take().unwrap(), maker.take().unwrap()]
+            });
+            assert_eq!(made, [10, 20, 30, 90]);
         }
     }
 
     #[test]
-    fn an_error_on_either_side_ends_both() {
+    fn an_error_comes_where_its_piece_would_and_what_is_left_is_dropped() {
         for ahead in [false, true] {
-            let failing = |&piece: &u32| if piece == 2 { Err(Error::Data("made".into())) } else { Ok(piece) };
-            let work: Vec<u32> = (0..1000).collect();
-            let mut taken = 0;
-            let made = in_order(&work, ahead, failing, |_, _| {
-                taken += 1;
-                Ok(())
+            let failing = |piece: u32| if piece == 2 { Err(Error::Data("made".into())) } else { Ok(piece) };
+            with_maker(ahead, &failing, |maker| {
+                (1..100).for_each(|piece| maker.ask(piece).unwrap());
+                assert_eq!(maker.take().unwrap(), 1);
+                assert_eq!(maker.take().unwrap_err().to_string(), "made");
             });
-            assert_eq!((made.unwrap_err().to_string(), taken), ("made".to_string(), 2));
-            let taken = in_order(&work, ahead, |piece| Ok(*piece), |_, _| Err(Error::Data("taken".into())));
-            assert_eq!(taken.unwrap_err().to_string(), "taken");
         }
     }
 }
