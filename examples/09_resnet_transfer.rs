@@ -107,7 +107,7 @@ fn main() -> Result<()> {
         } else {
             3e-3
         };
-        let trained: usize = params.variables().iter().filter(|v| v.is_trainable()).map(|v| v.shape().numel()).sum();
+        let parameters: usize = params.variables().iter().filter(|v| v.is_trainable()).map(|v| v.shape().numel()).sum();
         let mut trainer =
             Trainer::new(device.clone(), &params).optimizer(AdamW::new(rate)).batch_size(20).progress(Silent);
         let start = std::time::Instant::now();
@@ -115,13 +115,13 @@ fn main() -> Result<()> {
             .fit(&few, if published { 20 } else { 30 }, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
         let seconds = start.elapsed().as_secs_f64();
         let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
-        table.push((if transfer { "frozen backbone" } else { "from scratch" }, trained, seconds, report));
+        table.push((if transfer { "frozen backbone" } else { "from scratch" }, parameters, seconds, report));
     }
 
     println!("                 parameters  seconds  accuracy     F1  area under ROC");
-    for (name, trained, seconds, report) in &table {
+    for (name, parameters, seconds, report) in &table {
         let (accuracy, f1, area) = (report.accuracy, report.f1, report.roc_auc.unwrap_or(f64::NAN));
-        println!("{name:<16} {trained:>10}  {seconds:>7.1}  {accuracy:>8.3}  {f1:>5.3}  {area:>14.3}");
+        println!("{name:<16} {parameters:>10}  {seconds:>7.1}  {accuracy:>8.3}  {f1:>5.3}  {area:>14.3}");
     }
     if let [(.., transferred), (.., fresh)] = &table[..]
         && !published

@@ -11,8 +11,8 @@ use wgrad::prelude::*;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 const CONTEXT: usize = 48;
-const BATCH: usize = 16;
-const STEPS: usize = 200;
+const BATCH: usize = 8;
+const STEPS: usize = 150;
 
 /// Windows of a text as `[BATCH, CONTEXT]`, and the same one character on.
 fn batch(text: &[u32], stream: &mut Stream) -> Result<(Array, Array)> {
@@ -68,19 +68,19 @@ fn main() -> Result<()> {
     let [x, next] = inputs(&graph, BATCH);
     let loss = model.loss(&x, &next);
     AdamW::new(3e-3).minimize(&loss);
-    let test = Graph::new(Mode::Evaluate);
-    let [test_x, test_next] = inputs(&test, BATCH);
-    let test_loss = model.loss(&test_x, &test_next);
+    let evaluation = Graph::new(Mode::Evaluate);
+    let [unseen_x, unseen_next] = inputs(&evaluation, BATCH);
+    let unseen_loss = model.loss(&unseen_x, &unseen_next);
 
     let mut session = Session::new(device, &params)?;
     let step = session.compile(&graph, &[&loss])?;
-    let test_step = session.compile(&test, &[&test_loss])?;
+    let check = session.compile(&evaluation, &[&unseen_loss])?;
     println!("A step is {} tasks.\n", step.plan().tasks.len());
 
     let mut stream = Stream::new(7, 0);
-    let (test_xs, test_nexts) = batch(unseen, &mut stream)?;
-    let test_feeds = [(&test_x, &test_xs), (&test_next, &test_nexts)];
-    let first = session.run(&test_step, &test_feeds)?[0].item()?;
+    let (unseen_xs, unseen_nexts) = batch(unseen, &mut stream)?;
+    let feeds = [(&unseen_x, &unseen_xs), (&unseen_next, &unseen_nexts)];
+    let first = session.run(&check, &feeds)?[0].item()?;
     let start = std::time::Instant::now();
     let mut losses = vec![];
     for _ in 0..STEPS {
@@ -88,9 +88,10 @@ fn main() -> Result<()> {
         losses.push(session.run(&step, &[(&x, &xs), (&next, &nexts)])?[0].item()?);
     }
     let seconds = start.elapsed().as_secs_f64();
-    let last = session.run(&test_step, &test_feeds)?[0].item()?;
-    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
-    println!("Guessing evenly would cost {:.3} per character.", (characters.len() as f64).ln());
+    let last = session.run(&check, &feeds)?[0].item()?;
+    let mean = |losses: &[f64]| losses.iter().sum::<f64>() / 10.0;
+    let even = f64::from(u32::try_from(characters.len()).unwrap_or(u32::MAX)).ln();
+    println!("Guessing evenly would cost {even:.3} per character.");
     println!(
         "Loss of the first ten steps {:.3}, of the last ten {:.3}",
         mean(&losses[..10]),

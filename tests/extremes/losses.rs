@@ -210,7 +210,7 @@ fn ordinal(device: &Device) -> Result<(), Failed> {
         rows.push(logits.into_iter().enumerate().map(term).sum::<f64>());
     }
     assert_close("rows", &got[1].to_f64(), &rows, 64.0, 0.0)?;
-    assert_close("mean", &got[0].to_f64(), &[(rows[0] + rows[1]) / 2.0], 64.0, 0.0)
+    assert_close("mean", &got[0].to_f64(), &[f64::midpoint(rows[0], rows[1])], 64.0, 0.0)
 }
 
 fn what_is_wrong_is_seen(device: &Device) -> Result<(), Failed> {

@@ -145,7 +145,7 @@ fn differences(
             let truth = fixtures.tensors[&format!("{}/{key}", case["case"].as_str().expect("a name"))].to_f64();
             for (i, (found, truth)) in variable.value()?.to_f64().into_iter().zip(truth).enumerate() {
                 let apart = (found - truth).abs() / truth.abs().max(1.0);
-                if !(apart <= bound) {
+                if apart.is_nan() || apart > bound {
                     let label = &case["label"];
                     wrong.push(format!("{name}({label}) {key}[{i}] is {found:e}, not {truth:e}: above {bound:.1e}"));
                 }

@@ -88,14 +88,13 @@ impl Plan {
             }
             inputs.push(named);
         }
-        let output = match result {
-            Some(result) => labels(result, widest)?,
+        let output = if let Some(result) = result {
+            labels(result, widest)?
+        } else {
             // Each letter that stands once, in the order of the alphabet, after what `...` stands for.
-            None => {
-                let once = |label: &char| inputs.iter().flatten().filter(|other| *other == label).count() == 1;
-                let letters = sizes.keys().copied().filter(|label| *label < ELLIPSIS && once(label));
-                (0..widest).rev().map(ellipsis).chain(letters).collect()
-            }
+            let once = |label: &char| inputs.iter().flatten().filter(|other| *other == label).count() == 1;
+            let letters = sizes.keys().copied().filter(|label| *label < ELLIPSIS && once(label));
+            (0..widest).rev().map(ellipsis).chain(letters).collect()
         };
         if let Some(label) = output.iter().find(|label| !sizes.contains_key(label)) {
             return Err(Misfit::new(format!("`{label}` of the result stands in no input of `{equation}`")));
@@ -259,6 +258,7 @@ pub trait BatchedOps: Borrow<Tensor> {
             let misfit = Misfit::new(format!("{has} does not broadcast to the product's shape {wants}"));
             return x.misfit("baddbmm", &[a, b], misfit);
         }
+        #[allow(clippy::float_cmp, reason = "by exactly 1 nothing changes")]
         let product = if alpha == 1.0 { product } else { product * alpha };
         // PyTorch does not even look at x then.
         if beta == 0.0 { product } else { x * beta + product }

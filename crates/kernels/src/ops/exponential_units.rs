@@ -160,9 +160,10 @@ pub trait ExponentialUnitOps: Borrow<Tensor> {
             let misfit = Misfit::new("beta must not be 0: the result is divided by it").fix("1 is PyTorch's default");
             return x.misfit("softplus", &[], misfit);
         }
-        let scaled = if beta == 1.0 { x.clone() } else { x * beta };
-        let soft = scaled.softplus();
-        let soft = if beta == 1.0 { soft } else { soft * (1.0 / beta) };
+        #[allow(clippy::float_cmp, reason = "by exactly 1 nothing changes")]
+        let times = |x: &Tensor, factor: f64| if factor == 1.0 { x.clone() } else { x * factor };
+        let scaled = times(x, beta);
+        let soft = times(&scaled.softplus(), 1.0 / beta);
         scaled.gt(&x.number(threshold)).select(x, &soft)
     }
 }

@@ -44,7 +44,7 @@ pub trait PiecewiseUnitOps: Borrow<Tensor> {
         (self.borrow() + 3.0).clamp(0.0, 6.0) / 6.0
     }
 
-    /// `x·hardsigmoid(x)`. Howard et al.: "Searching for MobileNetV3", 2019.
+    /// `x·hardsigmoid(x)`. Howard et al.: "Searching for `MobileNetV3`", 2019.
     #[track_caller]
     fn hardswish(&self) -> Tensor {
         self.borrow() * self.hardsigmoid()

@@ -11,7 +11,7 @@ pub(super) enum Loader {
     /// A store's generator; the seeds that were drawn so far.
     Of { params: Params, seeds: Vec<u64> },
     /// A generator of the loader's own: its seed, the epoch that is next, and its state then.
-    Own { seed: u64, next: u64, random: TorchRandom },
+    Own { seed: u64, next: u64, random: Box<TorchRandom> },
 }
 
 impl Loader {
@@ -28,7 +28,7 @@ impl Loader {
     }
 
     pub fn seeded(seed: u64) -> Self {
-        Self::Own { seed, next: 0, random: TorchRandom::new(seed) }
+        Self::Own { seed, next: 0, random: Box::new(TorchRandom::new(seed)) }
     }
 
     /// The order of an epoch.
@@ -44,7 +44,7 @@ impl Loader {
             }
             Self::Own { seed, next, random } => {
                 if epoch < *next {
-                    (*next, *random) = (0, TorchRandom::new(*seed));
+                    (*next, **random) = (0, TorchRandom::new(*seed));
                 }
                 loop {
                     random.seed();

@@ -134,24 +134,22 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     let others: Vec<&Tensor> = tensors.into_iter().flatten().collect();
     let shared = call.enable_gqa.then(|| [k, v].map(|x| repeat_heads(x, q)));
     let [k, v] = shared.as_ref().map_or([k, v], |[k, v]| [k, v]);
-    match misfit(q, k, v, &call) {
-        Some(misfit) => q.misfit("scaled_dot_product_attention", &others, misfit),
-        None => {
-            let (queries, keys) = (last_but(&q.shape(), 2), last_but(&k.shape(), 2));
-            let mut scores = Scores::default();
-            match call.mask {
-                Some(mask) if mask.dtype() == DType::U32 => scores.blocked.push(mask.not()),
-                Some(mask) => scores.added.push(mask.clone()),
-                None => {}
-            }
-            if call.is_causal {
-                scores.causal(q, queries, keys);
-            }
-            #[allow(clippy::cast_precision_loss, reason = "no vector has 2^53 elements")]
-            let scale = call.scale.unwrap_or_else(|| (last_but(&q.shape(), 1) as f64).sqrt().recip());
-            attend([q, k, v], scores, scale, call.dropout, Empty::Zeros).0
-        }
+    if let Some(misfit) = misfit(q, k, v, &call) {
+        return q.misfit("scaled_dot_product_attention", &others, misfit);
     }
+    let (queries, keys) = (last_but(&q.shape(), 2), last_but(&k.shape(), 2));
+    let mut scores = Scores::default();
+    match call.mask {
+        Some(mask) if mask.dtype() == DType::U32 => scores.blocked.push(mask.not()),
+        Some(mask) => scores.added.push(mask.clone()),
+        None => {}
+    }
+    if call.is_causal {
+        scores.causal(q, queries, keys);
+    }
+    #[allow(clippy::cast_precision_loss, reason = "no vector has 2^53 elements")]
+    let scale = call.scale.unwrap_or_else(|| (last_but(&q.shape(), 1) as f64).sqrt().recip());
+    attend([q, k, v], scores, scale, call.dropout, Empty::Zeros).0
 }
 
 /// Each head of keys or values as often as heads of queries share it; as it is where heads do not divide, which the

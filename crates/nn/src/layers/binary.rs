@@ -41,7 +41,7 @@ fn signs(weight: &Tensor, options: BinaryOptions) -> Tensor {
 ///
 /// Variables and initial values are those of [`Linear`], so that weights of one load into the other.
 ///
-/// Courbariaux, Bengio, David: "BinaryConnect", 2015; for `α` Rastegari et al.: "XNOR-Net", 2016.
+/// Courbariaux, Bengio, David: "`BinaryConnect`", 2015; for `α` Rastegari et al.: "XNOR-Net", 2016.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};

@@ -365,6 +365,7 @@ fn channels_are_dropped_as_a_whole() {
         let kept = y.chunks(size).filter(|channel| channel[0] != 0.0).count();
         // Four standard deviations of 400 draws.
         assert!((265..=335).contains(&kept), "{kept}");
+        #[allow(clippy::float_cmp, reason = "a channel is dropped whole")]
         let whole =
             |channel: &[f64]| channel.iter().all(|&x| x == channel[0] && (x == 0.0 || (x - 4.0 / 3.0).abs() < 1e-6));
         assert!(y.chunks(size).all(whole));

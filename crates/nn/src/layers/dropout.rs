@@ -183,6 +183,7 @@ impl Module for AlphaDropout {
             return x.clone();
         }
         let kept = self.0.forward(&x.number(1.0).broadcast_to(x.shape()));
+        #[allow(clippy::float_cmp, reason = "exactly 1 drops all")]
         if p == 1.0 {
             return x * kept;
         }

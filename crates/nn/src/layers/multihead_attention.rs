@@ -11,6 +11,7 @@ use crate::{Module, init};
 
 /// How a [`MultiheadAttention`] is made; the default is PyTorch's.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "PyTorch's options")]
 pub struct MultiheadAttentionOptions {
     /// The probability of dropout of the attention weights.
     pub dropout: f64,

@@ -96,7 +96,7 @@ pub(super) struct Step {
 impl Step {
     /// The projection of the hidden state, or itself.
     pub fn project(&self, h: Tensor) -> Tensor {
-        self.hr.as_ref().map_or_else(|| h.clone(), |hr| h.linear(hr, None))
+        if let Some(hr) = &self.hr { h.linear(hr, None) } else { h }
     }
 
     /// Part `i` of `of` equal parts of the last axis.

@@ -173,6 +173,7 @@ impl ConfusionMatrix {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "counts and halves are exact")]
 mod tests {
     use super::*;
 

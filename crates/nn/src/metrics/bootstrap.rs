@@ -64,10 +64,10 @@ pub fn bootstrap(
     let value = metric(&(0..rows).collect::<Vec<_>>())?;
     let mut random = SplitMix64::new(seed, 0);
     let mut values = Vec::with_capacity(draws);
-    let mut drawn = vec![0; rows];
+    let mut sample = vec![0; rows];
     for _ in 0..draws {
-        drawn.iter_mut().for_each(|row| *row = usize::try_from(random.below(rows as u64)).unwrap_or(0));
-        values.extend(metric(&drawn).ok().filter(|value| value.is_finite()));
+        sample.fill_with(|| usize::try_from(random.below(rows as u64)).unwrap_or(0));
+        values.extend(metric(&sample).ok().filter(|value| value.is_finite()));
     }
     if values.len() * 2 < draws {
         let (got, rows) = (values.len(), crate::data::text::count(rows, "row"));

@@ -185,7 +185,7 @@ fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 
         }
         let determinant = h[0][0] * h[1][1] - h[0][1] * h[1][0];
         let scale = h[0][0].max(h[1][1]).powi(2);
-        if !(determinant > 1e-14 * scale) {
+        if determinant.is_nan() || determinant <= 1e-14 * scale {
             return None;
         }
         let step = [(h[1][1] * g[0] - h[0][1] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
@@ -208,8 +208,7 @@ mod tests {
 
     fn rows() -> (Vec<f64>, Vec<u32>) {
         let logits: Vec<f64> = (0..400).map(|i| f64::from((i * 97) % 401) / 40.0 - 5.0).collect();
-        let labels =
-            logits.iter().enumerate().map(|(i, z)| u32::from(z / 2.0 + f64::from((i as u32 * 31) % 17) / 4.0 > 1.5));
+        let labels = (0u32..).zip(&logits).map(|(i, z)| u32::from(z / 2.0 + f64::from((i * 31) % 17) / 4.0 > 1.5));
         let labels = labels.collect();
         (logits, labels)
     }

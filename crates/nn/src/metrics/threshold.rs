@@ -243,6 +243,7 @@ fn share(what: &str, value: f64) -> Result<()> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "counts and halves are exact")]
 mod tests {
     use super::*;
 

@@ -13,7 +13,7 @@ use super::snapshot::{Snapshot, Weights, rates};
 use super::steps::{Ran, Steps, Tally, Training, Watch, fits};
 use super::trainer::EVALUATION_ROWS;
 use super::{Callback, Ended, EpochStats, History, Trainer};
-use crate::data::{Batches, Dataset, Seed, loader};
+use crate::data::{Batches, Dataset, Sampler, Seed, loader};
 use crate::optim::Optimizer;
 
 /// What a fit is asked for.
@@ -283,7 +283,12 @@ impl<'a> Trainer<'a> {
     }
 
     pub(super) fn batches(&self, data: &Dataset) -> Result<Batches> {
-        let batches = Batches::new(data.rows(), self.batch_size)?;
+        let mut batches = Batches::new(data.rows(), self.batch_size)?;
+        if let Some(sampler) = &self.sampler {
+            let seed = self.seed.unwrap_or(Seed(self.params.seed()));
+            batches = batches.sampler(sampler, seed)?;
+            return if self.drop_last { batches.drop_last() } else { Ok(batches) };
+        }
         let batches = if self.drop_last { batches.drop_last()? } else { batches };
         match (self.shuffle, self.as_torch()) {
             (true, true) => batches.shuffle_as_torch(&self.params),
@@ -294,10 +299,11 @@ impl<'a> Trainer<'a> {
 
     /// Whether an epoch goes without its last row, which would be a batch of its own.
     pub(super) fn drops_one(&self, data: &Dataset) -> bool {
+        let rows = self.sampler.as_ref().map_or(data.rows(), Sampler::samples);
         !self.drop_last
             && !self.as_torch()
             && self.batch_size > 1
-            && data.rows() > self.batch_size
-            && data.rows() % self.batch_size == 1
+            && rows > self.batch_size
+            && rows % self.batch_size == 1
     }
 }

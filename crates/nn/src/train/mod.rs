@@ -28,6 +28,7 @@ mod early_stopping;
 mod fit;
 mod history;
 mod predict;
+mod prefetch;
 mod progress;
 mod resume;
 #[cfg(test)]

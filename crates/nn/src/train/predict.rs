@@ -3,7 +3,6 @@
 use wgrad_core::{Array, DType, Error, Graph, Mode, Result, Step, Tensor};
 
 use super::Trainer;
-use super::steps::gather;
 use super::trainer::EVALUATION_ROWS;
 use crate::data::{Batches, Dataset};
 use crate::metrics::Report;
@@ -18,7 +17,7 @@ impl Trainer<'_> {
     /// Every error of the graph, with its source line; a model that does not give one logit per row or class; logits
     /// that are not finite.
     pub fn evaluate(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Report> {
-        let (logits, width) = self.logits(&data.x_array(), model)?;
+        let (logits, width) = self.logits_of(data, model)?;
         let classes = data.classes();
         if !(width == classes.len() || (width == 1 && classes.len() == 2)) {
             let one = if classes.len() == 2 { "1 or " } else { "" };
@@ -52,7 +51,8 @@ impl Trainer<'_> {
     /// # Errors
     /// As [`Self::predict_rows`].
     pub fn predict(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
-        self.predict_rows(&data.x_array(), model)
+        let (logits, width) = self.logits_of(data, model)?;
+        Array::new([logits.len() / width, width], probabilities(&logits, width))
     }
 
     /// The probabilities of the classes for each row of `x: f32[N, features]`: `[N, 1]` with the probability of class
@@ -61,16 +61,30 @@ impl Trainer<'_> {
     /// # Errors
     /// Every error of the graph, with its source line; a model that gives no logits per row.
     pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
-        let (logits, width) = self.logits(x, model)?;
-        Array::new([logits.len() / width, width], probabilities(&logits, width))
-    }
-
-    /// All logits, row by row, and how many a row has.
-    fn logits(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
         let &[rows, features] = x.shape().dims() else {
             return Err(Error::Data(format!("features have two axes, [rows, features], not {}", x.shape())));
         };
         let values = x.to_f32();
+        let rows_of = |batch: &[u32]| {
+            let rows = batch.iter().flat_map(|&row| &values[row as usize * features..][..features]);
+            Ok(rows.copied().collect())
+        };
+        let (logits, width) = self.logits((rows, features), rows_of, model)?;
+        Array::new([logits.len() / width, width], probabilities(&logits, width))
+    }
+
+    /// All logits of a dataset, row by row, and how many a row has.
+    fn logits_of(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
+        self.logits((data.rows(), data.features()), |rows| data.gather(rows), model)
+    }
+
+    /// All logits, row by row, and how many a row has; `gather` gives the features of some rows.
+    fn logits(
+        &mut self,
+        (rows, features): (usize, usize),
+        gather: impl Fn(&[u32]) -> Result<Vec<f32>>,
+        model: impl Fn(&Tensor) -> Tensor,
+    ) -> Result<(Vec<f64>, usize)> {
         let session = self.session()?;
         let mut logits = vec![];
         let mut compiled: Option<(usize, Tensor, Step)> = None;
@@ -90,7 +104,7 @@ impl Trainer<'_> {
                 compiled = Some((size, input, step));
             }
             if let Some((_, input, step)) = &compiled {
-                let x = gather(&values, features, &[size], batch)?;
+                let x = Array::new([size, features], gather(batch)?)?;
                 logits.extend(session.run(step, &[(input, &x)])?[0].to_f64());
             }
         }

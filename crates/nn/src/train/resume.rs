@@ -14,7 +14,7 @@ use super::fit::Job;
 use super::snapshot::{Snapshot, Weights, rates, set_rates};
 use super::steps::Steps;
 use super::{Ended, EpochStats, History, Trainer};
-use crate::data::Dataset;
+use crate::data::{Dataset, Sampler};
 
 /// The generator's state, which is no variable's name.
 const GENERATOR: &str = "@generator";
@@ -54,7 +54,7 @@ impl Trainer<'_> {
         let traced = steps.example(self.batch_size.min(job.data.rows()));
         let settings = if resumes || self.saving.checkpoints.is_some() {
             traced.graph.check()?;
-            Some(self.settings(job, &traced.graph))
+            Some(self.settings(job, &traced.graph)?)
         } else {
             None
         };
@@ -70,7 +70,7 @@ impl Trainer<'_> {
     }
 
     /// What has to be the same for a training to go on as it would have.
-    fn settings(&self, job: &Job<'_>, step: &Graph) -> Settings {
+    fn settings(&self, job: &Job<'_>, step: &Graph) -> Result<Settings> {
         let (ops, print) = fingerprint(step);
         let rates = self.past.rates.iter().flatten().map(|rate| {
             let [lr, momentum] = rate.map(f64::from_bits);
@@ -79,14 +79,16 @@ impl Trainer<'_> {
         let seed = self.seed.map_or(self.params.seed(), |seed| seed.0);
         let schedule = self.past.schedule.clone().unwrap_or_else(|| "none".into());
         let kind = if self.as_torch() { "PyTorch's" } else { "wgrad's" };
-        let validation = self.validation.as_ref().map_or("none".into(), describe);
+        let validation = self.validation.as_ref().map_or_else(|| Ok("none".into()), describe)?;
+        let sampler = self.sampler.as_ref().map_or("none".into(), Sampler::describe);
         let stopping = self.stopping.as_ref().map_or("none".into(), |stopping| format!("{stopping:?}"));
-        [
-            ("training rows", describe(job.data)),
+        let settings = [
+            ("training rows", describe(job.data)?),
             ("validation rows", validation),
             ("batch size", self.batch_size.to_string()),
             ("accumulated batches", self.accumulate.to_string()),
             ("shuffle", self.shuffle.to_string()),
+            ("sampler", sampler),
             ("drop_last", self.drop_last.to_string()),
             ("seed of the order", seed.to_string()),
             ("random numbers", kind.into()),
@@ -96,8 +98,8 @@ impl Trainer<'_> {
             ("ops of a step", ops),
             ("sizes and options of a step", print),
         ]
-        .map(|(name, value)| (name.to_string(), value))
-        .into()
+        .map(|(name, value)| (name.to_string(), value));
+        Ok(settings.into())
     }
 
     /// Puts the training where a checkpoint of this fit was.
@@ -306,10 +308,13 @@ impl Trainer<'_> {
 }
 
 /// Rows, features, classes and a checksum of all values.
-fn describe(data: &Dataset) -> String {
+fn describe(data: &Dataset) -> Result<String> {
     let mut hasher = crc32fast::Hasher::new();
     let mut bytes = vec![];
-    for values in data.x().chunks(1 << 14) {
+    // Wherever the features are, a few at a time.
+    let rows: Vec<u32> = (0..u32::MAX).take(data.rows()).collect();
+    for rows in rows.chunks(((1 << 14) / data.features().max(1)).max(1)) {
+        let values = data.gather(rows)?;
         bytes.clear();
         bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
         hasher.update(&bytes);
@@ -320,7 +325,7 @@ fn describe(data: &Dataset) -> String {
         hasher.update(&bytes);
     }
     let (rows, features, classes) = (data.rows(), data.features(), data.classes().len());
-    format!("{rows} of {features} features and {classes} classes, checksum {:08x}", hasher.finalize())
+    Ok(format!("{rows} of {features} features and {classes} classes, checksum {:08x}", hasher.finalize()))
 }
 
 /// How often a graph has each op, and a checksum of all that makes it what it is.

@@ -1,7 +1,7 @@
 //! The plans of a fit: one per batch size, traced from the same closure; and how they are run, many steps at a time.
 //!
 //! A data set that fits is uploaded once, and a step is fed the numbers of its rows; of a larger one, the rows
-//! themselves. Either way the host prepares the next steps while the device runs the last ones.
+//! themselves, which a thread gathers one portion ahead. Either way the host prepares the next steps while the device runs the last ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
@@ -11,6 +11,7 @@ use std::time::Instant;
 use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Shape, Step, Tensor};
 use wgrad_kernels::ops::GatherOps;
 
+use super::prefetch::{Maker, with_maker};
 use crate::data::Dataset;
 use crate::optim::{Ema, Optimizer};
 
@@ -64,13 +65,11 @@ impl Targets {
     }
 }
 
-/// The features of some rows, row by row, in a shape that begins with `dims`.
-pub(super) fn gather(x: &[f32], features: usize, dims: &[usize], rows: &[u32]) -> Result<Array> {
-    let mut values = Vec::with_capacity(rows.len() * features);
-    for &row in rows {
-        values.extend_from_slice(&x[row as usize * features..][..features]);
-    }
-    Array::new([dims, &[features]].concat(), values)
+/// Features, targets and share of the loss, in shapes that begin with `dims`.
+fn rows_of(data: &Dataset, targets: Targets, work: &Work<'_>, dims: &[usize]) -> Result<Vec<Array>> {
+    let x = Array::new([dims, &[data.features()]].concat(), data.gather(work.rows)?)?;
+    let y = targets.array(dims, work.rows.iter().map(|&row| data.y()[row as usize]).collect())?;
+    Ok(vec![x, y, Array::scalar(work.share)])
 }
 
 /// The most bytes of features that are kept on a device, if its largest binding is not smaller than four times that.
@@ -84,7 +83,7 @@ const FED: usize = 8 << 20;
 
 /// Whether a dataset's features are kept on a device of these limits.
 pub(super) fn fits(data: &Dataset, limits: &Limits) -> bool {
-    size_of_val(data.x()) as u64 <= RESIDENT.min(limits.binding_bytes / 4)
+    !data.is_on_disk() && data.feature_bytes() <= RESIDENT.min(limits.binding_bytes / 4)
 }
 
 /// What a step does with its gradients.
@@ -107,7 +106,7 @@ struct Compiled {
 
 /// Steps that go to the device at once: rows in their order, those of each step, and the share of each step's loss in
 /// that of the update.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Work<'o> {
     rows: &'o [u32],
     size: usize,
@@ -229,7 +228,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         caller: &'static Location<'static>,
     ) -> Result<Self> {
         let arrays = || -> Result<_> {
-            Ok([Arc::new(data.x_array()), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
+            Ok([data.x_shared(), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
         };
         let resident = resident.then(arrays).transpose()?;
         Ok(Self { loss, data, targets, training, resident, caller, compiled: HashMap::new(), pace: None })
@@ -284,18 +283,11 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
     pub fn single(&self, order: &[u32], size: usize, step: usize) -> Result<(Traced, Vec<Array>)> {
         let work = Work::at(order, (size, self.accumulate()), step, 1);
         let traced = self.trace(work.size, work.gradients, false);
-        Ok((traced, self.rows_of(&work, &[work.size])?))
+        Ok((traced, rows_of(self.data, self.targets, &work, &[work.size])?))
     }
 
     fn accumulate(&self) -> usize {
         self.training.map_or(1, |training| training.accumulate)
-    }
-
-    /// Features, targets and share of the loss.
-    fn rows_of(&self, work: &Work<'_>, dims: &[usize]) -> Result<Vec<Array>> {
-        let x = gather(self.data.x(), self.data.features(), dims, work.rows)?;
-        let y = self.targets.array(dims, work.rows.iter().map(|&row| self.data.y()[row as usize]).collect())?;
-        Ok(vec![x, y, Array::scalar(work.share)])
     }
 
     fn compile(&self, session: &mut Session, rows: usize, gradients: Gradients) -> Result<Compiled> {
@@ -305,23 +297,17 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
     }
 
     /// Begins some steps.
-    fn start(&mut self, session: &mut Session, work: &Work<'_>) -> Result<Portion> {
-        let &Work { rows, size, gradients, share } = work;
+    fn start(&mut self, session: &mut Session, work: &Work<'_>, feeds: &[Array]) -> Result<Portion> {
+        let &Work { size, gradients, .. } = work;
         let key = (size, gradients);
         if !self.compiled.contains_key(&key) {
             let compiled = self.compile(session, size, gradients)?;
             self.compiled.insert(key, compiled);
         }
         let steps = work.steps();
-        let dims = [steps, size];
-        let feeds = if self.resident.is_some() {
-            vec![Array::new(dims, rows.to_vec())?, Array::scalar(share)]
-        } else {
-            self.rows_of(work, &dims)?
-        };
         let Compiled { inputs, step } = &self.compiled[&key];
         // Without accumulation there is no input for the share.
-        let feeds: Vec<_> = inputs.iter().zip(&feeds).collect();
+        let feeds: Vec<_> = inputs.iter().zip(feeds).collect();
         Ok(Portion { losses: session.run_many_later(step, steps, &feeds)?, steps, rows: size })
     }
 
@@ -341,8 +327,33 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             Some(_) => PORTION,
             None => PORTION.min(FED / bytes.max(1)).max(1),
         };
+        let (data, targets, resident) = (self.data, self.targets, self.resident.is_some());
+        let make = |work: Work<'_>| {
+            let dims = [work.steps(), work.size];
+            match resident {
+                true => Ok(vec![Array::new(dims, work.rows.to_vec())?, Array::scalar(work.share)]),
+                false => rows_of(data, targets, &work, &dims),
+            }
+        };
+        with_maker(!resident && !watch.wait, &make, |maker| {
+            self.run_with(maker, session, (order, size, most), tally, to, watch)
+        })
+    }
+
+    /// [`Self::run`], of at most so many steps at a time.
+    fn run_with<'o>(
+        &mut self,
+        maker: &mut Maker<'_, Work<'o>, Vec<Array>>,
+        session: &mut Session,
+        (order, size, most): (&'o [u32], usize, usize),
+        tally: &mut Tally,
+        to: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<Ran> {
         let (mut next, mut under_way, mut since) = (tally.steps, VecDeque::new(), Instant::now());
         let (mut stopped, several) = (false, self.accumulate());
+        // Work that was asked for, and the step behind it.
+        let (mut asked, mut behind) = (VecDeque::new(), next);
         while next < to || !under_way.is_empty() {
             if next < to && !stopped {
                 stopped = (watch.stop)();
@@ -355,8 +366,14 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
                     reason = "small"
                 )]
                 let quick = self.pace.map_or(most, |pace| (PATIENCE / pace).clamp(1.0, most as f64) as usize);
-                let work = Work::at(order, (size, several), next, quick.min(to - next));
-                let portion = self.start(session, &work)?;
+                while behind < to && asked.len() < maker.depth() {
+                    let work = Work::at(order, (size, several), behind, quick.min(to - behind));
+                    behind += work.steps();
+                    asked.push_back(work);
+                    maker.ask(work)?;
+                }
+                let Some(work) = asked.pop_front() else { break };
+                let portion = self.start(session, &work, &maker.take()?)?;
                 if self.pace.is_none() {
                     // Compiling does not count.
                     since = Instant::now();

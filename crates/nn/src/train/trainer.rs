@@ -14,7 +14,7 @@ use super::progress::{Progress, automatic};
 use super::schedules::Schedules;
 use super::steps::Targets;
 use super::{Callback, EarlyStopping, EpochStats};
-use crate::data::{Dataset, Seed};
+use crate::data::{Dataset, Sampler, Seed};
 use crate::optim::schedule::{Schedule, ScheduleState};
 use crate::optim::{Ema, Optimizer};
 
@@ -90,6 +90,7 @@ pub struct Trainer<'a> {
     /// None for the order that goes with the parameters.
     pub(super) seed: Option<Seed>,
     pub(super) shuffle: bool,
+    pub(super) sampler: Option<Sampler>,
     pub(super) drop_last: bool,
     pub(super) streaming: bool,
     pub(super) targets: Targets,
@@ -126,6 +127,7 @@ impl<'a> Trainer<'a> {
             batch_size: 64,
             seed: None,
             shuffle: true,
+            sampler: None,
             drop_last: false,
             streaming: false,
             targets: Targets::Automatic,
@@ -200,6 +202,13 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         Self { shuffle, ..self }
+    }
+
+    /// Who draws the rows of each epoch, in place of a shuffle: see [`Sampler`]. It is of the rows of the dataset that
+    /// [`Self::fit`] gets.
+    #[must_use]
+    pub fn sampler(self, sampler: &Sampler) -> Self {
+        Self { sampler: Some(sampler.clone()), ..self }
     }
 
     /// Whether a last batch that is not full is left out of each epoch.
