@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use wgrad_core::{Choices, DeviceInfo, Error, Params, Result, Tensor};
 use wgrad_kernels::gpu::Device;
 use wgrad_nn::Module;
-use wgrad_nn::data::{Dataset, Labelled, Missing, Seed, Table};
+use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::metrics::Report;
 use wgrad_nn::optim::AdamW;
 use wgrad_nn::train::{History, Progress, Silent, Targets, Trainer, automatic};
 
+use crate::data::DataArgs;
 use crate::devices::open;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
 use crate::output::{check_folder, count, list, note, print, shell_word};
@@ -23,8 +23,8 @@ use crate::tune::Stored;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The model is Linear, BatchNorm1d, ReLU and, if asked for, Dropout per hidden layer, then Linear; \
-    it is trained with AdamW. Every column but the target is a feature and must be numbers; features are standardised \
-    with what the training rows teach. The same seed on the same device gives the same model, to the last bit."
+    it is trained with AdamW. Every column but the target is a feature: numbers are standardised with what the training \
+    rows teach, true and false are 1 and 0, and text becomes a feature of 0 and 1 per category; dates are refused. The same seed on the same device gives the same model, to the last bit."
 )]
 pub struct Args {
     /// The CSV file: names of the columns in the first line, then a row per line.
@@ -54,23 +54,6 @@ pub struct Args {
     data: DataArgs,
     #[command(flatten)]
     model: ModelArgs,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Data")]
-struct DataArgs {
-    /// The share of rows set aside to test on, of each class alike.
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.2, value_parser = number(|x| x > 0.0 && x < 1.0, "above 0 and below 1"))]
-    test: f64,
-    /// Columns that are not features, such as identifiers.
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    drop: Vec<String>,
-    /// What to do about empty and NaN cells: refuse them, drop their rows, or fill in the column's mean.
-    #[arg(long, default_value = "refuse", value_parser = missing())]
-    missing: Missing,
-    /// Which of two classes is the positive one. [default: the second in sorted order]
-    #[arg(long, value_name = "LABEL")]
-    positive: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -104,7 +87,7 @@ struct ModelArgs {
 }
 
 /// A number within a range.
-fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
+pub fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |word| match word.parse::<f64>() {
         Ok(x) if x.is_finite() && fits(x) => Ok(x),
         _ => Err(format!("a number {range} is needed")),
@@ -117,10 +100,6 @@ pub fn whole(least: usize, range: &'static str) -> impl Fn(&str) -> Result<usize
         Ok(n) if n >= least => Ok(n),
         _ => Err(format!("a whole number is needed, {range}")),
     }
-}
-
-fn missing() -> impl TypedValueParser<Value = Missing> {
-    PossibleValuesParser::new(["refuse", "drop", "mean"]).try_map(|word| word.parse::<Missing>())
 }
 
 #[derive(Clone, Debug)]
@@ -167,16 +146,16 @@ impl FromStr for PosWeight {
 /// # Errors
 /// When the rows, the device or the output cannot be used, or the training fails.
 pub fn run(args: &Args) -> Result<()> {
-    let labelled = labelled(args)?;
-    let (train, test) = labelled.split(1.0 - args.data.test, Seed(args.seed))?;
-    let loss = loss(args, &train)?;
-    let pos_weight = pos_weight(args, &train, loss)?;
+    let parts = args.data.parts(&args.file, &args.target, args.seed)?;
+    let train = &parts.train;
+    let loss = loss(args, train)?;
+    let pos_weight = pos_weight(args, train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
     check_folder(&folder)?;
     let device = open(&args.device, args.quiet)?;
     let info = device.info();
     if !args.quiet {
-        introduce(args, &train, &test, &info);
+        introduce(args, &parts, &info);
     }
     let device = args.stored.apply(device, args.quiet)?;
 
@@ -184,22 +163,13 @@ pub fn run(args: &Args) -> Result<()> {
     let ModelArgs { hidden, dropout, .. } = &args.model;
     let outputs = loss.logits(train.classes().len());
     let architecture = Architecture::new(train.features(), hidden.0.clone(), *dropout, outputs);
-    let (history, report, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), (&train, &test))?;
+    let (history, report, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), &parts)?;
 
     let names = (train.classes().to_vec(), loss);
     let parts = (architecture, train.preprocess().clone());
-    let training = training(args, &train, pos_weight, (&info, &variants));
+    let training = training(args, train, pos_weight, (&info, &variants));
     Model::new(args.target.clone(), names, parts, (training, report.clone())).save(&params, &folder)?;
     tell(args, &folder, &info, &history, &report)
-}
-
-fn labelled(args: &Args) -> Result<Labelled> {
-    let DataArgs { drop, missing, positive, .. } = &args.data;
-    let labelled = Table::read_csv(&args.file)?.target(&args.target)?.drop_columns(drop).missing(*missing);
-    Ok(match positive {
-        Some(positive) => labelled.positive(positive),
-        None => labelled,
-    })
 }
 
 fn default_folder(file: &Path) -> PathBuf {
@@ -233,16 +203,18 @@ fn pos_weight(args: &Args, train: &Dataset, loss: Loss) -> Result<Option<f64>> {
 }
 
 /// Says what was read, and what about it may surprise.
-fn introduce(args: &Args, train: &Dataset, test: &Dataset, info: &DeviceInfo) {
-    let counts = train.class_counts().into_iter().zip(test.class_counts());
+fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &DeviceInfo) {
+    let of_validation = validation.as_ref().map_or_else(|| vec![0; test.classes().len()], Dataset::class_counts);
+    let counts = train.class_counts().into_iter().zip(test.class_counts()).zip(of_validation);
     let classes: Vec<String> =
-        train.classes().iter().zip(counts).map(|(name, (a, b))| format!("{name} ({})", a + b)).collect();
+        train.classes().iter().zip(counts).map(|(name, ((a, b), c))| format!("{name} ({})", a + b + c)).collect();
     let (shown, more) = classes.split_at(classes.len().min(12));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     note(&format!(
-        "{}: {} to train on, {} to test on, {}",
+        "{}: {} to train on, {}{} to test on, {}",
         args.file.display(),
         count(train.rows(), "row"),
+        validation.as_ref().map(|rows| format!("{} to validate on, ", rows.rows())).unwrap_or_default(),
         test.rows(),
         count(train.features(), "feature")
     ));
@@ -272,7 +244,7 @@ fn fit(
     params: &Params,
     architecture: &Architecture,
     (loss, pos_weight): (Loss, Option<f64>),
-    (train, test): (&Dataset, &Dataset),
+    Parts { train, validation, test }: &Parts,
 ) -> Result<(History, Report, Choices)> {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     let layers = architecture.build(params);
@@ -282,6 +254,9 @@ fn fit(
         .batch_size(batch_size.min(train.rows()))
         .targets(if loss == Loss::Bce { Targets::Binary } else { Targets::Classes })
         .progress(progress);
+    if let Some(validation) = validation {
+        trainer = trainer.validation(validation);
+    }
     let bce = match pos_weight {
         Some(weight) => BceWithLogitsLoss::new().pos_weight(weight),
         None => BceWithLogitsLoss::new(),
