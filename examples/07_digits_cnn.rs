@@ -9,28 +9,30 @@ use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
-const EPOCHS: usize = 20;
+const EPOCHS: usize = 10;
 
 fn main() -> Result<()> {
     let device = Device::named(std::env::args().nth(1).as_deref().unwrap_or("auto"))?;
     println!("Device: {}", device.info());
-    let (train, test) = Table::read_csv(CSV)?.target("digit")?.split(0.8, Seed(7))?;
+    let (train, test) = Table::read_csv(CSV)?.target("digit")?.split(0.8, Seed(3))?;
 
     // A row of the table is an image: one channel, 8 × 8.
-    let params = Params::seeded(7);
-    let model = digits_cnn::digits_cnn(&params, [32, 32, 64], train.classes().len(), 0.3);
+    let params = Params::seeded(3);
+    let model = digits_cnn::digits_cnn(&params, [16, 32, 48], train.classes().len(), 0.3);
     for variable in params.variables() {
         println!("  {:<10} {}", variable.name(), variable.shape());
     }
 
     let loss = CrossEntropyLoss::new();
     let start = std::time::Instant::now();
-    let mut trainer = Trainer::new(device, &params).optimizer(AdamW::new(2e-3)).batch_size(64).progress(Silent);
+    let mut trainer = Trainer::new(device, &params).optimizer(AdamW::new(1e-3)).batch_size(64).progress(Silent);
+    let steps = EPOCHS * trainer.updates(&train)?;
+    trainer = trainer.schedule_per_step(OneCycleLr::new(1e-2, steps));
     trainer.fit(&train, EPOCHS, |x, y| loss.apply(&model.forward(x), y))?;
     println!("\n{EPOCHS} epochs of {} images in {:.1} s", train.rows(), start.elapsed().as_secs_f64());
 
     let report = trainer.evaluate(&test, |x| model.forward(x))?;
     println!("{report}");
-    assert!(report.accuracy > 0.98, "neighbouring pixels tell more than that");
+    assert!(report.accuracy >= 0.985, "neighbouring pixels tell more than that");
     Ok(())
 }

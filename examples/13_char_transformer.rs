@@ -11,8 +11,8 @@ use wgrad::prelude::*;
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 const CONTEXT: usize = 48;
-const BATCH: usize = 16;
-const STEPS: usize = 200;
+const BATCH: usize = 8;
+const STEPS: usize = 150;
 
 /// Windows of a text as `[BATCH, CONTEXT]`, and the same one character on.
 fn batch(text: &[u32], stream: &mut Stream) -> Result<(Array, Array)> {

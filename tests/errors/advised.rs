@@ -15,8 +15,9 @@ fn told(params: &Params, graph: &Graph) -> Vec<String> {
     for _ in 0..2 {
         session.compile(graph, &[]).expect("warnings stop nobody");
     }
-    let lines = lines.lock().unwrap().clone();
-    lines
+    drop(session);
+    let lines = lines.lock().unwrap();
+    lines.clone()
 }
 
 /// The brief form of the only warning about a loss of logits that `end` makes of a linear layer's output.
@@ -158,7 +159,10 @@ fn an_evaluation_in_training_mode_is_told() {
     }
     // Nobody's statistics move, or gradients are taken by hand.
     assert!(told_of(Mode::Train, &|x| x.relu()).is_empty());
-    assert!(told_of(Mode::Train, &|x| gradients(&norm.forward(x).mean(), &[x.clone()])[0].clone().unwrap()).is_empty());
+    assert!(
+        told_of(Mode::Train, &|x| gradients(&norm.forward(x).mean(), std::slice::from_ref(x))[0].clone().unwrap())
+            .is_empty()
+    );
 }
 
 #[test]
@@ -171,8 +175,8 @@ fn a_trainer_tells_its_progress() {
             Arc::new(move |warning| lines.lock().unwrap().push(warning.to_string()))
         }
     }
-    let rows: String = (0..20).map(|i| format!("{i},{}\n", i % 2)).collect();
-    let data = Table::parse("rows.csv", format!("a,y\n{rows}").as_bytes()).unwrap().target("y").unwrap();
+    let rows: Vec<_> = (0..20).map(|i| format!("{i},{}", i % 2)).collect();
+    let data = Table::parse("rows.csv", format!("a,y\n{}\n", rows.join("\n")).as_bytes()).unwrap().target("y").unwrap();
     let (data, _) = data.split(0.8, Seed(1)).unwrap();
     let params = Params::seeded(0);
     let model = Linear::new(&params, 1, 1);

@@ -1,7 +1,6 @@
 //! How probabilities become labels: options, and what is done where the rows do not allow it.
 
 use wgrad_core::{Error, Result};
-use wgrad_nn::data::{Dataset, Seed};
 use wgrad_nn::metrics::{Calibrate, Decision, Rule};
 use wgrad_nn::report::Scores;
 
@@ -14,10 +13,6 @@ const SHARE: f64 = 0.2;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Decision")]
 pub struct DecisionArgs {
-    /// The share of the training rows to validate on: they are not trained on, but give the validation loss, the
-    /// calibration and the threshold. [default: 0.2 where --threshold or --calibrate need them, else 0]
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", value_parser = share)]
-    pub validation: Option<f64>,
     /// What to choose the threshold for, of two classes: f1, f2, precision=0.9 (most recall at that precision), fpr=5/1000
     /// (most recall with so many false positives per negative row), cost=1:10 (of a false positive and a false negative), a
     /// probability, or none for 0.5. [default: none]
@@ -29,50 +24,44 @@ pub struct DecisionArgs {
     pub calibrate: Option<Calibrate>,
 }
 
-fn share(word: &str) -> Result<f64, String> {
-    match word.parse::<f64>() {
-        Ok(x) if (0.0..1.0).contains(&x) => Ok(x),
-        _ => Err("a number of at least 0 and below 1 is needed".into()),
-    }
-}
-
 fn rule(word: &str) -> Result<Rule, String> {
     if word == "none" { Ok(Rule::default()) } else { word.parse::<Rule>().map_err(|error| error.to_string()) }
 }
 
 impl DecisionArgs {
-    /// Takes the validation rows out of the training rows.
+    /// The share of validation rows, if `given` is what was said about it.
     ///
     /// # Errors
-    /// When options contradict each other, or there are too few rows.
-    pub fn split(&self, train: Dataset, seed: u64) -> Result<(Dataset, Option<Dataset>)> {
-        let two = train.classes().len() == 2;
-        let rule = self.threshold.unwrap_or_default();
-        if !two && self.threshold.is_some_and(|rule| rule != Rule::default()) {
+    /// When there are to be none, but they are needed.
+    pub fn validation(&self, given: Option<f64>) -> Result<f64> {
+        let chosen = self.threshold.is_some_and(|rule| !matches!(rule, Rule::Fixed(_)));
+        let needed = chosen || self.calibrate.is_some_and(|method| method != Calibrate::None);
+        let share = given.unwrap_or(if needed { SHARE } else { 0.0 });
+        if needed && share == 0.0 {
+            return Err(Error::Data(
+                "--threshold and --calibrate choose on validation rows, so --validation cannot be 0".into(),
+            ));
+        }
+        Ok(share)
+    }
+
+    /// Whether the decision can be made for so many classes.
+    ///
+    /// # Errors
+    /// When it is one for two classes, and there are more.
+    pub fn check(&self, classes: usize) -> Result<()> {
+        if classes == 2 {
+            return Ok(());
+        }
+        if self.threshold.is_some_and(|rule| rule != Rule::default()) {
+            return Err(Error::Data(format!("--threshold is for two classes, and here are {classes}; leave it away")));
+        }
+        if let Some(method @ (Calibrate::Platt | Calibrate::Isotonic)) = self.calibrate {
             return Err(Error::Data(format!(
-                "--threshold is for two classes, and here are {}; leave it away",
-                train.classes().len()
+                "--calibrate {method} is for two classes, and here are {classes}; use --calibrate temperature"
             )));
         }
-        if let Some(method @ (Calibrate::Platt | Calibrate::Isotonic)) = self.calibrate.filter(|_| !two) {
-            return Err(Error::Data(format!(
-                "--calibrate {method} is for two classes, and here are {}; use --calibrate temperature",
-                train.classes().len()
-            )));
-        }
-        let asked = !matches!(rule, Rule::Fixed(_)) || self.calibrate.is_some_and(|method| method != Calibrate::None);
-        let share = self.validation.unwrap_or(if asked { SHARE } else { 0.0 });
-        if share == 0.0 {
-            if asked {
-                return Err(Error::Data(
-                    "--threshold and --calibrate need validation rows, so --validation cannot be 0".into(),
-                ));
-            }
-            return Ok((train, None));
-        }
-        // Another seed than that of the test rows, or the first rows of the same shuffle would be taken.
-        let (train, validation) = train.split(1.0 - share, Seed(seed ^ 0x7661_6c69_6461_7465))?;
-        Ok((train, Some(validation)))
+        Ok(())
     }
 
     /// Fits the decision to the validation rows. Where they do not allow it, it is the default, and that is told: a model

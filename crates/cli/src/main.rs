@@ -1,6 +1,7 @@
 //! The `wgrad` command: `devices`, `train`, `predict`, `tune` and `bench`.
 
 mod bench;
+mod data;
 mod decide;
 mod devices;
 mod model;

@@ -257,9 +257,9 @@ impl Model {
     /// Whether the parts fit together.
     fn check(&self) -> Result<(), String> {
         let Architecture { inputs, hidden, dropout, outputs, .. } = &self.architecture;
-        let (columns, classes) = (self.preprocess.columns().len(), self.classes.len());
+        let (columns, classes) = (self.preprocess.features().len(), self.classes.len());
         if columns != *inputs {
-            return Err(format!("{} for {}", count(*inputs, "input"), count(columns, "column")));
+            return Err(format!("{} for {}", count(*inputs, "input"), count(columns, "feature")));
         }
         if classes < 2 || (self.loss == Loss::Bce && classes != 2) || self.loss.logits(classes) != *outputs {
             return Err(format!("{} for {classes} classes", count(*outputs, "logit")));

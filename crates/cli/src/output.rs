@@ -28,15 +28,29 @@ pub fn print(text: &str) -> Result<()> {
 /// A message of the library in the words of the command: options instead of methods. `drop` is what drops columns.
 pub fn for_the_command_line(message: &str, drop: &str) -> String {
     const CALL: &str = ".drop_columns([";
-    let mut text = message
-        .replace("Missing::DropRows (--missing drop)", "--missing drop")
-        .replace("Missing::FillMean (--missing mean)", "--missing mean")
-        .replace(".drop_columns (most often", &format!("{drop} (most often"));
+    let mut text = options(message).replace(".drop_columns (most often", &format!("{drop} (most often"));
     while let Some((before, rest)) = text.split_once(CALL) {
         let Some((names, after)) = rest.split_once("])") else { break };
         text = format!("{before}{drop} {}{after}", shell_word(&names.replace("\", \"", ",").replace('"', "")));
     }
     text
+}
+
+/// Replaces each `Type::method(…) (--option VALUE)` by the option.
+fn options(message: &str) -> String {
+    let mut text = String::new();
+    let mut rest = message;
+    while let Some((before, option)) = rest.split_once(" (--") {
+        let Some((option, after)) = option.split_once(')') else { break };
+        // The call ends here; it begins at the blank before its name, which is outside its parentheses.
+        let name = before.strip_suffix(')').and_then(|call| call.rsplit_once('(')).map_or(before, |(name, _)| name);
+        let start = name.rfind(' ').map_or(0, |at| at + 1);
+        text.push_str(&before[..start]);
+        text.push_str("--");
+        text.push_str(option);
+        rest = after;
+    }
+    text + rest
 }
 
 /// A word that a shell takes as one.
@@ -188,5 +202,9 @@ mod tests {
             "Drop them with --drop 'name,home city', or not."
         );
         assert_eq!(for_the_command_line("Missing::FillMean (--missing mean) fills", ""), "--missing mean fills");
+        assert_eq!(
+            for_the_command_line("use Split::by_time(\"my day\") (--time my day), or .limit(7) (--limit 7). (--x", ""),
+            "use --time my day, or --limit 7. (--x"
+        );
     }
 }

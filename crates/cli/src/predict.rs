@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
     let place = out.map(|out| destination(out, &args.file)).transpose()?;
     note_extra_columns(&model, &table);
     let device = args.stored.apply(open(&args.device, false)?, false)?;
-    let logits = Trainer::new(device, &params).progress(Silent).predict_logits(&x, |x| layers.forward(x))?;
+    let logits = Trainer::new(device, &params).progress(Silent).predict_logits_rows(&x, |x| layers.forward(x))?;
     let text = csv(&model, &logits)?;
     if model.decision != Decision::default() {
         note(&format!("note: {}", decision(&model)));

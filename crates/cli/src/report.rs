@@ -5,7 +5,6 @@ use std::time::SystemTime;
 
 use wgrad_core::{DType, DeviceInfo, Graph, Mode, Result, Tensor};
 use wgrad_nn::data::{Dataset, Seed};
-use wgrad_nn::metrics::Decision;
 use wgrad_nn::optim::Optimizer;
 use wgrad_nn::report::{Importance, RunReport, Scores, permutation_importance};
 use wgrad_nn::train::{History, Trainer};
@@ -29,18 +28,17 @@ pub struct Seen {
 /// # Errors
 /// When the device fails, or the model gives no numbers.
 pub fn look(
-    trainer: &mut Trainer,
+    trainer: &mut Trainer<'_>,
     layers: &Sequential,
     (validation, test): (Option<&Dataset>, &Dataset),
     (seed, report): (u64, bool),
 ) -> Result<Seen> {
-    let mut scores =
-        |data: &Dataset| Scores::of(data, &trainer.predict_logits(&data.x_array(), |x| layers.forward(x))?);
+    let mut scores = |data: &Dataset| Scores::of(data, &trainer.predict_logits(data, |x| layers.forward(x))?);
     let (validation, test_scores) = (validation.map(&mut scores).transpose()?, scores(test)?);
     let (mut importance, mut notes) = (vec![], vec![]);
     if report {
         let measured = permutation_importance(test, Seed(seed), |x| {
-            Ok(trainer.predict_logits(x, |x| layers.forward(x))?.to_f64())
+            Ok(trainer.predict_logits_rows(x, |x| layers.forward(x))?.to_f64())
         });
         match measured {
             Ok(all) => importance = all,
@@ -55,7 +53,7 @@ pub fn look(
 /// # Errors
 /// Those of the graph.
 pub fn plan(
-    trainer: &mut Trainer,
+    trainer: &mut Trainer<'_>,
     optimizer: &dyn Optimizer,
     (rows, features, loss): (usize, usize, Loss),
     step: impl Fn(&Tensor, &Tensor) -> Tensor,
@@ -77,17 +75,16 @@ pub fn write(
     model: &Model,
     (begun, history, info): (SystemTime, &History, &DeviceInfo),
     train: &Dataset,
-    (seen, decision, notes): (Seen, &Decision, &[String]),
+    (seen, notes): (Seen, &[String]),
 ) {
     let training = &model.training;
     let file = Path::new(&training.file).file_name().unwrap_or_default().to_string_lossy();
     let mut report = RunReport::new(format!("{}: {}", file, model.target))
         .begun(begun)
         .history(history)
-        .learning_rates(history.epochs.iter().map(|_| training.lr))
         .part("training", train.classes(), &train.class_counts())
         .test(seen.test)
-        .decision(decision.clone())
+        .decision(model.decision.clone())
         .importance(seen.importance)
         .model(model.architecture.layers().join("\n"))
         .plan(seen.plan)

@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 use wgrad_core::{Choices, DeviceInfo, Error, Params, Result, Tensor};
 use wgrad_kernels::gpu::Device;
 use wgrad_nn::Module;
-use wgrad_nn::data::{Dataset, Labelled, Missing, Seed, Table};
+use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
-use wgrad_nn::metrics::{Decision, Report};
 use wgrad_nn::optim::AdamW;
 use wgrad_nn::train::{History, Progress, Silent, Targets, Trainer, automatic};
 
+use crate::data::DataArgs;
 use crate::decide::{self, DecisionArgs};
 use crate::devices::open;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
@@ -26,8 +25,8 @@ use crate::tune::Stored;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The model is Linear, BatchNorm1d, ReLU and, if asked for, Dropout per hidden layer, then Linear; \
-    it is trained with AdamW. Every column but the target is a feature and must be numbers; features are standardised \
-    with what the training rows teach. The same seed on the same device gives the same model, to the last bit."
+    it is trained with AdamW. Every column but the target is a feature: numbers are standardised with what the training \
+    rows teach, true and false are 1 and 0, and text becomes a feature of 0 and 1 per category; dates are refused. The same seed on the same device gives the same model, to the last bit."
 )]
 pub struct Args {
     /// The CSV file: names of the columns in the first line, then a row per line.
@@ -60,25 +59,8 @@ pub struct Args {
     #[command(flatten)]
     decision: DecisionArgs,
     /// Write the model only: no report.html, no plots, no metrics.csv, no event file, no test scores.
-    #[arg(long)]
+    #[arg(long, help_heading = "Decision and report")]
     no_report: bool,
-}
-
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Data")]
-struct DataArgs {
-    /// The share of rows set aside to test on, of each class alike.
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.2, value_parser = number(|x| x > 0.0 && x < 1.0, "above 0 and below 1"))]
-    test: f64,
-    /// Columns that are not features, such as identifiers.
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
-    drop: Vec<String>,
-    /// What to do about empty and NaN cells: refuse them, drop their rows, or fill in the column's mean.
-    #[arg(long, default_value = "refuse", value_parser = missing())]
-    missing: Missing,
-    /// Which of two classes is the positive one. [default: the second in sorted order]
-    #[arg(long, value_name = "LABEL")]
-    positive: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,7 +94,7 @@ struct ModelArgs {
 }
 
 /// A number within a range.
-fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
+pub fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |word| match word.parse::<f64>() {
         Ok(x) if x.is_finite() && fits(x) => Ok(x),
         _ => Err(format!("a number {range} is needed")),
@@ -125,10 +107,6 @@ pub fn whole(least: usize, range: &'static str) -> impl Fn(&str) -> Result<usize
         Ok(n) if n >= least => Ok(n),
         _ => Err(format!("a whole number is needed, {range}")),
     }
-}
-
-fn missing() -> impl TypedValueParser<Value = Missing> {
-    PossibleValuesParser::new(["refuse", "drop", "mean"]).try_map(|word| word.parse::<Missing>())
 }
 
 #[derive(Clone, Debug)]
@@ -175,18 +153,19 @@ impl FromStr for PosWeight {
 /// # Errors
 /// When the rows, the device or the output cannot be used, or the training fails.
 pub fn run(args: &Args) -> Result<()> {
-    let labelled = labelled(args)?;
     let begun = SystemTime::now();
-    let (train, test) = labelled.split(1.0 - args.data.test, Seed(args.seed))?;
-    let (train, validation) = args.decision.split(train, args.seed)?;
-    let loss = loss(args, &train)?;
-    let pos_weight = pos_weight(args, &train, loss)?;
+    let validation = args.decision.validation(args.data.validation)?;
+    let parts = args.data.parts(&args.file, &args.target, args.seed, validation)?;
+    let train = &parts.train;
+    args.decision.check(train.classes().len())?;
+    let loss = loss(args, train)?;
+    let pos_weight = pos_weight(args, train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
     check_folder(&folder)?;
     let device = open(&args.device, args.quiet)?;
     let info = device.info();
     if !args.quiet {
-        introduce(args, &train, (validation.as_ref(), &test), &info);
+        introduce(args, &parts, &info);
     }
     let device = args.stored.apply(device, args.quiet)?;
 
@@ -194,8 +173,7 @@ pub fn run(args: &Args) -> Result<()> {
     let ModelArgs { hidden, dropout, .. } = &args.model;
     let outputs = loss.logits(train.classes().len());
     let architecture = Architecture::new(train.features(), hidden.0.clone(), *dropout, outputs);
-    let rows = (&train, validation.as_ref(), &test);
-    let (history, seen, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), rows)?;
+    let (history, seen, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), &parts)?;
     let (decision, notes) = args.decision.decide(seen.validation.as_ref(), pos_weight.is_some());
     if !args.quiet {
         decide::tell(&decision, seen.validation.as_ref(), &notes);
@@ -203,25 +181,15 @@ pub fn run(args: &Args) -> Result<()> {
     let report = seen.test.report(&decision)?;
 
     let names = (train.classes().to_vec(), loss);
-    let parts = (architecture, train.preprocess().clone());
-    let mut training = training(args, &train, pos_weight, (&info, &variants));
-    training.validation_rows = validation.as_ref().map_or(0, Dataset::rows);
-    let model = Model::new(args.target.clone(), names, parts, (training, decision.clone(), report.clone()));
+    let about = (architecture, train.preprocess().clone());
+    let training = training(args, &parts, pos_weight, (&info, &variants));
+    let model = Model::new(args.target.clone(), names, about, (training, decision, report));
     let scores = (!args.no_report).then(|| seen.test.to_safetensors()).transpose()?;
     model.save(&params, scores.as_deref(), &folder)?;
     if !args.no_report {
-        report::write(&folder, &model, (begun, &history, &info), &train, (seen, &decision, &notes));
+        report::write(&folder, &model, (begun, &history, &info), train, (seen, &notes));
     }
-    tell(args, &folder, &info, (&history, &report, &decision))
-}
-
-fn labelled(args: &Args) -> Result<Labelled> {
-    let DataArgs { drop, missing, positive, .. } = &args.data;
-    let labelled = Table::read_csv(&args.file)?.target(&args.target)?.drop_columns(drop).missing(*missing);
-    Ok(match positive {
-        Some(positive) => labelled.positive(positive),
-        None => labelled,
-    })
+    tell(args, &folder, &info, (&history, &model))
 }
 
 fn default_folder(file: &Path) -> PathBuf {
@@ -255,20 +223,18 @@ fn pos_weight(args: &Args, train: &Dataset, loss: Loss) -> Result<Option<f64>> {
 }
 
 /// Says what was read, and what about it may surprise.
-fn introduce(args: &Args, train: &Dataset, (validation, test): (Option<&Dataset>, &Dataset), info: &DeviceInfo) {
-    let mut counts = train.class_counts();
-    for part in validation.into_iter().chain([test]) {
-        counts.iter_mut().zip(part.class_counts()).for_each(|(sum, n)| *sum += n);
-    }
+fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &DeviceInfo) {
+    let of_validation = validation.as_ref().map_or_else(|| vec![0; test.classes().len()], Dataset::class_counts);
+    let counts = train.class_counts().into_iter().zip(test.class_counts()).zip(of_validation);
     let classes: Vec<String> =
-        train.classes().iter().zip(counts).map(|(name, count)| format!("{name} ({count})")).collect();
+        train.classes().iter().zip(counts).map(|(name, ((a, b), c))| format!("{name} ({})", a + b + c)).collect();
     let (shown, more) = classes.split_at(classes.len().min(12));
     let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
     note(&format!(
         "{}: {} to train on, {}{} to test on, {}",
         args.file.display(),
         count(train.rows(), "row"),
-        validation.map_or_else(String::new, |rows| format!("{} to validate on, ", rows.rows())),
+        validation.as_ref().map(|rows| format!("{} to validate on, ", rows.rows())).unwrap_or_default(),
         test.rows(),
         count(train.features(), "feature")
     ));
@@ -298,7 +264,7 @@ fn fit(
     params: &Params,
     architecture: &Architecture,
     (loss, pos_weight): (Loss, Option<f64>),
-    (train, validation, test): (&Dataset, Option<&Dataset>, &Dataset),
+    Parts { train, validation, test }: &Parts,
 ) -> Result<(History, Seen, Choices)> {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     let layers = architecture.build(params);
@@ -308,14 +274,14 @@ fn fit(
         .batch_size(batch_size.min(train.rows()))
         .targets(if loss == Loss::Bce { Targets::Binary } else { Targets::Classes })
         .progress(progress);
+    if let Some(validation) = validation {
+        trainer = trainer.validation(validation);
+    }
     let bce = match pos_weight {
         Some(weight) => BceWithLogitsLoss::new().pos_weight(weight),
         None => BceWithLogitsLoss::new(),
     };
     let ce = CrossEntropyLoss::new();
-    if let Some(validation) = validation {
-        trainer = trainer.validation(validation);
-    }
     let step = |x: &Tensor, y: &Tensor| {
         let logits = layers.forward(x);
         if loss == Loss::Bce { bce.apply(&logits, y) } else { ce.apply(&logits, y) }
@@ -331,7 +297,7 @@ fn fit(
         }
         other => other,
     })?;
-    let mut seen = report::look(&mut trainer, &layers, (validation, test), (args.seed, !args.no_report))?;
+    let mut seen = report::look(&mut trainer, &layers, (validation.as_ref(), test), (args.seed, !args.no_report))?;
     let variants = trainer.session()?.choices().clone();
     if !args.no_report {
         let optimizer = AdamW::new(lr).weight_decay(weight_decay);
@@ -343,7 +309,7 @@ fn fit(
 
 fn training(
     args: &Args,
-    train: &Dataset,
+    Parts { train, validation, .. }: &Parts,
     pos_weight: Option<f64>,
     (info, variants): (&DeviceInfo, &Choices),
 ) -> Training {
@@ -352,7 +318,7 @@ fn training(
         file: args.file.display().to_string(),
         rows: train.rows(),
         test: args.data.test,
-        validation_rows: 0,
+        validation_rows: validation.as_ref().map_or(0, Dataset::rows),
         seed: args.seed,
         epochs,
         batch_size,
@@ -367,12 +333,8 @@ fn training(
 }
 
 /// Prints the result.
-fn tell(
-    args: &Args,
-    folder: &Path,
-    info: &DeviceInfo,
-    (history, report, decision): (&History, &Report, &Decision),
-) -> Result<()> {
+fn tell(args: &Args, folder: &Path, info: &DeviceInfo, (history, model): (&History, &Model)) -> Result<()> {
+    let report = &model.test;
     let seconds = history.seconds_per_epoch();
     let mut saved = format!(
         "model saved to {0}; predict with: wgrad predict {0} FILE.csv   ({1:.3} s per epoch)",
@@ -380,7 +342,7 @@ fn tell(
         seconds
     );
     if !args.no_report {
-        saved += &format!("\nreport: {}", folder.join(wgrad_nn::report::PAGE).display());
+        saved = format!("{saved}\nreport: {}", folder.join(wgrad_nn::report::PAGE).display());
     }
     if !args.json {
         if args.quiet {
@@ -404,7 +366,7 @@ fn tell(
         "pr_auc": report.pr_auc,
         "confusion": report.confusion.counts(),
         "classes": report.confusion.classes(),
-        "decision": decision,
+        "decision": model.decision,
         "train_loss": history.loss(),
         "device": info.kind,
         "adapter": info.adapter,

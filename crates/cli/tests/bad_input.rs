@@ -42,8 +42,8 @@ fn one_class_only() {
 fn text_in_a_column_of_numbers_is_named_by_row_and_column() {
     let stray = rows("a,b,y", |i| format!("{i},{},{}", if i == 7 { "oops".into() } else { i.to_string() }, i % 2));
     refused(&stray, "", &["t.csv, line 9, column `b`: `oops` is not a number", "drop the column with --drop b."]);
-    let text = rows("a,my city,y", |i| format!("{i},Rome,{}", i % 2));
-    refused(&text, "", &["`my city` (`Rome` on line 2)", "Drop it with --drop 'my city'"]);
+    let text = rows("a,my day,y", |i| format!("{i},2024-01-{:02},{}", i % 28 + 1, i % 2));
+    refused(&text, "", &["`my day` (`2024-01-01` on line 2)", "Drop it with --drop 'my day'"]);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn a_damaged_description_is_refused() {
         ("{", "", "is not the description of a model"),
         ("wgrad-classifier", "gguf", "its format is `gguf`"),
         ("\"version\": 1", "\"version\": 2", "is of version 2, and this wgrad reads version 1"),
-        ("\"inputs\": 2", "\"inputs\": 3", "3 inputs for 2 columns"),
+        ("\"inputs\": 2", "\"inputs\": 3", "3 inputs for 2 features"),
         ("\"loss\": \"bce\"", "\"loss\": \"ce\"", "1 logit for 2 classes"),
         ("      8\n", "      99999999\n", "impossible size"),
         ("      8\n", "      7\n", "`layers` does not agree"),

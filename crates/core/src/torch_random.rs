@@ -52,6 +52,38 @@ impl TorchRandom {
         Self { state, next: WORDS, kept: None }
     }
 
+    /// The state as words, to be kept and given to [`Self::from_words`]: 624 of the generator, how many of them are used,
+    /// and what is kept of a pair of normal numbers.
+    ///
+    /// ```
+    /// use wgrad_core::TorchRandom;
+    /// let mut random = TorchRandom::new(7);
+    /// random.word();
+    /// let mut again = TorchRandom::from_words(&random.to_words()).unwrap();
+    /// assert_eq!(again.word(), random.word());
+    /// assert!(TorchRandom::from_words(&[1, 2, 3]).is_none());
+    /// ```
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, reason = "the position is at most 624, and a number has two words")]
+    pub fn to_words(&self) -> Vec<u32> {
+        let kept = self.kept.unwrap_or_default();
+        let rest = [self.next as u32, u32::from(self.kept.is_some()), kept as u32, (kept >> 32) as u32];
+        self.state.iter().copied().chain(rest).collect()
+    }
+
+    /// The generator in a state from [`Self::to_words`]; none if these are no such words.
+    #[must_use]
+    pub fn from_words(words: &[u32]) -> Option<Self> {
+        let (state, rest) = words.split_first_chunk::<WORDS>()?;
+        let &[next, kept, low, high] = rest else { return None };
+        let number = u64::from(low) | (u64::from(high) << 32);
+        (next as usize <= WORDS && kept <= 1).then(|| Self {
+            state: *state,
+            next: next as usize,
+            kept: (kept == 1).then_some(number),
+        })
+    }
+
     fn twist(&mut self) {
         for i in 0..WORDS {
             let word = (self.state[i] & 0x8000_0000) | (self.state[(i + 1) % WORDS] & 0x7fff_ffff);

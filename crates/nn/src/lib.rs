@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod models;
 mod module;
 pub mod optim;
+pub mod prior;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod report;
 #[cfg(not(target_arch = "wasm32"))]

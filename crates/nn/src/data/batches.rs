@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use wgrad_core::{Error, Params, Result};
 
-use super::Seed;
 use super::loader::Loader;
 use super::shuffle::SplitMix64;
 use super::text::count;
+use super::{Sampler, Seed};
 
 /// How the rows are dealt into batches, epoch by epoch.
 ///
@@ -37,6 +37,7 @@ enum Order {
     /// As they are.
     Rows,
     Shuffled(Seed),
+    Sampled(Sampler, Seed),
     /// As PyTorch's data loader; shared by clones, because a generator draws each epoch once.
     Torch(Arc<Mutex<Loader>>),
 }
@@ -91,6 +92,22 @@ impl Batches {
         Self { order: Order::Torch(Arc::new(Mutex::new(Loader::seeded(seed)))), ..self }
     }
 
+    /// Lets a sampler draw the rows of each epoch, in the order of its draws; an epoch has as many rows as it draws.
+    ///
+    /// # Errors
+    /// When the sampler is of another number of rows, or draws more of them than a `u32` can count.
+    pub fn sampler(self, sampler: &Sampler, seed: Seed) -> Result<Self> {
+        if sampler.rows() != self.rows as usize {
+            return Err(Error::Config(format!(
+                "the sampler is of {}, but the data has {}",
+                count(sampler.rows(), "row"),
+                count(self.rows as usize, "row")
+            )));
+        }
+        let Self { rows, .. } = Self::new(sampler.samples(), self.size)?;
+        Ok(Self { rows, order: Order::Sampled(sampler.clone(), seed), ..self })
+    }
+
     /// Leaves out the last batch if it is not full. With a shuffle, other rows are left out in each epoch.
     ///
     /// # Errors
@@ -118,14 +135,17 @@ impl Batches {
     /// The batches of an epoch.
     #[must_use]
     pub fn epoch(&self, epoch: u64) -> Epoch {
-        let mut order: Vec<u32> = (0..self.rows).collect();
-        match &self.order {
-            Order::Rows => {}
-            Order::Shuffled(seed) => SplitMix64::new(*seed, epoch.wrapping_add(1)).shuffle(&mut order),
-            Order::Torch(loader) => {
-                order = loader.lock().unwrap_or_else(PoisonError::into_inner).epoch(self.rows, epoch);
+        let rows = || (0..self.rows).collect::<Vec<u32>>();
+        let mut order = match &self.order {
+            Order::Rows => rows(),
+            Order::Shuffled(seed) => {
+                let mut order = rows();
+                SplitMix64::new(*seed, epoch.wrapping_add(1)).shuffle(&mut order);
+                order
             }
-        }
+            Order::Sampled(sampler, seed) => sampler.epoch(*seed, epoch),
+            Order::Torch(loader) => loader.lock().unwrap_or_else(PoisonError::into_inner).epoch(self.rows, epoch),
+        };
         if self.drop_last {
             order.truncate(self.len() * self.size);
         }

@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use wgrad_core::{Array, Error, Result};
 
+use super::rows::Features;
+use super::sampler::repeat;
+use super::shuffle::{BALANCE, SplitMix64};
 use super::text::count;
 use super::{Preprocess, Seed, split};
 
 /// Rows of features with the class of each row, ready to train on.
 ///
-/// For two classes, class 1 is the positive one.
+/// For two classes, class 1 is the positive one. Features are in memory, or on disk where they come from
+/// [`Table::scan_csv`](super::Table::scan_csv).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
-    x: Vec<f32>,
+    x: Features,
     y: Vec<u32>,
     classes: Arc<[String]>,
     preprocess: Arc<Preprocess>,
@@ -62,10 +66,11 @@ impl Dataset {
                 if classes.len() == 1 { "1 class".to_string() } else { format!("{} classes", classes.len()) }
             )));
         }
+        let x = Features::in_memory(Array::new([y.len(), width], x)?);
         Ok(Self::from_parts(x, y, classes, Arc::new(preprocess)))
     }
 
-    pub(super) fn from_parts(x: Vec<f32>, y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Self {
+    pub(super) fn from_parts(x: Features, y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Self {
         Self { x, y, classes, preprocess, dropped: 0 }
     }
 
@@ -82,19 +87,45 @@ impl Dataset {
     /// The number of features of a row.
     #[must_use]
     pub fn features(&self) -> usize {
-        self.preprocess.columns().len()
+        self.preprocess.features().len()
     }
 
-    /// The names of the features.
+    /// The names of the features; see [`Preprocess::features`].
     #[must_use]
     pub fn feature_names(&self) -> &[String] {
-        self.preprocess.columns()
+        self.preprocess.features()
     }
 
-    /// The features, row by row.
+    /// Whether the features are on disk: then [`Self::gather`] reads those of some rows.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        matches!(self.x, Features::Disk { .. })
+    }
+
+    /// The features, row by row, if they are in memory; nothing if they are on disk.
     #[must_use]
     pub fn x(&self) -> &[f32] {
-        &self.x
+        match &self.x {
+            Features::Memory(x) => x.as_slice().unwrap_or_default(),
+            Features::Disk { .. } => &[],
+        }
+    }
+
+    /// The features of some rows, one row after the other, wherever they are.
+    ///
+    /// # Errors
+    /// When there is no such row, or the file of the features cannot be read.
+    pub fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        self.has(rows)?;
+        let mut values = Vec::with_capacity(rows.len() * self.features());
+        self.x.gather(rows, self.features(), &mut values)?;
+        Ok(values)
+    }
+
+    /// Bytes of all features.
+    #[must_use]
+    pub fn feature_bytes(&self) -> u64 {
+        self.rows() as u64 * self.features() as u64 * size_of::<f32>() as u64
     }
 
     /// The class of each row.
@@ -103,10 +134,18 @@ impl Dataset {
         &self.y
     }
 
-    /// The features as `f32[rows, features]`.
+    /// The features as `f32[rows, features]`, if they are in memory; without rows if they are on disk.
     #[must_use]
     pub fn x_array(&self) -> Array {
-        Array::new([self.rows(), self.features()], self.x.clone()).unwrap_or_else(|_| unreachable!("a row per label"))
+        Array::clone(&self.x_shared())
+    }
+
+    /// [`Self::x_array`] without a copy.
+    pub(crate) fn x_shared(&self) -> Arc<Array> {
+        match &self.x {
+            Features::Memory(x) => Arc::clone(x),
+            Features::Disk { .. } => Arc::new(Array::full([0, self.features()], 0.0_f32)),
+        }
     }
 
     /// The classes as `u32[rows]`.
@@ -178,17 +217,55 @@ impl Dataset {
     /// # Errors
     /// When there is no such row.
     pub fn subset(&self, rows: &[u32]) -> Result<Self> {
-        if let Some(row) = rows.iter().find(|&&row| row as usize >= self.rows()) {
-            return Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row"))));
-        }
-        let width = self.features();
-        let mut x = Vec::with_capacity(rows.len() * width);
-        for &row in rows {
-            x.extend_from_slice(&self.x[row as usize * width..][..width]);
-        }
+        self.has(rows)?;
+        let x = self.x.subset(rows, self.features())?;
         let y = rows.iter().map(|&row| self.y[row as usize]).collect();
         let (classes, preprocess) = (Arc::clone(&self.classes), Arc::clone(&self.preprocess));
         Ok(Self { x, y, classes, preprocess, dropped: self.dropped })
+    }
+
+    fn has(&self, rows: &[u32]) -> Result<()> {
+        match rows.iter().find(|&&row| row as usize >= self.rows()) {
+            Some(row) => {
+                Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row"))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// As many rows of each class as the most frequent one has: all rows, and those of rarer classes again, each equally
+    /// often, to once; the rest by chance. Only for training: a measure on repeated rows says nothing. The trainer's
+    /// [`Sampler::balanced`](super::Sampler::balanced) does the like without a copy, and with other rows in each epoch.
+    ///
+    /// # Errors
+    /// When there are then more rows than a `u32` can count.
+    pub fn oversample(&self, seed: Seed) -> Result<Self> {
+        self.resample(seed, |counts| counts.iter().copied().max())
+    }
+
+    /// As many rows of each class as the rarest one has that has any, chosen by chance, each once at most.
+    ///
+    /// # Errors
+    /// None that a dataset can have.
+    pub fn undersample(&self, seed: Seed) -> Result<Self> {
+        self.resample(seed, |counts| counts.iter().copied().filter(|n| *n > 0).min())
+    }
+
+    fn resample(&self, seed: Seed, target: impl Fn(&[usize]) -> Option<usize>) -> Result<Self> {
+        let target = target(&self.class_counts()).unwrap_or_default();
+        let mut random = SplitMix64::new(seed, BALANCE);
+        let mut order = vec![];
+        for class in (0..u32::MAX).take(self.classes.len()) {
+            let rows: Vec<u32> = self.y.iter().zip(0..).filter(|(y, _)| **y == class).map(|(_, row)| row).collect();
+            if !rows.is_empty() {
+                repeat(&rows, target, &mut random, &mut order);
+            }
+        }
+        if u32::try_from(order.len()).is_err() {
+            return Err(Error::Config(format!("{} are too many: row numbers are 32-bit", count(order.len(), "row"))));
+        }
+        order.sort_unstable();
+        self.subset(&order)
     }
 
     /// Two parts, as [`Labelled::split`](super::Labelled::split), for instance to set validation rows aside.

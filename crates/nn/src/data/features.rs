@@ -1,29 +1,46 @@
-//! The feature columns of a table, checked: present, numeric, finite.
+//! The feature columns of a table, checked: present, of a type to learn from, finite.
 
 use std::collections::HashMap;
 
 use wgrad_core::{Error, Result};
 
+use super::column::{Cells, MISSING};
+use super::number::number;
 use super::text::{count, did_you_mean, list};
-use super::{Column, Table};
+use super::{Column, Kind, Table};
 
-/// The numbers of the named columns.
-pub(super) fn numbers<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t [f64]>> {
+/// The named columns, which must be there.
+pub(super) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
     let at: HashMap<&str, &Column> = table.names.iter().map(String::as_str).zip(&table.columns).collect();
-    let (mut numbers, mut text, mut absent) = (Vec::with_capacity(names.len()), vec![], vec![]);
-    for name in names {
-        match at.get(name.as_str()) {
-            Some(Column::Numbers { values, .. }) => numbers.push(&values[..]),
-            Some(Column::Text { cells, .. }) => text.push((name, &cells[..])),
-            None => absent.push(name),
-        }
-    }
+    let absent: Vec<&String> = names.iter().filter(|name| !at.contains_key(name.as_str())).collect();
     all_present(table, names, &absent)?;
-    all_numeric(table, &text)?;
-    for (name, values) in names.iter().zip(&numbers) {
-        all_finite(table, name, values)?;
+    Ok(names.iter().filter_map(|name| at.get(name.as_str()).copied()).collect())
+}
+
+/// The named columns, of types to learn from: numbers, booleans and categories.
+pub(super) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
+    let columns = columns(table, names)?;
+    for (name, column) in names.iter().zip(&columns) {
+        no_strays(table, name, column)?;
+        all_finite(table, name, column)?;
     }
-    Ok(numbers)
+    no_dates(table, names, &columns)?;
+    Ok(columns)
+}
+
+/// That a column can be taken as numbers: it holds numbers or booleans.
+pub(super) fn numeric(table: &Table, name: &String, column: &Column) -> Result<()> {
+    no_strays(table, name, column)?;
+    all_finite(table, name, column)?;
+    if matches!(column.kind(), Kind::Number | Kind::Boolean) {
+        return Ok(());
+    }
+    let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
+    Err(table.error(format!(
+        "column `{name}` is text (`{}` on line {}), but the model was trained on numbers there. Correct the column.",
+        column.text(row).unwrap_or_default(),
+        table.line(row).unwrap_or_default(),
+    )))
 }
 
 fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()> {
@@ -38,50 +55,59 @@ fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()
     )))
 }
 
-fn all_numeric(table: &Table, text: &[(&String, &[String])]) -> Result<()> {
-    for (name, cells) in text {
-        let filled = cells.iter().filter(|cell| !cell.is_empty()).count();
-        let numbers = cells.iter().filter(|cell| cell.parse::<f64>().is_ok()).count();
-        let first = cells.iter().position(|cell| !cell.is_empty() && cell.parse::<f64>().is_err());
-        if let Some(row) = first.filter(|_| numbers * 2 > filled) {
-            let others = filled - numbers - 1;
-            return Err(Error::Data(format!(
-                "{}: `{}` is not a number, but most of the column is{}. \
-                 Correct the cell, empty it if the value is unknown, or drop the column with .drop_columns([\"{name}\"]).",
-                table.place(row, name),
-                cells[row],
-                if others == 0 { String::new() } else { format!(" ({} like it)", count(others, "more cell")) }
-            )));
-        }
+/// A few words among numbers are mistakes, not categories.
+fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
+    let Cells::Text { codes, levels } = &column.cells else { return Ok(()) };
+    let numeric: Vec<bool> = levels.iter().map(|level| number(level).is_some()).collect();
+    if !numeric.contains(&true) {
+        return Ok(());
     }
-    let [(name, cells), ..] = text else { return Ok(()) };
-    let names: Vec<_> = text.iter().map(|(name, _)| name).collect();
-    let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
-    let row = cells.iter().position(|cell| !cell.is_empty()).unwrap_or(0);
-    Err(table.error(format!(
-        "{} text, and features must be numbers: {} (`{}` on line {}). \
-         Drop {} with .drop_columns([{}]), or write {} as numbers, such as one column of 0 and 1 per value.",
-        if names.len() == 1 { "a column is".to_string() } else { format!("{} columns are", names.len()) },
-        list(&names),
-        cells[row],
-        table.lines[row],
-        if names.len() == 1 { "it" } else { "them" },
-        quoted.join(", "),
-        if names.len() == 1 { format!("`{name}`") } else { "them".to_string() }
+    let filled = || codes.iter().filter(|code| **code != MISSING);
+    let (all, numbers) = (filled().count(), filled().filter(|code| numeric[**code as usize]).count());
+    let Some(row) = codes.iter().position(|&code| code != MISSING && !numeric[code as usize]) else { return Ok(()) };
+    if numbers * 2 <= all {
+        return Ok(());
+    }
+    let others = all - numbers - 1;
+    Err(Error::Data(format!(
+        "{}: `{}` is not a number, but most of the column is{}. \
+         Correct the cell, empty it if the value is unknown, or drop the column with .drop_columns([\"{name}\"]).",
+        table.place(row, name),
+        levels.get(codes[row] as usize),
+        if others == 0 { String::new() } else { format!(" ({} like it)", count(others, "more cell")) }
     )))
 }
 
-fn all_finite(table: &Table, name: &str, values: &[f64]) -> Result<()> {
-    match values.iter().position(|value| value.abs() > f64::from(f32::MAX)) {
+fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> {
+    let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == Kind::Date).collect();
+    let [(name, column), ..] = dates[..] else { return Ok(()) };
+    let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
+    let quoted: Vec<_> = dates.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let (what, them) = match dates.len() {
+        1 => ("a column holds dates, which are".to_string(), "it"),
+        n => (format!("{n} columns hold dates, which are"), "them"),
+    };
+    Err(table.error(format!(
+        "{what} neither numbers nor categories: {} (`{}` on line {}). Drop {them} with .drop_columns([{}]), or write {them} \
+         as numbers: the days since an event for what grows, the month, weekday or hour for what comes again. To split \
+         by `{name}`, oldest rows first, use Split::by_time(\"{name}\") (--time {name}), which drops it too.",
+        list(dates.iter().map(|(name, _)| name)),
+        column.text(row).unwrap_or_default(),
+        table.line(row).unwrap_or_default(),
+        quoted.join(", "),
+    )))
+}
+
+fn all_finite(table: &Table, name: &str, column: &Column) -> Result<()> {
+    match column.beyond {
         None => Ok(()),
-        Some(row) if values[row].is_infinite() => Err(Error::Data(format!(
+        Some((row, value)) if value.is_infinite() => Err(Error::Data(format!(
             "{}: the value is infinite. Correct the cell, or empty it if the value is unknown.",
             table.place(row, name)
         ))),
-        Some(row) => Err(Error::Data(format!(
-            "{}: {:e} is beyond the range of 32-bit floats. Use a larger unit.",
+        Some((row, value)) => Err(Error::Data(format!(
+            "{}: {value:e} is beyond the range of 32-bit floats. Use a larger unit.",
             table.place(row, name),
-            values[row]
         ))),
     }
 }
@@ -92,13 +118,15 @@ mod tests {
 
     fn message(csv: &str, names: &[&str]) -> String {
         let names: Vec<_> = names.iter().map(ToString::to_string).collect();
-        numbers(&Table::parse("t.csv", csv.as_bytes()).unwrap(), &names).unwrap_err().to_string()
+        learnable(&Table::parse("t.csv", csv.as_bytes()).unwrap(), &names).unwrap_err().to_string()
     }
 
     #[test]
     fn columns_come_in_the_order_asked_for() {
         let table = Table::parse("t.csv", b"a,b\n1,2\n").unwrap();
-        assert_eq!(numbers(&table, &["b".into(), "a".into()]).unwrap(), [&[2.0][..], &[1.0]]);
+        let columns = learnable(&table, &["b".into(), "a".into()]).unwrap();
+        let values: Vec<_> = columns.iter().map(|column| column.numbers().unwrap().unwrap().into_owned()).collect();
+        assert_eq!(values, [[2.0], [1.0]]);
     }
 
     #[test]
@@ -127,16 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_text_are_called_text() {
+    fn dates_are_refused_with_advice() {
         assert_eq!(
-            message("age,city\n1,\n2,Paris\n", &["age", "city"]),
-            "t.csv: a column is text, and features must be numbers: `city` (`Paris` on line 3). \
-             Drop it with .drop_columns([\"city\"]), or write `city` as numbers, such as one column of 0 and 1 per value."
+            message("age,seen\n1,\n2,2024-01-31\n3,2024-02-01\n", &["age", "seen"]),
+            "t.csv: a column holds dates, which are neither numbers nor categories: `seen` (`2024-01-31` on line 3). \
+             Drop it with .drop_columns([\"seen\"]), or write it as numbers: the days since an event for what grows, the \
+             month, weekday or hour for what comes again. To split by `seen`, oldest rows first, use \
+             Split::by_time(\"seen\") (--time seen), which drops it too."
         );
-        assert_eq!(
-            message("name,city\nEve,Rome\nBob,Paris\n", &["name", "city"]),
-            "t.csv: 2 columns are text, and features must be numbers: `name`, `city` (`Eve` on line 2). \
-             Drop them with .drop_columns([\"name\", \"city\"]), or write them as numbers, such as one column of 0 and 1 per value."
+        let two = message("from,to\n1.2.2024,2024-01-31\n", &["from", "to"]);
+        assert!(
+            two.contains("2 columns hold dates, which are neither numbers nor categories: `from`, `to` (`1.2.2024`")
         );
     }
 

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use super::*;
 
 fn labelled(csv: &str) -> Labelled {
@@ -116,9 +118,38 @@ fn another_file_is_filled_if_the_model_learned_how() {
 }
 
 #[test]
-fn text_among_the_features_is_found_when_the_data_is_made() {
-    let error = labelled("city,y\nRome,0\nParis,1\n").split(0.5, Seed(1)).unwrap_err().to_string();
-    assert!(error.starts_with("t.csv: a column is text, and features must be numbers: `city`"), "{error}");
+fn dates_among_the_features_are_found_when_the_data_is_made() {
+    let error = labelled("seen,y\n2024-01-31,0\n2024-02-01,1\n").split(0.5, Seed(1)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("t.csv: a column holds dates, which are neither numbers nor categories: `seen`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn rows_on_disk_are_those_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    let rows = 20_000;
+    let csv = (0..rows).fold(String::from("a,city,b,y\n"), |mut csv, i| {
+        let b = if i % 7 == 0 { "" } else { "0.125" };
+        writeln!(csv, "{}.{},c{},{b},{}", i * 37 % 101, i % 10, i % 4, (i / 3) % 2).unwrap();
+        csv
+    });
+    std::fs::write(&path, csv).unwrap();
+    let choose = |table: Table| table.target("y").unwrap().missing(Missing::FillMean).split(0.7, Seed(3)).unwrap();
+    let (memory, disk) = (choose(Table::read_csv(&path).unwrap()), choose(Table::scan_csv(&path).unwrap()));
+    for (memory, disk) in [(&memory.0, &disk.0), (&memory.1, &disk.1)] {
+        assert!(disk.is_on_disk() && !memory.is_on_disk() && disk.x().is_empty());
+        assert_eq!((memory.y(), memory.preprocess()), (disk.y(), disk.preprocess()));
+        let all: Vec<u32> = (0..u32::try_from(memory.rows()).unwrap()).collect();
+        let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(memory.x()), bits(&disk.gather(&all).unwrap()));
+        let odd: Vec<u32> = all.iter().rev().copied().filter(|row| row % 3 == 1).collect();
+        let (left, right) = (memory.subset(&odd).unwrap(), disk.subset(&odd).unwrap().subset(&all[..50]).unwrap());
+        assert_eq!(left.gather(&all[..50]).unwrap(), right.gather(&all[..50]).unwrap());
+        assert_eq!(left.y()[..50], *right.y());
+    }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! From a column of labels to class numbers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use wgrad_core::{Error, Result};
 
+use super::Table;
+use super::column::Cells;
 use super::text::{did_you_mean, list};
-use super::{Column, Table};
 
 /// More distinct fractional numbers than this are a quantity, not classes.
 const FRACTIONS: usize = 50;
@@ -13,6 +14,7 @@ const FRACTIONS: usize = 50;
 const IDENTIFIERS: usize = 20;
 
 /// The names of the classes in order, and the class of each of the rows.
+#[derive(Clone)]
 pub(super) struct Labels {
     pub(super) classes: Vec<String>,
     pub(super) y: Vec<u32>,
@@ -21,22 +23,25 @@ pub(super) struct Labels {
 /// Finds the classes among the given rows: sorted as numbers if all are numbers, else by their letters.
 pub(super) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> {
     let at = table.require(target)?;
-    let (classes, fractions) = match &table.columns[at] {
-        Column::Numbers { values, .. } => {
-            if let Some(&row) = rows.iter().find(|&&row| values[row as usize].is_infinite()) {
-                return Err(Error::Data(format!("{}: a label cannot be infinite.", table.place(row as usize, target))));
-            }
-            // Adding zero makes one zero of the two.
-            let mut distinct: Vec<f64> = rows.iter().map(|&row| values[row as usize] + 0.0).collect();
-            distinct.sort_unstable_by(f64::total_cmp);
-            distinct.dedup();
-            let fractions = distinct.iter().filter(|value| value.fract() != 0.0).count();
-            (distinct.iter().map(ToString::to_string).collect::<Vec<_>>(), fractions)
+    let column = &table.columns[at];
+    let (classes, fractions) = if let Cells::Text { codes, levels } = &column.cells {
+        let mut used = vec![false; levels.len()];
+        rows.iter().for_each(|&row| used[codes[row as usize] as usize] = true);
+        let mut distinct: Vec<&str> =
+            levels.iter().zip(used).filter(|(_, used)| *used).map(|(level, _)| level).collect();
+        distinct.sort_unstable();
+        (distinct.into_iter().map(String::from).collect(), 0)
+    } else {
+        let values = column.numbers()?.unwrap_or_default();
+        if let Some(&row) = rows.iter().find(|&&row| values[row as usize].is_infinite()) {
+            return Err(Error::Data(format!("{}: a label cannot be infinite.", table.place(row as usize, target))));
         }
-        Column::Text { cells, .. } => {
-            let distinct: BTreeSet<&str> = rows.iter().map(|&row| &cells[row as usize][..]).collect();
-            (distinct.into_iter().map(String::from).collect(), 0)
-        }
+        // Adding zero makes one zero of the two.
+        let mut distinct: Vec<f64> = rows.iter().map(|&row| values[row as usize] + 0.0).collect();
+        distinct.sort_unstable_by(f64::total_cmp);
+        distinct.dedup();
+        let fractions = distinct.iter().filter(|value| value.fract() != 0.0).count();
+        (distinct.iter().map(ToString::to_string).collect::<Vec<_>>(), fractions)
     };
     let n = classes.len();
     if let [only] = &classes[..] {
@@ -74,12 +79,27 @@ pub(super) fn number(table: &Table, target: &str, rows: &[u32], classes: &[Strin
             ))
         })
     };
-    match &table.columns[table.require(target)?] {
-        Column::Numbers { values, .. } => {
-            rows.iter().map(|&row| class(row, &(values[row as usize] + 0.0).to_string())).collect()
-        }
-        Column::Text { cells, .. } => rows.iter().map(|&row| class(row, &cells[row as usize])).collect(),
+    let column = &table.columns[table.require(target)?];
+    if let Cells::Text { codes, levels } = &column.cells {
+        let known: Vec<Option<u32>> = levels.iter().map(|level| numbers.get(level).copied()).collect();
+        let number = |&row: &u32| {
+            let code = codes[row as usize] as usize;
+            known[code].map_or_else(|| class(row, levels.get(code)), Ok)
+        };
+        return rows.iter().map(number).collect();
     }
+    let values = column.numbers()?.unwrap_or_default();
+    let mut known = HashMap::new();
+    let number = |&row: &u32| {
+        let value = values[row as usize] + 0.0;
+        if let Some(number) = known.get(&value.to_bits()) {
+            return Ok(*number);
+        }
+        let number = class(row, &value.to_string())?;
+        known.insert(value.to_bits(), number);
+        Ok(number)
+    };
+    rows.iter().map(number).collect()
 }
 
 impl Labels {

@@ -19,8 +19,8 @@ pub enum Missing {
     /// Rows with a missing cell are left out.
     #[serde(rename = "drop")]
     DropRows,
-    /// A missing feature is filled with the mean of its column over the training rows; a row without a label is left
-    /// out, since a label cannot be guessed.
+    /// A missing feature is filled with the mean of its column over the training rows, and a missing category becomes the
+    /// unseen one; a row without a label is left out, since a label cannot be guessed.
     #[serde(rename = "mean")]
     FillMean,
 }
@@ -72,7 +72,8 @@ impl Missing {
         };
         if self == Self::Refuse {
             let cells: usize = with_gaps.iter().map(|(_, column)| column.missing()).sum();
-            let first = (0..total).find(|row| !complete(row)).map_or(0, |row| table.lines[row as usize]);
+            let first =
+                (0..total).find(|row| !complete(row)).and_then(|row| table.line(row as usize)).unwrap_or_default();
             let dropped = table.rows() - rows.len();
             return Err(table.error(format!(
                 "{} missing ({}), the first one on line {first}. Choose what to do about it: \

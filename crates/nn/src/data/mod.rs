@@ -22,23 +22,39 @@
 //! ```
 
 mod batches;
+mod build;
+mod categories;
+mod column;
 mod dataset;
+mod date;
 mod features;
+mod folds;
 mod labelled;
 mod labels;
+mod levels;
 pub(crate) mod loader;
 mod missing;
+mod number;
 mod preprocess;
 mod read;
+mod rows;
+mod sampler;
+mod scratch;
 pub(crate) mod shuffle;
+mod source;
 mod split;
 mod table;
 pub(crate) mod text;
 
 pub use batches::{Batches, Epoch};
+pub use categories::Categories;
+pub use column::{Column, Kind};
 pub use dataset::Dataset;
+pub use folds::KFold;
 pub use labelled::Labelled;
 pub use missing::Missing;
 pub use preprocess::Preprocess;
+pub use sampler::Sampler;
 pub use shuffle::Seed;
-pub use table::{Column, Table};
+pub use split::{Parts, Split};
+pub use table::Table;

@@ -2,14 +2,21 @@
 //!
 //! The generator is `SplitMix64` (Steele, Lea and Flood, 2014): state += 0x9e3779b97f4a7c15, then two rounds of
 //! xor-shift and multiply. Numbers below a bound are drawn without bias by Lemire's multiplication with rejection, and
-//! permutations by the Fisher–Yates shuffle from the end. A stream of its own belongs to each use: the split draws from
-//! stream 0, epoch `e` from stream `e + 1`.
+//! permutations by the Fisher–Yates shuffle from the end. A stream of its own belongs to each use: the split into training
+//! and test rows draws from stream 0, epoch `e` from stream `e + 1`; the streams of other uses count down from the last.
 
 use serde::{Deserialize, Serialize};
 
 /// The seed of everything random: the same seed gives the same split and the same batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Seed(pub u64);
+
+/// Which validation rows are set aside from the training rows.
+pub(super) const VALIDATION: u64 = u64::MAX;
+/// Which rows are in which fold.
+pub(super) const FOLDS: u64 = u64::MAX - 1;
+/// Which rows are drawn or left out to balance a dataset.
+pub(super) const BALANCE: u64 = u64::MAX - 2;
 
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -24,6 +31,12 @@ impl SplitMix64 {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
+    }
+
+    /// A number in [0, 1) with 53 random bits.
+    #[allow(clippy::cast_precision_loss, reason = "53 bits")]
+    pub(crate) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number below `bound`, each with the same probability.

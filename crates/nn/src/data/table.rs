@@ -1,54 +1,16 @@
-//! A CSV file in memory: named columns of numbers or text.
+//! A CSV file column by column: numbers or text.
 
 use std::path::Path;
 
 use wgrad_core::{Error, Result};
 
 use super::text::{did_you_mean, list};
-use super::{Labelled, read};
+use super::{Column, Labelled, read};
 
-/// One column of a [`Table`]: numbers if every cell that is not missing reads as one, else text.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Column {
-    /// Numbers.
-    Numbers {
-        /// One per row; NaN where the cell is missing.
-        values: Vec<f64>,
-        /// How many cells are missing.
-        missing: usize,
-    },
-    /// Text.
-    Text {
-        /// One per row, without surrounding blanks; empty where the cell is missing.
-        cells: Vec<String>,
-        /// How many cells are missing.
-        missing: usize,
-    },
-}
-
-impl Column {
-    /// How many cells are missing: empty, `NaN`, `nan`, `NA`, `N/A`, `null` or `NULL`.
-    #[must_use]
-    pub fn missing(&self) -> usize {
-        match self {
-            Self::Numbers { missing, .. } | Self::Text { missing, .. } => *missing,
-        }
-    }
-
-    /// Whether the cell of a row is missing; so is a row past the end.
-    #[must_use]
-    pub fn is_missing(&self, row: usize) -> bool {
-        match self {
-            Self::Numbers { values, .. } => values.get(row).is_none_or(|value| value.is_nan()),
-            Self::Text { cells, .. } => cells.get(row).is_none_or(String::is_empty),
-        }
-    }
-}
-
-/// A CSV file in memory, column by column.
+/// A CSV file, column by column.
 ///
-/// The first line names the columns. A column holds numbers if every cell that is not missing reads as one, else text.
-/// Blanks around a cell are not part of it. UTF-8 with or without byte order mark, `\n` and `\r\n`, and quoted fields
+/// The first line names the columns. A column holds numbers if every cell that is not missing reads as one, else text:
+/// true and false, dates, or categories ([`Kind`](super::Kind)). Blanks around a cell are not part of it. UTF-8 with or without byte order mark, `\n` and `\r\n`, and quoted fields
 /// are understood.
 ///
 /// ```
@@ -63,8 +25,9 @@ pub struct Table {
     pub(super) file: String,
     pub(super) names: Vec<String>,
     pub(super) columns: Vec<Column>,
-    /// The line of the file on which each row starts.
-    pub(super) lines: Vec<u64>,
+    pub(super) lines: LineNumbers,
+    /// Whether numbers are on disk.
+    pub(super) spilled: bool,
 }
 
 impl Table {
@@ -74,9 +37,32 @@ impl Table {
     /// When the file cannot be read, is not UTF-8, is empty or has a header only; when a column has no name or two have
     /// the same; when a row has more or fewer fields than the header.
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|source| Error::io(path)(read::explain(path, source)))?;
-        Self::parse(&path.display().to_string(), &bytes)
+        read::open(path.as_ref(), false)
+    }
+
+    /// Reads a CSV file that is too large for memory: numbers go into a temporary file, and so do the rows of every
+    /// [`Dataset`](super::Dataset) made of it, from where a trainer reads them batch by batch. The results are the same
+    /// bits as with [`Table::read_csv`].
+    ///
+    /// What stays in memory is some 20 bytes per row for labels and orders, and 4 bytes per cell of text. The temporary
+    /// files take 8 bytes per number and 4 per feature of a row; they are in the folder that `TMPDIR` names, which should
+    /// not be one that is in memory, and are gone when the table and its datasets are dropped, or the process ends.
+    ///
+    /// ```
+    /// use wgrad_nn::data::{Seed, Table};
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let path = folder.path().join("tumours.csv");
+    /// # std::fs::write(&path, "a,y\n1,0\n2,0\n3,1\n4,1\n").unwrap();
+    /// let (train, test) = Table::scan_csv(&path)?.target("y")?.split(0.5, Seed(7))?;
+    /// assert!(train.is_on_disk() && train.rows() == 2);
+    /// assert_eq!(train.gather(&[0])?, [Table::read_csv(&path)?.target("y")?.split(0.5, Seed(7))?.0.x()[0]]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Table::read_csv`], and when the temporary file cannot be written.
+    pub fn scan_csv(path: impl AsRef<Path>) -> Result<Self> {
+        read::open(path.as_ref(), true)
     }
 
     /// Reads CSV text that is in memory already, as in a browser; `file` is what messages call it.
@@ -114,7 +100,7 @@ impl Table {
     /// The line of the file on which a row starts, counted from 1; the header is line 1 unless blank lines precede it.
     #[must_use]
     pub fn line(&self, row: usize) -> Option<u64> {
-        self.lines.get(row).copied()
+        self.lines.get(row)
     }
 
     /// Names the column to predict; every other column is a feature.
@@ -154,7 +140,35 @@ impl Table {
 
     /// The place of a cell: file, line and column.
     pub(super) fn place(&self, row: usize, column: &str) -> String {
-        format!("{}, line {}, column `{column}`", self.file, self.lines[row])
+        format!("{}, line {}, column `{column}`", self.file, self.lines.get(row).unwrap_or_default())
+    }
+}
+
+/// The line on which each row starts. Most rows follow the one before on the next line, so only the others are kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LineNumbers {
+    rows: usize,
+    /// Rows that do not, and their lines.
+    breaks: Vec<(usize, u64)>,
+}
+
+impl LineNumbers {
+    pub(super) fn push(&mut self, line: u64) {
+        let follows = self.breaks.last().is_some_and(|&(row, at)| at + (self.rows - row) as u64 == line);
+        if !follows {
+            self.breaks.push((self.rows, line));
+        }
+        self.rows += 1;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn get(&self, row: usize) -> Option<u64> {
+        let at = self.breaks.partition_point(|&(start, _)| start <= row).checked_sub(1)?;
+        let (start, line) = self.breaks[at];
+        (row < self.rows).then(|| line + (row - start) as u64)
     }
 }
 

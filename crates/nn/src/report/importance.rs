@@ -71,9 +71,11 @@ pub fn permutation_importance(
         order.truncate(rows);
         order.sort_unstable();
     }
+    let x = data.gather(&order)?;
     let data = data.subset(&order)?;
+    let size = x.len();
     let mut loss = |x: Vec<f32>| -> Result<Vec<f64>> {
-        let copies = x.len() / data.x().len();
+        let copies = x.len() / size;
         let logits = logits(&Array::new([copies * rows, features], x)?)?;
         let all = logits.chunks((logits.len() / copies).max(1)).map(|logits| {
             let losses = Scores::new(logits, data.y(), data.classes())?.losses(&Decision::default());
@@ -81,7 +83,7 @@ pub fn permutation_importance(
         });
         all.collect()
     };
-    let base = loss(data.x().to_vec())?[0];
+    let base = loss(x.clone())?[0];
     let mut rises = Vec::with_capacity(features * repeats);
     let mut waiting = vec![];
     let mut shuffled: Vec<usize> = (0..rows).collect();
@@ -89,12 +91,12 @@ pub fn permutation_importance(
         for _ in 0..repeats {
             random.shuffle(&mut shuffled);
             let start = waiting.len();
-            waiting.extend_from_slice(data.x());
+            waiting.extend_from_slice(&x);
             for (row, &other) in shuffled.iter().enumerate() {
-                waiting[start + row * features + feature] = data.x()[other * features + feature];
+                waiting[start + row * features + feature] = x[other * features + feature];
             }
-            let last = feature + 1 == features && rises.len() + waiting.len() / data.x().len() == features * repeats;
-            if last || waiting.len() + data.x().len() > VALUES {
+            let last = feature + 1 == features && rises.len() + waiting.len() / x.len() == features * repeats;
+            if last || waiting.len() + x.len() > VALUES {
                 rises.extend(loss(std::mem::take(&mut waiting))?.into_iter().map(|loss| loss - base));
             }
         }

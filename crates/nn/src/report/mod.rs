@@ -22,7 +22,7 @@
 //! let history = trainer.fit(&train, 5, |x, y| loss.apply(&model.forward(x), y))?;
 //!
 //! let mut scores = |data: &Dataset| {
-//!     Scores::of(data, &trainer.predict_logits(&data.x_array(), |x| model.forward(x))?)
+//!     Scores::of(data, &trainer.predict_logits(data, |x| model.forward(x))?)
 //! };
 //! let (validation, test) = (scores(&validation)?, scores(&test)?);
 //! let decision = validation.decide(Calibrate::Temperature, Rule::FBeta(1.0))?;
@@ -147,11 +147,13 @@ impl RunReport {
     #[must_use]
     pub fn history(self, history: &History) -> Self {
         let epochs = history.epochs.iter();
-        let history = epochs.map(|e| Epoch { loss: e.loss, validation_loss: e.validation_loss, seconds: e.seconds });
-        Self { history: history.collect(), ..self }
+        let history =
+            epochs.clone().map(|e| Epoch { loss: e.loss, validation_loss: e.validation_loss, seconds: e.seconds });
+        let rates = epochs.clone().map(|epoch| epoch.lr).collect::<Option<_>>().unwrap_or_default();
+        Self { history: history.collect(), rates, ..self }
     }
 
-    /// The learning rate of each epoch.
+    /// The learning rate of each epoch, where the history does not know it or another one is meant.
     #[must_use]
     pub fn learning_rates(self, rates: impl IntoIterator<Item = f64>) -> Self {
         Self { rates: rates.into_iter().collect(), ..self }

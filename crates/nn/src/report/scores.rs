@@ -33,6 +33,9 @@ pub struct Scores {
 /// The name of what is said in a file of scores.
 const ABOUT: &str = "about";
 
+/// Rows that are looked at together.
+const PORTION: usize = 4096;
+
 #[derive(Serialize, Deserialize)]
 struct About {
     classes: Vec<String>,
@@ -94,10 +97,13 @@ impl Scores {
     /// The logits of a dataset's rows, `[rows, width]`.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// As [`Self::new`]; when the features are on disk and cannot be read.
     pub fn of(data: &Dataset, logits: &Array) -> Result<Self> {
         let mut digest = Fnv::default();
-        data.x().iter().for_each(|x| digest.add(&x.to_le_bytes()));
+        let rows: Vec<u32> = (0..).take(data.rows()).collect();
+        for some in rows.chunks(PORTION) {
+            data.gather(some)?.iter().for_each(|x| digest.add(&x.to_le_bytes()));
+        }
         data.y().iter().for_each(|y| digest.add(&y.to_le_bytes()));
         let scores = Self::new(&logits.to_f64(), data.y(), data.classes())?;
         Ok(Self { digest: Some(format!("{:016x}", digest.0)), ..scores })

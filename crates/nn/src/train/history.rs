@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// One epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochStats {
@@ -15,6 +17,11 @@ pub struct EpochStats {
     pub validation_loss: Option<f64>,
     /// How long the steps took, without validation.
     pub seconds: f64,
+    /// Steps of the epoch.
+    pub steps: usize,
+    /// The learning rate of the epoch's last step, of the parameters that are in no group; none if the optimizer has no
+    /// such thing.
+    pub lr: Option<f64>,
 }
 
 impl fmt::Display for EpochStats {
@@ -24,8 +31,41 @@ impl fmt::Display for EpochStats {
         if let Some(loss) = self.validation_loss {
             write!(f, "  validation {loss:.4}")?;
         }
+        if let Some(lr) = self.lr {
+            write!(f, "  lr {}", Short(lr))?;
+        }
         write!(f, "  {:.3} s", self.seconds)
     }
+}
+
+/// A number with three digits, short.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(x) = *self;
+        if x == 0.0 || !x.is_finite() {
+            return write!(f, "{x}");
+        }
+        // What three digits leave of it, in the shorter of both notations.
+        let rounded: f64 = format!("{x:.2e}").parse().unwrap_or(x);
+        let (plain, scientific) = (rounded.to_string(), format!("{rounded:e}"));
+        f.write_str(if plain.len() <= scientific.len() + 1 { &plain } else { &scientific })
+    }
+}
+
+/// Why a fit ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Ended {
+    /// All its epochs were trained.
+    #[default]
+    Completed,
+    /// The measure of [`EarlyStopping`](super::EarlyStopping) did not get better any more.
+    EarlyStopping,
+    /// A callback wanted it.
+    Callback,
+    /// The flag of [`Trainer::stop_flag`](super::Trainer::stop_flag) was set, and there was more to train.
+    Stopped,
 }
 
 /// All epochs of one fit.
@@ -33,6 +73,10 @@ impl fmt::Display for EpochStats {
 pub struct History {
     /// The epochs, in order.
     pub epochs: Vec<EpochStats>,
+    /// Why there are no more.
+    pub ended: Ended,
+    /// The epoch whose weights [`EarlyStopping`](super::EarlyStopping) has put back at the end, if it did.
+    pub restored: Option<usize>,
 }
 
 impl History {

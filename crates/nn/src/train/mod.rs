@@ -21,16 +21,29 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 
+mod callback;
+mod checkpoint;
+mod diagnose;
+mod early_stopping;
+mod fit;
 mod history;
 mod predict;
+mod prefetch;
 mod progress;
+mod resume;
+#[cfg(test)]
+mod resume_tests;
 mod schedules;
+mod snapshot;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod trainer;
 
-pub use history::{EpochStats, History};
+pub use callback::Callback;
+pub use checkpoint::{Checkpoints, Resumed, list as checkpoints};
+pub use early_stopping::EarlyStopping;
+pub use history::{Ended, EpochStats, History};
 #[cfg(feature = "progress")]
 pub use progress::Bar;
 pub use progress::{Lines, Progress, Run, Silent, automatic};

@@ -19,6 +19,8 @@ pub struct Run {
     pub steps: usize,
     /// How many rows the training set has.
     pub rows: usize,
+    /// How many steps of all are made already, where a fit goes on from a checkpoint.
+    pub done: usize,
 }
 
 /// Watches a training. Every method may be left out.
@@ -38,6 +40,14 @@ pub trait Progress {
 
     /// Step number `step` of the epoch, from 1, has run. Steps go to the device many at a time and are told likewise.
     fn step(&mut self, _step: usize) {}
+
+    /// The loss of the step that was told last.
+    fn loss(&mut self, _loss: f64) {}
+
+    /// Something that whoever waits for the result should know, such as a checkpoint that could not be written.
+    fn note(&mut self, text: &str) {
+        eprintln!("{text}");
+    }
 
     /// An epoch is over.
     fn epoch(&mut self, _stats: &EpochStats) {}
@@ -59,6 +69,12 @@ impl<P: Progress + ?Sized> Progress for Box<P> {
     fn step(&mut self, step: usize) {
         (**self).step(step);
     }
+    fn loss(&mut self, loss: f64) {
+        (**self).loss(loss);
+    }
+    fn note(&mut self, text: &str) {
+        (**self).note(text);
+    }
     fn epoch(&mut self, stats: &EpochStats) {
         (**self).epoch(stats);
     }
@@ -75,6 +91,8 @@ impl Progress for Silent {
     fn warnings(&self) -> OnWarning {
         Arc::new(|_| ())
     }
+
+    fn note(&mut self, _text: &str) {}
 }
 
 /// Writes a line per epoch to stderr.

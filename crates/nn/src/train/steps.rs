@@ -1,15 +1,17 @@
 //! The plans of a fit: one per batch size, traced from the same closure; and how they are run, many steps at a time.
 //!
 //! A data set that fits is uploaded once, and a step is fed the numbers of its rows; of a larger one, the rows
-//! themselves. Either way the host prepares the next steps while the device runs the last ones.
+//! themselves, which a thread gathers one portion ahead. Either way the host prepares the next steps while the device runs the last ones.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::Instant;
 
 use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Shape, Step, Tensor};
 use wgrad_kernels::ops::GatherOps;
 
+use super::prefetch::{Maker, with_maker};
 use crate::data::Dataset;
 use crate::optim::{Ema, Optimizer};
 
@@ -63,27 +65,25 @@ impl Targets {
     }
 }
 
-/// The features of some rows, row by row, in a shape that begins with `dims`.
-pub(super) fn gather(x: &[f32], features: usize, dims: &[usize], rows: &[u32]) -> Result<Array> {
-    let mut values = Vec::with_capacity(rows.len() * features);
-    for &row in rows {
-        values.extend_from_slice(&x[row as usize * features..][..features]);
-    }
-    Array::new([dims, &[features]].concat(), values)
+/// Features, targets and share of the loss, in shapes that begin with `dims`.
+fn rows_of(data: &Dataset, targets: Targets, work: &Work<'_>, dims: &[usize]) -> Result<Vec<Array>> {
+    let x = Array::new([dims, &[data.features()]].concat(), data.gather(work.rows)?)?;
+    let y = targets.array(dims, work.rows.iter().map(|&row| data.y()[row as usize]).collect())?;
+    Ok(vec![x, y, Array::scalar(work.share)])
 }
 
 /// The most bytes of features that are kept on a device, if its largest binding is not smaller than four times that.
 const RESIDENT: u64 = 1 << 30;
 
 /// Steps that go to the device at once.
-const PORTION: usize = 64;
+pub(super) const PORTION: usize = 64;
 
 /// Bytes of rows that are fed at once.
-const FED: usize = 8 << 20;
+pub(super) const FED: usize = 8 << 20;
 
 /// Whether a dataset's features are kept on a device of these limits.
 pub(super) fn fits(data: &Dataset, limits: &Limits) -> bool {
-    size_of_val(data.x()) as u64 <= RESIDENT.min(limits.binding_bytes / 4)
+    !data.is_on_disk() && data.feature_bytes() <= RESIDENT.min(limits.binding_bytes / 4)
 }
 
 /// What a step does with its gradients.
@@ -106,6 +106,7 @@ struct Compiled {
 
 /// Steps that go to the device at once: rows in their order, those of each step, and the share of each step's loss in
 /// that of the update.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Work<'o> {
     rows: &'o [u32],
     size: usize,
@@ -114,27 +115,67 @@ struct Work<'o> {
 }
 
 impl<'o> Work<'o> {
-    /// An epoch of batches of `size` rows, at most `steps` of them at once, with an update after every `accumulate`.
-    fn of(order: &'o [u32], size: usize, steps: usize, accumulate: usize) -> Vec<Self> {
+    /// The steps from number `from` on of an epoch of batches of `size` rows with an update after every `accumulate`: at
+    /// least one, at most `steps`, and none that differs from the first in size or in what becomes of its gradients.
+    fn at(order: &'o [u32], (size, accumulate): (usize, usize), from: usize, steps: usize) -> Self {
+        let rest = &order[from * size..];
         if accumulate == 1 {
-            let work = |rows, size| Self { rows, size, gradients: Gradients::Use, share: 1.0 };
-            let (full, rest) = order.split_at(order.len() / size * size);
-            let full = full.chunks(size * steps).map(|rows| work(rows, size));
-            return full.chain((!rest.is_empty()).then(|| work(rest, rest.len()))).collect();
+            let full = (rest.len() / size).min(steps);
+            let (rows, size) = if full == 0 { (rest, rest.len()) } else { (&rest[..full * size], size) };
+            return Self { rows, size, gradients: Gradients::Use, share: 1.0 };
         }
-        let mut all = vec![];
-        for rows in order.chunks(size * accumulate) {
-            #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
-            let share = |size: usize| size as f64 / rows.len() as f64;
-            let (before, last) = rows.split_at((rows.len() - 1) / size * size);
-            for rows in before.chunks(size * steps) {
-                all.push(Self { rows, size, gradients: Gradients::Accumulate, share: share(size) });
-            }
-            all.push(Self { rows: last, size: last.len(), gradients: Gradients::UseAll, share: share(last.len()) });
+        // The rows of the update, and how many whole batches come before its last one.
+        let done = from % accumulate;
+        let begin = (from - done) * size;
+        let update = &order[begin..order.len().min(begin + size * accumulate)];
+        let before = (update.len() - 1) / size;
+        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
+        let share = |size: usize| size as f64 / update.len() as f64;
+        if done < before {
+            let rows = &rest[..(before - done).min(steps) * size];
+            return Self { rows, size, gradients: Gradients::Accumulate, share: share(size) };
         }
-        all
+        let rows = &update[before * size..];
+        Self { rows, size: rows.len(), gradients: Gradients::UseAll, share: share(rows.len()) }
+    }
+
+    fn steps(&self) -> usize {
+        self.rows.len() / self.size
     }
 }
+
+/// How far an epoch is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Tally {
+    /// Steps that were made.
+    pub steps: usize,
+    /// The sum of their losses, each times its rows.
+    pub sum: f64,
+}
+
+/// How some steps ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Ran {
+    /// All were made.
+    All,
+    /// Somebody wanted them to end.
+    Stopped,
+    /// The loss of this step of the epoch, from 1, is not finite, or was told to be wrong.
+    NotFinite(usize, f64),
+}
+
+/// Who watches steps.
+pub(super) struct Watch<'w> {
+    /// Whether each step waits for the one before.
+    pub wait: bool,
+    /// Asked before steps go to the device.
+    pub stop: &'w dyn Fn() -> bool,
+    /// Told the number and the loss of each step, soon.
+    pub seen: &'w mut dyn FnMut(usize, f64),
+}
+
+/// The longest that steps of one portion should take, in seconds: what a stop has to wait for, twice.
+const PATIENCE: f64 = 0.25;
 
 /// The steps of one closure over one dataset, compiled when they are first needed.
 pub(super) struct Steps<'a, L> {
@@ -148,6 +189,16 @@ pub(super) struct Steps<'a, L> {
     /// The user's line that asked for the steps.
     caller: &'static Location<'static>,
     compiled: HashMap<(usize, Gradients), Compiled>,
+    /// How long a step takes, in seconds, as far as known.
+    pace: Option<f64>,
+}
+
+/// A step as traced.
+pub(super) struct Traced {
+    pub graph: Graph,
+    /// The numbers of the rows, or features and targets; with accumulation, the share of the loss.
+    pub inputs: Vec<Tensor>,
+    pub loss: Tensor,
 }
 
 /// How steps train.
@@ -162,6 +213,7 @@ pub(super) struct Training<'a> {
 /// Steps under way.
 struct Portion {
     losses: Fetching,
+    steps: usize,
     /// Rows of each step.
     rows: usize,
 }
@@ -175,11 +227,10 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         resident: bool,
         caller: &'static Location<'static>,
     ) -> Result<Self> {
-        let arrays = || -> Result<_> {
-            Ok([Arc::new(data.x_array()), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
-        };
+        let arrays =
+            || -> Result<_> { Ok([data.x_shared(), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)]) };
         let resident = resident.then(arrays).transpose()?;
-        Ok(Self { loss, data, targets, training, resident, caller, compiled: HashMap::new() })
+        Ok(Self { loss, data, targets, training, resident, caller, compiled: HashMap::new(), pace: None })
     }
 
     /// How many rows there are.
@@ -187,17 +238,21 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         self.data.rows()
     }
 
-    fn compile(&self, session: &mut Session, rows: usize, gradients: Gradients) -> Result<Compiled> {
+    /// Traces a step over rows that are fed, or picked on the device.
+    fn trace(&self, rows: usize, gradients: Gradients, resident: bool) -> Traced {
         let graph = Graph::new(if self.training.is_some() { Mode::Train } else { Mode::Evaluate });
         let _scope = graph.scope_of_library("", self.caller, crate::source());
-        let (mut inputs, x, y) = if let Some([x, y]) = &self.resident {
-            let index = graph.input("rows", [rows], DType::U32);
-            let [x, y] = [x, y].map(|array| graph.array(array.clone()).gather_rows(&index));
-            (vec![index], x, y)
-        } else {
-            let x = graph.input("x", [rows, self.data.features()], DType::F32);
-            let y = self.targets.input(&graph, rows);
-            (vec![x.clone(), y.clone()], x, y)
+        let (mut inputs, x, y) = match &self.resident {
+            Some([x, y]) if resident => {
+                let index = graph.input("rows", [rows], DType::U32);
+                let [x, y] = [x, y].map(|array| graph.array(array.clone()).gather_rows(&index));
+                (vec![index], x, y)
+            }
+            _ => {
+                let x = graph.input("x", [rows, self.data.features()], DType::F32);
+                let y = self.targets.input(&graph, rows);
+                (vec![x.clone(), y.clone()], x, y)
+            }
         };
         let loss = (self.loss)(&x, &y);
         if let Some(Training { optimizer, ema, .. }) = self.training {
@@ -214,69 +269,134 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
                 ema.update(&graph);
             }
         }
+        Traced { graph, inputs, loss }
+    }
+
+    /// A whole step of so many rows that are fed, updates and all. It declares every state that training has.
+    pub fn example(&self, rows: usize) -> Traced {
+        let several = self.training.is_some_and(|training| training.accumulate > 1);
+        self.trace(rows, if several { Gradients::UseAll } else { Gradients::Use }, false)
+    }
+
+    /// One step of an epoch with fed rows, and what it is fed.
+    pub fn single(&self, order: &[u32], size: usize, step: usize) -> Result<(Traced, Vec<Array>)> {
+        let work = Work::at(order, (size, self.accumulate()), step, 1);
+        let traced = self.trace(work.size, work.gradients, false);
+        Ok((traced, rows_of(self.data, self.targets, &work, &[work.size])?))
+    }
+
+    fn accumulate(&self) -> usize {
+        self.training.map_or(1, |training| training.accumulate)
+    }
+
+    fn compile(&self, session: &mut Session, rows: usize, gradients: Gradients) -> Result<Compiled> {
+        let Traced { graph, inputs, loss } = self.trace(rows, gradients, true);
         let step = session.compile(&graph, &[&loss])?;
         Ok(Compiled { inputs, step })
     }
 
     /// Begins some steps.
-    fn start(&mut self, session: &mut Session, work: &Work<'_>) -> Result<Portion> {
-        let &Work { rows, size, gradients, share } = work;
+    fn start(&mut self, session: &mut Session, work: &Work<'_>, feeds: &[Array]) -> Result<Portion> {
+        let &Work { size, gradients, .. } = work;
         let key = (size, gradients);
         if !self.compiled.contains_key(&key) {
             let compiled = self.compile(session, size, gradients)?;
             self.compiled.insert(key, compiled);
         }
-        let steps = rows.len() / size;
-        let dims = [steps, size];
-        let mut feeds = if self.resident.is_some() {
-            vec![Array::new(dims, rows.to_vec())?]
-        } else {
-            let x = gather(self.data.x(), self.data.features(), &dims, rows)?;
-            let y = self.targets.array(&dims, rows.iter().map(|&row| self.data.y()[row as usize]).collect())?;
-            vec![x, y]
-        };
-        feeds.push(Array::scalar(share));
+        let steps = work.steps();
         let Compiled { inputs, step } = &self.compiled[&key];
         // Without accumulation there is no input for the share.
-        let feeds: Vec<_> = inputs.iter().zip(&feeds).collect();
-        Ok(Portion { losses: session.run_many_later(step, steps, &feeds)?, rows: size })
+        let feeds: Vec<_> = inputs.iter().zip(feeds).collect();
+        Ok(Portion { losses: session.run_many_later(step, steps, &feeds)?, steps, rows: size })
     }
 
-    /// Runs a step over each `size` rows of `order`, the last of which may be fewer. Gives the mean loss of the rows; each
-    /// step's loss goes to `seen` with the step's number, from 1: soon, or if `wait` before the next step begins.
+    /// Runs steps of an epoch, each over `size` rows of `order`, the last of which may be fewer: from where `tally` is
+    /// until step `to` is made. Nothing is under way afterwards, unless a loss was not finite.
     pub fn run(
         &mut self,
         session: &mut Session,
-        order: &[u32],
-        size: usize,
-        wait: bool,
-        mut seen: impl FnMut(usize, f64),
-    ) -> Result<f64> {
+        (order, size): (&[u32], usize),
+        tally: &mut Tally,
+        to: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<Ran> {
         let bytes = size * self.data.features() * size_of::<f32>();
-        let steps = match self.resident {
-            _ if wait => 1,
+        let most = match self.resident {
+            _ if watch.wait => 1,
             Some(_) => PORTION,
             None => PORTION.min(FED / bytes.max(1)).max(1),
         };
-        let (mut sum, mut done, mut under_way) = (0.0, 0, VecDeque::new());
-        let mut settle = |portion: Portion| -> Result<()> {
-            for loss in portion.losses.wait()?[0].to_f64() {
-                #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
-                let rows = portion.rows as f64;
-                (sum, done) = (sum + loss * rows, done + 1);
-                seen(done, loss);
+        let (data, targets, resident) = (self.data, self.targets, self.resident.is_some());
+        let make = |work: Work<'_>| {
+            let dims = [work.steps(), work.size];
+            match resident {
+                true => Ok(vec![Array::new(dims, work.rows.to_vec())?, Array::scalar(work.share)]),
+                false => rows_of(data, targets, &work, &dims),
             }
-            Ok(())
         };
-        let accumulate = self.training.map_or(1, |training| training.accumulate);
-        for work in Work::of(order, size, steps, accumulate) {
-            under_way.push_back(self.start(session, &work)?);
-            if wait || under_way.len() > 1 {
-                under_way.pop_front().map_or(Ok(()), &mut settle)?;
+        with_maker(!resident && !watch.wait, &make, |maker| {
+            self.run_with(maker, session, (order, size, most), tally, to, watch)
+        })
+    }
+
+    /// [`Self::run`], of at most so many steps at a time.
+    fn run_with<'o>(
+        &mut self,
+        maker: &mut Maker<'_, Work<'o>, Vec<Array>>,
+        session: &mut Session,
+        (order, size, most): (&'o [u32], usize, usize),
+        tally: &mut Tally,
+        to: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<Ran> {
+        let (mut next, mut under_way, mut since) = (tally.steps, VecDeque::new(), Instant::now());
+        let (mut stopped, several) = (false, self.accumulate());
+        // Work that was asked for, and the step behind it.
+        let (mut asked, mut behind) = (VecDeque::new(), next);
+        while next < to || !under_way.is_empty() {
+            if next < to && !stopped {
+                stopped = (watch.stop)();
+            }
+            if next < to && !stopped {
+                #[allow(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    clippy::cast_precision_loss,
+                    reason = "small"
+                )]
+                let quick = self.pace.map_or(most, |pace| (PATIENCE / pace).clamp(1.0, most as f64) as usize);
+                while behind < to && asked.len() < maker.depth() {
+                    let work = Work::at(order, (size, several), behind, quick.min(to - behind));
+                    behind += work.steps();
+                    asked.push_back(work);
+                    maker.ask(work)?;
+                }
+                let Some(work) = asked.pop_front() else { break };
+                let portion = self.start(session, &work, &maker.take()?)?;
+                if self.pace.is_none() {
+                    // Compiling does not count.
+                    since = Instant::now();
+                }
+                next += portion.steps;
+                under_way.push_back(portion);
+            }
+            if watch.wait || under_way.len() > 1 || next >= to || stopped {
+                let Some(portion) = under_way.pop_front() else { break };
+                let (steps, rows) = (portion.steps, portion.rows);
+                for loss in portion.losses.wait()?[0].to_f64() {
+                    if self.training.is_some() && !loss.is_finite() {
+                        return Ok(Ran::NotFinite(tally.steps + 1, loss));
+                    }
+                    #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
+                    let rows = rows as f64;
+                    *tally = Tally { steps: tally.steps + 1, sum: tally.sum + loss * rows };
+                    (watch.seen)(tally.steps, loss);
+                }
+                #[allow(clippy::cast_precision_loss, reason = "a portion has few steps")]
+                let pace = since.elapsed().as_secs_f64() / steps as f64;
+                (self.pace, since) = (Some(pace.max(1e-9)), Instant::now());
             }
         }
-        under_way.into_iter().try_for_each(settle)?;
-        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
-        Ok(sum / order.len() as f64)
+        Ok(if stopped { Ran::Stopped } else { Ran::All })
     }
 }

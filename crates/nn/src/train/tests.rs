@@ -15,7 +15,7 @@ use crate::optim::{AdamW, Optimizer, Sgd};
 use crate::{Module, Sequential, StateDict};
 
 /// Points in the plane, of the class of the sector they are in.
-fn sectors(rows: usize, classes: u32) -> Dataset {
+pub(super) fn sectors(rows: usize, classes: u32) -> Dataset {
     let mut stream = Stream::new(5, 0);
     let (mut x, mut y) = (vec![], vec![]);
     for i in 0..rows {
@@ -28,7 +28,7 @@ fn sectors(rows: usize, classes: u32) -> Dataset {
     Dataset::new(["x", "y"], x, y, (0..classes).map(|class| format!("sector {class}"))).unwrap()
 }
 
-fn model(params: &Params, outputs: usize) -> Sequential {
+pub(super) fn model(params: &Params, outputs: usize) -> Sequential {
     Sequential::new(params)
         .add(|p| Linear::new(p, 2, 16))
         .add(|p| BatchNorm1d::new(p, 16))
@@ -37,7 +37,7 @@ fn model(params: &Params, outputs: usize) -> Sequential {
         .add(|p| Linear::new(p, 16, outputs))
 }
 
-fn trainer(params: &Params) -> Trainer {
+fn trainer(params: &Params) -> Trainer<'_> {
     Trainer::new(CpuBackend::<f32>::new(), params).optimizer(AdamW::new(1e-2)).batch_size(16).progress(Silent)
 }
 
@@ -238,9 +238,13 @@ fn a_loss_that_is_not_finite_is_an_error_with_advice_and_the_model_can_be_read()
     let mut trainer = trainer(&params);
     let text = fit_error(&mut trainer, &data, |x, y| (model.forward(x) * 0.0 - y - 1.0).log().mean());
     assert!(
-        text.starts_with("the loss is NaN in epoch 1; the model is as it was then\n  fixes:\n    1. a smaller"),
+        text.starts_with(
+            "the loss is NaN in step 1 of epoch 1; the model is as it was before step 1 of epoch 1\n  the first"
+        ),
         "{text}"
     );
+    assert!(text.contains("there: log(f32[16, 1]) gives NaN at [0, 0]\n    of sub: "), "{text}");
+    assert!(text.contains("train/tests.rs:") && text.contains("\n  fixes:\n    1. a smaller"), "{text}");
     assert!(params.to_safetensors().is_ok());
 }
 
@@ -288,12 +292,23 @@ fn other_seeds_shuffle_otherwise() {
 
 #[test]
 fn an_epoch_prints_as_a_line() {
-    let stats = EpochStats { epoch: 3, epochs: 30, loss: 0.12345, validation_loss: Some(0.5), seconds: 0.0126 };
-    assert_eq!(stats.to_string(), "epoch  3/30  loss 0.1235  validation 0.5000  0.013 s");
+    let stats = EpochStats {
+        epoch: 3,
+        epochs: 30,
+        loss: 0.12345,
+        validation_loss: Some(0.5),
+        seconds: 0.0126,
+        steps: 8,
+        lr: Some(0.000_123_456),
+    };
+    assert_eq!(stats.to_string(), "epoch  3/30  loss 0.1235  validation 0.5000  lr 0.000123  0.013 s");
+    let rounded = |lr: f64| EpochStats { lr: Some(lr), ..stats }.to_string().split("  ").nth(4).map(str::to_string);
+    assert_eq!(rounded(0.1 + 0.2), Some("lr 0.3".into()));
+    assert_eq!(rounded(0.0), Some("lr 0".into()));
 }
 
 /// The losses and final weights of a small training.
-fn fitted(prepare: impl FnOnce(Trainer) -> Trainer, batch: usize, rows: usize) -> (Vec<f64>, Vec<f64>) {
+fn fitted(prepare: impl FnOnce(Trainer<'_>) -> Trainer<'_>, batch: usize, rows: usize) -> (Vec<f64>, Vec<f64>) {
     let data = sectors(rows, 2);
     let params = Params::seeded(7);
     let model = Linear::new(&params.at("fc"), 2, 1);

@@ -2,24 +2,69 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::panic::Location;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use wgrad_core::{Backend, Error, Params, Result, Session, Tensor};
+use wgrad_core::{Backend, Error, Params, Result, Session};
 
-use super::progress::{Progress, Run, automatic};
+use super::checkpoint::manifest::Fit;
+use super::checkpoint::{Checkpoint, Checkpoints, Resumed};
+use super::progress::{Progress, automatic};
 use super::schedules::Schedules;
-use super::steps::{Steps, Targets, Training, fits};
-use super::{EpochStats, History};
-use crate::data::{Batches, Dataset, Epoch, Seed, loader};
+use super::steps::Targets;
+use super::{Callback, EarlyStopping, EpochStats};
+use crate::data::{Dataset, Sampler, Seed};
 use crate::optim::schedule::{Schedule, ScheduleState};
 use crate::optim::{Ema, Optimizer};
 
 /// Rows of a step that does not train; their number changes nothing but memory and speed.
 pub const EVALUATION_ROWS: usize = 1024;
 
-type OnEpoch = Box<dyn FnMut(&EpochStats) -> ControlFlow<()>>;
-type OnStep = Box<dyn FnMut(usize, f64)>;
+type OnStep<'a> = Box<dyn FnMut(usize, f64) + 'a>;
+
+/// What [`Trainer::on_epoch`] is.
+struct OnEpoch<F>(F);
+
+impl<F: FnMut(&EpochStats) -> ControlFlow<()>> Callback<'_> for OnEpoch<F> {
+    fn epoch(&mut self, _trainer: &mut Trainer<'_>, stats: &EpochStats) -> Result<ControlFlow<()>> {
+        Ok((self.0)(stats))
+    }
+}
+
+/// Where a trainer's checkpoints go, and from where it goes on.
+#[derive(Default)]
+pub(super) struct Saving {
+    pub checkpoints: Option<Checkpoints>,
+    /// Where to go on from, until that is read.
+    pub resume: Option<PathBuf>,
+    /// What was read, until the fit that it is of.
+    pub pending: Option<Checkpoint>,
+    pub resumed: Option<Resumed>,
+    /// Whether the folder was looked at.
+    pub begun: bool,
+    /// Files of another training, to be removed.
+    pub others: Vec<PathBuf>,
+    /// The last file that was written.
+    pub last: Option<PathBuf>,
+    /// The steps after which that was.
+    pub saved: Option<u64>,
+    /// Epoch and measure of the best checkpoint.
+    pub best: Option<(usize, f64)>,
+}
+
+/// What a trainer has done before the fit under way.
+#[derive(Default)]
+pub(super) struct Past {
+    /// All fits before.
+    pub fits: Vec<Fit>,
+    /// Steps of all fits.
+    pub steps: u64,
+    /// The rates with which the first fit began.
+    pub rates: Option<Vec<[u64; 2]>>,
+    /// The schedule as it was given.
+    pub schedule: Option<String>,
+}
 
 /// Trains and evaluates a model on datasets.
 ///
@@ -33,35 +78,40 @@ type OnStep = Box<dyn FnMut(usize, f64)>;
 /// that builds the same layers in the same order and then begins to iterate: each epoch draws from the same generator
 /// ([`Batches::shuffle_as_torch`]), each pass over the validation rows draws what a loader draws that does not shuffle,
 /// and a last batch of one row stays unless [`Self::drop_last`] says otherwise.
-pub struct Trainer {
+pub struct Trainer<'a> {
     backend: Option<Box<dyn Backend>>,
-    session: Option<Session>,
-    params: Params,
-    optimizer: Option<Box<dyn Optimizer>>,
-    schedules: Schedules,
-    ema: Option<Ema>,
-    accumulate: usize,
-    batch_size: usize,
+    pub(super) session: Option<Session>,
+    pub(super) params: Params,
+    pub(super) optimizer: Option<Box<dyn Optimizer>>,
+    pub(super) schedules: Schedules,
+    pub(super) ema: Option<Ema>,
+    pub(super) accumulate: usize,
+    pub(super) batch_size: usize,
     /// None for the order that goes with the parameters.
-    seed: Option<Seed>,
-    shuffle: bool,
-    drop_last: bool,
-    streaming: bool,
-    targets: Targets,
-    validation: Option<Dataset>,
-    progress: Box<dyn Progress>,
-    on_epoch: Option<OnEpoch>,
-    on_step: Option<OnStep>,
+    pub(super) seed: Option<Seed>,
+    pub(super) shuffle: bool,
+    pub(super) sampler: Option<Sampler>,
+    pub(super) drop_last: bool,
+    pub(super) streaming: bool,
+    pub(super) targets: Targets,
+    pub(super) validation: Option<Dataset>,
+    pub(super) progress: Box<dyn Progress + 'a>,
+    pub(super) callbacks: Vec<Box<dyn Callback<'a> + 'a>>,
+    pub(super) on_step: Option<OnStep<'a>>,
+    pub(super) stopping: Option<EarlyStopping<'a>>,
+    pub(super) stop: Option<Arc<AtomicBool>>,
+    pub(super) saving: Saving,
+    pub(super) past: Past,
 }
 
-impl fmt::Debug for Trainer {
+impl fmt::Debug for Trainer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seed = self.seed.unwrap_or(Seed(self.params.seed()));
         write!(f, "Trainer({:?}, batches of {}, {seed:?})", self.params, self.batch_size)
     }
 }
 
-impl Trainer {
+impl<'a> Trainer<'a> {
     /// A trainer of the model whose variables are in `params`. Batches have 64 rows and are shuffled with the seed of
     /// `params`; there is no default optimizer.
     #[must_use]
@@ -77,13 +127,18 @@ impl Trainer {
             batch_size: 64,
             seed: None,
             shuffle: true,
+            sampler: None,
             drop_last: false,
             streaming: false,
             targets: Targets::Automatic,
             validation: None,
             progress: automatic(),
-            on_epoch: None,
+            callbacks: vec![],
             on_step: None,
+            stopping: None,
+            stop: None,
+            saving: Saving::default(),
+            past: Past::default(),
         }
     }
 
@@ -99,6 +154,7 @@ impl Trainer {
     /// schedule that was set before. See [`schedule`](crate::optim::schedule).
     #[must_use]
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.past.schedule = Some(format!("{schedule:?} per epoch"));
         self.schedules = Schedules::per_epoch(schedule);
         self
     }
@@ -107,6 +163,7 @@ impl Trainer {
     /// [`Self::updates`] says how many of them an epoch has. Steps still go to the device many at a time.
     #[must_use]
     pub fn schedule_per_step(mut self, schedule: impl Schedule + 'static) -> Self {
+        self.past.schedule = Some(format!("{schedule:?} per step"));
         self.schedules = Schedules::per_step(schedule);
         self
     }
@@ -147,6 +204,13 @@ impl Trainer {
         Self { shuffle, ..self }
     }
 
+    /// Who draws the rows of each epoch, in place of a shuffle: see [`Sampler`]. It is of the rows of the dataset that
+    /// [`Self::fit`] gets.
+    #[must_use]
+    pub fn sampler(self, sampler: &Sampler) -> Self {
+        Self { sampler: Some(sampler.clone()), ..self }
+    }
+
     /// Whether a last batch that is not full is left out of each epoch.
     #[must_use]
     pub fn drop_last(self, drop_last: bool) -> Self {
@@ -179,24 +243,78 @@ impl Trainer {
     /// What to show: [`Silent`](super::Silent), [`Lines`](super::Lines), [`Bar`](super::Bar) or an observer of one's
     /// own; [`automatic`] if not set.
     #[must_use]
-    pub fn progress(mut self, progress: impl Progress + 'static) -> Self {
+    pub fn progress(mut self, progress: impl Progress + 'a) -> Self {
         self.progress = Box::new(progress);
         self
     }
 
-    /// Calls `f` after each epoch; `Break` ends the fit.
+    /// Calls `f` after each epoch; `Break` ends the fit. See [`Callback`] for more. Each call adds one.
     #[must_use]
-    pub fn on_epoch(mut self, f: impl FnMut(&EpochStats) -> ControlFlow<()> + 'static) -> Self {
-        self.on_epoch = Some(Box::new(f));
-        self
+    pub fn on_epoch(self, f: impl FnMut(&EpochStats) -> ControlFlow<()> + 'a) -> Self {
+        self.callback(OnEpoch(f))
     }
 
     /// Calls `f` with the number (from 1) and the loss of each step of an epoch. This waits for the device in every
-    /// step.
+    /// step; [`Callback::step`] is told the same later, and waits for nothing.
     #[must_use]
-    pub fn on_step(mut self, f: impl FnMut(usize, f64) + 'static) -> Self {
+    pub fn on_step(mut self, f: impl FnMut(usize, f64) + 'a) -> Self {
         self.on_step = Some(Box::new(f));
         self
+    }
+
+    /// Adds code that runs along.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback<'a> + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Ends a fit when it does not get better any more.
+    #[must_use]
+    pub fn early_stopping(mut self, stopping: EarlyStopping<'a>) -> Self {
+        self.stopping = Some(stopping);
+        self
+    }
+
+    /// A flag that others set to end the fit, such as the handler of a signal: the steps that are under way are finished,
+    /// a checkpoint is written if there are [`Checkpoints`], and the fit returns with [`Ended::Stopped`](super::Ended).
+    ///
+    /// The trainer looks at it before steps go to the device, which is every quarter of a second or more often.
+    #[must_use]
+    pub fn stop_flag(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.stop = Some(flag);
+        self
+    }
+
+    /// Saves everything that the training is made of from time to time.
+    #[must_use]
+    pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
+        self.saving.checkpoints = Some(checkpoints);
+        self
+    }
+
+    /// Goes on from the latest checkpoint in a folder, or from a file: the training then ends with the bytes with which it
+    /// would have ended without the stop. Model, data, optimizer and settings have to be the same; the number of epochs may
+    /// be larger. A damaged checkpoint is passed over for the one before, which [`Self::resumed`] tells.
+    ///
+    /// [`Self::fit`] reads the checkpoint. Where a program has several fits, those before the one that was stopped return
+    /// what they returned then.
+    #[must_use]
+    pub fn resume(mut self, from: impl AsRef<Path>) -> Self {
+        self.saving.resume = Some(from.as_ref().into());
+        self
+    }
+
+    /// From which checkpoint the training went on, after [`Self::fit`]; none if it did not.
+    #[must_use]
+    pub fn resumed(&self) -> Option<&Resumed> {
+        self.saving.resumed.as_ref()
+    }
+
+    /// The last checkpoint that was written, if there was one.
+    #[must_use]
+    pub fn last_checkpoint(&self) -> Option<&Path> {
+        self.saving.last.as_deref()
     }
 
     /// The session, to compile and run graphs of one's own over the same variables.
@@ -209,87 +327,6 @@ impl Trainer {
             self.session = Some(Session::new(backend, &self.params)?);
         }
         self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
-    }
-
-    /// Trains for some epochs on the loss that `loss` computes from features `x: f32[N, features]` and targets `y`
-    /// (see [`Targets`]). Afterwards the values of all variables are in [`Params`], ready to be saved.
-    ///
-    /// Steps go to the device many at a time (one at a time with [`Self::on_step`]), and their rows are picked there if the
-    /// data set fits (see [`Self::streaming`]). `loss` is traced once per batch size; what it does to the graph happens in every step. A second call continues
-    /// with the optimizer's state and the next shuffles.
-    ///
-    /// # Errors
-    /// Every error of the graph, with its source line; a loss that is not finite; a lost device.
-    #[track_caller]
-    pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
-        let caller = Location::caller();
-        self.session()?;
-        let optimizer = self.optimizer.take().ok_or_else(|| {
-            Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
-        })?;
-        let mut history = History::default();
-        let result = self.epochs(data, epochs, &loss, &*optimizer, &mut history, caller);
-        self.optimizer = Some(optimizer);
-        self.progress.end(&history);
-        let synced = self.session()?.sync();
-        result.and(synced).map(|()| history)
-    }
-
-    fn epochs(
-        &mut self,
-        data: &Dataset,
-        epochs: usize,
-        loss: &impl Fn(&Tensor, &Tensor) -> Tensor,
-        optimizer: &dyn Optimizer,
-        history: &mut History,
-        caller: &'static Location<'static>,
-    ) -> Result<()> {
-        let targets = self.targets.of(data)?;
-        let batches = self.batches(data)?;
-        let run = Run { epochs, steps: batches.len() - usize::from(self.drops_one(data)), rows: data.rows() };
-        self.progress.begin(&run);
-        let warnings = self.progress.warnings();
-        self.session()?.on_warning(warnings);
-        if let Some(f) = self.progress.compiling() {
-            self.session()?.on_compile(f);
-        }
-        let limits = self.session()?.limits();
-        let resident = |data: &Dataset| !self.streaming && fits(data, &limits);
-        if self.accumulate == 0 {
-            return Err(Error::Config("an update needs at least one batch\n  fix: Trainer::accumulate(1)".into()));
-        }
-        self.schedules.begin(optimizer)?;
-        let ema = self.ema.clone();
-        let training = Training { optimizer, ema: ema.as_ref(), accumulate: self.accumulate };
-        let mut steps = Steps::new(loss, data, targets, Some(training), resident(data), caller)?;
-        let validation = self.validation.clone();
-        let checks = validation.as_ref().map(|data| Steps::new(loss, data, targets, None, resident(data), caller));
-        let mut checks = checks.transpose()?;
-        let trained = self.params.at("train").counter("@epoch");
-        for epoch in 1..=epochs {
-            let begin = Instant::now();
-            // A generator goes on by itself, a seed is told which epoch it is.
-            let number = if self.as_torch() { epoch as u64 - 1 } else { trained.get() };
-            if self.as_torch() && !self.shuffle {
-                loader::begin(&self.params);
-            }
-            self.schedules.check(run.steps.div_ceil(self.accumulate))?;
-            let loss = self.epoch(&mut steps, &batches.epoch(number), run.steps)?;
-            let seconds = begin.elapsed().as_secs_f64();
-            trained.set(trained.get() + 1);
-            if !loss.is_finite() {
-                return Err(not_finite(epoch, loss));
-            }
-            let validation_loss = checks.as_mut().map(|checks| self.validate(checks)).transpose()?;
-            self.schedules.after_epoch(validation_loss.unwrap_or(loss))?;
-            let stats = EpochStats { epoch, epochs, loss, validation_loss, seconds };
-            history.epochs.push(stats);
-            self.progress.epoch(&stats);
-            if self.on_epoch.as_mut().is_some_and(|f| f(&stats).is_break()) {
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Updates of the parameters in an epoch of this data.
@@ -319,66 +356,4 @@ impl Trainer {
         self.schedules.begin(&**optimizer)?;
         self.schedules.restore(state)
     }
-
-    /// Whether the batches are those of PyTorch's loader.
-    fn as_torch(&self) -> bool {
-        self.seed.is_none() && self.params.with_torch_random(|_| ()).is_some()
-    }
-
-    fn batches(&self, data: &Dataset) -> Result<Batches> {
-        let batches = Batches::new(data.rows(), self.batch_size)?;
-        let batches = if self.drop_last { batches.drop_last()? } else { batches };
-        match (self.shuffle, self.as_torch()) {
-            (true, true) => batches.shuffle_as_torch(&self.params),
-            (true, false) => Ok(batches.shuffle(self.seed.unwrap_or(Seed(self.params.seed())))),
-            (false, _) => Ok(batches),
-        }
-    }
-
-    /// Whether an epoch goes without its last row, which would be a batch of its own.
-    fn drops_one(&self, data: &Dataset) -> bool {
-        !self.drop_last
-            && !self.as_torch()
-            && self.batch_size > 1
-            && data.rows() > self.batch_size
-            && data.rows() % self.batch_size == 1
-    }
-
-    /// The mean loss of an epoch's first `count` batches.
-    fn epoch<L: Fn(&Tensor, &Tensor) -> Tensor>(
-        &mut self,
-        steps: &mut Steps<'_, L>,
-        epoch: &Epoch,
-        count: usize,
-    ) -> Result<f64> {
-        self.session()?;
-        let Self { session: Some(session), progress, on_step, batch_size, .. } = self else {
-            unreachable!("there is a session")
-        };
-        let order = epoch.order();
-        let order = &order[..order.len().min(count * *batch_size)];
-        steps.run(session, order, *batch_size, on_step.is_some(), |step, loss| {
-            progress.step(step);
-            if let Some(f) = on_step {
-                f(step, loss);
-            }
-        })
-    }
-
-    /// The mean loss of the validation rows.
-    fn validate<L: Fn(&Tensor, &Tensor) -> Tensor>(&mut self, checks: &mut Steps<'_, L>) -> Result<f64> {
-        let order: Vec<u32> = (0..).take(checks.rows()).collect();
-        if self.as_torch() {
-            loader::begin(&self.params);
-        }
-        checks.run(self.session()?, &order, EVALUATION_ROWS, false, |_, _| {})
-    }
-}
-
-fn not_finite(epoch: usize, loss: f64) -> Error {
-    Error::Data(format!(
-        "the loss is {loss} in epoch {epoch}; the model is as it was then\n  fixes:\n    1. a smaller learning rate\n    \
-         2. standardised features (Table does that unless told not to)\n    \
-         3. no log, division or root of what can be 0 or negative in the loss"
-    ))
 }
