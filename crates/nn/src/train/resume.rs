@@ -35,7 +35,7 @@ impl Trainer<'_> {
         if let Some(stopping) = &mut self.stopping {
             stopping.state = State::default();
         }
-        let resumes = self.saving.resume.is_some() || self.saving.pending.is_some();
+        let goes_on = self.saving.resume.is_some() || self.saving.pending.is_some();
         if let Some(place) = self.saving.resume.take() {
             let (checkpoint, resumed) = checkpoint::latest(&place)?;
             for why in &resumed.passed_over {
@@ -52,7 +52,7 @@ impl Trainer<'_> {
         }
         // This declares the optimizer's state and the averages, which are then as they begin.
         let traced = steps.example(self.batch_size.min(job.data.rows()));
-        let settings = if resumes || self.saving.checkpoints.is_some() {
+        let settings = if goes_on || self.saving.checkpoints.is_some() {
             traced.graph.check()?;
             Some(self.settings(job, &traced.graph)?)
         } else {
@@ -63,7 +63,7 @@ impl Trainer<'_> {
             at = self.go_on(job, pending, settings, history)?;
         }
         if let Some(checkpoints) = self.saving.checkpoints.as_ref().filter(|_| !self.saving.begun) {
-            self.saving.others = checkpoints.begin(resumes)?;
+            self.saving.others = checkpoints.begin(goes_on)?;
             self.saving.begun = true;
         }
         Ok(Some((at, settings)))
