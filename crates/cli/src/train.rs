@@ -293,12 +293,12 @@ fn fit(
         None => BceWithLogitsLoss::new(),
     };
     let ce = CrossEntropyLoss::new();
-    let step = |x: &Tensor, y: &Tensor| {
+    let mean_loss = |x: &Tensor, y: &Tensor| {
         let logits = layers.forward(x);
         if loss == Loss::Bce { bce.apply(&logits, y) } else { ce.apply(&logits, y) }
     };
     if args.running.find_lr {
-        let curve = trainer.find_lr(train, &LrFinder::default(), step)?;
+        let curve = trainer.find_lr(train, &LrFinder::default(), mean_loss)?;
         return running::show(&curve, args.json).map(Fitted::Over);
     }
     let stop = Stop::default();
@@ -312,7 +312,7 @@ fn fit(
         });
     }
     running::watch_for_ctrl_c(&stop);
-    let history = trainer.fit(train, epochs, step);
+    let history = trainer.fit(train, epochs, mean_loss);
     let history = history.map_err(|error| match error {
         Error::Data(message) if message.starts_with("the loss is") => {
             let first = message.split(';').next().unwrap_or_default();

@@ -66,7 +66,7 @@ impl LrFinder {
             format!("{updates} updates are too few: give at least 2")
         } else if !(0.0..1.0).contains(&smoothing) {
             format!("the smoothing must be at least 0 and below 1, not {smoothing}")
-        } else if !(diverges > 1.0) {
+        } else if diverges.is_nan() || diverges <= 1.0 {
             format!("a loss diverges by a factor above 1, not {diverges}")
         } else {
             return Ok(());

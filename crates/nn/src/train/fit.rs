@@ -255,7 +255,9 @@ impl<'a> Trainer<'a> {
         let mut seen = |step: usize, loss: f64| {
             progress.step(step);
             progress.now(loss, past.lr.as_ref().map(LearningRate::get));
-            callbacks.iter_mut().for_each(|callback| callback.step(step, loss));
+            for callback in callbacks.iter_mut() {
+                callback.step(step, loss);
+            }
             if let Some(f) = &mut *on_step {
                 f(step, loss);
             }

@@ -178,7 +178,8 @@ impl Checkpoints {
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
         // What a training that was killed has left half written.
         for path in entries(&self.folder)? {
-            let rest = |name: &str| name.starts_with('.') && name.contains(ENDING) && name.rsplit('.').next() == Some("tmp");
+            let rest =
+                |name: &str| name.starts_with('.') && name.contains(ENDING) && name.rsplit('.').next() == Some("tmp");
             if rest(&name(&path)) {
                 let _ = fs::remove_file(path);
             }
