@@ -17,13 +17,14 @@ fn towns() -> String {
 fn text_becomes_categories_and_predict_knows_them_again() {
     let place = Place::new();
     place.write("towns.csv", towns());
-    let train = "train towns.csv --target sick --drop visit,who --hidden 8 --epochs 40 --device cpu --out m --json --quiet";
+    let train =
+        "train towns.csv --target sick --drop visit,who --hidden 8 --epochs 40 --device cpu --out m --json --quiet";
     let result = place.wgrad(train).good().json();
     assert!(result["accuracy"].as_f64().unwrap() > 0.85, "{result}");
     let model: serde_json::Value = serde_json::from_str(&place.text("m/model.json")).unwrap();
     assert_eq!(model["architecture"]["inputs"], 6);
     assert_eq!(model["preprocess"]["categories"][0]["levels"], serde_json::json!(["Oslo", "Paris", "Rome"]));
-    place.write("new.csv", "member,size,town\ntrue,1.5,Rome\n0,2.5,Oslo\nfalse,2.5,Bonn\n");
+    place.write("new.csv", "member,size,town\ntrue,1.5,Rome\nfalse,2.5,Oslo\nfalse,2.5,Bonn\n");
     let out = place.wgrad("predict m new.csv --device cpu").good().out;
     let labels: Vec<&str> = out.lines().skip(1).filter_map(|line| line.rsplit(',').next()).collect();
     assert_eq!((labels.len(), &labels[..2]), (3, &["yes", "no"][..]), "{out}");
@@ -39,20 +40,28 @@ fn dates_and_identifiers_are_refused_with_the_options_to_use() {
         "use --time visit, which drops it too.",
     ];
     place.wgrad("train towns.csv --target sick --device cpu").bad(1, &dates);
-    let limit = ["`town` is text with 3 categories", "the limit is 2", "with --min-frequency N, or", "--max-categories 3."];
+    let limit =
+        ["`town` is text with 3 categories", "the limit is 2", "with --min-frequency N, or", "--max-categories 3."];
     place.wgrad("train towns.csv --target sick --drop visit --max-categories 2 --device cpu").bad(1, &limit);
     let ids = csv("id,a,y", 40, |i| format!("u{i},{i},{}", i % 2));
     place.write("ids.csv", ids);
-    place.wgrad("train ids.csv --target y --device cpu").bad(1, &["as an identifier has. Drop the column with --drop id,"]);
+    place
+        .wgrad("train ids.csv --target y --device cpu")
+        .bad(1, &["as an identifier has. Drop the column with --drop id,"]);
 }
 
 #[test]
 fn rows_are_split_by_group_and_by_time() {
     let place = Place::new();
     place.write("towns.csv", towns());
-    let common = "train towns.csv --target sick --hidden none --epochs 1 --device cpu --out m --test 0.2 --validation 0.1";
+    let common =
+        "train towns.csv --target sick --hidden none --epochs 1 --device cpu --out m --test 0.2 --validation 0.1";
     let time = place.wgrad(&format!("{common} --time visit --drop who")).good();
-    assert!(time.err.contains("towns.csv: 63 rows to train on, 9 to validate on, 18 to test on, 6 features"), "{}", time.err);
+    assert!(
+        time.err.contains("towns.csv: 63 rows to train on, 9 to validate on, 18 to test on, 6 features"),
+        "{}",
+        time.err
+    );
     let group = place.wgrad(&format!("{common} --group-by who --drop visit")).good();
     assert!(group.err.contains("rows to train on, 10 to validate on, 20 to test on, 6 features"), "{}", group.err);
     place.wgrad(&format!("{common} --group-by who --time visit")).bad(2, &["cannot be used with"]);

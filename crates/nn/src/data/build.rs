@@ -18,7 +18,10 @@ pub(super) struct Builder {
 
 enum State {
     /// All numbers so far, or with a place on disk those of the present block.
-    Numbers { values: Vec<f64>, any: bool },
+    Numbers {
+        values: Vec<f64>,
+        any: bool,
+    },
     Text(Words),
     /// Text behind numbers, to be read again.
     Late,

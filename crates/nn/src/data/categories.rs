@@ -116,7 +116,8 @@ impl Categories {
         }
         let distinct = counts.iter().filter(|count| **count > 0).count();
         let kept = |(_, n): &(&str, &usize)| **n >= how.min_frequency.max(1);
-        let mut kept: Vec<(&str, usize)> = levels.iter().zip(&counts).filter(kept).map(|(text, n)| (text, *n)).collect();
+        let mut kept: Vec<(&str, usize)> =
+            levels.iter().zip(&counts).filter(kept).map(|(text, n)| (text, *n)).collect();
         kept.sort_unstable();
         let unseen = rows.len() - kept.iter().map(|(_, n)| n).sum::<usize>();
         let rare = counts.iter().filter(|count| **count < how.min_frequency).sum::<usize>();

@@ -63,7 +63,10 @@ fn embedded_a_column_is_the_number_of_its_category() {
     assert_eq!(train.feature_names(), ["city", "a"]);
     assert_eq!(train.x(), [1.0, 1.0, 0.0, 2.0, 1.0, 3.0, 2.0, 4.0, 0.0, 5.0]);
     let categories = &train.preprocess().categories()[0];
-    assert_eq!((categories.size(), categories.is_embedded(), categories.levels()), (3, true, &["Paris".into(), "Rome".into()][..]));
+    assert_eq!(
+        (categories.size(), categories.is_embedded(), categories.levels()),
+        (3, true, &["Paris".into(), "Rome".into()][..])
+    );
     assert_eq!(apply(train.preprocess(), "city,a\nBonn,1\n"), [2.0, 1.0]);
     let numbers = table_of_numbers().embed(["a"]).dataset().unwrap_err().to_string();
     assert!(numbers.starts_with("t.csv: column `a` holds numbers, so it has no categories to embed."), "{numbers}");
@@ -91,7 +94,10 @@ fn booleans_are_zero_and_one() {
 fn categories_that_look_like_numbers_in_another_file_are_still_known() {
     let train = data("code,y\n07,0\nx,1\n07,0\nx,1\n12,1\n12,0\nx,1\nx,0\n").unwrap();
     assert_eq!(train.feature_names(), ["code=07", "code=12", "code=x", "code=?"]);
-    assert_eq!(apply(train.preprocess(), "code\n12\n07\n5\n"), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(
+        apply(train.preprocess(), "code\n12\n07\n5\n"),
+        [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    );
 }
 
 #[test]
@@ -104,7 +110,10 @@ fn identifiers_and_too_many_categories_are_refused_with_advice() {
     );
     let many = (0..303).fold("c,y\n".to_string(), |csv, i| format!("{csv}c{},{}\n", i % 101, i % 2));
     let message = data(&many).unwrap_err().to_string();
-    assert!(message.starts_with("t.csv: column `c` is text with 101 categories, and one-hot they would be"), "{message}");
+    assert!(
+        message.starts_with("t.csv: column `c` is text with 101 categories, and one-hot they would be"),
+        "{message}"
+    );
     assert!(message.contains(".max_categories(101) (--max-categories 101)"), "{message}");
     let table = Table::parse("t.csv", many.as_bytes()).unwrap().target("y").unwrap();
     assert_eq!(table.max_categories(101).dataset().unwrap().features(), 102);

@@ -226,7 +226,9 @@ impl Dataset {
 
     fn has(&self, rows: &[u32]) -> Result<()> {
         match rows.iter().find(|&&row| row as usize >= self.rows()) {
-            Some(row) => Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row")))),
+            Some(row) => {
+                Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row"))))
+            }
             None => Ok(()),
         }
     }

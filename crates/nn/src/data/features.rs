@@ -164,7 +164,9 @@ mod tests {
              Split::by_time(\"seen\") (--time seen), which drops it too."
         );
         let two = message("from,to\n1.2.2024,2024-01-31\n", &["from", "to"]);
-        assert!(two.contains("2 columns hold dates, which are neither numbers nor categories: `from`, `to` (`1.2.2024`"));
+        assert!(
+            two.contains("2 columns hold dates, which are neither numbers nor categories: `from`, `to` (`1.2.2024`")
+        );
     }
 
     #[test]

@@ -93,12 +93,20 @@ impl KFold {
             (By::Class, _) => {
                 let counts = class_counts(y);
                 let most = counts.iter().copied().max().unwrap_or_default();
-                if most < k { Err(few(format!("{} of the most frequent class", count(most, "row")))) } else { Ok(stratified(y, k, random)) }
+                if most < k {
+                    Err(few(format!("{} of the most frequent class", count(most, "row"))))
+                } else {
+                    Ok(stratified(y, k, random))
+                }
             }
             (By::Group(_), Some(groups)) if groups.len() == y.len() => {
                 let mut sizes: HashMap<u32, usize> = HashMap::new();
                 groups.iter().for_each(|group| *sizes.entry(*group).or_default() += 1);
-                if sizes.len() < k { Err(few(count(sizes.len(), "group"))) } else { Ok(grouped(groups, sizes, k, random)) }
+                if sizes.len() < k {
+                    Err(few(count(sizes.len(), "group")))
+                } else {
+                    Ok(grouped(groups, sizes, k, random))
+                }
             }
             (By::Group(column), _) => {
                 Err(Error::Config(format!("the folds are by the groups of `{column}`, and each row needs one")))
@@ -168,7 +176,8 @@ fn grouped(groups: &[u32], sizes: HashMap<u32, usize>, k: usize, random: Option<
     order.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
     let (mut rows, mut fold_of) = (vec![0; k], HashMap::new());
     for (group, size) in order {
-        let (fold, smallest) = (0_u32..).zip(&mut rows).min_by_key(|(_, rows)| **rows).unwrap_or_else(|| unreachable!("k > 1"));
+        let (fold, smallest) =
+            (0_u32..).zip(&mut rows).min_by_key(|(_, rows)| **rows).unwrap_or_else(|| unreachable!("k > 1"));
         *smallest += size;
         fold_of.insert(group, fold);
     }
@@ -188,7 +197,10 @@ mod tests {
     #[test]
     fn without_a_shuffle_the_folds_are_those_of_scikit_learn() {
         // [test.tolist() for _, test in KFold(5).split(Y)]
-        assert_eq!(held_out(&KFold::new(5), None), [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7], vec![8, 9], vec![10, 11]]);
+        assert_eq!(
+            held_out(&KFold::new(5), None),
+            [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7], vec![8, 9], vec![10, 11]]
+        );
         // [test.tolist() for _, test in StratifiedKFold(3).split(Y, Y)]
         assert_eq!(held_out(&KFold::stratified(3), None), STRATIFIED);
         // [test.tolist() for _, test in GroupKFold(3).split(Y, groups=GROUPS)]

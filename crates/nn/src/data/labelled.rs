@@ -234,9 +234,8 @@ impl Labelled {
                 return Err(self.table.error(format!("`{name}` is the target, so it cannot say where rows go.")));
             }
         }
-        let unused = |name: &&String| {
-            **name == self.target || divides == Some(name.as_str()) || self.drop.contains(name)
-        };
+        let unused =
+            |name: &&String| **name == self.target || divides == Some(name.as_str()) || self.drop.contains(name);
         let features: Vec<String> = self.table.names.iter().filter(|name| !unused(name)).cloned().collect();
         if features.is_empty() {
             return Err(self.table.error(format!(

@@ -120,7 +120,10 @@ fn another_file_is_filled_if_the_model_learned_how() {
 #[test]
 fn dates_among_the_features_are_found_when_the_data_is_made() {
     let error = labelled("seen,y\n2024-01-31,0\n2024-02-01,1\n").split(0.5, Seed(1)).unwrap_err().to_string();
-    assert!(error.starts_with("t.csv: a column holds dates, which are neither numbers nor categories: `seen`"), "{error}");
+    assert!(
+        error.starts_with("t.csv: a column holds dates, which are neither numbers nor categories: `seen`"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use wgrad_core::{Error, Result};
 
-use super::text::{did_you_mean, list};
 use super::Table;
 use super::column::Cells;
+use super::text::{did_you_mean, list};
 
 /// More distinct fractional numbers than this are a quantity, not classes.
 const FRACTIONS: usize = 50;
@@ -27,7 +27,8 @@ pub(super) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
     let (classes, fractions) = if let Cells::Text { codes, levels } = &column.cells {
         let mut used = vec![false; levels.len()];
         rows.iter().for_each(|&row| used[codes[row as usize] as usize] = true);
-        let mut distinct: Vec<&str> = levels.iter().zip(used).filter(|(_, used)| *used).map(|(level, _)| level).collect();
+        let mut distinct: Vec<&str> =
+            levels.iter().zip(used).filter(|(_, used)| *used).map(|(level, _)| level).collect();
         distinct.sort_unstable();
         (distinct.into_iter().map(String::from).collect(), 0)
     } else {

@@ -103,7 +103,10 @@ mod tests {
         }
         assert_eq!(interner.number(""), 5000);
         let levels = interner.finish();
-        assert_eq!((levels.len(), levels.get(0), levels.get(4999), levels.get(5000)), (5001, "name 0", "name 4999", ""));
+        assert_eq!(
+            (levels.len(), levels.get(0), levels.get(4999), levels.get(5000)),
+            (5001, "name 0", "name 4999", "")
+        );
         assert_eq!(levels.iter().nth(17), Some("name 17"));
     }
 }

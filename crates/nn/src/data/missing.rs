@@ -72,7 +72,8 @@ impl Missing {
         };
         if self == Self::Refuse {
             let cells: usize = with_gaps.iter().map(|(_, column)| column.missing()).sum();
-            let first = (0..total).find(|row| !complete(row)).and_then(|row| table.line(row as usize)).unwrap_or_default();
+            let first =
+                (0..total).find(|row| !complete(row)).and_then(|row| table.line(row as usize)).unwrap_or_default();
             let dropped = table.rows() - rows.len();
             return Err(table.error(format!(
                 "{} missing ({}), the first one on line {first}. Choose what to do about it: \

@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Array, Error, Result};
 
-use super::text::count;
 use super::categories::{Categories, Encoding, Numbering};
 use super::column::{BLOCK, Cells, MISSING, boolean};
+use super::text::count;
 use super::{Column, Kind, Table, features};
 
 /// How a row of a table becomes the input of a model: which columns, in which order, filled and standardised how.
@@ -341,7 +341,8 @@ fn gap(table: &Table, row: usize, column: &str) -> Error {
 /// What a column of true and false says in a row: 1, 0, or NaN where the cell is missing; none for other columns.
 fn as_booleans(column: &Column) -> Option<impl Fn(usize) -> f64 + '_> {
     let Cells::Text { codes, levels } = &column.cells else { return None };
-    let numbers: Vec<f64> = levels.iter().map(|level| boolean(level).map_or(f64::NAN, |yes| f64::from(u8::from(yes)))).collect();
+    let numbers: Vec<f64> =
+        levels.iter().map(|level| boolean(level).map_or(f64::NAN, |yes| f64::from(u8::from(yes)))).collect();
     Some(move |row: usize| match codes[row] {
         MISSING => f64::NAN,
         code => numbers[code as usize],

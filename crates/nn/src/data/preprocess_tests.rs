@@ -5,7 +5,13 @@ fn table(csv: &str) -> Table {
 }
 
 fn learn(csv: &str, columns: &[&str], rows: &[u32], fill: bool) -> Result<Preprocess> {
-    Preprocess::learn(&table(csv), columns.iter().map(ToString::to_string).collect(), rows, (fill, true), &Encoding::default())
+    Preprocess::learn(
+        &table(csv),
+        columns.iter().map(ToString::to_string).collect(),
+        rows,
+        (fill, true),
+        &Encoding::default(),
+    )
 }
 
 #[test]

@@ -69,8 +69,7 @@ fn a_header_alone_is_no_data() {
 
 #[test]
 fn a_row_of_another_length_is_named_by_its_line() {
-    let advice =
-        "A comma inside a field needs quotes around the field; a field without a value still needs its comma.";
+    let advice = "A comma inside a field needs quotes around the field; a field without a value still needs its comma.";
     assert_eq!(
         message(b"a,b\r\n1,2\r\n\r\n1,2,3\r\n"),
         format!("t.csv, line 4: 3 fields where the header names 2 columns. {advice}")
@@ -106,10 +105,7 @@ fn other_separators_and_encodings_are_named() {
         "t.csv: the fields are separated by tabs. Save the file with commas between them."
     );
     assert_eq!(message(b"\xff\xfea\0"), "t.csv: the file is in UTF-16. Save it as CSV in UTF-8.");
-    assert_eq!(
-        message(b"city,y\nK\xf6ln,1\n"),
-        "t.csv, line 2: the text is not UTF-8. Save the file as CSV in UTF-8."
-    );
+    assert_eq!(message(b"city,y\nK\xf6ln,1\n"), "t.csv, line 2: the text is not UTF-8. Save the file as CSV in UTF-8.");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Files for what memory shall not hold.
 
-use std::io;
 #[cfg(not(target_arch = "wasm32"))]
 use std::fs::File;
+use std::io;
 
 use wgrad_core::{Error, Result};
 

@@ -30,15 +30,7 @@ impl<R: Read> Source<R> {
         if head == BYTE_ORDER_MARK {
             head.clear();
         }
-        Ok(Self {
-            inner,
-            head: Some(head),
-            utf16,
-            passed: 0,
-            events: VecDeque::new(),
-            line: 1,
-            carriage_return: None,
-        })
+        Ok(Self { inner, head: Some(head), utf16, passed: 0, events: VecDeque::new(), line: 1, carriage_return: None })
     }
 
     pub(super) fn is_utf16(&self) -> bool {

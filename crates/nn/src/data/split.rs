@@ -441,7 +441,8 @@ mod tests {
             let split = Split::by_group("g", 0.2).validation(0.1).seed(Seed(seed));
             let rows = split.rows(&y(2000), &keys).unwrap();
             assert_eq!(all(&rows), (0..2000).collect::<Vec<_>>());
-            let of = |rows: &[u32]| rows.iter().map(|&row| groups[row as usize]).collect::<std::collections::HashSet<_>>();
+            let of =
+                |rows: &[u32]| rows.iter().map(|&row| groups[row as usize]).collect::<std::collections::HashSet<_>>();
             let (train, validation, test) = (of(&rows.train), of(&rows.validation), of(&rows.test));
             assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
             assert!((391..=409).contains(&rows.test.len()) && (191..=209).contains(&rows.validation.len()), "{seed}");

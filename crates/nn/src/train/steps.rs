@@ -227,9 +227,8 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         resident: bool,
         caller: &'static Location<'static>,
     ) -> Result<Self> {
-        let arrays = || -> Result<_> {
-            Ok([data.x_shared(), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)])
-        };
+        let arrays =
+            || -> Result<_> { Ok([data.x_shared(), Arc::new(targets.array(&[data.rows()], data.y().to_vec())?)]) };
         let resident = resident.then(arrays).transpose()?;
         Ok(Self { loss, data, targets, training, resident, caller, compiled: HashMap::new(), pace: None })
     }
