@@ -14,6 +14,7 @@ pub(super) struct Scratch {
     file: File,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn explain(source: io::Error) -> Error {
     Error::io(std::env::temp_dir())(io::Error::new(
         source.kind(),

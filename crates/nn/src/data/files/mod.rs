@@ -16,9 +16,8 @@ use super::{Dataset, read};
 
 /// A file, or what is wrong with its path.
 fn open(path: &Path) -> Result<BufReader<File>> {
-    let file = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
-        true => Err(std::io::ErrorKind::IsADirectory.into()),
-        false => Ok(file),
+    let file = File::open(path).and_then(|file| {
+        if file.metadata()?.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
     });
     Ok(BufReader::new(file.map_err(|error| Error::io(path)(read::explain(path, error)))?))
 }
@@ -169,4 +168,10 @@ impl Dataset {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
 mod tests;

@@ -22,7 +22,7 @@ fn every_type_of_number_is_read() {
         assert_eq!(array.to_f64(), grid.map(|x| x - 1.0), "{name}");
     }
     assert_eq!(read_npy(fixture("bool.npy")).unwrap().as_slice::<u32>(), Some(&[0, 1, 1, 1, 1, 1][..]));
-    assert_eq!(read_npy(fixture("scalar.npy")).unwrap().item().unwrap(), 2.5);
+    assert_eq!(read_npy(fixture("scalar.npy")).unwrap().to_f64(), [2.5]);
     assert!(matches!(read_npy(fixture("float64.npy")).unwrap().data(), Data::F64(_)));
     assert!(matches!(read_npy(fixture("uint8.npy")).unwrap().data(), Data::U32(_)));
 }
