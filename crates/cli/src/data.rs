@@ -49,11 +49,12 @@ fn missing() -> impl TypedValueParser<Value = Missing> {
 }
 
 impl DataArgs {
-    /// Reads the file and divides its rows; the file's own cells are not kept.
+    /// Reads the file and divides its rows; the file's own cells are not kept. `validation` is the share of the rows to
+    /// validate on where the options name none.
     ///
     /// # Errors
     /// When the file or its rows cannot be used.
-    pub fn parts(&self, file: &Path, target: &str, seed: u64) -> Result<Parts> {
+    pub fn parts(&self, file: &Path, target: &str, seed: u64, validation: f64) -> Result<Parts> {
         let table = if self.stream { Table::scan_csv(file)? } else { Table::read_csv(file)? };
         let mut labelled = table
             .target(target)?
@@ -69,6 +70,8 @@ impl DataArgs {
             (_, Some(column)) => Split::by_time(column, self.test),
             _ => Split::stratified(self.test),
         };
-        labelled.split_by(&split.validation(self.validation).seed(Seed(seed)))
+        labelled.split_by(
+            &split.validation(if self.validation > 0.0 { self.validation } else { validation }).seed(Seed(seed)),
+        )
     }
 }

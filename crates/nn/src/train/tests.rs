@@ -15,7 +15,7 @@ use crate::optim::{AdamW, Optimizer, Sgd};
 use crate::{Module, Sequential, StateDict};
 
 /// Points in the plane, of the class of the sector they are in.
-fn sectors(rows: usize, classes: u32) -> Dataset {
+pub(super) fn sectors(rows: usize, classes: u32) -> Dataset {
     let mut stream = Stream::new(5, 0);
     let (mut x, mut y) = (vec![], vec![]);
     for i in 0..rows {
@@ -28,7 +28,7 @@ fn sectors(rows: usize, classes: u32) -> Dataset {
     Dataset::new(["x", "y"], x, y, (0..classes).map(|class| format!("sector {class}"))).unwrap()
 }
 
-fn model(params: &Params, outputs: usize) -> Sequential {
+pub(super) fn model(params: &Params, outputs: usize) -> Sequential {
     Sequential::new(params)
         .add(|p| Linear::new(p, 2, 16))
         .add(|p| BatchNorm1d::new(p, 16))

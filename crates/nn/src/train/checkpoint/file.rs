@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use safetensors::tensor::{SafeTensors, TensorView};
+use safetensors::tensor::{SafeTensorError, SafeTensors, TensorView};
 use safetensors::{Dtype, serialize};
 use wgrad_core::{Array, Error, Result};
 
@@ -122,15 +122,15 @@ impl Checkpoint {
             return Err(damaged(format!("it is cut off after {} bytes", bytes.len())));
         }
         if *checksum(bytes).as_bytes() != bytes[CHECKSUM] {
-            // Damage to the lengths themselves reads like a cut, too; both mean the same to who reads this.
-            let cut = header.is_some_and(|length| length > bytes.len() as u64 - 8)
-                || SafeTensors::read_metadata(bytes).is_ok_and(|(header, metadata)| {
-                    metadata.data_len() > bytes.len().saturating_sub(header).saturating_sub(8)
-                });
-            let why = if cut {
-                format!("it is cut off after {} bytes", bytes.len())
-            } else {
-                "bytes of it have changed since it was written (its checksum does not fit)".into()
+            let length = bytes.len();
+            let why = match SafeTensors::read_metadata(bytes) {
+                _ if header.is_some_and(|header| header > length as u64 - 8) => {
+                    format!("it is cut off after {length} bytes")
+                }
+                Err(SafeTensorError::MetadataIncompleteBuffer) => {
+                    format!("it is cut off after {length} bytes, or has bytes too many")
+                }
+                _ => "bytes of it have changed since it was written (its checksum does not fit)".into(),
             };
             return Err(damaged(why));
         }
