@@ -15,9 +15,10 @@ pub struct DataArgs {
     /// The share of rows set aside to test on, of each class alike unless the split is by group or time.
     #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.2, value_parser = number(|x| x > 0.0 && x < 1.0, "above 0 and below 1"))]
     pub test: f64,
-    /// The share of rows set aside to validate on: their loss is shown after each epoch.
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.0, value_parser = number(|x| (0.0..1.0).contains(&x), "at least 0 and below 1"))]
-    pub validation: f64,
+    /// The share of rows set aside to validate on: they give the validation loss after each epoch, the calibration and the
+    /// threshold. [default: 0.2 where --threshold or --calibrate need them, else 0]
+    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", value_parser = number(|x| (0.0..1.0).contains(&x), "at least 0 and below 1"))]
+    pub validation: Option<f64>,
     /// Keep rows with the same value in this column together, such as those of one patient; it is no feature then.
     #[arg(long, value_name = "COLUMN", conflicts_with = "time")]
     pub group_by: Option<String>,
@@ -49,8 +50,7 @@ fn missing() -> impl TypedValueParser<Value = Missing> {
 }
 
 impl DataArgs {
-    /// Reads the file and divides its rows; the file's own cells are not kept. `validation` is the share of the rows to
-    /// validate on where the options name none.
+    /// Reads the file and divides its rows, with this share of them to validate on; the file's own cells are not kept.
     ///
     /// # Errors
     /// When the file or its rows cannot be used.
@@ -70,8 +70,6 @@ impl DataArgs {
             (_, Some(column)) => Split::by_time(column, self.test),
             _ => Split::stratified(self.test),
         };
-        labelled.split_by(
-            &split.validation(if self.validation > 0.0 { self.validation } else { validation }).seed(Seed(seed)),
-        )
+        labelled.split_by(&split.validation(validation).seed(Seed(seed)))
     }
 }

@@ -2,10 +2,12 @@
 
 mod bench;
 mod data;
+mod decide;
 mod devices;
 mod model;
 mod output;
 mod predict;
+mod report;
 mod running;
 mod train;
 mod tune;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Params, Result};
 use wgrad_nn::data::Preprocess;
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear, Relu};
-use wgrad_nn::metrics::Report;
+use wgrad_nn::metrics::{Decision, Report};
 use wgrad_nn::{Sequential, StateDict};
 
 use crate::output::{Files, count};
@@ -20,6 +20,8 @@ const FORMAT: &str = "wgrad-classifier";
 const VERSION: u32 = 1;
 const DESCRIPTION: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
+/// What the model says about the test rows.
+pub const TEST: &str = "test.safetensors";
 const NAMES: &str = "model.safetensors: the state dict of torch.nn.Sequential(*layers)";
 /// The widest layer.
 pub const WIDEST: usize = 65_536;
@@ -88,6 +90,11 @@ impl Architecture {
         model.add(|p| Linear::new(p, width, self.outputs))
     }
 
+    /// The layers in PyTorch's words.
+    pub fn layers(&self) -> &[String] {
+        &self.layers
+    }
+
     /// The number of weights and biases of the linear layers.
     fn weights(&self) -> u128 {
         let widths: Vec<u128> =
@@ -105,6 +112,9 @@ pub struct Training {
     pub rows: usize,
     /// The share of the rows that was set aside.
     pub test: f64,
+    /// The number of validation rows.
+    #[serde(default)]
+    pub validation_rows: usize,
     /// The seed of the split, the initial weights, the order of the rows and dropout.
     pub seed: u64,
     /// Passes over the training rows.
@@ -145,6 +155,9 @@ pub struct Model {
     pub preprocess: Preprocess,
     /// How it was trained.
     pub training: Training,
+    /// How logits become probabilities and labels; models of before there was a choice have none.
+    #[serde(default)]
+    pub decision: Decision,
     /// How good it was on the rows set aside.
     pub test: Report,
 }
@@ -155,22 +168,27 @@ impl Model {
         target: String,
         (classes, loss): (Vec<String>, Loss),
         (architecture, preprocess): (Architecture, Preprocess),
-        (training, test): (Training, Report),
+        (training, decision, test): (Training, Decision, Report),
     ) -> Self {
         let format = FORMAT.into();
-        Self { format, version: VERSION, target, classes, loss, architecture, preprocess, training, test }
+        Self { format, version: VERSION, target, classes, loss, architecture, preprocess, training, decision, test }
     }
 
-    /// Writes both files into a folder; they appear when they are complete.
+    /// Writes both files into a folder, and what the model says about the test rows; they appear when they are complete.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn save(&self, params: &Params, folder: &Path) -> Result<()> {
+    pub fn save(&self, params: &Params, test: Option<&[u8]>, folder: &Path) -> Result<()> {
         let weights = params.to_safetensors()?;
         let text =
             serde_json::to_string_pretty(self).map_err(|error| Error::Data(format!("{DESCRIPTION}: {error}")))?;
         let mut files = Files::new(folder)?;
         files.write(WEIGHTS, &weights)?;
+        match test {
+            Some(scores) => files.write(TEST, scores)?,
+            // That of another model must not stay.
+            None => drop(fs::remove_file(folder.join(TEST))),
+        }
         files.write(DESCRIPTION, (text + "\n").as_bytes())?;
         files.publish()
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use wgrad_core::{Array, Error, Params, Result};
 use wgrad_nn::Module;
 use wgrad_nn::data::Table;
+use wgrad_nn::metrics::Decision;
 use wgrad_nn::train::{Silent, Trainer};
 
 use crate::devices::open;
@@ -15,7 +16,8 @@ use crate::tune::Stored;
 /// The arguments of `wgrad predict`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "The result has a row per row of FILE, in the same order: `p_CLASS`, the probability of each \
-    class, and `label`, the class that is predicted.")]
+    class, and `label`, the class that is predicted. Probabilities are calibrated, and of two classes the label goes by \
+    the threshold, as the training decided; what it decided is told on standard error.")]
 pub struct Args {
     /// The folder that `wgrad train` saved the model in.
     #[arg(value_name = "DIR")]
@@ -46,8 +48,11 @@ pub fn run(args: &Args) -> Result<()> {
     let place = out.map(|out| destination(out, &args.file)).transpose()?;
     note_extra_columns(&model, &table);
     let device = args.stored.apply(open(&args.device, false)?, false)?;
-    let probabilities = Trainer::new(device, &params).progress(Silent).predict_rows(&x, |x| layers.forward(x))?;
-    let text = csv(&model, &probabilities)?;
+    let logits = Trainer::new(device, &params).progress(Silent).predict_logits_rows(&x, |x| layers.forward(x))?;
+    let text = csv(&model, &logits)?;
+    if model.decision != Decision::default() {
+        note(&format!("note: {}", decision(&model)));
+    }
     let Some(place) = place else { return print(&text) };
     match &place {
         Place::Stream(path) => std::fs::write(path, text).map_err(Error::io(path))?,
@@ -104,33 +109,36 @@ fn note_extra_columns(model: &Model, table: &Table) {
     }
 }
 
+/// What the model does with its logits.
+fn decision(model: &Model) -> String {
+    match &model.classes[..] {
+        [_, positive] => model.decision.to_string().replace("; positive above", &format!("; `{positive}` above")),
+        _ => model.decision.to_string().split(';').next().unwrap_or_default().into(),
+    }
+}
+
 /// The predictions as CSV.
-fn csv(model: &Model, probabilities: &Array) -> Result<String> {
+fn csv(model: &Model, logits: &Array) -> Result<String> {
     let mut writer = csv::Writer::from_writer(vec![]);
     let header = model.classes.iter().map(|class| format!("p_{class}")).chain(["label".into()]);
     let failed = |error: &dyn std::fmt::Display| Error::Data(format!("the predictions cannot be written: {error}"));
     writer.write_record(header).map_err(|error| failed(&error))?;
-    let width = probabilities.shape().dims().last().copied().unwrap_or(1);
-    let values = probabilities.to_f64();
+    let width = logits.shape().dims().last().copied().unwrap_or(1);
+    let values = logits.to_f64();
     for (row, given) in values.chunks(width).enumerate() {
-        if given.iter().any(|p| !p.is_finite()) {
+        if given.iter().any(|z| !z.is_finite()) {
             return Err(Error::Data(format!("the model gives no number for row {} of the file", row + 1)));
         }
-        // The same rule as in the report of the training.
-        let (all, best) = match *given {
-            [p] => (vec![1.0 - p, p], usize::from(p > 0.5)),
-            [a, b] => (vec![a, b], usize::from(b > 0.5)),
-            _ => (given.to_vec(), first_of_the_highest(given)),
-        };
+        let mut all = model.decision.probabilities(given);
+        if let [p] = all[..] {
+            all = vec![1.0 - p, p];
+        }
+        let best = model.decision.class(given) as usize;
         let cells = all.into_iter().map(number).chain([model.classes[best].clone()]);
         writer.write_record(cells).map_err(|error| failed(&error))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;
     String::from_utf8(bytes).map_err(|error| failed(&error))
-}
-
-fn first_of_the_highest(row: &[f64]) -> usize {
-    (0..row.len()).fold(0, |best, class| if row[class] > row[best] { class } else { best })
 }
 
 /// A probability, with the digits that a 32-bit float has.

@@ -69,9 +69,9 @@ pub struct Stop {
 }
 
 impl RunArgs {
-    /// The share of the rows to validate on, where nothing was said about it.
-    pub fn validation(&self) -> f64 {
-        if self.patience.is_some() { 0.1 } else { 0.0 }
+    /// The share of the rows to validate on, where nothing was said about it, if any are needed.
+    pub fn validation(&self) -> Option<f64> {
+        self.patience.map(|_| 0.1)
     }
 
     /// The optimizer with its clipping.

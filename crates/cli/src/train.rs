@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 use serde_json::json;
 use wgrad_core::{Choices, DeviceInfo, Error, Params, Result, Tensor};
@@ -11,14 +12,15 @@ use wgrad_kernels::gpu::Device;
 use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
-use wgrad_nn::metrics::Report;
 use wgrad_nn::optim::AdamW;
 use wgrad_nn::train::{Ended, History, LrFinder, Progress, Silent, Targets, Trainer, automatic};
 
 use crate::data::DataArgs;
+use crate::decide::{self, DecisionArgs};
 use crate::devices::open;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
 use crate::output::{check_folder, count, list, note, print, shell_word};
+use crate::report::{self, Seen};
 use crate::running::{self, RunArgs, Stop};
 use crate::tune::Stored;
 
@@ -58,6 +60,11 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
+    decision: DecisionArgs,
+    /// Write the model only: no report.html, no plots, no metrics.csv, no event file, no test scores.
+    #[arg(long, help_heading = "Decision and report")]
+    no_report: bool,
+    #[command(flatten)]
     pub running: RunArgs,
     /// Stop after this step as Ctrl-C does; for `wgrad verify-resume`.
     #[arg(long, hide = true)]
@@ -66,13 +73,13 @@ pub struct Args {
 
 /// What a training came to, for all that reports on it.
 #[derive(Debug)]
-pub struct Outcome {
+struct Outcome {
     /// The epochs, and why they ended.
-    pub history: History,
-    /// How good the model is on the rows set aside.
-    pub report: Report,
+    history: History,
+    /// What the model says about the rows set aside.
+    seen: Seen,
     /// Which variants of kernels ran.
-    pub variants: Choices,
+    variants: Choices,
 }
 
 /// How far it came.
@@ -172,8 +179,11 @@ impl FromStr for PosWeight {
 /// # Errors
 /// When the rows, the device or the output cannot be used, or the training fails.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let parts = args.data.parts(&args.file, &args.target, args.seed, args.running.validation())?;
+    let begun = SystemTime::now();
+    let validation = args.decision.validation(args.data.validation.or(args.running.validation()))?;
+    let parts = args.data.parts(&args.file, &args.target, args.seed, validation)?;
     let train = &parts.train;
+    args.decision.check(train.classes().len())?;
     let loss = loss(args, train)?;
     let pos_weight = pos_weight(args, train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
@@ -193,14 +203,24 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         Fitted::Done(outcome) => outcome,
         Fitted::Over(code) => return Ok(code),
     };
-    let Outcome { history, report, variants } = *outcome;
+    let Outcome { history, seen, variants } = *outcome;
+    let (decision, notes) = args.decision.decide(seen.validation.as_ref(), pos_weight.is_some());
+    if !args.quiet {
+        decide::tell(&decision, seen.validation.as_ref(), &notes);
+    }
+    let report = seen.test.report(&decision)?;
 
     let names = (train.classes().to_vec(), loss);
-    let parts = (architecture, train.preprocess().clone());
-    let training = training(args, train, pos_weight, (&info, &variants));
-    Model::new(args.target.clone(), names, parts, (training, report.clone())).save(&params, &folder)?;
+    let about = (architecture, train.preprocess().clone());
+    let training = training(args, &parts, pos_weight, (&info, &variants));
+    let model = Model::new(args.target.clone(), names, about, (training, decision, report));
+    let scores = (!args.no_report).then(|| seen.test.to_safetensors()).transpose()?;
+    model.save(&params, scores.as_deref(), &folder)?;
+    if !args.no_report {
+        report::write(&folder, &model, (begun, &history, &info), train, (seen, &notes));
+    }
     args.running.tidy(&folder);
-    tell(args, &folder, &info, &history, &report).map(|()| ExitCode::SUCCESS)
+    tell(args, &folder, &info, (&history, &model)).map(|()| ExitCode::SUCCESS)
 }
 
 fn default_folder(file: &Path) -> PathBuf {
@@ -332,14 +352,19 @@ fn fit(
     if history.ended == Ended::Stopped {
         return Ok(Fitted::Over(running::stopped(&trainer, args.quiet)));
     }
-    let report = trainer.evaluate(test, |x| layers.forward(x))?;
+    let mut seen = report::look(&mut trainer, &layers, (validation.as_ref(), test), (args.seed, !args.no_report))?;
     let variants = trainer.session()?.choices().clone();
-    Ok(Fitted::Done(Box::new(Outcome { history, report, variants })))
+    if !args.no_report {
+        let optimizer = args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay));
+        let rows = (batch_size.min(train.rows()), train.features(), loss);
+        seen.plan = report::plan(&mut trainer, &optimizer, rows, mean_loss)?;
+    }
+    Ok(Fitted::Done(Box::new(Outcome { history, seen, variants })))
 }
 
 fn training(
     args: &Args,
-    train: &Dataset,
+    Parts { train, validation, .. }: &Parts,
     pos_weight: Option<f64>,
     (info, variants): (&DeviceInfo, &Choices),
 ) -> Training {
@@ -348,6 +373,7 @@ fn training(
         file: args.file.display().to_string(),
         rows: train.rows(),
         test: args.data.test,
+        validation_rows: validation.as_ref().map_or(0, Dataset::rows),
         seed: args.seed,
         epochs,
         batch_size,
@@ -362,16 +388,20 @@ fn training(
 }
 
 /// Prints the result.
-fn tell(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, report: &Report) -> Result<()> {
+fn tell(args: &Args, folder: &Path, info: &DeviceInfo, (history, model): (&History, &Model)) -> Result<()> {
+    let report = &model.test;
     let seconds = history.seconds_per_epoch();
     if let Some(epoch) = history.restored.filter(|_| !args.quiet) {
         note(&format!("\nthe weights are those of epoch {epoch}, the best of {}", history.epochs.len()));
     }
-    let saved = format!(
+    let mut saved = format!(
         "model saved to {0}; predict with: wgrad predict {0} FILE.csv   ({1:.3} s per epoch)",
         folder.display(),
         seconds
     );
+    if !args.no_report {
+        saved = format!("{saved}\nreport: {}", folder.join(wgrad_nn::report::PAGE).display());
+    }
     if !args.json {
         if args.quiet {
             return print(&format!("{report}\n"));
@@ -394,6 +424,7 @@ fn tell(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, report
         "pr_auc": report.pr_auc,
         "confusion": report.confusion.counts(),
         "classes": report.confusion.classes(),
+        "decision": model.decision,
         "train_loss": history.loss(),
         "steps": history.epochs.iter().map(|epoch| epoch.steps).sum::<usize>(),
         "trained_epochs": history.epochs.len(),

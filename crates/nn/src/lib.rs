@@ -3,7 +3,7 @@
 //! In the order in which a program uses them: [`data`] reads a table and deals batches; [`layers`] declare variables in
 //! [`Params`](wgrad_core::Params) and, as a [`Module`], trace their ops; a loss of [`losses`] makes one number of the
 //! result; an optimizer of [`optim`] adds gradients and updates; [`train`] runs it all, epoch by epoch; [`metrics`] say
-//! how good it became; [`StateDict`] saves and loads the model as a safetensors file, with PyTorch's names, and [`Load`]
+//! how good it became, and a [`report`] shows it; [`StateDict`] saves and loads the model as a safetensors file, with PyTorch's names, and [`Load`]
 //! takes what is wanted of one; [`models`] are whole networks with published weights.
 //!
 //! Nothing here has a kernel of its own: everything is composed of graph ops.
@@ -19,6 +19,9 @@ pub mod metrics;
 pub mod models;
 mod module;
 pub mod optim;
+pub mod prior;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod report;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod train;
 

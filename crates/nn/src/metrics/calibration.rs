@@ -1,5 +1,7 @@
 //! Making logits honest: maps fitted on validation rows, so that a probability of 20 % comes true in 20 % of cases.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
@@ -108,6 +110,56 @@ impl Calibration {
         Ok(Self::Isotonic { logits: knots, probabilities })
     }
 
+    /// The temperature of logits `[rows, classes]` whose log loss is least, for `softmax(z / temperature)`.
+    ///
+    /// # Errors
+    /// When no temperature is best: the highest logits make no mistake, or tell nothing; when a logit is not finite, a
+    /// label has no class, there are no rows or not a logit per class and label.
+    pub fn temperature_multiclass<S: Copy + Into<f64>>(logits: &[S], labels: &[u32], classes: usize) -> Result<Self> {
+        check::lengths(logits.len(), classes, labels.len())?;
+        check::classes(labels, classes)?;
+        let logits = finite(check::scores(logits.iter().copied(), classes)?, classes)?;
+        least(&logits, labels, classes).map(|beta| Self::Temperature(1.0 / beta)).ok_or_else(|| unfitted("temperature"))
+    }
+
+    /// The largest logit whose probability is not above `p`: the inverse. Infinite where all are on one side.
+    ///
+    /// # Errors
+    /// When the map turns the order of the logits around.
+    pub fn logit(&self, p: f64) -> Result<f64> {
+        let odds = (p / (1.0 - p)).ln();
+        match self {
+            Self::Temperature(temperature) => Ok(odds * temperature),
+            Self::Platt { slope, intercept } if *slope > 0.0 => Ok((odds - intercept) / slope),
+            Self::Platt { slope, .. } => Err(Error::Data(format!(
+                "the calibration turns the order of the logits around (its slope is {slope}): the model is worse than \
+                 chance on these rows\n  fix: train longer, or calibrate on more rows"
+            ))),
+            Self::Isotonic { logits, probabilities } => {
+                let above = probabilities.partition_point(|&at| at <= p);
+                let Some(below) = above.checked_sub(1) else { return Ok(f64::NEG_INFINITY) };
+                let Some(&high) = logits.get(above) else { return Ok(f64::INFINITY) };
+                let (low, from, to) = (logits[below], probabilities[below], probabilities[above]);
+                Ok(low + (high - low) * ((p - from) / (to - from)))
+            }
+        }
+    }
+
+    /// That a map from a file is one.
+    pub(super) fn check(&self) -> Result<()> {
+        let fits = match self {
+            Self::Temperature(temperature) => *temperature > 0.0 && temperature.is_finite(),
+            Self::Platt { slope, intercept } => slope.is_finite() && intercept.is_finite(),
+            Self::Isotonic { logits, probabilities } => {
+                let rising = logits.windows(2).all(|pair| pair[0] < pair[1]) && probabilities.is_sorted();
+                let numbers = logits.iter().all(|z| z.is_finite());
+                let shares = probabilities.iter().all(|p| (0.0..=1.0).contains(p));
+                !logits.is_empty() && logits.len() == probabilities.len() && rising && numbers && shares
+            }
+        };
+        if fits { Ok(()) } else { Err(Error::Data("the numbers of the calibration are impossible".into())) }
+    }
+
     /// The probability that a row of this logit is positive.
     #[must_use]
     pub fn probability(&self, logit: f64) -> f64 {
@@ -129,7 +181,17 @@ impl Calibration {
     }
 }
 
-fn sigmoid(z: f64) -> f64 {
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Temperature(temperature) => write!(f, "temperature {temperature:.4}"),
+            Self::Platt { slope, intercept } => write!(f, "Platt, slope {slope:.4} and intercept {intercept:.4}"),
+            Self::Isotonic { logits, .. } => write!(f, "isotonic, {} knots", logits.len()),
+        }
+    }
+}
+
+pub(crate) fn sigmoid(z: f64) -> f64 {
     if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
 }
 
@@ -137,15 +199,58 @@ fn sigmoid(z: f64) -> f64 {
 fn both<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Vec<f64>> {
     check::lengths(logits.len(), 1, labels.len())?;
     rank::binary(labels)?;
-    let logits = check::scores(logits.iter().copied(), 1)?;
-    if let Some(row) = logits.iter().position(|z| z.is_infinite()) {
-        return Err(Error::Data(format!("the logit of row {row} is {}", logits[row])));
-    }
+    let logits = finite(check::scores(logits.iter().copied(), 1)?, 1)?;
     if labels.iter().all(|label| *label == labels[0]) {
         let class = labels[0];
         return Err(Error::Data(format!("calibration needs rows of both classes, but every row is of class {class}")));
     }
     Ok(logits)
+}
+
+fn finite(logits: Vec<f64>, width: usize) -> Result<Vec<f64>> {
+    match logits.iter().position(|z| z.is_infinite()) {
+        Some(at) => Err(Error::Data(format!("the logit of row {} is {}", at / width, logits[at]))),
+        None => Ok(logits),
+    }
+}
+
+/// The factor `b > 0` of logits `[rows, classes]` for which the mean of `log Σ exp(b zⱼ) − b zᵧ` is least, by Newton's
+/// method with halved steps. None if there is none.
+#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
+fn least(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
+    let n = labels.len() as f64;
+    // The loss, its first and its second derivative.
+    let at = |b: f64| {
+        let mut sums = [0.0; 3];
+        for (row, &label) in logits.chunks_exact(classes).zip(labels) {
+            let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let (mut whole, mut first, mut second) = (0.0, 0.0, 0.0);
+            for z in row.iter().map(|z| z - max) {
+                let weight = (b * z).exp();
+                (whole, first, second) = (whole + weight, first + weight * z, second + weight * z * z);
+            }
+            let (own, mean) = (row[label as usize] - max, first / whole);
+            sums[0] += (whole.ln() - b * own) / n;
+            sums[1] += (mean - own) / n;
+            sums[2] += (second / whole - mean * mean) / n;
+        }
+        sums
+    };
+    let mut b = 1.0;
+    let [mut now, mut slope, mut bend] = at(b);
+    for _ in 0..200 {
+        if bend.is_nan() || bend <= 1e-14 {
+            return None;
+        }
+        let step = slope / bend;
+        if slope * step <= 1e-13 * now {
+            return Some(b - step).filter(|b| *b > 0.0);
+        }
+        let moved = (0..40).map(|halvings| b - step * 0.5f64.powi(halvings)).find(|&b| b > 0.0 && at(b)[0] < now)?;
+        b = moved;
+        [now, slope, bend] = at(b);
+    }
+    None
 }
 
 fn unfitted(what: &str) -> Error {

@@ -10,6 +10,7 @@
 //! - [`log_loss`] and [`log_loss_multiclass`] judge probabilities.
 //! - [`brier_score`] and [`Reliability`] tell whether probabilities come true; [`Calibration`] makes them do so.
 //! - [`Cuts`] chooses the threshold from which a row counts as positive: by F-beta, precision, false alarms or costs.
+//! - [`Decision`] holds a calibration and a threshold chosen by a [`Rule`]: it is stored with the model.
 //! - [`RegressionReport`] judges numbers.
 //! - [`Report`] holds the usual ones for one set of rows; [`bootstrap`] says how sure any of them is.
 
@@ -18,22 +19,27 @@ mod bootstrap;
 mod calibration;
 mod check;
 mod confusion;
+mod decision;
 mod log_loss;
 mod rank;
 mod regression;
 mod reliability;
 mod report;
+mod rule;
 mod threshold;
 
 pub use agreement::{Average, Distance, Ratio};
 pub use bootstrap::{Interval, bootstrap};
 pub use calibration::Calibration;
 pub use confusion::{ConfusionMatrix, accuracy};
+pub use decision::{Calibrate, Chosen, Decision};
 pub use log_loss::{log_loss, log_loss_multiclass};
 pub use rank::{pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro};
 pub use regression::RegressionReport;
+pub(crate) use reliability::quantile;
 pub use reliability::{Bin, Bins, Reliability, brier_score, top_k_accuracy};
 pub use report::Report;
+pub use rule::Rule;
 pub use threshold::{Costs, Cut, Cuts};
 
 #[cfg(test)]

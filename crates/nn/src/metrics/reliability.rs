@@ -114,7 +114,7 @@ impl fmt::Display for Reliability {
 
 /// The quantile `q` of sorted numbers, interpolated linearly: NumPy's default.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-pub(super) fn quantile(sorted: &[f64], q: f64) -> f64 {
+pub(crate) fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let below = sorted[at.floor() as usize];
     let above = sorted[at.ceil() as usize];

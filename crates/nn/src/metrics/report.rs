@@ -73,7 +73,26 @@ impl Report {
         check::lengths(probabilities.len(), 1, labels.len())?;
         let probabilities = check::probabilities(probabilities, 1)?;
         let predicted: Vec<u32> = probabilities.iter().map(|&p| u32::from(p > 0.5)).collect();
-        let confusion = ConfusionMatrix::new(&predicted, labels, classes)?;
+        Self::decided(&probabilities, &predicted, labels, classes, loss)
+    }
+
+    /// For two classes, from the probabilities of class 1 and the classes that a [`Decision`](super::Decision) gives.
+    ///
+    /// # Errors
+    /// As [`Self::binary`].
+    pub fn decided<P: Copy + Into<f64>, S: AsRef<str>>(
+        probabilities: &[P],
+        predicted: &[u32],
+        labels: &[u32],
+        classes: &[S],
+        loss: f64,
+    ) -> Result<Self> {
+        if classes.len() != 2 {
+            return Err(Error::Data(format!("a binary report needs the names of 2 classes, not of {}", classes.len())));
+        }
+        check::lengths(probabilities.len(), 1, labels.len())?;
+        let probabilities = check::probabilities(probabilities, 1)?;
+        let confusion = ConfusionMatrix::new(predicted, labels, classes)?;
         Ok(Self {
             loss,
             accuracy: confusion.accuracy(),

@@ -1,10 +1,11 @@
 //! What a model says about rows, and how good that is.
 
-use wgrad_core::{Array, DType, Error, Graph, Mode, Result, Step, Tensor};
+use wgrad_core::{Array, DType, Error, Fetching, Graph, Mode, Result, Step, Tensor};
 
 use super::Trainer;
+use super::steps::{FED, PORTION};
 use super::trainer::EVALUATION_ROWS;
-use crate::data::{Batches, Dataset};
+use crate::data::Dataset;
 use crate::metrics::Report;
 
 impl Trainer<'_> {
@@ -61,6 +62,30 @@ impl Trainer<'_> {
     /// # Errors
     /// Every error of the graph, with its source line; a model that gives no logits per row.
     pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits_of_rows(x, model)?;
+        Array::new([logits.len() / width, width], probabilities(&logits, width))
+    }
+
+    /// What the model gives for each row of a dataset, `[N, 1]` or `[N, classes]`: logits, from which thresholds and
+    /// calibration are made without the rounding of probabilities near 0 and 1.
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict_logits(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits_of(data, model)?;
+        Array::new([logits.len() / width, width], logits)
+    }
+
+    /// The same for each row of `x: f32[N, features]`.
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict_logits_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits_of_rows(x, model)?;
+        Array::new([logits.len() / width, width], logits)
+    }
+
+    fn logits_of_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
         let &[rows, features] = x.shape().dims() else {
             return Err(Error::Data(format!("features have two axes, [rows, features], not {}", x.shape())));
         };
@@ -69,8 +94,7 @@ impl Trainer<'_> {
             let rows = batch.iter().flat_map(|&row| &values[row as usize * features..][..features]);
             Ok(rows.copied().collect())
         };
-        let (logits, width) = self.logits((rows, features), rows_of, model)?;
-        Array::new([logits.len() / width, width], probabilities(&logits, width))
+        self.logits((rows, features), rows_of, model)
     }
 
     /// All logits of a dataset, row by row, and how many a row has.
@@ -86,27 +110,44 @@ impl Trainer<'_> {
         model: impl Fn(&Tensor) -> Tensor,
     ) -> Result<(Vec<f64>, usize)> {
         let session = self.session()?;
-        let mut logits = vec![];
-        let mut compiled: Option<(usize, Tensor, Step)> = None;
-        for batch in &Batches::new(rows, EVALUATION_ROWS)?.epoch(0) {
-            let size = batch.len();
-            if compiled.as_ref().is_none_or(|(of, ..)| *of != size) {
-                let graph = Graph::new(Mode::Evaluate);
-                let input = graph.input("x", [size, features], DType::F32);
-                let output = model(&input);
-                let step = session.compile(&graph, &[&output])?;
-                let shape = output.shape();
-                if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
-                    return Err(Error::Data(format!(
-                        "the model gives {shape} for {size} rows, not one logit per row or class"
-                    )));
-                }
-                compiled = Some((size, input, step));
+        let mut compile = |size: usize| -> Result<(Tensor, Step)> {
+            let graph = Graph::new(Mode::Evaluate);
+            let input = graph.input("x", [size, features], DType::F32);
+            let output = model(&input);
+            let step = session.compile(&graph, &[&output])?;
+            let shape = output.shape();
+            if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
+                return Err(Error::Data(format!(
+                    "the model gives {shape} for {size} rows, not one logit per row or class"
+                )));
             }
-            if let Some((_, input, step)) = &compiled {
-                let x = Array::new([size, features], gather(batch)?)?;
-                logits.extend(session.run(step, &[(input, &x)])?[0].to_f64());
+            Ok((input, step))
+        };
+        if rows == 0 || features == 0 {
+            return Err(Error::Data("there are no rows to predict".into()));
+        }
+        // Full batches, many at a time, and then what is left.
+        let (size, left) = (EVALUATION_ROWS.min(rows), if rows > EVALUATION_ROWS { rows % EVALUATION_ROWS } else { 0 });
+        let mut plans = vec![(size, compile(size)?)];
+        if left > 0 {
+            plans.push((left, compile(left)?));
+        }
+        let most = (FED / (size * features * size_of::<f32>())).clamp(1, PORTION);
+        let order: Vec<u32> = (0..).take(rows).collect();
+        let (full, rest) = order.split_at(rows - left);
+        let portions = full.chunks(size * most).chain((left > 0).then_some(rest));
+        let (mut logits, mut under_way) = (vec![], None::<Fetching>);
+        for portion in portions {
+            let (size, (input, step)) = &plans[usize::from(portion.len() < plans[0].0)];
+            let steps = portion.len() / size;
+            let x = Array::new([steps, *size, features], gather(portion)?)?;
+            let next = session.run_many_later(step, steps, &[(input, &x)])?;
+            if let Some(done) = under_way.replace(next) {
+                logits.extend(done.wait()?[0].to_f64());
             }
+        }
+        if let Some(done) = under_way {
+            logits.extend(done.wait()?[0].to_f64());
         }
         let width = logits.len() / rows;
         Ok((logits, width))

@@ -76,10 +76,10 @@ fn rows_of(data: &Dataset, targets: Targets, work: &Work<'_>, dims: &[usize]) ->
 const RESIDENT: u64 = 1 << 30;
 
 /// Steps that go to the device at once.
-const PORTION: usize = 64;
+pub(super) const PORTION: usize = 64;
 
 /// Bytes of rows that are fed at once.
-const FED: usize = 8 << 20;
+pub(super) const FED: usize = 8 << 20;
 
 /// Whether a dataset's features are kept on a device of these limits.
 pub(super) fn fits(data: &Dataset, limits: &Limits) -> bool {

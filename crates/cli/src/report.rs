@@ -1,0 +1,124 @@
+//! The report of a training: what is measured after it, and the files beside the model.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use wgrad_core::{DType, DeviceInfo, Graph, Mode, Result, Tensor};
+use wgrad_nn::data::{Dataset, Seed};
+use wgrad_nn::optim::Optimizer;
+use wgrad_nn::report::{Importance, RunReport, Scores, permutation_importance};
+use wgrad_nn::train::{History, Trainer};
+use wgrad_nn::{Module, Sequential};
+
+use crate::model::{Loss, Model};
+use crate::output::{note, shell_word};
+
+/// What a trained model says about the rows that it was not trained on.
+#[derive(Debug)]
+pub struct Seen {
+    pub validation: Option<Scores>,
+    pub test: Scores,
+    pub importance: Vec<Importance>,
+    pub plan: String,
+    pub notes: Vec<String>,
+}
+
+/// Asks the model about the rows; `report` also for what only a report shows.
+///
+/// # Errors
+/// When the device fails, or the model gives no numbers.
+pub fn look(
+    trainer: &mut Trainer<'_>,
+    layers: &Sequential,
+    (validation, test): (Option<&Dataset>, &Dataset),
+    (seed, report): (u64, bool),
+) -> Result<Seen> {
+    let mut scores = |data: &Dataset| Scores::of(data, &trainer.predict_logits(data, |x| layers.forward(x))?);
+    let (validation, test_scores) = (validation.map(&mut scores).transpose()?, scores(test)?);
+    let (mut importance, mut notes) = (vec![], vec![]);
+    if report {
+        let measured = permutation_importance(test, Seed(seed), |x| {
+            Ok(trainer.predict_logits_rows(x, |x| layers.forward(x))?.to_f64())
+        });
+        match measured {
+            Ok(all) => importance = all,
+            Err(error) => notes.push(error.to_string()),
+        }
+    }
+    Ok(Seen { validation, test: test_scores, importance, plan: String::new(), notes })
+}
+
+/// The plan of a training step of so many rows, as text.
+///
+/// # Errors
+/// Those of the graph.
+pub fn plan(
+    trainer: &mut Trainer<'_>,
+    optimizer: &dyn Optimizer,
+    (rows, features, loss): (usize, usize, Loss),
+    step: impl Fn(&Tensor, &Tensor) -> Tensor,
+) -> Result<String> {
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [rows, features], DType::F32);
+    let y = match loss {
+        Loss::Bce => graph.input("y", [rows, 1], DType::F32),
+        Loss::Ce => graph.input("y", [rows], DType::U32),
+    };
+    let loss = step(&x, &y);
+    optimizer.minimize(&loss);
+    Ok(trainer.session()?.compile(&graph, &[&loss])?.to_string())
+}
+
+/// Writes the report beside a saved model. That it cannot be written is told, and no more: the model is saved.
+pub fn write(
+    folder: &Path,
+    model: &Model,
+    (begun, history, info): (SystemTime, &History, &DeviceInfo),
+    train: &Dataset,
+    (seen, notes): (Seen, &[String]),
+) {
+    let training = &model.training;
+    let file = Path::new(&training.file).file_name().unwrap_or_default().to_string_lossy();
+    let mut report = RunReport::new(format!("{}: {}", file, model.target))
+        .begun(begun)
+        .history(history)
+        .part("training", train.classes(), &train.class_counts())
+        .test(seen.test)
+        .decision(model.decision.clone())
+        .importance(seen.importance)
+        .model(model.architecture.layers().join("\n"))
+        .plan(seen.plan)
+        .command(command())
+        .seed(Seed(training.seed))
+        .device(info)
+        .fact("seed", training.seed.to_string())
+        .fact("epochs", history.epochs.len().to_string())
+        .fact("batch size", training.batch_size.to_string())
+        .fact("optimizer", format!("AdamW, learning rate {}, weight decay {}", training.lr, training.weight_decay))
+        .fact("seconds per epoch", format!("{:.4}", history.seconds_per_epoch()));
+    if let Some(weight) = training.pos_weight {
+        let counts = train.class_counts();
+        #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
+        let weights = [counts[0] as f64, counts[1] as f64 * weight];
+        report = report
+            .weighted_part("training, effective", train.classes(), &weights)
+            .fact("pos_weight", weight.to_string());
+    }
+    if let Some(validation) = seen.validation {
+        report = report.validation(validation);
+    }
+    for line in notes.iter().chain(&seen.notes) {
+        report = report.note(line);
+    }
+    if let Err(error) = report.write(folder) {
+        note(&format!("warning: the model is saved, but its report could not be written: {error}"));
+    }
+}
+
+/// This command, as it can be typed again.
+fn command() -> String {
+    let mut words = std::env::args_os().map(|word| shell_word(&word.to_string_lossy()));
+    let name = words.next().unwrap_or_default();
+    let name = Path::new(&name).file_name().map_or_else(|| name.clone(), |name| name.to_string_lossy().into_owned());
+    [name].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,143 @@
+//! The numbers of every epoch, for other programs: a CSV file, and TensorBoard's event files.
+
+use std::fmt::Write;
+
+use super::Epoch;
+
+/// `metrics.csv`: a row per epoch; a number that there is not is an empty cell.
+pub(super) fn csv(history: &[Epoch], rates: &[f64]) -> String {
+    let mut text = "epoch,loss,validation_loss,learning_rate,seconds\n".to_string();
+    for (i, epoch) in history.iter().enumerate() {
+        let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
+        let (loss, validation) = (epoch.loss, cell(epoch.validation_loss));
+        let rate = cell(rates.get(i).copied());
+        let _ = writeln!(text, "{},{loss},{validation},{rate},{}", i + 1, epoch.seconds);
+    }
+    text
+}
+
+/// An event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a tag, the
+/// epoch as its step, and a time in seconds since 1970.
+pub(super) fn events(begin: f64, history: &[Epoch], rates: &[f64], last: &[(String, f64)]) -> Vec<u8> {
+    let mut file = vec![];
+    let mut time = begin;
+    let mut version = fixed(1, time);
+    version.extend(bytes(3, b"brain.Event:2"));
+    record(&mut file, &version);
+    for (i, epoch) in history.iter().enumerate() {
+        time += epoch.seconds;
+        let scalars = [
+            ("loss/train", Some(epoch.loss)),
+            ("loss/validation", epoch.validation_loss),
+            ("learning_rate", rates.get(i).copied()),
+            ("seconds_per_epoch", Some(epoch.seconds)),
+        ];
+        let scalars = scalars.into_iter().filter_map(|(tag, value)| Some((tag.to_string(), value?)));
+        record(&mut file, &event(time, i as u64 + 1, scalars));
+    }
+    if !last.is_empty() {
+        record(&mut file, &event(time, history.len() as u64, last.iter().cloned()));
+    }
+    file
+}
+
+/// `Event { wall_time: 1, step: 2, summary: 5 }` of `Summary { value: 1 }` of `Value { tag: 1, simple_value: 2 }`.
+fn event(time: f64, step: u64, scalars: impl Iterator<Item = (String, f64)>) -> Vec<u8> {
+    let mut summary = vec![];
+    for (tag, value) in scalars {
+        let mut scalar = bytes(1, tag.as_bytes());
+        scalar.push((2 << 3) | 5);
+        #[allow(clippy::cast_possible_truncation, reason = "the format has 32-bit floats")]
+        scalar.extend((value as f32).to_le_bytes());
+        summary.extend(bytes(1, &scalar));
+    }
+    let mut event = fixed(1, time);
+    event.push(2 << 3);
+    varint(&mut event, step);
+    event.extend(bytes(5, &summary));
+    event
+}
+
+fn fixed(field: u8, value: f64) -> Vec<u8> {
+    let mut out = vec![(field << 3) | 1];
+    out.extend(value.to_le_bytes());
+    out
+}
+
+fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
+    let mut out = vec![(field << 3) | 2];
+    varint(&mut out, value.len() as u64);
+    out.extend(value);
+    out
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+fn varint(out: &mut Vec<u8>, mut value: u64) {
+    while value > 0x7f {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn record(file: &mut Vec<u8>, event: &[u8]) {
+    let length = (event.len() as u64).to_le_bytes();
+    file.extend(length);
+    file.extend(masked(&length).to_le_bytes());
+    file.extend(event);
+    file.extend(masked(event).to_le_bytes());
+}
+
+/// The checksum of a record: CRC-32C, turned and shifted, so that it may stand in data that is summed again.
+fn masked(data: &[u8]) -> u32 {
+    crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+/// CRC-32C (Castagnoli), bit by bit: the files are small.
+fn crc32c(data: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
+    };
+    !data.iter().fold(!0, step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn history() -> Vec<Epoch> {
+        [None, Some(0.125)].map(|validation_loss| Epoch { loss: 0.5, validation_loss, seconds: 0.25 }).into()
+    }
+
+    #[test]
+    fn the_checksum_is_the_published_one() {
+        // RFC 3720, B.4.
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&(0..32).collect::<Vec<u8>>()), 0x46dd_794e);
+        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn csv_has_a_row_per_epoch_and_empty_cells() {
+        assert_eq!(
+            csv(&history(), &[1e-3]),
+            "epoch,loss,validation_loss,learning_rate,seconds\n1,0.5,,0.001,0.25\n2,0.5,0.125,,0.25\n"
+        );
+    }
+
+    #[test]
+    fn records_are_whole_and_say_their_length() {
+        let file = events(1e9, &history(), &[], &[("test/accuracy".into(), 0.75)]);
+        let (mut at, mut records) = (0, 0);
+        while at < file.len() {
+            let length = usize::try_from(u64::from_le_bytes(file[at..at + 8].try_into().unwrap())).unwrap();
+            assert_eq!(file[at + 8..at + 12], masked(&file[at..at + 8]).to_le_bytes());
+            let event = &file[at + 12..at + 12 + length];
+            assert_eq!(file[at + 12 + length..at + 16 + length], masked(event).to_le_bytes());
+            (at, records) = (at + 16 + length, records + 1);
+        }
+        assert_eq!((at, records), (file.len(), 4));
+        let tag = |tag: &[u8]| file.windows(tag.len()).filter(|window| *window == tag).count();
+        assert_eq!((tag(b"loss/train"), tag(b"loss/validation"), tag(b"test/accuracy")), (2, 1, 1));
+    }
+}

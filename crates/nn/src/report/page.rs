@@ -1,0 +1,455 @@
+//! The page: one file of HTML, with its style, plots and script inside.
+
+#![allow(
+    clippy::format_collect,
+    clippy::write_with_newline,
+    reason = "a page is small, and its code should read as the page does"
+)]
+
+use std::fmt::Write;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use wgrad_core::Result;
+
+use super::svg::{Figure, escape, short};
+use super::{Measured, Part, RunReport, Scores, figures, slider};
+use crate::metrics::{ConfusionMatrix, Interval, Ratio, Reliability, pr_auc, roc_auc};
+
+/// Classes whose confusion matrix is shown, and features whose importance is.
+const CLASSES: usize = 25;
+const FEATURES: usize = 200;
+
+/// All plots, in the order of the page.
+pub(super) fn figures(report: &RunReport) -> Result<Vec<Figure>> {
+    let mut all: Vec<Figure> = vec![];
+    if let Some(scores) = report.judged() {
+        all.extend(figures::roc(scores, &report.decision)?);
+        all.extend(figures::precision_recall(scores, &report.decision)?);
+        all.push(figures::reliability(scores, &report.decision)?.0);
+        all.push(figures::histogram(scores, &report.decision));
+    }
+    all.extend(figures::loss(&report.history));
+    all.extend(figures::learning_rate(&report.rates));
+    all.extend(figures::importance(&report.importance));
+    Ok(all)
+}
+
+/// The whole page.
+pub(super) fn html(report: &RunReport) -> Result<String> {
+    let title = escape(&report.title);
+    let mut body = String::new();
+    let _ = write!(body, "<header><h1>{title}</h1>\n{}</header>\n", about(report));
+    for note in &report.notes {
+        let _ = writeln!(body, "<p class=\"note\">{}</p>", escape(note));
+    }
+    let plots = figures(report)?;
+    let cards = |ids: &[&str]| {
+        let chosen = plots.iter().filter(|figure| ids.contains(&figure.id));
+        let cards: String = chosen.map(card).collect();
+        if cards.is_empty() { cards } else { format!("<div class=\"grid2\">\n{cards}</div>\n") }
+    };
+    let mut script = String::new();
+    if let Some(scores) = report.judged() {
+        body += &headline(report, scores)?;
+        if scores.classes().len() == 2 {
+            body += &slider::html(report, scores, &report.decision)?;
+            script = format!("<script>\n{}\n</script>\n", include_str!("slider.js").trim());
+        } else {
+            body += &classes(report, scores)?;
+        }
+        let (_, plain, calibrated) = figures::reliability(scores, &report.decision)?;
+        let _ = write!(
+            body,
+            "<section aria-labelledby=\"plots-title\"><h2 id=\"plots-title\">Ranking and probabilities</h2>\n{}{}</section>\n",
+            cards(&["roc", "precision_recall", "reliability", "scores"]),
+            bins(&plain, calibrated.as_ref())
+        );
+    }
+    if !report.history.is_empty() {
+        let _ = write!(
+            body,
+            "<section aria-labelledby=\"training-title\"><h2 id=\"training-title\">Training</h2>\n{}{}</section>\n",
+            cards(&["loss", "learning_rate"]),
+            epochs(report)
+        );
+    }
+    if !report.importance.is_empty() {
+        let _ = write!(
+            body,
+            "<section aria-labelledby=\"importance-title\"><h2 id=\"importance-title\">Feature importance</h2>\n\
+             <p class=\"why\">By how much the loss rises when the values of one feature are shuffled among the rows: what the \
+             model would lose without it. Features that say the same share their importance.</p>\n\
+             <div class=\"grid2\">{}{}</div></section>\n",
+            plots.iter().filter(|figure| figure.id == "importance").map(card).collect::<String>(),
+            importance(report)
+        );
+    }
+    body += &parts(report);
+    body += &model(report);
+    Ok(format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{}\n{}\n</style>\n</head>\n<body>\n<main>\n{body}</main>\n{script}</body>\n</html>\n",
+        include_str!("plot.css").trim(),
+        include_str!("page.css").trim(),
+    ))
+}
+
+/// Which rows are judged, and when.
+fn about(report: &RunReport) -> String {
+    let mut lines = String::new();
+    if let Some(scores) = report.judged() {
+        let which = if report.test.is_some() {
+            "test rows, which the model never saw"
+        } else {
+            "validation rows, as there are no test rows"
+        };
+        let mut decision = report.decision.to_string();
+        if scores.classes().len() > 2 {
+            decision.truncate(decision.find(';').unwrap_or(decision.len()));
+        }
+        let _ = writeln!(lines, "<p>Judged on {} {which}. {}.</p>", scores.rows(), escape(&capital(&decision)));
+    }
+    if let Some(time) = report.begun {
+        let _ = writeln!(lines, "<p>Begun {}</p>", date(time));
+    }
+    lines
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// A plot with its words.
+fn card(figure: &Figure) -> String {
+    let (title, summary) = (escape(&figure.title), escape(&figure.summary));
+    format!(
+        "<figure class=\"card\"><figcaption>{title}<span>{summary}</span></figcaption>\n{}</figure>\n",
+        figure.inline()
+    )
+}
+
+fn words(name: &str) -> &str {
+    match name {
+        "f1" => "F1",
+        "roc_auc" => "ROC-AUC",
+        "pr_auc" => "PR-AUC",
+        "log_loss" => "log loss",
+        "brier" => "Brier score",
+        other => other,
+    }
+}
+
+/// The metrics with their intervals.
+fn headline(report: &RunReport, scores: &Scores) -> Result<String> {
+    let all = report.intervals()?;
+    let two = scores.classes().len() == 2;
+    let mut tiles = String::new();
+    let of = |name: &str| all.iter().find(|m| m.name == name).and_then(|m| m.interval);
+    for name in if two { ["pr_auc", "roc_auc", "f1", "accuracy"] } else { ["accuracy", "f1", "roc_auc", "log_loss"] } {
+        let (value, low, high) = match of(name) {
+            Some(Interval { value, low, high, .. }) => {
+                (format!("{value:.3}"), format!("{low:.3}"), format!("{high:.3}"))
+            }
+            None => ("–".into(), "–".into(), "–".into()),
+        };
+        let _ = write!(tiles, "<div><dt>{}</dt><dd>{value}<small>{low} to {high}</small></dd></div>\n", words(name));
+    }
+    let row = |m: &Measured| {
+        let Some(Interval { value, low, high, .. }) = m.interval else {
+            let cells = "<td>undefined</td><td>–</td><td class=\"whisker\"></td>";
+            return format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", words(m.name));
+        };
+        let at = |x: f64| (x * 100.0).clamp(0.0, 100.0);
+        let track = if high <= 1.0 {
+            format!(
+                "<span class=\"track\"><i style=\"left:{:.1}%;width:{:.1}%\"></i><b style=\"left:{:.1}%\"></b></span>",
+                at(low),
+                at(high - low),
+                at(value)
+            )
+        } else {
+            String::new()
+        };
+        format!(
+            "<tr><th scope=\"row\">{}</th><td>{value:.4}</td><td>{low:.4} to {high:.4}</td><td class=\"whisker\">{track}</td></tr>\n",
+            words(m.name)
+        )
+    };
+    let rows: String = all.iter().map(row).collect();
+    let of = if two {
+        format!(
+            "Precision, recall, F1 and PR-AUC are those of <b>{}</b>, at the model's threshold.",
+            escape(&scores.classes()[1])
+        )
+    } else {
+        "Precision, recall and F1 are macro averages over the classes; the areas are means of one class against the rest.".into()
+    };
+    let judged = if report.test.is_some() { "the test rows" } else { "the validation rows" };
+    Ok(format!(
+        "<section aria-labelledby=\"metrics-title\"><h2 id=\"metrics-title\">How good it is</h2>\n\
+         <p class=\"why\">On {judged}, with 95 % intervals: how far another draw of as many rows would carry each number. {of}</p>\n\
+         <dl class=\"tiles\">{tiles}</dl>\n\
+         <div class=\"card\"><table><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">value</th><th scope=\"col\">95 % interval</th>\
+         <th scope=\"col\" class=\"whisker\">0 to 1</th></tr></thead>\n<tbody>{rows}</tbody></table></div></section>\n"
+    ))
+}
+
+/// Of many classes: each by itself, and the confusion matrix.
+fn classes(report: &RunReport, scores: &Scores) -> Result<String> {
+    let (names, n) = (scores.classes(), scores.classes().len());
+    let matrix = ConfusionMatrix::new(&scores.predicted(&report.decision), scores.labels(), names)?;
+    let probabilities = scores.probabilities(&report.decision);
+    let mut rows = String::new();
+    for (class, name) in names.iter().enumerate() {
+        let labels: Vec<u32> = scores.labels().iter().map(|&label| u32::from(label as usize == class)).collect();
+        let own: Vec<f64> = probabilities.iter().skip(class).step_by(n).copied().collect();
+        let area = |area: Result<f64>| area.map_or_else(|_| "–".into(), |area| format!("{area:.3}"));
+        let _ = writeln!(
+            rows,
+            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.3}</td><td>{:.3}</td><td>{:.3}</td><td>{}</td><td>{}</td></tr>",
+            escape(name),
+            labels.iter().sum::<u32>(),
+            matrix.ratio(Ratio::Precision, class),
+            matrix.ratio(Ratio::Recall, class),
+            matrix.ratio(Ratio::FBeta(1.0), class),
+            area(roc_auc(&own, &labels)),
+            area(pr_auc(&own, &labels)),
+        );
+    }
+    let mut html = format!(
+        "<section aria-labelledby=\"classes-title\"><h2 id=\"classes-title\">Class by class</h2>\n<div class=\"grid2\">\n\
+         <div class=\"card\"><h3>Metrics of each class</h3><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Metrics of each class\"><table><thead><tr><th scope=\"col\">class</th><th scope=\"col\">rows</th><th scope=\"col\">prec.</th>\
+         <th scope=\"col\">recall</th><th scope=\"col\">F1</th><th scope=\"col\">ROC</th><th scope=\"col\">PR</th></tr></thead>\n<tbody>{rows}</tbody></table></div></div>\n"
+    );
+    html += &if n <= CLASSES { confusion(&matrix) } else { confused(&matrix) };
+    Ok(html + "</div></section>\n")
+}
+
+/// The matrix as a table whose cells are as dark as their share of the row.
+#[allow(clippy::cast_precision_loss, reason = "counts of rows")]
+fn confusion(matrix: &ConfusionMatrix) -> String {
+    let names = matrix.classes();
+    let long = names.iter().any(|name| name.chars().count() > 4);
+    // Long names stand at the rows, and their numbers above the columns.
+    let column = |i: usize| if long { (i + 1).to_string() } else { escape(&names[i]) };
+    let row = |i: usize| if long { format!("{} {}", i + 1, escape(&names[i])) } else { escape(&names[i]) };
+    let heads: String = (0..names.len())
+        .map(|i| format!("<th scope=\"col\" title=\"{}\">{}</th>", escape(&names[i]), column(i)))
+        .collect();
+    let mut rows = String::new();
+    for (i, counts) in matrix.counts().iter().enumerate() {
+        let all = counts.iter().sum::<u64>().max(1) as f64;
+        let cell = |&count: &u64| {
+            let share = count as f64 / all;
+            let style = if count == 0 {
+                String::new()
+            } else {
+                format!(" style=\"background:rgba(var(--heat),{:.2})\"", 0.08 + 0.42 * share)
+            };
+            format!("<td{style}>{count}</td>")
+        };
+        let _ =
+            writeln!(rows, "<tr><th scope=\"row\">{}</th>{}</tr>", row(i), counts.iter().map(cell).collect::<String>());
+    }
+    format!(
+        "<div class=\"card\"><h3>Confusion matrix: a row per true class, a column per predicted one</h3><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\">\
+         <table class=\"matrix many\"><thead><tr><th scope=\"col\">truth</th>{heads}</tr></thead>\n<tbody>{rows}</tbody></table></div></div>\n"
+    )
+}
+
+/// Of too many classes: those most often mistaken.
+fn confused(matrix: &ConfusionMatrix) -> String {
+    let names = matrix.classes();
+    let cells =
+        matrix.counts().iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, &n)| (n, i, j)));
+    let mut wrong: Vec<_> = cells.filter(|(n, i, j)| *n > 0 && i != j).collect();
+    wrong.sort_by_key(|&(n, i, j)| (std::cmp::Reverse(n), i, j));
+    let rows: String = (wrong.iter().take(30))
+        .map(|&(n, i, j)| {
+            format!("<tr><th scope=\"row\">{}</th><td>{}</td><td>{n}</td></tr>\n", escape(&names[i]), escape(&names[j]))
+        })
+        .collect();
+    format!(
+        "<div class=\"card\"><h3>Most frequent mistakes</h3><table><thead><tr><th scope=\"col\">truth</th><th scope=\"col\">predicted</th><th scope=\"col\">rows</th></tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
+    )
+}
+
+/// The numbers of the reliability diagrams.
+fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> String {
+    let table = |caption: &str, diagram: &Reliability| {
+        let rows: String = (diagram.bins().iter())
+            .map(|bin| {
+                format!(
+                    "<tr><th scope=\"row\">{:.4}</th><td>{:.4}</td><td>{}</td></tr>\n",
+                    bin.predicted, bin.observed, bin.rows
+                )
+            })
+            .collect();
+        format!(
+            "<div class=\"card\"><h3>{caption}: expected calibration error {:.4}, largest {:.4}</h3><table><thead><tr><th scope=\"col\">predicted</th>\
+             <th scope=\"col\">observed</th><th scope=\"col\">rows</th></tr></thead>\n<tbody>{rows}</tbody></table></div>\n",
+            diagram.error(),
+            diagram.largest_error()
+        )
+    };
+    let first = table(if calibrated.is_some() { "Before calibration" } else { "As the model gives them" }, plain);
+    let second = calibrated.map_or_else(String::new, |diagram| table("After calibration", diagram));
+    format!(
+        "<details><summary>The numbers of the reliability diagram</summary><div class=\"grid2\">{first}{second}</div></details>\n"
+    )
+}
+
+fn epochs(report: &RunReport) -> String {
+    let cell = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| escape(&short(value)));
+    let rows: String = (report.history.iter().enumerate())
+        .map(|(i, e)| {
+            format!(
+                "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{:.3}</td></tr>\n",
+                i + 1,
+                cell(Some(e.loss)),
+                cell(e.validation_loss),
+                cell(report.rates.get(i).copied()),
+                e.seconds
+            )
+        })
+        .collect();
+    format!(
+        "<details><summary>The numbers of all epochs</summary><div class=\"card\"><table><thead><tr><th scope=\"col\">epoch</th><th scope=\"col\">loss</th>\
+         <th scope=\"col\">validation</th><th scope=\"col\">rate</th><th scope=\"col\">seconds</th></tr></thead>\n<tbody>{rows}</tbody></table></div></details>\n"
+    )
+}
+
+fn importance(report: &RunReport) -> String {
+    let shown = report.importance.iter().take(FEATURES).enumerate();
+    let rows: String = shown
+        .map(|(i, each)| {
+            let (name, rise, spread) =
+                (escape(&each.feature), escape(&short(each.mean)), escape(&short(each.deviation)));
+            format!("<tr><th scope=\"row\">{}. {name}</th><td>{rise}<small>± {spread}</small></td></tr>\n", i + 1)
+        })
+        .collect::<Vec<_>>()
+        .chunks(10)
+        .enumerate()
+        .map(|(i, rows)| {
+            let head = "<thead><tr><th scope=\"col\">feature</th><th scope=\"col\">rise ± deviation</th></tr></thead>";
+            let table = format!("<table>{head}\n<tbody>{}</tbody></table>", rows.concat());
+            if i == 0 {
+                table
+            } else {
+                format!(
+                    "<details><summary>Features {} to {}</summary>{table}</details>",
+                    i * 10 + 1,
+                    i * 10 + rows.len()
+                )
+            }
+        })
+        .collect();
+    let more = report.importance.len().saturating_sub(FEATURES);
+    let rest = if more > 0 { format!("<p>{more} more features are less important.</p>") } else { String::new() };
+    format!("<div class=\"card\">{rows}{rest}</div>\n")
+}
+
+/// How many rows of each class the parts have.
+#[allow(clippy::cast_precision_loss, reason = "counts of rows")]
+fn parts(report: &RunReport) -> String {
+    let part = |name: &str, scores: &Option<Scores>| {
+        scores.as_ref().map(|scores| Part {
+            name: name.into(),
+            classes: scores.classes().to_vec(),
+            counts: scores.class_counts().iter().map(|&count| count as f64).collect(),
+            weighted: false,
+        })
+    };
+    let mut all = report.parts.clone();
+    all.extend(part("validation", &report.validation));
+    all.extend(part("test", &report.test));
+    let Some(first) = all.iter().max_by_key(|part| part.classes.len()) else { return String::new() };
+    let heads: String = all.iter().map(|part| format!("<th scope=\"col\">{}</th>", escape(&part.name))).collect();
+    let cell = |part: &Part, class: usize| {
+        let (count, sum) = (part.counts.get(class).copied().unwrap_or(0.0), part.counts.iter().sum::<f64>());
+        let share = format!("{} %", escape(&short(if sum > 0.0 { (count / sum * 1e4).round() / 100.0 } else { 0.0 })));
+        if part.weighted {
+            format!("<td>{share}</td>")
+        } else {
+            format!("<td>{count:.0} <small>({share})</small></td>")
+        }
+    };
+    let rows: String = (first.classes.iter().enumerate().take(FEATURES))
+        .map(|(class, name)| {
+            let cells: String = all.iter().map(|part| cell(part, class)).collect();
+            format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(name))
+        })
+        .collect();
+    let sums: String = (all.iter())
+        .map(|part| {
+            if part.weighted { "<td></td>".into() } else { format!("<td>{:.0}</td>", part.counts.iter().sum::<f64>()) }
+        })
+        .collect();
+    let why = if all.iter().any(|part| part.weighted) {
+        "Rows per class. The effective prevalence is what the loss sees, with the weights of the classes: it is not that of the \
+         world, so the model's probabilities are too high for what was given weight, unless they are calibrated."
+    } else {
+        "Rows per class. The loss sees the classes as often as they are."
+    };
+    format!(
+        "<section aria-labelledby=\"data-title\"><h2 id=\"data-title\">Data</h2>\n<p class=\"why\">{why}</p>\n\
+         <div class=\"card\"><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Rows per class\"><table><thead><tr><th scope=\"col\">class</th>{heads}</tr></thead>\n\
+         <tbody>{rows}<tr><th scope=\"row\">all</th>{sums}</tr></tbody></table></div></div></section>\n"
+    )
+}
+
+fn model(report: &RunReport) -> String {
+    let mut html =
+        "<section aria-labelledby=\"run-title\"><h2 id=\"run-title\">The run</h2>\n<div class=\"card\">\n".to_string();
+    if !report.command.is_empty() {
+        let _ = write!(html, "<h3>To repeat it</h3><pre class=\"wrap\">{}</pre>\n", escape(&report.command));
+    }
+    let facts = report.facts.iter().map(|(name, value)| (&name[..], value.clone()));
+    let rows: String = facts
+        .chain([("wgrad", env!("CARGO_PKG_VERSION").to_string())])
+        .map(|(name, value)| format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(&value)))
+        .collect();
+    let _ = write!(html, "<table class=\"facts\"><tbody>{rows}</tbody></table>\n");
+    for (name, text) in [("The model", &report.model), ("The plan of a training step", &report.plan)] {
+        if !text.is_empty() {
+            let _ = write!(
+                html,
+                "<details><summary>{name}</summary><pre tabindex=\"0\">{}</pre></details>\n",
+                escape(text)
+            );
+        }
+    }
+    html + "</div></section>\n"
+}
+
+/// `2026-11-21 16:02:45 UTC`; days to dates as of the Gregorian calendar, counted from 1 March of the year 0.
+fn date(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + u64::from(month < 3);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let of = |seconds| date(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(of(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(of(951_782_399), "2000-02-28 23:59:59 UTC");
+        assert_eq!(of(951_827_696), "2000-02-29 12:34:56 UTC");
+        assert_eq!(of(4_107_542_400), "2100-03-01 00:00:00 UTC");
+    }
+}

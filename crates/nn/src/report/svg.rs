@@ -1,0 +1,331 @@
+//! Small plots as SVG: a frame with two axes, and marks in it.
+
+use std::fmt::Write;
+
+/// The size of a plot, in the units of its text: small, so that it can be read on a phone.
+pub(super) const WIDTH: f64 = 400.0;
+pub(super) const HEIGHT: f64 = 300.0;
+/// The frame inside: left, top, right, bottom.
+pub(super) const FRAME: [f64; 4] = [70.0, 32.0, 390.0, 252.0];
+/// How far to the right the frame begins where names stand beside it, and how long they may be.
+const NAMED: (f64, usize) = (158.0, 21);
+/// What a letter takes.
+const LETTER: f64 = 6.6;
+
+/// Text in HTML and SVG, in content and in attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            // Control characters, which XML does not allow; and those that turn the direction of text.
+            c if (c.is_control() && !matches!(c, '\n' | '\t'))
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}') =>
+            {
+                escaped.push('\u{fffd}');
+            }
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// The first letters of a text.
+pub(super) fn shorten(text: &str, letters: usize) -> String {
+    if text.chars().count() <= letters {
+        return text.into();
+    }
+    text.chars().take(letters.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A number for people: four digits that count, and no more zeros than needed.
+pub(super) fn short(x: f64) -> String {
+    let size = x.abs();
+    if x == 0.0 {
+        "0".into()
+    } else if !x.is_finite() {
+        "–".into()
+    } else if !(1e-4..1e7).contains(&size) {
+        format!("{x:.1e}")
+    } else {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
+        let digits = (3.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
+        let text = format!("{x:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+    }
+}
+
+/// Round numbers that cover a range: from two to about `most + 1`.
+pub(super) fn ticks(low: f64, high: f64, most: u32) -> Vec<f64> {
+    let span = high - low;
+    if !(span > 0.0 && span.is_finite()) {
+        return vec![low];
+    }
+    let raw = span / f64::from(most.max(1));
+    let power = 10f64.powf(raw.log10().floor());
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|s| s * power).find(|s| *s >= raw * 0.999).unwrap_or(raw);
+    let first = (low / step - 1e-9).ceil();
+    (0..=most + 1).map(|i| (first + f64::from(i)) * step).filter(|t| *t <= high + span * 1e-9).collect()
+}
+
+/// The range of some numbers, with a little air; around 0 and 1 if there are none.
+pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let finite = values.filter(|x| x.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
+    if low > high {
+        (0.0, 1.0)
+    } else if low < high {
+        (low - 0.04 * (high - low), high + 0.04 * (high - low))
+    } else {
+        let air = if low == 0.0 { 1.0 } else { low.abs() * 0.5 };
+        (low - air, high + air)
+    }
+}
+
+/// A plot: complete SVG but for the style, which the page or the file gives.
+#[derive(Clone, Debug)]
+pub(super) struct Figure {
+    /// The stem of its file, and what its parts are called in the page.
+    pub id: &'static str,
+    /// What it shows.
+    pub title: String,
+    /// What can be seen on it, for those who cannot.
+    pub summary: String,
+    body: String,
+    x: (f64, f64),
+    y: (f64, f64),
+    legend: f64,
+    frame: [f64; 4],
+}
+
+impl Figure {
+    /// An empty frame with these ranges and names of axes.
+    pub fn new(id: &'static str, title: &str, [x, y]: [(f64, f64); 2], [x_name, y_name]: [&str; 2]) -> Self {
+        let mut figure = Self::across(id, title, [x, y], FRAME, x_name);
+        let [left, top, right, bottom] = FRAME;
+        for tick in ticks(y.0, y.1, 5) {
+            let at = figure.at(x.0, tick).1;
+            let text = escape(&short(tick));
+            figure.push(&format!("<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/>"));
+            figure.text("tick", (left - 6.0, at + 4.0), "end", &text);
+        }
+        let centre = f64::midpoint(top, bottom);
+        figure.push(&format!(
+            "<text transform=\"translate(14 {centre}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            escape(y_name)
+        ));
+        figure
+    }
+
+    /// An empty frame with a name for each of the rows, from top to bottom: row `i` is at `y = i`.
+    #[allow(clippy::cast_precision_loss, reason = "few rows")]
+    pub fn rows(id: &'static str, title: &str, x: (f64, f64), names: &[&str], x_name: &str) -> Self {
+        let [_, top, right, bottom] = FRAME;
+        let y = (names.len() as f64 - 0.5, -0.5);
+        let mut figure = Self::across(id, title, [x, y], [NAMED.0, top, right, bottom], x_name);
+        for (row, name) in names.iter().enumerate() {
+            let at = figure.at(x.0, row as f64).1;
+            figure.text("tick", (NAMED.0 - 6.0, at + 4.0), "end", &escape(&shorten(name, NAMED.1)));
+        }
+        figure
+    }
+
+    /// The frame and its horizontal axis.
+    fn across(id: &'static str, title: &str, [x, y]: [(f64, f64); 2], frame: [f64; 4], name: &str) -> Self {
+        let [left, top, right, bottom] = frame;
+        let (summary, body) = (String::new(), String::new());
+        let mut figure = Self { id, title: title.into(), summary, body, x, y, legend: left, frame };
+        for tick in ticks(x.0, x.1, if left > FRAME[0] { 4 } else { 5 }) {
+            let at = figure.at(tick, y.0).0;
+            figure.push(&format!("<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/>"));
+            figure.text("tick", (at, bottom + 16.0), "middle", &escape(&short(tick)));
+        }
+        figure.push(&format!("<path class=\"axis\" d=\"M{left} {top}V{bottom}H{right}\"/>"));
+        figure.text("name", (f64::midpoint(left, right), HEIGHT - 12.0), "middle", &escape(name));
+        figure
+    }
+
+    /// Text that was escaped.
+    fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, text: &str) {
+        self.push(&format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
+    }
+
+    /// Numbers beside the frame without their sign.
+    pub fn unsigned(mut self) -> Self {
+        self.body = self.body.replace(">-", ">");
+        self
+    }
+
+    /// What can be seen, in words.
+    pub fn summary(mut self, words: impl Into<String>) -> Self {
+        self.summary = words.into();
+        self
+    }
+
+    fn push(&mut self, svg: &str) {
+        self.body.push_str(svg);
+        self.body.push('\n');
+    }
+
+    /// Where a point lies, kept near the frame.
+    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+        let [left, top, right, bottom] = self.frame;
+        let part = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(-0.02, 1.02);
+        (left + part(x, self.x) * (right - left), bottom - part(y, self.y) * (bottom - top))
+    }
+
+    /// A line through points; what lies on the line between its neighbours, or within a third of a unit, is left out. A
+    /// point that is not finite interrupts it.
+    pub fn line(mut self, class: &str, points: &[(f64, f64)]) -> Self {
+        let mut path = String::new();
+        for piece in points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
+            let mut kept: Vec<(f64, f64)> = vec![];
+            for (i, &(x, y)) in piece.iter().enumerate() {
+                let at = self.at(x, y);
+                if let [.., a, b] = kept[..] {
+                    let cross = (b.0 - a.0) * (at.1 - a.1) - (b.1 - a.1) * (at.0 - a.0);
+                    let onward = (b.0 - a.0) * (at.0 - b.0) + (b.1 - a.1) * (at.1 - b.1) >= 0.0;
+                    if cross.abs() < 1e-6 && onward {
+                        kept.pop();
+                    }
+                }
+                let near = kept.last().is_some_and(|b| (b.0 - at.0).abs() < 0.3 && (b.1 - at.1).abs() < 0.3);
+                if !near || i + 1 == piece.len() {
+                    kept.push(at);
+                }
+            }
+            for (i, (x, y)) in kept.iter().enumerate() {
+                let _ = write!(path, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
+            }
+        }
+        self.push(&format!("<path class=\"line {class}\" d=\"{path}\"/>"));
+        self
+    }
+
+    /// A dot on each of a few points.
+    pub fn dots(mut self, class: &str, points: &[(f64, f64)]) -> Self {
+        for &(x, y) in points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
+            let (x, y) = self.at(x, y);
+            self.push(&format!("<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>"));
+        }
+        self
+    }
+
+    /// A dot with a name, which the page may move.
+    pub fn marker(mut self, name: &str, x: f64, y: f64) -> Self {
+        let (x, y) = self.at(x, y);
+        self.push(&format!("<circle class=\"marker\" id=\"{name}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5.5\"/>"));
+        self
+    }
+
+    /// An upright line with a name, which the page may move.
+    pub fn upright(mut self, name: &str, x: f64) -> Self {
+        let at = self.at(x, self.y.0).0;
+        let [_, top, _, bottom] = self.frame;
+        self.push(&format!(
+            "<path class=\"upright\" id=\"{name}\" transform=\"translate({at:.1} 0)\" d=\"M0 {top}V{bottom}\"/>"
+        ));
+        self
+    }
+
+    /// A filled rectangle between two corners.
+    pub fn bar(mut self, class: &str, a: (f64, f64), b: (f64, f64)) -> Self {
+        let ((ax, ay), (bx, by)) = (self.at(a.0, a.1), self.at(b.0, b.1));
+        let (x, y, width, height) = (ax.min(bx), ay.min(by), (ax - bx).abs(), (ay - by).abs());
+        if width > 0.05 && height > 0.05 {
+            self.push(&format!(
+                "<rect class=\"bar {class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
+            ));
+        }
+        self
+    }
+
+    /// A mark above the frame that says what a class of marks stands for.
+    pub fn legend(mut self, class: &str, name: &str) -> Self {
+        let room = ((FRAME[2] - self.legend - 24.0) / LETTER).max(0.0);
+        if room < 3.0 {
+            return self;
+        }
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few letters")]
+        let name = shorten(name, (room as usize).min(24));
+        let x = self.legend;
+        self.push(&format!("<path class=\"line key {class}\" d=\"M{x:.0} 17H{:.0}\"/>", x + 16.0));
+        self.push(&format!("<text class=\"tick\" x=\"{:.0}\" y=\"21\">{}</text>", x + 21.0, escape(&name)));
+        #[allow(clippy::cast_precision_loss, reason = "a few letters")]
+        let wide = name.chars().count() as f64 * LETTER;
+        self.legend += wide + 36.0;
+        self
+    }
+
+    /// The element for a page that has the style.
+    pub fn inline(&self) -> String {
+        self.element("", "")
+    }
+
+    /// A file of its own.
+    pub fn file(&self) -> String {
+        let style =
+            format!("<style>\n{}\nsvg {{ background: var(--paper) }}\n</style>\n", include_str!("plot.css").trim());
+        self.element(
+            &format!(" xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\"", WIDTH * 1.5, HEIGHT * 1.5),
+            &style,
+        )
+    }
+
+    fn element(&self, attributes: &str, style: &str) -> String {
+        let Self { id, title, summary, body, .. } = self;
+        let (title, summary) = (escape(title), escape(summary));
+        format!(
+            "<svg{attributes} class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-labelledby=\"{id}-title {id}-summary\">\n\
+             <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-summary\">{summary}</desc>\n{style}{body}</svg>\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_write_is_text() {
+        assert_eq!(escape("<script>&'\"\u{0}\u{202e}"), "&lt;script&gt;&amp;&#39;&quot;\u{fffd}\u{fffd}");
+        let figure = Figure::new("t", "<b>", [(0.0, 1.0); 2], ["<x>", "y&"]).legend("first", "</svg>").summary("\"<");
+        for text in [figure.inline(), figure.file()] {
+            assert!(!text.contains("<b>") && !text.contains("<x>") && text.matches("</svg>").count() == 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        assert_eq!(
+            ticks(0.0, 1.0, 5).iter().map(|&t| short(t)).collect::<Vec<_>>(),
+            ["0", "0.2", "0.4", "0.6", "0.8", "1"]
+        );
+        assert_eq!(ticks(-0.3, 0.34, 5).iter().map(|&t| short(t)).collect::<Vec<_>>(), ["-0.2", "0", "0.2"]);
+        for (low, high) in [(1e-9, 3e-9), (5.0, 5.000_001), (-1e12, 1e12), (0.0, 0.0), (1.0, f64::INFINITY)] {
+            let all = ticks(low, high, 5);
+            assert!((1..=7).contains(&all.len()) && all.iter().all(|t| t.is_finite()), "{all:?}");
+        }
+    }
+
+    #[test]
+    fn lines_keep_their_shape_with_few_points() {
+        let steps: Vec<(f64, f64)> = (0..100_000).map(|i| (f64::from(i) / 1e5, f64::from(i / 50_000))).collect();
+        let text = Figure::new("t", "", [(0.0, 1.0); 2], ["", ""]).line("first", &steps).inline();
+        let path = text.split("line first\" d=\"").nth(1).unwrap().split('"').next().unwrap();
+        assert_eq!(path.matches(['M', 'L']).count(), 4, "{path}");
+        let gap = [(0.0, 0.0), (0.5, 0.5), (0.6, f64::NAN), (0.7, 0.2), (1.0, 1.0)];
+        let text = Figure::new("t", "", [(0.0, 1.0); 2], ["", ""]).line("first", &gap).inline();
+        assert_eq!(text.split("line first\" d=\"").nth(1).unwrap().split('"').next().unwrap().matches('M').count(), 2);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let all = [0.0, 1.0, 0.25, 1234.5, 0.000_012, 123_456_789.0, -0.5, 99.996, f64::NAN].map(short);
+        assert_eq!(all, ["0", "1", "0.25", "1234", "1.2e-5", "1.2e8", "-0.5", "100", "–"]);
+    }
+}
