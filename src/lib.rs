@@ -78,7 +78,7 @@ pub mod prelude {
         Adadelta, Adagrad, Adam, AdamW, Adamax, Ema, LearningRate, Lion, NAdam, Optimizer, RAdam, RmsProp, Select, Sgd,
     };
     #[cfg(not(target_arch = "wasm32"))]
-    pub use wgrad_nn::train::{Targets, Trainer};
+    pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Targets, Trainer};
     pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};
 }
 
