@@ -1,6 +1,7 @@
-//! The `wgrad` command: `devices`, `train`, `predict`, `tune` and `bench`.
+//! The `wgrad` command: `devices`, `train`, `predict`, `compare`, `tune` and `bench`.
 
 mod bench;
+mod compare;
 mod data;
 mod decide;
 mod devices;
@@ -26,6 +27,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:
   wgrad train tumours.csv --target malignant
   wgrad predict tumours-model new.csv --out predictions.csv
+  wgrad compare tumours-model tumours-wide-model
   wgrad tune --model tumours-model --device gpu
   wgrad bench tabular mid --all-devices
 
@@ -41,9 +43,11 @@ enum Command {
     /// List what can compute: every GPU adapter with its limits, and the CPU.
     Devices(devices::Args),
     /// Train a classifier on a CSV file, test it on rows set aside, and save it.
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// Predict the classes of the rows of a CSV file with a saved model.
     Predict(predict::Args),
+    /// Put runs side by side: settings that differ, test metrics with intervals, and differences to the first run.
+    Compare(compare::Args),
     /// Measure which variants of kernels are fastest on a device; `train`, `predict` and `bench` then run them.
     Tune(tune::Args),
     /// Measure training steps and kernels, each checked against the reference first.
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
     let (result, drop) = match Cli::parse().command {
         Command::Devices(args) => (devices::run(&args), ""),
         Command::Train(args) => (train::run(&args), "--drop"),
+        Command::Compare(args) => (compare::run(&args), ""),
         Command::Tune(args) => (tune::run(&args), ""),
         Command::Bench(args) => (bench::run(&args, start), ""),
         Command::Predict(args) => (predict::run(&args), "`wgrad train` and --drop"),
