@@ -184,7 +184,8 @@ fn as_json(runs: &[Run], settings: &BTreeMap<String, Vec<String>>) -> Value {
         line["metrics"] = if run.scores.is_some() {
             measures(&run.metrics)
         } else {
-            NAMES.iter().filter_map(|name| Some(((*name).into(), json!({ "value": described(run, name)? })))).collect()
+            let value = |name: &&str| Some(((*name).to_string(), json!({ "value": described(run, name)? })));
+            Value::Object(NAMES.iter().filter_map(value).collect())
         };
         if at > 0 {
             match &run.differences {
