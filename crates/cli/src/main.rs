@@ -1,4 +1,4 @@
-//! The `wgrad` command: `devices`, `train`, `predict`, `compare`, `tune` and `bench`.
+//! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `compare`, `tune` and `bench`.
 
 mod bench;
 mod compare;
@@ -9,13 +9,16 @@ mod model;
 mod output;
 mod predict;
 mod report;
+mod running;
 mod train;
 mod tune;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use wgrad_core::Result;
 
 /// Trains a neural network on a CSV file, and predicts with it, on any GPU or on the CPU.
 #[derive(Debug, Parser)]
@@ -31,7 +34,7 @@ use clap::{Parser, Subcommand};
   wgrad tune --model tumours-model --device gpu
   wgrad bench tabular mid --all-devices
 
-Exit codes: 0 done, 1 the data, the model or the device cannot be used, 2 wrong usage."
+Exit codes: 0 done, 1 the data, the model or the device cannot be used, 2 wrong usage, 130 stopped by Ctrl-C."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -44,6 +47,8 @@ enum Command {
     Devices(devices::Args),
     /// Train a classifier on a CSV file, test it on rows set aside, and save it.
     Train(Box<train::Args>),
+    /// Prove that a training which is stopped and resumed gives the same model, to the last byte, as one that is not.
+    VerifyResume(Box<verify::Args>),
     /// Predict the classes of the rows of a CSV file with a saved model.
     Predict(predict::Args),
     /// Put runs side by side: settings that differ, test metrics with intervals, and differences to the first run.
@@ -58,20 +63,25 @@ fn main() -> ExitCode {
     let start = Instant::now();
     silence_the_driver();
     let (result, drop) = match Cli::parse().command {
-        Command::Devices(args) => (devices::run(&args), ""),
+        Command::Devices(args) => (done(devices::run(&args)), ""),
         Command::Train(args) => (train::run(&args), "--drop"),
-        Command::Compare(args) => (compare::run(&args), ""),
-        Command::Tune(args) => (tune::run(&args), ""),
-        Command::Bench(args) => (bench::run(&args, start), ""),
-        Command::Predict(args) => (predict::run(&args), "`wgrad train` and --drop"),
+        Command::Compare(args) => (done(compare::run(&args)), ""),
+        Command::VerifyResume(args) => (verify::run(&args), "--drop"),
+        Command::Tune(args) => (done(tune::run(&args)), ""),
+        Command::Bench(args) => (done(bench::run(&args, start)), ""),
+        Command::Predict(args) => (done(predict::run(&args)), "`wgrad train` and --drop"),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::note(&format!("error: {}", output::for_the_command_line(&error.to_string(), drop)));
             ExitCode::FAILURE
         }
     }
+}
+
+fn done(result: Result<()>) -> Result<ExitCode> {
+    result.map(|()| ExitCode::SUCCESS)
 }
 
 /// Mesa's device selection asks for a Wayland display, and libwayland complains on stderr where `XDG_RUNTIME_DIR` is not

@@ -1,7 +1,9 @@
 //! `wgrad train`: from a CSV file to a saved model.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use serde_json::json;
@@ -11,7 +13,7 @@ use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::AdamW;
-use wgrad_nn::train::{History, Progress, Silent, Targets, Trainer, automatic};
+use wgrad_nn::train::{Ended, History, LrFinder, Progress, Silent, Targets, Trainer, automatic};
 
 use crate::data::DataArgs;
 use crate::decide::{self, DecisionArgs};
@@ -19,6 +21,7 @@ use crate::devices::open;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
 use crate::output::{check_folder, count, list, note, print, shell_word};
 use crate::report::{self, Seen};
+use crate::running::{self, RunArgs, Stop};
 use crate::tune::Stored;
 
 /// The arguments of `wgrad train`.
@@ -46,10 +49,10 @@ pub struct Args {
     seed: u64,
     /// Print the result as one JSON object, as the last line of standard output; all else goes to standard error.
     #[arg(long)]
-    json: bool,
+    pub json: bool,
     /// Show no progress and no notes, only the result.
     #[arg(long)]
-    quiet: bool,
+    pub quiet: bool,
     #[command(flatten)]
     stored: Stored,
     #[command(flatten)]
@@ -61,6 +64,29 @@ pub struct Args {
     /// Write the model only: no report.html, no plots, no metrics.csv, no event file, no test scores.
     #[arg(long, help_heading = "Decision and report")]
     no_report: bool,
+    #[command(flatten)]
+    pub running: RunArgs,
+    /// Stop after this step as Ctrl-C does; for `wgrad verify-resume`.
+    #[arg(long, hide = true)]
+    stop_after: Option<u64>,
+}
+
+/// What a training came to, for all that reports on it.
+#[derive(Debug)]
+struct Outcome {
+    /// The epochs, and why they ended.
+    history: History,
+    /// What the model says about the rows set aside.
+    seen: Seen,
+    /// Which variants of kernels ran.
+    variants: Choices,
+}
+
+/// How far it came.
+enum Fitted {
+    Done(Box<Outcome>),
+    /// There is no model, but a checkpoint or a table.
+    Over(ExitCode),
 }
 
 #[derive(Debug, clap::Args)]
@@ -152,9 +178,9 @@ impl FromStr for PosWeight {
 ///
 /// # Errors
 /// When the rows, the device or the output cannot be used, or the training fails.
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     let begun = SystemTime::now();
-    let validation = args.decision.validation(args.data.validation)?;
+    let validation = args.decision.validation(args.data.validation.or(args.running.validation()))?;
     let parts = args.data.parts(&args.file, &args.target, args.seed, validation)?;
     let train = &parts.train;
     args.decision.check(train.classes().len())?;
@@ -173,7 +199,11 @@ pub fn run(args: &Args) -> Result<()> {
     let ModelArgs { hidden, dropout, .. } = &args.model;
     let outputs = loss.logits(train.classes().len());
     let architecture = Architecture::new(train.features(), hidden.0.clone(), *dropout, outputs);
-    let (history, seen, variants) = fit(args, device, &params, &architecture, (loss, pos_weight), &parts)?;
+    let outcome = match fit(args, (device, &folder), &params, &architecture, (loss, pos_weight), &parts)? {
+        Fitted::Done(outcome) => outcome,
+        Fitted::Over(code) => return Ok(code),
+    };
+    let Outcome { history, seen, variants } = *outcome;
     let (decision, notes) = args.decision.decide(seen.validation.as_ref(), pos_weight.is_some());
     if !args.quiet {
         decide::tell(&decision, seen.validation.as_ref(), &notes);
@@ -189,7 +219,8 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.no_report {
         report::write(&folder, &model, (begun, &history, &info), train, (seen, &notes));
     }
-    tell(args, &folder, &info, (&history, &model))
+    args.running.tidy(&folder);
+    tell(args, &folder, &info, (&history, &model)).map(|()| ExitCode::SUCCESS)
 }
 
 fn default_folder(file: &Path) -> PathBuf {
@@ -260,17 +291,17 @@ fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &Devi
 
 fn fit(
     args: &Args,
-    device: Device,
+    (device, folder): (Device, &Path),
     params: &Params,
     architecture: &Architecture,
     (loss, pos_weight): (Loss, Option<f64>),
     Parts { train, validation, test }: &Parts,
-) -> Result<(History, Seen, Choices)> {
+) -> Result<Fitted> {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     let layers = architecture.build(params);
     let progress: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { automatic() };
     let mut trainer = Trainer::new(device, params)
-        .optimizer(AdamW::new(lr).weight_decay(weight_decay))
+        .optimizer(args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay)))
         .batch_size(batch_size.min(train.rows()))
         .targets(if loss == Loss::Bce { Targets::Binary } else { Targets::Classes })
         .progress(progress);
@@ -282,29 +313,53 @@ fn fit(
         None => BceWithLogitsLoss::new(),
     };
     let ce = CrossEntropyLoss::new();
-    let step = |x: &Tensor, y: &Tensor| {
+    let mean_loss = |x: &Tensor, y: &Tensor| {
         let logits = layers.forward(x);
         if loss == Loss::Bce { bce.apply(&logits, y) } else { ce.apply(&logits, y) }
     };
-    let history = trainer.fit(train, epochs, step);
+    if args.running.find_lr {
+        let curve = trainer.find_lr(train, &LrFinder::default(), mean_loss)?;
+        return running::show(&curve, args.json).map(Fitted::Over);
+    }
+    let stop = Stop::default();
+    let updates = trainer.updates(train)?.div_ceil(args.running.accumulated());
+    trainer = args.running.apply(trainer, folder, (epochs, updates, lr), &stop)?;
+    if let Some(last) = args.stop_after {
+        let (flag, mut made) = (stop.flag.clone(), 0);
+        trainer = trainer.on_step(move |_, _| {
+            made += 1;
+            flag.store(made >= last, Ordering::Relaxed);
+        });
+    }
+    running::watch_for_ctrl_c(&stop);
+    let history = trainer.fit(train, epochs, mean_loss);
     let history = history.map_err(|error| match error {
         Error::Data(message) if message.starts_with("the loss is") => {
             let first = message.split(';').next().unwrap_or_default();
+            let node = message.split_once("\n  the first").and_then(|(_, rest)| rest.split_once("\n  fixes"));
+            let node = node.map_or(String::new(), |(node, _)| format!("\n  the first{node}"));
             Error::Data(format!(
-                "{first}; nothing was saved. Use a smaller learning rate, such as --lr {}",
+                "{first}; nothing was saved. Use a smaller learning rate, such as --lr {}, or --clip-norm 1{node}",
                 (lr / 10.0).min(1e-3)
             ))
         }
-        other => other,
-    })?;
+        other => running::in_options(other),
+    });
+    // A damaged checkpoint is no matter of taste.
+    let resumed = trainer.resumed().filter(|_| args.quiet);
+    resumed.iter().flat_map(|resumed| &resumed.passed_over).for_each(|why| note(&format!("warning: {why}")));
+    let history = history?;
+    if history.ended == Ended::Stopped {
+        return Ok(Fitted::Over(running::stopped(&trainer, args.quiet)));
+    }
     let mut seen = report::look(&mut trainer, &layers, (validation.as_ref(), test), (args.seed, !args.no_report))?;
     let variants = trainer.session()?.choices().clone();
     if !args.no_report {
-        let optimizer = AdamW::new(lr).weight_decay(weight_decay);
+        let optimizer = args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay));
         let rows = (batch_size.min(train.rows()), train.features(), loss);
-        seen.plan = report::plan(&mut trainer, &optimizer, rows, step)?;
+        seen.plan = report::plan(&mut trainer, &optimizer, rows, mean_loss)?;
     }
-    Ok((history, seen, variants))
+    Ok(Fitted::Done(Box::new(Outcome { history, seen, variants })))
 }
 
 fn training(
@@ -336,6 +391,9 @@ fn training(
 fn tell(args: &Args, folder: &Path, info: &DeviceInfo, (history, model): (&History, &Model)) -> Result<()> {
     let report = &model.test;
     let seconds = history.seconds_per_epoch();
+    if let Some(epoch) = history.restored.filter(|_| !args.quiet) {
+        note(&format!("\nthe weights are those of epoch {epoch}, the best of {}", history.epochs.len()));
+    }
     let mut saved = format!(
         "model saved to {0}; predict with: wgrad predict {0} FILE.csv   ({1:.3} s per epoch)",
         folder.display(),
@@ -368,6 +426,9 @@ fn tell(args: &Args, folder: &Path, info: &DeviceInfo, (history, model): (&Histo
         "classes": report.confusion.classes(),
         "decision": model.decision,
         "train_loss": history.loss(),
+        "steps": history.epochs.iter().map(|epoch| epoch.steps).sum::<usize>(),
+        "trained_epochs": history.epochs.len(),
+        "best_epoch": history.restored,
         "device": info.kind,
         "adapter": info.adapter,
         "seed": args.seed,

@@ -23,14 +23,14 @@ fn trained() -> Place {
 fn without_arguments_the_help_is_printed() {
     let run = Place::new().wgrad("");
     assert_eq!(run.code, Some(2));
-    for command in ["devices", "train", "predict", "tune", "bench", "Examples:"] {
+    for command in ["devices", "train", "verify-resume", "predict", "tune", "bench", "Examples:"] {
         assert!(run.err.contains(command), "{}", run.err);
     }
 }
 
 #[test]
 fn every_command_and_option_has_a_help_text() {
-    for command in ["devices", "train", "predict", "tune", "bench"] {
+    for command in ["devices", "train", "verify-resume", "predict", "tune", "bench"] {
         let help = Place::new().run(&[command, "--help"]).good().out;
         for line in help.lines().filter(|line| line.trim_start().starts_with("--")) {
             assert!(line.trim().contains("  ") || help.contains(&format!("{line}\n   ")), "no help: {line}");

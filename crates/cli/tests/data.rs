@@ -24,7 +24,7 @@ fn text_becomes_categories_and_predict_knows_them_again() {
     let model: serde_json::Value = serde_json::from_str(&place.text("m/model.json")).unwrap();
     assert_eq!(model["architecture"]["inputs"], 6);
     assert_eq!(model["preprocess"]["categories"][0]["levels"], serde_json::json!(["Oslo", "Paris", "Rome"]));
-    place.write("new.csv", "member,size,town\ntrue,1.5,Rome\n0,2.5,Oslo\nfalse,2.5,Bonn\n");
+    place.write("new.csv", "member,size,town\ntrue,1.5,Rome\nfalse,2.5,Oslo\nfalse,2.5,Bonn\n");
     let out = place.wgrad("predict m new.csv --device cpu").good().out;
     let labels: Vec<&str> = out.lines().skip(1).filter_map(|line| line.rsplit(',').next()).collect();
     assert_eq!((labels.len(), &labels[..2]), (3, &["yes", "no"][..]), "{out}");

@@ -28,6 +28,13 @@ impl Run {
         self
     }
 
+    /// That it ended with this code.
+    #[track_caller]
+    pub fn bad_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
+        self
+    }
+
     /// That it failed with this code and said all of this, in one `error:`.
     #[track_caller]
     pub fn bad(self, code: i32, words: &[&str]) -> Self {

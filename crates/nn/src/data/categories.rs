@@ -150,27 +150,23 @@ impl Categories {
     /// Which category each cell of a column is.
     pub(super) fn of<'c>(&self, column: &'c Column) -> Numbering<'c> {
         let unseen = self.levels.len();
-        match &column.cells {
-            Cells::Text { codes, levels } => {
-                let numbers: HashMap<&str, usize> = self.levels.iter().map(String::as_str).zip(0..).collect();
-                let known = levels.iter().map(|text| numbers.get(text).copied().unwrap_or(unseen)).collect();
-                Numbering::Codes { codes, known, unseen }
-            }
-            // A file whose categories all look like numbers: `7` is also what `07` was, if nothing else is.
-            _ => {
-                let mut known = HashMap::new();
-                for (text, at) in self.levels.iter().zip(0..) {
-                    if let Some(value) = number(text) {
-                        let exact = *text == (value + 0.0).to_string();
-                        let bits = (value + 0.0).to_bits();
-                        if exact || !known.contains_key(&bits) {
-                            known.insert(bits, at);
-                        }
-                    }
+        if let Cells::Text { codes, levels } = &column.cells {
+            let numbers: HashMap<&str, usize> = self.levels.iter().map(String::as_str).zip(0..).collect();
+            let known = levels.iter().map(|text| numbers.get(text).copied().unwrap_or(unseen)).collect();
+            return Numbering::Codes { codes, known, unseen };
+        }
+        // A file whose categories all look like numbers: `7` is also what `07` was, if nothing else is.
+        let mut known = HashMap::new();
+        for (text, at) in self.levels.iter().zip(0..) {
+            if let Some(value) = number(text) {
+                let exact = *text == (value + 0.0).to_string();
+                let bits = (value + 0.0).to_bits();
+                if exact || !known.contains_key(&bits) {
+                    known.insert(bits, at);
                 }
-                Numbering::Values { known, unseen }
             }
         }
+        Numbering::Values { known, unseen }
     }
 
     /// Writes the features of a row.

@@ -101,7 +101,9 @@ impl KFold {
             }
             (By::Group(_), Some(groups)) if groups.len() == y.len() => {
                 let mut sizes: HashMap<u32, usize> = HashMap::new();
-                groups.iter().for_each(|group| *sizes.entry(*group).or_default() += 1);
+                for group in groups {
+                    *sizes.entry(*group).or_default() += 1;
+                }
                 if sizes.len() < k {
                     Err(few(count(sizes.len(), "group")))
                 } else {
@@ -121,7 +123,9 @@ impl KFold {
                 let mut rest = &rows[..];
                 for (fold, at) in (0..self.folds).zip(0..) {
                     let (here, after) = rest.split_at(size + usize::from(at < more));
-                    here.iter().for_each(|&row| folds[row as usize] = fold);
+                    for &row in here {
+                        folds[row as usize] = fold;
+                    }
                     rest = after;
                 }
                 Ok(folds)
@@ -132,7 +136,9 @@ impl KFold {
 
 fn class_counts(y: &[u32]) -> Vec<usize> {
     let mut counts = vec![0; y.iter().max().map_or(0, |&last| last as usize + 1)];
-    y.iter().for_each(|&class| counts[class as usize] += 1);
+    for &class in y {
+        counts[class as usize] += 1;
+    }
     counts
 }
 

@@ -26,7 +26,9 @@ pub(super) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
     let column = &table.columns[at];
     let (classes, fractions) = if let Cells::Text { codes, levels } = &column.cells {
         let mut used = vec![false; levels.len()];
-        rows.iter().for_each(|&row| used[codes[row as usize] as usize] = true);
+        for &row in rows {
+            used[codes[row as usize] as usize] = true;
+        }
         let mut distinct: Vec<&str> =
             levels.iter().zip(used).filter(|(_, used)| *used).map(|(level, _)| level).collect();
         distinct.sort_unstable();

@@ -226,12 +226,11 @@ impl Preprocess {
         let cells = features::columns(table, &self.columns)?;
         let mut encoders = Vec::with_capacity(cells.len());
         for (at, (name, column)) in self.columns.iter().zip(cells).enumerate() {
-            encoders.push(match self.categories_of(name) {
-                Some(categories) => Encoder::Categories(column, categories, categories.of(column)),
-                None => {
-                    features::numeric(table, name, column)?;
-                    Encoder::Numbers(column, at)
-                }
+            encoders.push(if let Some(categories) = self.categories_of(name) {
+                Encoder::Categories(column, categories, categories.of(column))
+            } else {
+                features::numeric(table, name, column)?;
+                Encoder::Numbers(column, at)
             });
         }
         let (mut values, mut buffer) = (vec![], vec![]);

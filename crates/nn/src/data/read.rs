@@ -41,15 +41,15 @@ pub(super) fn open(path: &Path, spill: bool) -> Result<Table> {
     let spill = spill.then(Scratch::new).transpose()?.map(Arc::new);
     // What is no plain file, such as a pipe, can be read only once.
     if std::fs::metadata(path).map_err(failed)?.is_file() {
-        return read(&name, || File::open(path).map_err(failed), spill);
+        return read(&name, || File::open(path).map_err(failed), spill.as_ref());
     }
     let bytes = std::fs::read(path).map_err(failed)?;
-    read(&name, || Ok(&bytes[..]), spill)
+    read(&name, || Ok(&bytes[..]), spill.as_ref())
 }
 
 /// Reads the text once, and a second time if a column turns out to be text after it began with numbers, since `007` must
 /// not become `7`.
-fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<Arc<Scratch>>) -> Result<Table> {
+fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<&Arc<Scratch>>) -> Result<Table> {
     let mut records = Records::new(file, open()?)?;
     if !records.next()? {
         return Err(data(
@@ -60,7 +60,7 @@ fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<Arc<Scr
     let names = header(file, &records.record)?;
     let width = names.len();
     let place = |column| {
-        let scratch = spill.clone()?;
+        let scratch = spill.cloned()?;
         Some(Blocks { scratch, column, columns: width })
     };
     let mut builders: Vec<Builder> = (0..width).map(|column| Builder::new(place(column))).collect();

@@ -197,5 +197,11 @@ pub(super) fn repeat(rows: &[u32], n: usize, random: &mut SplitMix64, order: &mu
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
 #[path = "sampler_tests.rs"]
 mod tests;

@@ -3,7 +3,9 @@ use crate::data::{Batches, Dataset};
 
 fn counts(order: &[u32], rows: usize) -> Vec<usize> {
     let mut counts = vec![0; rows];
-    order.iter().for_each(|&row| counts[row as usize] += 1);
+    for &row in order {
+        counts[row as usize] += 1;
+    }
     counts
 }
 
@@ -52,7 +54,9 @@ fn each_class_comes_equally_often_and_so_does_each_of_its_rows() {
     assert_eq!(order.len(), 1001);
     let rows = counts(&order, y.len());
     let mut by_class = [0; 4];
-    rows.iter().zip(&y).for_each(|(n, &class)| by_class[class as usize] += n);
+    for (n, &class) in rows.iter().zip(&y) {
+        by_class[class as usize] += n;
+    }
     assert_eq!(by_class[1], 0);
     assert!([0, 2, 3].iter().all(|&class: &usize| (333..=334).contains(&by_class[class])), "{by_class:?}");
     for class in [0, 2, 3] {

@@ -14,6 +14,7 @@ pub(super) struct Scratch {
     file: File,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn explain(source: io::Error) -> Error {
     Error::io(std::env::temp_dir())(io::Error::new(
         source.kind(),
@@ -100,7 +101,7 @@ mod tests {
         scratch.write(0, &[0.25_f64]).unwrap();
         let mut two = [0.0_f64; 2];
         scratch.read(4, &mut two).unwrap();
-        assert_eq!(two, [1.5, -2.0]);
+        assert_eq!(two.map(f64::to_bits), [1.5_f64, -2.0].map(f64::to_bits));
         assert!(matches!(scratch.read(6, &mut two), Err(Error::Io { .. })), "past the end");
     }
 }

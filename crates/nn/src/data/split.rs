@@ -249,7 +249,9 @@ fn by_group(
     random: &mut SplitMix64,
 ) -> Result<(Vec<u32>, Vec<u32>)> {
     let mut sizes: HashMap<u32, usize> = HashMap::new();
-    rows.iter().for_each(|&row| *sizes.entry(groups[row as usize]).or_default() += 1);
+    for &row in &rows {
+        *sizes.entry(groups[row as usize]).or_default() += 1;
+    }
     let mut order: Vec<(u32, usize)> = sizes.into_iter().collect();
     if order.len() < 2 {
         return Err(Error::Data(format!(
@@ -333,6 +335,7 @@ fn share(n: usize, fraction: f64) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "small numbers")]
 mod tests {
     use super::*;
 

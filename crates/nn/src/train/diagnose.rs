@@ -87,18 +87,20 @@ impl Trainer<'_> {
         job: &Job<'_>,
         (at, step, loss): (&Position, usize, f64),
     ) -> Error {
-        let mut text = format!("the loss is {loss} in step {step} of epoch {}; the model is as it was ", at.epoch);
-        match self.replay(steps, trail, job, step) {
+        let found = match self.replay(steps, trail, job, step) {
             Ok(Some(Found { epoch, step, node })) => {
-                text += &format!("before step {step} of epoch {epoch}");
-                text += &match node {
-                    Some(node) => format!("\n  the first that is not finite there: {node}"),
-                    None => "\n  no node by itself does this: the step overflows only where its ops are fused".into(),
-                };
+                let node = node.map_or_else(
+                    || "no node by itself does this: the step overflows only where its ops are fused".into(),
+                    |node| format!("the first that is not finite there: {node}"),
+                );
+                format!("before step {step} of epoch {epoch}\n  {node}")
             }
-            Ok(None) => text += "then\n  made again, the steps were finite: the device does not compute the same twice",
-            Err(error) => text += &format!("then\n  what came first could not be found: {error}"),
-        }
+            Ok(None) => {
+                "then\n  made again, the steps were finite: the device does not compute the same twice".to_string()
+            }
+            Err(error) => format!("then\n  what came first could not be found: {error}"),
+        };
+        let text = format!("the loss is {loss} in step {step} of epoch {}; the model is as it was {found}", at.epoch);
         Error::Data(format!(
             "{text}\n  fixes:\n    1. a smaller learning rate\n    2. standardised features (Table does that unless told not \
              to)\n    3. no log, division or root of what can be 0 or negative in the loss\n    4. clipped gradients: \

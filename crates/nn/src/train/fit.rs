@@ -14,7 +14,7 @@ use super::steps::{Ran, Steps, Tally, Training, Watch, fits};
 use super::trainer::EVALUATION_ROWS;
 use super::{Callback, Ended, EpochStats, History, Trainer};
 use crate::data::{Batches, Dataset, Sampler, Seed, loader};
-use crate::optim::Optimizer;
+use crate::optim::{LearningRate, Optimizer};
 
 /// What a fit is asked for.
 pub(super) struct Job<'j> {
@@ -26,6 +26,11 @@ pub(super) struct Job<'j> {
     pub steps: usize,
     /// Which fit of the trainer, from 0.
     pub fit: usize,
+}
+
+/// What a trainer without an optimizer says.
+pub(super) fn no_optimizer() -> Error {
+    Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
 }
 
 impl Position {
@@ -53,9 +58,7 @@ impl<'a> Trainer<'a> {
     pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         let caller = Location::caller();
         self.session()?;
-        let optimizer = self.optimizer.take().ok_or_else(|| {
-            Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
-        })?;
+        let optimizer = self.optimizer.take().ok_or_else(no_optimizer)?;
         let mut history = History::default();
         let result = self.train(data, epochs, &loss, &*optimizer, &mut history, caller);
         self.optimizer = Some(optimizer);
@@ -87,6 +90,7 @@ impl<'a> Trainer<'a> {
         let resident = |data: &Dataset| !self.streaming && fits(data, &limits);
         self.schedules.begin(optimizer)?;
         self.past.rates.get_or_insert_with(|| rates(optimizer));
+        self.past.lr = optimizer.handles().into_iter().next().map(|group| group.lr);
         let ema = self.ema.clone();
         let training = Training { optimizer, ema: ema.as_ref(), accumulate: self.accumulate };
         let mut steps = Steps::new(loss, data, targets, Some(training), resident(data), caller)?;
@@ -243,15 +247,17 @@ impl<'a> Trainer<'a> {
         to: usize,
     ) -> Result<Ran> {
         self.session()?;
-        let Self { session: Some(session), progress, on_step, callbacks, batch_size, stop, .. } = self else {
+        let Self { session: Some(session), progress, on_step, callbacks, batch_size, stop, past, .. } = self else {
             unreachable!("there is a session")
         };
         let mut tally = Tally { steps: at.step, sum: at.loss_sum.0 };
         let wait = on_step.is_some();
         let mut seen = |step: usize, loss: f64| {
             progress.step(step);
-            progress.loss(loss);
-            callbacks.iter_mut().for_each(|callback| callback.step(step, loss));
+            progress.now(loss, past.lr.as_ref().map(LearningRate::get));
+            for callback in callbacks.iter_mut() {
+                callback.step(step, loss);
+            }
             if let Some(f) = &mut *on_step {
                 f(step, loss);
             }

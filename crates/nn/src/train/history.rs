@@ -39,7 +39,7 @@ impl fmt::Display for EpochStats {
 }
 
 /// A number with three digits, short.
-struct Short(f64);
+pub(super) struct Short(pub f64);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -25,6 +25,7 @@ mod callback;
 mod checkpoint;
 mod diagnose;
 mod early_stopping;
+mod find_lr;
 mod fit;
 mod history;
 mod predict;
@@ -41,11 +42,13 @@ mod tests;
 mod trainer;
 
 pub use callback::Callback;
-pub use checkpoint::{Checkpoints, Resumed, list as checkpoints};
+pub use checkpoint::{CheckpointInfo, Checkpoints, Resumed, info as checkpoint_info, list as checkpoints};
 pub use early_stopping::EarlyStopping;
+pub use find_lr::{LrCurve, LrFinder, LrPoint};
+use history::Short;
 pub use history::{Ended, EpochStats, History};
 #[cfg(feature = "progress")]
 pub use progress::Bar;
-pub use progress::{Lines, Progress, Run, Silent, automatic};
+pub use progress::{Lines, Log, Progress, Run, Silent, automatic};
 pub use steps::Targets;
 pub use trainer::{EVALUATION_ROWS, Trainer};

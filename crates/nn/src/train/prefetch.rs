@@ -55,10 +55,10 @@ pub(super) fn with_maker<W: Send, T: Send, R>(
         let mut maker = Maker::Here(VecDeque::new(), make);
         if ahead {
             let (ask, works) = channel::<W>();
-            let (send, made) = channel();
-            let work = move || works.into_iter().map(make).all(|piece| send.send(piece).is_ok());
+            let (hand_over, pieces) = channel();
+            let work = move || works.into_iter().map(make).all(|piece| hand_over.send(piece).is_ok());
             if thread::Builder::new().name("wgrad rows".into()).spawn_scoped(scope, work).is_ok() {
-                maker = Maker::Ahead(ask, made);
+                maker = Maker::Ahead(ask, pieces);
             }
         }
         body(&mut maker)

@@ -35,7 +35,7 @@ impl Trainer<'_> {
         if let Some(stopping) = &mut self.stopping {
             stopping.state = State::default();
         }
-        let resumes = self.saving.resume.is_some() || self.saving.pending.is_some();
+        let goes_on = self.saving.resume.is_some() || self.saving.pending.is_some();
         if let Some(place) = self.saving.resume.take() {
             let (checkpoint, resumed) = checkpoint::latest(&place)?;
             for why in &resumed.passed_over {
@@ -52,7 +52,7 @@ impl Trainer<'_> {
         }
         // This declares the optimizer's state and the averages, which are then as they begin.
         let traced = steps.example(self.batch_size.min(job.data.rows()));
-        let settings = if resumes || self.saving.checkpoints.is_some() {
+        let settings = if goes_on || self.saving.checkpoints.is_some() {
             traced.graph.check()?;
             Some(self.settings(job, &traced.graph)?)
         } else {
@@ -63,7 +63,7 @@ impl Trainer<'_> {
             at = self.go_on(job, pending, settings, history)?;
         }
         if let Some(checkpoints) = self.saving.checkpoints.as_ref().filter(|_| !self.saving.begun) {
-            self.saving.others = checkpoints.begin(resumes)?;
+            self.saving.others = checkpoints.begin(goes_on)?;
             self.saving.begun = true;
         }
         Ok(Some((at, settings)))
@@ -205,7 +205,7 @@ impl Trainer<'_> {
         let device = self.session()?.device();
         let all = Snapshot::take(&self.params)?;
         let mut manifest = Manifest::new(&device, self.params.seed(), settings.clone(), at.clone());
-        manifest.fits = self.past.fits.clone();
+        manifest.fits.clone_from(&self.past.fits);
         manifest.fits.push(Fit::of(history, job.epochs));
         (manifest.rates, manifest.schedule) = (rates(job.optimizer), self.schedules.state());
         manifest.best = self.saving.best.map(|(epoch, value)| (epoch, Number(value)));
@@ -336,7 +336,7 @@ fn fingerprint(graph: &Graph) -> (String, String) {
         let kind = match &node.kind {
             NodeKind::Constant(value) => format!("{:x}", value.to_bits()),
             NodeKind::Pointwise(_, attributes) => {
-                attributes.iter().map(|value| format!("{:x} ", value.to_bits())).collect()
+                format!("{:x?}", attributes.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
             }
             NodeKind::Op(op) => format!("{op:?}"),
             NodeKind::Variable(variable) => format!("{:?} {}", variable.kind(), variable.is_trainable()),
@@ -413,7 +413,9 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> R
     for (variable, array) in arrays {
         variable.set((*array).clone())?;
     }
-    counts.into_iter().for_each(|(counter, count)| counter.set(count));
+    for (counter, count) in counts {
+        counter.set(count);
+    }
     if let Some(words) = words {
         params.with_torch_random(|random| *random = words);
     }

@@ -210,9 +210,9 @@ fn a_checkpoint_that_cannot_be_written_does_not_end_the_training_but_the_last_on
     let path = place.path();
     let data = sectors(66, 2);
     let full = || {
-        Checkpoints::new(path).written_by(|path, bytes| match path.to_string_lossy().contains("step-000000000027") {
-            true => std::fs::write(path, bytes),
-            false => Err(std::io::ErrorKind::StorageFull.into()),
+        Checkpoints::new(path).written_by(|path, bytes| {
+            let last = path.to_string_lossy().contains("step-000000000027");
+            if last { std::fs::write(path, bytes) } else { Err(std::io::ErrorKind::StorageFull.into()) }
         })
     };
     let (history, params, _) = fit(&data, 3, |trainer| trainer.checkpoints(full()));
@@ -271,12 +271,12 @@ fn several_fits_go_on_where_one_was_stopped() {
 
 #[test]
 fn early_stopping_puts_the_best_weights_back() {
-    let data = sectors(66, 2);
     // The measure is given: the third epoch is the best.
     fn stopping<'a>() -> EarlyStopping<'a> {
         let measures = [3.0, 2.0, 1.0, 1.5, 0.95, 1.2, 0.0];
         EarlyStopping::new(2).min_delta(0.1).minimize(move |_, stats| Ok(measures[stats.epoch - 1]))
     }
+    let data = sectors(66, 2);
     let (history, params, _) = fit(&data, 9, |trainer| trainer.early_stopping(stopping()));
     let history = history.unwrap();
     assert_eq!((history.epochs.len(), history.ended, history.restored), (5, Ended::EarlyStopping, Some(3)));
@@ -372,4 +372,65 @@ fn the_first_node_that_is_not_finite_is_named_also_when_it_ruins_the_weights_fir
     });
     let text = error.unwrap_err().to_string();
     assert!(text.contains("the first that is not finite there: ") && text.contains(" gives "), "{text}");
+}
+
+#[test]
+fn a_search_for_a_rate_leaves_nothing_behind() {
+    use crate::optim::schedule::ExponentialLr;
+    let data = sectors(66, 2);
+    let run = |search: bool, torch: bool| {
+        let params = if torch { Params::torch_seed(3) } else { Params::seeded(3) };
+        let model = model(&params, 1);
+        let ema = Ema::new(&params, 0.9);
+        let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &params).batch_size(8).progress(Silent).accumulate(2);
+        trainer = trainer.optimizer(Adam::new(1e-2)).ema(&ema).schedule(ExponentialLr::new(0.9));
+        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+        let mut curve = None;
+        for _ in 0..2 {
+            if search {
+                curve = Some(trainer.find_lr(&data, &LrFinder::default(), loss).unwrap());
+            }
+            trainer.fit(&data, 2, loss).unwrap();
+        }
+        (all(&params), curve)
+    };
+    for torch in [false, true] {
+        let (found, curve) = run(true, torch);
+        assert_eq!(found, run(false, torch).0);
+        let curve = curve.unwrap();
+        assert!(curve.points.len() > 20 && curve.points[0].lr.to_bits() == 1e-7f64.to_bits(), "{curve}");
+        assert!(curve.points.windows(2).all(|pair| pair[1].lr > pair[0].lr));
+    }
+}
+
+#[test]
+fn a_search_for_a_rate_suggests_where_the_loss_falls_fastest_and_ends_where_it_diverges() {
+    // One weight, loss (w − 1)²: plain descent diverges above a rate of 1.
+    let data = Dataset::new(["x"], vec![1.0; 8], [0, 1].repeat(4), ["a", "b"]).unwrap();
+    let search = |finder: LrFinder| {
+        let params = Params::seeded(3);
+        let model = Linear::without_bias(&params, 1, 1);
+        let mut trainer = Trainer::new(CpuBackend::<f64>::new(), &params).optimizer(Sgd::new(0.1));
+        trainer = trainer.batch_size(8).progress(Silent);
+        trainer.find_lr(&data, &finder, |x, _| {
+            let wrong = model.forward(x) - 1.0;
+            (&wrong * &wrong).mean()
+        })
+    };
+    let curve = search(LrFinder::default().range(1e-5, 1e3).smoothing(0.0)).unwrap();
+    assert!(curve.diverged && curve.points.last().is_some_and(|point| point.lr < 100.0), "{curve}");
+    assert!(curve.suggestion.is_some_and(|lr| (1e-3..1.0).contains(&lr)), "{curve}");
+    let text = curve.to_string();
+    assert!(
+        text.contains("smoothed\n") && text.contains("diverged after lr") && text.contains("suggested lr: "),
+        "{text}"
+    );
+    for (finder, wrong) in [
+        (LrFinder::default().range(1.0, 0.1), "rates from 1 to 0.1 do not grow: give 0 < from < to"),
+        (LrFinder::default().updates(1), "1 updates are too few: give at least 2"),
+        (LrFinder::default().smoothing(1.0), "the smoothing must be at least 0 and below 1, not 1"),
+        (LrFinder::default().diverges(1.0), "a loss diverges by a factor above 1, not 1"),
+    ] {
+        assert_eq!(search(finder).unwrap_err().to_string(), wrong);
+    }
 }

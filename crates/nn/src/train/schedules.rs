@@ -35,6 +35,11 @@ impl Schedules {
         Ok(())
     }
 
+    /// Whether it turns rates in every step already.
+    pub fn is_per_step(&self) -> bool {
+        matches!(self, Self::PerStep(_))
+    }
+
     /// Whether there are rates for so many updates more.
     pub fn check(&self, updates: usize) -> Result<()> {
         match self {

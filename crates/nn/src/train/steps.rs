@@ -329,10 +329,10 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         let (data, targets, resident) = (self.data, self.targets, self.resident.is_some());
         let make = |work: Work<'_>| {
             let dims = [work.steps(), work.size];
-            match resident {
-                true => Ok(vec![Array::new(dims, work.rows.to_vec())?, Array::scalar(work.share)]),
-                false => rows_of(data, targets, &work, &dims),
+            if resident {
+                return Ok(vec![Array::new(dims, work.rows.to_vec())?, Array::scalar(work.share)]);
             }
+            rows_of(data, targets, &work, &dims)
         };
         with_maker(!resident && !watch.wait, &make, |maker| {
             self.run_with(maker, session, (order, size, most), tally, to, watch)

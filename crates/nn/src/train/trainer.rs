@@ -16,7 +16,7 @@ use super::steps::Targets;
 use super::{Callback, EarlyStopping, EpochStats};
 use crate::data::{Dataset, Sampler, Seed};
 use crate::optim::schedule::{Schedule, ScheduleState};
-use crate::optim::{Ema, Optimizer};
+use crate::optim::{Ema, LearningRate, Optimizer};
 
 /// Rows of a step that does not train; their number changes nothing but memory and speed.
 pub const EVALUATION_ROWS: usize = 1024;
@@ -64,6 +64,8 @@ pub(super) struct Past {
     pub rates: Option<Vec<[u64; 2]>>,
     /// The schedule as it was given.
     pub schedule: Option<String>,
+    /// The rate of the parameters in no group, to be shown.
+    pub lr: Option<LearningRate>,
 }
 
 /// Trains and evaluates a model on datasets.

@@ -178,7 +178,9 @@ impl Checkpoints {
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
         // What a training that was killed has left half written.
         for path in entries(&self.folder)? {
-            if name(&path).starts_with('.') && name(&path).contains(ENDING) && name(&path).ends_with(".tmp") {
+            let rest =
+                |name: &str| name.starts_with('.') && name.contains(ENDING) && name.rsplit('.').next() == Some("tmp");
+            if rest(&name(&path)) {
                 let _ = fs::remove_file(path);
             }
         }
@@ -322,4 +324,40 @@ pub(super) fn latest(place: &Path) -> Result<(Checkpoint, Resumed)> {
         place.display(),
         passed_over.join("\n  ")
     )))
+}
+
+/// What a checkpoint says of itself, from [`checkpoint_info`](info).
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointInfo {
+    /// Steps that had been made, of all epochs.
+    pub step: u64,
+    /// The epoch that was under way, or was next.
+    pub epoch: usize,
+    /// Which version of wgrad wrote it.
+    pub wgrad: String,
+    /// The words of the command that trained.
+    pub command: Vec<String>,
+    /// Kind of device, adapter, API and driver.
+    pub device: [String; 4],
+    /// The seed of the parameters.
+    pub seed: u64,
+    /// What has to be the same to go on, by name.
+    pub settings: std::collections::BTreeMap<String, String>,
+    /// The epochs of the fit so far.
+    pub history: super::History,
+}
+
+/// Reads a checkpoint, finds out whether it is whole, and says what it is of.
+///
+/// ```
+/// let error = wgrad_nn::train::checkpoint_info("no/such/file").unwrap_err();
+/// assert!(error.to_string().starts_with("no/such/file: "));
+/// ```
+///
+/// # Errors
+/// When it cannot be read, or is no whole checkpoint.
+pub fn info(path: impl AsRef<Path>) -> Result<CheckpointInfo> {
+    let Manifest { position, wgrad, command, device, seed, settings, fits, .. } = read(path.as_ref())?.manifest;
+    let history = fits.last().map(|fit| fit.history(None)).unwrap_or_default();
+    Ok(CheckpointInfo { step: position.total, epoch: position.epoch, wgrad, command, device, seed, settings, history })
 }

@@ -1,0 +1,162 @@
+//! `wgrad verify-resume`: whether a training that is stopped and goes on ends with the same bytes on this machine.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use wgrad_core::{Error, Result};
+
+use crate::output::{note, print};
+use crate::train;
+
+/// The arguments of `wgrad verify-resume`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Three processes train with the given options in a temporary folder: one from beginning to end; one \
+    that stops after a random step; and one that resumes there. Then the saved models are compared, byte by byte. The \
+    options of `wgrad train` about where to save and what to print have no effect. Exit code 1 if the models differ."
+)]
+pub struct Args {
+    /// Stop after this step. [default: a random one]
+    #[arg(long, allow_negative_numbers = true, value_name = "STEP", value_parser = train::whole(1, "at least 1"))]
+    at_step: Option<usize>,
+    #[command(flatten)]
+    train: train::Args,
+}
+
+/// Trains three times and compares.
+///
+/// # Errors
+/// When a training fails, or the folder for temporary files cannot be written.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let place = Place::new()?;
+    let words = words(std::env::args_os());
+    say(args, "1 of 3: a training from beginning to end");
+    let whole = child(&words, &place.0.join("whole"), &["--json".into()], 0)?;
+    let line = whole.lines().last().unwrap_or_default();
+    let report: Value = serde_json::from_str(line).unwrap_or_default();
+    let steps = report["steps"].as_u64().unwrap_or(0);
+    let step = match args.at_step.map(|step| step as u64) {
+        Some(step) if step >= steps => {
+            return Err(Error::Config(format!(
+                "the training has {steps} steps, so it cannot be stopped after {step} of them"
+            )));
+        }
+        Some(step) => step,
+        None if steps < 2 => {
+            return Err(Error::Config(format!(
+                "a training of {steps} steps cannot be stopped before its end: give it more"
+            )));
+        }
+        None => 1 + now() % (steps - 1),
+    };
+    say(args, &format!("2 of 3: one that stops after step {step} of {steps}"));
+    let parts = place.0.join("parts");
+    child(&words, &parts, &["--stop-after".into(), step.to_string().into()], 130)?;
+    say(args, "3 of 3: one that goes on from there");
+    child(&words, &parts, &["--resume".into()], 0)?;
+    let [whole, parts] = [place.0.join("whole"), parts].map(|folder| read(&folder));
+    let (whole, parts) = (whole?, parts?);
+    let same = whole == parts;
+    let at = whole.iter().zip(&parts).position(|(a, b)| a != b).unwrap_or(whole.len().min(parts.len()));
+    let device = &report["adapter"];
+    if args.train.json {
+        let line = json!({ "same": same, "step": step, "steps": steps, "bytes": whole.len(), "adapter": device });
+        print(&format!("{line}\n"))?;
+    } else if same {
+        let bytes = whole.len();
+        print(&format!(
+            "the same: stopped after step {step} of {steps} and resumed, the model has the same {bytes} bytes\n"
+        ))?;
+    } else {
+        print(&format!(
+            "DIFFERENT: stopped after step {step} of {steps} and resumed, the model differs from byte {at} on\n\
+             this is a bug of wgrad or of the driver; check again with --at-step {step}, and on --device cpu\n"
+        ))?;
+    }
+    Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn say(args: &Args, text: &str) {
+    if !args.train.quiet {
+        note(text);
+    }
+}
+
+/// A number that is another one each time.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(since.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
+}
+
+/// The words of this command for a training: without the name of the subcommand, and what is decided here.
+fn words(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    const VALUES: [&str; 4] = ["--at-step", "--out", "--checkpoint-every", "--stop-after"];
+    const FLAGS: [&str; 5] = ["--json", "--quiet", "--resume", "--overwrite", "--find-lr"];
+    let (mut kept, mut skip) = (vec![], false);
+    for word in all.skip(2) {
+        let text = word.to_string_lossy();
+        let name = text.split('=').next().unwrap_or_default();
+        if std::mem::take(&mut skip) || FLAGS.contains(&name) {
+            continue;
+        }
+        if VALUES.contains(&name) {
+            skip = !text.contains('=');
+            continue;
+        }
+        kept.push(word);
+    }
+    kept
+}
+
+/// A training in a process of its own, which ends with `code`. Gives its standard output.
+fn child(words: &[OsString], out: &Path, more: &[OsString], code: i32) -> Result<String> {
+    let this = std::env::current_exe().map_err(Error::io("wgrad"))?;
+    let mut command = Command::new(this);
+    command.arg("train").args(words).arg("--quiet").arg("--out").arg(out).args(more);
+    let output = command.stdin(Stdio::null()).output().map_err(Error::io("wgrad train"))?;
+    if output.status.code() == Some(code) {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let text = String::from_utf8_lossy(&output.stderr).trim().to_string();
+    let text = text.strip_prefix("error: ").map_or(text.clone(), str::to_string);
+    Err(Error::Data(if text.is_empty() { format!("`wgrad train` ended with {}", output.status) } else { text }))
+}
+
+fn read(folder: &Path) -> Result<Vec<u8>> {
+    let path = folder.join("model.safetensors");
+    fs::read(&path).map_err(Error::io(&path))
+}
+
+/// A folder for temporary files, which goes with the value.
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("wgrad-verify-{}-{}", std::process::id(), now()));
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_gets_the_words_but_for_what_is_decided_here() {
+        let all =
+            "wgrad verify-resume a.csv --target y --out m --at-step=3 --json --lr 0.1 --checkpoint-every 5 --seed 2";
+        let kept = words(all.split(' ').map(OsString::from));
+        assert_eq!(kept, ["a.csv", "--target", "y", "--lr", "0.1", "--seed", "2"].map(OsString::from));
+    }
+}

@@ -1,0 +1,88 @@
+//! Numbers as files hold them.
+
+use std::io::Read;
+
+use wgrad_core::Array;
+
+/// How a number is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A byte that is not 0 for true.
+    Bool,
+    /// With a sign, of so many bytes.
+    Int(usize),
+    Uint(usize),
+    Float(usize),
+}
+
+impl Kind {
+    fn bytes(self) -> usize {
+        match self {
+            Self::Bool => 1,
+            Self::Int(bytes) | Self::Uint(bytes) | Self::Float(bytes) => bytes,
+        }
+    }
+
+    /// An array of this shape, from a reader that is at its first number.
+    ///
+    /// Memory is taken as bytes come, so a shape that promises more than there is costs nothing.
+    pub(super) fn read(self, dims: &[usize], big_endian: bool, from: impl Read) -> Result<Array, String> {
+        let numbers = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+        let need = numbers.and_then(|numbers| numbers.checked_mul(self.bytes()));
+        let shape = || dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
+        let need = need.ok_or_else(|| format!("the header says {} numbers, more than there can be", shape()))?;
+        let mut bytes = vec![];
+        let read = from.take((need as u64).saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| format!("the numbers cannot be read: {error}"))?;
+        if bytes.len() != need {
+            let what = if bytes.len() < need { "the file is cut off" } else { "there is more in the file" };
+            let have = if bytes.len() < need { format!("{} are there", bytes.len()) } else { "more are there".into() };
+            return Err(format!("{what}: {} numbers of {} take {need} bytes, and {have}", shape(), self.bytes()));
+        }
+        self.array(dims, big_endian, &bytes)
+    }
+
+    fn array(self, dims: &[usize], big_endian: bool, bytes: &[u8]) -> Result<Array, String> {
+        let chunks = bytes.chunks_exact(self.bytes());
+        let bits = chunks.map(|chunk| {
+            let shifted = |bits: u64, byte: &u8| bits << 8 | u64::from(*byte);
+            if big_endian { chunk.iter().fold(0, shifted) } else { chunk.iter().rev().fold(0, shifted) }
+        });
+        let array = match self {
+            #[allow(clippy::cast_possible_truncation, reason = "4 bytes were read")]
+            Self::Float(4) => Array::new(dims, bits.map(|bits| f32::from_bits(bits as u32)).collect()),
+            Self::Float(8) => Array::new(dims, bits.map(f64::from_bits).collect()),
+            #[allow(clippy::cast_possible_truncation, reason = "2 bytes were read")]
+            Self::Float(_) => Array::new(dims, bits.map(|bits| half(bits as u16)).collect()),
+            Self::Bool => Array::new(dims, bits.map(|bits| u32::from(bits != 0)).collect()),
+            Self::Uint(_) => integers(dims, bits.map(i128::from)),
+            #[allow(clippy::cast_possible_wrap, reason = "the sign is the highest bit")]
+            Self::Int(bytes) => {
+                let spare = 64 - 8 * bytes;
+                integers(dims, bits.map(|bits| i128::from(((bits << spare) as i64) >> spare)))
+            }
+        };
+        array.map_err(|error| error.to_string())
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "labels and counts; documented")]
+fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad_core::Result<Array> {
+    let small: Option<Vec<u32>> = values.clone().map(|value| u32::try_from(value).ok()).collect();
+    match small {
+        Some(values) => Array::new(dims, values),
+        None => Array::new(dims, values.map(|value| value as f64).collect()),
+    }
+}
+
+/// A float of 16 bits.
+fn half(bits: u16) -> f32 {
+    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 31, bits & 1023);
+    let size = match exponent {
+        0 => f32::from(fraction) * 2_f32.powi(-24),
+        31 if fraction == 0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => f32::from(fraction | 1024) * 2_f32.powi(i32::from(exponent) - 25),
+    };
+    if sign == 1 { -size } else { size }
+}
