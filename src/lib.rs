@@ -68,7 +68,7 @@ pub mod prelude {
     pub use wgrad_nn::data::{Dataset, Missing, Preprocess, Seed, Table};
     pub use wgrad_nn::layers::*;
     pub use wgrad_nn::losses::*;
-    pub use wgrad_nn::metrics::Report;
+    pub use wgrad_nn::metrics::{Calibrate, Decision, Report, Rule};
     pub use wgrad_nn::optim::schedule::{
         ChainedScheduler, ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr,
         LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, SequentialLr,
@@ -77,6 +77,8 @@ pub mod prelude {
     pub use wgrad_nn::optim::{
         Adadelta, Adagrad, Adam, AdamW, Adamax, Ema, LearningRate, Lion, NAdam, Optimizer, RAdam, RmsProp, Select, Sgd,
     };
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use wgrad_nn::report::{RunReport, Scores};
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Targets, Trainer};
     pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};

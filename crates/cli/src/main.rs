@@ -1,6 +1,7 @@
-//! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `tune` and `bench`.
+//! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `compare`, `tune` and `bench`.
 
 mod bench;
+mod compare;
 mod data;
 mod decide;
 mod devices;
@@ -29,6 +30,7 @@ use wgrad_core::Result;
     after_help = "Examples:
   wgrad train tumours.csv --target malignant
   wgrad predict tumours-model new.csv --out predictions.csv
+  wgrad compare tumours-model tumours-wide-model
   wgrad tune --model tumours-model --device gpu
   wgrad bench tabular mid --all-devices
 
@@ -49,6 +51,8 @@ enum Command {
     VerifyResume(Box<verify::Args>),
     /// Predict the classes of the rows of a CSV file with a saved model.
     Predict(predict::Args),
+    /// Put runs side by side: settings that differ, test metrics with intervals, and differences to the first run.
+    Compare(compare::Args),
     /// Measure which variants of kernels are fastest on a device; `train`, `predict` and `bench` then run them.
     Tune(tune::Args),
     /// Measure training steps and kernels, each checked against the reference first.
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
     let (result, drop) = match Cli::parse().command {
         Command::Devices(args) => (done(devices::run(&args)), ""),
         Command::Train(args) => (train::run(&args), "--drop"),
+        Command::Compare(args) => (done(compare::run(&args)), ""),
         Command::VerifyResume(args) => (verify::run(&args), "--drop"),
         Command::Tune(args) => (done(tune::run(&args)), ""),
         Command::Bench(args) => (done(bench::run(&args, start)), ""),

@@ -181,13 +181,13 @@ impl Model {
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn save(&self, params: &Params, test: Option<&[u8]>, folder: &Path) -> Result<()> {
+    pub fn save(&self, params: &Params, scores: Option<&[u8]>, folder: &Path) -> Result<()> {
         let weights = params.to_safetensors()?;
         let text =
             serde_json::to_string_pretty(self).map_err(|error| Error::Data(format!("{DESCRIPTION}: {error}")))?;
         let mut files = Files::new(folder)?;
         files.write(WEIGHTS, &weights)?;
-        match test {
+        match scores {
             Some(scores) => files.write(TEST, scores)?,
             // That of another model must not stay.
             None => drop(fs::remove_file(folder.join(TEST))),

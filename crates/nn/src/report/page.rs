@@ -370,12 +370,8 @@ fn parts(report: &RunReport) -> String {
     let heads: String = all.iter().map(|part| format!("<th scope=\"col\">{}</th>", escape(&part.name))).collect();
     let cell = |part: &Part, class: usize| {
         let (count, sum) = (part.counts.get(class).copied().unwrap_or(0.0), part.counts.iter().sum::<f64>());
-        let share = format!("{} %", escape(&short(if sum > 0.0 { (count / sum * 1e4).round() / 100.0 } else { 0.0 })));
-        if part.weighted {
-            format!("<td>{share}</td>")
-        } else {
-            format!("<td>{count:.0} <small>({share})</small></td>")
-        }
+        let share = format!("{} %", escape(&percent(if sum > 0.0 { count / sum } else { 0.0 })));
+        if part.weighted { format!("<td>{share}</td>") } else { format!("<td>{count:.0} <small>{share}</small></td>") }
     };
     let rows: String = (first.classes.iter().enumerate().take(FEATURES))
         .map(|(class, name)| {
@@ -399,6 +395,12 @@ fn parts(report: &RunReport) -> String {
          <div class=\"card\"><div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Rows per class\"><table><thead><tr><th scope=\"col\">class</th>{heads}</tr></thead>\n\
          <tbody>{rows}<tr><th scope=\"row\">all</th>{sums}</tr></tbody></table></div></div></section>\n"
     )
+}
+
+/// Of a share, three digits that count.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent >= 10.0 { format!("{percent:.1}") } else { short((percent * 1e4).round() / 1e4) }
 }
 
 fn model(report: &RunReport) -> String {

@@ -9,7 +9,7 @@ use wgrad_core::{Array, Error, Result};
 
 use crate::data::Dataset;
 use crate::data::text::count;
-use crate::metrics::{Calibrate, Calibration, Decision, Report, Rule};
+use crate::metrics::{Calibrate, Calibration, Decision, Report, Rule, pr_auc, roc_auc};
 
 /// What a model said about some rows, and what is true: logits `[rows, width]` and the class of each row. `width` is one
 /// for two classes, or the number of classes.
@@ -283,7 +283,14 @@ impl Scores {
         let loss = self.losses(decision).iter().sum::<f64>() / self.rows() as f64;
         let probabilities = self.probabilities(decision);
         match self.classes.len() {
-            2 => Report::decided(&probabilities, &self.predicted(decision), &self.labels, &self.classes, loss),
+            2 => {
+                let predicted = self.predicted(decision);
+                let report = Report::decided(&probabilities, &predicted, &self.labels, &self.classes, loss)?;
+                // Isotonic calibration makes ties; the ranking is that of the logits.
+                let ranked = self.margins().unwrap_or(probabilities);
+                let (roc_auc, pr_auc) = (roc_auc(&ranked, &self.labels).ok(), pr_auc(&ranked, &self.labels).ok());
+                Ok(Report { roc_auc, pr_auc, ..report })
+            }
             _ => Report::multiclass(&probabilities, &self.labels, &self.classes, loss),
         }
     }

@@ -1,0 +1,146 @@
+//! The threshold slider of a report in a browser: at every stop the page says what Rust computes for that threshold.
+//!
+//! Needs Chromium: the command that `CHROMIUM` names, or the first of the usual names that is there. Without it the tests
+//! are listed as ignored.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+use wgrad::nn::metrics::{Calibrate, ConfusionMatrix, Decision, Ratio, Rule};
+use wgrad::nn::report::{RunReport, Scores};
+
+const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn browser() -> Option<PathBuf> {
+    if let Some(path) = env::var_os("CHROMIUM") {
+        return Some(path.into());
+    }
+    let paths = env::var_os("PATH")?;
+    env::split_paths(&paths).flat_map(|folder| NAMES.map(|name| folder.join(name))).find(|path| path.is_file())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let browser = browser();
+    let cases: [(&str, u32, &str, Calibrate); 4] = [
+        ("few_rows", 60, "f1", Calibrate::None),
+        ("calibrated_and_costly", 400, "cost=1:10", Calibrate::Platt),
+        ("many_rows_few_positives", 30_000, "precision=0.5", Calibrate::Isotonic),
+        ("no_row_is_positive", 80, "cost=100:0", Calibrate::Temperature),
+    ];
+    let trial = |(name, rows, rule, calibrate): (&str, u32, &'static str, Calibrate)| {
+        let path = browser.clone();
+        let test = move || judge(&path.ok_or("there is no browser")?, rows, rule, calibrate);
+        Trial::test(format!("the_slider_says_what_rust_computes::{name}"), test).with_ignored_flag(browser.is_none())
+    };
+    libtest_mimic::run(&arguments, cases.map(trial).into()).exit();
+}
+
+/// Rows whose logits say something about their labels; few are positive if there are many.
+fn rows(n: u32) -> (Vec<f64>, Vec<u32>) {
+    let noise = |i: u32| f64::from((i * 7919) % 1009) / 1009.0;
+    let rare = if n > 1000 { 50 } else { 3 };
+    let label = |i: u32| u32::from(i % rare == 0);
+    let logits = (0..n).map(|i| 2.5 * f64::from(label(i)) - 2.0 + 3.0 * (noise(i) + noise(i + 77) - 1.0));
+    (logits.collect(), (0..n).map(label).collect())
+}
+
+fn judge(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Result<(), Failed> {
+    let (logits, labels) = rows(n);
+    let rule: Rule = rule.parse()?;
+    let classes = ["<b>no</b>", "yes & \"so\""];
+    let scores = Scores::new(&logits, &labels, &classes)?;
+    let decision = Decision::fit(&logits, &labels, calibrate, rule)?;
+    let report = RunReport::new("slider").test(scores).decision(decision.clone());
+    let (stops, at) = report.stops()?.ok_or("a slider for two classes")?;
+
+    let page =
+        report.html()?.replace("</body>", concat!("<script>", include_str!("report/driver.js"), "</script></body>"));
+    let said = run(browser, &page)?;
+    let matrix = |threshold: f64| {
+        let predicted: Vec<u32> = logits.iter().map(|&z| u32::from(z > threshold)).collect();
+        ConfusionMatrix::new(&predicted, &labels, &classes)
+    };
+    let same = |said: &Value, name: &str, expected: f64| {
+        let value = said[name].as_f64().unwrap_or(f64::NAN);
+        let fits = (value - expected).abs() <= 1e-12 * expected.abs().max(1.0);
+        if fits { Ok(()) } else { Err(Failed::from(format!("{name} is {value}, not {expected}"))) }
+    };
+    let check = |said: &Value, threshold: f64, (fp, fneg): (f64, f64)| -> Result<(), Failed> {
+        let matrix = matrix(threshold)?;
+        #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
+        let count = |truth, predicted| matrix.count(truth, predicted) as f64;
+        for (name, truth, predicted) in [("tn", 0, 0), ("fp", 0, 1), ("fn", 1, 0), ("tp", 1, 1)] {
+            same(said, name, count(truth, predicted))?;
+            let shown = said[format!("{name} shown")].as_str().unwrap_or_default().to_string();
+            if shown != matrix.count(truth, predicted).to_string() {
+                return Err(format!("{name} shows {shown}").into());
+            }
+        }
+        let ratios =
+            [("live-precision", matrix.precision(1)), ("live-recall", matrix.recall(1)), ("live-f1", matrix.f1(1))];
+        let others = [("live-specificity", matrix.ratio(Ratio::Specificity, 1)), ("live-accuracy", matrix.accuracy())];
+        for (name, value) in ratios.into_iter().chain(others) {
+            same(said, name, value)?;
+            let shown: f64 = said[format!("{name} shown")].as_str().unwrap_or_default().parse()?;
+            if (shown - value).abs() > 5.1e-5 {
+                return Err(format!("{name} shows {shown} for {value}").into());
+            }
+        }
+        same(said, "live-cost", fp * count(0, 1) + fneg * count(1, 0))?;
+        // The marks are on the curves: the frame is 320 wide and 220 high.
+        let mark = |name: &str, axis: usize| said[name][axis].as_f64().unwrap_or(f64::NAN);
+        let recall = (252.0 - mark("roc-mark", 1)) / 220.0;
+        if (recall - matrix.recall(1)).abs() > 1e-9 || (mark("pr-mark", 0) - 70.0 - 320.0 * recall).abs() > 1e-6 {
+            return Err(format!("the marks stand at a recall of {recall}, not {}", matrix.recall(1)).into());
+        }
+        Ok(())
+    };
+    let costs = rule.costs().map_or((1.0, 1.0), |costs| (costs.false_positive, costs.false_negative));
+    check(&said["first"], decision.threshold(), costs)?;
+    let visited = said["stops"].as_array().ok_or("no stops")?;
+    assert_eq!(visited.len(), stops.len());
+    for (said, stop) in visited.iter().zip(&stops) {
+        check(said, stop.threshold, (2.0, 7.5)).map_err(|error| format!("at {stop:?}: {error:?}"))?;
+        assert_eq!(said["at"], said["spoken"]);
+        assert!(said["words"].as_str().is_some_and(|words| words.contains("of class yes & \"so\" found")), "{said}");
+    }
+    let cost = |at: &Value| at["live-cost"].as_f64().unwrap_or(f64::NAN);
+    let cheapest = usize::try_from(said["cheapest"].as_u64().ok_or("no place")?)?;
+    assert!(visited.iter().all(|each| cost(each) >= cost(&visited[cheapest])));
+    assert_eq!((said["begin"].as_u64(), said["back"].as_u64()), (Some(at as u64), Some(at as u64)));
+    assert_eq!((&said["focus"], &said["label"]), (&true.into(), &1.into()));
+    assert!(said["width"].as_u64().is_some_and(|width| width <= 380), "{}", said["width"]);
+    Ok(())
+}
+
+/// What the driver wrote, once the browser has run the page.
+fn run(browser: &Path, page: &str) -> Result<Value, Failed> {
+    let folder = tempfile::tempdir()?;
+    let (file, out) = (folder.path().join("page.html"), folder.path().join("dom.html"));
+    fs::write(&file, page)?;
+    let mut child = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("file://{}", file.display()))
+        .stdout(fs::File::create(&out)?)
+        .stderr(Stdio::null())
+        .spawn()?;
+    let begin = Instant::now();
+    while child.try_wait()?.is_none() {
+        if begin.elapsed() > PATIENCE {
+            child.kill()?;
+            return Err("the browser does not come to an end".into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let dom = fs::read_to_string(&out)?;
+    let text = dom.split("<pre id=\"result\">").nth(1).and_then(|rest| rest.split("</pre>").next());
+    let text = text.ok_or("the page's script did not run to its end")?;
+    Ok(serde_json::from_str(&text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))?)
+}
