@@ -45,8 +45,8 @@ impl ImageFolder {
     /// beyond all measure.
     pub fn open(folder: impl AsRef<Path>, size: [usize; 2]) -> Result<Self> {
         let folder = folder.as_ref();
-        let side = |side: usize| u32::try_from(side).ok().filter(|side| (1..=WIDEST).contains(side));
-        let [Some(height), Some(width)] = size.map(side) else {
+        let fitting = |n: usize| u32::try_from(n).ok().filter(|n| (1..=WIDEST).contains(n));
+        let [Some(height), Some(width)] = size.map(fitting) else {
             return Err(Error::Config(format!(
                 "images of {} × {} cannot be made: sides go from 1 to {WIDEST}",
                 size[0], size[1]
@@ -139,7 +139,7 @@ impl ImageFolder {
         let size = features.checked_mul(self.files.len()).filter(|size| size.checked_mul(4).is_some());
         let mut x = Vec::new();
         let room = size.map(|size| x.try_reserve_exact(size));
-        if !room.is_some_and(|room| room.is_ok()) {
+        if room.is_none_or(|room| room.is_err()) {
             return Err(Error::Data(format!(
                 "{}: {} of {height} × {width} do not fit memory; make them smaller",
                 self.folder.display(),
