@@ -16,6 +16,7 @@ mod dtype;
 mod elementary;
 mod error;
 mod graph;
+mod graph_text;
 mod matmul;
 mod nearest;
 mod node;

@@ -93,7 +93,8 @@ fn a_training_that_was_stopped_ends_with_the_same_bytes() {
         assert_eq!(all(&params), whole, "{kind:?}: saving changes nothing");
         assert_eq!(losses(&watched), losses(&history), "{kind:?}");
         // In the first step, before, at and after a checkpoint, at the end of an epoch, and in the last step.
-        for stop in [1, 3, 4, 5, 9, 13, 26, 35] {
+        let stops = if kind == Kind::Plain { &[1, 3, 4, 5, 9, 13, 35][..] } else { &[5, 26] };
+        for &stop in stops {
             let place = tempfile::tempdir().unwrap();
             let (_, first) = train(kind, Some(place.path()), (4, false), Some(stop));
             if first.ended != Ended::Stopped {

@@ -1,9 +1,8 @@
 //! What has to be the same for a training to go on from a checkpoint, as words that people can compare.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
-use wgrad_core::{Graph, NodeKind, Result};
+use wgrad_core::Result;
 
 use super::Trainer;
 use super::fit::Job;
@@ -18,7 +17,9 @@ impl Trainer<'_> {
         if let Some(known) = &self.saving.settings {
             return Ok(known.clone());
         }
-        let (ops, print) = self.saving.step.as_ref().map(fingerprint).unwrap_or_default();
+        let step = self.saving.step.as_ref();
+        let ops = step.map(wgrad_core::Graph::op_counts).unwrap_or_default();
+        let print = step.map(|graph| format!("checksum {:08x}", crc32fast::hash(graph.to_text().as_bytes())));
         let rates = self.past.rates.iter().flatten().map(|rate| {
             let [lr, momentum] = rate.map(f64::from_bits);
             if momentum.is_nan() { lr.to_string() } else { format!("{lr} and {momentum}") }
@@ -43,7 +44,7 @@ impl Trainer<'_> {
             ("schedule", schedule),
             ("early stopping", stopping),
             ("ops of a step", ops),
-            ("sizes and options of a step", print),
+            ("sizes and options of a step", print.unwrap_or_default()),
         ]
         .map(|(name, value)| (name.to_string(), value));
         let settings = Settings::from(settings);
@@ -71,31 +72,4 @@ fn describe(data: &Dataset) -> Result<String> {
     }
     let (rows, features, classes) = (data.rows(), data.features(), data.classes().len());
     Ok(format!("{rows} of {features} features and {classes} classes, checksum {:08x}", hasher.finalize()))
-}
-
-/// How often a graph has each op, and a checksum of all that makes it what it is.
-fn fingerprint(graph: &Graph) -> (String, String) {
-    let data = graph.data();
-    let (mut counts, mut text) = (BTreeMap::<&str, usize>::new(), String::new());
-    for node in &data.nodes {
-        let kind = match &node.kind {
-            NodeKind::Constant(value) => format!("{:x}", value.to_bits()),
-            NodeKind::Pointwise(_, attributes) => {
-                format!("{:x?}", attributes.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
-            }
-            NodeKind::Op(op) => format!("{op:?}"),
-            NodeKind::Variable(variable) => format!("{:?} {}", variable.kind(), variable.is_trainable()),
-            NodeKind::Scheduled(at) => data.schedule[*at].name.clone(),
-            _ => String::new(),
-        };
-        if matches!(node.kind, NodeKind::Op(_) | NodeKind::Pointwise(..)) {
-            *counts.entry(node.name()).or_default() += 1;
-        }
-        let _ = writeln!(text, "{} {kind} {:?} {:?} {}", node.name(), node.inputs, node.outputs, node.site.scope);
-    }
-    for update in &data.updates {
-        let _ = writeln!(text, "{} {:?}", update.variable.name(), update.value);
-    }
-    let counts: Vec<_> = counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
-    (counts.join(", "), format!("checksum {:08x}", crc32fast::hash(text.as_bytes())))
 }

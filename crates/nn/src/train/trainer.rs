@@ -82,7 +82,7 @@ pub(super) struct Past {
 ///
 /// With parameters of [`Params::torch_seed`], the batches are those of PyTorch's `DataLoader(…, shuffle=True)` in a program
 /// that builds the same layers in the same order and then begins to iterate: each epoch draws from the same generator
-/// ([`Batches::shuffle_as_torch`]), each pass over the validation rows draws what a loader draws that does not shuffle,
+/// ([`Batches::shuffle_as_torch`](crate::data::Batches::shuffle_as_torch)), each pass over the validation rows draws what a loader draws that does not shuffle,
 /// and a last batch of one row stays unless [`Self::drop_last`] says otherwise.
 pub struct Trainer<'a> {
     backend: Option<Box<dyn Backend>>,

@@ -225,9 +225,7 @@ impl Checkpoints {
 
 fn cannot_write(path: &Path, source: &io::Error) -> Error {
     let why = match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            "\n  fix: free some space, or keep fewer: Checkpoints::keep(1)"
-        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "\n  fix: free some space, or choose another folder",
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "\n  fix: choose a folder that can be written",
         _ => "",
     };

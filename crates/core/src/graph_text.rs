@@ -1,0 +1,59 @@
+//! A graph in words, to tell whether two are the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::{Graph, NodeKind};
+
+impl Graph {
+    /// How often the graph has each op, by name: `2 add, 1 matmul`.
+    #[must_use]
+    pub fn op_counts(&self) -> String {
+        let data = self.data();
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for node in &data.nodes {
+            if matches!(node.kind, NodeKind::Op(_) | NodeKind::Pointwise(..)) {
+                *counts.entry(node.name()).or_default() += 1;
+            }
+        }
+        counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// All that makes the graph what it is, a line per node and update: ops with their options, sizes, inputs and scopes,
+    /// but neither source lines nor the values of arrays and of numbers that the host computes. The same program gives the
+    /// same text in each run.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let trace = |factor: f64| {
+    ///     let graph = Graph::new(Mode::Evaluate);
+    ///     let _ = graph.input("x", [2], DType::F32) * factor;
+    ///     graph
+    /// };
+    /// assert_eq!(trace(2.0).op_counts(), trace(3.0).op_counts());
+    /// assert_eq!(trace(2.0).to_text(), trace(2.0).to_text());
+    /// assert_ne!(trace(2.0).to_text(), trace(3.0).to_text());
+    /// ```
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let data = self.data();
+        let mut text = String::new();
+        for node in &data.nodes {
+            let kind = match &node.kind {
+                NodeKind::Constant(value) => format!("{:x}", value.to_bits()),
+                NodeKind::Pointwise(_, attributes) => {
+                    format!("{:x?}", attributes.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
+                }
+                NodeKind::Op(op) => format!("{op:?}"),
+                NodeKind::Variable(variable) => format!("{:?} {}", variable.kind(), variable.is_trainable()),
+                NodeKind::Scheduled(at) => data.schedule[*at].name.clone(),
+                _ => String::new(),
+            };
+            let _ = writeln!(text, "{} {kind} {:?} {:?} {}", node.name(), node.inputs, node.outputs, node.site.scope);
+        }
+        for update in &data.updates {
+            let _ = writeln!(text, "{} {:?}", update.variable.name(), update.value);
+        }
+        text
+    }
+}
