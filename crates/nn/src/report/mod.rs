@@ -48,6 +48,7 @@ mod resample;
 mod scores;
 mod slider;
 mod svg;
+mod tables;
 #[cfg(test)]
 mod tests;
 
