@@ -80,7 +80,7 @@ pub mod prelude {
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_nn::report::{RunReport, Scores};
     #[cfg(not(target_arch = "wasm32"))]
-    pub use wgrad_nn::train::{Targets, Trainer};
+    pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Targets, Trainer};
     pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};
 }
 

@@ -136,6 +136,9 @@ pub struct Training {
     /// Which variant of a kernel ran where there are several, by site; none on a CPU.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, String>,
+    /// The options about how it ran that were not left as they are: schedule, clipping, accumulation, patience.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub running: BTreeMap<String, String>,
 }
 
 /// What `model.json` says.

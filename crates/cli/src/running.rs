@@ -1,5 +1,6 @@
 //! The options of `wgrad train` about how it runs: schedule, early stopping, checkpoints, and what Ctrl-C does.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,6 +73,18 @@ impl RunArgs {
     /// The share of the rows to validate on, where nothing was said about it, if any are needed.
     pub fn validation(&self) -> Option<f64> {
         self.patience.map(|_| 0.1)
+    }
+
+    /// What of it changes the model, by name, where it is not as it is if nothing is said.
+    pub fn described(&self) -> BTreeMap<String, String> {
+        let schedule = self.schedule.to_possible_value().map(|value| value.get_name().to_string());
+        let all = [
+            ("schedule", schedule.filter(|_| self.schedule != Shape::None)),
+            ("clip_norm", self.clip_norm.map(|norm| norm.to_string())),
+            ("accumulate", (self.accumulate > 1).then(|| self.accumulate.to_string())),
+            ("patience", self.patience.map(|epochs| epochs.to_string())),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
     }
 
     /// The optimizer with its clipping.

@@ -384,6 +384,7 @@ fn training(
         device: info.kind.clone(),
         adapter: info.adapter.clone(),
         variants: variants.iter().map(|(site, variant)| (site.into(), variant.into())).collect(),
+        running: args.running.described(),
     }
 }
 

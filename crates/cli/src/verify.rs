@@ -14,6 +14,7 @@ use crate::train;
 
 /// The arguments of `wgrad verify-resume`.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(
     after_help = "Three processes train with the given options in a temporary folder: one from beginning to end; one \
     that stops after a random step; and one that resumes there. Then the saved models are compared, byte by byte. The \

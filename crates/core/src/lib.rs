@@ -19,6 +19,7 @@ mod graph;
 mod matmul;
 mod nearest;
 mod node;
+#[cfg(not(target_arch = "wasm32"))]
 mod non_finite;
 mod op;
 mod params;
@@ -48,6 +49,7 @@ pub use graph::{Applied, Graph, Mode, ScopeGuard};
 pub use matmul::{Matrix, gemm};
 pub use nearest::nearest;
 pub use node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
+#[cfg(not(target_arch = "wasm32"))]
 pub use non_finite::{Cause, NonFinite};
 pub use op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param, Spec};
 pub use params::{Counter, Init, Kind, Params, Variable};

@@ -78,6 +78,14 @@ impl Dataset {
         Self { dropped, ..self }
     }
 
+    /// The same rows with other features of the same names; all of them finite, as these are.
+    pub(super) fn with_x(&self, x: Array) -> Result<Self> {
+        if x.shape().dims() != [self.rows(), self.features()] {
+            return Err(Error::Data(format!("features of shape {} for {}", x.shape(), count(self.rows(), "row"))));
+        }
+        Ok(Self { x: Features::in_memory(x), ..self.clone() })
+    }
+
     /// The number of rows.
     #[must_use]
     pub fn rows(&self) -> usize {

@@ -21,6 +21,7 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 
+mod augment;
 mod batches;
 mod build;
 mod categories;
@@ -30,6 +31,8 @@ mod date;
 mod features;
 mod files;
 mod folds;
+#[cfg(feature = "images")]
+mod images;
 mod labelled;
 mod labels;
 mod levels;
@@ -47,12 +50,15 @@ mod split;
 mod table;
 pub(crate) mod text;
 
+pub use augment::Augment;
 pub use batches::{Batches, Epoch};
 pub use categories::Categories;
 pub use column::{Column, Kind};
 pub use dataset::Dataset;
 pub use files::{read_idx, read_npy, read_npz};
 pub use folds::KFold;
+#[cfg(feature = "images")]
+pub use images::ImageFolder;
 pub use labelled::Labelled;
 pub use missing::Missing;
 pub use preprocess::Preprocess;

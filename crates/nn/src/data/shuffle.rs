@@ -18,6 +18,9 @@ pub(super) const FOLDS: u64 = u64::MAX - 1;
 /// Which rows are drawn or left out to balance a dataset.
 pub(super) const BALANCE: u64 = u64::MAX - 2;
 
+/// What happens to the first row's image; the streams of the others count down from here.
+pub(super) const AUGMENT: u64 = u64::MAX - 3;
+
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 pub(crate) struct SplitMix64(u64);

@@ -46,9 +46,9 @@ impl<'a> Trainer<'a> {
     /// to be saved.
     ///
     /// Steps go to the device many at a time (one at a time with [`Self::on_step`]), and their rows are picked there if the
-    /// data set fits (see [`Self::streaming`]). `loss` is traced once per batch size, and once more where there are
-    /// checkpoints; what it does to the graph happens in every step. A second call continues
-    /// with the optimizer's state and the next shuffles.
+    /// data set fits (see [`Self::streaming`]). `loss` is traced once per batch size, and once before, to know
+    /// all state; what it does to the graph happens in every step. A second call continues with the optimizer's state and
+    /// the next shuffles.
     ///
     /// # Errors
     /// Every error of the graph, with its source line; a loss that is not finite, with the first node that was not, and the
@@ -97,7 +97,7 @@ impl<'a> Trainer<'a> {
         let validation = self.validation.clone();
         let checks = validation.as_ref().map(|data| Steps::new(loss, data, targets, None, resident(data), caller));
         let mut checks = checks.transpose()?;
-        let Some((mut at, settings)) = self.prepare(&job, &steps, history)? else { return Ok(()) };
+        let Some(mut at) = self.prepare(&job, &steps, history)? else { return Ok(()) };
 
         let done = ((at.epoch - 1) * job.steps + at.step).min(epochs * job.steps);
         let run = Run { epochs, steps: job.steps, rows: data.rows(), done };
@@ -126,12 +126,12 @@ impl<'a> Trainer<'a> {
             let order = &order[..order.len().min(job.steps * self.batch_size)];
             trail.epoch(self, &job, &at, order)?;
             match self.epoch(&mut steps, (order, job.steps), &mut at, |trainer, at| {
-                trainer.save(&job, settings.as_ref(), at, history, random.as_ref())
+                trainer.save(&job, at, history, random.as_ref())
             })? {
                 Ran::All => {}
                 Ran::Stopped => {
                     history.ended = Ended::Stopped;
-                    return self.save_last(&job, settings.as_ref(), &at, history, random.as_ref());
+                    return self.save_last(&job, &at, history, random.as_ref());
                 }
                 Ran::NotFinite(step, loss) => return Err(self.explain(&mut steps, &trail, &job, (&at, step, loss))),
             }
@@ -152,12 +152,12 @@ impl<'a> Trainer<'a> {
             if stop {
                 history.ended = Ended::Stopped;
             }
-            self.save_epoch(&job, settings.as_ref(), &at, history, &stats)?;
+            self.save_epoch(&job, &at, history, &stats)?;
             if at.over {
                 break;
             }
             if stop {
-                return self.save_last(&job, settings.as_ref(), &at, history, None);
+                return self.save_last(&job, &at, history, None);
             }
         }
         self.restore_best(history)

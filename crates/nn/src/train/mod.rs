@@ -35,6 +35,7 @@ mod resume;
 #[cfg(test)]
 mod resume_tests;
 mod schedules;
+mod settings;
 mod snapshot;
 mod steps;
 #[cfg(test)]

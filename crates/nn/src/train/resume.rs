@@ -1,11 +1,10 @@
 //! Between a training and its checkpoints: what is written, what has to agree, and how it goes on.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use wgrad_core::{Error, Graph, Init, Kind, NodeKind, Params, Result, Shape, Tensor, TorchRandom};
+use wgrad_core::{Error, Init, Kind, Params, Result, Shape, Tensor, TorchRandom};
 
 use super::checkpoint::manifest::{Fit, Number, Position, Stopping};
 use super::checkpoint::{self, Checkpoint, Manifest, Stored};
@@ -14,24 +13,20 @@ use super::fit::Job;
 use super::snapshot::{Snapshot, Weights, rates, set_rates};
 use super::steps::Steps;
 use super::{Ended, EpochStats, History, Trainer};
-use crate::data::{Dataset, Sampler};
 
 /// The generator's state, which is no variable's name.
 const GENERATOR: &str = "@generator";
 /// In front of the names of the best weights.
 const BEST: &str = "@best/";
 
-type Settings = BTreeMap<String, String>;
-
 impl Trainer<'_> {
-    /// Where a fit begins, and what its checkpoints say of its settings; none if the fit was over before the one to go on
-    /// with began.
+    /// Where a fit begins; none if the fit was over before the one to go on with began.
     pub(super) fn prepare<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &mut self,
         job: &Job<'_>,
         steps: &Steps<'_, L>,
         history: &mut History,
-    ) -> Result<Option<(Position, Option<Settings>)>> {
+    ) -> Result<Option<Position>> {
         if let Some(stopping) = &mut self.stopping {
             stopping.state = State::default();
         }
@@ -52,64 +47,22 @@ impl Trainer<'_> {
         }
         // This declares the optimizer's state and the averages, which are then as they begin.
         let traced = steps.example(self.batch_size.min(job.data.rows()));
-        let settings = if goes_on || self.saving.checkpoints.is_some() {
-            traced.graph.check()?;
-            Some(self.settings(job, &traced.graph)?)
-        } else {
-            None
-        };
+        // A checkpoint tells them; they read all rows, so only when there is one.
+        (self.saving.step, self.saving.settings) = (Some(traced.graph.clone()), None);
         let mut at = Position::begin(job.fit, self.past.steps);
-        if let (Some(pending), Some(settings)) = (self.saving.pending.take(), &settings) {
-            at = self.go_on(job, pending, settings, history)?;
+        if let Some(pending) = self.saving.pending.take() {
+            traced.graph.check()?;
+            at = self.go_on(job, pending, history)?;
         }
         if let Some(checkpoints) = self.saving.checkpoints.as_ref().filter(|_| !self.saving.begun) {
             self.saving.others = checkpoints.begin(goes_on)?;
             self.saving.begun = true;
         }
-        Ok(Some((at, settings)))
-    }
-
-    /// What has to be the same for a training to go on as it would have.
-    fn settings(&self, job: &Job<'_>, step: &Graph) -> Result<Settings> {
-        let (ops, print) = fingerprint(step);
-        let rates = self.past.rates.iter().flatten().map(|rate| {
-            let [lr, momentum] = rate.map(f64::from_bits);
-            if momentum.is_nan() { lr.to_string() } else { format!("{lr} and {momentum}") }
-        });
-        let seed = self.seed.map_or(self.params.seed(), |seed| seed.0);
-        let schedule = self.past.schedule.clone().unwrap_or_else(|| "none".into());
-        let kind = if self.as_torch() { "PyTorch's" } else { "wgrad's" };
-        let validation = self.validation.as_ref().map_or_else(|| Ok("none".into()), describe)?;
-        let sampler = self.sampler.as_ref().map_or("none".into(), Sampler::describe);
-        let stopping = self.stopping.as_ref().map_or("none".into(), |stopping| format!("{stopping:?}"));
-        let settings = [
-            ("training rows", describe(job.data)?),
-            ("validation rows", validation),
-            ("batch size", self.batch_size.to_string()),
-            ("accumulated batches", self.accumulate.to_string()),
-            ("shuffle", self.shuffle.to_string()),
-            ("sampler", sampler),
-            ("drop_last", self.drop_last.to_string()),
-            ("seed of the order", seed.to_string()),
-            ("random numbers", kind.into()),
-            ("learning rates at first", rates.collect::<Vec<_>>().join(", ")),
-            ("schedule", schedule),
-            ("early stopping", stopping),
-            ("ops of a step", ops),
-            ("sizes and options of a step", print),
-        ]
-        .map(|(name, value)| (name.to_string(), value));
-        Ok(settings.into())
+        Ok(Some(at))
     }
 
     /// Puts the training where a checkpoint of this fit was.
-    fn go_on(
-        &mut self,
-        job: &Job<'_>,
-        checkpoint: Checkpoint,
-        settings: &Settings,
-        history: &mut History,
-    ) -> Result<Position> {
+    fn go_on(&mut self, job: &Job<'_>, checkpoint: Checkpoint, history: &mut History) -> Result<Position> {
         let Checkpoint { manifest, mut tensors } = checkpoint;
         let from = self.saving.resumed.as_ref().map_or_else(PathBuf::new, |resumed| resumed.from.clone());
         let refuse = |lines: Vec<String>| {
@@ -121,7 +74,7 @@ impl Trainer<'_> {
             )))
         };
         let position = manifest.position.clone();
-        let mut differences = manifest.differences(settings);
+        let mut differences = manifest.differences(&self.settings(job)?);
         if manifest.seed != self.params.seed() {
             differences.push(format!("seed of the parameters: {} then, {} now", manifest.seed, self.params.seed()));
         }
@@ -196,7 +149,6 @@ impl Trainer<'_> {
     fn checkpoint(
         &mut self,
         job: &Job<'_>,
-        settings: &Settings,
         at: &Position,
         history: &History,
         random: Option<&TorchRandom>,
@@ -204,7 +156,7 @@ impl Trainer<'_> {
         self.session()?.sync()?;
         let device = self.session()?.device();
         let all = Snapshot::take(&self.params)?;
-        let mut manifest = Manifest::new(&device, self.params.seed(), settings.clone(), at.clone());
+        let mut manifest = Manifest::new(&device, self.params.seed(), self.settings(job)?, at.clone());
         manifest.fits.clone_from(&self.past.fits);
         manifest.fits.push(Fit::of(history, job.epochs));
         (manifest.rates, manifest.schedule) = (rates(job.optimizer), self.schedules.state());
@@ -229,13 +181,12 @@ impl Trainer<'_> {
     pub(super) fn save(
         &mut self,
         job: &Job<'_>,
-        settings: Option<&Settings>,
         at: &Position,
         history: &History,
         random: Option<&TorchRandom>,
     ) -> Result<()> {
-        let (Some(settings), Some(checkpoints)) = (settings, self.saving.checkpoints.clone()) else { return Ok(()) };
-        let bytes = self.checkpoint(job, settings, at, history, random)?.to_bytes()?;
+        let Some(checkpoints) = self.saving.checkpoints.clone() else { return Ok(()) };
+        let bytes = self.checkpoint(job, at, history, random)?.to_bytes()?;
         match checkpoints.save(&bytes, at.total, &mut self.saving.others) {
             Ok(path) => (self.saving.last, self.saving.saved) = (Some(path), Some(at.total)),
             Err(error) => {
@@ -255,12 +206,11 @@ impl Trainer<'_> {
     pub(super) fn save_epoch(
         &mut self,
         job: &Job<'_>,
-        settings: Option<&Settings>,
         at: &Position,
         history: &History,
         stats: &EpochStats,
     ) -> Result<()> {
-        let (Some(settings), Some(checkpoints)) = (settings, self.saving.checkpoints.clone()) else { return Ok(()) };
+        let Some(checkpoints) = self.saving.checkpoints.clone() else { return Ok(()) };
         let (value, maximize) = match &self.stopping {
             // Its measure is better by less than it wants, perhaps; then the older one stays.
             Some(stopping) => match stopping.state.best {
@@ -273,15 +223,15 @@ impl Trainer<'_> {
         let best = checkpoints.keeps_best() && !value.is_nan() && better;
         if best {
             self.saving.best = Some((stats.epoch, value));
-            let bytes = self.checkpoint(job, settings, at, history, None)?.to_bytes()?;
+            let bytes = self.checkpoint(job, at, history, None)?.to_bytes()?;
             if let Err(error) = checkpoints.save_best(&bytes, &mut self.saving.others) {
                 self.progress.note(&format!("warning: the best epoch is not saved: {error}\n  the training goes on"));
             }
         }
         if at.over && checkpoints.keeps_end() {
-            self.save_last(job, Some(settings), at, history, None)
+            self.save_last(job, at, history, None)
         } else if checkpoints.due(stats.epoch, at.total) {
-            self.save(job, Some(settings), at, history, None)
+            self.save(job, at, history, None)
         } else {
             Ok(())
         }
@@ -291,68 +241,19 @@ impl Trainer<'_> {
     pub(super) fn save_last(
         &mut self,
         job: &Job<'_>,
-        settings: Option<&Settings>,
         at: &Position,
         history: &History,
         random: Option<&TorchRandom>,
     ) -> Result<()> {
-        let (Some(settings), Some(checkpoints)) = (settings, self.saving.checkpoints.clone()) else { return Ok(()) };
+        let Some(checkpoints) = self.saving.checkpoints.clone() else { return Ok(()) };
         if self.saving.saved == Some(at.total) && !at.over {
             return Ok(());
         }
-        let bytes = self.checkpoint(job, settings, at, history, random)?.to_bytes()?;
+        let bytes = self.checkpoint(job, at, history, random)?.to_bytes()?;
         let path = checkpoints.save(&bytes, at.total, &mut self.saving.others)?;
         (self.saving.last, self.saving.saved) = (Some(path), Some(at.total));
         Ok(())
     }
-}
-
-/// Rows, features, classes and a checksum of all values.
-fn describe(data: &Dataset) -> Result<String> {
-    let mut hasher = crc32fast::Hasher::new();
-    let mut bytes = vec![];
-    // Wherever the features are, a few at a time.
-    let rows: Vec<u32> = (0..u32::MAX).take(data.rows()).collect();
-    for rows in rows.chunks(((1 << 14) / data.features().max(1)).max(1)) {
-        let values = data.gather(rows)?;
-        bytes.clear();
-        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        hasher.update(&bytes);
-    }
-    for labels in data.y().chunks(1 << 14) {
-        bytes.clear();
-        bytes.extend(labels.iter().flat_map(|label| label.to_le_bytes()));
-        hasher.update(&bytes);
-    }
-    let (rows, features, classes) = (data.rows(), data.features(), data.classes().len());
-    Ok(format!("{rows} of {features} features and {classes} classes, checksum {:08x}", hasher.finalize()))
-}
-
-/// How often a graph has each op, and a checksum of all that makes it what it is.
-fn fingerprint(graph: &Graph) -> (String, String) {
-    let data = graph.data();
-    let (mut counts, mut text) = (BTreeMap::<&str, usize>::new(), String::new());
-    for node in &data.nodes {
-        let kind = match &node.kind {
-            NodeKind::Constant(value) => format!("{:x}", value.to_bits()),
-            NodeKind::Pointwise(_, attributes) => {
-                format!("{:x?}", attributes.iter().map(|value| value.to_bits()).collect::<Vec<_>>())
-            }
-            NodeKind::Op(op) => format!("{op:?}"),
-            NodeKind::Variable(variable) => format!("{:?} {}", variable.kind(), variable.is_trainable()),
-            NodeKind::Scheduled(at) => data.schedule[*at].name.clone(),
-            _ => String::new(),
-        };
-        if matches!(node.kind, NodeKind::Op(_) | NodeKind::Pointwise(..)) {
-            *counts.entry(node.name()).or_default() += 1;
-        }
-        let _ = writeln!(text, "{} {kind} {:?} {:?} {}", node.name(), node.inputs, node.outputs, node.site.scope);
-    }
-    for update in &data.updates {
-        let _ = writeln!(text, "{} {:?}", update.variable.name(), update.value);
-    }
-    let counts: Vec<_> = counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect();
-    (counts.join(", "), format!("checksum {:08x}", crc32fast::hash(text.as_bytes())))
 }
 
 type Counters = [(Arc<str>, wgrad_core::Counter, u64)];

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use wgrad_core::{Backend, Error, Params, Result, Session};
+use wgrad_core::{Backend, Error, Graph, Params, Result, Session};
 
 use super::checkpoint::manifest::Fit;
 use super::checkpoint::{Checkpoint, Checkpoints, Resumed};
 use super::progress::{Progress, automatic};
 use super::schedules::Schedules;
+use super::settings::Settings;
 use super::steps::Targets;
 use super::{Callback, EarlyStopping, EpochStats};
 use crate::data::{Dataset, Sampler, Seed};
@@ -41,6 +42,9 @@ pub(super) struct Saving {
     /// What was read, until the fit that it is of.
     pub pending: Option<Checkpoint>,
     pub resumed: Option<Resumed>,
+    /// The step of the fit under way, and what of it has to be the same to go on, once that was asked.
+    pub step: Option<Graph>,
+    pub settings: Option<Settings>,
     /// Whether the folder was looked at.
     pub begun: bool,
     /// Files of another training, to be removed.
