@@ -208,7 +208,8 @@ fn runs_on_the_same_rows_are_compared_row_by_row() {
     assert!(value(first, "metrics", "low") < value(first, "metrics", "value") && first["differences"].is_null());
     // Another column less is another model of the same rows.
     assert!(value(without, "differences", "value") < 0.0, "{without}");
-    assert_eq!(other["settings"]["lr"], "1e-5");
+    let rate = other["settings"]["lr"].as_str().and_then(|text| text.parse::<f64>().ok());
+    assert_eq!(rate.map(f64::to_bits), Some(1e-5f64.to_bits()), "{other}");
 }
 
 #[test]
