@@ -14,7 +14,7 @@ use wgrad::nn::metrics::{Calibrate, ConfusionMatrix, Decision, Ratio, Rule};
 use wgrad::nn::report::{RunReport, Scores};
 
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 fn browser() -> Option<PathBuf> {
     if let Some(path) = env::var_os("CHROMIUM") {
@@ -45,7 +45,7 @@ fn main() {
 fn rows(n: u32) -> (Vec<f64>, Vec<u32>) {
     let noise = |i: u32| f64::from((i * 7919) % 1009) / 1009.0;
     let rare = if n > 1000 { 50 } else { 3 };
-    let label = |i: u32| u32::from(i % rare == 0);
+    let label = |i: u32| u32::from(i.is_multiple_of(rare));
     let logits = (0..n).map(|i| 2.5 * f64::from(label(i)) - 2.0 + 3.0 * (noise(i) + noise(i + 77) - 1.0));
     (logits.collect(), (0..n).map(label).collect())
 }

@@ -25,7 +25,7 @@
 //!     Scores::of(data, &trainer.predict_logits(data, |x| model.forward(x))?)
 //! };
 //! let (validation, test) = (scores(&validation)?, scores(&test)?);
-//! let decision = validation.decide(Calibrate::Temperature, Rule::FBeta(1.0))?;
+//! let decision = validation.decide(Calibrate::Platt, Rule::FBeta(1.0))?;
 //! let folder = tempfile::tempdir().unwrap();
 //! RunReport::new("low or high")
 //!     .history(&history)
@@ -48,6 +48,7 @@ mod resample;
 mod scores;
 mod slider;
 mod svg;
+mod tables;
 #[cfg(test)]
 mod tests;
 
