@@ -19,7 +19,8 @@ fn main() {
             for column in 0..30 {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let separator = if column == 29 { '\n' } else { ',' };
-                let _ = write!(text, "{}.{:06}{separator}", (state >> 58) as i64 - 32, (state >> 30) % 1_000_000);
+                let _ =
+                    write!(text, "{}.{:06}{separator}", (state >> 58).cast_signed() - 32, (state >> 30) % 1_000_000);
             }
         }
         std::fs::write(&path, text).expect("a file");

@@ -127,10 +127,19 @@ fn model_json_says_what_the_model_is() {
 #[test]
 fn a_second_training_replaces_the_model() {
     let place = trained();
+    let files = || {
+        let entries = std::fs::read_dir(place.path("m")).expect("the folder");
+        let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort_unstable();
+        names
+    };
+    let before = files();
     place.wgrad("train ok.csv --target sick --epochs 1 --hidden 5 --out m").good();
     assert!(place.text("m/model.json").contains("Linear(2, 5)"));
     place.wgrad("predict m ok.csv").good();
-    assert_eq!(std::fs::read_dir(place.path("m")).expect("the folder").count(), 2);
+    assert_eq!(files(), before);
+    place.wgrad("train ok.csv --target sick --epochs 1 --no-report --out plain").good();
+    assert_eq!(std::fs::read_dir(place.path("plain")).expect("the folder").count(), 2);
 }
 
 #[test]
