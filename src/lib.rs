@@ -65,7 +65,7 @@ pub mod prelude {
     };
     pub use wgrad_kernels::gpu::Device;
     pub use wgrad_kernels::ops::*;
-    pub use wgrad_nn::data::{Dataset, Missing, Preprocess, Seed, Table};
+    pub use wgrad_nn::data::{Augment, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
     pub use wgrad_nn::layers::*;
     pub use wgrad_nn::losses::*;
     pub use wgrad_nn::metrics::{Calibrate, Decision, Report, Rule};
@@ -77,6 +77,7 @@ pub mod prelude {
     pub use wgrad_nn::optim::{
         Adadelta, Adagrad, Adam, AdamW, Adamax, Ema, LearningRate, Lion, NAdam, Optimizer, RAdam, RmsProp, Select, Sgd,
     };
+    pub use wgrad_nn::prior::Prior;
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_nn::report::{RunReport, Scores};
     #[cfg(not(target_arch = "wasm32"))]
