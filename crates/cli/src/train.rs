@@ -13,6 +13,7 @@ use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::AdamW;
+use wgrad_nn::prior::Prior;
 use wgrad_nn::train::{Ended, History, LrFinder, Progress, Silent, Targets, Trainer, automatic};
 
 use crate::data::DataArgs;
@@ -174,6 +175,9 @@ impl FromStr for PosWeight {
     }
 }
 
+/// Below this share of the rows, a class is rare.
+const RARE: f64 = 0.1;
+
 /// Trains, tests and saves.
 ///
 /// # Errors
@@ -253,6 +257,32 @@ fn pos_weight(args: &Args, train: &Dataset, loss: Loss) -> Result<Option<f64>> {
     }
 }
 
+/// What is worth knowing where few rows are of one of two classes.
+fn rare(args: &Args, train: &Dataset) -> Option<String> {
+    let prior = Prior::of(train).ok()?;
+    let &[negatives, positives] = prior.shares() else { return None };
+    if negatives.min(positives) >= RARE {
+        return None;
+    }
+    let weight = match args.model.pos_weight {
+        PosWeight::None => format!("--pos-weight auto weighs a positive row as {:.3}", prior.pos_weight()?),
+        PosWeight::Auto => format!("the loss sees half, with a pos_weight of {:.3}", prior.pos_weight()?),
+        PosWeight::Number(weight) => {
+            format!(
+                "the loss sees {:.1} %, with that pos_weight",
+                100.0 * prior.with_pos_weight(weight).ok()?.shares()[1]
+            )
+        }
+    };
+    Some(format!(
+        "note: {:.2} % of the training rows are {}; always answering that costs {:.4}; {weight}{}",
+        100.0 * positives,
+        train.positive()?,
+        prior.entropy(),
+        if args.decision.threshold.is_none() { ", and --threshold f1 chooses another threshold than 0.5" } else { "" }
+    ))
+}
+
 /// Says what was read, and what about it may surprise.
 fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &DeviceInfo) {
     let of_validation = validation.as_ref().map_or_else(|| vec![0; test.classes().len()], Dataset::class_counts);
@@ -270,6 +300,9 @@ fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &Devi
         count(train.features(), "feature")
     ));
     note(&format!("{}: {}{more}", args.target, shown.join(", ")));
+    if let Some(line) = rare(args, train) {
+        note(&line);
+    }
     note(&format!("device: {info}"));
     if train.dropped_rows() > 0 {
         note(&format!("note: {} left out because of missing cells", count(train.dropped_rows(), "row")));

@@ -83,3 +83,35 @@ fn a_model_of_rows_on_disk_has_the_same_bytes() {
     assert_eq!(place.read("a/model.safetensors"), place.read("b/model.safetensors"));
     assert_eq!(place.names(), ["a", "b", "t.csv"]);
 }
+
+#[test]
+fn a_rare_class_is_told_with_what_weights_make_of_it() {
+    let place = Place::new();
+    let rows =
+        csv("size,sick", 100, |i| format!("{},{}", f64::from(i) * 0.37 % 5.0, if i % 20 == 0 { "yes" } else { "no" }));
+    place.write("rare.csv", rows);
+    let told = |options: &str| {
+        let run =
+            place.wgrad(&format!("train rare.csv --target sick --epochs 1 --device cpu --no-report --out m {options}"));
+        run.good().err
+    };
+    // Four of eighty training rows: the entropy of 0.05 and 0.95.
+    let plain = told("");
+    assert!(
+        plain.contains(
+            "note: 5.00 % of the training rows are yes; always answering that costs 0.1985; --pos-weight auto weighs a \
+             positive row as 19.000, and --threshold f1 chooses another threshold than 0.5"
+        ),
+        "{plain}"
+    );
+    assert!(told("--pos-weight auto").contains("costs 0.1985; the loss sees half, with a pos_weight of 19.000, and"));
+    assert!(told("--pos-weight 19 --threshold 0.3").contains("; the loss sees 50.0 %, with that pos_weight\n"));
+    place.write("ok.csv", two_classes());
+    assert!(
+        !place
+            .wgrad("train ok.csv --target sick --epochs 1 --device cpu --out ok")
+            .good()
+            .err
+            .contains("always answering")
+    );
+}
