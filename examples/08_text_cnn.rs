@@ -68,7 +68,7 @@ fn main() -> Result<()> {
         let mut found = vec![];
         files(Path::new(ROOT), ending, &mut found);
         // There are few files of prose, and many of Rust.
-        let most = if ending == "md" { 200 } else { 20 };
+        let most = if ending == "md" { 200 } else { 12 };
         for (i, path) in found.iter().enumerate() {
             let rows = lines(path, most).into_iter().map(|line| (line, language));
             if i % 4 == 3 { test.extend(rows) } else { train.extend(rows) }
