@@ -48,7 +48,7 @@ pub use dtype::DType;
 pub use error::{Error, GraphError, Misfit, Result, Site};
 pub use graph::{Applied, Graph, Mode, ScopeGuard};
 pub use matmul::{Matrix, gemm};
-pub use nearest::nearest;
+pub use nearest::{edit_distance, nearest};
 pub use node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
 #[cfg(not(target_arch = "wasm32"))]
 pub use non_finite::{Cause, NonFinite};

@@ -8,13 +8,18 @@
 /// assert_eq!(nearest("head", ["fc1.bias", "fc1.weight"]), None);
 /// ```
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = names.into_iter().map(|other| (distance(name, other), other));
+    let near = names.into_iter().map(|other| (edit_distance(name, other), other));
     let near = near.filter(|&(far, other)| far <= name.len().max(other.len()) / 3);
     near.min_by_key(|&(far, _)| far).map(|(_, other)| other)
 }
 
 /// How many letters must be changed, inserted or left out to make one word of the other (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
+///
+/// ```
+/// assert_eq!(wgrad_core::edit_distance("kitten", "sitting"), 3);
+/// ```
+#[must_use]
+pub fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {
@@ -30,11 +35,11 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::distance;
+    use super::edit_distance;
 
     #[test]
     fn distances_count_letters() {
         let pairs = [("", "abc"), ("kitten", "sitting"), ("weight", "weight"), ("ab", "ba")];
-        assert_eq!(pairs.map(|(a, b)| (distance(a, b), distance(b, a))), [(3, 3), (3, 3), (0, 0), (2, 2)]);
+        assert_eq!(pairs.map(|(a, b)| (edit_distance(a, b), edit_distance(b, a))), [(3, 3), (3, 3), (0, 0), (2, 2)]);
     }
 }

@@ -100,15 +100,7 @@ impl StateDict for Params {
     #[cfg(not(target_arch = "wasm32"))]
     fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let bytes = self.to_safetensors()?;
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let temporary = path.with_file_name(name);
-        let written = write_through(&temporary, &bytes).and_then(|()| std::fs::rename(&temporary, path));
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&temporary);
-            Error::io(path)(error)
-        })
+        crate::write::replace(path, &self.to_safetensors()?).map_err(Error::io(path))
     }
 
     #[cfg(not(target_arch = "wasm32"))]
@@ -152,14 +144,6 @@ impl StateDict for Params {
     }
 }
 
-#[cfg(not(target_arch = "wasm32"))]
-fn write_through(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut file = std::fs::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
 /// The state dict of a scope, by name.
 pub(crate) fn entries(params: &Params) -> BTreeMap<String, Entry> {
     let scope = params.path();
@@ -201,7 +185,7 @@ pub(crate) fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, Strin
     array.map(Value::Array).map_err(|error| error.to_string())
 }
 
-fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
+pub(crate) fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
     bytes.as_chunks::<N>().0.iter().map(|&word| from(word)).collect()
 }
 

@@ -24,6 +24,8 @@ pub mod prior;
 pub mod report;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod train;
+#[cfg(not(target_arch = "wasm32"))]
+mod write;
 
 pub use checkpoint::StateDict;
 pub use load::{Load, LoadReport};

@@ -24,7 +24,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Array, Error, Result, Tensor};
+use wgrad_core::{Array, Error, Misfit, Result, Tensor};
 
 use crate::data::Dataset;
 use crate::data::text::count;
@@ -273,7 +273,7 @@ impl PriorShift {
     /// # Errors
     /// When the rows have another number of logits.
     pub fn logits(&self, logits: &mut [f64], width: usize) -> Result<()> {
-        let by = self.row(width)?;
+        let by = self.row(width).map_err(Error::Config)?;
         for row in logits.chunks_mut(width) {
             row.iter_mut().zip(&by).for_each(|(logit, by)| *logit += by);
         }
@@ -292,16 +292,7 @@ impl PriorShift {
                 let by: Vec<f32> = by.into_iter().map(|by| by as f32).collect();
                 logits + logits.graph().array(Array::vector(by))
             }
-            Err(_) => logits.misfit(
-                "prior_shift",
-                &[],
-                wgrad_core::Misfit::new(format!(
-                    "logits of {} classes have {}{} numbers per row, not {width}",
-                    self.by.len(),
-                    if self.by.len() == 2 { "1 or " } else { "" },
-                    self.by.len()
-                )),
-            ),
+            Err(why) => logits.misfit("prior_shift", &[], Misfit::new(why)),
         }
     }
 
@@ -313,11 +304,15 @@ impl PriorShift {
         }
     }
 
-    fn row(&self, width: usize) -> Result<Vec<f64>> {
-        match width {
-            1 if self.by.len() == 2 => Ok(vec![self.single()]),
-            _ if width == self.by.len() => Ok(self.by.clone()),
-            _ => Err(Error::Config(format!("logits of {} classes, not {width} per row, are needed", self.by.len()))),
+    /// What is added to each row of so many logits.
+    fn row(&self, width: usize) -> Result<Vec<f64>, String> {
+        match (width, self.by.len()) {
+            (1, 2) => Ok(vec![self.single()]),
+            (_, classes) if width == classes => Ok(self.by.clone()),
+            (_, classes) => {
+                let one = if classes == 2 { "1 or " } else { "" };
+                Err(format!("logits of {classes} classes have {one}{classes} numbers per row, not {width}"))
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Words for messages.
 
+use wgrad_core::edit_distance;
+
 /// Names in backticks, separated by commas; beyond ten, the number of the others.
 pub(crate) fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     let names: Vec<_> = names.into_iter().collect();
@@ -21,26 +23,10 @@ pub(crate) fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoItera
     let letters = lower.chars().count();
     candidates
         .into_iter()
-        .map(|candidate| (distance(&lower, &candidate.as_ref().to_lowercase()), candidate))
+        .map(|candidate| (edit_distance(&lower, &candidate.as_ref().to_lowercase()), candidate))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance < letters && *distance <= 1.max(letters / 3))
         .map_or_else(String::new, |(_, candidate)| format!(" Did you mean `{}`?", candidate.as_ref()))
-}
-
-/// The number of letters to insert, remove or replace on the way from `a` to `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, &y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The files of a report: each appears when it is complete.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use wgrad_core::{Error, Result};
 
 use super::{EVENTS, METRICS, PAGE, PLOTS, RunReport};
+use crate::write;
 
 /// The plots that a report may have.
 const NAMES: [&str; 7] = [
@@ -40,16 +40,7 @@ pub(super) fn write(report: &RunReport, folder: &Path) -> Result<()> {
     save(&folder.join(PAGE), page.as_bytes())
 }
 
-/// Writes a file under a temporary name and moves it to its own.
-pub(crate) fn save(path: &Path, bytes: &[u8]) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written = fs::File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    written.and_then(|()| fs::rename(&temporary, path)).map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        Error::io(path)(error)
-    })
+/// Writes one of the files of a report.
+fn save(path: &Path, bytes: &[u8]) -> Result<()> {
+    write::replace(path, bytes).map_err(Error::io(path))
 }

@@ -14,7 +14,7 @@ use safetensors::{Dtype, serialize};
 use wgrad_core::{Array, Error, Result};
 
 use super::manifest::Manifest;
-use crate::checkpoint::unreadable;
+use crate::checkpoint::{unreadable, words};
 
 /// What every checkpoint has after the length of its header.
 const OPENING: &[u8] = br#"{"__metadata__":{"wgrad":""#;
@@ -59,9 +59,6 @@ impl Stored {
     }
 
     fn read(view: &TensorView<'_>) -> Result<Self, String> {
-        fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
-            bytes.as_chunks::<N>().0.iter().map(|&word| from(word)).collect()
-        }
         let (shape, bytes) = (view.shape(), view.data());
         let array = match view.dtype() {
             Dtype::F32 => Array::new(shape, words(bytes, f32::from_le_bytes)),

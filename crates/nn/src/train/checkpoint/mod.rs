@@ -6,13 +6,15 @@ pub(super) mod manifest;
 mod tests;
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use wgrad_core::{Error, Result};
 
 pub(super) use file::{Checkpoint, Stored};
 pub(super) use manifest::Manifest;
+
+use crate::write;
 
 const BEST: &str = "best.safetensors";
 const ENDING: &str = ".safetensors";
@@ -84,7 +86,7 @@ impl Checkpoints {
             best: true,
             end: true,
             overwrite: false,
-            write,
+            write: write::through,
         }
     }
 
@@ -230,12 +232,6 @@ fn cannot_write(path: &Path, source: &io::Error) -> Error {
         _ => "",
     };
     Error::Data(format!("{} cannot be written: {source}{why}", path.display()))
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }
 
 /// Makes a new name in a folder last, where the system offers that.
