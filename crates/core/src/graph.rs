@@ -65,6 +65,21 @@ impl Graph {
         Arc::ptr_eq(&self.data, &other.data)
     }
 
+    /// A graph with the same nodes, updates and numbers, to which more can be added.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new(self.mode);
+        {
+            let (data, mut to) = (self.data(), copy.data());
+            to.nodes.clone_from(&data.nodes);
+            to.updates.clone_from(&data.updates);
+            to.schedule.clone_from(&data.schedule);
+            to.variables.clone_from(&data.variables);
+            to.stand_ins.clone_from(&data.stand_ins);
+        }
+        copy
+    }
+
     /// The error of the first op that did not fit; else the first mistake that [`Self::allow`] does not permit.
     ///
     /// # Errors
