@@ -206,6 +206,17 @@ impl Graph {
         self.fail("replace", &[tensor.spec()], misfit);
     }
 
+    /// The values that were traced in the scope `path` itself, not in one inside it, among the first `end` nodes, in order.
+    #[must_use]
+    pub fn traced_in(&self, path: &str, end: usize) -> Vec<Tensor> {
+        let data = self.data();
+        let inside = data.nodes.iter().enumerate().take(end).filter(|(_, node)| node.site.scope == path);
+        let values = inside.flat_map(|(node, of)| (0..of.outputs.len()).map(move |output| ValueId { node, output }));
+        let values: Vec<ValueId> = values.collect();
+        drop(data);
+        values.into_iter().map(|value| Tensor::new(self.clone(), value)).collect()
+    }
+
     /// The variables read so far, in the order of first use.
     #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
