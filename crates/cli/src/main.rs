@@ -5,6 +5,7 @@ mod compare;
 mod data;
 mod decide;
 mod devices;
+mod lockstep;
 mod model;
 mod output;
 mod predict;

@@ -182,7 +182,8 @@ impl fmt::Display for Audit {
                     Verdict::Unknown => "not measurable",
                 },
             );
-            let notes: Vec<_> = std::iter::once(verdict).chain(self.notes(parameter)).filter(|n| !n.is_empty()).collect();
+            let notes: Vec<_> =
+                std::iter::once(verdict).chain(self.notes(parameter)).filter(|n| !n.is_empty()).collect();
             let line = format!(
                 "{name:<width$}  {norm:>9.2e}  {gradient_norm:>9.2e}  {zeros:>5.1}%  {update:>9}  {claimed:>13.6e}  \
                  {measured:>13.6e}  {}",
@@ -305,9 +306,18 @@ fn along(array: &Array, direction: &[f64], t: f64) -> Array {
     Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
-/// A slope by central differences, and its likely error: that of the size of step that is steadiest.
-fn slope(mut f: impl FnMut(f64) -> Result<f64>) -> Result<(f64, f64)> {
-    let mut best = (f64::NAN, f64::INFINITY);
+/// A slope by central differences, that of the size of step which is steadiest.
+#[derive(Clone, Copy)]
+struct Slope {
+    value: f64,
+    /// Its likely error.
+    error: f64,
+    /// The size of the function itself.
+    size: f64,
+}
+
+fn slope(mut f: impl FnMut(f64) -> Result<f64>) -> Result<Slope> {
+    let mut best = Slope { value: f64::NAN, error: f64::INFINITY, size: 0.0 };
     for t in [1e-3, 1e-4, 1e-5, 1e-6, 1e-7] {
         let mut central = |t: f64| -> Result<_> {
             let (up, down) = (f(t)?, f(-t)?);
@@ -316,8 +326,8 @@ fn slope(mut f: impl FnMut(f64) -> Result<f64>) -> Result<(f64, f64)> {
         let ((coarse, size), (fine, _)) = (central(t)?, central(t / 2.0)?);
         let error = (fine - coarse).abs() / 3.0 + 8.0 * f64::EPSILON * size / t;
         let value = (4.0 * fine - coarse) / 3.0;
-        if error < best.1 {
-            best = (value, error);
+        if error < best.error {
+            best = Slope { value, error, size };
         }
         if error <= 1e-9 * value.abs() {
             break;
@@ -326,12 +336,14 @@ fn slope(mut f: impl FnMut(f64) -> Result<f64>) -> Result<(f64, f64)> {
     Ok(best)
 }
 
-/// Whether a claimed slope is the measured one. `size` is that of the terms that it is a sum of.
-fn agrees(claimed: f64, (measured, error): (f64, f64), size: f64) -> Verdict {
-    let tolerance = 1e-6 * claimed.abs().max(measured.abs()) + 1e-7 * size;
+/// Whether a claimed slope is the measured one. `terms` is the size of those that it is a sum of.
+fn agrees(claimed: f64, measured: Slope, terms: f64) -> Verdict {
+    let Slope { value: measured, error, size } = measured;
+    let tolerance = 1e-6 * claimed.abs().max(measured.abs()) + 1e-7 * terms;
     if (claimed - measured).abs() <= tolerance + 10.0 * error {
         // An error as large as the slope would let anything pass.
-        if error <= 1e-3 * size || error <= 1e-3 * measured.abs() { Verdict::Agrees } else { Verdict::Unknown }
+        let least = (1e-3 * terms).max(1e-3 * measured.abs()).max(1e-8 * size);
+        if error <= least { Verdict::Agrees } else { Verdict::Unknown }
     } else if measured.is_finite() && claimed.is_finite() {
         Verdict::Disagrees
     } else {
@@ -371,7 +383,8 @@ impl Here {
         walk.run(&mut base, |node| node <= forward)?;
         let mut depends = vec![false; walk.nodes.len()];
         for (i, node) in walk.nodes.iter().enumerate() {
-            let parameter = matches!(&node.kind, NodeKind::Variable(v) if parameters.iter().any(|(p, _)| p.name() == v.name()));
+            let parameter =
+                matches!(&node.kind, NodeKind::Variable(v) if parameters.iter().any(|(p, _)| p.name() == v.name()));
             let flows = !matches!(node.kind, NodeKind::Detach);
             depends[i] = parameter || flows && node.inputs.iter().any(|input| depends[input.node]);
         }
@@ -440,7 +453,7 @@ impl Here {
             zeros: wide(gradient.iter().filter(|g| **g == 0.0).count()) / wide(gradient.len().max(1)),
             update,
             claimed,
-            measured: measured.0,
+            measured: measured.value,
             verdict,
         })
     }
@@ -502,7 +515,8 @@ impl Here {
     fn op(&self, node: usize) -> Result<Option<OpAudit>> {
         let of = &self.walk.nodes[node];
         let graph = Graph::new(Mode::Train);
-        let place = |spec: &crate::Spec, name: &str| graph.push(NodeKind::Input(name.into()), vec![], vec![spec.clone()]);
+        let place =
+            |spec: &crate::Spec, name: &str| graph.push(NodeKind::Input(name.into()), vec![], vec![spec.clone()]);
         let inputs: Vec<Tensor> = of.inputs.iter().map(|&input| place(self.walk.spec(input), "input")).collect();
         let ids = inputs.iter().map(Tensor::id).collect();
         let y = graph.push(of.kind.clone(), ids, of.outputs.clone());
@@ -538,7 +552,7 @@ impl Here {
                     Ok(dot(&self.walk.compute(node, &arrays)[0].to_f64(), &weights.to_f64()))
                 })?;
                 let claimed = dot(&gradient, &direction);
-                Ok((agrees(claimed, measured, size_of(&gradient, &direction)), claimed, measured.0))
+                Ok((agrees(claimed, measured, size_of(&gradient, &direction)), claimed, measured.value))
             };
             let (verdict, claimed, measured) = judge(&arrays)?;
             if verdict != Verdict::Disagrees {
@@ -547,7 +561,13 @@ impl Here {
             // A kink at these values is none at values nearby.
             let near: Vec<_> = arrays.iter().map(|array| Arc::new(nearby(array, &mut stream))).collect();
             if judge(&near)?.0 == Verdict::Disagrees {
-                return Ok(Some(OpAudit { name: of.name().into(), site: of.site.clone(), input: i, claimed, measured }));
+                return Ok(Some(OpAudit {
+                    name: of.name().into(),
+                    site: of.site.clone(),
+                    input: i,
+                    claimed,
+                    measured,
+                }));
             }
         }
         Ok(None)

@@ -87,11 +87,7 @@ fn judge(walk: &Walk, truth: &Values, others: &[(Values, Stream)], root: ValueId
     let finite = apart.iter().filter(|apart| apart.is_finite());
     let room = 0.05 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();
     let bound = |(y, apart): (&f64, &f64)| 2.0 * apart + room + 2.0 * EPS * y.abs() + f64::from(f32::MIN_POSITIVE);
-    let bounds = if walk.spec(root).dtype.is_float() {
-        values.iter().zip(&apart).map(bound).collect()
-    } else {
-        apart
-    };
+    let bounds = if walk.spec(root).dtype.is_float() { values.iter().zip(&apart).map(bound).collect() } else { apart };
     Ok(Expected { values, bounds })
 }
 

@@ -99,7 +99,11 @@ const SHOWN: usize = 10;
 
 fn off(f: &mut fmt::Formatter<'_>, worst: &Deviation, index: &[usize]) -> fmt::Result {
     let Deviation { got, truth, bound, .. } = *worst;
-    write!(f, "is {got:?} at {index:?}, and should be {truth:.9e}: off by {:.2e}, the bound is {bound:.2e}", worst.error())
+    write!(
+        f,
+        "is {got:?} at {index:?}, and should be {truth:.9e}: off by {:.2e}, the bound is {bound:.2e}",
+        worst.error()
+    )
 }
 
 impl fmt::Display for Lockstep {
