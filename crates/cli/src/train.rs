@@ -72,7 +72,7 @@ pub struct Args {
     /// prints the first node whose error exceeds its bound, and ends with code 1 then.
     #[arg(long, allow_negative_numbers = true, value_name = "STEPS", num_args = 0..=1, default_missing_value = "1", value_parser = whole(1, "at least 1"), help_heading = "Running")]
     lockstep: Option<usize>,
-    /// With --lockstep: make the step that PyTorch made in this recording (see examples/record_pytorch.py), too, and name the
+    /// With --lockstep: make the step that PyTorch made in this recording (of the recorder in the examples), too, and name the
     /// first module that differs.
     #[arg(long, value_name = "FILE", requires = "lockstep", help_heading = "Running")]
     against: Option<PathBuf>,

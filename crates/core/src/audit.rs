@@ -71,7 +71,7 @@ pub struct OpAudit {
     pub measured: f64,
 }
 
-/// Units that are 0 for every row of the batch, and so learn nothing: dead ReLUs.
+/// Units that are 0 for every row of the batch, and so learn nothing: dead `ReLU`s.
 #[derive(Clone, Debug)]
 pub struct Silent {
     /// The op's name.
@@ -129,8 +129,7 @@ impl Audit {
         } else if parameter.gradient_norm < VANISHING * largest {
             notes.push("vanishing");
         }
-        // Also NaN.
-        if !(parameter.gradient_norm <= EXPLODING) {
+        if parameter.gradient_norm > EXPLODING || parameter.gradient_norm.is_nan() {
             notes.push("exploding");
         }
         if parameter.update.is_some_and(|update| update > LARGE && parameter.norm > 0.0) {
@@ -355,6 +354,9 @@ fn size_of(gradient: &[f64], direction: &[f64]) -> f64 {
     gradient.iter().zip(direction).map(|(g, d)| g * g * d * d).sum::<f64>().sqrt()
 }
 
+/// The loss where some values are others.
+type LossAt<'a> = dyn Fn(&[(ValueId, Array)]) -> Result<f64> + 'a;
+
 impl Here {
     #[track_caller]
     fn new(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Self> {
@@ -395,7 +397,9 @@ impl Here {
     fn with(&self, changed: &[(ValueId, Array)]) -> Result<Values> {
         let mut values = Walk::values();
         let mut moves = vec![false; self.loss.node + 1];
-        changed.iter().for_each(|(value, _)| moves[value.node] = true);
+        for (value, _) in changed {
+            moves[value.node] = true;
+        }
         for node in 0..=self.loss.node {
             let of = &self.walk.nodes[node];
             let detached = matches!(of.kind, NodeKind::Detach);
@@ -413,7 +417,9 @@ impl Here {
                 }
             }
         }
-        changed.iter().for_each(|(value, array)| values.set(*value, array.clone()));
+        for (value, array) in changed {
+            values.set(*value, array.clone());
+        }
         Ok(values)
     }
 
@@ -464,7 +470,7 @@ impl Here {
         i: usize,
         at: ValueId,
         direction: &[f64],
-        loss_at: &dyn Fn(&[(ValueId, Array)]) -> Result<f64>,
+        loss_at: &LossAt<'_>,
         stream: &mut Stream,
     ) -> Result<bool> {
         for _ in 0..2 {

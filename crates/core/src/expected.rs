@@ -85,8 +85,8 @@ fn judge(walk: &Walk, truth: &Values, others: &[(Values, Stream)], root: ValueId
     #[allow(clippy::cast_precision_loss, reason = "a number of elements")]
     let count = apart.len().max(1) as f64;
     let finite = apart.iter().filter(|apart| apart.is_finite());
-    let room = 0.05 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();
-    let bound = |(y, apart): (&f64, &f64)| 2.0 * apart + room + 2.0 * EPS * y.abs() + f64::from(f32::MIN_POSITIVE);
+    let margin = 0.05 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();
+    let bound = |(y, apart): (&f64, &f64)| 2.0 * apart + margin + 2.0 * EPS * y.abs() + f64::from(f32::MIN_POSITIVE);
     let bounds = if walk.spec(root).dtype.is_float() { values.iter().zip(&apart).map(bound).collect() } else { apart };
     Ok(Expected { values, bounds })
 }
@@ -103,7 +103,9 @@ fn shaken(input: Arc<Array>, accuracy: &Accuracy, stream: &mut Stream) -> Arc<Ar
     }
     let amplitude = amplitude(accuracy);
     let mut values = input.to_f64();
-    values.iter_mut().for_each(|x| *x *= 1.0 + amplitude * (2.0 * stream.uniform() - 1.0));
+    for x in &mut values {
+        *x *= 1.0 + amplitude * (2.0 * stream.uniform() - 1.0);
+    }
     Arc::new(Array::new(input.shape(), values).expect("as many as before"))
 }
 

@@ -273,8 +273,8 @@ fn check(walk: &Walk, values: &Values, node: usize) -> Result<Checked> {
     let mut worst: Option<(ValueId, Deviation)> = None;
     for (value, (truth, bounds)) in walk.outputs(node).zip(truth.iter().zip(&bounds)) {
         // Integers are not rounded, whatever the op does beside them.
-        let none = vec![0.0; if walk.spec(value).dtype == DType::U32 { truth.len() } else { 0 }];
-        let bounds = if walk.spec(value).dtype == DType::U32 { &none } else { bounds };
+        let exact = (walk.spec(value).dtype == DType::U32).then(|| vec![0.0; truth.len()]);
+        let bounds = exact.as_ref().unwrap_or(bounds);
         let Some(deviation) = Deviation::worst(&*walk.value(values, value)?, truth, bounds) else { continue };
         if worst.as_ref().is_none_or(|(_, worst)| deviation.share() > worst.share()) {
             worst = Some((value, deviation));

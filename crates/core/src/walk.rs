@@ -115,7 +115,9 @@ impl Walk {
             self.nodes[node].inputs.iter().for_each(|&input| read(input, node));
         }
         // What was asked for stays.
-        roots.iter().for_each(|&root| read(root, usize::MAX));
+        for &root in roots {
+            read(root, usize::MAX);
+        }
         let mut ends: HashMap<usize, Vec<ValueId>> = HashMap::new();
         for (value, node) in last {
             ends.entry(node).or_default().push(value);
@@ -402,7 +404,9 @@ impl Session {
             for &node in some {
                 see(&mut values, node)?;
             }
-            some.iter().for_each(|&node| walk.forget(&mut values, node));
+            for &node in some {
+                walk.forget(&mut values, node);
+            }
         }
         Ok(())
     }
