@@ -415,7 +415,7 @@ impl Session {
 /// The elements of an array at the places of a view.
 fn seen(base: &Array, view: &View) -> Array {
     fn pick<T: crate::Element>(values: &[T], view: &View) -> Array {
-        let values = if view.is_contiguous() {
+        let values = if view.is_contiguous() && view.shape.numel() == values.len() {
             values.to_vec()
         } else {
             (0..view.shape.numel()).map(|i| values[view.locate(i)]).collect()
