@@ -223,7 +223,7 @@ impl Walk {
             match dtype {
                 DType::U32 => Array::scalar(x as u64 as u32),
                 _ if self.wide => Array::scalar(x),
-                _ => Array::scalar(x.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32),
+                _ => Array::scalar(x as f32),
             }
         };
         Ok(match &node.kind {
