@@ -55,7 +55,7 @@ impl DataArgs {
     /// # Errors
     /// When the file or its rows cannot be used.
     pub fn parts(&self, file: &Path, target: &str, seed: u64, validation: f64) -> Result<Parts> {
-        let table = if self.stream { Table::scan_csv(file)? } else { Table::read_csv(file)? };
+        let table = if self.stream { Table::scan(file)? } else { Table::read(file)? };
         let mut labelled = table
             .target(target)?
             .drop_columns(&self.drop)
