@@ -76,11 +76,13 @@ pub const EVENTS: &str = "events.out.tfevents.wgrad";
 pub const PLOTS: &str = "plots";
 
 /// What one epoch leaves.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Epoch {
     loss: f64,
     validation_loss: Option<f64>,
     seconds: f64,
+    /// What was tracked as one number: of the training rows, and of the validation rows.
+    tracked: Vec<(String, f64, Option<f64>)>,
 }
 
 /// Rows of one part of the data.
@@ -148,8 +150,12 @@ impl RunReport {
     #[must_use]
     pub fn history(self, history: &History) -> Self {
         let epochs = history.epochs.iter();
-        let history =
-            epochs.clone().map(|e| Epoch { loss: e.loss, validation_loss: e.validation_loss, seconds: e.seconds });
+        let history = epochs.clone().map(|e| Epoch {
+            loss: e.loss,
+            validation_loss: e.validation_loss,
+            seconds: e.seconds,
+            tracked: e.numbers().map(|(name, value, validation)| (name.to_string(), value, validation)).collect(),
+        });
         let rates = epochs.clone().map(|epoch| epoch.lr).collect::<Option<_>>().unwrap_or_default();
         Self { history: history.collect(), rates, ..self }
     }
