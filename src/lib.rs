@@ -53,6 +53,8 @@
 //! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training).
 
 pub use wgrad_core as core;
+#[cfg(not(target_arch = "wasm32"))]
+pub use wgrad_core::audit;
 pub use wgrad_core::{Error, Result};
 pub use wgrad_kernels::{gpu, ops};
 pub use wgrad_nn as nn;
@@ -63,6 +65,8 @@ pub mod prelude {
         Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Result, Session, Shape, Step, Tensor,
         Variable, gradients, vjp,
     };
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use wgrad_core::{Audit, Lockstep, audit};
     pub use wgrad_kernels::gpu::Device;
     pub use wgrad_kernels::ops::*;
     pub use wgrad_nn::data::{Augment, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
@@ -81,7 +85,7 @@ pub mod prelude {
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_nn::report::{RunReport, Scores};
     #[cfg(not(target_arch = "wasm32"))]
-    pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Targets, Trainer};
+    pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Recording, Targets, Trainer};
     pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};
 }
 
