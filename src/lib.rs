@@ -50,12 +50,14 @@
 //! ```
 //!
 //! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (what can be
-//! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training).
+//! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training),
+//! [`parity`] (proof that a device computes what the reference does).
 
 pub use wgrad_core as core;
 pub use wgrad_core::{Error, Result};
 pub use wgrad_kernels::{gpu, ops};
 pub use wgrad_nn as nn;
+pub use wgrad_parity as parity;
 
 /// What a program usually needs: `use wgrad::prelude::*;`.
 pub mod prelude {

@@ -126,7 +126,9 @@ impl Adapter {
         Ok(Device(Kind::Gpu(Arc::new(gpu), choices)))
     }
 
-    fn matches(&self, name: &str) -> bool {
+    /// Whether `name` is a part of its name, in any case; `vulkan:name` asks for the API, too.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
         let (api, name) = match name.split_once(':') {
             Some((api, name)) if !api.contains(' ') => (Some(api), name),
             _ => (None, name),
