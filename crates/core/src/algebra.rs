@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
 use crate::reference::{Buffers, Reference};
-use crate::{Backward, Misfit, Pointwise, Real, Shape, Tensor, View, both, pointwise, vectorized};
+use crate::{Accuracy, Backward, Misfit, Pointwise, Real, Shape, Tensor, View, both, pointwise, vectorized};
 
 /// The rows of this file.
 pub static ARITHMETIC: &[&Pointwise] = &[&ADD, &SUB, &MUL, &DIV, &NEG];
@@ -54,6 +54,7 @@ pointwise! {
     /// `x / y`.
     pub DIV = div(x: float, y: float)[] -> float {
         wgsl: "x / y",
+        steps: 2.0,
         reference<F>: x / y,
         backward: Some(|at| {
             at.give_with(0, |at| at.dy() / at.input(1));
@@ -345,6 +346,10 @@ impl Op for Sum {
 
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(self.extents(&inputs[0].shape)[1])
     }
 
     fn epilogues(&self) -> &'static [usize] {

@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use crate::autodiff::Backward;
 use crate::reference::Reference;
-use crate::{Choice, Choices, DType, Misfit, Shape, View};
+use crate::{Accuracy, Choice, Choices, DType, Misfit, Shape, View};
 
 /// Shape and element type of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -115,6 +115,14 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// Such is the gradient that a batch norm sends back: a constant added to a channel does not change the result.
     fn vanishes(&self, _output: usize, _of: &Shape, _axes: &[usize]) -> bool {
         false
+    }
+
+    /// How exact a result in `f32` is, on inputs like these: what [`crate::bound`] makes a bound of.
+    ///
+    /// The longest sum matters most. Unless the op says it, it is taken to be all of its largest input, which no op
+    /// exceeds and which forgives most.
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(4.0).terms(inputs.iter().map(|spec| spec.shape.numel()).max().unwrap_or(1))
     }
 
     /// The CPU reference; sums in `f64`. See [`crate::both`].

@@ -5,7 +5,7 @@
 
 use crate::autodiff::Backward;
 use crate::reference::{Buffers, Reference, Slice, SliceMut};
-use crate::{DType, Real};
+use crate::{Accuracy, DType, Real};
 
 /// One pointwise op. Build rows with [`pointwise!`](crate::pointwise).
 pub struct Pointwise {
@@ -27,8 +27,19 @@ pub struct Pointwise {
     pub block_f32: fn(&Block<'_, f32>, SliceMut<'_, f32>),
     /// The reference in double precision.
     pub block_f64: fn(&Block<'_, f64>, SliceMut<'_, f64>),
+    /// How many correctly rounded operations in sequence the row may be as inexact as: 1 for arithmetic. By WGSL's table of
+    /// accuracies `exp` is 4; see [`crate::bound`].
+    pub steps: f64,
     /// The gradient rule; `None` where the gradient is zero everywhere (comparisons, rounding, integers).
     pub backward: Option<fn(&mut Backward)>,
+}
+
+impl Pointwise {
+    /// How exact the row is: by its `steps`; integers are exact.
+    #[must_use]
+    pub fn accuracy(&self) -> Accuracy {
+        if self.out == DType::U32 { Accuracy::EXACT } else { Accuracy::new().steps(self.steps) }
+    }
 }
 
 impl std::fmt::Debug for Pointwise {
@@ -115,7 +126,8 @@ impl Precision for f64 {
 /// Declares a pointwise op: a `static` of type [`Pointwise`].
 ///
 /// Arguments are `float` or `uint`; attributes stand in brackets. In the reference, `F` is the number type; in the
-/// gradient, `at` is a [`Backward`].
+/// gradient, `at` is a [`Backward`]. After the WGSL, `library:` names the source of functions that it calls, and `steps:`
+/// how inexact it may be if that is more than some arithmetic: see [`Pointwise::steps`].
 ///
 /// ```
 /// use wgrad_core::{pointwise, Real};
@@ -136,6 +148,7 @@ macro_rules! pointwise {
         $vis:vis $NAME:ident = $name:ident($($arg:ident: $kind:ident),*)[$($attr:ident),*] -> $out:ident {
             wgsl: $wgsl:expr,
             $(library: $library:expr,)?
+            $(steps: $steps:expr,)?
             reference<$F:ident>: $body:expr,
             backward: $backward:expr,
         }
@@ -184,6 +197,7 @@ macro_rules! pointwise {
                 out: $crate::pointwise!(@type $out),
                 wgsl: $wgsl,
                 library: $crate::pointwise!(@library $($library)?),
+                steps: $crate::pointwise!(@steps $($steps)?),
                 block_f32: $crate::in_vectors::<Row>,
                 block_f64: <Row as $crate::Loop>::run::<f64>,
                 backward: $backward,
@@ -196,4 +210,6 @@ macro_rules! pointwise {
     (@type uint) => { $crate::DType::U32 };
     (@library) => { "" };
     (@library $library:expr) => { $library };
+    (@steps) => { 1.0 };
+    (@steps $steps:expr) => { $steps };
 }
