@@ -109,9 +109,8 @@ impl Accuracy {
     /// The bounds of the elements of several results, and how far each moves.
     #[must_use]
     pub fn bounds(&self, truth: &[Vec<f64>], moved: &[Vec<f64>]) -> Vec<Vec<f64>> {
-        let bounds = |(y, delta): (&Vec<f64>, &Vec<f64>)| {
-            y.iter().zip(delta).map(|(&y, &delta)| self.bound(y, delta)).collect()
-        };
+        let bounds =
+            |(y, delta): (&Vec<f64>, &Vec<f64>)| y.iter().zip(delta).map(|(&y, &delta)| self.bound(y, delta)).collect();
         truth.iter().zip(moved).map(bounds).collect()
     }
 }

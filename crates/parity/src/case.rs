@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wgrad_core::{Array, DType, Error, Limits, Plan, Result, Stream, Tensor};
+use wgrad_core::{Accuracy, Array, DType, Error, Limits, Plan, Result, Stream, Tensor};
 
 use crate::run::Trace;
 
@@ -55,8 +55,9 @@ type Build = Arc<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 /// One way of calling an op, with shapes, values and what its error may be.
 ///
 /// What is checked: each output, and the gradient of each `f32` input under random cotangents. How far a result may be
-/// from the reference in `f64` is an error bound from [`terms`](Self::terms), [`ulp`](Self::ulp) and
-/// [`cancelling`](Self::cancelling), which is derived in [`wgrad_parity`](crate#the-bound).
+/// from the reference in `f64` is an error bound from [`terms`](Self::terms), [`steps`](Self::steps), [`ulp`](Self::ulp)
+/// and [`cancelling`](Self::cancelling); [`wgrad_core::bound`] derives it. Unless they say more, it is that of one
+/// correctly rounded operation, or some few.
 ///
 /// ```
 /// use wgrad_kernels::ops::PointwiseOps;
@@ -74,11 +75,7 @@ pub struct Case {
     /// The outputs that are differentiated; none for all.
     pub(crate) gradients: Option<Vec<usize>>,
     pub(crate) constants: Vec<usize>,
-    pub(crate) c: f64,
-    pub(crate) ulp: f64,
-    pub(crate) terms: usize,
-    pub(crate) cancelling: f64,
-    pub(crate) exact: bool,
+    pub(crate) accuracy: Accuracy,
     pub(crate) smooth: bool,
 }
 
@@ -90,9 +87,6 @@ impl fmt::Debug for Case {
 
 impl Case {
     /// A case of one output. Its name says what is called and how; the data depend on it.
-    ///
-    /// The bound is that of a single operation with four roundings, no functions and no sums, until the methods below say
-    /// more.
     pub fn new(
         name: impl Into<String>,
         inputs: Inputs<'_>,
@@ -113,50 +107,41 @@ impl Case {
             build: Arc::new(build),
             gradients: None,
             constants: vec![],
-            c: 4.0,
-            ulp: 0.0,
-            terms: 1,
-            cancelling: 0.0,
-            exact: false,
+            accuracy: Accuracy::new(),
             smooth: true,
         }
     }
 
     /// The longest sum behind an element, forward or backward; rounding errors grow with its root. \[default: 1\]
     #[must_use]
-    pub fn terms(mut self, terms: usize) -> Self {
-        self.terms = terms;
-        self
+    pub fn terms(self, terms: usize) -> Self {
+        Self { accuracy: self.accuracy.terms(terms), ..self }
     }
 
-    /// Roundings in sequence for which the inputs' own do not account. \[default: 4\]
+    /// So many operations in sequence. \[default: 1\]
     #[must_use]
-    pub fn roundings(mut self, c: f64) -> Self {
-        self.c = c;
-        self
+    pub fn steps(self, steps: f64) -> Self {
+        Self { accuracy: self.accuracy.steps(steps), ..self }
     }
 
-    /// How many units in the last place WGSL allows the functions on the way, all together: `exp` 3 + 2·|x|, division
-    /// 2.5, `log` 3, `sqrt` and `inverseSqrt` 2. \[default: 0\]
+    /// What WGSL allows the functions on the way to lose, all together, in units of `2⁻²⁴` of the result: for each unit
+    /// in the last place two. `exp` has 3 + 2·|x| of these, division 2.5, `log` 3, `inverseSqrt` 2. \[default: 0\]
     #[must_use]
-    pub fn ulp(mut self, ulp: f64) -> Self {
-        self.ulp = ulp;
-        self
+    pub fn ulp(self, ulp: f64) -> Self {
+        Self { accuracy: self.accuracy.ulp(ulp), ..self }
     }
 
     /// The size of intermediate results whose difference is the result: `2⁻²⁴` of it is lost, whatever the result is.
     /// \[default: 0\]
     #[must_use]
-    pub fn cancelling(mut self, size: f64) -> Self {
-        self.cancelling = size;
-        self
+    pub fn cancelling(self, size: f64) -> Self {
+        Self { accuracy: self.accuracy.cancelling(size), ..self }
     }
 
     /// No rounding at all: the numbers must be equal.
     #[must_use]
-    pub fn exact(mut self) -> Self {
-        self.exact = true;
-        self
+    pub fn exact(self) -> Self {
+        Self { accuracy: Accuracy::EXACT, ..self }
     }
 
     /// The op has jumps or kinks at these inputs, so central differences are no judge of its gradients.
@@ -186,6 +171,12 @@ impl Case {
     pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
         self.constants = inputs.to_vec();
         self
+    }
+
+    /// The case under another name, and so with other data.
+    #[must_use]
+    pub fn renamed(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
     }
 
     /// Its name.

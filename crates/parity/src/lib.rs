@@ -3,7 +3,7 @@
 //! A [`Case`] is one way of calling an op: shapes, values, and what its error may be. A [`Mill`] draws its data, runs the
 //! reference in `f64`, and holds any device to it: every output, and every gradient under random cotangents, element by
 //! element ([`Verdict`]); and the gradient rules to central differences. [`assert_parity`] does all of this on everything
-//! at hand, as one line of a test:
+//! at hand, as one line of a test. How far apart numbers may be is derived in [`wgrad_core::bound`].
 //!
 //! ```
 //! use wgrad_kernels::ops::{PointwiseOps, ReduceOps};
@@ -22,12 +22,19 @@
 //! ```
 //!
 //! [`all`] is the table of wgrad's own cases, [`variants`] those of products by each variant of their kernel, [`sizes`]
-//! those of every family of kernels at one length. `wgrad parity` runs them from the command line.
+//! those of every family of kernels at one length, [`edges`] those of values at the edges of `f32`, [`fuzz`] random ones.
+//! The *doctor* runs any of them ([`quick`], [`full`]) on every [`Setting`] and counts what they come to, kernel by kernel
+//! ([`Examination`]); `wgrad parity` is its command.
 
 mod assert;
-mod bound;
+mod blame;
 mod case;
 mod cases;
+mod checks;
+mod doctor;
+mod edges;
+mod fuzz;
+mod kernels;
 mod mill;
 mod run;
 mod setting;
@@ -35,9 +42,14 @@ mod sizes;
 mod verdict;
 
 pub use assert::assert_parity;
+pub use blame::Blame;
 pub use case::{Case, Inputs, Values};
 pub use cases::{all, variants};
+pub use checks::{Check, full, quick};
+pub use doctor::{Examination, Failure, Outcome, Tally};
+pub use edges::edges;
+pub use fuzz::fuzz;
 pub use mill::{Mill, SEED, Slope};
 pub use setting::Setting;
 pub use sizes::sizes;
-pub use verdict::{Deviation, Measured, Part, Verdict};
+pub use verdict::{Measured, Part, Verdict, Worst};

@@ -1,11 +1,14 @@
 //! The mill: a case's data and truth, made once, and any number of devices and checks held to them.
 
-use wgrad_core::{Array, Backend, CpuBackend, Params, Result, Session, Stream};
+use std::collections::BTreeSet;
 
-use crate::bound::{Truth, truth};
+use wgrad_core::bound::sensitivity;
+use wgrad_core::{Array, Backend, CpuBackend, Deviation, Params, Result, Session, Step, Stream, Tensor};
+
 use crate::case::Case;
+use crate::kernels::makers;
 use crate::run::{Feed, Trace};
-use crate::verdict::{Deviation, Measured, Part, Verdict, share, ulp};
+use crate::verdict::{Measured, Part, Verdict, Worst};
 
 /// What [`Mill::new`] draws the data from.
 pub const SEED: u64 = 7;
@@ -28,8 +31,12 @@ pub const SEED: u64 = 7;
 pub struct Mill {
     case: Case,
     feed: Feed,
-    truth: Truth,
+    /// Of each element of each result: outputs, then gradients.
+    truth: Numbers,
+    bounds: Numbers,
 }
+
+type Numbers = Vec<Vec<f64>>;
 
 /// The derivative of all outputs, each times a random cotangent, along a random direction of one input: by the gradient
 /// rules, and by central differences, in `f64`.
@@ -77,14 +84,18 @@ impl Mill {
     pub fn seeded(case: &Case, seed: u64) -> Result<Self> {
         let trace = Trace::new(case)?;
         let feed = trace.feed(case, seed)?;
-        let truth = truth(case, &trace, &feed)?;
-        Ok(Self { case: case.clone(), feed, truth })
+        let (truth, bounds) = truth_of(case, &trace, &trace.fetches(), &feed)?;
+        Ok(Self { case: case.clone(), feed, truth, bounds })
     }
 
     /// The case.
     #[must_use]
     pub fn case(&self) -> &Case {
         &self.case
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// Runs the case on a device, and holds every output and gradient to its bound.
@@ -101,40 +112,50 @@ impl Mill {
     /// As [`Self::check`].
     pub fn check_in(&self, session: &mut Session) -> Result<Verdict> {
         let trace = Trace::new(&self.case)?;
-        let got = trace.run(session, &self.feed)?;
-        Ok(self.judge(session, &trace, &got))
+        let step = session.compile(&trace.graph, &trace.fetches())?;
+        let got = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        Ok(self.verdict(session, &trace, &step, &got))
     }
 
-    fn judge(&self, session: &Session, trace: &Trace, got: &[Array]) -> Verdict {
+    /// Runs the case, then another one in the same session, such as the same at another batch size, and then the case
+    /// again: the second time it must give the same bits.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_around(&self, other: &Self, backend: impl Into<Box<dyn Backend>>) -> Result<[Verdict; 3]> {
+        let mut session = Session::new(backend, &Params::seeded(0))?;
+        let trace = Trace::new(&self.case)?;
+        let step = session.compile(&trace.graph, &trace.fetches())?;
+        let got = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        let first = self.verdict(&session, &trace, &step, &got);
+        let between = other.check_in(&mut session)?;
+        let got: Vec<_> = got.iter().map(Array::to_f64).collect();
+        let bounds = got.iter().map(|values| vec![0.0; values.len()]).collect();
+        let again = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        let case = self.case.clone().renamed(format!("{}, again after {}", self.case.name, other.case.name));
+        let repeated = Self { case, feed: self.feed.clone(), truth: got, bounds };
+        Ok([first, between, repeated.verdict(&session, &trace, &step, &again)])
+    }
+
+    fn verdict(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Verdict {
         let outputs = (0..trace.outputs.len()).map(Part::Output);
         let parts = outputs.chain(trace.gradients.iter().map(|&(i, _)| Part::Gradient(i)));
-        let results = parts.zip(got).enumerate().map(|(i, (part, got))| self.measure(i, part, got));
+        // A plan that runs has kernels whose names can be told.
+        let mut kernels = makers(step.plan()).unwrap_or_default();
+        kernels.resize_with(got.len(), Default::default);
+        let results = parts.zip(kernels).zip(got).enumerate();
+        let results = results.map(|(i, ((part, kernels), got))| self.measure(i, part, kernels, got));
         Verdict { case: self.case.name.clone(), device: session.device(), results: results.collect() }
     }
 
-    fn measure(&self, result: usize, part: Part, got: &Array) -> Measured {
-        let (truth, bounds) = (&self.truth.values[result], &self.truth.bounds[result]);
-        let mut measured = Measured { part, elements: truth.len(), ulp: 0.0, share: 0.0, worst: None };
-        let mut worst = None;
-        for (at, ((&y, &bound), got)) in truth.iter().zip(bounds).zip(got.to_f64()).enumerate() {
-            // Beyond f32 there is no right answer; where the truth is no number, a NaN is the right one.
-            if y.abs() > f64::from(f32::MAX) || (y.is_nan() && got.is_nan()) {
-                continue;
-            }
-            let error = (got - y).abs();
-            measured.ulp = measured.ulp.max(ulp(error, y));
-            let share = share(error, bound);
-            if share > measured.share {
-                measured.share = share;
-                worst = Some((at, got));
-            }
-        }
-        measured.worst = worst.map(|(at, value)| {
-            let index = index_of(at, got.shape().dims());
+    fn measure(&self, result: usize, part: Part, kernels: BTreeSet<String>, got: &Array) -> Measured {
+        let (ulp, worst) = judge(got, &self.truth[result], &self.bounds[result]);
+        let worst = worst.map(|deviation| {
+            let index = index_of(deviation.at, got.shape().dims());
             let fed = self.fed(part, &index, got.shape().dims());
-            Deviation { index, got: value, truth: truth[at], bound: bounds[at], fed }
+            Worst { deviation, index, fed }
         });
-        measured
+        Measured { part, kernels, elements: got.shape().numel(), ulp, worst }
     }
 
     /// What was fed at this element of a result.
@@ -164,9 +185,8 @@ impl Mill {
         }
         let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
         let step = session.compile(&trace.graph, &trace.outputs.iter().collect::<Vec<_>>())?;
-        let fed: Vec<_> = step.plan().inputs.iter().map(|input| input.value).collect();
         let mut stream = Stream::named(13, &self.case.name);
-        let given = trace.gradients.iter().zip(&self.truth.values[trace.outputs.len()..]);
+        let given = trace.gradients.iter().zip(&self.truth[trace.outputs.len()..]);
         for (&(i, _), gradient) in given.filter(|((i, _), _)| !self.case.constants.contains(i)) {
             let x = &self.feed.inputs[i];
             for _ in 0..DIRECTIONS {
@@ -174,10 +194,9 @@ impl Mill {
                 let mut objective = |h: f64| -> Result<f64> {
                     let moved = x.to_f64().iter().zip(&direction).map(|(x, v)| x + h * v).collect();
                     let moved = Array::new::<f64>(x.shape(), moved)?;
-                    let mut inputs: Vec<&Array> = self.feed.inputs.iter().collect();
-                    inputs[i] = &moved;
-                    let feeds = trace.inputs.iter().zip(inputs).filter(|(tensor, _)| fed.contains(&tensor.id()));
-                    let outputs = session.run(&step, &feeds.collect::<Vec<_>>())?;
+                    let mut feed = self.feed.clone();
+                    feed.inputs[i] = moved;
+                    let outputs = session.run(&step, &trace.feeds(&step, &feed))?;
                     let weighted =
                         outputs.iter().zip(&self.feed.cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?)));
                     let sum = |(y, c): (&Array, &Array)| -> f64 {
@@ -194,6 +213,37 @@ impl Mill {
         }
         Ok(slopes)
     }
+}
+
+/// The truth of some values of a case's graph, and their bounds.
+pub(crate) fn truth_of(case: &Case, trace: &Trace, fetches: &[&Tensor], feed: &Feed) -> Result<(Numbers, Numbers)> {
+    let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    let step = session.compile(&trace.graph, fetches)?;
+    let mut run = |feed: &Feed| session.run(&step, &trace.feeds(&step, feed));
+    let truth: Numbers = run(feed)?.iter().map(Array::to_f64).collect();
+    let moved = if case.accuracy.exact {
+        truth.clone()
+    } else {
+        sensitivity(&truth, &case.name, |stream| run(&feed.shaken(stream)))?
+    };
+    let bounds = case.accuracy.bounds(&truth, &moved);
+    Ok((truth, bounds))
+}
+
+/// The largest error of a result in units in the last place, and the element whose share of its bound is largest.
+pub(crate) fn judge(got: &Array, truth: &[f64], bounds: &[f64]) -> (f64, Option<Deviation>) {
+    let mut ulp: f64 = 0.0;
+    let mut worst: Option<Deviation> = None;
+    for (at, ((&truth, &bound), got)) in truth.iter().zip(bounds).zip(got.to_f64()).enumerate() {
+        let one = Deviation { at, got, truth, bound };
+        if one.error() > f64::from(f32::MIN_POSITIVE) {
+            ulp = ulp.max(one.ulp());
+        }
+        if worst.is_none_or(|worst| one.share() > worst.share()) {
+            worst = Some(one);
+        }
+    }
+    (ulp, worst)
 }
 
 /// The place of element `at` of an array.

@@ -1,6 +1,7 @@
 //! Runs a case on a device: outputs, then the gradients of its inputs under random cotangents.
 
-use wgrad_core::{Array, DType, Graph, Mode, Result, Session, Stream, Tensor, vjp};
+use wgrad_core::bound::shake;
+use wgrad_core::{Array, DType, Graph, Mode, Result, Step, Stream, Tensor, vjp};
 
 use crate::case::Case;
 
@@ -71,16 +72,20 @@ impl Trace {
         Ok(Feed { inputs, cotangents })
     }
 
-    /// What is fed, by tensor.
-    pub fn feeds<'a>(&'a self, feed: &'a Feed) -> Vec<(&'a Tensor, &'a Array)> {
+    /// What a step of this graph is fed, by tensor: what it does not read is left out.
+    pub fn feeds<'a>(&'a self, step: &Step, feed: &'a Feed) -> Vec<(&'a Tensor, &'a Array)> {
         let cotangents = self.cotangents.iter().zip(&feed.cotangents);
         let cotangents = cotangents.filter_map(|(t, a)| t.as_ref().zip(a.as_ref()));
-        self.inputs.iter().zip(&feed.inputs).chain(cotangents).collect()
+        let read = |tensor: &Tensor| step.plan().inputs.iter().any(|input| input.value == tensor.id());
+        self.inputs.iter().zip(&feed.inputs).chain(cotangents).filter(|(tensor, _)| read(tensor)).collect()
     }
+}
 
-    /// Outputs, then gradients.
-    pub fn run(&self, session: &mut Session, feed: &Feed) -> Result<Vec<Array>> {
-        let step = session.compile(&self.graph, &self.fetches())?;
-        session.run(&step, &self.feeds(feed))
+impl Feed {
+    /// Every float changed by a random relative `±eps`.
+    pub fn shaken(&self, stream: &mut Stream) -> Self {
+        let inputs = self.inputs.iter().map(|array| shake(array, stream)).collect();
+        let cotangents = self.cotangents.iter().map(|array| array.as_ref().map(|array| shake(array, stream))).collect();
+        Self { inputs, cotangents }
     }
 }

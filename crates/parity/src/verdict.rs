@@ -1,9 +1,10 @@
 //! What the mill found: for each output and gradient of a case the element that is worst, and whether it is within its
 //! bound.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use wgrad_core::DeviceInfo;
+use wgrad_core::{Deviation, DeviceInfo};
 
 /// Which result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,62 +24,16 @@ impl fmt::Display for Part {
     }
 }
 
-/// An element of a result beside the truth.
+/// The element of a result that is worst, and what was fed there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Deviation {
+pub struct Worst {
+    /// What was computed, what is true, and how far apart they may be.
+    pub deviation: Deviation,
     /// Where it is.
     pub index: Vec<usize>,
-    /// What the device computed.
-    pub got: f64,
-    /// What the reference in `f64` computed.
-    pub truth: f64,
-    /// How far `got` may be from `truth`.
-    pub bound: f64,
-    /// What was fed at this place: the name of an input or cotangent, and its element that meets `index` by the rules of
-    /// broadcasting; inputs of other shapes are left out.
+    /// The name of each input (for a gradient, of each cotangent, too) and its element that meets `index` by the rules of
+    /// broadcasting; those of other shapes are left out.
     pub fed: Vec<(String, f64)>,
-}
-
-impl Deviation {
-    /// How far from the truth.
-    #[must_use]
-    pub fn error(&self) -> f64 {
-        (self.got - self.truth).abs()
-    }
-
-    /// The error in units in the last place of `f32` at the truth; 0 where it is below the smallest normal number, because
-    /// subnormals may be flushed; infinite for a NaN.
-    #[must_use]
-    pub fn ulp(&self) -> f64 {
-        ulp(self.error(), self.truth)
-    }
-
-    /// The error as a share of its bound: more than 1 is a failure.
-    #[must_use]
-    pub fn share(&self) -> f64 {
-        share(self.error(), self.bound)
-    }
-}
-
-pub(crate) fn ulp(error: f64, truth: f64) -> f64 {
-    let tiny = f64::from(f32::MIN_POSITIVE);
-    if error <= tiny {
-        return 0.0;
-    }
-    if !error.is_finite() {
-        return f64::INFINITY;
-    }
-    error / (truth.abs().max(tiny).log2().floor() - 23.0).exp2()
-}
-
-pub(crate) fn share(error: f64, bound: f64) -> f64 {
-    if error.is_nan() {
-        f64::INFINITY
-    } else if error == 0.0 {
-        0.0
-    } else {
-        error / bound
-    }
 }
 
 /// One result of a case on a device.
@@ -86,21 +41,29 @@ pub(crate) fn share(error: f64, bound: f64) -> f64 {
 pub struct Measured {
     /// Which result.
     pub part: Part,
+    /// The kernels that made it: those of the last task of its plan, by the names of their shaders; `row NAME` for a
+    /// pointwise op by itself, `cluster` for several in one generated kernel; on the CPU the name of the op.
+    pub kernels: BTreeSet<String>,
     /// How many elements it has.
     pub elements: usize,
-    /// The largest error in units in the last place; see [`Deviation::ulp`].
+    /// The largest error in units in the last place of `f32` at the truth. An error below the smallest normal number is
+    /// none, because a device may flush subnormals.
     pub ulp: f64,
-    /// The largest error as a share of its bound; see [`Deviation::share`].
-    pub share: f64,
-    /// The element of the largest share; none if all elements are exact.
-    pub worst: Option<Deviation>,
+    /// The element whose error is the largest share of its bound; none if there are no elements.
+    pub worst: Option<Worst>,
 }
 
 impl Measured {
+    /// The largest error as a share of its bound; see [`Deviation::share`].
+    #[must_use]
+    pub fn share(&self) -> f64 {
+        self.worst.as_ref().map_or(0.0, |worst| worst.deviation.share())
+    }
+
     /// Whether every element is within its bound.
     #[must_use]
     pub fn passed(&self) -> bool {
-        self.share <= 1.0
+        !self.worst.as_ref().is_some_and(|worst| worst.deviation.fails())
     }
 }
 
@@ -136,7 +99,7 @@ impl Verdict {
     /// The largest error of all results as a share of its bound.
     #[must_use]
     pub fn share(&self) -> f64 {
-        self.results.iter().map(|result| result.share).fold(0.0, f64::max)
+        self.results.iter().map(Measured::share).fold(0.0, f64::max)
     }
 }
 
@@ -157,13 +120,13 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(worst) = &self.worst else { return write!(f, "{}: exact", self.part) };
-        let Deviation { index, got, truth, bound, fed } = worst;
+        let Some(Worst { deviation, index, fed }) = &self.worst else { return write!(f, "{}: no elements", self.part) };
+        let Deviation { got, truth, bound, .. } = deviation;
         write!(f, "{} at {index:?} is {got:?}, the truth is {truth:?}", self.part)?;
-        write!(f, "\n  off by {:.3e}, {} ULP", worst.error(), Number(worst.ulp()))?;
+        write!(f, "\n  off by {:.3e}, {} ULP", deviation.error(), Number(deviation.ulp()))?;
         match bound {
-            0.0 => f.write_str(", and must be exact")?,
-            _ => write!(f, ", {} times its bound of {bound:.3e}", Number(worst.share()))?,
+            0.0 => f.write_str(", and must be equal")?,
+            _ => write!(f, ", {} times its bound of {bound:.3e}", Number(deviation.share()))?,
         }
         if !fed.is_empty() {
             let fed: Vec<_> = fed.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
