@@ -55,6 +55,8 @@
 
 pub use wgrad_core as core;
 pub use wgrad_core::{Error, Result};
+#[cfg(feature = "plant")]
+pub use wgrad_kernels::plant;
 pub use wgrad_kernels::{gpu, ops};
 pub use wgrad_nn as nn;
 pub use wgrad_parity as parity;
