@@ -116,6 +116,7 @@ pointwise! {
     pub(crate) SIGMOID = sigmoid(x: float)[] -> float {
         wgsl: "special_sigmoid(x)",
         library: SPECIAL,
+        steps: 6.0,
         reference<F>: sigmoid(x),
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&SIGMOID_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -126,6 +127,7 @@ pointwise! {
     pub(crate) SIGMOID_BACKWARD = sigmoid_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * special_sigmoid(x) * special_sigmoid(-x)",
         library: SPECIAL,
+        steps: 12.0,
         reference<F>: dy * sigmoid(x) * sigmoid(-x),
         backward: Some(|at| {
             // σ''(x) = σ'(x)·(1 - 2σ(x)) = -σ'(x)·tanh(x/2)
@@ -139,6 +141,7 @@ pointwise! {
     pub(crate) TANH = tanh(x: float)[] -> float {
         wgsl: "special_tanh(x)",
         library: SPECIAL,
+        steps: 6.0,
         reference<F>: x.tanh(),
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&TANH_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -149,6 +152,7 @@ pointwise! {
     pub(crate) TANH_BACKWARD = tanh_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * 4.0 * special_sigmoid(2.0 * x) * special_sigmoid(-2.0 * x)",
         library: SPECIAL,
+        steps: 12.0,
         reference<F>: dy * F::lit(4.0) * sigmoid(x + x) * sigmoid(-x - x),
         backward: Some(|at| {
             at.give_with(0, |at| at.dy() * at.output(0) * at.input(0).tanh() * -2.0);
@@ -161,6 +165,7 @@ pointwise! {
     pub(crate) SOFTPLUS = softplus(x: float)[] -> float {
         wgsl: "special_softplus(x)",
         library: SPECIAL,
+        steps: 6.0,
         reference<F>: softplus(x),
         backward: Some(|at| at.give_with(0, |at| at.dy() * at.input(0).sigmoid())),
     }
@@ -170,6 +175,7 @@ pointwise! {
     pub(crate) SILU = silu(x: float)[] -> float {
         wgsl: "x * special_sigmoid(x)",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: x * sigmoid(x),
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&SILU_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -180,6 +186,7 @@ pointwise! {
     pub(crate) SILU_BACKWARD = silu_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * special_sigmoid(x) * (1.0 + x * special_sigmoid(-x))",
         library: SPECIAL,
+        steps: 16.0,
         reference<F>: dy * sigmoid(x) * (F::one() + x * sigmoid(-x)),
         backward: Some(|at| {
             at.give_with(0, |at| {
@@ -196,6 +203,7 @@ pointwise! {
     pub(crate) GELU = gelu(x: float)[] -> float {
         wgsl: "x * special_normal_cdf(x)",
         library: SPECIAL,
+        steps: 20.0,
         reference<F>: x * normal_cdf(x),
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&GELU_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -206,6 +214,7 @@ pointwise! {
     pub(crate) GELU_BACKWARD = gelu_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * (special_normal_cdf(x) + x * special_normal_pdf(x))",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: dy * (normal_cdf(x) + x * normal_pdf(x)),
         backward: Some(|at| {
             at.give_with(0, |at| {
@@ -223,6 +232,7 @@ pointwise! {
     pub(crate) GELU_TANH = gelu_tanh(x: float)[] -> float {
         wgsl: "x * special_gelu_tanh(x).x",
         library: SPECIAL,
+        steps: 20.0,
         reference<F>: x * gelu_tanh(x).0,
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&GELU_TANH_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -232,6 +242,7 @@ pointwise! {
     pub(crate) GELU_TANH_BACKWARD = gelu_tanh_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * dot(special_gelu_tanh(x), vec2(1.0))",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: { let (s, slope) = gelu_tanh(x); dy * (s + slope) },
         backward: Some(|at| {
             at.give_with(0, |at| {
@@ -252,6 +263,7 @@ pointwise! {
 pointwise! {
     pub(crate) SOFTSIGN = softsign(x: float)[] -> float {
         wgsl: "x / (1.0 + abs(x))",
+        steps: 3.0,
         reference<F>: x / (F::one() + x.abs()),
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&SOFTSIGN_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -261,6 +273,7 @@ pointwise! {
     // dy / (1 + |x|)²
     pub(crate) SOFTSIGN_BACKWARD = softsign_backward(x: float, dy: float)[] -> float {
         wgsl: "dy / ((1.0 + abs(x)) * (1.0 + abs(x)))",
+        steps: 4.0,
         reference<F>: dy / ((F::one() + x.abs()) * (F::one() + x.abs())),
         backward: Some(|at| {
             at.give_with(0, |at| {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
 };
 
 use super::conv_geometry::Sizes;
@@ -261,6 +261,10 @@ impl Op for Mean {
         &[0]
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(self.0.windows.terms())
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.0.forward(buffers));
     }
@@ -289,6 +293,10 @@ impl Op for Share {
 
     fn epilogues(&self) -> &'static [usize] {
         &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(self.0.windows.terms())
     }
 
     fn reference(&self, at: Reference<'_>) {

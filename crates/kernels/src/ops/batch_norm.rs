@@ -1,7 +1,7 @@
 //! Batch normalisation with the statistics of the batch.
 
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both,
 };
 
@@ -233,6 +233,11 @@ impl Op for BatchNorm {
         }
     }
 
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        // Of two values that differ little, each is ±1 whatever they are.
+        Accuracy::new().steps(2.0).terms(Channels::of(&inputs[0].shape).count()).ulp(8.0).cancelling(4.0)
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -327,6 +332,10 @@ impl Op for BatchNormBackward {
     fn vanishes(&self, output: usize, of: &Shape, axes: &[usize]) -> bool {
         let whole = |axis: usize| axes.contains(&axis) || of.dims()[axis] == 1;
         output == 0 && (0..of.rank()).all(|axis| axis == 1 || whole(axis))
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(Channels::of(&inputs[0].shape).count()).ulp(8.0)
     }
 
     fn reference(&self, at: Reference<'_>) {

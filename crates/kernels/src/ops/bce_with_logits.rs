@@ -100,6 +100,7 @@ pointwise! {
     pub(crate) BCE = bce_with_logits(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * max(x, 0.0) + y * max(-x, 0.0) + special_log1p(exp(-abs(x)))",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: (F::one() - y) * x.max(F::zero()) + y * (-x).max(F::zero()) + tail(x),
         backward: Some(|at| {
             at.give_with(0, |at| at.dy() * at.input(0).pointwise(&BCE_SLOPE, &[at.input(1)], &[]));
@@ -113,6 +114,7 @@ pointwise! {
     pub(crate) BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_softplus(x) + p * y * special_softplus(-x)",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: (F::one() - y) * (x.max(F::zero()) + tail(x)) + p * y * ((-x).max(F::zero()) + tail(x)),
         backward: Some(|at: &mut Backward| {
             at.give_with(0, |at| {
@@ -129,6 +131,7 @@ pointwise! {
     pub(crate) BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - y * special_sigmoid(-x)",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: (F::one() - y) * sigmoid(x) - y * sigmoid(-x),
         backward: Some(|at| {
             at.give_with(0, |at| at.dy() * at.input(0).sigmoid() * (-at.input(0)).sigmoid());
@@ -142,6 +145,7 @@ pointwise! {
     pub(crate) BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - p * y * special_sigmoid(-x)",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: (F::one() - y) * sigmoid(x) - p * y * sigmoid(-x),
         backward: Some(|at: &mut Backward| {
             at.give_with(0, |at| {

@@ -1,7 +1,7 @@
 //! Tensors one after another along an axis.
 
 use wgrad_core::{
-    Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
 };
 
 use crate::bundled::bundled;
@@ -76,6 +76,10 @@ impl Op for Concat {
             at.give_with(i, |at| at.dy().slice(self.axis.cast_signed(), start..end));
             start = end;
         }
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
     }
 
     fn reference(&self, at: Reference<'_>) {

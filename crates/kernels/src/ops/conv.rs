@@ -1,6 +1,6 @@
 //! Convolution and its transpose, in one and two dimensions.
 
-use wgrad_core::{Backward, Launch, Misfit, Op, Reference, Spec, Tensor, both};
+use wgrad_core::{Accuracy, Backward, Launch, Misfit, Op, Reference, Spec, Tensor, both};
 
 use super::conv_geometry::{ConvOptions, ConvTransposeOptions, Geometry};
 use super::{conv_kernels, conv_reference};
@@ -162,6 +162,10 @@ impl Op for Conv {
         &[0]
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(self.0.window() * self.0.c)
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => conv_reference::forward(&self.0, buffers));
     }
@@ -195,6 +199,10 @@ impl Op for ConvInput {
         &[0]
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(self.0.window() * self.0.o)
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => conv_reference::input(&self.0, buffers));
     }
@@ -224,6 +232,10 @@ impl Op for ConvWeight {
 
     fn epilogues(&self) -> &'static [usize] {
         &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(self.0.batch * self.0.result[0] * self.0.result[1])
     }
 
     fn reference(&self, at: Reference<'_>) {

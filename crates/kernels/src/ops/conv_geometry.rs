@@ -370,6 +370,11 @@ impl Geometry {
         [self.groups * self.o, self.c, self.kernel[0], self.kernel[1]]
     }
 
+    /// Elements of a window in one channel.
+    pub fn window(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
     /// Where tap `k` of the window at result element 0 lies on an axis of the image.
     pub fn first(&self, axis: usize, k: usize) -> isize {
         (k * self.dilation[axis]).cast_signed() - self.before[axis].cast_signed()

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
 };
 
 use super::views::{extents, resolve};
@@ -71,6 +71,10 @@ impl Op for Cumsum {
     fn backward(&self, at: &mut Backward) {
         let back = Self { reverse: !self.reverse, ..*self };
         at.give_with(0, |at| at.dy().graph().apply(back, &[&at.dy()]).get(0));
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(inputs[0].shape.dims()[self.axis])
     }
 
     fn reference(&self, at: Reference<'_>) {

@@ -35,6 +35,7 @@ pointwise! {
     pub(crate) ELU = elu(x: float)[alpha, scale, rate] -> float {
         wgsl: "scale * select(alpha * special_expm1(rate * select(x, 0.0, x > 0.0)), x, x > 0.0)",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: scale * if x > F::zero() { x } else { alpha * expm1(rate * x) },
         backward: Some(|at| at.give_with(0, |at| {
             let attributes = [0, 1, 2].map(|i| at.attribute(i));
@@ -46,6 +47,7 @@ pointwise! {
 pointwise! {
     pub(crate) ELU_BACKWARD = elu_backward(x: float, dy: float)[alpha, scale, rate] -> float {
         wgsl: "dy * scale * select(alpha * rate * exp(rate * select(x, 0.0, x > 0.0)), 1.0, x > 0.0)",
+        steps: 8.0,
         reference<F>: dy * scale * if x > F::zero() { F::one() } else { alpha * rate * (rate * x).exp() },
         backward: Some(|at| {
             let attributes = [0, 1, 2].map(|i| at.attribute(i));
@@ -62,6 +64,7 @@ pointwise! {
     pub(crate) MISH = mish(x: float)[] -> float {
         wgsl: "x * special_mish(x).x",
         library: SPECIAL,
+        steps: 12.0,
         reference<F>: x * mish(x).0,
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&MISH_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -72,6 +75,7 @@ pointwise! {
     pub(crate) MISH_BACKWARD = mish_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * dot(special_mish(x), vec2(1.0, x))",
         library: SPECIAL,
+        steps: 24.0,
         reference<F>: { let (t, slope) = mish(x); dy * (t + x * slope) },
         backward: Some(|at| {
             at.give_with(0, |at| {

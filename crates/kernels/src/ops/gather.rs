@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{
-    Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both,
 };
 
@@ -81,6 +81,10 @@ impl Op for Gather {
         });
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => Self::run(buffers));
     }
@@ -132,6 +136,10 @@ impl Op for ScatterRows {
 
     fn backward(&self, at: &mut Backward) {
         at.give_with(1, |at| at.dy().gather_rows(at.input(0)));
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(inputs[0].shape.numel())
     }
 
     fn reference(&self, at: Reference<'_>) {

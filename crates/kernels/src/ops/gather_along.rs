@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{
-    Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both,
 };
 
@@ -88,6 +88,10 @@ impl Op for GatherAlong {
         });
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -155,6 +159,10 @@ impl Op for ScatterAlong {
         });
     }
 
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(inputs[0].shape.dims()[self.axis])
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -212,6 +220,10 @@ impl Op for Inverse {
     }
 
     fn backward(&self, _at: &mut Backward) {}
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::EXACT
+    }
 
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));

@@ -41,6 +41,7 @@ pointwise! {
                 + (1.0 - y) * select(min(-special_log1p(-x), 100.0), 100.0, x == 1.0),
             x >= 0.0 && x <= 1.0 && y >= 0.0 && y <= 1.0)",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: if probabilities(x, y) {
             y * (-x.ln()).min(F::lit(100.0)) + (F::one() - y) * (-(-x).ln_1p()).min(F::lit(100.0))
         } else {
@@ -61,6 +62,7 @@ pointwise! {
     pub(crate) BCE_SLOPE = bce_slope(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u), (x - y) / max(x * (1.0 - x), 1e-12),
             x >= 0.0 && x <= 1.0 && y >= 0.0 && y <= 1.0)",
+        steps: 8.0,
         reference<F>: if probabilities(x, y) {
             (x - y) / (x * (F::one() - x)).max(F::lit(1e-12))
         } else {
@@ -92,6 +94,7 @@ pointwise! {
     pub(crate) FOCAL = focal(x: float, y: float)[gamma] -> float {
         wgsl: "special_focal(x, y, gamma).x",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: focal(x, y, gamma).0,
         backward: Some(|at: &mut Backward| {
             at.give_with(0, |at| {
@@ -115,6 +118,7 @@ pointwise! {
     pub(crate) FOCAL_SLOPE = focal_slope(x: float, y: float)[gamma] -> float {
         wgsl: "special_focal(x, y, gamma).y",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: focal(x, y, gamma).1,
         backward: Some(|at: &mut Backward| {
             let gamma = at.attribute(0);
@@ -150,6 +154,7 @@ pointwise! {
     pub(crate) FOCAL_OF = focal_of(c: float)[gamma] -> float {
         wgsl: "special_focal_of(c, gamma).x",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: focal_of(c, gamma).0,
         backward: Some(|at: &mut Backward| at.give_with(0, |at| {
             at.dy() * at.input(0).pointwise(&FOCAL_OF_SLOPE, &[], &[at.attribute(0)])
@@ -162,6 +167,7 @@ pointwise! {
     pub(crate) FOCAL_OF_SLOPE = focal_of_slope(c: float)[gamma] -> float {
         wgsl: "special_focal_of(c, gamma).y",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: focal_of(c, gamma).1,
         backward: Some(|at: &mut Backward| at.give_with(0, |at| {
             // With m = 1 − p: mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)

@@ -3,7 +3,7 @@
 #![allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
 
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both, gemm,
 };
 
@@ -224,6 +224,10 @@ impl Op for Matmul {
                 at.dy().sum_keep(&rows).reshape_to(at.input(2).shape())
             });
         }
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(matrix(&inputs[0].shape, self.ta)[1])
     }
 
     fn reference(&self, at: Reference<'_>) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
     vectorized,
 };
 
@@ -292,6 +292,10 @@ impl Op for Pool {
         &[0]
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -337,6 +341,10 @@ impl Op for Spread {
         &[0]
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(self.0.terms())
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -377,6 +385,10 @@ impl Op for Take {
 
     fn epilogues(&self) -> &'static [usize] {
         &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
     }
 
     fn reference(&self, at: Reference<'_>) {

@@ -55,6 +55,7 @@ pub(crate) static ROWS: &[&Pointwise] = &[
 pointwise! {
     pub(crate) EXP = exp(x: float)[] -> float {
         wgsl: "exp(x)",
+        steps: 4.0,
         reference<F>: x.exp(),
         backward: Some(|at| at.give_with(0, |at| at.dy() * at.output(0))),
     }
@@ -64,6 +65,7 @@ pointwise! {
     pub(crate) LOG = log(x: float)[] -> float {
         wgsl: "special_log(x)",
         library: SPECIAL,
+        steps: 3.0,
         reference<F>: x.ln(),
         backward: Some(|at| at.give_with(0, |at| at.dy() / at.input(0))),
     }
@@ -73,6 +75,7 @@ pointwise! {
     pub(crate) LOG1P = log1p(x: float)[] -> float {
         wgsl: "special_log1p(x)",
         library: SPECIAL,
+        steps: 4.0,
         reference<F>: x.ln_1p(),
         backward: Some(|at| at.give_with(0, |at| at.dy() / (at.input(0) + 1.0))),
     }
@@ -81,6 +84,7 @@ pointwise! {
 pointwise! {
     pub(crate) SQRT = sqrt(x: float)[] -> float {
         wgsl: "sqrt(x)",
+        steps: 2.0,
         reference<F>: x.sqrt(),
         backward: Some(|at| at.give_with(0, |at| at.dy() * 0.5 / at.output(0))),
     }
@@ -89,6 +93,7 @@ pointwise! {
 pointwise! {
     pub(crate) RSQRT = rsqrt(x: float)[] -> float {
         wgsl: "inverseSqrt(x)",
+        steps: 2.0,
         reference<F>: x.sqrt().recip(),
         backward: Some(|at| at.give_with(0, |at| at.dy() * -0.5 * at.output(0) / at.input(0))),
     }
@@ -97,6 +102,7 @@ pointwise! {
 pointwise! {
     pub(crate) RECIP = recip(x: float)[] -> float {
         wgsl: "1.0 / x",
+        steps: 2.0,
         reference<F>: x.recip(),
         backward: Some(|at| at.give_with(0, |at| -(at.dy() * at.output(0).square()))),
     }
@@ -140,6 +146,7 @@ pointwise! {
     pub(crate) POW = pow(x: float, p: float)[] -> float {
         wgsl: "special_pow(x, p)",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: x.powf(p),
         backward: Some(|at| {
             at.give_with(0, |at| {
@@ -156,6 +163,7 @@ pointwise! {
     pub(crate) POWF = powf(x: float)[p] -> float {
         wgsl: "special_pow(x, p)",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: x.powf(p),
         backward: Some(|at| at.give_with(0, |at| {
             let p = at.attribute(0);
@@ -169,6 +177,7 @@ pointwise! {
     pub(crate) POW_BY_EXPONENT = pow_by_exponent(x: float, p: float, y: float)[] -> float {
         wgsl: "select(y * special_log(x), 0.0, x == 0.0 && p >= 0.0)",
         library: SPECIAL,
+        steps: 32.0,
         reference<F>: if x == F::zero() && p >= F::zero() { F::zero() } else { y * x.ln() },
         backward: None,
     }
@@ -234,6 +243,7 @@ pointwise! {
     pub(crate) ERF = erf(x: float)[] -> float {
         wgsl: "special_erf(x)",
         library: SPECIAL,
+        steps: 8.0,
         reference<F>: x.erf(),
         backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&ERF_BACKWARD, &[&at.dy()], &[]))),
     }
@@ -243,6 +253,7 @@ pointwise! {
     // dy·(2/√π)·exp(-x²)
     pub(crate) ERF_BACKWARD = erf_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * 1.128379167 * exp(-x * x)",
+        steps: 8.0,
         reference<F>: dy * F::lit(std::f64::consts::FRAC_2_SQRT_PI) * (-x * x).exp(),
         backward: Some(|at| {
             at.give_with(0, |at| at.dy() * at.output(0) * at.input(0) * -2.0);

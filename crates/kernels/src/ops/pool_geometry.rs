@@ -71,6 +71,15 @@ impl Windows {
         self.0[0].output * self.0[1].output
     }
 
+    /// The most elements of a window, and the most windows that an element may be in.
+    pub fn terms(&self) -> usize {
+        let along = |axis: Axis| match axis.kind {
+            Kind::Sliding { kernel, .. } => kernel,
+            Kind::Adaptive => axis.input.div_ceil(axis.output).max(axis.output.div_ceil(axis.input)) + 1,
+        };
+        self.0.map(along).iter().product()
+    }
+
     /// The constants of a kernel.
     pub fn constants(&self) -> Vec<(&'static str, i64)> {
         let [y, x] = [self.0[0].constants(), self.0[1].constants()];

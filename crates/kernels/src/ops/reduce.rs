@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::ops::Range;
 
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
     vectorized,
 };
 
@@ -97,6 +97,10 @@ impl Op for Extreme {
         });
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -173,6 +177,10 @@ impl Op for Argmax {
     }
 
     fn backward(&self, _at: &mut Backward) {}
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::EXACT
+    }
 
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));

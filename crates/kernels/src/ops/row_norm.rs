@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both, vectorized,
 };
 
@@ -168,6 +168,11 @@ impl Op for RowNorm {
         });
     }
 
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        // Of two values that differ little, each is ±1 whatever they are.
+        Accuracy::new().steps(2.0).terms(rows(&inputs[0], self.first)[1]).ulp(8.0).cancelling(4.0)
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -246,6 +251,10 @@ impl Op for RowNormBackward {
             let axes: Vec<_> = (self.first..g.shape().rank()).collect();
             (&g * at.output(0)).sum_keep(&axes) / &s
         });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(rows(&inputs[0], self.first)[1]).ulp(8.0)
     }
 
     fn reference(&self, at: Reference<'_>) {

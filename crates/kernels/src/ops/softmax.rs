@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both, vectorized,
 };
 
@@ -181,6 +181,12 @@ impl Op for Softmax {
                 (dy - share) * y
             }
         });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        // Of numbers near 1, a logarithm loses what they differ from it.
+        let cancelling = if self.log { 4.0 } else { 0.0 };
+        Accuracy::new().steps(4.0).terms(inputs[0].shape.dims()[self.axis]).cancelling(cancelling)
     }
 
     fn reference(&self, at: Reference<'_>) {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both, vectorized,
 };
 
@@ -348,6 +348,11 @@ impl Op for SoftmaxCrossEntropy {
                 (0..kept.rank()).fold(kept.clone(), |shape, axis| shape.with(axis, 1)).with(class_axis, classes);
             slope * at.input(2).reshape_to(per_class)
         });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        // The loss of a sure row is the logarithm of a number near 1, and its gradient a difference from 1.
+        Accuracy::new().steps(4.0).terms(Layout::of(&inputs[0].shape).classes).cancelling(8.0)
     }
 
     fn reference(&self, at: Reference<'_>) {

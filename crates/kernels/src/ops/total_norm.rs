@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
 };
 
 use super::CompareOps;
@@ -68,6 +68,10 @@ impl Op for TotalNorm {
         for input in 0..at.inputs() {
             at.give_with(input, |at| at.input(input) * (at.dy() / (&norm + &nothing)));
         }
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(inputs.iter().map(|spec| spec.shape.numel()).sum())
     }
 
     fn reference(&self, at: Reference<'_>) {

@@ -13,6 +13,7 @@ pointwise! {
     pub(crate) SIN = sin(x: float)[] -> float {
         wgsl: "special_sin(x, 0u)",
         library: SPECIAL,
+        steps: 4.0,
         reference<F>: F::lit(x.wide().sin()),
         backward: Some(|at| at.give_with(0, |at| at.dy() * at.input(0).cos())),
     }
@@ -22,6 +23,7 @@ pointwise! {
     pub(crate) COS = cos(x: float)[] -> float {
         wgsl: "special_sin(x, 1u)",
         library: SPECIAL,
+        steps: 4.0,
         reference<F>: F::lit(x.wide().cos()),
         backward: Some(|at| at.give_with(0, |at| -(at.dy() * at.input(0).sin()))),
     }
