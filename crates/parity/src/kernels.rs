@@ -62,3 +62,20 @@ pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     }
     Ok(found)
 }
+
+/// The shader that a kernel is made from: its name without entry, sizes and what is fused with it.
+///
+/// ```
+/// assert_eq!(wgrad_parity::family("conv_direct_3x4_e.backward"), "conv_direct");
+/// assert_eq!(wgrad_parity::family("row log1p"), "row log1p");
+/// ```
+#[must_use]
+pub fn family(kernel: &str) -> &str {
+    let mut stem = kernel.split('.').next().unwrap_or(kernel);
+    while let Some((shorter, last)) = stem.rsplit_once('_')
+        && (last == "e" || last == "p" || last.chars().all(|c| c.is_ascii_digit() || c == 'x'))
+    {
+        stem = shorter;
+    }
+    stem
+}

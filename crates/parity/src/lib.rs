@@ -49,7 +49,11 @@ pub use checks::{Check, full, quick};
 pub use doctor::{Examination, Failure, Outcome, Tally};
 pub use edges::edges;
 pub use fuzz::fuzz;
+pub use kernels::family;
 pub use mill::{Mill, SEED, Slope};
 pub use setting::Setting;
 pub use sizes::sizes;
 pub use verdict::{Measured, Part, Verdict, Worst};
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ mod junit;
 mod page;
 mod table;
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -112,7 +113,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         format!("{} ({chosen})", count(all, "case"))
     };
-    note(&format!("{some} on {places}"));
+    let variants: BTreeSet<_> = checks.iter().filter_map(|check| check.variant).collect();
+    let variants = if variants.is_empty() {
+        String::new()
+    } else {
+        format!(", {} of the matrix product", count(variants.len(), "variant"))
+    };
+    note(&format!("{some}{variants} on {places}"));
     let examination = examine(args, checks, &settings);
     let record = Record { args, settings: &settings, examination: &examination, begun, took: start.elapsed() };
     if let Some(path) = &args.junit {

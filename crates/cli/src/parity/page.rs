@@ -109,18 +109,11 @@ fn table(rows: &str) -> String {
 
 fn kernels(all: &Examination) -> String {
     let rows: String = lines(all).iter().map(|(name, tally)| row(name, tally)).collect();
-    let mut each = String::new();
-    for (prefix, title) in [("row ", "Each pointwise row"), ("CPU: ", "Each op of the CPU backend")] {
-        let rows: String = all
-            .kernels
-            .iter()
-            .filter(|(name, _)| name.starts_with(prefix))
-            .map(|(name, tally)| row(name, tally))
-            .collect();
-        if !rows.is_empty() {
-            let _ = write!(each, "<details><summary>{title}</summary>{}</details>\n", table(&rows));
-        }
-    }
+    let each: String = all.kernels.iter().map(|(name, tally)| row(name, tally)).collect();
+    let each = format!(
+        "<details><summary>Each kernel, pointwise row and op of the CPU backend</summary>{}</details>\n",
+        table(&each)
+    );
     let why = "Largest errors over all devices and cases, against the reference in f64: in units in the last place (ULP), \
                which are large where a sum cancels, and as a share of the bound that is derived for each number; \
                beyond 100 % it fails.";

@@ -3,37 +3,45 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use wgrad_parity::{Examination, Tally};
+use wgrad_parity::{Examination, Tally, family};
 
 use crate::output::count;
 
-/// What a kernel's name begins with, if it is one of many that are a line together as long as they pass.
-const GROUPS: [(&str, &str); 2] = [("row ", "pointwise row"), ("CPU: ", "op of the CPU backend")];
+/// The name of the line that a kernel is in as long as it passes: rows and the CPU's ops are a line each, and kernels by
+/// their shader. With the words for many of them.
+fn group(kernel: &str) -> (String, &'static str) {
+    if kernel.starts_with("row ") {
+        ("pointwise row".into(), "row")
+    } else if kernel.starts_with("CPU: ") {
+        ("CPU backend".into(), "op")
+    } else {
+        (family(kernel).into(), "kernel")
+    }
+}
 
-/// A line per kernel; those of a group that pass are one line, and what failed comes first.
+/// A line per shader and group, of those that pass; what failed comes first and by itself.
 pub fn lines(all: &Examination) -> Vec<(String, Tally)> {
-    let mut lines: Vec<(String, Tally)> = vec![];
-    let mut groups: BTreeMap<usize, (usize, Tally)> = BTreeMap::new();
+    let mut failed = vec![];
+    let mut groups: BTreeMap<(String, &str), (usize, Tally)> = BTreeMap::new();
     for (name, tally) in &all.kernels {
-        let group = GROUPS.iter().position(|(prefix, _)| name.starts_with(prefix));
-        match group.filter(|_| tally.failures == 0) {
-            Some(group) => {
-                let (members, sum) = groups.entry(group).or_default();
-                *members += 1;
-                sum.results += tally.results;
-                sum.cases.extend(tally.cases.iter().cloned());
-                sum.ulp = sum.ulp.max(tally.ulp);
-                if sum.worst.is_none() || tally.share > sum.share {
-                    sum.share = tally.share;
-                    sum.worst.clone_from(&tally.worst);
-                }
-            }
-            None => lines.push((name.clone(), tally.clone())),
+        if tally.failures > 0 {
+            failed.push((name.clone(), tally.clone()));
+            continue;
+        }
+        let (members, sum) = groups.entry(group(name)).or_default();
+        *members += 1;
+        sum.results += tally.results;
+        sum.cases.extend(tally.cases.iter().cloned());
+        sum.ulp = sum.ulp.max(tally.ulp);
+        if sum.worst.is_none() || tally.share > sum.share {
+            sum.share = tally.share;
+            sum.worst.clone_from(&tally.worst);
         }
     }
-    lines.extend(groups.into_iter().map(|(group, (members, sum))| (count(members, GROUPS[group].1), sum)));
-    lines.sort_by_key(|(_, tally)| tally.failures == 0);
-    lines
+    let named = |((name, what), (members, sum)): ((String, &str), (usize, Tally))| {
+        (if members > 1 { format!("{name} ({})", count(members, what)) } else { name }, sum)
+    };
+    failed.into_iter().chain(groups.into_iter().map(named)).collect()
 }
 
 /// The table.
@@ -78,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_that_pass_are_one_line_and_what_fails_comes_first() {
+    fn what_passes_is_a_line_per_shader_and_what_fails_comes_first() {
         let tally = |failures: usize, share: f64| Tally {
             results: 2,
             share,
@@ -86,13 +94,20 @@ mod tests {
             worst: Some((format!("case of {share}"), "here".into())),
             ..Tally::default()
         };
-        let kernels = [("matmul", 0, 0.5), ("row exp", 0, 0.2), ("row log", 0, 0.3), ("row log1p", 1, 7.0)];
+        let kernels = [
+            ("sort", 0, 0.5),
+            ("sum.first", 0, 0.1),
+            ("sum_e", 0, 0.1),
+            ("row exp", 0, 0.2),
+            ("row log", 0, 0.3),
+            ("row log1p", 1, 7.0),
+        ];
         let kernels = kernels.into_iter().map(|(name, failures, share)| (name.to_string(), tally(failures, share)));
         let all = Examination { kernels: kernels.collect(), ..Examination::default() };
         let lines = lines(&all);
         let names: Vec<_> = lines.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["row log1p", "matmul", "2 pointwise rows"]);
-        assert_eq!(lines[2].1.worst.as_ref().map(|(case, _)| case.as_str()), Some("case of 0.3"));
-        assert_eq!(lines[2].1.results, 4);
+        assert_eq!(names, ["row log1p", "pointwise row (2 rows)", "sort", "sum (2 kernels)"]);
+        assert_eq!(lines[1].1.worst.as_ref().map(|(case, _)| case.as_str()), Some("case of 0.3"));
+        assert_eq!(lines[1].1.results, 4);
     }
 }
