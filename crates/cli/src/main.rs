@@ -1,6 +1,7 @@
 //! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `compare`, `tune`, `bench` and `parity`.
 
 mod bench;
+mod classes;
 mod compare;
 mod data;
 mod decide;

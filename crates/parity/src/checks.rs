@@ -93,15 +93,15 @@ fn around(n: usize, other: usize) -> Vec<Check> {
     sizes(n).into_iter().map(|case| Check { between: twin(&case), ..case.into() }).collect()
 }
 
-/// What a check runs on these kinds of devices.
-fn runs(check: &Check, kinds: &[Limits]) -> Result<BTreeSet<String>> {
+/// What a check runs on these kinds of devices: the number of the kind, and a kernel.
+fn runs(check: &Check, kinds: &[Limits]) -> Result<BTreeSet<(usize, String)>> {
     let mut found = BTreeSet::new();
-    for kind in kinds {
+    for (i, kind) in kinds.iter().enumerate() {
         let mut limits = kind.clone();
         if let Some(variant) = check.variant {
             limits.choices.set("matmul", variant);
         }
-        found.extend(kernels::all(&check.case.plan(&limits)?)?);
+        found.extend(kernels::all(&check.case.plan(&limits)?)?.into_iter().map(|kernel| (i, kernel)));
     }
     Ok(found)
 }

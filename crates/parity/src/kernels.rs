@@ -67,14 +67,16 @@ pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
 ///
 /// ```
 /// assert_eq!(wgrad_parity::family("conv_direct_3x4_e.backward"), "conv_direct");
+/// assert_eq!(wgrad_parity::family("matmul_tiled_32x32x8_nt_22_ragged"), "matmul_tiled");
+/// assert_eq!(wgrad_parity::family("batch_norm_serial_e"), "batch_norm_serial");
 /// assert_eq!(wgrad_parity::family("row log1p"), "row log1p");
 /// ```
 #[must_use]
 pub fn family(kernel: &str) -> &str {
-    let mut stem = kernel.split('.').next().unwrap_or(kernel);
-    while let Some((shorter, last)) = stem.rsplit_once('_')
-        && (last == "e" || last == "p" || last.chars().all(|c| c.is_ascii_digit() || c == 'x'))
-    {
+    let stem = kernel.split('.').next().unwrap_or(kernel);
+    let sizes = stem.match_indices('_').find(|(at, _)| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
+    let mut stem = sizes.map_or(stem, |(at, _)| &stem[..at]);
+    while let Some(shorter) = stem.strip_suffix("_e").or_else(|| stem.strip_suffix("_p")) {
         stem = shorter;
     }
     stem

@@ -236,7 +236,9 @@ pub(crate) fn judge(got: &Array, truth: &[f64], bounds: &[f64]) -> (f64, Option<
     let mut worst: Option<Deviation> = None;
     for (at, ((&truth, &bound), got)) in truth.iter().zip(bounds).zip(got.to_f64()).enumerate() {
         let one = Deviation { at, got, truth, bound };
-        if one.error() > f64::from(f32::MIN_POSITIVE) {
+        if one.error().is_nan() {
+            ulp = f64::INFINITY;
+        } else if one.error() > f64::from(f32::MIN_POSITIVE) {
             ulp = ulp.max(one.ulp());
         }
         if worst.is_none_or(|worst| one.share() > worst.share()) {
