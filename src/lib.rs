@@ -54,6 +54,8 @@
 //! [`parity`] (proof that a device computes what the reference does).
 
 pub use wgrad_core as core;
+#[cfg(not(target_arch = "wasm32"))]
+pub use wgrad_core::audit;
 pub use wgrad_core::{Error, Result};
 #[cfg(feature = "plant")]
 pub use wgrad_kernels::plant;
@@ -67,6 +69,8 @@ pub mod prelude {
         Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Result, Session, Shape, Step, Tensor,
         Variable, gradients, vjp,
     };
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use wgrad_core::{Audit, Lockstep, audit};
     pub use wgrad_kernels::gpu::Device;
     pub use wgrad_kernels::ops::*;
     pub use wgrad_nn::data::{Augment, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
@@ -85,7 +89,7 @@ pub mod prelude {
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_nn::report::{RunReport, Scores};
     #[cfg(not(target_arch = "wasm32"))]
-    pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Targets, Trainer};
+    pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Recording, Targets, Trainer};
     pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};
 }
 

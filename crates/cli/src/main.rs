@@ -6,6 +6,7 @@ mod compare;
 mod data;
 mod decide;
 mod devices;
+mod lockstep;
 mod model;
 mod output;
 mod parity;

@@ -13,12 +13,13 @@ use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::AdamW;
-use wgrad_nn::train::{Ended, History, LrFinder, Progress, Silent, Targets, Trainer, automatic};
+use wgrad_nn::train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
 
 use crate::classes::{Balance, ClassArgs};
 use crate::data::DataArgs;
 use crate::decide::{self, DecisionArgs};
 use crate::devices::open;
+use crate::lockstep;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
 use crate::output::{check_folder, count, list, note, print, shell_word};
 use crate::report::{self, Seen};
@@ -69,6 +70,14 @@ pub struct Args {
     no_report: bool,
     #[command(flatten)]
     pub running: RunArgs,
+    /// Hold the first STEPS steps, 1 if no number is given, to the reference on this device, node by node, and save nothing:
+    /// prints the first node whose error exceeds its bound, and ends with code 1 then.
+    #[arg(long, allow_negative_numbers = true, value_name = "STEPS", num_args = 0..=1, default_missing_value = "1", value_parser = whole(1, "at least 1"), help_heading = "Running")]
+    lockstep: Option<usize>,
+    /// With --lockstep: make the step that PyTorch made in this recording (of the recorder in the examples), too, and name the
+    /// first module that differs.
+    #[arg(long, value_name = "FILE", requires = "lockstep", help_heading = "Running")]
+    against: Option<PathBuf>,
     /// Stop after this step as Ctrl-C does; for `wgrad verify-resume`.
     #[arg(long, hide = true)]
     stop_after: Option<u64>,
@@ -291,6 +300,14 @@ fn fit(
     if args.running.find_lr {
         let curve = trainer.find_lr(train, &LrFinder::default(), mean_loss)?;
         return running::show(&curve, args.json).map(Fitted::Over);
+    }
+    if let Some(steps) = args.lockstep {
+        let optimizer = args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay));
+        let against = args.against.as_ref().map(Recording::read).transpose()?;
+        let comparison = against.map(|recording| recording.compare(trainer.session()?, params, &optimizer, mean_loss));
+        let comparison = comparison.transpose()?;
+        let found = lockstep::Found { steps: trainer.lockstep(train, steps, mean_loss)?, comparison };
+        return found.show(args.json).map(Fitted::Over);
     }
     let stop = Stop::default();
     let updates = trainer.updates(train)?.div_ceil(args.running.accumulated());

@@ -128,7 +128,9 @@ pub fn shake(array: &Array, stream: &mut Stream) -> Array {
         return array.clone();
     }
     let mut values = array.to_f64();
-    values.iter_mut().for_each(|x| *x *= 1.0 + EPS * (2.0 * stream.uniform() - 1.0));
+    for x in &mut values {
+        *x *= 1.0 + EPS * (2.0 * stream.uniform() - 1.0);
+    }
     Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
@@ -186,6 +188,7 @@ impl Deviation {
 
     /// The absolute error; 0 where nothing is said of the element.
     #[must_use]
+    #[allow(clippy::float_cmp, reason = "two infinities are equal")]
     pub fn error(&self) -> f64 {
         let Self { got, truth, .. } = *self;
         if got == truth || truth.abs() > f64::from(f32::MAX) || (truth.is_nan() && got.is_nan()) {

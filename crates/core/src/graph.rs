@@ -72,6 +72,21 @@ impl Graph {
         known.then(|| Tensor::new(self.clone(), value))
     }
 
+    /// A graph with the same nodes, updates and numbers, to which more can be added.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new(self.mode);
+        {
+            let (data, mut to) = (self.data(), copy.data());
+            to.nodes.clone_from(&data.nodes);
+            to.updates.clone_from(&data.updates);
+            to.schedule.clone_from(&data.schedule);
+            to.variables.clone_from(&data.variables);
+            to.stand_ins.clone_from(&data.stand_ins);
+        }
+        copy
+    }
+
     /// The error of the first op that did not fit; else the first mistake that [`Self::allow`] does not permit.
     ///
     /// # Errors
@@ -196,6 +211,17 @@ impl Graph {
             return;
         };
         self.fail("replace", &[tensor.spec()], misfit);
+    }
+
+    /// The values that were traced in the scope `path` itself, not in one inside it, among the first `end` nodes, in order.
+    #[must_use]
+    pub fn traced_in(&self, path: &str, end: usize) -> Vec<Tensor> {
+        let data = self.data();
+        let inside = data.nodes.iter().enumerate().take(end).filter(|(_, node)| node.site.scope == path);
+        let values = inside.flat_map(|(node, of)| (0..of.outputs.len()).map(move |output| ValueId { node, output }));
+        let values: Vec<ValueId> = values.collect();
+        drop(data);
+        values.into_iter().map(|value| Tensor::new(self.clone(), value)).collect()
     }
 
     /// The variables read so far, in the order of first use.

@@ -8,6 +8,8 @@
 pub mod advice;
 mod algebra;
 mod array;
+#[cfg(not(target_arch = "wasm32"))]
+mod audit;
 mod autodiff;
 mod backend;
 pub mod bound;
@@ -16,8 +18,12 @@ mod cpu;
 mod dtype;
 mod elementary;
 mod error;
+#[cfg(not(target_arch = "wasm32"))]
+mod expected;
 mod graph;
 mod graph_text;
+#[cfg(not(target_arch = "wasm32"))]
+mod lockstep;
 mod matmul;
 mod nearest;
 mod node;
@@ -37,10 +43,14 @@ mod tensor;
 mod torch_random;
 mod tuning;
 mod view;
+#[cfg(not(target_arch = "wasm32"))]
+mod walk;
 
 pub use advice::{Advice, OnWarning, Warning};
 pub use algebra::ARITHMETIC;
 pub use array::{Array, Data, Element};
+#[cfg(not(target_arch = "wasm32"))]
+pub use audit::{Audit, OpAudit, ParameterAudit, Silent, Verdict, audit};
 pub use autodiff::{Backward, Join, gradients, vjp};
 pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, OnCompile, Pending, ProgramId, Read};
 pub use bound::{Accuracy, Deviation};
@@ -48,7 +58,11 @@ pub use choices::{Choice, Choices};
 pub use cpu::CpuBackend;
 pub use dtype::DType;
 pub use error::{Error, GraphError, Misfit, Result, Site};
+#[cfg(not(target_arch = "wasm32"))]
+pub use expected::{Expected, expected};
 pub use graph::{Applied, Graph, Mode, ScopeGuard};
+#[cfg(not(target_arch = "wasm32"))]
+pub use lockstep::{Checked, FusedCheck, Lockstep};
 pub use matmul::{Matrix, gemm};
 pub use nearest::{edit_distance, nearest};
 pub use node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};

@@ -1,17 +1,13 @@
 //! Where a run stops being numbers: the node that makes the first infinity or NaN of its inputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
 
 use crate::node::{NodeKind, ValueId};
-use crate::{Array, Counter, Data, Graph, Result, Session, Site, Tensor, Variable};
+use crate::walk::{Values, Walk, is_given};
+use crate::{Array, Data, Graph, Result, Session, Site, Tensor};
 
-/// Bytes of values that are fetched at once, and how many.
-const BYTES: usize = 256 << 20;
-const COUNT: usize = 256;
-
-/// What a node was given that made an infinity or NaN of it.
+/// What a node read: beside an infinity or NaN that it made, or an error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
     /// The name of what was read: an op, an input or a variable.
@@ -20,7 +16,7 @@ pub struct Cause {
     pub spec: String,
     /// Its smallest and its largest value.
     pub range: [f64; 2],
-    /// Its value where the result is not finite, if the op goes element by element.
+    /// Its value where the result is looked at, if the op goes element by element.
     pub element: Option<f64>,
 }
 
@@ -70,34 +66,36 @@ fn first_wrong(array: &Array) -> Option<usize> {
     }
 }
 
-fn index(mut at: usize, dims: &[usize]) -> Vec<usize> {
+pub(crate) fn index(mut at: usize, dims: &[usize]) -> Vec<usize> {
     let mut index: Vec<_> = dims.iter().rev().map(|&size| (at % size, at /= size).0).collect();
     index.reverse();
     index
 }
 
-/// Variables and counters as they were, to be put back after each run.
-struct Before(Vec<(Variable, Arc<Array>)>, Vec<(Counter, u64)>);
-
-impl Before {
-    fn put_back(&self) -> Result<()> {
-        for (variable, value) in &self.0 {
-            if !variable.value().is_ok_and(|now| Arc::ptr_eq(&now, value)) {
-                variable.set((**value).clone())?;
-            }
-        }
-        self.1.iter().for_each(|(counter, value)| counter.set(*value));
-        Ok(())
+/// What a node reads, and the elements at the linear position `at` of its result.
+pub(crate) fn causes(walk: &Walk, values: &Values, node: usize, at: usize) -> Result<Vec<Cause>> {
+    let pointwise = matches!(walk.nodes[node].kind, NodeKind::Pointwise(..));
+    let mut causes = vec![];
+    for &input in &walk.nodes[node].inputs {
+        let read = walk.value(values, input)?.to_f64();
+        let range = read.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], &x| [a.min(x), b.max(x)]);
+        causes.push(Cause {
+            name: walk.nodes[input.node].name().into(),
+            spec: walk.spec(input).to_string(),
+            range,
+            element: read.get(at).copied().filter(|_| pointwise),
+        });
     }
+    Ok(causes)
 }
 
 impl Session {
     /// Runs a graph once with every node's value fetched, and names the first node on the way to `targets`, or else to the
     /// updates of variables, that makes an infinity or NaN of finite inputs. None if all of them are finite.
     ///
-    /// What only masked elements are is no fault: a node counts if what it made arrives. Variables and counters are
-    /// afterwards as they were before. This is slow and takes memory, and is for the one step that failed: large graphs run
-    /// several times. Steps are not fused here, so what overflows barely may not do so here.
+    /// What only masked elements are is no fault: a node counts if what it made arrives. No variable is updated and no counter
+    /// moves. This is slow and takes memory, and is for the one step that failed. Steps are hardly fused here, so what
+    /// overflows barely may not do so here.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -120,153 +118,58 @@ impl Session {
         targets: &[&Tensor],
         feeds: &[(&Tensor, &Array)],
     ) -> Result<Option<NonFinite>> {
-        graph.check()?;
         self.sync()?;
-        let before = Before(
-            graph.variables().into_iter().map(|v| v.value().map(|value| (v, value))).collect::<Result<_>>()?,
-            graph.data().counters.iter().map(|counter| (counter.clone(), counter.get())).collect(),
-        );
         let roots: Vec<ValueId> = targets.iter().map(|tensor| tensor.id()).collect();
         let updates: Vec<ValueId> = graph.data().updates.iter().map(|update| update.value).collect();
-        let (given, computed) = values(graph, &[&roots[..], &updates].concat());
-        let mut wrong = BTreeMap::new();
-        for value in given {
-            if let Some(array) = known(graph, value, feeds)
-                && let Some(at) = first_wrong(&array)
-            {
-                wrong.insert(value, (at, array.to_f64()[at]));
+        let walk = Walk::new(graph, &[&roots[..], &updates].concat(), feeds, self.is_wide())?;
+        let (mut wrong, mut found) = (BTreeSet::new(), BTreeMap::new());
+        let report = |value: ValueId, array: &Array, at: usize, causes: Vec<Cause>| {
+            let node = &walk.nodes[value.node];
+            NonFinite {
+                name: node.name().into(),
+                site: node.site.clone(),
+                given: is_given(&node.kind),
+                value: array.to_f64()[at],
+                index: index(at, array.shape().dims()),
+                causes,
             }
-        }
-        for some in portions(graph, &computed) {
-            for (value, array) in some.iter().zip(self.values_of(graph, some, feeds, &before)?) {
-                if let Some(at) = first_wrong(&array) {
-                    wrong.insert(*value, (at, array.to_f64()[at]));
-                }
-            }
-        }
-        let culprit = [roots, updates].iter().find_map(|roots| origin(graph, roots, &wrong));
-        let Some(culprit) = culprit else { return Ok(None) };
-        self.report(graph, culprit, wrong[&culprit], feeds, &before).map(Some)
-    }
-
-    /// The values of some nodes.
-    fn values_of(
-        &mut self,
-        graph: &Graph,
-        values: &[ValueId],
-        feeds: &[(&Tensor, &Array)],
-        before: &Before,
-    ) -> Result<Vec<Array>> {
-        let tensors: Vec<_> = values.iter().map(|&value| Tensor::new(graph.clone(), value)).collect();
-        let step = self.compile(graph, &tensors.iter().collect::<Vec<_>>())?;
-        // What no fetched value needs is no input of this plan.
-        let inputs = &step.plan().inputs;
-        let feeds: Vec<_> =
-            feeds.iter().filter(|(tensor, _)| inputs.iter().any(|input| input.value == tensor.id())).copied().collect();
-        let arrays = self.run(&step, &feeds);
-        self.sync()?;
-        before.put_back()?;
-        arrays
-    }
-
-    fn report(
-        &mut self,
-        graph: &Graph,
-        culprit: ValueId,
-        (at, value): (usize, f64),
-        feeds: &[(&Tensor, &Array)],
-        before: &Before,
-    ) -> Result<NonFinite> {
-        let (node, dims) = {
-            let data = graph.data();
-            (data.nodes[culprit.node].clone(), data.spec(culprit).shape.dims().to_vec())
         };
-        let pointwise = matches!(node.kind, NodeKind::Pointwise(..));
-        let mut causes = vec![];
-        for &input in &node.inputs {
-            let array = match known(graph, input, feeds) {
-                Some(array) => array,
-                None => self.values_of(graph, &[input], feeds, before)?.remove(0).into(),
-            };
-            let values = array.to_f64();
-            let range = values.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], &x| [a.min(x), b.max(x)]);
-            let data = graph.data();
-            causes.push(Cause {
-                name: data.nodes[input.node].name().into(),
-                spec: data.spec(input).to_string(),
-                range,
-                element: values.get(at).copied().filter(|_| pointwise),
-            });
+        for value in walk.given() {
+            let array = walk.value(&Walk::values(), value)?;
+            if let Some(at) = first_wrong(&array) {
+                wrong.insert(value);
+                found.insert(value, report(value, &array, at, vec![]));
+            }
         }
-        let given = is_given(&node.kind);
-        Ok(NonFinite { name: node.name().into(), site: node.site, given, value, index: index(at, &dims), causes })
+        self.walk(graph, &walk, |values, node| {
+            for value in walk.outputs(node) {
+                let array = walk.value(values, value)?;
+                let Some(at) = first_wrong(&array) else { continue };
+                let read = &walk.nodes[node].inputs;
+                if !read.iter().any(|input| wrong.contains(&walk.source(*input))) {
+                    found.insert(value, report(value, &array, at, causes(&walk, values, node, at)?));
+                }
+                wrong.insert(value);
+            }
+            Ok(())
+        })?;
+        let culprit = [roots, updates].iter().find_map(|roots| origin(&walk, roots, &wrong));
+        Ok(culprit.and_then(|culprit| found.remove(&culprit)))
     }
-}
-
-fn is_given(kind: &NodeKind) -> bool {
-    matches!(kind, NodeKind::Input(_) | NodeKind::Variable(_) | NodeKind::Array(_))
-}
-
-/// The floats that lead to `roots`, in the order of their nodes: those that are given, and those that are computed.
-fn values(graph: &Graph, roots: &[ValueId]) -> (Vec<ValueId>, Vec<ValueId>) {
-    let data = graph.data();
-    let mut live = vec![false; data.nodes.len()];
-    let mut stack: Vec<usize> = roots.iter().map(|root| root.node).collect();
-    while let Some(node) = stack.pop() {
-        if !std::mem::replace(&mut live[node], true) {
-            stack.extend(data.nodes[node].inputs.iter().map(|input| input.node));
-        }
-    }
-    let live = (0..data.nodes.len()).filter(|&node| live[node]);
-    let all = live.flat_map(|node| (0..data.nodes[node].outputs.len()).map(move |output| ValueId { node, output }));
-    let floats = all.filter(|&value| data.spec(value).dtype.is_float());
-    let unknown = |value: &ValueId| {
-        !matches!(data.nodes[value.node].kind, NodeKind::Constant(_) | NodeKind::Scheduled(_) | NodeKind::Iota)
-    };
-    floats.filter(unknown).partition(|value| is_given(&data.nodes[value.node].kind))
-}
-
-/// The value of a node that is given.
-fn known(graph: &Graph, value: ValueId, feeds: &[(&Tensor, &Array)]) -> Option<Arc<Array>> {
-    match &graph.data().nodes[value.node].kind {
-        NodeKind::Input(_) => {
-            feeds.iter().find(|(tensor, _)| tensor.id() == value).map(|(_, array)| Arc::new((*array).clone()))
-        }
-        NodeKind::Variable(variable) => variable.value().ok(),
-        NodeKind::Array(array) => Some(array.clone()),
-        _ => None,
-    }
-}
-
-/// Values that are fetched together.
-fn portions<'v>(graph: &Graph, mut values: &'v [ValueId]) -> Vec<&'v [ValueId]> {
-    let data = graph.data();
-    let mut portions = vec![];
-    while !values.is_empty() {
-        let mut bytes = 0;
-        let fits = values.iter().take(COUNT).take_while(|&&value| {
-            bytes += data.spec(value).shape.numel() * 4;
-            bytes <= BYTES
-        });
-        let count = fits.count().max(1);
-        let (some, rest) = values.split_at(count);
-        portions.push(some);
-        values = rest;
-    }
-    portions
 }
 
 /// The first value, in the order of nodes, that is wrong while nothing that it is made of is, and from which wrong values
 /// lead to one of `roots`.
-fn origin(graph: &Graph, roots: &[ValueId], wrong: &BTreeMap<ValueId, (usize, f64)>) -> Option<ValueId> {
-    let data = graph.data();
-    let mut stack: Vec<ValueId> = roots.iter().copied().filter(|root| wrong.contains_key(root)).collect();
-    let (mut seen, mut first) = (vec![false; data.nodes.len()], None::<ValueId>);
+fn origin(walk: &Walk, roots: &[ValueId], wrong: &BTreeSet<ValueId>) -> Option<ValueId> {
+    let mut stack: Vec<ValueId> =
+        roots.iter().map(|&root| walk.source(root)).filter(|root| wrong.contains(root)).collect();
+    let (mut seen, mut first) = (vec![false; walk.nodes.len()], None::<ValueId>);
     while let Some(value) = stack.pop() {
         if std::mem::replace(&mut seen[value.node], true) {
             continue;
         }
-        let inputs: Vec<_> = data.nodes[value.node].inputs.iter().filter(|input| wrong.contains_key(input)).collect();
+        let inputs = walk.nodes[value.node].inputs.iter().map(|&input| walk.source(input));
+        let inputs: Vec<_> = inputs.filter(|input| wrong.contains(input)).collect();
         if inputs.is_empty() {
             first = Some(first.map_or(value, |first| first.min(value)));
         }

@@ -1,8 +1,8 @@
 //! Batch normalisation with the statistics of the batch.
 
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both,
 };
 
 use crate::bundled::bundled;

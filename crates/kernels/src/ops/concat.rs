@@ -1,7 +1,8 @@
 //! Tensors one after another along an axis.
 
 use wgrad_core::{
-    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec,
+    Tensor, both,
 };
 
 use crate::bundled::bundled;

@@ -3,8 +3,8 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{
-    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both,
 };
 
 use super::views::{extents, resolve};

@@ -3,8 +3,8 @@
 #![allow(clippy::many_single_char_names, reason = "the names that matrix products have")]
 
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both, gemm,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, gemm,
 };
 
 use crate::bundled::bundled;

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
-    vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
+    both, vectorized,
 };
 
 use super::conv_geometry::Sizes;

@@ -3,8 +3,8 @@
 use std::borrow::Borrow;
 
 use wgrad_core::{
-    Accuracy, Array, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both,
+    Accuracy, Array, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both,
 };
 
 use crate::bundled::bundled;

@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 use std::ops::Range;
 
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor, both,
-    vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both, vectorized,
 };
 
 use crate::bundled::bundled;

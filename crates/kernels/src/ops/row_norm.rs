@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, vectorized,
 };
 
 use crate::bundled::bundled;

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, vectorized,
 };
 
 use crate::bundled::bundled;

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, vectorized,
 };
 
 use super::softmax::{exponentials, one_thread_per_row};

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
+    both,
 };
 
 use super::ViewOps;

@@ -28,9 +28,11 @@ mod early_stopping;
 mod find_lr;
 mod fit;
 mod history;
+mod lockstep;
 mod predict;
 mod prefetch;
 mod progress;
+mod recording;
 mod resume;
 #[cfg(test)]
 mod resume_tests;
@@ -51,5 +53,6 @@ pub use history::{Ended, EpochStats, History};
 #[cfg(feature = "progress")]
 pub use progress::Bar;
 pub use progress::{Lines, Log, Progress, Run, Silent, automatic};
+pub use recording::{Compared, Comparison, Recording, Stage};
 pub use steps::Targets;
 pub use trainer::{EVALUATION_ROWS, Trainer};

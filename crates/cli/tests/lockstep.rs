@@ -1,0 +1,72 @@
+//! `wgrad train --lockstep`: a verdict instead of a model.
+
+mod common;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use common::Place;
+
+/// Rows of six features and two classes.
+fn place() -> Place {
+    let place = Place::new();
+    let mut file = String::from("a,b,c,d,e,f,sick\n");
+    for row in 0..48 {
+        let feature = |k: usize| f64::from(u32::try_from((row * (k + 3) * 7 + k) % 23).expect("small")) / 7.0;
+        let features: Vec<String> = (0..6).map(|k| feature(k).to_string()).collect();
+        let _ = writeln!(file, "{},{}", features.join(","), if feature(0) + feature(1) > 3.0 { "yes" } else { "no" });
+    }
+    place.write("rows.csv", file);
+    place
+}
+
+fn recording(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/recording/{name}.safetensors"));
+    path.display().to_string()
+}
+
+const TRAIN: &str =
+    "train rows.csv --target sick --device cpu --hidden 10,8 --lr 0.01 --batch-size 16 --quiet --lockstep";
+
+#[test]
+fn steps_are_held_to_the_reference_and_nothing_is_saved() {
+    let place = place();
+    let run = place.wgrad(TRAIN).good();
+    assert!(run.out.starts_with("step 1: lockstep on "), "{}", run.out);
+    assert!(run.out.contains("are within their bounds"), "{}", run.out);
+    let run = place.wgrad(&format!("{TRAIN} 3 --json --dropout 0.2")).good();
+    let found = run.json();
+    assert_eq!((found["passes"].as_bool(), found["steps"].as_array().map(Vec::len)), (Some(true), Some(3)));
+    assert!(found["steps"][2]["nodes"].as_array().is_some_and(|nodes| nodes.len() > 30), "{found}");
+    assert!(found["against"].is_null());
+    assert_eq!(place.names(), ["rows.csv"]);
+}
+
+#[test]
+fn a_recorded_step_is_followed_and_what_differs_is_named() {
+    let place = place();
+    let run = place.wgrad(&format!("{TRAIN} 1 --against {}", recording("right"))).good();
+    assert!(
+        run.out.starts_with("as PyTorch: 7 outputs, the loss, 8 gradients and 12 updated values agree"),
+        "{}",
+        run.out
+    );
+    let run = place.wgrad(&format!("{TRAIN} 1 --against {}", recording("momentum"))).bad_code(1);
+    assert!(run.out.starts_with("not as PyTorch: first differs the updated `1.running_mean` [10]"), "{}", run.out);
+    let found = place.wgrad(&format!("{TRAIN} 1 --json --against {}", recording("eps"))).bad_code(1).json();
+    let first = &found["against"]["first_difference"];
+    assert_eq!((first["stage"].as_str(), first["name"].as_str()), (Some("output"), Some("1")));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let place = place();
+    let line = TRAIN.trim_end_matches(" --lockstep");
+    place.wgrad(&format!("{line} --against {}", recording("right"))).bad_code(2);
+    place.wgrad(&format!("{TRAIN} 0")).bad_code(2);
+    place.wgrad(&format!("{TRAIN} 1 --against rows.csv")).bad(1, &["rows.csv cannot be read as safetensors"]);
+    let line = TRAIN.replace("10,8", "10");
+    place
+        .wgrad(&format!("{line} 1 --against {}", recording("right")))
+        .bad(1, &["is of another model", "not in the model: 6.weight"]);
+}

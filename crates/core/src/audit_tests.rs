@@ -1,0 +1,144 @@
+//! Gradients that are right, wrong, at a kink, dead or missing.
+
+use super::*;
+use crate::{DType, Init, Pointwise, pointwise};
+
+pointwise! {
+    ABSOLUTE = absolute(x: float)[] -> float {
+        wgsl: "abs(x)",
+        reference<F>: x.abs(),
+        backward: Some(|at| at.give_with(0, |at| at.dy() * at.input(0) / at.input(0).pointwise(&ABSOLUTE, &[], &[]))),
+    }
+}
+
+pointwise! {
+    RAMP = ramp(x: float)[] -> float {
+        wgsl: "max(x, 0.0)",
+        reference<F>: if x > F::zero() { x } else { F::zero() },
+        backward: Some(|at| at.give_with(0, |at| at.output(0).pointwise(&PASS, &[&at.dy()], &[]))),
+    }
+}
+
+pointwise! {
+    PASS = pass(y: float, dy: float)[] -> float {
+        wgsl: "select(0.0, dy, y > 0.0)",
+        reference<F>: if y > F::zero() { dy } else { F::zero() },
+        backward: None,
+    }
+}
+
+pointwise! {
+    WRONG_SIGN = wrong_sign(x: float)[] -> float {
+        wgsl: "x * x",
+        reference<F>: x * x,
+        backward: Some(|at| at.give_with(0, |at| at.dy() * at.input(0) * -2.0)),
+    }
+}
+
+pointwise! {
+    DROPPED = dropped(x: float)[] -> float {
+        wgsl: "x * x",
+        reference<F>: x * x,
+        // Right as the last node of a graph, where the cotangent is 1.
+        backward: Some(|at| at.give_with(0, |at| at.input(0) * 2.0)),
+    }
+}
+
+fn unary(row: &'static Pointwise) -> impl Fn(&Tensor) -> Tensor {
+    move |x| x.pointwise(row, &[], &[])
+}
+
+/// The audit of `f(x·w)·3 + b`, summed, for the weights `w`.
+fn audited(w: f64, f: impl Fn(&Tensor) -> Tensor) -> Audit {
+    let params = Params::seeded(0);
+    let weight = params.variable("w", [5], Kind::Parameter, Init::Constant(w));
+    let bias = params.variable("b", [5], Kind::Parameter, Init::Uniform(-1.0, 1.0));
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [5], DType::F32);
+    let y = f(&(graph.variable(&weight) * &x)) * 3.0 + graph.variable(&bias);
+    let loss = (&y * &y).sum_keep(&[0]).reshape_to([]);
+    let array = Array::vector(vec![0.5f32, -1.5, 2.0, 0.7, 1.1]);
+    let nodes = graph.data().nodes.len();
+    let report = audit(&loss, &[(&x, &array)]).expect("runs");
+    assert_eq!(graph.data().nodes.len(), nodes, "the graph stays as it is");
+    report
+}
+
+fn verdicts(report: &Audit) -> Vec<Verdict> {
+    report.parameters.iter().map(|parameter| parameter.verdict).collect()
+}
+
+#[test]
+fn right_gradients_agree() {
+    for report in [audited(0.8, |x| x * x), audited(0.8, unary(&ABSOLUTE)), audited(-1.1, unary(&RAMP))] {
+        assert!(report.passes(), "{report}");
+        assert_eq!(verdicts(&report), [Verdict::Agrees; 2]);
+        assert!(report.checked >= 4 && report.non_finite.is_none());
+    }
+}
+
+#[test]
+fn a_wrong_rule_is_named_with_its_line_and_its_parameters() {
+    for (row, name) in [(&WRONG_SIGN, "wrong_sign"), (&DROPPED, "dropped")] {
+        let report = audited(0.8, unary(row));
+        assert_eq!(verdicts(&report), [Verdict::Disagrees, Verdict::Agrees], "{report}");
+        assert_eq!(report.ops.len(), 1, "{report}");
+        assert_eq!((report.ops[0].name.as_str(), report.ops[0].input), (name, 0));
+        assert!(!report.passes());
+        let text = report.to_string();
+        assert!(text.contains(&format!("the gradient rule of `{name}` is wrong for its input 0")), "{text}");
+        assert!(text.contains("audit_tests.rs:"), "{text}");
+    }
+}
+
+#[test]
+fn a_kink_is_not_called_wrong() {
+    let report = audited(0.0, unary(&RAMP));
+    assert_eq!(verdicts(&report), [Verdict::Kink, Verdict::Agrees], "{report}");
+    assert!(report.passes() && report.parameters[0].is_dead());
+    assert_eq!(report.parameters[0].zeros, 1.0);
+    assert!(report.to_string().contains("at a kink, dead"), "{report}");
+}
+
+#[test]
+fn detached_values_stand_still() {
+    let report = audited(0.8, |x| x * x.detach());
+    assert!(report.passes(), "{report}");
+}
+
+#[test]
+fn silent_units_missing_gradients_and_updates_are_told() {
+    let params = Params::seeded(0);
+    let w = params.variable("w", [3], Kind::Parameter, Init::Uniform(0.5, 1.0));
+    let lost = params.variable("lost", [2], Kind::Parameter, Init::Constant(1.0));
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [2, 3], DType::F32);
+    let weight = graph.variable(&w);
+    let _ = graph.variable(&lost);
+    let y = (&x * &weight).pointwise(&RAMP, &[], &[]);
+    let loss = y.sum_keep(&[0, 1]).reshape_to([]);
+    let gradient = gradients(&loss, &[weight.clone()]).remove(0).expect("it depends");
+    graph.update(&w, &(&weight - gradient * 0.01));
+    let array = Array::new([2, 3], vec![1f32, -2.0, 3.0, 2.0, -1.0, 1.0]).expect("six");
+    let report = audit(&loss, &[(&x, &array)]).expect("runs");
+    assert!(report.passes(), "{report}");
+    assert_eq!(report.without_gradient, ["lost"]);
+    assert_eq!((report.silent[0].units, report.silent[0].of), (1, 3));
+    assert!(report.parameters[0].update.is_some_and(|update| update > 0.001 && update < 0.1), "{report}");
+    assert!((report.parameters[0].zeros - 1.0 / 3.0).abs() < 1e-12);
+}
+
+#[test]
+fn a_loss_is_one_number() {
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [2], DType::F32);
+    let error = audit(&(&x * 2.0), &[(&x, &Array::vector(vec![1f32, 2.0]))]).unwrap_err();
+    assert!(error.to_string().starts_with("an audit is of one number, not of f32[2]"), "{error}");
+}
+
+#[test]
+fn what_is_not_finite_is_named() {
+    let report = audited(1e30, |x| x * x);
+    assert!(!report.passes());
+    assert_eq!(report.non_finite.as_ref().map(|found| found.name.as_str()), Some("mul"), "{report}");
+}

@@ -1,0 +1,371 @@
+//! A step that PyTorch made, made again.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::{SafeTensors, TensorView};
+use wgrad_core::{
+    Array, DType, Deviation, Error, Expected, Graph, Kind, Lockstep, Mode, Params, Result, Session, Shape, Site,
+    Tensor, Variable, expected, gradients,
+};
+
+use super::snapshot::Snapshot;
+use crate::checkpoint::{Entry, Value, entries, unreadable, value, words};
+use crate::optim::Optimizer;
+
+/// What of a step is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The output of a module.
+    Output,
+    /// The loss.
+    Loss,
+    /// The gradient of a parameter.
+    Gradient,
+    /// A parameter or buffer after the step.
+    Updated,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Output => "output of",
+            Self::Loss => "the",
+            Self::Gradient => "gradient of",
+            Self::Updated => "updated",
+        })
+    }
+}
+
+/// A value of the recorded step beside what wgrad makes of the same inputs.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// What it is.
+    pub stage: Stage,
+    /// The module's, parameter's or buffer's name.
+    pub name: String,
+    /// The line of the program that it comes from.
+    pub site: Site,
+    /// Its shape.
+    pub shape: Shape,
+    /// The element that is furthest out: what PyTorch recorded, what wgrad computes in `f64`, and how far a run in `f32` may
+    /// be from that.
+    pub worst: Option<Deviation>,
+}
+
+impl Compared {
+    /// Whether PyTorch's value is further from wgrad's than rounding explains.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        self.worst.is_some_and(|worst| worst.fails())
+    }
+}
+
+/// What [`Recording::compare`] found.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// All values that both have, in the order of execution: outputs, the loss, gradients from the last module to the first,
+    /// what the step left.
+    pub compared: Vec<Compared>,
+    /// What was recorded and cannot be compared: modules that have no counterpart of the same name and shape here, and
+    /// parameters whose gradient is 0 by construction, such as a bias before a batch norm, where PyTorch adds up rounding
+    /// errors.
+    pub skipped: Vec<String>,
+    /// The same step on the session's device, held to the reference.
+    pub lockstep: Lockstep,
+}
+
+impl Comparison {
+    /// The first value that differs.
+    #[must_use]
+    pub fn first_difference(&self) -> Option<&Compared> {
+        self.compared.iter().find(|compared| compared.differs())
+    }
+
+    /// Whether nothing differs, and the device is right, too.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        self.first_difference().is_none() && self.lockstep.passes()
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |stage: Stage| self.compared.iter().filter(|compared| compared.stage == stage).count();
+        match self.first_difference() {
+            None => write!(
+                f,
+                "as PyTorch: {} outputs, the loss, {} gradients and {} updated values agree",
+                count(Stage::Output),
+                count(Stage::Gradient),
+                count(Stage::Updated)
+            )?,
+            Some(first) => {
+                let Compared { stage, name, site, shape, worst } = first;
+                write!(
+                    f,
+                    "not as PyTorch: first differs the {} `{name}` {shape}",
+                    stage.to_string().replace("the", "")
+                )?;
+                if let Some(worst) = worst {
+                    let Deviation { at, got, truth, bound } = *worst;
+                    write!(
+                        f,
+                        "\n  PyTorch has {got:.9e} at element {at}, here it is {truth:.9e}: {:.2e} apart, rounding explains \
+                         {bound:.2e}",
+                        worst.error()
+                    )?;
+                }
+                let more: Vec<_> = self.compared.iter().filter(|compared| compared.differs()).skip(1).collect();
+                let names: Vec<_> =
+                    more.iter().take(5).map(|other| format!("{} `{}`", other.stage, other.name)).collect();
+                if !names.is_empty() {
+                    let rest = more.len() - names.len();
+                    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+                    write!(f, "\n  after it: {}{rest}", names.join(", "))?;
+                }
+                write!(f, "\n  at {site}")?;
+            }
+        }
+        if !self.skipped.is_empty() {
+            write!(f, "\nnot compared: {}", self.skipped.join(", "))?;
+        }
+        write!(f, "\n{}", self.lockstep)
+    }
+}
+
+/// A training step of PyTorch as `examples/record_pytorch.py` writes it: the batch, outputs of modules, the loss, gradients,
+/// and the state dict before and after.
+///
+/// ```no_run
+/// use wgrad_core::{CpuBackend, Params, Session};
+/// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW, train::Recording};
+/// let params = Params::seeded(0);
+/// let model = Linear::new(&params.at("fc"), 30, 1);
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+/// let recording = Recording::read("step.safetensors")?;
+/// let comparison = recording.compare(&mut session, &params, &AdamW::new(1e-3), |x, y| {
+///     BceWithLogitsLoss::new().apply(&model.forward(x), y)
+/// })?;
+/// println!("{comparison}");
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recording {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The modules in the order of execution.
+    order: Vec<String>,
+}
+
+impl Recording {
+    /// Reads a recording.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a safetensors file, or is not a recording.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        let shown = path.display().to_string();
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        let known = header.metadata().as_ref();
+        let order = known.filter(|all| all.get("format").is_some_and(|format| format == "wgrad-recording"));
+        let order = order.and_then(|all| serde_json::from_str(all.get("order")?).ok());
+        let order = order.ok_or_else(|| {
+            Error::Data(format!(
+                "{shown} is a safetensors file, but not the recording of a step\n  fix: make one with \
+                 examples/record_pytorch.py: record(path, model, optimizer, loss_fn, x, y)"
+            ))
+        })?;
+        SafeTensors::deserialize(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        Ok(Self { path, bytes, order })
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).expect("it was read before")
+    }
+
+    /// An array of the recording: integers as labels.
+    fn array(&self, name: &str) -> Result<Array> {
+        let shown = self.path.display();
+        let tensors = self.tensors();
+        let view = tensors.tensor(name).map_err(|_| Error::Data(format!("{shown} has no `{name}`")))?;
+        array(&view).map_err(|why| Error::Data(format!("{shown}: `{name}` {why}")))
+    }
+
+    /// Makes the recorded step: loads the recorded parameters and buffers into `params` by name, traces `loss` on the recorded
+    /// batch and `optimizer` on that, and holds what PyTorch recorded to what the graph gives in `f64`, within the bound of a
+    /// run in `f32` ([`expected`]). Runs the step in lockstep on the session's device, too. Afterwards all variables and
+    /// counters are as they were.
+    ///
+    /// A module is known by its dotted name: the scope in which a layer traces its ops, which is where its variables are
+    /// declared. `optimizer` should be new, and set as the recorded one.
+    ///
+    /// # Errors
+    /// Names or shapes of the state dict that differ; every error of the graph; a lost device.
+    #[track_caller]
+    pub fn compare(
+        &self,
+        session: &mut Session,
+        params: &Params,
+        optimizer: &dyn Optimizer,
+        loss: impl Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Result<Comparison> {
+        session.sync()?;
+        let before = Snapshot::take(params)?;
+        let result = self.load(params).and_then(|()| self.follow(session, params, optimizer, &loss));
+        let restored = session.sync().and_then(|()| before.restore(params));
+        result.and_then(|comparison| restored.map(|()| comparison))
+    }
+
+    /// Puts the recorded parameters and buffers into `params`.
+    fn load(&self, params: &Params) -> Result<()> {
+        let tensors = self.tensors();
+        let mut model = entries(params);
+        let mut found = vec![];
+        let mut wrong = vec![];
+        for (name, view) in tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("before/")?, view))) {
+            match model.remove(name) {
+                None => wrong.push(format!("not in the model: {name}")),
+                Some(entry) => match value(&entry, &view) {
+                    Ok(value) => found.push((entry, value)),
+                    Err(why) => wrong.push(format!("{name}: {why}")),
+                },
+            }
+        }
+        wrong.extend(model.keys().map(|name| format!("missing from the recording: {name}")));
+        if !wrong.is_empty() {
+            wrong.sort();
+            let shown = self.path.display();
+            return Err(Error::Params(format!("{shown} is of another model\n  {}", wrong.join("\n  "))));
+        }
+        for (entry, value) in found {
+            match (entry, value) {
+                (Entry::Variable(variable), Value::Array(array)) => variable.set(array)?,
+                (Entry::Counter(counter), Value::Count(count)) => counter.set(count),
+                _ => unreachable!("a value is what its entry is"),
+            }
+        }
+        Ok(())
+    }
+
+    #[track_caller]
+    fn follow(
+        &self,
+        session: &mut Session,
+        params: &Params,
+        optimizer: &dyn Optimizer,
+        loss: &dyn Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Result<Comparison> {
+        let (x, y) = (self.array("input")?, self.array("target")?);
+        let graph = Graph::new(Mode::Train);
+        let input = graph.input("input", x.shape(), DType::F32);
+        let dtype = if y.dtype().is_float() { DType::F32 } else { DType::U32 };
+        let target = graph.input("target", y.shape(), dtype);
+        let loss = loss(&input, &target);
+        let forward = graph.data().nodes.len();
+        optimizer.minimize(&loss);
+        graph.check()?;
+        let mut wanted: Vec<Wanted> = vec![];
+        let mut skipped = vec![];
+        for name in &self.order {
+            let recorded = self.array(&format!("output/{name}"))?;
+            match output(&graph, name, recorded.shape(), forward) {
+                Some(tensor) => wanted.push((Stage::Output, name.clone(), tensor, recorded)),
+                // A module made of others has no ops of its own.
+                None if self.order.iter().any(|other| is_inside(other, name)) => {}
+                None => skipped.push(format!("{name} (nothing here has that name and shape)")),
+            }
+        }
+        let recorded = self.array("loss")?;
+        wanted.push((Stage::Loss, "loss".into(), loss.clone(), Array::new(loss.shape(), recorded.to_f64())?));
+        wanted.extend(self.gradients(&graph, &loss)?);
+        let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
+        for variable in variables {
+            let recorded = self.array(&format!("after/{}", variable.name()))?;
+            if recorded.shape() == variable.shape() {
+                wanted.push((Stage::Updated, variable.name().into(), graph.latest(&variable), recorded));
+            }
+        }
+        graph.check()?;
+        let feeds = [(&input, &x), (&target, &y)];
+        let tensors: Vec<&Tensor> = wanted.iter().map(|(_, _, tensor, _)| tensor).collect();
+        let truth = expected(&graph, &tensors, &feeds)?;
+        // Noise that an optimizer may make steps of full size of.
+        let gradients = wanted.iter().zip(&truth).filter(|((stage, ..), _)| *stage == Stage::Gradient);
+        let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
+        let largest = gradients.clone().map(|((.., recorded), _)| size(recorded)).fold(0.0, f64::max);
+        let noise: Vec<&str> = gradients
+            .filter(|((.., recorded), truth)| {
+                truth.values.iter().all(|x| *x == 0.0) && size(recorded) < NOISE * largest
+            })
+            .map(|((_, name, ..), _)| name.as_str())
+            .collect();
+        skipped.extend(noise.iter().map(|name| format!("{name} (its gradient is 0 here, rounding errors there)")));
+        let judged = wanted.iter().zip(&truth);
+        let judged = judged.filter(|((stage, name, ..), _)| {
+            !matches!(stage, Stage::Gradient | Stage::Updated) || !noise.contains(&name.as_str())
+        });
+        let compared = judged.map(|(wanted, truth)| hold(&graph, wanted, truth)).collect();
+        let lockstep = session.lockstep(&graph, &[&loss], &feeds)?;
+        Ok(Comparison { compared, skipped, lockstep })
+    }
+
+    /// The gradients that were recorded, from the last parameter to the first.
+    fn gradients(&self, graph: &Graph, loss: &Tensor) -> Result<Vec<Wanted>> {
+        let tensors = self.tensors();
+        let recorded: BTreeMap<&str, _> =
+            tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("gradient/")?, view))).collect();
+        let of = |variable: &Variable| variable.kind() == Kind::Parameter && recorded.contains_key(variable.name());
+        let variables: Vec<Variable> = graph.variables().into_iter().filter(of).collect();
+        let handles: Vec<Tensor> = variables.iter().map(|variable| graph.variable(variable)).collect();
+        let mut wanted = vec![];
+        for (variable, gradient) in variables.iter().zip(gradients(loss, &handles)).rev() {
+            let Some(gradient) = gradient else { continue };
+            let recorded = self.array(&format!("gradient/{}", variable.name()))?;
+            if *recorded.shape() == gradient.shape() {
+                wanted.push((Stage::Gradient, variable.name().into(), gradient, recorded));
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// A recorded gradient below this share of the largest one may be noise.
+const NOISE: f64 = 1e-5;
+
+/// What is compared, under which name, the graph's value, and the recorded one.
+type Wanted = (Stage, String, Tensor, Array);
+
+fn is_inside(name: &str, module: &str) -> bool {
+    name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The last value that a module traces: of those before node `end`, with the recorded shape.
+fn output(graph: &Graph, module: &str, shape: &Shape, end: usize) -> Option<Tensor> {
+    graph.traced_in(module, end).into_iter().rev().find(|tensor| tensor.shape() == *shape && tensor.dtype().is_float())
+}
+
+fn hold(graph: &Graph, (stage, name, tensor, recorded): &Wanted, truth: &Expected) -> Compared {
+    let site = graph.data().nodes[tensor.id().node].site.clone();
+    let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
+    Compared { stage: *stage, name: name.clone(), site, shape: tensor.shape(), worst }
+}
+
+fn array(view: &TensorView<'_>) -> Result<Array, String> {
+    let (shape, bytes) = (Shape::from(view.shape()), view.data());
+    let array = match view.dtype() {
+        Dtype::F32 => Array::new(shape, words(bytes, f32::from_le_bytes)),
+        Dtype::F64 => Array::new(shape, words(bytes, f64::from_le_bytes)),
+        Dtype::I64 => {
+            let labels: Option<Vec<u32>> =
+                words(bytes, i64::from_le_bytes).into_iter().map(|label| u32::try_from(label).ok()).collect();
+            Array::new(shape, labels.ok_or("has negative labels, or such beyond 32 bits")?)
+        }
+        other => return Err(format!("is {other:?}; record the step in float32, with labels of int64")),
+    };
+    array.map_err(|error| error.to_string())
+}

@@ -1,0 +1,272 @@
+//! Whole models in lockstep with the reference on every device, recorded steps of PyTorch, and the gradient audit of layers.
+
+use std::path::Path;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::core::Backend;
+use wgrad::gpu::adapters;
+use wgrad::nn::train::{Comparison, Recording, Silent, Stage};
+use wgrad::prelude::*;
+
+/// A model with its loss, on random rows.
+struct Task {
+    name: &'static str,
+    x: fn(usize) -> Array,
+    classes: u32,
+    build: fn(&Params) -> Box<dyn Module>,
+}
+
+const ROWS: usize = 24;
+
+#[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
+fn normal(shape: &[usize]) -> Array {
+    let mut stream = wgrad::core::Stream::named(5, "x");
+    let count = shape.iter().product();
+    Array::new(shape, (0..count).map(|_| stream.normal() as f32).collect::<Vec<f32>>()).expect("as many")
+}
+
+fn tasks() -> Vec<Task> {
+    vec![
+        Task {
+            name: "mlp",
+            x: |rows| normal(&[rows, 30]),
+            classes: 2,
+            build: |p| {
+                let model = Sequential::new(p)
+                    .named("fc1", |p| Linear::new(p, 30, 33))
+                    .named("bn1", |p| BatchNorm1d::new(p, 33))
+                    .named("gelu", |_| |x: &Tensor| x.gelu())
+                    .named("drop", |p| Dropout::new(p, 0.25))
+                    .named("fc2", |p| Linear::new(p, 33, 2));
+                Box::new(model)
+            },
+        },
+        Task {
+            name: "cnn",
+            x: |rows| normal(&[rows, 3, 12, 12]),
+            classes: 4,
+            build: |p| {
+                let conv1 = Conv2d::new(&p.at("conv1"), 3, 8, 3);
+                let bn1 = BatchNorm2d::new(&p.at("bn1"), 8);
+                let conv2 = Conv2d::new(&p.at("conv2"), 8, 6, 3);
+                let fc = Linear::new(&p.at("fc"), 6 * 9, 4);
+                Box::new(move |x: &Tensor| {
+                    let x = bn1.forward(&conv1.forward(x)).relu().max_pool2d(MaxPool::new(2));
+                    fc.forward(&conv2.forward(&x).silu().flatten(1))
+                })
+            },
+        },
+        Task {
+            name: "attention",
+            x: |rows| normal(&[rows, 7, 16]),
+            classes: 3,
+            build: |p| {
+                let norm = LayerNorm::new(&p.at("norm"), [16]);
+                let first = Linear::new(&p.at("first"), 16, 16);
+                let head = Linear::new(&p.at("head"), 16, 3);
+                Box::new(move |x: &Tensor| {
+                    let x = norm.forward(x);
+                    let mixed = first.forward(&x).matmul_t(&x, false, true).softmax(-1).matmul(&x) + &x;
+                    head.forward(&mixed.mean_axes(&[1], false)).log_softmax(-1)
+                })
+            },
+        },
+    ]
+}
+
+fn labels(classes: u32) -> Array {
+    Array::vector((0..u32::try_from(ROWS).expect("few")).map(|row| row * 7 % classes).collect::<Vec<u32>>())
+}
+
+/// A step of a model on a device, after two others, in lockstep.
+fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Failed> {
+    let params = Params::seeded(3);
+    let model = (task.build)(&params);
+    let graph = Graph::new(Mode::Train);
+    let (xs, ys) = ((task.x)(ROWS), labels(task.classes));
+    let x = graph.input("x", xs.shape(), DType::F32);
+    let y = graph.input("y", ys.shape(), DType::U32);
+    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+    AdamW::new(1e-2).minimize(&loss);
+    let mut session = Session::new(device, &params)?;
+    let step = session.compile(&graph, &[&loss])?;
+    for _ in 0..2 {
+        session.run(&step, &[(&x, &xs), (&y, &ys)])?;
+    }
+    let report = session.lockstep(&graph, &[&loss], &[(&x, &xs), (&y, &ys)])?;
+    if !report.passes() || report.nodes.len() < 20 {
+        return Err(report.to_string().into());
+    }
+    let worst = report.nodes.iter().map(wgrad::core::Checked::share).fold(0.0, f64::max);
+    // A bound that nothing comes near would not say much.
+    if worst < 1e-3 {
+        return Err(format!("no error is above a thousandth of its bound\n{report}").into());
+    }
+    let again = session.run(&step, &[(&x, &xs), (&y, &ys)])?[0].item()?;
+    if !again.is_finite() {
+        return Err(format!("the training cannot go on: the loss is {again}").into());
+    }
+    Ok(())
+}
+
+/// The gradients of a model beside finite differences.
+fn audited(task: &Task) -> Result<(), Failed> {
+    let params = Params::seeded(3);
+    let model = (task.build)(&params);
+    let graph = Graph::new(Mode::Train);
+    let (xs, ys) = ((task.x)(ROWS), labels(task.classes));
+    let x = graph.input("x", xs.shape(), DType::F32);
+    let y = graph.input("y", ys.shape(), DType::U32);
+    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+    AdamW::new(1e-2).minimize(&loss);
+    let report = wgrad::audit(&loss, &[(&x, &xs), (&y, &ys)])?;
+    if !report.passes() || report.parameters.iter().any(|parameter| parameter.update.is_none()) {
+        return Err(report.to_string().into());
+    }
+    Ok(())
+}
+
+/// The recorded step, made again with the model that the generator has.
+fn follow(name: &str, device: impl Into<Box<dyn Backend>>) -> Result<Comparison> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recording/{name}.safetensors"));
+    let params = Params::seeded(1);
+    let model = Sequential::new(&params)
+        .add(|p| Linear::new(p, 6, 10))
+        .add(|p| BatchNorm1d::new(p, 10))
+        .add(|_| Relu)
+        .add(|p| Linear::new(p, 10, 8))
+        .add(|p| BatchNorm1d::new(p, 8))
+        .add(|_| Relu)
+        .add(|p| Linear::new(p, 8, 1));
+    let before = params.get("3.weight")?.value()?;
+    let mut session = Session::new(device, &params)?;
+    let optimizer = AdamW::new(1e-2).weight_decay(0.01);
+    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let comparison = Recording::read(path)?.compare(&mut session, &params, &optimizer, loss)?;
+    assert_eq!(params.get("3.weight")?.value()?, before, "the weights are put back");
+    Ok(comparison)
+}
+
+fn first(name: &str) -> Result<Option<(Stage, String, Comparison)>> {
+    let comparison = follow(name, CpuBackend::<f32>::new())?;
+    let found = comparison.first_difference().map(|first| (first.stage, first.name.clone()));
+    Ok(found.map(|(stage, name)| (stage, name, comparison)))
+}
+
+fn recorded(device: impl Into<Box<dyn Backend>>) -> Result<(), Failed> {
+    let comparison = follow("right", device)?;
+    let count = |stage| comparison.compared.iter().filter(|compared| compared.stage == stage).count();
+    let counts = [Stage::Output, Stage::Loss, Stage::Gradient, Stage::Updated].map(count);
+    if !comparison.passes() || counts != [7, 1, 8, 12] {
+        return Err(format!("{counts:?} {comparison}").into());
+    }
+    // The biases before the norms.
+    if comparison.skipped.len() != 2 || !comparison.skipped.iter().all(|name| name.contains(".bias (its gradient")) {
+        return Err(format!("{:?}", comparison.skipped).into());
+    }
+    Ok(())
+}
+
+/// What is changed in the recorded model is named where it is.
+fn named(recording: &str, stage: Stage, name: &str) -> Result<(), Failed> {
+    match first(recording)? {
+        Some((found, at, comparison)) if found == stage && at == name => {
+            let text = comparison.to_string();
+            let here = "tests/lockstep.rs:";
+            if !text.contains(name) || !text.contains(here) {
+                return Err(format!("no name or no line in: {text}").into());
+            }
+            Ok(())
+        }
+        Some((.., comparison)) => Err(comparison.to_string().into()),
+        None => Err("nothing differs".into()),
+    }
+}
+
+/// The trainer's first steps, and that nothing is different afterwards.
+fn training() -> Result<(), Failed> {
+    let data = Table::read_csv(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/breast_cancer.csv"))?;
+    let data = data.target("malignant")?.dataset()?;
+    let fit = |look: bool| -> Result<Vec<u8>> {
+        let params = Params::seeded(3);
+        let model =
+            Sequential::new(&params).add(|p| Linear::new(p, 30, 16)).add(|_| Relu).add(|p| Linear::new(p, 16, 1));
+        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+        let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(1e-2)).progress(Silent);
+        if look {
+            let reports = trainer.lockstep(&data, 2, loss)?;
+            assert!(reports.len() == 2 && reports.iter().all(wgrad::core::Lockstep::passes), "{}", reports[0]);
+        }
+        trainer.fit(&data, 1, loss)?;
+        params.to_safetensors()
+    };
+    if fit(true)? != fit(false)? {
+        return Err("looking has changed the training".into());
+    }
+    Ok(())
+}
+
+fn not_a_recording() -> Result<(), Failed> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let error = Recording::read(folder.join("linear.safetensors")).unwrap_err().to_string();
+    if !error.contains("but not the recording of a step\n  fix: make one with examples/record_pytorch.py") {
+        return Err(error.into());
+    }
+    let error = Recording::read(folder.join("README.md")).unwrap_err().to_string();
+    if !error.contains("cannot be read as safetensors") {
+        return Err(error.into());
+    }
+    // Another model.
+    let params = Params::seeded(1);
+    let model = Linear::new(&params.at("fc"), 6, 1);
+    let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+    let path = folder.join("../recording/right.safetensors");
+    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let error = Recording::read(path)?.compare(&mut session, &params, &AdamW::new(1e-2), loss).unwrap_err().to_string();
+    if !error.contains("missing from the recording: fc.weight") || !error.contains("not in the model: 0.weight") {
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = vec![
+        Trial::test("a recorded step of PyTorch is followed on the CPU", || recorded(CpuBackend::<f32>::new())),
+        Trial::test("another eps is named at its layer", || named("eps", Stage::Output, "1")),
+        Trial::test("another momentum is named at its buffer", || named("momentum", Stage::Updated, "1.running_mean")),
+        Trial::test("a biased variance is named at its buffer", || named("biased", Stage::Updated, "1.running_var")),
+        Trial::test("a wrong gradient is named at the last parameter that it reaches", || {
+            named("gradient", Stage::Gradient, "1.bias")
+        }),
+        Trial::test("another learning rate is named at a parameter", || named("rate", Stage::Updated, "0.weight")),
+        Trial::test("a trainer looks at its first steps and changes nothing", training),
+        Trial::test("what is no recording is refused", not_a_recording),
+    ];
+    for task in tasks() {
+        trials.push(Trial::test(format!("gradients agree with finite differences: {}", task.name), move || {
+            audited(&task)
+        }));
+    }
+    for task in tasks() {
+        let name = format!("the CPU in lockstep: {}", task.name);
+        trials.push(Trial::test(name, move || lockstep(&task, CpuBackend::<f32>::new())));
+    }
+    if adapters().is_empty() {
+        for task in tasks() {
+            trials.push(Trial::test(format!("the GPU in lockstep: {}", task.name), || Ok(())).with_ignored_flag(true));
+        }
+    }
+    for adapter in adapters() {
+        let info = adapter.info();
+        let device = adapter.open().expect("the driver opens its adapter");
+        for task in tasks() {
+            let name = format!("{} {} in lockstep: {}", info.api, info.adapter, task.name);
+            let device = device.clone();
+            trials.push(Trial::test(name, move || lockstep(&task, device)));
+        }
+        let name = format!("a recorded step of PyTorch is followed on {} {}", info.api, info.adapter);
+        trials.push(Trial::test(name, move || recorded(device)));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
