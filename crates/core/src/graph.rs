@@ -65,6 +65,13 @@ impl Graph {
         Arc::ptr_eq(&self.data, &other.data)
     }
 
+    /// The handle of a value, for what walks over the nodes of a graph; none if the graph has no such value.
+    #[must_use]
+    pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
+        let known = self.data().nodes.get(value.node).is_some_and(|node| value.output < node.outputs.len());
+        known.then(|| Tensor::new(self.clone(), value))
+    }
+
     /// A graph with the same nodes, updates and numbers, to which more can be added.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn copy(&self) -> Self {

@@ -126,7 +126,9 @@ impl Adapter {
         Ok(Device(Kind::Gpu(Arc::new(gpu), choices)))
     }
 
-    fn matches(&self, name: &str) -> bool {
+    /// Whether `name` is a part of its name, in any case; `vulkan:name` asks for the API, too.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
         let (api, name) = match name.split_once(':') {
             Some((api, name)) if !api.contains(' ') => (Some(api), name),
             _ => (None, name),
@@ -230,6 +232,25 @@ impl Device {
             Kind::Gpu(gpu, _) => Self(Kind::Gpu(gpu.clone(), choices)),
             _ => self.clone(),
         }
+    }
+
+    /// The same adapter and limits, opened anew with a fault in its kernels, one of [`plants`](crate::plant::plants): what
+    /// computes wrongly on purpose, to prove that a check finds it. Its kernels have all runtime checks, and none of them
+    /// is kept on disk.
+    ///
+    /// # Errors
+    /// When there is no such fault, or the device is the CPU, which has no kernels.
+    #[cfg(feature = "plant")]
+    pub fn planted(&self, name: &str) -> Result<Self> {
+        let plant = crate::plant::Plant::named(name)?;
+        let Kind::Gpu(gpu, choices) = &self.0 else {
+            return Err(Error::Device(format!("`{name}` is a fault of a kernel, and {} has none", self.info())));
+        };
+        let adapter = adapters().iter().find(|adapter| adapter.info() == gpu.info);
+        let mut planted = Gpu::open(adapter.expect("the adapter was found before"), false)?;
+        planted.limits = gpu.limits.clone();
+        planted.planted = Some(plant);
+        Ok(Self(Kind::Gpu(Arc::new(planted), choices.clone())))
     }
 
     /// How often work was handed to the device since it was opened, by all sessions; 0 on the CPU.

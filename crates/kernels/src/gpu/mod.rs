@@ -26,3 +26,6 @@ pub use launch::{Bound, Physical, Target, launches};
 pub use open::{Counts, Gpu};
 pub use reflect::{Binding, Entry, Module, reflect};
 pub use tune::{load_choices, save_choices};
+
+/// The version of wgpu that computes, up to its first dot.
+pub const WGPU: &str = "30";

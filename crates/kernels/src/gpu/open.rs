@@ -34,6 +34,9 @@ pub struct Gpu {
     bind_groups: AtomicU64,
     pub(super) made: AtomicU64,
     submissions: AtomicU64,
+    /// The fault that its kernels have.
+    #[cfg(feature = "plant")]
+    pub(super) planted: Option<&'static crate::plant::Plant>,
     /// What the device complained about since the last look.
     fault: Arc<Mutex<Option<String>>>,
 }
@@ -97,6 +100,8 @@ impl Gpu {
             bind_groups: AtomicU64::new(0),
             made: AtomicU64::new(0),
             submissions: AtomicU64::new(0),
+            #[cfg(feature = "plant")]
+            planted: None,
             fault,
         })
     }

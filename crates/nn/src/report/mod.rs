@@ -58,9 +58,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wgrad_core::{DeviceInfo, Result};
 
 pub use importance::{Importance, permutation_importance};
+pub use page::{date, document};
 pub use resample::{Measured, intervals, paired};
 pub use scores::Scores;
 pub use slider::Stop;
+pub use svg::escape;
 
 use crate::data::Seed;
 use crate::metrics::Decision;
