@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
         let all = json!({ "auto": { "device": auto, "reason": why }, "devices": devices });
         return print(&format!("{all:#}\n"));
     }
-    let limits = if adapters().is_empty() { String::new() } else { format!("{}\n\n{}\n", limits(), self_tests()) };
+    let limits = if adapters().is_empty() { String::new() } else { format!("{}\n\n{}\n\n", limits(), self_tests()) };
     print(&format!("{}\n\n{limits}* --device auto takes {auto}: {why}\n", overview(&auto)))
 }
 
@@ -91,23 +91,24 @@ fn overview(auto: &str) -> Table {
 
 /// What the self-test of each driver found, a line per finding.
 fn self_tests() -> String {
-    let mut text = String::new();
+    let mut lines = vec![];
     for adapter in adapters() {
         let name = selector(adapter);
-        match adapter.self_test() {
-            Err(error) => text += &format!("{name} could not be tested: {error}\n"),
-            Ok(test) => {
-                let passed = test.probes.iter().filter(|probe| probe.verdict == Verdict::Passed).count();
-                text += &format!("{name}: {passed} of {} probes of the driver passed\n", test.probes.len());
-                for (word, (probe, why)) in
-                    test.failures().map(|found| ("FAILED", found)).chain(test.notes().map(|found| ("noted", found)))
-                {
-                    text += &format!("  {word}: {}: {}; {why}\n", probe.name, probe.found);
-                }
+        let found = match adapter.self_test() {
+            Ok(found) => found,
+            Err(error) => {
+                lines.push(format!("{name} could not be tested: {error}"));
+                continue;
             }
+        };
+        let passed = found.probes.iter().filter(|probe| probe.verdict == Verdict::Passed).count();
+        lines.push(format!("{name}: {passed} of {} probes of the driver passed", found.probes.len()));
+        let failures = found.failures().map(|failure| ("FAILED", failure));
+        for (word, (probe, why)) in failures.chain(found.notes().map(|note| ("noted", note))) {
+            lines.push(format!("  {word}: {}: {}; {why}", probe.name, probe.found));
         }
     }
-    text
+    lines.join("\n")
 }
 
 fn self_test(adapter: &Adapter) -> Value {
