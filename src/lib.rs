@@ -50,14 +50,18 @@
 //! ```
 //!
 //! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (what can be
-//! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training).
+//! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training),
+//! [`parity`] (proof that a device computes what the reference does).
 
 pub use wgrad_core as core;
 #[cfg(not(target_arch = "wasm32"))]
 pub use wgrad_core::audit;
 pub use wgrad_core::{Error, Result};
+#[cfg(feature = "plant")]
+pub use wgrad_kernels::plant;
 pub use wgrad_kernels::{gpu, ops};
 pub use wgrad_nn as nn;
+pub use wgrad_parity as parity;
 
 /// What a program usually needs: `use wgrad::prelude::*;`.
 pub mod prelude {

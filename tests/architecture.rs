@@ -91,10 +91,18 @@ fn nn_adds_no_kernel() {
 }
 
 #[test]
+fn parity_adds_no_kernel_and_names_no_gpu_api() {
+    forbid("crates/parity/src", &["wgpu", "Kernel", "wgsl"], "the doctor holds what is there to its reference");
+}
+
+#[test]
 fn crates_depend_in_one_direction() {
     assert!(!manifest("crates/core").contains("wgrad-kernels"), "core depends on nothing of ours");
     assert!(!manifest("crates/kernels").contains("wgrad-nn"));
     for library in ["crates/core", "crates/kernels", "crates/nn"] {
+        assert!(!manifest(library).contains("wgrad-parity"), "{library} comes before parity");
+    }
+    for library in ["crates/core", "crates/kernels", "crates/nn", "crates/parity"] {
         let manifest = manifest(library);
         for package in ["wgrad-cli", "clap", "comfy-table"] {
             assert!(!manifest.contains(package), "{library} must not depend on {package}");

@@ -1,16 +1,13 @@
 //! Numbers and sizes at the edges, on the CPU in both precisions and on every adapter.
 
-mod common;
 #[path = "extremes/losses.rs"]
 mod losses;
 
-use common::bound;
-use common::cases::{Case, Values};
-use common::run;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, vjp};
 use wgrad::gpu::adapters;
-use wgrad::ops::{GatherOps, concat};
+use wgrad::ops::concat;
+use wgrad::parity::{Mill, sizes};
 use wgrad::prelude::*;
 
 type Check = fn(&Device) -> Result<(), Failed>;
@@ -226,70 +223,8 @@ fn a_plan_beyond_the_largest_binding_is_refused(device: &Device) -> Result<(), F
     let error = Session::new(small, &Params::seeded(0))?.compile(&graph, &[&x.exp()]).map(drop).unwrap_err();
     let error = error.to_string();
     let starts = "the plan's largest buffer has 4.0 MiB, but ";
-    let fits = error.starts_with(starts) && error.contains("binds at most 1.0 MiB; use a smaller batch");
+    let fits = error.starts_with(starts) && error.contains("binds at most 1.0 MiB: ");
     if fits { Ok(()) } else { Err(error.into()) }
-}
-
-/// A case of one size: every kernel family at a length around what it works in.
-fn sizes(n: usize) -> Vec<Case> {
-    type Build = fn(&[Tensor]) -> Vec<Tensor>;
-    let case = |name: &str, inputs: &[(Vec<usize>, Values)], terms: usize, ulp: f64, build: Build| Case {
-        name: format!("{name} of {n}"),
-        inputs: inputs.to_vec(),
-        build: Box::new(build),
-        gradients: vec![0],
-        constants: vec![],
-        c: 4.0,
-        ulp,
-        // A softmax's gradient is (dy − Σ dy·y)·y, a batch norm's dy less its mean and its part along y, over the
-        // deviation: with `dy` up to 4 and few rows differences of such numbers.
-        cancelling: if name.starts_with("softmax") || name.starts_with("cross") {
-            4.0
-        } else if name.starts_with("batch") {
-            16.0
-        } else {
-            0.0
-        },
-        terms,
-        exact: false,
-        smooth: true,
-    };
-    let normal = |shape: &[usize]| (shape.to_vec(), Values::Normal);
-    let mut cases = vec![
-        case("cluster", &[normal(&[n])], 1, 24.0, |x| vec![(&x[0] * 2.0 + 1.0).tanh() * &x[0]]),
-        case("cluster with a row", &[normal(&[n, 3]), normal(&[3])], n, 0.0, |x| vec![(&x[0] + &x[1]) * &x[1]]),
-        case("sum", &[normal(&[n])], n, 0.0, |x| vec![x[0].sum()]),
-        case("sum of columns", &[normal(&[n, 3])], n, 0.0, |x| vec![x[0].sum_axes(&[0], false)]),
-        case("mean of rows", &[normal(&[3, n])], n, 3.0, |x| vec![x[0].mean_axes(&[1], true)]),
-        case("softmax", &[normal(&[2, n])], n, 40.0, |x| vec![x[0].softmax(1)]),
-        case("softmax of columns", &[normal(&[n, 3])], 3, 40.0, |x| vec![x[0].softmax(1)]),
-        case("matmul over", &[normal(&[1, n]), normal(&[n, 2])], n, 0.0, |x| vec![x[0].matmul(&x[1])]),
-        case("matmul beside", &[normal(&[n, 3]), normal(&[3, 2])], n, 0.0, |x| vec![x[0].matmul(&x[1])]),
-        case("cross entropy", &[normal(&[n, 3]), (vec![n], Values::Below(3))], 3, 40.0, |x| {
-            vec![x[0].softmax_cross_entropy(&x[1], None, 0.1, None).0]
-        }),
-    ];
-    cases.push(case("softmax of pages", &[normal(&[2, n, 2])], n, 40.0, |x| vec![x[0].softmax(1)]));
-    cases.push(case("cross entropy of classes", &[normal(&[2, n]), (vec![2], Values::Below(n))], n, 40.0, |x| {
-        vec![x[0].softmax_cross_entropy(&x[1], None, 0.0, None).0]
-    }));
-    cases.push(case("cross entropy of pages", &[normal(&[2, n, 2]), (vec![2, 2], Values::Below(n))], n, 40.0, |x| {
-        vec![x[0].softmax_cross_entropy(&x[1], None, 0.0, None).0]
-    }));
-    cases.push(case("maximum of columns", &[normal(&[n, 3])], 1, 4.0, |x| vec![x[0].max_axes(&[0], false)]));
-    cases.push(case("maximum of rows", &[normal(&[3, n])], 1, 4.0, |x| vec![x[0].max_axes(&[1], false)]));
-    let gathered = [normal(&[5, 3]), (vec![n], Values::Below(5))];
-    cases.push(case("gathered rows", &gathered, n, 0.0, |x| vec![x[0].gather_rows(&x[1]).square()]));
-    cases.push(case("place of the maximum", &[normal(&[n, 3]), normal(&[3, n])], 1, 0.0, |x| {
-        vec![x[0].argmax(0, false), x[1].argmax(1, false)]
-    }));
-    if n > 1 {
-        cases.push(case("batch norm", &[normal(&[n, 3])], n, 8.0, |x| vec![x[0].batch_norm_train(None, None, 1e-5).0]));
-    }
-    cases.push(case("batch norm of channels", &[normal(&[5, n])], 5, 8.0, |x| {
-        vec![x[0].batch_norm_train(None, None, 1e-5).0]
-    }));
-    cases
 }
 
 const SIZES: [usize; 8] = [1, 63, 64, 65, 255, 256, 257, 65_537];
@@ -338,11 +273,12 @@ fn main() {
         trials.push(Trial::test(name, move || {
             let mut failures = vec![];
             for case in sizes(n) {
-                let feed = run::feed(&case);
-                let truth = bound::truth(&case, &feed);
-                for (device, backend) in &devices {
-                    let (got, _) = run::run(&case, backend.clone(), &feed);
-                    failures.extend(bound::check(&case, &truth, &got).err().map(|error| format!("{device}: {error}")));
+                let mill = Mill::new(&case)?;
+                for (_, device) in &devices {
+                    let verdict = mill.check(device.clone())?;
+                    if !verdict.passed() {
+                        failures.push(verdict.to_string());
+                    }
                 }
             }
             if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }

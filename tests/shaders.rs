@@ -3,22 +3,19 @@
 //!
 //! No GPU is needed for this.
 
-mod common;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::cases::{self, Case, Values};
-use common::products;
 use naga::back::{glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
-use wgrad::core::plan::{Plan, Task};
-use wgrad::core::{DType, Dispatch, Graph, Limits, Mode, Tensor, vjp};
+use wgrad::core::plan::Task;
+use wgrad::core::{Dispatch, Limits};
 use wgrad::gpu::{Bound, launches, reflect};
+use wgrad::parity;
 
 /// A kernel's constants as part of a key: floats do not compare.
 type Constants = Vec<(&'static str, u64)>;
@@ -34,25 +31,6 @@ struct Source {
     dispatches: Vec<(Dispatch, Vec<String>)>,
 }
 
-/// The step that `parity.rs` runs: outputs, and gradients under cotangents.
-fn plan(case: &Case, limits: &Limits) -> Plan {
-    let graph = Graph::new(Mode::Train);
-    let input = |(i, (shape, values)): (usize, &(Vec<usize>, Values))| {
-        let dtype = if matches!(values, Values::Below(_)) { DType::U32 } else { DType::F32 };
-        graph.input(format!("x{i}"), &shape[..], dtype)
-    };
-    let inputs: Vec<Tensor> = case.inputs.iter().enumerate().map(input).collect();
-    let outputs = (case.build)(&inputs);
-    let differentiated = outputs.iter().enumerate().filter(|(i, y)| case.gradients.contains(i) && y.dtype().is_float());
-    let pairs: Vec<_> =
-        differentiated.map(|(i, y)| (y, graph.input(format!("dy{i}"), y.shape(), DType::F32))).collect();
-    let pairs: Vec<_> = pairs.iter().map(|(y, cotangent)| (*y, cotangent)).collect();
-    let floats: Vec<_> = inputs.iter().filter(|x| x.dtype().is_float()).cloned().collect();
-    let gradients = vjp(&pairs, &floats);
-    let fetches: Vec<&Tensor> = outputs.iter().chain(gradients.iter().flatten()).collect();
-    Plan::new(&graph, &fetches, limits).unwrap_or_else(|error| panic!("{}: {error}", case.name))
-}
-
 /// Every distinct kernel by its source, over all cases and kinds of adapters.
 fn sources() -> &'static BTreeMap<String, Source> {
     static SOURCES: OnceLock<BTreeMap<String, Source>> = OnceLock::new();
@@ -63,7 +41,7 @@ fn sources() -> &'static BTreeMap<String, Source> {
             Limits { storage_buffers: 6, ..Limits::default() },
         ];
         let mut sources: BTreeMap<String, Source> = BTreeMap::new();
-        let (all, variants) = (cases::all(), products::variants());
+        let (all, variants) = (parity::all(), parity::variants());
         let chosen = variants.iter().map(|(variant, case)| {
             let mut limits = Limits::default();
             limits.choices.set("matmul", *variant);
@@ -71,13 +49,13 @@ fn sources() -> &'static BTreeMap<String, Source> {
         });
         let usual = all.iter().flat_map(|case| limits.iter().map(move |limits| (case, limits.clone())));
         for (case, limits) in usual.chain(chosen) {
-            let plan = plan(case, &limits);
+            let plan = case.plan(&limits).unwrap_or_else(|error| panic!("{}: {error}", case.name()));
             let of =
                 |task: &Task| launches(&plan, task, &|buffer| (buffer, 0)).expect("kernels keep their op's promises");
             for Bound { dispatch, targets } in plan.tasks.iter().flat_map(of) {
                 let source = sources.entry(dispatch.kernel.source()).or_default();
                 source.name = dispatch.kernel.name.to_string();
-                source.case.clone_from(&case.name);
+                source.case = case.name().into();
                 let constants = dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
                 source.launches.insert((dispatch.entry, constants));
                 source.dispatches.push((dispatch, targets.into_iter().map(|(name, _)| name).collect()));

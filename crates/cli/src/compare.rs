@@ -11,7 +11,7 @@ use wgrad_nn::data::Seed;
 use wgrad_nn::metrics::Interval;
 use wgrad_nn::report::{Measured, Scores, intervals, paired};
 
-use crate::model::{Model, TEST};
+use crate::model::{Model, TEST, Training};
 use crate::output::{count, print};
 
 /// How sure the intervals are.
@@ -94,7 +94,9 @@ fn difference(first: &Run, other: &Run) -> Result<Result<Vec<Measured>, String>>
     // Other columns make other features of the same rows: then it is the same rows if they were chosen alike.
     let (x, y) = (&first.model.training, &other.model.training);
     let file = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
+    let split = |of: &Training| ["group_by", "time"].map(|name| of.running.get(name).cloned());
     let alike = x.seed == y.seed && x.test.to_bits() == y.test.to_bits() && x.missing == y.missing;
+    let alike = alike && split(x) == split(y);
     let chosen = alike && file(&x.file) == file(&y.file) && a.labels() == b.labels();
     if !a.same_rows(b) && !chosen {
         return Ok(Err(format!("{} was tested on other rows", other.name)));

@@ -1,5 +1,6 @@
 //! The options of `wgrad train` about the rows: which ones, and what becomes of their columns.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -34,12 +35,15 @@ pub struct DataArgs {
     /// Which of two classes is the positive one. [default: the second in sorted order]
     #[arg(long, value_name = "LABEL")]
     pub positive: Option<String>,
-    /// The most categories that a column of text may have; each becomes a feature of 0 and 1.
+    /// The most categories that a column of text may have; unless it is embedded; each becomes a feature of 0 and 1.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 100, value_parser = whole(1, "at least 1"))]
     pub max_categories: usize,
     /// The fewest training rows of a category; rarer ones count as unseen, as does one that only `wgrad predict` meets.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 2, value_parser = whole(1, "at least 1"))]
     pub min_frequency: usize,
+    /// Columns of text that get a trained vector per category instead of a feature of 0 and 1 each: for many categories.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub embed: Vec<String>,
     /// Keep the rows in temporary files, in the folder that TMPDIR names, instead of in memory; the model is the same.
     #[arg(long)]
     pub stream: bool,
@@ -50,16 +54,23 @@ fn missing() -> impl TypedValueParser<Value = Missing> {
 }
 
 impl DataArgs {
+    /// What of it decides which rows are which and is said nowhere else, by name.
+    pub fn described(&self) -> BTreeMap<String, String> {
+        let all = [("group_by", self.group_by.clone()), ("time", self.time.clone())];
+        all.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
+    }
+
     /// Reads the file and divides its rows, with this share of them to validate on; the file's own cells are not kept.
     ///
     /// # Errors
     /// When the file or its rows cannot be used.
     pub fn parts(&self, file: &Path, target: &str, seed: u64, validation: f64) -> Result<Parts> {
-        let table = if self.stream { Table::scan_csv(file)? } else { Table::read_csv(file)? };
+        let table = if self.stream { Table::scan(file)? } else { Table::read(file)? };
         let mut labelled = table
             .target(target)?
             .drop_columns(&self.drop)
             .missing(self.missing)
+            .embed(&self.embed)
             .max_categories(self.max_categories)
             .min_frequency(self.min_frequency);
         if let Some(positive) = &self.positive {

@@ -2,6 +2,7 @@
 
 use wgrad_core::{Error, Result};
 use wgrad_nn::metrics::{Calibrate, Decision, Rule};
+use wgrad_nn::prior::PriorShift;
 use wgrad_nn::report::Scores;
 
 use crate::output::{count, note};
@@ -15,11 +16,11 @@ const SHARE: f64 = 0.2;
 pub struct DecisionArgs {
     /// What to choose the threshold for, of two classes: f1, f2, precision=0.9 (most recall at that precision), fpr=5/1000
     /// (most recall with so many false positives per negative row), cost=1:10 (of a false positive and a false negative), a
-    /// probability, or none for 0.5. [default: none]
+    /// probability, or none for 0.5. [default: none; where rows are weighted, the probability that the weights take for 0.5]
     #[arg(long, value_name = "RULE", value_parser = rule)]
     pub threshold: Option<Rule>,
     /// How to make the probabilities honest: temperature, platt, isotonic or none. [default: with validation rows platt
-    /// where rows are weighted, else temperature; without them none]
+    /// where rows are weighted, else temperature; without them the weights are taken out]
     #[arg(long, value_name = "METHOD", value_parser = |word: &str| word.parse::<Calibrate>().map_err(|e| e.to_string()))]
     pub calibrate: Option<Calibrate>,
 }
@@ -66,15 +67,21 @@ impl DecisionArgs {
 
     /// Fits the decision to the validation rows. Where they do not allow it, it is the default, and that is told: a model
     /// that was trained for hours is not thrown away for it.
-    pub fn decide(&self, validation: Option<&Scores>, weighted: bool) -> (Decision, Vec<String>) {
-        let rule = self.threshold.unwrap_or_default();
+    ///
+    /// `shift` takes weights and resampling out of the logits again. The probabilities are honest then, and what the weights
+    /// were for is in the threshold: the probability that the weighted loss takes for one half.
+    pub fn decide(&self, validation: Option<&Scores>, shift: Option<&PriorShift>) -> (Decision, Vec<String>) {
+        let removed = shift.and_then(PriorShift::calibration);
+        let usual = shift.filter(|_| removed.is_some()).map(|shift| Rule::Fixed(shift.probability(0.5)));
         let mut notes = vec![];
         let Some(scores) = validation else {
-            let decision = Decision::fixed(None, rule).unwrap_or_default();
-            return (decision, notes);
+            let removed = removed.filter(|_| self.calibrate != Some(Calibrate::None));
+            let usual = usual.filter(|_| removed.is_some());
+            let rule = self.threshold.or(usual).unwrap_or_default();
+            return (Decision::fixed(removed, rule).unwrap_or_default(), notes);
         };
-        let two = scores.classes().len() == 2;
-        let usual = if weighted && two { Calibrate::Platt } else { Calibrate::Temperature };
+        let rule = self.threshold.or(usual.filter(|_| self.calibrate != Some(Calibrate::None))).unwrap_or_default();
+        let usual = if removed.is_some() { Calibrate::Platt } else { Calibrate::Temperature };
         let method = self.calibrate.unwrap_or(usual);
         let rows = count(scores.rows(), "validation row");
         let mut calibration = None;

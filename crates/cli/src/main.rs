@@ -1,6 +1,7 @@
-//! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `compare`, `tune` and `bench`.
+//! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `compare`, `tune`, `bench` and `parity`.
 
 mod bench;
+mod classes;
 mod compare;
 mod data;
 mod decide;
@@ -8,6 +9,7 @@ mod devices;
 mod lockstep;
 mod model;
 mod output;
+mod parity;
 mod predict;
 mod report;
 mod running;
@@ -34,6 +36,7 @@ use wgrad_core::Result;
   wgrad compare tumours-model tumours-wide-model
   wgrad tune --model tumours-model --device gpu
   wgrad bench tabular mid --all-devices
+  wgrad parity --report parity.html
 
 Exit codes: 0 done, 1 the data, the model or the device cannot be used, 2 wrong usage, 130 stopped by Ctrl-C."
 )]
@@ -58,6 +61,8 @@ enum Command {
     Tune(tune::Args),
     /// Measure training steps and kernels, each checked against the reference first.
     Bench(bench::Args),
+    /// Prove that every kernel computes what the reference computes, on every device of this machine.
+    Parity(parity::Args),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +75,7 @@ fn main() -> ExitCode {
         Command::VerifyResume(args) => (verify::run(&args), "--drop"),
         Command::Tune(args) => (done(tune::run(&args)), ""),
         Command::Bench(args) => (done(bench::run(&args, start)), ""),
+        Command::Parity(args) => (parity::run(&args), ""),
         Command::Predict(args) => (done(predict::run(&args)), "`wgrad train` and --drop"),
     };
     match result {

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Params, Result};
+use wgrad_core::{Error, Params, Result, Tensor};
+use wgrad_kernels::ops::{CompareOps, ViewOps, concat};
 use wgrad_nn::data::Preprocess;
-use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear, Relu};
+use wgrad_nn::layers::{BatchNorm1d, Dropout, Embedding, Linear, Relu};
 use wgrad_nn::metrics::{Decision, Report};
-use wgrad_nn::{Sequential, StateDict};
+use wgrad_nn::{Module, Sequential, StateDict};
 
 use crate::output::{Files, count};
 
@@ -23,6 +24,8 @@ const WEIGHTS: &str = "model.safetensors";
 /// What the model says about the test rows.
 pub const TEST: &str = "test.safetensors";
 const NAMES: &str = "model.safetensors: the state dict of torch.nn.Sequential(*layers)";
+const NAMES_WITH_EMBEDDINGS: &str = "model.safetensors: the state dict of a torch.nn.Sequential of the layers behind the \
+    embeddings, and embeddings.0.weight and so on";
 /// The widest layer.
 pub const WIDEST: usize = 65_536;
 
@@ -43,12 +46,49 @@ impl Loss {
     }
 }
 
+/// A trained vector per category of a column.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Embedded {
+    /// The column.
+    column: String,
+    /// The feature that holds the number of the category.
+    feature: usize,
+    /// The number of categories, with the unseen one.
+    size: usize,
+    /// The length of a vector.
+    width: usize,
+}
+
+impl Embedded {
+    /// The columns that are to be embedded, with vectors of `1.6 · categories^0.56`, as fast.ai found to be good.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "below 600"
+    )]
+    fn of(preprocess: &Preprocess) -> Vec<Self> {
+        let all = preprocess.categories().iter().filter(|categories| categories.is_embedded());
+        let embedded = all.filter_map(|categories| {
+            let feature = preprocess.features().iter().position(|name| name == categories.column())?;
+            let width = (1.6 * (categories.size() as f64).powf(0.56)).round().min(600.0) as usize;
+            Some(Self { column: categories.column().into(), feature, size: categories.size(), width })
+        });
+        let mut embedded: Vec<_> = embedded.collect();
+        embedded.sort_by_key(|of| of.feature);
+        embedded
+    }
+}
+
 /// A multilayer perceptron: `Linear`, `BatchNorm1d`, `ReLU` and, if asked for, `Dropout` per hidden layer, then
-/// `Linear`.
+/// `Linear`. Before it, `Embedding`s for columns that have one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
     /// The number of features.
     pub inputs: usize,
+    /// The features that are replaced by a vector, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    embeddings: Vec<Embedded>,
     /// The widths of the hidden layers.
     pub hidden: Vec<usize>,
     /// The probability of dropout after each hidden layer; 0 for none.
@@ -64,22 +104,33 @@ pub struct Architecture {
 
 impl Architecture {
     /// An architecture of these sizes.
-    pub fn new(inputs: usize, hidden: Vec<usize>, dropout: f64, outputs: usize) -> Self {
-        let mut layers = vec![];
-        let mut width = inputs;
+    pub fn new(preprocess: &Preprocess, inputs: usize, hidden: Vec<usize>, dropout: f64, outputs: usize) -> Self {
+        let embeddings = Embedded::of(preprocess);
+        let mut layers: Vec<String> = (embeddings.iter())
+            .map(|of| {
+                format!("Embedding({}, {}) in place of feature {} ({})", of.size, of.width, of.feature, of.column)
+            })
+            .collect();
+        let mut width = embedded_width(inputs, &embeddings);
         for &next in &hidden {
             layers.extend([format!("Linear({width}, {next})"), format!("BatchNorm1d({next})"), "ReLU()".into()]);
             layers.extend((dropout > 0.0).then(|| format!("Dropout({dropout})")));
             width = next;
         }
         layers.push(format!("Linear({width}, {outputs})"));
-        Self { inputs, hidden, dropout, outputs, layers, weights: NAMES.into() }
+        let weights = if embeddings.is_empty() { NAMES } else { NAMES_WITH_EMBEDDINGS };
+        Self { inputs, embeddings, hidden, dropout, outputs, layers, weights: weights.into() }
     }
 
     /// The layers, with their variables in `params`.
-    pub fn build(&self, params: &Params) -> Sequential {
+    pub fn build(&self, params: &Params) -> Network {
+        let tables = self.embeddings.iter().enumerate().map(|(i, of)| {
+            let scope = params.at("embeddings").at(i);
+            (of.feature, Embedding::new(&scope, of.size, of.width))
+        });
+        let (inputs, embeddings) = (self.inputs, tables.collect());
         let mut model = Sequential::new(params);
-        let mut width = self.inputs;
+        let mut width = embedded_width(self.inputs, &self.embeddings);
         for &next in &self.hidden {
             model = model.add(|p| Linear::new(p, width, next)).add(|p| BatchNorm1d::new(p, next)).add(|_| Relu);
             if self.dropout > 0.0 {
@@ -87,7 +138,9 @@ impl Architecture {
             }
             width = next;
         }
-        model.add(|p| Linear::new(p, width, self.outputs))
+        let head = Linear::new(&params.at(model.len()), width, self.outputs);
+        let layers = model.add(|_| head.clone());
+        Network { inputs, embeddings, layers, head }
     }
 
     /// The layers in PyTorch's words.
@@ -97,9 +150,52 @@ impl Architecture {
 
     /// The number of weights and biases of the linear layers.
     fn weights(&self) -> u128 {
+        let inputs = embedded_width(self.inputs, &self.embeddings);
+        let tables: u128 = self.embeddings.iter().map(|of| of.size as u128 * of.width as u128).sum();
         let widths: Vec<u128> =
-            [self.inputs].iter().chain(&self.hidden).chain([&self.outputs]).map(|&width| width as u128).collect();
-        widths.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum()
+            [inputs].iter().chain(&self.hidden).chain([&self.outputs]).map(|&width| width as u128).collect();
+        tables + widths.windows(2).map(|pair| (pair[0] + 1) * pair[1]).sum::<u128>()
+    }
+}
+
+/// The number of inputs of the first layer.
+fn embedded_width(inputs: usize, embeddings: &[Embedded]) -> usize {
+    inputs - embeddings.len() + embeddings.iter().map(|of| of.width).sum::<usize>()
+}
+
+/// The layers, with their variables.
+#[derive(Debug)]
+pub struct Network {
+    inputs: usize,
+    embeddings: Vec<(usize, Embedding)>,
+    layers: Sequential,
+    head: Linear,
+}
+
+impl Network {
+    /// The last layer.
+    pub fn head(&self) -> &Linear {
+        &self.head
+    }
+}
+
+impl Module for Network {
+    fn forward(&self, x: &Tensor) -> Tensor {
+        if self.embeddings.is_empty() {
+            return self.layers.forward(x);
+        }
+        let (mut parts, mut at) = (vec![], 0);
+        for (feature, embedding) in &self.embeddings {
+            if at < *feature {
+                parts.push(x.slice(1, at..*feature));
+            }
+            parts.push(embedding.forward(&x.slice(1, *feature..=*feature).squeeze(1).to_u32()));
+            at = feature + 1;
+        }
+        if at < self.inputs {
+            parts.push(x.slice(1, at..));
+        }
+        self.layers.forward(&concat(&parts.iter().collect::<Vec<_>>(), 1))
     }
 }
 
@@ -136,7 +232,8 @@ pub struct Training {
     /// Which variant of a kernel ran where there are several, by site; none on a CPU.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, String>,
-    /// The options about how it ran that were not left as they are: schedule, clipping, accumulation, patience.
+    /// The options that were not left as they are: schedule, clipping, accumulation, patience, sampler, start, what divides
+    /// the rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub running: BTreeMap<String, String>,
 }
@@ -200,7 +297,7 @@ impl Model {
     ///
     /// # Errors
     /// When a file is missing, damaged, of another version or of another model.
-    pub fn load(folder: &Path, params: &Params) -> Result<(Self, Sequential)> {
+    pub fn load(folder: &Path, params: &Params) -> Result<(Self, Network)> {
         let model = Self::describe(folder)?;
         let path = folder.join(WEIGHTS);
         let name = path.display().to_string();
@@ -270,7 +367,7 @@ impl Model {
         if hidden.iter().any(|&width| width == 0 || width > WIDEST) || !(0.0..1.0).contains(dropout) {
             return Err("a hidden layer has an impossible size".into());
         }
-        let again = Architecture::new(*inputs, hidden.clone(), *dropout, *outputs);
+        let again = Architecture::new(&self.preprocess, *inputs, hidden.clone(), *dropout, *outputs);
         if again == self.architecture { Ok(()) } else { Err("`layers` does not agree with `hidden`".into()) }
     }
 }

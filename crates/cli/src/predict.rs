@@ -42,7 +42,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let params = Params::default();
     let (model, layers) = Model::load(&args.model, &params)?;
-    let table = Table::read_csv(&args.file)?;
+    let table = Table::read(&args.file)?;
     let x = model.preprocess.apply(&table)?;
     let out = args.out.as_deref().filter(|path| path.as_os_str() != "-");
     let place = out.map(|out| destination(out, &args.file)).transpose()?;

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use wgrad_core::{DType, DeviceInfo, Graph, Mode, Result, Tensor};
+use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Seed};
 use wgrad_nn::optim::Optimizer;
 use wgrad_nn::report::{Importance, RunReport, Scores, permutation_importance};
 use wgrad_nn::train::{History, Trainer};
-use wgrad_nn::{Module, Sequential};
 
-use crate::model::{Loss, Model};
+use crate::classes::Balance;
+use crate::model::{Loss, Model, Network};
 use crate::output::{note, shell_word};
 
 /// What a trained model says about the rows that it was not trained on.
@@ -29,7 +30,7 @@ pub struct Seen {
 /// When the device fails, or the model gives no numbers.
 pub fn look(
     trainer: &mut Trainer<'_>,
-    layers: &Sequential,
+    layers: &Network,
     (validation, test): (Option<&Dataset>, &Dataset),
     (seed, report): (u64, bool),
 ) -> Result<Seen> {
@@ -74,7 +75,7 @@ pub fn write(
     folder: &Path,
     model: &Model,
     (begun, history, info): (SystemTime, &History, &DeviceInfo),
-    train: &Dataset,
+    (train, balance): (&Dataset, &Balance),
     (seen, notes): (Seen, &[String]),
 ) {
     let training = &model.training;
@@ -96,13 +97,14 @@ pub fn write(
         .fact("batch size", training.batch_size.to_string())
         .fact("optimizer", format!("AdamW, learning rate {}, weight decay {}", training.lr, training.weight_decay))
         .fact("seconds per epoch", format!("{:.4}", history.seconds_per_epoch()));
+    if let Some(prior) = balance.seen() {
+        report = report.weighted_part("training, as the loss sees it", train.classes(), prior.shares());
+    }
     if let Some(weight) = training.pos_weight {
-        let counts = train.class_counts();
-        #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
-        let weights = [counts[0] as f64, counts[1] as f64 * weight];
-        report = report
-            .weighted_part("training, effective", train.classes(), &weights)
-            .fact("pos_weight", weight.to_string());
+        report = report.fact("pos_weight", weight.to_string());
+    }
+    for (name, value) in &training.running {
+        report = report.fact(name.replace('_', " "), value);
     }
     if let Some(validation) = seen.validation {
         report = report.validation(validation);

@@ -13,9 +13,9 @@ use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::AdamW;
-use wgrad_nn::prior::Prior;
 use wgrad_nn::train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
 
+use crate::classes::{Balance, ClassArgs};
 use crate::data::DataArgs;
 use crate::decide::{self, DecisionArgs};
 use crate::devices::open;
@@ -61,6 +61,8 @@ pub struct Args {
     data: DataArgs,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    classes: ClassArgs,
     #[command(flatten)]
     decision: DecisionArgs,
     /// Write the model only: no report.html, no plots, no metrics.csv, no event file, no test scores.
@@ -124,9 +126,6 @@ struct ModelArgs {
     /// [default: bce for two classes, ce for more]
     #[arg(long, value_name = "bce|ce", hide_possible_values = true)]
     loss: Option<Loss>,
-    /// The weight of positive rows in bce: none, auto (negative rows per positive row), or a number.
-    #[arg(long, allow_negative_numbers = true, value_name = "none|auto|X", default_value = "none")]
-    pos_weight: PosWeight,
 }
 
 /// A number within a range.
@@ -162,31 +161,6 @@ impl FromStr for Hidden {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum PosWeight {
-    None,
-    Auto,
-    Number(f64),
-}
-
-impl FromStr for PosWeight {
-    type Err = String;
-
-    fn from_str(word: &str) -> Result<Self, String> {
-        match word {
-            "none" => Ok(Self::None),
-            "auto" => Ok(Self::Auto),
-            _ => match word.parse::<f64>() {
-                Ok(x) if x.is_finite() && x > 0.0 => Ok(Self::Number(x)),
-                _ => Err("none, auto or a number above 0 is needed".into()),
-            },
-        }
-    }
-}
-
-/// Below this share of the rows, a class is rare.
-const RARE: f64 = 0.1;
-
 /// Trains, tests and saves.
 ///
 /// # Errors
@@ -198,26 +172,26 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let train = &parts.train;
     args.decision.check(train.classes().len())?;
     let loss = loss(args, train)?;
-    let pos_weight = pos_weight(args, train, loss)?;
+    let balance = args.classes.balance(train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
     check_folder(&folder)?;
     let device = open(&args.device, args.quiet)?;
     let info = device.info();
     if !args.quiet {
-        introduce(args, &parts, &info);
+        introduce(args, &parts, &info, &balance);
     }
     let device = args.stored.apply(device, args.quiet)?;
 
     let params = Params::seeded(args.seed);
     let ModelArgs { hidden, dropout, .. } = &args.model;
     let outputs = loss.logits(train.classes().len());
-    let architecture = Architecture::new(train.features(), hidden.0.clone(), *dropout, outputs);
-    let outcome = match fit(args, (device, &folder), &params, &architecture, (loss, pos_weight), &parts)? {
+    let architecture = Architecture::new(train.preprocess(), train.features(), hidden.0.clone(), *dropout, outputs);
+    let outcome = match fit(args, (device, &folder), &params, &architecture, (loss, &balance), &parts)? {
         Fitted::Done(outcome) => outcome,
         Fitted::Over(code) => return Ok(code),
     };
     let Outcome { history, seen, variants } = *outcome;
-    let (decision, notes) = args.decision.decide(seen.validation.as_ref(), pos_weight.is_some());
+    let (decision, notes) = args.decision.decide(seen.validation.as_ref(), balance.shift().as_ref());
     if !args.quiet {
         decide::tell(&decision, seen.validation.as_ref(), &notes);
     }
@@ -225,12 +199,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
     let names = (train.classes().to_vec(), loss);
     let about = (architecture, train.preprocess().clone());
-    let training = training(args, &parts, pos_weight, (&info, &variants));
+    let training = training(args, &parts, balance.pos_weight, (&info, &variants));
     let model = Model::new(args.target.clone(), names, about, (training, decision, report));
     let scores = (!args.no_report).then(|| seen.test.to_safetensors()).transpose()?;
     model.save(&params, scores.as_deref(), &folder)?;
     if !args.no_report {
-        report::write(&folder, &model, (begun, &history, &info), train, (seen, &notes));
+        report::write(&folder, &model, (begun, &history, &info), (train, &balance), (seen, &notes));
     }
     args.running.tidy(&folder);
     tell(args, &folder, &info, (&history, &model)).map(|()| ExitCode::SUCCESS)
@@ -254,46 +228,8 @@ fn loss(args: &Args, train: &Dataset) -> Result<Loss> {
     }
 }
 
-fn pos_weight(args: &Args, train: &Dataset, loss: Loss) -> Result<Option<f64>> {
-    match args.model.pos_weight {
-        PosWeight::None => Ok(None),
-        _ if loss == Loss::Ce => Err(Error::Data(format!(
-            "--pos-weight is for one logit and two classes (--loss bce), but here are {} logits; leave it away",
-            train.classes().len()
-        ))),
-        PosWeight::Auto => Ok(Some(train.pos_weight().into())),
-        PosWeight::Number(weight) => Ok(Some(weight)),
-    }
-}
-
-/// What is worth knowing where few rows are of one of two classes.
-fn rare(args: &Args, train: &Dataset) -> Option<String> {
-    let prior = Prior::of(train).ok()?;
-    let &[negatives, positives] = prior.shares() else { return None };
-    if negatives.min(positives) >= RARE {
-        return None;
-    }
-    let weight = match args.model.pos_weight {
-        PosWeight::None => format!("--pos-weight auto weighs a positive row as {:.3}", prior.pos_weight()?),
-        PosWeight::Auto => format!("the loss sees half, with a pos_weight of {:.3}", prior.pos_weight()?),
-        PosWeight::Number(weight) => {
-            format!(
-                "the loss sees {:.1} %, with that pos_weight",
-                100.0 * prior.with_pos_weight(weight).ok()?.shares()[1]
-            )
-        }
-    };
-    Some(format!(
-        "note: {:.2} % of the training rows are {}; always answering that costs {:.4}; {weight}{}",
-        100.0 * positives,
-        train.positive()?,
-        prior.entropy(),
-        if args.decision.threshold.is_none() { ", and --threshold f1 chooses another threshold than 0.5" } else { "" }
-    ))
-}
-
 /// Says what was read, and what about it may surprise.
-fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &DeviceInfo) {
+fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &DeviceInfo, balance: &Balance) {
     let of_validation = validation.as_ref().map_or_else(|| vec![0; test.classes().len()], Dataset::class_counts);
     let counts = train.class_counts().into_iter().zip(test.class_counts()).zip(of_validation);
     let classes: Vec<String> =
@@ -309,9 +245,7 @@ fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &Devi
         count(train.features(), "feature")
     ));
     note(&format!("{}: {}{more}", args.target, shown.join(", ")));
-    if let Some(line) = rare(args, train) {
-        note(&line);
-    }
+    balance.notes(train, args.decision.threshold.is_some()).iter().for_each(|line| note(line));
     note(&format!("device: {info}"));
     if train.dropped_rows() > 0 {
         note(&format!("note: {} left out because of missing cells", count(train.dropped_rows(), "row")));
@@ -336,11 +270,12 @@ fn fit(
     (device, folder): (Device, &Path),
     params: &Params,
     architecture: &Architecture,
-    (loss, pos_weight): (Loss, Option<f64>),
+    (loss, balance): (Loss, &Balance),
     Parts { train, validation, test }: &Parts,
 ) -> Result<Fitted> {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     let layers = architecture.build(params);
+    balance.start(layers.head())?;
     let progress: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { automatic() };
     let mut trainer = Trainer::new(device, params)
         .optimizer(args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay)))
@@ -350,7 +285,10 @@ fn fit(
     if let Some(validation) = validation {
         trainer = trainer.validation(validation);
     }
-    let bce = match pos_weight {
+    if let Some(sampler) = &balance.sampler {
+        trainer = trainer.sampler(sampler);
+    }
+    let bce = match balance.pos_weight {
         Some(weight) => BceWithLogitsLoss::new().pos_weight(weight),
         None => BceWithLogitsLoss::new(),
     };
@@ -434,7 +372,10 @@ fn training(
         device: info.kind.clone(),
         adapter: info.adapter.clone(),
         variants: variants.iter().map(|(site, variant)| (site.into(), variant.into())).collect(),
-        running: args.running.described(),
+        running: [args.running.described(), args.classes.described(), args.data.described()]
+            .into_iter()
+            .flatten()
+            .collect(),
     }
 }
 

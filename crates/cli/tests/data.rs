@@ -17,8 +17,7 @@ fn towns() -> String {
 fn text_becomes_categories_and_predict_knows_them_again() {
     let place = Place::new();
     place.write("towns.csv", towns());
-    let train =
-        "train towns.csv --target sick --drop visit,who --hidden 8 --epochs 40 --device cpu --out m --json --quiet";
+    let train = "train towns.csv --target sick --drop visit,who --hidden 8 --epochs 40 --lr 0.01 --device cpu --out m --json --quiet";
     let result = place.wgrad(train).good().json();
     assert!(result["accuracy"].as_f64().unwrap() > 0.85, "{result}");
     let model: serde_json::Value = serde_json::from_str(&place.text("m/model.json")).unwrap();
@@ -99,13 +98,21 @@ fn a_rare_class_is_told_with_what_weights_make_of_it() {
     let plain = told("");
     assert!(
         plain.contains(
-            "note: 5.00 % of the training rows are yes; always answering that costs 0.1985; --pos-weight auto weighs a \
-             positive row as 19.000, and --threshold f1 chooses another threshold than 0.5"
+            "note: 5.00 % of the training rows are yes; always answering with the shares costs 0.1985; --pos-weight auto \
+             weighs a positive row as 19.000, and --threshold f1 chooses another threshold than 0.5\n\
+             start: the shares of the classes for every row, a loss of 0.1985\n"
         ),
         "{plain}"
     );
-    assert!(told("--pos-weight auto").contains("costs 0.1985; the loss sees half, with a pos_weight of 19.000, and"));
-    assert!(told("--pos-weight 19 --threshold 0.3").contains("; the loss sees 50.0 %, with that pos_weight\n"));
+    for weighted in ["--pos-weight auto", "--pos-weight 19", "--sampler balanced"] {
+        let told = told(weighted);
+        assert!(told.contains("5.00 % of the training rows are yes, and the loss sees 50.0 %"), "{told}");
+        assert!(told.contains("taken out of the probabilities again") && told.contains("a loss of 0.6931\n"), "{told}");
+    }
+    assert!(!told("--start random").contains("start:"));
+    place
+        .wgrad("train rare.csv --target sick --sampler balanced --pos-weight 2 --device cpu")
+        .bad(1, &["do the same twice"]);
     place.write("ok.csv", two_classes());
     assert!(
         !place
@@ -114,4 +121,47 @@ fn a_rare_class_is_told_with_what_weights_make_of_it() {
             .err
             .contains("always answering")
     );
+}
+
+#[test]
+fn a_model_begins_with_the_shares_of_the_classes() {
+    let place = Place::new();
+    place.write("rare.csv", csv("size,sick", 100, |i| format!("{},{}", i * 37 % 51, u8::from(i % 20 == 0))));
+    // A rate at which nothing moves: the losses are those of the start.
+    let loss = |options: &str| {
+        let run = place.wgrad(&format!(
+            "train rare.csv --target sick --epochs 1 --lr 1e-30 --device cpu-f64 --json --no-report --out m {options}"
+        ));
+        let line = run.good().out;
+        let json: serde_json::Value = serde_json::from_str(line.lines().last().expect("a line")).expect("JSON");
+        json["train_loss"].as_f64().expect("a loss")
+    };
+    let entropy = -(0.05 * 0.05_f64.ln() + 0.95 * 0.95_f64.ln());
+    assert!((loss("") - entropy).abs() < 1e-6, "{}", loss(""));
+    assert!((loss("--sampler balanced") - 2_f64.ln()).abs() < 1e-6);
+    assert!((loss("--start random") - entropy).abs() > 0.1);
+}
+
+#[test]
+fn a_column_is_embedded_saved_and_predicted_from() {
+    let place = Place::new();
+    let rows = csv("n,word,m,class", 200, |i| {
+        format!("{},w{},{},{}", i * 37 % 101, i * 7 % 23, i % 5, if (i * 7 % 23) % 3 == 0 { "yes" } else { "no" })
+    });
+    place.write("words.csv", rows);
+    let run = place.wgrad("train words.csv --target class --embed word --epochs 30 --device cpu --out m").good();
+    assert!(run.out.contains("accuracy"), "{}", run.out);
+    let model = place.text("m/model.json");
+    // 1.6 · 24^0.56 = 9.5 for 23 words and the unseen one.
+    assert!(model.contains("Embedding(24, 9) in place of feature 1 (word)"), "{model}");
+    assert!(model.contains("Linear(11, 64)"), "{model}");
+    let json: serde_json::Value = serde_json::from_str(&model).expect("JSON");
+    assert!(json["test"]["accuracy"].as_f64().expect("a number") > 0.95, "the word says all");
+    // A word that training never saw is the unseen one.
+    place.write("new.csv", "m,word,n\n1,w3,50\n1,w4,50\n1,other,50\n");
+    let out = place.wgrad("predict m new.csv --device cpu").good().out;
+    let labels: Vec<&str> = out.lines().skip(1).map(|line| line.rsplit(',').next().expect("a label")).collect();
+    assert_eq!(labels[..2], ["yes", "no"], "{out}");
+    place.wgrad("train words.csv --target class --embed n").bad(1, &["column `n` holds numbers"]);
+    place.wgrad("train words.csv --target class --embed wrd").bad(1, &["Did you mean `word`"]);
 }

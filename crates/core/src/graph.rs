@@ -65,6 +65,13 @@ impl Graph {
         Arc::ptr_eq(&self.data, &other.data)
     }
 
+    /// The handle of a value, for what walks over the nodes of a graph; none if the graph has no such value.
+    #[must_use]
+    pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
+        let known = self.data().nodes.get(value.node).is_some_and(|node| value.output < node.outputs.len());
+        known.then(|| Tensor::new(self.clone(), value))
+    }
+
     /// A graph with the same nodes, updates and numbers, to which more can be added.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn copy(&self) -> Self {
@@ -225,6 +232,33 @@ impl Graph {
             _ => None,
         };
         self.data().nodes.iter().filter_map(variable).collect()
+    }
+
+    /// Wants a value, such as a metric, to be known beside the loss under a name; a trainer fetches it with the losses of
+    /// many steps and averages it over the rows of an epoch. Under a name that is taken, it takes its place.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let graph = Graph::new(Mode::Train);
+    /// let x = graph.input("x", [8], DType::F32);
+    /// graph.track("mean", &x.mean(&[0], false));
+    /// assert_eq!(graph.tracked()[0].0, "mean");
+    /// ```
+    pub fn track(&self, name: impl Into<String>, value: &Tensor) {
+        // A misfit is kept already.
+        if !value.is_valid() {
+            return;
+        }
+        let (name, mut data) = (name.into(), self.data());
+        data.tracked.retain(|(known, _)| *known != name);
+        data.tracked.push((name, value.id()));
+    }
+
+    /// What [`Self::track`] was told, in order.
+    #[must_use]
+    pub fn tracked(&self) -> Vec<(String, Tensor)> {
+        let all = self.data().tracked.clone();
+        all.into_iter().map(|(name, value)| (name, Tensor::new(self.clone(), value))).collect()
     }
 
     /// A number without axes that `value` computes on the host before each run, in `f64`.

@@ -112,6 +112,8 @@ pub struct GraphData {
     pub schedule: Vec<Scheduled>,
     /// Counters that go up by one with each run.
     pub counters: Vec<Counter>,
+    /// Values that are fetched beside the loss, by name.
+    pub(crate) tracked: Vec<(String, ValueId)>,
     pub(crate) variables: HashMap<usize, usize>,
     /// What is read in the place of variables.
     pub(crate) stand_ins: Vec<(Variable, ValueId)>,

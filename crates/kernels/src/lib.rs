@@ -6,5 +6,7 @@ mod bundled;
 mod channels;
 pub mod gpu;
 pub mod ops;
+#[cfg(feature = "plant")]
+pub mod plant;
 mod products;
 mod template;

@@ -29,6 +29,7 @@ use wgrad_core::{Array, Error, Misfit, Result, Tensor};
 use crate::data::Dataset;
 use crate::data::text::count;
 use crate::layers::Linear;
+use crate::metrics::Calibration;
 
 /// The shares of exclusive classes: those of a set of rows, or those that a weighted loss makes of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -266,6 +267,13 @@ impl PriorShift {
     pub fn probability(&self, probability: f64) -> f64 {
         let odds = self.single().exp() * probability;
         odds / (odds + 1.0 - probability)
+    }
+
+    /// The same as the calibration of a model of two classes, to be stored in its decision; none for more.
+    #[must_use]
+    pub fn calibration(&self) -> Option<Calibration> {
+        let intercept = self.single();
+        intercept.is_finite().then_some(Calibration::Platt { slope: 1.0, intercept })
     }
 
     /// For rows of logits, one or as many as classes for each row.

@@ -60,6 +60,15 @@ pub(super) fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::Pipelin
 }
 
 impl Gpu {
+    /// Puts the fault of the device into a kernel that it belongs in.
+    #[cfg(feature = "plant")]
+    pub(super) fn plant(&self, kernel: &mut Kernel) -> Result<()> {
+        if let Some(planted) = self.planted.map(|plant| plant.in_kernel(kernel)).transpose()?.flatten() {
+            *kernel = planted;
+        }
+        Ok(())
+    }
+
     /// The shaders of some dispatches.
     ///
     /// # Errors

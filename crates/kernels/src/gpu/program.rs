@@ -176,6 +176,10 @@ impl GpuBackend {
         written: Vec<BufferId>,
         own: &mut Vec<BufferId>,
     ) -> Result<Program> {
+        #[cfg(feature = "plant")]
+        for launch in &mut launches {
+            self.gpu.plant(&mut launch.dispatch.kernel)?;
+        }
         let mut shaders = self.gpu.shaders(launches.iter().map(|launch| &launch.dispatch))?;
         let before = self.stand_in(&mut launches, &shaders, &written, own)?;
         if before > 0 || launches.len() > shaders.len() {

@@ -38,13 +38,12 @@ impl Words {
         Self { interner: Interner::new(), codes: vec![MISSING; missing] }
     }
 
-    fn push(&mut self, row: usize, cell: &str, gaps: &mut Gaps) {
-        if is_missing(cell) {
+    fn push(&mut self, row: usize, word: Option<&str>, gaps: &mut Gaps) {
+        let code = word.map(|word| self.interner.number(word));
+        if code.is_none() {
             gaps.add(row);
-            self.codes.push(MISSING);
-        } else {
-            self.codes.push(self.interner.number(cell));
         }
+        self.codes.push(code.unwrap_or(MISSING));
     }
 
     fn finish(mut self) -> Cells {
@@ -60,6 +59,13 @@ impl Builder {
         Self { state, gaps: Gaps::default(), beyond: None, place }
     }
 
+    /// A column that is known to be text.
+    #[cfg(feature = "arrow")]
+    pub(super) fn of_text() -> Self {
+        Self { state: State::Text(Words::new(0)), gaps: Gaps::default(), beyond: None, place: None }
+    }
+
+    /// Adds a cell of a text file.
     #[inline]
     pub(super) fn push(&mut self, row: usize, cell: &[u8]) {
         if let State::Numbers { values, any } = &mut self.state
@@ -74,28 +80,45 @@ impl Builder {
 
     fn push_other(&mut self, row: usize, cell: &str) {
         match &mut self.state {
-            State::Numbers { values, any } => match number(cell) {
-                Some(value) => {
-                    if value.is_nan() {
-                        self.gaps.add(row);
-                    } else {
-                        *any = true;
-                    }
-                    if self.beyond.is_none() && value.abs() > f64::from(f32::MAX) {
-                        self.beyond = Some((row, value));
-                    }
-                    values.push(value);
-                }
+            State::Numbers { any, .. } => match number(cell) {
+                Some(value) => self.push_number(row, value),
                 None if *any => self.state = State::Late,
                 None => {
                     let mut words = Words::new(row);
-                    words.push(row, cell, &mut self.gaps);
+                    words.push(row, Some(cell), &mut self.gaps);
                     self.state = State::Text(words);
                 }
             },
-            State::Text(words) => words.push(row, cell, &mut self.gaps),
+            State::Text(words) => words.push(row, present(cell), &mut self.gaps),
             State::Late => {}
         }
+    }
+
+    /// Adds a number to a column of numbers; NaN where it is missing.
+    pub(super) fn push_number(&mut self, row: usize, value: f64) {
+        let State::Numbers { values, any } = &mut self.state else { return };
+        if value.is_nan() {
+            self.gaps.add(row);
+        } else {
+            *any = true;
+        }
+        if self.beyond.is_none() && value.abs() > f64::from(f32::MAX) {
+            self.beyond = Some((row, value));
+        }
+        values.push(value);
+    }
+
+    /// Adds a text to a column of text. Without surrounding blanks, as everywhere; an empty one is a gap.
+    #[cfg(feature = "arrow")]
+    pub(super) fn push_word(&mut self, row: usize, word: Option<&str>) {
+        if let State::Text(words) = &mut self.state {
+            words.push(row, word.map(str::trim).filter(|word| !word.is_empty()), &mut self.gaps);
+        }
+    }
+
+    #[cfg(feature = "arrow")]
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.place.is_some()
     }
 
     /// Ends a block of rows.
@@ -125,6 +148,11 @@ impl Builder {
     }
 }
 
+/// A cell of a text file, unless it says that there is no value.
+fn present(cell: &str) -> Option<&str> {
+    (!is_missing(cell)).then_some(cell)
+}
+
 /// A column of text in the second pass.
 pub(super) struct Late {
     words: Words,
@@ -133,7 +161,7 @@ pub(super) struct Late {
 
 impl Late {
     pub(super) fn push(&mut self, row: usize, cell: &[u8]) {
-        self.words.push(row, text(cell), &mut self.gaps);
+        self.words.push(row, present(text(cell)), &mut self.gaps);
     }
 
     pub(super) fn finish(self, rows: usize) -> Column {

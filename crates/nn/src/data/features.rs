@@ -37,9 +37,9 @@ pub(super) fn numeric(table: &Table, name: &String, column: &Column) -> Result<(
     }
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
     Err(table.error(format!(
-        "column `{name}` is text (`{}` on line {}), but the model was trained on numbers there. Correct the column.",
+        "column `{name}` is text (`{}` on {}), but the model was trained on numbers there. Correct the column.",
         column.text(row).unwrap_or_default(),
-        table.line(row).unwrap_or_default(),
+        table.spot(row),
     )))
 }
 
@@ -88,12 +88,12 @@ fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> 
         n => (format!("{n} columns hold dates, which are"), "them"),
     };
     Err(table.error(format!(
-        "{what} neither numbers nor categories: {} (`{}` on line {}). Drop {them} with .drop_columns([{}]), or write {them} \
+        "{what} neither numbers nor categories: {} (`{}` on {}). Drop {them} with .drop_columns([{}]), or write {them} \
          as numbers: the days since an event for what grows, the month, weekday or hour for what comes again. To split \
          by `{name}`, oldest rows first, use Split::by_time(\"{name}\") (--time {name}), which drops it too.",
         list(dates.iter().map(|(name, _)| name)),
         column.text(row).unwrap_or_default(),
-        table.line(row).unwrap_or_default(),
+        table.spot(row),
         quoted.join(", "),
     )))
 }

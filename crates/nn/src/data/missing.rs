@@ -72,11 +72,10 @@ impl Missing {
         };
         if self == Self::Refuse {
             let cells: usize = with_gaps.iter().map(|(_, column)| column.missing()).sum();
-            let first =
-                (0..total).find(|row| !complete(row)).and_then(|row| table.line(row as usize)).unwrap_or_default();
+            let first = (0..total).find(|row| !complete(row)).map_or_else(String::new, |row| table.spot(row as usize));
             let dropped = table.rows() - rows.len();
             return Err(table.error(format!(
-                "{} missing ({}), the first one on line {first}. Choose what to do about it: \
+                "{} missing ({}), the first one on {first}. Choose what to do about it: \
                  Missing::DropRows (--missing drop) leaves out {dropped} of the {} rows; \
                  Missing::FillMean (--missing mean) fills in the column's mean, and leaves out rows without a label.",
                 if cells == 1 { "1 cell is".to_string() } else { format!("{cells} cells are") },

@@ -1,6 +1,6 @@
-//! From a CSV file to batches, in the order of the steps:
+//! From a file of rows to batches, in the order of the steps:
 //!
-//! 1. [`Table`] reads the file and keeps its columns, numbers or text.
+//! 1. [`Table`] reads the file (CSV, Parquet, Arrow) and keeps its columns, numbers or text.
 //! 2. [`Table::target`] names the column to predict; [`Labelled`] holds the choices: what to drop, what to do about
 //!    missing cells, which class is the positive one.
 //! 3. [`Labelled::split`] gives a training and a test [`Dataset`], standardised with what the training rows taught.
@@ -21,6 +21,9 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 
+#[cfg(feature = "arrow")]
+mod arrow;
+mod assemble;
 mod augment;
 mod batches;
 mod build;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Array, Error, Result};
@@ -155,6 +156,18 @@ impl Preprocess {
     #[must_use]
     pub fn features(&self) -> &[String] {
         &self.names
+    }
+
+    /// The columns with the features that each one became, in the model's order.
+    pub(crate) fn spans(&self) -> Vec<(&str, Range<usize>)> {
+        let mut at = 0;
+        let mut spans = Vec::with_capacity(self.columns.len());
+        for name in &self.columns {
+            let begin = at;
+            at += self.categories_of(name).map_or(1, Categories::width);
+            spans.push((&name[..], begin..at));
+        }
+        spans
     }
 
     /// What columns of text become.

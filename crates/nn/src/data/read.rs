@@ -1,6 +1,5 @@
-//! From the bytes of a CSV file to a [`Table`].
+//! From the bytes of a file to a [`Table`].
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::Path;
@@ -10,12 +9,13 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use wgrad_core::{Error, Result};
 
 use super::Table;
+use super::assemble::assemble;
 use super::build::{Builder, Late};
-use super::column::{BLOCK, Blocks};
+use super::column::Blocks;
 use super::scratch::Scratch;
-use super::source::Source;
-use super::table::LineNumbers;
-use super::text::{count, list};
+use super::source::{Format, Source};
+use super::table::{LineNumbers, Places, named};
+use super::text::count;
 
 /// Adds to an error of the system what there is to do about it.
 pub(super) fn explain(path: &Path, source: io::Error) -> io::Error {
@@ -34,17 +34,44 @@ pub(super) fn parse(file: &str, bytes: &[u8]) -> Result<Table> {
     read(file, || Ok(bytes), None)
 }
 
-/// A file; with `spill`, its numbers go into a temporary file.
-pub(super) fn open(path: &Path, spill: bool) -> Result<Table> {
+/// A file, which may have to be CSV; with `spill`, its numbers go into a temporary file.
+pub(super) fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
     let name = path.display().to_string();
     let failed = |error| Error::io(path)(explain(path, error));
     let spill = spill.then(Scratch::new).transpose()?.map(Arc::new);
     // What is no plain file, such as a pipe, can be read only once.
     if std::fs::metadata(path).map_err(failed)?.is_file() {
+        let mut head = vec![];
+        File::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(failed)?;
+        match Format::of(&head) {
+            Format::Csv => {}
+            format if csv => return Err(data(&name, &format!("this is a {format} file: read it with Table::read."))),
+            format => return typed(path, format, spill.as_ref()),
+        }
         return read(&name, || File::open(path).map_err(failed), spill.as_ref());
     }
     let bytes = std::fs::read(path).map_err(failed)?;
     read(&name, || Ok(&bytes[..]), spill.as_ref())
+}
+
+/// A file whose columns have types.
+#[cfg(feature = "arrow")]
+fn typed(path: &Path, format: Format, spill: Option<&Arc<Scratch>>) -> Result<Table> {
+    super::arrow::read(path, format, |column, columns| Builder::new(place(spill, column, columns)))
+}
+
+#[cfg(not(feature = "arrow"))]
+fn typed(path: &Path, format: Format, _: Option<&Arc<Scratch>>) -> Result<Table> {
+    let why = format!(
+        "this is a {format} file, which this build cannot read. Build wgrad with its feature `arrow` (the command: \
+         cargo install wgrad-cli --features arrow), or save the rows as CSV."
+    );
+    Err(data(&path.display().to_string(), &why))
+}
+
+/// Where a column's numbers go on disk, if they do.
+fn place(spill: Option<&Arc<Scratch>>, column: usize, columns: usize) -> Option<Blocks> {
+    Some(Blocks { scratch: spill.cloned()?, column, columns })
 }
 
 /// Reads the text once, and a second time if a column turns out to be text after it began with numbers, since `007` must
@@ -59,36 +86,22 @@ fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<&Arc<Sc
     }
     let names = header(file, &records.record)?;
     let width = names.len();
-    let place = |column| {
-        let scratch = spill.cloned()?;
-        Some(Blocks { scratch, column, columns: width })
-    };
-    let mut builders: Vec<Builder> = (0..width).map(|column| Builder::new(place(column))).collect();
+    let builders = (0..width).map(|column| Builder::new(place(spill, column, width))).collect();
     let mut lines = LineNumbers::default();
-    while records.next()? {
-        let line = records.line;
-        if records.record.len() != width {
-            return Err(unequal(file, line, records.record.len(), width));
+    let builders = assemble(builders, |rows| {
+        while records.next()? {
+            let line = records.line;
+            if records.record.len() != width {
+                return Err(unequal(file, line, records.record.len(), width));
+            }
+            lines.count(file, line)?;
+            rows.push(&mut records.record)?;
         }
-        let row = lines.len();
-        if u32::try_from(row + 1).is_err() {
-            return Err(data(file, "there are more than 4294967294 rows, which is more than a row number can count."));
-        }
-        lines.push(line);
-        for (builder, cell) in builders.iter_mut().zip(&records.record) {
-            builder.push(row, cell);
-        }
-        if (row + 1).is_multiple_of(BLOCK) {
-            builders.iter_mut().try_for_each(|builder| builder.flush(row / BLOCK))?;
-        }
-    }
-    if lines.len() == 0 {
-        return Err(data(file, "there is a header, but no row below it."));
-    }
-    records.closed_quotes()?;
+        records.closed_quotes()
+    })?;
     let rows = lines.len();
-    if !rows.is_multiple_of(BLOCK) {
-        builders.iter_mut().try_for_each(|builder| builder.flush(rows / BLOCK))?;
+    if rows == 0 {
+        return Err(data(file, "there is a header, but no row below it."));
     }
     let mut late: Vec<Option<Late>> = builders.iter().map(Builder::late).collect();
     if late.iter().any(Option::is_some) {
@@ -98,7 +111,13 @@ fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<&Arc<Sc
         Some(late) => late.finish(rows),
         None => builder.finish(rows),
     });
-    Ok(Table { file: file.to_string(), columns: columns.collect(), lines, names, spilled: spill.is_some() })
+    Ok(Table {
+        file: file.to_string(),
+        columns: columns.collect(),
+        places: Places::Lines(lines),
+        names,
+        spilled: spill.is_some(),
+    })
 }
 
 /// The second pass: text that was taken for numbers at first.
@@ -192,26 +211,7 @@ fn header(file: &str, record: &ByteRecord) -> Result<Vec<String>> {
             }
         }
     }
-    let mut names: Vec<String> = Vec::with_capacity(record.len());
-    let mut twice: Vec<&str> = vec![];
-    let mut seen = HashSet::new();
-    for name in record.iter().map(text) {
-        if name.is_empty() {
-            return Err(Error::Data(format!(
-                "{file}: column {} has no name. Name it in the first line or remove it \
-                 (pandas writes the index so: save with `index=False`).",
-                names.len() + 1
-            )));
-        }
-        if !seen.insert(name) && !twice.contains(&name) {
-            twice.push(name);
-        }
-        names.push(name.to_string());
-    }
-    if twice.is_empty() {
-        return Ok(names);
-    }
-    Err(data(file, &format!("more than one column is called {}. Give each column a name of its own.", list(twice))))
+    named(file, record.iter().map(text))
 }
 
 fn unequal(file: &str, line: u64, fields: usize, columns: usize) -> Error {

@@ -1,6 +1,7 @@
 use std::fmt::Write;
 
 use super::*;
+use crate::data::column::BLOCK;
 
 fn numbers(table: &Table, name: &str) -> Vec<f64> {
     table.column(name).unwrap().numbers().unwrap().expect("a column of numbers").into_owned()

@@ -1,7 +1,37 @@
-//! Where the bytes of a CSV file come from, and on which line each record starts.
+//! What a file is, where the bytes of a CSV file come from, and on which line each record starts.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, Read};
+
+/// What a file of rows is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Csv,
+    Parquet,
+    Arrow,
+}
+
+impl Format {
+    /// What the first bytes say. Arrow has a format for files and one for streams, which begins with a mark and a length.
+    pub(super) fn of(head: &[u8]) -> Self {
+        match head {
+            [b'P', b'A', b'R', b'1' | b'E', ..] => Self::Parquet,
+            [b'A', b'R', b'R', b'O', b'W', b'1', ..] | [0xff, 0xff, 0xff, 0xff, ..] => Self::Arrow,
+            _ => Self::Csv,
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Csv => "CSV",
+            Self::Parquet => "Parquet",
+            Self::Arrow => "Arrow",
+        })
+    }
+}
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 

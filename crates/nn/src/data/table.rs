@@ -1,5 +1,6 @@
-//! A CSV file column by column: numbers or text.
+//! A file column by column: numbers or text.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use wgrad_core::{Error, Result};
@@ -7,11 +8,15 @@ use wgrad_core::{Error, Result};
 use super::text::{did_you_mean, list};
 use super::{Column, Labelled, read};
 
-/// A CSV file, column by column.
+/// A CSV file, column by column; with the feature `arrow`, a Parquet file or one of Arrow's own (Feather) as well.
 ///
-/// The first line names the columns. A column holds numbers if every cell that is not missing reads as one, else text:
-/// true and false, dates, or categories ([`Kind`](super::Kind)). Blanks around a cell are not part of it. UTF-8 with or without byte order mark, `\n` and `\r\n`, and quoted fields
-/// are understood.
+/// In CSV the first line names the columns. A column holds numbers if every cell that is not missing reads as one, else text:
+/// true and false, dates, or categories ([`Kind`](super::Kind)). Blanks around a cell are not part of it. UTF-8 with or
+/// without byte order mark, `\n` and `\r\n`, and quoted fields are understood.
+///
+/// The columns of the other files have types: whole and decimal numbers and floats are numbers; texts, truth values, dates and
+/// times are text, also as a dictionary. A null is a missing cell, and so are NaN and the empty text. Columns of other types
+/// (lists, structs, bytes) are refused by name.
 ///
 /// ```
 /// use wgrad_nn::data::{Column, Table};
@@ -25,19 +30,36 @@ pub struct Table {
     pub(super) file: String,
     pub(super) names: Vec<String>,
     pub(super) columns: Vec<Column>,
-    pub(super) lines: LineNumbers,
+    pub(super) places: Places,
     /// Whether numbers are on disk.
     pub(super) spilled: bool,
 }
 
 impl Table {
+    /// Reads a file of rows: CSV, and with the feature `arrow` Parquet and Arrow, told apart by their first bytes.
+    ///
+    /// # Errors
+    /// As [`Table::read_csv`]; when the file is damaged, has a column of a type that is no number, text or time, or needs
+    /// the feature `arrow`.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        read::open(path.as_ref(), false, false)
+    }
+
+    /// As [`Table::read`], with numbers and the rows of datasets in temporary files: see [`Table::scan_csv`].
+    ///
+    /// # Errors
+    /// As [`Table::read`], and when a temporary file cannot be written.
+    pub fn scan(path: impl AsRef<Path>) -> Result<Self> {
+        read::open(path.as_ref(), true, false)
+    }
+
     /// Reads a CSV file.
     ///
     /// # Errors
     /// When the file cannot be read, is not UTF-8, is empty or has a header only; when a column has no name or two have
     /// the same; when a row has more or fewer fields than the header.
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
-        read::open(path.as_ref(), false)
+        read::open(path.as_ref(), false, true)
     }
 
     /// Reads a CSV file that is too large for memory: numbers go into a temporary file, and so do the rows of every
@@ -62,7 +84,7 @@ impl Table {
     /// # Errors
     /// As [`Table::read_csv`], and when the temporary file cannot be written.
     pub fn scan_csv(path: impl AsRef<Path>) -> Result<Self> {
-        read::open(path.as_ref(), true)
+        read::open(path.as_ref(), true, true)
     }
 
     /// Reads CSV text that is in memory already, as in a browser; `file` is what messages call it.
@@ -82,7 +104,7 @@ impl Table {
     /// The number of rows, without the header.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.lines.len()
+        self.places.len()
     }
 
     /// The names of the columns, in the order of the file.
@@ -97,10 +119,14 @@ impl Table {
         self.position(name).map(|at| &self.columns[at])
     }
 
-    /// The line of the file on which a row starts, counted from 1; the header is line 1 unless blank lines precede it.
+    /// The line of a CSV file on which a row starts, counted from 1; the header is line 1 unless blank lines precede it.
+    /// None in a file that has no lines.
     #[must_use]
     pub fn line(&self, row: usize) -> Option<u64> {
-        self.lines.get(row)
+        match &self.places {
+            Places::Lines(lines) => lines.get(row),
+            Places::Rows(_) => None,
+        }
     }
 
     /// Names the column to predict; every other column is a feature.
@@ -140,7 +166,57 @@ impl Table {
 
     /// The place of a cell: file, line and column.
     pub(super) fn place(&self, row: usize, column: &str) -> String {
-        format!("{}, line {}, column `{column}`", self.file, self.lines.get(row).unwrap_or_default())
+        format!("{}, {}, column `{column}`", self.file, self.spot(row))
+    }
+
+    /// Where a row is: `line 7`, or `row 6` (counted from 1) in a file without lines.
+    pub(super) fn spot(&self, row: usize) -> String {
+        self.line(row).map_or_else(|| format!("row {}", row + 1), |line| format!("line {line}"))
+    }
+}
+
+/// The names of columns, each of them once.
+pub(super) fn named<'n>(file: &str, names: impl IntoIterator<Item = &'n str>) -> Result<Vec<String>> {
+    let mut known: Vec<String> = vec![];
+    let mut twice: Vec<&str> = vec![];
+    let mut seen = HashSet::new();
+    for name in names {
+        if name.is_empty() {
+            return Err(Error::Data(format!(
+                "{file}: column {} has no name. Name it in the first line or remove it \
+                 (pandas writes the index so: save with `index=False`).",
+                known.len() + 1
+            )));
+        }
+        if !seen.insert(name) && !twice.contains(&name) {
+            twice.push(name);
+        }
+        known.push(name.to_string());
+    }
+    if twice.is_empty() {
+        return Ok(known);
+    }
+    Err(Error::Data(format!(
+        "{file}: more than one column is called {}. Give each column a name of its own.",
+        list(twice)
+    )))
+}
+
+/// Where the rows of a file are.
+#[derive(Clone, Debug)]
+pub(super) enum Places {
+    Lines(LineNumbers),
+    /// A file without lines, with so many rows.
+    #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only typed files have no lines"))]
+    Rows(usize),
+}
+
+impl Places {
+    fn len(&self) -> usize {
+        match self {
+            Self::Lines(lines) => lines.len(),
+            Self::Rows(rows) => *rows,
+        }
     }
 }
 
@@ -153,12 +229,18 @@ pub(super) struct LineNumbers {
 }
 
 impl LineNumbers {
-    pub(super) fn push(&mut self, line: u64) {
+    /// A row more, which starts on this line.
+    pub(super) fn count(&mut self, file: &str, line: u64) -> Result<()> {
+        if u32::try_from(self.rows + 1).is_err() {
+            let why = "there are more than 4294967294 rows, which is more than a row number can count.";
+            return Err(Error::Data(format!("{file}: {why}")));
+        }
         let follows = self.breaks.last().is_some_and(|&(row, at)| at + (self.rows - row) as u64 == line);
         if !follows {
             self.breaks.push((self.rows, line));
         }
         self.rows += 1;
+        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {

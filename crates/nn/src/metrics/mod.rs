@@ -12,9 +12,11 @@
 //! - [`Cuts`] chooses the threshold from which a row counts as positive: by F-beta, precision, false alarms or costs.
 //! - [`Decision`] holds a calibration and a threshold chosen by a [`Rule`]: it is stored with the model.
 //! - [`RegressionReport`] judges numbers.
+//! - [`batch`] has some of them as tensors, to be tracked while a model trains.
 //! - [`Report`] holds the usual ones for one set of rows; [`bootstrap`] says how sure any of them is.
 
 mod agreement;
+pub mod batch;
 mod bootstrap;
 mod calibration;
 mod check;

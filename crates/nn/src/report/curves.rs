@@ -6,14 +6,25 @@ use super::Epoch;
 
 /// `metrics.csv`: a row per epoch; a number that there is not is an empty cell.
 pub(super) fn csv(history: &[Epoch], rates: &[f64]) -> String {
-    let mut text = "epoch,loss,validation_loss,learning_rate,seconds\n".to_string();
+    let tracked: &[(String, f64, Option<f64>)] = history.first().map_or(&[], |epoch| &epoch.tracked);
+    let names = tracked.iter().map(|(name, ..)| format!(",{0},validation_{0}", quoted(name)));
+    let mut text = format!("epoch,loss,validation_loss,learning_rate,seconds{}\n", names.collect::<String>());
     for (i, epoch) in history.iter().enumerate() {
         let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let (loss, validation) = (epoch.loss, cell(epoch.validation_loss));
         let rate = cell(rates.get(i).copied());
-        let _ = writeln!(text, "{},{loss},{validation},{rate},{}", i + 1, epoch.seconds);
+        let _ = write!(text, "{},{loss},{validation},{rate},{}", i + 1, epoch.seconds);
+        for (_, value, validation) in &epoch.tracked {
+            let _ = write!(text, ",{value},{}", cell(*validation));
+        }
+        text.push('\n');
     }
     text
+}
+
+/// A name as a part of a cell: without what would end it.
+fn quoted(name: &str) -> String {
+    name.replace([',', '"', '\n', '\r'], "_")
 }
 
 /// An event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a tag, the
@@ -33,6 +44,11 @@ pub(super) fn events(begin: f64, history: &[Epoch], rates: &[f64], last: &[(Stri
             ("seconds_per_epoch", Some(epoch.seconds)),
         ];
         let scalars = scalars.into_iter().filter_map(|(tag, value)| Some((tag.to_string(), value?)));
+        let tracked = epoch.tracked.iter().flat_map(|(name, value, validation)| {
+            let validation = validation.map(|value| (format!("{name}/validation"), value));
+            [(format!("{name}/train"), *value)].into_iter().chain(validation)
+        });
+        let scalars = scalars.chain(tracked);
         record(&mut file, &event(time, i as u64 + 1, scalars));
     }
     if !last.is_empty() {
@@ -106,7 +122,9 @@ mod tests {
     use super::*;
 
     fn history() -> Vec<Epoch> {
-        [None, Some(0.125)].map(|validation_loss| Epoch { loss: 0.5, validation_loss, seconds: 0.25 }).into()
+        [None, Some(0.125)]
+            .map(|validation_loss| Epoch { loss: 0.5, validation_loss, seconds: 0.25, tracked: vec![] })
+            .into()
     }
 
     #[test]
@@ -122,6 +140,15 @@ mod tests {
         assert_eq!(
             csv(&history(), &[1e-3]),
             "epoch,loss,validation_loss,learning_rate,seconds\n1,0.5,,0.001,0.25\n2,0.5,0.125,,0.25\n"
+        );
+        let mut tracked = history();
+        for epoch in &mut tracked {
+            epoch.tracked = vec![("top,2".into(), 0.75, epoch.validation_loss)];
+        }
+        assert_eq!(
+            csv(&tracked, &[]),
+            "epoch,loss,validation_loss,learning_rate,seconds,top_2,validation_top_2\n\
+             1,0.5,,,0.25,0.75,\n2,0.5,0.125,,0.25,0.75,0.125\n"
         );
     }
 

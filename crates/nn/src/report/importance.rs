@@ -17,7 +17,7 @@ const REPEATS: usize = 5;
 /// What shuffling a feature costs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Importance {
-    /// The feature's name.
+    /// The column's name.
     pub feature: String,
     /// The mean rise of the loss.
     pub mean: f64,
@@ -25,8 +25,9 @@ pub struct Importance {
     pub deviation: f64,
 }
 
-/// Permutation importances: by how much the mean cross-entropy of the rows rises when the values of one feature are
-/// shuffled among them (Breiman 2001), the most important feature first.
+/// Permutation importances: by how much the mean cross-entropy of the rows rises when the values of one column are
+/// shuffled among them (Breiman 2001), the most important one first. A column of text is shuffled as a whole, whatever
+/// number of features it became.
 ///
 /// Features that say the same share their importance: with one of them shuffled the model still has the other. `logits`
 /// gives the model's logits for features `f32[N, features]`. To limit the cost, at most 1000 rows are taken (a seeded
@@ -55,16 +56,18 @@ pub fn permutation_importance(
     seed: Seed,
     mut logits: impl FnMut(&Array) -> Result<Vec<f64>>,
 ) -> Result<Vec<Importance>> {
-    let features = data.features();
-    if features * ROWS.0 > BUDGET {
+    let (features, preprocess) = (data.features(), data.preprocess().clone());
+    let columns = preprocess.spans();
+    if columns.len() * ROWS.0 > BUDGET {
         return Err(Error::Config(format!(
-            "the importance of {features} features is not measured, as that takes too long: at most {} are",
+            "the importance of {} features is not measured, as that takes too long: at most {} are",
+            columns.len(),
             BUDGET / ROWS.0
         )));
     }
     let mut random = SplitMix64::new(seed, u64::MAX);
-    let repeats = (BUDGET / (features * data.rows().min(ROWS.1))).clamp(1, REPEATS);
-    let rows = (BUDGET / (features * repeats)).min(ROWS.1).min(data.rows());
+    let repeats = (BUDGET / (columns.len() * data.rows().min(ROWS.1))).clamp(1, REPEATS);
+    let rows = (BUDGET / (columns.len() * repeats)).min(ROWS.1).min(data.rows());
     let mut order: Vec<u32> = (0..).take(data.rows()).collect();
     if rows < order.len() {
         random.shuffle(&mut order);
@@ -84,28 +87,29 @@ pub fn permutation_importance(
         all.collect()
     };
     let base = loss(x.clone())?[0];
-    let mut rises = Vec::with_capacity(features * repeats);
+    let mut rises = Vec::with_capacity(columns.len() * repeats);
     let mut waiting = vec![];
     let mut shuffled: Vec<usize> = (0..rows).collect();
-    for feature in 0..features {
+    for (_, span) in &columns {
         for _ in 0..repeats {
             random.shuffle(&mut shuffled);
             let start = waiting.len();
             waiting.extend_from_slice(&x);
             for (row, &other) in shuffled.iter().enumerate() {
-                waiting[start + row * features + feature] = x[other * features + feature];
+                let (to, from) = (start + row * features, other * features);
+                waiting[to + span.start..to + span.end].copy_from_slice(&x[from + span.start..from + span.end]);
             }
-            let last = feature + 1 == features && rises.len() + waiting.len() / x.len() == features * repeats;
+            let last = rises.len() + waiting.len() / x.len() == columns.len() * repeats;
             if last || waiting.len() + x.len() > VALUES {
                 rises.extend(loss(std::mem::take(&mut waiting))?.into_iter().map(|loss| loss - base));
             }
         }
     }
-    let mut all: Vec<Importance> = (data.feature_names().iter().zip(rises.chunks(repeats)))
-        .map(|(feature, rises)| {
+    let mut all: Vec<Importance> = (columns.iter().zip(rises.chunks(repeats)))
+        .map(|((feature, _), rises)| {
             let mean = rises.iter().sum::<f64>() / repeats as f64;
             let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / repeats as f64;
-            Importance { feature: feature.clone(), mean, deviation: variance.sqrt() }
+            Importance { feature: (*feature).into(), mean, deviation: variance.sqrt() }
         })
         .collect();
     all.sort_by(|a, b| b.mean.total_cmp(&a.mean));
@@ -115,6 +119,7 @@ pub fn permutation_importance(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Table;
 
     #[test]
     fn copies_in_several_requests_are_all_measured_and_seeded() {
@@ -137,5 +142,19 @@ mod tests {
         assert_eq!(calls[0], 1000);
         assert_eq!(calls.iter().take(calls.len() / 3).skip(1).sum::<usize>(), 200_000);
         assert!(calls.iter().all(|rows| rows * 40 <= VALUES));
+    }
+
+    #[test]
+    fn a_column_of_text_is_one_feature() {
+        let rows: Vec<_> = (0..60).map(|i| format!("{},{},{}", ["a", "b", "c"][i % 3], i % 7, i % 3 / 2)).collect();
+        let table = Table::parse("t.csv", format!("word,n,y\n{}\n", rows.join("\n")).as_bytes()).unwrap();
+        let data = table.target("y").unwrap().standardize(false).dataset().unwrap();
+        assert_eq!(data.features(), 5);
+        let at = data.feature_names().iter().position(|name| name == "word=c").unwrap();
+        let all = permutation_importance(&data, Seed(1), |x| {
+            Ok(x.to_f32().chunks(5).map(|row| 8.0 * f64::from(row[at]) - 4.0).collect())
+        });
+        let names: Vec<_> = all.unwrap().into_iter().map(|of| (of.feature, of.mean > 1.0)).collect();
+        assert_eq!(names, [("word".to_string(), true), ("n".to_string(), false)]);
     }
 }

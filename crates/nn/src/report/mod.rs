@@ -58,9 +58,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wgrad_core::{DeviceInfo, Result};
 
 pub use importance::{Importance, permutation_importance};
+pub use page::{date, document};
 pub use resample::{Measured, intervals, paired};
 pub use scores::Scores;
 pub use slider::Stop;
+pub use svg::escape;
 
 use crate::data::Seed;
 use crate::metrics::Decision;
@@ -76,11 +78,13 @@ pub const EVENTS: &str = "events.out.tfevents.wgrad";
 pub const PLOTS: &str = "plots";
 
 /// What one epoch leaves.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Epoch {
     loss: f64,
     validation_loss: Option<f64>,
     seconds: f64,
+    /// What was tracked as one number: of the training rows, and of the validation rows.
+    tracked: Vec<(String, f64, Option<f64>)>,
 }
 
 /// Rows of one part of the data.
@@ -148,8 +152,12 @@ impl RunReport {
     #[must_use]
     pub fn history(self, history: &History) -> Self {
         let epochs = history.epochs.iter();
-        let history =
-            epochs.clone().map(|e| Epoch { loss: e.loss, validation_loss: e.validation_loss, seconds: e.seconds });
+        let history = epochs.clone().map(|e| Epoch {
+            loss: e.loss,
+            validation_loss: e.validation_loss,
+            seconds: e.seconds,
+            tracked: e.numbers().map(|(name, value, validation)| (name.to_string(), value, validation)).collect(),
+        });
         let rates = epochs.clone().map(|epoch| epoch.lr).collect::<Option<_>>().unwrap_or_default();
         Self { history: history.collect(), rates, ..self }
     }
@@ -221,7 +229,13 @@ impl RunReport {
     /// The device that trained: lines of the table at the end.
     #[must_use]
     pub fn device(self, info: &DeviceInfo) -> Self {
-        let about = [("device", &info.kind), ("adapter", &info.adapter), ("API", &info.api), ("driver", &info.driver)];
+        let about = [
+            ("device", &info.kind),
+            ("adapter", &info.adapter),
+            ("API", &info.api),
+            ("driver", &info.driver),
+            ("self-test of the driver", &info.self_test),
+        ];
         about
             .into_iter()
             .filter(|(_, value)| !value.is_empty())

@@ -83,14 +83,22 @@ pub(super) fn html(report: &RunReport) -> Result<String> {
     }
     body += &parts(report);
     body += &model(report);
-    Ok(format!(
+    Ok(document(&report.title, &body, &script))
+}
+
+/// A page of its own: this body with the style of reports inside, for a screen of any width, light or dark. It opens from
+/// disk and asks no network for anything. `body` is HTML, see [`escape`](super::escape); `script` is an element or empty.
+#[must_use]
+pub fn document(title: &str, body: &str, script: &str) -> String {
+    let title = escape(title);
+    format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n\
          <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>\n{}\n{}\n</style>\n</head>\n<body>\n<main>\n{body}</main>\n{script}</body>\n</html>\n",
         include_str!("plot.css").trim(),
         include_str!("page.css").trim(),
-    ))
+    )
 }
 
 /// Which rows are judged, and when.
@@ -218,8 +226,10 @@ fn model(report: &RunReport) -> String {
     html + "</div></section>\n"
 }
 
-/// `2026-11-21 16:02:45 UTC`; days to dates as of the Gregorian calendar, counted from 1 March of the year 0.
-fn date(time: SystemTime) -> String {
+/// A time as `2026-11-21 16:02:45 UTC`.
+#[must_use]
+pub fn date(time: SystemTime) -> String {
+    // Days to dates as of the Gregorian calendar, counted from 1 March of the year 0.
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);

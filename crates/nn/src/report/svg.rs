@@ -13,7 +13,8 @@ const NAMED: (f64, usize) = (158.0, 21);
 const LETTER: f64 = 6.6;
 
 /// Text in HTML and SVG, in content and in attributes.
-pub(super) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

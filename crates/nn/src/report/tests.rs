@@ -22,7 +22,12 @@ fn many(rows: u32, classes: u32) -> Scores {
 }
 
 fn history() -> Vec<Epoch> {
-    let epoch = |i: u32| Epoch { loss: 1.0 / f64::from(i), validation_loss: Some(1.2 / f64::from(i)), seconds: 0.5 };
+    let epoch = |i: u32| Epoch {
+        loss: 1.0 / f64::from(i),
+        validation_loss: Some(1.2 / f64::from(i)),
+        seconds: 0.5,
+        tracked: vec![],
+    };
     (1..9).map(epoch).collect()
 }
 

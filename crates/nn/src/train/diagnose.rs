@@ -152,7 +152,7 @@ impl Trainer<'_> {
         range: std::ops::Range<usize>,
         ruined: &dyn Fn(&Snapshot) -> bool,
     ) -> Result<bool> {
-        let (size, mut tally) = (self.batch_size, Tally { steps: range.start, sum: 0.0 });
+        let (size, mut tally) = (self.batch_size, Tally { steps: range.start, ..Tally::default() });
         let mut watch = Watch { wait: false, stop: &|| false, seen: &mut |_, _| {} };
         let ran = steps.run(self.session()?, (order, size), &mut tally, range.end, &mut watch)?;
         self.session()?.sync()?;

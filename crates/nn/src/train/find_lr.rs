@@ -220,7 +220,7 @@ impl Trainer<'_> {
                 }
                 let (mut losses, to) = (vec![], count.min(at + accumulate));
                 let mut watch = Watch { wait: true, stop: &|| false, seen: &mut |_, loss| losses.push(loss) };
-                let (order, mut tally) = (epoch.order(), Tally { steps: at, sum: 0.0 });
+                let (order, mut tally) = (epoch.order(), Tally { steps: at, ..Tally::default() });
                 let ran = steps.run(self.session()?, (order, size), &mut tally, to, &mut watch)?;
                 at = to;
                 #[allow(clippy::cast_precision_loss, reason = "few batches")]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use wgrad_core::{Error, Result, Tensor};
 
-use super::checkpoint::manifest::{Fit, Number, Position};
+use super::checkpoint::manifest::{Fit, Number, Numbers, Position, values};
 use super::diagnose::Trail;
 use super::progress::Run;
 use super::snapshot::{Snapshot, Weights, rates};
@@ -36,7 +36,12 @@ pub(super) fn no_optimizer() -> Error {
 impl Position {
     /// The beginning of a fit.
     pub fn begin(fit: usize, total: u64) -> Self {
-        Self { fit, epoch: 1, step: 0, loss_sum: Number(0.0), total, over: false }
+        Self { fit, epoch: 1, step: 0, loss_sum: Number(0.0), tracked: Numbers::new(), total, over: false }
+    }
+
+    /// How far the epoch is.
+    fn tally(&self) -> Tally {
+        Tally { steps: self.step, sum: self.loss_sum.0, tracked: self.tracked.clone() }
     }
 }
 
@@ -135,15 +140,26 @@ impl<'a> Trainer<'a> {
                 }
                 Ran::NotFinite(step, loss) => return Err(self.explain(&mut steps, &trail, &job, (&at, step, loss))),
             }
-            #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
-            let loss = at.loss_sum.0 / order.len() as f64;
+            let Tally { sum: loss, tracked, .. } = at.tally().means(order.len());
             let seconds = begin.elapsed().as_secs_f64();
             let lr = optimizer.handles().first().map(|group| group.lr.get());
             trained.set(trained.get() + 1);
-            let validation_loss = checks.as_mut().map(|checks| self.validate(checks)).transpose()?;
+            let checked = checks.as_mut().map(|checks| self.validate(checks)).transpose()?;
+            let validation_loss = checked.as_ref().map(|tally| tally.sum);
+            let validation_tracked = checked.map(|tally| values(&tally.tracked)).unwrap_or_default();
             self.schedules.after_epoch(validation_loss.unwrap_or(loss))?;
-            let stats = EpochStats { epoch: at.epoch, epochs, loss, validation_loss, seconds, steps: job.steps, lr };
-            history.epochs.push(stats);
+            let stats = EpochStats {
+                epoch: at.epoch,
+                epochs,
+                loss,
+                validation_loss,
+                seconds,
+                steps: job.steps,
+                lr,
+                tracked: values(&tracked),
+                validation_tracked,
+            };
+            history.epochs.push(stats.clone());
             self.progress.epoch(&stats);
             history.ended = self.after_epoch(&stats)?;
             at = Position { total: at.total, epoch: at.epoch + 1, ..Position::begin(job.fit, 0) };
@@ -250,7 +266,7 @@ impl<'a> Trainer<'a> {
         let Self { session: Some(session), progress, on_step, callbacks, batch_size, stop, past, .. } = self else {
             unreachable!("there is a session")
         };
-        let mut tally = Tally { steps: at.step, sum: at.loss_sum.0 };
+        let mut tally = at.tally();
         let wait = on_step.is_some();
         let mut seen = |step: usize, loss: f64| {
             progress.step(step);
@@ -266,12 +282,12 @@ impl<'a> Trainer<'a> {
         let mut watch = Watch { wait, stop: &stop, seen: &mut seen };
         let ran = steps.run(session, (order, *batch_size), &mut tally, to, &mut watch)?;
         at.total += (tally.steps - at.step) as u64;
-        (at.step, at.loss_sum) = (tally.steps, Number(tally.sum));
+        (at.step, at.loss_sum, at.tracked) = (tally.steps, Number(tally.sum), tally.tracked);
         Ok(ran)
     }
 
-    /// The mean loss of the validation rows.
-    fn validate<L: Fn(&Tensor, &Tensor) -> Tensor>(&mut self, checks: &mut Steps<'_, L>) -> Result<f64> {
+    /// The mean loss of the validation rows, and of what is tracked.
+    fn validate<L: Fn(&Tensor, &Tensor) -> Tensor>(&mut self, checks: &mut Steps<'_, L>) -> Result<Tally> {
         let order: Vec<u32> = (0..).take(checks.rows()).collect();
         if self.as_torch() {
             loader::begin(&self.params);
@@ -279,8 +295,7 @@ impl<'a> Trainer<'a> {
         let (mut tally, count) = (Tally::default(), order.len().div_ceil(EVALUATION_ROWS));
         let mut watch = Watch { wait: false, stop: &|| false, seen: &mut |_, _| {} };
         checks.run(self.session()?, (&order, EVALUATION_ROWS), &mut tally, count, &mut watch)?;
-        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
-        Ok(tally.sum / order.len() as f64)
+        Ok(tally.means(order.len()))
     }
 
     /// Whether the batches are those of PyTorch's loader.

@@ -1,11 +1,12 @@
 //! What happened during a training.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 /// One epoch.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EpochStats {
     /// Which epoch of this fit, from 1.
     pub epoch: usize,
@@ -22,6 +23,21 @@ pub struct EpochStats {
     /// The learning rate of the epoch's last step, of the parameters that are in no group; none if the optimizer has no
     /// such thing.
     pub lr: Option<f64>,
+    /// The means over the epoch's rows of what [`Graph::track`](wgrad_core::Graph::track) was given, in row-major order, as
+    /// they were while the model trained.
+    pub tracked: BTreeMap<String, Vec<f64>>,
+    /// The same of the validation rows after the epoch.
+    pub validation_tracked: BTreeMap<String, Vec<f64>>,
+}
+
+impl EpochStats {
+    /// What was tracked as one number, of the training rows and of the validation rows.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (&str, f64, Option<f64>)> {
+        self.tracked.iter().filter_map(|(name, values)| match values[..] {
+            [value] => Some((&name[..], value, self.validation_tracked.get(name).and_then(|of| of.first().copied()))),
+            _ => None,
+        })
+    }
 }
 
 impl fmt::Display for EpochStats {
@@ -30,6 +46,12 @@ impl fmt::Display for EpochStats {
         write!(f, "epoch {:>width$}/{}  loss {:.4}", self.epoch, self.epochs, self.loss)?;
         if let Some(loss) = self.validation_loss {
             write!(f, "  validation {loss:.4}")?;
+        }
+        for (name, value, validation) in self.numbers() {
+            write!(f, "  {name} {value:.4}")?;
+            if let Some(value) = validation {
+                write!(f, " (validation {value:.4})")?;
+            }
         }
         if let Some(lr) = self.lr {
             write!(f, "  lr {}", Short(lr))?;

@@ -91,7 +91,7 @@ impl Trainer<'_> {
                     break;
                 }
                 let mut watch = Watch { wait: true, stop: &|| false, seen: &mut |_, _| {} };
-                let mut tally = Tally { steps: at, sum: 0.0 };
+                let mut tally = Tally { steps: at, ..Tally::default() };
                 steps.run(self.session()?, (epoch.order(), size), &mut tally, at + 1, &mut watch)?;
             }
             Ok(reports)

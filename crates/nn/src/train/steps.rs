@@ -11,6 +11,7 @@ use std::time::Instant;
 use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Shape, Step, Tensor};
 use wgrad_kernels::ops::GatherOps;
 
+use super::checkpoint::manifest::{Number, Numbers};
 use super::prefetch::{Maker, with_maker};
 use crate::data::Dataset;
 use crate::optim::{Ema, Optimizer};
@@ -102,6 +103,8 @@ struct Compiled {
     /// The numbers of the rows, or features and targets; with accumulation, the share of the loss.
     inputs: Vec<Tensor>,
     step: Step,
+    /// The names of what is fetched behind the loss.
+    tracked: Arc<[String]>,
 }
 
 /// Steps that go to the device at once: rows in their order, those of each step, and the share of each step's loss in
@@ -145,12 +148,37 @@ impl<'o> Work<'o> {
 }
 
 /// How far an epoch is.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Tally {
     /// Steps that were made.
     pub steps: usize,
     /// The sum of their losses, each times its rows.
     pub sum: f64,
+    /// The sums of what is tracked, alike.
+    pub tracked: Numbers,
+}
+
+impl Tally {
+    fn add(&mut self, loss: f64, rows: f64, tracked: &[(String, &[f64])]) {
+        self.steps += 1;
+        self.sum += loss * rows;
+        for (name, values) in tracked {
+            if !self.tracked.contains_key(name) {
+                self.tracked.insert(name.clone(), vec![Number(0.0); values.len()]);
+            }
+            for (sum, value) in self.tracked.get_mut(name).into_iter().flatten().zip(*values) {
+                sum.0 += value * rows;
+            }
+        }
+    }
+
+    /// The means over so many rows, in the place of the sums.
+    #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
+    pub fn means(mut self, rows: usize) -> Self {
+        self.sum /= rows as f64;
+        self.tracked.values_mut().flatten().for_each(|number| number.0 /= rows as f64);
+        self
+    }
 }
 
 /// How some steps ended.
@@ -212,7 +240,9 @@ pub(super) struct Training<'a> {
 
 /// Steps under way.
 struct Portion {
-    losses: Fetching,
+    /// Losses, and behind them what is tracked.
+    fetched: Fetching,
+    tracked: Arc<[String]>,
     steps: usize,
     /// Rows of each step.
     rows: usize,
@@ -291,8 +321,9 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
 
     fn compile(&self, session: &mut Session, rows: usize, gradients: Gradients) -> Result<Compiled> {
         let Traced { graph, inputs, loss } = self.trace(rows, gradients, true);
-        let step = session.compile(&graph, &[&loss])?;
-        Ok(Compiled { inputs, step })
+        let (names, values): (Vec<_>, Vec<_>) = graph.tracked().into_iter().unzip();
+        let step = session.compile(&graph, &[&loss].into_iter().chain(&values).collect::<Vec<_>>())?;
+        Ok(Compiled { inputs, step, tracked: names.into() })
     }
 
     /// Begins some steps.
@@ -304,10 +335,11 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             self.compiled.insert(key, compiled);
         }
         let steps = work.steps();
-        let Compiled { inputs, step } = &self.compiled[&key];
+        let Compiled { inputs, step, tracked } = &self.compiled[&key];
         // Without accumulation there is no input for the share.
         let feeds: Vec<_> = inputs.iter().zip(feeds).collect();
-        Ok(Portion { losses: session.run_many_later(step, steps, &feeds)?, steps, rows: size })
+        let (fetched, tracked) = (session.run_many_later(step, steps, &feeds)?, tracked.clone());
+        Ok(Portion { fetched, tracked, steps, rows: size })
     }
 
     /// Runs steps of an epoch, each over `size` rows of `order`, the last of which may be fewer: from where `tally` is
@@ -383,13 +415,19 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             if watch.wait || under_way.len() > 1 || next >= to || stopped {
                 let Some(portion) = under_way.pop_front() else { break };
                 let (steps, rows) = (portion.steps, portion.rows);
-                for loss in portion.losses.wait()?[0].to_f64() {
+                let fetched: Vec<_> = portion.fetched.wait()?.iter().map(Array::to_f64).collect();
+                for (step, &loss) in fetched[0].iter().enumerate() {
                     if self.training.is_some() && !loss.is_finite() {
                         return Ok(Ran::NotFinite(tally.steps + 1, loss));
                     }
                     #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
                     let rows = rows as f64;
-                    *tally = Tally { steps: tally.steps + 1, sum: tally.sum + loss * rows };
+                    let values = fetched[1..].iter().map(|all| {
+                        let size = all.len() / steps;
+                        &all[step * size..][..size]
+                    });
+                    let tracked: Vec<_> = portion.tracked.iter().cloned().zip(values).collect();
+                    tally.add(loss, rows, &tracked);
                     (watch.seen)(tally.steps, loss);
                 }
                 #[allow(clippy::cast_precision_loss, reason = "a portion has few steps")]

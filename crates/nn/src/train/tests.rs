@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Session, Stream, Tensor};
 use wgrad_kernels::ops::{ActivationOps, PointwiseOps, ReduceOps};
@@ -300,9 +302,11 @@ fn an_epoch_prints_as_a_line() {
         seconds: 0.0126,
         steps: 8,
         lr: Some(0.000_123_456),
+        ..EpochStats::default()
     };
     assert_eq!(stats.to_string(), "epoch  3/30  loss 0.1235  validation 0.5000  lr 0.000123  0.013 s");
-    let rounded = |lr: f64| EpochStats { lr: Some(lr), ..stats }.to_string().split("  ").nth(4).map(str::to_string);
+    let rounded =
+        |lr: f64| EpochStats { lr: Some(lr), ..stats.clone() }.to_string().split("  ").nth(4).map(str::to_string);
     assert_eq!(rounded(0.1 + 0.2), Some("lr 0.3".into()));
     assert_eq!(rounded(0.0), Some("lr 0".into()));
 }
@@ -413,4 +417,53 @@ fn the_trainer_keeps_an_average() {
     assert_ne!(model.weight().value().unwrap(), weights);
     ema.swap().unwrap();
     assert_eq!(model.weight().value().unwrap(), weights);
+}
+
+#[test]
+fn what_is_tracked_is_averaged_over_rows_and_survives_a_stop() {
+    use crate::metrics::batch;
+    let data = sectors(50, 3);
+    let train = |streaming: bool, stop: Option<usize>| {
+        let folder = tempfile::tempdir().unwrap();
+        let fit = |stop: Option<usize>, resume: bool| {
+            let params = Params::seeded(5);
+            let model = Linear::new(&params.at("fc"), 2, 3);
+            let flag = Arc::new(AtomicBool::new(false));
+            let mut trainer = trainer(&params)
+                .batch_size(16)
+                .streaming(streaming)
+                .validation(&data)
+                .checkpoints(Checkpoints::when_stopped(folder.path()));
+            if let Some(stop) = stop {
+                let flag = flag.clone();
+                trainer = trainer.on_step(move |step, _| flag.store(step >= stop, Ordering::Relaxed));
+            }
+            trainer = if resume { trainer.resume(folder.path()) } else { trainer };
+            let seen = |x: &Tensor, y: &Tensor| {
+                let logits = model.forward(x);
+                logits.graph().track("accuracy", &batch::accuracy(&logits, y));
+                logits.graph().track("confusion", &batch::confusion(&logits, y));
+                CrossEntropyLoss::new().apply(&logits, y)
+            };
+            let history = trainer.stop_flag(flag).fit(&data, 2, seen).unwrap();
+            history.epochs.into_iter().map(|epoch| (epoch.tracked, epoch.validation_tracked)).collect::<Vec<_>>()
+        };
+        if stop.is_some() {
+            assert!(fit(stop, false).is_empty());
+        }
+        fit(None, stop.is_some())
+    };
+    let whole = train(false, None);
+    for (tracked, validation) in &whole {
+        for of in [tracked, validation] {
+            let confusion = &of["confusion"];
+            assert!((confusion.iter().sum::<f64>() - 1.0).abs() < 1e-6);
+            let diagonal: f64 = (0..3).map(|i| confusion[4 * i]).sum();
+            assert!((diagonal - of["accuracy"][0]).abs() < 1e-6 && diagonal > 0.2);
+        }
+        // Batches of 16, 16, 16 and 2 rows: only a mean over rows is a number of fiftieths.
+        assert!(((tracked["accuracy"][0] * 50.0).round() - tracked["accuracy"][0] * 50.0).abs() < 1e-4);
+    }
+    assert_eq!(train(true, None), whole);
+    assert_eq!(train(false, Some(2)), whole, "stopped within the first epoch");
 }

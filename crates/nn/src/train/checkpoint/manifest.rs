@@ -48,6 +48,9 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// Tracked values by name.
+pub(crate) type Numbers = BTreeMap<String, Vec<Number>>;
+
 /// An epoch that is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Epoch {
@@ -57,6 +60,18 @@ struct Epoch {
     seconds: Number,
     steps: usize,
     lr: Option<Number>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tracked: Numbers,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    validation_tracked: Numbers,
+}
+
+fn numbers(values: &BTreeMap<String, Vec<f64>>) -> Numbers {
+    values.iter().map(|(name, values)| (name.clone(), values.iter().copied().map(Number).collect())).collect()
+}
+
+pub(crate) fn values(numbers: &Numbers) -> BTreeMap<String, Vec<f64>> {
+    numbers.iter().map(|(name, numbers)| (name.clone(), numbers.iter().map(|number| number.0).collect())).collect()
 }
 
 /// A fit, over or under way.
@@ -77,6 +92,8 @@ impl Fit {
             seconds: Number(stats.seconds),
             steps: stats.steps,
             lr: stats.lr.map(Number),
+            tracked: numbers(&stats.tracked),
+            validation_tracked: numbers(&stats.validation_tracked),
         };
         let all = history.epochs.iter().map(epoch).collect();
         Self { of: epochs, epochs: all, ended: history.ended, restored: history.restored }
@@ -92,6 +109,8 @@ impl Fit {
             seconds: epoch.seconds.0,
             steps: epoch.steps,
             lr: epoch.lr.map(|lr| lr.0),
+            tracked: values(&epoch.tracked),
+            validation_tracked: values(&epoch.validation_tracked),
         };
         History { epochs: self.epochs.iter().map(stats).collect(), ended: self.ended, restored: self.restored }
     }
@@ -108,6 +127,9 @@ pub(crate) struct Position {
     pub step: usize,
     /// The sum of their losses, each times its rows.
     pub loss_sum: Number,
+    /// The sums of what is tracked, alike.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tracked: Numbers,
     /// Steps of all fits.
     pub total: u64,
     /// Whether the fit is over.

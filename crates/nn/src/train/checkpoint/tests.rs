@@ -9,7 +9,15 @@ use crate::train::{Ended, EpochStats, History};
 fn small() -> Checkpoint {
     let device = DeviceInfo { kind: "cpu".into(), ..DeviceInfo::default() };
     let settings = [("batch size".to_string(), "8".to_string())].into();
-    let position = Position { fit: 0, epoch: 2, step: 3, loss_sum: Number(0.1 + 0.2), total: 11, over: false };
+    let position = Position {
+        fit: 0,
+        epoch: 2,
+        step: 3,
+        loss_sum: Number(0.1 + 0.2),
+        tracked: [("accuracy".to_string(), vec![Number(0.1 + 0.2)])].into(),
+        total: 11,
+        over: false,
+    };
     let mut manifest = Manifest::new(&device, 7, settings, position);
     let stats = EpochStats {
         epoch: 1,
@@ -19,6 +27,8 @@ fn small() -> Checkpoint {
         seconds: 0.25,
         steps: 8,
         lr: Some(1e-3),
+        tracked: [("accuracy".to_string(), vec![0.1 + 0.2, f64::NAN])].into(),
+        ..EpochStats::default()
     };
     manifest.fits = vec![Fit::of(&History { epochs: vec![stats], ended: Ended::Stopped, restored: None }, 4)];
     manifest.command = vec!["train".into()];

@@ -1,10 +1,10 @@
 //! Cases of matrix products, by the op and by each variant of its kernel.
 
 #[allow(clippy::wildcard_imports, reason = "as in the table")]
-use wgrad::ops::*;
+use wgrad_kernels::ops::*;
 
-use super::cases::Values::Normal;
-use super::cases::{Case, Inputs, case};
+use crate::Values::Normal;
+use crate::{Case, Inputs};
 
 pub fn products() -> Vec<Case> {
     let mut cases = vec![];
@@ -27,7 +27,7 @@ pub fn products() -> Vec<Case> {
             let a: &[usize] = if ta { &[k, m] } else { &[m, k] };
             let b: &[usize] = if tb { &[n, k] } else { &[k, n] };
             let name = format!("matmul {m}x{k}x{n}{}{}", if ta { " ta" } else { "" }, if tb { " tb" } else { "" });
-            let product = case(name, &[(a, Normal), (b, Normal)], move |x| x[0].matmul_t(&x[1], ta, tb));
+            let product = Case::new(name, &[(a, Normal), (b, Normal)], move |x| x[0].matmul_t(&x[1], ta, tb));
             cases.push(if m * n > 100_000 {
                 product.terms(k).without_gradients()
             } else {
@@ -35,31 +35,37 @@ pub fn products() -> Vec<Case> {
             });
         }
     }
-    cases.push(case("matmul batched", &[(&[3, 4, 5], Normal), (&[3, 5, 6], Normal)], |x| x[0].matmul(&x[1])).terms(6));
     cases.push(
-        case("matmul with a shared matrix", &[(&[3, 4, 5], Normal), (&[5, 6], Normal)], |x| x[0].matmul(&x[1]))
+        Case::new("matmul batched", &[(&[3, 4, 5], Normal), (&[3, 5, 6], Normal)], |x| x[0].matmul(&x[1])).terms(6),
+    );
+    cases.push(
+        Case::new("matmul with a shared matrix", &[(&[3, 4, 5], Normal), (&[5, 6], Normal)], |x| x[0].matmul(&x[1]))
             .terms(18),
     );
     cases.push(
-        case("matmul with broadcast batches", &[(&[2, 1, 4, 5], Normal), (&[3, 5, 2], Normal)], |x| x[0].matmul(&x[1]))
-            .terms(18),
+        Case::new("matmul with broadcast batches", &[(&[2, 1, 4, 5], Normal), (&[3, 5, 2], Normal)], |x| {
+            x[0].matmul(&x[1])
+        })
+        .terms(18),
     );
     for (rows, inner, out) in [(1, 3, 1), (64, 30, 64), (129, 64, 10), (2, 300, 5)] {
         let inputs: Inputs<'_> = &[(&[rows, inner], Normal), (&[out, inner], Normal), (&[out], Normal)];
         cases.push(
-            case(format!("linear {rows}x{inner}x{out}"), inputs, |x| x[0].linear(&x[1], Some(&x[2])))
+            Case::new(format!("linear {rows}x{inner}x{out}"), inputs, |x| x[0].linear(&x[1], Some(&x[2])))
                 .terms(rows.max(inner).max(out)),
         );
     }
-    cases.push(case("linear of a vector", &[(&[5], Normal), (&[3, 5], Normal)], |x| x[0].linear(&x[1], None)).terms(5));
     cases.push(
-        case("linear under leading axes", &[(&[2, 3, 5], Normal), (&[4, 5], Normal), (&[4], Normal)], |x| {
+        Case::new("linear of a vector", &[(&[5], Normal), (&[3, 5], Normal)], |x| x[0].linear(&x[1], None)).terms(5),
+    );
+    cases.push(
+        Case::new("linear under leading axes", &[(&[2, 3, 5], Normal), (&[4, 5], Normal), (&[4], Normal)], |x| {
             x[0].linear(&x[1], Some(&x[2]))
         })
         .terms(6),
     );
     cases.push(
-        case("linear then relu then linear", &[(&[9, 5], Normal), (&[8, 5], Normal), (&[3, 8], Normal)], |x| {
+        Case::new("linear then relu then linear", &[(&[9, 5], Normal), (&[8, 5], Normal), (&[3, 8], Normal)], |x| {
             x[0].linear(&x[1], None).relu().linear(&x[2], None)
         })
         .terms(9),
@@ -70,6 +76,7 @@ pub fn products() -> Vec<Case> {
 /// Products by every variant of their kernel, with the variant's name: ragged sizes, whole tiles, every transpose,
 /// operands that are read by one, two and four elements, batches, a bias, a sum in parts. Only forward: a gradient is
 /// a product with other transposes.
+#[must_use]
 pub fn variants() -> Vec<(&'static str, Case)> {
     let (mut rows, mut cases) = (vec![], vec![]);
     for variant in matmul_variants() {
@@ -86,15 +93,15 @@ pub fn variants() -> Vec<(&'static str, Case)> {
             let (a, b) = (if ta { [k, m] } else { [m, k] }, if tb { [n, k] } else { [k, n] });
             let what = format!("{m}x{k}x{n}{}{}", if ta { " ta" } else { "" }, if tb { " tb" } else { "" });
             cases.push(
-                case(named(&what), &[(&a, Normal), (&b, Normal)], move |x| x[0].matmul_t(&x[1], ta, tb)).terms(k),
+                Case::new(named(&what), &[(&a, Normal), (&b, Normal)], move |x| x[0].matmul_t(&x[1], ta, tb)).terms(k),
             );
         }
         let batches: Inputs<'_> = &[(&[3, 12, 5], Normal), (&[3, 12, 36], Normal)];
-        cases.push(case(named("batched"), batches, |x| x[0].matmul_t(&x[1], true, false)).terms(12));
+        cases.push(Case::new(named("batched"), batches, |x| x[0].matmul_t(&x[1], true, false)).terms(12));
         for [rows, inner, out] in [[64, 20, 128], [33, 600, 12]] {
             let inputs: Inputs<'_> = &[(&[rows, inner], Normal), (&[out, inner], Normal), (&[out], Normal)];
             let what = named(&format!("linear {rows}x{inner}x{out}"));
-            cases.push(case(what, inputs, |x| x[0].linear(&x[1], Some(&x[2]))).terms(inner));
+            cases.push(Case::new(what, inputs, |x| x[0].linear(&x[1], Some(&x[2]))).terms(inner));
         }
         rows.extend(cases.drain(..).map(|case| (variant, case.without_gradients())));
     }

@@ -1,16 +1,17 @@
 //! Cases of what runs in one kernel: an op with the pointwise ops before and behind it, of which only the end is fetched.
 
 #[allow(clippy::wildcard_imports, reason = "as in the table")]
-use wgrad::ops::*;
+use wgrad_kernels::ops::*;
 
-use super::cases::Values::{Below, Normal, Uniform};
-use super::cases::{Case, POSITIVE, case, several};
+use super::POSITIVE;
+use crate::Case;
+use crate::Values::{Below, Normal, Uniform};
 
 pub fn fused() -> Vec<Case> {
     let mut cases = vec![];
     for [m, k, n] in [[7, 5, 3], [64, 40, 36], [33, 600, 12], [1, 1, 1]] {
         cases.push(
-            case(
+            Case::new(
                 format!("fused: matmul {m}x{k}x{n}, tanh, a residual and a scale per column"),
                 &[(&[m, k], Normal), (&[k, n], Normal), (&[m, n], Normal), (&[n], Normal)],
                 |x| x[0].matmul(&x[1]).tanh() * &x[3] + &x[2],
@@ -22,7 +23,7 @@ pub fn fused() -> Vec<Case> {
     for shape in [&[12usize, 20][..], &[5, 3, 4, 7], &[5000, 2]] {
         let terms = shape[0] * shape[2..].iter().product::<usize>();
         cases.push(
-            several(
+            Case::several(
                 format!("fused: batch_norm {shape:?}, relu, statistics"),
                 &[(shape, Normal), (&[shape[1]], POSITIVE), (&[shape[1]], Normal)],
                 |x| {
@@ -38,7 +39,7 @@ pub fn fused() -> Vec<Case> {
     }
     for (shape, axes) in [(&[37usize, 11][..], &[0isize][..]), (&[3, 300], &[1]), (&[70, 70], &[0, 1])] {
         cases.push(
-            case(
+            Case::new(
                 format!("fused: a sum over {axes:?} of {shape:?} of products, and its logarithm"),
                 &[(shape, Uniform(0.5, 1.5)), (shape, Uniform(0.5, 1.5))],
                 move |x| ((&x[0] * &x[1]).square().sum_axes(axes, true) + 1.0).log() * 3.0,
@@ -48,15 +49,19 @@ pub fn fused() -> Vec<Case> {
         );
     }
     cases.push(
-        several("fused: cross-entropy, its mean and a penalty", &[(&[65, 10], Normal), (&[65], Below(10))], |x| {
-            let (loss, _) = (&x[0] * 2.0).softmax_cross_entropy(&x[1], None, 0.0, None);
-            vec![loss.mean() + x[0].square().mean() * 0.1]
-        })
+        Case::several(
+            "fused: cross-entropy, its mean and a penalty",
+            &[(&[65, 10], Normal), (&[65], Below(10))],
+            |x| {
+                let (loss, _) = (&x[0] * 2.0).softmax_cross_entropy(&x[1], None, 0.0, None);
+                vec![loss.mean() + x[0].square().mean() * 0.1]
+            },
+        )
         .terms(650)
         .ulp(40.0),
     );
     cases.push(
-        case("fused: a binary loss and its mean", &[(&[130, 3], Normal), (&[130, 3], Uniform(0.0, 1.0))], |x| {
+        Case::new("fused: a binary loss and its mean", &[(&[130, 3], Normal), (&[130, 3], Uniform(0.0, 1.0))], |x| {
             x[0].bce_with_logits(&x[1]).mean()
         })
         .terms(390)
@@ -66,7 +71,7 @@ pub fn fused() -> Vec<Case> {
         let inputs: Vec<_> = shapes.iter().map(|shape| (&shape[..], Normal)).collect();
         let terms = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
         cases.push(
-            case(format!("total_norm of {} tensors", shapes.len()), &inputs, |x| x.total_norm() * 2.0)
+            Case::new(format!("total_norm of {} tensors", shapes.len()), &inputs, |x| x.total_norm() * 2.0)
                 .terms(terms)
                 .ulp(8.0),
         );

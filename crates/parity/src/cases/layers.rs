@@ -1,16 +1,16 @@
 //! Cases of layers that are composed of ops: the inputs of a row are the layer's, then its variables.
 
-use wgrad::core::{Params, Tensor};
-use wgrad::nn::Module;
-use wgrad::nn::layers::{
+use wgrad_core::{Params, Tensor};
+use wgrad_kernels::ops::CompareOps;
+use wgrad_nn::Module;
+use wgrad_nn::layers::{
     Attend, AttentionCall, Bilinear, BinaryConv2d, BinaryLinear, Embedding, EmbeddingOptions, EncoderMasks, Gru,
     GruCell, Lstm, LstmCell, MultiheadAttention, MultiheadAttentionOptions, Nonlinearity, RecurrentOptions, Rnn,
     TransformerEncoderLayer, TransformerEncoderLayerOptions, scaled_dot_product_attention,
 };
-use wgrad::ops::CompareOps;
 
-use super::cases::Values::{Below, Normal, Uniform};
-use super::cases::{Case, Inputs, Values, several};
+use crate::Values::{Below, Normal, Uniform};
+use crate::{Case, Inputs, Values};
 
 type Made<'a> = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + 'a>;
 
@@ -27,7 +27,7 @@ fn layer<L: 'static>(
     let shapes: Vec<Vec<usize>> = params.variables().iter().map(|v| v.shape().dims().to_vec()).collect();
     let weights = shapes.iter().map(|shape| (&shape[..], Uniform(-0.6, 0.6)));
     let all: Vec<(&[usize], Values)> = inputs.iter().copied().chain(weights).collect();
-    several(format!("layer {name}"), &all, move |x| {
+    Case::several(format!("layer {name}"), &all, move |x| {
         let params = Params::seeded(0);
         let layer = make(&params);
         for (variable, weight) in params.variables().iter().zip(&x[own..]) {
@@ -148,14 +148,14 @@ fn attention() -> Vec<Case> {
     let products: Inputs<'_> = &[(&[2, 3, 5, 4], Normal), (&[2, 3, 7, 4], Normal), (&[2, 3, 7, 6], Normal)];
     let shared: Inputs<'_> = &[(&[2, 4, 5, 4], Normal), (&[2, 2, 7, 4], Normal), (&[2, 2, 7, 6], Normal)];
     let mut cases = vec![
-        several("attention, causal and with numbers added", &[products, &[(&[5, 7], Normal)]].concat(), |x| {
+        Case::several("attention, causal and with numbers added", &[products, &[(&[5, 7], Normal)]].concat(), |x| {
             let call = AttentionCall { mask: Some(&x[3]), is_causal: true, ..AttentionCall::default() };
             vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
         })
         .terms(42)
         .ulp(60.0)
         .cancelling(8.0),
-        several("attention with shared heads and keys left out", shared, |x| {
+        Case::several("attention with shared heads and keys left out", shared, |x| {
             // The first query sees no key.
             let graph = x[0].graph();
             let [row, column] = [[5, 1], [1, 7]].map(|shape| graph.iota(shape).to_f32());

@@ -1,10 +1,10 @@
 //! Rows for the normalisation of rows and groups.
 
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
-use wgrad::ops::*;
+use wgrad_kernels::ops::*;
 
-use super::cases::Values::{Normal, Of, Uniform};
-use super::cases::{Case, Inputs, case};
+use crate::Values::{Normal, Of, Uniform};
+use crate::{Case, Inputs};
 
 pub fn norms() -> Vec<Case> {
     let mut cases = vec![];
@@ -27,9 +27,10 @@ pub fn norms() -> Vec<Case> {
         let inputs: Inputs<'_> = &[(shape, Uniform(-2.0, 3.0)), (row, Uniform(0.5, 2.0)), (row, Normal)];
         let sizes = row.to_vec();
         let of = |name: &str| format!("{name} {shape:?} over {row:?}");
-        let layer = case(of("layer_norm"), inputs, move |x| x[0].layer_norm(&sizes, Some(&x[1]), Some(&x[2]), 1e-5));
+        let layer =
+            Case::new(of("layer_norm"), inputs, move |x| x[0].layer_norm(&sizes, Some(&x[1]), Some(&x[2]), 1e-5));
         let sizes = row.to_vec();
-        let rms = case(of("rms_norm"), &inputs[..2], move |x| x[0].rms_norm(&sizes, Some(&x[1]), 1e-5));
+        let rms = Case::new(of("rms_norm"), &inputs[..2], move |x| x[0].rms_norm(&sizes, Some(&x[1]), 1e-5));
         for row in [layer, rms] {
             let row = row.terms(terms).ulp(8.0).cancelling(4.0);
             cases.push(if n > 1000 { row.rough() } else { row });
@@ -42,7 +43,7 @@ pub fn norms() -> Vec<Case> {
         let inputs: Inputs<'_> =
             &[(shape, Uniform(-2.0, 3.0)), (&[channels], Uniform(0.5, 2.0)), (&[channels], Normal)];
         let terms: usize = shape.iter().product();
-        let row = case(format!("group_norm {shape:?} in {groups} groups"), inputs, move |x| {
+        let row = Case::new(format!("group_norm {shape:?} in {groups} groups"), inputs, move |x| {
             x[0].group_norm(groups, Some(&x[1]), Some(&x[2]), 1e-5)
         });
         // dy·g/σ, of which two values leave next to nothing.
@@ -51,7 +52,7 @@ pub fn norms() -> Vec<Case> {
     }
     for n in [40usize, 3000] {
         cases.push(
-            case(format!("layer_norm of {n} far from zero"), &[(&[4, n], Uniform(999.0, 1001.0))], move |x| {
+            Case::new(format!("layer_norm of {n} far from zero"), &[(&[4, n], Uniform(999.0, 1001.0))], move |x| {
                 x[0].layer_norm(&[n], None, None, 1e-5)
             })
             .terms(n)
@@ -59,16 +60,16 @@ pub fn norms() -> Vec<Case> {
         );
     }
     cases.push(
-        case("layer_norm of a constant", &[(&[5, 30], Of(&[3.0]))], |x| x[0].layer_norm(&[30], None, None, 1e-5))
+        Case::new("layer_norm of a constant", &[(&[5, 30], Of(&[3.0]))], |x| x[0].layer_norm(&[30], None, None, 1e-5))
             .terms(30)
             .cancelling(3000.0)
             .rough(),
     );
     // Both results of the op below, and derivatives of the gradient.
     cases.push(
-        case("layer_norm and rms_norm twice differentiated", &[(&[3, 20], Normal)], |x| {
+        Case::new("layer_norm and rms_norm twice differentiated", &[(&[3, 20], Normal)], |x| {
             let y = x[0].layer_norm(&[20], None, None, 0.1).exp() * x[0].rms_norm(&[20], None, 0.2);
-            let dx = wgrad::core::gradients(&y.sum(), &[x[0].clone()]).remove(0);
+            let dx = wgrad_core::gradients(&y.sum(), &[x[0].clone()]).remove(0);
             dx.expect("y depends on x")
         })
         .terms(400)

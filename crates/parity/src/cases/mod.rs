@@ -1,127 +1,25 @@
 //! The table of cases: a row per way of calling an op. A new op adds rows here and nothing else.
 
-use wgrad::core::Tensor;
+mod fused;
+mod indexing;
+mod layers;
+mod losses;
+mod norms;
+mod products;
+mod units;
+mod windows;
+
+use wgrad_core::{Pointwise, Tensor};
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
-use wgrad::ops::*;
+use wgrad_kernels::ops::*;
 
-/// How an input is filled.
-#[derive(Clone, Copy, Debug)]
-pub enum Values {
-    /// Standard normal.
-    Normal,
-    /// Uniform between two numbers.
-    Uniform(f64, f64),
-    /// Labels below a number; the input is `u32`.
-    Below(usize),
-    /// Multiples of a step, from `-count` to `count`: with ties.
-    Grid(f64, usize),
-    /// Any of these.
-    Of(&'static [f64]),
-}
-use Values::{Below, Grid, Normal, Of, Uniform};
+use crate::Values::{self, Below, Grid, Normal, Of, Uniform};
+use crate::{Case, Inputs};
 
-use super::{fused, indexing, layers, losses, norms, products, units, windows};
+pub use products::variants;
 
-type Build = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
-
-/// One way of calling an op.
-pub struct Case {
-    pub name: String,
-    pub inputs: Vec<(Vec<usize>, Values)>,
-    pub build: Build,
-    /// The outputs that are differentiated.
-    pub gradients: Vec<usize>,
-    /// The inputs that the op takes as constants: nothing flows to them.
-    pub constants: Vec<usize>,
-    /// See `bound.rs`.
-    pub c: f64,
-    pub ulp: f64,
-    pub terms: usize,
-    /// The size of intermediate results that cancel: `eps` times this is lost whatever the result is.
-    pub cancelling: f64,
-    /// No rounding at all: bits must agree.
-    pub exact: bool,
-    /// Whether central differences are fair: the op is smooth at these inputs.
-    pub smooth: bool,
-}
-
-impl Case {
-    /// The longest sum behind an element, in the forward or backward direction.
-    pub fn terms(mut self, terms: usize) -> Self {
-        self.terms = terms;
-        self
-    }
-
-    /// ULP that WGSL allows the functions on the way.
-    pub fn ulp(mut self, ulp: f64) -> Self {
-        self.ulp = ulp;
-        self
-    }
-
-    pub fn cancelling(mut self, size: f64) -> Self {
-        self.cancelling = size;
-        self
-    }
-
-    pub fn exact(mut self) -> Self {
-        self.exact = true;
-        self
-    }
-
-    pub fn rough(mut self) -> Self {
-        self.smooth = false;
-        self
-    }
-
-    pub fn without_gradients(mut self) -> Self {
-        self.gradients.clear();
-        self.smooth = false;
-        self
-    }
-
-    pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
-        self.constants = inputs.to_vec();
-        self
-    }
-
-    pub fn gradients_of(mut self, outputs: &[usize]) -> Self {
-        self.gradients = outputs.to_vec();
-        self
-    }
-}
-
-pub type Inputs<'a> = &'a [(&'a [usize], Values)];
-
-/// A case with several outputs.
-pub fn several(
-    name: impl Into<String>,
-    inputs: Inputs<'_>,
-    build: impl Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync + 'static,
-) -> Case {
-    Case {
-        name: name.into(),
-        inputs: inputs.iter().map(|&(shape, values)| (shape.to_vec(), values)).collect(),
-        build: Box::new(build),
-        gradients: (0..8).collect(),
-        constants: vec![],
-        c: 4.0,
-        ulp: 0.0,
-        terms: 1,
-        cancelling: 0.0,
-        exact: false,
-        smooth: true,
-    }
-}
-
-pub fn case(
-    name: impl Into<String>,
-    inputs: Inputs<'_>,
-    build: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
-) -> Case {
-    several(name, inputs, move |x| vec![build(x)])
-}
-
-/// All rows.
+/// All rows of the table: every op of wgrad, and layers and losses made of several.
+#[must_use]
 pub fn all() -> Vec<Case> {
     let tables = [
         pointwise,
@@ -142,14 +40,14 @@ pub fn all() -> Vec<Case> {
     tables.iter().flat_map(|table| table()).collect()
 }
 
-pub const ANY: Values = Uniform(-6.0, 6.0);
-pub const POSITIVE: Values = Uniform(0.01, 9.0);
+const ANY: Values = Uniform(-6.0, 6.0);
+const POSITIVE: Values = Uniform(0.01, 9.0);
 
 fn pointwise() -> Vec<Case> {
     let unary =
-        |name: &str, values: Values, f: fn(&Tensor) -> Tensor| case(name, &[(&[257], values)], move |x| f(&x[0]));
+        |name: &str, values: Values, f: fn(&Tensor) -> Tensor| Case::new(name, &[(&[257], values)], move |x| f(&x[0]));
     let binary = |name: &str, values: Values, f: fn(&Tensor, &Tensor) -> Tensor| {
-        case(name, &[(&[33, 5], values), (&[33, 5], values)], move |x| f(&x[0], &x[1]))
+        Case::new(name, &[(&[33, 5], values), (&[33, 5], values)], move |x| f(&x[0], &x[1]))
     };
     vec![
         unary("exp", ANY, |x| x.exp()).ulp(15.0),
@@ -184,7 +82,7 @@ fn pointwise() -> Vec<Case> {
         unary("recip", POSITIVE, |x| x.recip()).ulp(10.0),
         unary("neg", ANY, |x| -x),
         unary("to_u32", Uniform(0.0, 99.0), |x| x.to_u32()).without_gradients().exact(),
-        case("to_f32", &[(&[65], Below(1000))], |x| x[0].to_f32()).without_gradients().exact(),
+        Case::new("to_f32", &[(&[65], Below(1000))], |x| x[0].to_f32()).without_gradients().exact(),
         binary("add", ANY, |x, y| x + y),
         binary("sub", ANY, |x, y| x - y),
         binary("mul", ANY, |x, y| x * y),
@@ -193,7 +91,7 @@ fn pointwise() -> Vec<Case> {
         binary("minimum", ANY, |x, y| x.minimum(y)),
         binary("maximum", ANY, |x, y| x.maximum(y)),
         binary("maximum with ties", Grid(1.0, 1), |x, y| x.maximum(y)).rough(),
-        several("comparisons", &[(&[129], Grid(1.0, 2)), (&[129], Grid(1.0, 2))], |x| {
+        Case::several("comparisons", &[(&[129], Grid(1.0, 2)), (&[129], Grid(1.0, 2))], |x| {
             let (x, y) = (&x[0], &x[1]);
             vec![
                 x.gt(y),
@@ -208,14 +106,18 @@ fn pointwise() -> Vec<Case> {
         })
         .without_gradients()
         .exact(),
-        case("select", &[(&[129], Normal), (&[129], Normal)], |x| x[0].gt(&x[1]).select(&x[0].exp(), &(&x[1] * 3.0)))
-            .ulp(15.0),
-        case("broadcast over rows and columns", &[(&[7, 1, 5], Normal), (&[3, 1], Normal)], |x| &x[0] * &x[1] + &x[1])
-            .terms(35),
-        case("numbers on both sides", &[(&[5], POSITIVE)], |x| 1.0 / (2.0 - &x[0] * 0.25 + 3.0) - 4.0).ulp(10.0),
-        case("fan-out", &[(&[65], Normal)], |x| (&x[0] * &x[0]).tanh() * &x[0] + x[0].sigmoid()).ulp(32.0),
-        case("detach", &[(&[65], Normal)], |x| &x[0] * x[0].detach()).rough(),
-        case("more than 65,535 workgroups", &[(&[65_536 * 64 * 4 + 5], Grid(0.5, 9))], |x| &x[0] * 2.0 + 1.0)
+        Case::new("select", &[(&[129], Normal), (&[129], Normal)], |x| {
+            x[0].gt(&x[1]).select(&x[0].exp(), &(&x[1] * 3.0))
+        })
+        .ulp(15.0),
+        Case::new("broadcast over rows and columns", &[(&[7, 1, 5], Normal), (&[3, 1], Normal)], |x| {
+            &x[0] * &x[1] + &x[1]
+        })
+        .terms(35),
+        Case::new("numbers on both sides", &[(&[5], POSITIVE)], |x| 1.0 / (2.0 - &x[0] * 0.25 + 3.0) - 4.0).ulp(10.0),
+        Case::new("fan-out", &[(&[65], Normal)], |x| (&x[0] * &x[0]).tanh() * &x[0] + x[0].sigmoid()).ulp(32.0),
+        Case::new("detach", &[(&[65], Normal)], |x| &x[0] * x[0].detach()).rough(),
+        Case::new("more than 65,535 workgroups", &[(&[65_536 * 64 * 4 + 5], Grid(0.5, 9))], |x| &x[0] * 2.0 + 1.0)
             .without_gradients()
             .exact(),
     ]
@@ -223,7 +125,7 @@ fn pointwise() -> Vec<Case> {
 
 /// Every row of the pointwise table by itself, also those that only gradients use: a new row needs no case.
 fn pointwise_rows() -> Vec<Case> {
-    let row = |row: &'static wgrad::core::Pointwise| {
+    let row = |row: &'static Pointwise| {
         let probabilities = matches!(row.name, "bce" | "bce_slope" | "focal" | "focal_slope");
         let floats = if probabilities { Uniform(0.05, 0.95) } else { Uniform(0.05, 4.0) };
         let inputs: Vec<(Vec<usize>, Values)> =
@@ -232,7 +134,7 @@ fn pointwise_rows() -> Vec<Case> {
         let differentiable = row.backward.is_some();
         let case = Case {
             inputs,
-            ..several(format!("row {}", row.name), &[], move |x| {
+            ..Case::several(format!("row {}", row.name), &[], move |x| {
                 let args: Vec<&Tensor> = x.iter().collect();
                 vec![x[0].graph().pointwise(row, &args, &attributes)]
             })
@@ -249,41 +151,46 @@ fn pointwise_rows() -> Vec<Case> {
 
 fn views() -> Vec<Case> {
     vec![
-        case("reshape", &[(&[4, 6], Normal)], |x| x[0].reshape([3, 8]) * 2.0),
-        case("transpose", &[(&[5, 7], Normal)], |x| x[0].t() * 2.0),
-        case("transpose then reshape", &[(&[5, 7], Normal)], |x| x[0].t().reshape([35]) * 2.0),
-        case("permute", &[(&[2, 3, 4], Normal)], |x| x[0].permute(&[2, 0, 1]).square()),
-        case("slice", &[(&[9, 5], Normal)], |x| x[0].slice(0, 2..7).slice(1, 1..4).square()),
-        case("slices overlap", &[(&[9], Normal)], |x| x[0].slice(0, 0..6) * x[0].slice(0, 3..9)),
-        case("expand", &[(&[3, 1], Normal)], |x| x[0].expand([2, 3, 4]).square()).terms(8),
-        case("squeeze and unsqueeze", &[(&[3, 1, 2], Normal)], |x| x[0].squeeze(1).unsqueeze(0).square()),
-        case("flatten", &[(&[3, 2, 2], Normal)], |x| x[0].flatten(1).square()),
-        case("concat", &[(&[2, 3], Normal), (&[4, 3], Normal), (&[1, 3], Normal)], |x| {
+        Case::new("reshape", &[(&[4, 6], Normal)], |x| x[0].reshape([3, 8]) * 2.0),
+        Case::new("transpose", &[(&[5, 7], Normal)], |x| x[0].t() * 2.0),
+        Case::new("transpose then reshape", &[(&[5, 7], Normal)], |x| x[0].t().reshape([35]) * 2.0),
+        Case::new("permute", &[(&[2, 3, 4], Normal)], |x| x[0].permute(&[2, 0, 1]).square()),
+        Case::new("slice", &[(&[9, 5], Normal)], |x| x[0].slice(0, 2..7).slice(1, 1..4).square()),
+        Case::new("slices overlap", &[(&[9], Normal)], |x| x[0].slice(0, 0..6) * x[0].slice(0, 3..9)),
+        Case::new("expand", &[(&[3, 1], Normal)], |x| x[0].expand([2, 3, 4]).square()).terms(8),
+        Case::new("squeeze and unsqueeze", &[(&[3, 1, 2], Normal)], |x| x[0].squeeze(1).unsqueeze(0).square()),
+        Case::new("flatten", &[(&[3, 2, 2], Normal)], |x| x[0].flatten(1).square()),
+        Case::new("concat", &[(&[2, 3], Normal), (&[4, 3], Normal), (&[1, 3], Normal)], |x| {
             concat(&[&x[0], &x[1], &x[2]], 0).square()
         }),
-        case("concat of columns", &[(&[5, 3], Normal), (&[5, 1], Normal)], |x| concat(&[&x[0], &x[1]], 1).square()),
-        case("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].gather_rows(&x[1]).square()).terms(20),
-        case("gather_rows by chains", &[(&[3000, 70], Normal), (&[90], Below(40))], |x| {
+        Case::new("concat of columns", &[(&[5, 3], Normal), (&[5, 1], Normal)], |x| {
+            concat(&[&x[0], &x[1]], 1).square()
+        }),
+        Case::new("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].gather_rows(&x[1]).square())
+            .terms(20),
+        Case::new("gather_rows by chains", &[(&[3000, 70], Normal), (&[90], Below(40))], |x| {
             x[0].gather_rows(&x[1]).square()
         })
         .terms(8)
         .rough(),
-        case("gather_rows of labels and beyond the table", &[(&[30], Below(9)), (&[20], Below(40))], |x| {
+        Case::new("gather_rows of labels and beyond the table", &[(&[30], Below(9)), (&[20], Below(40))], |x| {
             x[0].gather_rows(&x[1])
         })
         .without_gradients()
         .exact(),
-        case("concat of labels", &[(&[5, 3], Below(9)), (&[5, 1], Below(9))], |x| concat(&[&x[0], &x[1], &x[0]], 1))
-            .without_gradients()
-            .exact(),
-        case("pad", &[(&[5, 3, 2], Normal)], |x| x[0].pad(1, 2, 1).square() + x[0].pad(1, 0, 3)),
-        case("pad with a number", &[(&[5, 3, 2], Normal)], |x| {
+        Case::new("concat of labels", &[(&[5, 3], Below(9)), (&[5, 1], Below(9))], |x| {
+            concat(&[&x[0], &x[1], &x[0]], 1)
+        })
+        .without_gradients()
+        .exact(),
+        Case::new("pad", &[(&[5, 3, 2], Normal)], |x| x[0].pad(1, 2, 1).square() + x[0].pad(1, 0, 3)),
+        Case::new("pad with a number", &[(&[5, 3, 2], Normal)], |x| {
             x[0].pad_with(1, 2, 1, 1.5).square() + x[0].pad_with(-2, 0, 3, -2.0)
         }),
-        case("dropout", &[(&[7, 33], Normal)], |x| {
+        Case::new("dropout", &[(&[7, 33], Normal)], |x| {
             x[0].dropout(0.25, [7, 0xffff_fff0], 3, &x[0].graph().constant_u32(1 << 31)) * &x[0]
         }),
-        case("gather_rows of wide rows", &[(&[40, 130], Normal), (&[7], Below(40))], |x| {
+        Case::new("gather_rows of wide rows", &[(&[40, 130], Normal), (&[7], Below(40))], |x| {
             x[0].gather_rows(&x[1]).square()
         }),
     ]
@@ -302,7 +209,8 @@ fn reductions() -> Vec<Case> {
         (&[20_000], &[0]),
         (&[2, 3, 1000], &[-1]),
     ] {
-        let terms: usize = axes.iter().map(|&a| shape[a.rem_euclid(shape.len() as isize).unsigned_abs()]).product();
+        let terms: usize =
+            axes.iter().map(|&a| shape[a.rem_euclid(shape.len().cast_signed()).unsigned_abs()]).product();
         let name = |op: &str| format!("{op} of {shape:?} over {axes:?}");
         let axes = axes.to_vec();
         let on = |f: fn(&Tensor, &[isize]) -> Tensor| {
@@ -310,45 +218,51 @@ fn reductions() -> Vec<Case> {
             move |x: &[Tensor]| f(&x[0], &axes)
         };
         let normal: Inputs<'_> = &[(shape, Normal)];
-        cases.push(case(name("sum"), normal, on(|x, axes| x.sum_axes(axes, false))).terms(terms));
-        cases.push(case(name("mean"), normal, on(|x, axes| x.mean_axes(axes, true))).terms(terms).ulp(3.0));
-        cases.push(case(name("max"), normal, on(|x, axes| x.max_axes(axes, false))));
+        cases.push(Case::new(name("sum"), normal, on(|x, axes| x.sum_axes(axes, false))).terms(terms));
+        cases.push(Case::new(name("mean"), normal, on(|x, axes| x.mean_axes(axes, true))).terms(terms).ulp(3.0));
+        cases.push(Case::new(name("max"), normal, on(|x, axes| x.max_axes(axes, false))));
         cases.push(
-            case(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true)))
+            Case::new(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true)))
                 .rough()
                 .ulp(4.0),
         );
         if terms > 1 {
-            cases.push(case(name("var"), normal, on(|x, axes| x.var_axes(axes, true, false))).terms(terms).ulp(6.0));
+            cases.push(
+                Case::new(name("var"), normal, on(|x, axes| x.var_axes(axes, true, false))).terms(terms).ulp(6.0),
+            );
         }
     }
     // In parts: along rows, down many columns, down few; and a thread for each of very many columns.
     for (shape, axis) in [([2usize, 40_000], 1isize), ([2100, 40], 0), ([9000, 3], 0), ([20, 16_400], 0)] {
         let terms = shape[axis.unsigned_abs()];
         let name = format!("sum of {shape:?} over {axis}");
-        cases.push(case(name, &[(&shape, Normal)], move |x| x[0].sum_axes(&[axis], false)).terms(terms));
+        cases.push(Case::new(name, &[(&shape, Normal)], move |x| x[0].sum_axes(&[axis], false)).terms(terms));
     }
     for shape in [[2usize, 3, 4], [70, 2, 9], [300, 3, 41]] {
         cases.push(
-            case(format!("max of {shape:?} over axes that are apart"), &[(&shape, Grid(0.5, 3))], |x| {
+            Case::new(format!("max of {shape:?} over axes that are apart"), &[(&shape, Grid(0.5, 3))], |x| {
                 x[0].max_axes(&[0, 2], false)
             })
             .rough()
             .ulp(4.0),
         );
     }
-    cases.push(case("cumsum over rows", &[(&[5, 65], Normal)], |x| x[0].cumsum(-1)).terms(65));
-    cases.push(case("cumsum over a middle axis", &[(&[3, 33, 4], Normal)], |x| x[0].cumsum(1)).terms(33));
-    cases.push(case("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum()).terms(15));
-    cases.push(case("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean()).terms(15).ulp(3.0));
+    cases.push(Case::new("cumsum over rows", &[(&[5, 65], Normal)], |x| x[0].cumsum(-1)).terms(65));
+    cases.push(Case::new("cumsum over a middle axis", &[(&[3, 33, 4], Normal)], |x| x[0].cumsum(1)).terms(33));
+    cases.push(Case::new("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum()).terms(15));
+    cases.push(Case::new("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean()).terms(15).ulp(3.0));
     cases.push(
-        case("argmax with ties", &[(&[40, 7], Grid(1.0, 2))], |x| x[0].argmax(1, false)).without_gradients().exact(),
+        Case::new("argmax with ties", &[(&[40, 7], Grid(1.0, 2))], |x| x[0].argmax(1, false))
+            .without_gradients()
+            .exact(),
     );
     cases.push(
-        case("argmax of long rows", &[(&[3, 4000], Normal)], |x| x[0].argmax(-1, true)).without_gradients().exact(),
+        Case::new("argmax of long rows", &[(&[3, 4000], Normal)], |x| x[0].argmax(-1, true))
+            .without_gradients()
+            .exact(),
     );
     cases.push(
-        case("argmax over columns", &[(&[400, 5], Normal)], |x| x[0].argmax(0, false)).without_gradients().exact(),
+        Case::new("argmax over columns", &[(&[400, 5], Normal)], |x| x[0].argmax(0, false)).without_gradients().exact(),
     );
     cases
 }
@@ -374,7 +288,7 @@ fn normalisation() -> Vec<Case> {
         let inputs: Inputs<'_> =
             &[(shape, Uniform(-2.0, 3.0)), (&[channels], Uniform(0.5, 2.0)), (&[channels], Normal)];
         cases.push(
-            several(format!("batch_norm {shape:?}"), inputs, |x| {
+            Case::several(format!("batch_norm {shape:?}"), inputs, |x| {
                 let (y, mean, var) = x[0].batch_norm_train(Some(&x[1]), Some(&x[2]), 1e-5);
                 vec![y, mean, var]
             })
@@ -387,7 +301,7 @@ fn normalisation() -> Vec<Case> {
     }
     for rows in [64, 5000] {
         cases.push(
-            case(
+            Case::new(
                 format!("batch_norm of {rows} rows without affine, far from zero"),
                 &[(&[rows, 4], Uniform(999.0, 1001.0))],
                 |x| x[0].batch_norm_train(None, None, 1e-5).0,
@@ -397,15 +311,15 @@ fn normalisation() -> Vec<Case> {
         );
     }
     for (shape, axis) in [(&[5usize, 3][..], 1isize), (&[64, 257], -1), (&[3, 40, 5], 1), (&[7], 0)] {
-        let terms = shape[axis.rem_euclid(shape.len() as isize).unsigned_abs()];
+        let terms = shape[axis.rem_euclid(shape.len().cast_signed()).unsigned_abs()];
         cases.push(
-            case(format!("softmax {shape:?} {axis}"), &[(shape, ANY)], move |x| x[0].softmax(axis))
+            Case::new(format!("softmax {shape:?} {axis}"), &[(shape, ANY)], move |x| x[0].softmax(axis))
                 .terms(terms)
                 .ulp(40.0)
                 .cancelling(8.0),
         );
         cases.push(
-            case(format!("log_softmax {shape:?} {axis}"), &[(shape, ANY)], move |x| x[0].log_softmax(axis))
+            Case::new(format!("log_softmax {shape:?} {axis}"), &[(shape, ANY)], move |x| x[0].log_softmax(axis))
                 .terms(terms)
                 .ulp(40.0),
         );

@@ -1,12 +1,12 @@
 //! Cases of what moves a window over images: convolutions and pooling.
 
-use wgrad::core::{Tensor, vjp};
-use wgrad::ops::{
+use wgrad_core::{Tensor, vjp};
+use wgrad_kernels::ops::{
     AvgPool, AvgPoolOps, ConvOps, ConvOptions, ConvTransposeOptions, MaxPool, MaxPoolOps, Padding, PointwiseOps,
 };
 
-use super::cases::Values::{Grid, Normal, Of};
-use super::cases::{Case, Inputs, case, several};
+use crate::Values::{Grid, Normal, Of};
+use crate::{Case, Inputs};
 
 type Sizes<'a> = &'a [usize];
 
@@ -19,19 +19,20 @@ fn terms(x: Sizes<'_>, weight: Sizes<'_>) -> usize {
 
 fn conv2d(name: &str, x: Sizes<'_>, weight: Sizes<'_>, options: ConvOptions<2>) -> Case {
     let inputs: Inputs<'_> = &[(x, Normal), (weight, Normal), (&[weight[0]], Normal)];
-    case(format!("conv2d {name}"), inputs, move |x| x[0].conv2d(&x[1], Some(&x[2]), options)).terms(terms(x, weight))
+    Case::new(format!("conv2d {name}"), inputs, move |x| x[0].conv2d(&x[1], Some(&x[2]), options))
+        .terms(terms(x, weight))
 }
 
 fn conv1d(name: &str, x: Sizes<'_>, weight: Sizes<'_>, options: ConvOptions<1>) -> Case {
     let inputs: Inputs<'_> = &[(x, Normal), (weight, Normal)];
-    case(format!("conv1d {name}"), inputs, move |x| x[0].conv1d(&x[1], None, options)).terms(terms(x, weight))
+    Case::new(format!("conv1d {name}"), inputs, move |x| x[0].conv1d(&x[1], None, options)).terms(terms(x, weight))
 }
 
 fn transposed(name: &str, x: Sizes<'_>, weight: Sizes<'_>, options: ConvTransposeOptions<2>) -> Case {
     let inputs: Inputs<'_> = &[(x, Normal), (weight, Normal), (&[weight[1] * options.groups], Normal)];
     let body = move |x: &[Tensor]| x[0].conv_transpose2d(&x[1], Some(&x[2]), options);
     let pixels = 9 * x[2..].iter().product::<usize>() * x[0];
-    case(format!("conv_transpose2d {name}"), inputs, body).terms(terms(x, weight).max(pixels))
+    Case::new(format!("conv_transpose2d {name}"), inputs, body).terms(terms(x, weight).max(pixels))
 }
 
 pub fn convolutions() -> Vec<Case> {
@@ -101,15 +102,17 @@ pub fn convolutions() -> Vec<Case> {
     let inputs: Inputs<'_> = &[(&[3, 8], Normal), (&[3, 2, 4], Normal), (&[2], Normal)];
     let options = ConvTransposeOptions::<1>::new().stride(2).padding(1).output_padding(1);
     cases.push(
-        case("conv_transpose1d without batch", inputs, move |x| x[0].conv_transpose1d(&x[1], Some(&x[2]), options))
-            .terms(32),
+        Case::new("conv_transpose1d without batch", inputs, move |x| {
+            x[0].conv_transpose1d(&x[1], Some(&x[2]), options)
+        })
+        .terms(32),
     );
     let inputs: Inputs<'_> = &[(&[2, 2, 6, 6], Normal), (&[4, 2, 3, 3], Normal), (&[4, 4, 2, 2], Normal)];
     let body = move |x: &[Tensor]| {
         let hidden = x[0].conv2d(&x[1], None, ConvOptions::new().stride(2).padding(1));
         hidden.conv2d(&x[2], None, ConvOptions::new())
     };
-    cases.push(case("conv2d twice", inputs, body).terms(72));
+    cases.push(Case::new("conv2d twice", inputs, body).terms(72));
     cases.extend(derivatives());
     cases
 }
@@ -129,8 +132,8 @@ fn derivatives() -> Vec<Case> {
     };
     let images: Inputs<'_> = &[(&[2, 3, 8, 7], Normal), (&[2, 3, 4, 4], Normal), (&[2, 3, 4, 4], Normal)];
     vec![
-        several("gradients of conv2d", inputs, body).terms(84),
-        several("gradients of pools", images, pools).terms(18).ulp(12.0),
+        Case::several("gradients of conv2d", inputs, body).terms(84),
+        Case::several("gradients of pools", images, pools).terms(18).ulp(12.0),
     ]
 }
 
@@ -140,14 +143,14 @@ fn max_pool2d(name: &str, x: Sizes<'_>, pool: MaxPool<2>) -> Vec<Case> {
         vec![y, place]
     };
     vec![
-        several(format!("max_pool2d {name}"), &[(x, Normal)], both).terms(9),
-        several(format!("max_pool2d {name} with ties"), &[(x, Grid(1.0, 2))], both).rough().terms(9),
+        Case::several(format!("max_pool2d {name}"), &[(x, Normal)], both).terms(9),
+        Case::several(format!("max_pool2d {name} with ties"), &[(x, Grid(1.0, 2))], both).rough().terms(9),
     ]
 }
 
 fn avg_pool2d(name: &str, x: Sizes<'_>, pool: AvgPool<2>) -> Case {
     let terms = pool.kernel[0] * pool.kernel[1];
-    case(format!("avg_pool2d {name}"), &[(x, Normal)], move |x| x[0].avg_pool2d(pool)).terms(terms).ulp(6.0)
+    Case::new(format!("avg_pool2d {name}"), &[(x, Normal)], move |x| x[0].avg_pool2d(pool)).terms(terms).ulp(6.0)
 }
 
 pub fn pools() -> Vec<Case> {
@@ -177,29 +180,30 @@ pub fn pools() -> Vec<Case> {
         avg_pool2d("hanging over padding", &[2, 2, 7, 6], avg([3, 2]).stride([3, 4]).padding(1).ceil_mode(true)),
         avg_pool2d("with a divisor", &[3, 8, 9], avg([3, 3]).padding(1).divisor_override(5)),
         avg_pool2d("of wide planes", &[3, 2, 40, 65], avg([5, 9]).stride(1)),
-        case("avg_pool1d", &[(&[3, 4, 17], Normal)], |x| x[0].avg_pool1d(AvgPool::new(4).stride(3).padding(2)))
+        Case::new("avg_pool1d", &[(&[3, 4, 17], Normal)], |x| x[0].avg_pool1d(AvgPool::new(4).stride(3).padding(2)))
             .terms(4)
             .ulp(6.0),
-        several("max_pool2d of NaNs", &[(&[3, 2, 9, 9], Of(&[f64::NAN, 1.0, -2.0, 3.0, 0.5, -4.0]))], |x| {
+        Case::several("max_pool2d of NaNs", &[(&[3, 2, 9, 9], Of(&[f64::NAN, 1.0, -2.0, 3.0, 0.5, -4.0]))], |x| {
             let (y, place) = x[0].max_pool2d_with_indices(MaxPool::new(2));
             vec![y, place]
         })
         .without_gradients(),
-        case("max_pool1d", &[(&[4, 17], Normal)], |x| x[0].max_pool1d(MaxPool::new(3).stride(2).padding(1))).terms(3),
+        Case::new("max_pool1d", &[(&[4, 17], Normal)], |x| x[0].max_pool1d(MaxPool::new(3).stride(2).padding(1)))
+            .terms(3),
     ]);
     for (input, output) in [([8, 6], [4, 3]), ([7, 5], [3, 4]), ([5, 5], [1, 1]), ([3, 4], [5, 9])] {
         let x = [2, 3, input[0], input[1]];
         let name = format!("adaptive_avg_pool2d {input:?} to {output:?}");
-        cases.push(case(name, &[(&x, Normal)], move |x| x[0].adaptive_avg_pool2d(output)).terms(35).ulp(6.0));
+        cases.push(Case::new(name, &[(&x, Normal)], move |x| x[0].adaptive_avg_pool2d(output)).terms(35).ulp(6.0));
         let name = format!("adaptive_max_pool2d {input:?} to {output:?}");
         let both = move |x: &[Tensor]| {
             let (y, place) = x[0].adaptive_max_pool2d(output);
             vec![y, place]
         };
-        cases.push(several(name, &[(&x, Normal)], both).terms(16));
+        cases.push(Case::several(name, &[(&x, Normal)], both).terms(16));
     }
     cases.push(
-        case("adaptive pools of lines", &[(&[2, 3, 11], Normal)], |x| {
+        Case::new("adaptive pools of lines", &[(&[2, 3, 11], Normal)], |x| {
             x[0].adaptive_avg_pool1d(4).square() + x[0].adaptive_max_pool1d([Some(4)]).0
         })
         .terms(8)

@@ -1,11 +1,11 @@
 //! Rows for choosing by index and by mask, and for taking tensors apart and putting them together.
 
-use wgrad::core::Tensor;
+use wgrad_core::Tensor;
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
-use wgrad::ops::*;
+use wgrad_kernels::ops::*;
 
-use super::cases::Values::{Below, Grid, Normal, Of, Uniform};
-use super::cases::{Case, case, several};
+use crate::Values::{Below, Grid, Normal, Of, Uniform};
+use crate::{Case, Values};
 
 pub fn indexing() -> Vec<Case> {
     [gathers(), masks(), arrangements(), norms(), sorts(), contractions()].into_iter().flatten().collect()
@@ -24,19 +24,21 @@ fn gathers() -> Vec<Case> {
         let n = shape[axis];
         let index: Vec<usize> = shape.iter().enumerate().map(|(i, &n)| if i == axis { m } else { n }).collect();
         cases.push(
-            case(format!("gather {shape:?} by {index:?}"), &[(shape, Normal), (&index, Below(n))], move |x| {
+            Case::new(format!("gather {shape:?} by {index:?}"), &[(shape, Normal), (&index, Below(n))], move |x| {
                 x[0].gather(axis.cast_signed(), &x[1]).square()
             })
             .terms(m),
         );
     }
     cases.push(
-        case("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| x[0].gather(1, &x[1]).square())
-            .terms(20),
+        Case::new("gather of a part", &[(&[9, 7, 3], Normal), (&[4, 20, 2], Below(7))], |x| {
+            x[0].gather(1, &x[1]).square()
+        })
+        .terms(20),
     );
     // One element per row, of which some are beyond it; and more of them than one pass of the gradient reads.
     cases.push(
-        case("gather beyond the axis", &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))], |x| {
+        Case::new("gather beyond the axis", &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))], |x| {
             let inside = |index: &Tensor| index.lt_u32(&index.graph().constant_u32(5));
             let read = |index: &Tensor| inside(index).select(&x[0].gather(1, index), &x[0].number(0.5));
             read(&x[1]).square() * read(&x[2])
@@ -44,12 +46,12 @@ fn gathers() -> Vec<Case> {
         .terms(3),
     );
     cases.push(
-        case("gather of 65,537", &[(&[2, 3], Normal), (&[2, 65_537], Below(3))], |x| x[0].gather(1, &x[1]))
+        Case::new("gather of 65,537", &[(&[2, 3], Normal), (&[2, 65_537], Below(3))], |x| x[0].gather(1, &x[1]))
             .terms(65_537)
             .rough(),
     );
     cases.push(
-        case("gather of labels and beyond the axis", &[(&[30, 4], Below(9)), (&[30, 6], Below(7))], |x| {
+        Case::new("gather of labels and beyond the axis", &[(&[30, 4], Below(9)), (&[30, 6], Below(7))], |x| {
             x[0].gather(-1, &x[1])
         })
         .without_gradients()
@@ -57,7 +59,7 @@ fn gathers() -> Vec<Case> {
     );
     for axis in [0isize, 1, -1] {
         cases.push(
-            case(format!("index_select along {axis}"), &[(&[6, 5, 4], Normal), (&[9], Below(4))], move |x| {
+            Case::new(format!("index_select along {axis}"), &[(&[6, 5, 4], Normal), (&[9], Below(4))], move |x| {
                 x[0].index_select(axis, &x[1]).square()
             })
             .terms(9),
@@ -65,13 +67,13 @@ fn gathers() -> Vec<Case> {
     }
     for (shape, axis) in [(&[5usize, 64][..], 1isize), (&[3, 65, 4], 1), (&[1, 7], 0), (&[255], 0), (&[2, 65_537], -1)]
     {
-        let largest = case(format!("max_with_index {shape:?} {axis}"), &[(shape, Normal)], move |x| {
+        let largest = Case::new(format!("max_with_index {shape:?} {axis}"), &[(shape, Normal)], move |x| {
             x[0].max_with_index(axis, false).0.square()
         });
         // The difference to a neighbour may be smaller than the step of central differences.
         cases.push(if shape == [2, 65_537] { largest.rough() } else { largest });
         cases.push(
-            several(format!("min_with_index {shape:?} {axis} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
+            Case::several(format!("min_with_index {shape:?} {axis} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
                 let (value, index) = x[0].min_with_index(axis, true);
                 vec![value, index]
             })
@@ -83,37 +85,42 @@ fn gathers() -> Vec<Case> {
 
 fn masks() -> Vec<Case> {
     vec![
-        case("masked_fill", &[(&[5, 7], Normal), (&[5, 1], Below(2))], |x| x[0].masked_fill(&x[1], -2.5).square()),
-        case("masked_fill before a softmax", &[(&[4, 65], Normal), (&[65], Below(2))], |x| {
+        Case::new("masked_fill", &[(&[5, 7], Normal), (&[5, 1], Below(2))], |x| x[0].masked_fill(&x[1], -2.5).square()),
+        Case::new("masked_fill before a softmax", &[(&[4, 65], Normal), (&[65], Below(2))], |x| {
             x[0].masked_fill(&x[1], f64::NEG_INFINITY).softmax(-1)
         })
         .terms(65)
         .ulp(40.0)
         .cancelling(8.0),
-        several("triangles", &[(&[2, 5, 7], Normal)], |x| {
+        Case::several("triangles", &[(&[2, 5, 7], Normal)], |x| {
             [-9, -2, 0, 1, 9].iter().flat_map(|&k| [x[0].tril(k).square(), x[0].triu(k)]).collect()
         })
         .gradients_of(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
         .terms(10),
-        case("one_hot", &[(&[3, 20], Below(9))], |x| x[0].one_hot(7)).without_gradients().exact(),
-        case("lt_u32", &[(&[300], Below(9)), (&[300], Below(9))], |x| x[0].lt_u32(&x[1])).without_gradients().exact(),
+        Case::new("one_hot", &[(&[3, 20], Below(9))], |x| x[0].one_hot(7)).without_gradients().exact(),
+        Case::new("lt_u32", &[(&[300], Below(9)), (&[300], Below(9))], |x| x[0].lt_u32(&x[1]))
+            .without_gradients()
+            .exact(),
     ]
 }
 
 fn arrangements() -> Vec<Case> {
     let mut cases = vec![
-        case("stack", &[(&[3, 4], Normal), (&[3, 4], Normal)], |x| stack(&[&x[0], &x[1], &x[0]], -1).square()).terms(2),
-        several("split", &[(&[5, 3], Normal)], |x| x[0].split(0, 2).iter().map(PointwiseOps::square).collect()),
-        several("split_sizes", &[(&[2, 7], Normal)], |x| {
+        Case::new("stack", &[(&[3, 4], Normal), (&[3, 4], Normal)], |x| stack(&[&x[0], &x[1], &x[0]], -1).square())
+            .terms(2),
+        Case::several("split", &[(&[5, 3], Normal)], |x| x[0].split(0, 2).iter().map(PointwiseOps::square).collect()),
+        Case::several("split_sizes", &[(&[2, 7], Normal)], |x| {
             x[0].split_sizes(1, &[1, 4, 2]).iter().map(PointwiseOps::square).collect()
         }),
-        several("chunk", &[(&[2, 8], Normal)], |x| x[0].chunk(-1, 3).iter().map(PointwiseOps::square).collect()),
-        case("flip", &[(&[3, 5, 4], Normal)], |x| x[0].flip(&[0, -1]).square() * &x[0]).terms(2),
-        case("flip of labels", &[(&[65, 3], Below(9))], |x| x[0].flip(&[0])).without_gradients().exact(),
-        case("repeat", &[(&[3, 1, 4], Normal)], |x| x[0].repeat(&[2, 1, 5, 3]).square()).terms(30),
+        Case::several("chunk", &[(&[2, 8], Normal)], |x| x[0].chunk(-1, 3).iter().map(PointwiseOps::square).collect()),
+        Case::new("flip", &[(&[3, 5, 4], Normal)], |x| x[0].flip(&[0, -1]).square() * &x[0]).terms(2),
+        Case::new("flip of labels", &[(&[65, 3], Below(9))], |x| x[0].flip(&[0])).without_gradients().exact(),
+        Case::new("repeat", &[(&[3, 1, 4], Normal)], |x| x[0].repeat(&[2, 1, 5, 3]).square()).terms(30),
     ];
     for shift in [-8isize, 0, 1, 5] {
-        cases.push(case(format!("roll by {shift}"), &[(&[2, 5, 3], Normal)], move |x| x[0].roll(shift, 1).square()));
+        cases.push(Case::new(format!("roll by {shift}"), &[(&[2, 5, 3], Normal)], move |x| {
+            x[0].roll(shift, 1).square()
+        }));
     }
     cases
 }
@@ -124,35 +131,36 @@ fn norms() -> Vec<Case> {
     {
         let terms: usize = axes.iter().map(|&axis| shape[axis.unsigned_abs()]).product();
         for p in [0.0, 0.5, 1.0, 2.0, 3.0, f64::INFINITY, f64::NEG_INFINITY] {
-            let row = case(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes, false))
-                .terms(terms)
-                .ulp(120.0);
+            let row =
+                Case::new(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes, false))
+                    .terms(terms)
+                    .ulp(120.0);
             // |x| has a kink at 0, and its root an infinite slope; some of many numbers are near it.
             let smooth = p > 1.0 && p.is_finite() && terms < 1000;
             let row = if p == 0.0 { row.without_gradients() } else { row };
             cases.push(if smooth { row } else { row.rough() });
-            let row = case(format!("norm {p} of zeros in {shape:?}"), &[(shape, Of(&[0.0]))], move |x| {
+            let row = Case::new(format!("norm {p} of zeros in {shape:?}"), &[(shape, Of(&[0.0]))], move |x| {
                 x[0].norm(p, axes, true)
             });
             cases.push(if p == 0.0 { row.without_gradients() } else { row.rough() });
         }
         cases.push(
-            case(format!("logsumexp of {shape:?}"), &[(shape, Normal)], move |x| x[0].logsumexp(axes, true))
+            Case::new(format!("logsumexp of {shape:?}"), &[(shape, Normal)], move |x| x[0].logsumexp(axes, true))
                 .terms(terms)
                 .ulp(40.0)
                 .cancelling(8.0),
         );
         if terms > 1 {
             cases.push(
-                case(format!("std of {shape:?}"), &[(shape, Normal)], move |x| x[0].std_axes(axes, false, true))
+                Case::new(format!("std of {shape:?}"), &[(shape, Normal)], move |x| x[0].std_axes(axes, false, true))
                     .terms(terms)
                     .ulp(8.0),
             );
         }
     }
-    cases.push(case("std of constants", &[(&[4, 5], Of(&[2.0]))], |x| x[0].std_axes(&[1], true, true)).rough());
+    cases.push(Case::new("std of constants", &[(&[4, 5], Of(&[2.0]))], |x| x[0].std_axes(&[1], true, true)).rough());
     cases.push(
-        case("logsumexp of large numbers", &[(&[5, 30], Of(&[-1000.0, 1000.0, 990.0]))], |x| {
+        Case::new("logsumexp of large numbers", &[(&[5, 30], Of(&[-1000.0, 1000.0, 990.0]))], |x| {
             x[0].logsumexp(&[1], false)
         })
         .terms(30)
@@ -182,12 +190,12 @@ fn sorts() -> Vec<Case> {
         for descending in [false, true] {
             let way = if descending { "down" } else { "up" };
             // Far enough apart for central differences not to change the order.
-            let row = case(format!("sort {shape:?} {axis} {way}"), &[(shape, Uniform(-1e4, 1e4))], move |x| {
+            let row = Case::new(format!("sort {shape:?} {axis} {way}"), &[(shape, Uniform(-1e4, 1e4))], move |x| {
                 x[0].sort(axis, descending).0.square()
             });
             cases.push(if long { row.rough() } else { row });
             cases.push(
-                case(format!("argsort {shape:?} {axis} {way} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
+                Case::new(format!("argsort {shape:?} {axis} {way} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
                     x[0].argsort(axis, descending)
                 })
                 .without_gradients()
@@ -196,7 +204,7 @@ fn sorts() -> Vec<Case> {
         }
     }
     for largest in [false, true] {
-        let row = several(format!("topk {largest}"), &[(&[7, 40], Normal)], move |x| {
+        let row = Case::several(format!("topk {largest}"), &[(&[7, 40], Normal)], move |x| {
             let (values, indices) = x[0].topk(5, -1, largest);
             vec![values.square(), indices]
         });
@@ -204,7 +212,7 @@ fn sorts() -> Vec<Case> {
     }
     // Zeros of both signs, infinities and NaN, made on the way.
     cases.push(
-        case("argsort of what is no number", &[(&[4, 600], Of(&[0.0, -0.0, 1.0, -1.0, 2.0]))], |x| {
+        Case::new("argsort of what is no number", &[(&[4, 600], Of(&[0.0, -0.0, 1.0, -1.0, 2.0]))], |x| {
             let roots = (&x[0] / x[0].abs()).sqrt() * &x[0];
             stack(&[&roots.argsort(1, false), &roots.argsort(1, true)], 0)
         })
@@ -235,9 +243,9 @@ fn contractions() -> Vec<Case> {
         ("ab,bc->ac", &[&[3, 1], &[4, 2]], 12),
         ("ij,k->j", &[&[3, 4], &[5]], 15),
     ] {
-        let inputs: Vec<(&[usize], super::cases::Values)> = shapes.iter().map(|&shape| (shape, Normal)).collect();
+        let inputs: Vec<(&[usize], Values)> = shapes.iter().map(|&shape| (shape, Normal)).collect();
         cases.push(
-            case(format!("einsum {equation} of {shapes:?}"), &inputs, move |x| {
+            Case::new(format!("einsum {equation} of {shapes:?}"), &inputs, move |x| {
                 einsum(equation, &x.iter().collect::<Vec<_>>())
             })
             .terms(terms),
@@ -251,11 +259,11 @@ fn contractions() -> Vec<Case> {
         (&[5], &[2, 3, 5, 4]),
         (&[2, 1, 4, 5], &[3, 5, 2]),
     ] {
-        let row = case(format!("matmul {a:?} {b:?}"), &[(a, Normal), (b, Normal)], |x| x[0].matmul(&x[1]));
+        let row = Case::new(format!("matmul {a:?} {b:?}"), &[(a, Normal), (b, Normal)], |x| x[0].matmul(&x[1]));
         cases.push(row.terms(40));
     }
     cases.push(
-        case("baddbmm", &[(&[4, 1], Normal), (&[2, 4, 5], Normal), (&[2, 5, 3], Uniform(-1.0, 2.0))], |x| {
+        Case::new("baddbmm", &[(&[4, 1], Normal), (&[2, 4, 5], Normal), (&[2, 5, 3], Uniform(-1.0, 2.0))], |x| {
             x[0].baddbmm(&x[1], &x[2], 0.5, 2.0)
         })
         .terms(30),

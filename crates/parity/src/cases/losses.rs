@@ -1,20 +1,26 @@
 //! Rows for losses: those with kernels or rows of their own, and the formulas of others.
 
-use wgrad::core::Tensor;
-use wgrad::nn::layers::Coral;
-use wgrad::nn::losses::{
+use wgrad_core::Tensor;
+#[allow(clippy::wildcard_imports, reason = "every loss has a row here")]
+use wgrad_kernels::ops::*;
+use wgrad_nn::layers::Coral;
+use wgrad_nn::losses::{
     BceLoss, CoralLoss, CosineEmbeddingLoss, FocalLoss, GaussianNllLoss, HingeEmbeddingLoss, HingeLoss, HuberLoss,
     KlDivLoss, KlDivReduction, L1Loss, MarginRankingLoss, MseLoss, MultiClassFocalLoss, MultiLabelSoftMarginLoss,
     MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction, SmoothL1Loss, SoftMarginLoss, TripletMarginLoss,
 };
-#[allow(clippy::wildcard_imports, reason = "every loss has a row here")]
-use wgrad::ops::*;
 
-use super::cases::Values::{Below, Grid, Normal, Of, Uniform};
-use super::cases::{ANY, Case, Inputs, POSITIVE, case, several};
+use super::{ANY, POSITIVE};
+use crate::Values::{Below, Grid, Normal, Of, Uniform};
+use crate::{Case, Inputs, Values};
 
-const SIGNS: super::cases::Values = Of(&[-1.0, 1.0]);
-const PROBABILITY: super::cases::Values = Uniform(0.02, 0.98);
+const SIGNS: Values = Of(&[-1.0, 1.0]);
+const PROBABILITY: Values = Uniform(0.02, 0.98);
+
+/// 0.5, 1.5, 2.5 and so on.
+fn weights_of(classes: usize) -> Vec<f64> {
+    (0..classes).scan(0.5, |w, _| Some(std::mem::replace(w, *w + 1.0))).collect()
+}
 
 pub fn losses() -> Vec<Case> {
     [logits(), probabilities(), focal(), ordinal(), regression(), margins(), vectors(), likelihoods()]
@@ -26,24 +32,26 @@ pub fn losses() -> Vec<Case> {
 fn probabilities() -> Vec<Case> {
     let pair: Inputs<'_> = &[(&[130, 3], PROBABILITY), (&[130, 3], PROBABILITY)];
     let mut cases = vec![
-        case("bce", pair, |x| x[0].bce(&x[1])).ulp(24.0),
-        case("bce of hard targets", &[(&[257], PROBABILITY), (&[257], Of(&[0.0, 1.0]))], |x| {
+        Case::new("bce", pair, |x| x[0].bce(&x[1])).ulp(24.0),
+        Case::new("bce of hard targets", &[(&[257], PROBABILITY), (&[257], Of(&[0.0, 1.0]))], |x| {
             BceLoss::new().weight(2.0).apply(&x[0], &x[1].detach())
         })
         .constant_inputs(&[1])
         .terms(257)
         .ulp(24.0),
-        case("bce at the ends", &[(&[65], Of(&[0.0, 1.0, 0.5])), (&[65], Of(&[0.0, 1.0, 0.25]))], |x| x[0].bce(&x[1]))
-            .ulp(24.0)
-            .rough(),
-        case("kl_div", pair, |x| KlDivLoss::new().reduction(Reduction::None).apply(&x[0].log(), &x[1])).ulp(24.0),
-        case("kl_div of zeros", &[(&[65, 3], PROBABILITY), (&[65, 3], Of(&[0.0, 0.5, 1.0]))], |x| {
+        Case::new("bce at the ends", &[(&[65], Of(&[0.0, 1.0, 0.5])), (&[65], Of(&[0.0, 1.0, 0.25]))], |x| {
+            x[0].bce(&x[1])
+        })
+        .ulp(24.0)
+        .rough(),
+        Case::new("kl_div", pair, |x| KlDivLoss::new().reduction(Reduction::None).apply(&x[0].log(), &x[1])).ulp(24.0),
+        Case::new("kl_div of zeros", &[(&[65, 3], PROBABILITY), (&[65, 3], Of(&[0.0, 0.5, 1.0]))], |x| {
             KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(&x[0].log(), &x[1].detach())
         })
         .constant_inputs(&[1])
         .terms(195)
         .ulp(24.0),
-        case("kl_div of logarithms", &[(&[65, 3], Uniform(-4.0, 0.0)), (&[65, 3], Uniform(-4.0, 0.0))], |x| {
+        Case::new("kl_div of logarithms", &[(&[65, 3], Uniform(-4.0, 0.0)), (&[65, 3], Uniform(-4.0, 0.0))], |x| {
             KlDivLoss::new().log_target(true).apply(&x[0], &x[1])
         })
         .terms(195)
@@ -54,13 +62,15 @@ fn probabilities() -> Vec<Case> {
         let rows = targets.iter().product::<usize>();
         let inputs: Inputs<'_> = &[(shape, Uniform(-5.0, 0.0)), (targets, Below(classes)), (&[classes], POSITIVE)];
         cases.push(
-            case(format!("nll {shape:?}"), &inputs[..2], |x| NllLoss::new().apply(&x[0], &x[1])).terms(rows).ulp(4.0),
+            Case::new(format!("nll {shape:?}"), &inputs[..2], |x| NllLoss::new().apply(&x[0], &x[1]))
+                .terms(rows)
+                .ulp(4.0),
         );
         cases.push(
-            several(format!("nll {shape:?} with weights, and rows that are ignored"), inputs, move |x| {
+            Case::several(format!("nll {shape:?} with weights, and rows that are ignored"), inputs, move |x| {
                 let loss = |reduction| {
                     let loss = NllLoss::new().ignore_index(1).reduction(reduction);
-                    let w: Vec<f64> = (0..classes).map(|c| 0.5 + c as f64).collect();
+                    let w: Vec<f64> = weights_of(classes);
                     loss.weight(w).apply(&x[0], &x[1])
                 };
                 vec![loss(Reduction::Mean) * x[2].sum(), loss(Reduction::None)]
@@ -77,30 +87,36 @@ fn focal() -> Vec<Case> {
     for gamma in [0.0, 0.5, 2.0, 3.5] {
         let soft: Inputs<'_> = &[(&[130, 3], ANY), (&[130, 3], PROBABILITY)];
         cases.push(
-            case(format!("focal of gamma {gamma}"), soft, move |x| x[0].focal(&x[1], gamma)).ulp(80.0).cancelling(8.0),
+            Case::new(format!("focal of gamma {gamma}"), soft, move |x| x[0].focal(&x[1], gamma))
+                .ulp(80.0)
+                .cancelling(8.0),
         );
         let hard: Inputs<'_> = &[(&[257], Uniform(-25.0, 25.0)), (&[257], Of(&[0.0, 1.0]))];
         cases.push(
-            case(format!("focal of gamma {gamma} and hard targets"), hard, move |x| x[0].focal(&x[1].detach(), gamma))
-                .constant_inputs(&[1])
-                .ulp(80.0 * (1.0 + gamma)),
+            Case::new(format!("focal of gamma {gamma} and hard targets"), hard, move |x| {
+                x[0].focal(&x[1].detach(), gamma)
+            })
+            .constant_inputs(&[1])
+            .ulp(80.0 * (1.0 + gamma)),
         );
         cases.push(
-            case(format!("focal_of with gamma {gamma}"), &[(&[257], Uniform(1e-3, 9.0))], move |x| {
+            Case::new(format!("focal_of with gamma {gamma}"), &[(&[257], Uniform(1e-3, 9.0))], move |x| {
                 x[0].focal_of(gamma)
             })
             .ulp(80.0),
         );
         cases.push(
-            case(format!("focal_of of small losses with gamma {gamma}"), &[(&[257], Uniform(1e-6, 1e-3))], move |x| {
-                x[0].focal_of(gamma)
-            })
+            Case::new(
+                format!("focal_of of small losses with gamma {gamma}"),
+                &[(&[257], Uniform(1e-6, 1e-3))],
+                move |x| x[0].focal_of(gamma),
+            )
             .ulp(40.0 * (1.0 + gamma))
             .rough(),
         );
     }
     cases.push(
-        case("FocalLoss", &[(&[65, 3], ANY), (&[65, 3], Of(&[0.0, 1.0]))], |x| {
+        Case::new("FocalLoss", &[(&[65, 3], ANY), (&[65, 3], Of(&[0.0, 1.0]))], |x| {
             FocalLoss::new().apply(&x[0], &x[1].detach())
         })
         .constant_inputs(&[1])
@@ -111,8 +127,8 @@ fn focal() -> Vec<Case> {
         let classes = if shape.len() == 1 { shape[0] } else { shape[1] };
         let inputs: Inputs<'_> = &[(shape, ANY), (targets, Below(classes))];
         cases.push(
-            several(format!("MultiClassFocalLoss {shape:?}"), inputs, move |x| {
-                let weights: Vec<f64> = (0..classes).map(|c| 0.5 + c as f64).collect();
+            Case::several(format!("MultiClassFocalLoss {shape:?}"), inputs, move |x| {
+                let weights: Vec<f64> = weights_of(classes);
                 let loss = MultiClassFocalLoss::new().gamma(1.5);
                 vec![
                     loss.apply(&x[0], &x[1]),
@@ -129,18 +145,20 @@ fn focal() -> Vec<Case> {
 
 fn ordinal() -> Vec<Case> {
     vec![
-        case("ordinal_levels", &[(&[65], Below(6))], |x| x[0].ordinal_levels(5)).without_gradients().exact(),
-        case("CoralLoss", &[(&[65, 4], ANY), (&[65], Below(5))], |x| CoralLoss::new().apply(&x[0], &x[1]))
+        Case::new("ordinal_levels", &[(&[65], Below(6))], |x| x[0].ordinal_levels(5)).without_gradients().exact(),
+        Case::new("CoralLoss", &[(&[65, 4], ANY), (&[65], Below(5))], |x| CoralLoss::new().apply(&x[0], &x[1]))
             .terms(260)
             .ulp(24.0),
-        case("CoralLoss with importance", &[(&[65, 4], ANY), (&[65], Below(5))], |x| {
+        Case::new("CoralLoss with importance", &[(&[65, 4], ANY), (&[65], Below(5))], |x| {
             let loss = CoralLoss::new().importance([1.0, 0.5, 2.0, 0.25]).reduction(Reduction::None);
             loss.apply(&x[0], &x[1])
         })
         .terms(4)
         .ulp(24.0),
-        case("Coral::rank", &[(&[65, 4], Normal)], |x| Coral::rank(&x[0])).without_gradients().exact(),
-        case("Coral::probabilities", &[(&[65, 4], Normal)], |x| Coral::probabilities(&x[0])).ulp(24.0).cancelling(8.0),
+        Case::new("Coral::rank", &[(&[65, 4], Normal)], |x| Coral::rank(&x[0])).without_gradients().exact(),
+        Case::new("Coral::probabilities", &[(&[65, 4], Normal)], |x| Coral::probabilities(&x[0]))
+            .ulp(24.0)
+            .cancelling(8.0),
     ]
 }
 
@@ -151,17 +169,17 @@ fn regression() -> Vec<Case> {
     for (name, inputs) in [("", pair), (" with ties", ties)] {
         let rough = |case: Case| if name.is_empty() { case } else { case.rough() };
         cases.extend([
-            rough(case(format!("MseLoss{name}"), inputs, |x| MseLoss::new().apply(&x[0], &x[1])).terms(195)),
-            rough(case(format!("L1Loss{name}"), inputs, |x| L1Loss::new().apply(&x[0], &x[1])).terms(195)),
-            rough(case(format!("SmoothL1Loss{name}"), inputs, |x| {
+            rough(Case::new(format!("MseLoss{name}"), inputs, |x| MseLoss::new().apply(&x[0], &x[1])).terms(195)),
+            rough(Case::new(format!("L1Loss{name}"), inputs, |x| L1Loss::new().apply(&x[0], &x[1])).terms(195)),
+            rough(Case::new(format!("SmoothL1Loss{name}"), inputs, |x| {
                 SmoothL1Loss::new().beta(0.5).reduction(Reduction::None).apply(&x[0], &x[1])
             }))
             .ulp(8.0),
-            rough(case(format!("SmoothL1Loss without beta{name}"), inputs, |x| {
+            rough(Case::new(format!("SmoothL1Loss without beta{name}"), inputs, |x| {
                 SmoothL1Loss::new().beta(0.0).apply(&x[0], &x[1])
             }))
             .terms(195),
-            rough(case(format!("HuberLoss{name}"), inputs, |x| {
+            rough(Case::new(format!("HuberLoss{name}"), inputs, |x| {
                 HuberLoss::new().delta(1.5).reduction(Reduction::Sum).apply(&x[0], &x[1])
             }))
             .terms(195),
@@ -177,29 +195,33 @@ fn margins() -> Vec<Case> {
     let labels: Inputs<'_> = &[(&[65, 4], ANY), (&[65, 4], Of(&[0.0, 1.0]))];
     let classes: Inputs<'_> = &[(&[65, 4], ANY), (&[65], Below(4))];
     let mut cases = vec![
-        case("HingeLoss", pair, |x| HingeLoss::new().apply(&x[0], &x[1].detach())).constant_inputs(&[1]).terms(130),
-        case("HingeLoss squared", pair, |x| {
+        Case::new("HingeLoss", pair, |x| HingeLoss::new().apply(&x[0], &x[1].detach()))
+            .constant_inputs(&[1])
+            .terms(130),
+        Case::new("HingeLoss squared", pair, |x| {
             HingeLoss::new().squared(true).reduction(Reduction::None).apply(&x[0], &x[1].detach())
         })
         .constant_inputs(&[1]),
-        case("HingeEmbeddingLoss", pair, |x| HingeEmbeddingLoss::new().margin(1.5).apply(&x[0], &x[1].detach()))
+        Case::new("HingeEmbeddingLoss", pair, |x| HingeEmbeddingLoss::new().margin(1.5).apply(&x[0], &x[1].detach()))
             .constant_inputs(&[1])
             .terms(130),
-        case("MarginRankingLoss", three, |x| MarginRankingLoss::new().margin(0.25).apply(&x[0], &x[2], &x[1].detach()))
-            .constant_inputs(&[1])
-            .terms(130),
-        case("SoftMarginLoss", &[(&[130], Uniform(-30.0, 30.0)), (&[130], SIGNS)], |x| {
+        Case::new("MarginRankingLoss", three, |x| {
+            MarginRankingLoss::new().margin(0.25).apply(&x[0], &x[2], &x[1].detach())
+        })
+        .constant_inputs(&[1])
+        .terms(130),
+        Case::new("SoftMarginLoss", &[(&[130], Uniform(-30.0, 30.0)), (&[130], SIGNS)], |x| {
             SoftMarginLoss::new().reduction(Reduction::None).apply(&x[0], &x[1])
         })
         .ulp(80.0),
-        case("margins with ties", ties, |x| {
+        Case::new("margins with ties", ties, |x| {
             let loss = HingeEmbeddingLoss::new().reduction(Reduction::None).apply(&x[0], &x[1]);
             let loss =
                 loss + MarginRankingLoss::new().margin(0.5).reduction(Reduction::None).apply(&x[0], &x[2], &x[1]);
             loss + HingeLoss::new().reduction(Reduction::None).apply(&x[0], &x[1])
         })
         .rough(),
-        case("MultiLabelSoftMarginLoss", labels, |x| {
+        Case::new("MultiLabelSoftMarginLoss", labels, |x| {
             let loss = MultiLabelSoftMarginLoss::new().weight([1.0, 0.5, 2.0, 0.25]);
             loss.reduction(Reduction::None).apply(&x[0], &x[1])
         })
@@ -208,7 +230,7 @@ fn margins() -> Vec<Case> {
     ];
     for p in [1, 2] {
         cases.push(
-            case(format!("MultiMarginLoss of power {p}"), classes, move |x| {
+            Case::new(format!("MultiMarginLoss of power {p}"), classes, move |x| {
                 let loss = MultiMarginLoss::new().p(p).margin(0.5).weight([1.0, 0.5, 2.0, 0.25]);
                 loss.apply(&x[0], &x[1])
             })
@@ -223,7 +245,7 @@ fn vectors() -> Vec<Case> {
     let pair: Inputs<'_> = &[(&[33, 5], Normal), (&[33, 5], Normal), (&[33], SIGNS)];
     let triple: Inputs<'_> = &[(&[33, 5], Normal), (&[33, 5], Normal), (&[33, 5], Normal)];
     let mut cases = vec![
-        case("CosineEmbeddingLoss", pair, |x| {
+        Case::new("CosineEmbeddingLoss", pair, |x| {
             let loss = CosineEmbeddingLoss::new().margin(0.25).reduction(Reduction::None);
             loss.apply(&x[0], &x[1], &x[2])
         })
@@ -234,7 +256,7 @@ fn vectors() -> Vec<Case> {
     ];
     for (p, swap) in [(1.0, true), (2.0, false), (2.0, true), (3.0, false), (f64::INFINITY, true)] {
         cases.push(
-            case(format!("TripletMarginLoss of norm {p}, swap {swap}"), triple, move |x| {
+            Case::new(format!("TripletMarginLoss of norm {p}, swap {swap}"), triple, move |x| {
                 TripletMarginLoss::new().p(p).swap(swap).apply(&x[0], &x[1], &x[2])
             })
             .terms(165)
@@ -244,7 +266,7 @@ fn vectors() -> Vec<Case> {
     }
     let zeros: Inputs<'_> = &[(&[33, 2], Of(&[0.0, 1.0])), (&[33, 2], Of(&[0.0, 1.0])), (&[33, 2], Of(&[0.0, 1.0]))];
     cases.push(
-        case("TripletMarginLoss of vectors that are equal", zeros, |x| {
+        Case::new("TripletMarginLoss of vectors that are equal", zeros, |x| {
             TripletMarginLoss::new().eps(0.0).margin(2.0).apply(&x[0], &x[1], &x[2])
         })
         .terms(66)
@@ -258,23 +280,25 @@ fn likelihoods() -> Vec<Case> {
     let pair: Inputs<'_> = &[(&[65, 3], Uniform(0.1, 4.0)), (&[65, 3], Uniform(0.1, 6.0))];
     let three: Inputs<'_> = &[(&[65, 3], Normal), (&[65, 3], Normal), (&[65, 3], POSITIVE), (&[65], POSITIVE)];
     vec![
-        case("PoissonNllLoss", pair, |x| {
+        Case::new("PoissonNllLoss", pair, |x| {
             PoissonNllLoss::new().full(true).reduction(Reduction::None).apply(&x[0], &x[1])
         })
         .ulp(24.0)
         .cancelling(64.0),
-        case("PoissonNllLoss of rates", pair, |x| PoissonNllLoss::new().log_input(false).apply(&x[0], &x[1]))
+        Case::new("PoissonNllLoss of rates", pair, |x| PoissonNllLoss::new().log_input(false).apply(&x[0], &x[1]))
             .terms(195)
             .ulp(24.0),
-        several("GaussianNllLoss", three, |x| {
+        Case::several("GaussianNllLoss", three, |x| {
             let loss = GaussianNllLoss::new().full(true);
             vec![loss.reduction(Reduction::None).apply(&x[0], &x[1], &x[2]), loss.apply(&x[0], &x[1], &x[3])]
         })
         .terms(195)
         .ulp(12.0),
-        case("GaussianNllLoss of small variances", &[(&[65], Normal), (&[65], Of(&[0.0, 0.125, 0.25, 0.5]))], |x| {
-            GaussianNllLoss::new().eps(0.25).apply(&x[0], &x[0].number(0.5).broadcast_to([65]), &x[1])
-        })
+        Case::new(
+            "GaussianNllLoss of small variances",
+            &[(&[65], Normal), (&[65], Of(&[0.0, 0.125, 0.25, 0.5]))],
+            |x| GaussianNllLoss::new().eps(0.25).apply(&x[0], &x[0].number(0.5).broadcast_to([65]), &x[1]),
+        )
         .terms(65)
         .ulp(12.0)
         .rough(),
@@ -283,20 +307,24 @@ fn likelihoods() -> Vec<Case> {
 
 fn logits() -> Vec<Case> {
     let mut cases = vec![
-        case("bce_with_logits", &[(&[130, 3], ANY), (&[130, 3], Uniform(0.0, 1.0))], |x| x[0].bce_with_logits(&x[1]))
-            .ulp(24.0),
-        case("bce_with_logits of hard targets", &[(&[257], Uniform(-30.0, 30.0)), (&[257], Of(&[0.0, 1.0]))], |x| {
+        Case::new("bce_with_logits", &[(&[130, 3], ANY), (&[130, 3], Uniform(0.0, 1.0))], |x| {
             x[0].bce_with_logits(&x[1])
         })
+        .ulp(24.0),
+        Case::new(
+            "bce_with_logits of hard targets",
+            &[(&[257], Uniform(-30.0, 30.0)), (&[257], Of(&[0.0, 1.0]))],
+            |x| x[0].bce_with_logits(&x[1]),
+        )
         .ulp(80.0),
-        case(
+        Case::new(
             "bce_with_logits with pos_weight",
             &[(&[65, 3], ANY), (&[65, 3], Uniform(0.0, 1.0)), (&[3], POSITIVE)],
             |x| x[0].bce_with_logits_weighted(&x[1], &x[2]),
         )
         .terms(65)
         .ulp(24.0),
-        case("bce mid-graph", &[(&[33], Normal), (&[33], Uniform(0.0, 1.0))], |x| {
+        Case::new("bce mid-graph", &[(&[33], Normal), (&[33], Uniform(0.0, 1.0))], |x| {
             (x[0].bce_with_logits(&x[1]).mean() * 3.0).exp()
         })
         .terms(33)
@@ -316,7 +344,7 @@ fn logits() -> Vec<Case> {
                 let name =
                     format!("cross_entropy {shape:?} smoothing {smoothing}{}", if weighted { " weighted" } else { "" });
                 cases.push(
-                    several(name, &inputs, move |x| {
+                    Case::several(name, &inputs, move |x| {
                         let (loss, weight) = x[0].softmax_cross_entropy(
                             &x[1],
                             x.get(2).map(Tensor::detach).as_ref(),
@@ -335,7 +363,7 @@ fn logits() -> Vec<Case> {
         }
         let inputs: Inputs<'_> = &[(shape, ANY), (targets, Below(classes))];
         cases.push(
-            several(format!("cross_entropy {shape:?} alone"), inputs, |x| {
+            Case::several(format!("cross_entropy {shape:?} alone"), inputs, |x| {
                 let (loss, weight) = x[0].softmax_cross_entropy(&x[1], None, 0.1, Some(1));
                 vec![loss, weight]
             })
@@ -345,7 +373,7 @@ fn logits() -> Vec<Case> {
         );
         let inputs: Inputs<'_> = &[(shape, ANY), (shape, Uniform(0.0, 1.0)), (&[classes], POSITIVE)];
         cases.push(
-            several(format!("cross_entropy {shape:?} of probabilities"), inputs, |x| {
+            Case::several(format!("cross_entropy {shape:?} of probabilities"), inputs, |x| {
                 vec![x[0].softmax_cross_entropy(&x[1], Some(&x[2].detach()), 0.1, None).0]
             })
             .constant_inputs(&[2])

@@ -1,0 +1,113 @@
+//! The result by kernel, for a terminal.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use wgrad_parity::{Examination, Tally, family};
+
+use crate::output::count;
+
+/// The name of the line that a kernel is in as long as it passes: rows and the CPU's ops are a line each, and kernels by
+/// their shader. With the words for many of them.
+fn group(kernel: &str) -> (String, &'static str) {
+    if kernel.starts_with("row ") {
+        ("pointwise row".into(), "row")
+    } else if kernel.starts_with("CPU: ") {
+        ("CPU backend".into(), "op")
+    } else {
+        (family(kernel).into(), "kernel")
+    }
+}
+
+/// A line per shader and group, of those that pass; what failed comes first and by itself.
+pub fn lines(all: &Examination) -> Vec<(String, Tally)> {
+    let mut failed = vec![];
+    let mut groups: BTreeMap<(String, &str), (usize, Tally)> = BTreeMap::new();
+    for (name, tally) in &all.kernels {
+        if tally.failures > 0 {
+            failed.push((name.clone(), tally.clone()));
+            continue;
+        }
+        let (members, sum) = groups.entry(group(name)).or_default();
+        *members += 1;
+        sum.results += tally.results;
+        sum.cases.extend(tally.cases.iter().cloned());
+        sum.ulp = sum.ulp.max(tally.ulp);
+        if sum.worst.is_none() || tally.share > sum.share {
+            sum.share = tally.share;
+            sum.worst.clone_from(&tally.worst);
+        }
+    }
+    let named = |((name, what), (members, sum)): ((String, &str), (usize, Tally))| {
+        (if members > 1 { format!("{name} ({})", count(members, what)) } else { name }, sum)
+    };
+    failed.into_iter().chain(groups.into_iter().map(named)).collect()
+}
+
+/// The table.
+pub fn by_kernel(all: &Examination) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(vec!["kernel", "cases", "worst ULP", "of bound", "worst case", "result"]);
+    for (name, tally) in lines(all) {
+        let result = if tally.failures == 0 { "pass".into() } else { format!("{} FAILED", tally.failures) };
+        table.add_row(vec![
+            name,
+            tally.cases.len().to_string(),
+            short(tally.ulp),
+            format!("{} %", short(100.0 * tally.share)),
+            tally.worst.map(|(case, setting)| format!("{case} ({setting})")).unwrap_or_default(),
+            result,
+        ]);
+    }
+    for column in 1..4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A number with about two digits.
+pub fn short(x: f64) -> String {
+    match x {
+        0.0 => "0".into(),
+        x if !x.is_finite() => "∞".into(),
+        x if x >= 1e5 => format!("{x:.1e}"),
+        x if x >= 10.0 => format!("{x:.0}"),
+        x if x >= 0.1 => format!("{x:.1}"),
+        _ => "<0.1".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_is_a_line_per_shader_and_what_fails_comes_first() {
+        let tally = |failures: usize, share: f64| Tally {
+            results: 2,
+            share,
+            failures,
+            worst: Some((format!("case of {share}"), "here".into())),
+            ..Tally::default()
+        };
+        let kernels = [
+            ("sort", 0, 0.5),
+            ("sum.first", 0, 0.1),
+            ("sum_e", 0, 0.1),
+            ("row exp", 0, 0.2),
+            ("row log", 0, 0.3),
+            ("row log1p", 1, 7.0),
+        ];
+        let kernels = kernels.into_iter().map(|(name, failures, share)| (name.to_string(), tally(failures, share)));
+        let all = Examination { kernels: kernels.collect(), ..Examination::default() };
+        let lines = lines(&all);
+        let names: Vec<_> = lines.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["row log1p", "pointwise row (2 rows)", "sort", "sum (2 kernels)"]);
+        assert_eq!(lines[1].1.worst.as_ref().map(|(case, _)| case.as_str()), Some("case of 0.3"));
+        assert_eq!(lines[1].1.results, 4);
+    }
+}

@@ -1,0 +1,270 @@
+//! Known faults, planted in kernels on purpose: what proves that a check finds them.
+//!
+//! Only with the feature `plant`. [`Device::planted`](crate::gpu::Device::planted) opens a device whose kernels have
+//! one of the [`plants`]: lines of their WGSL are replaced just before they are compiled.
+
+use wgrad_core::{Error, Kernel, Result};
+
+/// A fault that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plant {
+    /// What it is called: `biased variance`.
+    pub name: &'static str,
+    /// What it makes wrong, and when that shows.
+    pub effect: &'static str,
+    /// The kernels that it is in, by the names of their shaders in `shaders/`.
+    pub kernels: &'static [&'static str],
+    edits: &'static [Edit],
+}
+
+/// Lines of a kernel and what takes their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Edit {
+    /// A line that the kernel has, and no other.
+    within: &'static str,
+    /// Stands there once.
+    find: &'static str,
+    replace: &'static str,
+}
+
+/// The faults that can be planted.
+///
+/// ```
+/// let names: Vec<_> = wgrad_kernels::plant::plants().iter().map(|plant| plant.name).collect();
+/// assert!(names.contains(&"biased variance") && names.len() == 10);
+/// ```
+#[must_use]
+pub fn plants() -> &'static [Plant] {
+    PLANTS
+}
+
+impl Plant {
+    /// The plant of a name; words may be joined by hyphens, `biased-variance`.
+    ///
+    /// # Errors
+    /// When there is none; the message lists those that there are.
+    pub fn named(name: &str) -> Result<&'static Self> {
+        let wanted = name.trim().replace('-', " ");
+        plants().iter().find(|plant| plant.name == wanted).ok_or_else(|| {
+            let names: Vec<_> = plants().iter().map(|plant| format!("`{}`", plant.name)).collect();
+            Error::Config(format!("there is no fault `{name}` to plant; there are {}", names.join(", ")))
+        })
+    }
+
+    /// The kernel with the fault, compiled with all checks; none if the fault is in another kernel.
+    ///
+    /// # Errors
+    /// When the kernel has changed, so that the lines to replace do not stand in it once.
+    pub(crate) fn in_kernel(&self, kernel: &Kernel) -> Result<Option<Kernel>> {
+        let source = kernel.source();
+        let mut planted = source.clone();
+        for edit in self.edits.iter().filter(|edit| source.contains(edit.within)) {
+            let count = planted.matches(edit.find).count();
+            if count != 1 {
+                return Err(Error::Device(format!(
+                    "kernel `{}`: the lines that the plant `{}` replaces stand in it {count} times, not once\n  fix: \
+                     write them into the plant as they are now",
+                    kernel.name, self.name
+                )));
+            }
+            planted = planted.replace(edit.find, edit.replace);
+        }
+        Ok((planted != source).then(|| Kernel::generated(kernel.name.to_string(), planted)))
+    }
+}
+
+const PLANTS: &[Plant] = &[
+    Plant {
+        name: "wrong sign",
+        effect: "batch norm's gradient adds its part along x̂ where it should subtract it: dx is wrong, dw and db are right",
+        kernels: &["batch_norm_backward", "batch_norm_backward_serial"],
+        edits: &[
+            Edit {
+                within: "fn products(work: Task, lane: u32, m: f32) -> vec2<f32> {",
+                find: "let slope = dw * r / f32(params.count);",
+                replace: "let slope = -dw * r / f32(params.count);",
+            },
+            Edit {
+                within: "fn store_parameters(c: u32, dw: f32, db: f32) {",
+                find: "let slope = dw * known.r / f32(params.count);",
+                replace: "let slope = -dw * known.r / f32(params.count);",
+            },
+        ],
+    },
+    Plant {
+        name: "missing barrier",
+        effect: "the threads of a sum do not wait for each other: sums over rows and columns lose terms, where workgroups \
+                 share them (with a real GPU's kernels)",
+        kernels: &["sum"],
+        edits: &[
+            Edit {
+                within: "// y[i, p, k] = Σ_{j in part p} x[i, j, k]",
+                find: "        workgroupBarrier();\n        if lane % THREADS < half {",
+                replace: "        if lane % THREADS < half {",
+            },
+            Edit {
+                within: "// y[i, p, k] = Σ_{j in part p} x[i, j, k]",
+                find: "        workgroupBarrier();\n        if lane < half {",
+                replace: "        if lane < half {",
+            },
+        ],
+    },
+    Plant {
+        name: "one row too few",
+        effect: "the last row that a gather of rows (an embedding) looks up is not written",
+        kernels: &["gather"],
+        edits: &[Edit {
+            within: "// forward:   y[i, k] = table[index[i], k]",
+            find: "if t >= params.n * params.inner {\n        return;\n    }\n    let row = index[t / params.inner];",
+            replace: "if t >= (params.n - 1u) * params.inner {\n        return;\n    }\n    let row = index[t / params.inner];",
+        }],
+    },
+    Plant {
+        name: "biased variance",
+        effect: "batch norm hands out its variance times (n − 1) / n: the running variance becomes the biased one, and the \
+                 gradient is slightly off",
+        kernels: &["batch_norm", "batch_norm_serial"],
+        edits: &[
+            Edit {
+                within: "fn apply(work: Task, lane: u32, total: vec2<f32>) {",
+                find: "store_variance(work.c, spread);",
+                replace: "store_variance(work.c, spread - spread / f32(params.count));",
+            },
+            Edit {
+                within: "fn store_moments(c: u32, m: f32, spread: f32) {",
+                find: "store_variance(c, spread);",
+                replace: "store_variance(c, spread - spread / f32(params.count));",
+            },
+        ],
+    },
+    Plant {
+        name: "exp without max",
+        effect: "softmax takes exp of the values without subtracting the largest first: from 88 on it overflows, below −88 \
+                 all is 0",
+        kernels: &["softmax"],
+        edits: &[
+            Edit {
+                within: "// softmax:      y[o, c, i] = exp(x[o, c, i] − m) / (1 + s)",
+                find: "s += select(exp(x[at] - best.value), 0.0, at == best.place);",
+                replace: "s += exp(x[at]);",
+            },
+            Edit {
+                within: "// softmax:      y[o, c, i] = exp(x[o, c, i] − m) / (1 + s)",
+                find: "    let log_s = special_log1p(s);",
+                replace: "    let log_s = log(s);",
+            },
+            Edit {
+                within: "// softmax:      y[o, c, i] = exp(x[o, c, i] − m) / (1 + s)",
+                find: "        let value = x[at] - best.value;\n        store_y(at, select(exp(value) / (1.0 + s),",
+                replace: "        let value = x[at];\n        store_y(at, select(exp(value) / s,",
+            },
+        ],
+    },
+    Plant {
+        name: "dropped upstream gradient",
+        effect: "the gradient of max pooling counts windows where it should add their gradients: right only where those are 1",
+        kernels: &["max_pool"],
+        edits: &[Edit {
+            within: "// forward:  y[n, o] = max_{i in window o} x[n, i]",
+            find: "sum += dy[o];",
+            replace: "sum += 1.0;",
+        }],
+    },
+    Plant {
+        name: "f16 where f32",
+        effect: "what a matrix product stores went through half precision: about three digits are left",
+        kernels: &["lib/matmul", "matmul_tiled", "matmul_direct", "matmul_tree"],
+        edits: &[Edit {
+            within: "fn finish(at: u32, column: u32, value: f32) {",
+            find: "    var result = value;",
+            replace: "    var result = unpack2x16float(pack2x16float(vec2(value, 0.0))).x;",
+        }],
+    },
+    Plant {
+        name: "swapped strides",
+        effect: "average pooling steps down by the stride across, and across by the stride down: shows where they differ",
+        kernels: &["avg_pool"],
+        edits: &[
+            Edit {
+                within: "// forward:  y[n, o] = Σ_{i in window o} x[n, i] / divisor(o)",
+                find: "sliding(oy * STRIDE_Y - BEFORE_Y",
+                replace: "sliding(oy * STRIDE_X - BEFORE_Y",
+            },
+            Edit {
+                within: "// forward:  y[n, o] = Σ_{i in window o} x[n, i] / divisor(o)",
+                find: "sliding(ox * STRIDE_X - BEFORE_X",
+                replace: "sliding(ox * STRIDE_Y - BEFORE_X",
+            },
+        ],
+    },
+    Plant {
+        name: "seed off by one",
+        effect: "random numbers are drawn with the next key: dropout has other zeros than the reference",
+        kernels: &["lib/philox"],
+        edits: &[Edit {
+            within: "fn philox_word(index: u32, step: u32, site: u32, key0: u32, key1: u32) -> u32 {",
+            find: "vec2(key0, key1)).x;",
+            replace: "vec2(key0 + 1u, key1)).x;",
+        }],
+    },
+    Plant {
+        name: "log for log1p",
+        effect: "log1p(u) is log(1 + u), also in softplus and in the cross-entropies: what is small beside 1 is lost",
+        kernels: &["lib/special"],
+        edits: &[Edit {
+            within: "fn special_log1p(u: f32) -> f32 {",
+            find: "    return select(log(1.0 + u), series, u == near);",
+            replace: "    return log(1.0 + u);",
+        }],
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every shader of the repository, by its name.
+    fn shaders() -> Vec<(String, String)> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shaders");
+        let mut shaders = vec![];
+        for (folder, prefix) in [(root.clone(), ""), (root.join("lib"), "lib/")] {
+            for entry in std::fs::read_dir(folder).expect("the folder of shaders").flatten() {
+                let name = entry.file_name().into_string().expect("a plain name");
+                if let Some(stem) = name.strip_suffix(".wgsl") {
+                    let text = std::fs::read_to_string(entry.path()).expect("a shader");
+                    shaders.push((format!("{prefix}{stem}"), text));
+                }
+            }
+        }
+        shaders
+    }
+
+    #[test]
+    fn every_plant_is_in_its_kernels_and_in_no_other() {
+        for plant in plants() {
+            for (name, text) in shaders() {
+                let planted =
+                    plant.in_kernel(&Kernel::generated(name.clone(), text)).expect("the lines stand there once");
+                let edited =
+                    plant.edits.iter().any(|edit| planted.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
+                // A product's kernels hold the shared part, which is a file of its own.
+                let named = plant.kernels.contains(&name.as_str()) && !name.starts_with("matmul_");
+                assert_eq!(edited, named, "{} in {name}", plant.name);
+                assert!(planted.is_none_or(|kernel| !kernel.is_trusted()), "its checks are on");
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_has_changed_is_an_error() {
+        let plant = Plant::named("log-for-log1p").expect("words may be joined");
+        let changed = Kernel::generated("mine", "fn special_log1p(u: f32) -> f32 {\n    return u;\n}".into());
+        let error = plant.in_kernel(&changed).expect_err("nothing to replace").to_string();
+        assert!(
+            error.contains("kernel `mine`: the lines that the plant `log for log1p` replaces stand in it 0 times"),
+            "{error}"
+        );
+        let unknown = Plant::named("gremlin").expect_err("no such fault").to_string();
+        assert!(unknown.starts_with("there is no fault `gremlin` to plant; there are `wrong sign`, "), "{unknown}");
+    }
+}

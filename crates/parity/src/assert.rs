@@ -1,0 +1,69 @@
+//! The mill for `cargo test`.
+
+use std::sync::OnceLock;
+
+use wgrad_core::Result;
+
+use crate::{Case, Mill, Setting, Verdict};
+
+/// Holds a case to its reference on everything at hand, and its gradients to central differences, and panics with what
+/// was wrong: the case, the device, the element with what was fed there, the error and its bound.
+///
+/// Runs on the CPU in `f32` and on every adapter; one whose driver refuses to open is named on standard error and left
+/// out. On a machine without an adapter a kernel does not run, so the verdicts that are returned are of the CPU only; see
+/// [`adapters`](wgrad_kernels::gpu::adapters).
+///
+/// ```
+/// use wgrad_kernels::ops::PointwiseOps;
+/// use wgrad_parity::{Case, Values, assert_parity};
+///
+/// // As the body of a `#[test]`:
+/// let case = Case::new("softsign", &[(&[257], Values::Uniform(-9.0, 9.0))], |x| &x[0] / (x[0].abs() + 1.0)).ulp(12.0);
+/// for verdict in assert_parity(&case) {
+///     println!("{verdict}");
+/// }
+/// ```
+///
+/// # Panics
+/// When a result is beyond its bound, a gradient rule is not the derivative, or the case does not run.
+#[track_caller]
+#[allow(clippy::must_use_candidate, reason = "what passed is seldom looked at")]
+pub fn assert_parity(case: &Case) -> Vec<Verdict> {
+    let (verdicts, faults) = match parity(case) {
+        Ok(found) => found,
+        Err(error) => panic!("{}: {error}", case.name()),
+    };
+    assert!(faults.is_empty(), "{} is not what its reference is\n{}", case.name(), faults.join("\n"));
+    verdicts
+}
+
+/// The verdict of each device, and what is wrong.
+fn parity(case: &Case) -> Result<(Vec<Verdict>, Vec<String>)> {
+    let mill = Mill::new(case)?;
+    let slopes = mill.check_gradients()?;
+    let mut faults: Vec<_> = slopes.iter().filter(|slope| !slope.passed()).map(ToString::to_string).collect();
+    let mut verdicts = vec![];
+    for setting in settings() {
+        match mill.check(setting.device.clone()) {
+            Ok(verdict) if verdict.passed() => verdicts.push(verdict),
+            Ok(verdict) => faults.push(format!("{}: {verdict}", setting.name)),
+            Err(error) => faults.push(format!("{}: {error}", setting.name)),
+        }
+    }
+    Ok((verdicts, faults))
+}
+
+/// What there is, opened once per process.
+fn settings() -> &'static [Setting] {
+    static SETTINGS: OnceLock<Vec<Setting>> = OnceLock::new();
+    SETTINGS.get_or_init(|| {
+        let mut settings = vec![Setting::cpu()];
+        for adapter in wgrad_kernels::gpu::adapters() {
+            match Setting::of(adapter) {
+                Ok(some) => settings.extend(some),
+                Err(error) => eprintln!("left out: {error}"),
+            }
+        }
+        settings
+    })
+}

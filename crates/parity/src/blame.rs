@@ -1,0 +1,69 @@
+//! Which node of a failing case is the first to be wrong.
+
+use std::collections::BTreeSet;
+
+use wgrad_core::plan::Plan;
+use wgrad_core::{NodeKind, Params, Result, Session, Site, Tensor, ValueId};
+use wgrad_kernels::gpu::Device;
+
+use crate::kernels::makers;
+use crate::mill::{Mill, judge, truth_of};
+use crate::run::Trace;
+
+/// The first node whose value is beyond its bound although those that it reads are not.
+#[derive(Clone, Debug)]
+pub struct Blame {
+    /// The node: an op, or a row of the pointwise table.
+    pub node: String,
+    /// The kernels that made its value.
+    pub kernels: BTreeSet<String>,
+    /// Where it comes from.
+    pub site: Site,
+}
+
+impl Mill {
+    /// Runs a case once more with every node's value fetched, and names the first node in the order of the graph that is
+    /// beyond its bound. None if all of them are within: then what is wrong only shows where kernels are fused.
+    ///
+    /// # Errors
+    /// As [`Mill::check`].
+    pub fn blame(&self, device: Device) -> Result<Option<Blame>> {
+        let trace = Trace::new(self.case())?;
+        let values: Vec<Tensor> = values(&trace);
+        let fetches: Vec<&Tensor> = values.iter().collect();
+        let feed = self.feed();
+        let (truth, bounds) = truth_of(self.case(), &trace, &fetches, feed)?;
+        let mut session = Session::new(device, &Params::seeded(0))?;
+        let step = session.compile(&trace.graph, &fetches)?;
+        let got = session.run(&step, &trace.feeds(&step, feed))?;
+        let results = got.iter().zip(&truth).zip(&bounds);
+        let wrong =
+            results.map(|((got, truth), bounds)| judge(got, truth, bounds).1.is_some_and(|worst| worst.fails()));
+        let Some(first) = wrong.enumerate().find_map(|(i, wrong)| wrong.then_some(i)) else { return Ok(None) };
+        let plan = Plan::new(&trace.graph, &fetches, &session.limits())?;
+        let data = trace.graph.data();
+        let node = &data.nodes[values[first].id().node];
+        let kernels = match &node.kind {
+            // One of several rows of a kernel.
+            NodeKind::Pointwise(row, _) => [format!("row {}", row.name)].into(),
+            _ => makers(&plan)?.swap_remove(first),
+        };
+        Ok(Some(Blame { node: node.name().into(), kernels, site: node.site.clone() }))
+    }
+}
+
+/// What is computed on the way to the results, in the order of the graph.
+fn values(trace: &Trace) -> Vec<Tensor> {
+    let mut live = BTreeSet::new();
+    let mut stack: Vec<ValueId> = trace.fetches().iter().map(|tensor| tensor.id()).collect();
+    {
+        let data = trace.graph.data();
+        while let Some(value) = stack.pop() {
+            let node = &data.nodes[value.node];
+            if matches!(node.kind, NodeKind::Pointwise(..) | NodeKind::Op(_)) && live.insert(value) {
+                stack.extend(&node.inputs);
+            }
+        }
+    }
+    live.into_iter().filter_map(|value| trace.graph.tensor(value)).collect()
+}

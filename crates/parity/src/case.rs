@@ -1,0 +1,232 @@
+//! A case: one way of calling an op, the data that it is fed, and what its bound is made of.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wgrad_core::{Accuracy, Array, DType, Error, Limits, Plan, Result, Stream, Tensor};
+
+use crate::run::Trace;
+
+/// How an input is filled. Every draw comes from a seed and the case's name, so it is the same on every machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Values {
+    /// Standard normal.
+    Normal,
+    /// Uniform between two numbers.
+    Uniform(f64, f64),
+    /// Either sign, and a size whose logarithm is uniform: from `2^low` to `2^high`.
+    Powers(f64, f64),
+    /// Labels below a number; the input is `u32`.
+    Below(usize),
+    /// Multiples of a step, from `-count` to `count`: with ties.
+    Grid(f64, usize),
+    /// Any of these.
+    Of(&'static [f64]),
+}
+
+impl Values {
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    pub(crate) fn draw(&self, stream: &mut Stream) -> f64 {
+        match *self {
+            Self::Normal => stream.normal(),
+            Self::Uniform(low, high) => low + (high - low) * stream.uniform(),
+            Self::Powers(low, high) => {
+                let sign = if stream.below(2) == 0 { 1.0 } else { -1.0 };
+                sign * (low + (high - low) * stream.uniform()).exp2()
+            }
+            Self::Below(n) => stream.below(n) as f64,
+            Self::Grid(step, count) => step * (stream.below(2 * count + 1) as f64 - count as f64),
+            Self::Of(values) => values[stream.below(values.len())],
+        }
+    }
+
+    /// The type of an input that is filled like this.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        if matches!(self, Self::Below(_)) { DType::U32 } else { DType::F32 }
+    }
+}
+
+/// The shapes of a case's inputs, and how they are filled.
+pub type Inputs<'a> = &'a [(&'a [usize], Values)];
+
+type Build = Arc<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
+
+/// One way of calling an op, with shapes, values and what its error may be.
+///
+/// What is checked: each output, and the gradient of each `f32` input under random cotangents. How far a result may be
+/// from the reference in `f64` is an error bound from [`terms`](Self::terms), [`steps`](Self::steps), [`ulp`](Self::ulp)
+/// and [`cancelling`](Self::cancelling); [`wgrad_core::bound`] derives it. Unless they say more, it is that of one
+/// correctly rounded operation, or some few.
+///
+/// ```
+/// use wgrad_kernels::ops::PointwiseOps;
+/// use wgrad_parity::{Case, Values, assert_parity};
+///
+/// let normal = Values::Normal;
+/// let swish = Case::new("swish", &[(&[70, 13], normal)], |x| &x[0] * x[0].sigmoid()).ulp(24.0);
+/// assert_parity(&swish);
+/// ```
+#[derive(Clone)]
+pub struct Case {
+    pub(crate) name: String,
+    pub(crate) inputs: Vec<(Vec<usize>, Values)>,
+    pub(crate) build: Build,
+    /// The outputs that are differentiated; none for all.
+    pub(crate) gradients: Option<Vec<usize>>,
+    pub(crate) constants: Vec<usize>,
+    pub(crate) accuracy: Accuracy,
+    pub(crate) smooth: bool,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Case({}: {:?})", self.name, self.inputs)
+    }
+}
+
+impl Case {
+    /// A case of one output. Its name says what is called and how; the data depend on it.
+    pub fn new(
+        name: impl Into<String>,
+        inputs: Inputs<'_>,
+        build: impl Fn(&[Tensor]) -> Tensor + Send + Sync + 'static,
+    ) -> Self {
+        Self::several(name, inputs, move |x| vec![build(x)])
+    }
+
+    /// A case of several outputs.
+    pub fn several(
+        name: impl Into<String>,
+        inputs: Inputs<'_>,
+        build: impl Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            inputs: inputs.iter().map(|&(shape, values)| (shape.to_vec(), values)).collect(),
+            build: Arc::new(build),
+            gradients: None,
+            constants: vec![],
+            accuracy: Accuracy::new(),
+            smooth: true,
+        }
+    }
+
+    /// The longest sum behind an element, forward or backward; rounding errors grow with its root. \[default: 1\]
+    #[must_use]
+    pub fn terms(self, terms: usize) -> Self {
+        Self { accuracy: self.accuracy.terms(terms), ..self }
+    }
+
+    /// So many operations in sequence. \[default: 1\]
+    #[must_use]
+    pub fn steps(self, steps: f64) -> Self {
+        Self { accuracy: self.accuracy.steps(steps), ..self }
+    }
+
+    /// What WGSL allows the functions on the way to lose, all together, in units of `2⁻²⁴` of the result: for each unit
+    /// in the last place two. `exp` has 3 + 2·|x| of these, division 2.5, `log` 3, `inverseSqrt` 2. \[default: 0\]
+    #[must_use]
+    pub fn ulp(self, ulp: f64) -> Self {
+        Self { accuracy: self.accuracy.ulp(ulp), ..self }
+    }
+
+    /// The size of intermediate results whose difference is the result: `2⁻²⁴` of it is lost, whatever the result is.
+    /// \[default: 0\]
+    #[must_use]
+    pub fn cancelling(self, size: f64) -> Self {
+        Self { accuracy: self.accuracy.cancelling(size), ..self }
+    }
+
+    /// No rounding at all: the numbers must be equal.
+    #[must_use]
+    pub fn exact(self) -> Self {
+        Self { accuracy: Accuracy::EXACT, ..self }
+    }
+
+    /// The op has jumps or kinks at these inputs, so central differences are no judge of its gradients.
+    #[must_use]
+    pub fn rough(mut self) -> Self {
+        self.smooth = false;
+        self
+    }
+
+    /// Only the outputs are checked.
+    #[must_use]
+    pub fn without_gradients(mut self) -> Self {
+        self.gradients = Some(vec![]);
+        self.smooth = false;
+        self
+    }
+
+    /// Differentiates these outputs only. \[default: all that are `f32`\]
+    #[must_use]
+    pub fn gradients_of(mut self, outputs: &[usize]) -> Self {
+        self.gradients = Some(outputs.to_vec());
+        self
+    }
+
+    /// Inputs that the op takes as constants: nothing flows to them, whatever central differences say.
+    #[must_use]
+    pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
+        self.constants = inputs.to_vec();
+        self
+    }
+
+    /// The case under another name, and so with other data.
+    #[must_use]
+    pub fn renamed(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The shapes of its inputs, and how they are filled.
+    #[must_use]
+    pub fn inputs(&self) -> &[(Vec<usize>, Values)] {
+        &self.inputs
+    }
+
+    /// The elements of all inputs together: a measure of what it costs.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.inputs.iter().map(|(shape, _)| shape.iter().product::<usize>()).sum()
+    }
+
+    /// What is checked, as a plan for a device with these limits: outputs, then gradients under cotangents.
+    ///
+    /// # Errors
+    /// The first misfit of the graph.
+    pub fn plan(&self, limits: &Limits) -> Result<Plan> {
+        let trace = Trace::new(self)?;
+        Plan::new(&trace.graph, &trace.fetches(), limits)
+    }
+
+    pub(crate) fn differentiates(&self, output: usize) -> bool {
+        self.gradients.as_ref().is_none_or(|outputs| outputs.contains(&output))
+    }
+
+    /// Draws one input, rounded to `f32`.
+    pub(crate) fn draw(&self, input: usize, stream: &mut Stream) -> Result<Array> {
+        let (shape, values) = &self.inputs[input];
+        let empty = match values {
+            Values::Of(values) => values.is_empty(),
+            Values::Below(n) => *n == 0,
+            _ => false,
+        };
+        let count: usize = shape.iter().product();
+        if empty && count > 0 {
+            return Err(Error::Config(format!("{}: input {input} has no values to be filled with", self.name)));
+        }
+        let draws = (0..count).map(|_| values.draw(stream));
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "labels are small and whole")]
+        match values.dtype() {
+            DType::U32 => Array::new(&shape[..], draws.map(|x| x as u32).collect()),
+            _ => Array::new(&shape[..], draws.map(|x| x as f32).collect()),
+        }
+    }
+}

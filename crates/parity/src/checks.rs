@@ -1,0 +1,107 @@
+//! What the doctor checks: a choice of cases that runs every kernel and every variant, or all there is.
+
+use std::collections::BTreeSet;
+
+use wgrad_core::{Choices, Limits, Result};
+use wgrad_kernels::gpu::Device;
+
+use crate::{Case, Setting, all, edges, kernels, sizes, variants};
+
+/// Lengths around powers of two, around workgroups, and around what a thread or a workgroup takes.
+const SIZES: [usize; 11] = [1, 63, 64, 65, 255, 256, 257, 32_767, 32_768, 32_769, 65_537];
+/// Of these, what the quick choice takes: on both sides of one workgroup.
+const QUICK: [usize; 2] = [257, 65];
+
+/// A case to be run, and how.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The case.
+    pub case: Case,
+    /// The variant of the matrix product that is to run; none for what the device would choose.
+    pub variant: Option<&'static str>,
+    /// A case to be run in the same session before this one is run again: the same at another batch size.
+    pub between: Option<Case>,
+}
+
+impl From<Case> for Check {
+    fn from(case: Case) -> Self {
+        Self { case, variant: None, between: None }
+    }
+}
+
+impl Check {
+    /// The device to run on, with the wanted variant; none where there is nothing to be learned: the CPU and OpenGL run
+    /// no chosen variants, and changed limits do not matter to them.
+    #[must_use]
+    pub fn device(&self, setting: &Setting) -> Option<Device> {
+        let Some(variant) = self.variant else { return Some(setting.device.clone()) };
+        let adapter = setting.adapter.as_ref()?;
+        let fits = setting.change.is_empty() && adapter.info().api != "gl";
+        let mut choices = Choices::default();
+        choices.set("matmul", variant);
+        fits.then(|| setting.device.choosing(choices))
+    }
+}
+
+/// Every case of the table and of the edges, every size, each with a run at another size in between, and every variant.
+#[must_use]
+pub fn full() -> Vec<Check> {
+    let mut checks: Vec<Check> = all().into_iter().chain(edges()).map(Check::from).collect();
+    checks.extend(variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() }));
+    for (i, &n) in SIZES.iter().enumerate() {
+        checks.extend(around(n, SIZES[(i + 3) % 7]));
+    }
+    checks
+}
+
+/// As few cases as run every kernel, every row of the pointwise table and every variant, on real and on software
+/// adapters, and with few bindings; the edges; and every family at two sizes.
+///
+/// # Errors
+/// When a case of the table does not plan.
+pub fn quick() -> Result<Vec<Check>> {
+    let kinds = [
+        Limits::default(),
+        Limits { software: true, ..Limits::default() },
+        Limits { storage_buffers: 6, ..Limits::default() },
+    ];
+    let mut covered = BTreeSet::new();
+    let mut checks = vec![];
+    for check in edges().into_iter().map(Check::from).chain(around(QUICK[0], QUICK[1])) {
+        covered.extend(runs(&check, &kinds)?);
+        checks.push(check);
+    }
+    let mut rest: Vec<Check> = all().into_iter().map(Check::from).collect();
+    rest.extend(variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() }));
+    // First those of a few thousand elements: a small one hides what is wrong at edges, a large one takes long.
+    rest.sort_by_key(|check| (check.case.elements().max(1).ilog2().abs_diff(11), check.case.elements()));
+    for check in rest {
+        let new: BTreeSet<_> = runs(&check, &kinds)?.into_iter().filter(|kernel| !covered.contains(kernel)).collect();
+        if !new.is_empty() {
+            covered.extend(new);
+            checks.push(check);
+        }
+    }
+    Ok(checks)
+}
+
+/// The families at one size, and at another one in between.
+fn around(n: usize, other: usize) -> Vec<Check> {
+    let others = sizes(other);
+    let of = |case: &Case| case.name().rsplit_once(" of ").map(|(family, _)| family.to_string());
+    let twin = |case: &Case| others.iter().find(|other| of(other) == of(case)).cloned();
+    sizes(n).into_iter().map(|case| Check { between: twin(&case), ..case.into() }).collect()
+}
+
+/// What a check runs on these kinds of devices: the number of the kind, and a kernel.
+fn runs(check: &Check, kinds: &[Limits]) -> Result<BTreeSet<(usize, String)>> {
+    let mut found = BTreeSet::new();
+    for (i, kind) in kinds.iter().enumerate() {
+        let mut limits = kind.clone();
+        if let Some(variant) = check.variant {
+            limits.choices.set("matmul", variant);
+        }
+        found.extend(kernels::all(&check.case.plan(&limits)?)?.into_iter().map(|kernel| (i, kernel)));
+    }
+    Ok(found)
+}

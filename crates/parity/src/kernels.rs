@@ -1,0 +1,83 @@
+//! Which kernel makes which result.
+
+use std::collections::BTreeSet;
+
+use wgrad_core::Result;
+use wgrad_core::plan::{Plan, Stage, Task, Work};
+use wgrad_kernels::gpu::launches;
+
+/// The names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
+fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
+    let op = task.stages.iter().find_map(|stage| match &stage.work {
+        Work::Op { op, .. } => Some(op.name()),
+        Work::Cluster(_) | Work::Group(_) => None,
+    });
+    let Some(op) = op else { return Ok([rows(&task.stages[0])].into()) };
+    if !plan.launches {
+        return Ok([op.to_string()].into());
+    }
+    let launches = launches(plan, task, &|buffer| (buffer, 0))?;
+    let name = |bound: &wgrad_kernels::gpu::Bound| match bound.dispatch.entry {
+        "forward" => bound.dispatch.kernel.name.to_string(),
+        entry => format!("{}.{entry}", bound.dispatch.kernel.name),
+    };
+    Ok(launches.iter().map(name).collect())
+}
+
+/// A cluster of one row by that row's name, one of several as `cluster`: a generated kernel has none of its own.
+fn rows(stage: &Stage) -> String {
+    let clusters = match &stage.work {
+        Work::Cluster(cluster) => std::slice::from_ref(cluster),
+        Work::Group(clusters) => &clusters[..],
+        Work::Op { .. } => &[],
+    };
+    let rows: BTreeSet<_> = clusters.iter().flat_map(|c| &c.instructions).map(|i| i.row.name).collect();
+    match rows.into_iter().collect::<Vec<_>>()[..] {
+        [] => "copy".into(),
+        [row] => format!("row {row}"),
+        _ => "cluster".into(),
+    }
+}
+
+/// For each fetch the kernels that its last task runs.
+pub(crate) fn makers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
+    let maker = |&(buffer, _): &(usize, _)| {
+        let task = plan.tasks.iter().rev().find(|task| task.outputs().contains(&buffer));
+        task.map_or_else(|| Ok(["copy".into()].into()), |task| names(plan, task))
+    };
+    plan.fetches.iter().map(maker).collect()
+}
+
+/// All kernels of a plan, and all rows of its clusters.
+pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for task in &plan.tasks {
+        found.extend(names(plan, task)?);
+        let stages = task.stages.iter().flat_map(|stage| match &stage.work {
+            Work::Cluster(cluster) => std::slice::from_ref(cluster),
+            Work::Group(clusters) => &clusters[..],
+            Work::Op { .. } => &[],
+        });
+        found.extend(stages.flat_map(|c| &c.instructions).map(|i| format!("row {}", i.row.name)));
+    }
+    Ok(found)
+}
+
+/// The shader that a kernel is made from: its name without entry, sizes and what is fused with it.
+///
+/// ```
+/// assert_eq!(wgrad_parity::family("conv_direct_3x4_e.backward"), "conv_direct");
+/// assert_eq!(wgrad_parity::family("matmul_tiled_32x32x8_nt_22_ragged"), "matmul_tiled");
+/// assert_eq!(wgrad_parity::family("batch_norm_serial_e"), "batch_norm_serial");
+/// assert_eq!(wgrad_parity::family("row log1p"), "row log1p");
+/// ```
+#[must_use]
+pub fn family(kernel: &str) -> &str {
+    let stem = kernel.split('.').next().unwrap_or(kernel);
+    let sizes = stem.match_indices('_').find(|(at, _)| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
+    let mut stem = sizes.map_or(stem, |(at, _)| &stem[..at]);
+    while let Some(shorter) = stem.strip_suffix("_e").or_else(|| stem.strip_suffix("_p")) {
+        stem = shorter;
+    }
+    stem
+}

@@ -1,0 +1,267 @@
+//! The mill: a case's data and truth, made once, and any number of devices and checks held to them.
+
+use std::collections::BTreeSet;
+
+use wgrad_core::bound::sensitivity;
+use wgrad_core::{Array, Backend, CpuBackend, Deviation, Params, Result, Session, Step, Stream, Tensor};
+
+use crate::case::Case;
+use crate::kernels::makers;
+use crate::run::{Feed, Trace};
+use crate::verdict::{Measured, Part, Verdict, Worst};
+
+/// What [`Mill::new`] draws the data from.
+pub const SEED: u64 = 7;
+
+/// A case with its data, the truth in `f64` and the bounds; all devices are held to the same.
+///
+/// ```
+/// use wgrad_core::CpuBackend;
+/// use wgrad_kernels::ops::{NormOps, ReduceOps};
+/// use wgrad_parity::{Case, Mill, Values};
+///
+/// let case = Case::new("mean", &[(&[3, 65], Values::Normal)], |x| x[0].mean_axes(&[1], false)).terms(65).ulp(3.0);
+/// let mill = Mill::new(&case)?;
+/// let verdict = mill.check(CpuBackend::<f32>::new())?;
+/// assert!(verdict.passed(), "{verdict}");
+/// assert!(mill.check_gradients()?.iter().all(|slope| slope.passed()));
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Mill {
+    case: Case,
+    feed: Feed,
+    /// Of each element of each result: outputs, then gradients.
+    truth: Numbers,
+    bounds: Numbers,
+}
+
+type Numbers = Vec<Vec<f64>>;
+
+/// The derivative of all outputs, each times a random cotangent, along a random direction of one input: by the gradient
+/// rules, and by central differences, in `f64`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slope {
+    /// The input that moves.
+    pub input: usize,
+    /// By the rules.
+    pub rules: f64,
+    /// By central differences, extrapolated.
+    pub differences: f64,
+    /// How far apart they may be.
+    pub tolerance: f64,
+}
+
+impl Slope {
+    /// Whether both agree.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        (self.rules - self.differences).abs() <= self.tolerance
+    }
+}
+
+impl std::fmt::Display for Slope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { input, rules, differences, tolerance } = self;
+        write!(f, "the gradient of input {input} along a random direction is {rules:e} by its rule, ")?;
+        write!(f, "{differences:e} by central differences, which may differ by {tolerance:.1e}")
+    }
+}
+
+impl Mill {
+    /// Draws the data, runs the reference and derives the bounds.
+    ///
+    /// # Errors
+    /// When the case does not fit together: the first misfit of its graph, with the line and the fix.
+    pub fn new(case: &Case) -> Result<Self> {
+        Self::seeded(case, SEED)
+    }
+
+    /// [`Self::new`] with data from another seed.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn seeded(case: &Case, seed: u64) -> Result<Self> {
+        let trace = Trace::new(case)?;
+        let feed = trace.feed(case, seed)?;
+        let (truth, bounds) = truth_of(case, &trace, &trace.fetches(), &feed)?;
+        Ok(Self { case: case.clone(), feed, truth, bounds })
+    }
+
+    /// The case.
+    #[must_use]
+    pub fn case(&self) -> &Case {
+        &self.case
+    }
+
+    pub(crate) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// Runs the case on a device, and holds every output and gradient to its bound.
+    ///
+    /// # Errors
+    /// When the device cannot run it: a kernel does not compile, there is no room, the device is lost.
+    pub fn check(&self, backend: impl Into<Box<dyn Backend>>) -> Result<Verdict> {
+        self.check_in(&mut Session::new(backend, &Params::seeded(0))?)
+    }
+
+    /// [`Self::check`] in a session that may have run other cases before.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_in(&self, session: &mut Session) -> Result<Verdict> {
+        let trace = Trace::new(&self.case)?;
+        let step = session.compile(&trace.graph, &trace.fetches())?;
+        let got = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        Ok(self.verdict(session, &trace, &step, &got))
+    }
+
+    /// Runs the case, then another one in the same session, such as the same at another batch size, and then the case
+    /// again: the second time it must give the same bits.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn check_around(&self, other: &Self, backend: impl Into<Box<dyn Backend>>) -> Result<[Verdict; 3]> {
+        let mut session = Session::new(backend, &Params::seeded(0))?;
+        let trace = Trace::new(&self.case)?;
+        let step = session.compile(&trace.graph, &trace.fetches())?;
+        let got = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        let first = self.verdict(&session, &trace, &step, &got);
+        let between = other.check_in(&mut session)?;
+        let got: Vec<_> = got.iter().map(Array::to_f64).collect();
+        let bounds = got.iter().map(|values| vec![0.0; values.len()]).collect();
+        let again = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        let case = self.case.clone().renamed(format!("{}, again after {}", self.case.name, other.case.name));
+        let repeated = Self { case, feed: self.feed.clone(), truth: got, bounds };
+        Ok([first, between, repeated.verdict(&session, &trace, &step, &again)])
+    }
+
+    fn verdict(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Verdict {
+        let outputs = (0..trace.outputs.len()).map(Part::Output);
+        let parts = outputs.chain(trace.gradients.iter().map(|&(i, _)| Part::Gradient(i)));
+        // A plan that runs has kernels whose names can be told.
+        let mut kernels = makers(step.plan()).unwrap_or_default();
+        kernels.resize_with(got.len(), Default::default);
+        let results = parts.zip(kernels).zip(got).enumerate();
+        let results = results.map(|(i, ((part, kernels), got))| self.measure(i, part, kernels, got));
+        Verdict { case: self.case.name.clone(), device: session.device(), results: results.collect() }
+    }
+
+    fn measure(&self, result: usize, part: Part, kernels: BTreeSet<String>, got: &Array) -> Measured {
+        let (ulp, worst) = judge(got, &self.truth[result], &self.bounds[result]);
+        let worst = worst.map(|deviation| {
+            let index = index_of(deviation.at, got.shape().dims());
+            let fed = self.fed(part, &index, got.shape().dims());
+            Worst { deviation, index, fed }
+        });
+        Measured { part, kernels, elements: got.shape().numel(), ulp, worst }
+    }
+
+    /// What was fed at this element of a result.
+    fn fed(&self, part: Part, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
+        let inputs = self.feed.inputs.iter().enumerate().map(|(i, array)| (format!("input {i}"), array));
+        let cotangents = self.feed.cotangents.iter().enumerate();
+        let cotangents = cotangents.filter_map(|(i, array)| Some((format!("cotangent {i}"), array.as_ref()?)));
+        let cotangents = cotangents.filter(|_| matches!(part, Part::Gradient(_)));
+        inputs.chain(cotangents).filter_map(|(name, array)| Some((name, element(array, index, dims)?))).collect()
+    }
+
+    /// Every gradient rule against central differences along random directions, in `f64`.
+    ///
+    /// The function that is differentiated is the sum of all outputs, each times its random cotangent: under a plain sum
+    /// many a wrong rule passes. Empty where the case has no gradients or is [rough](Case::rough).
+    ///
+    /// # Errors
+    /// When the reference does not run.
+    pub fn check_gradients(&self) -> Result<Vec<Slope>> {
+        /// `(f(x + h·v) − f(x − h·v)) / 2h` at steps `h` and `h/2`, extrapolated: its error is of fourth order in `h`.
+        const STEP: f64 = 1e-4;
+        const DIRECTIONS: usize = 2;
+        let mut slopes = vec![];
+        let trace = Trace::new(&self.case)?;
+        if !self.case.smooth || trace.gradients.is_empty() {
+            return Ok(slopes);
+        }
+        let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+        let step = session.compile(&trace.graph, &trace.outputs.iter().collect::<Vec<_>>())?;
+        let mut stream = Stream::named(13, &self.case.name);
+        let given = trace.gradients.iter().zip(&self.truth[trace.outputs.len()..]);
+        for (&(i, _), gradient) in given.filter(|((i, _), _)| !self.case.constants.contains(i)) {
+            let x = &self.feed.inputs[i];
+            for _ in 0..DIRECTIONS {
+                let direction: Vec<f64> = (0..x.shape().numel()).map(|_| stream.normal()).collect();
+                let mut objective = |h: f64| -> Result<f64> {
+                    let moved = x.to_f64().iter().zip(&direction).map(|(x, v)| x + h * v).collect();
+                    let moved = Array::new::<f64>(x.shape(), moved)?;
+                    let mut feed = self.feed.clone();
+                    feed.inputs[i] = moved;
+                    let outputs = session.run(&step, &trace.feeds(&step, &feed))?;
+                    let weighted =
+                        outputs.iter().zip(&self.feed.cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?)));
+                    let sum = |(y, c): (&Array, &Array)| -> f64 {
+                        y.to_f64().iter().zip(c.to_f64()).map(|(y, c)| y * c).sum()
+                    };
+                    Ok(weighted.map(sum).sum())
+                };
+                let mut slope = |h: f64| Ok((objective(h)? - objective(-h)?) / (2.0 * h));
+                let differences = (4.0 * slope(STEP / 2.0)? - slope(STEP)?) / 3.0;
+                let terms = gradient.iter().zip(&direction).map(|(g, v)| g * v);
+                let (rules, size) = terms.fold((0.0, 0.0f64), |(sum, size), term| (sum + term, size + term.abs()));
+                slopes.push(Slope { input: i, rules, differences, tolerance: 1e-6 * size + 1e-8 });
+            }
+        }
+        Ok(slopes)
+    }
+}
+
+/// The truth of some values of a case's graph, and their bounds.
+pub(crate) fn truth_of(case: &Case, trace: &Trace, fetches: &[&Tensor], feed: &Feed) -> Result<(Numbers, Numbers)> {
+    let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    let step = session.compile(&trace.graph, fetches)?;
+    let mut run = |feed: &Feed| session.run(&step, &trace.feeds(&step, feed));
+    let truth: Numbers = run(feed)?.iter().map(Array::to_f64).collect();
+    let moved = if case.accuracy.exact {
+        truth.clone()
+    } else {
+        sensitivity(&truth, &case.name, |stream| run(&feed.shaken(stream)))?
+    };
+    let bounds = case.accuracy.bounds(&truth, &moved);
+    Ok((truth, bounds))
+}
+
+/// The largest error of a result in units in the last place, and the element whose share of its bound is largest.
+pub(crate) fn judge(got: &Array, truth: &[f64], bounds: &[f64]) -> (f64, Option<Deviation>) {
+    let mut ulp: f64 = 0.0;
+    let mut worst: Option<Deviation> = None;
+    for (at, ((&truth, &bound), got)) in truth.iter().zip(bounds).zip(got.to_f64()).enumerate() {
+        let one = Deviation { at, got, truth, bound };
+        if one.error().is_nan() {
+            ulp = f64::INFINITY;
+        } else if one.error() > f64::from(f32::MIN_POSITIVE) {
+            ulp = ulp.max(one.ulp());
+        }
+        if worst.is_none_or(|worst| one.share() > worst.share()) {
+            worst = Some(one);
+        }
+    }
+    (ulp, worst)
+}
+
+/// The place of element `at` of an array.
+fn index_of(mut at: usize, dims: &[usize]) -> Vec<usize> {
+    let mut index: Vec<_> = dims.iter().rev().map(|&size| (at % size, at /= size).0).collect();
+    index.reverse();
+    index
+}
+
+/// The element of an array that meets a place of a result of shape `dims` by the rules of broadcasting.
+fn element(array: &Array, index: &[usize], dims: &[usize]) -> Option<f64> {
+    let own = array.shape().dims();
+    let skip = dims.len().checked_sub(own.len())?;
+    if own.iter().zip(&dims[skip..]).any(|(&own, &size)| own != 1 && own != size) {
+        return None;
+    }
+    let at = own.iter().zip(&index[skip..]).fold(0, |sum, (&size, &at)| sum * size + if size == 1 { 0 } else { at });
+    array.to_f64().get(at).copied()
+}

@@ -1,0 +1,63 @@
+//! Every family of kernels at one length: the lengths that matter are those around powers of two, around the sizes of
+//! workgroups and beyond 65,535.
+
+use wgrad_core::Tensor;
+#[allow(clippy::wildcard_imports, reason = "every family has a row here")]
+use wgrad_kernels::ops::*;
+
+use crate::Case;
+use crate::Values::{self, Below, Normal};
+
+/// Every family of kernels at length `n`: clusters, sums, extremes, products, softmax, losses, batch norm, gathers.
+#[must_use]
+pub fn sizes(n: usize) -> Vec<Case> {
+    type Build = fn(&[Tensor]) -> Vec<Tensor>;
+    let case = |name: &str, inputs: &[(&[usize], Values)], terms: usize, ulp: f64, build: Build| {
+        // A softmax's gradient is (dy − Σ dy·y)·y, a batch norm's dy less its mean and its part along y, over the
+        // deviation: with `dy` up to 4 and few rows differences of such numbers.
+        let cancelling = match name {
+            _ if name.starts_with("softmax") || name.starts_with("cross") => 4.0,
+            _ if name.starts_with("batch") => 16.0,
+            _ => 0.0,
+        };
+        let case = Case::several(format!("{name} of {n}"), inputs, build).gradients_of(&[0]);
+        case.terms(terms).ulp(ulp).cancelling(cancelling)
+    };
+    let classes: &[(&[usize], Values)] = &[(&[n, 3], Normal), (&[n], Below(3))];
+    let mut cases = vec![
+        case("cluster", &[(&[n], Normal)], 1, 24.0, |x| vec![(&x[0] * 2.0 + 1.0).tanh() * &x[0]]),
+        case("cluster with a row", &[(&[n, 3], Normal), (&[3], Normal)], n, 0.0, |x| vec![(&x[0] + &x[1]) * &x[1]]),
+        case("sum", &[(&[n], Normal)], n, 0.0, |x| vec![x[0].sum()]),
+        case("sum of columns", &[(&[n, 3], Normal)], n, 0.0, |x| vec![x[0].sum_axes(&[0], false)]),
+        case("mean of rows", &[(&[3, n], Normal)], n, 3.0, |x| vec![x[0].mean_axes(&[1], true)]),
+        case("softmax", &[(&[2, n], Normal)], n, 40.0, |x| vec![x[0].softmax(1)]),
+        case("softmax of columns", &[(&[n, 3], Normal)], 3, 40.0, |x| vec![x[0].softmax(1)]),
+        case("softmax of pages", &[(&[2, n, 2], Normal)], n, 40.0, |x| vec![x[0].softmax(1)]),
+        case("matmul over", &[(&[1, n], Normal), (&[n, 2], Normal)], n, 0.0, |x| vec![x[0].matmul(&x[1])]),
+        case("matmul beside", &[(&[n, 3], Normal), (&[3, 2], Normal)], n, 0.0, |x| vec![x[0].matmul(&x[1])]),
+        case("cross entropy", classes, 3, 40.0, |x| vec![x[0].softmax_cross_entropy(&x[1], None, 0.1, None).0]),
+        case("cross entropy of classes", &[(&[2, n], Normal), (&[2], Below(n))], n, 40.0, |x| {
+            vec![x[0].softmax_cross_entropy(&x[1], None, 0.0, None).0]
+        }),
+        case("cross entropy of pages", &[(&[2, n, 2], Normal), (&[2, 2], Below(n))], n, 40.0, |x| {
+            vec![x[0].softmax_cross_entropy(&x[1], None, 0.0, None).0]
+        }),
+        case("maximum of columns", &[(&[n, 3], Normal)], 1, 4.0, |x| vec![x[0].max_axes(&[0], false)]),
+        case("maximum of rows", &[(&[3, n], Normal)], 1, 4.0, |x| vec![x[0].max_axes(&[1], false)]),
+        case("gathered rows", &[(&[5, 3], Normal), (&[n], Below(5))], n, 0.0, |x| {
+            vec![x[0].gather_rows(&x[1]).square()]
+        }),
+        case("place of the maximum", &[(&[n, 3], Normal), (&[3, n], Normal)], 1, 0.0, |x| {
+            vec![x[0].argmax(0, false), x[1].argmax(1, false)]
+        }),
+        case("batch norm of channels", &[(&[5, n], Normal)], 5, 8.0, |x| {
+            vec![x[0].batch_norm_train(None, None, 1e-5).0]
+        }),
+    ];
+    if n > 1 {
+        cases.push(case("batch norm", &[(&[n, 3], Normal)], n, 8.0, |x| {
+            vec![x[0].batch_norm_train(None, None, 1e-5).0]
+        }));
+    }
+    cases
+}

@@ -1,0 +1,232 @@
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use wgrad_core::{
+    Backward, Buffers, CpuBackend, Limits, Misfit, Op, Real, Reference, Result, Spec, Tensor, both, gradients,
+};
+use wgrad_kernels::gpu::Device;
+#[allow(clippy::wildcard_imports, reason = "as in a program")]
+use wgrad_kernels::ops::*;
+
+use crate::{Case, Check, Examination, Mill, Part, Setting, Values, assert_parity, fuzz, kernels, quick};
+
+/// `y = x²` whose implementation in `f32`, and only there, is wrong: what a kernel with a fault is on a GPU.
+#[derive(Debug)]
+struct Square {
+    /// What happens to the element of the largest `x`.
+    fault: Fault,
+    /// The factor of `dy · x` in the gradient, which should be 2.
+    rule: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    Off,
+    Nan,
+    /// A little more with each run.
+    Drifts,
+}
+
+static RUNS: AtomicU32 = AtomicU32::new(0);
+
+impl Square {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let (x, y) = (at.float(0), at.out(0));
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * x);
+        if size_of::<F>() == size_of::<f32>()
+            && let Some(largest) = (0..x.len()).max_by(|&a, &b| x[a].wide().total_cmp(&x[b].wide()))
+        {
+            let value = match self.fault {
+                Fault::None => return,
+                Fault::Off => 1.0001 * y[largest].wide(),
+                Fault::Nan => f64::NAN,
+                Fault::Drifts => y[largest].wide() * (1.0 + 1e-7 * f64::from(RUNS.fetch_add(1, Ordering::Relaxed) % 4)),
+            };
+            y[largest] = F::lit(value);
+        }
+    }
+}
+
+impl Op for Square {
+    fn name(&self) -> &'static str {
+        "my_square"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy() * at.input(0) * self.rule);
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+}
+
+fn square(x: &Tensor, fault: Fault, rule: f64) -> Tensor {
+    x.graph().apply(Square { fault, rule }, &[x]).get(0)
+}
+
+fn case(name: &str, fault: Fault, rule: f64) -> Case {
+    Case::new(name, &[(&[7, 5], Values::Normal), (&[5], Values::Normal)], move |x| square(&x[0], fault, rule) + &x[1])
+}
+
+#[test]
+fn a_wrong_element_is_found_with_what_was_fed_there() -> Result<()> {
+    let mill = Mill::new(&case("off", Fault::Off, 2.0))?;
+    let verdict = mill.check(CpuBackend::<f32>::new())?;
+    let wrong: Vec<_> = verdict.failures().collect();
+    assert_eq!(wrong.iter().map(|result| result.part).collect::<Vec<_>>(), [Part::Output(0)]);
+    let worst = wrong[0].worst.as_ref().expect("an element");
+    // The largest x, its square a ten-thousandth too large.
+    let [(first, x), (second, bias)] = &worst.fed[..] else { panic!("{:?}", worst.fed) };
+    assert_eq!((first.as_str(), second.as_str(), worst.index.len()), ("input 0", "input 1", 2));
+    assert!((worst.deviation.truth - (x * x + bias)).abs() < 1e-12 && *x > 1.0);
+    assert!((worst.deviation.error() / (1e-4 * x * x) - 1.0).abs() < 0.01, "{worst:?}");
+    assert!(wrong[0].ulp > 100.0 && wrong[0].share() > 10.0 && wrong[0].share().is_finite());
+    let text = verdict.to_string();
+    assert!(text.starts_with("off on CPU backend in f32") && text.contains("output 0 at ["), "{text}");
+    assert!(text.contains(&format!("fed there: input 0 = {x:?}, input 1 = {bias:?}")), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_nan_is_found() -> Result<()> {
+    let verdict = Mill::new(&case("nan", Fault::Nan, 2.0))?.check(CpuBackend::<f32>::new())?;
+    assert!(!verdict.passed() && verdict.share() == f64::INFINITY && verdict.ulp() == f64::INFINITY);
+    assert!(verdict.to_string().contains("is NaN, the truth is"), "{verdict}");
+    Ok(())
+}
+
+#[test]
+fn the_node_to_blame_is_named() -> Result<()> {
+    let deep = Case::new("deep", &[(&[4, 9], Values::Uniform(0.5, 1.0))], |x| {
+        (square(&x[0].exp(), Fault::Off, 2.0).sum_axes(&[1], false) * 0.1).tanh()
+    });
+    let mill = Mill::new(&deep.terms(9).ulp(60.0))?;
+    assert!(!mill.check(Device::cpu())?.passed());
+    let blame = mill.blame(Device::cpu())?.expect("a node is wrong by itself");
+    assert_eq!(blame.node, "my_square");
+    assert!(blame.kernels.contains("my_square") && blame.site.location.file().ends_with("tests.rs"), "{blame:?}");
+    assert!(Mill::new(&case("fine", Fault::None, 2.0))?.blame(Device::cpu())?.is_none());
+    Ok(())
+}
+
+#[test]
+fn a_wrong_rule_is_found_by_central_differences() -> Result<()> {
+    let slopes = Mill::new(&case("rule", Fault::None, 1.0))?.check_gradients()?;
+    let wrong: Vec<_> = slopes.iter().filter(|slope| !slope.passed()).map(|slope| slope.input).collect();
+    assert_eq!(wrong, [0, 0], "both directions of input 0, and none of the other");
+    assert_eq!(slopes.len(), 4);
+    assert!(Mill::new(&case("rule", Fault::None, 2.0))?.check_gradients()?.iter().all(crate::Slope::passed));
+    assert!(Mill::new(&case("rule", Fault::None, 1.0).rough())?.check_gradients()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let misfit = Case::new("misfit", &[(&[2, 3], Values::Normal), (&[4, 5], Values::Normal)], |x| x[0].matmul(&x[1]));
+    let error = Mill::new(&misfit).expect_err("inner sizes differ").to_string();
+    assert!(error.contains("matmul") && error.contains("tests.rs"), "{error}");
+    let empty = Case::new("empty", &[(&[3], Values::Of(&[]))], |x| x[0].exp());
+    let error = Mill::new(&empty).expect_err("there is nothing to draw").to_string();
+    assert_eq!(error, "empty: input 0 has no values to be filled with");
+}
+
+#[test]
+fn what_differs_the_second_time_is_found() -> Result<()> {
+    let other = Mill::new(&case("another", Fault::None, 2.0))?;
+    let passed = |fault: Fault| -> Result<Vec<bool>> {
+        let mill = Mill::new(&case("drifts", fault, 2.0).ulp(20.0))?;
+        Ok(mill.check_around(&other, Device::cpu())?.iter().map(crate::Verdict::passed).collect())
+    };
+    assert_eq!(passed(Fault::None)?, [true, true, true]);
+    assert_eq!(passed(Fault::Drifts)?, [true, true, false]);
+    Ok(())
+}
+
+#[test]
+#[should_panic(expected = "panics is not what its reference is\nthe CPU in f32: panics on CPU backend in f32")]
+fn an_assertion_says_where_and_by_how_much() {
+    // Beside 1, 1e-11 is lost in f32 on every device, and not in f64.
+    let lost = |x: &Tensor| ((x.number(1.0) + x.number(1e-11)) - 1.0) * 1e11;
+    assert_parity(&Case::new("panics", &[(&[9], Values::Normal)], move |x| &x[0] * lost(&x[0])).rough());
+}
+
+#[test]
+fn the_doctor_counts_and_blames() {
+    let mut checks: Vec<Check> =
+        [case("good", Fault::None, 2.0), case("bad", Fault::Off, 2.0)].map(Check::from).into_iter().collect();
+    checks.push(Check::from(Case::new("misfit", &[(&[2], Values::Normal)], |x| x[0].reshape([3]))));
+    let mut checks = checks.into_iter();
+    let all = Examination::run(&[Setting::cpu()], || checks.next(), |_, _| true);
+    assert_eq!((all.cases, all.runs, all.failures.len(), all.passed()), (3, 3, 2, false));
+    assert_eq!(all.results, 6, "two outputs, and two gradients of each");
+    let failure = |case: &str| all.failures.iter().find(|failure| failure.case == case).expect("it failed");
+    assert!(failure("misfit").error.as_ref().is_some_and(|error| error.contains("reshape")));
+    let bad = failure("bad");
+    assert_eq!(bad.node.as_ref().map(|(node, _)| node.as_str()), Some("my_square"));
+    assert_eq!(bad.kernels.iter().collect::<Vec<_>>(), ["CPU: my_square"]);
+    assert_eq!(all.kernels["CPU: my_square"].failures, 1);
+    assert_eq!(all.kernels.values().map(|tally| tally.failures).sum::<usize>(), 1, "nothing else is to blame");
+    let text = bad.to_string();
+    assert!(text.starts_with("bad\n  on the CPU in f32\n  output 0 at ["), "{text}");
+    assert!(text.contains("first wrong: my_square, at ") && text.ends_with("[5] of Normal"), "{text}");
+}
+
+#[test]
+fn an_examination_can_be_stopped() {
+    let endless = || Some(Check::from(case("again", Fault::None, 2.0)));
+    let all = Examination::run(&[Setting::cpu()], endless, |so_far, _| so_far.cases < 3);
+    assert!(all.cases >= 3 && all.passed());
+}
+
+#[test]
+fn random_cases_fit_together_and_are_the_same_again() -> Result<()> {
+    for number in 0..300 {
+        let case = fuzz(5, number);
+        case.plan(&Limits::default())?;
+        assert_eq!(format!("{case:?}"), format!("{:?}", fuzz(5, number)));
+    }
+    assert_ne!(fuzz(5, 1).name(), fuzz(6, 1).name());
+    Ok(())
+}
+
+#[test]
+fn the_quick_choice_runs_every_kernel_of_a_software_adapter() -> Result<()> {
+    let limits = Limits { software: true, ..Limits::default() };
+    let runs = |cases: &mut dyn Iterator<Item = Case>| -> Result<std::collections::BTreeSet<String>> {
+        let mut found = std::collections::BTreeSet::new();
+        for case in cases {
+            found.extend(kernels::all(&case.plan(&limits)?)?);
+        }
+        Ok(found)
+    };
+    let chosen = quick()?;
+    let usual = chosen.iter().filter(|check| check.variant.is_none()).map(|check| check.case.clone());
+    let missing = &runs(&mut crate::all().into_iter())? - &runs(&mut usual.into_iter())?;
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(chosen.len() < crate::full().len() / 3, "{} is not a choice", chosen.len());
+    Ok(())
+}
+
+#[test]
+fn a_gradient_of_a_gradient_goes_through_the_mill() {
+    // The rule itself is made of ops, so it has a gradient.
+    let case = Case::new("twice", &[(&[6], Values::Normal)], |x| {
+        let y = (square(&x[0], Fault::None, 2.0) * &x[0]).sum();
+        gradients(&y, &[x[0].clone()]).remove(0).expect("y depends on x")
+    });
+    assert_eq!(assert_parity_on_the_cpu(&case), 2);
+}
+
+/// How many results there were.
+fn assert_parity_on_the_cpu(case: &Case) -> usize {
+    let mill = Mill::new(case).expect("it fits");
+    assert!(mill.check_gradients().expect("it runs").iter().all(crate::Slope::passed));
+    let verdict = mill.check(Device::cpu()).expect("it runs");
+    assert!(verdict.passed(), "{verdict}");
+    verdict.results.len()
+}

@@ -1,0 +1,107 @@
+//! Ten known faults, planted in kernels one after another: the doctor finds each of them and blames the kernel that has it,
+//! and no other.
+
+use std::collections::BTreeSet;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::gpu::{Device, adapters};
+use wgrad::parity::{self, Check, Examination, Setting, family};
+use wgrad_kernels::plant::plants;
+
+/// Cases of all families, some of which every fault must show in.
+const CASES: [&str; 20] = [
+    "batch_norm [64, 33]",
+    "sum of [257, 33] over [0, 1]",
+    "sum of [2, 300, 40] over [1]",
+    "mean of [9000, 2] over [0]",
+    "gather_rows of wide rows",
+    "edge: softmax of logits up to ±1000",
+    "softmax [64, 257] -1",
+    "max_pool2d overlapping and padded",
+    "linear 64x30x64",
+    "matmul 65x63x33",
+    "avg_pool2d without padding in the count",
+    "dropout",
+    "bernoulli",
+    "log1p of small",
+    "softplus",
+    "conv2d 3x3 padded",
+    "layer_norm [64, 63] over [63]",
+    "sort [5, 63] 1 up",
+    "concat of columns",
+    "cumsum over rows",
+];
+
+/// The families of kernels that have a fault, by the names that the doctor gives them.
+fn guilty(plant: &str) -> &'static [&'static str] {
+    match plant {
+        "wrong sign" => &["batch_norm_backward", "batch_norm_backward_serial"],
+        "missing barrier" => &["sum"],
+        "one row too few" => &["gather"],
+        "biased variance" => &["batch_norm", "batch_norm_serial"],
+        "exp without max" => &["softmax"],
+        "dropped upstream gradient" => &["max_pool"],
+        "f16 where f32" => &["matmul_direct", "matmul_tiled", "matmul_tree"],
+        "swapped strides" => &["avg_pool"],
+        "seed off by one" => &["row dropout", "row bernoulli"],
+        "log for log1p" => &["row log1p", "row softplus", "softmax"],
+        _ => &[],
+    }
+}
+
+fn examine(device: Device) -> Result<Examination, Failed> {
+    let mut checks = parity::all().into_iter().chain(parity::edges()).filter(|case| CASES.contains(&case.name()));
+    let checks: Vec<Check> = checks.by_ref().map(Check::from).collect();
+    if checks.len() != CASES.len() {
+        return Err(format!("{} of {} cases are in the table", checks.len(), CASES.len()).into());
+    }
+    let settings = [Setting { device, ..with_the_kernels_of_gpus()?.ok_or("there is an adapter")? }];
+    let mut checks = checks.into_iter();
+    Ok(Examination::run(&settings, || checks.next(), |_, _| true))
+}
+
+/// On a software adapter, where they also have workgroups and barriers; none if there is no adapter.
+fn with_the_kernels_of_gpus() -> Result<Option<Setting>, Failed> {
+    let Some(adapter) = adapters().iter().find(|adapter| adapter.info().api != "gl") else { return Ok(None) };
+    let mut settings = Setting::of(adapter)?;
+    let wanted = settings.iter().position(|setting| setting.change.contains("real GPU"));
+    Ok(Some(settings.swap_remove(wanted.unwrap_or(0))))
+}
+
+fn a_device_without_faults_passes() -> Result<(), Failed> {
+    let device = with_the_kernels_of_gpus()?.ok_or("there is an adapter")?.device;
+    let all = examine(device)?;
+    if all.passed() { Ok(()) } else { Err(all.failures[0].to_string().into()) }
+}
+
+fn is_found(plant: &str) -> Result<(), Failed> {
+    let device = with_the_kernels_of_gpus()?.ok_or("there is an adapter")?.device;
+    let all = examine(device.planted(plant)?)?;
+    if all.passed() {
+        return Err("it was not found".into());
+    }
+    if let Some(failure) = all.failures.iter().find(|failure| failure.error.is_some()) {
+        return Err(failure.to_string().into());
+    }
+    let blamed: BTreeSet<&str> = all.failures.iter().flat_map(|f| &f.kernels).map(|kernel| family(kernel)).collect();
+    let others: Vec<_> = blamed.iter().filter(|kernel| !guilty(plant).contains(kernel)).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let texts: Vec<_> = all.failures.iter().map(|failure| format!("{:?}: {failure}", failure.kernels)).collect();
+    Err(format!("{others:?} are blamed, too\n{}", texts.join("\n")).into())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let here = adapters().iter().any(|adapter| adapter.info().api != "gl");
+    let trial = |name: String, test: Box<dyn FnOnce() -> Result<(), Failed> + Send>| {
+        Trial::test(name, test).with_ignored_flag(!here)
+    };
+    let mut trials = vec![trial("a device without faults passes".into(), Box::new(a_device_without_faults_passes))];
+    for plant in plants() {
+        let name = format!("the doctor finds: {}", plant.name);
+        trials.push(trial(name, Box::new(|| is_found(plant.name))));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}

@@ -1,0 +1,90 @@
+//! Each fault that can be planted makes its kernel compute something else, on every adapter; other kernels stay as they
+//! are.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::core::Limits;
+use wgrad::gpu::adapters;
+use wgrad::ops::{AvgPool, GatherOps, MaxPool};
+use wgrad::prelude::*;
+use wgrad_kernels::plant::{Plant, plants};
+
+/// The results of one call per plant that its fault should change, and of one that it should not.
+fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
+    let graph = Graph::new(Mode::Train);
+    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
+    let wave = |n: usize, scale: f32| Array::vector((0..n).map(|i| scale * (i as f32 * 0.7).sin()).collect::<Vec<_>>());
+    let x = graph.input("x", [4096], DType::F32);
+    let labels = graph.input("labels", [9], DType::U32);
+    let batch = x.reshape([64, 64]);
+    let image = x.reshape([1, 4, 32, 32]);
+    let gradient = |loss: Tensor| gradients(&loss, std::slice::from_ref(&x)).remove(0).expect("x matters");
+    let affected = match plant {
+        "wrong sign" => {
+            let weight = x.number(1.5).broadcast_to([64]);
+            let (y, ..) = batch.batch_norm_train(Some(&weight), Some(&weight), 1e-5);
+            gradient((y.square() * &batch).sum())
+        }
+        "missing barrier" => batch.sum_axes(&[1], false) + batch.sum_axes(&[0], false),
+        "one row too few" => batch.gather_rows(&labels),
+        "biased variance" => batch.batch_norm_train(None, None, 1e-5).2,
+        "exp without max" => (&batch * 1000.0).softmax(1),
+        "dropped upstream gradient" => gradient(image.max_pool2d(MaxPool::new(2)).square().sum()),
+        "f16 where f32" => batch.matmul(&batch),
+        "swapped strides" => image.avg_pool2d(AvgPool::new([3, 3]).stride([1, 2])),
+        "seed off by one" => x.dropout(0.5, [7, 9], 3, &graph.constant_u32(0)),
+        "log for log1p" => (&x * 1e-6).log1p(),
+        other => panic!("the plant `{other}` has no call here"),
+    };
+    let untouched = batch.cumsum(1);
+    let mut session = Session::new(device.clone(), &Params::seeded(0))?;
+    let step = session.compile(&graph, &[&affected, &untouched])?;
+    let rows = Array::vector(vec![0u32, 5, 63, 2, 2, 9, 33, 1, 62]);
+    let feeds = [(&x, &wave(4096, 2.0)), (&labels, &rows)];
+    let got = session.run(&step, &feeds)?;
+    Ok([got[0].to_f32(), got[1].to_f32()])
+}
+
+fn shows(plant: &Plant, device: &Device) -> Result<(), Failed> {
+    let right = results(device, plant.name)?;
+    let planted = results(&device.planted(plant.name)?, plant.name)?;
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    if bits(&right[1]) != bits(&planted[1]) {
+        return Err("a kernel without the fault computes something else".into());
+    }
+    let off = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-4 * a.abs() || b.is_nan();
+    let wrong = right[0].iter().zip(&planted[0]).filter(|&pair| off(pair)).count();
+    println!("{}: {wrong} of {} numbers are wrong", plant.name, right[0].len());
+    if right[0].iter().all(|value| value.is_finite()) && wrong > 0 { Ok(()) } else { Err("it shows nowhere".into()) }
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let mut trials = vec![];
+    for adapter in adapters() {
+        let info = adapter.info();
+        let gpu: fn(&mut Limits) = |limits| limits.software = false;
+        let own: fn(&mut Limits) = |_| {};
+        for (what, change) in [("", own), (" with a real GPU's kernels", gpu)] {
+            // One software driver is enough for both kinds of kernels: OpenGL's is the same code under another roof.
+            if what.is_empty() && info.software && info.api == "gl" {
+                continue;
+            }
+            let device = adapter.open_with(change).expect("the driver opens its adapter");
+            // Threads of a software adapter that work alone have no barrier to miss.
+            let plants =
+                plants().iter().filter(|plant| !(what.is_empty() && info.software && plant.name == "missing barrier"));
+            for plant in plants {
+                let device = device.clone();
+                let name = format!("{} {}{what} computes wrongly with: {}", info.api, info.adapter, plant.name);
+                trials.push(Trial::test(name, move || shows(plant, &device)));
+            }
+        }
+    }
+    if adapters().is_empty() {
+        for plant in plants() {
+            let name = format!("the GPU computes wrongly with: {}", plant.name);
+            trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
