@@ -527,7 +527,11 @@ impl Here {
         let ids = inputs.iter().map(Tensor::id).collect();
         let y = graph.push(of.kind.clone(), ids, of.outputs.clone());
         let cotangent = place(&of.outputs[0], "cotangent");
-        let found = vjp(&[(&y, &cotangent)], &inputs);
+        // Of the others an op may refuse a gradient.
+        let asked: Vec<usize> =
+            (0..inputs.len()).filter(|&i| self.depends[of.inputs[i].node] && inputs[i].dtype().is_float()).collect();
+        let wanted: Vec<Tensor> = asked.iter().map(|&i| inputs[i].clone()).collect();
+        let found = vjp(&[(&y, &cotangent)], &wanted);
         graph.check()?;
         let arrays = self.walk.inputs(&self.base, node)?;
         let mut stream = Stream::named(29, &format!("{} {node}", of.name()));
@@ -535,16 +539,13 @@ impl Here {
         let weights = Array::new(&of.outputs[0].shape, weights)?;
         let mut roots = vec![y.id()];
         roots.extend(found.iter().flatten().map(Tensor::id));
-        for (i, input) in of.inputs.iter().enumerate() {
-            if !self.depends[input.node] || !inputs[i].dtype().is_float() {
-                continue;
-            }
+        for (&i, found) in asked.iter().zip(&found) {
             let direction = direction(&arrays[i].to_f64(), &mut stream);
             let judge = |arrays: &[Arc<Array>]| -> Result<(Verdict, f64, f64)> {
                 let mut feeds: Vec<(&Tensor, &Array)> = inputs.iter().zip(arrays).map(|(t, a)| (t, &**a)).collect();
                 feeds.push((&cotangent, &weights));
                 let walk = Walk::new(&graph, &roots, &feeds, true)?;
-                let gradient = match &found[i] {
+                let gradient = match found {
                     Some(gradient) => {
                         let mut values = Walk::values();
                         walk.run(&mut values, |_| false)?;
