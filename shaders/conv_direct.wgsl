@@ -65,10 +65,11 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// The element of a row of x at numerator / DIV_X; `rest` has the same remainder as the numerator.
+// The element of a row of x at numerator / DIV_X; `rest` has the same remainder as the numerator. It may be negative,
+// of which GLSL defines no remainder.
 fn pixel(row: i32, inside: bool, numerator: i32, rest: i32) -> f32 {
     let column = numerator / DIV_X;
-    let hit = inside && rest % DIV_X == 0 && numerator >= 0 && column < W;
+    let hit = inside && rest / DIV_X * DIV_X == rest && numerator >= 0 && column < W;
     return select(0.0, x[row + clamp(column, 0, W - 1)], hit);
 }
 

@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use wgrad_core::{DeviceInfo, Error, Result};
-use wgrad_kernels::gpu::{Adapter, Device, adapters};
+use wgrad_kernels::gpu::{Adapter, Device, Probe, Verdict, adapters};
 
 use crate::output::{note, print};
 
@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
         let all = json!({ "auto": { "device": auto, "reason": why }, "devices": devices });
         return print(&format!("{all:#}\n"));
     }
-    let limits = if adapters().is_empty() { String::new() } else { format!("{}\n\n", limits()) };
+    let limits = if adapters().is_empty() { String::new() } else { format!("{}\n\n{}\n\n", limits(), self_tests()) };
     print(&format!("{}\n\n{limits}* --device auto takes {auto}: {why}\n", overview(&auto)))
 }
 
@@ -87,6 +87,48 @@ fn overview(auto: &str) -> Table {
         row(info.kind, "cpu", info.adapter, info.api);
     }
     all
+}
+
+/// What the self-test of each driver found, a line per finding.
+fn self_tests() -> String {
+    let mut lines = vec![];
+    for adapter in adapters() {
+        let name = selector(adapter);
+        let found = match adapter.self_test() {
+            Ok(found) => found,
+            Err(error) => {
+                lines.push(format!("{name} could not be tested: {error}"));
+                continue;
+            }
+        };
+        let passed = found.probes.iter().filter(|probe| probe.verdict == Verdict::Passed).count();
+        lines.push(format!("{name}: {passed} of {} probes of the driver passed", found.probes.len()));
+        let failures = found.failures().map(|failure| ("FAILED", failure));
+        for (word, (probe, why)) in failures.chain(found.notes().map(|note| ("noted", note))) {
+            lines.push(format!("  {word}: {}: {}; {why}", probe.name, probe.found));
+        }
+    }
+    lines.join("\n")
+}
+
+fn self_test(adapter: &Adapter) -> Value {
+    let test = match adapter.self_test() {
+        Ok(test) => test,
+        Err(error) => return json!({ "error": error.to_string() }),
+    };
+    let probe = |probe: &Probe| {
+        let (verdict, why) = match probe.verdict {
+            Verdict::Passed => ("passed", None),
+            Verdict::Noted(why) => ("noted", Some(why)),
+            Verdict::Failed(why) => ("failed", Some(why)),
+        };
+        json!({ "name": probe.name, "verdict": verdict, "found": probe.found, "why": why })
+    };
+    json!({
+        "probes": test.probes.iter().map(probe).collect::<Vec<_>>(),
+        "milliseconds": test.took.as_secs_f64() * 1e3,
+        "cached": test.cached,
+    })
 }
 
 fn limits() -> Table {
@@ -153,6 +195,7 @@ fn describe(adapter: &Adapter) -> Value {
             "invocations_per_workgroup": limits.max_compute_invocations_per_workgroup,
         },
         "features": features,
+        "self_test": self_test(adapter),
     })
 }
 
@@ -167,5 +210,6 @@ fn describe_cpu(info: &DeviceInfo) -> Value {
         "software": true,
         "limits": null,
         "features": null,
+        "self_test": null,
     })
 }

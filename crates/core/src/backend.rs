@@ -29,6 +29,8 @@ pub struct DeviceInfo {
     pub driver: String,
     /// Whether it is a GPU adapter that computes on the CPU.
     pub software: bool,
+    /// What the self-test of its driver found, in words; empty if there was none, as on the CPU.
+    pub self_test: String,
 }
 
 impl std::fmt::Display for DeviceInfo {

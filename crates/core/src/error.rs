@@ -20,6 +20,9 @@ pub enum Error {
     /// A device is missing, was lost, or refused a plan.
     #[error("{0}")]
     Device(String),
+    /// A device has no room: what was asked for, and where a plan was, its bill and the ways out.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// Named variables that do not match: missing, unexpected, misshapen or declared twice.
     #[error("{0}")]
     Params(String),

@@ -143,6 +143,9 @@ pub struct Limits {
     pub storage_buffers: usize,
     /// Bytes that one binding may span.
     pub binding_bytes: u64,
+    /// Bytes that one plan may take in all. Devices do not tell theirs, so there is none unless one is set: an allocation
+    /// that fails tells.
+    pub memory_bytes: u64,
     /// Workgroups per dimension.
     pub workgroups: u32,
     /// Invocations per workgroup.
@@ -163,6 +166,7 @@ impl Default for Limits {
         Self {
             storage_buffers: 8,
             binding_bytes: 128 << 20,
+            memory_bytes: u64::MAX,
             workgroups: 65_535,
             invocations: 256,
             workgroup_bytes: 16 << 10,

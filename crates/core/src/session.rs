@@ -133,7 +133,8 @@ impl Session {
     ///
     /// # Errors
     /// The first op that did not fit, with its source line; a name declared twice; a variable of other `Params`; a
-    /// plan that exceeds the device's limits.
+    /// plan that exceeds the device's limits, with the bill of its memory when there is no room. Then nothing stays
+    /// allocated.
     pub fn compile(&mut self, graph: &Graph, fetches: &[&Tensor]) -> Result<Step> {
         self.params.check()?;
         self.release();
@@ -144,14 +145,8 @@ impl Session {
                 (self.on_warning)(&warning);
             }
         }
-        if plan.largest_binding() as u64 > limits.binding_bytes {
-            return Err(Error::Device(format!(
-                "the plan's largest buffer has {}, but {} binds at most {}; use a smaller batch\n{plan}",
-                crate::plan::human_bytes(plan.largest_binding()),
-                self.backend.device(),
-                crate::plan::human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
-            )));
-        }
+        plan.check(&limits, &|| self.backend.device())?;
+        let bill = plan.bill();
         let known = self.resident.len();
         let mut lease = Lease::default();
         match self.load(graph, plan, &mut lease) {
@@ -167,7 +162,10 @@ impl Session {
                     lease.buffers.push(buffer);
                 }
                 self.give_back(&lease);
-                Err(error)
+                Err(match error {
+                    Error::OutOfMemory(what) => Error::OutOfMemory(format!("{what}\n{bill}")),
+                    other => other,
+                })
             }
         }
     }
@@ -266,17 +264,29 @@ impl Session {
         }
         for (place, variables) in new.into_iter().enumerate() {
             let specs: Vec<&Spec> = variables.iter().map(|variable| variable.spec()).collect();
-            let buffers = if place < 2 {
-                self.backend.allocate_together(&specs)?
-            } else {
-                specs.iter().map(|spec| self.backend.allocate(spec)).collect::<Result<Vec<_>>>()?
-            };
+            let buffers =
+                if place < 2 { self.backend.allocate_together(&specs)? } else { self.allocate_apart(&specs)? };
             for (variable, buffer) in variables.into_iter().zip(buffers) {
                 self.by_name.insert(variable.name().into(), self.resident.len());
                 self.resident.push(Resident { variable: variable.clone(), buffer, version: None, ahead: false });
             }
         }
         Ok(plan.variables.iter().map(|(variable, ..)| self.by_name[variable.name()]).collect())
+    }
+
+    /// A buffer for each spec; none stays allocated when one has no room.
+    fn allocate_apart(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
+        let mut buffers = Vec::with_capacity(specs.len());
+        for spec in specs {
+            match self.backend.allocate(spec) {
+                Ok(buffer) => buffers.push(buffer),
+                Err(error) => {
+                    self.backend.release(None, &buffers);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(buffers)
     }
 
     /// Runs a step once and reads its fetched tensors.

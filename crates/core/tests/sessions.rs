@@ -24,7 +24,7 @@ struct Ledger {
 impl Ledger {
     fn allocate(&mut self) -> Result<()> {
         if self.room == Some(self.made) {
-            return Err(Error::Device("no room".into()));
+            return Err(Error::OutOfMemory("no room".into()));
         }
         self.made += 1;
         Ok(())
@@ -126,7 +126,11 @@ fn a_compile_that_fails_gives_everything_back() {
     let (graph, [x, y, scale]) = self::graph(&other, "a", &table);
     for room in 0..needed {
         *ledger.borrow_mut() = Ledger { room: Some(room), ..Ledger::default() };
-        assert_eq!(session.compile(&graph, &[&y, &scale]).unwrap_err().to_string(), "no room");
+        let error = session.compile(&graph, &[&y, &scale]).unwrap_err();
+        assert!(
+            matches!(&error, Error::OutOfMemory(what) if what.starts_with("no room\n  the plan needs ")),
+            "{error}"
+        );
         assert_eq!(held(&ledger), (0, 0), "with room for {room}");
     }
     *ledger.borrow_mut() = Ledger { refuse_programs: true, ..Ledger::default() };
@@ -164,4 +168,28 @@ fn steps_share_an_array_and_the_last_gives_it_back() {
     drop(second);
     release(&mut session);
     assert_eq!(ledger.borrow().held.len(), 2, "two variables");
+}
+
+#[test]
+fn variables_without_room_are_given_back() {
+    // Of a kind that lies apart, and of one that lies together.
+    for kind in [Kind::Buffer, Kind::Parameter] {
+        let (params, mut session, ledger) = session();
+        let graph = Graph::new(Mode::Evaluate);
+        let all =
+            ["a", "b", "c", "d"].map(|name| graph.variable(&params.variable(name, [4], kind, Init::Constant(1.0))));
+        let sum = all.iter().skip(1).fold(all[0].clone(), |sum, x| sum + x);
+        for room in 0..5 {
+            *ledger.borrow_mut() = Ledger { room: Some(room), ..Ledger::default() };
+            let error = session.compile(&graph, &[&sum]).unwrap_err().to_string();
+            let kind = if kind == Kind::Buffer { "running statistics" } else { "parameters" };
+            let bill =
+                format!("no room\n  the plan needs 80 B: {kind} 64 B, inputs and results 16 B\n  the largest is ");
+            assert!(error.starts_with(&bill) && error.contains("  ways out:\n    1. a smaller batch"), "{error}");
+            assert!(ledger.borrow().held.is_empty(), "{kind} with room for {room}");
+        }
+        ledger.borrow_mut().room = None;
+        let step = session.compile(&graph, &[&sum]).unwrap();
+        assert_eq!(session.run(&step, &[]).unwrap()[0].to_f32(), [4.0; 4]);
+    }
 }

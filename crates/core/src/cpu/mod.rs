@@ -222,6 +222,7 @@ impl<F: Precision> Backend for CpuBackend<F> {
             api: format!("{} threads", rayon::current_num_threads()),
             driver: String::new(),
             software: false,
+            self_test: String::new(),
         }
     }
 

@@ -7,11 +7,14 @@
 //! [`Plan::passes`].
 
 mod attach;
+mod bill;
 mod emit;
 mod fuse;
 mod live;
 mod memory;
 mod order;
+
+pub use bill::Bill;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -201,6 +204,11 @@ impl Task {
     #[must_use]
     pub fn outputs(&self) -> Vec<usize> {
         self.stages.iter().flat_map(|stage| stage.outputs.iter().copied()).collect()
+    }
+
+    /// The scratch buffers.
+    fn scratch(&self) -> impl Iterator<Item = usize> {
+        self.stages.iter().flat_map(|stage| stage.scratch().iter().copied())
     }
 
     /// All buffers that it touches.

@@ -116,9 +116,7 @@ impl GpuBackend {
                 self.gpu.info
             )));
         }
-        let buffer = self.gpu.buffer(label, size, usage);
-        self.gpu.check()?;
-        Ok(buffer)
+        self.gpu.room(label, size, usage)
     }
 
     /// Room for `size` bytes: the one place that says which part of which buffer that is.
@@ -165,8 +163,7 @@ impl GpuBackend {
                     limit / table.pitch
                 )));
             }
-            grown = Some(self.gpu.buffer("table", bytes, storage()));
-            self.gpu.check()?;
+            grown = Some(self.gpu.room("table", bytes, storage())?);
             table.capacity = rows;
         }
         table.rows = rows;
@@ -297,6 +294,7 @@ impl Backend for GpuBackend {
 
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
         // Bind groups keep their buffers alive; wgpu keeps both until the device has finished with them.
+        let _turn = self.gpu.turn();
         let program = program.and_then(|program| self.programs[program.0].take());
         for &buffer in buffers.iter().chain(program.iter().flat_map(|program| &program.own)) {
             self.buffers[buffer.0] = None;

@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
+use wgrad_core::DeviceInfo;
+
 /// A file of more bytes is begun anew: drivers add to it and never take away.
 const LARGEST: u64 = 256 << 20;
 
@@ -54,14 +56,15 @@ pub fn cache_folder() -> Option<PathBuf> {
 }
 
 /// FNV-1a.
-fn checksum(data: &[u8]) -> [u8; 8] {
+pub(super) fn checksum(data: &[u8]) -> [u8; 8] {
     let hash = data
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash.to_le_bytes()
 }
 
-fn read(file: &Path) -> Option<Vec<u8>> {
+/// The bytes of a file that [`write`] wrote, if they are still the same.
+pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
     if fs::metadata(file).ok()?.len() > LARGEST {
         return None;
     }
@@ -70,8 +73,16 @@ fn read(file: &Path) -> Option<Vec<u8>> {
     (data == checksum(&rest)).then_some(rest)
 }
 
-fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
+/// Writes a file with its checksum.
+pub(super) fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
     replace(file, &[&checksum(data), data].concat())
+}
+
+/// The file of an adapter and driver in a folder.
+pub(super) fn of_device(folder: &Path, device: &DeviceInfo, extension: &str) -> PathBuf {
+    let name = format!("{} {} {}", device.adapter, device.api, device.driver);
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    folder.join(format!("{}.{extension}", name.chars().map(plain).collect::<String>()))
 }
 
 /// Through a temporary file, so that another process never sees half of it.

@@ -7,12 +7,18 @@ use wgrad_core::{Backend, Choices, CpuBackend, DeviceInfo, Error, Limits, Result
 
 use super::backend::GpuBackend;
 use super::open::{Counts, Gpu};
+use super::probe;
+use super::self_test::SelfTest;
+
+/// What devices are opened with where the adapter has it: the clock of profiles and tuning, and compiled kernels.
+const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
 
 /// An adapter of this machine, as [`adapters`] found it.
 #[derive(Clone)]
 pub struct Adapter {
     pub(super) adapter: wgpu::Adapter,
     pub(super) info: wgpu::AdapterInfo,
+    tested: Arc<OnceLock<SelfTest>>,
 }
 
 impl fmt::Debug for Adapter {
@@ -37,7 +43,7 @@ pub fn adapters() -> &'static [Adapter] {
                 adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
                     && adapter.limits().max_storage_buffers_per_shader_stage >= 4
             })
-            .map(|adapter| Adapter { info: adapter.get_info(), adapter })
+            .map(|adapter| Adapter { info: adapter.get_info(), adapter, tested: Arc::default() })
             .collect();
         adapters.sort_by_key(Adapter::rank);
         adapters
@@ -75,6 +81,7 @@ impl Adapter {
             api: self.info.backend.to_string(),
             driver: driver.into_iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" "),
             software: self.is_software(),
+            self_test: self.tested.get().map_or_else(String::new, ToString::to_string),
         }
     }
 
@@ -102,15 +109,44 @@ impl Adapter {
         self.adapter.features()
     }
 
+    /// What the driver answered when it was asked for known faults: when a device was first opened here, or now. The
+    /// answers are kept per adapter and driver in the folder `wgrad` of the user's caches, unless `WGRAD_CACHE` is `off`.
+    ///
+    /// # Errors
+    /// When the driver does not open a device.
+    pub fn self_test(&self) -> Result<&SelfTest> {
+        match self.tested.get() {
+            Some(test) => Ok(test),
+            None => Gpu::open(self, true, WANTED).map(|mut gpu| self.tested(&mut gpu)),
+        }
+    }
+
+    /// The self-test, made on this device if it was not made yet.
+    fn tested(&self, gpu: &mut Gpu) -> &SelfTest {
+        let test = self.tested.get_or_init(|| probe::run(gpu));
+        gpu.info.self_test = test.to_string();
+        gpu.begin_counts();
+        test
+    }
+
+    /// A device that has passed the self-test.
+    fn gpu(&self, cached: bool, wanted: wgpu::Features) -> Result<Gpu> {
+        let mut gpu = Gpu::open(self, cached, wanted)?;
+        probe::admit(self.tested(&mut gpu), &gpu.info, probe::forced())?;
+        Ok(gpu)
+    }
+
     /// Opens a device on this adapter.
+    ///
+    /// The first time, its driver is asked for known faults ([`Self::self_test`]).
     ///
     /// Where the API can hand out compiled kernels (Vulkan), they are kept in the folder `wgrad` of the user's caches and
     /// found there by the next process; not so if the environment variable `WGRAD_CACHE` is `off`.
     ///
     /// # Errors
-    /// When the driver refuses.
+    /// When the driver refuses, or fails its self-test; in the environment, `WGRAD_FORCE=1` opens such a one, too.
     pub fn open(&self) -> Result<Device> {
-        Ok(Device(Kind::Gpu(Arc::new(Gpu::open(self, true)?), Choices::default())))
+        Ok(Device(Kind::Gpu(Arc::new(self.gpu(true, WANTED)?), Choices::default())))
     }
 
     /// Opens a device that plans for other limits than the adapter's own: how tests run the kernels of large GPUs on a
@@ -118,12 +154,21 @@ impl Adapter {
     /// for it are not kept on disk.
     ///
     /// # Errors
-    /// When the driver refuses.
+    /// As [`Self::open`].
     pub fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device> {
-        let mut gpu = Gpu::open(self, false)?;
+        let mut gpu = self.gpu(false, WANTED)?;
         change(&mut gpu.limits);
         let choices = gpu.limits.choices.clone();
         Ok(Device(Kind::Gpu(Arc::new(gpu), choices)))
+    }
+
+    /// Opens a device that has none of the features that adapters may lack, neither timestamps nor a cache of pipelines:
+    /// how tests see to it that nothing needs them. Kernels use no feature (f16, subgroups) anywhere.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_without_features(&self) -> Result<Device> {
+        Ok(Device(Kind::Gpu(Arc::new(self.gpu(false, wgpu::Features::empty())?), Choices::default())))
     }
 
     /// Whether `name` is a part of its name, in any case; `vulkan:name` asks for the API, too.
@@ -247,10 +292,26 @@ impl Device {
             return Err(Error::Device(format!("`{name}` is a fault of a kernel, and {} has none", self.info())));
         };
         let adapter = adapters().iter().find(|adapter| adapter.info() == gpu.info);
-        let mut planted = Gpu::open(adapter.expect("the adapter was found before"), false)?;
+        let mut planted = adapter.expect("the adapter was found before").gpu(false, WANTED)?;
         planted.limits = gpu.limits.clone();
         planted.planted = Some(plant);
         Ok(Self(Kind::Gpu(Arc::new(planted), choices.clone())))
+    }
+
+    /// What the self-test of its driver found; none on the CPU.
+    #[must_use]
+    pub fn self_test(&self) -> Option<SelfTest> {
+        let Kind::Gpu(gpu, _) = &self.0 else { return None };
+        let adapter = adapters().iter().find(|adapter| adapter.info() == gpu.info)?;
+        adapter.tested.get().cloned()
+    }
+
+    /// Takes the GPU away from all sessions on this device, as a driver does that was reset; nothing happens to the CPU.
+    /// For tests of what goes on then: every run and read fails, and says so.
+    pub fn destroy(&self) {
+        if let Kind::Gpu(gpu, _) = &self.0 {
+            gpu.destroy();
+        }
     }
 
     /// How often work was handed to the device since it was opened, by all sessions; 0 on the CPU.

@@ -13,10 +13,12 @@ mod launch;
 mod open;
 mod pipeline;
 mod print;
+mod probe;
 mod profile;
 mod program;
 mod readback;
 mod reflect;
+mod self_test;
 mod tune;
 
 pub use backend::GpuBackend;
@@ -25,6 +27,7 @@ pub use device::{Adapter, Device, adapters};
 pub use launch::{Bound, Physical, Target, launches};
 pub use open::{Counts, Gpu};
 pub use reflect::{Binding, Entry, Module, reflect};
+pub use self_test::{Probe, SelfTest, Verdict};
 pub use tune::{load_choices, save_choices};
 
 /// The version of wgpu that computes, up to its first dot.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use wgrad_core::plan::human_bytes;
 use wgrad_core::{Choices, DeviceInfo, Error, Limits, Result};
 
 use super::cache::Cache;
@@ -20,6 +21,9 @@ pub struct Counts {
     /// Compute pipelines.
     pub pipelines: u64,
 }
+
+/// The largest binding that is made use of.
+const LARGEST: u64 = (1 << 32) - 256;
 
 /// An open device with its queue and the pipelines made so far, shared by all sessions on it.
 pub struct Gpu {
@@ -39,6 +43,8 @@ pub struct Gpu {
     pub(super) planted: Option<&'static crate::plant::Plant>,
     /// What the device complained about since the last look.
     fault: Arc<Mutex<Option<String>>>,
+    /// Why there is no device any more.
+    lost: Arc<OnceLock<String>>,
 }
 
 impl fmt::Debug for Gpu {
@@ -52,35 +58,47 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// To be held during calls that reach the driver: OpenGL has one context for all threads, and wgpu gives up when it has
+/// waited a second for it, which a compiling thread makes others do.
+fn turn(info: &DeviceInfo) -> Option<MutexGuard<'static, ()>> {
+    static CONTEXT: Mutex<()> = Mutex::new(());
+    (info.api == "gl").then(|| lock(&CONTEXT))
+}
+
 impl Gpu {
-    pub(super) fn open(adapter: &Adapter, cached: bool) -> Result<Self> {
+    pub(super) fn open(adapter: &Adapter, cached: bool, wanted: wgpu::Features) -> Result<Self> {
         let info = adapter.info();
         let available = adapter.limits();
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             required_features: adapter.features() & wanted,
             required_limits: available.clone(),
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.adapter.request_device(&descriptor))
-            .map_err(|error| Error::Device(format!("{info} could not be opened: {error}")))?;
+        let (device, queue) = {
+            let _turn = turn(&info);
+            pollster::block_on(adapter.adapter.request_device(&descriptor))
+                .map_err(|error| Error::Device(format!("{info} could not be opened: {error}")))?
+        };
         let fault = Arc::new(Mutex::new(None));
         let note = |fault: &Arc<Mutex<Option<String>>>, what: String| {
             lock(fault).get_or_insert(what);
         };
         let heard = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&heard, error.to_string())));
-        let lost = fault.clone();
+        let lost = Arc::new(OnceLock::new());
+        let heard = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
-                note(&lost, format!("the device was lost ({reason:?}): {message}"));
+                let _ = heard.set(format!("{message} ({reason:?})"));
             }
         });
         let limits = Limits {
             // Plans are made for WebGPU's default of eight everywhere, so that one graph is one plan on every device.
             storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
-            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size),
+            // Kernels count elements in 32 bits, of four bytes each.
+            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size).min(LARGEST),
+            memory_bytes: u64::MAX,
             workgroups: available.max_compute_workgroups_per_dimension,
             invocations: available.max_compute_invocations_per_workgroup,
             workgroup_bytes: available.max_compute_workgroup_storage_size,
@@ -103,17 +121,40 @@ impl Gpu {
             #[cfg(feature = "plant")]
             planted: None,
             fault,
+            lost,
         })
     }
 
     /// What went wrong on the device since the last call.
     ///
     /// # Errors
-    /// The first complaint of the driver or of wgpu's validation.
+    /// The first complaint of the driver or of wgpu's validation. Once the device is lost, always that.
     pub fn check(&self) -> Result<()> {
+        if let Some(why) = self.lost.get() {
+            return Err(Error::Device(format!(
+                "{}: the device was lost: {why}\n  what it held is gone; parameters have the values that they were last \
+                 synchronised with\n  fix: open a device anew and go on from the last checkpoint (Trainer::resume, `wgrad \
+                 train --resume`), which gives the same bits; if the driver resets a busy device, use a smaller batch",
+                self.info
+            )));
+        }
         match lock(&self.fault).take() {
             Some(fault) => Err(Error::Device(format!("{}: {fault}", self.info))),
             None => Ok(()),
+        }
+    }
+
+    /// Takes the device away.
+    pub(super) fn destroy(&self) {
+        let _ = self.lost.set("it was destroyed".into());
+        let _turn = self.turn();
+        self.device.destroy();
+    }
+
+    /// Counts from now on: what a self-test made is no session's.
+    pub(super) fn begin_counts(&self) {
+        for counter in [&self.buffers, &self.bind_groups, &self.made, &self.submissions] {
+            counter.store(0, Ordering::Relaxed);
         }
     }
 
@@ -122,11 +163,9 @@ impl Gpu {
         Counts { buffers: count(&self.buffers), bind_groups: count(&self.bind_groups), pipelines: count(&self.made) }
     }
 
-    /// To be held during calls that reach the driver: OpenGL has one context for all threads, and wgpu gives up when it
-    /// has waited a second for it, which a compiling thread makes others do.
+    /// [`turn`] on this device.
     pub(super) fn turn(&self) -> Option<MutexGuard<'static, ()>> {
-        static CONTEXT: Mutex<()> = Mutex::new(());
-        (self.info.api == "gl").then(|| lock(&CONTEXT))
+        turn(&self.info)
     }
 
     /// Hands bytes to a buffer.
@@ -152,6 +191,23 @@ impl Gpu {
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         let _turn = self.turn();
         self.device.create_buffer(&descriptor)
+    }
+
+    /// A new buffer, if there is room for it.
+    ///
+    /// # Errors
+    /// When there is none, or the device is lost.
+    pub(super) fn room(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        #[cfg(not(target_arch = "wasm32"))]
+        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = self.buffer(label, size, usage);
+        #[cfg(not(target_arch = "wasm32"))]
+        if pollster::block_on(scope.pop()).is_some() {
+            let bytes = human_bytes(usize::try_from(size).unwrap_or(usize::MAX));
+            return Err(Error::OutOfMemory(format!("{} has no room for {bytes} more", self.info)));
+        }
+        self.check()?;
+        Ok(buffer)
     }
 
     /// A new bind group, counted.

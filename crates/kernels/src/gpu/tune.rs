@@ -173,9 +173,7 @@ impl GpuBackend {
 
 /// Where the choices for a device are kept in a folder: one file per adapter and driver.
 fn file(folder: &Path, device: &DeviceInfo) -> PathBuf {
-    let name = format!("{} {} {}", device.adapter, device.api, device.driver);
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    folder.join(format!("{}.choices", name.chars().map(plain).collect::<String>()))
+    cache::of_device(folder, device, "choices")
 }
 
 /// The choices that [`save_choices`] kept for a device; none if there are none, or the file is damaged.

@@ -223,7 +223,13 @@ impl RunReport {
     /// The device that trained: lines of the table at the end.
     #[must_use]
     pub fn device(self, info: &DeviceInfo) -> Self {
-        let about = [("device", &info.kind), ("adapter", &info.adapter), ("API", &info.api), ("driver", &info.driver)];
+        let about = [
+            ("device", &info.kind),
+            ("adapter", &info.adapter),
+            ("API", &info.api),
+            ("driver", &info.driver),
+            ("self-test of the driver", &info.self_test),
+        ];
         about
             .into_iter()
             .filter(|(_, value)| !value.is_empty())

@@ -1,0 +1,146 @@
+//! What a plan takes of a device's memory, by purpose, and whether it fits.
+
+use std::fmt;
+
+use super::{Plan, Role, human_bytes};
+use crate::params::Kind;
+use crate::{DeviceInfo, Error, Limits, Result, Site};
+
+/// The bytes of a plan by purpose, as [`Plan::bill`] adds them up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// Purposes in a fixed order, with their bytes.
+    pub parts: Vec<(&'static str, usize)>,
+    /// The largest buffer and its bytes; none if there is no buffer.
+    pub largest: Option<(String, usize)>,
+}
+
+impl Bill {
+    /// All bytes.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// What can be done about a plan that does not fit, most likely first.
+const WAYS_OUT: &str = "  ways out:
+    1. a smaller batch: Trainer::batch_size, --batch-size
+    2. the same batch in parts, whose gradients are added: Trainer::accumulate(n) with a batch n times smaller, --accumulate
+    3. rows that stay on the host until they are needed: Trainer::streaming(true)";
+
+/// `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
+impl fmt::Display for Bill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.parts.iter().filter(|(_, bytes)| *bytes > 0);
+        let parts: Vec<_> = parts.map(|(what, bytes)| format!("{what} {}", human_bytes(*bytes))).collect();
+        writeln!(f, "  the plan needs {}: {}", human_bytes(self.total()), parts.join(", "))?;
+        if let Some((what, bytes)) = &self.largest {
+            writeln!(f, "  the largest is {what} with {}", human_bytes(*bytes))?;
+        }
+        f.write_str(WAYS_OUT)
+    }
+}
+
+impl Plan {
+    /// What the plan takes of the device's memory.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Limits, Mode, Plan};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [256], DType::F32);
+    /// let bill = Plan::new(&graph, &[&(&x + 1.0)], &Limits::default())?.bill();
+    /// assert_eq!((bill.total(), bill.largest), (2048, Some(("the input `x` f32[256]".into(), 1024))));
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn bill(&self) -> Bill {
+        let names =
+            ["parameters", "optimizer state", "running statistics", "data sets and constants", "inputs and results"];
+        let mut parts = [0; 5];
+        let mut largest: Option<(usize, usize)> = None;
+        for (i, buffer) in self.buffers.iter().enumerate() {
+            let place = match &buffer.role {
+                Role::Variable(variable) => match self.variables[*variable].0.kind() {
+                    Kind::Parameter => 0,
+                    Kind::State => 1,
+                    Kind::Buffer => 2,
+                },
+                Role::Array(_) => 3,
+                Role::Input(_) | Role::Schedule | Role::Fetch => 4,
+                Role::Passed => continue,
+                Role::Temp(..) => parts.len(),
+            };
+            let bytes = buffer.spec.bytes();
+            if let Some(part) = parts.get_mut(place) {
+                *part += bytes;
+            }
+            if largest.is_none_or(|(_, most)| bytes > most) {
+                largest = Some((i, bytes));
+            }
+        }
+        let temporaries = self.slots.iter().map(|slot| slot.elements * slot.dtype.size()).sum();
+        let mut parts: Vec<_> = names.into_iter().zip(parts).collect();
+        parts.insert(3, ("activations and gradients", temporaries));
+        Bill { parts, largest: largest.map(|(buffer, bytes)| (self.described(buffer).0, bytes)) }
+    }
+
+    /// What a buffer is, for people, and the line that makes it or first reads it.
+    fn described(&self, buffer: usize) -> (String, Option<&Site>) {
+        let spec = &self.buffers[buffer].spec;
+        let maker =
+            self.tasks.iter().find(|task| task.outputs().contains(&buffer) || task.scratch().any(|b| b == buffer));
+        let reader = || self.tasks.iter().find(|task| task.inputs().contains(&buffer));
+        let what = match &self.buffers[buffer].role {
+            Role::Input(input) => format!("the input `{}`", self.inputs[*input].name),
+            Role::Variable(variable) => format!("the variable `{}`", self.variables[*variable].0.name()),
+            Role::Array(_) => "a data set or constant".into(),
+            Role::Schedule => "the scheduled numbers".into(),
+            Role::Fetch | Role::Temp(..) | Role::Passed => {
+                maker.map_or_else(|| "a result".into(), |task| format!("what {} makes,", task.label()))
+            }
+        };
+        (format!("{what} {spec}"), maker.or_else(reader).map(|task| &task.site))
+    }
+
+    /// Whether the plan keeps to a device's limits.
+    ///
+    /// # Errors
+    /// When a buffer is larger than one binding, when an element's number has more than 32 bits, or when the plan needs
+    /// more memory than sessions may take.
+    pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
+        let at = |site: Option<&Site>| site.map_or_else(String::new, |site| format!("\n  at {site}"));
+        let elements = |buffer: &usize| self.buffers[*buffer].spec.shape.numel();
+        if limits.dispatches
+            && let Some(buffer) = (0..self.buffers.len()).find(|buffer| elements(buffer) > u32::MAX as usize)
+        {
+            let (what, site) = self.described(buffer);
+            return Err(Error::Device(format!(
+                "{} elements are more than kernels on {} count, 4294967295: {what}{}\n{WAYS_OUT}",
+                elements(&buffer),
+                device(),
+                at(site)
+            )));
+        }
+        if self.largest_binding() as u64 > limits.binding_bytes {
+            let stored = |buffer: &usize| !matches!(self.buffers[*buffer].role, Role::Passed);
+            let largest =
+                (0..self.buffers.len()).filter(stored).max_by_key(|&buffer| self.buffers[buffer].spec.bytes());
+            let named = largest.filter(|&buffer| self.buffers[buffer].spec.bytes() as u64 > limits.binding_bytes);
+            let (what, site) = named.map_or_else(|| ("temporaries side by side".into(), None), |at| self.described(at));
+            return Err(Error::Device(format!(
+                "the plan's largest buffer has {}, but {} binds at most {}: {what}{}\n{WAYS_OUT}\n{self}",
+                human_bytes(self.largest_binding()),
+                device(),
+                human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
+                at(site)
+            )));
+        }
+        let bill = self.bill();
+        if bill.total() as u64 > limits.memory_bytes {
+            let room = human_bytes(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
+            return Err(Error::OutOfMemory(format!("a plan on {} may take {room}\n{bill}", device())));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+// y = what this driver makes of x and n: numbers whose treatment WGSL leaves open, and those that every kernel relies on.
+//
+// x and n are the same words, as floats and as integers, and unknown to whoever compiles; gpu/self_test.rs has them and
+// judges the answers, in the same order.
+// `values`: the first thread computes; all 256 add in a tree, and leave workgroup memory full of ones.
+// `cleared`: compiled with workgroup memory set to zero first, as kernels of users are; what it finds there.
+
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> n: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+
+const GROUP = 256u;
+// All of the 16 KiB that every device has.
+const WORDS = 4096u;
+// Where the answers of `cleared` begin.
+const CLEARED = 32u;
+var<workgroup> memory: array<u32, WORDS>;
+
+fn put(at: u32, value: f32) {
+    y[at] = bitcast<u32>(value);
+}
+
+fn numbers() {
+    // Infinity, and overflow.
+    put(0u, x[0] * x[2]);
+    put(1u, x[0] * x[3]);
+    put(2u, x[16] * x[2]);
+    // NaN: compared, by its bits, and moved.
+    y[3] = select(0u, 1u, x[1] != x[1]);
+    y[4] = select(0u, 1u, x[1] == x[1]);
+    y[5] = select(0u, 1u, (bitcast<u32>(x[1]) & 0x7fffffffu) > 0x7f800000u);
+    put(6u, select(x[3], x[1], x[5] == x[5] && x[2] > x[5]));
+    // Subnormals: scaled, added, moved.
+    put(7u, x[4] * x[5]);
+    put(8u, x[4] + x[4]);
+    put(9u, x[4]);
+    // exp where f32 ends, and beyond.
+    put(10u, exp(x[6]));
+    put(11u, exp(x[7]));
+    put(12u, exp(x[8]));
+    put(13u, exp(x[9]));
+    // log near 1, and far from it.
+    put(14u, log(x[10]));
+    put(15u, log(x[11]));
+    put(16u, log(x[12]));
+    // a·a − b, whose exact value is 2^-24, in two roundings or one.
+    put(17u, x[13] * x[13] - x[14]);
+    put(18u, fma(x[13], x[13], -x[14]));
+    // (1e8 + 1) − 1e8 is 0 when computed in this order.
+    put(19u, (x[15] + x[5]) - x[15]);
+    put(20u, x[5] / x[17]);
+    put(21u, inverseSqrt(x[18]));
+    // Integers.
+    y[22] = n[19] / n[20];
+    y[23] = n[21] / n[22];
+    y[24] = n[23] % n[19];
+    y[25] = bitcast<u32>(bitcast<i32>(n[24]) / bitcast<i32>(n[20]));
+    y[26] = bitcast<u32>(bitcast<i32>(n[24]) % bitcast<i32>(n[20]));
+    y[27] = n[21] / n[25];
+    y[28] = n[21] % n[25];
+    put(29u, f32(n[26]));
+}
+
+@compute @workgroup_size(256)
+fn values(@builtin(local_invocation_index) lane: u32) {
+    if lane == 0u {
+        numbers();
+    }
+    memory[lane] = lane + n[27];
+    for (var half = GROUP / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if lane < half {
+            memory[lane] += memory[lane + half];
+        }
+    }
+    workgroupBarrier();
+    let sum = memory[0];
+    workgroupBarrier();
+    for (var i = lane; i < WORDS; i += GROUP) {
+        memory[i] = 0xffffffffu;
+    }
+    workgroupBarrier();
+    if lane == 0u {
+        y[30] = sum;
+        y[31] = memory[n[26] % WORDS];
+    }
+}
+
+@compute @workgroup_size(256)
+fn cleared(@builtin(local_invocation_index) lane: u32) {
+    var found = 0u;
+    for (var i = lane; i < WORDS; i += GROUP) {
+        found |= memory[i];
+    }
+    y[CLEARED + lane] = found;
+}

@@ -1,0 +1,292 @@
+//! What goes wrong around a training, on every adapter: a device that is lost, memory that is not there, tensors that
+//! are too large, features that an adapter lacks, and neighbours on the same device.
+
+use std::path::Path;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::core::{Limits, Plan};
+use wgrad::gpu::{Adapter, adapters};
+use wgrad::nn::train::{Checkpoints, Silent};
+use wgrad::prelude::*;
+
+type Check = fn(&Adapter) -> Result<(), Failed>;
+
+fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
+    if holds { Ok(()) } else { Err(what().into()) }
+}
+
+/// The text of an error that has to come.
+fn refused<T>(result: Result<T>) -> Result<String, Failed> {
+    match result {
+        Ok(_) => Err("nothing was refused".into()),
+        Err(error) => Ok(error.to_string()),
+    }
+}
+
+const LOST: &str = "the device was lost: it was destroyed\n  what it held is gone; parameters have the values";
+
+/// Trains three epochs of 15 steps, from a folder's last checkpoint if there is one; takes the device away in a step.
+fn train(device: &Device, folder: Option<&Path>, resume: bool, at_step: Option<usize>) -> Result<Vec<u64>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/breast_cancer.csv");
+    let data = Table::read_csv(path)?.target("malignant")?.dataset()?;
+    let params = Params::seeded(7);
+    let model = Sequential::new(&params)
+        .named("fc1", |p| Linear::new(p, data.features(), 16))
+        .named("bn1", |p| BatchNorm1d::new(p, 16))
+        .named("relu", |_| Relu)
+        .named("drop", |p| Dropout::new(p, 0.25))
+        .named("fc2", |p| Linear::new(p, 16, 1));
+    let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(1e-2)).batch_size(38).progress(Silent);
+    if let Some(folder) = folder {
+        trainer = trainer.checkpoints(Checkpoints::new(folder).every_steps(5));
+        trainer = if resume { trainer.resume(folder) } else { trainer };
+    }
+    if let Some(last) = at_step {
+        let (mut made, device) = (0, device.clone());
+        trainer = trainer.on_step(move |_, _| {
+            made += 1;
+            if made == last {
+                device.destroy();
+            }
+        });
+    }
+    let loss = BceWithLogitsLoss::new();
+    trainer.fit(&data, 3, |x, y| loss.apply(&model.forward(x), y))?;
+    let values = params.variables().into_iter().map(|variable| variable.value()).collect::<Result<Vec<_>>>()?;
+    Ok(values.iter().flat_map(|value| value.to_f64()).map(f64::to_bits).collect())
+}
+
+fn a_training_whose_device_is_lost_goes_on_from_its_checkpoint_with_the_same_bits(
+    adapter: &Adapter,
+) -> Result<(), Failed> {
+    let whole = train(&adapter.open()?, None, false, None)?;
+    for lose in [8, 17] {
+        let place = tempfile::tempdir()?;
+        let error = refused(train(&adapter.open()?, Some(place.path()), false, Some(lose)))?;
+        ensure(error.contains(LOST) && error.contains("Trainer::resume"), || error.clone())?;
+        let resumed = train(&adapter.open()?, Some(place.path()), true, None)?;
+        ensure(resumed == whole, || format!("lost in step {lose} and resumed, it ends with other bits"))?;
+    }
+    Ok(())
+}
+
+/// A small network's training step: a session, the step, its inputs.
+struct Network {
+    session: Session,
+    step: Step,
+    x: Tensor,
+    y: Tensor,
+    params: Params,
+}
+
+impl Network {
+    fn new(device: Device, seed: u64) -> Result<Self> {
+        let params = Params::seeded(seed);
+        let model = Sequential::new(&params)
+            .named("fc1", |p| Linear::new(p, 12, 24))
+            .named("bn1", |p| BatchNorm1d::new(p, 24))
+            .named("gelu", |_| |x: &Tensor| x.gelu())
+            .named("drop", |p| Dropout::new(p, 0.1))
+            .named("fc2", |p| Linear::new(p, 24, 3));
+        let graph = Graph::new(Mode::Train);
+        let (x, y) = (graph.input("x", [32, 12], DType::F32), graph.input("y", [32], DType::U32));
+        let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+        AdamW::new(1e-2).minimize(&loss);
+        let mut session = Session::new(device, &params)?;
+        let step = session.compile(&graph, &[&loss])?;
+        Ok(Self { session, step, x, y, params })
+    }
+
+    /// A step on data of its number; gives the loss.
+    fn run(&mut self, number: u32) -> Result<f32> {
+        let (xs, ys) = Self::data(number)?;
+        Ok(self.session.run(&self.step, &[(&self.x, &xs), (&self.y, &ys)])?[0].to_f32()[0])
+    }
+
+    fn data(number: u32) -> Result<(Array, Array)> {
+        let wave = |i: u32| f32::from(u16::try_from((i * 37 + number * 11) % 101).unwrap_or(0)) / 50.0 - 1.0;
+        let xs = Array::new([32, 12], (0..32 * 12).map(wave).collect())?;
+        Ok((xs, Array::vector((0..32).map(|i| (i + number) % 3).collect::<Vec<u32>>())))
+    }
+
+    /// The bits of the losses of some steps, and of all variables then.
+    fn bits(&mut self, steps: u32) -> Result<Vec<u64>> {
+        let losses = (0..steps).map(|number| self.run(number)).collect::<Result<Vec<_>>>()?;
+        self.finish(losses)
+    }
+
+    fn finish(&mut self, losses: Vec<f32>) -> Result<Vec<u64>> {
+        self.session.sync()?;
+        let values = self.params.variables().into_iter().map(|v| v.value()).collect::<Result<Vec<_>>>()?;
+        let values = values.iter().flat_map(|value| value.to_f64());
+        Ok(losses.into_iter().map(f64::from).chain(values).map(f64::to_bits).collect())
+    }
+}
+
+fn all_that_a_lost_device_is_asked_says_so(adapter: &Adapter) -> Result<(), Failed> {
+    let device = adapter.open()?;
+    let (mut one, mut other) = (Network::new(device.clone(), 1)?, Network::new(device.clone(), 2)?);
+    one.run(0)?;
+    one.session.sync()?;
+    let kept = one.params.variables()[0].value()?.to_f64();
+    device.destroy();
+    for network in [&mut one, &mut other] {
+        for _ in 0..2 {
+            let error = refused(network.run(1))?;
+            ensure(error.contains(LOST), || error.clone())?;
+        }
+        let error = refused(network.session.sync())?;
+        ensure(error.contains(LOST), || error.clone())?;
+    }
+    let error = refused(Network::new(device, 3))?;
+    ensure(error.contains(LOST), || error.clone())?;
+    // What was on the host stays there.
+    let now = one.params.variables()[0].value()?.to_f64();
+    ensure(now == kept, || "a variable changed on the host".into())?;
+    // Another device of the same adapter is fine, with the same Params.
+    Network::new(adapter.open()?, 1)?.run(0)?;
+    Ok(())
+}
+
+fn a_plan_without_room_gives_its_bill_and_the_ways_out(adapter: &Adapter) -> Result<(), Failed> {
+    let device = adapter.open_with(|limits: &mut Limits| limits.memory_bytes = 8 << 10)?;
+    let error = match Network::new(device, 1) {
+        Err(Error::OutOfMemory(error)) => error,
+        Err(other) => return Err(format!("another error: {other}").into()),
+        Ok(_) => return Err("it was not refused".into()),
+    };
+    for words in [
+        "may take 8.0 KiB\n  the plan needs ",
+        ": parameters 1.7 KiB, optimizer state 3.4 KiB, running statistics 192 B, activations and gradients ",
+        "inputs and results ",
+        "  the largest is ",
+        "  ways out:\n    1. a smaller batch: ",
+        "    2. the same batch in parts, ",
+        "    3. rows that stay on the host ",
+    ] {
+        ensure(error.contains(words), || format!("no `{words}` in {error}"))?;
+    }
+    Ok(())
+}
+
+fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {
+    let device = adapter.open_with(|limits: &mut Limits| limits.binding_bytes = 1 << 20)?;
+    let params = Params::seeded(0);
+    let refuse = |graph: &Graph, fetch: &Tensor, (what, line): (&str, u32)| {
+        let error = refused(Session::new(device.clone(), &params)?.compile(graph, &[fetch]))?;
+        let place = format!("{}:{line}", file!());
+        let fits = ["4.0 MiB, but ", "binds at most 1.0 MiB: ", what, &place, "1. a smaller batch"];
+        ensure(fits.iter().all(|words| error.contains(words)), || format!("{what} at {place}: {error}"))
+    };
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("pixels", [1024, 1024], DType::F32);
+    let sum = x.cumsum(0).sum_axes(&[0], false).slice(0, ..8);
+    let line = line!() - 1;
+    refuse(&graph, &sum, ("f32[1024, 1024]", line))?;
+
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("row", [1024, 1], DType::F32);
+    let table = (&x * 2.0 + graph.input("column", [1, 1024], DType::F32)).exp();
+    refuse(&graph, &table, ("what ", line!() - 1))?;
+
+    let graph = Graph::new(Mode::Evaluate);
+    let weight = params.variable("fc.weight", [1 << 20], Kind::Parameter, Init::Constant(0.0));
+    let line = line!() + 1;
+    let total = graph.variable(&weight).sum();
+    refuse(&graph, &total, ("the variable `fc.weight` f32[1048576]", line))
+}
+
+fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> {
+    // Nothing of this is ever stored: it would be added up as it is made.
+    let graph = Graph::new(Mode::Evaluate);
+    let (x, y) = (graph.input("x", [70_000, 1], DType::F32), graph.input("y", [1, 70_000], DType::F32));
+    let total = (&x * &y).exp().sum();
+    let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
+    let error = refused(session.compile(&graph, &[&total]))?;
+    let fits = error.starts_with("4900000000 elements are more than kernels on ") && error.contains(file!());
+    ensure(fits, || error)?;
+    // The reference counts in 64 bits.
+    ensure(
+        Plan::new(&graph, &[&total], &Session::new(Device::cpu(), &Params::seeded(0))?.limits()).is_ok(),
+        String::new,
+    )
+}
+
+fn an_adapter_without_optional_features_trains_to_the_same_bits(adapter: &Adapter) -> Result<(), Failed> {
+    let device = adapter.open_without_features()?;
+    let mut network = Network::new(device, 1)?;
+    let bits = network.bits(12)?;
+    ensure(bits == Network::new(adapter.open()?, 1)?.bits(12)?, || "other bits than with all features".into())?;
+    let (xs, ys) = Network::data(0)?;
+    let error = refused(network.session.profile(&network.step, &[(&network.x, &xs), (&network.y, &ys)]))?;
+    ensure(error.contains("has no timestamps; profile on another device"), || error.clone())
+}
+
+fn two_sessions_on_a_device_do_not_disturb_each_other(adapter: &Adapter) -> Result<(), Failed> {
+    let alone = [1, 2].map(|seed| Network::new(adapter.open()?, seed)?.bits(10));
+    let [first, second] = alone;
+    let device = adapter.open()?;
+    let mut networks = [Network::new(device.clone(), 1)?, Network::new(device, 2)?];
+    let mut losses = [vec![], vec![]];
+    for number in 0..10 {
+        for (network, losses) in networks.iter_mut().zip(&mut losses) {
+            losses.push(network.run(number)?);
+        }
+    }
+    let [ours, theirs] = losses;
+    ensure(networks[0].finish(ours)? == first?, || "the first has other bits than alone".into())?;
+    ensure(networks[1].finish(theirs)? == second?, || "the second has other bits than alone".into())
+}
+
+fn sessions_in_threads_do_not_disturb_each_other(adapter: &Adapter) -> Result<(), Failed> {
+    let alone = (0..4).map(|seed| Network::new(adapter.open()?, seed)?.bits(10)).collect::<Result<Vec<_>>>()?;
+    let device = adapter.open()?;
+    // A session stays on the thread that made it; the device is shared.
+    let together: Vec<Result<Vec<u64>>> = std::thread::scope(|scope| {
+        let start = |seed| {
+            let device = device.clone();
+            scope.spawn(move || Network::new(device, seed)?.bits(10))
+        };
+        let threads: Vec<_> = (0..4).map(start).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+    });
+    for (seed, (alone, together)) in alone.into_iter().zip(together).enumerate() {
+        ensure(alone == together?, || format!("in thread {seed} there are other bits than alone"))?;
+    }
+    Ok(())
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let checks: [(&str, Check); 8] = [
+        (
+            "a training whose device is lost goes on from its checkpoint with the same bits",
+            a_training_whose_device_is_lost_goes_on_from_its_checkpoint_with_the_same_bits,
+        ),
+        ("all that a lost device is asked says so", all_that_a_lost_device_is_asked_says_so),
+        ("a plan without room gives its bill and the ways out", a_plan_without_room_gives_its_bill_and_the_ways_out),
+        (
+            "a tensor that is too large is refused by name and line",
+            a_tensor_that_is_too_large_is_refused_by_name_and_line,
+        ),
+        ("elements beyond 32 bits are refused", elements_beyond_32_bits_are_refused),
+        (
+            "an adapter without optional features trains to the same bits",
+            an_adapter_without_optional_features_trains_to_the_same_bits,
+        ),
+        ("two sessions on a device do not disturb each other", two_sessions_on_a_device_do_not_disturb_each_other),
+        ("sessions in threads do not disturb each other", sessions_in_threads_do_not_disturb_each_other),
+    ];
+    let mut trials = vec![];
+    for (what, check) in checks {
+        for adapter in adapters() {
+            let info = adapter.info();
+            let name = format!("{} {}: {what}", info.api, info.adapter);
+            trials.push(Trial::test(name, move || check(adapter)));
+        }
+        if adapters().is_empty() {
+            trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
