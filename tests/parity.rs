@@ -70,7 +70,13 @@ fn main() {
         // One software driver is enough to run the other variants on; OpenGL's is the same code under another roof.
         if info.software && info.api == "vulkan" {
             changes.push((" with a real GPU's kernels", |limits| limits.software = false));
-            changes.push((" with six bindings", |limits| limits.storage_buffers = 6));
+            changes.push((" with six small bindings", |limits| {
+                let small = wgpu::Limits::downlevel_defaults();
+                limits.storage_buffers = 6;
+                limits.binding_bytes = small.max_storage_buffer_binding_size;
+                limits.workgroup_bytes = small.max_compute_workgroup_storage_size;
+                limits.invocations = small.max_compute_invocations_per_workgroup;
+            }));
         }
         for (what, change) in changes {
             let device: Device = adapter.open_with(change).expect("the driver opens its adapter");
