@@ -124,7 +124,10 @@ fn adapters() -> Result<bool, String> {
     }
     let vulkan = found.contains(&"vulkan");
     let tools = ["spirv-val", "glslangValidator"].iter().all(|tool| ask(tool, &["--version"]).is_some());
-    if (!vulkan || !tools) && install(if vulkan { &TOOLS } else { &[&MESA[..], &TOOLS].concat() }) && !vulkan {
+    let mut missing = vec![];
+    missing.extend(MESA.iter().filter(|_| !vulkan));
+    missing.extend(TOOLS.iter().filter(|_| !tools));
+    if !missing.is_empty() && install(&missing) {
         return Ok(!apis()?.is_empty());
     }
     if !vulkan {
