@@ -219,3 +219,33 @@ fn a_damaged_description_is_refused() {
         place.wgrad("predict m ok.csv").bad(1, &["m/model.json", words]);
     }
 }
+
+#[test]
+fn a_damaged_description_of_a_model_is_refused_or_read() {
+    let place = Place::new();
+    place.write("ok.csv", two_classes());
+    place.wgrad("train ok.csv --target sick --epochs 1 --hidden 4 --device cpu --no-report --out m").good();
+    let whole = place.read("m/model.json");
+    let mut state = 7_u32;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for case in 0..80 {
+        let mut text = whole.clone();
+        let at = random(text.len());
+        match case % 4 {
+            0 => text.truncate(at),
+            1 => text[at] ^= 1 << random(7),
+            2 => drop(text.drain(at..(at + 1 + random(40)).min(whole.len()))),
+            // Digits become a number that nothing has room for.
+            _ => {
+                let digits = text.iter().position(u8::is_ascii_digit).unwrap_or(0).max(at);
+                text.splice(digits..digits, *b"99999999999");
+            }
+        }
+        place.write("m/model.json", &text);
+        let run = place.wgrad("predict m ok.csv --device cpu");
+        assert!(matches!(run.code, Some(0 | 1)) && !run.err.contains("panicked"), "case {case}: {}", run.err);
+    }
+}
