@@ -4,7 +4,7 @@
 //! element `y` is
 //!
 //! ```text
-//! c · √n · (eps·|y| + Δ) + ulp · eps · |y| + eps · cancelling + tiny
+//! c · √n · (eps·|y| + Δ) + ulp · eps · |y| + eps · cancelling + c · tiny
 //! ```
 //!
 //! with
@@ -21,7 +21,7 @@
 //!   whose second part grows as `Δ` does;
 //! - `cancelling` the size of intermediate results whose difference is the element and that no input shows: a softmax's
 //!   gradient where p is near 1, a batch norm's over two rows;
-//! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush what is smaller to zero.
+//! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush what is smaller to zero, also on the way.
 //!
 //! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`]. A row of a table of cases states its own; a node of a graph has
 //! that of its op ([`Op::accuracy`](crate::Op::accuracy)) or row ([`Pointwise::accuracy`](crate::Pointwise::accuracy)).
@@ -103,7 +103,7 @@ impl Accuracy {
         let root = (self.terms as f64).sqrt();
         self.c * root * (EPS * y.abs() + delta)
             + EPS * (self.ulp * y.abs() + self.cancelling)
-            + f64::from(f32::MIN_POSITIVE)
+            + self.c * f64::from(f32::MIN_POSITIVE)
     }
 
     /// The bounds of the elements of several results, and how far each moves.

@@ -72,12 +72,15 @@ pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &
     roots.iter().map(|&root| judge(&walk, &truth, &others, root)).collect()
 }
 
+#[allow(clippy::float_cmp, reason = "two infinities are equal")]
 fn judge(walk: &Walk, truth: &Values, others: &[(Values, Stream)], root: ValueId) -> Result<Expected> {
     let values = walk.value(truth, root)?.to_f64();
     let mut apart = vec![0f64; values.len()];
     for (other, _) in others {
         for ((apart, y), other) in apart.iter_mut().zip(&values).zip(walk.value(other, root)?.to_f64()) {
-            let distance = (other - y).abs();
+            // Two infinities, or NaNs, are not apart.
+            let same = other == *y || (other.is_nan() && y.is_nan());
+            let distance = if same { 0.0 } else { (other - y).abs() };
             *apart = if distance.is_nan() { f64::INFINITY } else { apart.max(distance) };
         }
     }
@@ -116,7 +119,7 @@ fn rounded(array: Array, accuracy: &Accuracy, stream: &mut Stream) -> Array {
     }
     let relative = amplitude(accuracy) + accuracy.ulp * EPS;
     let mut values = array.to_f64();
-    for y in &mut values {
+    for y in values.iter_mut().filter(|y| y.is_finite()) {
         *y += (relative * y.abs() + accuracy.cancelling * EPS) * (2.0 * stream.uniform() - 1.0);
     }
     Array::new(array.shape(), values).expect("as many as before")

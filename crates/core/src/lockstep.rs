@@ -147,6 +147,11 @@ impl fmt::Display for Lockstep {
         } else {
             let (n, m) = (nodes.len(), fused.len());
             writeln!(f, "lockstep on {device}: {n} nodes and {m} results of the fused step are within their bounds")?;
+            let share = |result: &&FusedCheck| result.worst.map_or(0.0, |worst| worst.share());
+            if let Some(furthest) = fused.iter().max_by(|a, b| share(a).total_cmp(&share(b))) {
+                let (name, share) = (&furthest.name, share(&furthest));
+                writeln!(f, "furthest from a run in f64 is `{name}`, at {share:.3} of what rounding explains")?;
+            }
         }
         let mut worst: Vec<&Checked> = nodes.iter().filter(|node| node.worst.is_some()).collect();
         worst.sort_by(|a, b| b.share().total_cmp(&a.share()));

@@ -223,7 +223,7 @@ impl Walk {
             match dtype {
                 DType::U32 => Array::scalar(x as u64 as u32),
                 _ if self.wide => Array::scalar(x),
-                _ => Array::scalar(x.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32),
+                _ => Array::scalar(x as f32),
             }
         };
         Ok(match &node.kind {
@@ -415,7 +415,7 @@ impl Session {
 /// The elements of an array at the places of a view.
 fn seen(base: &Array, view: &View) -> Array {
     fn pick<T: crate::Element>(values: &[T], view: &View) -> Array {
-        let values = if view.is_contiguous() {
+        let values = if view.is_contiguous() && view.shape.numel() == values.len() {
             values.to_vec()
         } else {
             (0..view.shape.numel()).map(|i| values[view.locate(i)]).collect()
