@@ -201,6 +201,21 @@ fn damaged_and_foreign_weights_are_refused() {
     assert_eq!(place.names(), ["m", "ok.csv", "other"]);
 }
 
+/// A place that even the superuser cannot write to.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_place_is_told_before_anything_is_trained() {
+    let place = Place::new();
+    place.write("ok.csv", two_classes());
+    for out in ["/sys/kernel/wgrad", "/sys/kernel"] {
+        let run = place.wgrad(&format!("train ok.csv --target sick --device cpu --out {out}"));
+        let err = run.bad(1, &[out, "cannot be written", "choose another place with --out"]).err;
+        assert!(!err.contains("epoch"), "{err}");
+    }
+    place.wgrad("train ok.csv --target sick --epochs 1 --device cpu --no-report --out m").good();
+    place.wgrad("predict m ok.csv --device cpu --out /sys/kernel/p.csv").bad(1, &["/sys/kernel"]);
+}
+
 #[test]
 fn a_damaged_description_is_refused() {
     let place = trained();
