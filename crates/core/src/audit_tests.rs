@@ -96,7 +96,7 @@ fn a_kink_is_not_called_wrong() {
     let report = audited(0.0, unary(&RAMP));
     assert_eq!(verdicts(&report), [Verdict::Kink, Verdict::Agrees], "{report}");
     assert!(report.passes() && report.parameters[0].is_dead());
-    assert_eq!(report.parameters[0].zeros, 1.0);
+    assert!(report.parameters[0].zeros > 0.999);
     assert!(report.to_string().contains("at a kink, dead"), "{report}");
 }
 
@@ -110,14 +110,14 @@ fn detached_values_stand_still() {
 fn silent_units_missing_gradients_and_updates_are_told() {
     let params = Params::seeded(0);
     let w = params.variable("w", [3], Kind::Parameter, Init::Uniform(0.5, 1.0));
-    let lost = params.variable("lost", [2], Kind::Parameter, Init::Constant(1.0));
+    let unused = params.variable("lost", [2], Kind::Parameter, Init::Constant(1.0));
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2, 3], DType::F32);
     let weight = graph.variable(&w);
-    let _ = graph.variable(&lost);
+    let _ = graph.variable(&unused);
     let y = (&x * &weight).pointwise(&RAMP, &[], &[]);
     let loss = y.sum_keep(&[0, 1]).reshape_to([]);
-    let gradient = gradients(&loss, &[weight.clone()]).remove(0).expect("it depends");
+    let gradient = gradients(&loss, std::slice::from_ref(&weight)).remove(0).expect("it depends");
     graph.update(&w, &(&weight - gradient * 0.01));
     let array = Array::new([2, 3], vec![1f32, -2.0, 3.0, 2.0, -1.0, 1.0]).expect("six");
     let report = audit(&loss, &[(&x, &array)]).expect("runs");

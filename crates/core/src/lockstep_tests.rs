@@ -61,7 +61,7 @@ fn step(from: usize) -> (Lockstep, u32) {
     let line = line!() - 1;
     drop(scope);
     let loss = (&twice * &twice).sum_keep(&[0]);
-    let gradient = gradients(&loss, &[value.clone()]).remove(0).expect("it depends");
+    let gradient = gradients(&loss, std::slice::from_ref(&value)).remove(0).expect("it depends");
     graph.update(&w, &(&value - gradient * 0.1));
     graph.advance(&counter);
     let mut session = Session::new(CpuBackend::<f32>::new(), &params).expect("names are unique");

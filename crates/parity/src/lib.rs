@@ -56,4 +56,6 @@ pub use sizes::sizes;
 pub use verdict::{Measured, Part, Verdict, Worst};
 
 #[cfg(test)]
+mod lockstep_tests;
+#[cfg(test)]
 mod tests;
