@@ -259,30 +259,30 @@ impl Session {
     }
 }
 
+/// How often what seems to fail is shaken anew: among millions of elements there is one that few draws hardly move.
+const LOOKS: usize = 12;
+
 /// Holds what the device made of a node's inputs to what should come of them.
 fn check(walk: &Walk, values: &Values, node: usize) -> Result<Checked> {
     let inputs = walk.inputs(values, node)?;
     let truth: Vec<Vec<f64>> = walk.compute(node, &inputs).iter().map(Array::to_f64).collect();
-    let accuracy = walk.accuracy(node);
-    let still = accuracy.exact || walk.nodes[node].outputs.iter().all(|spec| spec.dtype == DType::U32);
-    let moved = if still {
-        truth.iter().map(|values| vec![0.0; values.len()]).collect()
-    } else {
-        let name = format!("{} {node}", walk.nodes[node].name());
-        bound::sensitivity(&truth, &name, |stream| {
-            let shaken: Vec<_> = inputs.iter().map(|input| Arc::new(bound::shake(input, stream))).collect();
-            Ok(walk.compute(node, &shaken))
-        })?
-    };
-    let bounds = accuracy.bounds(&truth, &moved);
-    let mut worst: Option<(ValueId, Deviation)> = None;
-    for (value, (truth, bounds)) in walk.outputs(node).zip(truth.iter().zip(&bounds)) {
-        // Integers are not rounded, whatever the op does beside them.
-        let exact = (walk.spec(value).dtype == DType::U32).then(|| vec![0.0; truth.len()]);
-        let bounds = exact.as_ref().unwrap_or(bounds);
-        let Some(deviation) = Deviation::worst(&*walk.value(values, value)?, truth, bounds) else { continue };
-        if worst.as_ref().is_none_or(|(_, worst)| deviation.share() > worst.share()) {
-            worst = Some((value, deviation));
+    let still = walk.accuracy(node).exact || walk.nodes[node].outputs.iter().all(|spec| spec.dtype == DType::U32);
+    let mut moved: Vec<Vec<f64>> = truth.iter().map(|values| vec![0.0; values.len()]).collect();
+    let mut worst = None;
+    for look in 0..if still { 1 } else { LOOKS } {
+        if !still {
+            let name = format!("{} {node} {look}", walk.nodes[node].name());
+            let further = bound::sensitivity(&truth, &name, |stream| {
+                let shaken: Vec<_> = inputs.iter().map(|input| Arc::new(bound::shake(input, stream))).collect();
+                Ok(walk.compute(node, &shaken))
+            })?;
+            for (moved, further) in moved.iter_mut().flatten().zip(further.iter().flatten()) {
+                *moved = moved.max(*further);
+            }
+        }
+        worst = furthest(walk, values, node, (&truth, &moved))?;
+        if !worst.is_some_and(|(_, worst)| worst.fails()) {
+            break;
         }
     }
     let value = worst.map_or(ValueId { node, output: 0 }, |(value, _)| value);
@@ -300,6 +300,27 @@ fn check(walk: &Walk, values: &Values, node: usize) -> Result<Checked> {
         worst,
         causes: read,
     })
+}
+
+/// The element of a node's outputs whose error is the largest share of its bound.
+fn furthest(
+    walk: &Walk,
+    values: &Values,
+    node: usize,
+    (truth, moved): (&[Vec<f64>], &[Vec<f64>]),
+) -> Result<Option<(ValueId, Deviation)>> {
+    let bounds = walk.accuracy(node).bounds(truth, moved);
+    let mut worst: Option<(ValueId, Deviation)> = None;
+    for (value, (truth, bounds)) in walk.outputs(node).zip(truth.iter().zip(&bounds)) {
+        // Integers are not rounded, whatever the op does beside them.
+        let exact = (walk.spec(value).dtype == DType::U32).then(|| vec![0.0; truth.len()]);
+        let bounds = exact.as_ref().unwrap_or(bounds);
+        let Some(deviation) = Deviation::worst(&*walk.value(values, value)?, truth, bounds) else { continue };
+        if worst.as_ref().is_none_or(|(_, worst)| deviation.share() > worst.share()) {
+            worst = Some((value, deviation));
+        }
+    }
+    Ok(worst)
 }
 
 #[cfg(test)]

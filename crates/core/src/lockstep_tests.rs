@@ -119,6 +119,21 @@ fn long_sums_and_cancelling_ones_keep_their_bounds() {
 }
 
 #[test]
+fn among_very_many_elements_none_fails_by_chance() {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [40_000, 30], DType::F32);
+    let w = graph.input("w", [30], DType::F32);
+    let y = (&x * &w).sum_keep(&[1]);
+    let mut stream = crate::Stream::named(4, "x");
+    #[allow(clippy::cast_possible_truncation, reason = "inputs are f32")]
+    let mut normal = |count: usize| (0..count).map(|_| stream.normal() as f32).collect::<Vec<f32>>();
+    let (xs, ws) = (Array::new([40_000, 30], normal(40_000 * 30)).expect("as many"), Array::vector(normal(30)));
+    let mut session = Session::new(CpuBackend::<f32>::new(), &Params::default()).expect("no names");
+    let report = session.lockstep(&graph, &[&y], &[(&x, &xs), (&w, &ws)]).expect("runs");
+    assert!(report.passes(), "{report}");
+}
+
+#[test]
 fn a_missing_feed_is_an_error() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [2], DType::F32);
