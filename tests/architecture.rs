@@ -156,3 +156,10 @@ fn files_can_be_read_in_one_sitting() {
         }
     }
 }
+
+#[test]
+fn reports_name_the_version_of_wgpu_that_is_built() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("the versions in use");
+    let after = lock.split("name = \"wgpu\"\nversion = \"").nth(1).expect("wgpu is in use");
+    assert_eq!(after.split('.').next(), Some(wgrad::gpu::WGPU));
+}

@@ -1,7 +1,8 @@
 //! `cargo xtask test`: formats, lints, builds, and runs every test, doctest and example.
 //!
-//! Without Vulkan it installs Mesa's software driver on Debian and Ubuntu where it may, and otherwise says which package
-//! to install; without any adapter the GPU's tests are listed as ignored.
+//! On Linux without Vulkan it installs Mesa's software driver on Debian and Ubuntu where it may, and with it what judges
+//! shaders; otherwise it says which packages to install. macOS and Windows have an adapter of their own. Without any
+//! adapter the GPU's tests are listed as ignored.
 
 use std::env;
 use std::ffi::OsStr;
@@ -13,7 +14,7 @@ const HELP: &str = "\
 usage: cargo xtask <command>
 
   test      check formatting, lint, build, and run every test, doctest and example
-  adapters  make sure that there is a GPU adapter for the tests (installs Mesa's software Vulkan on Debian and Ubuntu)
+  adapters  make sure that there are a GPU adapter and the tools for the tests (installs them on Debian and Ubuntu)
 
 CONTRIBUTING.md says what each step is for.";
 
@@ -105,40 +106,70 @@ fn sources(folder: &str) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// Whether there is a GPU adapter for the tests, after an attempt to install a software one where Vulkan is missing.
+/// Whether there is a GPU adapter for the tests, after an attempt to install what Linux lacks: a software adapter where
+/// Vulkan is missing, and the tools that judge translated shaders.
 fn adapters() -> Result<bool, String> {
-    const PACKAGE: &str = "mesa-vulkan-drivers";
     let found = apis()?;
-    let missing = if cfg!(target_os = "linux") { !found.contains(&"vulkan") } else { found.is_empty() };
-    if !missing {
-        return Ok(true);
+    if cfg!(target_os = "macos") {
+        if found.is_empty() {
+            println!("\nno Metal adapter was found: a virtual machine may have none, macOS itself has");
+        }
+        return Ok(!found.is_empty());
     }
+    if cfg!(windows) {
+        if found.is_empty() {
+            println!("\nno DX12 adapter was found: WARP, the software one, is part of Windows 10 and later");
+        }
+        return Ok(!found.is_empty());
+    }
+    let vulkan = found.contains(&"vulkan");
+    let tools = ["spirv-val", "glslangValidator"].iter().all(|tool| ask(tool, &["--version"]).is_some());
+    let mut missing = vec![];
+    missing.extend(MESA.iter().filter(|_| !vulkan));
+    missing.extend(TOOLS.iter().filter(|_| !tools));
+    if !missing.is_empty() && install(&missing) {
+        return Ok(!apis()?.is_empty());
+    }
+    if !vulkan {
+        println!("\nno Vulkan adapter was found. For a software one install:");
+        println!("  Debian, Ubuntu  {}", MESA.join(" "));
+        println!("  Fedora          mesa-vulkan-drivers mesa-libEGL");
+        println!("  Arch            vulkan-swrast");
+    }
+    if !tools {
+        println!("\nspirv-val or glslangValidator is missing, so their trials are listed as ignored. Install:");
+        println!("  Debian, Ubuntu  {}", TOOLS.join(" "));
+        println!("  Fedora          spirv-tools glslang");
+        println!("  Arch            spirv-tools glslang");
+    }
+    Ok(!found.is_empty())
+}
+
+/// Mesa's software Vulkan and OpenGL.
+const MESA: [&str; 3] = ["mesa-vulkan-drivers", "libegl1", "libgl1-mesa-dri"];
+/// What judges SPIR-V and GLSL.
+const TOOLS: [&str; 2] = ["spirv-tools", "glslang-tools"];
+
+/// Whether packages could be installed: on Debian and Ubuntu, where that needs no password. Without a network the tests
+/// still run on what there is.
+fn install(packages: &[&str]) -> bool {
     let root = ask("id", &["-u"]).is_some_and(|id| id.trim() == "0");
     let sudo = !root && ask("sudo", &["-n", "true"]).is_some();
-    if Path::new("/etc/debian_version").exists() && (root || sudo) {
-        let apt = |args: &[&str]| {
-            let mut command = Command::new(if root { "apt-get" } else { "sudo" });
-            if sudo {
-                command.arg("apt-get");
-            }
-            command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
-            command
-        };
-        let install = ["install", "-y", "-qq", "--no-install-recommends", PACKAGE, "libegl1", "libgl1-mesa-dri"];
-        // Without a network the tests still run on what there is.
-        let installed = step("package lists", &mut apt(&["update", "-qq"]))
-            .and_then(|()| step("Mesa's software Vulkan and OpenGL", &mut apt(&install)));
-        match installed {
-            Ok(()) if apis()?.contains(&"vulkan") => return Ok(true),
-            Ok(()) => {}
-            Err(what) => println!("{what}"),
-        }
+    if !Path::new("/etc/debian_version").exists() || !(root || sudo) {
+        return false;
     }
-    println!("\nno Vulkan adapter was found. For a software one install:");
-    println!("  Debian, Ubuntu  {PACKAGE} libegl1");
-    println!("  Fedora          mesa-vulkan-drivers mesa-libEGL");
-    println!("  Arch            vulkan-swrast");
-    Ok(!found.is_empty())
+    let apt = |args: &[&str]| {
+        let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+        if sudo {
+            command.arg("apt-get");
+        }
+        command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    let wanted = [&["install", "-y", "-qq", "--no-install-recommends"], packages].concat();
+    let installed =
+        step("package lists", &mut apt(&["update", "-qq"])).and_then(|()| step(&packages.join(" "), &mut apt(&wanted)));
+    installed.inspect_err(|what| println!("{what}")).is_ok()
 }
 
 /// The APIs that have an adapter: asks `wgrad devices`, so that the tests and this see the same.

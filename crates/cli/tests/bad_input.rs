@@ -201,6 +201,21 @@ fn damaged_and_foreign_weights_are_refused() {
     assert_eq!(place.names(), ["m", "ok.csv", "other"]);
 }
 
+/// A place that even the superuser cannot write to.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_place_is_told_before_anything_is_trained() {
+    let place = Place::new();
+    place.write("ok.csv", two_classes());
+    for out in ["/sys/kernel/wgrad", "/sys/kernel"] {
+        let run = place.wgrad(&format!("train ok.csv --target sick --device cpu --out {out}"));
+        let err = run.bad(1, &[out, "cannot be written", "choose another place with --out"]).err;
+        assert!(!err.contains("epoch"), "{err}");
+    }
+    place.wgrad("train ok.csv --target sick --epochs 1 --device cpu --no-report --out m").good();
+    place.wgrad("predict m ok.csv --device cpu --out /sys/kernel/p.csv").bad(1, &["/sys/kernel"]);
+}
+
 #[test]
 fn a_damaged_description_is_refused() {
     let place = trained();
@@ -217,5 +232,35 @@ fn a_damaged_description_is_refused() {
         assert!(text.contains(from), "{from}");
         place.write("m/model.json", text.replacen(from, to, 1));
         place.wgrad("predict m ok.csv").bad(1, &["m/model.json", words]);
+    }
+}
+
+#[test]
+fn a_damaged_description_of_a_model_is_refused_or_read() {
+    let place = Place::new();
+    place.write("ok.csv", two_classes());
+    place.wgrad("train ok.csv --target sick --epochs 1 --hidden 4 --device cpu --no-report --out m").good();
+    let whole = place.read("m/model.json");
+    let mut state = 7_u32;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as usize % below
+    };
+    for case in 0..80 {
+        let mut text = whole.clone();
+        let at = random(text.len());
+        match case % 4 {
+            0 => text.truncate(at),
+            1 => text[at] ^= 1 << random(7),
+            2 => drop(text.drain(at..(at + 1 + random(40)).min(whole.len()))),
+            // Digits become a number that nothing has room for.
+            _ => {
+                let digits = text.iter().position(u8::is_ascii_digit).unwrap_or(0).max(at);
+                text.splice(digits..digits, *b"99999999999");
+            }
+        }
+        place.write("m/model.json", &text);
+        let run = place.wgrad("predict m ok.csv --device cpu");
+        assert!(matches!(run.code, Some(0 | 1)) && !run.err.contains("panicked"), "case {case}: {}", run.err);
     }
 }

@@ -35,7 +35,7 @@ impl Mill {
         let (truth, bounds) = truth_of(self.case(), &trace, &fetches, feed)?;
         let mut session = Session::new(device, &Params::seeded(0))?;
         let step = session.compile(&trace.graph, &fetches)?;
-        let got = session.run(&step, &trace.feeds(&step, feed))?;
+        let got = trace.run(&mut session, &step, feed)?;
         let results = got.iter().zip(&truth).zip(&bounds);
         let wrong =
             results.map(|((got, truth), bounds)| judge(got, truth, bounds).1.is_some_and(|worst| worst.fails()));

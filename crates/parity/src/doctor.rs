@@ -144,7 +144,9 @@ impl Examination {
             let mut all = Self::default();
             for (case, found) in receiver {
                 all.cases += 1;
-                found.into_iter().for_each(|found| all.count(found));
+                for found in found {
+                    all.count(found);
+                }
                 if !done(&all, &case) {
                     stopped.store(true, Ordering::Relaxed);
                 }

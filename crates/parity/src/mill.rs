@@ -113,7 +113,7 @@ impl Mill {
     pub fn check_in(&self, session: &mut Session) -> Result<Verdict> {
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
-        let got = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        let got = trace.run(session, &step, &self.feed)?;
         Ok(self.verdict(session, &trace, &step, &got))
     }
 
@@ -126,12 +126,12 @@ impl Mill {
         let mut session = Session::new(backend, &Params::seeded(0))?;
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
-        let got = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        let got = trace.run(&mut session, &step, &self.feed)?;
         let first = self.verdict(&session, &trace, &step, &got);
         let between = other.check_in(&mut session)?;
         let got: Vec<_> = got.iter().map(Array::to_f64).collect();
         let bounds = got.iter().map(|values| vec![0.0; values.len()]).collect();
-        let again = session.run(&step, &trace.feeds(&step, &self.feed))?;
+        let again = trace.run(&mut session, &step, &self.feed)?;
         let case = self.case.clone().renamed(format!("{}, again after {}", self.case.name, other.case.name));
         let repeated = Self { case, feed: self.feed.clone(), truth: got, bounds };
         Ok([first, between, repeated.verdict(&session, &trace, &step, &again)])
@@ -196,7 +196,7 @@ impl Mill {
                     let moved = Array::new::<f64>(x.shape(), moved)?;
                     let mut feed = self.feed.clone();
                     feed.inputs[i] = moved;
-                    let outputs = session.run(&step, &trace.feeds(&step, &feed))?;
+                    let outputs = trace.run(&mut session, &step, &feed)?;
                     let weighted =
                         outputs.iter().zip(&self.feed.cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?)));
                     let sum = |(y, c): (&Array, &Array)| -> f64 {
@@ -219,7 +219,7 @@ impl Mill {
 pub(crate) fn truth_of(case: &Case, trace: &Trace, fetches: &[&Tensor], feed: &Feed) -> Result<(Numbers, Numbers)> {
     let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
     let step = session.compile(&trace.graph, fetches)?;
-    let mut run = |feed: &Feed| session.run(&step, &trace.feeds(&step, feed));
+    let mut run = |feed: &Feed| trace.run(&mut session, &step, feed);
     let truth: Numbers = run(feed)?.iter().map(Array::to_f64).collect();
     let moved = if case.accuracy.exact {
         truth.clone()

@@ -22,7 +22,11 @@ type Change = (&'static str, fn(&mut Limits));
 const CHANGES: [Change; 3] = [
     ("", |_| {}),
     ("with a real GPU's kernels", |limits| limits.software = false),
-    ("with six bindings", |limits| limits.storage_buffers = 6),
+    // The smallest limits that wgpu names (`Limits::downlevel_defaults`), and two storage buffers less than it asks for.
+    ("with six small bindings", |limits| {
+        (limits.storage_buffers, limits.binding_bytes) = (6, 128 << 20);
+        (limits.workgroup_bytes, limits.invocations) = (16_352, 256);
+    }),
 ];
 
 impl Setting {
@@ -32,8 +36,8 @@ impl Setting {
         Self { name: "the CPU in f32".into(), change: "", device: Device::cpu(), adapter: None }
     }
 
-    /// An adapter as it is and, where it computes on the CPU, with the kernels that a real GPU would run and with six
-    /// storage buffers per kernel instead of eight. Through OpenGL only as it is: the same driver under another roof.
+    /// An adapter as it is and, where it computes on the CPU, with the kernels that a real GPU would run and with the
+    /// smallest limits that there are and six storage buffers per kernel instead of eight. Through OpenGL only as it is: the same driver under another roof.
     ///
     /// # Errors
     /// When the driver refuses to open the adapter.

@@ -225,8 +225,8 @@ impl Record<'_> {
     /// Prints the result.
     fn tell(&self) -> Result<()> {
         let all = self.examination;
-        for failure in &all.failures {
-            note(&format!("FAILED {failure}\n"));
+        for (failure, others) in table::failures(all) {
+            note(&format!("FAILED {}\n", table::text(failure, &others)));
         }
         if self.args.json {
             return print(&format!("{}\n", self.json()));

@@ -10,10 +10,10 @@ use std::fmt::Write;
 
 use wgrad_kernels::gpu::{Adapter, WGPU};
 use wgrad_nn::report::{date, document, escape};
-use wgrad_parity::{Examination, Setting, Tally};
+use wgrad_parity::{Examination, Failure, Setting, Tally};
 
 use super::Record;
-use super::table::{lines, short};
+use super::table::{self, lines, short, text};
 
 /// The page.
 pub fn html(record: &Record<'_>) -> String {
@@ -30,6 +30,14 @@ pub fn html(record: &Record<'_>) -> String {
     body += &devices(record);
     document("wgrad parity", &body, "")
 }
+
+/// Names of kernels stay whole, and what caused an error may take several lines.
+const STYLE: &str = "<style>
+.kernels th:first-child { min-width: 11em; overflow-wrap: normal; } .kernels td { white-space: nowrap; }
+.kernels .whisker { width: 16%; } .kernels .case { text-align: left; } .kernels td.case, .kernels .case small { white-space: normal; }
+@media (max-width: 560px) { .kernels th:first-child { min-width: 8em; overflow-wrap: anywhere; } .kernels td.case { min-width: 16em; } }
+</style>
+";
 
 fn tiles(record: &Record<'_>) -> String {
     let all = record.examination;
@@ -65,13 +73,13 @@ fn failures(all: &Examination) -> String {
     if all.passed() {
         return String::new();
     }
-    let card = |failure: &wgrad_parity::Failure| {
+    let card = |(failure, others): (&Failure, Vec<&str>)| {
         let kernels = failure.kernels.iter().map(|kernel| escape(kernel)).collect::<Vec<_>>().join(", ");
         let kernels = if kernels.is_empty() { "did not run".into() } else { kernels };
-        let text = escape(&failure.to_string());
+        let text = escape(&text(failure, &others));
         format!("<div class=\"card\"><h3>{kernels}</h3><pre class=\"wrap\">{text}</pre></div>\n")
     };
-    let cards: String = all.failures.iter().map(card).collect();
+    let cards: String = table::failures(all).into_iter().map(card).collect();
     let why =
         "The kernel that is the first to be wrong, the case, and the element that is worst, with what was fed there.";
     section("failures", "Failures", why, &format!("<div class=\"grid2\">\n{cards}</div>\n"))
@@ -99,9 +107,9 @@ fn row(name: &str, tally: &Tally) -> String {
     )
 }
 
-fn table(rows: &str) -> String {
+fn frame(rows: &str) -> String {
     format!(
-        "<div class=\"card wide\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">kernel</th><th scope=\"col\">cases</th>\
+        "<div class=\"card wide kernels\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">kernel</th><th scope=\"col\">cases</th>\
          <th scope=\"col\">worst ULP</th><th scope=\"col\">of bound</th><th scope=\"col\" class=\"whisker\">0 to its bound</th>\
          <th scope=\"col\">result</th><th scope=\"col\" class=\"case\">worst case</th></tr></thead>\n<tbody>{rows}</tbody></table></div>\n"
     )
@@ -112,17 +120,12 @@ fn kernels(all: &Examination) -> String {
     let each: String = all.kernels.iter().map(|(name, tally)| row(name, tally)).collect();
     let each = format!(
         "<details><summary>Each kernel, pointwise row and op of the CPU backend</summary>{}</details>\n",
-        table(&each)
+        frame(&each)
     );
     let why = "Largest errors over all devices and cases, against the reference in f64: in units in the last place (ULP), \
                which are large where a sum cancels, and as a share of the bound that is derived for each number; \
                beyond 100 % it fails.";
-    section(
-        "kernels",
-        "Kernels",
-        why,
-        &format!("<style>td.case {{ text-align: left; overflow-wrap: anywhere; }}</style>\n{}{each}", table(&rows)),
-    )
+    section("kernels", "Kernels", why, &format!("{STYLE}\n{}{each}", frame(&rows)))
 }
 
 fn devices(record: &Record<'_>) -> String {

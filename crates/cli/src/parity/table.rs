@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use wgrad_parity::{Examination, Tally, family};
+use wgrad_parity::{Examination, Failure, Tally, family};
 
 use crate::output::count;
 
@@ -42,6 +42,24 @@ pub fn lines(all: &Examination) -> Vec<(String, Tally)> {
         (if members > 1 { format!("{name} ({})", count(members, what)) } else { name }, sum)
     };
     failed.into_iter().chain(groups.into_iter().map(named)).collect()
+}
+
+/// The failures, each with the other settings on which the same case fails by the same kernels.
+pub fn failures(all: &Examination) -> Vec<(&Failure, Vec<&str>)> {
+    let mut found: Vec<(&Failure, Vec<&str>)> = vec![];
+    for failure in &all.failures {
+        match found.iter_mut().find(|(first, _)| first.case == failure.case && first.kernels == failure.kernels) {
+            Some((_, others)) => others.push(&failure.setting),
+            None => found.push((failure, vec![])),
+        }
+    }
+    found
+}
+
+/// A failure as text, with the other settings behind it.
+pub fn text(failure: &Failure, others: &[&str]) -> String {
+    let also = if others.is_empty() { String::new() } else { format!("\n  also on {}", others.join(", ")) };
+    format!("{failure}{also}")
 }
 
 /// The table.

@@ -6,7 +6,7 @@ use wgrad_core::Result;
 
 use super::svg::{Figure, range, short, shorten};
 use super::{Epoch, Importance, Scores};
-use crate::metrics::{Bins, Cuts, Decision, Reliability};
+use crate::metrics::{Bins, ConfusionMatrix, Cuts, Decision, Reliability};
 
 /// Bins of the reliability diagram, and of the histograms.
 const BINS: usize = 10;
@@ -14,6 +14,8 @@ const BARS: usize = 20;
 /// Curves of this many classes are drawn, and bars of this many features.
 const CURVES: usize = 12;
 const FEATURES: usize = 14;
+/// Classes whose confusion matrix can be read.
+const CELLS: usize = 20;
 
 const UNIT: (f64, f64) = (0.0, 1.0);
 
@@ -48,6 +50,26 @@ pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
         figure = figure.dots("first", &train).dots("second", &validation);
     }
     Some(figure.summary(words + "."))
+}
+
+/// The confusion matrix, for a file: the page has a table.
+#[allow(clippy::cast_precision_loss, reason = "counts of rows")]
+pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
+    let names = scores.classes();
+    if names.len() > CELLS {
+        return Ok(None);
+    }
+    let matrix = ConfusionMatrix::new(&scores.predicted(decision), scores.labels(), names)?;
+    let mut figure = Figure::square("confusion", "Confusion matrix", names, ["predicted class", "true class"]);
+    let right: u64 = matrix.counts().iter().enumerate().map(|(i, row)| row[i]).sum();
+    for (i, counts) in matrix.counts().iter().enumerate() {
+        let all = counts.iter().sum::<u64>().max(1) as f64;
+        for (j, &count) in counts.iter().enumerate() {
+            let text = if count == 0 { String::new() } else { count.to_string() };
+            figure = figure.cell((i, j), count as f64 / all, &text);
+        }
+    }
+    Ok(Some(figure.summary(format!("{right} of {} rows are of the class that was predicted.", scores.rows()))))
 }
 
 /// The learning rate by epoch.

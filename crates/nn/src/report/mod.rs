@@ -301,7 +301,11 @@ impl RunReport {
     /// # Errors
     /// None that a report of valid scores has.
     pub fn plots(&self) -> Result<Vec<(String, String)>> {
-        Ok(page::figures(self)?.iter().map(|figure| (format!("{}.svg", figure.id), figure.file())).collect())
+        let mut figures = page::figures(self)?;
+        if let Some(scores) = self.judged() {
+            figures.extend(figures::confusion(scores, &self.decision)?);
+        }
+        Ok(figures.iter().map(|figure| (format!("{}.svg", figure.id), figure.file())).collect())
     }
 
     /// A row per epoch: `epoch,loss,validation_loss,learning_rate,seconds`.

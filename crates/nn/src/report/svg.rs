@@ -135,6 +135,47 @@ impl Figure {
         figure
     }
 
+    /// A square of cells with these names at its rows and columns.
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "few rows and letters"
+    )]
+    pub fn square(id: &'static str, title: &str, names: &[String], [x_name, y_name]: [&str; 2]) -> Self {
+        let [_, top, right, bottom] = FRAME;
+        let range = (-0.5, names.len() as f64 - 0.5);
+        let (summary, body, frame) = (String::new(), String::new(), [NAMED.0, top, right, bottom]);
+        let (x, y) = (range, (range.1, range.0));
+        let mut figure = Self { id, title: title.into(), summary, body, x, y, legend: NAMED.0, frame };
+        let letters = ((right - NAMED.0) / names.len() as f64 / LETTER).floor().max(1.0) as usize;
+        for (i, name) in names.iter().enumerate() {
+            let (x, y) = figure.at(i as f64, i as f64);
+            figure.text("tick", (NAMED.0 - 6.0, y + 4.0), "end", &escape(&shorten(name, NAMED.1)));
+            figure.text("tick", (x, bottom + 16.0), "middle", &escape(&shorten(name, letters)));
+        }
+        figure.text("name", (f64::midpoint(NAMED.0, right), HEIGHT - 12.0), "middle", &escape(x_name));
+        figure.text("name", (NAMED.0 - 6.0, top - 8.0), "end", &escape(y_name));
+        figure
+    }
+
+    /// A cell that is filled to a share, with a text in it.
+    #[allow(clippy::cast_precision_loss, reason = "few rows")]
+    pub fn cell(mut self, (row, column): (usize, usize), share: f64, text: &str) -> Self {
+        let (x, y) = (column as f64, row as f64);
+        let ((left, top), (right, bottom)) = (self.at(x - 0.5, y - 0.5), self.at(x + 0.5, y + 0.5));
+        self.push(&format!(
+            "<rect class=\"bar first\" fill-opacity=\"{:.3}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+            // Dark text stays readable on it.
+            share * 0.6,
+            right - left - 1.0,
+            bottom - top - 1.0
+        ));
+        let centre = (f64::midpoint(left, right), f64::midpoint(top, bottom) + 4.0);
+        self.text("count", centre, "middle", &escape(text));
+        self
+    }
+
     /// The frame and its horizontal axis.
     fn across(id: &'static str, title: &str, [x, y]: [(f64, f64); 2], frame: [f64; 4], name: &str) -> Self {
         let [left, top, right, bottom] = frame;

@@ -192,9 +192,9 @@ fn files_replace_those_of_an_earlier_report() {
         names
     };
     assert_eq!(names(""), [EVENTS, METRICS, PLOTS, PAGE]);
-    assert_eq!(names(PLOTS).len(), 7);
+    assert_eq!(names(PLOTS).len(), 8);
     RunReport::new("less").test(scores(40, &["no", "yes"])).write(folder.path()).unwrap();
-    assert_eq!(names(PLOTS), ["precision_recall.svg", "reliability.svg", "roc.svg", "scores.svg"]);
+    assert_eq!(names(PLOTS), ["confusion.svg", "precision_recall.svg", "reliability.svg", "roc.svg", "scores.svg"]);
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     assert!(report(&["no", "yes"]).write(&file).is_err());
