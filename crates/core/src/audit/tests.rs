@@ -1,7 +1,7 @@
 //! Gradients that are right, wrong, at a kink, dead or missing.
 
 use super::*;
-use crate::{DType, Init, Pointwise, pointwise};
+use crate::{DType, Graph, Init, Mode, Pointwise, gradients, pointwise};
 
 pointwise! {
     ABSOLUTE = absolute(x: float)[] -> float {
