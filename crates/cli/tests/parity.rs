@@ -36,7 +36,7 @@ fn the_cpu_is_held_to_its_reference_and_the_result_is_written_in_every_way() {
     let page = place.text("page.html");
     assert!(page.starts_with("<!doctype html>") && page.contains("Every number is within its bound"));
     assert!(page.contains("CPU: softmax") && page.contains("CPU backend in f32"));
-    assert!(!page.contains("http"), "it asks no network for anything");
+    assert!(!page.contains("http://") && !page.contains("https://"), "it asks no network for anything");
     assert_eq!(place.names(), ["page.html", "tests.xml"]);
 }
 
@@ -90,7 +90,9 @@ fn every_adapter_is_checked() {
     }
     assert_eq!(json["runs"].as_u64(), json["cases"].as_u64().map(|n| n * (adapters as u64 + 1)));
     let kernels = json["kernels"].as_array().expect("a list");
-    assert!(kernels.iter().any(|kernel| kernel["kernel"] == "softmax"), "{json}");
+    let softmax =
+        |kernel: &serde_json::Value| kernel["kernel"].as_str().is_some_and(|name| name.starts_with("softmax"));
+    assert!(kernels.iter().any(softmax), "{json}");
 }
 
 #[cfg(feature = "plant")]
