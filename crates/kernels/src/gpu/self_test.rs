@@ -227,10 +227,7 @@ pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
     probe(
         "signed remainder",
         format!("-7 % 2 = {}", y[26].cast_signed()),
-        either(
-            y[26] == u32::MAX,
-            Verdict::Noted("kernels ask of negative numbers at most whether a power of two divides them"),
-        ),
+        either(y[26] == u32::MAX, Verdict::Noted("no result depends on the remainder of a negative number")),
     );
     probe(
         "barriers",
