@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::graph::{Applied, Graph};
 use crate::node::{NodeKind, ValueId};
+use crate::{Applied, Graph};
 use crate::{Misfit, Op, Shape, Tensor};
 
 /// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.

@@ -41,6 +41,7 @@ mod shape;
 mod step;
 mod tensor;
 mod torch_random;
+mod trace;
 mod tuning;
 mod view;
 #[cfg(not(target_arch = "wasm32"))]
@@ -60,7 +61,7 @@ pub use dtype::DType;
 pub use error::{Error, GraphError, Misfit, Result, Site};
 #[cfg(not(target_arch = "wasm32"))]
 pub use expected::{Expected, expected};
-pub use graph::{Applied, Graph, Mode, ScopeGuard};
+pub use graph::{Graph, Mode};
 #[cfg(not(target_arch = "wasm32"))]
 pub use lockstep::{Checked, FusedCheck, Lockstep};
 pub use matmul::{Matrix, gemm};
@@ -80,5 +81,6 @@ pub use shape::Shape;
 pub use step::{Fetching, Profile, Step};
 pub use tensor::Tensor;
 pub use torch_random::TorchRandom;
+pub use trace::{Applied, ScopeGuard};
 pub use tuning::Tuned;
 pub use view::View;

@@ -87,7 +87,7 @@ fn a_wrong_rule_is_named_with_its_line_and_its_parameters() {
         assert!(!report.passes());
         let text = report.to_string();
         assert!(text.contains(&format!("the gradient rule of `{name}` is wrong for its input 0")), "{text}");
-        assert!(text.contains("audit_tests.rs:"), "{text}");
+        assert!(text.contains("audit/tests.rs:"), "{text}");
     }
 }
 
