@@ -35,7 +35,7 @@ pub struct DataArgs {
     /// Which of two classes is the positive one. [default: the second in sorted order]
     #[arg(long, value_name = "LABEL")]
     pub positive: Option<String>,
-    /// The most categories that a column of text may have; unless it is embedded; each becomes a feature of 0 and 1.
+    /// The most categories that a column of text may have; each becomes a feature of 0 and 1, unless the column is embedded.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 100, value_parser = whole(1, "at least 1"))]
     pub max_categories: usize,
     /// The fewest training rows of a category; rarer ones count as unseen, as does one that only `wgrad predict` meets.

@@ -12,7 +12,7 @@ const SHARE: f64 = 0.2;
 
 /// The options.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Decision")]
+#[command(next_help_heading = "Decision and report")]
 pub struct DecisionArgs {
     /// What to choose the threshold for, of two classes: f1, f2, precision=0.9 (most recall at that precision), fpr=5/1000
     /// (most recall with so many false positives per negative row), cost=1:10 (of a false positive and a false negative), a

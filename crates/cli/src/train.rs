@@ -34,7 +34,8 @@ use crate::tune::Stored;
     rows teach, true and false are 1 and 0, and text becomes a feature of 0 and 1 per category; dates are refused. The same seed on the same device gives the same model, to the last bit."
 )]
 pub struct Args {
-    /// The CSV file: names of the columns in the first line, then a row per line.
+    /// The file of the rows: CSV with the names of the columns in the first line, or Parquet or Arrow where the command was
+    /// built with its feature `arrow`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The column to predict: numbers or text, one value per class.
@@ -406,6 +407,8 @@ fn tell(args: &Args, folder: &Path, info: &DeviceInfo, (history, model): (&Histo
     if !args.quiet {
         note(&format!("\n{report}\n\n{saved}"));
     }
+    // That of the weights that were saved.
+    let kept = history.restored.and_then(|best| history.epochs.iter().find(|epoch| epoch.epoch == best));
     let line = json!({
         "loss": report.loss,
         "accuracy": report.accuracy,
@@ -417,7 +420,7 @@ fn tell(args: &Args, folder: &Path, info: &DeviceInfo, (history, model): (&Histo
         "confusion": report.confusion.counts(),
         "classes": report.confusion.classes(),
         "decision": model.decision,
-        "train_loss": history.loss(),
+        "train_loss": kept.map_or_else(|| history.loss(), |epoch| epoch.loss),
         "steps": history.epochs.iter().map(|epoch| epoch.steps).sum::<usize>(),
         "trained_epochs": history.epochs.len(),
         "best_epoch": history.restored,
