@@ -238,8 +238,8 @@ impl Graph {
     /// use wgrad_core::{DType, Graph, Mode};
     /// let graph = Graph::new(Mode::Train);
     /// let x = graph.input("x", [8], DType::F32);
-    /// graph.track("mean", &x.mean(&[0], false));
-    /// assert_eq!(graph.tracked()[0].0, "mean");
+    /// graph.track("doubled", &(&x * 2.0));
+    /// assert_eq!(graph.tracked()[0].0, "doubled");
     /// ```
     pub fn track(&self, name: impl Into<String>, value: &Tensor) {
         // A misfit is kept already.
