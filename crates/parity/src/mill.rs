@@ -136,9 +136,8 @@ impl Mill {
         let mut again = self.clone();
         for round in 0..AGAIN {
             let name = format!("{}, again {round}", self.case.name);
-            let moved = sensitivity(&self.truth, &name, |stream| {
-                trace.run(&mut session, &step, &self.feed.shaken(stream))
-            })?;
+            let moved =
+                sensitivity(&self.truth, &name, |stream| trace.run(&mut session, &step, &self.feed.shaken(stream)))?;
             let bounds = self.case.accuracy.bounds(&self.truth, &moved);
             for (bound, other) in again.bounds.iter_mut().flatten().zip(bounds.iter().flatten()) {
                 *bound = bound.max(*other);
