@@ -25,11 +25,11 @@ struct Columns {
 }
 
 impl Columns {
-    /// Adds rows, column by column: the cells of a column are alike.
+    /// Adds rows, row by row: their cells lie side by side.
     fn push(&mut self, records: &[ByteRecord]) -> Result<()> {
-        for (column, builder) in self.builders.iter_mut().enumerate() {
-            for (record, row) in records.iter().zip(self.rows..) {
-                builder.push(row, &record[column]);
+        for (record, row) in records.iter().zip(self.rows..) {
+            for (builder, cell) in self.builders.iter_mut().zip(record) {
+                builder.push(row, cell);
             }
         }
         self.rows += records.len();
