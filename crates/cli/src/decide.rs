@@ -72,15 +72,13 @@ impl DecisionArgs {
     /// were for is in the threshold: the probability that the weighted loss takes for one half.
     pub fn decide(&self, validation: Option<&Scores>, shift: Option<&PriorShift>) -> (Decision, Vec<String>) {
         let removed = shift.and_then(PriorShift::calibration);
-        let usual = shift.filter(|_| removed.is_some()).map(|shift| Rule::Fixed(shift.probability(0.5)));
+        let weighted = shift.filter(|_| removed.is_some() && self.calibrate != Some(Calibrate::None));
+        let rule = self.threshold.or(weighted.map(|shift| Rule::Fixed(shift.probability(0.5)))).unwrap_or_default();
         let mut notes = vec![];
         let Some(scores) = validation else {
-            let removed = removed.filter(|_| self.calibrate != Some(Calibrate::None));
-            let usual = usual.filter(|_| removed.is_some());
-            let rule = self.threshold.or(usual).unwrap_or_default();
+            let removed = weighted.and(removed);
             return (Decision::fixed(removed, rule).unwrap_or_default(), notes);
         };
-        let rule = self.threshold.or(usual.filter(|_| self.calibrate != Some(Calibrate::None))).unwrap_or_default();
         let usual = if removed.is_some() { Calibrate::Platt } else { Calibrate::Temperature };
         let method = self.calibrate.unwrap_or(usual);
         let rows = count(scores.rows(), "validation row");

@@ -124,17 +124,23 @@ impl Default for Accuracy {
 /// The array with every element changed by a random relative `±eps`; integers stay as they are.
 #[must_use]
 pub fn shake(array: &Array, stream: &mut Stream) -> Array {
+    shake_by(EPS, array, stream)
+}
+
+/// The same with another size of change.
+pub(crate) fn shake_by(relative: f64, array: &Array, stream: &mut Stream) -> Array {
     if array.dtype() == DType::U32 {
         return array.clone();
     }
     let mut values = array.to_f64();
     for x in &mut values {
-        *x *= 1.0 + EPS * (2.0 * stream.uniform() - 1.0);
+        *x *= 1.0 + relative * (2.0 * stream.uniform() - 1.0);
     }
     Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
-/// `Δ` of every element: how far it moves from the `truth`, at most over [`DRAWS`] runs on inputs that `run` shakes.
+/// `Δ` of every element: how far it moves from the `truth`, at most over `draws` runs on inputs that `run` shakes, such as
+/// [`DRAWS`].
 ///
 /// `run` is given the random numbers for [`shake`], the same for the same `name`, and returns the results in the
 /// order of `truth`.
@@ -144,11 +150,12 @@ pub fn shake(array: &Array, stream: &mut Stream) -> Array {
 pub fn sensitivity(
     truth: &[Vec<f64>],
     name: &str,
+    draws: usize,
     mut run: impl FnMut(&mut Stream) -> Result<Vec<Array>>,
 ) -> Result<Vec<Vec<f64>>> {
     let mut moved: Vec<Vec<f64>> = truth.iter().map(|values| vec![0.0; values.len()]).collect();
     let mut stream = Stream::named(11, name);
-    for _ in 0..DRAWS {
+    for _ in 0..draws {
         let results = run(&mut stream)?;
         for ((moved, truth), result) in moved.iter_mut().zip(truth).zip(&results) {
             for ((moved, y), shaken) in moved.iter_mut().zip(truth).zip(result.to_f64()) {
@@ -243,7 +250,7 @@ mod tests {
         let array = Array::vector(terms.clone());
         let sum = |array: &Array| vec![Array::scalar(array.to_f64().iter().sum::<f64>())];
         let truth = vec![sum(&array)[0].to_f64()];
-        let moved = sensitivity(&truth, "sum", |stream| Ok(sum(&shake(&array, stream)))).unwrap();
+        let moved = sensitivity(&truth, "sum", DRAWS, |stream| Ok(sum(&shake(&array, stream)))).unwrap();
         let bounds = Accuracy::new().terms(n).bounds(&truth, &moved);
         let judge = |got: f32| Deviation::worst(&Array::scalar(got), &truth[0], &bounds[0]).unwrap();
         assert!(!judge(terms.iter().sum()).fails());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bound::EPS;
+use crate::bound::{EPS, shake_by};
 use crate::node::ValueId;
 use crate::walk::{Values, Walk};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
@@ -101,15 +101,7 @@ fn amplitude(accuracy: &Accuracy) -> f64 {
 
 /// An input with the relative errors that, by the bound, stand for those of the op.
 fn shaken(input: Arc<Array>, accuracy: &Accuracy, stream: &mut Stream) -> Arc<Array> {
-    if accuracy.exact || input.dtype() == DType::U32 {
-        return input;
-    }
-    let amplitude = amplitude(accuracy);
-    let mut values = input.to_f64();
-    for x in &mut values {
-        *x *= 1.0 + amplitude * (2.0 * stream.uniform() - 1.0);
-    }
-    Arc::new(Array::new(input.shape(), values).expect("as many as before"))
+    if accuracy.exact { input } else { Arc::new(shake_by(amplitude(accuracy), &input, stream)) }
 }
 
 /// A result with its own error.

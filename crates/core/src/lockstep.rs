@@ -6,9 +6,9 @@ use std::sync::Arc;
 use crate::bound::{self, Deviation};
 use crate::expected::expected_of;
 use crate::node::ValueId;
-use crate::non_finite::{Cause, causes, index};
+use crate::non_finite::{Cause, causes};
 use crate::walk::{Values, Walk};
-use crate::{Array, Counter, DType, DeviceInfo, Graph, Result, Session, Site, Tensor, Variable};
+use crate::{Array, DType, DeviceInfo, Graph, Result, Session, Site, Tensor, Variable};
 
 /// A node of a graph, held to its reference.
 #[derive(Clone, Debug)]
@@ -165,28 +165,6 @@ impl fmt::Display for Lockstep {
     }
 }
 
-/// Variables and counters as they were, to be put back after a run.
-struct Before(Vec<(Variable, Arc<Array>)>, Vec<(Counter, u64)>);
-
-impl Before {
-    fn of(graph: &Graph) -> Result<Self> {
-        Ok(Self(
-            graph.variables().into_iter().map(|v| v.value().map(|value| (v, value))).collect::<Result<_>>()?,
-            graph.data().counters.iter().map(|counter| (counter.clone(), counter.get())).collect(),
-        ))
-    }
-
-    fn put_back(&self) -> Result<()> {
-        for (variable, value) in &self.0 {
-            if !variable.value().is_ok_and(|now| Arc::ptr_eq(&now, value)) {
-                variable.set((**value).clone())?;
-            }
-        }
-        self.1.iter().for_each(|(counter, value)| counter.set(*value));
-        Ok(())
-    }
-}
-
 impl Session {
     /// Runs a step on the device node by node, and recomputes each node in `f64` on the host from the device's own inputs to
     /// it: errors do not pile up, and the first node whose error exceeds its bound ([`crate::bound`]) is to blame. Then
@@ -222,17 +200,17 @@ impl Session {
             nodes.push(check(&walk, values, node)?);
             Ok(())
         })?;
-        let before = Before::of(graph)?;
+        let before = graph.state()?;
         let arrays = self.as_it_runs(graph, targets, feeds, &updates);
         // Also if the run failed.
-        self.sync().and_then(|()| before.put_back())?;
+        self.sync().and_then(|()| before.restore())?;
         let arrays = arrays?;
         let names = targets.iter().map(|tensor| walk.nodes[tensor.id().node].name().to_string());
         let names = names.chain(updates.iter().map(|(variable, _)| variable.name().to_string()));
         let mut fused = vec![];
         for (((name, array), &root), truth) in names.zip(&arrays).zip(&roots).zip(expected_of(graph, &roots, feeds)?) {
             let worst = Deviation::worst(array, &truth.values, &truth.bounds);
-            let index = worst.map_or_else(Vec::new, |worst| index(worst.at, array.shape().dims()));
+            let index = worst.map_or_else(Vec::new, |worst| array.shape().index(worst.at));
             fused.push(FusedCheck { name, site: walk.nodes[root.node].site.clone(), worst, index });
         }
         Ok(Lockstep { device: self.device(), nodes, fused })
@@ -247,9 +225,7 @@ impl Session {
         updates: &[(Variable, ValueId)],
     ) -> Result<Vec<Array>> {
         let step = self.compile(graph, targets)?;
-        let inputs = &step.plan().inputs;
-        let feeds: Vec<_> =
-            feeds.iter().filter(|(tensor, _)| inputs.iter().any(|input| input.value == tensor.id())).copied().collect();
+        let feeds: Vec<_> = feeds.iter().filter(|(tensor, _)| step.reads(tensor)).copied().collect();
         let mut arrays = self.run(&step, &feeds)?;
         self.sync()?;
         for (variable, _) in updates {
@@ -272,7 +248,7 @@ fn check(walk: &Walk, values: &Values, node: usize) -> Result<Checked> {
     for look in 0..if still { 1 } else { LOOKS } {
         if !still {
             let name = format!("{} {node} {look}", walk.nodes[node].name());
-            let further = bound::sensitivity(&truth, &name, |stream| {
+            let further = bound::sensitivity(&truth, &name, bound::DRAWS, |stream| {
                 let shaken: Vec<_> = inputs.iter().map(|input| Arc::new(bound::shake(input, stream))).collect();
                 Ok(walk.compute(node, &shaken))
             })?;
@@ -296,7 +272,7 @@ fn check(walk: &Walk, values: &Values, node: usize) -> Result<Checked> {
         name: of.name().into(),
         site: of.site.clone(),
         spec: walk.spec(value).to_string(),
-        index: worst.map_or_else(Vec::new, |worst| index(worst.at, walk.spec(value).shape.dims())),
+        index: worst.map_or_else(Vec::new, |worst| walk.spec(value).shape.index(worst.at)),
         worst,
         causes: read,
     })

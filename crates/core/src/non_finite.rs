@@ -66,12 +66,6 @@ fn first_wrong(array: &Array) -> Option<usize> {
     }
 }
 
-pub(crate) fn index(mut at: usize, dims: &[usize]) -> Vec<usize> {
-    let mut index: Vec<_> = dims.iter().rev().map(|&size| (at % size, at /= size).0).collect();
-    index.reverse();
-    index
-}
-
 /// What a node reads, and the elements at the linear position `at` of its result.
 pub(crate) fn causes(walk: &Walk, values: &Values, node: usize, at: usize) -> Result<Vec<Cause>> {
     let pointwise = matches!(walk.nodes[node].kind, NodeKind::Pointwise(..));
@@ -130,7 +124,7 @@ impl Session {
                 site: node.site.clone(),
                 given: is_given(&node.kind),
                 value: array.to_f64()[at],
-                index: index(at, array.shape().dims()),
+                index: array.shape().index(at),
                 causes,
             }
         };

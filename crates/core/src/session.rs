@@ -390,7 +390,7 @@ impl Session {
         let before: Vec<u64> = counters.iter().map(Counter::get).collect();
         let rows = steps.unwrap_or(1);
         step.0.last.set(steps);
-        let result = self.schedule(step, rows).and_then(|()| run(&mut *self.backend, &step.reads()));
+        let result = self.schedule(step, rows).and_then(|()| run(&mut *self.backend, &step.fetched()));
         if result.is_ok() {
             self.mark_ahead(step);
         } else {
@@ -515,7 +515,7 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub fn fetch_later(&mut self, step: &Step) -> Result<Fetching> {
-        Ok(Fetching(self.backend.read(&step.reads())?))
+        Ok(Fetching(self.backend.read(&step.fetched())?))
     }
 
     /// Brings the values of all updated variables back to [`Params`], so that they can be read and saved.

@@ -49,6 +49,21 @@ impl Shape {
         strides
     }
 
+    /// The place of the element at a row-major position.
+    ///
+    /// ```
+    /// # use wgrad_core::Shape;
+    /// assert_eq!(Shape::from([2, 3, 4]).index(17), [1, 1, 1]);
+    /// assert_eq!(Shape::from([2, 1, 5]).index(7), [1, 0, 2]);
+    /// assert!(Shape::from([]).index(0).is_empty());
+    /// ```
+    #[must_use]
+    pub fn index(&self, mut at: usize) -> Vec<usize> {
+        let mut index: Vec<_> = self.0.iter().rev().map(|&size| (at % size, at /= size).0).collect();
+        index.reverse();
+        index
+    }
+
     /// The common shape of two operands under NumPy's rules: aligned at the last axis, sizes equal or one of them 1.
     #[must_use]
     pub fn broadcast(&self, other: &Self) -> Option<Self> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::backend::{BufferId, Pending, ProgramId, Read};
 use crate::plan::Plan;
-use crate::{Array, Graph, Mode, Result};
+use crate::{Array, Graph, Mode, Result, Tensor};
 
 /// A compiled graph: its plan, loaded on the device of the session that compiled it.
 ///
@@ -54,8 +54,14 @@ impl Step {
         &self.0.plan
     }
 
+    /// Whether a run takes a value for this tensor: only those inputs of the graph that its targets need.
+    #[must_use]
+    pub fn reads(&self, tensor: &Tensor) -> bool {
+        self.plan().inputs.iter().any(|input| input.value == tensor.id())
+    }
+
     /// What the last run has left for each fetched tensor.
-    pub(crate) fn reads(&self) -> Vec<Read> {
+    pub(crate) fn fetched(&self) -> Vec<Read> {
         let rows = self.0.last.get();
         let fetches = self.0.fetched.iter().zip(&self.0.plan.fetches);
         fetches.map(|(&buffer, (_, spec))| Read { buffer, spec: spec.clone(), rows }).collect()

@@ -276,7 +276,7 @@ fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-fn set(entry: Entry, value: Value) -> Result<()> {
+pub(crate) fn set(entry: Entry, value: Value) -> Result<()> {
     match (entry, value) {
         (Entry::Variable(variable), Value::Array(array)) => Variable::set(&variable, Array::clone(&array)),
         (Entry::Counter(counter), Value::Count(count)) => {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use wgrad_core::plan::Plan;
-use wgrad_core::{NodeKind, Params, Result, Session, Site, Tensor, ValueId};
+use wgrad_core::{Deviation, NodeKind, Params, Result, Session, Site, Tensor, ValueId};
 use wgrad_kernels::gpu::Device;
 
 use crate::kernels::makers;
-use crate::mill::{Mill, judge, truth_of};
+use crate::mill::{Mill, truth_of};
 use crate::run::Trace;
 
 /// The first node whose value is beyond its bound although those that it reads are not.
@@ -37,8 +37,8 @@ impl Mill {
         let step = session.compile(&trace.graph, &fetches)?;
         let got = trace.run(&mut session, &step, feed)?;
         let results = got.iter().zip(&truth).zip(&bounds);
-        let wrong =
-            results.map(|((got, truth), bounds)| judge(got, truth, bounds).1.is_some_and(|worst| worst.fails()));
+        let wrong = results
+            .map(|((got, truth), bounds)| Deviation::worst(got, truth, bounds).is_some_and(|worst| worst.fails()));
         let Some(first) = wrong.enumerate().find_map(|(i, wrong)| wrong.then_some(i)) else { return Ok(None) };
         let plan = Plan::new(&trace.graph, &fetches, &session.limits())?;
         let data = trace.graph.data();

@@ -47,7 +47,7 @@ impl Check {
 #[must_use]
 pub fn full() -> Vec<Check> {
     let mut checks: Vec<Check> = all().into_iter().chain(edges()).map(Check::from).collect();
-    checks.extend(variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() }));
+    checks.extend(chosen());
     for (i, &n) in SIZES.iter().enumerate() {
         checks.extend(around(n, SIZES[(i + 3) % 7]));
     }
@@ -72,7 +72,7 @@ pub fn quick() -> Result<Vec<Check>> {
         checks.push(check);
     }
     let mut rest: Vec<Check> = all().into_iter().map(Check::from).collect();
-    rest.extend(variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() }));
+    rest.extend(chosen());
     // First those of a few thousand elements: a small one hides what is wrong at edges, a large one takes long.
     rest.sort_by_key(|check| (check.case.elements().max(1).ilog2().abs_diff(11), check.case.elements()));
     for check in rest {
@@ -83,6 +83,11 @@ pub fn quick() -> Result<Vec<Check>> {
         }
     }
     Ok(checks)
+}
+
+/// Every variant, also where the device would take another one.
+fn chosen() -> impl Iterator<Item = Check> {
+    variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() })
 }
 
 /// The families at one size, and at another one in between.

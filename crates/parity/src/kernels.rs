@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use wgrad_core::Result;
-use wgrad_core::plan::{Plan, Stage, Task, Work};
+use wgrad_core::plan::{Instruction, Plan, Stage, Task, Work};
 use wgrad_kernels::gpu::launches;
 
 /// The names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
@@ -24,14 +24,19 @@ fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
     Ok(launches.iter().map(name).collect())
 }
 
-/// A cluster of one row by that row's name, one of several as `cluster`: a generated kernel has none of its own.
-fn rows(stage: &Stage) -> String {
+/// The pointwise rows of a stage.
+fn instructions(stage: &Stage) -> impl Iterator<Item = &Instruction> {
     let clusters = match &stage.work {
         Work::Cluster(cluster) => std::slice::from_ref(cluster),
         Work::Group(clusters) => &clusters[..],
         Work::Op { .. } => &[],
     };
-    let rows: BTreeSet<_> = clusters.iter().flat_map(|c| &c.instructions).map(|i| i.row.name).collect();
+    clusters.iter().flat_map(|cluster| &cluster.instructions)
+}
+
+/// A cluster of one row by that row's name, one of several as `cluster`: a generated kernel has none of its own.
+fn rows(stage: &Stage) -> String {
+    let rows: BTreeSet<_> = instructions(stage).map(|i| i.row.name).collect();
     match rows.into_iter().collect::<Vec<_>>()[..] {
         [] => "copy".into(),
         [row] => format!("row {row}"),
@@ -53,12 +58,7 @@ pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for task in &plan.tasks {
         found.extend(names(plan, task)?);
-        let stages = task.stages.iter().flat_map(|stage| match &stage.work {
-            Work::Cluster(cluster) => std::slice::from_ref(cluster),
-            Work::Group(clusters) => &clusters[..],
-            Work::Op { .. } => &[],
-        });
-        found.extend(stages.flat_map(|c| &c.instructions).map(|i| format!("row {}", i.row.name)));
+        found.extend(task.stages.iter().flat_map(instructions).map(|i| format!("row {}", i.row.name)));
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wgrad_core::bound::sensitivity;
+use wgrad_core::bound::{DRAWS, sensitivity};
 use wgrad_core::{Array, Backend, CpuBackend, Deviation, Params, Result, Session, Step, Stream, Tensor};
 
 use crate::case::Case;
@@ -13,8 +13,8 @@ use crate::verdict::{Measured, Part, Verdict, Worst};
 /// What [`Mill::new`] draws the data from.
 pub const SEED: u64 = 7;
 
-/// Times that what seems to fail is shaken anew: among millions of elements there are some that few draws hardly move.
-const AGAIN: usize = 11;
+/// How often what seems to fail is shaken anew: among millions of elements there are some that few draws hardly move.
+const AGAIN: usize = 11 * DRAWS;
 
 /// A case with its data, the truth in `f64` and the bounds; all devices are held to the same.
 ///
@@ -133,15 +133,13 @@ impl Mill {
     fn shaken_again(&self, trace: &Trace) -> Result<Self> {
         let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
+        let name = format!("{}, again", self.case.name);
+        let moved =
+            sensitivity(&self.truth, &name, AGAIN, |stream| trace.run(&mut session, &step, &self.feed.shaken(stream)))?;
         let mut again = self.clone();
-        for round in 0..AGAIN {
-            let name = format!("{}, again {round}", self.case.name);
-            let moved =
-                sensitivity(&self.truth, &name, |stream| trace.run(&mut session, &step, &self.feed.shaken(stream)))?;
-            let bounds = self.case.accuracy.bounds(&self.truth, &moved);
-            for (bound, other) in again.bounds.iter_mut().flatten().zip(bounds.iter().flatten()) {
-                *bound = bound.max(*other);
-            }
+        let further = self.case.accuracy.bounds(&self.truth, &moved);
+        for (bound, further) in again.bounds.iter_mut().flatten().zip(further.iter().flatten()) {
+            *bound = bound.max(*further);
         }
         Ok(again)
     }
@@ -178,9 +176,10 @@ impl Mill {
     }
 
     fn measure(&self, result: usize, part: Part, kernels: BTreeSet<String>, got: &Array) -> Measured {
-        let (ulp, worst) = judge(got, &self.truth[result], &self.bounds[result]);
+        let ulp = largest_ulp(got, &self.truth[result]);
+        let worst = Deviation::worst(got, &self.truth[result], &self.bounds[result]);
         let worst = worst.map(|deviation| {
-            let index = index_of(deviation.at, got.shape().dims());
+            let index = got.shape().index(deviation.at);
             let fed = self.fed(part, &index, got.shape().dims());
             Worst { deviation, index, fed }
         });
@@ -253,35 +252,25 @@ pub(crate) fn truth_of(case: &Case, trace: &Trace, fetches: &[&Tensor], feed: &F
     let moved = if case.accuracy.exact {
         truth.clone()
     } else {
-        sensitivity(&truth, &case.name, |stream| run(&feed.shaken(stream)))?
+        sensitivity(&truth, &case.name, DRAWS, |stream| run(&feed.shaken(stream)))?
     };
     let bounds = case.accuracy.bounds(&truth, &moved);
     Ok((truth, bounds))
 }
 
-/// The largest error of a result in units in the last place, and the element whose share of its bound is largest.
-pub(crate) fn judge(got: &Array, truth: &[f64], bounds: &[f64]) -> (f64, Option<Deviation>) {
-    let mut ulp: f64 = 0.0;
-    let mut worst: Option<Deviation> = None;
-    for (at, ((&truth, &bound), got)) in truth.iter().zip(bounds).zip(got.to_f64()).enumerate() {
-        let one = Deviation { at, got, truth, bound };
+/// The largest error of a result in units in the last place.
+fn largest_ulp(got: &Array, truth: &[f64]) -> f64 {
+    let all = got.to_f64().into_iter().zip(truth).enumerate();
+    all.fold(0.0, |ulp: f64, (at, (got, &truth))| {
+        let one = Deviation { at, got, truth, bound: 0.0 };
         if one.error().is_nan() {
-            ulp = f64::INFINITY;
+            f64::INFINITY
         } else if one.error() > f64::from(f32::MIN_POSITIVE) {
-            ulp = ulp.max(one.ulp());
+            ulp.max(one.ulp())
+        } else {
+            ulp
         }
-        if worst.is_none_or(|worst| one.share() > worst.share()) {
-            worst = Some(one);
-        }
-    }
-    (ulp, worst)
-}
-
-/// The place of element `at` of an array.
-fn index_of(mut at: usize, dims: &[usize]) -> Vec<usize> {
-    let mut index: Vec<_> = dims.iter().rev().map(|&size| (at % size, at /= size).0).collect();
-    index.reverse();
-    index
+    })
 }
 
 /// The element of an array that meets a place of a result of shape `dims` by the rules of broadcasting.

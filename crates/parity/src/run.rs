@@ -1,7 +1,5 @@
 //! Runs a case on a device: outputs, then the gradients of its inputs under random cotangents.
 
-use std::sync::Arc;
-
 use wgrad_core::bound::shake;
 use wgrad_core::{Array, DType, Graph, Mode, Result, Session, Step, Stream, Tensor, vjp};
 
@@ -77,21 +75,10 @@ impl Trace {
     /// Runs a step of this graph. Variables and counters are afterwards as they were: dropout draws the same numbers each
     /// time.
     pub fn run(&self, session: &mut Session, step: &Step, feed: &Feed) -> Result<Vec<Array>> {
-        let counters: Vec<_> = self.graph.data().counters.iter().map(|c| (c.clone(), c.get())).collect();
-        let values = self.graph.variables().into_iter().map(|v| v.value().map(|value| (v, value)));
-        let values = values.collect::<Result<Vec<_>>>()?;
+        let before = self.graph.state()?;
         let results = session.run(step, &self.feeds(step, feed));
-        if !values.is_empty() {
-            session.sync()?;
-        }
-        for (variable, value) in values {
-            if !variable.value().is_ok_and(|now| Arc::ptr_eq(&now, &value)) {
-                variable.set((*value).clone())?;
-            }
-        }
-        for (counter, value) in counters {
-            counter.set(value);
-        }
+        session.sync()?;
+        before.restore()?;
         results
     }
 
@@ -99,8 +86,7 @@ impl Trace {
     fn feeds<'a>(&'a self, step: &Step, feed: &'a Feed) -> Vec<(&'a Tensor, &'a Array)> {
         let cotangents = self.cotangents.iter().zip(&feed.cotangents);
         let cotangents = cotangents.filter_map(|(t, a)| t.as_ref().zip(a.as_ref()));
-        let read = |tensor: &Tensor| step.plan().inputs.iter().any(|input| input.value == tensor.id());
-        self.inputs.iter().zip(&feed.inputs).chain(cotangents).filter(|(tensor, _)| read(tensor)).collect()
+        self.inputs.iter().zip(&feed.inputs).chain(cotangents).filter(|(tensor, _)| step.reads(tensor)).collect()
     }
 }
 

@@ -4,21 +4,20 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, Read};
 
-/// What a file of rows is.
+/// What a file of rows is, if it is not CSV: its columns have types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    Csv,
     Parquet,
     Arrow,
 }
 
 impl Format {
     /// What the first bytes say. Arrow has a format for files and one for streams, which begins with a mark and a length.
-    pub(super) fn of(head: &[u8]) -> Self {
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
         match head {
-            [b'P', b'A', b'R', b'1' | b'E', ..] => Self::Parquet,
-            [b'A', b'R', b'R', b'O', b'W', b'1', ..] | [0xff, 0xff, 0xff, 0xff, ..] => Self::Arrow,
-            _ => Self::Csv,
+            [b'P', b'A', b'R', b'1' | b'E', ..] => Some(Self::Parquet),
+            [b'A', b'R', b'R', b'O', b'W', b'1', ..] | [0xff, 0xff, 0xff, 0xff, ..] => Some(Self::Arrow),
+            _ => None,
         }
     }
 }
@@ -26,7 +25,6 @@ impl Format {
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Csv => "CSV",
             Self::Parquet => "Parquet",
             Self::Arrow => "Arrow",
         })

@@ -12,7 +12,8 @@ use wgrad_core::{
 };
 
 use super::snapshot::Snapshot;
-use crate::checkpoint::{Entry, Value, entries, unreadable, value, words};
+use crate::checkpoint::{entries, unreadable, value, words};
+use crate::load::set;
 use crate::optim::Optimizer;
 
 /// What of a step is compared.
@@ -242,14 +243,7 @@ impl Recording {
             let shown = self.path.display();
             return Err(Error::Params(format!("{shown} is of another model\n  {}", wrong.join("\n  "))));
         }
-        for (entry, value) in found {
-            match (entry, value) {
-                (Entry::Variable(variable), Value::Array(array)) => variable.set(array)?,
-                (Entry::Counter(counter), Value::Count(count)) => counter.set(count),
-                _ => unreachable!("a value is what its entry is"),
-            }
-        }
-        Ok(())
+        found.into_iter().try_for_each(|(entry, value)| set(entry, value))
     }
 
     #[track_caller]

@@ -159,14 +159,14 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, loss: f64, rows: f64, tracked: &[(String, &[f64])]) {
+    fn add<'t>(&mut self, loss: f64, rows: f64, tracked: impl Iterator<Item = (&'t String, &'t [f64])>) {
         self.steps += 1;
         self.sum += loss * rows;
         for (name, values) in tracked {
             if !self.tracked.contains_key(name) {
                 self.tracked.insert(name.clone(), vec![Number(0.0); values.len()]);
             }
-            for (sum, value) in self.tracked.get_mut(name).into_iter().flatten().zip(*values) {
+            for (sum, value) in self.tracked.get_mut(name).into_iter().flatten().zip(values) {
                 sum.0 += value * rows;
             }
         }
@@ -426,8 +426,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
                         let size = all.len() / steps;
                         &all[step * size..][..size]
                     });
-                    let tracked: Vec<_> = portion.tracked.iter().cloned().zip(values).collect();
-                    tally.add(loss, rows, &tracked);
+                    tally.add(loss, rows, portion.tracked.iter().zip(values));
                     (watch.seen)(tally.steps, loss);
                 }
                 #[allow(clippy::cast_precision_loss, reason = "a portion has few steps")]

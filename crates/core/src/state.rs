@@ -1,0 +1,60 @@
+//! What a run of a graph changes, kept to be put back.
+
+use std::sync::Arc;
+
+use crate::{Array, Counter, Graph, Result, Variable};
+
+/// The variables and counters of a graph as they were on the host, from [`Graph::state`].
+#[derive(Clone, Debug)]
+pub struct State {
+    variables: Vec<(Variable, Arc<Array>)>,
+    counters: Vec<(Counter, u64)>,
+}
+
+impl Graph {
+    /// The variables that the graph reads and the counters that go up with its runs, as they are on the host: to run it
+    /// without a trace.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, Graph, Init, Kind, Mode, Params, Session};
+    /// let params = Params::seeded(7);
+    /// let weight = params.variable("weight", [2], Kind::Parameter, Init::Zeros);
+    /// let graph = Graph::new(Mode::Train);
+    /// let handle = graph.variable(&weight);
+    /// graph.update(&weight, &(&handle + 1.0));
+    /// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+    /// let step = session.compile(&graph, &[])?;
+    /// let before = graph.state()?;
+    /// session.run(&step, &[])?;
+    /// session.sync()?;
+    /// assert_eq!(weight.value()?.to_f64(), [1.0, 1.0]);
+    /// before.restore()?;
+    /// assert_eq!(weight.value()?.to_f64(), [0.0, 0.0]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When a variable's newest value is on a device ([`Session::sync`](crate::Session::sync) first).
+    pub fn state(&self) -> Result<State> {
+        Ok(State {
+            variables: self.variables().into_iter().map(|v| v.value().map(|value| (v, value))).collect::<Result<_>>()?,
+            counters: self.data().counters.iter().map(|counter| (counter.clone(), counter.get())).collect(),
+        })
+    }
+}
+
+impl State {
+    /// Puts the values back. A session has to be in step with the host before ([`Session::sync`](crate::Session::sync)).
+    ///
+    /// # Errors
+    /// As [`Variable::set`].
+    pub fn restore(&self) -> Result<()> {
+        for (variable, value) in &self.variables {
+            if !variable.value().is_ok_and(|now| Arc::ptr_eq(&now, value)) {
+                variable.set((**value).clone())?;
+            }
+        }
+        self.counters.iter().for_each(|(counter, value)| counter.set(*value));
+        Ok(())
+    }
+}
