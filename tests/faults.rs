@@ -206,7 +206,9 @@ fn memory_that_the_driver_refuses_gives_the_bill_and_the_device_goes_on(adapter:
     let said = [child.stdout, child.stderr].concat();
     let said = String::from_utf8_lossy(&said);
     let fits = ["has no room for ", "  the plan needs 8", "  the largest is ", "    1. a smaller batch"];
-    ensure(child.status.success() && fits.iter().all(|words| said.contains(words)), || format!("{}: {said}", child.status))
+    ensure(child.status.success() && fits.iter().all(|words| said.contains(words)), || {
+        format!("{}: {said}", child.status)
+    })
 }
 
 fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {

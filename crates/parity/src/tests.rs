@@ -259,6 +259,7 @@ fn every_node_is_traced_to_a_line_of_the_caller() {
             }
         }
     }
-    let list: Vec<_> = strangers.iter().map(|(place, (count, case))| format!("{place}: {count} nodes, as in {case}")).collect();
+    let list: Vec<_> =
+        strangers.iter().map(|(place, (count, case))| format!("{place}: {count} nodes, as in {case}")).collect();
     assert!(list.is_empty(), "{} places\n{}", list.len(), list.join("\n"));
 }

@@ -251,7 +251,9 @@ pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
         ended.map_or_else(|| "another result".into(), |turns| format!("{turns} of {TURNS} turns")),
         match ended {
             Some(TURNS) => Verdict::Passed,
-            Some(32_768..) => Verdict::Noted("kernels split loops of more than 32,768 turns; WGSL of your own has to as well"),
+            Some(32_768..) => {
+                Verdict::Noted("kernels split loops of more than 32,768 turns; WGSL of your own has to as well")
+            }
             _ => Verdict::Failed("sums would end early"),
         },
     );
