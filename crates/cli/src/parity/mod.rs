@@ -251,7 +251,7 @@ impl Record<'_> {
             count(all.cases, "case"),
             count(all.runs, "run"),
             count(self.settings.len(), "setting"),
-            all.elements,
+            table::grouped(all.elements),
             self.took.as_secs_f64()
         )
     }
