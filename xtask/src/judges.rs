@@ -1,4 +1,4 @@
-//! Compilers that judge shaders and that no distribution has: Tint inside a Dawn for Node, from npm, and DXC's library,
+//! Compilers that judge shaders and that Debian does not have: Tint inside a Dawn for Node, from npm, and DXC's library,
 //! from `PyPI`. They lie in `target/judges`, where `tests/shaders.rs` looks for them; neither is ever linked or shipped.
 
 use std::fs;
@@ -9,6 +9,8 @@ use crate::{ask, built, step};
 
 struct Judge {
     name: &'static str,
+    /// Programs, for a message.
+    needs: &'static str,
     /// What asks it: with the library and `--version` that says whether it works here.
     script: [&'static str; 2],
     library: &'static str,
@@ -22,14 +24,16 @@ struct Judge {
 const JUDGES: [Judge; 2] = [
     Judge {
         name: "Tint",
+        needs: "node, npm",
         script: ["node", "tests/shaders/tint.mjs"],
         library: "dawn.node",
-        download: &["npm", "pack", "webgpu@0.6.2", "--silent", "--fetch-retries=1", "--pack-destination"],
+        download: &["npm", "pack", "webgpu@0.6.2", "--silent", "--fetch-retries=0", "--pack-destination"],
         archive: "webgpu-0.6.2.tgz",
         member: "package/dist/linux-x64/dawn.node",
     },
     Judge {
         name: "DXC",
+        needs: "python3, pip",
         script: ["python3", "tests/shaders/dxc.py"],
         library: "libdxcompiler.so",
         download: &[
@@ -57,7 +61,7 @@ pub fn fetch() -> Result<(), String> {
     let folder = built("../judges")?;
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     for judge in JUDGES.iter().filter(|judge| !works(judge, &folder)) {
-        let Judge { name, script: [program, _], download, .. } = judge;
+        let Judge { name, needs, download, .. } = judge;
         let [downloader, arguments @ ..] = download else { continue };
         // An archive that is there already would not be downloaded.
         let _ = fs::remove_file(folder.join(judge.archive));
@@ -65,7 +69,7 @@ pub fn fetch() -> Result<(), String> {
         let unpacked = asked.and_then(|()| unpack(judge, &folder));
         let usable = || if works(judge, &folder) { Ok(()) } else { Err(format!("{name} does not work here")) };
         if let Err(what) = unpacked.and_then(|()| usable()) {
-            println!("{what}: its trial is listed as ignored. It needs {program}, {downloader} and the registry");
+            println!("{what}: its trial is listed as ignored. It needs {needs} and their registry");
         }
     }
     Ok(())
