@@ -14,7 +14,7 @@ impl Graph {
     pub fn scope(&self, path: impl Into<String>) -> ScopeGuard {
         let mut data = self.data();
         let caller = data.scopes.last().and_then(|scope| scope.caller);
-        data.scopes.push(Scope { path: path.into(), caller });
+        data.open(Scope { path: path.into(), caller });
         drop(data);
         ScopeGuard(self.clone())
     }
@@ -38,7 +38,7 @@ impl Graph {
             }
             caller = open.caller.filter(|_| caller.0.file().starts_with(library)).unwrap_or(caller);
         }
-        data.scopes.push(Scope { path, caller: Some(caller) });
+        data.open(Scope { path, caller: Some(caller) });
         drop(data);
         ScopeGuard(self.clone())
     }
@@ -214,6 +214,6 @@ pub struct ScopeGuard(Graph);
 
 impl Drop for ScopeGuard {
     fn drop(&mut self) {
-        self.0.data().scopes.pop();
+        self.0.data().close();
     }
 }

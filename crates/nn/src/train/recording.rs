@@ -29,23 +29,12 @@ pub enum Stage {
     Updated,
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Output => "output of",
-            Self::Loss => "the",
-            Self::Gradient => "gradient of",
-            Self::Updated => "updated",
-        })
-    }
-}
-
 /// A value of the recorded step beside what wgrad makes of the same inputs.
 #[derive(Clone, Debug)]
 pub struct Compared {
     /// What it is.
     pub stage: Stage,
-    /// The module's, parameter's or buffer's name.
+    /// The module's, parameter's or buffer's name. Of a module that is called several times, `NAME#0` is the first call.
     pub name: String,
     /// The line of the program that it comes from.
     pub site: Site,
@@ -54,6 +43,20 @@ pub struct Compared {
     /// The element that is furthest out: what PyTorch recorded, what wgrad computes in `f64`, and how far a run in `f32` may
     /// be from that.
     pub worst: Option<Deviation>,
+    /// Modules that PyTorch called since the value before this one and that cannot be compared: a difference may be theirs.
+    pub unseen: Vec<String>,
+}
+
+impl fmt::Display for Compared {
+    /// What it is, in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stage {
+            Stage::Output => write!(f, "output of `{}`", self.name),
+            Stage::Loss => f.write_str("loss"),
+            Stage::Gradient => write!(f, "gradient of `{}`", self.name),
+            Stage::Updated => write!(f, "updated `{}`", self.name),
+        }
+    }
 }
 
 impl Compared {
@@ -104,12 +107,8 @@ impl fmt::Display for Comparison {
                 count(Stage::Updated)
             )?,
             Some(first) => {
-                let Compared { stage, name, site, shape, worst } = first;
-                write!(
-                    f,
-                    "not as PyTorch: first differs the {} `{name}` {shape}",
-                    stage.to_string().replace("the", "")
-                )?;
+                let Compared { site, shape, worst, unseen, .. } = first;
+                write!(f, "not as PyTorch: first differs the {first} {shape}")?;
                 if let Some(worst) = worst {
                     let Deviation { at, got, truth, bound } = *worst;
                     write!(
@@ -120,12 +119,15 @@ impl fmt::Display for Comparison {
                     )?;
                 }
                 let more: Vec<_> = self.compared.iter().filter(|compared| compared.differs()).skip(1).collect();
-                let names: Vec<_> =
-                    more.iter().take(5).map(|other| format!("{} `{}`", other.stage, other.name)).collect();
+                let names: Vec<_> = more.iter().take(5).map(ToString::to_string).collect();
                 if !names.is_empty() {
                     let rest = more.len() - names.len();
                     let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
                     write!(f, "\n  after it: {}{rest}", names.join(", "))?;
+                }
+                if !unseen.is_empty() {
+                    let unseen = unseen.join("`, `");
+                    write!(f, "\n  the fault may be before it: `{unseen}` cannot be compared")?;
                 }
                 write!(f, "\n  at {site}")?;
             }
@@ -157,7 +159,7 @@ impl fmt::Display for Comparison {
 pub struct Recording {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// The modules in the order of execution.
+    /// The modules in the order of execution; `NAME#0` and so on where there are several calls.
     order: Vec<String>,
 }
 
@@ -203,10 +205,12 @@ impl Recording {
     /// counters are as they were.
     ///
     /// A module is known by its dotted name: the scope in which a layer traces its ops, which is where its variables are
-    /// declared. `optimizer` should be new, and set as the recorded one.
+    /// declared. Of one that is called several times, the calls are compared in their order. `optimizer` should be new, and set
+    /// as the recorded one.
     ///
     /// # Errors
-    /// Names or shapes of the state dict that differ; every error of the graph; a lost device.
+    /// Names or shapes of the state dict that differ; a step that draws random numbers, which are others than PyTorch's; every
+    /// error of the graph; a lost device.
     #[track_caller]
     pub fn compare(
         &self,
@@ -260,50 +264,57 @@ impl Recording {
         let dtype = if y.dtype().is_float() { DType::F32 } else { DType::U32 };
         let target = graph.input("target", y.shape(), dtype);
         let loss = loss(&input, &target);
-        let forward = graph.data().nodes.len();
         optimizer.minimize(&loss);
         graph.check()?;
+        not_random(&graph)?;
         let mut wanted: Vec<Wanted> = vec![];
-        let mut skipped = vec![];
+        let (mut skipped, mut unseen) = (vec![], vec![]);
         for name in &self.order {
             let recorded = self.array(&format!("output/{name}"))?;
-            match output(&graph, name, recorded.shape(), forward) {
-                Some(tensor) => wanted.push((Stage::Output, name.clone(), tensor, recorded)),
+            match self.output(&graph, name, recorded.shape()) {
+                Ok(tensor) => {
+                    wanted.push(Wanted { stage: Stage::Output, name: name.clone(), tensor, recorded, unseen });
+                    unseen = vec![];
+                }
                 // A module made of others has no ops of its own.
-                None if self.order.iter().any(|other| is_inside(other, name)) => {}
-                None => skipped.push(format!("{name} (nothing here has that name and shape)")),
+                Err(_) if self.order.iter().any(|other| is_inside(module(other).0, module(name).0)) => {}
+                Err(why) => {
+                    skipped.push(format!("{name} ({why})"));
+                    unseen.push(name.clone());
+                }
             }
         }
         let recorded = self.array("loss")?;
-        wanted.push((Stage::Loss, "loss".into(), loss.clone(), Array::new(loss.shape(), recorded.to_f64())?));
+        let recorded = Array::new(loss.shape(), recorded.to_f64())?;
+        wanted.push(Wanted { stage: Stage::Loss, name: "loss".into(), tensor: loss.clone(), recorded, unseen });
         wanted.extend(self.gradients(&graph, &loss)?);
         let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
         for variable in variables {
             let recorded = self.array(&format!("after/{}", variable.name()))?;
             if recorded.shape() == variable.shape() {
-                wanted.push((Stage::Updated, variable.name().into(), graph.latest(&variable), recorded));
+                wanted.push(Wanted::new(Stage::Updated, &variable, graph.latest(&variable), recorded));
             }
         }
         graph.check()?;
         let feeds = [(&input, &x), (&target, &y)];
-        let tensors: Vec<&Tensor> = wanted.iter().map(|(_, _, tensor, _)| tensor).collect();
+        let tensors: Vec<&Tensor> = wanted.iter().map(|wanted| &wanted.tensor).collect();
         let truth = expected(&graph, &tensors, &feeds)?;
         // Noise that an optimizer may make steps of full size of.
-        let gradients = wanted.iter().zip(&truth).filter(|((stage, ..), _)| *stage == Stage::Gradient);
+        let gradients = wanted.iter().zip(&truth).filter(|(wanted, _)| wanted.stage == Stage::Gradient);
         let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
-        let largest = gradients.clone().map(|((.., recorded), _)| size(recorded)).fold(0.0, f64::max);
+        let largest = gradients.clone().map(|(wanted, _)| size(&wanted.recorded)).fold(0.0, f64::max);
         let noise: Vec<&str> = gradients
-            .filter(|((.., recorded), truth)| {
-                truth.values.iter().all(|x| *x == 0.0) && size(recorded) < NOISE * largest
+            .filter(|(wanted, truth)| {
+                truth.values.iter().all(|x| *x == 0.0) && size(&wanted.recorded) < NOISE * largest
             })
-            .map(|((_, name, ..), _)| name.as_str())
+            .map(|(wanted, _)| wanted.name.as_str())
             .collect();
         skipped.extend(noise.iter().map(|name| format!("{name} (its gradient is 0 here, rounding errors there)")));
         let judged = wanted.iter().zip(&truth);
-        let judged = judged.filter(|((stage, name, ..), _)| {
-            !matches!(stage, Stage::Gradient | Stage::Updated) || !noise.contains(&name.as_str())
+        let judged = judged.filter(|(wanted, _)| {
+            !matches!(wanted.stage, Stage::Gradient | Stage::Updated) || !noise.contains(&wanted.name.as_str())
         });
-        let compared = judged.map(|(wanted, truth)| hold(&graph, wanted, truth)).collect();
+        let compared = judged.map(|(wanted, truth)| wanted.hold(&graph, truth)).collect();
         let lockstep = session.lockstep(&graph, &[&loss], &feeds)?;
         Ok(Comparison { compared, skipped, lockstep })
     }
@@ -321,32 +332,78 @@ impl Recording {
             let Some(gradient) = gradient else { continue };
             let recorded = self.array(&format!("gradient/{}", variable.name()))?;
             if *recorded.shape() == gradient.shape() {
-                wanted.push((Stage::Gradient, variable.name().into(), gradient, recorded));
+                wanted.push(Wanted::new(Stage::Gradient, variable, gradient, recorded));
             }
         }
         Ok(wanted)
+    }
+
+    /// The last value of that shape that a module traces in the call that was recorded, or why there is none.
+    fn output(&self, graph: &Graph, name: &str, shape: &Shape) -> Result<Tensor, String> {
+        let (module, call) = module(name);
+        let calls = graph.calls_of(module);
+        let values: Vec<&Tensor> = match call {
+            None => calls.iter().flatten().collect(),
+            Some(call) => {
+                let there = self.order.iter().filter(|other| self::module(other).0 == module).count();
+                if !calls.is_empty() && calls.len() != there {
+                    return Err(format!("called {there} times there, {} times here", calls.len()));
+                }
+                calls.get(call).into_iter().flatten().collect()
+            }
+        };
+        let mut fitting = values.into_iter().filter(|tensor| tensor.shape() == *shape && tensor.dtype().is_float());
+        fitting.next_back().cloned().ok_or_else(|| "nothing here has that name and shape".into())
     }
 }
 
 /// A recorded gradient below this share of the largest one may be noise.
 const NOISE: f64 = 1e-5;
 
-/// What is compared, under which name, the graph's value, and the recorded one.
-type Wanted = (Stage, String, Tensor, Array);
+/// What is compared: the graph's value, and the recorded one.
+struct Wanted {
+    stage: Stage,
+    name: String,
+    tensor: Tensor,
+    recorded: Array,
+    unseen: Vec<String>,
+}
+
+impl Wanted {
+    fn new(stage: Stage, variable: &Variable, tensor: Tensor, recorded: Array) -> Self {
+        Self { stage, name: variable.name().into(), tensor, recorded, unseen: vec![] }
+    }
+
+    fn hold(&self, graph: &Graph, truth: &Expected) -> Compared {
+        let Self { stage, name, tensor, recorded, unseen } = self;
+        let site = graph.data().nodes[tensor.id().node].site.clone();
+        let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
+        Compared { stage: *stage, name: name.clone(), site, shape: tensor.shape(), worst, unseen: unseen.clone() }
+    }
+}
+
+/// A recorded name as that of a module, and which of several calls it is.
+fn module(name: &str) -> (&str, Option<usize>) {
+    let call = name.rsplit_once('#').and_then(|(module, call)| Some((module, call.parse().ok()?)));
+    call.map_or((name, None), |(module, call)| (module, Some(call)))
+}
 
 fn is_inside(name: &str, module: &str) -> bool {
     name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The last value that a module traces: of those before node `end`, with the recorded shape.
-fn output(graph: &Graph, module: &str, shape: &Shape, end: usize) -> Option<Tensor> {
-    graph.traced_in(module, end).into_iter().rev().find(|tensor| tensor.shape() == *shape && tensor.dtype().is_float())
-}
-
-fn hold(graph: &Graph, (stage, name, tensor, recorded): &Wanted, truth: &Expected) -> Compared {
-    let site = graph.data().nodes[tensor.id().node].site.clone();
-    let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
-    Compared { stage: *stage, name: name.clone(), site, shape: tensor.shape(), worst }
+/// Refuses a step that depends on random numbers.
+fn not_random(graph: &Graph) -> Result<()> {
+    let data = graph.data();
+    let Some(node) = data.nodes.iter().find(|node| matches!(node.name(), "dropout" | "bernoulli")) else {
+        return Ok(());
+    };
+    Err(Error::Config(format!(
+        "a step that draws random numbers cannot be compared with PyTorch, whose numbers are others: `{}`\n  at {}\n  fix: \
+         set the probability of every dropout to 0, here and in the model that is recorded",
+        node.name(),
+        node.site
+    )))
 }
 
 fn array(view: &TensorView<'_>) -> Result<Array, String> {
