@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::ops::{Ops, is_ruled};
 use super::slope::{agrees, along, direction, dot, norm, slope, terms, wide};
 use super::{Estimate, ParameterAudit, Silent, Verdict};
 use crate::node::{Node, NodeKind, ValueId};
@@ -32,14 +33,14 @@ pub(super) struct Here<'a> {
 /// So many sets of parameters are moved, one after the other: of more parameters, some that follow each other move at once.
 const SETS: usize = 16;
 
+/// A parameter, its value, and where it moves.
+type Move = (ValueId, Arc<Array>, Vec<f64>);
+
 /// The node of a parameter in a graph.
 fn node_of(walk: &Walk, variable: &Variable) -> Option<ValueId> {
     let is = |node: &Node| matches!(&node.kind, NodeKind::Variable(known) if known.name() == variable.name());
     walk.nodes.iter().position(is).map(|node| ValueId { node, output: 0 })
 }
-
-/// The loss where some values are others.
-type LossAt<'a> = dyn Fn(&[(ValueId, Array)]) -> Result<f64> + 'a;
 
 impl<'a> Here<'a> {
     #[track_caller]
@@ -117,15 +118,15 @@ impl<'a> Here<'a> {
         Ok(forward.value(&values, self.loss)?.to_f64()[0])
     }
 
-    /// All parameters, in order.
-    pub fn parameters(&self) -> Result<Vec<ParameterAudit>> {
+    /// All parameters, in order; `ops` is what is known of the ops by themselves.
+    pub fn parameters(&self, ops: &Ops) -> Result<Vec<ParameterAudit>> {
         let mut all = (0..self.parameters.len()).map(|i| self.look(i)).collect::<Result<Vec<_>>>()?;
         let judged: Vec<usize> = (0..all.len()).filter(|&i| all[i].verdict != Verdict::Estimated).collect();
         let forward = self.walk.to(self.loss);
         for set in judged.chunks(judged.len().div_ceil(SETS).max(1)) {
-            if !self.agree(set, &forward, &mut all)? {
+            if !self.agree(set, &forward, ops, &mut all)? {
                 for &i in set {
-                    self.agree(&[i], &forward, &mut all)?;
+                    self.agree(&[i], &forward, ops, &mut all)?;
                 }
             }
         }
@@ -165,8 +166,8 @@ impl<'a> Here<'a> {
     }
 
     /// Moves some parameters at once and notes what that says; false if a single one has to be found.
-    fn agree(&self, set: &[usize], forward: &Walk, all: &mut [ParameterAudit]) -> Result<bool> {
-        let mut moves = vec![];
+    fn agree(&self, set: &[usize], forward: &Walk, ops: &Ops, all: &mut [ParameterAudit]) -> Result<bool> {
+        let mut moves: Vec<Move> = vec![];
         let (mut claimed, mut size) = (0.0, 0f64);
         for &i in set {
             let (variable, gradient) = &self.parameters[i];
@@ -184,10 +185,11 @@ impl<'a> Here<'a> {
         })?;
         let mut verdict = agrees(claimed, measured, size);
         if verdict == Verdict::Disagrees {
-            let ([i], [(at, _, direction)]) = (set, &moves[..]) else { return Ok(false) };
-            let mut stream = Stream::named(31, &all[*i].name);
-            let loss_at = |changed: &[(ValueId, Array)]| self.loss_at(forward, changed);
-            if self.agrees_nearby(*i, *at, direction, &loss_at, &mut stream)? {
+            let [(at, ..)] = moves[..] else { return Ok(false) };
+            let passed = reached(&self.walk, std::iter::once(at.node));
+            let passes = |nodes: &[usize]| nodes.iter().any(|&node| passed[node]);
+            let kinks = || passes(&ops.kinks) || passes(&ops.unknown);
+            if !passes(&ops.faults) && (kinks() || self.jumps(&moves, forward)?) {
                 verdict = Verdict::Kink;
             }
         }
@@ -198,41 +200,18 @@ impl<'a> Here<'a> {
         Ok(true)
     }
 
-    /// Whether the gradient agrees with differences where all parameters are a little different.
-    fn agrees_nearby(
-        &self,
-        i: usize,
-        at: ValueId,
-        direction: &[f64],
-        loss_at: &LossAt<'_>,
-        stream: &mut Stream,
-    ) -> Result<bool> {
-        for _ in 0..2 {
-            let mut near = vec![];
-            for (variable, _) in &self.parameters {
-                let node = node_of(&self.walk, variable).expect("the graph reads its parameters");
-                let value = self.walk.value(&self.base, node)?;
-                near.push((node, along(&value, &self::direction(&value.to_f64(), stream), 1e-2)));
-            }
-            let gradient = {
-                let walk = self.walk.to(self.parameters[i].1);
-                let mut values = self.with(&near)?;
-                walk.run(&mut values, |_| false)?;
-                walk.value(&values, self.parameters[i].1)?.to_f64()
-            };
-            let size = terms(&gradient, direction);
-            let measured = slope(size, |t| {
-                let mut moved = near.clone();
-                let place = moved.iter_mut().find(|(node, _)| *node == at).expect("it is one of the parameters");
-                place.1 = along(&place.1, direction, t);
-                loss_at(&moved)
-            })?;
-            let claimed = dot(&gradient, direction);
-            if agrees(claimed, measured, size) != Verdict::Agrees {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+    /// Whether what has no gradient, such as a comparison or the index of the largest, changes with the least of moves.
+    fn jumps(&self, moves: &[Move], forward: &Walk) -> Result<bool> {
+        let ruleless = |node: usize| !is_ruled(&self.walk.nodes[node]);
+        let at = |t: f64| -> Result<Values> {
+            let changed: Vec<_> = moves.iter().map(|(at, value, d)| (*at, along(value, d, t))).collect();
+            let mut values = self.with(&changed)?;
+            forward.run(&mut values, ruleless)?;
+            Ok(values)
+        };
+        let (up, down) = (at(1e-7)?, at(-1e-7)?);
+        let outputs = forward.computed().into_iter().filter(|&node| ruleless(node)).flat_map(|node| forward.outputs(node));
+        Ok(outputs.into_iter().any(|value| up.get(value) != down.get(value)))
     }
 
     /// Ops on the way from parameters to the loss whose gradient is an estimate.

@@ -13,9 +13,10 @@ use here::Here;
 pub enum Verdict {
     /// They agree.
     Agrees,
-    /// They do not, here and at points nearby: the gradient is wrong.
+    /// They do not, and there is no kink: the gradient is wrong.
     Disagrees,
-    /// They do not agree here, but they do at points nearby: the loss has a kink here, such as a ReLU of exactly 0.
+    /// They do not agree, because an op on the way to the loss is at a kink, such as a `ReLU` of exactly 0, or jumps, such as the
+    /// index of the larger of two that are equal. No op by itself is wrong: its rule gives one of the slopes around.
     Kink,
     /// Not compared: on the way to the loss there is an op whose gradient is by design an estimate and not the derivative
     /// ([`Pointwise::estimated`](crate::Pointwise::estimated)), such as the sign of binary weights.
@@ -39,8 +40,8 @@ pub struct ParameterAudit {
     pub gradient_norm: f64,
     /// The share of its gradient's elements that are exactly 0.
     pub zeros: f64,
-    /// The norm of what the step adds to it, as a share of its own; none if the graph does not update it. About 0.001 is
-    /// usual.
+    /// The norm of what the step adds to it, as a share of its own, so infinite from 0; none if the graph does not update it.
+    /// About 0.001 is usual.
     pub update: Option<f64>,
     /// How many parameters were moved at once, this one among them; 0 if it was not moved.
     pub moved: usize,
@@ -218,12 +219,12 @@ pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     let trained = params.variables().into_iter().filter(|v| v.kind() == Kind::Parameter && v.is_trainable());
     Ok(Audit {
         loss: here.walk.value(&here.base, here.loss)?.to_f64()[0],
-        parameters: here.parameters()?,
+        parameters: here.parameters(&ops)?,
+        kinks: ops.kinks.len(),
+        unknown: ops.unknown.len(),
         without_gradient: trained.map(|v| v.name().to_string()).filter(|v| !reached.contains(&v.as_str())).collect(),
         ops: ops.wrong,
         checked: ops.checked,
-        kinks: ops.kinks,
-        unknown: ops.unknown,
         estimated: here.estimated(),
         silent: here.silent()?,
         non_finite: here.non_finite(&params)?,

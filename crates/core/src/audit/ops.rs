@@ -16,10 +16,12 @@ pub(super) struct Ops {
     pub wrong: Vec<OpAudit>,
     /// How many were held to finite differences.
     pub checked: usize,
-    /// How many of these stand at a kink.
-    pub kinks: usize,
-    /// Of how many nothing can be said.
-    pub unknown: usize,
+    /// The nodes whose rule is wrong.
+    pub faults: Vec<usize>,
+    /// Those that stand at a kink.
+    pub kinks: Vec<usize>,
+    /// Those of which nothing can be said.
+    pub unknown: Vec<usize>,
 }
 
 /// An op, alone in a graph with its gradient.
@@ -48,6 +50,9 @@ fn weigh(values: &Array, weights: &Array) -> f64 {
     let pairs = values.to_f64().into_iter().zip(weights.to_f64());
     pairs.filter(|(_, weight)| *weight != 0.0).map(|(value, weight)| value * weight).sum()
 }
+
+/// So many times as large as the small ones of a result, and no part of the comparison.
+const HUGE: f64 = 1e6;
 
 /// A share by which numbers that should be the same may differ where it is only asked whether there is a kink.
 const APART: f64 = 1e-4;
@@ -174,10 +179,11 @@ impl<'a> Alone<'a> {
         let of = &self.walk.nodes[self.node];
         let mut stream = Stream::named(29, &format!("{} {}", of.name(), self.node));
         let outputs = self.outputs(arrays);
-        // What is infinite on purpose, as before a softmax, has no slope.
+        // What is masked, with an infinity or a number that is huge beside the others, would drown them.
         let mut weight = |&(output, _): &(usize, Tensor)| {
             let values = outputs[output].to_f64();
-            let weights = values.iter().map(|y| if y.is_finite() { stream.normal() } else { 0.0 });
+            let huge = HUGE * size(&values);
+            let weights = values.iter().map(|y| if y.abs() < huge { stream.normal() } else { 0.0 });
             Array::new(&of.outputs[output].shape, weights.collect::<Vec<_>>())
         };
         let weights: Vec<Array> = self.cotangents.iter().map(&mut weight).collect::<Result<_>>()?;
@@ -228,15 +234,19 @@ impl Here<'_> {
             let arrays = self.walk.inputs(&self.base, node)?;
             let (verdict, wrong) = Alone::new(self, node, &read)?.audit(&arrays)?;
             ops.wrong.extend(wrong);
-            ops.kinks += usize::from(verdict == Verdict::Kink);
-            ops.unknown += usize::from(verdict == Verdict::Unknown);
+            match verdict {
+                Verdict::Disagrees => ops.faults.push(node),
+                Verdict::Kink => ops.kinks.push(node),
+                Verdict::Unknown => ops.unknown.push(node),
+                Verdict::Agrees | Verdict::Estimated => {}
+            }
         }
         Ok(ops)
     }
 }
 
 /// Whether a node has a gradient rule.
-fn is_ruled(of: &Node) -> bool {
+pub(super) fn is_ruled(of: &Node) -> bool {
     let ruled = !matches!(of.kind, NodeKind::Pointwise(row, _) if row.backward.is_none());
     ruled && of.outputs.iter().any(|spec| spec.dtype.is_float())
 }

@@ -16,16 +16,19 @@ pub(super) fn wide(count: usize) -> f64 {
     count as f64
 }
 
-/// The root of the mean of the squares.
+/// The size of what is small among some numbers, without the smallest tenth and zeros; 1 if all are zero. A mask may be most of
+/// them, as `-1e9` in the place of `-∞`.
 pub(super) fn size(values: &[f64]) -> f64 {
-    norm(values) / wide(values.len().max(1)).sqrt()
+    let mut sizes: Vec<f64> = values.iter().map(|x| x.abs()).filter(|x| *x > 0.0 && x.is_finite()).collect();
+    let at = sizes.len() / 10;
+    if sizes.is_empty() { 1.0 } else { *sizes.select_nth_unstable_by(at, f64::total_cmp).1 }
 }
 
-/// A random direction of the size of `values`, or of 1 if they are zero.
+/// A random direction in which numbers move in proportion to themselves, as far as they are of like sizes.
 pub(super) fn direction(values: &[f64], stream: &mut Stream) -> Vec<f64> {
     let size = size(values);
-    let size = if size > 0.0 && size.is_finite() { size } else { 1.0 };
-    values.iter().map(|_| size * stream.normal()).collect()
+    let mut along = |x: &f64| x.abs().clamp(size, 1e3 * size) * stream.normal();
+    values.iter().map(|x| if x.is_finite() { along(x) } else { 0.0 }).collect()
 }
 
 /// `values + t·direction`.

@@ -24,7 +24,7 @@ impl ParameterAudit {
 
 /// What words of the table mean, and what to do.
 const WORDS: [(&str, &str); 8] = [
-    ("at a kink", "the loss has a kink here, such as a ReLU of exactly 0; the gradient agrees nearby"),
+    ("at a kink", "an op on the way is at a kink or jumps, as a ReLU of exactly 0 or an index of two that are equal"),
     ("estimated", "not compared: an estimated gradient is on the way to the loss"),
     ("not measurable", "differences of the loss are not finite or not steady: look at its size, and at the values it is made of"),
     ("not finite", "the gradient has an infinity or NaN: the node above makes it"),
@@ -124,7 +124,10 @@ impl Audit {
         let mut used = vec![];
         for parameter in &self.parameters {
             let ParameterAudit { name, spec, norm, gradient_norm, zeros, update, .. } = parameter;
-            let update = update.map_or_else(|| "-".to_string(), |update| format!("{update:.2e}"));
+            let update = update.map_or_else(
+                || "-".to_string(),
+                |update| if update.is_finite() { format!("{update:.2e}") } else { "from 0".to_string() },
+            );
             let words = std::iter::once(parameter.word()).chain(self.notes(parameter));
             let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
             let line = format!(
