@@ -19,8 +19,7 @@ fn rules_agree_with_finite_differences() {
         }
         let audit = case.check_gradients().unwrap_or_else(|error| panic!("{}: {error}", case.name()));
         let Some(audit) = audit else { continue };
-        (cases, ops, kinks, unknown) =
-            (cases + 1, ops + audit.checked, kinks + audit.kinks, unknown + audit.unknown);
+        (cases, ops, kinks, unknown) = (cases + 1, ops + audit.checked, kinks + audit.kinks, unknown + audit.unknown);
         estimated.extend(audit.estimated.iter().map(|op| op.name.clone()));
         if !audit.passes() {
             failures.push(format!("{}: {audit}", case.name()));

@@ -230,7 +230,8 @@ fn calls() -> Result<(), Failed> {
 /// What draws random numbers is refused before a layer is blamed.
 fn random() -> Result<(), Failed> {
     let error = follow_twice("twice", 2, 0.5).unwrap_err().to_string();
-    let expected = ["draws random numbers", "`dropout`", "tests/lockstep.rs:", "fix: set the probability of every dropout to 0"];
+    let expected =
+        ["draws random numbers", "`dropout`", "tests/lockstep.rs:", "fix: set the probability of every dropout to 0"];
     match expected.iter().find(|part| !error.contains(**part)) {
         Some(missing) => Err(format!("no {missing:?} in: {error}").into()),
         None => Ok(()),

@@ -30,9 +30,7 @@ const FLUSHED: f64 = 1e-28;
 
 fn unary(what: &str, name: &str, values: Values, ulp: f64, f: Unary) -> Case {
     // No multiple of four, so that the last elements go by themselves.
-    Case::new(format!("edge: {name} of {what}"), &[(&[3, 67], values)], move |x| f(&x[0]))
-        .ulp(ulp)
-        .cancelling(FLUSHED)
+    Case::new(format!("edge: {name} of {what}"), &[(&[3, 67], values)], move |x| f(&x[0])).ulp(ulp).cancelling(FLUSHED)
 }
 
 fn functions() -> Vec<Case> {

@@ -23,13 +23,13 @@ impl Case {
     /// # Errors
     /// When the case does not fit together.
     pub fn check_gradients(&self) -> Result<Option<Audit>> {
-        let feed = Trace::new(self)?.feed(self, SEED)?;
-        if feed.cotangents.iter().all(Option::is_none) {
+        let drawn = Trace::new(self)?.feed(self, SEED)?;
+        if drawn.cotangents.iter().all(Option::is_none) {
             return Ok(None);
         }
         let (params, graph) = (Params::seeded(0), Graph::new(Mode::Train));
         let (mut inputs, mut fed): (Vec<Tensor>, Vec<(Tensor, &Array)>) = (vec![], vec![]);
-        for (i, array) in feed.inputs.iter().enumerate() {
+        for (i, array) in drawn.inputs.iter().enumerate() {
             let name = format!("x{i}");
             if array.dtype().is_float() && !self.constants.contains(&i) {
                 let x = params.variable(&name, array.shape(), Kind::Parameter, Init::Constant(0.0));
@@ -43,7 +43,7 @@ impl Case {
             }
         }
         let outputs = (self.build)(&inputs);
-        let weighted = outputs.iter().zip(feed.cotangents).filter_map(|(y, cotangent)| {
+        let weighted = outputs.iter().zip(drawn.cotangents).filter_map(|(y, cotangent)| {
             let axes: Vec<usize> = (0..y.shape().rank()).collect();
             Some((y * graph.array(cotangent?)).sum_keep(&axes).reshape_to([]))
         });

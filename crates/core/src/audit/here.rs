@@ -8,9 +8,7 @@ use super::slope::{agrees, along, direction, dot, norm, slope, terms, wide};
 use super::{Estimate, ParameterAudit, Silent, Verdict};
 use crate::node::{Node, NodeKind, ValueId};
 use crate::walk::{Values, Walk};
-use crate::{
-    Array, CpuBackend, Graph, Kind, NonFinite, Params, Result, Session, Stream, Tensor, Variable, gradients,
-};
+use crate::{Array, CpuBackend, Graph, Kind, NonFinite, Params, Result, Session, Stream, Tensor, Variable, gradients};
 
 /// A loss at the values that it has in a step.
 pub(super) struct Here<'a> {
@@ -140,8 +138,8 @@ impl<'a> Here<'a> {
         let values = self.walk.value(&self.base, at)?.to_f64();
         let gradient = self.walk.value(&self.base, *gradient)?.to_f64();
         let passed = reached(&self.walk, std::iter::once(at.node));
-        let estimated = (0..passed.len())
-            .any(|node| passed[node] && self.leads[node] && self.walk.nodes[node].is_estimated());
+        let estimated =
+            (0..passed.len()).any(|node| passed[node] && self.leads[node] && self.walk.nodes[node].is_estimated());
         let update = match self.updates.get(variable.name()) {
             Some(&update) => {
                 let after = self.walk.value(&self.base, update)?.to_f64();
@@ -187,9 +185,9 @@ impl<'a> Here<'a> {
         if verdict == Verdict::Disagrees {
             let [(at, ..)] = moves[..] else { return Ok(false) };
             let passed = reached(&self.walk, std::iter::once(at.node));
-            let passes = |nodes: &[usize]| nodes.iter().any(|&node| passed[node]);
-            let kinks = || passes(&ops.kinks) || passes(&ops.unknown);
-            if !passes(&ops.faults) && (kinks() || self.jumps(&moves, forward)?) {
+            let on_the_way = |nodes: &[usize]| nodes.iter().any(|&node| passed[node]);
+            let kinks = || on_the_way(&ops.kinks) || on_the_way(&ops.unknown);
+            if !on_the_way(&ops.faults) && (kinks() || self.jumps(&moves, forward)?) {
                 verdict = Verdict::Kink;
             }
         }
@@ -210,7 +208,8 @@ impl<'a> Here<'a> {
             Ok(values)
         };
         let (up, down) = (at(1e-7)?, at(-1e-7)?);
-        let outputs = forward.computed().into_iter().filter(|&node| ruleless(node)).flat_map(|node| forward.outputs(node));
+        let outputs =
+            forward.computed().into_iter().filter(|&node| ruleless(node)).flat_map(|node| forward.outputs(node));
         Ok(outputs.into_iter().any(|value| up.get(value) != down.get(value)))
     }
 

@@ -66,7 +66,8 @@ impl<'a> Alone<'a> {
         let inputs: Vec<Tensor> = of.inputs.iter().map(|&input| place(walk.spec(input), "input")).collect();
         let ids = inputs.iter().map(Tensor::id).collect();
         let y = graph.push(of.kind.clone(), ids, of.outputs.clone()).id().node;
-        let counts = |output: &usize| read.contains(&ValueId { node, output: *output }) && of.outputs[*output].dtype.is_float();
+        let counts =
+            |output: &usize| read.contains(&ValueId { node, output: *output }) && of.outputs[*output].dtype.is_float();
         let outputs = (0..of.outputs.len()).filter(counts);
         let cotangents: Vec<_> = outputs.map(|output| (output, place(&of.outputs[output], "cotangent"))).collect();
         let ys: Vec<Tensor> =
@@ -103,7 +104,14 @@ impl<'a> Alone<'a> {
     }
 
     /// The slope of the outputs, each times its cotangent, where input `i` moves along `direction`.
-    fn judge(&self, arrays: &Arrays, weights: &[Array], i: usize, gradient: &[f64], direction: &[f64]) -> Result<Judged> {
+    fn judge(
+        &self,
+        arrays: &Arrays,
+        weights: &[Array],
+        i: usize,
+        gradient: &[f64],
+        direction: &[f64],
+    ) -> Result<Judged> {
         let (claimed, terms) = (dot(gradient, direction), terms(gradient, direction));
         let measured = slope(terms, |t| {
             let mut arrays = arrays.to_vec();
@@ -167,7 +175,8 @@ impl<'a> Alone<'a> {
             }
         }
         let gradient = &self.gradients(arrays, weights)?[which];
-        let gradient: Vec<f64> = gradient.iter().zip(&direction).map(|(g, d)| if *d == 0.0 { 0.0 } else { *g }).collect();
+        let gradient: Vec<f64> =
+            gradient.iter().zip(&direction).map(|(g, d)| if *d == 0.0 { 0.0 } else { *g }).collect();
         Ok(match self.judge(arrays, weights, i, &gradient, &direction)?.verdict {
             Verdict::Agrees if kinks > 0 => Verdict::Kink,
             other => other,
@@ -220,9 +229,12 @@ impl Here<'_> {
     /// Holds the rule of every op on the way from parameters to the loss to finite differences.
     pub fn ops(&self) -> Result<Ops> {
         let mut ops = Ops::default();
-        let readers = self.walk.nodes.iter().enumerate().filter(|&(node, of)| {
-            self.leads[node] && !matches!(of.kind, NodeKind::Detach)
-        });
+        let readers = self
+            .walk
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|&(node, of)| self.leads[node] && !matches!(of.kind, NodeKind::Detach));
         let mut read: BTreeSet<ValueId> = readers.flat_map(|(_, of)| of.inputs.iter().copied()).collect();
         read.insert(self.loss);
         for node in self.walk.computed() {

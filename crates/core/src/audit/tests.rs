@@ -83,7 +83,7 @@ pointwise! {
         wgsl: "select(-1.0, 1.0, x >= 0.0)",
         reference<F>: if x >= F::zero() { F::one() } else { -F::one() },
         estimated: true,
-        backward: Some(|at| at.give_with(0, |at| at.dy())),
+        backward: Some(|at| at.give(0, at.dy())),
     }
 }
 
@@ -204,7 +204,10 @@ fn an_estimate_is_named_and_not_compared() {
     assert_eq!(report.estimated.iter().map(|op| op.name.as_str()).collect::<Vec<_>>(), ["straight"]);
     let text = report.to_string();
     assert!(text.starts_with("gradients of 1 of 2 parameters and "), "{text}");
-    assert!(text.contains("the gradient of `straight` is an estimate by design") && text.contains("tests.rs:"), "{text}");
+    assert!(
+        text.contains("the gradient of `straight` is an estimate by design") && text.contains("tests.rs:"),
+        "{text}"
+    );
     let powers = |factor, estimated| {
         audited(0.8, move |x| {
             let both = x.graph().apply(Powers { factor, estimated }, &[x]);

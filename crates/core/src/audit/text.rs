@@ -26,12 +26,27 @@ impl ParameterAudit {
 const WORDS: [(&str, &str); 8] = [
     ("at a kink", "an op on the way is at a kink or jumps, as a ReLU of exactly 0 or an index of two that are equal"),
     ("estimated", "not compared: an estimated gradient is on the way to the loss"),
-    ("not measurable", "differences of the loss are not finite or not steady: look at its size, and at the values it is made of"),
+    (
+        "not measurable",
+        "differences of the loss are not finite or not steady: look at its size, and at the values it is made of",
+    ),
     ("not finite", "the gradient has an infinity or NaN: the node above makes it"),
-    ("dead", "every element of the gradient is 0 in this batch: behind units that are 0, or times 0; another init or learning rate, or a leaky unit"),
-    ("vanishing", "the gradient is below a millionth of the largest: normalise between layers, or pass them by (residuals)"),
-    ("exploding", "the norm of the gradient is above 1000: a smaller init, inputs of size 1, clipping (`clip_grad_norm`)"),
-    ("large update", "the step changes the parameter by more than a tenth of its norm: a smaller learning rate, or warm-up"),
+    (
+        "dead",
+        "every element of the gradient is 0 in this batch: behind units that are 0, or times 0; another init or learning rate, or a leaky unit",
+    ),
+    (
+        "vanishing",
+        "the gradient is below a millionth of the largest: normalise between layers, or pass them by (residuals)",
+    ),
+    (
+        "exploding",
+        "the norm of the gradient is above 1000: a smaller init, inputs of size 1, clipping (`clip_grad_norm`)",
+    ),
+    (
+        "large update",
+        "the step changes the parameter by more than a tenth of its norm: a smaller learning rate, or warm-up",
+    ),
 ];
 
 impl fmt::Display for Audit {
@@ -40,7 +55,10 @@ impl fmt::Display for Audit {
         self.findings(f)?;
         self.table(f)?;
         for Silent { name, site, units, of } in &self.silent {
-            write!(f, "\n{units} of {of} units of {name} are 0 for the whole batch, and learn nothing from it\n    at {site}")?;
+            write!(
+                f,
+                "\n{units} of {of} units of {name} are 0 for the whole batch, and learn nothing from it\n    at {site}"
+            )?;
         }
         if !self.without_gradient.is_empty() {
             write!(
@@ -81,14 +99,20 @@ impl Audit {
     fn findings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for OpAudit { name, site, input, missing, claimed, measured } in &self.ops {
             let (what, fix) = if *missing {
-                (format!("`{name}` gives its input {input} no gradient"), "`.detach()` what it should take as a constant")
+                (
+                    format!("`{name}` gives its input {input} no gradient"),
+                    "`.detach()` what it should take as a constant",
+                )
             } else {
                 (
                     format!("the gradient rule of `{name}` is wrong for its input {input}"),
                     "correct the rule (`backward`); if it is an estimate on purpose, declare the op `estimated`",
                 )
             };
-            write!(f, "\n  {what}: {claimed:.6e}, by finite differences {measured:.6e}\n    at {site}\n    fix: {fix}")?;
+            write!(
+                f,
+                "\n  {what}: {claimed:.6e}, by finite differences {measured:.6e}\n    at {site}\n    fix: {fix}"
+            )?;
         }
         if self.ops.is_empty() {
             for ParameterAudit { name, site, claimed, measured, .. } in self.wrong() {
@@ -104,7 +128,8 @@ impl Audit {
         }
         let mut told: Vec<String> = vec![];
         for Estimate { name, site } in &self.estimated {
-            let line = format!("\n  the gradient of `{name}` is an estimate by design, and is not compared\n    at {site}");
+            let line =
+                format!("\n  the gradient of `{name}` is an estimate by design, and is not compared\n    at {site}");
             if !told.contains(&line) {
                 f.write_str(&line)?;
                 told.push(line);

@@ -70,12 +70,14 @@ fn gathers() -> Vec<Case> {
             x[0].max_with_index(axis, false).0.square()
         });
         cases.push(largest);
-        cases.push(
-            Case::several(format!("min_with_index {shape:?} {axis} of ties"), &[(shape, Grid(0.5, 3))], move |x| {
+        cases.push(Case::several(
+            format!("min_with_index {shape:?} {axis} of ties"),
+            &[(shape, Grid(0.5, 3))],
+            move |x| {
                 let (value, index) = x[0].min_with_index(axis, true);
                 vec![value, index]
-            }),
-        );
+            },
+        ));
     }
     cases
 }

@@ -219,8 +219,7 @@ fn reductions() -> Vec<Case> {
         cases.push(Case::new(name("mean"), normal, on(|x, axes| x.mean_axes(axes, true))).terms(terms).ulp(3.0));
         cases.push(Case::new(name("max"), normal, on(|x, axes| x.max_axes(axes, false))));
         cases.push(
-            Case::new(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true)))
-                .ulp(4.0),
+            Case::new(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true))).ulp(4.0),
         );
         if terms > 1 {
             cases.push(
