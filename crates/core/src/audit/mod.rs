@@ -182,8 +182,8 @@ impl Audit {
 /// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is named and not compared.
 ///
 /// The graph stays as it is, also if an optimizer is in it already; no variable and no counter moves. A session's newest
-/// values have to be on the host: [`Session::sync`](crate::Session::sync) before. It takes about as long as 100 steps in `f64` on the host, whatever
-/// the number of parameters, and the memory of all values of a step; a few rows are enough.
+/// values have to be on the host: [`Session::sync`](crate::Session::sync) before. It costs about a hundred runs of the loss in
+/// `f64` on the host, however many parameters there are, and the memory of all values of a step; a few rows are enough.
 ///
 /// ```
 /// use wgrad_core::{Array, DType, Graph, Init, Kind, Mode, Params, audit};

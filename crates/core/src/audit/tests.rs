@@ -226,6 +226,7 @@ fn a_gradient_that_is_not_a_number_is_named() {
     let report = audited(0.0, unary(&ABSOLUTE));
     assert!(report.loss.is_finite() && !report.passes(), "{report}");
     assert_eq!(report.non_finite.as_ref().map(|found| found.name.as_str()), Some("div"), "{report}");
+    assert!(report.to_string().starts_with("not finite: gradients of 1 of 2 parameters"), "{report}");
     assert!(report.to_string().contains("not finite: the gradient has an infinity or NaN"), "{report}");
 }
 

@@ -17,6 +17,8 @@ impl ParameterAudit {
             Verdict::Disagrees => "WRONG",
             Verdict::Kink => "at a kink",
             Verdict::Estimated => "estimated",
+            // Then the notes say it.
+            Verdict::Unknown if !self.gradient_norm.is_finite() => "",
             Verdict::Unknown => "not measurable",
         }
     }
@@ -76,6 +78,9 @@ impl Audit {
     fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is = |verdict: Verdict| self.parameters.iter().filter(|parameter| parameter.verdict == verdict).count();
         let all = self.parameters.len();
+        if !self.passes() && self.ops.is_empty() && is(Verdict::Disagrees) == 0 {
+            f.write_str("not finite: ")?;
+        }
         match (is(Verdict::Disagrees), self.ops.len()) {
             (0, 0) => {
                 let judged = all - is(Verdict::Estimated) - is(Verdict::Unknown);
