@@ -3,16 +3,16 @@
 // with iy = oy·stride − before + ky·dilation and ix alike: the gradient of a convolution for its weight. Within each
 // group x is [n, C, H, W] and dy is [n, O, OH, OW].
 //
-// A thread sums TO × TC channels × TY × TX taps in registers, over the rows (n, oy) of its part, TP pixels at a time.
-// The parts are tensors of their own, which another kernel adds in order. The variant for software adapters and for
+// A thread sums TO × TC channels × TY × TX taps in registers, over its part of all (n, oy) and strips of TP pixels. The
+// parts are tensors of their own, which another kernel adds in order. The variant for software adapters and for
 // few channels per group; conv_weight_tiled.wgsl is the other.
 //
 // Valid as it stands. The generator (ops/conv_kernels.rs) sets the constants and writes out the loops marked `unroll`.
 
 struct Params {
-    // Threads in all, rows (n, oy) of dy in all and per part, and elements of dw.
+    // Threads in all, strips of TP pixels of dy in all and per part, and elements of dw.
     threads: u32,
-    rows: u32,
+    steps: u32,
     length: u32,
     size: u32,
 }
@@ -48,6 +48,8 @@ const TILES_C = 1i;
 const TILES_Y = 1i;
 const TILES_X = 1i;
 const COLUMNS = 6i;
+// Strips of a row.
+const STRIPS = 1i;
 
 fn store_y(at: u32, value: f32) {
     y[at] = value;
@@ -74,34 +76,34 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let part = matrices / GROUPS;
 
     var sum: array<f32, TO * TC * TY * TX>;
-    let end = min(u32(part + 1) * params.length, params.rows);
-    for (var row = u32(part) * params.length; row < end; row++) {
-        let image = i32(row) / OH;
-        let oy = i32(row) % OH;
-        for (var left = 0; left < OW; left += TP) {
-            var d: array<f32, TO * TP>;
-            for (var i = 0; i < TO; i++) { // unroll
-                let plane = (image * GROUPS + group) * O + min(o_first + i, O - 1);
-                let at = (plane * OH + oy) * OW;
-                for (var p = 0; p < TP; p++) { // unroll
-                    d[i * TP + p] = select(0.0, dy[at + min(left + p, OW - 1)], left + p < OW);
-                }
+    let end = min(u32(part + 1) * params.length, params.steps);
+    for (var step = u32(part) * params.length; step < end; step++) {
+        let row = i32(step) / STRIPS;
+        let left = i32(step) % STRIPS * TP;
+        let image = row / OH;
+        let oy = row % OH;
+        var d: array<f32, TO * TP>;
+        for (var i = 0; i < TO; i++) { // unroll
+            let plane = (image * GROUPS + group) * O + min(o_first + i, O - 1);
+            let at = (plane * OH + oy) * OW;
+            for (var p = 0; p < TP; p++) { // unroll
+                d[i * TP + p] = select(0.0, dy[at + min(left + p, OW - 1)], left + p < OW);
             }
-            for (var m = 0; m < TC; m++) { // unroll
-                let plane = (image * GROUPS + group) * C + min(c_first + m, C - 1);
-                for (var ky = 0; ky < TY; ky++) { // unroll
-                    let iy = oy * STRIDE_Y - BEFORE_Y + (ky_first + ky) * DILATION_Y;
-                    let at = (plane * H + clamp(iy, 0, H - 1)) * W;
-                    let first = left * STRIDE_X - BEFORE_X + kx_first * DILATION_X;
-                    var columns: array<f32, COLUMNS>;
-                    for (var j = 0; j < COLUMNS; j++) { // unroll
-                        columns[j] = pixel(at, iy >= 0 && iy < H, first + j);
-                    }
-                    for (var kx = 0; kx < TX; kx++) { // unroll
-                        for (var p = 0; p < TP; p++) { // unroll
-                            for (var i = 0; i < TO; i++) { // unroll
-                                sum[((i * TC + m) * TY + ky) * TX + kx] = fma(d[i * TP + p], columns[p * STRIDE_X + kx * DILATION_X], sum[((i * TC + m) * TY + ky) * TX + kx]);
-                            }
+        }
+        for (var m = 0; m < TC; m++) { // unroll
+            let plane = (image * GROUPS + group) * C + min(c_first + m, C - 1);
+            for (var ky = 0; ky < TY; ky++) { // unroll
+                let iy = oy * STRIDE_Y - BEFORE_Y + (ky_first + ky) * DILATION_Y;
+                let at = (plane * H + clamp(iy, 0, H - 1)) * W;
+                let first = left * STRIDE_X - BEFORE_X + kx_first * DILATION_X;
+                var columns: array<f32, COLUMNS>;
+                for (var j = 0; j < COLUMNS; j++) { // unroll
+                    columns[j] = pixel(at, iy >= 0 && iy < H, first + j);
+                }
+                for (var kx = 0; kx < TX; kx++) { // unroll
+                    for (var p = 0; p < TP; p++) { // unroll
+                        for (var i = 0; i < TO; i++) { // unroll
+                            sum[((i * TC + m) * TY + ky) * TX + kx] = fma(d[i * TP + p], columns[p * STRIDE_X + kx * DILATION_X], sum[((i * TC + m) * TY + ky) * TX + kx]);
                         }
                     }
                 }

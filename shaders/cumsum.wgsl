@@ -1,17 +1,23 @@
 // y[i, j, k] = Σ_{l ≤ j} x[i, l, k], or Σ_{l ≥ j} if `reverse` is 1.
 //
-// x and y are [outer, n, inner]; one thread walks one line (i, ·, k).
+// x and y are [outer, n, inner]; a line is (i, ·, k). `forward`: one thread walks one line. Few or long lines are cut into
+// blocks: `sums_of_blocks` adds each, `offsets` walks the sums of a line and leaves what is before each block, `blocked`
+// walks each block from there. sums[b, line] is of block b.
 
 struct Params {
     lines: u32,
     n: u32,
     inner: u32,
     reverse: u32,
+    // Of a block, and blocks in a line.
+    length: u32,
+    blocks: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
-@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 const GROUP = 64u;
 
@@ -23,17 +29,65 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
+// The element of a line that comes at a step.
+fn place(line: u32, step: u32) -> u32 {
+    let j = select(step, params.n - 1u - step, params.reverse == 1u);
+    return (line / params.inner * params.n + j) * params.inner + line % params.inner;
+}
+
+fn walk(line: u32, first: u32, end: u32, before: f32) {
+    var sum = before;
+    for (var step = first; step < end; step++) {
+        let at = place(line, step);
+        sum += load_x(at);
+        store_y(at, sum);
+    }
+}
+
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let line = id.x + id.y * groups.x * GROUP;
+    if line < params.lines {
+        walk(line, 0u, params.n, 0.0);
+    }
+}
+
+@compute @workgroup_size(64)
+fn sums_of_blocks(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let thread = id.x + id.y * groups.x * GROUP;
+    if thread >= params.lines * params.blocks {
+        return;
+    }
+    let line = thread % params.lines;
+    let first = thread / params.lines * params.length;
+    var sum = 0.0;
+    for (var step = first; step < min(first + params.length, params.n); step++) {
+        sum += load_x(place(line, step));
+    }
+    sums[thread] = sum;
+}
+
+@compute @workgroup_size(64)
+fn offsets(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let line = id.x + id.y * groups.x * GROUP;
     if line >= params.lines {
         return;
     }
-    let first = line / params.inner * params.n * params.inner + line % params.inner;
-    var sum = 0.0;
-    for (var step = 0u; step < params.n; step++) {
-        let j = select(step, params.n - 1u - step, params.reverse == 1u);
-        sum += load_x(first + j * params.inner);
-        store_y(first + j * params.inner, sum);
+    var before = 0.0;
+    for (var block = 0u; block < params.blocks; block++) {
+        let at = block * params.lines + line;
+        let sum = sums[at];
+        sums[at] = before;
+        before += sum;
     }
+}
+
+@compute @workgroup_size(64)
+fn blocked(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let thread = id.x + id.y * groups.x * GROUP;
+    if thread >= params.lines * params.blocks {
+        return;
+    }
+    let first = thread / params.lines * params.length;
+    walk(thread % params.lines, first, min(first + params.length, params.n), sums[thread]);
 }

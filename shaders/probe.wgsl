@@ -5,6 +5,7 @@
 // `values`: the first thread computes; all 256 add in a tree, and leave workgroup memory full of ones.
 // `cleared`: compiled with workgroup memory set to zero first, as kernels of users are; what it finds there. It declares
 // little of it: what is set to zero word by word takes llvmpipe minutes to compile.
+// `turned`: z' = 1664525·z + 1013904223 mod 2^32, from 0, as often as it is told to.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> n: array<u32>;
@@ -15,6 +16,7 @@ const GROUP = 256u;
 const WORDS = 4096u;
 // Where the answers of `cleared` begin.
 const CLEARED = 32u;
+const TURNED = CLEARED + 64u;
 var<workgroup> memory: array<u32, WORDS>;
 var<workgroup> clean: array<u32, 64>;
 
@@ -91,4 +93,13 @@ fn values(@builtin(local_invocation_index) lane: u32) {
 @compute @workgroup_size(64)
 fn cleared(@builtin(local_invocation_index) lane: u32) {
     y[CLEARED + lane] = clean[lane];
+}
+
+@compute @workgroup_size(1)
+fn turned() {
+    var z = 0u;
+    for (var i = 0u; i < n[28]; i++) {
+        z = z * 1664525u + 1013904223u;
+    }
+    y[TURNED] = z;
 }

@@ -169,6 +169,48 @@ fn a_plan_without_room_gives_its_bill_and_the_ways_out(adapter: &Adapter) -> Res
     Ok(())
 }
 
+/// What [`fill`] is asked for by a process of its own: the number of an adapter.
+const FILL: &str = "WGRAD_TEST_FILL";
+
+/// The check that needs such a process.
+const FULL: &str = "memory that the driver refuses gives the bill, and the device goes on";
+
+/// Asks a device for 4 GiB at once, then trains on it.
+fn fill(adapter: &Adapter) -> Result<(), Failed> {
+    let device = adapter.open()?;
+    let mut network = Network::new(device.clone(), 1)?;
+    let bits = network.bits(2)?;
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [32 << 20], DType::F32);
+    let sums: Vec<_> = (0..32).map(|i| (&x * f64::from(i)).cumsum(0)).collect();
+    let mut session = Session::new(device.clone(), &Params::seeded(0))?;
+    match session.compile(&graph, &sums.iter().collect::<Vec<_>>()) {
+        Err(Error::OutOfMemory(error)) => println!("{error}"),
+        Err(other) => return Err(format!("another error: {other}").into()),
+        Ok(_) => return Err("it was not refused".into()),
+    }
+    // What it had allocated is given back, and neither the device nor its other sessions have suffered.
+    ensure(network.run(2)?.is_finite(), || "the first session has no loss".into())?;
+    ensure(Network::new(device, 1)?.bits(2)? == bits, || "other bits than before".into())
+}
+
+/// A software adapter takes the memory of its process, which the system can limit. OpenGL is left out: wgpu does not ask it
+/// whether it has made a buffer.
+fn memory_that_the_driver_refuses_gives_the_bill_and_the_device_goes_on(adapter: &Adapter) -> Result<(), Failed> {
+    let number = adapters().iter().position(|other| other.info() == adapter.info()).ok_or("it is not there")?;
+    let child = std::process::Command::new("sh")
+        .args(["-c", "ulimit -v 3000000; exec \"$0\""])
+        .arg(std::env::current_exe()?)
+        .env(FILL, number.to_string())
+        .output()?;
+    let said = [child.stdout, child.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let fits = ["has no room for ", "  the plan needs 4", "  the largest is ", "    1. a smaller batch"];
+    ensure(child.status.success() && fits.iter().all(|words| said.contains(words)), || {
+        format!("{}: {said}", child.status)
+    })
+}
+
 fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {
     let device = adapter.open_with(|limits: &mut Limits| limits.binding_bytes = 1 << 20)?;
     let params = Params::seeded(0);
@@ -257,8 +299,16 @@ fn sessions_in_threads_do_not_disturb_each_other(adapter: &Adapter) -> Result<()
 }
 
 fn main() {
+    if let Some(number) = std::env::var(FILL).ok().and_then(|number| number.parse::<usize>().ok()) {
+        if let Err(error) = fill(&adapters()[number]) {
+            eprintln!("{}", error.message().unwrap_or("it failed"));
+            std::process::exit(1);
+        }
+        return;
+    }
     let arguments = Arguments::from_args();
-    let checks: [(&str, Check); 8] = [
+    let checks: [(&str, Check); 9] = [
+        (FULL, memory_that_the_driver_refuses_gives_the_bill_and_the_device_goes_on),
         (
             "a training whose device is lost goes on from its checkpoint with the same bits",
             a_training_whose_device_is_lost_goes_on_from_its_checkpoint_with_the_same_bits,
@@ -282,7 +332,8 @@ fn main() {
         for adapter in adapters() {
             let info = adapter.info();
             let name = format!("{} {}: {what}", info.api, info.adapter);
-            trials.push(Trial::test(name, move || check(adapter)));
+            let skipped = what == FULL && (!info.software || info.api == "gl" || cfg!(not(target_os = "linux")));
+            trials.push(Trial::test(name, move || check(adapter)).with_ignored_flag(skipped));
         }
         if adapters().is_empty() {
             trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));

@@ -1,15 +1,15 @@
 //! Every kernel that a case of the table needs, on a real GPU and on a software adapter: valid, translatable to all
 //! back ends, within WebGPU's default limits, launched by names that exist, and in the dialect that Tint takes, too.
 //!
-//! No GPU is needed for this. What naga translates is judged by tools from outside where they are installed: spirv-val,
-//! glslang, DXC; without them those trials are listed as ignored.
+//! No GPU is needed for this. Kernels are judged by Tint, and what naga translates by spirv-val, glslang and DXC, where
+//! these are (`cargo xtask adapters` gets them); without them those trials are listed as ignored.
 
 #[path = "shaders/tools.rs"]
 mod tools;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -70,13 +70,6 @@ fn sources() -> &'static BTreeMap<String, Source> {
         let count = |f: fn(&Source) -> usize| sources.values().map(f).sum::<usize>();
         let (pipelines, dispatches) = (count(|s| s.launches.len()), count(|s| s.dispatches.len()));
         println!("{} modules, {pipelines} pipelines, {dispatches} dispatches", sources.len());
-        // For a second opinion, from Tint or a driver's compiler.
-        if let Some(folder) = std::env::var_os("WGRAD_KEEP_SHADERS") {
-            for (i, (text, source)) in sources.iter().enumerate() {
-                let file = Path::new(&folder).join(format!("{i}-{}.wgsl", source.name));
-                std::fs::write(file, text).expect("WGRAD_KEEP_SHADERS is a folder");
-            }
-        }
         sources
     })
 }
@@ -215,30 +208,48 @@ fn translated(
         if !known.insert((kernel, filled.entry)) && !all {
             return Ok(());
         }
-        write(filled).and_then(|(bytes, name)| files.add(bytes, &name))
+        write(filled).and_then(|(bytes, name)| files.add(bytes, &filled.name, &name))
     });
     files
 }
 
-fn judged(tool: &str, files: &Files, failures: &[String]) {
-    println!("{} files for {tool}, {} messages", files.files.len(), failures.len());
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+/// Asks a tool about files, `batch` at a time; `arguments` are what it is told about them.
+fn judged(tool: &str, files: &Files, batch: usize, arguments: impl Fn(&mut Command, &[(PathBuf, String)]) + Sync) {
+    // What says yes to everything is no judge.
+    let mut nonsense = Files::new(files.extension);
+    nonsense.add(b"nonsense".to_vec(), "nonsense", "main").expect("a file in a temporary folder");
+    assert!(!nonsense.judge(tool, 1, &arguments).is_empty(), "{tool} accepts nonsense");
+    let refused = files.judge(tool, batch, arguments);
+    println!("{} files for {tool}, {} messages", files.files.len(), refused.len());
+    assert!(refused.is_empty(), "{}", refused.join("\n"));
+}
+
+/// For tools that are told each file and its entry.
+fn with_entries(command: &mut Command, files: &[(PathBuf, String)]) {
+    for (file, entry) in files {
+        command.arg(file).arg(entry);
+    }
+}
+
+/// Tint, as Chrome has it: what is written here, not what naga makes of it, with every set of constants.
+fn wgsl_passes_tint() {
+    let mut files = Files::new("wgsl");
+    for (text, source) in sources() {
+        let launch = |(entry, constants): &(&str, Constants)| {
+            let value = |&(name, bits): &(&str, u64)| format!(" {name}={}", f64::from_bits(bits));
+            constants.iter().map(value).fold((*entry).to_string(), |launch, value| launch + &value)
+        };
+        let launches: Vec<_> = source.launches.iter().map(launch).collect();
+        files.add(text.clone().into_bytes(), &source.name, &launches.join(";")).expect("a file in a temporary folder");
+    }
+    judged("tint", &files, 32, with_entries);
 }
 
 fn spir_v_passes_spirv_val_for_vulkan_1_1() {
     let files = translated("spv", true, |filled| Ok((to_spir_v(filled)?, filled.entry.into())));
-    let command = |files: &[(std::path::PathBuf, String)]| {
-        let mut command = Command::new("spirv-val");
+    judged("spirv-val", &files, 1, |command, files| {
         command.args(["--target-env", "vulkan1.1"]).arg(&files[0].0);
-        command
-    };
-    judged("spirv-val", &files, &files.judge(1, command));
-}
-
-fn glslang(files: &[(std::path::PathBuf, String)]) -> Command {
-    let mut command = Command::new("glslangValidator");
-    command.args(files.iter().map(|(file, _)| file));
-    command
+    });
 }
 
 /// The front end of glslang, for the versions of embedded and of desktop OpenGL that have compute shaders.
@@ -247,65 +258,19 @@ fn glsl_passes_glslang(version: glsl::Version, all: bool) {
         let text = to_glsl(filled, version)?;
         Ok((text.into_bytes(), filled.entry.into()))
     });
-    judged("glslang", &files, &files.judge(32, glslang));
-}
-
-/// DXC, to DXIL for the first shader model that it has.
-fn hlsl_passes_dxc() {
-    let files = translated("hlsl", true, |filled| {
-        let (text, name) = to_hlsl(filled)?;
-        Ok((text.into_bytes(), name))
+    judged("glslangValidator", &files, 32, |command, files| {
+        command.args(files.iter().map(|(file, _)| file));
     });
-    let command = |files: &[(std::path::PathBuf, String)]| {
-        let mut command = Command::new("dxc");
-        let (file, entry) = &files[0];
-        command
-            .args(["-T", "cs_6_0", "-HV", "2018", "-E", entry])
-            .arg("-Fo")
-            .arg(file.with_extension("dxil"))
-            .arg(file);
-        command
-    };
-    judged("dxc", &files, &files.judge(1, command));
 }
 
-/// glslang reads a part of HLSL: what it refuses for another reason than the known gaps of its own is an error.
-fn hlsl_passes_glslang_where_it_can_judge() {
+/// DXC, to DXIL for the first shader model that it has, which it validates, too.
+fn hlsl_passes_dxc() {
     let files = translated("hlsl", false, |filled| {
         let (text, name) = to_hlsl(filled)?;
         Ok((text.into_bytes(), name))
     });
-    let command = |files: &[(std::path::PathBuf, String)]| {
-        let mut command = Command::new("glslangValidator");
-        let (file, entry) = &files[0];
-        command.args(["-D", "-V", "-S", "comp", "-e", entry, "-o"]).arg(file.with_extension("spv")).arg(file);
-        command
-    };
-    let refused = files.judge(1, command);
-    let (mut gaps, mut failures) = (std::collections::BTreeMap::<&str, usize>::new(), vec![]);
-    for message in &refused {
-        if let Some((_, gap)) = GAPS.iter().find(|(words, _)| message.contains(words)) {
-            *gaps.entry(gap).or_default() += 1;
-            continue;
-        }
-        let place = message.lines().find_map(|line| {
-            let (file, rest) = line.strip_prefix("ERROR: ")?.split_once(".hlsl:")?;
-            let number = rest.split(':').next()?.parse().ok()?;
-            Some(tools::excerpt(Path::new(&format!("{file}.hlsl")), number))
-        });
-        failures.push(format!("{message}\n{}", place.unwrap_or_default()));
-    }
-    println!(
-        "{} of {} HLSL files accepted; glslang cannot judge {gaps:?}",
-        files.files.len() - refused.len(),
-        files.files.len()
-    );
-    judged("glslang, HLSL", &files, &failures);
+    judged("dxc", &files, 32, with_entries);
 }
-
-/// What glslang's HLSL front end lacks: words of its message, and what that is.
-const GAPS: [(&str, &str); 1] =
-    [("array constructor needs one argument per array element", "zeros of arrays, which naga writes as casts")];
 
 fn kernels_keep_to_webgpus_default_limits() {
     let mut largest = (0, 0, 0);
@@ -465,6 +430,7 @@ fn main() {
         ("every kernel translates to HLSL", None, every_kernel_translates_to_hlsl),
         ("every kernel translates to GLSL", None, every_kernel_translates_to_glsl),
         ("every kernel translates to SPIR-V", None, every_kernel_translates_to_spir_v),
+        ("WGSL passes Tint", Some("tint"), wgsl_passes_tint),
         ("SPIR-V passes spirv-val for Vulkan 1.1", Some("spirv-val"), spir_v_passes_spirv_val_for_vulkan_1_1),
         ("GLSL ES 3.1 passes glslang", Some("glslangValidator"), || {
             glsl_passes_glslang(glsl::Version::new_gles(310), true);
@@ -472,7 +438,6 @@ fn main() {
         ("GLSL 4.5 passes glslang", Some("glslangValidator"), || {
             glsl_passes_glslang(glsl::Version::Desktop(450), false);
         }),
-        ("HLSL passes glslang where it can judge", Some("glslangValidator"), hlsl_passes_glslang_where_it_can_judge),
         ("HLSL passes DXC", Some("dxc"), hlsl_passes_dxc),
         ("kernels keep to WebGPU's default limits", None, kernels_keep_to_webgpus_default_limits),
         ("launches keep to the default number of workgroups", None, launches_keep_to_the_default_number_of_workgroups),

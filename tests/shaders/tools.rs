@@ -4,46 +4,78 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Whether a program is there.
-pub fn is_there(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+use tempfile::TempDir;
+
+/// The command that asks a tool: a program, or a script and the library that `cargo xtask adapters` fetched for it.
+fn command(tool: &str) -> Command {
+    let (program, script, library) = match tool {
+        "tint" => ("node", "tint.mjs", "dawn.node"),
+        "dxc" => ("python3", "dxc.py", "libdxcompiler.so"),
+        program => return Command::new(program),
+    };
+    let mut command = Command::new(program);
+    command.arg(Path::new("tests/shaders").join(script));
+    command.arg(Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("judges").join(library));
+    command
 }
 
-/// Files of one kind in a temporary folder, each distinct text once.
+/// Whether a tool is there and works: a library may be one that cannot be loaded here.
+pub fn is_there(tool: &str) -> bool {
+    let mut command = command(tool);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Files of one kind in a temporary folder, each distinct text once. `WGRAD_KEEP_SHADERS` names a folder in which they
+/// stay, for a second opinion from a driver's compiler.
 pub struct Files {
-    folder: tempfile::TempDir,
+    folder: TempDir,
     known: BTreeSet<Vec<u8>>,
-    extension: &'static str,
+    pub extension: &'static str,
     pub files: Vec<(PathBuf, String)>,
 }
 
 impl Files {
     pub fn new(extension: &'static str) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let kept = std::env::var_os("WGRAD_KEEP_SHADERS");
+        let folder = kept.as_ref().map_or_else(tempfile::tempdir, |folder| TempDir::with_prefix_in(extension, folder));
+        let mut folder = folder.expect("a temporary folder");
+        folder.disable_cleanup(kept.is_some());
         Self { folder, known: BTreeSet::new(), extension, files: vec![] }
     }
 
-    /// Writes a file, to be named `entry` by those that must be told.
-    pub fn add(&mut self, bytes: Vec<u8>, entry: &str) -> Result<(), String> {
+    /// Writes a file, named after its kernel for messages, and to be named `entry` by tools that must be told.
+    pub fn add(&mut self, bytes: Vec<u8>, kernel: &str, entry: &str) -> Result<(), String> {
         if self.known.contains(&bytes) {
             return Ok(());
         }
-        let file = self.folder.path().join(format!("{}.{}", self.files.len(), self.extension));
+        let file = self.folder.path().join(format!("{}-{kernel}.{}", self.files.len(), self.extension));
         std::fs::write(&file, &bytes).map_err(|error| error.to_string())?;
         self.known.insert(bytes);
         self.files.push((file, entry.to_string()));
         Ok(())
     }
 
-    /// Asks a tool, `batch` files at a time, and returns what it says about those that it refuses.
-    pub fn judge(&self, batch: usize, command: impl Fn(&[(PathBuf, String)]) -> Command + Sync) -> Vec<String> {
+    /// Asks a tool, `batch` files at a time, and returns what it says about those that it refuses. `arguments` says what
+    /// it is to be told about its files.
+    pub fn judge(
+        &self,
+        tool: &str,
+        batch: usize,
+        arguments: impl Fn(&mut Command, &[(PathBuf, String)]) + Sync,
+    ) -> Vec<String> {
+        let ask = |files: &[(PathBuf, String)]| {
+            let mut command = command(tool);
+            arguments(&mut command, files);
+            refused(command)
+        };
         let batches: Vec<_> = self.files.chunks(batch).collect();
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let share = batches.len().div_ceil(threads).max(1);
         std::thread::scope(|scope| {
             let workers: Vec<_> = batches
                 .chunks(share)
-                .map(|mine| scope.spawn(|| mine.iter().filter_map(|files| refused(command(files))).collect::<Vec<_>>()))
+                .map(|mine| scope.spawn(|| mine.iter().filter_map(|files| ask(files)).collect::<Vec<_>>()))
                 .collect();
             workers.into_iter().flat_map(|worker| worker.join().expect("it does not panic")).collect()
         })
@@ -54,11 +86,5 @@ impl Files {
 fn refused(mut command: Command) -> Option<String> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = [output.stdout, output.stderr].concat();
-    (!output.status.success()).then(|| String::from_utf8_lossy(&said).trim().to_string())
-}
-
-/// The text of a file that a message is about, for a look at what was refused.
-pub fn excerpt(file: &Path, line: usize) -> String {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim().to_string()
+    (!output.status.success()).then(|| format!("{}: {}", output.status, String::from_utf8_lossy(&said).trim()))
 }

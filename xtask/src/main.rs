@@ -1,8 +1,10 @@
 //! `cargo xtask test`: formats, lints, builds, and runs every test, doctest and example.
 //!
-//! On Linux without Vulkan it installs Mesa's software driver on Debian and Ubuntu where it may, and with it what judges
-//! shaders; otherwise it says which packages to install. macOS and Windows have an adapter of their own. Without any
-//! adapter the GPU's tests are listed as ignored.
+//! On Linux without Vulkan it installs Mesa's software driver on Debian and Ubuntu where it may, and what judges shaders
+//! (the rest of which [`judges`] fetches); otherwise it says which packages to install. macOS and Windows have an adapter
+//! of their own. Without any adapter the GPU's tests are listed as ignored.
+
+mod judges;
 
 use std::env;
 use std::ffi::OsStr;
@@ -122,6 +124,7 @@ fn adapters() -> Result<bool, String> {
         }
         return Ok(!found.is_empty());
     }
+    judges::fetch()?;
     let vulkan = found.contains(&"vulkan");
     let tools = ["spirv-val", "glslangValidator"].iter().all(|tool| ask(tool, &["--version"]).is_some());
     let mut missing = vec![];

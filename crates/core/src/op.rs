@@ -3,6 +3,7 @@
 use std::any::TypeId;
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::sync::OnceLock;
 
 use crate::autodiff::Backward;
 use crate::reference::Reference;
@@ -149,8 +150,8 @@ pub struct Limits {
     pub storage_buffers: usize,
     /// Bytes that one binding may span.
     pub binding_bytes: u64,
-    /// Bytes that one plan may take in all. Devices do not tell theirs, so there is none unless one is set: an allocation
-    /// that fails tells.
+    /// Bytes that one plan may take in all: of a device in the host's memory, what the machine has. GPUs do not tell
+    /// theirs, so there is no limit unless one is set: an allocation that fails tells.
     pub memory_bytes: u64,
     /// Workgroups per dimension.
     pub workgroups: u32,
@@ -181,6 +182,30 @@ impl Default for Limits {
             choices: Choices::default(),
         }
     }
+}
+
+impl Limits {
+    /// The memory and swap of this machine, or the limit of this process's control group if that is less, in bytes: for
+    /// devices that compute on its processors. A plan beyond it would not fail, but be killed. `u64::MAX` where Linux does
+    /// not say it.
+    #[must_use]
+    pub fn memory_of_host() -> u64 {
+        static MEMORY: OnceLock<u64> = OnceLock::new();
+        *MEMORY.get_or_init(|| {
+            let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+            let machine = memory_and_swap(&read("/proc/meminfo"));
+            let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+            let group = group.into_iter().filter_map(|path| read(path).trim().parse().ok());
+            group.chain(machine).min().unwrap_or(u64::MAX)
+        })
+    }
+}
+
+/// What `/proc/meminfo` says, in bytes.
+fn memory_and_swap(text: &str) -> Option<u64> {
+    let line =
+        |name| text.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB")?.trim().parse::<u64>().ok());
+    Some((line("MemTotal:")? + line("SwapTotal:").unwrap_or(0)) << 10)
 }
 
 /// A WGSL module: its parts are joined into one source. Usually library functions, then the op's own file.
@@ -389,5 +414,19 @@ impl<'a> Launch<'a> {
         let chosen = wanted.and_then(|name| variants.iter().position(|variant| *variant == name)).unwrap_or(default);
         self.choices.push(Choice { site: site.into(), variants: variants.to_vec(), chosen });
         chosen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_as_linux_writes_it() {
+        let text = "MemTotal:       24684096 kB\nMemFree:        20000 kB\nSwapTotal:       1024 kB\n";
+        assert_eq!(memory_and_swap(text), Some((24_684_096 + 1024) << 10));
+        assert_eq!(memory_and_swap("MemTotal:  16 kB\n"), Some(16 << 10));
+        assert_eq!(memory_and_swap("MemTotal:  many\n"), None);
+        assert_eq!(memory_and_swap(""), None);
     }
 }

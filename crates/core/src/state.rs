@@ -37,7 +37,11 @@ impl Graph {
     /// When a variable's newest value is on a device ([`Session::sync`](crate::Session::sync) first).
     pub fn state(&self) -> Result<State> {
         Ok(State {
-            variables: self.variables().into_iter().map(|v| v.value().map(|value| (v, value))).collect::<Result<_>>()?,
+            variables: self
+                .variables()
+                .into_iter()
+                .map(|v| v.value().map(|value| (v, value)))
+                .collect::<Result<_>>()?,
             counters: self.data().counters.iter().map(|counter| (counter.clone(), counter.get())).collect(),
         })
     }

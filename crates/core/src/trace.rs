@@ -29,14 +29,41 @@ impl Graph {
         caller: &'static Location<'static>,
         library: &'static str,
     ) -> ScopeGuard {
+        self.called(path.into(), caller, library)
+    }
+
+    /// Until the guard drops, everything that is traced is reported as coming from the caller of the function that calls
+    /// this: in its closures, too, which have no caller to tell.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode, Tensor};
+    /// #[track_caller]
+    /// fn sum_of_columns(x: &Tensor) -> Tensor {
+    ///     let _line = x.graph().line_of_caller();
+    ///     let columns = (0..3).map(|column| x.slice(1, column));
+    ///     columns.reduce(|sum, column| sum + column).expect("there are three")
+    /// }
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let y = sum_of_columns(&graph.input("x", [2, 3], DType::F32)); // This line.
+    /// let data = graph.data();
+    /// assert!(data.nodes.iter().all(|node| node.site.location.line() == line!() - 2), "{y:?}");
+    /// ```
+    #[must_use = "it ends when the guard is dropped"]
+    #[track_caller]
+    pub fn line_of_caller(&self) -> ScopeGuard {
+        self.called(String::new(), Location::caller(), "")
+    }
+
+    fn called(&self, mut path: String, caller: &'static Location<'static>, library: &'static str) -> ScopeGuard {
         let mut data = self.data();
-        // One library calls itself: the line that called the outer call is meant.
-        let (mut path, mut caller) = (path.into(), (caller, library));
+        let mut caller = (caller, library);
         if let Some(open) = data.scopes.last() {
             if path.is_empty() {
                 path.clone_from(&open.path);
             }
-            caller = open.caller.filter(|_| caller.0.file().starts_with(library)).unwrap_or(caller);
+            // One library calls itself: the line that called the outer call is meant.
+            let outer = open.caller.filter(|(_, library)| caller.0.file().starts_with(library));
+            caller = outer.map_or(caller, |outer| (outer.0, library));
         }
         data.open(Scope { path, caller: Some(caller) });
         drop(data);
@@ -101,8 +128,12 @@ impl Graph {
         if let Some(number) = self.fold(row, args, attributes) {
             return number;
         }
-        let args: Vec<_> = args.iter().map(|t| t.broadcast_to(&shape).id()).collect();
-        self.push(NodeKind::Pointwise(row, attributes.to_vec()), args, vec![Spec::new(shape, row.out)])
+        // No closure: it would have no caller.
+        let mut ids = Vec::with_capacity(args.len());
+        for arg in args {
+            ids.push(arg.broadcast_to(&shape).id());
+        }
+        self.push(NodeKind::Pointwise(row, attributes.to_vec()), ids, vec![Spec::new(shape, row.out)])
     }
 
     /// The result of a row of numbers that a gradient rule made, such as a cotangent of 1 over a count.
@@ -160,7 +191,9 @@ impl Graph {
         data.rewriting.clone().unwrap_or_else(|| match data.scopes.last() {
             None => Site { location, scope: String::new() },
             Some(Scope { path, caller }) => {
-                let caller = caller.filter(|(_, library)| location.file().starts_with(library));
+                let file = location.file();
+                // Functions that are handed over by name are called by the standard library.
+                let caller = caller.filter(|(_, library)| file.starts_with(library) || file.starts_with("/rustc/"));
                 Site { location: caller.map_or(location, |(caller, _)| caller), scope: path.clone() }
             }
         })

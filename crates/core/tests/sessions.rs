@@ -193,3 +193,15 @@ fn variables_without_room_are_given_back() {
         assert_eq!(session.run(&step, &[]).unwrap()[0].to_f32(), [4.0; 4]);
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_plan_beyond_the_memory_of_the_machine_is_refused_on_its_processors() {
+    let room = Limits::memory_of_host();
+    assert!((1 << 26..1 << 50).contains(&room), "{room}");
+    let graph = Graph::new(Mode::Evaluate);
+    let (x, y) = (graph.input("x", [1 << 24, 1], DType::F32), graph.input("y", [1, 1 << 24], DType::F32));
+    let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0)).unwrap();
+    let error = session.compile(&graph, &[&(&x * &y)]).unwrap_err().to_string();
+    assert!(error.contains(" may take ") && error.contains("\n  the plan needs 10485"), "{error}");
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use wgrad_core::{Choices, Limits, Result};
 use wgrad_kernels::gpu::Device;
 
+use crate::setting::kinds;
 use crate::{Case, Setting, all, edges, kernels, sizes, variants};
 
 /// Lengths around powers of two, around workgroups, and around what a thread or a workgroup takes.
@@ -60,11 +61,7 @@ pub fn full() -> Vec<Check> {
 /// # Errors
 /// When a case of the table does not plan.
 pub fn quick() -> Result<Vec<Check>> {
-    let kinds = [
-        Limits::default(),
-        Limits { software: true, ..Limits::default() },
-        Limits { storage_buffers: 6, ..Limits::default() },
-    ];
+    let kinds = kinds();
     let mut covered = BTreeSet::new();
     let mut checks = vec![];
     for check in edges().into_iter().map(Check::from).chain(around(QUICK[0], QUICK[1])) {

@@ -29,6 +29,15 @@ const CHANGES: [Change; 3] = [
     }),
 ];
 
+/// The limits of a software adapter under each change, as far as they choose kernels.
+pub(crate) fn kinds() -> [Limits; CHANGES.len()] {
+    CHANGES.map(|(_, change)| {
+        let mut limits = Limits { software: true, ..Limits::default() };
+        change(&mut limits);
+        limits
+    })
+}
+
 impl Setting {
     /// The CPU backend in single precision.
     #[must_use]
@@ -37,7 +46,8 @@ impl Setting {
     }
 
     /// An adapter as it is and, where it computes on the CPU, with the kernels that a real GPU would run and with the
-    /// smallest limits that there are and six storage buffers per kernel instead of eight. Through OpenGL only as it is: the same driver under another roof.
+    /// smallest limits that there are and six storage buffers per kernel instead of eight. Through OpenGL only as it is:
+    /// the same driver under another roof.
     ///
     /// # Errors
     /// When the driver refuses to open the adapter.

@@ -57,6 +57,44 @@ pub fn sizes(n: usize) -> Vec<Case> {
         case("batch norm of channels", &[(&[5, n], Normal)], 5, 8.0, |x| {
             vec![x[0].batch_norm_train(None, None, 1e-5).0]
         }),
+        case("layer norm", &[(&[2, n], Normal)], n, 8.0, |x| {
+            let row = x[0].shape().dims()[1];
+            vec![x[0].layer_norm(&[row], None, None, 1e-5), x[0].rms_norm(&[row], None, 1e-5)]
+        }),
+        case("layer norm of rows", &[(&[n, 16], Normal)], 16, 8.0, |x| vec![x[0].layer_norm(&[16], None, None, 1e-5)]),
+        case("group norm", &[(&[1, 8, n], Normal)], 4 * n, 8.0, |x| vec![x[0].group_norm(2, None, None, 1e-5)]),
+        case("cumulative sum", &[(&[2, n], Normal)], n, 0.0, |x| vec![x[0].cumsum(1)]),
+        case("cumulative sum of pages", &[(&[2, n, 2], Normal)], n, 2.0, |x| vec![(&x[0] * 0.7).cumsum(1) * &x[0]]),
+        case("cumulative sum of columns", &[(&[n, 3], Normal)], 3, 0.0, |x| vec![x[0].cumsum(1)]),
+        case("total norm", &[(&[n], Normal)], n, 8.0, |x| vec![x.total_norm()]),
+        case("convolution", &[(&[1, 2, n], Normal), (&[3, 2, 3], Normal)], n.max(9), 0.0, |x| {
+            vec![x[0].conv1d(&x[1], None, ConvOptions::new().padding(1))]
+        }),
+        case("convolution of images", &[(&[n, 2, 3, 3], Normal), (&[3, 2, 3, 3], Normal)], 9 * n.max(3), 0.0, |x| {
+            vec![x[0].conv2d(&x[1], None, ConvOptions::new().padding(1))]
+        }),
+        case("pooling", &[(&[1, 2, n], Normal)], 3, 4.0, |x| {
+            let max = x[0].max_pool1d(MaxPool::new(3).stride(2).padding(1));
+            vec![max, x[0].avg_pool1d(AvgPool::new(3).stride(2).padding(1))]
+        }),
+        case("pooling of all", &[(&[3, n], Normal)], n, 4.0, |x| {
+            let n = x[0].shape().dims()[1];
+            vec![x[0].max_pool1d(MaxPool::new(n)), x[0].avg_pool1d(AvgPool::new(n))]
+        }),
+        case("sort", &[(&[2, n], Normal)], 1, 0.0, |x| {
+            let (values, places) = x[0].sort(1, false);
+            vec![values.square(), places]
+        }),
+        case("gathered elements", &[(&[3, 5], Normal), (&[3, n], Below(5))], n, 0.0, |x| {
+            vec![x[0].gather(1, &x[1]).square()]
+        }),
+        case("dropout", &[(&[n], Normal)], 1, 4.0, |x| {
+            vec![x[0].dropout(0.25, [7, 0xffff_fff0], 3, &x[0].graph().constant_u32(1 << 31)) * &x[0]]
+        }),
+        case("joined", &[(&[n], Normal), (&[2, n], Normal)], 3, 0.0, |x| {
+            let rows = concat(&[&x[0].unsqueeze(0), &x[1]], 0);
+            vec![rows.square(), rows.pad_with(1, 1, 2, 0.5).transpose(0, 1) * 2.0]
+        }),
     ];
     if n > 1 {
         cases.push(case("batch norm", &[(&[n, 3], Normal)], n, 8.0, |x| {

@@ -303,3 +303,22 @@ fn assert_parity_on_the_cpu(case: &Case) -> usize {
     assert!(verdict.passed(), "{verdict}");
     verdict.results.len()
 }
+
+#[test]
+fn every_node_is_traced_to_a_line_of_the_caller() {
+    let mut strangers = std::collections::BTreeMap::<String, (usize, String)>::new();
+    for case in crate::all().into_iter().chain(crate::edges()).chain(crate::sizes(9)) {
+        let trace = crate::run::Trace::new(&case).expect("a case of the table");
+        for node in &trace.graph.data().nodes {
+            let file = node.site.location.file();
+            // What a case hands over by name is called by the standard library.
+            if !file.contains("crates/parity/src") && !file.starts_with("/rustc/") {
+                let place = format!("{file}:{}", node.site.location.line());
+                strangers.entry(place).or_insert((0, case.name().into())).0 += 1;
+            }
+        }
+    }
+    let list: Vec<_> =
+        strangers.iter().map(|(place, (count, case))| format!("{place}: {count} nodes, as in {case}")).collect();
+    assert!(list.is_empty(), "{} places\n{}", list.len(), list.join("\n"));
+}

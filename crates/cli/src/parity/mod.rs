@@ -106,7 +106,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if adapters().is_empty() {
         note("note: no GPU adapter was found, so only the CPU backend is checked");
     }
-    let places = settings.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>().join(", ");
+    let places = (1..).zip(&settings).map(|(i, setting)| format!("\n  {i}  {}", setting.name));
     let chosen = if args.full { "all" } else { "the quick choice" };
     let some = if checks.len() < all {
         format!("{} of {all} cases ({chosen})", checks.len())
@@ -119,7 +119,13 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         format!(", {} of the matrix product", count(variants.len(), "variant"))
     };
-    note(&format!("{some}{variants} on {places}"));
+    let head = format!("{some}{variants} on{}", places.collect::<String>());
+    // Where the table goes, which speaks of their numbers.
+    if args.json {
+        note(&head)
+    } else {
+        print(&format!("{head}\n"))?
+    }
     let examination = examine(args, checks, &settings);
     let record = Record { args, settings: &settings, examination: &examination, begun, took: start.elapsed() };
     if let Some(path) = &args.junit {
@@ -231,7 +237,7 @@ impl Record<'_> {
         if self.args.json {
             return print(&format!("{}\n", self.json()));
         }
-        print(&format!("{}\n", table::by_kernel(all)))?;
+        print(&format!("{}\n", table::by_kernel(all, self.settings)))?;
         print(&format!("{}\n", self.summary()))
     }
 
@@ -245,7 +251,7 @@ impl Record<'_> {
             count(all.cases, "case"),
             count(all.runs, "run"),
             count(self.settings.len(), "setting"),
-            all.elements,
+            table::grouped(all.elements),
             self.took.as_secs_f64()
         )
     }

@@ -13,7 +13,7 @@ use wgrad_nn::report::{date, document, escape};
 use wgrad_parity::{Examination, Failure, Setting, Tally};
 
 use super::Record;
-use super::table::{self, lines, short, text};
+use super::table::{self, grouped, lines, short, text};
 
 /// The page.
 pub fn html(record: &Record<'_>) -> String {
@@ -54,13 +54,6 @@ fn tiles(record: &Record<'_>) -> String {
         tile("numbers compared", grouped(all.elements), format!("of {} results", grouped(all.results))),
     ];
     format!("<dl class=\"tiles\">{}</dl>\n", tiles.concat())
-}
-
-/// `12 345 678` with thin spaces.
-fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
-    groups.collect::<Vec<_>>().join("\u{2009}")
 }
 
 fn section(id: &str, title: &str, why: &str, content: &str) -> String {

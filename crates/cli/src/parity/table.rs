@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use wgrad_parity::{Examination, Failure, Tally, family};
+use wgrad_parity::{Examination, Failure, Setting, Tally, family};
 
 use crate::output::count;
 
@@ -62,24 +62,27 @@ pub fn text(failure: &Failure, others: &[&str]) -> String {
     format!("{failure}{also}")
 }
 
-/// The table.
-pub fn by_kernel(all: &Examination) -> Table {
+/// The table. Settings go by their number among these.
+pub fn by_kernel(all: &Examination, settings: &[Setting]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(vec!["kernel", "cases", "worst ULP", "of bound", "worst case", "result"]);
+    table.set_header(vec!["kernel", "cases", "worst ULP", "of bound", "on", "worst case", "result"]);
     for (name, tally) in lines(all) {
+        let number = |name: &str| settings.iter().position(|setting| setting.name == name).map(|i| (i + 1).to_string());
+        let (case, on) = tally.worst.unwrap_or_default();
         let result = if tally.failures == 0 { "pass".into() } else { format!("{} FAILED", tally.failures) };
         table.add_row(vec![
             name,
             tally.cases.len().to_string(),
             short(tally.ulp),
             format!("{} %", short(100.0 * tally.share)),
-            tally.worst.map(|(case, setting)| format!("{case} ({setting})")).unwrap_or_default(),
+            number(&on).unwrap_or(on),
+            case,
             result,
         ]);
     }
-    for column in 1..4 {
+    for column in 1..5 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -97,6 +100,13 @@ pub fn short(x: f64) -> String {
         x if x >= 0.1 => format!("{x:.1}"),
         _ => "<0.1".into(),
     }
+}
+
+/// `12,345,678`.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
+    groups.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

@@ -228,7 +228,8 @@ impl<F: Precision> Backend for CpuBackend<F> {
 
     fn limits(&self) -> Limits {
         // As many buffers per task as a GPU binds, so that one graph is one plan on every device.
-        Limits { binding_bytes: u64::MAX, software: true, dispatches: false, ..Limits::default() }
+        let memory_bytes = Limits::memory_of_host();
+        Limits { binding_bytes: u64::MAX, memory_bytes, software: true, dispatches: false, ..Limits::default() }
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {

@@ -52,13 +52,14 @@ pub(super) fn run(_: &Gpu) -> SelfTest {
     SelfTest { probes: vec![], took: Duration::ZERO, cached: false }
 }
 
-/// Runs both entry points and reads their answers.
+/// Runs the entry points and reads their answers.
 #[cfg(not(target_arch = "wasm32"))]
 fn ask(gpu: &Gpu) -> Result<Vec<u32>> {
     let kernel = Kernel::new("probe", &[SOURCE]);
     let once = |kernel, entry| Dispatch::new(kernel, entry, Grid::Groups([1, 1, 1]));
-    // Compiled as kernels of wgrad are; then as those of users are, with workgroup memory set to zero.
-    let dispatches = [once(bundled(kernel.clone()), "values"), once(kernel, "cleared")];
+    // `cleared` is compiled as kernels of users are, with workgroup memory set to zero; the others as those of wgrad.
+    let dispatches =
+        [once(bundled(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(bundled(kernel), "turned")];
     let shaders = gpu.shaders(dispatches.iter())?;
     let bindings = |i: usize| &shaders[i].module.entries[dispatches[i].entry].bindings;
     let wanted: Vec<Wanted<'_>> = (0..dispatches.len())

@@ -74,7 +74,7 @@ impl SelfTest {
     }
 }
 
-/// `11 of 13 probes passed; noted: NaN comparison (…), subnormals (…)`.
+/// `12 of 14 probes passed; noted: NaN comparison (…), subnormals (…)`.
 impl fmt::Display for SelfTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passed = self.probes.iter().filter(|probe| probe.verdict == Verdict::Passed).count();
@@ -96,7 +96,7 @@ const SUBNORMALS: &str = "subnormals";
 const SUBNORMAL: u32 = 71_362;
 
 /// The words that `shaders/probe.wgsl` is given.
-pub(super) const GIVEN: [u32; 28] = [
+pub(super) const GIVEN: [u32; 29] = [
     0x7f80_0000, // 0: infinity
     0x7fc0_0001, // 1: NaN
     0x4000_0000, // 2: 2
@@ -125,11 +125,16 @@ pub(super) const GIVEN: [u32; 28] = [
     1_000_000_007,
     16_777_215,
     1,
+    TURNS, // 28
 ];
 
-/// The answers of the first entry point, then those of the second.
+/// More turns of a loop than 16 bits count.
+const TURNS: u32 = 100_003;
+
+/// The answers of the first entry point, then those of the second, then that of the third.
 pub(super) const VALUES: usize = 32;
-pub(super) const ANSWERS: usize = VALUES + 64;
+const CLEARED: usize = VALUES + 64;
+pub(super) const ANSWERS: usize = CLEARED + 1;
 
 /// Whether a number is within so many units of the last place of the truth.
 fn within(got: f32, truth: f64, ulp: f64) -> bool {
@@ -234,13 +239,31 @@ pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
         format!("1 + … + 256 = {}, read back {:#x}", y[30], y[31]),
         either(y[30] == 32_896 && y[31] == u32::MAX, Verdict::Failed("sums over workgroups would be wrong")),
     );
-    let left = y[VALUES..ANSWERS].iter().fold(0, |all, word| all | word);
+    let left = y[VALUES..CLEARED].iter().fold(0, |all, word| all | word);
     probe(
         "workgroup memory",
         if left == 0 { "set to zero".into() } else { format!("not set to zero: {left:#x}") },
         either(left == 0, Verdict::Noted("kernels write before they read; WGSL of your own has to as well")),
     );
+    let ended = turns(y[CLEARED]);
+    probe(
+        "long loops",
+        ended.map_or_else(|| "another result".into(), |turns| format!("{turns} of {TURNS} turns")),
+        match ended {
+            Some(TURNS) => Verdict::Passed,
+            Some(32_768..) => {
+                Verdict::Noted("kernels split loops of more than 32,768 turns; WGSL of your own has to as well")
+            }
+            _ => Verdict::Failed("sums would end early"),
+        },
+    );
     probes
+}
+
+/// After how many turns the loop of `shaders/probe.wgsl` has this result; none if it never has.
+fn turns(result: u32) -> Option<u32> {
+    let next = |z: &u32| Some(z.wrapping_mul(1_664_525).wrapping_add(1_013_904_223));
+    std::iter::successors(Some(0), next).zip(0..=TURNS).find_map(|(z, turns)| (z == result).then_some(turns))
 }
 
 #[cfg(test)]

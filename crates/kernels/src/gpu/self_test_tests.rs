@@ -43,8 +43,14 @@ fn ideal() -> Vec<u32> {
     for (i, value) in integers.into_iter().chain([(28, u32::MAX % 1_000_000_007), (30, 32_896), (31, u32::MAX)]) {
         y[i] = value;
     }
+    y[CLEARED] = looped(TURNS);
     (y[25], y[26]) = ((-7i32 / 2).cast_unsigned(), (-7i32 % 2).cast_unsigned());
     y
+}
+
+/// What the loop gives after so many turns.
+fn looped(turns: u32) -> u32 {
+    (0..turns).fold(0, |z: u32, _| z.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
 }
 
 /// The verdict on one probe when the driver answers something else than the ideal one.
@@ -68,13 +74,13 @@ fn a_driver_that_computes_as_it_should_passes_every_probe() {
         assert_eq!(probe.verdict, Verdict::Passed, "{}: {}", probe.name, probe.found);
     }
     let test = SelfTest { probes, took: Duration::ZERO, cached: false };
-    assert_eq!(test.to_string(), "13 of 13 probes passed");
+    assert_eq!(test.to_string(), "14 of 14 probes passed");
 }
 
 #[test]
 fn what_wgsl_leaves_open_is_noted() {
     let bits = f32::to_bits;
-    let open: [(&str, &[(usize, u32)]); 10] = [
+    let open: [(&str, &[(usize, u32)]); 11] = [
         ("infinity", &[(0, bits(f32::MAX))]),
         ("infinity", &[(1, 0)]),
         ("NaN comparison", &[(3, 0)]),
@@ -84,7 +90,8 @@ fn what_wgsl_leaves_open_is_noted() {
         ("contraction", &[(17, bits(2f32.powi(-24)))]),
         ("reassociation", &[(19, bits(1.0))]),
         ("signed remainder", &[(26, 1)]),
-        ("workgroup memory", &[(ANSWERS - 1, 8)]),
+        ("workgroup memory", &[(CLEARED - 1, 8)]),
+        ("long loops", &[(CLEARED, looped(65_535))]),
     ];
     for (name, answers) in open {
         assert!(matches!(verdict(name, answers), Verdict::Noted(_)), "{name} {answers:?}");
@@ -94,7 +101,7 @@ fn what_wgsl_leaves_open_is_noted() {
 #[test]
 fn what_no_kernel_survives_fails() {
     let bits = f32::to_bits;
-    let wrong: [(&str, &[(usize, u32)]); 15] = [
+    let wrong: [(&str, &[(usize, u32)]); 17] = [
         ("NaN bits", &[(5, 0)]),
         ("NaN bits", &[(6, bits(1.0))]),
         ("subnormals", &[(7, bits(1e-30))]),
@@ -110,6 +117,8 @@ fn what_no_kernel_survives_fails() {
         ("integers", &[(25, 0x7fff_fffc)]),
         ("barriers", &[(30, 36)]),
         ("barriers", &[(31, 0)]),
+        ("long loops", &[(CLEARED, looped(1_000))]),
+        ("long loops", &[(CLEARED, 1)]),
     ];
     for (name, answers) in wrong {
         assert!(matches!(verdict(name, answers), Verdict::Failed(_)), "{name} {answers:?}");
@@ -117,5 +126,5 @@ fn what_no_kernel_survives_fails() {
     let mut y = ideal();
     y[23] = 1;
     let test = SelfTest { probes: judge(&y), took: Duration::ZERO, cached: false };
-    assert_eq!(test.to_string(), "12 of 13 probes passed; failed: integers (answer 23 is 0x1, not 0x55555555)");
+    assert_eq!(test.to_string(), "13 of 14 probes passed; failed: integers (answer 23 is 0x1, not 0x55555555)");
 }

@@ -8,7 +8,8 @@ use wgrad_core::{
 
 use super::conv_geometry::Sizes;
 use super::max_pool::OutputSizes;
-use super::pool_geometry::{Axis, Kind, Windows, trace};
+use super::pool_geometry::{Axis, Kind, Windows, planes};
+use super::reduce::ReduceOps;
 use crate::bundled::bundled;
 use crate::template::set;
 
@@ -156,10 +157,19 @@ fn mean<const D: usize>(
     padding_counts: bool,
     divisor: Option<usize>,
 ) -> Tensor {
-    let [y] = trace::<D, 1>(op, x, windows, |x, windows| {
-        [x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[x]).get(0)]
-    });
-    y
+    let (x, windows, shape) = match planes::<D>(op, x, windows) {
+        Ok(planes) => planes,
+        Err(invalid) => return invalid,
+    };
+    let y = if windows.whole() {
+        // A sum of rows is shared among threads, a window is not.
+        #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
+        let divisor = divisor.unwrap_or(windows.input()) as f64;
+        x.sum_axes(&[-2, -1], true) * (1.0 / divisor)
+    } else {
+        x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[&x]).get(0)
+    };
+    y.reshape_to(shape)
 }
 
 /// Windows and what their sums are divided by.

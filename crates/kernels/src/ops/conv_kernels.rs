@@ -260,9 +260,8 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     let inner = tile(c, 1, (reach.sums / (channels * down * across)).min(8));
     let tiles = [o.div_ceil(channels), c.div_ceil(inner), kh.div_ceil(down), kw.div_ceil(across)];
     let threads = tiles.iter().product::<usize>() * groups;
-    let rows = batch * result[0];
-    let turns = rows * result[1].div_ceil(width);
-    let (parts, length) = parts(rows.max(1), (1024 / threads).max(turns.div_ceil(TURNS)), 1);
+    let steps = batch * result[0] * result[1].div_ceil(width);
+    let (parts, length) = parts(steps.max(1), (1024 / threads).max(steps.div_ceil(TURNS)), 1);
     let sizes = [
         ("TO", channels),
         ("TC", inner),
@@ -273,6 +272,7 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
         ("TILES_C", tiles[1]),
         ("TILES_Y", tiles[2]),
         ("TILES_X", tiles[3]),
+        ("STRIPS", result[1].div_ceil(width)),
         ("COLUMNS", touched(width, across)),
     ];
     constants.extend(sizes.map(|(name, size)| (name, number(size))));
@@ -280,7 +280,7 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     let kernel = bundled(Kernel::generated(name, unroll(&set(WEIGHT_DIRECT, &constants))));
     let threads = threads * parts;
     let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1]));
-    (dispatch.param("threads", threads).param("rows", rows).param("length", length), parts)
+    (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
 }
 
 /// Adds a dispatch and, if it made parts, the one that adds them; the bias comes with the last of the two.

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
     both,
 };
 
@@ -13,8 +13,7 @@ use crate::bundled::bundled;
 pub trait CumsumOps {
     /// `y[…, j, …] = Σ_{i ≤ j} x[…, i, …]` along `axis`, of the same shape.
     ///
-    /// An axis that does not exist and integers are errors. One thread walks a line of the axis: made for many lines,
-    /// not for one long one. Source: `torch.cumsum`.
+    /// An axis that does not exist and integers are errors. Source: `torch.cumsum`.
     #[must_use]
     #[track_caller]
     fn cumsum(&self, axis: isize) -> Tensor;
@@ -92,15 +91,35 @@ impl Op for Cumsum {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axis..self.axis + 1);
-        let kernel = bundled(Kernel::new("cumsum", &[include_str!("../../../../shaders/cumsum.wgsl")]));
-        at.dispatch(
-            Dispatch::new(kernel, "forward", Grid::Threads([outer * inner, 1, 1]))
-                .bind("x", Operand::Input(0))
-                .bind("y", Operand::Output(0))
-                .param("lines", outer * inner)
+        let lines = outer * inner;
+        let length = block(lines, n, at.limits);
+        let blocks = n.div_ceil(length);
+        let dispatch = |entry, threads| {
+            let kernel = bundled(Kernel::new("cumsum", &[include_str!("../../../../shaders/cumsum.wgsl")]));
+            Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1]))
+                .param("lines", lines)
                 .param("n", n)
                 .param("inner", inner)
-                .param("reverse", usize::from(self.reverse)),
-        );
+                .param("reverse", usize::from(self.reverse))
+                .param("length", length)
+                .param("blocks", blocks)
+        };
+        let (x, y) = (Operand::Input(0), Operand::Output(0));
+        if blocks == 1 {
+            at.dispatch(dispatch("forward", lines).bind("x", x).bind("y", y));
+            return;
+        }
+        let sums = at.scratch(Spec::f32([blocks * lines]));
+        at.dispatch(dispatch("sums_of_blocks", lines * blocks).bind("x", x).bind("sums", sums));
+        at.dispatch(dispatch("offsets", lines).bind("sums", sums));
+        at.dispatch(dispatch("blocked", lines * blocks).bind("x", x).bind("sums", sums).bind("y", y));
     }
+}
+
+/// How many elements a thread walks: a whole line where there are lines for all threads, or else about `√n` of them, so
+/// that each of the three dispatches has as many turns. A software adapter has two threads, say, and ends a thread's
+/// loops after 65,535 turns.
+fn block(lines: usize, n: usize, limits: &Limits) -> usize {
+    let (enough, long) = if limits.software { (1, 1 << 15) } else { (4096, 4096) };
+    if n <= 64 || (lines >= enough && n <= long) { n.max(1) } else { n.isqrt() + 1 }
 }

@@ -209,6 +209,7 @@ pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
         Ok(plan) => plan,
         Err(misfit) => return first.misfit("einsum", others, misfit),
     };
+    let _line = first.graph().line_of_caller();
     let mut product = plan.plain(first, &plan.inputs[0]);
     for (i, other) in others.iter().enumerate() {
         let rest = &plan.inputs[i + 2..];

@@ -157,6 +157,7 @@ pub trait ExponentialUnitOps: Borrow<Tensor> {
     #[track_caller]
     fn softplus_with(&self, beta: f64, threshold: f64) -> Tensor {
         let x = self.borrow();
+        let _line = x.graph().line_of_caller();
         if let Some(misfit) = finite("beta", beta).or_else(|| finite("the threshold", threshold)) {
             return x.misfit("softplus", &[], misfit);
         }

@@ -294,6 +294,7 @@ pub trait GatherAlongOps: Borrow<Tensor> {
     #[track_caller]
     fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self.borrow();
+        let _line = x.graph().line_of_caller();
         if !x.is_valid() || !index.is_valid() {
             return x.misfit("gather", &[index], Misfit::default());
         }

@@ -62,6 +62,7 @@ impl MatmulOps for Tensor {
 
     #[track_caller]
     fn matmul_t(&self, other: &Tensor, ta: bool, tb: bool) -> Tensor {
+        let _line = self.graph().line_of_caller();
         let op = Matmul { ta, tb };
         let (a, b) = (self.spec(), other.spec());
         if a.shape.rank() == 2 && b.shape.rank() == 2 || !self.is_valid() || !other.is_valid() {

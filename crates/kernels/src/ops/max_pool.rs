@@ -7,7 +7,9 @@ use wgrad_core::{
 };
 
 use super::conv_geometry::Sizes;
-use super::pool_geometry::{Windows, trace};
+use super::indexing::IndexingOps;
+use super::pool_geometry::{Windows, planes};
+use super::views::ViewOps;
 use crate::bundled::bundled;
 use crate::template::set;
 
@@ -101,8 +103,8 @@ impl<const D: usize> From<[Option<usize>; D]> for OutputSizes<D> {
 /// Max pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
 /// `y[o]` is the largest element of window `o`, NaN if it holds one. The second result is where that element lies in
-/// its image, counted row by row, as `u32`: of equal elements the first, of NaNs the last. No gradient flows through
-/// it. Sources: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
+/// its image, counted row by row, as `u32`: of equal elements the first; of NaNs the last, or the first where one window
+/// takes a whole image of more than 16,384 elements. No gradient flows through it. Sources: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -180,13 +182,22 @@ impl MaxPoolOps for Tensor {
     }
 }
 
+/// The largest image that one thread walks; several share a larger one.
+const WALKED: usize = 1 << 14;
+
 #[track_caller]
 fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) -> (Tensor, Tensor) {
-    let [y, index] = trace::<D, 2>(op, x, windows, |x, windows| {
-        let applied = x.graph().apply(Pool(windows), &[x]);
-        [applied.get(0), applied.get(1)]
-    });
-    (y, index)
+    let (x, windows, shape) = match planes::<D>(op, x, windows) {
+        Ok(planes) => planes,
+        Err(invalid) => return (invalid.clone(), invalid),
+    };
+    let (y, index) = if windows.whole() && windows.input() > WALKED {
+        x.flatten(-2).max_with_index(-1, true)
+    } else {
+        let applied = x.graph().apply(Pool(windows), &[&x]);
+        (applied.get(0), applied.get(1))
+    };
+    (y.reshape_to(&shape), index.reshape_to(shape))
 }
 
 fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch {

@@ -122,6 +122,7 @@ pub trait PadOps: Borrow<Tensor> {
     #[track_caller]
     fn pad_with(&self, axis: isize, before: usize, after: usize, value: f64) -> Tensor {
         let x = self.borrow();
+        let _line = x.graph().line_of_caller();
         if value == 0.0 || before.saturating_add(after) == 0 || !x.is_valid() {
             return x.pad(axis, before, after);
         }

@@ -80,6 +80,16 @@ impl Windows {
         self.0.map(along).iter().product()
     }
 
+    /// Whether there is one window, which is the whole image.
+    pub fn whole(&self) -> bool {
+        self.0.iter().all(|axis| match axis.kind {
+            Kind::Sliding { kernel, before, dilation, .. } => {
+                axis.output == 1 && kernel == axis.input && (before, dilation) == (0, 1)
+            }
+            Kind::Adaptive => axis.output == 1,
+        })
+    }
+
     /// The constants of a kernel.
     pub fn constants(&self) -> Vec<(&'static str, i64)> {
         let [y, x] = [self.0[0].constants(), self.0[1].constants()];
@@ -180,27 +190,23 @@ impl Axis {
     }
 }
 
-/// Applies `pool` to planes of two axes, and gives its results the shape that was asked for.
+/// The input as planes of two axes, the windows over them, and the shape that the results shall have; an invalid tensor
+/// if they do not fit. No closure is called with them: its ops would be traced to its own line.
 #[track_caller]
-pub(super) fn trace<const D: usize, const R: usize>(
+pub(super) fn planes<const D: usize>(
     op: &str,
     x: &Tensor,
     windows: Result<Windows, Misfit>,
-    pool: impl FnOnce(&Tensor, Windows) -> [Tensor; R],
-) -> [Tensor; R] {
+) -> Result<(Tensor, Windows, Shape), Tensor> {
     if x.is_valid() && !x.dtype().is_float() {
         let misfit = Misfit::new(format!("only floats are pooled, not {}", x.spec())).fix("cast with `.to_f32()`");
-        let invalid = x.misfit(op, &[], misfit);
-        return std::array::from_fn(|_| invalid.clone());
+        return Err(x.misfit(op, &[], misfit));
     }
     match windows {
-        Err(misfit) => {
-            let invalid = x.misfit(op, &[], misfit);
-            std::array::from_fn(|_| invalid.clone())
-        }
+        Err(misfit) => Err(x.misfit(op, &[], misfit)),
         Ok(windows) => {
             let (planes, result) = windows.shapes(&x.shape(), D);
-            pool(&x.reshape_to(planes), windows).map(|y| y.reshape_to(&result))
+            Ok((x.reshape_to(planes), windows, result))
         }
     }
 }

@@ -78,6 +78,7 @@ pub trait DropoutOps: Borrow<Tensor> {
             return x.clone();
         }
         let graph = x.graph();
+        let _line = graph.line_of_caller();
         // For p = 1 nothing is below the threshold.
         let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number that saturates")]
@@ -102,6 +103,7 @@ pub trait DropoutOps: Borrow<Tensor> {
             return p.misfit("bernoulli", &[step], misfit);
         }
         let graph = p.graph();
+        let _line = graph.line_of_caller();
         let [site, key0, key1] = [site, key[0], key[1]].map(|word| graph.constant_u32(word));
         p.pointwise(&BERNOULLI, &[&graph.iota(p.shape()), step, &site, &key0, &key1], &[])
     }

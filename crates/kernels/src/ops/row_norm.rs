@@ -378,6 +378,7 @@ pub trait RowNormOps: Borrow<Tensor> {
             return x.misfit("group_norm", &parameters, misfit);
         }
         let y = x.graph().apply(RowNorm { first: 2, centered: true, eps }, &[&rows]).get(0).reshape_to(&shape);
+        let _line = x.graph().line_of_caller();
         let mut column = vec![1; shape.rank() - 1];
         column[0] = *channels;
         let spread = |given: Option<&Tensor>| given.map(|given| given.reshape_to(column.clone()));
@@ -385,9 +386,10 @@ pub trait RowNormOps: Borrow<Tensor> {
     }
 }
 
+#[track_caller]
 fn affine(y: Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Tensor {
-    let y = weight.map_or(y.clone(), |weight| y * weight);
-    bias.map_or(y.clone(), |bias| y + bias)
+    let y = if let Some(weight) = weight { y * weight } else { y };
+    if let Some(bias) = bias { y + bias } else { y }
 }
 
 impl RowNormOps for Tensor {}

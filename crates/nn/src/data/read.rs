@@ -45,7 +45,9 @@ pub(super) fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(failed)?;
         match Format::of(&head) {
             None => {}
-            Some(format) if csv => return Err(data(&name, &format!("this is a {format} file: read it with Table::read."))),
+            Some(format) if csv => {
+                return Err(data(&name, &format!("this is a {format} file: read it with Table::read.")));
+            }
             Some(format) => return typed(path, format, spill.as_ref()),
         }
         return read(&name, || File::open(path).map_err(failed), spill.as_ref());

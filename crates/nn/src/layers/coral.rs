@@ -85,6 +85,7 @@ impl Coral {
         if let Some(misfit) = misfit(logits) {
             return logits.misfit("Coral::probabilities", &[], misfit);
         }
+        let _line = logits.graph().line_of_caller();
         let above = logits.sigmoid();
         let shape = above.shape();
         let end = |value: f64| above.number(value).broadcast_to(shape.with(shape.rank() - 1, 1));

@@ -101,6 +101,7 @@ impl CosineEmbeddingLoss {
         if let Some(misfit) = misfit {
             return first.misfit("CosineEmbeddingLoss", &[second, targets], misfit);
         }
+        let _line = first.graph().line_of_caller();
         let length = |x: &Tensor| (x.square().sum_axes(&[-1], false) + 1e-12).rsqrt();
         let cosine = &((first * second).sum_axes(&[-1], false) * length(first) * length(second));
         let zero = &first.number(0.0);

@@ -169,6 +169,7 @@ impl MultiClassFocalLoss {
         }
         advice::logits(logits, "MultiClassFocalLoss");
         let graph = logits.graph();
+        let _line = graph.line_of_caller();
         let losses = logits.softmax_cross_entropy(target, None, 0.0, self.ignore_index).0.focal_of(self.gamma);
         let kept = self.ignore_index.map(|index| target.eq_u32(&graph.constant_u32(index)).not());
         let losses = match (&self.alpha, &kept) {

@@ -80,6 +80,7 @@ impl NllLoss {
         advice::probabilities(x, "NllLoss", true);
         let axis = isize::from(x.shape().rank() > 1);
         let graph = x.graph();
+        let _line = graph.line_of_caller();
         let losses = -x.gather(axis, &target.unsqueeze(axis)).squeeze(axis);
         let weight = self.weight.as_ref().map(|weight| weight.tensor(graph).gather_rows(target));
         let losses = match &weight {
