@@ -122,9 +122,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let head = format!("{some}{variants} on{}", places.collect::<String>());
     // Where the table goes, which speaks of their numbers.
     if args.json {
-        note(&head)
+        note(&head);
     } else {
-        print(&format!("{head}\n"))?
+        print(&format!("{head}\n"))?;
     }
     let examination = examine(args, checks, &settings);
     let record = Record { args, settings: &settings, examination: &examination, begun, took: start.elapsed() };

@@ -143,12 +143,18 @@ fn within(got: f32, truth: f64, ulp: f64) -> bool {
 
 /// Judges the answers.
 pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
+    [special(y), arithmetic(y), integers(y), workgroups(y)].concat()
+}
+
+fn either(passed: bool, otherwise: Verdict) -> Verdict {
+    if passed { Verdict::Passed } else { otherwise }
+}
+
+/// Infinity, NaN, and the smallest numbers.
+fn special(y: &[u32]) -> Vec<Probe> {
     let number = |i: usize| f32::from_bits(y[i]);
-    let given = |i: usize| f64::from(f32::from_bits(GIVEN[i]));
     let mut probes = vec![];
     let mut probe = |name, found: String, verdict| probes.push(Probe { name, found, verdict });
-    let either = |passed, otherwise| if passed { Verdict::Passed } else { otherwise };
-
     let [twice, none, over] = [number(0), number(1), number(2)];
     let kept = twice == f32::INFINITY && none.is_nan() && over == f32::INFINITY;
     probe(
@@ -179,7 +185,15 @@ pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
         Verdict::Failed("tiny numbers become others")
     };
     probe(SUBNORMALS, format!("1e-40 · 1 = {:e}, 1e-40 + 1e-40 = {:e}", number(7), number(8)), verdict);
+    probes
+}
 
+/// Functions, and how sums and products are rounded.
+fn arithmetic(y: &[u32]) -> Vec<Probe> {
+    let number = |i: usize| f32::from_bits(y[i]);
+    let given = |i: usize| f64::from(f32::from_bits(GIVEN[i]));
+    let mut probes = vec![];
+    let mut probe = |name, found: String, verdict| probes.push(Probe { name, found, verdict });
     // WGSL allows exp 3 + 2·|x| units, log 3, division 2.5 and inverseSqrt 2.
     let ends = (6..8).all(|i| within(number(i + 4), given(i).exp(), 3.0 + 2.0 * given(i).abs()));
     let verdict = if !ends || number(13).is_nan() || number(13).abs() > f32::MIN_POSITIVE {
@@ -220,6 +234,12 @@ pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
         format!("1/3 = {}, 1/√2.25 = {}", number(20), number(21)),
         either(close, Verdict::Failed("means and norms would be wrong")),
     );
+    probes
+}
+
+fn integers(y: &[u32]) -> Vec<Probe> {
+    let mut probes = vec![];
+    let mut probe = |name, found: String, verdict| probes.push(Probe { name, found, verdict });
     // One of them is asked about below.
     let truths = [3, 0x5555_5555, 3, 0xffff_fffd, y[26], 4, 294_967_267, 16_777_215f32.to_bits()];
     let wrong = (22..30).find(|&i| y[i] != truths[i - 22]);
@@ -234,6 +254,13 @@ pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
         format!("-7 % 2 = {}", y[26].cast_signed()),
         either(y[26] == u32::MAX, Verdict::Noted("no result depends on the remainder of a negative number")),
     );
+    probes
+}
+
+/// What the threads of a workgroup share, and how long they run.
+fn workgroups(y: &[u32]) -> Vec<Probe> {
+    let mut probes = vec![];
+    let mut probe = |name, found: String, verdict| probes.push(Probe { name, found, verdict });
     probe(
         "barriers",
         format!("1 + … + 256 = {}, read back {:#x}", y[30], y[31]),
