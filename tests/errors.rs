@@ -254,6 +254,11 @@ fn variables_are_declared_once_and_updated_once_and_only_in_training() {
         &refused(&params, &sum),
         "variable(f32[3]): `v` belongs to another Params / trace one graph per Params",
     );
+    // Layers of two go through it without a panic.
+    let dense = Linear::new(&params.at("dense"), 5, 5);
+    let lstm = Lstm::new(&other.at("lstm"), 5, 4);
+    let (y, _) = lstm.run(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
+    assert!(refused(&params, &y).contains("belongs to another Params"));
     let message = refused(&params, &train().variable(&same));
     assert_eq!(message, "`v` belongs to other Params than those of this session");
     let _first = Linear::new(&params.at("fc"), 3, 3);

@@ -1,19 +1,34 @@
-//! Every gradient rule against central differences in `f64`, along random directions, under random cotangents.
+//! Every gradient rule of the table of cases, audited: held to finite differences in `f64`, along random directions, under
+//! random cotangents, as part of its case and by itself.
 
-use wgrad::parity::{self, Mill};
+use std::collections::BTreeSet;
+
+use wgrad::parity;
+
+/// Elements of all inputs of a case; larger ones say nothing new about a rule and take long.
+const LARGE: usize = 40_000;
 
 #[test]
-fn rules_agree_with_central_differences() {
-    let mut checked = 0;
-    let mut failures = vec![];
+fn rules_agree_with_finite_differences() {
+    let (mut cases, mut large, mut ops, mut kinks, mut unknown) = (0, 0, 0, 0, 0);
+    let (mut estimated, mut failures) = (BTreeSet::new(), vec![]);
     for case in parity::all() {
-        let slopes = Mill::new(&case).and_then(|mill| mill.check_gradients());
-        let slopes = slopes.unwrap_or_else(|error| panic!("{}: {error}", case.name()));
-        checked += slopes.len();
-        let wrong = slopes.iter().filter(|slope| !slope.passed());
-        failures.extend(wrong.map(|slope| format!("{}: {slope}", case.name())));
+        if case.elements() > LARGE {
+            large += 1;
+            continue;
+        }
+        let audit = case.check_gradients().unwrap_or_else(|error| panic!("{}: {error}", case.name()));
+        let Some(audit) = audit else { continue };
+        (cases, ops, kinks, unknown) = (cases + 1, ops + audit.checked, kinks + audit.kinks, unknown + audit.unknown);
+        estimated.extend(audit.estimated.iter().map(|op| op.name.clone()));
+        if !audit.passes() {
+            failures.push(format!("{}: {audit}", case.name()));
+        }
     }
-    println!("{checked} directional derivatives");
-    assert!(checked > 200, "the table shrank to {checked}");
+    println!("{cases} cases ({large} are too large) of {ops} ops: {kinks} at kinks, {unknown} not measurable");
     assert!(failures.is_empty(), "{} failures\n{}", failures.len(), failures.join("\n"));
+    assert!(cases > 500 && ops > 3000, "the table shrank to {cases} cases of {ops} ops");
+    // What is not compared is no way out for a rule that is wrong.
+    assert!(unknown < 10 && kinks < 100, "{unknown} ops are not measurable, {kinks} at kinks");
+    assert_eq!(estimated, BTreeSet::from(["sign_ste".to_string()]));
 }

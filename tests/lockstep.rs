@@ -74,26 +74,62 @@ fn tasks() -> Vec<Task> {
     ]
 }
 
+/// Binary weights: what their signs get is an estimate, and no derivative.
+fn binary() -> Task {
+    Task {
+        name: "binary",
+        x: |rows| normal(&[rows, 20]),
+        classes: 3,
+        build: |p| {
+            let model = Sequential::new(p)
+                .named("in", |p| Linear::new(p, 20, 12))
+                .named("relu", |_| Relu)
+                .named("signs", |p| BinaryLinear::new(p, 12, 9))
+                .named("out", |p| Linear::new(p, 9, 3));
+            Box::new(model)
+        },
+    }
+}
+
 fn labels(classes: u32) -> Array {
     Array::vector((0..u32::try_from(ROWS).expect("few")).map(|row| row * 7 % classes).collect::<Vec<u32>>())
 }
 
+/// A training step of a task, traced.
+struct Traced {
+    params: Params,
+    loss: Tensor,
+    feeds: [(Tensor, Array); 2],
+}
+
+impl Traced {
+    fn new(task: &Task) -> Self {
+        let params = Params::seeded(3);
+        let model = (task.build)(&params);
+        let graph = Graph::new(Mode::Train);
+        let (xs, ys) = ((task.x)(ROWS), labels(task.classes));
+        let x = graph.input("x", xs.shape(), DType::F32);
+        let y = graph.input("y", ys.shape(), DType::U32);
+        let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+        AdamW::new(1e-2).minimize(&loss);
+        Self { params, loss, feeds: [(x, xs), (y, ys)] }
+    }
+
+    fn feeds(&self) -> [(&Tensor, &Array); 2] {
+        self.feeds.each_ref().map(|(tensor, array)| (tensor, array))
+    }
+}
+
 /// A step of a model on a device, after two others, in lockstep.
 fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Failed> {
-    let params = Params::seeded(3);
-    let model = (task.build)(&params);
-    let graph = Graph::new(Mode::Train);
-    let (xs, ys) = ((task.x)(ROWS), labels(task.classes));
-    let x = graph.input("x", xs.shape(), DType::F32);
-    let y = graph.input("y", ys.shape(), DType::U32);
-    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
-    AdamW::new(1e-2).minimize(&loss);
-    let mut session = Session::new(device, &params)?;
-    let step = session.compile(&graph, &[&loss])?;
+    let traced = Traced::new(task);
+    let (graph, loss, feeds) = (traced.loss.graph(), &traced.loss, traced.feeds());
+    let mut session = Session::new(device, &traced.params)?;
+    let step = session.compile(graph, &[loss])?;
     for _ in 0..2 {
-        session.run(&step, &[(&x, &xs), (&y, &ys)])?;
+        session.run(&step, &feeds)?;
     }
-    let report = session.lockstep(&graph, &[&loss], &[(&x, &xs), (&y, &ys)])?;
+    let report = session.lockstep(graph, &[loss], &feeds)?;
     if !report.passes() || report.nodes.len() < 20 {
         return Err(report.to_string().into());
     }
@@ -102,26 +138,25 @@ fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Fail
     if worst < 1e-3 {
         return Err(format!("no error is above a thousandth of its bound\n{report}").into());
     }
-    let again = session.run(&step, &[(&x, &xs), (&y, &ys)])?[0].item()?;
+    let again = session.run(&step, &feeds)?[0].item()?;
     if !again.is_finite() {
         return Err(format!("the training cannot go on: the loss is {again}").into());
     }
     Ok(())
 }
 
-/// The gradients of a model beside finite differences.
-fn audited(task: &Task) -> Result<(), Failed> {
-    let params = Params::seeded(3);
-    let model = (task.build)(&params);
-    let graph = Graph::new(Mode::Train);
-    let (xs, ys) = ((task.x)(ROWS), labels(task.classes));
-    let x = graph.input("x", xs.shape(), DType::F32);
-    let y = graph.input("y", ys.shape(), DType::U32);
-    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
-    AdamW::new(1e-2).minimize(&loss);
-    let report = wgrad::audit(&loss, &[(&x, &xs), (&y, &ys)])?;
-    if !report.passes() || report.parameters.iter().any(|parameter| parameter.update.is_none()) {
+/// The gradients of a model beside finite differences: how many ops were named as having an estimate.
+fn audited(task: &Task, estimates: usize) -> Result<(), Failed> {
+    let traced = Traced::new(task);
+    let report = wgrad::audit(&traced.loss, &traced.feeds())?;
+    if !report.passes() || report.parameters.iter().any(|parameter| parameter.update.is_none()) || report.unknown > 0 {
         return Err(report.to_string().into());
+    }
+    let compared = |parameter: &wgrad::core::ParameterAudit| parameter.verdict == wgrad::core::Verdict::Agrees;
+    let behind = report.parameters.iter().filter(|parameter| !compared(parameter)).count();
+    // What leads to the signs: their weights, and not the layer before them, whose gradient does not pass a sign.
+    if report.estimated.len() != estimates || behind != estimates {
+        return Err(format!("{estimates} estimates were expected\n{report}").into());
     }
     Ok(())
 }
@@ -145,6 +180,62 @@ fn follow(name: &str, device: impl Into<Box<dyn Backend>>) -> Result<Comparison>
     let comparison = Recording::read(path)?.compare(&mut session, &params, &optimizer, loss)?;
     assert_eq!(params.get("3.weight")?.value()?, before, "the weights are put back");
     Ok(comparison)
+}
+
+/// The recorded step of a model that calls a layer twice, made again.
+fn follow_twice(name: &str, calls: usize, dropout: f64) -> Result<Comparison> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recording/{name}.safetensors"));
+    let params = Params::seeded(1);
+    let first = Linear::new(&params.at("first"), 6, 5);
+    let block = Sequential::new(&params.at("block"))
+        .add(|p| Linear::new(p, 5, 5))
+        .add(|p| LayerNorm::new(p, [5]))
+        .add(|_| |x: &Tensor| x.tanh())
+        .add(|p| Dropout::new(p, dropout));
+    let head = Linear::new(&params.at("head"), 5, 1);
+    let loss = |x: &Tensor, y: &Tensor| {
+        let x = (0..calls).fold(first.forward(x), |x, _| block.forward(&x));
+        BceWithLogitsLoss::new().apply(&head.forward(&x), y)
+    };
+    let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+    Recording::read(path)?.compare(&mut session, &params, &Sgd::new(1e-2), loss)
+}
+
+/// Each call of a layer is compared with the same call there.
+fn calls() -> Result<(), Failed> {
+    let right = follow_twice("twice", 2, 0.0)?;
+    let outputs: Vec<&str> =
+        right.compared.iter().filter(|one| one.stage == Stage::Output).map(|one| one.name.as_str()).collect();
+    let named = ["first", "block.0#0", "block.1#0", "block.2#0", "block.0#1", "block.1#1", "block.2#1", "head"];
+    if !right.passes() || !right.skipped.is_empty() || outputs != named {
+        return Err(format!("{outputs:?} {right}").into());
+    }
+    let wrong = follow_twice("second", 2, 0.0)?.to_string();
+    if !wrong.starts_with("not as PyTorch: first differs the output of `block.0#1` [8, 5]") {
+        return Err(wrong.into());
+    }
+    // A model that calls it another number of times: no call is blamed, and what cannot be compared is told.
+    let other = follow_twice("twice", 3, 0.0)?.to_string();
+    let expected = [
+        "first differs the output of `head`",
+        "the fault may be before it: `block.0#0`, `block.1#0`",
+        "block.2#1 (called 2 times there, 3 times here)",
+    ];
+    if let Some(missing) = expected.iter().find(|part| !other.contains(**part)) {
+        return Err(format!("no {missing:?} in: {other}").into());
+    }
+    Ok(())
+}
+
+/// What draws random numbers is refused before a layer is blamed.
+fn random() -> Result<(), Failed> {
+    let error = follow_twice("twice", 2, 0.5).unwrap_err().to_string();
+    let expected =
+        ["draws random numbers", "`dropout`", "tests/lockstep.rs:", "fix: set the probability of every dropout to 0"];
+    match expected.iter().find(|part| !error.contains(**part)) {
+        Some(missing) => Err(format!("no {missing:?} in: {error}").into()),
+        None => Ok(()),
+    }
 }
 
 fn first(name: &str) -> Result<Option<(Stage, String, Comparison)>> {
@@ -240,14 +331,17 @@ fn main() {
             named("gradient", Stage::Gradient, "1.bias")
         }),
         Trial::test("another learning rate is named at a parameter", || named("rate", Stage::Updated, "0.weight")),
+        Trial::test("the calls of a layer are compared one by one", calls),
+        Trial::test("a step that draws random numbers is not compared", random),
         Trial::test("a trainer looks at its first steps and changes nothing", training),
         Trial::test("what is no recording is refused", not_a_recording),
     ];
     for task in tasks() {
         trials.push(Trial::test(format!("gradients agree with finite differences: {}", task.name), move || {
-            audited(&task)
+            audited(&task, 0)
         }));
     }
+    trials.push(Trial::test("an estimated gradient is named and not called wrong", || audited(&binary(), 1)));
     for task in tasks() {
         let name = format!("the CPU in lockstep: {}", task.name);
         trials.push(Trial::test(name, move || lockstep(&task, CpuBackend::<f32>::new())));

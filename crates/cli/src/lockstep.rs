@@ -89,6 +89,7 @@ fn comparison(of: &Comparison) -> Value {
             "at": at(&one.site),
             "worst": worst(one.worst.as_ref()),
             "differs": one.differs(),
+            "unseen": one.unseen,
         })
     };
     json!({

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
+use crate::node::{Call, GraphData, Node, NodeKind, Scheduled, Update, ValueId};
 use crate::params::{Counter, Variable};
 use crate::{Array, DType, Error, Misfit, Result, Shape, Spec, Tensor};
 
@@ -197,7 +197,8 @@ impl Graph {
             return;
         }
         let name = variable.name();
-        let read = self.data().variables.contains_key(&variable.id()) || self.stand_in(variable).is_some();
+        let is = |node: &Node| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
+        let read = self.data().nodes.iter().any(is) || self.stand_in(variable).is_some();
         let misfit = if tensor.spec() != *variable.spec() {
             Misfit::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
         } else if read {
@@ -210,15 +211,32 @@ impl Graph {
         self.fail("replace", &[tensor.spec()], misfit);
     }
 
-    /// The values that were traced in the scope `path` itself, not in one inside it, among the first `end` nodes, in order.
+    /// The values that were traced in the scope `path` itself, not in one inside it, in order: for each time that the scope was
+    /// opened, which is for each call of a layer.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let graph = Graph::new(Mode::Train);
+    /// let mut x = graph.input("x", [8], DType::F32);
+    /// for _ in 0..2 {
+    ///     let _scope = graph.scope("twice");
+    ///     x = &x * &x;
+    /// }
+    /// let calls = graph.calls_of("twice");
+    /// assert_eq!((calls.len(), calls[1][0].shape().dims()), (2, &[8][..]));
+    /// ```
     #[must_use]
-    pub fn traced_in(&self, path: &str, end: usize) -> Vec<Tensor> {
+    pub fn calls_of(&self, path: &str) -> Vec<Vec<Tensor>> {
         let data = self.data();
-        let inside = data.nodes.iter().enumerate().take(end).filter(|(_, node)| node.site.scope == path);
-        let values = inside.flat_map(|(node, of)| (0..of.outputs.len()).map(move |output| ValueId { node, output }));
-        let values: Vec<ValueId> = values.collect();
+        let values = |call: &Call| -> Vec<ValueId> {
+            let nodes = data.nodes.iter().enumerate().take(call.nodes.end).skip(call.nodes.start);
+            let inside = nodes.filter(|(_, node)| node.site.scope == path);
+            inside.flat_map(|(node, of)| (0..of.outputs.len()).map(move |output| ValueId { node, output })).collect()
+        };
+        let calls: Vec<_> = data.calls.iter().filter(|call| call.path == path).map(values).collect();
         drop(data);
-        values.into_iter().map(|value| Tensor::new(self.clone(), value)).collect()
+        let tensor = |value| Tensor::new(self.clone(), value);
+        calls.into_iter().map(|values| values.into_iter().map(tensor).collect()).collect()
     }
 
     /// The variables read so far, in the order of first use.

@@ -52,7 +52,7 @@ pub use advice::{Advice, OnWarning, Warning};
 pub use algebra::ARITHMETIC;
 pub use array::{Array, Data, Element};
 #[cfg(not(target_arch = "wasm32"))]
-pub use audit::{Audit, OpAudit, ParameterAudit, Silent, Verdict, audit};
+pub use audit::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict, audit};
 pub use autodiff::{Backward, Join, gradients, vjp};
 pub use backend::{Backend, BufferId, DeviceInfo, LocalFuture, OnCompile, Pending, ProgramId, Read};
 pub use bound::{Accuracy, Deviation};

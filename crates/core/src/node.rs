@@ -72,6 +72,16 @@ impl Node {
             NodeKind::Invalid => "invalid",
         }
     }
+
+    /// Whether its gradient rule is by design not the derivative: [`Pointwise::estimated`], [`Op::estimated`].
+    #[must_use]
+    pub fn is_estimated(&self) -> bool {
+        match &self.kind {
+            NodeKind::Pointwise(row, _) => row.estimated,
+            NodeKind::Op(op) => op.estimated(),
+            _ => false,
+        }
+    }
 }
 
 /// A number that the host computes before each run.
@@ -101,6 +111,12 @@ pub(crate) struct Scope {
     pub caller: Option<(&'static Location<'static>, &'static str)>,
 }
 
+/// One time that a scope was open: the nodes that were traced meanwhile.
+pub(crate) struct Call {
+    pub path: String,
+    pub nodes: std::ops::Range<usize>,
+}
+
 /// What a graph holds.
 #[derive(Default)]
 pub struct GraphData {
@@ -118,6 +134,8 @@ pub struct GraphData {
     /// What is read in the place of variables.
     pub(crate) stand_ins: Vec<(Variable, ValueId)>,
     pub(crate) scopes: Vec<Scope>,
+    /// The scopes that were opened, in order; one inside a scope of the same path is part of that.
+    pub(crate) calls: Vec<Call>,
     /// The site of the node whose gradient rule runs.
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
@@ -127,6 +145,26 @@ pub struct GraphData {
 }
 
 impl GraphData {
+    /// Opens a scope.
+    pub(crate) fn open(&mut self, scope: Scope) {
+        if !self.scopes.iter().any(|open| open.path == scope.path) {
+            let from = self.nodes.len();
+            self.calls.push(Call { path: scope.path.clone(), nodes: from..usize::MAX });
+        }
+        self.scopes.push(scope);
+    }
+
+    /// Closes the innermost scope.
+    pub(crate) fn close(&mut self) {
+        let (closed, to) = (self.scopes.pop(), self.nodes.len());
+        let Some(Scope { path, .. }) = closed else { return };
+        if !self.scopes.iter().any(|open| open.path == path)
+            && let Some(call) = self.calls.iter_mut().rfind(|call| call.path == path)
+        {
+            call.nodes.end = to;
+        }
+    }
+
     /// The spec of a value.
     #[must_use]
     pub fn spec(&self, value: ValueId) -> &Spec {

@@ -70,6 +70,12 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// The gradient rule, in graph terms: reads cotangents, gives one gradient per input that needs it.
     fn backward(&self, at: &mut Backward);
 
+    /// Whether the gradient rule is by design an estimate and not the derivative, as that of a straight-through estimator:
+    /// finite differences do not judge it.
+    fn estimated(&self) -> bool {
+        false
+    }
+
     /// The reading of the input that this op is, if it only relabels elements. Must succeed on a contiguous input.
     fn view(&self, _of: &View) -> Option<View> {
         None

@@ -32,6 +32,9 @@ pub struct Pointwise {
     pub steps: f64,
     /// The gradient rule; `None` where the gradient is zero everywhere (comparisons, rounding, integers).
     pub backward: Option<fn(&mut Backward)>,
+    /// Whether the rule is by design an estimate and not the derivative, as that of a straight-through estimator: finite
+    /// differences do not judge it.
+    pub estimated: bool,
 }
 
 impl Pointwise {
@@ -127,7 +130,8 @@ impl Precision for f64 {
 ///
 /// Arguments are `float` or `uint`; attributes stand in brackets. In the reference, `F` is the number type; in the
 /// gradient, `at` is a [`Backward`]. After the WGSL, `library:` names the source of functions that it calls, and `steps:`
-/// how inexact it may be if that is more than some arithmetic: see [`Pointwise::steps`].
+/// how inexact it may be if that is more than some arithmetic: see [`Pointwise::steps`]. After the reference, `estimated: true`
+/// says that the gradient is not meant to be the derivative: see [`Pointwise::estimated`].
 ///
 /// ```
 /// use wgrad_core::{pointwise, Real};
@@ -150,6 +154,7 @@ macro_rules! pointwise {
             $(library: $library:expr,)?
             $(steps: $steps:expr,)?
             reference<$F:ident>: $body:expr,
+            $(estimated: $estimated:expr,)?
             backward: $backward:expr,
         }
     ) => {
@@ -201,6 +206,7 @@ macro_rules! pointwise {
                 block_f32: $crate::in_vectors::<Row>,
                 block_f64: <Row as $crate::Loop>::run::<f64>,
                 backward: $backward,
+                estimated: $crate::pointwise!(@estimated $($estimated)?),
             }
         };
     };
@@ -210,6 +216,8 @@ macro_rules! pointwise {
     (@type uint) => { $crate::DType::U32 };
     (@library) => { "" };
     (@library $library:expr) => { $library };
+    (@estimated) => { false };
+    (@estimated $estimated:expr) => { $estimated };
     (@steps) => { 1.0 };
     (@steps $steps:expr) => { $steps };
 }

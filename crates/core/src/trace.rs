@@ -14,7 +14,7 @@ impl Graph {
     pub fn scope(&self, path: impl Into<String>) -> ScopeGuard {
         let mut data = self.data();
         let caller = data.scopes.last().and_then(|scope| scope.caller);
-        data.scopes.push(Scope { path: path.into(), caller });
+        data.open(Scope { path: path.into(), caller });
         drop(data);
         ScopeGuard(self.clone())
     }
@@ -65,7 +65,7 @@ impl Graph {
             let outer = open.caller.filter(|(_, library)| caller.0.file().starts_with(library));
             caller = outer.map_or(caller, |outer| (outer.0, library));
         }
-        data.scopes.push(Scope { path, caller: Some(caller) });
+        data.open(Scope { path, caller: Some(caller) });
         drop(data);
         ScopeGuard(self.clone())
     }
@@ -247,6 +247,6 @@ pub struct ScopeGuard(Graph);
 
 impl Drop for ScopeGuard {
     fn drop(&mut self) {
-        self.0.data().scopes.pop();
+        self.0.data().close();
     }
 }

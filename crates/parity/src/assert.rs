@@ -6,7 +6,7 @@ use wgrad_core::Result;
 
 use crate::{Case, Mill, Setting, Verdict};
 
-/// Holds a case to its reference on everything at hand, and its gradients to central differences, and panics with what
+/// Holds a case to its reference on everything at hand, and its gradients to finite differences, and panics with what
 /// was wrong: the case, the device, the element with what was fed there, the error and its bound.
 ///
 /// Runs on the CPU in `f32` and on every adapter; one whose driver refuses to open is named on standard error and left
@@ -40,8 +40,8 @@ pub fn assert_parity(case: &Case) -> Vec<Verdict> {
 /// The verdict of each device, and what is wrong.
 fn parity(case: &Case) -> Result<(Vec<Verdict>, Vec<String>)> {
     let mill = Mill::new(case)?;
-    let slopes = mill.check_gradients()?;
-    let mut faults: Vec<_> = slopes.iter().filter(|slope| !slope.passed()).map(ToString::to_string).collect();
+    let audit = case.check_gradients()?;
+    let mut faults: Vec<_> = audit.iter().filter(|audit| !audit.passes()).map(ToString::to_string).collect();
     let mut verdicts = vec![];
     for setting in settings() {
         match mill.check(setting.device.clone()) {

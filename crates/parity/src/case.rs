@@ -76,7 +76,6 @@ pub struct Case {
     pub(crate) gradients: Option<Vec<usize>>,
     pub(crate) constants: Vec<usize>,
     pub(crate) accuracy: Accuracy,
-    pub(crate) smooth: bool,
 }
 
 impl fmt::Debug for Case {
@@ -108,7 +107,6 @@ impl Case {
             gradients: None,
             constants: vec![],
             accuracy: Accuracy::new(),
-            smooth: true,
         }
     }
 
@@ -144,18 +142,10 @@ impl Case {
         Self { accuracy: Accuracy::EXACT, ..self }
     }
 
-    /// The op has jumps or kinks at these inputs, so central differences are no judge of its gradients.
-    #[must_use]
-    pub fn rough(mut self) -> Self {
-        self.smooth = false;
-        self
-    }
-
     /// Only the outputs are checked.
     #[must_use]
     pub fn without_gradients(mut self) -> Self {
         self.gradients = Some(vec![]);
-        self.smooth = false;
         self
     }
 
@@ -166,7 +156,7 @@ impl Case {
         self
     }
 
-    /// Inputs that the op takes as constants: nothing flows to them, whatever central differences say.
+    /// Inputs that the op takes as constants: nothing flows to them, whatever finite differences say.
     #[must_use]
     pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
         self.constants = inputs.to_vec();

@@ -46,7 +46,7 @@ pub fn fuzz(seed: u64, number: u64) -> Case {
     ];
     let case = families[draw.0.below(families.len())](&mut draw);
     let name = format!("fuzz {seed}.{number}: {}", case.name());
-    case.renamed(name).rough()
+    case.renamed(name)
 }
 
 struct Draw(Stream);

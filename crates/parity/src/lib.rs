@@ -2,7 +2,7 @@
 //!
 //! A [`Case`] is one way of calling an op: shapes, values, and what its error may be. A [`Mill`] draws its data, runs the
 //! reference in `f64`, and holds any device to it: every output, and every gradient under random cotangents, element by
-//! element ([`Verdict`]); and the gradient rules to central differences. [`assert_parity`] does all of this on everything
+//! element ([`Verdict`]). [`Case::check_gradients`] holds the gradient rules to finite differences. [`assert_parity`] does all of this on everything
 //! at hand, as one line of a test. How far apart numbers may be is derived in [`wgrad_core::bound`].
 //!
 //! ```
@@ -34,6 +34,7 @@ mod checks;
 mod doctor;
 mod edges;
 mod fuzz;
+mod gradients;
 mod kernels;
 mod mill;
 mod run;
@@ -50,7 +51,7 @@ pub use doctor::{Examination, Failure, Outcome, Tally};
 pub use edges::edges;
 pub use fuzz::fuzz;
 pub use kernels::family;
-pub use mill::{Mill, SEED, Slope};
+pub use mill::{Mill, SEED};
 pub use setting::Setting;
 pub use sizes::sizes;
 pub use verdict::{Measured, Part, Verdict, Worst};

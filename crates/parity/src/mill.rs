@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use wgrad_core::bound::{DRAWS, sensitivity};
-use wgrad_core::{Array, Backend, CpuBackend, Deviation, Params, Result, Session, Step, Stream, Tensor};
+use wgrad_core::{Array, Backend, CpuBackend, Deviation, Params, Result, Session, Step, Tensor};
 
 use crate::case::Case;
 use crate::kernels::makers;
@@ -27,7 +27,6 @@ const AGAIN: usize = 11 * DRAWS;
 /// let mill = Mill::new(&case)?;
 /// let verdict = mill.check(CpuBackend::<f32>::new())?;
 /// assert!(verdict.passed(), "{verdict}");
-/// assert!(mill.check_gradients()?.iter().all(|slope| slope.passed()));
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -40,36 +39,6 @@ pub struct Mill {
 }
 
 type Numbers = Vec<Vec<f64>>;
-
-/// The derivative of all outputs, each times a random cotangent, along a random direction of one input: by the gradient
-/// rules, and by central differences, in `f64`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Slope {
-    /// The input that moves.
-    pub input: usize,
-    /// By the rules.
-    pub rules: f64,
-    /// By central differences, extrapolated.
-    pub differences: f64,
-    /// How far apart they may be.
-    pub tolerance: f64,
-}
-
-impl Slope {
-    /// Whether both agree.
-    #[must_use]
-    pub fn passed(&self) -> bool {
-        (self.rules - self.differences).abs() <= self.tolerance
-    }
-}
-
-impl std::fmt::Display for Slope {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { input, rules, differences, tolerance } = self;
-        write!(f, "the gradient of input {input} along a random direction is {rules:e} by its rule, ")?;
-        write!(f, "{differences:e} by central differences, which may differ by {tolerance:.1e}")
-    }
-}
 
 impl Mill {
     /// Draws the data, runs the reference and derives the bounds.
@@ -193,53 +162,6 @@ impl Mill {
         let cotangents = cotangents.filter_map(|(i, array)| Some((format!("cotangent {i}"), array.as_ref()?)));
         let cotangents = cotangents.filter(|_| matches!(part, Part::Gradient(_)));
         inputs.chain(cotangents).filter_map(|(name, array)| Some((name, element(array, index, dims)?))).collect()
-    }
-
-    /// Every gradient rule against central differences along random directions, in `f64`.
-    ///
-    /// The function that is differentiated is the sum of all outputs, each times its random cotangent: under a plain sum
-    /// many a wrong rule passes. Empty where the case has no gradients or is [rough](Case::rough).
-    ///
-    /// # Errors
-    /// When the reference does not run.
-    pub fn check_gradients(&self) -> Result<Vec<Slope>> {
-        /// `(f(x + h·v) − f(x − h·v)) / 2h` at steps `h` and `h/2`, extrapolated: its error is of fourth order in `h`.
-        const STEP: f64 = 1e-4;
-        const DIRECTIONS: usize = 2;
-        let mut slopes = vec![];
-        let trace = Trace::new(&self.case)?;
-        if !self.case.smooth || trace.gradients.is_empty() {
-            return Ok(slopes);
-        }
-        let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-        let step = session.compile(&trace.graph, &trace.outputs.iter().collect::<Vec<_>>())?;
-        let mut stream = Stream::named(13, &self.case.name);
-        let given = trace.gradients.iter().zip(&self.truth[trace.outputs.len()..]);
-        for (&(i, _), gradient) in given.filter(|((i, _), _)| !self.case.constants.contains(i)) {
-            let x = &self.feed.inputs[i];
-            for _ in 0..DIRECTIONS {
-                let direction: Vec<f64> = (0..x.shape().numel()).map(|_| stream.normal()).collect();
-                let mut objective = |h: f64| -> Result<f64> {
-                    let moved = x.to_f64().iter().zip(&direction).map(|(x, v)| x + h * v).collect();
-                    let moved = Array::new::<f64>(x.shape(), moved)?;
-                    let mut feed = self.feed.clone();
-                    feed.inputs[i] = moved;
-                    let outputs = trace.run(&mut session, &step, &feed)?;
-                    let weighted =
-                        outputs.iter().zip(&self.feed.cotangents).filter_map(|(y, c)| Some((y, c.as_ref()?)));
-                    let sum = |(y, c): (&Array, &Array)| -> f64 {
-                        y.to_f64().iter().zip(c.to_f64()).map(|(y, c)| y * c).sum()
-                    };
-                    Ok(weighted.map(sum).sum())
-                };
-                let mut slope = |h: f64| Ok((objective(h)? - objective(-h)?) / (2.0 * h));
-                let differences = (4.0 * slope(STEP / 2.0)? - slope(STEP)?) / 3.0;
-                let terms = gradient.iter().zip(&direction).map(|(g, v)| g * v);
-                let (rules, size) = terms.fold((0.0, 0.0f64), |(sum, size), term| (sum + term, size + term.abs()));
-                slopes.push(Slope { input: i, rules, differences, tolerance: 1e-6 * size + 1e-8 });
-            }
-        }
-        Ok(slopes)
     }
 }
 

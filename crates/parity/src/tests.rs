@@ -115,14 +115,73 @@ fn the_node_to_blame_is_named() -> Result<()> {
 }
 
 #[test]
-fn a_wrong_rule_is_found_by_central_differences() -> Result<()> {
-    let slopes = Mill::new(&case("rule", Fault::None, 1.0))?.check_gradients()?;
-    let wrong: Vec<_> = slopes.iter().filter(|slope| !slope.passed()).map(|slope| slope.input).collect();
-    assert_eq!(wrong, [0, 0], "both directions of input 0, and none of the other");
-    assert_eq!(slopes.len(), 4);
-    assert!(Mill::new(&case("rule", Fault::None, 2.0))?.check_gradients()?.iter().all(crate::Slope::passed));
-    assert!(Mill::new(&case("rule", Fault::None, 1.0).rough())?.check_gradients()?.is_empty());
+fn a_wrong_rule_is_found_by_finite_differences() -> Result<()> {
+    let audit = case("rule", Fault::None, 1.0).check_gradients()?.expect("it has gradients");
+    let verdicts: Vec<_> = audit.parameters.iter().map(|x| (x.name.as_str(), x.verdict)).collect();
+    let [wrong, right] = [wgrad_core::Verdict::Disagrees, wgrad_core::Verdict::Agrees];
+    assert_eq!(verdicts, [("x0", wrong), ("x1", right)], "{audit}");
+    let found: Vec<_> = audit.ops.iter().map(|op| (op.name.as_str(), op.input)).collect();
+    assert_eq!(found, [("my_square", 0)], "{audit}");
+    assert!(audit.ops[0].site.location.file().ends_with("tests.rs"), "{audit}");
+    assert!(gradients_pass(&case("rule", Fault::None, 2.0))?);
+    assert!(case("rule", Fault::None, 1.0).without_gradients().check_gradients()?.is_none());
     Ok(())
+}
+
+/// The number itself, with a gradient that is a thousandth too large.
+#[derive(Debug)]
+struct Skewed;
+
+impl Op for Skewed {
+    fn name(&self) -> &'static str {
+        "skewed"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy() * 1.001);
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        fn copy<F: Real>(mut at: Buffers<'_, F>) {
+            at.out(0).copy_from_slice(at.float(0));
+        }
+        both!(at, buffers => copy(buffers));
+    }
+}
+
+#[test]
+fn a_rule_that_is_a_thousandth_off_is_found_before_every_op() -> Result<()> {
+    let (mut cases, mut named, mut wrong) = (0, 0, 0);
+    for case in crate::all().into_iter().filter(|case| case.elements() < 2000 && case.inputs[0].1.dtype().is_float()) {
+        let Some(right) = case.check_gradients()? else { continue };
+        if right.parameters.first().is_none_or(|x| x.name != "x0" || x.is_dead() || !x.gradient_norm.is_normal()) {
+            continue;
+        }
+        let build = case.build.clone();
+        let skewed = move |x: &[Tensor]| {
+            let mut x = x.to_vec();
+            x[0] = x[0].graph().apply(Skewed, &[&x[0]]).get(0);
+            build(&x)
+        };
+        let audit = Case { build: std::sync::Arc::new(skewed), ..case }.check_gradients()?.expect("it has gradients");
+        cases += 1;
+        named += usize::from(audit.ops.iter().any(|op| op.name == "skewed"));
+        wrong += usize::from(audit.wrong().any(|x| x.name == "x0"));
+    }
+    assert!(cases > 300, "{cases}");
+    assert_eq!(named, cases, "the op is named");
+    // The others stand at kinks, or an estimate follows.
+    assert!(20 * wrong > 19 * cases, "the gradient of {wrong} of {cases} inputs is called wrong");
+    Ok(())
+}
+
+/// Whether there are gradients, and all are right.
+fn gradients_pass(case: &Case) -> Result<bool> {
+    Ok(case.check_gradients()?.is_some_and(|audit| audit.passes()))
 }
 
 #[test]
@@ -153,7 +212,7 @@ fn what_counts_its_runs_starts_anew_each_time() -> Result<()> {
     let mut cases = crate::all().into_iter();
     let case = cases.find(|case| case.name() == "layer transformer encoder with dropout, norm last").expect("a case");
     let mill = Mill::new(&case)?;
-    assert!(mill.check_gradients()?.iter().all(crate::Slope::passed));
+    assert!(gradients_pass(&case)?);
     let verdicts = mill.check_around(&mill, Device::cpu())?;
     assert!(verdicts.iter().all(crate::Verdict::passed), "{}", verdicts[2]);
     // Under other numbers the bounds would be as large as the results.
@@ -166,7 +225,7 @@ fn what_counts_its_runs_starts_anew_each_time() -> Result<()> {
 fn an_assertion_says_where_and_by_how_much() {
     // Beside 1, 1e-11 is lost in f32 on every device, and not in f64.
     let lost = |x: &Tensor| ((x.number(1.0) + x.number(1e-11)) - 1.0) * 1e11;
-    assert_parity(&Case::new("panics", &[(&[9], Values::Normal)], move |x| &x[0] * lost(&x[0])).rough());
+    assert_parity(&Case::new("panics", &[(&[9], Values::Normal)], move |x| &x[0] * lost(&x[0])));
 }
 
 #[test]
@@ -239,7 +298,7 @@ fn a_gradient_of_a_gradient_goes_through_the_mill() {
 /// How many results there were.
 fn assert_parity_on_the_cpu(case: &Case) -> usize {
     let mill = Mill::new(case).expect("it fits");
-    assert!(mill.check_gradients().expect("it runs").iter().all(crate::Slope::passed));
+    assert!(gradients_pass(case).expect("it runs"));
     let verdict = mill.check(Device::cpu()).expect("it runs");
     assert!(verdict.passed(), "{verdict}");
     verdict.results.len()

@@ -1,22 +1,26 @@
 //! The gradient audit: a graph's own gradients beside finite differences of its loss, and what else may be wrong with them.
 
-mod measure;
+mod here;
+mod ops;
+mod slope;
+mod text;
 
-use std::fmt;
-use std::sync::Arc;
-
-use crate::{Array, CpuBackend, Error, Kind, NonFinite, Params, Result, Session, Site, Tensor};
-use measure::Here;
+use crate::{Array, Error, Kind, NonFinite, Params, Result, Site, Tensor};
+use here::Here;
 
 /// How a gradient compares with finite differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// They agree.
     Agrees,
-    /// They do not, here and at points nearby: the gradient is wrong.
+    /// They do not, and there is no kink: the gradient is wrong.
     Disagrees,
-    /// They do not agree here, but they do at points nearby: the loss has a kink here, such as a ReLU of exactly 0.
+    /// They do not agree, because an op on the way to the loss is at a kink, such as a `ReLU` of exactly 0, or jumps, such as the
+    /// index of the larger of two that are equal. No op by itself is wrong: its rule gives one of the slopes around.
     Kink,
+    /// Not compared: on the way to the loss there is an op whose gradient is by design an estimate and not the derivative
+    /// ([`Pointwise::estimated`](crate::Pointwise::estimated)), such as the sign of binary weights.
+    Estimated,
     /// A difference is not finite, or changes with the size of its step, so that nothing can be said.
     Unknown,
 }
@@ -28,16 +32,20 @@ pub struct ParameterAudit {
     pub name: String,
     /// Its type and shape.
     pub spec: String,
+    /// Where it is read first.
+    pub site: Site,
     /// The root of the sum of its squares.
     pub norm: f64,
     /// The root of the sum of the squares of its gradient.
     pub gradient_norm: f64,
     /// The share of its gradient's elements that are exactly 0.
     pub zeros: f64,
-    /// The norm of what the step adds to it, as a share of its own; none if the graph does not update it. About 0.001 is
-    /// usual.
+    /// The norm of what the step adds to it, as a share of its own, so infinite from 0; none if the graph does not update it.
+    /// About 0.001 is usual.
     pub update: Option<f64>,
-    /// How fast the loss grows along a random direction, by the gradient.
+    /// How many parameters were moved at once, this one among them; 0 if it was not moved.
+    pub moved: usize,
+    /// How fast the loss grows along a random direction of these parameters, by the gradient; NaN if none was moved.
     pub claimed: f64,
     /// How fast it does, by finite differences.
     pub measured: f64,
@@ -62,10 +70,21 @@ pub struct OpAudit {
     pub site: Site,
     /// Which of its inputs gets the wrong gradient, from 0.
     pub input: usize,
+    /// Whether that input gets no gradient at all, although the result depends on it.
+    pub missing: bool,
     /// How fast the result grows along a random direction, under a random cotangent, by the rule.
     pub claimed: f64,
     /// How fast it does, by finite differences.
     pub measured: f64,
+}
+
+/// An op whose gradient is by design an estimate and not the derivative, so that it is not compared.
+#[derive(Clone, Debug)]
+pub struct Estimate {
+    /// The op's name.
+    pub name: String,
+    /// Where it was called.
+    pub site: Site,
 }
 
 /// Units that are 0 for every row of the batch, and so learn nothing: dead `ReLU`s.
@@ -94,9 +113,15 @@ pub struct Audit {
     pub ops: Vec<OpAudit>,
     /// How many ops on the way from parameters to the loss were held to finite differences.
     pub checked: usize,
+    /// How many of these stand at a kink, such as a `ReLU` of exactly 0, where the rule gives one of the slopes around.
+    pub kinks: usize,
+    /// Of how many nothing can be said: a difference is not finite, or not steady.
+    pub unknown: usize,
+    /// Ops that were not compared, because their gradient is by design an estimate.
+    pub estimated: Vec<Estimate>,
     /// Ops with units that are 0 for the whole batch.
     pub silent: Vec<Silent>,
-    /// The first value that is not finite in a run in `f32` on the CPU.
+    /// The first value that is not finite in a run in `f32` on the CPU, of the loss or of a gradient.
     pub non_finite: Option<NonFinite>,
 }
 
@@ -113,7 +138,13 @@ impl Audit {
     pub fn passes(&self) -> bool {
         self.ops.is_empty()
             && self.non_finite.is_none()
-            && self.parameters.iter().all(|parameter| parameter.verdict != Verdict::Disagrees)
+            && self.wrong().next().is_none()
+            && self.parameters.iter().all(|parameter| parameter.gradient_norm.is_finite())
+    }
+
+    /// Parameters whose gradient is wrong.
+    pub fn wrong(&self) -> impl Iterator<Item = &ParameterAudit> {
+        self.parameters.iter().filter(|parameter| parameter.verdict == Verdict::Disagrees)
     }
 
     /// What is suspicious about a parameter besides its verdict, in words.
@@ -121,12 +152,14 @@ impl Audit {
     pub fn notes(&self, parameter: &ParameterAudit) -> Vec<&'static str> {
         let largest = self.parameters.iter().map(|parameter| parameter.gradient_norm).fold(0.0, f64::max);
         let mut notes = vec![];
-        if parameter.is_dead() {
+        if !parameter.gradient_norm.is_finite() {
+            notes.push("not finite");
+        } else if parameter.is_dead() {
             notes.push("dead");
         } else if parameter.gradient_norm < VANISHING * largest {
             notes.push("vanishing");
         }
-        if parameter.gradient_norm > EXPLODING || parameter.gradient_norm.is_nan() {
+        if parameter.gradient_norm.is_finite() && parameter.gradient_norm > EXPLODING {
             notes.push("exploding");
         }
         if parameter.update.is_some_and(|update| update > LARGE && parameter.norm > 0.0) {
@@ -136,77 +169,21 @@ impl Audit {
     }
 }
 
-impl fmt::Display for Audit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wrong = self.parameters.iter().filter(|parameter| parameter.verdict == Verdict::Disagrees).count();
-        match (wrong, self.ops.len()) {
-            (0, 0) => write!(
-                f,
-                "gradients of {} parameters and {} ops agree with finite differences; the loss is {:.6}",
-                self.parameters.len(),
-                self.checked,
-                self.loss
-            )?,
-            (wrong, _) => write!(f, "gradients of {wrong} of {} parameters are wrong", self.parameters.len())?,
-        }
-        for op in &self.ops {
-            let OpAudit { name, site, input, claimed, measured } = op;
-            write!(
-                f,
-                "\n  the gradient rule of `{name}` is wrong for its input {input}: {claimed:.6e}, by finite differences \
-                 {measured:.6e}\n    at {site}"
-            )?;
-        }
-        if let Some(non_finite) = &self.non_finite {
-            write!(f, "\n  the first value that is not finite: {non_finite}")?;
-        }
-        let width = self.parameters.iter().map(|parameter| parameter.name.len()).max().unwrap_or(0).max(9);
-        write!(
-            f,
-            "\n{:<width$}  {:>9}  {:>9}  {:>6}  {:>9}  {:>13}  {:>13}",
-            "parameter", "norm", "gradient", "zeros", "update", "claimed", "measured"
-        )?;
-        for parameter in &self.parameters {
-            let ParameterAudit { name, norm, gradient_norm, zeros, update, claimed, measured, verdict, .. } = parameter;
-            let update = update.map_or_else(|| "-".to_string(), |update| format!("{update:.2e}"));
-            let (zeros, verdict) = (
-                100.0 * zeros,
-                match verdict {
-                    Verdict::Agrees => "",
-                    Verdict::Disagrees => "WRONG",
-                    Verdict::Kink => "at a kink",
-                    Verdict::Unknown => "not measurable",
-                },
-            );
-            let notes: Vec<_> =
-                std::iter::once(verdict).chain(self.notes(parameter)).filter(|n| !n.is_empty()).collect();
-            let line = format!(
-                "{name:<width$}  {norm:>9.2e}  {gradient_norm:>9.2e}  {zeros:>5.1}%  {update:>9}  {claimed:>13.6e}  \
-                 {measured:>13.6e}  {}",
-                notes.join(", ")
-            );
-            write!(f, "\n{}", line.trim_end())?;
-        }
-        for Silent { name, site, units, of } in &self.silent {
-            write!(f, "\n{units} of {of} units of {name} are 0 for the whole batch\n    at {site}")?;
-        }
-        if !self.without_gradient.is_empty() {
-            write!(f, "\nno gradient reaches: {}", self.without_gradient.join(", "))?;
-        }
-        Ok(())
-    }
-}
-
 /// Holds the gradients of `loss`, which must have one element, to finite differences of it, all in `f64`.
 ///
 /// For every parameter: along a random direction `d`, the gradient claims that the loss grows by `g·d`, and
 /// `(L(θ + t·d) − L(θ − t·d)) / 2t` measures it, at several `t` with Richardson's extrapolation, of which the steadiest
-/// counts. For every op on the way, the same with a random cotangent, at the values that it has in this step: so a wrong rule
-/// is named with its source line. What disagrees is looked at again at points nearby, so that a kink is not called a fault;
-/// `detach`ed values stand still, and dropout draws the same numbers each time.
+/// counts. More than 16 parameters are moved some at a time; if that disagrees, each by itself. For every op on the way, the
+/// same with a random cotangent, at the values that it has in this step: so a wrong rule is named with its source line.
+///
+/// What disagrees is looked at again, so that a kink is not called a fault: a pointwise op element by element, where the
+/// gradient must be between the slopes to the left and to the right; others at values nearby. `detach`ed values stand still,
+/// dropout draws the same numbers each time, and an op that says that its gradient is an estimate
+/// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is named and not compared.
 ///
 /// The graph stays as it is, also if an optimizer is in it already; no variable and no counter moves. A session's newest
-/// values have to be on the host: [`Session::sync`] before. Each parameter costs some runs of the loss on the host.
+/// values have to be on the host: [`Session::sync`](crate::Session::sync) before. It costs about a hundred runs of the loss in
+/// `f64` on the host, however many parameters there are, and the memory of all values of a step; a few rows are enough.
 ///
 /// ```
 /// use wgrad_core::{Array, DType, Graph, Init, Kind, Mode, Params, audit};
@@ -236,24 +213,21 @@ pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
         )));
     }
     let here = Here::new(loss, feeds)?;
-    let mut parameters = vec![];
-    for i in 0..here.parameters.len() {
-        parameters.push(here.parameter(i)?);
-    }
-    let (ops, checked) = here.ops()?;
+    let ops = here.ops()?;
     let params = graph.variables().first().map_or_else(Params::default, |variable| variable.params().clone());
     let reached: Vec<&str> = here.parameters.iter().map(|(variable, _)| variable.name()).collect();
     let trained = params.variables().into_iter().filter(|v| v.kind() == Kind::Parameter && v.is_trainable());
-    let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
-    session.on_warning(Arc::new(|_| {}));
     Ok(Audit {
         loss: here.walk.value(&here.base, here.loss)?.to_f64()[0],
+        parameters: here.parameters(&ops)?,
+        kinks: ops.kinks.len(),
+        unknown: ops.unknown.len(),
         without_gradient: trained.map(|v| v.name().to_string()).filter(|v| !reached.contains(&v.as_str())).collect(),
+        ops: ops.wrong,
+        checked: ops.checked,
+        estimated: here.estimated(),
         silent: here.silent()?,
-        parameters,
-        ops,
-        checked,
-        non_finite: session.first_non_finite(graph, &[loss], feeds)?,
+        non_finite: here.non_finite(&params)?,
     })
 }
 

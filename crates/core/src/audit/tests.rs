@@ -44,6 +44,92 @@ pointwise! {
     }
 }
 
+pointwise! {
+    // A ramp whose slope at 0 is none of those around.
+    STEEP = steep(x: float)[] -> float {
+        wgsl: "max(x, 0.0)",
+        reference<F>: if x > F::zero() { x } else { F::zero() },
+        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&STEEP_PASS, &[&at.dy()], &[]))),
+    }
+}
+
+pointwise! {
+    STEEP_PASS = steep_pass(x: float, dy: float)[] -> float {
+        wgsl: "select(select(0.0, dy, x > 0.0), 5.0 * dy, x == 0.0)",
+        reference<F>: if x > F::zero() { dy } else if x == F::zero() { F::lit(5.0) * dy } else { F::zero() },
+        backward: None,
+    }
+}
+
+pointwise! {
+    // Smooth, and wrong at 0 only.
+    ISOLATED = isolated(x: float)[] -> float {
+        wgsl: "x",
+        reference<F>: x,
+        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&ISOLATED_PASS, &[&at.dy()], &[]))),
+    }
+}
+
+pointwise! {
+    ISOLATED_PASS = isolated_pass(x: float, dy: float)[] -> float {
+        wgsl: "select(dy, 2.0 * dy, x == 0.0)",
+        reference<F>: if x == F::zero() { F::lit(2.0) * dy } else { dy },
+        backward: None,
+    }
+}
+
+pointwise! {
+    STRAIGHT = straight(x: float)[] -> float {
+        wgsl: "select(-1.0, 1.0, x >= 0.0)",
+        reference<F>: if x >= F::zero() { F::one() } else { -F::one() },
+        estimated: true,
+        backward: Some(|at| at.give(0, at.dy())),
+    }
+}
+
+/// `x²` and `x³`; the rule is `factor` times the second's.
+#[derive(Debug)]
+struct Powers {
+    factor: f64,
+    estimated: bool,
+}
+
+impl Powers {
+    fn run<F: crate::Real>(mut at: crate::Buffers<'_, F>) {
+        let x = at.float(0);
+        for (k, power) in [2, 3].into_iter().enumerate() {
+            at.out(k).iter_mut().zip(x).for_each(|(y, &x)| *y = if power == 2 { x * x } else { x * x * x });
+        }
+    }
+}
+
+impl crate::Op for Powers {
+    fn name(&self) -> &'static str {
+        "powers"
+    }
+
+    fn outputs(&self, inputs: &[crate::Spec]) -> Result<Vec<crate::Spec>, crate::Misfit> {
+        Ok(vec![inputs[0].clone(), inputs[0].clone()])
+    }
+
+    fn backward(&self, at: &mut crate::Backward) {
+        at.give_with(0, |at| {
+            let x = at.input(0);
+            let square = at.cotangent(0).map(|dy| dy * x * 2.0);
+            let cube = at.cotangent(1).map(|dy| dy * x * x * (3.0 * self.factor));
+            square.into_iter().chain(cube).reduce(|a, b| a + b).expect("a cotangent arrived")
+        });
+    }
+
+    fn estimated(&self) -> bool {
+        self.estimated
+    }
+
+    fn reference(&self, at: crate::Reference<'_>) {
+        crate::both!(at, buffers => Self::run(buffers));
+    }
+}
+
 fn unary(row: &'static Pointwise) -> impl Fn(&Tensor) -> Tensor {
     move |x| x.pointwise(row, &[], &[])
 }
@@ -98,6 +184,70 @@ fn a_kink_is_not_called_wrong() {
     assert!(report.passes() && report.parameters[0].is_dead());
     assert!(report.parameters[0].zeros > 0.999);
     assert!(report.to_string().contains("at a kink, dead"), "{report}");
+}
+
+#[test]
+fn a_kink_hides_no_wrong_gradient() {
+    for (row, name) in [(&STEEP, "steep"), (&ISOLATED, "isolated")] {
+        assert!(audited(0.4, unary(row)).passes());
+        let report = audited(0.0, unary(row));
+        assert!(!report.passes());
+        assert_eq!(report.ops.iter().map(|op| op.name.as_str()).collect::<Vec<_>>(), [name], "{report}");
+    }
+}
+
+#[test]
+fn an_estimate_is_named_and_not_compared() {
+    let report = audited(0.8, unary(&STRAIGHT));
+    assert!(report.passes(), "{report}");
+    assert_eq!(verdicts(&report), [Verdict::Estimated, Verdict::Agrees]);
+    assert_eq!(report.estimated.iter().map(|op| op.name.as_str()).collect::<Vec<_>>(), ["straight"]);
+    let text = report.to_string();
+    assert!(text.starts_with("gradients of 1 of 2 parameters and "), "{text}");
+    assert!(
+        text.contains("the gradient of `straight` is an estimate by design") && text.contains("tests.rs:"),
+        "{text}"
+    );
+    let powers = |factor, estimated| {
+        audited(0.8, move |x| {
+            let both = x.graph().apply(Powers { factor, estimated }, &[x]);
+            both.get(0) + both.get(1)
+        })
+    };
+    assert_eq!(verdicts(&powers(1.5, true)), [Verdict::Estimated, Verdict::Agrees]);
+    // Every output that is read counts.
+    assert!(powers(1.0, false).passes());
+    let wrong = powers(1.5, false);
+    assert_eq!(wrong.ops.len(), 1, "{wrong}");
+}
+
+#[test]
+fn a_gradient_that_is_not_a_number_is_named() {
+    let report = audited(0.0, unary(&ABSOLUTE));
+    assert!(report.loss.is_finite() && !report.passes(), "{report}");
+    assert_eq!(report.non_finite.as_ref().map(|found| found.name.as_str()), Some("div"), "{report}");
+    assert!(report.to_string().starts_with("not finite: gradients of 1 of 2 parameters"), "{report}");
+    assert!(report.to_string().contains("not finite: the gradient has an infinity or NaN"), "{report}");
+}
+
+#[test]
+fn of_many_parameters_some_are_moved_at_once() {
+    let report = |wrong: Option<usize>| {
+        let (params, graph) = (Params::seeded(0), Graph::new(Mode::Train));
+        let terms = (0..40).map(|i| {
+            let w = params.variable(&format!("w{i}"), [3], Kind::Parameter, Init::Uniform(0.5, 1.0));
+            let w = graph.variable(&w);
+            let square = if wrong == Some(i) { w.pointwise(&WRONG_SIGN, &[], &[]) } else { &w * &w };
+            square.sum_keep(&[0]).reshape_to([])
+        });
+        audit(&terms.reduce(|a, b| a + b).expect("forty"), &[]).expect("runs")
+    };
+    let right = report(None);
+    assert!(right.passes() && right.parameters.iter().all(|w| w.verdict == Verdict::Agrees), "{right}");
+    assert!(right.parameters[..39].iter().all(|w| w.moved == 3) && right.parameters[39].moved == 1);
+    let wrong = report(Some(20));
+    assert_eq!(wrong.wrong().map(|w| (w.name.as_str(), w.moved)).collect::<Vec<_>>(), [("w20", 1)], "{wrong}");
+    assert_eq!(wrong.parameters[19].moved, 1, "it was moved with w20");
 }
 
 #[test]

@@ -120,8 +120,8 @@ impl Direction {
         let hr = weights.hr.as_ref().map(|hr| graph.variable(hr));
         let (mut bias, mut late) = (None, None);
         if let Some([of_input, of_state]) = &weights.biases {
-            let [of_input, of_state] = [of_input, of_state].map(|bias| graph.variable(bias));
             let unit = of_state.shape().dims()[0] / R::GATES;
+            let [of_input, of_state] = [of_input, of_state].map(|bias| graph.variable(bias));
             let early = of_state.slice(0, ..R::EARLY * unit);
             if R::EARLY < R::GATES {
                 let rest = early.number(0.0).broadcast_to([(R::GATES - R::EARLY) * unit]);

@@ -23,6 +23,7 @@
 
 mod callback;
 mod checkpoint;
+mod comparison;
 mod diagnose;
 mod early_stopping;
 mod find_lr;
@@ -46,6 +47,7 @@ mod trainer;
 
 pub use callback::Callback;
 pub use checkpoint::{CheckpointInfo, Checkpoints, Resumed, info as checkpoint_info, list as checkpoints};
+pub use comparison::{Compared, Comparison, Stage};
 pub use early_stopping::EarlyStopping;
 pub use find_lr::{LrCurve, LrFinder, LrPoint};
 use history::Short;
@@ -53,6 +55,6 @@ pub use history::{Ended, EpochStats, History};
 #[cfg(feature = "progress")]
 pub use progress::Bar;
 pub use progress::{Lines, Log, Progress, Run, Silent, automatic};
-pub use recording::{Compared, Comparison, Recording, Stage};
+pub use recording::Recording;
 pub use steps::Targets;
 pub use trainer::{EVALUATION_ROWS, Trainer};

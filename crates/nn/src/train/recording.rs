@@ -1,141 +1,20 @@
 //! A step that PyTorch made, made again.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::{SafeTensors, TensorView};
 use wgrad_core::{
-    Array, DType, Deviation, Error, Expected, Graph, Kind, Lockstep, Mode, Params, Result, Session, Shape, Site,
-    Tensor, Variable, expected, gradients,
+    Array, DType, Deviation, Error, Expected, Graph, Kind, Mode, Params, Result, Session, Shape, Tensor, Variable,
+    expected, gradients,
 };
 
+use super::comparison::{Compared, Comparison, Stage};
 use super::snapshot::Snapshot;
 use crate::checkpoint::{entries, unreadable, value, words};
 use crate::load::set;
 use crate::optim::Optimizer;
-
-/// What of a step is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The output of a module.
-    Output,
-    /// The loss.
-    Loss,
-    /// The gradient of a parameter.
-    Gradient,
-    /// A parameter or buffer after the step.
-    Updated,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Output => "output of",
-            Self::Loss => "the",
-            Self::Gradient => "gradient of",
-            Self::Updated => "updated",
-        })
-    }
-}
-
-/// A value of the recorded step beside what wgrad makes of the same inputs.
-#[derive(Clone, Debug)]
-pub struct Compared {
-    /// What it is.
-    pub stage: Stage,
-    /// The module's, parameter's or buffer's name.
-    pub name: String,
-    /// The line of the program that it comes from.
-    pub site: Site,
-    /// Its shape.
-    pub shape: Shape,
-    /// The element that is furthest out: what PyTorch recorded, what wgrad computes in `f64`, and how far a run in `f32` may
-    /// be from that.
-    pub worst: Option<Deviation>,
-}
-
-impl Compared {
-    /// Whether PyTorch's value is further from wgrad's than rounding explains.
-    #[must_use]
-    pub fn differs(&self) -> bool {
-        self.worst.is_some_and(|worst| worst.fails())
-    }
-}
-
-/// What [`Recording::compare`] found.
-#[derive(Clone, Debug)]
-pub struct Comparison {
-    /// All values that both have, in the order of execution: outputs, the loss, gradients from the last module to the first,
-    /// what the step left.
-    pub compared: Vec<Compared>,
-    /// What was recorded and cannot be compared: modules that have no counterpart of the same name and shape here, and
-    /// parameters whose gradient is 0 by construction, such as a bias before a batch norm, where PyTorch adds up rounding
-    /// errors.
-    pub skipped: Vec<String>,
-    /// The same step on the session's device, held to the reference.
-    pub lockstep: Lockstep,
-}
-
-impl Comparison {
-    /// The first value that differs.
-    #[must_use]
-    pub fn first_difference(&self) -> Option<&Compared> {
-        self.compared.iter().find(|compared| compared.differs())
-    }
-
-    /// Whether nothing differs, and the device is right, too.
-    #[must_use]
-    pub fn passes(&self) -> bool {
-        self.first_difference().is_none() && self.lockstep.passes()
-    }
-}
-
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |stage: Stage| self.compared.iter().filter(|compared| compared.stage == stage).count();
-        match self.first_difference() {
-            None => write!(
-                f,
-                "as PyTorch: {} outputs, the loss, {} gradients and {} updated values agree",
-                count(Stage::Output),
-                count(Stage::Gradient),
-                count(Stage::Updated)
-            )?,
-            Some(first) => {
-                let Compared { stage, name, site, shape, worst } = first;
-                write!(
-                    f,
-                    "not as PyTorch: first differs the {} `{name}` {shape}",
-                    stage.to_string().replace("the", "")
-                )?;
-                if let Some(worst) = worst {
-                    let Deviation { at, got, truth, bound } = *worst;
-                    write!(
-                        f,
-                        "\n  PyTorch has {got:.9e} at element {at}, here it is {truth:.9e}: {:.2e} apart, rounding explains \
-                         {bound:.2e}",
-                        worst.error()
-                    )?;
-                }
-                let more: Vec<_> = self.compared.iter().filter(|compared| compared.differs()).skip(1).collect();
-                let names: Vec<_> =
-                    more.iter().take(5).map(|other| format!("{} `{}`", other.stage, other.name)).collect();
-                if !names.is_empty() {
-                    let rest = more.len() - names.len();
-                    let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-                    write!(f, "\n  after it: {}{rest}", names.join(", "))?;
-                }
-                write!(f, "\n  at {site}")?;
-            }
-        }
-        if !self.skipped.is_empty() {
-            write!(f, "\nnot compared: {}", self.skipped.join(", "))?;
-        }
-        write!(f, "\n{}", self.lockstep)
-    }
-}
 
 /// A training step of PyTorch as `examples/record_pytorch.py` writes it: the batch, outputs of modules, the loss, gradients,
 /// and the state dict before and after.
@@ -157,7 +36,7 @@ impl fmt::Display for Comparison {
 pub struct Recording {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// The modules in the order of execution.
+    /// The modules in the order of execution; `NAME#0` and so on where there are several calls.
     order: Vec<String>,
 }
 
@@ -203,10 +82,12 @@ impl Recording {
     /// counters are as they were.
     ///
     /// A module is known by its dotted name: the scope in which a layer traces its ops, which is where its variables are
-    /// declared. `optimizer` should be new, and set as the recorded one.
+    /// declared. Of one that is called several times, the calls are compared in their order. `optimizer` should be new, and set
+    /// as the recorded one.
     ///
     /// # Errors
-    /// Names or shapes of the state dict that differ; every error of the graph; a lost device.
+    /// Names or shapes of the state dict that differ; a step that draws random numbers, which are others than PyTorch's; every
+    /// error of the graph; a lost device.
     #[track_caller]
     pub fn compare(
         &self,
@@ -260,50 +141,57 @@ impl Recording {
         let dtype = if y.dtype().is_float() { DType::F32 } else { DType::U32 };
         let target = graph.input("target", y.shape(), dtype);
         let loss = loss(&input, &target);
-        let forward = graph.data().nodes.len();
         optimizer.minimize(&loss);
         graph.check()?;
+        not_random(&graph)?;
         let mut wanted: Vec<Wanted> = vec![];
-        let mut skipped = vec![];
+        let (mut skipped, mut unseen) = (vec![], vec![]);
         for name in &self.order {
             let recorded = self.array(&format!("output/{name}"))?;
-            match output(&graph, name, recorded.shape(), forward) {
-                Some(tensor) => wanted.push((Stage::Output, name.clone(), tensor, recorded)),
+            match self.output(&graph, name, recorded.shape()) {
+                Ok(tensor) => {
+                    wanted.push(Wanted { stage: Stage::Output, name: name.clone(), tensor, recorded, unseen });
+                    unseen = vec![];
+                }
                 // A module made of others has no ops of its own.
-                None if self.order.iter().any(|other| is_inside(other, name)) => {}
-                None => skipped.push(format!("{name} (nothing here has that name and shape)")),
+                Err(_) if self.order.iter().any(|other| is_inside(module(other).0, module(name).0)) => {}
+                Err(why) => {
+                    skipped.push(format!("{name} ({why})"));
+                    unseen.push(name.clone());
+                }
             }
         }
         let recorded = self.array("loss")?;
-        wanted.push((Stage::Loss, "loss".into(), loss.clone(), Array::new(loss.shape(), recorded.to_f64())?));
+        let recorded = Array::new(loss.shape(), recorded.to_f64())?;
+        wanted.push(Wanted { stage: Stage::Loss, name: "loss".into(), tensor: loss.clone(), recorded, unseen });
         wanted.extend(self.gradients(&graph, &loss)?);
         let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
         for variable in variables {
             let recorded = self.array(&format!("after/{}", variable.name()))?;
             if recorded.shape() == variable.shape() {
-                wanted.push((Stage::Updated, variable.name().into(), graph.latest(&variable), recorded));
+                wanted.push(Wanted::new(Stage::Updated, &variable, graph.latest(&variable), recorded));
             }
         }
         graph.check()?;
         let feeds = [(&input, &x), (&target, &y)];
-        let tensors: Vec<&Tensor> = wanted.iter().map(|(_, _, tensor, _)| tensor).collect();
+        let tensors: Vec<&Tensor> = wanted.iter().map(|wanted| &wanted.tensor).collect();
         let truth = expected(&graph, &tensors, &feeds)?;
         // Noise that an optimizer may make steps of full size of.
-        let gradients = wanted.iter().zip(&truth).filter(|((stage, ..), _)| *stage == Stage::Gradient);
+        let gradients = wanted.iter().zip(&truth).filter(|(wanted, _)| wanted.stage == Stage::Gradient);
         let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
-        let largest = gradients.clone().map(|((.., recorded), _)| size(recorded)).fold(0.0, f64::max);
+        let largest = gradients.clone().map(|(wanted, _)| size(&wanted.recorded)).fold(0.0, f64::max);
         let noise: Vec<&str> = gradients
-            .filter(|((.., recorded), truth)| {
-                truth.values.iter().all(|x| *x == 0.0) && size(recorded) < NOISE * largest
+            .filter(|(wanted, truth)| {
+                truth.values.iter().all(|x| *x == 0.0) && size(&wanted.recorded) < NOISE * largest
             })
-            .map(|((_, name, ..), _)| name.as_str())
+            .map(|(wanted, _)| wanted.name.as_str())
             .collect();
         skipped.extend(noise.iter().map(|name| format!("{name} (its gradient is 0 here, rounding errors there)")));
         let judged = wanted.iter().zip(&truth);
-        let judged = judged.filter(|((stage, name, ..), _)| {
-            !matches!(stage, Stage::Gradient | Stage::Updated) || !noise.contains(&name.as_str())
+        let judged = judged.filter(|(wanted, _)| {
+            !matches!(wanted.stage, Stage::Gradient | Stage::Updated) || !noise.contains(&wanted.name.as_str())
         });
-        let compared = judged.map(|(wanted, truth)| hold(&graph, wanted, truth)).collect();
+        let compared = judged.map(|(wanted, truth)| wanted.hold(&graph, truth)).collect();
         let lockstep = session.lockstep(&graph, &[&loss], &feeds)?;
         Ok(Comparison { compared, skipped, lockstep })
     }
@@ -321,32 +209,78 @@ impl Recording {
             let Some(gradient) = gradient else { continue };
             let recorded = self.array(&format!("gradient/{}", variable.name()))?;
             if *recorded.shape() == gradient.shape() {
-                wanted.push((Stage::Gradient, variable.name().into(), gradient, recorded));
+                wanted.push(Wanted::new(Stage::Gradient, variable, gradient, recorded));
             }
         }
         Ok(wanted)
+    }
+
+    /// The last value of that shape that a module traces in the call that was recorded, or why there is none.
+    fn output(&self, graph: &Graph, name: &str, shape: &Shape) -> Result<Tensor, String> {
+        let (module, call) = module(name);
+        let calls = graph.calls_of(module);
+        let values: Vec<&Tensor> = match call {
+            None => calls.iter().flatten().collect(),
+            Some(call) => {
+                let there = self.order.iter().filter(|other| self::module(other).0 == module).count();
+                if !calls.is_empty() && calls.len() != there {
+                    return Err(format!("called {there} times there, {} times here", calls.len()));
+                }
+                calls.get(call).into_iter().flatten().collect()
+            }
+        };
+        let mut fitting = values.into_iter().filter(|tensor| tensor.shape() == *shape && tensor.dtype().is_float());
+        fitting.next_back().cloned().ok_or_else(|| "nothing here has that name and shape".into())
     }
 }
 
 /// A recorded gradient below this share of the largest one may be noise.
 const NOISE: f64 = 1e-5;
 
-/// What is compared, under which name, the graph's value, and the recorded one.
-type Wanted = (Stage, String, Tensor, Array);
+/// What is compared: the graph's value, and the recorded one.
+struct Wanted {
+    stage: Stage,
+    name: String,
+    tensor: Tensor,
+    recorded: Array,
+    unseen: Vec<String>,
+}
+
+impl Wanted {
+    fn new(stage: Stage, variable: &Variable, tensor: Tensor, recorded: Array) -> Self {
+        Self { stage, name: variable.name().into(), tensor, recorded, unseen: vec![] }
+    }
+
+    fn hold(&self, graph: &Graph, truth: &Expected) -> Compared {
+        let Self { stage, name, tensor, recorded, unseen } = self;
+        let site = graph.data().nodes[tensor.id().node].site.clone();
+        let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
+        Compared { stage: *stage, name: name.clone(), site, shape: tensor.shape(), worst, unseen: unseen.clone() }
+    }
+}
+
+/// A recorded name as that of a module, and which of several calls it is.
+fn module(name: &str) -> (&str, Option<usize>) {
+    let call = name.rsplit_once('#').and_then(|(module, call)| Some((module, call.parse().ok()?)));
+    call.map_or((name, None), |(module, call)| (module, Some(call)))
+}
 
 fn is_inside(name: &str, module: &str) -> bool {
     name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The last value that a module traces: of those before node `end`, with the recorded shape.
-fn output(graph: &Graph, module: &str, shape: &Shape, end: usize) -> Option<Tensor> {
-    graph.traced_in(module, end).into_iter().rev().find(|tensor| tensor.shape() == *shape && tensor.dtype().is_float())
-}
-
-fn hold(graph: &Graph, (stage, name, tensor, recorded): &Wanted, truth: &Expected) -> Compared {
-    let site = graph.data().nodes[tensor.id().node].site.clone();
-    let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
-    Compared { stage: *stage, name: name.clone(), site, shape: tensor.shape(), worst }
+/// Refuses a step that depends on random numbers.
+fn not_random(graph: &Graph) -> Result<()> {
+    let data = graph.data();
+    let Some(node) = data.nodes.iter().find(|node| matches!(node.name(), "dropout" | "bernoulli")) else {
+        return Ok(());
+    };
+    Err(Error::Config(format!(
+        "a step that draws random numbers cannot be compared with PyTorch, whose numbers are others: `{}`\n  at {}\n  fix: \
+         set the probability of every dropout to 0, here and in the model that is recorded",
+        node.name(),
+        node.site
+    )))
 }
 
 fn array(view: &TensorView<'_>) -> Result<Array, String> {

@@ -33,8 +33,7 @@ pub fn fused() -> Vec<Case> {
             )
             .gradients_of(&[0])
             .terms(terms)
-            .ulp(16.0)
-            .rough(),
+            .ulp(16.0),
         );
     }
     for (shape, axes) in [(&[37usize, 11][..], &[0isize][..]), (&[3, 300], &[1]), (&[70, 70], &[0, 1])] {

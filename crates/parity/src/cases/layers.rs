@@ -54,8 +54,6 @@ pub fn layers() -> Vec<Case> {
         module("embedding with padding", (&[4, 7], Below(9)), |p| {
             Embedding::with(p, 9, 5, EmbeddingOptions { padding_idx: Some(-3) })
         })
-        // The padding's row is read and gets no gradient.
-        .rough()
         .terms(28),
         layer(
             "bilinear",
@@ -64,9 +62,8 @@ pub fn layers() -> Vec<Case> {
             |layer, x| vec![layer.apply(&x[0], &x[1])],
         )
         .terms(35),
-        // A sign's gradient is an estimate.
-        module("binary linear", (&[9, 33], Normal), |p| BinaryLinear::new(p, 33, 10)).terms(33).ulp(3.0).rough(),
-        module("binary conv2d", (&[2, 3, 7, 6], Normal), |p| BinaryConv2d::new(p, 3, 5, 3)).terms(60).ulp(3.0).rough(),
+        module("binary linear", (&[9, 33], Normal), |p| BinaryLinear::new(p, 33, 10)).terms(33).ulp(3.0),
+        module("binary conv2d", (&[2, 3, 7, 6], Normal), |p| BinaryConv2d::new(p, 3, 5, 3)).terms(60).ulp(3.0),
     ]);
     cases
 }

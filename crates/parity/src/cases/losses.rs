@@ -42,8 +42,7 @@ fn probabilities() -> Vec<Case> {
         Case::new("bce at the ends", &[(&[65], Of(&[0.0, 1.0, 0.5])), (&[65], Of(&[0.0, 1.0, 0.25]))], |x| {
             x[0].bce(&x[1])
         })
-        .ulp(24.0)
-        .rough(),
+        .ulp(24.0),
         Case::new("kl_div", pair, |x| KlDivLoss::new().reduction(Reduction::None).apply(&x[0].log(), &x[1])).ulp(24.0),
         Case::new("kl_div of zeros", &[(&[65, 3], PROBABILITY), (&[65, 3], Of(&[0.0, 0.5, 1.0]))], |x| {
             KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(&x[0].log(), &x[1].detach())
@@ -111,8 +110,7 @@ fn focal() -> Vec<Case> {
                 &[(&[257], Uniform(1e-6, 1e-3))],
                 move |x| x[0].focal_of(gamma),
             )
-            .ulp(40.0 * (1.0 + gamma))
-            .rough(),
+            .ulp(40.0 * (1.0 + gamma)),
         );
     }
     cases.push(
@@ -167,21 +165,20 @@ fn regression() -> Vec<Case> {
     let ties: Inputs<'_> = &[(&[65, 3], Grid(0.5, 4)), (&[65, 3], Grid(0.5, 4))];
     let mut cases = vec![];
     for (name, inputs) in [("", pair), (" with ties", ties)] {
-        let rough = |case: Case| if name.is_empty() { case } else { case.rough() };
         cases.extend([
-            rough(Case::new(format!("MseLoss{name}"), inputs, |x| MseLoss::new().apply(&x[0], &x[1])).terms(195)),
-            rough(Case::new(format!("L1Loss{name}"), inputs, |x| L1Loss::new().apply(&x[0], &x[1])).terms(195)),
-            rough(Case::new(format!("SmoothL1Loss{name}"), inputs, |x| {
+            Case::new(format!("MseLoss{name}"), inputs, |x| MseLoss::new().apply(&x[0], &x[1])).terms(195),
+            Case::new(format!("L1Loss{name}"), inputs, |x| L1Loss::new().apply(&x[0], &x[1])).terms(195),
+            Case::new(format!("SmoothL1Loss{name}"), inputs, |x| {
                 SmoothL1Loss::new().beta(0.5).reduction(Reduction::None).apply(&x[0], &x[1])
-            }))
+            })
             .ulp(8.0),
-            rough(Case::new(format!("SmoothL1Loss without beta{name}"), inputs, |x| {
+            Case::new(format!("SmoothL1Loss without beta{name}"), inputs, |x| {
                 SmoothL1Loss::new().beta(0.0).apply(&x[0], &x[1])
-            }))
+            })
             .terms(195),
-            rough(Case::new(format!("HuberLoss{name}"), inputs, |x| {
+            Case::new(format!("HuberLoss{name}"), inputs, |x| {
                 HuberLoss::new().delta(1.5).reduction(Reduction::Sum).apply(&x[0], &x[1])
-            }))
+            })
             .terms(195),
         ]);
     }
@@ -219,8 +216,7 @@ fn margins() -> Vec<Case> {
             let loss =
                 loss + MarginRankingLoss::new().margin(0.5).reduction(Reduction::None).apply(&x[0], &x[2], &x[1]);
             loss + HingeLoss::new().reduction(Reduction::None).apply(&x[0], &x[1])
-        })
-        .rough(),
+        }),
         Case::new("MultiLabelSoftMarginLoss", labels, |x| {
             let loss = MultiLabelSoftMarginLoss::new().weight([1.0, 0.5, 2.0, 0.25]);
             loss.reduction(Reduction::None).apply(&x[0], &x[1])
@@ -270,8 +266,7 @@ fn vectors() -> Vec<Case> {
             TripletMarginLoss::new().eps(0.0).margin(2.0).apply(&x[0], &x[1], &x[2])
         })
         .terms(66)
-        .ulp(12.0)
-        .rough(),
+        .ulp(12.0),
     );
     cases
 }
@@ -300,8 +295,7 @@ fn likelihoods() -> Vec<Case> {
             |x| GaussianNllLoss::new().eps(0.25).apply(&x[0], &x[0].number(0.5).broadcast_to([65]), &x[1]),
         )
         .terms(65)
-        .ulp(12.0)
-        .rough(),
+        .ulp(12.0),
     ]
 }
 

@@ -66,7 +66,7 @@ fn pointwise() -> Vec<Case> {
         unary("softplus of large", Uniform(-80.0, 80.0), |x| x.softplus()).ulp(180.0),
         unary("log_sigmoid", ANY, |x| x.log_sigmoid()).ulp(24.0),
         unary("relu", ANY, |x| x.relu()),
-        unary("relu at zero", Of(&[0.0, -0.0, 1.0, -1.0]), |x| x.relu()).rough(),
+        unary("relu at zero", Of(&[0.0, -0.0, 1.0, -1.0]), |x| x.relu()),
         unary("leaky_relu", ANY, |x| x.leaky_relu(0.01)),
         unary("gelu", ANY, |x| x.gelu()).ulp(80.0),
         unary("gelu_tanh", ANY, |x| x.gelu_tanh()).ulp(80.0),
@@ -90,7 +90,7 @@ fn pointwise() -> Vec<Case> {
         binary("pow", Uniform(0.3, 3.0), |x, y| x.pow(y)).ulp(120.0),
         binary("minimum", ANY, |x, y| x.minimum(y)),
         binary("maximum", ANY, |x, y| x.maximum(y)),
-        binary("maximum with ties", Grid(1.0, 1), |x, y| x.maximum(y)).rough(),
+        binary("maximum with ties", Grid(1.0, 1), |x, y| x.maximum(y)),
         Case::several("comparisons", &[(&[129], Grid(1.0, 2)), (&[129], Grid(1.0, 2))], |x| {
             let (x, y) = (&x[0], &x[1]);
             vec![
@@ -116,7 +116,7 @@ fn pointwise() -> Vec<Case> {
         .terms(35),
         Case::new("numbers on both sides", &[(&[5], POSITIVE)], |x| 1.0 / (2.0 - &x[0] * 0.25 + 3.0) - 4.0).ulp(10.0),
         Case::new("fan-out", &[(&[65], Normal)], |x| (&x[0] * &x[0]).tanh() * &x[0] + x[0].sigmoid()).ulp(32.0),
-        Case::new("detach", &[(&[65], Normal)], |x| &x[0] * x[0].detach()).rough(),
+        Case::new("detach", &[(&[65], Normal)], |x| &x[0] * x[0].detach()),
         Case::new("more than 65,535 workgroups", &[(&[65_536 * 64 * 4 + 5], Grid(0.5, 9))], |x| &x[0] * 2.0 + 1.0)
             .without_gradients()
             .exact(),
@@ -142,8 +142,6 @@ fn pointwise_rows() -> Vec<Case> {
             // The gradient of a gradient row is a second derivative, a difference of terms of the size of dy.
             .cancelling(if row.name.ends_with("_backward") { 16.0 } else { 0.0 })
         };
-        // The gradient of a straight-through estimator is not that of its values.
-        let case = if row.name.ends_with("_ste") { case.rough() } else { case };
         if differentiable { case } else { case.without_gradients() }
     };
     rows().iter().map(|&r| row(r)).collect()
@@ -171,8 +169,7 @@ fn views() -> Vec<Case> {
         Case::new("gather_rows by chains", &[(&[3000, 70], Normal), (&[90], Below(40))], |x| {
             x[0].gather_rows(&x[1]).square()
         })
-        .terms(8)
-        .rough(),
+        .terms(8),
         Case::new("gather_rows of labels and beyond the table", &[(&[30], Below(9)), (&[20], Below(40))], |x| {
             x[0].gather_rows(&x[1])
         })
@@ -222,9 +219,7 @@ fn reductions() -> Vec<Case> {
         cases.push(Case::new(name("mean"), normal, on(|x, axes| x.mean_axes(axes, true))).terms(terms).ulp(3.0));
         cases.push(Case::new(name("max"), normal, on(|x, axes| x.max_axes(axes, false))));
         cases.push(
-            Case::new(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true)))
-                .rough()
-                .ulp(4.0),
+            Case::new(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true))).ulp(4.0),
         );
         if terms > 1 {
             cases.push(
@@ -243,7 +238,6 @@ fn reductions() -> Vec<Case> {
             Case::new(format!("max of {shape:?} over axes that are apart"), &[(&shape, Grid(0.5, 3))], |x| {
                 x[0].max_axes(&[0, 2], false)
             })
-            .rough()
             .ulp(4.0),
         );
     }

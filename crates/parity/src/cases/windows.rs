@@ -73,8 +73,8 @@ pub fn convolutions() -> Vec<Case> {
         conv2d("depthwise", &[2, 12, 9, 9], &[12, 1, 3, 3], new().groups(12).padding(1)),
         conv2d("depthwise, two each", &[2, 5, 9, 9], &[10, 1, 3, 3], new().groups(5).stride(2)),
         conv2d("with more padding than kernel", &[2, 2, 4, 5], &[3, 2, 1, 2], new().padding([2, 3])),
-        conv2d("of one large image", &[1, 4, 96, 130], &[8, 4, 3, 3], new().padding(1)).rough(),
-        conv2d("of a batch in parts", &[40, 3, 12, 12], &[32, 3, 3, 3], new().padding(1)).rough(),
+        conv2d("of one large image", &[1, 4, 96, 130], &[8, 4, 3, 3], new().padding(1)),
+        conv2d("of a batch in parts", &[40, 3, 12, 12], &[32, 3, 3, 3], new().padding(1)),
         conv1d("padded", &[3, 4, 17], &[6, 4, 3], line().padding(1)),
         conv1d("with stride", &[2, 4, 40], &[16, 4, 8], line().stride(4).padding(2)),
         conv1d("of a long kernel", &[2, 2, 150], &[3, 2, 101], line().padding(50)),
@@ -144,7 +144,7 @@ fn max_pool2d(name: &str, x: Sizes<'_>, pool: MaxPool<2>) -> Vec<Case> {
     };
     vec![
         Case::several(format!("max_pool2d {name}"), &[(x, Normal)], both).terms(9),
-        Case::several(format!("max_pool2d {name} with ties"), &[(x, Grid(1.0, 2))], both).rough().terms(9),
+        Case::several(format!("max_pool2d {name} with ties"), &[(x, Grid(1.0, 2))], both).terms(9),
     ]
 }
 
