@@ -20,20 +20,19 @@ pub(super) fn plain(cell: &[u8]) -> Option<f64> {
     // The first digit is in the lowest byte.
     let mut word = u128::from_le_bytes(bytes);
     let mut after = 0;
-    let points = zeros(word ^ each(b'.'));
-    if points == 0 {
-        if digits.is_empty() {
-            return None;
-        }
-    } else {
-        if digits.len() == 1 {
+    // The lowest byte that is no digit, by a bit that all digits have.
+    let first = !word & each(0x10);
+    if first != 0 {
+        let below = ((first & first.wrapping_neg()) - 1) >> 4;
+        let upto = below << 8 | 0xff;
+        if (word ^ each(b'.')) & (upto ^ below) != 0 || digits.len() == 1 {
             return None;
         }
         // What is before the point moves into its place.
-        let place = points.trailing_zeros() / 8 * 8;
-        let behind = (word >> place >> 8) << place << 8;
-        word = behind | (word & ((1 << place) - 1)) << 8 | u128::from(b'0');
-        after = 15 - place as usize / 8;
+        word = word & !upto | (word & below) << 8 | u128::from(b'0');
+        after = 15 - first.trailing_zeros() as usize / 8;
+    } else if digits.is_empty() {
+        return None;
     }
     // The digits are 0x30 to 0x39.
     if word & each(0xf0) != each(0x30) || (word + each(6)) & each(0xf0) != each(0x30) {
@@ -50,11 +49,6 @@ pub(super) fn plain(cell: &[u8]) -> Option<f64> {
 /// A word of equal bytes.
 const fn each(byte: u8) -> u128 {
     u128::from_le_bytes([byte; 16])
-}
-
-/// The top bits of the bytes that are zero.
-fn zeros(word: u128) -> u128 {
-    !(((word & each(0x7f)) + each(0x7f)) | word | each(0x7f))
 }
 
 /// The number of eight digits, the first in the lowest byte: pairs, then fours, then all.
