@@ -18,7 +18,7 @@ impl Graph {
     /// ```
     /// use wgrad_core::{Array, CpuBackend, Graph, Init, Kind, Mode, Params, Session};
     /// let params = Params::seeded(7);
-    /// let weight = params.variable("weight", [2], Kind::Parameter, Init::Zeros);
+    /// let weight = params.variable("weight", [2], Kind::Parameter, Init::Constant(0.0));
     /// let graph = Graph::new(Mode::Train);
     /// let handle = graph.variable(&weight);
     /// graph.update(&weight, &(&handle + 1.0));

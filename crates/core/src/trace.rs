@@ -38,13 +38,13 @@ impl Graph {
     /// ```
     /// use wgrad_core::{DType, Graph, Mode, Tensor};
     /// #[track_caller]
-    /// fn sum_of_columns(x: &Tensor) -> Tensor {
+    /// fn sum_of_powers(x: &Tensor) -> Tensor {
     ///     let _line = x.graph().line_of_caller();
-    ///     let columns = (0..3).map(|column| x.slice(1, column));
-    ///     columns.reduce(|sum, column| sum + column).expect("there are three")
+    ///     let powers = (1..4).map(|n| (1..n).fold(x.clone(), |power, _| power * x));
+    ///     powers.reduce(|sum, power| sum + power).expect("there are three")
     /// }
     /// let graph = Graph::new(Mode::Evaluate);
-    /// let y = sum_of_columns(&graph.input("x", [2, 3], DType::F32)); // This line.
+    /// let y = sum_of_powers(&graph.input("x", [2, 3], DType::F32)); // This line.
     /// let data = graph.data();
     /// assert!(data.nodes.iter().all(|node| node.site.location.line() == line!() - 2), "{y:?}");
     /// ```

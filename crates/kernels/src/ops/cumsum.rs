@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 use wgrad_core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
-    both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Spec,
+    Tensor, both,
 };
 
 use super::views::{extents, resolve};
