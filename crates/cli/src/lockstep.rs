@@ -50,7 +50,7 @@ impl Found {
     }
 }
 
-fn at(site: &Site) -> Value {
+pub fn at(site: &Site) -> Value {
     json!({ "file": site.location.file(), "line": site.location.line(), "scope": site.scope })
 }
 

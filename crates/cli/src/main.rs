@@ -1,5 +1,6 @@
 //! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `compare`, `tune`, `bench` and `parity`.
 
+mod audit;
 mod bench;
 mod classes;
 mod compare;

@@ -19,12 +19,12 @@ use crate::classes::{Balance, ClassArgs};
 use crate::data::DataArgs;
 use crate::decide::{self, DecisionArgs};
 use crate::devices::open;
-use crate::lockstep;
 use crate::model::{Architecture, Loss, Model, Training, WIDEST};
 use crate::output::{check_folder, count, list, note, print, shell_word};
 use crate::report::{self, Seen};
 use crate::running::{self, RunArgs, Stop};
 use crate::tune::Stored;
+use crate::{audit, lockstep};
 
 /// The arguments of `wgrad train`.
 #[derive(Debug, clap::Args)]
@@ -79,6 +79,11 @@ pub struct Args {
     /// first module that differs.
     #[arg(long, value_name = "FILE", requires = "lockstep", help_heading = "Running")]
     against: Option<PathBuf>,
+    /// After STEPS steps, 10 if no number is given, hold the gradients of the next one to finite differences, in f64 on the
+    /// host, and save nothing: prints a line for each parameter, names the ops whose gradient is wrong, and ends with code 1
+    /// then.
+    #[arg(long, allow_negative_numbers = true, value_name = "STEPS", num_args = 0..=1, default_missing_value = "10", value_parser = whole(0, "0 or more"), conflicts_with = "lockstep", help_heading = "Running")]
+    audit: Option<usize>,
     /// Stop after this step as Ctrl-C does; for `wgrad verify-resume`.
     #[arg(long, hide = true)]
     stop_after: Option<u64>,
@@ -309,6 +314,9 @@ fn fit(
         let comparison = comparison.transpose()?;
         let found = lockstep::Found { steps: trainer.lockstep(train, steps, mean_loss)?, comparison };
         return found.show(args.json).map(Fitted::Over);
+    }
+    if let Some(steps) = args.audit {
+        return audit::show(&trainer.audit(train, steps, mean_loss)?, args.json).map(Fitted::Over);
     }
     let stop = Stop::default();
     let updates = trainer.updates(train)?.div_ceil(args.running.accumulated());

@@ -70,3 +70,25 @@ fn what_makes_no_sense_is_refused() {
         .wgrad(&format!("{line} 1 --against {}", recording("right")))
         .bad(1, &["is of another model", "not in the model: 6.weight"]);
 }
+
+#[test]
+fn gradients_are_audited_and_nothing_is_saved() {
+    let place = place();
+    let train = TRAIN.replace("--lockstep", "--audit");
+    let run = place.wgrad(&train).good();
+    assert!(run.out.starts_with("gradients of 10 parameters and "), "{}", run.out);
+    let found = place.wgrad(&format!("{train} --json --dropout 0.2")).good().json();
+    let parameters = found["parameters"].as_array().expect("a list");
+    assert!(found["passes"] == true && parameters.iter().all(|one| one["verdict"] == "agrees"), "{found}");
+    // The head begins at 0, so that in the first step nothing behind it learns.
+    let first = place.wgrad(&format!("{train} 0 --json")).good().json();
+    let dead = |found: &serde_json::Value| {
+        let notes =
+            |one: &serde_json::Value| one["notes"].as_array().is_some_and(|notes| notes.contains(&"dead".into()));
+        found["parameters"].as_array().expect("a list").iter().filter(|one| notes(one)).count()
+    };
+    // Biases before a batch norm always are.
+    assert_eq!((dead(&first), dead(&found)), (8, 2), "{first}");
+    assert_eq!(place.names(), ["rows.csv"]);
+    place.wgrad(&format!("{train} --lockstep")).bad(2, &["cannot be used with"]);
+}

@@ -35,7 +35,7 @@ const WORDS: [(&str, &str); 8] = [
     ("not finite", "the gradient has an infinity or NaN: the node above makes it"),
     (
         "dead",
-        "every element of the gradient is 0 in this batch: behind units that are 0, or times 0; another init or learning rate, or a leaky unit",
+        "every element of the gradient is 0 in this batch: of a bias because a batch norm takes it out again (leave it out), else behind units that are 0, or times 0: another init or learning rate, or a leaky unit",
     ),
     (
         "vanishing",
