@@ -5,7 +5,7 @@
 // `values`: the first thread computes; all 256 add in a tree, and leave workgroup memory full of ones.
 // `cleared`: compiled with workgroup memory set to zero first, as kernels of users are; what it finds there. It declares
 // little of it: what is set to zero word by word takes llvmpipe minutes to compile.
-// `turned`: z' = 1664525·z + 1013904223 mod 2^32, from 0, as often as it is told to.
+// `turned`: how often a loop turns that is told how often to; the numbers z are there so that nobody can know without it.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> n: array<u32>;
@@ -98,8 +98,10 @@ fn cleared(@builtin(local_invocation_index) lane: u32) {
 @compute @workgroup_size(1)
 fn turned() {
     var z = 0u;
+    var turns = 0u;
     for (var i = 0u; i < n[28]; i++) {
         z = z * 1664525u + 1013904223u;
+        turns += 1u + z * n[3];
     }
-    y[TURNED] = z;
+    y[TURNED] = turns;
 }

@@ -1,4 +1,4 @@
-//! `wgrad train --audit`: the gradients of a training's first step beside finite differences, instead of a training.
+//! `wgrad train --audit`: gradients beside finite differences after a few steps, instead of a training.
 
 use std::process::ExitCode;
 
@@ -6,20 +6,14 @@ use serde_json::{Value, json};
 use wgrad_core::{Audit, Result};
 
 use crate::lockstep::at;
-use crate::output::{note, print};
+use crate::output::verdict;
 
 /// Prints what was found, and gives the exit code: 1 if a gradient is wrong or something is not finite.
 ///
 /// # Errors
 /// When standard output cannot be written.
 pub fn show(audit: &Audit, json: bool) -> Result<ExitCode> {
-    if json {
-        note(&audit.to_string());
-        print(&format!("{}\n", line(audit)))?;
-    } else {
-        print(&format!("{audit}\n"))?;
-    }
-    Ok(if audit.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    verdict(audit.passes(), &format!("{audit}\n"), json.then(|| line(audit)))
 }
 
 fn line(audit: &Audit) -> Value {

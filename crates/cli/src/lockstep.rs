@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wgrad_core::{Checked, Deviation, FusedCheck, Lockstep, Result, Site};
 use wgrad_nn::train::{Compared, Comparison};
 
-use crate::output::{note, print};
+use crate::output::verdict;
 
 /// What was found: the steps, and the comparison with a recording.
 pub struct Found {
@@ -34,19 +34,14 @@ impl Found {
                 text = format!("{text}step {}: {step}\n", i + 1);
             }
         }
-        if json {
-            note(&text);
-            let steps: Vec<Value> = self.steps.iter().map(step).collect();
-            let line = json!({
+        let line = || {
+            json!({
                 "passes": self.passes(),
-                "steps": steps,
+                "steps": self.steps.iter().map(step).collect::<Vec<_>>(),
                 "against": self.comparison.as_ref().map(comparison),
-            });
-            print(&format!("{line}\n"))?;
-        } else {
-            print(&text)?;
-        }
-        Ok(if self.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            })
+        };
+        verdict(self.passes(), &text, json.then(line))
     }
 }
 

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use serde_json::Value;
 use wgrad_core::{Error, Result};
 
 /// Writes a line to standard error.
@@ -23,6 +25,21 @@ pub fn print(text: &str) -> Result<()> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("standard output")(error)),
         _ => Ok(()),
     }
+}
+
+/// Prints what was found, or with `line` that for programs and the text beside it; gives the exit code, 1 if it does not pass.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn verdict(passes: bool, text: &str, line: Option<Value>) -> Result<ExitCode> {
+    match line {
+        Some(line) => {
+            note(text.trim_end());
+            print(&format!("{line}\n"))?;
+        }
+        None => print(text)?,
+    }
+    Ok(if passes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A message of the library in the words of the command: options instead of methods. `drop` is what drops columns.

@@ -43,14 +43,9 @@ fn ideal() -> Vec<u32> {
     for (i, value) in integers.into_iter().chain([(28, u32::MAX % 1_000_000_007), (30, 32_896), (31, u32::MAX)]) {
         y[i] = value;
     }
-    y[CLEARED] = looped(TURNS);
+    y[CLEARED] = TURNS;
     (y[25], y[26]) = ((-7i32 / 2).cast_unsigned(), (-7i32 % 2).cast_unsigned());
     y
-}
-
-/// What the loop gives after so many turns.
-fn looped(turns: u32) -> u32 {
-    (0..turns).fold(0, |z: u32, _| z.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
 }
 
 /// The verdict on one probe when the driver answers something else than the ideal one.
@@ -91,7 +86,7 @@ fn what_wgsl_leaves_open_is_noted() {
         ("reassociation", &[(19, bits(1.0))]),
         ("signed remainder", &[(26, 1)]),
         ("workgroup memory", &[(CLEARED - 1, 8)]),
-        ("long loops", &[(CLEARED, looped(65_535))]),
+        ("long loops", &[(CLEARED, 65_535)]),
     ];
     for (name, answers) in open {
         assert!(matches!(verdict(name, answers), Verdict::Noted(_)), "{name} {answers:?}");
@@ -117,7 +112,7 @@ fn what_no_kernel_survives_fails() {
         ("integers", &[(25, 0x7fff_fffc)]),
         ("barriers", &[(30, 36)]),
         ("barriers", &[(31, 0)]),
-        ("long loops", &[(CLEARED, looped(1_000))]),
+        ("long loops", &[(CLEARED, 1_000)]),
         ("long loops", &[(CLEARED, 1)]),
     ];
     for (name, answers) in wrong {

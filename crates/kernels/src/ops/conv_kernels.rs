@@ -260,7 +260,8 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     let inner = tile(c, 1, (reach.sums / (channels * down * across)).min(8));
     let tiles = [o.div_ceil(channels), c.div_ceil(inner), kh.div_ceil(down), kw.div_ceil(across)];
     let threads = tiles.iter().product::<usize>() * groups;
-    let steps = batch * result[0] * result[1].div_ceil(width);
+    let strips = result[1].div_ceil(width);
+    let steps = batch * result[0] * strips;
     let (parts, length) = parts(steps.max(1), (1024 / threads).max(steps.div_ceil(TURNS)), 1);
     let sizes = [
         ("TO", channels),
@@ -272,7 +273,7 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
         ("TILES_C", tiles[1]),
         ("TILES_Y", tiles[2]),
         ("TILES_X", tiles[3]),
-        ("STRIPS", result[1].div_ceil(width)),
+        ("STRIPS", strips),
         ("COLUMNS", touched(width, across)),
     ];
     constants.extend(sizes.map(|(name, size)| (name, number(size))));
