@@ -2,6 +2,7 @@
 //! and no other.
 
 use std::collections::BTreeSet;
+use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::{Device, adapters};
@@ -92,7 +93,7 @@ fn is_found(plant: &str) -> Result<(), Failed> {
     Err(format!("{others:?} are blamed, too\n{}", texts.join("\n")).into())
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let here = adapters().iter().any(|adapter| adapter.info().api != "gl");
     let trial = |name: String, test: Box<dyn FnOnce() -> Result<(), Failed> + Send>| {
@@ -103,5 +104,5 @@ fn main() {
         let name = format!("the doctor finds: {}", plant.name);
         trials.push(trial(name, Box::new(|| is_found(plant.name))));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -3,6 +3,8 @@
 #[path = "extremes/losses.rs"]
 mod losses;
 
+use std::process::ExitCode;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, vjp};
 use wgrad::gpu::adapters;
@@ -229,7 +231,7 @@ fn a_plan_beyond_the_largest_binding_is_refused(device: &Device) -> Result<(), F
 
 const SIZES: [usize; 8] = [1, 63, 64, 65, 255, 256, 257, 65_537];
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let checks: [(&str, Check); 7] = [
         (
@@ -289,5 +291,5 @@ fn main() {
             trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -2,6 +2,7 @@
 //! are too large, features that an adapter lacks, and neighbours on the same device.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, Plan};
@@ -298,13 +299,15 @@ fn sessions_in_threads_do_not_disturb_each_other(adapter: &Adapter) -> Result<()
     Ok(())
 }
 
-fn main() {
+fn main() -> ExitCode {
     if let Some(number) = std::env::var(FILL).ok().and_then(|number| number.parse::<usize>().ok()) {
-        if let Err(error) = fill(&adapters()[number]) {
-            eprintln!("{}", error.message().unwrap_or("it failed"));
-            std::process::exit(1);
-        }
-        return;
+        return match fill(&adapters()[number]) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{}", error.message().unwrap_or("it failed"));
+                ExitCode::FAILURE
+            }
+        };
     }
     let arguments = Arguments::from_args();
     let checks: [(&str, Check); 9] = [
@@ -339,5 +342,5 @@ fn main() {
             trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -3,6 +3,8 @@
 //! Each graph is run once as it would be used, and once with every value fetched, so that nothing can be hidden in a
 //! kernel or share memory. On the CPU in f64 both must agree to the bit; a GPU must agree with the CPU.
 
+use std::process::ExitCode;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Plan, Stream, Tensor};
 use wgrad::gpu::adapters;
@@ -173,7 +175,7 @@ fn gpu_agrees_with_the_cpu(seed: u64, device: &Device) -> std::result::Result<()
     Ok(())
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![];
     for first in (0..GRAPHS).step_by(50) {
@@ -203,5 +205,5 @@ fn main() {
     if adapters().is_empty() {
         trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

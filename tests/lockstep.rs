@@ -1,6 +1,7 @@
 //! Whole models in lockstep with the reference on every device, recorded steps of PyTorch, and the gradient audit of layers.
 
 use std::path::Path;
+use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::Backend;
@@ -320,7 +321,7 @@ fn not_a_recording() -> Result<(), Failed> {
     Ok(())
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![
         Trial::test("a recorded step of PyTorch is followed on the CPU", || recorded(CpuBackend::<f32>::new())),
@@ -362,5 +363,5 @@ fn main() {
         let name = format!("a recorded step of PyTorch is followed on {} {}", info.api, info.adapter);
         trials.push(Trial::test(name, move || recorded(device)));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -2,6 +2,7 @@
 //!
 //! One test per case and device. Without an adapter the GPU's tests are listed as ignored.
 
+use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -27,7 +28,7 @@ impl Row {
     }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let rows: Vec<_> = parity::all().into_iter().map(Row::new).collect();
     let variants: Vec<_> = parity::variants().into_iter().map(|(variant, case)| (variant, Row::new(case))).collect();
@@ -57,5 +58,5 @@ fn main() {
             }
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

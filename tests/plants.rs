@@ -1,6 +1,8 @@
 //! Each fault that can be planted makes its kernel compute something else, on every adapter; other kernels stay as they
 //! are.
 
+use std::process::ExitCode;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::Limits;
 use wgrad::gpu::adapters;
@@ -57,7 +59,7 @@ fn shows(plant: &Plant, device: &Device) -> Result<(), Failed> {
     if right[0].iter().all(|value| value.is_finite()) && wrong > 0 { Ok(()) } else { Err("it shows nowhere".into()) }
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![];
     for adapter in adapters() {
@@ -86,5 +88,5 @@ fn main() {
             trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -4,7 +4,7 @@
 //! are listed as ignored.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -24,7 +24,7 @@ fn browser() -> Option<PathBuf> {
     env::split_paths(&paths).flat_map(|folder| NAMES.map(|name| folder.join(name))).find(|path| path.is_file())
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let browser = browser();
     let cases: [(&str, u32, &str, Calibrate); 4] = [
@@ -38,7 +38,7 @@ fn main() {
         let test = move || judge(&path.ok_or("there is no browser")?, rows, rule, calibrate);
         Trial::test(format!("the_slider_says_what_rust_computes::{name}"), test).with_ignored_flag(browser.is_none())
     };
-    libtest_mimic::run(&arguments, cases.map(trial).into()).exit();
+    libtest_mimic::run(&arguments, cases.map(trial).into()).exit_code()
 }
 
 /// Rows whose logits say something about their labels; few are positive if there are many.

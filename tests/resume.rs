@@ -1,6 +1,7 @@
 //! Trainings that stop and go on from a checkpoint end with the same bytes as trainings that do not, on every device.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -120,7 +121,7 @@ fn a_stop_changes_no_bit(recipe: &Recipe, device: &Device) -> Result<(), Failed>
     Ok(())
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut devices = vec![("the CPU in f64".to_string(), Device::cpu_f64()), ("the CPU in f32".into(), Device::cpu())];
     for adapter in adapters() {
@@ -139,5 +140,5 @@ fn main() {
             trials.push(trial.with_ignored_flag(i >= devices.len()));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -10,7 +10,7 @@ mod tools;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Trial};
@@ -423,7 +423,7 @@ fn kernels_avoid_what_drivers_do_not_agree_on() {
 /// A check, and the tool that it needs.
 type Check = (&'static str, Option<&'static str>, fn());
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let checks: [Check; 14] = [
         ("every kernel translates to Metal", None, every_kernel_translates_to_metal),
@@ -458,5 +458,5 @@ fn main() {
         })
         .with_ignored_flag(missing)
     };
-    libtest_mimic::run(&arguments, checks.into_iter().map(trial).collect()).exit();
+    libtest_mimic::run(&arguments, checks.into_iter().map(trial).collect()).exit_code()
 }

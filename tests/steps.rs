@@ -1,5 +1,7 @@
 //! Many steps at once give what as many single ones give, on every device, and make nothing once they have run.
 
+use std::process::ExitCode;
+
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
@@ -171,7 +173,7 @@ const CHECKS: [(&str, Check); 5] = [
     ("what has no room is refused and nothing has run", what_has_no_room_is_refused_and_nothing_has_run),
 ];
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![];
     for (what, check) in CHECKS {
@@ -186,5 +188,5 @@ fn main() {
             trials.push(Trial::test(format!("the GPU: {what}"), || Ok(())).with_ignored_flag(true));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

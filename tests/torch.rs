@@ -33,6 +33,7 @@ mod units;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use call::Adapter;
@@ -99,7 +100,7 @@ fn every_subject_has_an_adapter(subjects: &[Subject], adapters: &BTreeMap<&str, 
 /// Opens a device for one session.
 type Open = Arc<dyn Fn() -> Box<dyn Backend> + Send + Sync>;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let subjects: Arc<Vec<Subject>> = Arc::new(fixture::subjects());
     let rules = Arc::new(Rules::read());
@@ -148,5 +149,5 @@ fn main() {
     if devices().is_empty() {
         trials.push(Trial::test("adapters agree with PyTorch", || Ok(())).with_ignored_flag(true));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

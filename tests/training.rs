@@ -1,11 +1,15 @@
 //! Whole training runs: one curve on every device, the same bits twice, several plans over one set of variables.
 
+#[path = "common/curve.rs"]
+mod curve;
 #[path = "training/options.rs"]
 mod options;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
+use curve::Truth;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::adapters;
 use wgrad::nn::data::Batches;
@@ -163,60 +167,21 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A curve in `f64`, and how far each step of a curve in `f32` may be from it.
-struct Truth {
-    curve: Vec<f64>,
-    bounds: Vec<f64>,
-}
-
-/// How far other roundings of the same size lead away from the curve in `f64`, step by step: rounding to `f32` in
-/// every op (the CPU backend in `f32`), and the curve in `f64` from parameters changed by random relative `±eps`. The
-/// bound is `FACTOR` times the farthest so far: a GPU sums in `f32` and in another order, which rounds `√n` times as
-/// much for the `n ≤ 64` terms of these sums.
-const FACTOR: f64 = 8.0;
-const DRAWS: u64 = 4;
-
-fn truth(task: &Task) -> Truth {
-    let curve = Run::new(task, &Device::cpu_f64(), 7).curve();
-    let mut others = vec![Run::new(task, &Device::cpu(), 7).curve()];
-    for draw in 0..DRAWS {
-        let mut run = Run::new(task, &Device::cpu_f64(), 7);
-        let mut stream = wgrad::core::Stream::new(11, draw);
-        for variable in run.params.variables() {
-            let value = variable.value().expect("on the host").to_f64();
-            let eps = f64::from(f32::EPSILON) / 2.0;
-            // Set as f64: the device in f64 keeps the change.
-            let shaken = value.into_iter().map(|x| x * (1.0 + eps * (2.0 * stream.uniform() - 1.0))).collect();
-            variable.set(Array::new::<f64>(variable.shape(), shaken).expect("as many")).expect("the same shape");
-        }
-        others.push(run.curve());
-    }
-    let mut farthest: f64 = 0.0;
-    let bounds = (0..curve.len()).map(|t| {
-        let off = others.iter().map(|other| (other[t] - curve[t]).abs()).fold(0.0, f64::max);
-        farthest = farthest.max(off).max(f64::from(f32::EPSILON) * curve[t].abs());
-        FACTOR * farthest
-    });
-    let bounds = bounds.collect();
-    Truth { curve, bounds }
-}
-
 fn curve_agrees(task: &Task, truth: &Truth, device: &Device) -> Result<(), Failed> {
     let losses = Run::new(task, device, 7).curve();
-    let mut worst: f64 = 0.0;
-    for (t, ((&loss, &truth), &bound)) in losses.iter().zip(&truth.curve).zip(&truth.bounds).enumerate() {
-        let off = (loss - truth).abs();
-        if off.is_nan() || off > bound {
-            return Err(format!(
-                "step {t} (logits from {STEPS} on): {loss}, in f64 {truth}: off by {off:e} > {bound:e}"
-            )
-            .into());
-        }
-        worst = worst.max(off / bound);
-    }
+    let worst = truth.agrees(&losses)?;
     let last = truth.bounds[STEPS - 1] / truth.curve[STEPS - 1];
     println!("{device:?}: {:.3} → {:.3} ± {last:.1e}, at most {worst:.2} of the bound", losses[0], losses[STEPS - 1]);
     if losses[STEPS - 1] < 0.5 * losses[0] { Ok(()) } else { Err("it did not learn".into()) }
+}
+
+/// What a training of a task gives, and how far other roundings lead from it.
+fn truth(task: &Task) -> Truth {
+    Truth::new(|device, start| {
+        let mut run = Run::new(task, device, 7);
+        start(&run.params);
+        run.curve()
+    })
 }
 
 fn the_same_seed_gives_the_same_bytes(task: &Task, device: &Device) -> Result<(), Failed> {
@@ -359,7 +324,7 @@ fn where_the_rows_are_makes_no_difference(task: &Task, device: &Device) -> Resul
 /// A task with its truth, which all devices share.
 type Shared = Arc<(Task, OnceLock<Truth>)>;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let share = |task: Task| -> Shared { Arc::new((task, OnceLock::new())) };
     let tasks = [("tumours with AdamW", share(tumours())), ("digits with Nesterov's momentum", share(digits()))];
@@ -403,5 +368,5 @@ fn main() {
         let device = device.clone();
         add("dropout draws the bits of the CPU", Box::new(move || dropout_draws_the_bits_of_the_cpu(&device)));
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

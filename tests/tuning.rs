@@ -1,5 +1,6 @@
 //! Tuning: what it chooses, that plans made after it follow, and that it outlives the process.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -126,7 +127,7 @@ fn unknown_choices_are_skipped() -> Result<(), Failed> {
 
 type Check = fn(&Adapter) -> Result<(), Failed>;
 
-fn main() {
+fn main() -> ExitCode {
     let checks: [(&str, Check); 5] = [
         ("tuned plans use the fastest variant", tuned_plans_use_the_fastest_variant),
         ("tuning ends when its time is over", tuning_ends_when_its_time_is_over),
@@ -140,5 +141,5 @@ fn main() {
         let run = move || adapter.map_or(Ok(()), check);
         trials.push(Trial::test(name, run).with_ignored_flag(adapter.is_none()));
     }
-    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -5,6 +5,7 @@
 //! of their own. Without any adapter the GPU's tests are listed as ignored.
 
 mod judges;
+mod tests;
 
 use std::env;
 use std::ffi::OsStr;
@@ -74,14 +75,14 @@ fn test() -> Result<(), String> {
     if !gpu {
         println!("no GPU adapter: tests that need one are listed as ignored");
     }
-    step("tests", &mut tests)?;
-    step("doctests", cargo().args(["test", "--workspace", "--doc"]))?;
+    let counts = tests::run("tests", &mut tests)?;
+    let counts = counts.and(tests::run("doctests", cargo().args(["test", "--workspace", "--doc"]))?);
     step("documentation", cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     for example in sources("examples")? {
         let name = example.file_stem().and_then(OsStr::to_str).ok_or("an example's name is not text")?;
         step(&format!("example {name}"), &mut Command::new(built(&format!("examples/{name}"))?))?;
     }
-    println!("\nall of it passed");
+    println!("\nall of it passed: {counts}");
     Ok(())
 }
 

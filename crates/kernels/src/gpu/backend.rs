@@ -10,7 +10,7 @@ use wgrad_core::{
 };
 
 use super::encode::Flight;
-use super::open::Gpu;
+use super::open::{Gpu, lock};
 use super::program::Program;
 
 /// What a buffer id stands for: a part of one of the device's buffers.
@@ -193,6 +193,17 @@ impl GpuBackend {
             }
             _ => self.gpu.write(buffer, *offset, bytes),
         }
+    }
+}
+
+impl Drop for GpuBackend {
+    fn drop(&mut self) {
+        // Buffers are given back to the driver, too.
+        let _turn = self.gpu.turn();
+        self.flight = Flight::default();
+        self.programs.clear();
+        self.buffers.clear();
+        lock(&self.staging).clear();
     }
 }
 

@@ -58,8 +58,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// To be held during calls that reach the driver: OpenGL has one context for all threads, and wgpu gives up when it has
-/// waited a second for it, which a compiling thread makes others do.
+/// To be held during calls that reach the driver: OpenGL has one context for all threads, and wgpu panics when it has
+/// waited some seconds for it, which a thread that compiles or computes makes others do.
 fn turn(info: &DeviceInfo) -> Option<MutexGuard<'static, ()>> {
     static CONTEXT: Mutex<()> = Mutex::new(());
     (info.api == "gl").then(|| lock(&CONTEXT))
@@ -179,6 +179,19 @@ impl Gpu {
         self.submissions.fetch_add(1, Ordering::Relaxed);
         let _turn = self.turn();
         self.queue.submit([commands])
+    }
+
+    /// Waits for a submission, or for all of them.
+    pub(super) fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        loop {
+            let turn = self.turn();
+            match self.device.poll(wgpu::PollType::Wait { submission_index: index.clone(), timeout: None }) {
+                Ok(_) => return Ok(()),
+                // OpenGL waits two seconds at a time.
+                Err(wgpu::PollError::Timeout) => drop(turn),
+                Err(error) => return Err(Error::Device(format!("{}: waiting failed: {error}", self.info))),
+            }
+        }
     }
 
     pub(super) fn submissions(&self) -> u64 {

@@ -55,11 +55,10 @@ impl GpuBackend {
             encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, size);
             gpu.submit(encoder.finish());
             staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
-            let failed = |what: String| Error::Device(format!("{}: profiling failed: {what}", gpu.info));
-            let _turn = gpu.turn();
-            gpu.device.poll(wgpu::PollType::wait_indefinitely()).map_err(|error| failed(error.to_string()))?;
+            gpu.wait(None)?;
             gpu.check()?;
-            let bytes = staging.slice(..).get_mapped_range().map_err(|error| failed(format!("{error:?}")))?;
+            let bytes = staging.slice(..).get_mapped_range();
+            let bytes = bytes.map_err(|error| Error::Device(format!("{}: profiling failed: {error:?}", gpu.info)))?;
             let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
             let period = f64::from(gpu.queue.get_timestamp_period());
             #[allow(clippy::cast_precision_loss, reason = "differences of timestamps are small")]

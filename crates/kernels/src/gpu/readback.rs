@@ -4,7 +4,7 @@ use futures::channel::oneshot;
 use wgrad_core::{Array, DType, Error, Pending, Read, Result};
 
 use super::backend::{GpuBackend, Held};
-use super::open::{Gpu, lock};
+use super::open::lock;
 
 /// What is copied to a staging buffer.
 pub(super) struct Reading {
@@ -18,14 +18,6 @@ struct Part {
     /// Where the first row begins, and how far it is to the next; none if every step has the same.
     offset: u64,
     pitch: u64,
-}
-
-/// Waits for a submission.
-#[cfg(not(target_arch = "wasm32"))]
-pub(super) fn wait(gpu: &Gpu, index: wgpu::SubmissionIndex) -> Result<()> {
-    let _turn = gpu.turn();
-    let poll = gpu.device.poll(wgpu::PollType::Wait { submission_index: Some(index), timeout: None });
-    poll.map(drop).map_err(|error| Error::Device(format!("{}: waiting failed: {error}", gpu.info)))
 }
 
 impl GpuBackend {
@@ -65,7 +57,7 @@ impl GpuBackend {
         let gpu = self.gpu.clone();
         Box::pin(async move {
             #[cfg(not(target_arch = "wasm32"))]
-            wait(&gpu, index)?;
+            gpu.wait(Some(index))?;
             #[cfg(target_arch = "wasm32")]
             {
                 let (sender, receiver) = oneshot::channel();
@@ -83,20 +75,24 @@ impl GpuBackend {
         };
         let (gpu, free) = (self.gpu.clone(), self.staging.clone());
         let (sender, receiver) = oneshot::channel();
-        staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver is gone when the caller dropped the future; then nobody wants to know.
-            let _ = sender.send(result);
-        });
+        {
+            let _turn = gpu.turn();
+            staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
+                // The receiver is gone when the caller dropped the future; then nobody wants to know.
+                let _ = sender.send(result);
+            });
+        }
         Box::pin(async move {
             // A browser polls by itself.
             #[cfg(not(target_arch = "wasm32"))]
-            wait(&gpu, index)?;
+            gpu.wait(Some(index))?;
             #[cfg(target_arch = "wasm32")]
             drop(index);
             let lost = || Error::Device(format!("{}: the device was lost while reading from it", gpu.info));
             let mapped = receiver.await.map_err(|_| lost())?;
             gpu.check()?;
             mapped.map_err(|_| lost())?;
+            let _turn = gpu.turn();
             let arrays = {
                 let bytes = staging.slice(..bytes).get_mapped_range().map_err(|_| lost())?;
                 parts.iter().map(|part| part.array(&bytes)).collect::<Result<Vec<_>>>()?

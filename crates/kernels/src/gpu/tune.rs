@@ -163,9 +163,7 @@ impl GpuBackend {
         }
         let start = Instant::now();
         self.run(program, runs as usize)?;
-        let _turn = self.gpu.turn();
-        let waited = self.gpu.device.poll(wgpu::PollType::wait_indefinitely());
-        waited.map_err(|error| Error::Device(format!("{}: tuning failed: {error}", self.gpu.info)))?;
+        self.gpu.wait(None)?;
         self.gpu.check()?;
         Ok(start.elapsed() / runs)
     }
