@@ -1,12 +1,11 @@
 //! A loss at the values that it has in a step, and the slopes of it along parameters.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ops::{Ops, is_ruled};
 use super::slope::{agrees, along, direction, dot, norm, slope, terms, wide};
 use super::{Estimate, ParameterAudit, Silent, Verdict};
-use crate::node::{Node, NodeKind, ValueId};
+use crate::node::{NodeKind, ValueId};
 use crate::walk::{Values, Walk};
 use crate::{Array, CpuBackend, Graph, Kind, NonFinite, Params, Result, Session, Stream, Tensor, Variable, gradients};
 
@@ -18,9 +17,7 @@ pub(super) struct Here<'a> {
     pub feeds: Vec<(Tensor, &'a Array)>,
     pub walk: Walk,
     pub loss: ValueId,
-    /// Parameters, and their gradients.
-    pub parameters: Vec<(Variable, ValueId)>,
-    updates: HashMap<String, ValueId>,
+    pub parameters: Vec<Parameter>,
     pub base: Values,
     /// Which nodes depend on parameters.
     pub depends: Vec<bool>,
@@ -28,17 +25,20 @@ pub(super) struct Here<'a> {
     pub leads: Vec<bool>,
 }
 
+/// A parameter that the loss depends on.
+pub(super) struct Parameter {
+    pub variable: Variable,
+    value: ValueId,
+    gradient: ValueId,
+    /// Its value after the step, if the graph changes it.
+    update: Option<ValueId>,
+}
+
 /// So many sets of parameters are moved, one after the other: of more parameters, some that follow each other move at once.
 const SETS: usize = 16;
 
 /// A parameter, its value, and where it moves.
 type Move = (ValueId, Arc<Array>, Vec<f64>);
-
-/// The node of a parameter in a graph.
-fn node_of(walk: &Walk, variable: &Variable) -> Option<ValueId> {
-    let is = |node: &Node| matches!(&node.kind, NodeKind::Variable(known) if known.name() == variable.name());
-    walk.nodes.iter().position(is).map(|node| ValueId { node, output: 0 })
-}
 
 impl<'a> Here<'a> {
     #[track_caller]
@@ -50,15 +50,22 @@ impl<'a> Here<'a> {
         let handles: Vec<Tensor> = all.iter().map(|variable| graph.variable(variable)).collect();
         let found = gradients(&moved(loss), &handles);
         graph.check()?;
-        let parameters: Vec<(Variable, ValueId)> =
-            all.into_iter().zip(found).filter_map(|(v, gradient)| Some((v, gradient?.id()))).collect();
-        let updates: HashMap<String, ValueId> =
-            graph.data().updates.iter().map(|update| (update.variable.name().to_string(), update.value)).collect();
-        let updates: HashMap<_, _> =
-            updates.into_iter().filter(|(name, _)| parameters.iter().any(|(v, _)| v.name() == name)).collect();
+        let update_of = |variable: &Variable| {
+            let data = graph.data();
+            let update = data.updates.iter().find(|update| update.variable.name() == variable.name());
+            update.map(|update| update.value)
+        };
+        let parameters: Vec<Parameter> = all
+            .into_iter()
+            .zip(handles.iter().zip(found))
+            .filter_map(|(variable, (value, gradient))| {
+                let update = update_of(&variable);
+                Some(Parameter { variable, value: value.id(), gradient: gradient?.id(), update })
+            })
+            .collect();
         let mut roots = vec![loss.id()];
-        roots.extend(parameters.iter().map(|(_, gradient)| *gradient));
-        roots.extend(updates.values());
+        roots.extend(parameters.iter().map(|parameter| parameter.gradient));
+        roots.extend(parameters.iter().filter_map(|parameter| parameter.update));
         let feeds: Vec<(Tensor, &Array)> =
             feeds.iter().filter(|(t, _)| t.graph().is(loss.graph())).map(|&(t, array)| (moved(t), array)).collect();
         let fed: Vec<(&Tensor, &Array)> = feeds.iter().map(|(tensor, array)| (tensor, *array)).collect();
@@ -66,8 +73,7 @@ impl<'a> Here<'a> {
         let mut base = Walk::values();
         let forward = loss.id().node;
         walk.run(&mut base, |node| node <= forward)?;
-        let places = parameters.iter().map(|(variable, _)| node_of(&walk, variable).expect("the graph reads it").node);
-        let depends = reached(&walk, places);
+        let depends = reached(&walk, parameters.iter().map(|parameter| parameter.value.node));
         let mut leads = vec![false; walk.nodes.len()];
         leads[forward] = true;
         for node in (0..=forward).rev() {
@@ -76,7 +82,7 @@ impl<'a> Here<'a> {
                 of.inputs.iter().for_each(|input| leads[input.node] = true);
             }
         }
-        Ok(Self { graph, feeds, walk, loss: loss.id(), parameters, updates, base, depends, leads })
+        Ok(Self { graph, feeds, walk, loss: loss.id(), parameters, base, depends, leads })
     }
 
     /// The values with others in the place of some: what does not depend on these is as it was, and so is what is `detach`ed.
@@ -133,16 +139,15 @@ impl<'a> Here<'a> {
 
     /// What is seen of a parameter without moving it.
     fn look(&self, i: usize) -> Result<ParameterAudit> {
-        let (variable, gradient) = &self.parameters[i];
-        let at = node_of(&self.walk, variable).expect("the graph reads its parameters");
-        let values = self.walk.value(&self.base, at)?.to_f64();
+        let Parameter { variable, value: at, gradient, update } = &self.parameters[i];
+        let values = self.walk.value(&self.base, *at)?.to_f64();
         let gradient = self.walk.value(&self.base, *gradient)?.to_f64();
         let passed = reached(&self.walk, std::iter::once(at.node));
         let estimated =
             (0..passed.len()).any(|node| passed[node] && self.leads[node] && self.walk.nodes[node].is_estimated());
-        let update = match self.updates.get(variable.name()) {
-            Some(&update) => {
-                let after = self.walk.value(&self.base, update)?.to_f64();
+        let update = match update {
+            Some(update) => {
+                let after = self.walk.value(&self.base, *update)?.to_f64();
                 let change: Vec<f64> = after.iter().zip(&values).map(|(after, before)| after - before).collect();
                 Some(norm(&change) / norm(&values))
             }
@@ -168,10 +173,9 @@ impl<'a> Here<'a> {
         let mut moves: Vec<Move> = vec![];
         let (mut claimed, mut size) = (0.0, 0f64);
         for &i in set {
-            let (variable, gradient) = &self.parameters[i];
-            let at = node_of(&self.walk, variable).expect("the graph reads its parameters");
+            let &Parameter { ref variable, value: at, gradient, .. } = &self.parameters[i];
             let value = self.walk.value(&self.base, at)?;
-            let gradient = self.walk.value(&self.base, *gradient)?.to_f64();
+            let gradient = self.walk.value(&self.base, gradient)?.to_f64();
             let direction = direction(&value.to_f64(), &mut Stream::named(23, variable.name()));
             claimed += dot(&gradient, &direction);
             size = size.hypot(terms(&gradient, &direction));
@@ -224,7 +228,7 @@ impl<'a> Here<'a> {
     pub fn non_finite(&self, params: &Params) -> Result<Option<NonFinite>> {
         let mut session = Session::new(CpuBackend::<f32>::new(), params)?;
         session.on_warning(Arc::new(|_| {}));
-        let gradients = self.parameters.iter().map(|(_, gradient)| *gradient);
+        let gradients = self.parameters.iter().map(|parameter| parameter.gradient);
         let targets: Vec<Tensor> =
             std::iter::once(self.loss).chain(gradients).map(|id| Tensor::new(self.graph.clone(), id)).collect();
         let feeds: Vec<(&Tensor, &Array)> = self.feeds.iter().map(|(tensor, array)| (tensor, *array)).collect();

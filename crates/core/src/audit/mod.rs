@@ -215,7 +215,7 @@ pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     let here = Here::new(loss, feeds)?;
     let ops = here.ops()?;
     let params = graph.variables().first().map_or_else(Params::default, |variable| variable.params().clone());
-    let reached: Vec<&str> = here.parameters.iter().map(|(variable, _)| variable.name()).collect();
+    let reached: Vec<&str> = here.parameters.iter().map(|parameter| parameter.variable.name()).collect();
     let trained = params.variables().into_iter().filter(|v| v.kind() == Kind::Parameter && v.is_trainable());
     Ok(Audit {
         loss: here.walk.value(&here.base, here.loss)?.to_f64()[0],
