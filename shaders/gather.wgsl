@@ -5,16 +5,17 @@
 // of y are copied as bits, so floats and integers are the same to it.
 //
 // Without float atomics, and with the same bits in every run, there are two ways backward:
-// `backward`: one thread per element of dtable scans all of index: rows·inner·n steps, a dispatch per 32,768 indices.
+// `backward`: one thread per element of dtable and part of index scans that part, rows·inner·n steps in all; `total` adds
+// the parts up, in order.
 // `link` and `backward_linked`, for large tables: `link` clears dtable and chains equal indices (n² steps), then one
 // thread per element of dy that heads a chain walks it. Steep for very popular rows, whose chain is one thread's work.
 
 struct Params {
     rows: u32,
     inner: u32,
-    // The scan reads indices start..n; `start` is 0 but for its later passes, which add to what is there.
-    start: u32,
     n: u32,
+    // Indices of a part.
+    part: u32,
 }
 
 @group(0) @binding(0) var<storage, read> table: array<u32>;
@@ -23,7 +24,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dtable: array<f32>;
 @group(0) @binding(5) var<storage, read_write> next: array<u32>;
-@group(0) @binding(6) var<uniform> params: Params;
+@group(0) @binding(6) var<storage, read> partial: array<f32>;
+@group(0) @binding(7) var<uniform> params: Params;
 
 const GROUP = 256u;
 const NAN_BITS = 0x7fc00000u;
@@ -44,22 +46,36 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     y[t] = bits;
 }
 
+// dtable has a table per part here, at least one.
 @compute @workgroup_size(256)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let t = id.x + id.y * groups.x * GROUP;
-    if t >= params.rows * params.inner {
+    let size = params.rows * params.inner;
+    let first = t / size * params.part;
+    if first >= max(params.n, 1u) {
         return;
     }
-    let row = t / params.inner;
+    let row = t % size / params.inner;
     let k = t % params.inner;
     var sum = 0.0;
-    if params.start > 0u {
-        sum = dtable[t];
-    }
-    for (var i = params.start; i < params.n; i++) {
+    for (var i = first; i < min(first + params.part, params.n); i++) {
         if index[i] == row {
             sum += dy[i * params.inner + k];
         }
+    }
+    dtable[t] = sum;
+}
+
+@compute @workgroup_size(256)
+fn total(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let t = id.x + id.y * groups.x * GROUP;
+    let size = params.rows * params.inner;
+    if t >= size {
+        return;
+    }
+    var sum = 0.0;
+    for (var first = 0u; first < params.n; first += params.part) {
+        sum += partial[first / params.part * size + t];
     }
     dtable[t] = sum;
 }

@@ -15,8 +15,11 @@ const NAN_BITS: u32 = 0x7fc0_0000;
 /// Backward, up to here: `rows·inner·n` steps of a scan. Beyond, chains of equal indices.
 const SCAN: usize = 1 << 24;
 
-/// Indices that one dispatch of the scan reads: lavapipe ends a thread's loops after 65,535 turns, without a word.
-const PASS: usize = 1 << 15;
+/// Threads of a scan, beyond which more parts would not fill a device better.
+const THREADS: usize = 1 << 17;
+
+/// Indices that one thread of the scan reads at most: lavapipe ends a thread's loops after 65,535 turns, without a word.
+const LONGEST: usize = 1 << 15;
 
 fn kernel() -> Kernel {
     bundled(Kernel::new("gather", &[include_str!("../../../../shaders/gather.wgsl")]))
@@ -99,8 +102,8 @@ impl Op for Gather {
                 .bind("y", Operand::Output(0))
                 .param("rows", rows)
                 .param("inner", inner)
-                .param("start", 0usize)
-                .param("n", n),
+                .param("n", n)
+                .param("part", n),
         );
     }
 }
@@ -149,27 +152,44 @@ impl Op for ScatterRows {
     fn launch(&self, at: &mut Launch<'_>) {
         let [rows, inner] = sizes(&self.table);
         let n = at.inputs[0].shape.numel();
-        let dispatch = |entry, threads, start: usize, n: usize| {
+        let size = rows * inner;
+        // A chain's loops cannot be cut, so a software adapter scans however long it takes.
+        let scans = size.saturating_mul(n) <= SCAN || (at.limits.software && n > LONGEST);
+        let part = if scans { part(n, size) } else { n };
+        let dispatch = |entry, threads| {
             Dispatch::new(kernel(), entry, Grid::Threads([threads, 1, 1]))
-                .bind("index", Operand::Input(0))
-                .bind("dtable", Operand::Output(0))
                 .param("rows", rows)
                 .param("inner", inner)
-                .param("start", start)
                 .param("n", n)
+                .param("part", part)
         };
-        // A chain's loops cannot be cut, so a software adapter scans however long it takes.
-        if (rows * inner).saturating_mul(n) <= SCAN || (at.limits.software && n > PASS) {
-            for start in (0..n.max(1)).step_by(PASS) {
-                let end = (start + PASS).min(n);
-                at.dispatch(dispatch("backward", rows * inner, start, end).bind("dy", Operand::Input(1)));
-            }
-        } else {
+        let (index, dy, dtable) = (Operand::Input(0), Operand::Input(1), Operand::Output(0));
+        if !scans {
             let next = at.scratch(Spec::u32([n]));
-            at.dispatch(dispatch("link", n.max(rows * inner), 0, n).bind("next", next));
-            at.dispatch(dispatch("backward_linked", n * inner, 0, n).bind("next", next).bind("dy", Operand::Input(1)));
+            let linked = |entry, threads| {
+                dispatch(entry, threads).bind("index", index).bind("dtable", dtable).bind("next", next)
+            };
+            at.dispatch(linked("link", n.max(size)));
+            at.dispatch(linked("backward_linked", n * inner).bind("dy", dy));
+            return;
+        }
+        let parts = n.div_ceil(part).max(1);
+        let scan = dispatch("backward", parts * size).bind("index", index).bind("dy", dy);
+        if parts == 1 {
+            at.dispatch(scan.bind("dtable", dtable));
+        } else {
+            let partial = at.scratch(Spec::f32([parts * size]));
+            at.dispatch(scan.bind("dtable", partial));
+            at.dispatch(dispatch("total", size).bind("partial", partial).bind("dtable", dtable));
         }
     }
+}
+
+/// How many indices of `n` a thread scans for an element of a table of `size`: as many as there are then parts to add, or
+/// more where there are threads enough.
+fn part(n: usize, size: usize) -> usize {
+    let parts = n.isqrt().min(THREADS / size.max(1)).max(n.div_ceil(LONGEST)).max(1);
+    n.div_ceil(parts).max(1)
 }
 
 /// Rows by index.
