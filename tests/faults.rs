@@ -255,6 +255,25 @@ fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> 
     )
 }
 
+fn a_loop_that_the_driver_would_end_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {
+    let graph = Graph::new(Mode::Evaluate);
+    let x = graph.input("x", [1, 1, 301, 301], DType::F32);
+    // Windows of 90,000 elements; that of the whole image is no loop of one thread.
+    let pooled = MaxPool2d::new(300).stride(1).forward(&x);
+    let line = line!() - 1;
+    let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
+    let compiled = session.compile(&graph, &[&pooled]);
+    let turns = adapter.self_test()?.turns();
+    if turns > 90_300 {
+        return compiled.map(drop).map_err(Failed::from);
+    }
+    let error = refused(compiled)?;
+    let told = error.starts_with("a thread of the kernel `max_pool` turns loops 90300 times")
+        && error.contains(&format!("ends them after {turns}: the result would be wrong"))
+        && error.contains(&format!("{}:{line}", file!()));
+    ensure(told, || error)
+}
+
 fn an_adapter_without_optional_features_trains_to_the_same_bits(adapter: &Adapter) -> Result<(), Failed> {
     let device = adapter.open_without_features()?;
     let mut network = Network::new(device, 1)?;
@@ -310,7 +329,7 @@ fn main() -> ExitCode {
         };
     }
     let arguments = Arguments::from_args();
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 10] = [
         (FULL, memory_that_the_driver_refuses_gives_the_bill_and_the_device_goes_on),
         (
             "a training whose device is lost goes on from its checkpoint with the same bits",
@@ -321,6 +340,10 @@ fn main() -> ExitCode {
         (
             "a tensor that is too large is refused by name and line",
             a_tensor_that_is_too_large_is_refused_by_name_and_line,
+        ),
+        (
+            "a loop that the driver would end is refused by name and line",
+            a_loop_that_the_driver_would_end_is_refused_by_name_and_line,
         ),
         ("elements beyond 32 bits are refused", elements_beyond_32_bits_are_refused),
         (

@@ -5,7 +5,7 @@
 //! of their own. Without any adapter the GPU's tests are listed as ignored.
 
 mod judges;
-mod tests;
+mod trials;
 
 use std::env;
 use std::ffi::OsStr;
@@ -75,8 +75,8 @@ fn test() -> Result<(), String> {
     if !gpu {
         println!("no GPU adapter: tests that need one are listed as ignored");
     }
-    let counts = tests::run("tests", &mut tests)?;
-    let counts = counts.and(tests::run("doctests", cargo().args(["test", "--workspace", "--doc"]))?);
+    let counts = trials::run("tests", &mut tests)?;
+    let counts = counts.and(trials::run("doctests", cargo().args(["test", "--workspace", "--doc"]))?);
     step("documentation", cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     for example in sources("examples")? {
         let name = example.file_stem().and_then(OsStr::to_str).ok_or("an example's name is not text")?;

@@ -159,6 +159,8 @@ pub struct Limits {
     pub invocations: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Turns of all loops of one thread: Mesa's software drivers go on without a word after 65,535.
+    pub turns: u32,
     /// A software adapter, on which barriers are dear and wide threads are cheap.
     pub software: bool,
     /// Whether the backend runs dispatches at all; the CPU backend runs references.
@@ -177,6 +179,7 @@ impl Default for Limits {
             workgroups: 65_535,
             invocations: 256,
             workgroup_bytes: 16 << 10,
+            turns: u32::MAX,
             software: false,
             dispatches: true,
             choices: Choices::default(),
@@ -339,13 +342,15 @@ pub struct Dispatch {
     pub constants: Vec<(&'static str, f64)>,
     /// How much.
     pub grid: Grid,
+    /// How often one thread turns its loops at most, if that grows with the data: see [`Limits::turns`].
+    pub turns: usize,
 }
 
 impl Dispatch {
     /// A dispatch without bindings yet.
     #[must_use]
     pub fn new(kernel: Kernel, entry: &'static str, grid: Grid) -> Self {
-        Self { kernel, entry, bindings: vec![], params: vec![], constants: vec![], grid }
+        Self { kernel, entry, bindings: vec![], params: vec![], constants: vec![], grid, turns: 0 }
     }
 
     /// Binds a buffer to the WGSL variable `name`.
@@ -359,6 +364,13 @@ impl Dispatch {
     #[must_use]
     pub fn param(mut self, name: &'static str, value: impl Into<Param>) -> Self {
         self.params.push((name, value.into()));
+        self
+    }
+
+    /// Says how often one thread turns its loops at most, all of them together.
+    #[must_use]
+    pub fn turns(mut self, turns: usize) -> Self {
+        self.turns = turns;
         self
     }
 

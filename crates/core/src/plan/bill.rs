@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::{Plan, Role, human_bytes};
+use super::{Plan, Role, Work, human_bytes};
 use crate::params::Kind;
-use crate::{DeviceInfo, Error, Limits, Result, Site};
+use crate::{DeviceInfo, Dispatch, Error, Limits, Result, Site};
 
 /// The bytes of a plan by purpose, as [`Plan::bill`] adds them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,11 +103,21 @@ impl Plan {
         (format!("{what} {spec}"), maker.or_else(reader).map(|task| &task.site))
     }
 
+    /// The dispatch whose threads turn their loops most often, and the op's site.
+    fn longest(&self) -> Option<(&Dispatch, &Site)> {
+        let all = self.tasks.iter().flat_map(|task| task.stages.iter().map(move |stage| (stage, &task.site)));
+        let dispatches = all.flat_map(|(stage, site)| match &stage.work {
+            Work::Op { dispatches, .. } => dispatches.iter().map(|dispatch| (dispatch, site)).collect(),
+            Work::Cluster(_) | Work::Group(_) => vec![],
+        });
+        dispatches.max_by_key(|(dispatch, _)| dispatch.turns)
+    }
+
     /// Whether the plan keeps to a device's limits.
     ///
     /// # Errors
-    /// When a buffer is larger than one binding, when an element's number has more than 32 bits, or when the plan needs
-    /// more memory than sessions may take.
+    /// When a buffer is larger than one binding, when an element's number has more than 32 bits, when a loop is longer than
+    /// the driver lets it be, or when the plan needs more memory than sessions may take.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
         let at = |site: Option<&Site>| site.map_or_else(String::new, |site| format!("\n  at {site}"));
         let elements = |buffer: &usize| self.buffers[*buffer].spec.shape.numel();
@@ -134,6 +144,17 @@ impl Plan {
                 device(),
                 human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
                 at(site)
+            )));
+        }
+        if let Some((dispatch, site)) = self.longest().filter(|(dispatch, _)| dispatch.turns > limits.turns as usize) {
+            return Err(Error::Device(format!(
+                "a thread of the kernel `{}` turns loops {} times, and {} ends them after {}: the result would be wrong{}\n  \
+                 fix: use another device (the CPU backend among them), or cut the operation into several",
+                dispatch.kernel.name,
+                dispatch.turns,
+                device(),
+                limits.turns,
+                at(Some(site)),
             )));
         }
         let bill = self.bill();

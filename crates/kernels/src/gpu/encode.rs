@@ -99,7 +99,7 @@ impl GpuBackend {
         self.flight.submissions.push_back((index, true));
         while self.flight.submissions.len() >= IN_FLIGHT {
             let (oldest, own) = self.flight.submissions.pop_front().expect("there are some");
-            self.gpu.wait(Some(oldest))?;
+            self.gpu.wait(Some(&oldest))?;
             let before = self.flight.finished.replace(Instant::now());
             let Some(before) = before.filter(|_| own) else { continue };
             let took = before.elapsed().as_secs_f64();

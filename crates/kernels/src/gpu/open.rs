@@ -102,6 +102,8 @@ impl Gpu {
             workgroups: available.max_compute_workgroups_per_dimension,
             invocations: available.max_compute_invocations_per_workgroup,
             workgroup_bytes: available.max_compute_workgroup_storage_size,
+            // The self-test finds out.
+            turns: u32::MAX,
             software: adapter.is_software(),
             dispatches: true,
             choices: Choices::default(),
@@ -182,10 +184,10 @@ impl Gpu {
     }
 
     /// Waits for a submission, or for all of them.
-    pub(super) fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    pub(super) fn wait(&self, index: Option<&wgpu::SubmissionIndex>) -> Result<()> {
         loop {
             let turn = self.turn();
-            match self.device.poll(wgpu::PollType::Wait { submission_index: index.clone(), timeout: None }) {
+            match self.device.poll(wgpu::PollType::Wait { submission_index: index.cloned(), timeout: None }) {
                 Ok(_) => return Ok(()),
                 // OpenGL waits two seconds at a time.
                 Err(wgpu::PollError::Timeout) => drop(turn),

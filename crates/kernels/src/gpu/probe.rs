@@ -91,7 +91,7 @@ fn ask(gpu: &Gpu) -> Result<Vec<u32>> {
     encoder.copy_buffer_to_buffer(&answers, 0, &staging, 0, bytes);
     let index = gpu.submit(encoder.finish());
     staging.slice(..).map_async(wgpu::MapMode::Read, |_| ());
-    gpu.wait(Some(index))?;
+    gpu.wait(Some(&index))?;
     gpu.check()?;
     let mapped = staging.slice(..).get_mapped_range();
     let mapped = mapped.map_err(|error| Error::Device(format!("{}: reading failed: {error}", gpu.info)))?;

@@ -57,7 +57,7 @@ impl GpuBackend {
         let gpu = self.gpu.clone();
         Box::pin(async move {
             #[cfg(not(target_arch = "wasm32"))]
-            gpu.wait(Some(index))?;
+            gpu.wait(Some(&index))?;
             #[cfg(target_arch = "wasm32")]
             {
                 let (sender, receiver) = oneshot::channel();
@@ -85,7 +85,7 @@ impl GpuBackend {
         Box::pin(async move {
             // A browser polls by itself.
             #[cfg(not(target_arch = "wasm32"))]
-            gpu.wait(Some(index))?;
+            gpu.wait(Some(&index))?;
             #[cfg(target_arch = "wasm32")]
             drop(index);
             let lost = || Error::Device(format!("{}: the device was lost while reading from it", gpu.info));

@@ -72,6 +72,13 @@ impl SelfTest {
     pub fn flushes_subnormals(&self) -> bool {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
     }
+
+    /// How often one thread may turn its loops: what the driver was seen to do, or `u32::MAX` if it saw no end of it.
+    #[must_use]
+    pub fn turns(&self) -> u32 {
+        let noted = self.notes().find(|(probe, _)| probe.name == LOOPS);
+        noted.and_then(|(probe, _)| probe.found.split(' ').next()?.parse().ok()).unwrap_or(u32::MAX)
+    }
 }
 
 /// `12 of 14 probes passed; noted: NaN comparison (…), subnormals (…)`.
@@ -93,6 +100,7 @@ impl fmt::Display for SelfTest {
 }
 
 const SUBNORMALS: &str = "subnormals";
+const LOOPS: &str = "long loops";
 const SUBNORMAL: u32 = 71_362;
 
 /// The words that `shaders/probe.wgsl` is given.
@@ -270,12 +278,12 @@ fn workgroups(y: &[u32], probe: &mut Take<'_>) {
         either(left == 0, Verdict::Noted("kernels write before they read; WGSL of your own has to as well")),
     );
     probe(
-        "long loops",
+        LOOPS,
         format!("{} of {TURNS} turns", y[CLEARED]),
         match y[CLEARED] {
             TURNS => Verdict::Passed,
             32_768..TURNS => {
-                Verdict::Noted("kernels split loops of more than 32,768 turns; WGSL of your own has to as well")
+                Verdict::Noted("kernels split longer loops, or are refused; WGSL of your own has to split them, too")
             }
             _ => Verdict::Failed("sums would end early"),
         },

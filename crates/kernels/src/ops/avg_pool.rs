@@ -244,6 +244,7 @@ impl Means {
         let source = set(include_str!("../../../../shaders/avg_pool.wgsl"), &constants);
         at.dispatch(
             Dispatch::new(bundled(Kernel::generated("avg_pool", source)), entry, Grid::Threads([threads, 1, 1]))
+                .turns(self.windows.turns())
                 .param("threads", threads)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0)),

@@ -208,7 +208,9 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
     let source = unroll(&set(&source, &constants));
     let kernel = bundled(Kernel::generated(format!("conv_direct_{channels}x{width}"), source));
     let threads = threads * parts;
-    (Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).param("threads", threads), parts)
+    let turns = length * (1 + if rows { 0 } else { kh * (1 + kw.div_ceil(taps)) });
+    let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).turns(turns);
+    (dispatch.param("threads", threads), parts)
 }
 
 /// The gradient of a convolution for its weight, of `x` and `dy`.

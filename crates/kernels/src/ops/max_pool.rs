@@ -203,7 +203,8 @@ fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) 
 fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch {
     let source = set(include_str!("../../../../shaders/max_pool.wgsl"), &windows.constants());
     let kernel = bundled(Kernel::generated("max_pool", source));
-    Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1])).param("threads", threads)
+    let dispatch = Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1])).param("threads", threads);
+    if entry == "take" { dispatch } else { dispatch.turns(windows.turns()) }
 }
 
 /// Outputs are the largest elements and their places.

@@ -71,13 +71,23 @@ impl Windows {
         self.0[0].output * self.0[1].output
     }
 
-    /// The most elements of a window, and the most windows that an element may be in.
-    pub fn terms(&self) -> usize {
-        let along = |axis: Axis| match axis.kind {
+    /// The most elements of a window, and the most windows that an element may be in, along both axes.
+    fn most(&self) -> [usize; 2] {
+        self.0.map(|axis| match axis.kind {
             Kind::Sliding { kernel, .. } => kernel,
             Kind::Adaptive => axis.input.div_ceil(axis.output).max(axis.output.div_ceil(axis.input)) + 1,
-        };
-        self.0.map(along).iter().product()
+        })
+    }
+
+    /// The most elements of a window, and the most windows that an element may be in.
+    pub fn terms(&self) -> usize {
+        self.most().iter().product()
+    }
+
+    /// How often a thread turns its loops over a window, line by line.
+    pub fn turns(&self) -> usize {
+        let [rows, columns] = self.most();
+        rows * (columns + 1)
     }
 
     /// Whether there is one window, which is the whole image.

@@ -121,10 +121,11 @@ impl Op for Extreme {
         let software = at.limits.software;
         let stage = |x, y, n: usize, length: usize, parts: usize| {
             let outputs = outer * parts * inner;
-            let (entry, grid) = entry(outputs, length, inner, software);
+            let (entry, grid, turns) = entry(outputs, length, inner, software);
             let kernel =
                 bundled(Kernel::new("reduce_extreme", &[include_str!("../../../../shaders/reduce_extreme.wgsl")]));
             Dispatch::new(kernel, entry, grid)
+                .turns(turns)
                 .bind("x", x)
                 .bind("y", y)
                 .param("outputs", outputs)
@@ -192,10 +193,11 @@ impl Op for Argmax {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes());
-        let (entry, grid) = entry(outer * inner, n, inner, at.limits.software);
+        let (entry, grid, turns) = entry(outer * inner, n, inner, at.limits.software);
         let kernel = bundled(Kernel::new("reduce_argmax", &[include_str!("../../../../shaders/reduce_argmax.wgsl")]));
         at.dispatch(
             Dispatch::new(kernel, entry, grid)
+                .turns(turns)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0))
                 .param("outputs", outer * inner)
@@ -205,13 +207,14 @@ impl Op for Argmax {
     }
 }
 
-/// One thread per output, or one workgroup where rows are long and not coalesced. Where barriers are dear, threads keep
-/// to themselves, unless rows are longer than the loops that lavapipe runs to their end.
-fn entry(outputs: usize, length: usize, inner: usize, software: bool) -> (&'static str, Grid) {
-    if length > if software { 16_384 } else { 64 } && inner < 32 {
-        ("tree", Grid::Groups([outputs, 1, 1]))
+/// One thread per output, or one workgroup where rows are long and not coalesced; and how often a thread turns its loop.
+/// Where barriers are dear, threads keep to themselves. Nowhere do they turn a very long loop: it takes its time, and
+/// lavapipe does not run it to its end.
+fn entry(outputs: usize, length: usize, inner: usize, software: bool) -> (&'static str, Grid, usize) {
+    if length > 16_384 || (!software && length > 64 && inner < 32) {
+        ("tree", Grid::Groups([outputs, 1, 1]), length.div_ceil(256))
     } else {
-        ("serial", Grid::Threads([outputs, 1, 1]))
+        ("serial", Grid::Threads([outputs, 1, 1]), length)
     }
 }
 

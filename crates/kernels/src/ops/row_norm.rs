@@ -50,13 +50,15 @@ fn piece(n: usize) -> usize {
 fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool) -> Dispatch {
     // Lavapipe has dear barriers and ends a thread's loops after 65,535 turns.
     let Limits { software, .. } = *at.limits;
+    // Three loops over a row.
     let dispatch = if n <= 16 || (software && n <= 16_384) {
-        Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1]))
+        Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1])).turns(3 * n)
     } else {
         let threads = (n / 8).next_power_of_two().clamp(8, 256);
         let groups = rows.div_ceil(256 / threads);
         let width = f64::from(u32::try_from(threads).unwrap_or(1));
-        Dispatch::new(kernel, "tree", Grid::Groups([groups, 1, 1])).constant("THREADS", width)
+        let turns = 3 * n.div_ceil(threads);
+        Dispatch::new(kernel, "tree", Grid::Groups([groups, 1, 1])).turns(turns).constant("THREADS", width)
     };
     dispatch.param("rows", rows).param("n", n).constant("CENTERED", f64::from(u8::from(centered)))
 }

@@ -54,6 +54,11 @@ pub(super) fn one_thread_per_row(classes: usize, inner: usize, limits: &Limits) 
     classes <= 64 || (classes <= 8192 && (inner > 1 || limits.software))
 }
 
+/// How often a thread turns its loops over a row, of which there are three at most.
+pub(super) fn turns(classes: usize, serial: bool) -> usize {
+    3 * if serial { classes } else { classes.div_ceil(256) }
+}
+
 const SOURCE: [&str; 3] = [
     include_str!("../../../../shaders/lib/special.wgsl"),
     include_str!("../../../../shaders/lib/tree.wgsl"),
@@ -208,6 +213,7 @@ impl Op for Softmax {
             if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
         at.dispatch(
             Dispatch::new(bundled(Kernel::new("softmax", &SOURCE)), entry, grid)
+                .turns(turns(classes, serial))
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0))
                 .param("rows", rows)

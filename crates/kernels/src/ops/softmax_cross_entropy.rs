@@ -6,7 +6,7 @@ use wgrad_core::{
     Spec, Tensor, both, vectorized,
 };
 
-use super::softmax::{exponentials, one_thread_per_row};
+use super::softmax::{exponentials, one_thread_per_row, turns};
 use super::{CompareOps, SoftmaxOps};
 use crate::bundled::bundled;
 
@@ -382,6 +382,7 @@ impl Op for SoftmaxCrossEntropy {
         let smoothing = self.smoothing as f32;
         let mut dispatch =
             Dispatch::new(bundled(Kernel::new("softmax_cross_entropy", &[SPECIAL, TREE, FORWARD])), entry, grid)
+                .turns(turns(layout.classes, serial))
                 .bind("logits", Operand::Input(0))
                 .bind("labels", Operand::Input(1))
                 // Never read without weights; any buffer will do.

@@ -141,9 +141,9 @@ mod tests {
 
     #[test]
     fn of_a_crash_the_last_lines_are_repeated() {
-        let tests: String = (0..100).map(|i| format!("test t{i} ... ok\n")).collect();
+        let tests = (0..100).map(|i| format!("test t{i} ... ok")).collect::<Vec<_>>().join("\n");
         let log = heard(&format!(
-            "     Running tests/a.rs (a)\n{tests}error: test failed, to rerun pass `--test a`\n\nCaused by:\n  \
+            "     Running tests/a.rs (a)\n{tests}\nerror: test failed, to rerun pass `--test a`\n\nCaused by:\n  \
              process didn't exit successfully: `a` (signal: 11, SIGSEGV: invalid memory reference)\n   Doc-tests wgrad"
         ));
         let said = log.failures.join("\n");
