@@ -256,22 +256,29 @@ fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> 
 }
 
 fn a_loop_that_the_driver_would_end_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {
-    let graph = Graph::new(Mode::Evaluate);
-    let x = graph.input("x", [1, 1, 301, 301], DType::F32);
-    // Windows of 90,000 elements; that of the whole image is no loop of one thread.
-    let pooled = MaxPool2d::new(300).stride(1).forward(&x);
-    let line = line!() - 1;
-    let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
-    let compiled = session.compile(&graph, &[&pooled]);
-    let turns = adapter.self_test()?.turns();
-    if turns > 90_300 {
-        return compiled.map(drop).map_err(Failed::from);
+    let params = Params::seeded(0);
+    let (pool, conv) = (MaxPool2d::new(300).stride(1), Conv1d::new(&params, 1, 1, 70_000));
+    // Windows of 90,000 elements: only that of the whole image is more than the loop of one thread.
+    let pooled = |graph: &Graph| pool.forward(&graph.input("image", [1, 1, 301, 301], DType::F32));
+    let summed = |graph: &Graph| conv.forward(&graph.input("line", [1, 1, 70_001], DType::F32));
+    let line = line!() - 2;
+    let limit = adapter.self_test()?.turns();
+    for (kernel, turns, line) in [("max_pool` turns loops 90300", 90_300, line), ("conv_direct_", 70_000, line + 1)] {
+        let graph = Graph::new(Mode::Evaluate);
+        let y = if turns == 90_300 { pooled(&graph) } else { summed(&graph) };
+        let mut session = Session::new(adapter.open()?, &params)?;
+        let compiled = session.compile(&graph, &[&y]);
+        if turns <= limit as usize {
+            compiled?;
+            continue;
+        }
+        let error = refused(compiled)?;
+        let told = error.starts_with(&format!("a thread of the kernel `{kernel}"))
+            && error.contains(&format!("ends them after {limit}: the result would be wrong"))
+            && error.contains(&format!("{}:{line}", file!()));
+        ensure(told, || error)?;
     }
-    let error = refused(compiled)?;
-    let told = error.starts_with("a thread of the kernel `max_pool` turns loops 90300 times")
-        && error.contains(&format!("ends them after {turns}: the result would be wrong"))
-        && error.contains(&format!("{}:{line}", file!()));
-    ensure(told, || error)
+    Ok(())
 }
 
 fn an_adapter_without_optional_features_trains_to_the_same_bits(adapter: &Adapter) -> Result<(), Failed> {

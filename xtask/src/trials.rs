@@ -2,9 +2,11 @@
 //! a log often keeps the last ones only.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
-use std::process::Command;
-use std::time::Instant;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// How many lines of a program are repeated that ended without saying which of its tests failed: where it crashed.
 const LAST: usize = 40;
@@ -18,16 +20,28 @@ pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
     command.stdout(input.try_clone().map_err(unheard)?).stderr(input);
     let mut child = command.spawn().map_err(|error| format!("{what} could not start: {error}"))?;
     // The command holds the writing ends, too; the output ends when the last of them is closed.
-    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(output).split(b'\n').map_while(Result::ok);
+        lines.map(|line| sender.send(String::from_utf8_lossy(&line).into_owned())).find(Result::is_err)
+    });
     let mut log = Log::default();
-    let mut terminal = std::io::stdout().lock();
-    for line in BufReader::new(output).split(b'\n') {
-        let line = String::from_utf8_lossy(&line.map_err(unheard)?).into_owned();
-        writeln!(terminal, "{line}").map_err(unheard)?;
-        log.hear(line);
-    }
-    drop(terminal);
-    let status = child.wait().map_err(unheard)?;
+    // A program that a test left behind may hold the output open: it is not waited for.
+    let status = loop {
+        match lines.recv_timeout(Duration::from_secs(1)) {
+            Ok(line) => {
+                println!("{line}");
+                log.hear(line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break child.wait().map_err(unheard)?,
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(status) = child.try_wait().map_err(unheard)? {
+                    break status;
+                }
+            }
+        }
+    };
     println!("── {what}: {:.0} s; {}", start.elapsed().as_secs_f64(), log.counts);
     if status.success() {
         return Ok(log.counts);

@@ -51,6 +51,9 @@ pub fn sizes(n: usize) -> Vec<Case> {
         case("gathered rows", &[(&[5, 3], Normal), (&[n], Below(5))], n, 0.0, |x| {
             vec![x[0].gather_rows(&x[1]).square()]
         }),
+        case("gathered rows of a table", &[(&[200, 3], Normal), (&[n], Below(200))], n, 0.0, |x| {
+            vec![x[0].gather_rows(&x[1]).square()]
+        }),
         case("place of the maximum", &[(&[n, 33], Normal), (&[3, n], Normal)], 1, 0.0, |x| {
             vec![x[0].argmax(0, false), x[1].argmax(1, false)]
         }),

@@ -76,8 +76,9 @@ impl SelfTest {
     /// How often one thread may turn its loops: what the driver was seen to do, or `u32::MAX` if it saw no end of it.
     #[must_use]
     pub fn turns(&self) -> u32 {
-        let noted = self.notes().find(|(probe, _)| probe.name == LOOPS);
-        noted.and_then(|(probe, _)| probe.found.split(' ').next()?.parse().ok()).unwrap_or(u32::MAX)
+        let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != Verdict::Passed;
+        let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());
+        found.unwrap_or(u32::MAX)
     }
 }
 

@@ -123,3 +123,13 @@ fn what_no_kernel_survives_fails() {
     let test = SelfTest { probes: judge(&y), took: Duration::ZERO, cached: false };
     assert_eq!(test.to_string(), "13 of 14 probes passed; failed: integers (answer 23 is 0x1, not 0x55555555)");
 }
+
+#[test]
+fn the_longest_loop_is_the_one_that_was_seen() {
+    let turns = |answer| {
+        let mut y = ideal();
+        y[CLEARED] = answer;
+        SelfTest { probes: judge(&y), took: Duration::ZERO, cached: false }.turns()
+    };
+    assert_eq!([TURNS, 65_535, 1_000].map(turns), [u32::MAX, 65_535, 1_000]);
+}

@@ -186,8 +186,9 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
-    let turns = gather.c * if rows { 1 } else { kh * (kw / taps + 1) };
-    let wanted = turns.div_ceil(TURNS).max((gather.c * kh * kw / 256).min(1024 / threads));
+    // Of the loops over a channel's rows and columns, those that are not unrolled, and not turned once.
+    let turns = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
+    let wanted = (gather.c * turns).div_ceil(TURNS).max((gather.c * kh * kw / 256).min(1024 / threads));
     let (parts, length) = parts(gather.c, wanted, 1);
     let mut constants = gather.constants(geometry);
     constants.extend([("DIV_Y", gather.div[0]), ("DIV_X", gather.div[1])]);
@@ -208,8 +209,7 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
     let source = unroll(&set(&source, &constants));
     let kernel = bundled(Kernel::generated(format!("conv_direct_{channels}x{width}"), source));
     let threads = threads * parts;
-    let turns = length * (1 + if rows { 0 } else { kh * (1 + kw.div_ceil(taps)) });
-    let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).turns(turns);
+    let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).turns(length * turns);
     (dispatch.param("threads", threads), parts)
 }
 

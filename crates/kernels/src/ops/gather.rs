@@ -12,8 +12,9 @@ use crate::bundled::bundled;
 /// What an index outside the table reads: the bits of a NaN.
 const NAN_BITS: u32 = 0x7fc0_0000;
 
-/// Backward, up to here: `rows·inner·n` steps of a scan. Beyond, chains of equal indices.
-const SCAN: usize = 1 << 24;
+/// Backward, up to here: `rows·inner·n` steps of a scan, on processors and on GPUs. Beyond, chains of equal indices. A GPU
+/// compares some 10¹² numbers per second, and a link of a chain is one read after another, of half a microsecond.
+const SCAN: [usize; 2] = [1 << 24, 1 << 28];
 
 /// Threads of a scan, beyond which more parts would not fill a device better.
 const THREADS: usize = 1 << 17;
@@ -153,8 +154,9 @@ impl Op for ScatterRows {
         let [rows, inner] = sizes(&self.table);
         let n = at.inputs[0].shape.numel();
         let size = rows * inner;
-        // A chain's loops cannot be cut, so a software adapter scans however long it takes.
-        let scans = size.saturating_mul(n) <= SCAN || (at.limits.software && n > LONGEST);
+        // The loops of chains cannot be cut: where the driver would end them, it scans however long that takes.
+        let few = SCAN[usize::from(!at.limits.software)];
+        let scans = size.saturating_mul(n) <= few || n > at.limits.turns as usize;
         let part = if scans { part(n, size) } else { n };
         let dispatch = |entry, threads| {
             Dispatch::new(kernel(), entry, Grid::Threads([threads, 1, 1]))
@@ -167,7 +169,7 @@ impl Op for ScatterRows {
         if !scans {
             let next = at.scratch(Spec::u32([n]));
             let linked = |entry, threads| {
-                dispatch(entry, threads).bind("index", index).bind("dtable", dtable).bind("next", next)
+                dispatch(entry, threads).turns(n).bind("index", index).bind("dtable", dtable).bind("next", next)
             };
             at.dispatch(linked("link", n.max(size)));
             at.dispatch(linked("backward_linked", n * inner).bind("dy", dy));

@@ -166,10 +166,10 @@ fn views() -> Vec<Case> {
         }),
         Case::new("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].gather_rows(&x[1]).square())
             .terms(20),
-        Case::new("gather_rows by chains", &[(&[3000, 70], Normal), (&[90], Below(40))], |x| {
+        Case::new("gather_rows by chains", &[(&[3000, 70], Normal), (&[1400], Below(40))], |x| {
             x[0].gather_rows(&x[1]).square()
         })
-        .terms(8),
+        .terms(70),
         Case::new("gather_rows of labels and beyond the table", &[(&[30], Below(9)), (&[20], Below(40))], |x| {
             x[0].gather_rows(&x[1])
         })
