@@ -62,7 +62,7 @@ const MODELS: [Model; 8] = [
             let model = narrow_resnet(p);
             Box::new(move |fed| BceWithLogitsLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
         },
-        optimizer: || Box::new(Sgd::new(0.01).momentum(0.9).weight_decay(1e-4)),
+        optimizer: || Box::new(Sgd::new(0.003).momentum(0.9).weight_decay(1e-4)),
         freeze: |_| {},
     },
     Model {

@@ -15,8 +15,9 @@ pub struct Truth {
 /// `f32`, from the same parameters and from [`shake`]n ones. The bound is `FACTOR` times the farthest so far: a GPU sums
 /// in another order, which rounds `√n` times as much for the `n ≤ 64` terms of these sums.
 const FACTOR: f64 = 8.0;
-/// How many curves from shaken parameters there are. One rounding that moves a value over the kink of a ReLU leads
-/// several times as far as another does, and which do differs between processors: a bound from few draws is a lottery.
+/// How many curves from shaken parameters there are. With few, a lucky one makes the bound, and which is lucky differs
+/// between processors. A curve on which a rounding moves a value over the kink of a ReLU, so that it ends elsewhere, has no
+/// bound of use, and is refused.
 const DRAWS: u64 = 8;
 
 /// Changes every parameter by a random share of up to half of `f32`'s eps: one more rounding.
@@ -42,7 +43,12 @@ impl Truth {
             farthest = farthest.max(off).max(f64::from(f32::EPSILON) * curve[t].abs());
             FACTOR * farthest
         });
-        let bounds = bounds.collect();
+        let bounds: Vec<f64> = bounds.collect();
+        let largest = curve.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+        assert!(
+            farthest < 1e-4 * largest,
+            "other roundings lead {farthest:e} away: begin with values that are no kink's"
+        );
         Self { curve, bounds }
     }
 
