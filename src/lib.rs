@@ -56,23 +56,26 @@
 pub use wgrad_core as core;
 #[cfg(not(target_arch = "wasm32"))]
 pub use wgrad_core::audit;
+pub use wgrad_core::ops;
 pub use wgrad_core::{Error, Result};
+pub use wgrad_kernels as gpu;
 #[cfg(feature = "plant")]
 pub use wgrad_kernels::plant;
-pub use wgrad_kernels::{gpu, ops};
 pub use wgrad_nn as nn;
 pub use wgrad_parity as parity;
 
 /// What a program usually needs: `use wgrad::prelude::*;`.
 pub mod prelude {
+    pub use wgrad_core::ops::{
+        AvgPool, ConvOptions, ConvTransposeOptions, MaxPool, OutputSizes, Padding, Sizes, concat, einsum, stack,
+    };
     pub use wgrad_core::{
         Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Result, Session, Shape, Step, Tensor,
         Variable, gradients, vjp,
     };
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_core::{Audit, Lockstep, audit};
-    pub use wgrad_kernels::gpu::Device;
-    pub use wgrad_kernels::ops::*;
+    pub use wgrad_kernels::Device;
     pub use wgrad_nn::data::{Augment, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
     pub use wgrad_nn::layers::*;
     pub use wgrad_nn::losses::*;

@@ -7,7 +7,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::plan::{Plan, Work};
 use wgrad::core::{Array, Backend, Choice, Choices, DType, Graph, Mode, Params, Session};
 use wgrad::gpu::{Adapter, Device, adapters, load_choices, save_choices};
-use wgrad::ops::{MatmulOps, matmul_variants};
+use wgrad::ops::matmul_variants;
 
 const SITE: &str = "matmul 40x48x24 nt";
 

@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use wgrad_core::{DeviceInfo, Error, Result};
-use wgrad_kernels::gpu::{Adapter, Device, Probe, Verdict, adapters};
+use wgrad_kernels::{Adapter, Device, Probe, Verdict, adapters};
 
 use crate::output::{note, print};
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use wgrad_core::ops::concat;
 use wgrad_core::{Error, Params, Result, Tensor};
-use wgrad_kernels::ops::{CompareOps, ViewOps, concat};
 use wgrad_nn::data::Preprocess;
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Embedding, Linear, Relu};
 use wgrad_nn::metrics::{Decision, Report};

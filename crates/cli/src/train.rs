@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use wgrad_core::{Choices, DeviceInfo, Error, Params, Result, Tensor};
-use wgrad_kernels::gpu::Device;
+use wgrad_kernels::Device;
 use wgrad_nn::Module;
 use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wgrad_core::{Backend, Choices, DType, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned};
-use wgrad_kernels::gpu::{Device, cache_folder, load_choices, save_choices};
+use wgrad_kernels::{Device, cache_folder, load_choices, save_choices};
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::{AdamW, Optimizer};

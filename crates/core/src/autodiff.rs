@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::node::{NodeKind, ValueId};
+use crate::graph::node::{NodeKind, ValueId};
 use crate::{Applied, Graph};
 use crate::{Misfit, Op, Shape, Tensor};
 

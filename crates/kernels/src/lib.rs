@@ -1,12 +1,38 @@
-//! The ops of wgrad and the GPU backend.
+//! The wgpu backend: adapters and devices, reflection, pipelines, the printing of clusters, encoding, readback,
+//! tuning.
 //!
-//! `ops` describes what can be computed, as data and without a GPU API; `gpu` runs plans on wgpu and knows no op.
+//! Nothing here knows an op: launches arrive as data ([`Dispatch`](wgrad_core::Dispatch)), clusters as lists of rows.
 
-mod bundled;
-mod channels;
-pub mod gpu;
-pub mod ops;
+mod backend;
+mod cache;
+mod device;
+mod encode;
+mod fused;
+mod group;
+
+mod launch;
+mod open;
+mod pipeline;
 #[cfg(feature = "plant")]
 pub mod plant;
-mod products;
-mod template;
+mod print;
+mod probe;
+mod profile;
+mod program;
+mod readback;
+mod reflect;
+mod self_test;
+mod trusted;
+mod tune;
+
+pub use backend::GpuBackend;
+pub use cache::cache_folder;
+pub use device::{Adapter, Device, adapters};
+pub use launch::{Bound, Physical, Target, launches};
+pub use open::{Counts, Gpu};
+pub use reflect::{Binding, Entry, Module, reflect};
+pub use self_test::{Probe, SelfTest, Verdict};
+pub use tune::{load_choices, save_choices};
+
+/// The version of wgpu that computes, up to its first dot.
+pub const WGPU: &str = "30";

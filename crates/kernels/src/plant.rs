@@ -1,6 +1,6 @@
 //! Known faults, planted in kernels on purpose: what proves that a check finds them.
 //!
-//! Only with the feature `plant`. [`Device::planted`](crate::gpu::Device::planted) opens a device whose kernels have
+//! Only with the feature `plant`. [`Device::planted`](crate::Device::planted) opens a device whose kernels have
 //! one of the [`plants`]: lines of their WGSL are replaced just before they are compiled.
 
 use wgrad_core::{Error, Kernel, Result};

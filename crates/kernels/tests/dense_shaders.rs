@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
+use wgrad_core::ops::*;
 use wgrad_core::plan::Work;
 use wgrad_core::{DType, Dispatch, Graph, Limits, Mode, Plan, Tensor, vjp};
-use wgrad_kernels::ops::*;
 
 fn software() -> Limits {
     Limits { software: true, ..Limits::default() }
@@ -173,17 +173,17 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
 
 #[test]
 fn templates_are_valid_as_they_stand() {
-    let shared = include_str!("../../../shaders/lib/matmul.wgsl");
-    let block = include_str!("../../../shaders/lib/matmul_operand.wgsl");
+    let shared = wgrad_shaders::lib::MATMUL;
+    let block = wgrad_shaders::lib::MATMUL_OPERAND;
     let loads = [
-        include_str!("../../../shaders/lib/matmul_by_4.wgsl"),
-        include_str!("../../../shaders/lib/matmul_by_2.wgsl"),
-        include_str!("../../../shaders/lib/matmul_by_1.wgsl"),
+        wgrad_shaders::lib::MATMUL_BY_4,
+        wgrad_shaders::lib::MATMUL_BY_2,
+        wgrad_shaders::lib::MATMUL_BY_1,
     ];
     let templates = [
-        include_str!("../../../shaders/matmul_direct.wgsl"),
-        include_str!("../../../shaders/matmul_tree.wgsl"),
-        include_str!("../../../shaders/matmul_tiled.wgsl"),
+        wgrad_shaders::MATMUL_DIRECT,
+        wgrad_shaders::MATMUL_TREE,
+        wgrad_shaders::MATMUL_TILED,
     ];
     for load in loads {
         let operand =

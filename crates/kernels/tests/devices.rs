@@ -1,6 +1,6 @@
 //! Devices by name.
 
-use wgrad_kernels::gpu::Device;
+use wgrad_kernels::Device;
 
 #[test]
 fn unknown_devices_are_refused_by_name() {

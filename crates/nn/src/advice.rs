@@ -16,7 +16,6 @@
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};
-//! use wgrad_kernels::ops::SoftmaxOps;
 //! use wgrad_nn::{advice, losses::CrossEntropyLoss};
 //! let graph = Graph::new(Mode::Evaluate);
 //! let x = graph.input("x", [8, 3], DType::F32);

@@ -15,7 +15,6 @@ use wgrad_core::{Params, Tensor};
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params, Tensor};
-/// use wgrad_kernels::ops::ActivationOps;
 /// use wgrad_nn::{Module, layers::Linear};
 ///
 /// struct Classifier { fc1: Linear, fc2: Linear }

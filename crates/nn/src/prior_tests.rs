@@ -1,5 +1,4 @@
 use wgrad_core::{CpuBackend, DType, Graph, Mode, Params, Session};
-use wgrad_kernels::ops::{CompareOps, ViewOps};
 
 use super::*;
 use crate::Module;

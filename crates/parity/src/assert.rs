@@ -11,10 +11,9 @@ use crate::{Case, Mill, Setting, Verdict};
 ///
 /// Runs on the CPU in `f32` and on every adapter; one whose driver refuses to open is named on standard error and left
 /// out. On a machine without an adapter a kernel does not run, so the verdicts that are returned are of the CPU only; see
-/// [`adapters`](wgrad_kernels::gpu::adapters).
+/// [`adapters`](wgrad_kernels::adapters).
 ///
 /// ```
-/// use wgrad_kernels::ops::PointwiseOps;
 /// use wgrad_parity::{Case, Values, assert_parity};
 ///
 /// // As the body of a `#[test]`:
@@ -58,7 +57,7 @@ fn settings() -> &'static [Setting] {
     static SETTINGS: OnceLock<Vec<Setting>> = OnceLock::new();
     SETTINGS.get_or_init(|| {
         let mut settings = vec![Setting::cpu()];
-        for adapter in wgrad_kernels::gpu::adapters() {
+        for adapter in wgrad_kernels::adapters() {
             match Setting::of(adapter) {
                 Ok(some) => settings.extend(some),
                 Err(error) => eprintln!("left out: {error}"),

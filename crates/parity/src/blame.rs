@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{Deviation, NodeKind, Params, Result, Session, Site, Tensor, ValueId};
-use wgrad_kernels::gpu::Device;
+use wgrad_kernels::Device;
 
 use crate::kernels::makers;
 use crate::mill::{Mill, truth_of};

@@ -60,7 +60,6 @@ type Build = Arc<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 /// correctly rounded operation, or some few.
 ///
 /// ```
-/// use wgrad_kernels::ops::ActivationOps;
 /// use wgrad_parity::{Case, Values, assert_parity};
 ///
 /// let normal = Values::Normal;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use wgrad_core::{Choices, Limits, Result};
-use wgrad_kernels::gpu::Device;
+use wgrad_kernels::Device;
 
 use crate::setting::kinds;
 use crate::{Case, Setting, all, edges, kernels, sizes, variants};

@@ -3,7 +3,7 @@
 
 use wgrad_core::Tensor;
 #[allow(clippy::wildcard_imports, reason = "many ops have an edge")]
-use wgrad_kernels::ops::*;
+use wgrad_core::ops::*;
 
 use crate::Case;
 use crate::Values::{self, Below, Grid, Of, Powers, Uniform};

@@ -1,8 +1,8 @@
 //! Random cases: a family of ops, a shape, a view and a range of values, all drawn from a seed.
 
-use wgrad_core::{Stream, Tensor};
 #[allow(clippy::wildcard_imports, reason = "every family has a row here")]
-use wgrad_kernels::ops::*;
+use wgrad_core::ops::*;
+use wgrad_core::{Stream, Tensor};
 
 use crate::Case;
 use crate::Values::{self, Below, Grid, Normal, Uniform};

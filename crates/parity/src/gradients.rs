@@ -12,7 +12,6 @@ impl Case {
     /// None where the case has no gradients.
     ///
     /// ```
-    /// use wgrad_kernels::ops::PointwiseOps;
     /// use wgrad_parity::{Case, Values};
     /// let case = Case::new("exp", &[(&[3, 65], Values::Normal)], |x| x[0].exp());
     /// let audit = case.check_gradients()?.expect("it has a gradient");

@@ -6,7 +6,6 @@
 //! at hand, as one line of a test. How far apart numbers may be is derived in [`wgrad_core::bound`].
 //!
 //! ```
-//! use wgrad_kernels::ops::{PointwiseOps, ReduceOps};
 //! use wgrad_parity::{Case, Values, assert_parity};
 //!
 //! // #[test]

@@ -20,7 +20,6 @@ const AGAIN: usize = 11 * DRAWS;
 ///
 /// ```
 /// use wgrad_core::CpuBackend;
-/// use wgrad_kernels::ops::{NormOps, ReduceOps};
 /// use wgrad_parity::{Case, Mill, Values};
 ///
 /// let case = Case::new("mean", &[(&[3, 65], Values::Normal)], |x| x[0].mean_axes(&[1], false)).terms(65).ulp(3.0);

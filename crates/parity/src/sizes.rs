@@ -3,7 +3,7 @@
 
 use wgrad_core::Tensor;
 #[allow(clippy::wildcard_imports, reason = "every family has a row here")]
-use wgrad_kernels::ops::*;
+use wgrad_core::ops::*;
 
 use crate::Case;
 use crate::Values::{self, Below, Normal};
@@ -69,7 +69,7 @@ pub fn sizes(n: usize) -> Vec<Case> {
         case("cumulative sum", &[(&[2, n], Normal)], n, 0.0, |x| vec![x[0].cumsum(1)]),
         case("cumulative sum of pages", &[(&[2, n, 2], Normal)], n, 2.0, |x| vec![(&x[0] * 0.7).cumsum(1) * &x[0]]),
         case("cumulative sum of columns", &[(&[n, 3], Normal)], 3, 0.0, |x| vec![x[0].cumsum(1)]),
-        case("total norm", &[(&[n], Normal)], n, 8.0, |x| vec![x.total_norm()]),
+        case("total norm", &[(&[n], Normal)], n, 8.0, |x| vec![wgrad_core::ops::total_norm(x)]),
         case("convolution", &[(&[1, 2, n], Normal), (&[3, 2, 3], Normal)], n.max(9), 0.0, |x| {
             vec![x[0].conv1d(&x[1], None, ConvOptions::new().padding(1))]
         }),

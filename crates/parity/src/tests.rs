@@ -1,11 +1,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[allow(clippy::wildcard_imports, reason = "as in a program")]
 use wgrad_core::{
     Backward, Buffers, CpuBackend, Limits, Misfit, Op, Real, Reference, Result, Spec, Tensor, both, gradients,
 };
-use wgrad_kernels::gpu::Device;
-#[allow(clippy::wildcard_imports, reason = "as in a program")]
-use wgrad_kernels::ops::*;
+use wgrad_kernels::Device;
 
 use crate::{Case, Check, Examination, Mill, Part, Setting, Values, assert_parity, fuzz, kernels, quick};
 

@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
 use wgrad_core::plan::human_bytes;
 use wgrad_core::{DeviceInfo, Error, Result};
-use wgrad_kernels::gpu::{Device, adapters};
+use wgrad_kernels::{Device, adapters};
 
 use crate::devices::{open, selector};
 use crate::output::print;

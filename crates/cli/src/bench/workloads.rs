@@ -1,7 +1,7 @@
 //! What is measured: training steps of small models, matrix products, and kernels that memory bounds.
 
+use wgrad_core::ops::ConvOptions;
 use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Stream, Tensor, Variable, vjp};
-use wgrad_kernels::ops::{ActivationOps, BatchNormOps, ConvOptions, MatmulOps};
 use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};

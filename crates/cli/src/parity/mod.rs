@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
-use wgrad_kernels::gpu::adapters;
+use wgrad_kernels::adapters;
 use wgrad_parity::{Check, Examination, Failure, Setting, full, fuzz, quick};
 
 use crate::output::{Files, count, note, print, split};

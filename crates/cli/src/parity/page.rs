@@ -8,7 +8,7 @@
 
 use std::fmt::Write;
 
-use wgrad_kernels::gpu::{Adapter, WGPU};
+use wgrad_kernels::{Adapter, WGPU};
 use wgrad_nn::report::{date, document, escape};
 use wgrad_parity::{Examination, Failure, Setting, Tally};
 

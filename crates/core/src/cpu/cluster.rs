@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::lower::{Load, Place, Program};
 use crate::View;
-use crate::pointwise::{Block, Precision};
-use crate::reference::{Slice, SliceMut};
+use crate::op::pointwise::{Block, Precision};
+use crate::op::reference::{Slice, SliceMut};
 
 /// Elements per block: a dozen live blocks of `f32` fit a first-level cache.
 pub(super) const BLOCK: usize = 1024;

@@ -1,8 +1,8 @@
 //! A cluster lowered for the CPU: its instructions over a few reused registers, each as long as a block.
 
+use crate::op::pointwise::{Block, Precision};
+use crate::op::reference::SliceMut;
 use crate::plan::{Arg, Cluster};
-use crate::pointwise::{Block, Precision};
-use crate::reference::SliceMut;
 use crate::{DType, View};
 
 use super::Memory;

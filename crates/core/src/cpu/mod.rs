@@ -1,5 +1,7 @@
 //! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
 
+pub(crate) mod gemm;
+
 mod cluster;
 mod lower;
 mod table;
@@ -7,10 +9,10 @@ mod table;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backend::{Backend, BufferId, DeviceInfo, Pending, ProgramId, Read};
+use crate::op::pointwise::Precision;
+use crate::op::reference::{Buffers, Slice, SliceMut};
 use crate::plan::{Cluster, Plan, Role, Work};
-use crate::pointwise::Precision;
-use crate::reference::{Buffers, Slice, SliceMut};
+use crate::session::backend::{Backend, BufferId, DeviceInfo, Pending, ProgramId, Read};
 use crate::{Array, DType, Data, Limits, Op, Result, Spec};
 
 use cluster::Registers;

@@ -1,8 +1,8 @@
 //! Tables on the CPU: each row is a memory of its own, which a step swaps with the one that its tasks use.
 
 use super::{CpuBackend, LOADED, Memory};
-use crate::backend::Read;
-use crate::pointwise::Precision;
+use crate::op::pointwise::Precision;
+use crate::session::backend::Read;
 use crate::{Array, Result};
 
 /// The rows of a table.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use super::fuse::{Base, Builder, Fused, Reading, is_bufferless};
-use crate::node::{NodeKind, ValueId};
+use crate::graph::node::{NodeKind, ValueId};
 use crate::{Kind, Op};
 
 /// Where a cluster stands beside its op.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Plan, Role, Work, human_bytes};
-use crate::params::Kind;
+use crate::graph::params::Kind;
 use crate::{DeviceInfo, Dispatch, Error, Limits, Result, Site};
 
 /// The bytes of a plan by purpose, as [`Plan::bill`] adds them up.

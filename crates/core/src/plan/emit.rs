@@ -7,8 +7,8 @@ use super::fuse::{Base, Fused, Reading, Unit};
 use super::live::Live;
 use super::order::{Job, Sequence};
 use super::{Arg, Cluster, Input, Instruction, Stage, Task, Work};
-use crate::node::{GraphData, NodeKind, Scheduled, ValueId};
-use crate::params::{Counter, Variable};
+use crate::graph::node::{GraphData, NodeKind, Scheduled, ValueId};
+use crate::graph::params::{Counter, Variable};
 use crate::{DType, Launch, Limits, Operand, Shape, Site, Spec, View};
 
 /// A buffer before it is placed.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::attach::{Side, attach};
 use super::live::Live;
-use crate::node::{GraphData, NodeKind, ValueId};
+use crate::graph::node::{GraphData, NodeKind, ValueId};
 use crate::{Dispatch, Launch, Limits, Operand, Shape, Spec, View};
 
 /// Who computes a buffer: one future task.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::node::{GraphData, NodeKind, ValueId};
+use crate::graph::node::{GraphData, NodeKind, ValueId};
 
 /// The nodes that a plan needs, with equal ones merged.
 pub(super) struct Live {

@@ -21,8 +21,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::graph::Graph;
-use crate::node::{Scheduled, ValueId};
-use crate::params::{Counter, Variable};
+use crate::graph::node::{Scheduled, ValueId};
+use crate::graph::params::{Counter, Variable};
 use crate::{Array, Choice, DType, Dispatch, Limits, Op, Pointwise, Result, Shape, Site, Spec, Tensor, View};
 
 /// What a buffer is for, and with that who provides it.

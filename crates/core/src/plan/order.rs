@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::fuse::{Base, Fused, Reading, Unit};
 use super::live::Live;
-use crate::node::{GraphData, NodeKind, ValueId};
+use crate::graph::node::{GraphData, NodeKind, ValueId};
 
 /// What a unit stands for in the sequence: a unit, or the last copy of update `k` into its variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

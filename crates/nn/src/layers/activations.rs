@@ -1,7 +1,6 @@
 //! Activations as modules, for [`Sequential`](crate::Sequential); in a formula, call the op: `x.relu()`.
 
 use wgrad_core::{Init, Kind, Misfit, Params, Tensor, Variable};
-use wgrad_kernels::ops::{ActivationOps, ExponentialUnitOps, PiecewiseUnitOps, SoftmaxOps};
 
 use crate::Module;
 

@@ -1,7 +1,6 @@
 //! Attention: weighted means of values, with the weights computed from queries and keys.
 
 use wgrad_core::{Array, DType, Misfit, Shape, Tensor};
-use wgrad_kernels::ops::{CompareOps, MatmulOps, SoftmaxOps};
 
 use super::Dropout;
 use crate::Module;

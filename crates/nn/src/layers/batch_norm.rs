@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 use wgrad_core::{Counter, DType, Graph, Init, Kind, Misfit, Mode, Params, Tensor, Variable};
-use wgrad_kernels::ops::{BatchNormOps, PointwiseOps};
 
 use crate::Module;
 

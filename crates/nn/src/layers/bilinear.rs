@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 use wgrad_core::{Init, Kind, Misfit, Params, Tensor, Variable};
-use wgrad_kernels::ops::{MatmulOps, ReduceOps, ViewOps};
 
 /// `y_o = x₁ᵀ W_o x₂ + b_o` over the last axes of two inputs `[…, in1]` and `[…, in2]`, whose other axes are the same.
 ///

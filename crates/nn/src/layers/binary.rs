@@ -2,8 +2,8 @@
 
 use std::panic::Location;
 
+use wgrad_core::ops::{ConvOptions, Sizes};
 use wgrad_core::{Kind, Misfit, Params, Tensor, Variable};
-use wgrad_kernels::ops::{ConvOps, ConvOptions, MatmulOps, PointwiseOps, ReduceOps, RoundingOps, Sizes};
 
 use super::{Linear, LinearOptions};
 use crate::{Module, init};
@@ -37,7 +37,7 @@ fn signs(weight: &Tensor, options: BinaryOptions) -> Tensor {
 /// `y = x Bᵀ + b` with `B = α·sign(W)`: the weight is kept and trained in full, its signs are what is computed with.
 ///
 /// `sign` is 1 for 0 and more, −1 below. Its gradient passes straight through where `|W| ≤ 1`, and is 0 elsewhere: see
-/// [`RoundingOps::binarize`]. `α` is the mean of `|W|` of each output, or 1 without [`BinaryOptions::scale`].
+/// [`Tensor::binarize`]. `α` is the mean of `|W|` of each output, or 1 without [`BinaryOptions::scale`].
 ///
 /// Variables and initial values are those of [`Linear`], so that weights of one load into the other.
 ///
@@ -100,7 +100,7 @@ impl Module for BinaryLinear {
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_kernels::ops::ConvOptions;
+/// use wgrad_core::ops::ConvOptions;
 /// use wgrad_nn::{Module, layers::{BinaryConv2d, BinaryOptions}};
 /// let options = ConvOptions::new().padding(1);
 /// let layer = BinaryConv2d::with(&Params::seeded(7).at("conv1"), 3, 16, 3, options, BinaryOptions::default());

@@ -2,8 +2,8 @@
 
 use std::panic::Location;
 
+use wgrad_core::ops::{ConvOptions, ConvTransposeOptions, Padding, Sizes, concat};
 use wgrad_core::{Kind, Misfit, Params, Tensor, Variable};
-use wgrad_kernels::ops::{ConvOps, ConvOptions, ConvTransposeOptions, Padding, Sizes, ViewOps, concat};
 
 use crate::{Module, init};
 
@@ -30,14 +30,14 @@ pub type ConvTranspose1d = ConvTranspose<1>;
 /// A transposed convolution of images `[N, C, H, W]` or `[C, H, W]`; see [`ConvTranspose`].
 pub type ConvTranspose2d = ConvTranspose<2>;
 
-/// A convolution over `D` axes: [`Conv1d`] or [`Conv2d`]. The maths are those of [`ConvOps::conv1d`].
+/// A convolution over `D` axes: [`Conv1d`] or [`Conv2d`]. The maths are those of [`Tensor::conv1d`].
 ///
 /// Variables: `weight` `[out, in/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(in/groups · K…)`, PyTorch's
 /// default.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_kernels::ops::ConvOptions;
+/// use wgrad_core::ops::ConvOptions;
 /// use wgrad_nn::{Module, layers::Conv2d};
 /// let p = Params::seeded(7);
 /// let conv = Conv2d::with(&p.at("conv1"), 3, 16, 3, ConvOptions::new().stride(2).padding(1));
@@ -255,14 +255,14 @@ forward!(ConvTranspose, 1, conv_transpose1d);
 forward!(ConvTranspose, 2, conv_transpose2d);
 
 /// A transposed convolution over `D` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`]. The maths are those of
-/// [`ConvOps::conv_transpose1d`].
+/// [`Tensor::conv_transpose1d`].
 ///
 /// Variables: `weight` `[in, out/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(out/groups · K…)`,
 /// PyTorch's default.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_kernels::ops::ConvTransposeOptions;
+/// use wgrad_core::ops::ConvTransposeOptions;
 /// use wgrad_nn::{Module, layers::ConvTranspose2d};
 /// let p = Params::seeded(7);
 /// let up = ConvTranspose2d::with(&p.at("up"), 16, 8, 4, ConvTransposeOptions::new().stride(2).padding(1));

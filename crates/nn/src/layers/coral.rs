@@ -1,7 +1,7 @@
 //! The output layer of ordinal classes, and what its logits say.
 
+use wgrad_core::ops::concat;
 use wgrad_core::{Array, Init, Kind, Misfit, Params, Tensor, Variable};
-use wgrad_kernels::ops::{ActivationOps, CompareOps, MatmulOps, ReduceOps, concat};
 
 use super::{Linear, LinearOptions};
 use crate::Module;

@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 use wgrad_core::{Counter, DType, Misfit, Mode, Params, Tensor};
-use wgrad_kernels::ops::{CompareOps, DropoutOps};
 
 use crate::Module;
 

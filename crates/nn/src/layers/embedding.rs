@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 use wgrad_core::{Array, DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
-use wgrad_kernels::ops::{CompareOps, GatherOps, ViewOps};
 
 use crate::Module;
 

@@ -1,7 +1,6 @@
 //! Linear: `y = x Wᵀ + b`.
 
 use wgrad_core::{Init, Kind, Params, Tensor, Variable};
-use wgrad_kernels::ops::MatmulOps;
 
 use crate::{Module, init};
 

@@ -2,8 +2,8 @@
 
 use std::panic::Location;
 
+use wgrad_core::ops::concat;
 use wgrad_core::{DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
-use wgrad_kernels::ops::{MatmulOps, ReduceOps, ViewOps, concat};
 
 use super::attention::{Empty, Scores, attend};
 use super::{Dropout, Linear, LinearOptions};

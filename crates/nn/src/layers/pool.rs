@@ -1,13 +1,13 @@
 //! Pooling layers: the options of the ops are the layers.
 
 use wgrad_core::Tensor;
-use wgrad_kernels::ops::{AvgPool, AvgPoolOps, MaxPool, MaxPoolOps, OutputSizes};
+use wgrad_core::ops::{AvgPool, MaxPool, OutputSizes};
 
 use crate::Module;
 
-/// Max pooling of lines `[N, C, L]` or `[C, L]`: see [`MaxPoolOps::max_pool1d`].
+/// Max pooling of lines `[N, C, L]` or `[C, L]`: see [`Tensor::max_pool1d`].
 pub type MaxPool1d = MaxPool<1>;
-/// Max pooling of images `[N, C, H, W]` or `[C, H, W]`: see [`MaxPoolOps::max_pool2d`].
+/// Max pooling of images `[N, C, H, W]` or `[C, H, W]`: see [`Tensor::max_pool2d`].
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -17,9 +17,9 @@ pub type MaxPool1d = MaxPool<1>;
 /// assert_eq!(MaxPool2d::new(3).stride(2).padding(1).forward(&x).shape().dims(), [8, 3, 14, 14]);
 /// ```
 pub type MaxPool2d = MaxPool<2>;
-/// Average pooling of lines `[N, C, L]` or `[C, L]`: see [`AvgPoolOps::avg_pool1d`].
+/// Average pooling of lines `[N, C, L]` or `[C, L]`: see [`Tensor::avg_pool1d`].
 pub type AvgPool1d = AvgPool<1>;
-/// Average pooling of images `[N, C, H, W]` or `[C, H, W]`: see [`AvgPoolOps::avg_pool2d`].
+/// Average pooling of images `[N, C, H, W]` or `[C, H, W]`: see [`Tensor::avg_pool2d`].
 pub type AvgPool2d = AvgPool<2>;
 
 impl Module for MaxPool<1> {
@@ -75,11 +75,11 @@ macro_rules! adaptive {
     };
 }
 adaptive! {
-    /// Average pooling of lines to a given length: see [`AvgPoolOps::adaptive_avg_pool1d`].
+    /// Average pooling of lines to a given length: see [`Tensor::adaptive_avg_pool1d`].
     AdaptiveAvgPool1d, 1, |x, size| x.adaptive_avg_pool1d(size)
 }
 adaptive! {
-    /// Average pooling of images to a given size: see [`AvgPoolOps::adaptive_avg_pool2d`].
+    /// Average pooling of images to a given size: see [`Tensor::adaptive_avg_pool2d`].
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -91,10 +91,10 @@ adaptive! {
     AdaptiveAvgPool2d, 2, |x, size| x.adaptive_avg_pool2d(size)
 }
 adaptive! {
-    /// Max pooling of lines to a given length: see [`MaxPoolOps::adaptive_max_pool1d`].
+    /// Max pooling of lines to a given length: see [`Tensor::adaptive_max_pool1d`].
     AdaptiveMaxPool1d, 1, |x, size| x.adaptive_max_pool1d(size).0
 }
 adaptive! {
-    /// Max pooling of images to a given size: see [`MaxPoolOps::adaptive_max_pool2d`].
+    /// Max pooling of images to a given size: see [`Tensor::adaptive_max_pool2d`].
     AdaptiveMaxPool2d, 2, |x, size| x.adaptive_max_pool2d(size).0
 }

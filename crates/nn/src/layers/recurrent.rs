@@ -3,8 +3,8 @@
 //! A layer is unrolled over time: each step is nodes of the graph. The products with the inputs of all steps are one;
 //! a step has one product with the hidden state, and what follows is pointwise.
 
+use wgrad_core::ops::concat;
 use wgrad_core::{Init, Kind, Misfit, Params, Shape, Tensor, Variable};
-use wgrad_kernels::ops::{MatmulOps, ViewOps, concat};
 
 use super::Dropout;
 use crate::Module;

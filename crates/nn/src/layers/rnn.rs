@@ -1,7 +1,6 @@
 //! LSTM, GRU and plain recurrent layers, and their cells.
 
 use wgrad_core::{Params, Tensor};
-use wgrad_kernels::ops::{ActivationOps, MatmulOps};
 
 use super::recurrent::{Cell, Recurrent, RecurrentOptions, Rule, Step};
 use crate::Module;

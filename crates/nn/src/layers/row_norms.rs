@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 use wgrad_core::{Init, Kind, Misfit, Params, Shape, Tensor, Variable};
-use wgrad_kernels::ops::RowNormOps;
 
 use crate::Module;
 

@@ -61,7 +61,7 @@ fn weights_begin_within_the_bounds_of_pytorch() {
 
 #[test]
 fn convolutions_have_the_shapes_and_bounds_of_pytorch() {
-    use wgrad_kernels::ops::{ConvOptions, ConvTransposeOptions};
+    use wgrad_core::ops::{ConvOptions, ConvTransposeOptions};
     let params = Params::seeded(3);
     let conv = Conv2d::with(&params.at("conv"), 8, 400, [2, 4], ConvOptions::new().groups(4));
     let up = ConvTranspose1d::with(&params.at("up"), 400, 8, 4, ConvTransposeOptions::new().groups(2));

@@ -3,7 +3,6 @@
 use std::panic::Location;
 
 use wgrad_core::{Misfit, Params, Tensor};
-use wgrad_kernels::ops::ActivationOps;
 
 use super::{
     Attend, Dropout, LayerNorm, LayerNormOptions, Linear, LinearOptions, MultiheadAttention, MultiheadAttentionOptions,

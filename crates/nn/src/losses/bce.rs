@@ -1,7 +1,6 @@
 //! Binary cross-entropy of probabilities.
 
 use wgrad_core::Tensor;
-use wgrad_kernels::ops::LossOps;
 
 use super::{Reduction, Weights};
 use crate::advice;

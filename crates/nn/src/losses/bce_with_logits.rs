@@ -1,7 +1,6 @@
 //! Binary cross-entropy of logits.
 
 use wgrad_core::Tensor;
-use wgrad_kernels::ops::BceWithLogitsOps;
 
 use super::{Reduction, Weights};
 use crate::advice;

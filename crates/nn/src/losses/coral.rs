@@ -1,7 +1,6 @@
 //! Ordinal classes: CORAL.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::{BceWithLogitsOps, LossOps};
 
 use super::nll::class_misfit;
 use super::{Reduction, Weights};

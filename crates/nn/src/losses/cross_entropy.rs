@@ -1,7 +1,6 @@
 //! Cross-entropy of logits over exclusive classes.
 
 use wgrad_core::{DType, Misfit, Tensor};
-use wgrad_kernels::ops::{CompareOps, CrossEntropyOps, ReduceOps};
 
 use super::{Reduction, Weights};
 use crate::advice;

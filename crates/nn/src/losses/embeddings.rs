@@ -1,7 +1,6 @@
 //! Losses of vectors that shall lie close to each other, or far apart.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::{ActivationOps, CompareOps, PointwiseOps, ReduceOps};
 
 use super::Reduction;
 use super::shapes::option_misfit;

@@ -1,7 +1,6 @@
 //! Focal losses: what is answered well already counts less.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::{CompareOps, CrossEntropyOps, GatherOps, LossOps, ReduceOps};
 
 use super::cross_entropy::{divisor, one_class_misfit};
 use super::nll::class_misfit;

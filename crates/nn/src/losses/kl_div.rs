@@ -1,7 +1,6 @@
 //! The Kullback-Leibler divergence.
 
 use wgrad_core::Tensor;
-use wgrad_kernels::ops::{CompareOps, PointwiseOps, ReduceOps};
 
 use super::Reduction;
 use super::shapes::misfit;
@@ -31,7 +30,6 @@ impl From<Reduction> for KlDivReduction {
 ///
 /// ```
 /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_kernels::ops::SoftmaxOps;
 /// use wgrad_nn::losses::{KlDivLoss, KlDivReduction};
 /// let graph = Graph::new(Mode::Evaluate);
 /// let logits = graph.input("logits", [1, 2], DType::F32);

@@ -3,7 +3,6 @@
 use std::f64::consts::TAU;
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::{CompareOps, PointwiseOps, ViewOps};
 
 use super::Reduction;
 use super::shapes::{misfit, option_misfit};

@@ -1,7 +1,6 @@
 //! Losses of scores whose targets are −1 and 1.
 
 use wgrad_core::Tensor;
-use wgrad_kernels::ops::{ActivationOps, CompareOps, PointwiseOps};
 
 use super::Reduction;
 use super::shapes::{option_misfit, signs_misfit};

@@ -54,7 +54,6 @@ pub use nll::NllLoss;
 pub use regression::{HuberLoss, L1Loss, MseLoss, SmoothL1Loss};
 
 use wgrad_core::{Array, Graph, Misfit, Tensor};
-use wgrad_kernels::ops::ReduceOps;
 
 /// How the losses of the elements become the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -1,9 +1,6 @@
 //! Margin losses over several labels or classes.
 
 use wgrad_core::{Array, Misfit, Tensor};
-use wgrad_kernels::ops::{
-    ActivationOps, BceWithLogitsOps, CompareOps, GatherAlongOps, GatherOps, PointwiseOps, ViewOps,
-};
 
 use super::nll::class_misfit;
 use super::shapes::{misfit, option_misfit};

@@ -1,7 +1,6 @@
 //! Negative log-likelihood of classes.
 
 use wgrad_core::{Misfit, Shape, Tensor};
-use wgrad_kernels::ops::{CompareOps, GatherAlongOps, GatherOps, ReduceOps, ViewOps};
 
 use super::cross_entropy::divisor;
 use super::{IGNORE, Reduction, Weights};
@@ -9,7 +8,7 @@ use crate::advice;
 
 /// `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and class indices `y`; PyTorch's `NLLLoss`.
 ///
-/// Log-probabilities `[N, C, d…]` (or `[C]`), as [`log_softmax`](wgrad_kernels::ops::SoftmaxOps::log_softmax) gives them,
+/// Log-probabilities `[N, C, d…]` (or `[C]`), as [`log_softmax`](wgrad_core::Tensor::log_softmax) gives them,
 /// take `u32[N, d…]` class indices. On logits, [`CrossEntropyLoss`](super::CrossEntropyLoss) does both steps in one
 /// kernel.
 ///
@@ -20,7 +19,6 @@ use crate::advice;
 ///
 /// ```
 /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_kernels::ops::SoftmaxOps;
 /// use wgrad_nn::losses::NllLoss;
 /// let graph = Graph::new(Mode::Evaluate);
 /// let logits = graph.input("logits", [2, 4], DType::F32);

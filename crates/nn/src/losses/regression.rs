@@ -1,7 +1,6 @@
 //! Losses of numbers: squared, absolute, and what lies between.
 
 use wgrad_core::Tensor;
-use wgrad_kernels::ops::PointwiseOps;
 
 use super::Reduction;
 use super::shapes::{misfit, option_misfit};

@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use wgrad_core::Params;
-//! use wgrad_kernels::gpu::Device;
+//! use wgrad_kernels::Device;
 //! use wgrad_nn::metrics::{ConfusionMatrix, batch};
 //! use wgrad_nn::{Module, data::Dataset, layers::Linear, losses::CrossEntropyLoss, optim::Sgd, train::{Silent, Trainer}};
 //! let (x, y) = (0..90u8).map(|i| ([f32::from(i % 3), f32::from(i % 3 / 2)], u32::from(i % 3))).unzip();
@@ -31,7 +31,6 @@
 //! shape, and `u32[N]` for logits `[N, C]`. Other shapes leave an invalid tensor and an error.
 
 use wgrad_core::{DType, Misfit, Tensor};
-use wgrad_kernels::ops::{CompareOps, GatherAlongOps, IndexingOps, MatmulOps, ReduceOps, ViewOps};
 
 /// The predicted and the true classes of a batch, `u32[N]`, and how many classes there are.
 #[track_caller]

@@ -2,8 +2,8 @@
 
 use std::panic::Location;
 
+use wgrad_core::ops::ConvOptions;
 use wgrad_core::{Init, Params, Tensor};
-use wgrad_kernels::ops::{ActivationOps, ConvOptions};
 
 use crate::layers::{AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d};
 use crate::{Module, init};

@@ -1,7 +1,6 @@
 //! Adadelta.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::PointwiseOps;
 
 use super::rule::not_negative;
 use super::{Descent, LearningRate, Rule, Slot};

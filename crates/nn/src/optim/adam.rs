@@ -1,7 +1,6 @@
 //! Adam and AdamW.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::PointwiseOps;
 
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Setting, Slot};

@@ -1,7 +1,6 @@
 //! Clipping of gradients, for optimizers and for those who call `gradients` themselves.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::{PointwiseOps, ReduceOps, TotalNormOps};
 
 use super::rule::not_negative;
 
@@ -80,7 +79,7 @@ pub(super) fn norm_misfit(max_norm: f64, p: f64) -> Option<Misfit> {
 #[allow(clippy::float_cmp, reason = "the norms that have kernels of their own are exactly these")]
 fn total_norm(gradients: &[Tensor], p: f64) -> Tensor {
     if p == 2.0 {
-        return gradients.total_norm();
+        return wgrad_core::ops::total_norm(gradients);
     }
     let used = gradients.iter().filter(|gradient| gradient.shape().numel() > 0);
     if p.is_infinite() {

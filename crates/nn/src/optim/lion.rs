@@ -1,7 +1,6 @@
 //! Lion.
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::PointwiseOps;
 
 use super::rule::betas;
 use super::{Descent, LearningRate, Rule, Setting, Slot};

@@ -3,7 +3,6 @@
 use std::sync::{Mutex, PoisonError};
 
 use wgrad_core::{Misfit, Tensor};
-use wgrad_kernels::ops::PointwiseOps;
 
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Slot};

@@ -15,7 +15,6 @@ use super::{LearningRate, Setting};
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Graph, Init, Kind, Misfit, Mode, Params, Session, Tensor};
-/// use wgrad_kernels::ops::PointwiseOps;
 /// use wgrad_nn::optim::{Descent, Optimizer, Rule, Slot};
 ///
 /// /// Steps of one size, whatever the gradient's: p −= lr · sign(g).

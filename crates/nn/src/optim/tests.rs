@@ -4,7 +4,6 @@
 #![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
 
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor, Variable};
-use wgrad_kernels::ops::{PointwiseOps, ReduceOps};
 
 use super::*;
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use wgrad_core::{CpuBackend, Error, Params, Result, Tensor};
-use wgrad_kernels::ops::{PointwiseOps, ReduceOps};
 
 use super::tests::{model, sectors};
 use super::*;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wgrad_core::{Array, DType, Error, Fetching, Graph, Limits, Mode, Result, Session, Shape, Step, Tensor};
-use wgrad_kernels::ops::GatherOps;
 
 use super::checkpoint::manifest::{Number, Numbers};
 use super::prefetch::{Maker, with_maker};

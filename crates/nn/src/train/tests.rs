@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Session, Stream, Tensor};
-use wgrad_kernels::ops::{ActivationOps, PointwiseOps, ReduceOps};
 
 use super::*;
 use crate::data::{Batches, Dataset, Seed};

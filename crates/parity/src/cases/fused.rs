@@ -1,8 +1,6 @@
 //! Cases of what runs in one kernel: an op with the pointwise ops before and behind it, of which only the end is fetched.
 
 #[allow(clippy::wildcard_imports, reason = "as in the table")]
-use wgrad_kernels::ops::*;
-
 use super::POSITIVE;
 use crate::Case;
 use crate::Values::{Below, Normal, Uniform};
@@ -70,9 +68,11 @@ pub fn fused() -> Vec<Case> {
         let inputs: Vec<_> = shapes.iter().map(|shape| (&shape[..], Normal)).collect();
         let terms = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
         cases.push(
-            Case::new(format!("total_norm of {} tensors", shapes.len()), &inputs, |x| x.total_norm() * 2.0)
-                .terms(terms)
-                .ulp(8.0),
+            Case::new(format!("total_norm of {} tensors", shapes.len()), &inputs, |x| {
+                wgrad_core::ops::total_norm(x) * 2.0
+            })
+            .terms(terms)
+            .ulp(8.0),
         );
     }
     cases

@@ -2,7 +2,7 @@
 
 use wgrad_core::Tensor;
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
-use wgrad_kernels::ops::*;
+use wgrad_core::ops::*;
 
 use crate::Values::{Below, Grid, Normal, Of, Uniform};
 use crate::{Case, Values};
@@ -107,11 +107,15 @@ fn arrangements() -> Vec<Case> {
     let mut cases = vec![
         Case::new("stack", &[(&[3, 4], Normal), (&[3, 4], Normal)], |x| stack(&[&x[0], &x[1], &x[0]], -1).square())
             .terms(2),
-        Case::several("split", &[(&[5, 3], Normal)], |x| x[0].split(0, 2).iter().map(PointwiseOps::square).collect()),
-        Case::several("split_sizes", &[(&[2, 7], Normal)], |x| {
-            x[0].split_sizes(1, &[1, 4, 2]).iter().map(PointwiseOps::square).collect()
+        Case::several("split", &[(&[5, 3], Normal)], |x| {
+            x[0].split(0, 2).iter().map(wgrad_core::Tensor::square).collect()
         }),
-        Case::several("chunk", &[(&[2, 8], Normal)], |x| x[0].chunk(-1, 3).iter().map(PointwiseOps::square).collect()),
+        Case::several("split_sizes", &[(&[2, 7], Normal)], |x| {
+            x[0].split_sizes(1, &[1, 4, 2]).iter().map(wgrad_core::Tensor::square).collect()
+        }),
+        Case::several("chunk", &[(&[2, 8], Normal)], |x| {
+            x[0].chunk(-1, 3).iter().map(wgrad_core::Tensor::square).collect()
+        }),
         Case::new("flip", &[(&[3, 5, 4], Normal)], |x| x[0].flip(&[0, -1]).square() * &x[0]).terms(2),
         Case::new("flip of labels", &[(&[65, 3], Below(9))], |x| x[0].flip(&[0])).without_gradients().exact(),
         Case::new("repeat", &[(&[3, 1, 4], Normal)], |x| x[0].repeat(&[2, 1, 5, 3]).square()).terms(30),

@@ -1,7 +1,6 @@
 //! Cases of layers that are composed of ops: the inputs of a row are the layer's, then its variables.
 
 use wgrad_core::{Params, Tensor};
-use wgrad_kernels::ops::CompareOps;
 use wgrad_nn::Module;
 use wgrad_nn::layers::{
     Attend, AttentionCall, Bilinear, BinaryConv2d, BinaryLinear, Embedding, EmbeddingOptions, EncoderMasks, Gru,

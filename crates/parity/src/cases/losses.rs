@@ -2,7 +2,6 @@
 
 use wgrad_core::Tensor;
 #[allow(clippy::wildcard_imports, reason = "every loss has a row here")]
-use wgrad_kernels::ops::*;
 use wgrad_nn::layers::Coral;
 use wgrad_nn::losses::{
     BceLoss, CoralLoss, CosineEmbeddingLoss, FocalLoss, GaussianNllLoss, HingeEmbeddingLoss, HingeLoss, HuberLoss,

@@ -9,9 +9,9 @@ mod products;
 mod units;
 mod windows;
 
-use wgrad_core::{Pointwise, Tensor};
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
-use wgrad_kernels::ops::*;
+use wgrad_core::ops::*;
+use wgrad_core::{Pointwise, Tensor};
 
 use crate::Values::{self, Below, Grid, Normal, Of, Uniform};
 use crate::{Case, Inputs};

@@ -1,8 +1,6 @@
 //! Rows for the normalisation of rows and groups.
 
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
-use wgrad_kernels::ops::*;
-
 use crate::Values::{Normal, Of, Uniform};
 use crate::{Case, Inputs};
 

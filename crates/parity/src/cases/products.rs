@@ -1,7 +1,7 @@
 //! Cases of matrix products, by the op and by each variant of its kernel.
 
 #[allow(clippy::wildcard_imports, reason = "as in the table")]
-use wgrad_kernels::ops::*;
+use wgrad_core::ops::*;
 
 use crate::Values::Normal;
 use crate::{Case, Inputs};

@@ -1,12 +1,10 @@
 //! Rows for activation functions with options, rounding, sine and cosine, and draws.
 
-use wgrad_core::Tensor;
 #[allow(clippy::wildcard_imports, reason = "every op has a row here")]
-use wgrad_kernels::ops::*;
-
 use super::ANY;
 use crate::Case;
 use crate::Values::{self, Grid, Normal, Of, Uniform};
+use wgrad_core::Tensor;
 
 pub fn units() -> Vec<Case> {
     let unary =

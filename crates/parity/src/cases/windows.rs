@@ -1,9 +1,7 @@
 //! Cases of what moves a window over images: convolutions and pooling.
 
+use wgrad_core::ops::{AvgPool, ConvOptions, ConvTransposeOptions, MaxPool, Padding};
 use wgrad_core::{Tensor, vjp};
-use wgrad_kernels::ops::{
-    AvgPool, AvgPoolOps, ConvOps, ConvOptions, ConvTransposeOptions, MaxPool, MaxPoolOps, Padding, PointwiseOps,
-};
 
 use crate::Values::{Grid, Normal, Of};
 use crate::{Case, Inputs};

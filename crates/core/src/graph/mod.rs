@@ -1,0 +1,375 @@
+//! Graphs: where a program's step is traced, node by node.
+
+pub mod advice;
+pub(crate) mod node;
+pub(crate) mod params;
+pub(crate) mod tensor;
+pub(crate) mod text;
+pub(crate) mod trace;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::graph::node::{Call, GraphData, Node, NodeKind, Scheduled, Update, ValueId};
+use crate::graph::params::{Counter, Variable};
+use crate::{Array, DType, Error, Misfit, Result, Shape, Spec, Tensor};
+
+/// Whether a graph trains or evaluates; read by batch norm and dropout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Batch statistics, active dropout, and updates.
+    Train,
+    /// Running statistics, no dropout; nothing may be updated.
+    Evaluate,
+}
+
+/// A training or evaluation step, as traced from the user's program.
+///
+/// A graph only grows. An op that does not fit leaves an invalid tensor behind; the first such error is kept and
+/// returned by [`Session::compile`](crate::Session::compile).
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [64, 30], DType::F32);
+/// let y = &x * 2.0 + 1.0;
+/// assert_eq!(y.shape().dims(), [64, 30]);
+/// ```
+#[derive(Clone)]
+pub struct Graph {
+    mode: Mode,
+    data: Arc<Mutex<GraphData>>,
+}
+
+impl fmt::Debug for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Graph({:?}, {} nodes)", self.mode, self.data().nodes.len())
+    }
+}
+
+impl Graph {
+    /// An empty graph.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        Self { mode, data: Arc::default() }
+    }
+
+    /// Whether the graph trains or evaluates.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The nodes and updates. Do not call methods of a tensor of this graph while holding it.
+    pub fn data(&self) -> MutexGuard<'_, GraphData> {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.data, &other.data)
+    }
+
+    /// The handle of a value, for what walks over the nodes of a graph; none if the graph has no such value.
+    #[must_use]
+    pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
+        let known = self.data().nodes.get(value.node).is_some_and(|node| value.output < node.outputs.len());
+        known.then(|| Tensor::new(self.clone(), value))
+    }
+
+    /// A graph with the same nodes, updates and numbers, to which more can be added.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::new(self.mode);
+        {
+            let (data, mut to) = (self.data(), copy.data());
+            to.nodes.clone_from(&data.nodes);
+            to.updates.clone_from(&data.updates);
+            to.schedule.clone_from(&data.schedule);
+            to.variables.clone_from(&data.variables);
+            to.stand_ins.clone_from(&data.stand_ins);
+        }
+        copy
+    }
+
+    /// The error of the first op that did not fit; else the first mistake that [`Self::allow`] does not permit.
+    ///
+    /// # Errors
+    /// [`Error::Graph`].
+    pub fn check(&self) -> Result<()> {
+        let data = self.data();
+        let error = data.error.as_ref().or_else(|| data.advised.error());
+        error.map_or(Ok(()), |error| Err(Error::Graph(Box::new(error.clone()))))
+    }
+
+    /// An array that is fed at every run, under a name that errors use.
+    #[track_caller]
+    pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Tensor {
+        let spec = Spec::new(shape, dtype);
+        if dtype == DType::F64 {
+            let misfit = Misfit::new("a graph has no f64 tensors; the precision is the device's")
+                .fix("declare DType::F32 and run on Device::cpu_f64()");
+            return self.fail("input", &[spec], misfit);
+        }
+        self.push(NodeKind::Input(name.into()), vec![], vec![spec])
+    }
+
+    /// A number, as a tensor without axes; NaN is an error. On a GPU an infinity is the largest finite number.
+    #[track_caller]
+    #[must_use]
+    pub fn constant(&self, value: f64) -> Tensor {
+        if value.is_nan() {
+            // WGSL cannot write it, and no graph needs it.
+            let misfit = Misfit::new("the number is NaN")
+                .fix("a NaN on the host comes from 0/0, ∞ − ∞ or the root or logarithm of a negative number");
+            return self.fail("constant", &[], misfit);
+        }
+        self.push(NodeKind::Constant(value), vec![], vec![Spec::f32(Shape::scalar())])
+    }
+
+    /// An unsigned integer, as a tensor without axes.
+    #[track_caller]
+    #[must_use]
+    pub fn constant_u32(&self, value: u32) -> Tensor {
+        self.push(NodeKind::Constant(f64::from(value)), vec![], vec![Spec::u32(Shape::scalar())])
+    }
+
+    /// A host array that is part of the graph.
+    ///
+    /// Graphs that are given clones of one [`Arc`] share one copy of it on the device of a session.
+    #[track_caller]
+    #[must_use]
+    pub fn array(&self, array: impl Into<Arc<Array>>) -> Tensor {
+        let array = array.into();
+        let dtype = if array.dtype().is_float() { DType::F32 } else { DType::U32 };
+        let spec = Spec::new(array.shape(), dtype);
+        self.push(NodeKind::Array(array), vec![], vec![spec])
+    }
+
+    /// The linear index of each element, row-major, as `u32`.
+    #[track_caller]
+    pub fn iota(&self, shape: impl Into<Shape>) -> Tensor {
+        self.push(NodeKind::Iota, vec![], vec![Spec::u32(shape)])
+    }
+
+    /// A variable's value as it is when a run begins. The same variable is the same node.
+    #[track_caller]
+    #[must_use]
+    pub fn variable(&self, variable: &Variable) -> Tensor {
+        if let Some(value) = self.stand_in(variable) {
+            return Tensor::new(self.clone(), value);
+        }
+        let known = self.data().variables.get(&variable.id()).copied();
+        if let Some(node) = known {
+            let same = matches!(&self.data().nodes[node].kind, NodeKind::Variable(v) if v.same_store(variable));
+            if !same {
+                let misfit = Misfit::new(format!("`{}` belongs to another Params", variable.name()))
+                    .fix("trace one graph per Params");
+                return self.fail("variable", &[variable.spec().clone()], misfit);
+            }
+            return Tensor::new(self.clone(), ValueId { node, output: 0 });
+        }
+        let spec = variable.spec().clone();
+        let tensor = self.push(NodeKind::Variable(variable.clone()), vec![], vec![spec]);
+        self.data().variables.insert(variable.id(), tensor.id().node);
+        tensor
+    }
+
+    fn stand_in(&self, variable: &Variable) -> Option<ValueId> {
+        let is = |known: &Variable| known.id() == variable.id() && known.same_store(variable);
+        self.data().stand_ins.iter().find(|(known, _)| is(known)).map(|&(_, value)| value)
+    }
+
+    /// Lets this graph read `tensor` wherever it would read `variable`, which it must not have read before: a layer
+    /// traced from then on computes with other weights, and gradients flow to where they come from.
+    ///
+    /// For weights that are computed (normalised, averaged, made by another network) and for derivatives with respect to
+    /// fed weights. Optimizers do not see such a variable, and it cannot be updated. Source: `torch.func.functional_call`.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
+    /// let params = Params::seeded(0);
+    /// let weight = params.variable("weight", [2], Kind::Parameter, Init::Constant(1.0));
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let other = graph.input("other", [2], DType::F32);
+    /// graph.replace(&weight, &other);
+    /// let y = graph.variable(&weight) * 2.0;
+    /// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+    /// let step = session.compile(&graph, &[&y])?;
+    /// assert_eq!(session.run(&step, &[(&other, &Array::vector(vec![3f32, 4.0]))])?[0].to_f32(), [6.0, 8.0]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn replace(&self, variable: &Variable, tensor: &Tensor) {
+        if !tensor.is_valid() {
+            return;
+        }
+        let name = variable.name();
+        let is = |node: &Node| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
+        let read = self.data().nodes.iter().any(is) || self.stand_in(variable).is_some();
+        let misfit = if tensor.spec() != *variable.spec() {
+            Misfit::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
+        } else if read {
+            Misfit::new(format!("`{name}` was read or replaced before"))
+                .fix("replace a variable once, before any layer that reads it is traced")
+        } else {
+            self.data().stand_ins.push((variable.clone(), tensor.id()));
+            return;
+        };
+        self.fail("replace", &[tensor.spec()], misfit);
+    }
+
+    /// The values that were traced in the scope `path` itself, not in one inside it, in order: for each time that the scope was
+    /// opened, which is for each call of a layer.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let graph = Graph::new(Mode::Train);
+    /// let mut x = graph.input("x", [8], DType::F32);
+    /// for _ in 0..2 {
+    ///     let _scope = graph.scope("twice");
+    ///     x = &x * &x;
+    /// }
+    /// let calls = graph.calls_of("twice");
+    /// assert_eq!((calls.len(), calls[1][0].shape().dims()), (2, &[8][..]));
+    /// ```
+    #[must_use]
+    pub fn calls_of(&self, path: &str) -> Vec<Vec<Tensor>> {
+        let data = self.data();
+        let values = |call: &Call| -> Vec<ValueId> {
+            let nodes = data.nodes.iter().enumerate().take(call.nodes.end).skip(call.nodes.start);
+            let inside = nodes.filter(|(_, node)| node.site.scope == path);
+            inside.flat_map(|(node, of)| (0..of.outputs.len()).map(move |output| ValueId { node, output })).collect()
+        };
+        let calls: Vec<_> = data.calls.iter().filter(|call| call.path == path).map(values).collect();
+        drop(data);
+        let tensor = |value| Tensor::new(self.clone(), value);
+        calls.into_iter().map(|values| values.into_iter().map(tensor).collect()).collect()
+    }
+
+    /// The variables read so far, in the order of first use.
+    #[must_use]
+    pub fn variables(&self) -> Vec<Variable> {
+        let variable = |node: &Node| match &node.kind {
+            NodeKind::Variable(variable) => Some(variable.clone()),
+            _ => None,
+        };
+        self.data().nodes.iter().filter_map(variable).collect()
+    }
+
+    /// Wants a value, such as a metric, to be known beside the loss under a name; a trainer fetches it with the losses of
+    /// many steps and averages it over the rows of an epoch. Under a name that is taken, it takes its place.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let graph = Graph::new(Mode::Train);
+    /// let x = graph.input("x", [8], DType::F32);
+    /// graph.track("doubled", &(&x * 2.0));
+    /// assert_eq!(graph.tracked()[0].0, "doubled");
+    /// ```
+    pub fn track(&self, name: impl Into<String>, value: &Tensor) {
+        // A misfit is kept already.
+        if !value.is_valid() {
+            return;
+        }
+        let (name, mut data) = (name.into(), self.data());
+        data.tracked.retain(|(known, _)| *known != name);
+        data.tracked.push((name, value.id()));
+    }
+
+    /// What [`Self::track`] was told, in order.
+    #[must_use]
+    pub fn tracked(&self) -> Vec<(String, Tensor)> {
+        let all = self.data().tracked.clone();
+        all.into_iter().map(|(name, value)| (name, Tensor::new(self.clone(), value))).collect()
+    }
+
+    /// A number without axes that `value` computes on the host before each run, in `f64`.
+    #[track_caller]
+    pub fn scheduled(
+        &self,
+        name: impl Into<String>,
+        dtype: DType,
+        value: impl Fn() -> f64 + Send + Sync + 'static,
+    ) -> Tensor {
+        let index = {
+            let mut data = self.data();
+            data.schedule.push(Scheduled { name: name.into(), dtype, value: Arc::new(value) });
+            data.schedule.len() - 1
+        };
+        self.push(NodeKind::Scheduled(index), vec![], vec![Spec::new(Shape::scalar(), dtype)])
+    }
+
+    /// Lets a counter go up by one after each run of this graph; once, however often it is asked.
+    pub fn advance(&self, counter: &Counter) {
+        if self.advances(counter) == 0 {
+            self.advance_again(counter);
+        }
+    }
+
+    /// Lets a counter go up by one more after each run of this graph.
+    pub fn advance_again(&self, counter: &Counter) {
+        self.data().counters.push(counter.clone());
+    }
+
+    /// How far a counter goes up after each run, as far as the graph is traced.
+    #[must_use]
+    pub fn advances(&self, counter: &Counter) -> usize {
+        self.data().counters.iter().filter(|known| known.is(counter)).count()
+    }
+
+    /// The value that a variable will have after a run, as far as the graph is traced: that of its update, or else the
+    /// one that it has before.
+    #[track_caller]
+    #[must_use]
+    pub fn latest(&self, variable: &Variable) -> Tensor {
+        match self.pending(variable) {
+            Some(value) => Tensor::new(self.clone(), value),
+            None => self.variable(variable),
+        }
+    }
+
+    fn pending(&self, variable: &Variable) -> Option<ValueId> {
+        self.data().updates.iter().find(|update| update.variable.id() == variable.id()).map(|update| update.value)
+    }
+
+    /// Sets a variable to `value` at the end of each run, after everything that reads the old value.
+    ///
+    /// Only in [`Mode::Train`]. A second update of the same variable continues the first: it must be computed from
+    /// [`Self::latest`], and takes its place.
+    #[track_caller]
+    pub fn update(&self, variable: &Variable, value: &Tensor) {
+        if !value.is_valid() {
+            return;
+        }
+        let name = variable.name();
+        let misfit = if self.mode == Mode::Evaluate {
+            Some(
+                Misfit::new(format!("an evaluation graph cannot update `{name}`"))
+                    .fix("trace the graph with Mode::Train"),
+            )
+        } else if value.spec() != *variable.spec() {
+            Some(Misfit::new(format!("`{name}` is {}, its new value {}", variable.spec(), value.spec())))
+        } else if self.stand_in(variable).is_some() {
+            Some(
+                Misfit::new(format!("`{name}` is replaced in this graph, so it has no update here"))
+                    .fix("update what the tensor in its place comes from"),
+            )
+        } else if self.pending(variable).is_some_and(|before| !self.data().depends(value.id(), before)) {
+            Some(
+                Misfit::new(format!("`{name}` is updated twice"))
+                    .fix("update each variable once per graph")
+                    .fix("or compute the second value from the first: `graph.latest(&variable)`"),
+            )
+        } else {
+            None
+        };
+        if let Some(misfit) = misfit {
+            self.fail("update", &[value.spec()], misfit);
+            return;
+        }
+        let _ = self.variable(variable);
+        let mut data = self.data();
+        data.updates.retain(|update| update.variable.id() != variable.id());
+        data.updates.push(Update { variable: variable.clone(), value: value.id() });
+    }
+}

@@ -1,0 +1,444 @@
+//! Named variables: parameters, buffers and optimizer state, under dotted paths.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::host::random::Stream;
+use crate::{Array, Error, Result, Shape, Spec, TorchRandom};
+
+/// What a variable is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Trained by the optimizer; part of the state dict.
+    Parameter,
+    /// Kept, but not trained (running statistics); part of the state dict.
+    Buffer,
+    /// Optimizer state and accumulators; part of checkpoints only.
+    State,
+}
+
+/// How a variable begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Init {
+    /// One number everywhere.
+    Constant(f64),
+    /// Uniform in `[low, high)`.
+    Uniform(f64, f64),
+    /// Normal with this mean and standard deviation.
+    Normal(f64, f64),
+}
+
+impl Init {
+    #[allow(clippy::cast_possible_truncation, reason = "parameters are f32")]
+    fn fill(&self, shape: &Shape, mut stream: Stream) -> Vec<f32> {
+        let mut draw = || match *self {
+            Self::Constant(value) => value as f32,
+            Self::Uniform(low, high) => (low + (high - low) * stream.uniform()) as f32,
+            Self::Normal(mean, std) => (mean + std * stream.normal()) as f32,
+        };
+        (0..shape.numel()).map(|_| draw()).collect()
+    }
+}
+
+struct Entry {
+    name: Arc<str>,
+    kind: Kind,
+    spec: Spec,
+    value: Arc<Array>,
+    /// Goes up whenever the host value changes, so that sessions know to upload it.
+    version: u64,
+    trainable: bool,
+    /// A session whose device holds a newer value.
+    ahead: bool,
+}
+
+#[derive(Default)]
+struct Store {
+    seed: u64,
+    /// The one generator of all initial values, instead of a stream for each name.
+    torch: Option<Box<TorchRandom>>,
+    entries: Vec<Entry>,
+    by_name: HashMap<Arc<str>, usize>,
+    counters: Vec<(Arc<str>, Counter)>,
+    error: Option<String>,
+}
+
+impl Store {
+    /// The initial value of the variable of this name.
+    fn draw(&mut self, name: &str, shape: &Shape, init: Init) -> Arc<Array> {
+        let values = match &mut self.torch {
+            Some(random) => random.fill(shape.numel(), init),
+            None => init.fill(shape, Stream::named(self.seed, name)),
+        };
+        Array::new(shape, values).expect("one value per element").into()
+    }
+}
+
+/// A number that the host counts up by one after every training run; kept in the state dict.
+#[derive(Clone, Debug, Default)]
+pub struct Counter(Arc<std::sync::atomic::AtomicU64>);
+
+impl Counter {
+    /// The count.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Sets the count.
+    pub fn set(&self, value: u64) {
+        self.0.store(value, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// The variables of a model and everything that trains it, seen from one scope of the name tree.
+///
+/// Clones and scopes share one store. Initial values depend on the seed and the full name only, so a new layer does
+/// not change how the others begin; those of [`Params::torch_seed`] come one after the other from one generator.
+///
+/// ```
+/// use wgrad_core::{Init, Kind, Params};
+/// let params = Params::seeded(7);
+/// let weight = params.at("layer1").at("0").variable("weight", [2, 3], Kind::Parameter, Init::Uniform(-0.5, 0.5));
+/// assert_eq!(weight.name(), "layer1.0.weight");
+/// assert_eq!(params.get("layer1.0.weight")?.shape().dims(), [2, 3]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct Params {
+    store: Arc<Mutex<Store>>,
+    path: String,
+}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Params({:?}, {} variables)", self.path, self.lock().entries.len())
+    }
+}
+
+impl Params {
+    /// An empty store whose initial values are drawn from `seed`.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        let params = Self::default();
+        params.lock().seed = seed;
+        params
+    }
+
+    /// An empty store whose initial values are those of PyTorch after `torch.manual_seed(seed)`, bit for bit.
+    ///
+    /// All random values come from one generator, in the order in which layers are built: the same layers in the same
+    /// order begin as in PyTorch. So do the rows of a shuffled data set, which the trainer deals as a `DataLoader` does.
+    /// The bits are those of PyTorch on a CPU with AVX2; see [`TorchRandom`]. Dropout draws other numbers than PyTorch's.
+    ///
+    /// ```
+    /// use wgrad_core::{Init, Kind, Params};
+    /// let params = Params::torch_seed(0);
+    /// // torch.manual_seed(0); torch.empty(3).uniform_(-1, 1)
+    /// let weight = params.variable("weight", [3], Kind::Parameter, Init::Uniform(-1.0, 1.0));
+    /// assert_eq!(weight.value()?.to_f32(), [-0.007486820, 0.53644359, -0.82304513]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn torch_seed(seed: u64) -> Self {
+        let params = Self::seeded(seed);
+        params.lock().torch = Some(Box::new(TorchRandom::new(seed)));
+        params
+    }
+
+    /// Draws from the generator of [`Params::torch_seed`], as what is built next will; `None` where each name has a
+    /// stream of its own.
+    ///
+    /// A layer that draws what PyTorch draws and drops does so here.
+    pub fn with_torch_random<T>(&self, draw: impl FnOnce(&mut TorchRandom) -> T) -> Option<T> {
+        self.lock().torch.as_deref_mut().map(draw)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.lock().seed
+    }
+
+    /// The same store, one scope further in.
+    #[must_use]
+    pub fn at(&self, scope: impl fmt::Display) -> Self {
+        Self { store: self.store.clone(), path: self.full(&scope.to_string()) }
+    }
+
+    /// The scope's dotted path; empty at the top.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn full(&self, name: &str) -> String {
+        match (self.path.is_empty(), name.is_empty()) {
+            (true, _) => name.into(),
+            (_, true) => self.path.clone(),
+            _ => format!("{}.{name}", self.path),
+        }
+    }
+
+    /// Declares a variable under `name` in this scope.
+    ///
+    /// Declaring a parameter or buffer twice is an error that `compile` reports. State may be declared again: a
+    /// second graph over the same model finds the state of the first.
+    #[track_caller]
+    #[must_use]
+    pub fn variable(&self, name: &str, shape: impl Into<Shape>, kind: Kind, init: Init) -> Variable {
+        let name: Arc<str> = self.full(name).into();
+        let spec = Spec::f32(shape);
+        let mut store = self.lock();
+        let known = store.by_name.get(&name).copied();
+        let id = if let Some(id) = known {
+            let entry = &store.entries[id];
+            let clash = if entry.spec != spec {
+                Some(format!("`{name}` is declared as {spec} and was {}", entry.spec))
+            } else if kind != Kind::State || entry.kind != kind {
+                Some(format!("`{name}` is declared twice"))
+            } else {
+                None
+            };
+            if let Some(clash) = clash {
+                let at = Location::caller();
+                let fix =
+                    "give each layer a scope of its own (`params.at(\"fc2\")`), or use one layer twice to share it";
+                store.error.get_or_insert(format!("{clash}\n  at {}:{}\n  fix: {fix}", at.file(), at.line()));
+            }
+            id
+        } else {
+            let value = store.draw(&name, &spec.shape, init);
+            let trainable = kind == Kind::Parameter;
+            let entry = Entry { name: name.clone(), kind, spec, value, version: 0, trainable, ahead: false };
+            store.entries.push(entry);
+            let id = store.entries.len() - 1;
+            store.by_name.insert(name, id);
+            id
+        };
+        drop(store);
+        self.nth(id)
+    }
+
+    fn nth(&self, id: usize) -> Variable {
+        let store = self.lock();
+        let Entry { name, kind, spec, .. } = &store.entries[id];
+        let params = Self { store: self.store.clone(), path: String::new() };
+        Variable { params, id, name: name.clone(), kind: *kind, spec: spec.clone() }
+    }
+
+    /// The counter under `name` in this scope, made on first use.
+    #[must_use]
+    pub fn counter(&self, name: &str) -> Counter {
+        let name = self.full(name);
+        let mut store = self.lock();
+        if let Some((_, counter)) = store.counters.iter().find(|(known, _)| **known == *name) {
+            return counter.clone();
+        }
+        let counter = Counter::default();
+        store.counters.push((name.into(), counter.clone()));
+        counter
+    }
+
+    /// All counters with their names.
+    #[must_use]
+    pub fn counters(&self) -> Vec<(Arc<str>, Counter)> {
+        self.lock().counters.clone()
+    }
+
+    /// All variables, in the order of declaration.
+    #[must_use]
+    pub fn variables(&self) -> Vec<Variable> {
+        let count = self.lock().entries.len();
+        (0..count).map(|id| self.nth(id)).collect()
+    }
+
+    /// The variable under `name` in this scope.
+    ///
+    /// # Errors
+    /// When there is none; the message lists the names that there are.
+    pub fn get(&self, name: &str) -> Result<Variable> {
+        let name = self.full(name);
+        let known = self.lock().by_name.get(name.as_str()).copied();
+        known.map(|id| self.nth(id)).ok_or_else(|| {
+            let names: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
+            let known =
+                if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
+            let meant = crate::nearest(&name, names.iter().map(String::as_str));
+            let meant = meant.map_or(String::new(), |meant| format!("\n  fix: did you mean `{meant}`?"));
+            Error::Params(format!("there is no variable `{name}`; {known}{meant}"))
+        })
+    }
+
+    /// Excludes every parameter of this scope from training (or, with `true`, includes it again).
+    ///
+    /// Graphs traced from then on give it no gradient.
+    pub fn set_trainable(&self, trainable: bool) {
+        let prefix = self.full("");
+        let inside = |name: &str| {
+            prefix.is_empty() || name.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        for entry in &mut self.lock().entries {
+            if entry.kind == Kind::Parameter && inside(&entry.name) {
+                entry.trainable = trainable;
+            }
+        }
+    }
+
+    /// The first clash of names, if any.
+    ///
+    /// # Errors
+    /// [`Error::Params`].
+    pub fn check(&self) -> Result<()> {
+        self.lock().error.clone().map_or(Ok(()), |error| Err(Error::Params(error)))
+    }
+}
+
+/// A named array that outlives a run: a parameter, a buffer, or optimizer state.
+#[derive(Clone)]
+pub struct Variable {
+    params: Params,
+    id: usize,
+    name: Arc<str>,
+    kind: Kind,
+    spec: Spec,
+}
+
+impl fmt::Debug for Variable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Variable({} {})", self.name, self.spec)
+    }
+}
+
+impl Variable {
+    pub(crate) fn id(&self) -> usize {
+        self.id
+    }
+
+    pub(crate) fn same_store(&self, other: &Self) -> bool {
+        self.belongs_to(&other.params)
+    }
+
+    pub(crate) fn belongs_to(&self, params: &Params) -> bool {
+        Arc::ptr_eq(&self.params.store, &params.store)
+    }
+
+    /// The full dotted name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Shape and element type.
+    #[must_use]
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The shape.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.spec.shape
+    }
+
+    /// The store that it belongs to, seen from the top.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Whether the optimizer trains it.
+    #[must_use]
+    pub fn is_trainable(&self) -> bool {
+        self.params.lock().entries[self.id].trainable
+    }
+
+    /// The host's value.
+    ///
+    /// # Errors
+    /// When a session's device holds a newer one: call [`Session::sync`](crate::Session::sync) first.
+    pub fn value(&self) -> Result<Arc<Array>> {
+        let store = self.params.lock();
+        let entry = &store.entries[self.id];
+        if entry.ahead {
+            return Err(Error::Params(format!(
+                "a device holds a newer value of `{}`; call `session.sync()` before reading or saving it",
+                self.name
+            )));
+        }
+        Ok(entry.value.clone())
+    }
+
+    /// Sets the host's value; sessions upload it before their next run.
+    ///
+    /// # Errors
+    /// When shape or type differ.
+    pub fn set(&self, value: Array) -> Result<()> {
+        if *value.shape() != self.spec.shape || !value.dtype().feeds(self.spec.dtype) {
+            return Err(Error::Params(format!(
+                "`{}` is {}, the new value is {}{}",
+                self.name,
+                self.spec,
+                value.dtype(),
+                value.shape()
+            )));
+        }
+        let mut store = self.params.lock();
+        let entry = &mut store.entries[self.id];
+        entry.value = value.into();
+        entry.version += 1;
+        entry.ahead = false;
+        Ok(())
+    }
+
+    /// Sets the host's value to what a variable begins with: what the functions of `torch.nn.init` do to a layer that
+    /// was built before.
+    ///
+    /// ```
+    /// use wgrad_core::{Init, Kind, Params};
+    /// let params = Params::seeded(7);
+    /// let weight = params.variable("weight", [4], Kind::Parameter, Init::Uniform(-0.5, 0.5));
+    /// weight.reset(Init::Constant(1.0));
+    /// assert_eq!(weight.value()?.to_f32(), [1.0; 4]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    pub fn reset(&self, init: Init) {
+        let mut store = self.params.lock();
+        let value = store.draw(&self.name, &self.spec.shape, init);
+        let entry = &mut store.entries[self.id];
+        entry.value = value;
+        entry.version += 1;
+        entry.ahead = false;
+    }
+
+    /// The host's value and its version, whether or not a device is ahead.
+    pub(crate) fn host(&self) -> (Arc<Array>, u64) {
+        let store = self.params.lock();
+        let entry = &store.entries[self.id];
+        (entry.value.clone(), entry.version)
+    }
+
+    pub(crate) fn mark_ahead(&self) {
+        self.params.lock().entries[self.id].ahead = true;
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.params.lock().entries[self.id].version
+    }
+}

@@ -1,0 +1,233 @@
+//! Tensors: handles to values of a graph, with operators.
+
+use std::fmt;
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::graph::Graph;
+use crate::graph::node::{NodeKind, ValueId};
+use crate::ops::pointwise::arithmetic::{ADD, DIV, MUL, NEG, SUB};
+use crate::ops::reduce::sum::Sum;
+use crate::ops::shape::views::{Broadcast, Reshape};
+use crate::{DType, Misfit, Pointwise, Shape, Spec};
+
+/// A handle to a value of a [`Graph`]: cheap to clone, never data.
+///
+/// Operators broadcast; `f64` stands for a number on either side. An op whose inputs do not fit returns an invalid
+/// tensor, which passes silently through further ops; `compile` returns the first error.
+#[derive(Clone)]
+pub struct Tensor {
+    graph: Graph,
+    id: ValueId,
+}
+
+impl fmt::Debug for Tensor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = self.graph.data();
+        write!(f, "Tensor({} {})", data.nodes[self.id.node].name(), data.spec(self.id))
+    }
+}
+
+impl Tensor {
+    pub(crate) fn new(graph: Graph, id: ValueId) -> Self {
+        Self { graph, id }
+    }
+
+    /// The graph that this is a value of.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Which value of the graph.
+    #[must_use]
+    pub fn id(&self) -> ValueId {
+        self.id
+    }
+
+    /// Shape and element type.
+    #[must_use]
+    pub fn spec(&self) -> Spec {
+        self.graph.data().spec(self.id).clone()
+    }
+
+    /// The shape; without axes when invalid.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        self.spec().shape
+    }
+
+    /// The element type.
+    #[must_use]
+    pub fn dtype(&self) -> DType {
+        self.spec().dtype
+    }
+
+    /// Whether every op up to here fitted its inputs.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        !matches!(self.graph.data().nodes[self.id.node].kind, NodeKind::Invalid)
+    }
+
+    /// The same value, where gradients stop.
+    #[track_caller]
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        if !self.is_valid() {
+            return self.clone();
+        }
+        self.graph.push(NodeKind::Detach, vec![self.id], vec![self.spec()])
+    }
+
+    /// The tensor repeated to `shape` under NumPy's rules; itself when it has that shape.
+    #[track_caller]
+    #[must_use]
+    pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        if self.shape() == shape {
+            return self.clone();
+        }
+        self.graph.apply(Broadcast { shape }, &[self]).get(0)
+    }
+
+    /// The sum over `axes`, which keep size 1; the gradient of [`Self::broadcast_to`].
+    ///
+    /// Axes that do not exist are an error; none at all returns the tensor itself.
+    #[track_caller]
+    #[must_use]
+    pub fn sum_keep(&self, axes: &[usize]) -> Self {
+        Sum::over(self, axes)
+    }
+
+    /// The gradient of broadcasting: summed down to `shape`.
+    #[track_caller]
+    pub(crate) fn sum_to(&self, shape: &Shape) -> Self {
+        let own = self.shape();
+        if own == *shape || !self.is_valid() {
+            return self.clone();
+        }
+        let lead = own.rank() - shape.rank();
+        let axes: Vec<_> = (0..own.rank())
+            .filter(|&axis| axis < lead || (shape.dims()[axis - lead] == 1 && own.dims()[axis] != 1))
+            .collect();
+        self.sum_keep(&axes).reshape_to(shape)
+    }
+
+    /// The same elements, row-major, under another shape.
+    #[track_caller]
+    #[must_use]
+    pub fn reshape_to(&self, shape: impl Into<Shape>) -> Self {
+        let shape = shape.into();
+        if self.shape() == shape {
+            return self.clone();
+        }
+        self.graph.apply(Reshape { shape }, &[self]).get(0)
+    }
+
+    /// A pointwise op on this tensor and others, broadcast to a common shape.
+    #[track_caller]
+    #[must_use]
+    pub fn pointwise(&self, row: &'static Pointwise, others: &[&Self], attributes: &[f64]) -> Self {
+        let mut args = vec![self];
+        args.extend(others);
+        self.graph.pointwise(row, &args, attributes)
+    }
+
+    /// A number of this tensor's graph.
+    #[track_caller]
+    #[must_use]
+    pub fn number(&self, value: f64) -> Self {
+        self.graph.constant(value)
+    }
+
+    /// Records that `op` cannot take these tensors, and returns the invalid tensor that stands for its result.
+    #[track_caller]
+    #[must_use]
+    pub fn misfit(&self, op: &str, others: &[&Self], misfit: Misfit) -> Self {
+        if let Some(invalid) = std::iter::once(&self).chain(others).find(|t| !t.is_valid()) {
+            return (**invalid).clone();
+        }
+        let specs: Vec<_> = std::iter::once(&self).chain(others).map(|t| t.spec()).collect();
+        self.graph.fail(op, &specs, misfit)
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $row:expr) => {
+        impl $trait<&Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                self.pointwise(&$row, &[other], &[])
+            }
+        }
+        impl $trait<Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                self.pointwise(&$row, &[&other], &[])
+            }
+        }
+        impl $trait<&Tensor> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                self.pointwise(&$row, &[other], &[])
+            }
+        }
+        impl $trait for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                self.pointwise(&$row, &[&other], &[])
+            }
+        }
+        impl $trait<f64> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: f64) -> Tensor {
+                self.pointwise(&$row, &[&self.number(other)], &[])
+            }
+        }
+        impl $trait<f64> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: f64) -> Tensor {
+                self.pointwise(&$row, &[&self.number(other)], &[])
+            }
+        }
+        impl $trait<&Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                other.number(self).pointwise(&$row, &[other], &[])
+            }
+        }
+        impl $trait<Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                other.number(self).pointwise(&$row, &[&other], &[])
+            }
+        }
+    };
+}
+operator!(Add, add, ADD);
+operator!(Sub, sub, SUB);
+operator!(Mul, mul, MUL);
+operator!(Div, div, DIV);
+
+impl Neg for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        self.pointwise(&NEG, &[], &[])
+    }
+}
+
+impl Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        (&self).neg()
+    }
+}

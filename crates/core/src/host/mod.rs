@@ -1,0 +1,12 @@
+//! What needs no graph: shapes, arrays, random numbers, errors.
+
+pub(crate) mod array;
+pub(crate) mod dtype;
+pub(crate) mod elementary;
+pub(crate) mod error;
+pub(crate) mod nearest;
+pub(crate) mod random;
+pub(crate) mod real;
+pub(crate) mod shape;
+pub(crate) mod spec;
+pub(crate) mod torch_random;

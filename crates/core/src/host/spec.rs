@@ -1,0 +1,41 @@
+//! Shape and element type together.
+
+use crate::{DType, Shape};
+
+/// Shape and element type of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Spec {
+    /// The shape.
+    pub shape: Shape,
+    /// The element type.
+    pub dtype: DType,
+}
+
+impl Spec {
+    /// A spec of any shape and type.
+    pub fn new(shape: impl Into<Shape>, dtype: DType) -> Self {
+        Self { shape: shape.into(), dtype }
+    }
+
+    /// A floating-point spec.
+    pub fn f32(shape: impl Into<Shape>) -> Self {
+        Self::new(shape, DType::F32)
+    }
+
+    /// A spec of unsigned integers.
+    pub fn u32(shape: impl Into<Shape>) -> Self {
+        Self::new(shape, DType::U32)
+    }
+
+    /// Bytes on a device.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.shape.numel() * self.dtype.size()
+    }
+}
+
+impl std::fmt::Display for Spec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}{}", self.dtype, self.shape)
+    }
+}

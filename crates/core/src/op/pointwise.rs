@@ -1,0 +1,223 @@
+//! Pointwise ops as rows of data: one row says the WGSL, the reference and the gradient.
+//!
+//! A pointwise op writes element `i` from elements `i` of its arguments, so any number of them can run as one loop.
+//! The planner makes such clusters; the GPU backend prints them as one kernel, the CPU backend runs them in blocks.
+
+use crate::autodiff::Backward;
+use crate::op::reference::{Buffers, Reference, Slice, SliceMut};
+use crate::{Accuracy, DType, Real};
+
+/// One pointwise op. Build rows with [`pointwise!`](crate::pointwise).
+pub struct Pointwise {
+    /// The name, as in error messages and plans.
+    pub name: &'static str,
+    /// The names of the arguments, as the WGSL expression uses them.
+    pub args: &'static [&'static str],
+    /// Their element types.
+    pub types: &'static [DType],
+    /// The names of the constant attributes; they are pasted into the WGSL expression as literals.
+    pub attributes: &'static [&'static str],
+    /// The element type of the result.
+    pub out: DType,
+    /// The WGSL expression.
+    pub wgsl: &'static str,
+    /// WGSL functions that the expression calls: the source that defines them, empty if none.
+    pub library: &'static str,
+    /// The reference in single precision, over a block of elements.
+    pub block_f32: fn(&Block<'_, f32>, SliceMut<'_, f32>),
+    /// The reference in double precision.
+    pub block_f64: fn(&Block<'_, f64>, SliceMut<'_, f64>),
+    /// How many correctly rounded operations in sequence the row may be as inexact as: 1 for arithmetic. By WGSL's table of
+    /// accuracies `exp` is 4; see [`crate::bound`].
+    pub steps: f64,
+    /// The gradient rule; `None` where the gradient is zero everywhere (comparisons, rounding, integers).
+    pub backward: Option<fn(&mut Backward)>,
+    /// Whether the rule is by design an estimate and not the derivative, as that of a straight-through estimator: finite
+    /// differences do not judge it.
+    pub estimated: bool,
+}
+
+impl Pointwise {
+    /// How exact the row is: by its `steps`; integers are exact.
+    #[must_use]
+    pub fn accuracy(&self) -> Accuracy {
+        if self.out == DType::U32 { Accuracy::EXACT } else { Accuracy::new().steps(self.steps) }
+    }
+}
+
+impl std::fmt::Debug for Pointwise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Pointwise {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+/// The arguments of one row for one block of elements.
+#[derive(Debug)]
+pub struct Block<'a, F> {
+    /// One slice per argument, all of the same length.
+    pub args: &'a [Slice<'a, F>],
+    /// The attributes.
+    pub attributes: &'a [f64],
+}
+
+/// The loop of one row over a block, in any precision; what [`pointwise!`](crate::pointwise) makes of a reference.
+pub trait Loop {
+    /// Fills `out`.
+    fn run<F: Real>(block: &Block<'_, F>, out: SliceMut<'_, F>);
+}
+
+/// Runs `work` in the widest vectors that the machine has.
+///
+/// It is compiled once for each set of instructions: the closure and what is hot in it must be `#[inline(always)]`, for
+/// a function that is called from there is compiled for the smallest set. No two operations are fused, so that results
+/// are the same on all machines.
+pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    struct Call<W>(W);
+
+    impl<R, W: FnOnce() -> R> pulp::WithSimd for Call<W> {
+        type Output = R;
+
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, _: S) -> R {
+            (self.0)()
+        }
+    }
+
+    pulp::Arch::new().dispatch(Call(work))
+}
+
+/// A loop in single precision, in the widest vectors that the machine has.
+pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
+    vectorized(
+        #[inline(always)]
+        || L::run(block, out),
+    );
+}
+
+/// A precision in which plans run on the CPU.
+pub trait Precision: Real {
+    /// The row's loop in this precision.
+    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
+    /// The buffers of an op, for its reference.
+    fn reference(buffers: Buffers<'_, Self>) -> Reference<'_>;
+}
+
+impl Precision for f32 {
+    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
+        row.block_f32
+    }
+    fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
+        Reference::F32(buffers)
+    }
+}
+
+impl Precision for f64 {
+    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
+        row.block_f64
+    }
+    fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
+        Reference::F64(buffers)
+    }
+}
+
+/// Declares a pointwise op: a `static` of type [`Pointwise`].
+///
+/// Arguments are `float` or `uint`; attributes stand in brackets. In the reference, `F` is the number type; in the
+/// gradient, `at` is a [`Backward`]. After the WGSL, `library:` names the source of functions that it calls, and `steps:`
+/// how inexact it may be if that is more than some arithmetic: see [`Pointwise::steps`]. After the reference, `estimated: true`
+/// says that the gradient is not meant to be the derivative: see [`Pointwise::estimated`].
+///
+/// ```
+/// use wgrad_core::{pointwise, Real};
+/// pointwise! {
+///     /// `max(x, slope·x)` for slopes below 1.
+///     pub LEAKY = leaky(x: float)[slope] -> float {
+///         wgsl: "select(slope * x, x, x > 0.0)",
+///         reference<F>: if x > F::zero() { x } else { slope * x },
+///         backward: None,
+///     }
+/// }
+/// assert_eq!(LEAKY.args, ["x"]);
+/// ```
+#[macro_export]
+macro_rules! pointwise {
+    (
+        $(#[$doc:meta])*
+        $vis:vis $NAME:ident = $name:ident($($arg:ident: $kind:ident),*)[$($attr:ident),*] -> $out:ident {
+            wgsl: $wgsl:expr,
+            $(library: $library:expr,)?
+            $(steps: $steps:expr,)?
+            reference<$F:ident>: $body:expr,
+            $(estimated: $estimated:expr,)?
+            backward: $backward:expr,
+        }
+    ) => {
+        $(#[$doc])*
+        $vis static $NAME: $crate::Pointwise = {
+            struct Row;
+            #[allow(unused_variables, unused_mut, non_snake_case, clippy::all, clippy::pedantic, reason = "generated from a row")]
+            impl $crate::Loop for Row {
+                #[inline(always)]
+                fn run<$F: $crate::Real>(block: &$crate::Block<'_, $F>, out: $crate::SliceMut<'_, $F>) {
+                    // As parameters, the compiler knows that no two slices overlap.
+                    #[inline(always)]
+                    fn each<$F: $crate::Real>(
+                        out: &mut [$crate::pointwise!(@element $out $F)],
+                        $($arg: &[$crate::pointwise!(@element $kind $F)],)*
+                        $($attr: $F,)*
+                    ) {
+                        let n = out.len();
+                        $(let $arg = &$arg[..n];)*
+                        for i in 0..n {
+                            $(let $arg = $arg[i];)*
+                            out[i] = $body;
+                        }
+                    }
+                    let mut args = block.args.iter();
+                    let mut attributes = block.attributes.iter();
+                    each::<$F>(
+                        out.$out(),
+                        $({
+                            let $arg = args.next().expect("as many arguments as the row has");
+                            $arg.$kind()
+                        },)*
+                        $({
+                            let $attr = attributes.next().expect("as many attributes as the row has");
+                            <$F as $crate::Real>::lit(*$attr)
+                        },)*
+                    );
+                }
+            }
+            $crate::Pointwise {
+                name: stringify!($name),
+                args: &[$(stringify!($arg)),*],
+                types: &[$($crate::pointwise!(@type $kind)),*],
+                attributes: &[$(stringify!($attr)),*],
+                out: $crate::pointwise!(@type $out),
+                wgsl: $wgsl,
+                library: $crate::pointwise!(@library $($library)?),
+                steps: $crate::pointwise!(@steps $($steps)?),
+                block_f32: $crate::in_vectors::<Row>,
+                block_f64: <Row as $crate::Loop>::run::<f64>,
+                backward: $backward,
+                estimated: $crate::pointwise!(@estimated $($estimated)?),
+            }
+        };
+    };
+    (@element float $F:ident) => { $F };
+    (@element uint $F:ident) => { u32 };
+    (@type float) => { $crate::DType::F32 };
+    (@type uint) => { $crate::DType::U32 };
+    (@library) => { "" };
+    (@library $library:expr) => { $library };
+    (@estimated) => { false };
+    (@estimated $estimated:expr) => { $estimated };
+    (@steps) => { 1.0 };
+    (@steps $steps:expr) => { $steps };
+}

@@ -1,0 +1,306 @@
+//! The kernels of convolutions: which variant runs, and the constants that make it.
+
+use crate::{Dispatch, Grid, Kernel, Launch, Limits, Operand, Spec};
+
+use crate::op::template::{only_if, set, unroll};
+use crate::ops::conv::geometry::Geometry;
+
+const DIRECT: &str = wgrad_shaders::CONV_DIRECT;
+const WEIGHT_DIRECT: &str = wgrad_shaders::CONV_WEIGHT_DIRECT;
+const TILES: &str = wgrad_shaders::lib::CONV_TILES;
+const TILED: &str = wgrad_shaders::CONV_TILED;
+const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
+const SUM: &str = wgrad_shaders::CONV_SUM;
+
+/// Loop turns of a thread: lavapipe ends its loops after 65,535 turns, without a word.
+const TURNS: usize = 1 << 15;
+/// How large the direct kernels' tiles may become. A load costs a software adapter as much as dozens of products, and
+/// every product that is written out costs time to compile: wide tiles pay for themselves in heavy convolutions.
+struct Reach {
+    channels: usize,
+    pixels: usize,
+    /// Products in the body of the innermost loop.
+    products: usize,
+    /// Of a weight's gradient: output channels, and sums of a thread.
+    weight_channels: usize,
+    sums: usize,
+}
+
+impl Reach {
+    fn of(geometry: &Geometry, limits: &Limits) -> Self {
+        let Geometry { batch, groups, c, o, kernel, result, .. } = *geometry;
+        let products = [batch, groups, c, o, kernel[0], kernel[1], result[0], result[1]].iter().product::<usize>();
+        if limits.software && products >= 1 << 22 {
+            Self { channels: 4, pixels: 14, products: 640, weight_channels: 8, sums: 144 }
+        } else {
+            Self { channels: 4, pixels: 4, products: 160, weight_channels: 4, sums: 40 }
+        }
+    }
+}
+
+/// Sizes fit: buffers are smaller than 2 GiB.
+fn number(size: usize) -> i64 {
+    i64::try_from(size).unwrap_or(i64::MAX)
+}
+
+/// The size of a tile, a multiple of `of` up to `most`, that leaves the fewest elements idle; of those the largest.
+fn tile(width: usize, of: usize, most: usize) -> usize {
+    let sizes = (of..=most.max(of)).step_by(of);
+    sizes.min_by_key(|&size| (width.div_ceil(size) * size, std::cmp::Reverse(size))).unwrap_or(of)
+}
+
+/// Parts of equal length, and that length.
+fn parts(terms: usize, parts: usize, unit: usize) -> (usize, usize) {
+    let length = terms.div_ceil(parts.clamp(1, terms)).next_multiple_of(unit);
+    (terms.div_ceil(length), length)
+}
+
+/// How the tiled kernels divide a product.
+struct Tiles {
+    side: usize,
+    rows: usize,
+    all: usize,
+    parts: usize,
+    length: usize,
+}
+
+impl Tiles {
+    /// Tiles of `matrices` products `[rows, columns]` of sums over `terms`, if tiles are worth it: with enough rows,
+    /// columns and terms, on a device with workgroup memory that is not emulated.
+    fn of([matrices, rows, columns, terms]: [usize; 4], limits: &Limits) -> Option<Self> {
+        let able = limits.invocations >= 256 && limits.workgroup_bytes >= 16 << 10;
+        if limits.software || !able || rows < 12 || columns < 12 || terms < 8 {
+            return None;
+        }
+        let count = |side: usize| matrices * rows.div_ceil(side) * columns.div_ceil(side);
+        let side = if rows > 32 && count(64) >= 64 { 64 } else { 32 };
+        let (parts, length) = parts(terms, (terms / 256).min(128 / count(side)), 16);
+        Some(Self { side, rows, all: count(side) * parts, parts, length })
+    }
+
+    fn dispatch(&self, name: &'static str, template: &str, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
+        let Self { side, .. } = *self;
+        let depth = side / 4;
+        constants.extend([("BM", number(side)), ("BN", number(side)), ("BK", number(depth))]);
+        constants.extend([("PARTS", number(self.parts)), ("TILES_I", number(self.rows.div_ceil(side)))]);
+        let source = unroll(&set(&format!("{TILES}\n{template}"), &constants));
+        let threads = side * side / 16;
+        let source = source.replace("@workgroup_size(256)", &format!("@workgroup_size({threads})"));
+        let kernel = Kernel::generated(format!("{name}_{side}x{side}x{depth}"), source).bundled();
+        Dispatch::new(kernel, "forward", Grid::Groups([self.all, 1, 1])).param("all", self.all)
+    }
+}
+
+/// A convolution as the kernels see it: `to` elements gather `from` ones at `(t·mul + k·step + offset) / div`.
+struct Gather {
+    c: usize,
+    o: usize,
+    from: [usize; 2],
+    to: [usize; 2],
+    mul: [i64; 2],
+    step: [i64; 2],
+    offset: [i64; 2],
+    div: [i64; 2],
+    w_out: usize,
+    w_in: usize,
+}
+
+impl Gather {
+    fn new(geometry: &Geometry, transposed: bool) -> Self {
+        let Geometry { c, o, image, kernel, result, stride, before, dilation, .. } = *geometry;
+        let (stride, before, dilation) = (stride.map(number), before.map(number), dilation.map(number));
+        let taps = kernel[0] * kernel[1];
+        if transposed {
+            let (mul, step, offset) = ([1; 2], dilation.map(|d| -d), before);
+            Self { c: o, o: c, from: result, to: image, mul, step, offset, div: stride, w_out: taps, w_in: c * taps }
+        } else {
+            let (step, offset) = (dilation, before.map(|b| -b));
+            let (mul, div) = (stride, [1; 2]);
+            Self { c, o, from: image, to: result, mul, step, offset, div, w_out: c * taps, w_in: taps }
+        }
+    }
+
+    fn constants(&self, geometry: &Geometry) -> Vec<(&'static str, i64)> {
+        vec![
+            ("GROUPS", number(geometry.groups)),
+            ("C", number(self.c)),
+            ("H", number(self.from[0])),
+            ("W", number(self.from[1])),
+            ("O", number(self.o)),
+            ("OH", number(self.to[0])),
+            ("OW", number(self.to[1])),
+            ("KH", number(geometry.kernel[0])),
+            ("KW", number(geometry.kernel[1])),
+            ("W_OUT", number(self.w_out)),
+            ("W_IN", number(self.w_in)),
+            ("MUL_Y", self.mul[0]),
+            ("STEP_Y", self.step[0]),
+            ("OFFSET_Y", self.offset[0]),
+            ("MUL_X", self.mul[1]),
+            ("STEP_X", self.step[1]),
+            ("OFFSET_X", self.offset[1]),
+        ]
+    }
+}
+
+/// A convolution (of `x` and `w`) or the gradient of one for its input (of `dy` and `w`), perhaps with a bias.
+pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>) {
+    let gather = Gather::new(geometry, transposed);
+    let size = at.outputs[0].shape.numel();
+    if size == 0 {
+        return;
+    }
+    let biased = at.inputs.len() > 2;
+    let terms = gather.c * geometry.kernel[0] * geometry.kernel[1];
+    let plane = gather.to[0] * gather.to[1];
+    let pixels = geometry.batch * plane;
+    // A tile has no way to leave out the taps that a stride does not meet.
+    let tiles = Tiles::of([geometry.groups, gather.o, pixels, terms], at.limits).filter(|_| gather.div == [1, 1]);
+    let (dispatch, parts) = if let Some(tiles) = tiles {
+        let mut constants = gather.constants(geometry);
+        constants.push(("LENGTH", number(tiles.length)));
+        let template = only_if(TILED, "biased", biased && tiles.parts == 1);
+        (tiles.dispatch("conv_tiled", &template, constants).param("pixels", pixels), tiles.parts)
+    } else {
+        direct(geometry, &gather, &Reach::of(geometry, at.limits), biased)
+    };
+    let dispatch = dispatch.bind("x", Operand::Input(0)).bind("w", Operand::Input(1)).param("size", size);
+    finish(at, dispatch, parts, [size, plane, geometry.groups * gather.o], biased);
+}
+
+fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> (Dispatch, usize) {
+    let [kh, kw] = geometry.kernel;
+    let div = gather.div.map(|div| usize::try_from(div).unwrap_or(1));
+    let channels = tile(gather.o, 1, reach.channels);
+    let few = div[1] <= 8;
+    let width = tile(gather.to[1], if few { div[1] } else { 1 }, reach.pixels);
+    let numerator = |p: usize, k: usize| number(p) * gather.mul[1] + number(k) * gather.step[1] + gather.offset[1];
+    let touched = |p: usize| [numerator(p, 0), numerator(p, kw - 1)];
+    let ends = [touched(0), touched(width - 1)].concat();
+    let (low, high) = ends.iter().fold((i64::MAX, i64::MIN), |(low, high), &end| (low.min(end), high.max(end)));
+    let long = !few || kw * channels * width > reach.products.max(480) || high - low >= 96;
+    let (taps, columns, grain, low) =
+        if long { (1, number(width), gather.mul[1], gather.offset[1]) } else { (kw, high - low + 1, 1, low) };
+    let rows = kh * taps * channels * width <= reach.products;
+    let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
+    let phase_rows = gather.to[0].div_ceil(div[0]);
+    let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
+    // Of the loops over a channel's rows and columns, those that are not unrolled, and not turned once.
+    let turns = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
+    let wanted = (gather.c * turns).div_ceil(TURNS).max((gather.c * kh * kw / 256).min(1024 / threads));
+    let (parts, length) = parts(gather.c, wanted, 1);
+    let mut constants = gather.constants(geometry);
+    constants.extend([("DIV_Y", gather.div[0]), ("DIV_X", gather.div[1])]);
+    constants.extend([("COLUMNS", columns), ("GRAIN", grain), ("LOW", low), ("LONG", i64::from(long))]);
+    let sizes = [
+        ("TO", channels),
+        ("TP", width),
+        ("TILES_X", tiles_x),
+        ("TILES_O", tiles_o),
+        ("PHASE_ROWS", phase_rows),
+        ("PARTS", parts),
+        ("LENGTH", length),
+        ("TAPS", taps),
+    ];
+    constants.extend(sizes.map(|(name, size)| (name, number(size))));
+    let source = only_if(&only_if(DIRECT, "biased", biased && parts == 1), "sparse", div[1] > 1);
+    let source = if rows { source.replace("{ // rows", "{ // unroll") } else { source };
+    let source = unroll(&set(&source, &constants));
+    let kernel = Kernel::generated(format!("conv_direct_{channels}x{width}"), source).bundled();
+    let threads = threads * parts;
+    let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).turns(length * turns);
+    (dispatch.param("threads", threads), parts)
+}
+
+/// The gradient of a convolution for its weight, of `x` and `dy`.
+pub(crate) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
+    let Geometry { batch, groups, c, o, image, kernel: [kh, kw], result, stride, before, dilation } = *geometry;
+    let size = at.outputs[0].shape.numel();
+    let constants = [
+        ("GROUPS", groups),
+        ("C", c),
+        ("H", image[0]),
+        ("W", image[1]),
+        ("O", o),
+        ("OH", result[0]),
+        ("OW", result[1]),
+        ("KH", kh),
+        ("KW", kw),
+        ("STRIDE_Y", stride[0]),
+        ("BEFORE_Y", before[0]),
+        ("DILATION_Y", dilation[0]),
+        ("STRIDE_X", stride[1]),
+        ("BEFORE_X", before[1]),
+        ("DILATION_X", dilation[1]),
+    ];
+    let constants = constants.map(|(name, size)| (name, number(size))).to_vec();
+    let pixels = batch * result[0] * result[1];
+    let (dispatch, parts) = if let Some(tiles) = Tiles::of([groups, o, c * kh * kw, pixels], at.limits) {
+        let dispatch = tiles.dispatch("conv_weight_tiled", WEIGHT_TILED, constants);
+        (dispatch.param("pixels", pixels).param("length", tiles.length), tiles.parts)
+    } else {
+        weight_direct(geometry, &Reach::of(geometry, at.limits), constants)
+    };
+    let dispatch = dispatch.bind("x", Operand::Input(0)).bind("dy", Operand::Input(1)).param("size", size);
+    finish(at, dispatch, parts, [size, 1, 1], false);
+}
+
+fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'static str, i64)>) -> (Dispatch, usize) {
+    let Geometry { batch, groups, c, o, kernel: [kh, kw], result, stride, dilation, .. } = *geometry;
+    let channels = tile(o, 1, reach.weight_channels);
+    let mut across = if kw <= 9 { kw } else { 8 };
+    let mut width = tile(result[1], 1, reach.pixels.min(8));
+    let touched = |width: usize, across: usize| (width - 1) * stride[1] + (across - 1) * dilation[1] + 1;
+    if touched(width, across) > 96 {
+        width = 1;
+    }
+    if touched(width, across) > 96 {
+        across = 1;
+    }
+    let down = if channels * kh * across <= reach.sums { kh } else { 1 };
+    let inner = tile(c, 1, (reach.sums / (channels * down * across)).min(8));
+    let tiles = [o.div_ceil(channels), c.div_ceil(inner), kh.div_ceil(down), kw.div_ceil(across)];
+    let threads = tiles.iter().product::<usize>() * groups;
+    let strips = result[1].div_ceil(width);
+    let steps = batch * result[0] * strips;
+    let (parts, length) = parts(steps.max(1), (1024 / threads).max(steps.div_ceil(TURNS)), 1);
+    let sizes = [
+        ("TO", channels),
+        ("TC", inner),
+        ("TY", down),
+        ("TX", across),
+        ("TP", width),
+        ("TILES_O", tiles[0]),
+        ("TILES_C", tiles[1]),
+        ("TILES_Y", tiles[2]),
+        ("TILES_X", tiles[3]),
+        ("STRIPS", strips),
+        ("COLUMNS", touched(width, across)),
+    ];
+    constants.extend(sizes.map(|(name, size)| (name, number(size))));
+    let name = format!("conv_weight_direct_{channels}x{inner}x{down}x{across}");
+    let kernel = Kernel::generated(name, unroll(&set(WEIGHT_DIRECT, &constants))).bundled();
+    let threads = threads * parts;
+    let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1]));
+    (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
+}
+
+/// Adds a dispatch and, if it made parts, the one that adds them; the bias comes with the last of the two.
+fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, channels]: [usize; 3], biased: bool) {
+    let bias = |dispatch: Dispatch| if biased { dispatch.bind("bias", Operand::Input(2)) } else { dispatch };
+    if parts == 1 {
+        at.dispatch(bias(dispatch.bind("y", Operand::Output(0))));
+        return;
+    }
+    let partial = at.scratch(Spec::f32([parts * size]));
+    at.dispatch(dispatch.bind("y", partial));
+    let source = only_if(SUM, "biased", biased);
+    let sum = Dispatch::new(Kernel::generated("conv_sum", source).bundled(), "forward", Grid::Threads([size, 1, 1]))
+        .bind("partial", partial)
+        .bind("y", Operand::Output(0))
+        .param("size", size)
+        .param("parts", parts)
+        .param("plane", plane)
+        .param("channels", channels);
+    at.dispatch(bias(sum));
+}

@@ -1,0 +1,212 @@
+//! Rows of a table by index: embeddings, and batches out of a data set on the device.
+
+use crate::{
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both,
+};
+
+/// What an index outside the table reads: the bits of a NaN.
+const NAN_BITS: u32 = 0x7fc0_0000;
+
+/// Backward, up to here: `rows·inner·n` steps of a scan, on processors and on GPUs. Beyond, chains of equal indices. A GPU
+/// compares some 10¹² numbers per second, and a link of a chain is one read after another, of half a microsecond.
+const SCAN: [usize; 2] = [1 << 24, 1 << 28];
+
+/// Threads of a scan, beyond which more parts would not fill a device better.
+const THREADS: usize = 1 << 17;
+
+/// Indices that one thread of the scan reads at most: lavapipe ends a thread's loops after 65,535 turns, without a word.
+const LONGEST: usize = 1 << 15;
+
+fn kernel() -> Kernel {
+    Kernel::new("gather", &[wgrad_shaders::GATHER]).bundled()
+}
+
+/// Rows, and elements per row, of a table.
+fn sizes(table: &Shape) -> [usize; 2] {
+    [table.dims()[0], table.dims()[1..].iter().product()]
+}
+
+/// Where a row lies in a table; beyond every table when the index overflows.
+fn span(row: u32, inner: usize) -> std::ops::Range<usize> {
+    let start = (row as usize).saturating_mul(inner);
+    start..start.saturating_add(inner)
+}
+
+fn lookup<T: Copy>(table: &[T], index: &[u32], inner: usize, y: &mut [T], outside: T) {
+    for (y, &row) in y.chunks_exact_mut(inner.max(1)).zip(index) {
+        match table.get(span(row, inner)) {
+            Some(row) => y.copy_from_slice(row),
+            None => y.fill(outside),
+        }
+    }
+}
+
+/// `y[i, k] = table[index[i], k]`; inputs are the table and the index.
+#[derive(Debug)]
+struct Gather;
+
+impl Gather {
+    fn run<F: Real>(mut at: Buffers<'_, F>) {
+        let [_, inner] = sizes(&at.input_spec(0).shape);
+        let index = at.uint(1);
+        match at.input_spec(0).dtype {
+            DType::U32 => lookup(at.uint(0), index, inner, at.out_uint(0), NAN_BITS),
+            _ => lookup(at.float(0), index, inner, at.out(0), F::nan()),
+        }
+    }
+}
+
+impl Op for Gather {
+    fn name(&self) -> &'static str {
+        "gather_rows"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let [table, index] = inputs else { unreachable!("gather_rows has two inputs") };
+        if index.dtype != DType::U32 {
+            return Err(Misfit::new(format!("rows are chosen by u32, not {}", index.dtype))
+                .fix("cast with `.to_u32()`, or feed u32"));
+        }
+        let Some((_, row)) = table.shape.dims().split_first() else {
+            return Err(Misfit::new("a single number has no rows"));
+        };
+        Ok(vec![Spec::new([index.shape.dims(), row].concat(), table.dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let op = ScatterRows { table: at.input(0).shape() };
+            at.dy().graph().apply(op, &[at.input(1), &at.dy()]).get(0)
+        });
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => Self::run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [rows, inner] = sizes(&at.inputs[0].shape);
+        let n = at.inputs[1].shape.numel();
+        at.dispatch(
+            Dispatch::new(kernel(), "forward", Grid::Threads([n * inner, 1, 1]))
+                .bind("table", Operand::Input(0))
+                .bind("index", Operand::Input(1))
+                .bind("y", Operand::Output(0))
+                .param("rows", rows)
+                .param("inner", inner)
+                .param("n", n)
+                .param("part", n),
+        );
+    }
+}
+
+/// `dtable[r, k] = Σ_{i: index[i] = r} dy[i, k]`; inputs are the index and dy.
+#[derive(Debug)]
+struct ScatterRows {
+    table: Shape,
+}
+
+impl ScatterRows {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let [_, inner] = sizes(&self.table);
+        let (index, dy, dtable) = (at.uint(0), at.float(1), at.out(0));
+        let mut sums = vec![0.0; dtable.len()];
+        for (dy, &row) in dy.chunks_exact(inner.max(1)).zip(index) {
+            if let Some(sums) = sums.get_mut(span(row, inner)) {
+                sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy.wide());
+            }
+        }
+        dtable.iter_mut().zip(sums).for_each(|(dtable, sum)| *dtable = F::lit(sum));
+    }
+}
+
+impl Op for ScatterRows {
+    fn name(&self) -> &'static str {
+        "scatter_rows"
+    }
+
+    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::f32(&self.table)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(1, |at| at.dy().gather_rows(at.input(0)));
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(inputs[0].shape.numel())
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [rows, inner] = sizes(&self.table);
+        let n = at.inputs[0].shape.numel();
+        let size = rows * inner;
+        // The loops of chains cannot be cut: where the driver would end them, it scans however long that takes.
+        let few = SCAN[usize::from(!at.limits.software)];
+        let scans = size.saturating_mul(n) <= few || n > at.limits.turns as usize;
+        let part = if scans { part(n, size) } else { n };
+        let dispatch = |entry, threads| {
+            Dispatch::new(kernel(), entry, Grid::Threads([threads, 1, 1]))
+                .param("rows", rows)
+                .param("inner", inner)
+                .param("n", n)
+                .param("part", part)
+        };
+        let (index, dy, dtable) = (Operand::Input(0), Operand::Input(1), Operand::Output(0));
+        if !scans {
+            let next = at.scratch(Spec::u32([n]));
+            let linked = |entry, threads| {
+                dispatch(entry, threads).turns(n).bind("index", index).bind("dtable", dtable).bind("next", next)
+            };
+            at.dispatch(linked("link", n.max(size)));
+            at.dispatch(linked("backward_linked", n * inner).bind("dy", dy));
+            return;
+        }
+        let parts = n.div_ceil(part).max(1);
+        let scan = dispatch("backward", parts * size).bind("index", index).bind("dy", dy);
+        if parts == 1 {
+            at.dispatch(scan.bind("dtable", dtable));
+        } else {
+            let partial = at.scratch(Spec::f32([parts * size]));
+            at.dispatch(scan.bind("dtable", partial));
+            at.dispatch(dispatch("total", size).bind("partial", partial).bind("dtable", dtable));
+        }
+    }
+}
+
+/// How many indices of `n` a thread scans for an element of a table of `size`: as many as there are then parts to add, or
+/// more where there are threads enough.
+fn part(n: usize, size: usize) -> usize {
+    let parts = n.isqrt().min(THREADS / size.max(1)).max(n.div_ceil(LONGEST)).max(1);
+    n.div_ceil(parts).max(1)
+}
+
+/// Rows by index.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let table = graph.input("table", [1000, 16], DType::F32);
+/// let index = graph.input("index", [64, 2], DType::U32);
+/// assert_eq!(table.gather_rows(&index).shape().dims(), [64, 2, 16]);
+/// ```
+impl Tensor {
+    /// The rows of this table `[rows, rest…]` that `index` `[n…]` names, as `[n…, rest…]`.
+    ///
+    /// An index outside the table reads NaN (of a table of integers: 0x7fc00000) and gives no gradient. The gradient
+    /// adds up rows in the order of the index, without atomics: the same bits in every run.
+    #[track_caller]
+    pub fn gather_rows(&self, index: &Tensor) -> Tensor {
+        let table = self;
+        table.graph().apply(Gather, &[table, index]).get(0)
+    }
+}

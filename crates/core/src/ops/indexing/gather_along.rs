@@ -1,0 +1,308 @@
+//! Elements by index along an axis.
+
+use crate::{
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both,
+};
+
+use crate::ops::axes::{extents, resolve};
+
+/// What an index beyond the axis reads: the bits of a NaN.
+const NAN_BITS: u32 = 0x7fc0_0000;
+
+/// Indices that one dispatch of the scan reads: lavapipe ends a thread's loops after 65,535 turns, without a word.
+const PASS: usize = 1 << 15;
+
+fn kernel() -> Kernel {
+    Kernel::new("gather_along", &[wgrad_shaders::GATHER_ALONG]).bundled()
+}
+
+fn lookup<T: Copy>(x: &[T], [n, m, inner]: [usize; 3], index: &[u32], y: &mut [T], outside: T) {
+    for (t, (y, &row)) in y.iter_mut().zip(index).enumerate() {
+        let row = row as usize;
+        *y = if row < n { x[(t / (m * inner) * n + row) * inner + t % inner] } else { outside };
+    }
+}
+
+/// `y[o, j, k] = x[o, index[o, j, k], k]`; inputs are x and the index, which differ in the size of `axis` only.
+#[derive(Clone, Copy, Debug)]
+struct GatherAlong {
+    axis: usize,
+    /// Whether each line of the index is an order of the line's elements; then the gradient need not search.
+    order: bool,
+}
+
+/// The elements of `x` along `axis`, in the order that `index` gives: each place stands once in each of its lines.
+#[track_caller]
+pub(crate) fn in_order(x: &Tensor, axis: usize, index: &Tensor) -> Tensor {
+    x.graph().apply(GatherAlong { axis, order: true }, &[x, index]).get(0)
+}
+
+impl GatherAlong {
+    /// Sizes of `axis` in x and in the index, and after it.
+    fn sizes(&self, x: &Shape, index: &Shape) -> [usize; 3] {
+        let [_, n, inner] = extents(x, self.axis..self.axis + 1);
+        [n, index.dims()[self.axis], inner]
+    }
+
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let sizes = self.sizes(&at.input_spec(0).shape, &at.input_spec(1).shape);
+        let index = at.uint(1);
+        match at.input_spec(0).dtype {
+            DType::U32 => lookup(at.uint(0), sizes, index, at.out_uint(0), NAN_BITS),
+            _ => lookup(at.float(0), sizes, index, at.out(0), F::nan()),
+        }
+    }
+}
+
+impl Op for GatherAlong {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let [x, index] = inputs else { unreachable!("gather has two inputs") };
+        Ok(vec![Spec::new(&index.shape, x.dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let (x, index, dy) = (at.input(0).shape(), at.input(1), at.dy());
+            if self.order {
+                let inverse = dy.graph().apply(Inverse { axis: self.axis }, &[index]).get(0);
+                return in_order(&dy, self.axis, &inverse);
+            }
+            let n = x.dims()[self.axis];
+            if index.shape().dims()[self.axis] == 1 {
+                // One element per line: a choice that fuses with what follows.
+                let mut line = vec![1; x.rank()];
+                line[self.axis] = n;
+                let row = dy.graph().iota([n]).reshape(line).expand(&x);
+                return index.expand(&x).eq_u32(&row).select(&dy.expand(&x), &dy.number(0.0));
+            }
+            dy.graph().apply(ScatterAlong { axis: self.axis, n }, &[index, &dy]).get(0)
+        });
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [n, m, inner] = self.sizes(&at.inputs[0].shape, &at.inputs[1].shape);
+        let count = at.outputs[0].shape.numel();
+        if count == 0 {
+            return;
+        }
+        at.dispatch(
+            Dispatch::new(kernel(), "forward", Grid::Threads([count, 1, 1]))
+                .bind("x", Operand::Input(0))
+                .bind("index", Operand::Input(1))
+                .bind("y", Operand::Output(0))
+                .param("n", n)
+                .param("m", m)
+                .param("inner", inner)
+                .param("count", count)
+                .param("start", 0usize)
+                .param("end", 0usize),
+        );
+    }
+}
+
+/// `dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k]`, of size `n` along `axis`; inputs are the index and dy.
+#[derive(Debug)]
+struct ScatterAlong {
+    axis: usize,
+    n: usize,
+}
+
+impl ScatterAlong {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let [_, m, inner] = extents(&at.input_spec(0).shape, self.axis..self.axis + 1);
+        let (index, dy, dx) = (at.uint(0), at.float(1), at.out(0));
+        let mut sums = vec![0.0; dx.len()];
+        for (t, (&row, dy)) in index.iter().zip(dy).enumerate() {
+            let row = row as usize;
+            if row < self.n {
+                sums[(t / (m * inner) * self.n + row) * inner + t % inner] += dy.wide();
+            }
+        }
+        dx.iter_mut().zip(sums).for_each(|(dx, sum)| *dx = F::lit(sum));
+    }
+}
+
+impl Op for ScatterAlong {
+    fn name(&self) -> &'static str {
+        "scatter_add"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::f32(inputs[0].shape.with(self.axis, self.n))])
+    }
+
+    /// An index beyond the axis gave nothing, so it gets nothing, other than the NaN that a gather reads there.
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(1, |at| {
+            let (index, ddx) = (at.input(0), at.dy());
+            let read = ddx.graph().apply(GatherAlong { axis: self.axis, order: false }, &[&ddx, index]).get(0);
+            let n = u32::try_from(self.n).unwrap_or(u32::MAX);
+            let inside = index.lt_u32(&ddx.graph().constant_u32(n));
+            inside.select(&read, &ddx.number(0.0))
+        });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(inputs[0].shape.dims()[self.axis])
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [_, m, inner] = extents(&at.inputs[0].shape, self.axis..self.axis + 1);
+        let count = at.outputs[0].shape.numel();
+        if count == 0 {
+            return;
+        }
+        for start in (0..m.max(1)).step_by(PASS) {
+            at.dispatch(
+                Dispatch::new(kernel(), "backward", Grid::Threads([count, 1, 1]))
+                    .bind("index", Operand::Input(0))
+                    .bind("dy", Operand::Input(1))
+                    .bind("dx", Operand::Output(0))
+                    .param("n", self.n)
+                    .param("m", m)
+                    .param("inner", inner)
+                    .param("count", count)
+                    .param("start", start)
+                    .param("end", (start + PASS).min(m)),
+            );
+        }
+    }
+}
+
+/// `y[o, index[o, j, k], k] = j`: the order that undoes an order along `axis`.
+#[derive(Debug)]
+struct Inverse {
+    axis: usize,
+}
+
+impl Inverse {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let [_, n, inner] = extents(&at.input_spec(0).shape, self.axis..self.axis + 1);
+        let (index, y) = (at.uint(0), at.out_uint(0));
+        for (block, index) in y.chunks_exact_mut((n * inner).max(1)).zip(index.chunks_exact((n * inner).max(1))) {
+            for (row, index) in (0..).zip(index.chunks_exact(inner)) {
+                for (k, &to) in index.iter().enumerate() {
+                    block[to as usize * inner + k] = row;
+                }
+            }
+        }
+    }
+}
+
+impl Op for Inverse {
+    fn name(&self) -> &'static str {
+        "inverse_order"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn backward(&self, _at: &mut Backward) {}
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::EXACT
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [_, n, inner] = extents(&at.inputs[0].shape, self.axis..self.axis + 1);
+        let count = at.outputs[0].shape.numel();
+        if count == 0 {
+            return;
+        }
+        at.dispatch(
+            Dispatch::new(kernel(), "inverse", Grid::Threads([count, 1, 1]))
+                .bind("index", Operand::Input(0))
+                .bind("y", Operand::Output(0))
+                .param("n", n)
+                .param("m", n)
+                .param("inner", inner)
+                .param("count", count)
+                .param("start", 0usize)
+                .param("end", 0usize),
+        );
+    }
+}
+
+/// Why `index` does not choose from `x` along `axis`.
+fn misfit(x: &Spec, index: &Spec, axis: usize) -> Option<Misfit> {
+    if index.dtype != DType::U32 {
+        let misfit = Misfit::new(format!("elements are chosen by u32, not {}", index.dtype));
+        return Some(misfit.fix("cast with `.to_u32()`, or feed u32"));
+    }
+    let (from, to) = (x.shape.dims(), index.shape.dims());
+    if from.len() != to.len() {
+        let misfit = Misfit::new(format!("the index {} must have as many axes as {}", index.shape, x.shape));
+        let column = from.iter().enumerate().filter(|(i, _)| *i != axis).map(|(_, &n)| n).eq(to.iter().copied());
+        return Some(if column {
+            misfit.fix(format!("for one element per row: `index.unsqueeze({axis})`, and `.squeeze({axis})` after"))
+        } else {
+            misfit.fix("whole rows of a table are chosen by `gather_rows`, or `index_select` along any axis")
+        });
+    }
+    let larger = (0..from.len()).find(|&i| i != axis && to[i] > from[i])?;
+    Some(Misfit::new(format!(
+        "the index {} has {} elements along axis {larger}, {} has {}: only along axis {axis} may it have more",
+        index.shape, to[larger], x.shape, from[larger]
+    )))
+}
+
+/// Elements by index.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let scores = graph.input("scores", [64, 10], DType::F32);
+/// let class = graph.input("class", [64], DType::U32);
+/// let chosen = scores.gather(1, &class.unsqueeze(1)).squeeze(1);
+/// assert_eq!(chosen.shape().dims(), [64]);
+/// ```
+impl Tensor {
+    /// `y[…, j, …] = x[…, index[…, j, …], …]` along `axis`; `y` has the shape of the index.
+    ///
+    /// The index, of `u32`, has as many axes as x, and along the others at most x's sizes: it chooses from the part of x
+    /// that it covers. An index beyond the axis reads NaN (of integers: 0x7fc00000) and gives no gradient. The gradient
+    /// adds up in the order of the index, without atomics; each of its elements looks through the index of its line.
+    ///
+    /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Source: `torch.gather`.
+    #[track_caller]
+    pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
+        let x = self;
+        let _line = x.graph().line_of_caller();
+        if !x.is_valid() || !index.is_valid() {
+            return x.misfit("gather", &[index], Misfit::default());
+        }
+        let axis = match resolve(x, "gather", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return invalid,
+        };
+        if let Some(misfit) = misfit(&x.spec(), &index.spec(), axis) {
+            return x.misfit("gather", &[index], misfit);
+        }
+        let covered = index.shape();
+        let others = (0..covered.rank()).filter(|&other| other != axis);
+        let x = others.fold(x.clone(), |x, other| x.slice(other.cast_signed(), ..covered.dims()[other]));
+        x.graph().apply(GatherAlong { axis, order: false }, &[&x, index]).get(0)
+    }
+}

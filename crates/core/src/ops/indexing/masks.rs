@@ -1,0 +1,148 @@
+//! Choosing by index and by mask.
+
+use crate::{Misfit, Tensor};
+
+use crate::ops::axes::resolve;
+
+/// The values at `index`, which keeps `axis` with size 1, and the index.
+#[track_caller]
+fn at_index(x: &Tensor, axis: usize, keep: bool, index: Tensor) -> (Tensor, Tensor) {
+    let axis = axis.cast_signed();
+    let values = x.gather(axis, &index);
+    if keep { (values, index) } else { (values.squeeze(axis), index.squeeze(axis)) }
+}
+
+/// Where the column of the last two axes is at most the row plus `diagonal`: a mask of the tensor's shape.
+#[track_caller]
+fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
+    let shape = x.shape();
+    let [.., rows, columns] = *shape.dims() else {
+        let misfit = Misfit::new(format!("a triangle is taken of matrices, not of {shape}"));
+        return Err(x.misfit(op, &[], misfit.fix("give the tensor two axes or more")));
+    };
+    let graph = x.graph();
+    #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
+    let row = graph.iota([rows, 1]).to_f32() + diagonal as f64;
+    Ok(row.ge(&graph.iota([columns]).to_f32()).expand(shape))
+}
+
+/// Choosing by index and by mask.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [64, 10], DType::F32);
+/// let (best, class) = x.max_with_index(-1, false);
+/// assert_eq!((best.shape(), class.shape()), ([64].into(), [64].into()));
+/// assert_eq!(class.one_hot(10).shape().dims(), [64, 10]);
+/// let columns = graph.input("columns", [3], DType::U32);
+/// assert_eq!(x.index_select(1, &columns).shape().dims(), [64, 3]);
+/// let negative = x.lt(&x.number(0.0));
+/// assert!(x.masked_fill(&negative, -1e9).is_valid());
+/// ```
+impl Tensor {
+    /// The slices of `axis` that `index` `[m]` names, in its order: of `[a, n, b]` along axis 1 `[a, m, b]`.
+    ///
+    /// An index beyond the axis reads NaN (of integers: 0x7fc00000) and gives no gradient. An index that is not `u32`
+    /// or not one axis long is an error. Source: `torch.index_select`.
+    #[track_caller]
+    pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
+        let x = self;
+        if !x.is_valid() || !index.is_valid() {
+            return x.misfit("index_select", &[index], Misfit::default());
+        }
+        if index.shape().rank() != 1 {
+            let misfit = Misfit::new(format!("the index must have one axis, not the shape {}", index.shape()))
+                .fix("elements by an index of their own for each line are chosen by `gather`");
+            return x.misfit("index_select", &[index], misfit);
+        }
+        match resolve(x, "index_select", axis) {
+            Ok(0) => x.gather_rows(index),
+            Ok(axis) => {
+                let axis = axis.cast_signed();
+                x.transpose(0, axis).gather_rows(index).transpose(0, axis)
+            }
+            Err(invalid) => invalid,
+        }
+    }
+
+    /// The largest elements along one axis, and their indices as `u32`: the first one in a tie.
+    ///
+    /// All of the gradient goes to the element at the index, other than that of
+    /// [`max_axes`](crate::Tensor::max_axes). With `keep`, the axis stays with size 1. Source: `torch.max(input, dim)`.
+    #[track_caller]
+    pub fn max_with_index(&self, axis: isize, keep: bool) -> (Tensor, Tensor) {
+        let x = self;
+        match resolve(x, "max_with_index", axis) {
+            Ok(axis) => at_index(x, axis, keep, x.argmax(axis.cast_signed(), true)),
+            Err(invalid) => (invalid.clone(), invalid),
+        }
+    }
+
+    /// The smallest elements along one axis, and their indices as `u32`: the first one in a tie.
+    ///
+    /// All of the gradient goes to the element at the index. Source: `torch.min(input, dim)`.
+    #[track_caller]
+    pub fn min_with_index(&self, axis: isize, keep: bool) -> (Tensor, Tensor) {
+        let x = self;
+        match resolve(x, "min_with_index", axis) {
+            Ok(axis) => at_index(x, axis, keep, x.argmin(axis.cast_signed(), true)),
+            Err(invalid) => (invalid.clone(), invalid),
+        }
+    }
+
+    /// The index of the smallest element along one axis, as `u32`; the first one in a tie.
+    #[track_caller]
+    pub fn argmin(&self, axis: isize, keep: bool) -> Tensor {
+        (-self).argmax(axis, keep)
+    }
+
+    /// `value` where the mask (a `u32` tensor that broadcasts to x) holds, x elsewhere; no gradient flows where it holds.
+    ///
+    /// On a GPU an infinite value is the largest finite number, which a softmax takes as well. Source:
+    /// `torch.Tensor.masked_fill`.
+    #[track_caller]
+    pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
+        let x = self;
+        let (has, takes) = (x.shape(), mask.shape());
+        if x.is_valid() && mask.is_valid() && has.broadcast(&takes).as_ref() != Some(&has) {
+            let misfit = Misfit::new(format!("the mask {takes} does not broadcast to {has}"))
+                .fix("sizes are aligned from the last axis and must be equal or 1");
+            return x.misfit("masked_fill", &[mask], misfit);
+        }
+        mask.select(&x.number(value), x)
+    }
+
+    /// The lower triangle of matrices `[…, R, C]`: 0 where the column is above the row plus `diagonal`.
+    ///
+    /// Source: `torch.tril`.
+    #[track_caller]
+    pub fn tril(&self, diagonal: isize) -> Tensor {
+        let x = self;
+        match lower(x, "tril", diagonal) {
+            Ok(mask) => mask.select(x, &x.number(0.0)),
+            Err(invalid) => invalid,
+        }
+    }
+
+    /// The upper triangle of matrices `[…, R, C]`: 0 where the column is below the row plus `diagonal`.
+    ///
+    /// Source: `torch.triu`.
+    #[track_caller]
+    pub fn triu(&self, diagonal: isize) -> Tensor {
+        let x = self;
+        match lower(x, "triu", diagonal.saturating_sub(1)) {
+            Ok(mask) => mask.select(&x.number(0.0), x),
+            Err(invalid) => invalid,
+        }
+    }
+
+    /// Labels `[…]` as floats `[…, classes]`: 1 at the label, 0 elsewhere, and nothing but 0 for a label beyond.
+    ///
+    /// Labels that are not `u32` are an error. Source: `torch.nn.functional.one_hot`, which gives integers.
+    #[track_caller]
+    pub fn one_hot(&self, classes: usize) -> Tensor {
+        let x = self;
+        x.unsqueeze(-1).eq_u32(&x.graph().iota([classes])).to_f32()
+    }
+}

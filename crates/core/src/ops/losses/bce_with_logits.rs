@@ -1,0 +1,150 @@
+//! Binary cross-entropy of logits: pointwise rows in the form that is accurate on both sides.
+//!
+//! `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, as `PyTorch` writes it, cancels for large `−x`:
+//! at x = −17, y = 0 nothing of 4e−8 is left in `f32`. With `softplus(x) − softplus(−x) = x` the same number is
+//! `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
+
+use crate::{Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise};
+
+use crate::ops::pointwise::activations::sigmoid;
+use wgrad_shaders::lib::SPECIAL;
+
+/// Binary cross-entropy losses, element by element.
+impl Tensor {
+    /// `(1−y)·softplus(x) + y·softplus(−x)`: the binary cross-entropy of logits `x` (this tensor) against targets `y`
+    /// of the same shape, not reduced. Targets may be soft.
+    ///
+    /// Gradients go to `x`, `σ(x) − y`, and to `y`, `−x`. Source: `torch.nn.BCEWithLogitsLoss`.
+    ///
+    /// Shapes that differ, even if they broadcast, and integer targets leave an invalid tensor and an error.
+    #[must_use]
+    #[track_caller]
+    pub fn bce_with_logits(&self, y: &Tensor) -> Tensor {
+        match misfit(self, y, "logits") {
+            Some(misfit) => self.misfit("bce_with_logits", &[y], misfit),
+            None => self.pointwise(&BCE, &[y], &[]),
+        }
+    }
+
+    /// `(1−y)·softplus(x) + p·y·softplus(−x)`: as [`Self::bce_with_logits`], with the positive side weighted by `p`,
+    /// which broadcasts to the shape of `x`.
+    #[must_use]
+    #[track_caller]
+    pub fn bce_with_logits_weighted(&self, y: &Tensor, pos_weight: &Tensor) -> Tensor {
+        let misfit = misfit(self, y, "logits").or_else(|| {
+            let (shape, weight) = (self.shape(), pos_weight.shape());
+            (weight.broadcast(&shape).as_ref() != Some(&shape)).then(|| {
+                Misfit::new(format!("pos_weight {weight} does not broadcast to logits {shape}"))
+                    .fix("give one weight, or one per logit of a sample (the last axis)")
+            })
+        });
+        match misfit {
+            Some(misfit) => self.misfit("bce_with_logits", &[y, pos_weight], misfit),
+            None => self.pointwise(&BCE_WEIGHTED, &[y, pos_weight], &[]),
+        }
+    }
+}
+
+/// What is wrong with targets `y` for `x`, which are `logits` or something else of that kind.
+pub(crate) fn misfit(x: &Tensor, y: &Tensor, kind: &str) -> Option<Misfit> {
+    let (logits, targets) = (x.shape(), y.shape());
+    let (n, t) = (logits.dims(), targets.dims());
+    if logits != targets {
+        let misfit = Misfit::new(format!("targets {targets} must have the shape of the {kind} {logits}"));
+        return Some(match (n, t) {
+            // One label per row against several logits: the row is meant as classes, or as one logit too many.
+            ([rows, classes], [same] | [same, 1]) if rows == same && *classes > 1 => misfit
+                .fix(format!(
+                    "for {classes} exclusive classes use the cross-entropy loss (CrossEntropyLoss, \
+                     softmax_cross_entropy) with u32 targets [{rows}]"
+                ))
+                .fix(format!("for two classes make the model's last layer give one logit: [{rows}, 1], targets alike"))
+                .fix(format!("for {classes} independent labels give f32 targets {logits}, one 0 or 1 per label")),
+            ([rows, 1], [same]) if rows == same => misfit
+                .fix(format!("give the targets the shape {logits}: `.unsqueeze(1)`"))
+                .fix(format!("or drop the last axis of the {kind}: `.squeeze(1)`")),
+            ([rows], [same, 1]) if rows == same => misfit
+                .fix("drop the last axis of the targets: `.squeeze(1)`")
+                .fix(format!("or give the {kind} the shape {targets}: `.unsqueeze(1)`")),
+            _ => misfit.fix(format!(
+                "give one target per {}; shapes are compared, not broadcast",
+                if kind == "logits" { "logit" } else { "probability" }
+            )),
+        });
+    }
+    (y.dtype() == DType::U32).then(|| {
+        Misfit::new("targets of a binary loss are numbers between 0 and 1, not u32").fix("cast with `.to_f32()`")
+    })
+}
+
+/// `log1p(e^−|x|)`: what both softplus of `x` and of `−x` have beyond their straight parts.
+#[inline(always)]
+fn tail<F: Real>(x: F) -> F {
+    (-x.abs()).exp().ln_1p()
+}
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[&BCE, &BCE_WEIGHTED, &BCE_SLOPE, &BCE_WEIGHTED_SLOPE];
+
+pointwise! {
+    /// The loss: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.
+    pub(crate) BCE = bce_with_logits(x: float, y: float)[] -> float {
+        wgsl: "(1.0 - y) * max(x, 0.0) + y * max(-x, 0.0) + special_log1p(exp(-abs(x)))",
+        library: SPECIAL,
+        steps: 8.0,
+        reference<F>: (F::one() - y) * x.max(F::zero()) + y * (-x).max(F::zero()) + tail(x),
+        backward: Some(|at| {
+            at.give_with(0, |at| at.dy() * at.input(0).pointwise(&BCE_SLOPE, &[at.input(1)], &[]));
+            at.give_with(1, |at| -(at.dy() * at.input(0)));
+        }),
+    }
+}
+
+pointwise! {
+    /// The loss with a weight `p` on its positive side.
+    pub(crate) BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
+        wgsl: "(1.0 - y) * special_softplus(x) + p * y * special_softplus(-x)",
+        library: SPECIAL,
+        steps: 8.0,
+        reference<F>: (F::one() - y) * (x.max(F::zero()) + tail(x)) + p * y * ((-x).max(F::zero()) + tail(x)),
+        backward: Some(|at: &mut Backward| {
+            at.give_with(0, |at| {
+                at.dy() * at.input(0).pointwise(&BCE_WEIGHTED_SLOPE, &[at.input(1), at.input(2)], &[])
+            });
+            at.give_with(1, |at| at.dy() * (at.input(2) * (-at.input(0)).softplus() - at.input(0).softplus()));
+            at.give_with(2, |at| at.dy() * at.input(1) * (-at.input(0)).softplus());
+        }),
+    }
+}
+
+pointwise! {
+    /// The derivative by `x`: `σ(x) − y`, as `(1−y)·σ(x) − y·σ(−x)`.
+    pub(crate) BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
+        wgsl: "(1.0 - y) * special_sigmoid(x) - y * special_sigmoid(-x)",
+        library: SPECIAL,
+        steps: 8.0,
+        reference<F>: (F::one() - y) * sigmoid(x) - y * sigmoid(-x),
+        backward: Some(|at| {
+            at.give_with(0, |at| at.dy() * at.input(0).sigmoid() * (-at.input(0)).sigmoid());
+            at.give_with(1, |at| -at.dy());
+        }),
+    }
+}
+
+pointwise! {
+    /// The derivative of the weighted loss by `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
+    pub(crate) BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
+        wgsl: "(1.0 - y) * special_sigmoid(x) - p * y * special_sigmoid(-x)",
+        library: SPECIAL,
+        steps: 8.0,
+        reference<F>: (F::one() - y) * sigmoid(x) - p * y * sigmoid(-x),
+        backward: Some(|at: &mut Backward| {
+            at.give_with(0, |at| {
+                let (x, y, p) = (at.input(0), at.input(1), at.input(2));
+                at.dy() * x.sigmoid() * (-x).sigmoid() * (1.0 - y + p * y)
+            });
+            at.give_with(1, |at| -(at.dy() * (at.input(0).sigmoid() + at.input(2) * (-at.input(0)).sigmoid())));
+            at.give_with(2, |at| -(at.dy() * at.input(1) * (-at.input(0)).sigmoid()));
+        }),
+    }
+}

@@ -1,0 +1,316 @@
+//! Losses that no formula of other rows gives exactly at both ends: pointwise rows in stable forms.
+//!
+//! The rules of the slopes are taken from formulas of other rows, which are exact enough there: a second derivative is
+//! asked for where numbers are moderate.
+
+use crate::{Array, Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise, vjp};
+
+use crate::ops::losses::bce_with_logits::misfit;
+use wgrad_shaders::lib::SPECIAL;
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[&BCE, &BCE_SLOPE, &FOCAL, &FOCAL_SLOPE, &FOCAL_OF, &FOCAL_OF_SLOPE, &LEVEL];
+
+/// Gives the gradients of both arguments by those of a `formula` of them.
+fn as_formula(at: &mut Backward, formula: impl Fn(&Tensor, &Tensor) -> Tensor) {
+    for i in 0..2 {
+        at.give_with(i, |at| {
+            // The other argument may be the same tensor.
+            let (x, y) = (at.input(0), at.input(1));
+            let value = if i == 0 { formula(x, &y.detach()) } else { formula(&x.detach(), y) };
+            let gradient = vjp(&[(&value, &at.dy())], std::slice::from_ref(at.input(i))).remove(0);
+            gradient.unwrap_or_else(|| at.dy() * 0.0)
+        });
+    }
+}
+
+/// Whether both are probabilities; NaN is none.
+#[inline(always)]
+fn probabilities<F: Real>(x: F, y: F) -> bool {
+    x >= F::zero() && x <= F::one() && y >= F::zero() && y <= F::one()
+}
+
+pointwise! {
+    /// `−(y·max(log x, −100) + (1−y)·max(log(1−x), −100))`, NaN outside [0, 1].
+    pub(crate) BCE = bce(x: float, y: float)[] -> float {
+        wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u),
+            y * select(min(-special_log(x), 100.0), 100.0, x == 0.0)
+                + (1.0 - y) * select(min(-special_log1p(-x), 100.0), 100.0, x == 1.0),
+            x >= 0.0 && x <= 1.0 && y >= 0.0 && y <= 1.0)",
+        library: SPECIAL,
+        steps: 8.0,
+        reference<F>: if probabilities(x, y) {
+            y * (-x.ln()).min(F::lit(100.0)) + (F::one() - y) * (-(-x).ln_1p()).min(F::lit(100.0))
+        } else {
+            F::nan()
+        },
+        backward: Some(|at: &mut Backward| {
+            at.give_with(0, |at| at.dy() * at.input(0).pointwise(&BCE_SLOPE, &[at.input(1)], &[]));
+            at.give_with(1, |at| {
+                let x = at.input(0);
+                at.dy() * (x.pointwise(&BCE, &[&x.number(1.0)], &[]) - x.pointwise(&BCE, &[&x.number(0.0)], &[]))
+            });
+        }),
+    }
+}
+
+pointwise! {
+    /// The derivative by `x`: `(x−y) / max(x·(1−x), 1e−12)`, as `PyTorch` bounds it.
+    pub(crate) BCE_SLOPE = bce_slope(x: float, y: float)[] -> float {
+        wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u), (x - y) / max(x * (1.0 - x), 1e-12),
+            x >= 0.0 && x <= 1.0 && y >= 0.0 && y <= 1.0)",
+        steps: 8.0,
+        reference<F>: if probabilities(x, y) {
+            (x - y) / (x * (F::one() - x)).max(F::lit(1e-12))
+        } else {
+            F::nan()
+        },
+        backward: Some(|at: &mut Backward| as_formula(at, |x, y| (x - y) / (x * (1.0 - x)).maximum(&x.number(1e-12)))),
+    }
+}
+
+/// Loss and slope; see `special_focal`.
+#[inline(always)]
+fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
+    let (size, above) = (x.abs(), x >= F::zero());
+    let e = (-size).exp();
+    let (big, small) = if above { (F::one() - y, y) } else { (y, F::one() - y) };
+    let only = big == F::zero();
+    let mixed = if only { F::one() } else { big + small * e };
+    let log_1e = e.ln_1p();
+    let log_m = (if only { small.ln() - size } else { mixed.ln() }) - log_1e;
+    let power = (gamma * log_m).exp();
+    let cost = big * size + log_1e;
+    let bend = if only { -F::one() } else { (big - small) * e / mixed };
+    let slope = power * (big - small * e + gamma * cost * bend) / (F::one() + e);
+    (power * cost, if above { slope } else { -slope })
+}
+
+pointwise! {
+    /// `mᵞ·L` with the binary cross-entropy `L` of a logit and `m = (1−y)·σ(x) + y·σ(−x)`.
+    pub(crate) FOCAL = focal(x: float, y: float)[gamma] -> float {
+        wgsl: "special_focal(x, y, gamma).x",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal(x, y, gamma).0,
+        backward: Some(|at: &mut Backward| {
+            at.give_with(0, |at| {
+                let gamma = at.attribute(0);
+                at.dy() * at.input(0).pointwise(&FOCAL_SLOPE, &[at.input(1)], &[gamma])
+            });
+            at.give_with(1, |at| {
+                // mᵞ·∂L/∂y + L·γ·mᵞ⁻¹·(σ(−x) − σ(x))
+                let (x, y, gamma) = (at.input(0), at.input(1), at.attribute(0));
+                let m = (1.0 - y) * x.sigmoid() + y * (-x).sigmoid();
+                let cost = (1.0 - y) * x.softplus() + y * (-x).softplus();
+                let bend = m.powf(gamma - 1.0) * (x * 0.5).tanh() * cost * gamma;
+                -(at.dy() * (m.powf(gamma) * x + bend))
+            });
+        }),
+    }
+}
+
+pointwise! {
+    /// The derivative of the focal loss by `x`.
+    pub(crate) FOCAL_SLOPE = focal_slope(x: float, y: float)[gamma] -> float {
+        wgsl: "special_focal(x, y, gamma).y",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal(x, y, gamma).1,
+        backward: Some(|at: &mut Backward| {
+            let gamma = at.attribute(0);
+            as_formula(at, |x, y| {
+                // Beyond, nothing bends that f64 could tell, and e^−|x| stays a number.
+                let x = x.clamp(-40.0, 40.0);
+                let (p, q) = (&x.sigmoid(), &(-&x).sigmoid());
+                let m = (1.0 - y) * p + y * q;
+                let cost = (1.0 - y) * x.softplus() + y * (-&x).softplus();
+                m.powf(gamma) * (p - y + cost * gamma * (1.0 - y * 2.0) * p * q / m)
+            });
+        }),
+    }
+}
+
+/// Loss and slope; see `special_focal_of`.
+#[inline(always)]
+fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
+    let p = (-c).exp();
+    let m = (F::one() + p) * (F::lit(0.5) * c).tanh();
+    let certain = m == F::zero();
+    let power = match (certain, gamma == F::zero()) {
+        (true, true) => F::one(),
+        (true, false) => F::zero(),
+        (false, _) => (gamma * m.ln()).exp(),
+    };
+    let ratio = if certain { F::one() } else { c / m };
+    (c * power, power * (F::one() + gamma * p * ratio))
+}
+
+pointwise! {
+    /// `c·(1 − e⁻ᶜ)ᵞ` of a cross-entropy `c`.
+    pub(crate) FOCAL_OF = focal_of(c: float)[gamma] -> float {
+        wgsl: "special_focal_of(c, gamma).x",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal_of(c, gamma).0,
+        backward: Some(|at: &mut Backward| at.give_with(0, |at| {
+            at.dy() * at.input(0).pointwise(&FOCAL_OF_SLOPE, &[], &[at.attribute(0)])
+        })),
+    }
+}
+
+pointwise! {
+    /// The derivative of `c·(1 − e⁻ᶜ)ᵞ`.
+    pub(crate) FOCAL_OF_SLOPE = focal_of_slope(c: float)[gamma] -> float {
+        wgsl: "special_focal_of(c, gamma).y",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal_of(c, gamma).1,
+        backward: Some(|at: &mut Backward| at.give_with(0, |at| {
+            // With m = 1 − p: mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)
+            let (c, gamma) = (at.input(0), at.attribute(0));
+            let p = &(-c).exp();
+            let m = &((p + 1.0) * (c * 0.5).tanh());
+            let bend = 2.0 - c + c * p / m * (gamma - 1.0);
+            at.dy() * (m.powf(gamma - 1.0) * p * bend * gamma)
+        })),
+    }
+}
+
+pointwise! {
+    /// 1 where the class is above `k`, else 0; NaN for a class that does not exist.
+    pub(crate) LEVEL = ordinal_level(label: uint, k: uint)[classes] -> float {
+        wgsl: "select(select(0.0, 1.0, label > k), bitcast<f32>(label | 0x7fc00000u), f32(label) >= classes)",
+        reference<F>: if F::lit(f64::from(label)) >= classes {
+            F::nan()
+        } else if label > k {
+            F::one()
+        } else {
+            F::zero()
+        },
+        backward: None,
+    }
+}
+
+/// Losses element by element, not reduced.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let p = graph.input("p", [64, 3], DType::F32);
+/// let y = graph.input("y", [64, 3], DType::F32);
+/// assert_eq!(p.bce(&y).shape().dims(), [64, 3]);
+/// assert!(!p.focal(&y, -1.0).is_valid());
+/// let classes = graph.input("classes", [64], DType::U32);
+/// assert_eq!(classes.ordinal_levels(5).shape().dims(), [64, 4]);
+/// ```
+impl Tensor {
+    /// `−(y·log x + (1−y)·log(1−x))`: the binary cross-entropy of probabilities `x` against targets `y` of the same
+    /// shape, which may be soft.
+    ///
+    /// Logarithms are not below −100 and the denominator of the gradient, `(x−y) / (x·(1−x))`, is not below 1e−12, as
+    /// in PyTorch. Where `x` or `y` lies outside [0, 1], which PyTorch refuses, loss and gradient are NaN. Source:
+    /// `torch.nn.BCELoss`.
+    ///
+    /// Shapes that differ and integer targets are errors.
+    #[must_use]
+    #[track_caller]
+    pub fn bce(&self, y: &Tensor) -> Tensor {
+        let x = self;
+        match misfit(x, y, "probabilities") {
+            Some(misfit) => x.misfit("bce", &[y], misfit),
+            None => x.pointwise(&BCE, &[y], &[]),
+        }
+    }
+
+    /// `mᵞ·L`, with the binary cross-entropy `L` of logits `x` against targets `y` of the same shape and the
+    /// probability of the other answer `m = (1−y)·σ(x) + y·σ(−x)`. With `γ = 0` it is `L`.
+    ///
+    /// Loss and gradient are exact for all logits and any `γ ≥ 0`, also below 1, where `mᵞ` is steep. Lin et al.:
+    /// "Focal loss for dense object detection", 2017; `torchvision.ops.sigmoid_focal_loss` without `alpha`.
+    ///
+    /// Shapes that differ, integer targets and a `γ` that is negative or no number are errors.
+    #[must_use]
+    #[track_caller]
+    pub fn focal(&self, y: &Tensor, gamma: f64) -> Tensor {
+        let x = self;
+        match misfit(x, y, "logits").or_else(|| gamma_misfit(gamma)) {
+            Some(misfit) => x.misfit("focal", &[y], misfit),
+            None => x.pointwise(&FOCAL, &[y], &[gamma]),
+        }
+    }
+
+    /// `c·(1 − e⁻ᶜ)ᵞ`: what the focal loss makes of cross-entropies `c = −log p`, each `−(1−p)ᵞ·log p`.
+    ///
+    /// A `γ` that is negative or no number is an error.
+    #[must_use]
+    #[track_caller]
+    pub fn focal_of(&self, gamma: f64) -> Tensor {
+        let c = self;
+        match gamma_misfit(gamma) {
+            Some(misfit) => c.misfit("focal_of", &[], misfit),
+            None => c.pointwise(&FOCAL_OF, &[], &[gamma]),
+        }
+    }
+
+    /// `[n…, classes − 1]` of `u32` classes `[n…]`: 1 where the class is above `k`, for `k` from 0, else 0.
+    ///
+    /// A class of `classes` or above makes its row NaN. Floats, and fewer than two classes, are errors.
+    #[must_use]
+    #[track_caller]
+    pub fn ordinal_levels(&self, classes: usize) -> Tensor {
+        let own = self;
+        let misfit = if own.dtype() != DType::U32 {
+            Some(Misfit::new(format!("classes are u32, not {}", own.dtype())).fix("feed u32, or cast with `.to_u32()`"))
+        } else if classes < 2 {
+            Some(Misfit::new(format!("there is no order in {classes} classes")))
+        } else {
+            None
+        };
+        if let Some(misfit) = misfit {
+            return own.misfit("ordinal_levels", &[], misfit);
+        }
+        // An array rather than an iota, of which each run would make a copy.
+        #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
+        let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
+        #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
+        own.unsqueeze(-1).pointwise(&LEVEL, &[&k], &[classes as f64])
+    }
+}
+
+fn gamma_misfit(gamma: f64) -> Option<Misfit> {
+    (!(gamma >= 0.0 && gamma.is_finite())).then(|| {
+        Misfit::new(format!("gamma must be a number that is not negative, not {gamma}"))
+            .fix("0 is plain cross-entropy, 2 is usual")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::pointwise::activations::sigmoid;
+
+    /// Values from the definition in 40 digits.
+    #[test]
+    fn focal_losses_are_right_at_both_ends() {
+        let near = |got: f64, truth: f64| assert!((got - truth).abs() <= 1e-14 * truth.abs(), "{got:e} {truth:e}");
+        // Sure and right: L = σ(−x) = e⁻ˣ, m = e⁻ˣ, slope −(1 + γ)·e^(−(1+γ)·x).
+        let (loss, slope) = focal(300.0, 1.0, 0.5);
+        near(loss, (-450f64).exp());
+        near(slope, -1.5 * (-450f64).exp());
+        // Sure and wrong: L = |x|, m = 1, slope −1.
+        assert_eq!(focal(-300.0, 1.0, 2.0), (300.0, -1.0));
+        assert_eq!(focal(300.0, 0.0, 2.0), (300.0, 1.0));
+        assert_eq!(focal(1000.0f32, 1.0, 0.5), (0.0, 0.0));
+        // A soft target keeps m away from 0.
+        let (loss, slope) = focal(300.0, 0.75, 2.0);
+        near(loss, 0.0625 * 75.0);
+        near(slope, 0.0625 * 0.25);
+        let (loss, slope) = focal_of(1e-9, 0.5);
+        near(loss, 1e-9f64.powf(1.5) * (1.0 - 0.25e-9));
+        near(slope, 1.5 * 1e-9f64.sqrt() * (1.0 - 1e-9 * 5.0 / 12.0));
+        assert_eq!((focal_of(0.0, 0.5), focal_of(0.0, 0.0)), ((0.0, 0.0), (0.0, 1.0)));
+        let e = sigmoid(0.3f64);
+        near(focal(0.3, 0.0, 0.0).1, e);
+    }
+}

@@ -1,0 +1,263 @@
+//! Sums of products by Einstein's notation, and batched products.
+
+use std::collections::BTreeMap;
+
+use crate::{Misfit, Shape, Tensor};
+
+/// A tensor whose axes have names.
+struct Named {
+    tensor: Tensor,
+    labels: Vec<char>,
+}
+
+/// The names of the axes that `...` stands for, aligned at the last one: no letters.
+const ELLIPSIS: char = '\u{e000}';
+
+fn ellipsis(axis_from_end: usize) -> char {
+    u32::try_from(axis_from_end).ok().and_then(|i| char::from_u32(u32::from(ELLIPSIS) + i)).unwrap_or(ELLIPSIS)
+}
+
+/// The labels of one term, with `...` standing for `hidden` axes.
+fn labels(term: &str, hidden: usize) -> Result<Vec<char>, Misfit> {
+    let mut labels = vec![];
+    let mut rest = term.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            ' ' => {}
+            '.' if rest.as_str().starts_with("..") => {
+                rest.nth(1);
+                labels.extend((0..hidden).rev().map(ellipsis));
+            }
+            c if c.is_ascii_alphabetic() => labels.push(c),
+            c => return Err(Misfit::new(format!("`{c}` in `{term}` is neither a letter nor `...`"))),
+        }
+    }
+    let repeated = labels.iter().enumerate().find(|(i, label)| labels[..*i].contains(label));
+    match repeated {
+        Some((_, label)) if *label >= ELLIPSIS => Err(Misfit::new(format!("`...` stands twice in `{term}`"))),
+        Some((_, label)) => Err(Misfit::new(format!("`{label}` stands twice in `{term}`: diagonals are not taken"))
+            .fix("take the diagonal with `gather` first")),
+        None => Ok(labels),
+    }
+}
+
+/// What an equation says about tensors of these shapes: labels per tensor and of the result, and the size of each.
+struct Plan {
+    inputs: Vec<Vec<char>>,
+    output: Vec<char>,
+    sizes: BTreeMap<char, usize>,
+}
+
+impl Plan {
+    fn new(equation: &str, shapes: &[Shape]) -> Result<Self, Misfit> {
+        let (terms, result) = match equation.split_once("->") {
+            Some((terms, result)) => (terms, Some(result)),
+            None => (equation, None),
+        };
+        let terms: Vec<_> = terms.split(',').collect();
+        if terms.len() != shapes.len() {
+            let (names, given) = (terms.len(), shapes.len());
+            return Err(Misfit::new(format!("`{equation}` names {names} tensors, but there are {given}")));
+        }
+        let mut inputs = vec![];
+        let mut sizes = BTreeMap::new();
+        let mut widest = 0;
+        for (term, shape) in terms.iter().zip(shapes) {
+            let letters = labels(term, 0)?.len();
+            let open = term.contains("...");
+            let hidden = shape.rank().saturating_sub(letters);
+            if letters > shape.rank() || (hidden > 0 && !open) {
+                let axes = shape.rank();
+                return Err(Misfit::new(format!("`{}` names {letters} axes, {shape} has {axes}", term.trim()))
+                    .fix("`...` stands for axes without names"));
+            }
+            widest = widest.max(if open { hidden } else { 0 });
+            let named = labels(term, hidden)?;
+            for (&label, &size) in named.iter().zip(shape.dims()) {
+                let known = sizes.entry(label).or_insert(size);
+                if *known == 1 {
+                    *known = size;
+                } else if size != *known && size != 1 {
+                    let name = if label < ELLIPSIS { format!("`{label}`") } else { "an axis of `...`".into() };
+                    return Err(Misfit::new(format!("{name} is {known} in one tensor and {size} in another"))
+                        .fix("sizes of one name must be equal or 1"));
+                }
+            }
+            inputs.push(named);
+        }
+        let output = if let Some(result) = result {
+            labels(result, widest)?
+        } else {
+            // Each letter that stands once, in the order of the alphabet, after what `...` stands for.
+            let once = |label: &char| inputs.iter().flatten().filter(|other| *other == label).count() == 1;
+            let letters = sizes.keys().copied().filter(|label| *label < ELLIPSIS && once(label));
+            (0..widest).rev().map(ellipsis).chain(letters).collect()
+        };
+        if let Some(label) = output.iter().find(|label| !sizes.contains_key(label)) {
+            return Err(Misfit::new(format!("`{label}` of the result stands in no input of `{equation}`")));
+        }
+        Ok(Self { inputs, output, sizes })
+    }
+
+    fn size(&self, labels: &[char]) -> usize {
+        labels.iter().map(|label| self.sizes[label]).product()
+    }
+
+    fn dims(&self, labels: &[char]) -> Vec<usize> {
+        labels.iter().map(|label| self.sizes[label]).collect()
+    }
+
+    /// Without the axes of size 1 where the name has another size: those say nothing.
+    fn plain(&self, tensor: &Tensor, labels: &[char]) -> Named {
+        let dims = tensor.shape();
+        let says = |(label, size): &(&char, &usize)| **size == self.sizes[*label];
+        let (labels, kept): (Vec<char>, Vec<usize>) = labels.iter().zip(dims.dims()).filter(says).unzip();
+        Named { tensor: tensor.reshape_to(kept), labels }
+    }
+}
+
+impl Named {
+    /// With the axes in the order of `labels`, which are its own.
+    #[track_caller]
+    fn ordered(&self, labels: &[char]) -> Tensor {
+        let place = |label| self.labels.iter().position(|own| own == label).unwrap_or(0).cast_signed();
+        self.tensor.permute(&labels.iter().map(place).collect::<Vec<_>>())
+    }
+
+    /// Summed over the axes that nobody needs.
+    #[track_caller]
+    fn reduced(self, needed: impl Fn(&char) -> bool) -> Self {
+        let axes: Vec<_> = (0..self.labels.len()).filter(|&axis| !needed(&self.labels[axis])).collect();
+        let labels: Vec<_> = self.labels.iter().copied().filter(needed).collect();
+        let dims = self.tensor.shape();
+        let kept: Vec<_> = (0..dims.rank()).filter(|axis| !axes.contains(axis)).map(|axis| dims.dims()[axis]).collect();
+        Self { tensor: self.tensor.sum_keep(&axes).reshape_to(kept), labels }
+    }
+
+    /// The product with another one, summed over what both have and nobody else needs.
+    #[track_caller]
+    fn times(self, other: Self, plan: &Plan, later: impl Fn(&char) -> bool) -> Self {
+        let a = self.reduced(|label| other.labels.contains(label) || later(label));
+        let b = other.reduced(|label| a.labels.contains(label) || later(label));
+        let both = |label: &&char| b.labels.contains(label);
+        let shared = a.labels.iter().copied().filter(|label| both(&label));
+        let (batch, summed): (Vec<char>, Vec<char>) = shared.partition(&later);
+        let rows: Vec<_> = a.labels.iter().copied().filter(|label| !both(&label)).collect();
+        let columns: Vec<_> = b.labels.iter().copied().filter(|label| !a.labels.contains(label)).collect();
+        let labels = [&batch[..], &rows, &columns].concat();
+        if summed.is_empty() {
+            let spread = |named: &Self, own: &[char], before: usize, after: usize| {
+                let dims = plan.dims(own);
+                let (head, tail) = dims.split_at(batch.len());
+                let dims = [head, &vec![1; before], tail, &vec![1; after]].concat();
+                named.ordered(own).reshape_to(dims)
+            };
+            let left = spread(&a, &[&batch[..], &rows].concat(), 0, columns.len());
+            let right = spread(&b, &[&batch[..], &columns].concat(), rows.len(), 0);
+            return Self { tensor: left * right, labels };
+        }
+        let [count, m, k, n] = [&batch, &rows, &summed, &columns].map(|labels| plan.size(labels));
+        // An operand that already lies as the transpose is taken as one.
+        let ta = a.labels == [&batch[..], &summed, &rows].concat();
+        let left = if ta { a.tensor } else { a.ordered(&[&batch[..], &rows, &summed].concat()) };
+        let tb = b.labels == [&batch[..], &columns, &summed].concat();
+        let right = if tb { b.tensor } else { b.ordered(&[&batch[..], &summed, &columns].concat()) };
+        let left = left.reshape_to(if ta { [count, k, m] } else { [count, m, k] });
+        let right = right.reshape_to(if tb { [count, n, k] } else { [count, k, n] });
+        Self { tensor: left.matmul_t(&right, ta, tb).reshape_to(plan.dims(&labels)), labels }
+    }
+}
+
+/// The sum of products that an equation in Einstein's notation names: `einsum("bij,bjk->bik", &[&a, &b])`.
+///
+/// Before the arrow stands a term per tensor with a letter per axis, after it those of the result; over letters that it
+/// lacks is summed. Without an arrow, the result has the letters that stand once, in the order of the alphabet. `...`
+/// stands for any axes, which broadcast. Axes of one letter have one size, or 1. Tensors are multiplied one after
+/// another, from the left: by matrix products where a sum remains.
+///
+/// A letter twice in one term (a diagonal), terms that do not fit the tensors, and sizes that differ are errors. Source:
+/// `torch.einsum`.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// use wgrad_core::ops::einsum;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let query = graph.input("query", [2, 7, 4, 16], DType::F32);
+/// let key = graph.input("key", [2, 9, 4, 16], DType::F32);
+/// assert_eq!(einsum("bqhd,bkhd->bhqk", &[&query, &key]).shape().dims(), [2, 4, 7, 9]);
+/// assert!(!einsum("bqhd,bqhd->b", &[&query, &key]).is_valid());
+/// ```
+///
+/// # Panics
+/// When there is no tensor at all.
+#[track_caller]
+#[must_use]
+pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
+    let [first, others @ ..] = tensors else { panic!("einsum needs at least one tensor") };
+    if let Some(invalid) = tensors.iter().find(|tensor| !tensor.is_valid()) {
+        return (*invalid).clone();
+    }
+    if let Some(tensor) = tensors.iter().find(|tensor| !tensor.dtype().is_float()) {
+        let misfit = Misfit::new(format!("only floats are multiplied, not {}", tensor.dtype()));
+        return first.misfit("einsum", others, misfit.fix("cast with `.to_f32()`"));
+    }
+    let shapes: Vec<_> = tensors.iter().map(|tensor| tensor.shape()).collect();
+    let plan = match Plan::new(equation, &shapes) {
+        Ok(plan) => plan,
+        Err(misfit) => return first.misfit("einsum", others, misfit),
+    };
+    let _line = first.graph().line_of_caller();
+    let mut product = plan.plain(first, &plan.inputs[0]);
+    for (i, other) in others.iter().enumerate() {
+        let rest = &plan.inputs[i + 2..];
+        let later = |label: &char| plan.output.contains(label) || rest.iter().flatten().any(|other| other == label);
+        product = product.times(plan.plain(other, &plan.inputs[i + 1]), &plan, later);
+    }
+    let product = product.reduced(|label| plan.output.contains(label));
+    // A name of which every tensor has size 1 is there; one that was left out of all cannot be.
+    product.ordered(&plan.output)
+}
+
+/// Batched products.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let a = graph.input("a", [8, 2, 3], DType::F32);
+/// let b = graph.input("b", [8, 3, 4], DType::F32);
+/// assert_eq!(a.bmm(&b).shape().dims(), [8, 2, 4]);
+/// ```
+impl Tensor {
+    /// `y[b] = x[b]·other[b]` for `[B, M, K]` and `[B, K, N]`; other ranks and batches that differ are errors.
+    ///
+    /// Source: `torch.bmm`.
+    #[track_caller]
+    pub fn bmm(&self, other: &Tensor) -> Tensor {
+        let x = self;
+        let (a, b) = (x.shape(), other.shape());
+        if x.is_valid() && other.is_valid() && (a.rank() != 3 || b.rank() != 3 || a.dims()[0] != b.dims()[0]) {
+            let misfit = Misfit::new(format!("expected [B, M, K] and [B, K, N], not {a} and {b}"))
+                .fix("`matmul` takes any batches that broadcast");
+            return x.misfit("bmm", &[other], misfit);
+        }
+        x.matmul(other)
+    }
+
+    /// `y = beta·x + alpha·a·b` for x `[B, M, N]`, or what broadcasts to it, `a` `[B, M, K]` and `b` `[B, K, N]`.
+    ///
+    /// Source: `torch.baddbmm`.
+    #[track_caller]
+    pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
+        let x = self;
+        let product = a.bmm(b);
+        let (has, wants) = (x.shape(), product.shape());
+        if x.is_valid() && product.is_valid() && has.broadcast(&wants).as_ref() != Some(&wants) {
+            let misfit = Misfit::new(format!("{has} does not broadcast to the product's shape {wants}"));
+            return x.misfit("baddbmm", &[a, b], misfit);
+        }
+        #[allow(clippy::float_cmp, reason = "by exactly 1 nothing changes")]
+        let product = if alpha == 1.0 { product } else { product * alpha };
+        // PyTorch does not even look at x then.
+        if beta == 0.0 { product } else { x * beta + product }
+    }
+}

@@ -1,0 +1,288 @@
+//! Matrix products: one op with transposes and a bias, several kernels.
+
+pub(crate) mod einsum;
+mod variants;
+
+use crate::{
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, gemm,
+};
+
+use variants::{Product, VARIANTS, Variant};
+
+/// Matrix products.
+impl Tensor {
+    /// `y[…, r, c] = Σ_k a[…, r, k]·b[…, k, c]`.
+    ///
+    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under `NumPy`'s rules. A vector on the left
+    /// is a row and one on the right a column, which the result does not have: two vectors give their inner product.
+    ///
+    /// Numbers without axes, inner sizes that differ and integers are errors. Source: `torch.matmul`.
+    #[must_use]
+    #[track_caller]
+    pub fn matmul(&self, other: &Tensor) -> Tensor {
+        let (a, b) = (self.shape(), other.shape());
+        let (a, b) = (a.dims(), b.dims());
+        if a.is_empty() || b.is_empty() || (a.len() > 1 && b.len() > 1) {
+            return self.matmul_t(other, false, false);
+        }
+        let row = if a.len() == 1 { self.reshape_to([1, a[0]]) } else { self.clone() };
+        let column = if b.len() == 1 { other.reshape_to([b[0], 1]) } else { other.clone() };
+        let y = row.matmul_t(&column, false, false);
+        if !y.is_valid() {
+            return y;
+        }
+        let mut dims = y.shape().dims().to_vec();
+        if b.len() == 1 {
+            dims.pop();
+        }
+        if a.len() == 1 {
+            dims.remove(b.len().max(2) - 2);
+        }
+        y.reshape_to(dims)
+    }
+
+    /// As [`Self::matmul`], of the operands' transposes: `ta` says that `self` is `[…, K, M]`, `tb` that `other` is
+    /// `[…, N, K]`. Nothing is copied.
+    #[must_use]
+    #[track_caller]
+    pub fn matmul_t(&self, other: &Tensor, ta: bool, tb: bool) -> Tensor {
+        let _line = self.graph().line_of_caller();
+        let op = Matmul { ta, tb };
+        let (a, b) = (self.spec(), other.spec());
+        if a.shape.rank() == 2 && b.shape.rank() == 2 || !self.is_valid() || !other.is_valid() {
+            return self.graph().apply(op, &[self, other]).get(0);
+        }
+        let y = match op.outputs(&[a.clone(), b.clone()]) {
+            Ok(outputs) => outputs[0].shape.clone(),
+            Err(misfit) => return self.misfit(op.name(), &[other], misfit),
+        };
+        let (a, b) = (a.shape.dims(), b.shape.dims());
+        let lead = &y.dims()[..y.rank() - 2];
+        let shared = |dims: &[usize]| dims[..dims.len() - 2].iter().product::<usize>() == 1;
+        if shared(b) && !ta {
+            // One matrix for all: the leading axes of `a` are more rows.
+            let rows = self.reshape_to([a[..a.len() - 1].iter().product(), a[a.len() - 1]]);
+            let matrix = other.reshape_to(&b[b.len() - 2..]);
+            return self.graph().apply(op, &[&rows, &matrix]).get(0).reshape_to(y);
+        }
+        // One leading axis, of the common size or 1: what is shared is not copied.
+        let batch = |x: &Tensor, dims: &[usize]| {
+            let matrix = &dims[dims.len() - 2..];
+            let x = if shared(dims) { x.clone() } else { x.broadcast_to([lead, matrix].concat()) };
+            let count = if shared(dims) { 1 } else { lead.iter().product() };
+            x.reshape_to([&[count], matrix].concat())
+        };
+        let product = self.graph().apply(op, &[&batch(self, a), &batch(other, b)]).get(0);
+        product.reshape_to(y)
+    }
+
+    /// `y = x·wᵀ + bias` in one kernel, for `x` (this tensor) of `[…, in]`, `w` of `[out, in]` and `bias` of `[out]`.
+    ///
+    /// `y` is `[…, out]`. Sizes that differ are errors. Source: `torch.nn.functional.linear`.
+    #[must_use]
+    #[track_caller]
+    pub fn linear(&self, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
+        let (x, weight) = (self.shape(), w.shape());
+        let misfit = match (x.dims(), weight.dims()) {
+            ([.., has], [_, takes]) if has == takes => None,
+            ([.., has], [out, takes]) => Some(
+                Misfit::new(format!("shapes cannot be multiplied ({x} and {})", Shape::from([*takes, *out])))
+                    .fix(format!("set the layer's in_features to {has}: Linear::new(…, {has}, {out})"))
+                    .fix(format!("or give it inputs whose last axis is {takes}")),
+            ),
+            ([], _) => Some(Misfit::new("a linear layer takes [..., in], not a single number")),
+            _ => Some(Misfit::new(format!("the weight of a linear layer is [out, in], not {weight}"))),
+        };
+        let misfit = misfit.or_else(|| {
+            let (bias, out) = (bias?.shape(), weight.dims()[0]);
+            (bias.dims() != [out]).then(|| Misfit::new(format!("the bias must be [{out}], one per output, not {bias}")))
+        });
+        if let Some(misfit) = misfit {
+            let mut others = vec![w];
+            others.extend(bias);
+            return self.misfit("linear", &others, misfit);
+        }
+        let lead = &x.dims()[..x.rank() - 1];
+        let rows = self.reshape_to([lead.iter().product(), weight.dims()[1]]);
+        let mut inputs = vec![&rows, w];
+        inputs.extend(bias);
+        let y = self.graph().apply(Matmul { ta: false, tb: true }, &inputs).get(0);
+        y.reshape_to([lead, &weight.dims()[..1]].concat())
+    }
+}
+
+/// `a·b` and maybe `+ bias`, of `a` and `b` as their flags transpose them. Kernels and reference take matrices, or
+/// batches `[B, …]` of them of which one may have size 1; the shape rule is general, for the sake of its errors.
+#[derive(Clone, Copy, Debug)]
+struct Matmul {
+    ta: bool,
+    tb: bool,
+}
+
+/// The names of the ways to run a matrix product, for [`Choices`](wgrad_core::Choices): `Choices::set("matmul", name)`
+/// runs every product that way where the device can.
+pub fn matmul_variants() -> impl Iterator<Item = &'static str> {
+    VARIANTS.iter().map(|variant| variant.name)
+}
+
+/// Rows and columns as they enter the product.
+fn matrix(shape: &Shape, transposed: bool) -> [usize; 2] {
+    match shape.dims() {
+        [.., r, c] if transposed => [*c, *r],
+        [.., r, c] => [*r, *c],
+        _ => unreachable!("the shape rule asks for two axes"),
+    }
+}
+
+impl Matmul {
+    fn product(self, a: &Shape, b: &Shape) -> Product {
+        let Self { ta, tb } = self;
+        let ([m, k], [_, n]) = (matrix(a, ta), matrix(b, tb));
+        let count = |shape: &Shape| shape.dims()[..shape.rank() - 2].iter().product::<usize>();
+        let (a_count, b_count) = (count(a), count(b));
+        let batch = if a_count == 1 { b_count } else { a_count };
+        Product { batch, m, n, k, ta, tb, a_batched: a_count != 1, b_batched: b_count != 1 }
+    }
+
+    fn run<F: Real>(self, mut at: Buffers<'_, F>) {
+        let Product { batch, m, n, k, a_batched, b_batched, .. } =
+            self.product(&at.input_spec(0).shape, &at.input_spec(1).shape);
+        let (a, b, y) = (at.float(0), at.float(1), at.out(0));
+        let bias = (at.inputs() > 2).then(|| at.float(2));
+        for (i, y) in y.chunks_exact_mut((m * n).max(1)).enumerate().take(batch) {
+            let (a, b) = (&a[usize::from(a_batched) * i * m * k..], &b[usize::from(b_batched) * i * k * n..]);
+            let a = if self.ta { Matrix::new(a, k, m).t() } else { Matrix::new(a, m, k) };
+            let b = if self.tb { Matrix::new(b, n, k).t() } else { Matrix::new(b, k, n) };
+            gemm(a, b, bias, y);
+        }
+    }
+}
+
+impl Op for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let (a, b) = (&inputs[0], &inputs[1]);
+        if let Some(integer) = inputs.iter().find(|spec| !spec.dtype.is_float()) {
+            return Err(Misfit::new(format!("only floats are multiplied, not {integer}")).fix("cast with `.to_f32()`"));
+        }
+        if a.shape.rank() < 2 || b.shape.rank() < 2 {
+            return Err(Misfit::new(format!("matrices have two axes or more, not {} and {}", a.shape, b.shape))
+                .fix("give a vector an axis of size 1: `.unsqueeze(0)` for a row, `.unsqueeze(1)` for a column"));
+        }
+        let [m, k] = matrix(&a.shape, self.ta);
+        let [rows, n] = matrix(&b.shape, self.tb);
+        let (a_lead, b_lead) = (&a.shape.dims()[..a.shape.rank() - 2], &b.shape.dims()[..b.shape.rank() - 2]);
+        let shown = |lead: &[usize], matrix: [usize; 2]| Shape::from([lead, &matrix].concat());
+        if k != rows {
+            let (a, b) = (shown(a_lead, [m, k]), shown(b_lead, [rows, n]));
+            let misfit = Misfit::new(format!("shapes cannot be multiplied ({a} and {b})"))
+                .fix(format!("the inner sizes {k} and {rows} must be equal; for a Linear layer, in_features is {k}"));
+            return Err(if k == n || m == rows { misfit.fix("or transpose one side: `matmul_t`") } else { misfit });
+        }
+        let Some(lead) = Shape::from(a_lead).broadcast(&Shape::from(b_lead)) else {
+            return Err(Misfit::new(format!("batches {a_lead:?} and {b_lead:?} do not broadcast"))
+                .fix("leading sizes are aligned from the right and must be equal or 1"));
+        };
+        if let Some(bias) = inputs.get(2).filter(|bias| bias.shape.dims() != [n]) {
+            return Err(Misfit::new(format!("the bias must be [{n}], one per column, not {}", bias.shape)));
+        }
+        Ok(vec![Spec::f32(shown(lead.dims(), [m, n]))])
+    }
+
+    /// Products again: with `A`, `B` the operands as they enter, `dA = dY·Bᵀ` and `dB = Aᵀ·dY`.
+    fn backward(&self, at: &mut Backward) {
+        let Self { ta, tb } = *self;
+        let fold = |gradient: Tensor, x: &Tensor| {
+            let shared = gradient.shape() != x.shape();
+            if shared { gradient.sum_keep(&[0]).reshape_to(x.shape()) } else { gradient }
+        };
+        at.give_with(0, |at| {
+            let (dy, b) = (at.dy(), at.input(1));
+            fold(if ta { b.matmul_t(&dy, tb, true) } else { dy.matmul_t(b, false, !tb) }, at.input(0))
+        });
+        at.give_with(1, |at| {
+            let (dy, a) = (at.dy(), at.input(0));
+            fold(if tb { dy.matmul_t(a, true, ta) } else { a.matmul_t(&dy, !ta, false) }, at.input(1))
+        });
+        if at.inputs() > 2 {
+            at.give_with(2, |at| {
+                let rows: Vec<_> = (0..at.dy().shape().rank() - 1).collect();
+                at.dy().sum_keep(&rows).reshape_to(at.input(2).shape())
+            });
+        }
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(matrix(&inputs[0].shape, self.ta)[1])
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let product = self.product(&at.inputs[0].shape, &at.inputs[1].shape);
+        let Product { batch, m, n, k, a_batched, b_batched, .. } = product;
+        if batch * m * n == 0 {
+            return;
+        }
+        let fitting: Vec<&Variant> = VARIANTS.iter().filter(|variant| variant.fits(at.limits)).collect();
+        let names: Vec<_> = fitting.iter().map(|variant| variant.name).collect();
+        let default = Variant::choose(&product, at.limits);
+        let default = names.iter().position(|name| *name == VARIANTS[default].name).unwrap_or(0);
+        let variant = fitting[at.choose(&product.site(), &names, default)];
+        let [tiles_m, tiles_n] = variant.tiles(&product);
+        let (parts, length) = variant.split(&product, at.limits);
+        let biased = at.inputs.len() > 2;
+        let to = if parts == 1 { Operand::Output(0) } else { at.scratch(Spec::f32([batch * parts * m * n])) };
+        let tiles = tiles_m * tiles_n;
+        let all = tiles * batch * parts;
+        let kernel = variant.kernel(&product, biased && parts == 1);
+        let mut dispatch = Dispatch::new(kernel, "forward", Grid::Groups([all, 1, 1]))
+            .bind("a", Operand::Input(0))
+            .bind("b", Operand::Input(1))
+            .bind("y", to)
+            .param("m", m)
+            .param("n", n)
+            .param("k", k)
+            .param("a_matrix", usize::from(a_batched) * m * k)
+            .param("b_matrix", usize::from(b_batched) * k * n)
+            .param("parts", parts)
+            .param("length", length)
+            .param("tiles_m", tiles_m)
+            .param("tiles_n", tiles_n)
+            .param("tiles", tiles)
+            .param("all", all);
+        if biased && parts == 1 {
+            dispatch = dispatch.bind("bias", Operand::Input(2));
+        }
+        at.dispatch(dispatch);
+        if parts > 1 {
+            let source = wgrad_shaders::MATMUL_SUM;
+            let entry = if biased { "forward_biased" } else { "forward" };
+            let mut sum = Dispatch::new(
+                Kernel::new("matmul_sum", &[source]).bundled(),
+                entry,
+                Grid::Threads([batch * m * n, 1, 1]),
+            )
+            .bind("partial", to)
+            .bind("y", Operand::Output(0))
+            .param("elements", batch * m * n)
+            .param("size", m * n)
+            .param("parts", parts)
+            .param("n", n);
+            if biased {
+                sum = sum.bind("bias", Operand::Input(2));
+            }
+            at.dispatch(sum);
+        }
+    }
+}

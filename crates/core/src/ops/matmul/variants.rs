@@ -1,0 +1,270 @@
+//! The kernels of matrix products: a table of variants, which of them fits a product best, and the generator that
+//! writes one from the templates in `shaders/`.
+
+use crate::{Kernel, Limits};
+
+use crate::op::template::{only_if, set, unroll};
+
+/// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and how the operands lie.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "two facts about each operand")]
+pub(crate) struct Product {
+    pub batch: usize,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    /// Whether an operand enters as its transpose.
+    pub ta: bool,
+    pub tb: bool,
+    /// Whether an operand differs from matrix to matrix.
+    pub a_batched: bool,
+    pub b_batched: bool,
+}
+
+impl Product {
+    /// What tells products apart that a device may prefer to run differently.
+    pub fn site(&self) -> String {
+        let Self { batch, m, n, k, ta, tb, .. } = *self;
+        let letter = |transposed| if transposed { 't' } else { 'n' };
+        let batch = if batch == 1 { String::new() } else { format!("{batch}x") };
+        format!("matmul {batch}{m}x{k}x{n} {}{}", letter(ta), letter(tb))
+    }
+
+    /// Elements per load of `a` and `b`: lines must start at multiples of it.
+    fn widths(&self) -> [usize; 2] {
+        let width = |contiguous: usize| [4, 2].into_iter().find(|&w| contiguous.is_multiple_of(w)).unwrap_or(1);
+        [width(if self.ta { self.m } else { self.k }), width(if self.tb { self.k } else { self.n })]
+    }
+
+    /// Into how many parts to cut the sum, and how many terms each has (a multiple of 16, if there are several): a
+    /// weight gradient has few elements and a long sum, too little work for a GPU unless the sum is shared. Parts hold
+    /// at least 256 terms; together they make at most `tiles`.
+    fn split(&self, tiles: usize) -> (usize, usize) {
+        // A thread of some software adapters turns at most 65,535 times in all, silently.
+        let needed = self.k.div_ceil(LONGEST);
+        match (self.k / 256).min(tiles).max(needed) {
+            0 | 1 => (1, self.k),
+            parts => {
+                let length = self.k.div_ceil(parts).next_multiple_of(16);
+                (self.k.div_ceil(length), length)
+            }
+        }
+    }
+}
+
+/// The most terms that one thread sums, four at a turn.
+const LONGEST: usize = 200_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Template {
+    Direct,
+    Tree,
+    Tiled,
+}
+
+impl Template {
+    fn source(self) -> &'static str {
+        match self {
+            Self::Direct => wgrad_shaders::MATMUL_DIRECT,
+            Self::Tree => wgrad_shaders::MATMUL_TREE,
+            Self::Tiled => wgrad_shaders::MATMUL_TILED,
+        }
+    }
+}
+
+/// A way to run a product: the elements of y that a workgroup computes, the terms that it stages at once (0: none),
+/// and the elements of a thread.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    pub name: &'static str,
+    template: Template,
+    block: [usize; 2],
+    slab: usize,
+    thread: [usize; 2],
+}
+
+const fn direct(name: &'static str, block: [usize; 2], thread: [usize; 2]) -> Variant {
+    Variant { name, template: Template::Direct, block, slab: 0, thread }
+}
+
+const fn tiled(name: &'static str, [bm, bn, slab]: [usize; 3], thread: [usize; 2]) -> Variant {
+    Variant { name, template: Template::Tiled, block: [bm, bn], slab, thread }
+}
+
+/// All variants; [`Variant::choose`] says when each one runs. The direct ones, by eight threads or by 64; one for
+/// skinny products; the tiled ones.
+pub(crate) static VARIANTS: [Variant; 13] = [
+    direct("matmul_direct_4x4", [32, 32], [4, 4]),
+    direct("matmul_direct_4x4_few", [8, 16], [4, 4]),
+    direct("matmul_direct_8x8", [16, 32], [8, 8]),
+    direct("matmul_direct_8x16", [16, 64], [8, 16]),
+    direct("matmul_direct_16x16", [32, 64], [16, 16]),
+    direct("matmul_direct_8x4_tall", [64, 4], [8, 4]),
+    direct("matmul_direct_16x8_tall", [128, 8], [16, 8]),
+    direct("matmul_direct_4x16_wide", [4, 128], [4, 16]),
+    Variant { name: "matmul_tree_4x4", template: Template::Tree, block: [4, 4], slab: 0, thread: [4, 4] },
+    tiled("matmul_tiled_32x32x8", [32, 32, 8], [4, 4]),
+    tiled("matmul_tiled_64x64x16", [64, 64, 16], [8, 8]),
+    tiled("matmul_tiled_128x64x16", [128, 64, 16], [8, 8]),
+    tiled("matmul_tiled_128x128x16", [128, 128, 16], [8, 8]),
+];
+
+impl Variant {
+    /// Tiles along rows and columns.
+    pub fn tiles(&self, of: &Product) -> [usize; 2] {
+        [of.m.div_ceil(self.block[0]), of.n.div_ceil(self.block[1])]
+    }
+
+    /// Threads of a workgroup along rows and columns.
+    fn sides(&self) -> [usize; 2] {
+        if self.template == Template::Tree {
+            return [1, 64];
+        }
+        [self.block[0] / self.thread[0], self.block[1] / self.thread[1]]
+    }
+
+    /// Whether a device can run it.
+    pub fn fits(&self, limits: &Limits) -> bool {
+        let [rows, columns] = self.sides();
+        let staged = match self.template {
+            Template::Direct => 0,
+            Template::Tree => 64 * 16,
+            Template::Tiled => (self.block[0] + self.block[1]) * self.slab,
+        };
+        rows * columns <= limits.invocations as usize && staged * size_of::<f32>() <= limits.workgroup_bytes as usize
+    }
+
+    /// Into how many parts to cut the sum, and how many terms each has.
+    pub fn split(&self, of: &Product, limits: &Limits) -> (usize, usize) {
+        let [rows, columns] = self.tiles(of);
+        // Workgroups that keep a device busy: cores of a processor, or multiprocessors of a large GPU. A tree has
+        // shared the sum already.
+        let busy = match (self.template, limits.software) {
+            (Template::Tree, _) => 1,
+            (_, true) => 4,
+            (_, false) => 128,
+        };
+        of.split(busy / (of.batch * rows * columns).max(1))
+    }
+
+    /// The best variant as far as one knows without having measured: an index into [`VARIANTS`].
+    pub fn choose(of: &Product, limits: &Limits) -> usize {
+        let known = |(_, variant): &(usize, &Self)| variant.fits(limits);
+        let best = if limits.software {
+            // Such an adapter takes a second to compile the largest tile; what it gains is left to tuning. Small products
+            // are not worth the next ones, either.
+            let largest = match of.batch * of.m * of.n * of.k {
+                0..0x4_0000 => 16,
+                0x4_0000..0x80_0000 => 64,
+                _ => 128,
+            };
+            let quick = |variant: &Self| variant.thread.iter().product::<usize>() <= largest;
+            let direct = VARIANTS.iter().enumerate().filter(|(_, variant)| variant.template == Template::Direct);
+            direct
+                .filter(|(_, variant)| quick(variant))
+                .filter(known)
+                .min_by_key(|(_, variant)| variant.turns(of, limits))
+        } else {
+            let wanted = Self::on_a_gpu(of);
+            VARIANTS.iter().enumerate().filter(|(_, variant)| variant.name == wanted).find(known)
+        };
+        best.map_or(0, |(i, _)| i)
+    }
+
+    /// On a GPU a short sum is not worth staging; a product with few elements leaves most of it idle unless the threads
+    /// share the sums; else the largest tile that still gives some hundred multiprocessors one workgroup each.
+    fn on_a_gpu(of: &Product) -> &'static str {
+        let enough = |variant: &&Self| variant.tiles(of).iter().product::<usize>() * of.batch >= 96;
+        if of.k < 16 {
+            return "matmul_direct_4x4";
+        }
+        if of.k >= 64 && (of.m.min(of.n) <= 8 || of.batch * of.m * of.n <= 1 << 14) {
+            return "matmul_tree_4x4";
+        }
+        let tiled = || VARIANTS.iter().filter(|variant| variant.template == Template::Tiled);
+        tiled().rev().find(enough).or(tiled().next()).map_or("", |variant| variant.name)
+    }
+
+    /// About how long a direct variant takes on a software adapter, in cycles per core of four, as measured on
+    /// llvmpipe: a load of a 4 × 4 block's line costs eight lanes one by one, an addition of four terms 1.5 cycles
+    /// each, a store of an element about 180.
+    fn turns(&self, of: &Product, limits: &Limits) -> usize {
+        let [tm, tn] = self.thread;
+        let [a, b] = of.widths().map(|width| match width {
+            4 => 83,
+            2 => 110,
+            _ => 160,
+        });
+        let (parts, length) = self.split(of, limits);
+        let lanes = self.sides().iter().product::<usize>().div_ceil(8);
+        let thread = length.div_ceil(4) * (tm * a + tn * b + tm * tn * 6) + tm * tn * 180;
+        let groups = self.tiles(of).iter().product::<usize>() * of.batch * parts;
+        groups.next_multiple_of(4) * (thread * lanes + 1000)
+    }
+
+    /// The kernel for a product.
+    pub fn kernel(&self, of: &Product, biased: bool) -> Kernel {
+        let [bm, bn] = self.block;
+        let [tm, tn] = self.thread;
+        let [rows, columns] = self.sides();
+        let whole = [of.m.is_multiple_of(bm), of.n.is_multiple_of(bn)];
+        let ragged = !of.k.is_multiple_of(4);
+        let operands = [!of.ta, of.tb].into_iter().zip(of.widths());
+        let operands: Vec<(bool, usize)> = operands.collect();
+        let shared = only_if(wgrad_shaders::lib::MATMUL, "biased", biased);
+        let shared = set(&shared, &[("WHOLE_M", whole[0]), ("WHOLE_N", whole[1])]);
+        let mut source = vec![shared];
+        source.extend(
+            ["a", "b"].iter().zip(&operands).map(|(name, &(along_k, width))| operand(name, along_k, width, ragged)),
+        );
+        let constants: &[(&str, usize)] = match self.template {
+            Template::Direct => &[("TM", tm), ("TN", tn), ("SIDE_M", rows), ("SIDE_N", columns)],
+            Template::Tree => &[],
+            Template::Tiled => &[("BM", bm), ("BN", bn), ("BK", self.slab), ("TM", tm), ("TN", tn)],
+        };
+        let body = repeat(&unroll(&set(self.template.source(), constants)), [tm / 4, tn / 4]);
+        let size = |n: usize| format!("@workgroup_size({n})");
+        let written = if self.template == Template::Tiled { 256 } else { 64 };
+        source.push(body.replace(&size(written), &size(rows * columns)));
+        // The name tells sources apart: _nt, widths of loads, what is clamped.
+        let letter = |transposed| if transposed { 't' } else { 'n' };
+        let mut name = format!("{}_{}{}_{}{}", self.name, letter(of.ta), letter(of.tb), operands[0].1, operands[1].1);
+        for (flag, mark) in [(whole[0], "_rows"), (whole[1], "_columns"), (ragged, "_ragged"), (biased, "_biased")] {
+            name.push_str(if flag { mark } else { "" });
+        }
+        Kernel::generated(name, source.join("\n")).bundled()
+    }
+}
+
+/// The loads of an operand, `a` or `b`.
+fn operand(name: &str, along_k: bool, width: usize, ragged: bool) -> String {
+    let load = match width {
+        4 => wgrad_shaders::lib::MATMUL_BY_4,
+        2 => wgrad_shaders::lib::MATMUL_BY_2,
+        _ => wgrad_shaders::lib::MATMUL_BY_1,
+    };
+    let flags = [("OPERAND_ALONG_K", along_k), ("OPERAND_RAGGED", ragged)];
+    let block = set(wgrad_shaders::lib::MATMUL_OPERAND, &flags);
+    let block = set(&block, &[("OPERAND_WIDTH", width)]);
+    let mut source = format!("{load}\n{block}");
+    if name == "b" {
+        let edges = [("@binding(0)", "@binding(1)"), ("params.m;", "params.n;"), ("WHOLE_M", "WHOLE_N")];
+        source = edges.iter().fold(source, |source, (a, b)| source.replace(a, b));
+    }
+    source.replace("operand", name).replace("OPERAND", &name.to_uppercase())
+}
+
+/// The lines of `source`, those that name `i0` or `j0` once per number below their count.
+fn repeat(source: &str, [rows, columns]: [usize; 2]) -> String {
+    let mut out = Vec::new();
+    for line in source.lines() {
+        let comment = line.trim_start().starts_with("//");
+        let times = |name: &str, count: usize| if !comment && line.contains(name) { count } else { 1 };
+        for i in 0..times("i0", rows) {
+            for j in 0..times("j0", columns) {
+                out.push(line.replace("i0", &format!("i{i}")).replace("j0", &format!("j{j}")));
+            }
+        }
+    }
+    out.join("\n")
+}

@@ -1,0 +1,43 @@
+//! The ops: a file each, with all that belongs to it, in folders by family.
+//!
+//! A file holds the op's shape rule, gradient, CPU reference and launch, and its methods of [`Tensor`](crate::Tensor).
+//! A structured op has a shader of the same name in `shaders/`; a pointwise op is a row of a table and has none.
+
+pub(crate) mod axes;
+pub(crate) mod conv;
+pub(crate) mod indexing;
+pub(crate) mod losses;
+pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod pointwise;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+pub(crate) mod shape;
+
+pub use conv::geometry::{ConvOptions, ConvTransposeOptions, Padding, Sizes};
+pub use matmul::einsum::einsum;
+pub use matmul::matmul_variants;
+pub use norm::total_norm::total_norm;
+pub use pool::avg::AvgPool;
+pub use pool::max::{MaxPool, OutputSizes};
+pub use shape::arrange::stack;
+pub use shape::concat::concat;
+
+use crate::Pointwise;
+
+/// Every pointwise op of wgrad: the lists of the files that declare them.
+#[must_use]
+pub fn rows() -> Vec<&'static Pointwise> {
+    [
+        pointwise::elementary::ROWS,
+        pointwise::activations::ROWS,
+        pointwise::exponential_units::ROWS,
+        pointwise::trigonometry::ROWS,
+        pointwise::rounding::ROWS,
+        pointwise::compare::ROWS,
+        pointwise::dropout::ROWS,
+        losses::bce_with_logits::ROWS,
+        losses::binary::ROWS,
+    ]
+    .concat()
+}

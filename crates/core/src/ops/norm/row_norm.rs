@@ -1,0 +1,390 @@
+//! Normalisation of rows: layer norm, group norm and the norm by the root of the mean square.
+
+use crate::{
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, vectorized,
+};
+use rayon::prelude::*;
+
+/// Elements that a few vector instructions take.
+const LANES: usize = 32;
+/// How many numbers are added one by one before their sum is widened.
+const RUN: usize = 32;
+
+#[allow(clippy::cast_precision_loss, reason = "a number of values is far below 2^53")]
+fn wide(count: usize) -> f64 {
+    count as f64
+}
+
+/// The sums of the two numbers that `f` makes of the values at each place.
+#[inline(always)]
+fn sums<F: Real>(x: &[F], d: &[F], f: impl Fn(F, F) -> [F; 2]) -> [f64; 2] {
+    let mut total = [0.0; 2];
+    for (x, d) in x.chunks(LANES * RUN).zip(d.chunks(LANES * RUN)) {
+        let mut run = [[F::zero(); LANES]; 2];
+        for (x, d) in x.chunks(LANES).zip(d.chunks(LANES)) {
+            let [first, second] = &mut run;
+            for (((first, second), &x), &d) in first.iter_mut().zip(second).zip(x).zip(d) {
+                let [a, b] = f(x, d);
+                *first += a;
+                *second += b;
+            }
+        }
+        for (total, run) in total.iter_mut().zip(&run) {
+            *total += run.iter().map(|run| run.wide()).sum::<f64>();
+        }
+    }
+    total
+}
+
+/// Elements of whole rows that make a fair piece of work for one core.
+fn piece(n: usize) -> usize {
+    n * ((1 << 13) / n + 1)
+}
+
+/// How rows are dispatched: a thread for each, or a power of two of them, side by side in a workgroup.
+fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool) -> Dispatch {
+    // Lavapipe has dear barriers and ends a thread's loops after 65,535 turns.
+    let Limits { software, .. } = *at.limits;
+    // Three loops over a row.
+    let dispatch = if n <= 16 || (software && n <= 16_384) {
+        Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1])).turns(3 * n)
+    } else {
+        let threads = (n / 8).next_power_of_two().clamp(8, 256);
+        let groups = rows.div_ceil(256 / threads);
+        let width = f64::from(u32::try_from(threads).unwrap_or(1));
+        let turns = 3 * n.div_ceil(threads);
+        Dispatch::new(kernel, "tree", Grid::Groups([groups, 1, 1])).turns(turns).constant("THREADS", width)
+    };
+    dispatch.param("rows", rows).param("n", n).constant("CENTERED", f64::from(u8::from(centered)))
+}
+
+/// x to `y = (x − mean)·s` and `s = 1/√(var + eps)`, per row: an index of the axes before `first`. Without centre, the
+/// mean is taken to be 0.
+#[derive(Clone, Copy, Debug)]
+struct RowNorm {
+    first: usize,
+    centered: bool,
+    eps: f64,
+}
+
+impl RowNorm {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let [_, n] = rows(at.input_spec(0), self.first);
+        let (x, y, s) = (at.float(0), at.out(0), at.out(1));
+        let work = |((y, x), s): ((&mut [F], &[F]), &mut [F])| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    for ((y, x), s) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)).zip(s) {
+                        self.row(y, x, s);
+                    }
+                },
+            );
+        };
+        let piece = piece(n);
+        y.par_chunks_mut(piece).zip(x.par_chunks(piece)).zip(s.par_chunks_mut(piece / n)).for_each(work);
+    }
+
+    #[inline(always)]
+    fn row<F: Real>(&self, y: &mut [F], x: &[F], s: &mut F) {
+        let n = wide(x.len());
+        let mut mean = F::zero();
+        if self.centered {
+            let [sum, _] = sums(
+                x,
+                x,
+                #[inline(always)]
+                |x, _| [x, F::zero()],
+            );
+            mean = F::lit(sum / n);
+        }
+        // Around the rounded mean, whose own error is taken out of both.
+        let [rest, squares] = sums(
+            x,
+            x,
+            #[inline(always)]
+            |x, _| [x - mean, (x - mean) * (x - mean)],
+        );
+        let off = if self.centered { rest / n } else { 0.0 };
+        let variance = squares / n - off * off;
+        let variance = if variance < 0.0 { 0.0 } else { variance };
+        let scale = F::lit(1.0 / (variance + self.eps).sqrt());
+        let off = F::lit(off);
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y = ((x - mean) - off) * scale;
+        }
+        *s = scale;
+    }
+
+    fn gradient(&self, dy: &Tensor, y: &Tensor, s: &Tensor) -> Tensor {
+        dy.graph().apply(RowNormBackward { first: self.first, centered: self.centered }, &[dy, y, s]).get(0)
+    }
+}
+
+/// Rows, and elements of each.
+fn rows(of: &Spec, first: usize) -> [usize; 2] {
+    let (rows, row) = of.shape.dims().split_at(first);
+    [rows.iter().product(), row.iter().product()]
+}
+
+/// The means over the axes from `first` on, which keep size 1.
+fn means(x: &Tensor, first: usize) -> Tensor {
+    let [_, n] = rows(&x.spec(), first);
+    x.sum_keep(&(first..x.shape().rank()).collect::<Vec<_>>()) * (1.0 / wide(n))
+}
+
+impl Op for RowNorm {
+    fn name(&self) -> &'static str {
+        "row_norm"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let [x] = inputs else { unreachable!("row_norm has one input") };
+        if !x.dtype.is_float() {
+            return Err(Misfit::new("only floats are normalised, not u32").fix("cast with `.to_f32()`"));
+        }
+        let [rows, n] = rows(x, self.first);
+        if n == 0 || rows == 0 {
+            return Err(Misfit::new(format!("there is nothing to normalise in {}", x.shape)));
+        }
+        let stats = (self.first..x.shape.rank()).fold(x.shape.clone(), |shape, axis| shape.with(axis, 1));
+        Ok(vec![x.clone(), Spec::f32(stats)])
+    }
+
+    /// `ds/dx = −s²·y/n`, beside the gradient of y.
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let (y, s) = (at.output(0), at.output(1));
+            let through_y = at.cotangent(0).map(|dy| self.gradient(&dy, y, s));
+            let [_, n] = rows(&y.spec(), self.first);
+            let through_s = at.cotangent(1).map(|ds| ds * s * s * y * (-1.0 / wide(n)));
+            match (through_y, through_s) {
+                (Some(a), Some(b)) => a + b,
+                (a, b) => a.or(b).expect("a rule runs when a cotangent arrived"),
+            }
+        });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        // Of two values that differ little, each is ±1 whatever they are.
+        Accuracy::new().steps(2.0).terms(rows(&inputs[0], self.first)[1]).ulp(8.0).cancelling(4.0)
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [rows, n] = rows(&at.inputs[0], self.first);
+        let kernel = Kernel::new("row_norm", &[wgrad_shaders::ROW_NORM]).bundled();
+        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
+        let eps = self.eps as f32;
+        at.dispatch(
+            launch(at, kernel, rows, n, self.centered)
+                .bind("x", Operand::Input(0))
+                .bind("y", Operand::Output(0))
+                .bind("s", Operand::Output(1))
+                .param("eps", eps),
+        );
+    }
+}
+
+/// dy, y and s to `dx = s·(dy − mean(dy) − y·mean(dy·y))` per row; without centre, without the first mean.
+#[derive(Clone, Copy, Debug)]
+struct RowNormBackward {
+    first: usize,
+    centered: bool,
+}
+
+impl RowNormBackward {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let [_, n] = rows(at.input_spec(0), self.first);
+        let (dy, y, s, dx) = (at.float(0), at.float(1), at.float(2), at.out(0));
+        let piece = piece(n);
+        let pieces = dx.par_chunks_mut(piece).zip(dy.par_chunks(piece)).zip(y.par_chunks(piece));
+        pieces.zip(s.par_chunks(piece / n)).for_each(|(((dx, dy), y), s)| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    let rows = dx.chunks_exact_mut(n).zip(dy.chunks_exact(n)).zip(y.chunks_exact(n)).zip(s);
+                    for (((dx, dy), y), &s) in rows {
+                        let [plain, scaled] = sums(
+                            dy,
+                            y,
+                            #[inline(always)]
+                            |dy, y| [dy, dy * y],
+                        );
+                        let a = F::lit(if self.centered { plain / wide(n) } else { 0.0 });
+                        let b = F::lit(scaled / wide(n));
+                        for ((dx, &dy), &y) in dx.iter_mut().zip(dy).zip(y) {
+                            *dx = s * (dy - a - y * b);
+                        }
+                    }
+                },
+            );
+        });
+    }
+}
+
+impl Op for RowNormBackward {
+    fn name(&self) -> &'static str {
+        "row_norm_backward"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        let (dy, y, s, g) = (at.input(0).clone(), at.input(1).clone(), at.input(2).clone(), at.dy());
+        // The map from dy to dx is its own transpose.
+        at.give_with(0, |_| g.graph().apply(*self, &[&g, &y, &s]).get(0));
+        at.give_with(1, |_| -(&s * (&g * means(&(&dy * &y), self.first) + &dy * means(&(&g * &y), self.first))));
+        at.give_with(2, |at| {
+            let axes: Vec<_> = (self.first..g.shape().rank()).collect();
+            (&g * at.output(0)).sum_keep(&axes) / &s
+        });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(rows(&inputs[0], self.first)[1]).ulp(8.0)
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [rows, n] = rows(&at.inputs[0], self.first);
+        let source = wgrad_shaders::ROW_NORM_BACKWARD;
+        at.dispatch(
+            launch(at, Kernel::new("row_norm_backward", &[source]).bundled(), rows, n, self.centered)
+                .bind("dy", Operand::Input(0))
+                .bind("y", Operand::Input(1))
+                .bind("s", Operand::Input(2))
+                .bind("dx", Operand::Output(0)),
+        );
+    }
+}
+
+/// Why `x` cannot be normalised over its last axes of these sizes.
+fn misfit(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], eps: f64) -> Option<Misfit> {
+    let shape = Shape::from(row);
+    if !(eps.is_finite() && eps >= 0.0) {
+        return Some(Misfit::new(format!("eps must be a number that is not negative, not {eps}")));
+    }
+    if row.is_empty() {
+        return Some(Misfit::new("at least one axis is normalised, not none").fix("name the sizes of the last axes"));
+    }
+    if !x.shape.dims().ends_with(row) {
+        let sizes = row.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let misfit = Misfit::new(format!("expected [..., {sizes}], not {}", x.shape));
+        return Some(misfit.fix("the norm is made for the sizes of the last axes of its input"));
+    }
+    parameters.into_iter().find_map(|(name, given)| {
+        let given = given?.shape();
+        (given != shape).then(|| Misfit::new(format!("the {name} must be {shape}, not {given}")))
+    })
+}
+
+/// Normalisation over rows.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Train);
+/// let x = graph.input("x", [8, 20, 64], DType::F32);
+/// assert_eq!(x.layer_norm(&[64], None, None, 1e-5).shape(), x.shape());
+/// assert_eq!(x.rms_norm(&[20, 64], None, 1e-5).shape(), x.shape());
+/// assert_eq!(x.group_norm(4, None, None, 1e-5).shape(), x.shape());
+/// assert!(!x.layer_norm(&[63], None, None, 1e-5).is_valid());
+/// ```
+impl Tensor {
+    /// `y = (x − mean) / √(var + eps) · weight + bias`, with mean and biased variance over the last axes, whose sizes
+    /// are `row`.
+    ///
+    /// `weight` and `bias` have the shape `row`; 1 and 0 if not given. Other sizes are errors. Source:
+    /// `torch.nn.functional.layer_norm`.
+    #[track_caller]
+    pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        let x = self;
+        let parameters: Vec<_> = weight.into_iter().chain(bias).collect();
+        if let Some(misfit) = misfit(&x.spec(), row, [("weight", weight), ("bias", bias)], eps) {
+            return x.misfit("layer_norm", &parameters, misfit);
+        }
+        let op = RowNorm { first: x.shape().rank() - row.len(), centered: true, eps };
+        affine(x.graph().apply(op, &[x]).get(0), weight, bias)
+    }
+
+    /// `y = x / √(mean(x²) + eps) · weight`, with the mean over the last axes, whose sizes are `row`.
+    ///
+    /// `weight` has the shape `row`; 1 if not given. Other sizes are errors. Source: `torch.nn.functional.rms_norm`.
+    #[track_caller]
+    pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
+        let x = self;
+        let parameters: Vec<_> = weight.into_iter().collect();
+        if let Some(misfit) = misfit(&x.spec(), row, [("weight", weight), ("bias", None)], eps) {
+            return x.misfit("rms_norm", &parameters, misfit);
+        }
+        let op = RowNorm { first: x.shape().rank() - row.len(), centered: false, eps };
+        affine(x.graph().apply(op, &[x]).get(0), weight, None)
+    }
+
+    /// `y = (x − mean) / √(var + eps) · weight + bias` for `[N, C]` or `[N, C, L…]`, with mean and biased variance of
+    /// each sample over `groups` groups of neighbouring channels.
+    ///
+    /// `weight` and `bias` are `[C]`; 1 and 0 if not given. Groups that do not divide the channels and other sizes are
+    /// errors. Source: `torch.nn.functional.group_norm`.
+    #[track_caller]
+    pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
+        let x = self;
+        let shape = x.shape();
+        let parameters: Vec<_> = weight.into_iter().chain(bias).collect();
+        let [samples, channels, inner @ ..] = shape.dims() else {
+            let misfit = Misfit::new(format!("expected [N, C] or [N, C, L...], got {shape}"));
+            return x.misfit("group_norm", &parameters, misfit.fix("a single sample has shape [1, C, ...]"));
+        };
+        if groups == 0 || channels % groups != 0 {
+            let misfit = Misfit::new(format!("{groups} groups do not divide {channels} channels"))
+                .fix("choose a number that divides the channels: 1 normalises all of them together");
+            return x.misfit("group_norm", &parameters, misfit);
+        }
+        let (inner, group) = (inner.iter().product::<usize>(), channels / groups);
+        if samples * group * inner == 1 {
+            let misfit = Misfit::new(format!("expected more than 1 value per group, got {shape} in {groups} groups"))
+                .fix("choose fewer groups: a single value is normalised to 0, whatever it is");
+            return x.misfit("group_norm", &parameters, misfit);
+        }
+        let rows = x.reshape_to([*samples, groups, group * inner]);
+        for (name, given) in [("weight", weight), ("bias", bias)] {
+            if let Some(given) = given.filter(|given| given.is_valid() && given.shape().dims() != [*channels]) {
+                let misfit =
+                    Misfit::new(format!("the {name} must be [{channels}], one per channel, not {}", given.shape()));
+                return x.misfit("group_norm", &parameters, misfit);
+            }
+        }
+        if let Some(misfit) = misfit(&rows.spec(), &[group * inner], [("weight", None), ("bias", None)], eps) {
+            return x.misfit("group_norm", &parameters, misfit);
+        }
+        let y = x.graph().apply(RowNorm { first: 2, centered: true, eps }, &[&rows]).get(0).reshape_to(&shape);
+        let _line = x.graph().line_of_caller();
+        let mut column = vec![1; shape.rank() - 1];
+        column[0] = *channels;
+        let spread = |given: Option<&Tensor>| given.map(|given| given.reshape_to(column.clone()));
+        affine(y, spread(weight).as_ref(), spread(bias).as_ref())
+    }
+}
+
+#[track_caller]
+fn affine(y: Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> Tensor {
+    let y = if let Some(weight) = weight { y * weight } else { y };
+    if let Some(bias) = bias { y + bias } else { y }
+}

@@ -1,0 +1,107 @@
+//! Dropout and Bernoulli draws: random numbers from a counter-based generator, so that every device draws the same bits.
+
+use crate::{Misfit, Pointwise, Spec, Tensor, philox, pointwise};
+
+/// The rows of this file.
+pub(crate) static ROWS: &[&Pointwise] = &[&DROPOUT, &BERNOULLI];
+
+pointwise! {
+    // The gradient is the same op on dy: the mask is drawn again instead of being kept.
+    pub(crate) DROPOUT = dropout(
+        x: float, index: uint, step: uint, site: uint, key0: uint, key1: uint, threshold: uint
+    )[scale] -> float {
+        wgsl: "select(0.0, scale * x, philox_word(index, step, site, key0, key1) < threshold)",
+        library: wgrad_shaders::lib::PHILOX,
+        reference<F>: if philox([index, step, site, 0], [key0, key1])[0] < threshold { scale * x } else { F::zero() },
+        backward: Some(|at| at.give_with(0, |at| {
+            let counter: Vec<_> = (1..at.inputs()).map(|i| at.input(i)).collect();
+            at.dy().pointwise(&DROPOUT, &counter, &[at.attribute(0)])
+        })),
+    }
+}
+
+pointwise! {
+    // 24 bits of the word are a number that both precisions hold exactly.
+    pub(crate) BERNOULLI = bernoulli(
+        p: float, index: uint, step: uint, site: uint, key0: uint, key1: uint
+    )[] -> float {
+        wgsl: "select(0.0, 1.0, f32(philox_word(index, step, site, key0, key1) >> 8u) < 16777216.0 * p)",
+        library: wgrad_shaders::lib::PHILOX,
+        reference<F>: {
+            let word = philox([index, step, site, 0], [key0, key1])[0] >> 8;
+            if F::lit(f64::from(word)) < F::lit(16_777_216.0) * p { F::one() } else { F::zero() }
+        },
+        backward: None,
+    }
+}
+
+/// Why `step` does not tell the runs of a graph apart.
+fn step_misfit(step: &Tensor) -> Option<Misfit> {
+    (step.spec() != Spec::u32([])).then(|| {
+        Misfit::new(format!("the step must be a u32 without axes, not {}", step.spec()))
+            .fix("graph.scheduled(\"step\", DType::U32, …)")
+    })
+}
+
+/// Dropout and draws.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Train);
+/// let x = graph.input("x", [64, 30], DType::F32);
+/// let step = graph.scheduled("step", DType::U32, || 0.0);
+/// assert_eq!(x.dropout(0.5, [7, 0], 0, &step).shape(), x.shape());
+/// ```
+impl Tensor {
+    /// Sets each element to 0 with probability p and multiplies the others by `1 / (1 - p)`.
+    ///
+    /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`, is
+    /// below `(1 - p)·2³²`. So `site` tells the dropouts of a model apart, `step` (a `u32` without axes, such as
+    /// [`Graph::scheduled`](wgrad_core::Graph::scheduled) gives) the runs of a graph. `p = 0` returns x itself.
+    #[track_caller]
+    pub fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
+        let x = self;
+        if !x.is_valid() || !step.is_valid() {
+            return x.misfit("dropout", &[step], Misfit::default());
+        }
+        if !(0.0..=1.0).contains(&p) {
+            let misfit = Misfit::new(format!("the probability {p} is not between 0 and 1"));
+            return x.misfit("dropout", &[step], misfit);
+        }
+        if let Some(misfit) = step_misfit(step) {
+            return x.misfit("dropout", &[step], misfit);
+        }
+        if p == 0.0 {
+            return x.clone();
+        }
+        let graph = x.graph();
+        let _line = graph.line_of_caller();
+        // For p = 1 nothing is below the threshold.
+        let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number that saturates")]
+        let threshold = ((1.0 - p) * 2.0f64.powi(32)).round() as u32;
+        let [site, key0, key1, threshold] = [site, key[0], key[1], threshold].map(|word| graph.constant_u32(word));
+        let index = graph.iota(x.shape());
+        x.pointwise(&DROPOUT, &[&index, step, &site, &key0, &key1, &threshold], &[scale])
+    }
+
+    /// 1 with the probability that x says, else 0; no gradient flows back.
+    ///
+    /// Element `i` is 1 when the upper 24 bits of the first word of Philox 4x32-10 under `key`, at the counter
+    /// `[i, step, site, 0]`, are below `x·2²⁴`: a probability of 0 or less never, one of 1 or more always. `site` and
+    /// `step` as in [`dropout`](Self::dropout). Source: `torch.bernoulli`.
+    #[track_caller]
+    pub fn bernoulli(&self, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
+        let p = self;
+        if !p.is_valid() || !step.is_valid() {
+            return p.misfit("bernoulli", &[step], Misfit::default());
+        }
+        if let Some(misfit) = step_misfit(step) {
+            return p.misfit("bernoulli", &[step], misfit);
+        }
+        let graph = p.graph();
+        let _line = graph.line_of_caller();
+        let [site, key0, key1] = [site, key[0], key[1]].map(|word| graph.constant_u32(word));
+        p.pointwise(&BERNOULLI, &[&graph.iota(p.shape()), step, &site, &key0, &key1], &[])
+    }
+}

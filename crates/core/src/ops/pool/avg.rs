@@ -1,0 +1,305 @@
+//! The mean of every window.
+
+use crate::{
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
+    both,
+};
+use rayon::prelude::*;
+
+use crate::op::template::set;
+use crate::ops::conv::geometry::Sizes;
+use crate::ops::pool::max::OutputSizes;
+use crate::ops::pool::windows::{Axis, Kind, Windows, planes};
+
+/// Average pooling over `D` axes, with PyTorch's options and defaults.
+///
+/// ```
+/// use wgrad_core::ops::AvgPool;
+/// let pool = AvgPool::<2>::new([3, 2]).padding(1).count_include_pad(false);
+/// assert_eq!((pool.kernel, pool.stride, pool.padding), ([3, 2], [3, 2], [1, 1]));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AvgPool<const D: usize> {
+    /// Sizes of the window.
+    pub kernel: [usize; D],
+    /// Steps of the window; the kernel's sizes.
+    pub stride: [usize; D],
+    /// Zeros around the input, at most half the kernel; none.
+    pub padding: [usize; D],
+    /// Whether a last window may hang over the end; not.
+    pub ceil_mode: bool,
+    /// Whether the zeros of the padding count; they do. What hangs over beyond them never does.
+    pub count_include_pad: bool,
+    /// What sums are divided by instead of the number of elements; nothing.
+    pub divisor_override: Option<usize>,
+}
+
+impl<const D: usize> AvgPool<D> {
+    /// Windows of this size, side by side.
+    #[must_use]
+    pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
+        let kernel = kernel.into().0;
+        let (padding, count_include_pad) = ([0; D], true);
+        Self { kernel, stride: kernel, padding, ceil_mode: false, count_include_pad, divisor_override: None }
+    }
+
+    /// Steps of the window.
+    #[must_use]
+    pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
+        self.stride = stride.into().0;
+        self
+    }
+
+    /// Zeros around the input.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<Sizes<D>>) -> Self {
+        self.padding = padding.into().0;
+        self
+    }
+
+    /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
+    #[must_use]
+    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
+        self.ceil_mode = ceil_mode;
+        self
+    }
+
+    /// Whether the zeros of the padding count.
+    #[must_use]
+    pub fn count_include_pad(mut self, count_include_pad: bool) -> Self {
+        self.count_include_pad = count_include_pad;
+        self
+    }
+
+    /// What sums are divided by instead of the number of elements.
+    #[must_use]
+    pub fn divisor_override(mut self, divisor: usize) -> Self {
+        self.divisor_override = Some(divisor);
+        self
+    }
+
+    #[track_caller]
+    fn apply(&self, op: &str, x: &Tensor) -> Tensor {
+        let mut windows = Windows::sliding(&x.shape(), self.kernel, self.stride, self.padding, [1; D], self.ceil_mode);
+        if self.divisor_override == Some(0) {
+            windows = Err(Misfit::new("a sum cannot be divided by 0").fix("divisor_override(1) gives the sums"));
+        }
+        mean::<D>(op, x, windows, self.count_include_pad, self.divisor_override)
+    }
+}
+
+/// Average pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
+///
+/// `y[o]` is the sum of window `o` over the number of its elements. Sources: `torch.nn.functional.avg_pool2d` and
+/// `adaptive_avg_pool2d`.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// use wgrad_core::ops::AvgPool;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [8, 3, 28, 28], DType::F32);
+/// assert_eq!(x.avg_pool2d(AvgPool::new(3).stride(2).padding(1)).shape().dims(), [8, 3, 14, 14]);
+/// assert_eq!(x.adaptive_avg_pool2d(1).shape().dims(), [8, 3, 1, 1]);
+/// ```
+///
+/// Windows of size or step 0, windows larger than the padded input, and padding of more than half the kernel are errors.
+impl Tensor {
+    /// The mean of every window of a line.
+    #[must_use]
+    #[track_caller]
+    pub fn avg_pool1d(&self, pool: AvgPool<1>) -> Tensor {
+        pool.apply("avg_pool1d", self)
+    }
+
+    /// The mean of every window of an image.
+    #[must_use]
+    #[track_caller]
+    pub fn avg_pool2d(&self, pool: AvgPool<2>) -> Tensor {
+        pool.apply("avg_pool2d", self)
+    }
+
+    /// Windows chosen so that the result has this length: from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
+    #[must_use]
+    #[track_caller]
+    pub fn adaptive_avg_pool1d(&self, output: impl Into<OutputSizes<1>>) -> Tensor {
+        mean::<1>("adaptive_avg_pool1d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)
+    }
+
+    /// [`Self::adaptive_avg_pool1d`] over two axes.
+    #[must_use]
+    #[track_caller]
+    pub fn adaptive_avg_pool2d(&self, output: impl Into<OutputSizes<2>>) -> Tensor {
+        mean::<2>("adaptive_avg_pool2d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)
+    }
+}
+
+#[track_caller]
+fn mean<const D: usize>(
+    op: &str,
+    x: &Tensor,
+    windows: Result<Windows, Misfit>,
+    padding_counts: bool,
+    divisor: Option<usize>,
+) -> Tensor {
+    let (x, windows, shape) = match planes::<D>(op, x, windows) {
+        Ok(planes) => planes,
+        Err(invalid) => return invalid,
+    };
+    let y = if windows.whole() {
+        // A sum of rows is shared among threads, a window is not.
+        #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
+        let divisor = divisor.unwrap_or(windows.input()) as f64;
+        x.sum_axes(&[-2, -1], true) * (1.0 / divisor)
+    } else {
+        x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[&x]).get(0)
+    };
+    y.reshape_to(shape)
+}
+
+/// Windows and what their sums are divided by.
+#[derive(Clone, Copy, Debug)]
+struct Means {
+    windows: Windows,
+    padding_counts: bool,
+    divisor: Option<usize>,
+}
+
+impl Means {
+    /// The elements of each window of an axis, and how many of them count.
+    fn along(&self, axis: &Axis) -> Vec<(usize, usize, usize)> {
+        let counted = |o: usize| {
+            let (begin, end, _) = axis.window(o);
+            let count = match axis.kind {
+                Kind::Sliding { kernel, stride, before, .. } if self.padding_counts => {
+                    kernel.min(axis.input + 2 * before - o * stride)
+                }
+                _ => end - begin,
+            };
+            (begin, end, count)
+        };
+        (0..axis.output).map(counted).collect()
+    }
+
+    /// Calls `each` with every window of a plane: its number, rows, columns and divisor.
+    fn each(&self, mut each: impl FnMut(usize, std::ops::Range<usize>, std::ops::Range<usize>, f64)) {
+        let [down, across] = self.windows.0;
+        let columns = self.along(&across);
+        for (oy, (top, bottom, height)) in self.along(&down).into_iter().enumerate() {
+            for (ox, &(left, right, width)) in columns.iter().enumerate() {
+                #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
+                let divisor = self.divisor.unwrap_or(height * width) as f64;
+                each(oy * across.output + ox, top..bottom, left..right, divisor);
+            }
+        }
+    }
+
+    fn forward<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let (x, y, width) = (at.float(0), at.out(0), self.windows.0[1].input);
+        let planes = y.par_chunks_mut(self.windows.output()).zip(x.par_chunks(self.windows.input()));
+        planes.for_each(|(y, x)| {
+            self.each(|o, rows, columns, divisor| {
+                let row = |iy: usize| x[iy * width + columns.start..iy * width + columns.end].iter();
+                y[o] = F::lit(rows.flat_map(row).map(|x| x.wide()).sum::<f64>() / divisor);
+            });
+        });
+    }
+
+    fn backward<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let (dy, dx, width) = (at.float(0), at.out(0), self.windows.0[1].input);
+        let planes = dx.par_chunks_mut(self.windows.input()).zip(dy.par_chunks(self.windows.output()));
+        planes.for_each(|(dx, dy)| {
+            dx.fill(F::zero());
+            self.each(|o, rows, columns, divisor| {
+                let share = dy[o] / F::lit(divisor);
+                for iy in rows {
+                    dx[iy * width + columns.start..iy * width + columns.end].iter_mut().for_each(|dx| *dx += share);
+                }
+            });
+        });
+    }
+
+    fn dispatch(&self, entry: &'static str, at: &mut Launch<'_>) {
+        let threads = at.outputs[0].shape.numel();
+        let mut constants = self.windows.constants();
+        // Adaptive or not, there is no dilation.
+        constants.retain(|(name, _)| !name.starts_with("DILATION"));
+        constants.push(("PADDING_COUNTS", i64::from(self.padding_counts)));
+        constants.push(("DIVISOR", i64::try_from(self.divisor.unwrap_or(0)).unwrap_or(i64::MAX)));
+        let source = set(wgrad_shaders::AVG_POOL, &constants);
+        at.dispatch(
+            Dispatch::new(Kernel::generated("avg_pool", source).bundled(), entry, Grid::Threads([threads, 1, 1]))
+                .turns(self.windows.turns())
+                .param("threads", threads)
+                .bind("x", Operand::Input(0))
+                .bind("y", Operand::Output(0)),
+        );
+    }
+}
+
+/// The mean of every window.
+#[derive(Debug)]
+struct Mean(Means);
+
+impl Op for Mean {
+    fn name(&self) -> &'static str {
+        "avg_pool"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::f32(Windows::with(&inputs[0].shape, self.0.windows.0.map(|axis| axis.output)))])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy().graph().apply(Share(self.0), &[&at.dy()]).get(0));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(self.0.windows.terms())
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.0.forward(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        self.0.dispatch("forward", at);
+    }
+}
+
+/// Every element of `dy` in equal shares to the elements of its window: the gradient of [`Mean`], and it of this.
+#[derive(Debug)]
+struct Share(Means);
+
+impl Op for Share {
+    fn name(&self) -> &'static str {
+        "avg_pool_grad"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::f32(Windows::with(&inputs[0].shape, self.0.windows.0.map(|axis| axis.input)))])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy().graph().apply(Mean(self.0), &[&at.dy()]).get(0));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(2.0).terms(self.0.windows.terms())
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.0.backward(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        self.0.dispatch("backward", at);
+    }
+}

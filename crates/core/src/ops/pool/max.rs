@@ -1,0 +1,392 @@
+//! The largest element of every window.
+
+use crate::{
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
+    both, vectorized,
+};
+use rayon::prelude::*;
+
+use crate::op::template::set;
+use crate::ops::conv::geometry::Sizes;
+use crate::ops::pool::windows::{Windows, planes};
+
+/// Max pooling over `D` axes, with PyTorch's options and defaults.
+///
+/// ```
+/// use wgrad_core::ops::MaxPool;
+/// let pool = MaxPool::<2>::new(3).stride(2).padding(1);
+/// assert_eq!((pool.kernel, pool.stride, pool.padding), ([3, 3], [2, 2], [1, 1]));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool<const D: usize> {
+    /// Sizes of the window.
+    pub kernel: [usize; D],
+    /// Steps of the window; the kernel's sizes.
+    pub stride: [usize; D],
+    /// Places around the input that no window takes its largest element from, at most half the kernel; none.
+    pub padding: [usize; D],
+    /// Steps from one element of the window to the next; 1.
+    pub dilation: [usize; D],
+    /// Whether a last window may hang over the end; not.
+    pub ceil_mode: bool,
+}
+
+impl<const D: usize> MaxPool<D> {
+    /// Windows of this size, side by side.
+    #[must_use]
+    pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
+        let kernel = kernel.into().0;
+        Self { kernel, stride: kernel, padding: [0; D], dilation: [1; D], ceil_mode: false }
+    }
+
+    /// Steps of the window.
+    #[must_use]
+    pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
+        self.stride = stride.into().0;
+        self
+    }
+
+    /// Places around the input that count as smaller than anything.
+    #[must_use]
+    pub fn padding(mut self, padding: impl Into<Sizes<D>>) -> Self {
+        self.padding = padding.into().0;
+        self
+    }
+
+    /// Steps from one element of the window to the next.
+    #[must_use]
+    pub fn dilation(mut self, dilation: impl Into<Sizes<D>>) -> Self {
+        self.dilation = dilation.into().0;
+        self
+    }
+
+    /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
+    #[must_use]
+    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
+        self.ceil_mode = ceil_mode;
+        self
+    }
+
+    #[track_caller]
+    fn apply(&self, op: &str, x: &Tensor) -> (Tensor, Tensor) {
+        let windows =
+            Windows::sliding(&x.shape(), self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode);
+        pool::<D>(op, x, windows)
+    }
+}
+
+/// Sizes of an adaptive pooling's result: a number for all axes, one per axis, or `None` for that of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputSizes<const D: usize>(pub [Option<usize>; D]);
+
+impl<const D: usize> From<usize> for OutputSizes<D> {
+    fn from(size: usize) -> Self {
+        Self([Some(size); D])
+    }
+}
+
+impl<const D: usize> From<[usize; D]> for OutputSizes<D> {
+    fn from(sizes: [usize; D]) -> Self {
+        Self(sizes.map(Some))
+    }
+}
+
+impl<const D: usize> From<[Option<usize>; D]> for OutputSizes<D> {
+    fn from(sizes: [Option<usize>; D]) -> Self {
+        Self(sizes)
+    }
+}
+
+/// Max pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
+///
+/// `y[o]` is the largest element of window `o`, NaN if it holds one. The second result is where that element lies in
+/// its image, counted row by row, as `u32`: of equal elements the first; of NaNs the last, or the first where one window
+/// takes a whole image of more than 16,384 elements. No gradient flows through it. Sources: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// use wgrad_core::ops::MaxPool;
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [8, 3, 28, 28], DType::F32);
+/// assert_eq!(x.max_pool2d(MaxPool::new(2)).shape().dims(), [8, 3, 14, 14]);
+/// let (y, place) = x.adaptive_max_pool2d([Some(5), None]);
+/// assert_eq!((y.shape().dims(), place.dtype()), (&[8, 3, 5, 28][..], DType::U32));
+/// ```
+///
+/// Windows of size or step 0, windows larger than the padded input, padding of more than half the kernel, and windows
+/// that hold nothing of the input are errors.
+impl Tensor {
+    /// The largest element of every window of a line.
+    #[must_use]
+    #[track_caller]
+    pub fn max_pool1d(&self, options: MaxPool<1>) -> Tensor {
+        options.apply("max_pool1d", self).0
+    }
+
+    /// [`Self::max_pool1d`], and where the elements lie.
+    #[must_use]
+    #[track_caller]
+    pub fn max_pool1d_with_indices(&self, options: MaxPool<1>) -> (Tensor, Tensor) {
+        options.apply("max_pool1d", self)
+    }
+
+    /// The largest element of every window of an image.
+    #[must_use]
+    #[track_caller]
+    pub fn max_pool2d(&self, options: MaxPool<2>) -> Tensor {
+        options.apply("max_pool2d", self).0
+    }
+
+    /// [`Self::max_pool2d`], and where the elements lie.
+    #[must_use]
+    #[track_caller]
+    pub fn max_pool2d_with_indices(&self, options: MaxPool<2>) -> (Tensor, Tensor) {
+        options.apply("max_pool2d", self)
+    }
+
+    /// Windows chosen so that the result has this length: from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
+    #[must_use]
+    #[track_caller]
+    pub fn adaptive_max_pool1d(&self, output: impl Into<OutputSizes<1>>) -> (Tensor, Tensor) {
+        pool::<1>("adaptive_max_pool1d", self, Windows::adaptive(&self.shape(), output.into().0))
+    }
+
+    /// [`Self::adaptive_max_pool1d`] over two axes.
+    #[must_use]
+    #[track_caller]
+    pub fn adaptive_max_pool2d(&self, output: impl Into<OutputSizes<2>>) -> (Tensor, Tensor) {
+        pool::<2>("adaptive_max_pool2d", self, Windows::adaptive(&self.shape(), output.into().0))
+    }
+}
+
+/// The largest image that one thread walks; several share a larger one.
+const WALKED: usize = 1 << 14;
+
+#[track_caller]
+fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) -> (Tensor, Tensor) {
+    let (x, windows, shape) = match planes::<D>(op, x, windows) {
+        Ok(planes) => planes,
+        Err(invalid) => return (invalid.clone(), invalid),
+    };
+    let (y, index) = if windows.whole() && windows.input() > WALKED {
+        x.flatten(-2).max_with_index(-1, true)
+    } else {
+        let applied = x.graph().apply(Pool(windows), &[&x]);
+        (applied.get(0), applied.get(1))
+    };
+    (y.reshape_to(&shape), index.reshape_to(shape))
+}
+
+fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch {
+    let source = set(wgrad_shaders::MAX_POOL, &windows.constants());
+    let kernel = Kernel::generated("max_pool", source).bundled();
+    let dispatch = Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1])).param("threads", threads);
+    if entry == "take" { dispatch } else { dispatch.turns(windows.turns()) }
+}
+
+/// Outputs are the largest elements and their places.
+#[derive(Debug)]
+struct Pool(Windows);
+
+impl Pool {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let Windows([down, across]) = self.0;
+        let (x, y, index) = (at.float(0), at.out(0), at.out_uint(1));
+        let columns: Vec<_> = (0..across.output).map(|ox| across.window(ox)).collect();
+        let planes = y.par_chunks_mut(self.0.output()).zip(index.par_chunks_mut(self.0.output()));
+        let side_by_side = [down.side_by_side(), across.side_by_side()];
+        planes.zip(x.par_chunks(self.0.input())).for_each(|((y, index), x)| {
+            match side_by_side {
+                [Some(2), Some(2)] => {
+                    return vectorized(
+                        #[inline(always)]
+                        || self.tiles::<F, 2>(y, index, x),
+                    );
+                }
+                [Some(3), Some(3)] => {
+                    return vectorized(
+                        #[inline(always)]
+                        || self.tiles::<F, 3>(y, index, x),
+                    );
+                }
+                _ => {}
+            }
+            let rows = y.chunks_exact_mut(across.output).zip(index.chunks_exact_mut(across.output));
+            for (oy, (y, index)) in rows.enumerate() {
+                let (top, bottom, step_y) = down.window(oy);
+                for ((y, index), &(left, right, step_x)) in y.iter_mut().zip(index).zip(&columns) {
+                    let (mut best, mut place) = (x[top * across.input + left], top * across.input + left);
+                    for iy in (top..bottom).step_by(step_y) {
+                        let mut at = iy * across.input + left;
+                        let end = iy * across.input + right;
+                        while at < end {
+                            // Not `max`: a NaN stays, and of equal elements the first.
+                            if x[at] > best || x[at].is_nan() {
+                                (best, place) = (x[at], at);
+                            }
+                            at += step_x;
+                        }
+                    }
+                    *y = best;
+                    *index = u32::try_from(place).unwrap_or(u32::MAX);
+                }
+            }
+        });
+    }
+
+    /// One plane whose windows are tiles of `K` by `K`: without branches, for vector instructions.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "places are u32")]
+    fn tiles<F: Real, const K: usize>(&self, y: &mut [F], index: &mut [u32], x: &[F]) {
+        let Windows([_, across]) = self.0;
+        let width = across.input;
+        let rows = y.chunks_exact_mut(across.output).zip(index.chunks_exact_mut(across.output));
+        for ((y, index), (first, x)) in rows.zip((0u32..).step_by(K * width).zip(x.chunks_exact(K * width))) {
+            let n = y.len();
+            let x: [&[[F; K]]; K] = std::array::from_fn(|row| &x[row * width..][..width].as_chunks().0[..n]);
+            for (o, (y, index)) in y.iter_mut().zip(index).enumerate() {
+                let (mut best, mut place) = (x[0][o][0], 0);
+                for (row, x) in x.iter().enumerate() {
+                    for (column, &value) in x[o].iter().enumerate() {
+                        // A NaN stays, and of equal elements the first.
+                        let better = (value > best) | value.is_nan();
+                        best = if better { value } else { best };
+                        place = if better { (row * width + column) as u32 } else { place };
+                    }
+                }
+                *y = best;
+                *index = first + (o * K) as u32 + place;
+            }
+        }
+    }
+}
+
+impl Op for Pool {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let shape = Windows::with(&inputs[0].shape, self.0.0.map(|axis| axis.output));
+        Ok(vec![Spec::f32(&shape), Spec::u32(shape)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        if at.cotangent(0).is_some() {
+            at.give_with(0, |at| at.dy().graph().apply(Spread(self.0), &[&at.dy(), &at.output(1).clone()]).get(0));
+        }
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let threads = at.outputs[0].shape.numel();
+        let pool = dispatch(&self.0, "forward", threads).bind("x", Operand::Input(0));
+        at.dispatch(pool.bind("y", Operand::Output(0)).bind("index", Operand::Output(1)));
+    }
+}
+
+/// Every element of `dy` goes to where the largest element of its window lay.
+#[derive(Debug)]
+struct Spread(Windows);
+
+impl Spread {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let (dy, index, dx) = (at.float(0), at.uint(1), at.out(0));
+        let windows = dy.par_chunks(self.0.output()).zip(index.par_chunks(self.0.output()));
+        dx.par_chunks_mut(self.0.input()).zip(windows).for_each(|(dx, (dy, index))| {
+            dx.fill(F::zero());
+            for (&dy, &place) in dy.iter().zip(index) {
+                dx[place as usize] += dy;
+            }
+        });
+    }
+}
+
+impl Op for Spread {
+    fn name(&self) -> &'static str {
+        "max_pool_grad"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::f32(Windows::with(&inputs[0].shape, self.0.0.map(|axis| axis.input)))])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy().graph().apply(Take(self.0), &[&at.dy(), at.input(1)]).get(0));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(self.0.terms())
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let threads = at.outputs[0].shape.numel();
+        let spread = dispatch(&self.0, "backward", threads).bind("dy", Operand::Input(0));
+        at.dispatch(spread.bind("places", Operand::Input(1)).bind("y", Operand::Output(0)));
+    }
+}
+
+/// The element at every place: the gradient of [`Spread`].
+#[derive(Debug)]
+struct Take(Windows);
+
+impl Take {
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let (x, index, y) = (at.float(0), at.uint(1), at.out(0));
+        let windows = y.par_chunks_mut(self.0.output()).zip(index.par_chunks(self.0.output()));
+        x.par_chunks(self.0.input()).zip(windows).for_each(|(x, (y, index))| {
+            y.iter_mut().zip(index).for_each(|(y, &place)| *y = x[place as usize]);
+        });
+    }
+}
+
+impl Op for Take {
+    fn name(&self) -> &'static str {
+        "max_pool_take"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::f32(&inputs[1].shape)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy().graph().apply(Spread(self.0), &[&at.dy(), at.input(1)]).get(0));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let threads = at.outputs[0].shape.numel();
+        let take = dispatch(&self.0, "take", threads).bind("x", Operand::Input(0));
+        at.dispatch(take.bind("places", Operand::Input(1)).bind("y", Operand::Output(0)));
+    }
+}

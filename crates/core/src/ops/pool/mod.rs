@@ -1,0 +1,5 @@
+//! Pooling.
+
+pub(crate) mod avg;
+pub(crate) mod max;
+pub(crate) mod windows;

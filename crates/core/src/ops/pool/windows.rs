@@ -1,0 +1,222 @@
+//! The windows of pooling: where each begins and ends.
+
+use crate::{Misfit, Shape, Tensor};
+
+use crate::ops::conv::geometry::{images, two};
+
+/// The windows along one axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Axis {
+    pub input: usize,
+    pub output: usize,
+    pub kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// Window `o` begins at `o·stride − before`.
+    Sliding { kernel: usize, stride: usize, before: usize, dilation: usize },
+    /// Window `o` is the elements from `⌊o·input/output⌋` to before `⌈(o + 1)·input/output⌉`.
+    Adaptive,
+}
+
+impl Axis {
+    /// The elements of window `o` that exist: the first, where they end, and the step.
+    pub fn window(&self, o: usize) -> (usize, usize, usize) {
+        match self.kind {
+            Kind::Sliding { kernel, stride, before, dilation } => {
+                let begin = o * stride;
+                let skipped = before.saturating_sub(begin).div_ceil(dilation) * dilation;
+                let end = (begin + (kernel - 1) * dilation + 1).saturating_sub(before).min(self.input);
+                (begin + skipped - before, end, dilation)
+            }
+            Kind::Adaptive => (o * self.input / self.output, ((o + 1) * self.input).div_ceil(self.output), 1),
+        }
+    }
+
+    /// The size of the windows where they lie side by side and wholly inside the input.
+    pub fn side_by_side(&self) -> Option<usize> {
+        match self.kind {
+            Kind::Sliding { kernel, stride, before: 0, dilation: 1 }
+                if kernel == stride && self.output * kernel <= self.input =>
+            {
+                Some(kernel)
+            }
+            _ => None,
+        }
+    }
+
+    /// The constants of a kernel, along this axis.
+    fn constants(&self) -> [i64; 7] {
+        let (kernel, stride, before, dilation) = match self.kind {
+            Kind::Sliding { kernel, stride, before, dilation } => (kernel, stride, before, dilation),
+            Kind::Adaptive => (1, 1, 0, 1),
+        };
+        let adaptive = usize::from(matches!(self.kind, Kind::Adaptive));
+        [self.input, self.output, kernel, stride, before, dilation, adaptive]
+            .map(|size| i64::try_from(size).unwrap_or(i64::MAX))
+    }
+}
+
+/// Pooling of planes: both axes of an image.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows(pub [Axis; 2]);
+
+impl Windows {
+    pub fn input(&self) -> usize {
+        self.0[0].input * self.0[1].input
+    }
+
+    pub fn output(&self) -> usize {
+        self.0[0].output * self.0[1].output
+    }
+
+    /// The most elements of a window, and the most windows that an element may be in, along both axes.
+    fn most(&self) -> [usize; 2] {
+        self.0.map(|axis| match axis.kind {
+            Kind::Sliding { kernel, .. } => kernel,
+            Kind::Adaptive => axis.input.div_ceil(axis.output).max(axis.output.div_ceil(axis.input)) + 1,
+        })
+    }
+
+    /// The most elements of a window, and the most windows that an element may be in.
+    pub fn terms(&self) -> usize {
+        self.most().iter().product()
+    }
+
+    /// How often a thread turns its loops over a window, line by line.
+    pub fn turns(&self) -> usize {
+        let [rows, columns] = self.most();
+        rows * (columns + 1)
+    }
+
+    /// Whether there is one window, which is the whole image.
+    pub fn whole(&self) -> bool {
+        self.0.iter().all(|axis| match axis.kind {
+            Kind::Sliding { kernel, before, dilation, .. } => {
+                axis.output == 1 && kernel == axis.input && (before, dilation) == (0, 1)
+            }
+            Kind::Adaptive => axis.output == 1,
+        })
+    }
+
+    /// The constants of a kernel.
+    pub fn constants(&self) -> Vec<(&'static str, i64)> {
+        let [y, x] = [self.0[0].constants(), self.0[1].constants()];
+        let y = ["H", "OH", "KERNEL_Y", "STRIDE_Y", "BEFORE_Y", "DILATION_Y", "ADAPTIVE_Y"].into_iter().zip(y);
+        y.chain(["W", "OW", "KERNEL_X", "STRIDE_X", "BEFORE_X", "DILATION_X", "ADAPTIVE_X"].into_iter().zip(x))
+            .collect()
+    }
+
+    /// The shape of `planes`, of which the last two axes are images, with images of another size.
+    pub fn with(planes: &Shape, image: [usize; 2]) -> Shape {
+        let lead = &planes.dims()[..planes.rank() - 2];
+        Shape::from([lead, &image].concat())
+    }
+
+    /// Windows that move by a stride.
+    pub fn sliding<const D: usize>(
+        x: &Shape,
+        kernel: [usize; D],
+        stride: [usize; D],
+        padding: [usize; D],
+        dilation: [usize; D],
+        ceil: bool,
+    ) -> Result<Self, Misfit> {
+        let (_, _, image) = images::<D>(x)?;
+        for (name, sizes) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
+            if sizes.contains(&0) {
+                return Err(Misfit::new(format!("the {name} must be positive, not {sizes:?}"))
+                    .fix(format!("a {name} of 1 takes every element")));
+            }
+        }
+        let sizes = [two(kernel, 1), two(stride, 1), two(padding, 0), two(dilation, 1)];
+        let mut axes = [Axis { input: 1, output: 1, kind: Kind::Adaptive }; 2];
+        for (axis, made) in axes.iter_mut().enumerate() {
+            let [kernel, stride, before, dilation] = sizes.map(|sizes| sizes[axis]);
+            let name = if D == 1 { "length" } else { ["height", "width"][axis] };
+            *made = Axis::sliding(image[axis], name, [kernel, stride, before, dilation], ceil)?;
+        }
+        Ok(Self(axes))
+    }
+
+    /// As many windows as asked for; `None` for as many as elements.
+    pub fn adaptive<const D: usize>(x: &Shape, output: [Option<usize>; D]) -> Result<Self, Misfit> {
+        let (_, _, image) = images::<D>(x)?;
+        if output.contains(&Some(0)) {
+            return Err(Misfit::new("the output size must be positive").fix("None keeps the size of the input"));
+        }
+        let mut sizes = image;
+        for (axis, size) in output.into_iter().enumerate() {
+            sizes[2 - D + axis] = size.unwrap_or(image[2 - D + axis]);
+        }
+        Ok(Self([0, 1].map(|axis| Axis { input: image[axis], output: sizes[axis], kind: Kind::Adaptive })))
+    }
+
+    /// The input's shape with planes of two axes, and the result's shape as the user asked for it.
+    pub fn shapes(&self, x: &Shape, spatial: usize) -> (Shape, Shape) {
+        let lead = &x.dims()[..x.rank() - spatial];
+        let planes = [lead, &self.0.map(|axis| axis.input)].concat();
+        let result = [lead, &self.0.map(|axis| axis.output)[2 - spatial..]].concat();
+        (planes.into(), result.into())
+    }
+}
+
+impl Axis {
+    fn sliding(input: usize, name: &str, sizes: [usize; 4], ceil: bool) -> Result<Self, Misfit> {
+        let [kernel, stride, before, dilation] = sizes;
+        // A span beyond all numbers is beyond the input, too.
+        let span = dilation.saturating_mul(kernel - 1).saturating_add(1);
+        if before > kernel / 2 {
+            return Err(Misfit::new(format!(
+                "the padding {before} is more than half of the kernel's {kernel} elements"
+            ))
+            .fix("a window must hold some of the input: pad less, or pad the input itself with `.pad`"));
+        }
+        let padded = input.saturating_add(before.saturating_mul(2));
+        if span > padded {
+            return Err(Misfit::new(format!(
+                "the window spans {span} elements, more than the {name} of {padded} with padding"
+            ))
+            .fix("pad more, or make the kernel or its dilation smaller"));
+        }
+        let mut output = (padded - span + if ceil { stride - 1 } else { 0 }) / stride + 1;
+        // The last window begins inside the input or the padding before it.
+        if ceil && (output - 1) * stride >= input + before {
+            output -= 1;
+        }
+        let axis = Self { input, output, kind: Kind::Sliding { kernel, stride, before, dilation } };
+        let empty = (0..output).find(|&o| {
+            let (begin, end, _) = axis.window(o);
+            begin >= end
+        });
+        match empty {
+            None => Ok(axis),
+            Some(o) => {
+                Err(Misfit::new(format!("window {o} along the {name} holds nothing of the input's {input} elements"))
+                    .fix("pad less, or make the dilation smaller"))
+            }
+        }
+    }
+}
+
+/// The input as planes of two axes, the windows over them, and the shape that the results shall have; an invalid tensor
+/// if they do not fit. No closure is called with them: its ops would be traced to its own line.
+#[track_caller]
+pub(crate) fn planes<const D: usize>(
+    op: &str,
+    x: &Tensor,
+    windows: Result<Windows, Misfit>,
+) -> Result<(Tensor, Windows, Shape), Tensor> {
+    if x.is_valid() && !x.dtype().is_float() {
+        let misfit = Misfit::new(format!("only floats are pooled, not {}", x.spec())).fix("cast with `.to_f32()`");
+        return Err(x.misfit(op, &[], misfit));
+    }
+    match windows {
+        Err(misfit) => Err(x.misfit(op, &[], misfit)),
+        Ok(windows) => {
+            let (planes, result) = windows.shapes(&x.shape(), D);
+            Ok((x.reshape_to(planes), windows, result))
+        }
+    }
+}

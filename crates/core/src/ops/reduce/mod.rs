@@ -1,0 +1,7 @@
+//! Ops along an axis: sums, extremes, softmax, running sums, sorting.
+
+pub(crate) mod cumulative;
+pub(crate) mod extremes;
+pub(crate) mod softmax;
+pub(crate) mod sort;
+pub(crate) mod sum;

@@ -1,0 +1,211 @@
+//! Softmax and its logarithm along one axis.
+
+use crate::{
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, vectorized,
+};
+use rayon::prelude::*;
+
+/// Softmax along an axis.
+impl Tensor {
+    /// `y_c = exp(x_c) / Σ_j exp(x_j)` along `axis`, which may count from the end (−1 is the last).
+    ///
+    /// The maximum is subtracted first, so that logits of ±1000 are fine. The shape stays.
+    /// An axis that does not exist and integers are errors. Source: `torch.softmax`.
+    #[must_use]
+    #[track_caller]
+    pub fn softmax(&self, axis: isize) -> Tensor {
+        apply(self, axis, false)
+    }
+
+    /// `y_c = x_c − log Σ_j exp(x_j)` along `axis`: the logarithm of [`Self::softmax`] without its underflow.
+    ///
+    /// Source: `torch.log_softmax`.
+    #[must_use]
+    #[track_caller]
+    pub fn log_softmax(&self, axis: isize) -> Tensor {
+        apply(self, axis, true)
+    }
+}
+
+#[track_caller]
+fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
+    let Some(axis) = x.shape().axis(axis) else {
+        let misfit = Misfit::new(format!("there is no axis {axis}: the tensor has {}", x.shape().rank()));
+        return x.misfit(if log { "log_softmax" } else { "softmax" }, &[], misfit);
+    };
+    x.graph().apply(Softmax { axis, log }, &[x]).get(0)
+}
+
+/// Whether one thread takes a row: a short one, one whose neighbours in memory are other rows', or on an adapter to
+/// which barriers are dear. Not a very long one: besides its time, lavapipe ends a thread's loops after 65,535 turns in
+/// all, and there are up to three per class.
+pub(crate) fn one_thread_per_row(classes: usize, inner: usize, limits: &Limits) -> bool {
+    classes <= 64 || (classes <= 8192 && (inner > 1 || limits.software))
+}
+
+/// How often a thread turns its loops over a row, of which there are three at most.
+pub(crate) fn turns(classes: usize, serial: bool) -> usize {
+    3 * if serial { classes } else { classes.div_ceil(256) }
+}
+
+const SOURCE: [&str; 3] = [wgrad_shaders::lib::SPECIAL, wgrad_shaders::lib::TREE, wgrad_shaders::SOFTMAX];
+
+#[derive(Debug)]
+struct Softmax {
+    axis: usize,
+    log: bool,
+}
+
+impl Softmax {
+    /// Sizes before, along and after the axis.
+    fn extents(&self, shape: &Shape) -> [usize; 3] {
+        let dims = shape.dims();
+        [dims[..self.axis].iter().product(), dims[self.axis], dims[self.axis + 1..].iter().product()]
+    }
+
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let [_, classes, inner] = self.extents(&at.input_spec(0).shape);
+        let (x, y) = (at.float(0), at.out(0));
+        let block = (classes * inner).max(1);
+        let rows = |(y, x): (&mut [F], &[F])| {
+            vectorized(
+                #[inline(always)]
+                || {
+                    if inner == 1 {
+                        y.chunks_exact_mut(block).zip(x.chunks_exact(block)).for_each(
+                            #[inline(always)]
+                            |(y, x)| self.row(y, x),
+                        );
+                        return;
+                    }
+                    // Rows that lie scattered are brought together.
+                    let [mut from, mut to] = [vec![F::zero(); classes], vec![F::zero(); classes]];
+                    for (y, x) in y.chunks_exact_mut(block).zip(x.chunks_exact(block)) {
+                        for i in 0..inner {
+                            from.iter_mut().zip(x[i..].iter().step_by(inner)).for_each(|(to, &x)| *to = x);
+                            self.row(&mut to, &from);
+                            y[i..].iter_mut().step_by(inner).zip(&to).for_each(|(y, &to)| *y = to);
+                        }
+                    }
+                },
+            );
+        };
+        // Blocks enough for a core to wake up for.
+        let piece = block * ((1 << 13) / block + 1);
+        if x.len() <= piece {
+            rows((y, x));
+        } else {
+            y.par_chunks_mut(piece).zip(x.par_chunks(piece)).for_each(rows);
+        }
+    }
+
+    #[inline(always)]
+    fn row<F: Real>(&self, y: &mut [F], x: &[F]) {
+        let (max, _, others) = exponentials(y, x);
+        let (scale, log) = (F::lit(1.0 / (1.0 + others)), F::lit(others.ln_1p()));
+        if self.log {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = (x - max) - log;
+            }
+        } else {
+            for y in y {
+                *y *= scale;
+            }
+        }
+    }
+}
+
+/// `y = exp(x − max x)` of a row. Returns the maximum, where it is, and the sum of all other exponentials: the
+/// logarithm of the whole sum, `log(1 + others)`, keeps its small digits that way.
+#[inline(always)]
+pub(crate) fn exponentials<F: Real>(y: &mut [F], x: &[F]) -> (F, usize, f64) {
+    const LANES: usize = 16;
+    let larger = |a: F, b: F| if b > a { b } else { a };
+    let mut lanes = [x[0]; LANES];
+    for values in x.chunks(LANES) {
+        for (lane, &x) in lanes.iter_mut().zip(values) {
+            *lane = larger(*lane, x);
+        }
+    }
+    let max = lanes.into_iter().fold(x[0], larger);
+    let best = x.iter().position(|&x| x == max).unwrap_or(0);
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = (x - max).exp();
+    }
+    let first = std::mem::replace(&mut y[best], F::zero());
+    let mut sums = [0.0; LANES];
+    let values = y.chunks_exact(LANES);
+    let rest = values.remainder();
+    for values in values {
+        for (sum, y) in sums.iter_mut().zip(values) {
+            *sum += y.wide();
+        }
+    }
+    let others = sums.iter().sum::<f64>() + rest.iter().map(|y| y.wide()).sum::<f64>();
+    y[best] = first;
+    (max, best, others)
+}
+
+impl Op for Softmax {
+    fn name(&self) -> &'static str {
+        if self.log { "log_softmax" } else { "softmax" }
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if !inputs[0].dtype.is_float() {
+            return Err(Misfit::new("softmax is taken of floats, not of u32").fix("cast with `.to_f32()`"));
+        }
+        Ok(vec![inputs[0].clone()])
+    }
+
+    /// `dx = y · (dy − Σ dy·y)`, and for the logarithm `dx = dy − softmax(x) · Σ dy`.
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let dy = at.dy();
+            if self.log {
+                let y = at.input(0).graph().apply(Self { axis: self.axis, log: false }, &[at.input(0)]).get(0);
+                &dy - y * dy.sum_keep(&[self.axis])
+            } else {
+                let y = at.output(0);
+                let share = (&dy * y).sum_keep(&[self.axis]);
+                (dy - share) * y
+            }
+        });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        // Of numbers near 1, a logarithm loses what they differ from it.
+        let cancelling = if self.log { 4.0 } else { 0.0 };
+        Accuracy::new().steps(4.0).terms(inputs[0].shape.dims()[self.axis]).cancelling(cancelling)
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [outer, classes, inner] = self.extents(&at.inputs[0].shape);
+        let rows = outer * inner;
+        if rows * classes == 0 {
+            return;
+        }
+        let serial = one_thread_per_row(classes, inner, at.limits);
+        let (entry, grid) =
+            if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
+        at.dispatch(
+            Dispatch::new(Kernel::new("softmax", &SOURCE).bundled(), entry, grid)
+                .turns(turns(classes, serial))
+                .bind("x", Operand::Input(0))
+                .bind("y", Operand::Output(0))
+                .param("rows", rows)
+                .param("classes", classes)
+                .param("inner", inner)
+                .constant("LOG", f64::from(u8::from(self.log))),
+        );
+    }
+}

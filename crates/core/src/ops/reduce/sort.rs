@@ -1,0 +1,166 @@
+//! Sorting along an axis, stable and the same in every run.
+
+use std::cmp::Ordering;
+
+use crate::{
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
+    both,
+};
+use rayon::prelude::*;
+
+use crate::ops::axes::{extents, resolve};
+use crate::ops::indexing::gather_along::in_order;
+
+/// Lines up to this long are ordered by counting alone.
+const WHOLE: usize = 512;
+/// Longer ones in blocks of this length, which are merged.
+const BLOCK: usize = 128;
+
+/// The order of the elements of each line: of equal ones, the first comes first; NaN is larger than everything.
+#[derive(Clone, Copy, Debug)]
+struct Sort {
+    axis: usize,
+    descending: bool,
+}
+
+impl Sort {
+    fn compare<F: Real>(self, a: F, b: F) -> Ordering {
+        let ascending = a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
+        if self.descending { ascending.reverse() } else { ascending }
+    }
+
+    fn run<F: Real>(self, mut at: Buffers<'_, F>) {
+        let [_, n, inner] = extents(&at.input_spec(0).shape, self.axis..self.axis + 1);
+        let (x, y) = (at.float(0), at.out_uint(0));
+        let block = (n * inner).max(1);
+        y.par_chunks_mut(block).with_min_len((1 << 12) / block + 1).zip(x.par_chunks(block)).for_each(|(y, x)| {
+            for k in 0..inner {
+                let mut order: Vec<_> = x[k..].iter().step_by(inner).copied().zip(0u32..).collect();
+                order.sort_by(|a, b| self.compare(a.0, b.0));
+                y[k..].iter_mut().step_by(inner).zip(order).for_each(|(y, (_, j))| *y = j);
+            }
+        });
+    }
+}
+
+impl Op for Sort {
+    fn name(&self) -> &'static str {
+        "argsort"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if inputs[0].dtype.is_float() {
+            Ok(vec![Spec::u32(&inputs[0].shape)])
+        } else {
+            Err(Misfit::new(format!("only floats are sorted, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`"))
+        }
+    }
+
+    fn backward(&self, _at: &mut Backward) {}
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [_, n, inner] = extents(&at.inputs[0].shape, self.axis..self.axis + 1);
+        let count = at.inputs[0].shape.numel();
+        if count == 0 {
+            return;
+        }
+        let kernel = Kernel::new("sort", &[wgrad_shaders::SORT]).bundled();
+        let pass = |entry, length: usize| {
+            Dispatch::new(kernel.clone(), entry, Grid::Threads([count, 1, 1]))
+                .param("count", count)
+                .param("n", n)
+                .param("inner", inner)
+                .param("length", length)
+                .constant("DESCENDING", f64::from(u8::from(self.descending)))
+        };
+        if n <= WHOLE {
+            at.dispatch(pass("rank_last", n).bind("x", Operand::Input(0)).bind("y", Operand::Output(0)));
+            return;
+        }
+        let [mut from, mut to] = [0, 1].map(|_| at.scratch(Spec::u32([2 * count])));
+        at.dispatch(pass("rank", BLOCK).bind("x", Operand::Input(0)).bind("merged", from));
+        let mut length = BLOCK;
+        while 2 * length < n {
+            at.dispatch(pass("merge", length).bind("pairs", from).bind("merged", to));
+            (from, to) = (to, from);
+            length *= 2;
+        }
+        at.dispatch(pass("merge_last", length).bind("pairs", from).bind("y", Operand::Output(0)));
+    }
+}
+
+#[track_caller]
+fn order(x: &Tensor, axis: usize, descending: bool) -> Tensor {
+    x.graph().apply(Sort { axis, descending }, &[x]).get(0)
+}
+
+/// Sorting along an axis.
+///
+/// Sorts are stable: equal elements stay in their order, in a descending sort, too. NaN is larger than everything.
+/// Integers are an error.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [64, 1000], DType::F32);
+/// let (values, indices) = x.sort(-1, false);
+/// assert_eq!((values.dtype(), indices.dtype()), (DType::F32, DType::U32));
+/// let (best, _) = x.topk(5, -1, true);
+/// assert_eq!(best.shape().dims(), [64, 5]);
+/// assert!(!x.topk(1001, -1, true).0.is_valid());
+/// ```
+impl Tensor {
+    /// The elements in order along `axis`, and the indices, as `u32`, that they had.
+    ///
+    /// Each element's gradient goes back to its place. Source: `torch.sort(stable=True)`.
+    #[track_caller]
+    pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
+        let x = self;
+        match resolve(x, "sort", axis) {
+            Ok(axis) => {
+                let indices = order(x, axis, descending);
+                (in_order(x, axis, &indices), indices)
+            }
+            Err(invalid) => (invalid.clone(), invalid),
+        }
+    }
+
+    /// The indices, as `u32`, that put the elements in order along `axis`. Source: `torch.argsort(stable=True)`.
+    #[track_caller]
+    pub fn argsort(&self, axis: isize, descending: bool) -> Tensor {
+        let x = self;
+        match resolve(x, "argsort", axis) {
+            Ok(axis) => order(x, axis, descending),
+            Err(invalid) => invalid,
+        }
+    }
+
+    /// The `k` largest elements along `axis`, the largest first, or the smallest ones, and their indices.
+    ///
+    /// More than there are is an error. Source: `torch.topk`.
+    #[track_caller]
+    pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
+        let x = self;
+        let axis = match resolve(x, "topk", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return (invalid.clone(), invalid),
+        };
+        let n = x.shape().dims()[axis];
+        if k > n {
+            let misfit = Misfit::new(format!("there are no {k} elements: axis {axis} of {} has {n}", x.shape()));
+            let invalid = x.misfit("topk", &[], misfit);
+            return (invalid.clone(), invalid);
+        }
+        let axis = axis.cast_signed();
+        let (values, indices) = x.sort(axis, largest);
+        (values.slice(axis, ..k), indices.slice(axis, ..k))
+    }
+}

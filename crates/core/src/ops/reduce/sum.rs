@@ -1,0 +1,256 @@
+//! The sum over axes, which is also the gradient of broadcasting.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::op::reference::{Buffers, Reference};
+use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
+use crate::{Accuracy, Backward, Misfit, Real, Shape, Tensor, both, vectorized};
+
+/// `y[i, 0, k] = Σ_j x[i, j, k]` over one run of adjacent axes, which keep size 1.
+#[derive(Debug)]
+pub(crate) struct Sum {
+    axes: std::ops::Range<usize>,
+}
+
+impl Sum {
+    /// The sum over any axes: one `Sum` per run of adjacent ones, last run first.
+    #[track_caller]
+    pub(crate) fn over(x: &Tensor, axes: &[usize]) -> Tensor {
+        let rank = x.shape().rank();
+        if let Some(axis) = axes.iter().find(|&&axis| axis >= rank) {
+            return x.misfit("sum", &[], Misfit::new(format!("there is no axis {axis}: the tensor has {rank}")));
+        }
+        if x.graph().data().vanishes(x.id(), axes) {
+            let shape =
+                (0..rank).fold(x.shape(), |shape, axis| if axes.contains(&axis) { shape.with(axis, 1) } else { shape });
+            return x.number(0.0).broadcast_to(shape);
+        }
+        let mut y = x.clone();
+        let mut end = rank;
+        while end > 0 {
+            let mut start = end;
+            while start > 0 && axes.contains(&(start - 1)) {
+                start -= 1;
+            }
+            if start < end {
+                y = y.graph().clone().apply(Self { axes: start..end }, &[&y]).get(0);
+            }
+            end = start.min(end - 1);
+        }
+        y
+    }
+
+    /// Sizes before, inside and after the reduced axes.
+    fn extents(&self, shape: &Shape) -> [usize; 3] {
+        let dims = shape.dims();
+        let Range { start, end } = self.axes.clone();
+        [dims[..start].iter().product(), dims[start..end].iter().product(), dims[end..].iter().product()]
+    }
+
+    /// In pieces that the shape alone decides, in parallel where they are many; see [`add_rows`].
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        const PIECE: usize = 1 << 15;
+        const COLUMNS: usize = 1 << 12;
+        let [_, n, inner] = self.extents(&at.input_spec(0).shape);
+        let (x, y) = (at.float(0), at.out(0));
+        if y.is_empty() || x.is_empty() {
+            y.fill(F::zero());
+            return;
+        }
+        if n * inner <= PIECE {
+            // A piece of work is some whole outputs.
+            let piece = |(y, x): (&mut [F], &[F])| {
+                let mut sums = vec![0.0; inner];
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(n * inner)) {
+                            sums.fill(0.0);
+                            add_rows(&mut sums, x, 0, inner);
+                            y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = F::lit(sum));
+                        }
+                    },
+                );
+            };
+            if x.len() <= 2 * PIECE {
+                piece((y, x));
+            } else {
+                let outputs = PIECE / (n * inner);
+                y.par_chunks_mut(outputs * inner).zip(x.par_chunks(outputs * n * inner)).for_each(piece);
+            }
+            return;
+        }
+        for (y, x) in y.chunks_exact_mut(inner).zip(x.chunks_exact(n * inner)) {
+            if inner > COLUMNS {
+                y.par_chunks_mut(COLUMNS).enumerate().for_each(|(block, y)| {
+                    let mut sums = vec![0.0; y.len()];
+                    vectorized(
+                        #[inline(always)]
+                        || add_rows(&mut sums, x, block * COLUMNS, inner),
+                    );
+                    y.iter_mut().zip(&sums).for_each(|(y, &sum)| *y = F::lit(sum));
+                });
+                continue;
+            }
+            let part = |x: &[F]| {
+                let mut sums = vec![0.0; inner];
+                vectorized(
+                    #[inline(always)]
+                    || add_rows(&mut sums, x, 0, inner),
+                );
+                sums
+            };
+            let parts: Vec<_> = x.par_chunks(PIECE / inner * inner).map(part).collect();
+            for (k, y) in y.iter_mut().enumerate() {
+                *y = F::lit(parts.iter().map(|sums| sums[k]).sum());
+            }
+        }
+    }
+}
+
+/// Adds to `sums` what stands below them, from column `first` on, in the rows of `x`, which are `inner` long. Some
+/// numbers at a time are added in `F`, by vector instructions, and what they come to in `f64`.
+#[inline(always)]
+fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
+    /// How many numbers are added one by one.
+    const RUN: usize = 32;
+    const LANES: usize = 16;
+    if let ([sum], 1) = (&mut *sums, inner) {
+        for run in x.chunks(LANES * RUN) {
+            let mut lanes = [F::zero(); LANES];
+            let values = run.chunks_exact(LANES);
+            let rest = values.remainder();
+            for values in values {
+                for (lane, &x) in lanes.iter_mut().zip(values) {
+                    *lane += x;
+                }
+            }
+            *sum += lanes.iter().chain(rest).map(|x| x.wide()).sum::<f64>();
+        }
+        return;
+    }
+    let mut run = vec![F::zero(); sums.len()];
+    for rows in x.chunks(RUN * inner) {
+        run.fill(F::zero());
+        for row in rows.chunks_exact(inner) {
+            for (sum, &x) in run.iter_mut().zip(&row[first..]) {
+                *sum += x;
+            }
+        }
+        sums.iter_mut().zip(&run).for_each(|(sum, run)| *sum += run.wide());
+    }
+}
+
+/// How a sum is dispatched: which kernel, and in how many parts of which length.
+struct SumVariant {
+    entry: &'static str,
+    parts: usize,
+    length: usize,
+    /// Threads per output of `rows`, columns per workgroup of `columns`.
+    width: usize,
+}
+
+impl SumVariant {
+    fn choose(outer: usize, n: usize, inner: usize, limits: &Limits) -> Self {
+        let outputs = outer * inner;
+        if limits.software {
+            // Some hundred threads without barriers, and no loop of more turns than lavapipe runs.
+            let length = if n <= 2048 { n.max(1) } else { (n * outputs / 512).clamp(256, 4096) };
+            return Self { entry: "serial", parts: n.div_ceil(length).max(1), length, width: 1 };
+        }
+        if n <= 16 || (inner >= 32 && outputs >= 1 << 14 && n <= 4096) {
+            return Self { entry: "serial", parts: 1, length: n, width: 1 };
+        }
+        let (entry, width, step, groups) = if inner == 1 {
+            let threads = (n / 8).next_power_of_two().clamp(8, 256);
+            ("rows", threads, 256, outer)
+        } else {
+            let width = inner.next_power_of_two().min(32);
+            ("columns", width, 256 / width, outer * inner.div_ceil(width))
+        };
+        // Long sums by few workgroups: several workgroups share a sum.
+        let length = if n > 64 * step && groups < 256 { 32 * step } else { n.max(1) };
+        Self { entry, parts: n.div_ceil(length).max(1), length, width }
+    }
+
+    fn dispatch(&self, [outer, n, inner]: [usize; 3], x: Operand, y: Operand) -> Dispatch {
+        let outputs = outer * self.parts;
+        let grid = match self.entry {
+            "serial" => Grid::Threads([outputs * inner, 1, 1]),
+            "rows" => Grid::Groups([outputs.div_ceil(256 / self.width), 1, 1]),
+            _ => Grid::Groups([outputs * inner.div_ceil(self.width), 1, 1]),
+        };
+        let kernel = Kernel::new("sum", &[wgrad_shaders::SUM]).bundled();
+        let dispatch = Dispatch::new(kernel, self.entry, grid)
+            .bind("x", x)
+            .bind("y", y)
+            .param("outer", outer)
+            .param("n", n)
+            .param("inner", inner)
+            .param("parts", self.parts)
+            .param("length", self.length);
+        let width = f64::from(u32::try_from(self.width).unwrap_or(1));
+        match self.entry {
+            "rows" => dispatch.constant("THREADS", width),
+            "columns" => dispatch.constant("WIDTH", width),
+            _ => dispatch,
+        }
+    }
+}
+
+impl Op for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if !inputs[0].dtype.is_float() {
+            return Err(
+                Misfit::new(format!("only floats are summed, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`")
+            );
+        }
+        let mut shape = inputs[0].shape.clone();
+        for axis in self.axes.clone() {
+            shape = shape.with(axis, 1);
+        }
+        Ok(vec![Spec::f32(shape)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy().broadcast_to(at.input(0).shape()));
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().terms(self.extents(&inputs[0].shape)[1])
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn prologues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let [outer, n, inner] = self.extents(&at.inputs[0].shape);
+        let (mut x, mut n) = (Operand::Input(0), n);
+        // A first pass leaves the sums of parts; the last one's parts are whole sums.
+        loop {
+            let variant = SumVariant::choose(outer, n, inner, at.limits);
+            if variant.parts <= 1 {
+                at.dispatch(variant.dispatch([outer, n, inner], x, Operand::Output(0)));
+                return;
+            }
+            let partial = at.scratch(Spec::f32([outer * variant.parts * inner]));
+            at.dispatch(variant.dispatch([outer, n, inner], x, partial));
+            (x, n) = (partial, variant.parts);
+        }
+    }
+}

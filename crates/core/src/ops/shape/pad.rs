@@ -1,0 +1,135 @@
+//! Zeros around a tensor; the gradient of slicing.
+
+use crate::{
+    Accuracy, Array, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both,
+};
+
+use crate::ops::axes::{extents, resolve};
+use crate::ops::shape::concat::concat;
+
+/// `y[i, before + j, k] = x[i, j, k]`, and 0 elsewhere.
+#[derive(Debug)]
+struct Pad {
+    axis: usize,
+    before: usize,
+    after: usize,
+}
+
+impl Pad {
+    fn padded(&self, shape: &Shape) -> usize {
+        self.before + shape.dims()[self.axis] + self.after
+    }
+
+    fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
+        let shape = &at.input_spec(0).shape;
+        let [_, n, inner] = extents(shape, self.axis..self.axis + 1);
+        let padded = self.padded(shape);
+        let (x, y) = (at.float(0), at.out(0));
+        y.fill(F::zero());
+        if n * inner > 0 {
+            let rows = y.chunks_exact_mut(padded * inner).zip(x.chunks_exact(n * inner));
+            rows.for_each(|(y, x)| y[self.before * inner..(self.before + n) * inner].copy_from_slice(x));
+        }
+    }
+}
+
+impl Op for Pad {
+    fn name(&self) -> &'static str {
+        "pad"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if !inputs[0].dtype.is_float() {
+            return Err(
+                Misfit::new(format!("only floats are padded, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`")
+            );
+        }
+        let shape = &inputs[0].shape;
+        Ok(vec![Spec::f32(shape.with(self.axis, self.padded(shape)))])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| {
+            let n = at.input(0).shape().dims()[self.axis];
+            at.dy().slice(self.axis.cast_signed(), self.before..self.before + n)
+        });
+    }
+
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let shape = &at.inputs[0].shape;
+        let [_, n, inner] = extents(shape, self.axis..self.axis + 1);
+        let count = at.outputs[0].shape.numel();
+        let kernel = Kernel::new("pad", &[wgrad_shaders::PAD]).bundled();
+        at.dispatch(
+            Dispatch::new(kernel, "forward", Grid::Threads([count, 1, 1]))
+                .bind("x", Operand::Input(0))
+                .bind("y", Operand::Output(0))
+                .param("count", count)
+                .param("n", n)
+                .param("inner", inner)
+                .param("before", self.before)
+                .param("padded", self.padded(shape)),
+        );
+    }
+}
+
+/// Padding.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [2, 3], DType::F32);
+/// assert_eq!(x.pad(-1, 1, 2).shape().dims(), [2, 6]);
+/// ```
+impl Tensor {
+    /// The tensor with `before` and `after` zeros around one axis. A negative axis counts from the end.
+    #[track_caller]
+    pub fn pad(&self, axis: isize, before: usize, after: usize) -> Tensor {
+        let x = self;
+        match resolve(x, "pad", axis) {
+            Ok(_) if before + after == 0 => x.clone(),
+            Ok(axis) => x.graph().apply(Pad { axis, before, after }, &[x]).get(0),
+            Err(invalid) => invalid,
+        }
+    }
+
+    /// The tensor with `before` and `after` elements of `value` around one axis; [`pad`](Self::pad) for the value 0.
+    ///
+    /// The gradient is that of the elements in between. Source: `torch.nn.functional.pad`, mode `constant`.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [2, 3], DType::F32);
+    /// assert_eq!(x.pad_with(-1, 1, 2, f64::NEG_INFINITY).shape().dims(), [2, 6]);
+    /// ```
+    #[track_caller]
+    pub fn pad_with(&self, axis: isize, before: usize, after: usize, value: f64) -> Tensor {
+        let x = self;
+        let _line = x.graph().line_of_caller();
+        if value == 0.0 || before.saturating_add(after) == 0 || !x.is_valid() {
+            return x.pad(axis, before, after);
+        }
+        if !x.dtype().is_float() {
+            let misfit = Misfit::new(format!("only floats are padded with a value, not {}", x.spec()));
+            return x.misfit("pad_with", &[], misfit.fix("cast with `.to_f32()`, or pad with zeros: `.pad`"));
+        }
+        let axis = match resolve(x, "pad_with", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return invalid,
+        };
+        // As data where it is not finite: WGSL has no literal for that.
+        let value = if value.is_finite() { x.number(value) } else { x.graph().array(Array::scalar::<f64>(value)) };
+        let beside = |size| value.broadcast_to(x.shape().with(axis, size));
+        concat(&[&beside(before), x, &beside(after)], axis.cast_signed())
+    }
+}

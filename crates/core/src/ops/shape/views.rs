@@ -1,0 +1,297 @@
+//! The same elements, read in another order: nothing runs for these.
+
+use std::ops::{Bound, RangeBounds};
+
+use crate::{Backward, Misfit, Op, Shape, Spec, Tensor, View};
+
+use crate::ops::axes::{resolve, resolve_all};
+use crate::ops::shape::concat::concat;
+
+/// Axis `i` of the result is axis `axes[i]` of the input.
+#[derive(Debug)]
+struct Permute {
+    axes: Vec<usize>,
+}
+
+impl Permute {
+    #[track_caller]
+    fn apply(x: &Tensor, axes: Vec<usize>) -> Tensor {
+        if axes.is_sorted() {
+            return x.clone();
+        }
+        x.graph().apply(Self { axes }, &[x]).get(0)
+    }
+}
+
+impl Op for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let dims = inputs[0].shape.dims();
+        let shape: Vec<_> = self.axes.iter().map(|&axis| dims[axis]).collect();
+        Ok(vec![Spec::new(shape, inputs[0].dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        let mut back = vec![0; self.axes.len()];
+        self.axes.iter().enumerate().for_each(|(to, &from)| back[from] = to);
+        at.give_with(0, |at| Self::apply(&at.dy(), back));
+    }
+
+    fn view(&self, of: &View) -> Option<View> {
+        Some(of.permute(&self.axes))
+    }
+}
+
+/// The part `start..start + size` of one axis.
+#[derive(Debug)]
+struct Slice {
+    axis: usize,
+    start: usize,
+    size: usize,
+}
+
+impl Op for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![Spec::new(inputs[0].shape.with(self.axis, self.size), inputs[0].dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_part(0, self.axis, self.start, at.dy(), assemble);
+    }
+
+    fn view(&self, of: &View) -> Option<View> {
+        Some(of.slice(self.axis, self.start, self.size))
+    }
+}
+
+/// The gradient of a tensor from those of its slices: one after another where they are apart, else their sum.
+fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tensor {
+    let n = whole.dims()[axis];
+    let size = |part: &Tensor| part.shape().dims()[axis];
+    let padded = |start: usize, part: &Tensor, end: usize| part.pad(axis.cast_signed(), start, n - end);
+    let arrived = parts.clone();
+    parts.sort_by_key(|&(start, _)| start);
+    let (mut row, mut end) = (vec![], parts[0].0);
+    let first = end;
+    for (start, part) in &parts {
+        if *start < end {
+            let padded = |(start, part): &(usize, Tensor)| padded(*start, part, start + size(part));
+            return arrived.iter().map(padded).reduce(|a, b| a + b).expect("there is a part");
+        }
+        if *start > end {
+            row.push(part.number(0.0).broadcast_to(whole.with(axis, start - end)));
+        }
+        row.push(part.clone());
+        end = start + size(part);
+    }
+    padded(first, &concat(&row.iter().collect::<Vec<_>>(), axis.cast_signed()), end)
+}
+
+/// The same elements under other axes. Negative axes count from the end.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [2, 3, 4], DType::F32);
+/// assert_eq!(x.transpose(0, -1).shape().dims(), [4, 3, 2]);
+/// assert_eq!(x.slice(1, 1..).flatten(0).shape().dims(), [16]);
+/// assert!(!x.slice(1, 2..5).is_valid());
+/// let error = graph.check().unwrap_err().to_string();
+/// assert!(error.starts_with("slice(f32[2, 3, 4]): axis 1 has 3 elements, which do not contain 2..5"), "{error}");
+/// ```
+impl Tensor {
+    /// The same elements, row-major, under another shape.
+    #[track_caller]
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
+        self.reshape_to(shape)
+    }
+
+    /// The tensor repeated to `shape` under NumPy's rules.
+    #[track_caller]
+    pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
+        self.broadcast_to(shape)
+    }
+
+    /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
+    #[track_caller]
+    pub fn permute(&self, axes: &[isize]) -> Tensor {
+        let x = self;
+        let resolved = match resolve_all(x, "permute", axes) {
+            Ok(resolved) => resolved,
+            Err(invalid) => return invalid,
+        };
+        if resolved.len() != x.shape().rank() {
+            let misfit = Misfit::new(format!("{axes:?} is not an order of all axes of {}", x.shape()));
+            return x.misfit("permute", &[], misfit);
+        }
+        Permute::apply(x, resolved)
+    }
+
+    /// The tensor with two axes exchanged.
+    #[track_caller]
+    pub fn transpose(&self, a: isize, b: isize) -> Tensor {
+        let x = self;
+        let (a, b) = match (resolve(x, "transpose", a), resolve(x, "transpose", b)) {
+            (Ok(a), Ok(b)) => (a, b),
+            (Err(invalid), _) | (_, Err(invalid)) => return invalid,
+        };
+        let mut axes: Vec<_> = (0..x.shape().rank()).collect();
+        axes.swap(a, b);
+        Permute::apply(x, axes)
+    }
+
+    /// The transpose of a matrix.
+    #[track_caller]
+    pub fn t(&self) -> Tensor {
+        let x = self;
+        if x.shape().rank() != 2 {
+            let misfit = Misfit::new(format!("{} is not a matrix", x.shape()))
+                .fix("name the axes to exchange: `.transpose(-2, -1)`");
+            return x.misfit("t", &[], misfit);
+        }
+        Permute::apply(x, vec![1, 0])
+    }
+
+    /// A part of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
+    #[track_caller]
+    pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
+        let x = self;
+        let axis = match resolve(x, "slice", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return invalid,
+        };
+        let n = x.shape().dims()[axis];
+        let start = match range.start_bound() {
+            Bound::Included(&start) => start,
+            Bound::Excluded(&before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.saturating_add(1),
+            Bound::Excluded(&end) => end,
+            Bound::Unbounded => n,
+        };
+        if start > end || end > n {
+            let misfit = Misfit::new(format!("axis {axis} has {n} elements, which do not contain {start}..{end}"));
+            return x.misfit("slice", &[], misfit);
+        }
+        if end - start == n {
+            return x.clone();
+        }
+        x.graph().apply(Slice { axis, start, size: end - start }, &[x]).get(0)
+    }
+
+    /// A new axis of size 1 at position `axis` of the result.
+    #[track_caller]
+    pub fn unsqueeze(&self, axis: isize) -> Tensor {
+        let x = self;
+        let mut dims = x.shape().dims().to_vec();
+        let Some(at) = Shape::from(vec![1; dims.len() + 1]).axis(axis) else {
+            let misfit = Misfit::new(format!("a new axis of {} cannot stand at {axis}", x.shape()));
+            return x.misfit("unsqueeze", &[], misfit);
+        };
+        dims.insert(at, 1);
+        x.reshape_to(dims)
+    }
+
+    /// The tensor without one axis, whose size must be 1. (PyTorch ignores the call when it is not.)
+    #[track_caller]
+    pub fn squeeze(&self, axis: isize) -> Tensor {
+        let x = self;
+        let axis = match resolve(x, "squeeze", axis) {
+            Ok(axis) => axis,
+            Err(invalid) => return invalid,
+        };
+        let mut dims = x.shape().dims().to_vec();
+        if dims[axis] != 1 {
+            let misfit = Misfit::new(format!("axis {axis} has {} elements, not 1", dims[axis]))
+                .fix(format!("take one of them first: `.slice({axis}, 0..1)`"));
+            return x.misfit("squeeze", &[], misfit);
+        }
+        dims.remove(axis);
+        x.reshape_to(dims)
+    }
+
+    /// The axes from `start` to the last as one; a tensor without axes becomes one of 1 element.
+    #[track_caller]
+    pub fn flatten(&self, start: isize) -> Tensor {
+        let x = self;
+        if x.shape().rank() == 0 && matches!(start, -1 | 0) {
+            return x.reshape_to([1]);
+        }
+        let start = match resolve(x, "flatten", start) {
+            Ok(start) => start,
+            Err(invalid) => return invalid,
+        };
+        let shape = x.shape();
+        let (kept, rest) = shape.dims().split_at(start);
+        let mut dims = kept.to_vec();
+        dims.push(rest.iter().product());
+        x.reshape_to(dims)
+    }
+}
+
+/// Repeats its input to a larger shape, under NumPy's rules.
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    pub shape: Shape,
+}
+
+impl Op for Broadcast {
+    fn name(&self) -> &'static str {
+        "broadcast"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let from = &inputs[0].shape;
+        if from.broadcast(&self.shape).as_ref() != Some(&self.shape) {
+            return Err(Misfit::new(format!("{from} does not broadcast to {}", self.shape))
+                .fix("sizes are aligned from the last axis and must be equal or 1"));
+        }
+        Ok(vec![Spec::new(&self.shape, inputs[0].dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy().sum_to(&at.input(0).shape()));
+    }
+
+    fn view(&self, of: &View) -> Option<View> {
+        Some(of.broadcast(&self.shape))
+    }
+}
+
+/// The same elements under another shape.
+#[derive(Debug)]
+pub(crate) struct Reshape {
+    pub shape: Shape,
+}
+
+impl Op for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        let from = &inputs[0].shape;
+        if from.numel() != self.shape.numel() {
+            let (has, holds) = (from.numel(), self.shape.numel());
+            return Err(Misfit::new(format!("{from} has {has} elements, {} holds {holds}", self.shape)));
+        }
+        Ok(vec![Spec::new(&self.shape, inputs[0].dtype)])
+    }
+
+    fn backward(&self, at: &mut Backward) {
+        at.give_with(0, |at| at.dy().reshape_to(at.input(0).shape()));
+    }
+
+    fn view(&self, of: &View) -> Option<View> {
+        of.reshape(&self.shape)
+    }
+}

@@ -1,0 +1,134 @@
+//! Steps: what a session compiled, and what running it gives.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::plan::Plan;
+use crate::session::backend::{BufferId, Pending, ProgramId, Read};
+use crate::{Array, Graph, Mode, Result, Tensor};
+
+/// A compiled graph: its plan, loaded on the device of the session that compiled it.
+///
+/// Cheap to clone. When the last clone is gone, the session gives its buffers back at the next `compile`.
+#[derive(Clone)]
+pub struct Step(pub(crate) Arc<Loaded>);
+
+pub(crate) struct Loaded {
+    pub plan: Arc<Plan>,
+    pub program: ProgramId,
+    pub bound: Vec<Option<BufferId>>,
+    /// Where each fetched tensor is found after a run.
+    pub fetched: Vec<BufferId>,
+    /// The session's resident of each of the plan's variables.
+    pub residents: Vec<usize>,
+    pub session: usize,
+    pub mode: Mode,
+    pub graph: Graph,
+    pub last: Last,
+}
+
+/// How many steps the last run had.
+#[derive(Default)]
+pub(crate) struct Last(AtomicUsize);
+
+impl Last {
+    /// `steps` is none for a run of one step whose results have no axis for the steps.
+    pub fn set(&self, steps: Option<usize>) {
+        self.0.store(steps.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> Option<usize> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|&steps| steps > 0)
+    }
+}
+
+impl Step {
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
+    /// Whether a run takes a value for this tensor: only those inputs of the graph that its targets need.
+    #[must_use]
+    pub fn reads(&self, tensor: &Tensor) -> bool {
+        self.plan().inputs.iter().any(|input| input.value == tensor.id())
+    }
+
+    /// What the last run has left for each fetched tensor.
+    pub(crate) fn fetched(&self) -> Vec<Read> {
+        let rows = self.0.last.get();
+        let fetches = self.0.fetched.iter().zip(&self.0.plan.fetches);
+        fetches.map(|(&buffer, (_, spec))| Read { buffer, spec: spec.clone(), rows }).collect()
+    }
+
+    pub(crate) fn bound(&self, buffer: usize) -> BufferId {
+        self.0.bound[buffer].expect("everything but temporaries is bound")
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.plan.fmt(f)
+    }
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Step({:?}, {} tasks)", self.0.mode, self.0.plan.tasks.len())
+    }
+}
+
+/// Fetched tensors on their way to the host, from [`Session::fetch_later`](crate::Session::fetch_later): a future, or
+/// [`Self::wait`].
+#[must_use = "the tensors arrive when this is awaited"]
+pub struct Fetching(pub(crate) Pending);
+
+impl fmt::Debug for Fetching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fetching")
+    }
+}
+
+impl Fetching {
+    /// Waits for the tensors, in the order given to `compile`.
+    ///
+    /// # Errors
+    /// When the device is lost.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn wait(self) -> Result<Vec<Array>> {
+        pollster::block_on(self)
+    }
+}
+
+impl Future for Fetching {
+    type Output = Result<Vec<Array>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// How long each task of a step took, measured once.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Task names with their scopes, and times.
+    pub tasks: Vec<(String, Duration)>,
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total: Duration = self.tasks.iter().map(|(_, time)| *time).sum();
+        let width = self.tasks.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, time) in &self.tasks {
+            let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
+            writeln!(f, "{name:<width$}  {:>10.1} µs  {share:>5.1} %", time.as_secs_f64() * 1e6)?;
+        }
+        write!(f, "{:<width$}  {:>10.1} µs", "total", total.as_secs_f64() * 1e6)
+    }
+}

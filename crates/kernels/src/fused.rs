@@ -1,0 +1,162 @@
+//! Clusters in the kernels of ops: what an op's `load_x` and `store_y` do is replaced by the code of the clusters.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use wgrad_core::plan::{Cluster, Plan, Role, Stage, Work};
+use wgrad_core::{Result, View};
+
+use crate::trusted::joined;
+
+use super::launch::{Bound, Physical, Target, missing};
+use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+
+/// The first binding of what clusters add: kernels of ops stay below.
+const FIRST: usize = 100;
+
+/// The buffers that clusters add to a kernel.
+struct Added<'a> {
+    plan: &'a Plan,
+    /// What the kernel reads itself, as scalars: buffer and name.
+    own: Vec<(usize, String)>,
+    declared: BTreeMap<usize, Declared>,
+    targets: Vec<(String, Target)>,
+}
+
+impl Added<'_> {
+    /// The name under which clusters reach a buffer of the plan; none if it has no memory.
+    fn name(&mut self, buffer: usize, element: &str, written: bool) -> Option<String> {
+        if matches!(self.plan.buffers[buffer].role, Role::Passed) {
+            return None;
+        }
+        if let (Some((_, name)), false) = (self.own.iter().find(|(own, _)| *own == buffer), written) {
+            return Some(name.clone());
+        }
+        let number = self.declared.len();
+        let entry = self.declared.entry(buffer).or_insert_with(|| {
+            let name = format!("e{number}");
+            self.targets.push((name.clone(), Target::Buffer(buffer)));
+            Declared { name, element: element.to_owned(), binding: FIRST + number, written }
+        });
+        entry.written |= written;
+        Some(entry.name.clone())
+    }
+
+    /// How a cluster reads its inputs where `value` is the element of the buffer `handed`.
+    fn reads(&mut self, cluster: &Cluster, inputs: &[usize], handed: Option<usize>) -> Vec<Access> {
+        let read = |(&buffer, (view, dtype)): (&usize, &(View, _))| {
+            if handed == Some(buffer) {
+                return Access::Local("value");
+            }
+            match self.name(buffer, wgsl(*dtype), false) {
+                Some(name) if view.is_splat() => Access::Splat(name, format!("{}u", view.offset)),
+                Some(name) => Access::Strided(name),
+                None => unreachable!("only what is handed on has no memory"),
+            }
+        };
+        inputs.iter().zip(&cluster.inputs).map(read).collect()
+    }
+
+    fn writes(&mut self, cluster: &Cluster, outputs: &[usize]) -> Vec<Access> {
+        let write = |(&buffer, &arg)| {
+            let name = self.name(buffer, wgsl(dtype_of(cluster, arg)), true);
+            name.map_or(Access::Nowhere, Access::Strided)
+        };
+        outputs.iter().zip(&cluster.outputs).map(write).collect()
+    }
+}
+
+/// A dispatch of the op at stage `op` with the prologues and epilogues of its task: those whose buffer it binds.
+pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, physical: &Physical<'_>) -> Result<Bound> {
+    let (prologues, epilogues) = (&stages[..op], &stages[op + 1..]);
+    let Bound { mut dispatch, mut targets } = bound;
+    let binds = |buffer: usize| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
+    let mut source = dispatch.kernel.source();
+    let written: Vec<usize> = stages.iter().flat_map(|stage| &stage.outputs).copied().collect();
+    let scalars = |(name, target): &(String, Target)| match target {
+        Target::Buffer(buffer) if !written.contains(buffer) => {
+            source.contains(&format!("var<storage, read> {name}: array<f32>;")).then(|| (*buffer, name.clone()))
+        }
+        _ => None,
+    };
+    let own = targets.iter().filter_map(scalars).collect();
+    let mut added = Added { plan, own, declared: BTreeMap::new(), targets: vec![] };
+    let mut code = String::new();
+    let mut label = dispatch.kernel.name.to_string();
+    // Bindings that a prologue stands in for.
+    let mut replaced: Vec<String> = vec![];
+    for (i, stage) in prologues.iter().enumerate() {
+        let Work::Cluster(cluster) = &stage.work else { unreachable!("a prologue is a cluster") };
+        let fed = stage.outputs.iter().enumerate().find_map(|(k, &buffer)| Some((k, binds(buffer)?.0.clone())));
+        let Some((fed, name)) = fed else { continue };
+        let function = format!("load_{name}");
+        source = without(&source, &function).ok_or_else(|| missing(&dispatch.kernel, &function))?;
+        let prefix = format!("p{i}_");
+        code += &functions(cluster, &prefix, &format!("{source}{code}"));
+        writeln!(code, "fn {function}(at: u32) -> f32 {{").expect("strings grow");
+        let reads = added.reads(cluster, &stage.inputs, None);
+        let writes = added.writes(cluster, &stage.outputs);
+        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut code);
+        store(cluster, &writes, &values, "at", &mut code);
+        writeln!(code, "    return {};\n}}", values[fed][0]).expect("strings grow");
+        label += "_p";
+        replaced.push(name);
+    }
+    // All epilogues of one output share its function.
+    let mut stores: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for (i, stage) in epilogues.iter().enumerate() {
+        let Work::Cluster(cluster) = &stage.work else { unreachable!("an epilogue is a cluster") };
+        let mut made = stage.inputs.iter().filter(|buffer| stages[op].outputs.contains(buffer));
+        let Some((handed, name)) = made.find_map(|&buffer| Some((buffer, binds(buffer)?.0.clone()))) else { continue };
+        let prefix = format!("e{i}_");
+        code += &functions(cluster, &prefix, &format!("{source}{code}"));
+        let reads = added.reads(cluster, &stage.inputs, Some(handed));
+        let writes = added.writes(cluster, &stage.outputs);
+        let mut text = String::from("    {\n");
+        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut text);
+        store(cluster, &writes, &values, "at", &mut text);
+        text += "    }\n";
+        stores.entry(name).or_insert_with(|| (handed, String::new())).1 += &text;
+        label += "_e";
+    }
+    for (name, (handed, text)) in &stores {
+        let function = format!("store_{name}");
+        source = without(&source, &function).ok_or_else(|| missing(&dispatch.kernel, &function))?;
+        writeln!(code, "fn {function}(at: u32, value: f32) {{").expect("strings grow");
+        if !matches!(plan.buffers[*handed].role, Role::Passed) {
+            writeln!(code, "    {name}[at] = value;").expect("strings grow");
+        }
+        code += text;
+        code += "}\n";
+    }
+    if !code.is_empty() {
+        // Parts of one device buffer are all declared writable if one of them is written.
+        let written = added.declared.iter().filter(|(_, declared)| declared.written);
+        let written: Vec<usize> = written.map(|(&buffer, _)| physical(buffer).0).collect();
+        for (&buffer, declared) in &mut added.declared {
+            declared.written = written.contains(&physical(buffer).0);
+        }
+        declare(&added.declared, &mut source);
+        source += &code;
+        let clusters = prologues.iter().chain(epilogues).filter_map(|stage| match &stage.work {
+            Work::Cluster(cluster) => Some(&cluster.instructions),
+            _ => None,
+        });
+        let rows = clusters.flatten().map(|instruction| instruction.row);
+        dispatch.kernel = joined(&dispatch.kernel, label, source, rows);
+    }
+    let nowhere = |buffer: usize| matches!(plan.buffers[buffer].role, Role::Passed);
+    targets.retain(|(name, target)| match target {
+        Target::Buffer(buffer) => !nowhere(*buffer) && !replaced.contains(name),
+        _ => true,
+    });
+    targets.extend(added.targets);
+    Ok(Bound { dispatch, targets })
+}
+
+/// The source without a function that stands at the left margin.
+fn without(source: &str, function: &str) -> Option<String> {
+    let start = source.find(&format!("fn {function}("))?;
+    let end = start + source[start..].find("\n}")? + 2;
+    Some(format!("{}{}\n", &source[..start], &source[end..]))
+}

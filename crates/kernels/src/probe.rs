@@ -1,0 +1,142 @@
+//! The self-test of a device: asks `shaders/probe.wgsl`, once per adapter and driver, and says whether to go on.
+
+#[cfg(any(test, target_arch = "wasm32"))]
+use std::time::Duration;
+#[cfg(not(target_arch = "wasm32"))]
+use std::time::Instant;
+
+use wgrad_core::{DeviceInfo, Dispatch, Error, Grid, Kernel, Result};
+
+use super::cache;
+use super::open::Gpu;
+use super::pipeline::Wanted;
+use super::self_test::{ANSWERS, GIVEN, Probe, SelfTest, Verdict, judge};
+use crate::trusted::trusted;
+
+const SOURCE: &str = wgrad_shaders::PROBE;
+
+/// The self-test of an adapter, whose device has just been opened: what an earlier process kept, or else asked now.
+#[cfg(not(target_arch = "wasm32"))]
+pub(super) fn run(gpu: &Gpu) -> SelfTest {
+    let begin = Instant::now();
+    let file = cache::cache_folder().map(|folder| cache::of_device(&folder, &gpu.info, "probes"));
+    // Answers to other questions are as good as none.
+    let questions = cache::checksum(&[SOURCE.as_bytes(), bytemuck::cast_slice(&GIVEN)].concat());
+    let kept = file.as_deref().and_then(cache::read).and_then(|bytes| {
+        let words = bytes.strip_prefix(&questions)?.chunks_exact(4);
+        let words: Vec<u32> = words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
+        (words.len() == ANSWERS).then_some(words)
+    });
+    let cached = kept.is_some();
+    let probes = match kept.map_or_else(|| ask(gpu), Ok) {
+        Ok(answers) => {
+            if let (false, Some(file)) = (cached, file) {
+                let words: Vec<u8> = answers.iter().flat_map(|word| word.to_le_bytes()).collect();
+                // Nobody is told when that fails: the next process asks again.
+                let _ = cache::write(&file, &[&questions[..], &words].concat());
+            }
+            judge(&answers)
+        }
+        Err(error) => vec![Probe {
+            name: "self-test",
+            found: format!("it could not run: {error}"),
+            verdict: Verdict::Failed("nothing else will run either"),
+        }],
+    };
+    SelfTest { probes, took: begin.elapsed(), cached }
+}
+
+/// A browser answers later: nothing is asked.
+#[cfg(target_arch = "wasm32")]
+pub(super) fn run(_: &Gpu) -> SelfTest {
+    SelfTest { probes: vec![], took: Duration::ZERO, cached: false }
+}
+
+/// Runs the entry points and reads their answers.
+#[cfg(not(target_arch = "wasm32"))]
+fn ask(gpu: &Gpu) -> Result<Vec<u32>> {
+    let kernel = Kernel::new("probe", &[SOURCE]);
+    let once = |kernel, entry| Dispatch::new(kernel, entry, Grid::Groups([1, 1, 1]));
+    // `cleared` is compiled as kernels of users are, with workgroup memory set to zero; the others as those of wgrad.
+    let dispatches =
+        [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "turned")];
+    let shaders = gpu.shaders(dispatches.iter())?;
+    let bindings = |i: usize| &shaders[i].module.entries[dispatches[i].entry].bindings;
+    let wanted: Vec<Wanted<'_>> = (0..dispatches.len())
+        .map(|i| Wanted { shader: &shaders[i], dispatch: &dispatches[i], tables: vec![false; bindings(i).len()] })
+        .collect();
+    let pipelines = gpu.pipelines(&wanted, |_, _| ())?;
+    let storage = wgpu::BufferUsages::STORAGE;
+    let bytes = 4 * ANSWERS as u64;
+    let given = gpu.buffer("probe", size_of_val(&GIVEN) as u64, storage | wgpu::BufferUsages::COPY_DST);
+    let answers = gpu.buffer("answers", bytes, storage | wgpu::BufferUsages::COPY_SRC);
+    let staging = gpu.buffer("staging", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+    gpu.write(&given, 0, bytemuck::cast_slice(&GIVEN));
+    let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (i, pipeline) in pipelines.iter().enumerate() {
+            let entry = |binding: &super::Binding| wgpu::BindGroupEntry {
+                binding: binding.index,
+                resource: if binding.writable { &answers } else { &given }.as_entire_binding(),
+            };
+            let entries: Vec<_> = bindings(i).iter().map(entry).collect();
+            let layout = &pipeline.layout;
+            let group = gpu.bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries });
+            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_bind_group(0, &group, &[]);
+            pass.dispatch_workgroups(1, 1, 1);
+        }
+    }
+    encoder.copy_buffer_to_buffer(&answers, 0, &staging, 0, bytes);
+    let index = gpu.submit(encoder.finish());
+    staging.slice(..).map_async(wgpu::MapMode::Read, |_| ());
+    gpu.wait(Some(&index))?;
+    gpu.check()?;
+    let mapped = staging.slice(..).get_mapped_range();
+    let mapped = mapped.map_err(|error| Error::Device(format!("{}: reading failed: {error}", gpu.info)))?;
+    let words = mapped.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+    Ok(words.collect())
+}
+
+/// Whether the environment asks for a device that failed: `WGRAD_FORCE=1`.
+pub(super) fn forced() -> bool {
+    std::env::var_os("WGRAD_FORCE").is_some_and(|set| set == "1")
+}
+
+/// Refuses a driver that failed.
+///
+/// # Errors
+/// When a probe failed, unless it is to be used all the same.
+pub(super) fn admit(test: &SelfTest, info: &DeviceInfo, forced: bool) -> Result<()> {
+    let failures: Vec<_> =
+        test.failures().map(|(probe, why)| format!("  {}: {}\n    {why}", probe.name, probe.found)).collect();
+    if forced || failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Device(format!(
+        "{info} fails its self-test:\n{}\n  fix: update the driver, or use another device (`wgrad devices` lists them); \
+         with WGRAD_FORCE=1 in the environment it is used all the same",
+        failures.join("\n")
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_driver_that_fails_is_refused_unless_forced() {
+        let failed = Probe { name: "barriers", found: "1 + … + 256 = 36".into(), verdict: Verdict::Failed("sums") };
+        let noted = Probe { name: "subnormals", found: "0".into(), verdict: Verdict::Noted("fine") };
+        let info = DeviceInfo { adapter: "Toaster".into(), api: "vulkan".into(), ..DeviceInfo::default() };
+        let mut test = SelfTest { probes: vec![noted], took: Duration::ZERO, cached: false };
+        assert!(admit(&test, &info, false).is_ok());
+        test.probes.push(failed);
+        let error = admit(&test, &info, false).expect_err("it failed").to_string();
+        let start =
+            "Toaster (vulkan) fails its self-test:\n  barriers: 1 + … + 256 = 36\n    sums\n  fix: update the driver";
+        assert!(error.starts_with(start) && error.contains("WGRAD_FORCE=1"), "{error}");
+        assert!(admit(&test, &info, true).is_ok());
+    }
+}

@@ -1,0 +1,296 @@
+//! What a driver's answers to `shaders/probe.wgsl` mean: which of them are fine, which kernels are written for, and
+//! which no kernel survives.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As IEEE 754 and WGSL have it.
+    Passed,
+    /// Allowed by WGSL, or known of drivers: what wgrad does about it.
+    Noted(&'static str),
+    /// Results would be wrong, and no variant of the kernels avoids it: what depends on it.
+    Failed(&'static str),
+}
+
+/// A question to a driver, and its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// What was asked about: `integer division`.
+    pub name: &'static str,
+    /// What the driver did.
+    pub found: String,
+    /// What that means.
+    pub verdict: Verdict,
+}
+
+/// The probes of an adapter, made when it is first opened: known faults of drivers, asked in a few dispatches.
+///
+/// Kernels of wgrad avoid what WGSL leaves open, so most findings are noted and no more. A driver that fails a probe is
+/// refused by [`Adapter::open`](super::Adapter::open).
+///
+/// ```
+/// use wgrad_kernels::{Verdict, adapters};
+/// for adapter in adapters() {
+///     let test = adapter.self_test()?;
+///     assert!(test.probes.iter().any(|probe| probe.name == "subnormals"));
+///     assert!(test.failures().next().is_none(), "{test}");
+/// }
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelfTest {
+    /// All probes.
+    pub probes: Vec<Probe>,
+    /// How long it took to ask, or to look up what was answered.
+    pub took: Duration,
+    /// Whether an earlier process had asked this adapter and driver; its answers are kept beside the compiled kernels.
+    pub cached: bool,
+}
+
+impl SelfTest {
+    /// The probes that no kernel survives.
+    pub fn failures(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
+        self.probes.iter().filter_map(|probe| match probe.verdict {
+            Verdict::Failed(why) => Some((probe, why)),
+            _ => None,
+        })
+    }
+
+    /// The findings that kernels are written for, each with what wgrad does about it.
+    pub fn notes(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
+        self.probes.iter().filter_map(|probe| match probe.verdict {
+            Verdict::Noted(why) => Some((probe, why)),
+            _ => None,
+        })
+    }
+
+    /// Whether the driver takes numbers below 2⁻¹²⁶ for 0: a result may then be off by so much.
+    #[must_use]
+    pub fn flushes_subnormals(&self) -> bool {
+        self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
+    }
+
+    /// How often one thread may turn its loops: what the driver was seen to do, or `u32::MAX` if it saw no end of it.
+    #[must_use]
+    pub fn turns(&self) -> u32 {
+        let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != Verdict::Passed;
+        let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());
+        found.unwrap_or(u32::MAX)
+    }
+}
+
+/// `12 of 14 probes passed; noted: NaN comparison (…), subnormals (…)`.
+impl fmt::Display for SelfTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passed = self.probes.iter().filter(|probe| probe.verdict == Verdict::Passed).count();
+        write!(f, "{passed} of {} probes passed", self.probes.len())?;
+        let list = |probes: Vec<(&Probe, &str)>| {
+            let each: Vec<_> = probes.iter().map(|(probe, _)| format!("{} ({})", probe.name, probe.found)).collect();
+            each.join(", ")
+        };
+        for (word, probes) in [("noted", list(self.notes().collect())), ("failed", list(self.failures().collect()))] {
+            if !probes.is_empty() {
+                write!(f, "; {word}: {probes}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const SUBNORMALS: &str = "subnormals";
+const LOOPS: &str = "long loops";
+const SUBNORMAL: u32 = 71_362;
+
+/// The words that `shaders/probe.wgsl` is given.
+pub(super) const GIVEN: [u32; 29] = [
+    0x7f80_0000, // 0: infinity
+    0x7fc0_0001, // 1: NaN
+    0x4000_0000, // 2: 2
+    0x0000_0000, // 3: 0
+    SUBNORMAL,   // 4: 1e-40
+    0x3f80_0000, // 5: 1
+    0x42b0_0000, // 6: 88
+    0xc2ae_0000, // 7: -87
+    0x42b3_0000, // 8: 89.5
+    0xc47a_0000, // 9: -1000
+    0x3f80_0008, // 10: 1 + 2^-20
+    0x0da2_4260, // 11: 1e-30
+    0x7149_f2ca, // 12: 1e30
+    0x3f80_0800, // 13: 1 + 2^-12
+    0x3f80_1000, // 14: 1 + 2^-11
+    0x4cbe_bc20, // 15: 1e8
+    0x7f61_b1e6, // 16: 3e38
+    0x4040_0000, // 17: 3
+    0x4010_0000, // 18: 2.25
+    7,
+    2,
+    0xffff_ffff,
+    3,
+    0x8000_0001,
+    0xffff_fff9, // 24: -7
+    1_000_000_007,
+    16_777_215,
+    1,
+    TURNS, // 28
+];
+
+/// More turns of a loop than 16 bits count.
+const TURNS: u32 = 100_003;
+
+/// The answers of the first entry point, then those of the second, then that of the third.
+pub(super) const VALUES: usize = 32;
+const CLEARED: usize = VALUES + 64;
+pub(super) const ANSWERS: usize = CLEARED + 1;
+
+/// Whether a number is within so many units of the last place of the truth.
+fn within(got: f32, truth: f64, ulp: f64) -> bool {
+    (f64::from(got) - truth).abs() <= ulp * truth.abs() * f64::from(f32::EPSILON)
+}
+
+/// Judges the answers.
+pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
+    let mut probes = vec![];
+    let mut probe = |name, found, verdict| probes.push(Probe { name, found, verdict });
+    for about in [special, arithmetic, integers, workgroups] {
+        about(y, &mut probe);
+    }
+    probes
+}
+
+/// Takes a probe: its name, what was found, and the verdict.
+type Take<'a> = dyn FnMut(&'static str, String, Verdict) + 'a;
+
+fn either(passed: bool, otherwise: Verdict) -> Verdict {
+    if passed { Verdict::Passed } else { otherwise }
+}
+
+/// Infinity, NaN, and the smallest numbers.
+fn special(y: &[u32], probe: &mut Take<'_>) {
+    let number = |i: usize| f32::from_bits(y[i]);
+    let [twice, none, over] = [number(0), number(1), number(2)];
+    let kept = twice == f32::INFINITY && none.is_nan() && over == f32::INFINITY;
+    probe(
+        "infinity",
+        format!("∞·2 = {twice}, ∞·0 = {none}, 3e38·2 = {over}"),
+        either(kept, Verdict::Noted("no kernel computes with infinities; what overflows may look finite")),
+    );
+    probe(
+        "NaN comparison",
+        format!("NaN ≠ NaN is {}, NaN = NaN is {}", y[3] == 1, y[4] == 1),
+        either(y[3] == 1 && y[4] == 0, Verdict::Noted("kernels look at the bits")),
+    );
+    probe(
+        "NaN bits",
+        format!("recognised: {}, moved: {}", y[5] == 1, number(6)),
+        either(
+            y[5] == 1 && number(6).is_nan(),
+            Verdict::Failed("maxima, lookups and labels out of range would lose their NaN"),
+        ),
+    );
+    let flushed = |i: usize, truth: u32| y[i] == truth || number(i) == 0.0;
+    let truths = [(7, SUBNORMAL), (8, 2 * SUBNORMAL), (9, SUBNORMAL)];
+    let verdict = if truths.iter().all(|&(i, truth)| y[i] == truth) {
+        Verdict::Passed
+    } else if truths.iter().all(|&(i, truth)| flushed(i, truth)) {
+        Verdict::Noted("error bounds allow 1.2e-38")
+    } else {
+        Verdict::Failed("tiny numbers become others")
+    };
+    probe(SUBNORMALS, format!("1e-40 · 1 = {:e}, 1e-40 + 1e-40 = {:e}", number(7), number(8)), verdict);
+}
+
+/// Functions, and how sums and products are rounded.
+fn arithmetic(y: &[u32], probe: &mut Take<'_>) {
+    let number = |i: usize| f32::from_bits(y[i]);
+    let given = |i: usize| f64::from(f32::from_bits(GIVEN[i]));
+    // WGSL allows exp 3 + 2·|x| units, log 3, division 2.5 and inverseSqrt 2.
+    let ends = (6..8).all(|i| within(number(i + 4), given(i).exp(), 3.0 + 2.0 * given(i).abs()));
+    let verdict = if !ends || number(13).is_nan() || number(13).abs() > f32::MIN_POSITIVE {
+        Verdict::Failed("probabilities, and every loss of logits, would be wrong")
+    } else {
+        either(number(12) == f32::INFINITY, Verdict::Noted("kernels take exp of numbers below 0"))
+    };
+    let exps = [10, 11, 12, 13].map(|i| format!("{:e}", number(i))).join(", ");
+    probe("exp", format!("of 88, −87, 89.5, −1000: {exps}"), verdict);
+    let near = f64::from(number(14)) - given(10).ln();
+    let far = (11..13).all(|i| within(number(i + 4), given(i).ln(), 3.0));
+    let verdict = if !far || near.abs().is_nan() || near.abs() > 2f64.powi(-21) {
+        Verdict::Failed("cross-entropies would be wrong")
+    } else {
+        let relative = within(number(14), given(10).ln(), 3.0);
+        either(relative, Verdict::Noted("near 1, kernels take a series of their own"))
+    };
+    probe("log", format!("log(1 + 2⁻²⁰) = {:e}, off by {near:.1e}", number(14)), verdict);
+
+    let once = 2f32.powi(-24);
+    let verdict = match number(17) {
+        0.0 => Verdict::Passed,
+        rest if rest.to_bits() == once.to_bits() => {
+            Verdict::Noted("bits may differ from other devices'; error bounds hold")
+        }
+        _ => Verdict::Failed("products or differences are not rounded to the nearest"),
+    };
+    let fused = if number(18) == 0.0 { "rounds twice" } else { "rounds once" };
+    probe("contraction", format!("a·a − b = {:e}, fma {fused}", number(17)), verdict);
+    probe(
+        "reassociation",
+        format!("(1e8 + 1) − 1e8 = {}", number(19)),
+        either(number(19) == 0.0, Verdict::Noted("sin and cos of large numbers may lose digits")),
+    );
+    let close = within(number(20), 1.0 / 3.0, 2.5) && within(number(21), 1.0 / 1.5, 2.0);
+    probe(
+        "division",
+        format!("1/3 = {}, 1/√2.25 = {}", number(20), number(21)),
+        either(close, Verdict::Failed("means and norms would be wrong")),
+    );
+}
+
+fn integers(y: &[u32], probe: &mut Take<'_>) {
+    // One of them is asked about below.
+    let truths = [3, 0x5555_5555, 3, 0xffff_fffd, y[26], 4, 294_967_267, 16_777_215f32.to_bits()];
+    let wrong = (22..30).find(|&i| y[i] != truths[i - 22]);
+    probe(
+        "integers",
+        wrong.map_or_else(|| "exact".into(), |i| format!("answer {i} is {:#x}, not {:#x}", y[i], truths[i - 22])),
+        either(wrong.is_none(), Verdict::Failed("kernels would read and write at other places")),
+    );
+    // GLSL, which OpenGL compiles, leaves it open.
+    probe(
+        "signed remainder",
+        format!("-7 % 2 = {}", y[26].cast_signed()),
+        either(y[26] == u32::MAX, Verdict::Noted("no result depends on the remainder of a negative number")),
+    );
+}
+
+/// What the threads of a workgroup share, and how long they run.
+fn workgroups(y: &[u32], probe: &mut Take<'_>) {
+    probe(
+        "barriers",
+        format!("1 + … + 256 = {}, read back {:#x}", y[30], y[31]),
+        either(y[30] == 32_896 && y[31] == u32::MAX, Verdict::Failed("sums over workgroups would be wrong")),
+    );
+    let left = y[VALUES..CLEARED].iter().fold(0, |all, word| all | word);
+    probe(
+        "workgroup memory",
+        if left == 0 { "set to zero".into() } else { format!("not set to zero: {left:#x}") },
+        either(left == 0, Verdict::Noted("kernels write before they read; WGSL of your own has to as well")),
+    );
+    probe(
+        LOOPS,
+        format!("{} of {TURNS} turns", y[CLEARED]),
+        match y[CLEARED] {
+            TURNS => Verdict::Passed,
+            32_768..TURNS => {
+                Verdict::Noted("kernels split longer loops, or are refused; WGSL of your own has to split them, too")
+            }
+            _ => Verdict::Failed("sums would end early"),
+        },
+    );
+}
+
+#[cfg(test)]
+#[path = "self_test_tests.rs"]
+mod tests;

@@ -1,0 +1,33 @@
+//! Writes one constant per WGSL file, documented by the first line of its opening comment.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{env, fs};
+
+fn main() {
+    let root = env::var("CARGO_MANIFEST_DIR").expect("set by cargo");
+    let root = Path::new(&root);
+    let mut source = constants(root);
+    writeln!(source, "/// Functions that several kernels share.\npub mod lib {{").expect("strings grow");
+    source.push_str(&constants(&root.join("lib")));
+    source.push_str("}\n");
+    let target = Path::new(&env::var("OUT_DIR").expect("set by cargo")).join("shaders.rs");
+    fs::write(target, source).expect("the build folder is writable");
+}
+
+fn constants(folder: &Path) -> String {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let entries = fs::read_dir(folder).expect("a folder of this package");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable entry").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "wgsl"));
+    paths.sort();
+    let mut source = String::new();
+    for path in paths {
+        println!("cargo::rerun-if-changed={}", path.display());
+        let text = fs::read_to_string(&path).expect("a readable shader");
+        let about = text.lines().next().unwrap_or_default().trim_start_matches("// ");
+        let name = path.file_stem().expect("a file").to_string_lossy().to_uppercase();
+        writeln!(source, "#[doc = {about:?}]\npub const {name}: &str = include_str!({path:?});").expect("strings grow");
+    }
+    source
+}
