@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use wgrad::nn::data::Table;
+use wgrad::data::Table;
 
 fn main() {
     let given = std::env::args().skip(1).find(|word| !word.starts_with("--")).map(PathBuf::from);

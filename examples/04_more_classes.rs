@@ -5,8 +5,8 @@
 
 use std::ops::ControlFlow;
 
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 const EPOCHS: u32 = 20;

@@ -7,8 +7,8 @@ use wgrad::core::{
     Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, both, pointwise,
 };
 use wgrad::gpu::adapters;
-use wgrad::parity::{Case, Mill, Values, assert_parity};
 use wgrad::prelude::*;
+use wgrad_parity::{Case, Mill, Values, assert_parity};
 
 // An op that writes each element from the same element of its arguments is one row: WGSL, reference and gradient.
 // The planner fuses it with its neighbours.

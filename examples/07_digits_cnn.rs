@@ -5,8 +5,8 @@
 #[path = "models/digits_cnn.rs"]
 mod digits_cnn;
 
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 const EPOCHS: usize = 10;

@@ -8,8 +8,8 @@ mod text_cnn;
 use std::path::{Path, PathBuf};
 
 use text_cnn::TextCnn;
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const LANGUAGES: [(&str, &str); 3] = [("Rust", "rs"), ("WGSL", "wgsl"), ("Markdown", "md")];

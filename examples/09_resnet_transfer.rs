@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use wgrad::nn::Load;
 use wgrad::nn::models::{ResNet, ResNetOptions, Stem};
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 /// Images of the new task that are trained on.

@@ -9,8 +9,8 @@
 mod two_heads;
 
 use two_heads::{PROPERTIES, TwoHeads, properties};
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 const EPOCHS: usize = 15;

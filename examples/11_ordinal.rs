@@ -9,8 +9,8 @@ mod grader;
 
 use grader::Grader;
 use wgrad::core::Stream;
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 const GRADES: usize = 7;
 const FEATURES: usize = 8;

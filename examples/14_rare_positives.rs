@@ -3,10 +3,10 @@
 //!
 //! `cargo run --release --example 14_rare_positives`
 
-use wgrad::nn::metrics::{Bins, Calibration, Cuts, Interval, Reliability, bootstrap, log_loss, pr_auc};
-use wgrad::nn::prior::Prior;
-use wgrad::nn::train::Silent;
+use wgrad::metrics::{Bins, Calibration, Cuts, Interval, Reliability, bootstrap, log_loss, pr_auc};
 use wgrad::prelude::*;
+use wgrad::train::Silent;
+use wgrad::train::prior::Prior;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
 /// Positive rows of a data set.

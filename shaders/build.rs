@@ -25,7 +25,9 @@ fn constants(folder: &Path) -> String {
     for path in paths {
         println!("cargo::rerun-if-changed={}", path.display());
         let text = fs::read_to_string(&path).expect("a readable shader");
-        let about = text.lines().next().unwrap_or_default().trim_start_matches("// ");
+        let about = text.lines().next().unwrap_or_default().trim_start_matches("// ").replace('`', "'");
+        // As code: indices in brackets are no links.
+        let about = format!("`{about}`");
         let name = path.file_stem().expect("a file").to_string_lossy().to_uppercase();
         writeln!(source, "#[doc = {about:?}]\npub const {name}: &str = include_str!({path:?});").expect("strings grow");
     }

@@ -1,6 +1,6 @@
 //! The WGSL kernels of wgrad, each a string constant named after its file.
 //!
-//! `SUM` is `sum.wgsl`, [`lib::PHILOX`](crate::lib::PHILOX) is `lib/philox.wgsl`. A file is valid WGSL as it stands, or
+//! `SUM` is `sum.wgsl`, [`lib::PHILOX`] is `lib/philox.wgsl`. A file is valid WGSL as it stands, or
 //! becomes so behind the files of `lib/` that its first lines name. `build.rs` writes the list, so that a new kernel is
 //! a new file and nothing else.
 //!

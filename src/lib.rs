@@ -36,7 +36,7 @@
 //! let loss = BceWithLogitsLoss::new().pos_weight(train.pos_weight());
 //!
 //! let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(AdamW::new(1e-2)).batch_size(16);
-//! # let mut trainer = trainer.progress(wgrad::nn::train::Silent);
+//! # let mut trainer = trainer.progress(wgrad::train::Silent);
 //! trainer.fit(&train, 5, |x, y| loss.apply(&model.forward(x), y))?;
 //! println!("{}", trainer.evaluate(&test, |x| model.forward(x))?);
 //! # let folder = std::env::temp_dir().join(format!("wgrad-{}", std::process::id()));
@@ -51,18 +51,23 @@
 //!
 //! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (what can be
 //! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training),
-//! [`parity`] (proof that a device computes what the reference does).
+//! `parity` (behind the feature of that name: proof that a device computes what the reference does).
 
 pub use wgrad_core as core;
 #[cfg(not(target_arch = "wasm32"))]
 pub use wgrad_core::audit;
 pub use wgrad_core::ops;
 pub use wgrad_core::{Error, Result};
+pub use wgrad_data as data;
 pub use wgrad_kernels as gpu;
 #[cfg(feature = "plant")]
 pub use wgrad_kernels::plant;
+pub use wgrad_metrics as metrics;
 pub use wgrad_nn as nn;
+#[cfg(feature = "parity")]
 pub use wgrad_parity as parity;
+#[cfg(not(target_arch = "wasm32"))]
+pub use wgrad_train as train;
 
 /// What a program usually needs: `use wgrad::prelude::*;`.
 pub mod prelude {
@@ -75,11 +80,11 @@ pub mod prelude {
     };
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_core::{Audit, Lockstep, audit};
+    pub use wgrad_data::{Augment, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
     pub use wgrad_kernels::Device;
-    pub use wgrad_nn::data::{Augment, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
+    pub use wgrad_metrics::{Calibrate, Decision, Report, Rule};
     pub use wgrad_nn::layers::*;
     pub use wgrad_nn::losses::*;
-    pub use wgrad_nn::metrics::{Calibrate, Decision, Report, Rule};
     pub use wgrad_nn::optim::schedule::{
         ChainedScheduler, ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr,
         LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, SequentialLr,
@@ -88,12 +93,12 @@ pub mod prelude {
     pub use wgrad_nn::optim::{
         Adadelta, Adagrad, Adam, AdamW, Adamax, Ema, LearningRate, Lion, NAdam, Optimizer, RAdam, RmsProp, Select, Sgd,
     };
-    pub use wgrad_nn::prior::Prior;
-    #[cfg(not(target_arch = "wasm32"))]
-    pub use wgrad_nn::report::{RunReport, Scores};
-    #[cfg(not(target_arch = "wasm32"))]
-    pub use wgrad_nn::train::{Callback, Checkpoints, EarlyStopping, LrFinder, Recording, Targets, Trainer};
     pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};
+    pub use wgrad_train::prior::Prior;
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use wgrad_train::report::{RunReport, Scores};
+    #[cfg(not(target_arch = "wasm32"))]
+    pub use wgrad_train::{Callback, Checkpoints, EarlyStopping, LrFinder, Recording, Targets, Trainer};
 }
 
 /// The README's program compiles.

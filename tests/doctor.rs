@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::{Device, adapters};
-use wgrad::parity::{self, Check, Examination, Setting, family};
 use wgrad_kernels::plant::plants;
+use wgrad_parity::{self as parity, Check, Examination, Setting, family};
 
 /// Cases of all families, some of which every fault must show in.
 const CASES: [&str; 20] = [

@@ -17,8 +17,8 @@ mod windows;
 use std::panic::Location;
 
 use wgrad::core::CpuBackend;
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 fn float(graph: &Graph, name: &str, shape: impl Into<Shape>) -> Tensor {
     graph.input(name, shape, DType::F32)

@@ -9,8 +9,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, vjp};
 use wgrad::gpu::adapters;
 use wgrad::ops::concat;
-use wgrad::parity::{Mill, sizes};
 use wgrad::prelude::*;
+use wgrad_parity::{Mill, sizes};
 
 type Check = fn(&Device) -> Result<(), Failed>;
 

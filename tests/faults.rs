@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, Plan};
 use wgrad::gpu::{Adapter, adapters};
-use wgrad::nn::train::{Checkpoints, Silent};
 use wgrad::prelude::*;
+use wgrad::train::{Checkpoints, Silent};
 
 type Check = fn(&Adapter) -> Result<(), Failed>;
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use wgrad::parity;
+use wgrad_parity as parity;
 
 /// Elements of all inputs of a case; larger ones say nothing new about a rule and take long.
 const LARGE: usize = 40_000;

@@ -12,9 +12,9 @@ use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
-use wgrad::nn::data::{Preprocess, read_idx, read_npy, read_npz};
-use wgrad::nn::train::Recording;
+use wgrad::data::{Preprocess, read_idx, read_npy, read_npz};
 use wgrad::prelude::*;
+use wgrad::train::Recording;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;

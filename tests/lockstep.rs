@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::Backend;
 use wgrad::gpu::adapters;
-use wgrad::nn::train::{Comparison, Recording, Silent, Stage};
 use wgrad::prelude::*;
+use wgrad::train::{Comparison, Recording, Silent, Stage};
 
 /// A model with its loss, on random rows.
 struct Task {

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::Choices;
 use wgrad::gpu::{Device, adapters};
-use wgrad::parity::{self, Case, Mill, Setting};
+use wgrad_parity::{self as parity, Case, Mill, Setting};
 
 /// A case with its data and its truth, which all devices share.
 struct Row {

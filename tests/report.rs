@@ -10,8 +10,8 @@ use std::{env, fs};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use wgrad::nn::metrics::{Calibrate, ConfusionMatrix, Decision, Ratio, Rule};
-use wgrad::nn::report::{RunReport, Scores};
+use wgrad::metrics::{Calibrate, ConfusionMatrix, Decision, Ratio, Rule};
+use wgrad::train::report::{RunReport, Scores};
 
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 const PATIENCE: Duration = Duration::from_mins(2);

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::adapters;
 use wgrad::nn::optim::Ema;
-use wgrad::nn::train::{Checkpoints, Ended, Silent, checkpoints};
 use wgrad::prelude::*;
+use wgrad::train::{Checkpoints, Ended, Silent, checkpoints};
 
 const EPOCHS: usize = 3;
 const BATCH: usize = 32;

@@ -21,7 +21,7 @@ use tools::Files;
 use wgrad::core::plan::Task;
 use wgrad::core::{Dispatch, Grid, Limits};
 use wgrad::gpu::{Bound, launches, reflect};
-use wgrad::parity;
+use wgrad_parity as parity;
 
 /// A kernel's constants as part of a key: floats do not compare.
 type Constants = Vec<(&'static str, u64)>;

@@ -11,8 +11,8 @@ use std::sync::{Arc, OnceLock};
 
 use curve::Truth;
 use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::data::Batches;
 use wgrad::gpu::adapters;
-use wgrad::nn::data::Batches;
 use wgrad::prelude::*;
 
 const STEPS: usize = 50;
@@ -306,7 +306,7 @@ fn where_the_rows_are_makes_no_difference(task: &Task, device: &Device) -> Resul
             .optimizer(AdamW::new(1e-2))
             .batch_size(ROWS)
             .streaming(streaming)
-            .progress(wgrad::nn::train::Silent);
+            .progress(wgrad::train::Silent);
         let history = trainer.fit(&task.data, 2, |x, y| {
             let logits = model.forward(x);
             if task.binary {

@@ -167,7 +167,7 @@ fn an_evaluation_in_training_mode_is_told() {
 
 #[test]
 fn a_trainer_tells_its_progress() {
-    use wgrad::nn::train::Progress;
+    use wgrad::train::Progress;
     struct Heard(Arc<Mutex<Vec<String>>>);
     impl Progress for Heard {
         fn warnings(&self) -> wgrad::core::OnWarning {

@@ -2,12 +2,12 @@
 
 use safetensors::SafeTensors;
 use serde_json::Value;
-use wgrad::nn::data::Batches;
+use wgrad::data::Batches;
 use wgrad::nn::init;
 #[allow(unused_imports, reason = "the prelude has some of them")]
 use wgrad::nn::layers::*;
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 struct Fixture {
     bytes: Vec<u8>,

@@ -4,8 +4,8 @@
 use libtest_mimic::Failed;
 use wgrad::nn::optim::Ema;
 use wgrad::nn::optim::schedule::OneCycleLr;
-use wgrad::nn::train::Silent;
 use wgrad::prelude::*;
+use wgrad::train::Silent;
 
 use crate::curve::Truth;
 

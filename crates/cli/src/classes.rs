@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use wgrad_core::{Error, Result};
-use wgrad_nn::data::{Dataset, Sampler};
+use wgrad_data::{Dataset, Sampler};
 use wgrad_nn::layers::Linear;
-use wgrad_nn::prior::{Prior, PriorShift};
+use wgrad_train::prior::{Prior, PriorShift};
 
 use crate::model::Loss;
 

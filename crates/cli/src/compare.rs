@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
-use wgrad_nn::data::Seed;
-use wgrad_nn::metrics::Interval;
-use wgrad_nn::report::{Measured, Scores, intervals, paired};
+use wgrad_data::Seed;
+use wgrad_metrics::Interval;
+use wgrad_train::report::{Measured, Scores, intervals, paired};
 
 use crate::model::{Model, TEST, Training};
 use crate::output::{count, print};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad_core::Result;
-use wgrad_nn::data::{Missing, Parts, Seed, Split, Table};
+use wgrad_data::{Missing, Parts, Seed, Split, Table};
 
 use crate::train::{number, whole};
 

@@ -1,9 +1,9 @@
 //! How probabilities become labels: options, and what is done where the rows do not allow it.
 
 use wgrad_core::{Error, Result};
-use wgrad_nn::metrics::{Calibrate, Decision, Rule};
-use wgrad_nn::prior::PriorShift;
-use wgrad_nn::report::Scores;
+use wgrad_metrics::{Calibrate, Decision, Rule};
+use wgrad_train::prior::PriorShift;
+use wgrad_train::report::Scores;
 
 use crate::output::{count, note};
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use wgrad_core::{Checked, Deviation, FusedCheck, Lockstep, Result, Site};
-use wgrad_nn::train::{Compared, Comparison};
+use wgrad_train::{Compared, Comparison};
 
 use crate::output::verdict;
 

@@ -8,9 +8,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use wgrad_core::ops::concat;
 use wgrad_core::{Error, Params, Result, Tensor};
-use wgrad_nn::data::Preprocess;
+use wgrad_data::Preprocess;
+use wgrad_metrics::{Decision, Report};
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Embedding, Linear, Relu};
-use wgrad_nn::metrics::{Decision, Report};
 use wgrad_nn::{Module, Sequential, StateDict};
 
 use crate::output::{Files, count};

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use wgrad_core::{Array, Error, Params, Result};
+use wgrad_data::Table;
+use wgrad_metrics::Decision;
 use wgrad_nn::Module;
-use wgrad_nn::data::Table;
-use wgrad_nn::metrics::Decision;
-use wgrad_nn::train::{Silent, Trainer};
+use wgrad_train::{Silent, Trainer};
 
 use crate::devices::open;
 use crate::model::Model;

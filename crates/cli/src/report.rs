@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use wgrad_core::{DType, DeviceInfo, Graph, Mode, Result, Tensor};
+use wgrad_data::{Dataset, Seed};
 use wgrad_nn::Module;
-use wgrad_nn::data::{Dataset, Seed};
 use wgrad_nn::optim::Optimizer;
-use wgrad_nn::report::{Importance, RunReport, Scores, permutation_importance};
-use wgrad_nn::train::{History, Trainer};
+use wgrad_train::report::{Importance, RunReport, Scores, permutation_importance};
+use wgrad_train::{History, Trainer};
 
 use crate::classes::Balance;
 use crate::model::{Loss, Model, Network};

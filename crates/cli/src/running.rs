@@ -11,7 +11,7 @@ use serde_json::json;
 use wgrad_core::{Error, Result};
 use wgrad_nn::optim::AdamW;
 use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau};
-use wgrad_nn::train::{Checkpoints, EarlyStopping, LrCurve, LrPoint, Trainer, checkpoints};
+use wgrad_train::{Checkpoints, EarlyStopping, LrCurve, LrPoint, Trainer, checkpoints};
 
 use crate::output::{note, print, shell_word};
 use crate::train::{number, whole};

@@ -8,12 +8,12 @@ use std::time::SystemTime;
 
 use serde_json::json;
 use wgrad_core::{Choices, DeviceInfo, Error, Params, Result, Tensor};
+use wgrad_data::{Dataset, Parts};
 use wgrad_kernels::Device;
 use wgrad_nn::Module;
-use wgrad_nn::data::{Dataset, Parts};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::AdamW;
-use wgrad_nn::train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
+use wgrad_train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
 
 use crate::classes::{Balance, ClassArgs};
 use crate::data::DataArgs;
@@ -401,7 +401,7 @@ fn tell(args: &Args, folder: &Path, info: &DeviceInfo, (history, model): (&Histo
         seconds
     );
     if !args.no_report {
-        saved = format!("{saved}\nreport: {}", folder.join(wgrad_nn::report::PAGE).display());
+        saved = format!("{saved}\nreport: {}", folder.join(wgrad_train::report::PAGE).display());
     }
     if !args.json {
         if args.quiet {

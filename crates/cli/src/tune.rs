@@ -12,7 +12,7 @@ use wgrad_kernels::{Device, cache_folder, load_choices, save_choices};
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::{AdamW, Optimizer};
-use wgrad_nn::train::EVALUATION_ROWS;
+use wgrad_train::EVALUATION_ROWS;
 
 use crate::bench::workload;
 use crate::bench::workloads::{WORKLOADS, Workload};

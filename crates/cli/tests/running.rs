@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use common::{Place, csv, two_classes};
-use wgrad_nn::train::{checkpoint_info, checkpoints};
+use wgrad_train::{checkpoint_info, checkpoints};
 
 const TRAIN: &str = "train ok.csv --target sick --device cpu --hidden 8 --batch-size 4 --dropout 0.2 --schedule cosine";
 

@@ -31,7 +31,10 @@ pub use host::nearest::{edit_distance, nearest};
 pub use host::random::{Stream, philox};
 pub use host::real::Real;
 pub use host::shape::Shape;
+pub use host::shuffle::{Seed, SplitMix64};
 pub use host::spec::Spec;
+#[doc(hidden)]
+pub use host::text;
 pub use host::torch_random::TorchRandom;
 pub use op::accuracy::Accuracy;
 pub use op::choices::{Choice, Choices};

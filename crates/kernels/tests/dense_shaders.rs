@@ -175,16 +175,8 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
 fn templates_are_valid_as_they_stand() {
     let shared = wgrad_shaders::lib::MATMUL;
     let block = wgrad_shaders::lib::MATMUL_OPERAND;
-    let loads = [
-        wgrad_shaders::lib::MATMUL_BY_4,
-        wgrad_shaders::lib::MATMUL_BY_2,
-        wgrad_shaders::lib::MATMUL_BY_1,
-    ];
-    let templates = [
-        wgrad_shaders::MATMUL_DIRECT,
-        wgrad_shaders::MATMUL_TREE,
-        wgrad_shaders::MATMUL_TILED,
-    ];
+    let loads = [wgrad_shaders::lib::MATMUL_BY_4, wgrad_shaders::lib::MATMUL_BY_2, wgrad_shaders::lib::MATMUL_BY_1];
+    let templates = [wgrad_shaders::MATMUL_DIRECT, wgrad_shaders::MATMUL_TREE, wgrad_shaders::MATMUL_TILED];
     for load in loads {
         let operand =
             |name: &str| format!("{load}\n{block}").replace("operand", name).replace("OPERAND", &name.to_uppercase());

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::SafeTensors;
 use wgrad_core::{Array, Counter, Error, Params, Result, Shape, Variable, nearest};
 
-use crate::checkpoint::{Entry, Value, entries, unreadable, value};
+use crate::state_dict::{Entry, Value, entries, unreadable, value};
 
 /// What a load did, by names of the model in alphabetical order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -276,7 +276,7 @@ fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-pub(crate) fn set(entry: Entry, value: Value) -> Result<()> {
+pub fn set(entry: Entry, value: Value) -> Result<()> {
     match (entry, value) {
         (Entry::Variable(variable), Value::Array(array)) => Variable::set(&variable, Array::clone(&array)),
         (Entry::Counter(counter), Value::Count(count)) => {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use wgrad_nn::report::escape;
+use wgrad_train::report::escape;
 
 use super::Record;
 

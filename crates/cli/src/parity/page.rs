@@ -9,8 +9,8 @@
 use std::fmt::Write;
 
 use wgrad_kernels::{Adapter, WGPU};
-use wgrad_nn::report::{date, document, escape};
 use wgrad_parity::{Examination, Failure, Setting, Tally};
+use wgrad_train::report::{date, document, escape};
 
 use super::Record;
 use super::table::{self, grouped, lines, short, text};

@@ -8,5 +8,7 @@ pub(crate) mod nearest;
 pub(crate) mod random;
 pub(crate) mod real;
 pub(crate) mod shape;
+pub(crate) mod shuffle;
 pub(crate) mod spec;
+pub mod text;
 pub(crate) mod torch_random;

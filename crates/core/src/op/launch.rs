@@ -109,7 +109,7 @@ pub enum Grid {
     Threads([usize; 3]),
     /// Workgroups per axis.
     Groups([usize; 3]),
-    /// A workgroup per so many elements of each of the op's inputs, which lie side by side ([`Op::side_by_side`]). The
+    /// A workgroup per so many elements of each of the op's inputs, which lie side by side ([`Op::side_by_side`](crate::Op::side_by_side)). The
     /// WGSL variable `x` is bound to the device's buffer that they lie in, `table` to three numbers per workgroup: the
     /// block's first element in `x`, its elements, and its number among the blocks of all inputs. The member `blocks` of
     /// the parameters is how many there are; there is a launch per buffer if the inputs need several.

@@ -120,7 +120,7 @@ struct Matmul {
     tb: bool,
 }
 
-/// The names of the ways to run a matrix product, for [`Choices`](wgrad_core::Choices): `Choices::set("matmul", name)`
+/// The names of the ways to run a matrix product, for [`Choices`](crate::Choices): `Choices::set("matmul", name)`
 /// runs every product that way where the device can.
 pub fn matmul_variants() -> impl Iterator<Item = &'static str> {
     VARIANTS.iter().map(|variant| variant.name)

@@ -57,7 +57,7 @@ impl Tensor {
     ///
     /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`, is
     /// below `(1 - p)·2³²`. So `site` tells the dropouts of a model apart, `step` (a `u32` without axes, such as
-    /// [`Graph::scheduled`](wgrad_core::Graph::scheduled) gives) the runs of a graph. `p = 0` returns x itself.
+    /// [`Graph::scheduled`](crate::Graph::scheduled) gives) the runs of a graph. `p = 0` returns x itself.
     #[track_caller]
     pub fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let x = self;

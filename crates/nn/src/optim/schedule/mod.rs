@@ -1,13 +1,13 @@
 //! Learning rate schedules: PyTorch's, value by value.
 //!
 //! A schedule says how rates change; a [`Scheduler`] binds it to an optimizer's handles and steps it. Everything is
-//! computed on the host in `f64`, and nothing is compiled again. [`Trainer::schedule`](crate::train::Trainer::schedule)
+//! computed on the host in `f64`, and nothing is compiled again. `Trainer::schedule`
 //! does all of it:
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
 //! use wgrad_nn::optim::{AdamW, schedule::{CosineAnnealingLr, LinearLr, SequentialLr}};
-//! use wgrad_nn::train::Trainer;
+//! use wgrad_train::Trainer;
 //! let schedule = SequentialLr::new(LinearLr::new(5)).then(5, CosineAnnealingLr::new(25));
 //! let trainer =
 //!     Trainer::new(CpuBackend::<f32>::new(), &Params::seeded(7)).optimizer(AdamW::new(1e-3)).schedule(schedule);

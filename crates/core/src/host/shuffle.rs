@@ -1,0 +1,105 @@
+//! Reproducible order: the same seed gives the same rows on every machine.
+//!
+//! The generator is `SplitMix64` (Steele, Lea and Flood, 2014): state += 0x9e3779b97f4a7c15, then two rounds of
+//! xor-shift and multiply. Numbers below a bound are drawn without bias by Lemire's multiplication with rejection, and
+//! permutations by the Fisher–Yates shuffle from the end. A stream of its own belongs to each use: the split into training
+//! and test rows draws from stream 0, epoch `e` from stream `e + 1`; the streams of other uses count down from the last.
+
+/// The seed of everything random: the same seed gives the same split and the same batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Seed(pub u64);
+
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Generator of reproducible shuffles.
+#[derive(Clone, Debug)]
+pub struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// The generator of one of a seed's streams.
+    pub fn new(seed: Seed, stream: u64) -> Self {
+        Self(mix(mix(seed.0) ^ stream.wrapping_mul(STEP)))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(STEP);
+        mix(self.0)
+    }
+
+    /// A number in [0, 1) with 53 random bits.
+    #[allow(clippy::cast_precision_loss, reason = "53 bits")]
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// A number below `bound`, each with the same probability.
+    #[allow(clippy::cast_possible_truncation, reason = "the halves of the product are taken")]
+    pub fn below(&mut self, bound: u64) -> u64 {
+        // The first `2^64 mod bound` values of each residue are one too many.
+        let reject = bound.wrapping_neg() % bound;
+        loop {
+            let product = u128::from(self.next()) * u128::from(bound);
+            let (low, high) = (product as u64, (product >> 64) as u64);
+            if low >= reject {
+                return high;
+            }
+        }
+    }
+
+    /// Puts the items into a random order, each order with the same probability.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);
+            items.swap(last, other);
+        }
+    }
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        // The published sequence for the state 1234567.
+        let mut random = SplitMix64(1_234_567);
+        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        assert_eq!([random.next(), random.next(), random.next()], expected);
+    }
+
+    #[test]
+    fn a_shuffle_is_a_permutation_and_depends_on_seed_and_stream() {
+        let order = |seed, stream| {
+            let mut items: Vec<u32> = (0..100).collect();
+            SplitMix64::new(Seed(seed), stream).shuffle(&mut items);
+            items
+        };
+        assert_eq!(order(7, 0), order(7, 0));
+        assert_ne!(order(7, 0), order(7, 1));
+        assert_ne!(order(7, 0), order(8, 0));
+        assert_ne!(order(7, 1), order(8, 0));
+        let mut sorted = order(7, 0);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn each_of_the_six_orders_of_three_is_as_frequent() {
+        let mut random = SplitMix64::new(Seed(1), 0);
+        let mut counts = std::collections::HashMap::new();
+        for _ in 0..6000 {
+            let mut items = [0, 1, 2];
+            random.shuffle(&mut items);
+            *counts.entry(items).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        // Five standard deviations of a count of 1000 are 144.
+        assert!(counts.values().all(|count: &i32| (count - 1000).abs() < 144), "{counts:?}");
+    }
+}

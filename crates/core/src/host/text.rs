@@ -1,0 +1,59 @@
+//! Words for messages.
+
+use crate::edit_distance;
+
+/// Names in backticks, separated by commas; beyond ten, the number of the others.
+#[must_use]
+pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    let mut words: Vec<String> = names.iter().take(10).map(|name| format!("`{}`", name.as_ref())).collect();
+    if names.len() > 10 {
+        words.push(format!("and {} more", names.len() - 10));
+    }
+    words.join(", ")
+}
+
+/// `1 row`, `2 rows`.
+#[must_use]
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// ` Did you mean `x`?`, or nothing if no candidate is close to `name`.
+#[must_use]
+pub fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoIterator<Item = S>) -> String {
+    let lower = name.to_lowercase();
+    let letters = lower.chars().count();
+    candidates
+        .into_iter()
+        .map(|candidate| (edit_distance(&lower, &candidate.as_ref().to_lowercase()), candidate))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance < letters && *distance <= 1.max(letters / 3))
+        .map_or_else(String::new, |(_, candidate)| format!(" Did you mean `{}`?", candidate.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_name_is_suggested_unless_it_is_far_off() {
+        assert_eq!(did_you_mean("malignent", ["benign", "malignant"]), " Did you mean `malignant`?");
+        assert_eq!(did_you_mean("Age", ["age", "page"]), " Did you mean `age`?");
+        assert_eq!(did_you_mean("y", ["radius", "texture"]), "");
+        assert_eq!(did_you_mean("X", ["B", "M"]), "");
+        assert_eq!(did_you_mean("m", ["B", "M"]), " Did you mean `M`?");
+        assert_eq!(did_you_mean("y", Vec::<String>::new()), "");
+    }
+
+    #[test]
+    fn long_lists_are_cut_at_ten() {
+        assert_eq!(list(["a", "b"]), "`a`, `b`");
+        assert!(list((0..12).map(|i| i.to_string())).ends_with("`9`, and 2 more"));
+    }
+
+    #[test]
+    fn one_row_and_two_rows() {
+        assert_eq!((count(1, "row"), count(2, "row")), ("1 row".into(), "2 rows".into()));
+    }
+}

@@ -1,0 +1,177 @@
+//! Files of arrays: NumPy's `.npy` and `.npz`, and IDX, in which MNIST and its like come.
+
+mod idx;
+mod npy;
+mod number;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use wgrad_core::{Array, Data, Error, Result};
+
+use super::{Dataset, read};
+use wgrad_core::text::{count, did_you_mean, list};
+
+/// A file, or what is wrong with its path.
+fn open(path: &Path) -> Result<BufReader<File>> {
+    let file = File::open(path).and_then(|file| {
+        if file.metadata()?.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+    });
+    Ok(BufReader::new(file.map_err(|error| Error::io(path)(read::explain(path, error)))?))
+}
+
+/// An error about a file.
+fn wrong(path: &Path, why: impl std::fmt::Display) -> Error {
+    Error::Data(format!("{}: {why}", path.display()))
+}
+
+/// Reads a NumPy array, as `numpy.save` writes it.
+///
+/// Floats of 16 and 32 bits become `f32`, of 64 bits `f64`; truth values and integers become `u32` if all of them fit,
+/// else `f64`. Any byte order is understood.
+///
+/// # Errors
+/// When the file cannot be read, is damaged or cut off, or holds what is no array of numbers in C order: Python objects,
+/// texts, records, complex numbers, Fortran order. The message says what to write instead.
+pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
+    let path = path.as_ref();
+    npy::read(open(path)?).map_err(|why| wrong(path, why))
+}
+
+/// Reads the arrays of a `.npz` file by name, as `numpy.savez` and `numpy.savez_compressed` write them.
+///
+/// ```no_run
+/// use wgrad_data::{Dataset, read_npz};
+/// // numpy.savez("digits.npz", x=x, y=y)
+/// let arrays = read_npz("digits.npz")?;
+/// let data = Dataset::from_arrays(&arrays["x"], &arrays["y"])?;
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`read_npy`], for any of the arrays; a member that is no `.npy` file is passed over.
+pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
+    let path = path.as_ref();
+    let damaged = |error: zip::result::ZipError| wrong(path, format!("this is no whole .npz file: {error}"));
+    let mut archive = zip::ZipArchive::new(open(path)?).map_err(damaged)?;
+    let mut arrays = BTreeMap::new();
+    for at in 0..archive.len() {
+        let member = archive.by_index(at).map_err(damaged)?;
+        let Some(name) = member.name().strip_suffix(".npy").map(String::from) else { continue };
+        let array = npy::read(member).map_err(|why| wrong(path, format!("array `{name}`: {why}")))?;
+        arrays.insert(name, array);
+    }
+    Ok(arrays)
+}
+
+/// Reads an IDX file, in which MNIST and its like come, packed with gzip or not. Numbers become those of [`read_npy`].
+///
+/// # Errors
+/// When the file cannot be read, is damaged or cut off, or is no IDX file.
+pub fn read_idx(path: impl AsRef<Path>) -> Result<Array> {
+    let path = path.as_ref();
+    let mut file = open(path)?;
+    let mut head = vec![];
+    file.by_ref().take(2).read_to_end(&mut head).map_err(Error::io(path))?;
+    let packed = head == [0x1f, 0x8b];
+    let whole = std::io::Cursor::new(head).chain(file);
+    let array = if packed { idx::read(flate2::read::GzDecoder::new(whole)) } else { idx::read(whole) };
+    array.map_err(|why| wrong(path, why))
+}
+
+impl Dataset {
+    /// A dataset of arrays: each row of `x` along its first axis is a row of features, in row-major order, and `y` has one
+    /// label per row. Classes are the distinct labels, sorted as numbers. Features are called `x0`, `x1`, ….
+    ///
+    /// ```
+    /// use wgrad_core::Array;
+    /// use wgrad_data::Dataset;
+    /// let x = Array::new([2, 1, 3], vec![0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0])?;
+    /// let data = Dataset::from_arrays(&x, &Array::vector(vec![7u32, 4]))?;
+    /// assert_eq!((data.rows(), data.features(), data.classes(), data.y()), (2, 3, &["4".into(), "7".into()][..], &[1, 0][..]));
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When `y` is not a vector with a label per row of `x`, there is no row, or a value is not finite.
+    pub fn from_arrays(x: &Array, y: &Array) -> Result<Self> {
+        let (dims, labels) = (x.shape().dims(), y.shape());
+        let Some((&rows, features)) = dims.split_first().filter(|(rows, _)| labels.dims() == [**rows]) else {
+            return Err(Error::Data(format!(
+                "x of shape {} needs a label per row of its first axis, and y has shape {labels}",
+                x.shape()
+            )));
+        };
+        let features: usize = features.iter().product();
+        let labels: Vec<f64> = y.to_f64().into_iter().map(|label| label + 0.0).collect();
+        if let Some(row) = labels.iter().position(|label| !label.is_finite()) {
+            return Err(Error::Data(format!("the label of row {row} is {}: labels must be finite", labels[row])));
+        }
+        let mut classes = labels.clone();
+        classes.sort_unstable_by(f64::total_cmp);
+        classes.dedup();
+        if classes.len() * 2 > rows && classes.len() > 20 {
+            return Err(Error::Data(format!(
+                "y has {} in {}, which looks like a quantity, but labels must be classes",
+                count(classes.len(), "distinct value"),
+                count(rows, "row")
+            )));
+        }
+        let class = |label: &f64| u32::try_from(classes.partition_point(|class| class < label)).unwrap_or(u32::MAX);
+        let y = labels.iter().map(class).collect();
+        Self::new((0..features).map(|i| format!("x{i}")), x.to_f32(), y, classes.iter().map(ToString::to_string))
+    }
+
+    /// A dataset of two arrays of a `.npz` file; see [`read_npz`] and [`Self::from_arrays`].
+    ///
+    /// # Errors
+    /// As those, and when there is no array of a name: the message lists those that there are.
+    pub fn from_npz(path: impl AsRef<Path>, x: &str, y: &str) -> Result<Self> {
+        let path = path.as_ref();
+        let arrays = read_npz(path)?;
+        let array = |name: &str| {
+            arrays.get(name).ok_or_else(|| {
+                let why = format!(
+                    "there is no array `{name}`.{} The arrays are {}.",
+                    did_you_mean(name, arrays.keys()),
+                    list(arrays.keys())
+                );
+                wrong(path, why)
+            })
+        };
+        Self::from_arrays(array(x)?, array(y)?)
+    }
+
+    /// A dataset of two `.npy` files; see [`read_npy`] and [`Self::from_arrays`].
+    ///
+    /// # Errors
+    /// As those.
+    pub fn from_npy(x: impl AsRef<Path>, y: impl AsRef<Path>) -> Result<Self> {
+        Self::from_arrays(&read_npy(x)?, &read_npy(y)?)
+    }
+
+    /// A dataset of two IDX files, such as MNIST's images and labels; bytes from 0 to 255 become numbers from 0 to 1. See
+    /// [`read_idx`] and [`Self::from_arrays`].
+    ///
+    /// # Errors
+    /// As those.
+    pub fn from_idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Self> {
+        let (x, y) = (read_idx(images)?, read_idx(labels)?);
+        let x = match x.data() {
+            Data::U32(_) => Array::new(x.shape().dims(), x.to_f32().into_iter().map(|byte| byte / 255.0).collect())?,
+            _ => x,
+        };
+        Self::from_arrays(&x, &y)
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
+mod tests;

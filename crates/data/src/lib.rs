@@ -1,0 +1,72 @@
+//! Data: from a file of rows to batches, in the order of the steps:
+//!
+//! 1. [`Table`] reads the file (CSV, Parquet, Arrow) and keeps its columns, numbers or text.
+//! 2. [`Table::target`] names the column to predict; [`Labelled`] holds the choices: what to drop, what to do about
+//!    missing cells, which class is the positive one.
+//! 3. [`Labelled::split`] gives a training and a test [`Dataset`], standardised with what the training rows taught.
+//! 4. [`Preprocess`] is what was learned: it is saved with the model and applied to the rows to predict.
+//! 5. [`Batches`] deals the rows of each epoch.
+//!
+//! ```
+//! use wgrad_data::{Batches, Seed, Table};
+//! # let file = "radius,texture,malignant\n1,7,0\n2,5,0\n3,6,0\n4,8,1\n5,1,1\n6,2,1\n";
+//! let table = Table::parse("tumours.csv", file.as_bytes())?.target("malignant")?;
+//! let (train, test) = table.split(0.7, Seed(7))?;
+//! assert_eq!((train.rows(), train.features(), test.rows()), (4, 2, 2));
+//! let batches = Batches::new(train.rows(), 3)?.shuffle(Seed(7));
+//! for batch in &batches.epoch(0) {
+//!     let batch = train.subset(batch)?;
+//!     assert_eq!(batch.x_array().shape().dims()[1], 2);
+//! }
+//! # Ok::<(), wgrad_core::Error>(())
+//! ```
+
+#[cfg(feature = "arrow")]
+mod arrow;
+mod assemble;
+mod augment;
+mod batches;
+mod build;
+mod categories;
+mod column;
+mod dataset;
+mod date;
+mod features;
+mod files;
+mod folds;
+#[cfg(feature = "images")]
+mod images;
+mod labelled;
+mod labels;
+mod levels;
+mod loader;
+mod missing;
+mod number;
+mod preprocess;
+mod read;
+mod rows;
+mod sampler;
+mod scratch;
+mod source;
+mod split;
+mod streams;
+mod table;
+
+pub use augment::Augment;
+pub use batches::{Batches, Epoch};
+pub use categories::Categories;
+pub use column::{Column, Kind};
+pub use dataset::Dataset;
+pub use files::{read_idx, read_npy, read_npz};
+pub use folds::KFold;
+#[cfg(feature = "images")]
+pub use images::ImageFolder;
+pub use labelled::Labelled;
+#[doc(hidden)]
+pub use loader::begin;
+pub use missing::Missing;
+pub use preprocess::Preprocess;
+pub use sampler::Sampler;
+pub use split::{Parts, Split};
+pub use table::Table;
+pub use wgrad_core::Seed;

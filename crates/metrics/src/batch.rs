@@ -1,0 +1,159 @@
+//! Metrics of a batch as tensors: computed on the device beside the loss, and read when its losses are, for many steps at
+//! once.
+//!
+//! ```
+//! use wgrad_core::Params;
+//! use wgrad_kernels::Device;
+//! use wgrad_metrics::{ConfusionMatrix, batch};
+//! use wgrad_nn::{Module, layers::Linear, losses::CrossEntropyLoss, optim::Sgd};
+//! use wgrad_data::Dataset;
+//! use wgrad_train::{Silent, Trainer};
+//! let (x, y) = (0..90u8).map(|i| ([f32::from(i % 3), f32::from(i % 3 / 2)], u32::from(i % 3))).unzip();
+//! let x: Vec<[f32; 2]> = x;
+//! let data = Dataset::new(["a", "b"], x.concat(), y, ["x", "y", "z"])?;
+//! let params = Params::seeded(7);
+//! let model = Linear::new(&params.at("fc"), 2, 3);
+//! let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(Sgd::new(0.5)).batch_size(30).progress(Silent);
+//! let history = trainer.fit(&data, 40, |x, y| {
+//!     let logits = model.forward(x);
+//!     logits.graph().track("accuracy", &batch::accuracy(&logits, y));
+//!     logits.graph().track("confusion", &batch::confusion(&logits, y));
+//!     CrossEntropyLoss::new().apply(&logits, y)
+//! })?;
+//! let last = history.epochs.last().unwrap();
+//! assert_eq!(last.tracked["accuracy"], [1.0]);
+//! // The shares of the epoch's rows, from which all else follows.
+//! let counts: Vec<u64> = last.tracked["confusion"].iter().map(|share| (share * 90.0).round() as u64).collect();
+//! assert_eq!(counts, [30, 0, 0, 0, 30, 0, 0, 0, 30]);
+//! # Ok::<(), wgrad_core::Error>(())
+//! ```
+//!
+//! They have no gradient. A row counts as the class with the largest logit, the first one in a tie; with one logit as
+//! positive above 0. Targets are those of the losses: `f32[N, 1]` or `f32[N]`, positive above 1/2, for logits of the same
+//! shape, and `u32[N]` for logits `[N, C]`. Other shapes leave an invalid tensor and an error.
+
+use wgrad_core::{DType, Misfit, Tensor};
+
+/// The predicted and the true classes of a batch, `u32[N]`, and how many classes there are.
+#[track_caller]
+fn classes(logits: &Tensor, y: &Tensor, what: &str) -> Result<(Tensor, Tensor, usize), Tensor> {
+    let (shape, labels) = (logits.shape(), y.shape());
+    if !logits.is_valid() || !y.is_valid() {
+        return Err(logits.misfit(what, &[y], Misfit::default()));
+    }
+    match (shape.dims(), labels.dims(), y.dtype()) {
+        (&[n, 1] | &[n], other, DType::F32) if shape.dims() == other => {
+            Ok((logits.gt(&logits.number(0.0)).reshape([n]), y.gt(&y.number(0.5)).reshape([n]), 2))
+        }
+        (&[n, c], &[m], DType::U32) if n == m && c > 1 => Ok((logits.argmax(1, false), y.clone(), c)),
+        _ => Err(logits.misfit(
+            what,
+            &[y],
+            Misfit::new(format!("logits {shape} and {} targets {labels} are none of a batch", y.dtype()))
+                .fix("one logit per row: logits [N, 1] and f32 targets [N, 1]")
+                .fix("one logit per class: logits [N, C] and u32 targets [N]"),
+        )),
+    }
+}
+
+/// The share of rows whose class is the predicted one.
+#[must_use]
+#[track_caller]
+pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
+    match classes(logits, y, "accuracy") {
+        Ok((predicted, actual, _)) => predicted.eq_u32(&actual).to_f32().mean(),
+        Err(invalid) => invalid,
+    }
+}
+
+/// The share of rows whose class is among the `k` with the largest logits: fewer than `k` others are larger, so that ties
+/// count for the row. For logits `[N, C]`.
+#[must_use]
+#[track_caller]
+#[allow(clippy::cast_precision_loss, reason = "few classes")]
+pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
+    match classes(logits, y, "top_k_accuracy") {
+        Ok(_) if y.dtype() != DType::U32 || k == 0 => logits.misfit(
+            "top_k_accuracy",
+            &[y],
+            Misfit::new(format!("the best {k} of one logit per row")).fix("give logits [N, C] and a k of at least 1"),
+        ),
+        Ok(_) => {
+            let own = logits.gather(1, &y.unsqueeze(1));
+            let larger = logits.gt(&own).to_f32().sum_axes(&[1], false);
+            larger.lt(&larger.number(k as f64)).to_f32().mean()
+        }
+        Err(invalid) => invalid,
+    }
+}
+
+/// The confusion matrix in shares of the rows, `f32[C, C]`: the true class chooses the row, the predicted one the column.
+/// Of it follow precision, recall, F-beta, balanced accuracy, Matthews' and Cohen's coefficients
+/// ([`ConfusionMatrix`](super::ConfusionMatrix)).
+#[must_use]
+#[track_caller]
+#[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
+pub fn confusion(logits: &Tensor, y: &Tensor) -> Tensor {
+    match classes(logits, y, "confusion") {
+        Ok((predicted, actual, classes)) => {
+            let rows = actual.shape().numel() as f64;
+            actual.one_hot(classes).matmul_t(&predicted.one_hot(classes), true, false) / rows
+        }
+        Err(invalid) => invalid,
+    }
+}
+
+#[cfg(test)]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "small numbers"
+)]
+mod tests {
+    use super::*;
+    use crate::ConfusionMatrix;
+    use wgrad_core::{Array, CpuBackend, Graph, Mode, Params, Session};
+
+    fn run(logits: Array, y: Array, f: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<Vec<f64>, String> {
+        let graph = Graph::new(Mode::Evaluate);
+        let x = graph.input("x", logits.shape(), DType::F32);
+        let t = graph.input("y", y.shape(), y.dtype());
+        let value = f(&x, &t);
+        let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0)).unwrap();
+        let step = session.compile(&graph, &[&value]).map_err(|error| error.to_string())?;
+        Ok(session.run(&step, &[(&x, &logits), (&t, &y)]).unwrap()[0].to_f64())
+    }
+
+    #[test]
+    fn they_are_those_of_the_host() {
+        let random = |i: usize, k: usize| (i * k % 101) as f32 / 50.0 - 1.0;
+        let logits: Vec<f32> = (0..70 * 4).map(|i| random(i, 37)).collect();
+        let labels: Vec<u32> = (0..70).map(|i| i * 7 % 4).collect();
+        let predicted: Vec<u32> = (logits.chunks(4))
+            .map(|row| (0..4).rev().max_by(|&a, &b| row[a as usize].total_cmp(&row[b as usize])).unwrap())
+            .collect();
+        let host = ConfusionMatrix::new(&predicted, &labels, &["a", "b", "c", "d"]).unwrap();
+        let (x, y) = (Array::new([70, 4], logits.clone()).unwrap(), Array::vector(labels.clone()));
+        let shares = run(x.clone(), y.clone(), confusion).unwrap();
+        let counts: Vec<u64> = shares.iter().map(|share| (share * 70.0).round() as u64).collect();
+        assert_eq!(counts, host.counts().concat());
+        let near = |a: &[f64], b: f64| (a[0] - b).abs() < 1e-6;
+        assert!(near(&run(x.clone(), y.clone(), accuracy).unwrap(), host.accuracy()));
+        let two = crate::top_k_accuracy(&logits, &labels, 4, 2).unwrap();
+        assert!(near(&run(x, y, |x, y| top_k_accuracy(x, y, 2)).unwrap(), two));
+    }
+
+    #[test]
+    fn one_logit_is_positive_above_zero() {
+        let x = Array::new([4, 1], vec![0.5f32, -0.5, 0.0, 2.0]).unwrap();
+        let y = Array::new([4, 1], vec![1f32, 1.0, 0.0, 0.0]).unwrap();
+        assert_eq!(run(x.clone(), y.clone(), accuracy).unwrap(), [0.5]);
+        assert_eq!(run(x.clone(), y.clone(), confusion).unwrap(), [0.25; 4]);
+        let error = run(x.clone(), y, |x, y| top_k_accuracy(x, y, 2)).unwrap_err();
+        assert!(error.contains("the best 2 of one logit per row"), "{error}");
+        let error = run(x, Array::vector(vec![0u32, 1, 0, 1]), accuracy).unwrap_err();
+        assert!(error.contains("none of a batch") && error.contains("f32 targets [N, 1]"), "{error}");
+    }
+}

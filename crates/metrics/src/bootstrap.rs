@@ -1,0 +1,113 @@
+//! How sure a metric is: intervals from resampled rows.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wgrad_core::{Error, Result};
+
+use super::reliability::quantile;
+use wgrad_core::Seed;
+use wgrad_core::SplitMix64;
+
+/// A metric of some rows, and where it lies in most resamples of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    /// The metric of the rows themselves.
+    pub value: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+    /// The share of resamples between the ends.
+    pub confidence: f64,
+}
+
+impl fmt::Display for Interval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4} [{:.4}, {:.4}]", self.value, self.low, self.high)
+    }
+}
+
+/// Draws rows with replacement, over and over, and takes the middle `confidence` of the metrics of the draws: the
+/// percentile bootstrap (Efron 1979).
+///
+/// `metric` gets row numbers. Draws that it has no answer for, such as those without a positive row, are left out; if
+/// that is more than half of them, there is no interval.
+///
+/// ```
+/// use wgrad_core::Seed;
+/// use wgrad_metrics::{bootstrap, roc_auc};
+/// let (scores, labels) = ([0.1, 0.4, 0.35, 0.8, 0.7, 0.2], [0, 0, 1, 1, 1, 0]);
+/// let interval = bootstrap(6, 1000, 0.95, Seed(7), |rows| {
+///     let (scores, labels): (Vec<f64>, Vec<u32>) = rows.iter().map(|&row| (scores[row], labels[row])).unzip();
+///     roc_auc(&scores, &labels)
+/// })?;
+/// assert!(interval.low < interval.value && interval.value <= interval.high);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of `metric` of all rows; when `confidence` is not between 0 and 1, there are no rows or no draws.
+pub fn bootstrap(
+    rows: usize,
+    draws: usize,
+    confidence: f64,
+    seed: Seed,
+    metric: impl Fn(&[usize]) -> Result<f64>,
+) -> Result<Interval> {
+    if rows == 0 || draws == 0 {
+        return Err(Error::Config(format!("an interval needs rows and draws, not {rows} rows and {draws} draws")));
+    }
+    if !(confidence > 0.0 && confidence < 1.0) {
+        return Err(Error::Config(format!("the confidence must be between 0 and 1, such as 0.95, not {confidence}")));
+    }
+    let value = metric(&(0..rows).collect::<Vec<_>>())?;
+    let mut random = SplitMix64::new(seed, 0);
+    let mut values = Vec::with_capacity(draws);
+    let mut sample = vec![0; rows];
+    for _ in 0..draws {
+        sample.fill_with(|| usize::try_from(random.below(rows as u64)).unwrap_or(0));
+        values.extend(metric(&sample).ok().filter(|value| value.is_finite()));
+    }
+    if values.len() * 2 < draws {
+        let (got, rows) = (values.len(), wgrad_core::text::count(rows, "row"));
+        return Err(Error::Data(format!("only {got} of {draws} draws from {rows} have an answer; use more rows")));
+    }
+    values.sort_unstable_by(f64::total_cmp);
+    let tail = (1.0 - confidence) / 2.0;
+    Ok(Interval { value, low: quantile(&values, tail), high: quantile(&values, 1.0 - tail), confidence })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::cast_precision_loss, reason = "a mean of few rows")]
+    fn the_interval_of_a_mean_is_that_of_the_normal_distribution() {
+        let values: Vec<f64> = (0..400).map(|i| f64::from((i * 97) % 400)).collect();
+        let mean = |rows: &[usize]| Ok(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64);
+        let interval = bootstrap(400, 4000, 0.95, Seed(3), mean).unwrap();
+        // The standard error of the mean of 0..400 is √((400² − 1) / 12) / √400.
+        let half = 1.96 * ((400.0f64 * 400.0 - 1.0) / 12.0).sqrt() / 20.0;
+        assert!((interval.value - 199.5).abs() < 1e-9);
+        assert!((interval.high - interval.low - 2.0 * half).abs() < 0.1 * half, "{interval}");
+        assert_eq!(interval, bootstrap(400, 4000, 0.95, Seed(3), mean).unwrap());
+    }
+
+    #[test]
+    fn what_has_no_interval_is_an_error() {
+        let message = |result: Result<Interval>| result.unwrap_err().to_string();
+        let none = |_: &[usize]| Ok(1.0);
+        assert_eq!(
+            message(bootstrap(0, 10, 0.9, Seed(0), none)),
+            "an interval needs rows and draws, not 0 rows and 10 draws"
+        );
+        assert_eq!(
+            message(bootstrap(3, 10, 95.0, Seed(0), none)),
+            "the confidence must be between 0 and 1, such as 0.95, not 95"
+        );
+        let rarely = |rows: &[usize]| if rows == [0, 1, 2] { Ok(1.0) } else { Err(Error::Data("none".into())) };
+        assert!(message(bootstrap(3, 10, 0.9, Seed(0), rarely)).starts_with("only "));
+    }
+}

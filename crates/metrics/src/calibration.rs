@@ -1,0 +1,357 @@
+//! Making logits honest: maps fitted on validation rows, so that a probability of 20 % comes true in 20 % of cases.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wgrad_core::{Error, Result};
+
+use super::{check, rank};
+
+/// A map from a model's logit to a calibrated probability.
+///
+/// None of them changes the order of two rows, so ROC-AUC stays (isotonic regression may make ties). Fit on rows that the
+/// model was not trained on.
+///
+/// ```
+/// use wgrad_metrics::Calibration;
+/// // A model that is too sure of itself: logits of ±4, right three times out of four.
+/// let logits = [4.0, 4.0, 4.0, 4.0, -4.0, -4.0, -4.0, -4.0];
+/// let labels = [1, 1, 1, 0, 0, 0, 0, 1];
+/// let calibration = Calibration::temperature(&logits, &labels)?;
+/// assert!((calibration.probability(4.0) - 0.75).abs() < 1e-12);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibration {
+    /// `sigmoid(z / temperature)`.
+    Temperature(f64),
+    /// `sigmoid(slope · z + intercept)`.
+    Platt {
+        /// The factor of the logit.
+        slope: f64,
+        /// What is added.
+        intercept: f64,
+    },
+    /// Linear between knots of rising logit, constant beyond them.
+    Isotonic {
+        /// The logits of the knots, rising.
+        logits: Vec<f64>,
+        /// Their probabilities, never falling.
+        probabilities: Vec<f64>,
+    },
+}
+
+impl Calibration {
+    /// The temperature whose log loss is least: Guo et al., "On calibration of modern neural networks", 2017.
+    ///
+    /// # Errors
+    /// When no temperature is best: the labels are all the same, or the logits order them without a mistake or no better
+    /// than chance; when a logit is not finite, a label neither 0 nor 1, there are no rows or not one logit per label.
+    pub fn temperature<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
+        let logits = both(logits, labels)?;
+        let rows: Vec<_> = logits.iter().zip(labels).map(|(&z, &label)| ([z, 0.0], f64::from(label))).collect();
+        match newton(&rows, [1.0, 0.0], true) {
+            Some([slope, _]) if slope > 0.0 => Ok(Self::Temperature(1.0 / slope)),
+            _ => Err(unfitted("temperature")),
+        }
+    }
+
+    /// The slope and intercept whose log loss is least, against targets that are a little softer than the labels: with
+    /// `P` positive and `N` negative rows, `(P + 1) / (P + 2)` and `1 / (N + 2)`. Platt, "Probabilistic outputs for
+    /// support vector machines", 1999.
+    ///
+    /// # Errors
+    /// As [`Self::temperature`], but logits that make no mistake are fine.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn platt<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
+        let logits = both(logits, labels)?;
+        let positives = labels.iter().filter(|&&label| label == 1).count() as f64;
+        let negatives = labels.len() as f64 - positives;
+        let target = |label| if label == 1 { (positives + 1.0) / (positives + 2.0) } else { 1.0 / (negatives + 2.0) };
+        let rows: Vec<_> = logits.iter().zip(labels).map(|(&z, &label)| ([z, 1.0], target(label))).collect();
+        let prior = ((positives + 1.0) / (negatives + 1.0)).ln();
+        let [slope, intercept] = newton(&rows, [0.0, prior], false).ok_or_else(|| unfitted("slope"))?;
+        Ok(Self::Platt { slope, intercept })
+    }
+
+    /// The never falling function of the logit whose squared error is least: isotonic regression by pooling adjacent
+    /// violators. Needs more rows than the others, some hundreds.
+    ///
+    /// # Errors
+    /// When a logit is not finite, a label neither 0 nor 1, all labels are the same, there are no rows or not one logit
+    /// per label.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn isotonic<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
+        let logits = both(logits, labels)?;
+        let (order, equal) = rank::by_score(&logits);
+        // Blocks of rows with one probability: positive rows, rows, first and last logit.
+        let mut blocks: Vec<(f64, f64, f64, f64)> = vec![];
+        for group in order.chunk_by(equal) {
+            let z = logits[group[0]];
+            let hits = group.iter().filter(|&&row| labels[row] == 1).count() as f64;
+            let mut block = (hits, group.len() as f64, z, z);
+            while let Some(&(hits, rows, first, _)) = blocks.last() {
+                if hits * block.1 < block.0 * rows {
+                    break;
+                }
+                block = (hits + block.0, rows + block.1, first, block.3);
+                blocks.pop();
+            }
+            blocks.push(block);
+        }
+        let (mut knots, mut probabilities) = (vec![], vec![]);
+        for (hits, rows, first, last) in blocks {
+            for z in if first < last { vec![first, last] } else { vec![first] } {
+                knots.push(z);
+                probabilities.push(hits / rows);
+            }
+        }
+        Ok(Self::Isotonic { logits: knots, probabilities })
+    }
+
+    /// The temperature of logits `[rows, classes]` whose log loss is least, for `softmax(z / temperature)`.
+    ///
+    /// # Errors
+    /// When no temperature is best: the highest logits make no mistake, or tell nothing; when a logit is not finite, a
+    /// label has no class, there are no rows or not a logit per class and label.
+    pub fn temperature_multiclass<S: Copy + Into<f64>>(logits: &[S], labels: &[u32], classes: usize) -> Result<Self> {
+        check::lengths(logits.len(), classes, labels.len())?;
+        check::classes(labels, classes)?;
+        let logits = finite(check::scores(logits.iter().copied(), classes)?, classes)?;
+        least(&logits, labels, classes).map(|beta| Self::Temperature(1.0 / beta)).ok_or_else(|| unfitted("temperature"))
+    }
+
+    /// The largest logit whose probability is not above `p`: the inverse. Infinite where all are on one side.
+    ///
+    /// # Errors
+    /// When the map turns the order of the logits around.
+    pub fn logit(&self, p: f64) -> Result<f64> {
+        let odds = (p / (1.0 - p)).ln();
+        match self {
+            Self::Temperature(temperature) => Ok(odds * temperature),
+            Self::Platt { slope, intercept } if *slope > 0.0 => Ok((odds - intercept) / slope),
+            Self::Platt { slope, .. } => Err(Error::Data(format!(
+                "the calibration turns the order of the logits around (its slope is {slope}): the model is worse than \
+                 chance on these rows\n  fix: train longer, or calibrate on more rows"
+            ))),
+            Self::Isotonic { logits, probabilities } => {
+                let above = probabilities.partition_point(|&at| at <= p);
+                let Some(below) = above.checked_sub(1) else { return Ok(f64::NEG_INFINITY) };
+                let Some(&high) = logits.get(above) else { return Ok(f64::INFINITY) };
+                let (low, from, to) = (logits[below], probabilities[below], probabilities[above]);
+                Ok(low + (high - low) * ((p - from) / (to - from)))
+            }
+        }
+    }
+
+    /// That a map from a file is one.
+    pub(super) fn check(&self) -> Result<()> {
+        let fits = match self {
+            Self::Temperature(temperature) => *temperature > 0.0 && temperature.is_finite(),
+            Self::Platt { slope, intercept } => slope.is_finite() && intercept.is_finite(),
+            Self::Isotonic { logits, probabilities } => {
+                let rising = logits.windows(2).all(|pair| pair[0] < pair[1]) && probabilities.is_sorted();
+                let numbers = logits.iter().all(|z| z.is_finite());
+                let shares = probabilities.iter().all(|p| (0.0..=1.0).contains(p));
+                !logits.is_empty() && logits.len() == probabilities.len() && rising && numbers && shares
+            }
+        };
+        if fits { Ok(()) } else { Err(Error::Data("the numbers of the calibration are impossible".into())) }
+    }
+
+    /// The probability that a row of this logit is positive.
+    #[must_use]
+    pub fn probability(&self, logit: f64) -> f64 {
+        match self {
+            Self::Temperature(temperature) => sigmoid(logit / temperature),
+            Self::Platt { slope, intercept } => sigmoid(slope * logit + intercept),
+            Self::Isotonic { logits, probabilities } => {
+                let above = logits.partition_point(|&z| z < logit);
+                match (above.checked_sub(1), logits.get(above)) {
+                    (None, _) => probabilities.first().copied().unwrap_or(f64::NAN),
+                    (Some(below), None) => probabilities[below],
+                    (Some(below), Some(&high)) => {
+                        let (low, from, to) = (logits[below], probabilities[below], probabilities[above]);
+                        from + (to - from) * ((logit - low) / (high - low))
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Calibration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Temperature(temperature) => write!(f, "temperature {temperature:.4}"),
+            Self::Platt { slope, intercept } => write!(f, "Platt, slope {slope:.4} and intercept {intercept:.4}"),
+            Self::Isotonic { logits, .. } => write!(f, "isotonic, {} knots", logits.len()),
+        }
+    }
+}
+
+pub(crate) fn sigmoid(z: f64) -> f64 {
+    if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
+}
+
+/// Finite logits of rows of both classes.
+fn both<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Vec<f64>> {
+    check::lengths(logits.len(), 1, labels.len())?;
+    rank::binary(labels)?;
+    let logits = finite(check::scores(logits.iter().copied(), 1)?, 1)?;
+    if labels.iter().all(|label| *label == labels[0]) {
+        let class = labels[0];
+        return Err(Error::Data(format!("calibration needs rows of both classes, but every row is of class {class}")));
+    }
+    Ok(logits)
+}
+
+fn finite(logits: Vec<f64>, width: usize) -> Result<Vec<f64>> {
+    match logits.iter().position(|z| z.is_infinite()) {
+        Some(at) => Err(Error::Data(format!("the logit of row {} is {}", at / width, logits[at]))),
+        None => Ok(logits),
+    }
+}
+
+/// The factor `b > 0` of logits `[rows, classes]` for which the mean of `log Σ exp(b zⱼ) − b zᵧ` is least, by Newton's
+/// method with halved steps. None if there is none.
+#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
+fn least(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
+    let n = labels.len() as f64;
+    // The loss, its first and its second derivative.
+    let at = |b: f64| {
+        let mut sums = [0.0; 3];
+        for (row, &label) in logits.chunks_exact(classes).zip(labels) {
+            let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let (mut whole, mut first, mut second) = (0.0, 0.0, 0.0);
+            for z in row.iter().map(|z| z - max) {
+                let weight = (b * z).exp();
+                (whole, first, second) = (whole + weight, first + weight * z, second + weight * z * z);
+            }
+            let (own, mean) = (row[label as usize] - max, first / whole);
+            sums[0] += (whole.ln() - b * own) / n;
+            sums[1] += (mean - own) / n;
+            sums[2] += (second / whole - mean * mean) / n;
+        }
+        sums
+    };
+    let mut b = 1.0;
+    let [mut now, mut slope, mut bend] = at(b);
+    for _ in 0..200 {
+        if bend.is_nan() || bend <= 1e-14 {
+            return None;
+        }
+        let step = slope / bend;
+        if slope * step <= 1e-13 * now {
+            return Some(b - step).filter(|b| *b > 0.0);
+        }
+        let moved = (0..40).map(|halvings| b - step * 0.5f64.powi(halvings)).find(|&b| b > 0.0 && at(b)[0] < now)?;
+        b = moved;
+        [now, slope, bend] = at(b);
+    }
+    None
+}
+
+fn unfitted(what: &str) -> Error {
+    Error::Data(format!(
+        "no {what} is best for these rows: the logits separate them without a mistake, or tell nothing\n  fix: calibrate \
+         on more rows, which the model was not trained on"
+    ))
+}
+
+/// The weights `w` for which the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)` is least, by Newton's method
+/// with halved steps; the second weight stays if `one` is set. None if there is no minimum.
+#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
+fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 2]> {
+    let n = rows.len() as f64;
+    let at = |w: [f64; 2], x: [f64; 2]| w[0] * x[0] + w[1] * x[1];
+    let loss = |w: [f64; 2]| {
+        let of = |&(x, t): &([f64; 2], f64)| {
+            let z: f64 = at(w, x);
+            z.max(0.0) + (-z.abs()).exp().ln_1p() - t * z
+        };
+        rows.iter().map(of).sum::<f64>() / n
+    };
+    let mut now = loss(w);
+    for _ in 0..200 {
+        let (mut g, mut h) = ([0.0; 2], [[0.0; 2]; 2]);
+        for &(x, t) in rows {
+            let p = sigmoid(at(w, x));
+            for i in 0..2 {
+                g[i] += (p - t) * x[i] / n;
+                for j in 0..2 {
+                    h[i][j] += p * (1.0 - p) * x[i] * x[j] / n;
+                }
+            }
+        }
+        if one {
+            (g[1], h[0][1], h[1][0], h[1][1]) = (0.0, 0.0, 0.0, 1.0);
+        }
+        let determinant = h[0][0] * h[1][1] - h[0][1] * h[1][0];
+        let scale = h[0][0].max(h[1][1]).powi(2);
+        if determinant.is_nan() || determinant <= 1e-14 * scale {
+            return None;
+        }
+        let step = [(h[1][1] * g[0] - h[0][1] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
+        let moved = |share: f64| [w[0] - share * step[0], w[1] - share * step[1]];
+        // The loss hardly sees what is left, and a full step squares the error: the last one.
+        if g[0] * step[0] + g[1] * step[1] <= 1e-13 * now {
+            return Some(moved(1.0));
+        }
+        let shares = (0..40).map(|halvings| 0.5f64.powi(halvings));
+        let (next, then) = shares.map(|share| (moved(share), loss(moved(share)))).find(|(_, then)| *then < now)?;
+        (w, now) = (next, then);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log_loss;
+
+    fn rows() -> (Vec<f64>, Vec<u32>) {
+        let logits: Vec<f64> = (0..400).map(|i| f64::from((i * 97) % 401) / 40.0 - 5.0).collect();
+        let labels = (0u32..).zip(&logits).map(|(i, z)| u32::from(z / 2.0 + f64::from((i * 31) % 17) / 4.0 > 1.5));
+        let labels = labels.collect();
+        (logits, labels)
+    }
+
+    #[test]
+    fn the_gradient_of_the_loss_is_zero_at_the_fit() {
+        let (logits, labels) = rows();
+        let of = |calibration: &Calibration| {
+            let p: Vec<f64> = logits.iter().map(|&z| calibration.probability(z)).collect();
+            log_loss(&p, &labels).unwrap()
+        };
+        let Calibration::Temperature(t) = Calibration::temperature(&logits, &labels).unwrap() else { panic!() };
+        let best = of(&Calibration::Temperature(t));
+        assert!(of(&Calibration::Temperature(t * 1.001)) > best && of(&Calibration::Temperature(t / 1.001)) > best);
+        assert!(of(&Calibration::platt(&logits, &labels).unwrap()) < best);
+    }
+
+    #[test]
+    fn pooled_probabilities_never_fall_and_keep_the_mean() {
+        let (logits, labels) = rows();
+        let isotonic = Calibration::isotonic(&logits, &labels).unwrap();
+        let Calibration::Isotonic { probabilities, .. } = &isotonic else { panic!() };
+        assert!(probabilities.is_sorted());
+        let mean = logits.iter().map(|&z| isotonic.probability(z)).sum::<f64>() / 400.0;
+        let share = labels.iter().map(|&label| f64::from(label)).sum::<f64>() / 400.0;
+        approx::assert_relative_eq!(mean, share, max_relative = 1e-12);
+        assert!(isotonic.probability(-1e9) <= isotonic.probability(1e9));
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_is_an_error() {
+        let message = |result: Result<Calibration>| result.unwrap_err().to_string();
+        assert!(message(Calibration::temperature(&[-1.0, 1.0], &[0, 1])).starts_with("no temperature is best"));
+        assert!(message(Calibration::temperature(&[1.0, -1.0], &[0, 1])).starts_with("no temperature is best"));
+        assert!(Calibration::platt(&[-1.0, 1.0], &[0, 1]).is_ok());
+        assert!(message(Calibration::platt(&[2.0, 2.0], &[0, 1])).starts_with("no slope is best"));
+        let one = "calibration needs rows of both classes, but every row is of class 1";
+        assert_eq!(message(Calibration::isotonic(&[2.0, 1.0], &[1, 1])), one);
+        assert_eq!(message(Calibration::platt(&[f64::INFINITY, 1.0], &[1, 0])), "the logit of row 0 is inf");
+    }
+}

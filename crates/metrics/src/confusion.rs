@@ -1,0 +1,231 @@
+//! Decisions against the truth.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wgrad_core::{Error, Result};
+
+use super::check;
+
+/// The share of rows that are predicted right: `right / rows`.
+///
+/// ```
+/// use wgrad_metrics::accuracy;
+/// assert_eq!(accuracy(&[0, 1, 1, 0], &[0, 1, 0, 0])?, 0.75);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When there are no rows, or not one prediction per label.
+#[allow(clippy::cast_precision_loss, reason = "a ratio of counts")]
+pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
+    check::lengths(predicted.len(), 1, labels.len())?;
+    let right = predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
+    Ok(right as f64 / labels.len() as f64)
+}
+
+/// How often each class is taken for each class.
+///
+/// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class:
+/// `precision = tp / (tp + fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio with nothing below
+/// the line is 0 (scikit-learn's `zero_division=0`); a class that does not exist has no rows, so its ratios are 0.
+///
+/// ```
+/// use wgrad_metrics::ConfusionMatrix;
+/// let matrix = ConfusionMatrix::new(&[0, 1, 1, 1], &[0, 1, 0, 1], &["benign", "malignant"])?;
+/// assert_eq!(matrix.count(0, 1), 1);
+/// assert_eq!((matrix.precision(1), matrix.recall(1), matrix.f1(1)), (2.0 / 3.0, 1.0, 0.8));
+/// assert_eq!(matrix.to_string(), "
+/// truth \\ predicted  benign  malignant
+/// benign                  1          1
+/// malignant               0          2".trim_start());
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct ConfusionMatrix {
+    classes: Vec<String>,
+    /// A row per true class, a column per predicted one.
+    counts: Vec<Vec<u64>>,
+}
+
+/// What a file may say.
+#[derive(Deserialize)]
+struct Unchecked {
+    classes: Vec<String>,
+    counts: Vec<Vec<u64>>,
+}
+
+impl TryFrom<Unchecked> for ConfusionMatrix {
+    type Error = String;
+
+    fn try_from(Unchecked { classes, counts }: Unchecked) -> Result<Self, String> {
+        let n = classes.len();
+        if counts.len() != n || counts.iter().any(|row| row.len() != n) {
+            return Err(format!("a confusion matrix of {n} classes needs {n} rows of {n} counts"));
+        }
+        Ok(Self { classes, counts })
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "ratios of counts")]
+impl ConfusionMatrix {
+    /// Counts the rows by label and prediction.
+    ///
+    /// # Errors
+    /// When there are no rows, not one prediction per label, or a class has no name.
+    pub fn new<S: AsRef<str>>(predicted: &[u32], labels: &[u32], classes: &[S]) -> Result<Self> {
+        check::lengths(predicted.len(), 1, labels.len())?;
+        check::classes(labels, classes.len())?;
+        check::classes(predicted, classes.len())
+            .map_err(|error| Error::Data(format!("among the predictions, {error}")))?;
+        let mut counts = vec![vec![0; classes.len()]; classes.len()];
+        for (&predicted, &label) in predicted.iter().zip(labels) {
+            counts[label as usize][predicted as usize] += 1;
+        }
+        Ok(Self { classes: classes.iter().map(|class| class.as_ref().to_string()).collect(), counts })
+    }
+
+    /// The names of the classes.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The number of rows of class `truth` that are predicted to be of class `predicted`; 0 for other classes.
+    #[must_use]
+    pub fn count(&self, truth: usize, predicted: usize) -> u64 {
+        self.counts.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0)
+    }
+
+    /// All counts: a row per true class, a column per predicted one.
+    #[must_use]
+    pub fn counts(&self) -> &[Vec<u64>] {
+        &self.counts
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.iter().flatten().sum()
+    }
+
+    /// The share of rows on the diagonal.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        ratio((0..self.classes.len()).map(|class| self.count(class, class)).sum(), self.total())
+    }
+
+    /// Of the rows predicted to be of a class, the share that are.
+    #[must_use]
+    pub fn precision(&self, class: usize) -> f64 {
+        ratio(self.count(class, class), self.predicted(class))
+    }
+
+    /// Of the rows of a class, the share that are predicted to be.
+    #[must_use]
+    pub fn recall(&self, class: usize) -> f64 {
+        ratio(self.count(class, class), self.truth(class))
+    }
+
+    /// The harmonic mean of precision and recall.
+    #[must_use]
+    pub fn f1(&self, class: usize) -> f64 {
+        ratio(2 * self.count(class, class), self.predicted(class) + self.truth(class))
+    }
+
+    /// Rows of a class.
+    pub(super) fn truth(&self, class: usize) -> u64 {
+        self.counts.get(class).map_or(0, |row| row.iter().sum())
+    }
+
+    /// Rows that are predicted to be of a class.
+    pub(super) fn predicted(&self, class: usize) -> u64 {
+        self.counts.iter().map(|row| row.get(class).copied().unwrap_or(0)).sum()
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a ratio of counts")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+impl fmt::Display for ConfusionMatrix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const CORNER: &str = "truth \\ predicted";
+        let letters = |text: &str| text.chars().count();
+        let first = self.classes.iter().map(|class| letters(class)).chain([letters(CORNER)]).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..self.classes.len())
+            .map(|class| {
+                let digits = self.counts.iter().map(|row| row[class].to_string().len()).max().unwrap_or(0);
+                digits.max(letters(&self.classes[class]))
+            })
+            .collect();
+        write!(f, "{CORNER:first$}")?;
+        for (class, &width) in self.classes.iter().zip(&widths) {
+            write!(f, "  {class:>width$}")?;
+        }
+        for (class, row) in self.classes.iter().zip(&self.counts) {
+            write!(f, "\n{class:first$}")?;
+            for (count, &width) in row.iter().zip(&widths) {
+                write!(f, "  {count:>width$}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_with_nothing_below_the_line_are_zero() {
+        // Class 2 is never predicted, class 3 never occurs at all.
+        let matrix = ConfusionMatrix::new(&[0, 1, 0], &[0, 1, 2], &["a", "b", "c", "d"]).unwrap();
+        assert_eq!((matrix.precision(2), matrix.recall(2), matrix.f1(2)), (0.0, 0.0, 0.0));
+        assert_eq!((matrix.precision(3), matrix.recall(3), matrix.f1(3)), (0.0, 0.0, 0.0));
+        assert_eq!((matrix.precision(9), matrix.count(9, 9)), (0.0, 0));
+    }
+
+    #[test]
+    fn the_table_is_as_wide_as_its_names_and_counts() {
+        let predicted = vec![1; 12_345];
+        let matrix = ConfusionMatrix::new(&predicted, &predicted, &["a very long class name", "é"]).unwrap();
+        assert_eq!(
+            matrix.to_string(),
+            "truth \\ predicted       a very long class name      é\n\
+             a very long class name                       0      0\n\
+             é                                            0  12345"
+        );
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_errors() {
+        let message = |predicted: &[u32], labels: &[u32]| {
+            ConfusionMatrix::new(predicted, labels, &["a", "b"]).unwrap_err().to_string()
+        };
+        assert_eq!(message(&[], &[]), "there are no rows to judge");
+        assert_eq!(message(&[0], &[0, 1]), "one prediction per row is needed, not 1 for 2 rows");
+        assert_eq!(message(&[0, 0], &[0, 2]), "row 1 is of class 2, but there are 2 classes, numbered from 0");
+        assert_eq!(
+            message(&[3, 0], &[0, 1]),
+            "among the predictions, row 0 is of class 3, but there are 2 classes, numbered from 0"
+        );
+        assert_eq!(
+            accuracy(&[0], &[0, 1]).unwrap_err().to_string(),
+            "one prediction per row is needed, not 1 for 2 rows"
+        );
+        assert_eq!(accuracy(&[], &[]).unwrap_err().to_string(), "there are no rows to judge");
+    }
+
+    #[test]
+    fn a_saved_matrix_comes_back_and_a_crooked_one_does_not() {
+        let matrix = ConfusionMatrix::new(&[0, 1, 1], &[0, 1, 0], &["a", "b"]).unwrap();
+        let json = serde_json::to_string(&matrix).unwrap();
+        assert_eq!(json, r#"{"classes":["a","b"],"counts":[[1,1],[0,1]]}"#);
+        assert_eq!(serde_json::from_str::<ConfusionMatrix>(&json).unwrap(), matrix);
+        let crooked = serde_json::from_str::<ConfusionMatrix>(r#"{"classes":["a","b"],"counts":[[1],[0,1]]}"#);
+        assert_eq!(crooked.unwrap_err().to_string(), "a confusion matrix of 2 classes needs 2 rows of 2 counts");
+    }
+}

@@ -1,0 +1,239 @@
+//! How well scores order the rows: areas under curves.
+
+use wgrad_core::{Error, Result};
+
+use super::check;
+
+/// The area under the ROC curve: the chance that a positive row has a higher score than a negative one, ties counting
+/// half.
+///
+/// With `P` positive and `N` negative rows and `R` the sum of the positive rows' ranks by score, rows of equal score
+/// sharing their average rank: `(R - P (P + 1) / 2) / (P N)`, in `O(n log n)`. Only the order of the scores matters, so
+/// logits do as well as probabilities.
+///
+/// ```
+/// use wgrad_metrics::roc_auc;
+/// assert_eq!(roc_auc(&[0.1, 0.4, 0.35, 0.8], &[0, 0, 1, 1])?, 0.75);
+/// assert_eq!(roc_auc(&[0.5, 0.5, 0.5], &[0, 1, 1])?, 0.5);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When all rows are of one class, where the area is undefined; when a score is NaN, a label neither 0 nor 1, there are
+/// no rows or not one score per label.
+pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
+    check::lengths(scores.len(), 1, labels.len())?;
+    binary(labels)?;
+    let scores = check::scores(scores.iter().copied(), 1)?;
+    area_under_roc(&scores, |row| labels[row] == 1).ok_or_else(|| {
+        Error::Data(format!("the ROC curve needs rows of both classes, but every row is of class {}", labels[0]))
+    })
+}
+
+/// The area under the precision-recall curve, as average precision: `Σ (Rₖ - Rₖ₋₁) Pₖ`.
+///
+/// `Pₖ` and `Rₖ` are precision and recall when the rows of the `k` highest distinct scores are taken for positive; rows
+/// of equal score come together. Nothing is interpolated, as in scikit-learn's `average_precision_score`. The result is
+/// 1 if every row is positive; for scores without meaning it is the share of positive rows.
+///
+/// ```
+/// use wgrad_metrics::pr_auc;
+/// assert_eq!(pr_auc(&[0.1, 0.4, 0.35, 0.8], &[0, 0, 1, 1])?, 0.5 + 0.5 * 2.0 / 3.0);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When no row is positive, where recall is undefined; when a score is NaN, a label neither 0 nor 1, there are no rows
+/// or not one score per label.
+pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
+    check::lengths(scores.len(), 1, labels.len())?;
+    binary(labels)?;
+    let scores = check::scores(scores.iter().copied(), 1)?;
+    average_precision(&scores, |row| labels[row] == 1).ok_or_else(|| {
+        Error::Data("the precision-recall curve needs a positive row, but every row is of class 0".into())
+    })
+}
+
+/// The mean over the classes of [`roc_auc`] of that class against the rest, from scores `[rows, classes]`.
+///
+/// As scikit-learn's `roc_auc_score` with `multi_class="ovr", average="macro"`.
+///
+/// ```
+/// use wgrad_metrics::roc_auc_ovr_macro;
+/// let probabilities = [0.8, 0.1, 0.1, 0.2, 0.5, 0.3, 0.3, 0.3, 0.4];
+/// assert_eq!(roc_auc_ovr_macro(&probabilities, &[0, 1, 2], 3)?, 1.0);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When a class has no row or all rows; when a score is NaN, a label not below `classes`, there are no rows or not
+/// `classes` scores per label.
+pub fn roc_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize) -> Result<f64> {
+    one_versus_rest(scores, labels, classes, |scores, positive| area_under_roc(scores, positive))
+}
+
+/// The mean over the classes of [`pr_auc`] of that class against the rest, from scores `[rows, classes]`.
+///
+/// As scikit-learn's `average_precision_score` of one-hot labels with `average="macro"`.
+///
+/// ```
+/// use wgrad_metrics::pr_auc_ovr_macro;
+/// let probabilities = [0.8, 0.1, 0.1, 0.2, 0.5, 0.3, 0.3, 0.3, 0.4];
+/// assert_eq!(pr_auc_ovr_macro(&probabilities, &[0, 1, 2], 3)?, 1.0);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`roc_auc_ovr_macro`].
+pub fn pr_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize) -> Result<f64> {
+    one_versus_rest(scores, labels, classes, |scores, positive| average_precision(scores, positive))
+}
+
+pub(super) fn binary(labels: &[u32]) -> Result<()> {
+    match labels.iter().position(|&label| label > 1) {
+        None => Ok(()),
+        Some(row) => Err(Error::Data(format!(
+            "row {row} is of class {}, but this metric is for the classes 0 and 1. For more classes there are \
+             roc_auc_ovr_macro and pr_auc_ovr_macro.",
+            labels[row]
+        ))),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a mean over classes")]
+fn one_versus_rest<S: Copy + Into<f64>>(
+    scores: &[S],
+    labels: &[u32],
+    classes: usize,
+    area: impl Fn(&[f64], &dyn Fn(usize) -> bool) -> Option<f64>,
+) -> Result<f64> {
+    check::lengths(scores.len(), classes, labels.len())?;
+    check::classes(labels, classes)?;
+    check::scores(scores.iter().copied(), classes)?;
+    let mut sum = 0.0;
+    for class in 0..classes {
+        let is = |row: usize| labels[row] as usize == class;
+        let rows = (0..labels.len()).filter(|&row| is(row)).count();
+        let own = check::scores(scores.iter().skip(class).step_by(classes).copied(), 1)?;
+        sum += area(&own, &is).filter(|_| rows > 0 && rows < labels.len()).ok_or_else(|| {
+            let rows = if rows == 0 { "no row is" } else { "every row is" };
+            Error::Data(format!("one class against the rest needs rows of both, but {rows} of class {class}"))
+        })?;
+    }
+    Ok(sum / classes as f64)
+}
+
+/// Row numbers by ascending score, in groups of equal score.
+pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -> bool + '_) {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    (order, |&a, &b| scores[a].total_cmp(&scores[b]).is_eq())
+}
+
+/// `None` if all rows are of one class.
+#[allow(clippy::cast_precision_loss, reason = "ranks are far below 2^52")]
+fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
+    let (order, equal) = by_score(scores);
+    // Twice the ranks, which are whole numbers: exact however many rows there are.
+    let (mut below, mut positives, mut ranks) = (0u128, 0u128, 0u128);
+    for group in order.chunk_by(equal) {
+        let (rows, hits) = (group.len() as u128, group.iter().filter(|&&row| positive(row)).count() as u128);
+        ranks += hits * (2 * below + rows + 1);
+        below += rows;
+        positives += hits;
+    }
+    let negatives = below - positives;
+    let pairs = 2 * positives * negatives;
+    (pairs > 0).then(|| (ranks - positives * (positives + 1)) as f64 / pairs as f64)
+}
+
+/// `None` if no row is positive.
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn average_precision(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
+    let (mut order, equal) = by_score(scores);
+    order.reverse();
+    let (mut taken, mut positives, mut sum) = (0, 0, 0.0);
+    for group in order.chunk_by(equal) {
+        let hits = group.iter().filter(|&&row| positive(row)).count();
+        taken += group.len();
+        positives += hits;
+        sum += hits as f64 * (positives as f64 / taken as f64);
+    }
+    (positives > 0).then(|| sum / positives as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_area_is_the_share_of_pairs_in_order() {
+        let scores = [0.3f32, 0.3, 0.7, 0.1, 0.7, 0.2, 0.3, 0.9];
+        let labels = [1, 0, 1, 0, 0, 1, 1, 0];
+        let mut won = 0.0;
+        for (a, _) in scores.iter().zip(labels).filter(|(_, label)| *label == 1) {
+            for (b, _) in scores.iter().zip(labels).filter(|(_, label)| *label == 0) {
+                won += if a > b { 1.0 } else { f64::from(u8::from(a.to_bits() == b.to_bits())) / 2.0 };
+            }
+        }
+        approx::assert_relative_eq!(roc_auc(&scores, &labels).unwrap(), won / 16.0, max_relative = 1e-15);
+    }
+
+    #[test]
+    fn order_is_all_that_matters() {
+        let labels = [0, 1, 0, 1];
+        assert_eq!(roc_auc(&[-0.0, 0.0, 0.0, -0.0], &labels).unwrap().to_bits(), 0.5_f64.to_bits());
+        assert_eq!(
+            roc_auc(&[-1e30, f64::INFINITY, f64::NEG_INFINITY, 1e30], &labels).unwrap().to_bits(),
+            1f64.to_bits()
+        );
+        assert_eq!(pr_auc(&[0.2, 0.2, 0.2, 0.2], &labels).unwrap().to_bits(), 0.5_f64.to_bits());
+        assert_eq!(pr_auc(&[0.2, 0.1], &[1, 1]).unwrap().to_bits(), 1f64.to_bits());
+    }
+
+    #[test]
+    fn undefined_areas_are_errors() {
+        let message = |result: Result<f64>| result.unwrap_err().to_string();
+        assert_eq!(
+            message(roc_auc(&[0.1, 0.2], &[1, 1])),
+            "the ROC curve needs rows of both classes, but every row is of class 1"
+        );
+        assert_eq!(
+            message(pr_auc(&[0.1, 0.2], &[0, 0])),
+            "the precision-recall curve needs a positive row, but every row is of class 0"
+        );
+        assert_eq!(
+            message(roc_auc_ovr_macro(&[0.1, 0.2, 0.7, 0.5, 0.4, 0.1], &[0, 2], 3)),
+            "one class against the rest needs rows of both, but no row is of class 1"
+        );
+        assert_eq!(
+            message(pr_auc_ovr_macro(&[1.0, 0.0, 1.0, 0.0], &[0, 0], 2)),
+            "one class against the rest needs rows of both, but every row is of class 0"
+        );
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_errors() {
+        let message = |result: Result<f64>| result.unwrap_err().to_string();
+        let nan = "the score of row 1 is NaN: training may have diverged, or an input was not finite. \
+                   Try a smaller learning rate.";
+        assert_eq!(message(roc_auc(&[0.1, f64::NAN], &[0, 1])), nan);
+        assert_eq!(message(pr_auc(&[0.1, f32::NAN], &[0, 1])), nan);
+        assert_eq!(message(roc_auc_ovr_macro(&[0.1, 0.9, 0.3, f64::NAN], &[0, 1], 2)), nan);
+        assert_eq!(message(roc_auc::<f32>(&[], &[])), "there are no rows to judge");
+        assert_eq!(message(roc_auc(&[0.1], &[0, 1])), "one prediction per row is needed, not 1 for 2 rows");
+        assert_eq!(
+            message(roc_auc_ovr_macro(&[0.1], &[0, 1], 3)),
+            "3 predictions per row are needed, one for each class, not 1 for 2 rows"
+        );
+        assert_eq!(
+            message(roc_auc_ovr_macro(&[0.1, 0.9], &[7], 2)),
+            "row 0 is of class 7, but there are 2 classes, numbered from 0"
+        );
+        assert_eq!(
+            message(pr_auc(&[0.1, 0.2], &[0, 2])),
+            "row 1 is of class 2, but this metric is for the classes 0 and 1. For more classes there are \
+             roc_auc_ovr_macro and pr_auc_ovr_macro."
+        );
+    }
+}

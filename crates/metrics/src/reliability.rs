@@ -1,0 +1,202 @@
+//! Whether probabilities mean what they say: of the rows given 20 %, are 20 % positive?
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use wgrad_core::{Error, Result};
+
+use super::{check, rank};
+
+/// How probabilities are put into bins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Bins {
+    /// Of equal width.
+    #[default]
+    Uniform,
+    /// With as many rows in each, as far as equal probabilities stay together.
+    Quantile,
+}
+
+/// The rows whose probability lies in one bin.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bin {
+    /// How many.
+    pub rows: usize,
+    /// The mean of their probabilities.
+    pub predicted: f64,
+    /// The share of them that are positive.
+    pub observed: f64,
+}
+
+/// The reliability diagram of a set of rows: the bins that hold any, by rising probability.
+///
+/// ```
+/// use wgrad_metrics::{Bins, Reliability};
+/// let diagram = Reliability::new(&[0.1, 0.3, 0.2, 0.9], &[0, 1, 0, 1], 2, Bins::Uniform)?;
+/// assert_eq!((diagram.bins().len(), diagram.bins()[0].rows), (2, 3));
+/// assert!((diagram.error() - 0.125).abs() < 1e-15);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reliability(Vec<Bin>);
+
+impl Reliability {
+    /// Puts rows into `bins` bins by the probability that they are positive. A probability on the border of two belongs
+    /// to the lower one, as in scikit-learn's `calibration_curve`.
+    ///
+    /// # Errors
+    /// When there is no bin, a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or
+    /// not one probability per label.
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn new<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32], bins: usize, by: Bins) -> Result<Self> {
+        check::lengths(probabilities.len(), 1, labels.len())?;
+        rank::binary(labels)?;
+        let probabilities = check::probabilities(probabilities, 1)?;
+        if bins == 0 {
+            return Err(Error::Config("a reliability diagram needs at least one bin; 10 are usual".into()));
+        }
+        let mut sums = vec![(0usize, 0.0, 0.0); bins];
+        let inner: Vec<f64> = match by {
+            Bins::Uniform => (1..bins).map(|bin| bin as f64 / bins as f64).collect(),
+            Bins::Quantile => {
+                let mut sorted = probabilities.clone();
+                sorted.sort_unstable_by(f64::total_cmp);
+                (1..bins).map(|bin| quantile(&sorted, bin as f64 / bins as f64)).collect()
+            }
+        };
+        for (&p, &label) in probabilities.iter().zip(labels) {
+            let (rows, predicted, observed) = &mut sums[inner.partition_point(|&border| border < p)];
+            *rows += 1;
+            *predicted += p;
+            *observed += f64::from(label);
+        }
+        let bin = |(rows, predicted, observed): (usize, f64, f64)| Bin {
+            rows,
+            predicted: predicted / rows as f64,
+            observed: observed / rows as f64,
+        };
+        Ok(Self(sums.into_iter().filter(|(rows, ..)| *rows > 0).map(bin).collect()))
+    }
+
+    /// The bins that hold rows.
+    #[must_use]
+    pub fn bins(&self) -> &[Bin] {
+        &self.0
+    }
+
+    /// The expected calibration error: the mean over all rows of `|observed − predicted|` of their bins.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn error(&self) -> f64 {
+        let rows: usize = self.0.iter().map(|bin| bin.rows).sum();
+        self.0.iter().map(|bin| (bin.observed - bin.predicted).abs() * bin.rows as f64).sum::<f64>() / rows as f64
+    }
+
+    /// The largest `|observed − predicted|` of a bin.
+    #[must_use]
+    pub fn largest_error(&self) -> f64 {
+        self.0.iter().map(|bin| (bin.observed - bin.predicted).abs()).fold(0.0, f64::max)
+    }
+}
+
+impl fmt::Display for Reliability {
+    /// A line per bin, with bars of 40 characters for what was observed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>9}  {:>8}  {:>6}", "predicted", "observed", "rows")?;
+        for bin in &self.0 {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length from 0 to 40")]
+            let bar = "█".repeat((bin.observed * 40.0).round() as usize);
+            write!(f, "\n{:>9.4}  {:>8.4}  {:>6}  {bar}", bin.predicted, bin.observed, bin.rows)?;
+        }
+        Ok(())
+    }
+}
+
+/// The quantile `q` of sorted numbers, interpolated linearly: NumPy's default.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+pub fn quantile(sorted: &[f64], q: f64) -> f64 {
+    let at = q * (sorted.len() - 1) as f64;
+    let below = sorted[at.floor() as usize];
+    let above = sorted[at.ceil() as usize];
+    below + (above - below) * at.fract()
+}
+
+/// The Brier score: the mean of `(p − y)²` over the rows, with the probability `p` of class 1 and the label `y`.
+///
+/// ```
+/// use wgrad_metrics::brier_score;
+/// assert!((brier_score(&[0.1, 0.8], &[0, 1])? - 0.025).abs() < 1e-15);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one probability
+/// per label.
+#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
+pub fn brier_score<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32]) -> Result<f64> {
+    check::lengths(probabilities.len(), 1, labels.len())?;
+    rank::binary(labels)?;
+    let probabilities = check::probabilities(probabilities, 1)?;
+    let squares = probabilities.iter().zip(labels).map(|(p, &label)| (p - f64::from(label)).powi(2));
+    Ok(squares.sum::<f64>() / labels.len() as f64)
+}
+
+/// The share of rows whose class is among the `k` of the highest scores `[rows, classes]`. Of equal scores the one of the
+/// higher class number comes first, as in scikit-learn's `top_k_accuracy_score`.
+///
+/// ```
+/// use wgrad_metrics::top_k_accuracy;
+/// let scores = [0.5, 0.2, 0.2, 0.3, 0.4, 0.2, 0.2, 0.4, 0.3, 0.7, 0.2, 0.1];
+/// assert_eq!(top_k_accuracy(&scores, &[0, 1, 2, 2], 3, 2)?, 0.75);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When a score is NaN, a label not below `classes`, `k` is 0 or above `classes`, there are no rows or not `classes`
+/// scores per label.
+#[allow(clippy::cast_precision_loss, reason = "a ratio of counts")]
+pub fn top_k_accuracy<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize, k: usize) -> Result<f64> {
+    check::lengths(scores.len(), classes, labels.len())?;
+    check::classes(labels, classes)?;
+    if k == 0 || k > classes {
+        return Err(Error::Config(format!("k must be between 1 and the {classes} classes, not {k}")));
+    }
+    let scores = check::scores(scores.iter().copied(), classes)?;
+    let hit = |(row, &label): (&[f64], &u32)| {
+        let own = row[label as usize];
+        let before = |(class, &score): (usize, &f64)| score > own || (score >= own && class > label as usize);
+        row.iter().enumerate().filter(|&at| before(at)).count() < k
+    };
+    let hits = scores.chunks_exact(classes).zip(labels).filter(|&row| hit(row)).count();
+    Ok(hits as f64 / labels.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lower_bin_has_the_border() {
+        let diagram = Reliability::new(&[0.5, 0.500_001, 0.0, 1.0], &[1, 0, 0, 1], 2, Bins::Uniform).unwrap();
+        assert_eq!(diagram.bins().iter().map(|bin| bin.rows).collect::<Vec<_>>(), [2, 2]);
+        assert_eq!(diagram.to_string().lines().count(), 3);
+    }
+
+    #[test]
+    fn quantile_bins_hold_the_same_number_of_rows() {
+        let probabilities: Vec<f64> = (0..100).map(|i| f64::from(i * i) / 1e4).collect();
+        let labels: Vec<u32> = (0..100).map(|i| i % 2).collect();
+        let diagram = Reliability::new(&probabilities, &labels, 5, Bins::Quantile).unwrap();
+        assert_eq!(diagram.bins().iter().map(|bin| bin.rows).collect::<Vec<_>>(), [20; 5]);
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_errors() {
+        let message = |result: Result<f64>| result.unwrap_err().to_string();
+        assert!(message(brier_score(&[1.5], &[0])).starts_with("1.5 in row 0 is no probability."));
+        assert!(message(brier_score(&[0.5], &[3])).starts_with("row 0 is of class 3"));
+        assert_eq!(message(top_k_accuracy(&[0.5, 0.5], &[0], 2, 3)), "k must be between 1 and the 2 classes, not 3");
+        let none = Reliability::new(&[0.5], &[0], 0, Bins::Uniform).unwrap_err().to_string();
+        assert_eq!(none, "a reliability diagram needs at least one bin; 10 are usual");
+    }
+}

@@ -1,0 +1,207 @@
+//! How a threshold is chosen.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use wgrad_core::{Error, Result};
+
+use super::{Costs, Cut, Cuts};
+
+/// How the threshold of a [`Decision`](super::Decision) is chosen among the cuts of validation rows.
+///
+/// As text, and in files: `f1`, `f2`, `precision=0.9`, `fpr=5/1000`, `cost=1:10`, `0.3`.
+///
+/// ```
+/// use wgrad_metrics::Rule;
+/// assert_eq!("f2".parse::<Rule>()?, Rule::FBeta(2.0));
+/// assert_eq!("fpr=5/1000".parse::<Rule>()?, Rule::FalsePositives(0.005));
+/// assert_eq!("cost=1:10".parse::<Rule>()?.to_string(), "cost=1:10");
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Rule {
+    /// The highest F-beta score: `f1`, `f2`, `f0.5`.
+    FBeta(f64),
+    /// The highest recall of which at least this share of the rows that count as positive are: `precision=0.9`.
+    Precision(f64),
+    /// The highest recall at which at most this share of the negative rows count as positive: `fpr=5/1000` or
+    /// `fpr=0.005`.
+    FalsePositives(f64),
+    /// The lowest cost: `cost=A:B`, where a false positive costs `A` and a false negative `B`.
+    Cost(Costs),
+    /// A probability, after calibration, above which a row counts as positive: `0.5`.
+    Fixed(f64),
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self::Fixed(0.5)
+    }
+}
+
+impl Rule {
+    /// The cut that the rule chooses; none for [`Rule::Fixed`], which looks at no rows.
+    ///
+    /// # Errors
+    /// When there is no such cut, as that of [`Cuts`]; when a number of the rule is outside its range.
+    pub fn choose(&self, cuts: &Cuts) -> Result<Option<Cut>> {
+        match *self {
+            Self::FBeta(beta) => cuts.best_f_beta(beta).map(Some),
+            Self::Precision(precision) => cuts.at_precision(precision).map(Some),
+            Self::FalsePositives(rate) => cuts.at_false_positives(rate).map(Some),
+            Self::Cost(costs) => cuts.cheapest(&costs).map(Some),
+            Self::Fixed(_) => Ok(None),
+        }
+    }
+
+    /// The costs of the rule, if it has any.
+    #[must_use]
+    pub fn costs(&self) -> Option<Costs> {
+        if let Self::Cost(costs) = self { Some(*costs) } else { None }
+    }
+
+    /// The rule in words: `best F1`, `precision of at least 0.9`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::FBeta(beta) => format!("best F{beta}"),
+            Self::Precision(precision) => format!("highest recall at a precision of {precision} or more"),
+            Self::FalsePositives(rate) => {
+                format!("highest recall with at most {} false positives per 1000 negative rows", per_thousand(*rate))
+            }
+            Self::Cost(costs) => {
+                let Costs { false_positive, false_negative, .. } = costs;
+                format!("lowest cost, a false positive costing {false_positive} and a false negative {false_negative}")
+            }
+            Self::Fixed(p) => format!("probability above {p}"),
+        }
+    }
+}
+
+/// A rate in thousandths, without the noise of the binary fraction.
+fn per_thousand(rate: f64) -> f64 {
+    (rate * 1e9).round() / 1e6
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FBeta(beta) => write!(f, "f{beta}"),
+            Self::Precision(precision) => write!(f, "precision={precision}"),
+            Self::FalsePositives(rate) => write!(f, "fpr={rate}"),
+            Self::Cost(costs) => {
+                write!(f, "cost={}:{}", costs.false_positive, costs.false_negative)?;
+                if costs.true_positive != 0.0 || costs.true_negative != 0.0 {
+                    write!(f, ":{}:{}", costs.true_positive, costs.true_negative)?;
+                }
+                Ok(())
+            }
+            Self::Fixed(p) => write!(f, "{p}"),
+        }
+    }
+}
+
+impl From<Rule> for String {
+    fn from(rule: Rule) -> Self {
+        rule.to_string()
+    }
+}
+
+impl TryFrom<String> for Rule {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl FromStr for Rule {
+    type Err = Error;
+
+    /// Reads what `Display` writes, rates also as a fraction. A fourth and a fifth cost, of true positives and true
+    /// negatives, may follow: `cost=1:10:-2:0`.
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |why: &str| {
+            Error::Config(format!(
+                "`{text}` is no rule for a threshold: {why}\n  fix: f1, f2, precision=0.9, fpr=5/1000, cost=1:10 (a \
+                 false positive costs 1, a false negative 10), or a probability such as 0.3"
+            ))
+        };
+        let number = |word: &str| word.trim().parse::<f64>().ok().filter(|x| x.is_finite());
+        let share = |word: &str, what: &str| {
+            match word.split_once('/') {
+                Some((part, whole)) => number(part).zip(number(whole)).map(|(part, whole)| part / whole),
+                None => number(word),
+            }
+            .filter(|x| (0.0..=1.0).contains(x))
+            .ok_or_else(|| wrong(&format!("{what} must be between 0 and 1")))
+        };
+        if let Some(precision) = text.strip_prefix("precision=") {
+            return share(precision, "a precision").map(Self::Precision);
+        }
+        if let Some(rate) = text.strip_prefix("fpr=") {
+            return share(rate, "a share of negative rows").map(Self::FalsePositives);
+        }
+        if let Some(costs) = text.strip_prefix("cost=") {
+            let all: Option<Vec<f64>> = costs.split(':').map(number).collect();
+            let (false_positive, false_negative, true_positive, true_negative) = match all.as_deref() {
+                Some([a, b]) => (*a, *b, 0.0, 0.0),
+                Some([a, b, c, d]) => (*a, *b, *c, *d),
+                _ => return Err(wrong("two costs are needed, of a false positive and of a false negative")),
+            };
+            if false_positive - true_negative < 0.0 || false_negative - true_positive < 0.0 {
+                return Err(wrong("a mistake cannot cost less than being right"));
+            }
+            return Ok(Self::Cost(Costs { false_negative, false_positive, true_positive, true_negative }));
+        }
+        if let Some(beta) = text.strip_prefix('f').and_then(number) {
+            return if beta > 0.0 { Ok(Self::FBeta(beta)) } else { Err(wrong("the number after f must be above 0")) };
+        }
+        match number(text) {
+            Some(p) if p > 0.0 && p < 1.0 => Ok(Self::Fixed(p)),
+            Some(_) => Err(wrong("a probability must be above 0 and below 1")),
+            None => Err(wrong("it is none of those that there are")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_rule_is_read_as_it_is_written() {
+        for text in ["f1", "f0.5", "precision=0.9", "fpr=0.005", "cost=1:10", "cost=1:10:-2:0.5", "0.3"] {
+            let rule: Rule = text.parse().unwrap();
+            assert_eq!(rule.to_string(), text);
+            assert_eq!(serde_json::to_string(&rule).unwrap(), format!("\"{text}\""));
+            assert_eq!(serde_json::from_str::<Rule>(&format!("\"{text}\"")).unwrap(), rule);
+        }
+        assert_eq!(
+            "fpr=3/1000".parse::<Rule>().unwrap().words(),
+            "highest recall with at most 3 false positives per 1000 negative rows"
+        );
+    }
+
+    #[test]
+    fn what_is_no_rule_is_named_with_those_that_are() {
+        for (text, why) in [
+            ("best", "it is none of those that there are"),
+            ("f0", "the number after f must be above 0"),
+            ("f-1", "the number after f must be above 0"),
+            ("fpr=2", "a share of negative rows must be between 0 and 1"),
+            ("fpr=1/0", "a share of negative rows must be between 0 and 1"),
+            ("precision=NaN", "a precision must be between 0 and 1"),
+            ("cost=1", "two costs are needed"),
+            ("cost=-1:1", "a mistake cannot cost less"),
+            ("0", "a probability must be above 0 and below 1"),
+            ("inf", "it is none of those"),
+        ] {
+            let message = text.parse::<Rule>().unwrap_err().to_string();
+            assert!(message.starts_with(&format!("`{text}` is no rule for a threshold: {why}")), "{message}");
+            assert!(message.contains("fix: f1"));
+        }
+    }
+}

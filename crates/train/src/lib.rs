@@ -1,0 +1,68 @@
+//! Training a model on a dataset, epoch by epoch.
+//!
+//! [`Trainer`] is for rows of features with a class each; anything else is a loop of one's own over
+//! [`Session::run_many_later`](wgrad_core::Session::run_many_later), which is all that the trainer does, too.
+//!
+//! ```
+//! use wgrad_core::{CpuBackend, Params};
+//! use wgrad_data::{Dataset, Seed};
+//! use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+//! use wgrad_train::{Silent, Trainer};
+//! let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
+//! let data = Dataset::new(["x"], x, y, ["low", "high"])?;
+//!
+//! let params = Params::seeded(7);
+//! let model = Linear::new(&params.at("fc"), 1, 1);
+//! let loss = BceWithLogitsLoss::new();
+//! let mut trainer =
+//!     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).batch_size(8).progress(Silent);
+//! let history = trainer.fit(&data, 30, |x, y| loss.apply(&model.forward(x), y))?;
+//! assert!(history.epochs[29].loss < history.epochs[0].loss);
+//! assert!(trainer.evaluate(&data, |x| model.forward(x))?.accuracy > 0.9);
+//! # Ok::<(), wgrad_core::Error>(())
+//! ```
+
+mod callback;
+mod checkpoint;
+mod comparison;
+mod diagnose;
+mod early_stopping;
+mod find_lr;
+mod fit;
+mod history;
+mod lockstep;
+mod predict;
+mod prefetch;
+pub mod prior;
+mod progress;
+mod recording;
+pub mod report;
+mod resume;
+#[cfg(test)]
+mod resume_tests;
+mod schedules;
+mod settings;
+mod snapshot;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+pub use callback::Callback;
+pub use checkpoint::{CheckpointInfo, Checkpoints, Resumed, info as checkpoint_info, list as checkpoints};
+pub use comparison::{Compared, Comparison, Stage};
+pub use early_stopping::EarlyStopping;
+pub use find_lr::{LrCurve, LrFinder, LrPoint};
+use history::Short;
+pub use history::{Ended, EpochStats, History};
+#[cfg(feature = "progress")]
+pub use progress::Bar;
+pub use progress::{Lines, Log, Progress, Run, Silent, automatic};
+pub use recording::Recording;
+pub use steps::Targets;
+pub use trainer::{EVALUATION_ROWS, Trainer};
+
+/// The folder of this crate's sources as errors name it.
+fn source() -> &'static str {
+    file!().trim_end_matches("lib.rs")
+}

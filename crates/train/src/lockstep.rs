@@ -1,0 +1,153 @@
+//! Steps of a training beside a reference: in lockstep with it, or their gradients beside finite differences.
+
+use std::panic::Location;
+
+use wgrad_core::{Array, Audit, Lockstep, Result, Tensor, audit};
+
+use super::Trainer;
+use super::fit::no_optimizer;
+use super::snapshot::{Snapshot, rates, set_rates};
+use super::steps::{Steps, Tally, Traced, Training, Watch};
+use wgrad_data::Dataset;
+
+impl Trainer<'_> {
+    /// Holds the first `steps` steps of the training to the reference, node by node and as they really run:
+    /// [`Session::lockstep`](wgrad_core::Session::lockstep) of each, with the batches that [`Self::fit`] would take. Ends after
+    /// the first step in which something exceeds its bound, which is then the last report.
+    ///
+    /// Weights, optimizer state, counters and random numbers are afterwards as they were. Between two steps that are looked
+    /// at, the training goes on as usual.
+    ///
+    /// ```
+    /// use wgrad_core::{CpuBackend, Params};
+    /// use wgrad_data::Dataset;
+    /// use wgrad_train::{Silent, Trainer};
+    /// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+    /// let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
+    /// let data = Dataset::new(["x"], x, y, ["low", "high"])?;
+    /// let params = Params::seeded(7);
+    /// let model = Linear::new(&params.at("fc"), 1, 1);
+    /// let mut trainer =
+    ///     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).batch_size(8).progress(Silent);
+    /// let reports = trainer.lockstep(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y))?;
+    /// assert_eq!(reports.len(), 2);
+    /// assert!(reports.iter().all(|report| report.passes()), "{}", reports[1]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::fit`]: no optimizer, no rows, every error of the graph, a lost device.
+    #[track_caller]
+    pub fn lockstep(
+        &mut self,
+        data: &Dataset,
+        steps: usize,
+        loss: impl Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Result<Vec<Lockstep>> {
+        let mut reports = vec![];
+        self.beside(data, loss, Location::caller(), |trainer, step, traced, feeds| {
+            if step == steps {
+                return Ok(true);
+            }
+            reports.push(trainer.session()?.lockstep(&traced.graph, &[&traced.loss], feeds)?);
+            Ok(step + 1 == steps || !reports[step].passes())
+        })?;
+        Ok(reports)
+    }
+
+    /// Holds the gradients of a training to finite differences after its first `steps` steps:
+    /// [`wgrad_core::audit`](fn@wgrad_core::audit) of the next one, with the batch that [`Self::fit`] would take then, in `f64` on
+    /// the host.
+    ///
+    /// In the first step of all, weights that begin at 0 make the gradients behind them 0, so take a few. Weights, optimizer
+    /// state, counters and random numbers are afterwards as they were. The time that it takes grows with the batch: a few rows
+    /// are enough.
+    ///
+    /// ```
+    /// use wgrad_core::{CpuBackend, Params};
+    /// use wgrad_data::Dataset;
+    /// use wgrad_train::{Silent, Trainer};
+    /// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+    /// let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
+    /// let data = Dataset::new(["x"], x, y, ["low", "high"])?;
+    /// let params = Params::seeded(7);
+    /// let model = Linear::new(&params.at("fc"), 1, 1);
+    /// let mut trainer =
+    ///     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).batch_size(8).progress(Silent);
+    /// let report = trainer.audit(&data, 3, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y))?;
+    /// assert!(report.passes() && report.parameters.len() == 2, "{report}");
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::fit`]: no optimizer, no rows, every error of the graph, a lost device.
+    #[track_caller]
+    pub fn audit(&mut self, data: &Dataset, steps: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<Audit> {
+        let mut report = None;
+        self.beside(data, loss, Location::caller(), |trainer, step, traced, feeds| {
+            if step == steps {
+                trainer.session()?.sync()?;
+                report = Some(audit(&traced.loss, feeds)?);
+            }
+            Ok(report.is_some())
+        })?;
+        Ok(report.expect("it ends with the audit"))
+    }
+
+    /// Makes the steps of a training, shows each before it is made to `look` until that says so, and puts back what changed.
+    fn beside<L: Fn(&Tensor, &Tensor) -> Tensor>(
+        &mut self,
+        data: &Dataset,
+        loss: L,
+        caller: &'static Location<'static>,
+        mut look: impl FnMut(&mut Self, usize, &Traced, &[(&Tensor, &Array)]) -> Result<bool>,
+    ) -> Result<()> {
+        self.session()?;
+        let optimizer = self.optimizer.take().ok_or_else(no_optimizer)?;
+        let before = rates(&*optimizer);
+        let looked = (|| {
+            let targets = self.targets.of(data)?;
+            let (ema, accumulate) = (self.ema.clone(), self.accumulate.max(1));
+            let training = Training { optimizer: &*optimizer, ema: ema.as_ref(), accumulate };
+            let mut steps = Steps::new(loss, data, targets, Some(training), false, caller)?;
+            // This declares all state, which is then put back, too.
+            steps.example(self.batch_size.min(data.rows())).graph.check()?;
+            self.session()?.sync()?;
+            let begin = Snapshot::take(&self.params)?;
+            let looked = self.step_by_step(data, &mut steps, &mut look);
+            let restored = self.session()?.sync().and_then(|()| begin.restore(&self.params));
+            looked.and(restored)
+        })();
+        set_rates(&*optimizer, &before);
+        self.optimizer = Some(optimizer);
+        looked
+    }
+
+    fn step_by_step<L: Fn(&Tensor, &Tensor) -> Tensor>(
+        &mut self,
+        data: &Dataset,
+        steps: &mut Steps<'_, L>,
+        look: &mut impl FnMut(&mut Self, usize, &Traced, &[(&Tensor, &Array)]) -> Result<bool>,
+    ) -> Result<()> {
+        let batches = self.batches(data)?;
+        let (per_epoch, size) = (batches.len() - usize::from(self.drops_one(data)), self.batch_size);
+        let mut number = self.params.at("train").counter("@epoch").get();
+        let mut epoch = batches.epoch(number);
+        for step in 0.. {
+            let at = step % per_epoch.max(1);
+            if step > 0 && at == 0 {
+                number += 1;
+                epoch = batches.epoch(number);
+            }
+            let (traced, arrays) = steps.single(epoch.order(), size, at)?;
+            let feeds: Vec<_> = traced.inputs.iter().zip(&arrays).collect();
+            if look(self, step, &traced, &feeds)? {
+                break;
+            }
+            let mut watch = Watch { wait: true, stop: &|| false, seen: &mut |_, _| {} };
+            let mut tally = Tally { steps: at, ..Tally::default() };
+            steps.run(self.session()?, (epoch.order(), size), &mut tally, at + 1, &mut watch)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,185 @@
+//! What a model says about rows, and how good that is.
+
+use wgrad_core::{Array, DType, Error, Fetching, Graph, Mode, Result, Step, Tensor};
+
+use super::Trainer;
+use super::steps::{FED, PORTION};
+use super::trainer::EVALUATION_ROWS;
+use wgrad_data::Dataset;
+use wgrad_metrics::Report;
+
+impl Trainer<'_> {
+    /// How good the model is on a dataset. `model` gives logits from features `x: f32[N, features]`: one per row for
+    /// two classes, or one per class.
+    ///
+    /// The loss of the report is the mean cross-entropy, without weights or smoothing.
+    ///
+    /// # Errors
+    /// Every error of the graph, with its source line; a model that does not give one logit per row or class; logits
+    /// that are not finite.
+    pub fn evaluate(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Report> {
+        let (logits, width) = self.logits_of(data, model)?;
+        let classes = data.classes();
+        if !(width == classes.len() || (width == 1 && classes.len() == 2)) {
+            let one = if classes.len() == 2 { "1 or " } else { "" };
+            return Err(Error::Data(format!(
+                "the model gives {width} logits per row, but there are {} classes: {}\n  fix: give the model's last \
+                 layer {one}{} outputs",
+                classes.len(),
+                classes.join(", "),
+                classes.len()
+            )));
+        }
+        if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
+            return Err(Error::Data(format!("the model gives {} for row {}", logits[at], at / width)));
+        }
+        let losses = logits.chunks(width).zip(data.y()).map(|(logits, &label)| cross_entropy(logits, label));
+        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
+        let loss = losses.sum::<f64>() / data.rows() as f64;
+        let probabilities = probabilities(&logits, width);
+        match (classes.len(), width) {
+            (2, 1) => Report::binary(&probabilities, data.y(), classes, loss),
+            (2, _) => {
+                let positive: Vec<_> = probabilities.chunks(2).map(|row| row[1]).collect();
+                Report::binary(&positive, data.y(), classes, loss)
+            }
+            _ => Report::multiclass(&probabilities, data.y(), classes, loss),
+        }
+    }
+
+    /// The probabilities of the classes for each row of a dataset; see [`Self::predict_rows`].
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits_of(data, model)?;
+        Array::new([logits.len() / width, width], probabilities(&logits, width))
+    }
+
+    /// The probabilities of the classes for each row of `x: f32[N, features]`: `[N, 1]` with the probability of class
+    /// 1 where the model gives one logit per row, `[N, classes]` otherwise.
+    ///
+    /// # Errors
+    /// Every error of the graph, with its source line; a model that gives no logits per row.
+    pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits_of_rows(x, model)?;
+        Array::new([logits.len() / width, width], probabilities(&logits, width))
+    }
+
+    /// What the model gives for each row of a dataset, `[N, 1]` or `[N, classes]`: logits, from which thresholds and
+    /// calibration are made without the rounding of probabilities near 0 and 1.
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict_logits(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits_of(data, model)?;
+        Array::new([logits.len() / width, width], logits)
+    }
+
+    /// The same for each row of `x: f32[N, features]`.
+    ///
+    /// # Errors
+    /// As [`Self::predict_rows`].
+    pub fn predict_logits_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
+        let (logits, width) = self.logits_of_rows(x, model)?;
+        Array::new([logits.len() / width, width], logits)
+    }
+
+    fn logits_of_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
+        let &[rows, features] = x.shape().dims() else {
+            return Err(Error::Data(format!("features have two axes, [rows, features], not {}", x.shape())));
+        };
+        let values = x.to_f32();
+        let rows_of = |batch: &[u32]| {
+            let rows = batch.iter().flat_map(|&row| &values[row as usize * features..][..features]);
+            Ok(rows.copied().collect())
+        };
+        self.logits((rows, features), rows_of, model)
+    }
+
+    /// All logits of a dataset, row by row, and how many a row has.
+    fn logits_of(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
+        self.logits((data.rows(), data.features()), |rows| data.gather(rows), model)
+    }
+
+    /// All logits, row by row, and how many a row has; `gather` gives the features of some rows.
+    fn logits(
+        &mut self,
+        (rows, features): (usize, usize),
+        gather: impl Fn(&[u32]) -> Result<Vec<f32>>,
+        model: impl Fn(&Tensor) -> Tensor,
+    ) -> Result<(Vec<f64>, usize)> {
+        let session = self.session()?;
+        let mut compile = |size: usize| -> Result<(Tensor, Step)> {
+            let graph = Graph::new(Mode::Evaluate);
+            let input = graph.input("x", [size, features], DType::F32);
+            let output = model(&input);
+            let step = session.compile(&graph, &[&output])?;
+            let shape = output.shape();
+            if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
+                return Err(Error::Data(format!(
+                    "the model gives {shape} for {size} rows, not one logit per row or class"
+                )));
+            }
+            Ok((input, step))
+        };
+        if rows == 0 || features == 0 {
+            return Err(Error::Data("there are no rows to predict".into()));
+        }
+        // Full batches, many at a time, and then what is left.
+        let (size, left) = (EVALUATION_ROWS.min(rows), if rows > EVALUATION_ROWS { rows % EVALUATION_ROWS } else { 0 });
+        let mut plans = vec![(size, compile(size)?)];
+        if left > 0 {
+            plans.push((left, compile(left)?));
+        }
+        let most = (FED / (size * features * size_of::<f32>())).clamp(1, PORTION);
+        let order: Vec<u32> = (0..).take(rows).collect();
+        let (full, rest) = order.split_at(rows - left);
+        let portions = full.chunks(size * most).chain((left > 0).then_some(rest));
+        let (mut logits, mut under_way) = (vec![], None::<Fetching>);
+        for portion in portions {
+            let (size, (input, step)) = &plans[usize::from(portion.len() < plans[0].0)];
+            let steps = portion.len() / size;
+            let x = Array::new([steps, *size, features], gather(portion)?)?;
+            let next = session.run_many_later(step, steps, &[(input, &x)])?;
+            if let Some(done) = under_way.replace(next) {
+                logits.extend(done.wait()?[0].to_f64());
+            }
+        }
+        if let Some(done) = under_way {
+            logits.extend(done.wait()?[0].to_f64());
+        }
+        let width = logits.len() / rows;
+        Ok((logits, width))
+    }
+}
+
+/// The cross-entropy of one row; one logit stands for two classes.
+fn cross_entropy(logits: &[f64], label: u32) -> f64 {
+    if let [x] = *logits {
+        let wrong = if label == 0 { x } else { -x };
+        return wrong.max(0.0) + (-x.abs()).exp().ln_1p();
+    }
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
+    sum.ln() + max - logits[label as usize]
+}
+
+/// Sigmoid of one logit per row, softmax of more.
+fn probabilities(logits: &[f64], width: usize) -> Vec<f64> {
+    if width == 1 {
+        return logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();
+    }
+    let mut result = logits.to_vec();
+    for row in result.chunks_mut(width) {
+        let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        for x in &mut *row {
+            *x = (*x - max).exp();
+        }
+        let sum: f64 = row.iter().sum();
+        for x in row {
+            *x /= sum;
+        }
+    }
+    result
+}

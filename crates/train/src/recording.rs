@@ -1,0 +1,300 @@
+//! A step that PyTorch made, made again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::{SafeTensors, TensorView};
+use wgrad_core::{
+    Array, DType, Deviation, Error, Expected, Graph, Kind, Mode, Params, Result, Session, Shape, Tensor, Variable,
+    expected, gradients,
+};
+
+use super::comparison::{Compared, Comparison, Stage};
+use super::snapshot::Snapshot;
+use wgrad_nn::load::set;
+use wgrad_nn::optim::Optimizer;
+use wgrad_nn::state_dict::{entries, unreadable, value, words};
+
+/// A training step of PyTorch as `examples/record_pytorch.py` writes it: the batch, outputs of modules, the loss, gradients,
+/// and the state dict before and after.
+///
+/// ```no_run
+/// use wgrad_core::{CpuBackend, Params, Session};
+/// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+/// use wgrad_train::Recording;
+/// let params = Params::seeded(0);
+/// let model = Linear::new(&params.at("fc"), 30, 1);
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+/// let recording = Recording::read("step.safetensors")?;
+/// let comparison = recording.compare(&mut session, &params, &AdamW::new(1e-3), |x, y| {
+///     BceWithLogitsLoss::new().apply(&model.forward(x), y)
+/// })?;
+/// println!("{comparison}");
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Recording {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// The modules in the order of execution; `NAME#0` and so on where there are several calls.
+    order: Vec<String>,
+}
+
+impl Recording {
+    /// Reads a recording.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is not a safetensors file, or is not a recording.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
+        let shown = path.display().to_string();
+        let (_, header) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        let known = header.metadata().as_ref();
+        let order = known.filter(|all| all.get("format").is_some_and(|format| format == "wgrad-recording"));
+        let order = order.and_then(|all| serde_json::from_str(all.get("order")?).ok());
+        let order = order.ok_or_else(|| {
+            Error::Data(format!(
+                "{shown} is a safetensors file, but not the recording of a step\n  fix: make one with \
+                 examples/record_pytorch.py: record(path, model, optimizer, loss_fn, x, y)"
+            ))
+        })?;
+        SafeTensors::deserialize(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        Ok(Self { path, bytes, order })
+    }
+
+    fn tensors(&self) -> SafeTensors<'_> {
+        SafeTensors::deserialize(&self.bytes).expect("it was read before")
+    }
+
+    /// An array of the recording: integers as labels.
+    fn array(&self, name: &str) -> Result<Array> {
+        let shown = self.path.display();
+        let tensors = self.tensors();
+        let view = tensors.tensor(name).map_err(|_| Error::Data(format!("{shown} has no `{name}`")))?;
+        array(&view).map_err(|why| Error::Data(format!("{shown}: `{name}` {why}")))
+    }
+
+    /// Makes the recorded step: loads the recorded parameters and buffers into `params` by name, traces `loss` on the recorded
+    /// batch and `optimizer` on that, and holds what PyTorch recorded to what the graph gives in `f64`, within the bound of a
+    /// run in `f32` ([`expected`]). Runs the step in lockstep on the session's device, too. Afterwards all variables and
+    /// counters are as they were.
+    ///
+    /// A module is known by its dotted name: the scope in which a layer traces its ops, which is where its variables are
+    /// declared. Of one that is called several times, the calls are compared in their order. `optimizer` should be new, and set
+    /// as the recorded one.
+    ///
+    /// # Errors
+    /// Names or shapes of the state dict that differ; a step that draws random numbers, which are others than PyTorch's; every
+    /// error of the graph; a lost device.
+    #[track_caller]
+    pub fn compare(
+        &self,
+        session: &mut Session,
+        params: &Params,
+        optimizer: &dyn Optimizer,
+        loss: impl Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Result<Comparison> {
+        session.sync()?;
+        let before = Snapshot::take(params)?;
+        let result = self.load(params).and_then(|()| self.follow(session, params, optimizer, &loss));
+        let restored = session.sync().and_then(|()| before.restore(params));
+        result.and_then(|comparison| restored.map(|()| comparison))
+    }
+
+    /// Puts the recorded parameters and buffers into `params`.
+    fn load(&self, params: &Params) -> Result<()> {
+        let tensors = self.tensors();
+        let mut model = entries(params);
+        let mut found = vec![];
+        let mut wrong = vec![];
+        for (name, view) in tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("before/")?, view))) {
+            match model.remove(name) {
+                None => wrong.push(format!("not in the model: {name}")),
+                Some(entry) => match value(&entry, &view) {
+                    Ok(value) => found.push((entry, value)),
+                    Err(why) => wrong.push(format!("{name}: {why}")),
+                },
+            }
+        }
+        wrong.extend(model.keys().map(|name| format!("missing from the recording: {name}")));
+        if !wrong.is_empty() {
+            wrong.sort();
+            let shown = self.path.display();
+            return Err(Error::Params(format!("{shown} is of another model\n  {}", wrong.join("\n  "))));
+        }
+        found.into_iter().try_for_each(|(entry, value)| set(entry, value))
+    }
+
+    #[track_caller]
+    fn follow(
+        &self,
+        session: &mut Session,
+        params: &Params,
+        optimizer: &dyn Optimizer,
+        loss: &dyn Fn(&Tensor, &Tensor) -> Tensor,
+    ) -> Result<Comparison> {
+        let (x, y) = (self.array("input")?, self.array("target")?);
+        let graph = Graph::new(Mode::Train);
+        let input = graph.input("input", x.shape(), DType::F32);
+        let dtype = if y.dtype().is_float() { DType::F32 } else { DType::U32 };
+        let target = graph.input("target", y.shape(), dtype);
+        let loss = loss(&input, &target);
+        optimizer.minimize(&loss);
+        graph.check()?;
+        not_random(&graph)?;
+        let mut wanted: Vec<Wanted> = vec![];
+        let (mut skipped, mut unseen) = (vec![], vec![]);
+        for name in &self.order {
+            let recorded = self.array(&format!("output/{name}"))?;
+            match self.output(&graph, name, recorded.shape()) {
+                Ok(tensor) => {
+                    wanted.push(Wanted { stage: Stage::Output, name: name.clone(), tensor, recorded, unseen });
+                    unseen = vec![];
+                }
+                // A module made of others has no ops of its own.
+                Err(_) if self.order.iter().any(|other| is_inside(module(other).0, module(name).0)) => {}
+                Err(why) => {
+                    skipped.push(format!("{name} ({why})"));
+                    unseen.push(name.clone());
+                }
+            }
+        }
+        let recorded = self.array("loss")?;
+        let recorded = Array::new(loss.shape(), recorded.to_f64())?;
+        wanted.push(Wanted { stage: Stage::Loss, name: "loss".into(), tensor: loss.clone(), recorded, unseen });
+        wanted.extend(self.gradients(&graph, &loss)?);
+        let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
+        for variable in variables {
+            let recorded = self.array(&format!("after/{}", variable.name()))?;
+            if recorded.shape() == variable.shape() {
+                wanted.push(Wanted::new(Stage::Updated, &variable, graph.latest(&variable), recorded));
+            }
+        }
+        graph.check()?;
+        let feeds = [(&input, &x), (&target, &y)];
+        let tensors: Vec<&Tensor> = wanted.iter().map(|wanted| &wanted.tensor).collect();
+        let truth = expected(&graph, &tensors, &feeds)?;
+        // Noise that an optimizer may make steps of full size of.
+        let gradients = wanted.iter().zip(&truth).filter(|(wanted, _)| wanted.stage == Stage::Gradient);
+        let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
+        let largest = gradients.clone().map(|(wanted, _)| size(&wanted.recorded)).fold(0.0, f64::max);
+        let noise: Vec<&str> = gradients
+            .filter(|(wanted, truth)| {
+                truth.values.iter().all(|x| *x == 0.0) && size(&wanted.recorded) < NOISE * largest
+            })
+            .map(|(wanted, _)| wanted.name.as_str())
+            .collect();
+        skipped.extend(noise.iter().map(|name| format!("{name} (its gradient is 0 here, rounding errors there)")));
+        let judged = wanted.iter().zip(&truth);
+        let judged = judged.filter(|(wanted, _)| {
+            !matches!(wanted.stage, Stage::Gradient | Stage::Updated) || !noise.contains(&wanted.name.as_str())
+        });
+        let compared = judged.map(|(wanted, truth)| wanted.hold(&graph, truth)).collect();
+        let lockstep = session.lockstep(&graph, &[&loss], &feeds)?;
+        Ok(Comparison { compared, skipped, lockstep })
+    }
+
+    /// The gradients that were recorded, from the last parameter to the first.
+    fn gradients(&self, graph: &Graph, loss: &Tensor) -> Result<Vec<Wanted>> {
+        let tensors = self.tensors();
+        let recorded: BTreeMap<&str, _> =
+            tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("gradient/")?, view))).collect();
+        let of = |variable: &Variable| variable.kind() == Kind::Parameter && recorded.contains_key(variable.name());
+        let variables: Vec<Variable> = graph.variables().into_iter().filter(of).collect();
+        let handles: Vec<Tensor> = variables.iter().map(|variable| graph.variable(variable)).collect();
+        let mut wanted = vec![];
+        for (variable, gradient) in variables.iter().zip(gradients(loss, &handles)).rev() {
+            let Some(gradient) = gradient else { continue };
+            let recorded = self.array(&format!("gradient/{}", variable.name()))?;
+            if *recorded.shape() == gradient.shape() {
+                wanted.push(Wanted::new(Stage::Gradient, variable, gradient, recorded));
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// The last value of that shape that a module traces in the call that was recorded, or why there is none.
+    fn output(&self, graph: &Graph, name: &str, shape: &Shape) -> Result<Tensor, String> {
+        let (module, call) = module(name);
+        let calls = graph.calls_of(module);
+        let values: Vec<&Tensor> = match call {
+            None => calls.iter().flatten().collect(),
+            Some(call) => {
+                let there = self.order.iter().filter(|other| self::module(other).0 == module).count();
+                if !calls.is_empty() && calls.len() != there {
+                    return Err(format!("called {there} times there, {} times here", calls.len()));
+                }
+                calls.get(call).into_iter().flatten().collect()
+            }
+        };
+        let mut fitting = values.into_iter().filter(|tensor| tensor.shape() == *shape && tensor.dtype().is_float());
+        fitting.next_back().cloned().ok_or_else(|| "nothing here has that name and shape".into())
+    }
+}
+
+/// A recorded gradient below this share of the largest one may be noise.
+const NOISE: f64 = 1e-5;
+
+/// What is compared: the graph's value, and the recorded one.
+struct Wanted {
+    stage: Stage,
+    name: String,
+    tensor: Tensor,
+    recorded: Array,
+    unseen: Vec<String>,
+}
+
+impl Wanted {
+    fn new(stage: Stage, variable: &Variable, tensor: Tensor, recorded: Array) -> Self {
+        Self { stage, name: variable.name().into(), tensor, recorded, unseen: vec![] }
+    }
+
+    fn hold(&self, graph: &Graph, truth: &Expected) -> Compared {
+        let Self { stage, name, tensor, recorded, unseen } = self;
+        let site = graph.data().nodes[tensor.id().node].site.clone();
+        let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
+        Compared { stage: *stage, name: name.clone(), site, shape: tensor.shape(), worst, unseen: unseen.clone() }
+    }
+}
+
+/// A recorded name as that of a module, and which of several calls it is.
+fn module(name: &str) -> (&str, Option<usize>) {
+    let call = name.rsplit_once('#').and_then(|(module, call)| Some((module, call.parse().ok()?)));
+    call.map_or((name, None), |(module, call)| (module, Some(call)))
+}
+
+fn is_inside(name: &str, module: &str) -> bool {
+    name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// Refuses a step that depends on random numbers.
+fn not_random(graph: &Graph) -> Result<()> {
+    let data = graph.data();
+    let Some(node) = data.nodes.iter().find(|node| matches!(node.name(), "dropout" | "bernoulli")) else {
+        return Ok(());
+    };
+    Err(Error::Config(format!(
+        "a step that draws random numbers cannot be compared with PyTorch, whose numbers are others: `{}`\n  at {}\n  fix: \
+         set the probability of every dropout to 0, here and in the model that is recorded",
+        node.name(),
+        node.site
+    )))
+}
+
+fn array(view: &TensorView<'_>) -> Result<Array, String> {
+    let (shape, bytes) = (Shape::from(view.shape()), view.data());
+    let array = match view.dtype() {
+        Dtype::F32 => Array::new(shape, words(bytes, f32::from_le_bytes)),
+        Dtype::F64 => Array::new(shape, words(bytes, f64::from_le_bytes)),
+        Dtype::I64 => {
+            let labels: Option<Vec<u32>> =
+                words(bytes, i64::from_le_bytes).into_iter().map(|label| u32::try_from(label).ok()).collect();
+            Array::new(shape, labels.ok_or("has negative labels, or such beyond 32 bits")?)
+        }
+        other => return Err(format!("is {other:?}; record the step in float32, with labels of int64")),
+    };
+    array.map_err(|error| error.to_string())
+}

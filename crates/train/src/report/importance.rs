@@ -1,0 +1,161 @@
+//! Which features a model needs: what happens when one of them is shuffled.
+
+use wgrad_core::{Array, Error, Result};
+
+use super::Scores;
+use wgrad_core::SplitMix64;
+use wgrad_data::{Dataset, Seed};
+use wgrad_metrics::Decision;
+
+/// Rows given to a model at once, in values.
+const VALUES: usize = 4 << 20;
+/// Rows that all features together may cost, and the fewest rows that say something.
+const BUDGET: usize = 400_000;
+const ROWS: (usize, usize) = (100, 1000);
+const REPEATS: usize = 5;
+
+/// What shuffling a feature costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Importance {
+    /// The column's name.
+    pub feature: String,
+    /// The mean rise of the loss.
+    pub mean: f64,
+    /// Its standard deviation over the shuffles.
+    pub deviation: f64,
+}
+
+/// Permutation importances: by how much the mean cross-entropy of the rows rises when the values of one column are
+/// shuffled among them (Breiman 2001), the most important one first. A column of text is shuffled as a whole, whatever
+/// number of features it became.
+///
+/// Features that say the same share their importance: with one of them shuffled the model still has the other. `logits`
+/// gives the model's logits for features `f32[N, features]`. To limit the cost, at most 1000 rows are taken (a seeded
+/// choice) and each feature is shuffled five times; fewer for more than 80 features, so that the model sees some 400,000
+/// rows in all.
+///
+/// ```
+/// use wgrad_core::Array;
+/// use wgrad_data::{Dataset, Seed};
+/// use wgrad_train::report::permutation_importance;
+/// let (x, y) = (0..60u8).map(|i| ([f32::from(i % 7) - 3.0, f32::from(i % 5)], u32::from(i % 7 > 3))).unzip();
+/// let x: Vec<[f32; 2]> = x;
+/// let data = Dataset::new(["a", "b"], x.concat(), y, ["no", "yes"])?;
+/// // A model that looks at `a` only.
+/// let model = |x: &Array| Ok(x.to_f32().chunks(2).map(|row| 4.0 * f64::from(row[0])).collect());
+/// let all = permutation_importance(&data, Seed(7), model)?;
+/// assert_eq!((&all[0].feature[..], &all[1].feature[..], all[1].mean), ("a", "b", 0.0));
+/// assert!(all[0].mean > 0.5);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of `logits`; when there are more than 4000 features, where this takes too long; as [`Scores::new`].
+#[allow(clippy::cast_precision_loss, reason = "means of few numbers")]
+pub fn permutation_importance(
+    data: &Dataset,
+    seed: Seed,
+    mut logits: impl FnMut(&Array) -> Result<Vec<f64>>,
+) -> Result<Vec<Importance>> {
+    let (features, preprocess) = (data.features(), data.preprocess().clone());
+    let columns = preprocess.spans();
+    if columns.len() * ROWS.0 > BUDGET {
+        return Err(Error::Config(format!(
+            "the importance of {} features is not measured, as that takes too long: at most {} are",
+            columns.len(),
+            BUDGET / ROWS.0
+        )));
+    }
+    let mut random = SplitMix64::new(seed, u64::MAX);
+    let repeats = (BUDGET / (columns.len() * data.rows().min(ROWS.1))).clamp(1, REPEATS);
+    let rows = (BUDGET / (columns.len() * repeats)).min(ROWS.1).min(data.rows());
+    let mut order: Vec<u32> = (0..).take(data.rows()).collect();
+    if rows < order.len() {
+        random.shuffle(&mut order);
+        order.truncate(rows);
+        order.sort_unstable();
+    }
+    let x = data.gather(&order)?;
+    let data = data.subset(&order)?;
+    let size = x.len();
+    let mut loss = |x: Vec<f32>| -> Result<Vec<f64>> {
+        let copies = x.len() / size;
+        let logits = logits(&Array::new([copies * rows, features], x)?)?;
+        let all = logits.chunks((logits.len() / copies).max(1)).map(|logits| {
+            let losses = Scores::new(logits, data.y(), data.classes())?.losses(&Decision::default());
+            Ok(losses.iter().sum::<f64>() / rows as f64)
+        });
+        all.collect()
+    };
+    let base = loss(x.clone())?[0];
+    let mut rises = Vec::with_capacity(columns.len() * repeats);
+    let mut waiting = vec![];
+    let mut shuffled: Vec<usize> = (0..rows).collect();
+    for (_, span) in &columns {
+        for _ in 0..repeats {
+            random.shuffle(&mut shuffled);
+            let start = waiting.len();
+            waiting.extend_from_slice(&x);
+            for (row, &other) in shuffled.iter().enumerate() {
+                let (to, from) = (start + row * features, other * features);
+                waiting[to + span.start..to + span.end].copy_from_slice(&x[from + span.start..from + span.end]);
+            }
+            let last = rises.len() + waiting.len() / x.len() == columns.len() * repeats;
+            if last || waiting.len() + x.len() > VALUES {
+                rises.extend(loss(std::mem::take(&mut waiting))?.into_iter().map(|loss| loss - base));
+            }
+        }
+    }
+    let mut all: Vec<Importance> = (columns.iter().zip(rises.chunks(repeats)))
+        .map(|((feature, _), rises)| {
+            let mean = rises.iter().sum::<f64>() / repeats as f64;
+            let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / repeats as f64;
+            Importance { feature: (*feature).into(), mean, deviation: variance.sqrt() }
+        })
+        .collect();
+    all.sort_by(|a, b| b.mean.total_cmp(&a.mean));
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgrad_data::Table;
+
+    #[test]
+    fn copies_in_several_requests_are_all_measured_and_seeded() {
+        let x: Vec<f32> = (0..3000u16).flat_map(|i| (0..40).map(move |f| f32::from((i * 7 + f * 13) % 19))).collect();
+        let y: Vec<u32> = (0..3000u32).map(|i| u32::from((i * 7 + 13) % 19 > 9)).collect();
+        let names: Vec<String> = (0..40).map(|f| format!("f{f}")).collect();
+        let data = Dataset::new(names, x, y, ["no", "yes"]).unwrap();
+        let mut calls = vec![];
+        let mut measure = |seed| {
+            permutation_importance(&data, Seed(seed), |x| {
+                calls.push(x.shape().dims()[0]);
+                Ok(x.to_f32().chunks(40).map(|row| f64::from(row[1]) - 9.5).collect())
+            })
+        };
+        let all = measure(3).unwrap();
+        assert_eq!((all.len(), &all[0].feature[..], all[39].mean), (40, "f1", 0.0));
+        assert_eq!(all, measure(3).unwrap());
+        assert_ne!(all[0], measure(4).unwrap()[0]);
+        // 40 features, five times 1000 rows each, after the rows as they are.
+        assert_eq!(calls[0], 1000);
+        assert_eq!(calls.iter().take(calls.len() / 3).skip(1).sum::<usize>(), 200_000);
+        assert!(calls.iter().all(|rows| rows * 40 <= VALUES));
+    }
+
+    #[test]
+    fn a_column_of_text_is_one_feature() {
+        let rows: Vec<_> = (0..60).map(|i| format!("{},{},{}", ["a", "b", "c"][i % 3], i % 7, i % 3 / 2)).collect();
+        let table = Table::parse("t.csv", format!("word,n,y\n{}\n", rows.join("\n")).as_bytes()).unwrap();
+        let data = table.target("y").unwrap().standardize(false).dataset().unwrap();
+        assert_eq!(data.features(), 5);
+        let at = data.feature_names().iter().position(|name| name == "word=c").unwrap();
+        let all = permutation_importance(&data, Seed(1), |x| {
+            Ok(x.to_f32().chunks(5).map(|row| 8.0 * f64::from(row[at]) - 4.0).collect())
+        });
+        let names: Vec<_> = all.unwrap().into_iter().map(|of| (of.feature, of.mean > 1.0)).collect();
+        assert_eq!(names, [("word".to_string(), true), ("n".to_string(), false)]);
+    }
+}

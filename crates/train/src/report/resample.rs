@@ -1,0 +1,316 @@
+//! Intervals of all metrics at once, of one model or of the difference of two.
+
+use wgrad_core::{Error, Result};
+
+use super::Scores;
+use wgrad_core::SplitMix64;
+use wgrad_data::Seed;
+use wgrad_metrics::{Decision, Interval, quantile};
+
+/// What one draw of rows may cost all draws together, in rows times passes.
+const WORK: usize = 300_000_000;
+/// The draws that there are if they are cheap, and if they are not.
+const DRAWS: (usize, usize) = (100, 1000);
+
+/// A metric with its interval; none where it is undefined.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The name: `accuracy`, `precision`, `recall`, `f1`, `roc_auc`, `pr_auc`, `log_loss` or `brier`.
+    pub name: &'static str,
+    /// Whether less is better.
+    pub less_is_better: bool,
+    /// The metric and its interval.
+    pub interval: Option<Interval>,
+}
+
+/// The metrics of a set of rows with bootstrap intervals: the same numbers as
+/// [`bootstrap`](wgrad_metrics::bootstrap) gives for each, in a fraction of the time, as the rows are sorted once.
+///
+/// For two classes precision, recall and F1 are those of the positive class, for more they are macro averages, as the two
+/// areas are. `log_loss` and `brier` (two classes only) are those of the decision's probabilities. There are 1000 draws,
+/// fewer (at least 100) where rows times classes are above 150,000.
+///
+/// ```
+/// use wgrad_data::Seed;
+/// use wgrad_metrics::Decision;
+/// use wgrad_train::report::{Scores, intervals};
+/// let scores = Scores::new(&[-1.0, -2.0, 0.5, 0.7, 1.0, -0.5], &[0, 0, 0, 1, 1, 1], &["no", "yes"])?;
+/// let all = intervals(&scores, &Decision::default(), 0.95, Seed(0))?;
+/// let recall = all.iter().find(|m| m.name == "recall").and_then(|m| m.interval).unwrap();
+/// assert_eq!(recall.value, 2.0 / 3.0);
+/// assert!(recall.low < recall.value && recall.value < recall.high);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+///
+/// # Errors
+/// When `confidence` is not between 0 and 1.
+pub fn intervals(scores: &Scores, decision: &Decision, confidence: f64, seed: Seed) -> Result<Vec<Measured>> {
+    let judge = Judge::new(scores, decision);
+    let draw = |counts: &[u32]| judge.metrics(counts);
+    resample(scores.rows(), judge.draws(), confidence, seed, draw)
+}
+
+/// The differences `other − first` of two models on the same rows, in the same order, each draw taking the same rows of
+/// both: a paired bootstrap, which is much sharper than two intervals side by side.
+///
+/// # Errors
+/// When the rows are not as many, the labels or the classes not the same; when `confidence` is not between 0 and 1.
+pub fn paired(
+    first: (&Scores, &Decision),
+    other: (&Scores, &Decision),
+    confidence: f64,
+    seed: Seed,
+) -> Result<Vec<Measured>> {
+    if first.0.labels() != other.0.labels() || first.0.classes() != other.0.classes() {
+        return Err(Error::Data("models can be compared row by row only on the same rows of the same classes".into()));
+    }
+    let (a, b) = (Judge::new(first.0, first.1), Judge::new(other.0, other.1));
+    let draw = |counts: &[u32]| {
+        let pairs = a.metrics(counts).into_iter().zip(b.metrics(counts));
+        pairs.map(|((name, less, a), (_, _, b))| (name, less, a.zip(b).map(|(a, b)| b - a))).collect()
+    };
+    resample(first.0.rows(), a.draws() / 2, confidence, seed, draw)
+}
+
+/// A metric's name, whether less is better, and its value.
+type Metric = (&'static str, bool, Option<f64>);
+
+fn resample(
+    rows: usize,
+    draws: usize,
+    confidence: f64,
+    seed: Seed,
+    draw: impl Fn(&[u32]) -> Vec<Metric>,
+) -> Result<Vec<Measured>> {
+    if !(confidence > 0.0 && confidence < 1.0) {
+        return Err(Error::Config(format!("the confidence must be between 0 and 1, such as 0.95, not {confidence}")));
+    }
+    let mut counts = vec![1; rows];
+    let whole = draw(&counts);
+    let mut values = vec![Vec::with_capacity(draws); whole.len()];
+    let mut random = SplitMix64::new(seed, 0);
+    for _ in 0..draws {
+        counts.fill(0);
+        (0..rows).for_each(|_| counts[usize::try_from(random.below(rows as u64)).unwrap_or(0)] += 1);
+        for (values, (_, _, value)) in values.iter_mut().zip(draw(&counts)) {
+            values.extend(value.filter(|value| value.is_finite()));
+        }
+    }
+    let tail = (1.0 - confidence) / 2.0;
+    let measured = whole.into_iter().zip(&mut values).map(|((name, less_is_better, value), values)| {
+        values.sort_unstable_by(f64::total_cmp);
+        let enough = values.len() * 2 >= draws && !values.is_empty();
+        let interval = value.filter(|value| enough && value.is_finite()).map(|value| Interval {
+            value,
+            low: quantile(values, tail),
+            high: quantile(values, 1.0 - tail),
+            confidence,
+        });
+        Measured { name, less_is_better, interval }
+    });
+    Ok(measured.collect())
+}
+
+/// What does not change from draw to draw.
+struct Judge<'a> {
+    labels: &'a [u32],
+    classes: usize,
+    predicted: Vec<u32>,
+    losses: Vec<f64>,
+    /// Squared errors of the probability, for two classes.
+    squares: Option<Vec<f64>>,
+    /// Per class to be ranked, its number and the rows by falling score; a score that is new is marked.
+    orders: Vec<(u32, Vec<(u32, bool)>)>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(scores: &'a Scores, decision: &Decision) -> Self {
+        let (labels, classes) = (scores.labels(), scores.classes().len());
+        let order = |class: u32, values: &[f64]| {
+            let mut rows: Vec<u32> = (0..).take(values.len()).collect();
+            rows.sort_by(|&a, &b| values[b as usize].total_cmp(&values[a as usize]));
+            #[allow(clippy::float_cmp, reason = "equal scores are taken together")]
+            let new = |at: usize| at == 0 || values[rows[at] as usize] != values[rows[at - 1] as usize];
+            (class, rows.iter().enumerate().map(|(at, &row)| (row, new(at))).collect())
+        };
+        let (squares, orders) = if let Some(margins) = scores.margins() {
+            let squares = margins.iter().zip(labels).map(|(&z, &y)| (decision.probability(z) - f64::from(y)).powi(2));
+            (Some(squares.collect()), vec![order(1, &margins)])
+        } else {
+            let probabilities = scores.probabilities(decision);
+            let column = |class: usize| probabilities.iter().skip(class).step_by(classes).copied().collect::<Vec<_>>();
+            (None, (0u32..).take(classes).map(|class| order(class, &column(class as usize))).collect())
+        };
+        let (predicted, losses) = (scores.predicted(decision), scores.losses(decision));
+        Self { labels, classes, predicted, losses, squares, orders }
+    }
+
+    fn draws(&self) -> usize {
+        (WORK / (self.labels.len() * (self.orders.len() + 1))).clamp(DRAWS.0, DRAWS.1)
+    }
+
+    /// The metrics when each row is there so many times.
+    #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
+    fn metrics(&self, counts: &[u32]) -> Vec<Metric> {
+        let n = counts.iter().map(|&count| u64::from(count)).sum::<u64>() as f64;
+        let mut classes = vec![[0u64; 3]; self.classes];
+        let mut loss = 0.0;
+        for (row, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let (truth, predicted) = (self.labels[row] as usize, self.predicted[row] as usize);
+            classes[truth][1] += u64::from(count);
+            classes[predicted][2] += u64::from(count);
+            classes[truth][0] += if truth == predicted { count.into() } else { 0 };
+            loss += f64::from(count) * self.losses[row];
+        }
+        let over = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let right = classes.iter().map(|[hits, ..]| hits).sum::<u64>();
+        // As for a confusion matrix: macro averages leave out classes that do not occur.
+        let occur = classes.iter().filter(|[_, truth, predicted]| truth + predicted > 0).count() as f64;
+        let mean = |ratio: &dyn Fn(&[u64; 3]) -> f64| match &classes[..] {
+            [_, positive] => ratio(positive),
+            all => all.iter().map(ratio).sum::<f64>() / occur,
+        };
+        let (roc, pr) = self.areas(counts, n);
+        let mut metrics = vec![
+            ("accuracy", false, Some(right as f64 / n)),
+            ("precision", false, Some(mean(&|&[hits, _, predicted]| over(hits, predicted)))),
+            ("recall", false, Some(mean(&|&[hits, truth, _]| over(hits, truth)))),
+            ("f1", false, Some(mean(&|&[hits, truth, predicted]| over(2 * hits, truth + predicted)))),
+            ("roc_auc", false, roc),
+            ("pr_auc", false, pr),
+            ("log_loss", true, Some(loss / n)),
+        ];
+        if let Some(squares) = &self.squares {
+            let sum: f64 = squares.iter().zip(counts).map(|(square, &count)| square * f64::from(count)).sum();
+            metrics.push(("brier", true, Some(sum / n)));
+        }
+        metrics
+    }
+
+    /// The means over the ranked classes of the areas under both curves; none where one has no row, or no other.
+    fn areas(&self, counts: &[u32], n: f64) -> (Option<f64>, Option<f64>) {
+        let (mut roc, mut pr) = (Some(0.0), Some(0.0));
+        for (class, order) in &self.orders {
+            let positive = |row: u32| self.labels[row as usize] == *class;
+            let all: f64 =
+                (0u32..).zip(counts).filter(|(row, _)| positive(*row)).map(|(_, &count)| f64::from(count)).sum();
+            let others = n - all;
+            // Those with a higher score, and those with this one.
+            let (mut above, mut here) = ([0.0; 2], [0.0; 2]);
+            let (mut won, mut area) = (0.0, 0.0);
+            let mut close = |here: &mut [f64; 2], above: &mut [f64; 2]| {
+                won += here[1] * (others - above[0] - here[0] / 2.0);
+                *above = [above[0] + here[0], above[1] + here[1]];
+                if here[1] > 0.0 {
+                    area += here[1] * above[1] / (above[0] + above[1]);
+                }
+                *here = [0.0; 2];
+            };
+            for &(row, new) in order {
+                if new {
+                    close(&mut here, &mut above);
+                }
+                here[usize::from(positive(row))] += f64::from(counts[row as usize]);
+            }
+            close(&mut here, &mut above);
+            let defined = |yes: bool, sum: Option<f64>, area: f64| sum.filter(|_| yes).map(|sum| sum + area);
+            roc = defined(all > 0.0 && others > 0.0, roc, won / (all * others));
+            pr = defined(all > 0.0, pr, area / all);
+        }
+        #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
+        let ranked = self.orders.len() as f64;
+        (roc.map(|sum| sum / ranked), pr.map(|sum| sum / ranked))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgrad_metrics::{bootstrap, pr_auc, roc_auc, roc_auc_ovr_macro};
+
+    fn two(n: u32) -> (Vec<f64>, Vec<u32>) {
+        let logits: Vec<f64> = (0..n).map(|i| f64::from((i * 37) % 41) / 10.0 - 2.0).collect();
+        let labels = (0..n).map(|i| u32::from((i * 37) % 41 + (i * 13) % 17 > 32)).collect();
+        (logits, labels)
+    }
+
+    #[test]
+    fn the_intervals_are_those_of_the_bootstrap_of_each_metric() {
+        let (logits, labels) = two(150);
+        let scores = Scores::new(&logits, &labels, &["no", "yes"]).unwrap();
+        let decision = Decision::default();
+        let all = intervals(&scores, &decision, 0.9, Seed(4)).unwrap();
+        let of = |name| all.iter().find(|m| m.name == name).unwrap().interval.unwrap();
+        let pick = |rows: &[usize]| -> (Vec<f64>, Vec<u32>) { rows.iter().map(|&r| (logits[r], labels[r])).unzip() };
+        let close = |a: Interval, b: Interval| {
+            for (a, b) in [(a.value, b.value), (a.low, b.low), (a.high, b.high)] {
+                approx::assert_relative_eq!(a, b, max_relative = 1e-10);
+            }
+        };
+        let draws = |metric: fn(&[f64], &[u32]) -> Result<f64>| {
+            bootstrap(150, 1000, 0.9, Seed(4), |rows| {
+                let (logits, labels) = pick(rows);
+                metric(&logits, &labels)
+            })
+            .unwrap()
+        };
+        close(of("roc_auc"), draws(roc_auc));
+        close(of("pr_auc"), draws(pr_auc));
+        let report = scores.report(&decision).unwrap();
+        let values = [report.accuracy, report.precision, report.recall, report.f1, report.loss];
+        for (name, value) in ["accuracy", "precision", "recall", "f1", "log_loss"].into_iter().zip(values) {
+            approx::assert_relative_eq!(of(name).value, value, max_relative = 1e-12);
+        }
+        let f1 = |rows: &[usize]| {
+            let (logits, labels) = pick(rows);
+            Ok(Scores::new(&logits, &labels, &["no", "yes"]).unwrap().report(&Decision::default()).unwrap().f1)
+        };
+        close(of("f1"), bootstrap(150, 1000, 0.9, Seed(4), f1).unwrap());
+    }
+
+    #[test]
+    fn many_classes_are_macro_averages() {
+        let labels: Vec<u32> = (0..120).map(|i| (i * 7) % 3).collect();
+        let logits: Vec<f64> = (0u32..360)
+            .map(|i| f64::from((i * 31) % 23) / 5.0 + f64::from(u32::from(labels[i as usize / 3] == i % 3)))
+            .collect();
+        let scores = Scores::new(&logits, &labels, &["a", "b", "c"]).unwrap();
+        let decision = Decision::default();
+        let all = intervals(&scores, &decision, 0.95, Seed(1)).unwrap();
+        let report = scores.report(&decision).unwrap();
+        for (name, value) in [("precision", report.precision), ("f1", report.f1), ("pr_auc", report.pr_auc.unwrap())] {
+            let interval = all.iter().find(|m| m.name == name).unwrap().interval.unwrap();
+            approx::assert_relative_eq!(interval.value, value, max_relative = 1e-12);
+            assert!(interval.low < value && value < interval.high);
+        }
+        let auc = roc_auc_ovr_macro(&scores.probabilities(&decision), &labels, 3).unwrap();
+        approx::assert_relative_eq!(all[4].interval.unwrap().value, auc, max_relative = 1e-12);
+        assert_eq!(all.len(), 7);
+    }
+
+    #[test]
+    fn a_model_differs_from_itself_by_nothing() {
+        let (logits, labels) = two(80);
+        let scores = Scores::new(&logits, &labels, &["no", "yes"]).unwrap();
+        let decision = Decision::default();
+        for difference in paired((&scores, &decision), (&scores, &decision), 0.95, Seed(0)).unwrap() {
+            let Interval { value, low, high, .. } = difference.interval.unwrap();
+            assert_eq!((value, low, high), (0.0, 0.0, 0.0), "{}", difference.name);
+        }
+        let better: Vec<f64> = logits.iter().zip(&labels).map(|(z, &y)| z + 2.0 * f64::from(y)).collect();
+        let better = Scores::new(&better, &labels, &["no", "yes"]).unwrap();
+        let gains = paired((&scores, &decision), (&better, &decision), 0.95, Seed(0)).unwrap();
+        assert!(gains[4].interval.unwrap().low > 0.0, "{:?}", gains[4]);
+        let other = Scores::new(&logits[1..], &labels[1..], &["no", "yes"]).unwrap();
+        assert!(paired((&scores, &decision), (&other, &decision), 0.95, Seed(0)).is_err());
+    }
+
+    #[test]
+    fn what_is_undefined_has_no_interval() {
+        let scores = Scores::new(&[0.5, -0.5], &[0, 0], &["no", "yes"]).unwrap();
+        let all = intervals(&scores, &Decision::default(), 0.95, Seed(0)).unwrap();
+        let of = |name| all.iter().find(|m| m.name == name).unwrap().interval;
+        assert!(of("roc_auc").is_none() && of("pr_auc").is_none() && of("accuracy").is_some());
+        assert!(intervals(&scores, &Decision::default(), 95.0, Seed(0)).is_err());
+    }
+}

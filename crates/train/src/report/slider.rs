@@ -1,0 +1,151 @@
+//! The threshold that can be moved: the stops of the slider, and what the page says at each.
+
+#![allow(clippy::write_with_newline, reason = "the code should read as the page does")]
+
+use std::fmt::Write;
+
+use wgrad_core::Result;
+
+use super::figures::taken;
+use super::svg::{FRAME, escape, short};
+use super::{RunReport, Scores};
+use wgrad_metrics::{Costs, Cut, Cuts, Decision};
+
+/// Steps over the positive rows, and over all rows; about twice as many stops.
+const STEPS: u64 = 150;
+
+/// One place of the slider.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stop {
+    /// Rows with a logit above this are positive; infinite at the ends.
+    pub threshold: f64,
+    /// Its probability after calibration.
+    pub probability: f64,
+    /// What happens there.
+    pub cut: Cut,
+}
+
+/// The places of the slider, by rising threshold, and which of them is the decision's.
+///
+/// Every cut where there are few; else so many that the positive rows, and all rows, are told apart in steps of less than
+/// one per cent.
+pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<(Vec<Stop>, usize)>> {
+    let Some(margins) = scores.margins() else { return Ok(None) };
+    let cuts = Cuts::new(&margins, scores.labels())?;
+    let own = taken(&cuts, decision);
+    let rows = |cut: &Cut| cut.true_positives + cut.false_positives;
+    let all = cuts.all();
+    let mut kept: Vec<Cut> = vec![];
+    for (i, cut) in all.iter().enumerate() {
+        let far = kept.last().is_none_or(|last| {
+            (cut.true_positives - last.true_positives) * STEPS >= cut.positives
+                || (rows(cut) - rows(last)) * STEPS >= cut.positives + cut.negatives
+        });
+        if all.len() as u64 <= 2 * STEPS || (far && rows(cut) > 0) || i == 0 || i + 1 == all.len() || *cut == own {
+            kept.push(*cut);
+        }
+    }
+    kept.reverse();
+    let at = kept.iter().position(|cut| *cut == own).unwrap_or(0);
+    let stop = |(i, cut): (usize, Cut)| {
+        let threshold = if i == at { decision.threshold() } else { cut.threshold };
+        let probability = match threshold {
+            t if t >= f64::MAX => 1.0,
+            t if t <= f64::MIN => 0.0,
+            t => decision.probability(t),
+        };
+        Stop { threshold, probability, cut }
+    };
+    Ok(Some((kept.into_iter().enumerate().map(stop).collect(), at)))
+}
+
+/// The numbers that move, by the name of their place in the page.
+fn numbers(cut: &Cut, costs: &Costs) -> Vec<(&'static str, &'static str, f64)> {
+    let predicted = cut.true_positives + cut.false_positives;
+    #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
+    let accuracy =
+        (cut.true_positives + cut.negatives - cut.false_positives) as f64 / (cut.positives + cut.negatives) as f64;
+    vec![
+        ("precision", "precision", if predicted == 0 { 0.0 } else { cut.precision() }),
+        ("recall", "recall", if cut.positives == 0 { 0.0 } else { cut.recall() }),
+        ("f1", "F1", cut.f_beta(1.0)),
+        ("specificity", "specificity", if cut.negatives == 0 { 0.0 } else { 1.0 - cut.false_positive_rate() }),
+        ("accuracy", "accuracy", accuracy),
+        ("cost", "cost", cut.cost(costs)),
+    ]
+}
+
+/// The part of the page, and its script with the data.
+pub(super) fn html(report: &RunReport, scores: &Scores, decision: &Decision) -> Result<String> {
+    let Some((stops, at)) = stops(scores, decision)? else { return Ok(String::new()) };
+    let costs =
+        decision.rule().costs().unwrap_or(Costs { false_negative: 1.0, false_positive: 1.0, ..Costs::default() });
+    let [negative, positive] = [0, 1].map(|class| escape(&scores.classes()[class]));
+    let Stop { cut, probability, .. } = stops[at];
+    let Cut { true_positives: tp, false_positives: fp, positives, negatives, .. } = cut;
+    let (missed, rest) = (positives - tp, negatives - fp);
+    let cell = |name: &str, count: u64, what: &str| {
+        format!("<td id=\"{name}\" data-value=\"{count}\"><span>{count}</span><small>{what}</small></td>")
+    };
+    let mut html = format!(
+        "<section aria-labelledby=\"threshold-title\"><h2 id=\"threshold-title\">Threshold</h2>\n\
+         <p class=\"why\">A row counts as <b>{positive}</b> when its probability is above the threshold. The model's own, {}, is \
+         where the slider starts. Move it to see the {} rows of this page decided otherwise; the marks in the plots below move \
+         with it.</p>\n\
+         <div class=\"grid2\"><div class=\"card slider\">\n\
+         <label for=\"threshold\"><span>Threshold</span> <output for=\"threshold\" id=\"at\" data-value=\"{probability:?}\">{}</output></label>\n\
+         <input type=\"range\" id=\"threshold\" min=\"0\" max=\"{}\" step=\"1\" value=\"{at}\" aria-describedby=\"say\" disabled>\n\
+         <p class=\"say\" id=\"say\" aria-live=\"polite\">{tp} of {positives} rows of class {positive} found; {fp} of {negatives} rows of \
+         class {negative} taken for it.</p>\n<dl class=\"live\">",
+        escape(&format!("{probability:.4}, {}", rule(report, decision))),
+        scores.rows(),
+        format_args!("{probability:.4}"),
+        stops.len() - 1,
+    );
+    for (name, words, value) in numbers(&cut, &costs) {
+        let text = if name == "cost" { short(value) } else { format!("{value:.4}") };
+        let _ = write!(html, "<div><dt>{words}</dt><dd id=\"live-{name}\" data-value=\"{value:?}\">{text}</dd></div>");
+    }
+    let _ = write!(
+        html,
+        "</dl>\n<div class=\"costs\"><label>cost of a false positive <input type=\"number\" id=\"cost-fp\" value=\"{}\" step=\"any\" disabled></label>\
+         <label>of a false negative <input type=\"number\" id=\"cost-fn\" value=\"{}\" step=\"any\" disabled></label></div>\n\
+         <p class=\"buttons\"><button type=\"button\" id=\"cheapest\" disabled>Go to the lowest cost</button> <button type=\"button\" id=\"back\" disabled>Back to the model's threshold</button></p>\n\
+         <noscript><p class=\"note\">The slider needs JavaScript. The numbers are those of the model's threshold.</p></noscript>\n</div>\n\
+         <div class=\"card\"><h3>Confusion matrix</h3><table class=\"matrix\"><thead><tr><th scope=\"col\">truth</th>\
+         <th scope=\"col\">predicted<br>{negative}</th><th scope=\"col\">predicted<br>{positive}</th></tr></thead>\n<tbody>\
+         <tr><th scope=\"row\">{negative}</th>{}{}</tr>\n<tr><th scope=\"row\">{positive}</th>{}{}</tr></tbody></table></div></div></section>\n",
+        costs.false_positive,
+        costs.false_negative,
+        cell("tn", rest, "true negatives"),
+        cell("fp", fp, "false positives"),
+        cell("fn", missed, "false negatives"),
+        cell("tp", tp, "true positives"),
+    );
+    let rows: Vec<String> = stops
+        .iter()
+        .map(|Stop { threshold, probability, cut }| {
+            let text = if threshold.abs() < f64::MAX { format!("{threshold:?}") } else { "null".into() };
+            format!("[{text},{probability:?},{},{}]", cut.true_positives, cut.false_positives)
+        })
+        .collect();
+    let [left, top, right, bottom] = FRAME;
+    let _ = write!(
+        html,
+        "<script type=\"application/json\" id=\"stops\">{{\"at\":{at},\"positives\":{positives},\"negatives\":{negatives},\
+         \"tp\":{},\"tn\":{},\"frame\":[{left},{top},{right},{bottom}],\"stops\":[{}]}}</script>\n",
+        costs.true_positive,
+        costs.true_negative,
+        rows.join(",")
+    );
+    Ok(html)
+}
+
+/// How the threshold came to be.
+fn rule(report: &RunReport, decision: &Decision) -> String {
+    match (decision.chosen_on(), report.validation.is_some()) {
+        (None, _) => "which was given".into(),
+        (Some(_), true) => format!("was chosen on the validation rows for {}", decision.rule().words()),
+        (Some(_), false) => format!("was chosen for {}", decision.rule().words()),
+    }
+}
