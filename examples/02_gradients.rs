@@ -8,7 +8,7 @@ const H: f64 = 1e-5;
 
 /// The function to differentiate: `Σ x · tanh x`.
 fn f(x: &Tensor) -> Tensor {
-    (x * x.tanh()).sum()
+    (x * x.tanh()).sum_all()
 }
 
 fn derivatives() -> Result<()> {
@@ -18,7 +18,7 @@ fn derivatives() -> Result<()> {
     // Gradients are nodes of the same graph, planned and fused with everything else.
     let slope = gradients(&value, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
     // Nothing flows back through `detach`: here tanh x counts as a constant.
-    let held = (&x * x.tanh().detach()).sum();
+    let held = (&x * x.tanh().detach()).sum_all();
     let partial = gradients(&held, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
 
     // Differences need double precision, so this runs on the CPU's f64 reference. `F32` in a graph means "float, in
@@ -73,7 +73,7 @@ fn line(device: Device) -> Result<()> {
     let x = graph.array(Array::vector(xs.clone()));
     let y = graph.array(Array::vector(ys.clone()));
     let (a, b) = (graph.variable(&slope), graph.variable(&intercept));
-    let loss = (&x * &a + &b - y).square().mean();
+    let loss = (&x * &a + &b - y).square().mean_all();
     let by = gradients(&loss, &[a.clone(), b.clone()]);
     let [Some(da), Some(db)] = &by[..] else { unreachable!("the loss depends on both") };
     graph.update(&slope, &(a - da * 0.5));

@@ -60,8 +60,8 @@ impl Op for NormalizeRows {
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (x, y, dy) = (at.input(0), at.output(0), at.dy());
-            let r = (x.square().sum_axes(&[-1], true) + self.eps).rsqrt();
-            (&dy - y * (&dy * y).sum_axes(&[-1], true)) * r
+            let r = (x.square().sum_keepdim(&[-1]) + self.eps).rsqrt();
+            (&dy - y * (&dy * y).sum_keepdim(&[-1])) * r
         });
     }
 
@@ -163,7 +163,7 @@ fn main() -> Result<()> {
     // A stranger's op gets the same service: fusion around it, and errors that name the line.
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [70, 13], DType::F32);
-    let loss = (x.normalize_rows(1e-6) * 2.0 - 1.0).huber(0.2).mean();
+    let loss = (x.normalize_rows(1e-6) * 2.0 - 1.0).huber(0.2).mean_all();
     let mut session = Session::new(Device::cpu(), &Params::seeded(0))?;
     println!("\n{}", session.compile(&graph, &[&loss])?);
     let misfit = graph.constant(3.0).normalize_rows(1e-6);

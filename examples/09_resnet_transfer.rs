@@ -37,7 +37,7 @@ fn images(x: &Tensor, options: ResNetOptions) -> Tensor {
     let n = x.shape().dims()[0];
     match options.stem {
         Stem::Small => x.reshape([n, 1, 8, 8]),
-        Stem::Large => x.reshape([n, 1, 8, 1, 8, 1]).broadcast_to([n, 3, 8, 4, 8, 4]).reshape([n, 3, 32, 32]),
+        Stem::Large => x.reshape([n, 1, 8, 1, 8, 1]).expand([n, 3, 8, 4, 8, 4]).reshape([n, 3, 32, 32]),
     }
 }
 

@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [test.rows(), test.features()], DType::F32);
     let (digit, property) = model.forward(&x);
-    let (digit, property) = (digit.argmax(1, false), property.gt(&property.number(0.0)));
+    let (digit, property) = (digit.argmax(1), property.gt(0.0));
     let session = trainer.session()?;
     let step = session.compile(&graph, &[&digit, &property])?;
     let results = session.run(&step, &[(&x, &test.x_array())])?;

@@ -85,8 +85,7 @@ fn main() -> Result<()> {
         let params = Params::seeded(seed);
         let linear = |p: &Params, inputs: usize| Linear::new(p, inputs, GRADES);
         let loss = CrossEntropyLoss::new();
-        let answers =
-            grades(&device, [&train, &test], &params, linear, |x, y| loss.apply(x, y), |x| x.argmax(1, false))?;
+        let answers = grades(&device, [&train, &test], &params, linear, |x, y| loss.apply(x, y), |x| x.argmax(1))?;
         plain.add(&answers, test.y());
 
         // CORAL: a logit per step between grades, all with the same weights; the grade is how many are above 0.

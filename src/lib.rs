@@ -72,7 +72,7 @@ pub use wgrad_train as train;
 /// What a program usually needs: `use wgrad::prelude::*;`.
 pub mod prelude {
     pub use wgrad_core::ops::{
-        AvgPool, ConvOptions, ConvTransposeOptions, MaxPool, OutputSizes, Padding, Sizes, concat, einsum, stack,
+        AvgPool, ConvOptions, ConvTransposeOptions, MaxPool, OutputSizes, Padding, Sizes, cat, einsum, stack,
     };
     pub use wgrad_core::{
         Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Result, Session, Shape, Step, Tensor,

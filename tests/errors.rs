@@ -186,7 +186,7 @@ fn ops_say_which_types_and_shapes_fit() {
         |build: fn(&Graph) -> Tensor, expected: &str| assert_brief(&refused(&params, &build(&train())), expected);
     says(|g| labels(g, [3]).relu(), "relu(u32[3]): argument `x` must be f32, not u32 / cast with `.to_f32()`");
     says(
-        |g| float(g, "x", [3]).select(&float(g, "a", [3]), &float(g, "b", [3])),
+        |g| float(g, "x", [3]).where_cond(&float(g, "a", [3]), &float(g, "b", [3])),
         "select(f32[3], f32[3], f32[3]): argument `mask` must be u32, not f32 / masks and labels are u32: compare \
          (`x.gt(&y)`) or cast with `.to_u32()`",
     );
@@ -237,7 +237,7 @@ fn variables_are_declared_once_and_updated_once_and_only_in_training() {
     );
     says(
         Mode::Train,
-        |graph, v, value| graph.update(v, &value.sum()),
+        |graph, v, value| graph.update(v, &value.sum_all()),
         "update(f32[]): `v` is f32[3], its new value f32[]",
     );
     says(
@@ -280,7 +280,7 @@ fn feeds_are_checked_before_anything_runs() {
     let graph = train();
     let (x, y) = (float(&graph, "x", [2, 3]), labels(&graph, [4]));
     let twice = &x * 2.0;
-    let sum = twice.sum() + y.to_f32().sum();
+    let sum = twice.sum_all() + y.to_f32().sum_all();
     let mut own = session(&params);
     let step = own.compile(&graph, &[&sum]).expect("a fine graph");
     let (good, classes) = (Array::full([2, 3], 1f32), Array::full([4], 1u32));
@@ -330,12 +330,12 @@ fn devices_and_trainers_say_what_is_missing() {
     let data = Dataset::new(["a"], vec![0.0, 1.0], vec![0, 1], ["no", "yes"]).expect("two rows");
     let params = Params::seeded(0);
     let mut trainer = Trainer::new(Device::cpu(), &params).progress(Silent);
-    let error = trainer.fit(&data, 1, |x, _| x.sum()).unwrap_err().to_string();
+    let error = trainer.fit(&data, 1, |x, _| x.sum_all()).unwrap_err().to_string();
     assert_eq!(error, "there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))");
     // What the trainer traces itself is reported at the call of `fit`.
     let mut trainer = trainer.optimizer(Sgd::new(-0.1));
     let here = line!() + 1;
-    let error = trainer.fit(&data, 1, |x, _| x.sum()).unwrap_err().to_string();
+    let error = trainer.fit(&data, 1, |x, _| x.sum_all()).unwrap_err().to_string();
     assert_says(
         &error,
         here,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, vjp};
 use wgrad::gpu::adapters;
-use wgrad::ops::concat;
+use wgrad::ops::cat;
 use wgrad::prelude::*;
 use wgrad_parity::{Mill, sizes};
 
@@ -22,7 +22,7 @@ fn evaluate(device: &Device, inputs: &[Array], build: impl Fn(&[Tensor]) -> Vec<
     let tensors: Vec<_> = inputs.iter().enumerate().map(named).collect();
     let outputs = build(&tensors);
     let floats: Vec<_> = tensors.iter().filter(|x| x.dtype().is_float()).cloned().collect();
-    let ones: Vec<_> = outputs.iter().map(|y| y.number(1.0).broadcast_to(y.shape())).collect();
+    let ones: Vec<_> = outputs.iter().map(|y| y.number(1.0).expand(y.shape())).collect();
     let pairs: Vec<_> = outputs.iter().zip(&ones).filter(|(y, _)| y.dtype().is_float()).collect();
     let gradients = vjp(&pairs, &floats);
     let fetches: Vec<_> = outputs.iter().chain(gradients.iter().flatten()).collect();
@@ -136,10 +136,10 @@ fn tensors_without_elements_are_fine(device: &Device) -> Result<(), Failed> {
             y.clone(),
             x[0].matmul(&x[1]),
             x[0].softmax(1),
-            x[0].sum_axes(&[0], false),
+            x[0].sum(&[0]),
             x[0].t().matmul(&x[0]),
-            concat(&[&x[0], &x[2]], 0),
-            y.sum() + x[2].sum(),
+            cat(&[&x[0], &x[2]], 0),
+            y.sum_all() + x[2].sum_all(),
         ]
     });
     let shapes: Vec<_> = got.iter().take(7).map(|y| y.shape().dims().to_vec()).collect();
@@ -187,25 +187,25 @@ fn what_is_not_a_number_stays_visible(device: &Device) -> Result<(), Failed> {
         let outputs = [
             x + 1.0,
             x.exp(),
-            x.sum(),
-            x.mean(),
+            x.sum_all(),
+            x.mean_all(),
             x.matmul(w),
             x.linear(w, None),
             x.softmax(1),
             x.batch_norm_train(None, None, 1e-5).0,
             loss,
-            x.bce_with_logits(y).mean(),
+            x.bce_with_logits(y).mean_all(),
             x.relu(),
             x.maximum(y),
             y.maximum(x),
             x.minimum(y),
             y.minimum(x),
             x.clamp(-1.0, 1.0),
-            x.max(),
-            x.min(),
-            x.max_axes(&[1], false),
-            x.min_axes(&[0], false),
-            x.max_with_index(1, false).0,
+            x.max_all(),
+            x.min_all(),
+            x.amax(&[1]),
+            x.amin(&[0]),
+            x.max(1).0,
         ];
         outputs.to_vec()
     });

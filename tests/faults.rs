@@ -223,7 +223,7 @@ fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> 
     };
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("pixels", [1024, 1024], DType::F32);
-    let sum = x.cumsum(0).sum_axes(&[0], false).slice(0, ..8);
+    let sum = x.cumsum(0).sum(&[0]).slice(0, ..8);
     let line = line!() - 1;
     refuse(&graph, &sum, ("f32[1024, 1024]", line))?;
 
@@ -235,7 +235,7 @@ fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> 
     let graph = Graph::new(Mode::Evaluate);
     let weight = params.variable("fc.weight", [1 << 20], Kind::Parameter, Init::Constant(0.0));
     let line = line!() + 1;
-    let total = graph.variable(&weight).sum();
+    let total = graph.variable(&weight).sum_all();
     refuse(&graph, &total, ("the variable `fc.weight` f32[1048576]", line))
 }
 
@@ -243,7 +243,7 @@ fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> 
     // Nothing of this is ever stored: it would be added up as it is made.
     let graph = Graph::new(Mode::Evaluate);
     let (x, y) = (graph.input("x", [70_000, 1], DType::F32), graph.input("y", [1, 70_000], DType::F32));
-    let total = (&x * &y).exp().sum();
+    let total = (&x * &y).exp().sum_all();
     let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
     let error = refused(session.compile(&graph, &[&total]))?;
     let fits = error.starts_with("4900000000 elements are more than kernels on ") && error.contains(file!());

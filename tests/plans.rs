@@ -154,7 +154,7 @@ fn dead_nodes_are_dropped_and_equal_ones_merged() {
     let graph = Graph::new(Mode::Evaluate);
     let x = x(&graph, [16, 8]);
     let _unused = x.exp().softmax(1);
-    let (a, b) = (x.tanh().sum_axes(&[1], false), x.tanh().sum_axes(&[1], false));
+    let (a, b) = (x.tanh().sum(&[1]), x.tanh().sum(&[1]));
     assert_prints(
         &plan(&graph, &[&(a * b)]),
         "
@@ -174,7 +174,7 @@ memory: variables 0 B, inputs 576 B, temporaries 0 B in 0 slots, largest buffer 
 fn an_optimizer_step_is_one_cluster_per_parameter() {
     let fc = Linear::new(&Params::seeded(0).at("fc"), 30, 64);
     let graph = Graph::new(Mode::Train);
-    let loss = fc.forward(&x(&graph, [64, 30])).square().mean();
+    let loss = fc.forward(&x(&graph, [64, 30])).square().mean_all();
     AdamW::new(1e-3).minimize(&loss);
     assert_prints(
         &plan(&graph, &[&loss]),
@@ -326,7 +326,7 @@ fn a_bias_that_a_batch_norm_takes_out_again_gets_no_work() {
         let options = LinearOptions { bias, ..LinearOptions::default() };
         let (fc, norm) = (Linear::with(&p.at("fc"), 30, 8, options), BatchNorm1d::new(&p.at("bn"), 8));
         let graph = Graph::new(Mode::Train);
-        let loss = norm.forward(&fc.forward(&x(&graph, [16, 30]))).square().sum();
+        let loss = norm.forward(&fc.forward(&x(&graph, [16, 30]))).square().sum_all();
         let variables = graph.variables();
         let bias = variables.iter().find(|variable| variable.name() == "fc.bias").map(|bias| graph.variable(bias));
         let weight = variables.iter().find(|variable| variable.name() == "fc.weight").map(|w| graph.variable(w));

@@ -22,15 +22,15 @@ fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
     let gradient = |loss: Tensor| gradients(&loss, std::slice::from_ref(&x)).remove(0).expect("x matters");
     let affected = match plant {
         "wrong sign" => {
-            let weight = x.number(1.5).broadcast_to([64]);
+            let weight = x.number(1.5).expand([64]);
             let (y, ..) = batch.batch_norm_train(Some(&weight), Some(&weight), 1e-5);
-            gradient((y.square() * &batch).sum())
+            gradient((y.square() * &batch).sum_all())
         }
-        "missing barrier" => batch.sum_axes(&[1], false) + batch.sum_axes(&[0], false),
+        "missing barrier" => batch.sum(&[1]) + batch.sum(&[0]),
         "one row too few" => batch.gather_rows(&labels),
         "biased variance" => batch.batch_norm_train(None, None, 1e-5).2,
         "exp without max" => (&batch * 1000.0).softmax(1),
-        "dropped upstream gradient" => gradient(image.max_pool2d(MaxPool::new(2)).square().sum()),
+        "dropped upstream gradient" => gradient(image.max_pool2d(MaxPool::new(2)).square().sum_all()),
         "f16 where f32" => batch.matmul(&batch),
         "swapped strides" => image.avg_pool2d(AvgPool::new([3, 3]).stride([1, 2])),
         "seed off by one" => x.dropout(0.5, [7, 9], 3, &graph.constant_u32(0)),

@@ -21,5 +21,5 @@ impl Module for OneLogit {
 
 /// `[0, z]`, `[N, 2]`: of two exclusive classes only the difference of the logits counts, so one may be 0.
 pub fn two_logits(z: &Tensor) -> Tensor {
-    concat(&[&z.number(0.0).broadcast_to(z.shape()), z], 1)
+    cat(&[&z.number(0.0).expand(z.shape()), z], 1)
 }

@@ -115,7 +115,7 @@ fn a_parameter_without_gradient_is_named() {
     let _forgotten = Linear::new(&params.at("forgotten"), 3, 3);
     let trace = || {
         let graph = train();
-        let loss = used.forward(&float(&graph, "x", [8, 3])).mean();
+        let loss = used.forward(&float(&graph, "x", [8, 3])).mean_all();
         AdamW::new(1e-3).minimize(&loss);
         graph
     };
@@ -160,7 +160,7 @@ fn an_evaluation_in_training_mode_is_told() {
     // Nobody's statistics move, or gradients are taken by hand.
     assert!(told_of(Mode::Train, &|x| x.relu()).is_empty());
     assert!(
-        told_of(Mode::Train, &|x| gradients(&norm.forward(x).mean(), std::slice::from_ref(x))[0].clone().unwrap())
+        told_of(Mode::Train, &|x| gradients(&norm.forward(x).mean_all(), std::slice::from_ref(x))[0].clone().unwrap())
             .is_empty()
     );
 }

@@ -138,7 +138,7 @@ fn losses_of_classes_say_which_indices_fit() {
         (&[4, 3], F),
         nll,
         "NllLoss(f32[4, 3], f32[4, 3]): this loss takes a class per row, u32[4], not f32[4, 3] / one-hot or class \
-         probabilities: `.argmax(1, false)` gives the class / or, for soft targets, use CrossEntropyLoss on logits or \
+         probabilities: `.argmax(1)` gives the class / or, for soft targets, use CrossEntropyLoss on logits or \
          KlDivLoss on log-probabilities",
     );
     says(

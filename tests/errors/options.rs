@@ -111,7 +111,7 @@ fn optimized(optimizer: &dyn Optimizer, mode: Mode, frozen: bool) -> (String, u3
     let params = Params::seeded(0);
     let fc = Linear::new(&params.at("fc"), 3, 2);
     params.set_trainable(!frozen);
-    let loss = fc.forward(&float(&Graph::new(mode), "x", [2, 3])).mean();
+    let loss = fc.forward(&float(&Graph::new(mode), "x", [2, 3])).mean_all();
     let here = line!() + 1;
     optimizer.minimize(&loss);
     (refused(&params, &loss), here)

@@ -39,10 +39,7 @@ fn choosing_says_which_index_fits() {
         |g| float(g, "x", [64]).tril(0),
         "tril(f32[64]): a triangle is taken of matrices, not of [64] / give the tensor two axes or more",
     );
-    says(
-        |g| float(g, "x", [64, 10]).max_with_index(2, false).0,
-        "max_with_index(f32[64, 10]): there is no axis 2: [64, 10] has 2 axes",
-    );
+    says(|g| float(g, "x", [64, 10]).max(2).0, "max_with_index(f32[64, 10]): there is no axis 2: [64, 10] has 2 axes");
 }
 
 #[test]
@@ -75,7 +72,7 @@ fn parts_and_arrangements_say_what_fits() {
         "repeat(f32[7, 3]): [2] does not say how often all axes of [7, 3] are repeated / an axis that stays as it is \
          has the number 1",
     );
-    says(|g| float(g, "x", [7]).norm(-1.0, &[0], false), "norm(f32[7]): the norm's p is -1 / take 0 or more, ∞ or −∞");
+    says(|g| float(g, "x", [7]).norm(-1.0, &[0]), "norm(f32[7]): the norm's p is -1 / take 0 or more, ∞ or −∞");
 }
 
 #[test]

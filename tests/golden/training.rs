@@ -55,7 +55,7 @@ fn optimizers_agree_with_pytorch() {
             variable.set(begin).unwrap();
             // The gradient of Σ p · g is g.
             let g = graph.input(name, variable.shape(), DType::F32);
-            loss = loss + (graph.variable(&variable) * &g).sum();
+            loss = loss + (graph.variable(&variable) * &g).sum_all();
             feeds.push((name, variable, g));
         }
         let (optimizer, lr) = optimizer(case);

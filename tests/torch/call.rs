@@ -88,7 +88,7 @@ impl<'a> Call<'a> {
     /// get an input of zeros.
     pub fn x_or(&self, shape: &[usize]) -> Result<Tensor, Refusal> {
         if self.case.error.is_some() && self.case.args.is_empty() {
-            return Ok(self.graph.constant(0.0).broadcast_to(shape));
+            return Ok(self.graph.constant(0.0).expand(shape));
         }
         self.x()
     }

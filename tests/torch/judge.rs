@@ -184,7 +184,7 @@ fn compare(
     let pairs: Vec<_> = pairs.iter().map(|(y, dy)| (y, dy)).collect();
     let tensors: Vec<_> = wrt.iter().map(|(_, tensor)| tensor.clone()).collect();
     for ((key, tensor), gradient) in wrt.iter().zip(vjp(&pairs, &tensors)) {
-        let zero = || call.graph.constant(0.0).broadcast_to(tensor.shape());
+        let zero = || call.graph.constant(0.0).expand(tensor.shape());
         fetches.push((key.clone(), gradient.unwrap_or_else(zero)));
     }
     let mut session = Session::new(backend, &call.params).map_err(|error| error.to_string())?;

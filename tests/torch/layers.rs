@@ -66,7 +66,7 @@ fn recurrent(at: &Call<'_>) -> Result<(usize, usize, RecurrentOptions), Refusal>
 /// The first argument; where the constructor must fail there is none, and any will do.
 fn sequence(at: &Call<'_>, inputs: usize) -> Result<Tensor, Refusal> {
     let x = at.arg(0, "input");
-    if x.is_given() { x.tensor() } else { Ok(at.graph.constant(0.0).broadcast_to([2, inputs])) }
+    if x.is_given() { x.tensor() } else { Ok(at.graph.constant(0.0).expand([2, inputs])) }
 }
 
 fn lstm(at: &Call<'_>) -> Outcome {

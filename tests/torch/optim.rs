@@ -109,7 +109,7 @@ fn trace(optimizer: &dyn Optimizer, params: &Params, fixtures: &Fixtures) -> (Gr
         let variable = params.variable(name, begin.shape(), Kind::Parameter, Init::Constant(0.0));
         variable.set(begin.clone()).expect("the shape fits");
         let g = graph.input(name, begin.shape(), DType::F32);
-        loss = loss + (graph.variable(&variable) * &g).sum();
+        loss = loss + (graph.variable(&variable) * &g).sum_all();
         all.push((variable, g));
     }
     optimizer.minimize(&loss);

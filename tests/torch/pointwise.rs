@@ -34,7 +34,7 @@ fn scaled(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
 
 /// Nonzero as a mask.
 fn mask(x: &Tensor) -> Tensor {
-    if x.dtype() == DType::U32 { x.clone() } else { x.ne(&x.number(0.0)) }
+    if x.dtype() == DType::U32 { x.clone() } else { x.ne(0.0) }
 }
 
 /// Bounds are numbers, or tensors: then the larger and the smaller of both (in a tie the gradient is shared).
@@ -69,7 +69,7 @@ fn leaky_relu(at: &Call<'_>) -> Outcome {
 
 fn masked_fill(at: &Call<'_>) -> Outcome {
     let (x, mask) = (at.x()?, at.arg(1, "mask").tensor()?);
-    Ok(vec![mask.select(&at.arg(2, "value").tensor_or_number()?, &x)])
+    Ok(vec![mask.where_cond(&at.arg(2, "value").tensor_or_number()?, &x)])
 }
 
 fn lerp(at: &Call<'_>) -> Outcome {
@@ -85,7 +85,7 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("log1p", unary!(log1p)),
     ("sqrt", unary!(sqrt)),
     ("rsqrt", unary!(rsqrt)),
-    ("reciprocal", unary!(recip)),
+    ("reciprocal", unary!(reciprocal)),
     ("square", unary!(square)),
     ("sign", unary!(sign)),
     ("floor", unary!(floor)),
@@ -133,12 +133,12 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("ge", binary!(|x, y| x.ge(&y))),
     ("lt", binary!(|x, y| x.lt(&y))),
     ("le", binary!(|x, y| x.le(&y))),
-    ("logical_and", binary!(|x, y| mask(&x).and(&mask(&y)))),
-    ("logical_or", binary!(|x, y| mask(&x).or(&mask(&y)))),
-    ("logical_not", |at| Ok(vec![mask(&at.x()?).not()])),
+    ("logical_and", binary!(|x, y| mask(&x).logical_and(&mask(&y)))),
+    ("logical_or", binary!(|x, y| mask(&x).logical_or(&mask(&y)))),
+    ("logical_not", |at| Ok(vec![mask(&at.x()?).logical_not()])),
     // PyTorch's test lists the condition second.
     ("where", |at| {
-        Ok(vec![at.arg(1, "condition").tensor()?.select(&at.x()?, &at.arg(2, "other").tensor_or_number()?)])
+        Ok(vec![at.arg(1, "condition").tensor()?.where_cond(&at.x()?, &at.arg(2, "other").tensor_or_number()?)])
     }),
     ("masked_fill", masked_fill),
     ("addcmul", |at| {

@@ -35,9 +35,13 @@ fn extreme(at: &Call<'_>, of: impl Fn(&Tensor, isize, bool) -> (Tensor, Tensor))
 fn argmin(at: &Call<'_>) -> Outcome {
     let x = at.x()?;
     match at.arg(1, "dim").some() {
-        None => Ok(vec![x.reshape([x.shape().numel()]).argmin(0, false)]),
-        Some(_) if x.shape().rank() == 0 => Ok(vec![x.reshape([1]).argmin(0, false)]),
-        Some(dim) => Ok(vec![x.argmin(dim.int()?, at.arg(2, "keepdim").flag_or(false)?)]),
+        None => Ok(vec![x.reshape([x.shape().numel()]).argmin(0)]),
+        Some(_) if x.shape().rank() == 0 => Ok(vec![x.reshape([1]).argmin(0)]),
+        Some(dim) => Ok(vec![if at.arg(2, "keepdim").flag_or(false)? {
+            x.argmin_keepdim(dim.int()?)
+        } else {
+            x.argmin(dim.int()?)
+        }]),
     }
 }
 
@@ -91,13 +95,13 @@ fn norm(at: &Call<'_>) -> Outcome {
     let named = at.arg(2, "dim").some().map(|dim| dim.ints()).transpose()?;
     let keep = at.arg(3, "keepdim").flag_or(false)?;
     let axes = axes(&x, named);
-    Ok(vec![x.norm(p, &axes, keep)])
+    Ok(vec![if keep { x.norm_keepdim(p, &axes) } else { x.norm(p, &axes) }])
 }
 
 fn logsumexp(at: &Call<'_>) -> Outcome {
     let x = at.x()?;
     let axes = axes(&x, Some(at.arg(1, "dim").ints()?));
-    Ok(vec![x.logsumexp(&axes, at.arg(2, "keepdim").flag_or(false)?)])
+    Ok(vec![if at.arg(2, "keepdim").flag_or(false)? { x.logsumexp_keepdim(&axes) } else { x.logsumexp(&axes) }])
 }
 
 /// Mean and variance of the same elements: `std_mean` and `var_mean`; or only the first.
@@ -114,10 +118,16 @@ fn spread(at: &Call<'_>, root: bool, mean: bool) -> Outcome {
     if correction != 0.0 && (correction - 1.0).abs() > 0.0 {
         return lacks("correction other than 0 and 1");
     }
-    let (axes, unbiased) = (axes(&x, at.named("dim").some().map(|dim| dim.ints()).transpose()?), correction != 0.0);
+    let (axes, correction) =
+        (axes(&x, at.named("dim").some().map(|dim| dim.ints()).transpose()?), usize::from(correction != 0.0));
     let keep = at.named("keepdim").flag_or(false)?;
-    let y = if root { x.std_axes(&axes, keep, unbiased) } else { x.var_axes(&axes, keep, unbiased) };
-    Ok(if mean { vec![y, x.mean_axes(&axes, keep)] } else { vec![y] })
+    let y = match (root, keep) {
+        (true, true) => x.std_keepdim(&axes, correction),
+        (true, false) => x.std(&axes, correction),
+        (false, true) => x.var_keepdim(&axes, correction),
+        (false, false) => x.var(&axes, correction),
+    };
+    Ok(if mean { vec![y, if keep { x.mean_keepdim(&axes) } else { x.mean(&axes) }] } else { vec![y] })
 }
 
 fn unflatten(at: &Call<'_>) -> Outcome {
@@ -140,7 +150,7 @@ fn normalize(at: &Call<'_>) -> Outcome {
     if p < 0.0 {
         return lacks("a norm with a negative p");
     }
-    let norm = x.norm(p, &[at.named("dim").int_or(1)?], true);
+    let norm = x.norm_keepdim(p, &[at.named("dim").int_or(1)?]);
     let eps = at.named("eps").number_or(1e-12)?;
     Ok(vec![&x / norm.clamp(eps, f64::INFINITY)])
 }
@@ -150,8 +160,8 @@ fn cosine_similarity(at: &Call<'_>) -> Outcome {
     let shape = x.shape().broadcast(&y.shape()).unwrap_or_else(|| x.shape());
     let (x, y) = (x.expand(shape.clone()), y.expand(shape));
     let (dim, eps) = (at.named("dim").int_or(1)?, at.named("eps").number_or(1e-8)?);
-    let length = |x: &Tensor| x.norm(2.0, &[dim], true).clamp(eps, f64::INFINITY);
-    Ok(vec![(&x / length(&x) * (&y / length(&y))).sum_axes(&[dim], false)])
+    let length = |x: &Tensor| x.norm_keepdim(2.0, &[dim]).clamp(eps, f64::INFINITY);
+    Ok(vec![(&x / length(&x) * (&y / length(&y))).sum(&[dim])])
 }
 
 fn pairwise_distance(at: &Call<'_>) -> Outcome {
@@ -160,7 +170,11 @@ fn pairwise_distance(at: &Call<'_>) -> Outcome {
     if p < 0.0 {
         return lacks("a norm with a negative p");
     }
-    Ok(vec![(x - y + eps).norm(p, &[-1], at.named("keepdim").flag_or(false)?)])
+    Ok(vec![if at.named("keepdim").flag_or(false)? {
+        (x - y + eps).norm_keepdim(p, -1)
+    } else {
+        (x - y + eps).norm(p, -1)
+    }])
 }
 
 /// Whether all or any elements of a mask hold: the smallest or largest of them.
@@ -171,7 +185,11 @@ fn logical(at: &Call<'_>, all: bool) -> Outcome {
         return lacks("an empty list of axes");
     }
     let (axes, keep) = (axes(&x, named), at.arg(2, "keepdim").flag_or(false)?);
-    let y = if all { x.min_axes(&axes, keep) } else { x.max_axes(&axes, keep) };
+    let y = if all {
+        if keep { x.amin_keepdim(&axes) } else { x.amin(&axes) }
+    } else {
+        if keep { x.amax_keepdim(&axes) } else { x.amax(&axes) }
+    };
     Ok(vec![y.to_u32()])
 }
 
@@ -198,8 +216,8 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("index_select", index_select),
     ("gather", gather),
     ("take_along_dim", take_along_dim),
-    ("max.reduction_with_dim", |at| extreme(at, |x, dim, keep| x.max_with_index(dim, keep))),
-    ("min.reduction_with_dim", |at| extreme(at, |x, dim, keep| x.min_with_index(dim, keep))),
+    ("max.reduction_with_dim", |at| extreme(at, |x, dim, keep| if keep { x.max_keepdim(dim) } else { x.max(dim) })),
+    ("min.reduction_with_dim", |at| extreme(at, |x, dim, keep| if keep { x.min_keepdim(dim) } else { x.min(dim) })),
     ("argmin", argmin),
     ("tril", |at| Ok(vec![at.x()?.tril(at.arg(1, "diagonal").int_or(0)?)])),
     ("triu", |at| Ok(vec![at.x()?.triu(at.arg(1, "diagonal").int_or(0)?)])),
@@ -221,8 +239,7 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("outer", |at| Ok(vec![at.x()?.unsqueeze(1) * at.arg(1, "vec2").tensor()?])),
     ("addbmm", |at| {
         let (alpha, beta) = (at.named("alpha").number_or(1.0)?, at.named("beta").number_or(1.0)?);
-        let product =
-            at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum_axes(&[0], false) * alpha;
+        let product = at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum(&[0]) * alpha;
         // With beta 0 even NaN in x does not matter.
         let x = at.x()?;
         Ok(vec![if beta == 0.0 { product } else { x * beta + product }])

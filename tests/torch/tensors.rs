@@ -34,9 +34,9 @@ fn reduce(at: &Call<'_>, of: impl Fn(&Tensor, &[isize], bool) -> Tensor) -> Outc
 fn argmax(at: &Call<'_>) -> Outcome {
     let x = at.x()?;
     match at.arg(1, "dim").some() {
-        None => Ok(vec![x.reshape([x.shape().numel()]).argmax(0, false)]),
-        Some(_) if x.shape().rank() == 0 => Ok(vec![x.reshape([1]).argmax(0, false)]),
-        Some(dim) => Ok(vec![x.argmax(dim.int()?, keep(at)?)]),
+        None => Ok(vec![x.reshape([x.shape().numel()]).argmax(0)]),
+        Some(_) if x.shape().rank() == 0 => Ok(vec![x.reshape([1]).argmax(0)]),
+        Some(dim) => Ok(vec![if keep(at)? { x.argmax_keepdim(dim.int()?) } else { x.argmax(dim.int()?) }]),
     }
 }
 
@@ -50,7 +50,11 @@ fn variance(at: &Call<'_>) -> Result<Tensor, Refusal> {
     if correction != 0.0 && (correction - 1.0).abs() > 0.0 {
         return lacks("correction other than 0 and 1");
     }
-    Ok(x.var_axes(&axes(&x, at.named("dim"))?, at.named("keepdim").flag_or(false)?, correction != 0.0))
+    Ok({
+        let axes = axes(&x, at.named("dim"))?;
+        let correction = usize::from(correction != 0.0);
+        if at.named("keepdim").flag_or(false)? { x.var_keepdim(&axes, correction) } else { x.var(&axes, correction) }
+    })
 }
 
 /// A shape with at most one -1.
@@ -142,7 +146,7 @@ fn cat(at: &Call<'_>) -> Outcome {
     {
         return lacks("an empty line among other shapes");
     }
-    Ok(vec![concat(&tensors.iter().collect::<Vec<_>>(), at.arg(1, "dim").int_or(0)?)])
+    Ok(vec![wgrad::ops::cat(&tensors.iter().collect::<Vec<_>>(), at.arg(1, "dim").int_or(0)?)])
 }
 
 fn flatten(at: &Call<'_>) -> Outcome {
@@ -207,12 +211,12 @@ fn embedding(at: &Call<'_>) -> Outcome {
 }
 
 pub static ADAPTERS: &[(&str, Adapter)] = &[
-    ("sum", |at| reduce(at, |x, axes, keep| x.sum_axes(axes, keep))),
-    ("mean", |at| reduce(at, |x, axes, keep| x.mean_axes(axes, keep))),
-    ("amax", |at| reduce(at, |x, axes, keep| x.max_axes(axes, keep))),
-    ("amin", |at| reduce(at, |x, axes, keep| x.min_axes(axes, keep))),
-    ("max.reduction_no_dim", |at| Ok(vec![at.x()?.max()])),
-    ("min.reduction_no_dim", |at| Ok(vec![at.x()?.min()])),
+    ("sum", |at| reduce(at, |x, axes, keep| if keep { x.sum_keepdim(axes) } else { x.sum(axes) })),
+    ("mean", |at| reduce(at, |x, axes, keep| if keep { x.mean_keepdim(axes) } else { x.mean(axes) })),
+    ("amax", |at| reduce(at, |x, axes, keep| if keep { x.amax_keepdim(axes) } else { x.amax(axes) })),
+    ("amin", |at| reduce(at, |x, axes, keep| if keep { x.amin_keepdim(axes) } else { x.amin(axes) })),
+    ("max.reduction_no_dim", |at| Ok(vec![at.x()?.max_all()])),
+    ("min.reduction_no_dim", |at| Ok(vec![at.x()?.min_all()])),
     ("argmax", argmax),
     ("var", |at| Ok(vec![variance(at)?])),
     ("std", |at| Ok(vec![variance(at)?.sqrt()])),
@@ -220,7 +224,7 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("reshape", reshape),
     ("view", reshape),
     ("expand", expand),
-    ("broadcast_to", expand),
+    ("expand", expand),
     ("permute", |at| Ok(vec![at.x()?.permute(&at.arg(1, "dims").ints()?)])),
     ("transpose", |at| Ok(vec![of_axes(at)?.transpose(at.arg(1, "dim0").int()?, at.arg(2, "dim1").int()?)])),
     ("t", |at| {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use wgrad_core::ops::concat;
+use wgrad_core::ops::cat;
 use wgrad_core::{Error, Params, Result, Tensor};
 use wgrad_data::Preprocess;
 use wgrad_metrics::{Decision, Report};
@@ -195,7 +195,7 @@ impl Module for Network {
         if at < self.inputs {
             parts.push(x.slice(1, at..));
         }
-        self.layers.forward(&concat(&parts.iter().collect::<Vec<_>>(), 1))
+        self.layers.forward(&cat(&parts.iter().collect::<Vec<_>>(), 1))
     }
 }
 

@@ -18,7 +18,7 @@ pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
         let _ = loss.misfit("gradients", &[], misfit);
         return vec![None; wrt.len()];
     }
-    let one = loss.number(1.0).broadcast_to(loss.shape());
+    let one = loss.number(1.0).expand(loss.shape());
     vjp(&[(loss, &one)], wrt)
 }
 

@@ -21,6 +21,7 @@ pub use cpu::gemm::{Matrix, gemm};
 pub use graph::advice::{self, Advice, OnWarning, Warning};
 pub use graph::node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
 pub use graph::params::{Counter, Init, Kind, Params, Variable};
+pub use graph::scalar::TensorOrScalar;
 pub use graph::tensor::Tensor;
 pub use graph::trace::{Applied, ScopeGuard};
 pub use graph::{Graph, Mode};

@@ -240,7 +240,7 @@ fn cross_entropy_over_places_ignores_rows_and_marks_strangers() {
     assert_eq!(out[1].to_f64(), [1.0, 0.0, 1.0, 1.0]);
     let out = run(&[x, y], |x| {
         let (loss, weight) = x[0].softmax_cross_entropy(&x[1], None, 0.0, None);
-        let one = x[0].number(1.0).broadcast_to([2, 2]);
+        let one = x[0].number(1.0).expand([2, 2]);
         vec![vjp(&[(&loss, &one)], &x[..1]).remove(0).unwrap(), loss, weight]
     });
     let nan: Vec<_> = out[1].to_f64().iter().map(|x| x.is_nan()).collect();

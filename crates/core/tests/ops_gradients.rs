@@ -15,15 +15,15 @@ const CASES: &[Case] = &[
     ("log1p", &[&[7]], (-0.9, 3.0), |x| x[0].log1p()),
     ("sqrt", &[&[7]], (0.1, 3.0), |x| x[0].sqrt()),
     ("rsqrt", &[&[7]], (0.1, 3.0), |x| x[0].rsqrt()),
-    ("recip", &[&[7]], (0.1, 3.0), |x| x[0].recip()),
+    ("recip", &[&[7]], (0.1, 3.0), |x| x[0].reciprocal()),
     ("square", &[&[7]], (-3.0, 3.0), |x| x[0].square()),
     ("abs", &[&[7]], (-3.0, 3.0), |x| x[0].abs()),
     ("sign, floor", &[&[7]], (0.1, 0.9), |x| x[0].sign() + x[0].floor() + &x[0]),
     ("erf", &[&[7]], (-3.0, 3.0), |x| x[0].erf()),
-    ("powf(3)", &[&[7]], (-3.0, 3.0), |x| x[0].powf(3.0)),
-    ("powf(2.5)", &[&[7]], (0.1, 3.0), |x| x[0].powf(2.5)),
-    ("powf(0)", &[&[7]], (-3.0, 3.0), |x| x[0].powf(0.0)),
-    ("powf(-1), powf(0.5)", &[&[7]], (0.1, 3.0), |x| x[0].powf(-1.0) * x[0].powf(0.5) + x[0].powf(-0.5)),
+    ("powf(3)", &[&[7]], (-3.0, 3.0), |x| x[0].pow(3.0)),
+    ("powf(2.5)", &[&[7]], (0.1, 3.0), |x| x[0].pow(2.5)),
+    ("powf(0)", &[&[7]], (-3.0, 3.0), |x| x[0].pow(0.0)),
+    ("powf(-1), powf(0.5)", &[&[7]], (0.1, 3.0), |x| x[0].pow(-1.0) * x[0].pow(0.5) + x[0].pow(-0.5)),
     ("pow", &[&[4, 3], &[3]], (0.1, 3.0), |x| x[0].pow(&x[1])),
     ("minimum", &[&[4, 3], &[3]], (-3.0, 3.0), |x| x[0].minimum(&x[1])),
     ("maximum", &[&[4, 3], &[4, 1]], (-3.0, 3.0), |x| x[0].maximum(&x[1])),
@@ -38,7 +38,7 @@ const CASES: &[Case] = &[
     ("silu", &[&[20]], (-9.0, 9.0), |x| x[0].silu()),
     ("gelu", &[&[20]], (-5.0, 5.0), |x| x[0].gelu()),
     ("gelu_tanh", &[&[20]], (-9.0, 9.0), |x| x[0].gelu_tanh()),
-    ("select", &[&[20], &[20]], (-3.0, 3.0), |x| x[0].gt(&x[1]).select(&x[0].square(), &x[1])),
+    ("select", &[&[20], &[20]], (-3.0, 3.0), |x| x[0].gt(&x[1]).where_cond(&x[0].square(), &x[1])),
     ("masks", &[&[20], &[20]], (-3.0, 3.0), |x| x[0].le(&x[1]).to_f32() * &x[0]),
     ("dropout", &[&[40]], (-3.0, 3.0), |x| x[0].dropout(0.4, [7, 8], 9, &x[0].graph().constant_u32(3)) * &x[0]),
     ("permute", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].permute(&[2, 0, -2])),
@@ -48,13 +48,13 @@ const CASES: &[Case] = &[
     ("pad", &[&[2, 3, 2]], (-3.0, 3.0), |x| x[0].pad(1, 2, 1) + x[0].pad(-2, 0, 3)),
     ("reshape", &[&[2, 6]], (-3.0, 3.0), |x| x[0].reshape([3, 4]).unsqueeze(1).flatten(1).unsqueeze(-1).squeeze(2)),
     ("expand", &[&[3, 1]], (-3.0, 3.0), |x| x[0].expand([2, 3, 4])),
-    ("sum, mean", &[&[2, 3]], (-3.0, 3.0), |x| x[0].sum() * x[0].mean()),
-    ("sum_axes", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].sum_axes(&[-1, 0], false) * x[0].mean_axes(&[2], false)),
-    ("var", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].var_axes(&[0, 2], true, true) * x[0].var_axes(&[1], true, false)),
-    ("max, min", &[&[2, 3]], (-3.0, 3.0), |x| x[0].max() * x[0].min()),
-    ("max_axes", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].max_axes(&[1], true) * x[0].min_axes(&[0, 2], true)),
+    ("sum, mean", &[&[2, 3]], (-3.0, 3.0), |x| x[0].sum_all() * x[0].mean_all()),
+    ("sum_axes", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].sum(&[-1, 0]) * x[0].mean(&[2])),
+    ("var", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].var_keepdim(&[0, 2], 1) * x[0].var_keepdim(&[1], 0)),
+    ("max, min", &[&[2, 3]], (-3.0, 3.0), |x| x[0].max_all() * x[0].min_all()),
+    ("max_axes", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].amax_keepdim(&[1]) * x[0].amin_keepdim(&[0, 2])),
     ("gather_rows", &[&[4, 2, 3]], (-3.0, 3.0), |x| x[0].gather_rows(&integers(x, [2, 3], &[3, 0, 3, 1, 1, 3]))),
-    ("concat", &[&[2, 3], &[2, 1], &[2, 2]], (-3.0, 3.0), |x| concat(&[&x[0], &x[1], &x[0], &x[2]], -1).square()),
+    ("concat", &[&[2, 3], &[2, 1], &[2, 2]], (-3.0, 3.0), |x| cat(&[&x[0], &x[1], &x[0], &x[2]], -1).square()),
 ];
 
 /// A constant of integers.
@@ -86,12 +86,12 @@ fn evaluate(build: Build, inputs: &[Array], second: bool) -> (f64, Vec<Vec<f64>>
         let first = vjp(&[(&y, &cotangent)], &x).remove(0).expect("the result depends on the first input");
         (cotangent, y) = (weigh(&first, 6), first);
     }
-    let scalar = (&y * &cotangent).sum();
+    let scalar = (&y * &cotangent).sum_all();
     let gradients = vjp(&[(&y, &cotangent)], &x);
     graph.check().unwrap_or_else(|error| panic!("{error}"));
     let zero = graph.constant(0.0);
     let gradients: Vec<Tensor> =
-        gradients.iter().zip(&x).map(|(dx, x)| dx.clone().unwrap_or_else(|| zero.broadcast_to(x.shape()))).collect();
+        gradients.iter().zip(&x).map(|(dx, x)| dx.clone().unwrap_or_else(|| zero.expand(x.shape()))).collect();
     let fetches: Vec<&Tensor> = std::iter::once(&scalar).chain(&gradients).collect();
     let feeds: Vec<_> = x.iter().zip(inputs).collect();
     let mut results = run(&graph, &fetches, &feeds);
@@ -149,7 +149,7 @@ fn slopes(x: &[f64], build: Build) -> Vec<f64> {
     let array = Array::vector(x.to_vec());
     let x = graph.input("x", array.shape().clone(), DType::F32);
     let y = build(std::slice::from_ref(&x));
-    let ones = graph.constant(1.0).broadcast_to(y.shape());
+    let ones = graph.constant(1.0).expand(y.shape());
     let dx = vjp(&[(&y, &ones)], std::slice::from_ref(&x)).remove(0).expect("a gradient");
     run(&graph, &[&dx], &[(&x, &array)]).remove(0)
 }
@@ -162,13 +162,13 @@ fn kinks_have_the_gradients_of_pytorch() {
     assert_eq!(slopes(&[-2.0, -1.0, 0.0, 1.0, 2.0], |x| x[0].clamp(-1.0, 1.0)), [0.0, 0.0, 1.0, 0.0, 0.0]);
     assert_eq!(slopes(&[0.0, 1.0, 2.0], |x| x[0].maximum(&x[0].number(1.0))), [0.0, 0.5, 1.0]);
     assert_eq!(slopes(&[0.0, 1.0, 2.0], |x| x[0].minimum(&x[0].number(1.0))), [1.0, 0.5, 0.0]);
-    assert_eq!(slopes(&[3.0, 1.0, 3.0, 2.0], |x| x[0].max()), [0.5, 0.0, 0.5, 0.0]);
-    assert_eq!(slopes(&[3.0, 1.0, 1.0, 2.0], |x| x[0].min()), [0.0, 0.5, 0.5, 0.0]);
-    assert_eq!(slopes(&[0.0, 2.0], |x| x[0].powf(0.0)), [0.0, 0.0]);
+    assert_eq!(slopes(&[3.0, 1.0, 3.0, 2.0], |x| x[0].max_all()), [0.5, 0.0, 0.5, 0.0]);
+    assert_eq!(slopes(&[3.0, 1.0, 1.0, 2.0], |x| x[0].min_all()), [0.0, 0.5, 0.5, 0.0]);
+    assert_eq!(slopes(&[0.0, 2.0], |x| x[0].pow(0.0)), [0.0, 0.0]);
     assert_eq!(slopes(&[0.0, -2.0], |x| x[0].pow(&x[0].number(0.0))), [0.0, 0.0]);
     assert_eq!(slopes(&[0.0, 2.0], |x| x[0].number(0.0).pow(&x[0])), [0.0, 0.0]);
     // Ties over axes that are apart are shared by all of them.
-    let ties = |x: &[Tensor]| x[0].reshape([2, 1, 2]).max_axes(&[0, 2], false);
+    let ties = |x: &[Tensor]| x[0].reshape([2, 1, 2]).amax(&[0, 2]);
     assert_eq!(slopes(&[5.0, 5.0, 5.0, 1.0], ties), [1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0]);
 }
 

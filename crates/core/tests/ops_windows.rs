@@ -50,7 +50,7 @@ fn the_transposed_convolution_is_the_adjoint() {
         let found = at(&format!("adjoint {i}"), &[&x, &w, &y], |t| {
             let there = t[0].conv2d(&t[1], None, options) * &t[2];
             let back = t[2].conv_transpose2d(&t[1], None, back) * &t[0];
-            vec![there.sum(), back.sum(), (there.abs()).sum()]
+            vec![there.sum_all(), back.sum_all(), (there.abs()).sum_all()]
         });
         assert!((found[0][0] - found[1][0]).abs() <= 1e-13 * found[2][0], "{options:?}: {found:?}");
     }

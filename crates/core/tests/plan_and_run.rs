@@ -14,7 +14,7 @@ fn gradients_flow_through_fan_out_broadcasting_and_detach() {
     let x = graph.input("x", [2, 3], DType::F32);
     let b = graph.input("b", [3], DType::F32);
     let y = &x * &b + &x * &x + x.detach() * &x;
-    let loss = y.sum_keep(&[0, 1]).reshape_to([]);
+    let loss = y.sum_keepdim(&[0, 1]).reshape([]);
     let grads = gradients(&loss, &[x.clone(), b.clone()]);
     let (dx, db) = (grads[0].clone().unwrap(), grads[1].clone().unwrap());
     let (_, mut session) = session();
@@ -67,8 +67,8 @@ fn one_chain_is_one_cluster_and_equal_nodes_are_one() {
 fn views_fold_into_their_readers_and_fetched_views_are_copied() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [2, 1], DType::F32);
-    let y = x.broadcast_to([2, 3]);
-    let z = &y + &y.reshape_to([6]).reshape_to([2, 3]);
+    let y = x.expand([2, 3]);
+    let z = &y + &y.reshape([6]).reshape([2, 3]);
     let (_, mut session) = session();
     let step = session.compile(&graph, &[&y, &z]).unwrap();
     let out = session.run(&step, &[(&x, &Array::new([2, 1], vec![1.0f32, 2.0]).unwrap())]).unwrap();
@@ -154,11 +154,11 @@ fn clusters_that_another_cluster_ties_together_stay_apart() {
     // The gradient of a product of two variances, over different axes.
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2, 3, 4], DType::F32);
-    let variance = |axes: &[usize], n: f64| {
-        let difference = &x - x.sum_keep(axes) * (1.0 / n);
-        (&difference * &difference).sum_keep(axes) * (1.0 / n)
+    let variance = |axes: &[isize], n: f64| {
+        let difference = &x - x.sum_keepdim(axes) * (1.0 / n);
+        (&difference * &difference).sum_keepdim(axes) * (1.0 / n)
     };
-    let loss = (variance(&[0, 2], 8.0) * variance(&[1], 3.0)).sum_keep(&[0, 1, 2]);
+    let loss = (variance(&[0, 2], 8.0) * variance(&[1], 3.0)).sum_keepdim(&[0, 1, 2]);
     let gradient = gradients(&loss, std::slice::from_ref(&x)).remove(0).unwrap();
     let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0)).unwrap();
     let step = session.compile(&graph, &[&loss, &gradient]).unwrap();
@@ -174,7 +174,7 @@ fn a_dropped_step_gives_its_buffers_back() {
     let compile = |session: &mut Session| {
         let graph = Graph::new(Mode::Evaluate);
         let x = graph.input("x", [64], DType::F32);
-        let y = (&x * 2.0).sum_keep(&[0]);
+        let y = (&x * 2.0).sum_keepdim(&[0]);
         (session.compile(&graph, &[&y]).unwrap(), x)
     };
     let (kept, x) = compile(&mut session);

@@ -43,9 +43,9 @@ fn classes(logits: &Tensor, y: &Tensor, what: &str) -> Result<(Tensor, Tensor, u
     }
     match (shape.dims(), labels.dims(), y.dtype()) {
         (&[n, 1] | &[n], other, DType::F32) if shape.dims() == other => {
-            Ok((logits.gt(&logits.number(0.0)).reshape([n]), y.gt(&y.number(0.5)).reshape([n]), 2))
+            Ok((logits.gt(0.0).reshape([n]), y.gt(0.5).reshape([n]), 2))
         }
-        (&[n, c], &[m], DType::U32) if n == m && c > 1 => Ok((logits.argmax(1, false), y.clone(), c)),
+        (&[n, c], &[m], DType::U32) if n == m && c > 1 => Ok((logits.argmax(1), y.clone(), c)),
         _ => Err(logits.misfit(
             what,
             &[y],
@@ -61,7 +61,7 @@ fn classes(logits: &Tensor, y: &Tensor, what: &str) -> Result<(Tensor, Tensor, u
 #[track_caller]
 pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
     match classes(logits, y, "accuracy") {
-        Ok((predicted, actual, _)) => predicted.eq_u32(&actual).to_f32().mean(),
+        Ok((predicted, actual, _)) => predicted.eq(&actual).to_f32().mean_all(),
         Err(invalid) => invalid,
     }
 }
@@ -80,8 +80,8 @@ pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
         ),
         Ok(_) => {
             let own = logits.gather(1, &y.unsqueeze(1));
-            let larger = logits.gt(&own).to_f32().sum_axes(&[1], false);
-            larger.lt(&larger.number(k as f64)).to_f32().mean()
+            let larger = logits.gt(&own).to_f32().sum(&[1]);
+            larger.lt(&larger.number(k as f64)).to_f32().mean_all()
         }
         Err(invalid) => invalid,
     }

@@ -69,7 +69,7 @@ fn logits() -> Vec<Case> {
         Case::new("edge: softmax of logits up to ±1000", &rows[..1], |x| x[0].softmax(1)),
         Case::new("edge: softmax of columns of logits up to ±1000", &rows[..1], |x| x[0].softmax(0)),
         Case::new("edge: log_softmax of logits up to ±1000", &rows[..1], |x| x[0].log_softmax(1)),
-        Case::new("edge: logsumexp of logits up to ±1000", &rows[..1], |x| x[0].logsumexp(&[1], false)),
+        Case::new("edge: logsumexp of logits up to ±1000", &rows[..1], |x| x[0].logsumexp(&[1])),
         Case::new("edge: cross-entropy of logits up to ±1000", rows, |x| {
             x[0].softmax_cross_entropy(&x[1], None, 0.0, None).0
         }),
@@ -88,8 +88,7 @@ fn subnormals() -> Vec<Case> {
     let of = |name: &str, ulp: f64, f: Unary| unary("subnormals", name, SUBNORMALS, ulp, f).without_gradients();
     let pair: &[(&[usize], Values)] = &[(&[3, 67], SUBNORMALS), (&[3, 67], SUBNORMALS)];
     // A flushed element counts as a loss of 2⁻¹²⁶, and a sum has many.
-    let sum =
-        Case::new("edge: sum of subnormals", &[(&[67, 5], Uniform(0.0, 1e-38))], |x| x[0].sum_axes(&[0], false) + 1.0);
+    let sum = Case::new("edge: sum of subnormals", &[(&[67, 5], Uniform(0.0, 1e-38))], |x| x[0].sum(&[0]) + 1.0);
     vec![
         of("relu", 0.0, |x| x.relu()),
         of("abs", 0.0, |x| x.abs()),
@@ -122,14 +121,14 @@ fn magnitudes() -> Vec<Case> {
     vec![
         of("abs", 0.0, |x| x.abs()),
         of("square", 0.0, |x| x.square()),
-        of("recip", 12.0, |x| x.recip()),
+        of("recip", 12.0, |x| x.reciprocal()),
         of("sqrt", 8.0, |x| x.abs().sqrt()),
         of("rsqrt", 12.0, |x| x.abs().rsqrt()),
         of("log", 12.0, |x| x.abs().log()),
         of("relu", 0.0, |x| x.relu()),
-        of("maximum of rows", 4.0, |x| x.max_axes(&[1], false)),
-        of("minimum of columns", 4.0, |x| x.min_axes(&[0], false)),
-        of("sum of absolute values", 0.0, |x| x.abs().sum_axes(&[1], false)).terms(67),
+        of("maximum of rows", 4.0, |x| x.amax(&[1])),
+        of("minimum of columns", 4.0, |x| x.amin(&[0])),
+        of("sum of absolute values", 0.0, |x| x.abs().sum(&[1])).terms(67),
         Case::new("edge: sum of two of sizes from 2^-60 to 2^60", pair, |x| &x[0] + &x[1]),
         Case::new("edge: product of sizes from 2^-60 to 2^60", pair, |x| &x[0] * &x[1]),
         Case::new(
@@ -146,14 +145,14 @@ fn ties() -> Vec<Case> {
     let rows: &[(&[usize], Values)] = &[(&[9, 67], grid)];
     let constant: &[(&[usize], Values)] = &[(&[9, 67], Of(&[3.0]))];
     vec![
-        Case::new("edge: maximum of rows of ties", rows, |x| x[0].max_axes(&[1], false)).ulp(4.0),
-        Case::new("edge: minimum of columns of ties", rows, |x| x[0].min_axes(&[0], false)).ulp(4.0),
+        Case::new("edge: maximum of rows of ties", rows, |x| x[0].amax(&[1])).ulp(4.0),
+        Case::new("edge: minimum of columns of ties", rows, |x| x[0].amin(&[0])).ulp(4.0),
         Case::several("edge: maximum with its index of ties", rows, |x| {
-            let (value, index) = x[0].max_with_index(1, false);
+            let (value, index) = x[0].max(1);
             vec![value, index]
         }),
-        Case::new("edge: argmax of ties", rows, |x| x[0].argmax(1, false)).exact(),
-        Case::new("edge: argmin of ties", rows, |x| x[0].argmin(0, false)).exact(),
+        Case::new("edge: argmax of ties", rows, |x| x[0].argmax(1)).exact(),
+        Case::new("edge: argmin of ties", rows, |x| x[0].argmin(0)).exact(),
         Case::new("edge: argsort of ties", rows, |x| x[0].argsort(1, true)).exact(),
         Case::several("edge: topk of ties", rows, |x| {
             let (value, index) = x[0].topk(5, 1, true);
@@ -165,11 +164,11 @@ fn ties() -> Vec<Case> {
         .terms(9),
         Case::new("edge: round of halves", &[(&[201], Grid(0.5, 20))], |x| x[0].round()).exact(),
         Case::new("edge: softmax of equal logits", constant, |x| x[0].softmax(1)).terms(67).ulp(40.0).cancelling(8.0),
-        Case::new("edge: variance of equal numbers", constant, |x| x[0].var_axes(&[1], false, false))
+        Case::new("edge: variance of equal numbers", constant, |x| x[0].var(&[1], 0))
             .terms(67)
             // The mean of equal numbers may be off by its own rounding, and the variance by the square of that.
             .cancelling(1e-4),
-        Case::new("edge: maximum of a constant", constant, |x| x[0].max_axes(&[1], false)).ulp(4.0),
+        Case::new("edge: maximum of a constant", constant, |x| x[0].amax(&[1])).ulp(4.0),
     ]
     .into_iter()
     .collect()

@@ -126,7 +126,7 @@ fn pairs(draw: &mut Draw) -> Case {
         ("mul", |x, y| x * y, 0.0),
         ("div", |x, y| x / (y.square() + 1.0), 16.0),
         ("maximum", |x, y| x.maximum(y), 0.0),
-        ("select", |x, y| x.gt(y).select(x, &(y * 2.0)), 0.0),
+        ("select", |x, y| x.gt(y).where_cond(x, &(y * 2.0)), 0.0),
     ];
     let (name, f, ulp) = draw.of(&some);
     let terms = a.iter().product::<usize>() / b.iter().product::<usize>();
@@ -156,7 +156,7 @@ fn views(draw: &mut Draw) -> Case {
         let part = if flip { part.flip(&[along]) } else { part };
         let part = if padded { part.pad(along, 2, 1) } else { part };
         let flat = part.reshape([part.shape().numel()]);
-        concat(&[&flat.square(), &flat], 0)
+        cat(&[&flat.square(), &flat], 0)
     })
     .terms(3)
 }
@@ -172,11 +172,11 @@ fn sums(draw: &mut Draw) -> Case {
     let (shape, values) = (draw.any(), draw.values());
     let (axes, terms) = axes_of(draw, &shape);
     let some: [(&str, Reduction); 5] = [
-        ("sum", |x, axes| x.sum_axes(axes, false)),
-        ("mean", |x, axes| x.mean_axes(axes, true)),
-        ("sum of squares", |x, axes| x.square().sum_axes(axes, false)),
+        ("sum", |x, axes| x.sum(axes)),
+        ("mean", |x, axes| x.mean_keepdim(axes)),
+        ("sum of squares", |x, axes| x.square().sum(axes)),
         ("cumsum", |x, axes| x.cumsum(axes[0])),
-        ("logsumexp", |x, axes| x.logsumexp(axes, false)),
+        ("logsumexp", |x, axes| x.logsumexp(axes)),
     ];
     let (name, f) = draw.of(&some);
     let name = format!("{name} {shape:?} over {axes:?} of {values:?}");
@@ -190,9 +190,9 @@ fn extremes(draw: &mut Draw) -> Case {
     let low = draw.coin();
     let name = format!("extremes {shape:?} over {axes:?}, lowest {low}, of {values:?}");
     Case::several(name, &[(&shape, values)], move |x| {
-        let value = if low { x[0].min_axes(&axes, false) } else { x[0].max_axes(&axes, true) };
-        let (best, index) = if low { x[0].min_with_index(along, true) } else { x[0].max_with_index(along, false) };
-        vec![value, best, index, x[0].argmax(along, false)]
+        let value = if low { x[0].amin(&axes) } else { x[0].amax_keepdim(&axes) };
+        let (best, index) = if low { x[0].min_keepdim(along) } else { x[0].max(along) };
+        vec![value, best, index, x[0].argmax(along)]
     })
     .ulp(4.0)
 }
@@ -349,7 +349,7 @@ fn fused(draw: &mut Draw) -> Case {
     let inputs: &[(&[usize], Values)] =
         &[(&shape, Uniform(-1.0, 1.0)), (&[out, columns], Uniform(-0.5, 0.5)), (&[out], Normal), (&[rows, 1], Normal)];
     Case::new(format!("linear {rows}x{columns}x{out}, tanh, a scale per row, a mean"), inputs, |x| {
-        (x[0].linear(&x[1], Some(&x[2])).tanh() * &x[3]).mean_axes(&[0], false)
+        (x[0].linear(&x[1], Some(&x[2])).tanh() * &x[3]).mean(&[0])
     })
     .terms(rows.max(columns).max(out) * 4)
     .ulp(80.0)

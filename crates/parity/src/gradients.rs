@@ -42,10 +42,10 @@ impl Case {
             }
         }
         let outputs = (self.build)(&inputs);
-        let weighted = outputs.iter().zip(drawn.cotangents).filter_map(|(y, cotangent)| {
-            let axes: Vec<usize> = (0..y.shape().rank()).collect();
-            Some((y * graph.array(cotangent?)).sum_keep(&axes).reshape_to([]))
-        });
+        let weighted = outputs
+            .iter()
+            .zip(drawn.cotangents)
+            .filter_map(|(y, cotangent)| Some((y * graph.array(cotangent?)).sum_all()));
         let Some(loss) = weighted.reduce(|a, b| a + b) else { return Ok(None) };
         let fed: Vec<(&Tensor, &Array)> = fed.iter().map(|(x, array)| (x, *array)).collect();
         audit(&loss, &fed).map(Some)

@@ -12,7 +12,7 @@
 //! fn rms_is_right_everywhere() {
 //!     for rows in [1, 63, 64, 65, 257] {
 //!         let case = Case::new(format!("rms of {rows} rows"), &[(&[rows, 40], Values::Normal)], |x| {
-//!             (x[0].square().mean_axes(&[1], false) + 1e-6).sqrt()
+//!             (x[0].square().mean(&[1]) + 1e-6).sqrt()
 //!         });
 //!         assert_parity(&case.terms(40).ulp(8.0));
 //!     }

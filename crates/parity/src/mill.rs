@@ -22,7 +22,7 @@ const AGAIN: usize = 11 * DRAWS;
 /// use wgrad_core::CpuBackend;
 /// use wgrad_parity::{Case, Mill, Values};
 ///
-/// let case = Case::new("mean", &[(&[3, 65], Values::Normal)], |x| x[0].mean_axes(&[1], false)).terms(65).ulp(3.0);
+/// let case = Case::new("mean", &[(&[3, 65], Values::Normal)], |x| x[0].mean(&[1])).terms(65).ulp(3.0);
 /// let mill = Mill::new(&case)?;
 /// let verdict = mill.check(CpuBackend::<f32>::new())?;
 /// assert!(verdict.passed(), "{verdict}");

@@ -43,7 +43,7 @@ impl Trace {
         let mut gradients = vec![];
         if !pairs.is_empty() {
             let floats: Vec<_> = inputs.iter().enumerate().filter(|(_, x)| x.dtype() == DType::F32).collect();
-            let zero = |x: &Tensor| graph.constant(0.0).broadcast_to(x.shape());
+            let zero = |x: &Tensor| graph.constant(0.0).expand(x.shape());
             let wanted: Vec<Tensor> = floats.iter().map(|&(_, x)| x.clone()).collect();
             for ((i, x), dx) in floats.into_iter().zip(vjp(&pairs, &wanted)) {
                 gradients.push((i, dx.unwrap_or_else(|| zero(x))));

@@ -31,9 +31,9 @@ pub fn sizes(n: usize) -> Vec<Case> {
     let mut cases = vec![
         case("cluster", &[(&[n], Normal)], 1, 24.0, |x| vec![(&x[0] * 2.0 + 1.0).tanh() * &x[0]]),
         case("cluster with a row", &[(&[n, 3], Normal), (&[3], Normal)], n, 0.0, |x| vec![(&x[0] + &x[1]) * &x[1]]),
-        case("sum", &[(&[n], Normal)], n, 0.0, |x| vec![x[0].sum()]),
-        case("sum of columns", &[(&[n, 3], Normal)], n, 0.0, |x| vec![x[0].sum_axes(&[0], false)]),
-        case("mean of rows", &[(&[3, n], Normal)], n, 3.0, |x| vec![x[0].mean_axes(&[1], true)]),
+        case("sum", &[(&[n], Normal)], n, 0.0, |x| vec![x[0].sum_all()]),
+        case("sum of columns", &[(&[n, 3], Normal)], n, 0.0, |x| vec![x[0].sum(&[0])]),
+        case("mean of rows", &[(&[3, n], Normal)], n, 3.0, |x| vec![x[0].mean_keepdim(&[1])]),
         case("softmax", &[(&[2, n], Normal)], n, 40.0, |x| vec![x[0].softmax(1)]),
         case("softmax of columns", &[(&[n, 3], Normal)], 3, 40.0, |x| vec![x[0].softmax(1)]),
         case("softmax of pages", &[(&[2, n, 2], Normal)], n, 40.0, |x| vec![x[0].softmax(1)]),
@@ -46,8 +46,8 @@ pub fn sizes(n: usize) -> Vec<Case> {
         case("cross entropy of pages", &[(&[2, n, 2], Normal), (&[2, 2], Below(n))], n, 40.0, |x| {
             vec![x[0].softmax_cross_entropy(&x[1], None, 0.0, None).0]
         }),
-        case("maximum of columns", &[(&[n, 3], Normal)], 1, 4.0, |x| vec![x[0].max_axes(&[0], false)]),
-        case("maximum of rows", &[(&[3, n], Normal)], 1, 4.0, |x| vec![x[0].max_axes(&[1], false)]),
+        case("maximum of columns", &[(&[n, 3], Normal)], 1, 4.0, |x| vec![x[0].amax(&[0])]),
+        case("maximum of rows", &[(&[3, n], Normal)], 1, 4.0, |x| vec![x[0].amax(&[1])]),
         case("gathered rows", &[(&[5, 3], Normal), (&[n], Below(5))], n, 0.0, |x| {
             vec![x[0].gather_rows(&x[1]).square()]
         }),
@@ -55,7 +55,7 @@ pub fn sizes(n: usize) -> Vec<Case> {
             vec![x[0].gather_rows(&x[1]).square()]
         }),
         case("place of the maximum", &[(&[n, 33], Normal), (&[3, n], Normal)], 1, 0.0, |x| {
-            vec![x[0].argmax(0, false), x[1].argmax(1, false)]
+            vec![x[0].argmax(0), x[1].argmax(1)]
         }),
         case("batch norm of channels", &[(&[5, n], Normal)], 5, 8.0, |x| {
             vec![x[0].batch_norm_train(None, None, 1e-5).0]
@@ -95,7 +95,7 @@ pub fn sizes(n: usize) -> Vec<Case> {
             vec![x[0].dropout(0.25, [7, 0xffff_fff0], 3, &x[0].graph().constant_u32(1 << 31)) * &x[0]]
         }),
         case("joined", &[(&[n], Normal), (&[2, n], Normal)], 3, 0.0, |x| {
-            let rows = concat(&[&x[0].unsqueeze(0), &x[1]], 0);
+            let rows = cat(&[&x[0].unsqueeze(0), &x[1]], 0);
             vec![rows.square(), rows.pad_with(1, 1, 2, 0.5).transpose(0, 1) * 2.0]
         }),
     ];

@@ -102,7 +102,7 @@ fn a_nan_is_found() -> Result<()> {
 #[test]
 fn the_node_to_blame_is_named() -> Result<()> {
     let deep = Case::new("deep", &[(&[4, 9], Values::Uniform(0.5, 1.0))], |x| {
-        (square(&x[0].exp(), Fault::Off, 2.0).sum_axes(&[1], false) * 0.1).tanh()
+        (square(&x[0].exp(), Fault::Off, 2.0).sum(&[1]) * 0.1).tanh()
     });
     let mill = Mill::new(&deep.terms(9).ulp(60.0))?;
     assert!(!mill.check(Device::cpu())?.passed());
@@ -288,7 +288,7 @@ fn the_quick_choice_runs_every_kernel_of_a_software_adapter() -> Result<()> {
 fn a_gradient_of_a_gradient_goes_through_the_mill() {
     // The rule itself is made of ops, so it has a gradient.
     let case = Case::new("twice", &[(&[6], Values::Normal)], |x| {
-        let y = (square(&x[0], Fault::None, 2.0) * &x[0]).sum();
+        let y = (square(&x[0], Fault::None, 2.0) * &x[0]).sum_all();
         gradients(&y, &[x[0].clone()]).remove(0).expect("y depends on x")
     });
     assert_eq!(assert_parity_on_the_cpu(&case), 2);

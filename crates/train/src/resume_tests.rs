@@ -368,7 +368,7 @@ fn the_first_node_that_is_not_finite_is_named_also_when_it_ruins_the_weights_fir
         Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(Sgd::new(1e3)).batch_size(8).progress(Silent);
     let error = trainer.fit(&data, 300, |x, y| {
         let wrong = model.forward(x) - y;
-        (&wrong * &wrong * &wrong * &wrong).mean()
+        (&wrong * &wrong * &wrong * &wrong).mean_all()
     });
     let text = error.unwrap_err().to_string();
     assert!(text.contains("the first that is not finite there: ") && text.contains(" gives "), "{text}");
@@ -414,7 +414,7 @@ fn a_search_for_a_rate_suggests_where_the_loss_falls_fastest_and_ends_where_it_d
         trainer = trainer.batch_size(8).progress(Silent);
         trainer.find_lr(&data, &finder, |x, _| {
             let wrong = model.forward(x) - 1.0;
-            (&wrong * &wrong).mean()
+            (&wrong * &wrong).mean_all()
         })
     };
     let curve = search(LrFinder::default().range(1e-5, 1e3).smoothing(0.0)).unwrap();

@@ -237,7 +237,7 @@ fn a_loss_that_is_not_finite_is_an_error_with_advice_and_the_model_can_be_read()
     let params = Params::seeded(3);
     let model = model(&params, 1);
     let mut trainer = trainer(&params);
-    let text = fit_error(&mut trainer, &data, |x, y| (model.forward(x) * 0.0 - y - 1.0).log().mean());
+    let text = fit_error(&mut trainer, &data, |x, y| (model.forward(x) * 0.0 - y - 1.0).log().mean_all());
     assert!(
         text.starts_with(
             "the loss is NaN in step 1 of epoch 1; the model is as it was before step 1 of epoch 1\n  the first"
@@ -272,7 +272,7 @@ fn what_does_not_fit_is_reported_before_the_first_step() {
         "the model gives 1 logits per row, but there are 3 classes: sector 0, sector 1, sector 2\n  fix: give the \
          model's last layer 3 outputs"
     );
-    let text = trainer.evaluate(&data, |x| model.forward(x).mean()).unwrap_err().to_string();
+    let text = trainer.evaluate(&data, |x| model.forward(x).mean_all()).unwrap_err().to_string();
     assert_eq!(text, "the model gives [] for 30 rows, not one logit per row or class");
     let flat = trainer.predict_rows(&Array::vector(vec![1f32]), |x| model.forward(x));
     assert!(matches!(flat, Err(Error::Data(_))));

@@ -209,13 +209,13 @@ fn cross_entropy(params: &Params, graph: &Graph) -> Traced {
     let z = given(params, graph, "z", ROWS, -1.0);
     let y = graph.array(Array::vector((0..16384u32).map(|row| row % 1024).collect()));
     let loss = CrossEntropyLoss::new().apply(&z, &y);
-    let one = loss.number(1.0).broadcast_to(loss.shape());
+    let one = loss.number(1.0).expand(loss.shape());
     let gradients = vjp(&[(&loss, &one)], &[z]);
     let dz = gradients[0].as_ref().expect("the loss depends on the logits");
     kernels(params, graph, &[("loss", &loss), ("dz", dz)], bytes(2 * ROWS[0] * ROWS[1]))
 }
 
-fn sum(params: &Params, graph: &Graph, axes: &[usize]) -> Traced {
+fn sum(params: &Params, graph: &Graph, axes: &[isize]) -> Traced {
     let x = given(params, graph, "x", SQUARE, 0.0);
-    kernels(params, graph, &[("y", &x.sum_keep(axes))], bytes(SQUARE[0] * SQUARE[1]))
+    kernels(params, graph, &[("y", &x.sum_keepdim(axes))], bytes(SQUARE[0] * SQUARE[1]))
 }

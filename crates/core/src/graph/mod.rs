@@ -3,6 +3,7 @@
 pub mod advice;
 pub(crate) mod node;
 pub(crate) mod params;
+pub(crate) mod scalar;
 pub(crate) mod tensor;
 pub(crate) mod text;
 pub(crate) mod trace;

@@ -81,7 +81,7 @@ impl Tensor {
     /// The tensor repeated to `shape` under NumPy's rules; itself when it has that shape.
     #[track_caller]
     #[must_use]
-    pub fn broadcast_to(&self, shape: impl Into<Shape>) -> Self {
+    pub fn expand(&self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         if self.shape() == shape {
             return self.clone();
@@ -89,12 +89,12 @@ impl Tensor {
         self.graph.apply(Broadcast { shape }, &[self]).get(0)
     }
 
-    /// The sum over `axes`, which keep size 1; the gradient of [`Self::broadcast_to`].
+    /// The sum over `axes`, which keep size 1; the gradient of [`Self::expand`].
     ///
     /// Axes that do not exist are an error; none at all returns the tensor itself.
     #[track_caller]
     #[must_use]
-    pub fn sum_keep(&self, axes: &[usize]) -> Self {
+    pub(crate) fn sum_keep(&self, axes: &[usize]) -> Self {
         Sum::over(self, axes)
     }
 
@@ -109,13 +109,13 @@ impl Tensor {
         let axes: Vec<_> = (0..own.rank())
             .filter(|&axis| axis < lead || (shape.dims()[axis - lead] == 1 && own.dims()[axis] != 1))
             .collect();
-        self.sum_keep(&axes).reshape_to(shape)
+        self.sum_keep(&axes).reshape(shape)
     }
 
     /// The same elements, row-major, under another shape.
     #[track_caller]
     #[must_use]
-    pub fn reshape_to(&self, shape: impl Into<Shape>) -> Self {
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Self {
         let shape = shape.into();
         if self.shape() == shape {
             return self.clone();

@@ -131,7 +131,7 @@ impl Graph {
         // No closure: it would have no caller.
         let mut ids = Vec::with_capacity(args.len());
         for arg in args {
-            ids.push(arg.broadcast_to(&shape).id());
+            ids.push(arg.expand(&shape).id());
         }
         self.push(NodeKind::Pointwise(row, attributes.to_vec()), ids, vec![Spec::new(shape, row.out)])
     }

@@ -4,6 +4,65 @@ use std::ops::Range;
 
 use crate::{Misfit, Shape, Tensor};
 
+/// Axes of a reduction: one, or several in an array or slice; negative ones count from the end.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [2, 3, 4], DType::F32);
+/// assert_eq!(x.sum(1).shape(), x.sum([1]).shape());
+/// assert_eq!(x.sum([0, -1]).shape().dims(), [3]);
+/// ```
+pub trait Dims {
+    /// Returns the axes in the order given.
+    fn dims(&self) -> Vec<isize>;
+}
+
+impl Dims for isize {
+    fn dims(&self) -> Vec<isize> {
+        vec![*self]
+    }
+}
+
+impl<const N: usize> Dims for [isize; N] {
+    fn dims(&self) -> Vec<isize> {
+        self.to_vec()
+    }
+}
+
+impl Dims for [isize] {
+    fn dims(&self) -> Vec<isize> {
+        self.to_vec()
+    }
+}
+
+impl Dims for Vec<isize> {
+    fn dims(&self) -> Vec<isize> {
+        self.clone()
+    }
+}
+
+impl<D: Dims + ?Sized> Dims for &D {
+    fn dims(&self) -> Vec<isize> {
+        (*self).dims()
+    }
+}
+
+/// Every axis of a tensor.
+pub(crate) fn every(x: &Tensor) -> Vec<isize> {
+    (0..x.shape().rank()).map(usize::cast_signed).collect()
+}
+
+/// The shape that is left when `axes` are reduced; with `keep`, they stay with size 1.
+pub(crate) fn reduced(shape: &Shape, axes: &[usize], keep: bool) -> Shape {
+    let size = |(axis, &size): (usize, &usize)| match (axes.contains(&axis), keep) {
+        (false, _) => Some(size),
+        (true, true) => Some(1),
+        (true, false) => None,
+    };
+    shape.dims().iter().enumerate().filter_map(size).collect::<Vec<_>>().into()
+}
+
 /// The axis that `axis` names, counting from the end when negative; else the invalid tensor of a recorded error.
 #[track_caller]
 pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor> {

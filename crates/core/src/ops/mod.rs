@@ -14,6 +14,7 @@ pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod shape;
 
+pub use axes::Dims;
 pub use conv::geometry::{ConvOptions, ConvTransposeOptions, Padding, Sizes};
 pub use matmul::einsum::einsum;
 pub use matmul::matmul_variants;
@@ -21,7 +22,7 @@ pub use norm::total_norm::total_norm;
 pub use pool::avg::AvgPool;
 pub use pool::max::{MaxPool, OutputSizes};
 pub use shape::arrange::stack;
-pub use shape::concat::concat;
+pub use shape::concat::cat;
 
 use crate::Pointwise;
 

@@ -45,11 +45,11 @@ impl Scores {
         let (mut scores, mut blocked) = (scores.clone(), self.blocked);
         for added in self.added {
             // Half of it: between the lowest finite number and −∞ there is no literal to compare with.
-            blocked.push((&added * 0.5).lt(&added.number(-1.75e38)));
+            blocked.push((&added * 0.5).lt(-1.75e38));
             scores = scores + added;
         }
-        let Some(blocked) = blocked.into_iter().reduce(|a, b| a.or(&b)) else { return scores.softmax(-1) };
-        let weights = blocked.select(&scores.number(MASKED), &scores).softmax(-1);
+        let Some(blocked) = blocked.into_iter().reduce(|a, b| a.logical_or(&b)) else { return scores.softmax(-1) };
+        let weights = blocked.where_cond(MASKED, &scores).softmax(-1);
         // A masked key gets a weight only where all are masked.
         let zero = scores.number(0.0);
         let masked = match empty {
@@ -57,10 +57,10 @@ impl Scores {
             // As data: an expression that gives NaN is an error of WGSL.
             Empty::Nan => {
                 let nan = scores.graph().array(Array::scalar(f32::NAN));
-                weights.gt(&zero).select(&nan, &zero)
+                weights.gt(&zero).where_cond(&nan, &zero)
             }
         };
-        blocked.select(&masked, &weights)
+        blocked.where_cond(&masked, &weights)
     }
 }
 
@@ -139,7 +139,7 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     let (queries, keys) = (last_but(&q.shape(), 2), last_but(&k.shape(), 2));
     let mut scores = Scores::default();
     match call.mask {
-        Some(mask) if mask.dtype() == DType::U32 => scores.blocked.push(mask.not()),
+        Some(mask) if mask.dtype() == DType::U32 => scores.blocked.push(mask.logical_not()),
         Some(mask) => scores.added.push(mask.clone()),
         None => {}
     }
@@ -165,9 +165,9 @@ fn repeat_heads(x: &Tensor, q: &Tensor) -> Tensor {
     }
     let mut dims = shape.dims().to_vec();
     dims.insert(rank - 2, 1);
-    let apart = x.reshape_to(dims.clone());
+    let apart = x.reshape(dims.clone());
     dims[rank - 2] = wanted / heads;
-    apart.broadcast_to(dims).reshape_to(shape.with(rank - 3, wanted))
+    apart.expand(dims).reshape(shape.with(rank - 3, wanted))
 }
 
 /// The size of an axis, counted from the end.

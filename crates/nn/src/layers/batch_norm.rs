@@ -132,7 +132,7 @@ impl Norm {
         let graph = x.graph();
         let mut shape = vec![1; x.shape().rank() - 1];
         shape[0] = self.channels;
-        let at = |variable: &Variable| graph.variable(variable).reshape_to(shape.clone());
+        let at = |variable: &Variable| graph.variable(variable).reshape(shape.clone());
         let mut scale = (at(&running.var) + self.options.eps).rsqrt();
         if let Some(weight) = &self.weight {
             scale = scale * at(weight);

@@ -31,7 +31,7 @@ fn signs(weight: &Tensor, options: BinaryOptions) -> Tensor {
         return signs;
     }
     let axes: Vec<isize> = (1..weight.shape().rank().cast_signed()).collect();
-    signs * weight.abs().mean_axes(&axes, true)
+    signs * weight.abs().mean_keepdim(&axes)
 }
 
 /// `y = x Bᵀ + b` with `B = α·sign(W)`: the weight is kept and trained in full, its signs are what is computed with.

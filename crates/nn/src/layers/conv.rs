@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::ops::{ConvOptions, ConvTransposeOptions, Padding, Sizes, concat};
+use wgrad_core::ops::{ConvOptions, ConvTransposeOptions, Padding, Sizes, cat};
 use wgrad_core::{Kind, Misfit, Params, Tensor, Variable};
 
 use crate::{Module, init};
@@ -225,7 +225,7 @@ fn surround(x: &Tensor, axis: usize, before: usize, after: usize, mode: PaddingM
     let lead = (0..before).map(|i| element(lead(i)));
     let tail = (0..after).map(|i| element(tail(i)));
     let pieces: Vec<_> = lead.chain([x.clone()]).chain(tail).collect();
-    Ok(concat(&pieces.iter().collect::<Vec<_>>(), axis))
+    Ok(cat(&pieces.iter().collect::<Vec<_>>(), axis))
 }
 
 /// Declares the forward passes of both dimensions.

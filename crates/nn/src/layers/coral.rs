@@ -1,6 +1,6 @@
 //! The output layer of ordinal classes, and what its logits say.
 
-use wgrad_core::ops::concat;
+use wgrad_core::ops::cat;
 use wgrad_core::{Array, Init, Kind, Misfit, Params, Tensor, Variable};
 
 use super::{Linear, LinearOptions};
@@ -70,7 +70,7 @@ impl Coral {
     pub fn rank(logits: &Tensor) -> Tensor {
         match misfit(logits) {
             Some(misfit) => logits.misfit("Coral::rank", &[], misfit),
-            None => logits.gt(&logits.number(0.0)).to_f32().sum_axes(&[-1], false).to_u32(),
+            None => logits.gt(0.0).to_f32().sum(&[-1]).to_u32(),
         }
     }
 
@@ -88,8 +88,8 @@ impl Coral {
         let _line = logits.graph().line_of_caller();
         let above = logits.sigmoid();
         let shape = above.shape();
-        let end = |value: f64| above.number(value).broadcast_to(shape.with(shape.rank() - 1, 1));
-        concat(&[&end(1.0), &above], -1) - concat(&[&above, &end(0.0)], -1)
+        let end = |value: f64| above.number(value).expand(shape.with(shape.rank() - 1, 1));
+        cat(&[&end(1.0), &above], -1) - cat(&[&above, &end(0.0)], -1)
     }
 }
 

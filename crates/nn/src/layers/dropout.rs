@@ -92,7 +92,7 @@ macro_rules! channel_dropout {
                 if x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&self.0.p) {
                     return x.clone();
                 }
-                x * self.0.forward(&x.number(1.0).broadcast_to(channels))
+                x * self.0.forward(&x.number(1.0).expand(channels))
             }
         }
     };
@@ -181,13 +181,13 @@ impl Module for AlphaDropout {
         if !x.is_valid() || p == 0.0 || (x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&p)) {
             return x.clone();
         }
-        let kept = self.0.forward(&x.number(1.0).broadcast_to(x.shape()));
+        let kept = self.0.forward(&x.number(1.0).expand(x.shape()));
         #[allow(clippy::float_cmp, reason = "exactly 1 drops all")]
         if p == 1.0 {
             return x * kept;
         }
         let a = ((1.0 - p) * (1.0 + p * DROPPED * DROPPED)).sqrt().recip();
         let zero = x.number(0.0);
-        kept.gt(&zero).select(x, &x.number(DROPPED)) * a - a * p * DROPPED
+        kept.gt(&zero).where_cond(x, DROPPED) * a - a * p * DROPPED
     }
 }

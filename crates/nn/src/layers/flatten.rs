@@ -16,8 +16,8 @@ impl Module for Flatten {
         }
         let shape = x.shape();
         match shape.dims() {
-            [] => x.reshape_to([1]),
-            [n, rest @ ..] => x.reshape_to([*n, rest.iter().product()]),
+            [] => x.reshape([1]),
+            [n, rest @ ..] => x.reshape([*n, rest.iter().product()]),
         }
     }
 }

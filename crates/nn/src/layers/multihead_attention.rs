@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::ops::concat;
+use wgrad_core::ops::cat;
 use wgrad_core::{DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
 
 use super::attention::{Empty, Scores, attend};
@@ -220,7 +220,7 @@ impl MultiheadAttention {
         };
         let y = self.out.forward(&y);
         let weights = call.need_weights.then(|| {
-            let weights = if call.average_attn_weights { weights.mean_axes(&[1], false) } else { weights };
+            let weights = if call.average_attn_weights { weights.mean(&[1]) } else { weights };
             if batched { weights } else { weights.squeeze(0) }
         });
         (y, weights)
@@ -370,7 +370,7 @@ fn weight(params: &Params, name: &str, shape: [usize; 2]) -> Variable {
 fn one_more(x: &Tensor, axis: usize, row: &Tensor) -> Tensor {
     let shape = x.shape().with(axis, 1);
     let row = if row.shape().rank() > shape.rank() { row.squeeze(0) } else { row.clone() };
-    concat(&[x, &row.broadcast_to(shape)], axis.cast_signed())
+    cat(&[x, &row.expand(shape)], axis.cast_signed())
 }
 
 /// A mask whose last axis has `more` zeros behind.
@@ -382,5 +382,5 @@ fn widen(mask: &Tensor, more: usize) -> Tensor {
     let last = shape.rank() - 1;
     let graph = mask.graph();
     let zero = if mask.dtype() == DType::U32 { graph.constant_u32(0) } else { graph.constant(0.0) };
-    concat(&[mask, &zero.broadcast_to(shape.with(last, more))], -1)
+    cat(&[mask, &zero.expand(shape.with(last, more))], -1)
 }

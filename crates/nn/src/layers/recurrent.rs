@@ -3,7 +3,7 @@
 //! A layer is unrolled over time: each step is nodes of the graph. The products with the inputs of all steps are one;
 //! a step has one product with the hidden state, and what follows is pointwise.
 
-use wgrad_core::ops::concat;
+use wgrad_core::ops::cat;
 use wgrad_core::{Init, Kind, Misfit, Params, Shape, Tensor, Variable};
 
 use super::Dropout;
@@ -124,8 +124,8 @@ impl Direction {
             let [of_input, of_state] = [of_input, of_state].map(|bias| graph.variable(bias));
             let early = of_state.slice(0, ..R::EARLY * unit);
             if R::EARLY < R::GATES {
-                let rest = early.number(0.0).broadcast_to([(R::GATES - R::EARLY) * unit]);
-                bias = Some(of_input + concat(&[&early, &rest], 0));
+                let rest = early.number(0.0).expand([(R::GATES - R::EARLY) * unit]);
+                bias = Some(of_input + cat(&[&early, &rest], 0));
                 late = Some(of_state.slice(0, R::EARLY * unit..));
             } else {
                 bias = Some(of_input + early);
@@ -253,7 +253,7 @@ impl<R: Rule> Recurrent<R> {
                 outputs.push(output);
                 last.iter_mut().zip(states).for_each(|(last, state)| last.push(state.unsqueeze(0)));
             }
-            y = concat(&outputs.iter().collect::<Vec<_>>(), -1);
+            y = cat(&outputs.iter().collect::<Vec<_>>(), -1);
             if let Some(dropout) = self.dropouts.get(layer) {
                 y = dropout.forward(&y);
             }
@@ -264,7 +264,7 @@ impl<R: Rule> Recurrent<R> {
             (true, false) => y,
         };
         let last = last.iter().map(|states| {
-            let last = concat(&states.iter().collect::<Vec<_>>(), 0);
+            let last = cat(&states.iter().collect::<Vec<_>>(), 0);
             if batched { last } else { last.squeeze(1) }
         });
         (y, last.collect())
@@ -278,7 +278,7 @@ impl<R: Rule> Recurrent<R> {
             match first.get(i) {
                 Some(state) if batched => state.slice(0, at..=at).squeeze(0),
                 Some(state) => state.slice(0, at..=at),
-                None => x.number(0.0).broadcast_to([n, size]),
+                None => x.number(0.0).expand([n, size]),
             }
         };
         let mut h = state(0);
@@ -297,7 +297,7 @@ impl<R: Rule> Recurrent<R> {
         }
         let mut last = vec![h, c];
         last.truncate(R::STATES);
-        (concat(&outputs.iter().collect::<Vec<_>>(), 0), last)
+        (cat(&outputs.iter().collect::<Vec<_>>(), 0), last)
     }
 }
 
@@ -337,8 +337,7 @@ impl<R: Rule> Cell<R> {
         let rows = |x: &Tensor| if batched { x.clone() } else { x.unsqueeze(0) };
         let x = rows(x);
         let n = x.shape().dims()[0];
-        let state =
-            |i: usize| given.get(i).map_or_else(|| x.number(0.0).broadcast_to([n, self.hidden]), |state| rows(state));
+        let state = |i: usize| given.get(i).map_or_else(|| x.number(0.0).expand([n, self.hidden]), |state| rows(state));
         let h = state(0);
         let c = if R::STATES > 1 { state(1) } else { h.clone() };
         let mut direction = Direction::new::<R>(&x, &self.weights);

@@ -95,15 +95,15 @@ impl CrossEntropyLoss {
             Reduction::None => loss,
             Reduction::Mean => match (target.dtype(), ignore, &weight) {
                 // Every row counts the same: the mean is one number over another, known when the graph is traced.
-                (DType::F32, ..) | (_, None, None) => loss.mean(),
+                (DType::F32, ..) | (_, None, None) => loss.mean_all(),
                 // Which rows count depends on the labels alone, so that the gradient need not wait for the loss.
                 (_, Some(index), None) => {
-                    let kept = target.eq_u32(&target.graph().constant_u32(index)).not().to_f32();
-                    loss.sum() / divisor(&kept.sum())
+                    let kept = target.eq(&target.graph().constant_u32(index)).logical_not().to_f32();
+                    loss.sum_all() / divisor(&kept.sum_all())
                 }
-                _ => loss.sum() / divisor(&row_weight.detach().sum()),
+                _ => loss.sum_all() / divisor(&row_weight.detach().sum_all()),
             },
-            Reduction::Sum => loss.sum(),
+            Reduction::Sum => loss.sum_all(),
         }
     }
 

@@ -101,11 +101,11 @@ impl CosineEmbeddingLoss {
             return first.misfit("CosineEmbeddingLoss", &[second, targets], misfit);
         }
         let _line = first.graph().line_of_caller();
-        let length = |x: &Tensor| (x.square().sum_axes(&[-1], false) + 1e-12).rsqrt();
-        let cosine = &((first * second).sum_axes(&[-1], false) * length(first) * length(second));
+        let length = |x: &Tensor| (x.square().sum(&[-1]) + 1e-12).rsqrt();
+        let cosine = &((first * second).sum(&[-1]) * length(first) * length(second));
         let zero = &first.number(0.0);
-        let alike = targets.eq(&targets.number(1.0)).select(&(1.0 - cosine), zero);
-        let unlike = targets.eq(&targets.number(-1.0)).select(&(cosine - self.margin).relu(), zero);
+        let alike = targets.eq(1.0).where_cond(&(1.0 - cosine), zero);
+        let unlike = targets.eq(-1.0).where_cond(&(cosine - self.margin).relu(), zero);
         self.reduction.apply(alike + unlike)
     }
 }
@@ -211,15 +211,15 @@ impl TripletMarginLoss {
     fn distance(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let d = a - b + self.eps;
         if self.p == f64::INFINITY {
-            return d.abs().max_axes(&[-1], false);
+            return d.abs().amax(&[-1]);
         }
         if (self.p - 1.0).abs() == 0.0 {
-            return d.abs().sum_axes(&[-1], false);
+            return d.abs().sum(&[-1]);
         }
-        let terms = if (self.p - 2.0).abs() == 0.0 { d.square() } else { d.abs().powf(self.p) };
-        let sum = &terms.sum_axes(&[-1], false);
+        let terms = if (self.p - 2.0).abs() == 0.0 { d.square() } else { d.abs().pow(self.p) };
+        let sum = &terms.sum(&[-1]);
         // The root is steep at 0. There the sum itself has the same value, and the gradient 0; and if it is NaN, it stays.
-        let none = sum.eq(&sum.number(0.0));
-        none.select(sum, &none.select(&sum.number(1.0), sum).powf(1.0 / self.p))
+        let none = sum.eq(0.0);
+        none.where_cond(sum, &none.where_cond(1.0, sum).pow(1.0 / self.p))
     }
 }

@@ -170,16 +170,14 @@ impl MultiClassFocalLoss {
         let graph = logits.graph();
         let _line = graph.line_of_caller();
         let losses = logits.softmax_cross_entropy(target, None, 0.0, self.ignore_index).0.focal_of(self.gamma);
-        let kept = self.ignore_index.map(|index| target.eq_u32(&graph.constant_u32(index)).not());
+        let kept = self.ignore_index.map(|index| target.eq(&graph.constant_u32(index)).logical_not());
         let losses = match (&self.alpha, &kept) {
             (None, _) => losses,
             (Some(alpha), None) => losses * alpha.tensor(graph).gather_rows(target),
-            (Some(alpha), Some(kept)) => {
-                kept.select(&(losses * alpha.tensor(graph).gather_rows(target)), &graph.constant(0.0))
-            }
+            (Some(alpha), Some(kept)) => kept.where_cond(&(losses * alpha.tensor(graph).gather_rows(target)), 0.0),
         };
         match (self.reduction, kept) {
-            (Reduction::Mean, Some(kept)) => losses.sum() / divisor(&kept.to_f32().sum()),
+            (Reduction::Mean, Some(kept)) => losses.sum_all() / divisor(&kept.to_f32().sum_all()),
             (reduction, _) => reduction.apply(losses),
         }
     }

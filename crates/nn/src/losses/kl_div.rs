@@ -83,17 +83,17 @@ impl KlDivLoss {
             targets.exp() * (targets - x)
         } else {
             // Where the target is 0, its logarithm must be a number for the product to be 0.
-            let nothing = targets.eq(&targets.number(0.0));
-            targets * (nothing.select(&targets.number(1.0), targets).log() - x)
+            let nothing = targets.eq(0.0);
+            targets * (nothing.where_cond(1.0, targets).log() - x)
         };
         match self.reduction {
             KlDivReduction::Of(reduction) => reduction.apply(losses),
             // A single number is its own divergence; without rows there is no mean, and the message is that of the mean.
             KlDivReduction::BatchMean => match x.shape().dims().first() {
                 None => losses,
-                Some(0) => losses.mean(),
+                Some(0) => losses.mean_all(),
                 #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
-                Some(&rows) => losses.sum() * (1.0 / rows as f64),
+                Some(&rows) => losses.sum_all() * (1.0 / rows as f64),
             },
         }
     }

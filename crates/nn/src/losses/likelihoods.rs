@@ -82,10 +82,10 @@ impl PoissonNllLoss {
         }
         let losses = if self.log_input { x.exp() - y * x } else { x - y * (x + self.eps).log() };
         self.reduction.apply(if self.full {
-            let above = y.gt(&y.number(1.0));
-            let count = &above.select(y, &y.number(1.0));
+            let above = y.gt(1.0);
+            let count = &above.where_cond(y, 1.0);
             let factorial = count * count.log() - count + (count * TAU).log() * 0.5;
-            losses + above.select(&factorial, &y.number(0.0))
+            losses + above.where_cond(&factorial, 0.0)
         } else {
             losses
         })
@@ -178,7 +178,7 @@ impl GaussianNllLoss {
             return x.misfit("GaussianNllLoss", &[y, var], misfit);
         }
         let var = if shared { var.unsqueeze(-1) } else { var.clone() };
-        let lift = (var.maximum(&var.number(self.eps)) - &var).detach();
+        let lift = (var.maximum(self.eps) - &var).detach();
         let var = &(var + lift);
         let losses = (var.log() + (x - y).square() / var) * 0.5;
         self.reduction.apply(if self.full { losses + 0.5 * TAU.ln() } else { losses })

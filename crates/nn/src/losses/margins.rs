@@ -122,8 +122,8 @@ impl HingeEmbeddingLoss {
             return x.misfit("HingeEmbeddingLoss", &[targets], misfit);
         }
         let zero = &x.number(0.0);
-        let unlike = targets.eq(&targets.number(1.0)).select(zero, &(self.margin - x).relu());
-        let alike = targets.eq(&targets.number(-1.0)).select(zero, x);
+        let unlike = targets.eq(1.0).where_cond(zero, &(self.margin - x).relu());
+        let alike = targets.eq(-1.0).where_cond(zero, x);
         self.reduction.apply(unlike + alike)
     }
 }

@@ -72,8 +72,8 @@ impl Reduction {
     fn apply(self, losses: Tensor) -> Tensor {
         match self {
             Self::None => losses,
-            Self::Mean => losses.mean(),
-            Self::Sum => losses.sum(),
+            Self::Mean => losses.mean_all(),
+            Self::Sum => losses.sum_all(),
         }
     }
 
@@ -84,12 +84,12 @@ impl Reduction {
         let shape = terms.shape();
         let rows: usize = shape.dims().iter().rev().skip(1).product();
         match self {
-            Self::None => terms.sum_axes(&[-1], false),
-            Self::Sum => terms.sum(),
+            Self::None => terms.sum(&[-1]),
+            Self::Sum => terms.sum_all(),
             // The message is that of the mean.
-            Self::Mean if rows == 0 => terms.mean(),
+            Self::Mean if rows == 0 => terms.mean_all(),
             #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
-            Self::Mean => terms.sum() * (1.0 / rows as f64),
+            Self::Mean => terms.sum_all() * (1.0 / rows as f64),
         }
     }
 
@@ -97,10 +97,10 @@ impl Reduction {
     #[track_caller]
     fn row_means(self, terms: &Tensor) -> Tensor {
         match self {
-            Self::None => terms.mean_axes(&[-1], false),
-            Self::Mean => terms.mean(),
+            Self::None => terms.mean(&[-1]),
+            Self::Mean => terms.mean_all(),
             #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
-            Self::Sum => terms.sum() * (1.0 / terms.shape().dims().last().copied().unwrap_or(1) as f64),
+            Self::Sum => terms.sum_all() * (1.0 / terms.shape().dims().last().copied().unwrap_or(1) as f64),
         }
     }
 }

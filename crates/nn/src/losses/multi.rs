@@ -152,11 +152,11 @@ impl MultiMarginLoss {
         }
         let index = target.unsqueeze(-1);
         #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
-        let own = index.eq_u32(&x.graph().array(Array::vector((0..classes as u32).collect())));
+        let own = index.eq(&x.graph().array(Array::vector((0..classes as u32).collect())));
         let terms = (x - x.gather(-1, &index) + self.margin).relu();
         let terms = if self.p == 2 { terms.square() } else { terms };
         // The right class gets nothing, unless it does not exist: then every term is NaN.
-        let terms = own.select(&x.number(0.0), &terms);
+        let terms = own.where_cond(0.0, &terms);
         self.reduction.row_means(&match &self.weight {
             Some(weight) => terms * weight.tensor(x.graph()).gather_rows(&index),
             None => terms,

@@ -86,18 +86,18 @@ impl NllLoss {
             None => losses,
         };
         let zero = &graph.constant(0.0);
-        let kept = self.ignore_index.map(|index| target.eq_u32(&graph.constant_u32(index)).not());
+        let kept = self.ignore_index.map(|index| target.eq(&graph.constant_u32(index)).logical_not());
         let losses = match &kept {
-            Some(kept) => kept.select(&losses, zero),
+            Some(kept) => kept.where_cond(&losses, zero),
             None => losses,
         };
         let counts = match (kept, weight) {
-            (Some(kept), Some(weight)) => Some(kept.select(&weight, zero)),
+            (Some(kept), Some(weight)) => Some(kept.where_cond(&weight, zero)),
             (Some(kept), None) => Some(kept.to_f32()),
             (None, weight) => weight,
         };
         match (self.reduction, counts) {
-            (Reduction::Mean, Some(counts)) => losses.sum() / divisor(&counts.sum()),
+            (Reduction::Mean, Some(counts)) => losses.sum_all() / divisor(&counts.sum_all()),
             (reduction, _) => reduction.apply(losses),
         }
     }
@@ -136,10 +136,7 @@ pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what
     if *shape == x.shape {
         return Some(
             Misfit::new(format!("this loss takes a class per row, u32{rows}, not {target}"))
-                .fix(format!(
-                    "one-hot or class probabilities: `.argmax({}, false)` gives the class",
-                    dims.len().min(2) - 1
-                ))
+                .fix(format!("one-hot or class probabilities: `.argmax({})` gives the class", dims.len().min(2) - 1))
                 .fix("or, for soft targets, use CrossEntropyLoss on logits or KlDivLoss on log-probabilities"),
         );
     }

@@ -36,7 +36,7 @@ pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tenso
     }
     let _scope = first.graph().scope("clip");
     let norm = total_norm(gradients, p);
-    let factor = (norm.number(max_norm) / (&norm + 1e-6)).minimum(&first.number(1.0));
+    let factor = (norm.number(max_norm) / (&norm + 1e-6)).minimum(1.0);
     (gradients.iter().map(|gradient| gradient * &factor).collect(), Some(norm))
 }
 
@@ -83,11 +83,11 @@ fn total_norm(gradients: &[Tensor], p: f64) -> Tensor {
     }
     let used = gradients.iter().filter(|gradient| gradient.shape().numel() > 0);
     if p.is_infinite() {
-        let largest = used.map(|gradient| gradient.abs().max()).reduce(|a, b| a.maximum(&b));
+        let largest = used.map(|gradient| gradient.abs().max_all()).reduce(|a, b| a.maximum(&b));
         return largest.unwrap_or_else(|| gradients[0].number(0.0));
     }
-    let power = |gradient: &Tensor| if p == 1.0 { gradient.abs() } else { gradient.abs().powf(p) };
-    let sum = used.map(|gradient| power(gradient).sum()).reduce(|a, b| a + b);
+    let power = |gradient: &Tensor| if p == 1.0 { gradient.abs() } else { gradient.abs().pow(p) };
+    let sum = used.map(|gradient| power(gradient).sum_all()).reduce(|a, b| a + b);
     let sum = sum.unwrap_or_else(|| gradients[0].number(0.0));
-    if p == 1.0 { sum } else { sum.powf(1.0 / p) }
+    if p == 1.0 { sum } else { sum.pow(1.0 / p) }
 }

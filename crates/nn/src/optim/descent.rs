@@ -199,7 +199,7 @@ impl<R: Rule> Descent<R> {
             row.gradient = graph.variable(&sum) + &row.gradient;
             let kept = match what {
                 Use::Accumulate => row.gradient.clone(),
-                _ => graph.constant(0.0).broadcast_to(row.variable.shape()),
+                _ => graph.constant(0.0).expand(row.variable.shape()),
             };
             graph.update(&sum, &kept);
         }

@@ -18,7 +18,7 @@ fn run(optimizer: &impl Optimizer, mut before: impl FnMut(usize)) -> Vec<Vec<f64
     let graph = Graph::new(Mode::Train);
     let _ = graph.variable(&unused);
     let g = graph.input("g", [2], DType::F32);
-    optimizer.minimize(&(graph.variable(&w) * &g).sum());
+    optimizer.minimize(&(graph.variable(&w) * &g).sum_all());
     let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
     let step = session.compile(&graph, &[]).unwrap();
     let mut values = vec![];
@@ -241,7 +241,7 @@ fn an_optimizer_gives_the_norm_that_it_clips() {
     let norm_of = |optimizer: Sgd| {
         let graph = Graph::new(Mode::Train);
         let g = graph.array(Array::vector(vec![3.0f32, 4.0]));
-        let norm = optimizer.minimize_with_norm(&(graph.variable(&w) * g).sum()).unwrap();
+        let norm = optimizer.minimize_with_norm(&(graph.variable(&w) * g).sum_all()).unwrap();
         let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
         let step = session.compile(&graph, &[&norm, &graph.latest(&w)]).unwrap();
         let found = session.run(&step, &[]).unwrap();
@@ -261,7 +261,7 @@ fn accumulated(optimizer: &dyn Optimizer, accumulate: usize, size: usize) -> Vec
     let mut plan = |last: bool| {
         let graph = Graph::new(Mode::Train);
         let x = graph.input("x", [size, 3], DType::F32);
-        let loss = ((&x * graph.variable(&w)).sum_axes(&[1], false) - 1.0).square().mean() / accumulate as f64;
+        let loss = ((&x * graph.variable(&w)).sum(&[1]) - 1.0).square().mean_all() / accumulate as f64;
         if accumulate == 1 {
             optimizer.minimize(&loss);
         } else if last {
@@ -307,7 +307,7 @@ fn what_was_accumulated_is_used_once_even_if_it_is_no_number() {
     let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
     let graph = Graph::new(Mode::Train);
     let g = graph.input("g", [2], DType::F32);
-    Sgd::new(1.0).minimize_accumulated(&(graph.variable(&w) * &g).sum());
+    Sgd::new(1.0).minimize_accumulated(&(graph.variable(&w) * &g).sum_all());
     let step = session.compile(&graph, &[]).unwrap();
     session.submit(&step, &[(&g, &Array::vector(vec![f64::NAN, 1.0]))]).unwrap();
     session.sync().unwrap();
@@ -427,7 +427,7 @@ fn error_of(mode: Mode, minimize: impl FnOnce(&Params, &Graph, &Tensor)) -> Stri
 
 #[test]
 fn options_that_make_no_sense_are_errors_of_the_graph() {
-    let of = |optimizer: &dyn Optimizer| error_of(Mode::Train, |_, _, x| optimizer.minimize(&x.sum()));
+    let of = |optimizer: &dyn Optimizer| error_of(Mode::Train, |_, _, x| optimizer.minimize(&x.sum_all()));
     assert_eq!(of(&Sgd::new(-1.0)), "Sgd: the learning rate must be a number that is not negative, not -1");
     assert_eq!(of(&Sgd::new(f64::NAN)), "Sgd: the learning rate must be a number that is not negative, not NaN");
     let nesterov = "Sgd: Nesterov's momentum needs a momentum above 0 and no dampening";
@@ -492,17 +492,17 @@ fn options_that_make_no_sense_are_errors_of_the_graph() {
 #[test]
 fn what_cannot_be_minimized_is_an_error_of_the_graph() {
     let sgd = Sgd::new(0.1);
-    assert_eq!(error_of(Mode::Evaluate, |_, _, x| sgd.minimize(&x.sum())), "Sgd: an evaluation graph cannot train");
+    assert_eq!(error_of(Mode::Evaluate, |_, _, x| sgd.minimize(&x.sum_all())), "Sgd: an evaluation graph cannot train");
     assert_eq!(
         error_of(Mode::Train, |_, _, x| sgd.minimize(x)),
         "gradients: a gradient is taken of one number, not of several"
     );
     let nothing = "Sgd: the loss depends on no trainable parameter";
-    assert_eq!(error_of(Mode::Train, |_, _, x| sgd.minimize(&x.detach().sum())), nothing);
+    assert_eq!(error_of(Mode::Train, |_, _, x| sgd.minimize(&x.detach().sum_all())), nothing);
     assert_eq!(
         error_of(Mode::Train, |params, _, x| {
             params.set_trainable(false);
-            sgd.minimize(&x.sum());
+            sgd.minimize(&x.sum_all());
         }),
         nothing
     );

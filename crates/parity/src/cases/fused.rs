@@ -39,7 +39,7 @@ pub fn fused() -> Vec<Case> {
             Case::new(
                 format!("fused: a sum over {axes:?} of {shape:?} of products, and its logarithm"),
                 &[(shape, Uniform(0.5, 1.5)), (shape, Uniform(0.5, 1.5))],
-                move |x| ((&x[0] * &x[1]).square().sum_axes(axes, true) + 1.0).log() * 3.0,
+                move |x| ((&x[0] * &x[1]).square().sum_keepdim(axes) + 1.0).log() * 3.0,
             )
             .terms(shape.iter().product())
             .ulp(16.0),
@@ -51,7 +51,7 @@ pub fn fused() -> Vec<Case> {
             &[(&[65, 10], Normal), (&[65], Below(10))],
             |x| {
                 let (loss, _) = (&x[0] * 2.0).softmax_cross_entropy(&x[1], None, 0.0, None);
-                vec![loss.mean() + x[0].square().mean() * 0.1]
+                vec![loss.mean_all() + x[0].square().mean_all() * 0.1]
             },
         )
         .terms(650)
@@ -59,7 +59,7 @@ pub fn fused() -> Vec<Case> {
     );
     cases.push(
         Case::new("fused: a binary loss and its mean", &[(&[130, 3], Normal), (&[130, 3], Uniform(0.0, 1.0))], |x| {
-            x[0].bce_with_logits(&x[1]).mean()
+            x[0].bce_with_logits(&x[1]).mean_all()
         })
         .terms(390)
         .ulp(40.0),

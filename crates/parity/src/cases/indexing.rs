@@ -39,8 +39,8 @@ fn gathers() -> Vec<Case> {
     // One element per row, of which some are beyond it; and more of them than one pass of the gradient reads.
     cases.push(
         Case::new("gather beyond the axis", &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))], |x| {
-            let inside = |index: &Tensor| index.lt_u32(&index.graph().constant_u32(5));
-            let read = |index: &Tensor| inside(index).select(&x[0].gather(1, index), &x[0].number(0.5));
+            let inside = |index: &Tensor| index.lt(&index.graph().constant_u32(5));
+            let read = |index: &Tensor| inside(index).where_cond(&x[0].gather(1, index), &x[0].number(0.5));
             read(&x[1]).square() * read(&x[2])
         })
         .terms(3),
@@ -67,14 +67,14 @@ fn gathers() -> Vec<Case> {
     for (shape, axis) in [(&[5usize, 64][..], 1isize), (&[3, 65, 4], 1), (&[1, 7], 0), (&[255], 0), (&[2, 65_537], -1)]
     {
         let largest = Case::new(format!("max_with_index {shape:?} {axis}"), &[(shape, Normal)], move |x| {
-            x[0].max_with_index(axis, false).0.square()
+            x[0].max(axis).0.square()
         });
         cases.push(largest);
         cases.push(Case::several(
             format!("min_with_index {shape:?} {axis} of ties"),
             &[(shape, Grid(0.5, 3))],
             move |x| {
-                let (value, index) = x[0].min_with_index(axis, true);
+                let (value, index) = x[0].min_keepdim(axis);
                 vec![value, index]
             },
         ));
@@ -97,9 +97,7 @@ fn masks() -> Vec<Case> {
         .gradients_of(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
         .terms(10),
         Case::new("one_hot", &[(&[3, 20], Below(9))], |x| x[0].one_hot(7)).without_gradients().exact(),
-        Case::new("lt_u32", &[(&[300], Below(9)), (&[300], Below(9))], |x| x[0].lt_u32(&x[1]))
-            .without_gradients()
-            .exact(),
+        Case::new("lt_u32", &[(&[300], Below(9)), (&[300], Below(9))], |x| x[0].lt(&x[1])).without_gradients().exact(),
     ]
 }
 
@@ -134,37 +132,34 @@ fn norms() -> Vec<Case> {
     {
         let terms: usize = axes.iter().map(|&axis| shape[axis.unsigned_abs()]).product();
         for p in [0.0, 0.5, 1.0, 2.0, 3.0, f64::INFINITY, f64::NEG_INFINITY] {
-            let row =
-                Case::new(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes, false))
-                    .terms(terms)
-                    .ulp(120.0);
+            let row = Case::new(format!("norm {p} of {shape:?}"), &[(shape, Normal)], move |x| x[0].norm(p, axes))
+                .terms(terms)
+                .ulp(120.0);
             cases.push(if p == 0.0 { row.without_gradients() } else { row });
             let row = Case::new(format!("norm {p} of zeros in {shape:?}"), &[(shape, Of(&[0.0]))], move |x| {
-                x[0].norm(p, axes, true)
+                x[0].norm_keepdim(p, axes)
             });
             cases.push(if p == 0.0 { row.without_gradients() } else { row });
         }
         cases.push(
-            Case::new(format!("logsumexp of {shape:?}"), &[(shape, Normal)], move |x| x[0].logsumexp(axes, true))
+            Case::new(format!("logsumexp of {shape:?}"), &[(shape, Normal)], move |x| x[0].logsumexp_keepdim(axes))
                 .terms(terms)
                 .ulp(40.0)
                 .cancelling(8.0),
         );
         if terms > 1 {
             cases.push(
-                Case::new(format!("std of {shape:?}"), &[(shape, Normal)], move |x| x[0].std_axes(axes, false, true))
+                Case::new(format!("std of {shape:?}"), &[(shape, Normal)], move |x| x[0].std(axes, 1))
                     .terms(terms)
                     .ulp(8.0),
             );
         }
     }
-    cases.push(Case::new("std of constants", &[(&[4, 5], Of(&[2.0]))], |x| x[0].std_axes(&[1], true, true)));
+    cases.push(Case::new("std of constants", &[(&[4, 5], Of(&[2.0]))], |x| x[0].std_keepdim(&[1], 1)));
     cases.push(
-        Case::new("logsumexp of large numbers", &[(&[5, 30], Of(&[-1000.0, 1000.0, 990.0]))], |x| {
-            x[0].logsumexp(&[1], false)
-        })
-        .terms(30)
-        .ulp(40.0),
+        Case::new("logsumexp of large numbers", &[(&[5, 30], Of(&[-1000.0, 1000.0, 990.0]))], |x| x[0].logsumexp(&[1]))
+            .terms(30)
+            .ulp(40.0),
     );
     cases
 }

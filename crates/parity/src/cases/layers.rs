@@ -168,7 +168,7 @@ fn attention() -> Vec<Case> {
             |p| MultiheadAttention::new(p, 8, 2),
             |attention, x| {
                 // The first key is always there.
-                let padding = x[1].and(&x[1].graph().iota([1, 5]));
+                let padding = x[1].logical_and(&x[1].graph().iota([1, 5]));
                 let call = Attend { key_padding_mask: Some(&padding), is_causal: true, ..Attend::default() };
                 let (y, weights) = attention.attend(&x[0], &x[0], &x[0], call);
                 vec![y, weights.expect("weights are asked for")]

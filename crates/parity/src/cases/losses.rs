@@ -71,7 +71,7 @@ fn probabilities() -> Vec<Case> {
                     let w: Vec<f64> = weights_of(classes);
                     loss.weight(w).apply(&x[0], &x[1])
                 };
-                vec![loss(Reduction::Mean) * x[2].sum(), loss(Reduction::None)]
+                vec![loss(Reduction::Mean) * x[2].sum_all(), loss(Reduction::None)]
             })
             .terms(rows + classes)
             .ulp(8.0),
@@ -291,7 +291,7 @@ fn likelihoods() -> Vec<Case> {
         Case::new(
             "GaussianNllLoss of small variances",
             &[(&[65], Normal), (&[65], Of(&[0.0, 0.125, 0.25, 0.5]))],
-            |x| GaussianNllLoss::new().eps(0.25).apply(&x[0], &x[0].number(0.5).broadcast_to([65]), &x[1]),
+            |x| GaussianNllLoss::new().eps(0.25).apply(&x[0], &x[0].number(0.5).expand([65]), &x[1]),
         )
         .terms(65)
         .ulp(12.0),
@@ -318,7 +318,7 @@ fn logits() -> Vec<Case> {
         .terms(65)
         .ulp(24.0),
         Case::new("bce mid-graph", &[(&[33], Normal), (&[33], Uniform(0.0, 1.0))], |x| {
-            (x[0].bce_with_logits(&x[1]).mean() * 3.0).exp()
+            (x[0].bce_with_logits(&x[1]).mean_all() * 3.0).exp()
         })
         .terms(33)
         .ulp(40.0),
@@ -345,7 +345,7 @@ fn logits() -> Vec<Case> {
                             Some(1),
                         );
                         // The second output is a constant of the targets; the sum puts the loss mid-graph.
-                        vec![(loss.sum() / (weight.sum() + 1.0)).square(), loss, weight]
+                        vec![(loss.sum_all() / (weight.sum_all() + 1.0)).square(), loss, weight]
                     })
                     .gradients_of(&[0, 1])
                     .constant_inputs(&[2])

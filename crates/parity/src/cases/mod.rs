@@ -73,13 +73,13 @@ fn pointwise() -> Vec<Case> {
         unary("silu", ANY, |x| x.silu()).ulp(32.0),
         unary("erf", Uniform(-3.0, 3.0), |x| x.erf()).ulp(32.0),
         unary("clamp", ANY, |x| x.clamp(-1.0, 2.0)),
-        unary("powf", POSITIVE, |x| x.powf(2.5)).ulp(120.0),
-        unary("powf of negatives", Uniform(-3.0, -0.1), |x| x.powf(3.0)).ulp(60.0),
+        unary("powf", POSITIVE, |x| x.pow(2.5)).ulp(120.0),
+        unary("powf of negatives", Uniform(-3.0, -0.1), |x| x.pow(3.0)).ulp(60.0),
         unary("abs", ANY, |x| x.abs()),
         unary("sign", ANY, |x| x.sign()).without_gradients(),
         unary("floor", ANY, |x| x.floor()).without_gradients(),
         unary("square", ANY, |x| x.square()),
-        unary("recip", POSITIVE, |x| x.recip()).ulp(10.0),
+        unary("recip", POSITIVE, |x| x.reciprocal()).ulp(10.0),
         unary("neg", ANY, |x| -x),
         unary("to_u32", Uniform(0.0, 99.0), |x| x.to_u32()).without_gradients().exact(),
         Case::new("to_f32", &[(&[65], Below(1000))], |x| x[0].to_f32()).without_gradients().exact(),
@@ -100,14 +100,14 @@ fn pointwise() -> Vec<Case> {
                 x.le(y),
                 x.eq(y),
                 x.ne(y),
-                x.gt(y).and(&x.ne(y)),
-                x.lt(y).or(&x.eq(y)).not(),
+                x.gt(y).logical_and(&x.ne(y)),
+                x.lt(y).logical_or(&x.eq(y)).logical_not(),
             ]
         })
         .without_gradients()
         .exact(),
         Case::new("select", &[(&[129], Normal), (&[129], Normal)], |x| {
-            x[0].gt(&x[1]).select(&x[0].exp(), &(&x[1] * 3.0))
+            x[0].gt(&x[1]).where_cond(&x[0].exp(), &(&x[1] * 3.0))
         })
         .ulp(15.0),
         Case::new("broadcast over rows and columns", &[(&[7, 1, 5], Normal), (&[3, 1], Normal)], |x| {
@@ -159,11 +159,9 @@ fn views() -> Vec<Case> {
         Case::new("squeeze and unsqueeze", &[(&[3, 1, 2], Normal)], |x| x[0].squeeze(1).unsqueeze(0).square()),
         Case::new("flatten", &[(&[3, 2, 2], Normal)], |x| x[0].flatten(1).square()),
         Case::new("concat", &[(&[2, 3], Normal), (&[4, 3], Normal), (&[1, 3], Normal)], |x| {
-            concat(&[&x[0], &x[1], &x[2]], 0).square()
+            cat(&[&x[0], &x[1], &x[2]], 0).square()
         }),
-        Case::new("concat of columns", &[(&[5, 3], Normal), (&[5, 1], Normal)], |x| {
-            concat(&[&x[0], &x[1]], 1).square()
-        }),
+        Case::new("concat of columns", &[(&[5, 3], Normal), (&[5, 1], Normal)], |x| cat(&[&x[0], &x[1]], 1).square()),
         Case::new("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].gather_rows(&x[1]).square())
             .terms(20),
         Case::new("gather_rows by chains", &[(&[3000, 70], Normal), (&[1400], Below(40))], |x| {
@@ -175,11 +173,9 @@ fn views() -> Vec<Case> {
         })
         .without_gradients()
         .exact(),
-        Case::new("concat of labels", &[(&[5, 3], Below(9)), (&[5, 1], Below(9))], |x| {
-            concat(&[&x[0], &x[1], &x[0]], 1)
-        })
-        .without_gradients()
-        .exact(),
+        Case::new("concat of labels", &[(&[5, 3], Below(9)), (&[5, 1], Below(9))], |x| cat(&[&x[0], &x[1], &x[0]], 1))
+            .without_gradients()
+            .exact(),
         Case::new("pad", &[(&[5, 3, 2], Normal)], |x| x[0].pad(1, 2, 1).square() + x[0].pad(1, 0, 3)),
         Case::new("pad with a number", &[(&[5, 3, 2], Normal)], |x| {
             x[0].pad_with(1, 2, 1, 1.5).square() + x[0].pad_with(-2, 0, 3, -2.0)
@@ -215,49 +211,44 @@ fn reductions() -> Vec<Case> {
             move |x: &[Tensor]| f(&x[0], &axes)
         };
         let normal: Inputs<'_> = &[(shape, Normal)];
-        cases.push(Case::new(name("sum"), normal, on(|x, axes| x.sum_axes(axes, false))).terms(terms));
-        cases.push(Case::new(name("mean"), normal, on(|x, axes| x.mean_axes(axes, true))).terms(terms).ulp(3.0));
-        cases.push(Case::new(name("max"), normal, on(|x, axes| x.max_axes(axes, false))));
+        cases.push(Case::new(name("sum"), normal, on(|x, axes| x.sum(axes))).terms(terms));
+        cases.push(Case::new(name("mean"), normal, on(|x, axes| x.mean_keepdim(axes))).terms(terms).ulp(3.0));
+        cases.push(Case::new(name("max"), normal, on(|x, axes| x.amax(axes))));
         cases.push(
-            Case::new(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.min_axes(axes, true))).ulp(4.0),
+            Case::new(name("min with ties"), &[(shape, Grid(0.5, 3))], on(|x, axes| x.amin_keepdim(axes))).ulp(4.0),
         );
         if terms > 1 {
-            cases.push(
-                Case::new(name("var"), normal, on(|x, axes| x.var_axes(axes, true, false))).terms(terms).ulp(6.0),
-            );
+            cases.push(Case::new(name("var"), normal, on(|x, axes| x.var_keepdim(axes, 0))).terms(terms).ulp(6.0));
         }
     }
     // In parts: along rows, down many columns, down few; and a thread for each of very many columns.
     for (shape, axis) in [([2usize, 40_000], 1isize), ([2100, 40], 0), ([9000, 3], 0), ([20, 16_400], 0)] {
         let terms = shape[axis.unsigned_abs()];
         let name = format!("sum of {shape:?} over {axis}");
-        cases.push(Case::new(name, &[(&shape, Normal)], move |x| x[0].sum_axes(&[axis], false)).terms(terms));
+        cases.push(Case::new(name, &[(&shape, Normal)], move |x| x[0].sum(&[axis])).terms(terms));
     }
     for shape in [[2usize, 3, 4], [70, 2, 9], [300, 3, 41]] {
         cases.push(
             Case::new(format!("max of {shape:?} over axes that are apart"), &[(&shape, Grid(0.5, 3))], |x| {
-                x[0].max_axes(&[0, 2], false)
+                x[0].amax(&[0, 2])
             })
             .ulp(4.0),
         );
     }
     cases.push(Case::new("cumsum over rows", &[(&[5, 65], Normal)], |x| x[0].cumsum(-1)).terms(65));
     cases.push(Case::new("cumsum over a middle axis", &[(&[3, 33, 4], Normal)], |x| x[0].cumsum(1)).terms(33));
-    cases.push(Case::new("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum()).terms(15));
-    cases.push(Case::new("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean()).terms(15).ulp(3.0));
+    cases.push(Case::new("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum_all()).terms(15));
+    cases.push(Case::new("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean_all()).terms(15).ulp(3.0));
     cases.push(
-        Case::new("argmax with ties", &[(&[40, 7], Grid(1.0, 2))], |x| x[0].argmax(1, false))
+        Case::new("argmax with ties", &[(&[40, 7], Grid(1.0, 2))], |x| x[0].argmax(1)).without_gradients().exact(),
+    );
+    cases.push(
+        Case::new("argmax of long rows", &[(&[3, 4000], Normal)], |x| x[0].argmax_keepdim(-1))
             .without_gradients()
             .exact(),
     );
-    cases.push(
-        Case::new("argmax of long rows", &[(&[3, 4000], Normal)], |x| x[0].argmax(-1, true))
-            .without_gradients()
-            .exact(),
-    );
-    cases.push(
-        Case::new("argmax over columns", &[(&[400, 5], Normal)], |x| x[0].argmax(0, false)).without_gradients().exact(),
-    );
+    cases
+        .push(Case::new("argmax over columns", &[(&[400, 5], Normal)], |x| x[0].argmax(0)).without_gradients().exact());
     cases
 }
 

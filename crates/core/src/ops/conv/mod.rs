@@ -94,7 +94,7 @@ fn trace(
     } else {
         (geometry.image_shape(), geometry.result_shape())
     };
-    let y = geometry.apply(transposed, &x.reshape_to(from), &weight.reshape_to(geometry.weight_shape()), bias);
+    let y = geometry.apply(transposed, &x.reshape(from), &weight.reshape(geometry.weight_shape()), bias);
     // What the result has more than the input is what was missing: the batch, or the height.
     let (shape, spatial) = (x.shape(), weight.shape().rank() - 2);
     let mut dims = vec![to[1]];
@@ -102,7 +102,7 @@ fn trace(
     if shape.rank() > spatial + 1 {
         dims.insert(0, to[0]);
     }
-    y.reshape_to(dims)
+    y.reshape(dims)
 }
 
 impl Geometry {
@@ -123,7 +123,7 @@ impl Geometry {
 /// The gradient of a bias: the sum over all but the channels.
 fn give_bias(at: &mut Backward) {
     if at.inputs() > 2 {
-        at.give_with(2, |at| at.dy().sum_keep(&[0, 2, 3]).reshape_to(at.input(2).shape()));
+        at.give_with(2, |at| at.dy().sum_keep(&[0, 2, 3]).reshape(at.input(2).shape()));
     }
 }
 

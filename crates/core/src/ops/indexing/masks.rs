@@ -4,14 +4,6 @@ use crate::{Misfit, Tensor};
 
 use crate::ops::axes::resolve;
 
-/// The values at `index`, which keeps `axis` with size 1, and the index.
-#[track_caller]
-fn at_index(x: &Tensor, axis: usize, keep: bool, index: Tensor) -> (Tensor, Tensor) {
-    let axis = axis.cast_signed();
-    let values = x.gather(axis, &index);
-    if keep { (values, index) } else { (values.squeeze(axis), index.squeeze(axis)) }
-}
-
 /// Where the column of the last two axes is at most the row plus `diagonal`: a mask of the tensor's shape.
 #[track_caller]
 fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
@@ -32,12 +24,12 @@ fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
 /// use wgrad_core::{DType, Graph, Mode};
 /// let graph = Graph::new(Mode::Evaluate);
 /// let x = graph.input("x", [64, 10], DType::F32);
-/// let (best, class) = x.max_with_index(-1, false);
+/// let (best, class) = x.max(-1);
 /// assert_eq!((best.shape(), class.shape()), ([64].into(), [64].into()));
 /// assert_eq!(class.one_hot(10).shape().dims(), [64, 10]);
 /// let columns = graph.input("columns", [3], DType::U32);
 /// assert_eq!(x.index_select(1, &columns).shape().dims(), [64, 3]);
-/// let negative = x.lt(&x.number(0.0));
+/// let negative = x.lt(0.0);
 /// assert!(x.masked_fill(&negative, -1e9).is_valid());
 /// ```
 impl Tensor {
@@ -66,37 +58,6 @@ impl Tensor {
         }
     }
 
-    /// The largest elements along one axis, and their indices as `u32`: the first one in a tie.
-    ///
-    /// All of the gradient goes to the element at the index, other than that of
-    /// [`max_axes`](crate::Tensor::max_axes). With `keep`, the axis stays with size 1. Source: `torch.max(input, dim)`.
-    #[track_caller]
-    pub fn max_with_index(&self, axis: isize, keep: bool) -> (Tensor, Tensor) {
-        let x = self;
-        match resolve(x, "max_with_index", axis) {
-            Ok(axis) => at_index(x, axis, keep, x.argmax(axis.cast_signed(), true)),
-            Err(invalid) => (invalid.clone(), invalid),
-        }
-    }
-
-    /// The smallest elements along one axis, and their indices as `u32`: the first one in a tie.
-    ///
-    /// All of the gradient goes to the element at the index. Source: `torch.min(input, dim)`.
-    #[track_caller]
-    pub fn min_with_index(&self, axis: isize, keep: bool) -> (Tensor, Tensor) {
-        let x = self;
-        match resolve(x, "min_with_index", axis) {
-            Ok(axis) => at_index(x, axis, keep, x.argmin(axis.cast_signed(), true)),
-            Err(invalid) => (invalid.clone(), invalid),
-        }
-    }
-
-    /// The index of the smallest element along one axis, as `u32`; the first one in a tie.
-    #[track_caller]
-    pub fn argmin(&self, axis: isize, keep: bool) -> Tensor {
-        (-self).argmax(axis, keep)
-    }
-
     /// `value` where the mask (a `u32` tensor that broadcasts to x) holds, x elsewhere; no gradient flows where it holds.
     ///
     /// On a GPU an infinite value is the largest finite number, which a softmax takes as well. Source:
@@ -110,7 +71,7 @@ impl Tensor {
                 .fix("sizes are aligned from the last axis and must be equal or 1");
             return x.misfit("masked_fill", &[mask], misfit);
         }
-        mask.select(&x.number(value), x)
+        mask.where_cond(value, x)
     }
 
     /// The lower triangle of matrices `[…, R, C]`: 0 where the column is above the row plus `diagonal`.
@@ -120,7 +81,7 @@ impl Tensor {
     pub fn tril(&self, diagonal: isize) -> Tensor {
         let x = self;
         match lower(x, "tril", diagonal) {
-            Ok(mask) => mask.select(x, &x.number(0.0)),
+            Ok(mask) => mask.where_cond(x, 0.0),
             Err(invalid) => invalid,
         }
     }
@@ -132,7 +93,7 @@ impl Tensor {
     pub fn triu(&self, diagonal: isize) -> Tensor {
         let x = self;
         match lower(x, "triu", diagonal.saturating_sub(1)) {
-            Ok(mask) => mask.select(&x.number(0.0), x),
+            Ok(mask) => mask.where_cond(0.0, x),
             Err(invalid) => invalid,
         }
     }
@@ -143,6 +104,6 @@ impl Tensor {
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let x = self;
-        x.unsqueeze(-1).eq_u32(&x.graph().iota([classes])).to_f32()
+        x.unsqueeze(-1).eq(&x.graph().iota([classes])).to_f32()
     }
 }

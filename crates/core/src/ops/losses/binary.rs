@@ -103,8 +103,8 @@ pointwise! {
                 let (x, y, gamma) = (at.input(0), at.input(1), at.attribute(0));
                 let m = (1.0 - y) * x.sigmoid() + y * (-x).sigmoid();
                 let cost = (1.0 - y) * x.softplus() + y * (-x).softplus();
-                let bend = m.powf(gamma - 1.0) * (x * 0.5).tanh() * cost * gamma;
-                -(at.dy() * (m.powf(gamma) * x + bend))
+                let bend = m.pow(gamma - 1.0) * (x * 0.5).tanh() * cost * gamma;
+                -(at.dy() * (m.pow(gamma) * x + bend))
             });
         }),
     }
@@ -125,7 +125,7 @@ pointwise! {
                 let (p, q) = (&x.sigmoid(), &(-&x).sigmoid());
                 let m = (1.0 - y) * p + y * q;
                 let cost = (1.0 - y) * x.softplus() + y * (-&x).softplus();
-                m.powf(gamma) * (p - y + cost * gamma * (1.0 - y * 2.0) * p * q / m)
+                m.pow(gamma) * (p - y + cost * gamma * (1.0 - y * 2.0) * p * q / m)
             });
         }),
     }
@@ -172,7 +172,7 @@ pointwise! {
             let p = &(-c).exp();
             let m = &((p + 1.0) * (c * 0.5).tanh());
             let bend = 2.0 - c + c * p / m * (gamma - 1.0);
-            at.dy() * (m.powf(gamma - 1.0) * p * bend * gamma)
+            at.dy() * (m.pow(gamma - 1.0) * p * bend * gamma)
         })),
     }
 }

@@ -318,23 +318,23 @@ impl Op for SoftmaxCrossEntropy {
         at.give_with(0, |at| {
             let slope = at.widen(Self { gradient: true, ..self.clone() }).get(2);
             let (shape, target) = (slope.shape(), at.input(1));
-            let dx = slope * dloss.reshape_to(kept.clone());
+            let dx = slope * dloss.reshape(kept.clone());
             let Some(ignore) = self.ignore.filter(|_| target.dtype() == DType::U32) else { return dx };
             // An ignored row gets 0 even when the cotangent is not finite: the mean over no rows is 0 / 0.
-            let labels = target.reshape_to(kept.clone()).broadcast_to(shape);
-            let ignored = labels.eq_u32(&target.graph().constant_u32(ignore));
-            ignored.select(&dx.number(0.0), &dx)
+            let labels = target.reshape(kept.clone()).expand(shape);
+            let ignored = labels.eq(&target.graph().constant_u32(ignore));
+            ignored.where_cond(0.0, &dx)
         });
         at.give_with(1, |at| {
             let log_p = at.input(0).log_softmax(class_axis.cast_signed());
-            let slope = -(log_p * dloss.reshape_to(kept.clone())) * (1.0 - self.smoothing);
+            let slope = -(log_p * dloss.reshape(kept.clone())) * (1.0 - self.smoothing);
             if at.inputs() == 2 {
                 return slope;
             }
             let classes = at.input(2).shape().numel();
             let per_class =
                 (0..kept.rank()).fold(kept.clone(), |shape, axis| shape.with(axis, 1)).with(class_axis, classes);
-            slope * at.input(2).reshape_to(per_class)
+            slope * at.input(2).reshape(per_class)
         });
     }
 

@@ -112,7 +112,7 @@ impl Plan {
         let dims = tensor.shape();
         let says = |(label, size): &(&char, &usize)| **size == self.sizes[*label];
         let (labels, kept): (Vec<char>, Vec<usize>) = labels.iter().zip(dims.dims()).filter(says).unzip();
-        Named { tensor: tensor.reshape_to(kept), labels }
+        Named { tensor: tensor.reshape(kept), labels }
     }
 }
 
@@ -131,7 +131,7 @@ impl Named {
         let labels: Vec<_> = self.labels.iter().copied().filter(needed).collect();
         let dims = self.tensor.shape();
         let kept: Vec<_> = (0..dims.rank()).filter(|axis| !axes.contains(axis)).map(|axis| dims.dims()[axis]).collect();
-        Self { tensor: self.tensor.sum_keep(&axes).reshape_to(kept), labels }
+        Self { tensor: self.tensor.sum_keep(&axes).reshape(kept), labels }
     }
 
     /// The product with another one, summed over what both have and nobody else needs.
@@ -150,7 +150,7 @@ impl Named {
                 let dims = plan.dims(own);
                 let (head, tail) = dims.split_at(batch.len());
                 let dims = [head, &vec![1; before], tail, &vec![1; after]].concat();
-                named.ordered(own).reshape_to(dims)
+                named.ordered(own).reshape(dims)
             };
             let left = spread(&a, &[&batch[..], &rows].concat(), 0, columns.len());
             let right = spread(&b, &[&batch[..], &columns].concat(), rows.len(), 0);
@@ -162,9 +162,9 @@ impl Named {
         let left = if ta { a.tensor } else { a.ordered(&[&batch[..], &rows, &summed].concat()) };
         let tb = b.labels == [&batch[..], &columns, &summed].concat();
         let right = if tb { b.tensor } else { b.ordered(&[&batch[..], &summed, &columns].concat()) };
-        let left = left.reshape_to(if ta { [count, k, m] } else { [count, m, k] });
-        let right = right.reshape_to(if tb { [count, n, k] } else { [count, k, n] });
-        Self { tensor: left.matmul_t(&right, ta, tb).reshape_to(plan.dims(&labels)), labels }
+        let left = left.reshape(if ta { [count, k, m] } else { [count, m, k] });
+        let right = right.reshape(if tb { [count, n, k] } else { [count, k, n] });
+        Self { tensor: left.matmul_t(&right, ta, tb).reshape(plan.dims(&labels)), labels }
     }
 }
 

@@ -26,8 +26,8 @@ impl Tensor {
         if a.is_empty() || b.is_empty() || (a.len() > 1 && b.len() > 1) {
             return self.matmul_t(other, false, false);
         }
-        let row = if a.len() == 1 { self.reshape_to([1, a[0]]) } else { self.clone() };
-        let column = if b.len() == 1 { other.reshape_to([b[0], 1]) } else { other.clone() };
+        let row = if a.len() == 1 { self.reshape([1, a[0]]) } else { self.clone() };
+        let column = if b.len() == 1 { other.reshape([b[0], 1]) } else { other.clone() };
         let y = row.matmul_t(&column, false, false);
         if !y.is_valid() {
             return y;
@@ -39,7 +39,7 @@ impl Tensor {
         if a.len() == 1 {
             dims.remove(b.len().max(2) - 2);
         }
-        y.reshape_to(dims)
+        y.reshape(dims)
     }
 
     /// As [`Self::matmul`], of the operands' transposes: `ta` says that `self` is `[…, K, M]`, `tb` that `other` is
@@ -62,19 +62,19 @@ impl Tensor {
         let shared = |dims: &[usize]| dims[..dims.len() - 2].iter().product::<usize>() == 1;
         if shared(b) && !ta {
             // One matrix for all: the leading axes of `a` are more rows.
-            let rows = self.reshape_to([a[..a.len() - 1].iter().product(), a[a.len() - 1]]);
-            let matrix = other.reshape_to(&b[b.len() - 2..]);
-            return self.graph().apply(op, &[&rows, &matrix]).get(0).reshape_to(y);
+            let rows = self.reshape([a[..a.len() - 1].iter().product(), a[a.len() - 1]]);
+            let matrix = other.reshape(&b[b.len() - 2..]);
+            return self.graph().apply(op, &[&rows, &matrix]).get(0).reshape(y);
         }
         // One leading axis, of the common size or 1: what is shared is not copied.
         let batch = |x: &Tensor, dims: &[usize]| {
             let matrix = &dims[dims.len() - 2..];
-            let x = if shared(dims) { x.clone() } else { x.broadcast_to([lead, matrix].concat()) };
+            let x = if shared(dims) { x.clone() } else { x.expand([lead, matrix].concat()) };
             let count = if shared(dims) { 1 } else { lead.iter().product() };
-            x.reshape_to([&[count], matrix].concat())
+            x.reshape([&[count], matrix].concat())
         };
         let product = self.graph().apply(op, &[&batch(self, a), &batch(other, b)]).get(0);
-        product.reshape_to(y)
+        product.reshape(y)
     }
 
     /// `y = x·wᵀ + bias` in one kernel, for `x` (this tensor) of `[…, in]`, `w` of `[out, in]` and `bias` of `[out]`.
@@ -104,11 +104,11 @@ impl Tensor {
             return self.misfit("linear", &others, misfit);
         }
         let lead = &x.dims()[..x.rank() - 1];
-        let rows = self.reshape_to([lead.iter().product(), weight.dims()[1]]);
+        let rows = self.reshape([lead.iter().product(), weight.dims()[1]]);
         let mut inputs = vec![&rows, w];
         inputs.extend(bias);
         let y = self.graph().apply(Matmul { ta: false, tb: true }, &inputs).get(0);
-        y.reshape_to([lead, &weight.dims()[..1]].concat())
+        y.reshape([lead, &weight.dims()[..1]].concat())
     }
 }
 
@@ -198,7 +198,7 @@ impl Op for Matmul {
         let Self { ta, tb } = *self;
         let fold = |gradient: Tensor, x: &Tensor| {
             let shared = gradient.shape() != x.shape();
-            if shared { gradient.sum_keep(&[0]).reshape_to(x.shape()) } else { gradient }
+            if shared { gradient.sum_keep(&[0]).reshape(x.shape()) } else { gradient }
         };
         at.give_with(0, |at| {
             let (dy, b) = (at.dy(), at.input(1));
@@ -211,7 +211,7 @@ impl Op for Matmul {
         if at.inputs() > 2 {
             at.give_with(2, |at| {
                 let rows: Vec<_> = (0..at.dy().shape().rank() - 1).collect();
-                at.dy().sum_keep(&rows).reshape_to(at.input(2).shape())
+                at.dy().sum_keep(&rows).reshape(at.input(2).shape())
             });
         }
     }

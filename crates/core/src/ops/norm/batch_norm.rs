@@ -34,9 +34,8 @@ impl Tensor {
             self.graph().apply(op, &[self])
         } else {
             let channels = self.shape().dims().get(1).copied().unwrap_or(1);
-            let or = |given: Option<&Tensor>, value| {
-                given.cloned().unwrap_or_else(|| self.number(value).broadcast_to([channels]))
-            };
+            let or =
+                |given: Option<&Tensor>, value| given.cloned().unwrap_or_else(|| self.number(value).expand([channels]));
             self.graph().apply(op, &[self, &or(weight, 1.0), &or(bias, 0.0)])
         };
         (applied.get(0), applied.get(1), applied.get(2))

@@ -363,7 +363,7 @@ impl Tensor {
                 .fix("choose fewer groups: a single value is normalised to 0, whatever it is");
             return x.misfit("group_norm", &parameters, misfit);
         }
-        let rows = x.reshape_to([*samples, groups, group * inner]);
+        let rows = x.reshape([*samples, groups, group * inner]);
         for (name, given) in [("weight", weight), ("bias", bias)] {
             if let Some(given) = given.filter(|given| given.is_valid() && given.shape().dims() != [*channels]) {
                 let misfit =
@@ -374,11 +374,11 @@ impl Tensor {
         if let Some(misfit) = misfit(&rows.spec(), &[group * inner], [("weight", None), ("bias", None)], eps) {
             return x.misfit("group_norm", &parameters, misfit);
         }
-        let y = x.graph().apply(RowNorm { first: 2, centered: true, eps }, &[&rows]).get(0).reshape_to(&shape);
+        let y = x.graph().apply(RowNorm { first: 2, centered: true, eps }, &[&rows]).get(0).reshape(&shape);
         let _line = x.graph().line_of_caller();
         let mut column = vec![1; shape.rank() - 1];
         column[0] = *channels;
-        let spread = |given: Option<&Tensor>| given.map(|given| given.reshape_to(column.clone()));
+        let spread = |given: Option<&Tensor>| given.map(|given| given.reshape(column.clone()));
         affine(y, spread(weight).as_ref(), spread(bias).as_ref())
     }
 }

@@ -54,7 +54,7 @@ impl Op for TotalNorm {
 
     fn backward(&self, at: &mut Backward) {
         let norm = at.output(0).clone();
-        let nothing = norm.eq(&norm.number(0.0)).to_f32();
+        let nothing = norm.eq(0.0).to_f32();
         for input in 0..at.inputs() {
             at.give_with(input, |at| at.input(input) * (at.dy() / (&norm + &nothing)));
         }

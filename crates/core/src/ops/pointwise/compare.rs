@@ -1,6 +1,6 @@
 //! Comparisons, masks of 0 and 1, the choice between two tensors, and casts.
 
-use crate::{DType, Pointwise, Tensor, pointwise};
+use crate::{DType, Pointwise, Tensor, TensorOrScalar, pointwise};
 
 /// The rows of this file.
 pub(crate) static ROWS: &[&Pointwise] =
@@ -83,8 +83,8 @@ pointwise! {
         wgsl: "select(y, x, mask != 0u)",
         reference<F>: if mask != 0 { x } else { y },
         backward: Some(|at| {
-            at.give_with(1, |at| at.input(0).select(&at.dy(), &at.dy().number(0.0)));
-            at.give_with(2, |at| at.input(0).select(&at.dy().number(0.0), &at.dy()));
+            at.give_with(1, |at| at.input(0).where_cond(&at.dy(), &at.dy().number(0.0)));
+            at.give_with(2, |at| at.input(0).where_cond(&at.dy().number(0.0), &at.dy()));
         }),
     }
 }
@@ -120,87 +120,93 @@ pointwise! {
 impl Tensor {
     /// `x > y`.
     #[track_caller]
-    pub fn gt(&self, y: &Tensor) -> Tensor {
-        self.pointwise(&GT, &[y], &[])
+    pub fn gt(&self, y: impl Into<TensorOrScalar>) -> Tensor {
+        greater(self, &y.into().beside(self))
     }
 
     /// `x ≥ y`.
     #[track_caller]
-    pub fn ge(&self, y: &Tensor) -> Tensor {
-        self.pointwise(&GE, &[y], &[])
+    pub fn ge(&self, y: impl Into<TensorOrScalar>) -> Tensor {
+        greater_or_equal(self, &y.into().beside(self))
     }
 
     /// `x < y`.
     #[track_caller]
-    pub fn lt(&self, y: &Tensor) -> Tensor {
-        y.pointwise(&GT, &[self], &[])
+    pub fn lt(&self, y: impl Into<TensorOrScalar>) -> Tensor {
+        greater(&y.into().beside(self), self)
     }
 
     /// `x ≤ y`.
     #[track_caller]
-    pub fn le(&self, y: &Tensor) -> Tensor {
-        y.pointwise(&GE, &[self], &[])
+    pub fn le(&self, y: impl Into<TensorOrScalar>) -> Tensor {
+        greater_or_equal(&y.into().beside(self), self)
     }
 
     /// `x = y`.
     #[track_caller]
-    pub fn eq(&self, y: &Tensor) -> Tensor {
-        self.pointwise(&EQ, &[y], &[])
+    pub fn eq(&self, y: impl Into<TensorOrScalar>) -> Tensor {
+        let row = if self.dtype() == DType::U32 { &EQ_U32 } else { &EQ };
+        self.pointwise(row, &[&y.into().beside(self)], &[])
     }
 
     /// `x ≠ y`.
     #[track_caller]
-    pub fn ne(&self, y: &Tensor) -> Tensor {
-        self.pointwise(&NE, &[y], &[])
+    pub fn ne(&self, y: impl Into<TensorOrScalar>) -> Tensor {
+        if self.dtype() == DType::U32 {
+            return self.eq(y).logical_not();
+        }
+        self.pointwise(&NE, &[&y.into().beside(self)], &[])
     }
 
-    /// `x = y` for integers.
+    /// Whether both masks hold. Source: `torch.logical_and`.
     #[track_caller]
-    pub fn eq_u32(&self, y: &Tensor) -> Tensor {
-        self.pointwise(&EQ_U32, &[y], &[])
-    }
-
-    /// `x < y` for integers.
-    #[track_caller]
-    pub fn lt_u32(&self, y: &Tensor) -> Tensor {
-        self.pointwise(&LT_U32, &[y], &[])
-    }
-
-    /// Whether both masks hold.
-    #[track_caller]
-    pub fn and(&self, y: &Tensor) -> Tensor {
+    pub fn logical_and(&self, y: &Tensor) -> Tensor {
         self.pointwise(&AND, &[y], &[])
     }
 
-    /// Whether one of the masks holds.
+    /// Whether one of the masks holds. Source: `torch.logical_or`.
     #[track_caller]
-    pub fn or(&self, y: &Tensor) -> Tensor {
+    pub fn logical_or(&self, y: &Tensor) -> Tensor {
         self.pointwise(&OR, &[y], &[])
     }
 
-    /// Whether the mask does not hold.
+    /// Whether the mask does not hold. Source: `torch.logical_not`.
     #[track_caller]
-    pub fn not(&self) -> Tensor {
+    pub fn logical_not(&self) -> Tensor {
         self.pointwise(&NOT, &[], &[])
     }
 
     /// `x` where the mask holds, `y` elsewhere. The side not taken gets no gradient, and its NaN does no harm.
+    ///
+    /// Source: `torch.where`.
     #[track_caller]
-    pub fn select(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        self.pointwise(&SELECT, &[x, y], &[])
+    pub fn where_cond(&self, x: impl Into<TensorOrScalar>, y: impl Into<TensorOrScalar>) -> Tensor {
+        let number = |side: TensorOrScalar| match side {
+            TensorOrScalar::Tensor(tensor) => tensor,
+            TensorOrScalar::Scalar(value) => self.number(value),
+        };
+        self.pointwise(&SELECT, &[&number(x.into()), &number(y.into())], &[])
     }
 
     /// Integers as floats; exact up to 2²⁴. A tensor of floats is returned as it is.
     #[track_caller]
     pub fn to_f32(&self) -> Tensor {
-        let x = self;
-        if x.dtype() == DType::F32 { x.clone() } else { x.pointwise(&TO_F32, &[], &[]) }
+        if self.dtype() == DType::F32 { self.clone() } else { self.pointwise(&TO_F32, &[], &[]) }
     }
 
     /// Floats cut down to integers; they must be in `[0, 2³²)`. A tensor of integers is returned as it is.
     #[track_caller]
     pub fn to_u32(&self) -> Tensor {
-        let x = self;
-        if x.dtype() == DType::U32 { x.clone() } else { x.pointwise(&TO_U32, &[], &[]) }
+        if self.dtype() == DType::U32 { self.clone() } else { self.pointwise(&TO_U32, &[], &[]) }
     }
+}
+
+#[track_caller]
+fn greater(x: &Tensor, y: &Tensor) -> Tensor {
+    if x.dtype() == DType::U32 { y.pointwise(&LT_U32, &[x], &[]) } else { x.pointwise(&GT, &[y], &[]) }
+}
+
+#[track_caller]
+fn greater_or_equal(x: &Tensor, y: &Tensor) -> Tensor {
+    if x.dtype() == DType::U32 { greater(y, x).logical_not() } else { x.pointwise(&GE, &[y], &[]) }
 }

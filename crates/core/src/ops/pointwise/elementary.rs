@@ -2,7 +2,7 @@
 
 use wgrad_shaders::lib::SPECIAL;
 
-use crate::{Misfit, Pointwise, Tensor, pointwise};
+use crate::{Misfit, Pointwise, Tensor, TensorOrScalar, pointwise};
 
 /// The rows of this file.
 pub(crate) static ROWS: &[&Pointwise] = &[
@@ -128,7 +128,7 @@ pointwise! {
             at.give_with(0, |at| {
                 let p = at.input(1);
                 let slope = p * at.input(0).pow(&(p - 1.0));
-                at.dy() * p.eq(&p.number(0.0)).select(&p.number(0.0), &slope)
+                at.dy() * p.eq(0.0).where_cond(0.0, &slope)
             });
             at.give_with(1, |at| at.dy() * at.input(0).pointwise(&POW_BY_EXPONENT, &[at.input(1), at.output(0)], &[]));
         }),
@@ -143,7 +143,7 @@ pointwise! {
         reference<F>: x.powf(p),
         backward: Some(|at| at.give_with(0, |at| {
             let p = at.attribute(0);
-            if p == 0.0 { at.dy() * 0.0 } else { at.dy() * (at.input(0).powf(p - 1.0) * p) }
+            if p == 0.0 { at.dy() * 0.0 } else { at.dy() * (at.input(0).pow(p - 1.0) * p) }
         })),
     }
 }
@@ -280,7 +280,7 @@ impl Tensor {
 
     /// `1 / x`.
     #[track_caller]
-    pub fn recip(&self) -> Tensor {
+    pub fn reciprocal(&self) -> Tensor {
         self.pointwise(&RECIP, &[], &[])
     }
 
@@ -314,16 +314,22 @@ impl Tensor {
         self.pointwise(&ERF, &[], &[])
     }
 
-    /// `xᵖ` for one number p. A negative x is fine when p is whole; `x⁰` is 1.
+    /// `xᵖ` for one exponent or a tensor of them. A negative x is fine where p is whole; `x⁰` is 1.
+    ///
+    /// One exponent that is not finite is an error. Source: `torch.pow`.
     #[track_caller]
-    pub fn powf(&self, p: f64) -> Tensor {
+    pub fn pow(&self, p: impl Into<TensorOrScalar>) -> Tensor {
         let x = self;
+        let p = match p.into() {
+            TensorOrScalar::Tensor(p) => return x.pointwise(&POW, &[&p], &[]),
+            TensorOrScalar::Scalar(p) => p,
+        };
         if !p.is_finite() {
-            return x.misfit("powf", &[], Misfit::new(format!("the exponent {p} is not finite")));
+            return x.misfit("pow", &[], Misfit::new(format!("the exponent {p} is not finite")));
         }
         // What has a better kernel of its own.
         match p {
-            -1.0 => x.recip(),
+            -1.0 => x.reciprocal(),
             -0.5 => x.rsqrt(),
             0.5 => x.sqrt(),
             1.0 => x.clone(),
@@ -332,22 +338,16 @@ impl Tensor {
         }
     }
 
-    /// `xᵖ` for a tensor of exponents. A negative x is fine where p is whole; `x⁰` is 1.
+    /// The smaller of two; in a tie each side gets half of the gradient. Source: `torch.minimum`.
     #[track_caller]
-    pub fn pow(&self, p: &Tensor) -> Tensor {
-        self.pointwise(&POW, &[p], &[])
+    pub fn minimum(&self, other: impl Into<TensorOrScalar>) -> Tensor {
+        self.pointwise(&MINIMUM, &[&other.into().beside(self)], &[])
     }
 
-    /// The smaller of two; in a tie each side gets half of the gradient.
+    /// The larger of two; in a tie each side gets half of the gradient. Source: `torch.maximum`.
     #[track_caller]
-    pub fn minimum(&self, other: &Tensor) -> Tensor {
-        self.pointwise(&MINIMUM, &[other], &[])
-    }
-
-    /// The larger of two; in a tie each side gets half of the gradient.
-    #[track_caller]
-    pub fn maximum(&self, other: &Tensor) -> Tensor {
-        self.pointwise(&MAXIMUM, &[other], &[])
+    pub fn maximum(&self, other: impl Into<TensorOrScalar>) -> Tensor {
+        self.pointwise(&MAXIMUM, &[&other.into().beside(self)], &[])
     }
 
     /// `min(max(x, low), high)`. The gradient passes where `low < x < high`. An infinite bound is no bound.

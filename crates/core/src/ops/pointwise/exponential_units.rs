@@ -50,7 +50,7 @@ pointwise! {
             let attributes = [0, 1, 2].map(|i| at.attribute(i));
             at.give_with(0, |at| {
                 let zero = at.dy().number(0.0);
-                at.input(0).gt(&zero).select(&zero, &(at.dy() * at.output(0) * attributes[2]))
+                at.input(0).gt(&zero).where_cond(&zero, &(at.dy() * at.output(0) * attributes[2]))
             });
             at.give_with(1, |at| at.input(0).pointwise(&ELU_BACKWARD, &[&at.dy()], &attributes));
         }),
@@ -165,6 +165,6 @@ impl Tensor {
         let times = |x: &Tensor, factor: f64| if factor == 1.0 { x.clone() } else { x * factor };
         let scaled = times(x, beta);
         let soft = times(&scaled.softplus(), 1.0 / beta);
-        scaled.gt(&x.number(threshold)).select(x, &soft)
+        scaled.gt(threshold).where_cond(x, &soft)
     }
 }

@@ -50,7 +50,7 @@ impl Tensor {
     #[track_caller]
     pub fn threshold(&self, threshold: f64, value: f64) -> Tensor {
         let x = self;
-        x.le(&x.number(threshold)).select(&x.number(value), x)
+        x.le(threshold).where_cond(value, x)
     }
 
     /// `x − lambda` above lambda, `x + lambda` below −lambda, 0 between. Source: `torch.nn.functional.softshrink`.
@@ -64,8 +64,8 @@ impl Tensor {
         if let Some(misfit) = finite("lambda", lambda) {
             return x.misfit("softshrink", &[], misfit);
         }
-        let inside = x.abs().le(&x.number(lambda));
-        inside.select(&x.number(0.0), &(x - x.sign() * lambda))
+        let inside = x.abs().le(lambda);
+        inside.where_cond(0.0, &(x - x.sign() * lambda))
     }
 
     /// 0 from −lambda to lambda, `x` elsewhere, which is everywhere for a negative lambda. Source: `torch.nn.functional.hardshrink`.
@@ -74,7 +74,7 @@ impl Tensor {
         let x = self;
         match finite("lambda", lambda) {
             Some(misfit) => x.misfit("hardshrink", &[], misfit),
-            None => x.abs().le(&x.number(lambda)).select(&x.number(0.0), x),
+            None => x.abs().le(lambda).where_cond(0.0, x),
         }
     }
 
@@ -106,7 +106,7 @@ impl Tensor {
             }
         }
         let weight = if shape.rank() == 0 { weight.reshape([]) } else { weight.reshape(spread) };
-        x.gt(&x.number(0.0)).select(x, &(x * weight))
+        x.gt(0.0).where_cond(x, &(x * weight))
     }
 
     /// `a·sigmoid(b)` of the two halves of an axis. An axis of odd size is an error.

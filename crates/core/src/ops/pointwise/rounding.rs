@@ -42,8 +42,8 @@ pointwise! {
         reference<F>: if x >= F::zero() { F::one() } else { -F::one() },
         estimated: true,
         backward: Some(|at| at.give_with(0, |at| {
-            let passes = at.input(0).abs().le(&at.dy().number(1.0));
-            passes.select(&at.dy(), &at.dy().number(0.0))
+            let passes = at.input(0).abs().le(1.0);
+            passes.where_cond(&at.dy(), 0.0)
         })),
     }
 }

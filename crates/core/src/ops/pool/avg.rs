@@ -149,11 +149,11 @@ fn mean<const D: usize>(
         // A sum of rows is shared among threads, a window is not.
         #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
         let divisor = divisor.unwrap_or(windows.input()) as f64;
-        x.sum_axes(&[-2, -1], true) * (1.0 / divisor)
+        x.sum_keepdim(&[-2, -1]) * (1.0 / divisor)
     } else {
         x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[&x]).get(0)
     };
-    y.reshape_to(shape)
+    y.reshape(shape)
 }
 
 /// Windows and what their sums are divided by.

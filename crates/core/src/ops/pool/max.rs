@@ -169,12 +169,12 @@ fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) 
         Err(invalid) => return (invalid.clone(), invalid),
     };
     let (y, index) = if windows.whole() && windows.input() > WALKED {
-        x.flatten(-2).max_with_index(-1, true)
+        x.flatten(-2).max_keepdim(-1)
     } else {
         let applied = x.graph().apply(Pool(windows), &[&x]);
         (applied.get(0), applied.get(1))
     };
-    (y.reshape_to(&shape), index.reshape_to(shape))
+    (y.reshape(&shape), index.reshape(shape))
 }
 
 fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch {

@@ -216,7 +216,7 @@ pub(crate) fn planes<const D: usize>(
         Err(misfit) => Err(x.misfit(op, &[], misfit)),
         Ok(windows) => {
             let (planes, result) = windows.shapes(&x.shape(), D);
-            Ok((x.reshape_to(planes), windows, result))
+            Ok((x.reshape(planes), windows, result))
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     Tensor, both, vectorized,
 };
 
-use crate::ops::axes::{extents, resolve, resolve_all};
+use crate::ops::axes::{Dims, every, extents, reduced, resolve, resolve_all};
 
 /// `y[i, 0, k] = max_j x[i, j, k]`, or the minimum, over one run of adjacent axes, which keep size 1.
 #[derive(Debug)]
@@ -22,16 +22,16 @@ impl Extreme {
     #[track_caller]
     fn over(x: &Tensor, axes: &[usize], largest: bool) -> Tensor {
         let shape = x.shape();
-        let mut reduced = axes.to_vec();
-        reduced.sort_unstable();
-        let (Some(&first), Some(&last)) = (reduced.first(), reduced.last()) else { return x.clone() };
-        if last - first + 1 == reduced.len() {
+        let mut sorted = axes.to_vec();
+        sorted.sort_unstable();
+        let (Some(&first), Some(&last)) = (sorted.first(), sorted.last()) else { return x.clone() };
+        if last - first + 1 == sorted.len() {
             return x.graph().apply(Self { axes: first..last + 1, largest }, &[x]).get(0);
         }
-        let kept: Vec<_> = (0..shape.rank()).filter(|axis| !reduced.contains(axis)).collect();
-        let order: Vec<_> = kept.iter().chain(&reduced).map(|axis| axis.cast_signed()).collect();
+        let kept: Vec<_> = (0..shape.rank()).filter(|axis| !sorted.contains(axis)).collect();
+        let order: Vec<_> = kept.iter().chain(&sorted).map(|axis| axis.cast_signed()).collect();
         let op = Self { axes: kept.len()..shape.rank(), largest };
-        x.graph().apply(op, &[&x.permute(&order)]).get(0).reshape_to(reduce(&shape, axes, true))
+        x.graph().apply(op, &[&x.permute(&order)]).get(0).reshape(reduced(&shape, axes, true))
     }
 
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
@@ -81,7 +81,7 @@ impl Op for Extreme {
 
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
         let axes: Vec<_> = self.axes.clone().collect();
-        Ok(vec![Spec::f32(reduce(nonempty(&inputs[0], &self.axes)?, &axes, true))])
+        Ok(vec![Spec::f32(reduced(nonempty(&inputs[0], &self.axes)?, &axes, true))])
     }
 
     fn backward(&self, at: &mut Backward) {
@@ -224,144 +224,141 @@ fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Misfit
     Ok(&spec.shape)
 }
 
-/// The shape after a reduction: reduced axes have size 1, or are gone.
-fn reduce(shape: &Shape, axes: &[usize], keep: bool) -> Shape {
-    let size = |(axis, &size): (usize, &usize)| match (axes.contains(&axis), keep) {
-        (false, _) => Some(size),
-        (true, true) => Some(1),
-        (true, false) => None,
-    };
-    shape.dims().iter().enumerate().filter_map(size).collect::<Vec<_>>().into()
-}
-
-/// The number of elements per result, as a divisor.
-#[allow(clippy::cast_precision_loss, reason = "sizes are far below 2⁵³")]
-fn count(shape: &Shape, axes: &[usize]) -> f64 {
-    axes.iter().map(|&axis| shape.dims()[axis]).product::<usize>() as f64
-}
-
-fn all(x: &Tensor) -> Vec<isize> {
-    (0..x.shape().rank()).map(usize::cast_signed).collect()
-}
-
-/// Reductions over all elements, or over some axes (negative ones count from the end; none at all returns the tensor
-/// itself). With `keep`, reduced axes stay with size 1.
-///
-/// A NaN is an extreme, the largest and the smallest alike, and of several the first has the index; PyTorch's rule. (WGSL
-/// lets a GPU's compiler assume that there is none; these kernels look at the bits.)
+/// Extremes. A NaN is one, the largest and the smallest alike, and of several the first has the index; PyTorch's rule.
+/// (WGSL lets a GPU's compiler assume that there is none; these kernels look at the bits.)
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
 /// let graph = Graph::new(Mode::Evaluate);
 /// let x = graph.input("x", [2, 3, 4], DType::F32);
-/// assert_eq!(x.mean().shape().dims(), []);
-/// assert_eq!(x.sum_axes(&[0, -1], false).shape().dims(), [3]);
-/// assert_eq!(x.max_axes(&[1], true).shape().dims(), [2, 1, 4]);
-/// assert_eq!(x.argmax(-1, false).shape().dims(), [2, 3]);
+/// assert_eq!(x.amax_keepdim(1).shape().dims(), [2, 1, 4]);
+/// assert_eq!(x.argmax(-1).shape().dims(), [2, 3]);
+/// let (values, indices) = x.max(-1);
+/// assert_eq!((values.shape().dims(), indices.shape().dims()), (&[2, 3][..], &[2, 3][..]));
 /// ```
 impl Tensor {
-    /// The sum of all elements.
+    /// The largest elements over `dims`; the gradient is shared evenly among ties. Source: `torch.amax`.
     #[track_caller]
-    pub fn sum(&self) -> Tensor {
-        self.sum_axes(&all(self), false)
+    pub fn amax(&self, dims: impl Dims) -> Tensor {
+        extreme(self, "amax", &dims.dims(), true, false)
     }
 
-    /// The mean of all elements.
+    /// As [`Self::amax`]; `dims` stay with size 1.
     #[track_caller]
-    pub fn mean(&self) -> Tensor {
-        self.mean_axes(&all(self), false)
+    pub fn amax_keepdim(&self, dims: impl Dims) -> Tensor {
+        extreme(self, "amax", &dims.dims(), true, true)
     }
 
-    /// The largest element; the gradient is shared evenly among ties.
+    /// The smallest elements over `dims`; the gradient is shared evenly among ties. Source: `torch.amin`.
     #[track_caller]
-    pub fn max(&self) -> Tensor {
-        self.max_axes(&all(self), false)
+    pub fn amin(&self, dims: impl Dims) -> Tensor {
+        extreme(self, "amin", &dims.dims(), false, false)
     }
 
-    /// The smallest element; the gradient is shared evenly among ties.
+    /// As [`Self::amin`]; `dims` stay with size 1.
     #[track_caller]
-    pub fn min(&self) -> Tensor {
-        self.min_axes(&all(self), false)
+    pub fn amin_keepdim(&self, dims: impl Dims) -> Tensor {
+        extreme(self, "amin", &dims.dims(), false, true)
     }
 
-    /// Sums over `axes`.
+    /// The largest element; the gradient is shared evenly among ties. Source: `torch.max(input)`.
     #[track_caller]
-    pub fn sum_axes(&self, axes: &[isize], keep: bool) -> Tensor {
-        let x = self;
-        match resolve_all(x, "sum", axes) {
-            Ok(axes) => x.sum_keep(&axes).reshape_to(reduce(&x.shape(), &axes, keep)),
-            Err(invalid) => invalid,
+    pub fn max_all(&self) -> Tensor {
+        extreme(self, "max", &every(self), true, false)
+    }
+
+    /// The smallest element; the gradient is shared evenly among ties. Source: `torch.min(input)`.
+    #[track_caller]
+    pub fn min_all(&self) -> Tensor {
+        extreme(self, "min", &every(self), false, false)
+    }
+
+    /// The largest elements along one axis and their indices as `u32`: the first one in a tie.
+    ///
+    /// All of the gradient goes to the element at the index, other than that of [`Self::amax`].
+    /// Source: `torch.max(input, dim)`.
+    #[track_caller]
+    pub fn max(&self, dim: isize) -> (Tensor, Tensor) {
+        at_index(self, "max", dim, true, false)
+    }
+
+    /// As [`Self::max`]; `dim` stays with size 1.
+    #[track_caller]
+    pub fn max_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
+        at_index(self, "max", dim, true, true)
+    }
+
+    /// The smallest elements along one axis and their indices as `u32`: the first one in a tie.
+    ///
+    /// All of the gradient goes to the element at the index. Source: `torch.min(input, dim)`.
+    #[track_caller]
+    pub fn min(&self, dim: isize) -> (Tensor, Tensor) {
+        at_index(self, "min", dim, false, false)
+    }
+
+    /// As [`Self::min`]; `dim` stays with size 1.
+    #[track_caller]
+    pub fn min_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
+        at_index(self, "min", dim, false, true)
+    }
+
+    /// The index of the largest element along one axis, as `u32`; the first one in a tie. Source: `torch.argmax`.
+    #[track_caller]
+    pub fn argmax(&self, dim: isize) -> Tensor {
+        index(self, "argmax", dim, true, false)
+    }
+
+    /// As [`Self::argmax`]; `dim` stays with size 1.
+    #[track_caller]
+    pub fn argmax_keepdim(&self, dim: isize) -> Tensor {
+        index(self, "argmax", dim, true, true)
+    }
+
+    /// The index of the smallest element along one axis, as `u32`; the first one in a tie. Source: `torch.argmin`.
+    #[track_caller]
+    pub fn argmin(&self, dim: isize) -> Tensor {
+        index(self, "argmin", dim, false, false)
+    }
+
+    /// As [`Self::argmin`]; `dim` stays with size 1.
+    #[track_caller]
+    pub fn argmin_keepdim(&self, dim: isize) -> Tensor {
+        index(self, "argmin", dim, false, true)
+    }
+}
+
+#[track_caller]
+fn extreme(x: &Tensor, op: &str, dims: &[isize], largest: bool, keep: bool) -> Tensor {
+    match resolve_all(x, op, dims) {
+        Ok(axes) => Extreme::over(x, &axes, largest).reshape(reduced(&x.shape(), &axes, keep)),
+        Err(invalid) => invalid,
+    }
+}
+
+#[track_caller]
+fn index(x: &Tensor, op: &str, dim: isize, largest: bool, keep: bool) -> Tensor {
+    match resolve(x, op, dim) {
+        Ok(axis) => {
+            let signed = if largest { x.clone() } else { -x };
+            let y = x.graph().apply(Argmax { axis }, &[&signed]).get(0);
+            y.reshape(reduced(&x.shape(), &[axis], keep))
         }
+        Err(invalid) => invalid,
     }
+}
 
-    /// Means over `axes`.
-    #[track_caller]
-    pub fn mean_axes(&self, axes: &[isize], keep: bool) -> Tensor {
-        let x = self;
-        let axes = match resolve_all(x, "mean", axes) {
-            Ok(axes) => axes,
-            Err(invalid) => return invalid,
-        };
-        let n = count(&x.shape(), &axes);
-        if n == 0.0 {
-            return x.misfit("mean", &[], Misfit::new(format!("there is no mean of no elements: {}", x.shape())));
-        }
-        let sum = x.sum_keep(&axes).reshape_to(reduce(&x.shape(), &axes, keep));
-        if n > 1.0 { sum * (1.0 / n) } else { sum }
+/// The elements at the index of an extreme, and that index.
+#[track_caller]
+fn at_index(x: &Tensor, op: &str, dim: isize, largest: bool, keep: bool) -> (Tensor, Tensor) {
+    let axis = match resolve(x, op, dim) {
+        Ok(axis) => axis,
+        Err(invalid) => return (invalid.clone(), invalid),
+    };
+    let at = index(x, op, dim, largest, true);
+    let values = x.gather(axis.cast_signed(), &at);
+    if keep {
+        return (values, at);
     }
-
-    /// Variances over `axes`: means of squared differences from the mean, with `n - 1` for `n` when `unbiased`.
-    #[track_caller]
-    pub fn var_axes(&self, axes: &[isize], keep: bool, unbiased: bool) -> Tensor {
-        let x = self;
-        let axes = match resolve_all(x, "var", axes) {
-            Ok(axes) => axes,
-            Err(invalid) => return invalid,
-        };
-        let shape = x.shape();
-        let n = count(&shape, &axes);
-        let divisor = if unbiased { n - 1.0 } else { n };
-        if divisor <= 0.0 {
-            let misfit = Misfit::new(format!("there is no such variance of {n} elements: {shape}"));
-            let misfit =
-                if unbiased && n > 0.0 { misfit.fix("the biased variance of one element is 0") } else { misfit };
-            return x.misfit("var", &[], misfit);
-        }
-        let mean = x.sum_keep(&axes) * (1.0 / n);
-        let sum = (x - mean).square().sum_keep(&axes);
-        sum.reshape_to(reduce(&shape, &axes, keep)) * (1.0 / divisor)
-    }
-
-    /// The largest elements over `axes`; the gradient is shared evenly among ties.
-    #[track_caller]
-    pub fn max_axes(&self, axes: &[isize], keep: bool) -> Tensor {
-        let x = self;
-        match resolve_all(x, "max", axes) {
-            Ok(axes) => Extreme::over(x, &axes, true).reshape_to(reduce(&x.shape(), &axes, keep)),
-            Err(invalid) => invalid,
-        }
-    }
-
-    /// The smallest elements over `axes`; the gradient is shared evenly among ties.
-    #[track_caller]
-    pub fn min_axes(&self, axes: &[isize], keep: bool) -> Tensor {
-        let x = self;
-        match resolve_all(x, "min", axes) {
-            Ok(axes) => Extreme::over(x, &axes, false).reshape_to(reduce(&x.shape(), &axes, keep)),
-            Err(invalid) => invalid,
-        }
-    }
-
-    /// The index of the largest element along one axis, as `u32`; the first one in a tie.
-    #[track_caller]
-    pub fn argmax(&self, axis: isize, keep: bool) -> Tensor {
-        let x = self;
-        match resolve(x, "argmax", axis) {
-            Ok(axis) => {
-                let y = x.graph().apply(Argmax { axis }, &[x]).get(0);
-                y.reshape_to(reduce(&x.shape(), &[axis], keep))
-            }
-            Err(invalid) => invalid,
-        }
-    }
+    let shape = reduced(&x.shape(), &[axis], false);
+    (values.reshape(&shape), at.reshape(shape))
 }

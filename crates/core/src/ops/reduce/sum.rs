@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::op::reference::{Buffers, Reference};
 use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
+use crate::ops::axes::{Dims, every, reduced, resolve_all};
 use crate::{Accuracy, Backward, Misfit, Real, Shape, Tensor, both, vectorized};
 
 /// `y[i, 0, k] = Σ_j x[i, j, k]` over one run of adjacent axes, which keep size 1.
@@ -25,7 +26,7 @@ impl Sum {
         if x.graph().data().vanishes(x.id(), axes) {
             let shape =
                 (0..rank).fold(x.shape(), |shape, axis| if axes.contains(&axis) { shape.with(axis, 1) } else { shape });
-            return x.number(0.0).broadcast_to(shape);
+            return x.number(0.0).expand(shape);
         }
         let mut y = x.clone();
         let mut end = rank;
@@ -219,7 +220,7 @@ impl Op for Sum {
     }
 
     fn backward(&self, at: &mut Backward) {
-        at.give_with(0, |at| at.dy().broadcast_to(at.input(0).shape()));
+        at.give_with(0, |at| at.dy().expand(at.input(0).shape()));
     }
 
     fn reference(&self, at: Reference<'_>) {
@@ -253,4 +254,116 @@ impl Op for Sum {
             (x, n) = (partial, variant.parts);
         }
     }
+}
+
+/// The number of elements per result, as a divisor.
+#[allow(clippy::cast_precision_loss, reason = "sizes are far below 2⁵³")]
+fn count(shape: &Shape, axes: &[usize]) -> f64 {
+    axes.iter().map(|&axis| shape.dims()[axis]).product::<usize>() as f64
+}
+
+/// Sums, means and variances. Negative axes count from the end; no axes at all return the tensor itself.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode};
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [2, 3, 4], DType::F32);
+/// assert_eq!(x.mean_all().shape().dims(), []);
+/// assert_eq!(x.sum([0, -1]).shape().dims(), [3]);
+/// assert_eq!(x.var_keepdim(1, 1).shape().dims(), [2, 1, 4]);
+/// ```
+impl Tensor {
+    /// The sum over `dims`. Source: `torch.sum`.
+    #[track_caller]
+    pub fn sum(&self, dims: impl Dims) -> Tensor {
+        sum(self, &dims.dims(), false)
+    }
+
+    /// As [`Self::sum`]; `dims` stay with size 1.
+    #[track_caller]
+    pub fn sum_keepdim(&self, dims: impl Dims) -> Tensor {
+        sum(self, &dims.dims(), true)
+    }
+
+    /// The sum of all elements.
+    #[track_caller]
+    pub fn sum_all(&self) -> Tensor {
+        sum(self, &every(self), false)
+    }
+
+    /// The mean over `dims`; no elements have none, which is an error. Source: `torch.mean`.
+    #[track_caller]
+    pub fn mean(&self, dims: impl Dims) -> Tensor {
+        mean(self, &dims.dims(), false)
+    }
+
+    /// As [`Self::mean`]; `dims` stay with size 1.
+    #[track_caller]
+    pub fn mean_keepdim(&self, dims: impl Dims) -> Tensor {
+        mean(self, &dims.dims(), true)
+    }
+
+    /// The mean of all elements.
+    #[track_caller]
+    pub fn mean_all(&self) -> Tensor {
+        mean(self, &every(self), false)
+    }
+
+    /// The variance over `dims`: the sum of squared differences from the mean, divided by `n − correction`.
+    ///
+    /// PyTorch's default is a correction of 1 (the unbiased variance). A divisor that is not positive is an error.
+    /// Source: `torch.var`.
+    #[track_caller]
+    pub fn var(&self, dims: impl Dims, correction: usize) -> Tensor {
+        var(self, &dims.dims(), correction, false)
+    }
+
+    /// As [`Self::var`]; `dims` stay with size 1.
+    #[track_caller]
+    pub fn var_keepdim(&self, dims: impl Dims, correction: usize) -> Tensor {
+        var(self, &dims.dims(), correction, true)
+    }
+}
+
+#[track_caller]
+fn sum(x: &Tensor, dims: &[isize], keep: bool) -> Tensor {
+    match resolve_all(x, "sum", dims) {
+        Ok(axes) => x.sum_keep(&axes).reshape(reduced(&x.shape(), &axes, keep)),
+        Err(invalid) => invalid,
+    }
+}
+
+#[track_caller]
+fn mean(x: &Tensor, dims: &[isize], keep: bool) -> Tensor {
+    let axes = match resolve_all(x, "mean", dims) {
+        Ok(axes) => axes,
+        Err(invalid) => return invalid,
+    };
+    let n = count(&x.shape(), &axes);
+    if n == 0.0 {
+        return x.misfit("mean", &[], Misfit::new(format!("there is no mean of no elements: {}", x.shape())));
+    }
+    let sum = x.sum_keep(&axes).reshape(reduced(&x.shape(), &axes, keep));
+    if n > 1.0 { sum * (1.0 / n) } else { sum }
+}
+
+#[track_caller]
+fn var(x: &Tensor, dims: &[isize], correction: usize, keep: bool) -> Tensor {
+    let axes = match resolve_all(x, "var", dims) {
+        Ok(axes) => axes,
+        Err(invalid) => return invalid,
+    };
+    let shape = x.shape();
+    let n = count(&shape, &axes);
+    #[allow(clippy::cast_precision_loss, reason = "a correction is a small number")]
+    let divisor = n - correction as f64;
+    if divisor <= 0.0 {
+        let misfit = Misfit::new(format!("there is no such variance of {n} elements: {shape}"));
+        let misfit =
+            if correction > 0 && n > 0.0 { misfit.fix("the biased variance of one element is 0") } else { misfit };
+        return x.misfit("var", &[], misfit);
+    }
+    let mean = x.sum_keep(&axes) * (1.0 / n);
+    let sum = (x - mean).square().sum_keep(&axes);
+    sum.reshape(reduced(&shape, &axes, keep)) * (1.0 / divisor)
 }

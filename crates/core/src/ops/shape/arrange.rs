@@ -4,7 +4,7 @@ use crate::{Array, Misfit, Shape, Tensor};
 
 use crate::ops::axes::{resolve, resolve_all};
 use crate::ops::indexing::gather_along::in_order;
-use crate::ops::shape::concat::concat;
+use crate::ops::shape::concat::cat;
 
 /// Tensors of one shape side by side along a new axis, at position `axis` of the result.
 ///
@@ -36,7 +36,7 @@ pub fn stack(tensors: &[&Tensor], axis: isize) -> Tensor {
     for tensor in tensors {
         rows.push(tensor.unsqueeze(axis));
     }
-    concat(&rows.iter().collect::<Vec<_>>(), axis)
+    cat(&rows.iter().collect::<Vec<_>>(), axis)
 }
 
 /// The parts of `sizes` along `axis`, one after another.
@@ -135,7 +135,7 @@ impl Tensor {
                 let mut line = vec![1; shape.rank()];
                 line[axis] = shape.dims()[axis];
                 let index = y.graph().array(Array::vector((0..n).rev().collect::<Vec<u32>>()));
-                y = in_order(&y, axis, &index.reshape_to(line).expand(shape));
+                y = in_order(&y, axis, &index.reshape(line).expand(shape));
             }
         }
         y
@@ -156,7 +156,7 @@ impl Tensor {
             return x.clone();
         }
         let (end, axis) = ((n - shift.rem_euclid(n)).unsigned_abs(), axis.cast_signed());
-        concat(&[&x.slice(axis, end..), &x.slice(axis, ..end)], axis)
+        cat(&[&x.slice(axis, end..), &x.slice(axis, ..end)], axis)
     }
 
     /// The tensor side by side with itself, `times[i]` times along axis `i`; more numbers than axes make new ones in
@@ -175,6 +175,6 @@ impl Tensor {
             times.iter().zip(&sizes).flat_map(|(&times, &size)| [times, size]).collect::<Vec<_>>().into()
         };
         let whole: Vec<_> = times.iter().zip(&sizes).map(|(times, size)| times * size).collect();
-        x.reshape_to(interleave(&vec![1; times.len()])).expand(interleave(times)).reshape_to(whole)
+        x.reshape(interleave(&vec![1; times.len()])).expand(interleave(times)).reshape(whole)
     }
 }

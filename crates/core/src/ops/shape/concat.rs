@@ -117,14 +117,14 @@ impl Op for Concat {
 /// let graph = Graph::new(Mode::Evaluate);
 /// let x = graph.input("x", [64, 30], DType::F32);
 /// let y = graph.input("y", [64, 2], DType::F32);
-/// assert_eq!(wgrad_core::ops::concat(&[&x, &y], -1).shape().dims(), [64, 32]);
+/// assert_eq!(wgrad_core::ops::cat(&[&x, &y], -1).shape().dims(), [64, 32]);
 /// ```
 ///
 /// # Panics
 /// When there is no tensor at all.
 #[track_caller]
 #[must_use]
-pub fn concat(tensors: &[&Tensor], axis: isize) -> Tensor {
+pub fn cat(tensors: &[&Tensor], axis: isize) -> Tensor {
     let [first, others @ ..] = tensors else { panic!("concat needs at least one tensor") };
     if let Some(invalid) = tensors.iter().find(|tensor| !tensor.is_valid()) {
         return (*invalid).clone();

@@ -6,7 +6,7 @@ use crate::{
 };
 
 use crate::ops::axes::{extents, resolve};
-use crate::ops::shape::concat::concat;
+use crate::ops::shape::concat::cat;
 
 /// `y[i, before + j, k] = x[i, j, k]`, and 0 elsewhere.
 #[derive(Debug)]
@@ -129,7 +129,7 @@ impl Tensor {
         };
         // As data where it is not finite: WGSL has no literal for that.
         let value = if value.is_finite() { x.number(value) } else { x.graph().array(Array::scalar::<f64>(value)) };
-        let beside = |size| value.broadcast_to(x.shape().with(axis, size));
-        concat(&[&beside(before), x, &beside(after)], axis.cast_signed())
+        let beside = |size| value.expand(x.shape().with(axis, size));
+        cat(&[&beside(before), x, &beside(after)], axis.cast_signed())
     }
 }

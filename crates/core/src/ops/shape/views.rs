@@ -5,7 +5,7 @@ use std::ops::{Bound, RangeBounds};
 use crate::{Backward, Misfit, Op, Shape, Spec, Tensor, View};
 
 use crate::ops::axes::{resolve, resolve_all};
-use crate::ops::shape::concat::concat;
+use crate::ops::shape::concat::cat;
 
 /// Axis `i` of the result is axis `axes[i]` of the input.
 #[derive(Debug)]
@@ -86,12 +86,12 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
             return arrived.iter().map(padded).reduce(|a, b| a + b).expect("there is a part");
         }
         if *start > end {
-            row.push(part.number(0.0).broadcast_to(whole.with(axis, start - end)));
+            row.push(part.number(0.0).expand(whole.with(axis, start - end)));
         }
         row.push(part.clone());
         end = start + size(part);
     }
-    padded(first, &concat(&row.iter().collect::<Vec<_>>(), axis.cast_signed()), end)
+    padded(first, &cat(&row.iter().collect::<Vec<_>>(), axis.cast_signed()), end)
 }
 
 /// The same elements under other axes. Negative axes count from the end.
@@ -107,18 +107,6 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
 /// assert!(error.starts_with("slice(f32[2, 3, 4]): axis 1 has 3 elements, which do not contain 2..5"), "{error}");
 /// ```
 impl Tensor {
-    /// The same elements, row-major, under another shape.
-    #[track_caller]
-    pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
-        self.reshape_to(shape)
-    }
-
-    /// The tensor repeated to `shape` under NumPy's rules.
-    #[track_caller]
-    pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
-        self.broadcast_to(shape)
-    }
-
     /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
@@ -198,7 +186,7 @@ impl Tensor {
             return x.misfit("unsqueeze", &[], misfit);
         };
         dims.insert(at, 1);
-        x.reshape_to(dims)
+        x.reshape(dims)
     }
 
     /// The tensor without one axis, whose size must be 1. (PyTorch ignores the call when it is not.)
@@ -216,7 +204,7 @@ impl Tensor {
             return x.misfit("squeeze", &[], misfit);
         }
         dims.remove(axis);
-        x.reshape_to(dims)
+        x.reshape(dims)
     }
 
     /// The axes from `start` to the last as one; a tensor without axes becomes one of 1 element.
@@ -224,7 +212,7 @@ impl Tensor {
     pub fn flatten(&self, start: isize) -> Tensor {
         let x = self;
         if x.shape().rank() == 0 && matches!(start, -1 | 0) {
-            return x.reshape_to([1]);
+            return x.reshape([1]);
         }
         let start = match resolve(x, "flatten", start) {
             Ok(start) => start,
@@ -234,7 +222,7 @@ impl Tensor {
         let (kept, rest) = shape.dims().split_at(start);
         let mut dims = kept.to_vec();
         dims.push(rest.iter().product());
-        x.reshape_to(dims)
+        x.reshape(dims)
     }
 }
 
@@ -288,7 +276,7 @@ impl Op for Reshape {
     }
 
     fn backward(&self, at: &mut Backward) {
-        at.give_with(0, |at| at.dy().reshape_to(at.input(0).shape()));
+        at.give_with(0, |at| at.dy().reshape(at.input(0).shape()));
     }
 
     fn view(&self, of: &View) -> Option<View> {

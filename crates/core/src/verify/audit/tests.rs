@@ -142,7 +142,7 @@ fn audited(w: f64, f: impl Fn(&Tensor) -> Tensor) -> Audit {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [5], DType::F32);
     let y = f(&(graph.variable(&weight) * &x)) * 3.0 + graph.variable(&bias);
-    let loss = (&y * &y).sum_keep(&[0]).reshape_to([]);
+    let loss = (&y * &y).sum_keep(&[0]).reshape([]);
     let array = Array::vector(vec![0.5f32, -1.5, 2.0, 0.7, 1.1]);
     let nodes = graph.data().nodes.len();
     let report = audit(&loss, &[(&x, &array)]).expect("runs");
@@ -238,7 +238,7 @@ fn of_many_parameters_some_are_moved_at_once() {
             let w = params.variable(&format!("w{i}"), [3], Kind::Parameter, Init::Uniform(0.5, 1.0));
             let w = graph.variable(&w);
             let square = if wrong == Some(i) { w.pointwise(&WRONG_SIGN, &[], &[]) } else { &w * &w };
-            square.sum_keep(&[0]).reshape_to([])
+            square.sum_keep(&[0]).reshape([])
         });
         audit(&terms.reduce(|a, b| a + b).expect("forty"), &[]).expect("runs")
     };
@@ -266,7 +266,7 @@ fn silent_units_missing_gradients_and_updates_are_told() {
     let weight = graph.variable(&w);
     let _ = graph.variable(&unused);
     let y = (&x * &weight).pointwise(&RAMP, &[], &[]);
-    let loss = y.sum_keep(&[0, 1]).reshape_to([]);
+    let loss = y.sum_keep(&[0, 1]).reshape([]);
     let gradient = gradients(&loss, std::slice::from_ref(&weight)).remove(0).expect("it depends");
     graph.update(&w, &(&weight - gradient * 0.01));
     let array = Array::new([2, 3], vec![1f32, -2.0, 3.0, 2.0, -1.0, 1.0]).expect("six");
