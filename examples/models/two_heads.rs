@@ -41,7 +41,7 @@ impl TwoHeads {
     pub fn loss(&self, x: &Tensor, digits: &Tensor) -> Tensor {
         let (digit, property) = self.forward(x);
         // The targets of the second head follow from the digit: rows of a small table.
-        let facts = x.graph().array(properties()).gather_rows(digits);
+        let facts = x.graph().array(properties()).embedding(digits);
         // Each property has its own balance: four of ten digits are prime, so a positive counts 6/4.
         let binary = BceWithLogitsLoss::new().pos_weight([1.0, 1.5, 1.0, 1.5]);
         CrossEntropyLoss::new().apply(&digit, digits) + binary.apply(&property, &facts)

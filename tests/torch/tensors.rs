@@ -207,7 +207,7 @@ fn embedding(at: &Call<'_>) -> Outcome {
         return lacks("padding_idx");
     }
     // PyTorch's test calls it with the table first.
-    Ok(vec![at.arg(0, "weight").tensor()?.gather_rows(&at.arg(1, "input").tensor()?)])
+    Ok(vec![at.arg(0, "weight").tensor()?.embedding(&at.arg(1, "input").tensor()?)])
 }
 
 pub static ADAPTERS: &[(&str, Adapter)] = &[

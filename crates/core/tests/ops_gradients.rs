@@ -53,7 +53,7 @@ const CASES: &[Case] = &[
     ("var", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].var_keepdim(&[0, 2], 1) * x[0].var_keepdim(&[1], 0)),
     ("max, min", &[&[2, 3]], (-3.0, 3.0), |x| x[0].max_all() * x[0].min_all()),
     ("max_axes", &[&[2, 3, 4]], (-3.0, 3.0), |x| x[0].amax_keepdim(&[1]) * x[0].amin_keepdim(&[0, 2])),
-    ("gather_rows", &[&[4, 2, 3]], (-3.0, 3.0), |x| x[0].gather_rows(&integers(x, [2, 3], &[3, 0, 3, 1, 1, 3]))),
+    ("gather_rows", &[&[4, 2, 3]], (-3.0, 3.0), |x| x[0].embedding(&integers(x, [2, 3], &[3, 0, 3, 1, 1, 3]))),
     ("concat", &[&[2, 3], &[2, 1], &[2, 2]], (-3.0, 3.0), |x| cat(&[&x[0], &x[1], &x[0], &x[2]], -1).square()),
 ];
 

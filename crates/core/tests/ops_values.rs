@@ -30,7 +30,7 @@ fn error(build: impl Fn(&Tensor) -> Tensor) -> String {
     assert!(!y.is_valid());
     // Nothing panics on what an error left behind.
     let _ = (y.t().amax_keepdim(&[1]).argmax_keepdim(0).slice(0, 1..2).pad(0, 1, 1), y.var_keepdim(&[0], 1));
-    let _ = (cat(&[&y, &y], 0).flatten(0), y.gather_rows(&y).unsqueeze(0).squeeze(0).permute(&[1, 0]).mean_all());
+    let _ = (cat(&[&y, &y], 0).flatten(0), y.embedding(&y).unsqueeze(0).squeeze(0).permute(&[1, 0]).mean_all());
     graph.check().unwrap_err().to_string().lines().next().unwrap().into()
 }
 
@@ -91,11 +91,11 @@ fn views_and_pads_move_elements() {
 #[test]
 fn rows_are_gathered_and_tensors_concatenated() {
     let index = |x: &Tensor| x.graph().array(Array::vector(vec![1u32, 5, 0]));
-    let rows = at(&counting(&[2, 2]), |x| x.gather_rows(&index(x))).to_f64();
+    let rows = at(&counting(&[2, 2]), |x| x.embedding(&index(x))).to_f64();
     assert_eq!([&rows[..2], &rows[4..]].concat(), [2.0, 3.0, 0.0, 1.0]);
     assert!(rows[2].is_nan() && rows[3].is_nan());
     let labels = Array::vector(vec![7u32, 8]);
-    assert_eq!(at(&labels, |x| x.gather_rows(&index(x))), Array::vector(vec![8u32, 0x7fc0_0000, 7]));
+    assert_eq!(at(&labels, |x| x.embedding(&index(x))), Array::vector(vec![8u32, 0x7fc0_0000, 7]));
     assert_eq!(at(&labels, |x| cat(&[x, &x.slice(0, 1..), x], 0)), Array::vector(vec![7u32, 8, 8, 7, 8]));
     let x = counting(&[2, 2]);
     let y = at(&x, |x| cat(&[x, &x.slice(1, 0..0), &x.slice(1, 0..1)], -1));
@@ -125,7 +125,7 @@ fn misfits_say_what_is_wrong() {
     assert_eq!(error(|x| x.squeeze(1)), "squeeze(f32[2, 3]): axis 1 has 3 elements, not 1");
     assert_eq!(error(|x| x.permute(&[1])), "permute(f32[2, 3]): [1] is not an order of all axes of [2, 3]");
     assert_eq!(error(|x| x.flatten(0).t()), "t(f32[6]): [6] is not a matrix");
-    assert_eq!(error(|x| x.gather_rows(x)), "gather_rows(f32[2, 3], f32[2, 3]): rows are chosen by u32, not f32");
+    assert_eq!(error(|x| x.embedding(x)), "gather_rows(f32[2, 3], f32[2, 3]): rows are chosen by u32, not f32");
     assert_eq!(
         error(|x| cat(&[x, &x.t()], 0)),
         "concat(f32[2, 3], f32[3, 2]): input 1 is [3, 2], input 0 is [2, 3]: only axis 0 may differ"

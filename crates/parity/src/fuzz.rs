@@ -324,7 +324,7 @@ fn choices(draw: &mut Draw) -> Case {
     let (n, m) = (shape[0], draw.length());
     if draw.coin() {
         let inputs: &[(&[usize], Values)] = &[(&shape, Normal), (&[m], Below(n))];
-        return Case::new(format!("gather_rows {shape:?} by {m}"), inputs, |x| x[0].gather_rows(&x[1]).square())
+        return Case::new(format!("gather_rows {shape:?} by {m}"), inputs, |x| x[0].embedding(&x[1]).square())
             .terms(m);
     }
     let index = [m.min(MOST / shape[1].max(1)).max(1), shape[1]];

@@ -49,10 +49,10 @@ pub fn sizes(n: usize) -> Vec<Case> {
         case("maximum of columns", &[(&[n, 3], Normal)], 1, 4.0, |x| vec![x[0].amax(&[0])]),
         case("maximum of rows", &[(&[3, n], Normal)], 1, 4.0, |x| vec![x[0].amax(&[1])]),
         case("gathered rows", &[(&[5, 3], Normal), (&[n], Below(5))], n, 0.0, |x| {
-            vec![x[0].gather_rows(&x[1]).square()]
+            vec![x[0].embedding(&x[1]).square()]
         }),
         case("gathered rows of a table", &[(&[200, 3], Normal), (&[n], Below(200))], n, 0.0, |x| {
-            vec![x[0].gather_rows(&x[1]).square()]
+            vec![x[0].embedding(&x[1]).square()]
         }),
         case("place of the maximum", &[(&[n, 33], Normal), (&[3, n], Normal)], 1, 0.0, |x| {
             vec![x[0].argmax(0), x[1].argmax(1)]

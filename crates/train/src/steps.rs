@@ -274,7 +274,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         let (mut inputs, x, y) = match &self.resident {
             Some([x, y]) if resident => {
                 let index = graph.input("rows", [rows], DType::U32);
-                let [x, y] = [x, y].map(|array| graph.array(array.clone()).gather_rows(&index));
+                let [x, y] = [x, y].map(|array| graph.array(array.clone()).embedding(&index));
                 (vec![index], x, y)
             }
             _ => {

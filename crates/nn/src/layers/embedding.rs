@@ -152,7 +152,7 @@ impl Module for Embedding {
         if let Some(misfit) = self.misfit(x) {
             return x.misfit("embedding", &[], misfit);
         }
-        let rows = graph.variable(&self.weight).gather_rows(x);
+        let rows = graph.variable(&self.weight).embedding(x);
         let Some(padding) = self.padding() else { return rows };
         // The value is the same on both sides; the gradient passes on one.
         #[allow(clippy::cast_possible_truncation, reason = "a table has fewer than 2^32 rows")]

@@ -173,8 +173,8 @@ impl MultiClassFocalLoss {
         let kept = self.ignore_index.map(|index| target.eq(&graph.constant_u32(index)).logical_not());
         let losses = match (&self.alpha, &kept) {
             (None, _) => losses,
-            (Some(alpha), None) => losses * alpha.tensor(graph).gather_rows(target),
-            (Some(alpha), Some(kept)) => kept.where_cond(&(losses * alpha.tensor(graph).gather_rows(target)), 0.0),
+            (Some(alpha), None) => losses * alpha.tensor(graph).embedding(target),
+            (Some(alpha), Some(kept)) => kept.where_cond(&(losses * alpha.tensor(graph).embedding(target)), 0.0),
         };
         match (self.reduction, kept) {
             (Reduction::Mean, Some(kept)) => losses.sum_all() / divisor(&kept.to_f32().sum_all()),

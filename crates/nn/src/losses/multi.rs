@@ -158,7 +158,7 @@ impl MultiMarginLoss {
         // The right class gets nothing, unless it does not exist: then every term is NaN.
         let terms = own.where_cond(0.0, &terms);
         self.reduction.row_means(&match &self.weight {
-            Some(weight) => terms * weight.tensor(x.graph()).gather_rows(&index),
+            Some(weight) => terms * weight.tensor(x.graph()).embedding(&index),
             None => terms,
         })
     }

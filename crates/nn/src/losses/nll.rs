@@ -80,7 +80,7 @@ impl NllLoss {
         let graph = x.graph();
         let _line = graph.line_of_caller();
         let losses = -x.gather(axis, &target.unsqueeze(axis)).squeeze(axis);
-        let weight = self.weight.as_ref().map(|weight| weight.tensor(graph).gather_rows(target));
+        let weight = self.weight.as_ref().map(|weight| weight.tensor(graph).embedding(target));
         let losses = match &weight {
             Some(weight) => losses * weight,
             None => losses,

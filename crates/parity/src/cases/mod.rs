@@ -162,14 +162,14 @@ fn views() -> Vec<Case> {
             cat(&[&x[0], &x[1], &x[2]], 0).square()
         }),
         Case::new("concat of columns", &[(&[5, 3], Normal), (&[5, 1], Normal)], |x| cat(&[&x[0], &x[1]], 1).square()),
-        Case::new("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].gather_rows(&x[1]).square())
+        Case::new("gather_rows", &[(&[11, 3], Normal), (&[20], Below(11))], |x| x[0].embedding(&x[1]).square())
             .terms(20),
         Case::new("gather_rows by chains", &[(&[3000, 70], Normal), (&[1400], Below(40))], |x| {
-            x[0].gather_rows(&x[1]).square()
+            x[0].embedding(&x[1]).square()
         })
         .terms(70),
         Case::new("gather_rows of labels and beyond the table", &[(&[30], Below(9)), (&[20], Below(40))], |x| {
-            x[0].gather_rows(&x[1])
+            x[0].embedding(&x[1])
         })
         .without_gradients()
         .exact(),
@@ -184,7 +184,7 @@ fn views() -> Vec<Case> {
             x[0].dropout(0.25, [7, 0xffff_fff0], 3, &x[0].graph().constant_u32(1 << 31)) * &x[0]
         }),
         Case::new("gather_rows of wide rows", &[(&[40, 130], Normal), (&[7], Below(40))], |x| {
-            x[0].gather_rows(&x[1]).square()
+            x[0].embedding(&x[1]).square()
         }),
     ]
 }

@@ -135,7 +135,7 @@ impl Op for ScatterRows {
     }
 
     fn backward(&self, at: &mut Backward) {
-        at.give_with(1, |at| at.dy().gather_rows(at.input(0)));
+        at.give_with(1, |at| at.dy().embedding(at.input(0)));
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
@@ -197,7 +197,7 @@ fn part(n: usize, size: usize) -> usize {
 /// let graph = Graph::new(Mode::Evaluate);
 /// let table = graph.input("table", [1000, 16], DType::F32);
 /// let index = graph.input("index", [64, 2], DType::U32);
-/// assert_eq!(table.gather_rows(&index).shape().dims(), [64, 2, 16]);
+/// assert_eq!(table.embedding(&index).shape().dims(), [64, 2, 16]);
 /// ```
 impl Tensor {
     /// The rows of this table `[rows, rest…]` that `index` `[n…]` names, as `[n…, rest…]`.
@@ -205,7 +205,7 @@ impl Tensor {
     /// An index outside the table reads NaN (of a table of integers: 0x7fc00000) and gives no gradient. The gradient
     /// adds up rows in the order of the index, without atomics: the same bits in every run.
     #[track_caller]
-    pub fn gather_rows(&self, index: &Tensor) -> Tensor {
+    pub fn embedding(&self, index: &Tensor) -> Tensor {
         let table = self;
         table.graph().apply(Gather, &[table, index]).get(0)
     }

@@ -258,7 +258,7 @@ fn misfit(x: &Spec, index: &Spec, axis: usize) -> Option<Misfit> {
         return Some(if column {
             misfit.fix(format!("for one element per row: `index.unsqueeze({axis})`, and `.squeeze({axis})` after"))
         } else {
-            misfit.fix("whole rows of a table are chosen by `gather_rows`, or `index_select` along any axis")
+            misfit.fix("whole rows of a table are chosen by `embedding`, or `index_select` along any axis")
         });
     }
     let larger = (0..from.len()).find(|&i| i != axis && to[i] > from[i])?;

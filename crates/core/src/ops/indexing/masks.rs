@@ -49,10 +49,10 @@ impl Tensor {
             return x.misfit("index_select", &[index], misfit);
         }
         match resolve(x, "index_select", axis) {
-            Ok(0) => x.gather_rows(index),
+            Ok(0) => x.embedding(index),
             Ok(axis) => {
                 let axis = axis.cast_signed();
-                x.transpose(0, axis).gather_rows(index).transpose(0, axis)
+                x.transpose(0, axis).embedding(index).transpose(0, axis)
             }
             Err(invalid) => invalid,
         }
