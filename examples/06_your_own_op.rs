@@ -17,9 +17,7 @@ pointwise! {
     HUBER = huber(x: float)[delta] -> float {
         wgsl: "select(delta * (abs(x) - 0.5 * delta), 0.5 * x * x, abs(x) <= delta)",
         reference<F>: if x.abs() <= delta { F::lit(0.5) * x * x } else { delta * (x.abs() - F::lit(0.5) * delta) },
-        backward: Some(|at| {
-            at.give_with(0, |at| at.dy() * at.input(0).clamp(-at.attribute(0), at.attribute(0)));
-        }),
+        backward(grad): { x: grad * x.clamp(-delta, delta) },
     }
 }
 

@@ -43,7 +43,6 @@ pub use op::pointwise::{Block, Loop, Pointwise, Precision, in_vectors, vectorize
 pub use op::reference::{Buffers, Reference, Slice, SliceMut};
 pub use op::view::View;
 pub use op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param};
-pub use ops::pointwise::arithmetic::ARITHMETIC;
 pub use plan::Plan;
 pub use session::Session;
 pub use session::backend::{Backend, BufferId, DeviceInfo, LocalFuture, OnCompile, Pending, ProgramId, Read};

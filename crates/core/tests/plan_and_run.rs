@@ -192,7 +192,7 @@ wgrad_core::pointwise! {
     PLACE = place(i: uint)[scale] -> float {
         wgsl: "scale * f32(i % 1000u)",
         reference<F>: F::lit(f64::from(i % 1000)) * scale,
-        backward: None,
+        backward: none,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Kernels that are compiled without runtime checks: which of them, and why they may be.
 
-use wgrad_core::{ARITHMETIC, Kernel, Pointwise, ops};
+use wgrad_core::{Kernel, Pointwise, ops};
 
 /// A kernel of `wgrad-shaders`, or one that the planner made of such a kernel, compiled without runtime checks.
 #[allow(unsafe_code, reason = "the promise for the kernels of wgrad-shaders")]
@@ -18,7 +18,7 @@ pub(crate) fn joined<'a>(
     source: String,
     mut added: impl Iterator<Item = &'a Pointwise>,
 ) -> Kernel {
-    let ours = added.all(|row| ARITHMETIC.contains(&row) || ops::rows().contains(&row));
+    let ours = added.all(|row| ops::rows().contains(&row));
     let joined = Kernel::generated(name, source);
     if kernel.is_trusted() && ours { trusted(joined) } else { joined }
 }

@@ -128,22 +128,24 @@ impl Precision for f64 {
 
 /// Declares a pointwise op: a `static` of type [`Pointwise`].
 ///
-/// Arguments are `float` or `uint`; attributes stand in brackets. In the reference, `F` is the number type; in the
-/// gradient, `at` is a [`Backward`]. After the WGSL, `library:` names the source of functions that it calls, and `steps:`
-/// how inexact it may be if that is more than some arithmetic: see [`Pointwise::steps`]. After the reference, `estimated: true`
-/// says that the gradient is not meant to be the derivative: see [`Pointwise::estimated`].
+/// Arguments are `float` or `uint`; attributes stand in brackets. In the reference, `F` is the number type. `backward`
+/// names the gradient of the result (and, if a formula needs it, the result itself) and gives one formula in graph terms
+/// per argument, over tensors named as the arguments; an argument without a formula gets no gradient. `backward: none`
+/// stands where the gradient is zero everywhere. After the WGSL, `library:` names the source of functions that it calls,
+/// and `steps:` how inexact it may be if that is more than some arithmetic: see [`Pointwise::steps`]. After the
+/// reference, `estimated: true` says that the gradient is not meant to be the derivative: see [`Pointwise::estimated`].
 ///
 /// ```
 /// use wgrad_core::{pointwise, Real};
 /// pointwise! {
-///     /// `max(x, slope·x)` for slopes below 1.
-///     pub LEAKY = leaky(x: float)[slope] -> float {
-///         wgsl: "select(slope * x, x, x > 0.0)",
-///         reference<F>: if x > F::zero() { x } else { slope * x },
-///         backward: None,
+///     /// `x²·y`.
+///     pub SQUARE_TIMES = square_times(x: float, y: float)[] -> float {
+///         wgsl: "x * x * y",
+///         reference<F>: x * x * y,
+///         backward(grad): { x: grad * x * y * 2.0, y: grad * x.square() },
 ///     }
 /// }
-/// assert_eq!(LEAKY.args, ["x"]);
+/// assert_eq!(SQUARE_TIMES.args, ["x", "y"]);
 /// ```
 #[macro_export]
 macro_rules! pointwise {
@@ -155,7 +157,7 @@ macro_rules! pointwise {
             $(steps: $steps:expr,)?
             reference<$F:ident>: $body:expr,
             $(estimated: $estimated:expr,)?
-            backward: $backward:expr,
+            backward $($backward:tt)*
         }
     ) => {
         $(#[$doc])*
@@ -205,7 +207,7 @@ macro_rules! pointwise {
                 steps: $crate::pointwise!(@steps $($steps)?),
                 block_f32: $crate::in_vectors::<Row>,
                 block_f64: <Row as $crate::Loop>::run::<f64>,
-                backward: $backward,
+                backward: $crate::pointwise!(@backward ($($arg)*) ($($attr)*) $($backward)*),
                 estimated: $crate::pointwise!(@estimated $($estimated)?),
             }
         };
@@ -220,4 +222,75 @@ macro_rules! pointwise {
     (@estimated $estimated:expr) => { $estimated };
     (@steps) => { 1.0 };
     (@steps $steps:expr) => { $steps };
+    (@backward $args:tt $attrs:tt : none $(,)?) => { None };
+    (@backward $args:tt $attrs:tt ($grad:ident) : { $($wrt:ident: $formula:expr),* $(,)? } $(,)?) => {
+        $crate::pointwise!(@backward $args $attrs ($grad, _out) : { $($wrt: $formula),* })
+    };
+    (@backward $args:tt $attrs:tt ($grad:ident, $out:ident) : { $($wrt:ident: $formula:expr),* $(,)? } $(,)?) => {
+        Some({
+            fn rule(at: &mut $crate::Backward) {
+                $($crate::pointwise!(@formula at $args $attrs $grad $out $wrt $formula);)*
+            }
+            rule
+        })
+    };
+    (@formula $at:ident ($($arg:ident)*) ($($attr:ident)*) $grad:ident $out:ident $wrt:ident $formula:expr) => {
+        let argument = [$(stringify!($arg)),*].iter().position(|&name| name == stringify!($wrt));
+        $at.give_with(
+            argument.expect(concat!("`", stringify!($wrt), "` is an argument of the op")),
+            #[allow(unused_variables, unused_mut, reason = "a formula need not use all names")]
+            |at| {
+                let mut inputs = 0..;
+                let mut next = || at.input(inputs.next().unwrap_or(0));
+                $(let $arg = next();)*
+                let mut attributes = 0..;
+                let mut next = || at.attribute(attributes.next().unwrap_or(0));
+                $(let $attr = next();)*
+                let $out = at.output(0);
+                let $grad = &at.dy();
+                $formula
+            },
+        );
+    };
 }
+
+/// Declares the pointwise ops of a file: each row as [`pointwise!`](crate::pointwise) does, their list `ROWS`, and for
+/// a row `… -> float as name` the method `name` of [`Tensor`](crate::Tensor), whose first argument is the tensor itself.
+macro_rules! pointwise_ops {
+    (@rows $(
+        $(#[$doc:meta])*
+        $vis:vis $NAME:ident = $name:ident $args:tt $attrs:tt -> $out:ident $(as $method:ident)? { $($body:tt)* }
+    )*) => {
+        /// The ops of this file.
+        pub(crate) static ROWS: &[&$crate::Pointwise] = &[$(&$NAME),*];
+        $($crate::pointwise! { $(#[$doc])* $vis $NAME = $name $args $attrs -> $out { $($body)* } })*
+    };
+    (@methods) => {};
+    (@methods
+        $(#[$doc:meta])*
+        $vis:vis $NAME:ident = $name:ident $args:tt $attrs:tt -> $out:ident { $($body:tt)* }
+        $($rest:tt)*
+    ) => {
+        pointwise_ops! { @methods $($rest)* }
+    };
+    (@methods
+        $(#[$doc:meta])*
+        $vis:vis $NAME:ident = $name:ident($x:ident: $of:ident $(, $arg:ident: $kind:ident)*) [$($attr:ident),*]
+            -> $out:ident as $method:ident { $($body:tt)* }
+        $($rest:tt)*
+    ) => {
+        $(#[$doc])*
+        #[track_caller]
+        pub fn $method(&self $(, $arg: impl Into<$crate::TensorOrScalar>)* $(, $attr: f64)*) -> $crate::Tensor {
+            self.pointwise(&$NAME, &[$(&$arg.into().beside(self)),*], &[$($attr),*])
+        }
+        pointwise_ops! { @methods $($rest)* }
+    };
+    ($($all:tt)*) => {
+        pointwise_ops! { @rows $($all)* }
+        impl $crate::Tensor {
+            pointwise_ops! { @methods $($all)* }
+        }
+    };
+}
+pub(crate) use pointwise_ops;

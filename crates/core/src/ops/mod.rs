@@ -30,6 +30,7 @@ use crate::Pointwise;
 #[must_use]
 pub fn rows() -> Vec<&'static Pointwise> {
     [
+        pointwise::arithmetic::ROWS,
         pointwise::elementary::ROWS,
         pointwise::activations::ROWS,
         pointwise::exponential_units::ROWS,

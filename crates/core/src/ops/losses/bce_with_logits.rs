@@ -4,7 +4,8 @@
 //! at x = −17, y = 0 nothing of 4e−8 is left in `f32`. With `softplus(x) − softplus(−x) = x` the same number is
 //! `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
 
-use crate::{Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise};
+use crate::op::pointwise::pointwise_ops;
+use crate::{DType, Misfit, Real, Tensor};
 
 use crate::ops::pointwise::activations::sigmoid;
 use wgrad_shaders::lib::SPECIAL;
@@ -83,68 +84,54 @@ fn tail<F: Real>(x: F) -> F {
     (-x.abs()).exp().ln_1p()
 }
 
-/// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&BCE, &BCE_WEIGHTED, &BCE_SLOPE, &BCE_WEIGHTED_SLOPE];
-
-pointwise! {
+pointwise_ops! {
     /// The loss: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.
     pub(crate) BCE = bce_with_logits(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * max(x, 0.0) + y * max(-x, 0.0) + special_log1p(exp(-abs(x)))",
         library: SPECIAL,
         steps: 8.0,
         reference<F>: (F::one() - y) * x.max(F::zero()) + y * (-x).max(F::zero()) + tail(x),
-        backward: Some(|at| {
-            at.give_with(0, |at| at.dy() * at.input(0).pointwise(&BCE_SLOPE, &[at.input(1)], &[]));
-            at.give_with(1, |at| -(at.dy() * at.input(0)));
-        }),
+        backward(grad): {
+            x: grad * x.pointwise(&BCE_SLOPE, &[y], &[]),
+            y: -(grad * x),
+        },
     }
-}
 
-pointwise! {
     /// The loss with a weight `p` on its positive side.
     pub(crate) BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_softplus(x) + p * y * special_softplus(-x)",
         library: SPECIAL,
         steps: 8.0,
         reference<F>: (F::one() - y) * (x.max(F::zero()) + tail(x)) + p * y * ((-x).max(F::zero()) + tail(x)),
-        backward: Some(|at: &mut Backward| {
-            at.give_with(0, |at| {
-                at.dy() * at.input(0).pointwise(&BCE_WEIGHTED_SLOPE, &[at.input(1), at.input(2)], &[])
-            });
-            at.give_with(1, |at| at.dy() * (at.input(2) * (-at.input(0)).softplus() - at.input(0).softplus()));
-            at.give_with(2, |at| at.dy() * at.input(1) * (-at.input(0)).softplus());
-        }),
+        backward(grad): {
+            x: grad * x.pointwise(&BCE_WEIGHTED_SLOPE, &[y, p], &[]),
+            y: grad * (p * (-x).softplus() - x.softplus()),
+            p: grad * y * (-x).softplus(),
+        },
     }
-}
 
-pointwise! {
     /// The derivative by `x`: `σ(x) − y`, as `(1−y)·σ(x) − y·σ(−x)`.
     pub(crate) BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - y * special_sigmoid(-x)",
         library: SPECIAL,
         steps: 8.0,
         reference<F>: (F::one() - y) * sigmoid(x) - y * sigmoid(-x),
-        backward: Some(|at| {
-            at.give_with(0, |at| at.dy() * at.input(0).sigmoid() * (-at.input(0)).sigmoid());
-            at.give_with(1, |at| -at.dy());
-        }),
+        backward(grad): {
+            x: grad * x.sigmoid() * (-x).sigmoid(),
+            y: -grad,
+        },
     }
-}
 
-pointwise! {
     /// The derivative of the weighted loss by `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
     pub(crate) BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - p * y * special_sigmoid(-x)",
         library: SPECIAL,
         steps: 8.0,
         reference<F>: (F::one() - y) * sigmoid(x) - p * y * sigmoid(-x),
-        backward: Some(|at: &mut Backward| {
-            at.give_with(0, |at| {
-                let (x, y, p) = (at.input(0), at.input(1), at.input(2));
-                at.dy() * x.sigmoid() * (-x).sigmoid() * (1.0 - y + p * y)
-            });
-            at.give_with(1, |at| -(at.dy() * (at.input(0).sigmoid() + at.input(2) * (-at.input(0)).sigmoid())));
-            at.give_with(2, |at| -(at.dy() * at.input(1) * (-at.input(0)).sigmoid()));
-        }),
+        backward(grad): {
+            x: grad * x.sigmoid() * (-x).sigmoid() * (1.0 - y + p * y),
+            y: -(grad * (x.sigmoid() + p * (-x).sigmoid())),
+            p: -(grad * y * (-x).sigmoid()),
+        },
     }
 }

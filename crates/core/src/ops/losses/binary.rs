@@ -3,25 +3,30 @@
 //! The rules of the slopes are taken from formulas of other rows, which are exact enough there: a second derivative is
 //! asked for where numbers are moderate.
 
-use crate::{Array, Backward, DType, Misfit, Pointwise, Real, Tensor, pointwise, vjp};
+use crate::op::pointwise::pointwise_ops;
+use crate::{Array, DType, Misfit, Real, Tensor, vjp};
 
 use crate::ops::losses::bce_with_logits::misfit;
 use wgrad_shaders::lib::SPECIAL;
 
-/// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&BCE, &BCE_SLOPE, &FOCAL, &FOCAL_SLOPE, &FOCAL_OF, &FOCAL_OF_SLOPE, &LEVEL];
+/// The gradient of `value` by `argument`; other arguments of its formula are detached, as they may be the same tensor.
+fn gradient_of(value: &Tensor, grad: &Tensor, argument: &Tensor) -> Tensor {
+    vjp(&[(value, grad)], std::slice::from_ref(argument)).remove(0).unwrap_or_else(|| grad * 0.0)
+}
 
-/// Gives the gradients of both arguments by those of a `formula` of them.
-fn as_formula(at: &mut Backward, formula: impl Fn(&Tensor, &Tensor) -> Tensor) {
-    for i in 0..2 {
-        at.give_with(i, |at| {
-            // The other argument may be the same tensor.
-            let (x, y) = (at.input(0), at.input(1));
-            let value = if i == 0 { formula(x, &y.detach()) } else { formula(&x.detach(), y) };
-            let gradient = vjp(&[(&value, &at.dy())], std::slice::from_ref(at.input(i))).remove(0);
-            gradient.unwrap_or_else(|| at.dy() * 0.0)
-        });
-    }
+/// The formula of the gradient of [`BCE`], for its own gradients.
+fn bce_slope(x: &Tensor, y: &Tensor) -> Tensor {
+    (x - y) / (x * (1.0 - x)).maximum(1e-12)
+}
+
+/// The formula of the gradient of [`FOCAL`], for its own gradients.
+fn focal_slope(x: &Tensor, y: &Tensor, gamma: f64) -> Tensor {
+    // Beyond, nothing bends that f64 could tell, and e^−|x| stays a number.
+    let x = x.clamp(-40.0, 40.0);
+    let (p, q) = (&x.sigmoid(), &(-&x).sigmoid());
+    let m = (1.0 - y) * p + y * q;
+    let cost = (1.0 - y) * x.softplus() + y * (-&x).softplus();
+    m.pow(gamma) * (p - y + cost * gamma * (1.0 - y * 2.0) * p * q / m)
 }
 
 /// Whether both are probabilities; NaN is none.
@@ -30,7 +35,7 @@ fn probabilities<F: Real>(x: F, y: F) -> bool {
     x >= F::zero() && x <= F::one() && y >= F::zero() && y <= F::one()
 }
 
-pointwise! {
+pointwise_ops! {
     /// `−(y·max(log x, −100) + (1−y)·max(log(1−x), −100))`, NaN outside [0, 1].
     pub(crate) BCE = bce(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u),
@@ -44,17 +49,12 @@ pointwise! {
         } else {
             F::nan()
         },
-        backward: Some(|at: &mut Backward| {
-            at.give_with(0, |at| at.dy() * at.input(0).pointwise(&BCE_SLOPE, &[at.input(1)], &[]));
-            at.give_with(1, |at| {
-                let x = at.input(0);
-                at.dy() * (x.pointwise(&BCE, &[&x.number(1.0)], &[]) - x.pointwise(&BCE, &[&x.number(0.0)], &[]))
-            });
-        }),
+        backward(grad): {
+            x: grad * x.pointwise(&BCE_SLOPE, &[y], &[]),
+            y: grad * (x.pointwise(&BCE, &[&x.number(1.0)], &[]) - x.pointwise(&BCE, &[&x.number(0.0)], &[])),
+        },
     }
-}
 
-pointwise! {
     /// The derivative by `x`: `(x−y) / max(x·(1−x), 1e−12)`, as `PyTorch` bounds it.
     pub(crate) BCE_SLOPE = bce_slope(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u), (x - y) / max(x * (1.0 - x), 1e-12),
@@ -65,7 +65,79 @@ pointwise! {
         } else {
             F::nan()
         },
-        backward: Some(|at: &mut Backward| as_formula(at, |x, y| (x - y) / (x * (1.0 - x)).maximum(&x.number(1e-12)))),
+        backward(grad): {
+            x: gradient_of(&bce_slope(x, &y.detach()), grad, x),
+            y: gradient_of(&bce_slope(&x.detach(), y), grad, y),
+        },
+    }
+
+    /// `mᵞ·L` with the binary cross-entropy `L` of a logit and `m = (1−y)·σ(x) + y·σ(−x)`.
+    pub(crate) FOCAL = focal(x: float, y: float)[gamma] -> float {
+        wgsl: "special_focal(x, y, gamma).x",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal(x, y, gamma).0,
+        backward(grad): {
+            x: grad * x.pointwise(&FOCAL_SLOPE, &[y], &[gamma]),
+            // mᵞ·∂L/∂y + L·γ·mᵞ⁻¹·(σ(−x) − σ(x))
+            y: {
+                let m = (1.0 - y) * x.sigmoid() + y * (-x).sigmoid();
+                let cost = (1.0 - y) * x.softplus() + y * (-x).softplus();
+                let bend = m.pow(gamma - 1.0) * (x * 0.5).tanh() * cost * gamma;
+                -(grad * (m.pow(gamma) * x + bend))
+            },
+        },
+    }
+
+    /// The derivative of the focal loss by `x`.
+    pub(crate) FOCAL_SLOPE = focal_slope(x: float, y: float)[gamma] -> float {
+        wgsl: "special_focal(x, y, gamma).y",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal(x, y, gamma).1,
+        backward(grad): {
+            x: gradient_of(&focal_slope(x, &y.detach(), gamma), grad, x),
+            y: gradient_of(&focal_slope(&x.detach(), y, gamma), grad, y),
+        },
+    }
+
+    /// `c·(1 − e⁻ᶜ)ᵞ` of a cross-entropy `c`.
+    pub(crate) FOCAL_OF = focal_of(c: float)[gamma] -> float {
+        wgsl: "special_focal_of(c, gamma).x",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal_of(c, gamma).0,
+        backward(grad): { c: grad * c.pointwise(&FOCAL_OF_SLOPE, &[], &[gamma]) },
+    }
+
+    /// The derivative of `c·(1 − e⁻ᶜ)ᵞ`.
+    pub(crate) FOCAL_OF_SLOPE = focal_of_slope(c: float)[gamma] -> float {
+        wgsl: "special_focal_of(c, gamma).y",
+        library: SPECIAL,
+        steps: 32.0,
+        reference<F>: focal_of(c, gamma).1,
+        // With m = 1 − p: mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)
+        backward(grad): {
+            c: {
+                let p = &(-c).exp();
+                let m = &((p + 1.0) * (c * 0.5).tanh());
+                let bend = 2.0 - c + c * p / m * (gamma - 1.0);
+                grad * (m.pow(gamma - 1.0) * p * bend * gamma)
+            },
+        },
+    }
+
+    /// 1 where the class is above `k`, else 0; NaN for a class that does not exist.
+    pub(crate) LEVEL = ordinal_level(label: uint, k: uint)[classes] -> float {
+        wgsl: "select(select(0.0, 1.0, label > k), bitcast<f32>(label | 0x7fc00000u), f32(label) >= classes)",
+        reference<F>: if F::lit(f64::from(label)) >= classes {
+            F::nan()
+        } else if label > k {
+            F::one()
+        } else {
+            F::zero()
+        },
+        backward: none,
     }
 }
 
@@ -86,51 +158,6 @@ fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
     (power * cost, if above { slope } else { -slope })
 }
 
-pointwise! {
-    /// `mᵞ·L` with the binary cross-entropy `L` of a logit and `m = (1−y)·σ(x) + y·σ(−x)`.
-    pub(crate) FOCAL = focal(x: float, y: float)[gamma] -> float {
-        wgsl: "special_focal(x, y, gamma).x",
-        library: SPECIAL,
-        steps: 32.0,
-        reference<F>: focal(x, y, gamma).0,
-        backward: Some(|at: &mut Backward| {
-            at.give_with(0, |at| {
-                let gamma = at.attribute(0);
-                at.dy() * at.input(0).pointwise(&FOCAL_SLOPE, &[at.input(1)], &[gamma])
-            });
-            at.give_with(1, |at| {
-                // mᵞ·∂L/∂y + L·γ·mᵞ⁻¹·(σ(−x) − σ(x))
-                let (x, y, gamma) = (at.input(0), at.input(1), at.attribute(0));
-                let m = (1.0 - y) * x.sigmoid() + y * (-x).sigmoid();
-                let cost = (1.0 - y) * x.softplus() + y * (-x).softplus();
-                let bend = m.pow(gamma - 1.0) * (x * 0.5).tanh() * cost * gamma;
-                -(at.dy() * (m.pow(gamma) * x + bend))
-            });
-        }),
-    }
-}
-
-pointwise! {
-    /// The derivative of the focal loss by `x`.
-    pub(crate) FOCAL_SLOPE = focal_slope(x: float, y: float)[gamma] -> float {
-        wgsl: "special_focal(x, y, gamma).y",
-        library: SPECIAL,
-        steps: 32.0,
-        reference<F>: focal(x, y, gamma).1,
-        backward: Some(|at: &mut Backward| {
-            let gamma = at.attribute(0);
-            as_formula(at, |x, y| {
-                // Beyond, nothing bends that f64 could tell, and e^−|x| stays a number.
-                let x = x.clamp(-40.0, 40.0);
-                let (p, q) = (&x.sigmoid(), &(-&x).sigmoid());
-                let m = (1.0 - y) * p + y * q;
-                let cost = (1.0 - y) * x.softplus() + y * (-&x).softplus();
-                m.pow(gamma) * (p - y + cost * gamma * (1.0 - y * 2.0) * p * q / m)
-            });
-        }),
-    }
-}
-
 /// Loss and slope; see `special_focal_of`.
 #[inline(always)]
 fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
@@ -144,52 +171,6 @@ fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
     };
     let ratio = if certain { F::one() } else { c / m };
     (c * power, power * (F::one() + gamma * p * ratio))
-}
-
-pointwise! {
-    /// `c·(1 − e⁻ᶜ)ᵞ` of a cross-entropy `c`.
-    pub(crate) FOCAL_OF = focal_of(c: float)[gamma] -> float {
-        wgsl: "special_focal_of(c, gamma).x",
-        library: SPECIAL,
-        steps: 32.0,
-        reference<F>: focal_of(c, gamma).0,
-        backward: Some(|at: &mut Backward| at.give_with(0, |at| {
-            at.dy() * at.input(0).pointwise(&FOCAL_OF_SLOPE, &[], &[at.attribute(0)])
-        })),
-    }
-}
-
-pointwise! {
-    /// The derivative of `c·(1 − e⁻ᶜ)ᵞ`.
-    pub(crate) FOCAL_OF_SLOPE = focal_of_slope(c: float)[gamma] -> float {
-        wgsl: "special_focal_of(c, gamma).y",
-        library: SPECIAL,
-        steps: 32.0,
-        reference<F>: focal_of(c, gamma).1,
-        backward: Some(|at: &mut Backward| at.give_with(0, |at| {
-            // With m = 1 − p: mᵞ⁻¹·γ·p·(2 − c + (γ−1)·c·p/m)
-            let (c, gamma) = (at.input(0), at.attribute(0));
-            let p = &(-c).exp();
-            let m = &((p + 1.0) * (c * 0.5).tanh());
-            let bend = 2.0 - c + c * p / m * (gamma - 1.0);
-            at.dy() * (m.pow(gamma - 1.0) * p * bend * gamma)
-        })),
-    }
-}
-
-pointwise! {
-    /// 1 where the class is above `k`, else 0; NaN for a class that does not exist.
-    pub(crate) LEVEL = ordinal_level(label: uint, k: uint)[classes] -> float {
-        wgsl: "select(select(0.0, 1.0, label > k), bitcast<f32>(label | 0x7fc00000u), f32(label) >= classes)",
-        reference<F>: if F::lit(f64::from(label)) >= classes {
-            F::nan()
-        } else if label > k {
-            F::one()
-        } else {
-            F::zero()
-        },
-        backward: None,
-    }
 }
 
 /// Losses element by element, not reduced.

@@ -1,64 +1,53 @@
 //! The four arithmetic operators and negation.
 
-use crate::{Backward, Pointwise, pointwise};
+use crate::op::pointwise::pointwise_ops;
 
-/// The rows of this file.
-pub static ARITHMETIC: &[&Pointwise] = &[&ADD, &SUB, &MUL, &DIV, &NEG];
-
-pointwise! {
+pointwise_ops! {
     /// `x + y`.
     pub ADD = add(x: float, y: float)[] -> float {
         wgsl: "x + y",
         reference<F>: x + y,
-        backward: Some(|at| {
-            at.give_with(0, Backward::dy);
-            at.give_with(1, Backward::dy);
-        }),
+        backward(grad): {
+            x: grad.clone(),
+            y: grad.clone(),
+        },
     }
-}
 
-pointwise! {
     /// `x − y`.
     pub SUB = sub(x: float, y: float)[] -> float {
         wgsl: "x - y",
         reference<F>: x - y,
-        backward: Some(|at| {
-            at.give_with(0, Backward::dy);
-            at.give_with(1, |at| -at.dy());
-        }),
+        backward(grad): {
+            x: grad.clone(),
+            y: -grad,
+        },
     }
-}
 
-pointwise! {
     /// `x · y`.
     pub MUL = mul(x: float, y: float)[] -> float {
         wgsl: "x * y",
         reference<F>: x * y,
-        backward: Some(|at| {
-            at.give_with(0, |at| at.dy() * at.input(1));
-            at.give_with(1, |at| at.dy() * at.input(0));
-        }),
+        backward(grad): {
+            x: grad * y,
+            y: grad * x,
+        },
     }
-}
 
-pointwise! {
     /// `x / y`.
     pub DIV = div(x: float, y: float)[] -> float {
         wgsl: "x / y",
         steps: 2.0,
         reference<F>: x / y,
-        backward: Some(|at| {
-            at.give_with(0, |at| at.dy() / at.input(1));
-            at.give_with(1, |at| -(at.dy() * at.output(0)) / at.input(1));
-        }),
+        backward(grad, out): {
+            x: grad / y,
+            y: -(grad * out) / y,
+        },
     }
-}
 
-pointwise! {
     /// `−x`.
     pub NEG = neg(x: float)[] -> float {
         wgsl: "-x",
         reference<F>: -x,
-        backward: Some(|at| at.give_with(0, |at| -at.dy())),
+        backward(grad): { x: -grad },
     }
 }

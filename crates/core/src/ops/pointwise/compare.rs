@@ -1,108 +1,84 @@
 //! Comparisons, masks of 0 and 1, the choice between two tensors, and casts.
 
-use crate::{DType, Pointwise, Tensor, TensorOrScalar, pointwise};
+use crate::op::pointwise::pointwise_ops;
+use crate::{DType, Tensor, TensorOrScalar};
 
-/// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] =
-    &[&GT, &GE, &EQ, &NE, &EQ_U32, &LT_U32, &AND, &OR, &NOT, &SELECT, &TO_F32, &TO_U32];
-
-pointwise! {
+pointwise_ops! {
     pub(crate) GT = gt(x: float, y: float)[] -> uint {
         wgsl: "select(0u, 1u, x > y)",
         reference<F>: u32::from(x > y),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) GE = ge(x: float, y: float)[] -> uint {
         wgsl: "select(0u, 1u, x >= y)",
         reference<F>: u32::from(x >= y),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) EQ = eq(x: float, y: float)[] -> uint {
         wgsl: "select(0u, 1u, x == y)",
         reference<F>: u32::from(x == y),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) NE = ne(x: float, y: float)[] -> uint {
         wgsl: "select(1u, 0u, x == y)",
         reference<F>: u32::from(x != y),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) EQ_U32 = eq_u32(x: uint, y: uint)[] -> uint {
         wgsl: "select(0u, 1u, x == y)",
         reference<F>: u32::from(x == y),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) LT_U32 = lt_u32(x: uint, y: uint)[] -> uint {
         wgsl: "select(0u, 1u, x < y)",
         reference<F>: u32::from(x < y),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) AND = and(x: uint, y: uint)[] -> uint {
         wgsl: "select(0u, 1u, x != 0u && y != 0u)",
         reference<F>: u32::from(x != 0 && y != 0),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) OR = or(x: uint, y: uint)[] -> uint {
         wgsl: "select(0u, 1u, (x | y) != 0u)",
         reference<F>: u32::from(x | y != 0),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
-    pub(crate) NOT = not(x: uint)[] -> uint {
+    /// Whether the mask does not hold. Source: `torch.logical_not`.
+    pub(crate) NOT = not(x: uint)[] -> uint as logical_not {
         wgsl: "select(0u, 1u, x == 0u)",
         reference<F>: u32::from(x == 0),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     pub(crate) SELECT = select(mask: uint, x: float, y: float)[] -> float {
         wgsl: "select(y, x, mask != 0u)",
         reference<F>: if mask != 0 { x } else { y },
-        backward: Some(|at| {
-            at.give_with(1, |at| at.input(0).where_cond(&at.dy(), &at.dy().number(0.0)));
-            at.give_with(2, |at| at.input(0).where_cond(&at.dy().number(0.0), &at.dy()));
-        }),
+        backward(grad): {
+            x: mask.where_cond(grad, grad.number(0.0)),
+            y: mask.where_cond(grad.number(0.0), grad),
+        },
     }
-}
 
-pointwise! {
     pub(crate) TO_F32 = to_f32(x: uint)[] -> float {
         wgsl: "f32(x)",
         reference<F>: F::lit(f64::from(x)),
-        backward: None,
+        backward: none,
     }
-}
 
-pointwise! {
     // The largest f32 below 2³² bounds what may be converted.
     pub(crate) TO_U32 = to_u32(x: float)[] -> uint {
         wgsl: "u32(clamp(x, 0.0, 4294967040.0))",
         reference<F>: x.wide() as u32,
-        backward: None,
+        backward: none,
     }
 }
 
@@ -168,12 +144,6 @@ impl Tensor {
     #[track_caller]
     pub fn logical_or(&self, y: &Tensor) -> Tensor {
         self.pointwise(&OR, &[y], &[])
-    }
-
-    /// Whether the mask does not hold. Source: `torch.logical_not`.
-    #[track_caller]
-    pub fn logical_not(&self) -> Tensor {
-        self.pointwise(&NOT, &[], &[])
     }
 
     /// `x` where the mask holds, `y` elsewhere. The side not taken gets no gradient, and its NaN does no harm.

@@ -1,11 +1,9 @@
 //! Dropout and Bernoulli draws: random numbers from a counter-based generator, so that every device draws the same bits.
 
-use crate::{Misfit, Pointwise, Spec, Tensor, philox, pointwise};
+use crate::op::pointwise::pointwise_ops;
+use crate::{Misfit, Spec, Tensor, philox};
 
-/// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&DROPOUT, &BERNOULLI];
-
-pointwise! {
+pointwise_ops! {
     // The gradient is the same op on dy: the mask is drawn again instead of being kept.
     pub(crate) DROPOUT = dropout(
         x: float, index: uint, step: uint, site: uint, key0: uint, key1: uint, threshold: uint
@@ -13,14 +11,9 @@ pointwise! {
         wgsl: "select(0.0, scale * x, philox_word(index, step, site, key0, key1) < threshold)",
         library: wgrad_shaders::lib::PHILOX,
         reference<F>: if philox([index, step, site, 0], [key0, key1])[0] < threshold { scale * x } else { F::zero() },
-        backward: Some(|at| at.give_with(0, |at| {
-            let counter: Vec<_> = (1..at.inputs()).map(|i| at.input(i)).collect();
-            at.dy().pointwise(&DROPOUT, &counter, &[at.attribute(0)])
-        })),
+        backward(grad): { x: grad.pointwise(&DROPOUT, &[index, step, site, key0, key1, threshold], &[scale]) },
     }
-}
 
-pointwise! {
     // 24 bits of the word are a number that both precisions hold exactly.
     pub(crate) BERNOULLI = bernoulli(
         p: float, index: uint, step: uint, site: uint, key0: uint, key1: uint
@@ -31,7 +24,7 @@ pointwise! {
             let word = philox([index, step, site, 0], [key0, key1])[0] >> 8;
             if F::lit(f64::from(word)) < F::lit(16_777_216.0) * p { F::one() } else { F::zero() }
         },
-        backward: None,
+        backward: none,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Activation functions that saturate exponentially: ELU and its kin, Mish, and softplus with PyTorch's options.
 
-use crate::{Misfit, Pointwise, Real, Tensor, pointwise};
+use crate::op::pointwise::pointwise_ops;
+use crate::{Misfit, Real, Tensor};
 
 use crate::ops::pointwise::activations::sigmoid;
 use wgrad_shaders::lib::SPECIAL;
@@ -24,69 +25,55 @@ fn mish<F: Real>(x: F) -> (F, F) {
     (s * (one + q) / below, F::lit(4.0) * (q / below) * (q / below) * s)
 }
 
-/// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&ELU, &ELU_BACKWARD, &MISH, &MISH_BACKWARD];
-
-pointwise! {
+pointwise_ops! {
     // scale·x above 0, scale·alpha·(exp(rate·x) - 1) elsewhere
     pub(crate) ELU = elu(x: float)[alpha, scale, rate] -> float {
         wgsl: "scale * select(alpha * special_expm1(rate * select(x, 0.0, x > 0.0)), x, x > 0.0)",
         library: SPECIAL,
         steps: 8.0,
         reference<F>: scale * if x > F::zero() { x } else { alpha * expm1(rate * x) },
-        backward: Some(|at| at.give_with(0, |at| {
-            let attributes = [0, 1, 2].map(|i| at.attribute(i));
-            at.input(0).pointwise(&ELU_BACKWARD, &[&at.dy()], &attributes)
-        })),
+        backward(grad): {
+            x: x.pointwise(&ELU_BACKWARD, &[grad], &[alpha, scale, rate]),
+        },
     }
-}
 
-pointwise! {
     pub(crate) ELU_BACKWARD = elu_backward(x: float, dy: float)[alpha, scale, rate] -> float {
         wgsl: "dy * scale * select(alpha * rate * exp(rate * select(x, 0.0, x > 0.0)), 1.0, x > 0.0)",
         steps: 8.0,
         reference<F>: dy * scale * if x > F::zero() { F::one() } else { alpha * rate * (rate * x).exp() },
-        backward: Some(|at| {
-            let attributes = [0, 1, 2].map(|i| at.attribute(i));
-            at.give_with(0, |at| {
-                let zero = at.dy().number(0.0);
-                at.input(0).gt(&zero).where_cond(&zero, &(at.dy() * at.output(0) * attributes[2]))
-            });
-            at.give_with(1, |at| at.input(0).pointwise(&ELU_BACKWARD, &[&at.dy()], &attributes));
-        }),
+        backward(grad, out): {
+            x: x.gt(0.0).where_cond(0.0, grad * out * rate),
+            dy: x.pointwise(&ELU_BACKWARD, &[grad], &[alpha, scale, rate]),
+        },
     }
-}
 
-pointwise! {
-    pub(crate) MISH = mish(x: float)[] -> float {
+    /// `x·tanh(log(1 + eˣ))`. Misra: "Mish: a self regularized non-monotonic activation function", 2019.
+    pub(crate) MISH = mish(x: float)[] -> float as mish {
         wgsl: "x * special_mish(x).x",
         library: SPECIAL,
         steps: 12.0,
         reference<F>: x * mish(x).0,
-        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&MISH_BACKWARD, &[&at.dy()], &[]))),
+        backward(grad): { x: x.pointwise(&MISH_BACKWARD, &[grad], &[]) },
     }
-}
 
-pointwise! {
     // dy·(t + x·t')
     pub(crate) MISH_BACKWARD = mish_backward(x: float, dy: float)[] -> float {
         wgsl: "dy * dot(special_mish(x), vec2(1.0, x))",
         library: SPECIAL,
         steps: 24.0,
         reference<F>: { let (t, slope) = mish(x); dy * (t + x * slope) },
-        backward: Some(|at| {
-            at.give_with(0, |at| {
-                // 2·t' + x·t'' with t'' = t'·(q - 2s + 4·q²·s / (1 + q²))
-                let x = at.input(0);
-                let (s, q) = (&x.sigmoid(), &(-x).sigmoid());
-                let below = &(q.square() + 1.0);
-                let share = &(q / below);
-                let slope = share.square() * s * 4.0;
-                let curve = q - s * 2.0 + share * q * s * 4.0;
-                at.dy() * at.input(1) * slope * (x * curve + 2.0)
-            });
-            at.give_with(1, |at| at.input(0).pointwise(&MISH_BACKWARD, &[&at.dy()], &[]));
-        }),
+        backward(grad): {
+            x: {
+                    // 2·t' + x·t'' with t'' = t'·(q - 2s + 4·q²·s / (1 + q²))
+                    let (s, q) = (&x.sigmoid(), &(-x).sigmoid());
+                    let below = &(q.square() + 1.0);
+                    let share = &(q / below);
+                    let slope = share.square() * s * 4.0;
+                    let curve = q - s * 2.0 + share * q * s * 4.0;
+                    grad * dy * slope * (x * curve + 2.0)
+                },
+                dy: x.pointwise(&MISH_BACKWARD, &[grad], &[]),
+            },
     }
 }
 
@@ -139,12 +126,6 @@ impl Tensor {
     #[track_caller]
     pub fn selu(&self) -> Tensor {
         self.pointwise(&ELU, &[], &[SELU_ALPHA, SELU_SCALE, 1.0])
-    }
-
-    /// `x·tanh(log(1 + eˣ))`. Misra: "Mish: a self regularized non-monotonic activation function", 2019.
-    #[track_caller]
-    pub fn mish(&self) -> Tensor {
-        self.pointwise(&MISH, &[], &[])
     }
 
     /// `log(1 + e^(beta·x)) / beta`, and x itself where `beta·x > threshold`. A beta of 0 is an error.

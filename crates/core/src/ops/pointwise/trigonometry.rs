@@ -1,50 +1,32 @@
 //! Sine and cosine. WGSL allows its own an error of 2⁻¹¹.
+//!
+//! ```
+//! use wgrad_core::{DType, Graph, Mode};
+//! let graph = Graph::new(Mode::Evaluate);
+//! let x = graph.input("x", [64], DType::F32);
+//! assert_eq!((x.sin() * x.cos()).shape(), x.shape());
+//! ```
 
-use crate::{Pointwise, Tensor, pointwise};
+use crate::op::pointwise::pointwise_ops;
 
 use wgrad_shaders::lib::SPECIAL;
 
-/// The rows of this file.
-pub(crate) static ROWS: &[&Pointwise] = &[&SIN, &COS];
-
-pointwise! {
-    pub(crate) SIN = sin(x: float)[] -> float {
+pointwise_ops! {
+    /// The sine. On a GPU, digits are lost beyond |x| = 25,000.
+    pub(crate) SIN = sin(x: float)[] -> float as sin {
         wgsl: "special_sin(x, 0u)",
         library: SPECIAL,
         steps: 4.0,
         reference<F>: F::lit(x.wide().sin()),
-        backward: Some(|at| at.give_with(0, |at| at.dy() * at.input(0).cos())),
+        backward(grad): { x: grad * x.cos() },
     }
-}
 
-pointwise! {
-    pub(crate) COS = cos(x: float)[] -> float {
+    /// The cosine. On a GPU, digits are lost beyond |x| = 25,000.
+    pub(crate) COS = cos(x: float)[] -> float as cos {
         wgsl: "special_sin(x, 1u)",
         library: SPECIAL,
         steps: 4.0,
         reference<F>: F::lit(x.wide().cos()),
-        backward: Some(|at| at.give_with(0, |at| -(at.dy() * at.input(0).sin()))),
-    }
-}
-
-/// Sine and cosine of each element.
-///
-/// ```
-/// use wgrad_core::{DType, Graph, Mode};
-/// let graph = Graph::new(Mode::Evaluate);
-/// let x = graph.input("x", [64], DType::F32);
-/// assert_eq!((x.sin() * x.cos()).shape(), x.shape());
-/// ```
-impl Tensor {
-    /// The sine. On a GPU, digits are lost beyond |x| = 25,000.
-    #[track_caller]
-    pub fn sin(&self) -> Tensor {
-        self.pointwise(&SIN, &[], &[])
-    }
-
-    /// The cosine. On a GPU, digits are lost beyond |x| = 25,000.
-    #[track_caller]
-    pub fn cos(&self) -> Tensor {
-        self.pointwise(&COS, &[], &[])
+        backward(grad): { x: -(grad * x.sin()) },
     }
 }

@@ -7,7 +7,7 @@ pointwise! {
     ABSOLUTE = absolute(x: float)[] -> float {
         wgsl: "abs(x)",
         reference<F>: x.abs(),
-        backward: Some(|at| at.give_with(0, |at| at.dy() * at.input(0) / at.input(0).pointwise(&ABSOLUTE, &[], &[]))),
+        backward(grad): { x: grad * x / x.pointwise(&ABSOLUTE, &[], &[]) },
     }
 }
 
@@ -15,7 +15,7 @@ pointwise! {
     RAMP = ramp(x: float)[] -> float {
         wgsl: "max(x, 0.0)",
         reference<F>: if x > F::zero() { x } else { F::zero() },
-        backward: Some(|at| at.give_with(0, |at| at.output(0).pointwise(&PASS, &[&at.dy()], &[]))),
+        backward(grad, out): { x: out.pointwise(&PASS, &[grad], &[]) },
     }
 }
 
@@ -23,7 +23,7 @@ pointwise! {
     PASS = pass(y: float, dy: float)[] -> float {
         wgsl: "select(0.0, dy, y > 0.0)",
         reference<F>: if y > F::zero() { dy } else { F::zero() },
-        backward: None,
+        backward: none,
     }
 }
 
@@ -31,7 +31,7 @@ pointwise! {
     WRONG_SIGN = wrong_sign(x: float)[] -> float {
         wgsl: "x * x",
         reference<F>: x * x,
-        backward: Some(|at| at.give_with(0, |at| at.dy() * at.input(0) * -2.0)),
+        backward(grad): { x: grad * x * -2.0 },
     }
 }
 
@@ -40,7 +40,7 @@ pointwise! {
         wgsl: "x * x",
         reference<F>: x * x,
         // Right as the last node of a graph, where the cotangent is 1.
-        backward: Some(|at| at.give_with(0, |at| at.input(0) * 2.0)),
+        backward(grad): { x: x * 2.0 },
     }
 }
 
@@ -49,7 +49,7 @@ pointwise! {
     STEEP = steep(x: float)[] -> float {
         wgsl: "max(x, 0.0)",
         reference<F>: if x > F::zero() { x } else { F::zero() },
-        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&STEEP_PASS, &[&at.dy()], &[]))),
+        backward(grad): { x: x.pointwise(&STEEP_PASS, &[grad], &[]) },
     }
 }
 
@@ -57,7 +57,7 @@ pointwise! {
     STEEP_PASS = steep_pass(x: float, dy: float)[] -> float {
         wgsl: "select(select(0.0, dy, x > 0.0), 5.0 * dy, x == 0.0)",
         reference<F>: if x > F::zero() { dy } else if x == F::zero() { F::lit(5.0) * dy } else { F::zero() },
-        backward: None,
+        backward: none,
     }
 }
 
@@ -66,7 +66,7 @@ pointwise! {
     ISOLATED = isolated(x: float)[] -> float {
         wgsl: "x",
         reference<F>: x,
-        backward: Some(|at| at.give_with(0, |at| at.input(0).pointwise(&ISOLATED_PASS, &[&at.dy()], &[]))),
+        backward(grad): { x: x.pointwise(&ISOLATED_PASS, &[grad], &[]) },
     }
 }
 
@@ -74,7 +74,7 @@ pointwise! {
     ISOLATED_PASS = isolated_pass(x: float, dy: float)[] -> float {
         wgsl: "select(dy, 2.0 * dy, x == 0.0)",
         reference<F>: if x == F::zero() { F::lit(2.0) * dy } else { dy },
-        backward: None,
+        backward: none,
     }
 }
 
@@ -83,7 +83,7 @@ pointwise! {
         wgsl: "select(-1.0, 1.0, x >= 0.0)",
         reference<F>: if x >= F::zero() { F::one() } else { -F::one() },
         estimated: true,
-        backward: Some(|at| at.give(0, at.dy())),
+        backward(grad): { x: grad.clone() },
     }
 }
 
