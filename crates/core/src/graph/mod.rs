@@ -61,6 +61,19 @@ impl Graph {
         self.mode
     }
 
+    /// A copy of the graph that computes the same values and updates nothing.
+    pub(crate) fn without_updates(&self) -> Self {
+        let data = self.data();
+        let copy = GraphData {
+            nodes: data.nodes.clone(),
+            schedule: data.schedule.clone(),
+            variables: data.variables.clone(),
+            stand_ins: data.stand_ins.clone(),
+            ..GraphData::default()
+        };
+        Self { mode: Mode::Evaluate, data: Arc::new(Mutex::new(copy)) }
+    }
+
     /// The nodes and updates. Do not call methods of a tensor of this graph while holding it.
     pub fn data(&self) -> MutexGuard<'_, GraphData> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)

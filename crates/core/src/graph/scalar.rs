@@ -1,6 +1,6 @@
 //! Right-hand sides that may be tensors or numbers.
 
-use crate::{DType, Tensor};
+use crate::{DType, Misfit, Tensor};
 
 /// Tensor or number: what a binary method takes on its right.
 ///
@@ -25,7 +25,10 @@ impl TensorOrScalar {
     pub(crate) fn beside(self, other: &Tensor) -> Tensor {
         match self {
             Self::Tensor(tensor) => tensor,
-            Self::Scalar(value) if other.dtype() == DType::U32 => other.number(value).to_u32(),
+            Self::Scalar(value) if other.dtype() == DType::U32 => match value as u32 {
+                whole if f64::from(whole) == value => other.graph().constant_u32(whole),
+                _ => other.misfit("constant", &[], Misfit::new(format!("{value} is no u32"))),
+            },
             Self::Scalar(value) => other.number(value),
         }
     }

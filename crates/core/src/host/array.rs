@@ -1,6 +1,8 @@
 //! Host data: what is fed to a session and fetched from it.
 
-use crate::{DType, Error, Result, Shape};
+use std::fmt;
+
+use crate::{DType, Error, Result, Shape, Stream};
 
 /// The elements of an [`Array`].
 #[derive(Clone, Debug, PartialEq)]
@@ -15,8 +17,15 @@ pub enum Data {
 
 /// A dense, row-major array on the host.
 ///
+/// Made from its shape and elements, from nested Rust arrays, or as in NumPy. It prints as NumPy's does, with its type and
+/// shape; of a long one the edges.
+///
 /// ```
 /// use wgrad_core::Array;
+/// let x = Array::from([[0.5, 1.0], [1.5, 2.0]]);
+/// assert_eq!(x.to_string(), "[[0.5, 1.0],\n [1.5, 2.0]] f64[2, 2]");
+/// assert_eq!(Array::arange(0.0, 6.0, 2.0).to_string(), "[0, 2, 4] f32[3]");
+/// assert_eq!(Array::randn([64, 30], 7), Array::randn([64, 30], 7));
 /// let labels = Array::new([2, 2], vec![0u32, 1, 1, 0])?;
 /// assert_eq!(labels.shape().dims(), [2, 2]);
 /// assert_eq!(labels.to_f64(), [0.0, 1.0, 1.0, 0.0]);
@@ -24,7 +33,7 @@ pub enum Data {
 /// assert_eq!(misfit.to_string(), "1 value cannot fill an array of shape [3], which holds 3");
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Array {
     shape: Shape,
     data: Data,
@@ -95,6 +104,57 @@ impl Array {
     pub fn full<T: Element>(shape: impl Into<Shape>, value: T) -> Self {
         let shape = shape.into();
         Self { data: T::wrap(vec![value; shape.numel()]), shape }
+    }
+
+    /// Zeros, in `f32`.
+    #[must_use]
+    pub fn zeros(shape: impl Into<Shape>) -> Self {
+        Self::full(shape, 0.0_f32)
+    }
+
+    /// Ones, in `f32`.
+    #[must_use]
+    pub fn ones(shape: impl Into<Shape>) -> Self {
+        Self::full(shape, 1.0_f32)
+    }
+
+    /// `start, start + step, …` as long as that is before `end`, in `f32`: `ceil((end − start) / step)` numbers, none if
+    /// the step leads away from the end.
+    ///
+    /// # Panics
+    /// When `step` is 0 or a bound is not finite.
+    #[must_use]
+    pub fn arange(start: f64, end: f64, step: f64) -> Self {
+        assert!(step != 0.0 && (start + end + step).is_finite(), "arange({start}, {end}, {step}) has no end");
+        let n = ((end - start) / step).ceil().max(0.0) as usize;
+        Self::vector((0..n).map(|i| (start + i as f64 * step) as f32).collect())
+    }
+
+    /// Numbers of the standard normal distribution, in `f32`: the same on every machine for the same seed.
+    #[must_use]
+    pub fn randn(shape: impl Into<Shape>, seed: u64) -> Self {
+        Self::drawn(shape, seed, |stream| stream.normal() as f32)
+    }
+
+    /// Numbers in `[0, 1)`, in `f32`: the same on every machine for the same seed.
+    #[must_use]
+    pub fn rand(shape: impl Into<Shape>, seed: u64) -> Self {
+        // Rounded down, so that 1 is not reached.
+        Self::drawn(shape, seed, |stream| (stream.next_u32() >> 8) as f32 / 16_777_216.0)
+    }
+
+    /// Integers below `bound`, as `u32`: the same on every machine for the same seed.
+    ///
+    /// # Panics
+    /// When `bound` is 0.
+    #[must_use]
+    pub fn randint(bound: u32, shape: impl Into<Shape>, seed: u64) -> Self {
+        Self::drawn(shape, seed, |stream| stream.below(bound as usize) as u32)
+    }
+
+    fn drawn<T: Element>(shape: impl Into<Shape>, seed: u64, mut draw: impl FnMut(&mut Stream) -> T) -> Self {
+        let (shape, mut stream) = (shape.into(), Stream::new(seed, 0));
+        Self { data: T::wrap((0..shape.numel()).map(|_| draw(&mut stream)).collect()), shape }
     }
 
     /// The shape.
@@ -168,4 +228,116 @@ impl Array {
             Data::U32(v) => Self::new(shape, v),
         }
     }
+}
+
+macro_rules! from_nested {
+    ($($type:ty),*) => {$(
+        impl<const A: usize> From<[$type; A]> for Array {
+            fn from(values: [$type; A]) -> Self {
+                Self::vector(values.to_vec())
+            }
+        }
+
+        impl<const A: usize, const B: usize> From<[[$type; B]; A]> for Array {
+            fn from(values: [[$type; B]; A]) -> Self {
+                Self { shape: Shape::from([A, B]), data: <$type>::wrap(values.concat()) }
+            }
+        }
+
+        impl<const A: usize, const B: usize, const C: usize> From<[[[$type; C]; B]; A]> for Array {
+            fn from(values: [[[$type; C]; B]; A]) -> Self {
+                Self { shape: Shape::from([A, B, C]), data: <$type>::wrap(values.concat().concat()) }
+            }
+        }
+
+        impl<const A: usize, const B: usize, const C: usize, const D: usize> From<[[[[$type; D]; C]; B]; A]> for Array {
+            fn from(values: [[[[$type; D]; C]; B]; A]) -> Self {
+                Self { shape: Shape::from([A, B, C, D]), data: <$type>::wrap(values.concat().concat().concat()) }
+            }
+        }
+    )*};
+}
+from_nested!(f32, f64, u32);
+
+/// Elements that an array prints before it leaves out its middle.
+const PRINTED: usize = 1000;
+/// Elements at each edge of an axis that is cut.
+const EDGE: usize = 3;
+
+impl fmt::Display for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dims, values) = (self.shape.dims(), self.to_f64());
+        let cut = values.len() > PRINTED;
+        let shown: Vec<f64> = positions(dims, cut).into_iter().map(|at| values[at]).collect();
+        let print = style(&shown);
+        let width = shown.iter().map(|&x| print(x).len()).max().unwrap_or(0);
+        let texts = |at: usize| format!("{:>width$}", print(values[at]));
+        write_nested(f, dims, cut, 0, 0, &texts)?;
+        write!(f, " {}{}", self.dtype(), self.shape)
+    }
+}
+
+impl fmt::Debug for Array {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The indices of an axis that are printed; a gap stands where they are not neighbours.
+fn indices(size: usize, cut: bool) -> Vec<usize> {
+    if cut && size > 2 * EDGE { (0..EDGE).chain(size - EDGE..size).collect() } else { (0..size).collect() }
+}
+
+/// The positions of the elements that are printed.
+fn positions(dims: &[usize], cut: bool) -> Vec<usize> {
+    let mut all = vec![0];
+    for &size in dims {
+        let along = indices(size, cut);
+        all = all.iter().flat_map(|&base| along.iter().map(move |&i| base * size + i)).collect();
+    }
+    all
+}
+
+/// How numbers are written: whole ones plainly, else with as many decimals as four digits take, or with exponents.
+fn style(values: &[f64]) -> impl Fn(f64) -> String {
+    let finite = || values.iter().copied().filter(|x| x.is_finite());
+    let whole = finite().all(|x| x.fract() == 0.0 && x.abs() < 1e9);
+    let size = |x: &f64| *x != 0.0 && !(1e-3..1e5).contains(&x.abs());
+    let exponents = !whole && finite().any(|x| size(&x));
+    let decimals = (0..4).find(|&n| finite().all(|x| (x - round(x, n)).abs() < 1e-9 * x.abs().max(1e-9))).unwrap_or(4);
+    move |x| match (whole || !x.is_finite(), exponents) {
+        (true, _) => format!("{x}"),
+        (_, true) => format!("{x:.4e}"),
+        _ => format!("{x:.decimals$}"),
+    }
+}
+
+fn round(x: f64, decimals: usize) -> f64 {
+    let scale = 10f64.powi(decimals as i32);
+    (x * scale).round() / scale
+}
+
+/// Writes the axes from `depth` on, in nested brackets.
+fn write_nested(
+    f: &mut fmt::Formatter<'_>,
+    dims: &[usize],
+    cut: bool,
+    depth: usize,
+    base: usize,
+    text: &impl Fn(usize) -> String,
+) -> fmt::Result {
+    let Some((&size, rest)) = dims.split_first() else { return f.write_str(&text(base)) };
+    f.write_str("[")?;
+    let mut last = None;
+    for i in indices(size, cut) {
+        if let Some(last) = last {
+            let gap = if i == last + 1 { "" } else { " …," };
+            // Blocks of several axes are set apart by empty lines, as NumPy does.
+            let line = if rest.is_empty() { " ".into() } else { "\n".repeat(rest.len()) + &" ".repeat(depth + 1) };
+            write!(f, ",{gap}{line}")?;
+        }
+        write_nested(f, rest, cut, depth + 1, base * size + i, text)?;
+        last = Some(i);
+    }
+    f.write_str("]")
 }

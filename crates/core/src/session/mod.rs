@@ -1,6 +1,7 @@
 //! Sessions: one device, one set of variables, any number of plans.
 
 pub(crate) mod backend;
+mod eval;
 pub(crate) mod state;
 pub(crate) mod step;
 pub(crate) mod tuning;

@@ -355,7 +355,6 @@ fn var(x: &Tensor, dims: &[isize], correction: usize, keep: bool) -> Tensor {
     };
     let shape = x.shape();
     let n = count(&shape, &axes);
-    #[allow(clippy::cast_precision_loss, reason = "a correction is a small number")]
     let divisor = n - correction as f64;
     if divisor <= 0.0 {
         let misfit = Misfit::new(format!("there is no such variance of {n} elements: {shape}"));

@@ -1,0 +1,38 @@
+//! Values on the spot: a tensor computed on the CPU without a session of one's own.
+
+use std::sync::Arc;
+
+use crate::graph::node::NodeKind;
+use crate::{Array, CpuBackend, Params, Result, Session, Tensor};
+
+impl Tensor {
+    /// Computes this tensor on the CPU, in `f32`: for looking at values while writing a program.
+    ///
+    /// Variables have their present values and nothing is updated. A training runs compiled steps instead
+    /// ([`Session`]), which plan once and allocate nothing.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, Graph, Mode};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.array(Array::from([[0.0, 1.0], [2.0, 2.0]]));
+    /// println!("{}", x.softmax(-1).eval()?);
+    /// assert_eq!(x.sum(-1).eval()?.to_f64(), [1.0, 4.0]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When an op does not fit its inputs, or when the tensor depends on an input, which has no value until it is fed.
+    pub fn eval(&self) -> Result<Array> {
+        self.graph().check()?;
+        let graph = self.graph().without_updates();
+        let tensor = Tensor::new(graph.clone(), self.id());
+        let params = graph.data().nodes.iter().find_map(|node| match &node.kind {
+            NodeKind::Variable(variable) => Some(variable.params().clone()),
+            _ => None,
+        });
+        let mut session = Session::new(CpuBackend::<f32>::new(), &params.unwrap_or_else(|| Params::seeded(0)))?;
+        session.on_warning(Arc::new(|_| {}));
+        let step = session.compile(&graph, &[&tensor])?;
+        Ok(session.run(&step, &[])?.remove(0))
+    }
+}
