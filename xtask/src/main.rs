@@ -5,6 +5,7 @@
 //! of their own. Without any adapter the GPU's tests are listed as ignored.
 
 mod judges;
+mod packages;
 mod trials;
 
 use std::env;
@@ -18,6 +19,7 @@ usage: cargo xtask <command>
 
   test      check formatting, lint, build, and run every test, doctest and example
   adapters  make sure that there are a GPU adapter and the tools for the tests (installs them on Debian and Ubuntu)
+  packages  package every crate, and build and run a program on the packages alone
 
 CONTRIBUTING.md says what each step is for.";
 
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let outcome = match env::args().nth(1).as_deref() {
         Some("test") => test(),
         Some("adapters") => build().and_then(|()| adapters()).map(drop),
+        Some("packages") => packages::check(),
         Some("help" | "--help" | "-h") => {
             println!("{HELP}");
             return ExitCode::SUCCESS;
@@ -75,6 +78,7 @@ fn test() -> Result<(), String> {
     let counts = trials::run("tests", &mut tests)?;
     let counts = counts.and(trials::run("doctests", cargo().args(["test", "--workspace", "--doc"]))?);
     step("documentation", cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    packages::check()?;
     for example in sources("examples")? {
         let name = example.file_stem().and_then(OsStr::to_str).ok_or("an example's name is not text")?;
         step(&format!("example {name}"), &mut Command::new(built(&format!("examples/{name}"))?))?;

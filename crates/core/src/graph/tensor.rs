@@ -1,13 +1,9 @@
-//! Tensors: handles to values of a graph, with operators.
+//! Tensors: handles to values of a graph.
 
 use std::fmt;
-use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::graph::Graph;
 use crate::graph::node::{NodeKind, ValueId};
-use crate::ops::pointwise::arithmetic::{ADD, DIV, MUL, NEG, SUB};
-use crate::ops::reduce::sum::Sum;
-use crate::ops::shape::views::{Broadcast, Reshape};
 use crate::{DType, Misfit, Pointwise, Shape, Spec};
 
 /// A handle to a value of a [`Graph`]: cheap to clone, never data.
@@ -78,51 +74,6 @@ impl Tensor {
         self.graph.push(NodeKind::Detach, vec![self.id], vec![self.spec()])
     }
 
-    /// The tensor repeated to `shape` under NumPy's rules; itself when it has that shape.
-    #[track_caller]
-    #[must_use]
-    pub fn expand(&self, shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
-        if self.shape() == shape {
-            return self.clone();
-        }
-        self.graph.apply(Broadcast { shape }, &[self]).get(0)
-    }
-
-    /// The sum over `axes`, which keep size 1; the gradient of [`Self::expand`].
-    ///
-    /// Axes that do not exist are an error; none at all returns the tensor itself.
-    #[track_caller]
-    #[must_use]
-    pub(crate) fn sum_keep(&self, axes: &[usize]) -> Self {
-        Sum::over(self, axes)
-    }
-
-    /// The gradient of broadcasting: summed down to `shape`.
-    #[track_caller]
-    pub(crate) fn sum_to(&self, shape: &Shape) -> Self {
-        let own = self.shape();
-        if own == *shape || !self.is_valid() {
-            return self.clone();
-        }
-        let lead = own.rank() - shape.rank();
-        let axes: Vec<_> = (0..own.rank())
-            .filter(|&axis| axis < lead || (shape.dims()[axis - lead] == 1 && own.dims()[axis] != 1))
-            .collect();
-        self.sum_keep(&axes).reshape(shape)
-    }
-
-    /// The same elements, row-major, under another shape.
-    #[track_caller]
-    #[must_use]
-    pub fn reshape(&self, shape: impl Into<Shape>) -> Self {
-        let shape = shape.into();
-        if self.shape() == shape {
-            return self.clone();
-        }
-        self.graph.apply(Reshape { shape }, &[self]).get(0)
-    }
-
     /// A pointwise op on this tensor and others, broadcast to a common shape.
     #[track_caller]
     #[must_use]
@@ -148,86 +99,5 @@ impl Tensor {
         }
         let specs: Vec<_> = std::iter::once(&self).chain(others).map(|t| t.spec()).collect();
         self.graph.fail(op, &specs, misfit)
-    }
-}
-
-macro_rules! operator {
-    ($trait:ident, $method:ident, $row:expr) => {
-        impl $trait<&Tensor> for &Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: &Tensor) -> Tensor {
-                self.pointwise(&$row, &[other], &[])
-            }
-        }
-        impl $trait<Tensor> for &Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: Tensor) -> Tensor {
-                self.pointwise(&$row, &[&other], &[])
-            }
-        }
-        impl $trait<&Tensor> for Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: &Tensor) -> Tensor {
-                self.pointwise(&$row, &[other], &[])
-            }
-        }
-        impl $trait for Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: Tensor) -> Tensor {
-                self.pointwise(&$row, &[&other], &[])
-            }
-        }
-        impl $trait<f64> for &Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: f64) -> Tensor {
-                self.pointwise(&$row, &[&self.number(other)], &[])
-            }
-        }
-        impl $trait<f64> for Tensor {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: f64) -> Tensor {
-                self.pointwise(&$row, &[&self.number(other)], &[])
-            }
-        }
-        impl $trait<&Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: &Tensor) -> Tensor {
-                other.number(self).pointwise(&$row, &[other], &[])
-            }
-        }
-        impl $trait<Tensor> for f64 {
-            type Output = Tensor;
-            #[track_caller]
-            fn $method(self, other: Tensor) -> Tensor {
-                other.number(self).pointwise(&$row, &[&other], &[])
-            }
-        }
-    };
-}
-operator!(Add, add, ADD);
-operator!(Sub, sub, SUB);
-operator!(Mul, mul, MUL);
-operator!(Div, div, DIV);
-
-impl Neg for &Tensor {
-    type Output = Tensor;
-    #[track_caller]
-    fn neg(self) -> Tensor {
-        self.pointwise(&NEG, &[], &[])
-    }
-}
-
-impl Neg for Tensor {
-    type Output = Tensor;
-    #[track_caller]
-    fn neg(self) -> Tensor {
-        (&self).neg()
     }
 }

@@ -1,5 +1,8 @@
 //! The four arithmetic operators and negation.
 
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use crate::Tensor;
 use crate::op::pointwise::pointwise_ops;
 
 pointwise_ops! {
@@ -49,5 +52,86 @@ pointwise_ops! {
         wgsl: "-x",
         reference<F>: -x,
         backward(grad): { x: -grad },
+    }
+}
+
+macro_rules! operator {
+    ($trait:ident, $method:ident, $row:expr) => {
+        impl $trait<&Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                self.pointwise(&$row, &[other], &[])
+            }
+        }
+        impl $trait<Tensor> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                self.pointwise(&$row, &[&other], &[])
+            }
+        }
+        impl $trait<&Tensor> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                self.pointwise(&$row, &[other], &[])
+            }
+        }
+        impl $trait for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                self.pointwise(&$row, &[&other], &[])
+            }
+        }
+        impl $trait<f64> for &Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: f64) -> Tensor {
+                self.pointwise(&$row, &[&self.number(other)], &[])
+            }
+        }
+        impl $trait<f64> for Tensor {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: f64) -> Tensor {
+                self.pointwise(&$row, &[&self.number(other)], &[])
+            }
+        }
+        impl $trait<&Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: &Tensor) -> Tensor {
+                other.number(self).pointwise(&$row, &[other], &[])
+            }
+        }
+        impl $trait<Tensor> for f64 {
+            type Output = Tensor;
+            #[track_caller]
+            fn $method(self, other: Tensor) -> Tensor {
+                other.number(self).pointwise(&$row, &[&other], &[])
+            }
+        }
+    };
+}
+operator!(Add, add, ADD);
+operator!(Sub, sub, SUB);
+operator!(Mul, mul, MUL);
+operator!(Div, div, DIV);
+
+impl Neg for &Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        self.pointwise(&NEG, &[], &[])
+    }
+}
+
+impl Neg for Tensor {
+    type Output = Tensor;
+    #[track_caller]
+    fn neg(self) -> Tensor {
+        (&self).neg()
     }
 }

@@ -273,6 +273,29 @@ fn count(shape: &Shape, axes: &[usize]) -> f64 {
 /// assert_eq!(x.var_keepdim(1, 1).shape().dims(), [2, 1, 4]);
 /// ```
 impl Tensor {
+    /// The sum over `axes`, which keep size 1; the gradient of [`Self::expand`].
+    ///
+    /// Axes that do not exist are an error; none at all returns the tensor itself.
+    #[track_caller]
+    #[must_use]
+    pub(crate) fn sum_keep(&self, axes: &[usize]) -> Tensor {
+        Sum::over(self, axes)
+    }
+
+    /// The gradient of broadcasting: summed down to `shape`.
+    #[track_caller]
+    pub(crate) fn sum_to(&self, shape: &Shape) -> Tensor {
+        let own = self.shape();
+        if own == *shape || !self.is_valid() {
+            return self.clone();
+        }
+        let lead = own.rank() - shape.rank();
+        let axes: Vec<_> = (0..own.rank())
+            .filter(|&axis| axis < lead || (shape.dims()[axis - lead] == 1 && own.dims()[axis] != 1))
+            .collect();
+        self.sum_keep(&axes).reshape(shape)
+    }
+
     /// The sum over `dims`. Source: `torch.sum`.
     #[track_caller]
     pub fn sum(&self, dims: impl Dims) -> Tensor {

@@ -107,6 +107,28 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
 /// assert!(error.starts_with("slice(f32[2, 3, 4]): axis 1 has 3 elements, which do not contain 2..5"), "{error}");
 /// ```
 impl Tensor {
+    /// The same elements, row-major, under another shape.
+    #[track_caller]
+    #[must_use]
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
+        let shape = shape.into();
+        if self.shape() == shape {
+            return self.clone();
+        }
+        self.graph().apply(Reshape { shape }, &[self]).get(0)
+    }
+
+    /// The tensor repeated to `shape` under NumPy's rules; itself when it has that shape.
+    #[track_caller]
+    #[must_use]
+    pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
+        let shape = shape.into();
+        if self.shape() == shape {
+            return self.clone();
+        }
+        self.graph().apply(Broadcast { shape }, &[self]).get(0)
+    }
+
     /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
