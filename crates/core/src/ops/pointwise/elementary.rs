@@ -14,6 +14,16 @@ pointwise_ops! {
         backward(grad, out): { x: grad * out },
     }
 
+    /// `eˣ − 1`, accurate near 0. Source: `torch.expm1`.
+    pub(crate) EXPM1 = expm1(x: float)[] -> float as expm1 {
+        // Above 0.5 nothing cancels; below, the function of the library holds.
+        wgsl: "select(special_expm1(select(x, 0.0, x > 0.5)), exp(x) - 1.0, x > 0.5)",
+        library: SPECIAL,
+        steps: 8.0,
+        reference<F>: F::lit(x.wide().exp_m1()),
+        backward(grad, out): { x: grad * (out + 1.0) },
+    }
+
     /// The natural logarithm.
     pub(crate) LOG = log(x: float)[] -> float as log {
         wgsl: "special_log(x)",
