@@ -19,17 +19,20 @@ struct Crate {
     globs: BTreeMap<Module, Vec<Vec<String>>>,
 }
 
+/// The arrows between the folders of a crate, where a file in one names something in the other.
+pub fn arrows(source: &Path) -> Vec<(String, String)> {
+    let all = Crate::of(source);
+    let mut arrows = BTreeSet::new();
+    for from in all.files.keys().filter(|module| !module.is_empty()) {
+        arrows.extend(all.edges(from).into_iter().map(|to| (from[0].clone(), to[0].clone())));
+    }
+    arrows.into_iter().filter(|(from, to)| from != to).collect()
+}
+
 /// The circles of a crate: each as the sorted paths of its files below `src`.
 pub fn circles(source: &Path) -> Vec<Vec<String>> {
-    let mut all = Crate::default();
-    all.read(source, source, &[]);
+    let all = Crate::of(source);
     let modules: Vec<Module> = all.files.keys().cloned().collect();
-    for module in &modules {
-        let mut uses = vec![];
-        collect_uses(&all.files[module].1.items, &mut uses);
-        let leaves: Vec<_> = uses.into_iter().flat_map(leaves).collect();
-        all.import(module, leaves);
-    }
     let graph: BTreeMap<&Module, BTreeSet<Module>> = modules.iter().map(|module| (module, all.edges(module))).collect();
     let reach: BTreeMap<&Module, BTreeSet<&Module>> =
         modules.iter().map(|from| (from, reachable(&graph, from))).collect();
@@ -79,6 +82,18 @@ fn collect_uses<'f>(items: &'f [Item], uses: &mut Vec<&'f UseTree>) {
 }
 
 impl Crate {
+    fn of(source: &Path) -> Self {
+        let mut all = Self::default();
+        all.read(source, source, &[]);
+        for module in all.files.keys().cloned().collect::<Vec<_>>() {
+            let mut uses = vec![];
+            collect_uses(&all.files[&module].1.items, &mut uses);
+            let leaves = uses.into_iter().flat_map(leaves).collect();
+            all.import(&module, leaves);
+        }
+        all
+    }
+
     fn read(&mut self, source: &Path, folder: &Path, module: &[String]) {
         let mut entries: Vec<_> =
             fs::read_dir(folder).expect("a folder of sources").flatten().map(|e| e.path()).collect();

@@ -17,7 +17,6 @@ mod verify;
 
 pub use autodiff::{Backward, Join, gradients, vjp};
 pub use cpu::CpuBackend;
-pub use cpu::gemm::{Matrix, gemm};
 pub use graph::advice::{self, Advice, OnWarning, Warning};
 pub use graph::node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
 pub use graph::params::{Counter, Init, Kind, Params, Variable};
@@ -28,6 +27,7 @@ pub use graph::{Graph, Mode};
 pub use host::array::{Array, Data, Element};
 pub use host::dtype::DType;
 pub use host::error::{Error, GraphError, Misfit, Result, Site};
+pub use host::gemm::{Matrix, gemm};
 pub use host::nearest::{edit_distance, nearest};
 pub use host::random::{Stream, philox};
 pub use host::real::Real;

@@ -1,7 +1,5 @@
 //! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
 
-pub(crate) mod gemm;
-
 mod cluster;
 mod lower;
 mod table;
