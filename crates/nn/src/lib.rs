@@ -8,16 +8,16 @@
 //! Nothing here has a kernel of its own: everything is composed of graph ops.
 
 pub mod advice;
+#[doc(hidden)]
+pub mod entries;
 pub mod init;
 pub mod layers;
-#[doc(hidden)]
-pub mod load;
+mod load;
 pub mod losses;
 pub mod models;
 mod module;
 pub mod optim;
-#[doc(hidden)]
-pub mod state_dict;
+mod state_dict;
 #[doc(hidden)]
 #[cfg(not(target_arch = "wasm32"))]
 pub mod write;

@@ -6,9 +6,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::SafeTensors;
-use wgrad_core::{Array, Counter, Error, Params, Result, Shape, Variable, nearest};
+use wgrad_core::{Error, Params, Result, Shape, nearest};
 
-use crate::state_dict::{Entry, Value, entries, unreadable, value};
+use crate::entries::{Entry, entries, set, unreadable, value};
 
 /// What a load did, by names of the model in alphabetical order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -274,17 +274,6 @@ fn inside(scope: &str, name: &str) -> bool {
 
 fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
-}
-
-pub fn set(entry: Entry, value: Value) -> Result<()> {
-    match (entry, value) {
-        (Entry::Variable(variable), Value::Array(array)) => Variable::set(&variable, Array::clone(&array)),
-        (Entry::Counter(counter), Value::Count(count)) => {
-            Counter::set(&counter, count);
-            Ok(())
-        }
-        _ => unreachable!("an entry's value is of its kind"),
-    }
 }
 
 /// Names that may be meant for each other: in the file and in the model.

@@ -12,9 +12,8 @@ use wgrad_core::{
 
 use super::comparison::{Compared, Comparison, Stage};
 use super::snapshot::Snapshot;
-use wgrad_nn::load::set;
+use wgrad_nn::entries::{entries, set, unreadable, value, words};
 use wgrad_nn::optim::Optimizer;
-use wgrad_nn::state_dict::{entries, unreadable, value, words};
 
 /// A training step of PyTorch as `examples/record_pytorch.py` writes it: the batch, outputs of modules, the loss, gradients,
 /// and the state dict before and after.

@@ -14,7 +14,7 @@ use safetensors::{Dtype, serialize};
 use wgrad_core::{Array, Error, Result};
 
 use super::manifest::Manifest;
-use wgrad_nn::state_dict::{unreadable, words};
+use wgrad_nn::entries::{unreadable, words};
 
 /// What every checkpoint has after the length of its header.
 const OPENING: &[u8] = br#"{"__metadata__":{"wgrad":""#;

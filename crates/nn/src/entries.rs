@@ -1,0 +1,138 @@
+//! Entries of a state dict, and their values in safetensors files.
+
+use std::collections::BTreeMap;
+
+use safetensors::Dtype;
+use safetensors::tensor::{SafeTensorError, TensorView};
+use wgrad_core::{Array, Counter, Kind, Params, Result, Shape, Variable};
+
+/// Entry of a state dict.
+pub enum Entry {
+    /// A parameter or buffer.
+    Variable(Variable),
+    /// A counter, such as the batches that a batch norm has seen.
+    Counter(Counter),
+}
+
+impl Entry {
+    /// Returns its shape; counters have none.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Variable(variable) => variable.shape().clone(),
+            Self::Counter(_) => Shape::scalar(),
+        }
+    }
+}
+
+/// Value that a file gives for an entry.
+pub enum Value {
+    /// Of a variable.
+    Array(Array),
+    /// Of a counter.
+    Count(u64),
+}
+
+/// Returns the entries of a scope, by name.
+pub fn entries(params: &Params) -> BTreeMap<String, Entry> {
+    let scope = params.path();
+    let inside = |name: &str| match name.strip_prefix(scope) {
+        Some(rest) if scope.is_empty() => Some(rest.to_string()),
+        Some(rest) => rest.strip_prefix('.').map(str::to_string),
+        None => None,
+    };
+    let in_model = |name: &str| !name.rsplit('.').next().unwrap_or(name).starts_with('@');
+    let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
+    let variables = variables.filter_map(|v| Some((inside(v.name())?, Entry::Variable(v))));
+    let counters = params.counters().into_iter().filter(|(name, _)| in_model(name));
+    variables.chain(counters.filter_map(|(name, counter)| Some((inside(&name)?, Entry::Counter(counter))))).collect()
+}
+
+/// Converts a file's tensor to the value of an entry.
+///
+/// # Errors
+/// When shape or type differ, in words for a message.
+pub fn value(entry: &Entry, view: &TensorView<'_>) -> Result<Value, String> {
+    let (shape, found) = (entry.shape(), Shape::from(view.shape()));
+    let counter = matches!(entry, Entry::Counter(_));
+    // A counter may be [1], as some exporters write scalars.
+    if shape != found && !(counter && found.numel() == 1) {
+        return Err(format!("the model has {shape}, the file {found}"));
+    }
+    let bytes = view.data();
+    let array = match (counter, view.dtype()) {
+        (true, Dtype::I64) => {
+            let count = i64::from_le_bytes(bytes.try_into().map_err(|_| "not one number".to_string())?);
+            return u64::try_from(count).map(Value::Count).map_err(|_| format!("a count cannot be {count}"));
+        }
+        (true, other) => return Err(format!("a count is I64, in the file it is {other:?}")),
+        (false, Dtype::F32) => Array::new(shape, words(bytes, f32::from_le_bytes)),
+        (false, Dtype::F64) => Array::new(shape, words(bytes, f64::from_le_bytes)),
+        (false, Dtype::F16) => Array::new(shape, words(bytes, |half| from_half(u16::from_le_bytes(half)))),
+        (false, Dtype::BF16) => {
+            Array::new(shape, words(bytes, |brain: [u8; 2]| f32::from_bits(u32::from(u16::from_le_bytes(brain)) << 16)))
+        }
+        (false, other) => return Err(format!("floats are F32, F64, F16 or BF16, in the file it is {other:?}")),
+    };
+    array.map(Value::Array).map_err(|error| error.to_string())
+}
+
+/// Splits little-endian bytes into numbers.
+pub fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks::<N>().0.iter().map(|&word| from(word)).collect()
+}
+
+/// A half-precision float: 1 bit of sign, 5 of exponent, 10 of mantissa. Exact.
+fn from_half(bits: u16) -> f32 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
+    match exponent {
+        0 => sign * mantissa * 2f32.powi(-24),
+        31 if mantissa == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1024.0 + mantissa) * 2f32.powi(exponent - 25),
+    }
+}
+
+/// Explains why bytes are no safetensors file, for people.
+pub fn unreadable(name: &str, bytes: &[u8], error: &SafeTensorError) -> String {
+    let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
+    let have = bytes.len() as u64;
+    let why = match header {
+        _ if bytes.is_empty() => "the file is empty".into(),
+        _ if bytes.starts_with(b"PK\x03\x04") => {
+            "this is a zip archive, probably PyTorch's own format; save it there with \
+             `safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")`, or turn the file into one as the \
+             README says"
+                .into()
+        }
+        _ if bytes.starts_with(b"\x80\x02") => "this is a Python pickle, not a safetensors file".into(),
+        None => "the file is too short to have a header".into(),
+        // The header begins with a brace where it is one at all.
+        Some(_) if bytes.get(8).is_some_and(|&byte| byte != b'{') => "this is not a safetensors file".into(),
+        Some(length) if length > have - 8 => {
+            format!("the file is cut off: its header takes {length} bytes, of which {} are there", have - 8)
+        }
+        _ => match error {
+            SafeTensorError::MetadataIncompleteBuffer => {
+                "the file is cut off or has bytes that belong to nothing: its header does not match its length".into()
+            }
+            error => format!("the header is damaged: {error}"),
+        },
+    };
+    format!("{name} cannot be read as safetensors: {why}")
+}
+
+/// Sets an entry.
+///
+/// # Errors
+/// When the shape differs.
+pub fn set(entry: Entry, value: Value) -> Result<()> {
+    match (entry, value) {
+        (Entry::Variable(variable), Value::Array(array)) => Variable::set(&variable, Array::clone(&array)),
+        (Entry::Counter(counter), Value::Count(count)) => {
+            Counter::set(&counter, count);
+            Ok(())
+        }
+        _ => unreachable!("an entry's value is of its kind"),
+    }
+}
