@@ -82,7 +82,7 @@ pub fn words<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Ve
 }
 
 /// A half-precision float: 1 bit of sign, 5 of exponent, 10 of mantissa. Exact.
-fn from_half(bits: u16) -> f32 {
+pub(crate) fn from_half(bits: u16) -> f32 {
     let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
     let (exponent, mantissa) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));
     match exponent {

@@ -1,6 +1,8 @@
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, serialize};
 
+use wgrad_core::Array;
+
 use super::*;
 use crate::StateDict;
 use crate::layers::{BatchNorm1d, Linear};

@@ -1,6 +1,9 @@
 use safetensors::tensor::SafeTensors;
 
 use super::*;
+use wgrad_core::Kind;
+
+use crate::entries::from_half;
 use crate::layers::{BatchNorm1d, Linear};
 
 fn model(seed: u64) -> Params {
