@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 use wgrad_core::{Audit, Result};
 
-use crate::lockstep::at;
 use crate::output::verdict;
+use crate::train::lockstep::at;
 
 /// Prints what was found, and gives the exit code: 1 if a gradient is wrong or something is not finite.
 ///

@@ -70,9 +70,18 @@ pub struct Balance {
     pub pos_weight: Option<f64>,
     /// Which rows an epoch sees, if not each one once.
     pub sampler: Option<Sampler>,
-    /// The shares of the classes among the rows, and those that the loss sees; none where a class has no row.
-    shares: Option<(Prior, Prior)>,
+    /// None where a class has no row.
+    shares: Option<Shares>,
     start: Start,
+}
+
+/// Shares of the classes.
+#[derive(Clone, Debug)]
+struct Shares {
+    /// Among the rows.
+    rows: Prior,
+    /// As the loss sees them.
+    seen: Prior,
 }
 
 impl ClassArgs {
@@ -100,13 +109,13 @@ impl ClassArgs {
         };
         let sampler = (self.sampler == Sampling::Balanced).then(|| Sampler::balanced(train.y())).transpose()?;
         let shares = match Prior::of(train) {
-            Ok(here) => {
+            Ok(rows) => {
                 let seen = match (pos_weight, &sampler) {
-                    (Some(weight), _) => here.with_pos_weight(weight)?,
+                    (Some(weight), _) => rows.with_pos_weight(weight)?,
                     (None, Some(_)) => Prior::from_counts(&vec![1; classes])?,
-                    (None, None) => here.clone(),
+                    (None, None) => rows.clone(),
                 };
-                Some((here, seen))
+                Some(Shares { rows, seen })
             }
             Err(_) => None,
         };
@@ -130,7 +139,7 @@ impl Balance {
     /// Those of [`Prior::initialize`].
     pub fn start(&self, head: &Linear) -> Result<()> {
         match &self.shares {
-            Some((_, seen)) if self.start == Start::Prior => seen.initialize(head),
+            Some(Shares { seen, .. }) if self.start == Start::Prior => seen.initialize(head),
             _ => Ok(()),
         }
     }
@@ -142,18 +151,18 @@ impl Balance {
 
     /// What takes weights and resampling out of the logits again, if there were any.
     pub fn shift(&self) -> Option<PriorShift> {
-        let (here, seen) = self.shares.as_ref().filter(|_| self.is_weighted())?;
-        here.shift_from(seen).ok()
+        let Shares { rows, seen } = self.shares.as_ref().filter(|_| self.is_weighted())?;
+        rows.shift_from(seen).ok()
     }
 
     /// The shares that the loss sees, if they are others than those of the rows.
     pub fn seen(&self) -> Option<&Prior> {
-        self.shares.as_ref().filter(|_| self.is_weighted()).map(|(_, seen)| seen)
+        self.shares.as_ref().filter(|_| self.is_weighted()).map(|shares| &shares.seen)
     }
 
     /// What is worth knowing about it; `chosen` if a threshold is chosen.
     pub fn notes(&self, train: &Dataset, chosen: bool) -> Vec<String> {
-        let Some((here, seen)) = &self.shares else { return vec![] };
+        let Some(Shares { rows: here, seen }) = &self.shares else { return vec![] };
         let mut notes = vec![];
         let rare = here.shares().iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).filter(|(_, p)| **p < RARE);
         if let (Some((class, share)), false) = (rare, self.is_weighted()) {

@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use wgrad_core::Result;
 use wgrad_data::{Missing, Parts, Seed, Split, Table};
 
-use crate::train::{number, whole};
+use crate::args::{number, whole};
 
 /// Which rows, and what becomes of their columns.
 #[derive(Debug, clap::Args)]

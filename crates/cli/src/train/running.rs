@@ -13,8 +13,8 @@ use wgrad_nn::optim::AdamW;
 use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau};
 use wgrad_train::{Checkpoints, EarlyStopping, LrCurve, LrPoint, Trainer, checkpoints};
 
+use crate::args::{number, whole};
 use crate::output::{note, print, shell_word};
-use crate::train::{number, whole};
 
 /// How the learning rate changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -61,6 +61,15 @@ pub struct RunArgs {
     /// nothing.
     #[arg(long)]
     pub find_lr: bool,
+}
+
+/// Length of a training and its learning rate, for schedules.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    pub epochs: usize,
+    /// Updates of an epoch.
+    pub updates: usize,
+    pub lr: f64,
 }
 
 /// How a run is told to end.
@@ -118,7 +127,7 @@ impl RunArgs {
         &self,
         trainer: Trainer<'a>,
         model: &Path,
-        (epochs, updates, lr): (usize, usize, f64),
+        Course { epochs, updates, lr }: Course,
         stop: &Stop,
     ) -> Result<Trainer<'a>> {
         let folder = Self::folder(model);
