@@ -130,7 +130,7 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
     let aside = SetAside { validation: validation.as_ref(), test };
     let mut seen = aside.look(&mut trainer, &layers)?;
     if !args.no_report {
-        aside.explain(&mut seen, args.seed, &mut trainer, &layers);
+        aside.explain(args.seed, &mut seen, &mut trainer, &layers);
     }
     let variants = trainer.session()?.choices().clone();
     if !args.no_report {

@@ -43,13 +43,13 @@ impl SetAside<'_> {
     }
 
     /// Adds what only a report shows: how much each column matters.
-    pub fn explain(self, seen: &mut Seen, seed: u64, trainer: &mut Trainer<'_>, layers: &Network) {
+    pub fn explain(self, seed: u64, told: &mut Seen, trainer: &mut Trainer<'_>, layers: &Network) {
         let measured = permutation_importance(self.test, Seed(seed), |x| {
             Ok(trainer.predict_logits_rows(x, |x| layers.forward(x))?.to_f64())
         });
         match measured {
-            Ok(all) => seen.importance = all,
-            Err(error) => seen.notes.push(error.to_string()),
+            Ok(all) => told.importance = all,
+            Err(error) => told.notes.push(error.to_string()),
         }
     }
 }

@@ -101,6 +101,8 @@ impl Sampler {
     }
 
     /// What it draws, in words and a checksum: to tell whether a training goes on as it began.
+    #[doc(hidden)]
+    #[must_use]
     pub fn describe(&self) -> String {
         let mut hasher = crc32fast::Hasher::new();
         let kind = match &self.draw {

@@ -153,7 +153,9 @@ impl Dataset {
         Array::clone(&self.x_shared())
     }
 
-    /// [`Self::x_array`] without a copy.
+    /// [`Self::x_array`] without a copy, for the trainer.
+    #[doc(hidden)]
+    #[must_use]
     pub fn x_shared(&self) -> Arc<Array> {
         match &self.x {
             Features::Memory(x) => Arc::clone(x),
