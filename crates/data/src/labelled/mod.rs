@@ -6,7 +6,7 @@ use wgrad_core::text::list;
 use wgrad_core::{Array, Result, Seed};
 
 use crate::dataset::{Dataset, Features};
-use crate::prepare::{self, Encoding, Labels, Learning, Missing, Preprocess};
+use crate::prepare::{self, Encoding, Learning, Missing, Preprocess, features, labels};
 use crate::scratch::Scratch;
 use crate::split::{self, KFold, Split};
 use crate::table::Table;
@@ -223,11 +223,11 @@ impl Labelled {
     /// When a feature column is missing, a label is none of the classes, or the rows cannot be used as they are.
     pub fn dataset_with(&self, preprocess: &Preprocess, classes: &[String]) -> Result<Dataset> {
         let features = preprocess.columns();
-        prepare::columns(&self.table, features)?;
+        features::columns(&self.table, features)?;
         // Without anything to fill in, FillMean must not turn into dropping rows: `build` says so.
         let filled = preprocess.fill().is_some() || self.missing == Missing::FillMean;
         let rows = self.missing.rows(&self.table, features, &self.target, filled)?;
-        let y = prepare::number(&self.table, &self.target, &rows, classes)?;
+        let y = labels::number(&self.table, &self.target, &rows, classes)?;
         let dropped = self.table.rows() - rows.len();
         Ok(build(&self.table, &rows, y, classes.into(), Arc::new(preprocess.clone()))?.with_dropped(dropped))
     }
@@ -256,9 +256,9 @@ impl Labelled {
                 self.target
             )));
         }
-        prepare::learnable(&self.table, &features)?;
+        features::learnable(&self.table, &features)?;
         let rows = self.missing.rows(&self.table, &features, &self.target, self.missing == Missing::FillMean)?;
-        let mut labels = prepare::find(&self.table, &self.target, &rows)?;
+        let mut labels = labels::find(&self.table, &self.target, &rows)?;
         if let Some(positive) = &self.positive {
             labels = labels.with_positive(&self.table, positive)?;
         }
@@ -281,7 +281,7 @@ impl Labelled {
 struct Usable {
     features: Vec<String>,
     rows: Vec<u32>,
-    labels: Labels,
+    labels: labels::Labels,
 }
 
 /// Makes a dataset of some rows, on disk if the table is.

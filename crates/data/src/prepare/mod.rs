@@ -2,16 +2,14 @@
 
 mod apply;
 mod categories;
-mod features;
-mod labels;
+pub(crate) mod features;
+pub(crate) mod labels;
 mod learn;
 mod missing;
 mod preprocess;
 
 pub(crate) use apply::transform;
 pub use categories::Categories;
-pub(crate) use features::{columns, learnable};
-pub(crate) use labels::{Labels, find, number};
 pub(crate) use learn::{Encoding, Learning, learn};
 pub use missing::Missing;
 pub use preprocess::{Preprocess, Span};
