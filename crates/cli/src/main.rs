@@ -1,21 +1,16 @@
 //! The `wgrad` command: `devices`, `train`, `verify-resume`, `predict`, `compare`, `tune`, `bench` and `parity`.
 
-mod audit;
+mod args;
 mod bench;
-mod classes;
 mod compare;
-mod data;
-mod decide;
 mod devices;
-mod lockstep;
 mod model;
 mod output;
 mod parity;
 mod predict;
-mod report;
-mod running;
 mod train;
 mod tune;
+mod variants;
 mod verify;
 
 use std::process::ExitCode;

@@ -16,9 +16,9 @@ use wgrad_nn::{Module, Sequential, StateDict};
 use crate::output::{Files, count};
 
 /// What `model.json` calls itself.
-const FORMAT: &str = "wgrad-classifier";
+pub const FORMAT: &str = "wgrad-classifier";
 /// The version of the format that this command writes.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 const DESCRIPTION: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
 /// What the model says about the test rows.
@@ -241,8 +241,10 @@ pub struct Training {
 /// What `model.json` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    format: String,
-    version: u32,
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`VERSION`].
+    pub version: u32,
     /// The column to predict.
     pub target: String,
     /// The names of the classes. Of two, the second is the positive one.
@@ -263,17 +265,6 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model of the present version of the format.
-    pub fn new(
-        target: String,
-        (classes, loss): (Vec<String>, Loss),
-        (architecture, preprocess): (Architecture, Preprocess),
-        (training, decision, test): (Training, Decision, Report),
-    ) -> Self {
-        let format = FORMAT.into();
-        Self { format, version: VERSION, target, classes, loss, architecture, preprocess, training, decision, test }
-    }
-
     /// Writes both files into a folder, and what the model says about the test rows; they appear when they are complete.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use wgrad_train::{Silent, Trainer};
 use crate::devices::open;
 use crate::model::Model;
 use crate::output::{Files, check_folder, count, list, note, print, split};
-use crate::tune::Stored;
+use crate::variants::Stored;
 
 /// The arguments of `wgrad predict`.
 #[derive(Debug, clap::Args)]

@@ -8,18 +8,18 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wgrad_core::{Backend, Choices, DType, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned};
-use wgrad_kernels::{Device, cache_folder, load_choices, save_choices};
+use wgrad_kernels::{cache_folder, load_choices, save_choices};
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
 use wgrad_nn::optim::{AdamW, Optimizer};
 use wgrad_train::EVALUATION_ROWS;
 
+use crate::args::whole;
 use crate::bench::workload;
 use crate::bench::workloads::{WORKLOADS, Workload};
 use crate::devices::open;
 use crate::model::{Loss, Model};
 use crate::output::{count, note, print};
-use crate::train::whole;
 
 /// The arguments of `wgrad tune`.
 #[derive(Debug, clap::Args)]
@@ -56,54 +56,6 @@ pub struct Args {
     json: bool,
 }
 
-/// Which variants of kernels run; for the commands that compute.
-#[derive(Debug, clap::Args)]
-pub struct Stored {
-    /// Ignore what `wgrad tune` found for the device.
-    #[arg(long)]
-    no_tuning: bool,
-    /// Run the variants of kernels that a saved model was trained with, and no others that `wgrad tune` found: on the
-    /// same device and driver, the same training gives the same bits again.
-    #[arg(long, value_name = "DIR", conflicts_with = "no_tuning")]
-    variants_of: Option<PathBuf>,
-}
-
-impl Stored {
-    /// The device with the variants to run, and a line about them unless `quiet`.
-    ///
-    /// # Errors
-    /// When the model whose variants are wanted cannot be read.
-    pub fn apply(&self, device: Device, quiet: bool) -> Result<Device> {
-        let info = device.info();
-        if self.no_tuning || info.kind != "gpu" {
-            return Ok(device);
-        }
-        let mut choices = Choices::default();
-        let from = match (&self.variants_of, cache_folder()) {
-            (Some(folder), _) => {
-                choices.extend(Model::describe(folder)?.training.variants);
-                format!("of {}", folder.display())
-            }
-            (None, Some(folder)) => {
-                choices = load_choices(folder, &info);
-                "by `wgrad tune`; --no-tuning ignores them".into()
-            }
-            (None, None) => return Ok(device),
-        };
-        if !quiet && !choices.is_empty() {
-            note(&format!("tuning: {} of {} ({from})", count(choices.len(), "choice"), info.adapter));
-        }
-        Ok(device.choosing(choices))
-    }
-
-    /// The same for a process that this command starts.
-    pub fn options(&self) -> Vec<&str> {
-        let folder = self.variants_of.as_ref().and_then(|folder| folder.to_str());
-        let folder = folder.map(|folder| ["--variants-of", folder]);
-        self.no_tuning.then_some("--no-tuning").into_iter().chain(folder.into_iter().flatten()).collect()
-    }
-}
-
 /// The workloads that train a model.
 const TRAINING: [&str; 4] = ["tabular", "mid", "wide", "cnn"];
 
@@ -135,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut backend: Box<dyn Backend> = device.choosing(known).into();
     let (mut done, mut left, mut file) = (vec![], 0, None);
     let bar = bar();
-    for (name, graph, fetches) in graphs {
+    for Named { name, graph, fetches } in graphs {
         bar.set_message(name.clone());
         let plan = Plan::new(&graph, &fetches.iter().collect::<Vec<_>>(), &backend.limits())?;
         let mut rest = None;
@@ -154,7 +106,7 @@ pub fn run(args: &Args) -> Result<()> {
         file = Some(save_choices(&folder, &info, &stored)?);
     }
     bar.finish_and_clear();
-    tell(args, &info, (&done, left), file)
+    tell(args, &info, &Found { done, left, file })
 }
 
 /// How many sites of a plan have several variants and no choice.
@@ -169,9 +121,23 @@ fn undecided(plan: &Plan, choices: &Choices) -> usize {
     sites.len()
 }
 
-type Named = (String, Graph, Vec<Tensor>);
+/// Result of the measurements.
+struct Found {
+    done: Vec<Tuned>,
+    /// Sites that there was no time for.
+    left: usize,
+    /// The file of the choices.
+    file: Option<PathBuf>,
+}
 
-/// What to tune: names, graphs, and what is fetched.
+/// A graph to tune.
+struct Named {
+    name: String,
+    graph: Graph,
+    fetches: Vec<Tensor>,
+}
+
+/// Traces what to tune.
 fn graphs(args: &Args) -> Result<Vec<Named>> {
     let mut graphs = vec![];
     if let Some(folder) = &args.model {
@@ -188,12 +154,12 @@ fn graphs(args: &Args) -> Result<Vec<Named>> {
                 Loss::Ce => CrossEntropyLoss::new().apply(&logits, &graph.input("y", [batch], DType::U32)),
             };
             AdamW::new(model.training.lr).minimize(&loss);
-            graphs.push((format!("training on {batch} rows"), graph, vec![loss]));
+            graphs.push(Named { name: format!("training on {batch} rows"), graph, fetches: vec![loss] });
         }
         let graph = Graph::new(Mode::Evaluate);
         let x = graph.input("x", [EVALUATION_ROWS, model.architecture.inputs], DType::F32);
         let logits = layers.forward(&x);
-        graphs.push((format!("predicting {EVALUATION_ROWS} rows"), graph, vec![logits]));
+        graphs.push(Named { name: format!("predicting {EVALUATION_ROWS} rows"), graph, fetches: vec![logits] });
     }
     let mut workloads = args.workloads.clone();
     if workloads.is_empty() && args.model.is_none() {
@@ -202,7 +168,7 @@ fn graphs(args: &Args) -> Result<Vec<Named>> {
     for workload in workloads {
         let graph = Graph::new(Mode::Train);
         let traced = (workload.trace)(&Params::seeded(1), &graph);
-        graphs.push((workload.name.into(), graph, traced.loss.into_iter().collect()));
+        graphs.push(Named { name: workload.name.into(), graph, fetches: traced.loss.into_iter().collect() });
     }
     Ok(graphs)
 }
@@ -231,8 +197,9 @@ fn times(tuned: &Tuned) -> String {
 }
 
 /// Prints the result.
-fn tell(args: &Args, info: &DeviceInfo, (done, left): (&[Tuned], usize), file: Option<PathBuf>) -> Result<()> {
-    let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+fn tell(args: &Args, info: &DeviceInfo, found: &Found) -> Result<()> {
+    let Found { done, left, file } = found;
+    let file = file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
     if args.json {
         let site = |tuned: &Tuned| {
             json!({
@@ -259,8 +226,8 @@ fn tell(args: &Args, info: &DeviceInfo, (done, left): (&[Tuned], usize), file: O
         print(&format!("{}\n", table(done)))?;
     }
     note(&format!("{} measured; kept in {file}", count(done.len(), "site")));
-    if left > 0 {
-        note(&format!("{} left when the time was over: run it again, or with more --seconds", count(left, "site")));
+    if *left > 0 {
+        note(&format!("{} left when the time was over: run it again, or with more --seconds", count(*left, "site")));
     }
     Ok(())
 }

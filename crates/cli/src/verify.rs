@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
 
+use crate::args::whole;
 use crate::output::{note, print};
 use crate::train;
 
@@ -22,7 +23,7 @@ use crate::train;
 )]
 pub struct Args {
     /// Stop after this step. [default: a random one]
-    #[arg(long, allow_negative_numbers = true, value_name = "STEP", value_parser = train::whole(1, "at least 1"))]
+    #[arg(long, allow_negative_numbers = true, value_name = "STEP", value_parser = whole(1, "at least 1"))]
     at_step: Option<usize>,
     #[command(flatten)]
     train: train::Args,

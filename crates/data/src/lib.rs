@@ -21,52 +21,35 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 
-#[cfg(feature = "arrow")]
-mod arrow;
-mod assemble;
-mod augment;
-mod batches;
-mod build;
-mod categories;
-mod column;
-mod dataset;
-mod date;
-mod features;
-mod files;
-mod folds;
-#[cfg(feature = "images")]
-mod images;
-mod labelled;
-mod labels;
-mod levels;
-mod loader;
-mod missing;
-mod number;
-mod preprocess;
-mod read;
-mod rows;
-mod sampler;
-mod scratch;
-mod source;
-mod split;
-mod streams;
+mod cell;
 mod table;
 
-pub use augment::Augment;
-pub use batches::{Batches, Epoch};
-pub use categories::Categories;
-pub use column::{Column, Kind};
+mod read;
+
+mod prepare;
+mod split;
+
+mod batches;
+mod dataset;
+mod labelled;
+
+mod files;
+mod images;
+
+mod path;
+mod scratch;
+mod streams;
+
+#[doc(hidden)]
+pub use batches::begin;
+pub use batches::{Batches, Epoch, Sampler};
 pub use dataset::Dataset;
 pub use files::{read_idx, read_npy, read_npz};
-pub use folds::KFold;
+pub use images::Augment;
 #[cfg(feature = "images")]
 pub use images::ImageFolder;
-pub use labelled::Labelled;
-#[doc(hidden)]
-pub use loader::begin;
-pub use missing::Missing;
-pub use preprocess::Preprocess;
-pub use sampler::Sampler;
-pub use split::{Parts, Split};
-pub use table::Table;
+pub use labelled::{Labelled, Parts};
+pub use prepare::{Categories, Missing, Preprocess, Span};
+pub use split::{KFold, Split};
+pub use table::{Column, Kind, Table};
 pub use wgrad_core::Seed;

@@ -9,7 +9,7 @@ use wgrad_core::{Error, Result};
 /// A temporary file without a name, in the folder for temporary files (`TMPDIR`): it is gone when the last user is, also
 /// when the process is killed. Reading needs no position, so threads can share it.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     #[cfg(not(target_arch = "wasm32"))]
     file: File,
 }
@@ -24,32 +24,32 @@ fn explain(source: io::Error) -> Error {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Scratch {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Ok(Self { file: tempfile::tempfile().map_err(explain)? })
     }
 
     /// Writes values from a place on, counted in values.
-    pub(super) fn write<T: bytemuck::Pod>(&self, at: u64, values: &[T]) -> Result<()> {
+    pub(crate) fn write<T: bytemuck::Pod>(&self, at: u64, values: &[T]) -> Result<()> {
         write_all(&self.file, bytemuck::cast_slice(values), at * size_of::<T>() as u64).map_err(explain)
     }
 
     /// Reads values from a place on, counted in values.
-    pub(super) fn read<T: bytemuck::Pod>(&self, at: u64, values: &mut [T]) -> Result<()> {
+    pub(crate) fn read<T: bytemuck::Pod>(&self, at: u64, values: &mut [T]) -> Result<()> {
         read_exact(&self.file, bytemuck::cast_slice_mut(values), at * size_of::<T>() as u64).map_err(explain)
     }
 }
 
 #[cfg(target_arch = "wasm32")]
 impl Scratch {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         Err(explain(io::ErrorKind::Unsupported.into()))
     }
 
-    pub(super) fn write<T>(&self, _at: u64, _values: &[T]) -> Result<()> {
+    pub(crate) fn write<T>(&self, _at: u64, _values: &[T]) -> Result<()> {
         Err(explain(io::ErrorKind::Unsupported.into()))
     }
 
-    pub(super) fn read<T>(&self, _at: u64, _values: &mut [T]) -> Result<()> {
+    pub(crate) fn read<T>(&self, _at: u64, _values: &mut [T]) -> Result<()> {
         Err(explain(io::ErrorKind::Unsupported.into()))
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
-use super::reliability::quantile;
+use super::quantile::quantile;
 use wgrad_core::Seed;
 use wgrad_core::SplitMix64;
 

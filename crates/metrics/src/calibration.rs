@@ -85,26 +85,27 @@ impl Calibration {
     pub fn isotonic<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
         let logits = both(logits, labels)?;
         let (order, equal) = rank::by_score(&logits);
-        // Blocks of rows with one probability: positive rows, rows, first and last logit.
-        let mut blocks: Vec<(f64, f64, f64, f64)> = vec![];
+        let mut blocks: Vec<Block> = vec![];
         for group in order.chunk_by(equal) {
             let z = logits[group[0]];
-            let hits = group.iter().filter(|&&row| labels[row] == 1).count() as f64;
-            let mut block = (hits, group.len() as f64, z, z);
-            while let Some(&(hits, rows, first, _)) = blocks.last() {
-                if hits * block.1 < block.0 * rows {
+            let hits = group.iter().filter(|&&row| labels[row] == 1).count();
+            let mut block = Block { positive: hits as f64, rows: group.len() as f64, first: z, last: z };
+            while let Some(before) = blocks.last() {
+                if before.positive * block.rows < block.positive * before.rows {
                     break;
                 }
-                block = (hits + block.0, rows + block.1, first, block.3);
+                block.positive += before.positive;
+                block.rows += before.rows;
+                block.first = before.first;
                 blocks.pop();
             }
             blocks.push(block);
         }
         let (mut knots, mut probabilities) = (vec![], vec![]);
-        for (hits, rows, first, last) in blocks {
+        for Block { positive, rows, first, last } in blocks {
             for z in if first < last { vec![first, last] } else { vec![first] } {
                 knots.push(z);
-                probabilities.push(hits / rows);
+                probabilities.push(positive / rows);
             }
         }
         Ok(Self::Isotonic { logits: knots, probabilities })
@@ -189,6 +190,14 @@ impl fmt::Display for Calibration {
             Self::Isotonic { logits, .. } => write!(f, "isotonic, {} knots", logits.len()),
         }
     }
+}
+
+/// Rows with one probability.
+struct Block {
+    positive: f64,
+    rows: f64,
+    first: f64,
+    last: f64,
 }
 
 pub(crate) fn sigmoid(z: f64) -> f64 {

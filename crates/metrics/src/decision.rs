@@ -123,6 +123,15 @@ impl TryFrom<Unchecked> for Decision {
     }
 }
 
+/// The decision for one of several independent labels; see [`Decision::per_label`].
+#[derive(Debug)]
+pub struct LabelDecision {
+    /// The decision; the default where none can be fitted.
+    pub decision: Decision,
+    /// The reason why none can be fitted.
+    pub error: Option<Error>,
+}
+
 impl Decision {
     /// Fits the calibration and chooses the threshold on rows with one logit each, 1 labelling a positive row. They should
     /// be rows that the model was neither trained on nor is to be judged on.
@@ -199,7 +208,7 @@ impl Decision {
     /// use wgrad_metrics::{Calibrate, Decision, Rule};
     /// let (logits, targets) = ([2.0, 0.1, 1.0, -0.5, -1.0, -2.0, 0.5, 0.3], [1, 1, 1, 0, 0, 0, 0, 1]);
     /// let decisions = Decision::per_label(&logits, &targets, 2, Calibrate::None, Rule::FBeta(1.0))?;
-    /// let thresholds: Vec<f64> = decisions.iter().map(|(decision, _)| decision.threshold()).collect();
+    /// let thresholds: Vec<f64> = decisions.iter().map(|label| label.decision.threshold()).collect();
     /// assert_eq!(thresholds, [0.75, -0.2]);
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
@@ -212,7 +221,7 @@ impl Decision {
         labels: usize,
         calibrate: Calibrate,
         rule: Rule,
-    ) -> Result<Vec<(Self, Option<Error>)>> {
+    ) -> Result<Vec<LabelDecision>> {
         check::lengths(logits.len(), 1, targets.len())?;
         if labels == 0 || !logits.len().is_multiple_of(labels) {
             return Err(Error::Data(format!("{} logits cannot be rows of {labels} labels", logits.len())));
@@ -222,8 +231,8 @@ impl Decision {
                 let (z, y): (Vec<f64>, Vec<u32>) =
                     logits.iter().zip(targets).skip(label).step_by(labels).map(|(&z, &y)| (z.into(), y)).unzip();
                 match Self::fit(&z, &y, calibrate, rule) {
-                    Ok(decision) => (decision, None),
-                    Err(error) => (Self::default(), Some(error)),
+                    Ok(decision) => LabelDecision { decision, error: None },
+                    Err(error) => LabelDecision { decision: Self::default(), error: Some(error) },
                 }
             })
             .collect())

@@ -102,7 +102,7 @@ fn what_cannot_be_decided_is_an_error() {
     assert!(message(Decision::multiclass(&[5.0, 1.0, 0.0], &[0], 3, Calibrate::Temperature)).starts_with("no temp"));
     let labels = Decision::per_label(&[1.0, 2.0, -1.0, 0.5], &[1, 0, 0, 0], 2, Calibrate::None, Rule::FBeta(1.0));
     let labels = labels.unwrap();
-    assert!(labels[0].1.is_none() && labels[1].1.as_ref().unwrap().to_string().contains("positive row"));
+    assert!(labels[0].error.is_none() && labels[1].error.as_ref().unwrap().to_string().contains("positive row"));
     for text in [
         r#"{"calibration":{"temperature":0},"threshold":0,"rule":"f1"}"#,
         r#"{"calibration":{"temperature":-1},"threshold":0,"rule":"f1"}"#,

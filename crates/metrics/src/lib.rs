@@ -18,32 +18,37 @@
 mod agreement;
 pub mod batch;
 mod bootstrap;
+mod brier;
 mod calibration;
 mod check;
 mod confusion;
 mod decision;
 mod log_loss;
+mod quantile;
 mod rank;
 mod regression;
 mod reliability;
 mod report;
 mod rule;
 mod threshold;
+mod top_k;
 
 pub use agreement::{Average, Distance, Ratio};
 pub use bootstrap::{Interval, bootstrap};
+pub use brier::brier_score;
 pub use calibration::Calibration;
 pub use confusion::{ConfusionMatrix, accuracy};
-pub use decision::{Calibrate, Chosen, Decision};
+pub use decision::{Calibrate, Chosen, Decision, LabelDecision};
 pub use log_loss::{log_loss, log_loss_multiclass};
+#[doc(hidden)]
+pub use quantile::quantile;
 pub use rank::{pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro};
 pub use regression::RegressionReport;
-#[doc(hidden)]
-pub use reliability::quantile;
-pub use reliability::{Bin, Bins, Reliability, brier_score, top_k_accuracy};
+pub use reliability::{Bin, Bins, Reliability};
 pub use report::Report;
 pub use rule::Rule;
 pub use threshold::{Costs, Cut, Cuts};
+pub use top_k::top_k_accuracy;
 
 #[cfg(test)]
 mod fixtures;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
+use super::quantile::quantile;
 use super::{check, rank};
 
 /// How probabilities are put into bins.
@@ -112,65 +113,6 @@ impl fmt::Display for Reliability {
     }
 }
 
-/// The quantile `q` of sorted numbers, interpolated linearly: NumPy's default.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-pub fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let at = q * (sorted.len() - 1) as f64;
-    let below = sorted[at.floor() as usize];
-    let above = sorted[at.ceil() as usize];
-    below + (above - below) * at.fract()
-}
-
-/// The Brier score: the mean of `(p − y)²` over the rows, with the probability `p` of class 1 and the label `y`.
-///
-/// ```
-/// use wgrad_metrics::brier_score;
-/// assert!((brier_score(&[0.1, 0.8], &[0, 1])? - 0.025).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-///
-/// # Errors
-/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one probability
-/// per label.
-#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
-pub fn brier_score<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32]) -> Result<f64> {
-    check::lengths(probabilities.len(), 1, labels.len())?;
-    rank::binary(labels)?;
-    let probabilities = check::probabilities(probabilities, 1)?;
-    let squares = probabilities.iter().zip(labels).map(|(p, &label)| (p - f64::from(label)).powi(2));
-    Ok(squares.sum::<f64>() / labels.len() as f64)
-}
-
-/// The share of rows whose class is among the `k` of the highest scores `[rows, classes]`. Of equal scores the one of the
-/// higher class number comes first, as in scikit-learn's `top_k_accuracy_score`.
-///
-/// ```
-/// use wgrad_metrics::top_k_accuracy;
-/// let scores = [0.5, 0.2, 0.2, 0.3, 0.4, 0.2, 0.2, 0.4, 0.3, 0.7, 0.2, 0.1];
-/// assert_eq!(top_k_accuracy(&scores, &[0, 1, 2, 2], 3, 2)?, 0.75);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-///
-/// # Errors
-/// When a score is NaN, a label not below `classes`, `k` is 0 or above `classes`, there are no rows or not `classes`
-/// scores per label.
-#[allow(clippy::cast_precision_loss, reason = "a ratio of counts")]
-pub fn top_k_accuracy<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize, k: usize) -> Result<f64> {
-    check::lengths(scores.len(), classes, labels.len())?;
-    check::classes(labels, classes)?;
-    if k == 0 || k > classes {
-        return Err(Error::Config(format!("k must be between 1 and the {classes} classes, not {k}")));
-    }
-    let scores = check::scores(scores.iter().copied(), classes)?;
-    let hit = |(row, &label): (&[f64], &u32)| {
-        let own = row[label as usize];
-        let before = |(class, &score): (usize, &f64)| score > own || (score >= own && class > label as usize);
-        row.iter().enumerate().filter(|&at| before(at)).count() < k
-    };
-    let hits = scores.chunks_exact(classes).zip(labels).filter(|&row| hit(row)).count();
-    Ok(hits as f64 / labels.len() as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,11 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_that_do_not_fit_are_errors() {
-        let message = |result: Result<f64>| result.unwrap_err().to_string();
-        assert!(message(brier_score(&[1.5], &[0])).starts_with("1.5 in row 0 is no probability."));
-        assert!(message(brier_score(&[0.5], &[3])).starts_with("row 0 is of class 3"));
-        assert_eq!(message(top_k_accuracy(&[0.5, 0.5], &[0], 2, 3)), "k must be between 1 and the 2 classes, not 3");
+    fn no_bins_are_an_error() {
         let none = Reliability::new(&[0.5], &[0], 0, Bins::Uniform).unwrap_err().to_string();
         assert_eq!(none, "a reliability diagram needs at least one bin; 10 are usual");
     }

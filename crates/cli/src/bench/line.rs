@@ -59,6 +59,13 @@ pub struct Measure {
     pub read_every: usize,
 }
 
+/// First steps of a workload.
+struct First {
+    values: Values,
+    /// When the first one was over.
+    over: Instant,
+}
+
 struct Run {
     device: Device,
     session: Session,
@@ -95,15 +102,15 @@ impl Run {
         Ok(start.elapsed())
     }
 
-    /// Runs the first step, or of a model the first ones; also when the first was over.
-    fn first(&mut self) -> Result<(Values, Instant)> {
+    /// Runs the first step, or of a model the first ones.
+    fn first(&mut self) -> Result<First> {
         let mut losses = self.steps(1)?;
         let over = Instant::now();
         if self.traced.loss.is_some() {
             while losses.len() < LOSSES {
                 losses.extend(self.steps(1)?);
             }
-            return Ok((losses.into_iter().map(|loss| vec![loss]).collect(), over));
+            return Ok(First { values: losses.into_iter().map(|loss| vec![loss]).collect(), over });
         }
         self.session.sync()?;
         let probe = |array: &Array| {
@@ -113,7 +120,7 @@ impl Run {
             (0..PROBES).map(at).collect()
         };
         let results = self.traced.results.iter().map(|variable| Ok(probe(&*variable.value()?)));
-        Ok((results.collect::<Result<_>>()?, over))
+        Ok(First { values: results.collect::<Result<_>>()?, over })
     }
 }
 
@@ -122,7 +129,7 @@ impl Run {
 /// # Errors
 /// When the device cannot run it.
 pub fn values(workload: Workload, device: Device) -> Result<Values> {
-    Ok(Run::new(workload, device)?.first()?.0)
+    Ok(Run::new(workload, device)?.first()?.values)
 }
 
 /// Runs a workload, compares it with the reference, and measures it. The process began at `start`.
@@ -131,7 +138,7 @@ pub fn values(workload: Workload, device: Device) -> Result<Values> {
 /// When the device cannot run it, or computes something else.
 pub fn measure(workload: Workload, device: Device, reference: &Values, how: Measure, start: Instant) -> Result<Line> {
     let mut run = Run::new(workload, device)?;
-    let (values, over) = run.first()?;
+    let First { values, over } = run.first()?;
     let first_ms = ms(over - start);
     compare(workload, &values, reference)?;
 

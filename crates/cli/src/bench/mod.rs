@@ -18,10 +18,10 @@ use wgrad_core::plan::human_bytes;
 use wgrad_core::{DeviceInfo, Error, Result};
 use wgrad_kernels::{Device, adapters};
 
+use crate::args::whole;
 use crate::devices::{open, selector};
 use crate::output::print;
-use crate::train::whole;
-use crate::tune::Stored;
+use crate::variants::Stored;
 use line::{Line, Measure, Values};
 use workloads::{WORKLOADS, Workload};
 

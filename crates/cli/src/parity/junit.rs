@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use wgrad_train::report::escape;
 
-use super::Record;
+use super::record::Record;
 
 /// Text as XML may have it: without the control characters that it forbids.
 fn xml_text(text: &str) -> String {

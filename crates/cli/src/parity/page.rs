@@ -12,7 +12,7 @@ use wgrad_kernels::{Adapter, WGPU};
 use wgrad_parity::{Examination, Failure, Setting, Tally};
 use wgrad_train::report::{date, document, escape};
 
-use super::Record;
+use super::record::Record;
 use super::table::{self, grouped, lines, short, text};
 
 /// The page.

@@ -11,7 +11,8 @@ use std::path::Path;
 
 use wgrad_core::{Array, Data, Error, Result};
 
-use super::{Dataset, read};
+use crate::Dataset;
+use crate::path::explain;
 use wgrad_core::text::{count, did_you_mean, list};
 
 /// A file, or what is wrong with its path.
@@ -19,7 +20,7 @@ fn open(path: &Path) -> Result<BufReader<File>> {
     let file = File::open(path).and_then(|file| {
         if file.metadata()?.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
     });
-    Ok(BufReader::new(file.map_err(|error| Error::io(path)(read::explain(path, error)))?))
+    Ok(BufReader::new(file.map_err(|error| Error::io(path)(explain(path, error)))?))
 }
 
 /// An error about a file.

@@ -4,7 +4,7 @@ use wgrad_core::{Array, Error, Result};
 
 use super::Scores;
 use wgrad_core::SplitMix64;
-use wgrad_data::{Dataset, Seed};
+use wgrad_data::{Dataset, Seed, Span};
 use wgrad_metrics::Decision;
 
 /// Rows given to a model at once, in values.
@@ -91,7 +91,7 @@ pub fn permutation_importance(
     let mut rises = Vec::with_capacity(columns.len() * repeats);
     let mut waiting = vec![];
     let mut shuffled: Vec<usize> = (0..rows).collect();
-    for (_, span) in &columns {
+    for Span { features: span, .. } in &columns {
         for _ in 0..repeats {
             random.shuffle(&mut shuffled);
             let start = waiting.len();
@@ -107,10 +107,10 @@ pub fn permutation_importance(
         }
     }
     let mut all: Vec<Importance> = (columns.iter().zip(rises.chunks(repeats)))
-        .map(|((feature, _), rises)| {
+        .map(|(span, rises)| {
             let mean = rises.iter().sum::<f64>() / repeats as f64;
             let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / repeats as f64;
-            Importance { feature: (*feature).into(), mean, deviation: variance.sqrt() }
+            Importance { feature: span.column.into(), mean, deviation: variance.sqrt() }
         })
         .collect();
     all.sort_by(|a, b| b.mean.total_cmp(&a.mean));

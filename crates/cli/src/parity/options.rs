@@ -1,0 +1,87 @@
+//! The options of `wgrad parity`.
+
+use std::path::PathBuf;
+
+use wgrad_core::Result;
+use wgrad_parity::Setting;
+
+use crate::args::whole;
+
+/// The arguments of `wgrad parity`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Every kernel runs forward and backward and is held to the reference in f64: each number may be off by \
+    an error bound that is derived from how many operations are behind it and how exact WGSL wants these. A failure \
+    names the kernel, the case, the element and what was fed there.
+
+A software adapter also runs the kernels that a real GPU would get, and those for six storage buffers instead of eight.
+
+Examples:
+  wgrad parity
+  wgrad parity --device vulkan:nvidia --full --report parity.html
+  wgrad parity --filter softmax --seconds 60 --seed 4
+  wgrad parity --full --junit parity.xml --json
+
+Exit codes: 0 all numbers are within their bounds, 1 some are not or a device cannot be used, 2 wrong usage."
+)]
+pub struct Args {
+    /// A device to check: `cpu`, or an adapter's name (see `wgrad devices`). May be given several times. [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub device: Vec<String>,
+    /// Run all cases, at all sizes, instead of as few as run every kernel once.
+    #[arg(long)]
+    pub full: bool,
+    /// Only the cases whose name holds this text.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Print the names of the cases, and run none.
+    #[arg(long)]
+    pub list: bool,
+    /// After the cases, run random ones for so many seconds.
+    #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = whole(1, "at least 1"))]
+    pub seconds: Option<usize>,
+    /// What the random cases are drawn from.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
+    /// Print the result as one JSON object, as the last line of standard output; all else goes to standard error.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the result for test systems: `JUnit` XML, one suite per device.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write the result as one page of HTML that opens from disk: devices, limits, kernels, failures.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Put a known fault into the kernels, to see it found.
+    #[cfg(feature = "plant")]
+    #[arg(long, value_name = "NAME")]
+    pub plant: Option<String>,
+}
+
+impl Args {
+    /// Returns whether a case of this name is asked for.
+    pub fn fits(&self, name: &str) -> bool {
+        self.filter.as_ref().is_none_or(|text| name.to_lowercase().contains(&text.to_lowercase()))
+    }
+
+    #[cfg(not(feature = "plant"))]
+    /// Returns the settings of the devices asked for.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn settings(&self) -> Result<Vec<Setting>> {
+        Setting::all(&self.device)
+    }
+
+    #[cfg(feature = "plant")]
+    /// Returns the settings of the devices asked for.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn settings(&self) -> Result<Vec<Setting>> {
+        let settings = Setting::all(&self.device)?;
+        let Some(name) = &self.plant else { return Ok(settings) };
+        let kernels = settings.into_iter().filter(|setting| setting.adapter.is_some());
+        kernels.map(|setting| Ok(Setting { device: setting.device.planted(name)?, ..setting })).collect()
+    }
+}

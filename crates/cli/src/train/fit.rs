@@ -1,0 +1,142 @@
+//! The training itself.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use wgrad_core::{Choices, Error, Params, Result, Tensor};
+use wgrad_data::Parts;
+use wgrad_kernels::Device;
+use wgrad_nn::Module;
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::optim::AdamW;
+use wgrad_train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
+
+use crate::model::{Architecture, Loss};
+use crate::output::note;
+use crate::train::classes::Balance;
+use crate::train::options::{Args, ModelArgs};
+use crate::train::report::{self, Batch, Seen, SetAside};
+use crate::train::running::{self, Course, Stop};
+use crate::train::{audit, lockstep};
+
+/// Result of a training, for all that reports on it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The epochs, and why they ended.
+    pub history: History,
+    /// What the model says about the rows set aside.
+    pub seen: Seen,
+    /// Which variants of kernels ran.
+    pub variants: Choices,
+}
+
+/// End of a training.
+pub enum Fitted {
+    Done(Box<Outcome>),
+    /// There is no model, but a checkpoint or a table.
+    Over(ExitCode),
+}
+
+/// What a training needs.
+pub struct Task<'a> {
+    pub args: &'a Args,
+    /// The folder of the model.
+    pub folder: &'a Path,
+    pub params: &'a Params,
+    pub architecture: &'a Architecture,
+    pub loss: Loss,
+    pub balance: &'a Balance,
+    pub parts: &'a Parts,
+}
+
+/// Trains on a device, and asks the model about the rows set aside.
+///
+/// # Errors
+/// When the device, a checkpoint or the rows cannot be used, or the training fails.
+pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
+    let Task { args, folder, params, architecture, loss, balance, parts } = *task;
+    let Parts { train, validation, test } = parts;
+    let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
+    let layers = architecture.build(params);
+    balance.start(layers.head())?;
+    let progress: Box<dyn Progress> = if args.quiet { Box::new(Silent) } else { automatic() };
+    let mut trainer = Trainer::new(device, params)
+        .optimizer(args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay)))
+        .batch_size(batch_size.min(train.rows()))
+        .targets(if loss == Loss::Bce { Targets::Binary } else { Targets::Classes })
+        .progress(progress);
+    if let Some(validation) = validation {
+        trainer = trainer.validation(validation);
+    }
+    if let Some(sampler) = &balance.sampler {
+        trainer = trainer.sampler(sampler);
+    }
+    let bce = match balance.pos_weight {
+        Some(weight) => BceWithLogitsLoss::new().pos_weight(weight),
+        None => BceWithLogitsLoss::new(),
+    };
+    let ce = CrossEntropyLoss::new();
+    let mean_loss = |x: &Tensor, y: &Tensor| {
+        let logits = layers.forward(x);
+        if loss == Loss::Bce { bce.apply(&logits, y) } else { ce.apply(&logits, y) }
+    };
+    if args.running.find_lr {
+        let curve = trainer.find_lr(train, &LrFinder::default(), mean_loss)?;
+        return running::show(&curve, args.json).map(Fitted::Over);
+    }
+    if let Some(steps) = args.lockstep {
+        let optimizer = args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay));
+        let against = args.against.as_ref().map(Recording::read).transpose()?;
+        let comparison = against.map(|recording| recording.compare(trainer.session()?, params, &optimizer, mean_loss));
+        let comparison = comparison.transpose()?;
+        let found = lockstep::Found { steps: trainer.lockstep(train, steps, mean_loss)?, comparison };
+        return found.show(args.json).map(Fitted::Over);
+    }
+    if let Some(steps) = args.audit {
+        return audit::show(&trainer.audit(train, steps, mean_loss)?, args.json).map(Fitted::Over);
+    }
+    let stop = Stop::default();
+    let updates = trainer.updates(train)?.div_ceil(args.running.accumulated());
+    trainer = args.running.apply(trainer, folder, Course { epochs, updates, lr }, &stop)?;
+    if let Some(last) = args.stop_after {
+        let (flag, mut made) = (stop.flag.clone(), 0);
+        trainer = trainer.on_step(move |_, _| {
+            made += 1;
+            flag.store(made >= last, Ordering::Relaxed);
+        });
+    }
+    running::watch_for_ctrl_c(&stop);
+    let history = trainer.fit(train, epochs, mean_loss);
+    let history = history.map_err(|error| match error {
+        Error::Data(message) if message.starts_with("the loss is") => {
+            let first = message.split(';').next().unwrap_or_default();
+            let node = message.split_once("\n  the first").and_then(|(_, rest)| rest.split_once("\n  fixes"));
+            let node = node.map_or(String::new(), |(node, _)| format!("\n  the first{node}"));
+            Error::Data(format!(
+                "{first}; nothing was saved. Use a smaller learning rate, such as --lr {}, or --clip-norm 1{node}",
+                (lr / 10.0).min(1e-3)
+            ))
+        }
+        other => running::in_options(other),
+    });
+    // A damaged checkpoint is no matter of taste.
+    let resumed = trainer.resumed().filter(|_| args.quiet);
+    resumed.iter().flat_map(|resumed| &resumed.passed_over).for_each(|why| note(&format!("warning: {why}")));
+    let history = history?;
+    if history.ended == Ended::Stopped {
+        return Ok(Fitted::Over(running::stopped(&trainer, args.quiet)));
+    }
+    let aside = SetAside { validation: validation.as_ref(), test };
+    let mut seen = aside.look(&mut trainer, &layers)?;
+    if !args.no_report {
+        aside.explain(args.seed, &mut seen, &mut trainer, &layers);
+    }
+    let variants = trainer.session()?.choices().clone();
+    if !args.no_report {
+        let optimizer = args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay));
+        let batch = Batch { rows: batch_size.min(train.rows()), features: train.features(), loss };
+        seen.plan = report::plan(&mut trainer, &optimizer, batch, mean_loss)?;
+    }
+    Ok(Fitted::Done(Box::new(Outcome { history, seen, variants })))
+}

@@ -1,0 +1,148 @@
+//! The report of a training: what is measured after it, and the files beside the model.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use wgrad_core::{DType, DeviceInfo, Graph, Mode, Result, Tensor};
+use wgrad_data::{Dataset, Seed};
+use wgrad_nn::Module;
+use wgrad_nn::optim::Optimizer;
+use wgrad_train::report::{Importance, RunReport, Scores, permutation_importance};
+use wgrad_train::{History, Trainer};
+
+use crate::model::{Loss, Model, Network};
+use crate::output::{note, shell_word};
+use crate::train::classes::Balance;
+
+/// What a trained model says about the rows that it was not trained on.
+#[derive(Debug)]
+pub struct Seen {
+    pub validation: Option<Scores>,
+    pub test: Scores,
+    pub importance: Vec<Importance>,
+    pub plan: String,
+    pub notes: Vec<String>,
+}
+
+/// Rows that a model is not trained on.
+#[derive(Clone, Copy, Debug)]
+pub struct SetAside<'a> {
+    pub validation: Option<&'a Dataset>,
+    pub test: &'a Dataset,
+}
+
+impl SetAside<'_> {
+    /// Asks the model about the rows.
+    ///
+    /// # Errors
+    /// When the device fails, or the model gives no numbers.
+    pub fn look(self, trainer: &mut Trainer<'_>, layers: &Network) -> Result<Seen> {
+        let mut scores = |data: &Dataset| Scores::of(data, &trainer.predict_logits(data, |x| layers.forward(x))?);
+        let (validation, test) = (self.validation.map(&mut scores).transpose()?, scores(self.test)?);
+        Ok(Seen { validation, test, importance: vec![], plan: String::new(), notes: vec![] })
+    }
+
+    /// Adds what only a report shows: how much each column matters.
+    pub fn explain(self, seed: u64, told: &mut Seen, trainer: &mut Trainer<'_>, layers: &Network) {
+        let measured = permutation_importance(self.test, Seed(seed), |x| {
+            Ok(trainer.predict_logits_rows(x, |x| layers.forward(x))?.to_f64())
+        });
+        match measured {
+            Ok(all) => told.importance = all,
+            Err(error) => told.notes.push(error.to_string()),
+        }
+    }
+}
+
+/// Shape of a training batch, and what its labels are for.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch {
+    pub rows: usize,
+    pub features: usize,
+    pub loss: Loss,
+}
+
+/// Returns the plan of a training step on such a batch, as text.
+///
+/// # Errors
+/// Those of the graph.
+pub fn plan(
+    trainer: &mut Trainer<'_>,
+    optimizer: &dyn Optimizer,
+    Batch { rows, features, loss }: Batch,
+    step: impl Fn(&Tensor, &Tensor) -> Tensor,
+) -> Result<String> {
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [rows, features], DType::F32);
+    let y = match loss {
+        Loss::Bce => graph.input("y", [rows, 1], DType::F32),
+        Loss::Ce => graph.input("y", [rows], DType::U32),
+    };
+    let loss = step(&x, &y);
+    optimizer.minimize(&loss);
+    Ok(trainer.session()?.compile(&graph, &[&loss])?.to_string())
+}
+
+/// A training that is over, as its report needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    pub begun: SystemTime,
+    pub history: &'a History,
+    pub info: &'a DeviceInfo,
+    pub train: &'a Dataset,
+    pub balance: &'a Balance,
+    /// Lines about the decision.
+    pub notes: &'a [String],
+}
+
+impl Run<'_> {
+    /// Writes the report beside a saved model. That it cannot be written is told, and no more: the model is saved.
+    pub fn write(&self, folder: &Path, model: &Model, seen: Seen) {
+        let Self { begun, history, info, train, balance, notes } = *self;
+        let training = &model.training;
+        let file = Path::new(&training.file).file_name().unwrap_or_default().to_string_lossy();
+        let mut report = RunReport::new(format!("{}: {}", file, model.target))
+            .begun(begun)
+            .history(history)
+            .part("training", train.classes(), &train.class_counts())
+            .test(seen.test)
+            .decision(model.decision.clone())
+            .importance(seen.importance)
+            .model(model.architecture.layers().join("\n"))
+            .plan(seen.plan)
+            .command(command())
+            .seed(Seed(training.seed))
+            .device(info)
+            .fact("seed", training.seed.to_string())
+            .fact("epochs", history.epochs.len().to_string())
+            .fact("batch size", training.batch_size.to_string())
+            .fact("optimizer", format!("AdamW, learning rate {}, weight decay {}", training.lr, training.weight_decay))
+            .fact("seconds per epoch", format!("{:.4}", history.seconds_per_epoch()));
+        if let Some(prior) = balance.seen() {
+            report = report.weighted_part("training, as the loss sees it", train.classes(), prior.shares());
+        }
+        if let Some(weight) = training.pos_weight {
+            report = report.fact("pos_weight", weight.to_string());
+        }
+        for (name, value) in &training.running {
+            report = report.fact(name.replace('_', " "), value);
+        }
+        if let Some(validation) = seen.validation {
+            report = report.validation(validation);
+        }
+        for line in notes.iter().chain(&seen.notes) {
+            report = report.note(line);
+        }
+        if let Err(error) = report.write(folder) {
+            note(&format!("warning: the model is saved, but its report could not be written: {error}"));
+        }
+    }
+}
+
+/// This command, as it can be typed again.
+fn command() -> String {
+    let mut words = std::env::args_os().map(|word| shell_word(&word.to_string_lossy()));
+    let name = words.next().unwrap_or_default();
+    let name = Path::new(&name).file_name().map_or_else(|| name.clone(), |name| name.to_string_lossy().into_owned());
+    [name].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+}

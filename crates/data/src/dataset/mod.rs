@@ -1,0 +1,359 @@
+//! Rows of features with their classes, ready to train on.
+
+mod storage;
+
+use std::sync::Arc;
+
+use wgrad_core::{Array, Error, Result};
+
+use crate::batches::repeat;
+use crate::prepare::Preprocess;
+use crate::split;
+use crate::streams::BALANCE;
+use wgrad_core::text::count;
+use wgrad_core::{Seed, SplitMix64};
+
+pub(crate) use storage::Features;
+
+/// Rows of features with the class of each row, ready to train on.
+///
+/// For two classes, class 1 is the positive one. Features are in memory, or on disk where they come from
+/// [`Table::scan_csv`](crate::Table::scan_csv).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    x: Features,
+    y: Vec<u32>,
+    classes: Arc<[String]>,
+    preprocess: Arc<Preprocess>,
+    dropped: usize,
+}
+
+impl Dataset {
+    /// A dataset of one's own: `x` row by row, `y` the class of each row. The values are taken as they are.
+    ///
+    /// ```
+    /// use wgrad_data::Dataset;
+    /// let data = Dataset::new(["a", "b"], vec![0.5, 1.0, -0.5, 2.0], vec![1, 0], ["no", "yes"])?;
+    /// assert_eq!((data.rows(), data.features(), data.positive()), (2, 2, Some("yes")));
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the sizes do not fit together, there is no row, a value is not finite or a class does not exist.
+    pub fn new<F: Into<String>, C: Into<String>>(
+        features: impl IntoIterator<Item = F>,
+        x: Vec<f32>,
+        y: Vec<u32>,
+        classes: impl IntoIterator<Item = C>,
+    ) -> Result<Self> {
+        let preprocess = Preprocess::identity(features.into_iter().map(Into::into).collect());
+        let classes: Arc<[String]> = classes.into_iter().map(Into::into).collect();
+        let width = preprocess.columns().len();
+        if y.is_empty() || width == 0 {
+            return Err(Error::Data("a dataset needs at least one row and one feature".into()));
+        }
+        if y.len().checked_mul(width) != Some(x.len()) || u32::try_from(y.len()).is_err() {
+            return Err(Error::Data(format!(
+                "{} cannot be {} with {} each",
+                count(x.len(), "value"),
+                count(y.len(), "row"),
+                count(width, "feature")
+            )));
+        }
+        if let Some(at) = x.iter().position(|value| !value.is_finite()) {
+            let (row, name) = (at / width, &preprocess.columns()[at % width]);
+            return Err(Error::Data(format!("row {row}, feature `{name}`: {} is not finite", x[at])));
+        }
+        if let Some(row) = y.iter().position(|&class| class as usize >= classes.len()) {
+            return Err(Error::Data(format!(
+                "row {row} is of class {}, but there are {}, numbered from 0",
+                y[row],
+                if classes.len() == 1 { "1 class".to_string() } else { format!("{} classes", classes.len()) }
+            )));
+        }
+        let x = Features::in_memory(Array::new([y.len(), width], x)?);
+        Ok(Self::from_parts(x, y, classes, Arc::new(preprocess)))
+    }
+
+    pub(crate) fn from_parts(x: Features, y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Self {
+        Self { x, y, classes, preprocess, dropped: 0 }
+    }
+
+    pub(crate) fn with_dropped(self, dropped: usize) -> Self {
+        Self { dropped, ..self }
+    }
+
+    /// The same rows with other features of the same names; all of them finite, as these are.
+    pub(crate) fn with_x(&self, x: Array) -> Result<Self> {
+        if x.shape().dims() != [self.rows(), self.features()] {
+            return Err(Error::Data(format!("features of shape {} for {}", x.shape(), count(self.rows(), "row"))));
+        }
+        Ok(Self { x: Features::in_memory(x), ..self.clone() })
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.y.len()
+    }
+
+    /// The number of features of a row.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.preprocess.features().len()
+    }
+
+    /// The names of the features; see [`Preprocess::features`].
+    #[must_use]
+    pub fn feature_names(&self) -> &[String] {
+        self.preprocess.features()
+    }
+
+    /// Whether the features are on disk: then [`Self::gather`] reads those of some rows.
+    #[must_use]
+    pub fn is_on_disk(&self) -> bool {
+        matches!(self.x, Features::Disk { .. })
+    }
+
+    /// The features, row by row, if they are in memory; nothing if they are on disk.
+    #[must_use]
+    pub fn x(&self) -> &[f32] {
+        match &self.x {
+            Features::Memory(x) => x.as_slice().unwrap_or_default(),
+            Features::Disk { .. } => &[],
+        }
+    }
+
+    /// The features of some rows, one row after the other, wherever they are.
+    ///
+    /// # Errors
+    /// When there is no such row, or the file of the features cannot be read.
+    pub fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
+        self.has(rows)?;
+        let mut values = Vec::with_capacity(rows.len() * self.features());
+        self.x.gather(rows, self.features(), &mut values)?;
+        Ok(values)
+    }
+
+    /// Bytes of all features.
+    #[must_use]
+    pub fn feature_bytes(&self) -> u64 {
+        self.rows() as u64 * self.features() as u64 * size_of::<f32>() as u64
+    }
+
+    /// The class of each row.
+    #[must_use]
+    pub fn y(&self) -> &[u32] {
+        &self.y
+    }
+
+    /// The features as `f32[rows, features]`, if they are in memory; without rows if they are on disk.
+    #[must_use]
+    pub fn x_array(&self) -> Array {
+        Array::clone(&self.x_shared())
+    }
+
+    /// [`Self::x_array`] without a copy, for the trainer.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn x_shared(&self) -> Arc<Array> {
+        match &self.x {
+            Features::Memory(x) => Arc::clone(x),
+            Features::Disk { .. } => Arc::new(Array::full([0, self.features()], 0.0_f32)),
+        }
+    }
+
+    /// The classes as `u32[rows]`.
+    #[must_use]
+    pub fn y_array(&self) -> Array {
+        Array::vector(self.y.clone())
+    }
+
+    /// The names of the classes: the name of class `c` is `classes()[c]`.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The name of the positive class, if there are two classes.
+    #[must_use]
+    pub fn positive(&self) -> Option<&str> {
+        match &self.classes[..] {
+            [_, positive] => Some(positive),
+            _ => None,
+        }
+    }
+
+    /// What was learned from the training rows.
+    #[must_use]
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// How many rows of the file were left out because of missing cells, before any split.
+    #[must_use]
+    pub fn dropped_rows(&self) -> usize {
+        self.dropped
+    }
+
+    /// The number of rows of each class.
+    #[must_use]
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for &class in &self.y {
+            counts[class as usize] += 1;
+        }
+        counts
+    }
+
+    /// Negative rows per positive row: the `pos_weight` that gives both of two classes the same say.
+    ///
+    /// Infinite if no row is positive, and NaN if there are not two classes; losses refuse both.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a ratio of counts")]
+    pub fn pos_weight(&self) -> f32 {
+        match self.class_counts()[..] {
+            [negatives, positives] => (negatives as f64 / positives as f64) as f32,
+            _ => f32::NAN,
+        }
+    }
+
+    /// Weights that give each of `C` classes the same say: `rows / (C * rows of the class)`, scikit-learn's `balanced`;
+    /// 0 for a class without rows.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a ratio of counts")]
+    pub fn class_weights(&self) -> Vec<f32> {
+        let total = self.rows() as f64 / self.classes.len() as f64;
+        self.class_counts().iter().map(|&n| if n == 0 { 0.0 } else { (total / n as f64) as f32 }).collect()
+    }
+
+    /// The given rows, in the given order.
+    ///
+    /// # Errors
+    /// When there is no such row.
+    pub fn subset(&self, rows: &[u32]) -> Result<Self> {
+        self.has(rows)?;
+        let x = self.x.subset(rows, self.features())?;
+        let y = rows.iter().map(|&row| self.y[row as usize]).collect();
+        let (classes, preprocess) = (Arc::clone(&self.classes), Arc::clone(&self.preprocess));
+        Ok(Self { x, y, classes, preprocess, dropped: self.dropped })
+    }
+
+    fn has(&self, rows: &[u32]) -> Result<()> {
+        match rows.iter().find(|&&row| row as usize >= self.rows()) {
+            Some(row) => {
+                Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row"))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// As many rows of each class as the most frequent one has: all rows, and those of rarer classes again, each equally
+    /// often, to once; the rest by chance. Only for training: a measure on repeated rows says nothing. The trainer's
+    /// [`Sampler::balanced`](crate::Sampler::balanced) does the like without a copy, and with other rows in each epoch.
+    ///
+    /// # Errors
+    /// When there are then more rows than a `u32` can count.
+    pub fn oversample(&self, seed: Seed) -> Result<Self> {
+        self.resample(seed, |counts| counts.iter().copied().max())
+    }
+
+    /// As many rows of each class as the rarest one has that has any, chosen by chance, each once at most.
+    ///
+    /// # Errors
+    /// None that a dataset can have.
+    pub fn undersample(&self, seed: Seed) -> Result<Self> {
+        self.resample(seed, |counts| counts.iter().copied().filter(|n| *n > 0).min())
+    }
+
+    fn resample(&self, seed: Seed, target: impl Fn(&[usize]) -> Option<usize>) -> Result<Self> {
+        let target = target(&self.class_counts()).unwrap_or_default();
+        let mut random = SplitMix64::new(seed, BALANCE);
+        let mut order = vec![];
+        for class in (0..u32::MAX).take(self.classes.len()) {
+            let rows: Vec<u32> = self.y.iter().zip(0..).filter(|(y, _)| **y == class).map(|(_, row)| row).collect();
+            if !rows.is_empty() {
+                repeat(&rows, target, &mut random, &mut order);
+            }
+        }
+        if u32::try_from(order.len()).is_err() {
+            return Err(Error::Config(format!("{} are too many: row numbers are 32-bit", count(order.len(), "row"))));
+        }
+        order.sort_unstable();
+        self.subset(&order)
+    }
+
+    /// Two parts, as [`Labelled::split`](crate::Labelled::split), for instance to set validation rows aside.
+    ///
+    /// The features stay as they are: standardised with what all rows of this dataset taught. To separate training and
+    /// test rows before anything is learned, split the table.
+    ///
+    /// # Errors
+    /// When `train_fraction` is not between 0 and 1, or every class has one row only.
+    pub fn split(&self, train_fraction: f64, seed: Seed) -> Result<(Self, Self)> {
+        let (train, test) = split::stratified(&self.y, train_fraction, seed)?;
+        Ok((self.subset(&train)?, self.subset(&test)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(y: &[u32], classes: &[&str]) -> Dataset {
+        #[allow(clippy::cast_precision_loss)]
+        let x = (0..y.len() * 2).map(|i| i as f32).collect();
+        Dataset::new(["a", "b"], x, y.to_vec(), classes.iter().copied()).unwrap()
+    }
+
+    #[test]
+    fn weights_balance_the_classes() {
+        let two = dataset(&[0, 0, 0, 1], &["no", "yes"]);
+        assert_eq!((two.class_counts(), two.pos_weight()), (vec![3, 1], 3.0));
+        // sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0, 1], y=[0, 0, 0, 1])
+        assert_eq!(two.class_weights(), [0.666_666_7, 2.0]);
+    }
+
+    #[test]
+    fn weights_without_meaning_are_not_numbers_to_train_with() {
+        assert!(dataset(&[0, 1, 2], &["a", "b", "c"]).pos_weight().is_nan());
+        assert!(dataset(&[0, 0], &["no", "yes"]).pos_weight().is_infinite());
+        assert_eq!(dataset(&[0, 0], &["no", "yes"]).class_weights(), [0.5, 0.0]);
+    }
+
+    #[test]
+    fn arrays_have_a_row_per_label() {
+        let data = dataset(&[0, 1, 1], &["no", "yes"]);
+        assert_eq!(data.x_array(), Array::new([3, 2], vec![0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap());
+        assert_eq!(data.y_array(), Array::vector(vec![0u32, 1, 1]));
+    }
+
+    #[test]
+    fn a_subset_has_the_rows_asked_for() {
+        let data = dataset(&[0, 1, 1], &["no", "yes"]);
+        let subset = data.subset(&[2, 0, 2]).unwrap();
+        assert_eq!((subset.x(), subset.y()), (&[4.0, 5.0, 0.0, 1.0, 4.0, 5.0][..], &[1, 0, 1][..]));
+        assert_eq!(data.subset(&[3]).unwrap_err().to_string(), "there is no row 3: the dataset has 3 rows");
+    }
+
+    #[test]
+    fn a_dataset_splits_again_without_a_row_lost() {
+        let data = dataset(&[0, 0, 1, 1, 0, 0, 1, 1], &["no", "yes"]);
+        let (train, valid) = data.split(0.5, Seed(3)).unwrap();
+        assert_eq!((train.class_counts(), valid.class_counts()), (vec![2, 2], vec![2, 2]));
+        let mut x = [train.x(), valid.x()].concat();
+        x.sort_unstable_by(f32::total_cmp);
+        assert_eq!(x, data.x());
+        assert_eq!(train.preprocess(), data.preprocess());
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_errors() {
+        let message =
+            |x: &[f32], y: &[u32]| Dataset::new(["a"], x.to_vec(), y.to_vec(), ["no", "yes"]).unwrap_err().to_string();
+        assert_eq!(message(&[], &[]), "a dataset needs at least one row and one feature");
+        assert_eq!(message(&[1.0], &[0, 1]), "1 value cannot be 2 rows with 1 feature each");
+        assert_eq!(message(&[1.0, f32::NAN], &[0, 1]), "row 1, feature `a`: NaN is not finite");
+        assert_eq!(message(&[1.0, 2.0], &[0, 2]), "row 1 is of class 2, but there are 2 classes, numbered from 0");
+    }
+}

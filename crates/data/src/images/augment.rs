@@ -1,0 +1,163 @@
+//! Images that look different in each epoch.
+
+use wgrad_core::{Array, Error, Result};
+
+use crate::streams::AUGMENT;
+use crate::{Dataset, Seed};
+use wgrad_core::SplitMix64;
+
+/// Random flips and crops of images, other ones in each epoch, so that a model does not learn the pixels by heart; only for
+/// training rows.
+///
+/// Each row of the dataset is an image of `channels × height × width`, in this order. What happens to it depends on the
+/// seed, the epoch and the number of its row only.
+///
+/// ```
+/// use wgrad_data::{Augment, Dataset, Seed};
+/// let x = (0..2 * 3 * 4 * 4).map(|i| i as f32).collect();
+/// let names: Vec<String> = (0..48).map(|i| format!("x{i}")).collect();
+/// let data = Dataset::new(names, x, vec![0, 1], ["cat", "dog"])?;
+/// // torchvision's RandomCrop(4, padding=1) and RandomHorizontalFlip()
+/// let augment = Augment::new([3, 4, 4]).crop(1).flip();
+/// for epoch in 0..3 {
+///     let seen = augment.epoch(&data, Seed(7), epoch)?;
+///     assert_eq!((seen.rows(), seen.y()), (2, data.y()));
+///     // trainer.fit(&seen, 1, …)?;
+/// }
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Augment {
+    dims: [usize; 3],
+    padding: usize,
+    flip: bool,
+}
+
+impl Augment {
+    /// Nothing yet, for images of `[channels, height, width]`.
+    #[must_use]
+    pub fn new(dims: [usize; 3]) -> Self {
+        Self { dims, padding: 0, flip: false }
+    }
+
+    /// A crop of the image's own size from the image with so many zeros on each side, each place equally likely.
+    #[must_use]
+    pub fn crop(self, padding: usize) -> Self {
+        Self { padding, ..self }
+    }
+
+    /// Left and right change sides in every second image, by chance.
+    #[must_use]
+    pub fn flip(self) -> Self {
+        Self { flip: true, ..self }
+    }
+
+    /// The dataset as an epoch sees it.
+    ///
+    /// # Errors
+    /// When rows are no images of this size, the padding is larger than the image, or the features are on disk.
+    pub fn epoch(&self, data: &Dataset, seed: Seed, epoch: u64) -> Result<Dataset> {
+        let [channels, height, width] = self.dims;
+        let size = self.dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+        if size != Some(data.features()) {
+            return Err(Error::Data(format!(
+                "images of {channels} × {height} × {width} are to be changed, but the rows have {} features",
+                data.features()
+            )));
+        }
+        if data.is_on_disk() {
+            return Err(Error::Data("images that are to be changed must be in memory, and these are on disk".into()));
+        }
+        if self.padding > height.min(width) {
+            return Err(Error::Config(format!(
+                "a padding of {} is larger than the image of {height} × {width}",
+                self.padding
+            )));
+        }
+        let mut x = vec![0.0; data.x().len()];
+        let images = data.x().chunks_exact(data.features()).zip(x.chunks_exact_mut(data.features()));
+        for ((from, to), row) in images.zip(0_u64..) {
+            // A stream of its own for each epoch and row.
+            let mut random = SplitMix64::new(Seed(seed.0 ^ epoch.rotate_left(32)), AUGMENT.wrapping_sub(row));
+            let mut shift = || usize::try_from(random.below(2 * self.padding as u64 + 1)).unwrap_or_default();
+            let (down, right) = (shift(), shift());
+            let flip = self.flip && random.below(2) == 1;
+            for (line, to) in to.chunks_exact_mut(width).enumerate() {
+                let (channel, y) = (line / height, (line % height + down).checked_sub(self.padding));
+                let Some(y) = y.filter(|y| *y < height) else { continue };
+                let from = &from[(channel * height + y) * width..][..width];
+                for (at, pixel) in to.iter_mut().enumerate() {
+                    let at = if flip { width - 1 - at } else { at };
+                    let source = (at + right).checked_sub(self.padding).and_then(|x| from.get(x));
+                    *pixel = source.copied().unwrap_or_default();
+                }
+            }
+        }
+        data.with_x(Array::new([data.rows(), data.features()], x)?)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "small numbers")]
+mod tests {
+    use super::*;
+
+    fn images(rows: usize) -> Dataset {
+        let x = (0..rows * 18).map(|i| (i % 18 + 1) as f32).collect();
+        Dataset::new((0..18).map(|i| format!("x{i}")), x, vec![0; rows], ["a", "b"]).unwrap()
+    }
+
+    /// `[2, 3, 3]` shifted by `down - 1` and `right - 1`, after a flip.
+    fn expected(down: usize, right: usize, flip: bool) -> Vec<f32> {
+        let mut all = vec![];
+        for channel in 0..2 {
+            for y in 0..3 {
+                for x in 0..3 {
+                    let x = if flip { 2 - x } else { x };
+                    let (y, x) = (y + down, x + right);
+                    let inside = (1..4).contains(&y) && (1..4).contains(&x);
+                    all.push(if inside { (channel * 9 + (y - 1) * 3 + x) as f32 } else { 0.0 });
+                }
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn every_crop_and_flip_comes_equally_often_and_nothing_else() {
+        let data = images(3600);
+        let seen = Augment::new([2, 3, 3]).crop(1).flip().epoch(&data, Seed(1), 0).unwrap();
+        let mut counts = vec![];
+        for down in 0..3 {
+            for right in 0..3 {
+                for flip in [false, true] {
+                    let image = expected(down, right, flip);
+                    counts.push(seen.x().chunks(18).filter(|x| **x == image[..]).count());
+                }
+            }
+        }
+        assert_eq!(counts.iter().sum::<usize>(), 3600, "{counts:?}");
+        // Five standard deviations of a count of 200 are 69.
+        assert!(counts.iter().all(|n| (131..=269).contains(n)), "{counts:?}");
+    }
+
+    #[test]
+    fn seed_and_epoch_decide_and_nothing_changes_without_options() {
+        let (data, augment) = (images(20), Augment::new([2, 3, 3]).crop(1).flip());
+        let seen = |seed, epoch| augment.epoch(&data, Seed(seed), epoch).unwrap();
+        assert_eq!(seen(1, 2), seen(1, 2));
+        assert_ne!(seen(1, 2), seen(1, 3));
+        assert_ne!(seen(1, 2), seen(2, 2));
+        assert_eq!(Augment::new([2, 3, 3]).epoch(&data, Seed(1), 0).unwrap(), data);
+    }
+
+    #[test]
+    fn images_of_another_size_are_refused() {
+        let message = |augment: Augment| augment.epoch(&images(2), Seed(0), 0).unwrap_err().to_string();
+        assert_eq!(
+            message(Augment::new([3, 3, 3])),
+            "images of 3 × 3 × 3 are to be changed, but the rows have 18 features"
+        );
+        assert_eq!(message(Augment::new([2, 3, 3]).crop(4)), "a padding of 4 is larger than the image of 3 × 3");
+    }
+}

@@ -1,0 +1,181 @@
+//! How every later row is treated as the training rows were.
+
+use std::collections::{HashMap, HashSet};
+
+use wgrad_core::{Array, Error, Result};
+
+use super::categories::Categories;
+use super::features;
+use super::preprocess::Preprocess;
+use crate::cell::number::number;
+use crate::table::{BLOCK, Cells, Column, MISSING, Table};
+
+impl Preprocess {
+    /// The columns of a table that are not used: others than the features. The target may be among them.
+    #[must_use]
+    pub fn extra_columns<'t>(&self, table: &'t Table) -> Vec<&'t str> {
+        let used: HashSet<&str> = self.columns().iter().map(String::as_str).collect();
+        table.names.iter().map(String::as_str).filter(|name| !used.contains(name)).collect()
+    }
+
+    /// The rows of a table as the model takes them: `f32[rows, features]`. The table's columns may be in any order.
+    ///
+    /// # Errors
+    /// When a column is missing, or a cell is text where the model was trained on numbers, infinite, or missing while there
+    /// is nothing to fill in.
+    pub fn apply(&self, table: &Table) -> Result<Array> {
+        let rows: Vec<u32> = (0..u32::MAX).take(table.rows()).collect();
+        let mut x = Vec::with_capacity(rows.len() * self.features().len());
+        transform(self, table, &rows, |values| {
+            x.extend_from_slice(values);
+            Ok(())
+        })?;
+        Array::new([table.rows(), self.features().len()], x)
+    }
+}
+
+/// Hands on some rows of a table as the model takes them, in portions of whole rows.
+pub(crate) fn transform(
+    preprocess: &Preprocess,
+    table: &Table,
+    rows: &[u32],
+    mut take: impl FnMut(&[f32]) -> Result<()>,
+) -> Result<()> {
+    let width = preprocess.features().len();
+    let columns = features::columns(table, preprocess.columns())?;
+    let mut encoders = Vec::with_capacity(columns.len());
+    for (at, (name, column)) in preprocess.columns().iter().zip(columns).enumerate() {
+        let kind = if let Some(categories) = preprocess.categories_of(name) {
+            Kind::Categories { categories, numbering: Numbering::new(categories, column) }
+        } else {
+            features::numeric(table, name, column)?;
+            Kind::Numbers { mean: preprocess.mean()[at], std: preprocess.std()[at] }
+        };
+        let fill = preprocess.fill().map(|fill| fill[at]);
+        encoders.push(Encoder { table, name, column, fill, width, kind });
+    }
+    let (mut values, mut buffer) = (vec![], vec![]);
+    for rows in rows.chunk_by(|a, b| *a as usize / BLOCK == *b as usize / BLOCK) {
+        values.clear();
+        values.resize(rows.len() * width, 0.0);
+        let mut offset = 0;
+        for encoder in &encoders {
+            offset += encoder.write(rows, &mut buffer, &mut values[offset..])?;
+        }
+        take(&values)?;
+    }
+    Ok(())
+}
+
+/// Writer of the features that one column becomes.
+struct Encoder<'a> {
+    table: &'a Table,
+    name: &'a str,
+    column: &'a Column,
+    /// The value for missing cells.
+    fill: Option<f64>,
+    /// The features of a row.
+    width: usize,
+    kind: Kind<'a>,
+}
+
+/// What a column becomes.
+enum Kind<'a> {
+    Numbers { mean: f64, std: f64 },
+    Categories { categories: &'a Categories, numbering: Numbering<'a> },
+}
+
+impl Encoder<'_> {
+    /// Writes the features for rows of one block; gives their number.
+    #[allow(clippy::cast_possible_truncation, reason = "what does not fit is an error")]
+    fn write(&self, rows: &[u32], buffer: &mut Vec<f64>, values: &mut [f32]) -> Result<usize> {
+        let block = rows[0] as usize / BLOCK;
+        let numbers = self.column.block(block, buffer)?;
+        match &self.kind {
+            Kind::Categories { categories, numbering } => {
+                for (&row, features) in rows.iter().zip(values.chunks_mut(self.width)) {
+                    let row = row as usize;
+                    if self.fill.is_none() && self.column.is_missing(row) {
+                        return Err(self.gap(row));
+                    }
+                    let number = numbering.of(row, numbers.get(row - block * BLOCK).copied());
+                    categories.write(number, features);
+                }
+                Ok(categories.width())
+            }
+            Kind::Numbers { mean, std } => {
+                let booleans = self.column.booleans();
+                for (&row, feature) in rows.iter().zip(values.iter_mut().step_by(self.width)) {
+                    let row = row as usize;
+                    let mut value = match &booleans {
+                        Some(booleans) => booleans(row),
+                        None => numbers[row - block * BLOCK],
+                    };
+                    if value.is_nan() {
+                        value = self.fill.ok_or_else(|| self.gap(row))?;
+                    }
+                    *feature = ((value - mean) / std) as f32;
+                    if !feature.is_finite() {
+                        return Err(Error::Data(format!(
+                            "{}: {value:e} is beyond the range of 32-bit floats once standardised: the training rows \
+                             spread by {std:e} only. Correct the cell.",
+                            self.table.place(row, self.name),
+                        )));
+                    }
+                }
+                Ok(1)
+            }
+        }
+    }
+
+    fn gap(&self, row: usize) -> Error {
+        Error::Data(format!(
+            "{}: the cell is missing, and no value to fill in was learned. \
+             Complete it, or train with Missing::FillMean (--missing mean).",
+            self.table.place(row, self.name)
+        ))
+    }
+}
+
+/// From cells to numbers of categories.
+enum Numbering<'c> {
+    Codes { codes: &'c [u32], known: Vec<usize>, unseen: usize },
+    Values { known: HashMap<u64, usize>, unseen: usize },
+}
+
+impl<'c> Numbering<'c> {
+    /// Looks up the categories that the texts or numbers of a column are.
+    fn new(categories: &Categories, column: &'c Column) -> Self {
+        let unseen = categories.levels().len();
+        if let Cells::Text { codes, levels } = &column.cells {
+            let numbers: HashMap<&str, usize> = categories.levels().iter().map(String::as_str).zip(0..).collect();
+            let known = levels.iter().map(|text| numbers.get(text).copied().unwrap_or(unseen)).collect();
+            return Self::Codes { codes, known, unseen };
+        }
+        // A file whose categories all look like numbers: `7` is also what `07` was, if nothing else is.
+        let mut known = HashMap::new();
+        for (text, at) in categories.levels().iter().zip(0..) {
+            if let Some(value) = number(text) {
+                let exact = *text == (value + 0.0).to_string();
+                let bits = (value + 0.0).to_bits();
+                if exact || !known.contains_key(&bits) {
+                    known.insert(bits, at);
+                }
+            }
+        }
+        Self::Values { known, unseen }
+    }
+
+    /// The category of a row, whose number is given if the column holds numbers.
+    fn of(&self, row: usize, value: Option<f64>) -> usize {
+        match self {
+            Self::Codes { codes, known, unseen } => match codes[row] {
+                MISSING => *unseen,
+                code => known[code as usize],
+            },
+            Self::Values { known, unseen } => {
+                value.and_then(|value| known.get(&(value + 0.0).to_bits()).copied()).unwrap_or(*unseen)
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The feature columns of a table, checked: present, of a type to learn from, finite.
+
+use std::collections::HashMap;
+
+use wgrad_core::{Error, Result};
+
+use crate::cell::number::number;
+use crate::table::{Beyond, Cells, Column, Kind, MISSING, Table};
+use wgrad_core::text::{count, did_you_mean, list};
+
+/// The named columns, which must be there.
+pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
+    let at: HashMap<&str, &Column> = table.names.iter().map(String::as_str).zip(&table.columns).collect();
+    let absent: Vec<&String> = names.iter().filter(|name| !at.contains_key(name.as_str())).collect();
+    all_present(table, names, &absent)?;
+    Ok(names.iter().filter_map(|name| at.get(name.as_str()).copied()).collect())
+}
+
+/// The named columns, of types to learn from: numbers, booleans and categories.
+pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
+    let columns = columns(table, names)?;
+    for (name, column) in names.iter().zip(&columns) {
+        no_strays(table, name, column)?;
+        all_finite(table, name, column)?;
+    }
+    no_dates(table, names, &columns)?;
+    Ok(columns)
+}
+
+/// That a column can be taken as numbers: it holds numbers or booleans.
+pub(crate) fn numeric(table: &Table, name: &String, column: &Column) -> Result<()> {
+    no_strays(table, name, column)?;
+    all_finite(table, name, column)?;
+    if matches!(column.kind(), Kind::Number | Kind::Boolean) {
+        return Ok(());
+    }
+    let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
+    Err(table.error(format!(
+        "column `{name}` is text (`{}` on {}), but the model was trained on numbers there. Correct the column.",
+        column.text(row).unwrap_or_default(),
+        table.spot(row),
+    )))
+}
+
+fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()> {
+    let [first, ..] = absent else { return Ok(()) };
+    let unused = table.names.iter().filter(|name| !names.contains(name));
+    Err(table.error(format!(
+        "{} missing: {}.{} The file has {}.",
+        if absent.len() == 1 { "a column is".to_string() } else { format!("{} columns are", absent.len()) },
+        list(absent),
+        did_you_mean(first, unused),
+        list(&table.names)
+    )))
+}
+
+/// A few words among numbers are mistakes, not categories.
+fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
+    let Cells::Text { codes, levels } = &column.cells else { return Ok(()) };
+    let numeric: Vec<bool> = levels.iter().map(|level| number(level).is_some()).collect();
+    if !numeric.contains(&true) {
+        return Ok(());
+    }
+    let filled = || codes.iter().filter(|code| **code != MISSING);
+    let (all, numbers) = (filled().count(), filled().filter(|code| numeric[**code as usize]).count());
+    let Some(row) = codes.iter().position(|&code| code != MISSING && !numeric[code as usize]) else { return Ok(()) };
+    if numbers * 2 <= all {
+        return Ok(());
+    }
+    let others = all - numbers - 1;
+    Err(Error::Data(format!(
+        "{}: `{}` is not a number, but most of the column is{}. \
+         Correct the cell, empty it if the value is unknown, or drop the column with .drop_columns([\"{name}\"]).",
+        table.place(row, name),
+        levels.get(codes[row] as usize),
+        if others == 0 { String::new() } else { format!(" ({} like it)", count(others, "more cell")) }
+    )))
+}
+
+fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> {
+    let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == Kind::Date).collect();
+    let [(name, column), ..] = dates[..] else { return Ok(()) };
+    let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
+    let quoted: Vec<_> = dates.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let (what, them) = match dates.len() {
+        1 => ("a column holds dates, which are".to_string(), "it"),
+        n => (format!("{n} columns hold dates, which are"), "them"),
+    };
+    Err(table.error(format!(
+        "{what} neither numbers nor categories: {} (`{}` on {}). Drop {them} with .drop_columns([{}]), or write {them} \
+         as numbers: the days since an event for what grows, the month, weekday or hour for what comes again. To split \
+         by `{name}`, oldest rows first, use Split::by_time(\"{name}\") (--time {name}), which drops it too.",
+        list(dates.iter().map(|(name, _)| name)),
+        column.text(row).unwrap_or_default(),
+        table.spot(row),
+        quoted.join(", "),
+    )))
+}
+
+fn all_finite(table: &Table, name: &str, column: &Column) -> Result<()> {
+    match column.beyond {
+        None => Ok(()),
+        Some(Beyond { row, value }) if value.is_infinite() => Err(Error::Data(format!(
+            "{}: the value is infinite. Correct the cell, or empty it if the value is unknown.",
+            table.place(row, name)
+        ))),
+        Some(Beyond { row, value }) => Err(Error::Data(format!(
+            "{}: {value:e} is beyond the range of 32-bit floats. Use a larger unit.",
+            table.place(row, name),
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(csv: &str, names: &[&str]) -> String {
+        let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+        learnable(&Table::parse("t.csv", csv.as_bytes()).unwrap(), &names).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn columns_come_in_the_order_asked_for() {
+        let table = Table::parse("t.csv", b"a,b\n1,2\n").unwrap();
+        let columns = learnable(&table, &["b".into(), "a".into()]).unwrap();
+        let values: Vec<_> = columns.iter().map(|column| column.numbers().unwrap().unwrap().into_owned()).collect();
+        assert_eq!(values, [[2.0], [1.0]]);
+    }
+
+    #[test]
+    fn missing_columns_are_listed() {
+        assert_eq!(
+            message("radius,texture\n1,2\n", &["radios", "texture"]),
+            "t.csv: a column is missing: `radios`. Did you mean `radius`? The file has `radius`, `texture`."
+        );
+        assert_eq!(
+            message("x,y\n1,2\n", &["age", "city", "x"]),
+            "t.csv: 2 columns are missing: `age`, `city`. The file has `x`, `y`."
+        );
+    }
+
+    #[test]
+    fn a_stray_word_among_numbers_is_named_by_line_column_and_text() {
+        assert_eq!(
+            message("age,y\n1,0\n2,0\n\n,1\ntwelve,1\n3,1\n", &["age"]),
+            "t.csv, line 6, column `age`: `twelve` is not a number, but most of the column is. \
+             Correct the cell, empty it if the value is unknown, or drop the column with .drop_columns([\"age\"])."
+        );
+        let two = message("age\n1\n2\n3\n?\n?\n", &["age"]);
+        assert!(
+            two.contains("line 5, column `age`: `?` is not a number, but most of the column is (1 more cell like it).")
+        );
+    }
+
+    #[test]
+    fn dates_are_refused_with_advice() {
+        assert_eq!(
+            message("age,seen\n1,\n2,2024-01-31\n3,2024-02-01\n", &["age", "seen"]),
+            "t.csv: a column holds dates, which are neither numbers nor categories: `seen` (`2024-01-31` on line 3). \
+             Drop it with .drop_columns([\"seen\"]), or write it as numbers: the days since an event for what grows, the \
+             month, weekday or hour for what comes again. To split by `seen`, oldest rows first, use \
+             Split::by_time(\"seen\") (--time seen), which drops it too."
+        );
+        let two = message("from,to\n1.2.2024,2024-01-31\n", &["from", "to"]);
+        assert!(
+            two.contains("2 columns hold dates, which are neither numbers nor categories: `from`, `to` (`1.2.2024`")
+        );
+    }
+
+    #[test]
+    fn values_that_a_float_cannot_hold_are_refused_with_their_place() {
+        assert_eq!(
+            message("a,b\n1,2\n3,-inf\n", &["a", "b"]),
+            "t.csv, line 3, column `b`: the value is infinite. Correct the cell, or empty it if the value is unknown."
+        );
+        assert_eq!(
+            message("a\n1\n2e300\n", &["a"]),
+            "t.csv, line 3, column `a`: 2e300 is beyond the range of 32-bit floats. Use a larger unit."
+        );
+    }
+}

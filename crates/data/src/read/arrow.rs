@@ -1,0 +1,297 @@
+//! Parquet files and Arrow's own: columns that bring their types along.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::temporal_conversions::{as_datetime, as_time};
+#[allow(clippy::wildcard_imports, reason = "a type per kind of column")]
+use arrow_array::types::*;
+use arrow_array::{Array, ArrowPrimitiveType, RecordBatch, RecordBatchReader};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::root_as_message;
+use arrow_schema::{ArrowError, DataType, TimeUnit};
+use arrow_select::take::take;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use wgrad_core::{Error, Result};
+
+use super::build::Builder;
+use super::format::Format;
+use super::names::named;
+use crate::table::{BLOCK, Places, Table};
+
+/// Reads a file of columns; `builder` makes the place of each one.
+///
+/// # Errors
+/// When the file is damaged, or a column is of a type that is no number, text or time.
+pub(super) fn read(path: &Path, format: Format, builder: impl Fn(usize, usize) -> Builder) -> Result<Table> {
+    let file = path.display().to_string();
+    let damaged = |why: &dyn std::fmt::Display| {
+        Error::Data(format!("{file}: this is no whole {format} file: {why}. Write it again, or save the rows as CSV."))
+    };
+    let read = || -> Result<Table> {
+        let source = File::open(path).map_err(Error::io(path))?;
+        let batches: Box<dyn RecordBatchReader> = match format {
+            Format::Parquet => Box::new(
+                ParquetRecordBatchReaderBuilder::try_new(source)
+                    .and_then(|builder| builder.with_batch_size(BLOCK).build())
+                    .map_err(|why| damaged(&why))?,
+            ),
+            Format::Arrow => arrow(BufReader::new(source)).map_err(|why| damaged(&why))?,
+        };
+        table(&file, batches, &builder, &damaged)
+    };
+    // These libraries check what they read, but where a damaged file makes one of them panic, that is no bug of the user's.
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(&"its parts contradict each other")))
+}
+
+/// The stream of portions that both of Arrow's formats hold; the one for files has a mark before it and an index behind.
+fn arrow(mut source: BufReader<File>) -> Result<Box<dyn RecordBatchReader>, ArrowError> {
+    let mut mark = [0; 8];
+    source.read_exact(&mut mark)?;
+    let begin = if mark.starts_with(b"ARROW1") { 8 } else { 0 };
+    if begin > 0 {
+        let mut end = [0; 6];
+        source.seek(SeekFrom::End(-6))?;
+        source.read_exact(&mut end)?;
+        if &end != b"ARROW1" {
+            return Err(ArrowError::IpcError("it is cut off".into()));
+        }
+    }
+    source.seek(SeekFrom::Start(begin))?;
+    check_places(&mut source)?;
+    source.seek(SeekFrom::Start(begin))?;
+    Ok(Box::new(StreamReader::try_new(source, None)?))
+}
+
+/// No codec of Arrow's makes more of a byte: zstd says up to 128 KiB of equal bytes in four.
+const RATIO: u64 = 1 << 15;
+/// A portion that takes more than this unpacked was not meant for a table of numbers and texts.
+const LARGEST: u64 = 4 << 30;
+
+/// That parts lie where their portions are, and what is packed says a size which it can have: the reader believes both, and
+/// a program that runs out of memory cannot say why.
+fn check_places(source: &mut BufReader<File>) -> Result<(), ArrowError> {
+    let wrong = |why: &str| ArrowError::IpcError(why.into());
+    let mut word = [0; 4];
+    loop {
+        // A stream may end without a mark.
+        if source.read_exact(&mut word).is_err() {
+            return Ok(());
+        }
+        if word == [0xff; 4] {
+            source.read_exact(&mut word)?;
+        }
+        let length = u64::try_from(i32::from_le_bytes(word)).map_err(|_| wrong("a length is negative"))?;
+        if length == 0 {
+            return Ok(());
+        }
+        let mut head = vec![];
+        source.by_ref().take(length).read_to_end(&mut head)?;
+        let message = root_as_message(&head).map_err(|why| wrong(&why.to_string()))?;
+        let body = source.stream_position()?;
+        let batch = message.header_as_record_batch();
+        let batch = batch.or_else(|| message.header_as_dictionary_batch().and_then(|dictionary| dictionary.data()));
+        let whole = u64::try_from(message.bodyLength()).map_err(|_| wrong("a length is negative"))?;
+        for buffer in batch.and_then(|batch| batch.buffers()).iter().flatten() {
+            let place = u64::try_from(buffer.offset()).ok().zip(u64::try_from(buffer.length()).ok());
+            let inside = |(at, length): &(u64, u64)| at.checked_add(*length).is_some_and(|end| end <= whole);
+            let (at, length) = place.filter(inside).ok_or_else(|| wrong("a part lies outside of its portion"))?;
+            if length >= 8 && batch.is_some_and(|batch| batch.compression().is_some()) {
+                let mut size = [0; 8];
+                source.seek(SeekFrom::Start(body.saturating_add(at)))?;
+                source.read_exact(&mut size)?;
+                // -1 stands for what is not packed.
+                let size = i64::from_le_bytes(size);
+                if u64::try_from(size).is_ok_and(|size| size > LARGEST.min((length - 8).saturating_mul(RATIO))) {
+                    return Err(wrong(&format!("{} bytes cannot hold {size} in packed form", length - 8)));
+                }
+            }
+        }
+        source.seek(SeekFrom::Start(body.saturating_add(whole)))?;
+    }
+}
+
+fn table(
+    file: &str,
+    batches: Box<dyn RecordBatchReader>,
+    builder: &dyn Fn(usize, usize) -> Builder,
+    damaged: &dyn Fn(&dyn std::fmt::Display) -> Error,
+) -> Result<Table> {
+    let schema = batches.schema();
+    let names = named(file, schema.fields().iter().map(|field| field.name().as_str()))?;
+    let kinds: Vec<DataType> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+    for (name, kind) in names.iter().zip(&kinds) {
+        if !is_known(kind) {
+            return Err(Error::Data(format!(
+                "{file}: column `{name}` is of type {}, which is neither a number nor a text. \
+                 Leave it out of the file, or divide it into columns of numbers.",
+                kind.to_string().split('(').next().unwrap_or_default()
+            )));
+        }
+    }
+    let mut builders: Vec<Builder> = (0..names.len())
+        .map(|column| if is_number(&kinds[column]) { builder(column, names.len()) } else { Builder::of_text() })
+        .collect();
+    let mut rows = 0;
+    for batch in batches {
+        let batch: RecordBatch = batch.map_err(|why| damaged(&why))?;
+        let mut at = 0;
+        while at < batch.num_rows() {
+            // Blocks on disk begin where they must, whatever the file's own portions are.
+            let length = (BLOCK - rows % BLOCK).min(batch.num_rows() - at);
+            for (builder, column) in builders.iter_mut().zip(batch.columns()) {
+                push(builder, rows, &column.slice(at, length)).map_err(|why| damaged(&why))?;
+            }
+            (at, rows) = (at + length, rows + length);
+            if u32::try_from(rows).is_err() {
+                let why = "there are more than 4294967294 rows, which is more than a row number can count.";
+                return Err(Error::Data(format!("{file}: {why}")));
+            }
+            if rows.is_multiple_of(BLOCK) {
+                builders.iter_mut().try_for_each(|builder| builder.flush(rows / BLOCK - 1))?;
+            }
+        }
+    }
+    if rows == 0 {
+        return Err(Error::Data(format!("{file}: there are columns, but no row.")));
+    }
+    if !rows.is_multiple_of(BLOCK) {
+        builders.iter_mut().try_for_each(|builder| builder.flush(rows / BLOCK))?;
+    }
+    let spilled = builders.iter().any(Builder::is_on_disk);
+    let columns = builders.into_iter().map(|builder| builder.finish(rows)).collect();
+    Ok(Table { file: file.to_string(), names, columns, places: Places::Rows(rows), spilled })
+}
+
+fn is_number(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_number(values),
+        kind => kind.is_numeric() || *kind == DataType::Null,
+    }
+}
+
+fn is_known(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_known(values),
+        DataType::Decimal256(..) => false,
+        DataType::Boolean | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        kind => is_number(kind) || kind.is_temporal() && !matches!(kind, DataType::Duration(_) | DataType::Interval(_)),
+    }
+}
+
+/// Adds the rows of a column, the first of which has number `row`.
+fn push(builder: &mut Builder, row: usize, column: &Arc<dyn Array>) -> Result<(), ArrowError> {
+    use DataType as Is;
+    match column.data_type() {
+        Is::Null => (row..row + column.len()).for_each(|row| builder.push_number(row, f64::NAN)),
+        Is::Int8 => numbers::<Int8Type>(builder, row, column, f64::from),
+        Is::Int16 => numbers::<Int16Type>(builder, row, column, f64::from),
+        Is::Int32 => numbers::<Int32Type>(builder, row, column, f64::from),
+        #[allow(clippy::cast_precision_loss, reason = "what a cell of CSV would become")]
+        Is::Int64 => numbers::<Int64Type>(builder, row, column, |x| x as f64),
+        Is::UInt8 => numbers::<UInt8Type>(builder, row, column, f64::from),
+        Is::UInt16 => numbers::<UInt16Type>(builder, row, column, f64::from),
+        Is::UInt32 => numbers::<UInt32Type>(builder, row, column, f64::from),
+        #[allow(clippy::cast_precision_loss, reason = "what a cell of CSV would become")]
+        Is::UInt64 => numbers::<UInt64Type>(builder, row, column, |x| x as f64),
+        Is::Float16 => numbers::<Float16Type>(builder, row, column, f64::from),
+        Is::Float32 => numbers::<Float32Type>(builder, row, column, f64::from),
+        Is::Float64 => numbers::<Float64Type>(builder, row, column, |x| x),
+        Is::Decimal32(_, scale) => numbers::<Decimal32Type>(builder, row, column, |x| scaled(x.into(), *scale)),
+        Is::Decimal64(_, scale) => numbers::<Decimal64Type>(builder, row, column, |x| scaled(x.into(), *scale)),
+        Is::Decimal128(_, scale) => numbers::<Decimal128Type>(builder, row, column, |x| scaled(x, *scale)),
+        Is::Boolean => {
+            let words = column.as_boolean().iter().map(|x| x.map(|x| if x { "true" } else { "false" }));
+            words.zip(row..).for_each(|(word, row)| builder.push_word(row, word));
+        }
+        Is::Utf8 => column.as_string::<i32>().iter().zip(row..).for_each(|(word, row)| builder.push_word(row, word)),
+        Is::LargeUtf8 => column.as_string::<i64>().iter().zip(row..).for_each(|(x, row)| builder.push_word(row, x)),
+        Is::Utf8View => column.as_string_view().iter().zip(row..).for_each(|(x, row)| builder.push_word(row, x)),
+        Is::Dictionary(..) => {
+            let column = column.as_any_dictionary();
+            push(builder, row, &take(column.values(), column.keys(), None)?)?;
+        }
+        Is::Date32 => times::<Date32Type>(builder, row, column, |day| date(as_datetime::<Date32Type>(day.into()))),
+        Is::Date64 => times::<Date64Type>(builder, row, column, |at| date(as_datetime::<Date64Type>(at))),
+        Is::Time32(TimeUnit::Second) => {
+            times::<Time32SecondType>(builder, row, column, |at| text(as_time::<Time32SecondType>(at.into())));
+        }
+        Is::Time32(_) => {
+            times::<Time32MillisecondType>(builder, row, column, |at| {
+                text(as_time::<Time32MillisecondType>(at.into()))
+            });
+        }
+        Is::Time64(TimeUnit::Nanosecond) => {
+            times::<Time64NanosecondType>(builder, row, column, |at| text(as_time::<Time64NanosecondType>(at)));
+        }
+        Is::Time64(_) => {
+            times::<Time64MicrosecondType>(builder, row, column, |at| text(as_time::<Time64MicrosecondType>(at)));
+        }
+        Is::Timestamp(TimeUnit::Second, _) => {
+            times::<TimestampSecondType>(builder, row, column, |at| text(as_datetime::<TimestampSecondType>(at)));
+        }
+        Is::Timestamp(TimeUnit::Millisecond, _) => {
+            times::<TimestampMillisecondType>(builder, row, column, |at| {
+                text(as_datetime::<TimestampMillisecondType>(at))
+            });
+        }
+        Is::Timestamp(TimeUnit::Microsecond, _) => {
+            times::<TimestampMicrosecondType>(builder, row, column, |at| {
+                text(as_datetime::<TimestampMicrosecondType>(at))
+            });
+        }
+        Is::Timestamp(TimeUnit::Nanosecond, _) => {
+            times::<TimestampNanosecondType>(builder, row, column, |at| {
+                text(as_datetime::<TimestampNanosecondType>(at))
+            });
+        }
+        // Refused before the first row.
+        _ => (row..row + column.len()).for_each(|row| builder.push_word(row, None)),
+    }
+    Ok(())
+}
+
+fn numbers<T: ArrowPrimitiveType>(
+    builder: &mut Builder,
+    row: usize,
+    column: &Arc<dyn Array>,
+    number: impl Fn(T::Native) -> f64,
+) {
+    for (value, row) in column.as_primitive::<T>().iter().zip(row..) {
+        builder.push_number(row, value.map_or(f64::NAN, &number));
+    }
+}
+
+/// A number of so many decimals, as its digits would be read.
+fn scaled(digits: i128, scale: i8) -> f64 {
+    format!("{digits}e{}", -i16::from(scale)).parse().unwrap_or(f64::NAN)
+}
+
+/// Times become the texts that a file of text would have, so that they are told to be dates there, too.
+fn times<T: ArrowPrimitiveType>(
+    builder: &mut Builder,
+    row: usize,
+    column: &Arc<dyn Array>,
+    text: impl Fn(T::Native) -> Option<String>,
+) {
+    for (value, row) in column.as_primitive::<T>().iter().zip(row..) {
+        builder.push_word(row, value.and_then(&text).as_deref());
+    }
+}
+
+fn text(time: Option<impl std::fmt::Display>) -> Option<String> {
+    time.map(|time| time.to_string())
+}
+
+/// The day of a time that has none.
+fn date(time: Option<impl std::fmt::Display>) -> Option<String> {
+    text(time).map(|text| text.split(' ').next().unwrap_or_default().to_string())
+}
+
+#[cfg(test)]
+#[path = "arrow_tests.rs"]
+mod tests;

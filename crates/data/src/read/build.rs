@@ -1,0 +1,169 @@
+//! Columns in the making: the type is found while the cells come.
+
+use wgrad_core::Result;
+
+use crate::cell::number::{is_missing, number, plain};
+use crate::cell::text;
+use crate::table::{BLOCK, Beyond, Blocks, Cells, Column, Gaps, Interner, MISSING};
+
+/// A column that is being read for the first time.
+pub(super) struct Builder {
+    state: State,
+    gaps: Gaps,
+    beyond: Option<Beyond>,
+    /// Where numbers go on disk, if they do.
+    place: Option<Blocks>,
+}
+
+enum State {
+    /// All numbers so far, or with a place on disk those of the present block.
+    Numbers {
+        values: Vec<f64>,
+        any: bool,
+    },
+    Text(Words),
+    /// Text behind numbers, to be read again.
+    Late,
+}
+
+/// Texts by number.
+struct Words {
+    interner: Interner,
+    codes: Vec<u32>,
+}
+
+impl Words {
+    fn new(missing: usize) -> Self {
+        Self { interner: Interner::new(), codes: vec![MISSING; missing] }
+    }
+
+    fn push(&mut self, row: usize, word: Option<&str>, gaps: &mut Gaps) {
+        let code = word.map(|word| self.interner.number(word));
+        if code.is_none() {
+            gaps.add(row);
+        }
+        self.codes.push(code.unwrap_or(MISSING));
+    }
+
+    fn finish(mut self) -> Cells {
+        self.codes.shrink_to_fit();
+        Cells::Text { codes: self.codes, levels: self.interner.finish() }
+    }
+}
+
+impl Builder {
+    pub(super) fn new(place: Option<Blocks>) -> Self {
+        let capacity = if place.is_some() { BLOCK } else { 0 };
+        let state = State::Numbers { values: Vec::with_capacity(capacity), any: false };
+        Self { state, gaps: Gaps::default(), beyond: None, place }
+    }
+
+    /// A column that is known to be text.
+    #[cfg(feature = "arrow")]
+    pub(super) fn of_text() -> Self {
+        Self { state: State::Text(Words::new(0)), gaps: Gaps::default(), beyond: None, place: None }
+    }
+
+    /// Adds a cell of a text file.
+    #[inline]
+    pub(super) fn push(&mut self, row: usize, cell: &[u8]) {
+        if let State::Numbers { values, any } = &mut self.state
+            && let Some(value) = plain(cell)
+        {
+            *any = true;
+            values.push(value);
+            return;
+        }
+        self.push_other(row, text(cell));
+    }
+
+    fn push_other(&mut self, row: usize, cell: &str) {
+        match &mut self.state {
+            State::Numbers { any, .. } => match number(cell) {
+                Some(value) => self.push_number(row, value),
+                None if *any => self.state = State::Late,
+                None => {
+                    let mut words = Words::new(row);
+                    words.push(row, Some(cell), &mut self.gaps);
+                    self.state = State::Text(words);
+                }
+            },
+            State::Text(words) => words.push(row, present(cell), &mut self.gaps),
+            State::Late => {}
+        }
+    }
+
+    /// Adds a number to a column of numbers; NaN where it is missing.
+    pub(super) fn push_number(&mut self, row: usize, value: f64) {
+        let State::Numbers { values, any } = &mut self.state else { return };
+        if value.is_nan() {
+            self.gaps.add(row);
+        } else {
+            *any = true;
+        }
+        if self.beyond.is_none() && value.abs() > f64::from(f32::MAX) {
+            self.beyond = Some(Beyond { row, value });
+        }
+        values.push(value);
+    }
+
+    /// Adds a text to a column of text. Without surrounding blanks, as everywhere; an empty one is a gap.
+    #[cfg(feature = "arrow")]
+    pub(super) fn push_word(&mut self, row: usize, word: Option<&str>) {
+        if let State::Text(words) = &mut self.state {
+            words.push(row, word.map(str::trim).filter(|word| !word.is_empty()), &mut self.gaps);
+        }
+    }
+
+    #[cfg(feature = "arrow")]
+    pub(super) fn is_on_disk(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Ends a block of rows.
+    pub(super) fn flush(&mut self, block: usize) -> Result<()> {
+        if let (State::Numbers { values, .. }, Some(place)) = (&mut self.state, &self.place) {
+            place.scratch.write(place.place(block), values)?;
+            values.clear();
+        }
+        Ok(())
+    }
+
+    pub(super) fn late(&self) -> Option<Late> {
+        matches!(self.state, State::Late).then(|| Late { words: Words::new(0), gaps: Gaps::default() })
+    }
+
+    pub(super) fn finish(self, rows: usize) -> Column {
+        let cells = match (self.state, self.place) {
+            (State::Numbers { .. }, Some(place)) => Cells::Blocks(place),
+            (State::Numbers { mut values, .. }, None) => {
+                values.shrink_to_fit();
+                Cells::Numbers(values)
+            }
+            (State::Text(words), _) => words.finish(),
+            (State::Late, _) => Words::new(rows).finish(),
+        };
+        Column::new(cells, rows, self.gaps, self.beyond)
+    }
+}
+
+/// A cell of a text file, unless it says that there is no value.
+fn present(cell: &str) -> Option<&str> {
+    (!is_missing(cell)).then_some(cell)
+}
+
+/// A column of text in the second pass.
+pub(super) struct Late {
+    words: Words,
+    gaps: Gaps,
+}
+
+impl Late {
+    pub(super) fn push(&mut self, row: usize, cell: &[u8]) {
+        self.words.push(row, present(text(cell)), &mut self.gaps);
+    }
+
+    pub(super) fn finish(self, rows: usize) -> Column {
+        Column::new(self.words.finish(), rows, self.gaps, None)
+    }
+}

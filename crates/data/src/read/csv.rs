@@ -1,0 +1,164 @@
+//! From the text of a CSV file to a [`Table`].
+
+use std::io::Read;
+use std::sync::Arc;
+
+use csv::{ByteRecord, Reader, ReaderBuilder};
+use wgrad_core::text::count;
+use wgrad_core::{Error, Result};
+
+use super::assemble::assemble;
+use super::build::{Builder, Late};
+use super::names::named;
+use super::source::Source;
+use crate::cell::text;
+use crate::scratch::Scratch;
+use crate::table::{Blocks, LineNumbers, Places, Table};
+
+/// Reads the text once, and a second time if a column turns out to be text after it began with numbers, since `007` must
+/// not become `7`.
+pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<&Arc<Scratch>>) -> Result<Table> {
+    let mut records = Records::new(file, open()?)?;
+    if !records.next()? {
+        return Err(data(
+            file,
+            "the file is empty. A line with the names of the columns and one line per row are needed.",
+        ));
+    }
+    let names = header(file, &records.record)?;
+    let width = names.len();
+    let builders = (0..width).map(|column| Builder::new(Blocks::on(spill, column, width))).collect();
+    let mut lines = LineNumbers::default();
+    let builders = assemble(builders, |rows| {
+        while records.next()? {
+            let line = records.line;
+            if records.record.len() != width {
+                return Err(unequal(file, line, records.record.len(), width));
+            }
+            lines.count(file, line)?;
+            rows.push(&mut records.record)?;
+        }
+        records.closed_quotes()
+    })?;
+    let rows = lines.len();
+    if rows == 0 {
+        return Err(data(file, "there is a header, but no row below it."));
+    }
+    let mut late: Vec<Option<Late>> = builders.iter().map(Builder::late).collect();
+    if late.iter().any(Option::is_some) {
+        collect_text(file, open()?, rows, &mut late)?;
+    }
+    let columns = builders.into_iter().zip(late).map(|(builder, late)| match late {
+        Some(late) => late.finish(rows),
+        None => builder.finish(rows),
+    });
+    Ok(Table {
+        file: file.to_string(),
+        columns: columns.collect(),
+        places: Places::Lines(lines),
+        names,
+        spilled: spill.is_some(),
+    })
+}
+
+/// The second pass: text that was taken for numbers at first.
+fn collect_text<R: Read>(file: &str, bytes: R, rows: usize, late: &mut [Option<Late>]) -> Result<()> {
+    let mut records = Records::new(file, bytes)?;
+    records.next()?;
+    let mut row = 0;
+    while row < rows && records.next()? && records.record.len() == late.len() {
+        for (late, cell) in late.iter_mut().zip(&records.record) {
+            if let Some(late) = late {
+                late.push(row, cell);
+            }
+        }
+        row += 1;
+    }
+    if row < rows || records.next()? {
+        return Err(data(file, "the file changed while it was read. Read it again."));
+    }
+    Ok(())
+}
+
+/// The records of a file, with the line on which each one starts.
+struct Records<'f, R> {
+    file: &'f str,
+    reader: Reader<Source<R>>,
+    record: ByteRecord,
+    line: u64,
+}
+
+impl<'f, R: Read> Records<'f, R> {
+    fn new(file: &'f str, bytes: R) -> Result<Self> {
+        let source = Source::new(bytes).map_err(Error::io(file))?;
+        if source.is_utf16() {
+            return Err(data(file, "the file is in UTF-16. Save it as CSV in UTF-8."));
+        }
+        let mut builder = ReaderBuilder::new();
+        // Larger than what a record needs, so that reading is not what takes the time.
+        let reader = builder.has_headers(false).flexible(true).buffer_capacity(1 << 18).from_reader(source);
+        Ok(Self { file, reader, record: ByteRecord::new(), line: 1 })
+    }
+
+    fn next(&mut self) -> Result<bool> {
+        let more = self.reader.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(error) => Error::io(self.file)(error),
+            other => data(self.file, &format!("{other:?}")),
+        })?;
+        if more {
+            let start = self.record.position().map_or(0, csv::Position::byte);
+            self.line = self.reader.get_mut().line(start);
+            let record = &self.record;
+            if !record.as_slice().is_ascii() && record.iter().any(|cell| std::str::from_utf8(cell).is_err()) {
+                return Err(Error::Data(format!(
+                    "{}, line {}: the text is not UTF-8. Save the file as CSV in UTF-8.",
+                    self.file, self.line
+                )));
+            }
+        }
+        Ok(more)
+    }
+
+    /// A quote that is never closed makes one cell of the rest of the file, which nobody means. To be asked at the end.
+    fn closed_quotes(&self) -> Result<()> {
+        let source = self.reader.get_ref();
+        if source.ends_inside_quotes() {
+            return Err(Error::Data(format!(
+                "{}, line {}: a quote is opened and never closed. Add the second one.",
+                self.file,
+                source.present_line()
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn data(file: &str, message: &str) -> Error {
+    Error::Data(format!("{file}: {message}"))
+}
+
+/// The names of the columns, each of them once.
+fn header(file: &str, record: &ByteRecord) -> Result<Vec<String>> {
+    if let (1, Some(name)) = (record.len(), record.get(0).map(text)) {
+        for (separator, word) in [(';', "semicolons"), ('\t', "tabs")] {
+            if name.contains(separator) {
+                let message = format!("the fields are separated by {word}. Save the file with commas between them.");
+                return Err(data(file, &message));
+            }
+        }
+    }
+    named(file, record.iter().map(text))
+}
+
+fn unequal(file: &str, line: u64, fields: usize, columns: usize) -> Error {
+    Error::Data(format!(
+        "{file}, line {line}: {} where the header names {}. \
+         A comma inside a field needs quotes around the field; a field without a value still needs its comma.",
+        count(fields, "field"),
+        count(columns, "column")
+    ))
+}
+
+#[cfg(test)]
+#[path = "csv_tests.rs"]
+mod tests;

@@ -1,0 +1,67 @@
+//! Columns that say where rows go: groups and times.
+
+use std::collections::HashMap;
+
+use wgrad_core::{Error, Result};
+
+use crate::cell::date;
+use crate::table::{Cells, MISSING, Table};
+
+/// What a column says about where rows go.
+pub(crate) enum Keys {
+    None,
+    /// The number of each row's group.
+    Groups(Vec<u32>),
+    Times(Vec<f64>),
+}
+
+fn missing(table: &Table, row: u32, column: &str) -> Error {
+    let place = table.place(row as usize, column);
+    Error::Data(format!("{place}: the cell is missing, so there is no telling where the row belongs. Complete it."))
+}
+
+/// The number of the group of each of the rows.
+pub(crate) fn groups(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<u32>> {
+    let cells = &table.columns[table.require(column)?];
+    if let Cells::Text { codes, .. } = &cells.cells {
+        let code = |&row: &u32| Some(codes[row as usize]).filter(|code| *code != MISSING).ok_or(row);
+        return rows.iter().map(|row| code(row).map_err(|row| missing(table, row, column))).collect();
+    }
+    let values = cells.numbers()?.unwrap_or_default();
+    let mut numbers = HashMap::new();
+    let mut number = |&row: &u32| {
+        let value = values[row as usize] + 0.0;
+        if value.is_nan() {
+            return Err(missing(table, row, column));
+        }
+        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        Ok(*numbers.entry(value.to_bits()).or_insert(next))
+    };
+    rows.iter().map(&mut number).collect()
+}
+
+/// When each of the rows was.
+pub(crate) fn times(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<f64>> {
+    let cells = &table.columns[table.require(column)?];
+    let Cells::Text { codes, levels } = &cells.cells else {
+        let values = cells.numbers()?.unwrap_or_default();
+        let time = |&row: &u32| Some(values[row as usize]).filter(|time| !time.is_nan()).ok_or(row);
+        return rows.iter().map(|row| time(row).map_err(|row| missing(table, row, column))).collect();
+    };
+    let seconds: Vec<Option<f64>> = levels.iter().map(date::seconds).collect();
+    let time = |&row: &u32| {
+        let code = codes[row as usize];
+        if code == MISSING {
+            return Err(missing(table, row, column));
+        }
+        seconds[code as usize].ok_or_else(|| {
+            Error::Data(format!(
+                "{}: `{}` is no time: a number is needed, or a date with the year first, such as 2024-01-31 or \
+                 2024-01-31T10:30:00",
+                table.place(row as usize, column),
+                levels.get(code as usize)
+            ))
+        })
+    };
+    rows.iter().map(time).collect()
+}

@@ -1,0 +1,339 @@
+//! Which rows train, which ones validate and which ones test.
+
+mod by;
+mod divide;
+mod folds;
+mod keys;
+
+use wgrad_core::{Error, Result, Seed, SplitMix64};
+
+use crate::streams::VALIDATION;
+use crate::table::Table;
+use by::By;
+use divide::{Sides, by_class, by_group, by_time, share};
+
+pub(crate) use divide::stratified;
+pub use folds::KFold;
+pub(crate) use keys::groups;
+use keys::{Keys, times};
+
+/// How rows are divided into training, validation and test rows, for
+/// [`Labelled::split_by`](crate::Labelled::split_by).
+///
+/// The shares are of all rows. Which rows, depends on the seed only, and the test rows are the same whether or not there
+/// are validation rows.
+///
+/// ```
+/// use wgrad_data::{Seed, Split, Table};
+/// # let file = "patient,radius,sick\na,1,0\na,2,0\nb,3,1\nb,4,1\nc,5,0\nd,6,1\ne,7,0\ne,8,1\n";
+/// let table = Table::parse("visits.csv", file.as_bytes())?.target("sick")?;
+/// // Rows of one patient are alike: they must not be on both sides. The column is not a feature.
+/// let parts = table.split_by(&Split::by_group("patient", 0.25).validation(0.25).seed(Seed(7)))?;
+/// assert_eq!(parts.train.feature_names(), ["radius"]);
+/// assert_eq!(parts.train.rows() + parts.validation.map_or(0, |rows| rows.rows()) + parts.test.rows(), 8);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    by: By,
+    test: f64,
+    validation: f64,
+    seed: Seed,
+}
+
+/// Rows of the parts, each in the order of the rows.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Rows {
+    pub train: Vec<u32>,
+    pub validation: Vec<u32>,
+    pub test: Vec<u32>,
+}
+
+impl Split {
+    fn new(by: By, test: f64) -> Self {
+        Self { by, test, validation: 0.0, seed: Seed::default() }
+    }
+
+    /// Each class by itself, so that all parts have it in the same proportion, to a row: of its `n` rows `n * test`,
+    /// rounded to the nearest, test, but at least one row of a class is on each side if it has two.
+    #[must_use]
+    pub fn stratified(test: f64) -> Self {
+        Self::new(By::Class, test)
+    }
+
+    /// Any row anywhere with the same probability: `n * test` of the `n` rows, rounded to the nearest, test.
+    #[must_use]
+    pub fn random(test: f64) -> Self {
+        Self::new(By::Chance, test)
+    }
+
+    /// Rows with the same value in a column stay together. Groups are dealt in random order until the parts have about
+    /// their shares of the rows; each part has at least one group. The column is not a feature.
+    #[must_use]
+    pub fn by_group(column: impl Into<String>, test: f64) -> Self {
+        Self::new(By::Group(column.into()), test)
+    }
+
+    /// By a column of numbers, or of dates with the year first: the oldest rows train, the next ones validate, the newest
+    /// ones test. Rows of the same time keep their order. The column is not a feature; the seed has no effect.
+    #[must_use]
+    pub fn by_time(column: impl Into<String>, test: f64) -> Self {
+        Self::new(By::Time(column.into()), test)
+    }
+
+    /// The share of the rows to validate on, 0 if not set.
+    #[must_use]
+    pub fn validation(self, validation: f64) -> Self {
+        Self { validation, ..self }
+    }
+
+    /// The seed, 0 if not set.
+    #[must_use]
+    pub fn seed(self, seed: Seed) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// The column that says where rows go, if one does.
+    #[must_use]
+    pub fn column(&self) -> Option<&str> {
+        match &self.by {
+            By::Group(column) | By::Time(column) => Some(column),
+            By::Chance | By::Class => None,
+        }
+    }
+
+    /// Reads what the split's column says about some rows.
+    pub(crate) fn keys(&self, table: &Table, rows: &[u32]) -> Result<Keys> {
+        match &self.by {
+            By::Chance | By::Class => Ok(Keys::None),
+            By::Group(column) => Ok(Keys::Groups(groups(table, column, rows)?)),
+            By::Time(column) => Ok(Keys::Times(times(table, column, rows)?)),
+        }
+    }
+
+    /// Divides the numbers from 0 on of rows with these classes and these keys: groups or times.
+    pub(crate) fn rows(&self, y: &[u32], keys: &Keys) -> Result<Rows> {
+        let Self { test, validation, seed, .. } = *self;
+        for (what, share, least) in [("test", test, f64::MIN_POSITIVE), ("validate", validation, 0.0)] {
+            if !(share >= least && share < 1.0) {
+                return Err(Error::Config(format!(
+                    "the share of rows to {what} on must lie between 0 and 1; it is {share}"
+                )));
+            }
+        }
+        if test + validation >= 1.0 {
+            return Err(Error::Config(format!(
+                "the shares of rows to test on, {test}, and to validate on, {validation}, leave none to train on"
+            )));
+        }
+        // Of the rows that are no test rows.
+        let keep = 1.0 - validation / (1.0 - test);
+        let all = (0..u32::MAX).take(y.len()).collect();
+        let Sides { left, right: test } = self.two(all, y, keys, 1.0 - test, SplitMix64::new(seed, 0))?;
+        if validation == 0.0 {
+            return Ok(Rows { train: left, validation: vec![], test });
+        }
+        let Sides { left: train, right: validation } =
+            self.two(left, y, keys, keep, SplitMix64::new(seed, VALIDATION))?;
+        Ok(Rows { train, validation, test })
+    }
+
+    /// Divides rows in two.
+    fn two(&self, rows: Vec<u32>, y: &[u32], keys: &Keys, fraction: f64, mut random: SplitMix64) -> Result<Sides> {
+        let mut sides = match (&self.by, keys) {
+            (By::Group(column), Keys::Groups(groups)) => by_group(rows, groups, column, fraction, &mut random)?,
+            (By::Time(_), Keys::Times(times)) => by_time(rows, times, fraction),
+            (By::Class, _) => by_class(&rows, y, fraction, &mut random),
+            _ => {
+                let mut rows = rows;
+                random.shuffle(&mut rows);
+                let right = rows.split_off(share(rows.len(), fraction));
+                Sides { left: rows, right }
+            }
+        };
+        if sides.left.is_empty() || sides.right.is_empty() {
+            return Err(Error::Data("there are too few rows to split: a part would be empty. Add rows.".into()));
+        }
+        sides.left.sort_unstable();
+        sides.right.sort_unstable();
+        Ok(sides)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::cast_precision_loss, reason = "small numbers")]
+mod tests {
+    use super::*;
+    use crate::Parts;
+
+    fn counts(y: &[u32], rows: &[u32], classes: usize) -> Vec<usize> {
+        (0..classes).map(|class| rows.iter().filter(|&&row| y[row as usize] as usize == class).count()).collect()
+    }
+
+    #[test]
+    fn both_sides_have_each_class_in_the_same_proportion() {
+        let y: Vec<u32> = (0..569).map(|i| u32::from(i % 8 < 3)).collect();
+        let (train, test) = stratified(&y, 0.8, Seed(7)).unwrap();
+        assert_eq!((counts(&y, &train, 2), counts(&y, &test, 2)), (vec![284, 171], vec![71, 43]));
+        let mut all = [train.clone(), test].concat();
+        assert!(train.is_sorted());
+        all.sort_unstable();
+        assert_eq!(all, (0..569).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_class_of_two_rows_is_on_both_sides_and_one_of_one_row_trains() {
+        let y = [0, 0, 0, 0, 0, 0, 1, 1, 2];
+        for fraction in [0.01, 0.5, 0.99] {
+            let (train, test) = stratified(&y, fraction, Seed(1)).unwrap();
+            let (train, test) = (counts(&y, &train, 3), counts(&y, &test, 3));
+            assert!(train[0] >= 1 && test[0] >= 1);
+            assert_eq!((&train[1..], &test[1..]), (&[1, 1][..], &[1, 0][..]));
+        }
+    }
+
+    #[test]
+    fn the_split_of_a_seed_is_the_same_forever() {
+        let (train, _) = stratified(&[0, 1, 0, 1, 1, 0, 0, 1, 0, 0], 0.6, Seed(7)).unwrap();
+        assert_eq!(train, [0, 1, 2, 3, 6, 9]);
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        let y = [0; 40];
+        assert_eq!(stratified(&y, 0.5, Seed(1)).unwrap(), stratified(&y, 0.5, Seed(1)).unwrap());
+        assert_ne!(stratified(&y, 0.5, Seed(1)).unwrap(), stratified(&y, 0.5, Seed(2)).unwrap());
+    }
+
+    #[test]
+    fn a_fraction_that_leaves_a_side_empty_is_an_error() {
+        for fraction in [0.0, 1.0, -0.1, 80.0, f64::NAN] {
+            assert_eq!(
+                stratified(&[0, 1], fraction, Seed(1)).unwrap_err().to_string(),
+                format!("the fraction of rows to train on must lie between 0 and 1; it is {fraction}")
+            );
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_split_are_an_error() {
+        for y in [&[0, 1, 2][..], &[]] {
+            assert_eq!(
+                stratified(y, 0.5, Seed(1)).unwrap_err().to_string(),
+                "there are too few rows to split: no class has two, one to train and one to test. Add rows."
+            );
+        }
+    }
+
+    fn y(n: u32) -> Vec<u32> {
+        (0..n).map(|i| u32::from(i % 10 == 0) + u32::from(i % 7 == 3)).collect()
+    }
+
+    fn all(rows: &Rows) -> Vec<u32> {
+        let mut all = [&rows.train[..], &rows.validation, &rows.test].concat();
+        all.sort_unstable();
+        all
+    }
+
+    #[test]
+    fn three_parts_have_each_class_in_its_proportion_to_a_row() {
+        let y = y(997);
+        for seed in 0..20 {
+            let split = Split::stratified(0.2).validation(0.15).seed(Seed(seed));
+            let rows = split.rows(&y, &Keys::None).unwrap();
+            assert_eq!(all(&rows), (0..997).collect::<Vec<_>>());
+            let of_all = counts(&y, &all(&rows), 3);
+            for (part, share) in [(&rows.train, 0.65), (&rows.validation, 0.15), (&rows.test, 0.2)] {
+                for (n, of_all) in counts(&y, part, 3).into_iter().zip(&of_all) {
+                    assert!((n as f64 - share * *of_all as f64).abs() <= 1.0, "{n} of {of_all}");
+                }
+            }
+            let two = stratified(&y, 0.8, Seed(seed)).unwrap();
+            assert_eq!(rows.test, two.1, "the test rows are those of two parts");
+        }
+    }
+
+    #[test]
+    fn a_random_split_has_the_sizes_asked_for() {
+        let rows = Split::random(0.2).validation(0.1).seed(Seed(3)).rows(&y(1000), &Keys::None).unwrap();
+        assert_eq!((rows.train.len(), rows.validation.len(), rows.test.len()), (700, 100, 200));
+        assert_eq!(all(&rows), (0..1000).collect::<Vec<_>>());
+        assert!(rows.train.is_sorted() && rows.test.is_sorted());
+        let other = Split::random(0.2).validation(0.1).seed(Seed(4)).rows(&y(1000), &Keys::None).unwrap();
+        assert_ne!(rows.test, other.test);
+    }
+
+    #[test]
+    fn no_group_is_in_two_parts_and_the_shares_are_close() {
+        let groups: Vec<u32> = (0..2000).map(|i| i * 7919 % 2000 / 9).collect();
+        let keys = Keys::Groups(groups.clone());
+        for seed in 0..20 {
+            let split = Split::by_group("g", 0.2).validation(0.1).seed(Seed(seed));
+            let rows = split.rows(&y(2000), &keys).unwrap();
+            assert_eq!(all(&rows), (0..2000).collect::<Vec<_>>());
+            let of =
+                |rows: &[u32]| rows.iter().map(|&row| groups[row as usize]).collect::<std::collections::HashSet<_>>();
+            let (train, validation, test) = (of(&rows.train), of(&rows.validation), of(&rows.test));
+            assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
+            assert!((391..=409).contains(&rows.test.len()) && (191..=209).contains(&rows.validation.len()), "{seed}");
+        }
+    }
+
+    #[test]
+    fn few_groups_still_fill_each_part() {
+        let keys = Keys::Groups(vec![5, 5, 5, 5, 5, 5, 9, 7]);
+        let split = Split::by_group("g", 0.1).validation(0.1);
+        let rows = split.rows(&[0; 8], &keys).unwrap();
+        assert!(!rows.train.is_empty() && !rows.validation.is_empty() && !rows.test.is_empty(), "{rows:?}");
+        let error = split.rows(&[0; 3], &Keys::Groups(vec![1, 1, 2])).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "column `g` has too few groups to split: each part needs one. Add groups, or leave out a part."
+        );
+    }
+
+    #[test]
+    fn the_newest_rows_test_and_the_oldest_train() {
+        let keys = Keys::Times(vec![5.0, 1.0, 4.0, 2.0, 3.0, 2.0, 9.0, 8.0, 0.0, 7.0]);
+        let rows = Split::by_time("t", 0.2).validation(0.2).rows(&[0; 10], &keys).unwrap();
+        assert_eq!((&rows.validation[..], &rows.test[..]), (&[0, 9][..], &[6, 7][..]));
+        assert_eq!(rows.train, [1, 2, 3, 4, 5, 8]);
+    }
+
+    #[test]
+    fn shares_that_leave_nothing_are_errors() {
+        let message = |split: Split| split.rows(&[0, 1, 0, 1], &Keys::None).unwrap_err().to_string();
+        assert_eq!(message(Split::random(0.0)), "the share of rows to test on must lie between 0 and 1; it is 0");
+        assert_eq!(
+            message(Split::random(0.5).validation(-0.5)),
+            "the share of rows to validate on must lie between 0 and 1; it is -0.5"
+        );
+        assert_eq!(
+            message(Split::stratified(0.5).validation(0.5)),
+            "the shares of rows to test on, 0.5, and to validate on, 0.5, leave none to train on"
+        );
+    }
+
+    fn table(csv: &str, split: &Split) -> Result<Parts> {
+        Table::parse("t.csv", csv.as_bytes()).unwrap().target("y").unwrap().split_by(split)
+    }
+
+    #[test]
+    fn a_table_is_split_by_its_columns_which_are_no_features() {
+        let csv = "when,who,a,y\n2024-03-01,p,1,0\n2024-01-01,q,2,1\n2023-12-31,p,3,0\n2024-02-01,q,4,1\n";
+        let csv = csv.replace(",p,", ",7,").replace(",q,", ",8,");
+        let parts = table(&csv, &Split::by_time("when", 0.25)).unwrap();
+        assert_eq!((parts.train.feature_names(), parts.test.y()), (&["who".into(), "a".into()][..], &[0][..]));
+        assert!(parts.validation.is_none());
+        let group = table(&csv, &Split::by_group("who", 0.5)).unwrap_err().to_string();
+        assert!(group.contains("a column holds dates"), "{group}");
+        let message = |from: &str, to: &str| {
+            table(&csv.replace(from, to), &Split::by_time("when", 0.25)).unwrap_err().to_string()
+        };
+        assert_eq!(
+            message("2024-01-01", ""),
+            "t.csv, line 3, column `when`: the cell is missing, so there is no telling where the row belongs. Complete it."
+        );
+        assert!(message("2024-01-01", "1/2/2024").starts_with("t.csv, line 3, column `when`: `1/2/2024` is no time:"));
+    }
+}

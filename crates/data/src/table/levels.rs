@@ -1,0 +1,112 @@
+//! The distinct texts of a column, each of them kept once.
+
+use std::hash::{BuildHasher, RandomState};
+
+/// Distinct texts, numbered in the order in which they came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Levels {
+    /// All of them, one after the other.
+    text: String,
+    /// Where each one ends.
+    ends: Vec<usize>,
+}
+
+impl Levels {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The text of a number that was given out.
+    pub(crate) fn get(&self, number: usize) -> &str {
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        &self.text[start..self.ends[number]]
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.len()).map(|number| self.get(number))
+    }
+}
+
+const FREE: u32 = u32::MAX;
+
+/// Gives each distinct text a number: a hash table of numbers beside the texts, so that a column of a million names
+/// takes little more than the names.
+#[derive(Debug)]
+pub(crate) struct Interner {
+    levels: Levels,
+    /// Open addressing with linear probing; a power of two, at most half full.
+    slots: Vec<u32>,
+    state: RandomState,
+}
+
+impl Interner {
+    pub(crate) fn new() -> Self {
+        Self { levels: Levels::default(), slots: vec![FREE; 16], state: RandomState::new() }
+    }
+
+    /// The number of a text; a new one if it is new. There are at most as many as rows, which 32 bits can count.
+    pub(crate) fn number(&mut self, text: &str) -> u32 {
+        let mut slot = self.slot(text);
+        let (levels, mask) = (&self.levels, self.slots.len() - 1);
+        while self.slots[slot] != FREE {
+            if levels.get(self.slots[slot] as usize) == text {
+                return self.slots[slot];
+            }
+            slot = (slot + 1) & mask;
+        }
+        let number = u32::try_from(self.levels.len()).unwrap_or(FREE - 1);
+        self.slots[slot] = number;
+        self.levels.text.push_str(text);
+        self.levels.ends.push(self.levels.text.len());
+        if self.levels.len() * 2 > self.slots.len() {
+            self.grow();
+        }
+        number
+    }
+
+    /// Where the search for a text begins.
+    #[allow(clippy::cast_possible_truncation, reason = "some bits of a hash are as good as others")]
+    fn slot(&self, text: &str) -> usize {
+        self.state.hash_one(text) as usize & (self.slots.len() - 1)
+    }
+
+    fn grow(&mut self) {
+        self.slots = vec![FREE; self.slots.len() * 2];
+        let mask = self.slots.len() - 1;
+        for (level, number) in (0..self.levels.len()).zip(0..) {
+            let mut slot = self.slot(self.levels.get(level));
+            while self.slots[slot] != FREE {
+                slot = (slot + 1) & mask;
+            }
+            self.slots[slot] = number;
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Levels {
+        self.levels.text.shrink_to_fit();
+        self.levels.ends.shrink_to_fit();
+        self.levels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_has_one_number_however_many_there_are() {
+        let mut interner = Interner::new();
+        for round in 0..3 {
+            for i in 0..5000 {
+                assert_eq!(interner.number(&format!("name {i}")), i, "round {round}");
+            }
+        }
+        assert_eq!(interner.number(""), 5000);
+        let levels = interner.finish();
+        assert_eq!(
+            (levels.len(), levels.get(0), levels.get(4999), levels.get(5000)),
+            (5001, "name 0", "name 4999", "")
+        );
+        assert_eq!(levels.iter().nth(17), Some("name 17"));
+    }
+}
