@@ -50,7 +50,7 @@ fn pretrain(device: &Device, options: ResNetOptions, digits: &Dataset, path: &Pa
     let model = ResNet::new(&params, options.classes(names.len()));
     let loss = CrossEntropyLoss::new();
     let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(3e-3)).batch_size(32).progress(Silent);
-    trainer.fit(&train, 6, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
+    trainer.fit(&train, 6, |x, y| loss.forward(&model.forward(&images(x, options)), y))?;
     let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
     println!(
         "Trained on the digits but 8: {:.1} % of {} other images are right.",
@@ -112,7 +112,7 @@ fn main() -> Result<()> {
             Trainer::new(device.clone(), &params).optimizer(AdamW::new(rate)).batch_size(20).progress(Silent);
         let start = std::time::Instant::now();
         trainer
-            .fit(&few, if published { 20 } else { 30 }, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
+            .fit(&few, if published { 20 } else { 30 }, |x, y| loss.forward(&model.forward(&images(x, options)), y))?;
         let seconds = start.elapsed().as_secs_f64();
         let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
         table.push((if transfer { "frozen backbone" } else { "from scratch" }, parameters, seconds, report));

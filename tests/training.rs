@@ -104,9 +104,9 @@ impl<'a> Run<'a> {
             Mode::Evaluate => logits,
             Mode::Train => {
                 let loss = if self.task.binary {
-                    BceWithLogitsLoss::new().apply(&logits, &y)
+                    BceWithLogitsLoss::new().forward(&logits, &y)
                 } else {
-                    CrossEntropyLoss::new().apply(&logits, &y)
+                    CrossEntropyLoss::new().forward(&logits, &y)
                 };
                 (self.task.optimizer)().minimize(&loss);
                 loss
@@ -310,9 +310,9 @@ fn where_the_rows_are_makes_no_difference(task: &Task, device: &Device) -> Resul
         let history = trainer.fit(&task.data, 2, |x, y| {
             let logits = model.forward(x);
             if task.binary {
-                BceWithLogitsLoss::new().apply(&logits, y)
+                BceWithLogitsLoss::new().forward(&logits, y)
             } else {
-                CrossEntropyLoss::new().apply(&logits, y)
+                CrossEntropyLoss::new().forward(&logits, y)
             }
         })?;
         Ok((params.to_safetensors()?, history.loss()))

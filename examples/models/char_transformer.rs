@@ -47,7 +47,7 @@ impl CharTransformer {
     pub fn loss(&self, x: &Tensor, next: &Tensor) -> Tensor {
         let logits = self.forward(x);
         let (rows, classes) = (next.shape().numel(), logits.shape().dims().last().copied().unwrap_or(1));
-        CrossEntropyLoss::new().apply(&logits.reshape([rows, classes]), &next.reshape([rows]))
+        CrossEntropyLoss::new().forward(&logits.reshape([rows, classes]), &next.reshape([rows]))
     }
 }
 

@@ -116,7 +116,7 @@ fn a_frozen_backbone_keeps_every_value() {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2, 3, 40, 36], DType::F32);
     let y = graph.input("y", [2], DType::U32);
-    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+    let loss = CrossEntropyLoss::new().forward(&model.forward(&x), &y);
     AdamW::new(0.1).minimize(&loss);
     let mut session = Session::new(Device::cpu(), &params).unwrap();
     let step = session.compile(&graph, &[&loss]).unwrap();

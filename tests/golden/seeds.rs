@@ -180,7 +180,7 @@ fn the_same_program_has_the_same_losses() {
         let mut checks = vec![];
         for _ in 0..2 {
             let history =
-                trainer.fit(&data, size(&options["epochs"]), |x, y| loss.apply(&model.forward(x), y)).unwrap();
+                trainer.fit(&data, size(&options["epochs"]), |x, y| loss.forward(&model.forward(x), y)).unwrap();
             checks.extend(history.epochs.iter().filter_map(|epoch| epoch.validation_loss));
         }
         for (name, found) in [("losses", &*losses.borrow()), ("checks", &checks)] {

@@ -324,8 +324,7 @@ fn choices(draw: &mut Draw) -> Case {
     let (n, m) = (shape[0], draw.length());
     if draw.coin() {
         let inputs: &[(&[usize], Values)] = &[(&shape, Normal), (&[m], Below(n))];
-        return Case::new(format!("gather_rows {shape:?} by {m}"), inputs, |x| x[0].embedding(&x[1]).square())
-            .terms(m);
+        return Case::new(format!("gather_rows {shape:?} by {m}"), inputs, |x| x[0].embedding(&x[1]).square()).terms(m);
     }
     let index = [m.min(MOST / shape[1].max(1)).max(1), shape[1]];
     let inputs: &[(&[usize], Values)] = &[(&shape, Normal), (&index, Below(n))];

@@ -48,9 +48,7 @@ pub fn sizes(n: usize) -> Vec<Case> {
         }),
         case("maximum of columns", &[(&[n, 3], Normal)], 1, 4.0, |x| vec![x[0].amax(&[0])]),
         case("maximum of rows", &[(&[3, n], Normal)], 1, 4.0, |x| vec![x[0].amax(&[1])]),
-        case("gathered rows", &[(&[5, 3], Normal), (&[n], Below(5))], n, 0.0, |x| {
-            vec![x[0].embedding(&x[1]).square()]
-        }),
+        case("gathered rows", &[(&[5, 3], Normal), (&[n], Below(5))], n, 0.0, |x| vec![x[0].embedding(&x[1]).square()]),
         case("gathered rows of a table", &[(&[200, 3], Normal), (&[n], Below(200))], n, 0.0, |x| {
             vec![x[0].embedding(&x[1]).square()]
         }),
