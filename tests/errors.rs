@@ -257,7 +257,7 @@ fn variables_are_declared_once_and_updated_once_and_only_in_training() {
     // Layers of two go through it without a panic.
     let dense = Linear::new(&params.at("dense"), 5, 5);
     let lstm = Lstm::new(&other.at("lstm"), 5, 4);
-    let (y, _) = lstm.run(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
+    let (y, _) = lstm.forward(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
     assert!(refused(&params, &y).contains("belongs to another Params"));
     let message = refused(&params, &train().variable(&same));
     assert_eq!(message, "`v` belongs to other Params than those of this session");

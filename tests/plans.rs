@@ -323,7 +323,7 @@ fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
 fn a_bias_that_a_batch_norm_takes_out_again_gets_no_work() {
     let sums = |bias: bool| {
         let p = Params::seeded(0);
-        let options = LinearOptions { bias, ..LinearOptions::default() };
+        let options = LinearOptions::new().bias(bias);
         let (fc, norm) = (Linear::with(&p.at("fc"), 30, 8, options), BatchNorm1d::new(&p.at("bn"), 8));
         let graph = Graph::new(Mode::Train);
         let loss = norm.forward(&fc.forward(&x(&graph, [16, 30]))).square().sum_all();

@@ -43,7 +43,7 @@ fn tumours() -> Task {
         build: |p, data| {
             Sequential::new(p)
                 // A bias before a batch norm has no gradient but rounding, which AdamW makes steps of full size of.
-                .named("fc1", |p| Linear::without_bias(p, data.features(), 32))
+                .named("fc1", |p| Linear::with(p, data.features(), 32, LinearOptions::new().bias(false)))
                 .named("bn1", |p| BatchNorm1d::new(p, 32))
                 .named("relu", |_| Relu)
                 .named("drop", |p| Dropout::new(p, 0.25))

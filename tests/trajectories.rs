@@ -134,7 +134,7 @@ const MODELS: [Model; 8] = [
 ];
 
 fn narrow_resnet(p: &Params) -> ResNet {
-    ResNet::new(p, ResNetOptions::resnet18().classes(1).channels(1).width(3).stem(Stem::Small))
+    ResNet::with(p, ResNetOptions::resnet18().num_classes(1).channels(1).width(3).stem(Stem::Small))
 }
 
 /// A model's file.

@@ -17,7 +17,7 @@
 ///
 /// `pub struct Threshold(threshold: f64, value: f64) {}` has what is required as arguments of `new`, and no default.
 /// `pub struct MseLoss: common[reduction] {}` has options that several structs share; `common!` knows their types,
-/// defaults and setters.
+/// defaults and setters. A field in parentheses, `(window: ConvOptions<D> = ConvOptions::new())`, has no setter.
 macro_rules! options {
     (@setter [$($doc:tt)*] $option:ident: $Type:ty) => {
         $($doc)*
@@ -61,18 +61,20 @@ macro_rules! options {
     (
         $(#[$meta:meta])*
         pub struct $Name:ident $(<$lifetime:lifetime>)? $(<const $D:ident>)? $(: $shared:ident[$($kind:ident),*])? {
+            $(($inner:ident: $Inner:ty = $init:expr))?
             $($(#[$of:meta])* $option:ident: $Type:ty $(as $From:ty)? = $default:expr),* $(,)?
         }
     ) => {
         $(#[$meta])*
         pub struct $Name $(<$lifetime>)? $(<const $D: usize>)? {
             $($(pub(crate) $kind: $shared!(type $kind),)*)?
+            $(pub(crate) $inner: $Inner,)?
             $(pub(crate) $option: $Type,)*
         }
 
         impl $(<$lifetime>)? $(<const $D: usize>)? Default for $Name $(<$lifetime>)? $(<$D>)? {
             fn default() -> Self {
-                Self { $($($kind: $shared!(default $kind),)*)? $($option: $default,)* }
+                Self { $($($kind: $shared!(default $kind),)*)? $($inner: $init,)? $($option: $default,)* }
             }
         }
 
@@ -92,7 +94,6 @@ macro_rules! options {
 /// Implements [`Module`](crate::Module) by one expression of the layer and its input: `module!(Elu, |elu, x| …);`.
 ///
 /// `module! { pub struct Relu; |x| x.relu() }` declares a layer without options, too.
-#[allow(unused_macros)]
 macro_rules! module {
     ($(#[$meta:meta])* pub struct $Name:ident; |$x:ident| $forward:expr) => {
         $(#[$meta])*

@@ -126,7 +126,7 @@ fn what_has_no_answer_is_an_error() {
         message(prior.initialize(&Linear::new(&params.at("a"), 4, 3))),
         "a model of 2 classes gives 1 or 2 logits per row, not 3"
     );
-    let options = LinearOptions { bias: false, ..LinearOptions::default() };
+    let options = LinearOptions::new().bias(false);
     assert!(
         message(prior.initialize(&Linear::with(&params.at("b"), 4, 1, options)))
             .starts_with("`b.weight` belongs to a layer without bias")

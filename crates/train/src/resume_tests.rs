@@ -10,7 +10,7 @@ use wgrad_core::{CpuBackend, Error, Params, Result, Tensor};
 use super::tests::{model, sectors};
 use super::*;
 use wgrad_data::Dataset;
-use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear};
+use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear, LinearOptions};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
 use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau};
 use wgrad_nn::optim::{Adam, AdamW, Ema, Sgd};
@@ -409,7 +409,7 @@ fn a_search_for_a_rate_suggests_where_the_loss_falls_fastest_and_ends_where_it_d
     let data = Dataset::new(["x"], vec![1.0; 8], [0, 1].repeat(4), ["a", "b"]).unwrap();
     let search = |finder: LrFinder| {
         let params = Params::seeded(3);
-        let model = Linear::without_bias(&params, 1, 1);
+        let model = Linear::with(&params, 1, 1, LinearOptions::new().bias(false));
         let mut trainer = Trainer::new(CpuBackend::<f64>::new(), &params).optimizer(Sgd::new(0.1));
         trainer = trainer.batch_size(8).progress(Silent);
         trainer.find_lr(&data, &finder, |x, _| {

@@ -1,8 +1,7 @@
 //! What is measured: training steps of small models, matrix products, and kernels that memory bounds.
 
-use wgrad_core::ops::ConvOptions;
 use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Stream, Tensor, Variable, vjp};
-use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
+use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Conv2dOptions, Flatten, Linear, MaxPool2d, Relu};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential};
@@ -136,7 +135,7 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
 /// Two times convolution, batch norm, ReLU and max-pooling, then two linear layers.
 fn cnn(params: &Params, graph: &Graph) -> Traced {
     const ROWS: usize = 64;
-    let same = ConvOptions::new().padding(1);
+    let same = Conv2dOptions::new().padding(1);
     let model = Sequential::new(params)
         .add(|p| Conv2d::with(p, 1, 32, 3, same))
         .add(|p| BatchNorm2d::new(p, 32))
