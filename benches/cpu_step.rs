@@ -37,13 +37,13 @@ impl Bench {
         let (y, ys, loss) = if outputs == 1 {
             let y = graph.input("y", [rows, 1], DType::F32);
             let ys = (0..rows).map(|i| f32::from(u8::from(value(i * inputs) > 0.0))).collect();
-            let loss = BceWithLogitsLoss::new().pos_weight(1.7).apply(&logits, &y);
+            let loss = BceWithLogitsLoss::new().pos_weight(1.7).forward(&logits, &y);
             (y, Array::new([rows, 1], ys)?, loss)
         } else {
             let y = graph.input("y", [rows], DType::U32);
             let classes = u32::try_from(outputs).unwrap_or(1);
             let ys = (0..rows).map(|i| u32::try_from(i * 7919).unwrap_or(0) % classes).collect();
-            let loss = CrossEntropyLoss::new().apply(&logits, &y);
+            let loss = CrossEntropyLoss::new().forward(&logits, &y);
             (y, Array::new([rows], ys)?, loss)
         };
         match workload {

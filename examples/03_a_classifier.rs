@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     let loss = BceWithLogitsLoss::new().pos_weight(train.pos_weight()); // logits: no sigmoid in the model
 
     let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(1e-3)).batch_size(64);
-    let history = trainer.fit(&train, 30, |x, y| loss.apply(&model.forward(x), y))?;
+    let history = trainer.fit(&train, 30, |x, y| loss.forward(&model.forward(x), y))?;
     println!("Training loss {:.4}, then {:.4}\n", history.epochs[0].loss, history.loss());
 
     println!("On rows that it never saw:\n{}\n", trainer.evaluate(&test, |x| model.forward(x))?);

@@ -53,7 +53,7 @@ fn main() -> Result<()> {
                 ControlFlow::Continue(())
             },
         );
-    trainer.fit(&train, EPOCHS as usize, |x, y| loss.apply(&model.forward(x), y))?;
+    trainer.fit(&train, EPOCHS as usize, |x, y| loss.forward(&model.forward(x), y))?;
 
     // Evaluation traces the model with `Mode::Evaluate`: no dropout, and the batch norm's running statistics.
     let report = trainer.evaluate(&test, |x| model.forward(x))?;

@@ -22,7 +22,7 @@ fn train(device: Device, data: &Dataset, profile: bool) -> Result<Vec<f64>> {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [data.rows(), data.features()], DType::F32);
     let y = graph.input("y", [data.rows()], DType::U32);
-    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+    let loss = CrossEntropyLoss::new().forward(&model.forward(&x), &y);
     AdamW::new(1e-2).minimize(&loss); // adds gradients and updates to the graph
 
     let mut session = Session::new(device, &params)?;

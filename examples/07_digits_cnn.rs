@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let mut trainer = Trainer::new(device, &params).optimizer(AdamW::new(1e-3)).batch_size(64).progress(Silent);
     let steps = EPOCHS * trainer.updates(&train)?;
     trainer = trainer.schedule_per_step(OneCycleLr::new(1e-2, steps));
-    trainer.fit(&train, EPOCHS, |x, y| loss.apply(&model.forward(x), y))?;
+    trainer.fit(&train, EPOCHS, |x, y| loss.forward(&model.forward(x), y))?;
     println!("\n{EPOCHS} epochs of {} images in {:.1} s", train.rows(), start.elapsed().as_secs_f64());
 
     let report = trainer.evaluate(&test, |x| model.forward(x))?;

@@ -84,7 +84,7 @@ fn main() -> Result<()> {
     let loss = CrossEntropyLoss::new().weight(weights);
     let start = std::time::Instant::now();
     let mut trainer = Trainer::new(device, &params).optimizer(AdamW::new(3e-3)).batch_size(64).progress(Silent);
-    let history = trainer.fit(&train, EPOCHS, |x, y| loss.apply(&model.forward(x), y))?;
+    let history = trainer.fit(&train, EPOCHS, |x, y| loss.forward(&model.forward(x), y))?;
     println!("Loss {:.3} in the first epoch, {:.3} in the last", history.epochs[0].loss, history.loss());
     println!("{EPOCHS} epochs in {:.1} s\n", start.elapsed().as_secs_f64());
 

@@ -35,9 +35,10 @@ fn relabelled(data: &Dataset, classes: &[&str], class: impl Fn(u32) -> Option<u3
 /// Rows of 64 pixels as images `[N, 1, 8, 8]`; for the full network in three colours and each pixel 4 × 4 times.
 fn images(x: &Tensor, options: ResNetOptions) -> Tensor {
     let n = x.shape().dims()[0];
-    match options.stem {
-        Stem::Small => x.reshape([n, 1, 8, 8]),
-        Stem::Large => x.reshape([n, 1, 8, 1, 8, 1]).expand([n, 3, 8, 4, 8, 4]).reshape([n, 3, 32, 32]),
+    if options == ResNetOptions::resnet18() {
+        x.reshape([n, 1, 8, 1, 8, 1]).expand([n, 3, 8, 4, 8, 4]).reshape([n, 3, 32, 32])
+    } else {
+        x.reshape([n, 1, 8, 8])
     }
 }
 
@@ -47,10 +48,10 @@ fn pretrain(device: &Device, options: ResNetOptions, digits: &Dataset, path: &Pa
     let class = |digit: u32| if digit == 8 { None } else { Some(digit.min(8)) };
     let (train, test) = relabelled(digits, &names, class)?.split(0.8, Seed(7))?;
     let params = Params::seeded(7);
-    let model = ResNet::new(&params, options.classes(names.len()));
+    let model = ResNet::with(&params, options.num_classes(names.len()));
     let loss = CrossEntropyLoss::new();
     let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(3e-3)).batch_size(32).progress(Silent);
-    trainer.fit(&train, 6, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
+    trainer.fit(&train, 6, |x, y| loss.forward(&model.forward(&images(x, options)), y))?;
     let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
     println!(
         "Trained on the digits but 8: {:.1} % of {} other images are right.",
@@ -95,7 +96,7 @@ fn main() -> Result<()> {
     let mut table = vec![];
     for transfer in [true, false] {
         let params = Params::seeded(8);
-        let model = ResNet::new(&params, options.classes(1));
+        let model = ResNet::with(&params, options.num_classes(1));
         let rate = if transfer {
             // Everything but the head, which has another size here. What else does not fit is an error.
             let report = Load::from(&path).skip("fc").apply(&params)?;
@@ -112,7 +113,7 @@ fn main() -> Result<()> {
             Trainer::new(device.clone(), &params).optimizer(AdamW::new(rate)).batch_size(20).progress(Silent);
         let start = std::time::Instant::now();
         trainer
-            .fit(&few, if published { 20 } else { 30 }, |x, y| loss.apply(&model.forward(&images(x, options)), y))?;
+            .fit(&few, if published { 20 } else { 30 }, |x, y| loss.forward(&model.forward(&images(x, options)), y))?;
         let seconds = start.elapsed().as_secs_f64();
         let report = trainer.evaluate(&test, |x| model.forward(&images(x, options)))?;
         table.push((if transfer { "frozen backbone" } else { "from scratch" }, parameters, seconds, report));

@@ -85,14 +85,14 @@ fn main() -> Result<()> {
         let params = Params::seeded(seed);
         let linear = |p: &Params, inputs: usize| Linear::new(p, inputs, GRADES);
         let loss = CrossEntropyLoss::new();
-        let answers = grades(&device, [&train, &test], &params, linear, |x, y| loss.apply(x, y), |x| x.argmax(1))?;
+        let answers = grades(&device, [&train, &test], &params, linear, |x, y| loss.forward(x, y), |x| x.argmax(1))?;
         plain.add(&answers, test.y());
 
         // CORAL: a logit per step between grades, all with the same weights; the grade is how many are above 0.
         let params = Params::seeded(seed);
         let coral = |p: &Params, inputs: usize| Coral::new(p, inputs, GRADES);
         let loss = CoralLoss::new();
-        let answers = grades(&device, [&train, &test], &params, coral, |x, y| loss.apply(x, y), Coral::rank)?;
+        let answers = grades(&device, [&train, &test], &params, coral, |x, y| loss.forward(x, y), Coral::rank)?;
         ordinal.add(&answers, test.y());
         biases = params.get("output.coral_bias")?.value()?.to_f32();
     }

@@ -22,7 +22,7 @@ fn both(z: &Tensor, classes: &Tensor, weighted: bool, reduction: Reduction) -> [
     if weighted {
         (one, two) = (one.pos_weight(W), two.weight([1.0, W]));
     }
-    [one.apply(z, &classes.to_f32().unsqueeze(1)), two.apply(&two_logits(z), classes)]
+    [one.forward(z, &classes.to_f32().unsqueeze(1)), two.forward(&two_logits(z), classes)]
 }
 
 fn numbers(device: &Device) -> Result<()> {

@@ -81,9 +81,9 @@ fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) ->
     let loss = |x: &Tensor, y: &Tensor| {
         let logits = head.forward(&body.forward(x));
         match way {
-            Way::Plain | Way::Oversampling => BceWithLogitsLoss::new().apply(&logits, y),
-            Way::PosWeight => BceWithLogitsLoss::new().pos_weight(weight).apply(&logits, y),
-            Way::Focal => FocalLoss::new().apply(&logits, y),
+            Way::Plain | Way::Oversampling => BceWithLogitsLoss::new().forward(&logits, y),
+            Way::PosWeight => BceWithLogitsLoss::new().pos_weight(weight).forward(&logits, y),
+            Way::Focal => FocalLoss::new().forward(&logits, y),
         }
     };
     for _ in 0..epochs {

@@ -37,7 +37,7 @@
 //!
 //! let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(AdamW::new(1e-2)).batch_size(16);
 //! # let mut trainer = trainer.progress(wgrad::train::Silent);
-//! trainer.fit(&train, 5, |x, y| loss.apply(&model.forward(x), y))?;
+//! trainer.fit(&train, 5, |x, y| loss.forward(&model.forward(x), y))?;
 //! println!("{}", trainer.evaluate(&test, |x| model.forward(x))?);
 //! # let folder = std::env::temp_dir().join(format!("wgrad-{}", std::process::id()));
 //! # std::fs::create_dir_all(&folder).unwrap();

@@ -67,7 +67,7 @@ fn one_label_per_row_against_two_logits_lists_the_three_fixes() {
     let _scope = graph.scope("criterion");
     let (logits, targets) = (model.forward(&float(&graph, "x", [64, 30])), float(&graph, "y", [64]));
     let here = line!() + 1;
-    let loss = BceWithLogitsLoss::new().apply(&logits, &targets);
+    let loss = BceWithLogitsLoss::new().forward(&logits, &targets);
     AdamW::new(1e-3).minimize(&loss);
     assert_says(
         &refused(&params, &loss),
@@ -83,7 +83,7 @@ bce_with_logits(f32[64, 2], f32[64]): targets [64] must have the shape of the lo
     // The first of the fixes, followed.
     let graph = train();
     let logits = model.forward(&float(&graph, "x", [64, 30]));
-    let loss = CrossEntropyLoss::new().apply(&logits, &labels(&graph, [64]));
+    let loss = CrossEntropyLoss::new().forward(&logits, &labels(&graph, [64]));
     AdamW::new(1e-3).minimize(&loss);
     session(&params).compile(&graph, &[&loss]).expect("the fix compiles");
 }
@@ -257,7 +257,7 @@ fn variables_are_declared_once_and_updated_once_and_only_in_training() {
     // Layers of two go through it without a panic.
     let dense = Linear::new(&params.at("dense"), 5, 5);
     let lstm = Lstm::new(&other.at("lstm"), 5, 4);
-    let (y, _) = lstm.run(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
+    let (y, _) = lstm.forward(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
     assert!(refused(&params, &y).contains("belongs to another Params"));
     let message = refused(&params, &train().variable(&same));
     assert_eq!(message, "`v` belongs to other Params than those of this session");

@@ -98,10 +98,10 @@ fn cross_entropy_of_large_and_tiny_logits_is_finite_and_right(device: &Device) -
 fn cross_entropy_of_ignored_rows_only_is_nan_and_its_sum_0(device: &Device) -> Result<(), Failed> {
     let inputs = [matrix(2, &[0.5, 1.0, -2.0, 3.0, 0.0, 1.0]), Array::vector(vec![7u32, 7])];
     let loss = |reduction| CrossEntropyLoss::new().ignore_index(7).reduction(reduction);
-    let got = evaluate(device, &inputs, |x| vec![loss(Reduction::Sum).apply(&x[0], &x[1])]);
+    let got = evaluate(device, &inputs, |x| vec![loss(Reduction::Sum).forward(&x[0], &x[1])]);
     assert_close("sum", &got[0].to_f64(), &[0.0], 0.0, 0.0)?;
     assert_close("gradient", &got[1].to_f64(), &[0.0; 6], 0.0, 0.0)?;
-    let got = evaluate(device, &inputs, |x| vec![loss(Reduction::Mean).apply(&x[0], &x[1])]);
+    let got = evaluate(device, &inputs, |x| vec![loss(Reduction::Mean).forward(&x[0], &x[1])]);
     if got[0].to_f64()[0].is_nan() { Ok(()) } else { Err(format!("the mean is {:?}", got[0]).into()) }
 }
 
@@ -183,7 +183,7 @@ fn what_is_not_a_number_stays_visible(device: &Device) -> Result<(), Failed> {
     ];
     let got = evaluate(device, &inputs, |x| {
         let (x, w, y, class) = (&x[0], &x[1], &x[2], &x[3]);
-        let loss = CrossEntropyLoss::new().apply(x, class);
+        let loss = CrossEntropyLoss::new().forward(x, class);
         let outputs = [
             x + 1.0,
             x.exp(),

@@ -52,7 +52,7 @@ fn train(device: &Device, folder: Option<&Path>, resume: bool, at_step: Option<u
         });
     }
     let loss = BceWithLogitsLoss::new();
-    trainer.fit(&data, 3, |x, y| loss.apply(&model.forward(x), y))?;
+    trainer.fit(&data, 3, |x, y| loss.forward(&model.forward(x), y))?;
     let values = params.variables().into_iter().map(|variable| variable.value()).collect::<Result<Vec<_>>>()?;
     Ok(values.iter().flat_map(|value| value.to_f64()).map(f64::to_bits).collect())
 }
@@ -91,7 +91,7 @@ impl Network {
             .named("fc2", |p| Linear::new(p, 24, 3));
         let graph = Graph::new(Mode::Train);
         let (x, y) = (graph.input("x", [32, 12], DType::F32), graph.input("y", [32], DType::U32));
-        let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+        let loss = CrossEntropyLoss::new().forward(&model.forward(&x), &y);
         AdamW::new(1e-2).minimize(&loss);
         let mut session = Session::new(device, &params)?;
         let step = session.compile(&graph, &[&loss])?;

@@ -111,7 +111,7 @@ impl Traced {
         let (xs, ys) = ((task.x)(ROWS), labels(task.classes));
         let x = graph.input("x", xs.shape(), DType::F32);
         let y = graph.input("y", ys.shape(), DType::U32);
-        let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+        let loss = CrossEntropyLoss::new().forward(&model.forward(&x), &y);
         AdamW::new(1e-2).minimize(&loss);
         Self { params, loss, feeds: [(x, xs), (y, ys)] }
     }
@@ -177,7 +177,7 @@ fn follow(name: &str, device: impl Into<Box<dyn Backend>>) -> Result<Comparison>
     let before = params.get("3.weight")?.value()?;
     let mut session = Session::new(device, &params)?;
     let optimizer = AdamW::new(1e-2).weight_decay(0.01);
-    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
     let comparison = Recording::read(path)?.compare(&mut session, &params, &optimizer, loss)?;
     assert_eq!(params.get("3.weight")?.value()?, before, "the weights are put back");
     Ok(comparison)
@@ -196,7 +196,7 @@ fn follow_twice(name: &str, calls: usize, dropout: f64) -> Result<Comparison> {
     let head = Linear::new(&params.at("head"), 5, 1);
     let loss = |x: &Tensor, y: &Tensor| {
         let x = (0..calls).fold(first.forward(x), |x, _| block.forward(&x));
-        BceWithLogitsLoss::new().apply(&head.forward(&x), y)
+        BceWithLogitsLoss::new().forward(&head.forward(&x), y)
     };
     let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
     Recording::read(path)?.compare(&mut session, &params, &Sgd::new(1e-2), loss)
@@ -283,7 +283,7 @@ fn training() -> Result<(), Failed> {
         let params = Params::seeded(3);
         let model =
             Sequential::new(&params).add(|p| Linear::new(p, 30, 16)).add(|_| Relu).add(|p| Linear::new(p, 16, 1));
-        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
         let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(1e-2)).progress(Silent);
         if look {
             let reports = trainer.lockstep(&data, 2, loss)?;
@@ -313,7 +313,7 @@ fn not_a_recording() -> Result<(), Failed> {
     let model = Linear::new(&params.at("fc"), 6, 1);
     let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
     let path = folder.join("../recording/right.safetensors");
-    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
     let error = Recording::read(path)?.compare(&mut session, &params, &AdamW::new(1e-2), loss).unwrap_err().to_string();
     if !error.contains("missing from the recording: fc.weight") || !error.contains("not in the model: 0.weight") {
         return Err(error.into());

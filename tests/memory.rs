@@ -18,7 +18,7 @@ fn grown(device: Device, steps: usize) -> u64 {
     let model = Linear::new(&params.at("fc"), 4, 1);
     let graph = Graph::new(Mode::Train);
     let (x, y) = (graph.input("x", [8, 4], DType::F32), graph.input("y", [8, 1], DType::F32));
-    let loss = BceWithLogitsLoss::new().apply(&model.forward(&x), &y);
+    let loss = BceWithLogitsLoss::new().forward(&model.forward(&x), &y);
     AdamW::new(1e-2).minimize(&loss);
     let mut session = Session::new(device, &params).expect("names are unique");
     let step = session.compile(&graph, &[&loss]).expect("a fine graph");

@@ -57,7 +57,7 @@ fn tabular(p: &Params) -> Sequential {
 fn step(model: &impl Module, mode: Mode, optimizer: Option<&dyn Optimizer>) -> Plan {
     let graph = Graph::new(mode);
     let (x, y) = (x(&graph, [64, 30]), graph.input("y", [64, 1], DType::F32));
-    let loss = BceWithLogitsLoss::new().apply(&model.forward(&x), &y);
+    let loss = BceWithLogitsLoss::new().forward(&model.forward(&x), &y);
     if let Some(optimizer) = optimizer {
         optimizer.minimize(&loss);
     }
@@ -323,7 +323,7 @@ fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
 fn a_bias_that_a_batch_norm_takes_out_again_gets_no_work() {
     let sums = |bias: bool| {
         let p = Params::seeded(0);
-        let options = LinearOptions { bias, ..LinearOptions::default() };
+        let options = LinearOptions::new().bias(bias);
         let (fc, norm) = (Linear::with(&p.at("fc"), 30, 8, options), BatchNorm1d::new(&p.at("bn"), 8));
         let graph = Graph::new(Mode::Train);
         let loss = norm.forward(&fc.forward(&x(&graph, [16, 30]))).square().sum_all();
@@ -344,7 +344,7 @@ fn a_bias_that_a_batch_norm_takes_out_again_gets_no_work() {
 fn cross_entropy_reads_the_logits_once_and_its_mean_waits_for_the_labels_only() {
     let graph = Graph::new(Mode::Train);
     let (x, y) = (x(&graph, [64, 10]), graph.input("y", [64], DType::U32));
-    let loss = CrossEntropyLoss::new().apply(&x, &y);
+    let loss = CrossEntropyLoss::new().forward(&x, &y);
     let dx = gradients(&loss, std::slice::from_ref(&x)).remove(0).expect("the loss depends on x");
     let train = plan(&graph, &[&loss, &dx]);
     let reads = |task: &&Task| task.inputs().iter().any(|&buffer| train.buffer_name(buffer) == "x");
@@ -359,7 +359,7 @@ fn cross_entropy_reads_the_logits_once_and_its_mean_waits_for_the_labels_only() 
     // An evaluation does not write the gradient.
     let graph = Graph::new(Mode::Evaluate);
     let (x, y) = (self::x(&graph, [64, 10]), graph.input("y", [64], DType::U32));
-    let evaluate = plan(&graph, &[&CrossEntropyLoss::new().apply(&x, &y)]);
+    let evaluate = plan(&graph, &[&CrossEntropyLoss::new().forward(&x, &y)]);
     assert_eq!((outputs(&train), outputs(&evaluate)), (Some(3), Some(2)));
 }
 

@@ -92,7 +92,7 @@ fn train(recipe: &Recipe, device: &Device, folder: Option<(&Path, bool)>, stop: 
         });
     }
     let loss = BceWithLogitsLoss::new();
-    let history = trainer.fit(&data, EPOCHS, |x, y| loss.apply(&model.forward(x), y));
+    let history = trainer.fit(&data, EPOCHS, |x, y| loss.forward(&model.forward(x), y));
     let history = history.unwrap_or_else(|error| panic!("{error}"));
     let values = params.variables().into_iter().flat_map(|v| v.value().expect("synchronised").to_f64());
     let mut bits: Vec<u64> = values.map(f64::to_bits).collect();

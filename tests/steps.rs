@@ -28,7 +28,7 @@ impl Training {
         let graph = Graph::new(Mode::Train);
         let (x, y) = (graph.input("x", [9, 5], DType::F32), graph.input("y", [9, 1], DType::F32));
         let logits = model.forward(&x);
-        let loss = BceWithLogitsLoss::new().apply(&logits, &y);
+        let loss = BceWithLogitsLoss::new().forward(&logits, &y);
         AdamW::new(1e-2).minimize(&loss);
         let bias = graph.variable(&params.get("3.bias")?);
         let mut session = Session::new(device.clone(), &params)?;

@@ -43,7 +43,7 @@ fn tumours() -> Task {
         build: |p, data| {
             Sequential::new(p)
                 // A bias before a batch norm has no gradient but rounding, which AdamW makes steps of full size of.
-                .named("fc1", |p| Linear::without_bias(p, data.features(), 32))
+                .named("fc1", |p| Linear::with(p, data.features(), 32, LinearOptions::new().bias(false)))
                 .named("bn1", |p| BatchNorm1d::new(p, 32))
                 .named("relu", |_| Relu)
                 .named("drop", |p| Dropout::new(p, 0.25))
@@ -104,9 +104,9 @@ impl<'a> Run<'a> {
             Mode::Evaluate => logits,
             Mode::Train => {
                 let loss = if self.task.binary {
-                    BceWithLogitsLoss::new().apply(&logits, &y)
+                    BceWithLogitsLoss::new().forward(&logits, &y)
                 } else {
-                    CrossEntropyLoss::new().apply(&logits, &y)
+                    CrossEntropyLoss::new().forward(&logits, &y)
                 };
                 (self.task.optimizer)().minimize(&loss);
                 loss
@@ -310,9 +310,9 @@ fn where_the_rows_are_makes_no_difference(task: &Task, device: &Device) -> Resul
         let history = trainer.fit(&task.data, 2, |x, y| {
             let logits = model.forward(x);
             if task.binary {
-                BceWithLogitsLoss::new().apply(&logits, y)
+                BceWithLogitsLoss::new().forward(&logits, y)
             } else {
-                CrossEntropyLoss::new().apply(&logits, y)
+                CrossEntropyLoss::new().forward(&logits, y)
             }
         })?;
         Ok((params.to_safetensors()?, history.loss()))

@@ -28,6 +28,7 @@ use wgrad::gpu::adapters;
 use wgrad::nn::Load;
 use wgrad::nn::layers::Coral;
 use wgrad::nn::losses::CoralLoss;
+use wgrad::nn::losses::Loss as _;
 use wgrad::nn::models::{ResNet, ResNetOptions, Stem};
 use wgrad::prelude::*;
 
@@ -51,7 +52,7 @@ const MODELS: [Model; 8] = [
         name: "digits_cnn",
         build: |p| {
             let model = models::digits_cnn::digits_cnn(p, [4, 4, 8], 10, 0.0);
-            Box::new(move |fed| CrossEntropyLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
+            Box::new(move |fed| CrossEntropyLoss::new().forward(&model.forward(&fed["x"]), &fed["y"]))
         },
         optimizer: || Box::new(AdamW::new(1e-2)),
         freeze: |_| {},
@@ -60,7 +61,7 @@ const MODELS: [Model; 8] = [
         name: "resnet",
         build: |p| {
             let model = narrow_resnet(p);
-            Box::new(move |fed| BceWithLogitsLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
+            Box::new(move |fed| BceWithLogitsLoss::new().forward(&model.forward(&fed["x"]), &fed["y"]))
         },
         optimizer: || Box::new(Sgd::new(0.003).momentum(0.9).weight_decay(1e-4)),
         freeze: |_| {},
@@ -70,7 +71,7 @@ const MODELS: [Model; 8] = [
         build: |p| {
             let model = narrow_resnet(p);
             let loss = BceWithLogitsLoss::new().pos_weight(9.0);
-            Box::new(move |fed| loss.apply(&model.forward(&fed["x"]), &fed["y"]))
+            Box::new(move |fed| loss.forward(&model.forward(&fed["x"]), &fed["y"]))
         },
         optimizer: || Box::new(Adam::new(0.01)),
         freeze: |p| {
@@ -91,7 +92,7 @@ const MODELS: [Model; 8] = [
         name: "ordinal",
         build: |p| {
             let model = models::grader::Grader::new(p, 64, |p, inputs| Coral::new(p, inputs, 10));
-            Box::new(move |fed| CoralLoss::new().apply(&model.forward(&fed["x"]), &fed["y"]))
+            Box::new(move |fed| CoralLoss::new().forward(&model.forward(&fed["x"]), &fed["y"]))
         },
         optimizer: || Box::new(AdamW::new(5e-3).weight_decay(0.01)),
         freeze: |_| {},
@@ -104,7 +105,7 @@ const MODELS: [Model; 8] = [
             Box::new(move |fed| {
                 let z = model.forward(&fed["x"]);
                 let truth = fed["y"].to_f32().unsqueeze(1);
-                one.apply(&z, &truth) + two.apply(&models::one_logit::two_logits(&z), &fed["y"])
+                one.forward(&z, &truth) + two.forward(&models::one_logit::two_logits(&z), &fed["y"])
             })
         },
         optimizer: || Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)),
@@ -115,7 +116,7 @@ const MODELS: [Model; 8] = [
         build: |p| {
             let model = models::text_cnn::TextCnn::new(p, 20, 6, 3, 0.0);
             let loss = CrossEntropyLoss::new().weight(vec![1.0, 2.0, 0.5]);
-            Box::new(move |fed| loss.apply(&model.forward(&fed["x"]), &fed["y"]))
+            Box::new(move |fed| loss.forward(&model.forward(&fed["x"]), &fed["y"]))
         },
         optimizer: || Box::new(Sgd::new(0.05).momentum(0.9)),
         freeze: |_| {},
@@ -133,7 +134,7 @@ const MODELS: [Model; 8] = [
 ];
 
 fn narrow_resnet(p: &Params) -> ResNet {
-    ResNet::new(p, ResNetOptions::resnet18().classes(1).channels(1).width(3).stem(Stem::Small))
+    ResNet::with(p, ResNetOptions::resnet18().num_classes(1).channels(1).width(3).stem(Stem::Small))
 }
 
 /// A model's file.

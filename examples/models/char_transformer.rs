@@ -1,6 +1,5 @@
 //! A small causal transformer over characters.
 
-use wgrad::nn::layers::LayerNorm;
 use wgrad::prelude::*;
 
 /// Sizes of a [`CharTransformer`].
@@ -26,19 +25,18 @@ pub struct CharTransformer {
 impl CharTransformer {
     pub fn new(p: &Params, sizes: Sizes) -> Self {
         let Sizes { characters, context, features, heads, layers, dropout } = sizes;
-        let options = TransformerEncoderLayerOptions {
-            dim_feedforward: 4 * features,
-            dropout,
-            activation: TransformerActivation::Gelu,
-            batch_first: true,
-            norm_first: true,
-            ..TransformerEncoderLayerOptions::default()
-        };
+        let options = TransformerEncoderLayerOptions::new()
+            .dim_feedforward(4 * features)
+            .dropout(dropout)
+            .activation(TransformerActivation::Gelu)
+            .batch_first(true)
+            .norm_first(true);
+        let norm = TransformerEncoderOptions::new().norm(LayerNormOptions::new());
         let layer = |p: &Params| TransformerEncoderLayer::with(p, features, heads, options);
         Self {
             characters: Embedding::new(&p.at("characters"), characters, features),
             places: Embedding::new(&p.at("places"), context, features),
-            encoder: TransformerEncoder::new(&p.at("encoder"), layers, layer).norm(|p| LayerNorm::new(p, [features])),
+            encoder: TransformerEncoder::with(&p.at("encoder"), layers, layer, norm),
             head: Linear::new(&p.at("head"), features, characters),
         }
     }
@@ -47,7 +45,7 @@ impl CharTransformer {
     pub fn loss(&self, x: &Tensor, next: &Tensor) -> Tensor {
         let logits = self.forward(x);
         let (rows, classes) = (next.shape().numel(), logits.shape().dims().last().copied().unwrap_or(1));
-        CrossEntropyLoss::new().apply(&logits.reshape([rows, classes]), &next.reshape([rows]))
+        CrossEntropyLoss::new().forward(&logits.reshape([rows, classes]), &next.reshape([rows]))
     }
 }
 
@@ -57,7 +55,7 @@ impl Module for CharTransformer {
         let length = x.shape().dims().last().copied().unwrap_or(0);
         let places = self.places.forward(&x.graph().iota([length]));
         let text = self.characters.forward(x) + places;
-        let causal = EncoderMasks { is_causal: true, ..EncoderMasks::default() };
-        self.head.forward(&self.encoder.encode(&text, causal))
+        let causal = EncoderMasks::new().is_causal(true);
+        self.head.forward(&self.encoder.forward(&text, causal))
     }
 }

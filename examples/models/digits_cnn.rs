@@ -6,17 +6,17 @@ use wgrad::prelude::*;
 /// takes the mean of what is left of each channel.
 pub fn digits_cnn(params: &Params, widths: [usize; 3], classes: usize, dropout: f64) -> Sequential {
     let [first, second, third] = widths;
-    let near = ConvOptions::new().padding(1);
+    let near = Conv2dOptions::new().padding(1).bias(false);
     Sequential::new(params)
         .add(|_| |x: &Tensor| x.reshape([x.shape().dims()[0], 1, 8, 8]))
-        .add(|p| Conv2d::without_bias(p, 1, first, 3, near))
+        .add(|p| Conv2d::with(p, 1, first, 3, near))
         .add(|p| BatchNorm2d::new(p, first))
         .add(|_| Relu)
-        .add(|p| Conv2d::without_bias(p, first, second, 3, near))
+        .add(|p| Conv2d::with(p, first, second, 3, near))
         .add(|p| BatchNorm2d::new(p, second))
         .add(|_| Relu)
         .add(|_| MaxPool2d::new(2))
-        .add(|p| Conv2d::without_bias(p, second, third, 3, near))
+        .add(|p| Conv2d::with(p, second, third, 3, near))
         .add(|p| BatchNorm2d::new(p, third))
         .add(|_| Relu)
         .add(|_| AdaptiveAvgPool2d::new(2))

@@ -20,7 +20,7 @@ impl TextCnn {
     /// For `characters` codes, of which 0 is padding; `channels` for each width.
     pub fn new(p: &Params, characters: usize, channels: usize, classes: usize, dropout: f64) -> Self {
         let features = 16;
-        let padded = EmbeddingOptions { padding_idx: Some(0) };
+        let padded = EmbeddingOptions::new().padding_idx(0);
         let conv = |(i, &width): (usize, &usize)| Conv1d::new(&p.at("convs").at(i), features, channels, width);
         let joined = channels * WIDTHS.len();
         Self {

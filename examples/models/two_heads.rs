@@ -44,6 +44,6 @@ impl TwoHeads {
         let facts = x.graph().array(properties()).embedding(digits);
         // Each property has its own balance: four of ten digits are prime, so a positive counts 6/4.
         let binary = BceWithLogitsLoss::new().pos_weight([1.0, 1.5, 1.0, 1.5]);
-        CrossEntropyLoss::new().apply(&digit, digits) + binary.apply(&property, &facts)
+        CrossEntropyLoss::new().forward(&digit, digits) + binary.forward(&property, &facts)
     }
 }

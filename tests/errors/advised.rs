@@ -44,11 +44,11 @@ fn warned(
 }
 
 fn cross_entropy(logits: &Tensor, graph: &Graph) -> Tensor {
-    CrossEntropyLoss::new().apply(logits, &labels(graph, [8]))
+    CrossEntropyLoss::new().forward(logits, &labels(graph, [8]))
 }
 
 fn binary(logits: &Tensor, graph: &Graph) -> Tensor {
-    BceWithLogitsLoss::new().apply(logits, &float(graph, "y", [8, 3]))
+    BceWithLogitsLoss::new().forward(logits, &float(graph, "y", [8, 3]))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn probabilities_into_a_loss_of_logits_are_an_error_that_can_be_allowed() {
     let trace = || {
         let graph = train();
         let logits = model.forward(&float(&graph, "x", [8, 30])).softmax(-1).reshape([8, 2]);
-        (line!(), CrossEntropyLoss::new().apply(&logits, &labels(&graph, [8])))
+        (line!(), CrossEntropyLoss::new().forward(&logits, &labels(&graph, [8])))
     };
     let (here, loss) = trace();
     assert_says(
@@ -77,7 +77,7 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
 
     let graph = train();
     let probability = model.forward(&float(&graph, "x", [8, 30])).sigmoid();
-    let loss = BceWithLogitsLoss::new().apply(&probability, &float(&graph, "y", [8, 2]));
+    let loss = BceWithLogitsLoss::new().forward(&probability, &float(&graph, "y", [8, 2]));
     assert_brief(
         &refused(&params, &loss),
         "BceWithLogitsLoss(f32[8, 2]): these are probabilities, and this loss takes logits / leave the sigmoid out of \
@@ -89,7 +89,7 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
 #[test]
 fn a_first_error_of_shapes_comes_before_advice() {
     let graph = train();
-    let loss = CrossEntropyLoss::new().apply(&float(&graph, "x", [8, 3]).softmax(-1), &labels(&graph, [7]));
+    let loss = CrossEntropyLoss::new().forward(&float(&graph, "x", [8, 3]).softmax(-1), &labels(&graph, [7]));
     let message = refused(&Params::seeded(0), &loss);
     assert!(message.starts_with("softmax_cross_entropy("), "{message}");
 }
@@ -183,7 +183,7 @@ fn a_trainer_tells_its_progress() {
     let lines = Arc::new(Mutex::new(vec![]));
     let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(Sgd::new(0.1)).batch_size(5);
     trainer = trainer.progress(Heard(lines.clone()));
-    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x).relu(), y)).unwrap();
+    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x).relu(), y)).unwrap();
     let lines = lines.lock().unwrap();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains("no logit can be negative"), "{}", lines[0]);

@@ -9,7 +9,7 @@ fn binary_losses_say_which_shapes_fit() {
     let params = Params::seeded(0);
     let says = |logits: &[usize], targets: &[usize], expected: &str| {
         let graph = train();
-        let loss = BceWithLogitsLoss::new().apply(&float(&graph, "x", logits), &float(&graph, "y", targets));
+        let loss = BceWithLogitsLoss::new().forward(&float(&graph, "x", logits), &float(&graph, "y", targets));
         assert_brief(&refused(&params, &loss), expected);
     };
     says(
@@ -32,14 +32,14 @@ fn binary_losses_say_which_shapes_fit() {
     );
     let graph = train();
     let (x, y) = (float(&graph, "x", [4, 2]), float(&graph, "y", [4, 2]));
-    let loss = BceWithLogitsLoss::new().weight([1.0; 3]).apply(&x, &y);
+    let loss = BceWithLogitsLoss::new().weight([1.0; 3]).forward(&x, &y);
     assert_brief(
         &refused(&params, &loss),
         "BceWithLogitsLoss(f32[4, 2], f32[3]): weight [3] does not broadcast to the logits [4, 2] / give one weight, \
          one per logit of a row (the last axis), or one per row as `[N, 1]`",
     );
     let graph = train();
-    let loss = BceWithLogitsLoss::new().apply(&float(&graph, "x", [4]), &labels(&graph, [4]));
+    let loss = BceWithLogitsLoss::new().forward(&float(&graph, "x", [4]), &labels(&graph, [4]));
     assert_brief(
         &refused(&params, &loss),
         "bce_with_logits(f32[4], u32[4]): targets of a binary loss are numbers between 0 and 1, not u32 / cast with \
@@ -53,7 +53,7 @@ fn cross_entropy_says_which_targets_and_options_fit() {
     let loss = CrossEntropyLoss::new;
     let says = |loss: CrossEntropyLoss, logits: &[usize], targets: &[usize], dtype: DType, expected: &str| {
         let graph = train();
-        let y = loss.apply(&float(&graph, "x", logits), &graph.input("y", targets, dtype));
+        let y = loss.forward(&float(&graph, "x", logits), &graph.input("y", targets, dtype));
         assert_brief(&refused(&params, &y), expected);
     };
     says(

@@ -116,7 +116,7 @@ fn norms_of_rows_say_which_sizes_fit() {
     norm(
         "rms",
         &|p| {
-            let options = RmsNormOptions { eps: Some(-1.0), ..RmsNormOptions::default() };
+            let options = RmsNormOptions::new().eps(-1.0);
             RmsNorm::with(p, [64], options).forward(&float(&train(), "x", [8, 64]))
         },
         "rms_norm(f32[8, 64], f32[64]): eps must be a number that is not negative, not -1",

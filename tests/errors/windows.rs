@@ -175,7 +175,7 @@ fn pools_say_which_windows_fit() {
 #[test]
 fn layers_of_windows_name_their_scope() {
     let params = Params::seeded(0);
-    let conv = Conv2d::with(&params.at("conv"), 6, 8, 3, ConvOptions::new().groups(4));
+    let conv = Conv2d::with(&params.at("conv"), 6, 8, 3, Conv2dOptions::new().groups(4));
     let here = line!() + 1;
     let y = conv.forward(&float(&train(), "x", [8, 6, 28, 28]));
     assert_says(
@@ -187,7 +187,7 @@ conv2d(f32[8, 6, 28, 28], f32[8, 6, 3, 3]): 4 groups do not divide 6 input and 8
   fix: choose groups that divide both; 1 is none",
     );
     let conv =
-        Conv2d::with(&params.at("mirror"), 3, 8, 3, ConvOptions::new().padding(2)).padding_mode(PaddingMode::Reflect);
+        Conv2d::with(&params.at("mirror"), 3, 8, 3, Conv2dOptions::new().padding(2).padding_mode(PaddingMode::Reflect));
     let y = conv.forward(&float(&train(), "x", [8, 3, 28, 2]));
     assert_brief(
         &refused(&params, &y),

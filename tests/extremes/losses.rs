@@ -50,7 +50,7 @@ fn focal_losses_are_the_papers(device: &Device) -> Result<(), Failed> {
     // torchvision's formula, written out, with its default options.
     let (xs, ys) = ([2.0, -1.0, 0.5, -3.0], [1.0, 1.0, 0.0, 0.0]);
     let got = evaluate(device, &[vector(&xs), vector(&ys)], |x| {
-        vec![FocalLoss::new().reduction(Reduction::None).apply(&x[0], &x[1].detach())]
+        vec![FocalLoss::new().reduction(Reduction::None).forward(&x[0], &x[1].detach())]
     });
     let truth: Vec<f64> = std::iter::zip(xs, ys)
         .map(|(x, y)| {
@@ -68,7 +68,7 @@ fn focal_losses_of_classes(device: &Device) -> Result<(), Failed> {
     let alpha = [0.5, 1.0, 2.0];
     let loss = MultiClassFocalLoss::new().gamma(1.5).alpha(alpha.map(|a| a as f32)).ignore_index(7);
     let got = evaluate(device, &[matrix(4, rows.as_flattened()), Array::vector(classes.to_vec())], |x| {
-        vec![loss.clone().reduction(Reduction::None).apply(&x[0], &x[1])]
+        vec![loss.clone().reduction(Reduction::None).forward(&x[0], &x[1])]
     });
     let mut losses = vec![];
     let mut slopes = vec![];
@@ -94,7 +94,7 @@ fn focal_losses_of_classes(device: &Device) -> Result<(), Failed> {
     assert_close("losses", &got[0].to_f64(), &losses, 128.0, 0.0)?;
     assert_close("gradients", &got[1].to_f64(), &slopes, 128.0, 4.0 * f64::from(f32::EPSILON))?;
     let mean = evaluate(device, &[matrix(4, rows.as_flattened()), Array::vector(classes.to_vec())], |x| {
-        vec![loss.apply(&x[0], &x[1])]
+        vec![loss.forward(&x[0], &x[1])]
     });
     assert_close("mean of what is kept", &mean[0].to_f64(), &[losses.iter().sum::<f64>() / 3.0], 128.0, 0.0)
 }
@@ -102,7 +102,7 @@ fn focal_losses_of_classes(device: &Device) -> Result<(), Failed> {
 fn soft_margins(device: &Device) -> Result<(), Failed> {
     for sign in [-1.0, 1.0] {
         let got = evaluate(device, &[vector(&LOGITS), vector(&[sign; 8])], |x| {
-            vec![SoftMarginLoss::new().reduction(Reduction::None).apply(&x[0], &x[1].detach())]
+            vec![SoftMarginLoss::new().reduction(Reduction::None).forward(&x[0], &x[1].detach())]
         });
         assert_close("loss", &got[0].to_f64(), &LOGITS.map(|x| softplus(-sign * x)), EXP, 0.0)?;
         assert_close("gradient", &got[1].to_f64(), &LOGITS.map(|x| -sign * sigmoid(-sign * x)), EXP, 0.0)?;
@@ -119,7 +119,7 @@ fn certain_probabilities(device: &Device) -> Result<(), Failed> {
     assert_close("gradient", &got[1].to_f64(), &[0.0, -1e12, 1e12, 0.0, 1.0, -1e12], 16.0, 0.0)?;
     // What PyTorch refuses. WGSL knows no NaN by its word, so this is no promise of the language.
     let got = evaluate(device, &[vector(&[1.5, -0.5, 0.5, 0.5]), vector(&[1.0, 0.0, 2.0, -1.0])], |x| {
-        vec![BceLoss::new().reduction(Reduction::None).apply(&x[0], &x[1].detach())]
+        vec![BceLoss::new().reduction(Reduction::None).forward(&x[0], &x[1].detach())]
     });
     let seen = got.iter().flat_map(Array::to_f64).all(f64::is_nan);
     if seen { Ok(()) } else { Err(format!("outside of [0, 1]: {got:?}").into()) }
@@ -134,43 +134,43 @@ fn corners(device: &Device) -> Result<(), Failed> {
     let cases: [Case; 7] = [
         (
             "L1Loss",
-            |x, y| L1Loss::new().reduction(Reduction::None).apply(x, y),
+            |x, y| L1Loss::new().reduction(Reduction::None).forward(x, y),
             [0.0, 0.5, 0.5, 0.25, 2.0, 1000.0],
             [0.0, 1.0, -1.0, 1.0, -1.0, 1.0],
         ),
         (
             "SmoothL1Loss",
-            |x, y| SmoothL1Loss::new().beta(0.5).reduction(Reduction::None).apply(x, y),
+            |x, y| SmoothL1Loss::new().beta(0.5).reduction(Reduction::None).forward(x, y),
             [0.0, 0.25, 0.25, 0.0625, 1.75, 999.75],
             [0.0, 1.0, -1.0, 0.5, -1.0, 1.0],
         ),
         (
             "SmoothL1Loss of beta 0",
-            |x, y| SmoothL1Loss::new().beta(0.0).reduction(Reduction::None).apply(x, y),
+            |x, y| SmoothL1Loss::new().beta(0.0).reduction(Reduction::None).forward(x, y),
             [0.0, 0.5, 0.5, 0.25, 2.0, 1000.0],
             [0.0, 1.0, -1.0, 1.0, -1.0, 1.0],
         ),
         (
             "HuberLoss",
-            |x, y| HuberLoss::new().delta(0.5).reduction(Reduction::None).apply(x, y),
+            |x, y| HuberLoss::new().delta(0.5).reduction(Reduction::None).forward(x, y),
             [0.0, 0.125, 0.125, 0.03125, 0.875, 499.875],
             [0.0, 0.5, -0.5, 0.25, -0.5, 0.5],
         ),
         (
             "HingeEmbeddingLoss",
-            |x, y| HingeEmbeddingLoss::new().margin(0.5).reduction(Reduction::None).apply(x, &(y - 1.0)),
+            |x, y| HingeEmbeddingLoss::new().margin(0.5).reduction(Reduction::None).forward(x, &(y - 1.0)),
             [0.5, 0.0, 1.0, 0.25, 2.5, 0.0],
             [-1.0, 0.0, -1.0, -1.0, -1.0, 0.0],
         ),
         (
             "MarginRankingLoss",
-            |x, y| MarginRankingLoss::new().margin(0.5).reduction(Reduction::None).apply(x, y, &(y + 1.0)),
+            |x, y| MarginRankingLoss::new().margin(0.5).reduction(Reduction::None).forward(x, y, &(y + 1.0)),
             [0.5, 0.0, 1.0, 0.25, 2.5, 0.0],
             [-1.0, 0.0, -1.0, -1.0, -1.0, 0.0],
         ),
         (
             "HingeLoss",
-            |x, y| HingeLoss::new().reduction(Reduction::None).apply(&(x + 0.5), &(y + 1.0)),
+            |x, y| HingeLoss::new().reduction(Reduction::None).forward(&(x + 0.5), &(y + 1.0)),
             [0.5, 0.0, 1.0, 0.25, 2.5, 0.0],
             [-1.0, 0.0, -1.0, -1.0, -1.0, 0.0],
         ),
@@ -186,7 +186,7 @@ fn corners(device: &Device) -> Result<(), Failed> {
 fn divergence_of_zeros(device: &Device) -> Result<(), Failed> {
     let inputs = [matrix(2, &[-1.0, -2.0, -3.0, -0.5]), matrix(2, &[0.0, 1.0, 0.25, 0.75])];
     let got = evaluate(device, &inputs, |x| {
-        vec![KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(&x[0], &x[1].detach())]
+        vec![KlDivLoss::new().reduction(KlDivReduction::BatchMean).forward(&x[0], &x[1].detach())]
     });
     let truth = (2.0 + 0.25 * (0.25f64.ln() + 3.0) + 0.75 * (0.75f64.ln() + 0.5)) / 2.0;
     assert_close("batchmean", &got[0].to_f64(), &[truth], 8.0, 0.0)?;
@@ -198,7 +198,7 @@ fn ordinal(device: &Device) -> Result<(), Failed> {
     let (classes, importance) = ([3u32, 1], [1.0, 0.5, 2.0]);
     let got = evaluate(device, &[matrix(2, logits.as_flattened()), Array::vector(classes.to_vec())], |x| {
         let loss = CoralLoss::new().importance(importance.map(|w| w as f32));
-        vec![loss.clone().apply(&x[0], &x[1]), loss.reduction(Reduction::None).apply(&x[0], &x[1])]
+        vec![loss.clone().forward(&x[0], &x[1]), loss.reduction(Reduction::None).forward(&x[0], &x[1])]
     });
     let mut rows = vec![];
     for (logits, class) in std::iter::zip(logits, classes) {
@@ -218,11 +218,11 @@ fn what_is_wrong_is_seen(device: &Device) -> Result<(), Failed> {
     let got = evaluate(device, &[scores.clone(), Array::vector(vec![1u32, 3])], |x| {
         let none = Reduction::None;
         vec![
-            NllLoss::new().reduction(none).apply(&x[0], &x[1]),
-            NllLoss::new().weight([1.0, 2.0, 3.0]).reduction(none).apply(&x[0], &x[1]),
-            MultiMarginLoss::new().reduction(none).apply(&x[0], &x[1]),
-            MultiClassFocalLoss::new().reduction(none).apply(&x[0], &x[1]),
-            CoralLoss::new().reduction(none).apply(&x[0].slice(1, 0..2), &x[1]),
+            NllLoss::new().reduction(none).forward(&x[0], &x[1]),
+            NllLoss::new().weight([1.0, 2.0, 3.0]).reduction(none).forward(&x[0], &x[1]),
+            MultiMarginLoss::new().reduction(none).forward(&x[0], &x[1]),
+            MultiClassFocalLoss::new().reduction(none).forward(&x[0], &x[1]),
+            CoralLoss::new().reduction(none).forward(&x[0].slice(1, 0..2), &x[1]),
         ]
     });
     for (i, losses) in got[..5].iter().map(Array::to_f64).enumerate() {
@@ -231,11 +231,11 @@ fn what_is_wrong_is_seen(device: &Device) -> Result<(), Failed> {
         }
     }
     let ignored = [scores, Array::vector(vec![IGNORE; 2])];
-    let got = evaluate(device, &ignored, |x| vec![NllLoss::new().reduction(Reduction::Sum).apply(&x[0], &x[1])]);
+    let got = evaluate(device, &ignored, |x| vec![NllLoss::new().reduction(Reduction::Sum).forward(&x[0], &x[1])]);
     assert_close("sum of nothing", &got[0].to_f64(), &[0.0], 0.0, 0.0)?;
     assert_close("its gradient", &got[1].to_f64(), &[0.0; 6], 0.0, 0.0)?;
     let means = evaluate(device, &ignored, |x| {
-        vec![NllLoss::new().apply(&x[0], &x[1]), MultiClassFocalLoss::new().apply(&x[0], &x[1])]
+        vec![NllLoss::new().forward(&x[0], &x[1]), MultiClassFocalLoss::new().forward(&x[0], &x[1])]
     });
     if !means[..2].iter().flat_map(Array::to_f64).all(f64::is_nan) {
         return Err(format!("means of nothing: {means:?}").into());
@@ -245,26 +245,26 @@ fn what_is_wrong_is_seen(device: &Device) -> Result<(), Failed> {
     let got = evaluate(device, &[bad, good, classes, vector(&[1.0, 1.0])], |x| {
         let (x, y, class, sign) = (&x[0], &x[1].detach(), &x[2], &x[3].detach());
         vec![
-            MseLoss::new().apply(x, y),
-            L1Loss::new().apply(x, y),
-            SmoothL1Loss::new().apply(x, y),
-            HuberLoss::new().apply(x, y),
-            BceLoss::new().apply(x, y),
-            FocalLoss::new().apply(x, y),
-            KlDivLoss::new().apply(x, y),
-            HingeLoss::new().apply(x, y),
-            HingeEmbeddingLoss::new().apply(x, y),
-            MarginRankingLoss::new().apply(x, y, y),
-            SoftMarginLoss::new().apply(x, y),
-            CosineEmbeddingLoss::new().apply(x, y, sign),
-            TripletMarginLoss::new().apply(x, y, &(y + 1.0)),
-            MultiLabelSoftMarginLoss::new().apply(x, y),
-            PoissonNllLoss::new().apply(x, y),
-            GaussianNllLoss::new().apply(x, y, y),
-            NllLoss::new().apply(x, class),
-            MultiMarginLoss::new().apply(x, class),
-            MultiClassFocalLoss::new().apply(x, class),
-            CoralLoss::new().apply(x, class),
+            MseLoss::new().forward(x, y),
+            L1Loss::new().forward(x, y),
+            SmoothL1Loss::new().forward(x, y),
+            HuberLoss::new().forward(x, y),
+            BceLoss::new().forward(x, y),
+            FocalLoss::new().forward(x, y),
+            KlDivLoss::new().forward(x, y),
+            HingeLoss::new().forward(x, y),
+            HingeEmbeddingLoss::new().forward(x, y),
+            MarginRankingLoss::new().forward(x, y, y),
+            SoftMarginLoss::new().forward(x, y),
+            CosineEmbeddingLoss::new().forward(x, y, sign),
+            TripletMarginLoss::new().forward(x, y, &(y + 1.0)),
+            MultiLabelSoftMarginLoss::new().forward(x, y),
+            PoissonNllLoss::new().forward(x, y),
+            GaussianNllLoss::new().forward(x, y, y),
+            NllLoss::new().forward(x, class),
+            MultiMarginLoss::new().forward(x, class),
+            MultiClassFocalLoss::new().forward(x, class),
+            CoralLoss::new().forward(x, class),
         ]
     });
     let lost: Vec<usize> = (0..20).filter(|&i| !got[i].to_f64()[0].is_nan()).collect();

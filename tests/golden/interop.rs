@@ -15,32 +15,33 @@ fn every_layer(seed: u64) -> Params {
     let params = Params::seeded(seed);
     let p = |name: &str| params.at(name);
     let _ = Linear::new(&p("linear"), 3, 4);
-    let _ = Linear::without_bias(&p("linear_without_bias"), 3, 4);
-    let _ = Conv1d::with(&p("conv1d"), 4, 6, 3, ConvOptions::new().groups(2));
+    let _ = Linear::with(&p("linear_without_bias"), 3, 4, LinearOptions::new().bias(false));
+    let _ = Conv1d::with(&p("conv1d"), 4, 6, 3, Conv1dOptions::new().groups(2));
     let _ = Conv2d::new(&p("conv2d"), 2, 3, [3, 1]);
     let _ = ConvTranspose1d::new(&p("conv_transpose1d"), 4, 6, 3);
-    let _ = ConvTranspose2d::with(&p("conv_transpose2d"), 4, 6, 3, ConvTransposeOptions::new().groups(2));
+    let _ = ConvTranspose2d::with(&p("conv_transpose2d"), 4, 6, 3, ConvTranspose2dOptions::new().groups(2));
     let _ = BatchNorm1d::new(&p("batch_norm1d"), 5);
-    let _ = BatchNorm2d::with(&p("batch_norm2d"), 5, BatchNormOptions { affine: false, ..Default::default() });
+    let _ = BatchNorm2d::with(&p("batch_norm2d"), 5, BatchNormOptions::new().affine(false));
     let _ = LayerNorm::new(&p("layer_norm"), [3, 4]);
     let _ = GroupNorm::new(&p("group_norm"), 2, 6);
     let _ = RmsNorm::new(&p("rms_norm"), [7]);
     let _ = Embedding::new(&p("embedding"), 9, 4);
     let _ = MultiheadAttention::new(&p("attention"), 8, 2);
-    let kv = MultiheadAttentionOptions { kdim: Some(3), vdim: Some(5), add_bias_kv: true, ..Default::default() };
+    let kv = MultiheadAttentionOptions::new().kdim(3).vdim(5).add_bias_kv(true);
     let _ = MultiheadAttention::with(&p("attention_kv"), 8, 2, kv);
     let layer = |p: &Params| {
-        let options = TransformerEncoderLayerOptions { dim_feedforward: 12, ..Default::default() };
+        let options = TransformerEncoderLayerOptions::new().dim_feedforward(12);
         TransformerEncoderLayer::with(p, 8, 2, options)
     };
-    let _ = TransformerEncoder::new(&p("encoder"), 2, layer).norm(|p| LayerNorm::new(p, [8]));
-    let recurrent = RecurrentOptions { num_layers: 2, bidirectional: true, ..Default::default() };
-    let _ = Lstm::with(&p("lstm"), 3, 4, RecurrentOptions { proj_size: 2, ..recurrent });
+    let norm = TransformerEncoderOptions::new().norm(LayerNormOptions::new());
+    let _ = TransformerEncoder::with(&p("encoder"), 2, layer, norm);
+    let recurrent = RecurrentOptions::new().num_layers(2).bidirectional(true);
+    let _ = Lstm::with(&p("lstm"), 3, 4, recurrent.proj_size(2));
     let _ = Gru::with(&p("gru"), 3, 4, recurrent);
     let _ = Rnn::new(&p("rnn"), 3, 4);
     let _ = Bilinear::new(&p("bilinear"), 2, 3, 4);
     let _ = Sequential::new(&p("sequential")).add(|p| Linear::new(p, 2, 2)).add(|_| Relu).add(|p| Linear::new(p, 2, 1));
-    let _ = ResNet::new(&p("resnet"), ResNetOptions::resnet18().width(2).classes(3));
+    let _ = ResNet::with(&p("resnet"), ResNetOptions::resnet18().width(2).num_classes(3));
     params.counter("batch_norm1d.num_batches_tracked").set(5);
     params
 }

@@ -27,7 +27,7 @@ pub fn parameters(params: &Params, graph: &Graph) -> Vec<(String, Tensor)> {
 fn linear_agrees_with_pytorch() {
     each("linear", |case| {
         let params = Params::seeded(0);
-        let options = LinearOptions { bias: case.flag("bias"), ..LinearOptions::default() };
+        let options = LinearOptions::new().bias(case.flag("bias"));
         let layer = Linear::with(&params, case.size("in_features"), case.size("out_features"), options);
         set(&params, case, "");
         let mut trace = Trace::new(Mode::Train);
@@ -44,18 +44,18 @@ fn linear_agrees_with_pytorch() {
 fn batch_norm_agrees_with_pytorch() {
     each("batch_norm", |case| {
         let params = Params::seeded(0);
-        let options = BatchNormOptions {
-            eps: case.number("eps"),
-            momentum: case.options["momentum"].as_f64(),
-            affine: case.flag("affine"),
-            bias: case.flag("bias"),
-            track_running_stats: case.flag("track_running_stats"),
-        };
+        let track_running_stats = case.flag("track_running_stats");
+        let options = BatchNormOptions::new()
+            .eps(case.number("eps"))
+            .momentum(case.options["momentum"].as_f64())
+            .affine(case.flag("affine"))
+            .bias(case.flag("bias"))
+            .track_running_stats(track_running_stats);
         let layer = BatchNorm1d::with(&params, case.size("num_features"), options);
         set(&params, case, ".0");
         let tracked = params.counter("num_batches_tracked");
         let count = |name: &str| case.array(name).item().unwrap();
-        if options.track_running_stats {
+        if track_running_stats {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
             tracked.set(count("num_batches_tracked.0") as u64);
         }
@@ -70,7 +70,7 @@ fn batch_norm_agrees_with_pytorch() {
             trace.gradients(&y, case.array(&format!("cotangent.{call}")), &wrt);
             results.extend(trace.run(&mut session).unwrap());
             session.sync().unwrap();
-            if options.track_running_stats {
+            if track_running_stats {
                 for name in ["running_mean", "running_var"] {
                     let value = params.get(name).unwrap().value().unwrap();
                     results.push((format!("{name}.{call}"), (*value).clone()));
@@ -91,12 +91,16 @@ fn elementwise_functions_agree_with_pytorch() {
         let x = trace.feed("x", case.array("x"));
         let y = match case.options["op"].as_str().unwrap() {
             "relu" => Relu.forward(&x),
-            "leaky_relu" => LeakyRelu { slope: case.number("negative_slope") }.forward(&x),
-            "gelu" => Gelu { tanh: case.options["approximate"] == "tanh" }.forward(&x),
+            "leaky_relu" => LeakyRelu::new().negative_slope(case.number("negative_slope")).forward(&x),
+            "gelu" => {
+                let tanh = case.options["approximate"] == "tanh";
+                let approximate = if tanh { GeluApproximation::Tanh } else { GeluApproximation::None };
+                Gelu::new().approximate(approximate).forward(&x)
+            }
             "silu" => Silu.forward(&x),
             "sigmoid" => Sigmoid.forward(&x),
             "tanh" => Tanh.forward(&x),
-            "softplus" => Softplus::default().forward(&x),
+            "softplus" => Softplus::new().forward(&x),
             "exp" => x.exp(),
             "log" => x.log(),
             "log1p" => x.log1p(),

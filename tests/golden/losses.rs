@@ -25,7 +25,7 @@ fn bce_with_logits_agrees_with_pytorch() {
         }
         let mut trace = Trace::new(Mode::Train);
         let (x, y) = (trace.feed("x", case.array("x")), trace.feed("y", case.array("y")));
-        let loss = loss.apply(&x, &y);
+        let loss = loss.forward(&x, &y);
         trace.fetch("loss", &loss);
         trace.gradients(&loss, case.array("cotangent"), &[("dx".into(), x)]);
         trace.run(&mut case.run.session(&Params::seeded(0))).unwrap()
@@ -48,7 +48,7 @@ fn cross_entropy_agrees_with_pytorch() {
         let probabilities = case.options["target"] == "probability";
         let mut trace = Trace::new(Mode::Train);
         let (x, target) = (trace.feed("x", case.array("x")), trace.feed("target", case.array("target")));
-        let loss = loss.apply(&x, &target);
+        let loss = loss.forward(&x, &target);
         let mut session = case.run.session(&Params::seeded(0));
         if case.name.contains("one-class") {
             refused += 1;

@@ -22,7 +22,7 @@ fn logits_agree(bytes: &[u8], options: ResNetOptions) {
     // PyTorch's own f32 is off by a few roundings, sometimes by luck by fewer.
     for (device, bound) in [(Device::cpu_f64(), 1e-12), (Device::cpu(), (4.0 * pytorch).max(64.0 * 2f64.powi(-24)))] {
         let params = Params::seeded(0);
-        let model = ResNet::new(&params, options);
+        let model = ResNet::with(&params, options);
         let load = Load::from_bytes("resnet", bytes).strip_prefix("state/").strict(false);
         let report = load.apply(&params).unwrap();
         assert_eq!((report.loaded.len(), report.missing.len()), (122, 0), "{report}");
@@ -44,7 +44,7 @@ fn fixture() -> Vec<u8> {
 }
 
 fn narrow() -> ResNetOptions {
-    ResNetOptions::resnet18().classes(5).width(3)
+    ResNetOptions::resnet18().num_classes(5).width(3)
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_resnet18_begins_with_the_bits_of_torchvision() {
     let bytes = fixture();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let params = Params::torch_seed(11);
-    let _ = ResNet::new(&params, narrow());
+    let _ = ResNet::with(&params, narrow());
     let mut compared = 0;
     for variable in params.variables() {
         // The norms of the file were changed; these begin with ones and zeros.
@@ -89,8 +89,9 @@ fn a_resnet18_begins_with_the_bits_of_torchvision() {
 #[test]
 fn options_change_shapes_and_initial_values() {
     let params = Params::seeded(7);
-    let options = ResNetOptions::resnet34().channels(1).width(2).classes(3).stem(Stem::Small).zero_init_residual(true);
-    let model = ResNet::new(&params, options);
+    let options =
+        ResNetOptions::resnet34().channels(1).width(2).num_classes(3).stem(Stem::Small).zero_init_residual(true);
+    let model = ResNet::with(&params, options);
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [2, 1, 8, 8], DType::F32);
     assert_eq!(model.features(&x).shape().dims(), [2, 16]);
@@ -108,7 +109,7 @@ fn options_change_shapes_and_initial_values() {
 fn a_frozen_backbone_keeps_every_value() {
     let bytes = fixture();
     let params = Params::seeded(0);
-    let model = ResNet::new(&params, narrow());
+    let model = ResNet::with(&params, narrow());
     Load::from_bytes("resnet", &bytes).strip_prefix("state/").strict(false).apply(&params).unwrap();
     params.set_trainable(false);
     params.at("fc").set_trainable(true);
@@ -116,7 +117,7 @@ fn a_frozen_backbone_keeps_every_value() {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2, 3, 40, 36], DType::F32);
     let y = graph.input("y", [2], DType::U32);
-    let loss = CrossEntropyLoss::new().apply(&model.forward(&x), &y);
+    let loss = CrossEntropyLoss::new().forward(&model.forward(&x), &y);
     AdamW::new(0.1).minimize(&loss);
     let mut session = Session::new(Device::cpu(), &params).unwrap();
     let step = session.compile(&graph, &[&loss]).unwrap();

@@ -50,25 +50,29 @@ fn build(p: &Params, kind: &str, with: &[Value]) {
     let n = |i: usize| size(&with[i]);
     let weight = |shape: &[usize], begin| drop(p.variable("weight", shape, Kind::Parameter, begin));
     match kind {
-        "linear" if with.get(2) == Some(&Value::Bool(false)) => drop(Linear::without_bias(p, n(0), n(1))),
+        "linear" if with.get(2) == Some(&Value::Bool(false)) => {
+            drop(Linear::with(p, n(0), n(1), LinearOptions::new().bias(false)))
+        }
         "linear" => drop(Linear::new(p, n(0), n(1))),
         "conv1d" => drop(Conv1d::new(p, n(0), n(1), n(2))),
         "conv2d" if with[2].is_array() => drop(Conv2d::new(p, n(0), n(1), [size(&with[2][0]), size(&with[2][1])])),
         "conv2d" if with.len() == 3 => drop(Conv2d::new(p, n(0), n(1), n(2))),
-        "conv2d" => drop(Conv2d::with(p, n(0), n(1), n(2), ConvOptions::new().stride(n(3)).padding(n(4)).groups(n(6)))),
+        "conv2d" => {
+            drop(Conv2d::with(p, n(0), n(1), n(2), Conv2dOptions::new().stride(n(3)).padding(n(4)).groups(n(6))))
+        }
         "conv_transpose1d" => drop(ConvTranspose1d::new(p, n(0), n(1), n(2))),
         "conv_transpose2d" => {
-            let options = ConvTransposeOptions::new().stride(n(3)).padding(n(4)).output_padding(n(5)).groups(n(6));
+            let options = ConvTranspose2dOptions::new().stride(n(3)).padding(n(4)).output_padding(n(5)).groups(n(6));
             drop(ConvTranspose2d::with(p, n(0), n(1), n(2), options));
         }
         "embedding" => drop(Embedding::new(p, n(0), n(1))),
         // PyTorch draws the row of the padding, too.
         "embedding_padded" => {
-            let options = EmbeddingOptions { padding_idx: Some(0) };
+            let options = EmbeddingOptions::new().padding_idx(0);
             drop(Embedding::with(p, n(0), n(1), options));
         }
         "lstm" => {
-            let options = RecurrentOptions { num_layers: 2, bidirectional: true, proj_size: 2, ..Default::default() };
+            let options = RecurrentOptions::new().num_layers(2).bidirectional(true).proj_size(2);
             drop(Lstm::with(p, n(0), n(1), options));
         }
         "gru" => drop(Gru::new(p, n(0), n(1))),
@@ -78,11 +82,11 @@ fn build(p: &Params, kind: &str, with: &[Value]) {
         "attention" => drop(MultiheadAttention::new(p, n(0), n(1))),
         "attention_extra" => {
             let (kdim, vdim) = (Some(n(2)), Some(n(3)));
-            let options = MultiheadAttentionOptions { kdim, vdim, add_bias_kv: true, ..Default::default() };
+            let options = MultiheadAttentionOptions::new().kdim(kdim).vdim(vdim).add_bias_kv(true);
             drop(MultiheadAttention::with(p, n(0), n(1), options));
         }
         "encoder" => {
-            let options = TransformerEncoderLayerOptions { dim_feedforward: n(2), ..Default::default() };
+            let options = TransformerEncoderLayerOptions::new().dim_feedforward(n(2));
             drop(TransformerEncoder::new(p, n(3), |p| TransformerEncoderLayer::with(p, n(0), n(1), options)));
         }
         "batch_norm" => drop(BatchNorm1d::new(p, n(0))),
@@ -180,7 +184,7 @@ fn the_same_program_has_the_same_losses() {
         let mut checks = vec![];
         for _ in 0..2 {
             let history =
-                trainer.fit(&data, size(&options["epochs"]), |x, y| loss.apply(&model.forward(x), y)).unwrap();
+                trainer.fit(&data, size(&options["epochs"]), |x, y| loss.forward(&model.forward(x), y)).unwrap();
             checks.extend(history.epochs.iter().filter_map(|epoch| epoch.validation_loss));
         }
         for (name, found) in [("losses", &*losses.borrow()), ("checks", &checks)] {

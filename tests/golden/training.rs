@@ -108,12 +108,12 @@ impl Module for Classifier {
 fn curve_loss(case: &Case<'_>, logits: &Tensor, target: &Tensor) -> Tensor {
     match case.options["loss"].as_str().unwrap() {
         "BCEWithLogitsLoss" => {
-            BceWithLogitsLoss::new().pos_weight(case.option_array("pos_weight").unwrap()).apply(logits, target)
+            BceWithLogitsLoss::new().pos_weight(case.option_array("pos_weight").unwrap()).forward(logits, target)
         }
         _ => CrossEntropyLoss::new()
             .weight(case.option_array("weight").unwrap())
             .label_smoothing(case.number("label_smoothing"))
-            .apply(logits, target),
+            .forward(logits, target),
     }
 }
 

@@ -30,28 +30,27 @@ fn convolution<const D: usize>(case: &Case<'_>, params: &Params) -> Conv<D> {
         "circular" => PaddingMode::Circular,
         _ => PaddingMode::Zeros,
     };
-    let options = ConvOptions {
-        stride: sizes(&case.options["stride"]),
-        padding,
-        dilation: sizes(&case.options["dilation"]),
-        groups: case.size("groups"),
-    };
-    let build = if case.flag("bias") { Conv::with } else { Conv::without_bias };
+    let options = ConvLayerOptions::new()
+        .stride(sizes(&case.options["stride"]))
+        .padding(padding)
+        .dilation(sizes(&case.options["dilation"]))
+        .groups(case.size("groups"))
+        .bias(case.flag("bias"))
+        .padding_mode(mode);
     let kernel = Sizes(sizes(&case.options["kernel_size"]));
-    build(params, case.size("in_channels"), case.size("out_channels"), kernel, options).padding_mode(mode)
+    Conv::with(params, case.size("in_channels"), case.size("out_channels"), kernel, options)
 }
 
 fn transposed<const D: usize>(case: &Case<'_>, params: &Params) -> ConvTranspose<D> {
-    let options = ConvTransposeOptions {
-        stride: sizes(&case.options["stride"]),
-        padding: sizes(&case.options["padding"]),
-        output_padding: sizes(&case.options["output_padding"]),
-        dilation: sizes(&case.options["dilation"]),
-        groups: case.size("groups"),
-    };
-    let build = if case.flag("bias") { ConvTranspose::with } else { ConvTranspose::without_bias };
+    let options = ConvTransposeLayerOptions::new()
+        .stride(sizes(&case.options["stride"]))
+        .padding(sizes(&case.options["padding"]))
+        .output_padding(sizes(&case.options["output_padding"]))
+        .dilation(sizes(&case.options["dilation"]))
+        .groups(case.size("groups"))
+        .bias(case.flag("bias"));
     let kernel = Sizes(sizes(&case.options["kernel_size"]));
-    build(params, case.size("in_channels"), case.size("out_channels"), kernel, options)
+    ConvTranspose::with(params, case.size("in_channels"), case.size("out_channels"), kernel, options)
 }
 
 #[test]

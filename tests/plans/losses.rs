@@ -19,32 +19,32 @@ fn classes(graph: &Graph) -> Tensor {
 #[test]
 fn most_losses_are_one_kernel_with_their_gradient() {
     let losses: [(&str, usize, Build); 21] = [
-        ("MseLoss", 1, |g, x| MseLoss::new().apply(x, &float(g, [64, 10]))),
-        ("L1Loss", 1, |g, x| L1Loss::new().apply(x, &float(g, [64, 10]))),
-        ("SmoothL1Loss", 1, |g, x| SmoothL1Loss::new().beta(0.5).apply(x, &float(g, [64, 10]))),
-        ("HuberLoss", 1, |g, x| HuberLoss::new().apply(x, &float(g, [64, 10]))),
-        ("BceLoss", 2, |g, x| BceLoss::new().apply(x, &float(g, [64, 10]))),
-        ("BceWithLogitsLoss", 2, |g, x| BceWithLogitsLoss::new().apply(x, &float(g, [64, 10]))),
-        ("KlDivLoss", 2, |g, x| KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(x, &float(g, [64, 10]))),
-        ("FocalLoss", 1, |g, x| FocalLoss::new().apply(x, &float(g, [64, 10]))),
-        ("HingeLoss", 1, |g, x| HingeLoss::new().apply(x, &float(g, [64, 10]))),
-        ("HingeEmbeddingLoss", 1, |g, x| HingeEmbeddingLoss::new().apply(x, &float(g, [64, 10]))),
-        ("SoftMarginLoss", 1, |g, x| SoftMarginLoss::new().apply(x, &float(g, [64, 10]))),
+        ("MseLoss", 1, |g, x| MseLoss::new().forward(x, &float(g, [64, 10]))),
+        ("L1Loss", 1, |g, x| L1Loss::new().forward(x, &float(g, [64, 10]))),
+        ("SmoothL1Loss", 1, |g, x| SmoothL1Loss::new().beta(0.5).forward(x, &float(g, [64, 10]))),
+        ("HuberLoss", 1, |g, x| HuberLoss::new().forward(x, &float(g, [64, 10]))),
+        ("BceLoss", 2, |g, x| BceLoss::new().forward(x, &float(g, [64, 10]))),
+        ("BceWithLogitsLoss", 2, |g, x| BceWithLogitsLoss::new().forward(x, &float(g, [64, 10]))),
+        ("KlDivLoss", 2, |g, x| KlDivLoss::new().reduction(KlDivReduction::BatchMean).forward(x, &float(g, [64, 10]))),
+        ("FocalLoss", 1, |g, x| FocalLoss::new().forward(x, &float(g, [64, 10]))),
+        ("HingeLoss", 1, |g, x| HingeLoss::new().forward(x, &float(g, [64, 10]))),
+        ("HingeEmbeddingLoss", 1, |g, x| HingeEmbeddingLoss::new().forward(x, &float(g, [64, 10]))),
+        ("SoftMarginLoss", 1, |g, x| SoftMarginLoss::new().forward(x, &float(g, [64, 10]))),
         ("MarginRankingLoss", 1, |g, x| {
-            MarginRankingLoss::new().apply(x, &g.input("second", [64, 10], DType::F32), &float(g, [64, 10]))
+            MarginRankingLoss::new().forward(x, &g.input("second", [64, 10], DType::F32), &float(g, [64, 10]))
         }),
-        ("PoissonNllLoss", 1, |g, x| PoissonNllLoss::new().apply(x, &float(g, [64, 10]))),
+        ("PoissonNllLoss", 1, |g, x| PoissonNllLoss::new().forward(x, &float(g, [64, 10]))),
         ("GaussianNllLoss", 1, |g, x| {
-            GaussianNllLoss::new().apply(x, &float(g, [64, 10]), &g.input("var", [64, 10], DType::F32))
+            GaussianNllLoss::new().forward(x, &float(g, [64, 10]), &g.input("var", [64, 10], DType::F32))
         }),
-        ("MultiLabelSoftMarginLoss", 2, |g, x| MultiLabelSoftMarginLoss::new().apply(x, &float(g, [64, 10]))),
-        ("CoralLoss", 1, |g, x| CoralLoss::new().apply(x, &classes(g))),
-        ("CrossEntropyLoss", 4, |g, x| CrossEntropyLoss::new().apply(x, &classes(g))),
-        ("MultiClassFocalLoss", 5, |g, x| MultiClassFocalLoss::new().apply(x, &classes(g))),
-        ("NllLoss", 6, |g, x| NllLoss::new().apply(x, &classes(g))),
-        ("MultiMarginLoss", 5, |g, x| MultiMarginLoss::new().apply(x, &classes(g))),
+        ("MultiLabelSoftMarginLoss", 2, |g, x| MultiLabelSoftMarginLoss::new().forward(x, &float(g, [64, 10]))),
+        ("CoralLoss", 1, |g, x| CoralLoss::new().forward(x, &classes(g))),
+        ("CrossEntropyLoss", 4, |g, x| CrossEntropyLoss::new().forward(x, &classes(g))),
+        ("MultiClassFocalLoss", 5, |g, x| MultiClassFocalLoss::new().forward(x, &classes(g))),
+        ("NllLoss", 6, |g, x| NllLoss::new().forward(x, &classes(g))),
+        ("MultiMarginLoss", 5, |g, x| MultiMarginLoss::new().forward(x, &classes(g))),
         ("CosineEmbeddingLoss", 6, |g, x| {
-            CosineEmbeddingLoss::new().apply(x, &g.input("second", [64, 10], DType::F32), &float(g, [64]))
+            CosineEmbeddingLoss::new().forward(x, &g.input("second", [64, 10], DType::F32), &float(g, [64]))
         }),
     ];
     let mut changed = vec![];

@@ -27,7 +27,7 @@ fn bce_with_logits(at: &Call<'_>) -> Outcome {
     if let Some(weight) = option(at, "pos_weight").some() {
         loss = loss.pos_weight(weight.array()?);
     }
-    Ok(vec![loss.apply(&at.x()?, &at.arg(1, "target").tensor()?)])
+    Ok(vec![loss.forward(&at.x()?, &at.arg(1, "target").tensor()?)])
 }
 
 fn ignored(at: &Call<'_>) -> Result<Option<u32>, Refusal> {
@@ -47,7 +47,7 @@ fn cross_entropy(at: &Call<'_>) -> Outcome {
     if let Some(weight) = option(at, "weight").some() {
         loss = loss.weight(weight.array()?);
     }
-    Ok(vec![loss.apply(&x, &target)])
+    Ok(vec![loss.forward(&x, &target)])
 }
 
 /// What serves a module and its function: the options by name, `input` and `target` first.
@@ -62,7 +62,7 @@ fn bce(at: &Call<'_>) -> Outcome {
         loss = loss.weight(weight.array()?);
     }
     let (x, y) = two(at)?;
-    Ok(vec![loss.apply(&x, &y)])
+    Ok(vec![loss.forward(&x, &y)])
 }
 
 fn nll(at: &Call<'_>) -> Outcome {
@@ -74,19 +74,19 @@ fn nll(at: &Call<'_>) -> Outcome {
         loss = loss.weight(weight.array()?);
     }
     let (x, y) = two(at)?;
-    Ok(vec![loss.apply(&x, &y)])
+    Ok(vec![loss.forward(&x, &y)])
 }
 
 fn mse(at: &Call<'_>) -> Outcome {
     let (x, y) = two(at)?;
     broadcast(&[&x, &y])?;
-    Ok(vec![MseLoss::new().reduction(reduction(at)?).apply(&x, &y)])
+    Ok(vec![MseLoss::new().reduction(reduction(at)?).forward(&x, &y)])
 }
 
 fn l1(at: &Call<'_>) -> Outcome {
     let (x, y) = two(at)?;
     broadcast(&[&x, &y])?;
-    Ok(vec![L1Loss::new().reduction(reduction(at)?).apply(&x, &y)])
+    Ok(vec![L1Loss::new().reduction(reduction(at)?).forward(&x, &y)])
 }
 
 /// PyTorch only warns where shapes differ.
@@ -101,14 +101,14 @@ fn smooth_l1(at: &Call<'_>) -> Outcome {
     let (x, y) = two(at)?;
     broadcast(&[&x, &y])?;
     let beta = option(at, "beta").number_or(1.0)?;
-    Ok(vec![SmoothL1Loss::new().beta(beta).reduction(reduction(at)?).apply(&x, &y)])
+    Ok(vec![SmoothL1Loss::new().beta(beta).reduction(reduction(at)?).forward(&x, &y)])
 }
 
 fn huber(at: &Call<'_>) -> Outcome {
     let (x, y) = two(at)?;
     broadcast(&[&x, &y])?;
     let delta = option(at, "delta").number_or(1.0)?;
-    Ok(vec![HuberLoss::new().delta(delta).reduction(reduction(at)?).apply(&x, &y)])
+    Ok(vec![HuberLoss::new().delta(delta).reduction(reduction(at)?).forward(&x, &y)])
 }
 
 fn kl_div(at: &Call<'_>) -> Outcome {
@@ -119,33 +119,33 @@ fn kl_div(at: &Call<'_>) -> Outcome {
         "batchmean" => loss.reduction(KlDivReduction::BatchMean),
         _ => loss.reduction(reduction(at)?),
     };
-    Ok(vec![loss.apply(&x, &y)])
+    Ok(vec![loss.forward(&x, &y)])
 }
 
 fn hinge_embedding(at: &Call<'_>) -> Outcome {
     let (x, y) = two(at)?;
     broadcast(&[&x, &y])?;
     let margin = option(at, "margin").number_or(1.0)?;
-    Ok(vec![HingeEmbeddingLoss::new().margin(margin).reduction(reduction(at)?).apply(&x, &y)])
+    Ok(vec![HingeEmbeddingLoss::new().margin(margin).reduction(reduction(at)?).forward(&x, &y)])
 }
 
 fn soft_margin(at: &Call<'_>) -> Outcome {
     let (x, y) = two(at)?;
     broadcast(&[&x, &y])?;
-    Ok(vec![SoftMarginLoss::new().reduction(reduction(at)?).apply(&x, &y)])
+    Ok(vec![SoftMarginLoss::new().reduction(reduction(at)?).forward(&x, &y)])
 }
 
 fn margin_ranking(at: &Call<'_>) -> Outcome {
     let (first, second, y) = (at.x()?, at.arg(1, "input2").tensor()?, at.arg(2, "target").floats()?);
     broadcast(&[&first, &second, &y])?;
     let margin = option(at, "margin").number_or(0.0)?;
-    Ok(vec![MarginRankingLoss::new().margin(margin).reduction(reduction(at)?).apply(&first, &second, &y)])
+    Ok(vec![MarginRankingLoss::new().margin(margin).reduction(reduction(at)?).forward(&first, &second, &y)])
 }
 
 fn cosine_embedding(at: &Call<'_>) -> Outcome {
     let (first, second, y) = (at.x()?, at.arg(1, "input2").tensor()?, at.arg(2, "target").tensor()?);
     let margin = option(at, "margin").number_or(0.0)?;
-    Ok(vec![CosineEmbeddingLoss::new().margin(margin).reduction(reduction(at)?).apply(&first, &second, &y)])
+    Ok(vec![CosineEmbeddingLoss::new().margin(margin).reduction(reduction(at)?).forward(&first, &second, &y)])
 }
 
 fn triplet_margin(at: &Call<'_>) -> Outcome {
@@ -155,7 +155,7 @@ fn triplet_margin(at: &Call<'_>) -> Outcome {
         .eps(option(at, "eps").number_or(1e-6)?)
         .swap(option(at, "swap").flag_or(false)?)
         .reduction(reduction(at)?);
-    Ok(vec![loss.apply(&at.x()?, &at.arg(1, "positive").tensor()?, &at.arg(2, "negative").tensor()?)])
+    Ok(vec![loss.forward(&at.x()?, &at.arg(1, "positive").tensor()?, &at.arg(2, "negative").tensor()?)])
 }
 
 fn poisson_nll(at: &Call<'_>) -> Outcome {
@@ -166,7 +166,7 @@ fn poisson_nll(at: &Call<'_>) -> Outcome {
         .full(option(at, "full").flag_or(false)?)
         .eps(option(at, "eps").number_or(1e-8)?)
         .reduction(reduction(at)?);
-    Ok(vec![loss.apply(&x, &y)])
+    Ok(vec![loss.forward(&x, &y)])
 }
 
 fn gaussian_nll(at: &Call<'_>) -> Outcome {
@@ -177,7 +177,7 @@ fn gaussian_nll(at: &Call<'_>) -> Outcome {
         .reduction(reduction(at)?);
     // PyTorch broadcasts; wgrad asks for that to be said.
     let y = if at.case.error.is_none() { y.expand(x.shape()) } else { y };
-    Ok(vec![loss.apply(&x, &y, &at.arg(2, "var").tensor_or_number()?)])
+    Ok(vec![loss.forward(&x, &y, &at.arg(2, "var").tensor_or_number()?)])
 }
 
 fn multi_label_soft_margin(at: &Call<'_>) -> Outcome {
@@ -187,7 +187,7 @@ fn multi_label_soft_margin(at: &Call<'_>) -> Outcome {
     if let Some(weight) = option(at, "weight").some() {
         loss = loss.weight(weight.array()?);
     }
-    Ok(vec![loss.apply(&x, &y)])
+    Ok(vec![loss.forward(&x, &y)])
 }
 
 fn multi_margin(at: &Call<'_>) -> Outcome {
@@ -203,7 +203,7 @@ fn multi_margin(at: &Call<'_>) -> Outcome {
     if let Some(weight) = option(at, "weight").some() {
         loss = loss.weight(weight.array()?);
     }
-    Ok(vec![loss.apply(&x, &y)])
+    Ok(vec![loss.forward(&x, &y)])
 }
 
 pub static ADAPTERS: &[(&str, Adapter)] = &[

@@ -6,13 +6,12 @@ use wgrad::prelude::*;
 use crate::call::{Adapter, Call, Outcome, Refusal, lacks};
 
 fn batch_norm<M: Module>(at: &Call<'_>, with: impl Fn(&Params, usize, BatchNormOptions) -> M) -> Outcome {
-    let options = BatchNormOptions {
-        eps: at.option("eps").number()?,
-        momentum: at.option("momentum").some().map(|momentum| momentum.number()).transpose()?,
-        affine: at.option("affine").flag()?,
-        bias: at.option("bias").flag_or(true)?,
-        track_running_stats: at.option("track_running_stats").flag()?,
-    };
+    let options = BatchNormOptions::new()
+        .eps(at.option("eps").number()?)
+        .momentum(at.option("momentum").some().map(|momentum| momentum.number()).transpose()?)
+        .affine(at.option("affine").flag()?)
+        .bias(at.option("bias").flag_or(true)?)
+        .track_running_stats(at.option("track_running_stats").flag()?);
     if at.case.train && at.case.error.is_none() && at.x()?.shape().dims()[0] == 0 {
         return lacks("an empty batch in training");
     }
@@ -49,30 +48,27 @@ fn filled(at: &Call<'_>) -> Result<Tensor, Refusal> {
 
 fn layer_norm(at: &Call<'_>) -> Outcome {
     filled(at)?;
-    let options = LayerNormOptions {
-        eps: at.option("eps").number()?,
-        elementwise_affine: at.option("elementwise_affine").flag()?,
-        bias: at.option("bias").flag()?,
-    };
+    let options = LayerNormOptions::new()
+        .eps(at.option("eps").number()?)
+        .elementwise_affine(at.option("elementwise_affine").flag()?)
+        .bias(at.option("bias").flag()?);
     at.module(&LayerNorm::with(&at.params, at.option("normalized_shape").dims()?, options))
 }
 
 fn rms_norm(at: &Call<'_>) -> Outcome {
     filled(at)?;
-    let options = RmsNormOptions {
-        eps: at.option("eps").some().map(|eps| eps.number()).transpose()?,
-        elementwise_affine: at.option("elementwise_affine").flag()?,
-    };
+    let options = RmsNormOptions::new()
+        .eps(at.option("eps").some().map(|eps| eps.number()).transpose()?)
+        .elementwise_affine(at.option("elementwise_affine").flag()?);
     at.module(&RmsNorm::with(&at.params, at.option("normalized_shape").dims()?, options))
 }
 
 fn group_norm(at: &Call<'_>) -> Outcome {
     let (groups, channels) = (at.option("num_groups").size()?, at.option("num_channels").size()?);
-    let options = GroupNormOptions {
-        eps: at.option("eps").number()?,
-        affine: at.option("affine").flag()?,
-        bias: at.option("bias").flag()?,
-    };
+    let options = GroupNormOptions::new()
+        .eps(at.option("eps").number()?)
+        .affine(at.option("affine").flag()?)
+        .bias(at.option("bias").flag()?);
     let x = at.x_or(&[2, channels, 4])?;
     Ok(vec![GroupNorm::with(&at.params, groups, channels, options).forward(&x)])
 }

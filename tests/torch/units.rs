@@ -15,43 +15,45 @@ fn number(at: &Call<'_>, position: usize, name: &str, default: f64) -> Result<f6
 }
 
 fn elu(at: &Call<'_>) -> Outcome {
-    at.module(&nn::Elu { alpha: number(at, 1, "alpha", 1.0)? })
+    at.module(&nn::Elu::new().alpha(number(at, 1, "alpha", 1.0)?))
 }
 
 fn celu(at: &Call<'_>) -> Outcome {
-    at.module(&nn::Celu { alpha: number(at, 1, "alpha", 1.0)? })
+    at.module(&nn::Celu::new().alpha(number(at, 1, "alpha", 1.0)?))
 }
 
 fn softplus(at: &Call<'_>) -> Outcome {
-    at.module(&nn::Softplus { beta: number(at, 1, "beta", 1.0)?, threshold: number(at, 2, "threshold", 20.0)? })
+    at.module(&nn::Softplus::new().beta(number(at, 1, "beta", 1.0)?).threshold(number(at, 2, "threshold", 20.0)?))
 }
 
 fn hardtanh(at: &Call<'_>) -> Outcome {
-    at.module(&nn::Hardtanh { min: number(at, 1, "min_val", -1.0)?, max: number(at, 2, "max_val", 1.0)? })
+    at.module(&nn::Hardtanh::new().min_val(number(at, 1, "min_val", -1.0)?).max_val(number(at, 2, "max_val", 1.0)?))
 }
 
 fn softshrink(at: &Call<'_>) -> Outcome {
-    at.module(&nn::Softshrink { lambda: number(at, 1, "lambd", 0.5)? })
+    at.module(&nn::Softshrink::new().lambd(number(at, 1, "lambd", 0.5)?))
 }
 
 fn hardshrink(at: &Call<'_>) -> Outcome {
     if number(at, 1, "lambd", 0.5)? < 0.0 {
         return lacks("a negative lambda");
     }
-    at.module(&nn::Hardshrink { lambda: number(at, 1, "lambd", 0.5)? })
+    at.module(&nn::Hardshrink::new().lambd(number(at, 1, "lambd", 0.5)?))
 }
 
 fn threshold(at: &Call<'_>) -> Outcome {
     let (threshold, value) = (option(at, 1, "threshold").number()?, option(at, 2, "value").number()?);
-    at.module(&nn::Threshold { threshold, value })
+    at.module(&nn::Threshold::new(threshold, value))
 }
 
 fn glu(at: &Call<'_>) -> Outcome {
-    at.module(&nn::Glu::new(option(at, 1, "dim").int_or(-1)?))
+    at.module(&nn::Glu::new().dim(option(at, 1, "dim").int_or(-1)?))
 }
 
 fn prelu(at: &Call<'_>) -> Outcome {
-    at.module(&nn::Prelu::with(&at.params, at.option("num_parameters").size()?, at.option("init").number()?))
+    let options =
+        nn::PreluOptions::new().num_parameters(at.option("num_parameters").size()?).init(at.option("init").number()?);
+    at.module(&nn::Prelu::with(&at.params, options))
 }
 
 /// Sorted values and where they stood; `dim` and `descending` by position or by name.

@@ -43,22 +43,34 @@ where
         "circular" => PaddingMode::Circular,
         _ => PaddingMode::Zeros,
     };
-    let build = if at.option("bias").flag()? { Conv::with } else { Conv::without_bias };
     let kernel = Sizes(at.option("kernel_size").sizes::<D>()?);
     let (inputs, outputs) = (at.option("in_channels").size()?, at.option("out_channels").size()?);
-    let options = conv_options(|name| at.option(name))?;
-    at.module(&build(&at.params, inputs, outputs, kernel, options).padding_mode(mode))
+    let window = conv_options::<D>(|name| at.option(name))?;
+    let options = ConvLayerOptions::new()
+        .stride(window.stride)
+        .padding(window.padding)
+        .dilation(window.dilation)
+        .groups(window.groups)
+        .bias(at.option("bias").flag()?)
+        .padding_mode(mode);
+    at.module(&Conv::with(&at.params, inputs, outputs, kernel, options))
 }
 
 fn conv_transpose<const D: usize>(at: &Call<'_>) -> Outcome
 where
     ConvTranspose<D>: Module,
 {
-    let build = if at.option("bias").flag()? { ConvTranspose::with } else { ConvTranspose::without_bias };
     let kernel = Sizes(at.option("kernel_size").sizes::<D>()?);
     let (inputs, outputs) = (at.option("in_channels").size()?, at.option("out_channels").size()?);
-    let options = transpose_options(|name| at.option(name))?;
-    at.module(&build(&at.params, inputs, outputs, kernel, options))
+    let window = transpose_options::<D>(|name| at.option(name))?;
+    let options = ConvTransposeLayerOptions::new()
+        .stride(window.stride)
+        .padding(window.padding)
+        .output_padding(window.output_padding)
+        .dilation(window.dilation)
+        .groups(window.groups)
+        .bias(at.option("bias").flag()?);
+    at.module(&ConvTranspose::with(&at.params, inputs, outputs, kernel, options))
 }
 
 /// A function's arguments: input, weight, bias.

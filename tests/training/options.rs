@@ -27,7 +27,8 @@ fn train(data: &Dataset, norm: f64, device: &Device, start: &dyn Fn(&Params)) ->
     let updates = trainer.updates(data).expect("rows");
     trainer = trainer.schedule_per_step(OneCycleLr::new(0.5, EPOCHS * updates)).progress(Silent);
     let loss = BceWithLogitsLoss::new();
-    let history = trainer.fit(data, EPOCHS, |x, y| loss.apply(&model.forward(x), y)).unwrap_or_else(|e| panic!("{e}"));
+    let history =
+        trainer.fit(data, EPOCHS, |x, y| loss.forward(&model.forward(x), y)).unwrap_or_else(|e| panic!("{e}"));
     let mut found: Vec<f64> = history.epochs.iter().map(|epoch| epoch.loss).collect();
     let values = |name: &str| params.get(name).and_then(|v| v.value()).expect("synchronised").to_f64();
     for name in ["fc1.weight", "fc2.weight", "ema.fc1.weight", "ema.fc2.bias"] {

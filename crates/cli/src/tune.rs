@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use wgrad_core::{Backend, Choices, DType, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned};
 use wgrad_kernels::{cache_folder, load_choices, save_choices};
 use wgrad_nn::Module;
-use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::{AdamW, Optimizer};
 use wgrad_train::EVALUATION_ROWS;
 
@@ -150,8 +150,8 @@ fn graphs(args: &Args) -> Result<Vec<Named>> {
             let graph = Graph::new(Mode::Train);
             let logits = layers.forward(&graph.input("x", [batch, model.architecture.inputs], DType::F32));
             let loss = match model.loss {
-                Loss::Bce => BceWithLogitsLoss::new().apply(&logits, &graph.input("y", [batch, 1], DType::F32)),
-                Loss::Ce => CrossEntropyLoss::new().apply(&logits, &graph.input("y", [batch], DType::U32)),
+                Loss::Bce => BceWithLogitsLoss::new().forward(&logits, &graph.input("y", [batch, 1], DType::F32)),
+                Loss::Ce => CrossEntropyLoss::new().forward(&logits, &graph.input("y", [batch], DType::U32)),
             };
             AdamW::new(model.training.lr).minimize(&loss);
             graphs.push(Named { name: format!("training on {batch} rows"), graph, fetches: vec![loss] });

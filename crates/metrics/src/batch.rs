@@ -5,7 +5,7 @@
 //! use wgrad_core::Params;
 //! use wgrad_kernels::Device;
 //! use wgrad_metrics::{ConfusionMatrix, batch};
-//! use wgrad_nn::{Module, layers::Linear, losses::CrossEntropyLoss, optim::Sgd};
+//! use wgrad_nn::{Module, layers::Linear, losses::{CrossEntropyLoss, Loss}, optim::Sgd};
 //! use wgrad_data::Dataset;
 //! use wgrad_train::{Silent, Trainer};
 //! let (x, y) = (0..90u8).map(|i| ([f32::from(i % 3), f32::from(i % 3 / 2)], u32::from(i % 3))).unzip();
@@ -18,7 +18,7 @@
 //!     let logits = model.forward(x);
 //!     logits.graph().track("accuracy", &batch::accuracy(&logits, y));
 //!     logits.graph().track("confusion", &batch::confusion(&logits, y));
-//!     CrossEntropyLoss::new().apply(&logits, y)
+//!     CrossEntropyLoss::new().forward(&logits, y)
 //! })?;
 //! let last = history.epochs.last().unwrap();
 //! assert_eq!(last.tracked["accuracy"], [1.0]);

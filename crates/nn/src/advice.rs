@@ -16,11 +16,11 @@
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};
-//! use wgrad_nn::{advice, losses::CrossEntropyLoss};
+//! use wgrad_nn::{advice, losses::{CrossEntropyLoss, Loss}};
 //! let graph = Graph::new(Mode::Evaluate);
 //! let x = graph.input("x", [8, 3], DType::F32);
 //! let target = graph.input("target", [8], DType::U32);
-//! let loss = CrossEntropyLoss::new().apply(&x.softmax(-1), &target);
+//! let loss = CrossEntropyLoss::new().forward(&x.softmax(-1), &target);
 //! let error = graph.check().unwrap_err().to_string();
 //! assert!(error.starts_with("CrossEntropyLoss(f32[8, 3]): these are probabilities"), "{error}");
 //! loss.graph().allow(&advice::SOFTMAX_BEFORE_LOSS);

@@ -4,7 +4,7 @@
 //! use wgrad_core::{Init, Params};
 //! use wgrad_nn::{init, layers::{Linear, LinearOptions}};
 //! let p = Params::seeded(7);
-//! let options = LinearOptions { weight_init: Some(init::xavier_uniform(30, 64, 1.0)), ..LinearOptions::default() };
+//! let options = LinearOptions::new().weight_init(init::xavier_uniform(30, 64, 1.0));
 //! let fc1 = Linear::with(&p.at("fc1"), 30, 64, options);
 //! ```
 

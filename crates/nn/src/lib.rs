@@ -7,6 +7,9 @@
 //!
 //! Nothing here has a kernel of its own: everything is composed of graph ops.
 
+#[macro_use]
+mod macros;
+
 pub mod advice;
 #[doc(hidden)]
 pub mod entries;

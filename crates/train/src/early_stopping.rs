@@ -18,7 +18,7 @@ pub(super) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Res
 /// ```
 /// use wgrad_core::{CpuBackend, Params};
 /// use wgrad_data::Dataset;
-/// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::Sgd};
+/// use wgrad_nn::{Module, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::Sgd};
 /// use wgrad_train::{EarlyStopping, Ended, Silent, Trainer};
 /// let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
 /// let data = Dataset::new(["x"], x, y, ["low", "high"])?;
@@ -31,7 +31,7 @@ pub(super) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Res
 /// });
 /// let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &params)
 ///     .optimizer(Sgd::new(0.1)).batch_size(8).progress(Silent).early_stopping(stopping);
-/// let history = trainer.fit(&data, 50, |x, y| loss.apply(&model.forward(x), y))?;
+/// let history = trainer.fit(&data, 50, |x, y| loss.forward(&model.forward(x), y))?;
 /// assert_eq!(history.ended, Ended::EarlyStopping);
 /// assert_eq!(history.restored, Some(history.epochs.len() - 3));
 /// # Ok::<(), wgrad_core::Error>(())

@@ -140,7 +140,7 @@ impl Trainer<'_> {
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
     /// use wgrad_data::Dataset;
-    /// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::Sgd};
+    /// use wgrad_nn::{Module, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::Sgd};
     /// use wgrad_train::{LrFinder, Silent, Trainer};
     /// let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
     /// let data = Dataset::new(["x"], x, y, ["low", "high"])?;
@@ -149,7 +149,7 @@ impl Trainer<'_> {
     /// let mut trainer =
     ///     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(Sgd::new(0.1)).batch_size(8).progress(Silent);
     /// let curve = trainer.find_lr(&data, &LrFinder::default(), |x, y| {
-    ///     BceWithLogitsLoss::new().apply(&model.forward(x), y)
+    ///     BceWithLogitsLoss::new().forward(&model.forward(x), y)
     /// })?;
     /// println!("{curve}");
     /// assert!(curve.suggestion.is_some_and(|lr| lr > 1e-4));

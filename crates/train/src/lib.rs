@@ -6,7 +6,7 @@
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
 //! use wgrad_data::{Dataset, Seed};
-//! use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+//! use wgrad_nn::{Module, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::AdamW};
 //! use wgrad_train::{Silent, Trainer};
 //! let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
 //! let data = Dataset::new(["x"], x, y, ["low", "high"])?;
@@ -16,7 +16,7 @@
 //! let loss = BceWithLogitsLoss::new();
 //! let mut trainer =
 //!     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).batch_size(8).progress(Silent);
-//! let history = trainer.fit(&data, 30, |x, y| loss.apply(&model.forward(x), y))?;
+//! let history = trainer.fit(&data, 30, |x, y| loss.forward(&model.forward(x), y))?;
 //! assert!(history.epochs[29].loss < history.epochs[0].loss);
 //! assert!(trainer.evaluate(&data, |x| model.forward(x))?.accuracy > 0.9);
 //! # Ok::<(), wgrad_core::Error>(())

@@ -22,14 +22,14 @@ impl Trainer<'_> {
     /// use wgrad_core::{CpuBackend, Params};
     /// use wgrad_data::Dataset;
     /// use wgrad_train::{Silent, Trainer};
-    /// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+    /// use wgrad_nn::{Module, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::AdamW};
     /// let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
     /// let data = Dataset::new(["x"], x, y, ["low", "high"])?;
     /// let params = Params::seeded(7);
     /// let model = Linear::new(&params.at("fc"), 1, 1);
     /// let mut trainer =
     ///     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).batch_size(8).progress(Silent);
-    /// let reports = trainer.lockstep(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y))?;
+    /// let reports = trainer.lockstep(&data, 2, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y))?;
     /// assert_eq!(reports.len(), 2);
     /// assert!(reports.iter().all(|report| report.passes()), "{}", reports[1]);
     /// # Ok::<(), wgrad_core::Error>(())
@@ -67,14 +67,14 @@ impl Trainer<'_> {
     /// use wgrad_core::{CpuBackend, Params};
     /// use wgrad_data::Dataset;
     /// use wgrad_train::{Silent, Trainer};
-    /// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+    /// use wgrad_nn::{Module, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::AdamW};
     /// let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
     /// let data = Dataset::new(["x"], x, y, ["low", "high"])?;
     /// let params = Params::seeded(7);
     /// let model = Linear::new(&params.at("fc"), 1, 1);
     /// let mut trainer =
     ///     Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).batch_size(8).progress(Silent);
-    /// let report = trainer.audit(&data, 3, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y))?;
+    /// let report = trainer.audit(&data, 3, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y))?;
     /// assert!(report.passes() && report.parameters.len() == 2, "{report}");
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```

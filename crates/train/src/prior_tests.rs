@@ -3,7 +3,7 @@ use wgrad_core::{CpuBackend, DType, Graph, Mode, Params, Session};
 use super::*;
 use wgrad_nn::Module;
 use wgrad_nn::layers::LinearOptions;
-use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
 
 fn near(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} is not {b}");
@@ -19,9 +19,9 @@ fn first_loss(prior: &Prior, outputs: usize, labels: &[u32], pos_weight: Option<
     let y = graph.input("y", [labels.len()], DType::U32);
     let logits = head.forward(&x);
     let loss = match (outputs, pos_weight) {
-        (1, Some(weight)) => BceWithLogitsLoss::new().pos_weight(weight).apply(&logits, &y.to_f32().unsqueeze(1)),
-        (1, None) => BceWithLogitsLoss::new().apply(&logits, &y.to_f32().unsqueeze(1)),
-        _ => CrossEntropyLoss::new().apply(&logits, &y),
+        (1, Some(weight)) => BceWithLogitsLoss::new().pos_weight(weight).forward(&logits, &y.to_f32().unsqueeze(1)),
+        (1, None) => BceWithLogitsLoss::new().forward(&logits, &y.to_f32().unsqueeze(1)),
+        _ => CrossEntropyLoss::new().forward(&logits, &y),
     };
     let mut session = Session::new(CpuBackend::<f64>::new(), &params).unwrap();
     let step = session.compile(&graph, &[&loss]).unwrap();
@@ -126,7 +126,7 @@ fn what_has_no_answer_is_an_error() {
         message(prior.initialize(&Linear::new(&params.at("a"), 4, 3))),
         "a model of 2 classes gives 1 or 2 logits per row, not 3"
     );
-    let options = LinearOptions { bias: false, ..LinearOptions::default() };
+    let options = LinearOptions::new().bias(false);
     assert!(
         message(prior.initialize(&Linear::with(&params.at("b"), 4, 1, options)))
             .starts_with("`b.weight` belongs to a layer without bias")

@@ -20,14 +20,14 @@ use wgrad_nn::optim::Optimizer;
 ///
 /// ```no_run
 /// use wgrad_core::{CpuBackend, Params, Session};
-/// use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+/// use wgrad_nn::{Module, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::AdamW};
 /// use wgrad_train::Recording;
 /// let params = Params::seeded(0);
 /// let model = Linear::new(&params.at("fc"), 30, 1);
 /// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
 /// let recording = Recording::read("step.safetensors")?;
 /// let comparison = recording.compare(&mut session, &params, &AdamW::new(1e-3), |x, y| {
-///     BceWithLogitsLoss::new().apply(&model.forward(x), y)
+///     BceWithLogitsLoss::new().forward(&model.forward(x), y)
 /// })?;
 /// println!("{comparison}");
 /// # Ok::<(), wgrad_core::Error>(())

@@ -10,8 +10,8 @@ use wgrad_core::{CpuBackend, Error, Params, Result, Tensor};
 use super::tests::{model, sectors};
 use super::*;
 use wgrad_data::Dataset;
-use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear};
-use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear, LinearOptions};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
 use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau};
 use wgrad_nn::optim::{Adam, AdamW, Ema, Sgd};
 use wgrad_nn::{Module, Sequential, StateDict};
@@ -65,7 +65,7 @@ fn train(kind: Kind, folder: Option<&Path>, (every, resume): (usize, bool), stop
     }
     let loss = BceWithLogitsLoss::new();
     let history =
-        trainer.fit(&data, 4, |x, y| loss.apply(&model.forward(x), y)).unwrap_or_else(|error| panic!("{error}"));
+        trainer.fit(&data, 4, |x, y| loss.forward(&model.forward(x), y)).unwrap_or_else(|error| panic!("{error}"));
     (params, history)
 }
 
@@ -124,8 +124,8 @@ fn fit(
         Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(1e-2)).batch_size(8).progress(Silent);
     let mut trainer = change(trainer);
     let result = trainer.fit(data, epochs, |x, y| match data.classes().len() {
-        2 => BceWithLogitsLoss::new().apply(&model.forward(x), y),
-        _ => CrossEntropyLoss::new().apply(&model.forward(x), y),
+        2 => BceWithLogitsLoss::new().forward(&model.forward(x), y),
+        _ => CrossEntropyLoss::new().forward(&model.forward(x), y),
     });
     let passed_over = trainer.resumed().map_or(vec![], |resumed| resumed.passed_over.clone());
     drop(trainer);
@@ -171,7 +171,7 @@ fn a_checkpoint_of_something_else_says_what_differs() {
     let other = Linear::new(&params.at("fc"), 2, 1);
     let mut trainer =
         Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(1e-2)).batch_size(8).resume(path);
-    let error = trainer.fit(&data, 4, |x, y| BceWithLogitsLoss::new().apply(&other.forward(x), y)).unwrap_err();
+    let error = trainer.fit(&data, 4, |x, y| BceWithLogitsLoss::new().forward(&other.forward(x), y)).unwrap_err();
     assert!(matches!(error, Error::Config(_)) && error.to_string().contains("ops of a step: "), "{error}");
     // More epochs are no other training.
     let (more, params, _) = fit(&data, 4, |trainer| trainer.resume(path));
@@ -249,7 +249,7 @@ fn several_fits_go_on_where_one_was_stopped() {
             trainer = trainer.checkpoints(Checkpoints::new(folder).every_epochs(2));
             trainer = if resume { trainer.resume(folder) } else { trainer };
         }
-        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
         // First the last layer, then all of them.
         params.at("0").set_trainable(false);
         let first = trainer.fit(&data, 2, loss).unwrap();
@@ -330,7 +330,7 @@ fn callbacks_see_all_and_may_end_a_fit() {
         .batch_size(8)
         .progress(Silent)
         .callback(Shared(&seen));
-    trainer.fit(&data, 5, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    trainer.fit(&data, 5, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y)).unwrap();
     let expected = ["begin 5 3", "1", "2", "3", "epoch 1", "1", "2", "3", "epoch 2", "end Callback"];
     assert_eq!(seen.borrow().0, expected);
 }
@@ -349,7 +349,7 @@ fn the_first_node_that_is_not_finite_is_named_also_when_it_ruins_the_weights_fir
     let error = trainer.fit(&data, 3, |x, y| {
         let logits = model.forward(x);
         let distance = (&logits - &logits.detach()).sqrt();
-        BceWithLogitsLoss::new().apply(&(logits + distance), y)
+        BceWithLogitsLoss::new().forward(&(logits + distance), y)
     });
     let text = error.unwrap_err().to_string();
     assert!(
@@ -384,7 +384,7 @@ fn a_search_for_a_rate_leaves_nothing_behind() {
         let ema = Ema::new(&params, 0.9);
         let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &params).batch_size(8).progress(Silent).accumulate(2);
         trainer = trainer.optimizer(Adam::new(1e-2)).ema(&ema).schedule(ExponentialLr::new(0.9));
-        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
         let mut curve = None;
         for _ in 0..2 {
             if search {
@@ -409,7 +409,7 @@ fn a_search_for_a_rate_suggests_where_the_loss_falls_fastest_and_ends_where_it_d
     let data = Dataset::new(["x"], vec![1.0; 8], [0, 1].repeat(4), ["a", "b"]).unwrap();
     let search = |finder: LrFinder| {
         let params = Params::seeded(3);
-        let model = Linear::without_bias(&params, 1, 1);
+        let model = Linear::with(&params, 1, 1, LinearOptions::new().bias(false));
         let mut trainer = Trainer::new(CpuBackend::<f64>::new(), &params).optimizer(Sgd::new(0.1));
         trainer = trainer.batch_size(8).progress(Silent);
         trainer.find_lr(&data, &finder, |x, _| {

@@ -11,7 +11,7 @@ use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Session, 
 use super::*;
 use wgrad_data::{Batches, Dataset, Seed};
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear};
-use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
 use wgrad_nn::optim::{AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential, StateDict};
 
@@ -49,7 +49,7 @@ fn two_classes_are_learned_with_one_logit() {
     let model = model(&params, 1);
     let loss = BceWithLogitsLoss::new();
     let mut trainer = trainer(&params).validation(&data);
-    let history = trainer.fit(&data, 20, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+    let history = trainer.fit(&data, 20, |x, y| loss.forward(&model.forward(x), y)).unwrap();
     assert_eq!(history.epochs.len(), 20);
     let report = trainer.evaluate(&data, |x| model.forward(x)).unwrap();
     assert!(report.accuracy > 0.95, "{report}");
@@ -68,7 +68,7 @@ fn several_classes_are_learned_with_cross_entropy() {
     let model = model(&params, 3);
     let loss = CrossEntropyLoss::new().weight(data.class_weights());
     let mut trainer = trainer(&params);
-    trainer.fit(&data, 20, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+    trainer.fit(&data, 20, |x, y| loss.forward(&model.forward(x), y)).unwrap();
     assert!(trainer.evaluate(&data, |x| model.forward(x)).unwrap().accuracy > 0.95);
     let predicted = trainer.predict(&data, |x| model.forward(x)).unwrap();
     assert_eq!(predicted.shape().dims(), [102, 3]);
@@ -81,7 +81,7 @@ fn two_classes_may_be_learned_with_two_logits() {
     let params = Params::seeded(7);
     let model = model(&params, 2);
     let mut trainer = trainer(&params).targets(Targets::Classes);
-    trainer.fit(&data, 20, |x, y| CrossEntropyLoss::new().apply(&model.forward(x), y)).unwrap();
+    trainer.fit(&data, 20, |x, y| CrossEntropyLoss::new().forward(&model.forward(x), y)).unwrap();
     let report = trainer.evaluate(&data, |x| model.forward(x)).unwrap();
     assert!(report.accuracy > 0.95 && report.roc_auc.is_some(), "{report}");
 }
@@ -93,7 +93,7 @@ fn the_same_seed_gives_the_same_file() {
         let params = Params::seeded(seed);
         let model = model(&params, 1);
         let loss = BceWithLogitsLoss::new();
-        trainer(&params).fit(&data, 3, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+        trainer(&params).fit(&data, 3, |x, y| loss.forward(&model.forward(x), y)).unwrap();
         params.to_safetensors().unwrap()
     };
     assert_eq!(train(3), train(3));
@@ -108,7 +108,7 @@ fn two_fits_are_one_longer_fit() {
         let model = model(&params, 1);
         let mut trainer = trainer(&params);
         for &epochs in epochs {
-            trainer.fit(&data, epochs, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+            trainer.fit(&data, epochs, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y)).unwrap();
         }
         params.to_safetensors().unwrap()
     };
@@ -124,7 +124,7 @@ fn by_hand(data: &Dataset, epochs: u64, size: usize) -> Vec<u8> {
     let compile = |session: &mut Session, rows: usize| {
         let graph = Graph::new(Mode::Train);
         let (x, y) = (graph.input("x", [rows, 2], DType::F32), graph.input("y", [rows, 1], DType::F32));
-        let loss = BceWithLogitsLoss::new().apply(&model.forward(&x), &y);
+        let loss = BceWithLogitsLoss::new().forward(&model.forward(&x), &y);
         AdamW::new(1e-2).minimize(&loss);
         let step = session.compile(&graph, &[&loss]).unwrap();
         (x, y, step)
@@ -155,7 +155,7 @@ fn rows_on_the_device_rows_from_the_host_and_steps_by_hand_give_the_same_bits() 
         if watched {
             trainer = trainer.on_step(|_, _| {});
         }
-        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+        let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
         let history = trainer.fit(&data, 2, loss).unwrap();
         let losses: Vec<_> = history.epochs.iter().map(|epoch| (epoch.loss, epoch.validation_loss)).collect();
         (params.to_safetensors().unwrap(), losses)
@@ -179,7 +179,7 @@ fn progress_counts_every_step_once() {
     let model = model(&params, 1);
     let steps = Rc::new(RefCell::new(vec![]));
     let mut trainer = trainer(&params).batch_size(4).progress(Count(steps.clone()));
-    trainer.fit(&data, 1, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    trainer.fit(&data, 1, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y)).unwrap();
     assert_eq!(*steps.borrow(), (1..=70).collect::<Vec<_>>());
 }
 
@@ -196,7 +196,7 @@ fn the_epoch_loss_is_the_mean_over_its_rows_as_the_steps_saw_it() {
         .shuffle(false)
         .progress(Silent)
         .on_step(move |step, loss| seen.borrow_mut().push((step, loss)));
-    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
     let history = trainer.fit(&data, 1, loss).unwrap();
     let losses = losses.borrow();
     assert_eq!(losses.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [1, 2, 3]);
@@ -212,7 +212,7 @@ fn a_last_batch_of_one_row_is_left_out() {
     let steps = Rc::new(RefCell::new(0));
     let seen = steps.clone();
     let mut trainer = trainer(&params).on_step(move |_, _| *seen.borrow_mut() += 1);
-    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y)).unwrap();
     assert_eq!(*steps.borrow(), 4);
 }
 
@@ -223,7 +223,7 @@ fn a_callback_ends_the_fit_early() {
     let model = model(&params, 1);
     let stop = |stats: &EpochStats| if stats.epoch == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let mut trainer = trainer(&params).on_epoch(stop);
-    let history = trainer.fit(&data, 10, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    let history = trainer.fit(&data, 10, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y)).unwrap();
     assert_eq!(history.epochs.len(), 3);
 }
 
@@ -254,7 +254,7 @@ fn what_does_not_fit_is_reported_before_the_first_step() {
     let data = sectors(30, 3);
     let params = Params::seeded(3);
     let model = model(&params, 1);
-    let bce = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let bce = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
     let none = fit_error(&mut Trainer::new(CpuBackend::<f32>::new(), &params).progress(Silent), &data, bce);
     assert_eq!(none, "there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))");
     let mut trainer = trainer(&params);
@@ -285,7 +285,7 @@ fn other_seeds_shuffle_otherwise() {
         let params = Params::seeded(3);
         let model = Linear::new(&params, 2, 1);
         let mut trainer = trainer(&params).seed(Seed(seed));
-        trainer.fit(&data, 1, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+        trainer.fit(&data, 1, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y)).unwrap();
         params.to_safetensors().unwrap()
     };
     assert_ne!(train(1), train(2));
@@ -318,7 +318,7 @@ fn fitted(prepare: impl FnOnce(Trainer<'_>) -> Trainer<'_>, batch: usize, rows: 
     let loss = BceWithLogitsLoss::new();
     let trainer = Trainer::new(CpuBackend::<f64>::new(), &params).optimizer(AdamW::new(0.1).clip_grad_norm(0.5));
     let mut trainer = prepare(trainer.batch_size(batch).shuffle(false).progress(Silent));
-    let history = trainer.fit(&data, 3, |x, y| loss.apply(&model.forward(x), y)).unwrap();
+    let history = trainer.fit(&data, 3, |x, y| loss.forward(&model.forward(x), y)).unwrap();
     (history.epochs.iter().map(|epoch| epoch.loss).collect(), model.weight().value().unwrap().to_f64())
 }
 
@@ -351,7 +351,7 @@ fn schedules_turn_the_rate_per_epoch_and_per_step() {
             list.borrow_mut().push(handle.get());
             ControlFlow::Continue(())
         });
-        let result = trainer(built).fit(&data, 3, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y));
+        let result = trainer(built).fit(&data, 3, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y));
         let seen = seen.borrow().clone();
         result.map(|_| seen).map_err(|error| error.to_string())
     };
@@ -387,7 +387,7 @@ fn a_schedule_goes_on_in_another_trainer() {
     };
     let params = Params::seeded(7);
     let model = Linear::new(&params.at("fc"), 2, 1);
-    let step = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().apply(&model.forward(x), y);
+    let step = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
     let mut first = train(&params, &lr);
     assert_eq!(first.updates(&data).unwrap(), 4);
     assert!(first.schedule_state().is_none());
@@ -409,7 +409,7 @@ fn the_trainer_keeps_an_average() {
     let model = Linear::new(&params.at("fc"), 2, 1);
     let ema = wgrad_nn::optim::Ema::new(&params, 0.5);
     let mut trainer = trainer(&params).ema(&ema).accumulate(2);
-    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y)).unwrap();
+    trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y)).unwrap();
     assert_eq!(params.counter("ema.@averaged").get(), 4);
     let weights = model.weight().value().unwrap();
     ema.swap().unwrap();
@@ -442,7 +442,7 @@ fn what_is_tracked_is_averaged_over_rows_and_survives_a_stop() {
                 let logits = model.forward(x);
                 logits.graph().track("accuracy", &batch::accuracy(&logits, y));
                 logits.graph().track("confusion", &batch::confusion(&logits, y));
-                CrossEntropyLoss::new().apply(&logits, y)
+                CrossEntropyLoss::new().forward(&logits, y)
             };
             let history = trainer.stop_flag(flag).fit(&data, 2, seen).unwrap();
             history.epochs.into_iter().map(|epoch| (epoch.tracked, epoch.validation_tracked)).collect::<Vec<_>>()

@@ -1,9 +1,8 @@
 //! What is measured: training steps of small models, matrix products, and kernels that memory bounds.
 
-use wgrad_core::ops::ConvOptions;
 use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Stream, Tensor, Variable, vjp};
-use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d, Relu};
-use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Conv2dOptions, Flatten, Linear, MaxPool2d, Relu};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential};
 
@@ -103,13 +102,13 @@ fn training(
     let (y, ys, loss) = if classes == 1 {
         let y = graph.input("y", [rows, 1], DType::F32);
         let positive = xs.to_f32().chunks_exact(features).map(|row| f32::from(u8::from(row[0] > 0.0))).collect();
-        let loss = BceWithLogitsLoss::new().pos_weight(1.7).apply(&logits, &y);
+        let loss = BceWithLogitsLoss::new().pos_weight(1.7).forward(&logits, &y);
         (y, Array::new([rows, 1], positive).expect(FITS), loss)
     } else {
         let y = graph.input("y", [rows], DType::U32);
         let mut stream = Stream::named(1, "y");
         let labels = (0..rows).map(|_| u32::try_from(stream.below(classes)).expect("few classes")).collect();
-        let loss = CrossEntropyLoss::new().apply(&logits, &y);
+        let loss = CrossEntropyLoss::new().forward(&logits, &y);
         (y, Array::new([rows], labels).expect(FITS), loss)
     };
     optimizer.minimize(&loss);
@@ -136,7 +135,7 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
 /// Two times convolution, batch norm, ReLU and max-pooling, then two linear layers.
 fn cnn(params: &Params, graph: &Graph) -> Traced {
     const ROWS: usize = 64;
-    let same = ConvOptions::new().padding(1);
+    let same = Conv2dOptions::new().padding(1);
     let model = Sequential::new(params)
         .add(|p| Conv2d::with(p, 1, 32, 3, same))
         .add(|p| BatchNorm2d::new(p, 32))
@@ -208,7 +207,7 @@ fn batch_norm(params: &Params, graph: &Graph) -> Traced {
 fn cross_entropy(params: &Params, graph: &Graph) -> Traced {
     let z = given(params, graph, "z", ROWS, -1.0);
     let y = graph.array(Array::vector((0..16384u32).map(|row| row % 1024).collect()));
-    let loss = CrossEntropyLoss::new().apply(&z, &y);
+    let loss = CrossEntropyLoss::new().forward(&z, &y);
     let one = loss.number(1.0).expand(loss.shape());
     let gradients = vjp(&[(&loss, &one)], &[z]);
     let dz = gradients[0].as_ref().expect("the loss depends on the logits");

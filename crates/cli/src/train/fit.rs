@@ -8,7 +8,7 @@ use wgrad_core::{Choices, Error, Params, Result, Tensor};
 use wgrad_data::Parts;
 use wgrad_kernels::Device;
 use wgrad_nn::Module;
-use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss};
+use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::AdamW;
 use wgrad_train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
 
@@ -79,7 +79,7 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
     let ce = CrossEntropyLoss::new();
     let mean_loss = |x: &Tensor, y: &Tensor| {
         let logits = layers.forward(x);
-        if loss == Loss::Bce { bce.apply(&logits, y) } else { ce.apply(&logits, y) }
+        if loss == Loss::Bce { bce.forward(&logits, y) } else { ce.forward(&logits, y) }
     };
     if args.running.find_lr {
         let curve = trainer.find_lr(train, &LrFinder::default(), mean_loss)?;

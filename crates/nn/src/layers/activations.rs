@@ -1,182 +1,151 @@
 //! Activations as modules, for [`Sequential`](crate::Sequential); in a formula, call the op: `x.relu()`.
 
-use wgrad_core::{Init, Kind, Misfit, Params, Tensor, Variable};
+use wgrad_core::{Init, Kind, Misfit, Params, Variable};
 
-use crate::Module;
-
-macro_rules! activation {
-    ($(#[$doc:meta])* $Name:ident => $op:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct $Name;
-
-        impl Module for $Name {
-            #[track_caller]
-            fn forward(&self, x: &Tensor) -> Tensor {
-                x.$op()
-            }
-        }
-    };
-    // With options: PyTorch's defaults.
-    ($(#[$doc:meta])* $Name:ident => $op:ident($($(#[$of:meta])* $option:ident: f64 = $default:expr),+)) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct $Name {
-            $($(#[$of])* pub $option: f64,)+
-        }
-
-        impl Default for $Name {
-            fn default() -> Self {
-                Self { $($option: $default),+ }
-            }
-        }
-
-        impl Module for $Name {
-            #[track_caller]
-            fn forward(&self, x: &Tensor) -> Tensor {
-                x.$op($(self.$option),+)
-            }
-        }
-    };
-    // Along an axis, which may count from the end.
-    ($(#[$doc:meta])* $Name:ident => $op:ident(axis)) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct $Name {
-            /// The axis; a negative one counts from the end.
-            pub axis: isize,
-        }
-
-        impl $Name {
-            /// Along this axis.
-            #[must_use]
-            pub fn new(axis: isize) -> Self {
-                Self { axis }
-            }
-        }
-
-        impl Module for $Name {
-            #[track_caller]
-            fn forward(&self, x: &Tensor) -> Tensor {
-                x.$op(self.axis)
-            }
-        }
-    };
+module! {
+    /// Rectifier: `max(x, 0)`.
+    pub struct Relu; |x| x.relu()
+}
+module! {
+    /// Rectifier with a bound: `min(max(x, 0), 6)`.
+    pub struct Relu6; |x| x.relu6()
+}
+module! {
+    /// Logistic function: `1 / (1 + e⁻ˣ)`.
+    pub struct Sigmoid; |x| x.sigmoid()
+}
+module! {
+    /// Hyperbolic tangent.
+    pub struct Tanh; |x| x.tanh()
+}
+module! {
+    /// Sigmoid-weighted unit, or swish: `x · sigmoid(x)`.
+    pub struct Silu; |x| x.silu()
+}
+module! {
+    /// Logarithm of the sigmoid: `log(sigmoid(x))`.
+    pub struct LogSigmoid; |x| x.log_sigmoid()
+}
+module! {
+    /// Slow sigmoid from −1 to 1: `x / (1 + |x|)`.
+    pub struct Softsign; |x| x.softsign()
+}
+module! {
+    /// Mish: `x · tanh(log(1 + eˣ))`.
+    pub struct Mish; |x| x.mish()
+}
+module! {
+    /// Self-normalising unit: `1.0507 · elu(x)` with an alpha of 1.6733, which keeps means 0 and variances 1.
+    pub struct Selu; |x| x.selu()
+}
+module! {
+    /// Piecewise linear sigmoid: `min(max(x/6 + 1/2, 0), 1)`.
+    pub struct Hardsigmoid; |x| x.hardsigmoid()
+}
+module! {
+    /// Swish with the piecewise linear sigmoid: `x · hardsigmoid(x)`.
+    pub struct Hardswish; |x| x.hardswish()
+}
+module! {
+    /// Shrinkage by the hyperbolic tangent: `x − tanh(x)`.
+    pub struct Tanhshrink; |x| x.tanhshrink()
+}
+module! {
+    /// The input itself: for the place of a layer that is left out.
+    pub struct Identity; |x| x.clone()
 }
 
-activation! {
-    /// `max(x, 0)`.
-    Relu => relu
+options! {
+    /// Leaky rectifier: `x` above 0, `negative_slope · x` below.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct LeakyRelu {
+        /// Factor below 0; 0.01 by default.
+        negative_slope: f64 = 0.01,
+    }
 }
-activation! {
-    /// `min(max(x, 0), 6)`.
-    Relu6 => relu6
-}
-activation! {
-    /// `1 / (1 + e⁻ˣ)`.
-    Sigmoid => sigmoid
-}
-activation! {
-    /// The hyperbolic tangent.
-    Tanh => tanh
-}
-activation! {
-    /// `x · sigmoid(x)`.
-    Silu => silu
-}
-activation! {
-    /// `log(sigmoid(x))`.
-    LogSigmoid => log_sigmoid
-}
-activation! {
-    /// `x / (1 + |x|)`.
-    Softsign => softsign
-}
-activation! {
-    /// `x · tanh(log(1 + eˣ))`.
-    Mish => mish
-}
-activation! {
-    /// `1.0507 · elu(x)` with an alpha of 1.6733, which keeps means 0 and variances 1.
-    Selu => selu
-}
-activation! {
-    /// `min(max(x/6 + 1/2, 0), 1)`.
-    Hardsigmoid => hardsigmoid
-}
-activation! {
-    /// `x · hardsigmoid(x)`.
-    Hardswish => hardswish
-}
-activation! {
-    /// `x − tanh(x)`.
-    Tanhshrink => tanhshrink
-}
+module!(LeakyRelu, |relu, x| x.leaky_relu(relu.negative_slope));
 
-activation! {
-    /// `x` above 0, `slope · x` below.
-    LeakyRelu => leaky_relu(
-        /// The factor below 0; PyTorch's `negative_slope`.
-        slope: f64 = 0.01
-    )
+options! {
+    /// Exponential linear unit: `x` above 0, `alpha · (eˣ − 1)` below.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Elu {
+        /// Limit for large negative x, with its sign changed; 1 by default.
+        alpha: f64 = 1.0,
+    }
 }
-activation! {
-    /// `x` above 0, `alpha · (eˣ − 1)` below.
-    Elu => elu(
-        /// What it goes to, with its sign changed.
-        alpha: f64 = 1.0
-    )
+module!(Elu, |elu, x| x.elu(elu.alpha));
+
+options! {
+    /// Smooth exponential linear unit: `x` above 0, `alpha · (e^(x/alpha) − 1)` below.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Celu {
+        /// Limit for large negative x, with its sign changed; 1 by default. One that is not positive is an error.
+        alpha: f64 = 1.0,
+    }
 }
-activation! {
-    /// `x` above 0, `alpha · (e^(x/alpha) − 1)` below; an alpha that is not positive is an error.
-    Celu => celu(
-        /// What it goes to, with its sign changed.
-        alpha: f64 = 1.0
-    )
-}
-activation! {
-    /// `log(1 + e^(beta·x)) / beta`, and `x` itself where `beta·x` is above the threshold.
+module!(Celu, |celu, x| x.celu(celu.alpha));
+
+options! {
+    /// Smooth rectifier: `log(1 + e^(beta·x)) / beta`, and `x` itself where `beta·x` is above the threshold.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
     /// use wgrad_nn::{Module, layers::Softplus};
     /// let graph = Graph::new(Mode::Evaluate);
     /// let x = graph.input("x", [64], DType::F32);
-    /// assert!(Softplus { beta: 2.0, ..Softplus::default() }.forward(&x).is_valid());
+    /// assert!(Softplus::new().beta(2.0).forward(&x).is_valid());
     /// ```
-    Softplus => softplus_with(
-        /// How sharp the bend is; not 0.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Softplus {
+        /// Sharpness of the bend, 1 by default; not 0.
         beta: f64 = 1.0,
-        /// Where the straight line begins.
-        threshold: f64 = 20.0
-    )
+        /// Number at which the straight line begins; 20 by default.
+        threshold: f64 = 20.0,
+    }
 }
-activation! {
-    /// `min(max(x, min), max)`; bounds in the wrong order are an error.
-    Hardtanh => hardtanh(
-        /// The lower bound; PyTorch's `min_val`.
-        min: f64 = -1.0,
-        /// The upper bound; PyTorch's `max_val`.
-        max: f64 = 1.0
-    )
-}
-activation! {
-    /// `x − lambda` above lambda, `x + lambda` below −lambda, 0 between.
-    Softshrink => softshrink(
-        /// Half the width of the zeros; not negative. PyTorch's `lambd`.
-        lambda: f64 = 0.5
-    )
-}
-activation! {
-    /// 0 from −lambda to lambda, `x` elsewhere.
-    Hardshrink => hardshrink(
-        /// Half the width of the zeros. PyTorch's `lambd`.
-        lambda: f64 = 0.5
-    )
-}
+module!(Softplus, |softplus, x| x.softplus_with(softplus.beta, softplus.threshold));
 
-activation! {
-    /// `eˣ / Σ eˣ` along an axis.
+options! {
+    /// Clamp: `min(max(x, min_val), max_val)`; bounds in the wrong order are an error.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Hardtanh {
+        /// Lower bound; −1 by default.
+        min_val: f64 = -1.0,
+        /// Upper bound; 1 by default.
+        max_val: f64 = 1.0,
+    }
+}
+module!(Hardtanh, |hardtanh, x| x.hardtanh(hardtanh.min_val, hardtanh.max_val));
+
+options! {
+    /// Soft shrinkage: `x − lambd` above lambd, `x + lambd` below −lambd, 0 between.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Softshrink {
+        /// Half the width of the zeros, 0.5 by default; not negative.
+        lambd: f64 = 0.5,
+    }
+}
+module!(Softshrink, |shrink, x| x.softshrink(shrink.lambd));
+
+options! {
+    /// Hard shrinkage: 0 from −lambd to lambd, `x` elsewhere.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Hardshrink {
+        /// Half the width of the zeros; 0.5 by default.
+        lambd: f64 = 0.5,
+    }
+}
+module!(Hardshrink, |shrink, x| x.hardshrink(shrink.lambd));
+
+options! {
+    /// Threshold: `x` above the threshold, `value` elsewhere.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Threshold(threshold: f64, value: f64) {}
+}
+module!(Threshold, |layer, x| x.threshold(layer.threshold, layer.value));
+
+options! {
+    /// Softmax along an axis: `eˣ / Σ eˣ`. A negative `dim` counts from the end.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -185,50 +154,28 @@ activation! {
     /// let y = Softmax::new(-1).forward(&graph.input("x", [64, 10], DType::F32));
     /// assert_eq!(y.shape().dims(), [64, 10]);
     /// ```
-    Softmax => softmax(axis)
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Softmax(dim: isize) {}
 }
-activation! {
-    /// The logarithm of [`Softmax`], without its underflow.
-    LogSoftmax => log_softmax(axis)
+module!(Softmax, |softmax, x| x.softmax(softmax.dim));
+
+options! {
+    /// Logarithm of [`Softmax`], without its underflow.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct LogSoftmax(dim: isize) {}
 }
-activation! {
+module!(LogSoftmax, |softmax, x| x.log_softmax(softmax.dim));
+
+options! {
     /// [`Softmax`] of −x.
-    Softmin => softmin(axis)
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Softmin(dim: isize) {}
 }
-activation! {
-    /// `a · sigmoid(b)` of the two halves of an axis, by default the last one; an odd size is an error.
-    Glu => glu(axis)
-}
+module!(Softmin, |softmin, x| x.softmin(softmin.dim));
 
-impl Default for Glu {
-    fn default() -> Self {
-        Self { axis: -1 }
-    }
-}
-
-/// `x` above the threshold, `value` elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Threshold {
-    /// The largest number that is replaced.
-    pub threshold: f64,
-    /// What replaces it.
-    pub value: f64,
-}
-
-impl Module for Threshold {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        x.threshold(self.threshold, self.value)
-    }
-}
-
-/// [`Softmax`] over the channels of `[N, C, H, W]` or `[C, H, W]`; other ranks are errors.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Softmax2d;
-
-impl Module for Softmax2d {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
+module! {
+    /// [`Softmax`] over the channels of `[N, C, H, W]` or `[C, H, W]`; other ranks are errors.
+    pub struct Softmax2d; |x| {
         let shape = x.shape();
         if x.is_valid() && !matches!(shape.rank(), 3 | 4) {
             let misfit = Misfit::new(format!("expected [N, C, H, W] or [C, H, W], not {shape}"))
@@ -239,39 +186,59 @@ impl Module for Softmax2d {
     }
 }
 
-/// The input itself: for the place of a layer that is left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Identity;
+options! {
+    /// Gated linear unit: `a · sigmoid(b)` of the two halves of an axis; an odd size is an error.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Glu {
+        /// Axis that is halved, by default the last one; a negative one counts from the end.
+        dim: isize = -1,
+    }
+}
+module!(Glu, |glu, x| x.glu(glu.dim));
 
-impl Module for Identity {
-    fn forward(&self, x: &Tensor) -> Tensor {
-        x.clone()
+/// Formula by which a [`Gelu`] is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GeluApproximation {
+    /// Exact, with the normal distribution function.
+    #[default]
+    None,
+    /// Approximation by the hyperbolic tangent.
+    Tanh,
+}
+
+options! {
+    /// Gaussian error linear unit: `x · Φ(x)` with the normal distribution function Φ.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Gelu {
+        /// Approximation of Φ; by default none.
+        approximate: GeluApproximation = GeluApproximation::None,
+    }
+}
+module!(Gelu, |gelu, x| match gelu.approximate {
+    GeluApproximation::None => x.gelu(),
+    GeluApproximation::Tanh => x.gelu_tanh(),
+});
+
+options! {
+    /// Options of a [`Prelu`].
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct PreluOptions {
+        /// Number of weights: 1, which is the default, or one per channel.
+        num_parameters: usize = 1,
+        /// Initial value of the weights; 0.25 by default.
+        init: f64 = 0.25,
     }
 }
 
-/// `x · Φ(x)` with the normal distribution function Φ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gelu {
-    /// Whether to use the approximation by tanh (PyTorch's `approximate="tanh"`).
-    pub tanh: bool,
-}
-
-impl Module for Gelu {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        if self.tanh { x.gelu_tanh() } else { x.gelu() }
-    }
-}
-
-/// `x` above 0, `weight · x` below, with a trained weight: one, or one for each channel of axis 1.
+/// Rectifier with a trained slope: `x` above 0, `weight · x` below, with one weight, or one for each channel of axis 1.
 ///
 /// Variable: `weight` `[1]` or `[C]`, beginning as 0.25. He, Zhang, Ren, Sun: "Delving deep into rectifiers", 2015.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_nn::{Module, layers::Prelu};
+/// use wgrad_nn::{Module, layers::{Prelu, PreluOptions}};
 /// let params = Params::seeded(0);
-/// let prelu = Prelu::with(&params.at("act"), 16, 0.25);
+/// let prelu = Prelu::with(&params.at("act"), PreluOptions::new().num_parameters(16));
 /// let graph = Graph::new(Mode::Train);
 /// let y = prelu.forward(&graph.input("x", [8, 16, 28, 28], DType::F32));
 /// assert_eq!(y.shape().dims(), [8, 16, 28, 28]);
@@ -285,27 +252,25 @@ pub struct Prelu {
 }
 
 impl Prelu {
-    /// One weight, which begins as 0.25; declares it in `params`.
+    /// Declares one weight in `params`.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params) -> Self {
-        Self::with(params, 1, 0.25)
+        Self::with(params, PreluOptions::new())
     }
 
-    /// As many weights as there are channels, or 1, which all begin as `init`.
+    /// Declares the weights in `params`.
     #[track_caller]
     #[must_use]
-    pub fn with(params: &Params, weights: usize, init: f64) -> Self {
-        let weight = params.variable("weight", [weights], Kind::Parameter, Init::Constant(init));
+    pub fn with(params: &Params, options: PreluOptions) -> Self {
+        let init = Init::Constant(options.init);
+        let weight = params.variable("weight", [options.num_parameters], Kind::Parameter, init);
         Self { scope: params.path().into(), weight }
     }
 }
 
-impl Module for Prelu {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let graph = x.graph();
-        let _scope = graph.scope(&self.scope);
-        x.prelu(&graph.variable(&self.weight))
-    }
-}
+module!(Prelu, |prelu, x| {
+    let graph = x.graph();
+    let _scope = graph.scope(&prelu.scope);
+    x.prelu(&graph.variable(&prelu.weight))
+});

@@ -4,26 +4,22 @@ use std::panic::Location;
 
 use wgrad_core::{Counter, DType, Graph, Init, Kind, Misfit, Mode, Params, Tensor, Variable};
 
-use crate::Module;
-
-/// How a batch norm is made; the default is PyTorch's.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct BatchNormOptions {
-    /// Added to the variance.
-    pub eps: f64,
-    /// The share of the new batch in the running statistics; `None` for the plain average over all batches.
-    pub momentum: Option<f64>,
-    /// Whether to have a trained weight and bias.
-    pub affine: bool,
-    /// Whether an affine layer has a bias.
-    pub bias: bool,
-    /// Whether to keep running statistics for evaluation; without, evaluation uses those of the batch, too.
-    pub track_running_stats: bool,
-}
-
-impl Default for BatchNormOptions {
-    fn default() -> Self {
-        Self { eps: 1e-5, momentum: Some(0.1), affine: true, bias: true, track_running_stats: true }
+options! {
+    /// Options of a [`BatchNorm`].
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct BatchNormOptions {
+        /// Number added to the variance; 1e−5 by default.
+        eps: f64 = 1e-5,
+        /// Fraction of the new batch in the running statistics, 0.1 by default; `None` for the plain average over all
+        /// batches.
+        momentum: Option<f64> as Option<f64> = Some(0.1),
+        /// Whether to have a trained weight and bias; by default both are there.
+        affine: bool = true,
+        /// Whether an affine layer has a bias; by default it has.
+        bias: bool = true,
+        /// Whether to keep running statistics for evaluation, the default; without, evaluation uses those of the batch,
+        /// too.
+        track_running_stats: bool = true,
     }
 }
 
@@ -34,11 +30,52 @@ struct Running {
     batches: Counter,
 }
 
-/// What batch norms of any rank are.
+/// Batch norm over `[N, C]` or `[N, C, L]`: `y = (x − mean) / √(var + eps) · weight + bias` per channel.
+///
+/// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
+/// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
+/// then its statistics move as many times, in that order.
+///
+/// A layer whose parameters are all frozen ([`Params::set_trainable`]) is frozen whole: in training, too, it uses its
+/// running statistics, and they stay. Keras does so; in PyTorch `requires_grad = False` leaves the statistics moving,
+/// and it takes `bn.eval()` to stop them.
+///
+/// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
+///
+/// ```
+/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_nn::{Module, layers::BatchNorm1d};
+/// let params = Params::seeded(0);
+/// let norm = BatchNorm1d::new(&params.at("bn"), 2);
+/// let graph = Graph::new(Mode::Train);
+/// let x = graph.input("x", [2, 2], DType::F32);
+/// let y = norm.forward(&x);
+/// let mut session = Session::new(CpuBackend::<f64>::new(), &params)?;
+/// let step = session.compile(&graph, &[&y])?;
+/// session.run(&step, &[(&x, &Array::new([2, 2], vec![1.0f32, 2.0, 3.0, 6.0])?)])?;
+/// session.sync()?;
+/// let var = params.get("bn.running_var")?.value()?.to_f32();
+/// assert_eq!(var, [1.1, 1.7]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+pub type BatchNorm1d = BatchNorm<1>;
+
+/// Batch norm, see [`BatchNorm1d`], of images `[N, C, H, W]`: a channel's mean and variance are taken over the batch
+/// and its pixels.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Module, layers::BatchNorm2d};
+/// let norm = BatchNorm2d::new(&Params::seeded(0).at("bn"), 3);
+/// let graph = Graph::new(Mode::Train);
+/// let y = norm.forward(&graph.input("x", [8, 3, 28, 28], DType::F32));
+/// assert_eq!(y.shape().dims(), [8, 3, 28, 28]);
+/// ```
+pub type BatchNorm2d = BatchNorm<2>;
+
+/// Batch norm over `D` axes: [`BatchNorm1d`] or [`BatchNorm2d`].
 #[derive(Clone, Debug)]
-struct Norm {
-    /// The shapes that it takes, and their ranks.
-    takes: (&'static str, &'static [usize]),
+pub struct BatchNorm<const D: usize> {
     scope: String,
     channels: usize,
     options: BatchNormOptions,
@@ -47,14 +84,18 @@ struct Norm {
     running: Option<Running>,
 }
 
-impl Norm {
+impl<const D: usize> BatchNorm<D> {
+    /// Makes a norm over `channels` channels; declares its variables in `params`.
     #[track_caller]
-    fn with(
-        params: &Params,
-        channels: usize,
-        options: BatchNormOptions,
-        takes: (&'static str, &'static [usize]),
-    ) -> Self {
+    #[must_use]
+    pub fn new(params: &Params, channels: usize) -> Self {
+        Self::with(params, channels, BatchNormOptions::new())
+    }
+
+    /// Makes a norm with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, channels: usize, options: BatchNormOptions) -> Self {
         let (mut weight, mut bias, mut running) = (None, None, None);
         if options.affine {
             weight = Some(params.variable("weight", [channels], Kind::Parameter, Init::Constant(1.0)));
@@ -69,10 +110,22 @@ impl Norm {
                 batches: params.counter("num_batches_tracked"),
             });
         }
-        Self { takes, scope: params.path().into(), channels, options, weight, bias, running }
+        Self { scope: params.path().into(), channels, options, weight, bias, running }
     }
 
-    fn misfit(&self, x: &Tensor) -> Option<Misfit> {
+    /// Returns the weight `[C]`, if the layer is affine.
+    #[must_use]
+    pub fn weight(&self) -> Option<&Variable> {
+        self.weight.as_ref()
+    }
+
+    /// Returns the bias `[C]`, if the layer is affine and has one.
+    #[must_use]
+    pub fn bias(&self) -> Option<&Variable> {
+        self.bias.as_ref()
+    }
+
+    fn misfit(&self, x: &Tensor, shapes: &str, ranks: &[usize]) -> Option<Misfit> {
         let (shape, channels) = (x.shape(), self.channels);
         let BatchNormOptions { eps, momentum, .. } = self.options;
         if !(eps.is_finite() && eps >= 0.0) {
@@ -84,7 +137,6 @@ impl Norm {
                     .fix("use None for the average over all batches"),
             );
         }
-        let (shapes, ranks) = self.takes;
         if !ranks.contains(&shape.rank()) {
             let shapes = shapes.replace('C', &channels.to_string());
             return Some(
@@ -99,16 +151,16 @@ impl Norm {
         })
     }
 
-    /// A number that follows from the batch's share in the running statistics.
-    fn share(&self, graph: &Graph, batches: &Counter, of: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Tensor {
+    /// Returns a number that follows from the batch's fraction of the running statistics.
+    fn fraction(&self, graph: &Graph, batches: &Counter, of: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Tensor {
         if let Some(momentum) = self.options.momentum {
             return graph.constant(of(momentum));
         }
         // A layer that is called several times in a step has seen as many batches before.
         let (batches, before) = (batches.clone(), graph.advances(batches) as u64);
         #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
-        let share = move || of(1.0 / (batches.get() + before + 1) as f64);
-        graph.scheduled(format!("{}.momentum", self.scope), DType::F32, share)
+        let fraction = move || of(1.0 / (batches.get() + before + 1) as f64);
+        graph.scheduled(format!("{}.momentum", self.scope), DType::F32, fraction)
     }
 
     fn track(&self, x: &Tensor, running: &Running, mean: &Tensor, var: &Tensor) {
@@ -118,16 +170,16 @@ impl Norm {
         }
         #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 values")]
         let n = (x.shape().numel() / self.channels.max(1)) as f64;
-        let keep = self.share(graph, &running.batches, |share| 1.0 - share);
-        let update = |variable: &Variable, new: &Tensor, share: &Tensor| {
-            graph.update(variable, &(graph.latest(variable) * &keep + new * share));
+        let keep = self.fraction(graph, &running.batches, |fraction| 1.0 - fraction);
+        let update = |variable: &Variable, new: &Tensor, fraction: &Tensor| {
+            graph.update(variable, &(graph.latest(variable) * &keep + new * fraction));
         };
-        update(&running.mean, mean, &self.share(graph, &running.batches, |share| share));
-        update(&running.var, var, &self.share(graph, &running.batches, move |share| share * n / (n - 1.0)));
+        update(&running.mean, mean, &self.fraction(graph, &running.batches, |fraction| fraction));
+        update(&running.var, var, &self.fraction(graph, &running.batches, move |fraction| fraction * n / (n - 1.0)));
         graph.advance_again(&running.batches);
     }
 
-    /// With the running statistics: a scale and a shift per channel.
+    /// Normalises by the running statistics: a scale and a shift per channel.
     fn evaluate(&self, x: &Tensor, running: &Running) -> Tensor {
         let graph = x.graph();
         let mut shape = vec![1; x.shape().rank() - 1];
@@ -144,18 +196,19 @@ impl Norm {
         }
     }
 
-    /// Whether it has parameters, all of them frozen.
+    /// Returns whether it has parameters, all of them frozen.
     fn is_frozen(&self) -> bool {
         let mut parameters = self.weight.iter().chain(&self.bias).peekable();
         parameters.peek().is_some() && parameters.all(|parameter| !parameter.is_trainable())
     }
 
+    /// Traces the layer for an input of one of the `ranks`, which `shapes` says in an error.
     #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
+    fn trace(&self, x: &Tensor, shapes: &str, ranks: &[usize]) -> Tensor {
         let graph = x.graph();
         // Closures below have no caller of their own.
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
-        if let Some(misfit) = self.misfit(x) {
+        if let Some(misfit) = self.misfit(x, shapes, ranks) {
             return x.misfit("batch_norm", &[], misfit);
         }
         match &self.running {
@@ -173,97 +226,5 @@ impl Norm {
     }
 }
 
-macro_rules! batch_norm {
-    ($(#[$doc:meta])* $Name:ident, $shapes:literal, $ranks:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $Name(Norm);
-
-        impl $Name {
-            /// A batch norm over `channels` channels with PyTorch's defaults; declares its variables in `params`.
-            #[track_caller]
-            #[must_use]
-            pub fn new(params: &Params, channels: usize) -> Self {
-                Self::with(params, channels, BatchNormOptions::default())
-            }
-
-            /// A batch norm with options.
-            #[track_caller]
-            #[must_use]
-            pub fn with(params: &Params, channels: usize, options: BatchNormOptions) -> Self {
-                Self(Norm::with(params, channels, options, ($shapes, $ranks)))
-            }
-
-            /// The weight `[C]`, if the layer is affine.
-            #[must_use]
-            pub fn weight(&self) -> Option<&Variable> {
-                self.0.weight.as_ref()
-            }
-
-            /// The bias `[C]`, if the layer is affine and has one.
-            #[must_use]
-            pub fn bias(&self) -> Option<&Variable> {
-                self.0.bias.as_ref()
-            }
-
-            /// The options.
-            #[must_use]
-            pub fn options(&self) -> &BatchNormOptions {
-                &self.0.options
-            }
-        }
-
-        impl Module for $Name {
-            #[track_caller]
-            fn forward(&self, x: &Tensor) -> Tensor {
-                self.0.forward(x)
-            }
-        }
-    };
-}
-
-batch_norm! {
-    /// `y = (x − mean) / √(var + eps) · weight + bias` per channel, for `[N, C]` or `[N, C, L]`.
-    ///
-    /// Training uses mean and biased variance of the batch and moves the running statistics, with the unbiased variance.
-    /// Evaluation uses the running statistics and changes nothing. A layer may be called several times in a training step;
-    /// then its statistics move as many times, in that order.
-    ///
-    /// A layer whose parameters are all frozen ([`Params::set_trainable`]) is frozen whole: in training, too, it uses its
-    /// running statistics, and they stay. Keras does so; in PyTorch `requires_grad = False` leaves the statistics moving,
-    /// and it takes `bn.eval()` to stop them.
-    ///
-    /// Variables, as in PyTorch: `weight`, `bias`, `running_mean`, `running_var` `[C]` and `num_batches_tracked`.
-    ///
-    /// ```
-    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-    /// use wgrad_nn::{Module, layers::BatchNorm1d};
-    /// let params = Params::seeded(0);
-    /// let norm = BatchNorm1d::new(&params.at("bn"), 2);
-    /// let graph = Graph::new(Mode::Train);
-    /// let x = graph.input("x", [2, 2], DType::F32);
-    /// let y = norm.forward(&x);
-    /// let mut session = Session::new(CpuBackend::<f64>::new(), &params)?;
-    /// let step = session.compile(&graph, &[&y])?;
-    /// session.run(&step, &[(&x, &Array::new([2, 2], vec![1.0f32, 2.0, 3.0, 6.0])?)])?;
-    /// session.sync()?;
-    /// let var = params.get("bn.running_var")?.value()?.to_f32();
-    /// assert_eq!(var, [1.1, 1.7]);
-    /// # Ok::<(), wgrad_core::Error>(())
-    /// ```
-    BatchNorm1d, "[N, C] or [N, C, L]", &[2, 3]
-}
-
-batch_norm! {
-    /// [`BatchNorm1d`] of images `[N, C, H, W]`: a channel's mean and variance are taken over the batch and its pixels.
-    ///
-    /// ```
-    /// use wgrad_core::{DType, Graph, Mode, Params};
-    /// use wgrad_nn::{Module, layers::BatchNorm2d};
-    /// let norm = BatchNorm2d::new(&Params::seeded(0).at("bn"), 3);
-    /// let graph = Graph::new(Mode::Train);
-    /// let y = norm.forward(&graph.input("x", [8, 3, 28, 28], DType::F32));
-    /// assert_eq!(y.shape().dims(), [8, 3, 28, 28]);
-    /// ```
-    BatchNorm2d, "[N, C, H, W]", &[4]
-}
+module!(BatchNorm<1>, |norm, x| norm.trace(x, "[N, C] or [N, C, L]", &[2, 3]));
+module!(BatchNorm<2>, |norm, x| norm.trace(x, "[N, C, H, W]", &[4]));

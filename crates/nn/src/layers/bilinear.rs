@@ -4,7 +4,17 @@ use std::panic::Location;
 
 use wgrad_core::{Init, Kind, Misfit, Params, Tensor, Variable};
 
-/// `y_o = x₁ᵀ W_o x₂ + b_o` over the last axes of two inputs `[…, in1]` and `[…, in2]`, whose other axes are the same.
+options! {
+    /// Options of a [`Bilinear`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct BilinearOptions {
+        /// Whether to add a bias; by default it is added.
+        bias: bool = true,
+    }
+}
+
+/// Bilinear layer: `y_o = x₁ᵀ W_o x₂ + b_o` over the last axes of two inputs `[…, in1]` and `[…, in2]`, whose other
+/// axes are the same.
 ///
 /// Variables: `weight` `[out, in1, in2]` and `bias` `[out]`. Both begin uniform in ±`1/√in1`, PyTorch's default.
 ///
@@ -14,7 +24,7 @@ use wgrad_core::{Init, Kind, Misfit, Params, Tensor, Variable};
 /// let layer = Bilinear::new(&Params::seeded(7).at("pair"), 20, 30, 4);
 /// let graph = Graph::new(Mode::Train);
 /// let (a, b) = (graph.input("a", [8, 20], DType::F32), graph.input("b", [8, 30], DType::F32));
-/// assert_eq!(layer.apply(&a, &b).shape().dims(), [8, 4]);
+/// assert_eq!(layer.forward(&a, &b).shape().dims(), [8, 4]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Bilinear {
@@ -24,29 +34,29 @@ pub struct Bilinear {
 }
 
 impl Bilinear {
-    /// A layer from pairs of `in1` and `in2` features to `outputs`, with a bias.
+    /// Makes a layer from pairs of `in1` and `in2` features to `outputs`, with a bias.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, in1: usize, in2: usize, outputs: usize) -> Self {
-        Self::with(params, in1, in2, outputs, true)
+        Self::with(params, in1, in2, outputs, BilinearOptions::new())
     }
 
-    /// A layer, perhaps without bias.
+    /// Makes a layer with options.
     #[track_caller]
     #[must_use]
-    pub fn with(params: &Params, in1: usize, in2: usize, outputs: usize, bias: bool) -> Self {
+    pub fn with(params: &Params, in1: usize, in2: usize, outputs: usize, options: BilinearOptions) -> Self {
         #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 inputs")]
         let bound = if in1 > 0 { (in1 as f64).sqrt().recip() } else { 0.0 };
         let init = Init::Uniform(-bound, bound);
         let weight = params.variable("weight", [outputs, in1, in2], Kind::Parameter, init);
-        let bias = if bias { Some(params.variable("bias", [outputs], Kind::Parameter, init)) } else { None };
+        let bias = if options.bias { Some(params.variable("bias", [outputs], Kind::Parameter, init)) } else { None };
         Self { scope: params.path().into(), weight, bias }
     }
 
-    /// The output for a pair of inputs.
+    /// Returns the output for a pair of inputs.
     #[track_caller]
     #[must_use]
-    pub fn apply(&self, x1: &Tensor, x2: &Tensor) -> Tensor {
+    pub fn forward(&self, x1: &Tensor, x2: &Tensor) -> Tensor {
         let graph = x1.graph();
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         let bias = self.bias.as_ref().map(|bias| graph.variable(bias));

@@ -61,10 +61,10 @@ fn states((y, (h, c)): (Tensor, (Tensor, Tensor))) -> Vec<Tensor> {
 #[test]
 fn an_lstm_is_that_of_pytorch() {
     let params = Params::seeded(0);
-    let options = RecurrentOptions { num_layers: 2, bidirectional: true, ..RecurrentOptions::default() };
+    let options = RecurrentOptions::new().num_layers(2).bidirectional(true);
     let lstm = Lstm::with(&params, 3, 4, options);
     assert_near(
-        &sums(&params, &[5, 2, 3], |x| states(lstm.run(x, None))),
+        &sums(&params, &[5, 2, 3], |x| states(lstm.forward(x, None))),
         &[
             0.293_757_318_827,
             -0.195_870_002_93,
@@ -89,10 +89,10 @@ fn an_lstm_is_that_of_pytorch() {
         ],
     );
     let params = Params::seeded(0);
-    let lstm = Lstm::with(&params, 3, 4, RecurrentOptions { proj_size: 2, batch_first: true, ..Default::default() });
+    let lstm = Lstm::with(&params, 3, 4, RecurrentOptions::new().proj_size(2).batch_first(true));
     let of = |x: &Tensor| {
         let [h, c] = [(2, 3.0), (4, 4.0)].map(|(size, k)| x.graph().array(wave(&[1, 2, size].into(), k)));
-        states(lstm.run(x, Some((&h, &c))))
+        states(lstm.forward(x, Some((&h, &c))))
     };
     assert_near(
         &sums(&params, &[2, 5, 3], of),
@@ -113,11 +113,11 @@ fn an_lstm_is_that_of_pytorch() {
 #[test]
 fn gated_units_are_those_of_pytorch() {
     let params = Params::seeded(0);
-    let options = RecurrentOptions { num_layers: 2, bidirectional: true, ..RecurrentOptions::default() };
+    let options = RecurrentOptions::new().num_layers(2).bidirectional(true);
     let gru = Gru::with(&params, 3, 4, options);
     let both = |(y, h): (Tensor, Tensor)| vec![y, h];
     assert_near(
-        &sums(&params, &[5, 2, 3], |x| both(gru.run(x, None))),
+        &sums(&params, &[5, 2, 3], |x| both(gru.forward(x, None))),
         &[
             0.036_720_562_965,
             -0.308_562_878_298,
@@ -141,15 +141,15 @@ fn gated_units_are_those_of_pytorch() {
         ],
     );
     let params = Params::seeded(0);
-    let gru = Gru::with(&params, 3, 4, RecurrentOptions { bias: false, ..RecurrentOptions::default() });
+    let gru = Gru::with(&params, 3, 4, RecurrentOptions::new().bias(false));
     assert_near(
-        &sums(&params, &[5, 3], |x| both(gru.run(x, Some(&x.graph().array(wave(&[1, 4].into(), 3.0)))))),
+        &sums(&params, &[5, 3], |x| both(gru.forward(x, Some(&x.graph().array(wave(&[1, 4].into(), 3.0)))))),
         &[-0.193_519_985_601, 0.027_866_094_647_8, -0.151_059_855_776, -0.479_736_138_208, -0.178_358_334_55],
     );
     let params = Params::seeded(0);
-    let rnn = Rnn::with(&params, 3, 4, Nonlinearity::Relu, RecurrentOptions::default());
+    let rnn = Rnn::with(&params, 3, 4, RecurrentOptions::new().nonlinearity(Nonlinearity::Relu));
     assert_near(
-        &sums(&params, &[5, 2, 3], |x| both(rnn.run(x, None))),
+        &sums(&params, &[5, 2, 3], |x| both(rnn.forward(x, None))),
         &[
             0.302_839_808_356,
             0.032_823_330_595_9,
@@ -168,7 +168,7 @@ fn cells_are_those_of_pytorch() {
     let cell = LstmCell::new(&params, 3, 4);
     let both = |(h, c): (Tensor, Tensor)| vec![h, c];
     assert_near(
-        &sums(&params, &[2, 3], |x| both(cell.step(x, None))),
+        &sums(&params, &[2, 3], |x| both(cell.forward(x, None))),
         &[
             0.151_386_226_905,
             0.110_264_134_352,
@@ -182,7 +182,7 @@ fn cells_are_those_of_pytorch() {
     let params = Params::seeded(0);
     let cell = GruCell::new(&params, 3, 4);
     assert_near(
-        &sums(&params, &[2, 3], |x| vec![cell.step(x, Some(&x.graph().array(wave(&[2, 4].into(), 3.0))))]),
+        &sums(&params, &[2, 3], |x| vec![cell.forward(x, Some(&x.graph().array(wave(&[2, 4].into(), 3.0))))]),
         &[
             -0.013_739_330_368_3,
             -0.514_568_919_516,
@@ -200,7 +200,7 @@ fn multihead_attention_is_that_of_pytorch() {
     let attention = MultiheadAttention::new(&params, 6, 2);
     let both = |(y, weights): (Tensor, Option<Tensor>)| vec![y, weights.unwrap()];
     assert_near(
-        &sums(&params, &[4, 3, 6], |x| both(attention.attend(x, x, x, Attend::default()))),
+        &sums(&params, &[4, 3, 6], |x| both(attention.forward(x, x, x, MultiheadAttentionCall::new()))),
         &[
             0.453_305_537_713,
             -0.101_023_146_079,
@@ -214,13 +214,8 @@ fn multihead_attention_is_that_of_pytorch() {
     let masked = |x: &Tensor| {
         let padding = Array::new([3, 4], vec![0u32, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
         let padding = x.graph().array(padding);
-        let call = Attend {
-            key_padding_mask: Some(&padding),
-            is_causal: true,
-            average_attn_weights: false,
-            ..Attend::default()
-        };
-        both(attention.attend(x, x, x, call))
+        let call = MultiheadAttentionCall::new().key_padding_mask(&padding).is_causal(true).average_attn_weights(false);
+        both(attention.forward(x, x, x, call))
     };
     assert_near(
         &sums(&params, &[4, 3, 6], masked),
@@ -239,19 +234,13 @@ fn multihead_attention_is_that_of_pytorch() {
 #[test]
 fn attention_to_others_with_added_keys_is_that_of_pytorch() {
     let params = Params::seeded(0);
-    let options = MultiheadAttentionOptions {
-        kdim: Some(4),
-        vdim: Some(5),
-        add_bias_kv: true,
-        add_zero_attn: true,
-        batch_first: true,
-        ..MultiheadAttentionOptions::default()
-    };
+    let options =
+        MultiheadAttentionOptions::new().kdim(4).vdim(5).add_bias_kv(true).add_zero_attn(true).batch_first(true);
     let attention = MultiheadAttention::with(&params, 6, 2, options);
     let of = |x: &Tensor| {
         let [k, v, mask] = [(&[2, 4, 4], 1.0), (&[2, 4, 5], 2.0), (&[4, 3, 4], 3.0)]
             .map(|(s, k)| x.graph().array(wave(&s[..].into(), k)));
-        let (y, weights) = attention.attend(x, &k, &v, Attend { attn_mask: Some(&mask), ..Attend::default() });
+        let (y, weights) = attention.forward(x, &k, &v, MultiheadAttentionCall::new().attn_mask(&mask));
         vec![y, weights.unwrap()]
     };
     assert_near(
@@ -296,12 +285,12 @@ fn queries_without_a_key_are_nan_with_weights_and_zeros_without_as_in_pytorch() 
             .unwrap(),
         ),
     ] {
-        let call = Attend { key_padding_mask: Some(&mask), ..Attend::default() };
-        let (y, weights) = attention.attend(&x, &x, &x, call);
+        let call = MultiheadAttentionCall::new().key_padding_mask(&mask);
+        let (y, weights) = attention.forward(&x, &x, &x, call);
         let (y, weights) = (value(&params, &y), value(&params, &weights.unwrap()));
         assert!(y.chunks(4).enumerate().all(|(i, y)| y.iter().all(|y| y.is_nan() == (i % 2 == 1))), "{y:?}");
         assert!(weights[9..].iter().all(|weight| weight.is_nan()) && weights[2] == 0.0, "{weights:?}");
-        let (y, none) = attention.attend(&x, &x, &x, Attend { need_weights: false, ..call });
+        let (y, none) = attention.forward(&x, &x, &x, call.need_weights(false));
         assert!(none.is_none());
         let y = value(&params, &y);
         assert!(y.chunks(4).enumerate().all(|(i, y)| y.iter().all(|&y| (y == 0.0) == (i % 2 == 1))), "{y:?}");
@@ -314,7 +303,7 @@ fn masks_of_the_product_say_who_takes_part() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.array(wave(&[3, 4].into(), 0.0));
     let mask = graph.array(Array::new([3, 3], vec![1u32, 0, 0, 0, 0, 0, 1, 1, 1]).unwrap());
-    let y = scaled_dot_product_attention(&x, &x, &x, AttentionCall { mask: Some(&mask), ..AttentionCall::default() });
+    let y = scaled_dot_product_attention(&x, &x, &x, AttentionCall::new().attn_mask(&mask));
     let (y, x) = (value(&params, &y), value(&params, &x));
     assert_eq!(y[..4], x[..4]);
     assert_eq!(y[4..8], [0.0; 4]);
@@ -323,7 +312,7 @@ fn masks_of_the_product_say_who_takes_part() {
 #[test]
 fn the_row_of_padding_begins_as_zeros_and_gets_no_gradient() {
     let params = Params::seeded(0);
-    let words = Embedding::with(&params, 5, 3, EmbeddingOptions { padding_idx: Some(-2) });
+    let words = Embedding::with(&params, 5, 3, EmbeddingOptions::new().padding_idx(-2));
     let begins = words.weight().value().unwrap().to_f64();
     assert!(begins[9..12] == [0.0; 3] && begins.iter().filter(|&&x| x == 0.0).count() == 3, "{begins:?}");
     let sums = sums(&params, &[1], |x| {
@@ -337,12 +326,12 @@ fn the_row_of_padding_begins_as_zeros_and_gets_no_gradient() {
 fn pretrained_rows_are_kept_and_frozen_when_asked() {
     let params = Params::seeded(0);
     let rows = wave(&[4, 2].into(), 1.0);
-    let options = EmbeddingOptions { padding_idx: Some(1) };
-    let frozen = Embedding::from_pretrained(&params.at("a"), rows.clone(), true, options).unwrap();
-    let free = Embedding::from_pretrained(&params.at("ab"), rows.clone(), false, options).unwrap();
+    let options = PretrainedOptions::new().padding_idx(1);
+    let frozen = Embedding::from_pretrained_with(&params.at("a"), rows.clone(), options).unwrap();
+    let free = Embedding::from_pretrained_with(&params.at("ab"), rows.clone(), options.freeze(false)).unwrap();
     assert_eq!(*frozen.weight().value().unwrap(), rows);
     assert!(!frozen.weight().is_trainable() && free.weight().is_trainable());
-    let error = Embedding::from_pretrained(&params.at("c"), Array::scalar(1f32), true, options).unwrap_err();
+    let error = Embedding::from_pretrained(&params.at("c"), Array::scalar(1f32)).unwrap_err();
     assert!(error.to_string().contains("f32[num_embeddings, embedding_dim]"), "{error}");
 }
 

@@ -1,13 +1,22 @@
-//! Convolutions and transposed convolutions, in one and two dimensions.
+//! Convolutions, in one and two dimensions.
 
 use std::panic::Location;
 
-use wgrad_core::ops::{ConvOptions, ConvTransposeOptions, Padding, Sizes, cat};
+use wgrad_core::ops::{ConvOptions, Padding, Sizes, cat};
 use wgrad_core::{Kind, Misfit, Params, Tensor, Variable};
 
-use crate::{Module, init};
+use crate::init;
 
-/// What a convolution finds around its input.
+/// Convolution of lines `[N, C, L]` or `[C, L]`; see [`Conv`].
+pub type Conv1d = Conv<1>;
+/// Convolution of images `[N, C, H, W]` or `[C, H, W]`; see [`Conv`].
+pub type Conv2d = Conv<2>;
+/// Options of a [`Conv1d`].
+pub type Conv1dOptions = ConvLayerOptions<1>;
+/// Options of a [`Conv2d`].
+pub type Conv2dOptions = ConvLayerOptions<2>;
+
+/// Surroundings that a convolution finds around its input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaddingMode {
     /// Zeros.
@@ -21,52 +30,89 @@ pub enum PaddingMode {
     Circular,
 }
 
-/// A convolution of lines `[N, C, L]` or `[C, L]`; see [`Conv`].
-pub type Conv1d = Conv<1>;
-/// A convolution of images `[N, C, H, W]` or `[C, H, W]`; see [`Conv`].
-pub type Conv2d = Conv<2>;
-/// A transposed convolution of lines `[N, C, L]` or `[C, L]`; see [`ConvTranspose`].
-pub type ConvTranspose1d = ConvTranspose<1>;
-/// A transposed convolution of images `[N, C, H, W]` or `[C, H, W]`; see [`ConvTranspose`].
-pub type ConvTranspose2d = ConvTranspose<2>;
+/// Setters of the window, which is that of the op: `stride`, `padding` and so on.
+macro_rules! window_setters {
+    ($Op:ident: $($setter:ident: $From:ty),+) => {
+        $(
+            #[doc = concat!("Sets the option of the op: see [`", stringify!($Op), "::", stringify!($setter), "`].")]
+            #[must_use]
+            pub fn $setter(mut self, $setter: impl Into<$From>) -> Self {
+                self.window = self.window.$setter($setter);
+                self
+            }
+        )+
 
-/// A convolution over `D` axes: [`Conv1d`] or [`Conv2d`]. The maths are those of [`Tensor::conv1d`].
-///
-/// Variables: `weight` `[out, in/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(in/groups · K…)`, PyTorch's
-/// default.
-///
-/// ```
-/// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_core::ops::ConvOptions;
-/// use wgrad_nn::{Module, layers::Conv2d};
-/// let p = Params::seeded(7);
-/// let conv = Conv2d::with(&p.at("conv1"), 3, 16, 3, ConvOptions::new().stride(2).padding(1));
-/// let graph = Graph::new(Mode::Evaluate);
-/// let x = graph.input("x", [8, 3, 32, 32], DType::F32);
-/// assert_eq!(conv.forward(&x).shape().dims(), [8, 16, 16, 16]);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Conv<const D: usize> {
-    scope: String,
-    weight: Variable,
-    bias: Option<Variable>,
-    channels: [usize; 2],
-    options: ConvOptions<D>,
-    mode: PaddingMode,
+        #[doc = concat!("Sets the option of the op: see [`", stringify!($Op), "::groups`].")]
+        #[must_use]
+        pub fn groups(mut self, groups: usize) -> Self {
+            self.window = self.window.groups(groups);
+            self
+        }
+    };
+}
+pub(super) use window_setters;
+
+options! {
+    /// Options of a [`Conv`]: those of the op, [`ConvOptions`], and those of the layer.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ConvLayerOptions<const D> {
+        (window: ConvOptions<D> = ConvOptions::new())
+        /// Whether to add a bias; by default it is added.
+        bias: bool = true,
+        /// Surroundings of the input; by default zeros.
+        padding_mode: PaddingMode = PaddingMode::Zeros,
+    }
 }
 
-/// Declares a weight of this shape and perhaps a bias, with PyTorch's initial values.
-#[track_caller]
-fn declare(params: &Params, weight: Vec<usize>, outputs: Option<usize>) -> (Variable, Option<Variable>) {
-    // As PyTorch counts, for transposed convolutions, too.
-    let fan_in = weight[1..].iter().product();
-    let weight = params.variable("weight", weight, Kind::Parameter, init::kaiming_uniform(fan_in, 5.0f64.sqrt()));
-    let bias = outputs.map(|outputs| params.variable("bias", [outputs], Kind::Parameter, init::bias(fan_in)));
-    (weight, bias)
+impl<const D: usize> ConvLayerOptions<D> {
+    window_setters!(ConvOptions: stride: Sizes<D>, padding: Padding<D>, dilation: Sizes<D>);
+}
+
+/// Variables of a convolution of either kind.
+#[derive(Clone, Debug)]
+pub(super) struct Kernel {
+    scope: String,
+    pub weight: Variable,
+    pub bias: Option<Variable>,
+    channels: [usize; 2],
+    groups: usize,
+}
+
+impl Kernel {
+    /// Declares a weight of this shape and perhaps a bias, with PyTorch's initial values; `channels` are those of
+    /// inputs and outputs.
+    #[track_caller]
+    pub fn declare(params: &Params, weight: Vec<usize>, channels: [usize; 2], groups: usize, bias: bool) -> Self {
+        // As PyTorch counts, for transposed convolutions, too.
+        let fan_in = weight[1..].iter().product();
+        let weight = params.variable("weight", weight, Kind::Parameter, init::kaiming_uniform(fan_in, 5.0f64.sqrt()));
+        let bias =
+            if bias { Some(params.variable("bias", [channels[1]], Kind::Parameter, init::bias(fan_in))) } else { None };
+        Self { scope: params.path().into(), weight, bias, channels, groups }
+    }
+
+    /// Traces the op called `name`, which gets weight and bias.
+    #[track_caller]
+    pub fn trace(
+        &self,
+        x: &Tensor,
+        name: &str,
+        op: impl FnOnce(&Tensor, Option<&Tensor>) -> Result<Tensor, Misfit>,
+    ) -> Tensor {
+        let graph = x.graph();
+        let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
+        let weight = graph.variable(&self.weight);
+        let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
+        let traced = match undivided(self.channels, self.groups) {
+            Some(misfit) => Err(misfit),
+            None => op(&weight, bias.as_ref()),
+        };
+        traced.unwrap_or_else(|misfit| x.misfit(name, &[&weight], misfit))
+    }
 }
 
 /// Channels per group; as many as there are where groups do not divide, which is an error of the first forward pass.
-fn per_group(channels: usize, groups: usize) -> usize {
+pub(super) fn per_group(channels: usize, groups: usize) -> usize {
     if groups > 0 && channels.is_multiple_of(groups) { channels / groups } else { channels }
 }
 
@@ -78,15 +124,35 @@ fn undivided([inputs, outputs]: [usize; 2], groups: usize) -> Option<Misfit> {
     })
 }
 
+/// Convolution over `D` axes: [`Conv1d`] or [`Conv2d`]. The maths are those of [`Tensor::conv1d`].
+///
+/// Variables: `weight` `[out, in/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(in/groups · K…)`,
+/// PyTorch's default.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Module, layers::{Conv2d, Conv2dOptions}};
+/// let p = Params::seeded(7);
+/// let conv = Conv2d::with(&p.at("conv1"), 3, 16, 3, Conv2dOptions::new().stride(2).padding(1));
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [8, 3, 32, 32], DType::F32);
+/// assert_eq!(conv.forward(&x).shape().dims(), [8, 16, 16, 16]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Conv<const D: usize> {
+    kernel: Kernel,
+    options: ConvLayerOptions<D>,
+}
+
 impl<const D: usize> Conv<D> {
-    /// A layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
+    /// Makes a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
-        Self::with(params, inputs, outputs, kernel, ConvOptions::default())
+        Self::with(params, inputs, outputs, kernel, ConvLayerOptions::new())
     }
 
-    /// A layer with options.
+    /// Makes a layer with options.
     #[track_caller]
     #[must_use]
     pub fn with(
@@ -94,101 +160,63 @@ impl<const D: usize> Conv<D> {
         inputs: usize,
         outputs: usize,
         kernel: impl Into<Sizes<D>>,
-        options: ConvOptions<D>,
+        options: ConvLayerOptions<D>,
     ) -> Self {
-        Self::declared(params, inputs, outputs, kernel.into(), options, true)
+        let groups = options.window.groups;
+        let shape = [&[outputs, per_group(inputs, groups)], &kernel.into().0[..]].concat();
+        Self { kernel: Kernel::declare(params, shape, [inputs, outputs], groups, options.bias), options }
     }
 
-    /// A layer with options and without bias.
-    #[track_caller]
-    #[must_use]
-    pub fn without_bias(
-        params: &Params,
-        inputs: usize,
-        outputs: usize,
-        kernel: impl Into<Sizes<D>>,
-        options: ConvOptions<D>,
-    ) -> Self {
-        Self::declared(params, inputs, outputs, kernel.into(), options, false)
-    }
-
-    #[track_caller]
-    fn declared(
-        params: &Params,
-        inputs: usize,
-        outputs: usize,
-        kernel: Sizes<D>,
-        options: ConvOptions<D>,
-        biased: bool,
-    ) -> Self {
-        let shape = [&[outputs, per_group(inputs, options.groups)], &kernel.0[..]].concat();
-        let (weight, bias) = declare(params, shape, biased.then_some(outputs));
-        Self {
-            scope: params.path().into(),
-            weight,
-            bias,
-            channels: [inputs, outputs],
-            options,
-            mode: PaddingMode::Zeros,
-        }
-    }
-
-    /// What the layer finds around its input.
-    #[must_use]
-    pub fn padding_mode(mut self, mode: PaddingMode) -> Self {
-        self.mode = mode;
-        self
-    }
-
-    /// The weight `[out, in/groups, K…]`.
+    /// Returns the weight `[out, in/groups, K…]`.
     #[must_use]
     pub fn weight(&self) -> &Variable {
-        &self.weight
+        &self.kernel.weight
     }
 
-    /// The bias `[out]`.
+    /// Returns the bias `[out]`.
     #[must_use]
     pub fn bias(&self) -> Option<&Variable> {
-        self.bias.as_ref()
+        self.kernel.bias.as_ref()
     }
 
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &ConvOptions<D> {
-        &self.options
-    }
-
-    /// What stands before and after each axis.
+    /// Returns the elements before and after each axis.
     fn around(&self) -> [[usize; 2]; D] {
-        let kernel = self.weight.shape().dims()[2..].to_vec();
-        std::array::from_fn(|axis| match self.options.padding {
+        let kernel = self.kernel.weight.shape().dims()[2..].to_vec();
+        std::array::from_fn(|axis| match self.options.window.padding {
             Padding::Sizes(sizes) => [sizes[axis]; 2],
             Padding::Same => {
-                let reach = self.options.dilation[axis] * kernel[axis].saturating_sub(1);
+                let reach = self.options.window.dilation[axis] * kernel[axis].saturating_sub(1);
                 [reach / 2, reach - reach / 2]
             }
         })
     }
 
-    /// The input with its surroundings, and the options without.
+    /// Returns the input with its surroundings, and the window without them.
     #[track_caller]
     fn padded(&self, x: &Tensor) -> Result<(Tensor, ConvOptions<D>), Misfit> {
-        if self.mode == PaddingMode::Zeros || x.shape().rank() < D + 1 {
-            return Ok((x.clone(), self.options));
+        if self.options.padding_mode == PaddingMode::Zeros || x.shape().rank() < D + 1 {
+            return Ok((x.clone(), self.options.window));
         }
-        if self.options.padding == Padding::Same && self.options.stride != [1; D] {
+        if self.options.window.padding == Padding::Same && self.options.window.stride != [1; D] {
             return Err(Misfit::new(format!(
                 "padding to the same size needs a stride of 1, not {:?}",
-                self.options.stride
+                self.options.window.stride
             )));
         }
         let mut y = x.clone();
         for (axis, [before, after]) in self.around().into_iter().enumerate() {
-            y = surround(&y, y.shape().rank() - D + axis, before, after, self.mode)?;
+            y = surround(&y, y.shape().rank() - D + axis, before, after, self.options.padding_mode)?;
         }
-        Ok((y, self.options.padding(Padding::VALID)))
+        Ok((y, self.options.window.padding(Padding::VALID)))
     }
 }
+
+module!(Conv<1>, |conv, x| conv
+    .kernel
+    .trace(x, "conv1d", |weight, bias| { conv.padded(x).map(|(x, window)| x.conv1d(weight, bias, window)) }));
+module!(Conv<2>, |conv, x| conv
+    .kernel
+    .trace(x, "conv2d", |weight, bias| { conv.padded(x).map(|(x, window)| x.conv2d(weight, bias, window)) }));
 
 /// The tensor with `before` and `after` of its own elements around one axis.
 #[track_caller]
@@ -226,127 +254,4 @@ fn surround(x: &Tensor, axis: usize, before: usize, after: usize, mode: PaddingM
     let tail = (0..after).map(|i| element(tail(i)));
     let pieces: Vec<_> = lead.chain([x.clone()]).chain(tail).collect();
     Ok(cat(&pieces.iter().collect::<Vec<_>>(), axis))
-}
-
-/// Declares the forward passes of both dimensions.
-macro_rules! forward {
-    ($layer:ident, $axes:literal, $op:ident) => {
-        impl Module for $layer<$axes> {
-            #[track_caller]
-            fn forward(&self, x: &Tensor) -> Tensor {
-                let graph = x.graph();
-                let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
-                let weight = graph.variable(&self.weight);
-                let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
-                if let Some(misfit) = undivided(self.channels, self.options.groups) {
-                    return x.misfit(stringify!($op), &[&weight], misfit);
-                }
-                match self.padded(x) {
-                    Ok((x, options)) => x.$op(&weight, bias.as_ref(), options),
-                    Err(misfit) => x.misfit(stringify!($op), &[&weight], misfit),
-                }
-            }
-        }
-    };
-}
-forward!(Conv, 1, conv1d);
-forward!(Conv, 2, conv2d);
-forward!(ConvTranspose, 1, conv_transpose1d);
-forward!(ConvTranspose, 2, conv_transpose2d);
-
-/// A transposed convolution over `D` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`]. The maths are those of
-/// [`Tensor::conv_transpose1d`].
-///
-/// Variables: `weight` `[in, out/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(out/groups · K…)`,
-/// PyTorch's default.
-///
-/// ```
-/// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_core::ops::ConvTransposeOptions;
-/// use wgrad_nn::{Module, layers::ConvTranspose2d};
-/// let p = Params::seeded(7);
-/// let up = ConvTranspose2d::with(&p.at("up"), 16, 8, 4, ConvTransposeOptions::new().stride(2).padding(1));
-/// let graph = Graph::new(Mode::Evaluate);
-/// let x = graph.input("x", [8, 16, 7, 7], DType::F32);
-/// assert_eq!(up.forward(&x).shape().dims(), [8, 8, 14, 14]);
-/// ```
-#[derive(Clone, Debug)]
-pub struct ConvTranspose<const D: usize> {
-    scope: String,
-    weight: Variable,
-    bias: Option<Variable>,
-    channels: [usize; 2],
-    options: ConvTransposeOptions<D>,
-}
-
-impl<const D: usize> ConvTranspose<D> {
-    /// A layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
-    #[track_caller]
-    #[must_use]
-    pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
-        Self::with(params, inputs, outputs, kernel, ConvTransposeOptions::default())
-    }
-
-    /// A layer with options.
-    #[track_caller]
-    #[must_use]
-    pub fn with(
-        params: &Params,
-        inputs: usize,
-        outputs: usize,
-        kernel: impl Into<Sizes<D>>,
-        options: ConvTransposeOptions<D>,
-    ) -> Self {
-        Self::declared(params, inputs, outputs, kernel.into(), options, true)
-    }
-
-    /// A layer with options and without bias.
-    #[track_caller]
-    #[must_use]
-    pub fn without_bias(
-        params: &Params,
-        inputs: usize,
-        outputs: usize,
-        kernel: impl Into<Sizes<D>>,
-        options: ConvTransposeOptions<D>,
-    ) -> Self {
-        Self::declared(params, inputs, outputs, kernel.into(), options, false)
-    }
-
-    #[track_caller]
-    fn declared(
-        params: &Params,
-        inputs: usize,
-        outputs: usize,
-        kernel: Sizes<D>,
-        options: ConvTransposeOptions<D>,
-        biased: bool,
-    ) -> Self {
-        let shape = [&[inputs, per_group(outputs, options.groups)], &kernel.0[..]].concat();
-        let (weight, bias) = declare(params, shape, biased.then_some(outputs));
-        Self { scope: params.path().into(), weight, bias, channels: [inputs, outputs], options }
-    }
-
-    /// The weight `[in, out/groups, K…]`.
-    #[must_use]
-    pub fn weight(&self) -> &Variable {
-        &self.weight
-    }
-
-    /// The bias `[out]`.
-    #[must_use]
-    pub fn bias(&self) -> Option<&Variable> {
-        self.bias.as_ref()
-    }
-
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &ConvTransposeOptions<D> {
-        &self.options
-    }
-
-    #[allow(clippy::unnecessary_wraps, reason = "one macro declares both kinds of layers")]
-    fn padded(&self, x: &Tensor) -> Result<(Tensor, ConvTransposeOptions<D>), Misfit> {
-        Ok((x.clone(), self.options))
-    }
 }

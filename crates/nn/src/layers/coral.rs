@@ -4,12 +4,12 @@ use wgrad_core::ops::cat;
 use wgrad_core::{Array, Init, Kind, Misfit, Params, Tensor, Variable};
 
 use super::{Linear, LinearOptions};
-use crate::Module;
 
-/// `x·wᵀ + b_k`: `K − 1` logits for `K` ordered classes, which share one weight and differ in their biases.
+/// Output layer of ordered classes: `x·wᵀ + b_k`, `K − 1` logits for `K` ordered classes, which share one weight and
+/// differ in their biases.
 ///
-/// Features `[…, in]` become logits `[…, K−1]`; logit `k` says whether the class is above `k`. Because all go up and down
-/// together, a trained layer does not contradict itself. The loss is [`CoralLoss`](crate::losses::CoralLoss).
+/// Features `[…, in]` become logits `[…, K−1]`; logit `k` says whether the class is above `k`. Because all go up and
+/// down together, a trained layer does not contradict itself. The loss is [`CoralLoss`](crate::losses::CoralLoss).
 ///
 /// Variables, named as in the `coral_pytorch` package: `coral_weights.weight` `[1, in]`, which begins as a
 /// [`Linear`]'s, and `coral_bias` `[K−1]`, which begins as `(K−1)/(K−1)`, `(K−2)/(K−1)` … `1/(K−1)`.
@@ -35,15 +35,14 @@ pub struct Coral {
 }
 
 impl Coral {
-    /// A layer from `inputs` features to `classes` ordered classes; declares its variables in `params`.
+    /// Makes a layer from `inputs` features to `classes` ordered classes; declares its variables in `params`.
     ///
     /// With fewer than two classes there are no logits, which whoever reads them reports.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, inputs: usize, classes: usize) -> Self {
         let decisions = classes.saturating_sub(1);
-        let options = LinearOptions { bias: false, ..LinearOptions::default() };
-        let weights = Linear::with(&params.at("coral_weights"), inputs, 1, options);
+        let weights = Linear::with(&params.at("coral_weights"), inputs, 1, LinearOptions::new().bias(false));
         let bias = params.variable("coral_bias", [decisions], Kind::Parameter, Init::Constant(0.0));
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a number of classes")]
         let values = (0..decisions).map(|k| ((decisions - k) as f64 / decisions as f64) as f32).collect();
@@ -51,19 +50,19 @@ impl Coral {
         Self { scope: params.path().into(), weights, bias }
     }
 
-    /// The weight `[1, in]`.
+    /// Returns the weight `[1, in]`.
     #[must_use]
     pub fn weight(&self) -> &Variable {
         self.weights.weight()
     }
 
-    /// The biases `[K−1]`.
+    /// Returns the biases `[K−1]`.
     #[must_use]
     pub fn bias(&self) -> &Variable {
         &self.bias
     }
 
-    /// The class of each row of logits `[…, K−1]`, as `u32[…]`: how many logits are above 0, that is, how many
+    /// Returns the class of each row of logits `[…, K−1]`, as `u32[…]`: how many logits are above 0, that is, how many
     /// probabilities above ½.
     #[track_caller]
     #[must_use]
@@ -74,11 +73,11 @@ impl Coral {
         }
     }
 
-    /// The probabilities of the classes, `[…, K]`, from logits `[…, K−1]`: differences of the probabilities `σ(x_k)` of
-    /// being above `k`.
+    /// Returns the probabilities of the classes, `[…, K]`, from logits `[…, K−1]`: differences of the probabilities
+    /// `σ(x_k)` of being above `k`.
     ///
-    /// They add up to 1. Where the logits of a row do not fall (biases out of order, as they may be early in training), some
-    /// are negative.
+    /// They add up to 1. Where the logits of a row do not fall (biases out of order, as they may be early in training),
+    /// some are negative.
     #[track_caller]
     #[must_use]
     pub fn probabilities(logits: &Tensor) -> Tensor {
@@ -102,12 +101,9 @@ fn misfit(logits: &Tensor) -> Option<Misfit> {
     })
 }
 
-impl Module for Coral {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let graph = x.graph();
-        let _scope = graph.scope(&self.scope);
-        let weight = graph.variable(self.weights.weight());
-        x.linear(&weight, None) + graph.variable(&self.bias)
-    }
-}
+module!(Coral, |coral, x| {
+    let graph = x.graph();
+    let _scope = graph.scope(&coral.scope);
+    let weight = graph.variable(coral.weights.weight());
+    x.linear(&weight, None) + graph.variable(&coral.bias)
+});

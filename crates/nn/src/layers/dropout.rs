@@ -6,7 +6,8 @@ use wgrad_core::{Counter, DType, Misfit, Mode, Params, Tensor};
 
 use crate::Module;
 
-/// Sets each element to 0 with probability `p` and multiplies the others by `1 / (1 − p)`; evaluates to the identity.
+/// Dropout of elements: sets each to 0 with probability `p` and multiplies the others by `1 / (1 − p)`; evaluates to
+/// the identity.
 ///
 /// The random numbers follow from the seed of the [`Params`], the layer's scope, which call of the layer in the graph
 /// it is, the number of training runs so far, and the element: the same run draws the same numbers on every device.
@@ -20,7 +21,7 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// A dropout of probability `p`, in the scope of `params`.
+    /// Makes a dropout of probability `p`, in the scope of `params`.
     #[must_use]
     #[allow(clippy::cast_possible_truncation, reason = "the seed is split into halves")]
     pub fn new(params: &Params, p: f64) -> Self {
@@ -30,118 +31,106 @@ impl Dropout {
         Self { scope: params.path().into(), p, key: [seed as u32, (seed >> 32) as u32], step }
     }
 
-    /// What tells this call's random numbers from those of other dropouts in the graph.
-    fn site(&self, x: &Tensor) -> u32 {
-        let data = x.graph().data();
-        let earlier = data.nodes.iter().filter(|node| node.name() == "dropout" && node.site.scope == self.scope);
-        let name = format!("{}#{}", self.scope, earlier.count());
+    /// Returns the number that tells this call's random numbers from those of other dropouts in the graph.
+    fn site(&self, x: &Tensor, schedule: &str) -> u32 {
+        // Every call that draws has one entry of its own.
+        let earlier = x.graph().data().schedule.iter().filter(|entry| entry.name == schedule).count();
+        let name = format!("{}#{earlier}", self.scope);
         // 32-bit FNV-1a.
         name.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     }
 }
 
-impl Module for Dropout {
+module!(Dropout, |dropout, x| {
+    let graph = x.graph();
+    let _scope = graph.scope(&dropout.scope);
+    if graph.mode() == Mode::Evaluate && (0.0..=1.0).contains(&dropout.p) {
+        return x.clone();
+    }
+    if graph.mode() == Mode::Train {
+        graph.advance(&dropout.step);
+    }
+    if dropout.p == 0.0 {
+        return x.clone();
+    }
+    let name = format!("{}.@step", dropout.scope);
+    let site = dropout.site(x, &name);
+    let counter = dropout.step.clone();
+    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
+    let step = graph.scheduled(name, DType::U32, move || counter.get() as f64);
+    x.dropout(dropout.p, dropout.key, site, &step)
+});
+
+/// Dropout of channels: sets whole channels of lines, `[N, C, L]` or `[C, L]`, to 0 with probability `p` and multiplies
+/// the others by `1 / (1 − p)`; evaluates to the identity. Random numbers are drawn as [`Dropout`] does, one per
+/// channel.
+///
+/// ```
+/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_nn::{Module, layers::Dropout1d};
+/// let params = Params::seeded(7);
+/// let graph = Graph::new(Mode::Train);
+/// let x = graph.input("x", [4, 8, 3], DType::F32);
+/// let y = Dropout1d::new(&params.at("drop"), 0.5).forward(&x);
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
+/// let step = session.compile(&graph, &[&y])?;
+/// let y = session.run(&step, &[(&x, &Array::full([4, 8, 3], 1f32))])?[0].to_f32();
+/// assert!(y.chunks(3).all(|channel| channel == [0.0; 3] || channel == [2.0; 3]));
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+pub type Dropout1d = ChannelDropout<1>;
+
+/// Dropout of channels, see [`Dropout1d`], of images `[N, C, H, W]`.
+///
+/// Three axes are `[N, C, L]`, as in PyTorch 2.15, which warns that this may change; [`Dropout1d`] says so clearly.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Module, layers::Dropout2d};
+/// let dropout = Dropout2d::new(&Params::seeded(7).at("drop"), 0.2);
+/// let graph = Graph::new(Mode::Train);
+/// let y = dropout.forward(&graph.input("x", [8, 16, 5, 5], DType::F32));
+/// assert_eq!(y.shape().dims(), [8, 16, 5, 5]);
+/// ```
+pub type Dropout2d = ChannelDropout<2>;
+
+/// Dropout of whole channels over `D` axes: [`Dropout1d`] or [`Dropout2d`].
+#[derive(Clone, Debug)]
+pub struct ChannelDropout<const D: usize>(Dropout);
+
+impl<const D: usize> ChannelDropout<D> {
+    /// Makes a dropout of channels of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
+    #[must_use]
+    pub fn new(params: &Params, p: f64) -> Self {
+        Self(Dropout::new(params, p))
+    }
+
+    /// Traces the op called `name` for an input of one of the `ranks`, each with the axis of its channels; `shapes`
+    /// says them in an error.
     #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let graph = x.graph();
-        let _scope = graph.scope(&self.scope);
-        if graph.mode() == Mode::Evaluate && (0.0..=1.0).contains(&self.p) {
+    fn trace(&self, x: &Tensor, name: &str, shapes: &str, ranks: &[(usize, usize)]) -> Tensor {
+        if !x.is_valid() {
             return x.clone();
         }
-        let site = self.site(x);
-        let counter = self.step.clone();
-        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
-        let step = graph.scheduled(format!("{}.@step", self.scope), DType::U32, move || counter.get() as f64);
-        if graph.mode() == Mode::Train {
-            graph.advance(&self.step);
+        let _scope = x.graph().scope_of_library(&self.0.scope, Location::caller(), crate::source());
+        let shape = x.shape();
+        let Some(&(_, axis)) = ranks.iter().find(|(rank, _)| *rank == shape.rank()) else {
+            let misfit =
+                Misfit::new(format!("expected {shapes}, not {shape}")).fix("for single elements use `Dropout`");
+            return x.misfit(name, &[], misfit);
+        };
+        if x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&self.0.p) {
+            return x.clone();
         }
-        x.dropout(self.p, self.key, site, &step)
+        // One number per channel.
+        let mut channels = shape.dims().to_vec();
+        channels[axis + 1..].fill(1);
+        x * self.0.forward(&x.number(1.0).expand(channels))
     }
 }
 
-/// Declares the dropouts of whole channels.
-macro_rules! channel_dropout {
-    ($(#[$doc:meta])* $Name:ident, $op:literal, $shapes:literal, |$dims:ident| $kept:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug)]
-        pub struct $Name(Dropout);
-
-        impl $Name {
-            /// A dropout of channels of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
-            #[must_use]
-            pub fn new(params: &Params, p: f64) -> Self {
-                Self(Dropout::new(params, p))
-            }
-        }
-
-        impl Module for $Name {
-            #[track_caller]
-            fn forward(&self, x: &Tensor) -> Tensor {
-                if !x.is_valid() {
-                    return x.clone();
-                }
-                let _scope = x.graph().scope_of_library(&self.0.scope, Location::caller(), crate::source());
-                let shape = x.shape();
-                let $dims = shape.dims();
-                let kept: Option<Vec<usize>> = $kept;
-                let Some(channels) = kept else {
-                    let misfit = Misfit::new(format!("expected {}, not {shape}", $shapes))
-                        .fix("for single elements use `Dropout`");
-                    return x.misfit($op, &[], misfit);
-                };
-                if x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&self.0.p) {
-                    return x.clone();
-                }
-                x * self.0.forward(&x.number(1.0).expand(channels))
-            }
-        }
-    };
-}
-
-/// The shape of one number per channel, for channels in axis `axis`.
-fn per_channel(dims: &[usize], axis: usize) -> Vec<usize> {
-    dims.iter().enumerate().map(|(i, &size)| if i <= axis { size } else { 1 }).collect()
-}
-
-channel_dropout! {
-    /// Sets whole channels of lines, `[N, C, L]` or `[C, L]`, to 0 with probability `p` and multiplies the others by
-    /// `1 / (1 − p)`; evaluates to the identity. Random numbers are drawn as [`Dropout`] does, one per channel.
-    ///
-    /// ```
-    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-    /// use wgrad_nn::{Module, layers::Dropout1d};
-    /// let params = Params::seeded(7);
-    /// let graph = Graph::new(Mode::Train);
-    /// let x = graph.input("x", [4, 8, 3], DType::F32);
-    /// let y = Dropout1d::new(&params.at("drop"), 0.5).forward(&x);
-    /// let mut session = Session::new(CpuBackend::<f32>::new(), &params)?;
-    /// let step = session.compile(&graph, &[&y])?;
-    /// let y = session.run(&step, &[(&x, &Array::full([4, 8, 3], 1f32))])?[0].to_f32();
-    /// assert!(y.chunks(3).all(|channel| channel == [0.0; 3] || channel == [2.0; 3]));
-    /// # Ok::<(), wgrad_core::Error>(())
-    /// ```
-    Dropout1d, "dropout1d", "[N, C, L] or [C, L]", |dims| match dims.len() {
-        2 => Some(per_channel(dims, 0)),
-        3 => Some(per_channel(dims, 1)),
-        _ => None,
-    }
-}
-
-channel_dropout! {
-    /// As [`Dropout1d`], of images `[N, C, H, W]`.
-    ///
-    /// Three axes are `[N, C, L]`, as in PyTorch 2.15, which warns that this may change; [`Dropout1d`] says so clearly.
-    ///
-    /// ```
-    /// use wgrad_core::{DType, Graph, Mode, Params};
-    /// use wgrad_nn::{Module, layers::Dropout2d};
-    /// let dropout = Dropout2d::new(&Params::seeded(7).at("drop"), 0.2);
-    /// let graph = Graph::new(Mode::Train);
-    /// let y = dropout.forward(&graph.input("x", [8, 16, 5, 5], DType::F32));
-    /// assert_eq!(y.shape().dims(), [8, 16, 5, 5]);
-    /// ```
-    Dropout2d, "dropout2d", "[N, C, H, W]", |dims| matches!(dims.len(), 3 | 4).then(|| per_channel(dims, 1))
-}
+module!(ChannelDropout<1>, |dropout, x| dropout.trace(x, "dropout1d", "[N, C, L] or [C, L]", &[(2, 0), (3, 1)]));
+module!(ChannelDropout<2>, |dropout, x| dropout.trace(x, "dropout2d", "[N, C, H, W]", &[(3, 1), (4, 1)]));
 
 /// Dropout that keeps the mean and variance of a SELU network's activations: elements become `−λα` with probability
 /// `p`, and `a·x + b` restores mean 0 and variance 1. Evaluates to the identity.
@@ -165,29 +154,26 @@ pub struct AlphaDropout(Dropout);
 const DROPPED: f64 = -1.758_099_340_847_376_6;
 
 impl AlphaDropout {
-    /// A dropout of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
+    /// Makes a dropout of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
     #[must_use]
     pub fn new(params: &Params, p: f64) -> Self {
         Self(Dropout::new(params, p))
     }
 }
 
-impl Module for AlphaDropout {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let p = self.0.p;
-        // The mask's errors, and the identity of an evaluation.
-        let _scope = x.graph().scope_of_library(&self.0.scope, Location::caller(), crate::source());
-        if !x.is_valid() || p == 0.0 || (x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&p)) {
-            return x.clone();
-        }
-        let kept = self.0.forward(&x.number(1.0).expand(x.shape()));
-        #[allow(clippy::float_cmp, reason = "exactly 1 drops all")]
-        if p == 1.0 {
-            return x * kept;
-        }
-        let a = ((1.0 - p) * (1.0 + p * DROPPED * DROPPED)).sqrt().recip();
-        let zero = x.number(0.0);
-        kept.gt(&zero).where_cond(x, DROPPED) * a - a * p * DROPPED
+module!(AlphaDropout, |dropout, x| {
+    let p = dropout.0.p;
+    // The mask's errors, and the identity of an evaluation.
+    let _scope = x.graph().scope_of_library(&dropout.0.scope, Location::caller(), crate::source());
+    if !x.is_valid() || p == 0.0 || (x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&p)) {
+        return x.clone();
     }
-}
+    let kept = dropout.0.forward(&x.number(1.0).expand(x.shape()));
+    #[allow(clippy::float_cmp, reason = "exactly 1 drops all")]
+    if p == 1.0 {
+        return x * kept;
+    }
+    let a = ((1.0 - p) * (1.0 + p * DROPPED * DROPPED)).sqrt().recip();
+    let zero = x.number(0.0);
+    kept.gt(&zero).where_cond(x, DROPPED) * a - a * p * DROPPED
+});

@@ -6,14 +6,28 @@ use wgrad_core::{Array, DType, Init, Kind, Misfit, Params, Shape, Tensor, Variab
 
 use crate::Module;
 
-/// How an [`Embedding`] is made; the default is PyTorch's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EmbeddingOptions {
-    /// The index of padding: its row begins as zeros and gets no gradient. A negative one counts from the last row.
-    pub padding_idx: Option<isize>,
+options! {
+    /// Options of an [`Embedding`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct EmbeddingOptions {
+        /// Index of padding, none by default: its row begins as zeros and gets no gradient. A negative one counts from
+        /// the last row.
+        padding_idx: Option<isize> as Option<isize> = None,
+    }
 }
 
-/// Looks up rows: `y[…, k] = weight[x[…], k]`, for `u32` indices of any shape.
+options! {
+    /// Options of [`Embedding::from_pretrained_with`].
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct PretrainedOptions {
+        /// Whether the table stays as it is; by default it does.
+        freeze: bool = true,
+        /// Index of padding, none by default: its row gets no gradient. A negative one counts from the last row.
+        padding_idx: Option<isize> as Option<isize> = None,
+    }
+}
+
+/// Table of trained rows, looked up by index: `y[…, k] = weight[x[…], k]`, for `u32` indices of any shape.
 ///
 /// Variable: `weight` `[num_embeddings, embedding_dim]`, which begins standard normal.
 ///
@@ -27,7 +41,7 @@ pub struct EmbeddingOptions {
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
 /// use wgrad_nn::{Module, layers::{Embedding, EmbeddingOptions}};
 /// let params = Params::seeded(7);
-/// let words = Embedding::with(&params.at("words"), 1000, 16, EmbeddingOptions { padding_idx: Some(0) });
+/// let words = Embedding::with(&params.at("words"), 1000, 16, EmbeddingOptions::new().padding_idx(0));
 /// let graph = Graph::new(Mode::Evaluate);
 /// let x = graph.input("x", [2, 5], DType::U32);
 /// let y = words.forward(&x);
@@ -42,24 +56,24 @@ pub struct EmbeddingOptions {
 pub struct Embedding {
     scope: String,
     weight: Variable,
-    options: EmbeddingOptions,
+    padding_idx: Option<isize>,
 }
 
 impl Embedding {
-    /// A table of `num_embeddings` rows of `embedding_dim` elements.
+    /// Makes a table of `num_embeddings` rows of `embedding_dim` elements.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, num_embeddings: usize, embedding_dim: usize) -> Self {
-        Self::with(params, num_embeddings, embedding_dim, EmbeddingOptions::default())
+        Self::with(params, num_embeddings, embedding_dim, EmbeddingOptions::new())
     }
 
-    /// A table with options.
+    /// Makes a table with options.
     #[track_caller]
     #[must_use]
     pub fn with(params: &Params, num_embeddings: usize, embedding_dim: usize, options: EmbeddingOptions) -> Self {
         let shape = [num_embeddings, embedding_dim];
         let weight = params.variable("weight", shape, Kind::Parameter, Init::Normal(0.0, 1.0));
-        let layer = Self { scope: params.path().into(), weight, options };
+        let layer = Self { scope: params.path().into(), weight, padding_idx: options.padding_idx };
         if let (Some(row), Ok(value)) = (layer.padding(), layer.weight.value()) {
             let mut values = value.to_f32();
             // A table that was declared before may have another shape, which `compile` reports.
@@ -72,28 +86,31 @@ impl Embedding {
         layer
     }
 
-    /// A table that begins as `rows` `[num_embeddings, embedding_dim]`, and stays so when `freeze` says so; its row of
-    /// padding is not set to zero.
+    /// Makes a table that is `rows` `[num_embeddings, embedding_dim]` and stays so; see [`Self::from_pretrained_with`].
+    ///
+    /// # Errors
+    /// When `rows` is not a matrix of floats.
+    #[track_caller]
+    pub fn from_pretrained(params: &Params, rows: Array) -> wgrad_core::Result<Self> {
+        Self::from_pretrained_with(params, rows, PretrainedOptions::new())
+    }
+
+    /// Makes a table that begins as `rows` `[num_embeddings, embedding_dim]`; its row of padding is not set to zero.
     ///
     /// # Errors
     /// When `rows` is not a matrix of floats.
     ///
     /// ```
     /// use wgrad_core::{Array, Params};
-    /// use wgrad_nn::layers::{Embedding, EmbeddingOptions};
+    /// use wgrad_nn::layers::{Embedding, PretrainedOptions};
     /// let params = Params::seeded(7);
     /// let rows = Array::new([2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0])?;
-    /// let words = Embedding::from_pretrained(&params.at("words"), rows, true, EmbeddingOptions::default())?;
-    /// assert!(!words.weight().is_trainable());
+    /// let words = Embedding::from_pretrained_with(&params.at("words"), rows, PretrainedOptions::new().freeze(false))?;
+    /// assert!(words.weight().is_trainable());
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
     #[track_caller]
-    pub fn from_pretrained(
-        params: &Params,
-        rows: Array,
-        freeze: bool,
-        options: EmbeddingOptions,
-    ) -> wgrad_core::Result<Self> {
+    pub fn from_pretrained_with(params: &Params, rows: Array, options: PretrainedOptions) -> wgrad_core::Result<Self> {
         if rows.shape().rank() != 2 || !rows.dtype().is_float() {
             let found = format!("{}{}", rows.dtype(), rows.shape());
             return Err(wgrad_core::Error::Params(format!(
@@ -103,27 +120,21 @@ impl Embedding {
         let shape: Shape = rows.shape().clone();
         let weight = params.variable("weight", shape, Kind::Parameter, Init::Constant(0.0));
         weight.set(rows)?;
-        if freeze {
+        if options.freeze {
             params.at("weight").set_trainable(false);
         }
-        Ok(Self { scope: params.path().into(), weight, options })
+        Ok(Self { scope: params.path().into(), weight, padding_idx: options.padding_idx })
     }
 
-    /// The table `[num_embeddings, embedding_dim]`.
+    /// Returns the table `[num_embeddings, embedding_dim]`.
     #[must_use]
     pub fn weight(&self) -> &Variable {
         &self.weight
     }
 
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &EmbeddingOptions {
-        &self.options
-    }
-
-    /// The row of padding, if there is one and the table has it.
+    /// Returns the row of padding, if there is one and the table has it.
     fn padding(&self) -> Option<usize> {
-        let (index, rows) = (self.options.padding_idx?, self.weight.shape().dims()[0]);
+        let (index, rows) = (self.padding_idx?, self.weight.shape().dims()[0]);
         let row = if index < 0 { rows.checked_sub(index.unsigned_abs())? } else { index.unsigned_abs() };
         (row < rows).then_some(row)
     }
@@ -136,7 +147,7 @@ impl Embedding {
                     .fix("feed u32, or cast with `.to_u32()`"),
             );
         }
-        let outside = self.options.padding_idx.filter(|_| self.padding().is_none())?;
+        let outside = self.padding_idx.filter(|_| self.padding().is_none())?;
         Some(
             Misfit::new(format!("padding_idx {outside} is not a row of a table of {rows}"))
                 .fix(format!("rows are 0 to {}, or -{rows} to -1 from the end", rows.saturating_sub(1))),

@@ -1,16 +1,8 @@
 //! Flatten: the axes of a sample become one.
 
-use wgrad_core::Tensor;
-
-use crate::Module;
-
-/// Makes one axis of all axes but the first: `[N, C, H, W]` becomes `[N, C·H·W]`, and `[N]` becomes `[N, 1]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flatten;
-
-impl Module for Flatten {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
+module! {
+    /// One axis of all axes but the first: `[N, C, H, W]` becomes `[N, C·H·W]`, and `[N]` becomes `[N, 1]`.
+    pub struct Flatten; |x| {
         if !x.is_valid() {
             return x.clone();
         }

@@ -1,29 +1,33 @@
 //! Linear: `y = x Wᵀ + b`.
 
-use wgrad_core::{Init, Kind, Params, Tensor, Variable};
+use wgrad_core::{Init, Kind, Params, Variable};
 
-use crate::{Module, init};
+use crate::init;
 
-/// How a [`Linear`] is made.
-#[derive(Clone, Copy, Debug)]
-pub struct LinearOptions {
-    /// Whether to add a bias.
-    pub bias: bool,
-    /// How the weight begins, if not as in PyTorch.
-    pub weight_init: Option<Init>,
-    /// How the bias begins, if not as in PyTorch.
-    pub bias_init: Option<Init>,
-}
-
-impl Default for LinearOptions {
-    fn default() -> Self {
-        Self { bias: true, weight_init: None, bias_init: None }
+options! {
+    /// Options of a [`Linear`].
+    #[derive(Clone, Copy, Debug)]
+    pub struct LinearOptions {
+        /// Whether to add a bias; by default it is added.
+        bias: bool = true,
+        /// Distribution from which the weight is drawn; by default PyTorch's.
+        weight_init: Option<Init> as Option<Init> = None,
+        /// Distribution from which the bias is drawn; by default PyTorch's.
+        bias_init: Option<Init> as Option<Init> = None,
     }
 }
 
-/// `y = x Wᵀ + b` over the last axis, with any axes before it.
+/// Linear layer: `y = x Wᵀ + b` over the last axis, with any axes before it.
 ///
 /// Variables: `weight` `[out, in]` and `bias` `[out]`. Both begin uniform in ±`1/√in`, PyTorch's default.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Module, layers::{Linear, LinearOptions}};
+/// let layer = Linear::with(&Params::seeded(7).at("fc1"), 30, 64, LinearOptions::new().bias(false));
+/// let graph = Graph::new(Mode::Evaluate);
+/// assert_eq!(layer.forward(&graph.input("x", [8, 30], DType::F32)).shape().dims(), [8, 64]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Linear {
     scope: String,
@@ -32,21 +36,14 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// A layer from `inputs` to `outputs` features, with bias; declares its variables in `params`.
+    /// Makes a layer from `inputs` to `outputs` features, with bias; declares its variables in `params`.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
-        Self::with(params, inputs, outputs, LinearOptions::default())
+        Self::with(params, inputs, outputs, LinearOptions::new())
     }
 
-    /// A layer without bias.
-    #[track_caller]
-    #[must_use]
-    pub fn without_bias(params: &Params, inputs: usize, outputs: usize) -> Self {
-        Self::with(params, inputs, outputs, LinearOptions { bias: false, ..LinearOptions::default() })
-    }
-
-    /// A layer with options.
+    /// Makes a layer with options.
     #[track_caller]
     #[must_use]
     pub fn with(params: &Params, inputs: usize, outputs: usize, options: LinearOptions) -> Self {
@@ -61,28 +58,25 @@ impl Linear {
         Self { scope: params.path().into(), weight, bias }
     }
 
-    /// The weight `[out, in]`.
+    /// Returns the weight `[out, in]`.
     #[must_use]
     pub fn weight(&self) -> &Variable {
         &self.weight
     }
 
-    /// The bias `[out]`.
+    /// Returns the bias `[out]`.
     #[must_use]
     pub fn bias(&self) -> Option<&Variable> {
         self.bias.as_ref()
     }
 }
 
-impl Module for Linear {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let graph = x.graph();
-        let _scope = graph.scope(&self.scope);
-        let weight = graph.variable(&self.weight);
-        match &self.bias {
-            Some(bias) => x.linear(&weight, Some(&graph.variable(bias))),
-            None => x.linear(&weight, None),
-        }
+module!(Linear, |linear, x| {
+    let graph = x.graph();
+    let _scope = graph.scope(&linear.scope);
+    let weight = graph.variable(&linear.weight);
+    match &linear.bias {
+        Some(bias) => x.linear(&weight, Some(&graph.variable(bias))),
+        None => x.linear(&weight, None),
     }
-}
+});

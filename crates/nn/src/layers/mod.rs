@@ -1,50 +1,88 @@
 //! Layers: modules with PyTorch's options, defaults, initial values and variable names.
+//!
+//! One form serves all of them:
+//!
+//! - A layer that declares something in [`Params`](wgrad_core::Params) is `X::new(&p, required…)` with PyTorch's defaults,
+//!   or `X::with(&p, required…, XOptions::new().stride(2).bias(false))`. The options are a struct whose setters are named
+//!   as PyTorch's keywords, and which says its defaults.
+//! - A layer without variables is its own options: `X::new(required…)` and setters, `MaxPool2d::new(3).stride(2)` or
+//!   `Elu::new().alpha(0.5)`. One without options is a word: `Relu`.
+//! - `forward` is the call. [`Module::forward`](crate::Module::forward) takes one tensor; layers that take more have a
+//!   `forward` of their own, with PyTorch's arguments ([`Lstm`], [`MultiheadAttention`], [`Bilinear`] …). As modules they
+//!   take what is left out as PyTorch's default: `Module::forward(&lstm, &x)`.
+//!
+//! ```
+//! use wgrad_core::{DType, Graph, Mode, Params};
+//! use wgrad_nn::{Module, layers::{Conv2d, Conv2dOptions, LeakyRelu, MaxPool2d, PaddingMode}};
+//! let p = Params::seeded(7);
+//! let options = Conv2dOptions::new().padding(1).bias(false).padding_mode(PaddingMode::Reflect);
+//! let conv = Conv2d::with(&p.at("conv1"), 3, 16, 3, options);
+//! let graph = Graph::new(Mode::Evaluate);
+//! let y = conv.forward(&graph.input("x", [8, 3, 32, 32], DType::F32));
+//! let y = MaxPool2d::new(2).forward(&LeakyRelu::new().negative_slope(0.1).forward(&y));
+//! assert_eq!(y.shape().dims(), [8, 16, 16, 16]);
+//! ```
 
 mod activations;
-mod attention;
+mod affine;
 mod batch_norm;
 mod bilinear;
 mod binary;
 #[cfg(test)]
 mod composed_tests;
 mod conv;
+mod conv_transpose;
 mod coral;
 mod dropout;
 mod embedding;
 mod flatten;
+mod group_norm;
+mod gru;
+mod layer_norm;
 mod linear;
+mod lstm;
 mod multihead_attention;
 mod pool;
 mod recurrent;
+mod rms_norm;
 mod rnn;
-mod row_norms;
+mod scaled_dot_product_attention;
 #[cfg(test)]
 mod tests;
 mod transformer;
 
 pub use activations::{
-    Celu, Elu, Gelu, Glu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyRelu, LogSigmoid, LogSoftmax,
-    Mish, Prelu, Relu, Relu6, Selu, Sigmoid, Silu, Softmax, Softmax2d, Softmin, Softplus, Softshrink, Softsign, Tanh,
-    Tanhshrink, Threshold,
+    Celu, Elu, Gelu, GeluApproximation, Glu, Hardshrink, Hardsigmoid, Hardswish, Hardtanh, Identity, LeakyRelu,
+    LogSigmoid, LogSoftmax, Mish, Prelu, PreluOptions, Relu, Relu6, Selu, Sigmoid, Silu, Softmax, Softmax2d, Softmin,
+    Softplus, Softshrink, Softsign, Tanh, Tanhshrink, Threshold,
 };
-pub use attention::{AttentionCall, scaled_dot_product_attention};
-pub use batch_norm::{BatchNorm1d, BatchNorm2d, BatchNormOptions};
-pub use bilinear::{Bilinear, bilinear};
-pub use binary::{BinaryConv2d, BinaryLinear, BinaryOptions};
-pub use conv::{Conv, Conv1d, Conv2d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, PaddingMode};
+pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNormOptions};
+pub use bilinear::{Bilinear, BilinearOptions, bilinear};
+pub use binary::{BinaryConv2d, BinaryConv2dOptions, BinaryLinear, BinaryLinearOptions};
+pub use conv::{Conv, Conv1d, Conv1dOptions, Conv2d, Conv2dOptions, ConvLayerOptions, PaddingMode};
+pub use conv_transpose::{
+    ConvTranspose, ConvTranspose1d, ConvTranspose1dOptions, ConvTranspose2d, ConvTranspose2dOptions,
+    ConvTransposeLayerOptions,
+};
 pub use coral::Coral;
-pub use dropout::{AlphaDropout, Dropout, Dropout1d, Dropout2d};
-pub use embedding::{Embedding, EmbeddingOptions};
+pub use dropout::{AlphaDropout, ChannelDropout, Dropout, Dropout1d, Dropout2d};
+pub use embedding::{Embedding, EmbeddingOptions, PretrainedOptions};
 pub use flatten::Flatten;
+pub use group_norm::{GroupNorm, GroupNormOptions};
+pub use gru::{Gru, GruCell};
+pub use layer_norm::{LayerNorm, LayerNormOptions};
 pub use linear::{Linear, LinearOptions};
-pub use multihead_attention::{Attend, MultiheadAttention, MultiheadAttentionOptions};
+pub use lstm::{Lstm, LstmCell};
+pub use multihead_attention::{MultiheadAttention, MultiheadAttentionCall, MultiheadAttentionOptions};
 pub use pool::{
-    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d, MaxPool1d,
-    MaxPool2d,
+    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
+    AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d,
 };
-pub use recurrent::RecurrentOptions;
-pub use rnn::{Gru, GruCell, Lstm, LstmCell, Nonlinearity, Rnn, RnnCell};
-pub use row_norms::{GroupNorm, GroupNormOptions, LayerNorm, LayerNormOptions, RmsNorm, RmsNormOptions};
+pub use recurrent::{Nonlinearity, Recurrent, RecurrentCell, RecurrentCellOptions, RecurrentOptions};
+pub use rms_norm::{RmsNorm, RmsNormOptions};
+pub use rnn::{Rnn, RnnCell};
+pub use scaled_dot_product_attention::{AttentionCall, scaled_dot_product_attention};
 pub use transformer::{
     EncoderMasks, TransformerActivation, TransformerEncoder, TransformerEncoderLayer, TransformerEncoderLayerOptions,
+    TransformerEncoderOptions,
 };

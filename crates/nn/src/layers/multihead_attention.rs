@@ -5,68 +5,49 @@ use std::panic::Location;
 use wgrad_core::ops::cat;
 use wgrad_core::{DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
 
-use super::attention::{Empty, Scores, attend};
+use super::scaled_dot_product_attention::{Empty, Scores, attend};
 use super::{Dropout, Linear, LinearOptions};
 use crate::{Module, init};
 
-/// How a [`MultiheadAttention`] is made; the default is PyTorch's.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[allow(clippy::struct_excessive_bools, reason = "PyTorch's options")]
-pub struct MultiheadAttentionOptions {
-    /// The probability of dropout of the attention weights.
-    pub dropout: f64,
-    /// Whether the projections have biases.
-    pub bias: bool,
-    /// Whether to add a trained key and value to each sequence.
-    pub add_bias_kv: bool,
-    /// Whether to add a key and a value of zeros to each sequence.
-    pub add_zero_attn: bool,
-    /// The features of keys, if not those of queries.
-    pub kdim: Option<usize>,
-    /// The features of values, if not those of queries.
-    pub vdim: Option<usize>,
-    /// Whether sequences are `[N, L, E]`; PyTorch's default is `[L, N, E]`.
-    pub batch_first: bool,
-}
-
-impl Default for MultiheadAttentionOptions {
-    fn default() -> Self {
-        Self {
-            dropout: 0.0,
-            bias: true,
-            add_bias_kv: false,
-            add_zero_attn: false,
-            kdim: None,
-            vdim: None,
-            batch_first: false,
-        }
+options! {
+    /// Options of a [`MultiheadAttention`].
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    #[allow(clippy::struct_excessive_bools, reason = "PyTorch's options")]
+    pub struct MultiheadAttentionOptions {
+        /// Probability of dropout of the attention weights; 0 by default.
+        dropout: f64 = 0.0,
+        /// Whether the projections have biases; by default they have.
+        bias: bool = true,
+        /// Whether to add a trained key and value to each sequence; by default none is added.
+        add_bias_kv: bool = false,
+        /// Whether to add a key and a value of zeros to each sequence; by default none is added.
+        add_zero_attn: bool = false,
+        /// Features of keys; by default those of queries.
+        kdim: Option<usize> as Option<usize> = None,
+        /// Features of values; by default those of queries.
+        vdim: Option<usize> as Option<usize> = None,
+        /// Whether sequences are `[N, L, E]`; by default they are `[L, N, E]`.
+        batch_first: bool = false,
     }
 }
 
-/// What a call of [`MultiheadAttention::attend`] looks at; the default is PyTorch's.
-#[derive(Clone, Copy, Debug)]
-pub struct Attend<'a> {
-    /// The keys to leave out, `[N, S]` (`[S]` without a batch): nonzero `u32`, or floats that are added to the scores.
-    pub key_padding_mask: Option<&'a Tensor>,
-    /// The pairs to leave out, `[L, S]` or `[N·heads, L, S]`: nonzero `u32`, or floats that are added to the scores.
-    pub attn_mask: Option<&'a Tensor>,
-    /// Whether query `i` attends to the keys up to `i` only. Other than in PyTorch it needs no mask beside it.
-    pub is_causal: bool,
-    /// Whether to return the attention weights, too.
-    pub need_weights: bool,
-    /// Whether the weights are the mean over the heads.
-    pub average_attn_weights: bool,
-}
-
-impl Default for Attend<'_> {
-    fn default() -> Self {
-        Self {
-            key_padding_mask: None,
-            attn_mask: None,
-            is_causal: false,
-            need_weights: true,
-            average_attn_weights: true,
-        }
+options! {
+    /// Options of a call of [`MultiheadAttention::forward`].
+    #[derive(Clone, Copy, Debug)]
+    pub struct MultiheadAttentionCall<'a> {
+        /// Keys to leave out, none by default, `[N, S]` (`[S]` without a batch): nonzero `u32`, or floats that are
+        /// added to the scores.
+        key_padding_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
+        /// Pairs to leave out, none by default, `[L, S]` or `[N·heads, L, S]`: nonzero `u32`, or floats that are added
+        /// to the scores.
+        attn_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
+        /// Whether query `i` attends to the keys up to `i` only, by default to all. Other than in PyTorch it needs no
+        /// mask beside it.
+        is_causal: bool = false,
+        /// Whether to return the attention weights, too, as by default.
+        need_weights: bool = true,
+        /// Whether the weights are the mean over the heads, as by default.
+        average_attn_weights: bool = true,
     }
 }
 
@@ -89,18 +70,19 @@ enum Projections {
 ///
 /// Variables, as in PyTorch: `in_proj_weight` `[3E, E]` (or, where `kdim` or `vdim` differ, `q_proj_weight` `[E, E]`,
 /// `k_proj_weight` `[E, kdim]` and `v_proj_weight` `[E, vdim]`), `in_proj_bias` `[3E]`, `out_proj.weight`,
-/// `out_proj.bias`, `bias_k` and `bias_v`. Weights begin Xavier-uniform, `out_proj.weight` as in [`Linear`], biases as 0.
+/// `out_proj.bias`, `bias_k` and `bias_v`. Weights begin Xavier-uniform, `out_proj.weight` as in [`Linear`], biases as
+/// 0.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_nn::layers::{Attend, MultiheadAttention, MultiheadAttentionOptions};
-/// let options = MultiheadAttentionOptions { batch_first: true, ..MultiheadAttentionOptions::default() };
+/// use wgrad_nn::layers::{MultiheadAttention, MultiheadAttentionCall, MultiheadAttentionOptions};
+/// let options = MultiheadAttentionOptions::new().batch_first(true);
 /// let attention = MultiheadAttention::with(&Params::seeded(7).at("attn"), 16, 4, options);
 /// let graph = Graph::new(Mode::Train);
 /// let (x, memory) = (graph.input("x", [8, 5, 16], DType::F32), graph.input("memory", [8, 7, 16], DType::F32));
 /// let padding = graph.input("padding", [8, 7], DType::U32);
-/// let call = Attend { key_padding_mask: Some(&padding), ..Attend::default() };
-/// let (y, weights) = attention.attend(&x, &memory, &memory, call);
+/// let call = MultiheadAttentionCall::new().key_padding_mask(&padding);
+/// let (y, weights) = attention.forward(&x, &memory, &memory, call);
 /// assert_eq!(y.shape().dims(), [8, 5, 16]);
 /// assert_eq!(weights.unwrap().shape().dims(), [8, 5, 7]);
 /// ```
@@ -118,22 +100,21 @@ pub struct MultiheadAttention {
 }
 
 impl MultiheadAttention {
-    /// Attention of `embed_dim` features in `num_heads` heads.
+    /// Makes attention of `embed_dim` features in `num_heads` heads.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, embed_dim: usize, num_heads: usize) -> Self {
-        Self::with(params, embed_dim, num_heads, MultiheadAttentionOptions::default())
+        Self::with(params, embed_dim, num_heads, MultiheadAttentionOptions::new())
     }
 
-    /// Attention with options.
+    /// Makes attention with options.
     #[track_caller]
     #[must_use]
     pub fn with(params: &Params, embed_dim: usize, num_heads: usize, options: MultiheadAttentionOptions) -> Self {
         let e = embed_dim;
         let (kdim, vdim) = (options.kdim.unwrap_or(e), options.vdim.unwrap_or(e));
         // First, as PyTorch draws it; so does its bias draw, before it is set to zero.
-        let out_options = LinearOptions { bias: options.bias, ..LinearOptions::default() };
-        let out = Linear::with(&params.at("out_proj"), e, e, out_options);
+        let out = Linear::with(&params.at("out_proj"), e, e, LinearOptions::new().bias(options.bias));
         let zeros = Init::Constant(0.0);
         if let Some(bias) = out.bias() {
             bias.reset(zeros);
@@ -159,19 +140,20 @@ impl MultiheadAttention {
         Self { scope, embed_dim, heads: num_heads, options, projections, in_bias, out, extra, dropout }
     }
 
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &MultiheadAttentionOptions {
-        &self.options
-    }
-
-    /// The output for queries, keys and values, and the attention weights if `call` asks for them: `[N, L, S]`, or with
-    /// `average_attn_weights: false` `[N, heads, L, S]`; without `N` for one sequence. Weights are after dropout.
+    /// Returns the output for queries, keys and values, and the attention weights if `call` asks for them: `[N, L, S]`,
+    /// or with `average_attn_weights(false)` `[N, heads, L, S]`; without `N` for one sequence. Weights are after
+    /// dropout.
     ///
     /// The same tensor for several of the three costs one product for their projections.
     #[track_caller]
     #[must_use]
-    pub fn attend(&self, query: &Tensor, key: &Tensor, value: &Tensor, call: Attend<'_>) -> (Tensor, Option<Tensor>) {
+    pub fn forward(
+        &self,
+        query: &Tensor,
+        key: &Tensor,
+        value: &Tensor,
+        call: MultiheadAttentionCall<'_>,
+    ) -> (Tensor, Option<Tensor>) {
         let _scope = query.graph().scope_of_library(&self.scope, Location::caller(), crate::source());
         let batched = query.shape().rank() == 3;
         let sizes = match self.sizes([query, key, value], &call) {
@@ -256,7 +238,7 @@ impl MultiheadAttention {
     }
 
     /// The masks of a call, as they broadcast to `[N, heads, L, keys]`; keys that were added are never masked.
-    fn scores(&self, x: &Tensor, call: &Attend<'_>, sizes: &Sizes, keys: usize) -> Scores {
+    fn scores(&self, x: &Tensor, call: &MultiheadAttentionCall<'_>, sizes: &Sizes, keys: usize) -> Scores {
         let Sizes { n, l, s } = *sizes;
         let mut scores = Scores::default();
         let open = |mask: &Tensor| widen(mask, keys - s);
@@ -284,7 +266,7 @@ struct Sizes {
 }
 
 impl MultiheadAttention {
-    fn sizes(&self, inputs: [&Tensor; 3], call: &Attend<'_>) -> Result<Sizes, Misfit> {
+    fn sizes(&self, inputs: [&Tensor; 3], call: &MultiheadAttentionCall<'_>) -> Result<Sizes, Misfit> {
         let masks = [call.key_padding_mask, call.attn_mask];
         if inputs.into_iter().chain(masks.into_iter().flatten()).any(|tensor| !tensor.is_valid()) {
             return Err(Misfit::default());
@@ -353,12 +335,9 @@ impl MultiheadAttention {
     }
 }
 
-impl Module for MultiheadAttention {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        self.attend(x, x, x, Attend { need_weights: false, ..Attend::default() }).0
-    }
-}
+module!(MultiheadAttention, |attention, x| {
+    attention.forward(x, x, x, MultiheadAttentionCall::new().need_weights(false)).0
+});
 
 #[track_caller]
 fn weight(params: &Params, name: &str, shape: [usize; 2]) -> Variable {

@@ -3,38 +3,61 @@
 //! A layer is unrolled over time: each step is nodes of the graph. The products with the inputs of all steps are one;
 //! a step has one product with the hidden state, and what follows is pointwise.
 
+use std::marker::PhantomData;
+
 use wgrad_core::ops::cat;
 use wgrad_core::{Init, Kind, Misfit, Params, Shape, Tensor, Variable};
 
 use super::Dropout;
+use super::lstm::LstmRule;
 use crate::Module;
 
-/// How a recurrent layer is made; the default is PyTorch's.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RecurrentOptions {
-    /// Layers, one upon the other's outputs.
-    pub num_layers: usize,
-    /// Whether there are biases.
-    pub bias: bool,
-    /// Whether sequences are `[N, L, features]`; PyTorch's default is `[L, N, features]`.
-    pub batch_first: bool,
-    /// The probability of dropout of each layer's outputs but the last's.
-    pub dropout: f64,
-    /// Whether there is a second direction, from the end to the start; outputs are one beside the other.
-    pub bidirectional: bool,
-    /// The size of the projected hidden state, for [`Lstm`](super::Lstm) only; 0 is no projection.
-    pub proj_size: usize,
+/// Activation of a plain recurrent layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nonlinearity {
+    /// Hyperbolic tangent.
+    #[default]
+    Tanh,
+    /// `max(x, 0)`.
+    Relu,
 }
 
-impl Default for RecurrentOptions {
-    fn default() -> Self {
-        Self { num_layers: 1, bias: true, batch_first: false, dropout: 0.0, bidirectional: false, proj_size: 0 }
+options! {
+    /// Options of an [`Lstm`](super::Lstm), [`Gru`](super::Gru) or [`Rnn`](super::Rnn).
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct RecurrentOptions {
+        /// Number of layers, one upon the other's outputs; 1 by default.
+        num_layers: usize = 1,
+        /// Whether there are biases; by default there are.
+        bias: bool = true,
+        /// Whether sequences are `[N, L, features]`; by default they are `[L, N, features]`.
+        batch_first: bool = false,
+        /// Probability of dropout of each layer's outputs but the last's; 0 by default.
+        dropout: f64 = 0.0,
+        /// Whether there is a second direction, from the end to the start, whose outputs stand beside those of the
+        /// first; by default there is none.
+        bidirectional: bool = false,
+        /// Size of the projected hidden state, for an [`Lstm`](super::Lstm) only; 0, the default, is no projection.
+        proj_size: usize = 0,
+        /// Activation, for an [`Rnn`](super::Rnn) only; by default the hyperbolic tangent.
+        nonlinearity: Nonlinearity = Nonlinearity::Tanh,
     }
 }
 
-/// The variables of one layer in one direction, or of a cell.
+options! {
+    /// Options of an [`LstmCell`](super::LstmCell), [`GruCell`](super::GruCell) or [`RnnCell`](super::RnnCell).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct RecurrentCellOptions {
+        /// Whether there are biases; by default there are.
+        bias: bool = true,
+        /// Activation, for an [`RnnCell`](super::RnnCell) only; by default the hyperbolic tangent.
+        nonlinearity: Nonlinearity = Nonlinearity::Tanh,
+    }
+}
+
+/// Variables of one layer in one direction, or of a cell.
 #[derive(Clone, Debug)]
-pub(super) struct Weights {
+struct Weights {
     ih: Variable,
     hh: Variable,
     biases: Option<[Variable; 2]>,
@@ -44,7 +67,7 @@ pub(super) struct Weights {
 impl Weights {
     /// Declares `weight_ih`, `weight_hh`, the biases and `weight_hr` with a suffix, uniform in ±`1/√hidden`.
     #[track_caller]
-    pub fn declare(params: &Params, suffix: &str, gates: usize, sizes: [usize; 3], bias: bool) -> Self {
+    fn declare(params: &Params, suffix: &str, gates: usize, sizes: [usize; 3], bias: bool) -> Self {
         let [inputs, hidden, projected] = sizes;
         #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 units")]
         let bound = if hidden > 0 { (hidden as f64).sqrt().recip() } else { 0.0 };
@@ -67,29 +90,39 @@ impl Weights {
     }
 }
 
-/// What tells the kinds of recurrent layers apart.
-pub(super) trait Rule {
-    /// The name in errors.
+/// Kind of recurrent layer: an LSTM, a GRU or a plain one.
+pub trait Rule {
+    /// Name of a layer in errors.
     const NAME: &'static str;
+    /// Name of a cell in errors.
+    const CELL: &'static str;
     /// Rows of a weight per unit.
     const GATES: usize;
-    /// How many parts of `bias_hh` may be added beside `bias_ih`; the others are [`Step::late`].
+    /// Number of parts of `bias_hh` that may be added beside `bias_ih`; the others are [`Step::late`].
     const EARLY: usize;
     /// Tensors of state: the hidden one, and perhaps that of a cell.
     const STATES: usize;
 
-    /// The next state. `h` and `c` are `[N, hidden]`; without cell state, `c` is `h` again.
-    fn step(&self, step: &Step, h: &Tensor, c: &Tensor) -> [Tensor; 2];
+    /// Whether the nonlinearity is an option.
+    const NONLINEAR: bool;
+
+    /// Returns the next state. `h` and `c` are `[N, hidden]`; without cell state, `c` is `h` again.
+    fn step(step: &Step, h: &Tensor, c: &Tensor) -> [Tensor; 2];
 }
 
+/// [`Rule`] of one state: that of a GRU or a plain layer.
+pub trait SingleState: Rule {}
+
 /// One step of one layer in one direction.
-pub(super) struct Step {
+pub struct Step {
     /// The product of this step's input, with the early biases `[N, gates·hidden]`.
     pub x: Tensor,
     /// `weight_hh`.
     pub hh: Tensor,
     /// The rest of `bias_hh`, `[(gates − early)·hidden]`.
     pub late: Option<Tensor>,
+    /// The activation of a plain layer.
+    pub nonlinearity: Nonlinearity,
     hr: Option<Tensor>,
 }
 
@@ -106,7 +139,7 @@ impl Step {
     }
 }
 
-/// The weights of one direction as tensors of a graph.
+/// Weights of one direction as tensors of a graph.
 struct Direction {
     ih: Tensor,
     bias: Option<Tensor>,
@@ -114,7 +147,7 @@ struct Direction {
 }
 
 impl Direction {
-    fn new<R: Rule>(x: &Tensor, weights: &Weights) -> Self {
+    fn new<R: Rule>(x: &Tensor, weights: &Weights, nonlinearity: Nonlinearity) -> Self {
         let graph = x.graph();
         let (ih, hh) = (graph.variable(&weights.ih), graph.variable(&weights.hh));
         let hr = weights.hr.as_ref().map(|hr| graph.variable(hr));
@@ -131,7 +164,7 @@ impl Direction {
                 bias = Some(of_input + early);
             }
         }
-        Self { ih, bias, step: Step { x: x.clone(), hh, late, hr } }
+        Self { ih, bias, step: Step { x: x.clone(), hh, late, nonlinearity, hr } }
     }
 
     /// The product of inputs `[…, inputs]`.
@@ -140,25 +173,41 @@ impl Direction {
     }
 }
 
-/// A recurrent layer of any kind.
+/// Why an option is not for the layers of a rule.
+fn nonlinearity_misfit<R: Rule>(nonlinearity: Nonlinearity) -> Option<Misfit> {
+    (!R::NONLINEAR && nonlinearity != Nonlinearity::default())
+        .then(|| Misfit::new(format!("the nonlinearity {nonlinearity:?} is for an RNN")).fix("leave the option out"))
+}
+
+/// Recurrent layers of any kind: [`Lstm`](super::Lstm), [`Gru`](super::Gru) or [`Rnn`](super::Rnn).
 #[derive(Clone, Debug)]
-pub(super) struct Recurrent<R> {
+pub struct Recurrent<R> {
+    rule: PhantomData<R>,
     scope: String,
-    pub rule: R,
     inputs: usize,
     hidden: usize,
-    pub options: RecurrentOptions,
+    options: RecurrentOptions,
     /// Layer by layer, the directions of each beside each other.
     weights: Vec<Weights>,
     dropouts: Vec<Dropout>,
 }
 
 /// Outputs of a run: those of all steps, and the last states, one of [`Rule::STATES`] each.
-pub(super) type Outputs = (Tensor, Vec<Tensor>);
+type Outputs = (Tensor, Vec<Tensor>);
 
 impl<R: Rule> Recurrent<R> {
+    /// Makes one layer of `hidden_size` units for inputs of `input_size` features.
     #[track_caller]
-    pub fn declare(params: &Params, rule: R, inputs: usize, hidden: usize, options: RecurrentOptions) -> Self {
+    #[must_use]
+    pub fn new(params: &Params, input_size: usize, hidden_size: usize) -> Self {
+        Self::with(params, input_size, hidden_size, RecurrentOptions::new())
+    }
+
+    /// Makes layers with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, input_size: usize, hidden_size: usize, options: RecurrentOptions) -> Self {
+        let (inputs, hidden) = (input_size, hidden_size);
         let directions = 1 + usize::from(options.bidirectional);
         let state = if options.proj_size > 0 { options.proj_size } else { hidden };
         let mut weights = vec![];
@@ -173,7 +222,7 @@ impl<R: Rule> Recurrent<R> {
         let between = options.num_layers.saturating_sub(1);
         let dropout = |i| Dropout::new(&params.at(format!("dropout_l{i}")), options.dropout);
         let dropouts = (0..between).map(dropout).collect();
-        Self { scope: params.path().into(), rule, inputs, hidden, options, weights, dropouts }
+        Self { rule: PhantomData, scope: params.path().into(), inputs, hidden, options, weights, dropouts }
     }
 
     fn directions(&self) -> usize {
@@ -197,6 +246,9 @@ impl<R: Rule> Recurrent<R> {
                 Misfit::new(format!("proj_size {proj_size} is for an LSTM, and below its hidden_size {}", self.hidden))
                     .fix("0 is no projection"),
             );
+        }
+        if let Some(misfit) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
+            return Some(misfit);
         }
         let batch = if batch_first { "[N, L, " } else { "[L, N, " };
         if !spec.dtype.is_float() || !matches!(dims.len(), 2 | 3) || dims.last() != Some(&self.inputs) {
@@ -227,7 +279,7 @@ impl<R: Rule> Recurrent<R> {
 
     /// Runs the sequences `x`, from the states `first` or from zeros.
     #[track_caller]
-    pub fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> Outputs {
+    fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> Outputs {
         let caller = std::panic::Location::caller();
         let _scope = x.graph().scope_of_library(&self.scope, caller, crate::source());
         let given = first.unwrap_or_default();
@@ -283,13 +335,13 @@ impl<R: Rule> Recurrent<R> {
         };
         let mut h = state(0);
         let mut c = if R::STATES > 1 { state(1) } else { h.clone() };
-        let mut direction = Direction::new::<R>(x, &self.weights[at]);
+        let mut direction = Direction::new::<R>(x, &self.weights[at], self.options.nonlinearity);
         let products = direction.inputs(x);
         let mut outputs = Vec::with_capacity(length);
         for step in 0..length {
             let t = if reverse { length - 1 - step } else { step };
             direction.step.x = products.slice(0, t..=t).squeeze(0);
-            [h, c] = self.rule.step(&direction.step, &h, &c);
+            [h, c] = R::step(&direction.step, &h, &c);
             outputs.push(h.unsqueeze(0));
         }
         if reverse {
@@ -301,26 +353,68 @@ impl<R: Rule> Recurrent<R> {
     }
 }
 
-/// A cell of any kind: one step.
+impl Recurrent<LstmRule> {
+    /// Returns the outputs of all steps, and the last hidden and cell states; `first` are the states before the first
+    /// step, zeros if none.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, first: Option<(&Tensor, &Tensor)>) -> (Tensor, (Tensor, Tensor)) {
+        let first = first.map(|(h, c)| [h, c]);
+        let (y, last) = self.run(x, first.as_ref().map(|states| &states[..]));
+        (y, (last[0].clone(), last[1].clone()))
+    }
+}
+
+impl<R: SingleState> Recurrent<R> {
+    /// Returns the outputs of all steps, and the last states; `first` are the states before the first step, zeros if
+    /// none.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, first: Option<&Tensor>) -> (Tensor, Tensor) {
+        let (y, last) = self.run(x, first.as_ref().map(std::slice::from_ref));
+        (y, last[0].clone())
+    }
+}
+
+impl<R: Rule> Module for Recurrent<R> {
+    #[track_caller]
+    fn forward(&self, x: &Tensor) -> Tensor {
+        self.run(x, None).0
+    }
+}
+
+/// One step of a recurrent layer of any kind: [`LstmCell`](super::LstmCell), [`GruCell`](super::GruCell) or
+/// [`RnnCell`](super::RnnCell).
 #[derive(Clone, Debug)]
-pub(super) struct Cell<R> {
+pub struct RecurrentCell<R> {
+    rule: PhantomData<R>,
     scope: String,
-    pub rule: R,
+    options: RecurrentCellOptions,
     inputs: usize,
     hidden: usize,
     weights: Weights,
 }
 
-impl<R: Rule> Cell<R> {
+impl<R: Rule> RecurrentCell<R> {
+    /// Makes a cell with biases.
     #[track_caller]
-    pub fn declare(params: &Params, rule: R, inputs: usize, hidden: usize, bias: bool) -> Self {
-        let weights = Weights::declare(params, "", R::GATES, [inputs, hidden, 0], bias);
-        Self { scope: params.path().into(), rule, inputs, hidden, weights }
+    #[must_use]
+    pub fn new(params: &Params, input_size: usize, hidden_size: usize) -> Self {
+        Self::with(params, input_size, hidden_size, RecurrentCellOptions::new())
     }
 
-    /// The next states for `x` `[N, inputs]` or `[inputs]`, from `first` or from zeros.
+    /// Makes a cell with options.
     #[track_caller]
-    pub fn step(&self, name: &str, x: &Tensor, first: Option<&[&Tensor]>) -> [Tensor; 2] {
+    #[must_use]
+    pub fn with(params: &Params, input_size: usize, hidden_size: usize, options: RecurrentCellOptions) -> Self {
+        let weights = Weights::declare(params, "", R::GATES, [input_size, hidden_size, 0], options.bias);
+        let scope = params.path().into();
+        Self { rule: PhantomData, scope, options, inputs: input_size, hidden: hidden_size, weights }
+    }
+
+    /// Returns the next states for `x` `[N, inputs]` or `[inputs]`, from `first` or from zeros.
+    #[track_caller]
+    fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> [Tensor; 2] {
         let caller = std::panic::Location::caller();
         let _scope = x.graph().scope_of_library(&self.scope, caller, crate::source());
         let given = first.unwrap_or_default();
@@ -330,7 +424,7 @@ impl<R: Rule> Cell<R> {
             self.misfit(x, given)
         };
         if let Some(misfit) = misfit {
-            let invalid = x.misfit(name, given, misfit);
+            let invalid = x.misfit(R::CELL, given, misfit);
             return [invalid.clone(), invalid];
         }
         let batched = x.shape().rank() == 2;
@@ -340,9 +434,9 @@ impl<R: Rule> Cell<R> {
         let state = |i: usize| given.get(i).map_or_else(|| x.number(0.0).expand([n, self.hidden]), |state| rows(state));
         let h = state(0);
         let c = if R::STATES > 1 { state(1) } else { h.clone() };
-        let mut direction = Direction::new::<R>(&x, &self.weights);
+        let mut direction = Direction::new::<R>(&x, &self.weights, self.options.nonlinearity);
         direction.step.x = direction.inputs(&x);
-        self.rule.step(&direction.step, &h, &c).map(|state| if batched { state } else { state.squeeze(0) })
+        R::step(&direction.step, &h, &c).map(|state| if batched { state } else { state.squeeze(0) })
     }
 
     fn misfit(&self, x: &Tensor, first: &[&Tensor]) -> Option<Misfit> {
@@ -354,10 +448,34 @@ impl<R: Rule> Cell<R> {
                     .fix("a cell takes one step; for sequences use the layer"),
             );
         }
+        if let Some(misfit) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
+            return Some(misfit);
+        }
         let expected = spec.shape.with(dims.len() - 1, self.hidden);
         first.iter().find(|state| state.shape() != expected || !state.dtype().is_float()).map(|state| {
             Misfit::new(format!("the first state must be f32{expected}, not {}", state.spec()))
                 .fix("states are [N, hidden_size], or [hidden_size] beside one input")
         })
+    }
+}
+
+impl RecurrentCell<LstmRule> {
+    /// Returns the next hidden and cell state; zeros are the states before, if none.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, states: Option<(&Tensor, &Tensor)>) -> (Tensor, Tensor) {
+        let states = states.map(|(h, c)| [h, c]);
+        let [h, c] = self.run(x, states.as_ref().map(|states| &states[..]));
+        (h, c)
+    }
+}
+
+impl<R: SingleState> RecurrentCell<R> {
+    /// Returns the next state; zeros are the state before, if none.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, state: Option<&Tensor>) -> Tensor {
+        let [h, _] = self.run(x, state.as_ref().map(std::slice::from_ref));
+        h
     }
 }

@@ -25,7 +25,7 @@ fn a_sequence_has_the_names_of_pytorch() {
         .add(|p| BatchNorm1d::new(p, 3))
         .add(|_| Relu)
         .add(|p| Dropout::new(p, 0.5))
-        .named("head", |p| Sequential::new(p).add(|p| Linear::without_bias(p, 3, 2)))
+        .named("head", |p| Sequential::new(p).add(|p| Linear::with(p, 3, 2, LinearOptions::new().bias(false))))
         .add(|_| |x: &Tensor| x * 2.0);
     assert_eq!(
         names(&params),
@@ -61,11 +61,10 @@ fn weights_begin_within_the_bounds_of_pytorch() {
 
 #[test]
 fn convolutions_have_the_shapes_and_bounds_of_pytorch() {
-    use wgrad_core::ops::{ConvOptions, ConvTransposeOptions};
     let params = Params::seeded(3);
-    let conv = Conv2d::with(&params.at("conv"), 8, 400, [2, 4], ConvOptions::new().groups(4));
-    let up = ConvTranspose1d::with(&params.at("up"), 400, 8, 4, ConvTransposeOptions::new().groups(2));
-    let bare = Conv1d::without_bias(&params.at("bare"), 2, 3, 5, ConvOptions::new());
+    let conv = Conv2d::with(&params.at("conv"), 8, 400, [2, 4], Conv2dOptions::new().groups(4));
+    let up = ConvTranspose1d::with(&params.at("up"), 400, 8, 4, ConvTranspose1dOptions::new().groups(2));
+    let bare = Conv1d::with(&params.at("bare"), 2, 3, 5, Conv1dOptions::new().bias(false));
     assert_eq!(names(&params), ["conv.weight", "conv.bias", "up.weight", "up.bias", "bare.weight"]);
     assert_eq!(conv.weight().shape().dims(), [400, 2, 2, 4]);
     assert_eq!((up.weight().shape().dims(), up.bias().unwrap().shape().dims()), (&[400, 4, 4][..], &[8][..]));
@@ -137,7 +136,7 @@ fn a_norm_called_twice_moves_its_statistics_twice() {
     let batches = [Array::new([2, 1], vec![1.0, 3.0]).unwrap(), Array::new([2, 1], vec![10.0, 30.0]).unwrap()];
     let statistics = |momentum: Option<f64>, at_once: bool| {
         let params = Params::seeded(0);
-        let norm = BatchNorm1d::with(&params, 1, BatchNormOptions { momentum, ..BatchNormOptions::default() });
+        let norm = BatchNorm1d::with(&params, 1, BatchNormOptions::new().momentum(momentum));
         let mut session = session(&params);
         for group in batches.chunks(if at_once { 2 } else { 1 }) {
             let graph = Graph::new(Mode::Train);
@@ -233,9 +232,9 @@ fn flatten_keeps_the_first_axis() {
 #[test]
 fn buffers_are_no_parameters() {
     let params = Params::seeded(0);
-    let _ = BatchNorm1d::with(&params, 3, BatchNormOptions { affine: false, ..BatchNormOptions::default() });
+    let _ = BatchNorm1d::with(&params, 3, BatchNormOptions::new().affine(false));
     assert!(params.variables().iter().all(|variable| variable.kind() == Kind::Buffer));
-    let untracked = BatchNormOptions { track_running_stats: false, ..BatchNormOptions::default() };
+    let untracked = BatchNormOptions::new().track_running_stats(false);
     let other = Params::seeded(0);
     let _ = BatchNorm1d::with(&other, 3, untracked);
     assert_eq!(names(&other), ["weight", "bias"]);

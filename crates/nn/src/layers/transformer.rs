@@ -5,11 +5,12 @@ use std::panic::Location;
 use wgrad_core::{Misfit, Params, Tensor};
 
 use super::{
-    Attend, Dropout, LayerNorm, LayerNormOptions, Linear, LinearOptions, MultiheadAttention, MultiheadAttentionOptions,
+    Dropout, LayerNorm, LayerNormOptions, Linear, LinearOptions, MultiheadAttention, MultiheadAttentionCall,
+    MultiheadAttentionOptions,
 };
 use crate::Module;
 
-/// The activation between the two linear layers of a [`TransformerEncoderLayer`].
+/// Activation between the two linear layers of a [`TransformerEncoderLayer`].
 #[derive(Clone, Copy, Debug, Default)]
 pub enum TransformerActivation {
     /// `max(x, 0)`.
@@ -32,51 +33,42 @@ impl TransformerActivation {
     }
 }
 
-/// How a [`TransformerEncoderLayer`] is made; the default is PyTorch's.
-#[derive(Clone, Copy, Debug)]
-pub struct TransformerEncoderLayerOptions {
-    /// Features between the two linear layers.
-    pub dim_feedforward: usize,
-    /// The probability of dropout, at all four places.
-    pub dropout: f64,
-    /// The activation between the two linear layers.
-    pub activation: TransformerActivation,
-    /// Added to the variance in the norms.
-    pub layer_norm_eps: f64,
-    /// Whether sequences are `[N, L, E]`; PyTorch's default is `[L, N, E]`.
-    pub batch_first: bool,
-    /// Whether norms stand before attention and linear layers, instead of behind the sums.
-    pub norm_first: bool,
-    /// Whether linear layers, attention and norms have biases.
-    pub bias: bool,
-}
-
-impl Default for TransformerEncoderLayerOptions {
-    fn default() -> Self {
-        Self {
-            dim_feedforward: 2048,
-            dropout: 0.1,
-            activation: TransformerActivation::Relu,
-            layer_norm_eps: 1e-5,
-            batch_first: false,
-            norm_first: false,
-            bias: true,
-        }
+options! {
+    /// Options of a [`TransformerEncoderLayer`].
+    #[derive(Clone, Copy, Debug)]
+    pub struct TransformerEncoderLayerOptions {
+        /// Features between the two linear layers; 2048 by default.
+        dim_feedforward: usize = 2048,
+        /// Probability of dropout, at all four places; 0.1 by default.
+        dropout: f64 = 0.1,
+        /// Activation between the two linear layers; by default a rectifier.
+        activation: TransformerActivation = TransformerActivation::Relu,
+        /// Number added to the variance in the norms; 1e−5 by default.
+        layer_norm_eps: f64 = 1e-5,
+        /// Whether sequences are `[N, L, E]`; by default they are `[L, N, E]`.
+        batch_first: bool = false,
+        /// Whether norms come before attention and linear layers; by default they come after the sums.
+        norm_first: bool = false,
+        /// Whether linear layers, attention and norms have biases; by default they have.
+        bias: bool = true,
     }
 }
 
-/// The masks of an encoder's call; what they are is said at [`Attend`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EncoderMasks<'a> {
-    /// The pairs of positions to leave out, `[L, L]` or `[N·heads, L, L]`.
-    pub src_mask: Option<&'a Tensor>,
-    /// The positions to leave out, `[N, L]`.
-    pub src_key_padding_mask: Option<&'a Tensor>,
-    /// Whether position `i` attends to the positions up to `i` only.
-    pub is_causal: bool,
+options! {
+    /// Masks of an encoder's call; those of [`MultiheadAttentionCall`] under other names.
+    #[derive(Clone, Copy, Debug)]
+    pub struct EncoderMasks<'a> {
+        /// Pairs of positions to leave out, `[L, L]` or `[N·heads, L, L]`; none by default.
+        src_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
+        /// Positions to leave out, `[N, L]`; none by default.
+        src_key_padding_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
+        /// Whether position `i` attends to the positions up to `i` only; by default to all.
+        is_causal: bool = false,
+    }
 }
 
-/// Self-attention, then two linear layers, each with a sum around it and a [`LayerNorm`]:
+/// Layer of a transformer's encoder: self-attention, then two linear layers, each with a sum around it and a
+/// [`LayerNorm`]:
 ///
 /// ```text
 /// x = norm1(x + drop(attention(x)))        with norm_first:  x + drop(attention(norm1(x)))
@@ -95,11 +87,11 @@ pub struct EncoderMasks<'a> {
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
 /// use wgrad_nn::layers::{EncoderMasks, TransformerEncoderLayer, TransformerEncoderLayerOptions};
-/// let options = TransformerEncoderLayerOptions { batch_first: true, ..TransformerEncoderLayerOptions::default() };
+/// let options = TransformerEncoderLayerOptions::new().batch_first(true);
 /// let layer = TransformerEncoderLayer::with(&Params::seeded(7).at("0"), 16, 4, options);
 /// let graph = Graph::new(Mode::Train);
 /// let x = graph.input("x", [8, 5, 16], DType::F32);
-/// let y = layer.encode(&x, EncoderMasks { is_causal: true, ..EncoderMasks::default() });
+/// let y = layer.forward(&x, EncoderMasks::new().is_causal(true));
 /// assert_eq!(y.shape(), x.shape());
 /// ```
 #[derive(Clone, Debug)]
@@ -114,23 +106,22 @@ pub struct TransformerEncoderLayer {
 }
 
 impl TransformerEncoderLayer {
-    /// A layer of `d_model` features with attention in `nhead` heads.
+    /// Makes a layer of `d_model` features with attention in `nhead` heads.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, d_model: usize, nhead: usize) -> Self {
-        Self::with(params, d_model, nhead, TransformerEncoderLayerOptions::default())
+        Self::with(params, d_model, nhead, TransformerEncoderLayerOptions::new())
     }
 
-    /// A layer with options.
+    /// Makes a layer with options.
     #[track_caller]
     #[must_use]
     pub fn with(params: &Params, d_model: usize, nhead: usize, options: TransformerEncoderLayerOptions) -> Self {
         let TransformerEncoderLayerOptions { dim_feedforward, dropout, layer_norm_eps, batch_first, bias, .. } =
             options;
-        let attention =
-            MultiheadAttentionOptions { dropout, bias, batch_first, ..MultiheadAttentionOptions::default() };
-        let linear = LinearOptions { bias, ..LinearOptions::default() };
-        let norm = LayerNormOptions { eps: layer_norm_eps, bias, ..LayerNormOptions::default() };
+        let attention = MultiheadAttentionOptions::new().dropout(dropout).bias(bias).batch_first(batch_first);
+        let linear = LinearOptions::new().bias(bias);
+        let norm = LayerNormOptions::new().eps(layer_norm_eps).bias(bias);
         // In PyTorch's order, which a seed of PyTorch's needs.
         let attention = MultiheadAttention::with(&params.at("self_attn"), d_model, nhead, attention);
         let linear1 = Linear::with(&params.at("linear1"), d_model, dim_feedforward, linear);
@@ -147,16 +138,10 @@ impl TransformerEncoderLayer {
         }
     }
 
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &TransformerEncoderLayerOptions {
-        &self.options
-    }
-
-    /// The output for `x`, with masks.
+    /// Returns the output for `x`, with masks.
     #[track_caller]
     #[must_use]
-    pub fn encode(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
+    pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(&self.scope, Location::caller(), crate::source());
         let [norm1, norm2] = &self.norm;
         if self.options.norm_first {
@@ -169,14 +154,12 @@ impl TransformerEncoderLayer {
     }
 
     fn attention(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
-        let call = Attend {
-            key_padding_mask: masks.src_key_padding_mask,
-            attn_mask: masks.src_mask,
-            is_causal: masks.is_causal,
-            need_weights: false,
-            ..Attend::default()
-        };
-        self.dropout[1].forward(&self.attention.attend(x, x, x, call).0)
+        let call = MultiheadAttentionCall::new()
+            .key_padding_mask(masks.src_key_padding_mask)
+            .attn_mask(masks.src_mask)
+            .is_causal(masks.is_causal)
+            .need_weights(false);
+        self.dropout[1].forward(&self.attention.forward(x, x, x, call).0)
     }
 
     fn feed(&self, x: &Tensor) -> Tensor {
@@ -185,28 +168,35 @@ impl TransformerEncoderLayer {
     }
 }
 
-impl Module for TransformerEncoderLayer {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        self.encode(x, EncoderMasks::default())
+module!(TransformerEncoderLayer, |layer, x| layer.forward(x, EncoderMasks::new()));
+
+options! {
+    /// Options of a [`TransformerEncoder`].
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct TransformerEncoderOptions {
+        /// Options of a norm at the end, over the features of the layers; by default there is none.
+        norm: Option<LayerNormOptions> as Option<LayerNormOptions> = None,
     }
 }
 
 /// [`TransformerEncoderLayer`]s one after the other, and perhaps a norm at the end.
 ///
-/// Variables, as in PyTorch: those of `layers.0`, `layers.1` and so on, and of `norm`. PyTorch begins all layers with the
-/// same values, copies of one layer's; here each has its own, but with [`Params::torch_seed`] they are PyTorch's copies.
-/// Nested tensors are not here: they change no result.
+/// Variables, as in PyTorch: those of `layers.0`, `layers.1` and so on, and of `norm`. PyTorch begins all layers with
+/// the same values, copies of one layer's; here each has its own, but with [`Params::torch_seed`] they are PyTorch's
+/// copies. Nested tensors are not here: they change no result.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode, Params};
-/// use wgrad_nn::{Module, layers::{LayerNorm, TransformerEncoder, TransformerEncoderLayer}};
+/// use wgrad_nn::layers::{
+///     EncoderMasks, LayerNormOptions, TransformerEncoder, TransformerEncoderLayer, TransformerEncoderOptions,
+/// };
 /// let params = Params::seeded(7);
-/// let encoder = TransformerEncoder::new(&params.at("encoder"), 2, |p| TransformerEncoderLayer::new(p, 16, 4))
-///     .norm(|p| LayerNorm::new(p, [16]));
+/// let options = TransformerEncoderOptions::new().norm(LayerNormOptions::new());
+/// let layer = |p: &Params| TransformerEncoderLayer::new(p, 16, 4);
+/// let encoder = TransformerEncoder::with(&params.at("encoder"), 2, layer, options);
 /// let graph = Graph::new(Mode::Train);
 /// let x = graph.input("x", [5, 8, 16], DType::F32);
-/// assert_eq!(encoder.forward(&x).shape(), x.shape());
+/// assert_eq!(encoder.forward(&x, EncoderMasks::new()).shape(), x.shape());
 /// assert!(params.get("encoder.layers.1.self_attn.in_proj_weight").is_ok() && params.get("encoder.norm.weight").is_ok());
 /// ```
 #[derive(Clone, Debug)]
@@ -217,10 +207,22 @@ pub struct TransformerEncoder {
 }
 
 impl TransformerEncoder {
-    /// `num_layers` layers, each made by `layer` in its scope.
+    /// Makes `num_layers` layers, each by `layer` in its scope.
     #[track_caller]
     #[must_use]
     pub fn new(params: &Params, num_layers: usize, layer: impl Fn(&Params) -> TransformerEncoderLayer) -> Self {
+        Self::with(params, num_layers, layer, TransformerEncoderOptions::new())
+    }
+
+    /// Makes layers and what the options add.
+    #[track_caller]
+    #[must_use]
+    pub fn with(
+        params: &Params,
+        num_layers: usize,
+        layer: impl Fn(&Params) -> TransformerEncoderLayer,
+        options: TransformerEncoderOptions,
+    ) -> Self {
         let params = params.clone();
         let at = |i: usize| params.at("layers").at(i);
         let before = params.variables().len();
@@ -238,26 +240,23 @@ impl TransformerEncoder {
                 }
             }
         }
-        Self { params, layers, norm: None }
+        let norm = match (options.norm, layers.first()) {
+            (Some(norm), Some(layer)) => Some(LayerNorm::with(&params.at("norm"), layer.norm[0].shape().clone(), norm)),
+            _ => None,
+        };
+        Self { params, layers, norm }
     }
 
-    /// A norm at the end, made by `norm` in the scope `norm`.
-    #[must_use]
-    pub fn norm(mut self, norm: impl FnOnce(&Params) -> LayerNorm) -> Self {
-        self.norm = Some(norm(&self.params.at("norm")));
-        self
-    }
-
-    /// The layers.
+    /// Returns the layers.
     #[must_use]
     pub fn layers(&self) -> &[TransformerEncoderLayer] {
         &self.layers
     }
 
-    /// The output for `x`, with masks that all layers share.
+    /// Returns the output for `x`, with masks that all layers share.
     #[track_caller]
     #[must_use]
-    pub fn encode(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
+    pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(self.params.path(), Location::caller(), crate::source());
         if self.layers.is_empty() {
             let misfit = Misfit::new("the encoder has no layers").fix("num_layers is 1 at least");
@@ -265,15 +264,10 @@ impl TransformerEncoder {
         }
         let mut y = x.clone();
         for layer in &self.layers {
-            y = layer.encode(&y, masks);
+            y = layer.forward(&y, masks);
         }
         self.norm.as_ref().map_or_else(|| y.clone(), |norm| norm.forward(&y))
     }
 }
 
-impl Module for TransformerEncoder {
-    #[track_caller]
-    fn forward(&self, x: &Tensor) -> Tensor {
-        self.encode(x, EncoderMasks::default())
-    }
-}
+module!(TransformerEncoder, |encoder, x| encoder.forward(x, EncoderMasks::new()));

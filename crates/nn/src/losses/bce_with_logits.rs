@@ -2,65 +2,40 @@
 
 use wgrad_core::Tensor;
 
-use super::{Reduction, Weights};
+use super::{Loss, Weights};
 use crate::advice;
 
-/// `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y` of the same shape; PyTorch's
-/// `BCEWithLogitsLoss`.
-///
-/// `p` is `pos_weight`: the number of negatives per positive evens out unbalanced classes. The mean divides by the
-/// number of elements, never by the weights. Targets may be soft.
-///
-/// ```
-/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::losses::BceWithLogitsLoss;
-/// let graph = Graph::new(Mode::Evaluate);
-/// let logits = graph.input("logits", [2, 1], DType::F32);
-/// let targets = graph.input("targets", [2, 1], DType::F32);
-/// let loss = BceWithLogitsLoss::new().apply(&logits, &targets);
-/// let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-/// let step = session.compile(&graph, &[&loss])?;
-/// let (x, y) = (Array::new([2, 1], vec![0.0f32, 0.0])?, Array::new([2, 1], vec![0.0f32, 1.0])?);
-/// let value = session.run(&step, &[(&logits, &x), (&targets, &y)])?[0].item()?;
-/// assert!((value - 2f64.ln()).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct BceWithLogitsLoss {
-    weight: Option<Weights>,
-    pos_weight: Option<Weights>,
-    reduction: Reduction,
+options! {
+    /// Binary cross-entropy of logits: `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y` of
+    /// the same shape; PyTorch's `BCEWithLogitsLoss`.
+    ///
+    /// `p` is `pos_weight`: the number of negatives per positive evens out unbalanced classes. The mean divides by the
+    /// number of elements, never by the weights. Targets may be soft.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{BceWithLogitsLoss, Loss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let logits = graph.input("logits", [2, 1], DType::F32);
+    /// let targets = graph.input("targets", [2, 1], DType::F32);
+    /// let loss = BceWithLogitsLoss::new().forward(&logits, &targets);
+    /// let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// let step = session.compile(&graph, &[&loss])?;
+    /// let (x, y) = (Array::new([2, 1], vec![0.0f32, 0.0])?, Array::new([2, 1], vec![0.0f32, 1.0])?);
+    /// let value = session.run(&step, &[(&logits, &x), (&targets, &y)])?[0].item()?;
+    /// assert!((value - 2f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct BceWithLogitsLoss: common[reduction, weight] {
+        /// Multiplies the positive side by `pos_weight`, which broadcasts to the logits; by default it does not.
+        pos_weight: Option<Weights> as Weights = None,
+    }
 }
 
-impl BceWithLogitsLoss {
-    /// The mean loss, without weights.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Multiplies the losses by `weight`, which broadcasts to the logits.
-    #[must_use]
-    pub fn weight(self, weight: impl Into<Weights>) -> Self {
-        Self { weight: Some(weight.into()), ..self }
-    }
-
-    /// Multiplies the positive side by `pos_weight`, which broadcasts to the logits.
-    #[must_use]
-    pub fn pos_weight(self, pos_weight: impl Into<Weights>) -> Self {
-        Self { pos_weight: Some(pos_weight.into()), ..self }
-    }
-
-    /// What to do with the losses of the elements.
-    #[must_use]
-    pub fn reduction(self, reduction: Reduction) -> Self {
-        Self { reduction, ..self }
-    }
-
-    /// The loss of `logits` against `targets`.
+impl Loss for BceWithLogitsLoss {
     #[track_caller]
-    #[must_use]
-    pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+    fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         advice::logits(logits, "BceWithLogitsLoss");
         let losses = match &self.pos_weight {
             Some(weight) => logits.bce_with_logits_weighted(targets, &weight.tensor(logits.graph())),

@@ -3,63 +3,45 @@
 use wgrad_core::{Misfit, Tensor};
 
 use super::nll::class_misfit;
-use super::{Reduction, Weights};
+use super::{Loss, Weights};
 use crate::advice;
 
-/// `Σ_k w_k · BCE(x_k, y > k)` for the `K − 1` logits `x` of a row and its class `y` of `K` ordered classes: each logit
-/// says whether the class is above `k`.
-///
-/// Logits `[N, K−1]`, which a [`Coral`](crate::layers::Coral) layer gives, take `u32[N]` classes from 0 to `K − 1`. The
-/// mean divides by the number of rows. `importance` gives each of the `K − 1` decisions a weight. A class that does not
-/// exist makes the loss NaN.
-///
-/// Where classes have an order (grades, ages, stars), a loss that knows it makes small mistakes rather than large ones.
-/// Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
-///
-/// Shapes and types that do not fit leave an invalid tensor and an error.
-///
-/// ```
-/// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::losses::CoralLoss;
-/// let graph = Graph::new(Mode::Evaluate);
-/// let logits = graph.input("logits", [2, 3], DType::F32); // four classes
-/// let classes = graph.input("classes", [2], DType::U32);
-/// let loss = CoralLoss::new().apply(&logits, &classes);
-/// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-/// # let step = session.compile(&graph, &[&loss])?;
-/// # let feeds = [(&logits, &Array::full([2, 3], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
-/// assert!((session.run(&step, &feeds)?[0].item()? - 3.0 * 2f64.ln()).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CoralLoss {
-    importance: Option<Weights>,
-    reduction: Reduction,
+options! {
+    /// CORAL loss of ordered classes: `Σ_k w_k · BCE(x_k, y > k)` for the `K − 1` logits `x` of a row and its class `y`
+    /// of `K` ordered classes: each logit says whether the class is above `k`.
+    ///
+    /// Logits `[N, K−1]`, which a [`Coral`](crate::layers::Coral) layer gives, take `u32[N]` classes from 0 to `K − 1`.
+    /// The mean divides by the number of rows. `importance` gives each of the `K − 1` decisions a weight. A class that
+    /// does not exist makes the loss NaN.
+    ///
+    /// Where classes have an order (grades, ages, stars), a loss that knows it makes small mistakes rather than large
+    /// ones. Cao, Mirjalili, Raschka: "Rank consistent ordinal regression for neural networks", 2020.
+    ///
+    /// Shapes and types that do not fit leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{CoralLoss, Loss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let logits = graph.input("logits", [2, 3], DType::F32); // four classes
+    /// let classes = graph.input("classes", [2], DType::U32);
+    /// let loss = CoralLoss::new().forward(&logits, &classes);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&logits, &Array::full([2, 3], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
+    /// assert!((session.run(&step, &feeds)?[0].item()? - 3.0 * 2f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct CoralLoss: common[reduction] {
+        /// Weight per decision, `[K − 1]`; by default all are alike.
+        importance: Option<Weights> as Weights = None,
+    }
 }
 
-impl CoralLoss {
-    /// The mean loss of the rows, all decisions of the same importance.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A weight per decision, `[K − 1]`.
-    #[must_use]
-    pub fn importance(self, importance: impl Into<Weights>) -> Self {
-        Self { importance: Some(importance.into()), ..self }
-    }
-
-    /// What to do with the losses of the rows.
-    #[must_use]
-    pub fn reduction(self, reduction: Reduction) -> Self {
-        Self { reduction, ..self }
-    }
-
-    /// The loss of `logits` against class indices `target`.
+impl Loss for CoralLoss {
     #[track_caller]
-    #[must_use]
-    pub fn apply(&self, logits: &Tensor, target: &Tensor) -> Tensor {
+    fn forward(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         if let Some(misfit) = self.misfit(logits, target) {
             return logits.misfit("CoralLoss", &[target], misfit);
         }
@@ -72,7 +54,9 @@ impl CoralLoss {
         };
         self.reduction.rows(&losses)
     }
+}
 
+impl CoralLoss {
     fn misfit(&self, logits: &Tensor, target: &Tensor) -> Option<Misfit> {
         let shape = logits.shape();
         let &[_, decisions] = shape.dims() else {

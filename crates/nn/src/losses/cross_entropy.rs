@@ -2,7 +2,7 @@
 
 use wgrad_core::{DType, Misfit, Tensor};
 
-use super::{Reduction, Weights};
+use super::{Loss, Reduction};
 use crate::advice;
 
 /// The class index that is ignored by default: PyTorch's −100, as a `u32`.
@@ -11,83 +11,46 @@ use crate::advice;
 #[allow(clippy::cast_sign_loss, reason = "the conversion is the purpose")]
 pub const IGNORE: u32 = -100i32 as u32;
 
-/// `−Σ_c w_c · t_c · log softmax(x)_c` for logits `x` with the classes along axis 1; PyTorch's `CrossEntropyLoss`.
-///
-/// Logits `[N, C, d…]` (or `[C]`) take `u32[N, d…]` class indices, or `f32` probabilities of the logits' shape. Label
-/// smoothing `ε` mixes the target with the uniform distribution: `t = (1−ε)·target + ε/C`.
-///
-/// The mean over class indices divides by the sum of the kept rows' class weights (NaN when nothing is kept), over
-/// probabilities by the number of rows. A class index that does not exist makes the loss NaN.
-///
-/// ```
-/// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::losses::CrossEntropyLoss;
-/// let graph = Graph::new(Mode::Evaluate);
-/// let logits = graph.input("logits", [2, 4], DType::F32);
-/// let classes = graph.input("classes", [2], DType::U32);
-/// let loss = CrossEntropyLoss::new().label_smoothing(0.1).apply(&logits, &classes);
-/// let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-/// let step = session.compile(&graph, &[&loss])?;
-/// let feeds = [(&logits, &Array::full([2, 4], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
-/// assert!((session.run(&step, &feeds)?[0].item()? - 4f64.ln()).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct CrossEntropyLoss {
-    weight: Option<Weights>,
-    ignore_index: Option<u32>,
-    label_smoothing: f64,
-    reduction: Reduction,
-}
-
-impl Default for CrossEntropyLoss {
-    fn default() -> Self {
-        Self { weight: None, ignore_index: Some(IGNORE), label_smoothing: 0.0, reduction: Reduction::Mean }
+options! {
+    /// Cross-entropy of logits over exclusive classes: `−Σ_c w_c · t_c · log softmax(x)_c` for logits `x` with the
+    /// classes along axis 1; PyTorch's `CrossEntropyLoss`.
+    ///
+    /// Logits `[N, C, d…]` (or `[C]`) take `u32[N, d…]` class indices, or `f32` probabilities of the logits' shape.
+    /// Label smoothing `ε` mixes the target with the uniform distribution: `t = (1−ε)·target + ε/C`.
+    ///
+    /// The mean over class indices divides by the sum of the kept rows' class weights (NaN when nothing is kept), over
+    /// probabilities by the number of rows. A class index that does not exist makes the loss NaN.
+    ///
+    /// ```
+    /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{CrossEntropyLoss, Loss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let logits = graph.input("logits", [2, 4], DType::F32);
+    /// let classes = graph.input("classes", [2], DType::U32);
+    /// let loss = CrossEntropyLoss::new().label_smoothing(0.1).forward(&logits, &classes);
+    /// let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// let step = session.compile(&graph, &[&loss])?;
+    /// let feeds = [(&logits, &Array::full([2, 4], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
+    /// assert!((session.run(&step, &feeds)?[0].item()? - 4f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct CrossEntropyLoss: common[reduction, class_weight, ignore_index] {
+        /// Spreads this fraction of the target over all classes, between 0 and 1; 0 by default.
+        label_smoothing: f64 = 0.0,
     }
 }
 
-impl CrossEntropyLoss {
-    /// The mean loss, without weights or smoothing; rows of class [`IGNORE`] are ignored.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A weight per class, `[C]`.
-    #[must_use]
-    pub fn weight(self, weight: impl Into<Weights>) -> Self {
-        Self { weight: Some(weight.into()), ..self }
-    }
-
-    /// The class index whose rows cost nothing and give no gradient; `None` for no such index.
-    #[must_use]
-    pub fn ignore_index(self, index: impl Into<Option<u32>>) -> Self {
-        Self { ignore_index: index.into(), ..self }
-    }
-
-    /// How much of the target is spread over all classes, between 0 and 1.
-    #[must_use]
-    pub fn label_smoothing(self, label_smoothing: f64) -> Self {
-        Self { label_smoothing, ..self }
-    }
-
-    /// What to do with the losses of the rows.
-    #[must_use]
-    pub fn reduction(self, reduction: Reduction) -> Self {
-        Self { reduction, ..self }
-    }
-
-    /// The loss of `logits` against `target`.
+impl Loss for CrossEntropyLoss {
     #[track_caller]
-    #[must_use]
-    pub fn apply(&self, logits: &Tensor, target: &Tensor) -> Tensor {
+    fn forward(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         let shape = logits.shape();
         let classes = shape.dims().get(usize::from(shape.rank() > 1)).copied();
         if let Some(misfit) = classes.and_then(|classes| self.misfit(classes)) {
             return logits.misfit("CrossEntropyLoss", &[target], misfit);
         }
         advice::logits(logits, "CrossEntropyLoss");
-        let weight = self.weight.as_ref().map(|weight| weight.tensor(logits.graph()));
+        let weight = self.class_weight.as_ref().map(|weight| weight.tensor(logits.graph()));
         // Only an index that was asked for is an error with probabilities.
         let ignore = self.ignore_index.filter(|&index| target.dtype() == DType::U32 || index != IGNORE);
         let (loss, row_weight) = logits.softmax_cross_entropy(target, weight.as_ref(), self.label_smoothing, ignore);
@@ -106,7 +69,9 @@ impl CrossEntropyLoss {
             Reduction::Sum => loss.sum_all(),
         }
     }
+}
 
+impl CrossEntropyLoss {
     fn misfit(&self, classes: usize) -> Option<Misfit> {
         let one_class = one_class_misfit(classes);
         if one_class.is_some() {
@@ -118,7 +83,7 @@ impl CrossEntropyLoss {
                     .fix("0 is no smoothing, 0.1 is usual"),
             );
         }
-        self.weight.as_ref().and_then(|weight| weight.per_class(classes))
+        self.class_weight.as_ref().and_then(|weight| weight.per_class(classes))
     }
 }
 

@@ -5,77 +5,48 @@ use wgrad_core::{Misfit, Tensor};
 use super::cross_entropy::{divisor, one_class_misfit};
 use super::nll::class_misfit;
 use super::shapes::option_misfit;
-use super::{IGNORE, Reduction, Weights};
+use super::{Loss, Reduction, Weights};
 use crate::advice;
 
-/// `a·mᵞ·L` for logits `x` and targets `y` of the same shape, with `L` their binary cross-entropy, `m` the probability of
-/// the other answer, `(1−y)·σ(x) + y·σ(−x)`, and `a = alpha·y + (1−alpha)·(1−y)`; `torchvision.ops.sigmoid_focal_loss`.
-///
-/// `alpha` is 0.25 by default (`None` weighs both sides alike), `gamma` 2. The mean divides by the number of elements;
-/// torchvision's function does not reduce by default ([`Reduction::None`]), and detectors divide the sum by the number of
-/// positives. Loss and gradient are exact for all logits and every `gamma ≥ 0`. Targets may be soft.
-///
-/// Lin et al.: "Focal loss for dense object detection", 2017. For exclusive classes see [`MultiClassFocalLoss`].
-///
-/// Shapes that differ, targets of `u32`, an `alpha` outside [0, 1] and a negative `gamma` leave an invalid tensor and an
-/// error.
-///
-/// ```
-/// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::losses::FocalLoss;
-/// let graph = Graph::new(Mode::Evaluate);
-/// let x = graph.input("x", [2, 1], DType::F32);
-/// let y = graph.input("y", [2, 1], DType::F32);
-/// let loss = FocalLoss::new().apply(&x, &y);
-/// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-/// # let step = session.compile(&graph, &[&loss])?;
-/// # let feeds = [(&x, &Array::full([2, 1], 0f32)), (&y, &Array::new([2, 1], vec![0.0f32, 1.0])?)];
-/// let value = session.run(&step, &feeds)?[0].item()?;
-/// assert!((value - (0.25 + 0.75) / 2.0 * 0.25 * 2f64.ln()).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FocalLoss {
-    alpha: Option<f64>,
-    gamma: f64,
-    reduction: Reduction,
-}
-
-impl Default for FocalLoss {
-    fn default() -> Self {
-        Self { alpha: Some(0.25), gamma: 2.0, reduction: Reduction::Mean }
+options! {
+    /// Focal loss of independent logits: `a·mᵞ·L` for logits `x` and targets `y` of the same shape, with `L` their
+    /// binary cross-entropy, `m` the probability of the other answer, `(1−y)·σ(x) + y·σ(−x)`, and `a = alpha·y +
+    /// (1−alpha)·(1−y)`; `torchvision.ops.sigmoid_focal_loss`.
+    ///
+    /// `alpha` is 0.25 by default (`None` weighs both sides alike), `gamma` 2. The mean divides by the number of
+    /// elements; torchvision's function does not reduce by default ([`Reduction::None`]), and detectors divide the sum
+    /// by the number of positives. Loss and gradient are exact for all logits and every `gamma ≥ 0`. Targets may be
+    /// soft.
+    ///
+    /// Lin et al.: "Focal loss for dense object detection", 2017. For exclusive classes see [`MultiClassFocalLoss`].
+    ///
+    /// Shapes that differ, targets of `u32`, an `alpha` outside [0, 1] and a negative `gamma` leave an invalid tensor
+    /// and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{FocalLoss, Loss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [2, 1], DType::F32);
+    /// let y = graph.input("y", [2, 1], DType::F32);
+    /// let loss = FocalLoss::new().forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::full([2, 1], 0f32)), (&y, &Array::new([2, 1], vec![0.0f32, 1.0])?)];
+    /// let value = session.run(&step, &feeds)?[0].item()?;
+    /// assert!((value - (0.25 + 0.75) / 2.0 * 0.25 * 2f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct FocalLoss: common[reduction, gamma] {
+        /// Weight of the positive side, 0.25 by default; the negative one has `1 − alpha`. `None` for no weights.
+        alpha: Option<f64> as Option<f64> = Some(0.25),
     }
 }
 
-impl FocalLoss {
-    /// The mean loss with `alpha` 0.25 and `gamma` 2.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The weight of the positive side; the negative one has `1 − alpha`. `None` for no weights.
-    #[must_use]
-    pub fn alpha(self, alpha: impl Into<Option<f64>>) -> Self {
-        Self { alpha: alpha.into(), ..self }
-    }
-
-    /// How steeply the loss of good answers falls; 0 is plain cross-entropy.
-    #[must_use]
-    pub fn gamma(self, gamma: f64) -> Self {
-        Self { gamma, ..self }
-    }
-
-    /// What to do with the losses of the elements.
-    #[must_use]
-    pub fn reduction(self, reduction: Reduction) -> Self {
-        Self { reduction, ..self }
-    }
-
-    /// The loss of `logits` against `targets`.
+impl Loss for FocalLoss {
     #[track_caller]
-    #[must_use]
-    pub fn apply(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+    fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         advice::logits(logits, "FocalLoss");
         let alpha = self.alpha.unwrap_or(0.5);
         if let Some(misfit) = option_misfit("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
@@ -90,79 +61,41 @@ impl FocalLoss {
     }
 }
 
-/// `−a_y·(1 − p_y)ᵞ·log p_y` for logits with the classes along axis 1, `p` their softmax, and class indices `y`: the focal
-/// loss of exclusive classes.
-///
-/// Logits `[N, C, d…]` (or `[C]`) take `u32[N, d…]` class indices. `gamma` is 2 by default; `alpha` gives each class a
-/// weight, `[C]`, none by default. Rows whose index is `ignore_index`, [`IGNORE`] by default, cost nothing; the mean
-/// divides by the number of rows that are kept (NaN when none is), never by `alpha`. A class index that does not exist
-/// makes the loss NaN.
-///
-/// Shapes, types and options that do not fit leave an invalid tensor and an error.
-///
-/// ```
-/// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::losses::MultiClassFocalLoss;
-/// let graph = Graph::new(Mode::Evaluate);
-/// let logits = graph.input("logits", [2, 4], DType::F32);
-/// let classes = graph.input("classes", [2], DType::U32);
-/// let loss = MultiClassFocalLoss::new().apply(&logits, &classes);
-/// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-/// # let step = session.compile(&graph, &[&loss])?;
-/// # let feeds = [(&logits, &Array::full([2, 4], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
-/// let value = session.run(&step, &feeds)?[0].item()?;
-/// assert!((value - 0.75 * 0.75 * 4f64.ln()).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct MultiClassFocalLoss {
-    alpha: Option<Weights>,
-    gamma: f64,
-    ignore_index: Option<u32>,
-    reduction: Reduction,
-}
-
-impl Default for MultiClassFocalLoss {
-    fn default() -> Self {
-        Self { alpha: None, gamma: 2.0, ignore_index: Some(IGNORE), reduction: Reduction::Mean }
+options! {
+    /// Focal loss of exclusive classes: `−a_y·(1 − p_y)ᵞ·log p_y` for logits with the classes along axis 1, `p` their
+    /// softmax, and class indices `y`.
+    ///
+    /// Logits `[N, C, d…]` (or `[C]`) take `u32[N, d…]` class indices. `gamma` is 2 by default; `alpha` gives each
+    /// class a weight, `[C]`, none by default. Rows whose index is `ignore_index`, [`IGNORE`](super::IGNORE) by
+    /// default, cost nothing; the mean divides by the number of rows that are kept (NaN when none is), never by
+    /// `alpha`. A class index that does not exist makes the loss NaN.
+    ///
+    /// Shapes, types and options that do not fit leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{Loss, MultiClassFocalLoss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let logits = graph.input("logits", [2, 4], DType::F32);
+    /// let classes = graph.input("classes", [2], DType::U32);
+    /// let loss = MultiClassFocalLoss::new().forward(&logits, &classes);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&logits, &Array::full([2, 4], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
+    /// let value = session.run(&step, &feeds)?[0].item()?;
+    /// assert!((value - 0.75 * 0.75 * 4f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct MultiClassFocalLoss: common[reduction, gamma, ignore_index] {
+        /// Weight per class, `[C]`; none by default.
+        alpha: Option<Weights> as Weights = None,
     }
 }
 
-impl MultiClassFocalLoss {
-    /// The mean loss with `gamma` 2, without weights.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A weight per class, `[C]`.
-    #[must_use]
-    pub fn alpha(self, alpha: impl Into<Weights>) -> Self {
-        Self { alpha: Some(alpha.into()), ..self }
-    }
-
-    /// How steeply the loss of good answers falls; 0 is plain cross-entropy.
-    #[must_use]
-    pub fn gamma(self, gamma: f64) -> Self {
-        Self { gamma, ..self }
-    }
-
-    /// The class index whose rows cost nothing and give no gradient; `None` for no such index.
-    #[must_use]
-    pub fn ignore_index(self, index: impl Into<Option<u32>>) -> Self {
-        Self { ignore_index: index.into(), ..self }
-    }
-
-    /// What to do with the losses of the rows.
-    #[must_use]
-    pub fn reduction(self, reduction: Reduction) -> Self {
-        Self { reduction, ..self }
-    }
-
-    /// The loss of `logits` against class indices `target`.
+impl Loss for MultiClassFocalLoss {
     #[track_caller]
-    #[must_use]
-    pub fn apply(&self, logits: &Tensor, target: &Tensor) -> Tensor {
+    fn forward(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         if let Some(misfit) = self.misfit(logits, target) {
             return logits.misfit("MultiClassFocalLoss", &[target], misfit);
         }
@@ -181,7 +114,9 @@ impl MultiClassFocalLoss {
             (reduction, _) => reduction.apply(losses),
         }
     }
+}
 
+impl MultiClassFocalLoss {
     fn misfit(&self, logits: &Tensor, target: &Tensor) -> Option<Misfit> {
         let shape = logits.shape();
         let classes = shape.dims().get(usize::from(shape.rank() > 1)).copied();

@@ -2,8 +2,8 @@
 
 use wgrad_core::Tensor;
 
-use super::Reduction;
 use super::shapes::misfit;
+use super::{Loss, Reduction};
 
 /// How the terms of a [`KlDivLoss`] become the result; a [`Reduction`] converts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,62 +20,40 @@ impl From<Reduction> for KlDivReduction {
     }
 }
 
-/// `y·(log y − x)`, 0 where `y = 0`, for log-probabilities `x` and probabilities `y` of the same shape; PyTorch's
-/// `KLDivLoss`. With `log_target`, `y` are log-probabilities, too: `eʸ·(y − x)`.
-///
-/// The sum over a row is the divergence of the prediction from the target. The default reduction is PyTorch's, the mean
-/// over all *elements*; what is usually wanted is [`KlDivReduction::BatchMean`].
-///
-/// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
-///
-/// ```
-/// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::losses::{KlDivLoss, KlDivReduction};
-/// let graph = Graph::new(Mode::Evaluate);
-/// let logits = graph.input("logits", [1, 2], DType::F32);
-/// let y = graph.input("y", [1, 2], DType::F32);
-/// let loss = KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(&logits.log_softmax(1), &y);
-/// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-/// # let step = session.compile(&graph, &[&loss])?;
-/// # let feeds = [(&logits, &Array::full([1, 2], 3f32)), (&y, &Array::new([1, 2], vec![0.0f32, 1.0])?)];
-/// assert!((session.run(&step, &feeds)?[0].item()? - 2f64.ln()).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KlDivLoss {
-    log_target: bool,
-    reduction: KlDivReduction,
-}
-
-impl Default for KlDivLoss {
-    fn default() -> Self {
-        Self { log_target: false, reduction: Reduction::Mean.into() }
+options! {
+    /// Kullback-Leibler divergence: `y·(log y − x)`, 0 where `y = 0`, for log-probabilities `x` and probabilities `y`
+    /// of the same shape; PyTorch's `KLDivLoss`. With `log_target`, `y` are log-probabilities, too: `eʸ·(y − x)`.
+    ///
+    /// The sum over a row is the divergence of the prediction from the target. The default reduction is PyTorch's, the
+    /// mean over all *elements*; what is usually wanted is [`KlDivReduction::BatchMean`].
+    ///
+    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{KlDivLoss, KlDivReduction, Loss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let logits = graph.input("logits", [1, 2], DType::F32);
+    /// let y = graph.input("y", [1, 2], DType::F32);
+    /// let loss = KlDivLoss::new().reduction(KlDivReduction::BatchMean).forward(&logits.log_softmax(1), &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&logits, &Array::full([1, 2], 3f32)), (&y, &Array::new([1, 2], vec![0.0f32, 1.0])?)];
+    /// assert!((session.run(&step, &feeds)?[0].item()? - 2f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct KlDivLoss {
+        /// Whether the targets are logarithms of probabilities; by default they are probabilities.
+        log_target: bool = false,
+        /// What becomes of the terms: a [`Reduction`] or [`KlDivReduction::BatchMean`]. By default their mean.
+        reduction: KlDivReduction as KlDivReduction = Reduction::Mean.into(),
     }
 }
 
-impl KlDivLoss {
-    /// The mean over all elements, of targets that are probabilities.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Whether the targets are logarithms of probabilities.
-    #[must_use]
-    pub fn log_target(self, log_target: bool) -> Self {
-        Self { log_target, ..self }
-    }
-
-    /// What to do with the terms: a [`Reduction`] or [`KlDivReduction::BatchMean`].
-    #[must_use]
-    pub fn reduction(self, reduction: impl Into<KlDivReduction>) -> Self {
-        Self { reduction: reduction.into(), ..self }
-    }
-
-    /// The divergence of log-probabilities `x` from `targets`.
+impl Loss for KlDivLoss {
     #[track_caller]
-    #[must_use]
-    pub fn apply(&self, x: &Tensor, targets: &Tensor) -> Tensor {
+    fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
         if let Some(misfit) = misfit(x, targets, "log-probabilities") {
             return x.misfit("KlDivLoss", &[targets], misfit);
         }

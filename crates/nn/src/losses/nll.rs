@@ -3,75 +3,43 @@
 use wgrad_core::{Misfit, Shape, Tensor};
 
 use super::cross_entropy::divisor;
-use super::{IGNORE, Reduction, Weights};
+use super::{Loss, Reduction};
 use crate::advice;
 
-/// `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and class indices `y`; PyTorch's `NLLLoss`.
-///
-/// Log-probabilities `[N, C, d…]` (or `[C]`), as [`log_softmax`](wgrad_core::Tensor::log_softmax) gives them,
-/// take `u32[N, d…]` class indices. On logits, [`CrossEntropyLoss`](super::CrossEntropyLoss) does both steps in one
-/// kernel.
-///
-/// Rows whose index is `ignore_index`, [`IGNORE`] by default, cost nothing. The mean divides by the sum of the kept rows'
-/// class weights (NaN when nothing is kept). A class index that does not exist makes the loss NaN.
-///
-/// Shapes and types that do not fit leave an invalid tensor and an error.
-///
-/// ```
-/// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
-/// use wgrad_nn::losses::NllLoss;
-/// let graph = Graph::new(Mode::Evaluate);
-/// let logits = graph.input("logits", [2, 4], DType::F32);
-/// let classes = graph.input("classes", [2], DType::U32);
-/// let loss = NllLoss::new().apply(&logits.log_softmax(1), &classes);
-/// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-/// # let step = session.compile(&graph, &[&loss])?;
-/// # let feeds = [(&logits, &Array::full([2, 4], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
-/// assert!((session.run(&step, &feeds)?[0].item()? - 4f64.ln()).abs() < 1e-15);
-/// # Ok::<(), wgrad_core::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct NllLoss {
-    weight: Option<Weights>,
-    ignore_index: Option<u32>,
-    reduction: Reduction,
+options! {
+    /// Negative log-likelihood of classes: `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and
+    /// class indices `y`; PyTorch's `NLLLoss`.
+    ///
+    /// Log-probabilities `[N, C, d…]` (or `[C]`), as [`log_softmax`](wgrad_core::Tensor::log_softmax) gives them,
+    /// take `u32[N, d…]` class indices. On logits, [`CrossEntropyLoss`](super::CrossEntropyLoss) does both steps in one
+    /// kernel.
+    ///
+    /// Rows whose index is `ignore_index`, [`IGNORE`](super::IGNORE) by default, cost nothing. The mean divides by the
+    /// sum of the kept rows' class weights (NaN when nothing is kept). A class index that does not exist makes the loss
+    /// NaN.
+    ///
+    /// Shapes and types that do not fit leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{Loss, NllLoss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let logits = graph.input("logits", [2, 4], DType::F32);
+    /// let classes = graph.input("classes", [2], DType::U32);
+    /// let loss = NllLoss::new().forward(&logits.log_softmax(1), &classes);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&logits, &Array::full([2, 4], 0f32)), (&classes, &Array::vector(vec![0u32, 3]))];
+    /// assert!((session.run(&step, &feeds)?[0].item()? - 4f64.ln()).abs() < 1e-15);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct NllLoss: common[reduction, class_weight, ignore_index] {}
 }
 
-impl Default for NllLoss {
-    fn default() -> Self {
-        Self { weight: None, ignore_index: Some(IGNORE), reduction: Reduction::Mean }
-    }
-}
-
-impl NllLoss {
-    /// The mean loss, without weights; rows of class [`IGNORE`] are ignored.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A weight per class, `[C]`.
-    #[must_use]
-    pub fn weight(self, weight: impl Into<Weights>) -> Self {
-        Self { weight: Some(weight.into()), ..self }
-    }
-
-    /// The class index whose rows cost nothing and give no gradient; `None` for no such index.
-    #[must_use]
-    pub fn ignore_index(self, index: impl Into<Option<u32>>) -> Self {
-        Self { ignore_index: index.into(), ..self }
-    }
-
-    /// What to do with the losses of the rows.
-    #[must_use]
-    pub fn reduction(self, reduction: Reduction) -> Self {
-        Self { reduction, ..self }
-    }
-
-    /// The loss of log-probabilities `x` against class indices `target`.
+impl Loss for NllLoss {
     #[track_caller]
-    #[must_use]
-    pub fn apply(&self, x: &Tensor, target: &Tensor) -> Tensor {
+    fn forward(&self, x: &Tensor, target: &Tensor) -> Tensor {
         if let Some(misfit) = self.misfit(x, target) {
             return x.misfit("NllLoss", &[target], misfit);
         }
@@ -80,7 +48,7 @@ impl NllLoss {
         let graph = x.graph();
         let _line = graph.line_of_caller();
         let losses = -x.gather(axis, &target.unsqueeze(axis)).squeeze(axis);
-        let weight = self.weight.as_ref().map(|weight| weight.tensor(graph).embedding(target));
+        let weight = self.class_weight.as_ref().map(|weight| weight.tensor(graph).embedding(target));
         let losses = match &weight {
             Some(weight) => losses * weight,
             None => losses,
@@ -101,11 +69,13 @@ impl NllLoss {
             (reduction, _) => reduction.apply(losses),
         }
     }
+}
 
+impl NllLoss {
     fn misfit(&self, x: &Tensor, target: &Tensor) -> Option<Misfit> {
         class_misfit(&x.spec(), &target.spec(), "log-probabilities").or_else(|| {
             let classes = x.shape().dims()[usize::from(x.shape().rank() > 1)];
-            self.weight.as_ref().and_then(|weight| weight.per_class(classes))
+            self.class_weight.as_ref().and_then(|weight| weight.per_class(classes))
         })
     }
 }

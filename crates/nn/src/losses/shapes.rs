@@ -39,3 +39,18 @@ pub(super) fn signs_misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<Misfit>
 pub(super) fn option_misfit(name: &str, value: f64, fits: bool, range: &str) -> Option<Misfit> {
     (!fits || !value.is_finite()).then(|| Misfit::new(format!("{name} must be {range}, not {value}")))
 }
+
+/// What is wrong with vectors that shall have one shape, `[N, D]` or `[D]`.
+pub(super) fn vectors_misfit(vectors: &[&Tensor]) -> Option<Misfit> {
+    let shape = vectors[0].shape();
+    if vectors.iter().any(|x| !x.dtype().is_float()) {
+        return Some(Misfit::new("vectors are f32, not u32").fix("cast with `.to_f32()`"));
+    }
+    if let Some(other) = vectors.iter().map(|x| x.shape()).find(|other| *other != shape) {
+        return Some(
+            Misfit::new(format!("all vectors must have the same shape, not {shape} and {other}"))
+                .fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
+        );
+    }
+    (shape.rank() == 0).then(|| Misfit::new("a single number is no vector").fix("give vectors [N, D] or [D]"))
+}

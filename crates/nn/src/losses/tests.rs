@@ -23,7 +23,7 @@ fn a_label_per_row_against_two_logits_lists_the_fixes_and_the_line() {
     let graph = Graph::new(Mode::Train);
     let (x, y) = (f32s(&graph, &[64, 2]), f32s(&graph, &[64]));
     let line = line!() + 1;
-    let _ = BceWithLogitsLoss::new().apply(&x, &y);
+    let _ = BceWithLogitsLoss::new().forward(&x, &y);
     let text = graph.check().unwrap_err().to_string();
     assert!(text.starts_with("bce_with_logits(f32[64, 2], f32[64]): targets [64] must have the shape"), "{text}");
     assert!(text.contains(&format!("losses/tests.rs:{line}\n  fixes:\n    1. for 2 exclusive classes use")), "{text}");
@@ -32,38 +32,38 @@ fn a_label_per_row_against_two_logits_lists_the_fixes_and_the_line() {
 
 #[test]
 fn weights_that_do_not_fit_are_errors() {
-    let text = error(|g| BceWithLogitsLoss::new().weight([1.0, 2.0]).apply(&f32s(g, &[5, 3]), &f32s(g, &[5, 3])));
+    let text = error(|g| BceWithLogitsLoss::new().weight([1.0, 2.0]).forward(&f32s(g, &[5, 3]), &f32s(g, &[5, 3])));
     assert!(text.contains("weight [2] does not broadcast to the logits [5, 3]"), "{text}");
     let text = error(|g| {
         let weight = Array::full([2, 5, 3], 1f32);
-        BceWithLogitsLoss::new().weight(weight).apply(&f32s(g, &[5, 3]), &f32s(g, &[5, 3]))
+        BceWithLogitsLoss::new().weight(weight).forward(&f32s(g, &[5, 3]), &f32s(g, &[5, 3]))
     });
     assert!(text.contains("does not broadcast"), "a weight must not enlarge the loss: {text}");
-    let text = error(|g| BceWithLogitsLoss::new().pos_weight([1.0, 2.0]).apply(&f32s(g, &[5, 3]), &f32s(g, &[5, 3])));
+    let text = error(|g| BceWithLogitsLoss::new().pos_weight([1.0, 2.0]).forward(&f32s(g, &[5, 3]), &f32s(g, &[5, 3])));
     assert!(text.contains("pos_weight [2] does not broadcast"), "{text}");
-    let text = error(|g| CrossEntropyLoss::new().weight([1.0, 2.0]).apply(&f32s(g, &[5, 3]), &u32s(g, &[5])));
+    let text = error(|g| CrossEntropyLoss::new().weight([1.0, 2.0]).forward(&f32s(g, &[5, 3]), &u32s(g, &[5])));
     assert!(text.contains("the weight has one entry per class, [3], not [2]"), "{text}");
-    let text = error(|g| CrossEntropyLoss::new().weight(2.0).apply(&f32s(g, &[5, 3]), &u32s(g, &[5])));
+    let text = error(|g| CrossEntropyLoss::new().weight(2.0).forward(&f32s(g, &[5, 3]), &u32s(g, &[5])));
     assert!(text.contains("the weight has one entry per class, [3], not one number"), "{text}");
 }
 
 #[test]
 fn a_cross_entropy_that_cannot_be_meant_is_an_error_with_a_fix() {
-    let text = error(|g| CrossEntropyLoss::new().apply(&f32s(g, &[64, 1]), &u32s(g, &[64])));
+    let text = error(|g| CrossEntropyLoss::new().forward(&f32s(g, &[64, 1]), &u32s(g, &[64])));
     assert!(text.contains("this loss is always 0") && text.contains("use BceWithLogitsLoss"), "{text}");
     assert!(text.contains("losses/tests.rs"), "{text}");
-    let text = error(|g| CrossEntropyLoss::new().label_smoothing(1.5).apply(&f32s(g, &[4, 3]), &u32s(g, &[4])));
+    let text = error(|g| CrossEntropyLoss::new().label_smoothing(1.5).forward(&f32s(g, &[4, 3]), &u32s(g, &[4])));
     assert!(text.contains("label smoothing must be between 0 and 1, not 1.5"), "{text}");
-    let text = error(|g| CrossEntropyLoss::new().ignore_index(2).apply(&f32s(g, &[4, 3]), &f32s(g, &[4, 3])));
+    let text = error(|g| CrossEntropyLoss::new().ignore_index(2).forward(&f32s(g, &[4, 3]), &f32s(g, &[4, 3])));
     assert!(text.contains("ignore_index is for class indices"), "{text}");
-    let text = error(|g| CrossEntropyLoss::new().apply(&f32s(g, &[4, 3]), &u32s(g, &[4, 1])));
+    let text = error(|g| CrossEntropyLoss::new().forward(&f32s(g, &[4, 3]), &u32s(g, &[4, 1])));
     assert!(text.contains(".squeeze(1)"), "{text}");
 }
 
 fn value(loss: &CrossEntropyLoss, classes: &[u32]) -> f64 {
     let graph = Graph::new(Mode::Evaluate);
     let (x, y) = (f32s(&graph, &[classes.len(), 3]), u32s(&graph, &[classes.len()]));
-    let loss = loss.apply(&x, &y);
+    let loss = loss.forward(&x, &y);
     let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0)).unwrap();
     let step = session.compile(&graph, &[&loss]).unwrap();
     let logits: Vec<f64> = (0..classes.len()).flat_map(|_| [0.0, 1.0, 2.0]).collect();

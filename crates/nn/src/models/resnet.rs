@@ -2,13 +2,12 @@
 
 use std::panic::Location;
 
-use wgrad_core::ops::ConvOptions;
 use wgrad_core::{Init, Params, Tensor};
 
-use crate::layers::{AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear, MaxPool2d};
+use crate::layers::{AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Conv2dOptions, Flatten, Linear, MaxPool2d};
 use crate::{Module, init};
 
-/// What a residual network does to an image before its blocks.
+/// Layers of a residual network before its blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stem {
     /// A convolution of 7 × 7 with stride 2 and max pooling with stride 2: a quarter of the size is left, as in the published
@@ -19,72 +18,41 @@ pub enum Stem {
     Small,
 }
 
-/// How a [`ResNet`] is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResNetOptions {
-    /// The number of blocks of each of the four layers.
-    pub blocks: [usize; 4],
-    /// Outputs of the head `fc`; 1000.
-    pub classes: usize,
-    /// Channels of an image; 3.
-    pub channels: usize,
-    /// Channels of the first layer, which each further layer doubles; 64.
-    pub width: usize,
-    /// What comes before the blocks.
-    pub stem: Stem,
-    /// Whether the last batch norm of each block begins with a weight of 0, so that the block begins as the identity.
-    pub zero_init_residual: bool,
+options! {
+    /// Options of a [`ResNet`]; by default those of the published network of 18 layers, for `ImageNet`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ResNetOptions {
+        /// Number of blocks of each of the four layers; 2 by default.
+        blocks: [usize; 4] = [2, 2, 2, 2],
+        /// Outputs of the head `fc`; 1000 by default.
+        num_classes: usize = 1000,
+        /// Channels of an image; 3 by default.
+        channels: usize = 3,
+        /// Channels of the first layer, which each further layer doubles; 64 by default.
+        width: usize = 64,
+        /// Layers before the blocks; by default those for large images.
+        stem: Stem = Stem::Large,
+        /// Whether the last batch norm of each block begins with a weight of 0, so that the block begins as the identity;
+        /// by default it does not.
+        zero_init_residual: bool = false,
+    }
 }
 
 impl ResNetOptions {
-    fn of(blocks: [usize; 4]) -> Self {
-        Self { blocks, classes: 1000, channels: 3, width: 64, stem: Stem::Large, zero_init_residual: false }
-    }
-
-    /// The published network of 18 layers, for `ImageNet`.
+    /// Takes the published network of 18 layers, for `ImageNet`: the default.
     #[must_use]
     pub fn resnet18() -> Self {
-        Self::of([2, 2, 2, 2])
+        Self::new()
     }
 
-    /// The published network of 34 layers, for `ImageNet`.
+    /// Takes the published network of 34 layers, for `ImageNet`.
     #[must_use]
     pub fn resnet34() -> Self {
-        Self::of([3, 4, 6, 3])
-    }
-
-    /// With this many outputs of the head.
-    #[must_use]
-    pub fn classes(self, classes: usize) -> Self {
-        Self { classes, ..self }
-    }
-
-    /// For images with this many channels.
-    #[must_use]
-    pub fn channels(self, channels: usize) -> Self {
-        Self { channels, ..self }
-    }
-
-    /// With this many channels in the first layer.
-    #[must_use]
-    pub fn width(self, width: usize) -> Self {
-        Self { width, ..self }
-    }
-
-    /// With this stem.
-    #[must_use]
-    pub fn stem(self, stem: Stem) -> Self {
-        Self { stem, ..self }
-    }
-
-    /// Whether each block begins as the identity.
-    #[must_use]
-    pub fn zero_init_residual(self, zero: bool) -> Self {
-        Self { zero_init_residual: zero, ..self }
+        Self::new().blocks([3, 4, 6, 3])
     }
 }
 
-/// A residual network (He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016) over images
+/// Residual network (He, Zhang, Ren, Sun: "Deep residual learning for image recognition", CVPR 2016) over images
 /// `[N, channels, H, W]`: a stem, four layers of blocks, the mean over the pixels, and a linear head `fc`.
 ///
 /// Names, shapes and initial values are those of torchvision's `resnet18` and `resnet34` (blocks of two convolutions of
@@ -100,10 +68,10 @@ impl ResNetOptions {
 /// // Narrow here; ResNetOptions::resnet18() alone is the published network.
 /// let options = ResNetOptions::resnet18().width(4).stem(Stem::Small);
 /// # let pretrained = Params::seeded(1);
-/// # let _ = ResNet::new(&pretrained, options);
+/// # let _ = ResNet::with(&pretrained, options);
 /// # pretrained.save(&path)?;
 /// let params = Params::seeded(7);
-/// let model = ResNet::new(&params, options.classes(1));
+/// let model = ResNet::with(&params, options.num_classes(1));
 /// let report = Load::from(&path).skip("fc").apply(&params)?;
 /// assert_eq!(report.loaded.len(), 120);
 /// params.set_trainable(false);
@@ -124,16 +92,23 @@ pub struct ResNet {
 }
 
 impl ResNet {
-    /// A network; declares its variables in `params`.
+    /// Makes the published network of 18 layers; declares its variables in `params`.
     #[track_caller]
     #[must_use]
-    pub fn new(params: &Params, options: ResNetOptions) -> Self {
+    pub fn new(params: &Params) -> Self {
+        Self::with(params, ResNetOptions::new())
+    }
+
+    /// Makes a network with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, options: ResNetOptions) -> Self {
         let ResNetOptions { width, stem, .. } = options;
-        let (kernel, geometry) = match stem {
-            Stem::Large => (7, ConvOptions::new().stride(2).padding(3)),
-            Stem::Small => (3, ConvOptions::new().padding(1)),
+        let (kernel, conv) = match stem {
+            Stem::Large => (7, Conv2dOptions::new().stride(2).padding(3)),
+            Stem::Small => (3, Conv2dOptions::new().padding(1)),
         };
-        let conv1 = Conv2d::without_bias(&params.at("conv1"), options.channels, width, kernel, geometry);
+        let conv1 = Conv2d::with(&params.at("conv1"), options.channels, width, kernel, conv.bias(false));
         let bn1 = BatchNorm2d::new(&params.at("bn1"), width);
         let mut inputs = width;
         let layers = std::array::from_fn(|i| {
@@ -145,7 +120,7 @@ impl ResNet {
             };
             (0..options.blocks[i]).map(block).collect::<Vec<_>>()
         });
-        let fc = Linear::new(&params.at("fc"), inputs, options.classes);
+        let fc = Linear::new(&params.at("fc"), inputs, options.num_classes);
         // Drawn anew after all layers were made: with PyTorch's seeds, these are torchvision's bits.
         let blocks = || layers.iter().flatten();
         for conv in std::iter::once(&conv1).chain(blocks().flat_map(Block::convolutions)) {
@@ -161,13 +136,13 @@ impl ResNet {
         Self { stem, conv1, bn1, layers, fc }
     }
 
-    /// The head.
+    /// Returns the head.
     #[must_use]
     pub fn fc(&self) -> &Linear {
         &self.fc
     }
 
-    /// What the head sees: the mean over the pixels of the last layer, `[N, channels]`.
+    /// Returns what the head sees: the mean over the pixels of the last layer, `[N, channels]`.
     #[track_caller]
     #[must_use]
     pub fn features(&self, x: &Tensor) -> Tensor {
@@ -204,16 +179,17 @@ struct Block {
 impl Block {
     #[track_caller]
     fn new(params: &Params, inputs: usize, outputs: usize, stride: usize) -> Self {
-        let near = ConvOptions::new().padding(1);
+        let near = Conv2dOptions::new().padding(1).bias(false);
         let shrinks = stride > 1 || inputs != outputs;
         Self {
-            conv1: Conv2d::without_bias(&params.at("conv1"), inputs, outputs, 3, near.stride(stride)),
+            conv1: Conv2d::with(&params.at("conv1"), inputs, outputs, 3, near.stride(stride)),
             bn1: BatchNorm2d::new(&params.at("bn1"), outputs),
-            conv2: Conv2d::without_bias(&params.at("conv2"), outputs, outputs, 3, near),
+            conv2: Conv2d::with(&params.at("conv2"), outputs, outputs, 3, near),
             bn2: BatchNorm2d::new(&params.at("bn2"), outputs),
             downsample: shrinks.then(|| {
                 let params = params.at("downsample");
-                let conv = Conv2d::without_bias(&params.at(0), inputs, outputs, 1, ConvOptions::new().stride(stride));
+                let conv =
+                    Conv2d::with(&params.at(0), inputs, outputs, 1, Conv2dOptions::new().stride(stride).bias(false));
                 (conv, BatchNorm2d::new(&params.at(1), outputs))
             }),
         }

@@ -3,8 +3,8 @@
 use wgrad_core::{Params, Tensor};
 use wgrad_nn::Module;
 use wgrad_nn::layers::{
-    Attend, AttentionCall, Bilinear, BinaryConv2d, BinaryLinear, Embedding, EmbeddingOptions, EncoderMasks, Gru,
-    GruCell, Lstm, LstmCell, MultiheadAttention, MultiheadAttentionOptions, Nonlinearity, RecurrentOptions, Rnn,
+    AttentionCall, Bilinear, BinaryConv2d, BinaryLinear, Embedding, EmbeddingOptions, EncoderMasks, Gru, GruCell, Lstm,
+    LstmCell, MultiheadAttention, MultiheadAttentionCall, MultiheadAttentionOptions, RecurrentOptions, Rnn,
     TransformerEncoderLayer, TransformerEncoderLayerOptions, scaled_dot_product_attention,
 };
 
@@ -51,14 +51,14 @@ pub fn layers() -> Vec<Case> {
     cases.extend(attention());
     cases.extend([
         module("embedding with padding", (&[4, 7], Below(9)), |p| {
-            Embedding::with(p, 9, 5, EmbeddingOptions { padding_idx: Some(-3) })
+            Embedding::with(p, 9, 5, EmbeddingOptions::new().padding_idx(-3))
         })
         .terms(28),
         layer(
             "bilinear",
             &[(&[6, 5], Normal), (&[6, 7], Normal)],
             |p| Bilinear::new(p, 5, 7, 3),
-            |layer, x| vec![layer.apply(&x[0], &x[1])],
+            |layer, x| vec![layer.forward(&x[0], &x[1])],
         )
         .terms(35),
         module("binary linear", (&[9, 33], Normal), |p| BinaryLinear::new(p, 33, 10)).terms(33).ulp(3.0),
@@ -68,9 +68,9 @@ pub fn layers() -> Vec<Case> {
 }
 
 fn recurrent() -> Vec<Case> {
-    let deep = RecurrentOptions { num_layers: 2, bidirectional: true, ..RecurrentOptions::default() };
-    let projected = RecurrentOptions { proj_size: 3, batch_first: true, ..RecurrentOptions::default() };
-    let plain = RecurrentOptions { bias: false, ..RecurrentOptions::default() };
+    let deep = RecurrentOptions::new().num_layers(2).bidirectional(true);
+    let projected = RecurrentOptions::new().proj_size(3).batch_first(true);
+    let plain = RecurrentOptions::new().bias(false);
     // Sums over units, and over steps and batch; a step's functions, and those of all steps before it.
     let steps = |case: Case| case.terms(64).ulp(80.0);
     vec![
@@ -79,7 +79,7 @@ fn recurrent() -> Vec<Case> {
             &[(&[4, 3, 5], Normal)],
             move |p| Lstm::with(p, 5, 6, deep),
             |lstm, x| {
-                let (y, (h, c)) = lstm.run(&x[0], None);
+                let (y, (h, c)) = lstm.forward(&x[0], None);
                 vec![y, h, c]
             },
         )),
@@ -88,7 +88,7 @@ fn recurrent() -> Vec<Case> {
             &[(&[2, 5, 4], Normal), (&[1, 2, 3], Normal), (&[1, 2, 7], Normal)],
             move |p| Lstm::with(p, 4, 7, projected),
             |lstm, x| {
-                let (y, (h, c)) = lstm.run(&x[0], Some((&x[1], &x[2])));
+                let (y, (h, c)) = lstm.forward(&x[0], Some((&x[1], &x[2])));
                 vec![y, h, c]
             },
         )),
@@ -97,7 +97,7 @@ fn recurrent() -> Vec<Case> {
             &[(&[4, 3, 5], Normal)],
             move |p| Gru::with(p, 5, 6, deep),
             |gru, x| {
-                let (y, h) = gru.run(&x[0], None);
+                let (y, h) = gru.forward(&x[0], None);
                 vec![y, h]
             },
         )),
@@ -106,46 +106,34 @@ fn recurrent() -> Vec<Case> {
             &[(&[6, 5], Normal), (&[1, 9], Normal)],
             move |p| Gru::with(p, 5, 9, plain),
             |gru, x| {
-                let (y, h) = gru.run(&x[0], Some(&x[1]));
+                let (y, h) = gru.forward(&x[0], Some(&x[1]));
                 vec![y, h]
             },
         )),
-        steps(module("rnn", (&[5, 3, 4], Normal), |p| {
-            Rnn::with(p, 4, 6, Nonlinearity::Tanh, RecurrentOptions::default())
-        })),
+        steps(module("rnn", (&[5, 3, 4], Normal), |p| Rnn::new(p, 4, 6))),
         steps(layer(
             "cells",
             &[(&[3, 4], Normal)],
             |p| (LstmCell::new(&p.at("lstm"), 4, 5), GruCell::new(&p.at("gru"), 4, 5)),
             |(lstm, gru), x| {
-                let (h, c) = lstm.step(&x[0], None);
-                vec![gru.step(&x[0], Some(&h)), c]
+                let (h, c) = lstm.forward(&x[0], None);
+                vec![gru.forward(&x[0], Some(&h)), c]
             },
         )),
     ]
 }
 
 fn attention() -> Vec<Case> {
-    let others = MultiheadAttentionOptions {
-        kdim: Some(5),
-        vdim: Some(4),
-        add_bias_kv: true,
-        add_zero_attn: true,
-        batch_first: true,
-        ..MultiheadAttentionOptions::default()
-    };
-    let encoder = |norm_first: bool| TransformerEncoderLayerOptions {
-        dim_feedforward: 20,
-        dropout: 0.1,
-        batch_first: true,
-        norm_first,
-        ..TransformerEncoderLayerOptions::default()
+    let others =
+        MultiheadAttentionOptions::new().kdim(5).vdim(4).add_bias_kv(true).add_zero_attn(true).batch_first(true);
+    let encoder = |norm_first: bool| {
+        TransformerEncoderLayerOptions::new().dim_feedforward(20).dropout(0.1).batch_first(true).norm_first(norm_first)
     };
     let products: Inputs<'_> = &[(&[2, 3, 5, 4], Normal), (&[2, 3, 7, 4], Normal), (&[2, 3, 7, 6], Normal)];
     let shared: Inputs<'_> = &[(&[2, 4, 5, 4], Normal), (&[2, 2, 7, 4], Normal), (&[2, 2, 7, 6], Normal)];
     let mut cases = vec![
         Case::several("attention, causal and with numbers added", &[products, &[(&[5, 7], Normal)]].concat(), |x| {
-            let call = AttentionCall { mask: Some(&x[3]), is_causal: true, ..AttentionCall::default() };
+            let call = AttentionCall::new().attn_mask(&x[3]).is_causal(true);
             vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
         })
         .terms(42)
@@ -156,7 +144,7 @@ fn attention() -> Vec<Case> {
             let graph = x[0].graph();
             let [row, column] = [[5, 1], [1, 7]].map(|shape| graph.iota(shape).to_f32());
             let mask = column.lt(&(row * 2.0));
-            let call = AttentionCall { mask: Some(&mask), enable_gqa: true, ..AttentionCall::default() };
+            let call = AttentionCall::new().attn_mask(&mask).enable_gqa(true);
             vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
         })
         .terms(35)
@@ -169,8 +157,8 @@ fn attention() -> Vec<Case> {
             |attention, x| {
                 // The first key is always there.
                 let padding = x[1].logical_and(&x[1].graph().iota([1, 5]));
-                let call = Attend { key_padding_mask: Some(&padding), is_causal: true, ..Attend::default() };
-                let (y, weights) = attention.attend(&x[0], &x[0], &x[0], call);
+                let call = MultiheadAttentionCall::new().key_padding_mask(&padding).is_causal(true);
+                let (y, weights) = attention.forward(&x[0], &x[0], &x[0], call);
                 vec![y, weights.expect("weights are asked for")]
             },
         )
@@ -182,8 +170,8 @@ fn attention() -> Vec<Case> {
             &[(&[2, 3, 6], Normal), (&[2, 4, 5], Normal), (&[2, 4, 4], Normal), (&[4, 3, 4], Normal)],
             move |p| MultiheadAttention::with(p, 6, 2, others),
             |attention, x| {
-                let call = Attend { attn_mask: Some(&x[3]), average_attn_weights: false, ..Attend::default() };
-                let (y, weights) = attention.attend(&x[0], &x[1], &x[2], call);
+                let call = MultiheadAttentionCall::new().attn_mask(&x[3]).average_attn_weights(false);
+                let (y, weights) = attention.forward(&x[0], &x[1], &x[2], call);
                 vec![y, weights.expect("weights are asked for")]
             },
         )
@@ -198,7 +186,7 @@ fn attention() -> Vec<Case> {
                 &format!("transformer encoder with dropout, norm {place}"),
                 &[(&[2, 5, 8], Normal)],
                 move |p| TransformerEncoderLayer::with(p, 8, 2, encoder(norm_first)),
-                |layer, x| vec![layer.encode(&x[0], EncoderMasks { is_causal: true, ..EncoderMasks::default() })],
+                |layer, x| vec![layer.forward(&x[0], EncoderMasks::new().is_causal(true))],
             )
             .terms(80)
             .ulp(80.0)

@@ -5,7 +5,7 @@ use wgrad_core::Tensor;
 use wgrad_nn::layers::Coral;
 use wgrad_nn::losses::{
     BceLoss, CoralLoss, CosineEmbeddingLoss, FocalLoss, GaussianNllLoss, HingeEmbeddingLoss, HingeLoss, HuberLoss,
-    KlDivLoss, KlDivReduction, L1Loss, MarginRankingLoss, MseLoss, MultiClassFocalLoss, MultiLabelSoftMarginLoss,
+    KlDivLoss, KlDivReduction, L1Loss, Loss, MarginRankingLoss, MseLoss, MultiClassFocalLoss, MultiLabelSoftMarginLoss,
     MultiMarginLoss, NllLoss, PoissonNllLoss, Reduction, SmoothL1Loss, SoftMarginLoss, TripletMarginLoss,
 };
 
@@ -33,7 +33,7 @@ fn probabilities() -> Vec<Case> {
     let mut cases = vec![
         Case::new("bce", pair, |x| x[0].bce(&x[1])).ulp(24.0),
         Case::new("bce of hard targets", &[(&[257], PROBABILITY), (&[257], Of(&[0.0, 1.0]))], |x| {
-            BceLoss::new().weight(2.0).apply(&x[0], &x[1].detach())
+            BceLoss::new().weight(2.0).forward(&x[0], &x[1].detach())
         })
         .constant_inputs(&[1])
         .terms(257)
@@ -42,15 +42,16 @@ fn probabilities() -> Vec<Case> {
             x[0].bce(&x[1])
         })
         .ulp(24.0),
-        Case::new("kl_div", pair, |x| KlDivLoss::new().reduction(Reduction::None).apply(&x[0].log(), &x[1])).ulp(24.0),
+        Case::new("kl_div", pair, |x| KlDivLoss::new().reduction(Reduction::None).forward(&x[0].log(), &x[1]))
+            .ulp(24.0),
         Case::new("kl_div of zeros", &[(&[65, 3], PROBABILITY), (&[65, 3], Of(&[0.0, 0.5, 1.0]))], |x| {
-            KlDivLoss::new().reduction(KlDivReduction::BatchMean).apply(&x[0].log(), &x[1].detach())
+            KlDivLoss::new().reduction(KlDivReduction::BatchMean).forward(&x[0].log(), &x[1].detach())
         })
         .constant_inputs(&[1])
         .terms(195)
         .ulp(24.0),
         Case::new("kl_div of logarithms", &[(&[65, 3], Uniform(-4.0, 0.0)), (&[65, 3], Uniform(-4.0, 0.0))], |x| {
-            KlDivLoss::new().log_target(true).apply(&x[0], &x[1])
+            KlDivLoss::new().log_target(true).forward(&x[0], &x[1])
         })
         .terms(195)
         .ulp(24.0),
@@ -60,7 +61,7 @@ fn probabilities() -> Vec<Case> {
         let rows = targets.iter().product::<usize>();
         let inputs: Inputs<'_> = &[(shape, Uniform(-5.0, 0.0)), (targets, Below(classes)), (&[classes], POSITIVE)];
         cases.push(
-            Case::new(format!("nll {shape:?}"), &inputs[..2], |x| NllLoss::new().apply(&x[0], &x[1]))
+            Case::new(format!("nll {shape:?}"), &inputs[..2], |x| NllLoss::new().forward(&x[0], &x[1]))
                 .terms(rows)
                 .ulp(4.0),
         );
@@ -69,7 +70,7 @@ fn probabilities() -> Vec<Case> {
                 let loss = |reduction| {
                     let loss = NllLoss::new().ignore_index(1).reduction(reduction);
                     let w: Vec<f64> = weights_of(classes);
-                    loss.weight(w).apply(&x[0], &x[1])
+                    loss.weight(w).forward(&x[0], &x[1])
                 };
                 vec![loss(Reduction::Mean) * x[2].sum_all(), loss(Reduction::None)]
             })
@@ -114,7 +115,7 @@ fn focal() -> Vec<Case> {
     }
     cases.push(
         Case::new("FocalLoss", &[(&[65, 3], ANY), (&[65, 3], Of(&[0.0, 1.0]))], |x| {
-            FocalLoss::new().apply(&x[0], &x[1].detach())
+            FocalLoss::new().forward(&x[0], &x[1].detach())
         })
         .constant_inputs(&[1])
         .terms(195)
@@ -128,8 +129,8 @@ fn focal() -> Vec<Case> {
                 let weights: Vec<f64> = weights_of(classes);
                 let loss = MultiClassFocalLoss::new().gamma(1.5);
                 vec![
-                    loss.apply(&x[0], &x[1]),
-                    loss.alpha(weights).ignore_index(1).reduction(Reduction::None).apply(&x[0], &x[1]),
+                    loss.forward(&x[0], &x[1]),
+                    loss.alpha(weights).ignore_index(1).reduction(Reduction::None).forward(&x[0], &x[1]),
                 ]
             })
             .terms(classes * targets.iter().product::<usize>())
@@ -143,12 +144,12 @@ fn focal() -> Vec<Case> {
 fn ordinal() -> Vec<Case> {
     vec![
         Case::new("ordinal_levels", &[(&[65], Below(6))], |x| x[0].ordinal_levels(5)).without_gradients().exact(),
-        Case::new("CoralLoss", &[(&[65, 4], ANY), (&[65], Below(5))], |x| CoralLoss::new().apply(&x[0], &x[1]))
+        Case::new("CoralLoss", &[(&[65, 4], ANY), (&[65], Below(5))], |x| CoralLoss::new().forward(&x[0], &x[1]))
             .terms(260)
             .ulp(24.0),
         Case::new("CoralLoss with importance", &[(&[65, 4], ANY), (&[65], Below(5))], |x| {
             let loss = CoralLoss::new().importance([1.0, 0.5, 2.0, 0.25]).reduction(Reduction::None);
-            loss.apply(&x[0], &x[1])
+            loss.forward(&x[0], &x[1])
         })
         .terms(4)
         .ulp(24.0),
@@ -165,18 +166,18 @@ fn regression() -> Vec<Case> {
     let mut cases = vec![];
     for (name, inputs) in [("", pair), (" with ties", ties)] {
         cases.extend([
-            Case::new(format!("MseLoss{name}"), inputs, |x| MseLoss::new().apply(&x[0], &x[1])).terms(195),
-            Case::new(format!("L1Loss{name}"), inputs, |x| L1Loss::new().apply(&x[0], &x[1])).terms(195),
+            Case::new(format!("MseLoss{name}"), inputs, |x| MseLoss::new().forward(&x[0], &x[1])).terms(195),
+            Case::new(format!("L1Loss{name}"), inputs, |x| L1Loss::new().forward(&x[0], &x[1])).terms(195),
             Case::new(format!("SmoothL1Loss{name}"), inputs, |x| {
-                SmoothL1Loss::new().beta(0.5).reduction(Reduction::None).apply(&x[0], &x[1])
+                SmoothL1Loss::new().beta(0.5).reduction(Reduction::None).forward(&x[0], &x[1])
             })
             .ulp(8.0),
             Case::new(format!("SmoothL1Loss without beta{name}"), inputs, |x| {
-                SmoothL1Loss::new().beta(0.0).apply(&x[0], &x[1])
+                SmoothL1Loss::new().beta(0.0).forward(&x[0], &x[1])
             })
             .terms(195),
             Case::new(format!("HuberLoss{name}"), inputs, |x| {
-                HuberLoss::new().delta(1.5).reduction(Reduction::Sum).apply(&x[0], &x[1])
+                HuberLoss::new().delta(1.5).reduction(Reduction::Sum).forward(&x[0], &x[1])
             })
             .terms(195),
         ]);
@@ -191,34 +192,34 @@ fn margins() -> Vec<Case> {
     let labels: Inputs<'_> = &[(&[65, 4], ANY), (&[65, 4], Of(&[0.0, 1.0]))];
     let classes: Inputs<'_> = &[(&[65, 4], ANY), (&[65], Below(4))];
     let mut cases = vec![
-        Case::new("HingeLoss", pair, |x| HingeLoss::new().apply(&x[0], &x[1].detach()))
+        Case::new("HingeLoss", pair, |x| HingeLoss::new().forward(&x[0], &x[1].detach()))
             .constant_inputs(&[1])
             .terms(130),
         Case::new("HingeLoss squared", pair, |x| {
-            HingeLoss::new().squared(true).reduction(Reduction::None).apply(&x[0], &x[1].detach())
+            HingeLoss::new().squared(true).reduction(Reduction::None).forward(&x[0], &x[1].detach())
         })
         .constant_inputs(&[1]),
-        Case::new("HingeEmbeddingLoss", pair, |x| HingeEmbeddingLoss::new().margin(1.5).apply(&x[0], &x[1].detach()))
+        Case::new("HingeEmbeddingLoss", pair, |x| HingeEmbeddingLoss::new().margin(1.5).forward(&x[0], &x[1].detach()))
             .constant_inputs(&[1])
             .terms(130),
         Case::new("MarginRankingLoss", three, |x| {
-            MarginRankingLoss::new().margin(0.25).apply(&x[0], &x[2], &x[1].detach())
+            MarginRankingLoss::new().margin(0.25).forward(&x[0], &x[2], &x[1].detach())
         })
         .constant_inputs(&[1])
         .terms(130),
         Case::new("SoftMarginLoss", &[(&[130], Uniform(-30.0, 30.0)), (&[130], SIGNS)], |x| {
-            SoftMarginLoss::new().reduction(Reduction::None).apply(&x[0], &x[1])
+            SoftMarginLoss::new().reduction(Reduction::None).forward(&x[0], &x[1])
         })
         .ulp(80.0),
         Case::new("margins with ties", ties, |x| {
-            let loss = HingeEmbeddingLoss::new().reduction(Reduction::None).apply(&x[0], &x[1]);
+            let loss = HingeEmbeddingLoss::new().reduction(Reduction::None).forward(&x[0], &x[1]);
             let loss =
-                loss + MarginRankingLoss::new().margin(0.5).reduction(Reduction::None).apply(&x[0], &x[2], &x[1]);
-            loss + HingeLoss::new().reduction(Reduction::None).apply(&x[0], &x[1])
+                loss + MarginRankingLoss::new().margin(0.5).reduction(Reduction::None).forward(&x[0], &x[2], &x[1]);
+            loss + HingeLoss::new().reduction(Reduction::None).forward(&x[0], &x[1])
         }),
         Case::new("MultiLabelSoftMarginLoss", labels, |x| {
             let loss = MultiLabelSoftMarginLoss::new().weight([1.0, 0.5, 2.0, 0.25]);
-            loss.reduction(Reduction::None).apply(&x[0], &x[1])
+            loss.reduction(Reduction::None).forward(&x[0], &x[1])
         })
         .terms(4)
         .ulp(24.0),
@@ -227,7 +228,7 @@ fn margins() -> Vec<Case> {
         cases.push(
             Case::new(format!("MultiMarginLoss of power {p}"), classes, move |x| {
                 let loss = MultiMarginLoss::new().p(p).margin(0.5).weight([1.0, 0.5, 2.0, 0.25]);
-                loss.apply(&x[0], &x[1])
+                loss.forward(&x[0], &x[1])
             })
             .terms(260)
             .ulp(4.0),
@@ -242,7 +243,7 @@ fn vectors() -> Vec<Case> {
     let mut cases = vec![
         Case::new("CosineEmbeddingLoss", pair, |x| {
             let loss = CosineEmbeddingLoss::new().margin(0.25).reduction(Reduction::None);
-            loss.apply(&x[0], &x[1], &x[2])
+            loss.forward(&x[0], &x[1], &x[2])
         })
         .constant_inputs(&[2])
         .terms(5)
@@ -252,7 +253,7 @@ fn vectors() -> Vec<Case> {
     for (p, swap) in [(1.0, true), (2.0, false), (2.0, true), (3.0, false), (f64::INFINITY, true)] {
         cases.push(
             Case::new(format!("TripletMarginLoss of norm {p}, swap {swap}"), triple, move |x| {
-                TripletMarginLoss::new().p(p).swap(swap).apply(&x[0], &x[1], &x[2])
+                TripletMarginLoss::new().p(p).swap(swap).forward(&x[0], &x[1], &x[2])
             })
             .terms(165)
             .ulp(60.0)
@@ -262,7 +263,7 @@ fn vectors() -> Vec<Case> {
     let zeros: Inputs<'_> = &[(&[33, 2], Of(&[0.0, 1.0])), (&[33, 2], Of(&[0.0, 1.0])), (&[33, 2], Of(&[0.0, 1.0]))];
     cases.push(
         Case::new("TripletMarginLoss of vectors that are equal", zeros, |x| {
-            TripletMarginLoss::new().eps(0.0).margin(2.0).apply(&x[0], &x[1], &x[2])
+            TripletMarginLoss::new().eps(0.0).margin(2.0).forward(&x[0], &x[1], &x[2])
         })
         .terms(66)
         .ulp(12.0),
@@ -275,23 +276,23 @@ fn likelihoods() -> Vec<Case> {
     let three: Inputs<'_> = &[(&[65, 3], Normal), (&[65, 3], Normal), (&[65, 3], POSITIVE), (&[65], POSITIVE)];
     vec![
         Case::new("PoissonNllLoss", pair, |x| {
-            PoissonNllLoss::new().full(true).reduction(Reduction::None).apply(&x[0], &x[1])
+            PoissonNllLoss::new().full(true).reduction(Reduction::None).forward(&x[0], &x[1])
         })
         .ulp(24.0)
         .cancelling(64.0),
-        Case::new("PoissonNllLoss of rates", pair, |x| PoissonNllLoss::new().log_input(false).apply(&x[0], &x[1]))
+        Case::new("PoissonNllLoss of rates", pair, |x| PoissonNllLoss::new().log_input(false).forward(&x[0], &x[1]))
             .terms(195)
             .ulp(24.0),
         Case::several("GaussianNllLoss", three, |x| {
             let loss = GaussianNllLoss::new().full(true);
-            vec![loss.reduction(Reduction::None).apply(&x[0], &x[1], &x[2]), loss.apply(&x[0], &x[1], &x[3])]
+            vec![loss.reduction(Reduction::None).forward(&x[0], &x[1], &x[2]), loss.forward(&x[0], &x[1], &x[3])]
         })
         .terms(195)
         .ulp(12.0),
         Case::new(
             "GaussianNllLoss of small variances",
             &[(&[65], Normal), (&[65], Of(&[0.0, 0.125, 0.25, 0.5]))],
-            |x| GaussianNllLoss::new().eps(0.25).apply(&x[0], &x[0].number(0.5).expand([65]), &x[1]),
+            |x| GaussianNllLoss::new().eps(0.25).forward(&x[0], &x[0].number(0.5).expand([65]), &x[1]),
         )
         .terms(65)
         .ulp(12.0),

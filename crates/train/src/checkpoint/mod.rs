@@ -36,7 +36,7 @@ const ENDING: &str = ".safetensors";
 /// ```
 /// use wgrad_core::{CpuBackend, Params};
 /// use wgrad_data::Dataset;
-/// use wgrad_nn::{Module, StateDict, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+/// use wgrad_nn::{Module, StateDict, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::AdamW};
 /// use wgrad_train::{Checkpoints, Silent, Trainer};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let folder = folder.path();
@@ -52,7 +52,7 @@ const ENDING: &str = ".safetensors";
 ///     if resume {
 ///         trainer = trainer.resume(folder);
 ///     }
-///     trainer.fit(&data, epochs, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y))?;
+///     trainer.fit(&data, epochs, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y))?;
 ///     params.to_safetensors()
 /// };
 /// let whole = train(4, false)?;

@@ -10,7 +10,7 @@
 //! use wgrad_data::{Dataset, Seed};
 //! use wgrad_metrics::{Calibrate, Rule};
 //! use wgrad_train::report::{RunReport, Scores, permutation_importance};
-//! use wgrad_nn::{Module, layers::Linear, losses::BceWithLogitsLoss, optim::AdamW};
+//! use wgrad_nn::{Module, layers::Linear, losses::{BceWithLogitsLoss, Loss}, optim::AdamW};
 //! use wgrad_train::{Silent, Trainer};
 //! let (x, y) = (0..90).map(|i| ((i as f32 - 45.0) / 20.0, u32::from(i + i % 7 * 5 > 60))).unzip();
 //! let (train, rest) = Dataset::new(["x"], x, y, ["low", "high"])?.split(0.6, Seed(7))?;
@@ -20,7 +20,7 @@
 //! let model = Linear::new(&params.at("fc"), 1, 1);
 //! let loss = BceWithLogitsLoss::new();
 //! let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(0.1)).progress(Silent);
-//! let history = trainer.fit(&train, 5, |x, y| loss.apply(&model.forward(x), y))?;
+//! let history = trainer.fit(&train, 5, |x, y| loss.forward(&model.forward(x), y))?;
 //!
 //! let mut scores = |data: &Dataset| {
 //!     Scores::of(data, &trainer.predict_logits(data, |x| model.forward(x))?)

@@ -5,11 +5,11 @@ use wgrad_core::{Array, DType, Misfit, Shape, Tensor};
 use super::Dropout;
 use crate::Module;
 
-/// What a masked score becomes: finite, because WGSL has no infinities, and so low that its exponential is 0 beside any
+/// Score of a masked key: finite, because WGSL has no infinities, and so low that its exponential is 0 beside any
 /// other.
 const MASKED: f64 = -1e30;
 
-/// What a row of attention has no key to attend to becomes.
+/// Result of a query that has no key to attend to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Empty {
     /// Zeros, as in `scaled_dot_product_attention`.
@@ -18,7 +18,8 @@ pub(super) enum Empty {
     Nan,
 }
 
-/// Which keys a query does not attend to, and what is added to the scores; tensors broadcast to the scores.
+/// Masks of the keys that a query does not attend to, and numbers that are added to the scores; tensors broadcast to
+/// the scores.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scores {
     /// Masks `u32` of what is left out.
@@ -77,29 +78,32 @@ pub(super) fn attend(
     (weights.matmul(v), weights)
 }
 
-/// What [`scaled_dot_product_attention`] does beside the product.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AttentionCall<'a> {
-    /// A mask that broadcasts to the scores `[…, L, S]`: `u32`, nonzero for the keys that take part, or floats that are
-    /// added to the scores. (The masks of [`MultiheadAttention`](super::MultiheadAttention) say the opposite: what is
-    /// left out. Both are as in PyTorch.)
-    pub mask: Option<&'a Tensor>,
-    /// Dropout of the weights.
-    pub dropout: Option<&'a Dropout>,
-    /// Whether query `i` attends to the keys up to `i` only.
-    pub is_causal: bool,
-    /// The factor of the scores; `1/√E` if none.
-    pub scale: Option<f64>,
-    /// Whether several heads of queries share one of keys and values: heads are the axis before the last two, and those
-    /// of `k` and `v` divide those of `q`.
-    pub enable_gqa: bool,
+options! {
+    /// Options of a call of [`scaled_dot_product_attention`].
+    #[derive(Clone, Copy, Debug)]
+    pub struct AttentionCall<'a> {
+        /// Mask, none by default, that broadcasts to the scores `[…, L, S]`: `u32`, nonzero for the keys that take
+        /// part, or floats that are added to the scores. (The masks of
+        /// [`MultiheadAttention`](super::MultiheadAttention) say the opposite: what is left out. Both are as in
+        /// PyTorch.)
+        attn_mask: Option<&'a Tensor> as Option<&'a Tensor> = None,
+        /// Dropout of the weights; none by default.
+        dropout: Option<&'a Dropout> as Option<&'a Dropout> = None,
+        /// Whether query `i` attends to the keys up to `i` only; by default to all.
+        is_causal: bool = false,
+        /// Factor of the scores; `1/√E` by default.
+        scale: Option<f64> as Option<f64> = None,
+        /// Whether several heads of queries share one of keys and values, which they do not by default: heads are the
+        /// axis before the last two, and those of `k` and `v` divide those of `q`.
+        enable_gqa: bool = false,
+    }
 }
 
-/// `y = softmax(scale · q kᵀ + mask) v`: each query's mean of the values, weighted by how its key fits.
+/// Returns `y = softmax(scale · q kᵀ + mask) v`: each query's mean of the values, weighted by how its key fits.
 ///
 /// `q` is `[…, L, E]`, `k` `[…, S, E]`, `v` `[…, S, Ev]`, `y` `[…, L, Ev]`; leading axes broadcast. Scores that a mask
-/// leaves out, by 0 or by −∞, have weight 0. A query all of whose keys are left out gives zeros, as in PyTorch, without a
-/// gradient to `q` and `k`. With `is_causal` and a mask, both apply (PyTorch refuses that).
+/// leaves out, by 0 or by −∞, have weight 0. A query all of whose keys are left out gives zeros, as in PyTorch, without
+/// a gradient to `q` and `k`. With `is_causal` and a mask, both apply (PyTorch refuses that).
 ///
 /// The scores are held in memory: `L·S` numbers per head.
 ///
@@ -112,7 +116,7 @@ pub struct AttentionCall<'a> {
 /// let q = graph.input("q", [8, 5, 16], DType::F32);
 /// let k = graph.input("k", [8, 7, 16], DType::F32);
 /// let v = graph.input("v", [8, 7, 4], DType::F32);
-/// let call = AttentionCall { is_causal: true, ..AttentionCall::default() };
+/// let call = AttentionCall::new().is_causal(true);
 /// let y = scaled_dot_product_attention(&q, &k, &v, call);
 /// assert_eq!(y.shape().dims(), [8, 5, 4]);
 /// // The first query sees the first key only: it gets the first value.
@@ -129,7 +133,7 @@ pub struct AttentionCall<'a> {
 #[must_use]
 pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: AttentionCall<'_>) -> Tensor {
     let _scope = q.graph().scope_of_library("", std::panic::Location::caller(), crate::source());
-    let tensors = [Some(k), Some(v), call.mask];
+    let tensors = [Some(k), Some(v), call.attn_mask];
     let others: Vec<&Tensor> = tensors.into_iter().flatten().collect();
     let shared = call.enable_gqa.then(|| [k, v].map(|x| repeat_heads(x, q)));
     let [k, v] = shared.as_ref().map_or([k, v], |[k, v]| [k, v]);
@@ -138,7 +142,7 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     }
     let (queries, keys) = (last_but(&q.shape(), 2), last_but(&k.shape(), 2));
     let mut scores = Scores::default();
-    match call.mask {
+    match call.attn_mask {
         Some(mask) if mask.dtype() == DType::U32 => scores.blocked.push(mask.logical_not()),
         Some(mask) => scores.added.push(mask.clone()),
         None => {}
@@ -176,7 +180,7 @@ fn last_but(shape: &Shape, back: usize) -> usize {
 }
 
 fn misfit(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Option<Misfit> {
-    if [Some(q), Some(k), Some(v), call.mask].into_iter().flatten().any(|tensor| !tensor.is_valid()) {
+    if [Some(q), Some(k), Some(v), call.attn_mask].into_iter().flatten().any(|tensor| !tensor.is_valid()) {
         return Some(Misfit::default());
     }
     let [q, k, v] = [q, k, v].map(Tensor::spec);
@@ -210,7 +214,7 @@ fn misfit(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Optio
         );
     };
     let scores = Shape::from([common.dims(), &[last_but(&q, 2), last_but(&k, 2)]].concat());
-    let mask = call.mask?.shape();
+    let mask = call.attn_mask?.shape();
     (mask.broadcast(&scores).as_ref() != Some(&scores)).then(|| {
         Misfit::new(format!("the mask {mask} does not broadcast to the scores {scores}"))
             .fix("a mask has a row per query and a column per key: [L, S], with any leading axes before")

@@ -1,0 +1,35 @@
+//! Weight and bias of norms over the axes of a sample.
+
+use std::panic::Location;
+
+use wgrad_core::{Init, Kind, Params, Shape, Tensor, Variable};
+
+/// Trained numbers of a norm, where its options ask for them.
+#[derive(Clone, Debug)]
+pub(super) struct Affine {
+    scope: String,
+    weight: Option<Variable>,
+    bias: Option<Variable>,
+}
+
+impl Affine {
+    #[track_caller]
+    pub fn new(params: &Params, shape: &Shape, weight: bool, bias: bool) -> Self {
+        let declare = |name, value| params.variable(name, shape, Kind::Parameter, Init::Constant(value));
+        Self {
+            scope: params.path().into(),
+            weight: weight.then(|| declare("weight", 1.0)),
+            bias: (weight && bias).then(|| declare("bias", 0.0)),
+        }
+    }
+
+    /// Returns what `apply` makes of x, weight and bias, inside the layer's scope.
+    #[track_caller]
+    pub fn around(&self, x: &Tensor, apply: impl FnOnce(Option<&Tensor>, Option<&Tensor>) -> Tensor) -> Tensor {
+        let graph = x.graph();
+        // Closures have no caller of their own.
+        let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
+        let read = |variable: &Option<Variable>| variable.as_ref().map(|variable| graph.variable(variable));
+        apply(read(&self.weight).as_ref(), read(&self.bias).as_ref())
+    }
+}

@@ -1,0 +1,95 @@
+//! Transposed convolutions, in one and two dimensions.
+
+use wgrad_core::ops::{ConvTransposeOptions, Sizes};
+use wgrad_core::{Params, Variable};
+
+use super::conv::{Kernel, per_group, window_setters};
+
+/// Transposed convolution of lines `[N, C, L]` or `[C, L]`; see [`ConvTranspose`].
+pub type ConvTranspose1d = ConvTranspose<1>;
+/// Transposed convolution of images `[N, C, H, W]` or `[C, H, W]`; see [`ConvTranspose`].
+pub type ConvTranspose2d = ConvTranspose<2>;
+/// Options of a [`ConvTranspose1d`].
+pub type ConvTranspose1dOptions = ConvTransposeLayerOptions<1>;
+/// Options of a [`ConvTranspose2d`].
+pub type ConvTranspose2dOptions = ConvTransposeLayerOptions<2>;
+
+options! {
+    /// Options of a [`ConvTranspose`]: those of the op, [`ConvTransposeOptions`], and those of the layer.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct ConvTransposeLayerOptions<const D> {
+        (window: ConvTransposeOptions<D> = ConvTransposeOptions::new())
+        /// Whether to add a bias; by default it is added.
+        bias: bool = true,
+    }
+}
+
+impl<const D: usize> ConvTransposeLayerOptions<D> {
+    window_setters!(
+        ConvTransposeOptions: stride: Sizes<D>, padding: Sizes<D>, output_padding: Sizes<D>, dilation: Sizes<D>
+    );
+}
+
+/// Transposed convolution over `D` axes: [`ConvTranspose1d`] or [`ConvTranspose2d`]. The maths are those of
+/// [`Tensor::conv_transpose1d`](wgrad_core::Tensor::conv_transpose1d).
+///
+/// Variables: `weight` `[in, out/groups, K…]` and `bias` `[out]`. Both begin uniform in ±`1/√(out/groups · K…)`,
+/// PyTorch's default.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Module, layers::{ConvTranspose2d, ConvTranspose2dOptions}};
+/// let p = Params::seeded(7);
+/// let up = ConvTranspose2d::with(&p.at("up"), 16, 8, 4, ConvTranspose2dOptions::new().stride(2).padding(1));
+/// let graph = Graph::new(Mode::Evaluate);
+/// let x = graph.input("x", [8, 16, 7, 7], DType::F32);
+/// assert_eq!(up.forward(&x).shape().dims(), [8, 8, 14, 14]);
+/// ```
+#[derive(Clone, Debug)]
+pub struct ConvTranspose<const D: usize> {
+    kernel: Kernel,
+    options: ConvTransposeLayerOptions<D>,
+}
+
+impl<const D: usize> ConvTranspose<D> {
+    /// Makes a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
+        Self::with(params, inputs, outputs, kernel, ConvTransposeLayerOptions::new())
+    }
+
+    /// Makes a layer with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(
+        params: &Params,
+        inputs: usize,
+        outputs: usize,
+        kernel: impl Into<Sizes<D>>,
+        options: ConvTransposeLayerOptions<D>,
+    ) -> Self {
+        let groups = options.window.groups;
+        let shape = [&[inputs, per_group(outputs, groups)], &kernel.into().0[..]].concat();
+        Self { kernel: Kernel::declare(params, shape, [inputs, outputs], groups, options.bias), options }
+    }
+
+    /// Returns the weight `[in, out/groups, K…]`.
+    #[must_use]
+    pub fn weight(&self) -> &Variable {
+        &self.kernel.weight
+    }
+
+    /// Returns the bias `[out]`.
+    #[must_use]
+    pub fn bias(&self) -> Option<&Variable> {
+        self.kernel.bias.as_ref()
+    }
+}
+
+module!(ConvTranspose<1>, |conv, x| conv
+    .kernel
+    .trace(x, "conv_transpose1d", |weight, bias| { Ok(x.conv_transpose1d(weight, bias, conv.options.window)) }));
+module!(ConvTranspose<2>, |conv, x| conv
+    .kernel
+    .trace(x, "conv_transpose2d", |weight, bias| { Ok(x.conv_transpose2d(weight, bias, conv.options.window)) }));

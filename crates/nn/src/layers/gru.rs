@@ -1,0 +1,67 @@
+//! Gated recurrent units.
+
+use wgrad_core::Tensor;
+
+use super::recurrent::{Recurrent, RecurrentCell, Rule, SingleState, Step};
+
+/// Rule of a GRU.
+#[derive(Clone, Copy, Debug)]
+pub struct GruRule;
+
+impl Rule for GruRule {
+    const NAME: &'static str = "gru";
+    const CELL: &'static str = "gru_cell";
+    const GATES: usize = 3;
+    const EARLY: usize = 2;
+    const STATES: usize = 1;
+    const NONLINEAR: bool = false;
+
+    fn step(step: &Step, h: &Tensor, _: &Tensor) -> [Tensor; 2] {
+        let product = h.linear(&step.hh, None);
+        let part = |gate: usize| (Step::part(&step.x, gate, 3), Step::part(&product, gate, 3));
+        let [(xr, hr), (xz, hz), (xn, hn)] = [0, 1, 2].map(part);
+        let hn = step.late.as_ref().map_or_else(|| hn.clone(), |bias| &hn + bias);
+        let (r, z) = ((xr + hr).sigmoid(), (xz + hz).sigmoid());
+        let n = (xn + r * hn).tanh();
+        // (1 − z)·n + z·h
+        let h = &n + z * (h - &n);
+        [h.clone(), h]
+    }
+}
+
+impl SingleState for GruRule {}
+
+/// Gated recurrent units: per step, with `x` the input and `h` the state before,
+///
+/// ```text
+/// r, z = σ(W_r x + b_r + U_r h + d_r), and alike for z
+/// n    = tanh(W_n x + b_n + r·(U_n h + d_n))
+/// h'   = (1 − z)·n + z·h
+/// ```
+///
+/// Shapes, options (without `proj_size`), initial values and the names of variables are those of [`Lstm`](super::Lstm);
+/// weights are `[3·hidden, …]` with the rows of r, z, n.
+///
+/// Cho et al.: "Learning phrase representations using RNN encoder-decoder", 2014; `r` stands where PyTorch (and cuDNN)
+/// puts it. Source: `torch.nn.GRU`.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::layers::Gru;
+/// let gru = Gru::new(&Params::seeded(7).at("gru"), 10, 20);
+/// let graph = Graph::new(Mode::Train);
+/// let (y, h) = gru.forward(&graph.input("x", [5, 3, 10], DType::F32), None);
+/// assert_eq!((y.shape().dims(), h.shape().dims()), (&[5, 3, 20][..], &[1, 3, 20][..]));
+/// ```
+pub type Gru = Recurrent<GruRule>;
+
+/// One step of a [`Gru`]; shapes and variables are those of [`LstmCell`](super::LstmCell). Source: `torch.nn.GRUCell`.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::layers::GruCell;
+/// let cell = GruCell::new(&Params::seeded(7).at("cell"), 10, 20);
+/// let graph = Graph::new(Mode::Train);
+/// assert_eq!(cell.forward(&graph.input("x", [3, 10], DType::F32), None).shape().dims(), [3, 20]);
+/// ```
+pub type GruCell = RecurrentCell<GruRule>;

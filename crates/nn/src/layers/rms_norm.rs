@@ -1,0 +1,63 @@
+//! RMS norm: each sample is divided by the root of its mean square, whatever the mode.
+
+use wgrad_core::{Params, Shape};
+
+use super::affine::Affine;
+
+/// Smallest number that changes 1 when added to it, in `f32`: PyTorch's eps for an [`RmsNorm`] that has none.
+const MACHINE_EPSILON: f64 = 1.192_092_895_507_812_5e-7;
+
+options! {
+    /// Options of an [`RmsNorm`].
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct RmsNormOptions {
+        /// Number added to the mean square; `None`, the default, for the machine epsilon of `f32`, 1.1920929e-07.
+        eps: Option<f64> as Option<f64> = None,
+        /// Whether to have a trained weight; by default it is there.
+        elementwise_affine: bool = true,
+    }
+}
+
+/// RMS norm: `y = x / √(mean(x²) + eps) · weight`, with the mean over the last axes.
+///
+/// Variable: `weight`, of the shape that is normalised, beginning as 1. Other sizes of the last axes are errors.
+///
+/// ```
+/// use wgrad_core::{DType, Graph, Mode, Params};
+/// use wgrad_nn::{Module, layers::RmsNorm};
+/// let params = Params::seeded(0);
+/// let norm = RmsNorm::new(&params.at("norm"), [64]);
+/// let graph = Graph::new(Mode::Train);
+/// assert_eq!(norm.forward(&graph.input("x", [8, 20, 64], DType::F32)).shape().dims(), [8, 20, 64]);
+/// assert_eq!(params.get("norm.weight")?.shape().dims(), [64]);
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    shape: Shape,
+    options: RmsNormOptions,
+    affine: Affine,
+}
+
+impl RmsNorm {
+    /// Makes a norm over the last axes, of these sizes; declares its variable in `params`.
+    #[track_caller]
+    #[must_use]
+    pub fn new(params: &Params, normalized_shape: impl Into<Shape>) -> Self {
+        Self::with(params, normalized_shape, RmsNormOptions::new())
+    }
+
+    /// Makes a norm with options.
+    #[track_caller]
+    #[must_use]
+    pub fn with(params: &Params, normalized_shape: impl Into<Shape>, options: RmsNormOptions) -> Self {
+        let shape = normalized_shape.into();
+        let affine = Affine::new(params, &shape, options.elementwise_affine, false);
+        Self { shape, options, affine }
+    }
+}
+
+module!(RmsNorm, |norm, x| {
+    let eps = norm.options.eps.unwrap_or(MACHINE_EPSILON);
+    norm.affine.around(x, |weight, _| x.rms_norm(norm.shape.dims(), weight, eps))
+});

@@ -1,0 +1,202 @@
+//! Options that losses share: their reduction, weights and the classes that they ignore.
+
+use wgrad_core::{Array, Graph, Misfit, Tensor};
+
+/// Types, defaults and setters of the options that several losses have, for `options!`.
+macro_rules! common {
+    (type reduction) => { $crate::losses::Reduction };
+    (default reduction) => { $crate::losses::Reduction::Mean };
+    (setter reduction) => {
+        /// What becomes of the losses of the elements, rows or pairs; by default their mean.
+        #[must_use]
+        pub fn reduction(mut self, reduction: $crate::losses::Reduction) -> Self {
+            self.reduction = reduction;
+            self
+        }
+    };
+    (type weight) => { Option<$crate::losses::Weights> };
+    (default weight) => { None };
+    (setter weight) => {
+        /// Multiplies the losses by `weight`, which broadcasts to them; by default there is none.
+        #[must_use]
+        pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
+            self.weight = Some(weight.into());
+            self
+        }
+    };
+    (type class_weight) => { Option<$crate::losses::Weights> };
+    (default class_weight) => { None };
+    (setter class_weight) => {
+        /// Weight per class, `[C]`; none by default.
+        #[must_use]
+        pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
+            self.class_weight = Some(weight.into());
+            self
+        }
+    };
+    (type ignore_index) => { Option<u32> };
+    (default ignore_index) => { Some($crate::losses::IGNORE) };
+    (setter ignore_index) => {
+        /// Class index whose rows cost nothing and give no gradient, [`IGNORE`](crate::losses::IGNORE) by default;
+        /// `None` for no such index.
+        #[must_use]
+        pub fn ignore_index(mut self, index: impl Into<Option<u32>>) -> Self {
+            self.ignore_index = index.into();
+            self
+        }
+    };
+    (type gamma) => { f64 };
+    (default gamma) => { 2.0 };
+    (setter gamma) => {
+        /// Steepness with which the loss of good answers falls, 2 by default; 0 is plain cross-entropy.
+        #[must_use]
+        pub fn gamma(mut self, gamma: f64) -> Self {
+            self.gamma = gamma;
+            self
+        }
+    };
+}
+
+/// How the losses of the elements become the result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// They stay apart.
+    None,
+    /// Their mean.
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+impl Reduction {
+    #[track_caller]
+    pub(super) fn apply(self, losses: Tensor) -> Tensor {
+        match self {
+            Self::None => losses,
+            Self::Mean => losses.mean_all(),
+            Self::Sum => losses.sum_all(),
+        }
+    }
+
+    /// The same for rows along the last axis, whose losses are the sums of their `terms`. What is reduced anyway is
+    /// reduced at once.
+    #[track_caller]
+    pub(super) fn rows(self, terms: &Tensor) -> Tensor {
+        let shape = terms.shape();
+        let rows: usize = shape.dims().iter().rev().skip(1).product();
+        match self {
+            Self::None => terms.sum(&[-1]),
+            Self::Sum => terms.sum_all(),
+            // The message is that of the mean.
+            Self::Mean if rows == 0 => terms.mean_all(),
+            #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
+            Self::Mean => terms.sum_all() * (1.0 / rows as f64),
+        }
+    }
+
+    /// As [`Self::rows`], where a row's loss is the mean of its terms.
+    #[track_caller]
+    pub(super) fn row_means(self, terms: &Tensor) -> Tensor {
+        match self {
+            Self::None => terms.mean(&[-1]),
+            Self::Mean => terms.mean_all(),
+            #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
+            Self::Sum => terms.sum_all() * (1.0 / terms.shape().dims().last().copied().unwrap_or(1) as f64),
+        }
+    }
+}
+
+/// Weights of a loss: one number, or an array.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Weights {
+    /// The same everywhere.
+    Number(f64),
+    /// An array, as the loss says.
+    Array(Array),
+}
+
+impl Weights {
+    #[track_caller]
+    pub(super) fn tensor(&self, graph: &Graph) -> Tensor {
+        match self {
+            Self::Number(value) => graph.constant(*value),
+            Self::Array(array) if array.dtype().is_float() => graph.array(array.clone()),
+            Self::Array(array) => graph.array(Array::new(array.shape(), array.to_f64()).expect("the same shape")),
+        }
+    }
+
+    /// The losses of a loss called `name`, each times its weight; `per` says what there is one loss of.
+    #[track_caller]
+    pub(super) fn scale(&self, name: &str, losses: &Tensor, [one, many]: [&str; 2]) -> Tensor {
+        let weight = self.tensor(losses.graph());
+        let (shape, own) = (losses.shape(), weight.shape());
+        if own.broadcast(&shape).as_ref() != Some(&shape) {
+            let misfit = Misfit::new(format!("weight {own} does not broadcast to the {many} {shape}"))
+                .fix(format!("give one weight, one per {one} of a row (the last axis), or one per row as `[N, 1]`"));
+            return losses.misfit(name, &[&weight], misfit);
+        }
+        losses * weight
+    }
+
+    /// One weight per class, or what is wrong.
+    pub(super) fn per_class(&self, classes: usize) -> Option<Misfit> {
+        let weights = match self {
+            Self::Array(array) if array.shape().dims() != [classes] => array.shape().to_string(),
+            Self::Number(_) => "one number".into(),
+            Self::Array(_) => return None,
+        };
+        Some(
+            Misfit::new(format!("the weight has one entry per class, [{classes}], not {weights}"))
+                .fix("`train.class_weights()` gives weights that even out the classes"),
+        )
+    }
+}
+
+impl From<f64> for Weights {
+    fn from(value: f64) -> Self {
+        Self::Number(value)
+    }
+}
+
+impl From<f32> for Weights {
+    fn from(value: f32) -> Self {
+        Self::Number(value.into())
+    }
+}
+
+impl From<Vec<f32>> for Weights {
+    fn from(values: Vec<f32>) -> Self {
+        Self::Array(Array::vector(values))
+    }
+}
+
+impl From<Vec<f64>> for Weights {
+    fn from(values: Vec<f64>) -> Self {
+        Self::Array(Array::vector(values))
+    }
+}
+
+impl From<&[f32]> for Weights {
+    fn from(values: &[f32]) -> Self {
+        values.to_vec().into()
+    }
+}
+
+impl<const N: usize> From<[f32; N]> for Weights {
+    fn from(values: [f32; N]) -> Self {
+        values.to_vec().into()
+    }
+}
+
+impl<const N: usize> From<[f64; N]> for Weights {
+    fn from(values: [f64; N]) -> Self {
+        values.to_vec().into()
+    }
+}
+
+impl From<Array> for Weights {
+    fn from(array: Array) -> Self {
+        Self::Array(array)
+    }
+}

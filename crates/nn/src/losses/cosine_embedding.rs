@@ -1,0 +1,79 @@
+//! Cosine distance of pairs of vectors.
+
+use wgrad_core::{Misfit, Tensor};
+
+use super::shapes::{option_misfit, vectors_misfit};
+
+options! {
+    /// Cosine distance of pairs of vectors: `1 − cos(x₁, x₂)` where the target is 1, `max(0, cos(x₁, x₂) − margin)`
+    /// where it is −1, for vectors along the last axis; PyTorch's `CosineEmbeddingLoss`.
+    ///
+    /// Vectors `[N, D]` take targets `f32[N]`, vectors `[D]` a target without axes; a target that is neither costs 0.
+    /// `margin` is 0 by default, usually between 0 and ½. Squared lengths have 1e−12 added, as in PyTorch, so that a
+    /// vector of zeros has cosine 0.
+    ///
+    /// Shapes and types that do not fit leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::CosineEmbeddingLoss;
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let [a, b] = ["a", "b"].map(|name| graph.input(name, [1, 2], DType::F32));
+    /// let y = graph.input("y", [1], DType::F32);
+    /// let loss = CosineEmbeddingLoss::new().forward(&a, &b, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [
+    /// #     (&a, &Array::new([1, 2], vec![1.0f32, 0.0])?),
+    /// #     (&b, &Array::new([1, 2], vec![0.0f32, 5.0])?),
+    /// #     (&y, &Array::vector(vec![1.0f32])),
+    /// # ];
+    /// assert_eq!(session.run(&step, &feeds)?[0].item()?, 1.0);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct CosineEmbeddingLoss: common[reduction] {
+        /// Cosine that unlike pairs may have; 0 by default.
+        margin: f64 = 0.0,
+    }
+}
+
+impl CosineEmbeddingLoss {
+    /// The loss of the pairs of `first` and `second` against `targets`.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
+        let pairs = first.shape().dims().split_last().map(|(_, pairs)| pairs.to_vec()).unwrap_or_default();
+        let misfit = vectors_misfit(&[first, second])
+            .or_else(|| {
+                (!targets.dtype().is_float()).then(|| {
+                    Misfit::new("targets are −1 or 1, f32, not u32")
+                        .fix("labels 0 and 1 become −1 and 1 by `y.to_f32() * 2.0 - 1.0`")
+                })
+            })
+            .or_else(|| {
+                let shape = targets.shape();
+                let misfit = (shape.dims() != pairs).then(|| {
+                    let pairs = wgrad_core::Shape::from(pairs.clone());
+                    Misfit::new(format!("there is one target per pair of vectors: f32{pairs}, not f32{shape}"))
+                })?;
+                let extra = shape.rank() == pairs.len() + 1 && shape.dims().last() == Some(&1);
+                Some(if extra {
+                    misfit.fix(format!("drop the axis of size 1: `.squeeze({})`", pairs.len()))
+                } else {
+                    misfit
+                })
+            })
+            .or_else(|| option_misfit("the margin", self.margin, true, "a number"));
+        if let Some(misfit) = misfit {
+            return first.misfit("CosineEmbeddingLoss", &[second, targets], misfit);
+        }
+        let _line = first.graph().line_of_caller();
+        let length = |x: &Tensor| (x.square().sum(&[-1]) + 1e-12).rsqrt();
+        let cosine = &((first * second).sum(&[-1]) * length(first) * length(second));
+        let zero = &first.number(0.0);
+        let alike = targets.eq(1.0).where_cond(&(1.0 - cosine), zero);
+        let unlike = targets.eq(-1.0).where_cond(&(cosine - self.margin).relu(), zero);
+        self.reduction.apply(alike + unlike)
+    }
+}

@@ -1,0 +1,75 @@
+//! Negative log-likelihood of numbers with a variance.
+
+use std::f64::consts::TAU;
+
+use wgrad_core::{Misfit, Tensor};
+
+use super::shapes::{misfit, option_misfit};
+
+options! {
+    /// Negative log-likelihood of numbers under normal distributions: `½·(log v + (x − y)² / v)` for means `x`, targets
+    /// `y` and variances `v`; PyTorch's `GaussianNLLLoss`.
+    ///
+    /// Variances have the shape of the means, or miss the last axis, or have one axis of size 1: then they are shared
+    /// along it. Those below `eps`, 1e−6 by default, count as `eps`, but get the gradient that they would have there,
+    /// as in PyTorch (which refuses negative ones; make variances positive by `exp` or `softplus`). `full` adds `½·log
+    /// 2π`.
+    ///
+    /// Shapes that do not fit, targets of `u32` and an `eps` that is not above 0 leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::GaussianNllLoss;
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let [x, y, v] = ["x", "y", "v"].map(|name| graph.input(name, [1], DType::F32));
+    /// let loss = GaussianNllLoss::new().forward(&x, &y, &v);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::full([1], 5f32)), (&y, &Array::full([1], 2f32)), (&v, &Array::full([1], 1f32))];
+    /// assert_eq!(session.run(&step, &feeds)?[0].item()?, 4.5);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct GaussianNllLoss: common[reduction] {
+        /// Whether to add the constant `½·log 2π`; by default it is left out.
+        full: bool = false,
+        /// Smallest variance; 1e−6 by default.
+        eps: f64 = 1e-6,
+    }
+}
+
+impl GaussianNllLoss {
+    /// The loss of means `x` and variances `var` against targets `y`.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, y: &Tensor, var: &Tensor) -> Tensor {
+        let (shape, own) = (x.shape(), var.shape());
+        let shared = own.rank() + 1 == shape.rank() && shape.dims().starts_with(own.dims());
+        let off: Vec<usize> = if own.rank() == shape.rank() {
+            own.dims().iter().zip(shape.dims()).filter(|(own, size)| own != size).map(|(own, _)| *own).collect()
+        } else {
+            vec![0]
+        };
+        let misfit = misfit(x, y, "means")
+            .or_else(|| option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0"))
+            .or_else(|| {
+                (!shared && !off.is_empty() && off != [1]).then(|| {
+                    Misfit::new(format!("variances {own} do not fit means {shape}")).fix(format!(
+                        "give one per mean, {shape}, or one per row: without the last axis, or with size 1 there"
+                    ))
+                })
+            })
+            .or_else(|| {
+                (!var.dtype().is_float())
+                    .then(|| Misfit::new("variances are f32, not u32").fix("cast with `.to_f32()`"))
+            });
+        if let Some(misfit) = misfit {
+            return x.misfit("GaussianNllLoss", &[y, var], misfit);
+        }
+        let var = if shared { var.unsqueeze(-1) } else { var.clone() };
+        let lift = (var.maximum(self.eps) - &var).detach();
+        let var = &(var + lift);
+        let losses = (var.log() + (x - y).square() / var) * 0.5;
+        self.reduction.apply(if self.full { losses + 0.5 * TAU.ln() } else { losses })
+    }
+}

@@ -1,0 +1,46 @@
+//! Hinge loss of scores.
+
+use wgrad_core::Tensor;
+
+use super::Loss;
+use super::shapes::signs_misfit;
+
+options! {
+    /// Hinge loss of scores: `max(0, 1 − y·x)` for scores `x` and targets `y` of −1 or 1 of the same shape: what a
+    /// support vector machine minimises. `squared` takes the square of it.
+    ///
+    /// PyTorch has no such loss (its `HingeEmbeddingLoss` is [another one](HingeEmbeddingLoss)); Keras calls them
+    /// `hinge` and `squared_hinge`. The gradient is `−y` where `y·x < 1`, else 0.
+    ///
+    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{HingeLoss, Loss, Reduction};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [3], DType::F32);
+    /// let y = graph.input("y", [3], DType::F32);
+    /// let loss = HingeLoss::new().reduction(Reduction::None).forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::vector(vec![2.0f32, 0.5, 0.5])), (&y, &Array::vector(vec![1.0f32, 1.0, -1.0]))];
+    /// assert_eq!(session.run(&step, &feeds)?[0].to_f64(), [0.0, 0.5, 1.5]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct HingeLoss: common[reduction] {
+        /// Whether to square each loss; by default it is not squared.
+        squared: bool = false,
+    }
+}
+
+impl Loss for HingeLoss {
+    #[track_caller]
+    fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
+        if let Some(misfit) = signs_misfit(x, targets, "scores") {
+            return x.misfit("HingeLoss", &[targets], misfit);
+        }
+        let losses = (1.0 - x * targets).relu();
+        self.reduction.apply(if self.squared { losses.square() } else { losses })
+    }
+}

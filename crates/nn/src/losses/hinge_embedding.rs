@@ -1,0 +1,48 @@
+//! Hinge loss of distances.
+
+use wgrad_core::Tensor;
+
+use super::Loss;
+use super::shapes::{option_misfit, signs_misfit};
+
+options! {
+    /// Hinge loss of distances: `x` where the target is 1, `max(0, margin − x)` where it is −1, for distances `x`;
+    /// PyTorch's `HingeEmbeddingLoss`.
+    ///
+    /// `margin` is 1 by default. A target that is neither gets the sum of both, as in PyTorch.
+    ///
+    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{HingeEmbeddingLoss, Loss, Reduction};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [3], DType::F32);
+    /// let y = graph.input("y", [3], DType::F32);
+    /// let loss = HingeEmbeddingLoss::new().margin(2.0).reduction(Reduction::None).forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::vector(vec![0.5f32, 0.5, 3.0])), (&y, &Array::vector(vec![1.0f32, -1.0, -1.0]))];
+    /// assert_eq!(session.run(&step, &feeds)?[0].to_f64(), [0.5, 1.5, 0.0]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct HingeEmbeddingLoss: common[reduction] {
+        /// Distance that unlike pairs shall have; 1 by default.
+        margin: f64 = 1.0,
+    }
+}
+
+impl Loss for HingeEmbeddingLoss {
+    #[track_caller]
+    fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
+        let option = || option_misfit("the margin", self.margin, true, "a number");
+        if let Some(misfit) = signs_misfit(x, targets, "distances").or_else(option) {
+            return x.misfit("HingeEmbeddingLoss", &[targets], misfit);
+        }
+        let zero = &x.number(0.0);
+        let unlike = targets.eq(1.0).where_cond(zero, &(self.margin - x).relu());
+        let alike = targets.eq(-1.0).where_cond(zero, x);
+        self.reduction.apply(unlike + alike)
+    }
+}

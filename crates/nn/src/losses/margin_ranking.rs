@@ -1,0 +1,50 @@
+//! Ranking of two scores.
+
+use wgrad_core::Tensor;
+
+use super::shapes::{option_misfit, signs_misfit};
+
+options! {
+    /// Ranking loss of two scores: `max(0, −y·(x₁ − x₂) + margin)`: for targets 1 the first score shall be the higher
+    /// one, for −1 the second; PyTorch's `MarginRankingLoss`.
+    ///
+    /// `margin` is 0 by default. All three have the same shape (PyTorch broadcasts).
+    ///
+    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{MarginRankingLoss, Reduction};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let [a, b, y] = ["a", "b", "y"].map(|name| graph.input(name, [2], DType::F32));
+    /// let loss = MarginRankingLoss::new().margin(0.5).reduction(Reduction::None).forward(&a, &b, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [
+    /// #     (&a, &Array::vector(vec![3.0f32, 3.0])),
+    /// #     (&b, &Array::vector(vec![1.0f32, 1.0])),
+    /// #     (&y, &Array::vector(vec![1.0f32, -1.0])),
+    /// # ];
+    /// assert_eq!(session.run(&step, &feeds)?[0].to_f64(), [0.0, 2.5]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct MarginRankingLoss: common[reduction] {
+        /// Distance by which the one score shall be above the other; 0 by default.
+        margin: f64 = 0.0,
+    }
+}
+
+impl MarginRankingLoss {
+    /// The loss of scores `first` and `second` against `targets`.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
+        let option = || option_misfit("the margin", self.margin, true, "a number");
+        let misfit = signs_misfit(first, targets, "scores").or_else(|| signs_misfit(second, targets, "scores"));
+        if let Some(misfit) = misfit.or_else(option) {
+            return first.misfit("MarginRankingLoss", &[second, targets], misfit);
+        }
+        self.reduction.apply((targets * (second - first) + self.margin).relu())
+    }
+}

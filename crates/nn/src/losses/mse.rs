@@ -1,0 +1,38 @@
+//! Mean squared error.
+
+use wgrad_core::Tensor;
+
+use super::Loss;
+use super::shapes::misfit;
+
+options! {
+    /// Mean squared error: `(x − y)²` for predictions `x` and targets `y` of the same shape; PyTorch's `MSELoss`.
+    ///
+    /// Shapes are compared, not broadcast, and targets are `f32`; other ones leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{Loss, MseLoss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [2], DType::F32);
+    /// let y = graph.input("y", [2], DType::F32);
+    /// let loss = MseLoss::new().forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::vector(vec![1.0f32, 2.0])), (&y, &Array::vector(vec![0.0f32, 5.0]))];
+    /// assert_eq!(session.run(&step, &feeds)?[0].item()?, 5.0);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct MseLoss: common[reduction] {}
+}
+
+impl Loss for MseLoss {
+    #[track_caller]
+    fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
+        match misfit(x, y, "predictions") {
+            Some(misfit) => x.misfit("MseLoss", &[y], misfit),
+            None => self.reduction.apply((x - y).square()),
+        }
+    }
+}

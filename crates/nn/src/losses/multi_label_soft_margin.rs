@@ -1,0 +1,49 @@
+//! Binary cross-entropy of several labels per row.
+
+use wgrad_core::{Misfit, Tensor};
+
+use super::Loss;
+use super::shapes::misfit;
+
+options! {
+    /// Mean binary cross-entropy of the labels of a row: The mean binary cross-entropy of the `C` logits of a row, `[…,
+    /// C]`, against targets of the same shape; PyTorch's `MultiLabelSoftMarginLoss`.
+    ///
+    /// It is [`BceWithLogitsLoss`](super::BceWithLogitsLoss) with the mean over the last axis taken first, so that
+    /// [`Reduction::None`](super::Reduction::None) gives a loss per row. `weight` is one per class, `[C]`.
+    ///
+    /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{Loss, MultiLabelSoftMarginLoss, Reduction};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [1, 2], DType::F32);
+    /// let y = graph.input("y", [1, 2], DType::F32);
+    /// let loss = MultiLabelSoftMarginLoss::new().reduction(Reduction::None).forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::full([1, 2], 0f32)), (&y, &Array::new([1, 2], vec![0.0f32, 1.0])?)];
+    /// assert_eq!(session.run(&step, &feeds)?[0].to_f64(), [2f64.ln()]);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct MultiLabelSoftMarginLoss: common[reduction, class_weight] {}
+}
+
+impl Loss for MultiLabelSoftMarginLoss {
+    #[track_caller]
+    fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
+        let misfit = misfit(logits, targets, "logits")
+            .or_else(|| (logits.shape().rank() == 0).then(|| Misfit::new("a single number has no axis of classes")));
+        if let Some(misfit) = misfit {
+            return logits.misfit("MultiLabelSoftMarginLoss", &[targets], misfit);
+        }
+        let losses = logits.bce_with_logits(targets);
+        let losses = match &self.class_weight {
+            Some(weight) => weight.scale("MultiLabelSoftMarginLoss", &losses, ["logit", "logits"]),
+            None => losses,
+        };
+        self.reduction.row_means(&losses)
+    }
+}

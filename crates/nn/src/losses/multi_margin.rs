@@ -1,0 +1,65 @@
+//! Margin loss of exclusive classes.
+
+use wgrad_core::{Array, Misfit, Tensor};
+
+use super::Loss;
+use super::nll::class_misfit;
+use super::shapes::option_misfit;
+
+options! {
+    /// Margin loss of exclusive classes: `Σ_{c≠y} w_y · max(0, margin − x_y + x_c)ᵖ / C` for scores `x` `[N, C]` (or
+    /// `[C]`) and class indices `y` `u32[N]`; PyTorch's `MultiMarginLoss`.
+    ///
+    /// `p` is 1 by default and may be 2; `margin` is 1; `weight` is one per class, `[C]`. The mean divides by the
+    /// number of rows, never by the weights. A class index that does not exist makes the loss NaN.
+    ///
+    /// Shapes, types and options that do not fit leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{Loss, MultiMarginLoss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [1, 4], DType::F32);
+    /// let y = graph.input("y", [1], DType::U32);
+    /// let loss = MultiMarginLoss::new().forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::new([1, 4], vec![0.25f32, 0.5, 0.25, 1.5])?), (&y, &Array::vector(vec![3u32]))];
+    /// assert_eq!(session.run(&step, &feeds)?[0].item()?, 0.0);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct MultiMarginLoss: common[reduction, class_weight] {
+        /// Power of each term: 1, which is the default, or 2.
+        p: u32 = 1,
+        /// Distance that the score of the right class shall have from the others; 1 by default.
+        margin: f64 = 1.0,
+    }
+}
+
+impl Loss for MultiMarginLoss {
+    #[track_caller]
+    fn forward(&self, x: &Tensor, target: &Tensor) -> Tensor {
+        let shape = x.shape();
+        let classes = shape.dims().last().copied().unwrap_or(1);
+        let misfit = class_misfit(&x.spec(), &target.spec(), "scores")
+            .or_else(|| (shape.rank() > 2).then(|| Misfit::new(format!("scores are [N, C] or [C], not {shape}"))))
+            .or_else(|| option_misfit("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
+            .or_else(|| option_misfit("the margin", self.margin, true, "a number"))
+            .or_else(|| self.class_weight.as_ref().and_then(|weight| weight.per_class(classes)));
+        if let Some(misfit) = misfit {
+            return x.misfit("MultiMarginLoss", &[target], misfit);
+        }
+        let index = target.unsqueeze(-1);
+        #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
+        let own = index.eq(&x.graph().array(Array::vector((0..classes as u32).collect())));
+        let terms = (x - x.gather(-1, &index) + self.margin).relu();
+        let terms = if self.p == 2 { terms.square() } else { terms };
+        // The right class gets nothing, unless it does not exist: then every term is NaN.
+        let terms = own.where_cond(0.0, &terms);
+        self.reduction.row_means(&match &self.class_weight {
+            Some(weight) => terms * weight.tensor(x.graph()).embedding(&index),
+            None => terms,
+        })
+    }
+}

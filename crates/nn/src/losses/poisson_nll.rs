@@ -1,0 +1,60 @@
+//! Negative log-likelihood of counts.
+
+use std::f64::consts::TAU;
+
+use wgrad_core::Tensor;
+
+use super::Loss;
+use super::shapes::{misfit, option_misfit};
+
+options! {
+    /// Negative log-likelihood of counts under a Poisson distribution: `eˣ − y·x` for the logarithm `x` of a rate and
+    /// counts `y` of the same shape; PyTorch's `PoissonNLLLoss`.
+    ///
+    /// Without `log_input`, `x` is the rate itself: `x − y·log(x + eps)`, `eps` 1e−8 by default. `full` adds Stirling's
+    /// formula for `log y!` where `y > 1`: `y·log y − y + ½·log(2π·y)`; the gradient of the prediction does not change.
+    ///
+    /// Shapes that differ, targets of `u32` and an `eps` that is not above 0 leave an invalid tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{Loss, PoissonNllLoss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [1], DType::F32);
+    /// let y = graph.input("y", [1], DType::F32);
+    /// let loss = PoissonNllLoss::new().forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::vector(vec![2.0f32])), (&y, &Array::vector(vec![3.0f32]))];
+    /// assert_eq!(session.run(&step, &feeds)?[0].item()?, 2f64.exp() - 6.0);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct PoissonNllLoss: common[reduction] {
+        /// Whether the predictions are logarithms of rates; by default they are.
+        log_input: bool = true,
+        /// Whether to add the approximation of `log y!`; by default it is left out.
+        full: bool = false,
+        /// Number added to a rate before its logarithm is taken; 1e−8 by default.
+        eps: f64 = 1e-8,
+    }
+}
+
+impl Loss for PoissonNllLoss {
+    #[track_caller]
+    fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
+        let option = || option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0");
+        if let Some(misfit) = misfit(x, y, "predictions").or_else(option) {
+            return x.misfit("PoissonNllLoss", &[y], misfit);
+        }
+        let losses = if self.log_input { x.exp() - y * x } else { x - y * (x + self.eps).log() };
+        self.reduction.apply(if self.full {
+            let above = y.gt(1.0);
+            let count = &above.where_cond(y, 1.0);
+            let factorial = count * count.log() - count + (count * TAU).log() * 0.5;
+            losses + above.where_cond(&factorial, 0.0)
+        } else {
+            losses
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! Absolute error, squared near 0.
+
+use wgrad_core::Tensor;
+
+use super::Loss;
+use super::huber::huber;
+use super::shapes::{misfit, option_misfit};
+
+options! {
+    /// Absolute error that is squared near 0: `½d²/beta` where `d = x − y` is below `beta` in size, `|d| − ½beta`
+    /// beyond; PyTorch's `SmoothL1Loss`.
+    ///
+    /// `beta` is 1 by default; with 0 it is [`L1Loss`](super::L1Loss). The gradient is `d/beta` within, the sign of `d`
+    /// beyond.
+    ///
+    /// Shapes are compared, not broadcast, and targets are `f32`; other ones, and a negative `beta`, leave an invalid
+    /// tensor and an error.
+    ///
+    /// ```
+    /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
+    /// use wgrad_nn::losses::{Loss, Reduction, SmoothL1Loss};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let x = graph.input("x", [2], DType::F32);
+    /// let y = graph.input("y", [2], DType::F32);
+    /// let loss = SmoothL1Loss::new().beta(2.0).reduction(Reduction::Sum).forward(&x, &y);
+    /// # let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
+    /// # let step = session.compile(&graph, &[&loss])?;
+    /// # let feeds = [(&x, &Array::vector(vec![1.0f32, 2.0])), (&y, &Array::vector(vec![0.0f32, 5.0]))];
+    /// assert_eq!(session.run(&step, &feeds)?[0].item()?, 0.25 + 2.0);
+    /// # Ok::<(), wgrad_core::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct SmoothL1Loss: common[reduction] {
+        /// Distance up to which the loss is quadratic, not negative; 1 by default.
+        beta: f64 = 1.0,
+    }
+}
+
+impl Loss for SmoothL1Loss {
+    #[track_caller]
+    fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
+        let option = || option_misfit("beta", self.beta, self.beta >= 0.0, "a number that is not negative");
+        if let Some(misfit) = misfit(x, y, "predictions").or_else(option) {
+            return x.misfit("SmoothL1Loss", &[y], misfit);
+        }
+        let d = x - y;
+        let losses = if self.beta == 0.0 { d.abs() } else { huber(&d, self.beta) / self.beta };
+        self.reduction.apply(losses)
+    }
+}

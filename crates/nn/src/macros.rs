@@ -1,0 +1,114 @@
+//! Macros of layers and losses: options with setters, and modules of one expression.
+
+/// Declares a struct of options: `new` with the defaults, and a setter per option, at which its documentation stands.
+///
+/// ```text
+/// options! {
+///     /// Options of a [`Linear`].
+///     #[derive(Clone, Copy, Debug)]
+///     pub struct LinearOptions {
+///         /// Whether to add a bias; by default it does.
+///         bias: bool = true,
+///         /// Initial weight. The setter takes whatever converts into an `Option<Init>`.
+///         weight_init: Option<Init> as Option<Init> = None,
+///     }
+/// }
+/// ```
+///
+/// `pub struct Threshold(threshold: f64, value: f64) {}` has what is required as arguments of `new`, and no default.
+/// `pub struct MseLoss: common[reduction] {}` has options that several structs share; `common!` knows their types,
+/// defaults and setters. A field in parentheses, `(window: ConvOptions<D> = ConvOptions::new())`, has no setter.
+macro_rules! options {
+    (@setter [$($doc:tt)*] $option:ident: $Type:ty) => {
+        $($doc)*
+        #[must_use]
+        pub fn $option(mut self, $option: $Type) -> Self {
+            self.$option = $option;
+            self
+        }
+    };
+    (@setter [$($doc:tt)*] $option:ident: $Type:ty as $From:ty) => {
+        $($doc)*
+        #[must_use]
+        pub fn $option(mut self, $option: impl Into<$From>) -> Self {
+            let from: $From = $option.into();
+            self.$option = from.into();
+            self
+        }
+    };
+    (
+        $(#[$meta:meta])*
+        pub struct $Name:ident($($required:ident: $Required:ty),+) {
+            $($(#[$of:meta])* $option:ident: $Type:ty $(as $From:ty)? = $default:expr),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        pub struct $Name {
+            $(pub(crate) $required: $Required,)+
+            $(pub(crate) $option: $Type,)*
+        }
+
+        impl $Name {
+            /// Takes what has no default, and PyTorch's defaults for the rest.
+            #[must_use]
+            pub fn new($($required: $Required),+) -> Self {
+                Self { $($required,)+ $($option: $default,)* }
+            }
+
+            $(options!(@setter [$(#[$of])*] $option: $Type $(as $From)?);)*
+        }
+    };
+    (
+        $(#[$meta:meta])*
+        pub struct $Name:ident $(<$lifetime:lifetime>)? $(<const $D:ident>)? $(: $shared:ident[$($kind:ident),*])? {
+            $(($inner:ident: $Inner:ty = $init:expr))?
+            $($(#[$of:meta])* $option:ident: $Type:ty $(as $From:ty)? = $default:expr),* $(,)?
+        }
+    ) => {
+        $(#[$meta])*
+        pub struct $Name $(<$lifetime>)? $(<const $D: usize>)? {
+            $($(pub(crate) $kind: $shared!(type $kind),)*)?
+            $(pub(crate) $inner: $Inner,)?
+            $(pub(crate) $option: $Type,)*
+        }
+
+        impl $(<$lifetime>)? $(<const $D: usize>)? Default for $Name $(<$lifetime>)? $(<$D>)? {
+            fn default() -> Self {
+                Self { $($($kind: $shared!(default $kind),)*)? $($inner: $init,)? $($option: $default,)* }
+            }
+        }
+
+        impl $(<$lifetime>)? $(<const $D: usize>)? $Name $(<$lifetime>)? $(<$D>)? {
+            /// Takes PyTorch's defaults.
+            #[must_use]
+            pub fn new() -> Self {
+                Self::default()
+            }
+
+            $($($shared!(setter $kind);)*)?
+            $(options!(@setter [$(#[$of])*] $option: $Type $(as $From)?);)*
+        }
+    };
+}
+
+/// Implements [`Module`](crate::Module) by one expression of the layer and its input: `module!(Elu, |elu, x| …);`.
+///
+/// `module! { pub struct Relu; |x| x.relu() }` declares a layer without options, too.
+macro_rules! module {
+    ($(#[$meta:meta])* pub struct $Name:ident; |$x:ident| $forward:expr) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $Name;
+
+        module!($Name, |_layer, $x| $forward);
+    };
+    ($Layer:ty, |$layer:ident, $x:ident| $forward:expr) => {
+        impl $crate::Module for $Layer {
+            #[track_caller]
+            fn forward(&self, $x: &wgrad_core::Tensor) -> wgrad_core::Tensor {
+                let $layer = self;
+                $forward
+            }
+        }
+    };
+}
