@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let params = Params::seeded(7);
     let model = Linear::new(&params.at("fc"), train.features(), 1);
     let mut trainer = Trainer::new(Device::best()?, &params).optimizer(AdamW::new(0.1)).batch_size(16);
-    trainer.fit(&train, 20, |x, y| BceWithLogitsLoss::new().apply(&model.forward(x), y))?;
+    trainer.fit(&train, 20, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x), y))?;
     println!("{}", trainer.evaluate(&test, |x| model.forward(x))?);
     Ok(())
 }
