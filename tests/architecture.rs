@@ -94,7 +94,7 @@ fn nn_adds_no_kernel() {
 
 #[test]
 fn parity_adds_no_kernel_and_names_no_gpu_api() {
-    forbid("crates/parity/src", &["wgpu", "Kernel", "wgsl"], "the doctor holds what is there to its reference");
+    forbid("crates/parity/src", &["wgpu", "Kernel", "wgsl"], "the harness compares what is there with its reference");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `wgrad parity`: whether this machine's devices compute what the reference computes.
+//! `wgrad parity`: compares this machine's devices with the reference.
 
 mod junit;
 mod page;
@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
 use wgrad_kernels::adapters;
-use wgrad_parity::{Check, Examination, Failure, Setting, full, fuzz, quick};
+use wgrad_parity::{Check, Failure, Report, Setting, full, fuzz, quick};
 
 use crate::output::{Files, count, note, print, split};
 use crate::train::whole;
@@ -22,7 +22,7 @@ use crate::train::whole;
 /// The arguments of `wgrad parity`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every kernel runs forward and backward and is held to the reference in f64: each number may be off by \
+    after_help = "Every kernel runs forward and backward and is compared with the reference in f64: each number may be off by \
     an error bound that is derived from how many operations are behind it and how exact WGSL wants these. A failure \
     names the kernel, the case, the element and what was fed there.
 
@@ -64,17 +64,17 @@ pub struct Args {
     /// Write the result as one page of HTML that opens from disk: devices, limits, kernels, failures.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Put a known fault into the kernels, to see it found.
+    /// Inject a known fault into the kernels, to see it found.
     #[cfg(feature = "plant")]
-    #[arg(long, value_name = "NAME")]
-    plant: Option<String>,
+    #[arg(long, alias = "plant", value_name = "NAME")]
+    inject: Option<String>,
 }
 
 /// What a run was, for its reports.
 struct Record<'a> {
     args: &'a Args,
     settings: &'a [Setting],
-    examination: &'a Examination,
+    report: &'a Report,
     begun: SystemTime,
     took: Duration,
 }
@@ -126,8 +126,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         print(&format!("{head}\n"))?;
     }
-    let examination = examine(args, checks, &settings);
-    let record = Record { args, settings: &settings, examination: &examination, begun, took: start.elapsed() };
+    let report = run_checks(args, checks, &settings);
+    let record = Record { args, settings: &settings, report: &report, begun, took: start.elapsed() };
     if let Some(path) = &args.junit {
         save(path, &junit::xml(&record), "--junit")?;
     }
@@ -135,7 +135,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         save(path, &page::html(&record), "--report")?;
     }
     record.tell()?;
-    Ok(if examination.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 impl Args {
@@ -151,14 +151,14 @@ impl Args {
     #[cfg(feature = "plant")]
     fn settings(&self) -> Result<Vec<Setting>> {
         let settings = Setting::all(&self.device)?;
-        let Some(name) = &self.plant else { return Ok(settings) };
+        let Some(name) = &self.inject else { return Ok(settings) };
         let kernels = settings.into_iter().filter(|setting| setting.adapter.is_some());
         kernels.map(|setting| Ok(Setting { device: setting.device.planted(name)?, ..setting })).collect()
     }
 }
 
 /// Runs the checks, then random ones for as long as is wanted.
-fn examine(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Examination {
+fn run_checks(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Report {
     let progress = Progress::new(checks.len(), args.seconds);
     let mut checks = checks.into_iter();
     let mut until: Option<Instant> = None;
@@ -179,9 +179,9 @@ fn examine(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Examination
         }
         None
     };
-    let examination = Examination::run(settings, next, |so_far, case| progress.tell(so_far, case));
+    let report = Report::run(settings, next, |so_far, case| progress.tell(so_far, case));
     progress.end();
-    examination
+    report
 }
 
 /// How far it is: a bar on a terminal, else a line now and then.
@@ -206,7 +206,7 @@ impl Progress {
     }
 
     /// Goes on, always.
-    fn tell(&self, so_far: &Examination, case: &str) -> bool {
+    fn tell(&self, so_far: &Report, case: &str) -> bool {
         const EVERY: Duration = Duration::from_secs(10);
         let failed = match so_far.failures.len() {
             0 => String::new(),
@@ -230,7 +230,7 @@ impl Progress {
 impl Record<'_> {
     /// Prints the result.
     fn tell(&self) -> Result<()> {
-        let all = self.examination;
+        let all = self.report;
         for (failure, others) in table::failures(all) {
             note(&format!("FAILED {}\n", table::text(failure, &others)));
         }
@@ -243,7 +243,7 @@ impl Record<'_> {
 
     /// One sentence.
     fn summary(&self) -> String {
-        let all = self.examination;
+        let all = self.report;
         let wrong =
             if all.passed() { "all within their bounds".into() } else { format!("{} failed", all.failures.len()) };
         format!(
@@ -257,7 +257,7 @@ impl Record<'_> {
     }
 
     fn json(&self) -> Value {
-        let all = self.examination;
+        let all = self.report;
         let device = |setting: &Setting| {
             let info = setting.device.info();
             json!({
