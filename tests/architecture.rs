@@ -98,7 +98,7 @@ fn nn_adds_no_kernel() {
 
 #[test]
 fn parity_adds_no_kernel_and_names_no_gpu_api() {
-    forbid("crates/parity/src", &["wgpu", "Kernel", "wgsl"], "the doctor holds what is there to its reference");
+    forbid("crates/parity/src", &["wgpu", "Kernel", "wgsl"], "the harness compares what is there with its reference");
 }
 
 /// The crates, each with those of ours that it may depend on.

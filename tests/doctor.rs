@@ -1,5 +1,5 @@
-//! Ten known faults, planted in kernels one after another: the doctor finds each of them and blames the kernel that has it,
-//! and no other.
+//! Ten known faults, injected into kernels one after another: the harness finds each of them and names the kernel that has
+//! it as the culprit, and no other.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::{Device, adapters};
 use wgrad_kernels::plant::plants;
-use wgrad_parity::{self as parity, Check, Examination, Setting, family};
+use wgrad_parity::{self as parity, Check, Report, Setting, family};
 
 /// Cases of all families, some of which every fault must show in.
 const CASES: [&str; 20] = [
@@ -33,9 +33,9 @@ const CASES: [&str; 20] = [
     "cumsum over rows",
 ];
 
-/// The families of kernels that have a fault, by the names that the doctor gives them.
-fn guilty(plant: &str) -> &'static [&'static str] {
-    match plant {
+/// Returns the families of kernels that have a fault, by the names that the report gives them.
+fn culprits(fault: &str) -> &'static [&'static str] {
+    match fault {
         "wrong sign" => &["batch_norm_backward", "batch_norm_backward_serial"],
         "missing barrier" => &["sum"],
         "one row too few" => &["gather"],
@@ -50,7 +50,7 @@ fn guilty(plant: &str) -> &'static [&'static str] {
     }
 }
 
-fn examine(device: Device) -> Result<Examination, Failed> {
+fn report(device: Device) -> Result<Report, Failed> {
     let mut checks = parity::all().into_iter().chain(parity::edges()).filter(|case| CASES.contains(&case.name()));
     let checks: Vec<Check> = checks.by_ref().map(Check::from).collect();
     if checks.len() != CASES.len() {
@@ -58,7 +58,7 @@ fn examine(device: Device) -> Result<Examination, Failed> {
     }
     let settings = [Setting { device, ..with_the_kernels_of_gpus()?.ok_or("there is an adapter")? }];
     let mut checks = checks.into_iter();
-    Ok(Examination::run(&settings, || checks.next(), |_, _| true))
+    Ok(Report::run(&settings, || checks.next(), |_, _| true))
 }
 
 /// On a software adapter, where they also have workgroups and barriers; none if there is no adapter.
@@ -71,26 +71,26 @@ fn with_the_kernels_of_gpus() -> Result<Option<Setting>, Failed> {
 
 fn a_device_without_faults_passes() -> Result<(), Failed> {
     let device = with_the_kernels_of_gpus()?.ok_or("there is an adapter")?.device;
-    let all = examine(device)?;
+    let all = report(device)?;
     if all.passed() { Ok(()) } else { Err(all.failures[0].to_string().into()) }
 }
 
-fn is_found(plant: &str) -> Result<(), Failed> {
+fn is_found(fault: &str) -> Result<(), Failed> {
     let device = with_the_kernels_of_gpus()?.ok_or("there is an adapter")?.device;
-    let all = examine(device.planted(plant)?)?;
+    let all = report(device.planted(fault)?)?;
     if all.passed() {
         return Err("it was not found".into());
     }
     if let Some(failure) = all.failures.iter().find(|failure| failure.error.is_some()) {
         return Err(failure.to_string().into());
     }
-    let blamed: BTreeSet<&str> = all.failures.iter().flat_map(|f| &f.kernels).map(|kernel| family(kernel)).collect();
-    let others: Vec<_> = blamed.iter().filter(|kernel| !guilty(plant).contains(kernel)).collect();
+    let named: BTreeSet<&str> = all.failures.iter().flat_map(|f| &f.kernels).map(|kernel| family(kernel)).collect();
+    let others: Vec<_> = named.iter().filter(|kernel| !culprits(fault).contains(kernel)).collect();
     if others.is_empty() {
         return Ok(());
     }
     let texts: Vec<_> = all.failures.iter().map(|failure| format!("{:?}: {failure}", failure.kernels)).collect();
-    Err(format!("{others:?} are blamed, too\n{}", texts.join("\n")).into())
+    Err(format!("{others:?} are named, too\n{}", texts.join("\n")).into())
 }
 
 fn main() -> ExitCode {
@@ -100,9 +100,9 @@ fn main() -> ExitCode {
         Trial::test(name, test).with_ignored_flag(!here)
     };
     let mut trials = vec![trial("a device without faults passes".into(), Box::new(a_device_without_faults_passes))];
-    for plant in plants() {
-        let name = format!("the doctor finds: {}", plant.name);
-        trials.push(trial(name, Box::new(|| is_found(plant.name))));
+    for fault in plants() {
+        let name = format!("the harness finds: {}", fault.name);
+        trials.push(trial(name, Box::new(|| is_found(fault.name))));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

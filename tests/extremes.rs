@@ -10,7 +10,7 @@ use wgrad::core::{Limits, vjp};
 use wgrad::gpu::adapters;
 use wgrad::ops::cat;
 use wgrad::prelude::*;
-use wgrad_parity::{Mill, sizes};
+use wgrad_parity::{Harness, sizes};
 
 type Check = fn(&Device) -> Result<(), Failed>;
 
@@ -275,9 +275,9 @@ fn main() -> ExitCode {
         trials.push(Trial::test(name, move || {
             let mut failures = vec![];
             for case in sizes(n) {
-                let mill = Mill::new(&case)?;
+                let harness = Harness::new(&case)?;
                 for (_, device) in &devices {
-                    let verdict = mill.check(device.clone())?;
+                    let verdict = harness.check(device.clone())?;
                     if !verdict.passed() {
                         failures.push(verdict.to_string());
                     }

@@ -8,53 +8,53 @@ use std::sync::{Arc, OnceLock};
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::Choices;
 use wgrad::gpu::{Device, adapters};
-use wgrad_parity::{self as parity, Case, Mill, Setting};
+use wgrad_parity::{self as parity, Case, Harness, Setting};
 
-/// A case with its data and its truth, which all devices share.
-struct Row {
+/// Case with its data and its truth, which all devices share.
+struct Entry {
     case: Case,
-    mill: OnceLock<Mill>,
+    harness: OnceLock<Harness>,
 }
 
-impl Row {
+impl Entry {
     fn new(case: Case) -> Arc<Self> {
-        Arc::new(Self { case, mill: OnceLock::new() })
+        Arc::new(Self { case, harness: OnceLock::new() })
     }
 
-    fn judge(&self, device: Device) -> Result<(), Failed> {
-        let mill = || Mill::new(&self.case).unwrap_or_else(|error| panic!("{}: {error}", self.case.name()));
-        let verdict = self.mill.get_or_init(mill).check(device)?;
+    fn check(&self, device: Device) -> Result<(), Failed> {
+        let new = || Harness::new(&self.case).unwrap_or_else(|error| panic!("{}: {error}", self.case.name()));
+        let verdict = self.harness.get_or_init(new).check(device)?;
         if verdict.passed() { Ok(()) } else { Err(verdict.to_string().into()) }
     }
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let rows: Vec<_> = parity::all().into_iter().map(Row::new).collect();
-    let variants: Vec<_> = parity::variants().into_iter().map(|(variant, case)| (variant, Row::new(case))).collect();
+    let entries: Vec<_> = parity::all().into_iter().map(Entry::new).collect();
+    let variants: Vec<_> = parity::variants().into_iter().map(|(variant, case)| (variant, Entry::new(case))).collect();
     let mut trials: Vec<Trial> = vec![];
     if adapters().is_empty() {
-        for row in &rows {
-            let name = format!("the GPU matches the reference: {}", row.case.name());
+        for entry in &entries {
+            let name = format!("the GPU matches the reference: {}", entry.case.name());
             trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
         }
     }
     for Setting { name: setting, change, device, adapter } in
         Setting::all(&[]).expect("the drivers open their adapters")
     {
-        for row in rows.clone() {
-            let name = format!("{setting} matches the reference: {}", row.case.name());
+        for entry in entries.clone() {
+            let name = format!("{setting} matches the reference: {}", entry.case.name());
             let device = device.clone();
-            trials.push(Trial::test(name, move || row.judge(device)));
+            trials.push(Trial::test(name, move || entry.check(device)));
         }
         // Each variant of a kernel, also those that the device would not choose.
         if change.is_empty() && adapter.is_some_and(|adapter| adapter.info().api != "gl") {
-            for (variant, row) in variants.clone() {
-                let name = format!("{setting} matches the reference: {}", row.case.name());
+            for (variant, entry) in variants.clone() {
+                let name = format!("{setting} matches the reference: {}", entry.case.name());
                 let mut choices = Choices::default();
                 choices.set("matmul", variant);
                 let device = device.choosing(choices);
-                trials.push(Trial::test(name, move || row.judge(device)));
+                trials.push(Trial::test(name, move || entry.check(device)));
             }
         }
     }

@@ -99,7 +99,8 @@ fn every_adapter_is_checked() {
 #[test]
 fn a_planted_fault_fails_by_name() {
     let place = Place::new();
-    let run = place.run(&["parity", "--filter", "softmax", "--plant", "exp without max", "--json", "--junit", "a.xml"]);
+    let run =
+        place.run(&["parity", "--filter", "softmax", "--inject", "exp without max", "--json", "--junit", "a.xml"]);
     let json = run.json();
     if json["settings"].as_array().is_some_and(Vec::is_empty) {
         return;

@@ -53,7 +53,7 @@ pub use session::tuning::Tuned;
 pub use verify::audit::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict, audit};
 pub use verify::bound::{self, Deviation};
 #[cfg(not(target_arch = "wasm32"))]
-pub use verify::expected::{Expected, expected};
+pub use verify::expected::{Expected, expected, expected_in};
 #[cfg(not(target_arch = "wasm32"))]
 pub use verify::lockstep::{Checked, FusedCheck, Lockstep};
 #[cfg(not(target_arch = "wasm32"))]

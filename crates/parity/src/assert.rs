@@ -1,12 +1,15 @@
-//! The mill for `cargo test`.
+//! Assertion for `cargo test`.
 
 use std::sync::OnceLock;
 
 use wgrad_core::Result;
 
-use crate::{Case, Mill, Setting, Verdict};
+use crate::case::Case;
+use crate::harness::Harness;
+use crate::setting::Setting;
+use crate::verdict::Verdict;
 
-/// Holds a case to its reference on everything at hand, and its gradients to finite differences, and panics with what
+/// Compares a case with its reference on everything at hand, and its gradients with finite differences, and panics with what
 /// was wrong: the case, the device, the element with what was fed there, the error and its bound.
 ///
 /// Runs on the CPU in `f32` and on every adapter; one whose driver refuses to open is named on standard error and left
@@ -17,7 +20,7 @@ use crate::{Case, Mill, Setting, Verdict};
 /// use wgrad_parity::{Case, Values, assert_parity};
 ///
 /// // As the body of a `#[test]`:
-/// let case = Case::new("softsign", &[(&[257], Values::Uniform(-9.0, 9.0))], |x| &x[0] / (x[0].abs() + 1.0)).ulp(12.0);
+/// let case = Case::new("softsign", &[(&[257], Values::Uniform(-9.0, 9.0))], |x| &x[0] / (x[0].abs() + 1.0));
 /// for verdict in assert_parity(&case) {
 ///     println!("{verdict}");
 /// }
@@ -36,14 +39,14 @@ pub fn assert_parity(case: &Case) -> Vec<Verdict> {
     verdicts
 }
 
-/// The verdict of each device, and what is wrong.
+/// Returns the verdict of each device, and what is wrong.
 fn parity(case: &Case) -> Result<(Vec<Verdict>, Vec<String>)> {
-    let mill = Mill::new(case)?;
+    let harness = Harness::new(case)?;
     let audit = case.check_gradients()?;
     let mut faults: Vec<_> = audit.iter().filter(|audit| !audit.passes()).map(ToString::to_string).collect();
     let mut verdicts = vec![];
     for setting in settings() {
-        match mill.check(setting.device.clone()) {
+        match harness.check(setting.device.clone()) {
             Ok(verdict) if verdict.passed() => verdicts.push(verdict),
             Ok(verdict) => faults.push(format!("{}: {verdict}", setting.name)),
             Err(error) => faults.push(format!("{}: {error}", setting.name)),
@@ -52,7 +55,7 @@ fn parity(case: &Case) -> Result<(Vec<Verdict>, Vec<String>)> {
     Ok((verdicts, faults))
 }
 
-/// What there is, opened once per process.
+/// Returns what there is, opened once per process.
 fn settings() -> &'static [Setting] {
     static SETTINGS: OnceLock<Vec<Setting>> = OnceLock::new();
     SETTINGS.get_or_init(|| {

@@ -1,19 +1,21 @@
-//! What the doctor checks: a choice of cases that runs every kernel and every variant, or all there is.
+//! Checks: a choice of cases that runs every kernel and every variant, or all there is.
 
 use std::collections::BTreeSet;
 
 use wgrad_core::{Choices, Limits, Result};
 use wgrad_kernels::Device;
 
-use crate::setting::kinds;
-use crate::{Case, Setting, all, edges, kernels, sizes, variants};
+use crate::case::Case;
+use crate::cases::{all, edges, sizes_beside, variants};
+use crate::kernels;
+use crate::setting::{Setting, kinds};
 
 /// Lengths around powers of two, around workgroups, and around what a thread or a workgroup takes.
 const SIZES: [usize; 11] = [1, 63, 64, 65, 255, 256, 257, 32_767, 32_768, 32_769, 65_537];
 /// Of these, what the quick choice takes: on both sides of one workgroup.
 const QUICK: [usize; 2] = [257, 65];
 
-/// A case to be run, and how.
+/// Case to be run, and how.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// The case.
@@ -31,7 +33,7 @@ impl From<Case> for Check {
 }
 
 impl Check {
-    /// The device to run on, with the wanted variant; none where there is nothing to be learned: the CPU and OpenGL run
+    /// Returns the device to run on, with the wanted variant; none where there is nothing to be learned: the CPU and OpenGL run
     /// no chosen variants, and changed limits do not matter to them.
     #[must_use]
     pub fn device(&self, setting: &Setting) -> Option<Device> {
@@ -44,7 +46,7 @@ impl Check {
     }
 }
 
-/// Every case of the table and of the edges, every size, each with a run at another size in between, and every variant.
+/// Returns every case of the table and of the edges, every size, each with a run at another size in between, and every variant.
 #[must_use]
 pub fn full() -> Vec<Check> {
     let mut checks: Vec<Check> = all().into_iter().chain(edges()).map(Check::from).collect();
@@ -55,7 +57,7 @@ pub fn full() -> Vec<Check> {
     checks
 }
 
-/// As few cases as run every kernel, every row of the pointwise table and every variant, on real and on software
+/// Returns as few cases as run every kernel, every row of the pointwise table and every variant, on real and on software
 /// adapters, and with few bindings; the edges; and every family at two sizes.
 ///
 /// # Errors
@@ -82,20 +84,17 @@ pub fn quick() -> Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// Every variant, also where the device would take another one.
+/// Returns every variant, also where the device would take another one.
 fn chosen() -> impl Iterator<Item = Check> {
     variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() })
 }
 
-/// The families at one size, and at another one in between.
-fn around(n: usize, other: usize) -> Vec<Check> {
-    let others = sizes(other);
-    let of = |case: &Case| case.name().rsplit_once(" of ").map(|(family, _)| family.to_string());
-    let twin = |case: &Case| others.iter().find(|other| of(other) == of(case)).cloned();
-    sizes(n).into_iter().map(|case| Check { between: twin(&case), ..case.into() }).collect()
+/// Returns the families at one size, each with a run at another one in between.
+fn around(n: usize, other: usize) -> impl Iterator<Item = Check> {
+    sizes_beside(n, other).into_iter().map(|(case, between)| Check { between, ..case.into() })
 }
 
-/// What a check runs on these kinds of devices: the number of the kind, and a kernel.
+/// Returns what a check runs on these kinds of devices: the number of the kind, and a kernel.
 fn runs(check: &Check, kinds: &[Limits]) -> Result<BTreeSet<(usize, String)>> {
     let mut found = BTreeSet::new();
     for (i, kind) in kinds.iter().enumerate() {

@@ -1,13 +1,13 @@
-//! The gradient rules of a case, held to finite differences.
+//! Gradient rules of a case, compared with finite differences.
 
 use wgrad_core::{Array, Audit, DType, Graph, Init, Kind, Mode, Params, Result, Tensor, audit};
 
 use crate::case::Case;
-use crate::mill::SEED;
-use crate::run::Trace;
+use crate::harness::SEED;
+use crate::trace::Trace;
 
 impl Case {
-    /// The [gradient audit](wgrad_core::audit) of the case, in `f64`: its `f32` inputs are the parameters, named `x0`, `x1` and so on, and
+    /// Runs the [gradient audit](wgrad_core::audit) of the case, in `f64`: its `f32` inputs are the parameters, named `x0`, `x1` and so on, and
     /// the loss is the sum of all outputs, each times a random cotangent, for under a plain sum many a wrong rule passes.
     /// None where the case has no gradients.
     ///

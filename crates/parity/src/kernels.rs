@@ -1,4 +1,4 @@
-//! Which kernel makes which result.
+//! Names of the kernels that make a result.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use wgrad_core::Result;
 use wgrad_core::plan::{Instruction, Plan, Stage, Task, Work};
 use wgrad_kernels::launches;
 
-/// The names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
+/// Returns the names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
 fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
     let op = task.stages.iter().find_map(|stage| match &stage.work {
         Work::Op { op, .. } => Some(op.name()),
@@ -24,7 +24,7 @@ fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
     Ok(launches.iter().map(name).collect())
 }
 
-/// The pointwise rows of a stage.
+/// Returns the pointwise instructions of a stage.
 fn instructions(stage: &Stage) -> impl Iterator<Item = &Instruction> {
     let clusters = match &stage.work {
         Work::Cluster(cluster) => std::slice::from_ref(cluster),
@@ -34,7 +34,7 @@ fn instructions(stage: &Stage) -> impl Iterator<Item = &Instruction> {
     clusters.iter().flat_map(|cluster| &cluster.instructions)
 }
 
-/// A cluster of one row by that row's name, one of several as `cluster`: a generated kernel has none of its own.
+/// Names a cluster of one row by that row's name, one of several as `cluster`: a generated kernel has none of its own.
 fn rows(stage: &Stage) -> String {
     let rows: BTreeSet<_> = instructions(stage).map(|i| i.row.name).collect();
     match rows.into_iter().collect::<Vec<_>>()[..] {
@@ -44,7 +44,7 @@ fn rows(stage: &Stage) -> String {
     }
 }
 
-/// For each fetch the kernels that its last task runs.
+/// Returns for each fetch the kernels that its last task runs.
 pub(crate) fn makers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
     let maker = |&(buffer, _): &(usize, _)| {
         let task = plan.tasks.iter().rev().find(|task| task.outputs().contains(&buffer));
@@ -53,7 +53,7 @@ pub(crate) fn makers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
     plan.fetches.iter().map(maker).collect()
 }
 
-/// All kernels of a plan, and all rows of its clusters.
+/// Returns all kernels of a plan, and all rows of its clusters.
 pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for task in &plan.tasks {
@@ -63,7 +63,7 @@ pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     Ok(found)
 }
 
-/// The shader that a kernel is made from: its name without entry, sizes and what is fused with it.
+/// Returns the shader that a kernel is made from: its name without entry, sizes and what is fused with it.
 ///
 /// ```
 /// assert_eq!(wgrad_parity::family("conv_direct_3x4_e.backward"), "conv_direct");

@@ -1,10 +1,10 @@
-//! Every case node by node in lockstep, which takes what an op says of its own exactness, and not what the case says.
+//! Every case node by node in lockstep, by what each op declares of its own exactness.
 
-use wgrad_core::{Array, CpuBackend, Params, Session, Tensor};
+use wgrad_core::{CpuBackend, Params, Session};
 
 use crate::case::Case;
 use crate::cases::all;
-use crate::run::Trace;
+use crate::trace::Trace;
 
 /// Cases whose inputs have so few elements that all of them are quick.
 fn small() -> impl Iterator<Item = Case> {
@@ -19,9 +19,7 @@ fn every_node_of_every_case_keeps_the_bound_of_its_op() {
         let feed = trace.feed(&case, 7).expect("the draws fit");
         let mut session = Session::new(CpuBackend::<f32>::new(), &Params::default()).expect("no names");
         let fetches = trace.fetches();
-        let cotangents = trace.cotangents.iter().zip(&feed.cotangents);
-        let cotangents = cotangents.filter_map(|(t, a)| t.as_ref().zip(a.as_ref()));
-        let feeds: Vec<(&Tensor, &Array)> = trace.inputs.iter().zip(&feed.inputs).chain(cotangents).collect();
+        let feeds = trace.feeds(&feed);
         let report = session.lockstep(&trace.graph, &fetches, &feeds).expect("it runs");
         assert!(report.passes(), "{case:?}: {report}");
     }

@@ -1,9 +1,9 @@
-//! What a case is held to the reference on: the CPU in `f32`, and every adapter, each with the kernels that it runs.
+//! Settings in which a case is compared with the reference: the CPU in `f32`, and every adapter, each with the kernels that it runs.
 
 use wgrad_core::{Error, Limits, Result};
 use wgrad_kernels::{Adapter, Device, adapters};
 
-/// A device, and how its limits were changed so that other kernels than its own run on it.
+/// Device, and how its limits were changed so that other kernels than its own run on it.
 #[derive(Clone, Debug)]
 pub struct Setting {
     /// The API and the adapter's name, or `the CPU in f32`; then what was changed.
@@ -29,7 +29,7 @@ const CHANGES: [Change; 3] = [
     }),
 ];
 
-/// The limits of a software adapter under each change, as far as they choose kernels.
+/// Returns the limits of a software adapter under each change, as far as they choose kernels.
 pub(crate) fn kinds() -> [Limits; CHANGES.len()] {
     CHANGES.map(|(_, change)| {
         let mut limits = Limits { software: true, ..Limits::default() };
@@ -39,13 +39,13 @@ pub(crate) fn kinds() -> [Limits; CHANGES.len()] {
 }
 
 impl Setting {
-    /// The CPU backend in single precision.
+    /// Returns the CPU backend in single precision.
     #[must_use]
     pub fn cpu() -> Self {
         Self { name: "the CPU in f32".into(), change: "", device: Device::cpu(), adapter: None }
     }
 
-    /// An adapter as it is and, where it computes on the CPU, with the kernels that a real GPU would run and with the
+    /// Opens an adapter as it is and, where it computes on the CPU, with the kernels that a real GPU would run and with the
     /// smallest limits that there are and six storage buffers per kernel instead of eight. Through OpenGL only as it is:
     /// the same driver under another roof.
     ///
@@ -63,7 +63,7 @@ impl Setting {
         CHANGES.iter().take(if changed { CHANGES.len() } else { 1 }).map(open).collect()
     }
 
-    /// Everything at hand: the CPU in `f32`, then every adapter as [`Setting::of`] has it. `devices` leaves the
+    /// Opens everything at hand: the CPU in `f32`, then every adapter as [`Setting::of`] has it. `devices` leaves the
     /// adapters that none of these names fits; `cpu` is one, too. With no names there is no choice.
     ///
     /// # Errors

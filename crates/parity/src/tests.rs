@@ -2,11 +2,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 #[allow(clippy::wildcard_imports, reason = "as in a program")]
 use wgrad_core::{
-    Backward, Buffers, CpuBackend, Limits, Misfit, Op, Real, Reference, Result, Spec, Tensor, both, gradients,
+    Accuracy, Backward, Buffers, CpuBackend, Limits, Misfit, Op, Real, Reference, Result, Spec, Tensor, both, gradients,
 };
 use wgrad_kernels::Device;
 
-use crate::{Case, Check, Examination, Mill, Part, Setting, Values, assert_parity, fuzz, kernels, quick};
+use crate::{Case, Check, Harness, Part, Report, Setting, Values, assert_parity, fuzz, kernels, quick};
 
 /// `y = x²` whose implementation in `f32`, and only there, is wrong: what a kernel with a fault is on a GPU.
 #[derive(Debug)]
@@ -59,6 +59,10 @@ impl Op for Square {
         at.give_with(0, |at| at.dy() * at.input(0) * self.rule);
     }
 
+    fn accuracy(&self, _inputs: &[Spec]) -> Accuracy {
+        Accuracy::new()
+    }
+
     fn reference(&self, at: Reference<'_>) {
         both!(at, buffers => self.run(buffers));
     }
@@ -74,8 +78,8 @@ fn case(name: &str, fault: Fault, rule: f64) -> Case {
 
 #[test]
 fn a_wrong_element_is_found_with_what_was_fed_there() -> Result<()> {
-    let mill = Mill::new(&case("off", Fault::Off, 2.0))?;
-    let verdict = mill.check(CpuBackend::<f32>::new())?;
+    let harness = Harness::new(&case("off", Fault::Off, 2.0))?;
+    let verdict = harness.check(CpuBackend::<f32>::new())?;
     let wrong: Vec<_> = verdict.failures().collect();
     assert_eq!(wrong.iter().map(|result| result.part).collect::<Vec<_>>(), [Part::Output(0)]);
     let worst = wrong[0].worst.as_ref().expect("an element");
@@ -93,23 +97,23 @@ fn a_wrong_element_is_found_with_what_was_fed_there() -> Result<()> {
 
 #[test]
 fn a_nan_is_found() -> Result<()> {
-    let verdict = Mill::new(&case("nan", Fault::Nan, 2.0))?.check(CpuBackend::<f32>::new())?;
+    let verdict = Harness::new(&case("nan", Fault::Nan, 2.0))?.check(CpuBackend::<f32>::new())?;
     assert!(!verdict.passed() && verdict.share() == f64::INFINITY && verdict.ulp() == f64::INFINITY);
     assert!(verdict.to_string().contains("is NaN, the truth is"), "{verdict}");
     Ok(())
 }
 
 #[test]
-fn the_node_to_blame_is_named() -> Result<()> {
+fn the_culprit_is_named() -> Result<()> {
     let deep = Case::new("deep", &[(&[4, 9], Values::Uniform(0.5, 1.0))], |x| {
         (square(&x[0].exp(), Fault::Off, 2.0).sum(&[1]) * 0.1).tanh()
     });
-    let mill = Mill::new(&deep.terms(9).ulp(60.0))?;
-    assert!(!mill.check(Device::cpu())?.passed());
-    let blame = mill.blame(Device::cpu())?.expect("a node is wrong by itself");
-    assert_eq!(blame.node, "my_square");
-    assert!(blame.kernels.contains("my_square") && blame.site.location.file().ends_with("tests.rs"), "{blame:?}");
-    assert!(Mill::new(&case("fine", Fault::None, 2.0))?.blame(Device::cpu())?.is_none());
+    let harness = Harness::new(&deep)?;
+    assert!(!harness.check(Device::cpu())?.passed());
+    let culprit = harness.localise(Device::cpu())?.expect("a node is wrong by itself");
+    assert_eq!(culprit.node, "my_square");
+    assert!(culprit.kernels.contains("my_square") && culprit.site.location.file().ends_with("tests.rs"), "{culprit:?}");
+    assert!(Harness::new(&case("fine", Fault::None, 2.0))?.localise(Device::cpu())?.is_none());
     Ok(())
 }
 
@@ -186,19 +190,19 @@ fn gradients_pass(case: &Case) -> Result<bool> {
 #[test]
 fn what_does_not_fit_is_an_error() {
     let misfit = Case::new("misfit", &[(&[2, 3], Values::Normal), (&[4, 5], Values::Normal)], |x| x[0].matmul(&x[1]));
-    let error = Mill::new(&misfit).expect_err("inner sizes differ").to_string();
+    let error = Harness::new(&misfit).expect_err("inner sizes differ").to_string();
     assert!(error.contains("matmul") && error.contains("tests.rs"), "{error}");
     let empty = Case::new("empty", &[(&[3], Values::Of(&[]))], |x| x[0].exp());
-    let error = Mill::new(&empty).expect_err("there is nothing to draw").to_string();
+    let error = Harness::new(&empty).expect_err("there is nothing to draw").to_string();
     assert_eq!(error, "empty: input 0 has no values to be filled with");
 }
 
 #[test]
 fn what_differs_the_second_time_is_found() -> Result<()> {
-    let other = Mill::new(&case("another", Fault::None, 2.0))?;
+    let other = Harness::new(&case("another", Fault::None, 2.0))?;
     let passed = |fault: Fault| -> Result<Vec<bool>> {
-        let mill = Mill::new(&case("drifts", fault, 2.0).ulp(20.0))?;
-        Ok(mill.check_around(&other, Device::cpu())?.iter().map(crate::Verdict::passed).collect())
+        let harness = Harness::new(&case("drifts", fault, 2.0))?;
+        Ok(harness.check_around(&other, Device::cpu())?.iter().map(crate::Verdict::passed).collect())
     };
     assert_eq!(passed(Fault::None)?, [true, true, true]);
     assert_eq!(passed(Fault::Drifts)?, [true, true, false]);
@@ -210,9 +214,9 @@ fn what_counts_its_runs_starts_anew_each_time() -> Result<()> {
     // Dropout that draws other numbers in each run of a session: the table's own case of it.
     let mut cases = crate::all().into_iter();
     let case = cases.find(|case| case.name() == "layer transformer encoder with dropout, norm last").expect("a case");
-    let mill = Mill::new(&case)?;
+    let harness = Harness::new(&case)?;
     assert!(gradients_pass(&case)?);
-    let verdicts = mill.check_around(&mill, Device::cpu())?;
+    let verdicts = harness.check_around(&harness, Device::cpu())?;
     assert!(verdicts.iter().all(crate::Verdict::passed), "{}", verdicts[2]);
     // Under other numbers the bounds would be as large as the results.
     assert!(verdicts[0].share() > 1e-3, "{}", verdicts[0]);
@@ -228,12 +232,12 @@ fn an_assertion_says_where_and_by_how_much() {
 }
 
 #[test]
-fn the_doctor_counts_and_blames() {
+fn a_report_counts_and_names_the_culprit() {
     let mut checks: Vec<Check> =
         [case("good", Fault::None, 2.0), case("bad", Fault::Off, 2.0)].map(Check::from).into_iter().collect();
     checks.push(Check::from(Case::new("misfit", &[(&[2], Values::Normal)], |x| x[0].reshape([3]))));
     let mut checks = checks.into_iter();
-    let all = Examination::run(&[Setting::cpu()], || checks.next(), |_, _| true);
+    let all = Report::run(&[Setting::cpu()], || checks.next(), |_, _| true);
     assert_eq!((all.cases, all.runs, all.failures.len(), all.passed()), (3, 3, 2, false));
     assert_eq!(all.results, 6, "two outputs, and two gradients of each");
     let failure = |case: &str| all.failures.iter().find(|failure| failure.case == case).expect("it failed");
@@ -242,16 +246,16 @@ fn the_doctor_counts_and_blames() {
     assert_eq!(bad.node.as_ref().map(|(node, _)| node.as_str()), Some("my_square"));
     assert_eq!(bad.kernels.iter().collect::<Vec<_>>(), ["CPU: my_square"]);
     assert_eq!(all.kernels["CPU: my_square"].failures, 1);
-    assert_eq!(all.kernels.values().map(|tally| tally.failures).sum::<usize>(), 1, "nothing else is to blame");
+    assert_eq!(all.kernels.values().map(|tally| tally.failures).sum::<usize>(), 1, "there is no other culprit");
     let text = bad.to_string();
     assert!(text.starts_with("bad\n  on the CPU in f32\n  output 0 at ["), "{text}");
     assert!(text.contains("first wrong: my_square, at ") && text.ends_with("[5] of Normal"), "{text}");
 }
 
 #[test]
-fn an_examination_can_be_stopped() {
+fn a_report_can_be_stopped() {
     let endless = || Some(Check::from(case("again", Fault::None, 2.0)));
-    let all = Examination::run(&[Setting::cpu()], endless, |so_far, _| so_far.cases < 3);
+    let all = Report::run(&[Setting::cpu()], endless, |so_far, _| so_far.cases < 3);
     assert!(all.cases >= 3 && all.passed());
 }
 
@@ -285,7 +289,7 @@ fn the_quick_choice_runs_every_kernel_of_a_software_adapter() -> Result<()> {
 }
 
 #[test]
-fn a_gradient_of_a_gradient_goes_through_the_mill() {
+fn a_gradient_of_a_gradient_goes_through_the_harness() {
     // The rule itself is made of ops, so it has a gradient.
     let case = Case::new("twice", &[(&[6], Values::Normal)], |x| {
         let y = (square(&x[0], Fault::None, 2.0) * &x[0]).sum_all();
@@ -296,9 +300,9 @@ fn a_gradient_of_a_gradient_goes_through_the_mill() {
 
 /// How many results there were.
 fn assert_parity_on_the_cpu(case: &Case) -> usize {
-    let mill = Mill::new(case).expect("it fits");
+    let harness = Harness::new(case).expect("it fits");
     assert!(gradients_pass(case).expect("it runs"));
-    let verdict = mill.check(Device::cpu()).expect("it runs");
+    let verdict = harness.check(Device::cpu()).expect("it runs");
     assert!(verdict.passed(), "{verdict}");
     verdict.results.len()
 }
@@ -307,7 +311,7 @@ fn assert_parity_on_the_cpu(case: &Case) -> usize {
 fn every_node_is_traced_to_a_line_of_the_caller() {
     let mut strangers = std::collections::BTreeMap::<String, (usize, String)>::new();
     for case in crate::all().into_iter().chain(crate::edges()).chain(crate::sizes(9)) {
-        let trace = crate::run::Trace::new(&case).expect("a case of the table");
+        let trace = crate::trace::Trace::new(&case).expect("a case of the table");
         for node in &trace.graph.data().nodes {
             let file = node.site.location.file();
             // What a case hands over by name is called by the standard library.

@@ -1,4 +1,4 @@
-//! What the mill found: for each output and gradient of a case the element that is worst, and whether it is within its
+//! Verdict of the harness: for each output and gradient of a case the element that is worst, and whether it is within its
 //! bound.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::fmt;
 
 use wgrad_core::{Deviation, DeviceInfo};
 
-/// Which result of a case.
+/// Result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     /// Output `i`.
@@ -24,7 +24,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// The element of a result that is worst, and what was fed there.
+/// Element of a result that is worst, and what was fed there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worst {
     /// What was computed, what is true, and how far apart they may be.
@@ -36,7 +36,7 @@ pub struct Worst {
     pub fed: Vec<(String, f64)>,
 }
 
-/// One result of a case on a device.
+/// Measurement of one result of a case on a device.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
     /// Which result.
@@ -54,20 +54,20 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The largest error as a share of its bound; see [`Deviation::share`].
+    /// Returns the largest error as a share of its bound; see [`Deviation::share`].
     #[must_use]
     pub fn share(&self) -> f64 {
         self.worst.as_ref().map_or(0.0, |worst| worst.deviation.share())
     }
 
-    /// Whether every element is within its bound.
+    /// Returns whether every element is within its bound.
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.worst.as_ref().is_some_and(|worst| worst.deviation.fails())
     }
 }
 
-/// What a case came to on a device.
+/// Verdict on a case on a device.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// The case.
@@ -79,24 +79,24 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether all results are within their bounds.
+    /// Returns whether all results are within their bounds.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.results.iter().all(Measured::passed)
     }
 
-    /// The results that are not within their bounds.
+    /// Returns the results that are not within their bounds.
     pub fn failures(&self) -> impl Iterator<Item = &Measured> {
         self.results.iter().filter(|result| !result.passed())
     }
 
-    /// The largest error of all results in units in the last place.
+    /// Returns the largest error of all results in units in the last place.
     #[must_use]
     pub fn ulp(&self) -> f64 {
         self.results.iter().map(|result| result.ulp).fold(0.0, f64::max)
     }
 
-    /// The largest error of all results as a share of its bound.
+    /// Returns the largest error of all results as a share of its bound.
     #[must_use]
     pub fn share(&self) -> f64 {
         self.results.iter().map(Measured::share).fold(0.0, f64::max)
@@ -136,7 +136,7 @@ impl fmt::Display for Measured {
     }
 }
 
-/// A number for people: three digits.
+/// Number for people: three digits.
 pub(crate) struct Number(pub f64);
 
 impl fmt::Display for Number {

@@ -13,7 +13,7 @@ fn xml_text(text: &str) -> String {
 
 /// The file.
 pub fn xml(record: &Record<'_>) -> String {
-    let all = record.examination;
+    let all = record.report;
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let (tests, failures, time) = (all.runs, all.failures.len(), record.took.as_secs_f64());
     let _ = writeln!(

@@ -1,4 +1,4 @@
-//! `wgrad parity`: whether this machine's devices compute what the reference computes.
+//! `wgrad parity`: compares this machine's devices with the reference.
 
 mod junit;
 mod options;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 use indicatif::{ProgressBar, ProgressStyle};
 use wgrad_core::{Error, Result};
 use wgrad_kernels::adapters;
-use wgrad_parity::{Check, Examination, Setting, full, fuzz, quick};
+use wgrad_parity::{Check, Report, Setting, full, fuzz, quick};
 
 use crate::output::{Files, count, note, print, split};
 use record::Record;
@@ -69,8 +69,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     } else {
         print(&format!("{head}\n"))?;
     }
-    let examination = examine(args, checks, &settings);
-    let record = Record { args, settings: &settings, examination: &examination, begun, took: start.elapsed() };
+    let report = run_checks(args, checks, &settings);
+    let record = Record { args, settings: &settings, report: &report, begun, took: start.elapsed() };
     if let Some(path) = &args.junit {
         save(path, &junit::xml(&record), "--junit")?;
     }
@@ -78,11 +78,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         save(path, &page::html(&record), "--report")?;
     }
     record.tell()?;
-    Ok(if examination.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs the checks, then random ones for as long as is wanted.
-fn examine(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Examination {
+fn run_checks(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Report {
     let progress = Progress::new(checks.len(), args.seconds);
     let mut checks = checks.into_iter();
     let mut until: Option<Instant> = None;
@@ -103,9 +103,9 @@ fn examine(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Examination
         }
         None
     };
-    let examination = Examination::run(settings, next, |so_far, case| progress.tell(so_far, case));
+    let report = Report::run(settings, next, |so_far, case| progress.tell(so_far, case));
     progress.end();
-    examination
+    report
 }
 
 /// How far it is: a bar on a terminal, else a line now and then.
@@ -130,7 +130,7 @@ impl Progress {
     }
 
     /// Goes on, always.
-    fn tell(&self, so_far: &Examination, case: &str) -> bool {
+    fn tell(&self, so_far: &Report, case: &str) -> bool {
         const EVERY: Duration = Duration::from_secs(10);
         let failed = match so_far.failures.len() {
             0 => String::new(),

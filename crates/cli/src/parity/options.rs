@@ -10,7 +10,7 @@ use crate::args::whole;
 /// The arguments of `wgrad parity`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every kernel runs forward and backward and is held to the reference in f64: each number may be off by \
+    after_help = "Every kernel runs forward and backward and is compared with the reference in f64: each number may be off by \
     an error bound that is derived from how many operations are behind it and how exact WGSL wants these. A failure \
     names the kernel, the case, the element and what was fed there.
 
@@ -52,10 +52,10 @@ pub struct Args {
     /// Write the result as one page of HTML that opens from disk: devices, limits, kernels, failures.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Put a known fault into the kernels, to see it found.
+    /// Inject a known fault into the kernels, to see it found.
     #[cfg(feature = "plant")]
-    #[arg(long, value_name = "NAME")]
-    pub plant: Option<String>,
+    #[arg(long, alias = "plant", value_name = "NAME")]
+    pub inject: Option<String>,
 }
 
 impl Args {
@@ -80,7 +80,7 @@ impl Args {
     /// When there is no such device.
     pub fn settings(&self) -> Result<Vec<Setting>> {
         let settings = Setting::all(&self.device)?;
-        let Some(name) = &self.plant else { return Ok(settings) };
+        let Some(name) = &self.inject else { return Ok(settings) };
         let kernels = settings.into_iter().filter(|setting| setting.adapter.is_some());
         kernels.map(|setting| Ok(Setting { device: setting.device.planted(name)?, ..setting })).collect()
     }

@@ -9,7 +9,7 @@
 use std::fmt::Write;
 
 use wgrad_kernels::{Adapter, WGPU};
-use wgrad_parity::{Examination, Failure, Setting, Tally};
+use wgrad_parity::{Failure, Report, Setting, Tally};
 use wgrad_train::report::{date, document, escape};
 
 use super::record::Record;
@@ -17,7 +17,7 @@ use super::table::{self, grouped, lines, short, text};
 
 /// The page.
 pub fn html(record: &Record<'_>) -> String {
-    let all = record.examination;
+    let all = record.report;
     let mut body = format!(
         "<header><h1>{}</h1>\n<p>wgrad parity, {}</p>\n<p>{}</p></header>\n",
         if all.passed() { "Every number is within its bound" } else { "Some numbers are not within their bounds" },
@@ -40,7 +40,7 @@ const STYLE: &str = "<style>
 ";
 
 fn tiles(record: &Record<'_>) -> String {
-    let all = record.examination;
+    let all = record.report;
     let worst = all.kernels.values().map(|tally| tally.share).fold(0.0, f64::max);
     let settings = record.settings.len();
     let tile = |name: &str, value: String, more: String| {
@@ -62,7 +62,7 @@ fn section(id: &str, title: &str, why: &str, content: &str) -> String {
     )
 }
 
-fn failures(all: &Examination) -> String {
+fn failures(all: &Report) -> String {
     if all.passed() {
         return String::new();
     }
@@ -108,7 +108,7 @@ fn frame(rows: &str) -> String {
     )
 }
 
-fn kernels(all: &Examination) -> String {
+fn kernels(all: &Report) -> String {
     let rows: String = lines(all).iter().map(|(name, tally)| row(name, tally)).collect();
     let each: String = all.kernels.iter().map(|(name, tally)| row(name, tally)).collect();
     let each = format!(

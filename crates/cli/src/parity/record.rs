@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use wgrad_core::Result;
-use wgrad_parity::{Examination, Failure, Setting};
+use wgrad_parity::{Failure, Report, Setting};
 
 use super::options::Args;
 use super::table;
@@ -14,7 +14,7 @@ use crate::output::{count, note, print};
 pub struct Record<'a> {
     pub args: &'a Args,
     pub settings: &'a [Setting],
-    pub examination: &'a Examination,
+    pub report: &'a Report,
     pub begun: SystemTime,
     pub took: Duration,
 }
@@ -25,7 +25,7 @@ impl Record<'_> {
     /// # Errors
     /// When standard output cannot be written.
     pub fn tell(&self) -> Result<()> {
-        let all = self.examination;
+        let all = self.report;
         for (failure, others) in table::failures(all) {
             note(&format!("FAILED {}\n", table::text(failure, &others)));
         }
@@ -38,7 +38,7 @@ impl Record<'_> {
 
     /// Returns the result as one sentence.
     pub fn summary(&self) -> String {
-        let all = self.examination;
+        let all = self.report;
         let wrong =
             if all.passed() { "all within their bounds".into() } else { format!("{} failed", all.failures.len()) };
         format!(
@@ -52,7 +52,7 @@ impl Record<'_> {
     }
 
     fn json(&self) -> Value {
-        let all = self.examination;
+        let all = self.report;
         let device = |setting: &Setting| {
             let info = setting.device.info();
             json!({

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use wgrad_parity::{Examination, Failure, Setting, Tally, family};
+use wgrad_parity::{Failure, Report, Setting, Tally, family};
 
 use crate::output::count;
 
@@ -20,7 +20,7 @@ fn group(kernel: &str) -> (String, &'static str) {
 }
 
 /// A line per shader and group, of those that pass; what failed comes first and by itself.
-pub fn lines(all: &Examination) -> Vec<(String, Tally)> {
+pub fn lines(all: &Report) -> Vec<(String, Tally)> {
     let mut failed = vec![];
     let mut groups: BTreeMap<(String, &str), (usize, Tally)> = BTreeMap::new();
     for (name, tally) in &all.kernels {
@@ -45,7 +45,7 @@ pub fn lines(all: &Examination) -> Vec<(String, Tally)> {
 }
 
 /// The failures, each with the other settings on which the same case fails by the same kernels.
-pub fn failures(all: &Examination) -> Vec<(&Failure, Vec<&str>)> {
+pub fn failures(all: &Report) -> Vec<(&Failure, Vec<&str>)> {
     let mut found: Vec<(&Failure, Vec<&str>)> = vec![];
     for failure in &all.failures {
         match found.iter_mut().find(|(first, _)| first.case == failure.case && first.kernels == failure.kernels) {
@@ -63,7 +63,7 @@ pub fn text(failure: &Failure, others: &[&str]) -> String {
 }
 
 /// The table. Settings go by their number among these.
-pub fn by_kernel(all: &Examination, settings: &[Setting]) -> Table {
+pub fn by_kernel(all: &Report, settings: &[Setting]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -131,7 +131,7 @@ mod tests {
             ("row log1p", 1, 7.0),
         ];
         let kernels = kernels.into_iter().map(|(name, failures, share)| (name.to_string(), tally(failures, share)));
-        let all = Examination { kernels: kernels.collect(), ..Examination::default() };
+        let all = Report { kernels: kernels.collect(), ..Report::default() };
         let lines = lines(&all);
         let names: Vec<_> = lines.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["row log1p", "pointwise row (2 rows)", "sort", "sum (2 kernels)"]);

@@ -37,7 +37,8 @@ impl Accuracy {
         Self { c: 4.0, terms: 1, ulp: 0.0, cancelling: 0.0, exact: false }
     }
 
-    /// So many operations in sequence: `c` is four times that.
+    /// So many operations in sequence: `c` is four times that. 0 for what only moves, compares or chooses, and so loses no
+    /// more than what a device flushes to zero.
     #[must_use]
     pub const fn steps(self, steps: f64) -> Self {
         Self { c: 4.0 * steps, ..self }
@@ -71,7 +72,7 @@ impl Accuracy {
         let root = (self.terms as f64).sqrt();
         self.c * root * (EPS * y.abs() + delta)
             + EPS * (self.ulp * y.abs() + self.cancelling)
-            + self.c * f64::from(f32::MIN_POSITIVE)
+            + self.c.max(4.0) * f64::from(f32::MIN_POSITIVE)
     }
 
     /// The bounds of the elements of several results, and how far each moves.

@@ -23,8 +23,10 @@
 //!   gradient where p is near 1, a batch norm's over two rows;
 //! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush what is smaller to zero, also on the way.
 //!
-//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`]. A row of a table of cases states its own; a node of a graph has
-//! that of its op ([`Op::accuracy`](crate::Op::accuracy)) or row ([`Pointwise::accuracy`](crate::Pointwise::accuracy)).
+//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares
+//! ([`Op::accuracy`](crate::Op::accuracy), [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many nodes has
+//! no accuracy of its own: every node is computed with errors as large as its op's, and the bound is how far results go
+//! apart ([`crate::expected`], [`crate::expected_in`]).
 //! Integers have no rounding: theirs must be equal. Nothing is said of an element that is beyond the range of `f32`.
 
 use crate::{Array, DType, Result, Stream};

@@ -1,5 +1,6 @@
 //! What a step should give: its values in `f64`, and how far a run in `f32` may come to be from them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::graph::node::ValueId;
@@ -8,7 +9,7 @@ use crate::verify::walk::{Values, Walk};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
 
 /// How many runs with other rounding errors are compared.
-const DRAWS: usize = 4;
+const DRAWS: u64 = 4;
 
 /// A value as it should be.
 #[derive(Clone, Debug)]
@@ -48,18 +49,44 @@ pub fn expected(graph: &Graph, tensors: &[&Tensor], feeds: &[(&Tensor, &Array)])
     expected_of(graph, &roots, feeds)
 }
 
+/// Computes some values of a graph on the host in `f64`, and bounds from the runs `draws`, each with rounding errors of its
+/// own.
+///
+/// A bound is how far the runs go apart at most, and no less than what the last op may lose. Unlike those of [`expected`]
+/// the bounds have no margin: an element that few runs hardly move may seem to fail, so whoever asks looks again with
+/// further runs, and takes the larger bounds.
+///
+/// # Errors
+/// As [`expected`].
+pub fn expected_in(
+    graph: &Graph,
+    tensors: &[&Tensor],
+    feeds: &[(&Tensor, &Array)],
+    draws: Range<u64>,
+) -> Result<Vec<Expected>> {
+    let roots: Vec<ValueId> = tensors.iter().map(|tensor| tensor.id()).collect();
+    let walk = Walk::new(graph, &roots, feeds, false)?;
+    let (truth, others) = runs(&walk, draws)?;
+    roots.iter().map(|&root| narrow(&walk, &truth, &others, root)).collect()
+}
+
 pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &Array)]) -> Result<Vec<Expected>> {
     let walk = Walk::new(graph, roots, feeds, false)?;
+    let (truth, others) = runs(&walk, 0..DRAWS)?;
+    roots.iter().map(|&root| judge(&walk, &truth, &others, root)).collect()
+}
+
+/// Computes the nodes as they are, and once per draw with rounding errors.
+fn runs(walk: &Walk, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
     let mut truth = Walk::values();
-    let mut others: Vec<(Values, Stream)> =
-        (0..DRAWS).map(|draw| (Walk::values(), Stream::new(17, draw as u64))).collect();
+    let mut others: Vec<(Values, Noise)> = draws.map(|draw| (Walk::values(), Noise::new(draw))).collect();
     for node in walk.computed() {
         let accuracy = walk.accuracy(node);
-        for (values, stream) in &mut others {
+        for (values, noise) in &mut others {
             let inputs = walk.inputs(values, node)?;
-            let inputs: Vec<_> = inputs.into_iter().map(|input| shaken(input, &accuracy, stream)).collect();
+            let inputs: Vec<_> = inputs.into_iter().map(|input| noise.shaken(input, &accuracy)).collect();
             for (value, array) in walk.outputs(node).zip(walk.compute(node, &inputs)) {
-                values.set(value, rounded(array, &accuracy, stream));
+                values.set(value, noise.rounded(array, &accuracy));
             }
             walk.forget(values, node);
         }
@@ -69,21 +96,39 @@ pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &
         }
         walk.forget(&mut truth, node);
     }
-    roots.iter().map(|&root| judge(&walk, &truth, &others, root)).collect()
+    Ok((truth, others.into_iter().map(|(values, _)| values).collect()))
 }
 
+/// Computes how far the elements of the runs are from the truth, at most.
 #[allow(clippy::float_cmp, reason = "two infinities are equal")]
-fn judge(walk: &Walk, truth: &Values, others: &[(Values, Stream)], root: ValueId) -> Result<Expected> {
-    let values = walk.value(truth, root)?.to_f64();
+fn apart(walk: &Walk, values: &[f64], others: &[Values], root: ValueId) -> Result<Vec<f64>> {
     let mut apart = vec![0f64; values.len()];
-    for (other, _) in others {
-        for ((apart, y), other) in apart.iter_mut().zip(&values).zip(walk.value(other, root)?.to_f64()) {
+    for other in others {
+        for ((apart, y), other) in apart.iter_mut().zip(values).zip(walk.value(other, root)?.to_f64()) {
             // Two infinities, or NaNs, are not apart.
             let same = other == *y || (other.is_nan() && y.is_nan());
             let distance = if same { 0.0 } else { (other - y).abs() };
             *apart = if distance.is_nan() { f64::INFINITY } else { apart.max(distance) };
         }
     }
+    Ok(apart)
+}
+
+fn narrow(walk: &Walk, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
+    let values = walk.value(truth, root)?.to_f64();
+    let mut bounds = apart(walk, &values, others, root)?;
+    if walk.spec(root).dtype.is_float() {
+        let accuracy = walk.accuracy(walk.source(root).node);
+        for (bound, y) in bounds.iter_mut().zip(&values) {
+            *bound = bound.max(accuracy.bound(*y, 0.0));
+        }
+    }
+    Ok(Expected { values, bounds })
+}
+
+fn judge(walk: &Walk, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
+    let values = walk.value(truth, root)?.to_f64();
+    let apart = apart(walk, &values, others, root)?;
     // By chance, all runs may agree on an element whose neighbours go apart.
     #[allow(clippy::cast_precision_loss, reason = "a number of elements")]
     let count = apart.len().max(1) as f64;
@@ -99,20 +144,50 @@ fn amplitude(accuracy: &Accuracy) -> f64 {
     accuracy.c * (accuracy.terms as f64).sqrt() * EPS
 }
 
-/// An input with the relative errors that, by the bound, stand for those of the op.
-fn shaken(input: Arc<Array>, accuracy: &Accuracy, stream: &mut Stream) -> Arc<Array> {
-    if accuracy.exact { input } else { Arc::new(shake_by(amplitude(accuracy), &input, stream)) }
+/// Rounding errors of one run.
+struct Noise {
+    stream: Stream,
+    /// Whether numbers below the smallest normal one are zero, as a device may have it.
+    flushes: bool,
 }
 
-/// A result with its own error.
-fn rounded(array: Array, accuracy: &Accuracy, stream: &mut Stream) -> Array {
-    if accuracy.exact || array.dtype() == DType::U32 {
-        return array;
+impl Noise {
+    fn new(draw: u64) -> Self {
+        Self { stream: Stream::new(17, draw), flushes: draw % 2 == 1 }
     }
-    let relative = amplitude(accuracy) + accuracy.ulp * EPS;
-    let mut values = array.to_f64();
-    for y in values.iter_mut().filter(|y| y.is_finite()) {
-        *y += (relative * y.abs() + accuracy.cancelling * EPS) * (2.0 * stream.uniform() - 1.0);
+
+    /// Returns an input with the relative errors that, by the bound, stand for those of the op.
+    fn shaken(&mut self, input: Arc<Array>, accuracy: &Accuracy) -> Arc<Array> {
+        if accuracy.exact || accuracy.c == 0.0 {
+            return input;
+        }
+        let shaken = shake_by(amplitude(accuracy), &input, &mut self.stream);
+        Arc::new(self.flushed(shaken))
     }
-    Array::new(array.shape(), values).expect("as many as before")
+
+    /// Returns a result with its own error.
+    fn rounded(&mut self, array: Array, accuracy: &Accuracy) -> Array {
+        if accuracy.exact || array.dtype() == DType::U32 {
+            return array;
+        }
+        let relative = amplitude(accuracy) + accuracy.ulp * EPS;
+        if relative == 0.0 && accuracy.cancelling == 0.0 {
+            return self.flushed(array);
+        }
+        let mut values = array.to_f64();
+        for y in values.iter_mut().filter(|y| y.is_finite()) {
+            let error = 2.0 * self.stream.uniform() - 1.0;
+            *y += (relative * y.abs() + accuracy.cancelling * EPS) * error;
+        }
+        self.flushed(Array::new(array.shape(), values).expect("as many as before"))
+    }
+
+    fn flushed(&self, array: Array) -> Array {
+        let small = |x: f64| x != 0.0 && x.abs() < f64::from(f32::MIN_POSITIVE);
+        if !self.flushes || array.dtype() == DType::U32 || !array.to_f64().into_iter().any(small) {
+            return array;
+        }
+        let values = array.to_f64().into_iter().map(|x| if small(x) { 0.0 } else { x }).collect();
+        Array::new::<f64>(array.shape(), values).expect("as many as before")
+    }
 }

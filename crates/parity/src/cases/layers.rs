@@ -1,4 +1,4 @@
-//! Cases of layers that are composed of ops: the inputs of a row are the layer's, then its variables.
+//! Layers that are composed of ops: the inputs of a case are the layer's, then its variables.
 
 use wgrad_core::{Params, Tensor};
 use wgrad_nn::Module;
@@ -8,12 +8,15 @@ use wgrad_nn::layers::{
     TransformerEncoderLayer, TransformerEncoderLayerOptions, scaled_dot_product_attention,
 };
 
-use crate::Values::{Below, Normal, Uniform};
-use crate::{Case, Inputs, Values};
+use crate::case::Values::{self, Below, Normal, Uniform};
+use crate::case::{Case, Inputs};
+use crate::family::Family;
+
+pub(super) const FAMILY: Family = Family::new(own);
 
 type Made<'a> = Box<dyn Fn(&[Tensor]) -> Vec<Tensor> + 'a>;
 
-/// A row of a layer that `make` declares and `call` applies to the tensors that are not variables.
+/// Returns the case of a layer that `make` declares and `call` applies to the tensors that are not variables.
 fn layer<L: 'static>(
     name: &str,
     inputs: Inputs<'_>,
@@ -37,7 +40,7 @@ fn layer<L: 'static>(
     })
 }
 
-/// A layer of one input and one output.
+/// Returns the case of a layer of one input and one output.
 fn module<L: Module + 'static>(
     name: &str,
     input: (&[usize], Values),
@@ -46,23 +49,21 @@ fn module<L: Module + 'static>(
     layer(name, &[input], make, |layer, x| vec![layer.forward(&x[0])])
 }
 
-pub fn layers() -> Vec<Case> {
+fn own() -> Vec<Case> {
     let mut cases = recurrent();
     cases.extend(attention());
     cases.extend([
         module("embedding with padding", (&[4, 7], Below(9)), |p| {
             Embedding::with(p, 9, 5, EmbeddingOptions::new().padding_idx(-3))
-        })
-        .terms(28),
+        }),
         layer(
             "bilinear",
             &[(&[6, 5], Normal), (&[6, 7], Normal)],
             |p| Bilinear::new(p, 5, 7, 3),
             |layer, x| vec![layer.forward(&x[0], &x[1])],
-        )
-        .terms(35),
-        module("binary linear", (&[9, 33], Normal), |p| BinaryLinear::new(p, 33, 10)).terms(33).ulp(3.0),
-        module("binary conv2d", (&[2, 3, 7, 6], Normal), |p| BinaryConv2d::new(p, 3, 5, 3)).terms(60).ulp(3.0),
+        ),
+        module("binary linear", (&[9, 33], Normal), |p| BinaryLinear::new(p, 33, 10)),
+        module("binary conv2d", (&[2, 3, 7, 6], Normal), |p| BinaryConv2d::new(p, 3, 5, 3)),
     ]);
     cases
 }
@@ -71,10 +72,8 @@ fn recurrent() -> Vec<Case> {
     let deep = RecurrentOptions::new().num_layers(2).bidirectional(true);
     let projected = RecurrentOptions::new().proj_size(3).batch_first(true);
     let plain = RecurrentOptions::new().bias(false);
-    // Sums over units, and over steps and batch; a step's functions, and those of all steps before it.
-    let steps = |case: Case| case.terms(64).ulp(80.0);
     vec![
-        steps(layer(
+        layer(
             "lstm of two layers and directions",
             &[(&[4, 3, 5], Normal)],
             move |p| Lstm::with(p, 5, 6, deep),
@@ -82,8 +81,8 @@ fn recurrent() -> Vec<Case> {
                 let (y, (h, c)) = lstm.forward(&x[0], None);
                 vec![y, h, c]
             },
-        )),
-        steps(layer(
+        ),
+        layer(
             "lstm projected, from states",
             &[(&[2, 5, 4], Normal), (&[1, 2, 3], Normal), (&[1, 2, 7], Normal)],
             move |p| Lstm::with(p, 4, 7, projected),
@@ -91,8 +90,8 @@ fn recurrent() -> Vec<Case> {
                 let (y, (h, c)) = lstm.forward(&x[0], Some((&x[1], &x[2])));
                 vec![y, h, c]
             },
-        )),
-        steps(layer(
+        ),
+        layer(
             "gru of two layers and directions",
             &[(&[4, 3, 5], Normal)],
             move |p| Gru::with(p, 5, 6, deep),
@@ -100,8 +99,8 @@ fn recurrent() -> Vec<Case> {
                 let (y, h) = gru.forward(&x[0], None);
                 vec![y, h]
             },
-        )),
-        steps(layer(
+        ),
+        layer(
             "gru without bias, of one sequence",
             &[(&[6, 5], Normal), (&[1, 9], Normal)],
             move |p| Gru::with(p, 5, 9, plain),
@@ -109,9 +108,9 @@ fn recurrent() -> Vec<Case> {
                 let (y, h) = gru.forward(&x[0], Some(&x[1]));
                 vec![y, h]
             },
-        )),
-        steps(module("rnn", (&[5, 3, 4], Normal), |p| Rnn::new(p, 4, 6))),
-        steps(layer(
+        ),
+        module("rnn", (&[5, 3, 4], Normal), |p| Rnn::new(p, 4, 6)),
+        layer(
             "cells",
             &[(&[3, 4], Normal)],
             |p| (LstmCell::new(&p.at("lstm"), 4, 5), GruCell::new(&p.at("gru"), 4, 5)),
@@ -119,7 +118,7 @@ fn recurrent() -> Vec<Case> {
                 let (h, c) = lstm.forward(&x[0], None);
                 vec![gru.forward(&x[0], Some(&h)), c]
             },
-        )),
+        ),
     ]
 }
 
@@ -135,10 +134,7 @@ fn attention() -> Vec<Case> {
         Case::several("attention, causal and with numbers added", &[products, &[(&[5, 7], Normal)]].concat(), |x| {
             let call = AttentionCall::new().attn_mask(&x[3]).is_causal(true);
             vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
-        })
-        .terms(42)
-        .ulp(60.0)
-        .cancelling(8.0),
+        }),
         Case::several("attention with shared heads and keys left out", shared, |x| {
             // The first query sees no key.
             let graph = x[0].graph();
@@ -146,10 +142,7 @@ fn attention() -> Vec<Case> {
             let mask = column.lt(&(row * 2.0));
             let call = AttentionCall::new().attn_mask(&mask).enable_gqa(true);
             vec![scaled_dot_product_attention(&x[0], &x[1], &x[2], call)]
-        })
-        .terms(35)
-        .ulp(60.0)
-        .cancelling(8.0),
+        }),
         layer(
             "attention to oneself with padding",
             &[(&[5, 3, 8], Normal), (&[3, 5], Below(2))],
@@ -161,10 +154,7 @@ fn attention() -> Vec<Case> {
                 let (y, weights) = attention.forward(&x[0], &x[0], &x[0], call);
                 vec![y, weights.expect("weights are asked for")]
             },
-        )
-        .terms(60)
-        .ulp(80.0)
-        .cancelling(32.0),
+        ),
         layer(
             "attention to others with added keys",
             &[(&[2, 3, 6], Normal), (&[2, 4, 5], Normal), (&[2, 4, 4], Normal), (&[4, 3, 4], Normal)],
@@ -174,24 +164,16 @@ fn attention() -> Vec<Case> {
                 let (y, weights) = attention.forward(&x[0], &x[1], &x[2], call);
                 vec![y, weights.expect("weights are asked for")]
             },
-        )
-        .terms(60)
-        .ulp(80.0)
-        .cancelling(32.0),
+        ),
     ];
     for norm_first in [false, true] {
         let place = if norm_first { "first" } else { "last" };
-        cases.push(
-            layer(
-                &format!("transformer encoder with dropout, norm {place}"),
-                &[(&[2, 5, 8], Normal)],
-                move |p| TransformerEncoderLayer::with(p, 8, 2, encoder(norm_first)),
-                |layer, x| vec![layer.forward(&x[0], EncoderMasks::new().is_causal(true))],
-            )
-            .terms(80)
-            .ulp(80.0)
-            .cancelling(64.0),
-        );
+        cases.push(layer(
+            &format!("transformer encoder with dropout, norm {place}"),
+            &[(&[2, 5, 8], Normal)],
+            move |p| TransformerEncoderLayer::with(p, 8, 2, encoder(norm_first)),
+            |layer, x| vec![layer.forward(&x[0], EncoderMasks::new().is_causal(true))],
+        ));
     }
     cases
 }

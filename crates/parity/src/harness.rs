@@ -1,65 +1,64 @@
-//! The mill: a case's data and truth, made once, and any number of devices and checks held to them.
+//! Harness: the data of a case and its truth, made once, with which any number of devices are compared.
 
 use std::collections::BTreeSet;
 
-use wgrad_core::bound::{DRAWS, sensitivity};
-use wgrad_core::{Array, Backend, CpuBackend, Deviation, Params, Result, Session, Step, Tensor};
+use wgrad_core::{Array, Backend, Deviation, Expected, Params, Result, Session, Step};
 
 use crate::case::Case;
 use crate::kernels::makers;
-use crate::run::{Feed, Trace};
+use crate::trace::{Feed, Trace};
 use crate::verdict::{Measured, Part, Verdict, Worst};
 
-/// What [`Mill::new`] draws the data from.
+/// Seed from which [`Harness::new`] draws the data.
 pub const SEED: u64 = 7;
 
-/// How often what seems to fail is shaken anew: among millions of elements there are some that few draws hardly move.
-const AGAIN: usize = 11 * DRAWS;
+/// Number of runs with rounding errors that make the bounds.
+pub(crate) const DRAWS: u64 = 6;
+/// How often that many further runs are made where something seems to fail: among millions of elements there are some
+/// that few runs hardly move.
+const AGAIN: u64 = 11;
 
-/// A case with its data, the truth in `f64` and the bounds; all devices are held to the same.
+/// Harness of a case: its data, the truth in `f64` and the bounds, which are the same for all devices.
 ///
 /// ```
 /// use wgrad_core::CpuBackend;
-/// use wgrad_parity::{Case, Mill, Values};
+/// use wgrad_parity::{Case, Harness, Values};
 ///
-/// let case = Case::new("mean", &[(&[3, 65], Values::Normal)], |x| x[0].mean(&[1])).terms(65).ulp(3.0);
-/// let mill = Mill::new(&case)?;
-/// let verdict = mill.check(CpuBackend::<f32>::new())?;
+/// let case = Case::new("mean", &[(&[3, 65], Values::Normal)], |x| x[0].mean(&[1]));
+/// let harness = Harness::new(&case)?;
+/// let verdict = harness.check(CpuBackend::<f32>::new())?;
 /// assert!(verdict.passed(), "{verdict}");
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Mill {
+pub struct Harness {
     case: Case,
     feed: Feed,
-    /// Of each element of each result: outputs, then gradients.
-    truth: Numbers,
-    bounds: Numbers,
+    /// Of each result: outputs, then gradients.
+    expected: Vec<Expected>,
 }
 
-type Numbers = Vec<Vec<f64>>;
-
-impl Mill {
+impl Harness {
     /// Draws the data, runs the reference and derives the bounds.
     ///
     /// # Errors
-    /// When the case does not fit together: the first misfit of its graph, with the line and the fix.
+    /// When the case does not fit together: the first error of its graph, with the line and the fix.
     pub fn new(case: &Case) -> Result<Self> {
         Self::seeded(case, SEED)
     }
 
-    /// [`Self::new`] with data from another seed.
+    /// Does as [`Self::new`], with data from another seed.
     ///
     /// # Errors
     /// As [`Self::new`].
     pub fn seeded(case: &Case, seed: u64) -> Result<Self> {
         let trace = Trace::new(case)?;
         let feed = trace.feed(case, seed)?;
-        let (truth, bounds) = truth_of(case, &trace, &trace.fetches(), &feed)?;
-        Ok(Self { case: case.clone(), feed, truth, bounds })
+        let expected = trace.expected(case, &trace.fetches(), &feed, 0..DRAWS)?;
+        Ok(Self { case: case.clone(), feed, expected })
     }
 
-    /// The case.
+    /// Returns the case.
     #[must_use]
     pub fn case(&self) -> &Case {
         &self.case
@@ -69,7 +68,7 @@ impl Mill {
         &self.feed
     }
 
-    /// Runs the case on a device, and holds every output and gradient to its bound.
+    /// Runs the case on a device, and compares every output and gradient with its truth.
     ///
     /// # Errors
     /// When the device cannot run it: a kernel does not compile, there is no room, the device is lost.
@@ -77,7 +76,7 @@ impl Mill {
         self.check_in(&mut Session::new(backend, &Params::seeded(0))?)
     }
 
-    /// [`Self::check`] in a session that may have run other cases before.
+    /// Does as [`Self::check`] in a session that may have run other cases before.
     ///
     /// # Errors
     /// As [`Self::check`].
@@ -85,29 +84,27 @@ impl Mill {
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
         let got = trace.run(session, &step, &self.feed)?;
-        self.judged(session, &trace, &step, &got)
+        self.looked_twice(session, &trace, &step, &got)
     }
 
-    /// The verdict, after a second look at what seems to fail.
-    fn judged(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Result<Verdict> {
+    /// Returns the verdict, after a second look at what seems to fail.
+    fn looked_twice(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Result<Verdict> {
         let verdict = self.verdict(session, trace, step, got);
-        if verdict.passed() || self.case.accuracy.exact {
+        if verdict.passed() || self.case.exact {
             return Ok(verdict);
         }
-        Ok(self.shaken_again(trace)?.verdict(session, trace, step, got))
+        Ok(self.with_further_runs(trace)?.verdict(session, trace, step, got))
     }
 
-    /// The same with bounds from many more draws.
-    fn shaken_again(&self, trace: &Trace) -> Result<Self> {
-        let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-        let step = session.compile(&trace.graph, &trace.fetches())?;
-        let name = format!("{}, again", self.case.name);
-        let moved =
-            sensitivity(&self.truth, &name, AGAIN, |stream| trace.run(&mut session, &step, &self.feed.shaken(stream)))?;
+    /// Returns the same with bounds from many more runs.
+    fn with_further_runs(&self, trace: &Trace) -> Result<Self> {
         let mut again = self.clone();
-        let further = self.case.accuracy.bounds(&self.truth, &moved);
-        for (bound, further) in again.bounds.iter_mut().flatten().zip(further.iter().flatten()) {
-            *bound = bound.max(*further);
+        for i in 1..=AGAIN {
+            let runs = DRAWS * i..DRAWS * (i + 1);
+            let further = trace.expected(&self.case, &trace.fetches(), &self.feed, runs)?;
+            for (one, further) in again.expected.iter_mut().zip(further) {
+                one.bounds.iter_mut().zip(further.bounds).for_each(|(bound, further)| *bound = bound.max(further));
+            }
         }
         Ok(again)
     }
@@ -122,13 +119,13 @@ impl Mill {
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
         let got = trace.run(&mut session, &step, &self.feed)?;
-        let first = self.judged(&session, &trace, &step, &got)?;
+        let first = self.looked_twice(&session, &trace, &step, &got)?;
         let between = other.check_in(&mut session)?;
-        let got: Vec<_> = got.iter().map(Array::to_f64).collect();
-        let bounds = got.iter().map(|values| vec![0.0; values.len()]).collect();
+        let same = |array: &Array| Expected { values: array.to_f64(), bounds: vec![0.0; array.shape().numel()] };
+        let expected = got.iter().map(same).collect();
         let again = trace.run(&mut session, &step, &self.feed)?;
         let case = self.case.clone().renamed(format!("{}, again after {}", self.case.name, other.case.name));
-        let repeated = Self { case, feed: self.feed.clone(), truth: got, bounds };
+        let repeated = Self { case, feed: self.feed.clone(), expected };
         Ok([first, between, repeated.verdict(&session, &trace, &step, &again)])
     }
 
@@ -144,8 +141,9 @@ impl Mill {
     }
 
     fn measure(&self, result: usize, part: Part, kernels: BTreeSet<String>, got: &Array) -> Measured {
-        let ulp = largest_ulp(got, &self.truth[result]);
-        let worst = Deviation::worst(got, &self.truth[result], &self.bounds[result]);
+        let Expected { values, bounds } = &self.expected[result];
+        let ulp = largest_ulp(got, values);
+        let worst = Deviation::worst(got, values, bounds);
         let worst = worst.map(|deviation| {
             let index = got.shape().index(deviation.at);
             let fed = self.fed(part, &index, got.shape().dims());
@@ -154,7 +152,7 @@ impl Mill {
         Measured { part, kernels, elements: got.shape().numel(), ulp, worst }
     }
 
-    /// What was fed at this element of a result.
+    /// Returns what was fed at this element of a result.
     fn fed(&self, part: Part, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
         let inputs = self.feed.inputs.iter().enumerate().map(|(i, array)| (format!("input {i}"), array));
         let cotangents = self.feed.cotangents.iter().enumerate();
@@ -164,22 +162,7 @@ impl Mill {
     }
 }
 
-/// The truth of some values of a case's graph, and their bounds.
-pub(crate) fn truth_of(case: &Case, trace: &Trace, fetches: &[&Tensor], feed: &Feed) -> Result<(Numbers, Numbers)> {
-    let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0))?;
-    let step = session.compile(&trace.graph, fetches)?;
-    let mut run = |feed: &Feed| trace.run(&mut session, &step, feed);
-    let truth: Numbers = run(feed)?.iter().map(Array::to_f64).collect();
-    let moved = if case.accuracy.exact {
-        truth.clone()
-    } else {
-        sensitivity(&truth, &case.name, DRAWS, |stream| run(&feed.shaken(stream)))?
-    };
-    let bounds = case.accuracy.bounds(&truth, &moved);
-    Ok((truth, bounds))
-}
-
-/// The largest error of a result in units in the last place.
+/// Returns the largest error of a result in units in the last place.
 fn largest_ulp(got: &Array, truth: &[f64]) -> f64 {
     let all = got.to_f64().into_iter().zip(truth).enumerate();
     all.fold(0.0, |ulp: f64, (at, (got, &truth))| {
@@ -194,7 +177,7 @@ fn largest_ulp(got: &Array, truth: &[f64]) -> f64 {
     })
 }
 
-/// The element of an array that meets a place of a result of shape `dims` by the rules of broadcasting.
+/// Returns the element of an array that meets a place of a result of shape `dims` by the rules of broadcasting.
 fn element(array: &Array, index: &[usize], dims: &[usize]) -> Option<f64> {
     let own = array.shape().dims();
     let skip = dims.len().checked_sub(own.len())?;

@@ -1,11 +1,14 @@
-//! Runs a case on a device: outputs, then the gradients of its inputs under random cotangents.
+//! Case as a graph: its outputs, then the gradients of its inputs under random cotangents.
 
-use wgrad_core::bound::shake;
-use wgrad_core::{Array, DType, Graph, Mode, Result, Session, Step, Stream, Tensor, vjp};
+use std::ops::Range;
 
-use crate::case::Case;
+use wgrad_core::{
+    Array, DType, Expected, Graph, Limits, Mode, Plan, Result, Session, Step, Stream, Tensor, expected_in, vjp,
+};
 
-/// A case with its data: the same numbers on every device.
+use crate::case::{Case, Values};
+
+/// Data of a case: the same numbers on every device.
 #[derive(Clone, Debug)]
 pub(crate) struct Feed {
     pub inputs: Vec<Array>,
@@ -13,7 +16,7 @@ pub(crate) struct Feed {
     pub cotangents: Vec<Option<Array>>,
 }
 
-/// A case as a graph.
+/// Graph of a case.
 pub(crate) struct Trace {
     pub graph: Graph,
     pub inputs: Vec<Tensor>,
@@ -27,7 +30,7 @@ pub(crate) struct Trace {
 impl Trace {
     pub fn new(case: &Case) -> Result<Self> {
         let graph = Graph::new(Mode::Train);
-        let input = |(i, (shape, values)): (usize, &(Vec<usize>, crate::Values))| {
+        let input = |(i, (shape, values)): (usize, &(Vec<usize>, Values))| {
             graph.input(format!("x{i}"), &shape[..], values.dtype())
         };
         let inputs: Vec<Tensor> = case.inputs.iter().enumerate().map(input).collect();
@@ -53,12 +56,12 @@ impl Trace {
         Ok(Self { graph, inputs, outputs, cotangents, gradients })
     }
 
-    /// What a run returns: the outputs, then the gradients.
+    /// Returns what a run fetches: the outputs, then the gradients.
     pub fn fetches(&self) -> Vec<&Tensor> {
         self.outputs.iter().chain(self.gradients.iter().map(|(_, dx)| dx)).collect()
     }
 
-    /// Random data, rounded to `f32`.
+    /// Draws the data, rounded to `f32`.
     pub fn feed(&self, case: &Case, seed: u64) -> Result<Feed> {
         let mut stream = Stream::named(seed, &case.name);
         let inputs = (0..case.inputs.len()).map(|i| case.draw(i, &mut stream)).collect::<Result<_>>()?;
@@ -76,25 +79,40 @@ impl Trace {
     /// time.
     pub fn run(&self, session: &mut Session, step: &Step, feed: &Feed) -> Result<Vec<Array>> {
         let before = self.graph.state()?;
-        let results = session.run(step, &self.feeds(step, feed));
+        // What the step does not read is left out.
+        let feeds: Vec<_> = self.feeds(feed).into_iter().filter(|(tensor, _)| step.reads(tensor)).collect();
+        let results = session.run(step, &feeds);
         session.sync()?;
         before.restore()?;
         results
     }
 
-    /// What a step of this graph is fed, by tensor: what it does not read is left out.
-    fn feeds<'a>(&'a self, step: &Step, feed: &'a Feed) -> Vec<(&'a Tensor, &'a Array)> {
+    /// Computes some values of this graph in `f64`, and their bounds from the runs `draws`, each with rounding errors of
+    /// its own.
+    pub fn expected(&self, case: &Case, fetches: &[&Tensor], feed: &Feed, draws: Range<u64>) -> Result<Vec<Expected>> {
+        if !case.exact {
+            return expected_in(&self.graph, fetches, &self.feeds(feed), draws);
+        }
+        let mut found = expected_in(&self.graph, fetches, &self.feeds(feed), 0..0)?;
+        found.iter_mut().flat_map(|one| &mut one.bounds).for_each(|bound| *bound = 0.0);
+        Ok(found)
+    }
+
+    /// Returns what this graph is fed, by tensor.
+    pub fn feeds<'a>(&'a self, feed: &'a Feed) -> Vec<(&'a Tensor, &'a Array)> {
         let cotangents = self.cotangents.iter().zip(&feed.cotangents);
         let cotangents = cotangents.filter_map(|(t, a)| t.as_ref().zip(a.as_ref()));
-        self.inputs.iter().zip(&feed.inputs).chain(cotangents).filter(|(tensor, _)| step.reads(tensor)).collect()
+        self.inputs.iter().zip(&feed.inputs).chain(cotangents).collect()
     }
 }
 
-impl Feed {
-    /// Every float changed by a random relative `±eps`.
-    pub fn shaken(&self, stream: &mut Stream) -> Self {
-        let inputs = self.inputs.iter().map(|array| shake(array, stream)).collect();
-        let cotangents = self.cotangents.iter().map(|array| array.as_ref().map(|array| shake(array, stream))).collect();
-        Self { inputs, cotangents }
+impl Case {
+    /// Plans what is checked for a device with these limits: outputs, then gradients under cotangents.
+    ///
+    /// # Errors
+    /// The first error of the graph.
+    pub fn plan(&self, limits: &Limits) -> Result<Plan> {
+        let trace = Trace::new(self)?;
+        Plan::new(&trace.graph, &trace.fetches(), limits)
     }
 }

@@ -1,4 +1,4 @@
-//! The doctor: any number of checks on any number of devices, and what they come to, kernel by kernel.
+//! Report: any number of checks on any number of devices, and what they come to, kernel by kernel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -8,9 +8,12 @@ use std::thread;
 
 use wgrad_core::Site;
 
-use crate::{Check, Measured, Mill, Setting, Verdict};
+use crate::checks::Check;
+use crate::harness::Harness;
+use crate::setting::Setting;
+use crate::verdict::{Measured, Verdict};
 
-/// What one kernel came to over all checks.
+/// Tally of one kernel over all checks.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// How many results it made.
@@ -27,17 +30,17 @@ pub struct Tally {
     pub failures: usize,
 }
 
-/// A check that failed on a device.
+/// Failure of a check on a device.
 #[derive(Clone, Debug)]
 pub struct Failure {
     /// The case.
     pub case: String,
     /// The setting.
     pub setting: String,
-    /// The kernels that are to blame: those that made the first node that is wrong, or else those of the first result that
-    /// is; none if the case did not run.
+    /// The culprits: the kernels that made the first node that is wrong, or else those of the first result that is; none if
+    /// the case did not run.
     pub kernels: BTreeSet<String>,
-    /// The first node that is wrong, an op or a row, and where it comes from; none if no node by itself is wrong.
+    /// The first node that is wrong, by its op, and where it comes from; none if no node by itself is wrong.
     pub node: Option<(String, Site)>,
     /// The shapes and values that the case was fed: its inputs in order.
     pub inputs: Vec<String>,
@@ -67,9 +70,9 @@ impl std::fmt::Display for Failure {
     }
 }
 
-/// What the checks came to.
+/// Report of any number of checks.
 #[derive(Clone, Debug, Default)]
-pub struct Examination {
+pub struct Report {
     /// Kernel → what it came to. On the CPU an op is its own kernel, named `CPU: OP`.
     pub kernels: BTreeMap<String, Tally>,
     /// What failed.
@@ -78,7 +81,7 @@ pub struct Examination {
     pub cases: usize,
     /// How many times a case ran on a device.
     pub runs: usize,
-    /// How many results were held to their bounds: outputs and gradients.
+    /// How many results were compared with their bounds: outputs and gradients.
     pub results: usize,
     /// How many numbers these have.
     pub elements: usize,
@@ -86,7 +89,7 @@ pub struct Examination {
     pub outcomes: Vec<Outcome>,
 }
 
-/// A case on a device.
+/// Outcome of a case on a device.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The setting.
@@ -95,11 +98,11 @@ pub struct Outcome {
     pub case: String,
     /// Seconds that it took, on a device that others used at the same time.
     pub seconds: f64,
-    /// Index into [`Examination::failures`]; none if it passed.
+    /// Index into [`Report::failures`]; none if it passed.
     pub failure: Option<usize>,
 }
 
-/// What came of one check on one setting.
+/// Results of one check on one setting.
 struct Found {
     setting: String,
     cpu: bool,
@@ -109,8 +112,8 @@ struct Found {
     failure: Option<Failure>,
 }
 
-impl Examination {
-    /// Whether nothing failed.
+impl Report {
+    /// Returns whether nothing failed.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
@@ -136,7 +139,7 @@ impl Examination {
                         && let Some(check) = take()
                     {
                         // The receiver is there until all senders are gone.
-                        let _ = sender.send((check.case.name().to_string(), examine(&check, settings)));
+                        let _ = sender.send((check.case.name().to_string(), run_on_all(&check, settings)));
                     }
                 });
             }
@@ -162,7 +165,7 @@ impl Examination {
         for (verdict, result) in verdicts.iter().flat_map(|v| v.results.iter().map(move |result| (v, result))) {
             self.results += 1;
             self.elements += result.elements;
-            // What is wrong counts for what is to blame.
+            // What is wrong counts for the culprit.
             let kernels = match &failure {
                 Some(failure) if !result.passed() => &failure.kernels,
                 _ => &result.kernels,
@@ -187,17 +190,18 @@ impl Examination {
     }
 }
 
-/// One check on every setting that it concerns.
-fn examine(check: &Check, settings: &[Setting]) -> Vec<Found> {
-    let mills = Mill::new(&check.case).and_then(|mill| Ok((mill, check.between.as_ref().map(Mill::new).transpose()?)));
+/// Runs one check on every setting that it concerns.
+fn run_on_all(check: &Check, settings: &[Setting]) -> Vec<Found> {
+    let harnesses = Harness::new(&check.case)
+        .and_then(|harness| Ok((harness, check.between.as_ref().map(Harness::new).transpose()?)));
     let mut all = vec![];
     for setting in settings {
         let Some(device) = check.device(setting) else { continue };
         let start = std::time::Instant::now();
-        let found = mills.as_ref().map_err(ToString::to_string).and_then(|(mill, between)| {
+        let found = harnesses.as_ref().map_err(ToString::to_string).and_then(|(harness, between)| {
             let verdicts = match between {
-                Some(between) => mill.check_around(between, device.clone()).map(Vec::from),
-                None => mill.check(device.clone()).map(|verdict| vec![verdict]),
+                Some(between) => harness.check_around(between, device.clone()).map(Vec::from),
+                None => harness.check(device.clone()).map(|verdict| vec![verdict]),
             };
             verdicts.map_err(|error| error.to_string())
         });
@@ -217,10 +221,11 @@ fn examine(check: &Check, settings: &[Setting]) -> Vec<Found> {
                     failure.case.clone_from(&verdicts[at].case);
                     failure.results = verdicts[at].failures().cloned().collect();
                     // What is only wrong the second time is no node's.
-                    let mill = mills.as_ref().ok().and_then(|(mill, between)| [Some(mill), between.as_ref(), None][at]);
-                    if let Some(Ok(Some(blame))) = mill.map(|mill| mill.blame(device)) {
-                        failure.kernels = blame.kernels;
-                        failure.node = Some((blame.node, blame.site));
+                    let harness =
+                        harnesses.as_ref().ok().and_then(|(first, between)| [Some(first), between.as_ref(), None][at]);
+                    if let Some(Ok(Some(culprit))) = harness.map(|harness| harness.localise(device)) {
+                        failure.kernels = culprit.kernels;
+                        failure.node = Some((culprit.node, culprit.site));
                     } else {
                         failure.kernels.clone_from(&failure.results[0].kernels);
                     }

@@ -1,19 +1,19 @@
-//! Which node of a failing case is the first to be wrong.
+//! Search for the node of a failing case that is the first to be wrong.
 
 use std::collections::BTreeSet;
 
 use wgrad_core::plan::Plan;
-use wgrad_core::{Deviation, NodeKind, Params, Result, Session, Site, Tensor, ValueId};
+use wgrad_core::{Array, Deviation, Expected, NodeKind, Params, Result, Session, Site, Tensor, ValueId};
 use wgrad_kernels::Device;
 
+use crate::harness::{DRAWS, Harness};
 use crate::kernels::makers;
-use crate::mill::{Mill, truth_of};
-use crate::run::Trace;
+use crate::trace::Trace;
 
-/// The first node whose value is beyond its bound although those that it reads are not.
+/// Culprit of a failure: the first node whose value is beyond its bound although those that it reads are not.
 #[derive(Clone, Debug)]
-pub struct Blame {
-    /// The node: an op, or a row of the pointwise table.
+pub struct Culprit {
+    /// The node's op.
     pub node: String,
     /// The kernels that made its value.
     pub kernels: BTreeSet<String>,
@@ -21,25 +21,27 @@ pub struct Blame {
     pub site: Site,
 }
 
-impl Mill {
-    /// Runs a case once more with every node's value fetched, and names the first node in the order of the graph that is
+impl Harness {
+    /// Runs the case once more with every node's value fetched, and returns the first node in the order of the graph that is
     /// beyond its bound. None if all of them are within: then what is wrong only shows where kernels are fused.
     ///
     /// # Errors
-    /// As [`Mill::check`].
-    pub fn blame(&self, device: Device) -> Result<Option<Blame>> {
+    /// As [`Harness::check`].
+    pub fn localise(&self, device: Device) -> Result<Option<Culprit>> {
         let trace = Trace::new(self.case())?;
         let values: Vec<Tensor> = values(&trace);
         let fetches: Vec<&Tensor> = values.iter().collect();
         let feed = self.feed();
-        let (truth, bounds) = truth_of(self.case(), &trace, &fetches, feed)?;
+        let expected = trace.expected(self.case(), &fetches, feed, 0..DRAWS)?;
         let mut session = Session::new(device, &Params::seeded(0))?;
         let step = session.compile(&trace.graph, &fetches)?;
         let got = trace.run(&mut session, &step, feed)?;
-        let results = got.iter().zip(&truth).zip(&bounds);
-        let wrong = results
-            .map(|((got, truth), bounds)| Deviation::worst(got, truth, bounds).is_some_and(|worst| worst.fails()));
-        let Some(first) = wrong.enumerate().find_map(|(i, wrong)| wrong.then_some(i)) else { return Ok(None) };
+        let fails = |got: &Array, Expected { values, bounds }: &Expected| {
+            Deviation::worst(got, values, bounds).is_some_and(|worst| worst.fails())
+        };
+        let Some(first) = got.iter().zip(&expected).position(|(got, expected)| fails(got, expected)) else {
+            return Ok(None);
+        };
         let plan = Plan::new(&trace.graph, &fetches, &session.limits())?;
         let data = trace.graph.data();
         let node = &data.nodes[values[first].id().node];
@@ -48,11 +50,11 @@ impl Mill {
             NodeKind::Pointwise(row, _) => [format!("row {}", row.name)].into(),
             _ => makers(&plan)?.swap_remove(first),
         };
-        Ok(Some(Blame { node: node.name().into(), kernels, site: node.site.clone() }))
+        Ok(Some(Culprit { node: node.name().into(), kernels, site: node.site.clone() }))
     }
 }
 
-/// What is computed on the way to the results, in the order of the graph.
+/// Returns what is computed on the way to the results, in the order of the graph.
 fn values(trace: &Trace) -> Vec<Tensor> {
     let mut live = BTreeSet::new();
     let mut stack: Vec<ValueId> = trace.fetches().iter().map(|tensor| tensor.id()).collect();

@@ -1,0 +1,60 @@
+//! Every pointwise op by itself, also those that only gradients use: a new one needs no case.
+
+use wgrad_core::ops::rows;
+use wgrad_core::{Block, Pointwise, Slice, SliceMut, Tensor};
+
+use crate::case::Case;
+use crate::case::Values::{self, Below, Uniform};
+use crate::family::Family;
+
+pub(super) const FAMILY: Family = Family::new(own);
+
+/// Numbers above zero, small and large.
+const WIDE: [f64; 2] = [0.05, 4.0];
+/// Probabilities that are neither of the ends.
+const PROBABILITIES: [f64; 2] = [0.05, 0.95];
+/// Labels: the values of integer arguments.
+const LABELS: usize = 5;
+
+fn own() -> Vec<Case> {
+    rows().iter().map(|&op| case(op)).collect()
+}
+
+fn case(op: &'static Pointwise) -> Case {
+    let attributes = vec![0.5; op.attributes.len()];
+    let [low, high] = if is_number(op, &attributes, WIDE) { WIDE } else { PROBABILITIES };
+    let inputs: Vec<(&[usize], Values)> = op
+        .types
+        .iter()
+        .map(|dtype| (&[200usize][..], if dtype.is_float() { Uniform(low, high) } else { Below(LABELS) }))
+        .collect();
+    let case = Case::new(format!("row {}", op.name), &inputs, move |x| {
+        let args: Vec<&Tensor> = x.iter().collect();
+        x[0].graph().pointwise(op, &args, &attributes)
+    });
+    if op.backward.is_some() { case } else { case.without_gradients() }
+}
+
+/// Returns whether an op is a number for all arguments between two: that of a probability is NaN outside 0 to 1.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
+fn is_number(op: &Pointwise, attributes: &[f64], [low, high]: [f64; 2]) -> bool {
+    const STEPS: usize = 9;
+    if !op.out.is_float() {
+        return true;
+    }
+    // Every combination of some values.
+    let count = STEPS.pow(op.types.len() as u32);
+    let place = |argument: usize, i: usize| i / STEPS.pow(argument as u32) % STEPS;
+    let float = |step: usize| low + (high - low) * step as f64 / (STEPS - 1) as f64;
+    let floats: Vec<Vec<f64>> =
+        (0..op.types.len()).map(|argument| (0..count).map(|i| float(place(argument, i))).collect()).collect();
+    let labels: Vec<Vec<u32>> = (0..op.types.len())
+        .map(|argument| (0..count).map(|i| (place(argument, i) % LABELS) as u32).collect())
+        .collect();
+    let args: Vec<Slice<'_, f64>> = (op.types.iter().zip(&floats).zip(&labels))
+        .map(|((dtype, floats), labels)| if dtype.is_float() { Slice::Float(floats) } else { Slice::Uint(labels) })
+        .collect();
+    let mut out = vec![0.0; count];
+    (op.block_f64)(&Block { args: &args, attributes }, SliceMut::Float(&mut out));
+    !out.iter().any(|y| y.is_nan())
+}
