@@ -28,8 +28,9 @@ fn constants(folder: &Path) -> String {
         let about = text.lines().next().unwrap_or_default().trim_start_matches("// ").replace('`', "'");
         // As code: indices in brackets are no links.
         let about = format!("`{about}`");
+        let file = path.to_string_lossy();
         let name = path.file_stem().expect("a file").to_string_lossy().to_uppercase();
-        writeln!(source, "#[doc = {about:?}]\npub const {name}: &str = include_str!({path:?});").expect("strings grow");
+        writeln!(source, "#[doc = {about:?}]\npub const {name}: &str = include_str!({file:?});").expect("strings grow");
     }
     source
 }

@@ -3,6 +3,7 @@
 
 use crate::{Kernel, Limits};
 
+use crate::op::iterations;
 use crate::op::template::{only_if, set, unroll};
 
 /// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and how the operands lie.
@@ -40,7 +41,6 @@ impl Product {
     /// weight gradient has few elements and a long sum, too little work for a GPU unless the sum is shared. Parts hold
     /// at least 256 terms; together they make at most `tiles`.
     fn split(&self, tiles: usize) -> (usize, usize) {
-        // A thread of some software adapters turns at most 65,535 times in all, silently.
         let needed = self.k.div_ceil(LONGEST);
         match (self.k / 256).min(tiles).max(needed) {
             0 | 1 => (1, self.k),
@@ -52,8 +52,9 @@ impl Product {
     }
 }
 
-/// The most terms that one thread sums, four at a turn.
+/// The most terms that one thread sums, four per iteration.
 const LONGEST: usize = 200_000;
+const _: () = assert!(iterations::fits(LONGEST / 4));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Template {
@@ -163,7 +164,7 @@ impl Variant {
             direct
                 .filter(|(_, variant)| quick(variant))
                 .filter(known)
-                .min_by_key(|(_, variant)| variant.turns(of, limits))
+                .min_by_key(|(_, variant)| variant.cycles(of, limits))
         } else {
             let wanted = Self::on_a_gpu(of);
             VARIANTS.iter().enumerate().filter(|(_, variant)| variant.name == wanted).find(known)
@@ -188,7 +189,7 @@ impl Variant {
     /// About how long a direct variant takes on a software adapter, in cycles per core of four, as measured on
     /// llvmpipe: a load of a 4 × 4 block's line costs eight lanes one by one, an addition of four terms 1.5 cycles
     /// each, a store of an element about 180.
-    fn turns(&self, of: &Product, limits: &Limits) -> usize {
+    fn cycles(&self, of: &Product, limits: &Limits) -> usize {
         let [tm, tn] = self.thread;
         let [a, b] = of.widths().map(|width| match width {
             4 => 83,

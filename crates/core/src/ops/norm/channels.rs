@@ -8,9 +8,9 @@ use crate::{Real, Shape, vectorized};
 use rayon::prelude::*;
 
 /// Elements that a few vector instructions take.
-const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 /// How many numbers are added one by one before their sum is widened.
-const RUN: usize = 32;
+pub(crate) const RUN: usize = 32;
 
 /// A tensor seen as `[rows, channels, inner]`.
 #[derive(Clone, Copy, Debug)]

@@ -6,6 +6,7 @@ use crate::{
 };
 use rayon::prelude::*;
 
+use crate::host::cast::{signed, wide};
 use crate::op::template::set;
 use crate::ops::conv::geometry::Sizes;
 use crate::ops::pool::max::OutputSizes;
@@ -147,9 +148,7 @@ fn mean<const D: usize>(
     };
     let y = if windows.whole() {
         // A sum of rows is shared among threads, a window is not.
-        #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
-        let divisor = divisor.unwrap_or(windows.input()) as f64;
-        x.sum_keepdim(&[-2, -1]) * (1.0 / divisor)
+        x.sum_keepdim(&[-2, -1]) * (1.0 / wide(divisor.unwrap_or(windows.input())))
     } else {
         x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[&x]).get(0)
     };
@@ -186,8 +185,7 @@ impl Means {
         let columns = self.along(&across);
         for (oy, (top, bottom, height)) in self.along(&down).into_iter().enumerate() {
             for (ox, &(left, right, width)) in columns.iter().enumerate() {
-                #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
-                let divisor = self.divisor.unwrap_or(height * width) as f64;
+                let divisor = wide(self.divisor.unwrap_or(height * width));
                 each(oy * across.output + ox, top..bottom, left..right, divisor);
             }
         }
@@ -224,11 +222,11 @@ impl Means {
         // Adaptive or not, there is no dilation.
         constants.retain(|(name, _)| !name.starts_with("DILATION"));
         constants.push(("PADDING_COUNTS", i64::from(self.padding_counts)));
-        constants.push(("DIVISOR", i64::try_from(self.divisor.unwrap_or(0)).unwrap_or(i64::MAX)));
+        constants.push(("DIVISOR", signed(self.divisor.unwrap_or(0))));
         let source = set(wgrad_shaders::AVG_POOL, &constants);
         at.dispatch(
             Dispatch::new(Kernel::generated("avg_pool", source).bundled(), entry, Grid::Threads([threads, 1, 1]))
-                .turns(self.windows.turns())
+                .iterations(self.windows.iterations())
                 .param("threads", threads)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0)),

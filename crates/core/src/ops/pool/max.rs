@@ -6,6 +6,7 @@ use crate::{
 };
 use rayon::prelude::*;
 
+use crate::op::iterations::ALONE;
 use crate::op::template::set;
 use crate::ops::conv::geometry::Sizes;
 use crate::ops::pool::windows::{Windows, planes};
@@ -159,16 +160,13 @@ impl Tensor {
     }
 }
 
-/// The largest image that one thread walks; several share a larger one.
-const WALKED: usize = 1 << 14;
-
 #[track_caller]
 fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) -> (Tensor, Tensor) {
     let (x, windows, shape) = match planes::<D>(op, x, windows) {
         Ok(planes) => planes,
         Err(invalid) => return (invalid.clone(), invalid),
     };
-    let (y, index) = if windows.whole() && windows.input() > WALKED {
+    let (y, index) = if windows.whole() && windows.input() > ALONE {
         x.flatten(-2).max_keepdim(-1)
     } else {
         let applied = x.graph().apply(Pool(windows), &[&x]);
@@ -181,7 +179,7 @@ fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch 
     let source = set(wgrad_shaders::MAX_POOL, &windows.constants());
     let kernel = Kernel::generated("max_pool", source).bundled();
     let dispatch = Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1])).param("threads", threads);
-    if entry == "take" { dispatch } else { dispatch.turns(windows.turns()) }
+    if entry == "take" { dispatch } else { dispatch.iterations(windows.iterations()) }
 }
 
 /// Outputs are the largest elements and their places.

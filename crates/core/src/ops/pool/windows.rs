@@ -2,6 +2,7 @@
 
 use crate::{Misfit, Shape, Tensor};
 
+use crate::host::cast::signed;
 use crate::ops::conv::geometry::{images, two};
 
 /// The windows along one axis.
@@ -53,8 +54,7 @@ impl Axis {
             Kind::Adaptive => (1, 1, 0, 1),
         };
         let adaptive = usize::from(matches!(self.kind, Kind::Adaptive));
-        [self.input, self.output, kernel, stride, before, dilation, adaptive]
-            .map(|size| i64::try_from(size).unwrap_or(i64::MAX))
+        [self.input, self.output, kernel, stride, before, dilation, adaptive].map(signed)
     }
 }
 
@@ -84,8 +84,8 @@ impl Windows {
         self.most().iter().product()
     }
 
-    /// How often a thread turns its loops over a window, line by line.
-    pub fn turns(&self) -> usize {
+    /// The most iterations of a thread's loops over a window, line by line.
+    pub fn iterations(&self) -> usize {
         let [rows, columns] = self.most();
         rows * (columns + 1)
     }
