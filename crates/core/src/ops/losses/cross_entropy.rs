@@ -9,6 +9,7 @@ use crate::{
 };
 
 use crate::host::cast::{single, wide};
+use crate::ops::axes::extents;
 use crate::ops::reduce::softmax::{exponentials, one_thread_per_row, over_rows};
 
 /// Cross-entropy losses of logits, row by row.
@@ -68,11 +69,9 @@ struct Layout {
 
 impl Layout {
     fn of(shape: &Shape) -> Self {
-        match shape.dims() {
-            [classes] => Self { n: 1, classes: *classes, inner: 1 },
-            [n, classes, rest @ ..] => Self { n: *n, classes: *classes, inner: rest.iter().product() },
-            [] => Self { n: 1, classes: 1, inner: 1 },
-        }
+        let axis = usize::from(shape.rank() > 1);
+        let [n, classes, inner] = if shape.rank() == 0 { [1; 3] } else { extents(shape, axis..axis + 1) };
+        Self { n, classes, inner }
     }
 
     fn rows(self) -> usize {

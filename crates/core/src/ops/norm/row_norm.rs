@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::host::cast::{single, wide};
 use crate::op::iterations::ALONE;
+use crate::ops::axes::extents;
 use crate::ops::norm::channels::{LANES, RUN};
 
 /// The sums of the two numbers that `f` makes of the values at each place.
@@ -114,8 +115,8 @@ impl RowNorm {
 
 /// Rows, and elements of each.
 fn rows(of: &Spec, first: usize) -> [usize; 2] {
-    let (rows, row) = of.shape.dims().split_at(first);
-    [rows.iter().product(), row.iter().product()]
+    let [rows, n, _] = extents(&of.shape, first..of.shape.rank());
+    [rows, n]
 }
 
 /// The means over the axes from `first` on, which keep size 1.

@@ -8,9 +8,8 @@ use rayon::prelude::*;
 
 use crate::host::cast::{signed, wide};
 use crate::op::template::set;
-use crate::ops::conv::geometry::Sizes;
-use crate::ops::pool::max::OutputSizes;
 use crate::ops::pool::windows::{Axis, Kind, Windows, planes};
+use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
 /// Average pooling over `D` axes, with PyTorch's options and defaults.
 ///
@@ -44,32 +43,15 @@ impl<const D: usize> AvgPool<D> {
         Self { kernel, stride: kernel, padding, ceil_mode: false, count_include_pad, divisor_override: None }
     }
 
-    /// Steps of the window.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
-        self.stride = stride.into().0;
-        self
-    }
-
-    /// Zeros around the input.
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Sizes<D>>) -> Self {
-        self.padding = padding.into().0;
-        self
-    }
-
-    /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
-    #[must_use]
-    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
-        self.ceil_mode = ceil_mode;
-        self
-    }
-
-    /// Whether the zeros of the padding count.
-    #[must_use]
-    pub fn count_include_pad(mut self, count_include_pad: bool) -> Self {
-        self.count_include_pad = count_include_pad;
-        self
+    setters! {
+        /// Steps of the window.
+        stride: Sizes<D>,
+        /// Zeros around the input.
+        padding: Sizes<D>,
+        /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
+        ceil_mode = bool,
+        /// Whether the zeros of the padding count.
+        count_include_pad = bool,
     }
 
     /// What sums are divided by instead of the number of elements.
