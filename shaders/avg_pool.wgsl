@@ -5,7 +5,7 @@
 // elements; an adaptive one is the elements from ⌊o·H/OH⌋ to before ⌈(o + 1)·H/OH⌉. The divisor is DIVISOR if that is
 // not 0, else the number of elements, those of the padding included if PADDING_COUNTS. One thread per element of y.
 //
-// Valid as it stands. The op (ops/avg_pool.rs) sets the constants.
+// Valid as it stands. The op (ops/pool/avg.rs) sets the constants.
 
 struct Params {
     threads: u32,

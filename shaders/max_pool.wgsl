@@ -6,7 +6,7 @@
 // Images of x are H × W, those of y are OH × OW. A window begins at o·STRIDE − BEFORE and has KERNEL elements, DILATION
 // apart; an adaptive one is the elements from ⌊o·H/OH⌋ to before ⌈(o + 1)·H/OH⌉. One thread per element of the result.
 //
-// Valid as it stands. The op (ops/max_pool.rs) sets the constants.
+// Valid as it stands. The op (ops/pool/max.rs) sets the constants.
 
 struct Params {
     threads: u32,

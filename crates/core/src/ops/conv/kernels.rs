@@ -4,7 +4,7 @@ use crate::{Dispatch, Grid, Kernel, Launch, Limits, Operand, Spec};
 
 use crate::host::cast::signed;
 use crate::op::iterations;
-use crate::op::template::{only_if, set, unroll};
+use crate::op::template::Template;
 use crate::ops::conv::geometry::Geometry;
 
 const DIRECT: &str = wgrad_shaders::CONV_DIRECT;
@@ -73,14 +73,13 @@ impl Tiles {
         Some(Self { side, rows, all: count(side) * parts, parts, length })
     }
 
-    fn dispatch(&self, name: &'static str, template: &str, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
+    /// The dispatch of a template behind that of tiles, with the constants of both.
+    fn dispatch(&self, name: &str, template: Template, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
         let Self { side, .. } = *self;
         let depth = side / 4;
         constants.extend([("BM", signed(side)), ("BN", signed(side)), ("BK", signed(depth))]);
         constants.extend([("PARTS", signed(self.parts)), ("TILES_I", signed(self.rows.div_ceil(side)))]);
-        let source = unroll(&set(&format!("{TILES}\n{template}"), &constants));
-        let threads = side * side / 16;
-        let source = source.replace("@workgroup_size(256)", &format!("@workgroup_size({threads})"));
+        let source = template.set_all(&constants).workgroup(side * side / 16).write();
         let kernel = Kernel::generated(format!("{name}_{side}x{side}x{depth}"), source).bundled();
         Dispatch::new(kernel, "forward", Grid::Groups([self.all, 1, 1])).param("all", self.all)
     }
@@ -154,8 +153,8 @@ pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
     let (dispatch, parts) = if let Some(tiles) = tiles {
         let mut constants = gather.constants(geometry);
         constants.push(("LENGTH", signed(tiles.length)));
-        let template = only_if(TILED, "biased", biased && tiles.parts == 1);
-        (tiles.dispatch("conv_tiled", &template, constants).param("pixels", pixels), tiles.parts)
+        let template = Template::new("conv_tiled", &[TILES, TILED]).flag("biased", biased && tiles.parts == 1);
+        (tiles.dispatch("conv_tiled", template, constants).param("pixels", pixels), tiles.parts)
     } else {
         direct(geometry, &gather, &Reach::of(geometry, at.limits), biased)
     };
@@ -198,10 +197,9 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
         ("TAPS", taps),
     ];
     constants.extend(sizes.map(|(name, size)| (name, signed(size))));
-    let source = only_if(&only_if(DIRECT, "biased", biased && parts == 1), "sparse", div[1] > 1);
-    let source = if rows { source.replace("{ // rows", "{ // unroll") } else { source };
-    let source = unroll(&set(&source, &constants));
-    let kernel = Kernel::generated(format!("conv_direct_{channels}x{width}"), source).bundled();
+    let template = Template::new("conv_direct", &[DIRECT]).set_all(&constants).flag("rows", rows);
+    let template = template.flag("biased", biased && parts == 1).flag("sparse", div[1] > 1);
+    let kernel = Kernel::generated(format!("conv_direct_{channels}x{width}"), template.write()).bundled();
     let threads = threads * parts;
     let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).iterations(length * iterations);
     (dispatch.param("threads", threads), parts)
@@ -231,7 +229,8 @@ pub(crate) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
     let constants = constants.map(|(name, size)| (name, signed(size))).to_vec();
     let pixels = batch * result[0] * result[1];
     let (dispatch, parts) = if let Some(tiles) = Tiles::of([groups, o, c * kh * kw, pixels], at.limits) {
-        let dispatch = tiles.dispatch("conv_weight_tiled", WEIGHT_TILED, constants);
+        let template = Template::new("conv_weight_tiled", &[TILES, WEIGHT_TILED]);
+        let dispatch = tiles.dispatch("conv_weight_tiled", template, constants);
         (dispatch.param("pixels", pixels).param("length", tiles.length), tiles.parts)
     } else {
         weight_direct(geometry, &Reach::of(geometry, at.limits), constants)
@@ -274,7 +273,8 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     ];
     constants.extend(sizes.map(|(name, size)| (name, signed(size))));
     let name = format!("conv_weight_direct_{channels}x{inner}x{down}x{across}");
-    let kernel = Kernel::generated(name, unroll(&set(WEIGHT_DIRECT, &constants))).bundled();
+    let template = Template::new("conv_weight_direct", &[WEIGHT_DIRECT]).set_all(&constants);
+    let kernel = Kernel::generated(name, template.write()).bundled();
     let threads = threads * parts;
     let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1]));
     (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
@@ -289,7 +289,7 @@ fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, c
     }
     let partial = at.scratch(Spec::f32([parts * size]));
     at.dispatch(dispatch.bind("y", partial));
-    let source = only_if(SUM, "biased", biased);
+    let source = Template::new("conv_sum", &[SUM]).flag("biased", biased).write();
     let sum = Dispatch::new(Kernel::generated("conv_sum", source).bundled(), "forward", Grid::Threads([size, 1, 1]))
         .bind("partial", partial)
         .bind("y", Operand::Output(0))

@@ -7,7 +7,7 @@ use crate::{
 use rayon::prelude::*;
 
 use crate::host::cast::{signed, wide};
-use crate::op::template::set;
+use crate::op::template::Template;
 use crate::ops::pool::windows::{Axis, Kind, Windows, planes};
 use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
@@ -205,7 +205,7 @@ impl Means {
         constants.retain(|(name, _)| !name.starts_with("DILATION"));
         constants.push(("PADDING_COUNTS", i64::from(self.padding_counts)));
         constants.push(("DIVISOR", signed(self.divisor.unwrap_or(0))));
-        let source = set(wgrad_shaders::AVG_POOL, &constants);
+        let source = Template::new("avg_pool", &[wgrad_shaders::AVG_POOL]).set_all(&constants).write();
         at.dispatch(
             Dispatch::new(Kernel::generated("avg_pool", source).bundled(), entry, Grid::Threads([threads, 1, 1]))
                 .iterations(self.windows.iterations())

@@ -7,7 +7,7 @@ use crate::{
 use rayon::prelude::*;
 
 use crate::op::iterations::ALONE;
-use crate::op::template::set;
+use crate::op::template::Template;
 use crate::ops::pool::windows::{Windows, planes};
 use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
@@ -137,7 +137,7 @@ fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) 
 }
 
 fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch {
-    let source = set(wgrad_shaders::MAX_POOL, &windows.constants());
+    let source = Template::new("max_pool", &[wgrad_shaders::MAX_POOL]).set_all(&windows.constants()).write();
     let kernel = Kernel::generated("max_pool", source).bundled();
     let dispatch = Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1])).param("threads", threads);
     if entry == "take" { dispatch } else { dispatch.iterations(windows.iterations()) }
