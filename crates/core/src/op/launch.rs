@@ -8,7 +8,7 @@ use crate::{Choice, Limits, Spec};
 /// A WGSL module: its parts are joined into one source. Usually library functions, then the op's own file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// The name: the stem of the shader file.
+    /// The name, as in profiles and errors: the stem of the shader file, or what the file does for an op.
     pub name: Cow<'static, str>,
     /// The source, in parts.
     pub parts: Vec<Cow<'static, str>>,

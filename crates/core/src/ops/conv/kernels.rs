@@ -6,13 +6,13 @@ use crate::host::cast::signed;
 use crate::op::iterations;
 use crate::op::template::Template;
 use crate::ops::conv::geometry::Geometry;
+use crate::ops::reduce::parts::{Bias, sum_parts};
 
 const DIRECT: &str = wgrad_shaders::CONV_DIRECT;
 const WEIGHT_DIRECT: &str = wgrad_shaders::CONV_WEIGHT_DIRECT;
 const TILES: &str = wgrad_shaders::lib::CONV_TILES;
 const TILED: &str = wgrad_shaders::CONV_TILED;
 const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
-const SUM: &str = wgrad_shaders::CONV_SUM;
 
 /// How large the direct kernels' tiles may become. A load costs a software adapter as much as dozens of products, and
 /// every product that is written out costs time to compile: wide tiles pay for themselves in heavy convolutions.
@@ -282,20 +282,13 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
 
 /// Adds a dispatch and, if it made parts, the one that adds them; the bias comes with the last of the two.
 fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, channels]: [usize; 3], biased: bool) {
-    let bias = |dispatch: Dispatch| if biased { dispatch.bind("bias", Operand::Input(2)) } else { dispatch };
     if parts == 1 {
-        at.dispatch(bias(dispatch.bind("y", Operand::Output(0))));
+        let dispatch = dispatch.bind("y", Operand::Output(0));
+        at.dispatch(if biased { dispatch.bind("bias", Operand::Input(2)) } else { dispatch });
         return;
     }
     let partial = at.scratch(Spec::f32([parts * size]));
     at.dispatch(dispatch.bind("y", partial));
-    let source = Template::new("conv_sum", &[SUM]).flag("biased", biased).write();
-    let sum = Dispatch::new(Kernel::generated("conv_sum", source).bundled(), "forward", Grid::Threads([size, 1, 1]))
-        .bind("partial", partial)
-        .bind("y", Operand::Output(0))
-        .param("size", size)
-        .param("parts", parts)
-        .param("plane", plane)
-        .param("channels", channels);
-    at.dispatch(bias(sum));
+    let bias = biased.then_some(Bias { from: Operand::Input(2), plane, channels });
+    sum_parts("conv_sum", at, partial, parts, [size; 2], bias);
 }

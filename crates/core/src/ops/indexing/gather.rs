@@ -7,6 +7,7 @@ use crate::{
 
 use crate::op::iterations;
 use crate::ops::indexing::NAN_BITS;
+use crate::ops::reduce::parts::sum_parts;
 
 /// Backward, up to here: `rows·inner·n` steps of a scan, on processors and on GPUs. Beyond, chains of equal indices. A GPU
 /// compares some 10¹² numbers per second, and a link of a chain is one read after another, of half a microsecond.
@@ -175,7 +176,7 @@ impl Op for ScatterRows {
         } else {
             let partial = at.scratch(Spec::f32([parts * size]));
             at.dispatch(scan.bind("dtable", partial));
-            at.dispatch(dispatch("total", size).bind("partial", partial).bind("dtable", dtable));
+            sum_parts("gather_sum", at, partial, parts, [size, size], None);
         }
     }
 }

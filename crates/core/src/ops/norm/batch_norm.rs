@@ -124,10 +124,10 @@ impl Variant {
 
 /// The kernels of workgroups and of threads that work alone.
 fn kernels(names: [&'static str; 2], sources: [&'static str; 2]) -> [Kernel; 2] {
-    [0, 1].map(|i| Kernel::new(names[i], &[WALK, sources[i]]).bundled())
+    let shared = [wgrad_shaders::lib::BATCH_NORM, wgrad_shaders::lib::BATCH_NORM_SERIAL];
+    [0, 1].map(|i| Kernel::new(names[i], &[wgrad_shaders::lib::CHANNELS, shared[i], sources[i]]).bundled())
 }
 
-const WALK: &str = wgrad_shaders::lib::CHANNELS;
 const FORWARD: [&str; 2] = [wgrad_shaders::BATCH_NORM, wgrad_shaders::BATCH_NORM_SERIAL];
 const BACKWARD: [&str; 2] = [wgrad_shaders::BATCH_NORM_BACKWARD, wgrad_shaders::BATCH_NORM_BACKWARD_SERIAL];
 
