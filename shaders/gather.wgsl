@@ -12,6 +12,8 @@
 //   the parts.
 // `link`: per element of dtable, which it clears, and per index, which it chains to its equals: n² steps.
 // `backward_linked`: per element of dy; where that heads a chain, the thread walks it.
+//
+// Needs lib/nan.wgsl.
 
 struct Params {
     rows: u32,
@@ -30,7 +32,6 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const GROUP = 256u;
-const NAN_BITS = 0x7fc00000u;
 // In `next`: the first of its chain. The other bits are the next of the chain, n at its end.
 const HEAD = 0x80000000u;
 

@@ -17,7 +17,7 @@ const SCAN: [usize; 2] = [1 << 24, 1 << 28];
 const THREADS: usize = 1 << 17;
 
 fn kernel() -> Kernel {
-    Kernel::new("gather", &[wgrad_shaders::GATHER]).bundled()
+    Kernel::new("gather", &[wgrad_shaders::lib::NAN, wgrad_shaders::GATHER]).bundled()
 }
 
 /// Rows, and elements per row, of a table.

@@ -10,7 +10,7 @@ use crate::ops::axes::{extents, resolve};
 use crate::ops::indexing::NAN_BITS;
 
 fn kernel() -> Kernel {
-    Kernel::new("gather_along", &[wgrad_shaders::GATHER_ALONG]).bundled()
+    Kernel::new("gather_along", &[wgrad_shaders::lib::NAN, wgrad_shaders::GATHER_ALONG]).bundled()
 }
 
 fn lookup<T: Copy>(x: &[T], [n, m, inner]: [usize; 3], index: &[u32], y: &mut [T], outside: T) {

@@ -172,7 +172,7 @@ impl Op for RowNorm {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [rows, n] = rows(&at.inputs[0], self.first);
-        let kernel = Kernel::new("row_norm", &[wgrad_shaders::ROW_NORM]).bundled();
+        let kernel = Kernel::new("row_norm", &[wgrad_shaders::lib::ROW_NORM, wgrad_shaders::ROW_NORM]).bundled();
         at.dispatch(
             launch(at, kernel, rows, n, self.centered)
                 .bind("x", Operand::Input(0))
@@ -254,9 +254,9 @@ impl Op for RowNormBackward {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [rows, n] = rows(&at.inputs[0], self.first);
-        let source = wgrad_shaders::ROW_NORM_BACKWARD;
+        let source = [wgrad_shaders::lib::ROW_NORM, wgrad_shaders::ROW_NORM_BACKWARD];
         at.dispatch(
-            launch(at, Kernel::new("row_norm_backward", &[source]).bundled(), rows, n, self.centered)
+            launch(at, Kernel::new("row_norm_backward", &source).bundled(), rows, n, self.centered)
                 .bind("dy", Operand::Input(0))
                 .bind("y", Operand::Input(1))
                 .bind("s", Operand::Input(2))

@@ -201,11 +201,11 @@ impl Means {
     fn dispatch(&self, entry: &'static str, at: &mut Launch<'_>) {
         let threads = at.outputs[0].shape.numel();
         let mut constants = self.windows.constants();
-        // Adaptive or not, there is no dilation.
-        constants.retain(|(name, _)| !name.starts_with("DILATION"));
         constants.push(("PADDING_COUNTS", i64::from(self.padding_counts)));
         constants.push(("DIVISOR", signed(self.divisor.unwrap_or(0))));
-        let source = Template::new("avg_pool", &[wgrad_shaders::AVG_POOL]).set_all(&constants).write();
+        let source = Template::new("avg_pool", &[wgrad_shaders::lib::WINDOWS, wgrad_shaders::AVG_POOL])
+            .set_all(&constants)
+            .write();
         at.dispatch(
             Dispatch::new(Kernel::generated("avg_pool", source).bundled(), entry, Grid::Threads([threads, 1, 1]))
                 .iterations(self.windows.iterations())

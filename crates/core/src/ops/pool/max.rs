@@ -5,6 +5,7 @@ use crate::{
     both, vectorized,
 };
 use rayon::prelude::*;
+use wgrad_shaders::lib::{NAN, WINDOWS};
 
 use crate::op::iterations::ALONE;
 use crate::op::template::Template;
@@ -137,7 +138,8 @@ fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) 
 }
 
 fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch {
-    let source = Template::new("max_pool", &[wgrad_shaders::MAX_POOL]).set_all(&windows.constants()).write();
+    let source =
+        Template::new("max_pool", &[NAN, WINDOWS, wgrad_shaders::MAX_POOL]).set_all(&windows.constants()).write();
     let kernel = Kernel::generated("max_pool", source).bundled();
     let dispatch = Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1])).param("threads", threads);
     if entry == "take" { dispatch } else { dispatch.iterations(windows.iterations()) }

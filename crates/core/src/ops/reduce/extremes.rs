@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use wgrad_shaders::lib::NAN;
+
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both, vectorized,
@@ -118,7 +120,7 @@ impl Op for Extreme {
         let software = at.limits.software;
         let stage = |x, y, n: usize, length: usize, parts: usize| {
             let outputs = outer * parts * inner;
-            let kernel = Kernel::new("reduce_extreme", &[wgrad_shaders::REDUCE_EXTREME]).bundled();
+            let kernel = Kernel::new("reduce_extreme", &[NAN, wgrad_shaders::REDUCE_EXTREME]).bundled();
             reduce(kernel, outputs, length, inner, software)
                 .bind("x", x)
                 .bind("y", y)
@@ -187,7 +189,7 @@ impl Op for Argmax {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes());
-        let kernel = Kernel::new("reduce_argmax", &[wgrad_shaders::REDUCE_ARGMAX]).bundled();
+        let kernel = Kernel::new("reduce_argmax", &[NAN, wgrad_shaders::REDUCE_ARGMAX]).bundled();
         at.dispatch(
             reduce(kernel, outer * inner, n, inner, at.limits.software)
                 .bind("x", Operand::Input(0))
