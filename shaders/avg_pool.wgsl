@@ -1,11 +1,10 @@
 // forward:  y[n, o] = Σ_{i in window o} x[n, i] / divisor(o)
 // backward: y[n, i] = Σ_{o: i in window o} x[n, o] / divisor(o), where x is the gradient of the means: gathered
 //
-// The larger images are H × W, those of the means OH × OW. A window begins at o·STRIDE − BEFORE and has KERNEL
-// elements; an adaptive one is the elements from ⌊o·H/OH⌋ to before ⌈(o + 1)·H/OH⌉. The divisor is DIVISOR if that is
-// not 0, else the number of elements, those of the padding included if PADDING_COUNTS. One thread per element of y.
+// The larger images are H × W, those of the means OH × OW. The divisor is DIVISOR if that is not 0, else the number of
+// elements, those of the padding included if PADDING_COUNTS. `forward`, `backward`: a thread per element of y.
 //
-// Valid as it stands. The op (ops/avg_pool.rs) sets the constants.
+// Needs lib/windows.wgsl. The op (ops/pool/avg.rs) sets the constants.
 
 struct Params {
     threads: u32,
@@ -15,18 +14,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 
-const H = 4i;
-const OH = 2i;
-const KERNEL_Y = 2i;
-const STRIDE_Y = 2i;
-const BEFORE_Y = 0i;
-const ADAPTIVE_Y = 0i;
-const W = 4i;
-const OW = 2i;
-const KERNEL_X = 2i;
-const STRIDE_X = 2i;
-const BEFORE_X = 0i;
-const ADAPTIVE_X = 0i;
 const PADDING_COUNTS = 1i;
 const DIVISOR = 0i;
 
@@ -34,40 +21,16 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// First element and end of a window along an axis, and how many elements count: begin is o · stride − before.
-fn sliding(begin: i32, kernel: i32, before: i32, length: i32) -> vec3<i32> {
-    let first = max(begin, 0);
-    let end = min(begin + kernel, length);
-    return vec3(first, end, select(end - first, min(begin + kernel, length + before) - begin, PADDING_COUNTS == 1));
+// How many elements of a window that begins at `begin` and holds `within` ones count along an axis.
+fn counted(begin: i32, within: vec2<i32>, kernel: i32, before: i32, length: i32, adaptive: i32) -> i32 {
+    let padded = min(begin + kernel, length + before) - begin;
+    return select(within.y - within.x, padded, adaptive == 0 && PADDING_COUNTS == 1);
 }
 
-fn adaptive(o: i32, input: i32, output: i32) -> vec3<i32> {
-    let first = o * input / output;
-    let end = ((o + 1) * input + output - 1) / output;
-    return vec3(first, end, end - first);
-}
-
-fn rows_of(oy: i32) -> vec3<i32> {
-    if ADAPTIVE_Y == 1 {
-        return adaptive(oy, H, OH);
-    }
-    return sliding(oy * STRIDE_Y - BEFORE_Y, KERNEL_Y, BEFORE_Y, H);
-}
-
-fn columns_of(ox: i32) -> vec3<i32> {
-    if ADAPTIVE_X == 1 {
-        return adaptive(ox, W, OW);
-    }
-    return sliding(ox * STRIDE_X - BEFORE_X, KERNEL_X, BEFORE_X, W);
-}
-
-fn divisor(rows: vec3<i32>, columns: vec3<i32>) -> f32 {
-    return f32(select(DIVISOR, rows.z * columns.z, DIVISOR == 0));
-}
-
-// The windows from the first to before the second hold element i.
-fn covering(i: i32, kernel: i32, stride: i32, output: i32) -> vec2<i32> {
-    return vec2((max(i - kernel + 1, 0) + stride - 1) / stride, min(i / stride + 1, output));
+fn divisor(oy: i32, ox: i32) -> f32 {
+    let height = counted(oy * STRIDE_Y - BEFORE_Y, rows_of(oy), KERNEL_Y, BEFORE_Y, H, ADAPTIVE_Y);
+    let width = counted(ox * STRIDE_X - BEFORE_X, columns_of(ox), KERNEL_X, BEFORE_X, W, ADAPTIVE_X);
+    return f32(select(DIVISOR, height * width, DIVISOR == 0));
 }
 
 @compute @workgroup_size(64)
@@ -76,8 +39,10 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if at >= params.threads {
         return;
     }
-    let rows = rows_of(i32(at) / OW % OH);
-    let columns = columns_of(i32(at) % OW);
+    let oy = i32(at) / OW % OH;
+    let ox = i32(at) % OW;
+    let rows = rows_of(oy);
+    let columns = columns_of(ox);
     let plane = i32(at) / (OW * OH) * (H * W);
     var sum = 0.0;
     for (var iy = rows.x; iy < rows.y; iy++) {
@@ -85,7 +50,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
             sum += x[plane + iy * W + ix];
         }
     }
-    store_y(at, sum / divisor(rows, columns));
+    store_y(at, sum / divisor(oy, ox));
 }
 
 @compute @workgroup_size(64)
@@ -97,18 +62,12 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
     let ix = i32(at) % W;
     let iy = i32(at) / W % H;
     let plane = i32(at) / (W * H) * (OH * OW);
-    var rows = covering(iy + BEFORE_Y, KERNEL_Y, STRIDE_Y, OH);
-    var columns = covering(ix + BEFORE_X, KERNEL_X, STRIDE_X, OW);
-    if ADAPTIVE_Y == 1 {
-        rows = adaptive(iy, OH, H).xy;
-    }
-    if ADAPTIVE_X == 1 {
-        columns = adaptive(ix, OW, W).xy;
-    }
+    let rows = windows_of_row(iy);
+    let columns = windows_of_column(ix);
     var sum = 0.0;
     for (var oy = rows.x; oy < rows.y; oy++) {
         for (var ox = columns.x; ox < columns.y; ox++) {
-            sum += x[plane + oy * OW + ox] / divisor(rows_of(oy), columns_of(ox));
+            sum += x[plane + oy * OW + ox] / divisor(oy, ox);
         }
     }
     store_y(at, sum);

@@ -1,34 +1,22 @@
 // db[c] = Σ dy,   dw[c] = Σ dy·x̂,   dx = weight[c]·r·(dy − (db + x̂·dw) / n)
 // with r = 1 / sqrt(var + eps) and x̂ = (x − mean)·r.
 //
-// Shapes, threads, parts and the order of sums as in batch_norm.wgsl. `partial` leaves Σ dy·(x − mean) and Σ dy of each
-// part, and after those of all parts what `finish` needs to know of each channel: mean, r and weight·r. With `scaled` 0,
-// weight is 1. Needs lib/channels.wgsl.
+// Shapes, threads, parts and the order of sums as in batch_norm.wgsl. With `scaled` 0, weight is 1. A workgroup per part
+// of WIDTH channels:
+//
+// `backward`: all values of its channels, where they are few.
+// `partial`: leaves Σ dy·(x − mean) and Σ dy of its part, and after those of all parts what `finish` needs to know of
+//   each channel: mean, r and weight·r.
+// `finish`: adds the parts of its channels in order, and gives dx of one.
+//
+// Needs lib/channels.wgsl and lib/batch_norm.wgsl.
 
-struct Params {
-    channels: u32,
-    inner: u32,
-    count: u32,
-    parts: u32,
-    length: u32,
-    scaled: u32,
-    eps: f32,
-}
-
-@group(0) @binding(0) var<storage, read> dy: array<f32>;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> mean: array<f32>;
-@group(0) @binding(4) var<storage, read> variance: array<f32>;
-@group(0) @binding(5) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(6) var<storage, read_write> dweight: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dbias: array<f32>;
-@group(0) @binding(8) var<storage, read_write> partials: array<vec2<f32>>;
-@group(0) @binding(9) var<uniform> params: Params;
-
-override WIDTH: u32 = 32u;
-const GROUP = 256u;
-var<workgroup> sums: array<vec2<f32>, GROUP>;
+@group(0) @binding(4) var<storage, read> dy: array<f32>;
+@group(0) @binding(5) var<storage, read> mean: array<f32>;
+@group(0) @binding(6) var<storage, read> variance: array<f32>;
+@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(8) var<storage, read_write> dweight: array<f32>;
+@group(0) @binding(9) var<storage, read_write> dbias: array<f32>;
 
 fn store_dx(at: u32, value: f32) {
     dx[at] = value;
@@ -40,25 +28,6 @@ fn store_dweight(at: u32, value: f32) {
 
 fn store_dbias(at: u32, value: f32) {
     dbias[at] = value;
-}
-
-// What a thread works on: values from..to of channel c, `first` of which is its own first one.
-struct Task {
-    inside: bool,
-    c: u32,
-    part: u32,
-    first: u32,
-    to: u32,
-}
-
-fn task(index: u32, lane: u32) -> Task {
-    let blocks = (params.channels + WIDTH - 1u) / WIDTH;
-    let c = index % blocks * WIDTH + lane % WIDTH;
-    let part = index / blocks;
-    let start = part * params.length;
-    let inside = c < params.channels && part < params.parts;
-    let to = min(start + params.length, params.count);
-    return Task(inside, min(c, params.channels - 1u), part, start + lane / WIDTH, to);
 }
 
 // mean, r and weight·r of a channel.
@@ -73,21 +42,13 @@ fn constants(c: u32) -> vec3<f32> {
 // Σ dy·(x − mean) and Σ dy of a part of a channel.
 fn products(work: Task, lane: u32, m: f32) -> vec2<f32> {
     var sum = vec2<f32>();
-    var walk = channels_place(params.channels, params.inner, work.c, work.first);
+    var walk = place(work);
     for (var i = work.first; i < work.to; i += GROUP / WIDTH) {
         let slope = dy[walk.at];
         sum += vec2(slope * (x[walk.at] - m), slope);
-        walk = channels_next(params.channels, params.inner, walk, GROUP / WIDTH);
+        walk = next(walk);
     }
-    sums[lane] = sum;
-    for (var half = GROUP / 2u; half >= WIDTH; half /= 2u) {
-        workgroupBarrier();
-        if lane < half {
-            sums[lane] += sums[lane + half];
-        }
-    }
-    workgroupBarrier();
-    return sums[lane % WIDTH];
+    return combine(lane, sum);
 }
 
 fn apply(work: Task, lane: u32, known: vec3<f32>, total: vec2<f32>) {
@@ -102,10 +63,10 @@ fn apply(work: Task, lane: u32, known: vec3<f32>, total: vec2<f32>) {
     }
     let slope = dw * r / f32(params.count);
     let shift = total.y / f32(params.count);
-    var walk = channels_place(params.channels, params.inner, work.c, work.first);
+    var walk = place(work);
     for (var i = work.first; i < work.to; i += GROUP / WIDTH) {
         store_dx(walk.at, known.z * (dy[walk.at] - (shift + (x[walk.at] - known.x) * slope)));
-        walk = channels_next(params.channels, params.inner, walk, GROUP / WIDTH);
+        walk = next(walk);
     }
 }
 

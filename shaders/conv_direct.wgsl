@@ -11,7 +11,7 @@
 // that a row of the window touches are read once for all of its taps, and neighbouring threads share their weights.
 // The variant for software adapters, for few channels per group (depthwise) and for strided gradients.
 //
-// Valid as it stands. The generator (ops/conv_kernels.rs) sets the constants and writes out the loops marked `unroll`.
+// Valid as it stands. The generator (ops/conv/kernels.rs) sets the constants and writes out the loops marked `unroll`.
 
 struct Params {
     // Threads in all, and elements of y.
@@ -102,7 +102,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     let end = min(part * LENGTH + LENGTH, C);
     for (var c = part * LENGTH; c < end; c++) {
         let plane = ((image * GROUPS + group) * C + c) * (H * W);
-        for (var ky = 0; ky < KH; ky++) { // rows
+        for (var ky = 0; ky < KH; ky++) { // unroll rows
             let numerator = oy * MUL_Y + ky * STEP_Y + OFFSET_Y;
             let iy = numerator / DIV_Y;
             if DIV_Y == 1 || numerator % DIV_Y == 0 {

@@ -7,7 +7,7 @@
 // parts are tensors of their own, which another kernel adds in order. The variant for software adapters and for
 // few channels per group; conv_weight_tiled.wgsl is the other.
 //
-// Valid as it stands. The generator (ops/conv_kernels.rs) sets the constants and writes out the loops marked `unroll`.
+// Valid as it stands. The generator (ops/conv/kernels.rs) sets the constants and writes out the loops marked `unroll`.
 
 struct Params {
     // Threads in all, strips of TP pixels of dy in all and per part, and elements of dw.

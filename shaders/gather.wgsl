@@ -4,11 +4,16 @@
 // table is [rows, inner], index is [n], y is [n, inner]. Where index[i] ≥ rows, y is NaN and dy is ignored. Elements
 // of y are copied as bits, so floats and integers are the same to it.
 //
-// Without float atomics, and with the same bits in every run, there are two ways backward:
-// `backward`: one thread per element of dtable and part of index scans that part, rows·inner·n steps in all; `total` adds
-// the parts up, in order.
-// `link` and `backward_linked`, for large tables: `link` clears dtable and chains equal indices (n² steps), then one
-// thread per element of dy that heads a chain walks it. Steep for very popular rows, whose chain is one thread's work.
+// Without float atomics, and with the same bits in every run, there are two ways backward: a scan, and for large tables
+// chains of equal indices. Those are steep for very popular rows, whose chain is one thread's work. A thread each:
+//
+// `forward`: per element of y.
+// `backward`: per element of dtable and part of the index, which it scans: rows·inner·n steps in all. sum_parts.wgsl adds
+//   the parts.
+// `link`: per element of dtable, which it clears, and per index, which it chains to its equals: n² steps.
+// `backward_linked`: per element of dy; where that heads a chain, the thread walks it.
+//
+// Needs lib/nan.wgsl.
 
 struct Params {
     rows: u32,
@@ -24,11 +29,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read> dy: array<f32>;
 @group(0) @binding(4) var<storage, read_write> dtable: array<f32>;
 @group(0) @binding(5) var<storage, read_write> next: array<u32>;
-@group(0) @binding(6) var<storage, read> partial: array<f32>;
-@group(0) @binding(7) var<uniform> params: Params;
+@group(0) @binding(6) var<uniform> params: Params;
 
 const GROUP = 256u;
-const NAN_BITS = 0x7fc00000u;
 // In `next`: the first of its chain. The other bits are the next of the chain, n at its end.
 const HEAD = 0x80000000u;
 
@@ -62,20 +65,6 @@ fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroup
         if index[i] == row {
             sum += dy[i * params.inner + k];
         }
-    }
-    dtable[t] = sum;
-}
-
-@compute @workgroup_size(256)
-fn total(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let t = id.x + id.y * groups.x * GROUP;
-    let size = params.rows * params.inner;
-    if t >= size {
-        return;
-    }
-    var sum = 0.0;
-    for (var first = 0u; first < params.n; first += params.part) {
-        sum += partial[first / params.part * size + t];
     }
     dtable[t] = sum;
 }

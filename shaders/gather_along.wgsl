@@ -1,13 +1,16 @@
 // forward:   y[o, j, k] = x[o, index[o, j, k], k]
 // backward:  dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k], in the order of j
-//
 // inverse:   y[o, index[o, j, k], k] = j, for an index that orders its n elements: the order that undoes it
 //
 // x is [outer, n, inner]; index, y and dy are [outer, m, inner]. Where index ≥ n, y is NaN and dy is ignored. Elements
 // of y are copied as bits, so floats and integers are the same to it.
 //
-// Backward, one thread per element of dx scans the m indices of its line: no float atomics, and the same bits in every
-// run. A dispatch reads at most 32,768 of them.
+// There are no float atomics, and the bits are the same in every run. A thread each:
+//
+// `forward`, `inverse`: per element of the index.
+// `backward`: per element of dx; it scans the m indices of its line, at most 32,768 of them per dispatch.
+//
+// Needs lib/nan.wgsl.
 
 struct Params {
     n: u32,
@@ -28,7 +31,6 @@ struct Params {
 @group(0) @binding(5) var<uniform> params: Params;
 
 const GROUP = 256u;
-const NAN_BITS = 0x7fc00000u;
 
 @compute @workgroup_size(256)
 fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {

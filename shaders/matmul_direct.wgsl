@@ -4,7 +4,7 @@
 // the threads of a workgroup as lanes of vectors, one load per lane, so what counts is how many sums a load serves.
 // Four terms at a time, all four added to a sum before the next one: the sums live on the stack there.
 //
-// Valid as it stands, with TM = TN = 4, after the parts in lib/. The generator (products.rs) sets the constants and
+// Valid as it stands, with TM = TN = 4, after the parts in lib/. The generator (ops/matmul/variants.rs) sets the constants and
 // writes a line that names i0 or j0 once per four rows and four columns of a thread: naga emits no unroll hints.
 
 const TM = 4u;

@@ -6,7 +6,7 @@
 // an exclusive or, so that threads that stage neighbouring k write to different banks.
 //
 // After "How to optimize a CUDA matmul kernel" (siboehm.com, 2022). Valid as it stands, with TM = TN = 4, after the
-// parts in lib/. The generator (products.rs) sets the constants, writes a line that names i0 or j0 once per four rows
+// parts in lib/. The generator (ops/matmul/variants.rs) sets the constants, writes a line that names i0 or j0 once per four rows
 // and four columns of a thread, and writes out the loop marked `unroll`: naga emits no unroll hints. f16 operands and
 // cooperative matrices would be templates like this one, with rows of their own in the generator's table.
 

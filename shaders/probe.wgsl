@@ -5,7 +5,7 @@
 // `values`: the first thread computes; all 256 add in a tree, and leave workgroup memory full of ones.
 // `cleared`: compiled with workgroup memory set to zero first, as kernels of users are; what it finds there. It declares
 // little of it: what is set to zero word by word takes llvmpipe minutes to compile.
-// `turned`: how often a loop turns that is told how often to; the numbers z are there so that nobody can know without it.
+// `looped`: how many iterations a loop has that is told how many; the numbers z keep a compiler from knowing without it.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> n: array<u32>;
@@ -16,7 +16,7 @@ const GROUP = 256u;
 const WORDS = 4096u;
 // Where the answers of `cleared` begin.
 const CLEARED = 32u;
-const TURNED = CLEARED + 64u;
+const LOOPED = CLEARED + 64u;
 var<workgroup> memory: array<u32, WORDS>;
 var<workgroup> clean: array<u32, 64>;
 
@@ -96,12 +96,12 @@ fn cleared(@builtin(local_invocation_index) lane: u32) {
 }
 
 @compute @workgroup_size(1)
-fn turned() {
+fn looped() {
     var z = 0u;
-    var turns = 0u;
+    var iterations = 0u;
     for (var i = 0u; i < n[28]; i++) {
         z = z * 1664525u + 1013904223u;
-        turns += 1u + z * n[3];
+        iterations += 1u + z * n[3];
     }
-    y[TURNED] = turns;
+    y[LOOPED] = iterations;
 }

@@ -1,7 +1,12 @@
 // y[i, 0, k] = the smallest j for which x[i, j, k] is largest, or NaN
 //
-// x is [outer, n, inner]. `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every
-// 64th row; of equal values the one with the smaller index wins, so the order of merging does not matter. Each element is read once.
+// x is [outer, n, inner]. Of equal values the one with the smaller index wins, so the order of merging does not matter.
+// Each element is read once.
+//
+// `serial`: a thread per output.
+// `tree`: a workgroup per output, whose threads take every 64th row.
+//
+// Needs lib/nan.wgsl.
 
 struct Params {
     outputs: u32,
@@ -19,11 +24,6 @@ var<workgroup> rows: array<u32, GROUP>;
 
 fn load_x(at: u32) -> f32 {
     return x[at];
-}
-
-// By bits, because comparisons may be assumed to see no NaN.
-fn is_nan(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
 }
 
 fn above(a: f32, b: f32) -> bool {

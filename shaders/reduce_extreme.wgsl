@@ -1,8 +1,12 @@
 // y[i, p, k] = max_{j in part p} x[i, j, k], or min where sign = -1: min(x) = -max(-x); NaN where there is one
 //
 // x is [outer, n, inner]; each of `parts` parts of the middle axis holds `length` rows, the last ones maybe fewer.
-// `serial`: one thread per output. `tree`: one workgroup per output, whose threads take every 64th row.
 // Every thread begins with a row of its own, so no sentinel is needed; each element is read once.
+//
+// `serial`: a thread per output.
+// `tree`: a workgroup per output, whose threads take every 64th row.
+//
+// Needs lib/nan.wgsl.
 
 struct Params {
     outputs: u32,
@@ -36,11 +40,6 @@ fn load_x(at: u32) -> f32 {
 
 fn store_y(at: u32, value: f32) {
     y[at] = value;
-}
-
-// By bits, because comparisons may be assumed to see no NaN.
-fn is_nan(value: f32) -> bool {
-    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
 }
 
 fn larger(a: f32, b: f32) -> f32 {

@@ -3,8 +3,11 @@
 //
 // x and y are [rows, n], s is [rows]. The variance is summed around the rounded mean, whose own error is then taken out
 // of both: far from 0 nothing cancels.
-// `serial`: one thread per row. `tree`: THREADS neighbouring threads per row take neighbouring elements; sums are added
-// pairwise, in an order that the sizes alone decide.
+//
+// `serial`: a thread per row.
+// `tree`: THREADS neighbouring threads per row.
+//
+// Needs lib/row_norm.wgsl.
 
 struct Params {
     rows: u32,
@@ -16,11 +19,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<storage, read_write> s: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
-
-override CENTERED: bool = true;
-override THREADS: u32 = 256u;
-const GROUP = 256u;
-var<workgroup> partial: array<vec2<f32>, GROUP>;
 
 fn store_y(at: u32, value: f32) {
     y[at] = value;
@@ -88,21 +86,6 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     write(start, end, 1u, m, known);
 }
 
-// The sum of a row's threads; to be called by all threads together.
-fn combine(lane: u32, own: vec2<f32>) -> vec2<f32> {
-    partial[lane] = own;
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane % THREADS < half {
-            partial[lane] += partial[lane + half];
-        }
-    }
-    workgroupBarrier();
-    let total = partial[lane / THREADS * THREADS];
-    workgroupBarrier();
-    return total;
-}
-
 @compute @workgroup_size(256)
 fn tree(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -117,6 +100,7 @@ fn tree(
     var m = 0.0;
     if CENTERED {
         m = combine(lane, vec2(sum(start, end, THREADS), 0.0)).x / f32(params.n);
+        workgroupBarrier();
     }
     let known = finish(combine(lane, moments(start, end, THREADS, m)));
     if inside {

@@ -1,7 +1,12 @@
 // dx[r, i] = s[r]·(dy[r, i] − a − y[r, i]·b) with a = Σ_j dy[r, j] / n (0 if not CENTERED) and
 // b = Σ_j dy[r, j]·y[r, j] / n: the gradient of row_norm.wgsl from its results y and s.
 //
-// dx, dy and y are [rows, n], s is [rows]. Entries and the order of sums as in row_norm.wgsl.
+// dx, dy and y are [rows, n], s is [rows].
+//
+// `serial`: a thread per row.
+// `tree`: THREADS neighbouring threads per row.
+//
+// Needs lib/row_norm.wgsl.
 
 struct Params {
     rows: u32,
@@ -13,11 +18,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read> s: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
-
-override CENTERED: bool = true;
-override THREADS: u32 = 256u;
-const GROUP = 256u;
-var<workgroup> partial: array<vec2<f32>, GROUP>;
 
 fn store_dx(at: u32, value: f32) {
     dx[at] = value;
@@ -69,15 +69,8 @@ fn tree(
     let row = min(index, params.rows - 1u);
     let start = row * params.n + lane % THREADS;
     let end = (row + 1u) * params.n;
-    partial[lane] = products(start, end, THREADS);
-    for (var half = THREADS / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if lane % THREADS < half {
-            partial[lane] += partial[lane + half];
-        }
-    }
-    workgroupBarrier();
+    let total = combine(lane, products(start, end, THREADS));
     if index < params.rows {
-        write(start, end, THREADS, partial[lane / THREADS * THREADS], s[row]);
+        write(start, end, THREADS, total, s[row]);
     }
 }

@@ -4,8 +4,11 @@
 //
 // x and y are [outer, classes, inner]; a row is one (o, i), its elements stand `inner` apart. Subtracting the maximum
 // first keeps every exponential in (0, 1]; leaving its 1 out of the sum keeps the small digits of the logarithm.
-// `serial`: one thread per row. `tree`: one workgroup per row, whose threads take every 64th class and combine in a
-// fixed order. Needs lib/special.wgsl and lib/tree.wgsl.
+//
+// `serial`: a thread per row.
+// `tree`: a workgroup per row, of at least 64 classes; its threads take every 64th one and combine in a fixed order.
+//
+// Needs lib/special.wgsl and lib/tree.wgsl.
 
 struct Params {
     rows: u32,
@@ -67,7 +70,6 @@ fn serial(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups)
     finish(start, end, params.inner, best, sum_of_others(start, end, params.inner, best));
 }
 
-// For rows of at least 64 classes.
 @compute @workgroup_size(64)
 fn tree(
     @builtin(workgroup_id) group: vec3<u32>,

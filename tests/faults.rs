@@ -262,7 +262,7 @@ fn a_loop_that_the_driver_would_end_is_refused_by_name_and_line(adapter: &Adapte
     let pooled = |graph: &Graph| pool.forward(&graph.input("image", [1, 1, 301, 301], DType::F32));
     let summed = |graph: &Graph| conv.forward(&graph.input("line", [1, 1, 70_001], DType::F32));
     let line = line!() - 2;
-    let limit = adapter.self_test()?.turns();
+    let limit = adapter.self_test()?.iterations();
     for (kernel, turns, line) in [("max_pool` turns loops 90300", 90_300, line), ("conv_direct_", 70_000, line + 1)] {
         let graph = Graph::new(Mode::Evaluate);
         let y = if turns == 90_300 { pooled(&graph) } else { summed(&graph) };

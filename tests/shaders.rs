@@ -323,6 +323,27 @@ fn launches_keep_to_the_default_number_of_workgroups() {
     assert!(most > limit, "no case needs more than one dimension: {most}");
 }
 
+/// What a launch says of its loops is only true if the kernel has as many threads as it says share them.
+fn loops_are_shared_by_as_many_threads_as_declared() {
+    let mut shared = BTreeSet::new();
+    for (text, source) in sources() {
+        let module = reflect(&source.name, text).expect("checked above");
+        for (dispatch, _) in source.dispatches.iter().filter(|(dispatch, _)| dispatch.shared_by > 1) {
+            let threads = dispatch.constants.iter().find(|(name, _)| *name == "THREADS");
+            let group: u32 = module.entries[dispatch.entry].workgroup.iter().product();
+            let threads = threads.map_or(f64::from(group), |(_, threads)| *threads);
+            let declared = u32::try_from(dispatch.shared_by).map_or(0.0, f64::from);
+            let label = format!("{}.{} ({})", source.name, dispatch.entry, source.case);
+            assert!(threads <= f64::from(group), "{label}: {threads} threads in a workgroup of {group}");
+            assert!(declared.to_bits() == threads.to_bits(), "{label}: {declared} threads declared, {threads} there");
+            shared.insert(format!("{}.{}", source.name, dispatch.entry));
+        }
+    }
+    for kernel in ["reduce_argmax", "reduce_extreme", "row_norm", "row_norm_backward", "softmax", "softmax_cross"] {
+        assert!(shared.iter().any(|name| name.starts_with(kernel)), "{kernel} shares no loop: {shared:?}");
+    }
+}
+
 fn launches_name_what_their_kernels_have() {
     let mut failures = vec![];
     for (text, source) in sources() {
@@ -425,7 +446,7 @@ type Check = (&'static str, Option<&'static str>, fn());
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let checks: [Check; 14] = [
+    let checks: [Check; 15] = [
         ("every kernel translates to Metal", None, every_kernel_translates_to_metal),
         ("every kernel translates to HLSL", None, every_kernel_translates_to_hlsl),
         ("every kernel translates to GLSL", None, every_kernel_translates_to_glsl),
@@ -441,6 +462,7 @@ fn main() -> ExitCode {
         ("HLSL passes DXC", Some("dxc"), hlsl_passes_dxc),
         ("kernels keep to WebGPU's default limits", None, kernels_keep_to_webgpus_default_limits),
         ("launches keep to the default number of workgroups", None, launches_keep_to_the_default_number_of_workgroups),
+        ("loops are shared by as many threads as declared", None, loops_are_shared_by_as_many_threads_as_declared),
         ("launches name what their kernels have", None, launches_name_what_their_kernels_have),
         (
             "kernels are written in the dialect of naga and Tint",

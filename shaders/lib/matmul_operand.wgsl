@@ -4,7 +4,7 @@
 // four loads of four neighbours, and transposing it in registers is free; so no operand is ever copied for its
 // transpose. Beyond the edge the last lines and terms are read; terms beyond the end count as 0.
 //
-// Valid as it stands after lib/matmul.wgsl and a lib/matmul_by_*.wgsl. The generator (products.rs) writes it once for a
+// Valid as it stands after lib/matmul.wgsl and a lib/matmul_by_*.wgsl. The generator (ops/matmul/variants.rs) writes it once for a
 // and once for b, and sets the constants.
 
 // How far it lies from one line to the next: along k.

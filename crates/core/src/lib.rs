@@ -42,7 +42,7 @@ pub use op::choices::{Choice, Choices};
 pub use op::pointwise::{Block, Loop, Pointwise, Precision, in_vectors, vectorized};
 pub use op::reference::{Buffers, Reference, Slice, SliceMut};
 pub use op::view::View;
-pub use op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param};
+pub use op::{Constant, Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param};
 pub use plan::Plan;
 pub use session::Session;
 pub use session::backend::{Backend, BufferId, DeviceInfo, LocalFuture, OnCompile, Pending, ProgramId, Read};

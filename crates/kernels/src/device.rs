@@ -125,7 +125,7 @@ impl Adapter {
     fn tested(&self, gpu: &mut Gpu) -> &SelfTest {
         let test = self.tested.get_or_init(|| probe::run(gpu));
         gpu.info.self_test = test.to_string();
-        gpu.limits.turns = test.turns();
+        gpu.limits.iterations = test.iterations();
         gpu.begin_counts();
         test
     }

@@ -103,7 +103,7 @@ impl Gpu {
             invocations: available.max_compute_invocations_per_workgroup,
             workgroup_bytes: available.max_compute_workgroup_storage_size,
             // The self-test finds out.
-            turns: u32::MAX,
+            iterations: u32::MAX,
             software: adapter.is_software(),
             dispatches: true,
             choices: Choices::default(),

@@ -59,7 +59,7 @@ fn ask(gpu: &Gpu) -> Result<Vec<u32>> {
     let once = |kernel, entry| Dispatch::new(kernel, entry, Grid::Groups([1, 1, 1]));
     // `cleared` is compiled as kernels of users are, with workgroup memory set to zero; the others as those of wgrad.
     let dispatches =
-        [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "turned")];
+        [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "looped")];
     let shaders = gpu.shaders(dispatches.iter())?;
     let bindings = |i: usize| &shaders[i].module.entries[dispatches[i].entry].bindings;
     let wanted: Vec<Wanted<'_>> = (0..dispatches.len())

@@ -73,9 +73,10 @@ impl SelfTest {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
     }
 
-    /// How often one thread may turn its loops: what the driver was seen to do, or `u32::MAX` if it saw no end of it.
+    /// Returns how many iterations the loops of one thread may have: as many as the driver was seen to run, or `u32::MAX` if
+    /// it ran all.
     #[must_use]
-    pub fn turns(&self) -> u32 {
+    pub fn iterations(&self) -> u32 {
         let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != Verdict::Passed;
         let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());
         found.unwrap_or(u32::MAX)
@@ -134,11 +135,11 @@ pub(super) const GIVEN: [u32; 29] = [
     1_000_000_007,
     16_777_215,
     1,
-    TURNS, // 28
+    ITERATIONS, // 28
 ];
 
-/// More turns of a loop than 16 bits count.
-const TURNS: u32 = 100_003;
+/// More iterations than 16 bits count.
+const ITERATIONS: u32 = 100_003;
 
 /// The answers of the first entry point, then those of the second, then that of the third.
 pub(super) const VALUES: usize = 32;
@@ -280,10 +281,10 @@ fn workgroups(y: &[u32], probe: &mut Take<'_>) {
     );
     probe(
         LOOPS,
-        format!("{} of {TURNS} turns", y[CLEARED]),
+        format!("{} of {ITERATIONS} iterations", y[CLEARED]),
         match y[CLEARED] {
-            TURNS => Verdict::Passed,
-            32_768..TURNS => {
+            ITERATIONS => Verdict::Passed,
+            32_768..ITERATIONS => {
                 Verdict::Noted("kernels split longer loops, or are refused; WGSL of your own has to split them, too")
             }
             _ => Verdict::Failed("sums would end early"),

@@ -43,7 +43,7 @@ fn ideal() -> Vec<u32> {
     for (i, value) in integers.into_iter().chain([(28, u32::MAX % 1_000_000_007), (30, 32_896), (31, u32::MAX)]) {
         y[i] = value;
     }
-    y[CLEARED] = TURNS;
+    y[CLEARED] = ITERATIONS;
     (y[25], y[26]) = ((-7i32 / 2).cast_unsigned(), (-7i32 % 2).cast_unsigned());
     y
 }
@@ -126,10 +126,10 @@ fn what_no_kernel_survives_fails() {
 
 #[test]
 fn the_longest_loop_is_the_one_that_was_seen() {
-    let turns = |answer| {
+    let iterations = |answer| {
         let mut y = ideal();
         y[CLEARED] = answer;
-        SelfTest { probes: judge(&y), took: Duration::ZERO, cached: false }.turns()
+        SelfTest { probes: judge(&y), took: Duration::ZERO, cached: false }.iterations()
     };
-    assert_eq!([TURNS, 65_535, 1_000].map(turns), [u32::MAX, 65_535, 1_000]);
+    assert_eq!([ITERATIONS, 65_535, 1_000].map(iterations), [u32::MAX, 65_535, 1_000]);
 }

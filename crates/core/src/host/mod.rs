@@ -1,6 +1,7 @@
 //! What needs no graph: shapes, arrays, random numbers, errors.
 
 pub(crate) mod array;
+pub(crate) mod cast;
 pub(crate) mod dtype;
 pub(crate) mod elementary;
 pub(crate) mod error;

@@ -1,5 +1,7 @@
 //! Roundings that an op declares: all that its error bound needs besides the truth.
 
+use crate::host::cast::wide;
+
 /// `2⁻²⁴`: the largest relative error of one rounding to `f32`.
 pub const EPS: f64 = 5.960_464_477_539_063e-8;
 
@@ -68,8 +70,7 @@ impl Accuracy {
         if self.exact {
             return 0.0;
         }
-        #[allow(clippy::cast_precision_loss, reason = "sums are shorter than 2^53")]
-        let root = (self.terms as f64).sqrt();
+        let root = wide(self.terms).sqrt();
         self.c * root * (EPS * y.abs() + delta)
             + EPS * (self.ulp * y.abs() + self.cancelling)
             + self.c.max(4.0) * f64::from(f32::MIN_POSITIVE)

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::host::cast::wide;
 use crate::{Choice, Limits, Spec};
 
 /// A WGSL module: its parts are joined into one source. Usually library functions, then the op's own file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// The name: the stem of the shader file.
+    /// The name, as in profiles and errors: the stem of the shader file, or what the file does for an op.
     pub name: Cow<'static, str>,
     /// The source, in parts.
     pub parts: Vec<Cow<'static, str>>,
@@ -102,6 +103,28 @@ impl From<usize> for Param {
     }
 }
 
+/// The value of a WGSL `override`: a number, a size, or a flag as 1 or 0.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Constant(pub f64);
+
+impl From<f64> for Constant {
+    fn from(value: f64) -> Self {
+        Self(value)
+    }
+}
+
+impl From<usize> for Constant {
+    fn from(value: usize) -> Self {
+        Self(wide(value))
+    }
+}
+
+impl From<bool> for Constant {
+    fn from(value: bool) -> Self {
+        Self(f64::from(u8::from(value)))
+    }
+}
+
 /// How much to launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grid {
@@ -141,15 +164,19 @@ pub struct Dispatch {
     pub constants: Vec<(&'static str, f64)>,
     /// How much.
     pub grid: Grid,
-    /// How often one thread turns its loops at most, if that grows with the data: see [`Limits::turns`].
-    pub turns: usize,
+    /// Iterations that one thread's loops have at most, if they grow with the data; 0 if not. See
+    /// [`Limits::iterations`].
+    pub iterations: usize,
+    /// Threads that share the loops behind `iterations`: those of a workgroup, or 1.
+    pub shared_by: usize,
 }
 
 impl Dispatch {
     /// A dispatch without bindings yet.
     #[must_use]
     pub fn new(kernel: Kernel, entry: &'static str, grid: Grid) -> Self {
-        Self { kernel, entry, bindings: vec![], params: vec![], constants: vec![], grid, turns: 0 }
+        let (bindings, params, constants) = (vec![], vec![], vec![]);
+        Self { kernel, entry, bindings, params, constants, grid, iterations: 0, shared_by: 1 }
     }
 
     /// Binds a buffer to the WGSL variable `name`.
@@ -166,17 +193,24 @@ impl Dispatch {
         self
     }
 
-    /// Says how often one thread turns its loops at most, all of them together.
+    /// Declares how many iterations the loops of one thread have at most, all of them together.
     #[must_use]
-    pub fn turns(mut self, turns: usize) -> Self {
-        self.turns = turns;
-        self
+    pub fn iterations(self, iterations: usize) -> Self {
+        Self { iterations, ..self }
+    }
+
+    /// Declares `loops` loops of `each` iterations that `threads` neighbouring threads of a workgroup share evenly.
+    ///
+    /// `threads` is the kernel's `@workgroup_size`, or its override `THREADS`; `tests/shaders.rs` compares them.
+    #[must_use]
+    pub fn iterations_shared(self, loops: usize, each: usize, threads: usize) -> Self {
+        Self { iterations: loops * each.div_ceil(threads), shared_by: threads, ..self }
     }
 
     /// Sets a WGSL `override`.
     #[must_use]
-    pub fn constant(mut self, name: &'static str, value: f64) -> Self {
-        self.constants.push((name, value));
+    pub fn constant(mut self, name: &'static str, value: impl Into<Constant>) -> Self {
+        self.constants.push((name, value.into().0));
         self
     }
 }

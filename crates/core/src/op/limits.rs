@@ -20,8 +20,8 @@ pub struct Limits {
     pub invocations: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
-    /// Turns of all loops of one thread: Mesa's software drivers go on without a word after 65,535.
-    pub turns: u32,
+    /// Iterations that all loops of one thread may have together: a software driver was seen to end them after these.
+    pub iterations: u32,
     /// A software adapter, on which barriers are dear and wide threads are cheap.
     pub software: bool,
     /// Whether the backend runs dispatches at all; the CPU backend runs references.
@@ -40,7 +40,7 @@ impl Default for Limits {
             workgroups: 65_535,
             invocations: 256,
             workgroup_bytes: 16 << 10,
-            turns: u32::MAX,
+            iterations: u32::MAX,
             software: false,
             dispatches: true,
             choices: Choices::default(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod accuracy;
 pub(crate) mod choices;
+pub(crate) mod iterations;
 pub(crate) mod launch;
 pub(crate) mod limits;
 pub(crate) mod pointwise;
@@ -14,7 +15,7 @@ use std::fmt::Debug;
 
 use crate::autodiff::Backward;
 pub use crate::host::spec::Spec;
-pub use launch::{Dispatch, Grid, Kernel, Launch, Operand, Param};
+pub use launch::{Constant, Dispatch, Grid, Kernel, Launch, Operand, Param};
 pub use limits::Limits;
 use reference::Reference;
 

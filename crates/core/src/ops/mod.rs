@@ -13,16 +13,18 @@ pub(crate) mod pointwise;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod shape;
+pub(crate) mod spatial;
 
 pub use axes::Dims;
-pub use conv::geometry::{ConvOptions, ConvTransposeOptions, Padding, Sizes};
+pub use conv::options::{ConvOptions, ConvTransposeOptions, Padding};
 pub use matmul::einsum::einsum;
 pub use matmul::matmul_variants;
 pub use norm::total_norm::total_norm;
 pub use pool::avg::AvgPool;
-pub use pool::max::{MaxPool, OutputSizes};
+pub use pool::max::MaxPool;
 pub use shape::arrange::stack;
 pub use shape::concat::cat;
+pub use spatial::{OutputSizes, Sizes};
 
 use crate::Pointwise;
 

@@ -110,7 +110,7 @@ impl Plan {
             Work::Op { dispatches, .. } => dispatches.iter().map(|dispatch| (dispatch, site)).collect(),
             Work::Cluster(_) | Work::Group(_) => vec![],
         });
-        dispatches.max_by_key(|(dispatch, _)| dispatch.turns)
+        dispatches.max_by_key(|(dispatch, _)| dispatch.iterations)
     }
 
     /// Whether the plan keeps to a device's limits.
@@ -146,14 +146,16 @@ impl Plan {
                 at(site)
             )));
         }
-        if let Some((dispatch, site)) = self.longest().filter(|(dispatch, _)| dispatch.turns > limits.turns as usize) {
+        if let Some((dispatch, site)) =
+            self.longest().filter(|(dispatch, _)| dispatch.iterations > limits.iterations as usize)
+        {
             return Err(Error::Device(format!(
                 "a thread of the kernel `{}` turns loops {} times, and {} ends them after {}: the result would be wrong{}\n  \
                  fix: use another device (the CPU backend among them), or cut the operation into several",
                 dispatch.kernel.name,
-                dispatch.turns,
+                dispatch.iterations,
                 device(),
-                limits.turns,
+                limits.iterations,
                 at(Some(site)),
             )));
         }

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::graph::node::ValueId;
+use crate::host::cast::wide;
 use crate::verify::bound::{EPS, shake_by};
 use crate::verify::walk::{Values, Walk};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
@@ -130,8 +131,7 @@ fn judge(walk: &Walk, truth: &Values, others: &[Values], root: ValueId) -> Resul
     let values = walk.value(truth, root)?.to_f64();
     let apart = apart(walk, &values, others, root)?;
     // By chance, all runs may agree on an element whose neighbours go apart.
-    #[allow(clippy::cast_precision_loss, reason = "a number of elements")]
-    let count = apart.len().max(1) as f64;
+    let count = wide(apart.len().max(1));
     let finite = apart.iter().filter(|apart| apart.is_finite());
     let margin = 0.25 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();
     let bound = |(y, apart): (&f64, &f64)| 2.0 * apart + margin + 2.0 * EPS * y.abs() + f64::from(f32::MIN_POSITIVE);
@@ -139,9 +139,8 @@ fn judge(walk: &Walk, truth: &Values, others: &[Values], root: ValueId) -> Resul
     Ok(Expected { values, bounds })
 }
 
-#[allow(clippy::cast_precision_loss, reason = "sums are shorter than 2^53")]
 fn amplitude(accuracy: &Accuracy) -> f64 {
-    accuracy.c * (accuracy.terms as f64).sqrt() * EPS
+    accuracy.c * wide(accuracy.terms).sqrt() * EPS
 }
 
 /// Rounding errors of one run.

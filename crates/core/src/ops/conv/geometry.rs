@@ -1,182 +1,10 @@
-//! The options and sizes of a convolution, and what is wrong with them.
+//! The sizes of a convolution, and what is wrong with them.
 
 use std::ops::Range;
 
+use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions, Padding};
+use crate::ops::spatial::{check_span, images, name, two, zero};
 use crate::{Misfit, Shape};
-
-/// One size per axis of an image; a number stands for the same along each.
-///
-/// ```
-/// use wgrad_core::ops::Sizes;
-/// assert_eq!(Sizes::<2>::from(3), Sizes([3, 3]));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes<const D: usize>(pub [usize; D]);
-
-impl<const D: usize> From<usize> for Sizes<D> {
-    fn from(size: usize) -> Self {
-        Self([size; D])
-    }
-}
-
-impl<const D: usize> From<[usize; D]> for Sizes<D> {
-    fn from(sizes: [usize; D]) -> Self {
-        Self(sizes)
-    }
-}
-
-/// What a convolution adds around its input: zeros, before and after each axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Padding<const D: usize> {
-    /// So many on either side of each axis.
-    Sizes([usize; D]),
-    /// So many that the result has the size of the input; of an odd number, the larger part comes after. Needs a
-    /// stride of 1.
-    Same,
-}
-
-impl<const D: usize> Padding<D> {
-    /// None at all; PyTorch's `"valid"`.
-    pub const VALID: Self = Self::Sizes([0; D]);
-}
-
-impl<const D: usize> From<usize> for Padding<D> {
-    fn from(size: usize) -> Self {
-        Self::Sizes([size; D])
-    }
-}
-
-impl<const D: usize> From<[usize; D]> for Padding<D> {
-    fn from(sizes: [usize; D]) -> Self {
-        Self::Sizes(sizes)
-    }
-}
-
-/// How the window of a convolution lies on its input; the defaults are PyTorch's.
-///
-/// ```
-/// use wgrad_core::ops::{ConvOptions, Padding};
-/// let options = ConvOptions::<2>::new().stride([2, 1]).padding(1).groups(4);
-/// assert_eq!((options.stride, options.padding), ([2, 1], Padding::Sizes([1, 1])));
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvOptions<const D: usize> {
-    /// Steps of the window; 1.
-    pub stride: [usize; D],
-    /// Zeros around the input; none.
-    pub padding: Padding<D>,
-    /// Steps from one tap of the window to the next; 1.
-    pub dilation: [usize; D],
-    /// Groups of channels that do not see each other; 1.
-    pub groups: usize,
-}
-
-impl<const D: usize> Default for ConvOptions<D> {
-    fn default() -> Self {
-        Self { stride: [1; D], padding: Padding::VALID, dilation: [1; D], groups: 1 }
-    }
-}
-
-impl<const D: usize> ConvOptions<D> {
-    /// PyTorch's defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Steps of the window.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
-        self.stride = stride.into().0;
-        self
-    }
-
-    /// Zeros around the input: a number, one per axis, or [`Padding::Same`].
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Padding<D>>) -> Self {
-        self.padding = padding.into();
-        self
-    }
-
-    /// Steps from one tap of the window to the next.
-    #[must_use]
-    pub fn dilation(mut self, dilation: impl Into<Sizes<D>>) -> Self {
-        self.dilation = dilation.into().0;
-        self
-    }
-
-    /// Groups of channels that do not see each other; as many as channels for a depthwise convolution.
-    #[must_use]
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
-}
-
-/// How the window of a transposed convolution lies on its result; the defaults are PyTorch's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvTransposeOptions<const D: usize> {
-    /// Steps of the window; 1.
-    pub stride: [usize; D],
-    /// Elements cut off on either side of each axis of the result; none.
-    pub padding: [usize; D],
-    /// Elements added after each axis of the result, fewer than its stride or its dilation: which of the sizes that
-    /// the convolution would map to that of the input is meant; 0.
-    pub output_padding: [usize; D],
-    /// Steps from one tap of the window to the next; 1.
-    pub dilation: [usize; D],
-    /// Groups of channels that do not see each other; 1.
-    pub groups: usize,
-}
-
-impl<const D: usize> Default for ConvTransposeOptions<D> {
-    fn default() -> Self {
-        Self { stride: [1; D], padding: [0; D], output_padding: [0; D], dilation: [1; D], groups: 1 }
-    }
-}
-
-impl<const D: usize> ConvTransposeOptions<D> {
-    /// PyTorch's defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Steps of the window.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
-        self.stride = stride.into().0;
-        self
-    }
-
-    /// Elements cut off on either side of the result.
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Sizes<D>>) -> Self {
-        self.padding = padding.into().0;
-        self
-    }
-
-    /// Elements added after each axis of the result.
-    #[must_use]
-    pub fn output_padding(mut self, output_padding: impl Into<Sizes<D>>) -> Self {
-        self.output_padding = output_padding.into().0;
-        self
-    }
-
-    /// Steps from one tap of the window to the next.
-    #[must_use]
-    pub fn dilation(mut self, dilation: impl Into<Sizes<D>>) -> Self {
-        self.dilation = dilation.into().0;
-        self
-    }
-
-    /// Groups of channels that do not see each other.
-    #[must_use]
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
-}
 
 /// All sizes of a convolution from images `[batch, groups·c, image]` to `[batch, groups·o, result]`, with a weight
 /// `[groups·o, c, kernel]`. An element `r` of the result sees the elements `r·stride − before + k·dilation` of the image.
@@ -194,38 +22,8 @@ pub(crate) struct Geometry {
     pub dilation: [usize; 2],
 }
 
-/// Sizes of one or two axes as those of two.
-pub(crate) fn two<const D: usize>(sizes: [usize; D], missing: usize) -> [usize; 2] {
-    let mut two = [missing; 2];
-    two[2 - D..].copy_from_slice(&sizes);
-    two
-}
-
 fn channels(count: usize) -> String {
     if count == 1 { "1 channel".into() } else { format!("{count} channels") }
-}
-
-fn axes(spatial: usize) -> &'static str {
-    if spatial == 1 { "L" } else { "H, W" }
-}
-
-/// Batch, channels and sizes of the input, which may lack the batch.
-pub(crate) fn images<const D: usize>(x: &Shape) -> Result<(usize, usize, [usize; 2]), Misfit> {
-    let (batch, rest) = match x.dims() {
-        dims if dims.len() == D + 1 => (1, dims),
-        [batch, rest @ ..] if rest.len() == D + 1 => (*batch, rest),
-        _ => {
-            let axes = axes(D);
-            let misfit = Misfit::new(format!("expected [N, C, {axes}] or [C, {axes}], not {x}"));
-            return Err(misfit.fix(format!("the channels come before the image: reshape to [N, C, {axes}]")));
-        }
-    };
-    if let Some(empty) = rest.iter().position(|&size| size == 0) {
-        return Err(Misfit::new(format!("axis {} of {x} has no elements", empty + x.rank() - rest.len())));
-    }
-    let mut sizes = [1; 2];
-    sizes[2 - D..].copy_from_slice(&rest[1..]);
-    Ok((batch, rest[0], sizes))
 }
 
 /// The kernel of a weight, and that nothing of it and of the options is 0.
@@ -241,8 +39,8 @@ fn kernel<const D: usize>(
     if weight.dims().contains(&0) {
         return Err(Misfit::new(format!("the weight {weight} has no elements")));
     }
-    if let Some((name, sizes)) = steps.iter().find(|(_, sizes)| sizes.contains(&0)) {
-        return Err(Misfit::new(format!("the {name} must be positive, not {sizes:?}")).fix("1 is PyTorch's default"));
+    if let Some((_, misfit)) = zero(&steps) {
+        return Err(misfit.fix("1 is PyTorch's default"));
     }
     if groups == 0 {
         return Err(Misfit::new("there must be a group of channels, not 0 of them").fix("groups(1) is none"));
@@ -302,14 +100,7 @@ impl Geometry {
         let mut result = [1; 2];
         for axis in 0..2 {
             let padded = image[axis] + before[axis] + after[axis];
-            if reach(axis) + 1 > padded {
-                let name = if D == 1 { "length" } else { ["height", "width"][axis] };
-                return Err(Misfit::new(format!(
-                    "the window spans {} elements, more than the {name} of {padded} with padding",
-                    reach(axis) + 1
-                ))
-                .fix("pad more, or make the kernel or its dilation smaller"));
-            }
+            check_span(reach(axis) + 1, padded, name::<D>(axis))?;
             result[axis] = (padded - reach(axis) - 1) / stride[axis] + 1;
         }
         Ok(Self { batch, groups, c, o: outputs / groups, image, kernel, result, stride, before, dilation })

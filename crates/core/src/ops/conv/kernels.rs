@@ -2,18 +2,18 @@
 
 use crate::{Dispatch, Grid, Kernel, Launch, Limits, Operand, Spec};
 
-use crate::op::template::{only_if, set, unroll};
+use crate::host::cast::signed;
+use crate::op::iterations;
+use crate::op::template::Template;
 use crate::ops::conv::geometry::Geometry;
+use crate::ops::reduce::parts::{Bias, sum_parts};
 
 const DIRECT: &str = wgrad_shaders::CONV_DIRECT;
 const WEIGHT_DIRECT: &str = wgrad_shaders::CONV_WEIGHT_DIRECT;
 const TILES: &str = wgrad_shaders::lib::CONV_TILES;
 const TILED: &str = wgrad_shaders::CONV_TILED;
 const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
-const SUM: &str = wgrad_shaders::CONV_SUM;
 
-/// Loop turns of a thread: lavapipe ends its loops after 65,535 turns, without a word.
-const TURNS: usize = 1 << 15;
 /// How large the direct kernels' tiles may become. A load costs a software adapter as much as dozens of products, and
 /// every product that is written out costs time to compile: wide tiles pay for themselves in heavy convolutions.
 struct Reach {
@@ -36,11 +36,6 @@ impl Reach {
             Self { channels: 4, pixels: 4, products: 160, weight_channels: 4, sums: 40 }
         }
     }
-}
-
-/// Sizes fit: buffers are smaller than 2 GiB.
-fn number(size: usize) -> i64 {
-    i64::try_from(size).unwrap_or(i64::MAX)
 }
 
 /// The size of a tile, a multiple of `of` up to `most`, that leaves the fewest elements idle; of those the largest.
@@ -78,14 +73,13 @@ impl Tiles {
         Some(Self { side, rows, all: count(side) * parts, parts, length })
     }
 
-    fn dispatch(&self, name: &'static str, template: &str, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
+    /// The dispatch of a template behind that of tiles, with the constants of both.
+    fn dispatch(&self, name: &str, template: Template, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
         let Self { side, .. } = *self;
         let depth = side / 4;
-        constants.extend([("BM", number(side)), ("BN", number(side)), ("BK", number(depth))]);
-        constants.extend([("PARTS", number(self.parts)), ("TILES_I", number(self.rows.div_ceil(side)))]);
-        let source = unroll(&set(&format!("{TILES}\n{template}"), &constants));
-        let threads = side * side / 16;
-        let source = source.replace("@workgroup_size(256)", &format!("@workgroup_size({threads})"));
+        constants.extend([("BM", signed(side)), ("BN", signed(side)), ("BK", signed(depth))]);
+        constants.extend([("PARTS", signed(self.parts)), ("TILES_I", signed(self.rows.div_ceil(side)))]);
+        let source = template.set_all(&constants).workgroup(side * side / 16).write();
         let kernel = Kernel::generated(format!("{name}_{side}x{side}x{depth}"), source).bundled();
         Dispatch::new(kernel, "forward", Grid::Groups([self.all, 1, 1])).param("all", self.all)
     }
@@ -108,7 +102,7 @@ struct Gather {
 impl Gather {
     fn new(geometry: &Geometry, transposed: bool) -> Self {
         let Geometry { c, o, image, kernel, result, stride, before, dilation, .. } = *geometry;
-        let (stride, before, dilation) = (stride.map(number), before.map(number), dilation.map(number));
+        let (stride, before, dilation) = (stride.map(signed), before.map(signed), dilation.map(signed));
         let taps = kernel[0] * kernel[1];
         if transposed {
             let (mul, step, offset) = ([1; 2], dilation.map(|d| -d), before);
@@ -122,17 +116,17 @@ impl Gather {
 
     fn constants(&self, geometry: &Geometry) -> Vec<(&'static str, i64)> {
         vec![
-            ("GROUPS", number(geometry.groups)),
-            ("C", number(self.c)),
-            ("H", number(self.from[0])),
-            ("W", number(self.from[1])),
-            ("O", number(self.o)),
-            ("OH", number(self.to[0])),
-            ("OW", number(self.to[1])),
-            ("KH", number(geometry.kernel[0])),
-            ("KW", number(geometry.kernel[1])),
-            ("W_OUT", number(self.w_out)),
-            ("W_IN", number(self.w_in)),
+            ("GROUPS", signed(geometry.groups)),
+            ("C", signed(self.c)),
+            ("H", signed(self.from[0])),
+            ("W", signed(self.from[1])),
+            ("O", signed(self.o)),
+            ("OH", signed(self.to[0])),
+            ("OW", signed(self.to[1])),
+            ("KH", signed(geometry.kernel[0])),
+            ("KW", signed(geometry.kernel[1])),
+            ("W_OUT", signed(self.w_out)),
+            ("W_IN", signed(self.w_in)),
             ("MUL_Y", self.mul[0]),
             ("STEP_Y", self.step[0]),
             ("OFFSET_Y", self.offset[0]),
@@ -158,9 +152,9 @@ pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
     let tiles = Tiles::of([geometry.groups, gather.o, pixels, terms], at.limits).filter(|_| gather.div == [1, 1]);
     let (dispatch, parts) = if let Some(tiles) = tiles {
         let mut constants = gather.constants(geometry);
-        constants.push(("LENGTH", number(tiles.length)));
-        let template = only_if(TILED, "biased", biased && tiles.parts == 1);
-        (tiles.dispatch("conv_tiled", &template, constants).param("pixels", pixels), tiles.parts)
+        constants.push(("LENGTH", signed(tiles.length)));
+        let template = Template::new("conv_tiled", &[TILES, TILED]).flag("biased", biased && tiles.parts == 1);
+        (tiles.dispatch("conv_tiled", template, constants).param("pixels", pixels), tiles.parts)
     } else {
         direct(geometry, &gather, &Reach::of(geometry, at.limits), biased)
     };
@@ -174,20 +168,20 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
     let channels = tile(gather.o, 1, reach.channels);
     let few = div[1] <= 8;
     let width = tile(gather.to[1], if few { div[1] } else { 1 }, reach.pixels);
-    let numerator = |p: usize, k: usize| number(p) * gather.mul[1] + number(k) * gather.step[1] + gather.offset[1];
+    let numerator = |p: usize, k: usize| signed(p) * gather.mul[1] + signed(k) * gather.step[1] + gather.offset[1];
     let touched = |p: usize| [numerator(p, 0), numerator(p, kw - 1)];
     let ends = [touched(0), touched(width - 1)].concat();
     let (low, high) = ends.iter().fold((i64::MAX, i64::MIN), |(low, high), &end| (low.min(end), high.max(end)));
     let long = !few || kw * channels * width > reach.products.max(480) || high - low >= 96;
     let (taps, columns, grain, low) =
-        if long { (1, number(width), gather.mul[1], gather.offset[1]) } else { (kw, high - low + 1, 1, low) };
+        if long { (1, signed(width), gather.mul[1], gather.offset[1]) } else { (kw, high - low + 1, 1, low) };
     let rows = kh * taps * channels * width <= reach.products;
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
-    // Of the loops over a channel's rows and columns, those that are not unrolled, and not turned once.
-    let turns = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
-    let wanted = (gather.c * turns).div_ceil(TURNS).max((gather.c * kh * kw / 256).min(1024 / threads));
+    // Iterations per channel: of the loops over its rows and columns, those that are not unrolled and not run once.
+    let iterations = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
+    let wanted = iterations::parts(gather.c * iterations).max((gather.c * kh * kw / 256).min(1024 / threads));
     let (parts, length) = parts(gather.c, wanted, 1);
     let mut constants = gather.constants(geometry);
     constants.extend([("DIV_Y", gather.div[0]), ("DIV_X", gather.div[1])]);
@@ -202,13 +196,12 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
         ("LENGTH", length),
         ("TAPS", taps),
     ];
-    constants.extend(sizes.map(|(name, size)| (name, number(size))));
-    let source = only_if(&only_if(DIRECT, "biased", biased && parts == 1), "sparse", div[1] > 1);
-    let source = if rows { source.replace("{ // rows", "{ // unroll") } else { source };
-    let source = unroll(&set(&source, &constants));
-    let kernel = Kernel::generated(format!("conv_direct_{channels}x{width}"), source).bundled();
+    constants.extend(sizes.map(|(name, size)| (name, signed(size))));
+    let template = Template::new("conv_direct", &[DIRECT]).set_all(&constants).flag("rows", rows);
+    let template = template.flag("biased", biased && parts == 1).flag("sparse", div[1] > 1);
+    let kernel = Kernel::generated(format!("conv_direct_{channels}x{width}"), template.write()).bundled();
     let threads = threads * parts;
-    let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).turns(length * turns);
+    let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1])).iterations(length * iterations);
     (dispatch.param("threads", threads), parts)
 }
 
@@ -233,10 +226,11 @@ pub(crate) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
         ("BEFORE_X", before[1]),
         ("DILATION_X", dilation[1]),
     ];
-    let constants = constants.map(|(name, size)| (name, number(size))).to_vec();
+    let constants = constants.map(|(name, size)| (name, signed(size))).to_vec();
     let pixels = batch * result[0] * result[1];
     let (dispatch, parts) = if let Some(tiles) = Tiles::of([groups, o, c * kh * kw, pixels], at.limits) {
-        let dispatch = tiles.dispatch("conv_weight_tiled", WEIGHT_TILED, constants);
+        let template = Template::new("conv_weight_tiled", &[TILES, WEIGHT_TILED]);
+        let dispatch = tiles.dispatch("conv_weight_tiled", template, constants);
         (dispatch.param("pixels", pixels).param("length", tiles.length), tiles.parts)
     } else {
         weight_direct(geometry, &Reach::of(geometry, at.limits), constants)
@@ -263,7 +257,7 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     let threads = tiles.iter().product::<usize>() * groups;
     let strips = result[1].div_ceil(width);
     let steps = batch * result[0] * strips;
-    let (parts, length) = parts(steps.max(1), (1024 / threads).max(steps.div_ceil(TURNS)), 1);
+    let (parts, length) = parts(steps.max(1), (1024 / threads).max(iterations::parts(steps)), 1);
     let sizes = [
         ("TO", channels),
         ("TC", inner),
@@ -277,9 +271,10 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
         ("STRIPS", strips),
         ("COLUMNS", touched(width, across)),
     ];
-    constants.extend(sizes.map(|(name, size)| (name, number(size))));
+    constants.extend(sizes.map(|(name, size)| (name, signed(size))));
     let name = format!("conv_weight_direct_{channels}x{inner}x{down}x{across}");
-    let kernel = Kernel::generated(name, unroll(&set(WEIGHT_DIRECT, &constants))).bundled();
+    let template = Template::new("conv_weight_direct", &[WEIGHT_DIRECT]).set_all(&constants);
+    let kernel = Kernel::generated(name, template.write()).bundled();
     let threads = threads * parts;
     let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([threads, 1, 1]));
     (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
@@ -287,20 +282,13 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
 
 /// Adds a dispatch and, if it made parts, the one that adds them; the bias comes with the last of the two.
 fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, channels]: [usize; 3], biased: bool) {
-    let bias = |dispatch: Dispatch| if biased { dispatch.bind("bias", Operand::Input(2)) } else { dispatch };
     if parts == 1 {
-        at.dispatch(bias(dispatch.bind("y", Operand::Output(0))));
+        let dispatch = dispatch.bind("y", Operand::Output(0));
+        at.dispatch(if biased { dispatch.bind("bias", Operand::Input(2)) } else { dispatch });
         return;
     }
     let partial = at.scratch(Spec::f32([parts * size]));
     at.dispatch(dispatch.bind("y", partial));
-    let source = only_if(SUM, "biased", biased);
-    let sum = Dispatch::new(Kernel::generated("conv_sum", source).bundled(), "forward", Grid::Threads([size, 1, 1]))
-        .bind("partial", partial)
-        .bind("y", Operand::Output(0))
-        .param("size", size)
-        .param("parts", parts)
-        .param("plane", plane)
-        .param("channels", channels);
-    at.dispatch(bias(sum));
+    let bias = biased.then_some(Bias { from: Operand::Input(2), plane, channels });
+    sum_parts("conv_sum", at, partial, parts, [size; 2], bias);
 }

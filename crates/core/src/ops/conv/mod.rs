@@ -2,11 +2,13 @@
 
 pub(crate) mod geometry;
 mod kernels;
+pub(crate) mod options;
 mod reference;
 
 use crate::{Accuracy, Backward, Launch, Misfit, Op, Reference, Spec, Tensor, both};
 
-use crate::ops::conv::geometry::{ConvOptions, ConvTransposeOptions, Geometry};
+use crate::ops::conv::geometry::Geometry;
+use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions};
 
 /// Convolutions. Weights, options and results are those of PyTorch's functions of the same names.
 ///

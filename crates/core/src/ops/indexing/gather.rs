@@ -5,8 +5,9 @@ use crate::{
     Spec, Tensor, both,
 };
 
-/// What an index outside the table reads: the bits of a NaN.
-const NAN_BITS: u32 = 0x7fc0_0000;
+use crate::op::iterations;
+use crate::ops::indexing::NAN_BITS;
+use crate::ops::reduce::parts::sum_parts;
 
 /// Backward, up to here: `rows·inner·n` steps of a scan, on processors and on GPUs. Beyond, chains of equal indices. A GPU
 /// compares some 10¹² numbers per second, and a link of a chain is one read after another, of half a microsecond.
@@ -15,11 +16,8 @@ const SCAN: [usize; 2] = [1 << 24, 1 << 28];
 /// Threads of a scan, beyond which more parts would not fill a device better.
 const THREADS: usize = 1 << 17;
 
-/// Indices that one thread of the scan reads at most: lavapipe ends a thread's loops after 65,535 turns, without a word.
-const LONGEST: usize = 1 << 15;
-
 fn kernel() -> Kernel {
-    Kernel::new("gather", &[wgrad_shaders::GATHER]).bundled()
+    Kernel::new("gather", &[wgrad_shaders::lib::NAN, wgrad_shaders::GATHER]).bundled()
 }
 
 /// Rows, and elements per row, of a table.
@@ -152,7 +150,7 @@ impl Op for ScatterRows {
         let size = rows * inner;
         // The loops of chains cannot be cut: where the driver would end them, it scans however long that takes.
         let few = SCAN[usize::from(!at.limits.software)];
-        let scans = size.saturating_mul(n) <= few || n > at.limits.turns as usize;
+        let scans = size.saturating_mul(n) <= few || n > at.limits.iterations as usize;
         let part = if scans { part(n, size) } else { n };
         let dispatch = |entry, threads| {
             Dispatch::new(kernel(), entry, Grid::Threads([threads, 1, 1]))
@@ -165,7 +163,7 @@ impl Op for ScatterRows {
         if !scans {
             let next = at.scratch(Spec::u32([n]));
             let linked = |entry, threads| {
-                dispatch(entry, threads).turns(n).bind("index", index).bind("dtable", dtable).bind("next", next)
+                dispatch(entry, threads).iterations(n).bind("index", index).bind("dtable", dtable).bind("next", next)
             };
             at.dispatch(linked("link", n.max(size)));
             at.dispatch(linked("backward_linked", n * inner).bind("dy", dy));
@@ -178,7 +176,7 @@ impl Op for ScatterRows {
         } else {
             let partial = at.scratch(Spec::f32([parts * size]));
             at.dispatch(scan.bind("dtable", partial));
-            at.dispatch(dispatch("total", size).bind("partial", partial).bind("dtable", dtable));
+            sum_parts("gather_sum", at, partial, parts, [size, size], None);
         }
     }
 }
@@ -186,7 +184,7 @@ impl Op for ScatterRows {
 /// How many indices of `n` a thread scans for an element of a table of `size`: as many as there are then parts to add, or
 /// more where there are threads enough.
 fn part(n: usize, size: usize) -> usize {
-    let parts = n.isqrt().min(THREADS / size.max(1)).max(n.div_ceil(LONGEST)).max(1);
+    let parts = n.isqrt().min(THREADS / size.max(1)).max(iterations::parts(n)).max(1);
     n.div_ceil(parts).max(1)
 }
 

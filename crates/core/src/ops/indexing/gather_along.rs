@@ -5,16 +5,12 @@ use crate::{
     Spec, Tensor, both,
 };
 
+use crate::op::iterations::LONGEST;
 use crate::ops::axes::{extents, resolve};
-
-/// What an index beyond the axis reads: the bits of a NaN.
-const NAN_BITS: u32 = 0x7fc0_0000;
-
-/// Indices that one dispatch of the scan reads: lavapipe ends a thread's loops after 65,535 turns, without a word.
-const PASS: usize = 1 << 15;
+use crate::ops::indexing::NAN_BITS;
 
 fn kernel() -> Kernel {
-    Kernel::new("gather_along", &[wgrad_shaders::GATHER_ALONG]).bundled()
+    Kernel::new("gather_along", &[wgrad_shaders::lib::NAN, wgrad_shaders::GATHER_ALONG]).bundled()
 }
 
 fn lookup<T: Copy>(x: &[T], [n, m, inner]: [usize; 3], index: &[u32], y: &mut [T], outside: T) {
@@ -169,7 +165,7 @@ impl Op for ScatterAlong {
         if count == 0 {
             return;
         }
-        for start in (0..m.max(1)).step_by(PASS) {
+        for start in (0..m.max(1)).step_by(LONGEST) {
             at.dispatch(
                 Dispatch::new(kernel(), "backward", Grid::Threads([count, 1, 1]))
                     .bind("index", Operand::Input(0))
@@ -180,7 +176,7 @@ impl Op for ScatterAlong {
                     .param("inner", inner)
                     .param("count", count)
                     .param("start", start)
-                    .param("end", (start + PASS).min(m)),
+                    .param("end", (start + LONGEST).min(m)),
             );
         }
     }

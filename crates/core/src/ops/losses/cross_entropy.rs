@@ -4,11 +4,13 @@ use rayon::prelude::*;
 use wgrad_shaders::lib::SPECIAL;
 
 use crate::{
-    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, DType, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor,
+    both, vectorized,
 };
 
-use crate::ops::reduce::softmax::{exponentials, one_thread_per_row, turns};
+use crate::host::cast::{single, wide};
+use crate::ops::axes::extents;
+use crate::ops::reduce::softmax::{exponentials, one_thread_per_row, over_rows};
 
 /// Cross-entropy losses of logits, row by row.
 impl Tensor {
@@ -67,11 +69,9 @@ struct Layout {
 
 impl Layout {
     fn of(shape: &Shape) -> Self {
-        match shape.dims() {
-            [classes] => Self { n: 1, classes: *classes, inner: 1 },
-            [n, classes, rest @ ..] => Self { n: *n, classes: *classes, inner: rest.iter().product() },
-            [] => Self { n: 1, classes: 1, inner: 1 },
-        }
+        let axis = usize::from(shape.rank() > 1);
+        let [n, classes, inner] = if shape.rank() == 0 { [1; 3] } else { extents(shape, axis..axis + 1) };
+        Self { n, classes, inner }
     }
 
     fn rows(self) -> usize {
@@ -245,11 +245,6 @@ struct Row<'a, F> {
     weight: Option<&'a [F]>,
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a number of classes is far below 2^53")]
-fn wide(classes: usize) -> f64 {
-    classes as f64
-}
-
 #[derive(Clone, Copy)]
 enum Target<'a, F> {
     Labels(&'a [u32]),
@@ -364,28 +359,24 @@ impl Op for SoftmaxCrossEntropy {
             (false, false) => "tree",
             (false, true) => "tree_with_gradient",
         };
-        let grid = if serial { Grid::Threads([rows, 1, 1]) } else { Grid::Groups([rows, 1, 1]) };
         let weighted = at.inputs.len() > 2;
-        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
-        let smoothing = self.smoothing as f32;
-        let mut dispatch =
-            Dispatch::new(Kernel::new("softmax_cross_entropy", &[SPECIAL, TREE, FORWARD]).bundled(), entry, grid)
-                .turns(turns(layout.classes, serial))
-                .bind("logits", Operand::Input(0))
-                .bind("labels", Operand::Input(1))
-                // Never read without weights; any buffer will do.
-                .bind("weight", Operand::Input(if weighted { 2 } else { 0 }))
-                .bind("loss", Operand::Output(0))
-                .bind("row_weight", Operand::Output(1))
-                .param("rows", rows)
-                .param("classes", layout.classes)
-                .param("inner", layout.inner)
-                .param("smoothing", smoothing)
-                .param("weighted", u32::from(weighted))
-                .param("ignoring", u32::from(self.ignore.is_some()))
-                .param("ignore", self.ignore.unwrap_or(0))
-                .param("nan", f32::NAN.to_bits())
-                .constant("PROBABILITIES", f64::from(u8::from(at.inputs[1].dtype.is_float())));
+        let kernel = Kernel::new("softmax_cross_entropy", &[SPECIAL, TREE, FORWARD]).bundled();
+        let mut dispatch = over_rows(kernel, entry, serial, rows, layout.classes)
+            .bind("logits", Operand::Input(0))
+            .bind("labels", Operand::Input(1))
+            // Never read without weights; any buffer will do.
+            .bind("weight", Operand::Input(if weighted { 2 } else { 0 }))
+            .bind("loss", Operand::Output(0))
+            .bind("row_weight", Operand::Output(1))
+            .param("rows", rows)
+            .param("classes", layout.classes)
+            .param("inner", layout.inner)
+            .param("smoothing", single(self.smoothing))
+            .param("weighted", u32::from(weighted))
+            .param("ignoring", u32::from(self.ignore.is_some()))
+            .param("ignore", self.ignore.unwrap_or(0))
+            .param("nan", f32::NAN.to_bits())
+            .constant("PROBABILITIES", at.inputs[1].dtype.is_float());
         if self.gradient {
             dispatch = dispatch.bind("dlogits", Operand::Output(2));
         }

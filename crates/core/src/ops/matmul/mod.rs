@@ -4,10 +4,11 @@ pub(crate) mod einsum;
 mod variants;
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both, gemm,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both, gemm,
 };
 
+use crate::ops::reduce::parts::{Bias, sum_parts};
 use variants::{Product, VARIANTS, Variant};
 
 /// Matrix products.
@@ -266,23 +267,8 @@ impl Op for Matmul {
         }
         at.dispatch(dispatch);
         if parts > 1 {
-            let source = wgrad_shaders::MATMUL_SUM;
-            let entry = if biased { "forward_biased" } else { "forward" };
-            let mut sum = Dispatch::new(
-                Kernel::new("matmul_sum", &[source]).bundled(),
-                entry,
-                Grid::Threads([batch * m * n, 1, 1]),
-            )
-            .bind("partial", to)
-            .bind("y", Operand::Output(0))
-            .param("elements", batch * m * n)
-            .param("size", m * n)
-            .param("parts", parts)
-            .param("n", n);
-            if biased {
-                sum = sum.bind("bias", Operand::Input(2));
-            }
-            at.dispatch(sum);
+            let bias = biased.then_some(Bias { from: Operand::Input(2), plane: 1, channels: n });
+            sum_parts("matmul_sum", at, to, parts, [batch * m * n, m * n], bias);
         }
     }
 }

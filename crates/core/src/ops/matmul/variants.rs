@@ -3,7 +3,8 @@
 
 use crate::{Kernel, Limits};
 
-use crate::op::template::{only_if, set, unroll};
+use crate::op::iterations;
+use crate::op::template::Template;
 
 /// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and how the operands lie.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +41,6 @@ impl Product {
     /// weight gradient has few elements and a long sum, too little work for a GPU unless the sum is shared. Parts hold
     /// at least 256 terms; together they make at most `tiles`.
     fn split(&self, tiles: usize) -> (usize, usize) {
-        // A thread of some software adapters turns at most 65,535 times in all, silently.
         let needed = self.k.div_ceil(LONGEST);
         match (self.k / 256).min(tiles).max(needed) {
             0 | 1 => (1, self.k),
@@ -52,17 +52,18 @@ impl Product {
     }
 }
 
-/// The most terms that one thread sums, four at a turn.
+/// The most terms that one thread sums, four per iteration.
 const LONGEST: usize = 200_000;
+const _: () = assert!(iterations::fits(LONGEST / 4));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Template {
+enum Family {
     Direct,
     Tree,
     Tiled,
 }
 
-impl Template {
+impl Family {
     fn source(self) -> &'static str {
         match self {
             Self::Direct => wgrad_shaders::MATMUL_DIRECT,
@@ -77,18 +78,18 @@ impl Template {
 #[derive(Debug)]
 pub(crate) struct Variant {
     pub name: &'static str,
-    template: Template,
+    family: Family,
     block: [usize; 2],
     slab: usize,
     thread: [usize; 2],
 }
 
 const fn direct(name: &'static str, block: [usize; 2], thread: [usize; 2]) -> Variant {
-    Variant { name, template: Template::Direct, block, slab: 0, thread }
+    Variant { name, family: Family::Direct, block, slab: 0, thread }
 }
 
 const fn tiled(name: &'static str, [bm, bn, slab]: [usize; 3], thread: [usize; 2]) -> Variant {
-    Variant { name, template: Template::Tiled, block: [bm, bn], slab, thread }
+    Variant { name, family: Family::Tiled, block: [bm, bn], slab, thread }
 }
 
 /// All variants; [`Variant::choose`] says when each one runs. The direct ones, by eight threads or by 64; one for
@@ -102,7 +103,7 @@ pub(crate) static VARIANTS: [Variant; 13] = [
     direct("matmul_direct_8x4_tall", [64, 4], [8, 4]),
     direct("matmul_direct_16x8_tall", [128, 8], [16, 8]),
     direct("matmul_direct_4x16_wide", [4, 128], [4, 16]),
-    Variant { name: "matmul_tree_4x4", template: Template::Tree, block: [4, 4], slab: 0, thread: [4, 4] },
+    Variant { name: "matmul_tree_4x4", family: Family::Tree, block: [4, 4], slab: 0, thread: [4, 4] },
     tiled("matmul_tiled_32x32x8", [32, 32, 8], [4, 4]),
     tiled("matmul_tiled_64x64x16", [64, 64, 16], [8, 8]),
     tiled("matmul_tiled_128x64x16", [128, 64, 16], [8, 8]),
@@ -117,7 +118,7 @@ impl Variant {
 
     /// Threads of a workgroup along rows and columns.
     fn sides(&self) -> [usize; 2] {
-        if self.template == Template::Tree {
+        if self.family == Family::Tree {
             return [1, 64];
         }
         [self.block[0] / self.thread[0], self.block[1] / self.thread[1]]
@@ -126,10 +127,10 @@ impl Variant {
     /// Whether a device can run it.
     pub fn fits(&self, limits: &Limits) -> bool {
         let [rows, columns] = self.sides();
-        let staged = match self.template {
-            Template::Direct => 0,
-            Template::Tree => 64 * 16,
-            Template::Tiled => (self.block[0] + self.block[1]) * self.slab,
+        let staged = match self.family {
+            Family::Direct => 0,
+            Family::Tree => 64 * 16,
+            Family::Tiled => (self.block[0] + self.block[1]) * self.slab,
         };
         rows * columns <= limits.invocations as usize && staged * size_of::<f32>() <= limits.workgroup_bytes as usize
     }
@@ -139,8 +140,8 @@ impl Variant {
         let [rows, columns] = self.tiles(of);
         // Workgroups that keep a device busy: cores of a processor, or multiprocessors of a large GPU. A tree has
         // shared the sum already.
-        let busy = match (self.template, limits.software) {
-            (Template::Tree, _) => 1,
+        let busy = match (self.family, limits.software) {
+            (Family::Tree, _) => 1,
             (_, true) => 4,
             (_, false) => 128,
         };
@@ -159,11 +160,11 @@ impl Variant {
                 _ => 128,
             };
             let quick = |variant: &Self| variant.thread.iter().product::<usize>() <= largest;
-            let direct = VARIANTS.iter().enumerate().filter(|(_, variant)| variant.template == Template::Direct);
+            let direct = VARIANTS.iter().enumerate().filter(|(_, variant)| variant.family == Family::Direct);
             direct
                 .filter(|(_, variant)| quick(variant))
                 .filter(known)
-                .min_by_key(|(_, variant)| variant.turns(of, limits))
+                .min_by_key(|(_, variant)| variant.cycles(of, limits))
         } else {
             let wanted = Self::on_a_gpu(of);
             VARIANTS.iter().enumerate().filter(|(_, variant)| variant.name == wanted).find(known)
@@ -181,14 +182,14 @@ impl Variant {
         if of.k >= 64 && (of.m.min(of.n) <= 8 || of.batch * of.m * of.n <= 1 << 14) {
             return "matmul_tree_4x4";
         }
-        let tiled = || VARIANTS.iter().filter(|variant| variant.template == Template::Tiled);
+        let tiled = || VARIANTS.iter().filter(|variant| variant.family == Family::Tiled);
         tiled().rev().find(enough).or(tiled().next()).map_or("", |variant| variant.name)
     }
 
     /// About how long a direct variant takes on a software adapter, in cycles per core of four, as measured on
     /// llvmpipe: a load of a 4 × 4 block's line costs eight lanes one by one, an addition of four terms 1.5 cycles
     /// each, a store of an element about 180.
-    fn turns(&self, of: &Product, limits: &Limits) -> usize {
+    fn cycles(&self, of: &Product, limits: &Limits) -> usize {
         let [tm, tn] = self.thread;
         let [a, b] = of.widths().map(|width| match width {
             4 => 83,
@@ -211,21 +212,19 @@ impl Variant {
         let ragged = !of.k.is_multiple_of(4);
         let operands = [!of.ta, of.tb].into_iter().zip(of.widths());
         let operands: Vec<(bool, usize)> = operands.collect();
-        let shared = only_if(wgrad_shaders::lib::MATMUL, "biased", biased);
-        let shared = set(&shared, &[("WHOLE_M", whole[0]), ("WHOLE_N", whole[1])]);
-        let mut source = vec![shared];
+        let shared = Template::new("lib/matmul", &[wgrad_shaders::lib::MATMUL]).flag("biased", biased);
+        let mut source = vec![shared.set("WHOLE_M", whole[0]).set("WHOLE_N", whole[1]).write()];
         source.extend(
             ["a", "b"].iter().zip(&operands).map(|(name, &(along_k, width))| operand(name, along_k, width, ragged)),
         );
-        let constants: &[(&str, usize)] = match self.template {
-            Template::Direct => &[("TM", tm), ("TN", tn), ("SIDE_M", rows), ("SIDE_N", columns)],
-            Template::Tree => &[],
-            Template::Tiled => &[("BM", bm), ("BN", bn), ("BK", self.slab), ("TM", tm), ("TN", tn)],
+        let constants: &[(&str, usize)] = match self.family {
+            Family::Direct => &[("TM", tm), ("TN", tn), ("SIDE_M", rows), ("SIDE_N", columns)],
+            Family::Tree => &[],
+            Family::Tiled => &[("BM", bm), ("BN", bn), ("BK", self.slab), ("TM", tm), ("TN", tn)],
         };
-        let body = repeat(&unroll(&set(self.template.source(), constants)), [tm / 4, tn / 4]);
-        let size = |n: usize| format!("@workgroup_size({n})");
-        let written = if self.template == Template::Tiled { 256 } else { 64 };
-        source.push(body.replace(&size(written), &size(rows * columns)));
+        let body = Template::new(self.name, &[self.family.source()]).set_all(constants).workgroup(rows * columns);
+        let repeats = self.family != Family::Tree;
+        source.push(if repeats { body.repeat("i0", tm / 4).repeat("j0", tn / 4) } else { body }.write());
         // The name tells sources apart: _nt, widths of loads, what is clamped.
         let letter = |transposed| if transposed { 't' } else { 'n' };
         let mut name = format!("{}_{}{}_{}{}", self.name, letter(of.ta), letter(of.tb), operands[0].1, operands[1].1);
@@ -243,28 +242,14 @@ fn operand(name: &str, along_k: bool, width: usize, ragged: bool) -> String {
         2 => wgrad_shaders::lib::MATMUL_BY_2,
         _ => wgrad_shaders::lib::MATMUL_BY_1,
     };
-    let flags = [("OPERAND_ALONG_K", along_k), ("OPERAND_RAGGED", ragged)];
-    let block = set(wgrad_shaders::lib::MATMUL_OPERAND, &flags);
-    let block = set(&block, &[("OPERAND_WIDTH", width)]);
-    let mut source = format!("{load}\n{block}");
-    if name == "b" {
-        let edges = [("@binding(0)", "@binding(1)"), ("params.m;", "params.n;"), ("WHOLE_M", "WHOLE_N")];
-        source = edges.iter().fold(source, |source, (a, b)| source.replace(a, b));
-    }
-    source.replace("operand", name).replace("OPERAND", &name.to_uppercase())
-}
-
-/// The lines of `source`, those that name `i0` or `j0` once per number below their count.
-fn repeat(source: &str, [rows, columns]: [usize; 2]) -> String {
-    let mut out = Vec::new();
-    for line in source.lines() {
-        let comment = line.trim_start().starts_with("//");
-        let times = |name: &str, count: usize| if !comment && line.contains(name) { count } else { 1 };
-        for i in 0..times("i0", rows) {
-            for j in 0..times("j0", columns) {
-                out.push(line.replace("i0", &format!("i{i}")).replace("j0", &format!("j{j}")));
-            }
-        }
-    }
-    out.join("\n")
+    let template = Template::new("lib/matmul_operand", &[load, wgrad_shaders::lib::MATMUL_OPERAND])
+        .set("OPERAND_ALONG_K", along_k)
+        .set("OPERAND_RAGGED", ragged)
+        .set("OPERAND_WIDTH", width);
+    let template = if name == "b" {
+        template.replace("@binding(0)", "@binding(1)").replace("params.m;", "params.n;").replace("WHOLE_M", "WHOLE_N")
+    } else {
+        template
+    };
+    template.replace("operand", name).replace("OPERAND", name.to_uppercase()).write()
 }

@@ -5,6 +5,8 @@ use crate::{
     Spec, Tensor, both,
 };
 
+use crate::host::cast::{single, wide};
+use crate::op::iterations::per_thread;
 use crate::ops::norm::channels::Channels;
 
 /// Normalisation over a batch.
@@ -42,11 +44,6 @@ impl Tensor {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a number of values is far below 2^53")]
-fn wide(count: usize) -> f64 {
-    count as f64
-}
-
 /// How a norm is dispatched: by threads that work alone or in workgroups, on all values of a channel or on parts.
 struct Variant {
     layout: Channels,
@@ -72,8 +69,7 @@ impl Variant {
             let along = inner % 4 == 0;
             let four = along || (inner == 1 && channels % 4 == 0);
             let (columns, values) = if along { (channels, count / 4) } else { (channels.div_ceil(4), count) };
-            // Some hundred threads, and no loop of more turns than lavapipe runs.
-            let length = (values * columns / 512).clamp(256, 2048);
+            let length = per_thread(values * columns, 2048);
             let length = values.div_ceil(values.div_ceil(length));
             return Self {
                 layout,
@@ -105,7 +101,6 @@ impl Variant {
     fn dispatch(&self, kernels: &[Kernel; 2], entry: &'static str, eps: f64, scaled: bool) -> Dispatch {
         let Channels { channels, inner, .. } = self.layout;
         let number = self.columns * self.parts;
-        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
         let launch = |kernel: &Kernel, grid| {
             Dispatch::new(kernel.clone(), entry, grid)
                 .param("channels", channels)
@@ -114,27 +109,25 @@ impl Variant {
                 .param("parts", self.parts)
                 .param("length", self.length)
                 .param("scaled", u32::from(scaled))
-                .param("eps", eps as f32)
+                .param("eps", single(eps))
         };
-        let flag = |flag| f64::from(u8::from(flag));
         if self.serial {
             launch(&kernels[1], Grid::Threads([number, 1, 1]))
                 .param("columns", self.columns)
-                .constant("ALONG", flag(self.along))
-                .constant("FOUR", flag(self.four))
+                .constant("ALONG", self.along)
+                .constant("FOUR", self.four)
         } else {
-            let width = f64::from(u32::try_from(self.width).unwrap_or(1));
-            launch(&kernels[0], Grid::Groups([number, 1, 1])).constant("WIDTH", width)
+            launch(&kernels[0], Grid::Groups([number, 1, 1])).constant("WIDTH", self.width)
         }
     }
 }
 
 /// The kernels of workgroups and of threads that work alone.
 fn kernels(names: [&'static str; 2], sources: [&'static str; 2]) -> [Kernel; 2] {
-    [0, 1].map(|i| Kernel::new(names[i], &[WALK, sources[i]]).bundled())
+    let shared = [wgrad_shaders::lib::BATCH_NORM, wgrad_shaders::lib::BATCH_NORM_SERIAL];
+    [0, 1].map(|i| Kernel::new(names[i], &[wgrad_shaders::lib::CHANNELS, shared[i], sources[i]]).bundled())
 }
 
-const WALK: &str = wgrad_shaders::lib::CHANNELS;
 const FORWARD: [&str; 2] = [wgrad_shaders::BATCH_NORM, wgrad_shaders::BATCH_NORM_SERIAL];
 const BACKWARD: [&str; 2] = [wgrad_shaders::BATCH_NORM_BACKWARD, wgrad_shaders::BATCH_NORM_BACKWARD_SERIAL];
 

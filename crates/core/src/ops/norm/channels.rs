@@ -7,10 +7,12 @@
 use crate::{Real, Shape, vectorized};
 use rayon::prelude::*;
 
+use crate::ops::axes::extents;
+
 /// Elements that a few vector instructions take.
-const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 /// How many numbers are added one by one before their sum is widened.
-const RUN: usize = 32;
+pub(crate) const RUN: usize = 32;
 
 /// A tensor seen as `[rows, channels, inner]`.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +25,8 @@ pub(crate) struct Channels {
 impl Channels {
     /// Of a shape with at least two axes.
     pub fn of(shape: &Shape) -> Self {
-        let dims = shape.dims();
-        Self { rows: dims[0], channels: dims[1], inner: dims[2..].iter().product() }
+        let [rows, channels, inner] = extents(shape, 1..2);
+        Self { rows, channels, inner }
     }
 
     /// Values per channel.

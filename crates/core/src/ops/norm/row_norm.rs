@@ -1,20 +1,15 @@
 //! Normalisation of rows: layer norm, group norm and the norm by the root of the mean square.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both, vectorized,
 };
 use rayon::prelude::*;
 
-/// Elements that a few vector instructions take.
-const LANES: usize = 32;
-/// How many numbers are added one by one before their sum is widened.
-const RUN: usize = 32;
-
-#[allow(clippy::cast_precision_loss, reason = "a number of values is far below 2^53")]
-fn wide(count: usize) -> f64 {
-    count as f64
-}
+use crate::host::cast::{single, wide};
+use crate::op::iterations::ALONE;
+use crate::ops::axes::extents;
+use crate::ops::norm::channels::{LANES, RUN};
 
 /// The sums of the two numbers that `f` makes of the values at each place.
 #[inline(always)]
@@ -44,19 +39,15 @@ fn piece(n: usize) -> usize {
 
 /// How rows are dispatched: a thread for each, or a power of two of them, side by side in a workgroup.
 fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool) -> Dispatch {
-    // Lavapipe has dear barriers and ends a thread's loops after 65,535 turns.
-    let Limits { software, .. } = *at.limits;
-    // Three loops over a row.
-    let dispatch = if n <= 16 || (software && n <= 16_384) {
-        Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1])).turns(3 * n)
+    // Three loops over a row. Software adapters have dear barriers.
+    let dispatch = if n <= 16 || (at.limits.software && n <= ALONE) {
+        Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1])).iterations(3 * n)
     } else {
         let threads = (n / 8).next_power_of_two().clamp(8, 256);
-        let groups = rows.div_ceil(256 / threads);
-        let width = f64::from(u32::try_from(threads).unwrap_or(1));
-        let turns = 3 * n.div_ceil(threads);
-        Dispatch::new(kernel, "tree", Grid::Groups([groups, 1, 1])).turns(turns).constant("THREADS", width)
+        let dispatch = Dispatch::new(kernel, "tree", Grid::Groups([rows.div_ceil(256 / threads), 1, 1]));
+        dispatch.iterations_shared(3, n, threads).constant("THREADS", threads)
     };
-    dispatch.param("rows", rows).param("n", n).constant("CENTERED", f64::from(u8::from(centered)))
+    dispatch.param("rows", rows).param("n", n).constant("CENTERED", centered)
 }
 
 /// x to `y = (x − mean)·s` and `s = 1/√(var + eps)`, per row: an index of the axes before `first`. Without centre, the
@@ -124,8 +115,8 @@ impl RowNorm {
 
 /// Rows, and elements of each.
 fn rows(of: &Spec, first: usize) -> [usize; 2] {
-    let (rows, row) = of.shape.dims().split_at(first);
-    [rows.iter().product(), row.iter().product()]
+    let [rows, n, _] = extents(&of.shape, first..of.shape.rank());
+    [rows, n]
 }
 
 /// The means over the axes from `first` on, which keep size 1.
@@ -181,15 +172,13 @@ impl Op for RowNorm {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [rows, n] = rows(&at.inputs[0], self.first);
-        let kernel = Kernel::new("row_norm", &[wgrad_shaders::ROW_NORM]).bundled();
-        #[allow(clippy::cast_possible_truncation, reason = "kernels compute in f32")]
-        let eps = self.eps as f32;
+        let kernel = Kernel::new("row_norm", &[wgrad_shaders::lib::ROW_NORM, wgrad_shaders::ROW_NORM]).bundled();
         at.dispatch(
             launch(at, kernel, rows, n, self.centered)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0))
                 .bind("s", Operand::Output(1))
-                .param("eps", eps),
+                .param("eps", single(self.eps)),
         );
     }
 }
@@ -265,9 +254,9 @@ impl Op for RowNormBackward {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [rows, n] = rows(&at.inputs[0], self.first);
-        let source = wgrad_shaders::ROW_NORM_BACKWARD;
+        let source = [wgrad_shaders::lib::ROW_NORM, wgrad_shaders::ROW_NORM_BACKWARD];
         at.dispatch(
-            launch(at, Kernel::new("row_norm_backward", &[source]).bundled(), rows, n, self.centered)
+            launch(at, Kernel::new("row_norm_backward", &source).bundled(), rows, n, self.centered)
                 .bind("dy", Operand::Input(0))
                 .bind("y", Operand::Input(1))
                 .bind("s", Operand::Input(2))

@@ -6,10 +6,10 @@ use crate::{
 };
 use rayon::prelude::*;
 
-use crate::op::template::set;
-use crate::ops::conv::geometry::Sizes;
-use crate::ops::pool::max::OutputSizes;
+use crate::host::cast::{signed, wide};
+use crate::op::template::Template;
 use crate::ops::pool::windows::{Axis, Kind, Windows, planes};
+use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
 /// Average pooling over `D` axes, with PyTorch's options and defaults.
 ///
@@ -43,32 +43,15 @@ impl<const D: usize> AvgPool<D> {
         Self { kernel, stride: kernel, padding, ceil_mode: false, count_include_pad, divisor_override: None }
     }
 
-    /// Steps of the window.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
-        self.stride = stride.into().0;
-        self
-    }
-
-    /// Zeros around the input.
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Sizes<D>>) -> Self {
-        self.padding = padding.into().0;
-        self
-    }
-
-    /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
-    #[must_use]
-    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
-        self.ceil_mode = ceil_mode;
-        self
-    }
-
-    /// Whether the zeros of the padding count.
-    #[must_use]
-    pub fn count_include_pad(mut self, count_include_pad: bool) -> Self {
-        self.count_include_pad = count_include_pad;
-        self
+    setters! {
+        /// Steps of the window.
+        stride: Sizes<D>,
+        /// Zeros around the input.
+        padding: Sizes<D>,
+        /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
+        ceil_mode = bool,
+        /// Whether the zeros of the padding count.
+        count_include_pad = bool,
     }
 
     /// What sums are divided by instead of the number of elements.
@@ -147,9 +130,7 @@ fn mean<const D: usize>(
     };
     let y = if windows.whole() {
         // A sum of rows is shared among threads, a window is not.
-        #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
-        let divisor = divisor.unwrap_or(windows.input()) as f64;
-        x.sum_keepdim(&[-2, -1]) * (1.0 / divisor)
+        x.sum_keepdim(&[-2, -1]) * (1.0 / wide(divisor.unwrap_or(windows.input())))
     } else {
         x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[&x]).get(0)
     };
@@ -186,8 +167,7 @@ impl Means {
         let columns = self.along(&across);
         for (oy, (top, bottom, height)) in self.along(&down).into_iter().enumerate() {
             for (ox, &(left, right, width)) in columns.iter().enumerate() {
-                #[allow(clippy::cast_precision_loss, reason = "no window has 2^53 elements")]
-                let divisor = self.divisor.unwrap_or(height * width) as f64;
+                let divisor = wide(self.divisor.unwrap_or(height * width));
                 each(oy * across.output + ox, top..bottom, left..right, divisor);
             }
         }
@@ -221,14 +201,14 @@ impl Means {
     fn dispatch(&self, entry: &'static str, at: &mut Launch<'_>) {
         let threads = at.outputs[0].shape.numel();
         let mut constants = self.windows.constants();
-        // Adaptive or not, there is no dilation.
-        constants.retain(|(name, _)| !name.starts_with("DILATION"));
         constants.push(("PADDING_COUNTS", i64::from(self.padding_counts)));
-        constants.push(("DIVISOR", i64::try_from(self.divisor.unwrap_or(0)).unwrap_or(i64::MAX)));
-        let source = set(wgrad_shaders::AVG_POOL, &constants);
+        constants.push(("DIVISOR", signed(self.divisor.unwrap_or(0))));
+        let source = Template::new("avg_pool", &[wgrad_shaders::lib::WINDOWS, wgrad_shaders::AVG_POOL])
+            .set_all(&constants)
+            .write();
         at.dispatch(
             Dispatch::new(Kernel::generated("avg_pool", source).bundled(), entry, Grid::Threads([threads, 1, 1]))
-                .turns(self.windows.turns())
+                .iterations(self.windows.iterations())
                 .param("threads", threads)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0)),

@@ -5,10 +5,12 @@ use crate::{
     both, vectorized,
 };
 use rayon::prelude::*;
+use wgrad_shaders::lib::{NAN, WINDOWS};
 
-use crate::op::template::set;
-use crate::ops::conv::geometry::Sizes;
+use crate::op::iterations::ALONE;
+use crate::op::template::Template;
 use crate::ops::pool::windows::{Windows, planes};
+use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
 /// Max pooling over `D` axes, with PyTorch's options and defaults.
 ///
@@ -39,32 +41,15 @@ impl<const D: usize> MaxPool<D> {
         Self { kernel, stride: kernel, padding: [0; D], dilation: [1; D], ceil_mode: false }
     }
 
-    /// Steps of the window.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<Sizes<D>>) -> Self {
-        self.stride = stride.into().0;
-        self
-    }
-
-    /// Places around the input that count as smaller than anything.
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<Sizes<D>>) -> Self {
-        self.padding = padding.into().0;
-        self
-    }
-
-    /// Steps from one element of the window to the next.
-    #[must_use]
-    pub fn dilation(mut self, dilation: impl Into<Sizes<D>>) -> Self {
-        self.dilation = dilation.into().0;
-        self
-    }
-
-    /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
-    #[must_use]
-    pub fn ceil_mode(mut self, ceil_mode: bool) -> Self {
-        self.ceil_mode = ceil_mode;
-        self
+    setters! {
+        /// Steps of the window.
+        stride: Sizes<D>,
+        /// Places around the input that count as smaller than anything.
+        padding: Sizes<D>,
+        /// Steps from one element of the window to the next.
+        dilation: Sizes<D>,
+        /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
+        ceil_mode = bool,
     }
 
     #[track_caller]
@@ -72,28 +57,6 @@ impl<const D: usize> MaxPool<D> {
         let windows =
             Windows::sliding(&x.shape(), self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode);
         pool::<D>(op, x, windows)
-    }
-}
-
-/// Sizes of an adaptive pooling's result: a number for all axes, one per axis, or `None` for that of the input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutputSizes<const D: usize>(pub [Option<usize>; D]);
-
-impl<const D: usize> From<usize> for OutputSizes<D> {
-    fn from(size: usize) -> Self {
-        Self([Some(size); D])
-    }
-}
-
-impl<const D: usize> From<[usize; D]> for OutputSizes<D> {
-    fn from(sizes: [usize; D]) -> Self {
-        Self(sizes.map(Some))
-    }
-}
-
-impl<const D: usize> From<[Option<usize>; D]> for OutputSizes<D> {
-    fn from(sizes: [Option<usize>; D]) -> Self {
-        Self(sizes)
     }
 }
 
@@ -159,16 +122,13 @@ impl Tensor {
     }
 }
 
-/// The largest image that one thread walks; several share a larger one.
-const WALKED: usize = 1 << 14;
-
 #[track_caller]
 fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) -> (Tensor, Tensor) {
     let (x, windows, shape) = match planes::<D>(op, x, windows) {
         Ok(planes) => planes,
         Err(invalid) => return (invalid.clone(), invalid),
     };
-    let (y, index) = if windows.whole() && windows.input() > WALKED {
+    let (y, index) = if windows.whole() && windows.input() > ALONE {
         x.flatten(-2).max_keepdim(-1)
     } else {
         let applied = x.graph().apply(Pool(windows), &[&x]);
@@ -178,10 +138,11 @@ fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) 
 }
 
 fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch {
-    let source = set(wgrad_shaders::MAX_POOL, &windows.constants());
+    let source =
+        Template::new("max_pool", &[NAN, WINDOWS, wgrad_shaders::MAX_POOL]).set_all(&windows.constants()).write();
     let kernel = Kernel::generated("max_pool", source).bundled();
     let dispatch = Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1])).param("threads", threads);
-    if entry == "take" { dispatch } else { dispatch.turns(windows.turns()) }
+    if entry == "take" { dispatch } else { dispatch.iterations(windows.iterations()) }
 }
 
 /// Outputs are the largest elements and their places.

@@ -2,7 +2,8 @@
 
 use crate::{Misfit, Shape, Tensor};
 
-use crate::ops::conv::geometry::{images, two};
+use crate::host::cast::signed;
+use crate::ops::spatial::{check_span, images, name, two, zero};
 
 /// The windows along one axis.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +54,7 @@ impl Axis {
             Kind::Adaptive => (1, 1, 0, 1),
         };
         let adaptive = usize::from(matches!(self.kind, Kind::Adaptive));
-        [self.input, self.output, kernel, stride, before, dilation, adaptive]
-            .map(|size| i64::try_from(size).unwrap_or(i64::MAX))
+        [self.input, self.output, kernel, stride, before, dilation, adaptive].map(signed)
     }
 }
 
@@ -84,8 +84,8 @@ impl Windows {
         self.most().iter().product()
     }
 
-    /// How often a thread turns its loops over a window, line by line.
-    pub fn turns(&self) -> usize {
+    /// The most iterations of a thread's loops over a window, line by line.
+    pub fn iterations(&self) -> usize {
         let [rows, columns] = self.most();
         rows * (columns + 1)
     }
@@ -124,18 +124,14 @@ impl Windows {
         ceil: bool,
     ) -> Result<Self, Misfit> {
         let (_, _, image) = images::<D>(x)?;
-        for (name, sizes) in [("kernel", kernel), ("stride", stride), ("dilation", dilation)] {
-            if sizes.contains(&0) {
-                return Err(Misfit::new(format!("the {name} must be positive, not {sizes:?}"))
-                    .fix(format!("a {name} of 1 takes every element")));
-            }
+        if let Some((name, misfit)) = zero(&[("kernel", kernel), ("stride", stride), ("dilation", dilation)]) {
+            return Err(misfit.fix(format!("a {name} of 1 takes every element")));
         }
         let sizes = [two(kernel, 1), two(stride, 1), two(padding, 0), two(dilation, 1)];
         let mut axes = [Axis { input: 1, output: 1, kind: Kind::Adaptive }; 2];
         for (axis, made) in axes.iter_mut().enumerate() {
             let [kernel, stride, before, dilation] = sizes.map(|sizes| sizes[axis]);
-            let name = if D == 1 { "length" } else { ["height", "width"][axis] };
-            *made = Axis::sliding(image[axis], name, [kernel, stride, before, dilation], ceil)?;
+            *made = Axis::sliding(image[axis], name::<D>(axis), [kernel, stride, before, dilation], ceil)?;
         }
         Ok(Self(axes))
     }
@@ -174,12 +170,7 @@ impl Axis {
             .fix("a window must hold some of the input: pad less, or pad the input itself with `.pad`"));
         }
         let padded = input.saturating_add(before.saturating_mul(2));
-        if span > padded {
-            return Err(Misfit::new(format!(
-                "the window spans {span} elements, more than the {name} of {padded} with padding"
-            ))
-            .fix("pad more, or make the kernel or its dilation smaller"));
-        }
+        check_span(span, padded, name)?;
         let mut output = (padded - span + if ceil { stride - 1 } else { 0 }) / stride + 1;
         // The last window begins inside the input or the padding before it.
         if ceil && (output - 1) * stride >= input + before {

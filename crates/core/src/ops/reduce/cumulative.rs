@@ -6,6 +6,7 @@ use crate::{
 };
 use rayon::prelude::*;
 
+use crate::op::iterations::LONGEST;
 use crate::ops::axes::{extents, resolve};
 
 /// Running sums.
@@ -111,9 +112,8 @@ impl Op for Cumsum {
 }
 
 /// How many elements a thread walks: a whole line where there are lines for all threads, or else about `√n` of them, so
-/// that each of the three dispatches has as many turns. A software adapter has two threads, say, and ends a thread's
-/// loops after 65,535 turns.
+/// that each of the three dispatches has as many iterations. A software adapter has two threads, say.
 fn block(lines: usize, n: usize, limits: &Limits) -> usize {
-    let (enough, long) = if limits.software { (1, 1 << 15) } else { (4096, 4096) };
+    let (enough, long) = if limits.software { (1, LONGEST) } else { (4096, 4096) };
     if n <= 64 || (lines >= enough && n <= long) { n.max(1) } else { n.isqrt() + 1 }
 }

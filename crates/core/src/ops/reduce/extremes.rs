@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
+use wgrad_shaders::lib::NAN;
+
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
     Tensor, both, vectorized,
 };
 
+use crate::op::iterations::{ALONE, TREE};
 use crate::ops::axes::{Dims, every, extents, reduced, resolve, resolve_all};
 
 /// `y[i, 0, k] = max_j x[i, j, k]`, or the minimum, over one run of adjacent axes, which keep size 1.
@@ -117,10 +120,8 @@ impl Op for Extreme {
         let software = at.limits.software;
         let stage = |x, y, n: usize, length: usize, parts: usize| {
             let outputs = outer * parts * inner;
-            let (entry, grid, turns) = entry(outputs, length, inner, software);
-            let kernel = Kernel::new("reduce_extreme", &[wgrad_shaders::REDUCE_EXTREME]).bundled();
-            Dispatch::new(kernel, entry, grid)
-                .turns(turns)
+            let kernel = Kernel::new("reduce_extreme", &[NAN, wgrad_shaders::REDUCE_EXTREME]).bundled();
+            reduce(kernel, outputs, length, inner, software)
                 .bind("x", x)
                 .bind("y", y)
                 .param("outputs", outputs)
@@ -188,11 +189,9 @@ impl Op for Argmax {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes());
-        let (entry, grid, turns) = entry(outer * inner, n, inner, at.limits.software);
-        let kernel = Kernel::new("reduce_argmax", &[wgrad_shaders::REDUCE_ARGMAX]).bundled();
+        let kernel = Kernel::new("reduce_argmax", &[NAN, wgrad_shaders::REDUCE_ARGMAX]).bundled();
         at.dispatch(
-            Dispatch::new(kernel, entry, grid)
-                .turns(turns)
+            reduce(kernel, outer * inner, n, inner, at.limits.software)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0))
                 .param("outputs", outer * inner)
@@ -202,14 +201,13 @@ impl Op for Argmax {
     }
 }
 
-/// One thread per output, or one workgroup where rows are long and not coalesced; and how often a thread turns its loop.
-/// Where barriers are dear, threads keep to themselves. Nowhere do they turn a very long loop: it takes its time, and
-/// lavapipe does not run it to its end.
-fn entry(outputs: usize, length: usize, inner: usize, software: bool) -> (&'static str, Grid, usize) {
-    if length > 16_384 || (!software && length > 64 && inner < 32) {
-        ("tree", Grid::Groups([outputs, 1, 1]), length.div_ceil(256))
+/// One thread per output, or one workgroup where rows are long and not coalesced. Where barriers are dear, threads keep
+/// to themselves as long as they may.
+fn reduce(kernel: Kernel, outputs: usize, length: usize, inner: usize, software: bool) -> Dispatch {
+    if length > ALONE || (!software && length > 64 && inner < 32) {
+        Dispatch::new(kernel, "tree", Grid::Groups([outputs, 1, 1])).iterations_shared(1, length, TREE)
     } else {
-        ("serial", Grid::Threads([outputs, 1, 1]), length)
+        Dispatch::new(kernel, "serial", Grid::Threads([outputs, 1, 1])).iterations(length)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod cumulative;
 pub(crate) mod extremes;
+pub(crate) mod parts;
 pub(crate) mod softmax;
 pub(crate) mod sort;
 pub(crate) mod sum;

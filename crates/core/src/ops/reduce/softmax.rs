@@ -6,6 +6,9 @@ use crate::{
 };
 use rayon::prelude::*;
 
+use crate::op::iterations::TREE;
+use crate::ops::axes::extents;
+
 /// Softmax along an axis.
 impl Tensor {
     /// `y_c = exp(x_c) / Σ_j exp(x_j)` along `axis`, which may count from the end (−1 is the last).
@@ -37,16 +40,19 @@ fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
     x.graph().apply(Softmax { axis, log }, &[x]).get(0)
 }
 
-/// Whether one thread takes a row: a short one, one whose neighbours in memory are other rows', or on an adapter to
-/// which barriers are dear. Not a very long one: besides its time, lavapipe ends a thread's loops after 65,535 turns in
-/// all, and there are up to three per class.
+/// Returns whether one thread takes a row: a short one, one whose neighbours in memory are other rows', or on an adapter
+/// to which barriers are dear; but not a very long one.
 pub(crate) fn one_thread_per_row(classes: usize, inner: usize, limits: &Limits) -> bool {
-    classes <= 64 || (classes <= 8192 && (inner > 1 || limits.software))
+    classes <= TREE || (classes <= 8192 && (inner > 1 || limits.software))
 }
 
-/// How often a thread turns its loops over a row, of which there are three at most.
-pub(crate) fn turns(classes: usize, serial: bool) -> usize {
-    3 * if serial { classes } else { classes.div_ceil(256) }
+/// A dispatch of `rows` by one thread or one workgroup each, with up to three loops over a row.
+pub(crate) fn over_rows(kernel: Kernel, entry: &'static str, serial: bool, rows: usize, classes: usize) -> Dispatch {
+    if serial {
+        Dispatch::new(kernel, entry, Grid::Threads([rows, 1, 1])).iterations(3 * classes)
+    } else {
+        Dispatch::new(kernel, entry, Grid::Groups([rows, 1, 1])).iterations_shared(3, classes, TREE)
+    }
 }
 
 const SOURCE: [&str; 3] = [wgrad_shaders::lib::SPECIAL, wgrad_shaders::lib::TREE, wgrad_shaders::SOFTMAX];
@@ -60,8 +66,7 @@ struct Softmax {
 impl Softmax {
     /// Sizes before, along and after the axis.
     fn extents(&self, shape: &Shape) -> [usize; 3] {
-        let dims = shape.dims();
-        [dims[..self.axis].iter().product(), dims[self.axis], dims[self.axis + 1..].iter().product()]
+        extents(shape, self.axis..self.axis + 1)
     }
 
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
@@ -195,17 +200,15 @@ impl Op for Softmax {
             return;
         }
         let serial = one_thread_per_row(classes, inner, at.limits);
-        let (entry, grid) =
-            if serial { ("serial", Grid::Threads([rows, 1, 1])) } else { ("tree", Grid::Groups([rows, 1, 1])) };
+        let (kernel, entry) = (Kernel::new("softmax", &SOURCE).bundled(), if serial { "serial" } else { "tree" });
         at.dispatch(
-            Dispatch::new(Kernel::new("softmax", &SOURCE).bundled(), entry, grid)
-                .turns(turns(classes, serial))
+            over_rows(kernel, entry, serial, rows, classes)
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0))
                 .param("rows", rows)
                 .param("classes", classes)
                 .param("inner", inner)
-                .constant("LOG", f64::from(u8::from(self.log))),
+                .constant("LOG", self.log),
         );
     }
 }

@@ -79,7 +79,7 @@ impl Op for Sort {
                 .param("n", n)
                 .param("inner", inner)
                 .param("length", length)
-                .constant("DESCENDING", f64::from(u8::from(self.descending)))
+                .constant("DESCENDING", self.descending)
         };
         if n <= WHOLE {
             at.dispatch(pass("rank_last", n).bind("x", Operand::Input(0)).bind("y", Operand::Output(0)));

@@ -4,15 +4,17 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::host::cast::wide;
+use crate::op::iterations::per_thread;
 use crate::op::reference::{Buffers, Reference};
 use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
-use crate::ops::axes::{Dims, every, reduced, resolve_all};
+use crate::ops::axes::{Dims, every, extents, reduced, resolve_all};
 use crate::{Accuracy, Backward, Misfit, Real, Shape, Tensor, both, vectorized};
 
 /// `y[i, 0, k] = Σ_j x[i, j, k]` over one run of adjacent axes, which keep size 1.
 #[derive(Debug)]
 pub(crate) struct Sum {
-    axes: std::ops::Range<usize>,
+    axes: Range<usize>,
 }
 
 impl Sum {
@@ -45,9 +47,7 @@ impl Sum {
 
     /// Sizes before, inside and after the reduced axes.
     fn extents(&self, shape: &Shape) -> [usize; 3] {
-        let dims = shape.dims();
-        let Range { start, end } = self.axes.clone();
-        [dims[..start].iter().product(), dims[start..end].iter().product(), dims[end..].iter().product()]
+        extents(shape, self.axes.clone())
     }
 
     /// In pieces that the shape alone decides, in parallel where they are many; see [`add_rows`].
@@ -157,8 +157,8 @@ impl SumVariant {
     fn choose(outer: usize, n: usize, inner: usize, limits: &Limits) -> Self {
         let outputs = outer * inner;
         if limits.software {
-            // Some hundred threads without barriers, and no loop of more turns than lavapipe runs.
-            let length = if n <= 2048 { n.max(1) } else { (n * outputs / 512).clamp(256, 4096) };
+            // Without barriers.
+            let length = if n <= 2048 { n.max(1) } else { per_thread(n * outputs, 4096) };
             return Self { entry: "serial", parts: n.div_ceil(length).max(1), length, width: 1 };
         }
         if n <= 16 || (inner >= 32 && outputs >= 1 << 14 && n <= 4096) {
@@ -192,10 +192,9 @@ impl SumVariant {
             .param("inner", inner)
             .param("parts", self.parts)
             .param("length", self.length);
-        let width = f64::from(u32::try_from(self.width).unwrap_or(1));
         match self.entry {
-            "rows" => dispatch.constant("THREADS", width),
-            "columns" => dispatch.constant("WIDTH", width),
+            "rows" => dispatch.constant("THREADS", self.width),
+            "columns" => dispatch.constant("WIDTH", self.width),
             _ => dispatch,
         }
     }
@@ -257,9 +256,8 @@ impl Op for Sum {
 }
 
 /// The number of elements per result, as a divisor.
-#[allow(clippy::cast_precision_loss, reason = "sizes are far below 2⁵³")]
 fn count(shape: &Shape, axes: &[usize]) -> f64 {
-    axes.iter().map(|&axis| shape.dims()[axis]).product::<usize>() as f64
+    wide(axes.iter().map(|&axis| shape.dims()[axis]).product())
 }
 
 /// Sums, means and variances. Negative axes count from the end; no axes at all return the tensor itself.
@@ -378,7 +376,7 @@ fn var(x: &Tensor, dims: &[isize], correction: usize, keep: bool) -> Tensor {
     };
     let shape = x.shape();
     let n = count(&shape, &axes);
-    let divisor = n - correction as f64;
+    let divisor = n - wide(correction);
     if divisor <= 0.0 {
         let misfit = Misfit::new(format!("there is no such variance of {n} elements: {shape}"));
         let misfit =

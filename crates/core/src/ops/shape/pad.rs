@@ -65,19 +65,18 @@ impl Op for Pad {
     }
 
     fn launch(&self, at: &mut Launch<'_>) {
-        let shape = &at.inputs[0].shape;
-        let [_, n, inner] = extents(shape, self.axis..self.axis + 1);
+        let length = |shape: &Shape| extents(shape, self.axis..self.axis + 1)[1..].iter().product::<usize>();
+        let [_, _, inner] = extents(&at.outputs[0].shape, self.axis..self.axis + 1);
         let count = at.outputs[0].shape.numel();
-        let kernel = Kernel::new("pad", &[wgrad_shaders::PAD]).bundled();
+        let kernel = Kernel::new("pad", &[wgrad_shaders::CONCAT]).bundled();
         at.dispatch(
-            Dispatch::new(kernel, "forward", Grid::Threads([count, 1, 1]))
+            Dispatch::new(kernel, "pad", Grid::Threads([count, 1, 1]))
                 .bind("x", Operand::Input(0))
                 .bind("y", Operand::Output(0))
                 .param("count", count)
-                .param("n", n)
-                .param("inner", inner)
-                .param("before", self.before)
-                .param("padded", self.padded(shape)),
+                .param("length", length(&at.inputs[0].shape))
+                .param("total", length(&at.outputs[0].shape))
+                .param("offset", self.before * inner),
         );
     }
 }

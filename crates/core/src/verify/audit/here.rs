@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::ops::{Ops, is_ruled};
-use super::slope::{agrees, along, direction, dot, norm, slope, terms, wide};
+use super::slope::{agrees, along, direction, dot, norm, slope, terms};
 use super::{Estimate, ParameterAudit, Silent, Verdict};
 use crate::graph::node::{NodeKind, ValueId};
+use crate::host::cast::wide;
 use crate::verify::walk::{Values, Walk};
 use crate::{Array, CpuBackend, Graph, Kind, NonFinite, Params, Result, Session, Stream, Tensor, Variable, gradients};
 

@@ -11,11 +11,6 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a number of elements")]
-pub(super) fn wide(count: usize) -> f64 {
-    count as f64
-}
-
 /// The size of what is small among some numbers, without the smallest tenth and zeros; 1 if all are zero. A mask may be most of
 /// them, as `-1e9` in the place of `-∞`.
 pub(super) fn size(values: &[f64]) -> f64 {

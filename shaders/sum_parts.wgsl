@@ -1,12 +1,17 @@
-// y[m, i] = Σ_p partial[m, p, i] (+ bias[i mod n]): the parts of a matmul whose sum was cut, added in order.
+// y[m, i] = Σ_p partial[m, p, i] (+ bias[c]): the parts of sums that were cut, added in order.
 //
-// Matrix m has `size` elements. `forward_biased` adds the bias, `forward` does not.
+// partial is [matrices, parts, size], y is [matrices, size], of `elements` elements. Of the bias, element `at` of y takes
+// c = at / plane mod channels: `plane` neighbours have one channel. A thread per element of y:
+//
+// `forward`: without the bias.
+// `forward_biased`: with it.
 
 struct Params {
     elements: u32,
     size: u32,
     parts: u32,
-    n: u32,
+    plane: u32,
+    channels: u32,
 }
 
 @group(0) @binding(0) var<storage, read> partial: array<f32>;
@@ -39,6 +44,6 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 fn forward_biased(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = id.x + id.y * groups.x * 64u;
     if at < params.elements {
-        store_y(at, total(at) + bias[at % params.n]);
+        store_y(at, total(at) + bias[at / params.plane % params.channels]);
     }
 }

@@ -1,0 +1,36 @@
+//! The last pass of a sum that was cut into parts, each a tensor of its own.
+
+use crate::{Dispatch, Grid, Kernel, Launch, Operand};
+
+/// A bias that the last pass adds: one number for `plane` neighbouring elements, `channels` of them before it repeats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bias {
+    pub from: Operand,
+    pub plane: usize,
+    pub channels: usize,
+}
+
+/// Adds the parts of `partial`, `[elements / size, parts, size]`, in order, to output 0 of `elements`.
+pub(crate) fn sum_parts(
+    name: &'static str,
+    at: &mut Launch<'_>,
+    partial: Operand,
+    parts: usize,
+    [elements, size]: [usize; 2],
+    bias: Option<Bias>,
+) {
+    let kernel = Kernel::new(name, &[wgrad_shaders::SUM_PARTS]).bundled();
+    let entry = if bias.is_some() { "forward_biased" } else { "forward" };
+    let dispatch = Dispatch::new(kernel, entry, Grid::Threads([elements, 1, 1]))
+        .bind("partial", partial)
+        .bind("y", Operand::Output(0))
+        .param("elements", elements)
+        .param("size", size)
+        .param("parts", parts)
+        .param("plane", bias.map_or(1, |bias| bias.plane))
+        .param("channels", bias.map_or(1, |bias| bias.channels));
+    at.dispatch(match bias {
+        Some(bias) => dispatch.bind("bias", bias.from),
+        None => dispatch,
+    });
+}

@@ -1,0 +1,129 @@
+//! What convolutions and pooling share: sizes per axis, the setters of their options, and checks with their messages.
+
+use crate::{Misfit, Shape};
+
+/// One size per axis of an image; a number stands for the same along each.
+///
+/// ```
+/// use wgrad_core::ops::Sizes;
+/// assert_eq!(Sizes::<2>::from(3), Sizes([3, 3]));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes<const D: usize>(pub [usize; D]);
+
+impl<const D: usize> From<usize> for Sizes<D> {
+    fn from(size: usize) -> Self {
+        Self([size; D])
+    }
+}
+
+impl<const D: usize> From<[usize; D]> for Sizes<D> {
+    fn from(sizes: [usize; D]) -> Self {
+        Self(sizes)
+    }
+}
+
+impl<const D: usize> From<Sizes<D>> for [usize; D] {
+    fn from(sizes: Sizes<D>) -> Self {
+        sizes.0
+    }
+}
+
+/// Sizes of an adaptive pooling's result: a number for all axes, one per axis, or `None` for that of the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputSizes<const D: usize>(pub [Option<usize>; D]);
+
+impl<const D: usize> From<usize> for OutputSizes<D> {
+    fn from(size: usize) -> Self {
+        Self([Some(size); D])
+    }
+}
+
+impl<const D: usize> From<[usize; D]> for OutputSizes<D> {
+    fn from(sizes: [usize; D]) -> Self {
+        Self(sizes.map(Some))
+    }
+}
+
+impl<const D: usize> From<[Option<usize>; D]> for OutputSizes<D> {
+    fn from(sizes: [Option<usize>; D]) -> Self {
+        Self(sizes)
+    }
+}
+
+/// Defines the setters of options, each named as the field that it sets: `field: Type` takes what becomes a `Type`,
+/// `field = Type` takes a `Type` itself.
+macro_rules! setters {
+    () => {};
+    ($(#[$about:meta])* $field:ident: $takes:ty, $($rest:tt)*) => {
+        $(#[$about])*
+        #[must_use]
+        pub fn $field(mut self, $field: impl Into<$takes>) -> Self {
+            let given: $takes = $field.into();
+            self.$field = given.into();
+            self
+        }
+        $crate::ops::spatial::setters! { $($rest)* }
+    };
+    ($(#[$about:meta])* $field:ident = $takes:ty, $($rest:tt)*) => {
+        $(#[$about])*
+        #[must_use]
+        pub fn $field(mut self, $field: $takes) -> Self {
+            self.$field = $field;
+            self
+        }
+        $crate::ops::spatial::setters! { $($rest)* }
+    };
+}
+pub(crate) use setters;
+
+/// Sizes of one or two axes as those of two.
+pub(crate) fn two<const D: usize>(sizes: [usize; D], missing: usize) -> [usize; 2] {
+    let mut two = [missing; 2];
+    two[2 - D..].copy_from_slice(&sizes);
+    two
+}
+
+fn axes(spatial: usize) -> &'static str {
+    if spatial == 1 { "L" } else { "H, W" }
+}
+
+/// Batch, channels and sizes of the input, which may lack the batch.
+pub(crate) fn images<const D: usize>(x: &Shape) -> Result<(usize, usize, [usize; 2]), Misfit> {
+    let (batch, rest) = match x.dims() {
+        dims if dims.len() == D + 1 => (1, dims),
+        [batch, rest @ ..] if rest.len() == D + 1 => (*batch, rest),
+        _ => {
+            let axes = axes(D);
+            let misfit = Misfit::new(format!("expected [N, C, {axes}] or [C, {axes}], not {x}"));
+            return Err(misfit.fix(format!("the channels come before the image: reshape to [N, C, {axes}]")));
+        }
+    };
+    if let Some(empty) = rest.iter().position(|&size| size == 0) {
+        return Err(Misfit::new(format!("axis {} of {x} has no elements", empty + x.rank() - rest.len())));
+    }
+    let mut sizes = [1; 2];
+    sizes[2 - D..].copy_from_slice(&rest[1..]);
+    Ok((batch, rest[0], sizes))
+}
+
+/// The name of an axis of the image, in `D` dimensions seen as two.
+pub(crate) fn name<const D: usize>(axis: usize) -> &'static str {
+    if D == 1 { "length" } else { ["height", "width"][axis] }
+}
+
+/// The first of some options that has a size of 0: its name, and the error without a fix.
+pub(crate) fn zero<'a, const D: usize>(options: &[(&'a str, [usize; D])]) -> Option<(&'a str, Misfit)> {
+    let (name, sizes) = options.iter().find(|(_, sizes)| sizes.contains(&0))?;
+    Some((name, Misfit::new(format!("the {name} must be positive, not {sizes:?}"))))
+}
+
+/// An error if a window spans more elements than an axis has with its padding.
+pub(crate) fn check_span(span: usize, padded: usize, name: &str) -> Result<(), Misfit> {
+    if span <= padded {
+        return Ok(());
+    }
+    let misfit =
+        Misfit::new(format!("the window spans {span} elements, more than the {name} of {padded} with padding"));
+    Err(misfit.fix("pad more, or make the kernel or its dilation smaller"))
+}

@@ -1,0 +1,107 @@
+// Batch norms by threads that work alone: what a thread works on, and its loads.
+//
+// A thread takes four lanes at a time. With ALONG they are four neighbouring values of one channel (`inner` is a
+// multiple of four), and in the end it adds the four sums; else one value each of four neighbouring channels, and a
+// sum per lane; it adds values in pairs. FOUR says that the lanes are neighbours in memory, and loads them at once.
+// `columns` threads side by side serve the channels, `parts` below each other parts of `length` values (in lanes).
+// Needs lib/channels.wgsl.
+
+struct Params {
+    channels: u32,
+    inner: u32,
+    count: u32,
+    columns: u32,
+    parts: u32,
+    length: u32,
+    scaled: u32,
+    eps: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>;
+@group(0) @binding(3) var<uniform> params: Params;
+
+override ALONG: bool = false;
+override FOUR: bool = false;
+
+// What a thread works on: values first..to (in lanes) of the channels in `lanes`, whose values stand at `offsets`; n
+// values of a channel in all.
+struct Task {
+    inside: bool,
+    column: u32,
+    part: u32,
+    lanes: vec4<u32>,
+    offsets: vec4<u32>,
+    first: u32,
+    to: u32,
+    n: f32,
+}
+
+// Values of one channel per step.
+fn stride() -> u32 {
+    return select(1u, 4u, ALONG);
+}
+
+fn task(index: u32) -> Task {
+    let column = index % params.columns;
+    let part = index / params.columns;
+    let first = part * params.length;
+    let to = min(first + params.length, params.count / stride());
+    var lanes = vec4(column);
+    var offsets = vec4(0u, 1u, 2u, 3u);
+    if !ALONG {
+        lanes = min(4u * column + offsets, vec4(params.channels - 1u));
+        offsets = (lanes - lanes.x) * params.inner;
+    }
+    return Task(part < params.parts, column, part, lanes, offsets, first, to, f32((to - first) * stride()));
+}
+
+fn place(work: Task) -> ChannelsWalk {
+    return channels_place(params.channels, params.inner, work.lanes.x, work.first * stride());
+}
+
+fn next(walk: ChannelsWalk) -> ChannelsWalk {
+    let row = params.channels * params.inner;
+    let column = walk.column + stride();
+    let wraps = column >= params.inner;
+    return ChannelsWalk(walk.at + stride() + select(0u, row - params.inner, wraps), select(column, 0u, wraps));
+}
+
+fn load_four(at: u32, work: Task) -> vec4<f32> {
+    if FOUR {
+        return x[at / 4u];
+    }
+    let p = at + work.offsets;
+    return vec4(x[p.x / 4u][p.x % 4u], x[p.y / 4u][p.y % 4u], x[p.z / 4u][p.z % 4u], x[p.w / 4u][p.w % 4u]);
+}
+
+// Which lanes are channels of their own: not along, and not beyond the last one.
+fn own_channels(lanes: vec4<u32>) -> vec4<bool> {
+    return vec4(true, lanes.y > lanes.x, lanes.z > lanes.y, lanes.w > lanes.z);
+}
+
+// The sums of the lanes' channels.
+fn fold(sum: vec4<f32>) -> vec4<f32> {
+    if ALONG {
+        return vec4((sum.x + sum.y) + (sum.z + sum.w));
+    }
+    return sum;
+}
+
+// What a thread leaves of its part: two numbers of each lane.
+struct Pair {
+    a: vec4<f32>,
+    b: vec4<f32>,
+}
+
+fn load_pair(part: u32, column: u32) -> Pair {
+    let at = 2u * part * params.columns + column;
+    return Pair(partials[at], partials[at + params.columns]);
+}
+
+fn store_pair(work: Task, own: Pair) {
+    let at = 2u * work.part * params.columns + work.column;
+    partials[at] = own.a;
+    partials[at + params.columns] = own.b;
+}
