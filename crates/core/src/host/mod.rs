@@ -7,6 +7,7 @@ pub(crate) mod error;
 pub(crate) mod nearest;
 pub(crate) mod random;
 pub(crate) mod real;
+pub(crate) mod send;
 pub(crate) mod shape;
 pub(crate) mod shuffle;
 pub(crate) mod spec;
