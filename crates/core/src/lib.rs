@@ -19,7 +19,7 @@ pub use autodiff::{Backward, Join, gradients, vjp};
 pub use cpu::CpuBackend;
 pub use cpu::gemm::{Matrix, gemm};
 pub use graph::advice::{self, Advice, OnWarning, Warning};
-pub use graph::node::{GraphData, Node, NodeKind, Scheduled, Update, ValueId};
+pub use graph::node::{Node, NodeKind, Scheduled, Update, ValueId};
 pub use graph::params::{Counter, Init, Kind, Params, Variable};
 pub use graph::tensor::Tensor;
 pub use graph::trace::{Applied, ScopeGuard};

@@ -149,7 +149,7 @@ fn whole(data: &GraphData, params: &Params) -> Option<Warning> {
     }
     let moved = updates(Kind::Buffer).next().map(|update| &data.nodes[update.value.node].site);
     let draws = || {
-        let drawn = |node: &&crate::Node| {
+        let drawn = |node: &&Arc<crate::Node>| {
             node.inputs.iter().any(|input| matches!(data.nodes[input.node].kind, NodeKind::Scheduled(_)))
         };
         data.nodes.iter().find(drawn).filter(|_| !data.counters.is_empty()).map(|node| &node.site)

@@ -4,7 +4,7 @@ pub mod advice;
 pub(crate) mod node;
 pub(crate) mod params;
 pub(crate) mod tensor;
-pub(crate) mod text;
+mod text;
 pub(crate) mod trace;
 
 use std::fmt;
@@ -60,9 +60,37 @@ impl Graph {
         self.mode
     }
 
-    /// The nodes and updates. Do not call methods of a tensor of this graph while holding it.
-    pub fn data(&self) -> MutexGuard<'_, GraphData> {
+    /// The nodes and updates. Methods of the graph and of its tensors lock them, too: hold the guard for no call of these.
+    pub(crate) fn data(&self) -> MutexGuard<'_, GraphData> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the nodes traced so far, each after its inputs: a snapshot that later ops do not change, whose nodes are
+    /// shared and not copied. A [`ValueId`] names a node by its position here.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let y = &graph.input("x", [3], DType::F32) * 2.0;
+    /// assert_eq!(graph.nodes().iter().map(|node| node.name()).collect::<Vec<_>>(), ["x", "constant", "broadcast", "mul"]);
+    /// assert_eq!(y.node().inputs.len(), 2);
+    /// ```
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<Node>> {
+        self.data().nodes.clone()
+    }
+
+    /// Returns the updates traced so far, in the order of declaration: a snapshot, as [`Self::nodes`].
+    #[must_use]
+    pub fn updates(&self) -> Vec<Update> {
+        self.data().updates.clone()
+    }
+
+    /// Returns the numbers that the host computes before each run, as far as they are traced: a snapshot, as
+    /// [`Self::nodes`]. [`NodeKind::Scheduled`] names one by its position here.
+    #[must_use]
+    pub fn schedule(&self) -> Vec<Scheduled> {
+        self.data().schedule.clone()
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -204,7 +232,7 @@ impl Graph {
             return;
         }
         let name = variable.name();
-        let is = |node: &Node| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
+        let is = |node: &Arc<Node>| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
         let read = self.data().nodes.iter().any(is) || self.stand_in(variable).is_some();
         let misfit = if tensor.spec() != *variable.spec() {
             Misfit::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
@@ -249,7 +277,7 @@ impl Graph {
     /// The variables read so far, in the order of first use.
     #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
-        let variable = |node: &Node| match &node.kind {
+        let variable = |node: &Arc<Node>| match &node.kind {
             NodeKind::Variable(variable) => Some(variable.clone()),
             _ => None,
         };

@@ -30,7 +30,7 @@ pub enum NodeKind {
     Array(Arc<Array>),
     /// The linear index of each element.
     Iota,
-    /// A number that the host computes before each run: entry of [`GraphData::schedule`].
+    /// A number that the host computes before each run: entry of [`Graph::schedule`](crate::Graph::schedule).
     Scheduled(usize),
     /// A pointwise op with its attributes.
     Pointwise(&'static Pointwise, Vec<f64>),
@@ -107,8 +107,17 @@ pub struct Update {
 /// A scope that is open while ops are traced.
 pub(crate) struct Scope {
     pub path: String,
-    /// The line that stands for the lines of a library below it: see [`Graph::scope_of_library`](crate::Graph::scope_of_library).
-    pub caller: Option<(&'static Location<'static>, &'static str)>,
+    /// Replaces the lines of a library: see [`Graph::scope_of_library`](crate::Graph::scope_of_library).
+    pub caller: Option<LibraryCall>,
+}
+
+/// A call into a library.
+#[derive(Clone, Copy)]
+pub(crate) struct LibraryCall {
+    /// The line of the caller.
+    pub line: &'static Location<'static>,
+    /// The folder of the library's source files.
+    pub library: &'static str,
 }
 
 /// One time that a scope was open: the nodes that were traced meanwhile.
@@ -119,9 +128,9 @@ pub(crate) struct Call {
 
 /// What a graph holds.
 #[derive(Default)]
-pub struct GraphData {
+pub(crate) struct GraphData {
     /// The nodes, each after its inputs.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Arc<Node>>,
     /// The updates, in order of declaration.
     pub updates: Vec<Update>,
     /// Numbers computed by the host before each run.
@@ -130,6 +139,7 @@ pub struct GraphData {
     pub counters: Vec<Counter>,
     /// Values that are fetched beside the loss, by name.
     pub(crate) tracked: Vec<(String, ValueId)>,
+    /// The node of each variable, by the variable's id.
     pub(crate) variables: HashMap<usize, usize>,
     /// What is read in the place of variables.
     pub(crate) stand_ins: Vec<(Variable, ValueId)>,

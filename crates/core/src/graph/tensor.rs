@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::sync::Arc;
 
 use crate::graph::Graph;
-use crate::graph::node::{NodeKind, ValueId};
+use crate::graph::node::{Node, NodeKind, ValueId};
 use crate::ops::pointwise::arithmetic::{ADD, DIV, MUL, NEG, SUB};
 use crate::ops::reduce::sum::Sum;
 use crate::ops::shape::views::{Broadcast, Reshape};
@@ -42,6 +43,12 @@ impl Tensor {
     #[must_use]
     pub fn id(&self) -> ValueId {
         self.id
+    }
+
+    /// Returns the node that makes this value, as it is now.
+    #[must_use]
+    pub fn node(&self) -> Arc<Node> {
+        self.graph.data().nodes[self.id.node].clone()
     }
 
     /// Shape and element type.

@@ -32,8 +32,8 @@ impl Dropout {
 
     /// What tells this call's random numbers from those of other dropouts in the graph.
     fn site(&self, x: &Tensor) -> u32 {
-        let data = x.graph().data();
-        let earlier = data.nodes.iter().filter(|node| node.name() == "dropout" && node.site.scope == self.scope);
+        let nodes = x.graph().nodes();
+        let earlier = nodes.iter().filter(|node| node.name() == "dropout" && node.site.scope == self.scope);
         let name = format!("{}#{}", self.scope, earlier.count());
         // 32-bit FNV-1a.
         name.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
