@@ -2,10 +2,14 @@
 
 pub mod advice;
 pub(crate) mod node;
+mod optimizers;
+pub(crate) mod owner;
 pub(crate) mod params;
+mod review;
 pub(crate) mod tensor;
 mod text;
 pub(crate) mod trace;
+mod trained;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -399,5 +403,6 @@ impl Graph {
         let mut data = self.data();
         data.updates.retain(|update| update.variable.id() != variable.id());
         data.updates.push(Update { variable: variable.clone(), value: value.id() });
+        data.trained.note(variable);
     }
 }

@@ -5,7 +5,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::graph::advice::Advised;
+use crate::graph::owner::Owner;
 use crate::graph::params::{Counter, Variable};
+use crate::graph::trained::Trained;
 use crate::{Array, DType, GraphError, Op, Pointwise, Site, Spec};
 
 /// One value of a graph: an output of a node.
@@ -150,6 +152,10 @@ pub(crate) struct GraphData {
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
     pub(crate) advised: Advised,
+    /// The parameters that are to be moved.
+    pub(crate) trained: Trained,
+    /// Whose state the graph changes.
+    pub(crate) owners: Vec<Owner>,
     /// Whether a gradient was asked for.
     pub(crate) differentiated: bool,
 }

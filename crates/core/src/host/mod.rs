@@ -4,6 +4,7 @@ pub(crate) mod array;
 pub(crate) mod dtype;
 pub(crate) mod elementary;
 pub(crate) mod error;
+pub(crate) mod init;
 pub(crate) mod nearest;
 pub(crate) mod random;
 pub(crate) mod real;

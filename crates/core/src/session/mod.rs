@@ -172,7 +172,7 @@ impl Session {
         self.release();
         let limits = self.backend.limits();
         let plan = Plan::new(graph, fetches, &limits)?;
-        for warning in graph.review(&self.params) {
+        for warning in graph.review() {
             if self.told.insert(warning.to_string()) {
                 (self.on_warning)(&warning);
             }
