@@ -249,3 +249,17 @@ fn large_clusters_give_the_same_bits_on_any_number_of_threads() {
         assert!(run(threads) == one, "{threads} threads");
     }
 }
+
+#[test]
+fn a_graph_that_is_read_stays_usable() {
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [2, 3], DType::F32);
+    let y = &x * graph.scheduled("rate", DType::F32, || 0.5);
+    let (nodes, updates, schedule) = (graph.nodes(), graph.updates(), graph.schedule());
+    // All are held while tensors are asked and ops are traced.
+    assert_eq!(y.shape(), nodes[y.id().node].outputs[0].shape);
+    assert_eq!(y.node().name(), "mul");
+    let z = &y + 1.0;
+    assert!(z.is_valid() && graph.nodes().len() > nodes.len());
+    assert_eq!((updates.len(), schedule[0].name.as_str()), (0, "rate"));
+}

@@ -1,14 +1,12 @@
 //! What a session holds on its device: given back when a compile fails or a step is dropped, shared where it can be.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use wgrad_core::{
-    Array, Backend, BufferId, CpuBackend, DType, DeviceInfo, Error, Graph, Init, Kind, Limits, Mode, Params, Pending,
-    Plan, ProgramId, Read, Result, Session, Spec, Tensor,
+    Array, Backend, BufferId, CpuBackend, DType, DeviceInfo, Error, Fetching, Graph, Init, Kind, Limits, Mode, Params,
+    Pending, Plan, ProgramId, Read, Result, Session, Spec, Step, Tensor, Variable,
 };
 
 /// What a device holds, and after how many allocations it has no room.
@@ -31,8 +29,18 @@ impl Ledger {
     }
 }
 
+/// A ledger that the test reads while the backend has it.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Ledger>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.0.lock().unwrap()
+    }
+}
+
 /// The CPU with a ledger.
-struct Audited(CpuBackend<f32>, Rc<RefCell<Ledger>>);
+struct Audited(CpuBackend<f32>, Shared);
 
 impl From<Audited> for Box<dyn Backend> {
     fn from(backend: Audited) -> Self {
@@ -48,15 +56,15 @@ impl Backend for Audited {
         self.0.limits()
     }
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
-        self.1.borrow_mut().allocate()?;
+        self.1.lock().allocate()?;
         let id = self.0.allocate(spec)?;
-        assert!(self.1.borrow_mut().held.insert(id.0), "handed out twice");
+        assert!(self.1.lock().held.insert(id.0), "handed out twice");
         Ok(id)
     }
     fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
-        self.1.borrow_mut().allocate()?;
+        self.1.lock().allocate()?;
         let id = self.0.allocate_table(spec)?;
-        assert!(self.1.borrow_mut().held.insert(id.0), "handed out twice");
+        assert!(self.1.lock().held.insert(id.0), "handed out twice");
         Ok(id)
     }
     fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()> {
@@ -71,16 +79,16 @@ impl Backend for Audited {
         bound: &[Option<BufferId>],
         copies: &[(BufferId, BufferId)],
     ) -> Result<ProgramId> {
-        if self.1.borrow().refuse_programs {
+        if self.1.lock().refuse_programs {
             return Err(Error::Device("no program".into()));
         }
-        self.1.borrow_mut().programs += 1;
+        self.1.lock().programs += 1;
         self.0.load(plan, bound, copies)
     }
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
-        self.1.borrow_mut().programs -= usize::from(program.is_some());
+        self.1.lock().programs -= usize::from(program.is_some());
         for buffer in buffers {
-            assert!(self.1.borrow_mut().held.remove(&buffer.0), "given back twice");
+            assert!(self.1.lock().held.remove(&buffer.0), "given back twice");
         }
         self.0.release(program, buffers);
     }
@@ -92,8 +100,8 @@ impl Backend for Audited {
     }
 }
 
-fn session() -> (Params, Session, Rc<RefCell<Ledger>>) {
-    let (params, ledger) = (Params::seeded(0), Rc::<RefCell<Ledger>>::default());
+fn session() -> (Params, Session, Shared) {
+    let (params, ledger) = (Params::seeded(0), Shared::default());
     let session = Session::new(Audited(CpuBackend::new(), ledger.clone()), &params).unwrap();
     (params, session, ledger)
 }
@@ -114,18 +122,21 @@ fn a_compile_that_fails_gives_everything_back() {
     let (params, mut session, ledger) = session();
     let table = Arc::new(Array::vector(vec![1f32, 2.0]));
     let (graph, [_, y, scale]) = graph(&params, "a", &table);
-    let held = |ledger: &Rc<RefCell<Ledger>>| (ledger.borrow().held.len(), ledger.borrow().programs);
+    let held = |ledger: &Shared| {
+        let ledger = ledger.lock();
+        (ledger.held.len(), ledger.programs)
+    };
     let needed = {
         let step = session.compile(&graph, &[&y, &scale]).unwrap();
         drop(step);
-        ledger.borrow().made
+        ledger.lock().made
     };
     assert!(needed >= 5, "a table, an input, a schedule, a variable and a fetch");
     // Another session, so that nothing is there yet.
     let (other, mut session, ledger) = self::session();
     let (graph, [x, y, scale]) = self::graph(&other, "a", &table);
     for room in 0..needed {
-        *ledger.borrow_mut() = Ledger { room: Some(room), ..Ledger::default() };
+        *ledger.lock() = Ledger { room: Some(room), ..Ledger::default() };
         let error = session.compile(&graph, &[&y, &scale]).unwrap_err();
         assert!(
             matches!(&error, Error::OutOfMemory(what) if what.starts_with("no room\n  the plan needs ")),
@@ -133,11 +144,11 @@ fn a_compile_that_fails_gives_everything_back() {
         );
         assert_eq!(held(&ledger), (0, 0), "with room for {room}");
     }
-    *ledger.borrow_mut() = Ledger { refuse_programs: true, ..Ledger::default() };
+    *ledger.lock() = Ledger { refuse_programs: true, ..Ledger::default() };
     assert_eq!(session.compile(&graph, &[&y, &scale]).unwrap_err().to_string(), "no program");
     assert_eq!(held(&ledger), (0, 0));
     // And it works once there is room.
-    ledger.borrow_mut().refuse_programs = false;
+    ledger.lock().refuse_programs = false;
     let step = session.compile(&graph, &[&y, &scale]).unwrap();
     let results = session.run(&step, &[(&x, &Array::vector(vec![2f32, 4.0]))]).unwrap();
     assert_eq!(results[0].to_f32(), [2.0, 4.0]);
@@ -156,7 +167,7 @@ fn steps_share_an_array_and_the_last_gives_it_back() {
         })
         .collect();
     // Each has an input, a schedule, a fetch and a variable of its own.
-    assert_eq!(ledger.borrow().held.len(), 2 * 4 + 1);
+    assert_eq!(ledger.lock().held.len(), 2 * 4 + 1);
     let release = |session: &mut Session| {
         // A session gives back at the next compile; this one needs nothing.
         drop(session.compile(&Graph::new(Mode::Evaluate), &[]).unwrap());
@@ -164,10 +175,10 @@ fn steps_share_an_array_and_the_last_gives_it_back() {
     let [first, second] = <[_; 2]>::try_from(steps).unwrap();
     drop(first);
     release(&mut session);
-    assert_eq!(ledger.borrow().held.len(), 4 + 1 + 1, "the other variable stays");
+    assert_eq!(ledger.lock().held.len(), 4 + 1 + 1, "the other variable stays");
     drop(second);
     release(&mut session);
-    assert_eq!(ledger.borrow().held.len(), 2, "two variables");
+    assert_eq!(ledger.lock().held.len(), 2, "two variables");
 }
 
 #[test]
@@ -180,15 +191,15 @@ fn variables_without_room_are_given_back() {
             ["a", "b", "c", "d"].map(|name| graph.variable(&params.variable(name, [4], kind, Init::Constant(1.0))));
         let sum = all.iter().skip(1).fold(all[0].clone(), |sum, x| sum + x);
         for room in 0..5 {
-            *ledger.borrow_mut() = Ledger { room: Some(room), ..Ledger::default() };
+            *ledger.lock() = Ledger { room: Some(room), ..Ledger::default() };
             let error = session.compile(&graph, &[&sum]).unwrap_err().to_string();
             let kind = if kind == Kind::Buffer { "running statistics" } else { "parameters" };
             let bill =
                 format!("no room\n  the plan needs 80 B: {kind} 64 B, inputs and results 16 B\n  the largest is ");
             assert!(error.starts_with(&bill) && error.contains("  ways out:\n    1. a smaller batch"), "{error}");
-            assert!(ledger.borrow().held.is_empty(), "{kind} with room for {room}");
+            assert!(ledger.lock().held.is_empty(), "{kind} with room for {room}");
         }
-        ledger.borrow_mut().room = None;
+        ledger.lock().room = None;
         let step = session.compile(&graph, &[&sum]).unwrap();
         assert_eq!(session.run(&step, &[]).unwrap()[0].to_f32(), [4.0; 4]);
     }
@@ -204,4 +215,30 @@ fn a_plan_beyond_the_memory_of_the_machine_is_refused_on_its_processors() {
     let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0)).unwrap();
     let error = session.compile(&graph, &[&(&x * &y)]).unwrap_err().to_string();
     assert!(error.contains(" may take ") && error.contains("\n  the plan needs 10485"), "{error}");
+}
+
+fn sends<T: Send>(_: &T) {}
+fn is_send<T: Send>() {}
+fn is_send_and_sync<T: Send + Sync>() {}
+
+#[test]
+fn what_a_server_holds_crosses_threads() {
+    is_send::<Session>();
+    is_send::<Fetching>();
+    is_send::<Box<dyn Backend>>();
+    is_send_and_sync::<Step>();
+    is_send_and_sync::<Params>();
+    is_send_and_sync::<Variable>();
+    is_send_and_sync::<Graph>();
+    is_send_and_sync::<Tensor>();
+    is_send_and_sync::<Plan>();
+    is_send_and_sync::<Error>();
+    let graph = Graph::new(Mode::Evaluate);
+    let y = graph.constant(1.0) + 1.0;
+    let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0)).unwrap();
+    let step = session.compile(&graph, &[&y]).unwrap();
+    // Tasks of an async runtime are `Send`, too.
+    sends(&session.run_async(&step, &[]));
+    sends(&session.fetch_async(&step));
+    sends(&session.sync_async());
 }

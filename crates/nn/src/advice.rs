@@ -102,21 +102,22 @@ pub(crate) fn probabilities(x: &Tensor, loss: &str, logarithms: bool) {
 
 /// The name of the op that made a tensor's elements: behind views, dropout, and the addition of a bias.
 fn origin(x: &Tensor) -> String {
-    let data = x.graph().data();
+    let nodes = x.graph().nodes();
     let mut at = x.id();
     loop {
-        let node = &data.nodes[at.node];
+        let node = &nodes[at.node];
         let inputs = &node.inputs;
         let through = match &node.kind {
-            NodeKind::Op(op) if inputs.len() == 1 => {
-                op.view(&View::contiguous(&data.spec(inputs[0]).shape)).is_some().then_some(0)
-            }
+            NodeKind::Op(op) if inputs.len() == 1 => op
+                .view(&View::contiguous(&nodes[inputs[0].node].outputs[inputs[0].output].shape))
+                .is_some()
+                .then_some(0),
             _ if inputs.len() == 1 && node.name() == "dropout" => Some(0),
             _ if inputs.len() == 2 && node.name() == "add" => {
                 let variable = |mut id: wgrad_core::ValueId| loop {
-                    match &data.nodes[id.node].kind {
+                    match &nodes[id.node].kind {
                         NodeKind::Variable(_) => return true,
-                        NodeKind::Op(_) if data.nodes[id.node].inputs.len() == 1 => id = data.nodes[id.node].inputs[0],
+                        NodeKind::Op(_) if nodes[id.node].inputs.len() == 1 => id = nodes[id.node].inputs[0],
                         _ => return false,
                     }
                 };

@@ -43,8 +43,7 @@ impl Harness {
             return Ok(None);
         };
         let plan = Plan::new(&trace.graph, &fetches, &session.limits())?;
-        let data = trace.graph.data();
-        let node = &data.nodes[values[first].id().node];
+        let node = values[first].node();
         let kernels = match &node.kind {
             // One of several rows of a kernel.
             NodeKind::Pointwise(row, _) => [format!("row {}", row.name)].into(),
@@ -58,13 +57,11 @@ impl Harness {
 fn values(trace: &Trace) -> Vec<Tensor> {
     let mut live = BTreeSet::new();
     let mut stack: Vec<ValueId> = trace.fetches().iter().map(|tensor| tensor.id()).collect();
-    {
-        let data = trace.graph.data();
-        while let Some(value) = stack.pop() {
-            let node = &data.nodes[value.node];
-            if matches!(node.kind, NodeKind::Pointwise(..) | NodeKind::Op(_)) && live.insert(value) {
-                stack.extend(&node.inputs);
-            }
+    let nodes = trace.graph.nodes();
+    while let Some(value) = stack.pop() {
+        let node = &nodes[value.node];
+        if matches!(node.kind, NodeKind::Pointwise(..) | NodeKind::Op(_)) && live.insert(value) {
+            stack.extend(&node.inputs);
         }
     }
     live.into_iter().filter_map(|value| trace.graph.tensor(value)).collect()

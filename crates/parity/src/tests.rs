@@ -312,7 +312,7 @@ fn every_node_is_traced_to_a_line_of_the_caller() {
     let mut strangers = std::collections::BTreeMap::<String, (usize, String)>::new();
     for case in crate::all().into_iter().chain(crate::edges()).chain(crate::sizes(9)) {
         let trace = crate::trace::Trace::new(&case).expect("a case of the table");
-        for node in &trace.graph.data().nodes {
+        for node in &trace.graph.nodes() {
             let file = node.site.location.file();
             // What a case hands over by name is called by the standard library.
             if !file.contains("crates/parity/src") && !file.starts_with("/rustc/") {

@@ -191,7 +191,7 @@ impl Recording {
         let judged = judged.filter(|(wanted, _)| {
             !matches!(wanted.stage, Stage::Gradient | Stage::Updated) || !noise.contains(&wanted.name.as_str())
         });
-        let compared = judged.map(|(wanted, truth)| wanted.hold(&graph, truth)).collect();
+        let compared = judged.map(|(wanted, truth)| wanted.hold(truth)).collect();
         let lockstep = session.lockstep(&graph, &[&loss], &feeds)?;
         Ok(Comparison { compared, skipped, lockstep })
     }
@@ -251,9 +251,9 @@ impl Wanted {
         Self { stage, name: variable.name().into(), tensor, recorded, unseen: vec![] }
     }
 
-    fn hold(&self, graph: &Graph, truth: &Expected) -> Compared {
+    fn hold(&self, truth: &Expected) -> Compared {
         let Self { stage, name, tensor, recorded, unseen } = self;
-        let site = graph.data().nodes[tensor.id().node].site.clone();
+        let site = tensor.node().site.clone();
         let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
         Compared { stage: *stage, name: name.clone(), site, shape: tensor.shape(), worst, unseen: unseen.clone() }
     }
@@ -271,8 +271,8 @@ fn is_inside(name: &str, module: &str) -> bool {
 
 /// Refuses a step that depends on random numbers.
 fn not_random(graph: &Graph) -> Result<()> {
-    let data = graph.data();
-    let Some(node) = data.nodes.iter().find(|node| matches!(node.name(), "dropout" | "bernoulli")) else {
+    let nodes = graph.nodes();
+    let Some(node) = nodes.iter().find(|node| matches!(node.name(), "dropout" | "bernoulli")) else {
         return Ok(());
     };
     Err(Error::Config(format!(

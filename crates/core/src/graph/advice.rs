@@ -1,12 +1,11 @@
-//! Advice: what fits and still is hardly meant. A graph collects it while it is traced, `compile` tells it.
+//! Lints: likely mistakes that type-check. A graph collects them while it is traced, `compile` reports them.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::graph::node::{GraphData, NodeKind};
-use crate::{Graph, GraphError, Kind, Misfit, Mode, Params, Site, Tensor};
+use crate::{GraphError, Misfit, Site};
 
 /// A mistake that a graph can be seen to make, although every shape fits.
 ///
@@ -65,7 +64,7 @@ pub struct Warning {
 }
 
 impl Warning {
-    fn new(advice: &'static Advice, op: &str, inputs: Vec<String>, misfit: Misfit, site: Site) -> Self {
+    pub(crate) fn new(advice: &'static Advice, op: &str, inputs: Vec<String>, misfit: Misfit, site: Site) -> Self {
         let misfit = misfit.fix(format!("or, if it is meant, `graph.allow(&advice::{})`", advice.name));
         Self { advice, what: GraphError { op: op.into(), inputs, misfit, site } }
     }
@@ -81,7 +80,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Whom a session tells warnings. Called from the thread that compiles.
+/// Callback that receives a session's warnings. Called from the thread that compiles.
 pub type OnWarning = Arc<dyn Fn(&Warning) + Send + Sync>;
 
 /// What a graph was advised, and what was allowed.
@@ -96,88 +95,31 @@ impl Advised {
         self.warnings.iter().filter(move |w| w.advice.error == error && !self.allowed.contains(w.advice.name))
     }
 
+    /// Returns the first mistake that `compile` refuses.
     pub fn error(&self) -> Option<&GraphError> {
         self.held(true).map(|warning| &warning.what).next()
     }
-}
 
-impl Graph {
-    /// Records advice about what `op` makes of `inputs`, at the caller's line. Once per line and scope.
-    #[track_caller]
-    pub fn advise(&self, advice: &'static Advice, op: &str, inputs: &[&Tensor], misfit: Misfit) {
-        let inputs = inputs.iter().map(|input| input.spec().to_string()).collect();
-        let warning = Warning::new(advice, op, inputs, misfit, self.site());
-        let known = &mut self.data().advised.warnings;
-        if known.iter().all(|known| known.place() != warning.place()) {
-            known.push(warning);
-        }
-    }
-
-    /// Permits what `advice` is about in this graph, wherever it stands, before or after this call.
-    pub fn allow(&self, advice: &'static Advice) {
-        self.data().advised.allowed.insert(advice.name);
-    }
-
-    /// The warnings about the graph as far as it is traced. `compile` adds what it sees of the graph as a whole.
-    #[must_use]
+    /// Returns the warnings that are not allowed.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.data().advised.held(false).cloned().collect()
+        self.held(false).cloned().collect()
     }
 
-    /// Looks at the graph as a whole, and returns all warnings.
-    pub(crate) fn review(&self, params: &Params) -> Vec<Warning> {
-        let seen = if self.mode() == Mode::Train { whole(&self.data(), params) } else { None };
-        if let Some(warning) = seen {
-            let known = &mut self.data().advised.warnings;
-            known.retain(|known| known.advice != warning.advice);
-            known.push(warning);
+    /// Adds a warning, unless the same one is known for its line and scope.
+    pub fn add(&mut self, warning: Warning) {
+        if self.warnings.iter().all(|known| known.place() != warning.place()) {
+            self.warnings.push(warning);
         }
-        self.warnings()
     }
-}
 
-/// What is wrong with a training graph as a whole.
-fn whole(data: &GraphData, params: &Params) -> Option<Warning> {
-    let updates = |kind| data.updates.iter().filter(move |update| update.variable.kind() == kind);
-    if let Some(update) = updates(Kind::Parameter).next() {
-        let left = without_gradient(data, params);
-        let site = data.nodes[update.value.node].site.clone();
-        return (!left.is_empty()).then(|| untrained(&left, site));
+    /// Puts a warning in the place of those with the same advice.
+    pub fn replace(&mut self, warning: Warning) {
+        self.warnings.retain(|known| known.advice != warning.advice);
+        self.warnings.push(warning);
     }
-    if data.differentiated || updates(Kind::State).next().is_some() {
-        return None;
-    }
-    let moved = updates(Kind::Buffer).next().map(|update| &data.nodes[update.value.node].site);
-    let draws = || {
-        let drawn = |node: &&crate::Node| {
-            node.inputs.iter().any(|input| matches!(data.nodes[input.node].kind, NodeKind::Scheduled(_)))
-        };
-        data.nodes.iter().find(drawn).filter(|_| !data.counters.is_empty()).map(|node| &node.site)
-    };
-    let misfit = Misfit::new("the graph is in training mode but trains nothing: units are dropped, and statistics of the batch are used and moved")
-        .fix("to evaluate, trace it with Graph::new(Mode::Evaluate)")
-        .fix("to train, let an optimizer minimize the loss before the graph is compiled");
-    let site = moved.cloned().or_else(|| draws().cloned())?;
-    Some(Warning::new(&EVALUATION_IN_TRAINING_MODE, "compile", vec![], misfit, site))
-}
 
-/// Trainable parameters that are not updated.
-fn without_gradient(data: &GraphData, params: &Params) -> Vec<String> {
-    let updated: HashSet<&str> = data.updates.iter().map(|update| update.variable.name()).collect();
-    let all = params.variables();
-    let trained = all.iter().filter(|v| v.kind() == Kind::Parameter && v.is_trainable());
-    trained.map(|v| v.name().to_string()).filter(|name| !updated.contains(name.as_str())).collect()
-}
-
-fn untrained(names: &[String], site: Site) -> Warning {
-    const SHOWN: usize = 5;
-    let mut list: Vec<_> = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect();
-    if names.len() > SHOWN {
-        list.push(format!("{} more", names.len() - SHOWN));
+    /// Permits what `advice` is about.
+    pub fn allow(&mut self, advice: &'static Advice) {
+        self.allowed.insert(advice.name);
     }
-    let (are, them) = if names.len() == 1 { ("gets", "it") } else { ("get", "them") };
-    let misfit = Misfit::new(format!("{} {are} no gradient: the loss does not depend on {them}", list.join(", ")))
-        .fix("use the layer in `forward`; nothing flows back through `detach`, comparisons and integers")
-        .fix("or freeze what shall stay as it is: `params.at(\"encoder\").set_trainable(false)`");
-    Warning::new(&PARAMETER_WITHOUT_GRADIENT, "minimize", vec![], misfit, site)
 }

@@ -2,11 +2,15 @@
 
 pub mod advice;
 pub(crate) mod node;
+mod optimizers;
+pub(crate) mod owner;
 pub(crate) mod params;
+mod review;
 pub(crate) mod scalar;
 pub(crate) mod tensor;
-pub(crate) mod text;
+mod text;
 pub(crate) mod trace;
+mod trained;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,6 +65,11 @@ impl Graph {
         self.mode
     }
 
+    /// Returns how many of [`Self::scheduled`]'s numbers have this name.
+    pub fn scheduled_as(&self, name: &str) -> usize {
+        self.data().schedule.iter().filter(|entry| entry.name == name).count()
+    }
+
     /// A copy of the graph that computes the same values and updates nothing.
     pub(crate) fn without_updates(&self) -> Self {
         let data = self.data();
@@ -74,9 +83,37 @@ impl Graph {
         Self { mode: Mode::Evaluate, data: Arc::new(Mutex::new(copy)) }
     }
 
-    /// The nodes and updates. Do not call methods of a tensor of this graph while holding it.
-    pub fn data(&self) -> MutexGuard<'_, GraphData> {
+    /// The nodes and updates. Methods of the graph and of its tensors lock them, too: hold the guard for no call of these.
+    pub(crate) fn data(&self) -> MutexGuard<'_, GraphData> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the nodes traced so far, each after its inputs: a snapshot that later ops do not change, whose nodes are
+    /// shared and not copied. A [`ValueId`] names a node by its position here.
+    ///
+    /// ```
+    /// use wgrad_core::{DType, Graph, Mode};
+    /// let graph = Graph::new(Mode::Evaluate);
+    /// let y = &graph.input("x", [3], DType::F32) * 2.0;
+    /// assert_eq!(graph.nodes().iter().map(|node| node.name()).collect::<Vec<_>>(), ["x", "constant", "broadcast", "mul"]);
+    /// assert_eq!(y.node().inputs.len(), 2);
+    /// ```
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<Node>> {
+        self.data().nodes.clone()
+    }
+
+    /// Returns the updates traced so far, in the order of declaration: a snapshot, as [`Self::nodes`].
+    #[must_use]
+    pub fn updates(&self) -> Vec<Update> {
+        self.data().updates.clone()
+    }
+
+    /// Returns the numbers that the host computes before each run, as far as they are traced: a snapshot, as
+    /// [`Self::nodes`]. [`NodeKind::Scheduled`] names one by its position here.
+    #[must_use]
+    pub fn schedule(&self) -> Vec<Scheduled> {
+        self.data().schedule.clone()
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -218,7 +255,7 @@ impl Graph {
             return;
         }
         let name = variable.name();
-        let is = |node: &Node| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
+        let is = |node: &Arc<Node>| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
         let read = self.data().nodes.iter().any(is) || self.stand_in(variable).is_some();
         let misfit = if tensor.spec() != *variable.spec() {
             Misfit::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
@@ -263,7 +300,7 @@ impl Graph {
     /// The variables read so far, in the order of first use.
     #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
-        let variable = |node: &Node| match &node.kind {
+        let variable = |node: &Arc<Node>| match &node.kind {
             NodeKind::Variable(variable) => Some(variable.clone()),
             _ => None,
         };
@@ -385,5 +422,6 @@ impl Graph {
         let mut data = self.data();
         data.updates.retain(|update| update.variable.id() != variable.id());
         data.updates.push(Update { variable: variable.clone(), value: value.id() });
+        data.trained.note(variable);
     }
 }

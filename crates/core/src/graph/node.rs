@@ -5,7 +5,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::graph::advice::Advised;
+use crate::graph::owner::Owner;
 use crate::graph::params::{Counter, Variable};
+use crate::graph::trained::Trained;
 use crate::{Array, DType, GraphError, Op, Pointwise, Site, Spec};
 
 /// One value of a graph: an output of a node.
@@ -30,7 +32,7 @@ pub enum NodeKind {
     Array(Arc<Array>),
     /// The linear index of each element.
     Iota,
-    /// A number that the host computes before each run: entry of [`GraphData::schedule`].
+    /// A number that the host computes before each run: entry of [`Graph::schedule`](crate::Graph::schedule).
     Scheduled(usize),
     /// A pointwise op with its attributes.
     Pointwise(&'static Pointwise, Vec<f64>),
@@ -107,8 +109,17 @@ pub struct Update {
 /// A scope that is open while ops are traced.
 pub(crate) struct Scope {
     pub path: String,
-    /// The line that stands for the lines of a library below it: see [`Graph::scope_of_library`](crate::Graph::scope_of_library).
-    pub caller: Option<(&'static Location<'static>, &'static str)>,
+    /// Replaces the lines of a library: see [`Graph::scope_of_library`](crate::Graph::scope_of_library).
+    pub caller: Option<LibraryCall>,
+}
+
+/// A call into a library.
+#[derive(Clone, Copy)]
+pub(crate) struct LibraryCall {
+    /// The line of the caller.
+    pub line: &'static Location<'static>,
+    /// The folder of the library's source files.
+    pub library: &'static str,
 }
 
 /// One time that a scope was open: the nodes that were traced meanwhile.
@@ -119,9 +130,9 @@ pub(crate) struct Call {
 
 /// What a graph holds.
 #[derive(Default)]
-pub struct GraphData {
+pub(crate) struct GraphData {
     /// The nodes, each after its inputs.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Arc<Node>>,
     /// The updates, in order of declaration.
     pub updates: Vec<Update>,
     /// Numbers computed by the host before each run.
@@ -130,6 +141,7 @@ pub struct GraphData {
     pub counters: Vec<Counter>,
     /// Values that are fetched beside the loss, by name.
     pub(crate) tracked: Vec<(String, ValueId)>,
+    /// The node of each variable, by the variable's id.
     pub(crate) variables: HashMap<usize, usize>,
     /// What is read in the place of variables.
     pub(crate) stand_ins: Vec<(Variable, ValueId)>,
@@ -140,6 +152,10 @@ pub struct GraphData {
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
     pub(crate) advised: Advised,
+    /// The parameters that are to be moved.
+    pub(crate) trained: Trained,
+    /// Whose state the graph changes.
+    pub(crate) owners: Vec<Owner>,
     /// Whether a gradient was asked for.
     pub(crate) differentiated: bool,
 }

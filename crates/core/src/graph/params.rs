@@ -5,6 +5,8 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::graph::owner::{Claims, Owner};
+use crate::host::init::Init;
 use crate::host::random::Stream;
 use crate::{Array, Error, Result, Shape, Spec, TorchRandom};
 
@@ -17,29 +19,6 @@ pub enum Kind {
     Buffer,
     /// Optimizer state and accumulators; part of checkpoints only.
     State,
-}
-
-/// How a variable begins.
-#[derive(Clone, Copy, Debug)]
-pub enum Init {
-    /// One number everywhere.
-    Constant(f64),
-    /// Uniform in `[low, high)`.
-    Uniform(f64, f64),
-    /// Normal with this mean and standard deviation.
-    Normal(f64, f64),
-}
-
-impl Init {
-    #[allow(clippy::cast_possible_truncation, reason = "parameters are f32")]
-    fn fill(&self, shape: &Shape, mut stream: Stream) -> Vec<f32> {
-        let mut draw = || match *self {
-            Self::Constant(value) => value as f32,
-            Self::Uniform(low, high) => (low + (high - low) * stream.uniform()) as f32,
-            Self::Normal(mean, std) => (mean + std * stream.normal()) as f32,
-        };
-        (0..shape.numel()).map(|_| draw()).collect()
-    }
 }
 
 struct Entry {
@@ -63,6 +42,7 @@ struct Store {
     by_name: HashMap<Arc<str>, usize>,
     counters: Vec<(Arc<str>, Counter)>,
     error: Option<String>,
+    claims: Claims,
 }
 
 impl Store {
@@ -261,6 +241,21 @@ impl Params {
     pub fn variables(&self) -> Vec<Variable> {
         let count = self.lock().entries.len();
         (0..count).map(|id| self.nth(id)).collect()
+    }
+
+    /// Returns all parameters, in the order of declaration.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<Variable> {
+        let ids: Vec<usize> = {
+            let store = self.lock();
+            (0..store.entries.len()).filter(|&id| store.entries[id].kind == Kind::Parameter).collect()
+        };
+        ids.into_iter().map(|id| self.nth(id)).collect()
+    }
+
+    /// Gives this scope to `owner`: see [`Graph::claim`](crate::Graph::claim).
+    pub(crate) fn claim(&self, owner: &Owner, settings: &str) -> Option<Owner> {
+        self.lock().claims.claim(&self.path, owner, settings)
     }
 
     /// The variable under `name` in this scope.

@@ -1,9 +1,10 @@
 //! Tensors: handles to values of a graph.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::graph::Graph;
-use crate::graph::node::{NodeKind, ValueId};
+use crate::graph::node::{Node, NodeKind, ValueId};
 use crate::{DType, Misfit, Pointwise, Shape, Spec};
 
 /// A handle to a value of a [`Graph`]: cheap to clone, never data.
@@ -38,6 +39,12 @@ impl Tensor {
     #[must_use]
     pub fn id(&self) -> ValueId {
         self.id
+    }
+
+    /// Returns the node that makes this value, as it is now.
+    #[must_use]
+    pub fn node(&self) -> Arc<Node> {
+        self.graph.data().nodes[self.id.node].clone()
     }
 
     /// Shape and element type.

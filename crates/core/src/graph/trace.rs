@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::graph::node::{Node, NodeKind, Scope, ValueId};
+use crate::graph::node::{LibraryCall, Node, NodeKind, Scope, ValueId};
 use crate::op::pointwise::Block;
 use crate::op::reference::{Slice, SliceMut};
 use crate::{DType, Graph, GraphError, Misfit, Op, Pointwise, Shape, Site, Spec, Tensor};
@@ -45,8 +45,7 @@ impl Graph {
     /// }
     /// let graph = Graph::new(Mode::Evaluate);
     /// let y = sum_of_powers(&graph.input("x", [2, 3], DType::F32)); // This line.
-    /// let data = graph.data();
-    /// assert!(data.nodes.iter().all(|node| node.site.location.line() == line!() - 2), "{y:?}");
+    /// assert!(graph.nodes().iter().all(|node| node.site.location.line() == line!() - 1), "{y:?}");
     /// ```
     #[must_use = "it ends when the guard is dropped"]
     #[track_caller]
@@ -56,16 +55,16 @@ impl Graph {
 
     fn called(&self, mut path: String, caller: &'static Location<'static>, library: &'static str) -> ScopeGuard {
         let mut data = self.data();
-        let mut caller = (caller, library);
+        let mut call = LibraryCall { line: caller, library };
         if let Some(open) = data.scopes.last() {
             if path.is_empty() {
                 path.clone_from(&open.path);
             }
             // One library calls itself: the line that called the outer call is meant.
-            let outer = open.caller.filter(|(_, library)| caller.0.file().starts_with(library));
-            caller = outer.map_or(caller, |outer| (outer.0, library));
+            let outer = open.caller.filter(|outer| caller.file().starts_with(outer.library));
+            call.line = outer.map_or(caller, |outer| outer.line);
         }
-        data.open(Scope { path, caller: Some(caller) });
+        data.open(Scope { path, caller: Some(call) });
         drop(data);
         ScopeGuard(self.clone())
     }
@@ -94,7 +93,8 @@ impl Graph {
         let inputs: Vec<_> = data.nodes[node].inputs.iter().map(|&input| data.spec(input).clone()).collect();
         let outputs = op.outputs(&inputs).expect("the op takes the inputs of the one that it replaces");
         debug_assert!(outputs.starts_with(&data.nodes[node].outputs), "{} keeps its outputs", op.name());
-        (data.nodes[node].kind, data.nodes[node].outputs) = (NodeKind::Op(op), outputs);
+        let wider = Arc::make_mut(&mut data.nodes[node]);
+        (wider.kind, wider.outputs) = (NodeKind::Op(op), outputs);
         drop(data);
         Applied { graph: self.clone(), node, valid: true }
     }
@@ -193,8 +193,8 @@ impl Graph {
             Some(Scope { path, caller }) => {
                 let file = location.file();
                 // Functions that are handed over by name are called by the standard library.
-                let caller = caller.filter(|(_, library)| file.starts_with(library) || file.starts_with("/rustc/"));
-                Site { location: caller.map_or(location, |(caller, _)| caller), scope: path.clone() }
+                let caller = caller.filter(|call| file.starts_with(call.library) || file.starts_with("/rustc/"));
+                Site { location: caller.map_or(location, |call| call.line), scope: path.clone() }
             }
         })
     }
@@ -211,7 +211,7 @@ impl Graph {
     pub(crate) fn push(&self, kind: NodeKind, inputs: Vec<ValueId>, outputs: Vec<Spec>) -> Tensor {
         let site = self.site();
         let mut data = self.data();
-        data.nodes.push(Node { kind, inputs, outputs, site });
+        data.nodes.push(Arc::new(Node { kind, inputs, outputs, site }));
         let node = data.nodes.len() - 1;
         drop(data);
         Tensor::new(self.clone(), ValueId { node, output: 0 })

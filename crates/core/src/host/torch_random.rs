@@ -10,7 +10,7 @@
 //!   other processors, PyTorch itself gives other last bits.
 //! - *Permutations* are Fisher and Yates' from the front, over words modulo what is left.
 
-use crate::Init;
+use crate::host::init::Init;
 
 const WORDS: usize = 624;
 const SHIFT: usize = 397;

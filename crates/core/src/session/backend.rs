@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::Plan;
-use crate::{Array, Choices, Limits, Result, Shape, Spec, Tuned};
+use crate::{Array, Choices, Limits, Result, Shape, Spec, Tuned, WasmNotSend};
 
 /// A persistent buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,11 +43,16 @@ impl std::fmt::Display for DeviceInfo {
     }
 }
 
-/// A future that may not be `Send`: a browser's GPU lives on one thread.
-pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+/// A future in a box: `Send` natively, but not in a browser, whose GPU lives on one thread.
+#[cfg(not(target_arch = "wasm32"))]
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A future in a box: `Send` natively, but not in a browser, whose GPU lives on one thread.
+#[cfg(target_arch = "wasm32")]
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Arrays on their way to the host. The copy is under way: what runs later does not change it.
-pub type Pending = LocalFuture<'static, Result<Vec<Array>>>;
+pub type Pending = BoxFuture<'static, Result<Vec<Array>>>;
 
 /// Called with how many of how many kernels are compiled, from any thread.
 pub type OnCompile = Arc<dyn Fn(usize, usize) + Send + Sync>;
@@ -73,12 +78,12 @@ impl Read {
     }
 }
 
-/// Runs plans on one device. A [`Session`](crate::Session) owns one.
+/// Runs plans on one device. A [`Session`](crate::Session) owns one, which may move from thread to thread.
 ///
 /// The session asks for a persistent buffer for everything that outlives a run (inputs, variables, fetches); the
 /// backend places temporaries itself, by the plan's slots. What differs between the steps of one run (inputs,
 /// scheduled numbers, fetched results) is in *tables*: step `i` of a run uses row `i`.
-pub trait Backend {
+pub trait Backend: WasmNotSend {
     /// What the device is.
     fn device(&self) -> DeviceInfo;
 

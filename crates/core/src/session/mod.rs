@@ -55,6 +55,33 @@ struct Shared {
 /// assert_eq!(results[0].to_f32(), [3.0, 5.0, 7.0]);
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
+///
+/// A session can live in a thread of its own, or move from task to task of an async runtime (not in a browser): here it
+/// answers requests from a channel.
+///
+/// ```
+/// use std::sync::mpsc;
+/// use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Session};
+/// let (requests, received) = mpsc::channel::<(Array, mpsc::Sender<Array>)>();
+/// let server = std::thread::spawn(move || {
+///     let graph = Graph::new(Mode::Evaluate);
+///     let x = graph.input("x", [3], DType::F32);
+///     let y = &x * 2.0 + 1.0;
+///     let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
+///     let step = session.compile(&graph, &[&y])?;
+///     for (array, answer) in received {
+///         // Whoever asked may be gone.
+///         let _ = answer.send(session.run(&step, &[(&x, &array)])?.remove(0));
+///     }
+///     Ok::<(), Error>(())
+/// });
+/// let (answer, answered) = mpsc::channel();
+/// requests.send((Array::vector(vec![1f32, 2.0, 3.0]), answer)).unwrap();
+/// assert_eq!(answered.recv().unwrap().to_f32(), [3.0, 5.0, 7.0]);
+/// drop(requests);
+/// server.join().unwrap()?;
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Session {
     pub(crate) backend: Box<dyn Backend>,
     params: Params,
@@ -146,7 +173,7 @@ impl Session {
         self.release();
         let limits = self.backend.limits();
         let plan = Plan::new(graph, fetches, &limits)?;
-        for warning in graph.review(&self.params) {
+        for warning in graph.review() {
             if self.told.insert(warning.to_string()) {
                 (self.on_warning)(&warning);
             }

@@ -31,7 +31,7 @@ impl Values {
 /// The part of a graph that leads to some values: its nodes in order, and what is known before a run.
 #[derive(Clone)]
 pub(crate) struct Walk {
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Arc<Node>>,
     /// The nodes that count, in order.
     live: Vec<usize>,
     /// What nobody reads after a node, also through views.
@@ -82,7 +82,7 @@ impl Walk {
             walk.feeds.insert(tensor.id(), walk.held(array));
         }
         for &node in &walk.live {
-            let Node { kind: NodeKind::Input(name), outputs, .. } = &walk.nodes[node] else { continue };
+            let Node { kind: NodeKind::Input(name), outputs, .. } = &*walk.nodes[node] else { continue };
             let spec = &outputs[0];
             match walk.feeds.get(&ValueId { node, output: 0 }) {
                 None => return Err(Error::Feed(format!("input `{name}` ({spec}) was not fed"))),
@@ -196,7 +196,7 @@ impl Walk {
 
     /// What a node loses by rounding.
     pub fn accuracy(&self, node: usize) -> Accuracy {
-        let Node { kind, inputs, .. } = &self.nodes[node];
+        let Node { kind, inputs, .. } = &*self.nodes[node];
         match kind {
             NodeKind::Pointwise(row, _) => row.accuracy(),
             NodeKind::Op(op) => op.accuracy(&self.specs(inputs)),
@@ -253,7 +253,7 @@ impl Walk {
 
     /// What a node makes of these inputs, by its reference in `f64`.
     pub fn compute(&self, node: usize, inputs: &[Arc<Array>]) -> Vec<Array> {
-        let Node { kind, inputs: read, outputs, .. } = &self.nodes[node];
+        let Node { kind, inputs: read, outputs, .. } = &*self.nodes[node];
         match kind {
             NodeKind::Pointwise(row, attributes) => vec![pointwise(row, attributes, &outputs[0], inputs)],
             NodeKind::Op(op) => structured(&**op, &self.specs(read), outputs, inputs),
@@ -369,7 +369,7 @@ struct Part {
 fn push(part: &Graph, node: &Node, known: &HashMap<ValueId, ValueId>, kind: NodeKind) -> usize {
     let inputs = node.inputs.iter().map(|input| known[input]).collect();
     let mut data = part.data();
-    data.nodes.push(Node { kind, inputs, outputs: node.outputs.clone(), site: node.site.clone() });
+    data.nodes.push(Arc::new(Node { kind, inputs, outputs: node.outputs.clone(), site: node.site.clone() }));
     data.nodes.len() - 1
 }
 

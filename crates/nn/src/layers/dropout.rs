@@ -34,7 +34,7 @@ impl Dropout {
     /// Returns the number that tells this call's random numbers from those of other dropouts in the graph.
     fn site(&self, x: &Tensor, schedule: &str) -> u32 {
         // Every call that draws has one entry of its own.
-        let earlier = x.graph().data().schedule.iter().filter(|entry| entry.name == schedule).count();
+        let earlier = x.graph().scheduled_as(schedule);
         let name = format!("{}#{earlier}", self.scope);
         // 32-bit FNV-1a.
         name.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use wgrad_core::{Graph, Init, Kind, Misfit, Mode, Tensor, Variable, gradients};
+use wgrad_core::{Graph, Init, Kind, Misfit, Mode, Owner, Tensor, Variable, gradients};
 
 use super::clip::{clip_grad_norm, clip_grad_value, norm_misfit};
 use super::rule::{Numbers, Rule, Slot, not_negative};
@@ -16,6 +16,30 @@ use super::{Handles, LearningRate, Optimizer, Select};
 /// ([`Params::set_trainable`](wgrad_core::Params::set_trainable)), nothing changes: no update, no decay, no state.
 /// State is named `optim.<parameter>.<state>`. Steps are counted in `optim.@step`, those before a parameter's first
 /// step in `optim.<parameter>.@begin`, so that one that is unfrozen later begins with step 1.
+///
+/// Two optimizers over one [`Params`](wgrad_core::Params) at the same time, as in a GAN, need a [`Self::scope`] each, and
+/// [`Self::over`] says which parameters each of them moves:
+///
+/// ```
+/// use wgrad_core::{CpuBackend, DType, Graph, Mode, Params, Session};
+/// use wgrad_nn::layers::Linear;
+/// use wgrad_nn::optim::{Adam, Optimizer};
+/// use wgrad_nn::Module;
+/// let p = Params::seeded(0);
+/// let (g, d) = (Linear::new(&p.at("g"), 2, 3), Linear::new(&p.at("d"), 3, 1));
+/// let adam_g = Adam::new(2e-4).over(&p.at("g")).scope("optim_g");
+/// let adam_d = Adam::new(2e-4).over(&p.at("d")).scope("optim_d");
+/// let mut session = Session::new(CpuBackend::<f32>::new(), &p)?;
+/// let trace = |optimizer: &Adam, sign: f64| {
+///     let graph = Graph::new(Mode::Train);
+///     let loss = d.forward(&g.forward(&graph.input("noise", [8, 2], DType::F32))).mean() * sign;
+///     optimizer.minimize(&loss);
+///     graph
+/// };
+/// let generator = session.compile(&trace(&adam_g, -1.0), &[])?;
+/// let discriminator = session.compile(&trace(&adam_d, 1.0), &[])?;
+/// # Ok::<(), wgrad_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Descent<R> {
     pub(super) rule: R,
@@ -27,6 +51,10 @@ pub struct Descent<R> {
     /// What holds for all groups.
     clip: Option<Clip>,
     scope: String,
+    /// The parameters that move; all if none.
+    over: Option<Select>,
+    /// Who the state belongs to; clones are the same.
+    owner: Owner,
 }
 
 /// What is done about large gradients.
@@ -38,7 +66,7 @@ enum Clip {
 
 impl<R: Rule> fmt::Debug for Descent<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rule, lr, weight_decay, maximize, groups, clip, scope } = self;
+        let Self { rule, lr, weight_decay, maximize, groups, clip, scope, over, owner: _ } = self;
         f.debug_struct(R::NAME)
             .field("rule", rule)
             .field("lr", lr)
@@ -47,6 +75,7 @@ impl<R: Rule> fmt::Debug for Descent<R> {
             .field("groups", groups)
             .field("clip", clip)
             .field("scope", scope)
+            .field("over", over)
             .finish()
     }
 }
@@ -64,7 +93,17 @@ impl<R: Rule> Descent<R> {
     #[must_use]
     pub fn by(rule: R, lr: impl Into<LearningRate>) -> Self {
         let lr = lr.into();
-        Self { rule, lr, weight_decay: 0.0, maximize: false, groups: vec![], clip: None, scope: "optim".into() }
+        Self {
+            rule,
+            lr,
+            weight_decay: 0.0,
+            maximize: false,
+            groups: vec![],
+            clip: None,
+            scope: "optim".into(),
+            over: None,
+            owner: Owner::default(),
+        }
     }
 
     /// Another learning rate: a number, or a handle that others turn.
@@ -118,8 +157,8 @@ impl<R: Rule> Descent<R> {
     /// let optimizer = AdamW::new(1e-3).group_with("encoder", |group| group.lr(1e-4).betas(0.8, 0.99));
     /// ```
     ///
-    /// What concerns all parameters at once (clipping, the scope of the state) belongs to the optimizer: in a group
-    /// it has no effect. Neither has a group in a group.
+    /// What concerns all parameters at once (clipping, the scope of the state, which of them move) belongs to the optimizer:
+    /// in a group it has no effect. Neither has a group in a group.
     #[must_use]
     pub fn group_with(mut self, select: impl Into<Select>, settings: impl FnOnce(Self) -> Self) -> Self {
         let mut group = Self { groups: vec![], lr: LearningRate::new(self.lr.get()), ..self.clone() };
@@ -131,9 +170,20 @@ impl<R: Rule> Descent<R> {
     }
 
     /// The scope of the state, `optim` if not set: two optimizers of one [`Params`](wgrad_core::Params) need two.
+    ///
+    /// While an optimizer or a graph that it is traced in exists, another one with other settings or parameters in the same
+    /// scope is an error of its graph: both would count each other's steps. The same optimizer may be traced in many graphs.
     #[must_use]
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
+    }
+
+    /// Moves only the parameters that `select` names, all trainable ones if not set; the others stay as they are, and
+    /// gradients flow through them. As `torch.optim.Adam(generator.parameters())`.
+    #[must_use]
+    pub fn over(self, select: impl Into<Select>) -> Self {
+        // A clone over other parameters is another optimizer.
+        Self { over: Some(select.into()), owner: Owner::default(), ..self }
     }
 
     /// The learning rate of the parameters that are in no group, to be changed between runs.
@@ -155,8 +205,7 @@ impl<R: Rule> Descent<R> {
         if !loss.is_valid() {
             return None;
         }
-        let variables = graph.variables().into_iter();
-        let trainable: Vec<_> = variables.filter(|v| v.kind() == Kind::Parameter && v.is_trainable()).collect();
+        let trainable: Vec<_> = graph.variables().into_iter().filter(|variable| self.moves(variable)).collect();
         let dealt = match self.deal(loss, &trainable) {
             Ok(dealt) => dealt,
             Err(misfit) => {
@@ -167,9 +216,16 @@ impl<R: Rule> Descent<R> {
         let values: Vec<_> = trainable.iter().map(|variable| graph.variable(variable)).collect();
         let gradients = gradients(loss, &values);
         if loss.shape().numel() == 1 && gradients.iter().all(Option::is_none) {
-            let misfit = Misfit::new("the loss depends on no trainable parameter")
+            let (of, fix) = match &self.over {
+                None => (String::new(), "or undo `set_trainable(false)` for what shall be trained"),
+                Some(over) => (
+                    format!(" selected by `over` ({})", over.name),
+                    "or let `over` select others; a scope is named from the top",
+                ),
+            };
+            let misfit = Misfit::new(format!("the loss depends on no trainable parameter{of}"))
                 .fix("compute it from the model's output")
-                .fix("or undo `set_trainable(false)` for what shall be trained")
+                .fix(fix)
                 .fix("nothing flows back through `detach`, comparisons and integers");
             let _ = loss.misfit(R::NAME, &[], misfit);
         }
@@ -178,6 +234,10 @@ impl<R: Rule> Descent<R> {
             Some(Row { variable, value, group, gradient: gradient? })
         });
         let mut rows: Vec<Row> = rows.collect();
+        if let Some(misfit) = self.claim(graph, &rows) {
+            let _ = loss.misfit(R::NAME, &[], misfit);
+            return None;
+        }
         if what != Use::Update {
             self.add_up(graph, &mut rows, what);
         }
@@ -187,6 +247,30 @@ impl<R: Rule> Descent<R> {
         let norm = self.clip(&mut rows, norm);
         self.update(graph, rows);
         norm
+    }
+
+    /// Returns whether the optimizer moves a variable, if the loss depends on it.
+    fn moves(&self, variable: &Variable) -> bool {
+        let selected = self.over.as_ref().is_none_or(|over| (over.rule)(variable));
+        selected && variable.kind() == Kind::Parameter && variable.is_trainable()
+    }
+
+    /// Claims the scope of the state; or says whose it is.
+    fn claim(&self, graph: &Graph, rows: &[Row]) -> Option<Misfit> {
+        let params = rows.first()?.variable.params();
+        let names: Vec<&str> = rows.iter().map(|row| row.variable.name()).collect();
+        if graph.claim(&params.at(&self.scope), &self.owner, &format!("{self:?} of {names:?}")) {
+            return None;
+        }
+        let scope = &self.scope;
+        Some(
+            Misfit::new(format!(
+                "another optimizer keeps its state in the scope `{scope}`, and both would count its steps"
+            ))
+            .fix(format!("give this one a scope of its own: `.scope(\"{scope}2\")`"))
+            .fix("or let one optimizer do both, with `.group(…)` for parameters with other settings")
+            .fix("or, to go on where the other one ends, drop it and the graphs and steps that it is in before"),
+        )
     }
 
     /// Adds what was accumulated to the gradients, and keeps the sums or, if they are used now, zeros.
@@ -227,6 +311,8 @@ impl<R: Rule> Descent<R> {
         let params = rows[0].variable.params().at(&self.scope);
         let steps = params.counter("@step");
         graph.advance(&steps);
+        let all = params.parameters();
+        graph.declare_trained(all.iter().filter(|parameter| self.moves(parameter)));
         let known: HashMap<_, _> = params.counters().into_iter().collect();
         for Row { variable, value, gradient, group } in rows {
             let settings = self.settings(group);

@@ -258,7 +258,7 @@ fn a_momentum_is_a_constant_unless_somebody_turns_it() {
         let w = params.variable("w", [], Kind::Parameter, Init::Constant(0.0));
         let graph = Graph::new(Mode::Train);
         optimizer.minimize(&graph.variable(&w));
-        graph.data().schedule.iter().map(|entry| entry.name.clone()).collect::<Vec<_>>()
+        graph.schedule().iter().map(|entry| entry.name.clone()).collect::<Vec<_>>()
     };
     let sgd = Sgd::new(0.1).momentum(0.9);
     let _plain = Scheduler::new(&sgd, StepLr::new(3)).unwrap();

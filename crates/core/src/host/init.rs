@@ -1,0 +1,27 @@
+//! Initial values.
+
+use crate::{Shape, Stream};
+
+/// How a variable begins.
+#[derive(Clone, Copy, Debug)]
+pub enum Init {
+    /// One number everywhere.
+    Constant(f64),
+    /// Uniform in `[low, high)`.
+    Uniform(f64, f64),
+    /// Normal with this mean and standard deviation.
+    Normal(f64, f64),
+}
+
+impl Init {
+    /// Draws one value per element from `stream`.
+    #[allow(clippy::cast_possible_truncation, reason = "parameters are f32")]
+    pub(crate) fn fill(&self, shape: &Shape, mut stream: Stream) -> Vec<f32> {
+        let mut draw = || match *self {
+            Self::Constant(value) => value as f32,
+            Self::Uniform(low, high) => (low + (high - low) * stream.uniform()) as f32,
+            Self::Normal(mean, std) => (mean + std * stream.normal()) as f32,
+        };
+        (0..shape.numel()).map(|_| draw()).collect()
+    }
+}
