@@ -150,6 +150,7 @@ impl Args {
 
     #[cfg(feature = "plant")]
     fn settings(&self) -> Result<Vec<Setting>> {
+        use wgrad_kernels::testing::DeviceHooks;
         let settings = Setting::all(&self.device)?;
         let Some(name) = &self.plant else { return Ok(settings) };
         let kernels = settings.into_iter().filter(|setting| setting.adapter.is_some());
