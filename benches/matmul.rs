@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use wgrad::core::{Choices, Limits, Stream};
+use wgrad::gpu::testing::AdapterHooks;
 use wgrad::gpu::{Adapter, adapters};
 use wgrad::prelude::*;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use wgrad::gpu::testing::DeviceHooks;
 use wgrad::gpu::{Device, adapters};
 use wgrad_kernels::plant::plants;
 use wgrad_parity::{self as parity, Check, Report, Setting, family};

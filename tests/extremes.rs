@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, vjp};
 use wgrad::gpu::adapters;
+use wgrad::gpu::testing::AdapterHooks;
 use wgrad::ops::cat;
 use wgrad::prelude::*;
 use wgrad_parity::{Harness, sizes};

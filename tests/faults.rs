@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Limits, Plan};
+use wgrad::gpu::testing::{AdapterHooks, DeviceHooks};
 use wgrad::gpu::{Adapter, adapters};
 use wgrad::prelude::*;
 use wgrad::train::{Checkpoints, Silent};

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::{Plan, Stream, Tensor};
 use wgrad::gpu::adapters;
+use wgrad::gpu::testing::AdapterHooks;
 use wgrad::prelude::*;
 
 const ROWS: usize = 12;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::Limits;
 use wgrad::gpu::adapters;
+use wgrad::gpu::testing::{AdapterHooks, DeviceHooks};
 use wgrad::ops::{AvgPool, MaxPool};
 use wgrad::prelude::*;
 use wgrad_kernels::plant::{Plant, plants};

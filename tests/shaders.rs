@@ -20,7 +20,7 @@ use naga::{AddressSpace, Module, ShaderStage};
 use tools::Files;
 use wgrad::core::plan::Task;
 use wgrad::core::{Dispatch, Grid, Limits};
-use wgrad::gpu::{Bound, launches, reflect};
+use wgrad::gpu::testing::{Bound, launches, reflect};
 use wgrad_parity as parity;
 
 /// A kernel's constants as part of a key: floats do not compare.

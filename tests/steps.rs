@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::adapters;
+use wgrad::gpu::testing::{AdapterHooks, DeviceHooks};
 use wgrad::prelude::*;
 
 const STEPS: usize = 7;

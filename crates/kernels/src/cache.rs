@@ -1,6 +1,6 @@
-//! Compiled pipelines on disk, where the API hands them out (Vulkan): `wgrad/` in the user's folder of caches.
+//! Files in the user's folder of caches: compiled pipelines, answers of drivers, tuning choices.
 //!
-//! A file begins with a checksum of the rest. One that is damaged, too large, or of another driver is as good as none.
+//! A file begins with a checksum of the rest. One that is damaged or too large is as good as none.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
@@ -10,33 +10,8 @@ use wgrad_core::DeviceInfo;
 /// A file of more bytes is begun anew: drivers add to it and never take away.
 const LARGEST: u64 = 256 << 20;
 
-/// The pipelines of a device, and the file that they are read from and written to.
-pub(super) struct Cache {
-    pub pipelines: wgpu::PipelineCache,
-    file: PathBuf,
-}
-
-impl Cache {
-    /// The cache of an adapter; none if there is no way or no place to keep one.
-    pub fn open(device: &wgpu::Device, adapter: &wgpu::AdapterInfo) -> Option<Self> {
-        if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
-            return None;
-        }
-        let file = cache_folder()?.join(wgpu::util::pipeline_cache_key(adapter)?);
-        let known = read(&file);
-        Some(Self { pipelines: super::pipeline::cache(device, known.as_deref()), file })
-    }
-
-    /// Writes what the driver has now. Nobody is told when that fails: the next process compiles again.
-    pub fn store(&self) {
-        if let Some(data) = self.pipelines.get_data() {
-            let _ = write(&self.file, &data);
-        }
-    }
-}
-
-/// Where compiled kernels are kept, and what tuning found: `wgrad` in the user's folder of caches (`XDG_CACHE_HOME` or
-/// `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
+/// Returns the folder for compiled kernels and for what tuning found: `wgrad` in the user's folder of caches
+/// (`XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
 ///
 /// None if there is no such folder, or the environment variable `WGRAD_CACHE` is `off`.
 #[must_use]
@@ -55,16 +30,16 @@ pub fn cache_folder() -> Option<PathBuf> {
     caches.map(|caches| caches.join("wgrad"))
 }
 
-/// FNV-1a.
-pub(super) fn checksum(data: &[u8]) -> [u8; 8] {
+/// Returns the FNV-1a hash of some bytes.
+pub(crate) fn checksum(data: &[u8]) -> [u8; 8] {
     let hash = data
         .iter()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash.to_le_bytes()
 }
 
-/// The bytes of a file that [`write`] wrote, if they are still the same.
-pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
+/// Returns the bytes of a file that [`write`] wrote, if they are still the same.
+pub(crate) fn read(file: &Path) -> Option<Vec<u8>> {
     if fs::metadata(file).ok()?.len() > LARGEST {
         return None;
     }
@@ -74,19 +49,19 @@ pub(super) fn read(file: &Path) -> Option<Vec<u8>> {
 }
 
 /// Writes a file with its checksum.
-pub(super) fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
+pub(crate) fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
     replace(file, &[&checksum(data), data].concat())
 }
 
-/// The file of an adapter and driver in a folder.
-pub(super) fn of_device(folder: &Path, device: &DeviceInfo, extension: &str) -> PathBuf {
+/// Returns the file of an adapter and driver in a folder.
+pub(crate) fn of_device(folder: &Path, device: &DeviceInfo, extension: &str) -> PathBuf {
     let name = format!("{} {} {}", device.adapter, device.api, device.driver);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     folder.join(format!("{}.{extension}", name.chars().map(plain).collect::<String>()))
 }
 
-/// Through a temporary file, so that another process never sees half of it.
-pub(super) fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Writes a file by way of a temporary one, so that another process never sees half of it.
+pub(crate) fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
     }

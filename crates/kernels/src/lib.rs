@@ -1,38 +1,20 @@
-//! The wgpu backend: adapters and devices, reflection, pipelines, the printing of clusters, encoding, readback,
+//! The wgpu backend: adapters and devices, their self-test, fusion into kernels, pipelines, buffers, encoding, readback,
 //! tuning.
 //!
 //! Nothing here knows an op: launches arrive as data ([`Dispatch`](wgrad_core::Dispatch)), clusters as lists of rows.
 
-mod backend;
+mod adapters;
 mod cache;
-mod device;
-mod encode;
-mod fused;
-mod group;
-
-mod launch;
-mod open;
-mod pipeline;
+mod gpu;
+mod kernels;
 #[cfg(feature = "plant")]
 pub mod plant;
-mod print;
-mod probe;
-mod profile;
-mod program;
-mod readback;
-mod reflect;
-mod self_test;
-mod trusted;
-mod tune;
+mod run;
+pub mod testing;
 
-pub use backend::GpuBackend;
+pub use adapters::{Adapter, Device, Probe, SelfTest, Verdict, adapters};
 pub use cache::cache_folder;
-pub use device::{Adapter, Device, adapters};
-pub use launch::{Bound, Physical, Target, launches};
-pub use open::{Counts, Gpu};
-pub use reflect::{Binding, Entry, Module, reflect};
-pub use self_test::{Probe, SelfTest, Verdict};
-pub use tune::{load_choices, save_choices};
+pub use run::{GpuBackend, load_choices, save_choices};
 
 /// The version of wgpu that computes, up to its first dot.
 pub const WGPU: &str = "30";

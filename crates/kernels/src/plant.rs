@@ -1,6 +1,6 @@
 //! Known faults, planted in kernels on purpose: what proves that a check finds them.
 //!
-//! Only with the feature `plant`. [`Device::planted`](crate::Device::planted) opens a device whose kernels have
+//! Only with the feature `plant`. [`DeviceHooks::planted`](crate::testing::DeviceHooks::planted) opens a device whose kernels have
 //! one of the [`plants`]: lines of their WGSL are replaced just before they are compiled.
 
 use wgrad_core::{Error, Kernel, Result};
@@ -8,9 +8,9 @@ use wgrad_core::{Error, Kernel, Result};
 /// A fault that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plant {
-    /// What it is called: `biased variance`.
+    /// The name: `biased variance`.
     pub name: &'static str,
-    /// What it makes wrong, and when that shows.
+    /// Results that it makes wrong, and when that shows.
     pub effect: &'static str,
     /// The kernels that it is in, by the names of their shaders in `shaders/`.
     pub kernels: &'static [&'static str],

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wgrad_core::Result;
 use wgrad_core::plan::{Instruction, Plan, Stage, Task, Work};
-use wgrad_kernels::launches;
+use wgrad_kernels::testing::{Bound, launches};
 
 /// Returns the names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
 fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
@@ -17,7 +17,7 @@ fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
         return Ok([op.to_string()].into());
     }
     let launches = launches(plan, task, &|buffer| (buffer, 0))?;
-    let name = |bound: &wgrad_kernels::Bound| match bound.dispatch.entry {
+    let name = |bound: &Bound| match bound.dispatch.entry {
         "forward" => bound.dispatch.kernel.name.to_string(),
         entry => format!("{}.{entry}", bound.dispatch.kernel.name),
     };

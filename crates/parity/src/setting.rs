@@ -1,6 +1,7 @@
 //! Settings in which a case is compared with the reference: the CPU in `f32`, and every adapter, each with the kernels that it runs.
 
 use wgrad_core::{Error, Limits, Result};
+use wgrad_kernels::testing::AdapterHooks;
 use wgrad_kernels::{Adapter, Device, adapters};
 
 /// Device, and how its limits were changed so that other kernels than its own run on it.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Array, Error, Graph, Kind, Mode, Params, Plan, Result, Session, Step};
 use wgrad_kernels::Device;
+use wgrad_kernels::testing::DeviceHooks;
 
 use super::workloads::{Traced, Work, Workload};
 

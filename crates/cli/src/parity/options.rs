@@ -79,6 +79,7 @@ impl Args {
     /// # Errors
     /// When there is no such device.
     pub fn settings(&self) -> Result<Vec<Setting>> {
+        use wgrad_kernels::testing::DeviceHooks;
         let settings = Setting::all(&self.device)?;
         let Some(name) = &self.inject else { return Ok(settings) };
         let kernels = settings.into_iter().filter(|setting| setting.adapter.is_some());

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::attach::Side;
-use super::fuse::{Base, Fused, Reading, Unit};
+use super::fuse::{Base, Fused, Launched, Reading, Unit};
 use super::live::Live;
 use super::order::{Job, Sequence};
 use super::{Arg, Cluster, Input, Instruction, Stage, Task, Work};
 use crate::graph::node::{GraphData, NodeKind, Scheduled, ValueId};
 use crate::graph::params::{Counter, Variable};
-use crate::{DType, Launch, Limits, Operand, Shape, Site, Spec, View};
+use crate::{DType, Limits, Operand, Shape, Site, Spec, View};
 
 /// A buffer before it is placed.
 #[derive(Clone, Debug)]
@@ -235,12 +235,12 @@ impl Emit<'_> {
         let bases: Vec<_> = (0..n.outputs.len()).map(|output| Base::Own(ValueId { node, output })).collect();
         let outputs = bases.iter().map(|&base| self.buffer(base)).collect();
         let epilogues: Vec<_> = self.fused.attached(node).map(|(_, side)| side).collect();
-        let mut launch = Launch::new(&specs.0, &specs.1, self.limits);
-        // Nothing to compute, nothing to launch; buffers of size zero do not exist on a GPU.
-        if self.limits.dispatches && specs.1.iter().any(|spec| spec.shape.numel() > 0) {
-            op.launch(&mut launch);
-        }
-        let Launch { dispatches, scratch, choices, .. } = launch;
+        let launched = || {
+            let known = self.fused.launched.get(&node).cloned();
+            known.or_else(|| Launched::of(self.data, self.live, self.limits, node))
+        };
+        let launched = if self.limits.dispatches { launched() } else { None };
+        let Launched { dispatches, scratch, choices } = launched.unwrap_or_default();
         for (output, base) in bases.iter().enumerate() {
             let read = self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output));
             let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);

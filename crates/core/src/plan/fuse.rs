@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::attach::{Side, attach};
 use super::live::Live;
 use crate::graph::node::{GraphData, NodeKind, ValueId};
-use crate::{Dispatch, Launch, Limits, Operand, Shape, Spec, View};
+use crate::{Choice, Dispatch, Launch, Limits, Operand, Shape, Spec, View};
 
 /// Who computes a buffer: one future task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,6 +52,32 @@ pub(super) struct Reading {
     pub view: View,
 }
 
+/// Launch of an op, described once: fusion counts its bindings, the tasks take it over.
+#[derive(Clone, Default)]
+pub(super) struct Launched {
+    pub dispatches: Vec<Dispatch>,
+    pub scratch: Vec<Spec>,
+    pub choices: Vec<Choice>,
+}
+
+impl Launched {
+    /// Describes the launch of the op at a node; none for other nodes, and nothing where there is nothing to compute:
+    /// buffers of size zero do not exist on a GPU.
+    pub fn of(data: &GraphData, live: &Live, limits: &Limits, node: usize) -> Option<Self> {
+        let NodeKind::Op(op) = &data.nodes[node].kind else { return None };
+        let outputs = &data.nodes[node].outputs;
+        if outputs.iter().all(|spec| spec.shape.numel() == 0) {
+            return Some(Self::default());
+        }
+        let input = |&input: &ValueId| data.spec(live.resolve(input)).clone();
+        let inputs: Vec<Spec> = data.nodes[node].inputs.iter().map(input).collect();
+        let mut launch = Launch::new(&inputs, outputs, limits);
+        op.launch(&mut launch);
+        let Launch { dispatches, scratch, choices, .. } = launch;
+        Some(Self { dispatches, scratch, choices })
+    }
+}
+
 /// What the pass found.
 #[derive(Default)]
 pub(super) struct Fused {
@@ -67,6 +93,8 @@ pub(super) struct Fused {
     pub hosts: BTreeMap<usize, (usize, Side)>,
     /// Clusters that are the same but for their buffers, and run as one task.
     pub groups: Vec<Vec<usize>>,
+    /// The launches of ops that clusters might have joined.
+    pub launched: BTreeMap<usize, Launched>,
 }
 
 impl Fused {
@@ -241,6 +269,7 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[usize], fuse
         }
     }
     fused.clusters = clusters;
+    fused.launched = builder.launched;
 }
 
 /// Sets of nodes, with the successor lists of the quotient graph.
@@ -259,8 +288,8 @@ pub(super) struct Builder<'a> {
     /// The node that names the set of each node.
     root: Vec<usize>,
     pub members: Vec<Vec<usize>>,
-    /// What each dispatch of an op binds, once somebody asked.
-    launched: BTreeMap<usize, Vec<Vec<Operand>>>,
+    /// The launches of ops whose bindings were counted.
+    launched: BTreeMap<usize, Launched>,
 }
 
 impl<'a> Builder<'a> {
@@ -387,26 +416,16 @@ impl<'a> Builder<'a> {
 
     /// The most buffers that a dispatch of the op at a node binds, less the outputs that only `inside` needs.
     fn kernel_bindings(&mut self, node: usize, inside: &impl Fn(usize) -> bool) -> usize {
-        let NodeKind::Op(op) = &self.data.nodes[node].kind else { return 0 };
         if !self.launched.contains_key(&node) {
-            let specs = |values: &mut dyn Iterator<Item = ValueId>| values.map(|v| self.data.spec(v).clone()).collect();
-            let inputs: Vec<Spec> =
-                specs(&mut self.data.nodes[node].inputs.iter().map(|&input| self.live.resolve(input)));
-            let outputs = &self.data.nodes[node].outputs;
-            let mut launch = Launch::new(&inputs, outputs, self.limits);
-            if outputs.iter().any(|spec| spec.shape.numel() > 0) {
-                op.launch(&mut launch);
-            }
-            let operands = |dispatch: Dispatch| dispatch.bindings.into_iter().map(|(_, operand)| operand).collect();
-            let launched = launch.dispatches.into_iter().map(operands).collect();
+            let Some(launched) = Launched::of(self.data, self.live, self.limits, node) else { return 0 };
             self.launched.insert(node, launched);
         }
         let hidden = |operand: &Operand| match *operand {
             Operand::Output(output) => !self.is_stored(ValueId { node, output }, inside),
             _ => false,
         };
-        let launched: &Vec<Vec<Operand>> = &self.launched[&node];
-        launched.iter().map(|operands| operands.iter().filter(|operand| !hidden(operand)).count()).max().unwrap_or(0)
+        let bound = |dispatch: &Dispatch| dispatch.bindings.iter().filter(|(_, operand)| !hidden(operand)).count();
+        self.launched[&node].dispatches.iter().map(bound).max().unwrap_or(0)
     }
 
     /// Whether a value needs a buffer: somebody not `inside` reads it, or nobody at all (an op writes it all the same).

@@ -1,12 +1,14 @@
-//! From the device to the host: asynchronous at heart, one copy per buffer or table and one mapping for all of a read.
+//! From the device to the host: asynchronous at heart, one copy per buffer and one mapping for all of a read.
+
+use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
 use wgrad_core::{Array, DType, Error, Pending, Read, Result};
 
-use super::backend::{GpuBackend, Held};
-use super::open::lock;
+use super::buffers::{Buffers, Held};
+use crate::gpu::{Gpu, lock};
 
-/// What is copied to a staging buffer.
+/// Copies to a staging buffer.
 pub(super) struct Reading {
     staging: Option<wgpu::Buffer>,
     bytes: u64,
@@ -15,18 +17,30 @@ pub(super) struct Reading {
 
 struct Part {
     read: Read,
-    /// Where the first row begins, and how far it is to the next; none if every step has the same.
+    /// The first byte of the first slot, and the bytes from one slot to the next; 0 if every step has the same.
     offset: u64,
     pitch: u64,
 }
 
-impl GpuBackend {
+/// Staging buffers for reads.
+pub(super) struct Readback {
+    gpu: Arc<Gpu>,
+    /// Mapped by nobody, for the next reads.
+    free: Arc<Mutex<Vec<wgpu::Buffer>>>,
+}
+
+impl Readback {
+    /// No staging buffers yet.
+    pub fn new(gpu: Arc<Gpu>) -> Self {
+        Self { gpu, free: Arc::default() }
+    }
+
     /// Encodes the copies of a read.
-    pub(super) fn copy_out(&self, encoder: &mut wgpu::CommandEncoder, reads: &[Read]) -> Reading {
+    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, reads: &[Read]) -> Reading {
         let (mut bytes, mut parts) = (0, vec![]);
         for read in reads {
-            let Held { size, table, .. } = self.held(read.buffer);
-            let pitch = table.filter(|table| table.rows > 1).map_or(0, |table| table.pitch);
+            let Held { size, slots, .. } = buffers.get(read.buffer);
+            let pitch = slots.filter(|slots| slots.filled > 1).map_or(0, |slots| slots.pitch);
             parts.push(Part { read: read.clone(), offset: bytes, pitch });
             bytes += (read.rows.unwrap_or(1) as u64 - 1) * pitch + size;
         }
@@ -34,16 +48,16 @@ impl GpuBackend {
         if let Some(staging) = &staging {
             let ends = parts.iter().skip(1).map(|part| part.offset).chain([bytes]);
             for (part, end) in parts.iter().zip(ends) {
-                let Held { buffer, offset, .. } = self.held(part.read.buffer);
+                let Held { buffer, offset, .. } = buffers.get(part.read.buffer);
                 encoder.copy_buffer_to_buffer(buffer, *offset, staging, part.offset, end - part.offset);
             }
         }
         Reading { staging, bytes, parts }
     }
 
-    /// A buffer of at least so many bytes that nobody uses.
+    /// Returns a staging buffer of at least so many bytes that nobody uses.
     fn staging(&self, bytes: u64) -> wgpu::Buffer {
-        let mut free = lock(&self.staging);
+        let mut free = lock(&self.free);
         let fits = free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= bytes);
         if let Some((at, _)) = fits.min_by_key(|(_, buffer)| buffer.size()) {
             return free.swap_remove(at);
@@ -69,16 +83,16 @@ impl GpuBackend {
     }
 
     /// Maps what was copied by the submission `index`.
-    pub(super) fn pending(&self, reading: Reading, index: wgpu::SubmissionIndex) -> Pending {
+    pub fn pending(&self, reading: Reading, index: wgpu::SubmissionIndex) -> Pending {
         let Reading { staging: Some(staging), bytes, parts } = reading else {
             return self.finished(index);
         };
-        let (gpu, free) = (self.gpu.clone(), self.staging.clone());
+        let (gpu, free) = (self.gpu.clone(), self.free.clone());
         let (sender, receiver) = oneshot::channel();
         {
-            let _turn = gpu.turn();
+            let _guard = gpu.context();
             staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-                // The receiver is gone when the caller dropped the future; then nobody wants to know.
+                // The receiver is gone when the caller dropped the future.
                 let _ = sender.send(result);
             });
         }
@@ -92,7 +106,7 @@ impl GpuBackend {
             let mapped = receiver.await.map_err(|_| lost())?;
             gpu.check()?;
             mapped.map_err(|_| lost())?;
-            let _turn = gpu.turn();
+            let _guard = gpu.context();
             let arrays = {
                 let bytes = staging.slice(..bytes).get_mapped_range().map_err(|_| lost())?;
                 parts.iter().map(|part| part.array(&bytes)).collect::<Result<Vec<_>>>()?
@@ -102,17 +116,22 @@ impl GpuBackend {
             Ok(arrays)
         })
     }
+
+    /// Forgets the staging buffers.
+    pub fn clear(&self) {
+        lock(&self.free).clear();
+    }
 }
 
 impl Part {
     fn array(&self, bytes: &[u8]) -> Result<Array> {
         let Self { read, offset, pitch } = self;
-        let row = |step: usize| {
+        let slot = |step: usize| {
             let start = usize::try_from(offset + step as u64 * pitch).expect("a host buffer");
             &bytes[start..start + read.spec.bytes()]
         };
-        let rows = (0..read.rows.unwrap_or(1)).flat_map(|step| row(step).chunks_exact(4));
-        let words = rows.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+        let words = (0..read.rows.unwrap_or(1)).flat_map(|step| slot(step).chunks_exact(4));
+        let words = words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         match read.spec.dtype {
             DType::U32 => Array::new(read.shape(), words.collect()),
             _ => Array::new(read.shape(), words.map(f32::from_bits).collect()),

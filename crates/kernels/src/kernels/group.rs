@@ -9,13 +9,13 @@ use std::fmt::Write as _;
 use wgrad_core::plan::{Arg, Cluster};
 use wgrad_core::{Dispatch, Grid, Kernel};
 
-use super::launch::{Bound, Physical, Target};
-use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::bound::{Bound, Physical, Target};
+use super::print::{Access, Declared, LANES, Place, body, declare, dtype_of, functions, store, wgsl};
 
 /// Threads of a workgroup; each computes four elements.
 const GROUP: usize = 64;
 
-/// One cluster of the group with its buffers.
+/// Cluster of the group with its buffers.
 #[derive(Clone, Copy)]
 struct Member<'a> {
     cluster: &'a Cluster,
@@ -23,7 +23,7 @@ struct Member<'a> {
     outputs: &'a [usize],
 }
 
-/// The launches of a group: one for all members whose buffers lie in the same device buffers.
+/// Returns the launches of a group: one for all members whose buffers lie in the same device buffers.
 pub(super) fn launches(
     clusters: &[Cluster],
     inputs: &[usize],
@@ -72,15 +72,15 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
         let (id, offset) = physical(buffer);
         reads.push(if splat[k] && !written.contains(&id) {
             let name = bind(usize::MAX - id, wgsl(*dtype).into(), false, Target::Buffer(buffer));
-            Access::Splat(name, format!("{}u", view.offset))
+            Access::Splat(format!("{name}[{}u]", view.offset))
         } else {
             let name = bind(id, format!("vec4<{}>", wgsl(*dtype)), written.contains(&id), Target::Whole(buffer));
             if splat[k] {
                 let at = offset + view.offset;
-                Access::Splat(name, format!("{}u][{}u", at / 4, at % 4))
+                Access::Splat(format!("{name}[{}u].{}", at / 4, LANES[at % 4]))
             } else {
                 own.push(k);
-                Access::Vector(name, format!("table[segment + {}u] + quad", own.len() + 1))
+                Access::Vector(format!("{name}[table[segment + {}u] + quad]", own.len() + 1))
             }
         });
     }
@@ -88,7 +88,7 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
     for (k, &buffer) in first.outputs.iter().enumerate() {
         let dtype = dtype_of(cluster, cluster.outputs[k]);
         let name = bind(physical(buffer).0, format!("vec4<{}>", wgsl(dtype)), true, Target::Whole(buffer));
-        writes.push(Access::Vector(name, format!("table[segment + {}u] + quad", own.len() + 2 + k)));
+        writes.push(Access::Vector(format!("{name}[table[segment + {}u] + quad]", own.len() + 2 + k)));
     }
     let words = own.len() + first.outputs.len() + 2;
     let (mut blocks, mut segments): (Vec<u32>, Vec<u32>) = (vec![], vec![]);

@@ -1,13 +1,15 @@
 //! Reads from WGSL what a launch needs to know, so that nothing is declared twice: bindings by name, the layout of
-//! the uniform `params`, the workgroup size.
+//! the uniform `params`, the workgroup size; and where its functions are, for those that fusion replaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{AddressSpace, ScalarKind, StorageAccess, TypeInner};
+use naga::{AddressSpace, ArraySize, Scalar, ScalarKind, StorageAccess, TypeInner};
 use wgrad_core::{Error, Param, Result};
 
-/// A resource that an entry point uses.
+/// Resource that an entry point uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The WGSL variable.
@@ -20,7 +22,7 @@ pub struct Binding {
     pub writable: bool,
 }
 
-/// An entry point.
+/// Entry point of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The resources it uses, by ascending `@binding`.
@@ -29,7 +31,7 @@ pub struct Entry {
     pub workgroup: [u32; 3],
 }
 
-/// A reflected WGSL module.
+/// Reflected WGSL module.
 #[derive(Clone, Debug)]
 pub struct Module {
     /// Entry points by name.
@@ -42,14 +44,89 @@ pub struct Module {
     pub overrides: Vec<String>,
 }
 
+fn fault(name: &str, what: &str) -> Error {
+    Error::Device(format!("kernel `{name}`: {what}"))
+}
+
+fn parse(name: &str, source: &str) -> Result<naga::Module> {
+    naga::front::wgsl::parse_str(source).map_err(|error| fault(name, &error.emit_to_string_with_path(source, name)))
+}
+
+/// Definitions of a WGSL source that fusion looks at.
+#[derive(Debug)]
+pub(super) struct Outline {
+    /// The bytes of each function, from its `fn` to its closing brace.
+    functions: BTreeMap<String, Range<usize>>,
+    /// The storage buffers that are arrays of `f32` and only read.
+    scalars: BTreeSet<String>,
+}
+
+impl Outline {
+    fn of(name: &str, source: &str) -> Result<Self> {
+        let module = parse(name, source)?;
+        let range = |(handle, function): (_, &naga::Function)| {
+            Some((function.name.clone()?, module.functions.get_span(handle).to_range()?))
+        };
+        let functions = module.functions.iter().filter_map(range).collect();
+        let scalar = |(_, variable): (_, &naga::GlobalVariable)| {
+            let AddressSpace::Storage { access: StorageAccess::LOAD } = variable.space else { return None };
+            let TypeInner::Array { base, size: ArraySize::Dynamic, .. } = module.types[variable.ty].inner else {
+                return None;
+            };
+            let scalars = matches!(module.types[base].inner, TypeInner::Scalar(Scalar::F32));
+            variable.name.clone().filter(|_| scalars)
+        };
+        let scalars = module.global_variables.iter().filter_map(scalar).collect();
+        Ok(Self { functions, scalars })
+    }
+
+    /// Returns whether the source defines a function.
+    pub fn has(&self, function: &str) -> bool {
+        self.functions.contains_key(function)
+    }
+
+    /// Returns whether a variable is an array of `f32` that kernels only read.
+    pub fn reads_scalars(&self, variable: &str) -> bool {
+        self.scalars.contains(variable)
+    }
+
+    /// Returns the source, of which this is the outline, without some of its functions.
+    pub fn without(&self, source: &str, functions: &[String]) -> String {
+        let mut ranges: Vec<&Range<usize>> = functions.iter().map(|function| &self.functions[function]).collect();
+        ranges.sort_by_key(|range| range.start);
+        let starts = [0].into_iter().chain(ranges.iter().map(|range| range.end));
+        let ends = ranges.iter().map(|range| range.start).chain([source.len()]);
+        let kept: String = starts.zip(ends).map(|(start, end)| &source[start..end]).collect();
+        kept.trim_end().to_owned() + "\n"
+    }
+}
+
+/// Outlines of the sources of a plan, each parsed once.
+#[derive(Default)]
+pub(crate) struct Outlines(HashMap<String, Arc<Outline>>);
+
+impl Outlines {
+    /// Returns the outline of a source; `name` is for messages.
+    ///
+    /// # Errors
+    /// When the source does not parse, with naga's explanation.
+    pub(super) fn of(&mut self, name: &str, source: &str) -> Result<Arc<Outline>> {
+        if let Some(known) = self.0.get(source) {
+            return Ok(known.clone());
+        }
+        let outline = Arc::new(Outline::of(name, source)?);
+        self.0.insert(source.to_owned(), outline.clone());
+        Ok(outline)
+    }
+}
+
 /// Parses, validates and reflects a WGSL source; `name` is for messages.
 ///
 /// # Errors
 /// When the source does not parse or validate, with naga's explanation; when it uses more than bind group 0.
 pub fn reflect(name: &str, source: &str) -> Result<Module> {
-    let fault = |what: String| Error::Device(format!("kernel `{name}`: {what}"));
-    let module =
-        naga::front::wgsl::parse_str(source).map_err(|error| fault(error.emit_to_string_with_path(source, name)))?;
+    let fault = |what: String| fault(name, &what);
+    let module = parse(name, source)?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
         .validate(&module)
         .map_err(|error| fault(error.emit_to_string_with_path(source, name)))?;
@@ -96,7 +173,7 @@ pub fn reflect(name: &str, source: &str) -> Result<Module> {
 }
 
 impl Module {
-    /// The bytes of the uniform for these values, which must be exactly its members.
+    /// Returns the bytes of the uniform for these values, which must be exactly its members.
     ///
     /// # Errors
     /// When a member is missing, unknown or of another type.
@@ -150,6 +227,34 @@ mod tests {
         assert_eq!(names("forward"), [("x".into(), false), ("y".into(), true), ("params".into(), false)]);
         assert_eq!(names("clear"), [("y".into(), true)]);
         assert_eq!(module.entries["forward"].workgroup, [32, 2, 1]);
+    }
+
+    #[test]
+    fn functions_are_found_however_they_are_written() {
+        let source = "
+            @group(0) @binding(0) var<storage> x: array<f32>;
+            @group(0) @binding(1) var<storage,read> n : array<u32>;
+            @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+            // fn load_x(at: u32) is called once
+            fn load_x( at: u32 ) -> f32 { if at > 9u {
+return 0.0;
+} return x[at]; }
+            fn store_y(at: u32, value: f32)
+            {
+                y[at] = value; // }
+            }
+            @compute @workgroup_size(1) fn forward() { store_y(n[0], load_x(0)); }";
+        let mut outlines = Outlines::default();
+        let outline = outlines.of("test", source).unwrap();
+        assert!(outline.has("load_x") && outline.has("store_y") && !outline.has("forward"));
+        let scalars = ["x", "n", "y"].map(|variable| outline.reads_scalars(variable));
+        assert_eq!(scalars, [true, false, false]);
+        let rest = outline.without(source, &["store_y".into(), "load_x".into()]);
+        let replaced = "fn load_x(at: u32) -> f32 { return 1.0; }\nfn store_y(at: u32, value: f32) {}\n";
+        let module = reflect("test", &format!("{rest}{replaced}")).unwrap();
+        let names: Vec<_> = module.entries["forward"].bindings.iter().map(|binding| &binding.name[..]).collect();
+        assert_eq!(names, ["n"]);
+        assert!(outlines.of("test", "fn load_x(").is_err());
     }
 
     #[test]

@@ -1,30 +1,30 @@
-//! Clusters in the kernels of ops: what an op's `load_x` and `store_y` do is replaced by the code of the clusters.
+//! Clusters in the kernels of ops: the code of the clusters replaces an op's `load_x` and `store_y`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use wgrad_core::plan::{Cluster, Plan, Role, Stage, Work};
-use wgrad_core::{Result, View};
+use wgrad_core::{Error, Kernel, Result, View};
 
-use crate::trusted::joined;
-
-use super::launch::{Bound, Physical, Target, missing};
+use super::bound::{Bound, Physical, Target};
 use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::reflect::{Outline, Outlines};
+use super::trusted::joined;
 
-/// The first binding of what clusters add: kernels of ops stay below.
+/// First binding of what clusters add: kernels of ops stay below.
 const FIRST: usize = 100;
 
-/// The buffers that clusters add to a kernel.
+/// Buffers that clusters add to a kernel.
 struct Added<'a> {
     plan: &'a Plan,
-    /// What the kernel reads itself, as scalars: buffer and name.
+    /// Buffers that the kernel reads itself, as scalars, with their names.
     own: Vec<(usize, String)>,
     declared: BTreeMap<usize, Declared>,
     targets: Vec<(String, Target)>,
 }
 
 impl Added<'_> {
-    /// The name under which clusters reach a buffer of the plan; none if it has no memory.
+    /// Returns the name under which clusters reach a buffer of the plan; none if it has no memory.
     fn name(&mut self, buffer: usize, element: &str, written: bool) -> Option<String> {
         if matches!(self.plan.buffers[buffer].role, Role::Passed) {
             return None;
@@ -42,14 +42,14 @@ impl Added<'_> {
         Some(entry.name.clone())
     }
 
-    /// How a cluster reads its inputs where `value` is the element of the buffer `handed`.
+    /// Returns the reads of a cluster's inputs where `value` is the element of the buffer `handed`.
     fn reads(&mut self, cluster: &Cluster, inputs: &[usize], handed: Option<usize>) -> Vec<Access> {
         let read = |(&buffer, (view, dtype)): (&usize, &(View, _))| {
             if handed == Some(buffer) {
                 return Access::Local("value");
             }
             match self.name(buffer, wgsl(*dtype), false) {
-                Some(name) if view.is_splat() => Access::Splat(name, format!("{}u", view.offset)),
+                Some(name) if view.is_splat() => Access::Splat(format!("{name}[{}u]", view.offset)),
                 Some(name) => Access::Strided(name),
                 None => unreachable!("only what is handed on has no memory"),
             }
@@ -66,16 +66,47 @@ impl Added<'_> {
     }
 }
 
-/// A dispatch of the op at stage `op` with the prologues and epilogues of its task: those whose buffer it binds.
-pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, physical: &Physical<'_>) -> Result<Bound> {
+/// Functions of a kernel that clusters replace: those through which it loads or stores.
+struct Replaced<'a> {
+    kernel: &'a Kernel,
+    outline: &'a Outline,
+    functions: Vec<String>,
+}
+
+impl Replaced<'_> {
+    fn add(&mut self, function: String) -> Result<()> {
+        if !self.outline.has(&function) {
+            let name = &self.kernel.name;
+            let what = format!("kernel `{name}` has no function `{function}`, which its op promises");
+            return Err(Error::Device(what));
+        }
+        self.functions.push(function);
+        Ok(())
+    }
+}
+
+/// Joins a dispatch of the op at stage `op` with the prologues and epilogues of its task: those whose buffer it binds.
+pub(super) fn attach(
+    plan: &Plan,
+    bound: Bound,
+    stages: &[Stage],
+    op: usize,
+    physical: &Physical<'_>,
+    outlines: &mut Outlines,
+) -> Result<Bound> {
     let (prologues, epilogues) = (&stages[..op], &stages[op + 1..]);
+    if prologues.is_empty() && epilogues.is_empty() {
+        return Ok(bound);
+    }
     let Bound { mut dispatch, mut targets } = bound;
     let binds = |buffer: usize| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
-    let mut source = dispatch.kernel.source();
+    let source = dispatch.kernel.source();
+    let outline = outlines.of(&dispatch.kernel.name, &source)?;
+    let mut replaced = Replaced { kernel: &dispatch.kernel, outline: &outline, functions: vec![] };
     let written: Vec<usize> = stages.iter().flat_map(|stage| &stage.outputs).copied().collect();
     let scalars = |(name, target): &(String, Target)| match target {
         Target::Buffer(buffer) if !written.contains(buffer) => {
-            source.contains(&format!("var<storage, read> {name}: array<f32>;")).then(|| (*buffer, name.clone()))
+            outline.reads_scalars(name).then(|| (*buffer, name.clone()))
         }
         _ => None,
     };
@@ -83,14 +114,14 @@ pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, phy
     let mut added = Added { plan, own, declared: BTreeMap::new(), targets: vec![] };
     let mut code = String::new();
     let mut label = dispatch.kernel.name.to_string();
-    // Bindings that a prologue stands in for.
-    let mut replaced: Vec<String> = vec![];
+    // Bindings that a prologue replaces.
+    let mut computed: Vec<String> = vec![];
     for (i, stage) in prologues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("a prologue is a cluster") };
         let fed = stage.outputs.iter().enumerate().find_map(|(k, &buffer)| Some((k, binds(buffer)?.0.clone())));
         let Some((fed, name)) = fed else { continue };
         let function = format!("load_{name}");
-        source = without(&source, &function).ok_or_else(|| missing(&dispatch.kernel, &function))?;
+        replaced.add(function.clone())?;
         let prefix = format!("p{i}_");
         code += &functions(cluster, &prefix, &format!("{source}{code}"));
         writeln!(code, "fn {function}(at: u32) -> f32 {{").expect("strings grow");
@@ -100,7 +131,7 @@ pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, phy
         store(cluster, &writes, &values, "at", &mut code);
         writeln!(code, "    return {};\n}}", values[fed][0]).expect("strings grow");
         label += "_p";
-        replaced.push(name);
+        computed.push(name);
     }
     // All epilogues of one output share its function.
     let mut stores: BTreeMap<String, (usize, String)> = BTreeMap::new();
@@ -121,7 +152,7 @@ pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, phy
     }
     for (name, (handed, text)) in &stores {
         let function = format!("store_{name}");
-        source = without(&source, &function).ok_or_else(|| missing(&dispatch.kernel, &function))?;
+        replaced.add(function.clone())?;
         writeln!(code, "fn {function}(at: u32, value: f32) {{").expect("strings grow");
         if !matches!(plan.buffers[*handed].role, Role::Passed) {
             writeln!(code, "    {name}[at] = value;").expect("strings grow");
@@ -136,6 +167,7 @@ pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, phy
         for (&buffer, declared) in &mut added.declared {
             declared.written = written.contains(&physical(buffer).0);
         }
+        let mut source = outline.without(&source, &replaced.functions);
         declare(&added.declared, &mut source);
         source += &code;
         let clusters = prologues.iter().chain(epilogues).filter_map(|stage| match &stage.work {
@@ -147,16 +179,9 @@ pub(super) fn attach(plan: &Plan, bound: Bound, stages: &[Stage], op: usize, phy
     }
     let nowhere = |buffer: usize| matches!(plan.buffers[buffer].role, Role::Passed);
     targets.retain(|(name, target)| match target {
-        Target::Buffer(buffer) => !nowhere(*buffer) && !replaced.contains(name),
+        Target::Buffer(buffer) => !nowhere(*buffer) && !computed.contains(name),
         _ => true,
     });
     targets.extend(added.targets);
     Ok(Bound { dispatch, targets })
-}
-
-/// The source without a function that stands at the left margin.
-fn without(source: &str, function: &str) -> Option<String> {
-    let start = source.find(&format!("fn {function}("))?;
-    let end = start + source[start..].find("\n}")? + 2;
-    Some(format!("{}{}\n", &source[..start], &source[end..]))
 }

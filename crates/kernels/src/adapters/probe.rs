@@ -1,4 +1,4 @@
-//! The self-test of a device: asks `shaders/probe.wgsl`, once per adapter and driver, and says whether to go on.
+//! The self-test of a device: asks `shaders/probe.wgsl`, once per adapter and driver, and decides whether to go on.
 
 #[cfg(any(test, target_arch = "wasm32"))]
 use std::time::Duration;
@@ -7,17 +7,18 @@ use std::time::Instant;
 
 use wgrad_core::{DeviceInfo, Dispatch, Error, Grid, Kernel, Result};
 
-use super::cache;
-use super::open::Gpu;
-use super::pipeline::Wanted;
 use super::self_test::{ANSWERS, GIVEN, Probe, SelfTest, Verdict, judge};
-use crate::trusted::trusted;
+use crate::cache;
+use crate::gpu::Gpu;
+use crate::kernels::compile::{Kernels, Wanted};
+use crate::kernels::reflect::Binding;
+use crate::kernels::trusted::trusted;
 
 const SOURCE: &str = wgrad_shaders::PROBE;
 
-/// The self-test of an adapter, whose device has just been opened: what an earlier process kept, or else asked now.
+/// Tests an adapter whose device has just been opened: takes the answers that an earlier process kept, or else asks now.
 #[cfg(not(target_arch = "wasm32"))]
-pub(super) fn run(gpu: &Gpu) -> SelfTest {
+pub(super) fn run(gpu: &Gpu, kernels: &Kernels) -> SelfTest {
     let begin = Instant::now();
     let file = cache::cache_folder().map(|folder| cache::of_device(&folder, &gpu.info, "probes"));
     // Answers to other questions are as good as none.
@@ -28,11 +29,11 @@ pub(super) fn run(gpu: &Gpu) -> SelfTest {
         (words.len() == ANSWERS).then_some(words)
     });
     let cached = kept.is_some();
-    let probes = match kept.map_or_else(|| ask(gpu), Ok) {
+    let probes = match kept.map_or_else(|| ask(gpu, kernels), Ok) {
         Ok(answers) => {
             if let (false, Some(file)) = (cached, file) {
                 let words: Vec<u8> = answers.iter().flat_map(|word| word.to_le_bytes()).collect();
-                // Nobody is told when that fails: the next process asks again.
+                // A failure is not reported: the next process asks again.
                 let _ = cache::write(&file, &[&questions[..], &words].concat());
             }
             judge(&answers)
@@ -48,24 +49,24 @@ pub(super) fn run(gpu: &Gpu) -> SelfTest {
 
 /// A browser answers later: nothing is asked.
 #[cfg(target_arch = "wasm32")]
-pub(super) fn run(_: &Gpu) -> SelfTest {
+pub(super) fn run(_: &Gpu, _: &Kernels) -> SelfTest {
     SelfTest { probes: vec![], took: Duration::ZERO, cached: false }
 }
 
 /// Runs the entry points and reads their answers.
 #[cfg(not(target_arch = "wasm32"))]
-fn ask(gpu: &Gpu) -> Result<Vec<u32>> {
+fn ask(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
     let kernel = Kernel::new("probe", &[SOURCE]);
     let once = |kernel, entry| Dispatch::new(kernel, entry, Grid::Groups([1, 1, 1]));
     // `cleared` is compiled as kernels of users are, with workgroup memory set to zero; the others as those of wgrad.
     let dispatches =
         [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "looped")];
-    let shaders = gpu.shaders(dispatches.iter())?;
+    let shaders = kernels.shaders(dispatches.iter())?;
     let bindings = |i: usize| &shaders[i].module.entries[dispatches[i].entry].bindings;
     let wanted: Vec<Wanted<'_>> = (0..dispatches.len())
-        .map(|i| Wanted { shader: &shaders[i], dispatch: &dispatches[i], tables: vec![false; bindings(i).len()] })
+        .map(|i| Wanted { shader: &shaders[i], dispatch: &dispatches[i], offsets: vec![false; bindings(i).len()] })
         .collect();
-    let pipelines = gpu.pipelines(&wanted, |_, _| ())?;
+    let pipelines = kernels.pipelines(&wanted, |_, _| ())?;
     let storage = wgpu::BufferUsages::STORAGE;
     let bytes = 4 * ANSWERS as u64;
     let given = gpu.buffer("probe", size_of_val(&GIVEN) as u64, storage | wgpu::BufferUsages::COPY_DST);
@@ -76,7 +77,7 @@ fn ask(gpu: &Gpu) -> Result<Vec<u32>> {
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (i, pipeline) in pipelines.iter().enumerate() {
-            let entry = |binding: &super::Binding| wgpu::BindGroupEntry {
+            let entry = |binding: &Binding| wgpu::BindGroupEntry {
                 binding: binding.index,
                 resource: if binding.writable { &answers } else { &given }.as_entire_binding(),
             };
@@ -99,7 +100,7 @@ fn ask(gpu: &Gpu) -> Result<Vec<u32>> {
     Ok(words.collect())
 }
 
-/// Whether the environment asks for a device that failed: `WGRAD_FORCE=1`.
+/// Returns whether the environment asks for a device that failed: `WGRAD_FORCE=1`.
 pub(super) fn forced() -> bool {
     std::env::var_os("WGRAD_FORCE").is_some_and(|set| set == "1")
 }

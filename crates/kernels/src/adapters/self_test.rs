@@ -1,10 +1,10 @@
-//! What a driver's answers to `shaders/probe.wgsl` mean: which of them are fine, which kernels are written for, and
+//! The meaning of a driver's answers to `shaders/probe.wgsl`: which of them are fine, which kernels are written for, and
 //! which no kernel survives.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What an answer means.
+/// Meaning of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// As IEEE 754 and WGSL have it.
@@ -15,21 +15,21 @@ pub enum Verdict {
     Failed(&'static str),
 }
 
-/// A question to a driver, and its answer.
+/// Question to a driver, and its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// What was asked about: `integer division`.
+    /// The subject: `integer division`.
     pub name: &'static str,
-    /// What the driver did.
+    /// The driver's answer, for people.
     pub found: String,
-    /// What that means.
+    /// The meaning of the answer.
     pub verdict: Verdict,
 }
 
-/// The probes of an adapter, made when it is first opened: known faults of drivers, asked in a few dispatches.
+/// Probes of an adapter, made when it is first opened: known faults of drivers, asked in a few dispatches.
 ///
 /// Kernels of wgrad avoid what WGSL leaves open, so most findings are noted and no more. A driver that fails a probe is
-/// refused by [`Adapter::open`](super::Adapter::open).
+/// refused by [`Adapter::open`](crate::Adapter::open).
 ///
 /// ```
 /// use wgrad_kernels::{Verdict, adapters};
@@ -44,14 +44,14 @@ pub struct Probe {
 pub struct SelfTest {
     /// All probes.
     pub probes: Vec<Probe>,
-    /// How long it took to ask, or to look up what was answered.
+    /// The time that it took to ask, or to look up what was answered.
     pub took: Duration,
     /// Whether an earlier process had asked this adapter and driver; its answers are kept beside the compiled kernels.
     pub cached: bool,
 }
 
 impl SelfTest {
-    /// The probes that no kernel survives.
+    /// Returns the probes that no kernel survives.
     pub fn failures(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
             Verdict::Failed(why) => Some((probe, why)),
@@ -59,7 +59,7 @@ impl SelfTest {
         })
     }
 
-    /// The findings that kernels are written for, each with what wgrad does about it.
+    /// Returns the findings that kernels are written for, each with what wgrad does about it.
     pub fn notes(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
             Verdict::Noted(why) => Some((probe, why)),
@@ -67,7 +67,7 @@ impl SelfTest {
         })
     }
 
-    /// Whether the driver takes numbers below 2⁻¹²⁶ for 0: a result may then be off by so much.
+    /// Returns whether the driver takes numbers below 2⁻¹²⁶ for 0: a result may then be off by so much.
     #[must_use]
     pub fn flushes_subnormals(&self) -> bool {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
@@ -146,7 +146,7 @@ pub(super) const VALUES: usize = 32;
 const CLEARED: usize = VALUES + 64;
 pub(super) const ANSWERS: usize = CLEARED + 1;
 
-/// Whether a number is within so many units of the last place of the truth.
+/// Returns whether a number is within so many units of the last place of the truth.
 fn within(got: f32, truth: f64, ulp: f64) -> bool {
     (f64::from(got) - truth).abs() <= ulp * truth.abs() * f64::from(f32::EPSILON)
 }
@@ -266,7 +266,7 @@ fn integers(y: &[u32], probe: &mut Take<'_>) {
     );
 }
 
-/// What the threads of a workgroup share, and how long they run.
+/// The memory that the threads of a workgroup share, and how long they run.
 fn workgroups(y: &[u32], probe: &mut Take<'_>) {
     probe(
         "barriers",

@@ -7,30 +7,30 @@ use std::fmt::Write as _;
 use wgrad_core::plan::{Arg, Cluster};
 use wgrad_core::{DType, Pointwise, View};
 
-/// The components of a `vec4`.
+/// Components of a `vec4`.
 pub(super) const LANES: [&str; 4] = ["x", "y", "z", "w"];
 
-/// How a kernel reaches an input or output of a cluster.
+/// Form in which a kernel reaches an input or output of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Access {
     /// A variable of the kernel that already holds the element.
     Local(&'static str),
-    /// An array of `vec4`s, at this index expression.
-    Vector(String, String),
-    /// An array of scalars, one element at this index expression, whatever the place.
-    Splat(String, String),
-    /// An array of scalars, read through the input's view.
+    /// The expression of a `vec4` of four neighbouring elements.
+    Vector(String),
+    /// The expression of one element, whatever the place.
+    Splat(String),
+    /// The name of an array of scalars, read through the input's view.
     Strided(String),
     /// Nowhere: the result is only handed on.
     Nowhere,
 }
 
-/// The WGSL type of an element.
+/// Returns the WGSL type of an element.
 pub(super) fn wgsl(dtype: DType) -> &'static str {
     if dtype.is_float() { "f32" } else { "u32" }
 }
 
-/// A number as a WGSL literal; infinities become the largest finite number.
+/// Returns a number as a WGSL literal; infinities become the largest finite number.
 fn literal(value: f64, dtype: DType) -> String {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "graphs are f32 and u32")]
     if dtype.is_float() {
@@ -45,7 +45,7 @@ fn literal(value: f64, dtype: DType) -> String {
     }
 }
 
-/// The element type of an argument.
+/// Returns the element type of an argument.
 pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     match arg {
         Arg::Input(input) => cluster.inputs[input].1,
@@ -55,7 +55,7 @@ pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     }
 }
 
-/// One function per row in use, after the library functions that they call and that `present` does not have. The names
+/// Prints one function per row in use, after the library functions that they call and that `present` does not have. The names
 /// begin with `prefix`: a kernel may hold several clusters.
 pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> String {
     let mut text = String::new();
@@ -80,13 +80,13 @@ pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> Strin
     text
 }
 
-/// The first instruction with this row: its function's number. Names alone may clash, a user's with ours.
+/// Returns the number of a row's function: the first instruction with this row. Names alone may clash, a user's with ours.
 fn function(cluster: &Cluster, row: &'static Pointwise) -> usize {
     let first = cluster.instructions.iter().position(|instruction| instruction.row == row);
     first.expect("the row of one of the instructions")
 }
 
-/// Where a body stands: the linear position of its element, or of the first of four, and the number of elements.
+/// Position of a body: the linear position of its element, or of the first of four, and the number of elements.
 pub(super) struct Place<'a> {
     /// The prefix of the functions.
     pub prefix: &'a str,
@@ -96,7 +96,7 @@ pub(super) struct Place<'a> {
     pub quad: Option<&'a str>,
 }
 
-/// The statements that compute a cluster; gives the expression of each output per lane.
+/// Prints the statements that compute a cluster; returns the expression of each output per lane.
 pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text: &mut String) -> Vec<Vec<String>> {
     let lanes: &[&str] = if place.quad.is_some() { &LANES } else { &[""] };
     let mut line = |line: String| {
@@ -121,7 +121,7 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
     for (i, ((view, _), access)) in cluster.inputs.iter().zip(inputs).enumerate() {
         match access {
             Access::Local(_) | Access::Nowhere => {}
-            Access::Vector(name, index) | Access::Splat(name, index) => line(format!("let i{i} = {name}[{index}];")),
+            Access::Vector(element) | Access::Splat(element) => line(format!("let i{i} = {element};")),
             Access::Strided(name) => {
                 for lane in lanes {
                     let element = locate(view, &at(lane));
@@ -156,14 +156,14 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
     cluster.outputs.iter().map(|&arg| lanes.iter().map(|lane| value(arg, lane)).collect()).collect()
 }
 
-/// The statements that store the outputs of a cluster.
+/// Prints the statements that store the outputs of a cluster.
 pub(super) fn store(cluster: &Cluster, outputs: &[Access], values: &[Vec<String>], at: &str, text: &mut String) {
     for ((&arg, access), values) in cluster.outputs.iter().zip(outputs).zip(values) {
         let line = match access {
             Access::Nowhere => continue,
-            Access::Vector(name, index) => {
+            Access::Vector(element) => {
                 let dtype = wgsl(dtype_of(cluster, arg));
-                format!("{name}[{index}] = vec4<{dtype}>({});", values.join(", "))
+                format!("{element} = vec4<{dtype}>({});", values.join(", "))
             }
             Access::Strided(name) => format!("{name}[{at}] = {};", values[0]),
             Access::Local(_) | Access::Splat(..) => unreachable!("outputs are stored in step"),
@@ -181,7 +181,7 @@ pub(super) fn declare(buffers: &BTreeMap<usize, Declared>, text: &mut String) {
     }
 }
 
-/// A storage buffer of a printed kernel.
+/// Storage buffer of a printed kernel.
 pub(super) struct Declared {
     pub name: String,
     pub element: String,
@@ -189,7 +189,7 @@ pub(super) struct Declared {
     pub written: bool,
 }
 
-/// The buffer position of linear position `at` of a view, with adjacent axes that step alike taken as one.
+/// Returns the buffer position of linear position `at` of a view, with adjacent axes that step alike taken as one.
 fn locate(view: &View, at: &str) -> String {
     let mut axes: Vec<(usize, usize)> = vec![];
     for (&size, &stride) in view.shape.dims().iter().zip(&view.strides).rev() {

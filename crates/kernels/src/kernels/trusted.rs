@@ -2,7 +2,7 @@
 
 use wgrad_core::{Kernel, Pointwise, ops};
 
-/// A kernel of `wgrad-shaders`, or one that the planner made of such a kernel, compiled without runtime checks.
+/// Marks a kernel of `wgrad-shaders`, or one that fusion made of such a kernel, to be compiled without runtime checks.
 #[allow(unsafe_code, reason = "the promise for the kernels of wgrad-shaders")]
 pub(crate) fn trusted(kernel: Kernel) -> Kernel {
     // SAFETY: the kernels of wgrad-shaders guard their stores and loads by `params` and loop over sizes from it. The rows
@@ -10,8 +10,8 @@ pub(crate) fn trusted(kernel: Kernel) -> Kernel {
     unsafe { kernel.trusted() }
 }
 
-/// A kernel after clusters of these rows were written into it: a user's row may name any buffer, so with one among them
-/// the checks come back.
+/// Returns a kernel after clusters of these rows were written into it: a user's row may name any buffer, so with one
+/// among them the checks come back.
 pub(crate) fn joined<'a>(
     kernel: &Kernel,
     name: String,

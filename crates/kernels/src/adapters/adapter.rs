@@ -1,0 +1,193 @@
+//! Adapters of this machine, best first, and how one is opened.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use wgrad_core::{Choices, DeviceInfo, Limits, Result};
+
+use super::device::{Device, Opened};
+use super::probe;
+use super::self_test::SelfTest;
+use crate::gpu::Gpu;
+use crate::kernels::compile::{Disk, Kernels};
+
+/// Features that devices are opened with where the adapter has them: the clock of profiles and tuning, and compiled
+/// kernels.
+pub(crate) const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
+
+/// The largest binding that is made use of.
+const LARGEST: u64 = (1 << 32) - 256;
+
+/// Adapter of this machine, as [`adapters`] found it.
+#[derive(Clone)]
+pub struct Adapter {
+    adapter: wgpu::Adapter,
+    info: wgpu::AdapterInfo,
+    tested: Arc<OnceLock<SelfTest>>,
+}
+
+impl fmt::Debug for Adapter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.info(), f)
+    }
+}
+
+/// Returns every adapter that can run compute shaders, best first: real GPUs before software, discrete before integrated,
+/// Vulkan, Metal and DX12 before OpenGL.
+///
+/// The machine is asked once per process.
+#[must_use]
+pub fn adapters() -> &'static [Adapter] {
+    static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
+    ADAPTERS.get_or_init(|| {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+        let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+        let mut adapters: Vec<_> = found
+            .into_iter()
+            .filter(|adapter| {
+                adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
+                    && adapter.limits().max_storage_buffers_per_shader_stage >= 4
+            })
+            .map(|adapter| Adapter { info: adapter.get_info(), adapter, tested: Arc::default() })
+            .collect();
+        adapters.sort_by_key(Adapter::rank);
+        adapters
+    })
+}
+
+impl Adapter {
+    fn rank(&self) -> (bool, bool, u8) {
+        let kind = match self.info.device_type {
+            wgpu::DeviceType::DiscreteGpu => 0,
+            wgpu::DeviceType::IntegratedGpu => 1,
+            wgpu::DeviceType::VirtualGpu => 2,
+            wgpu::DeviceType::Other => 3,
+            wgpu::DeviceType::Cpu => 4,
+        };
+        (self.is_software(), self.info.backend == wgpu::Backend::Gl, kind)
+    }
+
+    /// Returns whether it computes on the CPU.
+    #[must_use]
+    pub fn is_software(&self) -> bool {
+        // OpenGL drivers do not say; these are the software rasterisers that exist.
+        let name = self.info.name.to_lowercase();
+        self.info.device_type == wgpu::DeviceType::Cpu
+            || ["llvmpipe", "softpipe", "swiftshader", "basic render"].iter().any(|known| name.contains(known))
+    }
+
+    /// Returns its name, API and driver.
+    #[must_use]
+    pub fn info(&self) -> DeviceInfo {
+        let driver = [&self.info.driver, &self.info.driver_info];
+        DeviceInfo {
+            kind: "gpu".into(),
+            adapter: self.info.name.clone(),
+            api: self.info.backend.to_string(),
+            driver: driver.into_iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" "),
+            software: self.is_software(),
+            self_test: self.tested.get().map_or_else(String::new, ToString::to_string),
+        }
+    }
+
+    /// Returns `discrete`, `integrated`, `virtual`, `software` or `other`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.info.device_type {
+            _ if self.is_software() => "software",
+            wgpu::DeviceType::DiscreteGpu => "discrete",
+            wgpu::DeviceType::IntegratedGpu => "integrated",
+            wgpu::DeviceType::VirtualGpu => "virtual",
+            _ => "other",
+        }
+    }
+
+    /// Returns the limits that the adapter allows.
+    #[must_use]
+    pub fn limits(&self) -> wgpu::Limits {
+        self.adapter.limits()
+    }
+
+    /// Returns the features that the adapter has.
+    #[must_use]
+    pub fn features(&self) -> wgpu::Features {
+        self.adapter.features()
+    }
+
+    /// Returns what the driver answered when it was asked for known faults: when a device was first opened here, or now.
+    /// The answers are kept per adapter and driver in the folder `wgrad` of the user's caches, unless `WGRAD_CACHE` is
+    /// `off`.
+    ///
+    /// # Errors
+    /// When the driver does not open a device.
+    pub fn self_test(&self) -> Result<&SelfTest> {
+        match self.tested.get() {
+            Some(test) => Ok(test),
+            None => self.connect(true, WANTED).map(|(_, _, test)| test),
+        }
+    }
+
+    /// Opens a device, and tests it if that was not done yet.
+    fn connect(&self, cached: bool, wanted: wgpu::Features) -> Result<(Arc<Gpu>, Kernels, &SelfTest)> {
+        let gpu = Arc::new(Gpu::open(&self.adapter, self.info(), wanted)?);
+        let disk = if cached { Disk::open(&gpu, &self.info) } else { None };
+        let kernels = Kernels::new(gpu.clone(), disk);
+        let test = self.tested.get_or_init(|| probe::run(&gpu, &kernels));
+        gpu.begin_counts();
+        Ok((gpu, kernels, test))
+    }
+
+    /// Opens a device that has passed the self-test; its compiled kernels are kept on disk if `cached`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn opened(&self, cached: bool, wanted: wgpu::Features) -> Result<Opened> {
+        let (gpu, kernels, test) = self.connect(cached, wanted)?;
+        probe::admit(test, &gpu.info, probe::forced())?;
+        let (info, limits) = (self.info(), self.plan_limits(test.iterations()));
+        Ok(Opened { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
+    }
+
+    /// Returns the limits of plans, on a driver that lets a thread's loops iterate so often.
+    fn plan_limits(&self, iterations: u32) -> Limits {
+        let available = self.adapter.limits();
+        Limits {
+            // Plans are made for WebGPU's default of eight everywhere, so that one graph is one plan on every device.
+            storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
+            // Kernels count elements in 32 bits, of four bytes each.
+            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size).min(LARGEST),
+            memory_bytes: if self.is_software() { Limits::memory_of_host() } else { u64::MAX },
+            workgroups: available.max_compute_workgroups_per_dimension,
+            invocations: available.max_compute_invocations_per_workgroup,
+            workgroup_bytes: available.max_compute_workgroup_storage_size,
+            iterations,
+            software: self.is_software(),
+            dispatches: true,
+            choices: Choices::default(),
+        }
+    }
+
+    /// Opens a device on this adapter.
+    ///
+    /// The first time, its driver is asked for known faults ([`Self::self_test`]).
+    ///
+    /// Where the API can hand out compiled kernels (Vulkan), they are kept in the folder `wgrad` of the user's caches and
+    /// found there by the next process; not so if the environment variable `WGRAD_CACHE` is `off`.
+    ///
+    /// # Errors
+    /// When the driver refuses, or fails its self-test; in the environment, `WGRAD_FORCE=1` opens such a one, too.
+    pub fn open(&self) -> Result<Device> {
+        self.opened(true, WANTED).map(Device::from)
+    }
+
+    /// Returns whether `name` is a part of its name, in any case; `vulkan:name` asks for the API, too.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        let (api, name) = match name.split_once(':') {
+            Some((api, name)) if !api.contains(' ') => (Some(api), name),
+            _ => (None, name),
+        };
+        self.info.name.to_lowercase().contains(&name.trim().to_lowercase())
+            && api.is_none_or(|api| self.info.backend.to_string().eq_ignore_ascii_case(api.trim()))
+    }
+}

@@ -1,0 +1,107 @@
+//! Devices: a GPU or the CPU.
+
+use std::fmt;
+use std::sync::Arc;
+
+use wgrad_core::{Backend, Choices, CpuBackend, DeviceInfo, Limits};
+
+use super::self_test::SelfTest;
+use crate::gpu::Gpu;
+use crate::kernels::compile::Kernels;
+use crate::run::GpuBackend;
+
+/// Open GPU with its kernels, and what is known about it.
+pub(crate) struct Opened {
+    pub gpu: Arc<Gpu>,
+    pub kernels: Arc<Kernels>,
+    pub info: DeviceInfo,
+    /// The limits of plans.
+    pub limits: Limits,
+    pub self_test: SelfTest,
+}
+
+/// Device that computes: a GPU, or the CPU backend in single or double precision. Cheap to clone; clones share the device.
+#[derive(Clone)]
+pub struct Device(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Cpu,
+    CpuF64,
+    Gpu(Arc<Opened>, Choices),
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({})", self.info())
+    }
+}
+
+impl Device {
+    /// The CPU backend in single precision, on all cores.
+    #[must_use]
+    pub fn cpu() -> Self {
+        Self(Kind::Cpu)
+    }
+
+    /// The CPU backend in double precision: the reference that others are compared with.
+    #[must_use]
+    pub fn cpu_f64() -> Self {
+        Self(Kind::CpuF64)
+    }
+
+    /// Returns the same device with other variants of kernels: those that [`Backend::tune`] found to be fastest on it, or
+    /// that a test asks for. The CPU has no variants.
+    #[must_use]
+    pub fn choosing(&self, choices: Choices) -> Self {
+        match &self.0 {
+            Kind::Gpu(opened, _) => Self(Kind::Gpu(opened.clone(), choices)),
+            _ => self.clone(),
+        }
+    }
+
+    /// Returns what the self-test of its driver found; none on the CPU.
+    #[must_use]
+    pub fn self_test(&self) -> Option<SelfTest> {
+        self.opened().map(|opened| opened.self_test.clone())
+    }
+
+    /// Returns its name, API and driver.
+    #[must_use]
+    pub fn info(&self) -> DeviceInfo {
+        match &self.0 {
+            Kind::Cpu => CpuBackend::<f32>::new().device(),
+            Kind::CpuF64 => CpuBackend::<f64>::new().device(),
+            Kind::Gpu(opened, _) => opened.info.clone(),
+        }
+    }
+
+    /// Returns the GPU; none if this is the CPU.
+    pub(crate) fn opened(&self) -> Option<&Opened> {
+        match &self.0 {
+            Kind::Gpu(opened, _) => Some(opened),
+            Kind::Cpu | Kind::CpuF64 => None,
+        }
+    }
+}
+
+/// Uses the choices among the limits.
+impl From<Opened> for Device {
+    fn from(opened: Opened) -> Self {
+        let choices = opened.limits.choices.clone();
+        Self(Kind::Gpu(Arc::new(opened), choices))
+    }
+}
+
+impl From<Device> for Box<dyn Backend> {
+    fn from(device: Device) -> Self {
+        match device.0 {
+            Kind::Cpu => Box::new(CpuBackend::<f32>::new()),
+            Kind::CpuF64 => Box::new(CpuBackend::<f64>::new()),
+            Kind::Gpu(opened, choices) => {
+                let limits = Limits { choices, ..opened.limits.clone() };
+                Box::new(GpuBackend::new(opened.gpu.clone(), opened.kernels.clone(), opened.info.clone(), limits))
+            }
+        }
+    }
+}

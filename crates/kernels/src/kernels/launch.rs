@@ -1,0 +1,85 @@
+//! From tasks to launches: which kernel, over which buffers of the plan.
+
+use std::collections::BTreeMap;
+
+use wgrad_core::plan::{Plan, Task, Work};
+use wgrad_core::{Dispatch, Grid, Operand, Result};
+
+use super::bound::{Bound, Physical, Target};
+use super::reflect::Outlines;
+use super::{cluster, fused, group};
+
+/// Returns the launches of a task. `outlines` has the sources of ops' kernels that were read before.
+///
+/// # Errors
+/// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
+pub(crate) fn launches(
+    plan: &Plan,
+    task: &Task,
+    physical: &Physical<'_>,
+    outlines: &mut Outlines,
+) -> Result<Vec<Bound>> {
+    let Some(at) = task.stages.iter().position(|stage| matches!(stage.work, Work::Op { .. })) else {
+        let stage = &task.stages[0];
+        return Ok(match &stage.work {
+            Work::Cluster(cluster) if cluster.shape.numel() == 0 => vec![],
+            Work::Cluster(cluster) => vec![cluster::launch(cluster, &stage.inputs, &stage.outputs, physical)],
+            Work::Group(clusters) => group::launches(clusters, &stage.inputs, &stage.outputs, physical),
+            Work::Op { .. } => unreachable!("there is no op among the stages"),
+        });
+    };
+    let op = &task.stages[at];
+    let Work::Op { dispatches, scratch, .. } = &op.work else { unreachable!("found above") };
+    let mut launch = |dispatch: &Dispatch| {
+        let target = |&(name, operand): &(&'static str, Operand)| {
+            let buffer = match operand {
+                Operand::Input(i) => op.inputs[i],
+                Operand::Output(i) => op.outputs[i],
+                Operand::Scratch(i) => scratch[i],
+            };
+            (name.to_owned(), Target::Buffer(buffer))
+        };
+        let targets = dispatch.bindings.iter().map(target).collect();
+        fused::attach(plan, Bound { dispatch: dispatch.clone(), targets }, &task.stages, at, physical, outlines)
+    };
+    let mut bounds = vec![];
+    for dispatch in dispatches {
+        match dispatch.grid {
+            Grid::Blocks { x, table, elements } => {
+                let sizes =
+                    task.stages[at].inputs.iter().map(|&buffer| (buffer, plan.buffers[buffer].spec.shape.numel()));
+                for (buffer, words) in blocks(sizes, elements, physical) {
+                    let mut bound = launch(dispatch)?;
+                    let count = words.len() / 3;
+                    bound.targets.push((x.into(), Target::Whole(buffer)));
+                    bound.targets.push((table.into(), Target::Table(words)));
+                    bound.dispatch.grid = Grid::Groups([count, 1, 1]);
+                    bound.dispatch = bound.dispatch.param("blocks", count);
+                    bounds.push(bound);
+                }
+            }
+            _ => bounds.push(launch(dispatch)?),
+        }
+    }
+    Ok(bounds)
+}
+
+/// Returns the table of [`Grid::Blocks`] for each device buffer that some of the inputs lie in, with one of those.
+fn blocks(
+    inputs: impl Iterator<Item = (usize, usize)>,
+    elements: usize,
+    physical: &Physical<'_>,
+) -> Vec<(usize, Vec<u32>)> {
+    let word = |value: usize| u32::try_from(value).expect("elements of a device buffer");
+    let mut tables: BTreeMap<usize, (usize, Vec<u32>)> = BTreeMap::new();
+    let mut number = 0;
+    for (buffer, size) in inputs {
+        let (device, first) = physical(buffer);
+        let (_, table) = tables.entry(device).or_insert((buffer, vec![]));
+        for at in (0..size).step_by(elements) {
+            table.extend([word(first + at), word(elements.min(size - at)), word(number)]);
+            number += 1;
+        }
+    }
+    tables.into_values().filter(|(_, table)| !table.is_empty()).collect()
+}

@@ -1,0 +1,275 @@
+//! Makes a program of a plan: places its buffers, compiles its kernels and binds its launches.
+//!
+//! Devices need to allow no more than [`OFFSETS`] bindings with an offset per kernel. Where a kernel would have more, a
+//! plain buffer replaces a per-step buffer, and each step copies between the two.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wgrad_core::plan::{Plan, Role};
+use wgrad_core::{BufferId, Dispatch, Error, Grid, Kernel, OnCompile, Result, Spec};
+
+use super::buffers::{Buffers, padded};
+use super::program::{Compiled, OFFSETS, Program, Resource};
+use crate::gpu::Gpu;
+use crate::kernels::bound::{Bound, Target};
+use crate::kernels::compile::{Kernels, Pipeline, Shader, Wanted};
+use crate::kernels::launch::launches;
+use crate::kernels::reflect::Outlines;
+
+/// Launch before it is compiled.
+struct Planned {
+    dispatch: Dispatch,
+    /// WGSL variable → buffer, and whether all of the device's buffer is meant.
+    buffers: Vec<(String, BufferId, bool)>,
+}
+
+impl Planned {
+    /// A copy of a buffer's `bytes` to another.
+    fn copy(from: BufferId, to: BufferId, bytes: u64) -> Self {
+        let kernel = Kernel::generated("copy", COPY.into());
+        let quads = usize::try_from(bytes / 16).expect("a buffer's size");
+        let dispatch = Dispatch::new(kernel, "forward", Grid::Threads([quads, 1, 1])).param("n", quads);
+        Self { dispatch, buffers: vec![("x".into(), from, false), ("y".into(), to, false)] }
+    }
+
+    fn buffer(&self, variable: &str) -> Option<BufferId> {
+        self.buffers.iter().find(|(name, ..)| *name == variable).map(|&(_, buffer, _)| buffer)
+    }
+
+    fn whole(&self, variable: &str) -> bool {
+        self.buffers.iter().any(|(name, _, whole)| name == variable && *whole)
+    }
+}
+
+const COPY: &str = "\
+// y[i] = x[i], four words at a time
+struct Params { n: u32 }
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<u32>>;
+@group(0) @binding(2) var<uniform> params: Params;
+@compute @workgroup_size(64)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let i = id.x + id.y * groups.x * 64u;
+    if i < params.n {
+        y[i] = x[i];
+    }
+}
+";
+
+/// Makes programs of plans.
+pub(super) struct Loader<'a> {
+    pub gpu: &'a Gpu,
+    pub kernels: &'a Kernels,
+    pub buffers: &'a mut Buffers,
+    /// The most workgroups of a launch along an axis.
+    pub workgroups: u32,
+    pub on_compile: Option<&'a OnCompile>,
+}
+
+impl Loader<'_> {
+    /// Makes a program of a plan; see [`wgrad_core::Backend::load`].
+    ///
+    /// # Errors
+    /// When there is no room for a buffer, or a kernel does not compile. Then nothing stays allocated.
+    pub fn load(mut self, plan: &Plan, bound: &[Option<BufferId>], copies: &[(BufferId, BufferId)]) -> Result<Program> {
+        let mut own = vec![];
+        match self.prepare(plan, bound, copies, &mut own) {
+            Ok(mut program) => {
+                program.take(own);
+                Ok(program)
+            }
+            Err(error) => {
+                self.buffers.release(&own);
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes a program of a plan. The buffers in `own` are the program's, also when this fails.
+    fn prepare(
+        &mut self,
+        plan: &Plan,
+        bound: &[Option<BufferId>],
+        copies: &[(BufferId, BufferId)],
+        own: &mut Vec<BufferId>,
+    ) -> Result<Program> {
+        for slot in &plan.slots {
+            own.push(self.buffers.allocate(padded(&Spec::new([slot.elements], slot.dtype)))?);
+        }
+        // Nothing is allocated for what passes from stage to stage in registers.
+        let mut places: Vec<Option<BufferId>> = bound.to_vec();
+        for (place, buffer) in places.iter_mut().zip(&plan.buffers) {
+            if let Role::Temp(slot, first) = buffer.role {
+                own.push(self.buffers.part(own[slot], first, &buffer.spec));
+                *place = own.last().copied();
+            }
+        }
+        let place = |buffer: usize| places[buffer].expect("a kernel binds what has memory");
+        let fetched = (0..plan.buffers.len()).filter(|&i| matches!(plan.buffers[i].role, Role::Fetch)).map(place);
+        let written: Vec<BufferId> = fetched.chain(copies.iter().map(|&(_, to)| to)).collect();
+        let (mut planned, mut tasks) = (vec![], vec![]);
+        let mut outlines = Outlines::default();
+        for task in &plan.tasks {
+            let physical = |buffer: usize| {
+                let held = self.buffers.get(place(buffer));
+                (held.number, held.first())
+            };
+            for bound in launches(plan, task, &physical, &mut outlines)? {
+                planned.push(self.planned(bound, place, own)?);
+            }
+            tasks.push(planned.len());
+        }
+        planned.extend(copies.iter().map(|&(from, to)| Planned::copy(from, to, self.buffers.get(from).size)));
+        self.program(planned, tasks, written, own)
+    }
+
+    /// Returns a launch over buffers of the device.
+    fn planned(&mut self, bound: Bound, place: impl Fn(usize) -> BufferId, own: &mut Vec<BufferId>) -> Result<Planned> {
+        let Bound { dispatch, targets } = bound;
+        let mut buffers = Vec::with_capacity(targets.len());
+        for (name, target) in targets {
+            buffers.push(match target {
+                Target::Buffer(buffer) => (name, place(buffer), false),
+                // Of a per-step buffer, the slot of the step is meant.
+                Target::Whole(buffer) => (name, place(buffer), self.buffers.get(place(buffer)).slots.is_none()),
+                Target::Table(words) => {
+                    let id = self.buffers.allocate(padded(&Spec::u32([words.len()])))?;
+                    own.push(id);
+                    self.gpu.write(&self.buffers.get(id).buffer, 0, bytemuck::cast_slice(&words));
+                    (name, id, false)
+                }
+            });
+        }
+        Ok(Planned { dispatch, buffers })
+    }
+
+    /// Compiles and binds launches.
+    fn program(
+        &mut self,
+        mut launches: Vec<Planned>,
+        mut tasks: Vec<usize>,
+        written: Vec<BufferId>,
+        own: &mut Vec<BufferId>,
+    ) -> Result<Program> {
+        #[cfg(feature = "plant")]
+        for launch in &mut launches {
+            self.kernels.inject(&mut launch.dispatch.kernel)?;
+        }
+        let mut shaders = self.kernels.shaders(launches.iter().map(|launch| &launch.dispatch))?;
+        let before = self.limit_offsets(&mut launches, &shaders, &written, own)?;
+        if before > 0 || launches.len() > shaders.len() {
+            shaders = self.kernels.shaders(launches.iter().map(|launch| &launch.dispatch))?;
+            for end in &mut tasks {
+                *end += before;
+            }
+        }
+        let wanted = launches.iter().zip(&shaders).map(|(launch, shader)| {
+            let bindings = &shader.module.entries[launch.dispatch.entry].bindings;
+            let per_step = |buffer| self.buffers.get(buffer).slots.is_some();
+            let offsets = bindings.iter().map(|binding| launch.buffer(&binding.name).is_some_and(per_step)).collect();
+            Wanted { shader, dispatch: &launch.dispatch, offsets }
+        });
+        let compiled = |done, of| self.on_compile.iter().for_each(|f| f(done, of));
+        let pipelines = self.kernels.pipelines(&wanted.collect::<Vec<_>>(), compiled)?;
+        let (uniform, offsets) = self.uniforms(&launches, &shaders)?;
+        let mut program = Program::new(uniform, written);
+        for (((launch, shader), pipeline), offset) in launches.iter().zip(&shaders).zip(pipelines).zip(offsets) {
+            program.add(self.gpu, self.buffers, self.compiled(launch, shader, pipeline, offset)?);
+        }
+        self.gpu.check()?;
+        // Copies count as part of the first and the last task.
+        program.end_tasks(tasks);
+        Ok(program)
+    }
+
+    /// Replaces per-step buffers by plain ones where a kernel has too many of them. Returns how many launches came first.
+    fn limit_offsets(
+        &mut self,
+        launches: &mut Vec<Planned>,
+        shaders: &[Arc<Shader>],
+        written: &[BufferId],
+        own: &mut Vec<BufferId>,
+    ) -> Result<usize> {
+        let mut replaced: HashMap<BufferId, BufferId> = HashMap::new();
+        for (launch, shader) in launches.iter().zip(shaders) {
+            let bindings = &shader.module.entries[launch.dispatch.entry].bindings;
+            let per_step = bindings.iter().filter_map(|binding| launch.buffer(&binding.name));
+            let per_step = per_step.filter(|&id| self.buffers.get(id).slots.is_some() && !replaced.contains_key(&id));
+            for id in per_step.skip(OFFSETS).collect::<Vec<_>>() {
+                let buffer = self.buffers.allocate(self.buffers.get(id).size)?;
+                own.push(buffer);
+                replaced.insert(id, buffer);
+            }
+        }
+        for (_, buffer, _) in launches.iter_mut().flat_map(|launch| &mut launch.buffers) {
+            *buffer = replaced.get(buffer).copied().unwrap_or(*buffer);
+        }
+        let mut replaced: Vec<_> = replaced.into_iter().collect();
+        replaced.sort_by_key(|(id, _)| id.0);
+        let (out, into): (Vec<_>, Vec<_>) = replaced.into_iter().partition(|(id, _)| written.contains(id));
+        let size = |id| self.buffers.get(id).size;
+        launches.extend(out.into_iter().map(|(id, buffer)| Planned::copy(buffer, id, size(id))));
+        let before = into.len();
+        launches.splice(0..0, into.into_iter().map(|(id, buffer)| Planned::copy(id, buffer, size(id))));
+        Ok(before)
+    }
+
+    /// Makes one buffer with the parameters of all launches. Returns the offset of each launch's own, too.
+    fn uniforms(&self, launches: &[Planned], shaders: &[Arc<Shader>]) -> Result<(wgpu::Buffer, Vec<u64>)> {
+        let align = self.gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
+        let (mut bytes, mut offsets) = (vec![], vec![]);
+        for (launch, shader) in launches.iter().zip(shaders) {
+            bytes.resize(bytes.len().next_multiple_of(align), 0);
+            offsets.push(bytes.len() as u64);
+            if shader.module.entries[launch.dispatch.entry].bindings.iter().any(|binding| binding.uniform) {
+                bytes.extend(shader.module.pack(&shader.name, &launch.dispatch.params)?);
+            }
+        }
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.buffers.make("params", bytes.len().max(16) as u64, usage)?;
+        self.gpu.write(&buffer, 0, &bytes);
+        Ok((buffer, offsets))
+    }
+
+    /// Returns a launch with its pipeline, whose parameters are at `offset`.
+    fn compiled(&self, launch: &Planned, shader: &Shader, pipeline: Arc<Pipeline>, offset: u64) -> Result<Compiled> {
+        let entry = &shader.module.entries[launch.dispatch.entry];
+        let groups = self.groups(&launch.dispatch, entry.workgroup)?;
+        let (mut bindings, mut per_step) = (vec![], vec![]);
+        for binding in &entry.bindings {
+            if binding.uniform {
+                bindings.push((binding.index, Resource::Uniform(offset, u64::from(shader.module.params_size))));
+                continue;
+            }
+            let buffer = launch.buffer(&binding.name).ok_or_else(|| {
+                Error::Device(format!("kernel `{}`: nothing is bound to `{}`", shader.name, binding.name))
+            })?;
+            let whole = launch.whole(&binding.name);
+            bindings.push((binding.index, if whole { Resource::Whole(buffer) } else { Resource::Buffer(buffer) }));
+            if self.buffers.get(buffer).slots.is_some() {
+                per_step.push(buffer);
+            }
+        }
+        Ok(Compiled { pipeline, groups, bindings, per_step })
+    }
+
+    /// Divides threads by the kernel's workgroup and folds what one dimension cannot hold into the next.
+    fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
+        let [x, y, z] = match dispatch.grid {
+            Grid::Groups(groups) => groups,
+            Grid::Blocks { .. } => unreachable!("blocks were counted when buffers were bound"),
+            Grid::Threads(threads) => [0, 1, 2].map(|axis| threads[axis].div_ceil(workgroup[axis] as usize)),
+        };
+        let limit = self.workgroups as usize;
+        let [x, y] = if x > limit && y == 1 { [x.div_ceil(x.div_ceil(limit)), x.div_ceil(limit)] } else { [x, y] };
+        let groups = [x, y, z].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
+        if groups.iter().any(|&n| n as usize > limit) {
+            return Err(Error::Device(format!(
+                "kernel `{}` needs {groups:?} workgroups, {} launches at most {limit} per axis",
+                dispatch.kernel.name, self.gpu.info
+            )));
+        }
+        Ok(groups)
+    }
+}

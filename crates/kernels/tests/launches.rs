@@ -1,0 +1,75 @@
+//! Launches of an op of one's own: described once per plan, and joined with what follows however its WGSL is written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use wgrad_core::{
+    Backward, DType, Dispatch, Graph, Grid, Kernel, Launch, Limits, Misfit, Mode, Op, Operand, Plan, Spec,
+};
+use wgrad_kernels::testing::{launches, reflect};
+
+const DOUBLE: &str = "
+// y[i] = 2 x[i]; not fn store_y(at: u32
+struct Params { n: u32 }
+@group(0) @binding(0) var<storage,read> x : array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+fn store_y( at: u32, value: f32 )
+{
+    y[at] = value; // }
+}
+@compute @workgroup_size(64)
+fn forward(@builtin(global_invocation_id) id: vec3<u32>) {
+    if id.x < params.n {
+        store_y(id.x, 2.0 * x[id.x]);
+    }
+}
+";
+
+/// `y = 2 x`; counts how often its launch is described.
+#[derive(Debug)]
+struct Double(Arc<AtomicUsize>);
+
+impl Op for Double {
+    fn name(&self) -> &'static str {
+        "double"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        Ok(vec![inputs[0].clone()])
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn backward(&self, _: &mut Backward) {}
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let n = at.inputs[0].shape.numel();
+        let dispatch = Dispatch::new(Kernel::new("double", &[DOUBLE]), "forward", Grid::Threads([n, 1, 1]));
+        at.dispatch(dispatch.bind("x", Operand::Input(0)).bind("y", Operand::Output(0)).param("n", n));
+    }
+}
+
+#[test]
+fn an_op_describes_its_launch_once_per_plan() {
+    let described = Arc::new(AtomicUsize::new(0));
+    let graph = Graph::new(Mode::Train);
+    let x = graph.input("x", [8, 3], DType::F32);
+    let y = graph.apply(Double(described.clone()), &[&x]).get(0);
+    // A cluster that might join the op's kernel: its bindings are counted before tasks are made.
+    let z = y.square() + &x;
+    let plan = Plan::new(&graph, &[&z], &Limits::default()).expect("the graph is sound");
+    assert_eq!(plan.dispatches(), 1, "{plan}");
+    let physical = |buffer| (buffer, 0);
+    let bounds = launches(&plan, &plan.tasks[0], &physical).expect("the kernel keeps the op's promise");
+    assert_eq!(described.load(Ordering::Relaxed), 1);
+    let kernel = &bounds[0].dispatch.kernel;
+    assert_eq!(kernel.name, "double_e");
+    let module = reflect(&kernel.name, &kernel.source()).expect("the joined kernel is valid");
+    let bindings: Vec<_> = module.entries["forward"].bindings.iter().map(|binding| &binding.name[..]).collect();
+    // The cluster reads `x` through the kernel's own binding, and nobody reads `y`.
+    assert_eq!(bindings, ["x", "params", "e0"]);
+}
