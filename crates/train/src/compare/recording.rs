@@ -11,7 +11,7 @@ use wgrad_core::{
 };
 
 use super::comparison::{Compared, Comparison, Stage};
-use super::snapshot::Snapshot;
+use crate::snapshot::Snapshot;
 use wgrad_nn::load::set;
 use wgrad_nn::optim::Optimizer;
 use wgrad_nn::state_dict::{entries, unreadable, value, words};
