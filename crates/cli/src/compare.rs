@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
 use wgrad_data::Seed;
 use wgrad_metrics::Interval;
-use wgrad_train::report::{Measured, Scores, intervals, paired};
+use wgrad_train::report::{Judged, Measured, Scores, intervals, paired};
 
 use crate::model::{Model, TEST, Training};
 use crate::output::{count, print};
@@ -101,7 +101,8 @@ fn difference(first: &Run, other: &Run) -> Result<Result<Vec<Measured>, String>>
     if !a.same_rows(b) && !chosen {
         return Ok(Err(format!("{} was tested on other rows", other.name)));
     }
-    paired((a, &first.model.decision), (b, &other.model.decision), CONFIDENCE, Seed(0)).map(Ok)
+    let [first, other] = [(a, first), (b, other)].map(|(scores, run)| Judged { scores, decision: &run.model.decision });
+    paired(first, other, CONFIDENCE, Seed(0)).map(Ok)
 }
 
 /// The settings that differ, by name: what each run has.

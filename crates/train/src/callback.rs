@@ -4,12 +4,14 @@ use std::ops::ControlFlow;
 
 use wgrad_core::Result;
 
-use super::{EpochStats, History, Run, Trainer};
+use crate::history::{EpochStats, History};
+use crate::progress::Run;
+use crate::trainer::Trainer;
 
 /// Is called while a model is trained. Every method may be left out.
 ///
 /// What only looks at losses is simpler with [`Trainer::on_epoch`] and [`Trainer::on_step`]; what shows something is a
-/// [`Progress`](super::Progress). An error ends the fit with that error.
+/// [`Progress`](crate::Progress). An error ends the fit with that error.
 ///
 /// ```
 /// use std::ops::ControlFlow;

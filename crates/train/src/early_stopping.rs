@@ -4,10 +4,11 @@ use std::fmt;
 
 use wgrad_core::Result;
 
-use super::snapshot::Weights;
-use super::{EpochStats, Trainer};
+use crate::history::EpochStats;
+use crate::patience::Patience;
+use crate::trainer::Trainer;
 
-pub(super) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a>;
+pub(crate) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a>;
 
 /// Ends a fit when its validation loss, or a metric of one's own, has not got better for some epochs, and puts the weights
 /// of the best epoch back.
@@ -37,28 +38,13 @@ pub(super) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Res
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 pub struct EarlyStopping<'a> {
-    pub(super) patience: usize,
-    min_delta: f64,
-    restore: bool,
-    pub(super) maximize: bool,
-    pub(super) metric: Option<Metric<'a>>,
-    pub(super) state: State,
-}
-
-/// How far it is.
-#[derive(Clone, Default)]
-pub(super) struct State {
-    /// Epoch and measure of the best so far.
-    pub best: Option<(usize, f64)>,
-    /// Epochs since then.
-    pub waited: usize,
-    /// What the model was then.
-    pub weights: Option<Weights>,
+    pub(crate) rule: Patience,
+    pub(crate) metric: Option<Metric<'a>>,
 }
 
 impl fmt::Debug for EarlyStopping<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { patience, min_delta, restore, maximize, metric, .. } = self;
+        let Self { rule: Patience { patience, min_delta, restore, maximize, .. }, metric } = self;
         let of = if metric.is_some() { "a metric" } else { "the loss" };
         write!(f, "EarlyStopping(patience {patience}, min_delta {min_delta}, of {of}, ")?;
         write!(f, "{}, restores: {restore})", if *maximize { "maximal" } else { "minimal" })
@@ -69,19 +55,21 @@ impl<'a> EarlyStopping<'a> {
     /// Ends the fit after `patience` epochs in a row that were not better than the best; 0 ends it with the first.
     #[must_use]
     pub fn new(patience: usize) -> Self {
-        Self { patience, min_delta: 0.0, restore: true, maximize: false, metric: None, state: State::default() }
+        Self { rule: Patience::new(patience), metric: None }
     }
 
     /// By how much an epoch must be better to count; 0 if not set.
     #[must_use]
-    pub fn min_delta(self, min_delta: f64) -> Self {
-        Self { min_delta, ..self }
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.rule.min_delta = min_delta;
+        self
     }
 
     /// Whether the fit ends with the weights of the best epoch; true if not set. Otherwise it ends with those of the last.
     #[must_use]
-    pub fn restore_best(self, restore: bool) -> Self {
-        Self { restore, ..self }
+    pub fn restore_best(mut self, restore: bool) -> Self {
+        self.rule.restore = restore;
+        self
     }
 
     /// Follows a number that shall become small instead of the loss. It is asked after each epoch, and may evaluate with the
@@ -89,37 +77,15 @@ impl<'a> EarlyStopping<'a> {
     #[must_use]
     pub fn minimize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self.metric = Some(Box::new(metric));
-        Self { maximize: false, ..self }
+        self.rule.maximize = false;
+        self
     }
 
     /// As [`Self::minimize`], with a number that shall become large.
     #[must_use]
-    pub fn maximize(self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
-        Self { maximize: true, ..self.minimize(metric) }
-    }
-
-    /// Whether the weights are to be kept whenever they are the best.
-    pub(super) fn keeps(&self) -> bool {
-        self.restore
-    }
-
-    /// Takes note of an epoch's measure. True if it is the best so far.
-    pub(super) fn measure(&mut self, epoch: usize, value: f64) -> bool {
-        let better = match self.state.best {
-            _ if value.is_nan() => false,
-            None => true,
-            Some((_, best)) if self.maximize => value > best + self.min_delta,
-            Some((_, best)) => value < best - self.min_delta,
-        };
-        if better {
-            (self.state.best, self.state.waited) = (Some((epoch, value)), 0);
-        } else {
-            self.state.waited += 1;
-        }
-        better
-    }
-
-    pub(super) fn is_over(&self) -> bool {
-        self.state.waited > 0 && self.state.waited >= self.patience
+    pub fn maximize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
+        self = self.minimize(metric);
+        self.rule.maximize = true;
+        self
     }
 }

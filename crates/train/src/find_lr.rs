@@ -5,12 +5,13 @@ use std::panic::Location;
 
 use wgrad_core::{Error, Result, Tensor};
 
-use super::fit::no_optimizer;
-use super::snapshot::{Snapshot, rates, set_rates};
-use super::steps::{Ran, Steps, Tally, Training, Watch, fits};
-use super::{Short, Trainer};
-use wgrad_data::Dataset;
-use wgrad_nn::optim::Optimizer;
+use crate::history::Short;
+use crate::options::EpochBatches;
+use crate::rehearsal::Rehearsal;
+use crate::steps::{EpochOrder, Ran, Tally, Watch};
+use crate::trainer::Trainer;
+use wgrad_data::{Batches, Dataset, Epoch};
+use wgrad_nn::optim::Handles;
 
 /// How [`Trainer::find_lr`] looks for a rate.
 ///
@@ -169,23 +170,7 @@ impl Trainer<'_> {
         let caller = Location::caller();
         finder.check()?;
         self.session()?;
-        let optimizer = self.optimizer.take().ok_or_else(no_optimizer)?;
-        let before = rates(&*optimizer);
-        let result = self.ramp(data, finder, &loss, &*optimizer, caller);
-        set_rates(&*optimizer, &before);
-        self.optimizer = Some(optimizer);
-        result
-    }
-
-    fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
-        &mut self,
-        data: &Dataset,
-        finder: &LrFinder,
-        loss: &L,
-        optimizer: &dyn Optimizer,
-        caller: &'static Location<'static>,
-    ) -> Result<LrCurve> {
-        let handles = optimizer.handles();
+        let handles = self.options.optimizer()?.handles();
         if handles.is_empty() {
             return Err(Error::Config("this optimizer has no learning rate to be found".into()));
         }
@@ -193,49 +178,68 @@ impl Trainer<'_> {
             let text = "the schedule turns the rate in every step\n  fix: find the rate before the first fit";
             return Err(Error::Config(text.into()));
         }
-        let ratios: Vec<f64> = handles.iter().map(|group| group.lr.get() / handles[0].lr.get()).collect();
-        let targets = self.targets.of(data)?;
         let limits = self.session()?.limits();
-        let (ema, accumulate) = (self.ema.clone(), self.accumulate.max(1));
-        let training = Training { optimizer, ema: ema.as_ref(), accumulate };
-        let resident = !self.streaming && fits(data, &limits);
-        let mut steps = Steps::new(loss, data, targets, Some(training), resident, caller)?;
-        // This declares all state, which is then put back, too.
-        steps.example(self.batch_size.min(data.rows())).graph.check()?;
-        self.session()?.sync()?;
-        let begin = Snapshot::take(&self.params)?;
-        let curve = (|| {
-            let batches = self.batches(data)?;
-            let (count, size) = (batches.len() - usize::from(self.drops_one(data)), self.batch_size);
-            let (mut points, mut average, mut least) = (vec![], 0.0, f64::INFINITY);
-            let (mut epoch, mut number, mut at) = (batches.epoch(0), 0, 0);
-            for i in 0..finder.updates {
-                #[allow(clippy::cast_precision_loss, reason = "few updates")]
-                let (share, done) = (i as f64 / (finder.updates - 1) as f64, i as f64 + 1.0);
-                let lr = finder.from * (finder.to / finder.from).powf(share);
-                handles.iter().zip(&ratios).for_each(|(group, ratio)| group.lr.set(lr * ratio));
-                if at >= count {
-                    (number, at) = (number + 1, 0);
-                    epoch = batches.epoch(number);
-                }
-                let (mut losses, to) = (vec![], count.min(at + accumulate));
-                let mut watch = Watch { wait: true, stop: &|| false, seen: &mut |_, loss| losses.push(loss) };
-                let (order, mut tally) = (epoch.order(), Tally { steps: at, ..Tally::default() });
-                let ran = steps.run(self.session()?, (order, size), &mut tally, to, &mut watch)?;
-                at = to;
-                #[allow(clippy::cast_precision_loss, reason = "few batches")]
-                let loss = losses.iter().sum::<f64>() / losses.len() as f64;
-                average = finder.smoothing * average + (1.0 - finder.smoothing) * loss;
-                let smoothed = average / (1.0 - finder.smoothing.powf(done));
-                if ran != Ran::All || !smoothed.is_finite() || smoothed > finder.diverges * least {
-                    return Ok(LrCurve::new(points, true));
-                }
-                least = least.min(smoothed);
-                points.push(LrPoint { lr, loss, smoothed });
-            }
-            Ok(LrCurve::new(points, false))
-        })();
-        let restored = self.session()?.sync().and_then(|()| begin.restore(&self.params));
-        curve.and_then(|curve| restored.map(|()| curve))
+        let resident = self.options.keeps_on_device(data, &limits);
+        self.rehearse(data, loss, resident, caller, |trainer, rehearsal| {
+            let EpochBatches { batches, steps } = trainer.options.batches(trainer.session.params(), data.rows())?;
+            let cursor = Cursor { epoch: batches.epoch(0), batches, steps, number: 0, at: 0 };
+            ramp(trainer, finder, &handles, rehearsal, cursor)
+        })
     }
+}
+
+/// Place in the epochs of a search.
+struct Cursor {
+    batches: Batches,
+    epoch: Epoch,
+    /// Steps of an epoch.
+    steps: usize,
+    number: u64,
+    at: usize,
+}
+
+impl Cursor {
+    /// Goes on to the next epoch, if this one has no step left.
+    fn advance(&mut self) {
+        if self.at >= self.steps {
+            (self.number, self.at) = (self.number + 1, 0);
+            self.epoch = self.batches.epoch(self.number);
+        }
+    }
+}
+
+/// Makes updates with growing rates until the loss diverges.
+fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
+    trainer: &mut Trainer<'_>,
+    finder: &LrFinder,
+    handles: &[Handles],
+    rehearsal: &mut Rehearsal<'_, L>,
+    mut cursor: Cursor,
+) -> Result<LrCurve> {
+    let (batch_size, accumulate) = (trainer.options.batch_size, trainer.options.accumulate.max(1));
+    let ratios: Vec<f64> = handles.iter().map(|group| group.lr.get() / handles[0].lr.get()).collect();
+    let (mut points, mut average, mut least) = (vec![], 0.0, f64::INFINITY);
+    for i in 0..finder.updates {
+        #[allow(clippy::cast_precision_loss, reason = "few updates")]
+        let (fraction, done) = (i as f64 / (finder.updates - 1) as f64, i as f64 + 1.0);
+        let lr = finder.from * (finder.to / finder.from).powf(fraction);
+        handles.iter().zip(&ratios).for_each(|(group, ratio)| group.lr.set(lr * ratio));
+        cursor.advance();
+        let (mut losses, to) = (vec![], cursor.steps.min(cursor.at + accumulate));
+        let mut watch = Watch { wait: true, stop: &|| false, on_step: &mut |_, loss| losses.push(loss) };
+        let order = EpochOrder { rows: cursor.epoch.order(), batch_size };
+        let mut tally = Tally::from_step(cursor.at);
+        let ran = rehearsal.steps.run(trainer.session()?, order, &mut tally, to, &mut watch)?;
+        cursor.at = to;
+        #[allow(clippy::cast_precision_loss, reason = "few batches")]
+        let loss = losses.iter().sum::<f64>() / losses.len() as f64;
+        average = finder.smoothing * average + (1.0 - finder.smoothing) * loss;
+        let smoothed = average / (1.0 - finder.smoothing.powf(done));
+        if ran != Ran::All || !smoothed.is_finite() || smoothed > finder.diverges * least {
+            return Ok(LrCurve::new(points, true));
+        }
+        least = least.min(smoothed);
+        points.push(LrPoint { lr, loss, smoothed });
+    }
+    Ok(LrCurve::new(points, false))
 }

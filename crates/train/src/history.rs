@@ -30,11 +30,22 @@ pub struct EpochStats {
     pub validation_tracked: BTreeMap<String, Vec<f64>>,
 }
 
+/// Number that was tracked in an epoch: of the training rows, and of the validation rows if there are some.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TrackedNumber {
+    pub name: String,
+    pub value: f64,
+    pub validation: Option<f64>,
+}
+
 impl EpochStats {
-    /// What was tracked as one number, of the training rows and of the validation rows.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = (&str, f64, Option<f64>)> {
+    /// Returns what was tracked as one number.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = TrackedNumber> {
         self.tracked.iter().filter_map(|(name, values)| match values[..] {
-            [value] => Some((&name[..], value, self.validation_tracked.get(name).and_then(|of| of.first().copied()))),
+            [value] => {
+                let validation = self.validation_tracked.get(name).and_then(|of| of.first().copied());
+                Some(TrackedNumber { name: name.clone(), value, validation })
+            }
             _ => None,
         })
     }
@@ -47,7 +58,7 @@ impl fmt::Display for EpochStats {
         if let Some(loss) = self.validation_loss {
             write!(f, "  validation {loss:.4}")?;
         }
-        for (name, value, validation) in self.numbers() {
+        for TrackedNumber { name, value, validation } in self.numbers() {
             write!(f, "  {name} {value:.4}")?;
             if let Some(value) = validation {
                 write!(f, " (validation {value:.4})")?;
@@ -61,7 +72,7 @@ impl fmt::Display for EpochStats {
 }
 
 /// A number with three digits, short.
-pub(super) struct Short(pub f64);
+pub(crate) struct Short(pub f64);
 
 impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,11 +93,11 @@ pub enum Ended {
     /// All its epochs were trained.
     #[default]
     Completed,
-    /// The measure of [`EarlyStopping`](super::EarlyStopping) did not get better any more.
+    /// The measure of [`EarlyStopping`](crate::EarlyStopping) did not get better any more.
     EarlyStopping,
     /// A callback wanted it.
     Callback,
-    /// The flag of [`Trainer::stop_flag`](super::Trainer::stop_flag) was set, and there was more to train.
+    /// The flag of [`Trainer::stop_flag`](crate::Trainer::stop_flag) was set, and there was more to train.
     Stopped,
 }
 
@@ -97,7 +108,7 @@ pub struct History {
     pub epochs: Vec<EpochStats>,
     /// Why there are no more.
     pub ended: Ended,
-    /// The epoch whose weights [`EarlyStopping`](super::EarlyStopping) has put back at the end, if it did.
+    /// The epoch whose weights [`EarlyStopping`](crate::EarlyStopping) has put back at the end, if it did.
     pub restored: Option<usize>,
 }
 

@@ -24,24 +24,25 @@
 
 mod callback;
 mod checkpoint;
-mod comparison;
-mod diagnose;
+mod compare;
+mod data_source;
 mod early_stopping;
 mod find_lr;
 mod fit;
 mod history;
-mod lockstep;
+mod number;
+mod options;
+mod patience;
 mod predict;
-mod prefetch;
 pub mod prior;
 mod progress;
-mod recording;
+mod rehearsal;
 pub mod report;
-mod resume;
 #[cfg(test)]
 mod resume_tests;
+mod run_history;
 mod schedules;
-mod settings;
+mod session;
 mod snapshot;
 mod steps;
 #[cfg(test)]
@@ -50,16 +51,14 @@ mod trainer;
 
 pub use callback::Callback;
 pub use checkpoint::{CheckpointInfo, Checkpoints, Resumed, info as checkpoint_info, list as checkpoints};
-pub use comparison::{Compared, Comparison, Stage};
+pub use compare::{Compared, Comparison, Recording, Stage};
+pub use data_source::Targets;
 pub use early_stopping::EarlyStopping;
 pub use find_lr::{LrCurve, LrFinder, LrPoint};
-use history::Short;
 pub use history::{Ended, EpochStats, History};
 #[cfg(feature = "progress")]
 pub use progress::Bar;
 pub use progress::{Lines, Log, Progress, Run, Silent, automatic};
-pub use recording::Recording;
-pub use steps::Targets;
 pub use trainer::{EVALUATION_ROWS, Trainer};
 
 /// The folder of this crate's sources as errors name it.

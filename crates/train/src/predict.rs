@@ -1,10 +1,9 @@
 //! What a model says about rows, and how good that is.
 
-use wgrad_core::{Array, DType, Error, Fetching, Graph, Mode, Result, Step, Tensor};
+use wgrad_core::{Array, DType, Error, Fetching, Graph, Mode, Result, Session, Step, Tensor};
 
-use super::Trainer;
-use super::steps::{FED, PORTION};
-use super::trainer::EVALUATION_ROWS;
+use crate::steps::{CHUNK, FED};
+use crate::trainer::{EVALUATION_ROWS, Trainer};
 use wgrad_data::Dataset;
 use wgrad_metrics::Report;
 
@@ -18,7 +17,7 @@ impl Trainer<'_> {
     /// Every error of the graph, with its source line; a model that does not give one logit per row or class; logits
     /// that are not finite.
     pub fn evaluate(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Report> {
-        let (logits, width) = self.logits_of(data, model)?;
+        let Logits { values: logits, width } = self.logits_of(data, model)?;
         let classes = data.classes();
         if !(width == classes.len() || (width == 1 && classes.len() == 2)) {
             let one = if classes.len() == 2 { "1 or " } else { "" };
@@ -52,8 +51,7 @@ impl Trainer<'_> {
     /// # Errors
     /// As [`Self::predict_rows`].
     pub fn predict(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
-        let (logits, width) = self.logits_of(data, model)?;
-        Array::new([logits.len() / width, width], probabilities(&logits, width))
+        self.logits_of(data, model)?.probabilities()
     }
 
     /// The probabilities of the classes for each row of `x: f32[N, features]`: `[N, 1]` with the probability of class
@@ -62,8 +60,7 @@ impl Trainer<'_> {
     /// # Errors
     /// Every error of the graph, with its source line; a model that gives no logits per row.
     pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
-        let (logits, width) = self.logits_of_rows(x, model)?;
-        Array::new([logits.len() / width, width], probabilities(&logits, width))
+        self.logits_of_rows(x, model)?.probabilities()
     }
 
     /// What the model gives for each row of a dataset, `[N, 1]` or `[N, classes]`: logits, from which thresholds and
@@ -72,8 +69,7 @@ impl Trainer<'_> {
     /// # Errors
     /// As [`Self::predict_rows`].
     pub fn predict_logits(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
-        let (logits, width) = self.logits_of(data, model)?;
-        Array::new([logits.len() / width, width], logits)
+        self.logits_of(data, model)?.into_array()
     }
 
     /// The same for each row of `x: f32[N, features]`.
@@ -81,11 +77,10 @@ impl Trainer<'_> {
     /// # Errors
     /// As [`Self::predict_rows`].
     pub fn predict_logits_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
-        let (logits, width) = self.logits_of_rows(x, model)?;
-        Array::new([logits.len() / width, width], logits)
+        self.logits_of_rows(x, model)?.into_array()
     }
 
-    fn logits_of_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
+    fn logits_of_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Logits> {
         let &[rows, features] = x.shape().dims() else {
             return Err(Error::Data(format!("features have two axes, [rows, features], not {}", x.shape())));
         };
@@ -94,64 +89,96 @@ impl Trainer<'_> {
             let rows = batch.iter().flat_map(|&row| &values[row as usize * features..][..features]);
             Ok(rows.copied().collect())
         };
-        self.logits((rows, features), rows_of, model)
+        logits(self.session()?, Features { rows, features, gather: rows_of }, model)
     }
 
-    /// All logits of a dataset, row by row, and how many a row has.
-    fn logits_of(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<(Vec<f64>, usize)> {
-        self.logits((data.rows(), data.features()), |rows| data.gather(rows), model)
+    fn logits_of(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Logits> {
+        let gather = |rows: &[u32]| data.gather(rows);
+        logits(self.session()?, Features { rows: data.rows(), features: data.features(), gather }, model)
+    }
+}
+
+/// Logits of some rows, row by row.
+struct Logits {
+    values: Vec<f64>,
+    /// Logits of a row.
+    width: usize,
+}
+
+impl Logits {
+    fn into_array(self) -> Result<Array> {
+        Array::new([self.values.len() / self.width, self.width], self.values)
     }
 
-    /// All logits, row by row, and how many a row has; `gather` gives the features of some rows.
-    fn logits(
-        &mut self,
-        (rows, features): (usize, usize),
-        gather: impl Fn(&[u32]) -> Result<Vec<f32>>,
-        model: impl Fn(&Tensor) -> Tensor,
-    ) -> Result<(Vec<f64>, usize)> {
-        let session = self.session()?;
-        let mut compile = |size: usize| -> Result<(Tensor, Step)> {
-            let graph = Graph::new(Mode::Evaluate);
-            let input = graph.input("x", [size, features], DType::F32);
-            let output = model(&input);
-            let step = session.compile(&graph, &[&output])?;
-            let shape = output.shape();
-            if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
-                return Err(Error::Data(format!(
-                    "the model gives {shape} for {size} rows, not one logit per row or class"
-                )));
-            }
-            Ok((input, step))
-        };
-        if rows == 0 || features == 0 {
-            return Err(Error::Data("there are no rows to predict".into()));
-        }
-        // Full batches, many at a time, and then what is left.
-        let (size, left) = (EVALUATION_ROWS.min(rows), if rows > EVALUATION_ROWS { rows % EVALUATION_ROWS } else { 0 });
-        let mut plans = vec![(size, compile(size)?)];
-        if left > 0 {
-            plans.push((left, compile(left)?));
-        }
-        let most = (FED / (size * features * size_of::<f32>())).clamp(1, PORTION);
-        let order: Vec<u32> = (0..).take(rows).collect();
-        let (full, rest) = order.split_at(rows - left);
-        let portions = full.chunks(size * most).chain((left > 0).then_some(rest));
-        let (mut logits, mut under_way) = (vec![], None::<Fetching>);
-        for portion in portions {
-            let (size, (input, step)) = &plans[usize::from(portion.len() < plans[0].0)];
-            let steps = portion.len() / size;
-            let x = Array::new([steps, *size, features], gather(portion)?)?;
-            let next = session.run_many_later(step, steps, &[(input, &x)])?;
-            if let Some(done) = under_way.replace(next) {
-                logits.extend(done.wait()?[0].to_f64());
-            }
-        }
-        if let Some(done) = under_way {
-            logits.extend(done.wait()?[0].to_f64());
-        }
-        let width = logits.len() / rows;
-        Ok((logits, width))
+    fn probabilities(self) -> Result<Array> {
+        Self { values: probabilities(&self.values, self.width), ..self }.into_array()
     }
+}
+
+/// Rows that are predicted; `gather` gives the features of some of them.
+struct Features<G> {
+    rows: usize,
+    features: usize,
+    gather: G,
+}
+
+/// Plan of a model for a number of rows.
+struct Plan {
+    size: usize,
+    input: Tensor,
+    step: Step,
+}
+
+impl Plan {
+    fn new(session: &mut Session, size: usize, features: usize, model: &impl Fn(&Tensor) -> Tensor) -> Result<Self> {
+        let graph = Graph::new(Mode::Evaluate);
+        let input = graph.input("x", [size, features], DType::F32);
+        let output = model(&input);
+        let step = session.compile(&graph, &[&output])?;
+        let shape = output.shape();
+        if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
+            return Err(Error::Data(format!(
+                "the model gives {shape} for {size} rows, not one logit per row or class"
+            )));
+        }
+        Ok(Self { size, input, step })
+    }
+}
+
+/// Computes the logits of all rows: full batches, many at a time, and then what is left.
+fn logits(
+    session: &mut Session,
+    data: Features<impl Fn(&[u32]) -> Result<Vec<f32>>>,
+    model: impl Fn(&Tensor) -> Tensor,
+) -> Result<Logits> {
+    let Features { rows, features, gather } = data;
+    if rows == 0 || features == 0 {
+        return Err(Error::Data("there are no rows to predict".into()));
+    }
+    let (size, left) = (EVALUATION_ROWS.min(rows), if rows > EVALUATION_ROWS { rows % EVALUATION_ROWS } else { 0 });
+    let mut plans = vec![Plan::new(session, size, features, &model)?];
+    if left > 0 {
+        plans.push(Plan::new(session, left, features, &model)?);
+    }
+    let most = (FED / (size * features * size_of::<f32>())).clamp(1, CHUNK);
+    let order: Vec<u32> = (0..).take(rows).collect();
+    let (full, rest) = order.split_at(rows - left);
+    let chunks = full.chunks(size * most).chain((left > 0).then_some(rest));
+    let (mut values, mut under_way) = (vec![], None::<Fetching>);
+    for chunk in chunks {
+        let Plan { size, input, step } = &plans[usize::from(chunk.len() < plans[0].size)];
+        let steps = chunk.len() / size;
+        let x = Array::new([steps, *size, features], gather(chunk)?)?;
+        let next = session.run_many_later(step, steps, &[(input, &x)])?;
+        if let Some(done) = under_way.replace(next) {
+            values.extend(done.wait()?[0].to_f64());
+        }
+    }
+    if let Some(done) = under_way {
+        values.extend(done.wait()?[0].to_f64());
+    }
+    let width = values.len() / rows;
+    Ok(Logits { values, width })
 }
 
 /// The cross-entropy of one row; one logit stands for two classes.

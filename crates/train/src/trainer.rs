@@ -2,29 +2,35 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use wgrad_core::{Backend, Error, Graph, Params, Result, Session};
+use wgrad_core::{Backend, Params, Result, Session};
 
-use super::checkpoint::manifest::Fit;
-use super::checkpoint::{Checkpoint, Checkpoints, Resumed};
-use super::progress::{Progress, automatic};
-use super::schedules::Schedules;
-use super::settings::Settings;
-use super::steps::Targets;
-use super::{Callback, EarlyStopping, EpochStats};
+use crate::callback::Callback;
+use crate::checkpoint::folder::{Checkpoints, Resumed};
+use crate::checkpoint::resume::Resume;
+use crate::checkpoint::saver::Saver;
+use crate::data_source::Targets;
+use crate::early_stopping::EarlyStopping;
+use crate::history::EpochStats;
+use crate::options::{EpochBatches, TrainerOptions};
+use crate::patience::Patience;
+use crate::progress::{Progress, automatic};
+use crate::run_history::RunHistory;
+use crate::schedules::Schedules;
+use crate::session::LazySession;
 use wgrad_data::{Dataset, Sampler, Seed};
 use wgrad_nn::optim::schedule::{Schedule, ScheduleState};
-use wgrad_nn::optim::{Ema, LearningRate, Optimizer};
+use wgrad_nn::optim::{Ema, Optimizer};
 
 /// Rows of a step that does not train; their number changes nothing but memory and speed.
 pub const EVALUATION_ROWS: usize = 1024;
 
-type OnStep<'a> = Box<dyn FnMut(usize, f64) + 'a>;
+pub(crate) type OnStep<'a> = Box<dyn FnMut(usize, f64) + 'a>;
 
-/// What [`Trainer::on_epoch`] is.
+/// Callback of [`Trainer::on_epoch`].
 struct OnEpoch<F>(F);
 
 impl<F: FnMut(&EpochStats) -> ControlFlow<()>> Callback<'_> for OnEpoch<F> {
@@ -33,49 +39,10 @@ impl<F: FnMut(&EpochStats) -> ControlFlow<()>> Callback<'_> for OnEpoch<F> {
     }
 }
 
-/// Where a trainer's checkpoints go, and from where it goes on.
-#[derive(Default)]
-pub(super) struct Saving {
-    pub checkpoints: Option<Checkpoints>,
-    /// Where to go on from, until that is read.
-    pub resume: Option<PathBuf>,
-    /// What was read, until the fit that it is of.
-    pub pending: Option<Checkpoint>,
-    pub resumed: Option<Resumed>,
-    /// The step of the fit under way, and what of it has to be the same to go on, once that was asked.
-    pub step: Option<Graph>,
-    pub settings: Option<Settings>,
-    /// Whether the folder was looked at.
-    pub begun: bool,
-    /// Files of another training, to be removed.
-    pub others: Vec<PathBuf>,
-    /// The last file that was written.
-    pub last: Option<PathBuf>,
-    /// The steps after which that was.
-    pub saved: Option<u64>,
-    /// Epoch and measure of the best checkpoint.
-    pub best: Option<(usize, f64)>,
-}
-
-/// What a trainer has done before the fit under way.
-#[derive(Default)]
-pub(super) struct Past {
-    /// All fits before.
-    pub fits: Vec<Fit>,
-    /// Steps of all fits.
-    pub steps: u64,
-    /// The rates with which the first fit began.
-    pub rates: Option<Vec<[u64; 2]>>,
-    /// The schedule as it was given.
-    pub schedule: Option<String>,
-    /// The rate of the parameters in no group, to be shown.
-    pub lr: Option<LearningRate>,
-}
-
 /// Trains and evaluates a model on datasets.
 ///
 /// The same seed, data, device and driver give the same bits: the order of the rows depends on the seed and the number
-/// of epochs trained so far, dropout on the seed and the number of steps. See [the module](super) for an example.
+/// of epochs trained so far, dropout on the seed and the number of steps. See [the crate](crate) for an example.
 ///
 /// A last batch of one row is left out of an epoch (unless batches have one row): batch norm has no variance to work
 /// with, and its gradient would be noise. As rows are shuffled, it is another row each time.
@@ -85,35 +52,23 @@ pub(super) struct Past {
 /// ([`Batches::shuffle_as_torch`](wgrad_data::Batches::shuffle_as_torch)), each pass over the validation rows draws what a loader draws that does not shuffle,
 /// and a last batch of one row stays unless [`Self::drop_last`] says otherwise.
 pub struct Trainer<'a> {
-    backend: Option<Box<dyn Backend>>,
-    pub(super) session: Option<Session>,
-    pub(super) params: Params,
-    pub(super) optimizer: Option<Box<dyn Optimizer>>,
-    pub(super) schedules: Schedules,
-    pub(super) ema: Option<Ema>,
-    pub(super) accumulate: usize,
-    pub(super) batch_size: usize,
-    /// None for the order that goes with the parameters.
-    pub(super) seed: Option<Seed>,
-    pub(super) shuffle: bool,
-    pub(super) sampler: Option<Sampler>,
-    pub(super) drop_last: bool,
-    pub(super) streaming: bool,
-    pub(super) targets: Targets,
-    pub(super) validation: Option<Dataset>,
-    pub(super) progress: Box<dyn Progress + 'a>,
-    pub(super) callbacks: Vec<Box<dyn Callback<'a> + 'a>>,
-    pub(super) on_step: Option<OnStep<'a>>,
-    pub(super) stopping: Option<EarlyStopping<'a>>,
-    pub(super) stop: Option<Arc<AtomicBool>>,
-    pub(super) saving: Saving,
-    pub(super) past: Past,
+    pub(crate) session: LazySession,
+    pub(crate) options: TrainerOptions,
+    pub(crate) schedules: Schedules,
+    pub(crate) runs: RunHistory,
+    pub(crate) saver: Saver,
+    pub(crate) resume: Resume,
+    pub(crate) progress: Box<dyn Progress + 'a>,
+    pub(crate) on_step: Option<OnStep<'a>>,
+    pub(crate) callbacks: Vec<Box<dyn Callback<'a> + 'a>>,
+    pub(crate) stopping: Option<EarlyStopping<'a>>,
 }
 
 impl fmt::Debug for Trainer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seed = self.seed.unwrap_or(Seed(self.params.seed()));
-        write!(f, "Trainer({:?}, batches of {}, {seed:?})", self.params, self.batch_size)
+        let params = self.session.params();
+        let Self { options, .. } = self;
+        write!(f, "Trainer({params:?}, batches of {}, {:?})", options.batch_size, options.order_seed(params))
     }
 }
 
@@ -123,35 +78,23 @@ impl<'a> Trainer<'a> {
     #[must_use]
     pub fn new(device: impl Into<Box<dyn Backend>>, params: &Params) -> Self {
         Self {
-            backend: Some(device.into()),
-            session: None,
-            params: params.clone(),
-            optimizer: None,
+            session: LazySession::new(device.into(), params),
+            options: TrainerOptions::default(),
             schedules: Schedules::default(),
-            ema: None,
-            accumulate: 1,
-            batch_size: 64,
-            seed: None,
-            shuffle: true,
-            sampler: None,
-            drop_last: false,
-            streaming: false,
-            targets: Targets::Automatic,
-            validation: None,
+            runs: RunHistory::default(),
+            saver: Saver::default(),
+            resume: Resume::default(),
             progress: automatic(),
-            callbacks: vec![],
             on_step: None,
+            callbacks: vec![],
             stopping: None,
-            stop: None,
-            saving: Saving::default(),
-            past: Past::default(),
         }
     }
 
     /// How parameters are updated.
     #[must_use]
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
-        self.optimizer = Some(Box::new(optimizer));
+        self.options.optimizer = Some(Box::new(optimizer));
         self
     }
 
@@ -160,7 +103,6 @@ impl<'a> Trainer<'a> {
     /// schedule that was set before. See [`schedule`](wgrad_nn::optim::schedule).
     #[must_use]
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.past.schedule = Some(format!("{schedule:?} per epoch"));
         self.schedules = Schedules::per_epoch(schedule);
         self
     }
@@ -169,7 +111,6 @@ impl<'a> Trainer<'a> {
     /// [`Self::updates`] says how many of them an epoch has. Steps still go to the device many at a time.
     #[must_use]
     pub fn schedule_per_step(mut self, schedule: impl Schedule + 'static) -> Self {
-        self.past.schedule = Some(format!("{schedule:?} per step"));
         self.schedules = Schedules::per_step(schedule);
         self
     }
@@ -177,7 +118,7 @@ impl<'a> Trainer<'a> {
     /// An average of the weights to be kept up to date, after each update; see [`Ema`].
     #[must_use]
     pub fn ema(mut self, ema: &Ema) -> Self {
-        self.ema = Some(ema.clone());
+        self.options.ema = Some(ema.clone());
         self
     }
 
@@ -188,39 +129,45 @@ impl<'a> Trainer<'a> {
     /// At the end of an epoch there may be fewer batches left, or a smaller last one: they are an update of their own,
     /// with the mean over the rows that there are. 1 if not set.
     #[must_use]
-    pub fn accumulate(self, batches: usize) -> Self {
-        Self { accumulate: batches, ..self }
+    pub fn accumulate(mut self, batches: usize) -> Self {
+        self.options.accumulate = batches;
+        self
     }
 
     /// Rows per step.
     #[must_use]
-    pub fn batch_size(self, batch_size: usize) -> Self {
-        Self { batch_size, ..self }
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.options.batch_size = batch_size;
+        self
     }
 
     /// The seed of the order of the rows, if not that of the parameters.
     #[must_use]
-    pub fn seed(self, seed: Seed) -> Self {
-        Self { seed: Some(seed), ..self }
+    pub fn seed(mut self, seed: Seed) -> Self {
+        self.options.seed = Some(seed);
+        self
     }
 
     /// Whether each epoch has an order of its own.
     #[must_use]
-    pub fn shuffle(self, shuffle: bool) -> Self {
-        Self { shuffle, ..self }
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.options.shuffle = shuffle;
+        self
     }
 
     /// Who draws the rows of each epoch, in place of a shuffle: see [`Sampler`]. It is of the rows of the dataset that
     /// [`Self::fit`] gets.
     #[must_use]
-    pub fn sampler(self, sampler: &Sampler) -> Self {
-        Self { sampler: Some(sampler.clone()), ..self }
+    pub fn sampler(mut self, sampler: &Sampler) -> Self {
+        self.options.sampler = Some(sampler.clone());
+        self
     }
 
     /// Whether a last batch that is not full is left out of each epoch.
     #[must_use]
-    pub fn drop_last(self, drop_last: bool) -> Self {
-        Self { drop_last, ..self }
+    pub fn drop_last(mut self, drop_last: bool) -> Self {
+        self.options.drop_last = drop_last;
+        self
     }
 
     /// Whether rows are fed from the host even where the data set fits on the device.
@@ -229,24 +176,26 @@ impl<'a> Trainer<'a> {
     /// ([`Limits::binding_bytes`](wgrad_core::Limits)), and 1 GiB. Then it is uploaded once per fit and each step picks its
     /// rows there; the results are the same bits either way.
     #[must_use]
-    pub fn streaming(self, streaming: bool) -> Self {
-        Self { streaming, ..self }
+    pub fn streaming(mut self, streaming: bool) -> Self {
+        self.options.streaming = streaming;
+        self
     }
 
     /// In which form the loss gets the classes.
     #[must_use]
-    pub fn targets(self, targets: Targets) -> Self {
-        Self { targets, ..self }
+    pub fn targets(mut self, targets: Targets) -> Self {
+        self.options.targets = targets;
+        self
     }
 
     /// Rows whose loss is computed after each epoch, without training on them.
     #[must_use]
     pub fn validation(mut self, data: &Dataset) -> Self {
-        self.validation = Some(data.clone());
+        self.options.validation = Some(data.clone());
         self
     }
 
-    /// What to show: [`Silent`](super::Silent), [`Lines`](super::Lines), [`Bar`](super::Bar) or an observer of one's
+    /// What to show: [`Silent`](crate::Silent), [`Lines`](crate::Lines), [`Bar`](crate::Bar) or an observer of one's
     /// own; [`automatic`] if not set.
     #[must_use]
     pub fn progress(mut self, progress: impl Progress + 'a) -> Self {
@@ -283,19 +232,19 @@ impl<'a> Trainer<'a> {
     }
 
     /// A flag that others set to end the fit, such as the handler of a signal: the steps that are under way are finished,
-    /// a checkpoint is written if there are [`Checkpoints`], and the fit returns with [`Ended::Stopped`](super::Ended).
+    /// a checkpoint is written if there are [`Checkpoints`], and the fit returns with [`Ended::Stopped`](crate::Ended).
     ///
     /// The trainer looks at it before steps go to the device, which is every quarter of a second or more often.
     #[must_use]
     pub fn stop_flag(mut self, flag: Arc<AtomicBool>) -> Self {
-        self.stop = Some(flag);
+        self.options.stop = Some(flag);
         self
     }
 
     /// Saves everything that the training is made of from time to time.
     #[must_use]
     pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
-        self.saving.checkpoints = Some(checkpoints);
+        self.saver.set(checkpoints);
         self
     }
 
@@ -307,20 +256,20 @@ impl<'a> Trainer<'a> {
     /// what they returned then.
     #[must_use]
     pub fn resume(mut self, from: impl AsRef<Path>) -> Self {
-        self.saving.resume = Some(from.as_ref().into());
+        self.resume.set(from.as_ref());
         self
     }
 
     /// From which checkpoint the training went on, after [`Self::fit`]; none if it did not.
     #[must_use]
     pub fn resumed(&self) -> Option<&Resumed> {
-        self.saving.resumed.as_ref()
+        self.resume.resumed()
     }
 
     /// The last checkpoint that was written, if there was one.
     #[must_use]
     pub fn last_checkpoint(&self) -> Option<&Path> {
-        self.saving.last.as_deref()
+        self.saver.last()
     }
 
     /// The session, to compile and run graphs of one's own over the same variables.
@@ -328,11 +277,7 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When a name was declared twice.
     pub fn session(&mut self) -> Result<&mut Session> {
-        self.params.check()?;
-        if let Some(backend) = self.backend.take() {
-            self.session = Some(Session::new(backend, &self.params)?);
-        }
-        self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
+        self.session.get()
     }
 
     /// Updates of the parameters in an epoch of this data.
@@ -340,8 +285,8 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When there is no row, or a batch has none.
     pub fn updates(&self, data: &Dataset) -> Result<usize> {
-        let steps = self.batches(data)?.len() - usize::from(self.drops_one(data));
-        Ok(steps.div_ceil(self.accumulate.max(1)))
+        let EpochBatches { steps, .. } = self.options.batches(self.session.params(), data.rows())?;
+        Ok(steps.div_ceil(self.options.accumulate.max(1)))
     }
 
     /// Where the schedule is, to be saved with the variables; none if there is no schedule, or nothing was trained yet.
@@ -356,10 +301,42 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// When there is no schedule or no optimizer, or the state is of another schedule.
     pub fn restore_schedule(&mut self, state: &ScheduleState) -> Result<()> {
-        let optimizer = self.optimizer.as_ref().ok_or_else(|| {
-            Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
-        })?;
-        self.schedules.begin(&**optimizer)?;
+        self.schedules.begin(self.options.optimizer()?)?;
         self.schedules.restore(state)
+    }
+
+    /// Returns the rule of early stopping, if there is one.
+    pub(crate) fn patience(&self) -> Option<&Patience> {
+        self.stopping.as_ref().map(|stopping| &stopping.rule)
+    }
+
+    /// Calls `f` with each callback. What callbacks add runs from the next call on.
+    pub(crate) fn each_callback(
+        &mut self,
+        mut f: impl FnMut(&mut (dyn Callback<'a> + 'a), &mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let mut callbacks = std::mem::take(&mut self.callbacks);
+        let result = callbacks.iter_mut().try_for_each(|callback| f(&mut **callback, self));
+        callbacks.append(&mut self.callbacks);
+        self.callbacks = callbacks;
+        result
+    }
+
+    /// Lets early stopping measure an epoch. Returns whether the fit shall end.
+    pub(crate) fn measure(&mut self, stats: &EpochStats) -> Result<bool> {
+        let Some(mut stopping) = self.stopping.take() else { return Ok(false) };
+        let EarlyStopping { rule, metric } = &mut stopping;
+        let measured = match metric {
+            Some(metric) => metric(self, stats),
+            None => Ok(stats.validation_loss.unwrap_or(stats.loss)),
+        };
+        let over = measured.and_then(|value| {
+            if rule.measure(stats.epoch, value) && rule.restore {
+                rule.keep(self.session.snapshot()?);
+            }
+            Ok(rule.is_over())
+        });
+        self.stopping = Some(stopping);
+        over
     }
 }

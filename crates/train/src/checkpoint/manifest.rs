@@ -2,54 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use wgrad_core::{DeviceInfo, Error, Result};
 
-use super::super::history::{Ended, EpochStats, History};
+use crate::history::{Ended, EpochStats, History};
+use crate::number::{BestEpoch, Number, Numbers, numbers, values};
 use wgrad_nn::optim::schedule::ScheduleState;
 
 const FORMAT: &str = "wgrad-checkpoint";
 const VERSION: u32 = 1;
-
-/// A number that comes back as the same bits: as it is, or its bits where JSON has no such number.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Number(pub f64);
-
-impl PartialEq for Number {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.to_bits() == other.0.to_bits()
-    }
-}
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.is_finite() {
-            serializer.serialize_f64(self.0)
-        } else {
-            serializer.serialize_str(&format!("{:016x}", self.0.to_bits()))
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Number {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Either {
-            Plain(f64),
-            Bits(String),
-        }
-        match Either::deserialize(deserializer)? {
-            Either::Plain(number) => Ok(Self(number)),
-            Either::Bits(bits) => u64::from_str_radix(&bits, 16)
-                .map(|bits| Self(f64::from_bits(bits)))
-                .map_err(|_| serde::de::Error::custom("the bits of a number are 16 hexadecimal digits")),
-        }
-    }
-}
-
-/// Tracked values by name.
-pub(crate) type Numbers = BTreeMap<String, Vec<Number>>;
 
 /// An epoch that is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,24 +27,16 @@ struct Epoch {
     validation_tracked: Numbers,
 }
 
-fn numbers(values: &BTreeMap<String, Vec<f64>>) -> Numbers {
-    values.iter().map(|(name, values)| (name.clone(), values.iter().copied().map(Number).collect())).collect()
-}
-
-pub(crate) fn values(numbers: &Numbers) -> BTreeMap<String, Vec<f64>> {
-    numbers.iter().map(|(name, numbers)| (name.clone(), numbers.iter().map(|number| number.0).collect())).collect()
-}
-
-/// A fit, over or under way.
+/// Record of a fit, over or under way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Fit {
+pub(crate) struct FitRecord {
     of: usize,
     epochs: Vec<Epoch>,
     ended: Ended,
     restored: Option<usize>,
 }
 
-impl Fit {
+impl FitRecord {
     pub fn of(history: &History, epochs: usize) -> Self {
         let epoch = |stats: &EpochStats| Epoch {
             epoch: stats.epoch,
@@ -116,7 +69,7 @@ impl Fit {
     }
 }
 
-/// Where a training stands.
+/// Position of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// Which fit of the trainer, from 0.
@@ -136,10 +89,17 @@ pub(crate) struct Position {
     pub over: bool,
 }
 
-/// How early stopping stands.
+impl Position {
+    /// Returns the beginning of a fit after so many steps of all fits.
+    pub fn begin(fit: usize, total: u64) -> Self {
+        Self { fit, epoch: 1, step: 0, loss_sum: Number(0.0), tracked: Numbers::new(), total, over: false }
+    }
+}
+
+/// State of early stopping.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stopping {
-    pub best: Option<(usize, Number)>,
+    pub best: Option<BestEpoch>,
     pub waited: usize,
 }
 
@@ -160,13 +120,13 @@ pub(crate) struct Manifest {
     pub settings: BTreeMap<String, String>,
     pub position: Position,
     /// The fits before this one, and this one.
-    pub fits: Vec<Fit>,
+    pub fits: Vec<FitRecord>,
     /// Rates of each group.
     pub rates: Vec<[u64; 2]>,
     pub schedule: Option<ScheduleState>,
     pub stopping: Option<Stopping>,
-    /// Epoch and measure of the best checkpoint so far.
-    pub best: Option<(usize, Number)>,
+    /// The best checkpoint so far.
+    pub best: Option<BestEpoch>,
 }
 
 impl Manifest {

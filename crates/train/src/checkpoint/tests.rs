@@ -2,9 +2,11 @@
 
 use wgrad_core::{Array, DeviceInfo, Stream};
 
-use super::manifest::{Fit, Number, Position};
 use super::*;
-use crate::{Ended, EpochStats, History};
+use crate::checkpoint::file::Stored;
+use crate::checkpoint::manifest::{FitRecord, Position};
+use crate::number::{BestEpoch, Number};
+use crate::{Ended, EpochStats};
 
 fn small() -> Checkpoint {
     let device = DeviceInfo { kind: "cpu".into(), ..DeviceInfo::default() };
@@ -30,9 +32,9 @@ fn small() -> Checkpoint {
         tracked: [("accuracy".to_string(), vec![0.1 + 0.2, f64::NAN])].into(),
         ..EpochStats::default()
     };
-    manifest.fits = vec![Fit::of(&History { epochs: vec![stats], ended: Ended::Stopped, restored: None }, 4)];
+    manifest.fits = vec![FitRecord::of(&History { epochs: vec![stats], ended: Ended::Stopped, restored: None }, 4)];
     manifest.command = vec!["train".into()];
-    manifest.best = Some((1, Number(f64::NAN)));
+    manifest.best = Some(BestEpoch::new(1, f64::NAN));
     let array = |values: Vec<f32>| Stored::Array(Array::vector(values).into());
     let tensors = [
         ("fc.weight", array(vec![1.5, f32::MIN_POSITIVE, -0.0])),

@@ -1,20 +1,24 @@
 //! The numbers of every epoch, for other programs: a CSV file, and TensorBoard's event files.
 
 use std::fmt::Write;
+use std::time::UNIX_EPOCH;
 
-use super::Epoch;
+use super::contents::Contents;
+use super::resample::Measured;
+use crate::history::TrackedNumber;
 
 /// `metrics.csv`: a row per epoch; a number that there is not is an empty cell.
-pub(super) fn csv(history: &[Epoch], rates: &[f64]) -> String {
-    let tracked: &[(String, f64, Option<f64>)] = history.first().map_or(&[], |epoch| &epoch.tracked);
-    let names = tracked.iter().map(|(name, ..)| format!(",{0},validation_{0}", quoted(name)));
+pub(super) fn csv(contents: &Contents) -> String {
+    let Contents { history, rates, .. } = contents;
+    let tracked: &[TrackedNumber] = history.first().map_or(&[], |epoch| &epoch.tracked);
+    let names = tracked.iter().map(|number| format!(",{0},validation_{0}", quoted(&number.name)));
     let mut text = format!("epoch,loss,validation_loss,learning_rate,seconds{}\n", names.collect::<String>());
     for (i, epoch) in history.iter().enumerate() {
         let cell = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let (loss, validation) = (epoch.loss, cell(epoch.validation_loss));
         let rate = cell(rates.get(i).copied());
         let _ = write!(text, "{},{loss},{validation},{rate},{}", i + 1, epoch.seconds);
-        for (_, value, validation) in &epoch.tracked {
+        for TrackedNumber { value, validation, .. } in &epoch.tracked {
             let _ = write!(text, ",{value},{}", cell(*validation));
         }
         text.push('\n');
@@ -29,9 +33,11 @@ fn quoted(name: &str) -> String {
 
 /// An event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a tag, the
 /// epoch as its step, and a time in seconds since 1970.
-pub(super) fn events(begin: f64, history: &[Epoch], rates: &[f64], last: &[(String, f64)]) -> Vec<u8> {
+pub(super) fn events(contents: &Contents, last: &[Measured]) -> Vec<u8> {
+    let Contents { history, rates, begun, .. } = contents;
     let mut file = vec![];
-    let mut time = begin;
+    let begun = begun.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let mut time = begun.map_or(0.0, |time| time.as_secs_f64());
     let mut version = fixed(1, time);
     version.extend(bytes(3, b"brain.Event:2"));
     record(&mut file, &version);
@@ -43,24 +49,34 @@ pub(super) fn events(begin: f64, history: &[Epoch], rates: &[f64], last: &[(Stri
             ("learning_rate", rates.get(i).copied()),
             ("seconds_per_epoch", Some(epoch.seconds)),
         ];
-        let scalars = scalars.into_iter().filter_map(|(tag, value)| Some((tag.to_string(), value?)));
-        let tracked = epoch.tracked.iter().flat_map(|(name, value, validation)| {
-            let validation = validation.map(|value| (format!("{name}/validation"), value));
-            [(format!("{name}/train"), *value)].into_iter().chain(validation)
+        let scalars =
+            scalars.into_iter().filter_map(|(tag, value)| Some(Scalar { tag: tag.to_string(), value: value? }));
+        let tracked = epoch.tracked.iter().flat_map(|TrackedNumber { name, value, validation }| {
+            let validation = validation.map(|value| Scalar { tag: format!("{name}/validation"), value });
+            [Scalar { tag: format!("{name}/train"), value: *value }].into_iter().chain(validation)
         });
         let scalars = scalars.chain(tracked);
         record(&mut file, &event(time, i as u64 + 1, scalars));
     }
-    if !last.is_empty() {
-        record(&mut file, &event(time, history.len() as u64, last.iter().cloned()));
+    let part = if contents.test.is_some() { "test" } else { "validation" };
+    let scalar = |m: &Measured| Some(Scalar { tag: format!("{part}/{}", m.name), value: m.interval?.value });
+    let mut last = last.iter().filter_map(scalar).peekable();
+    if last.peek().is_some() {
+        record(&mut file, &event(time, history.len() as u64, last));
     }
     file
 }
 
+/// Number of an event, with its name.
+struct Scalar {
+    tag: String,
+    value: f64,
+}
+
 /// `Event { wall_time: 1, step: 2, summary: 5 }` of `Summary { value: 1 }` of `Value { tag: 1, simple_value: 2 }`.
-fn event(time: f64, step: u64, scalars: impl Iterator<Item = (String, f64)>) -> Vec<u8> {
+fn event(time: f64, step: u64, scalars: impl Iterator<Item = Scalar>) -> Vec<u8> {
     let mut summary = vec![];
-    for (tag, value) in scalars {
+    for Scalar { tag, value } in scalars {
         let mut scalar = bytes(1, tag.as_bytes());
         scalar.push((2 << 3) | 5);
         #[allow(clippy::cast_possible_truncation, reason = "the format has 32-bit floats")]
@@ -119,12 +135,18 @@ fn crc32c(data: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    fn history() -> Vec<Epoch> {
-        [None, Some(0.125)]
-            .map(|validation_loss| Epoch { loss: 0.5, validation_loss, seconds: 0.25, tracked: vec![] })
-            .into()
+    use super::*;
+    use crate::report::contents::Epoch;
+    use crate::report::scores::Scores;
+    use wgrad_metrics::Interval;
+
+    fn history(rates: &[f64]) -> Contents {
+        let history = [None, Some(0.125)];
+        let history =
+            history.map(|validation_loss| Epoch { loss: 0.5, validation_loss, seconds: 0.25, tracked: vec![] });
+        Contents { history: history.into(), rates: rates.to_vec(), ..Contents::default() }
     }
 
     #[test]
@@ -138,15 +160,16 @@ mod tests {
     #[test]
     fn csv_has_a_row_per_epoch_and_empty_cells() {
         assert_eq!(
-            csv(&history(), &[1e-3]),
+            csv(&history(&[1e-3])),
             "epoch,loss,validation_loss,learning_rate,seconds\n1,0.5,,0.001,0.25\n2,0.5,0.125,,0.25\n"
         );
-        let mut tracked = history();
-        for epoch in &mut tracked {
-            epoch.tracked = vec![("top,2".into(), 0.75, epoch.validation_loss)];
+        let mut tracked = history(&[]);
+        for epoch in &mut tracked.history {
+            let validation = epoch.validation_loss;
+            epoch.tracked = vec![TrackedNumber { name: "top,2".into(), value: 0.75, validation }];
         }
         assert_eq!(
-            csv(&tracked, &[]),
+            csv(&tracked),
             "epoch,loss,validation_loss,learning_rate,seconds,top_2,validation_top_2\n\
              1,0.5,,,0.25,0.75,\n2,0.5,0.125,,0.25,0.75,0.125\n"
         );
@@ -154,7 +177,12 @@ mod tests {
 
     #[test]
     fn records_are_whole_and_say_their_length() {
-        let file = events(1e9, &history(), &[], &[("test/accuracy".into(), 0.75)]);
+        let value = 0.75;
+        let interval = Some(Interval { value, low: value, high: value, confidence: 0.95 });
+        let last = Measured { name: "accuracy", less_is_better: false, interval };
+        let scores = Scores::new(&[0.5], &[1], &["no", "yes"]).unwrap();
+        let begun = Some(UNIX_EPOCH + Duration::from_secs(1_000_000_000));
+        let file = events(&Contents { begun, test: Some(scores), ..history(&[]) }, &[last]);
         let (mut at, mut records) = (0, 0);
         while at < file.len() {
             let length = usize::try_from(u64::from_le_bytes(file[at..at + 8].try_into().unwrap())).unwrap();

@@ -4,8 +4,10 @@
 
 use wgrad_core::Result;
 
+use super::contents::Epoch;
+use super::importance::Importance;
+use super::scores::Scores;
 use super::svg::{Figure, range, short, shorten};
-use super::{Epoch, Importance, Scores};
 use wgrad_metrics::{Bins, ConfusionMatrix, Cuts, Decision, Reliability};
 
 /// Bins of the reliability diagram, and of the histograms.

@@ -2,7 +2,7 @@
 
 use wgrad_core::{Array, Error, Result};
 
-use super::Scores;
+use super::scores::Scores;
 use wgrad_core::SplitMix64;
 use wgrad_data::{Dataset, Seed, Span};
 use wgrad_metrics::Decision;

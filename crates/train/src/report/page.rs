@@ -11,13 +11,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use wgrad_core::Result;
 
+use super::contents::{Contents, Fact};
+use super::resample::Measured;
+use super::scores::Scores;
 use super::svg::{Figure, escape};
 use super::tables::{bins, classes, epochs, importance, parts};
-use super::{Measured, RunReport, Scores, figures, slider};
+use super::{figures, slider};
 use wgrad_metrics::Interval;
 
 /// All plots, in the order of the page.
-pub(super) fn figures(report: &RunReport) -> Result<Vec<Figure>> {
+pub(super) fn figures(report: &Contents) -> Result<Vec<Figure>> {
     let mut all: Vec<Figure> = vec![];
     if let Some(scores) = report.judged() {
         all.extend(figures::roc(scores, &report.decision)?);
@@ -32,7 +35,7 @@ pub(super) fn figures(report: &RunReport) -> Result<Vec<Figure>> {
 }
 
 /// The whole page.
-pub(super) fn html(report: &RunReport) -> Result<String> {
+pub(super) fn html(report: &Contents) -> Result<String> {
     let title = escape(&report.title);
     let mut body = String::new();
     let _ = write!(body, "<header><h1>{title}</h1>\n{}</header>\n", about(report));
@@ -102,7 +105,7 @@ pub fn document(title: &str, body: &str, script: &str) -> String {
 }
 
 /// Which rows are judged, and when.
-fn about(report: &RunReport) -> String {
+fn about(report: &Contents) -> String {
     let mut lines = String::new();
     if let Some(scores) = report.judged() {
         let which = if report.test.is_some() {
@@ -148,7 +151,7 @@ fn words(name: &str) -> &str {
 }
 
 /// The metrics with their intervals.
-fn headline(report: &RunReport, scores: &Scores) -> Result<String> {
+fn headline(report: &Contents, scores: &Scores) -> Result<String> {
     let all = report.intervals()?;
     let two = scores.classes().len() == 2;
     let mut tiles = String::new();
@@ -202,13 +205,13 @@ fn headline(report: &RunReport, scores: &Scores) -> Result<String> {
     ))
 }
 
-fn model(report: &RunReport) -> String {
+fn model(report: &Contents) -> String {
     let mut html =
         "<section aria-labelledby=\"run-title\"><h2 id=\"run-title\">The run</h2>\n<div class=\"card\">\n".to_string();
     if !report.command.is_empty() {
         let _ = write!(html, "<h3>To repeat it</h3><pre class=\"wrap\">{}</pre>\n", escape(&report.command));
     }
-    let facts = report.facts.iter().map(|(name, value)| (&name[..], value.clone()));
+    let facts = report.facts.iter().map(|Fact { name, value }| (&name[..], value.clone()));
     let rows: String = facts
         .chain([("wgrad", env!("CARGO_PKG_VERSION").to_string())])
         .map(|(name, value)| format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(&value)))

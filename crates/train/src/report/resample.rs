@@ -2,7 +2,7 @@
 
 use wgrad_core::{Error, Result};
 
-use super::Scores;
+use super::scores::Scores;
 use wgrad_core::SplitMix64;
 use wgrad_data::Seed;
 use wgrad_metrics::{Decision, Interval, quantile};
@@ -10,7 +10,16 @@ use wgrad_metrics::{Decision, Interval, quantile};
 /// What one draw of rows may cost all draws together, in rows times passes.
 const WORK: usize = 300_000_000;
 /// The draws that there are if they are cheap, and if they are not.
-const DRAWS: (usize, usize) = (100, 1000);
+const DRAWS: std::ops::RangeInclusive<usize> = 100..=1000;
+
+/// Scores with the decision that judges them.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// The logits of the rows.
+    pub scores: &'a Scores,
+    /// The decision that makes classes and probabilities of them.
+    pub decision: &'a Decision,
+}
 
 /// A metric with its interval; none where it is undefined.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,25 +64,26 @@ pub fn intervals(scores: &Scores, decision: &Decision, confidence: f64, seed: Se
 ///
 /// # Errors
 /// When the rows are not as many, the labels or the classes not the same; when `confidence` is not between 0 and 1.
-pub fn paired(
-    first: (&Scores, &Decision),
-    other: (&Scores, &Decision),
-    confidence: f64,
-    seed: Seed,
-) -> Result<Vec<Measured>> {
-    if first.0.labels() != other.0.labels() || first.0.classes() != other.0.classes() {
+pub fn paired(first: Judged<'_>, other: Judged<'_>, confidence: f64, seed: Seed) -> Result<Vec<Measured>> {
+    let (one, two) = (first.scores, other.scores);
+    if one.labels() != two.labels() || one.classes() != two.classes() {
         return Err(Error::Data("models can be compared row by row only on the same rows of the same classes".into()));
     }
-    let (a, b) = (Judge::new(first.0, first.1), Judge::new(other.0, other.1));
+    let (a, b) = (Judge::new(one, first.decision), Judge::new(two, other.decision));
     let draw = |counts: &[u32]| {
         let pairs = a.metrics(counts).into_iter().zip(b.metrics(counts));
-        pairs.map(|((name, less, a), (_, _, b))| (name, less, a.zip(b).map(|(a, b)| b - a))).collect()
+        pairs.map(|(a, b)| Metric { value: a.value.zip(b.value).map(|(a, b)| b - a), ..a }).collect()
     };
-    resample(first.0.rows(), a.draws() / 2, confidence, seed, draw)
+    resample(one.rows(), a.draws() / 2, confidence, seed, draw)
 }
 
-/// A metric's name, whether less is better, and its value.
-type Metric = (&'static str, bool, Option<f64>);
+/// Metric of one draw of rows.
+struct Metric {
+    name: &'static str,
+    less_is_better: bool,
+    /// None where it is undefined.
+    value: Option<f64>,
+}
 
 fn resample(
     rows: usize,
@@ -92,12 +102,12 @@ fn resample(
     for _ in 0..draws {
         counts.fill(0);
         (0..rows).for_each(|_| counts[usize::try_from(random.below(rows as u64)).unwrap_or(0)] += 1);
-        for (values, (_, _, value)) in values.iter_mut().zip(draw(&counts)) {
-            values.extend(value.filter(|value| value.is_finite()));
+        for (values, metric) in values.iter_mut().zip(draw(&counts)) {
+            values.extend(metric.value.filter(|value| value.is_finite()));
         }
     }
     let tail = (1.0 - confidence) / 2.0;
-    let measured = whole.into_iter().zip(&mut values).map(|((name, less_is_better, value), values)| {
+    let measured = whole.into_iter().zip(&mut values).map(|(Metric { name, less_is_better, value }, values)| {
         values.sort_unstable_by(f64::total_cmp);
         let enough = values.len() * 2 >= draws && !values.is_empty();
         let interval = value.filter(|value| enough && value.is_finite()).map(|value| Interval {
@@ -119,8 +129,26 @@ struct Judge<'a> {
     losses: Vec<f64>,
     /// Squared errors of the probability, for two classes.
     squares: Option<Vec<f64>>,
-    /// Per class to be ranked, its number and the rows by falling score; a score that is new is marked.
-    orders: Vec<(u32, Vec<(u32, bool)>)>,
+    /// One for each class to be ranked.
+    orders: Vec<Ranking>,
+}
+
+/// Rows by falling score for a class.
+struct Ranking {
+    class: u32,
+    rows: Vec<RankedRow>,
+}
+
+struct RankedRow {
+    row: u32,
+    /// Whether the score is another one than that of the row before.
+    new: bool,
+}
+
+/// Areas under both curves; none where a class has no row, or no other.
+struct Areas {
+    roc: Option<f64>,
+    pr: Option<f64>,
 }
 
 impl<'a> Judge<'a> {
@@ -131,7 +159,8 @@ impl<'a> Judge<'a> {
             rows.sort_by(|&a, &b| values[b as usize].total_cmp(&values[a as usize]));
             #[allow(clippy::float_cmp, reason = "equal scores are taken together")]
             let new = |at: usize| at == 0 || values[rows[at] as usize] != values[rows[at - 1] as usize];
-            (class, rows.iter().enumerate().map(|(at, &row)| (row, new(at))).collect())
+            let rows = rows.iter().enumerate().map(|(at, &row)| RankedRow { row, new: new(at) }).collect();
+            Ranking { class, rows }
         };
         let (squares, orders) = if let Some(margins) = scores.margins() {
             let squares = margins.iter().zip(labels).map(|(&z, &y)| (decision.probability(z) - f64::from(y)).powi(2));
@@ -146,7 +175,7 @@ impl<'a> Judge<'a> {
     }
 
     fn draws(&self) -> usize {
-        (WORK / (self.labels.len() * (self.orders.len() + 1))).clamp(DRAWS.0, DRAWS.1)
+        (WORK / (self.labels.len() * (self.orders.len() + 1))).clamp(*DRAWS.start(), *DRAWS.end())
     }
 
     /// The metrics when each row is there so many times.
@@ -170,27 +199,35 @@ impl<'a> Judge<'a> {
             [_, positive] => ratio(positive),
             all => all.iter().map(ratio).sum::<f64>() / occur,
         };
-        let (roc, pr) = self.areas(counts, n);
+        let Areas { roc, pr } = self.areas(counts, n);
         let mut metrics = vec![
-            ("accuracy", false, Some(right as f64 / n)),
-            ("precision", false, Some(mean(&|&[hits, _, predicted]| over(hits, predicted)))),
-            ("recall", false, Some(mean(&|&[hits, truth, _]| over(hits, truth)))),
-            ("f1", false, Some(mean(&|&[hits, truth, predicted]| over(2 * hits, truth + predicted)))),
-            ("roc_auc", false, roc),
-            ("pr_auc", false, pr),
-            ("log_loss", true, Some(loss / n)),
+            Metric { name: "accuracy", less_is_better: false, value: Some(right as f64 / n) },
+            Metric {
+                name: "precision",
+                less_is_better: false,
+                value: Some(mean(&|&[hits, _, predicted]| over(hits, predicted))),
+            },
+            Metric { name: "recall", less_is_better: false, value: Some(mean(&|&[hits, truth, _]| over(hits, truth))) },
+            Metric {
+                name: "f1",
+                less_is_better: false,
+                value: Some(mean(&|&[hits, truth, predicted]| over(2 * hits, truth + predicted))),
+            },
+            Metric { name: "roc_auc", less_is_better: false, value: roc },
+            Metric { name: "pr_auc", less_is_better: false, value: pr },
+            Metric { name: "log_loss", less_is_better: true, value: Some(loss / n) },
         ];
         if let Some(squares) = &self.squares {
             let sum: f64 = squares.iter().zip(counts).map(|(square, &count)| square * f64::from(count)).sum();
-            metrics.push(("brier", true, Some(sum / n)));
+            metrics.push(Metric { name: "brier", less_is_better: true, value: Some(sum / n) });
         }
         metrics
     }
 
-    /// The means over the ranked classes of the areas under both curves; none where one has no row, or no other.
-    fn areas(&self, counts: &[u32], n: f64) -> (Option<f64>, Option<f64>) {
+    /// Returns the means over the ranked classes of the areas under both curves.
+    fn areas(&self, counts: &[u32], n: f64) -> Areas {
         let (mut roc, mut pr) = (Some(0.0), Some(0.0));
-        for (class, order) in &self.orders {
+        for Ranking { class, rows } in &self.orders {
             let positive = |row: u32| self.labels[row as usize] == *class;
             let all: f64 =
                 (0u32..).zip(counts).filter(|(row, _)| positive(*row)).map(|(_, &count)| f64::from(count)).sum();
@@ -206,7 +243,7 @@ impl<'a> Judge<'a> {
                 }
                 *here = [0.0; 2];
             };
-            for &(row, new) in order {
+            for &RankedRow { row, new } in rows {
                 if new {
                     close(&mut here, &mut above);
                 }
@@ -219,7 +256,7 @@ impl<'a> Judge<'a> {
         }
         #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
         let ranked = self.orders.len() as f64;
-        (roc.map(|sum| sum / ranked), pr.map(|sum| sum / ranked))
+        Areas { roc: roc.map(|sum| sum / ranked), pr: pr.map(|sum| sum / ranked) }
     }
 }
 
@@ -293,16 +330,17 @@ mod tests {
         let (logits, labels) = two(80);
         let scores = Scores::new(&logits, &labels, &["no", "yes"]).unwrap();
         let decision = Decision::default();
-        for difference in paired((&scores, &decision), (&scores, &decision), 0.95, Seed(0)).unwrap() {
+        let own = Judged { scores: &scores, decision: &decision };
+        for difference in paired(own, own, 0.95, Seed(0)).unwrap() {
             let Interval { value, low, high, .. } = difference.interval.unwrap();
             assert_eq!((value, low, high), (0.0, 0.0, 0.0), "{}", difference.name);
         }
         let better: Vec<f64> = logits.iter().zip(&labels).map(|(z, &y)| z + 2.0 * f64::from(y)).collect();
         let better = Scores::new(&better, &labels, &["no", "yes"]).unwrap();
-        let gains = paired((&scores, &decision), (&better, &decision), 0.95, Seed(0)).unwrap();
+        let gains = paired(own, Judged { scores: &better, ..own }, 0.95, Seed(0)).unwrap();
         assert!(gains[4].interval.unwrap().low > 0.0, "{:?}", gains[4]);
         let other = Scores::new(&logits[1..], &labels[1..], &["no", "yes"]).unwrap();
-        assert!(paired((&scores, &decision), (&other, &decision), 0.95, Seed(0)).is_err());
+        assert!(paired(own, Judged { scores: &other, ..own }, 0.95, Seed(0)).is_err());
     }
 
     #[test]

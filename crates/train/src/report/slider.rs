@@ -6,9 +6,10 @@ use std::fmt::Write;
 
 use wgrad_core::Result;
 
+use super::contents::Contents;
 use super::figures::taken;
+use super::scores::Scores;
 use super::svg::{FRAME, escape, short};
-use super::{RunReport, Scores};
 use wgrad_metrics::{Costs, Cut, Cuts, Decision};
 
 /// Steps over the positive rows, and over all rows; about twice as many stops.
@@ -25,11 +26,20 @@ pub struct Stop {
     pub cut: Cut,
 }
 
-/// The places of the slider, by rising threshold, and which of them is the decision's.
+/// Stops of the slider.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stops {
+    /// The stops, by rising threshold.
+    pub all: Vec<Stop>,
+    /// Which of them is that of the decision.
+    pub chosen: usize,
+}
+
+/// Finds the stops of the slider.
 ///
 /// Every cut where there are few; else so many that the positive rows, and all rows, are told apart in steps of less than
 /// one per cent.
-pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<(Vec<Stop>, usize)>> {
+pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<Stops>> {
     let Some(margins) = scores.margins() else { return Ok(None) };
     let cuts = Cuts::new(&margins, scores.labels())?;
     let own = taken(&cuts, decision);
@@ -56,7 +66,7 @@ pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<(Vec<
         };
         Stop { threshold, probability, cut }
     };
-    Ok(Some((kept.into_iter().enumerate().map(stop).collect(), at)))
+    Ok(Some(Stops { all: kept.into_iter().enumerate().map(stop).collect(), chosen: at }))
 }
 
 /// The numbers that move, by the name of their place in the page.
@@ -76,8 +86,8 @@ fn numbers(cut: &Cut, costs: &Costs) -> Vec<(&'static str, &'static str, f64)> {
 }
 
 /// The part of the page, and its script with the data.
-pub(super) fn html(report: &RunReport, scores: &Scores, decision: &Decision) -> Result<String> {
-    let Some((stops, at)) = stops(scores, decision)? else { return Ok(String::new()) };
+pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> Result<String> {
+    let Some(Stops { all: stops, chosen: at }) = stops(scores, decision)? else { return Ok(String::new()) };
     let costs =
         decision.rule().costs().unwrap_or(Costs { false_negative: 1.0, false_positive: 1.0, ..Costs::default() });
     let [negative, positive] = [0, 1].map(|class| escape(&scores.classes()[class]));
@@ -142,7 +152,7 @@ pub(super) fn html(report: &RunReport, scores: &Scores, decision: &Decision) -> 
 }
 
 /// How the threshold came to be.
-fn rule(report: &RunReport, decision: &Decision) -> String {
+fn rule(report: &Contents, decision: &Decision) -> String {
     match (decision.chosen_on(), report.validation.is_some()) {
         (None, _) => "which was given".into(),
         (Some(_), true) => format!("was chosen on the validation rows for {}", decision.rule().words()),

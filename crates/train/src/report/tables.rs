@@ -10,8 +10,9 @@ use std::fmt::Write;
 
 use wgrad_core::Result;
 
+use super::contents::{Contents, Part};
+use super::scores::Scores;
 use super::svg::{escape, short};
-use super::{Part, RunReport, Scores};
 use wgrad_metrics::{ConfusionMatrix, Ratio, Reliability, pr_auc, roc_auc};
 
 /// Classes whose confusion matrix is shown, and features whose importance is.
@@ -19,7 +20,7 @@ const CLASSES: usize = 25;
 const FEATURES: usize = 200;
 
 /// Of many classes: each by itself, and the confusion matrix.
-pub(super) fn classes(report: &RunReport, scores: &Scores) -> Result<String> {
+pub(super) fn classes(report: &Contents, scores: &Scores) -> Result<String> {
     let (names, n) = (scores.classes(), scores.classes().len());
     let matrix = ConfusionMatrix::new(&scores.predicted(&report.decision), scores.labels(), names)?;
     let probabilities = scores.probabilities(&report.decision);
@@ -124,7 +125,7 @@ pub(super) fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> Str
 }
 
 /// The numbers of the epochs.
-pub(super) fn epochs(report: &RunReport) -> String {
+pub(super) fn epochs(report: &Contents) -> String {
     let cell = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| escape(&short(value)));
     let rows: String = (report.history.iter().enumerate())
         .map(|(i, e)| {
@@ -145,7 +146,7 @@ pub(super) fn epochs(report: &RunReport) -> String {
 }
 
 /// The numbers of the importances, ten by ten.
-pub(super) fn importance(report: &RunReport) -> String {
+pub(super) fn importance(report: &Contents) -> String {
     let shown = report.importance.iter().take(FEATURES).enumerate();
     let rows: String = shown
         .map(|(i, each)| {
@@ -177,7 +178,7 @@ pub(super) fn importance(report: &RunReport) -> String {
 
 /// How many rows of each class the parts have.
 #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
-pub(super) fn parts(report: &RunReport) -> String {
+pub(super) fn parts(report: &Contents) -> String {
     let part = |name: &str, scores: &Option<Scores>| {
         scores.as_ref().map(|scores| Part {
             name: name.into(),

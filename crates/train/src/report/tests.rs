@@ -1,6 +1,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
+use crate::report::*;
 use wgrad_metrics::{Calibrate, Cuts, Rule};
 
 /// Names that would be markup, or end a script.
@@ -35,7 +36,9 @@ fn report(names: &[&str]) -> RunReport {
     let (validation, test) = (scores(120, names), scores(90, names));
     let decision = validation.decide(Calibrate::Platt, Rule::FBeta(2.0)).unwrap();
     let all = Importance { feature: HOSTILE[0].into(), mean: 0.25, deviation: 0.125 };
-    RunReport { history: history(), ..RunReport::new(HOSTILE[1]) }
+    let mut report = RunReport::new(HOSTILE[1]);
+    report.contents.history = history();
+    report
         .begun(UNIX_EPOCH + Duration::from_secs(1_000_000_000))
         .learning_rates((0..8).map(|i| 1e-3 * f64::from(8 - i)))
         .part(HOSTILE[0], names, &[70, 20])
@@ -105,7 +108,7 @@ fn the_page_is_whole_and_holds_what_was_given() {
     for word in ["http://", "https://", "src=\"", "@import", "url("] {
         assert!(!page.contains(word), "{word} asks for something else");
     }
-    for (name, text) in report(&["no", "yes"]).plots().unwrap() {
+    for Plot { name, svg: text } in report(&["no", "yes"]).plots().unwrap() {
         check_markup(&text);
         assert!(text.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && text.contains("<title"), "{name}");
         assert!(!text.contains("NaN") && !text.contains("inf"), "{name}");
@@ -132,7 +135,10 @@ fn the_same_run_gives_the_same_bytes() {
     assert_eq!(a.html().unwrap(), b.html().unwrap());
     assert_eq!(a.plots().unwrap(), b.plots().unwrap());
     assert_eq!((a.metrics_csv(), a.events().unwrap()), (b.metrics_csv(), b.events().unwrap()));
-    assert_eq!(a.test.as_ref().unwrap().to_safetensors().unwrap(), b.test.as_ref().unwrap().to_safetensors().unwrap());
+    assert_eq!(
+        a.contents.test.as_ref().unwrap().to_safetensors().unwrap(),
+        b.contents.test.as_ref().unwrap().to_safetensors().unwrap()
+    );
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn the_stops_are_cuts_and_one_is_the_decisions() {
     let test = Scores::new(&logits, &labels, &["no", "yes"]).unwrap();
     let decision = Decision::fixed(None, Rule::Fixed(0.77)).unwrap();
     let report = RunReport::new("rare").test(test.clone()).decision(decision.clone());
-    let (stops, at) = report.stops().unwrap().unwrap();
+    let Stops { all: stops, chosen: at } = report.stops().unwrap().unwrap();
     let positives = labels.iter().sum::<u32>();
     assert!((150..700).contains(&stops.len()) && positives > 100, "{}", stops.len());
     assert_eq!(stops[at].threshold.to_bits(), decision.threshold().to_bits());

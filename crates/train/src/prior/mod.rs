@@ -327,5 +327,4 @@ impl PriorShift {
 }
 
 #[cfg(test)]
-#[path = "prior_tests.rs"]
 mod tests;

@@ -4,10 +4,10 @@ use std::panic::Location;
 
 use wgrad_core::{Array, Audit, Lockstep, Result, Tensor, audit};
 
-use super::Trainer;
-use super::fit::no_optimizer;
-use super::snapshot::{Snapshot, rates, set_rates};
-use super::steps::{Steps, Tally, Traced, Training, Watch};
+use crate::options::EpochBatches;
+use crate::rehearsal::Rehearsal;
+use crate::steps::{EpochOrder, FedStep, Tally, Traced, Watch};
+use crate::trainer::Trainer;
 use wgrad_data::Dataset;
 
 impl Trainer<'_> {
@@ -94,7 +94,8 @@ impl Trainer<'_> {
         Ok(report.expect("it ends with the audit"))
     }
 
-    /// Makes the steps of a training, shows each before it is made to `look` until that says so, and puts back what changed.
+    /// Makes the steps of a training, shows each before it is made to `look` until that returns true, and puts back what
+    /// changed.
     fn beside<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &mut self,
         data: &Dataset,
@@ -102,52 +103,28 @@ impl Trainer<'_> {
         caller: &'static Location<'static>,
         mut look: impl FnMut(&mut Self, usize, &Traced, &[(&Tensor, &Array)]) -> Result<bool>,
     ) -> Result<()> {
-        self.session()?;
-        let optimizer = self.optimizer.take().ok_or_else(no_optimizer)?;
-        let before = rates(&*optimizer);
-        let looked = (|| {
-            let targets = self.targets.of(data)?;
-            let (ema, accumulate) = (self.ema.clone(), self.accumulate.max(1));
-            let training = Training { optimizer: &*optimizer, ema: ema.as_ref(), accumulate };
-            let mut steps = Steps::new(loss, data, targets, Some(training), false, caller)?;
-            // This declares all state, which is then put back, too.
-            steps.example(self.batch_size.min(data.rows())).graph.check()?;
-            self.session()?.sync()?;
-            let begin = Snapshot::take(&self.params)?;
-            let looked = self.step_by_step(data, &mut steps, &mut look);
-            let restored = self.session()?.sync().and_then(|()| begin.restore(&self.params));
-            looked.and(restored)
-        })();
-        set_rates(&*optimizer, &before);
-        self.optimizer = Some(optimizer);
-        looked
-    }
-
-    fn step_by_step<L: Fn(&Tensor, &Tensor) -> Tensor>(
-        &mut self,
-        data: &Dataset,
-        steps: &mut Steps<'_, L>,
-        look: &mut impl FnMut(&mut Self, usize, &Traced, &[(&Tensor, &Array)]) -> Result<bool>,
-    ) -> Result<()> {
-        let batches = self.batches(data)?;
-        let (per_epoch, size) = (batches.len() - usize::from(self.drops_one(data)), self.batch_size);
-        let mut number = self.params.at("train").counter("@epoch").get();
-        let mut epoch = batches.epoch(number);
-        for step in 0.. {
-            let at = step % per_epoch.max(1);
-            if step > 0 && at == 0 {
-                number += 1;
-                epoch = batches.epoch(number);
+        self.rehearse(data, loss, false, caller, |trainer, Rehearsal { steps }| {
+            let EpochBatches { batches, steps: per_epoch } =
+                trainer.options.batches(trainer.session.params(), data.rows())?;
+            let batch_size = trainer.options.batch_size;
+            let mut number = trainer.session.params().at("train").counter("@epoch").get();
+            let mut epoch = batches.epoch(number);
+            for step in 0.. {
+                let at = step % per_epoch.max(1);
+                if step > 0 && at == 0 {
+                    number += 1;
+                    epoch = batches.epoch(number);
+                }
+                let order = EpochOrder { rows: epoch.order(), batch_size };
+                let FedStep { traced, arrays } = steps.single(order, at)?;
+                let feeds: Vec<_> = traced.inputs.iter().zip(&arrays).collect();
+                if look(trainer, step, &traced, &feeds)? {
+                    break;
+                }
+                let (session, mut tally) = (trainer.session()?, Tally::from_step(at));
+                Watch::nothing(true, |watch| steps.run(session, order, &mut tally, at + 1, watch))?;
             }
-            let (traced, arrays) = steps.single(epoch.order(), size, at)?;
-            let feeds: Vec<_> = traced.inputs.iter().zip(&arrays).collect();
-            if look(self, step, &traced, &feeds)? {
-                break;
-            }
-            let mut watch = Watch { wait: true, stop: &|| false, seen: &mut |_, _| {} };
-            let mut tally = Tally { steps: at, ..Tally::default() };
-            steps.run(self.session()?, (epoch.order(), size), &mut tally, at + 1, &mut watch)?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

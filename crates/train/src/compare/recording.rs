@@ -11,7 +11,7 @@ use wgrad_core::{
 };
 
 use super::comparison::{Compared, Comparison, Stage};
-use super::snapshot::Snapshot;
+use crate::snapshot::Snapshot;
 use wgrad_nn::entries::{entries, set, unreadable, value, words};
 use wgrad_nn::optim::Optimizer;
 

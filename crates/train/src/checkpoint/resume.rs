@@ -1,0 +1,264 @@
+//! From a checkpoint back to a training: what has to agree, and what is put back.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use wgrad_core::{Error, Init, Kind, Params, Result, Shape, TorchRandom};
+
+use super::capture::{BEST_WEIGHTS, GENERATOR};
+use super::file::{Checkpoint, Stored};
+use super::folder::{Resumed, latest};
+use super::manifest::{Manifest, Position};
+use super::saver::Saver;
+use super::settings::Settings;
+use crate::history::{Ended, History};
+use crate::patience::{Patience, PatienceState};
+use crate::progress::Progress;
+use crate::run_history::RunHistory;
+use crate::schedules::Schedules;
+use crate::session::LazySession;
+use crate::snapshot::{SavedCounter, SavedVariable, Snapshot, Weights, set_rates};
+use wgrad_nn::optim::Optimizer;
+
+/// Checkpoint that a trainer goes on from.
+#[derive(Default)]
+pub(crate) struct Resume {
+    /// The file or folder, until it is read.
+    place: Option<PathBuf>,
+    /// The checkpoint that was read, until the fit that it is of.
+    pending: Option<Checkpoint>,
+    resumed: Option<Resumed>,
+}
+
+/// The fit that a checkpoint has to be of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResumedFit {
+    /// Which fit of the trainer, from 0.
+    pub fit: usize,
+    pub epochs: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+}
+
+/// The parts of a training that a checkpoint puts back.
+pub(crate) struct Restored<'r> {
+    pub session: &'r mut LazySession,
+    pub schedules: &'r mut Schedules,
+    pub optimizer: &'r dyn Optimizer,
+    pub patience: Option<&'r mut Patience>,
+    pub runs: &'r mut RunHistory,
+    pub saver: &'r mut Saver,
+    pub history: &'r mut History,
+}
+
+impl Resume {
+    pub fn set(&mut self, place: &Path) {
+        self.place = Some(place.into());
+    }
+
+    pub fn resumed(&self) -> Option<&Resumed> {
+        self.resumed.as_ref()
+    }
+
+    /// Returns whether there is a checkpoint to go on from.
+    pub fn is_wanted(&self) -> bool {
+        self.place.is_some() || self.pending.is_some()
+    }
+
+    /// Reads the checkpoint, once.
+    pub fn read(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        let Some(place) = self.place.take() else { return Ok(()) };
+        let (checkpoint, resumed) = latest(&place)?;
+        for why in &resumed.passed_over {
+            progress.note(&format!("warning: passed over a checkpoint: {why}"));
+        }
+        (self.pending, self.resumed) = (Some(checkpoint), Some(resumed));
+        Ok(())
+    }
+
+    /// Returns the history of a fit that was over before the one of the checkpoint.
+    pub fn finished(&self, fit: usize) -> Option<History> {
+        let manifest = &self.pending.as_ref()?.manifest;
+        manifest.fits.get(fit).filter(|_| manifest.position.fit > fit).map(|fit| fit.history(None))
+    }
+
+    /// Takes the checkpoint that was read.
+    pub fn take(&mut self) -> Option<Checkpoint> {
+        self.pending.take()
+    }
+
+    /// Puts a training into the state of a checkpoint of this fit. Returns the position.
+    pub fn restore(
+        &mut self,
+        checkpoint: Checkpoint,
+        fit: ResumedFit,
+        settings: &Settings,
+        mut training: Restored<'_>,
+        progress: &mut dyn Progress,
+    ) -> Result<Position> {
+        let Checkpoint { manifest, tensors } = checkpoint;
+        self.agree(differences(&manifest, fit, settings, training.session.params()))?;
+        let (best, mine): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            tensors.into_iter().partition(|(name, _)| name.starts_with(BEST_WEIGHTS));
+        self.agree(put(training.session.params(), mine, fit.fit > 0)?)?;
+        let over = training.put_state(&manifest, fit, best)?;
+        self.note_differences(&manifest, training.session)?;
+        for note in self.resumed.iter().flat_map(|resumed| &resumed.notes) {
+            progress.note(&format!("note: {note}"));
+        }
+        Ok(Position { over, ..manifest.position })
+    }
+
+    /// Refuses a checkpoint that differs from the training.
+    fn agree(&self, differences: Vec<String>) -> Result<()> {
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let from = self.resumed.as_ref().map_or_else(PathBuf::new, |resumed| resumed.from.clone());
+        Err(Error::Config(format!(
+            "{} is a checkpoint of another training:\n  {}\n  fix: resume with the same model, data and settings; or \
+             begin anew, from its weights if you like: Load::from(checkpoint).strict(false).apply(&params)",
+            from.display(),
+            differences.join("\n  ")
+        )))
+    }
+
+    /// Notes what is not as it was then and may change the bits.
+    fn note_differences(&mut self, manifest: &Manifest, session: &mut LazySession) -> Result<()> {
+        let device = session.get()?.device();
+        let now = [device.kind, device.adapter, device.api, device.driver];
+        let Some(Resumed { notes, .. }) = &mut self.resumed else { return Ok(()) };
+        if now != manifest.device {
+            let [then, now] = [&manifest.device, &now].map(|words| words.join(", "));
+            notes.push(format!("the device was another one: {then}; the bits of {now} may differ"));
+        }
+        if manifest.wgrad != env!("CARGO_PKG_VERSION") {
+            let now = env!("CARGO_PKG_VERSION");
+            notes.push(format!("the checkpoint is of wgrad {}, this is {now}; bits may differ", manifest.wgrad));
+        }
+        Ok(())
+    }
+}
+
+/// Lists what differs between a checkpoint and the fit that wants to go on from it.
+fn differences(manifest: &Manifest, fit: ResumedFit, settings: &Settings, params: &Params) -> Vec<String> {
+    let position = &manifest.position;
+    let mut differences = manifest.differences(settings);
+    if manifest.seed != params.seed() {
+        differences.push(format!("seed of the parameters: {} then, {} now", manifest.seed, params.seed()));
+    }
+    if position.fit != fit.fit || manifest.fits.len() != fit.fit + 1 || position.epoch == 0 || position.step > fit.steps
+    {
+        differences.push(format!(
+            "it is in fit {}, epoch {}, step {}",
+            position.fit + 1,
+            position.epoch,
+            position.step
+        ));
+    }
+    let trained = manifest.fits.last().map_or(0, |fit| fit.history(None).epochs.len());
+    if trained > fit.epochs || position.epoch != trained + 1 {
+        differences.push(format!("epochs: {trained} trained then, {} wanted now", fit.epochs));
+    }
+    differences
+}
+
+impl Restored<'_> {
+    /// Puts everything back but variables, counters and generator. Returns whether the fit is over.
+    fn put_state(&mut self, manifest: &Manifest, fit: ResumedFit, best: BTreeMap<String, Stored>) -> Result<bool> {
+        if let Some(patience) = &mut self.patience {
+            let kept = manifest.stopping.clone().unwrap_or_default();
+            let best = best.into_iter();
+            let best = best.filter_map(|(name, stored)| Some((name.strip_prefix(BEST_WEIGHTS)?.to_string(), stored)));
+            let weights = weights_of(self.session.params(), &best.collect());
+            patience.set_state(PatienceState { best: kept.best, waited: kept.waited, weights });
+        }
+        set_rates(self.optimizer, &manifest.rates);
+        if let Some(state) = &manifest.schedule {
+            self.schedules.restore(state)?;
+        }
+        let history = &mut *self.history;
+        *history = manifest.fits.last().map_or_else(History::default, |last| last.history(Some(fit.epochs)));
+        history.restored = None;
+        let more = history.epochs.len() < fit.epochs && matches!(history.ended, Ended::Completed | Ended::Stopped);
+        if more {
+            history.ended = Ended::Completed;
+        }
+        self.runs.go_on(manifest, fit.fit);
+        self.saver.go_on(manifest.position.total, manifest.best);
+        Ok(!more)
+    }
+}
+
+/// Sets variables, counters and generator; or sets nothing, and lists what does not fit. `grows` allows state that nothing
+/// has declared, such as that of another fit's optimizer.
+fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> Result<Vec<String>> {
+    let (mut arrays, mut counts, mut wrong) = (vec![], vec![], vec![]);
+    for variable in params.variables() {
+        match tensors.remove(variable.name()) {
+            Some(Stored::Array(array)) if array.shape() == variable.shape() => arrays.push((variable, array)),
+            Some(Stored::Array(array)) => {
+                wrong.push(format!("`{}`: {} then, {} now", variable.name(), array.shape(), variable.shape()));
+            }
+            _ => wrong.push(format!("`{}`: not there then", variable.name())),
+        }
+    }
+    for (name, counter) in params.counters() {
+        match tensors.remove(&*name) {
+            Some(Stored::Count(count)) => counts.push((counter, count)),
+            // The trainer's own is made with the first epoch.
+            _ => wrong.push(format!("counter `{name}`: not there then")),
+        }
+    }
+    let generator = tensors.remove(GENERATOR);
+    let words = match &generator {
+        Some(Stored::Words(words)) => TorchRandom::from_words(words),
+        _ => None,
+    };
+    if generator.is_some() && words.is_none() {
+        wrong.push("its generator is none".into());
+    }
+    let mut new = vec![];
+    for (name, stored) in tensors {
+        match stored {
+            Stored::Array(array) if grows => new.push((name, array)),
+            Stored::Count(count) if grows || name == "train.@epoch" => counts.push((params.counter(&name), count)),
+            _ => wrong.push(format!("`{name}`: not there now")),
+        }
+    }
+    if !wrong.is_empty() {
+        return Ok(wrong);
+    }
+    for (name, array) in new {
+        let state = params.variable(&name, Shape::from(array.shape().dims()), Kind::State, Init::Constant(0.0));
+        arrays.push((state, array));
+    }
+    for (variable, array) in arrays {
+        variable.set((*array).clone())?;
+    }
+    for (counter, count) in counts {
+        counter.set(count);
+    }
+    if let Some(words) = words {
+        params.with_torch_random(|random| *random = words);
+    }
+    Ok(vec![])
+}
+
+/// Returns the best weights, of which all have to be there.
+fn weights_of(params: &Params, tensors: &BTreeMap<String, Stored>) -> Option<Weights> {
+    let mut weights = Weights::of(Snapshot::take(params).ok()?);
+    for SavedVariable { variable, value } in &mut weights.variables {
+        match tensors.get(variable.name()) {
+            Some(Stored::Array(array)) if array.shape() == variable.shape() => *value = array.clone(),
+            _ => return None,
+        }
+    }
+    for SavedCounter { name, count, .. } in &mut weights.counters {
+        match tensors.get(&**name) {
+            Some(Stored::Count(stored)) => *count = *stored,
+            _ => return None,
+        }
+    }
+    Some(weights)
+}

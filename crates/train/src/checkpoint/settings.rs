@@ -1,0 +1,79 @@
+//! What has to be the same for a training to go on from a checkpoint, as words that people can compare.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use wgrad_core::{Graph, Params, Result};
+
+use crate::data_source::describe;
+use crate::options::TrainerOptions;
+use crate::run_history::RunHistory;
+use crate::schedules::Schedules;
+use wgrad_data::{Dataset, Sampler};
+
+/// Each setting under its name.
+pub(crate) type Settings = BTreeMap<String, String>;
+
+/// Data and model of a training.
+pub(crate) struct Subject<'s> {
+    pub data: &'s Dataset,
+    pub params: Params,
+    /// The training step.
+    pub step: Graph,
+}
+
+/// The parts of a training that its settings describe.
+pub(crate) struct Described<'d> {
+    subject: &'d Subject<'d>,
+    options: &'d TrainerOptions,
+    runs: &'d RunHistory,
+    schedule: String,
+    stopping: Option<&'d dyn fmt::Debug>,
+}
+
+impl<'d> Described<'d> {
+    pub fn new(
+        subject: &'d Subject<'d>,
+        options: &'d TrainerOptions,
+        runs: &'d RunHistory,
+        schedules: &Schedules,
+        stopping: Option<&'d dyn fmt::Debug>,
+    ) -> Self {
+        Self { subject, options, runs, schedule: schedules.describe(), stopping }
+    }
+
+    /// Returns the settings, which are described when they are first needed.
+    pub fn once(&self, known: &mut Option<Settings>) -> Result<Settings> {
+        if known.is_none() {
+            *known = Some(self.settings()?);
+        }
+        Ok(known.clone().unwrap_or_default())
+    }
+
+    /// Describes everything that has to be the same for a training to go on as it would have. Reads all rows.
+    fn settings(&self) -> Result<Settings> {
+        let Self { subject: Subject { data, params, step }, options, .. } = self;
+        let print = format!("checksum {:08x}", crc32fast::hash(step.to_text().as_bytes()));
+        let kind = if options.as_torch(params) { "PyTorch's" } else { "wgrad's" };
+        let validation = options.validation.as_ref().map_or_else(|| Ok("none".into()), describe)?;
+        let sampler = options.sampler.as_ref().map_or("none".into(), Sampler::describe);
+        let stopping = self.stopping.as_ref().map_or("none".into(), |stopping| format!("{stopping:?}"));
+        let settings = [
+            ("training rows", describe(data)?),
+            ("validation rows", validation),
+            ("batch size", options.batch_size.to_string()),
+            ("accumulated batches", options.accumulate.to_string()),
+            ("shuffle", options.shuffle.to_string()),
+            ("sampler", sampler),
+            ("drop_last", options.drop_last.to_string()),
+            ("seed of the order", options.order_seed(params).0.to_string()),
+            ("random numbers", kind.into()),
+            ("learning rates at first", self.runs.describe_rates()),
+            ("schedule", self.schedule.clone()),
+            ("early stopping", stopping),
+            ("ops of a step", step.op_counts()),
+            ("sizes and options of a step", print),
+        ];
+        Ok(settings.map(|(name, value)| (name.to_string(), value)).into())
+    }
+}

@@ -1,0 +1,122 @@
+//! The options of a trainer: which rows make a batch, how an update is made of them, and when to end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wgrad_core::{Error, Limits, Params, Result};
+
+use crate::data_source::{DataSource, Targets};
+use wgrad_data::{Batches, Dataset, Sampler, Seed};
+use wgrad_nn::optim::{Ema, Optimizer};
+
+/// Options of a trainer, as its builder sets them. Nothing here changes while a model is trained, except that the
+/// optimizer is lent to the fit under way.
+pub(crate) struct TrainerOptions {
+    pub optimizer: Option<Box<dyn Optimizer>>,
+    pub ema: Option<Ema>,
+    pub accumulate: usize,
+    pub batch_size: usize,
+    /// None for the order that goes with the parameters.
+    pub seed: Option<Seed>,
+    pub shuffle: bool,
+    pub sampler: Option<Sampler>,
+    pub drop_last: bool,
+    pub streaming: bool,
+    pub targets: Targets,
+    pub validation: Option<Dataset>,
+    /// Flag that ends a fit.
+    pub stop: Option<Arc<AtomicBool>>,
+}
+
+impl Default for TrainerOptions {
+    fn default() -> Self {
+        Self {
+            optimizer: None,
+            ema: None,
+            accumulate: 1,
+            batch_size: 64,
+            seed: None,
+            shuffle: true,
+            sampler: None,
+            drop_last: false,
+            streaming: false,
+            targets: Targets::Automatic,
+            validation: None,
+            stop: None,
+        }
+    }
+}
+
+/// Batches of a data set, and how many of them an epoch takes.
+pub(crate) struct EpochBatches {
+    pub batches: Batches,
+    pub steps: usize,
+}
+
+/// Returns the error of a trainer without an optimizer.
+pub(crate) fn no_optimizer() -> Error {
+    Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
+}
+
+impl TrainerOptions {
+    /// Returns the optimizer.
+    pub fn optimizer(&self) -> Result<&dyn Optimizer> {
+        self.optimizer.as_deref().ok_or_else(no_optimizer)
+    }
+
+    /// Takes the optimizer for as long as something trains with it.
+    pub fn lend_optimizer(&mut self) -> Result<Box<dyn Optimizer>> {
+        self.optimizer.take().ok_or_else(no_optimizer)
+    }
+
+    /// Returns the seed of the order of the rows.
+    pub fn order_seed(&self, params: &Params) -> Seed {
+        self.seed.unwrap_or(Seed(params.seed()))
+    }
+
+    /// Returns whether the batches are those of PyTorch's loader.
+    pub fn as_torch(&self, params: &Params) -> bool {
+        self.seed.is_none() && params.with_torch_random(|_| ()).is_some()
+    }
+
+    /// Returns whether the fit shall end.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+
+    /// Returns whether the features of a data set are kept on a device of these limits.
+    pub fn keeps_on_device(&self, data: &Dataset, limits: &Limits) -> bool {
+        !self.streaming && DataSource::fits(data, limits)
+    }
+
+    /// Makes the batches of so many rows.
+    pub fn batches(&self, params: &Params, rows: usize) -> Result<EpochBatches> {
+        let batches = self.order(params, rows)?;
+        let steps = batches.len() - usize::from(self.drops_one(params, rows));
+        Ok(EpochBatches { batches, steps })
+    }
+
+    fn order(&self, params: &Params, rows: usize) -> Result<Batches> {
+        let mut batches = Batches::new(rows, self.batch_size)?;
+        if let Some(sampler) = &self.sampler {
+            batches = batches.sampler(sampler, self.order_seed(params))?;
+            return if self.drop_last { batches.drop_last() } else { Ok(batches) };
+        }
+        let batches = if self.drop_last { batches.drop_last()? } else { batches };
+        match (self.shuffle, self.as_torch(params)) {
+            (true, true) => batches.shuffle_as_torch(params),
+            (true, false) => Ok(batches.shuffle(self.order_seed(params))),
+            (false, _) => Ok(batches),
+        }
+    }
+
+    /// Returns whether an epoch goes without its last row, which would be a batch of its own.
+    fn drops_one(&self, params: &Params, rows: usize) -> bool {
+        let rows = self.sampler.as_ref().map_or(rows, Sampler::samples);
+        !self.drop_last
+            && !self.as_torch(params)
+            && self.batch_size > 1
+            && rows > self.batch_size
+            && rows % self.batch_size == 1
+    }
+}

@@ -1,0 +1,72 @@
+//! The rule of early stopping: which epoch is the best so far, and for how long to wait for a better one.
+
+use wgrad_core::{Params, Result};
+
+use crate::number::BestEpoch;
+use crate::snapshot::{Snapshot, Weights};
+
+/// Rule that ends a fit when a measure has not got better for some epochs, and how far it is.
+pub(crate) struct Patience {
+    pub patience: usize,
+    pub min_delta: f64,
+    /// Whether the weights of the best epoch are put back at the end.
+    pub restore: bool,
+    pub maximize: bool,
+    state: PatienceState,
+}
+
+/// State of a [`Patience`].
+#[derive(Clone, Default)]
+pub(crate) struct PatienceState {
+    pub best: Option<BestEpoch>,
+    /// Epochs since then.
+    pub waited: usize,
+    /// The model of the best epoch.
+    pub weights: Option<Weights>,
+}
+
+impl Patience {
+    pub fn new(patience: usize) -> Self {
+        Self { patience, min_delta: 0.0, restore: true, maximize: false, state: PatienceState::default() }
+    }
+
+    pub fn state(&self) -> &PatienceState {
+        &self.state
+    }
+
+    pub fn set_state(&mut self, state: PatienceState) {
+        self.state = state;
+    }
+
+    /// Notes an epoch's measure. Returns whether it is the best so far.
+    pub fn measure(&mut self, epoch: usize, value: f64) -> bool {
+        let better = match self.state.best.map(BestEpoch::value) {
+            _ if value.is_nan() => false,
+            None => true,
+            Some(best) if self.maximize => value > best + self.min_delta,
+            Some(best) => value < best - self.min_delta,
+        };
+        if better {
+            (self.state.best, self.state.waited) = (Some(BestEpoch::new(epoch, value)), 0);
+        } else {
+            self.state.waited += 1;
+        }
+        better
+    }
+
+    /// Keeps the weights of the best epoch.
+    pub fn keep(&mut self, all: Snapshot) {
+        self.state.weights = Some(Weights::of(all));
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.state.waited > 0 && self.state.waited >= self.patience
+    }
+
+    /// Puts the weights of the best epoch back, if they were kept. Returns that epoch.
+    pub fn restore_best(&self, params: &Params) -> Result<Option<usize>> {
+        let (Some(best), Some(weights)) = (self.state.best, &self.state.weights) else { return Ok(None) };
+        weights.restore(params)?;
+        Ok(Some(best.epoch))
+    }
+}

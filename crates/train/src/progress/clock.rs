@@ -1,0 +1,111 @@
+//! How fast a training is, and how long it takes yet.
+
+use std::time::Instant;
+
+use super::observer::Run;
+use crate::history::Short;
+
+/// Counter of the steps of a fit, with the time of the epoch under way.
+#[derive(Debug)]
+pub(super) struct Clock {
+    run: Run,
+    /// Steps of all epochs that were made.
+    done: usize,
+    /// When the epoch began.
+    began: Instant,
+    /// Steps that were made since then.
+    made: usize,
+}
+
+impl Clock {
+    pub fn new(run: &Run) -> Self {
+        Self { run: *run, done: run.done, began: Instant::now(), made: 0 }
+    }
+
+    pub fn run(&self) -> Run {
+        self.run
+    }
+
+    pub fn step(&mut self) {
+        self.done += 1;
+        self.made += 1;
+    }
+
+    /// Returns the rate within the epoch so far. Steps are reported many at a time, so it counts from the beginning of the
+    /// epoch: the time since the first of them says nothing.
+    pub fn rate(&self) -> String {
+        self.rate_within(self.began.elapsed().as_secs_f64())
+    }
+
+    /// Ends an epoch whose steps took so many seconds, and returns its rate.
+    pub fn epoch(&mut self, seconds: f64) -> String {
+        let rate = self.rate_within(seconds);
+        (self.began, self.made) = (Instant::now(), 0);
+        rate
+    }
+
+    /// Returns steps per second and the time left, as far as they are known.
+    fn rate_within(&self, seconds: f64) -> String {
+        if self.made == 0 || seconds <= 0.0 {
+            return String::new();
+        }
+        let left = (self.run.epochs * self.run.steps).saturating_sub(self.done);
+        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
+        let (rate, left) = (self.made as f64 / seconds, left as f64);
+        format!("  {} steps/s  {} left", Short(rate), span(left / rate))
+    }
+}
+
+/// A time for people: two units at most.
+fn span(seconds: f64) -> String {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive time")]
+    let whole = seconds.max(0.0).ceil() as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_have_two_units_at_most() {
+        let spans = [0.2, 59.0, 60.5, 3600.0, 9000.0].map(span);
+        assert_eq!(spans, ["1 s", "59 s", "1 min 1 s", "1 h 0 min", "2 h 30 min"]);
+    }
+
+    #[test]
+    fn a_clock_counts_what_is_left_of_all_epochs() {
+        let mut clock = Clock::new(&Run { epochs: 2, steps: 10, rows: 100, done: 5 });
+        assert_eq!(clock.rate(), "");
+        for _ in 0..3 {
+            clock.step();
+        }
+        // Three steps in three seconds, eight done, twelve left.
+        clock.began = Instant::now().checked_sub(Duration::from_secs(3)).expect("the clock runs for longer");
+        assert!(clock.rate().ends_with(" left") && clock.rate().contains("  13 s left"), "{}", clock.rate());
+    }
+
+    #[test]
+    fn the_rate_of_an_epoch_is_that_of_its_own_steps() {
+        let mut clock = Clock::new(&Run { epochs: 3, steps: 15, rows: 480, done: 0 });
+        for (seconds, rate) in [(0.03, "  500 steps/s  1 s left"), (0.001, "  15000 steps/s  1 s left")] {
+            // All steps are reported at once, at the end of their chunk.
+            for _ in 0..15 {
+                clock.step();
+            }
+            assert_eq!(clock.epoch(seconds), rate);
+        }
+        assert_eq!(clock.rate(), "", "the next epoch has no step yet");
+        // A fit that goes on within an epoch makes the rest of its steps.
+        let mut resumed = Clock::new(&Run { epochs: 1, steps: 15, rows: 480, done: 10 });
+        for _ in 0..5 {
+            resumed.step();
+        }
+        assert_eq!(resumed.epoch(0.5), "  10 steps/s  0 s left");
+    }
+}

@@ -1,0 +1,56 @@
+//! Progress as lines of text.
+
+use std::time::{Duration, Instant};
+
+use super::clock::Clock;
+use super::observer::{Progress, Run};
+use crate::history::{EpochStats, Short};
+
+/// Writes a line per epoch to stderr, with steps per second and the time left, and in a long epoch a line every
+/// half a minute: what [`automatic`](super::automatic) takes where there is no terminal.
+#[derive(Debug, Default)]
+pub struct Log {
+    clock: Option<Clock>,
+    epoch: usize,
+    step: usize,
+    told: Option<Instant>,
+}
+
+/// Time between lines within an epoch.
+const QUIET: Duration = Duration::from_secs(30);
+
+impl Log {
+    fn line(&mut self, text: &str, rate: Option<String>) {
+        self.told = Some(Instant::now());
+        eprintln!("{text}{}", rate.unwrap_or_default());
+    }
+}
+
+impl Progress for Log {
+    fn begin(&mut self, run: &Run) {
+        let epoch = run.done / run.steps.max(1) + 1;
+        *self = Self { clock: Some(Clock::new(run)), epoch, step: 0, told: Some(Instant::now()) };
+    }
+
+    fn step(&mut self, step: usize) {
+        self.step = step;
+        self.clock.iter_mut().for_each(Clock::step);
+    }
+
+    fn now(&mut self, loss: f64, lr: Option<f64>) {
+        if self.told.is_some_and(|told| told.elapsed() > QUIET)
+            && let Some(Run { epochs, steps, .. }) = self.clock.as_ref().map(Clock::run)
+        {
+            let lr = lr.map_or(String::new(), |lr| format!("  lr {}", Short(lr)));
+            let text = format!("epoch {}/{epochs}  step {}/{steps}  loss {loss:.4}{lr}", self.epoch, self.step);
+            let rate = self.clock.as_ref().map(Clock::rate);
+            self.line(&text, rate);
+        }
+    }
+
+    fn epoch(&mut self, stats: &EpochStats) {
+        self.epoch = stats.epoch + 1;
+        let rate = self.clock.as_mut().map(|clock| clock.epoch(stats.seconds));
+        self.line(&stats.to_string(), rate);
+    }
+}

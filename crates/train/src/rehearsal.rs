@@ -1,0 +1,47 @@
+//! Trainings of which nothing stays.
+
+use std::panic::Location;
+
+use wgrad_core::{Result, Tensor};
+
+use crate::data_source::DataSource;
+use crate::snapshot::{rates, set_rates};
+use crate::steps::{Steps, Training};
+use crate::trainer::Trainer;
+use wgrad_data::Dataset;
+
+/// Steps of a training of which nothing stays.
+pub(crate) struct Rehearsal<'r, L> {
+    pub steps: Steps<'r, L>,
+}
+
+impl Trainer<'_> {
+    /// Lets `body` train, and puts weights, optimizer state, counters, random numbers and rates back as they were.
+    pub(crate) fn rehearse<L: Fn(&Tensor, &Tensor) -> Tensor, T>(
+        &mut self,
+        data: &Dataset,
+        loss: L,
+        resident: bool,
+        caller: &'static Location<'static>,
+        body: impl FnOnce(&mut Self, &mut Rehearsal<'_, L>) -> Result<T>,
+    ) -> Result<T> {
+        self.session()?;
+        let optimizer = self.options.lend_optimizer()?;
+        let before = rates(&*optimizer);
+        let result = (|| {
+            let source = DataSource::new(data, self.options.targets)?;
+            let (ema, accumulate) = (self.options.ema.clone(), self.options.accumulate.max(1));
+            let training = Training { optimizer: &*optimizer, ema: ema.as_ref(), accumulate };
+            let steps = Steps::new(loss, source, Some(training), resident, caller)?;
+            // This declares all state, which is then put back, too.
+            steps.example(self.options.batch_size).graph.check()?;
+            let begin = self.session.snapshot()?;
+            let result = body(self, &mut Rehearsal { steps });
+            let restored = self.session.sync().and_then(|()| begin.restore(self.session.params()));
+            result.and_then(|result| restored.map(|()| result))
+        })();
+        set_rates(&*optimizer, &before);
+        self.options.optimizer = Some(optimizer);
+        result
+    }
+}

@@ -1,0 +1,70 @@
+//! The contents of a report, as its parts read them.
+
+use std::time::SystemTime;
+
+use wgrad_core::Result;
+
+use super::importance::Importance;
+use super::resample::{Measured, intervals};
+use super::scores::Scores;
+use crate::history::TrackedNumber;
+use wgrad_data::Seed;
+use wgrad_metrics::Decision;
+
+/// Numbers of an epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Epoch {
+    pub loss: f64,
+    pub validation_loss: Option<f64>,
+    pub seconds: f64,
+    pub tracked: Vec<TrackedNumber>,
+}
+
+/// Rows of one part of the data.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub name: String,
+    pub classes: Vec<String>,
+    /// Rows per class, or what they count for.
+    pub counts: Vec<f64>,
+    pub weighted: bool,
+}
+
+/// Line of the table at the end.
+#[derive(Clone, Debug)]
+pub(super) struct Fact {
+    pub name: String,
+    pub value: String,
+}
+
+/// Everything that a report was given.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Contents {
+    pub title: String,
+    pub begun: Option<SystemTime>,
+    pub history: Vec<Epoch>,
+    pub rates: Vec<f64>,
+    pub parts: Vec<Part>,
+    pub validation: Option<Scores>,
+    pub test: Option<Scores>,
+    pub decision: Decision,
+    pub importance: Vec<Importance>,
+    pub notes: Vec<String>,
+    pub facts: Vec<Fact>,
+    pub model: String,
+    pub plan: String,
+    pub command: String,
+    pub seed: Seed,
+}
+
+impl Contents {
+    /// Returns the rows that the page judges on.
+    pub fn judged(&self) -> Option<&Scores> {
+        self.test.as_ref().or(self.validation.as_ref())
+    }
+
+    /// Returns the metrics of these rows with their 95 % intervals; none without rows.
+    pub fn intervals(&self) -> Result<Vec<Measured>> {
+        self.judged().map_or(Ok(vec![]), |scores| intervals(scores, &self.decision, 0.95, self.seed))
+    }
+}

@@ -1,0 +1,42 @@
+//! The session of a trainer, opened when it is first used.
+
+use wgrad_core::{Backend, Error, Params, Result, Session};
+
+use crate::snapshot::Snapshot;
+
+/// A device with the parameters of a model; their session is opened late, as parameters may be declared until then.
+pub(crate) struct LazySession {
+    backend: Option<Box<dyn Backend>>,
+    session: Option<Session>,
+    params: Params,
+}
+
+impl LazySession {
+    pub fn new(backend: Box<dyn Backend>, params: &Params) -> Self {
+        Self { backend: Some(backend), session: None, params: params.clone() }
+    }
+
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Returns the session.
+    pub fn get(&mut self) -> Result<&mut Session> {
+        self.params.check()?;
+        if let Some(backend) = self.backend.take() {
+            self.session = Some(Session::new(backend, &self.params)?);
+        }
+        self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
+    }
+
+    /// Brings all values to the host.
+    pub fn sync(&mut self) -> Result<()> {
+        self.get()?.sync()
+    }
+
+    /// Copies all values after a synchronisation.
+    pub fn snapshot(&mut self) -> Result<Snapshot> {
+        self.sync()?;
+        Snapshot::take(&self.params)
+    }
+}
