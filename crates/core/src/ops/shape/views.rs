@@ -109,6 +109,7 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
 impl Tensor {
     /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
     #[track_caller]
+    #[must_use]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
         let x = self;
         let resolved = match resolve_all(x, "permute", axes) {
@@ -124,6 +125,7 @@ impl Tensor {
 
     /// The tensor with two axes exchanged.
     #[track_caller]
+    #[must_use]
     pub fn transpose(&self, a: isize, b: isize) -> Tensor {
         let x = self;
         let (a, b) = match (resolve(x, "transpose", a), resolve(x, "transpose", b)) {
@@ -137,6 +139,7 @@ impl Tensor {
 
     /// The transpose of a matrix.
     #[track_caller]
+    #[must_use]
     pub fn t(&self) -> Tensor {
         let x = self;
         if x.shape().rank() != 2 {
@@ -148,6 +151,7 @@ impl Tensor {
     }
 
     /// A part of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
+    #[must_use]
     #[track_caller]
     pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
         let x = self;
@@ -178,6 +182,7 @@ impl Tensor {
 
     /// A new axis of size 1 at position `axis` of the result.
     #[track_caller]
+    #[must_use]
     pub fn unsqueeze(&self, axis: isize) -> Tensor {
         let x = self;
         let mut dims = x.shape().dims().to_vec();
@@ -191,6 +196,7 @@ impl Tensor {
 
     /// The tensor without one axis, whose size must be 1. (PyTorch ignores the call when it is not.)
     #[track_caller]
+    #[must_use]
     pub fn squeeze(&self, axis: isize) -> Tensor {
         let x = self;
         let axis = match resolve(x, "squeeze", axis) {
@@ -209,6 +215,7 @@ impl Tensor {
 
     /// The axes from `start` to the last as one; a tensor without axes becomes one of 1 element.
     #[track_caller]
+    #[must_use]
     pub fn flatten(&self, start: isize) -> Tensor {
         let x = self;
         if x.shape().rank() == 0 && matches!(start, -1 | 0) {
