@@ -9,24 +9,7 @@
 // `partial`: leaves mean and Σ (x − mean)² of one part of `length` values.
 // `finish`: merges the parts of its channels in order, by Chan's rule for two samples, and normalises one.
 //
-// Needs lib/channels.wgsl and lib/batch_norm.wgsl.
-
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(7) var<storage, read_write> variance: array<f32>;
-
-fn store_y(at: u32, value: f32) {
-    y[at] = value;
-}
-
-fn store_mean(at: u32, value: f32) {
-    mean[at] = value;
-}
-
-fn store_variance(at: u32, value: f32) {
-    variance[at] = value;
-}
+// Needs lib/channels.wgsl, lib/batch_norm.wgsl and lib/batch_norm_forward.wgsl.
 
 // Mean and Σ (x − mean)² of a part of a channel.
 fn moments(work: Task, lane: u32) -> vec2<f32> {
@@ -72,8 +55,7 @@ fn apply(work: Task, lane: u32, total: vec2<f32>) {
     }
     let spread = total.y / f32(params.count);
     if work.part == 0u && lane < WIDTH {
-        store_mean(work.c, total.x);
-        store_variance(work.c, spread);
+        store_channel(work.c, total.x, spread);
     }
     var scale = inverseSqrt(spread + params.eps);
     var shift = 0.0;
@@ -83,7 +65,7 @@ fn apply(work: Task, lane: u32, total: vec2<f32>) {
     }
     var walk = place(work);
     for (var i = work.first; i < work.to; i += GROUP / WIDTH) {
-        store_y(walk.at, (x[walk.at] - total.x) * scale + shift);
+        store_value(walk.at, (x[walk.at] - total.x) * scale + shift);
         walk = next(walk);
     }
 }

@@ -9,26 +9,9 @@
 //   each channel: mean, r and weight·r.
 // `finish`: adds the parts of its channels in order, and gives dx of one.
 //
-// Needs lib/channels.wgsl and lib/batch_norm.wgsl.
+// Needs lib/channels.wgsl, lib/batch_norm.wgsl and lib/batch_norm_gradients.wgsl.
 
 @group(0) @binding(4) var<storage, read> dy: array<f32>;
-@group(0) @binding(5) var<storage, read> mean: array<f32>;
-@group(0) @binding(6) var<storage, read> variance: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dweight: array<f32>;
-@group(0) @binding(9) var<storage, read_write> dbias: array<f32>;
-
-fn store_dx(at: u32, value: f32) {
-    dx[at] = value;
-}
-
-fn store_dweight(at: u32, value: f32) {
-    dweight[at] = value;
-}
-
-fn store_dbias(at: u32, value: f32) {
-    dbias[at] = value;
-}
 
 // mean, r and weight·r of a channel.
 fn constants(c: u32) -> vec3<f32> {
@@ -58,14 +41,13 @@ fn apply(work: Task, lane: u32, known: vec3<f32>, total: vec2<f32>) {
     let r = known.y;
     let dw = total.x * r;
     if work.part == 0u && lane < WIDTH {
-        store_dweight(work.c, dw);
-        store_dbias(work.c, total.y);
+        store_channel(work.c, dw, total.y);
     }
     let slope = dw * r / f32(params.count);
     let shift = total.y / f32(params.count);
     var walk = place(work);
     for (var i = work.first; i < work.to; i += GROUP / WIDTH) {
-        store_dx(walk.at, known.z * (dy[walk.at] - (shift + (x[walk.at] - known.x) * slope)));
+        store_value(walk.at, known.z * (dy[walk.at] - (shift + (x[walk.at] - known.x) * slope)));
         walk = next(walk);
     }
 }

@@ -2,26 +2,10 @@
 //
 // `backward`, `partial`, `finish`: as in batch_norm_backward.wgsl, a thread per part of its channels.
 //
-// Needs lib/channels.wgsl and lib/batch_norm_serial.wgsl, which says what lanes, columns and parts are.
+// Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl, which says what lanes, columns and parts are, and
+// lib/batch_norm_gradients.wgsl.
 
 @group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> mean: array<f32>;
-@group(0) @binding(6) var<storage, read> variance: array<f32>;
-@group(0) @binding(7) var<storage, read_write> dx: array<f32>;
-@group(0) @binding(8) var<storage, read_write> dweight: array<f32>;
-@group(0) @binding(9) var<storage, read_write> dbias: array<f32>;
-
-fn store_dx(at: u32, value: f32) {
-    dx[at] = value;
-}
-
-fn store_dweight(at: u32, value: f32) {
-    dweight[at] = value;
-}
-
-fn store_dbias(at: u32, value: f32) {
-    dbias[at] = value;
-}
 
 fn load_dy(at: u32, work: Task) -> vec4<f32> {
     if FOUR {
@@ -29,27 +13,6 @@ fn load_dy(at: u32, work: Task) -> vec4<f32> {
     }
     let p = at + work.offsets;
     return vec4(dy[p.x / 4u][p.x % 4u], dy[p.y / 4u][p.y % 4u], dy[p.z / 4u][p.z % 4u], dy[p.w / 4u][p.w % 4u]);
-}
-
-// Stores the lanes that are values of their own.
-fn store(at: u32, work: Task, value: vec4<f32>) {
-    let own = own_channels(work.lanes);
-    let p = at + work.offsets;
-    store_dx(p.x, value.x);
-    if FOUR || own.y {
-        store_dx(p.y, value.y);
-    }
-    if FOUR || own.z {
-        store_dx(p.z, value.z);
-    }
-    if FOUR || own.w {
-        store_dx(p.w, value.w);
-    }
-}
-
-fn store_parameters(c: u32, dw: f32, db: f32) {
-    store_dweight(c, dw);
-    store_dbias(c, db);
 }
 
 // mean, r and weight·r of the lanes' channels.
@@ -94,19 +57,8 @@ fn products(work: Task, m: vec4<f32>) -> Pair {
 fn apply(work: Task, known: Constants, total: Pair) {
     let dw = total.a * known.r;
     let db = total.b;
-    let lanes = work.lanes;
     if work.part == 0u {
-        let own = own_channels(lanes);
-        store_parameters(lanes.x, dw.x, db.x);
-        if own.y {
-            store_parameters(lanes.y, dw.y, db.y);
-        }
-        if own.z {
-            store_parameters(lanes.z, dw.z, db.z);
-        }
-        if own.w {
-            store_parameters(lanes.w, dw.w, db.w);
-        }
+        store_channels(work.lanes, dw, db);
     }
     let slope = dw * known.r / f32(params.count);
     let shift = db / f32(params.count);

@@ -2,45 +2,8 @@
 //
 // `forward`, `partial`, `finish`: as in batch_norm.wgsl, a thread per part of its channels.
 //
-// Needs lib/channels.wgsl and lib/batch_norm_serial.wgsl, which says what lanes, columns and parts are.
-
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> mean: array<f32>;
-@group(0) @binding(7) var<storage, read_write> variance: array<f32>;
-
-fn store_y(at: u32, value: f32) {
-    y[at] = value;
-}
-
-fn store_mean(at: u32, value: f32) {
-    mean[at] = value;
-}
-
-fn store_variance(at: u32, value: f32) {
-    variance[at] = value;
-}
-
-// Stores the lanes that are values of their own.
-fn store(at: u32, work: Task, value: vec4<f32>) {
-    let own = own_channels(work.lanes);
-    let p = at + work.offsets;
-    store_y(p.x, value.x);
-    if FOUR || own.y {
-        store_y(p.y, value.y);
-    }
-    if FOUR || own.z {
-        store_y(p.z, value.z);
-    }
-    if FOUR || own.w {
-        store_y(p.w, value.w);
-    }
-}
-
-fn store_moments(c: u32, m: f32, spread: f32) {
-    store_mean(c, m);
-    store_variance(c, spread);
-}
+// Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl, which says what lanes, columns and parts are, and
+// lib/batch_norm_forward.wgsl.
 
 // Mean and Σ (x − mean)² of a part of the lanes' channels.
 fn moments(work: Task) -> Pair {
@@ -99,17 +62,7 @@ fn apply(work: Task, total: Pair) {
     let spread = total.b / f32(params.count);
     let lanes = work.lanes;
     if work.part == 0u {
-        let own = own_channels(lanes);
-        store_moments(lanes.x, total.a.x, spread.x);
-        if own.y {
-            store_moments(lanes.y, total.a.y, spread.y);
-        }
-        if own.z {
-            store_moments(lanes.z, total.a.z, spread.z);
-        }
-        if own.w {
-            store_moments(lanes.w, total.a.w, spread.w);
-        }
+        store_channels(lanes, total.a, spread);
     }
     var scale = inverseSqrt(spread + vec4(params.eps));
     var shift = vec4<f32>();

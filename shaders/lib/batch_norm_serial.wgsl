@@ -4,7 +4,7 @@
 // multiple of four), and in the end it adds the four sums; else one value each of four neighbouring channels, and a
 // sum per lane; it adds values in pairs. FOUR says that the lanes are neighbours in memory, and loads them at once.
 // `columns` threads side by side serve the channels, `parts` below each other parts of `length` values (in lanes).
-// Needs lib/channels.wgsl.
+// Needs lib/channels.wgsl, and lib/batch_norm_forward.wgsl or lib/batch_norm_gradients.wgsl.
 
 struct Params {
     channels: u32,
@@ -79,6 +79,37 @@ fn load_four(at: u32, work: Task) -> vec4<f32> {
 // Which lanes are channels of their own: not along, and not beyond the last one.
 fn own_channels(lanes: vec4<u32>) -> vec4<bool> {
     return vec4(true, lanes.y > lanes.x, lanes.z > lanes.y, lanes.w > lanes.z);
+}
+
+// Stores the lanes that are values of their own.
+fn store(at: u32, work: Task, value: vec4<f32>) {
+    let own = own_channels(work.lanes);
+    let p = at + work.offsets;
+    store_value(p.x, value.x);
+    if FOUR || own.y {
+        store_value(p.y, value.y);
+    }
+    if FOUR || own.z {
+        store_value(p.z, value.z);
+    }
+    if FOUR || own.w {
+        store_value(p.w, value.w);
+    }
+}
+
+// Stores what the lanes' channels leave.
+fn store_channels(lanes: vec4<u32>, a: vec4<f32>, b: vec4<f32>) {
+    let own = own_channels(lanes);
+    store_channel(lanes.x, a.x, b.x);
+    if own.y {
+        store_channel(lanes.y, a.y, b.y);
+    }
+    if own.z {
+        store_channel(lanes.z, a.z, b.z);
+    }
+    if own.w {
+        store_channel(lanes.w, a.w, b.w);
+    }
 }
 
 // The sums of the lanes' channels.

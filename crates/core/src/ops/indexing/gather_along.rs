@@ -74,7 +74,7 @@ impl Op for GatherAlong {
                 let mut line = vec![1; x.rank()];
                 line[self.axis] = n;
                 let row = dy.graph().iota([n]).reshape(line).expand(&x);
-                return index.expand(&x).eq(&row).where_cond(&dy.expand(&x), 0.0);
+                return index.expand(&x).eq(&row).where_cond(dy.expand(&x), 0.0);
             }
             dy.graph().apply(ScatterAlong { axis: self.axis, n }, &[index, &dy]).get(0)
         });
@@ -146,7 +146,7 @@ impl Op for ScatterAlong {
             let (index, ddx) = (at.input(0), at.dy());
             let read = ddx.graph().apply(GatherAlong { axis: self.axis, order: false }, &[&ddx, index]).get(0);
             let n = u32::try_from(self.n).unwrap_or(u32::MAX);
-            let inside = index.lt(&ddx.graph().constant_u32(n));
+            let inside = index.lt(ddx.graph().constant_u32(n));
             inside.where_cond(&read, 0.0)
         });
     }
@@ -283,6 +283,7 @@ impl Tensor {
     ///
     /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Source: `torch.gather`.
     #[track_caller]
+    #[must_use]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
         let _line = x.graph().line_of_caller();

@@ -317,7 +317,7 @@ impl Op for SoftmaxCrossEntropy {
             let Some(ignore) = self.ignore.filter(|_| target.dtype() == DType::U32) else { return dx };
             // An ignored row gets 0 even when the cotangent is not finite: the mean over no rows is 0 / 0.
             let labels = target.reshape(kept.clone()).expand(shape);
-            let ignored = labels.eq(&target.graph().constant_u32(ignore));
+            let ignored = labels.eq(target.graph().constant_u32(ignore));
             ignored.where_cond(0.0, &dx)
         });
         at.give_with(1, |at| {

@@ -232,6 +232,7 @@ impl Tensor {
     ///
     /// Source: `torch.bmm`.
     #[track_caller]
+    #[must_use]
     pub fn bmm(&self, other: &Tensor) -> Tensor {
         let x = self;
         let (a, b) = (x.shape(), other.shape());
@@ -247,6 +248,7 @@ impl Tensor {
     ///
     /// Source: `torch.baddbmm`.
     #[track_caller]
+    #[must_use]
     pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
         let x = self;
         let product = a.bmm(b);

@@ -122,14 +122,20 @@ impl Variant {
     }
 }
 
-/// The kernels of workgroups and of threads that work alone.
-fn kernels(names: [&'static str; 2], sources: [&'static str; 2]) -> [Kernel; 2] {
-    let shared = [wgrad_shaders::lib::BATCH_NORM, wgrad_shaders::lib::BATCH_NORM_SERIAL];
-    [0, 1].map(|i| Kernel::new(names[i], &[wgrad_shaders::lib::CHANNELS, shared[i], sources[i]]).bundled())
-}
+const FORWARD: [&str; 3] =
+    [wgrad_shaders::lib::BATCH_NORM_FORWARD, wgrad_shaders::BATCH_NORM, wgrad_shaders::BATCH_NORM_SERIAL];
+const BACKWARD: [&str; 3] = [
+    wgrad_shaders::lib::BATCH_NORM_GRADIENTS,
+    wgrad_shaders::BATCH_NORM_BACKWARD,
+    wgrad_shaders::BATCH_NORM_BACKWARD_SERIAL,
+];
 
-const FORWARD: [&str; 2] = [wgrad_shaders::BATCH_NORM, wgrad_shaders::BATCH_NORM_SERIAL];
-const BACKWARD: [&str; 2] = [wgrad_shaders::BATCH_NORM_BACKWARD, wgrad_shaders::BATCH_NORM_BACKWARD_SERIAL];
+/// The kernels of workgroups and of threads that work alone, in one direction.
+fn kernels(names: [&'static str; 2], [stores, sources @ ..]: [&'static str; 3]) -> [Kernel; 2] {
+    let tasks = [wgrad_shaders::lib::BATCH_NORM, wgrad_shaders::lib::BATCH_NORM_SERIAL];
+    let parts = |i: usize| [wgrad_shaders::lib::CHANNELS, tasks[i], stores, sources[i]];
+    [0, 1].map(|i| Kernel::new(names[i], &parts(i)).bundled())
+}
 
 /// x, and weight and bias or neither, to y, mean and biased variance.
 #[derive(Debug)]

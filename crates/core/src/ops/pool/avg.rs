@@ -130,7 +130,7 @@ fn mean<const D: usize>(
     };
     let y = if windows.whole() {
         // A sum of rows is shared among threads, a window is not.
-        x.sum_keepdim(&[-2, -1]) * (1.0 / wide(divisor.unwrap_or(windows.input())))
+        x.sum_keepdim([-2, -1]) * (1.0 / wide(divisor.unwrap_or(windows.input())))
     } else {
         x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[&x]).get(0)
     };

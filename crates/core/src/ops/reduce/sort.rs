@@ -122,6 +122,7 @@ impl Tensor {
     ///
     /// Each element's gradient goes back to its place. Source: `torch.sort(stable=True)`.
     #[track_caller]
+    #[must_use]
     pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
         let x = self;
         match resolve(x, "sort", axis) {
@@ -135,6 +136,7 @@ impl Tensor {
 
     /// The indices, as `u32`, that put the elements in order along `axis`. Source: `torch.argsort(stable=True)`.
     #[track_caller]
+    #[must_use]
     pub fn argsort(&self, axis: isize, descending: bool) -> Tensor {
         let x = self;
         match resolve(x, "argsort", axis) {
@@ -147,6 +149,7 @@ impl Tensor {
     ///
     /// More than there are is an error. Source: `torch.topk`.
     #[track_caller]
+    #[must_use]
     pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
         let x = self;
         let axis = match resolve(x, "topk", axis) {

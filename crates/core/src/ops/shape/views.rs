@@ -131,6 +131,7 @@ impl Tensor {
 
     /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
     #[track_caller]
+    #[must_use]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
         let x = self;
         let resolved = match resolve_all(x, "permute", axes) {
@@ -146,6 +147,7 @@ impl Tensor {
 
     /// The tensor with two axes exchanged.
     #[track_caller]
+    #[must_use]
     pub fn transpose(&self, a: isize, b: isize) -> Tensor {
         let x = self;
         let (a, b) = match (resolve(x, "transpose", a), resolve(x, "transpose", b)) {
@@ -159,6 +161,7 @@ impl Tensor {
 
     /// The transpose of a matrix.
     #[track_caller]
+    #[must_use]
     pub fn t(&self) -> Tensor {
         let x = self;
         if x.shape().rank() != 2 {
@@ -170,6 +173,7 @@ impl Tensor {
     }
 
     /// A part of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
+    #[must_use]
     #[track_caller]
     pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
         let x = self;
@@ -200,6 +204,7 @@ impl Tensor {
 
     /// A new axis of size 1 at position `axis` of the result.
     #[track_caller]
+    #[must_use]
     pub fn unsqueeze(&self, axis: isize) -> Tensor {
         let x = self;
         let mut dims = x.shape().dims().to_vec();
@@ -213,6 +218,7 @@ impl Tensor {
 
     /// The tensor without one axis, whose size must be 1. (PyTorch ignores the call when it is not.)
     #[track_caller]
+    #[must_use]
     pub fn squeeze(&self, axis: isize) -> Tensor {
         let x = self;
         let axis = match resolve(x, "squeeze", axis) {
@@ -231,6 +237,7 @@ impl Tensor {
 
     /// The axes from `start` to the last as one; a tensor without axes becomes one of 1 element.
     #[track_caller]
+    #[must_use]
     pub fn flatten(&self, start: isize) -> Tensor {
         let x = self;
         if x.shape().rank() == 0 && matches!(start, -1 | 0) {
