@@ -109,9 +109,9 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("crates/nn", &["core"]),
     ("crates/data", &["core"]),
     ("crates/metrics", &["core"]),
-    ("crates/train", &["core", "data", "kernels", "metrics", "nn"]),
+    ("crates/train", &["core", "data", "metrics", "nn"]),
     ("crates/parity", &["core", "kernels", "nn"]),
-    ("crates/cli", &["core", "data", "kernels", "metrics", "nn", "parity", "train"]),
+    ("crates/cli", &["core", "kernels", "data", "metrics", "nn", "parity", "train"]),
 ];
 
 /// The crates of ours that a manifest depends on, but in tests.
