@@ -38,25 +38,24 @@ pub fn check() -> Result<(), String> {
     write(&program.join("src/main.rs"), PROGRAM)?;
     write(
         &program.join("Cargo.toml"),
-        &format!(
-            "[package]\nname = \"program\"\nedition = \"2024\"\n\n[dependencies]\n\
-             wgrad = {{ version = \"*\", features = [\"arrow\", \"images\", \"parity\"] }}\n"
-        ),
+        "[package]\nname = \"program\"\nedition = \"2024\"\n\n[dependencies]\n\
+         wgrad = { version = \"*\", features = [\"arrow\", \"images\", \"parity\"] }\n",
     )?;
-    let patches: String = names.iter().map(|(name, path)| format!("{name} = {{ path = \"{path}\" }}\n")).collect();
+    let patches: Vec<_> = names.iter().map(|(name, path)| format!("{name} = {{ path = \"{path}\" }}")).collect();
+    let patches = patches.join("\n");
     let root = fs::read_to_string("Cargo.toml").map_err(|error| format!("Cargo.toml: {error}"))?;
     let profile = root.find("[profile.dev]").map_or("", |at| &root[at..]);
     write(
         &folder.join("Cargo.toml"),
-        &format!("[workspace]\nmembers = [\"*\"]\nresolver = \"3\"\n\n[patch.crates-io]\n{patches}\n{profile}"),
+        &format!("[workspace]\nmembers = [\"*\"]\nresolver = \"3\"\n\n[patch.crates-io]\n{patches}\n\n{profile}"),
     )?;
     fs::copy("Cargo.lock", folder.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
     // With examples, so that features are those of the tests' build and no dependency is compiled again.
     let mut build = cargo();
     build.args(["build", "--workspace", "--bins", "--examples", "--quiet"]);
     step("build of the packages", build.current_dir(&folder).env("CARGO_TARGET_DIR", &target))?;
-    let built = target.join("debug").join(format!("program{}", env::consts::EXE_SUFFIX));
-    step("a program on the packages", &mut Command::new(built))
+    let executable = target.join("debug").join(format!("program{}", env::consts::EXE_SUFFIX));
+    step("a program on the packages", &mut Command::new(executable))
 }
 
 /// Unpacks every package; returns names and folders.
