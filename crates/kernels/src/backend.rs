@@ -6,7 +6,7 @@ use std::time::Duration;
 use wgrad_core::plan::Plan;
 use wgrad_core::{
     Array, Backend, BufferId, Choices, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
-    Tuned,
+    StepCopy, Tuned,
 };
 
 use super::encode::Flight;
@@ -280,12 +280,7 @@ impl Backend for GpuBackend {
         Ok(self.pending(reading, index))
     }
 
-    fn load(
-        &mut self,
-        plan: Arc<Plan>,
-        bound: &[Option<BufferId>],
-        copies: &[(BufferId, BufferId)],
-    ) -> Result<ProgramId> {
+    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId> {
         let mut own = vec![];
         match self.prepare(&plan, bound, copies, &mut own) {
             Ok(program) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wgrad_core::plan::{Cluster, Plan, Task, Work};
+use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput, Plan, Task, Work};
 use wgrad_core::{Dispatch, Error, Grid, Kernel, Operand, Result};
 
 use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
@@ -13,9 +13,9 @@ use super::{fused, group};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// This buffer of the plan.
-    Buffer(usize),
+    Buffer(BufferIndex),
     /// All of the device's buffer that this buffer of the plan is a part of.
-    Whole(usize),
+    Whole(BufferIndex),
     /// Numbers that are written once.
     Table(Vec<u32>),
 }
@@ -30,7 +30,7 @@ pub struct Bound {
 }
 
 /// Where a buffer of the plan lies: which of the device's buffers, and its first element there.
-pub type Physical<'a> = dyn Fn(usize) -> (usize, usize) + 'a;
+pub type Physical<'a> = dyn Fn(BufferIndex) -> (usize, usize) + 'a;
 
 /// The launches of a task.
 ///
@@ -84,12 +84,12 @@ pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec
 
 /// The table of [`Grid::Blocks`] for each device buffer that some of the inputs lie in, with one of those.
 fn blocks(
-    inputs: impl Iterator<Item = (usize, usize)>,
+    inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,
     physical: &Physical<'_>,
-) -> Vec<(usize, Vec<u32>)> {
+) -> Vec<(BufferIndex, Vec<u32>)> {
     let word = |value: usize| u32::try_from(value).expect("elements of a device buffer");
-    let mut tables: BTreeMap<usize, (usize, Vec<u32>)> = BTreeMap::new();
+    let mut tables: BTreeMap<usize, (BufferIndex, Vec<u32>)> = BTreeMap::new();
     let mut number = 0;
     for (buffer, size) in inputs {
         let (device, first) = physical(buffer);
@@ -113,9 +113,9 @@ const GROUP: usize = 64;
 /// A thread computes four neighbouring elements: buffers that are read in step are loaded and stored as `vec4`, other
 /// views element by element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: what
 /// it writes behind the last element is padding.
-fn of_cluster(cluster: &Cluster, inputs: &[usize], outputs: &[usize], physical: &Physical<'_>) -> Bound {
+fn of_cluster(cluster: &Cluster, inputs: &[BufferIndex], outputs: &[BufferIndex], physical: &Physical<'_>) -> Bound {
     // Several inputs may read one buffer, and an input may be an output: each buffer is bound once.
-    let mut declared: BTreeMap<usize, Declared> = BTreeMap::new();
+    let mut declared: BTreeMap<BufferIndex, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let written: Vec<usize> = outputs.iter().map(|&buffer| physical(buffer).0).collect();
     for (i, &buffer) in inputs.iter().chain(outputs).enumerate() {
@@ -123,11 +123,11 @@ fn of_cluster(cluster: &Cluster, inputs: &[usize], outputs: &[usize], physical: 
             continue;
         }
         let dtype = match i.checked_sub(inputs.len()) {
-            None => cluster.inputs[i].1,
+            None => cluster.inputs[i].dtype,
             Some(output) => dtype_of(cluster, cluster.outputs[output]),
         };
         let mut reads = inputs.iter().zip(&cluster.inputs).filter(|(other, _)| **other == buffer);
-        let vector = reads.all(|(_, (view, _))| view.is_contiguous());
+        let vector = reads.all(|(_, input)| input.view.is_contiguous());
         let element = if vector { format!("vec4<{}>", wgsl(dtype)) } else { wgsl(dtype).into() };
         let binding = declared.len();
         let name = format!("b{binding}");
@@ -146,14 +146,14 @@ fn of_cluster(cluster: &Cluster, inputs: &[usize], outputs: &[usize], physical: 
          let quad = id.x + id.y * groups.x * {GROUP}u;\n    if quad * 4u >= params.n {{\n        return;\n    }}\n"
     )
     .expect("strings grow");
-    let access = |buffer: &usize| {
+    let access = |buffer: &BufferIndex| {
         let Declared { name, element, .. } = &declared[buffer];
         (name.clone(), element.starts_with("vec4"))
     };
     let reads: Vec<Access> = inputs
         .iter()
         .zip(&cluster.inputs)
-        .map(|(buffer, (view, _))| match access(buffer) {
+        .map(|(buffer, ClusterInput { view, .. })| match access(buffer) {
             (name, true) => Access::Vector(name, "quad".into()),
             (name, false) if view.is_splat() => Access::Splat(name, format!("{}u", view.offset)),
             (name, false) => Access::Strided(name),

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use wgrad_core::plan::human_bytes;
-use wgrad_core::{Choices, DeviceInfo, Error, Limits, Result};
+use wgrad_core::text::human_bytes;
+use wgrad_core::{Choices, DeviceInfo, Error, Limits, Result, memory_of_host};
 
 use super::cache::Cache;
 use super::device::Adapter;
@@ -98,7 +98,7 @@ impl Gpu {
             storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
             // Kernels count elements in 32 bits, of four bytes each.
             binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size).min(LARGEST),
-            memory_bytes: if adapter.is_software() { Limits::memory_of_host() } else { u64::MAX },
+            memory_bytes: if adapter.is_software() { memory_of_host() } else { u64::MAX },
             workgroups: available.max_compute_workgroups_per_dimension,
             invocations: available.max_compute_invocations_per_workgroup,
             workgroup_bytes: available.max_compute_workgroup_storage_size,

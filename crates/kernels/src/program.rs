@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use wgrad_core::plan::{Plan, Role};
-use wgrad_core::{BufferId, Dispatch, Error, Grid, Kernel, Result, Spec};
+use wgrad_core::plan::{BufferIndex, Plan, Role};
+use wgrad_core::{BufferId, Dispatch, Error, Grid, Kernel, Result, Spec, StepCopy};
 
 use super::backend::{GpuBackend, padded};
 use super::launch::{self, Target, launches};
@@ -110,7 +110,7 @@ impl GpuBackend {
         &mut self,
         plan: &Plan,
         bound: &[Option<BufferId>],
-        copies: &[(BufferId, BufferId)],
+        copies: &[StepCopy],
         own: &mut Vec<BufferId>,
     ) -> Result<Program> {
         for slot in &plan.slots {
@@ -119,18 +119,18 @@ impl GpuBackend {
         // Nothing stands for what passes from stage to stage in registers.
         let mut places: Vec<Option<BufferId>> = bound.to_vec();
         for (place, buffer) in places.iter_mut().zip(&plan.buffers) {
-            if let Role::Temp(slot, first) = buffer.role {
+            if let Role::Temp { slot, first } = buffer.role {
                 let part = self.held(own[slot]).narrow(first, &buffer.spec);
                 own.push(self.keep(part));
                 *place = own.last().copied();
             }
         }
-        let place = |buffer: usize| places[buffer].expect("a kernel binds what has memory");
-        let fetched = (0..plan.buffers.len()).filter(|&i| matches!(plan.buffers[i].role, Role::Fetch)).map(place);
-        let written: Vec<BufferId> = fetched.chain(copies.iter().map(|&(_, to)| to)).collect();
+        let place = |buffer: BufferIndex| places[buffer].expect("a kernel binds what has memory");
+        let fetched = plan.buffer_indices().filter(|&at| matches!(plan.buffers[at].role, Role::Fetch)).map(place);
+        let written: Vec<BufferId> = fetched.chain(copies.iter().map(|copy| copy.to)).collect();
         let (mut planned, mut tasks) = (vec![], vec![]);
         for task in &plan.tasks {
-            let physical = |buffer: usize| {
+            let physical = |buffer: BufferIndex| {
                 let held = self.held(place(buffer));
                 (held.number, held.first())
             };
@@ -139,7 +139,7 @@ impl GpuBackend {
             }
             tasks.push(planned.len());
         }
-        planned.extend(copies.iter().map(|&(from, to)| Planned::copy(from, to, self.held(from).size)));
+        planned.extend(copies.iter().map(|&StepCopy { from, to }| Planned::copy(from, to, self.held(from).size)));
         self.program(planned, tasks, written, own)
     }
 
@@ -147,7 +147,7 @@ impl GpuBackend {
     fn planned(
         &mut self,
         bound: launch::Bound,
-        place: impl Fn(usize) -> BufferId,
+        place: impl Fn(BufferIndex) -> BufferId,
         own: &mut Vec<BufferId>,
     ) -> Result<Planned> {
         let launch::Bound { dispatch, targets } = bound;

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgrad_core::plan::{Buffer, Plan, Role, Stage, Task, Work};
+use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Stage, Task, Work};
 use wgrad_core::{
-    Backend, BufferId, Choice, Choices, DeviceInfo, Error, Launch, Limits, ProgramId, Result, Site, Spec, Tuned,
+    Backend, BufferId, Choice, Choices, DeviceInfo, Error, Launch, Limits, ProgramId, Result, Site, Spec, TimedVariant,
+    Tuned,
 };
 
 use super::backend::GpuBackend;
@@ -51,9 +52,9 @@ impl GpuBackend {
         }
         for (at, left) in sites.iter().zip((0..sites.len()).rev()) {
             let Some((default, best)) = self.best(*at, deadline)? else { break };
-            let variant = |(i, time): (usize, Duration)| (at.choice.variants[i], time);
+            let variant = |(i, time): (usize, Duration)| TimedVariant { variant: at.choice.variants[i], time };
             let (site, default, chosen) = (at.choice.site.clone(), variant(default), variant(best));
-            self.choices.set(&site, chosen.0);
+            self.choices.set(&site, chosen.variant);
             f(&Tuned { site, default, chosen, left });
         }
         Ok(self.choices.clone())
@@ -124,22 +125,22 @@ impl GpuBackend {
 
     /// Loads a plan of one op alone, whose buffers are all bound.
     fn load_alone(&mut self, at: At<'_>, limits: &Limits, bound: &mut Vec<BufferId>) -> Result<ProgramId> {
-        let Work::Op { op, specs, .. } = at.work else { unreachable!("only a structured op has variants") };
-        let mut launch = Launch::new(&specs.0, &specs.1, limits);
+        let Work::Op { op, signature, .. } = at.work else { unreachable!("only a structured op has variants") };
+        let mut launch = Launch::new(&signature.inputs, &signature.outputs, limits);
         op.launch(&mut launch);
         let Launch { dispatches, scratch, choices, .. } = launch;
         let mut buffers = vec![];
-        let mut place = |backend: &mut Self, specs: &[Spec]| -> Result<Vec<usize>> {
+        let mut place = |backend: &mut Self, specs: &[Spec]| -> Result<Vec<BufferIndex>> {
             let first = buffers.len();
             for spec in specs {
                 bound.push(backend.allocate(spec)?);
                 buffers.push(Buffer { spec: spec.clone(), role: Role::Fetch });
             }
-            Ok((first..buffers.len()).collect())
+            Ok((first..buffers.len()).map(BufferIndex).collect())
         };
-        let (inputs, outputs) = (place(self, &specs.0)?, place(self, &specs.1)?);
+        let (inputs, outputs) = (place(self, &signature.inputs)?, place(self, &signature.outputs)?);
         let scratch = place(self, &scratch)?;
-        let work = Work::Op { op: op.clone(), dispatches, scratch, choices, specs: specs.clone() };
+        let work = Work::Op { op: op.clone(), dispatches, scratch, choices, signature: signature.clone() };
         let plan = Plan {
             buffers,
             slots: vec![],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::graph::node::ValueId;
 use crate::verify::bound::{EPS, shake_by};
-use crate::verify::walk::{Values, Walk};
+use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
 
 /// How many runs with other rounding errors are compared.
@@ -49,35 +49,35 @@ pub fn expected(graph: &Graph, tensors: &[&Tensor], feeds: &[(&Tensor, &Array)])
 }
 
 pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &Array)]) -> Result<Vec<Expected>> {
-    let walk = Walk::new(graph, roots, feeds, false)?;
-    let mut truth = Walk::values();
+    let interpreter = Interpreter::new(graph, roots, feeds, false)?;
+    let mut truth = Interpreter::values();
     let mut others: Vec<(Values, Stream)> =
-        (0..DRAWS).map(|draw| (Walk::values(), Stream::new(17, draw as u64))).collect();
-    for node in walk.computed() {
-        let accuracy = walk.accuracy(node);
+        (0..DRAWS).map(|draw| (Interpreter::values(), Stream::new(17, draw as u64))).collect();
+    for node in interpreter.computed() {
+        let accuracy = interpreter.accuracy(node);
         for (values, stream) in &mut others {
-            let inputs = walk.inputs(values, node)?;
+            let inputs = interpreter.inputs(values, node)?;
             let inputs: Vec<_> = inputs.into_iter().map(|input| shaken(input, &accuracy, stream)).collect();
-            for (value, array) in walk.outputs(node).zip(walk.compute(node, &inputs)) {
+            for (value, array) in interpreter.outputs(node).zip(interpreter.compute(node, &inputs)) {
                 values.set(value, rounded(array, &accuracy, stream));
             }
-            walk.forget(values, node);
+            interpreter.forget(values, node);
         }
-        let inputs = walk.inputs(&truth, node)?;
-        for (value, array) in walk.outputs(node).zip(walk.compute(node, &inputs)) {
+        let inputs = interpreter.inputs(&truth, node)?;
+        for (value, array) in interpreter.outputs(node).zip(interpreter.compute(node, &inputs)) {
             truth.set(value, array);
         }
-        walk.forget(&mut truth, node);
+        interpreter.forget(&mut truth, node);
     }
-    roots.iter().map(|&root| judge(&walk, &truth, &others, root)).collect()
+    roots.iter().map(|&root| judge(&interpreter, &truth, &others, root)).collect()
 }
 
 #[allow(clippy::float_cmp, reason = "two infinities are equal")]
-fn judge(walk: &Walk, truth: &Values, others: &[(Values, Stream)], root: ValueId) -> Result<Expected> {
-    let values = walk.value(truth, root)?.to_f64();
+fn judge(interpreter: &Interpreter, truth: &Values, others: &[(Values, Stream)], root: ValueId) -> Result<Expected> {
+    let values = interpreter.value(truth, root)?.to_f64();
     let mut apart = vec![0f64; values.len()];
     for (other, _) in others {
-        for ((apart, y), other) in apart.iter_mut().zip(&values).zip(walk.value(other, root)?.to_f64()) {
+        for ((apart, y), other) in apart.iter_mut().zip(&values).zip(interpreter.value(other, root)?.to_f64()) {
             // Two infinities, or NaNs, are not apart.
             let same = other == *y || (other.is_nan() && y.is_nan());
             let distance = if same { 0.0 } else { (other - y).abs() };
@@ -90,7 +90,8 @@ fn judge(walk: &Walk, truth: &Values, others: &[(Values, Stream)], root: ValueId
     let finite = apart.iter().filter(|apart| apart.is_finite());
     let margin = 0.25 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();
     let bound = |(y, apart): (&f64, &f64)| 2.0 * apart + margin + 2.0 * EPS * y.abs() + f64::from(f32::MIN_POSITIVE);
-    let bounds = if walk.spec(root).dtype.is_float() { values.iter().zip(&apart).map(bound).collect() } else { apart };
+    let bounds =
+        if interpreter.spec(root).dtype.is_float() { values.iter().zip(&apart).map(bound).collect() } else { apart };
     Ok(Expected { values, bounds })
 }
 
