@@ -81,9 +81,9 @@ impl Bench {
         while start.elapsed().as_secs_f64() < seconds || tasks.is_empty() {
             let profile = self.session.profile(&self.step, &[(x, xs), (y, ys)])?;
             tasks.resize(profile.tasks.len(), Default::default());
-            for (task, (name, time)) in tasks.iter_mut().zip(profile.tasks) {
-                task.0 = name;
-                task.1.push(time);
+            for (task, took) in tasks.iter_mut().zip(profile.tasks) {
+                task.0 = took.name;
+                task.1.push(took.time);
             }
         }
         let mut total = 0.0;

@@ -70,7 +70,7 @@ impl Bench {
     fn time(&mut self) -> Result<f64> {
         let [(x, xs), (w, ws)] = &self.feeds;
         let profile = self.session.profile(&self.step, &[(x, xs), (w, ws)])?;
-        Ok(profile.tasks.iter().map(|(_, time)| time.as_secs_f64()).sum())
+        Ok(profile.tasks.iter().map(|task| task.time.as_secs_f64()).sum())
     }
 }
 

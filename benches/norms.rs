@@ -59,7 +59,7 @@ fn time(device: &Device, &(name, shape, build, op, passes): &Case) -> Result<()>
     let mut best = f64::MAX;
     for _ in 0..RUNS {
         let profile = session.profile(&step, &[(&x, &xs), (&dy, &dys)])?;
-        best = best.min(tasks.iter().map(|(i, _)| profile.tasks[*i].1.as_secs_f64()).sum());
+        best = best.min(tasks.iter().map(|(i, _)| profile.tasks[*i].time.as_secs_f64()).sum());
     }
     #[allow(clippy::cast_precision_loss, reason = "for reading")]
     let bytes = passes * 4.0 * x.shape().numel() as f64;

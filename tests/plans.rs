@@ -75,12 +75,12 @@ fn written(plan: &Plan) -> Vec<&str> {
     let tasks = plan.tasks.iter().flat_map(Task::outputs);
     let mut names: Vec<_> = tasks
         .filter_map(|buffer| match plan.buffers[buffer].role {
-            Role::Variable(i) => Some(plan.variables[i].0.name()),
+            Role::Variable(i) => Some(plan.variables[i].variable.name()),
             _ => None,
         })
         .collect();
     names.sort_unstable();
-    let flagged = plan.variables.iter().filter(|(_, _, written)| *written).count();
+    let flagged = plan.variables.iter().filter(|used| used.written).count();
     assert_eq!(flagged, names.len(), "a plan says which variables it writes");
     names
 }
@@ -298,7 +298,7 @@ memory: variables 0 B, inputs 32.0 KiB, temporaries 32.0 KiB in 2 slots, largest
   5  matmul  [64, 64]  fetch6 ← s0, x
 ",
     );
-    let temporaries = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(..))).count();
+    let temporaries = plan.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp { .. })).count();
     assert!(plan.slots.len() < temporaries, "{} slots for {temporaries} temporaries", plan.slots.len());
 }
 
@@ -315,7 +315,7 @@ fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
     assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
     // The loss and the last layer's bias; those of the other layers cannot matter.
     assert_eq!(count(&train, "sum"), 2);
-    let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp(..))).count();
+    let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp { .. })).count();
     assert!(train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
 }
 
@@ -352,7 +352,7 @@ fn cross_entropy_reads_the_logits_once_and_its_mean_waits_for_the_labels_only() 
     let outputs = |plan: &Plan| {
         let mut stages = plan.tasks.iter().flat_map(|task| &task.stages);
         stages.find_map(|stage| match &stage.work {
-            Work::Op { op, specs, .. } if op.name() == "softmax_cross_entropy" => Some(specs.1.len()),
+            Work::Op { op, signature, .. } if op.name() == "softmax_cross_entropy" => Some(signature.outputs.len()),
             _ => None,
         })
     };

@@ -57,7 +57,7 @@ fn sources() -> &'static BTreeMap<String, Source> {
         for (case, limits) in usual.chain(chosen) {
             let plan = case.plan(&limits).unwrap_or_else(|error| panic!("{}: {error}", case.name()));
             let of =
-                |task: &Task| launches(&plan, task, &|buffer| (buffer, 0)).expect("kernels keep their op's promises");
+                |task: &Task| launches(&plan, task, &|buffer| (buffer.0, 0)).expect("kernels keep their op's promises");
             for Bound { dispatch, targets } in plan.tasks.iter().flat_map(of) {
                 let source = sources.entry(dispatch.kernel.source()).or_default();
                 source.name = dispatch.kernel.name.to_string();

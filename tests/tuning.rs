@@ -37,8 +37,8 @@ fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> 
     let plan = plan(&*backend);
     assert_eq!(backend.tune(&plan, Duration::MAX, &mut |_| panic!("measured twice"))?, choices);
     let [tuned] = &sites[..] else { return Err(format!("one site, not {sites:?}").into()) };
-    assert_eq!((tuned.site.as_str(), tuned.chosen.0, tuned.left), (SITE, chosen.as_str(), 0));
-    assert!(tuned.chosen.1 <= tuned.default.1 && !tuned.chosen.1.is_zero(), "{tuned:?}");
+    assert_eq!((tuned.site.as_str(), tuned.chosen.variant, tuned.left), (SITE, chosen.as_str(), 0));
+    assert!(tuned.chosen.time <= tuned.default.time && !tuned.chosen.time.is_zero(), "{tuned:?}");
     assert!(format!("{plan:#}").contains(&format!("matmul [{chosen}]")), "{plan:#}");
     assert!(!plan.to_string().contains(&chosen), "{plan}");
     Ok(())

@@ -95,7 +95,7 @@ pub fn run(args: &Args) -> Result<()> {
             bar.set_length(bar.position() + 1 + tuned.left as u64);
             bar.inc(1);
             if !stderr().is_terminal() {
-                note(&format!("{name}: {}: {} ({})", tuned.site, tuned.chosen.0, times(tuned)));
+                note(&format!("{name}: {}: {} ({})", tuned.site, tuned.chosen.variant, times(tuned)));
             }
             rest = Some(tuned.left);
             done.push(tuned.clone());
@@ -182,7 +182,7 @@ fn bar() -> ProgressBar {
 }
 
 fn speed_up(tuned: &Tuned) -> f64 {
-    tuned.default.1.as_secs_f64() / tuned.chosen.1.as_secs_f64().max(f64::MIN_POSITIVE)
+    tuned.default.time.as_secs_f64() / tuned.chosen.time.as_secs_f64().max(f64::MIN_POSITIVE)
 }
 
 fn us(time: Duration) -> f64 {
@@ -190,10 +190,10 @@ fn us(time: Duration) -> f64 {
 }
 
 fn times(tuned: &Tuned) -> String {
-    if tuned.default.0 == tuned.chosen.0 {
-        return format!("the default, {:.1} µs", us(tuned.default.1));
+    if tuned.default.variant == tuned.chosen.variant {
+        return format!("the default, {:.1} µs", us(tuned.default.time));
     }
-    format!("{:.1} → {:.1} µs, {:.2}×", us(tuned.default.1), us(tuned.chosen.1), speed_up(tuned))
+    format!("{:.1} → {:.1} µs, {:.2}×", us(tuned.default.time), us(tuned.chosen.time), speed_up(tuned))
 }
 
 /// Prints the result.
@@ -204,10 +204,10 @@ fn tell(args: &Args, info: &DeviceInfo, found: &Found) -> Result<()> {
         let site = |tuned: &Tuned| {
             json!({
                 "site": tuned.site,
-                "default": tuned.default.0,
-                "chosen": tuned.chosen.0,
-                "default_us": us(tuned.default.1),
-                "chosen_us": us(tuned.chosen.1),
+                "default": tuned.default.variant,
+                "chosen": tuned.chosen.variant,
+                "default_us": us(tuned.default.time),
+                "chosen_us": us(tuned.chosen.time),
                 "speed_up": speed_up(tuned),
             })
         };
@@ -237,14 +237,14 @@ fn table(done: &[Tuned]) -> Table {
     table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(vec!["site", "default", "µs", "chosen", "µs", "speed-up"]);
     for tuned in done {
-        let same = tuned.default.0 == tuned.chosen.0;
+        let same = tuned.default.variant == tuned.chosen.variant;
         let or_same = |cell: String| if same { "same".into() } else { cell };
         table.add_row(vec![
             tuned.site.clone(),
-            tuned.default.0.into(),
-            format!("{:.1}", us(tuned.default.1)),
-            or_same(tuned.chosen.0.into()),
-            format!("{:.1}", us(tuned.chosen.1)),
+            tuned.default.variant.into(),
+            format!("{:.1}", us(tuned.default.time)),
+            or_same(tuned.chosen.variant.into()),
+            format!("{:.1}", us(tuned.chosen.time)),
             format!("{:.2}×", speed_up(tuned)),
         ]);
     }

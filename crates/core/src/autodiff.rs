@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::graph::node::{NodeKind, ValueId};
+use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::{Applied, Graph};
 use crate::{Misfit, Op, Shape, Tensor};
 
@@ -35,14 +35,14 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     }
     let graph = first.graph().clone();
     graph.data().differentiated = true;
-    let last = of.iter().map(|(y, _)| y.id().node).max().unwrap_or(0);
+    let last = of.iter().map(|(y, _)| y.id().node).max().unwrap_or(NodeId(0));
     let needed = depends_on(&graph, wrt, last);
     let mut cotangents: HashMap<ValueId, Tensor> = HashMap::new();
     let mut parts: HashMap<ValueId, Vec<Part>> = HashMap::new();
     for (y, cotangent) in of {
         add(&mut cotangents, y.id(), (*cotangent).clone());
     }
-    for node in (0..=last).rev() {
+    for node in (0..=last.0).rev().map(NodeId) {
         if !needed[node] {
             continue;
         }
@@ -52,13 +52,13 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             (n.kind.clone(), n.inputs.clone(), n.outputs.len(), n.site.clone())
         };
         // All readers have been here: what they gave in parts becomes one.
-        for id in (0..outputs).map(|output| ValueId { node, output }) {
+        for id in (0..outputs).map(|output| node.output(output)) {
             if let Some(parts) = parts.remove(&id) {
                 let whole = graph.data().spec(id).shape.clone();
                 graph.at(site.clone(), || join(&mut cotangents, id, &whole, parts));
             }
         }
-        let given: Vec<_> = (0..outputs).map(|output| cotangents.get(&ValueId { node, output }).cloned()).collect();
+        let given: Vec<_> = (0..outputs).map(|output| cotangents.get(&node.output(output)).cloned()).collect();
         if given.iter().all(Option::is_none) {
             continue;
         }
@@ -68,7 +68,7 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
         };
         let mut at = Backward {
             inputs: inputs.iter().map(|&id| Tensor::new(graph.clone(), id)).collect(),
-            outputs: (0..outputs).map(|output| Tensor::new(graph.clone(), ValueId { node, output })).collect(),
+            outputs: (0..outputs).map(|output| Tensor::new(graph.clone(), node.output(output))).collect(),
             needs: inputs.iter().map(|id| needed[id.node] && graph.data().spec(*id).dtype.is_float()).collect(),
             gradients: vec![None; inputs.len()],
             parts: vec![],
@@ -89,7 +89,7 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
         }
         for (id, gradient) in inputs.into_iter().zip(at.gradients) {
             if let Some(gradient) = gradient {
-                debug_assert_eq!(gradient.shape(), graph.data().spec(id).shape.clone(), "gradient of node {node}");
+                debug_assert_eq!(gradient.shape(), graph.data().spec(id).shape.clone(), "gradient of node {node:?}");
                 let site = graph.data().nodes[node].site.clone();
                 graph.at(site, || add(&mut cotangents, id, gradient));
             }
@@ -130,13 +130,13 @@ struct Part {
 }
 
 /// Which of the nodes up to `last` are in `wrt` or have a differentiable path from it.
-fn depends_on(graph: &Graph, wrt: &[Tensor], last: usize) -> Vec<bool> {
+fn depends_on(graph: &Graph, wrt: &[Tensor], last: NodeId) -> Vec<bool> {
     let data = graph.data();
-    let mut needed = vec![false; data.nodes.len().max(last + 1)];
+    let mut needed = vec![false; data.nodes.len().max(last.0 + 1)];
     for x in wrt {
         needed[x.id().node] = true;
     }
-    for (i, node) in data.nodes.iter().enumerate().take(last + 1) {
+    for (i, node) in data.numbered().take(last.0 + 1) {
         if !matches!(node.kind, NodeKind::Detach) && node.inputs.iter().any(|input| needed[input.node]) {
             needed[i] = true;
         }

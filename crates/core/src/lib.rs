@@ -18,7 +18,7 @@ mod verify;
 pub use autodiff::{Backward, Join, gradients, vjp};
 pub use cpu::CpuBackend;
 pub use graph::advice::{self, Advice, OnWarning, Warning};
-pub use graph::node::{Node, NodeKind, Scheduled, Update, ValueId};
+pub use graph::node::{Node, NodeId, NodeKind, Scheduled, Update, ValueId};
 pub use graph::owner::Owner;
 pub use graph::params::{Counter, Kind, Params, Variable};
 pub use graph::scalar::TensorOrScalar;
@@ -30,6 +30,7 @@ pub use host::dtype::DType;
 pub use host::error::{Error, GraphError, Misfit, Result, Site};
 pub use host::gemm::{Matrix, gemm};
 pub use host::init::Init;
+pub use host::memory::memory_of_host;
 pub use host::nearest::{edit_distance, nearest};
 pub use host::random::{Stream, philox};
 pub use host::real::Real;
@@ -48,10 +49,11 @@ pub use op::view::View;
 pub use op::{Constant, Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param};
 pub use plan::Plan;
 pub use session::Session;
-pub use session::backend::{Backend, BoxFuture, BufferId, DeviceInfo, OnCompile, Pending, ProgramId, Read};
+pub use session::backend::{
+    Backend, BoxFuture, BufferId, DeviceInfo, OnCompile, Pending, ProgramId, Read, StepCopy, TimedVariant, Tuned,
+};
 pub use session::state::State;
-pub use session::step::{Fetching, Profile, Step};
-pub use session::tuning::Tuned;
+pub use session::step::{Fetching, Profile, Step, TaskTime};
 #[cfg(not(target_arch = "wasm32"))]
 pub use verify::audit::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict, audit};
 pub use verify::bound::{self, Deviation};

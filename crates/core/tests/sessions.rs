@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wgrad_core::{
     Array, Backend, BufferId, CpuBackend, DType, DeviceInfo, Error, Fetching, Graph, Init, Kind, Limits, Mode, Params,
-    Pending, Plan, ProgramId, Read, Result, Session, Spec, Step, Tensor, Variable,
+    Pending, Plan, ProgramId, Read, Result, Session, Spec, Step, StepCopy, Tensor, Variable, memory_of_host,
 };
 
 /// What a device holds, and after how many allocations it has no room.
@@ -73,12 +73,7 @@ impl Backend for Audited {
     fn read(&mut self, reads: &[Read]) -> Result<Pending> {
         self.0.read(reads)
     }
-    fn load(
-        &mut self,
-        plan: Arc<Plan>,
-        bound: &[Option<BufferId>],
-        copies: &[(BufferId, BufferId)],
-    ) -> Result<ProgramId> {
+    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId> {
         if self.1.lock().refuse_programs {
             return Err(Error::Device("no program".into()));
         }
@@ -208,7 +203,7 @@ fn variables_without_room_are_given_back() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_plan_beyond_the_memory_of_the_machine_is_refused_on_its_processors() {
-    let room = Limits::memory_of_host();
+    let room = memory_of_host();
     assert!((1 << 26..1 << 50).contains(&room), "{room}");
     let graph = Graph::new(Mode::Evaluate);
     let (x, y) = (graph.input("x", [1 << 24, 1], DType::F32), graph.input("y", [1, 1 << 24], DType::F32));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use wgrad_core::plan::human_bytes;
+use wgrad_core::text::human_bytes;
 use wgrad_core::{DeviceInfo, Error, Result};
 
 /// Numbers of things made on a device so far. A run makes nothing: once a step has run, they stay as they are.

@@ -63,8 +63,7 @@ fn an_op_describes_its_launch_once_per_plan() {
     let z = y.square() + &x;
     let plan = Plan::new(&graph, &[&z], &Limits::default()).expect("the graph is sound");
     assert_eq!(plan.dispatches(), 1, "{plan}");
-    let physical = |buffer| (buffer, 0);
-    let bounds = launches(&plan, &plan.tasks[0], &physical).expect("the kernel keeps the op's promise");
+    let bounds = launches(&plan, &plan.tasks[0], &|buffer| (buffer.0, 0)).expect("the kernel keeps the op's promise");
     assert_eq!(described.load(Ordering::Relaxed), 1);
     let kernel = &bounds[0].dispatch.kernel;
     assert_eq!(kernel.name, "double_e");

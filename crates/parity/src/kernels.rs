@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use wgrad_core::Result;
-use wgrad_core::plan::{Instruction, Plan, Stage, Task, Work};
+use wgrad_core::plan::{Fetched, Instruction, Plan, Stage, Task, Work};
 use wgrad_kernels::testing::{Bound, launches};
 
 /// Returns the names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
@@ -16,7 +16,7 @@ fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
     if !plan.launches {
         return Ok([op.to_string()].into());
     }
-    let launches = launches(plan, task, &|buffer| (buffer, 0))?;
+    let launches = launches(plan, task, &|buffer| (buffer.0, 0))?;
     let name = |bound: &Bound| match bound.dispatch.entry {
         "forward" => bound.dispatch.kernel.name.to_string(),
         entry => format!("{}.{entry}", bound.dispatch.kernel.name),
@@ -46,8 +46,8 @@ fn rows(stage: &Stage) -> String {
 
 /// Returns for each fetch the kernels that its last task runs.
 pub(crate) fn makers(plan: &Plan) -> Result<Vec<BTreeSet<String>>> {
-    let maker = |&(buffer, _): &(usize, _)| {
-        let task = plan.tasks.iter().rev().find(|task| task.outputs().contains(&buffer));
+    let maker = |fetch: &Fetched| {
+        let task = plan.tasks.iter().rev().find(|task| task.outputs().contains(&fetch.buffer));
         task.map_or_else(|| Ok(["copy".into()].into()), |task| names(plan, task))
     };
     plan.fetches.iter().map(maker).collect()

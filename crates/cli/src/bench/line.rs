@@ -220,7 +220,8 @@ fn compare(workload: Workload, values: &Values, reference: &Values) -> Result<()
 
 /// The bytes that a training step needs, however well it is planned.
 fn needed(plan: &Plan, activations: usize) -> usize {
-    let variables = plan.variables.iter().map(|(variable, ..)| {
+    let variables = plan.variables.iter().map(|used| {
+        let variable = &used.variable;
         let with_gradient = if variable.kind() == Kind::Parameter { 2 } else { 1 };
         with_gradient * variable.spec().bytes()
     });

@@ -14,7 +14,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::de::DeserializeOwned;
-use wgrad_core::plan::human_bytes;
+use wgrad_core::text::human_bytes;
 use wgrad_core::{DeviceInfo, Error, Result};
 use wgrad_kernels::{Device, adapters};
 

@@ -2,18 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::lower::{Load, Place, Program};
+use super::program::{ARGS, BLOCK, ClusterProgram, Copied, Load, Place, Source};
 use crate::View;
 use crate::op::pointwise::{Block, Precision};
 use crate::op::reference::{Slice, SliceMut};
 
-/// Elements per block: a dozen live blocks of `f32` fit a first-level cache.
-pub(super) const BLOCK: usize = 1024;
 /// Steps (elements times instructions, loads and stores) below which one core does everything: waking another costs
 /// as much.
 const PARALLEL: usize = 1 << 18;
-/// The most arguments that a row has.
-pub(super) const ARGS: usize = 8;
 
 /// The registers of one thread, each a block long.
 pub(super) struct Registers<F> {
@@ -29,13 +25,13 @@ impl<F> Default for Registers<F> {
 
 impl<F: Precision> Registers<F> {
     /// Makes sure that a program finds its registers; only its first run allocates.
-    fn reserve(&mut self, [floats, uints]: [usize; 2]) {
+    fn reserve(&mut self, floats: usize, uints: usize) {
         self.floats.resize_with(self.floats.len().max(floats), || vec![F::zero(); BLOCK]);
         self.uints.resize_with(self.uints.len().max(uints), || vec![0; BLOCK]);
     }
 }
 
-impl<F: Precision> Program<F> {
+impl<F: Precision> ClusterProgram<F> {
     /// Runs over all elements; `inputs` gives the inputs that are not updated in place.
     pub(super) fn run<'a>(
         &self,
@@ -80,12 +76,12 @@ impl<F: Precision> Program<F> {
     ) where
         F: 'a,
     {
-        registers.reserve(self.registers);
+        registers.reserve(self.float_registers, self.uint_registers);
         let used = ..elements.min(BLOCK);
-        for (load, to) in &self.loads {
-            if let Load::Splat(input) = *load {
+        for &Load { ref from, to } in &self.loads {
+            if let Source::Splat(input) = *from {
                 let offset = self.views[input].offset;
-                match (inputs(input), *to) {
+                match (inputs(input), to) {
                     (Slice::Float(from), Place::Float(to)) => registers.floats[to][used].fill(from[offset]),
                     (Slice::Uint(from), Place::Uint(to)) => registers.uints[to][used].fill(from[offset]),
                     _ => unreachable!("a register has the type of its input"),
@@ -109,20 +105,20 @@ impl<F: Precision> Program<F> {
     ) where
         F: 'a,
     {
-        for (load, to) in &self.loads {
-            match (load, *to) {
-                (Load::Splat(_), _) => {}
-                (Load::Index, Place::Uint(to)) => {
+        for &Load { ref from, to } in &self.loads {
+            match (from, to) {
+                (Source::Splat(_), _) => {}
+                (Source::Index, Place::Uint(to)) => {
                     (first..)
                         .zip(&mut registers.uints[to][..n])
                         .for_each(|(i, to)| *to = u32::try_from(i).unwrap_or(u32::MAX));
                 }
-                (&Load::Old(output), to) => match (outputs[output].read(at..at + n), to) {
+                (&Source::Old(output), to) => match (outputs[output].read(at..at + n), to) {
                     (Slice::Float(from), Place::Float(to)) => registers.floats[to][..n].copy_from_slice(from),
                     (Slice::Uint(from), Place::Uint(to)) => registers.uints[to][..n].copy_from_slice(from),
                     _ => unreachable!("a register has the type of its output"),
                 },
-                (&Load::Gather(input), to) => match (inputs(input), to) {
+                (&Source::Gather(input), to) => match (inputs(input), to) {
                     (Slice::Float(from), Place::Float(to)) => {
                         gather(&self.views[input], from, first, &mut registers.floats[to][..n]);
                     }
@@ -145,7 +141,7 @@ impl<F: Precision> Program<F> {
             (instruction.run)(&block, memory.write(at, n));
             memory.put_back(instruction.to, outputs, registers);
         }
-        for &(from, output) in &self.copies {
+        for &Copied { from, output } in &self.copies {
             let mut to = std::mem::replace(&mut outputs[output], SliceMut::Uint(&mut []));
             match (self.read(inputs, from, first, at, n, outputs, registers), to.write(at..at + n)) {
                 (Slice::Float(from), SliceMut::Float(to)) => to.copy_from_slice(from),

@@ -1,71 +1,10 @@
-//! A cluster lowered for the CPU: its instructions over a few reused registers, each as long as a block.
+//! Lowering: a cluster of a plan becomes a program for the CPU.
 
-use crate::op::pointwise::{Block, Precision};
-use crate::op::reference::SliceMut;
-use crate::plan::{Arg, Cluster};
-use crate::{DType, View};
-
-use super::Memory;
-use super::cluster::{ARGS, BLOCK};
-
-/// Where a block of values is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// In input `i`, as it lies.
-    Input(usize),
-    /// In output `i`.
-    Output(usize),
-    /// In a register of floats.
-    Float(usize),
-    /// In a register of integers.
-    Uint(usize),
-    /// In constant `i`.
-    Number(usize),
-}
-
-/// What fills a register.
-#[derive(Debug)]
-pub(super) enum Load {
-    /// The one element that every place of input `i` reads: filled once, not per block.
-    Splat(usize),
-    /// Input `i`, through its view.
-    Gather(usize),
-    /// Output `i` before it is updated.
-    Old(usize),
-    /// The linear index.
-    Index,
-}
-
-/// The loop of a row.
-type Run<F> = fn(&Block<'_, F>, SliceMut<'_, F>);
-
-/// An instruction with its places.
-#[derive(Debug)]
-pub(super) struct Lowered<F> {
-    pub run: Run<F>,
-    pub args: Vec<Place>,
-    pub to: Place,
-    pub attributes: Vec<f64>,
-}
-
-/// A cluster, ready to run on blocks.
-#[derive(Debug)]
-pub(super) struct Program<F> {
-    /// Elements in all.
-    pub elements: usize,
-    /// How inputs that are gathered are read.
-    pub views: Vec<View>,
-    /// What is filled before the instructions run.
-    pub loads: Vec<(Load, Place)>,
-    /// The instructions.
-    pub instructions: Vec<Lowered<F>>,
-    /// The outputs that no instruction writes directly.
-    pub copies: Vec<(Place, usize)>,
-    /// A block of each number.
-    pub numbers: Vec<Memory<F>>,
-    /// How many registers there are, of floats and of integers.
-    pub registers: [usize; 2],
-}
+use super::buffers::Memory;
+use super::program::{ARGS, BLOCK, ClusterProgram, Copied, Load, Lowered, Place, Source};
+use crate::DType;
+use crate::op::pointwise::Precision;
+use crate::plan::{Arg, Cluster, ClusterInput};
 
 /// Registers of one type: the free ones and how many there are.
 #[derive(Default)]
@@ -101,7 +40,7 @@ impl Registers {
 }
 
 /// Lowers a cluster. `in_place` says for each input which output is the same buffer, if one is.
-pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>]) -> Program<F> {
+pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>]) -> ClusterProgram<F> {
     let end = cluster.instructions.len();
     let last_use = |arg: Arg| {
         let reads = |args: &[Arg]| args.contains(&arg);
@@ -117,19 +56,19 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     let mut numbers: Vec<(u64, DType, Memory<F>)> = vec![];
     let mut loads = vec![];
     let mut inputs = vec![];
-    for (i, (view, dtype)) in cluster.inputs.iter().enumerate() {
+    for (i, ClusterInput { view, dtype }) in cluster.inputs.iter().enumerate() {
         let place = match in_place[i] {
             // Read where it lies as long as it stands there.
             Some(output) if last_use(Arg::Input(i)).is_none_or(|last| last < writer(output)) => Place::Output(output),
             None if view.is_contiguous() => Place::Input(i),
             in_place => {
                 let register = registers.take(*dtype);
-                let load = match in_place {
-                    Some(output) => Load::Old(output),
-                    None if view.is_splat() => Load::Splat(i),
-                    None => Load::Gather(i),
+                let from = match in_place {
+                    Some(output) => Source::Old(output),
+                    None if view.is_splat() => Source::Splat(i),
+                    None => Source::Gather(i),
                 };
-                loads.push((load, register));
+                loads.push(Load { from, to: register });
                 register
             }
         };
@@ -137,10 +76,10 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     }
     // What is filled once must not be overwritten.
     let kept: Vec<Place> =
-        loads.iter().filter_map(|(load, place)| matches!(load, Load::Splat(_)).then_some(*place)).collect();
+        loads.iter().filter(|load| matches!(load.from, Source::Splat(_))).map(|load| load.to).collect();
     let index = last_use(Arg::Index).map(|_| {
         let register = registers.take(DType::U32);
-        loads.push((Load::Index, register));
+        loads.push(Load { from: Source::Index, to: register });
         register
     });
     let mut results: Vec<Place> = vec![];
@@ -173,19 +112,20 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
         done.extend(instruction.args.iter().filter(|arg| matches!(arg, Arg::Input(_) | Arg::Result(_))));
         done.retain(|&arg| last_use(arg).is_none_or(|last| last == i));
         let mut places: Vec<Place> = done.into_iter().map(|arg| place(arg, &results)).collect();
-        places.sort_unstable_by_key(|place| format!("{place:?}"));
+        places.sort_unstable();
         places.dedup();
         places.into_iter().filter(|place| !kept.contains(place)).for_each(|place| registers.give_back(place));
     }
     let copies = (0..cluster.outputs.len()).filter(|&output| writer(output) == end);
-    let copies = copies.map(|output| (place(cluster.outputs[output], &results), output)).collect();
-    Program {
+    let copies = copies.map(|output| Copied { from: place(cluster.outputs[output], &results), output }).collect();
+    ClusterProgram {
         elements: cluster.shape.numel(),
-        views: cluster.inputs.iter().map(|(view, _)| view.clone()).collect(),
+        views: cluster.inputs.iter().map(|input| input.view.clone()).collect(),
         loads,
         instructions,
         copies,
-        registers: [registers.floats.count, registers.uints.count],
+        float_registers: registers.floats.count,
+        uint_registers: registers.uints.count,
         numbers: numbers.into_iter().map(|(.., memory)| memory).collect(),
     }
 }

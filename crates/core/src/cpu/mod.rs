@@ -1,64 +1,23 @@
 //! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
 
+mod buffers;
 mod cluster;
 mod lower;
-mod table;
+mod program;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::host::memory::memory_of_host;
 use crate::op::pointwise::Precision;
-use crate::op::reference::{Buffers, Slice, SliceMut};
-use crate::plan::{Cluster, Plan, Role, Work};
-use crate::session::backend::{Backend, BufferId, DeviceInfo, Pending, ProgramId, Read};
+use crate::op::reference;
+use crate::plan::{BufferIndex, Cluster, Plan, Role, Signature, Work};
+use crate::session::backend::{Backend, BufferId, DeviceInfo, Pending, ProgramId, Read, StepCopy};
 use crate::{Array, DType, Data, Limits, Op, Result, Spec};
 
+use buffers::{Buffers, Memory};
 use cluster::Registers;
-use table::Table;
-
-/// A buffer in host memory.
-#[derive(Clone, Debug)]
-enum Memory<F> {
-    Float(Vec<F>),
-    Uint(Vec<u32>),
-}
-
-impl<F: Precision> Memory<F> {
-    fn zeros(dtype: DType, elements: usize) -> Self {
-        if dtype.is_float() { Self::Float(vec![F::zero(); elements]) } else { Self::Uint(vec![0; elements]) }
-    }
-
-    fn read(&self, elements: usize) -> Slice<'_, F> {
-        match self {
-            Self::Float(values) => Slice::Float(&values[..elements]),
-            Self::Uint(values) => Slice::Uint(&values[..elements]),
-        }
-    }
-
-    fn float(&mut self) -> &mut [F] {
-        match self {
-            Self::Float(values) => values,
-            Self::Uint(_) => unreachable!("the session checks types before it writes"),
-        }
-    }
-
-    fn uint(&mut self) -> &mut [u32] {
-        match self {
-            Self::Uint(values) => values,
-            Self::Float(_) => unreachable!("the session checks types before it writes"),
-        }
-    }
-
-    fn write(&mut self, elements: usize) -> SliceMut<'_, F> {
-        match self {
-            Self::Float(values) => SliceMut::Float(&mut values[..elements]),
-            Self::Uint(values) => SliceMut::Uint(&mut values[..elements]),
-        }
-    }
-}
-
-/// What a plan reads or writes by steps.
-const TABLE: &str = "the session allocates it as a table";
+use program::ClusterProgram;
 
 /// A session runs a program only while it holds its step.
 const LOADED: &str = "the program is loaded";
@@ -69,34 +28,38 @@ struct Program<F> {
     tasks: Vec<Vec<Part<F>>>,
     /// The memory that is this program's alone.
     slots: Vec<BufferId>,
-    /// The tables that steps read.
+    /// The per-step buffers that steps read.
     fed: Vec<usize>,
-    /// The tables that steps write.
+    /// The per-step buffers that steps write.
     written: Vec<usize>,
-    /// What is copied to a table after each step.
-    copies: Vec<(usize, usize)>,
+    /// What is copied to a per-step buffer after each step.
+    copies: Vec<StepCopy>,
 }
 
 /// An op or a cluster, ready to run.
 struct Part<F> {
     work: Ready<F>,
-    /// The memory of what is read, and its elements.
-    inputs: Vec<(usize, usize)>,
-    /// The memory of what is written, and its elements.
-    outputs: Vec<(usize, usize)>,
+    /// What is read.
+    inputs: Vec<Extent>,
+    /// What is written.
+    outputs: Vec<Extent>,
+}
+
+/// The first elements of a memory.
+#[derive(Clone, Copy)]
+struct Extent {
+    memory: usize,
+    elements: usize,
 }
 
 enum Ready<F> {
-    Op(Arc<dyn Op>, (Vec<Spec>, Vec<Spec>)),
-    Cluster(lower::Program<F>),
+    Op(Arc<dyn Op>, Signature),
+    Cluster(ClusterProgram<F>),
 }
 
 /// Runs plans on the CPU, in single precision (to train without a GPU) or in double precision (the truth).
 pub struct CpuBackend<F> {
-    memory: Vec<Memory<F>>,
-    /// The rows of each memory that is a table; the row in use is in `memory`.
-    tables: Vec<Option<Table<F>>>,
-    free: Vec<BufferId>,
+    buffers: Buffers<F>,
     programs: Vec<Option<Program<F>>>,
     /// Registers of clusters, per thread.
     registers: Vec<Registers<F>>,
@@ -107,7 +70,19 @@ pub struct CpuBackend<F> {
 impl<F> Default for CpuBackend<F> {
     fn default() -> Self {
         let (registers, written) = (vec![], vec![]);
-        Self { memory: vec![], tables: vec![], free: vec![], programs: vec![], registers, written }
+        Self { buffers: Buffers::default(), programs: vec![], registers, written }
+    }
+}
+
+impl From<CpuBackend<f32>> for Box<dyn Backend> {
+    fn from(backend: CpuBackend<f32>) -> Self {
+        Box::new(backend)
+    }
+}
+
+impl From<CpuBackend<f64>> for Box<dyn Backend> {
+    fn from(backend: CpuBackend<f64>) -> Self {
+        Box::new(backend)
     }
 }
 
@@ -124,18 +99,6 @@ impl<F: Precision> CpuBackend<F> {
         Self::default()
     }
 
-    /// Keeps memory under a free id or a new one.
-    fn place(&mut self, memory: Memory<F>) -> BufferId {
-        let id = self.free.pop().unwrap_or(BufferId(self.memory.len()));
-        if id.0 == self.memory.len() {
-            self.memory.push(memory);
-            self.tables.push(None);
-        } else {
-            self.memory[id.0] = memory;
-        }
-        id
-    }
-
     /// Calls `run` for each task in order. Large programs move to the thread pool as a whole, so that a task that runs
     /// on several cores need not call it from outside; small ones stay on this thread.
     fn tasks<T: Send>(&mut self, program: ProgramId, run: impl Fn(&mut Self, usize) -> T + Sync) -> Vec<T> {
@@ -147,39 +110,56 @@ impl<F: Precision> CpuBackend<F> {
     }
 
     fn task(&mut self, program: usize, index: usize) {
-        let Self { memory, registers, written, programs, .. } = self;
+        let Self { buffers: Buffers { memory, .. }, registers, written, programs } = self;
         for Part { work, inputs, outputs } in &programs[program].as_ref().expect(LOADED).tasks[index] {
             // Outputs are taken out of memory while inputs are borrowed from it.
             let empty = || Memory::Uint(vec![]);
-            written.extend(outputs.iter().map(|&(to, _)| std::mem::replace(&mut memory[to], empty())));
-            let slices = written.iter_mut().zip(outputs).map(|(memory, &(_, elements))| memory.write(elements));
+            written.extend(outputs.iter().map(|to| std::mem::replace(&mut memory[to.memory], empty())));
+            let slices = written.iter_mut().zip(outputs).map(|(memory, to)| memory.write(to.elements));
             match work {
                 Ready::Cluster(cluster) => {
-                    let input = |i: usize| memory[inputs[i].0].read(inputs[i].1);
+                    let input = |i: usize| memory[inputs[i].memory].read(inputs[i].elements);
                     cluster.run(input, slices.collect(), registers);
                 }
-                Ready::Op(op, specs) => {
-                    let inputs = inputs.iter().map(|&(from, elements)| memory[from].read(elements)).collect();
-                    let buffers = Buffers::new((&specs.0, &specs.1), inputs, slices.collect());
+                Ready::Op(op, signature) => {
+                    let inputs = inputs.iter().map(|from| memory[from.memory].read(from.elements)).collect();
+                    let Signature { inputs: read, outputs: made } = signature;
+                    let buffers = reference::Buffers::new(read, made, inputs, slices.collect());
                     op.reference(F::reference(buffers));
                 }
             }
-            for (&(to, _), written) in outputs.iter().zip(written.drain(..)) {
-                memory[to] = written;
+            for (to, written) in outputs.iter().zip(written.drain(..)) {
+                memory[to.memory] = written;
             }
+        }
+    }
+
+    /// Swaps what a step reads and writes into place; and back, when called again.
+    fn swap(&mut self, program: ProgramId, step: usize) {
+        let program = self.programs[program.0].as_ref().expect(LOADED);
+        self.buffers.swap(program.fed.iter().chain(&program.written), step);
+    }
+
+    /// Copies what a step has left elsewhere to its own memories.
+    fn copy(&mut self, program: ProgramId) {
+        for copy in &self.programs[program.0].as_ref().expect(LOADED).copies {
+            self.buffers.copy(copy.from.0, copy.to.0);
         }
     }
 
     /// The parts of each task of a plan whose buffers are in these memories.
     fn ready(&mut self, plan: &Plan, memory: &[usize]) -> Vec<Vec<Part<F>>> {
-        let place = |&buffer: &usize| (memory[buffer], plan.buffers[buffer].spec.shape.numel());
-        let places = |buffers: &[usize]| -> Vec<(usize, usize)> { buffers.iter().map(place).collect() };
-        let cluster = |cluster: &Cluster, inputs: &[usize], outputs: &[usize]| {
+        let place = |&buffer: &BufferIndex| Extent {
+            memory: memory[buffer],
+            elements: plan.buffers[buffer].spec.shape.numel(),
+        };
+        let places = |buffers: &[BufferIndex]| -> Vec<Extent> { buffers.iter().map(place).collect() };
+        let cluster = |cluster: &Cluster, inputs: &[BufferIndex], outputs: &[BufferIndex]| {
             let (inputs, mut outputs) = (places(inputs), places(outputs));
-            for (_, elements) in &mut outputs {
-                *elements = cluster.shape.numel();
+            for output in &mut outputs {
+                output.elements = cluster.shape.numel();
             }
-            let output = |input: &(usize, usize)| outputs.iter().position(|output| output.0 == input.0);
+            let output = |input: &Extent| outputs.iter().position(|output| output.memory == input.memory);
             let in_place: Vec<_> = inputs.iter().map(output).collect();
             Part { work: Ready::Cluster(lower::lower(cluster, &in_place)), inputs, outputs }
         };
@@ -196,14 +176,17 @@ impl<F: Precision> CpuBackend<F> {
                             cluster(of, &inputs[i * reads..][..reads], &outputs[i * writes..][..writes])
                         }));
                     }
-                    Work::Op { op, specs, .. } => {
+                    Work::Op { op, signature, .. } => {
                         // A slot may be larger than what the op sees.
-                        let sized = |buffers: &[usize], specs: &[Spec]| {
-                            let sizes = specs.iter().map(|spec| spec.shape.numel());
-                            buffers.iter().map(|&buffer| memory[buffer]).zip(sizes).collect()
+                        let sized = |buffers: &[BufferIndex], specs: &[Spec]| {
+                            let extent = |(buffer, spec): (&BufferIndex, &Spec)| Extent {
+                                memory: memory[*buffer],
+                                elements: spec.shape.numel(),
+                            };
+                            buffers.iter().zip(specs).map(extent).collect()
                         };
-                        let (inputs, outputs) = (sized(inputs, &specs.0), sized(outputs, &specs.1));
-                        parts.push(Part { work: Ready::Op(op.clone(), specs.clone()), inputs, outputs });
+                        let (inputs, outputs) = (sized(inputs, &signature.inputs), sized(outputs, &signature.outputs));
+                        parts.push(Part { work: Ready::Op(op.clone(), signature.clone()), inputs, outputs });
                     }
                 }
             }
@@ -228,33 +211,31 @@ impl<F: Precision> Backend for CpuBackend<F> {
 
     fn limits(&self) -> Limits {
         // As many buffers per task as a GPU binds, so that one graph is one plan on every device.
-        let memory_bytes = Limits::memory_of_host();
+        let memory_bytes = memory_of_host();
         Limits { binding_bytes: u64::MAX, memory_bytes, software: true, dispatches: false, ..Limits::default() }
     }
 
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId> {
-        Ok(self.place(Memory::zeros(spec.dtype, spec.shape.numel())))
+        Ok(self.buffers.place(Memory::zeros(spec.dtype, spec.shape.numel())))
     }
 
     fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
-        let id = self.allocate(spec)?;
-        self.tables[id.0] = Some(Table::default());
-        Ok(id)
+        Ok(self.buffers.place_table(Memory::zeros(spec.dtype, spec.shape.numel())))
     }
 
     fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()> {
-        if let Some(table) = &mut self.tables[buffer.0] {
-            table.fill(&self.memory[buffer.0], rows);
-        }
+        self.buffers.fill(buffer, rows);
         let part = |row: usize, whole: usize| row * (whole / rows)..(row + 1) * (whole / rows);
-        if let Some(values) = array.as_slice::<u32>().filter(|_| matches!(self.memory[buffer.0], Memory::Uint(_))) {
+        let uint = matches!(self.buffers.memory[buffer.0], Memory::Uint(_));
+        if let Some(values) = array.as_slice::<u32>().filter(|_| uint) {
             for row in 0..rows {
-                self.row(buffer.0, row, rows).uint().copy_from_slice(&values[part(row, values.len())]);
+                let to = self.buffers.of_step(buffer, row, rows).uint();
+                to.copy_from_slice(&values[part(row, values.len())]);
             }
         } else {
             for row in 0..rows {
                 let part = part(row, array.shape().numel());
-                let to = self.row(buffer.0, row, rows).float();
+                let to = self.buffers.of_step(buffer, row, rows).float();
                 match array.data() {
                     Data::F32(from) => to.iter_mut().zip(&from[part]).for_each(|(to, &from)| *to = F::lit(from.into())),
                     Data::F64(from) => to.iter_mut().zip(&from[part]).for_each(|(to, &from)| *to = F::lit(from)),
@@ -266,25 +247,19 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn read(&mut self, reads: &[Read]) -> Result<Pending> {
-        let arrays = reads.iter().map(|read| self.array(read)).collect();
+        let arrays = reads.iter().map(|read| self.buffers.array(read)).collect();
         Ok(Box::pin(std::future::ready(arrays)))
     }
 
-    fn load(
-        &mut self,
-        plan: Arc<Plan>,
-        bound: &[Option<BufferId>],
-        copies: &[(BufferId, BufferId)],
-    ) -> Result<ProgramId> {
+    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId> {
         let slots: Vec<_> =
-            plan.slots.iter().map(|slot| self.place(Memory::zeros(slot.dtype, slot.elements))).collect();
+            plan.slots.iter().map(|slot| self.buffers.place(Memory::zeros(slot.dtype, slot.elements))).collect();
         let memory = plan.buffers.iter().zip(bound).map(|(buffer, bound)| match (&buffer.role, bound) {
-            (Role::Temp(slot, _), _) => slots[*slot].0,
+            (Role::Temp { slot, .. }, _) => slots[*slot].0,
             (_, Some(buffer)) => buffer.0,
             (_, None) => unreachable!("the session binds everything but temporaries"),
         });
         let memory: Vec<usize> = memory.collect();
-        let copies: Vec<_> = copies.iter().map(|&(from, to)| (from.0, to.0)).collect();
         let (mut fed, mut written) = (vec![], vec![]);
         for (buffer, &memory) in plan.buffers.iter().zip(&memory) {
             match buffer.role {
@@ -293,31 +268,28 @@ impl<F: Precision> Backend for CpuBackend<F> {
                 _ => {}
             }
         }
-        written.extend(copies.iter().map(|&(_, to)| to));
+        written.extend(copies.iter().map(|copy| copy.to.0));
         let tasks = self.ready(&plan, &memory);
-        self.programs.push(Some(Program { plan, tasks, slots, fed, written, copies }));
+        self.programs.push(Some(Program { plan, tasks, slots, fed, written, copies: copies.to_vec() }));
         Ok(ProgramId(self.programs.len() - 1))
     }
 
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]) {
         let program = program.and_then(|program| self.programs[program.0].take());
         for &buffer in buffers.iter().chain(program.iter().flat_map(|program| &program.slots)) {
-            self.memory[buffer.0] = Memory::Uint(vec![]);
-            self.tables[buffer.0] = None;
-            self.free.push(buffer);
+            self.buffers.release(buffer);
         }
     }
 
     fn run(&mut self, program: ProgramId, steps: usize) -> Result<()> {
-        let loaded = self.programs[program.0].as_ref().expect(LOADED);
-        for &table in &loaded.written {
-            self.tables[table].as_mut().expect(TABLE).fill(&self.memory[table], steps);
+        for &memory in &self.programs[program.0].as_ref().expect(LOADED).written {
+            self.buffers.fill_written(memory, steps);
         }
         for step in 0..steps {
-            self.turn(program.0, step);
+            self.swap(program, step);
             self.tasks(program, |this, task| this.task(program.0, task));
-            self.copy(program.0);
-            self.turn(program.0, step);
+            self.copy(program);
+            self.swap(program, step);
         }
         Ok(())
     }
@@ -328,7 +300,7 @@ impl<F: Precision> Backend for CpuBackend<F> {
             this.task(program.0, task);
             start.elapsed()
         });
-        self.copy(program.0);
+        self.copy(program);
         Ok(times)
     }
 }

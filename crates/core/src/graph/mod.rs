@@ -123,7 +123,7 @@ impl Graph {
     /// The handle of a value, for what walks over the nodes of a graph; none if the graph has no such value.
     #[must_use]
     pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
-        let known = self.data().nodes.get(value.node).is_some_and(|node| value.output < node.outputs.len());
+        let known = self.data().nodes.get(value.node.0).is_some_and(|node| value.output < node.outputs.len());
         known.then(|| Tensor::new(self.clone(), value))
     }
 
@@ -217,7 +217,7 @@ impl Graph {
                     .fix("trace one graph per Params");
                 return self.fail("variable", &[variable.spec().clone()], misfit);
             }
-            return Tensor::new(self.clone(), ValueId { node, output: 0 });
+            return Tensor::new(self.clone(), node.output(0));
         }
         let spec = variable.spec().clone();
         let tensor = self.push(NodeKind::Variable(variable.clone()), vec![], vec![spec]);
@@ -287,9 +287,9 @@ impl Graph {
     pub fn calls_of(&self, path: &str) -> Vec<Vec<Tensor>> {
         let data = self.data();
         let values = |call: &Call| -> Vec<ValueId> {
-            let nodes = data.nodes.iter().enumerate().take(call.nodes.end).skip(call.nodes.start);
+            let nodes = data.numbered().take(call.nodes.end).skip(call.nodes.start);
             let inside = nodes.filter(|(_, node)| node.site.scope == path);
-            inside.flat_map(|(node, of)| (0..of.outputs.len()).map(move |output| ValueId { node, output })).collect()
+            inside.flat_map(|(node, of)| (0..of.outputs.len()).map(move |output| node.output(output))).collect()
         };
         let calls: Vec<_> = data.calls.iter().filter(|call| call.path == path).map(values).collect();
         drop(data);

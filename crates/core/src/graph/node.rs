@@ -8,13 +8,27 @@ use crate::graph::advice::Advised;
 use crate::graph::owner::Owner;
 use crate::graph::params::{Counter, Variable};
 use crate::graph::trained::Trained;
+use crate::host::position::position;
 use crate::{Array, DType, GraphError, Op, Pointwise, Site, Spec};
+
+position! {
+    /// Position of a node in [`Graph::nodes`](crate::Graph::nodes).
+    pub struct NodeId;
+}
+
+impl NodeId {
+    /// Returns one of the values that the node makes.
+    #[must_use]
+    pub const fn output(self, output: usize) -> ValueId {
+        ValueId { node: self, output }
+    }
+}
 
 /// One value of a graph: an output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId {
     /// The node.
-    pub node: usize,
+    pub node: NodeId,
     /// Which of its outputs.
     pub output: usize,
 }
@@ -142,7 +156,7 @@ pub(crate) struct GraphData {
     /// Values that are fetched beside the loss, by name.
     pub(crate) tracked: Vec<(String, ValueId)>,
     /// The node of each variable, by the variable's id.
-    pub(crate) variables: HashMap<usize, usize>,
+    pub(crate) variables: HashMap<usize, NodeId>,
     /// What is read in the place of variables.
     pub(crate) stand_ins: Vec<(Variable, ValueId)>,
     pub(crate) scopes: Vec<Scope>,
@@ -179,6 +193,11 @@ impl GraphData {
         {
             call.nodes.end = to;
         }
+    }
+
+    /// Returns the nodes with their ids, in order.
+    pub(crate) fn numbered(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Arc<Node>)> {
+        self.nodes.iter().enumerate().map(|(i, node)| (NodeId(i), node))
     }
 
     /// The spec of a value.

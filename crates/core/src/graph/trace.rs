@@ -3,7 +3,7 @@
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::graph::node::{LibraryCall, Node, NodeKind, Scope, ValueId};
+use crate::graph::node::{LibraryCall, Node, NodeId, NodeKind, Scope, ValueId};
 use crate::op::pointwise::Block;
 use crate::op::reference::{Slice, SliceMut};
 use crate::{DType, Graph, GraphError, Misfit, Op, Pointwise, Shape, Site, Spec, Tensor};
@@ -88,7 +88,7 @@ impl Graph {
     }
 
     /// Puts an op with more outputs in the place of a node's op; readers of the node keep what they read.
-    pub(crate) fn widen(&self, node: usize, op: Arc<dyn Op>) -> Applied {
+    pub(crate) fn widen(&self, node: NodeId, op: Arc<dyn Op>) -> Applied {
         let mut data = self.data();
         let inputs: Vec<_> = data.nodes[node].inputs.iter().map(|&input| data.spec(input).clone()).collect();
         let outputs = op.outputs(&inputs).expect("the op takes the inputs of the one that it replaces");
@@ -212,9 +212,9 @@ impl Graph {
         let site = self.site();
         let mut data = self.data();
         data.nodes.push(Arc::new(Node { kind, inputs, outputs, site }));
-        let node = data.nodes.len() - 1;
+        let node = NodeId(data.nodes.len() - 1);
         drop(data);
-        Tensor::new(self.clone(), ValueId { node, output: 0 })
+        Tensor::new(self.clone(), node.output(0))
     }
 }
 
@@ -222,7 +222,7 @@ impl Graph {
 #[derive(Clone, Debug)]
 pub struct Applied {
     graph: Graph,
-    node: usize,
+    node: NodeId,
     valid: bool,
 }
 
@@ -230,7 +230,7 @@ impl Applied {
     /// Output `i`; every output of an op that did not fit is the same invalid tensor.
     #[must_use]
     pub fn get(&self, i: usize) -> Tensor {
-        Tensor::new(self.graph.clone(), ValueId { node: self.node, output: if self.valid { i } else { 0 } })
+        Tensor::new(self.graph.clone(), self.node.output(if self.valid { i } else { 0 }))
     }
 }
 

@@ -32,6 +32,19 @@ pub fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoIterator<Ite
         .map_or_else(String::new, |(_, candidate)| format!(" Did you mean `{}`?", candidate.as_ref()))
 }
 
+/// Bytes with a unit, for people.
+#[must_use]
+pub fn human_bytes(bytes: usize) -> String {
+    #[allow(clippy::cast_precision_loss, reason = "for reading")]
+    let value = bytes as f64;
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} KiB", value / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1} MiB", value / 1_048_576.0),
+        _ => format!("{:.2} GiB", value / 1_073_741_824.0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

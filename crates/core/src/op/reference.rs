@@ -103,36 +103,38 @@ impl<'a, F> SliceMut<'a, F> {
 /// The buffers of one op in one precision.
 #[derive(Debug)]
 pub struct Buffers<'a, F> {
-    specs: (&'a [Spec], &'a [Spec]),
+    input_specs: &'a [Spec],
+    output_specs: &'a [Spec],
     inputs: Vec<Slice<'a, F>>,
     outputs: Vec<Option<SliceMut<'a, F>>>,
 }
 
 impl<'a, F: Real> Buffers<'a, F> {
     pub(crate) fn new(
-        specs: (&'a [Spec], &'a [Spec]),
+        input_specs: &'a [Spec],
+        output_specs: &'a [Spec],
         inputs: Vec<Slice<'a, F>>,
         outputs: Vec<SliceMut<'a, F>>,
     ) -> Self {
-        Self { specs, inputs, outputs: outputs.into_iter().map(Some).collect() }
+        Self { input_specs, output_specs, inputs, outputs: outputs.into_iter().map(Some).collect() }
     }
 
     /// Sizes of input `i`.
     #[must_use]
     pub fn dims(&self, i: usize) -> &'a [usize] {
-        self.specs.0[i].shape.dims()
+        self.input_specs[i].shape.dims()
     }
 
     /// The spec of input `i`.
     #[must_use]
     pub fn input_spec(&self, i: usize) -> &'a Spec {
-        &self.specs.0[i]
+        &self.input_specs[i]
     }
 
     /// The spec of output `i`.
     #[must_use]
     pub fn output_spec(&self, i: usize) -> &'a Spec {
-        &self.specs.1[i]
+        &self.output_specs[i]
     }
 
     /// The number of inputs.

@@ -2,24 +2,36 @@
 
 use std::fmt;
 
-use super::{Plan, Role, Work, human_bytes};
+use super::ids::BufferIndex;
+use super::ir::{Plan, Role, Slot};
+use super::task::Work;
 use crate::graph::params::Kind;
+use crate::host::text::human_bytes;
 use crate::{DeviceInfo, Dispatch, Error, Limits, Result, Site};
 
 /// The bytes of a plan by purpose, as [`Plan::bill`] adds them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bill {
-    /// Purposes in a fixed order, with their bytes.
-    pub parts: Vec<(&'static str, usize)>,
-    /// The largest buffer and its bytes; none if there is no buffer.
-    pub largest: Option<(String, usize)>,
+    /// Purposes in a fixed order.
+    pub parts: Vec<BillItem>,
+    /// The largest buffer; none if there is no buffer.
+    pub largest: Option<BillItem>,
+}
+
+/// Something that takes memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BillItem {
+    /// What it is, for people.
+    pub what: String,
+    /// Its size.
+    pub bytes: usize,
 }
 
 impl Bill {
     /// All bytes.
     #[must_use]
     pub fn total(&self) -> usize {
-        self.parts.iter().map(|(_, bytes)| bytes).sum()
+        self.parts.iter().map(|part| part.bytes).sum()
     }
 }
 
@@ -32,10 +44,10 @@ const WAYS_OUT: &str = "  ways out:
 /// `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
 impl fmt::Display for Bill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.parts.iter().filter(|(_, bytes)| *bytes > 0);
-        let parts: Vec<_> = parts.map(|(what, bytes)| format!("{what} {}", human_bytes(*bytes))).collect();
+        let parts = self.parts.iter().filter(|part| part.bytes > 0);
+        let parts: Vec<_> = parts.map(|part| format!("{} {}", part.what, human_bytes(part.bytes))).collect();
         writeln!(f, "  the plan needs {}: {}", human_bytes(self.total()), parts.join(", "))?;
-        if let Some((what, bytes)) = &self.largest {
+        if let Some(BillItem { what, bytes }) = &self.largest {
             writeln!(f, "  the largest is {what} with {}", human_bytes(*bytes))?;
         }
         f.write_str(WAYS_OUT)
@@ -50,7 +62,8 @@ impl Plan {
     /// let graph = Graph::new(Mode::Evaluate);
     /// let x = graph.input("x", [256], DType::F32);
     /// let bill = Plan::new(&graph, &[&(&x + 1.0)], &Limits::default())?.bill();
-    /// assert_eq!((bill.total(), bill.largest), (2048, Some(("the input `x` f32[256]".into(), 1024))));
+    /// let largest = bill.largest.as_ref().unwrap();
+    /// assert_eq!((bill.total(), largest.what.as_str(), largest.bytes), (2048, "the input `x` f32[256]", 1024));
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
     #[must_use]
@@ -58,10 +71,10 @@ impl Plan {
         let names =
             ["parameters", "optimizer state", "running statistics", "data sets and constants", "inputs and results"];
         let mut parts = [0; 5];
-        let mut largest: Option<(usize, usize)> = None;
-        for (i, buffer) in self.buffers.iter().enumerate() {
+        let mut largest: Option<(BufferIndex, usize)> = None;
+        for (i, buffer) in self.buffer_indices().zip(&self.buffers) {
             let place = match &buffer.role {
-                Role::Variable(variable) => match self.variables[*variable].0.kind() {
+                Role::Variable(variable) => match self.variables[*variable].variable.kind() {
                     Kind::Parameter => 0,
                     Kind::State => 1,
                     Kind::Buffer => 2,
@@ -69,7 +82,7 @@ impl Plan {
                 Role::Array(_) => 3,
                 Role::Input(_) | Role::Schedule | Role::Fetch => 4,
                 Role::Passed => continue,
-                Role::Temp(..) => parts.len(),
+                Role::Temp { .. } => parts.len(),
             };
             let bytes = buffer.spec.bytes();
             if let Some(part) = parts.get_mut(place) {
@@ -79,24 +92,25 @@ impl Plan {
                 largest = Some((i, bytes));
             }
         }
-        let temporaries = self.slots.iter().map(|slot| slot.elements * slot.dtype.size()).sum();
-        let mut parts: Vec<_> = names.into_iter().zip(parts).collect();
-        parts.insert(3, ("activations and gradients", temporaries));
-        Bill { parts, largest: largest.map(|(buffer, bytes)| (self.described(buffer).0, bytes)) }
+        let temporaries = self.slots.iter().map(Slot::bytes).sum();
+        let item = |(what, bytes): (&str, usize)| BillItem { what: what.into(), bytes };
+        let mut parts: Vec<_> = names.into_iter().zip(parts).map(item).collect();
+        parts.insert(3, item(("activations and gradients", temporaries)));
+        Bill { parts, largest: largest.map(|(buffer, bytes)| BillItem { what: self.described(buffer).0, bytes }) }
     }
 
     /// What a buffer is, for people, and the line that makes it or first reads it.
-    fn described(&self, buffer: usize) -> (String, Option<&Site>) {
+    fn described(&self, buffer: BufferIndex) -> (String, Option<&Site>) {
         let spec = &self.buffers[buffer].spec;
         let maker =
             self.tasks.iter().find(|task| task.outputs().contains(&buffer) || task.scratch().any(|b| b == buffer));
         let reader = || self.tasks.iter().find(|task| task.inputs().contains(&buffer));
         let what = match &self.buffers[buffer].role {
             Role::Input(input) => format!("the input `{}`", self.inputs[*input].name),
-            Role::Variable(variable) => format!("the variable `{}`", self.variables[*variable].0.name()),
+            Role::Variable(variable) => format!("the variable `{}`", self.variables[*variable].variable.name()),
             Role::Array(_) => "a data set or constant".into(),
             Role::Schedule => "the scheduled numbers".into(),
-            Role::Fetch | Role::Temp(..) | Role::Passed => {
+            Role::Fetch | Role::Temp { .. } | Role::Passed => {
                 maker.map_or_else(|| "a result".into(), |task| format!("what {} makes,", task.label()))
             }
         };
@@ -120,9 +134,9 @@ impl Plan {
     /// the driver lets it be, or when the plan needs more memory than sessions may take.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
         let at = |site: Option<&Site>| site.map_or_else(String::new, |site| format!("\n  at {site}"));
-        let elements = |buffer: &usize| self.buffers[*buffer].spec.shape.numel();
+        let elements = |buffer: &BufferIndex| self.buffers[*buffer].spec.shape.numel();
         if limits.dispatches
-            && let Some(buffer) = (0..self.buffers.len()).find(|buffer| elements(buffer) > u32::MAX as usize)
+            && let Some(buffer) = self.buffer_indices().find(|buffer| elements(buffer) > u32::MAX as usize)
         {
             let (what, site) = self.described(buffer);
             return Err(Error::Device(format!(
@@ -133,9 +147,8 @@ impl Plan {
             )));
         }
         if self.largest_binding() as u64 > limits.binding_bytes {
-            let stored = |buffer: &usize| !matches!(self.buffers[*buffer].role, Role::Passed);
-            let largest =
-                (0..self.buffers.len()).filter(stored).max_by_key(|&buffer| self.buffers[buffer].spec.bytes());
+            let stored = |buffer: &BufferIndex| !matches!(self.buffers[*buffer].role, Role::Passed);
+            let largest = self.buffer_indices().filter(stored).max_by_key(|&buffer| self.buffers[buffer].spec.bytes());
             let named = largest.filter(|&buffer| self.buffers[buffer].spec.bytes() as u64 > limits.binding_bytes);
             let (what, site) = named.map_or_else(|| ("temporaries side by side".into(), None), |at| self.described(at));
             return Err(Error::Device(format!(

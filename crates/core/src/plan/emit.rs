@@ -2,22 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attach::Side;
-use super::fuse::{Base, Fused, Launched, Reading, Unit};
+use super::fused::{Base, Fused, Launched, Reading, Side, Unit};
+use super::ids::{BufferIndex, ClusterId, GroupId, InputIndex, VariableIndex};
+use super::ir::{Fetched, Input, ScheduledNumber, UsedVariable};
 use super::live::Live;
 use super::order::{Job, Sequence};
-use super::{Arg, Cluster, Input, Instruction, Stage, Task, Work};
-use crate::graph::node::{GraphData, NodeKind, Scheduled, ValueId};
-use crate::graph::params::{Counter, Variable};
+use super::task::{Arg, Cluster, ClusterInput, Instruction, Signature, Stage, Task, Work};
+use crate::graph::node::{GraphData, NodeId, NodeKind};
+use crate::graph::params::Counter;
 use crate::{DType, Limits, Operand, Shape, Site, Spec, View};
 
-/// A buffer before it is placed.
+/// A buffer before it has memory.
+#[derive(Clone, Debug)]
+pub(super) struct Unplaced {
+    pub spec: Spec,
+    pub place: Place,
+}
+
+/// What a buffer is for, before it is placed.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     /// Fed.
-    Input(usize),
+    Input(InputIndex),
     /// Kept.
-    Variable(usize),
+    Variable(VariableIndex),
     /// Written once.
     Array(std::sync::Arc<crate::Array>),
     /// The scheduled numbers of a type.
@@ -34,12 +42,12 @@ pub(super) enum Place {
 #[derive(Default)]
 pub(super) struct Ordered {
     pub tasks: Vec<Task>,
-    pub buffers: Vec<(Spec, Place)>,
+    pub buffers: Vec<Unplaced>,
     pub inputs: Vec<Input>,
-    pub variables: Vec<(Variable, usize, bool)>,
-    pub schedule: Vec<(Scheduled, usize, usize)>,
+    pub variables: Vec<UsedVariable>,
+    pub schedule: Vec<ScheduledNumber>,
     pub counters: Vec<Counter>,
-    pub fetches: Vec<(usize, Spec)>,
+    pub fetches: Vec<Fetched>,
 }
 
 pub(super) fn pass(
@@ -61,7 +69,7 @@ pub(super) fn pass(
         in_place,
         out: Ordered::default(),
         of: BTreeMap::new(),
-        places: BTreeMap::new(),
+        scheduled: BTreeMap::new(),
     };
     emit.declare();
     for job in jobs {
@@ -69,7 +77,7 @@ pub(super) fn pass(
     }
     for &value in &live.fetches {
         let buffer = emit.buffer(fused.whole(value));
-        emit.out.fetches.push((buffer, data.spec(value).clone()));
+        emit.out.fetches.push(Fetched { buffer, spec: data.spec(value).clone() });
     }
     passes.push(format!("order: {} tasks, {placed} updates in place, {copied} by copy", emit.out.tasks.len()));
     emit.out
@@ -81,30 +89,30 @@ struct Emit<'a> {
     live: &'a Live,
     fused: &'a Fused,
     limits: &'a Limits,
-    in_place: BTreeMap<Base, usize>,
+    in_place: BTreeMap<Base, NodeId>,
     out: Ordered,
     /// The bases that need a buffer although their cluster makes them.
     stored: BTreeSet<Base>,
-    of: BTreeMap<Base, usize>,
-    /// The buffer of each scheduled number, and its place in it.
-    places: BTreeMap<usize, (usize, usize)>,
+    of: BTreeMap<Base, BufferIndex>,
+    /// The position in the plan's schedule of each scheduled number of the graph.
+    scheduled: BTreeMap<usize, usize>,
 }
 
 impl Emit<'_> {
-    fn new_buffer(&mut self, spec: Spec, place: Place) -> usize {
-        self.out.buffers.push((spec, place));
-        self.out.buffers.len() - 1
+    fn new_buffer(&mut self, spec: Spec, place: Place) -> BufferIndex {
+        self.out.buffers.push(Unplaced { spec, place });
+        BufferIndex(self.out.buffers.len() - 1)
     }
 
     /// Inputs, variables and schedules, in the order of the trace.
     fn declare(&mut self) {
         let updated: BTreeSet<_> = self.data.updates.iter().map(|update| update.variable.id()).collect();
-        for (i, node) in self.data.nodes.iter().enumerate() {
-            let value = ValueId { node: i, output: 0 };
+        for (i, node) in self.data.numbered() {
+            let value = i.output(0);
             match &node.kind {
                 NodeKind::Input(name) => {
                     let spec = node.outputs[0].clone();
-                    let index = self.out.inputs.len();
+                    let index = InputIndex(self.out.inputs.len());
                     let buffer = self.live.needed[i].then(|| self.new_buffer(spec.clone(), Place::Input(index)));
                     if let Some(buffer) = buffer {
                         self.of.insert(Base::Own(value), buffer);
@@ -114,10 +122,10 @@ impl Emit<'_> {
                 NodeKind::Variable(variable) => {
                     let written = updated.contains(&variable.id());
                     if self.live.needed[i] || written {
-                        let index = self.out.variables.len();
+                        let index = VariableIndex(self.out.variables.len());
                         let buffer = self.new_buffer(node.outputs[0].clone(), Place::Variable(index));
                         self.of.insert(Base::Own(value), buffer);
-                        self.out.variables.push((variable.clone(), buffer, written));
+                        self.out.variables.push(UsedVariable { variable: variable.clone(), buffer, written });
                     }
                 }
                 NodeKind::Array(array) if self.live.needed[i] => {
@@ -125,16 +133,16 @@ impl Emit<'_> {
                     self.of.insert(Base::Own(value), buffer);
                 }
                 NodeKind::Scheduled(index) if self.live.needed[i] => {
-                    let entry = self.data.schedule[*index].clone();
-                    let known = self.out.schedule.iter().find(|(other, ..)| other.dtype == entry.dtype);
+                    let scheduled = self.data.schedule[*index].clone();
+                    let known = self.out.schedule.iter().find(|known| known.scheduled.dtype == scheduled.dtype);
                     let buffer = match known {
-                        Some(&(_, buffer, _)) => buffer,
-                        None => self.new_buffer(Spec::new([0], entry.dtype), Place::Schedule),
+                        Some(known) => known.buffer,
+                        None => self.new_buffer(Spec::new([0], scheduled.dtype), Place::Schedule),
                     };
-                    let place = self.out.buffers[buffer].0.shape.numel();
-                    self.out.buffers[buffer].0.shape = [place + 1].into();
-                    self.places.insert(*index, (buffer, place));
-                    self.out.schedule.push((entry, buffer, place));
+                    let element = self.out.buffers[buffer].spec.shape.numel();
+                    self.out.buffers[buffer].spec.shape = [element + 1].into();
+                    self.scheduled.insert(*index, self.out.schedule.len());
+                    self.out.schedule.push(ScheduledNumber { scheduled, buffer, element });
                 }
                 _ => {}
             }
@@ -143,14 +151,14 @@ impl Emit<'_> {
     }
 
     /// The buffer of a base, made on first use.
-    fn buffer(&mut self, base: Base) -> usize {
+    fn buffer(&mut self, base: Base) -> BufferIndex {
         if let Some(&variable) = self.in_place.get(&base) {
-            return self.of[&Base::Own(ValueId { node: variable, output: 0 })];
+            return self.of[&Base::Own(variable.output(0))];
         }
         if let Some(&buffer) = self.of.get(&base) {
             return buffer;
         }
-        let (Base::Own(value) | Base::Copy(value)) = base;
+        let value = base.value();
         let place = if self.stored.contains(&base) { Place::Made } else { Place::Passed };
         let buffer = self.new_buffer(self.data.spec(value).clone(), place);
         self.of.insert(base, buffer);
@@ -162,10 +170,10 @@ impl Emit<'_> {
             Job::Unit(Unit::Op(node)) => self.op(node),
             Job::Unit(Unit::Cluster(cluster)) => {
                 let site = self.site(cluster);
-                let (cluster, inputs, outputs) = self.cluster(cluster);
+                let Placed { cluster, inputs, outputs } = self.cluster(cluster);
                 self.task(vec![Stage { work: Work::Cluster(cluster), inputs, outputs }], site);
             }
-            Job::Unit(Unit::Group(group)) => self.group(&self.fused.groups[group]),
+            Job::Unit(Unit::Group(group)) => self.group(group),
             Job::Unit(Unit::Copy(value)) => {
                 let reading = self.fused.copies[&value].clone();
                 let output = self.buffer(Base::Copy(value));
@@ -174,7 +182,7 @@ impl Emit<'_> {
             Job::Assign(k) => {
                 let value = self.live.updates[k];
                 let variable = self.data.variables[&self.data.updates[k].variable.id()];
-                let output = self.of[&Base::Own(ValueId { node: variable, output: 0 })];
+                let output = self.of[&Base::Own(variable.output(0))];
                 let spec = self.data.spec(value).clone();
                 let reading = Reading { base: self.fused.whole(value), view: View::contiguous(&spec.shape) };
                 self.copy(&reading, output, spec.dtype, self.data.nodes[value.node].site.clone());
@@ -182,7 +190,7 @@ impl Emit<'_> {
         }
     }
 
-    fn copy(&mut self, reading: &Reading, output: usize, dtype: DType, site: Site) {
+    fn copy(&mut self, reading: &Reading, output: BufferIndex, dtype: DType, site: Site) {
         let mut cluster = Reader::new(reading.view.shape.clone());
         let arg = cluster.read(self, reading, dtype);
         let Reader { inputs, buffers, shape, .. } = cluster;
@@ -195,18 +203,18 @@ impl Emit<'_> {
     }
 
     /// Where a cluster's last node came from.
-    fn site(&self, cluster: usize) -> Site {
-        let last = *self.fused.clusters[cluster].last().expect("clusters have members");
-        self.data.nodes[last].site.clone()
+    fn site(&self, cluster: ClusterId) -> Site {
+        self.data.nodes[self.fused.last(cluster)].site.clone()
     }
 
-    fn group(&mut self, members: &[usize]) {
+    fn group(&mut self, group: GroupId) {
+        let members = &self.fused.groups[group];
         let (mut clusters, mut inputs, mut outputs) = (vec![], vec![], vec![]);
         for &member in members {
-            let (cluster, reads, writes) = self.cluster(member);
-            clusters.push(cluster);
-            inputs.extend(reads);
-            outputs.extend(writes);
+            let placed = self.cluster(member);
+            clusters.push(placed.cluster);
+            inputs.extend(placed.inputs);
+            outputs.extend(placed.outputs);
         }
         let site = self.site(members[0]);
         // One site stands for many parameters: name what they have in common.
@@ -214,25 +222,25 @@ impl Emit<'_> {
         self.task(vec![Stage { work: Work::Group(clusters), inputs, outputs }], Site { scope, ..site });
     }
 
-    fn stages(&mut self, node: usize, prologue: bool) -> Vec<Stage> {
+    fn stages(&mut self, node: NodeId, prologue: bool) -> Vec<Stage> {
         let attached: Vec<_> = self.fused.attached(node).collect();
         let these = attached.into_iter().filter(|(_, side)| matches!(side, Side::Prologue(_)) == prologue);
         let stage = |(cluster, _)| {
-            let (cluster, inputs, outputs) = self.cluster(cluster);
+            let Placed { cluster, inputs, outputs } = self.cluster(cluster);
             Stage { work: Work::Cluster(cluster), inputs, outputs }
         };
         these.map(stage).collect()
     }
 
-    fn op(&mut self, node: usize) {
+    fn op(&mut self, node: NodeId) {
         let n = &self.data.nodes[node];
         let NodeKind::Op(op) = &n.kind else { unreachable!("only ops become op tasks") };
         let mut stages = self.stages(node, true);
         let values: Vec<_> = n.inputs.iter().map(|&input| self.live.resolve(input)).collect();
-        let specs: (Vec<Spec>, Vec<Spec>) =
-            (values.iter().map(|&value| self.data.spec(value).clone()).collect(), n.outputs.clone());
+        let inputs = values.iter().map(|&value| self.data.spec(value).clone()).collect();
+        let signature = Signature { inputs, outputs: n.outputs.clone() };
         let inputs = values.iter().map(|&value| self.buffer(self.fused.whole(value))).collect();
-        let bases: Vec<_> = (0..n.outputs.len()).map(|output| Base::Own(ValueId { node, output })).collect();
+        let bases: Vec<_> = (0..n.outputs.len()).map(|output| Base::Own(node.output(output))).collect();
         let outputs = bases.iter().map(|&base| self.buffer(base)).collect();
         let epilogues: Vec<_> = self.fused.attached(node).map(|(_, side)| side).collect();
         let launched = || {
@@ -246,23 +254,23 @@ impl Emit<'_> {
             let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
             // Written although nobody reads it: it needs room all the same.
             if !read && operands.any(|&(_, operand)| operand == Operand::Output(output)) {
-                self.out.buffers[self.of[base]].1 = Place::Scratch;
+                self.out.buffers[self.of[base]].place = Place::Scratch;
             }
         }
         let scratch = scratch.into_iter().map(|spec| self.new_buffer(spec, Place::Scratch)).collect();
-        let work = Work::Op { op: op.clone(), dispatches, scratch, choices, specs };
+        let work = Work::Op { op: op.clone(), dispatches, scratch, choices, signature };
         stages.push(Stage { work, inputs, outputs });
         stages.extend(self.stages(node, false));
         self.task(stages, n.site.clone());
     }
 
     /// A cluster over the buffers that it reads and writes.
-    fn cluster(&mut self, cluster: usize) -> (Cluster, Vec<usize>, Vec<usize>) {
+    fn cluster(&mut self, cluster: ClusterId) -> Placed {
         let members = &self.fused.clusters[cluster];
         let feeds = self.fused.fed(self.data, self.live, cluster);
-        let last = *members.last().expect("clusters have members");
+        let last = self.fused.last(cluster);
         let mut reader = Reader::new(self.data.nodes[last].outputs[0].shape.clone());
-        let mut results: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut results: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut instructions = vec![];
         for &member in members {
             let node = &self.data.nodes[member];
@@ -284,23 +292,31 @@ impl Emit<'_> {
         }
         let (mut outputs, mut buffers) = (vec![], vec![]);
         for &member in members {
-            let value = ValueId { node: member, output: 0 };
+            let value = member.output(0);
             if self.stored.contains(&Base::Own(value)) || feeds == Some(value) {
                 outputs.push(Arg::Result(results[&member]));
                 buffers.push(self.buffer(Base::Own(value)));
             }
         }
         let Reader { inputs, buffers: reads, shape, .. } = reader;
-        (Cluster { shape, inputs, instructions, outputs }, reads, buffers)
+        Placed { cluster: Cluster { shape, inputs, instructions, outputs }, inputs: reads, outputs: buffers }
     }
+}
+
+/// A cluster with the buffers that it reads and writes.
+struct Placed {
+    cluster: Cluster,
+    inputs: Vec<BufferIndex>,
+    outputs: Vec<BufferIndex>,
 }
 
 /// Collects the inputs of a cluster, each reading once.
 struct Reader {
     shape: Shape,
-    inputs: Vec<(View, DType)>,
-    buffers: Vec<usize>,
-    seen: BTreeMap<(usize, Vec<usize>, usize), usize>,
+    inputs: Vec<ClusterInput>,
+    buffers: Vec<BufferIndex>,
+    /// The input of each buffer with strides and offset.
+    seen: BTreeMap<(BufferIndex, Vec<usize>, usize), usize>,
 }
 
 impl Reader {
@@ -316,9 +332,9 @@ impl Reader {
                 NodeKind::Constant(value) => return Arg::Number(*value, dtype),
                 NodeKind::Iota => return Arg::Index,
                 NodeKind::Scheduled(index) => {
-                    let (schedule, place) = emit.places[index];
-                    buffer = Some(schedule);
-                    view.offset = place;
+                    let number = &emit.out.schedule[emit.scheduled[index]];
+                    buffer = Some(number.buffer);
+                    view.offset = number.element;
                 }
                 _ => {}
             }
@@ -326,7 +342,7 @@ impl Reader {
         let buffer = buffer.unwrap_or_else(|| emit.buffer(reading.base));
         let key = (buffer, view.strides.clone(), view.offset);
         let index = *self.seen.entry(key).or_insert_with(|| {
-            self.inputs.push((view, dtype));
+            self.inputs.push(ClusterInput { view, dtype });
             self.buffers.push(buffer);
             self.inputs.len() - 1
         });

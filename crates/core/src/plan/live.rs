@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::graph::node::{GraphData, NodeKind, ValueId};
+use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 
 /// The nodes that a plan needs, with equal ones merged.
 pub(super) struct Live {
@@ -30,11 +30,11 @@ fn resolve(same: &[ValueId], value: ValueId) -> ValueId {
 }
 
 pub(super) fn pass(data: &GraphData, fetches: &[ValueId], passes: &mut Vec<String>) -> Live {
-    let mut seen: HashMap<(String, Vec<ValueId>), usize> = HashMap::new();
+    let mut seen: HashMap<(String, Vec<ValueId>), NodeId> = HashMap::new();
     let mut same: Vec<ValueId> = Vec::with_capacity(data.nodes.len());
-    for (i, node) in data.nodes.iter().enumerate() {
+    for (i, node) in data.numbered() {
         let inputs: Vec<_> = node.inputs.iter().map(|&input| resolve(&same, input)).collect();
-        let own = ValueId { node: i, output: 0 };
+        let own = i.output(0);
         let key = match &node.kind {
             NodeKind::Detach => {
                 same.push(inputs[0]);
@@ -47,18 +47,18 @@ pub(super) fn pass(data: &GraphData, fetches: &[ValueId], passes: &mut Vec<Strin
             _ => None,
         };
         let first = key.map_or(i, |key| *seen.entry((key, inputs)).or_insert(i));
-        same.push(if first == i { own } else { ValueId { node: first, output: 0 } });
+        same.push(if first == i { own } else { first.output(0) });
     }
     let roots: Vec<_> = fetches.iter().map(|&fetch| resolve(&same, fetch)).collect();
     let updates: Vec<_> = data.updates.iter().map(|update| resolve(&same, update.value)).collect();
     let mut needed = vec![false; data.nodes.len()];
-    let mut stack: Vec<usize> = roots.iter().chain(&updates).map(|value| value.node).collect();
+    let mut stack: Vec<NodeId> = roots.iter().chain(&updates).map(|value| value.node).collect();
     while let Some(node) = stack.pop() {
         if !std::mem::replace(&mut needed[node], true) {
             stack.extend(data.nodes[node].inputs.iter().map(|&input| resolve(&same, input).node));
         }
     }
-    let merged = same.iter().enumerate().filter(|(i, stand_in)| stand_in.node != *i).count();
+    let merged = same.iter().enumerate().filter(|(i, stand_in)| stand_in.node.0 != *i).count();
     let dead = needed.iter().filter(|&&needed| !needed).count() - merged;
     passes.push(format!("live: {} nodes traced, {dead} dead, {merged} merged", data.nodes.len()));
     Live { needed, same, fetches: roots, updates }

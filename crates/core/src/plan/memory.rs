@@ -5,9 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use super::emit::{Ordered, Place};
-use super::{Buffer, Plan, Role, Slot, Stage, Task, Work};
-use crate::Limits;
+use super::emit::{Ordered, Place, Unplaced};
+use super::ids::{BufferIndex, SlotIndex};
+use super::ir::{Buffer, Plan, Role, Slot};
+use super::task::{Stage, Task, Work};
+use crate::host::text::human_bytes;
+use crate::{Limits, Spec};
 
 /// Bytes at which a buffer within a slot may begin: what every device can bind.
 const ALIGN: usize = 256;
@@ -20,16 +23,16 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
             last[buffer] = t;
         }
     }
-    let fetched: Vec<usize> = fetches.iter().map(|&(buffer, _)| buffer).collect();
+    let fetched: Vec<BufferIndex> = fetches.iter().map(|fetch| fetch.buffer).collect();
     let mut roles: Vec<Option<Role>> = buffers
         .iter()
         .enumerate()
-        .map(|(i, (_, place))| match place {
+        .map(|(i, Unplaced { place, .. })| match place {
             Place::Input(index) => Some(Role::Input(*index)),
             Place::Variable(index) => Some(Role::Variable(*index)),
             Place::Array(array) => Some(Role::Array(array.clone())),
             Place::Schedule => Some(Role::Schedule),
-            Place::Made | Place::Passed if fetched.contains(&i) => Some(Role::Fetch),
+            Place::Made | Place::Passed if fetched.contains(&BufferIndex(i)) => Some(Role::Fetch),
             // One after another in memory, or one in the registers of the other.
             Place::Passed if limits.dispatches => Some(Role::Passed),
             Place::Made | Place::Passed | Place::Scratch => None,
@@ -38,27 +41,29 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     let mut slots: Vec<Slot> = vec![];
     if limits.dispatches {
         for buffer in side_by_side(&tasks, &roles) {
-            let (dtype, elements) = (buffers[buffer].0.dtype, buffers[buffer].0.shape.numel());
+            let Spec { dtype, shape } = &buffers[buffer].spec;
+            let (dtype, elements) = (*dtype, shape.numel());
             let room = elements.next_multiple_of(ALIGN / dtype.size());
             let fits = |slot: &Slot| ((slot.elements + room) * dtype.size()) as u64 <= limits.binding_bytes;
             if slots.last().is_none_or(|slot| slot.dtype != dtype || !fits(slot)) {
                 slots.push(Slot { dtype, elements: 0 });
             }
-            let at = slots.len() - 1;
-            roles[buffer] = Some(Role::Temp(at, slots[at].elements));
-            slots[at].elements += room;
+            let slot = SlotIndex(slots.len() - 1);
+            roles[buffer] = Some(Role::Temp { slot, first: slots[slot].elements });
+            slots[slot].elements += room;
         }
     }
-    let mut free: Vec<usize> = vec![];
-    let apart = slots.len();
-    let mut unshared: usize = slots.iter().map(|slot| slot.elements * slot.dtype.size()).sum();
+    let mut free: Vec<SlotIndex> = vec![];
+    let apart = SlotIndex(slots.len());
+    let mut unshared: usize = slots.iter().map(Slot::bytes).sum();
     for (t, task) in tasks.iter().enumerate() {
         let touched: Vec<_> = task.buffers().collect();
         for &buffer in &touched {
             if roles[buffer].is_some() {
                 continue;
             }
-            let (dtype, elements) = (buffers[buffer].0.dtype, buffers[buffer].0.shape.numel());
+            let Spec { dtype, shape } = &buffers[buffer].spec;
+            let (dtype, elements) = (*dtype, shape.numel());
             unshared += elements * dtype.size();
             // The free slot that fits with the least waste; failing that, the largest, which then grows.
             let fit = free
@@ -74,55 +79,55 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
                 free.swap_remove(position)
             } else {
                 slots.push(Slot { dtype, elements: 0 });
-                slots.len() - 1
+                SlotIndex(slots.len() - 1)
             };
             slots[slot].elements = slots[slot].elements.max(elements);
-            roles[buffer] = Some(Role::Temp(slot, 0));
+            roles[buffer] = Some(Role::Temp { slot, first: 0 });
         }
-        let mut released: Vec<usize> = touched.into_iter().filter(|&buffer| last[buffer] == t).collect();
+        let mut released: Vec<BufferIndex> = touched.into_iter().filter(|&buffer| last[buffer] == t).collect();
         released.sort_unstable();
         released.dedup();
         for buffer in released {
-            if let Some(Role::Temp(slot, _)) = roles[buffer]
+            if let Some(Role::Temp { slot, .. }) = roles[buffer]
                 && slot >= apart
             {
                 free.push(slot);
             }
         }
     }
-    let shared: usize = slots.iter().map(|slot| slot.elements * slot.dtype.size()).sum();
+    let shared: usize = slots.iter().map(Slot::bytes).sum();
     passes.push(format!(
         "memory: temporaries {} → {} in {} slots",
-        super::human_bytes(unshared),
-        super::human_bytes(shared),
+        human_bytes(unshared),
+        human_bytes(shared),
         slots.len()
     ));
     let buffers = buffers
         .into_iter()
         .zip(roles)
-        .map(|((spec, _), role)| Buffer { spec, role: role.unwrap_or(Role::Fetch) })
+        .map(|(Unplaced { spec, .. }, role)| Buffer { spec, role: role.unwrap_or(Role::Fetch) })
         .collect();
     let launches = limits.dispatches;
     Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches }
 }
 
-/// The temporaries that groups read, or ops that want them side by side, in that order. A kernel cannot read one part of a slot and write another, so what
-/// some task reads while it writes such a buffer stays apart.
-fn side_by_side(tasks: &[Task], roles: &[Option<Role>]) -> Vec<usize> {
+/// Returns the temporaries that groups read, or ops that want them side by side, in that order. A kernel cannot read one
+/// part of a slot and write another, so what some task reads while it writes such a buffer stays apart.
+fn side_by_side(tasks: &[Task], roles: &[Option<Role>]) -> Vec<BufferIndex> {
     let wants = |stage: &&Stage| match &stage.work {
         Work::Group(_) => true,
         Work::Op { op, .. } => op.side_by_side(),
         Work::Cluster(_) => false,
     };
     let groups = tasks.iter().flat_map(|task| &task.stages).filter(wants);
-    let mut chosen: Vec<usize> = vec![];
+    let mut chosen: Vec<BufferIndex> = vec![];
     let mut seen = BTreeSet::new();
     for &buffer in groups.flat_map(|group| &group.inputs) {
         if roles[buffer].is_none() && seen.insert(buffer) {
             chosen.push(buffer);
         }
     }
-    let made: Vec<Vec<usize>> = tasks.iter().map(Task::outputs).collect();
+    let made: Vec<Vec<BufferIndex>> = tasks.iter().map(Task::outputs).collect();
     for (task, made) in tasks.iter().zip(&made) {
         let is_group = task.stages.iter().any(|stage| matches!(stage.work, Work::Group(_)));
         if !is_group && made.iter().any(|buffer| seen.contains(buffer)) {

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use super::fuse::{Base, Fused, Reading, Unit};
+use super::fused::{Base, Fused, Reading, Unit};
+use super::ids::ClusterId;
 use super::live::Live;
-use crate::graph::node::{GraphData, NodeKind, ValueId};
+use crate::graph::node::{GraphData, NodeId, NodeKind};
 
 /// What a unit stands for in the sequence: a unit, or the last copy of update `k` into its variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,7 +19,7 @@ pub(super) enum Job {
 pub(super) struct Sequence {
     pub jobs: Vec<Job>,
     /// The variable's node that each base is written into.
-    pub in_place: BTreeMap<Base, usize>,
+    pub in_place: BTreeMap<Base, NodeId>,
     /// The bases that somebody reads from a buffer: another job, a fetch, or an update.
     pub stored: BTreeSet<Base>,
 }
@@ -38,26 +39,26 @@ struct Schedule<'a> {
     /// The jobs that read each base.
     readers: BTreeMap<Base, BTreeSet<Job>>,
     /// The variable's node that each base is written into.
-    in_place: BTreeMap<Base, usize>,
+    in_place: BTreeMap<Base, NodeId>,
 }
 
 impl<'a> Schedule<'a> {
     fn new(data: &'a GraphData, live: &'a Live, fused: &'a Fused) -> Self {
         let mut schedule =
             Self { data, live, fused, after: BTreeMap::new(), readers: BTreeMap::new(), in_place: BTreeMap::new() };
-        for (node, _) in data.nodes.iter().enumerate().filter(|&(i, _)| live.needed[i]) {
-            match &data.nodes[node].kind {
+        for (node, of) in data.numbered().filter(|&(i, _)| live.needed[i]) {
+            match &of.kind {
                 NodeKind::Op(_) if !fused.is_view(node) => {
                     let job = Job::Unit(Unit::Op(node));
                     schedule.after.entry(job).or_default();
-                    for &input in &data.nodes[node].inputs {
+                    for &input in &of.inputs {
                         schedule.reads(job, fused.whole(live.resolve(input)));
                     }
                 }
                 NodeKind::Pointwise(..) => {
                     let job = Job::Unit(fused.unit(fused.cluster_of[&node]));
                     schedule.after.entry(job).or_default();
-                    for &input in &data.nodes[node].inputs {
+                    for &input in &of.inputs {
                         schedule.reads(job, fused.readings[&live.resolve(input)].base);
                     }
                 }
@@ -104,7 +105,7 @@ impl<'a> Schedule<'a> {
     fn place_updates(&mut self) {
         for (k, update) in self.data.updates.iter().enumerate() {
             let node = self.data.variables[&update.variable.id()];
-            let old = Base::Own(ValueId { node, output: 0 });
+            let old = Base::Own(node.output(0));
             let new = self.fused.whole(self.live.updates[k]);
             let readers = self.readers.get(&old).cloned().unwrap_or_default();
             let maker = self.fused.maker(self.data, new).map(Job::Unit);
@@ -134,7 +135,7 @@ impl<'a> Schedule<'a> {
     fn reads_in_step(&self, job: Job, old: Base) -> bool {
         let Job::Unit(unit) = job else { return false };
         let in_step = |reading: &Reading| reading.base != old || reading.view.is_contiguous();
-        let cluster_in_step = |&cluster: &usize| {
+        let cluster_in_step = |&cluster: &ClusterId| {
             self.fused.clusters[cluster].iter().all(|&member| {
                 let inputs = self.data.nodes[member].inputs.iter();
                 inputs.map(|&input| &self.fused.readings[&self.live.resolve(input)]).all(in_step)
@@ -149,7 +150,7 @@ impl<'a> Schedule<'a> {
             Unit::Cluster(cluster) => cluster_in_step(&cluster),
             // Members run side by side: another one's reading may come before or after the update.
             Unit::Group(group) => {
-                let reads = |cluster: usize| {
+                let reads = |cluster: ClusterId| {
                     let members = self.fused.clusters[cluster].iter();
                     let mut inputs = members.flat_map(|&member| &self.data.nodes[member].inputs);
                     inputs.any(|&input| self.fused.readings[&self.live.resolve(input)].base == old)
@@ -174,13 +175,13 @@ impl<'a> Schedule<'a> {
     /// The jobs in an order that respects every dependency and otherwise follows the trace.
     fn sequence(&self) -> Vec<Job> {
         let traced = |job: Job| match job {
-            Job::Unit(Unit::Op(node)) => node,
-            Job::Unit(Unit::Cluster(cluster)) => *self.fused.clusters[cluster].last().expect("clusters have members"),
+            Job::Unit(Unit::Op(node)) => node.0,
+            Job::Unit(Unit::Cluster(cluster)) => self.fused.last(cluster).0,
             Job::Unit(Unit::Group(group)) => {
-                let last = |&cluster: &usize| *self.fused.clusters[cluster].last().expect("clusters have members");
+                let last = |&cluster: &ClusterId| self.fused.last(cluster).0;
                 self.fused.groups[group].iter().map(last).max().expect("groups have clusters")
             }
-            Job::Unit(Unit::Copy(value)) => value.node,
+            Job::Unit(Unit::Copy(value)) => value.node.0,
             Job::Assign(k) => self.data.nodes.len() + k,
         };
         let mut waiting: BTreeMap<Job, usize> = self.after.keys().map(|&job| (job, 0)).collect();

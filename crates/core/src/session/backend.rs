@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::Plan;
-use crate::{Array, Choices, Limits, Result, Shape, Spec, Tuned, WasmNotSend};
+use crate::{Array, Choices, Limits, Result, Shape, Spec, WasmNotSend};
 
 /// A persistent buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +78,37 @@ impl Read {
     }
 }
 
+/// A copy that a run makes after each of its steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepCopy {
+    /// The buffer that is copied.
+    pub from: BufferId,
+    /// The table whose row of the step receives it.
+    pub to: BufferId,
+}
+
+/// What tuning measured at one site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tuned {
+    /// The op and what its speed depends on; see [`Choice`](crate::Choice).
+    pub site: String,
+    /// The variant that runs there without tuning, and its time.
+    pub default: TimedVariant,
+    /// The variant that runs there from now on, and its time.
+    pub chosen: TimedVariant,
+    /// How many sites of the plan are still to be measured.
+    pub left: usize,
+}
+
+/// A variant of a kernel and how long it took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimedVariant {
+    /// Its name.
+    pub variant: &'static str,
+    /// The median of its times.
+    pub time: Duration,
+}
+
 /// Runs plans on one device. A [`Session`](crate::Session) owns one, which may move from thread to thread.
 ///
 /// The session asks for a persistent buffer for everything that outlives a run (inputs, variables, fetches); the
@@ -134,16 +165,11 @@ pub trait Backend: WasmNotSend {
     fn read(&mut self, reads: &[Read]) -> Result<Pending>;
 
     /// Makes a plan ready to run; `bound` has a buffer for everything but temporaries. After each step of a run, the
-    /// first buffer of each of `copies` is copied to the step's row of the second, a table.
+    /// `copies` are made.
     ///
     /// # Errors
     /// When a kernel does not compile or a limit is exceeded. Then nothing stays allocated.
-    fn load(
-        &mut self,
-        plan: Arc<Plan>,
-        bound: &[Option<BufferId>],
-        copies: &[(BufferId, BufferId)],
-    ) -> Result<ProgramId>;
+    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId>;
 
     /// Whom [`Self::load`] tells how far it is, if it compiles kernels.
     fn on_compile(&mut self, _f: OnCompile) {}

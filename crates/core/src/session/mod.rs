@@ -2,45 +2,22 @@
 
 pub(crate) mod backend;
 mod eval;
+mod holdings;
 pub(crate) mod state;
 pub(crate) mod step;
-pub(crate) mod tuning;
+mod tuning;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use crate::plan::{Plan, Role};
-use crate::session::backend::{Backend, BufferId, DeviceInfo, OnCompile, ProgramId, Read};
-use crate::session::step::{Last, Loaded};
+use crate::plan::{BufferIndex, Plan, Task};
+use crate::session::backend::{Backend, DeviceInfo, OnCompile, Read};
+use crate::session::holdings::Holdings;
 use crate::{
-    Array, Choices, Counter, CpuBackend, DType, Error, Fetching, Graph, Kind, Limits, OnWarning, Params, Profile,
-    Result, Shape, Spec, Step, Tensor, Variable,
+    Array, Choices, Counter, DType, Error, Fetching, Graph, Limits, OnWarning, Params, Profile, Result, Shape, Spec,
+    Step, TaskTime, Tensor,
 };
-
-/// What a step holds on the device, to be released when nobody holds the step.
-#[derive(Default)]
-struct Lease {
-    step: Weak<Loaded>,
-    program: Option<ProgramId>,
-    buffers: Vec<BufferId>,
-    arrays: Vec<Arc<Array>>,
-}
-
-/// A variable on the device.
-struct Resident {
-    variable: Variable,
-    buffer: BufferId,
-    version: Option<u64>,
-    ahead: bool,
-}
-
-/// A host array on the device, for all steps whose graphs hold the same [`Arc`].
-struct Shared {
-    array: Arc<Array>,
-    buffer: BufferId,
-    leases: usize,
-}
 
 /// Runs plans over one set of variables on one device.
 ///
@@ -85,10 +62,7 @@ struct Shared {
 pub struct Session {
     pub(crate) backend: Box<dyn Backend>,
     params: Params,
-    resident: Vec<Resident>,
-    shared: Vec<Shared>,
-    leases: Vec<Lease>,
-    by_name: HashMap<String, usize>,
+    holdings: Holdings,
     pub(crate) choices: Choices,
     on_warning: OnWarning,
     /// Warnings that were told, as they read.
@@ -98,20 +72,8 @@ pub struct Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (variables, steps) = (self.resident.len(), self.leases.len());
+        let (variables, steps) = (self.holdings.variables(), self.holdings.steps());
         write!(f, "Session({}, {variables} variables, {steps} steps)", self.backend.device())
-    }
-}
-
-impl From<CpuBackend<f32>> for Box<dyn Backend> {
-    fn from(backend: CpuBackend<f32>) -> Self {
-        Box::new(backend)
-    }
-}
-
-impl From<CpuBackend<f64>> for Box<dyn Backend> {
-    fn from(backend: CpuBackend<f64>) -> Self {
-        Box::new(backend)
     }
 }
 
@@ -127,10 +89,7 @@ impl Session {
         Ok(Self {
             backend: backend.into(),
             params: params.clone(),
-            resident: vec![],
-            shared: vec![],
-            leases: vec![],
-            by_name: HashMap::new(),
+            holdings: Holdings::default(),
             choices: Choices::default(),
             on_warning: Arc::new(|warning| eprintln!("{warning}")),
             told: HashSet::new(),
@@ -170,7 +129,7 @@ impl Session {
     /// allocated.
     pub fn compile(&mut self, graph: &Graph, fetches: &[&Tensor]) -> Result<Step> {
         self.params.check()?;
-        self.release();
+        self.holdings.release(&mut *self.backend);
         let limits = self.backend.limits();
         let plan = Plan::new(graph, fetches, &limits)?;
         for warning in graph.review() {
@@ -180,146 +139,14 @@ impl Session {
         }
         plan.check(&limits, &|| self.backend.device())?;
         let bill = plan.bill();
-        let known = self.resident.len();
-        let mut lease = Lease::default();
-        match self.load(graph, plan, &mut lease) {
+        match self.holdings.load(&mut *self.backend, &self.params, graph, plan, self.id) {
             Ok(step) => {
                 self.choices.extend(step.plan().choices().map(|choice| (&choice.site, choice.variant())));
-                lease.step = Arc::downgrade(&step.0);
-                self.leases.push(lease);
                 Ok(step)
             }
-            Err(error) => {
-                for Resident { variable, buffer, .. } in self.resident.drain(known..) {
-                    self.by_name.remove(variable.name());
-                    lease.buffers.push(buffer);
-                }
-                self.give_back(&lease);
-                Err(match error {
-                    Error::OutOfMemory(what) => Error::OutOfMemory(format!("{what}\n{bill}")),
-                    other => other,
-                })
-            }
+            Err(Error::OutOfMemory(what)) => Err(Error::OutOfMemory(format!("{what}\n{bill}"))),
+            Err(error) => Err(error),
         }
-    }
-
-    /// Allocates what a plan needs and loads it. What the lease says is the plan's, also when this fails.
-    fn load(&mut self, graph: &Graph, plan: Plan, lease: &mut Lease) -> Result<Step> {
-        let residents = self.reside(&plan)?;
-        let mut bound = Vec::with_capacity(plan.buffers.len());
-        for buffer in &plan.buffers {
-            bound.push(match &buffer.role {
-                Role::Temp(..) | Role::Passed => None,
-                Role::Variable(i) => Some(self.resident[residents[*i]].buffer),
-                Role::Array(array) => Some(self.share(array, &buffer.spec, lease)?),
-                Role::Input(_) | Role::Schedule | Role::Fetch => {
-                    let id = self.backend.allocate_table(&buffer.spec)?;
-                    lease.buffers.push(id);
-                    Some(id)
-                }
-            });
-        }
-        // A fetched variable that the step writes has another value after each step, which a table keeps.
-        let (mut fetched, mut copies) = (vec![], vec![]);
-        for (buffer, spec) in &plan.fetches {
-            let source = bound[*buffer].expect("everything but temporaries is bound");
-            let written = plan.variables.iter().any(|(_, at, written)| at == buffer && *written);
-            fetched.push(if written {
-                let table = self.backend.allocate_table(spec)?;
-                lease.buffers.push(table);
-                copies.push((source, table));
-                table
-            } else {
-                source
-            });
-        }
-        let plan = Arc::new(plan);
-        let program = self.backend.load(plan.clone(), &bound, &copies)?;
-        lease.program = Some(program);
-        let (mode, graph, session, last) = (graph.mode(), graph.clone(), self.id, Last::default());
-        Ok(Step(Arc::new(Loaded { plan, program, bound, fetched, residents, session, mode, graph, last })))
-    }
-
-    /// The buffer of a host array, uploaded on first use.
-    fn share(&mut self, array: &Arc<Array>, spec: &Spec, lease: &mut Lease) -> Result<BufferId> {
-        if let Some(known) = self.shared.iter_mut().find(|known| Arc::ptr_eq(&known.array, array)) {
-            known.leases += 1;
-            lease.arrays.push(array.clone());
-            return Ok(known.buffer);
-        }
-        let buffer = self.backend.allocate(spec)?;
-        self.shared.push(Shared { array: array.clone(), buffer, leases: 1 });
-        lease.arrays.push(array.clone());
-        self.backend.write(buffer, array, 1)?;
-        Ok(buffer)
-    }
-
-    /// Frees what steps held that nobody holds any more.
-    fn release(&mut self) {
-        let leases = std::mem::take(&mut self.leases).into_iter();
-        let (held, left): (Vec<_>, Vec<_>) = leases.partition(|lease| lease.step.strong_count() > 0);
-        self.leases = held;
-        for lease in left {
-            self.give_back(&lease);
-        }
-    }
-
-    fn give_back(&mut self, lease: &Lease) {
-        self.backend.release(lease.program, &lease.buffers);
-        for array in &lease.arrays {
-            let at = self.shared.iter().position(|known| Arc::ptr_eq(&known.array, array));
-            let at = at.expect("an array is shared while a lease has it");
-            self.shared[at].leases -= 1;
-            if self.shared[at].leases == 0 {
-                self.backend.release(None, &[self.shared.swap_remove(at).buffer]);
-            }
-        }
-    }
-
-    /// The places of a plan's variables among the residents, with device buffers made on first use: side by side for
-    /// parameters, and for what is updated together with them.
-    fn reside(&mut self, plan: &Plan) -> Result<Vec<usize>> {
-        let grouped = plan.grouped();
-        let mut new: [Vec<&Variable>; 3] = Default::default();
-        for (variable, buffer, _) in &plan.variables {
-            if !variable.belongs_to(&self.params) {
-                let name = variable.name();
-                return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
-            }
-            if !self.by_name.contains_key(variable.name()) {
-                let place = match variable.kind() {
-                    Kind::Parameter => 0,
-                    _ if grouped.contains(buffer) => 1,
-                    _ => 2,
-                };
-                new[place].push(variable);
-            }
-        }
-        for (place, variables) in new.into_iter().enumerate() {
-            let specs: Vec<&Spec> = variables.iter().map(|variable| variable.spec()).collect();
-            let buffers =
-                if place < 2 { self.backend.allocate_together(&specs)? } else { self.allocate_apart(&specs)? };
-            for (variable, buffer) in variables.into_iter().zip(buffers) {
-                self.by_name.insert(variable.name().into(), self.resident.len());
-                self.resident.push(Resident { variable: variable.clone(), buffer, version: None, ahead: false });
-            }
-        }
-        Ok(plan.variables.iter().map(|(variable, ..)| self.by_name[variable.name()]).collect())
-    }
-
-    /// A buffer for each spec; none stays allocated when one has no room.
-    fn allocate_apart(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
-        let mut buffers = Vec::with_capacity(specs.len());
-        for spec in specs {
-            match self.backend.allocate(spec) {
-                Ok(buffer) => buffers.push(buffer),
-                Err(error) => {
-                    self.backend.release(None, &buffers);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(buffers)
     }
 
     /// Runs a step once and reads its fetched tensors.
@@ -403,7 +230,8 @@ impl Session {
     /// As [`Self::submit`]; when the device cannot tell the time.
     pub fn profile(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Profile> {
         let times = self.start(step, None, feeds, |backend, _| backend.profile(step.0.program))?;
-        Ok(Profile { tasks: step.0.plan.tasks.iter().map(crate::plan::Task::label).zip(times).collect() })
+        let labels = step.0.plan.tasks.iter().map(Task::label);
+        Ok(Profile { tasks: labels.zip(times).map(|(name, time)| TaskTime { name, time }).collect() })
     }
 
     /// Prepares a run of `steps` steps, one if none, runs it, and takes note of what it changed.
@@ -418,14 +246,14 @@ impl Session {
             return Err(Error::Feed("there are no steps to run".into()));
         }
         self.feed(step, steps, feeds)?;
-        self.upload(step)?;
+        self.holdings.upload(&mut *self.backend, step)?;
         let counters = &step.0.plan.counters;
         let before: Vec<u64> = counters.iter().map(Counter::get).collect();
         let rows = steps.unwrap_or(1);
         step.0.last.set(steps);
         let result = self.schedule(step, rows).and_then(|()| run(&mut *self.backend, &step.fetched()));
         if result.is_ok() {
-            self.mark_ahead(step);
+            self.holdings.mark_ahead(step);
         } else {
             counters.iter().zip(before).for_each(|(counter, before)| counter.set(before));
         }
@@ -476,52 +304,32 @@ impl Session {
         Ok(())
     }
 
-    /// Writes the variables that the host has changed.
-    fn upload(&mut self, step: &Step) -> Result<()> {
-        for ((variable, ..), &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
-            let resident = &mut self.resident[at];
-            if resident.version != Some(variable.version()) {
-                let (array, version) = variable.host();
-                self.backend.write(resident.buffer, &array, 1)?;
-                (resident.version, resident.ahead) = (Some(version), false);
-            }
-        }
-        Ok(())
-    }
-
     /// Writes the scheduled numbers of each step, and moves the counters past them.
     fn schedule(&mut self, step: &Step, steps: usize) -> Result<()> {
         let plan = &step.0.plan;
         let (mut floats, mut uints) = (vec![], vec![]);
         for _ in 0..steps {
-            for (entry, ..) in &plan.schedule {
-                let value = (entry.value)();
+            for number in &plan.schedule {
+                let value = (number.scheduled.value)();
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters wrap at 32 bits")]
-                match entry.dtype {
+                match number.scheduled.dtype {
                     DType::U32 => uints.push(value as u64 as u32),
                     _ => floats.push(value),
                 }
             }
             plan.counters.iter().for_each(|counter| counter.set(counter.get() + 1));
         }
-        let place = |uint: bool| plan.schedule.iter().find(|(entry, ..)| (entry.dtype == DType::U32) == uint);
-        if let Some(&(_, buffer, _)) = place(false) {
+        let buffer = |uint: bool| -> Option<BufferIndex> {
+            let number = plan.schedule.iter().find(|number| (number.scheduled.dtype == DType::U32) == uint);
+            number.map(|number| number.buffer)
+        };
+        if let Some(buffer) = buffer(false) {
             self.backend.write(step.bound(buffer), &Array::vector(floats), steps)?;
         }
-        if let Some(&(_, buffer, _)) = place(true) {
+        if let Some(buffer) = buffer(true) {
             self.backend.write(step.bound(buffer), &Array::vector(uints), steps)?;
         }
         Ok(())
-    }
-
-    /// Notes that the device has newer values of what a run writes.
-    fn mark_ahead(&mut self, step: &Step) {
-        for ((variable, _, written), &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
-            if *written && !self.resident[at].ahead {
-                self.resident[at].ahead = true;
-                variable.mark_ahead();
-            }
-        }
     }
 
     /// Reads the fetched tensors of a step's last run, in the order given to `compile`: each in its shape, or with a
@@ -565,18 +373,10 @@ impl Session {
     /// # Errors
     /// When the device is lost.
     pub async fn sync_async(&mut self) -> Result<()> {
-        let ahead: Vec<usize> = (0..self.resident.len()).filter(|&i| self.resident[i].ahead).collect();
-        let read = |&i: &usize| {
-            let Resident { variable, buffer, .. } = &self.resident[i];
-            Read { buffer: *buffer, spec: variable.spec().clone(), rows: None }
-        };
-        let reads: Vec<Read> = ahead.iter().map(read).collect();
+        let (ahead, reads) = self.holdings.ahead();
         let arrays = self.backend.read(&reads)?.await?;
-        for (i, array) in ahead.into_iter().zip(arrays) {
-            let resident = &mut self.resident[i];
-            resident.variable.set(array)?;
-            resident.version = Some(resident.variable.version());
-            resident.ahead = false;
+        for (at, array) in ahead.into_iter().zip(arrays) {
+            self.holdings.set(at, array)?;
         }
         Ok(())
     }

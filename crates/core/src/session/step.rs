@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::plan::Plan;
+use crate::plan::{BufferIndex, Plan};
 use crate::session::backend::{BufferId, Pending, ProgramId, Read};
 use crate::{Array, Graph, Mode, Result, Tensor};
 
@@ -25,12 +25,16 @@ pub(crate) struct Loaded {
     /// Where each fetched tensor is found after a run.
     pub fetched: Vec<BufferId>,
     /// The session's resident of each of the plan's variables.
-    pub residents: Vec<usize>,
+    pub residents: Vec<ResidentId>,
     pub session: usize,
     pub mode: Mode,
     pub graph: Graph,
     pub last: Last,
 }
+
+/// Position of a variable among those on a session's device.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResidentId(pub usize);
 
 /// How many steps the last run had.
 #[derive(Default)]
@@ -64,10 +68,10 @@ impl Step {
     pub(crate) fn fetched(&self) -> Vec<Read> {
         let rows = self.0.last.get();
         let fetches = self.0.fetched.iter().zip(&self.0.plan.fetches);
-        fetches.map(|(&buffer, (_, spec))| Read { buffer, spec: spec.clone(), rows }).collect()
+        fetches.map(|(&buffer, fetch)| Read { buffer, spec: fetch.spec.clone(), rows }).collect()
     }
 
-    pub(crate) fn bound(&self, buffer: usize) -> BufferId {
+    pub(crate) fn bound(&self, buffer: BufferIndex) -> BufferId {
         self.0.bound[buffer].expect("everything but temporaries is bound")
     }
 }
@@ -117,15 +121,24 @@ impl Future for Fetching {
 /// How long each task of a step took, measured once.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// Task names with their scopes, and times.
-    pub tasks: Vec<(String, Duration)>,
+    /// The tasks, in the order of the plan.
+    pub tasks: Vec<TaskTime>,
+}
+
+/// How long a task took.
+#[derive(Clone, Debug)]
+pub struct TaskTime {
+    /// The task's name with its scope.
+    pub name: String,
+    /// Its time.
+    pub time: Duration,
 }
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total: Duration = self.tasks.iter().map(|(_, time)| *time).sum();
-        let width = self.tasks.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-        for (name, time) in &self.tasks {
+        let total: Duration = self.tasks.iter().map(|task| task.time).sum();
+        let width = self.tasks.iter().map(|task| task.name.chars().count()).max().unwrap_or(0);
+        for TaskTime { name, time } in &self.tasks {
             let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
             writeln!(f, "{name:<width$}  {:>10.1} µs  {share:>5.1} %", time.as_secs_f64() * 1e6)?;
         }

@@ -4,19 +4,6 @@ use std::time::Duration;
 
 use crate::{Choices, Error, Result, Session, Step};
 
-/// What tuning measured at one site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tuned {
-    /// The op and what its speed depends on; see [`Choice`](crate::Choice).
-    pub site: String,
-    /// The variant that runs there without tuning, and its time.
-    pub default: (&'static str, Duration),
-    /// The variant that runs there from now on, and its time.
-    pub chosen: (&'static str, Duration),
-    /// How many sites of the plan are still to be measured.
-    pub left: usize,
-}
-
 impl Session {
     /// Measures on the device which variant of a kernel is fastest for each op of a step that has several, for about
     /// `limit`: what is under way then is given up, so that a site is decided by all of its variants or left to the op.

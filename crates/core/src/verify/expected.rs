@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::graph::node::ValueId;
 use crate::host::cast::wide;
 use crate::verify::bound::{EPS, shake_by};
-use crate::verify::walk::{Values, Walk};
+use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
 
 /// How many runs with other rounding errors are compared.
@@ -66,46 +66,46 @@ pub fn expected_in(
     draws: Range<u64>,
 ) -> Result<Vec<Expected>> {
     let roots: Vec<ValueId> = tensors.iter().map(|tensor| tensor.id()).collect();
-    let walk = Walk::new(graph, &roots, feeds, false)?;
-    let (truth, others) = runs(&walk, draws)?;
-    roots.iter().map(|&root| narrow(&walk, &truth, &others, root)).collect()
+    let interpreter = Interpreter::new(graph, &roots, feeds, false)?;
+    let (truth, others) = runs(&interpreter, draws)?;
+    roots.iter().map(|&root| narrow(&interpreter, &truth, &others, root)).collect()
 }
 
 pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &Array)]) -> Result<Vec<Expected>> {
-    let walk = Walk::new(graph, roots, feeds, false)?;
-    let (truth, others) = runs(&walk, 0..DRAWS)?;
-    roots.iter().map(|&root| judge(&walk, &truth, &others, root)).collect()
+    let interpreter = Interpreter::new(graph, roots, feeds, false)?;
+    let (truth, others) = runs(&interpreter, 0..DRAWS)?;
+    roots.iter().map(|&root| judge(&interpreter, &truth, &others, root)).collect()
 }
 
 /// Computes the nodes as they are, and once per draw with rounding errors.
-fn runs(walk: &Walk, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
-    let mut truth = Walk::values();
-    let mut others: Vec<(Values, Noise)> = draws.map(|draw| (Walk::values(), Noise::new(draw))).collect();
-    for node in walk.computed() {
-        let accuracy = walk.accuracy(node);
+fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
+    let mut truth = Interpreter::values();
+    let mut others: Vec<(Values, Noise)> = draws.map(|draw| (Interpreter::values(), Noise::new(draw))).collect();
+    for node in interpreter.computed() {
+        let accuracy = interpreter.accuracy(node);
         for (values, noise) in &mut others {
-            let inputs = walk.inputs(values, node)?;
+            let inputs = interpreter.inputs(values, node)?;
             let inputs: Vec<_> = inputs.into_iter().map(|input| noise.shaken(input, &accuracy)).collect();
-            for (value, array) in walk.outputs(node).zip(walk.compute(node, &inputs)) {
+            for (value, array) in interpreter.outputs(node).zip(interpreter.compute(node, &inputs)) {
                 values.set(value, noise.rounded(array, &accuracy));
             }
-            walk.forget(values, node);
+            interpreter.forget(values, node);
         }
-        let inputs = walk.inputs(&truth, node)?;
-        for (value, array) in walk.outputs(node).zip(walk.compute(node, &inputs)) {
+        let inputs = interpreter.inputs(&truth, node)?;
+        for (value, array) in interpreter.outputs(node).zip(interpreter.compute(node, &inputs)) {
             truth.set(value, array);
         }
-        walk.forget(&mut truth, node);
+        interpreter.forget(&mut truth, node);
     }
     Ok((truth, others.into_iter().map(|(values, _)| values).collect()))
 }
 
 /// Computes how far the elements of the runs are from the truth, at most.
 #[allow(clippy::float_cmp, reason = "two infinities are equal")]
-fn apart(walk: &Walk, values: &[f64], others: &[Values], root: ValueId) -> Result<Vec<f64>> {
+fn apart(interpreter: &Interpreter, values: &[f64], others: &[Values], root: ValueId) -> Result<Vec<f64>> {
     let mut apart = vec![0f64; values.len()];
     for other in others {
-        for ((apart, y), other) in apart.iter_mut().zip(values).zip(walk.value(other, root)?.to_f64()) {
+        for ((apart, y), other) in apart.iter_mut().zip(values).zip(interpreter.value(other, root)?.to_f64()) {
             // Two infinities, or NaNs, are not apart.
             let same = other == *y || (other.is_nan() && y.is_nan());
             let distance = if same { 0.0 } else { (other - y).abs() };
@@ -115,11 +115,11 @@ fn apart(walk: &Walk, values: &[f64], others: &[Values], root: ValueId) -> Resul
     Ok(apart)
 }
 
-fn narrow(walk: &Walk, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
-    let values = walk.value(truth, root)?.to_f64();
-    let mut bounds = apart(walk, &values, others, root)?;
-    if walk.spec(root).dtype.is_float() {
-        let accuracy = walk.accuracy(walk.source(root).node);
+fn narrow(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
+    let values = interpreter.value(truth, root)?.to_f64();
+    let mut bounds = apart(interpreter, &values, others, root)?;
+    if interpreter.spec(root).dtype.is_float() {
+        let accuracy = interpreter.accuracy(interpreter.source(root).node);
         for (bound, y) in bounds.iter_mut().zip(&values) {
             *bound = bound.max(accuracy.bound(*y, 0.0));
         }
@@ -127,15 +127,16 @@ fn narrow(walk: &Walk, truth: &Values, others: &[Values], root: ValueId) -> Resu
     Ok(Expected { values, bounds })
 }
 
-fn judge(walk: &Walk, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
-    let values = walk.value(truth, root)?.to_f64();
-    let apart = apart(walk, &values, others, root)?;
+fn judge(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
+    let values = interpreter.value(truth, root)?.to_f64();
+    let apart = apart(interpreter, &values, others, root)?;
     // By chance, all runs may agree on an element whose neighbours go apart.
     let count = wide(apart.len().max(1));
     let finite = apart.iter().filter(|apart| apart.is_finite());
     let margin = 0.25 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();
     let bound = |(y, apart): (&f64, &f64)| 2.0 * apart + margin + 2.0 * EPS * y.abs() + f64::from(f32::MIN_POSITIVE);
-    let bounds = if walk.spec(root).dtype.is_float() { values.iter().zip(&apart).map(bound).collect() } else { apart };
+    let bounds =
+        if interpreter.spec(root).dtype.is_float() { values.iter().zip(&apart).map(bound).collect() } else { apart };
     Ok(Expected { values, bounds })
 }
 

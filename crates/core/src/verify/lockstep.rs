@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::graph::node::ValueId;
+use crate::graph::node::{NodeId, ValueId};
 use crate::verify::bound::{self, Deviation};
 use crate::verify::expected::expected_of;
+use crate::verify::interpreter::{Interpreter, Values};
 use crate::verify::non_finite::{Cause, causes};
-use crate::verify::walk::{Values, Walk};
 use crate::{Array, DType, DeviceInfo, Graph, Result, Session, Site, Tensor, Variable};
 
 /// A node of a graph, held to its reference.
@@ -194,10 +194,10 @@ impl Session {
             graph.data().updates.iter().map(|update| (update.variable.clone(), update.value)).collect();
         let mut roots: Vec<ValueId> = targets.iter().map(|tensor| tensor.id()).collect();
         roots.extend(updates.iter().map(|(_, value)| *value));
-        let walk = Walk::new(graph, &roots, feeds, self.is_wide())?;
+        let interpreter = Interpreter::new(graph, &roots, feeds, self.is_wide())?;
         let mut nodes = vec![];
-        self.walk(graph, &walk, |values, node| {
-            nodes.push(check(&walk, values, node)?);
+        self.run_node_by_node(graph, &interpreter, |values, node| {
+            nodes.push(check(&interpreter, values, node)?);
             Ok(())
         })?;
         let before = graph.state()?;
@@ -205,13 +205,13 @@ impl Session {
         // Also if the run failed.
         self.sync().and_then(|()| before.restore())?;
         let arrays = arrays?;
-        let names = targets.iter().map(|tensor| walk.nodes[tensor.id().node].name().to_string());
+        let names = targets.iter().map(|tensor| interpreter.nodes[tensor.id().node].name().to_string());
         let names = names.chain(updates.iter().map(|(variable, _)| variable.name().to_string()));
         let mut fused = vec![];
         for (((name, array), &root), truth) in names.zip(&arrays).zip(&roots).zip(expected_of(graph, &roots, feeds)?) {
             let worst = Deviation::worst(array, &truth.values, &truth.bounds);
             let index = worst.map_or_else(Vec::new, |worst| array.shape().index(worst.at));
-            fused.push(FusedCheck { name, site: walk.nodes[root.node].site.clone(), worst, index });
+            fused.push(FusedCheck { name, site: interpreter.nodes[root.node].site.clone(), worst, index });
         }
         Ok(Lockstep { device: self.device(), nodes, fused })
     }
@@ -239,40 +239,41 @@ impl Session {
 const LOOKS: usize = 12;
 
 /// Holds what the device made of a node's inputs to what should come of them.
-fn check(walk: &Walk, values: &Values, node: usize) -> Result<Checked> {
-    let inputs = walk.inputs(values, node)?;
-    let truth: Vec<Vec<f64>> = walk.compute(node, &inputs).iter().map(Array::to_f64).collect();
-    let still = walk.accuracy(node).exact || walk.nodes[node].outputs.iter().all(|spec| spec.dtype == DType::U32);
+fn check(interpreter: &Interpreter, values: &Values, node: NodeId) -> Result<Checked> {
+    let inputs = interpreter.inputs(values, node)?;
+    let truth: Vec<Vec<f64>> = interpreter.compute(node, &inputs).iter().map(Array::to_f64).collect();
+    let still =
+        interpreter.accuracy(node).exact || interpreter.nodes[node].outputs.iter().all(|spec| spec.dtype == DType::U32);
     let mut moved: Vec<Vec<f64>> = truth.iter().map(|values| vec![0.0; values.len()]).collect();
     let mut worst = None;
     for look in 0..if still { 1 } else { LOOKS } {
         if !still {
-            let name = format!("{} {node} {look}", walk.nodes[node].name());
+            let name = format!("{} {node} {look}", interpreter.nodes[node].name());
             let further = bound::sensitivity(&truth, &name, bound::DRAWS, |stream| {
                 let shaken: Vec<_> = inputs.iter().map(|input| Arc::new(bound::shake(input, stream))).collect();
-                Ok(walk.compute(node, &shaken))
+                Ok(interpreter.compute(node, &shaken))
             })?;
             for (moved, further) in moved.iter_mut().flatten().zip(further.iter().flatten()) {
                 *moved = moved.max(*further);
             }
         }
-        worst = furthest(walk, values, node, (&truth, &moved))?;
+        worst = furthest(interpreter, values, node, (&truth, &moved))?;
         if !worst.is_some_and(|(_, worst)| worst.fails()) {
             break;
         }
     }
-    let value = worst.map_or(ValueId { node, output: 0 }, |(value, _)| value);
+    let value = worst.map_or(node.output(0), |(value, _)| value);
     let worst = worst.map(|(_, worst)| worst);
     let read = match &worst {
-        Some(worst) if worst.fails() => causes(walk, values, node, worst.at)?,
+        Some(worst) if worst.fails() => causes(interpreter, values, node, worst.at)?,
         _ => vec![],
     };
-    let of = &walk.nodes[node];
+    let of = &interpreter.nodes[node];
     Ok(Checked {
         name: of.name().into(),
         site: of.site.clone(),
-        spec: walk.spec(value).to_string(),
-        index: worst.map_or_else(Vec::new, |worst| walk.spec(value).shape.index(worst.at)),
+        spec: interpreter.spec(value).to_string(),
+        index: worst.map_or_else(Vec::new, |worst| interpreter.spec(value).shape.index(worst.at)),
         worst,
         causes: read,
     })
@@ -280,18 +281,18 @@ fn check(walk: &Walk, values: &Values, node: usize) -> Result<Checked> {
 
 /// The element of a node's outputs whose error is the largest share of its bound.
 fn furthest(
-    walk: &Walk,
+    interpreter: &Interpreter,
     values: &Values,
-    node: usize,
+    node: NodeId,
     (truth, moved): (&[Vec<f64>], &[Vec<f64>]),
 ) -> Result<Option<(ValueId, Deviation)>> {
-    let bounds = walk.accuracy(node).bounds(truth, moved);
+    let bounds = interpreter.accuracy(node).bounds(truth, moved);
     let mut worst: Option<(ValueId, Deviation)> = None;
-    for (value, (truth, bounds)) in walk.outputs(node).zip(truth.iter().zip(&bounds)) {
+    for (value, (truth, bounds)) in interpreter.outputs(node).zip(truth.iter().zip(&bounds)) {
         // Integers are not rounded, whatever the op does beside them.
-        let exact = (walk.spec(value).dtype == DType::U32).then(|| vec![0.0; truth.len()]);
+        let exact = (interpreter.spec(value).dtype == DType::U32).then(|| vec![0.0; truth.len()]);
         let bounds = exact.as_ref().unwrap_or(bounds);
-        let Some(deviation) = Deviation::worst(&*walk.value(values, value)?, truth, bounds) else { continue };
+        let Some(deviation) = Deviation::worst(&*interpreter.value(values, value)?, truth, bounds) else { continue };
         if worst.as_ref().is_none_or(|(_, worst)| deviation.share() > worst.share()) {
             worst = Some((value, deviation));
         }

@@ -5,10 +5,14 @@ pub mod bound;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod audit;
 #[cfg(not(target_arch = "wasm32"))]
+mod evaluate;
+#[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod expected;
+#[cfg(not(target_arch = "wasm32"))]
+mod interpreter;
 #[cfg(not(target_arch = "wasm32"))]
 pub(crate) mod lockstep;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) mod non_finite;
+mod node_by_node;
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) mod walk;
+pub(crate) mod non_finite;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::graph::node::{NodeKind, ValueId};
-use crate::verify::walk::{Values, Walk, is_given};
+use crate::graph::node::{NodeId, NodeKind, ValueId};
+use crate::verify::interpreter::{Interpreter, Values, is_given};
 use crate::{Array, Data, Graph, Result, Session, Site, Tensor};
 
 /// What a node read: beside an infinity or NaN that it made, or an error.
@@ -67,15 +67,15 @@ fn first_wrong(array: &Array) -> Option<usize> {
 }
 
 /// What a node reads, and the elements at the linear position `at` of its result.
-pub(crate) fn causes(walk: &Walk, values: &Values, node: usize, at: usize) -> Result<Vec<Cause>> {
-    let pointwise = matches!(walk.nodes[node].kind, NodeKind::Pointwise(..));
+pub(crate) fn causes(interpreter: &Interpreter, values: &Values, node: NodeId, at: usize) -> Result<Vec<Cause>> {
+    let pointwise = matches!(interpreter.nodes[node].kind, NodeKind::Pointwise(..));
     let mut causes = vec![];
-    for &input in &walk.nodes[node].inputs {
-        let read = walk.value(values, input)?.to_f64();
+    for &input in &interpreter.nodes[node].inputs {
+        let read = interpreter.value(values, input)?.to_f64();
         let range = read.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[a, b], &x| [a.min(x), b.max(x)]);
         causes.push(Cause {
-            name: walk.nodes[input.node].name().into(),
-            spec: walk.spec(input).to_string(),
+            name: interpreter.nodes[input.node].name().into(),
+            spec: interpreter.spec(input).to_string(),
             range,
             element: read.get(at).copied().filter(|_| pointwise),
         });
@@ -115,10 +115,10 @@ impl Session {
         self.sync()?;
         let roots: Vec<ValueId> = targets.iter().map(|tensor| tensor.id()).collect();
         let updates: Vec<ValueId> = graph.data().updates.iter().map(|update| update.value).collect();
-        let walk = Walk::new(graph, &[&roots[..], &updates].concat(), feeds, self.is_wide())?;
+        let interpreter = Interpreter::new(graph, &[&roots[..], &updates].concat(), feeds, self.is_wide())?;
         let (mut wrong, mut found) = (BTreeSet::new(), BTreeMap::new());
         let report = |value: ValueId, array: &Array, at: usize, causes: Vec<Cause>| {
-            let node = &walk.nodes[value.node];
+            let node = &interpreter.nodes[value.node];
             NonFinite {
                 name: node.name().into(),
                 site: node.site.clone(),
@@ -128,41 +128,41 @@ impl Session {
                 causes,
             }
         };
-        for value in walk.given() {
-            let array = walk.value(&Walk::values(), value)?;
+        for value in interpreter.given() {
+            let array = interpreter.value(&Interpreter::values(), value)?;
             if let Some(at) = first_wrong(&array) {
                 wrong.insert(value);
                 found.insert(value, report(value, &array, at, vec![]));
             }
         }
-        self.walk(graph, &walk, |values, node| {
-            for value in walk.outputs(node) {
-                let array = walk.value(values, value)?;
+        self.run_node_by_node(graph, &interpreter, |values, node| {
+            for value in interpreter.outputs(node) {
+                let array = interpreter.value(values, value)?;
                 let Some(at) = first_wrong(&array) else { continue };
-                let read = &walk.nodes[node].inputs;
-                if !read.iter().any(|input| wrong.contains(&walk.source(*input))) {
-                    found.insert(value, report(value, &array, at, causes(&walk, values, node, at)?));
+                let read = &interpreter.nodes[node].inputs;
+                if !read.iter().any(|input| wrong.contains(&interpreter.source(*input))) {
+                    found.insert(value, report(value, &array, at, causes(&interpreter, values, node, at)?));
                 }
                 wrong.insert(value);
             }
             Ok(())
         })?;
-        let culprit = [roots, updates].iter().find_map(|roots| origin(&walk, roots, &wrong));
+        let culprit = [roots, updates].iter().find_map(|roots| origin(&interpreter, roots, &wrong));
         Ok(culprit.and_then(|culprit| found.remove(&culprit)))
     }
 }
 
 /// The first value, in the order of nodes, that is wrong while nothing that it is made of is, and from which wrong values
 /// lead to one of `roots`.
-fn origin(walk: &Walk, roots: &[ValueId], wrong: &BTreeSet<ValueId>) -> Option<ValueId> {
+fn origin(interpreter: &Interpreter, roots: &[ValueId], wrong: &BTreeSet<ValueId>) -> Option<ValueId> {
     let mut stack: Vec<ValueId> =
-        roots.iter().map(|&root| walk.source(root)).filter(|root| wrong.contains(root)).collect();
-    let (mut seen, mut first) = (vec![false; walk.nodes.len()], None::<ValueId>);
+        roots.iter().map(|&root| interpreter.source(root)).filter(|root| wrong.contains(root)).collect();
+    let (mut seen, mut first) = (vec![false; interpreter.nodes.len()], None::<ValueId>);
     while let Some(value) = stack.pop() {
         if std::mem::replace(&mut seen[value.node], true) {
             continue;
         }
-        let inputs = walk.nodes[value.node].inputs.iter().map(|&input| walk.source(input));
+        let inputs = interpreter.nodes[value.node].inputs.iter().map(|&input| interpreter.source(input));
         let inputs: Vec<_> = inputs.filter(|input| wrong.contains(input)).collect();
         if inputs.is_empty() {
             first = Some(first.map_or(value, |first| first.min(value)));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use wgrad_core::{Choices, DeviceInfo, Limits, Result};
+use wgrad_core::{Choices, DeviceInfo, Limits, Result, memory_of_host};
 
 use super::device::{Device, Opened};
 use super::probe;
@@ -156,7 +156,7 @@ impl Adapter {
             storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
             // Kernels count elements in 32 bits, of four bytes each.
             binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size).min(LARGEST),
-            memory_bytes: if self.is_software() { Limits::memory_of_host() } else { u64::MAX },
+            memory_bytes: if self.is_software() { memory_of_host() } else { u64::MAX },
             workgroups: available.max_compute_workgroups_per_dimension,
             invocations: available.max_compute_invocations_per_workgroup,
             workgroup_bytes: available.max_compute_workgroup_storage_size,

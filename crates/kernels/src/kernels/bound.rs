@@ -1,14 +1,15 @@
 //! Launches over the buffers of a plan.
 
 use wgrad_core::Dispatch;
+use wgrad_core::plan::BufferIndex;
 
 /// Memory behind a binding.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// This buffer of the plan.
-    Buffer(usize),
+    Buffer(BufferIndex),
     /// All of the device's buffer that this buffer of the plan is a part of.
-    Whole(usize),
+    Whole(BufferIndex),
     /// Numbers that are written once.
     Table(Vec<u32>),
 }
@@ -23,4 +24,4 @@ pub struct Bound {
 }
 
 /// Place of a buffer of the plan: which of the device's buffers it is in, and its first element there.
-pub type Physical<'a> = dyn Fn(usize) -> (usize, usize) + 'a;
+pub type Physical<'a> = dyn Fn(BufferIndex) -> (usize, usize) + 'a;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wgrad_core::plan::Cluster;
+use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput};
 use wgrad_core::{Dispatch, Grid, Kernel};
 
 use super::bound::{Bound, Physical, Target};
@@ -17,9 +17,14 @@ const GROUP: usize = 64;
 /// A thread computes four neighbouring elements: buffers that are read in step are loaded and stored as `vec4`, other
 /// views element by element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: what
 /// it writes behind the last element is padding.
-pub(super) fn launch(cluster: &Cluster, inputs: &[usize], outputs: &[usize], physical: &Physical<'_>) -> Bound {
+pub(super) fn launch(
+    cluster: &Cluster,
+    inputs: &[BufferIndex],
+    outputs: &[BufferIndex],
+    physical: &Physical<'_>,
+) -> Bound {
     // Several inputs may read one buffer, and an input may be an output: each buffer is bound once.
-    let mut declared: BTreeMap<usize, Declared> = BTreeMap::new();
+    let mut declared: BTreeMap<BufferIndex, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let written: Vec<usize> = outputs.iter().map(|&buffer| physical(buffer).0).collect();
     for (i, &buffer) in inputs.iter().chain(outputs).enumerate() {
@@ -27,11 +32,11 @@ pub(super) fn launch(cluster: &Cluster, inputs: &[usize], outputs: &[usize], phy
             continue;
         }
         let dtype = match i.checked_sub(inputs.len()) {
-            None => cluster.inputs[i].1,
+            None => cluster.inputs[i].dtype,
             Some(output) => dtype_of(cluster, cluster.outputs[output]),
         };
         let mut reads = inputs.iter().zip(&cluster.inputs).filter(|(other, _)| **other == buffer);
-        let vector = reads.all(|(_, (view, _))| view.is_contiguous());
+        let vector = reads.all(|(_, input)| input.view.is_contiguous());
         let element = if vector { format!("vec4<{}>", wgsl(dtype)) } else { wgsl(dtype).into() };
         let binding = declared.len();
         let name = format!("b{binding}");
@@ -50,14 +55,14 @@ pub(super) fn launch(cluster: &Cluster, inputs: &[usize], outputs: &[usize], phy
          let quad = id.x + id.y * groups.x * {GROUP}u;\n    if quad * 4u >= params.n {{\n        return;\n    }}\n"
     )
     .expect("strings grow");
-    let access = |buffer: &usize| {
+    let access = |buffer: &BufferIndex| {
         let Declared { name, element, .. } = &declared[buffer];
         (name.clone(), element.starts_with("vec4"))
     };
     let reads: Vec<Access> = inputs
         .iter()
         .zip(&cluster.inputs)
-        .map(|(buffer, (view, _))| match access(buffer) {
+        .map(|(buffer, ClusterInput { view, .. })| match access(buffer) {
             (name, true) => Access::Vector(format!("{name}[quad]")),
             (name, false) if view.is_splat() => Access::Splat(format!("{name}[{}u]", view.offset)),
             (name, false) => Access::Strided(name),

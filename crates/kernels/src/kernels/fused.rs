@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wgrad_core::plan::{Cluster, Plan, Role, Stage, Work};
-use wgrad_core::{Error, Kernel, Result, View};
+use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput, Plan, Role, Stage, Work};
+use wgrad_core::{Error, Kernel, Result};
 
 use super::bound::{Bound, Physical, Target};
 use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
@@ -18,14 +18,14 @@ const FIRST: usize = 100;
 struct Added<'a> {
     plan: &'a Plan,
     /// Buffers that the kernel reads itself, as scalars, with their names.
-    own: Vec<(usize, String)>,
-    declared: BTreeMap<usize, Declared>,
+    own: Vec<(BufferIndex, String)>,
+    declared: BTreeMap<BufferIndex, Declared>,
     targets: Vec<(String, Target)>,
 }
 
 impl Added<'_> {
     /// Returns the name under which clusters reach a buffer of the plan; none if it has no memory.
-    fn name(&mut self, buffer: usize, element: &str, written: bool) -> Option<String> {
+    fn name(&mut self, buffer: BufferIndex, element: &str, written: bool) -> Option<String> {
         if matches!(self.plan.buffers[buffer].role, Role::Passed) {
             return None;
         }
@@ -43,8 +43,8 @@ impl Added<'_> {
     }
 
     /// Returns the reads of a cluster's inputs where `value` is the element of the buffer `handed`.
-    fn reads(&mut self, cluster: &Cluster, inputs: &[usize], handed: Option<usize>) -> Vec<Access> {
-        let read = |(&buffer, (view, dtype)): (&usize, &(View, _))| {
+    fn reads(&mut self, cluster: &Cluster, inputs: &[BufferIndex], handed: Option<BufferIndex>) -> Vec<Access> {
+        let read = |(&buffer, ClusterInput { view, dtype }): (&BufferIndex, &ClusterInput)| {
             if handed == Some(buffer) {
                 return Access::Local("value");
             }
@@ -57,7 +57,7 @@ impl Added<'_> {
         inputs.iter().zip(&cluster.inputs).map(read).collect()
     }
 
-    fn writes(&mut self, cluster: &Cluster, outputs: &[usize]) -> Vec<Access> {
+    fn writes(&mut self, cluster: &Cluster, outputs: &[BufferIndex]) -> Vec<Access> {
         let write = |(&buffer, &arg)| {
             let name = self.name(buffer, wgsl(dtype_of(cluster, arg)), true);
             name.map_or(Access::Nowhere, Access::Strided)
@@ -99,11 +99,11 @@ pub(super) fn attach(
         return Ok(bound);
     }
     let Bound { mut dispatch, mut targets } = bound;
-    let binds = |buffer: usize| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
+    let binds = |buffer: BufferIndex| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
     let source = dispatch.kernel.source();
     let outline = outlines.of(&dispatch.kernel.name, &source)?;
     let mut replaced = Replaced { kernel: &dispatch.kernel, outline: &outline, functions: vec![] };
-    let written: Vec<usize> = stages.iter().flat_map(|stage| &stage.outputs).copied().collect();
+    let written: Vec<BufferIndex> = stages.iter().flat_map(|stage| &stage.outputs).copied().collect();
     let scalars = |(name, target): &(String, Target)| match target {
         Target::Buffer(buffer) if !written.contains(buffer) => {
             outline.reads_scalars(name).then(|| (*buffer, name.clone()))
@@ -134,7 +134,7 @@ pub(super) fn attach(
         computed.push(name);
     }
     // All epilogues of one output share its function.
-    let mut stores: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    let mut stores: BTreeMap<String, (BufferIndex, String)> = BTreeMap::new();
     for (i, stage) in epilogues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("an epilogue is a cluster") };
         let mut made = stage.inputs.iter().filter(|buffer| stages[op].outputs.contains(buffer));
@@ -177,7 +177,7 @@ pub(super) fn attach(
         let rows = clusters.flatten().map(|instruction| instruction.row);
         dispatch.kernel = joined(&dispatch.kernel, label, source, rows);
     }
-    let nowhere = |buffer: usize| matches!(plan.buffers[buffer].role, Role::Passed);
+    let nowhere = |buffer: BufferIndex| matches!(plan.buffers[buffer].role, Role::Passed);
     targets.retain(|(name, target)| match target {
         Target::Buffer(buffer) => !nowhere(*buffer) && !computed.contains(name),
         _ => true,

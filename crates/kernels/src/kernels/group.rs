@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wgrad_core::plan::{Arg, Cluster};
+use wgrad_core::plan::{Arg, BufferIndex, Cluster, ClusterInput};
 use wgrad_core::{Dispatch, Grid, Kernel};
 
 use super::bound::{Bound, Physical, Target};
@@ -19,15 +19,15 @@ const GROUP: usize = 64;
 #[derive(Clone, Copy)]
 struct Member<'a> {
     cluster: &'a Cluster,
-    inputs: &'a [usize],
-    outputs: &'a [usize],
+    inputs: &'a [BufferIndex],
+    outputs: &'a [BufferIndex],
 }
 
 /// Returns the launches of a group: one for all members whose buffers lie in the same device buffers.
 pub(super) fn launches(
     clusters: &[Cluster],
-    inputs: &[usize],
-    outputs: &[usize],
+    inputs: &[BufferIndex],
+    outputs: &[BufferIndex],
     physical: &Physical<'_>,
 ) -> Vec<Bound> {
     let (reads, writes) = (inputs.len() / clusters.len(), outputs.len() / clusters.len());
@@ -38,7 +38,8 @@ pub(super) fn launches(
     };
     let members: Vec<_> = clusters.iter().enumerate().map(member).filter(|m| m.cluster.shape.numel() > 0).collect();
     // An input that some member reads as one number is one number for all: a parameter may have a single element.
-    let splat: Vec<bool> = (0..reads).map(|k| members.iter().any(|m| !m.cluster.inputs[k].0.is_contiguous())).collect();
+    let splat: Vec<bool> =
+        (0..reads).map(|k| members.iter().any(|m| !m.cluster.inputs[k].view.is_contiguous())).collect();
     let mut together: BTreeMap<Vec<usize>, Vec<Member<'_>>> = BTreeMap::new();
     for member in members {
         let own = member.inputs.iter().zip(&splat).filter(|(_, splat)| !**splat).map(|(buffer, _)| buffer);
@@ -68,7 +69,7 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
     let mut own: Vec<usize> = vec![];
     let mut reads = vec![];
     for (k, &buffer) in first.inputs.iter().enumerate() {
-        let (view, dtype) = &cluster.inputs[k];
+        let ClusterInput { view, dtype } = &cluster.inputs[k];
         let (id, offset) = physical(buffer);
         reads.push(if splat[k] && !written.contains(&id) {
             let name = bind(usize::MAX - id, wgsl(*dtype).into(), false, Target::Buffer(buffer));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use wgrad_core::plan::{Plan, Task, Work};
+use wgrad_core::plan::{BufferIndex, Plan, Task, Work};
 use wgrad_core::{Dispatch, Grid, Operand, Result};
 
 use super::bound::{Bound, Physical, Target};
@@ -66,12 +66,12 @@ pub(crate) fn launches(
 
 /// Returns the table of [`Grid::Blocks`] for each device buffer that some of the inputs lie in, with one of those.
 fn blocks(
-    inputs: impl Iterator<Item = (usize, usize)>,
+    inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,
     physical: &Physical<'_>,
-) -> Vec<(usize, Vec<u32>)> {
+) -> Vec<(BufferIndex, Vec<u32>)> {
     let word = |value: usize| u32::try_from(value).expect("elements of a device buffer");
-    let mut tables: BTreeMap<usize, (usize, Vec<u32>)> = BTreeMap::new();
+    let mut tables: BTreeMap<usize, (BufferIndex, Vec<u32>)> = BTreeMap::new();
     let mut number = 0;
     for (buffer, size) in inputs {
         let (device, first) = physical(buffer);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wgrad_core::plan::{Arg, Cluster};
+use wgrad_core::plan::{Arg, Cluster, ClusterInput};
 use wgrad_core::{DType, Pointwise, View};
 
 /// Components of a `vec4`.
@@ -48,7 +48,7 @@ fn literal(value: f64, dtype: DType) -> String {
 /// Returns the element type of an argument.
 pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     match arg {
-        Arg::Input(input) => cluster.inputs[input].1,
+        Arg::Input(input) => cluster.inputs[input].dtype,
         Arg::Result(result) => cluster.instructions[result].row.out,
         Arg::Number(_, dtype) => dtype,
         Arg::Index => DType::U32,
@@ -118,7 +118,7 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
             }
         }
     }
-    for (i, ((view, _), access)) in cluster.inputs.iter().zip(inputs).enumerate() {
+    for (i, (ClusterInput { view, .. }, access)) in cluster.inputs.iter().zip(inputs).enumerate() {
         match access {
             Access::Local(_) | Access::Nowhere => {}
             Access::Vector(element) | Access::Splat(element) => line(format!("let i{i} = {element};")),
@@ -173,7 +173,7 @@ pub(super) fn store(cluster: &Cluster, outputs: &[Access], values: &[Vec<String>
 }
 
 /// Declares storage buffers, one per name: its first binding number, element type and whether the kernel writes it.
-pub(super) fn declare(buffers: &BTreeMap<usize, Declared>, text: &mut String) {
+pub(super) fn declare<K>(buffers: &BTreeMap<K, Declared>, text: &mut String) {
     for Declared { name, element, binding, written } in buffers.values() {
         let access = if *written { "read_write" } else { "read" };
         writeln!(text, "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;")

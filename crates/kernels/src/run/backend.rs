@@ -6,7 +6,7 @@ use std::time::Duration;
 use wgrad_core::plan::Plan;
 use wgrad_core::{
     Array, Backend, BufferId, Choices, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
-    Tuned,
+    StepCopy, Tuned,
 };
 
 use super::buffers::{Buffers, padded};
@@ -94,12 +94,7 @@ impl Backend for GpuBackend {
         self.queue.read(&self.buffers, reads)
     }
 
-    fn load(
-        &mut self,
-        plan: Arc<Plan>,
-        bound: &[Option<BufferId>],
-        copies: &[(BufferId, BufferId)],
-    ) -> Result<ProgramId> {
+    fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId> {
         let loader = Loader {
             gpu: &self.gpu,
             kernels: &self.kernels,

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use wgrad_core::plan::{Plan, Role};
-use wgrad_core::{BufferId, Dispatch, Error, Grid, Kernel, OnCompile, Result, Spec};
+use wgrad_core::plan::{BufferIndex, Plan, Role};
+use wgrad_core::{BufferId, Dispatch, Error, Grid, Kernel, OnCompile, Result, Spec, StepCopy};
 
 use super::buffers::{Buffers, padded};
 use super::program::{Compiled, OFFSETS, Program, Resource};
@@ -72,7 +72,7 @@ impl Loader<'_> {
     ///
     /// # Errors
     /// When there is no room for a buffer, or a kernel does not compile. Then nothing stays allocated.
-    pub fn load(mut self, plan: &Plan, bound: &[Option<BufferId>], copies: &[(BufferId, BufferId)]) -> Result<Program> {
+    pub fn load(mut self, plan: &Plan, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<Program> {
         let mut own = vec![];
         match self.prepare(plan, bound, copies, &mut own) {
             Ok(mut program) => {
@@ -91,7 +91,7 @@ impl Loader<'_> {
         &mut self,
         plan: &Plan,
         bound: &[Option<BufferId>],
-        copies: &[(BufferId, BufferId)],
+        copies: &[StepCopy],
         own: &mut Vec<BufferId>,
     ) -> Result<Program> {
         for slot in &plan.slots {
@@ -100,18 +100,18 @@ impl Loader<'_> {
         // Nothing is allocated for what passes from stage to stage in registers.
         let mut places: Vec<Option<BufferId>> = bound.to_vec();
         for (place, buffer) in places.iter_mut().zip(&plan.buffers) {
-            if let Role::Temp(slot, first) = buffer.role {
+            if let Role::Temp { slot, first } = buffer.role {
                 own.push(self.buffers.part(own[slot], first, &buffer.spec));
                 *place = own.last().copied();
             }
         }
-        let place = |buffer: usize| places[buffer].expect("a kernel binds what has memory");
-        let fetched = (0..plan.buffers.len()).filter(|&i| matches!(plan.buffers[i].role, Role::Fetch)).map(place);
-        let written: Vec<BufferId> = fetched.chain(copies.iter().map(|&(_, to)| to)).collect();
+        let place = |buffer: BufferIndex| places[buffer].expect("a kernel binds what has memory");
+        let fetched = plan.buffer_indices().filter(|&at| matches!(plan.buffers[at].role, Role::Fetch)).map(place);
+        let written: Vec<BufferId> = fetched.chain(copies.iter().map(|copy| copy.to)).collect();
         let (mut planned, mut tasks) = (vec![], vec![]);
         let mut outlines = Outlines::default();
         for task in &plan.tasks {
-            let physical = |buffer: usize| {
+            let physical = |buffer: BufferIndex| {
                 let held = self.buffers.get(place(buffer));
                 (held.number, held.first())
             };
@@ -120,12 +120,18 @@ impl Loader<'_> {
             }
             tasks.push(planned.len());
         }
-        planned.extend(copies.iter().map(|&(from, to)| Planned::copy(from, to, self.buffers.get(from).size)));
+        planned
+            .extend(copies.iter().map(|&StepCopy { from, to }| Planned::copy(from, to, self.buffers.get(from).size)));
         self.program(planned, tasks, written, own)
     }
 
     /// Returns a launch over buffers of the device.
-    fn planned(&mut self, bound: Bound, place: impl Fn(usize) -> BufferId, own: &mut Vec<BufferId>) -> Result<Planned> {
+    fn planned(
+        &mut self,
+        bound: Bound,
+        place: impl Fn(BufferIndex) -> BufferId,
+        own: &mut Vec<BufferId>,
+    ) -> Result<Planned> {
         let Bound { dispatch, targets } = bound;
         let mut buffers = Vec::with_capacity(targets.len());
         for (name, target) in targets {

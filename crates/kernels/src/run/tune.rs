@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgrad_core::plan::{Buffer, Plan, Role, Stage, Task, Work};
-use wgrad_core::{Backend, BufferId, Choice, Launch, Limits, ProgramId, Result, Site, Spec, Tuned};
+use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Stage, Task, Work};
+use wgrad_core::{Backend, BufferId, Choice, Launch, Limits, ProgramId, Result, Site, Spec, TimedVariant, Tuned};
 
 /// Runs per variant, of which the median counts.
 const RUNS: usize = 9;
@@ -58,9 +58,9 @@ impl Tuner<'_> {
         }
         for (at, left) in sites.iter().zip((0..sites.len()).rev()) {
             let Some((default, best)) = self.best(*at, deadline)? else { break };
-            let variant = |(i, time): (usize, Duration)| (at.choice.variants[i], time);
+            let variant = |(i, time): (usize, Duration)| TimedVariant { variant: at.choice.variants[i], time };
             let (site, default, chosen) = (at.choice.site.clone(), variant(default), variant(best));
-            self.limits.choices.set(&site, chosen.0);
+            self.limits.choices.set(&site, chosen.variant);
             f(&Tuned { site, default, chosen, left });
         }
         Ok(())
@@ -131,22 +131,22 @@ impl Tuner<'_> {
 
     /// Loads a plan of one op alone, whose buffers are all bound.
     fn load_alone(&mut self, at: At<'_>, limits: &Limits, bound: &mut Vec<BufferId>) -> Result<ProgramId> {
-        let Work::Op { op, specs, .. } = at.work else { unreachable!("only a structured op has variants") };
-        let mut launch = Launch::new(&specs.0, &specs.1, limits);
+        let Work::Op { op, signature, .. } = at.work else { unreachable!("only a structured op has variants") };
+        let mut launch = Launch::new(&signature.inputs, &signature.outputs, limits);
         op.launch(&mut launch);
         let Launch { dispatches, scratch, choices, .. } = launch;
         let mut buffers = vec![];
-        let mut place = |specs: &[Spec]| -> Result<Vec<usize>> {
+        let mut place = |specs: &[Spec]| -> Result<Vec<BufferIndex>> {
             let first = buffers.len();
             for spec in specs {
                 bound.push(self.backend.allocate(spec)?);
                 buffers.push(Buffer { spec: spec.clone(), role: Role::Fetch });
             }
-            Ok((first..buffers.len()).collect())
+            Ok((first..buffers.len()).map(BufferIndex).collect())
         };
-        let (inputs, outputs) = (place(&specs.0)?, place(&specs.1)?);
+        let (inputs, outputs) = (place(&signature.inputs)?, place(&signature.outputs)?);
         let scratch = place(&scratch)?;
-        let work = Work::Op { op: op.clone(), dispatches, scratch, choices, specs: specs.clone() };
+        let work = Work::Op { op: op.clone(), dispatches, scratch, choices, signature: signature.clone() };
         let plan = Plan {
             buffers,
             slots: vec![],

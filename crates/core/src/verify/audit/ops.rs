@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::here::Here;
+use super::report::{OpAudit, Verdict};
 use super::slope::{agrees, along, direction, dot, size, slope, terms};
-use super::{OpAudit, Verdict};
-use crate::graph::node::{Node, NodeKind, ValueId};
-use crate::verify::walk::Walk;
+use super::step_values::{StepValues, is_ruled};
+use crate::graph::node::{NodeId, NodeKind, ValueId};
+use crate::verify::interpreter::Interpreter;
 use crate::{Array, Graph, Mode, Result, Spec, Stream, Tensor, vjp};
 
 /// What became of the ops on the way from parameters to the loss.
@@ -17,17 +17,17 @@ pub(super) struct Ops {
     /// How many were held to finite differences.
     pub checked: usize,
     /// The nodes whose rule is wrong.
-    pub faults: Vec<usize>,
+    pub faults: Vec<NodeId>,
     /// Those that stand at a kink.
-    pub kinks: Vec<usize>,
+    pub kinks: Vec<NodeId>,
     /// Those of which nothing can be said.
-    pub unknown: Vec<usize>,
+    pub unknown: Vec<NodeId>,
 }
 
-/// An op, alone in a graph with its gradient.
-struct Alone<'a> {
-    walk: &'a Walk,
-    node: usize,
+/// An op in a graph of its own, with its gradient.
+struct IsolatedOp<'a> {
+    interpreter: &'a Interpreter,
+    node: NodeId,
     graph: Graph,
     inputs: Vec<Tensor>,
     /// The cotangents of the outputs that the loss depends on.
@@ -51,35 +51,34 @@ fn weigh(values: &Array, weights: &Array) -> f64 {
     pairs.filter(|(_, weight)| *weight != 0.0).map(|(value, weight)| value * weight).sum()
 }
 
-/// So many times as large as the small ones of a result, and no part of the comparison.
+/// Elements this many times larger than the small ones of a result are excluded.
 const HUGE: f64 = 1e6;
 
 /// A share by which numbers that should be the same may differ where it is only asked whether there is a kink.
 const APART: f64 = 1e-4;
 
-impl<'a> Alone<'a> {
-    fn new(here: &'a Here<'_>, node: usize, read: &BTreeSet<ValueId>) -> Result<Self> {
-        let walk = &here.walk;
-        let of = &walk.nodes[node];
+impl<'a> IsolatedOp<'a> {
+    fn new(step: &'a StepValues<'_>, node: NodeId, read: &BTreeSet<ValueId>) -> Result<Self> {
+        let interpreter = &step.interpreter;
+        let of = &interpreter.nodes[node];
         let graph = Graph::new(Mode::Train);
         let place = |spec: &Spec, name: &str| graph.push(NodeKind::Input(name.into()), vec![], vec![spec.clone()]);
-        let inputs: Vec<Tensor> = of.inputs.iter().map(|&input| place(walk.spec(input), "input")).collect();
+        let inputs: Vec<Tensor> = of.inputs.iter().map(|&input| place(interpreter.spec(input), "input")).collect();
         let ids = inputs.iter().map(Tensor::id).collect();
         let y = graph.push(of.kind.clone(), ids, of.outputs.clone()).id().node;
-        let counts =
-            |output: &usize| read.contains(&ValueId { node, output: *output }) && of.outputs[*output].dtype.is_float();
+        let counts = |output: &usize| read.contains(&node.output(*output)) && of.outputs[*output].dtype.is_float();
         let outputs = (0..of.outputs.len()).filter(counts);
         let cotangents: Vec<_> = outputs.map(|output| (output, place(&of.outputs[output], "cotangent"))).collect();
         let ys: Vec<Tensor> =
-            cotangents.iter().map(|&(output, _)| Tensor::new(graph.clone(), ValueId { node: y, output })).collect();
+            cotangents.iter().map(|&(output, _)| Tensor::new(graph.clone(), y.output(output))).collect();
         let pairs: Vec<_> = ys.iter().zip(cotangents.iter().map(|(_, cotangent)| cotangent)).collect();
         // Of the others an op may refuse a gradient.
         let asked: Vec<usize> =
-            (0..inputs.len()).filter(|&i| here.depends[of.inputs[i].node] && inputs[i].dtype().is_float()).collect();
+            (0..inputs.len()).filter(|&i| step.depends[of.inputs[i].node] && inputs[i].dtype().is_float()).collect();
         let wanted: Vec<Tensor> = asked.iter().map(|&i| inputs[i].clone()).collect();
         let found = asked.into_iter().zip(vjp(&pairs, &wanted)).collect();
         graph.check()?;
-        Ok(Self { walk, node, graph, inputs, cotangents, found })
+        Ok(Self { interpreter, node, graph, inputs, cotangents, found })
     }
 
     /// The gradients of the wanted inputs by the rule.
@@ -88,11 +87,11 @@ impl<'a> Alone<'a> {
         let feeds: Vec<(&Tensor, &Array)> =
             self.inputs.iter().zip(arrays.iter().map(|array| &**array)).chain(cotangents).collect();
         let roots: Vec<ValueId> = self.found.iter().filter_map(|(_, found)| Some(found.as_ref()?.id())).collect();
-        let walk = Walk::new(&self.graph, &roots, &feeds, true)?;
-        let mut values = Walk::values();
-        walk.run(&mut values, |_| false)?;
+        let interpreter = Interpreter::new(&self.graph, &roots, &feeds, true)?;
+        let mut values = Interpreter::values();
+        interpreter.run(&mut values, |_| false)?;
         let gradient = |(i, found): &(usize, Option<Tensor>)| match found {
-            Some(gradient) => Ok(walk.value(&values, gradient.id())?.to_f64()),
+            Some(gradient) => Ok(interpreter.value(&values, gradient.id())?.to_f64()),
             None => Ok(vec![0.0; arrays[*i].shape().numel()]),
         };
         self.found.iter().map(gradient).collect()
@@ -100,7 +99,7 @@ impl<'a> Alone<'a> {
 
     /// What the op makes of these inputs.
     fn outputs(&self, arrays: &Arrays) -> Vec<Array> {
-        self.walk.compute(self.node, arrays)
+        self.interpreter.compute(self.node, arrays)
     }
 
     /// The slope of the outputs, each times its cotangent, where input `i` moves along `direction`.
@@ -126,7 +125,7 @@ impl<'a> Alone<'a> {
     /// The verdict on an input for which rule and differences disagree, after a look at whether the op has a kink there.
     fn second_look(&self, arrays: &Arrays, weights: &[Array], which: usize, stream: &mut Stream) -> Result<Verdict> {
         let i = self.found[which].0;
-        if matches!(self.walk.nodes[self.node].kind, NodeKind::Pointwise(..)) {
+        if matches!(self.interpreter.nodes[self.node].kind, NodeKind::Pointwise(..)) {
             return self.element_by_element(arrays, weights, which, stream);
         }
         // A kink at these values is none at values nearby.
@@ -185,7 +184,7 @@ impl<'a> Alone<'a> {
 
     /// The worst of the verdicts on the inputs at these values, and what is wrong.
     fn audit(&self, arrays: &Arrays) -> Result<(Verdict, Option<OpAudit>)> {
-        let of = &self.walk.nodes[self.node];
+        let of = &self.interpreter.nodes[self.node];
         let mut stream = Stream::named(29, &format!("{} {}", of.name(), self.node));
         let outputs = self.outputs(arrays);
         // What is masked, with an infinity or a number that is huge beside the others, would drown them.
@@ -225,42 +224,34 @@ impl<'a> Alone<'a> {
     }
 }
 
-impl Here<'_> {
-    /// Holds the rule of every op on the way from parameters to the loss to finite differences.
-    pub fn ops(&self) -> Result<Ops> {
-        let mut ops = Ops::default();
-        let readers = self
-            .walk
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|&(node, of)| self.leads[node] && !matches!(of.kind, NodeKind::Detach));
-        let mut read: BTreeSet<ValueId> = readers.flat_map(|(_, of)| of.inputs.iter().copied()).collect();
-        read.insert(self.loss);
-        for node in self.walk.computed() {
-            let of = &self.walk.nodes[node];
-            if !self.depends[node] || !self.leads[node] || !is_ruled(of) || of.is_estimated() {
-                continue;
-            }
-            ops.checked += 1;
-            let arrays = self.walk.inputs(&self.base, node)?;
-            let (verdict, wrong) = Alone::new(self, node, &read)?.audit(&arrays)?;
-            ops.wrong.extend(wrong);
-            match verdict {
-                Verdict::Disagrees => ops.faults.push(node),
-                Verdict::Kink => ops.kinks.push(node),
-                Verdict::Unknown => ops.unknown.push(node),
-                Verdict::Agrees | Verdict::Estimated => {}
-            }
+/// Compares the rule of every op on the way from parameters to the loss with finite differences.
+pub(super) fn check(step: &StepValues<'_>) -> Result<Ops> {
+    let mut ops = Ops::default();
+    let readers = step
+        .interpreter
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|&(node, of)| step.leads[node] && !matches!(of.kind, NodeKind::Detach));
+    let mut read: BTreeSet<ValueId> = readers.flat_map(|(_, of)| of.inputs.iter().copied()).collect();
+    read.insert(step.loss);
+    for node in step.interpreter.computed() {
+        let of = &step.interpreter.nodes[node];
+        if !step.depends[node] || !step.leads[node] || !is_ruled(of) || of.is_estimated() {
+            continue;
         }
-        Ok(ops)
+        ops.checked += 1;
+        let arrays = step.interpreter.inputs(&step.base, node)?;
+        let (verdict, wrong) = IsolatedOp::new(step, node, &read)?.audit(&arrays)?;
+        ops.wrong.extend(wrong);
+        match verdict {
+            Verdict::Disagrees => ops.faults.push(node),
+            Verdict::Kink => ops.kinks.push(node),
+            Verdict::Unknown => ops.unknown.push(node),
+            Verdict::Agrees | Verdict::Estimated => {}
+        }
     }
-}
-
-/// Whether a node has a gradient rule.
-pub(super) fn is_ruled(of: &Node) -> bool {
-    let ruled = !matches!(of.kind, NodeKind::Pointwise(row, _) if row.backward.is_none());
-    ruled && of.outputs.iter().any(|spec| spec.dtype.is_float())
+    Ok(ops)
 }
 
 /// The array with every float a little different.

@@ -1,6 +1,6 @@
 //! Slopes along random directions, by a gradient and by finite differences.
 
-use super::Verdict;
+use super::report::Verdict;
 use crate::{Array, Result, Stream};
 
 pub(super) fn norm(values: &[f64]) -> f64 {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict};
+use super::report::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict};
 
 /// So many of a thing.
 fn count(number: usize, thing: &str) -> String {

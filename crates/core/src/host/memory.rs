@@ -1,0 +1,39 @@
+//! The memory of this machine.
+
+use std::sync::OnceLock;
+
+/// Returns the memory and swap of this machine, or the limit of this process's control group if that is less, in bytes:
+/// for devices that compute on its processors. A plan beyond it would not fail, but be killed. `u64::MAX` where Linux does
+/// not say it.
+#[must_use]
+pub fn memory_of_host() -> u64 {
+    static MEMORY: OnceLock<u64> = OnceLock::new();
+    *MEMORY.get_or_init(|| {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        let machine = memory_and_swap(&read("/proc/meminfo"));
+        let group = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+        let group = group.into_iter().filter_map(|path| read(path).trim().parse().ok());
+        group.chain(machine).min().unwrap_or(u64::MAX)
+    })
+}
+
+/// Returns what `/proc/meminfo` says, in bytes.
+fn memory_and_swap(text: &str) -> Option<u64> {
+    let line =
+        |name| text.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB")?.trim().parse::<u64>().ok());
+    Some((line("MemTotal:")? + line("SwapTotal:").unwrap_or(0)) << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_as_linux_writes_it() {
+        let text = "MemTotal:       24684096 kB\nMemFree:        20000 kB\nSwapTotal:       1024 kB\n";
+        assert_eq!(memory_and_swap(text), Some((24_684_096 + 1024) << 10));
+        assert_eq!(memory_and_swap("MemTotal:  16 kB\n"), Some(16 << 10));
+        assert_eq!(memory_and_swap("MemTotal:  many\n"), None);
+        assert_eq!(memory_and_swap(""), None);
+    }
+}

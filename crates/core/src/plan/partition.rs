@@ -1,0 +1,212 @@
+//! Sets of nodes that are to run together, and whether two of them can become one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fused::{Base, Fused, Launched, is_bufferless};
+use super::live::Live;
+use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
+use crate::{Dispatch, Limits, Operand, Shape};
+
+/// Sets of nodes, at first one of each, with the successor lists of the quotient graph.
+pub(super) struct Partition<'a> {
+    pub data: &'a GraphData,
+    pub live: &'a Live,
+    limits: &'a Limits,
+    /// Base values that each node reads.
+    pub reads: Vec<Vec<Base>>,
+    /// Those that it does not read just where it writes.
+    scattered: Vec<Vec<Base>>,
+    /// The nodes and copies that read each node's results, or its copy.
+    pub readers: Vec<Vec<NodeId>>,
+    /// The bases that are fetched, copied or the new value of a variable.
+    pub kept: BTreeSet<Base>,
+    /// The node that names the set of each node.
+    root: Vec<NodeId>,
+    pub members: Vec<Vec<NodeId>>,
+    /// The launches of ops whose bindings were counted.
+    pub launched: BTreeMap<NodeId, Launched>,
+}
+
+impl<'a> Partition<'a> {
+    pub fn new(data: &'a GraphData, live: &'a Live, limits: &'a Limits, fused: &Fused) -> Self {
+        let count = data.nodes.len();
+        let nodes = || (0..count).map(NodeId);
+        let mut reads = vec![vec![]; count];
+        let mut readers = vec![vec![]; count];
+        let mut scattered = vec![vec![]; count];
+        for i in nodes().filter(|&i| live.needed[i] && !fused.is_view(i)) {
+            let whole = matches!(data.nodes[i].kind, NodeKind::Op(_));
+            for &input in &data.nodes[i].inputs {
+                let input = live.resolve(input);
+                let base = if whole { fused.whole(input) } else { fused.readings[&input].base };
+                readers[base.node()].push(i);
+                reads[i].push(base);
+                if !whole && !fused.readings[&input].view.is_contiguous() {
+                    scattered[i].push(base);
+                }
+            }
+        }
+        // A copy is a task between, under the node of the view that it copies.
+        for (value, reading) in &fused.copies {
+            if reading.base.node() != value.node {
+                readers[reading.base.node()].push(value.node);
+            }
+        }
+        let kept = live.fetches.iter().chain(&live.updates).chain(fused.copies.keys());
+        let kept = kept.map(|value| fused.readings[value].base).collect();
+        let members = nodes().map(|i| vec![i]).collect();
+        Self {
+            data,
+            live,
+            limits,
+            reads,
+            scattered,
+            readers,
+            kept,
+            root: nodes().collect(),
+            members,
+            launched: BTreeMap::new(),
+        }
+    }
+
+    pub fn root(&self, node: NodeId) -> NodeId {
+        self.root[node]
+    }
+
+    fn shape(&self, node: NodeId) -> &Shape {
+        &self.data.nodes[node].outputs[0].shape
+    }
+
+    /// Whether two nodes of one shape read results of a common node.
+    pub fn related(&self, a: NodeId, b: NodeId) -> bool {
+        self.shape(a) == self.shape(b)
+            && self.reads[a].iter().any(|base| {
+                let node = base.node();
+                !is_bufferless(&self.data.nodes[node].kind) && self.reads[b].iter().any(|other| other.node() == node)
+            })
+    }
+
+    /// Merges the sets of two nodes if one kernel can bind what both bind and neither needs the other by way of a
+    /// third; says whether they are one now.
+    pub fn merge(&mut self, a: NodeId, b: NodeId) -> bool {
+        let (a, b) = (self.root(a), self.root(b));
+        a == b || self.bindings(a, b) <= self.limits.storage_buffers && self.join(a, b)
+    }
+
+    /// As [`Self::merge`], whatever the number of buffers.
+    pub fn join(&mut self, a: NodeId, b: NodeId) -> bool {
+        let (a, b) = (self.root(a), self.root(b));
+        if a == b {
+            return true;
+        }
+        if self.scattered(a, b) || self.scattered(b, a) || self.detour(a, b) || self.detour(b, a) {
+            return false;
+        }
+        let moved = std::mem::take(&mut self.members[b]);
+        for &node in &moved {
+            self.root[node] = a;
+        }
+        self.members[a].extend(moved);
+        self.members[a].sort_unstable();
+        true
+    }
+
+    /// The storage buffers that the merged set would bind: those of its op's kernel, those that clusters read, and those
+    /// that they write. An update in place counts once.
+    fn bindings(&mut self, a: NodeId, b: NodeId) -> usize {
+        let members: Vec<NodeId> = self.members[a].iter().chain(&self.members[b]).copied().collect();
+        let inside = |node: NodeId| members.contains(&node);
+        let mut own = 0;
+        for &node in &members {
+            own += self.kernel_bindings(node, &inside);
+        }
+        let pointwise = |node: &&NodeId| matches!(self.data.nodes[**node].kind, NodeKind::Pointwise(..));
+        let mut inputs = BTreeSet::new();
+        let mut schedules = BTreeSet::new();
+        let read = members.iter().filter(pointwise).flat_map(|&node| &self.reads[node]);
+        for base in read.filter(|base| !inside(base.node())) {
+            match (base, &self.data.nodes[base.node()].kind) {
+                (Base::Own(_), NodeKind::Constant(_) | NodeKind::Iota) => {}
+                (Base::Own(value), NodeKind::Scheduled(_)) => {
+                    schedules.insert(self.data.spec(*value).dtype.is_float());
+                }
+                _ => {
+                    inputs.insert(*base);
+                }
+            }
+        }
+        let outputs = members.iter().filter(pointwise).filter(|&&node| {
+            let value = node.output(0);
+            let in_place = self.data.updates.iter().zip(&self.live.updates).any(|(update, &new)| {
+                new == value
+                    && self
+                        .data
+                        .variables
+                        .get(&update.variable.id())
+                        .is_some_and(|&variable| inputs.contains(&Base::Own(variable.output(0))))
+            });
+            !in_place && self.is_stored(value, &inside)
+        });
+        own + inputs.len() + schedules.len() + outputs.count()
+    }
+
+    /// The most buffers that a dispatch of the op at a node binds, less the outputs that only `inside` needs.
+    fn kernel_bindings(&mut self, node: NodeId, inside: &impl Fn(NodeId) -> bool) -> usize {
+        if !self.launched.contains_key(&node) {
+            let Some(launched) = Launched::of(self.data, self.live, self.limits, node) else { return 0 };
+            self.launched.insert(node, launched);
+        }
+        let hidden = |operand: &Operand| match *operand {
+            Operand::Output(output) => !self.is_stored(node.output(output), inside),
+            _ => false,
+        };
+        let bound = |dispatch: &Dispatch| dispatch.bindings.iter().filter(|(_, operand)| !hidden(operand)).count();
+        self.launched[&node].dispatches.iter().map(bound).max().unwrap_or(0)
+    }
+
+    /// Whether a value needs a buffer: somebody not `inside` reads it, or nobody at all (an op writes it all the same).
+    pub fn is_stored(&self, value: ValueId, inside: &impl Fn(NodeId) -> bool) -> bool {
+        let base = Base::Own(value);
+        let mut readers = self.readers[value.node].iter().filter(|&&reader| self.reads[reader].contains(&base));
+        let mut read = false;
+        self.kept.contains(&base)
+            || readers.any(|&reader| {
+                read = true;
+                !inside(reader)
+            })
+            || !read
+    }
+
+    /// Whether cluster `to` reads results of cluster `from` elsewhere than where it writes.
+    fn scattered(&self, from: NodeId, to: NodeId) -> bool {
+        let mut bases = self.members[to].iter().flat_map(|&reader| &self.scattered[reader]);
+        bases.any(|base| matches!(base, Base::Own(value) if self.root(value.node) == from))
+    }
+
+    /// Whether a path leads from cluster `from` to cluster `to` by way of a node outside both.
+    fn detour(&self, from: NodeId, to: NodeId) -> bool {
+        let mut seen = vec![false; self.root.len()];
+        let mut stack: Vec<NodeId> = vec![];
+        let outside = |node: NodeId| {
+            let root = self.root(node);
+            root != from && root != to
+        };
+        for &member in &self.members[from] {
+            stack.extend(self.readers[member].iter().copied().filter(|&reader| outside(reader)));
+        }
+        while let Some(node) = stack.pop() {
+            let root = self.root(node);
+            if root == to {
+                return true;
+            }
+            // A later cluster is no dead end: it may lead into one that also has members before `to`.
+            if std::mem::replace(&mut seen[root], true) {
+                continue;
+            }
+            for &member in &self.members[root] {
+                stack.extend(self.readers[member].iter().copied());
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,259 @@
+//! What a session holds on its device: variables, arrays that steps share, and what each step has for itself, given back
+//! when nobody holds the step any more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use crate::plan::{Plan, Role, UsedVariable};
+use crate::session::backend::{Backend, BufferId, ProgramId, Read, StepCopy};
+use crate::session::step::{Last, Loaded, ResidentId};
+use crate::{Array, Error, Graph, Kind, Params, Result, Spec, Step, Variable};
+
+/// What a step holds on the device, to be released when nobody holds the step.
+#[derive(Default)]
+struct Lease {
+    step: Weak<Loaded>,
+    program: Option<ProgramId>,
+    buffers: Vec<BufferId>,
+    arrays: Vec<Arc<Array>>,
+}
+
+/// A variable on the device.
+struct Resident {
+    variable: Variable,
+    buffer: BufferId,
+    version: Option<u64>,
+    ahead: bool,
+}
+
+/// A host array on the device, for all steps whose graphs hold the same [`Arc`].
+struct Shared {
+    array: Arc<Array>,
+    buffer: BufferId,
+    leases: usize,
+}
+
+/// What a session holds on its device.
+#[derive(Default)]
+pub(super) struct Holdings {
+    residents: Vec<Resident>,
+    shared: Vec<Shared>,
+    leases: Vec<Lease>,
+    by_name: HashMap<String, ResidentId>,
+}
+
+impl Holdings {
+    /// Returns the number of variables on the device.
+    pub fn variables(&self) -> usize {
+        self.residents.len()
+    }
+
+    /// Returns the number of steps that have something on the device.
+    pub fn steps(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Frees what steps held that nobody holds any more.
+    pub fn release(&mut self, backend: &mut dyn Backend) {
+        let leases = std::mem::take(&mut self.leases).into_iter();
+        let (held, left): (Vec<_>, Vec<_>) = leases.partition(|lease| lease.step.strong_count() > 0);
+        self.leases = held;
+        for lease in left {
+            self.give_back(backend, &lease);
+        }
+    }
+
+    /// Allocates what a plan needs and loads it as a step of the session `session`. If this fails, nothing of it stays
+    /// allocated.
+    pub fn load(
+        &mut self,
+        backend: &mut dyn Backend,
+        params: &Params,
+        graph: &Graph,
+        plan: Plan,
+        session: usize,
+    ) -> Result<Step> {
+        let known = self.residents.len();
+        let mut lease = Lease::default();
+        match self.place(backend, params, graph, plan, session, &mut lease) {
+            Ok(step) => {
+                lease.step = Arc::downgrade(&step.0);
+                self.leases.push(lease);
+                Ok(step)
+            }
+            Err(error) => {
+                for Resident { variable, buffer, .. } in self.residents.drain(known..) {
+                    self.by_name.remove(variable.name());
+                    lease.buffers.push(buffer);
+                }
+                self.give_back(backend, &lease);
+                Err(error)
+            }
+        }
+    }
+
+    /// What the lease says is the plan's, also when this fails.
+    fn place(
+        &mut self,
+        backend: &mut dyn Backend,
+        params: &Params,
+        graph: &Graph,
+        plan: Plan,
+        session: usize,
+        lease: &mut Lease,
+    ) -> Result<Step> {
+        let residents = self.reside(backend, params, &plan)?;
+        let mut bound = Vec::with_capacity(plan.buffers.len());
+        for buffer in &plan.buffers {
+            bound.push(match &buffer.role {
+                Role::Temp { .. } | Role::Passed => None,
+                Role::Variable(variable) => Some(self.residents[residents[*variable].0].buffer),
+                Role::Array(array) => Some(self.share(backend, array, &buffer.spec, lease)?),
+                Role::Input(_) | Role::Schedule | Role::Fetch => {
+                    let id = backend.allocate_table(&buffer.spec)?;
+                    lease.buffers.push(id);
+                    Some(id)
+                }
+            });
+        }
+        // A fetched variable that the step writes has another value after each step, which a per-step buffer keeps.
+        let (mut fetched, mut copies) = (vec![], vec![]);
+        for fetch in &plan.fetches {
+            let from = bound[fetch.buffer].expect("everything but temporaries is bound");
+            let written = plan.variables.iter().any(|used| used.buffer == fetch.buffer && used.written);
+            fetched.push(if written {
+                let to = backend.allocate_table(&fetch.spec)?;
+                lease.buffers.push(to);
+                copies.push(StepCopy { from, to });
+                to
+            } else {
+                from
+            });
+        }
+        let plan = Arc::new(plan);
+        let program = backend.load(plan.clone(), &bound, &copies)?;
+        lease.program = Some(program);
+        let (mode, graph, last) = (graph.mode(), graph.clone(), Last::default());
+        Ok(Step(Arc::new(Loaded { plan, program, bound, fetched, residents, session, mode, graph, last })))
+    }
+
+    /// Returns the buffer of a host array, uploaded on first use.
+    fn share(
+        &mut self,
+        backend: &mut dyn Backend,
+        array: &Arc<Array>,
+        spec: &Spec,
+        lease: &mut Lease,
+    ) -> Result<BufferId> {
+        if let Some(known) = self.shared.iter_mut().find(|known| Arc::ptr_eq(&known.array, array)) {
+            known.leases += 1;
+            lease.arrays.push(array.clone());
+            return Ok(known.buffer);
+        }
+        let buffer = backend.allocate(spec)?;
+        self.shared.push(Shared { array: array.clone(), buffer, leases: 1 });
+        lease.arrays.push(array.clone());
+        backend.write(buffer, array, 1)?;
+        Ok(buffer)
+    }
+
+    fn give_back(&mut self, backend: &mut dyn Backend, lease: &Lease) {
+        backend.release(lease.program, &lease.buffers);
+        for array in &lease.arrays {
+            let at = self.shared.iter().position(|known| Arc::ptr_eq(&known.array, array));
+            let at = at.expect("an array is shared while a lease has it");
+            self.shared[at].leases -= 1;
+            if self.shared[at].leases == 0 {
+                backend.release(None, &[self.shared.swap_remove(at).buffer]);
+            }
+        }
+    }
+
+    /// Returns the residents of a plan's variables, with device buffers made on first use: side by side for parameters,
+    /// and for what is updated together with them.
+    fn reside(&mut self, backend: &mut dyn Backend, params: &Params, plan: &Plan) -> Result<Vec<ResidentId>> {
+        let grouped = plan.grouped();
+        let mut new: [Vec<&Variable>; 3] = Default::default();
+        for UsedVariable { variable, buffer, .. } in &plan.variables {
+            if !variable.belongs_to(params) {
+                let name = variable.name();
+                return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
+            }
+            if !self.by_name.contains_key(variable.name()) {
+                let place = match variable.kind() {
+                    Kind::Parameter => 0,
+                    _ if grouped.contains(buffer) => 1,
+                    _ => 2,
+                };
+                new[place].push(variable);
+            }
+        }
+        for (place, variables) in new.into_iter().enumerate() {
+            let specs: Vec<&Spec> = variables.iter().map(|variable| variable.spec()).collect();
+            let buffers = if place < 2 { backend.allocate_together(&specs)? } else { allocate_apart(backend, &specs)? };
+            for (variable, buffer) in variables.into_iter().zip(buffers) {
+                self.by_name.insert(variable.name().into(), ResidentId(self.residents.len()));
+                self.residents.push(Resident { variable: variable.clone(), buffer, version: None, ahead: false });
+            }
+        }
+        Ok(plan.variables.iter().map(|used| self.by_name[used.variable.name()]).collect())
+    }
+
+    /// Writes the variables of a step that the host has changed.
+    pub fn upload(&mut self, backend: &mut dyn Backend, step: &Step) -> Result<()> {
+        for (used, &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
+            let resident = &mut self.residents[at.0];
+            if resident.version != Some(used.variable.version()) {
+                let (array, version) = used.variable.host();
+                backend.write(resident.buffer, &array, 1)?;
+                (resident.version, resident.ahead) = (Some(version), false);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the device has newer values of what a run of a step writes.
+    pub fn mark_ahead(&mut self, step: &Step) {
+        for (used, &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
+            let resident = &mut self.residents[at.0];
+            if used.written && !resident.ahead {
+                resident.ahead = true;
+                used.variable.mark_ahead();
+            }
+        }
+    }
+
+    /// Returns the variables whose newest values are on the device, and how to read these.
+    pub fn ahead(&self) -> (Vec<ResidentId>, Vec<Read>) {
+        let ahead = (0..self.residents.len()).filter(|&i| self.residents[i].ahead);
+        let read = |i: usize| {
+            let Resident { variable, buffer, .. } = &self.residents[i];
+            (ResidentId(i), Read { buffer: *buffer, spec: variable.spec().clone(), rows: None })
+        };
+        ahead.map(read).unzip()
+    }
+
+    /// Sets a variable on the host to what was read of it.
+    pub fn set(&mut self, at: ResidentId, array: Array) -> Result<()> {
+        let resident = &mut self.residents[at.0];
+        resident.variable.set(array)?;
+        resident.version = Some(resident.variable.version());
+        resident.ahead = false;
+        Ok(())
+    }
+}
+
+/// Returns a buffer for each spec; none stays allocated when one has no room.
+fn allocate_apart(backend: &mut dyn Backend, specs: &[&Spec]) -> Result<Vec<BufferId>> {
+    let mut buffers = Vec::with_capacity(specs.len());
+    for spec in specs {
+        match backend.allocate(spec) {
+            Ok(buffer) => buffers.push(buffer),
+            Err(error) => {
+                backend.release(None, &buffers);
+                return Err(error);
+            }
+        }
+    }
+    Ok(buffers)
+}

@@ -1,0 +1,87 @@
+//! One op evaluated on the host in `f64`, by its reference.
+
+use std::sync::Arc;
+
+use crate::op::pointwise::Block;
+use crate::op::reference::{Buffers, Reference, Slice, SliceMut};
+use crate::{Array, Data, Op, Pointwise, Spec, View};
+
+/// Returns the elements of an array at the places of a view.
+pub(super) fn seen(base: &Array, view: &View) -> Array {
+    fn pick<T: crate::Element>(values: &[T], view: &View) -> Array {
+        let values = if view.is_contiguous() && view.shape.numel() == values.len() {
+            values.to_vec()
+        } else {
+            (0..view.shape.numel()).map(|i| values[view.locate(i)]).collect()
+        };
+        Array::new(&view.shape, values).expect("as many as the view has")
+    }
+    match base.data() {
+        Data::F32(values) => pick(values, view),
+        Data::F64(values) => pick(values, view),
+        Data::U32(values) => pick(values, view),
+    }
+}
+
+/// The floats of an array in double precision; its integers as they are.
+fn widened(array: &Arc<Array>) -> Arc<Array> {
+    match array.data() {
+        Data::F32(_) => Arc::new(Array::new(array.shape(), array.to_f64()).expect("as many as before")),
+        _ => array.clone(),
+    }
+}
+
+fn slice(array: &Array) -> Slice<'_, f64> {
+    match array.data() {
+        Data::F64(values) => Slice::Float(values),
+        Data::U32(values) => Slice::Uint(values),
+        Data::F32(_) => unreachable!("inputs were widened"),
+    }
+}
+
+/// Room for an output in double precision.
+enum Room {
+    Float(Vec<f64>),
+    Uint(Vec<u32>),
+}
+
+impl Room {
+    fn of(spec: &Spec) -> Self {
+        let elements = spec.shape.numel();
+        if spec.dtype.is_float() { Self::Float(vec![0.0; elements]) } else { Self::Uint(vec![0; elements]) }
+    }
+
+    fn slice(&mut self) -> SliceMut<'_, f64> {
+        match self {
+            Self::Float(values) => SliceMut::Float(values),
+            Self::Uint(values) => SliceMut::Uint(values),
+        }
+    }
+
+    fn array(self, spec: &Spec) -> Array {
+        match self {
+            Self::Float(values) => Array::new(&spec.shape, values),
+            Self::Uint(values) => Array::new(&spec.shape, values),
+        }
+        .expect("the room was made for it")
+    }
+}
+
+/// Computes a pointwise op.
+pub(super) fn pointwise(row: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
+    let inputs: Vec<_> = inputs.iter().map(widened).collect();
+    let args: Vec<_> = inputs.iter().map(|input| slice(input)).collect();
+    let mut room = Room::of(spec);
+    (row.block_f64)(&Block { args: &args, attributes }, room.slice());
+    room.array(spec)
+}
+
+/// Computes a structured op.
+pub(super) fn structured(op: &dyn Op, inputs: &[Spec], outputs: &[Spec], arrays: &[Arc<Array>]) -> Vec<Array> {
+    let arrays: Vec<_> = arrays.iter().map(widened).collect();
+    let mut rooms: Vec<_> = outputs.iter().map(Room::of).collect();
+    let slices = arrays.iter().map(|array| slice(array)).collect();
+    let buffers = Buffers::new(inputs, outputs, slices, rooms.iter_mut().map(Room::slice).collect());
+    op.reference(Reference::F64(buffers));
+    rooms.into_iter().zip(outputs).map(|(room, spec)| room.array(spec)).collect()
+}
