@@ -1,5 +1,7 @@
 //! Hooks for tests, benchmarks and the parity harness. They are not stable: any version may change them.
 
+use std::sync::LazyLock;
+
 use wgrad_core::plan::{Plan, Task};
 use wgrad_core::{Limits, Result};
 
@@ -15,7 +17,8 @@ pub use crate::kernels::reflect::{Binding, Entry, Module, reflect};
 /// # Errors
 /// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
 pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec<Bound>> {
-    launch::launches(plan, task, physical, &mut Outlines::default())
+    static OUTLINES: LazyLock<Outlines> = LazyLock::new(Outlines::default);
+    launch::launches(plan, task, physical, &OUTLINES)
 }
 
 /// Other ways to open an adapter.

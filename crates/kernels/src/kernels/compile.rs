@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use wgrad_core::{Dispatch, Error, Kernel, Result};
 
-use super::reflect::{self, Module};
+use super::reflect::{self, Module, Outlines};
 use crate::cache;
 use crate::gpu::{Gpu, lock};
 #[cfg(feature = "plant")]
@@ -94,6 +94,8 @@ pub(crate) struct Kernels {
     gpu: Arc<Gpu>,
     made: Mutex<Made>,
     disk: Option<Disk>,
+    /// The sources of ops' kernels, read for fusion.
+    pub outlines: Outlines,
     #[cfg(feature = "plant")]
     fault: Option<&'static Plant>,
 }
@@ -105,6 +107,7 @@ impl Kernels {
             gpu,
             made: Mutex::default(),
             disk,
+            outlines: Outlines::default(),
             #[cfg(feature = "plant")]
             fault: None,
         }

@@ -92,7 +92,7 @@ pub(super) fn attach(
     stages: &[Stage],
     op: usize,
     physical: &Physical<'_>,
-    outlines: &mut Outlines,
+    outlines: &Outlines,
 ) -> Result<Bound> {
     let (prologues, epilogues) = (&stages[..op], &stages[op + 1..]);
     if prologues.is_empty() && epilogues.is_empty() {

@@ -13,12 +13,7 @@ use super::{cluster, fused, group};
 ///
 /// # Errors
 /// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
-pub(crate) fn launches(
-    plan: &Plan,
-    task: &Task,
-    physical: &Physical<'_>,
-    outlines: &mut Outlines,
-) -> Result<Vec<Bound>> {
+pub(crate) fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>, outlines: &Outlines) -> Result<Vec<Bound>> {
     let Some(at) = task.stages.iter().position(|stage| matches!(stage.work, Work::Op { .. })) else {
         let stage = &task.stages[0];
         return Ok(match &stage.work {
@@ -30,7 +25,7 @@ pub(crate) fn launches(
     };
     let op = &task.stages[at];
     let Work::Op { dispatches, scratch, .. } = &op.work else { unreachable!("found above") };
-    let mut launch = |dispatch: &Dispatch| {
+    let launch = |dispatch: &Dispatch| {
         let target = |&(name, operand): &(&'static str, Operand)| {
             let buffer = match operand {
                 Operand::Input(i) => op.inputs[i],

@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Scalar, ScalarKind, StorageAccess, TypeInner};
 use wgrad_core::{Error, Param, Result};
+
+use crate::gpu::lock;
 
 /// Resource that an entry point uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,21 +103,21 @@ impl Outline {
     }
 }
 
-/// Outlines of the sources of a plan, each parsed once.
+/// Outlines of sources, each parsed once.
 #[derive(Default)]
-pub(crate) struct Outlines(HashMap<String, Arc<Outline>>);
+pub(crate) struct Outlines(Mutex<HashMap<String, Arc<Outline>>>);
 
 impl Outlines {
     /// Returns the outline of a source; `name` is for messages.
     ///
     /// # Errors
     /// When the source does not parse, with naga's explanation.
-    pub(super) fn of(&mut self, name: &str, source: &str) -> Result<Arc<Outline>> {
-        if let Some(known) = self.0.get(source) {
+    pub(super) fn of(&self, name: &str, source: &str) -> Result<Arc<Outline>> {
+        if let Some(known) = lock(&self.0).get(source) {
             return Ok(known.clone());
         }
         let outline = Arc::new(Outline::of(name, source)?);
-        self.0.insert(source.to_owned(), outline.clone());
+        lock(&self.0).insert(source.to_owned(), outline.clone());
         Ok(outline)
     }
 }
@@ -244,7 +246,7 @@ return 0.0;
                 y[at] = value; // }
             }
             @compute @workgroup_size(1) fn forward() { store_y(n[0], load_x(0)); }";
-        let mut outlines = Outlines::default();
+        let outlines = Outlines::default();
         let outline = outlines.of("test", source).unwrap();
         assert!(outline.has("load_x") && outline.has("store_y") && !outline.has("forward"));
         let scalars = ["x", "n", "y"].map(|variable| outline.reads_scalars(variable));

@@ -15,7 +15,6 @@ use crate::gpu::Gpu;
 use crate::kernels::bound::{Bound, Target};
 use crate::kernels::compile::{Kernels, Pipeline, Shader, Wanted};
 use crate::kernels::launch::launches;
-use crate::kernels::reflect::Outlines;
 
 /// Launch before it is compiled.
 struct Planned {
@@ -109,13 +108,12 @@ impl Loader<'_> {
         let fetched = plan.buffer_indices().filter(|&at| matches!(plan.buffers[at].role, Role::Fetch)).map(place);
         let written: Vec<BufferId> = fetched.chain(copies.iter().map(|copy| copy.to)).collect();
         let (mut planned, mut tasks) = (vec![], vec![]);
-        let mut outlines = Outlines::default();
         for task in &plan.tasks {
             let physical = |buffer: BufferIndex| {
                 let held = self.buffers.get(place(buffer));
                 (held.number, held.first())
             };
-            for bound in launches(plan, task, &physical, &mut outlines)? {
+            for bound in launches(plan, task, &physical, &self.kernels.outlines)? {
                 planned.push(self.planned(bound, place, own)?);
             }
             tasks.push(planned.len());
