@@ -135,7 +135,10 @@ fn the_same_run_gives_the_same_bytes() {
     assert_eq!(a.html().unwrap(), b.html().unwrap());
     assert_eq!(a.plots().unwrap(), b.plots().unwrap());
     assert_eq!((a.metrics_csv(), a.events().unwrap()), (b.metrics_csv(), b.events().unwrap()));
-    assert_eq!(a.contents.test.as_ref().unwrap().to_safetensors().unwrap(), b.contents.test.as_ref().unwrap().to_safetensors().unwrap());
+    assert_eq!(
+        a.contents.test.as_ref().unwrap().to_safetensors().unwrap(),
+        b.contents.test.as_ref().unwrap().to_safetensors().unwrap()
+    );
 }
 
 #[test]
