@@ -33,6 +33,19 @@ pub(crate) enum Stored {
     Words(Vec<u32>),
 }
 
+/// Parts of a tensor of a file.
+struct Parts {
+    dtype: Dtype,
+    dims: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Parts {
+    fn new(dtype: Dtype, dims: Vec<usize>, bytes: impl IntoIterator<Item = u8>) -> Self {
+        Self { dtype, dims, bytes: bytes.into_iter().collect() }
+    }
+}
+
 /// A whole checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Checkpoint {
@@ -41,19 +54,19 @@ pub(crate) struct Checkpoint {
 }
 
 impl Stored {
-    fn parts(&self) -> (Dtype, Vec<usize>, Vec<u8>) {
+    fn parts(&self) -> Parts {
         match self {
             Self::Array(array) => {
                 let dims = array.shape().dims().to_vec();
                 if let Some(values) = array.as_slice::<f64>() {
-                    (Dtype::F64, dims, values.iter().flat_map(|value| value.to_le_bytes()).collect())
+                    Parts::new(Dtype::F64, dims, values.iter().flat_map(|value| value.to_le_bytes()))
                 } else {
-                    (Dtype::F32, dims, array.to_f32().iter().flat_map(|value| value.to_le_bytes()).collect())
+                    Parts::new(Dtype::F32, dims, array.to_f32().iter().flat_map(|value| value.to_le_bytes()))
                 }
             }
-            Self::Count(count) => (Dtype::I64, vec![], count.to_le_bytes().to_vec()),
+            Self::Count(count) => Parts::new(Dtype::I64, vec![], count.to_le_bytes()),
             Self::Words(words) => {
-                (Dtype::U32, vec![words.len()], words.iter().flat_map(|word| word.to_le_bytes()).collect())
+                Parts::new(Dtype::U32, vec![words.len()], words.iter().flat_map(|word| word.to_le_bytes()))
             }
         }
     }
@@ -88,7 +101,7 @@ impl Checkpoint {
         let wrong = |error: &dyn std::fmt::Display| Error::Data(format!("a checkpoint cannot be written: {error}"));
         let manifest = serde_json::to_string(&self.manifest).map_err(|error| wrong(&error))?;
         let parts: Vec<_> = self.tensors.iter().map(|(name, stored)| (name, stored.parts())).collect();
-        let views = parts.iter().map(|(name, (dtype, dims, bytes))| {
+        let views = parts.iter().map(|(name, Parts { dtype, dims, bytes })| {
             TensorView::new(*dtype, dims.clone(), bytes).map(|view| (*name, view)).map_err(|error| wrong(&error))
         });
         // One key, so the order is no question.

@@ -281,6 +281,13 @@ pub struct Resumed {
     pub notes: Vec<String>,
 }
 
+/// Checkpoint that was found, and from where.
+#[derive(Debug)]
+pub(crate) struct Latest {
+    pub checkpoint: Checkpoint,
+    pub resumed: Resumed,
+}
+
 /// Reads one checkpoint.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
@@ -288,14 +295,15 @@ pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
 }
 
 /// The latest checkpoint that is whole: of a folder, or a file itself.
-pub(crate) fn latest(place: &Path) -> Result<(Checkpoint, Resumed)> {
+pub(crate) fn latest(place: &Path) -> Result<Latest> {
     let candidates = if place.is_file() { vec![place.to_path_buf()] } else { list(place)? };
     let mut passed_over = vec![];
     for path in candidates {
         match read(&path) {
             Ok(checkpoint) => {
                 let step = checkpoint.manifest.position.total;
-                return Ok((checkpoint, Resumed { from: path, step, passed_over, notes: vec![] }));
+                let resumed = Resumed { from: path, step, passed_over, notes: vec![] };
+                return Ok(Latest { checkpoint, resumed });
             }
             Err(error) => passed_over.push(error.to_string()),
         }

@@ -7,7 +7,7 @@ use wgrad_core::{Error, Init, Kind, Params, Result, Shape, TorchRandom};
 
 use super::capture::{BEST_WEIGHTS, GENERATOR};
 use super::file::{Checkpoint, Stored};
-use super::folder::{Resumed, latest};
+use super::folder::{Latest, Resumed, latest};
 use super::manifest::{Manifest, Position};
 use super::saver::Saver;
 use super::settings::Settings;
@@ -68,7 +68,7 @@ impl Resume {
     /// Reads the checkpoint, once.
     pub fn read(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let Some(place) = self.place.take() else { return Ok(()) };
-        let (checkpoint, resumed) = latest(&place)?;
+        let Latest { checkpoint, resumed } = latest(&place)?;
         for why in &resumed.passed_over {
             progress.note(&format!("warning: passed over a checkpoint: {why}"));
         }
@@ -97,10 +97,10 @@ impl Resume {
         progress: &mut dyn Progress,
     ) -> Result<Position> {
         let Checkpoint { manifest, tensors } = checkpoint;
-        self.agree(differences(&manifest, fit, settings, training.session.params()))?;
+        self.agree(&differences(&manifest, fit, settings, training.session.params()))?;
         let (best, mine): (BTreeMap<_, _>, BTreeMap<_, _>) =
             tensors.into_iter().partition(|(name, _)| name.starts_with(BEST_WEIGHTS));
-        self.agree(put(training.session.params(), mine, fit.fit > 0)?)?;
+        self.agree(&put(training.session.params(), mine, fit.fit > 0)?)?;
         let over = training.put_state(&manifest, fit, best)?;
         self.note_differences(&manifest, training.session)?;
         for note in self.resumed.iter().flat_map(|resumed| &resumed.notes) {
@@ -110,7 +110,7 @@ impl Resume {
     }
 
     /// Refuses a checkpoint that differs from the training.
-    fn agree(&self, differences: Vec<String>) -> Result<()> {
+    fn agree(&self, differences: &[String]) -> Result<()> {
         if differences.is_empty() {
             return Ok(());
         }

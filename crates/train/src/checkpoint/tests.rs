@@ -152,7 +152,7 @@ fn the_last_ones_and_the_best_stay() {
     // A training that went back leaves later files alone until it writes them anew.
     checkpoints.save(&bytes, 12, &mut vec![]).unwrap();
     assert_eq!(list(checkpoints.folder()).unwrap().len(), 4);
-    let (_, resumed) = latest(checkpoints.folder()).unwrap();
+    let Latest { resumed, .. } = latest(checkpoints.folder()).unwrap();
     assert_eq!(name(&resumed.from), kept[2]);
 }
 
@@ -184,7 +184,7 @@ fn a_damaged_checkpoint_is_passed_over() {
     checkpoints.save(&bytes, 3, &mut vec![]).unwrap();
     checkpoints.save(&bytes[..bytes.len() / 2], 6, &mut vec![]).unwrap();
     checkpoints.save(b"", 9, &mut vec![]).unwrap();
-    let (_, resumed) = latest(place.path()).unwrap();
+    let Latest { resumed, .. } = latest(place.path()).unwrap();
     assert_eq!((name(&resumed.from).as_str(), resumed.passed_over.len()), ("step-000000000003.safetensors", 2));
     assert!(resumed.passed_over[0].contains("step-000000000009.safetensors is not a whole checkpoint"));
     std::fs::write(&resumed.from, b"{}").unwrap();

@@ -144,23 +144,7 @@ impl Recording {
         optimizer.minimize(&loss);
         graph.check()?;
         not_random(&graph)?;
-        let mut wanted: Vec<Wanted> = vec![];
-        let (mut skipped, mut unseen) = (vec![], vec![]);
-        for name in &self.order {
-            let recorded = self.array(&format!("output/{name}"))?;
-            match self.output(&graph, name, recorded.shape()) {
-                Ok(tensor) => {
-                    wanted.push(Wanted { stage: Stage::Output, name: name.clone(), tensor, recorded, unseen });
-                    unseen = vec![];
-                }
-                // A module made of others has no ops of its own.
-                Err(_) if self.order.iter().any(|other| is_inside(module(other).0, module(name).0)) => {}
-                Err(why) => {
-                    skipped.push(format!("{name} ({why})"));
-                    unseen.push(name.clone());
-                }
-            }
-        }
+        let Outputs { mut wanted, mut skipped, unseen } = self.outputs(&graph)?;
         let recorded = self.array("loss")?;
         let recorded = Array::new(loss.shape(), recorded.to_f64())?;
         wanted.push(Wanted { stage: Stage::Loss, name: "loss".into(), tensor: loss.clone(), recorded, unseen });
@@ -176,16 +160,7 @@ impl Recording {
         let feeds = [(&input, &x), (&target, &y)];
         let tensors: Vec<&Tensor> = wanted.iter().map(|wanted| &wanted.tensor).collect();
         let truth = expected(&graph, &tensors, &feeds)?;
-        // Noise that an optimizer may make steps of full size of.
-        let gradients = wanted.iter().zip(&truth).filter(|(wanted, _)| wanted.stage == Stage::Gradient);
-        let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
-        let largest = gradients.clone().map(|(wanted, _)| size(&wanted.recorded)).fold(0.0, f64::max);
-        let noise: Vec<&str> = gradients
-            .filter(|(wanted, truth)| {
-                truth.values.iter().all(|x| *x == 0.0) && size(&wanted.recorded) < NOISE * largest
-            })
-            .map(|(wanted, _)| wanted.name.as_str())
-            .collect();
+        let noise = noise(&wanted, &truth);
         skipped.extend(noise.iter().map(|name| format!("{name} (its gradient is 0 here, rounding errors there)")));
         let judged = wanted.iter().zip(&truth);
         let judged = judged.filter(|(wanted, _)| {
@@ -194,6 +169,32 @@ impl Recording {
         let compared = judged.map(|(wanted, truth)| wanted.hold(truth)).collect();
         let lockstep = session.lockstep(&graph, &[&loss], &feeds)?;
         Ok(Comparison { compared, skipped, lockstep })
+    }
+
+    /// Finds the outputs that were recorded, in the order of execution.
+    fn outputs(&self, graph: &Graph) -> Result<Outputs> {
+        let mut wanted: Vec<Wanted> = vec![];
+        let (mut skipped, mut unseen) = (vec![], vec![]);
+        for name in &self.order {
+            let recorded = self.array(&format!("output/{name}"))?;
+            match self.output(graph, name, recorded.shape()) {
+                Ok(tensor) => {
+                    wanted.push(Wanted { stage: Stage::Output, name: name.clone(), tensor, recorded, unseen });
+                    unseen = vec![];
+                }
+                // A module made of others has no ops of its own.
+                Err(_)
+                    if self
+                        .order
+                        .iter()
+                        .any(|other| is_inside(ModuleCall::parse(other).module, ModuleCall::parse(name).module)) => {}
+                Err(why) => {
+                    skipped.push(format!("{name} ({why})"));
+                    unseen.push(name.clone());
+                }
+            }
+        }
+        Ok(Outputs { wanted, skipped, unseen })
     }
 
     /// The gradients that were recorded, from the last parameter to the first.
@@ -217,12 +218,12 @@ impl Recording {
 
     /// The last value of that shape that a module traces in the call that was recorded, or why there is none.
     fn output(&self, graph: &Graph, name: &str, shape: &Shape) -> Result<Tensor, String> {
-        let (module, call) = module(name);
+        let ModuleCall { module, call } = ModuleCall::parse(name);
         let calls = graph.calls_of(module);
         let values: Vec<&Tensor> = match call {
             None => calls.iter().flatten().collect(),
             Some(call) => {
-                let there = self.order.iter().filter(|other| self::module(other).0 == module).count();
+                let there = self.order.iter().filter(|other| ModuleCall::parse(other).module == module).count();
                 if !calls.is_empty() && calls.len() != there {
                     return Err(format!("called {there} times there, {} times here", calls.len()));
                 }
@@ -236,6 +237,24 @@ impl Recording {
 
 /// A recorded gradient below this share of the largest one may be noise.
 const NOISE: f64 = 1e-5;
+
+/// Recorded outputs that are compared, those that are not, and those among them behind the last that is.
+struct Outputs {
+    wanted: Vec<Wanted>,
+    skipped: Vec<String>,
+    unseen: Vec<String>,
+}
+
+/// Returns the names of gradients that are noise, of which an optimizer may make steps of full size.
+fn noise<'w>(wanted: &'w [Wanted], truth: &[Expected]) -> Vec<&'w str> {
+    let gradients = wanted.iter().zip(truth).filter(|(wanted, _)| wanted.stage == Stage::Gradient);
+    let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
+    let largest = gradients.clone().map(|(wanted, _)| size(&wanted.recorded)).fold(0.0, f64::max);
+    gradients
+        .filter(|(wanted, truth)| truth.values.iter().all(|x| *x == 0.0) && size(&wanted.recorded) < NOISE * largest)
+        .map(|(wanted, _)| wanted.name.as_str())
+        .collect()
+}
 
 /// What is compared: the graph's value, and the recorded one.
 struct Wanted {
@@ -259,10 +278,18 @@ impl Wanted {
     }
 }
 
-/// A recorded name as that of a module, and which of several calls it is.
-fn module(name: &str) -> (&str, Option<usize>) {
-    let call = name.rsplit_once('#').and_then(|(module, call)| Some((module, call.parse().ok()?)));
-    call.map_or((name, None), |(module, call)| (module, Some(call)))
+/// Recorded name of a module, with the number of the call where there are several.
+struct ModuleCall<'n> {
+    module: &'n str,
+    call: Option<usize>,
+}
+
+impl<'n> ModuleCall<'n> {
+    fn parse(name: &'n str) -> Self {
+        let call =
+            name.rsplit_once('#').and_then(|(module, call)| Some(Self { module, call: Some(call.parse().ok()?) }));
+        call.unwrap_or(Self { module: name, call: None })
+    }
 }
 
 fn is_inside(name: &str, module: &str) -> bool {

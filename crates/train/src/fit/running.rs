@@ -225,10 +225,10 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         let Tally { sum: loss, tracked, .. } = self.tally().means(rows);
         let seconds = begin.elapsed().as_secs_f64();
         let lr = self.options.optimizer.handles().first().map(|group| group.lr.get());
-        let trained = self.trained();
-        trained.set(trained.get() + 1);
-        let checked = self.validate(trainer)?;
-        let validation_loss = checked.as_ref().map(|tally| tally.sum);
+        let counter = self.trained();
+        counter.set(counter.get() + 1);
+        let validation = self.validate(trainer)?;
+        let validation_loss = validation.as_ref().map(|tally| tally.sum);
         trainer.schedules.after_epoch(validation_loss.unwrap_or(loss))?;
         Ok(EpochStats {
             epoch: self.at.epoch,
@@ -239,7 +239,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
             steps: self.options.steps,
             lr,
             tracked: values(&tracked),
-            validation_tracked: checked.map(|tally| values(&tally.tracked)).unwrap_or_default(),
+            validation_tracked: validation.map(|tally| values(&tally.tracked)).unwrap_or_default(),
         })
     }
 

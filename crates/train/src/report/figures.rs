@@ -7,7 +7,7 @@ use wgrad_core::Result;
 use super::contents::Epoch;
 use super::importance::Importance;
 use super::scores::Scores;
-use super::svg::{Figure, range, short, shorten};
+use super::svg::{Cell, Figure, Range, range, short, shorten};
 use wgrad_metrics::{Bins, ConfusionMatrix, Cuts, Decision, Reliability};
 
 /// Bins of the reliability diagram, and of the histograms.
@@ -19,11 +19,11 @@ const FEATURES: usize = 14;
 /// Classes whose confusion matrix can be read.
 const CELLS: usize = 20;
 
-const UNIT: (f64, f64) = (0.0, 1.0);
+const UNIT: Range = Range::new(0.0, 1.0);
 
 #[allow(clippy::cast_precision_loss, reason = "a number of epochs")]
-fn epochs(epochs: &[Epoch]) -> (f64, f64) {
-    (0.5, epochs.len().max(1) as f64 + 0.5)
+fn epochs(epochs: &[Epoch]) -> Range {
+    Range::new(0.5, epochs.len().max(1) as f64 + 0.5)
 }
 
 /// Training and validation loss by epoch.
@@ -33,13 +33,13 @@ pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     let train: Vec<_> = history.iter().enumerate().map(|(i, e)| (i as f64 + 1.0, e.loss)).collect();
     let checked = history.iter().enumerate();
     let validation: Vec<_> = checked.map(|(i, e)| (i as f64 + 1.0, e.validation_loss.unwrap_or(f64::NAN))).collect();
-    let (_, high) = range(train.iter().chain(&validation).map(|point| point.1));
-    let low = range(train.iter().chain(&validation).map(|point| point.1)).0.min(0.0).max(-high.abs());
+    let Range { low, high } = range(train.iter().chain(&validation).map(|point| point.1));
+    let low = low.min(0.0).max(-high.abs());
     let mut words = format!("Training loss falls from {} to {}", short(history[0].loss), short(last.loss));
     if last.loss > history[0].loss {
         words = words.replace("falls", "goes");
     }
-    let frame = [epochs(history), (low, high)];
+    let frame = [epochs(history), Range::new(low, high)];
     let mut figure = Figure::new("loss", "Loss", frame, ["epoch", "mean loss"]).legend("first", "training");
     if let Some(end) = last.validation_loss {
         let best = validation.iter().copied().filter(|(_, loss)| loss.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1));
@@ -68,7 +68,7 @@ pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<F
         let all = counts.iter().sum::<u64>().max(1) as f64;
         for (j, &count) in counts.iter().enumerate() {
             let text = if count == 0 { String::new() } else { count.to_string() };
-            figure = figure.cell((i, j), count as f64 / all, &text);
+            figure = figure.cell(Cell { row: i, column: j }, count as f64 / all, &text);
         }
     }
     Ok(Some(figure.summary(format!("{right} of {} rows are of the class that was predicted.", scores.rows()))))
@@ -79,11 +79,11 @@ pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<F
 pub(super) fn learning_rate(rates: &[f64]) -> Option<Figure> {
     let (first, last) = (rates.first()?, rates.last()?);
     let points: Vec<_> = rates.iter().enumerate().map(|(i, &rate)| (i as f64 + 1.0, rate)).collect();
-    let (_, high) = range(rates.iter().copied());
+    let Range { high, .. } = range(rates.iter().copied());
     let frame = [(0.5, rates.len() as f64 + 0.5), (0.0, high)];
     let words = format!("From {} to {}.", short(*first), short(*last));
     let figure = Figure::new("learning_rate", "Learning rate", frame, ["epoch", "learning rate"]);
-    Some(figure.line("first", &points).dots("first", if rates.len() == 1 { &points } else { &[] }).summary(words))
+    Some(figure.line("first", &points).dots("first", if rates.len() == 1 { &points[..] } else { &[] }).summary(words))
 }
 
 /// What is ranked: rows with a score and whether they are positive.
@@ -177,20 +177,35 @@ fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     if scores.classes().len() == 2 {
         return Reliability::new(&probabilities, scores.labels(), BINS, Bins::Uniform);
     }
-    let (highest, right) = confidence(scores, decision);
+    let Confidence { highest, right } = Confidence::of(scores, decision);
     Reliability::new(&highest, &right, BINS, Bins::Uniform)
 }
 
 /// The highest probability of each row, and whether its class is right.
-fn confidence(scores: &Scores, decision: &Decision) -> (Vec<f64>, Vec<u32>) {
-    let highest = scores.probabilities(decision);
-    let highest = highest.chunks_exact(scores.classes().len()).map(|row| row.iter().copied().fold(0.0, f64::max));
-    let right = scores.predicted(decision).iter().zip(scores.labels()).map(|(a, b)| u32::from(a == b)).collect();
-    (highest.collect(), right)
+struct Confidence {
+    highest: Vec<f64>,
+    right: Vec<u32>,
+}
+
+impl Confidence {
+    fn of(scores: &Scores, decision: &Decision) -> Self {
+        let highest = scores.probabilities(decision);
+        let highest = highest.chunks_exact(scores.classes().len()).map(|row| row.iter().copied().fold(0.0, f64::max));
+        let right = scores.predicted(decision).iter().zip(scores.labels()).map(|(a, b)| u32::from(a == b)).collect();
+        Self { highest: highest.collect(), right }
+    }
+}
+
+/// Reliability diagram, and the numbers that it shows.
+pub(super) struct ReliabilityFigure {
+    pub figure: Figure,
+    pub plain: Reliability,
+    /// After calibration, if there is one.
+    pub calibrated: Option<Reliability>,
 }
 
 /// The reliability diagram before and after calibration, and both calibration errors.
-pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<(Figure, Reliability, Option<Reliability>)> {
+pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<ReliabilityFigure> {
     let plain = reliabilities(scores, &Decision::default())?;
     let calibrated = decision.calibration().map(|_| reliabilities(scores, decision)).transpose()?;
     let bins = plain.bins().iter().chain(calibrated.iter().flat_map(Reliability::bins));
@@ -214,15 +229,19 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<(Figur
         figure = figure.legend("first", "model");
     }
     let figure = figure.legend("third", "ideal").summary(words + ".");
-    Ok((figure, plain, calibrated))
+    Ok(ReliabilityFigure { figure, plain, calibrated })
 }
 
 /// Where the probabilities of both classes are; or of right and wrong rows.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few bins")]
 pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let two = scores.classes().len() == 2;
-    let (values, up) =
-        if two { (scores.probabilities(decision), scores.labels().to_vec()) } else { confidence(scores, decision) };
+    let (values, up) = if two {
+        (scores.probabilities(decision), scores.labels().to_vec())
+    } else {
+        let Confidence { highest, right } = Confidence::of(scores, decision);
+        (highest, right)
+    };
     let mut counts = [[0usize; BARS]; 2];
     for (p, &side) in values.iter().zip(&up) {
         counts[side as usize][((p * BARS as f64) as usize).min(BARS - 1)] += 1;
@@ -231,7 +250,7 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let most =
         (0..2).flat_map(|side| (0..BARS).map(move |bar| (side, bar))).map(|(s, b)| share(s, b)).fold(0.05, f64::max);
     let x = if two { "probability" } else { "confidence" };
-    let frame = [UNIT, (-most * 1.05, most * 1.05)];
+    let frame = [UNIT, Range::new(-most * 1.05, most * 1.05)];
     let y = if two { "share of its class (negative: down)" } else { "share (wrong: down)" };
     let mut figure =
         Figure::new("scores", if two { "Scores by class" } else { "Confidence" }, frame, [x, y]).unsigned();
@@ -263,10 +282,10 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
 pub(super) fn importance(all: &[Importance]) -> Option<Figure> {
     let first = all.first()?;
     let shown = &all[..all.len().min(FEATURES)];
-    let (low, high) = range(shown.iter().flat_map(|i| [i.mean - i.deviation, i.mean + i.deviation, 0.0]));
+    let across = range(shown.iter().flat_map(|i| [i.mean - i.deviation, i.mean + i.deviation, 0.0]));
     let names: Vec<&str> = shown.iter().map(|each| &each.feature[..]).collect();
     let what = "rise of the loss when shuffled";
-    let mut figure = Figure::rows("importance", "Feature importance", (low, high), &names, what);
+    let mut figure = Figure::rows("importance", "Feature importance", across, &names, what);
     for (row, each) in shown.iter().enumerate() {
         let y = row as f64;
         figure = figure.bar("first", (0.0, y - 0.34), (each.mean, y + 0.34));

@@ -11,7 +11,8 @@ use wgrad_metrics::Decision;
 const VALUES: usize = 4 << 20;
 /// Rows that all features together may cost, and the fewest rows that say something.
 const BUDGET: usize = 400_000;
-const ROWS: (usize, usize) = (100, 1000);
+const FEWEST: usize = 100;
+const MOST: usize = 1000;
 const REPEATS: usize = 5;
 
 /// What shuffling a feature costs.
@@ -23,6 +24,16 @@ pub struct Importance {
     pub mean: f64,
     /// Its standard deviation over the shuffles.
     pub deviation: f64,
+}
+
+impl Importance {
+    /// Returns the importance of a feature from the rises of the loss.
+    #[allow(clippy::cast_precision_loss, reason = "means of few numbers")]
+    fn of(feature: &str, rises: &[f64]) -> Self {
+        let mean = rises.iter().sum::<f64>() / rises.len() as f64;
+        let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / rises.len() as f64;
+        Self { feature: feature.into(), mean, deviation: variance.sqrt() }
+    }
 }
 
 /// Permutation importances: by how much the mean cross-entropy of the rows rises when the values of one column are
@@ -59,16 +70,16 @@ pub fn permutation_importance(
 ) -> Result<Vec<Importance>> {
     let (features, preprocess) = (data.features(), data.preprocess().clone());
     let columns = preprocess.spans();
-    if columns.len() * ROWS.0 > BUDGET {
+    if columns.len() * FEWEST > BUDGET {
         return Err(Error::Config(format!(
             "the importance of {} features is not measured, as that takes too long: at most {} are",
             columns.len(),
-            BUDGET / ROWS.0
+            BUDGET / FEWEST
         )));
     }
     let mut random = SplitMix64::new(seed, u64::MAX);
-    let repeats = (BUDGET / (columns.len() * data.rows().min(ROWS.1))).clamp(1, REPEATS);
-    let rows = (BUDGET / (columns.len() * repeats)).min(ROWS.1).min(data.rows());
+    let repeats = (BUDGET / (columns.len() * data.rows().min(MOST))).clamp(1, REPEATS);
+    let rows = (BUDGET / (columns.len() * repeats)).min(MOST).min(data.rows());
     let mut order: Vec<u32> = (0..).take(data.rows()).collect();
     if rows < order.len() {
         random.shuffle(&mut order);
@@ -106,13 +117,8 @@ pub fn permutation_importance(
             }
         }
     }
-    let mut all: Vec<Importance> = (columns.iter().zip(rises.chunks(repeats)))
-        .map(|(span, rises)| {
-            let mean = rises.iter().sum::<f64>() / repeats as f64;
-            let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / repeats as f64;
-            Importance { feature: span.column.into(), mean, deviation: variance.sqrt() }
-        })
-        .collect();
+    let rises = columns.iter().zip(rises.chunks(repeats));
+    let mut all: Vec<Importance> = rises.map(|(span, rises)| Importance::of(span.column, rises)).collect();
     all.sort_by(|a, b| b.mean.total_cmp(&a.mean));
     Ok(all)
 }

@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use wgrad_core::Result;
 
 use super::contents::{Contents, Fact};
+use super::figures::ReliabilityFigure;
 use super::resample::Measured;
 use super::scores::Scores;
 use super::svg::{Figure, escape};
@@ -25,7 +26,7 @@ pub(super) fn figures(report: &Contents) -> Result<Vec<Figure>> {
     if let Some(scores) = report.judged() {
         all.extend(figures::roc(scores, &report.decision)?);
         all.extend(figures::precision_recall(scores, &report.decision)?);
-        all.push(figures::reliability(scores, &report.decision)?.0);
+        all.push(figures::reliability(scores, &report.decision)?.figure);
         all.push(figures::histogram(scores, &report.decision));
     }
     all.extend(figures::loss(&report.history));
@@ -57,7 +58,7 @@ pub(super) fn html(report: &Contents) -> Result<String> {
         } else {
             body += &classes(report, scores)?;
         }
-        let (_, plain, calibrated) = figures::reliability(scores, &report.decision)?;
+        let ReliabilityFigure { plain, calibrated, .. } = figures::reliability(scores, &report.decision)?;
         let _ = write!(
             body,
             "<section aria-labelledby=\"plots-title\"><h2 id=\"plots-title\">Ranking and probabilities</h2>\n{}{}</section>\n",

@@ -34,7 +34,7 @@ pub struct Scores {
 const ABOUT: &str = "about";
 
 /// Rows that are looked at together.
-const PORTION: usize = 4096;
+const CHUNK: usize = 4096;
 
 #[derive(Serialize, Deserialize)]
 struct About {
@@ -101,7 +101,7 @@ impl Scores {
     pub fn of(data: &Dataset, logits: &Array) -> Result<Self> {
         let mut digest = Fnv::default();
         let rows: Vec<u32> = (0..).take(data.rows()).collect();
-        for some in rows.chunks(PORTION) {
+        for some in rows.chunks(CHUNK) {
             data.gather(some)?.iter().for_each(|x| digest.add(&x.to_le_bytes()));
         }
         data.y().iter().for_each(|y| digest.add(&y.to_le_bytes()));

@@ -69,19 +69,27 @@ pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<Stops
     Ok(Some(Stops { all: kept.into_iter().enumerate().map(stop).collect(), chosen: at }))
 }
 
-/// The numbers that move, by the name of their place in the page.
-fn numbers(cut: &Cut, costs: &Costs) -> Vec<(&'static str, &'static str, f64)> {
+/// Number that moves with the slider.
+struct Live {
+    /// The name of its place in the page.
+    id: &'static str,
+    label: &'static str,
+    value: f64,
+}
+
+fn numbers(cut: &Cut, costs: &Costs) -> Vec<Live> {
     let predicted = cut.true_positives + cut.false_positives;
     #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
     let accuracy =
         (cut.true_positives + cut.negatives - cut.false_positives) as f64 / (cut.positives + cut.negatives) as f64;
+    let number = |id, label, value| Live { id, label, value };
     vec![
-        ("precision", "precision", if predicted == 0 { 0.0 } else { cut.precision() }),
-        ("recall", "recall", if cut.positives == 0 { 0.0 } else { cut.recall() }),
-        ("f1", "F1", cut.f_beta(1.0)),
-        ("specificity", "specificity", if cut.negatives == 0 { 0.0 } else { 1.0 - cut.false_positive_rate() }),
-        ("accuracy", "accuracy", accuracy),
-        ("cost", "cost", cut.cost(costs)),
+        number("precision", "precision", if predicted == 0 { 0.0 } else { cut.precision() }),
+        number("recall", "recall", if cut.positives == 0 { 0.0 } else { cut.recall() }),
+        number("f1", "F1", cut.f_beta(1.0)),
+        number("specificity", "specificity", if cut.negatives == 0 { 0.0 } else { 1.0 - cut.false_positive_rate() }),
+        number("accuracy", "accuracy", accuracy),
+        number("cost", "cost", cut.cost(costs)),
     ]
 }
 
@@ -112,9 +120,9 @@ pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> R
         format_args!("{probability:.4}"),
         stops.len() - 1,
     );
-    for (name, words, value) in numbers(&cut, &costs) {
-        let text = if name == "cost" { short(value) } else { format!("{value:.4}") };
-        let _ = write!(html, "<div><dt>{words}</dt><dd id=\"live-{name}\" data-value=\"{value:?}\">{text}</dd></div>");
+    for Live { id, label, value } in numbers(&cut, &costs) {
+        let text = if id == "cost" { short(value) } else { format!("{value:.4}") };
+        let _ = write!(html, "<div><dt>{label}</dt><dd id=\"live-{id}\" data-value=\"{value:?}\">{text}</dd></div>");
     }
     let _ = write!(
         html,
@@ -132,6 +140,13 @@ pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> R
         cell("fn", missed, "false negatives"),
         cell("tp", tp, "true positives"),
     );
+    html += &data(&stops, at, &costs);
+    Ok(html)
+}
+
+/// The stops, for the script of the page.
+fn data(stops: &[Stop], at: usize, costs: &Costs) -> String {
+    let Cut { positives, negatives, .. } = stops[at].cut;
     let rows: Vec<String> = stops
         .iter()
         .map(|Stop { threshold, probability, cut }| {
@@ -140,15 +155,13 @@ pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> R
         })
         .collect();
     let [left, top, right, bottom] = FRAME;
-    let _ = write!(
-        html,
+    format!(
         "<script type=\"application/json\" id=\"stops\">{{\"at\":{at},\"positives\":{positives},\"negatives\":{negatives},\
          \"tp\":{},\"tn\":{},\"frame\":[{left},{top},{right},{bottom}],\"stops\":[{}]}}</script>\n",
         costs.true_positive,
         costs.true_negative,
         rows.join(",")
-    );
-    Ok(html)
+    )
 }
 
 /// How the threshold came to be.

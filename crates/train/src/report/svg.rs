@@ -7,6 +7,45 @@ pub(super) const WIDTH: f64 = 400.0;
 pub(super) const HEIGHT: f64 = 300.0;
 /// The frame inside: left, top, right, bottom.
 pub(super) const FRAME: [f64; 4] = [70.0, 32.0, 390.0, 252.0];
+/// Point of a plot, in the units of its axes or of its frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Point {
+    pub x: f64,
+    pub y: f64,
+}
+
+impl From<(f64, f64)> for Point {
+    fn from((x, y): (f64, f64)) -> Self {
+        Self { x, y }
+    }
+}
+
+/// Range of an axis.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Range {
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Range {
+    pub const fn new(low: f64, high: f64) -> Self {
+        Self { low, high }
+    }
+}
+
+impl From<(f64, f64)> for Range {
+    fn from((low, high): (f64, f64)) -> Self {
+        Self { low, high }
+    }
+}
+
+/// Cell of a matrix.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cell {
+    pub row: usize,
+    pub column: usize,
+}
+
 /// How far to the right the frame begins where names stand beside it, and how long they may be.
 const NAMED: (f64, usize) = (158.0, 21);
 /// What a letter takes.
@@ -74,16 +113,16 @@ pub(super) fn ticks(low: f64, high: f64, most: u32) -> Vec<f64> {
 }
 
 /// The range of some numbers, with a little air; around 0 and 1 if there are none.
-pub(super) fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+pub(super) fn range(values: impl Iterator<Item = f64>) -> Range {
     let finite = values.filter(|x| x.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
     if low > high {
-        (0.0, 1.0)
+        Range::new(0.0, 1.0)
     } else if low < high {
-        (low - 0.04 * (high - low), high + 0.04 * (high - low))
+        Range::new(low - 0.04 * (high - low), high + 0.04 * (high - low))
     } else {
         let air = if low == 0.0 { 1.0 } else { low.abs() * 0.5 };
-        (low - air, high + air)
+        Range::new(low - air, high + air)
     }
 }
 
@@ -97,19 +136,20 @@ pub(super) struct Figure {
     /// What can be seen on it, for those who cannot.
     pub summary: String,
     body: String,
-    x: (f64, f64),
-    y: (f64, f64),
+    x: Range,
+    y: Range,
     legend: f64,
     frame: [f64; 4],
 }
 
 impl Figure {
     /// An empty frame with these ranges and names of axes.
-    pub fn new(id: &'static str, title: &str, [x, y]: [(f64, f64); 2], [x_name, y_name]: [&str; 2]) -> Self {
+    pub fn new(id: &'static str, title: &str, [x, y]: [impl Into<Range>; 2], [x_name, y_name]: [&str; 2]) -> Self {
+        let (x, y) = (x.into(), y.into());
         let mut figure = Self::across(id, title, [x, y], FRAME, x_name);
         let [left, top, right, bottom] = FRAME;
-        for tick in ticks(y.0, y.1, 5) {
-            let at = figure.at(x.0, tick).1;
+        for tick in ticks(y.low, y.high, 5) {
+            let at = figure.at(x.low, tick).y;
             let text = escape(&short(tick));
             figure.push(&format!("<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/>"));
             figure.text("tick", (left - 6.0, at + 4.0), "end", &text);
@@ -124,12 +164,12 @@ impl Figure {
 
     /// An empty frame with a name for each of the rows, from top to bottom: row `i` is at `y = i`.
     #[allow(clippy::cast_precision_loss, reason = "few rows")]
-    pub fn rows(id: &'static str, title: &str, x: (f64, f64), names: &[&str], x_name: &str) -> Self {
+    pub fn rows(id: &'static str, title: &str, x: Range, names: &[&str], x_name: &str) -> Self {
         let [_, top, right, bottom] = FRAME;
-        let y = (names.len() as f64 - 0.5, -0.5);
+        let y = Range::new(names.len() as f64 - 0.5, -0.5);
         let mut figure = Self::across(id, title, [x, y], [NAMED.0, top, right, bottom], x_name);
         for (row, name) in names.iter().enumerate() {
-            let at = figure.at(x.0, row as f64).1;
+            let at = figure.at(x.low, row as f64).y;
             figure.text("tick", (NAMED.0 - 6.0, at + 4.0), "end", &escape(&shorten(name, NAMED.1)));
         }
         figure
@@ -144,13 +184,13 @@ impl Figure {
     )]
     pub fn square(id: &'static str, title: &str, names: &[String], [x_name, y_name]: [&str; 2]) -> Self {
         let [_, top, right, bottom] = FRAME;
-        let range = (-0.5, names.len() as f64 - 0.5);
+        let range = Range::new(-0.5, names.len() as f64 - 0.5);
         let (summary, body, frame) = (String::new(), String::new(), [NAMED.0, top, right, bottom]);
-        let (x, y) = (range, (range.1, range.0));
+        let (x, y) = (range, Range::new(range.high, range.low));
         let mut figure = Self { id, title: title.into(), summary, body, x, y, legend: NAMED.0, frame };
         let letters = ((right - NAMED.0) / names.len() as f64 / LETTER).floor().max(1.0) as usize;
         for (i, name) in names.iter().enumerate() {
-            let (x, y) = figure.at(i as f64, i as f64);
+            let Point { x, y } = figure.at(i as f64, i as f64);
             figure.text("tick", (NAMED.0 - 6.0, y + 4.0), "end", &escape(&shorten(name, NAMED.1)));
             figure.text("tick", (x, bottom + 16.0), "middle", &escape(&shorten(name, letters)));
         }
@@ -161,9 +201,11 @@ impl Figure {
 
     /// A cell that is filled to a share, with a text in it.
     #[allow(clippy::cast_precision_loss, reason = "few rows")]
-    pub fn cell(mut self, (row, column): (usize, usize), share: f64, text: &str) -> Self {
+    pub fn cell(mut self, cell: Cell, share: f64, text: &str) -> Self {
+        let Cell { row, column } = cell;
         let (x, y) = (column as f64, row as f64);
-        let ((left, top), (right, bottom)) = (self.at(x - 0.5, y - 0.5), self.at(x + 0.5, y + 0.5));
+        let (Point { x: left, y: top }, Point { x: right, y: bottom }) =
+            (self.at(x - 0.5, y - 0.5), self.at(x + 0.5, y + 0.5));
         self.push(&format!(
             "<rect class=\"bar first\" fill-opacity=\"{:.3}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
             // Dark text stays readable on it.
@@ -177,12 +219,12 @@ impl Figure {
     }
 
     /// The frame and its horizontal axis.
-    fn across(id: &'static str, title: &str, [x, y]: [(f64, f64); 2], frame: [f64; 4], name: &str) -> Self {
+    fn across(id: &'static str, title: &str, [x, y]: [Range; 2], frame: [f64; 4], name: &str) -> Self {
         let [left, top, right, bottom] = frame;
         let (summary, body) = (String::new(), String::new());
         let mut figure = Self { id, title: title.into(), summary, body, x, y, legend: left, frame };
-        for tick in ticks(x.0, x.1, if left > FRAME[0] { 4 } else { 5 }) {
-            let at = figure.at(tick, y.0).0;
+        for tick in ticks(x.low, x.high, if left > FRAME[0] { 4 } else { 5 }) {
+            let at = figure.at(tick, y.low).x;
             figure.push(&format!("<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/>"));
             figure.text("tick", (at, bottom + 16.0), "middle", &escape(&short(tick)));
         }
@@ -192,7 +234,8 @@ impl Figure {
     }
 
     /// Text that was escaped.
-    fn text(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, text: &str) {
+    fn text(&mut self, class: &str, at: impl Into<Point>, anchor: &str, text: &str) {
+        let Point { x, y } = at.into();
         self.push(&format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
     }
 
@@ -214,33 +257,34 @@ impl Figure {
     }
 
     /// Where a point lies, kept near the frame.
-    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+    fn at(&self, x: f64, y: f64) -> Point {
         let [left, top, right, bottom] = self.frame;
-        let part = |value: f64, (low, high): (f64, f64)| ((value - low) / (high - low)).clamp(-0.02, 1.02);
-        (left + part(x, self.x) * (right - left), bottom - part(y, self.y) * (bottom - top))
+        let part = |value: f64, Range { low, high }: Range| ((value - low) / (high - low)).clamp(-0.02, 1.02);
+        Point { x: left + part(x, self.x) * (right - left), y: bottom - part(y, self.y) * (bottom - top) }
     }
 
     /// A line through points; what lies on the line between its neighbours, or within a third of a unit, is left out. A
     /// point that is not finite interrupts it.
-    pub fn line(mut self, class: &str, points: &[(f64, f64)]) -> Self {
+    pub fn line(mut self, class: &str, points: &[impl Into<Point> + Copy]) -> Self {
         let mut path = String::new();
-        for piece in points.split(|(x, y)| !x.is_finite() || !y.is_finite()) {
-            let mut kept: Vec<(f64, f64)> = vec![];
-            for (i, &(x, y)) in piece.iter().enumerate() {
+        let points: Vec<Point> = points.iter().map(|&point| point.into()).collect();
+        for piece in points.split(|Point { x, y }| !x.is_finite() || !y.is_finite()) {
+            let mut kept: Vec<Point> = vec![];
+            for (i, &Point { x, y }) in piece.iter().enumerate() {
                 let at = self.at(x, y);
                 if let [.., a, b] = kept[..] {
-                    let cross = (b.0 - a.0) * (at.1 - a.1) - (b.1 - a.1) * (at.0 - a.0);
-                    let onward = (b.0 - a.0) * (at.0 - b.0) + (b.1 - a.1) * (at.1 - b.1) >= 0.0;
+                    let cross = (b.x - a.x) * (at.y - a.y) - (b.y - a.y) * (at.x - a.x);
+                    let onward = (b.x - a.x) * (at.x - b.x) + (b.y - a.y) * (at.y - b.y) >= 0.0;
                     if cross.abs() < 1e-6 && onward {
                         kept.pop();
                     }
                 }
-                let near = kept.last().is_some_and(|b| (b.0 - at.0).abs() < 0.3 && (b.1 - at.1).abs() < 0.3);
+                let near = kept.last().is_some_and(|b| (b.x - at.x).abs() < 0.3 && (b.y - at.y).abs() < 0.3);
                 if !near || i + 1 == piece.len() {
                     kept.push(at);
                 }
             }
-            for (i, (x, y)) in kept.iter().enumerate() {
+            for (i, Point { x, y }) in kept.iter().enumerate() {
                 let _ = write!(path, "{}{x:.1} {y:.1}", if i == 0 { 'M' } else { 'L' });
             }
         }
@@ -249,9 +293,10 @@ impl Figure {
     }
 
     /// A dot on each of a few points.
-    pub fn dots(mut self, class: &str, points: &[(f64, f64)]) -> Self {
-        for &(x, y) in points.iter().filter(|(x, y)| x.is_finite() && y.is_finite()) {
-            let (x, y) = self.at(x, y);
+    pub fn dots(mut self, class: &str, points: &[impl Into<Point> + Copy]) -> Self {
+        let points = points.iter().map(|&point| -> Point { point.into() });
+        for Point { x, y } in points.filter(|at| at.x.is_finite() && at.y.is_finite()) {
+            let Point { x, y } = self.at(x, y);
             self.push(&format!("<circle class=\"dot {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>"));
         }
         self
@@ -259,14 +304,14 @@ impl Figure {
 
     /// A dot with a name, which the page may move.
     pub fn marker(mut self, name: &str, x: f64, y: f64) -> Self {
-        let (x, y) = self.at(x, y);
+        let Point { x, y } = self.at(x, y);
         self.push(&format!("<circle class=\"marker\" id=\"{name}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5.5\"/>"));
         self
     }
 
     /// An upright line with a name, which the page may move.
     pub fn upright(mut self, name: &str, x: f64) -> Self {
-        let at = self.at(x, self.y.0).0;
+        let at = self.at(x, self.y.low).x;
         let [_, top, _, bottom] = self.frame;
         self.push(&format!(
             "<path class=\"upright\" id=\"{name}\" transform=\"translate({at:.1} 0)\" d=\"M0 {top}V{bottom}\"/>"
@@ -275,9 +320,10 @@ impl Figure {
     }
 
     /// A filled rectangle between two corners.
-    pub fn bar(mut self, class: &str, a: (f64, f64), b: (f64, f64)) -> Self {
-        let ((ax, ay), (bx, by)) = (self.at(a.0, a.1), self.at(b.0, b.1));
-        let (x, y, width, height) = (ax.min(bx), ay.min(by), (ax - bx).abs(), (ay - by).abs());
+    pub fn bar(mut self, class: &str, a: impl Into<Point>, b: impl Into<Point>) -> Self {
+        let (a, b): (Point, Point) = (a.into(), b.into());
+        let (a, b) = (self.at(a.x, a.y), self.at(b.x, b.y));
+        let (x, y, width, height) = (a.x.min(b.x), a.y.min(b.y), (a.x - b.x).abs(), (a.y - b.y).abs());
         if width > 0.05 && height > 0.05 {
             self.push(&format!(
                 "<rect class=\"bar {class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
