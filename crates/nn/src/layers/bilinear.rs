@@ -81,7 +81,7 @@ pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>
     // [rows, in1] · [in1, out·in2], then row by row with x2.
     let products = x1.reshape([rows, in1]).matmul(&weight.permute(&[1, 0, 2]).reshape([in1, outputs * in2]));
     let y = products.reshape([rows, outputs, in2]) * x2.reshape([rows, 1, in2]);
-    let y = y.sum(&[-1]).reshape([lead, &[outputs]].concat());
+    let y = y.sum([-1]).reshape([lead, &[outputs]].concat());
     match bias {
         Some(bias) => y + bias,
         None => y,

@@ -69,7 +69,7 @@ impl Coral {
     pub fn rank(logits: &Tensor) -> Tensor {
         match misfit(logits) {
             Some(misfit) => logits.misfit("Coral::rank", &[], misfit),
-            None => logits.gt(0.0).to_f32().sum(&[-1]).to_u32(),
+            None => logits.gt(0.0).to_f32().sum([-1]).to_u32(),
         }
     }
 

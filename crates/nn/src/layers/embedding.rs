@@ -167,7 +167,7 @@ impl Module for Embedding {
         let Some(padding) = self.padding() else { return rows };
         // The value is the same on both sides; the gradient passes on one.
         #[allow(clippy::cast_possible_truncation, reason = "a table has fewer than 2^32 rows")]
-        let trained = x.eq(&graph.constant_u32(padding as u32)).logical_not().unsqueeze(-1);
-        trained.where_cond(&rows, &rows.detach())
+        let trained = x.eq(graph.constant_u32(padding as u32)).logical_not().unsqueeze(-1);
+        trained.where_cond(&rows, rows.detach())
     }
 }

@@ -202,7 +202,7 @@ impl MultiheadAttention {
         };
         let y = self.out.forward(&y);
         let weights = call.need_weights.then(|| {
-            let weights = if call.average_attn_weights { weights.mean(&[1]) } else { weights };
+            let weights = if call.average_attn_weights { weights.mean([1]) } else { weights };
             if batched { weights } else { weights.squeeze(0) }
         });
         (y, weights)

@@ -86,7 +86,7 @@ impl Reduction {
         let shape = terms.shape();
         let rows: usize = shape.dims().iter().rev().skip(1).product();
         match self {
-            Self::None => terms.sum(&[-1]),
+            Self::None => terms.sum([-1]),
             Self::Sum => terms.sum_all(),
             // The message is that of the mean.
             Self::Mean if rows == 0 => terms.mean_all(),
@@ -99,7 +99,7 @@ impl Reduction {
     #[track_caller]
     pub(super) fn row_means(self, terms: &Tensor) -> Tensor {
         match self {
-            Self::None => terms.mean(&[-1]),
+            Self::None => terms.mean([-1]),
             Self::Mean => terms.mean_all(),
             #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
             Self::Sum => terms.sum_all() * (1.0 / terms.shape().dims().last().copied().unwrap_or(1) as f64),

@@ -69,11 +69,11 @@ impl CosineEmbeddingLoss {
             return first.misfit("CosineEmbeddingLoss", &[second, targets], misfit);
         }
         let _line = first.graph().line_of_caller();
-        let length = |x: &Tensor| (x.square().sum(&[-1]) + 1e-12).rsqrt();
-        let cosine = &((first * second).sum(&[-1]) * length(first) * length(second));
+        let length = |x: &Tensor| (x.square().sum([-1]) + 1e-12).rsqrt();
+        let cosine = &((first * second).sum([-1]) * length(first) * length(second));
         let zero = &first.number(0.0);
         let alike = targets.eq(1.0).where_cond(&(1.0 - cosine), zero);
-        let unlike = targets.eq(-1.0).where_cond(&(cosine - self.margin).relu(), zero);
+        let unlike = targets.eq(-1.0).where_cond((cosine - self.margin).relu(), zero);
         self.reduction.apply(alike + unlike)
     }
 }

@@ -61,7 +61,7 @@ impl Loss for CrossEntropyLoss {
                 (DType::F32, ..) | (_, None, None) => loss.mean_all(),
                 // Which rows count depends on the labels alone, so that the gradient need not wait for the loss.
                 (_, Some(index), None) => {
-                    let kept = target.eq(&target.graph().constant_u32(index)).logical_not().to_f32();
+                    let kept = target.eq(target.graph().constant_u32(index)).logical_not().to_f32();
                     loss.sum_all() / divisor(&kept.sum_all())
                 }
                 _ => loss.sum_all() / divisor(&row_weight.detach().sum_all()),

@@ -103,7 +103,7 @@ impl Loss for MultiClassFocalLoss {
         let graph = logits.graph();
         let _line = graph.line_of_caller();
         let losses = logits.softmax_cross_entropy(target, None, 0.0, self.ignore_index).0.focal_of(self.gamma);
-        let kept = self.ignore_index.map(|index| target.eq(&graph.constant_u32(index)).logical_not());
+        let kept = self.ignore_index.map(|index| target.eq(graph.constant_u32(index)).logical_not());
         let losses = match (&self.alpha, &kept) {
             (None, _) => losses,
             (Some(alpha), None) => losses * alpha.tensor(graph).embedding(target),

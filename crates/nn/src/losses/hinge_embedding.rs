@@ -41,7 +41,7 @@ impl Loss for HingeEmbeddingLoss {
             return x.misfit("HingeEmbeddingLoss", &[targets], misfit);
         }
         let zero = &x.number(0.0);
-        let unlike = targets.eq(1.0).where_cond(zero, &(self.margin - x).relu());
+        let unlike = targets.eq(1.0).where_cond(zero, (self.margin - x).relu());
         let alike = targets.eq(-1.0).where_cond(zero, x);
         self.reduction.apply(unlike + alike)
     }

@@ -52,7 +52,7 @@ impl Loss for MultiMarginLoss {
         }
         let index = target.unsqueeze(-1);
         #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
-        let own = index.eq(&x.graph().array(Array::vector((0..classes as u32).collect())));
+        let own = index.eq(x.graph().array(Array::vector((0..classes as u32).collect())));
         let terms = (x - x.gather(-1, &index) + self.margin).relu();
         let terms = if self.p == 2 { terms.square() } else { terms };
         // The right class gets nothing, unless it does not exist: then every term is NaN.

@@ -54,7 +54,7 @@ impl Loss for NllLoss {
             None => losses,
         };
         let zero = &graph.constant(0.0);
-        let kept = self.ignore_index.map(|index| target.eq(&graph.constant_u32(index)).logical_not());
+        let kept = self.ignore_index.map(|index| target.eq(graph.constant_u32(index)).logical_not());
         let losses = match &kept {
             Some(kept) => kept.where_cond(&losses, zero),
             None => losses,

@@ -60,7 +60,7 @@ impl TripletMarginLoss {
         }
         let near = self.distance(anchor, positive);
         let far = self.distance(anchor, negative);
-        let far = if self.swap { far.minimum(&self.distance(positive, negative)) } else { far };
+        let far = if self.swap { far.minimum(self.distance(positive, negative)) } else { far };
         self.reduction.apply((near - far + self.margin).relu())
     }
 
@@ -68,15 +68,15 @@ impl TripletMarginLoss {
     fn distance(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let d = a - b + self.eps;
         if self.p == f64::INFINITY {
-            return d.abs().amax(&[-1]);
+            return d.abs().amax([-1]);
         }
         if (self.p - 1.0).abs() == 0.0 {
-            return d.abs().sum(&[-1]);
+            return d.abs().sum([-1]);
         }
         let terms = if (self.p - 2.0).abs() == 0.0 { d.square() } else { d.abs().pow(self.p) };
-        let sum = &terms.sum(&[-1]);
+        let sum = &terms.sum([-1]);
         // The root is steep at 0. There the sum itself has the same value, and the gradient 0; and if it is NaN, it stays.
         let none = sum.eq(0.0);
-        none.where_cond(sum, &none.where_cond(1.0, sum).pow(1.0 / self.p))
+        none.where_cond(sum, none.where_cond(1.0, sum).pow(1.0 / self.p))
     }
 }
