@@ -84,8 +84,14 @@ fn runs(walk: &Walk, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
         let accuracy = walk.accuracy(node);
         for (values, noise) in &mut others {
             let inputs = walk.inputs(values, node)?;
-            let inputs: Vec<_> = inputs.into_iter().map(|input| noise.shaken(input, &accuracy)).collect();
-            for (value, array) in walk.outputs(node).zip(walk.compute(node, &inputs)) {
+            let shaken: Vec<_> = inputs.iter().map(|input| noise.shaken(input.clone(), &accuracy)).collect();
+            let mut arrays = walk.compute(node, &shaken);
+            if arrays.iter().any(has_nan) {
+                // An input at the end of the op's domain was shaken out of it.
+                let steady = walk.compute(node, &inputs);
+                arrays = arrays.iter().zip(&steady).map(|(array, steady)| without_nan(array, steady)).collect();
+            }
+            for (value, array) in walk.outputs(node).zip(arrays) {
                 values.set(value, noise.rounded(array, &accuracy));
             }
             walk.forget(values, node);
@@ -97,6 +103,20 @@ fn runs(walk: &Walk, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
         walk.forget(&mut truth, node);
     }
     Ok((truth, others.into_iter().map(|(values, _)| values).collect()))
+}
+
+fn has_nan(array: &Array) -> bool {
+    array.dtype().is_float() && array.to_f64().iter().any(|x| x.is_nan())
+}
+
+/// Returns an array with the elements of another one in the place of NaN.
+fn without_nan(array: &Array, other: &Array) -> Array {
+    if !has_nan(array) {
+        return array.clone();
+    }
+    let values = array.to_f64().into_iter().zip(other.to_f64());
+    let values = values.map(|(x, other)| if x.is_nan() { other } else { x }).collect();
+    Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
 /// Computes how far the elements of the runs are from the truth, at most.
