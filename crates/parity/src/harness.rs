@@ -84,11 +84,17 @@ impl Harness {
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
         let got = trace.run(session, &step, &self.feed)?;
-        self.looked_twice(session, &trace, &step, &got)
+        self.verdict_after_a_second_look(session, &trace, &step, &got)
     }
 
     /// Returns the verdict, after a second look at what seems to fail.
-    fn looked_twice(&self, session: &Session, trace: &Trace, step: &Step, got: &[Array]) -> Result<Verdict> {
+    fn verdict_after_a_second_look(
+        &self,
+        session: &Session,
+        trace: &Trace,
+        step: &Step,
+        got: &[Array],
+    ) -> Result<Verdict> {
         let verdict = self.verdict(session, trace, step, got);
         if verdict.passed() || self.case.exact {
             return Ok(verdict);
@@ -119,7 +125,7 @@ impl Harness {
         let trace = Trace::new(&self.case)?;
         let step = session.compile(&trace.graph, &trace.fetches())?;
         let got = trace.run(&mut session, &step, &self.feed)?;
-        let first = self.looked_twice(&session, &trace, &step, &got)?;
+        let first = self.verdict_after_a_second_look(&session, &trace, &step, &got)?;
         let between = other.check_in(&mut session)?;
         let same = |array: &Array| Expected { values: array.to_f64(), bounds: vec![0.0; array.shape().numel()] };
         let expected = got.iter().map(same).collect();

@@ -85,8 +85,14 @@ fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Val
         let accuracy = interpreter.accuracy(node);
         for (values, noise) in &mut others {
             let inputs = interpreter.inputs(values, node)?;
-            let inputs: Vec<_> = inputs.into_iter().map(|input| noise.shaken(input, &accuracy)).collect();
-            for (value, array) in interpreter.outputs(node).zip(interpreter.compute(node, &inputs)) {
+            let shaken: Vec<_> = inputs.iter().map(|input| noise.shaken(input.clone(), &accuracy)).collect();
+            let mut arrays = interpreter.compute(node, &shaken);
+            if arrays.iter().any(has_nan) {
+                // An input at the end of the op's domain was shaken out of it.
+                let steady = interpreter.compute(node, &inputs);
+                arrays = arrays.iter().zip(&steady).map(|(array, steady)| without_nan(array, steady)).collect();
+            }
+            for (value, array) in interpreter.outputs(node).zip(arrays) {
                 values.set(value, noise.rounded(array, &accuracy));
             }
             interpreter.forget(values, node);
@@ -98,6 +104,20 @@ fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Val
         interpreter.forget(&mut truth, node);
     }
     Ok((truth, others.into_iter().map(|(values, _)| values).collect()))
+}
+
+fn has_nan(array: &Array) -> bool {
+    array.dtype().is_float() && array.to_f64().iter().any(|x| x.is_nan())
+}
+
+/// Returns an array with the elements of another one in the place of NaN.
+fn without_nan(array: &Array, other: &Array) -> Array {
+    if !has_nan(array) {
+        return array.clone();
+    }
+    let values = array.to_f64().into_iter().zip(other.to_f64());
+    let values = values.map(|(x, other)| if x.is_nan() { other } else { x }).collect();
+    Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
 /// Computes how far the elements of the runs are from the truth, at most.
