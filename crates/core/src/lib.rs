@@ -6,6 +6,7 @@
 //! ([`CpuBackend`]), `session` ([`Session`], [`Backend`]), `verify` ([`bound`], [`audit`](fn@audit), [`Lockstep`]).
 
 mod autodiff;
+mod backend;
 mod cpu;
 mod graph;
 mod host;
@@ -16,6 +17,7 @@ mod session;
 mod verify;
 
 pub use autodiff::{Backward, Join, gradients, vjp};
+pub use backend::{Backend, BoxFuture, BufferId, OnCompile, Pending, ProgramId, Read, StepCopy, TimedVariant, Tuned};
 pub use cpu::CpuBackend;
 pub use graph::advice::{self, Advice, OnWarning, Warning};
 pub use graph::node::{Node, NodeId, NodeKind, Scheduled, Update, ValueId};
@@ -26,6 +28,7 @@ pub use graph::tensor::Tensor;
 pub use graph::trace::{Applied, ScopeGuard};
 pub use graph::{Graph, Mode};
 pub use host::array::{Array, Data, Element};
+pub use host::device_info::DeviceInfo;
 pub use host::dtype::DType;
 pub use host::error::{Error, GraphError, Misfit, Result, Site};
 pub use host::gemm::{Matrix, gemm};
@@ -49,9 +52,6 @@ pub use op::view::View;
 pub use op::{Constant, Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param};
 pub use plan::Plan;
 pub use session::Session;
-pub use session::backend::{
-    Backend, BoxFuture, BufferId, DeviceInfo, OnCompile, Pending, ProgramId, Read, StepCopy, TimedVariant, Tuned,
-};
 pub use session::state::State;
 pub use session::step::{Fetching, Profile, Step, TaskTime};
 #[cfg(not(target_arch = "wasm32"))]

@@ -1,9 +1,9 @@
 //! Buffers in host memory. One that differs from step to step has a memory for each, which a step swaps with the one that
 //! its tasks use.
 
+use crate::backend::{BufferId, Read};
 use crate::op::pointwise::Precision;
 use crate::op::reference::{Slice, SliceMut};
-use crate::session::backend::{BufferId, Read};
 use crate::{Array, DType, Result};
 
 /// A buffer in host memory.

@@ -8,11 +8,12 @@ mod program;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::DeviceInfo;
+use crate::backend::{Backend, BufferId, Pending, ProgramId, Read, StepCopy};
 use crate::host::memory::memory_of_host;
 use crate::op::pointwise::Precision;
 use crate::op::reference;
 use crate::plan::{BufferIndex, Cluster, Plan, Role, Signature, Work};
-use crate::session::backend::{Backend, BufferId, DeviceInfo, Pending, ProgramId, Read, StepCopy};
 use crate::{Array, DType, Data, Limits, Op, Result, Spec};
 
 use buffers::{Buffers, Memory};

@@ -2,6 +2,7 @@
 
 pub(crate) mod array;
 pub(crate) mod cast;
+pub(crate) mod device_info;
 pub(crate) mod dtype;
 pub(crate) mod elementary;
 pub(crate) mod error;

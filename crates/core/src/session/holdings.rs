@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use crate::backend::{Backend, BufferId, ProgramId, Read, StepCopy};
 use crate::plan::{Plan, Role, UsedVariable};
-use crate::session::backend::{Backend, BufferId, ProgramId, Read, StepCopy};
 use crate::session::step::{Last, Loaded, ResidentId};
 use crate::{Array, Error, Graph, Kind, Params, Result, Spec, Step, Variable};
 

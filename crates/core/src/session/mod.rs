@@ -1,6 +1,5 @@
 //! Sessions: one device, one set of variables, any number of plans.
 
-pub(crate) mod backend;
 mod eval;
 mod holdings;
 pub(crate) mod state;
@@ -11,8 +10,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::DeviceInfo;
+use crate::backend::{Backend, OnCompile, Read};
 use crate::plan::{BufferIndex, Plan, Task};
-use crate::session::backend::{Backend, DeviceInfo, OnCompile, Read};
 use crate::session::holdings::Holdings;
 use crate::{
     Array, Choices, Counter, DType, Error, Fetching, Graph, Limits, OnWarning, Params, Profile, Result, Shape, Spec,

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::backend::{BufferId, Pending, ProgramId, Read};
 use crate::plan::{BufferIndex, Plan};
-use crate::session::backend::{BufferId, Pending, ProgramId, Read};
 use crate::{Array, Graph, Mode, Result, Tensor};
 
 /// A compiled graph: its plan, loaded on the device of the session that compiled it.

@@ -59,6 +59,18 @@ impl Rule for LstmRule {
 /// ```
 pub type Lstm = Recurrent<LstmRule>;
 
+impl Recurrent<LstmRule> {
+    /// Returns the outputs of all steps, and the last hidden and cell states; `first` are the states before the first
+    /// step, zeros if none.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, first: Option<(&Tensor, &Tensor)>) -> (Tensor, (Tensor, Tensor)) {
+        let first = first.map(|(h, c)| [h, c]);
+        let (y, last) = self.run(x, first.as_ref().map(|states| &states[..]));
+        (y, (last[0].clone(), last[1].clone()))
+    }
+}
+
 /// One step of an [`Lstm`]: `x` is `[N, input_size]` or `[input_size]`, states are `[N, hidden_size]` or
 /// `[hidden_size]`.
 ///
@@ -75,3 +87,14 @@ pub type Lstm = Recurrent<LstmRule>;
 /// assert_eq!(h.shape().dims(), [3, 20]);
 /// ```
 pub type LstmCell = RecurrentCell<LstmRule>;
+
+impl RecurrentCell<LstmRule> {
+    /// Returns the next hidden and cell state; zeros are the states before, if none.
+    #[track_caller]
+    #[must_use]
+    pub fn forward(&self, x: &Tensor, states: Option<(&Tensor, &Tensor)>) -> (Tensor, Tensor) {
+        let states = states.map(|(h, c)| [h, c]);
+        let [h, c] = self.run(x, states.as_ref().map(|states| &states[..]));
+        (h, c)
+    }
+}

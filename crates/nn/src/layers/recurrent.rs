@@ -9,7 +9,6 @@ use wgrad_core::ops::cat;
 use wgrad_core::{Init, Kind, Misfit, Params, Shape, Tensor, Variable};
 
 use super::Dropout;
-use super::lstm::LstmRule;
 use crate::Module;
 
 /// Activation of a plain recurrent layer.
@@ -279,7 +278,7 @@ impl<R: Rule> Recurrent<R> {
 
     /// Runs the sequences `x`, from the states `first` or from zeros.
     #[track_caller]
-    fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> Outputs {
+    pub(super) fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> Outputs {
         let caller = std::panic::Location::caller();
         let _scope = x.graph().scope_of_library(&self.scope, caller, crate::source());
         let given = first.unwrap_or_default();
@@ -353,18 +352,6 @@ impl<R: Rule> Recurrent<R> {
     }
 }
 
-impl Recurrent<LstmRule> {
-    /// Returns the outputs of all steps, and the last hidden and cell states; `first` are the states before the first
-    /// step, zeros if none.
-    #[track_caller]
-    #[must_use]
-    pub fn forward(&self, x: &Tensor, first: Option<(&Tensor, &Tensor)>) -> (Tensor, (Tensor, Tensor)) {
-        let first = first.map(|(h, c)| [h, c]);
-        let (y, last) = self.run(x, first.as_ref().map(|states| &states[..]));
-        (y, (last[0].clone(), last[1].clone()))
-    }
-}
-
 impl<R: SingleState> Recurrent<R> {
     /// Returns the outputs of all steps, and the last states; `first` are the states before the first step, zeros if
     /// none.
@@ -414,7 +401,7 @@ impl<R: Rule> RecurrentCell<R> {
 
     /// Returns the next states for `x` `[N, inputs]` or `[inputs]`, from `first` or from zeros.
     #[track_caller]
-    fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> [Tensor; 2] {
+    pub(super) fn run(&self, x: &Tensor, first: Option<&[&Tensor]>) -> [Tensor; 2] {
         let caller = std::panic::Location::caller();
         let _scope = x.graph().scope_of_library(&self.scope, caller, crate::source());
         let given = first.unwrap_or_default();
@@ -456,17 +443,6 @@ impl<R: Rule> RecurrentCell<R> {
             Misfit::new(format!("the first state must be f32{expected}, not {}", state.spec()))
                 .fix("states are [N, hidden_size], or [hidden_size] beside one input")
         })
-    }
-}
-
-impl RecurrentCell<LstmRule> {
-    /// Returns the next hidden and cell state; zeros are the states before, if none.
-    #[track_caller]
-    #[must_use]
-    pub fn forward(&self, x: &Tensor, states: Option<(&Tensor, &Tensor)>) -> (Tensor, Tensor) {
-        let states = states.map(|(h, c)| [h, c]);
-        let [h, c] = self.run(x, states.as_ref().map(|states| &states[..]));
-        (h, c)
     }
 }
 

@@ -1,0 +1,28 @@
+//! Names of a device, its driver and its kind.
+
+/// What a device is, for people and reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// `cpu`, `cpu-f64` or `gpu`.
+    pub kind: String,
+    /// The adapter's name.
+    pub adapter: String,
+    /// The API: `vulkan`, `metal`, `dx12`, `gl`, `webgpu`; for the CPU its number of threads.
+    pub api: String,
+    /// The driver and its version.
+    pub driver: String,
+    /// Whether it is a GPU adapter that computes on the CPU.
+    pub software: bool,
+    /// What the self-test of its driver found, in words; empty if there was none, as on the CPU.
+    pub self_test: String,
+}
+
+impl std::fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}", self.adapter, self.api)?;
+        if !self.driver.is_empty() {
+            write!(f, ", {}", self.driver)?;
+        }
+        write!(f, "{})", if self.software { ", software" } else { "" })
+    }
+}
