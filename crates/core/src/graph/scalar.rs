@@ -25,10 +25,13 @@ impl TensorOrScalar {
     pub(crate) fn beside(self, other: &Tensor) -> Tensor {
         match self {
             Self::Tensor(tensor) => tensor,
-            Self::Scalar(value) if other.dtype() == DType::U32 => match value as u32 {
-                whole if f64::from(whole) == value => other.graph().constant_u32(whole),
-                _ => other.misfit("constant", &[], Misfit::new(format!("{value} is no u32"))),
-            },
+            Self::Scalar(value) if other.dtype() == DType::U32 => {
+                if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
+                    other.graph().constant_u32(value as u32)
+                } else {
+                    other.misfit("constant", &[], Misfit::new(format!("{value} is no u32")))
+                }
+            }
             Self::Scalar(value) => other.number(value),
         }
     }

@@ -313,7 +313,7 @@ fn style(values: &[f64]) -> impl Fn(f64) -> String {
 }
 
 fn round(x: f64, decimals: usize) -> f64 {
-    let scale = 10f64.powi(decimals as i32);
+    let scale = 10f64.powi(i32::try_from(decimals).unwrap_or(0));
     (x * scale).round() / scale
 }
 
