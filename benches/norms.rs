@@ -31,10 +31,10 @@ fn cases() -> Vec<Case> {
         cases.push(("batch norm backward", shape, batch_norm, "batch_norm_backward", 3.0));
     }
     for shape in [&[128, 64][..], &[512, 2048], &[65_536, 64]] {
-        cases.push(("sum over rows", shape, |x| x.sum(&[0]), "sum", 1.0));
-        cases.push(("sum over columns", shape, |x| x.sum(&[1]), "sum", 1.0));
+        cases.push(("sum over rows", shape, |x| x.sum([0]), "sum", 1.0));
+        cases.push(("sum over columns", shape, |x| x.sum([1]), "sum", 1.0));
         cases.push(("sum of all", shape, |x| x.sum_all(), "sum", 1.0));
-        cases.push(("max over columns", shape, |x| x.amax(&[1]), "max", 1.0));
+        cases.push(("max over columns", shape, |x| x.amax([1]), "max", 1.0));
     }
     for shape in [&[128, 10][..], &[128, 1000], &[4096, 1000]] {
         cases.push(("softmax", shape, |x| x.softmax(1), "softmax", 2.0));

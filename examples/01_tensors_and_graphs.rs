@@ -12,7 +12,7 @@ const PLACES: [f32; 8] = [0.0, 0.0, -182.0, 292.0, 810.0, 408.0, 842.0, -775.0];
 fn distances(places: &Tensor) -> Tensor {
     let from = places.unsqueeze(1); // [n, 1, 2]
     let to = places.unsqueeze(0); // [1, n, 2]
-    (from - to).square().sum(&[-1]).sqrt() // axes of size 1 broadcast: [n, n, 2], then [n, n]
+    (from - to).square().sum([-1]).sqrt() // axes of size 1 broadcast: [n, n, 2], then [n, n]
 }
 
 fn main() -> Result<()> {
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let places = graph.input("places", [4, 2], DType::F32);
     let km = distances(&places);
     let farthest = km.argmax(-1);
-    let hours = km.amax(&[-1]) / 800.0 + 0.5; // there by air, with half an hour of taxiing
+    let hours = km.amax([-1]) / 800.0 + 0.5; // there by air, with half an hour of taxiing
     println!("The handles:\n  {places:?}\n  {km:?}\n  {farthest:?}\n  {hours:?}\n");
 
     // A session runs graphs on one device, over the variables of some `Params` (here there are none).

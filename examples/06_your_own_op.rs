@@ -59,8 +59,8 @@ impl Op for NormalizeRows {
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (x, y, dy) = (at.input(0), at.output(0), at.dy());
-            let r = (x.square().sum_keepdim(&[-1]) + self.eps).rsqrt();
-            (&dy - y * (&dy * y).sum_keepdim(&[-1])) * r
+            let r = (x.square().sum_keepdim([-1]) + self.eps).rsqrt();
+            (&dy - y * (&dy * y).sum_keepdim([-1])) * r
         });
     }
 

@@ -186,7 +186,7 @@ fn ops_say_which_types_and_shapes_fit() {
         |build: fn(&Graph) -> Tensor, expected: &str| assert_brief(&refused(&params, &build(&train())), expected);
     says(|g| labels(g, [3]).relu(), "relu(u32[3]): argument `x` must be f32, not u32 / cast with `.to_f32()`");
     says(
-        |g| float(g, "x", [3]).where_cond(&float(g, "a", [3]), &float(g, "b", [3])),
+        |g| float(g, "x", [3]).where_cond(float(g, "a", [3]), float(g, "b", [3])),
         "select(f32[3], f32[3], f32[3]): argument `mask` must be u32, not f32 / masks and labels are u32: compare \
          (`x.gt(&y)`) or cast with `.to_u32()`",
     );

@@ -137,7 +137,7 @@ fn tensors_without_elements_are_fine(device: &Device) -> Result<(), Failed> {
             y.clone(),
             x[0].matmul(&x[1]),
             x[0].softmax(1),
-            x[0].sum(&[0]),
+            x[0].sum([0]),
             x[0].t().matmul(&x[0]),
             cat(&[&x[0], &x[2]], 0),
             y.sum_all() + x[2].sum_all(),
@@ -204,8 +204,8 @@ fn what_is_not_a_number_stays_visible(device: &Device) -> Result<(), Failed> {
             x.clamp(-1.0, 1.0),
             x.max_all(),
             x.min_all(),
-            x.amax(&[1]),
-            x.amin(&[0]),
+            x.amax([1]),
+            x.amin([0]),
             x.max(1).0,
         ];
         outputs.to_vec()

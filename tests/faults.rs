@@ -224,7 +224,7 @@ fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> 
     };
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("pixels", [1024, 1024], DType::F32);
-    let sum = x.cumsum(0).sum(&[0]).slice(0, ..8);
+    let sum = x.cumsum(0).sum([0]).slice(0, ..8);
     let line = line!() - 1;
     refuse(&graph, &sum, ("f32[1024, 1024]", line))?;
 

@@ -49,8 +49,8 @@ fn build(seed: u64, params: &Params) -> Built {
     // Matrices [ROWS, COLUMNS], rows [COLUMNS], columns [ROWS, 1], numbers [1, 1].
     let mut matrices = vec![x.clone()];
     let mut rows = biases.clone();
-    let mut columns = vec![x.sum_keepdim(&[1]) * 0.1];
-    let mut numbers = vec![x.sum_keepdim(&[0, 1]) * 0.01];
+    let mut columns = vec![x.sum_keepdim([1]) * 0.1];
+    let mut numbers = vec![x.sum_keepdim([0, 1]) * 0.01];
     let (mut remembered, mut summed) = (false, false);
     for _ in 0..6 + stream.below(14) {
         let m = pick(&mut stream, &matrices).clone();
@@ -71,9 +71,9 @@ fn build(seed: u64, params: &Params) -> Built {
                 }
                 matrices.push(y);
             }
-            7 => rows.push((m.sum_keepdim(&[0]) * 0.1).tanh().reshape([COLUMNS])),
-            8 => columns.push((m.square().sum_keepdim(&[1]) * 0.1).tanh()),
-            9 => numbers.push((m.abs().sum_keepdim(&[0, 1]) * 0.01).tanh()),
+            7 => rows.push((m.sum_keepdim([0]) * 0.1).tanh().reshape([COLUMNS])),
+            8 => columns.push((m.square().sum_keepdim([1]) * 0.1).tanh()),
+            9 => numbers.push((m.abs().sum_keepdim([0, 1]) * 0.01).tanh()),
             10 => matrices.push(m.softmax(-1) * 3.0),
             11 => matrices.push(m.permute(&[1, 0]).matmul(&m).tanh().slice(0, 0..ROWS)),
             12 => {

@@ -68,7 +68,7 @@ fn tasks() -> Vec<Task> {
                 Box::new(move |x: &Tensor| {
                     let x = norm.forward(x);
                     let mixed = first.forward(&x).matmul_t(&x, false, true).softmax(-1).matmul(&x) + &x;
-                    head.forward(&mixed.mean(&[1]))
+                    head.forward(&mixed.mean([1]))
                 })
             },
         },

@@ -154,7 +154,7 @@ fn dead_nodes_are_dropped_and_equal_ones_merged() {
     let graph = Graph::new(Mode::Evaluate);
     let x = x(&graph, [16, 8]);
     let _unused = x.exp().softmax(1);
-    let (a, b) = (x.tanh().sum(&[1]), x.tanh().sum(&[1]));
+    let (a, b) = (x.tanh().sum([1]), x.tanh().sum([1]));
     assert_prints(
         &plan(&graph, &[&(a * b)]),
         "

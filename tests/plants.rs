@@ -27,7 +27,7 @@ fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
             let (y, ..) = batch.batch_norm_train(Some(&weight), Some(&weight), 1e-5);
             gradient((y.square() * &batch).sum_all())
         }
-        "missing barrier" => batch.sum(&[1]) + batch.sum(&[0]),
+        "missing barrier" => batch.sum([1]) + batch.sum([0]),
         "one row too few" => batch.embedding(&labels),
         "biased variance" => batch.batch_norm_train(None, None, 1e-5).2,
         "exp without max" => (&batch * 1000.0).softmax(1),

@@ -39,7 +39,7 @@ impl Module for TextCnn {
     fn forward(&self, x: &Tensor) -> Tensor {
         // [N, length, features], and channels come before the line.
         let characters = self.embedding.forward(&x.to_u32()).transpose(1, 2);
-        let largest = |conv: &Conv1d| conv.forward(&characters).relu().amax(&[-1]);
+        let largest = |conv: &Conv1d| conv.forward(&characters).relu().amax([-1]);
         let largest: Vec<Tensor> = self.convs.iter().map(largest).collect();
         let joined = self.norm.forward(&cat(&largest.iter().collect::<Vec<_>>(), 1));
         self.fc2.forward(&self.dropout.forward(&self.fc1.forward(&joined).relu()))

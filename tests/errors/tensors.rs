@@ -72,7 +72,7 @@ fn parts_and_arrangements_say_what_fits() {
         "repeat(f32[7, 3]): [2] does not say how often all axes of [7, 3] are repeated / an axis that stays as it is \
          has the number 1",
     );
-    says(|g| float(g, "x", [7]).norm(-1.0, &[0]), "norm(f32[7]): the norm's p is -1 / take 0 or more, ∞ or −∞");
+    says(|g| float(g, "x", [7]).norm(-1.0, [0]), "norm(f32[7]): the norm's p is -1 / take 0 or more, ∞ or −∞");
 }
 
 #[test]

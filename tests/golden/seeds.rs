@@ -51,14 +51,14 @@ fn build(p: &Params, kind: &str, with: &[Value]) {
     let weight = |shape: &[usize], begin| drop(p.variable("weight", shape, Kind::Parameter, begin));
     match kind {
         "linear" if with.get(2) == Some(&Value::Bool(false)) => {
-            drop(Linear::with(p, n(0), n(1), LinearOptions::new().bias(false)))
+            drop(Linear::with(p, n(0), n(1), LinearOptions::new().bias(false)));
         }
         "linear" => drop(Linear::new(p, n(0), n(1))),
         "conv1d" => drop(Conv1d::new(p, n(0), n(1), n(2))),
         "conv2d" if with[2].is_array() => drop(Conv2d::new(p, n(0), n(1), [size(&with[2][0]), size(&with[2][1])])),
         "conv2d" if with.len() == 3 => drop(Conv2d::new(p, n(0), n(1), n(2))),
         "conv2d" => {
-            drop(Conv2d::with(p, n(0), n(1), n(2), Conv2dOptions::new().stride(n(3)).padding(n(4)).groups(n(6))))
+            drop(Conv2d::with(p, n(0), n(1), n(2), Conv2dOptions::new().stride(n(3)).padding(n(4)).groups(n(6))));
         }
         "conv_transpose1d" => drop(ConvTranspose1d::new(p, n(0), n(1), n(2))),
         "conv_transpose2d" => {

@@ -150,7 +150,7 @@ fn normalize(at: &Call<'_>) -> Outcome {
     if p < 0.0 {
         return lacks("a norm with a negative p");
     }
-    let norm = x.norm_keepdim(p, &[at.named("dim").int_or(1)?]);
+    let norm = x.norm_keepdim(p, [at.named("dim").int_or(1)?]);
     let eps = at.named("eps").number_or(1e-12)?;
     Ok(vec![&x / norm.clamp(eps, f64::INFINITY)])
 }
@@ -160,8 +160,8 @@ fn cosine_similarity(at: &Call<'_>) -> Outcome {
     let shape = x.shape().broadcast(&y.shape()).unwrap_or_else(|| x.shape());
     let (x, y) = (x.expand(shape.clone()), y.expand(shape));
     let (dim, eps) = (at.named("dim").int_or(1)?, at.named("eps").number_or(1e-8)?);
-    let length = |x: &Tensor| x.norm_keepdim(2.0, &[dim]).clamp(eps, f64::INFINITY);
-    Ok(vec![(&x / length(&x) * (&y / length(&y))).sum(&[dim])])
+    let length = |x: &Tensor| x.norm_keepdim(2.0, [dim]).clamp(eps, f64::INFINITY);
+    Ok(vec![(&x / length(&x) * (&y / length(&y))).sum([dim])])
 }
 
 fn pairwise_distance(at: &Call<'_>) -> Outcome {
@@ -239,7 +239,7 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("outer", |at| Ok(vec![at.x()?.unsqueeze(1) * at.arg(1, "vec2").tensor()?])),
     ("addbmm", |at| {
         let (alpha, beta) = (at.named("alpha").number_or(1.0)?, at.named("beta").number_or(1.0)?);
-        let product = at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum(&[0]) * alpha;
+        let product = at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum([0]) * alpha;
         // With beta 0 even NaN in x does not matter.
         let x = at.x()?;
         Ok(vec![if beta == 0.0 { product } else { x * beta + product }])

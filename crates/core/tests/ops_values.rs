@@ -29,7 +29,7 @@ fn error(build: impl Fn(&Tensor) -> Tensor) -> String {
     let y = build(&graph.input("x", [2, 3], DType::F32));
     assert!(!y.is_valid());
     // Nothing panics on what an error left behind.
-    let _ = (y.t().amax_keepdim(&[1]).argmax_keepdim(0).slice(0, 1..2).pad(0, 1, 1), y.var_keepdim(&[0], 1));
+    let _ = (y.t().amax_keepdim([1]).argmax_keepdim(0).slice(0, 1..2).pad(0, 1, 1), y.var_keepdim([0], 1));
     let _ = (cat(&[&y, &y], 0).flatten(0), y.embedding(&y).unsqueeze(0).squeeze(0).permute(&[1, 0]).mean_all());
     graph.check().unwrap_err().to_string().lines().next().unwrap().into()
 }
@@ -54,25 +54,25 @@ fn functions_have_their_values() {
 #[test]
 fn comparisons_make_masks() {
     let one = |x: &Tensor| x.number(1.0);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.gt(&one(x))), [0.0, 0.0, 1.0]);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.ge(&one(x))), [0.0, 1.0, 1.0]);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.lt(&one(x))), [1.0, 0.0, 0.0]);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.le(&one(x))), [1.0, 1.0, 0.0]);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.eq(&one(x))), [0.0, 1.0, 0.0]);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.ne(&one(x)).logical_and(&x.gt(0.0))), [0.0, 0.0, 1.0]);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.lt(&one(x)).logical_or(&x.gt(&one(x))).logical_not()), [0.0, 1.0, 0.0]);
-    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.to_u32().eq(&x.graph().constant_u32(2))), [0.0, 0.0, 1.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.gt(one(x))), [0.0, 0.0, 1.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.ge(one(x))), [0.0, 1.0, 1.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.lt(one(x))), [1.0, 0.0, 0.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.le(one(x))), [1.0, 1.0, 0.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.eq(one(x))), [0.0, 1.0, 0.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.ne(one(x)).logical_and(&x.gt(0.0))), [0.0, 0.0, 1.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.lt(one(x)).logical_or(&x.gt(one(x))).logical_not()), [0.0, 1.0, 0.0]);
+    assert_eq!(values(&[0.0, 1.0, 2.0], |x| x.to_u32().eq(x.graph().constant_u32(2))), [0.0, 0.0, 1.0]);
 }
 
 #[test]
 fn reductions_reduce_the_axes_that_they_are_told() {
     let x = counting(&[2, 3, 4]);
-    assert_eq!(at(&x, |x| x.sum(&[0, 2])).to_f64(), [60.0, 92.0, 124.0]);
+    assert_eq!(at(&x, |x| x.sum([0, 2])).to_f64(), [60.0, 92.0, 124.0]);
     assert_eq!(at(&x, |x| x.mean_all()).to_f64(), [11.5]);
-    assert_eq!(at(&x, |x| x.amax(&[-1, 0])).to_f64(), [15.0, 19.0, 23.0]);
-    assert_eq!(at(&x, |x| x.amin_keepdim(&[0, 1])), Array::new([1, 1, 4], vec![0.0, 1.0, 2.0, 3.0]).unwrap());
-    assert_eq!(at(&x, |x| x.var(&[1], 1)).to_f64(), [16.0; 8]);
-    assert_eq!(at(&x, |x| x.sum(&[])), x);
+    assert_eq!(at(&x, |x| x.amax([-1, 0])).to_f64(), [15.0, 19.0, 23.0]);
+    assert_eq!(at(&x, |x| x.amin_keepdim([0, 1])), Array::new([1, 1, 4], vec![0.0, 1.0, 2.0, 3.0]).unwrap());
+    assert_eq!(at(&x, |x| x.var([1], 1)).to_f64(), [16.0; 8]);
+    assert_eq!(at(&x, |x| x.sum([])), x);
     let ties = Array::new([2, 4], vec![1.0, 3.0, 3.0, 0.0, 2.0, 2.0, 1.0, 2.0]).unwrap();
     assert_eq!(at(&ties, |x| x.argmax(-1)), Array::vector(vec![1u32, 0]));
     assert_eq!(at(&ties, |x| x.argmax_keepdim(0)), Array::new([1, 4], vec![1u32, 0, 0, 1]).unwrap());
@@ -118,8 +118,8 @@ fn dropout_keeps_what_philox_says() {
 
 #[test]
 fn misfits_say_what_is_wrong() {
-    assert_eq!(error(|x| x.sum_keepdim(&[2])), "sum(f32[2, 3]): there is no axis 2: [2, 3] has 2 axes");
-    assert_eq!(error(|x| x.mean_keepdim(&[0, -2])), "mean(f32[2, 3]): axis 0 is named twice in [0, -2]");
+    assert_eq!(error(|x| x.sum_keepdim([2])), "sum(f32[2, 3]): there is no axis 2: [2, 3] has 2 axes");
+    assert_eq!(error(|x| x.mean_keepdim([0, -2])), "mean(f32[2, 3]): axis 0 is named twice in [0, -2]");
     assert_eq!(error(|x| x.slice(0, 0..0).max_all()), "max(f32[0, 3]): there is no largest of no elements: [0, 3]");
     assert_eq!(error(|x| x.slice(0, 0..0).mean_all()), "mean(f32[0, 3]): there is no mean of no elements: [0, 3]");
     assert_eq!(error(|x| x.squeeze(1)), "squeeze(f32[2, 3]): axis 1 has 3 elements, not 1");
@@ -143,7 +143,7 @@ fn errors_name_the_line_of_the_caller() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [2, 3], DType::F32);
     let here = line!() + 1;
-    let _ = x.amax(&[5]);
+    let _ = x.amax([5]);
     let message = graph.check().unwrap_err().to_string();
     assert!(message.contains(&format!("values.rs:{here}")), "{message}");
 }

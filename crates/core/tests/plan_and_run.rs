@@ -14,7 +14,7 @@ fn gradients_flow_through_fan_out_broadcasting_and_detach() {
     let x = graph.input("x", [2, 3], DType::F32);
     let b = graph.input("b", [3], DType::F32);
     let y = &x * &b + &x * &x + x.detach() * &x;
-    let loss = y.sum_keepdim(&[0, 1]).reshape([]);
+    let loss = y.sum_keepdim([0, 1]).reshape([]);
     let grads = gradients(&loss, &[x.clone(), b.clone()]);
     let (dx, db) = (grads[0].clone().unwrap(), grads[1].clone().unwrap());
     let (_, mut session) = session();
@@ -158,7 +158,7 @@ fn clusters_that_another_cluster_ties_together_stay_apart() {
         let difference = &x - x.sum_keepdim(axes) * (1.0 / n);
         (&difference * &difference).sum_keepdim(axes) * (1.0 / n)
     };
-    let loss = (variance(&[0, 2], 8.0) * variance(&[1], 3.0)).sum_keepdim(&[0, 1, 2]);
+    let loss = (variance(&[0, 2], 8.0) * variance(&[1], 3.0)).sum_keepdim([0, 1, 2]);
     let gradient = gradients(&loss, std::slice::from_ref(&x)).remove(0).unwrap();
     let mut session = Session::new(CpuBackend::<f64>::new(), &Params::seeded(0)).unwrap();
     let step = session.compile(&graph, &[&loss, &gradient]).unwrap();
@@ -174,7 +174,7 @@ fn a_dropped_step_gives_its_buffers_back() {
     let compile = |session: &mut Session| {
         let graph = Graph::new(Mode::Evaluate);
         let x = graph.input("x", [64], DType::F32);
-        let y = (&x * 2.0).sum_keepdim(&[0]);
+        let y = (&x * 2.0).sum_keepdim([0]);
         (session.compile(&graph, &[&y]).unwrap(), x)
     };
     let (kept, x) = compile(&mut session);

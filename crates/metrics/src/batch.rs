@@ -80,8 +80,8 @@ pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
         ),
         Ok(_) => {
             let own = logits.gather(1, &y.unsqueeze(1));
-            let larger = logits.gt(&own).to_f32().sum(&[1]);
-            larger.lt(&larger.number(k as f64)).to_f32().mean_all()
+            let larger = logits.gt(&own).to_f32().sum([1]);
+            larger.lt(larger.number(k as f64)).to_f32().mean_all()
         }
         Err(invalid) => invalid,
     }

@@ -106,7 +106,7 @@ fn a_nan_is_found() -> Result<()> {
 #[test]
 fn the_culprit_is_named() -> Result<()> {
     let deep = Case::new("deep", &[(&[4, 9], Values::Uniform(0.5, 1.0))], |x| {
-        (square(&x[0].exp(), Fault::Off, 2.0).sum(&[1]) * 0.1).tanh()
+        (square(&x[0].exp(), Fault::Off, 2.0).sum([1]) * 0.1).tanh()
     });
     let harness = Harness::new(&deep)?;
     assert!(!harness.check(Device::cpu())?.passed());

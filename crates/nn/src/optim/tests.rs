@@ -261,7 +261,7 @@ fn accumulated(optimizer: &dyn Optimizer, accumulate: usize, size: usize) -> Vec
     let mut plan = |last: bool| {
         let graph = Graph::new(Mode::Train);
         let x = graph.input("x", [size, 3], DType::F32);
-        let loss = ((&x * graph.variable(&w)).sum(&[1]) - 1.0).square().mean_all() / accumulate as f64;
+        let loss = ((&x * graph.variable(&w)).sum([1]) - 1.0).square().mean_all() / accumulate as f64;
         if accumulate == 1 {
             optimizer.minimize(&loss);
         } else if last {

@@ -70,6 +70,6 @@ fn random(draw: &mut Draw) -> Case {
     let inputs: Inputs<'_> =
         &[(&shape, Uniform(-1.0, 1.0)), (&[out, columns], Uniform(-0.5, 0.5)), (&[out], Normal), (&[rows, 1], Normal)];
     Case::new(format!("linear {rows}x{columns}x{out}, tanh, a scale per row, a mean"), inputs, |x| {
-        (x[0].linear(&x[1], Some(&x[2])).tanh() * &x[3]).mean(&[0])
+        (x[0].linear(&x[1], Some(&x[2])).tanh() * &x[3]).mean([0])
     })
 }

@@ -57,8 +57,8 @@ fn gathers() -> Vec<Case> {
         "gather beyond the axis",
         &[(&[40, 5], Normal), (&[40, 1], Below(9)), (&[40, 3], Below(9))],
         |x| {
-            let inside = |index: &Tensor| index.lt(&index.graph().constant_u32(5));
-            let read = |index: &Tensor| inside(index).where_cond(&x[0].gather(1, index), &x[0].number(0.5));
+            let inside = |index: &Tensor| index.lt(index.graph().constant_u32(5));
+            let read = |index: &Tensor| inside(index).where_cond(x[0].gather(1, index), x[0].number(0.5));
             read(&x[1]).square() * read(&x[2])
         },
     ));

@@ -75,7 +75,7 @@ fn own() -> Vec<Case> {
         .without_gradients()
         .exact(),
         Case::new("select", &[(&[129], Normal), (&[129], Normal)], |x| {
-            x[0].gt(&x[1]).where_cond(&x[0].exp(), &(&x[1] * 3.0))
+            x[0].gt(&x[1]).where_cond(x[0].exp(), &(&x[1] * 3.0))
         }),
         Case::new("broadcast over rows and columns", &[(&[7, 1, 5], Normal), (&[3, 1], Normal)], |x| {
             &x[0] * &x[1] + &x[1]

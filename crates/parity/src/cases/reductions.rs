@@ -46,11 +46,11 @@ fn own() -> Vec<Case> {
     // In parts: along rows, down many columns, down few; and a thread for each of very many columns.
     for (shape, axis) in [([2usize, 40_000], 1isize), ([2100, 40], 0), ([9000, 3], 0), ([20, 16_400], 0)] {
         let name = format!("sum of {shape:?} over {axis}");
-        cases.push(Case::new(name, &[(&shape, Normal)], move |x| x[0].sum(&[axis])));
+        cases.push(Case::new(name, &[(&shape, Normal)], move |x| x[0].sum([axis])));
     }
     for shape in [[2usize, 3, 4], [70, 2, 9], [300, 3, 41]] {
         cases.push(Case::new(format!("max of {shape:?} over axes that are apart"), &[(&shape, Grid(0.5, 3))], |x| {
-            x[0].amax(&[0, 2])
+            x[0].amax([0, 2])
         }));
     }
     cases.push(Case::new("cumsum over rows", &[(&[5, 65], Normal)], |x| x[0].cumsum(-1)));
@@ -74,31 +74,31 @@ fn edges() -> Vec<Case> {
     let ties: Inputs<'_> = &[(&[9, 67], Grid(1.0, 1))];
     let constant: Inputs<'_> = &[(&[9, 67], Of(&[3.0]))];
     vec![
-        Case::new("edge: sum of subnormals", &[(&[67, 5], Uniform(0.0, 1e-38))], |x| x[0].sum(&[0]) + 1.0)
+        Case::new("edge: sum of subnormals", &[(&[67, 5], Uniform(0.0, 1e-38))], |x| x[0].sum([0]) + 1.0)
             .without_gradients(),
-        edge::sized("maximum of rows", |x| x.amax(&[1])),
-        edge::sized("minimum of columns", |x| x.amin(&[0])),
-        edge::sized("sum of absolute values", |x| x.abs().sum(&[1])),
-        Case::new("edge: maximum of rows of ties", ties, |x| x[0].amax(&[1])),
-        Case::new("edge: minimum of columns of ties", ties, |x| x[0].amin(&[0])),
+        edge::sized("maximum of rows", |x| x.amax([1])),
+        edge::sized("minimum of columns", |x| x.amin([0])),
+        edge::sized("sum of absolute values", |x| x.abs().sum([1])),
+        Case::new("edge: maximum of rows of ties", ties, |x| x[0].amax([1])),
+        Case::new("edge: minimum of columns of ties", ties, |x| x[0].amin([0])),
         Case::several("edge: maximum with its index of ties", ties, |x| {
             let (value, index) = x[0].max(1);
             vec![value, index]
         }),
         Case::new("edge: argmax of ties", ties, |x| x[0].argmax(1)).exact(),
         Case::new("edge: argmin of ties", ties, |x| x[0].argmin(0)).exact(),
-        Case::new("edge: variance of equal numbers", constant, |x| x[0].var(&[1], 0)),
-        Case::new("edge: maximum of a constant", constant, |x| x[0].amax(&[1])),
+        Case::new("edge: variance of equal numbers", constant, |x| x[0].var([1], 0)),
+        Case::new("edge: maximum of a constant", constant, |x| x[0].amax([1])),
     ]
 }
 
 fn lengths(n: usize) -> Vec<Case> {
     vec![
         at_length("sum", n, &[(&[n], Normal)], |x| vec![x[0].sum_all()]),
-        at_length("sum of columns", n, &[(&[n, 3], Normal)], |x| vec![x[0].sum(&[0])]),
-        at_length("mean of rows", n, &[(&[3, n], Normal)], |x| vec![x[0].mean_keepdim(&[1])]),
-        at_length("maximum of columns", n, &[(&[n, 3], Normal)], |x| vec![x[0].amax(&[0])]),
-        at_length("maximum of rows", n, &[(&[3, n], Normal)], |x| vec![x[0].amax(&[1])]),
+        at_length("sum of columns", n, &[(&[n, 3], Normal)], |x| vec![x[0].sum([0])]),
+        at_length("mean of rows", n, &[(&[3, n], Normal)], |x| vec![x[0].mean_keepdim([1])]),
+        at_length("maximum of columns", n, &[(&[n, 3], Normal)], |x| vec![x[0].amax([0])]),
+        at_length("maximum of rows", n, &[(&[3, n], Normal)], |x| vec![x[0].amax([1])]),
         at_length("place of the maximum", n, &[(&[n, 33], Normal), (&[3, n], Normal)], |x| {
             vec![x[0].argmax(0), x[1].argmax(1)]
         }),

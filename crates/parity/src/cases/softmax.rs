@@ -32,7 +32,7 @@ fn edges() -> Vec<Case> {
         softmax("edge: softmax of logits up to ±1000", &[9, 65], 1, LOGITS),
         softmax("edge: softmax of columns of logits up to ±1000", &[9, 65], 0, LOGITS),
         log_softmax("edge: log_softmax of logits up to ±1000", &[9, 65], 1, LOGITS),
-        Case::new("edge: logsumexp of logits up to ±1000", rows, |x| x[0].logsumexp(&[1])),
+        Case::new("edge: logsumexp of logits up to ±1000", rows, |x| x[0].logsumexp([1])),
         softmax("edge: softmax of subnormals", &[5, 67], 1, SUBNORMALS).without_gradients(),
         softmax("edge: softmax of equal logits", &[9, 67], 1, Of(&[3.0])),
     ]
