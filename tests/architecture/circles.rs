@@ -84,7 +84,7 @@ fn collect_uses<'f>(items: &'f [Item], uses: &mut Vec<&'f UseTree>) {
 impl Crate {
     fn of(source: &Path) -> Self {
         let mut all = Self::default();
-        all.read(source, source, &[]);
+        all.read(source, &[]);
         for module in all.files.keys().cloned().collect::<Vec<_>>() {
             let mut uses = vec![];
             collect_uses(&all.files[&module].1.items, &mut uses);
@@ -94,14 +94,14 @@ impl Crate {
         all
     }
 
-    fn read(&mut self, source: &Path, folder: &Path, module: &[String]) {
+    fn read(&mut self, folder: &Path, module: &[String]) {
         let mut entries: Vec<_> =
             fs::read_dir(folder).expect("a folder of sources").flatten().map(|e| e.path()).collect();
         entries.sort();
         for path in entries {
             let stem = path.file_stem().expect("a name").to_string_lossy().into_owned();
             if path.is_dir() {
-                self.read(source, &path, &[module, &[stem]].concat());
+                self.read(&path, &[module, &[stem]].concat());
             } else if path.extension().is_some_and(|e| e == "rs") && !stem.ends_with("tests") {
                 let own = ["lib", "main", "mod"].contains(&stem.as_str());
                 let name = if own { module.to_vec() } else { [module, &[stem]].concat() };

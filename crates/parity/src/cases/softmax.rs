@@ -49,7 +49,8 @@ fn lengths(n: usize) -> Vec<Case> {
 fn random(draw: &mut Draw) -> Case {
     let (shape, values) = (draw.any(), draw.of(&[Normal, Uniform(-6.0, 6.0), Uniform(-80.0, 80.0), Grid(0.5, 3)]));
     let axis = draw.axis(&shape);
-    let (op, name): (fn(String, &[usize], isize, Values) -> Case, _) =
-        if draw.coin() { (log_softmax, "log_softmax") } else { (softmax, "softmax") };
+    let logarithm = draw.coin();
+    let name = if logarithm { "log_softmax" } else { "softmax" };
+    let op = if logarithm { log_softmax } else { softmax };
     op(format!("{name} {shape:?} {axis} of {values:?}"), &shape, axis.cast_signed(), values)
 }
