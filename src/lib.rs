@@ -87,8 +87,8 @@ pub mod prelude {
     pub use wgrad_nn::losses::*;
     pub use wgrad_nn::optim::schedule::{
         ChainedScheduler, ConstantLr, CosineAnnealingLr, CosineAnnealingWarmRestarts, CyclicLr, ExponentialLr,
-        LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, SequentialLr,
-        StepLr,
+        LambdaLr, LinearLr, MultiStepLr, MultiplicativeLr, OneCycleLr, PolynomialLr, ReduceLrOnPlateau, Scheduler,
+        SequentialLr, StepLr,
     };
     pub use wgrad_nn::optim::{
         Adadelta, Adagrad, Adam, AdamW, Adamax, Ema, LearningRate, Lion, NAdam, Optimizer, RAdam, RmsProp, Select, Sgd,

@@ -2,31 +2,16 @@
 //! once.
 //!
 //! ```
-//! use wgrad_core::Params;
-//! use wgrad_kernels::Device;
-//! use wgrad_metrics::{ConfusionMatrix, batch};
-//! use wgrad_nn::{Module, layers::Linear, losses::{CrossEntropyLoss, Loss}, optim::Sgd};
-//! use wgrad_data::Dataset;
-//! use wgrad_train::{Silent, Trainer};
-//! let (x, y) = (0..90u8).map(|i| ([f32::from(i % 3), f32::from(i % 3 / 2)], u32::from(i % 3))).unzip();
-//! let x: Vec<[f32; 2]> = x;
-//! let data = Dataset::new(["a", "b"], x.concat(), y, ["x", "y", "z"])?;
-//! let params = Params::seeded(7);
-//! let model = Linear::new(&params.at("fc"), 2, 3);
-//! let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(Sgd::new(0.5)).batch_size(30).progress(Silent);
-//! let history = trainer.fit(&data, 40, |x, y| {
-//!     let logits = model.forward(x);
-//!     logits.graph().track("accuracy", &batch::accuracy(&logits, y));
-//!     logits.graph().track("confusion", &batch::confusion(&logits, y));
-//!     CrossEntropyLoss::new().forward(&logits, y)
-//! })?;
-//! let last = history.epochs.last().unwrap();
-//! assert_eq!(last.tracked["accuracy"], [1.0]);
-//! // The shares of the epoch's rows, from which all else follows.
-//! let counts: Vec<u64> = last.tracked["confusion"].iter().map(|share| (share * 90.0).round() as u64).collect();
-//! assert_eq!(counts, [30, 0, 0, 0, 30, 0, 0, 0, 30]);
+//! use wgrad_core::{Array, Graph, Mode};
+//! use wgrad_metrics::batch;
+//! let graph = Graph::new(Mode::Evaluate);
+//! let logits = graph.array(Array::from([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0], [5.0, 1.0]]));
+//! let labels = graph.array(Array::from([0u32, 1, 1, 0]));
+//! assert_eq!(batch::accuracy(&logits, &labels).eval()?.to_f64(), [0.75]);
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
+//!
+//! `graph.track("accuracy", &batch::accuracy(&logits, y))` in the loss of a trainer has it in each epoch's line.
 //!
 //! They have no gradient. A row counts as the class with the largest logit, the first one in a tie; with one logit as
 //! positive above 0. Targets are those of the losses: `f32[N, 1]` or `f32[N]`, positive above 1/2, for logits of the same

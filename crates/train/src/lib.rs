@@ -21,6 +21,34 @@
 //! assert!(trainer.evaluate(&data, |x| model.forward(x))?.accuracy > 0.9);
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
+//!
+//! Metrics are tracked on the device beside the loss:
+//!
+//! ```
+//! use wgrad_core::{CpuBackend, Params};
+//! use wgrad_metrics::{ConfusionMatrix, batch};
+//! use wgrad_nn::{Module, layers::Linear, losses::{CrossEntropyLoss, Loss}, optim::Sgd};
+//! use wgrad_data::Dataset;
+//! use wgrad_train::{Silent, Trainer};
+//! let (x, y) = (0..90u8).map(|i| ([f32::from(i % 3), f32::from(i % 3 / 2)], u32::from(i % 3))).unzip();
+//! let x: Vec<[f32; 2]> = x;
+//! let data = Dataset::new(["a", "b"], x.concat(), y, ["x", "y", "z"])?;
+//! let params = Params::seeded(7);
+//! let model = Linear::new(&params.at("fc"), 2, 3);
+//! let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(Sgd::new(0.5)).batch_size(30).progress(Silent);
+//! let history = trainer.fit(&data, 40, |x, y| {
+//!     let logits = model.forward(x);
+//!     logits.graph().track("accuracy", &batch::accuracy(&logits, y));
+//!     logits.graph().track("confusion", &batch::confusion(&logits, y));
+//!     CrossEntropyLoss::new().forward(&logits, y)
+//! })?;
+//! let last = history.epochs.last().unwrap();
+//! assert_eq!(last.tracked["accuracy"], [1.0]);
+//! // The shares of the epoch's rows, from which all else follows.
+//! let counts: Vec<u64> = last.tracked["confusion"].iter().map(|share| (share * 90.0).round() as u64).collect();
+//! assert_eq!(counts, [30, 0, 0, 0, 30, 0, 0, 0, 30]);
+//! # Ok::<(), wgrad_core::Error>(())
+//! ```
 
 mod callback;
 mod checkpoint;

@@ -1,16 +1,15 @@
 //! Learning rate schedules: PyTorch's, value by value.
 //!
 //! A schedule says how rates change; a [`Scheduler`] binds it to an optimizer's handles and steps it. Everything is
-//! computed on the host in `f64`, and nothing is compiled again. `Trainer::schedule`
-//! does all of it:
+//! computed on the host in `f64`, and nothing is compiled again. `Trainer::schedule` of `wgrad-train` does all of it.
 //!
 //! ```
-//! use wgrad_core::{CpuBackend, Params};
-//! use wgrad_nn::optim::{AdamW, schedule::{CosineAnnealingLr, LinearLr, SequentialLr}};
-//! use wgrad_train::Trainer;
+//! use wgrad_nn::optim::{AdamW, schedule::{CosineAnnealingLr, LinearLr, Scheduler, SequentialLr}};
 //! let schedule = SequentialLr::new(LinearLr::new(5)).then(5, CosineAnnealingLr::new(25));
-//! let trainer =
-//!     Trainer::new(CpuBackend::<f32>::new(), &Params::seeded(7)).optimizer(AdamW::new(1e-3)).schedule(schedule);
+//! let mut scheduler = Scheduler::new(&AdamW::new(1e-3), schedule)?;
+//! scheduler.step()?;
+//! assert_eq!(scheduler.lr().len(), 1);
+//! # Ok::<(), wgrad_core::Error>(())
 //! ```
 //!
 //! In a loop of one's own, [`Scheduler::step`] follows each epoch; or, for a schedule over steps, [`Scheduler::per_step`]
