@@ -39,7 +39,7 @@ fn choosing_says_which_index_fits() {
         |g| float(g, "x", [64]).tril(0),
         "tril(f32[64]): a triangle is taken of matrices, not of [64] / give the tensor two axes or more",
     );
-    says(|g| float(g, "x", [64, 10]).max(2).0, "max_with_index(f32[64, 10]): there is no axis 2: [64, 10] has 2 axes");
+    says(|g| float(g, "x", [64, 10]).max(2).0, "max(f32[64, 10]): there is no axis 2: [64, 10] has 2 axes");
 }
 
 #[test]

@@ -124,18 +124,11 @@ const PLANTS: &[Plant] = &[
         effect: "batch norm hands out its variance times (n − 1) / n: the running variance becomes the biased one, and the \
                  gradient is slightly off",
         kernels: &["batch_norm", "batch_norm_serial"],
-        edits: &[
-            Edit {
-                within: "fn apply(work: Task, lane: u32, total: vec2<f32>) {",
-                find: "store_variance(work.c, spread);",
-                replace: "store_variance(work.c, spread - spread / f32(params.count));",
-            },
-            Edit {
-                within: "fn store_moments(c: u32, m: f32, spread: f32) {",
-                find: "store_variance(c, spread);",
-                replace: "store_variance(c, spread - spread / f32(params.count));",
-            },
-        ],
+        edits: &[Edit {
+            within: "fn store_channel(c: u32, m: f32, spread: f32) {",
+            find: "store_variance(c, spread);",
+            replace: "store_variance(c, spread - spread / f32(params.count));",
+        }],
     },
     Plant {
         name: "exp without max",

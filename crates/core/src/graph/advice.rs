@@ -9,7 +9,7 @@ use crate::{GraphError, Misfit, Site};
 
 /// A mistake that a graph can be seen to make, although every shape fits.
 ///
-/// What can only be a mistake is an error that `compile` returns; the rest are warnings. [`Graph::allow`] permits one
+/// What can only be a mistake is an error that `compile` returns; the rest are warnings. [`Graph::allow`](crate::Graph::allow) permits one
 /// of them in one graph. An op or layer of one's own may declare its own:
 ///
 /// ```

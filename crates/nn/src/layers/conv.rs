@@ -70,7 +70,7 @@ impl<const D: usize> ConvLayerOptions<D> {
 
 /// Variables of a convolution of either kind.
 #[derive(Clone, Debug)]
-pub(super) struct Kernel {
+pub(super) struct Filters {
     scope: String,
     pub weight: Variable,
     pub bias: Option<Variable>,
@@ -78,7 +78,7 @@ pub(super) struct Kernel {
     groups: usize,
 }
 
-impl Kernel {
+impl Filters {
     /// Declares a weight of this shape and perhaps a bias, with PyTorch's initial values; `channels` are those of
     /// inputs and outputs.
     #[track_caller]
@@ -140,7 +140,7 @@ fn undivided([inputs, outputs]: [usize; 2], groups: usize) -> Option<Misfit> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Conv<const D: usize> {
-    kernel: Kernel,
+    kernel: Filters,
     options: ConvLayerOptions<D>,
 }
 
@@ -164,7 +164,7 @@ impl<const D: usize> Conv<D> {
     ) -> Self {
         let groups = options.window.groups;
         let shape = [&[outputs, per_group(inputs, groups)], &kernel.into().0[..]].concat();
-        Self { kernel: Kernel::declare(params, shape, [inputs, outputs], groups, options.bias), options }
+        Self { kernel: Filters::declare(params, shape, [inputs, outputs], groups, options.bias), options }
     }
 
     /// Returns the weight `[out, in/groups, K…]`.

@@ -3,7 +3,7 @@
 use wgrad_core::ops::{ConvTransposeOptions, Sizes};
 use wgrad_core::{Params, Variable};
 
-use super::conv::{Kernel, per_group, window_setters};
+use super::conv::{Filters, per_group, window_setters};
 
 /// Transposed convolution of lines `[N, C, L]` or `[C, L]`; see [`ConvTranspose`].
 pub type ConvTranspose1d = ConvTranspose<1>;
@@ -47,7 +47,7 @@ impl<const D: usize> ConvTransposeLayerOptions<D> {
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConvTranspose<const D: usize> {
-    kernel: Kernel,
+    kernel: Filters,
     options: ConvTransposeLayerOptions<D>,
 }
 
@@ -71,7 +71,7 @@ impl<const D: usize> ConvTranspose<D> {
     ) -> Self {
         let groups = options.window.groups;
         let shape = [&[inputs, per_group(outputs, groups)], &kernel.into().0[..]].concat();
-        Self { kernel: Kernel::declare(params, shape, [inputs, outputs], groups, options.bias), options }
+        Self { kernel: Filters::declare(params, shape, [inputs, outputs], groups, options.bias), options }
     }
 
     /// Returns the weight `[in, out/groups, K…]`.

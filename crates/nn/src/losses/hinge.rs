@@ -9,7 +9,7 @@ options! {
     /// Hinge loss of scores: `max(0, 1 − y·x)` for scores `x` and targets `y` of −1 or 1 of the same shape: what a
     /// support vector machine minimises. `squared` takes the square of it.
     ///
-    /// PyTorch has no such loss (its `HingeEmbeddingLoss` is [another one](HingeEmbeddingLoss)); Keras calls them
+    /// PyTorch has no such loss (its `HingeEmbeddingLoss` is [another one](super::HingeEmbeddingLoss)); Keras calls them
     /// `hinge` and `squared_hinge`. The gradient is `−y` where `y·x < 1`, else 0.
     ///
     /// Shapes that differ and targets of `u32` leave an invalid tensor and an error.

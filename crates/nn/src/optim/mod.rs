@@ -37,6 +37,8 @@ mod radam;
 mod rms_prop;
 mod rule;
 pub mod schedule;
+#[cfg(test)]
+mod scope_tests;
 mod select;
 mod setting;
 mod sgd;

@@ -1,7 +1,7 @@
 //! Reports of a run: one page with everything, its plots, and its numbers for other programs.
 //!
 //! [`RunReport`] takes what there is (a history, [`Scores`] of validation and test rows, a
-//! [`Decision`], importances, facts) and writes `report.html`, which
+//! [`Decision`](wgrad_metrics::Decision), importances, facts) and writes `report.html`, which
 //! opens from disk without a network, `plots/*.svg`, `metrics.csv` and an event file for TensorBoard. [`intervals`] and
 //! [`paired`] give all metrics with bootstrap intervals, of one model and of the difference of two.
 //!

@@ -101,7 +101,7 @@ impl RunReport {
         self
     }
 
-    /// What features are worth; see [`permutation_importance`].
+    /// What features are worth; see [`permutation_importance`](super::permutation_importance).
     #[must_use]
     pub fn importance(mut self, importance: Vec<Importance>) -> Self {
         self.contents.importance = importance;
