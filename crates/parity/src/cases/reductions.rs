@@ -7,7 +7,7 @@ use crate::case::Inputs;
 use crate::case::Values::{Grid, Normal, Of, Uniform};
 use crate::draw::Draw;
 use crate::edge;
-use crate::family::{Family, at_length};
+use crate::family::{ANY, Family, at_length};
 
 pub(super) const FAMILY: Family = Family::new(own).edges(edges).lengths(lengths).random(&[sums, extremes]);
 
@@ -55,6 +55,8 @@ fn own() -> Vec<Case> {
     }
     cases.push(Case::new("cumsum over rows", &[(&[5, 65], Normal)], |x| x[0].cumsum(-1)));
     cases.push(Case::new("cumsum over a middle axis", &[(&[3, 33, 4], Normal)], |x| x[0].cumsum(1)));
+    cases.push(Case::new("logcumsumexp over rows", &[(&[5, 65], ANY)], |x| x[0].logcumsumexp(-1)));
+    cases.push(Case::new("logcumsumexp over a middle axis", &[(&[3, 33, 4], ANY)], |x| x[0].logcumsumexp(1)));
     cases.push(Case::new("sum of all", &[(&[3, 5], Normal)], |x| x[0].sum_all()));
     cases.push(Case::new("mean of all", &[(&[3, 5], Normal)], |x| x[0].mean_all()));
     cases.push(
@@ -105,17 +107,20 @@ fn lengths(n: usize) -> Vec<Case> {
         at_length("cumulative sum", n, &[(&[2, n], Normal)], |x| vec![x[0].cumsum(1)]),
         at_length("cumulative sum of pages", n, &[(&[2, n, 2], Normal)], |x| vec![(&x[0] * 0.7).cumsum(1) * &x[0]]),
         at_length("cumulative sum of columns", n, &[(&[n, 3], Normal)], |x| vec![x[0].cumsum(1)]),
+        at_length("cumulative logsumexp", n, &[(&[2, n], Normal)], |x| vec![x[0].logcumsumexp(1)]),
+        at_length("cumulative logsumexp of pages", n, &[(&[2, n, 2], Normal)], |x| vec![x[0].logcumsumexp(1)]),
     ]
 }
 
 fn sums(draw: &mut Draw) -> Case {
     let (shape, values) = (draw.any(), draw.values());
     let axes = draw.axes(&shape);
-    let some: [(&str, Reduction); 5] = [
+    let some: [(&str, Reduction); 6] = [
         ("sum", |x, axes| x.sum(axes)),
         ("mean", |x, axes| x.mean_keepdim(axes)),
         ("sum of squares", |x, axes| x.square().sum(axes)),
         ("cumsum", |x, axes| x.cumsum(axes[0])),
+        ("logcumsumexp", |x, axes| x.logcumsumexp(axes[0])),
         ("logsumexp", |x, axes| x.logsumexp(axes)),
     ];
     let (name, f) = draw.of(&some);

@@ -22,6 +22,18 @@ impl Tensor {
             Err(invalid) => invalid,
         }
     }
+
+    /// `y[…, j, …] = log Σ_{i ≤ j} exp(x[…, i, …])` along `axis`, of the same shape; no sum overflows.
+    ///
+    /// An axis that does not exist and integers are errors. Source: `torch.logcumsumexp`.
+    #[must_use]
+    #[track_caller]
+    pub fn logcumsumexp(&self, axis: isize) -> Tensor {
+        match resolve(self, "logcumsumexp", axis) {
+            Ok(axis) => self.graph().apply(LogCumsumExp { axis, reverse: false }, &[self]).get(0),
+            Err(invalid) => invalid,
+        }
+    }
 }
 
 /// The running sum, from the end if `reverse`.
@@ -85,30 +97,121 @@ impl Op for Cumsum {
     }
 
     fn launch(&self, at: &mut Launch<'_>) {
-        let [outer, n, inner] = extents(&at.inputs[0].shape, self.axis..self.axis + 1);
-        let lines = outer * inner;
-        let length = block(lines, n, at.limits);
-        let blocks = n.div_ceil(length);
-        let dispatch = |entry, threads| {
-            let kernel = Kernel::new("cumsum", &[wgrad_shaders::CUMSUM]).bundled();
-            Dispatch::new(kernel, entry, Grid::Threads([threads, 1, 1]))
-                .param("lines", lines)
-                .param("n", n)
-                .param("inner", inner)
-                .param("reverse", usize::from(self.reverse))
-                .param("length", length)
-                .param("blocks", blocks)
-        };
-        let (x, y) = (Operand::Input(0), Operand::Output(0));
-        if blocks == 1 {
-            at.dispatch(dispatch("forward", lines).bind("x", x).bind("y", y));
-            return;
-        }
-        let sums = at.scratch(Spec::f32([blocks * lines]));
-        at.dispatch(dispatch("sums_of_blocks", lines * blocks).bind("x", x).bind("sums", sums));
-        at.dispatch(dispatch("offsets", lines).bind("sums", sums));
-        at.dispatch(dispatch("blocked", lines * blocks).bind("x", x).bind("sums", sums).bind("y", y));
+        let kernel = Kernel::new("cumsum", &[wgrad_shaders::CUMSUM]).bundled();
+        launch(at, &kernel, self.axis, self.reverse, &["sums"]);
     }
+}
+
+/// The logarithm of the running sum of exponentials, from the end if `reverse`.
+#[derive(Clone, Copy, Debug)]
+struct LogCumsumExp {
+    axis: usize,
+    reverse: bool,
+}
+
+impl LogCumsumExp {
+    /// The logarithm of nothing, as far as `f32` and every GPU know it.
+    const NOTHING: f64 = -3.0e38;
+
+    fn run<F: Real>(self, mut at: Buffers<'_, F>) {
+        let [_, n, inner] = extents(&at.input_spec(0).shape, self.axis..self.axis + 1);
+        let (x, y) = (at.float(0), at.out(0));
+        let block = (n * inner).max(1);
+        y.par_chunks_mut(block).with_min_len((1 << 12) / block + 1).zip(x.par_chunks(block)).for_each(|(y, x)| {
+            // exp(top)·sum, with the largest term so far taken out.
+            let mut totals = vec![(f64::NEG_INFINITY, 0.0f64); inner];
+            for step in 0..n {
+                let j = if self.reverse { n - 1 - step } else { step };
+                for (k, (top, sum)) in totals.iter_mut().enumerate() {
+                    let term = x[j * inner + k].wide();
+                    if term > *top {
+                        (*top, *sum) = (term, *sum * (*top - term).exp() + 1.0);
+                    } else {
+                        *sum += if term >= *top { 1.0 } else { (term - *top).exp() };
+                    }
+                    y[j * inner + k] = F::lit(*top + sum.ln());
+                }
+            }
+        });
+    }
+}
+
+impl Op for LogCumsumExp {
+    fn name(&self) -> &'static str {
+        "logcumsumexp"
+    }
+
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+        if inputs[0].dtype.is_float() {
+            Ok(vec![inputs[0].clone()])
+        } else {
+            Err(Misfit::new(format!("only floats are summed, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`"))
+        }
+    }
+
+    /// `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`: the op from the other end, over logarithms of the positive and of the
+    /// negative cotangents, so that nothing overflows.
+    fn backward(&self, at: &mut Backward) {
+        let back = Self { reverse: !self.reverse, ..*self };
+        at.give_with(0, |at| {
+            let (x, y) = (at.input(0), at.output(0));
+            let part = |dy: &Tensor| {
+                let positive = dy.gt(0.0);
+                let logs = positive.where_cond(positive.where_cond(dy, 1.0).log() - y, Self::NOTHING);
+                (x + x.graph().apply(back, &[&logs]).get(0)).exp()
+            };
+            part(&at.dy()) - part(&-at.dy())
+        });
+    }
+
+    fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
+        Accuracy::new().steps(8.0).terms(inputs[0].shape.dims()[self.axis])
+    }
+
+    fn reference(&self, at: Reference<'_>) {
+        both!(at, buffers => self.run(buffers));
+    }
+
+    fn epilogues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn prologues(&self) -> &'static [usize] {
+        &[0]
+    }
+
+    fn launch(&self, at: &mut Launch<'_>) {
+        let source = [wgrad_shaders::lib::SPECIAL, wgrad_shaders::LOGCUMSUMEXP];
+        launch(at, &Kernel::new("logcumsumexp", &source).bundled(), self.axis, self.reverse, &["tops", "sums"]);
+    }
+}
+
+/// Launches a running total: `states` are the buffers in which its kernel keeps the totals of blocks.
+fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, states: &[&'static str]) {
+    let [outer, n, inner] = extents(&at.inputs[0].shape, axis..axis + 1);
+    let lines = outer * inner;
+    let length = block(lines, n, at.limits);
+    let blocks = n.div_ceil(length);
+    let dispatch = |entry, threads| {
+        Dispatch::new(kernel.clone(), entry, Grid::Threads([threads, 1, 1]))
+            .param("lines", lines)
+            .param("n", n)
+            .param("inner", inner)
+            .param("reverse", usize::from(reverse))
+            .param("length", length)
+            .param("blocks", blocks)
+    };
+    let (x, y) = (Operand::Input(0), Operand::Output(0));
+    if blocks == 1 {
+        at.dispatch(dispatch("forward", lines).bind("x", x).bind("y", y));
+        return;
+    }
+    let states: Vec<_> = states.iter().map(|&name| (name, at.scratch(Spec::f32([blocks * lines])))).collect();
+    let bound =
+        |dispatch: Dispatch| states.iter().fold(dispatch, |dispatch, &(name, state)| dispatch.bind(name, state));
+    at.dispatch(bound(dispatch("sums_of_blocks", lines * blocks).bind("x", x)));
+    at.dispatch(bound(dispatch("offsets", lines)));
+    at.dispatch(bound(dispatch("blocked", lines * blocks).bind("x", x)).bind("y", y));
 }
 
 /// How many elements a thread walks: a whole line where there are lines for all threads, or else about `√n` of them, so
