@@ -85,7 +85,7 @@ const PLANTS: &[Plant] = &[
                 replace: "let slope = -dw * r / f32(params.count);",
             },
             Edit {
-                within: "fn store_parameters(c: u32, dw: f32, db: f32) {",
+                within: "fn apply(work: Task, known: Constants, total: Pair) {",
                 find: "let slope = dw * known.r / f32(params.count);",
                 replace: "let slope = -dw * known.r / f32(params.count);",
             },
