@@ -223,7 +223,7 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("cumsum", |at| Ok(vec![of_axes(at)?.cumsum(at.arg(1, "dim").int()?)])),
     ("reshape", reshape),
     ("view", reshape),
-    ("expand", expand),
+    ("broadcast_to", expand),
     ("expand", expand),
     ("permute", |at| Ok(vec![at.x()?.permute(&at.arg(1, "dims").ints()?)])),
     ("transpose", |at| Ok(vec![of_axes(at)?.transpose(at.arg(1, "dim0").int()?, at.arg(2, "dim1").int()?)])),

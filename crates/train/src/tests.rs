@@ -245,7 +245,7 @@ fn a_loss_that_is_not_finite_is_an_error_with_advice_and_the_model_can_be_read()
         "{text}"
     );
     assert!(text.contains("there: log(f32[16, 1]) gives NaN at [0, 0]\n    of sub: "), "{text}");
-    assert!(text.contains("train/tests.rs:") && text.contains("\n  fixes:\n    1. a smaller"), "{text}");
+    assert!(text.contains("train/src/tests.rs:") && text.contains("\n  fixes:\n    1. a smaller"), "{text}");
     assert!(params.to_safetensors().is_ok());
 }
 
@@ -259,7 +259,7 @@ fn what_does_not_fit_is_reported_before_the_first_step() {
     assert_eq!(none, "there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))");
     let mut trainer = trainer(&params);
     let text = fit_error(&mut trainer, &data, bce);
-    assert!(text.contains("bce_with_logits(f32[16, 1], u32[16])") && text.contains("train/tests.rs"), "{text}");
+    assert!(text.contains("bce_with_logits(f32[16, 1], u32[16])") && text.contains("train/src/tests.rs"), "{text}");
     let mut trainer = trainer.targets(Targets::Binary);
     let text = fit_error(&mut trainer, &data, bce);
     assert!(

@@ -20,6 +20,15 @@ pub enum TensorOrScalar {
 }
 
 impl TensorOrScalar {
+    /// Returns the tensor, or the number as a float of the graph of `other`.
+    #[track_caller]
+    pub(crate) fn on(self, other: &Tensor) -> Tensor {
+        match self {
+            Self::Tensor(tensor) => tensor,
+            Self::Scalar(value) => other.number(value),
+        }
+    }
+
     /// Returns the tensor, or the number as a tensor of the element type of `other`.
     #[track_caller]
     pub(crate) fn beside(self, other: &Tensor) -> Tensor {

@@ -34,7 +34,7 @@ fn the_node_is_named_with_its_line_its_scope_and_what_it_was_given() {
         found.to_string(),
         format!(
             "div(f32[2, 2], f32[2, 2]) gives inf at [1, 0]\n    of x: 2.0 there, 1.0 to 8.0\n    of sub: 0.0 there, -1.0 \
-             to 6.0\n  at crates/core/src/non_finite_tests.rs:{line} (in head)"
+             to 6.0\n  at crates/core/src/verify/non_finite_tests.rs:{line} (in head)"
         )
     );
 }

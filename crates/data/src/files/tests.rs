@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::*;
 
 fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/data/files/fixtures")).join(name)
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/files/fixtures")).join(name)
 }
 
 fn message<T>(result: Result<T>) -> String {

@@ -171,8 +171,8 @@ impl<R: Rule> Descent<R> {
 
     /// The scope of the state, `optim` if not set: two optimizers of one [`Params`](wgrad_core::Params) need two.
     ///
-    /// While an optimizer or a graph that it is traced in exists, another one with other settings or parameters in the same
-    /// scope is an error of its graph: both would count each other's steps. The same optimizer may be traced in many graphs.
+    /// While an optimizer or a graph that it is traced in exists, another one by another rule or over other parameters in the
+    /// same scope is an error of its graph: both would count each other's steps. The same optimizer may be traced in many graphs.
     #[must_use]
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
@@ -259,7 +259,7 @@ impl<R: Rule> Descent<R> {
     fn claim(&self, graph: &Graph, rows: &[Row]) -> Option<Misfit> {
         let params = rows.first()?.variable.params();
         let names: Vec<&str> = rows.iter().map(|row| row.variable.name()).collect();
-        if graph.claim(&params.at(&self.scope), &self.owner, &format!("{self:?} of {names:?}")) {
+        if graph.claim(&params.at(&self.scope), &self.owner, &format!("{} of {names:?}", R::NAME)) {
             return None;
         }
         let scope = &self.scope;

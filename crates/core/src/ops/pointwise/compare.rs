@@ -151,11 +151,8 @@ impl Tensor {
     /// Source: `torch.where`.
     #[track_caller]
     pub fn where_cond(&self, x: impl Into<TensorOrScalar>, y: impl Into<TensorOrScalar>) -> Tensor {
-        let number = |side: TensorOrScalar| match side {
-            TensorOrScalar::Tensor(tensor) => tensor,
-            TensorOrScalar::Scalar(value) => self.number(value),
-        };
-        self.pointwise(&SELECT, &[&number(x.into()), &number(y.into())], &[])
+        let (x, y) = (x.into().on(self), y.into().on(self));
+        self.pointwise(&SELECT, &[&x, &y], &[])
     }
 
     /// Integers as floats; exact up to 2²⁴. A tensor of floats is returned as it is.
