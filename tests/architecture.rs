@@ -96,6 +96,7 @@ fn the_gpu_backend_names_no_op() {
         "gather",
         "kernels",
         "max",
+        "parts",
         "reference",
         "sort",
         "sum",

@@ -123,7 +123,7 @@ const PLANTS: &[Plant] = &[
         name: "biased variance",
         effect: "batch norm hands out its variance times (n − 1) / n: the running variance becomes the biased one, and the \
                  gradient is slightly off",
-        kernels: &["batch_norm", "batch_norm_serial"],
+        kernels: &["lib/batch_norm_forward"],
         edits: &[Edit {
             within: "fn store_channel(c: u32, m: f32, spread: f32) {",
             find: "store_variance(c, spread);",

@@ -19,7 +19,7 @@ impl Session {
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
     /// let graph = Graph::new(Mode::Evaluate);
     /// let x = graph.input("x", [3], DType::F32);
-    /// let y = x.sum_keep(&[0]);
+    /// let y = x.sum_keepdim(&[0]);
     /// let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
     /// let step = session.compile(&graph, &[&y])?;
     /// assert!(session.tune(&step, Duration::from_secs(1))?.is_empty());

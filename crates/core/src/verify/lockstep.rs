@@ -178,7 +178,7 @@ impl Session {
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
     /// let graph = Graph::new(Mode::Evaluate);
     /// let x = graph.input("x", [3], DType::F32);
-    /// let y = (&x * 2.0 + 1.0).sum_keep(&[0]);
+    /// let y = (&x * 2.0 + 1.0).sum_keepdim(&[0]);
     /// let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
     /// let report = session.lockstep(&graph, &[&y], &[(&x, &Array::vector(vec![0.5f32, 2.0, -1.0]))])?;
     /// assert!(report.passes(), "{report}");

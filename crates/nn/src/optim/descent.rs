@@ -32,7 +32,7 @@ use super::{Handles, LearningRate, Optimizer, Select};
 /// let mut session = Session::new(CpuBackend::<f32>::new(), &p)?;
 /// let trace = |optimizer: &Adam, sign: f64| {
 ///     let graph = Graph::new(Mode::Train);
-///     let loss = d.forward(&g.forward(&graph.input("noise", [8, 2], DType::F32))).mean() * sign;
+///     let loss = d.forward(&g.forward(&graph.input("noise", [8, 2], DType::F32))).mean_all() * sign;
 ///     optimizer.minimize(&loss);
 ///     graph
 /// };

@@ -90,7 +90,7 @@ pointwise_ops! {
 /// let x = graph.input("x", [64], DType::F32);
 /// let positive = x.gt(&x.number(0.0));
 /// assert_eq!(positive.dtype(), DType::U32);
-/// let root = positive.select(&x, &-&x);
+/// let root = positive.where_cond(&x, &-&x);
 /// assert_eq!(root.dtype(), DType::F32);
 /// ```
 impl Tensor {

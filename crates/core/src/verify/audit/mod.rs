@@ -36,7 +36,7 @@ use step_values::StepValues;
 /// let graph = Graph::new(Mode::Train);
 /// let x = graph.input("x", [3], DType::F32);
 /// let error = graph.variable(&w) - &x;
-/// let loss = (&error * &error).sum_keep(&[0]);
+/// let loss = (&error * &error).sum_keepdim(&[0]);
 /// let report = audit(&loss, &[(&x, &Array::vector(vec![1f32, 2.0, 3.0]))])?;
 /// assert!(report.passes(), "{report}");
 /// assert_eq!(report.parameters[0].name, "w");
