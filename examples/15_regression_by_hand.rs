@@ -2,7 +2,6 @@
 //!
 //! `cargo run --example 15_regression_by_hand` (a device may be named: `… -- llvmpipe`)
 
-use wgrad::data::Batches;
 use wgrad::prelude::*;
 
 fn main() -> Result<()> {

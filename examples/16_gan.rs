@@ -11,8 +11,7 @@ fn mlp(p: &Params, inputs: usize, outputs: usize) -> Sequential {
 fn main() -> Result<()> {
     let params = Params::seeded(7);
     let (g, d) = (mlp(&params.at("g"), 4, 1), mlp(&params.at("d"), 1, 1));
-    let bce = BceWithLogitsLoss::new();
-    let judged = |x: &Tensor, real: f64| bce.forward(&d.forward(x), &x.number(real).expand([128, 1]));
+    let judged = |x: &Tensor, y: f64| BceWithLogitsLoss::new().forward(&d.forward(x), &x.number(y).expand([128, 1]));
     let graphs = [Graph::new(Mode::Train), Graph::new(Mode::Train)];
     let noise = graphs.each_ref().map(|graph| graph.input("noise", [128, 4], DType::F32));
     let real = graphs[0].input("real", [128, 1], DType::F32);
@@ -24,15 +23,14 @@ fn main() -> Result<()> {
     let mut session = Session::new(Device::named(&std::env::args().nth(1).unwrap_or("cpu".into()))?, &params)?;
     let d_step = session.compile(&graphs[0], &[&d_loss])?;
     let g_step = session.compile(&graphs[1], &[&g_loss, &fake.mean_all(), &fake.std([0, 1], 1)])?;
+    let mut seen = vec![];
     for step in 0..2000u64 {
         let z = Array::randn([128, 4], 2 * step);
         let x =
             Array::new([128, 1], Array::randn([128], 2 * step + 1).to_f32().iter().map(|x| 3.0 + 0.5 * x).collect())?;
         session.run(&d_step, &[(&real, &x), (&noise[0], &z)])?;
-        let seen = session.run(&g_step, &[(&noise[1], &z)])?;
-        if step % 500 == 499 {
-            println!("step {}: mean {:.2} (3), deviation {:.2} (0.5)", step + 1, seen[1].item()?, seen[2].item()?);
-        }
+        seen = session.run(&g_step, &[(&noise[1], &z)])?;
     }
+    println!("mean {:.2} (of the data 3), deviation {:.2} (0.5)", seen[1].item()?, seen[2].item()?);
     session.sync()
 }

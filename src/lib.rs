@@ -80,7 +80,7 @@ pub mod prelude {
     };
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_core::{Audit, Lockstep, audit};
-    pub use wgrad_data::{Augment, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
+    pub use wgrad_data::{Augment, Batches, Dataset, KFold, Missing, Preprocess, Sampler, Seed, Split, Table};
     pub use wgrad_kernels::Device;
     pub use wgrad_metrics::{Calibrate, Decision, Report, Rule};
     pub use wgrad_nn::layers::*;
