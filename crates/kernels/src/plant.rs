@@ -234,14 +234,20 @@ mod tests {
 
     #[test]
     fn every_plant_is_in_its_kernels_and_in_no_other() {
+        let shaders = shaders();
         for plant in plants() {
-            for (name, text) in shaders() {
+            for (name, text) in &shaders {
+                // With the shared parts that its opening comment names.
+                let needed = shaders.iter().filter(|(part, _)| part != name && text.contains(&format!("{part}.wgsl")));
+                let parts: Vec<_> = needed.filter(|(part, _)| part.starts_with("lib/")).collect();
+                let whole = parts.iter().fold(text.clone(), |whole, (_, part)| format!("{whole}\n{part}"));
                 let planted =
-                    plant.in_kernel(&Kernel::generated(name.clone(), text)).expect("the lines stand there once");
+                    plant.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines stand there once");
                 let edited =
                     plant.edits.iter().any(|edit| planted.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
                 // A product's kernels hold the shared part, which is a file of its own.
-                let named = plant.kernels.contains(&name.as_str()) && !name.starts_with("matmul_");
+                let mut names = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
+                let named = names.any(|name| plant.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
                 assert_eq!(edited, named, "{} in {name}", plant.name);
                 assert!(planted.is_none_or(|kernel| !kernel.is_trusted()), "its checks are on");
             }
