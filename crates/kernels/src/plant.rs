@@ -246,8 +246,8 @@ mod tests {
                 let edited =
                     plant.edits.iter().any(|edit| planted.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
                 // A product's kernels hold the shared part, which is a file of its own.
-                let mut names = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
-                let named = names.any(|name| plant.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
+                let mut files = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
+                let named = files.any(|name| plant.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
                 assert_eq!(edited, named, "{} in {name}", plant.name);
                 assert!(planted.is_none_or(|kernel| !kernel.is_trusted()), "its checks are on");
             }
