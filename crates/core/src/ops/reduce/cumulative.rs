@@ -67,11 +67,7 @@ impl Op for Cumsum {
     }
 
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
-        if inputs[0].dtype.is_float() {
-            Ok(vec![inputs[0].clone()])
-        } else {
-            Err(Misfit::new(format!("only floats are summed, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`"))
-        }
+        total_like(&inputs[0])
     }
 
     /// The running sum from the other end.
@@ -142,11 +138,7 @@ impl Op for LogCumsumExp {
     }
 
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
-        if inputs[0].dtype.is_float() {
-            Ok(vec![inputs[0].clone()])
-        } else {
-            Err(Misfit::new(format!("only floats are summed, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`"))
-        }
+        total_like(&inputs[0])
     }
 
     /// `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`: the op from the other end, over logarithms of the positive and of the
@@ -183,6 +175,15 @@ impl Op for LogCumsumExp {
     fn launch(&self, at: &mut Launch<'_>) {
         let source = [wgrad_shaders::lib::SPECIAL, wgrad_shaders::LOGCUMSUMEXP];
         launch(at, &Kernel::new("logcumsumexp", &source).bundled(), self.axis, self.reverse, &["tops", "sums"]);
+    }
+}
+
+/// Returns the output of a running total: as its input, which must be floats.
+fn total_like(input: &Spec) -> Result<Vec<Spec>, Misfit> {
+    if input.dtype.is_float() {
+        Ok(vec![input.clone()])
+    } else {
+        Err(Misfit::new(format!("only floats are summed, not {}", input.dtype)).fix("cast with `.to_f32()`"))
     }
 }
 
