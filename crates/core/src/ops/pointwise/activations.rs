@@ -141,10 +141,9 @@ pointwise_ops! {
 
     /// `x·sigmoid(x)`, also called swish.
     pub(crate) SILU = silu(x: float)[] -> float as silu {
-        // A sigmoid below the smallest normal number may be 0, and 88 times that is lost of the product.
         wgsl: "x * special_sigmoid(x)",
         library: SPECIAL,
-        steps: 24.0,
+        steps: 8.0,
         reference<F>: x * sigmoid(x),
         backward(grad): { x: x.pointwise(&SILU_BACKWARD, &[grad], &[]) },
     }

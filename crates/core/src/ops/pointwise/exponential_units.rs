@@ -49,10 +49,9 @@ pointwise_ops! {
 
     /// `x·tanh(log(1 + eˣ))`. Misra: "Mish: a self regularized non-monotonic activation function", 2019.
     pub(crate) MISH = mish(x: float)[] -> float as mish {
-        // As for silu: what is flushed to 0 is multiplied by x.
         wgsl: "x * special_mish(x).x",
         library: SPECIAL,
-        steps: 24.0,
+        steps: 12.0,
         reference<F>: x * mish(x).0,
         backward(grad): { x: x.pointwise(&MISH_BACKWARD, &[grad], &[]) },
     }
