@@ -36,7 +36,7 @@ pub use host::init::Init;
 pub use host::memory::memory_of_host;
 pub use host::nearest::{edit_distance, nearest};
 pub use host::random::{Stream, philox};
-pub use host::real::Real;
+pub use host::real::{Flushed, Real};
 pub use host::send::WasmNotSend;
 pub use host::shape::Shape;
 pub use host::shuffle::{Seed, SplitMix64};

@@ -4,7 +4,6 @@ use std::fmt::Debug;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
-use crate::Element;
 use crate::host::elementary;
 
 /// The number type of a reference: `f32`, or `f64` for the truth that parity tests compare with.
@@ -13,7 +12,10 @@ use crate::host::elementary;
 /// [`ln_1p`](Self::ln_1p) and [`tanh`](Self::tanh) are polynomials without branches and calls, so that loops over them
 /// become vector code; they are within 2 units in the last place.
 pub trait Real:
-    Element
+    Copy
+    + Send
+    + Sync
+    + 'static
     + Debug
     + PartialOrd
     + Add<Output = Self>
@@ -165,4 +167,101 @@ real! {
     f64, lit: std::convert::identity,
     abs: f64::abs, floor: f64::floor, sqrt: f64::sqrt, recip: f64::recip, erf: libm::erf,
     exp: f64::exp, ln: f64::ln, ln_1p: f64::ln_1p, tanh: f64::tanh
+}
+
+/// Double precision on a device that flushes: a result that is smaller than the smallest normal `f32` is zero.
+///
+/// A reference that runs in it shows what a chain of operations loses on such a device: `x·sigmoid(x)` at -88 is 0 there,
+/// and not the normal number -5e-37.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Flushed(f64);
+
+impl From<f64> for Flushed {
+    #[inline(always)]
+    fn from(x: f64) -> Self {
+        Self(if x.abs() < f64::from(f32::MIN_POSITIVE) { 0.0 } else { x })
+    }
+}
+
+macro_rules! flushed_operators {
+    ($($operator:ident $function:ident $assign:ident $assigning:ident),*) => {
+        $(
+            impl $operator for Flushed {
+                type Output = Self;
+                fn $function(self, other: Self) -> Self {
+                    $operator::$function(self.0, other.0).into()
+                }
+            }
+            impl $assign for Flushed {
+                fn $assigning(&mut self, other: Self) {
+                    *self = $operator::$function(*self, other);
+                }
+            }
+        )*
+    };
+}
+flushed_operators! { Add add AddAssign add_assign, Sub sub SubAssign sub_assign }
+flushed_operators! { Mul mul MulAssign mul_assign, Div div DivAssign div_assign }
+
+impl Neg for Flushed {
+    type Output = Self;
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
+impl Sum for Flushed {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self(0.0), Add::add)
+    }
+}
+
+macro_rules! flushed_functions {
+    ($($name:ident),*) => {
+        $(
+            fn $name(self) -> Self {
+                Real::$name(self.0).into()
+            }
+        )*
+    };
+}
+
+impl Real for Flushed {
+    fn lit(x: f64) -> Self {
+        x.into()
+    }
+    fn wide(self) -> f64 {
+        self.0
+    }
+    fn zero() -> Self {
+        Self(0.0)
+    }
+    fn one() -> Self {
+        Self(1.0)
+    }
+    fn nan() -> Self {
+        Self(f64::NAN)
+    }
+    fn infinity() -> Self {
+        Self(f64::INFINITY)
+    }
+    fn neg_infinity() -> Self {
+        Self(f64::NEG_INFINITY)
+    }
+    fn is_nan(self) -> bool {
+        self.0.is_nan()
+    }
+    fn is_finite(self) -> bool {
+        self.0.is_finite()
+    }
+    fn max(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
+    }
+    fn min(self, other: Self) -> Self {
+        Self(self.0.min(other.0))
+    }
+    fn powf(self, p: Self) -> Self {
+        self.0.powf(p.0).into()
+    }
+    flushed_functions! { abs, floor, sqrt, recip, exp, ln, ln_1p, tanh, erf }
 }

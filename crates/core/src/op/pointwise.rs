@@ -5,7 +5,7 @@
 
 use crate::autodiff::Backward;
 use crate::op::reference::{Buffers, Reference, Slice, SliceMut};
-use crate::{Accuracy, DType, Real};
+use crate::{Accuracy, DType, Element, Flushed, Real};
 
 /// One pointwise op. Build rows with [`pointwise!`](crate::pointwise).
 pub struct Pointwise {
@@ -27,6 +27,8 @@ pub struct Pointwise {
     pub block_f32: fn(&Block<'_, f32>, SliceMut<'_, f32>),
     /// The reference in double precision.
     pub block_f64: fn(&Block<'_, f64>, SliceMut<'_, f64>),
+    /// The reference on a device that flushes small numbers on the way to zero, for error bounds.
+    pub block_flushed: fn(&Block<'_, Flushed>, SliceMut<'_, Flushed>),
     /// How many correctly rounded operations in sequence the row may be as inexact as: 1 for arithmetic. By WGSL's table of
     /// accuracies `exp` is 4; see [`crate::bound`].
     pub steps: f64,
@@ -101,7 +103,7 @@ pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
 }
 
 /// A precision in which plans run on the CPU.
-pub trait Precision: Real {
+pub trait Precision: Real + Element {
     /// The row's loop in this precision.
     fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
     /// The buffers of an op, for its reference.
@@ -207,6 +209,7 @@ macro_rules! pointwise {
                 steps: $crate::pointwise!(@steps $($steps)?),
                 block_f32: $crate::in_vectors::<Row>,
                 block_f64: <Row as $crate::Loop>::run::<f64>,
+                block_flushed: <Row as $crate::Loop>::run::<$crate::Flushed>,
                 backward: $crate::pointwise!(@backward ($($arg)*) ($($attr)*) $($backward)*),
                 estimated: $crate::pointwise!(@estimated $($estimated)?),
             }

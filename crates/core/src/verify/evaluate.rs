@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::op::pointwise::Block;
 use crate::op::reference::{Buffers, Reference, Slice, SliceMut};
-use crate::{Array, Data, Op, Pointwise, Spec, View};
+use crate::{Array, Data, Flushed, Op, Pointwise, Real, Spec, View};
 
 /// Returns the elements of an array at the places of a view.
 pub(super) fn seen(base: &Array, view: &View) -> Array {
@@ -74,6 +74,26 @@ pub(super) fn pointwise(row: &Pointwise, attributes: &[f64], spec: &Spec, inputs
     let mut room = Room::of(spec);
     (row.block_f64)(&Block { args: &args, attributes }, room.slice());
     room.array(spec)
+}
+
+/// Computes a pointwise op as a device does that flushes numbers below the smallest normal one, also those on the way.
+pub(super) fn pointwise_flushed(row: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
+    let flushed = |array: &Arc<Array>| -> Vec<Flushed> { array.to_f64().into_iter().map(Flushed::from).collect() };
+    let floats: Vec<_> = inputs.iter().map(flushed).collect();
+    let args = inputs.iter().zip(&floats).map(|(input, floats)| match input.data() {
+        Data::U32(values) => Slice::Uint(values),
+        Data::F32(_) | Data::F64(_) => Slice::Float(floats),
+    });
+    let args: Vec<_> = args.collect();
+    let block = Block { args: &args, attributes };
+    if !spec.dtype.is_float() {
+        let mut results = vec![0; spec.shape.numel()];
+        (row.block_flushed)(&block, SliceMut::Uint(&mut results));
+        return Array::new(&spec.shape, results).expect("as many as the shape has");
+    }
+    let mut results = vec![Flushed::zero(); spec.shape.numel()];
+    (row.block_flushed)(&block, SliceMut::Float(&mut results));
+    Array::new::<f64>(&spec.shape, results.into_iter().map(Real::wide).collect()).expect("as many as the shape has")
 }
 
 /// Computes a structured op.

@@ -86,7 +86,11 @@ fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Val
         for (values, noise) in &mut others {
             let inputs = interpreter.inputs(values, node)?;
             let shaken: Vec<_> = inputs.iter().map(|input| noise.shaken(input.clone(), &accuracy)).collect();
-            let mut arrays = interpreter.compute(node, &shaken);
+            let mut arrays = if noise.flushes && computes(&accuracy) {
+                interpreter.compute_flushed(node, &shaken)
+            } else {
+                interpreter.compute(node, &shaken)
+            };
             if arrays.iter().any(has_nan) {
                 // An input at the end of the op's domain was shaken out of it.
                 let steady = interpreter.compute(node, &inputs);
@@ -164,6 +168,11 @@ fn amplitude(accuracy: &Accuracy) -> f64 {
     accuracy.c * wide(accuracy.terms).sqrt() * EPS
 }
 
+/// Returns whether an op computes: it does more than to move, compare or choose numbers.
+fn computes(accuracy: &Accuracy) -> bool {
+    !accuracy.exact && accuracy.c > 0.0
+}
+
 /// Rounding errors of one run.
 struct Noise {
     stream: Stream,
@@ -178,7 +187,7 @@ impl Noise {
 
     /// Returns an input with the relative errors that, by the bound, stand for those of the op.
     fn shaken(&mut self, input: Arc<Array>, accuracy: &Accuracy) -> Arc<Array> {
-        if accuracy.exact || accuracy.c == 0.0 {
+        if !computes(accuracy) {
             return input;
         }
         let shaken = shake_by(amplitude(accuracy), &input, &mut self.stream);

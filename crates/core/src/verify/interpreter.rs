@@ -255,6 +255,18 @@ impl Interpreter {
         }
     }
 
+    /// Does as [`Self::compute`], on a device that flushes numbers below the smallest normal one: within a pointwise op,
+    /// too.
+    pub fn compute_flushed(&self, node: NodeId, inputs: &[Arc<Array>]) -> Vec<Array> {
+        let Node { kind, outputs, .. } = &*self.nodes[node];
+        match kind {
+            NodeKind::Pointwise(row, attributes) => {
+                vec![evaluate::pointwise_flushed(row, attributes, &outputs[0], inputs)]
+            }
+            _ => self.compute(node, inputs),
+        }
+    }
+
     /// Forgets what nobody reads after `node`.
     pub fn forget(&self, values: &mut Values, node: NodeId) {
         for value in self.ends.get(&node).into_iter().flatten() {
