@@ -3,9 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::graph::node::ValueId;
 use crate::host::cast::wide;
-use crate::verify::bound::{EPS, shake_by};
+use crate::verify::bound::{EPS, shake_by, random_error};
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
 
@@ -83,7 +85,7 @@ fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Val
     let mut others: Vec<(Values, Noise)> = draws.map(|draw| (Interpreter::values(), Noise::new(draw))).collect();
     for node in interpreter.computed() {
         let accuracy = interpreter.accuracy(node);
-        for (values, noise) in &mut others {
+        others.par_iter_mut().try_for_each(|(values, noise)| -> Result<()> {
             let inputs = interpreter.inputs(values, node)?;
             let shaken: Vec<_> = inputs.iter().map(|input| noise.shaken(input.clone(), &accuracy)).collect();
             let mut arrays = if noise.flushes && computes(&accuracy) {
@@ -100,7 +102,8 @@ fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Val
                 values.set(value, noise.rounded(array, &accuracy));
             }
             interpreter.forget(values, node);
-        }
+            Ok(())
+        })?;
         let inputs = interpreter.inputs(&truth, node)?;
         for (value, array) in interpreter.outputs(node).zip(interpreter.compute(node, &inputs)) {
             truth.set(value, array);
@@ -205,7 +208,7 @@ impl Noise {
         }
         let mut values = array.to_f64();
         for y in values.iter_mut().filter(|y| y.is_finite()) {
-            let error = 2.0 * self.stream.uniform() - 1.0;
+            let error = random_error(&mut self.stream);
             *y += (relative * y.abs() + accuracy.cancelling * EPS) * error;
         }
         self.flushed(Array::new(array.shape(), values).expect("as many as before"))
