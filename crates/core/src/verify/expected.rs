@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::graph::node::ValueId;
 use crate::host::cast::wide;
-use crate::verify::bound::{EPS, shake_by, random_error};
+use crate::verify::bound::{EPS, random_error, shake_by};
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
 
