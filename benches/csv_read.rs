@@ -43,7 +43,6 @@ fn main() {
         assert_eq!(Table::scan_csv(&path).expect("a table").rows(), rows);
         disk = disk.min(begin.elapsed().as_secs_f64());
     }
-    #[allow(clippy::cast_precision_loss, reason = "a size")]
     let rate = |seconds: f64| size as f64 / seconds / f64::from(1 << 20);
     println!("the csv crate's records alone: {parser:.3} s, {:.0} MiB/s", rate(parser));
     println!("Table::read_csv: {table:.3} s, {:.0} MiB/s, {:.2} times the parser", rate(table), table / parser);

@@ -24,7 +24,6 @@ fn least(mut round: impl FnMut() -> Result<()>) -> Result<f64> {
         let before = thread_time();
         round()?;
         let time = thread_time().zip(before).map_or(f64::NAN, |(after, before)| after - before);
-        #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
         let each = time / (LAUNCHES * STEPS) as f64;
         least = least.min(each);
     }

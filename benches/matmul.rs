@@ -102,7 +102,6 @@ fn measure(adapter: &Adapter, product: Product, variant: &str, truth: &Array) ->
     Ok(kernel.filter(|kernel| variant == "default" || kernel.starts_with(variant)).map(|k| (times[times.len() / 2], k)))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts of operations")]
 fn main() -> Result<()> {
     // `cargo test --all-targets` starts benchmarks, too; they only time when asked to.
     let words: Vec<String> = std::env::args().skip(1).collect();

@@ -61,7 +61,6 @@ fn time(device: &Device, &(name, shape, build, op, passes): &Case) -> Result<()>
         let profile = session.profile(&step, &[(&x, &xs), (&dy, &dys)])?;
         best = best.min(tasks.iter().map(|(i, _)| profile.tasks[*i].time.as_secs_f64()).sum());
     }
-    #[allow(clippy::cast_precision_loss, reason = "for reading")]
     let bytes = passes * 4.0 * x.shape().numel() as f64;
     println!("{:>10} {:>10.1} {:>8.2}  {name} of {}", launches, best * 1e6, bytes / best * 1e-9, x.shape());
     Ok(())

@@ -80,7 +80,6 @@ impl Op for NormalizeRows {
         if rows == 0 {
             return;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "the kernel computes in f32")]
         let eps = self.eps as f32;
         at.dispatch(
             Dispatch::new(

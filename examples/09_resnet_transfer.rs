@@ -88,7 +88,6 @@ fn main() -> Result<()> {
 
     // The new task is about the digit that the network has never seen.
     let task = relabelled(&new, &["no", "yes"], |digit| Some(u32::from(digit == 8)))?;
-    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     let (few, test) = task.split(FEW as f64 / task.rows() as f64, Seed(7))?;
     let loss = BceWithLogitsLoss::new().pos_weight(few.pos_weight());
     println!("\nIs it an 8? {} images to learn from, {} to be tested on.\n", few.rows(), test.rows());

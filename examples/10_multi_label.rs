@@ -3,8 +3,6 @@
 //!
 //! `cargo run --release --example 10_multi_label` (a device may be named: `… -- cpu`)
 
-#![allow(clippy::cast_precision_loss, reason = "small numbers")]
-
 #[path = "models/two_heads.rs"]
 mod two_heads;
 

@@ -2,8 +2,6 @@
 //!
 //! `cargo run --release --example 11_ordinal` (a device may be named: `… -- cpu`)
 
-#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
-
 #[path = "models/grader.rs"]
 mod grader;
 

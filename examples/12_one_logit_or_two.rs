@@ -2,8 +2,6 @@
 //!
 //! `cargo run --release --example 12_one_logit_or_two` (a device may be named: `… -- cpu`)
 
-#![allow(clippy::cast_precision_loss, reason = "small numbers")]
-
 #[path = "models/one_logit.rs"]
 mod one_logit;
 

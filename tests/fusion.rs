@@ -135,7 +135,6 @@ fn run(seed: u64, device: Device, everything: bool) -> Result<(Vec<Array>, Plan)
     let mut stream = Stream::named(seed, "data");
     let mut values = vec![];
     for _ in 0..2 {
-        #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
         let xs = Array::new([ROWS, COLUMNS], (0..ROWS * COLUMNS).map(|_| stream.normal() as f32).collect())?;
         let ys = Array::vector((0..ROWS).map(|_| u32::try_from(stream.below(COLUMNS)).unwrap_or(0)).collect());
         values = session.run(&step, &[(&x, &xs), (&labels, &ys)])?;

@@ -19,7 +19,6 @@ struct Task {
 
 const ROWS: usize = 24;
 
-#[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
 fn normal(shape: &[usize]) -> Array {
     let mut stream = wgrad::core::Stream::named(5, "x");
     let count = shape.iter().product();

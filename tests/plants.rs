@@ -14,7 +14,6 @@ use wgrad_kernels::plant::{Plant, plants};
 /// The results of one call per plant that its fault should change, and of one that it should not.
 fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
     let graph = Graph::new(Mode::Train);
-    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     let wave = |n: usize, scale: f32| Array::vector((0..n).map(|i| scale * (i as f32 * 0.7).sin()).collect::<Vec<_>>());
     let x = graph.input("x", [4096], DType::F32);
     let labels = graph.input("labels", [9], DType::U32);

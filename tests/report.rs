@@ -73,7 +73,6 @@ fn judge(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Result<(),
     };
     let check = |said: &Value, threshold: f64, (fp, fneg): (f64, f64)| -> Result<(), Failed> {
         let matrix = matrix(threshold)?;
-        #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
         let count = |truth, predicted| matrix.count(truth, predicted) as f64;
         for (name, truth, predicted) in [("tn", 0, 0), ("fp", 0, 1), ("fn", 1, 0), ("tp", 1, 1)] {
             same(said, name, count(truth, predicted))?;

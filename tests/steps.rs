@@ -46,7 +46,6 @@ impl Training {
 
 fn noise(shape: &[usize], seed: u64) -> Array {
     let mut stream = wgrad::core::Stream::new(seed, 0);
-    #[allow(clippy::cast_possible_truncation, reason = "any f32 will do")]
     let values = (0..shape.iter().product()).map(|_| stream.normal() as f32).collect();
     Array::new(shape, values).expect("as many values as elements")
 }

@@ -13,7 +13,7 @@ fn told(params: &Params, graph: &Graph) -> Vec<String> {
     let heard = lines.clone();
     session.on_warning(Arc::new(move |warning: &Warning| heard.lock().unwrap().push(warning.to_string())));
     for _ in 0..2 {
-        session.compile(graph, &[]).expect("warnings stop nobody");
+        let _ = session.compile(graph, &[]).expect("warnings stop nobody");
     }
     drop(session);
     let lines = lines.lock().unwrap();
@@ -73,7 +73,7 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
     );
     let (_, loss) = trace();
     loss.graph().allow(&advice::SOFTMAX_BEFORE_LOSS);
-    session(&params).compile(loss.graph(), &[&loss]).expect("it is allowed");
+    let _ = session(&params).compile(loss.graph(), &[&loss]).expect("it is allowed");
 
     let graph = train();
     let probability = model.forward(&float(&graph, "x", [8, 30])).sigmoid();

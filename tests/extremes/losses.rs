@@ -1,6 +1,6 @@
 //! Losses at the edges: large and tiny logits, probabilities of 0 and 1, ties, classes that do not exist.
 
-#![allow(clippy::float_cmp, clippy::cast_possible_truncation, reason = "targets of exactly 0 and 1; options in f32")]
+#![allow(clippy::float_cmp, reason = "targets of exactly 0 and 1; options in f32")]
 
 use libtest_mimic::Failed;
 use wgrad::prelude::*;

@@ -88,7 +88,6 @@ impl Case<'_> {
             Dtype::F64 => Array::new(shape, bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect()),
             Dtype::F32 => Array::new(shape, bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
             Dtype::I64 => {
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "-100 is wgrad's IGNORE")]
                 let word = |&b: &[u8; 8]| i64::from_le_bytes(b) as u32;
                 Array::new(shape, bytes.as_chunks().0.iter().map(word).collect())
             }

@@ -56,7 +56,6 @@ fn batch_norm_agrees_with_pytorch() {
         let tracked = params.counter("num_batches_tracked");
         let count = |name: &str| case.array(name).item().unwrap();
         if track_running_stats {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
             tracked.set(count("num_batches_tracked.0") as u64);
         }
         let mut session = case.run.session(&params);
@@ -75,7 +74,6 @@ fn batch_norm_agrees_with_pytorch() {
                     let value = params.get(name).unwrap().value().unwrap();
                     results.push((format!("{name}.{call}"), (*value).clone()));
                 }
-                #[allow(clippy::cast_precision_loss, reason = "a small count")]
                 let found = tracked.get() as f64;
                 assert!((found - count(&format!("num_batches_tracked.{call}"))).abs() < 0.5, "{}", case.name);
             }

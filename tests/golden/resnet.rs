@@ -134,7 +134,6 @@ fn values(params: &Params) -> Vec<(String, Vec<f64>)> {
     let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
     let variables = variables.map(|v| (v.name().to_string(), v.value().unwrap().to_f64()));
     let counters = params.counters().into_iter().filter(|(name, _)| name.ends_with("num_batches_tracked"));
-    #[allow(clippy::cast_precision_loss, reason = "small counts")]
     let counters = counters.map(|(name, counter)| (name.to_string(), vec![counter.get() as f64]));
     variables.chain(counters).collect()
 }

@@ -159,7 +159,6 @@ fn training_curves_agree_with_pytorch() {
             results.push((format!("final/{}", variable.name()), (*variable.value().unwrap()).clone()));
         }
         for (name, counter) in params.counters().iter().filter(|(name, _)| case.has(&format!("final/{name}"))) {
-            #[allow(clippy::cast_precision_loss, reason = "a small count")]
             let count = counter.get() as f64;
             assert_eq!(Some(count), case.array(&format!("final/{name}")).item().ok(), "{name}");
         }

@@ -52,7 +52,6 @@ fn read(name: &str) -> Subject {
     for (key, view) in tensors.tensors() {
         let (case, key) = key.split_once('/').expect("a case and a key");
         let (shape, data) = (view.shape(), view.data());
-        #[allow(clippy::cast_sign_loss, reason = "-100 is wgrad's IGNORE, the word with the same bits")]
         let array = match view.dtype() {
             Dtype::F64 => Array::new(shape, data.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect()),
             Dtype::F32 => Array::new(shape, data.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),

@@ -119,7 +119,6 @@ fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
     // A name like this is wgrad's own: the step that random draws are counted by.
     for (name, counter) in counters.iter().filter(|(name, _)| !name.contains('@')) {
         let count = case.array(&format!("state/{name}")).item().map_err(|error| error.to_string())?;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
         counter.set(count as u64);
     }
     let fed = call.fed.borrow();
@@ -199,7 +198,6 @@ fn compare(
     for name in case.keys("after/") {
         let key = format!("after/{name}");
         if let Some((_, counter)) = call.params.counters().iter().find(|(counter, _)| &**counter == name) {
-            #[allow(clippy::cast_precision_loss, reason = "a small count")]
             let found = Array::scalar(counter.get() as f64);
             wrong.extend(difference(case, &key, &found, on, rules));
         } else if !is_option(case, name) {

@@ -32,7 +32,6 @@ fn bce_with_logits(at: &Call<'_>) -> Outcome {
 
 fn ignored(at: &Call<'_>) -> Result<Option<u32>, Refusal> {
     let index = option(at, "ignore_index").some().map(|index| index.int()).transpose()?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative classes are stored so, too")]
     Ok(index.map(|index| index as i32 as u32))
 }
 

@@ -47,7 +47,7 @@ fn filled(at: &Call<'_>) -> Result<Tensor, Refusal> {
 }
 
 fn layer_norm(at: &Call<'_>) -> Outcome {
-    filled(at)?;
+    let _ = filled(at)?;
     let options = LayerNormOptions::new()
         .eps(at.option("eps").number()?)
         .elementwise_affine(at.option("elementwise_affine").flag()?)
@@ -56,7 +56,7 @@ fn layer_norm(at: &Call<'_>) -> Outcome {
 }
 
 fn rms_norm(at: &Call<'_>) -> Outcome {
-    filled(at)?;
+    let _ = filled(at)?;
     let options = RmsNormOptions::new()
         .eps(at.option("eps").some().map(|eps| eps.number()).transpose()?)
         .elementwise_affine(at.option("elementwise_affine").flag()?);

@@ -61,12 +61,6 @@ pub struct Embedded {
 
 impl Embedded {
     /// The columns that are to be embedded, with vectors of `1.6 · categories^0.56`, as fast.ai found to be good.
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "below 600"
-    )]
     fn of(preprocess: &Preprocess) -> Vec<Self> {
         let all = preprocess.categories().iter().filter(|categories| categories.is_embedded());
         let embedded = all.filter_map(|categories| {

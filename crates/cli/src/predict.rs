@@ -142,7 +142,6 @@ fn csv(model: &Model, logits: &Array) -> Result<String> {
 }
 
 /// A probability, with the digits that a 32-bit float has.
-#[allow(clippy::cast_possible_truncation, reason = "it was computed from 32-bit floats")]
 fn number(p: f64) -> String {
     let p = p as f32;
     if p == 0.0 || p >= 1e-4 { p.to_string() } else { format!("{p:e}") }

@@ -245,7 +245,6 @@ fn mean(file: &str, target: &str, seeds: std::ops::RangeInclusive<u64>) -> [f64;
             place.run(&args).good().json()
         })
         .collect();
-    #[allow(clippy::cast_precision_loss, reason = "a few seeds")]
     let n = runs.len() as f64;
     ["accuracy", "roc_auc"].map(|key| runs.iter().filter_map(|run| run[key].as_f64()).sum::<f64>() / n)
 }

@@ -9,7 +9,6 @@ use crate::{Misfit, Op, Shape, Tensor};
 
 /// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.
 #[track_caller]
-#[must_use]
 pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     if loss.is_valid() && loss.shape().numel() != 1 {
         let misfit = Misfit::new("a gradient is taken of one number, not of several")
@@ -27,7 +26,6 @@ pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
 /// Walks the graph backward once. A value used several times gets the sum of its users' gradients; nothing flows
 /// through `detach`, integers, or rows without a rule.
 #[track_caller]
-#[must_use]
 pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     let Some((first, _)) = of.first() else { return vec![None; wrt.len()] };
     if of.iter().any(|(y, cotangent)| !y.is_valid() || !cotangent.is_valid()) || wrt.iter().any(|x| !x.is_valid()) {
@@ -158,50 +156,42 @@ pub struct Backward {
 
 impl Backward {
     /// Input `i` of the op.
-    #[must_use]
     pub fn input(&self, i: usize) -> &Tensor {
         &self.inputs[i]
     }
 
     /// The number of inputs.
-    #[must_use]
     pub fn inputs(&self) -> usize {
         self.inputs.len()
     }
 
     /// Output `i` of the op.
-    #[must_use]
     pub fn output(&self, i: usize) -> &Tensor {
         &self.outputs[i]
     }
 
     /// The gradient that reached output `i`, if one did.
-    #[must_use]
     pub fn cotangent(&self, i: usize) -> Option<Tensor> {
         self.cotangents[i].clone()
     }
 
     /// The gradient that reached the op's only output. (A rule runs only when some output got one.)
-    #[must_use]
     pub fn dy(&self) -> Tensor {
         self.cotangents.iter().flatten().next().cloned().expect("a rule runs when a cotangent arrived")
     }
 
     /// Whether anybody wants the gradient of input `i`.
-    #[must_use]
     pub fn needs(&self, i: usize) -> bool {
         self.needs[i]
     }
 
     /// Attribute `i` of a pointwise op.
-    #[must_use]
     pub fn attribute(&self, i: usize) -> f64 {
         self.attributes[i]
     }
 
     /// Replaces the op, which is not a pointwise one, by one with the same inputs and the same outputs and some more
     /// after them, for a gradient that is cheapest to compute on the way: returns the outputs of the new op.
-    #[must_use]
     pub fn widen(&self, op: impl Op) -> Applied {
         let value = self.outputs[0].id();
         self.outputs[0].graph().widen(value.node, Arc::new(op))

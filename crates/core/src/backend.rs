@@ -44,7 +44,6 @@ pub struct Read {
 
 impl Read {
     /// The shape of the array read.
-    #[must_use]
     pub fn shape(&self) -> Shape {
         let rows = self.rows.as_slice();
         [rows, self.spec.shape.dims()].concat().into()

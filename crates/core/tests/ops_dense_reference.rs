@@ -1,7 +1,7 @@
 //! The dense ops on the CPU in f64: values against formulas, and gradient rules against central differences with a
 //! random cotangent.
 
-#![allow(clippy::cast_precision_loss, clippy::many_single_char_names, reason = "formulas as they are written")]
+#![allow(clippy::many_single_char_names, reason = "formulas as they are written")]
 
 use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Spec, Tensor, vjp};
 

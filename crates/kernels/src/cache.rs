@@ -14,7 +14,6 @@ const LARGEST: u64 = 256 << 20;
 /// (`XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
 ///
 /// None if there is no such folder, or the environment variable `WGRAD_CACHE` is `off`.
-#[must_use]
 pub fn cache_folder() -> Option<PathBuf> {
     if env::var_os("WGRAD_CACHE").is_some_and(|set| set == "off") {
         return None;

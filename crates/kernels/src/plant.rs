@@ -33,7 +33,6 @@ struct Edit {
 /// let names: Vec<_> = wgrad_kernels::plant::plants().iter().map(|plant| plant.name).collect();
 /// assert!(names.contains(&"biased variance") && names.len() == 10);
 /// ```
-#[must_use]
 pub fn plants() -> &'static [Plant] {
     PLANTS
 }

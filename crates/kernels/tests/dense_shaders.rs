@@ -1,7 +1,7 @@
 //! Every kernel of the dense ops, in every variant: valid WGSL whose bindings, parameters and constants are just those
 //! that the launch names.
 
-#![allow(clippy::cast_precision_loss, clippy::many_single_char_names, reason = "formulas as they are written")]
+#![allow(clippy::many_single_char_names, reason = "formulas as they are written")]
 
 use std::collections::BTreeSet;
 

@@ -70,7 +70,6 @@ fn over(part: f64, whole: f64) -> f64 {
     if whole == 0.0 { 0.0 } else { part / whole }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 impl ConfusionMatrix {
     fn of(&self, class: usize) -> Counts {
         let (tp, truth, predicted) = (self.count(class, class), self.truth(class), self.predicted(class));
@@ -87,7 +86,6 @@ impl ConfusionMatrix {
     /// assert_eq!(matrix.ratio(Ratio::FBeta(2.0), 1), 10.0 / 11.0);
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
-    #[must_use]
     pub fn ratio(&self, ratio: Ratio, class: usize) -> f64 {
         self.of(class).ratio(ratio)
     }
@@ -101,7 +99,6 @@ impl ConfusionMatrix {
     /// assert_eq!(matrix.average(Ratio::Precision, Average::Micro), matrix.accuracy());
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
-    #[must_use]
     pub fn average(&self, ratio: Ratio, average: Average) -> f64 {
         let classes = 0..self.classes().len();
         match average {
@@ -127,7 +124,6 @@ impl ConfusionMatrix {
     }
 
     /// The mean recall of the classes that occur: accuracy if all classes had as many rows.
-    #[must_use]
     pub fn balanced_accuracy(&self) -> f64 {
         let occur: Vec<_> = (0..self.classes().len()).filter(|&class| self.truth(class) > 0).collect();
         over(occur.iter().map(|&class| self.recall(class)).sum(), occur.len() as f64)
@@ -138,7 +134,6 @@ impl ConfusionMatrix {
     ///
     /// `(c·s − Σ pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²))` with `s` rows, `c` of them right, `tₖ` of class `k` and `pₖ`
     /// predicted to be (Gorodkin 2004).
-    #[must_use]
     pub fn mcc(&self) -> f64 {
         let s = self.total() as f64;
         let sums = |of: &dyn Fn(usize) -> f64| (0..self.classes().len()).map(of).sum::<f64>();
@@ -154,7 +149,6 @@ impl ConfusionMatrix {
     /// also where chance leaves nothing to disagree about (scikit-learn: NaN).
     ///
     /// Distances are those of the class numbers. (scikit-learn numbers only the classes that occur, unless told.)
-    #[must_use]
     pub fn cohen_kappa(&self, distance: Distance) -> f64 {
         let n = self.classes().len();
         let (mut seen, mut chance) = (0.0, 0.0);

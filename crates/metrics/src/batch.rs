@@ -42,7 +42,6 @@ fn classes(logits: &Tensor, y: &Tensor, what: &str) -> Result<(Tensor, Tensor, u
 }
 
 /// The share of rows whose class is the predicted one.
-#[must_use]
 #[track_caller]
 pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
     match classes(logits, y, "accuracy") {
@@ -53,9 +52,7 @@ pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
 
 /// The share of rows whose class is among the `k` with the largest logits: fewer than `k` others are larger, so that ties
 /// count for the row. For logits `[N, C]`.
-#[must_use]
 #[track_caller]
-#[allow(clippy::cast_precision_loss, reason = "few classes")]
 pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
     match classes(logits, y, "top_k_accuracy") {
         Ok(_) if y.dtype() != DType::U32 || k == 0 => logits.misfit(
@@ -75,9 +72,7 @@ pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
 /// The confusion matrix in shares of the rows, `f32[C, C]`: the true class chooses the row, the predicted one the column.
 /// Of it follow precision, recall, F-beta, balanced accuracy, Matthews' and Cohen's coefficients
 /// ([`ConfusionMatrix`](super::ConfusionMatrix)).
-#[must_use]
 #[track_caller]
-#[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
 pub fn confusion(logits: &Tensor, y: &Tensor) -> Tensor {
     match classes(logits, y, "confusion") {
         Ok((predicted, actual, classes)) => {
@@ -89,13 +84,7 @@ pub fn confusion(logits: &Tensor, y: &Tensor) -> Tensor {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    clippy::needless_pass_by_value,
-    reason = "small numbers"
-)]
+#[allow(clippy::needless_pass_by_value, reason = "small numbers")]
 mod tests {
     use super::*;
     use crate::ConfusionMatrix;

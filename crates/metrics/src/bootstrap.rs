@@ -83,7 +83,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[allow(clippy::cast_precision_loss, reason = "a mean of few rows")]
     fn the_interval_of_a_mean_is_that_of_the_normal_distribution() {
         let values: Vec<f64> = (0..400).map(|i| f64::from((i * 97) % 400)).collect();
         let mean = |rows: &[usize]| Ok(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64);

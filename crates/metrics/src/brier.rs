@@ -15,7 +15,6 @@ use super::{check, rank};
 /// # Errors
 /// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one probability
 /// per label.
-#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
 pub fn brier_score<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32]) -> Result<f64> {
     check::lengths(probabilities.len(), 1, labels.len())?;
     rank::binary(labels)?;

@@ -63,7 +63,6 @@ impl Calibration {
     ///
     /// # Errors
     /// As [`Self::temperature`], but logits that make no mistake are fine.
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn platt<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
         let logits = both(logits, labels)?;
         let positives = labels.iter().filter(|&&label| label == 1).count() as f64;
@@ -81,7 +80,6 @@ impl Calibration {
     /// # Errors
     /// When a logit is not finite, a label neither 0 nor 1, all labels are the same, there are no rows or not one logit
     /// per label.
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn isotonic<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
         let logits = both(logits, labels)?;
         let (order, equal) = rank::by_score(&logits);
@@ -162,7 +160,6 @@ impl Calibration {
     }
 
     /// The probability that a row of this logit is positive.
-    #[must_use]
     pub fn probability(&self, logit: f64) -> f64 {
         match self {
             Self::Temperature(temperature) => sigmoid(logit / temperature),
@@ -225,7 +222,6 @@ fn finite(logits: Vec<f64>, width: usize) -> Result<Vec<f64>> {
 
 /// The factor `b > 0` of logits `[rows, classes]` for which the mean of `log Σ exp(b zⱼ) − b zᵧ` is least, by Newton's
 /// method with halved steps. None if there is none.
-#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
 fn least(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
     let n = labels.len() as f64;
     // The loss, its first and its second derivative.
@@ -271,7 +267,6 @@ fn unfitted(what: &str) -> Error {
 
 /// The weights `w` for which the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)` is least, by Newton's method
 /// with halved steps; the second weight stays if `one` is set. None if there is no minimum.
-#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
 fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 2]> {
     let n = rows.len() as f64;
     let at = |w: [f64; 2], x: [f64; 2]| w[0] * x[0] + w[1] * x[1];

@@ -17,7 +17,6 @@ use super::check;
 ///
 /// # Errors
 /// When there are no rows, or not one prediction per label.
-#[allow(clippy::cast_precision_loss, reason = "a ratio of counts")]
 pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
     check::lengths(predicted.len(), 1, labels.len())?;
     let right = predicted.iter().zip(labels).filter(|(predicted, label)| predicted == label).count();
@@ -68,7 +67,6 @@ impl TryFrom<Unchecked> for ConfusionMatrix {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "ratios of counts")]
 impl ConfusionMatrix {
     /// Counts the rows by label and prediction.
     ///
@@ -87,49 +85,41 @@ impl ConfusionMatrix {
     }
 
     /// The names of the classes.
-    #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
     /// The number of rows of class `truth` that are predicted to be of class `predicted`; 0 for other classes.
-    #[must_use]
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         self.counts.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0)
     }
 
     /// All counts: a row per true class, a column per predicted one.
-    #[must_use]
     pub fn counts(&self) -> &[Vec<u64>] {
         &self.counts
     }
 
     /// The number of rows.
-    #[must_use]
     pub fn total(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }
 
     /// The share of rows on the diagonal.
-    #[must_use]
     pub fn accuracy(&self) -> f64 {
         ratio((0..self.classes.len()).map(|class| self.count(class, class)).sum(), self.total())
     }
 
     /// Of the rows predicted to be of a class, the share that are.
-    #[must_use]
     pub fn precision(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.predicted(class))
     }
 
     /// Of the rows of a class, the share that are predicted to be.
-    #[must_use]
     pub fn recall(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.truth(class))
     }
 
     /// The harmonic mean of precision and recall.
-    #[must_use]
     pub fn f1(&self, class: usize) -> f64 {
         ratio(2 * self.count(class, class), self.predicted(class) + self.truth(class))
     }
@@ -145,7 +135,6 @@ impl ConfusionMatrix {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a ratio of counts")]
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }

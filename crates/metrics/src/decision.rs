@@ -239,44 +239,37 @@ impl Decision {
     }
 
     /// The map to calibrated probabilities, if there is one.
-    #[must_use]
     pub fn calibration(&self) -> Option<&Calibration> {
         self.calibration.as_ref()
     }
 
     /// The logit above which a row is positive.
-    #[must_use]
     pub fn threshold(&self) -> f64 {
         self.threshold
     }
 
     /// The rule that chose the threshold.
-    #[must_use]
     pub fn rule(&self) -> Rule {
         self.rule
     }
 
     /// What the threshold did on the rows that it was chosen on; none for a fixed one.
-    #[must_use]
     pub fn chosen_on(&self) -> Option<Chosen> {
         self.chosen_on
     }
 
     /// Whether a row of this logit is positive.
-    #[must_use]
     pub fn is_positive(&self, logit: f64) -> bool {
         logit > self.threshold
     }
 
     /// The probability, after calibration, that a row of this logit is positive.
-    #[must_use]
     pub fn probability(&self, logit: f64) -> f64 {
         self.calibration.as_ref().map_or_else(|| sigmoid(logit), |calibration| calibration.probability(logit))
     }
 
     /// The probabilities of a row's classes: one number, that of the positive class, for one logit; otherwise one per
     /// logit. Two logits count as one, their difference.
-    #[must_use]
     pub fn probabilities(&self, logits: &[f64]) -> Vec<f64> {
         match (logits, &self.calibration) {
             (&[z], _) => vec![self.probability(z)],
@@ -290,7 +283,6 @@ impl Decision {
     }
 
     /// The class of a row: by the threshold for one logit or two, else the first of the highest logits.
-    #[must_use]
     pub fn class(&self, logits: &[f64]) -> u32 {
         match *logits {
             [z] => u32::from(self.is_positive(z)),

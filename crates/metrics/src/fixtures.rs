@@ -69,7 +69,6 @@ fn many_classes_agree_with_scikit_learn() {
 
 #[test]
 fn the_areas_of_f32_scores_are_the_same() {
-    #[allow(clippy::cast_possible_truncation)]
     let scores: Vec<f32> = TIED.probabilities.iter().map(|&p| p as f32).collect();
     assert_relative_eq!(roc_auc(&scores, TIED.labels).unwrap(), TIED.roc_auc, max_relative = 1e-12);
     assert_relative_eq!(pr_auc(&scores, TIED.labels).unwrap(), TIED.pr_auc, max_relative = 1e-12);

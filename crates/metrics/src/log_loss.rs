@@ -48,7 +48,6 @@ pub fn log_loss_multiclass<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u
     Ok(mean(probabilities.chunks(classes).zip(labels).map(|(row, &label)| row[label as usize])))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
 fn mean(right: impl ExactSizeIterator<Item = f64>) -> f64 {
     let n = right.len() as f64;
     right.map(|p| -p.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()).sum::<f64>() / n

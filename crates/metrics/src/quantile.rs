@@ -1,8 +1,6 @@
 //! Quantiles of sorted numbers.
 
 /// Returns the quantile `q` of sorted numbers, of which there is at least one, interpolated linearly: NumPy's default.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-#[must_use]
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let below = sorted[at.floor() as usize];

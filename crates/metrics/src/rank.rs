@@ -100,7 +100,6 @@ pub(super) fn binary(labels: &[u32]) -> Result<()> {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a mean over classes")]
 fn one_versus_rest<S: Copy + Into<f64>>(
     scores: &[S],
     labels: &[u32],
@@ -131,7 +130,6 @@ pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -
 }
 
 /// `None` if all rows are of one class.
-#[allow(clippy::cast_precision_loss, reason = "ranks are far below 2^52")]
 fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (order, equal) = by_score(scores);
     // Twice the ranks, which are whole numbers: exact however many rows there are.
@@ -148,7 +146,6 @@ fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f6
 }
 
 /// `None` if no row is positive.
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn average_precision(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (mut order, equal) = by_score(scores);
     order.reverse();

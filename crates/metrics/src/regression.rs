@@ -32,7 +32,6 @@ impl RegressionReport {
     ///
     /// # Errors
     /// When a number is not finite, there are none, or not one prediction per true number.
-    #[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
     pub fn new<P: Copy + Into<f64>, T: Copy + Into<f64>>(predicted: &[P], truth: &[T]) -> Result<Self> {
         check::lengths(predicted.len(), 1, truth.len())?;
         let predicted: Vec<f64> = predicted.iter().map(|&value| value.into()).collect();

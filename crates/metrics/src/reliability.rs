@@ -48,7 +48,6 @@ impl Reliability {
     /// # Errors
     /// When there is no bin, a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or
     /// not one probability per label.
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn new<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32], bins: usize, by: Bins) -> Result<Self> {
         check::lengths(probabilities.len(), 1, labels.len())?;
         rank::binary(labels)?;
@@ -80,21 +79,17 @@ impl Reliability {
     }
 
     /// The bins that hold rows.
-    #[must_use]
     pub fn bins(&self) -> &[Bin] {
         &self.0
     }
 
     /// The expected calibration error: the mean over all rows of `|observed − predicted|` of their bins.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn error(&self) -> f64 {
         let rows: usize = self.0.iter().map(|bin| bin.rows).sum();
         self.0.iter().map(|bin| (bin.observed - bin.predicted).abs() * bin.rows as f64).sum::<f64>() / rows as f64
     }
 
     /// The largest `|observed − predicted|` of a bin.
-    #[must_use]
     pub fn largest_error(&self) -> f64 {
         self.0.iter().map(|bin| (bin.observed - bin.predicted).abs()).fold(0.0, f64::max)
     }
@@ -105,7 +100,6 @@ impl fmt::Display for Reliability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>9}  {:>8}  {:>6}", "predicted", "observed", "rows")?;
         for bin in &self.0 {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a length from 0 to 40")]
             let bar = "█".repeat((bin.observed * 40.0).round() as usize);
             write!(f, "\n{:>9.4}  {:>8.4}  {:>6}  {bar}", bin.predicted, bin.observed, bin.rows)?;
         }

@@ -57,13 +57,11 @@ impl Rule {
     }
 
     /// The costs of the rule, if it has any.
-    #[must_use]
     pub fn costs(&self) -> Option<Costs> {
         if let Self::Cost(costs) = self { Some(*costs) } else { None }
     }
 
     /// The rule in words: `best F1`, `precision of at least 0.9`.
-    #[must_use]
     pub fn words(&self) -> String {
         match self {
             Self::FBeta(beta) => format!("best F{beta}"),

@@ -35,29 +35,24 @@ pub struct Costs {
     pub true_negative: f64,
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 impl Cut {
     /// Of the rows that count as positive, the share that are; 1 if there are none, as scikit-learn has it.
-    #[must_use]
     pub fn precision(&self) -> f64 {
         let taken = self.true_positives + self.false_positives;
         if taken == 0 { 1.0 } else { self.true_positives as f64 / taken as f64 }
     }
 
     /// Of the positive rows, the share that count as positive: the true positive rate. NaN without positive rows.
-    #[must_use]
     pub fn recall(&self) -> f64 {
         self.true_positives as f64 / self.positives as f64
     }
 
     /// Of the negative rows, the share that count as positive. NaN without negative rows.
-    #[must_use]
     pub fn false_positive_rate(&self) -> f64 {
         self.false_positives as f64 / self.negatives as f64
     }
 
     /// `(1 + β²) tp / ((1 + β²) tp + β² fn + fp)`; 0 where nothing is below the line.
-    #[must_use]
     pub fn f_beta(&self, beta: f64) -> f64 {
         let (square, tp) = (beta * beta, self.true_positives as f64);
         let (fneg, fp) = ((self.positives - self.true_positives) as f64, self.false_positives as f64);
@@ -66,7 +61,6 @@ impl Cut {
     }
 
     /// The sum of what the rows cost.
-    #[must_use]
     pub fn cost(&self, costs: &Costs) -> f64 {
         costs.true_positive * self.true_positives as f64
             + costs.false_positive * self.false_positives as f64
@@ -134,7 +128,6 @@ impl Cuts {
     }
 
     /// The cuts, by falling score.
-    #[must_use]
     pub fn all(&self) -> &[Cut] {
         &self.0
     }

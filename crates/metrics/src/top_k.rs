@@ -17,7 +17,6 @@ use super::check;
 /// # Errors
 /// When a score is NaN, a label not below `classes`, `k` is 0 or above `classes`, there are no rows or not `classes`
 /// scores per label.
-#[allow(clippy::cast_precision_loss, reason = "a ratio of counts")]
 pub fn top_k_accuracy<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes: usize, k: usize) -> Result<f64> {
     check::lengths(scores.len(), classes, labels.len())?;
     check::classes(labels, classes)?;

@@ -11,21 +11,17 @@
 use wgrad_core::Init;
 
 /// The factor that keeps the variance through a leaky ReLU: `sqrt(2 / (1 + slope²))`; `sqrt 2` for a ReLU.
-#[must_use]
 pub fn leaky_relu_gain(slope: f64) -> f64 {
     (2.0 / (1.0 + slope * slope)).sqrt()
 }
 
 fn count(fan: usize) -> f64 {
-    #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 inputs")]
-    let fan = fan as f64;
-    fan
+    fan as f64
 }
 
 /// Uniform in ±`sqrt(3) · gain / sqrt(fan_in)` with the gain of a leaky ReLU of slope `a`.
 ///
 /// `a = sqrt 5` is what PyTorch's layers use: the bound is `1 / sqrt(fan_in)`. Zero where there is no input.
-#[must_use]
 pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
     if fan_in == 0 {
         return Init::Constant(0.0);
@@ -35,7 +31,6 @@ pub fn kaiming_uniform(fan_in: usize, a: f64) -> Init {
 }
 
 /// Normal with standard deviation `gain / sqrt(fan_in)`, with the gain of a leaky ReLU of slope `a`.
-#[must_use]
 pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
     if fan_in == 0 {
         return Init::Constant(0.0);
@@ -44,7 +39,6 @@ pub fn kaiming_normal(fan_in: usize, a: f64) -> Init {
 }
 
 /// Uniform in ±`gain · sqrt(6 / (fan_in + fan_out))`.
-#[must_use]
 pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     if fan_in + fan_out == 0 {
         return Init::Constant(0.0);
@@ -55,7 +49,6 @@ pub fn xavier_uniform(fan_in: usize, fan_out: usize, gain: f64) -> Init {
 }
 
 /// Normal with standard deviation `gain · sqrt(2 / (fan_in + fan_out))`.
-#[must_use]
 pub fn xavier_normal(fan_in: usize, fan_out: usize, gain: f64) -> Init {
     if fan_in + fan_out == 0 {
         return Init::Constant(0.0);
@@ -64,7 +57,6 @@ pub fn xavier_normal(fan_in: usize, fan_out: usize, gain: f64) -> Init {
 }
 
 /// Uniform in ±`1 / sqrt(fan_in)`: the bias of PyTorch's layers. Zero where there is no input; PyTorch draws zeros then.
-#[must_use]
 pub fn bias(fan_in: usize) -> Init {
     let bound = if fan_in == 0 { 0.0 } else { 1.0 / count(fan_in).sqrt() };
     Init::Uniform(-bound, bound)

@@ -27,7 +27,6 @@ pub struct LoadReport {
 
 impl LoadReport {
     /// Whether names, shapes and types were all the same, but for what was to be left out.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         self.differences().is_empty()
     }
@@ -87,6 +86,7 @@ type Rename<'a> = Box<dyn Fn(&str) -> String + 'a>;
 /// assert_eq!(copy.weight().value()?, backbone.weight().value()?);
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
+#[must_use]
 pub struct Load<'a> {
     source: Source<'a>,
     renames: Vec<Rename<'a>>,
@@ -132,13 +132,11 @@ impl<'a> Load<'a> {
     /// Whether every name must be on both sides, which is the default. Without, what one side lacks is in the report.
     ///
     /// Shapes and types that differ are errors in either case, as in PyTorch: see [`Self::skip_misfits`].
-    #[must_use]
     pub fn strict(self, strict: bool) -> Self {
         Self { strict, ..self }
     }
 
     /// Whether what has another shape or type in the file is left as it is, and reported, instead of being an error.
-    #[must_use]
     pub fn skip_misfits(self, skip: bool) -> Self {
         Self { skip_misfits: skip, ..self }
     }
@@ -149,7 +147,6 @@ impl<'a> Load<'a> {
     /// # use wgrad_nn::Load;
     /// let load = Load::from("encoder.safetensors").rename(|name| name.replace("gamma", "weight").replace("beta", "bias"));
     /// ```
-    #[must_use]
     pub fn rename(mut self, rename: impl Fn(&str) -> String + 'a) -> Self {
         self.renames.push(Box::new(rename));
         self
@@ -157,7 +154,6 @@ impl<'a> Load<'a> {
 
     /// Takes `prefix` away from the names that begin with it: `module.` of a `DataParallel`, `_orig_mod.` of a compiled
     /// model.
-    #[must_use]
     pub fn strip_prefix(self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         self.rename(move |name| name.strip_prefix(&prefix).unwrap_or(name).to_string())
@@ -165,7 +161,6 @@ impl<'a> Load<'a> {
 
     /// Leaves out one name, or everything inside a scope, of the file and of the model: a head that is to be trained anew.
     /// Names are the model's.
-    #[must_use]
     pub fn skip(mut self, scope: impl Into<String>) -> Self {
         self.skips.push(scope.into());
         self

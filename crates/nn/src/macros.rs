@@ -21,7 +21,6 @@
 macro_rules! options {
     (@setter [$($doc:tt)*] $option:ident: $Type:ty) => {
         $($doc)*
-        #[must_use]
         pub fn $option(mut self, $option: $Type) -> Self {
             self.$option = $option;
             self
@@ -29,7 +28,6 @@ macro_rules! options {
     };
     (@setter [$($doc:tt)*] $option:ident: $Type:ty as $From:ty) => {
         $($doc)*
-        #[must_use]
         pub fn $option(mut self, $option: impl Into<$From>) -> Self {
             let from: $From = $option.into();
             self.$option = from.into();
@@ -43,6 +41,7 @@ macro_rules! options {
         }
     ) => {
         $(#[$meta])*
+        #[must_use]
         pub struct $Name {
             $(pub(crate) $required: $Required,)+
             $(pub(crate) $option: $Type,)*
@@ -50,7 +49,6 @@ macro_rules! options {
 
         impl $Name {
             /// Takes what has no default, and PyTorch's defaults for the rest.
-            #[must_use]
             pub fn new($($required: $Required),+) -> Self {
                 Self { $($required,)+ $($option: $default,)* }
             }
@@ -66,6 +64,7 @@ macro_rules! options {
         }
     ) => {
         $(#[$meta])*
+        #[must_use]
         pub struct $Name $(<$lifetime>)? $(<const $D: usize>)? {
             $($(pub(crate) $kind: $shared!(type $kind),)*)?
             $(pub(crate) $inner: $Inner,)?
@@ -80,7 +79,6 @@ macro_rules! options {
 
         impl $(<$lifetime>)? $(<const $D: usize>)? $Name $(<$lifetime>)? $(<$D>)? {
             /// Takes PyTorch's defaults.
-            #[must_use]
             pub fn new() -> Self {
                 Self::default()
             }

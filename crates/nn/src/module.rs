@@ -33,7 +33,6 @@ use wgrad_core::{Params, Tensor};
 /// ```
 pub trait Module {
     /// The module's output for `x`, as ops on the graph of `x`.
-    #[must_use]
     fn forward(&self, x: &Tensor) -> Tensor;
 }
 
@@ -57,6 +56,7 @@ impl<F: Fn(&Tensor) -> Tensor> Module for F {
 /// assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
 /// # assert_eq!(model.len(), 3);
 /// ```
+#[must_use]
 pub struct Sequential {
     params: Params,
     modules: Vec<(String, Box<dyn Module>)>,
@@ -64,13 +64,11 @@ pub struct Sequential {
 
 impl Sequential {
     /// An empty sequence, whose modules declare their variables inside `params`.
-    #[must_use]
     pub fn new(params: &Params) -> Self {
         Self { params: params.clone(), modules: vec![] }
     }
 
     /// Adds the module that `build` makes, in the scope named by its position.
-    #[must_use]
     #[allow(clippy::should_implement_trait, reason = "adds to a sequence, does not sum")]
     pub fn add<M: Module + 'static>(self, build: impl FnOnce(&Params) -> M) -> Self {
         let name = self.modules.len().to_string();
@@ -78,7 +76,6 @@ impl Sequential {
     }
 
     /// Adds the module that `build` makes, in a scope of this name.
-    #[must_use]
     pub fn named<M: Module + 'static>(mut self, name: &str, build: impl FnOnce(&Params) -> M) -> Self {
         let module = build(&self.params.at(name));
         self.modules.push((name.into(), Box::new(module)));
@@ -86,13 +83,11 @@ impl Sequential {
     }
 
     /// The number of modules.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.modules.len()
     }
 
     /// Whether there is no module: the output is the input.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.modules.is_empty()
     }

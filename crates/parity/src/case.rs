@@ -23,7 +23,6 @@ pub enum Values {
 }
 
 impl Values {
-    #[allow(clippy::cast_precision_loss, reason = "small numbers")]
     pub(crate) fn draw(&self, stream: &mut Stream) -> f64 {
         match *self {
             Self::Normal => stream.normal(),
@@ -39,7 +38,6 @@ impl Values {
     }
 
     /// Returns the type of an input that is filled like this.
-    #[must_use]
     pub fn dtype(&self) -> DType {
         if matches!(self, Self::Below(_)) { DType::U32 } else { DType::F32 }
     }
@@ -65,6 +63,7 @@ type Build = Arc<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 /// assert_parity(&swish);
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct Case {
     pub(crate) name: String,
     pub(crate) inputs: Vec<(Vec<usize>, Values)>,
@@ -110,52 +109,44 @@ impl Case {
 
     /// Says that nothing is rounded on these values, such as small whole numbers, whatever the ops may lose on others: the
     /// numbers must be equal.
-    #[must_use]
     pub fn exact(self) -> Self {
         Self { exact: true, ..self }
     }
 
     /// Checks the outputs only.
-    #[must_use]
     pub fn without_gradients(mut self) -> Self {
         self.gradients = Some(vec![]);
         self
     }
 
     /// Differentiates these outputs only. \[default: all that are `f32`\]
-    #[must_use]
     pub fn gradients_of(mut self, outputs: &[usize]) -> Self {
         self.gradients = Some(outputs.to_vec());
         self
     }
 
     /// Names inputs that the op takes as constants: nothing flows to them, whatever finite differences say.
-    #[must_use]
     pub fn constant_inputs(mut self, inputs: &[usize]) -> Self {
         self.constants = inputs.to_vec();
         self
     }
 
     /// Returns the case under another name, and so with other data.
-    #[must_use]
     pub fn renamed(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
     /// Returns its name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Returns the shapes of its inputs, and how they are filled.
-    #[must_use]
     pub fn inputs(&self) -> &[(Vec<usize>, Values)] {
         &self.inputs
     }
 
     /// Counts the elements of all inputs together: a measure of what it costs.
-    #[must_use]
     pub fn elements(&self) -> usize {
         self.inputs.iter().map(|(shape, _)| shape.iter().product::<usize>()).sum()
     }
@@ -177,7 +168,6 @@ impl Case {
             return Err(Error::Config(format!("{}: input {input} has no values to be filled with", self.name)));
         }
         let draws = (0..count).map(|_| values.draw(stream));
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "labels are small and whole")]
         match values.dtype() {
             DType::U32 => Array::new(&shape[..], draws.map(|x| x as u32).collect()),
             _ => Array::new(&shape[..], draws.map(|x| x as f32).collect()),

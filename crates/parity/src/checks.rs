@@ -35,7 +35,6 @@ impl From<Case> for Check {
 impl Check {
     /// Returns the device to run on, with the wanted variant; none where there is nothing to be learned: the CPU and OpenGL run
     /// no chosen variants, and changed limits do not matter to them.
-    #[must_use]
     pub fn device(&self, setting: &Setting) -> Option<Device> {
         let Some(variant) = self.variant else { return Some(setting.device.clone()) };
         let adapter = setting.adapter.as_ref()?;
@@ -47,7 +46,6 @@ impl Check {
 }
 
 /// Returns every case of the table and of the edges, every size, each with a run at another size in between, and every variant.
-#[must_use]
 pub fn full() -> Vec<Check> {
     let mut checks: Vec<Check> = all().into_iter().chain(edges()).map(Check::from).collect();
     checks.extend(chosen());

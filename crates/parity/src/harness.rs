@@ -59,7 +59,6 @@ impl Harness {
     }
 
     /// Returns the case.
-    #[must_use]
     pub fn case(&self) -> &Case {
         &self.case
     }

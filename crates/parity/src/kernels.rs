@@ -71,7 +71,6 @@ pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
 /// assert_eq!(wgrad_parity::family("batch_norm_serial_e"), "batch_norm_serial");
 /// assert_eq!(wgrad_parity::family("row log1p"), "row log1p");
 /// ```
-#[must_use]
 pub fn family(kernel: &str) -> &str {
     let stem = kernel.split('.').next().unwrap_or(kernel);
     let sizes = stem.match_indices('_').find(|(at, _)| stem[at + 1..].starts_with(|c: char| c.is_ascii_digit()));

@@ -114,7 +114,6 @@ struct Found {
 
 impl Report {
     /// Returns whether nothing failed.
-    #[must_use]
     pub fn passed(&self) -> bool {
         self.failures.is_empty()
     }

@@ -41,7 +41,6 @@ pub(crate) fn kinds() -> [Limits; CHANGES.len()] {
 
 impl Setting {
     /// Returns the CPU backend in single precision.
-    #[must_use]
     pub fn cpu() -> Self {
         Self { name: "the CPU in f32".into(), change: "", device: Device::cpu(), adapter: None }
     }

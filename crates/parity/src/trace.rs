@@ -66,7 +66,6 @@ impl Trace {
         let mut stream = Stream::named(seed, &case.name);
         let inputs = (0..case.inputs.len()).map(|i| case.draw(i, &mut stream)).collect::<Result<_>>()?;
         let mut draw = |y: &Tensor| {
-            #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
             let values = (0..y.shape().numel()).map(|_| stream.normal() as f32).collect();
             Array::new(y.shape(), values)
         };

@@ -55,13 +55,11 @@ pub struct Measured {
 
 impl Measured {
     /// Returns the largest error as a share of its bound; see [`Deviation::share`].
-    #[must_use]
     pub fn share(&self) -> f64 {
         self.worst.as_ref().map_or(0.0, |worst| worst.deviation.share())
     }
 
     /// Returns whether every element is within its bound.
-    #[must_use]
     pub fn passed(&self) -> bool {
         !self.worst.as_ref().is_some_and(|worst| worst.deviation.fails())
     }
@@ -80,7 +78,6 @@ pub struct Verdict {
 
 impl Verdict {
     /// Returns whether all results are within their bounds.
-    #[must_use]
     pub fn passed(&self) -> bool {
         self.results.iter().all(Measured::passed)
     }
@@ -91,13 +88,11 @@ impl Verdict {
     }
 
     /// Returns the largest error of all results in units in the last place.
-    #[must_use]
     pub fn ulp(&self) -> f64 {
         self.results.iter().map(|result| result.ulp).fold(0.0, f64::max)
     }
 
     /// Returns the largest error of all results as a share of its bound.
-    #[must_use]
     pub fn share(&self) -> f64 {
         self.results.iter().map(Measured::share).fold(0.0, f64::max)
     }

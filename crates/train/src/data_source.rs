@@ -52,7 +52,6 @@ impl Targets {
     fn array(self, dims: &[usize], labels: Vec<u32>) -> Result<Array> {
         match self {
             Self::Classes => Array::new(dims, labels),
-            #[allow(clippy::cast_precision_loss, reason = "0 and 1")]
             _ => Array::new([dims, &[1]].concat(), labels.into_iter().map(|label| label as f32).collect()),
         }
     }

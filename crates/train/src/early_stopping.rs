@@ -37,6 +37,7 @@ pub(crate) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Res
 /// assert_eq!(history.restored, Some(history.epochs.len() - 3));
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
+#[must_use]
 pub struct EarlyStopping<'a> {
     pub(crate) rule: Patience,
     pub(crate) metric: Option<Metric<'a>>,
@@ -53,20 +54,17 @@ impl fmt::Debug for EarlyStopping<'_> {
 
 impl<'a> EarlyStopping<'a> {
     /// Ends the fit after `patience` epochs in a row that were not better than the best; 0 ends it with the first.
-    #[must_use]
     pub fn new(patience: usize) -> Self {
         Self { rule: Patience::new(patience), metric: None }
     }
 
     /// By how much an epoch must be better to count; 0 if not set.
-    #[must_use]
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.rule.min_delta = min_delta;
         self
     }
 
     /// Whether the fit ends with the weights of the best epoch; true if not set. Otherwise it ends with those of the last.
-    #[must_use]
     pub fn restore_best(mut self, restore: bool) -> Self {
         self.rule.restore = restore;
         self
@@ -74,7 +72,6 @@ impl<'a> EarlyStopping<'a> {
 
     /// Follows a number that shall become small instead of the loss. It is asked after each epoch, and may evaluate with the
     /// trainer.
-    #[must_use]
     pub fn minimize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self.metric = Some(Box::new(metric));
         self.rule.maximize = false;
@@ -82,7 +79,6 @@ impl<'a> EarlyStopping<'a> {
     }
 
     /// As [`Self::minimize`], with a number that shall become large.
-    #[must_use]
     pub fn maximize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self = self.minimize(metric);
         self.rule.maximize = true;

@@ -19,6 +19,7 @@ use wgrad_nn::optim::Handles;
 /// `avg = β · avg + (1 − β) · loss`, divided by `1 − β^(i + 1)`. Source: Smith, Cyclical Learning Rates for Training Neural
 /// Networks, 2017.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use]
 pub struct LrFinder {
     from: f64,
     to: f64,
@@ -36,25 +37,21 @@ impl Default for LrFinder {
 
 impl LrFinder {
     /// The first and the last rate, both positive.
-    #[must_use]
     pub fn range(self, from: f64, to: f64) -> Self {
         Self { from, to, ..self }
     }
 
     /// How many updates there are at most; at least 2.
-    #[must_use]
     pub fn updates(self, updates: usize) -> Self {
         Self { updates, ..self }
     }
 
     /// The share of the past in the smoothed loss, at least 0 and below 1.
-    #[must_use]
     pub fn smoothing(self, smoothing: f64) -> Self {
         Self { smoothing, ..self }
     }
 
     /// How many times the best smoothed loss ends the search; above 1.
-    #[must_use]
     pub fn diverges(self, diverges: f64) -> Self {
         Self { diverges, ..self }
     }
@@ -220,7 +217,6 @@ fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
     let ratios: Vec<f64> = handles.iter().map(|group| group.lr.get() / handles[0].lr.get()).collect();
     let (mut points, mut average, mut least) = (vec![], 0.0, f64::INFINITY);
     for i in 0..finder.updates {
-        #[allow(clippy::cast_precision_loss, reason = "few updates")]
         let (fraction, done) = (i as f64 / (finder.updates - 1) as f64, i as f64 + 1.0);
         let lr = finder.from * (finder.to / finder.from).powf(fraction);
         handles.iter().zip(&ratios).for_each(|(group, ratio)| group.lr.set(lr * ratio));
@@ -231,7 +227,6 @@ fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
         let mut tally = Tally::from_step(cursor.at);
         let ran = rehearsal.steps.run(trainer.session()?, order, &mut tally, to, &mut watch)?;
         cursor.at = to;
-        #[allow(clippy::cast_precision_loss, reason = "few batches")]
         let loss = losses.iter().sum::<f64>() / losses.len() as f64;
         average = finder.smoothing * average + (1.0 - finder.smoothing) * loss;
         let smoothed = average / (1.0 - finder.smoothing.powf(done));

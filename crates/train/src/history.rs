@@ -114,13 +114,11 @@ pub struct History {
 
 impl History {
     /// The mean loss of the last epoch; NaN if there was none.
-    #[must_use]
     pub fn loss(&self) -> f64 {
         self.epochs.last().map_or(f64::NAN, |epoch| epoch.loss)
     }
 
     /// The median of the epochs' times; the first has to prepare things, and does not count where there are others.
-    #[must_use]
     pub fn seconds_per_epoch(&self) -> f64 {
         let mut seconds: Vec<_> = self.epochs.iter().map(|epoch| epoch.seconds).collect();
         if seconds.len() > 1 {

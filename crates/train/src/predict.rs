@@ -33,7 +33,6 @@ impl Trainer<'_> {
             return Err(Error::Data(format!("the model gives {} for row {}", logits[at], at / width)));
         }
         let losses = logits.chunks(width).zip(data.y()).map(|(logits, &label)| cross_entropy(logits, label));
-        #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
         let loss = losses.sum::<f64>() / data.rows() as f64;
         let probabilities = probabilities(&logits, width);
         match (classes.len(), width) {

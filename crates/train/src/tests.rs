@@ -22,7 +22,6 @@ pub(super) fn sectors(rows: usize, classes: u32) -> Dataset {
     for i in 0..rows {
         let class = u32::try_from(i).unwrap() % classes;
         let angle = std::f64::consts::TAU * (f64::from(class) + 0.1 + 0.8 * stream.uniform()) / f64::from(classes);
-        #[allow(clippy::cast_possible_truncation, reason = "features are f32")]
         x.extend([angle.cos() as f32, angle.sin() as f32]);
         y.push(class);
     }

@@ -51,6 +51,7 @@ impl<F: FnMut(&EpochStats) -> ControlFlow<()>> Callback<'_> for OnEpoch<F> {
 /// that builds the same layers in the same order and then begins to iterate: each epoch draws from the same generator
 /// ([`Batches::shuffle_as_torch`](wgrad_data::Batches::shuffle_as_torch)), each pass over the validation rows draws what a loader draws that does not shuffle,
 /// and a last batch of one row stays unless [`Self::drop_last`] says otherwise.
+#[must_use]
 pub struct Trainer<'a> {
     pub(crate) session: LazySession,
     pub(crate) options: TrainerOptions,
@@ -75,7 +76,6 @@ impl fmt::Debug for Trainer<'_> {
 impl<'a> Trainer<'a> {
     /// A trainer of the model whose variables are in `params`. Batches have 64 rows and are shuffled with the seed of
     /// `params`; there is no default optimizer.
-    #[must_use]
     pub fn new(device: impl Into<Box<dyn Backend>>, params: &Params) -> Self {
         Self {
             session: LazySession::new(device.into(), params),
@@ -92,7 +92,6 @@ impl<'a> Trainer<'a> {
     }
 
     /// How parameters are updated.
-    #[must_use]
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
         self.options.optimizer = Some(Box::new(optimizer));
         self
@@ -101,7 +100,6 @@ impl<'a> Trainer<'a> {
     /// How the optimizer's settings change from epoch to epoch: after each, a schedule that follows a metric is told the
     /// validation loss, or the training loss where there are no validation rows, and any other makes a step. Replaces the
     /// schedule that was set before. See [`schedule`](wgrad_nn::optim::schedule).
-    #[must_use]
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedules = Schedules::per_epoch(schedule);
         self
@@ -109,14 +107,12 @@ impl<'a> Trainer<'a> {
 
     /// How the optimizer's settings change from update to update, as for [`OneCycleLr`](wgrad_nn::optim::schedule::OneCycleLr);
     /// [`Self::updates`] says how many of them an epoch has. Steps still go to the device many at a time.
-    #[must_use]
     pub fn schedule_per_step(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedules = Schedules::per_step(schedule);
         self
     }
 
     /// An average of the weights to be kept up to date, after each update; see [`Ema`].
-    #[must_use]
     pub fn ema(mut self, ema: &Ema) -> Self {
         self.options.ema = Some(ema.clone());
         self
@@ -128,28 +124,24 @@ impl<'a> Trainer<'a> {
     ///
     /// At the end of an epoch there may be fewer batches left, or a smaller last one: they are an update of their own,
     /// with the mean over the rows that there are. 1 if not set.
-    #[must_use]
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.options.accumulate = batches;
         self
     }
 
     /// Rows per step.
-    #[must_use]
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.options.batch_size = batch_size;
         self
     }
 
     /// The seed of the order of the rows, if not that of the parameters.
-    #[must_use]
     pub fn seed(mut self, seed: Seed) -> Self {
         self.options.seed = Some(seed);
         self
     }
 
     /// Whether each epoch has an order of its own.
-    #[must_use]
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.options.shuffle = shuffle;
         self
@@ -157,14 +149,12 @@ impl<'a> Trainer<'a> {
 
     /// Who draws the rows of each epoch, in place of a shuffle: see [`Sampler`]. It is of the rows of the dataset that
     /// [`Self::fit`] gets.
-    #[must_use]
     pub fn sampler(mut self, sampler: &Sampler) -> Self {
         self.options.sampler = Some(sampler.clone());
         self
     }
 
     /// Whether a last batch that is not full is left out of each epoch.
-    #[must_use]
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.options.drop_last = drop_last;
         self
@@ -175,21 +165,18 @@ impl<'a> Trainer<'a> {
     /// It fits if its features take at most a quarter of what the device binds at once
     /// ([`Limits::binding_bytes`](wgrad_core::Limits)), and 1 GiB. Then it is uploaded once per fit and each step picks its
     /// rows there; the results are the same bits either way.
-    #[must_use]
     pub fn streaming(mut self, streaming: bool) -> Self {
         self.options.streaming = streaming;
         self
     }
 
     /// In which form the loss gets the classes.
-    #[must_use]
     pub fn targets(mut self, targets: Targets) -> Self {
         self.options.targets = targets;
         self
     }
 
     /// Rows whose loss is computed after each epoch, without training on them.
-    #[must_use]
     pub fn validation(mut self, data: &Dataset) -> Self {
         self.options.validation = Some(data.clone());
         self
@@ -197,35 +184,30 @@ impl<'a> Trainer<'a> {
 
     /// What to show: [`Silent`](crate::Silent), [`Lines`](crate::Lines), [`Bar`](crate::Bar) or an observer of one's
     /// own; [`automatic`] if not set.
-    #[must_use]
     pub fn progress(mut self, progress: impl Progress + 'a) -> Self {
         self.progress = Box::new(progress);
         self
     }
 
     /// Calls `f` after each epoch; `Break` ends the fit. See [`Callback`] for more. Each call adds one.
-    #[must_use]
     pub fn on_epoch(self, f: impl FnMut(&EpochStats) -> ControlFlow<()> + 'a) -> Self {
         self.callback(OnEpoch(f))
     }
 
     /// Calls `f` with the number (from 1) and the loss of each step of an epoch. This waits for the device in every
     /// step; [`Callback::step`] is told the same later, and waits for nothing.
-    #[must_use]
     pub fn on_step(mut self, f: impl FnMut(usize, f64) + 'a) -> Self {
         self.on_step = Some(Box::new(f));
         self
     }
 
     /// Adds code that runs along.
-    #[must_use]
     pub fn callback(mut self, callback: impl Callback<'a> + 'a) -> Self {
         self.callbacks.push(Box::new(callback));
         self
     }
 
     /// Ends a fit when it does not get better any more.
-    #[must_use]
     pub fn early_stopping(mut self, stopping: EarlyStopping<'a>) -> Self {
         self.stopping = Some(stopping);
         self
@@ -235,14 +217,12 @@ impl<'a> Trainer<'a> {
     /// a checkpoint is written if there are [`Checkpoints`], and the fit returns with [`Ended::Stopped`](crate::Ended).
     ///
     /// The trainer looks at it before steps go to the device, which is every quarter of a second or more often.
-    #[must_use]
     pub fn stop_flag(mut self, flag: Arc<AtomicBool>) -> Self {
         self.options.stop = Some(flag);
         self
     }
 
     /// Saves everything that the training is made of from time to time.
-    #[must_use]
     pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
         self.saver.set(checkpoints);
         self
@@ -254,20 +234,17 @@ impl<'a> Trainer<'a> {
     ///
     /// [`Self::fit`] reads the checkpoint. Where a program has several fits, those before the one that was stopped return
     /// what they returned then.
-    #[must_use]
     pub fn resume(mut self, from: impl AsRef<Path>) -> Self {
         self.resume.set(from.as_ref());
         self
     }
 
     /// From which checkpoint the training went on, after [`Self::fit`]; none if it did not.
-    #[must_use]
     pub fn resumed(&self) -> Option<&Resumed> {
         self.resume.resumed()
     }
 
     /// The last checkpoint that was written, if there was one.
-    #[must_use]
     pub fn last_checkpoint(&self) -> Option<&Path> {
         self.saver.last()
     }
@@ -290,7 +267,6 @@ impl<'a> Trainer<'a> {
     }
 
     /// Where the schedule is, to be saved with the variables; none if there is no schedule, or nothing was trained yet.
-    #[must_use]
     pub fn schedule_state(&mut self) -> Option<ScheduleState> {
         self.schedules.state()
     }

@@ -149,7 +149,6 @@ pub fn measure(workload: Workload, device: Device, reference: &Values, how: Meas
         warm += 1 + warm / 4;
     }
     let fit = MEASURE.as_secs_f64() / begin.elapsed().as_secs_f64() * real(warm);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive number of steps")]
     let steps = how.steps.unwrap_or((fit as usize).clamp(10, 100_000));
     let each = (steps / SAMPLES).max(1);
     let (samples, submitted) = (steps / each, run.device.submissions());
@@ -195,7 +194,6 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts and rates are for reading")]
 fn real(n: usize) -> f64 {
     n as f64
 }

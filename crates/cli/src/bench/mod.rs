@@ -218,7 +218,6 @@ fn table(lines: &[Line]) -> Table {
     ]);
     let or_dash = |cell: Option<String>| cell.unwrap_or_else(|| "-".into());
     for line in lines {
-        #[allow(clippy::cast_precision_loss, reason = "for reading")]
         let ratio = line.needed_bytes.map(|needed| format!("{:.2}", line.planned_bytes as f64 / needed as f64));
         let rss = line.peak_rss_bytes.and_then(|bytes| usize::try_from(bytes).ok()).map(human_bytes);
         let rate = line.gflops.map(|rate| format!("{} GFLOP/s", digits(rate)));

@@ -82,7 +82,6 @@ const FITS: &str = "one value per element";
 /// Uniform numbers from -1 to 1.
 fn noise(name: &str, shape: &[usize]) -> Array {
     let mut stream = Stream::named(1, name);
-    #[allow(clippy::cast_possible_truncation, reason = "an f32 is wanted")]
     let values = (0..shape.iter().product()).map(|_| (2.0 * stream.uniform() - 1.0) as f32).collect();
     Array::new(shape, values).expect(FITS)
 }

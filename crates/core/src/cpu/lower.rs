@@ -131,7 +131,6 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
 }
 
 /// A block of one number.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "integer constants are whole and small")]
 fn number<F: Precision>(value: f64, dtype: DType) -> Memory<F> {
     if dtype.is_float() { Memory::Float(vec![F::lit(value); BLOCK]) } else { Memory::Uint(vec![value as u32; BLOCK]) }
 }

@@ -95,7 +95,6 @@ impl<F> std::fmt::Debug for CpuBackend<F> {
 
 impl<F: Precision> CpuBackend<F> {
     /// A backend without buffers yet.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

@@ -30,19 +30,16 @@ pub struct Advice {
 
 impl Advice {
     /// Advice that is told and changes nothing, under the name of its constant.
-    #[must_use]
     pub const fn warning(name: &'static str) -> Self {
         Self { name, error: false }
     }
 
     /// Advice without which `compile` refuses the graph, under the name of its constant.
-    #[must_use]
     pub const fn error(name: &'static str) -> Self {
         Self { name, error: true }
     }
 
     /// The name of the constant.
-    #[must_use]
     pub const fn name(&self) -> &'static str {
         self.name
     }

@@ -54,13 +54,11 @@ impl fmt::Debug for Graph {
 
 impl Graph {
     /// An empty graph.
-    #[must_use]
     pub fn new(mode: Mode) -> Self {
         Self { mode, data: Arc::default() }
     }
 
     /// Whether the graph trains or evaluates.
-    #[must_use]
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -98,20 +96,17 @@ impl Graph {
     /// assert_eq!(graph.nodes().iter().map(|node| node.name()).collect::<Vec<_>>(), ["x", "constant", "broadcast", "mul"]);
     /// assert_eq!(y.node().inputs.len(), 2);
     /// ```
-    #[must_use]
     pub fn nodes(&self) -> Vec<Arc<Node>> {
         self.data().nodes.clone()
     }
 
     /// Returns the updates traced so far, in the order of declaration: a snapshot, as [`Self::nodes`].
-    #[must_use]
     pub fn updates(&self) -> Vec<Update> {
         self.data().updates.clone()
     }
 
     /// Returns the numbers that the host computes before each run, as far as they are traced: a snapshot, as
     /// [`Self::nodes`]. [`NodeKind::Scheduled`] names one by its position here.
-    #[must_use]
     pub fn schedule(&self) -> Vec<Scheduled> {
         self.data().schedule.clone()
     }
@@ -121,7 +116,6 @@ impl Graph {
     }
 
     /// The handle of a value, for what walks over the nodes of a graph; none if the graph has no such value.
-    #[must_use]
     pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
         let known = self.data().nodes.get(value.node.0).is_some_and(|node| value.output < node.outputs.len());
         known.then(|| Tensor::new(self.clone(), value))
@@ -166,7 +160,6 @@ impl Graph {
 
     /// A number, as a tensor without axes; NaN is an error. On a GPU an infinity is the largest finite number.
     #[track_caller]
-    #[must_use]
     pub fn constant(&self, value: f64) -> Tensor {
         if value.is_nan() {
             // WGSL cannot write it, and no graph needs it.
@@ -179,7 +172,6 @@ impl Graph {
 
     /// An unsigned integer, as a tensor without axes.
     #[track_caller]
-    #[must_use]
     pub fn constant_u32(&self, value: u32) -> Tensor {
         self.push(NodeKind::Constant(f64::from(value)), vec![], vec![Spec::u32(Shape::scalar())])
     }
@@ -188,7 +180,6 @@ impl Graph {
     ///
     /// Graphs that are given clones of one [`Arc`] share one copy of it on the device of a session.
     #[track_caller]
-    #[must_use]
     pub fn array(&self, array: impl Into<Arc<Array>>) -> Tensor {
         let array = array.into();
         let dtype = if array.dtype().is_float() { DType::F32 } else { DType::U32 };
@@ -204,7 +195,6 @@ impl Graph {
 
     /// A variable's value as it is when a run begins. The same variable is the same node.
     #[track_caller]
-    #[must_use]
     pub fn variable(&self, variable: &Variable) -> Tensor {
         if let Some(value) = self.stand_in(variable) {
             return Tensor::new(self.clone(), value);
@@ -266,7 +256,7 @@ impl Graph {
             self.data().stand_ins.push((variable.clone(), tensor.id()));
             return;
         };
-        self.fail("replace", &[tensor.spec()], misfit);
+        let _ = self.fail("replace", &[tensor.spec()], misfit);
     }
 
     /// The values that were traced in the scope `path` itself, not in one inside it, in order: for each time that the scope was
@@ -283,7 +273,6 @@ impl Graph {
     /// let calls = graph.calls_of("twice");
     /// assert_eq!((calls.len(), calls[1][0].shape().dims()), (2, &[8][..]));
     /// ```
-    #[must_use]
     pub fn calls_of(&self, path: &str) -> Vec<Vec<Tensor>> {
         let data = self.data();
         let values = |call: &Call| -> Vec<ValueId> {
@@ -298,7 +287,6 @@ impl Graph {
     }
 
     /// The variables read so far, in the order of first use.
-    #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
         let variable = |node: &Arc<Node>| match &node.kind {
             NodeKind::Variable(variable) => Some(variable.clone()),
@@ -328,7 +316,6 @@ impl Graph {
     }
 
     /// What [`Self::track`] was told, in order.
-    #[must_use]
     pub fn tracked(&self) -> Vec<(String, Tensor)> {
         let all = self.data().tracked.clone();
         all.into_iter().map(|(name, value)| (name, Tensor::new(self.clone(), value))).collect()
@@ -363,7 +350,6 @@ impl Graph {
     }
 
     /// How far a counter goes up after each run, as far as the graph is traced.
-    #[must_use]
     pub fn advances(&self, counter: &Counter) -> usize {
         self.data().counters.iter().filter(|known| known.is(counter)).count()
     }
@@ -371,7 +357,6 @@ impl Graph {
     /// The value that a variable will have after a run, as far as the graph is traced: that of its update, or else the
     /// one that it has before.
     #[track_caller]
-    #[must_use]
     pub fn latest(&self, variable: &Variable) -> Tensor {
         match self.pending(variable) {
             Some(value) => Tensor::new(self.clone(), value),
@@ -415,7 +400,7 @@ impl Graph {
             None
         };
         if let Some(misfit) = misfit {
-            self.fail("update", &[value.spec()], misfit);
+            let _ = self.fail("update", &[value.spec()], misfit);
             return;
         }
         let _ = self.variable(variable);

@@ -18,7 +18,6 @@ position! {
 
 impl NodeId {
     /// Returns one of the values that the node makes.
-    #[must_use]
     pub const fn output(self, output: usize) -> ValueId {
         ValueId { node: self, output }
     }
@@ -73,7 +72,6 @@ pub struct Node {
 
 impl Node {
     /// The name that errors and plans use.
-    #[must_use]
     pub fn name(&self) -> &str {
         match &self.kind {
             NodeKind::Input(name) => name,
@@ -90,7 +88,6 @@ impl Node {
     }
 
     /// Whether its gradient rule is by design not the derivative: [`Pointwise::estimated`], [`Op::estimated`].
-    #[must_use]
     pub fn is_estimated(&self) -> bool {
         match &self.kind {
             NodeKind::Pointwise(row, _) => row.estimated,
@@ -201,7 +198,6 @@ impl GraphData {
     }
 
     /// The spec of a value.
-    #[must_use]
     pub fn spec(&self, value: ValueId) -> &Spec {
         &self.nodes[value.node].outputs[value.output]
     }

@@ -24,7 +24,6 @@ impl Graph {
     /// assert!(!graph.claim(&params.at("optim"), &two, "Adam over the discriminator"));
     /// assert!(graph.claim(&params.at("optim_d"), &two, "Adam over the discriminator"));
     /// ```
-    #[must_use]
     pub fn claim(&self, scope: &Params, owner: &Owner, settings: &str) -> bool {
         let held = scope.claim(owner, settings);
         let claimed = held.is_some();

@@ -62,7 +62,6 @@ pub struct Counter(Arc<std::sync::atomic::AtomicU64>);
 
 impl Counter {
     /// The count.
-    #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -104,7 +103,6 @@ impl fmt::Debug for Params {
 
 impl Params {
     /// An empty store whose initial values are drawn from `seed`.
-    #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let params = Self::default();
         params.lock().seed = seed;
@@ -125,7 +123,6 @@ impl Params {
     /// assert_eq!(weight.value()?.to_f32(), [-0.007486820, 0.53644359, -0.82304513]);
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
-    #[must_use]
     pub fn torch_seed(seed: u64) -> Self {
         let params = Self::seeded(seed);
         params.lock().torch = Some(Box::new(TorchRandom::new(seed)));
@@ -145,19 +142,16 @@ impl Params {
     }
 
     /// The seed.
-    #[must_use]
     pub fn seed(&self) -> u64 {
         self.lock().seed
     }
 
     /// The same store, one scope further in.
-    #[must_use]
     pub fn at(&self, scope: impl fmt::Display) -> Self {
         Self { store: self.store.clone(), path: self.full(&scope.to_string()) }
     }
 
     /// The scope's dotted path; empty at the top.
-    #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -175,7 +169,6 @@ impl Params {
     /// Declaring a parameter or buffer twice is an error that `compile` reports. State may be declared again: a
     /// second graph over the same model finds the state of the first.
     #[track_caller]
-    #[must_use]
     pub fn variable(&self, name: &str, shape: impl Into<Shape>, kind: Kind, init: Init) -> Variable {
         let name: Arc<str> = self.full(name).into();
         let spec = Spec::f32(shape);
@@ -218,7 +211,6 @@ impl Params {
     }
 
     /// The counter under `name` in this scope, made on first use.
-    #[must_use]
     pub fn counter(&self, name: &str) -> Counter {
         let name = self.full(name);
         let mut store = self.lock();
@@ -231,20 +223,17 @@ impl Params {
     }
 
     /// All counters with their names.
-    #[must_use]
     pub fn counters(&self) -> Vec<(Arc<str>, Counter)> {
         self.lock().counters.clone()
     }
 
     /// All variables, in the order of declaration.
-    #[must_use]
     pub fn variables(&self) -> Vec<Variable> {
         let count = self.lock().entries.len();
         (0..count).map(|id| self.nth(id)).collect()
     }
 
     /// Returns all parameters, in the order of declaration.
-    #[must_use]
     pub fn parameters(&self) -> Vec<Variable> {
         let ids: Vec<usize> = {
             let store = self.lock();
@@ -329,37 +318,31 @@ impl Variable {
     }
 
     /// The full dotted name.
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What it is for.
-    #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
     /// Shape and element type.
-    #[must_use]
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
     /// The shape.
-    #[must_use]
     pub fn shape(&self) -> &Shape {
         &self.spec.shape
     }
 
     /// The store that it belongs to, seen from the top.
-    #[must_use]
     pub fn params(&self) -> &Params {
         &self.params
     }
 
     /// Whether the optimizer trains it.
-    #[must_use]
     pub fn is_trainable(&self) -> bool {
         self.params.lock().entries[self.id].trainable
     }

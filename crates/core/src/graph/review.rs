@@ -22,7 +22,6 @@ impl Graph {
     }
 
     /// The warnings about the graph as far as it is traced. `compile` adds what it sees of the graph as a whole.
-    #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         self.data().advised.warnings()
     }

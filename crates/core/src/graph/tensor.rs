@@ -12,6 +12,7 @@ use crate::{DType, Misfit, Pointwise, Shape, Spec};
 /// Operators broadcast; `f64` stands for a number on either side. An op whose inputs do not fit returns an invalid
 /// tensor, which passes silently through further ops; `compile` returns the first error.
 #[derive(Clone)]
+#[must_use]
 pub struct Tensor {
     graph: Graph,
     id: ValueId,
@@ -30,50 +31,42 @@ impl Tensor {
     }
 
     /// The graph that this is a value of.
-    #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
     /// Which value of the graph.
-    #[must_use]
     pub fn id(&self) -> ValueId {
         self.id
     }
 
     /// Returns the node that makes this value, as it is now.
-    #[must_use]
     pub fn node(&self) -> Arc<Node> {
         self.graph.data().nodes[self.id.node].clone()
     }
 
     /// Shape and element type.
-    #[must_use]
     pub fn spec(&self) -> Spec {
         self.graph.data().spec(self.id).clone()
     }
 
     /// The shape; without axes when invalid.
-    #[must_use]
     pub fn shape(&self) -> Shape {
         self.spec().shape
     }
 
     /// The element type.
-    #[must_use]
     pub fn dtype(&self) -> DType {
         self.spec().dtype
     }
 
     /// Whether every op up to here fitted its inputs.
-    #[must_use]
     pub fn is_valid(&self) -> bool {
         !matches!(self.graph.data().nodes[self.id.node].kind, NodeKind::Invalid)
     }
 
     /// The same value, where gradients stop.
     #[track_caller]
-    #[must_use]
     pub fn detach(&self) -> Self {
         if !self.is_valid() {
             return self.clone();
@@ -83,7 +76,6 @@ impl Tensor {
 
     /// A pointwise op on this tensor and others, broadcast to a common shape.
     #[track_caller]
-    #[must_use]
     pub fn pointwise(&self, row: &'static Pointwise, others: &[&Self], attributes: &[f64]) -> Self {
         let mut args = vec![self];
         args.extend(others);
@@ -92,14 +84,12 @@ impl Tensor {
 
     /// A number of this tensor's graph.
     #[track_caller]
-    #[must_use]
     pub fn number(&self, value: f64) -> Self {
         self.graph.constant(value)
     }
 
     /// Records that `op` cannot take these tensors, and returns the invalid tensor that stands for its result.
     #[track_caller]
-    #[must_use]
     pub fn misfit(&self, op: &str, others: &[&Self], misfit: Misfit) -> Self {
         if let Some(invalid) = std::iter::once(&self).chain(others).find(|t| !t.is_valid()) {
             return (**invalid).clone();

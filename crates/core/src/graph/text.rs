@@ -7,7 +7,6 @@ use crate::{Graph, NodeKind};
 
 impl Graph {
     /// How often the graph has each op, by name: `2 add, 1 matmul`.
-    #[must_use]
     pub fn op_counts(&self) -> String {
         let data = self.data();
         let mut counts = BTreeMap::<&str, usize>::new();
@@ -34,7 +33,6 @@ impl Graph {
     /// assert_eq!(trace(2.0).to_text(), trace(2.0).to_text());
     /// assert_ne!(trace(2.0).to_text(), trace(3.0).to_text());
     /// ```
-    #[must_use]
     pub fn to_text(&self) -> String {
         let data = self.data();
         let mut text = String::new();

@@ -228,7 +228,6 @@ pub struct Applied {
 
 impl Applied {
     /// Output `i`; every output of an op that did not fit is the same invalid tensor.
-    #[must_use]
     pub fn get(&self, i: usize) -> Tensor {
         Tensor::new(self.graph.clone(), self.node.output(if self.valid { i } else { 0 }))
     }

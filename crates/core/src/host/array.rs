@@ -88,32 +88,27 @@ impl Array {
     }
 
     /// A one-dimensional array.
-    #[must_use]
     pub fn vector<T: Element>(values: Vec<T>) -> Self {
         Self { shape: Shape::from([values.len()]), data: T::wrap(values) }
     }
 
     /// A single number.
-    #[must_use]
     pub fn scalar<T: Element>(value: T) -> Self {
         Self { shape: Shape::scalar(), data: T::wrap(vec![value]) }
     }
 
     /// `value` in every place.
-    #[must_use]
     pub fn full<T: Element>(shape: impl Into<Shape>, value: T) -> Self {
         let shape = shape.into();
         Self { data: T::wrap(vec![value; shape.numel()]), shape }
     }
 
     /// Zeros, in `f32`.
-    #[must_use]
     pub fn zeros(shape: impl Into<Shape>) -> Self {
         Self::full(shape, 0.0_f32)
     }
 
     /// Ones, in `f32`.
-    #[must_use]
     pub fn ones(shape: impl Into<Shape>) -> Self {
         Self::full(shape, 1.0_f32)
     }
@@ -123,7 +118,6 @@ impl Array {
     ///
     /// # Panics
     /// When `step` is 0 or a bound is not finite.
-    #[must_use]
     pub fn arange(start: f64, end: f64, step: f64) -> Self {
         assert!(step != 0.0 && (start + end + step).is_finite(), "arange({start}, {end}, {step}) has no end");
         let n = ((end - start) / step).ceil().max(0.0) as usize;
@@ -131,13 +125,11 @@ impl Array {
     }
 
     /// Numbers of the standard normal distribution, in `f32`: the same on every machine for the same seed.
-    #[must_use]
     pub fn randn(shape: impl Into<Shape>, seed: u64) -> Self {
         Self::drawn(shape, seed, |stream| stream.normal() as f32)
     }
 
     /// Numbers in `[0, 1)`, in `f32`: the same on every machine for the same seed.
-    #[must_use]
     pub fn rand(shape: impl Into<Shape>, seed: u64) -> Self {
         // Rounded down, so that 1 is not reached.
         Self::drawn(shape, seed, |stream| (stream.next_u32() >> 8) as f32 / 16_777_216.0)
@@ -147,7 +139,6 @@ impl Array {
     ///
     /// # Panics
     /// When `bound` is 0.
-    #[must_use]
     pub fn randint(bound: u32, shape: impl Into<Shape>, seed: u64) -> Self {
         Self::drawn(shape, seed, |stream| stream.below(bound as usize) as u32)
     }
@@ -158,13 +149,11 @@ impl Array {
     }
 
     /// The shape.
-    #[must_use]
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
     /// The element type.
-    #[must_use]
     pub fn dtype(&self) -> DType {
         match self.data {
             Data::F32(_) => DType::F32,
@@ -174,20 +163,16 @@ impl Array {
     }
 
     /// The elements.
-    #[must_use]
     pub fn data(&self) -> &Data {
         &self.data
     }
 
     /// The elements as a slice of `T`, if they are of that type.
-    #[must_use]
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         T::slice(&self.data)
     }
 
     /// The elements converted to `f32`, rounding where needed.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "the conversion is the purpose")]
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {
             Data::F32(v) => v.clone(),
@@ -197,7 +182,6 @@ impl Array {
     }
 
     /// The elements converted to `f64`; exact from every type.
-    #[must_use]
     pub fn to_f64(&self) -> Vec<f64> {
         match &self.data {
             Data::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),

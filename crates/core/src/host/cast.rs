@@ -2,13 +2,11 @@
 
 /// A size as a number: exact below 2⁵³, and no memory holds more elements.
 #[inline(always)]
-#[allow(clippy::cast_precision_loss, reason = "no memory holds 2^53 elements")]
 pub(crate) fn wide(size: usize) -> f64 {
     size as f64
 }
 
 /// A number rounded to `f32`, in which kernels compute.
-#[allow(clippy::cast_possible_truncation, reason = "rounding is the purpose")]
 pub(crate) fn single(number: f64) -> f32 {
     number as f32
 }

@@ -18,19 +18,16 @@ pub enum DType {
 
 impl DType {
     /// Whether a host array of this type may stand where a graph says `graph`.
-    #[must_use]
     pub fn feeds(self, graph: Self) -> bool {
         self == graph || (self.is_float() && graph.is_float())
     }
 
     /// Whether this is a floating-point type.
-    #[must_use]
     pub fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F64)
     }
 
     /// Bytes per element.
-    #[must_use]
     pub fn size(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,

@@ -75,7 +75,6 @@ fn ln_corrected(x: f32, correction: f32) -> f32 {
     let above = scaled.to_bits().wrapping_sub(ROOT);
     let e = above.cast_signed() >> 23;
     let f = f32::from_bits((above & 0x007f_ffff) + ROOT) - 1.0;
-    #[allow(clippy::cast_precision_loss, reason = "an exponent")]
     let e = e as f32 - if tiny { 23.0 } else { 0.0 };
     let y = (ln_near_one(f) + (e * LN_2[1] + correction)) + f + e * LN_2[0];
     let y = if x < f32::INFINITY { y } else { x };
@@ -120,7 +119,6 @@ mod tests {
             let x = f32::from_bits(bits);
             for x in if both { vec![x, -x] } else { vec![x] } {
                 let (got, exact) = (f64::from(f(x)), truth(f64::from(x)));
-                #[allow(clippy::cast_possible_truncation, reason = "the exponent of the result")]
                 let exponent = (exact.abs().log2().floor() as i32).max(-126);
                 let error = (got - exact).abs() / 2.0f64.powi(exponent - 23);
                 if exact.abs() < f64::from(f32::MAX) && exact != 0.0 {

@@ -58,6 +58,7 @@ impl Error {
 
 /// Why an op cannot take its inputs, and what would fix it: what a shape rule returns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
 pub struct Misfit {
     /// What is wrong.
     pub message: String,
@@ -67,13 +68,11 @@ pub struct Misfit {
 
 impl Misfit {
     /// A misfit without a suggestion.
-    #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), fixes: Vec::new() }
     }
 
     /// Adds a suggestion.
-    #[must_use]
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fixes.push(fix.into());
         self

@@ -20,7 +20,6 @@ impl<'a, F> Matrix<'a, F> {
     ///
     /// # Panics
     /// When `values` is shorter than that.
-    #[must_use]
     pub fn new(values: &'a [F], rows: usize, columns: usize) -> Self {
         let fits = rows.checked_mul(columns).is_some_and(|elements| elements <= values.len());
         assert!(fits, "{} values are no [{rows}, {columns}] matrix", values.len());
@@ -28,14 +27,12 @@ impl<'a, F> Matrix<'a, F> {
     }
 
     /// The transpose: the same elements, read along the other axis first.
-    #[must_use]
     pub fn t(self) -> Self {
         let [row, column] = self.strides;
         Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
     }
 
     /// This matrix, or its transpose when `transposed`.
-    #[must_use]
     pub fn t_if(self, transposed: bool) -> Self {
         if transposed { self.t() } else { self }
     }

@@ -15,7 +15,6 @@ pub enum Init {
 
 impl Init {
     /// Draws one value per element from `stream`.
-    #[allow(clippy::cast_possible_truncation, reason = "parameters are f32")]
     pub(crate) fn fill(&self, shape: &Shape, mut stream: Stream) -> Vec<f32> {
         let mut draw = || match *self {
             Self::Constant(value) => value as f32,

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 /// Returns the memory and swap of this machine, or the limit of this process's control group if that is less, in bytes:
 /// for devices that compute on its processors. A plan beyond it would not fail, but be killed. `u64::MAX` where Linux does
 /// not say it.
-#[must_use]
 pub fn memory_of_host() -> u64 {
     static MEMORY: OnceLock<u64> = OnceLock::new();
     *MEMORY.get_or_init(|| {

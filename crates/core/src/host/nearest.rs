@@ -18,7 +18,6 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
 /// ```
 /// assert_eq!(wgrad_core::edit_distance("kitten", "sitting"), 3);
 /// ```
-#[must_use]
 pub fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

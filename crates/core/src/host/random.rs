@@ -13,7 +13,6 @@ const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 /// let words = wgrad_core::philox([0; 4], [0; 2]);
 /// assert_eq!(words, [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
 /// ```
-#[must_use]
 pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let [low0, high0] = multiply(MULTIPLIERS[0], counter[0]);
@@ -24,7 +23,6 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the two halves are the purpose")]
 fn multiply(a: u32, b: u32) -> [u32; 2] {
     let product = u64::from(a) * u64::from(b);
     [product as u32, (product >> 32) as u32]
@@ -41,15 +39,12 @@ pub struct Stream {
 
 impl Stream {
     /// The beginning of a stream.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "words are split into halves")]
     pub fn new(seed: u64, stream: u64) -> Self {
         let halves = |x: u64| [x as u32, (x >> 32) as u32];
         Self { key: halves(seed), stream: halves(stream), index: 0, words: [0; 4] }
     }
 
     /// The stream that belongs to a name: its 64-bit FNV-1a hash.
-    #[must_use]
     pub fn named(seed: u64, name: &str) -> Self {
         let hash = name
             .bytes()
@@ -58,7 +53,6 @@ impl Stream {
     }
 
     /// The next 32 random bits.
-    #[allow(clippy::cast_possible_truncation, reason = "the index is split into a word and a block number")]
     pub fn next_u32(&mut self) -> u32 {
         let lane = (self.index % 4) as usize;
         if lane == 0 {
@@ -72,7 +66,6 @@ impl Stream {
     /// A number in `[0, 1)` with 53 random bits.
     pub fn uniform(&mut self) -> f64 {
         let (high, low) = (u64::from(self.next_u32()), u64::from(self.next_u32()));
-        #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
         let bits = ((high << 21) ^ (low >> 11)) as f64;
         bits * 2f64.powi(-53)
     }

@@ -34,59 +34,42 @@ pub trait Real:
     /// Exactly this number as `f64`; sums are taken there.
     fn wide(self) -> f64;
     /// 0.
-    #[must_use]
     fn zero() -> Self;
     /// 1.
-    #[must_use]
     fn one() -> Self;
     /// Not a number.
-    #[must_use]
     fn nan() -> Self;
     /// The largest of all.
-    #[must_use]
     fn infinity() -> Self;
     /// The smallest of all.
-    #[must_use]
     fn neg_infinity() -> Self;
     /// Whether it is not a number.
     fn is_nan(self) -> bool;
     /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// `|x|`.
-    #[must_use]
     fn abs(self) -> Self;
     /// The larger one; the other one if one is NaN.
-    #[must_use]
     fn max(self, other: Self) -> Self;
     /// The smaller one; the other one if one is NaN.
-    #[must_use]
     fn min(self, other: Self) -> Self;
     /// The largest whole number that is not above x.
-    #[must_use]
     fn floor(self) -> Self;
     /// `√x`.
-    #[must_use]
     fn sqrt(self) -> Self;
     /// `1 / x`.
-    #[must_use]
     fn recip(self) -> Self;
     /// `xᵖ`.
-    #[must_use]
     fn powf(self, p: Self) -> Self;
     /// `eˣ`.
-    #[must_use]
     fn exp(self) -> Self;
     /// The natural logarithm.
-    #[must_use]
     fn ln(self) -> Self;
     /// `log(1 + x)`, accurate near 0.
-    #[must_use]
     fn ln_1p(self) -> Self;
     /// The hyperbolic tangent.
-    #[must_use]
     fn tanh(self) -> Self;
     /// The error function.
-    #[must_use]
     fn erf(self) -> Self;
 }
 
@@ -152,7 +135,6 @@ macro_rules! real {
     };
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
 #[inline(always)]
 fn round(x: f64) -> f32 {
     x as f32

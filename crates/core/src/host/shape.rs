@@ -16,31 +16,26 @@ pub struct Shape(Vec<usize>);
 
 impl Shape {
     /// The shape of a single number: no axes.
-    #[must_use]
     pub fn scalar() -> Self {
         Self::default()
     }
 
     /// The sizes, outermost first.
-    #[must_use]
     pub fn dims(&self) -> &[usize] {
         &self.0
     }
 
     /// The number of axes.
-    #[must_use]
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
     /// The number of elements: the product of all sizes, 1 for a scalar.
-    #[must_use]
     pub fn numel(&self) -> usize {
         self.0.iter().product()
     }
 
     /// Row-major strides, in elements.
-    #[must_use]
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1; self.rank()];
         for axis in (1..self.rank()).rev() {
@@ -57,7 +52,6 @@ impl Shape {
     /// assert_eq!(Shape::from([2, 1, 5]).index(7), [1, 0, 2]);
     /// assert!(Shape::from([]).index(0).is_empty());
     /// ```
-    #[must_use]
     pub fn index(&self, mut at: usize) -> Vec<usize> {
         let mut index: Vec<_> = self.0.iter().rev().map(|&size| (at % size, at /= size).0).collect();
         index.reverse();
@@ -65,7 +59,6 @@ impl Shape {
     }
 
     /// The common shape of two operands under NumPy's rules: aligned at the last axis, sizes equal or one of them 1.
-    #[must_use]
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.rank().max(other.rank());
         let at = |shape: &Self, axis: usize| (axis + shape.rank()).checked_sub(rank).map_or(1, |i| shape.0[i]);
@@ -81,7 +74,6 @@ impl Shape {
     }
 
     /// The axis that `axis` names, counting from the end when negative; `None` when there is no such axis.
-    #[must_use]
     pub fn axis(&self, axis: isize) -> Option<usize> {
         let rank = isize::try_from(self.rank()).ok()?;
         let index = if axis < 0 { axis + rank } else { axis };
@@ -89,7 +81,6 @@ impl Shape {
     }
 
     /// This shape with the size of one axis replaced.
-    #[must_use]
     pub fn with(&self, axis: usize, size: usize) -> Self {
         let mut dims = self.0.clone();
         dims[axis] = size;

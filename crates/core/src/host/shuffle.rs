@@ -27,13 +27,11 @@ impl SplitMix64 {
     }
 
     /// A number in [0, 1) with 53 random bits.
-    #[allow(clippy::cast_precision_loss, reason = "53 bits")]
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// A number below `bound`, each with the same probability.
-    #[allow(clippy::cast_possible_truncation, reason = "the halves of the product are taken")]
     pub fn below(&mut self, bound: u64) -> u64 {
         // The first `2^64 mod bound` values of each residue are one too many.
         let reject = bound.wrapping_neg() % bound;

@@ -28,7 +28,6 @@ impl Spec {
     }
 
     /// Bytes on a device.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.shape.numel() * self.dtype.size()
     }

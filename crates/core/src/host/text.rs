@@ -3,7 +3,6 @@
 use crate::edit_distance;
 
 /// Names in backticks, separated by commas; beyond ten, the number of the others.
-#[must_use]
 pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     let names: Vec<_> = names.into_iter().collect();
     let mut words: Vec<String> = names.iter().take(10).map(|name| format!("`{}`", name.as_ref())).collect();
@@ -14,13 +13,11 @@ pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
 }
 
 /// `1 row`, `2 rows`.
-#[must_use]
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// ` Did you mean `x`?`, or nothing if no candidate is close to `name`.
-#[must_use]
 pub fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoIterator<Item = S>) -> String {
     let lower = name.to_lowercase();
     let letters = lower.chars().count();
@@ -33,9 +30,7 @@ pub fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoIterator<Ite
 }
 
 /// Bytes with a unit, for people.
-#[must_use]
 pub fn human_bytes(bytes: usize) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "for reading")]
     let value = bytes as f64;
     match bytes {
         0..1024 => format!("{bytes} B"),

@@ -41,8 +41,6 @@ impl std::fmt::Debug for TorchRandom {
 
 impl TorchRandom {
     /// The generator after `torch.manual_seed(seed)`. Negative seeds of PyTorch are `seed + 2⁶⁴` here.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "PyTorch's generator takes 32 bits of the seed")]
     pub fn new(seed: u64) -> Self {
         let mut state = [seed as u32; WORDS];
         for i in 1..WORDS {
@@ -63,8 +61,6 @@ impl TorchRandom {
     /// assert_eq!(again.word(), random.word());
     /// assert!(TorchRandom::from_words(&[1, 2, 3]).is_none());
     /// ```
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "the position is at most 624, and a number has two words")]
     pub fn to_words(&self) -> Vec<u32> {
         let kept = self.kept.unwrap_or_default();
         let rest = [self.next as u32, u32::from(self.kept.is_some()), kept as u32, (kept >> 32) as u32];
@@ -72,7 +68,6 @@ impl TorchRandom {
     }
 
     /// The generator in a state from [`Self::to_words`]; none if these are no such words.
-    #[must_use]
     pub fn from_words(words: &[u32]) -> Option<Self> {
         let (state, rest) = words.split_first_chunk::<WORDS>()?;
         let &[next, kept, low, high] = rest else { return None };
@@ -118,14 +113,12 @@ impl TorchRandom {
     }
 
     /// A number in `[low, high)`: an element of `uniform_(low, high)`.
-    #[allow(clippy::cast_precision_loss, reason = "24 bits fit")]
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         let unit = (self.word() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0);
         unit.mul_add(high - low, low)
     }
 
     /// A number in `[0, 1)` with 53 random bits.
-    #[allow(clippy::cast_precision_loss, reason = "53 bits fit")]
     fn unit(&mut self) -> f64 {
         (self.long() & ((1 << 53) - 1)) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
@@ -144,8 +137,6 @@ impl TorchRandom {
     }
 
     /// `torch.empty(count).normal_(mean, std)`.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
     pub fn normals(&mut self, count: usize, mean: f64, std: f64) -> Vec<f32> {
         if count < 16 {
             return (0..count).map(|_| self.normal(mean, std) as f32).collect();
@@ -165,7 +156,6 @@ impl TorchRandom {
     }
 
     /// `torch.randperm(count)`.
-    #[must_use]
     pub fn permutation(&mut self, count: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..count).collect();
         if count < u32::MAX / 20 {
@@ -177,7 +167,6 @@ impl TorchRandom {
             // So many that a word modulo their number would be biased.
             for at in 0..count {
                 let other = self.long() % (u64::from(at) + 1);
-                #[allow(clippy::cast_possible_truncation, reason = "not above `at`")]
                 order.swap(at as usize, other as usize);
             }
         }
@@ -185,8 +174,6 @@ impl TorchRandom {
     }
 
     /// What PyTorch's `uniform_`, `normal_` and `fill_` write into a new tensor of `count` elements.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "parameters are f32")]
     pub fn fill(&mut self, count: usize, init: Init) -> Vec<f32> {
         match init {
             Init::Constant(value) => vec![value as f32; count],
@@ -216,7 +203,6 @@ fn horner(x: f32, coefficients: &[f32]) -> f32 {
 }
 
 /// The natural logarithm of a positive normal number, as Cephes' `logf`.
-#[allow(clippy::cast_precision_loss, reason = "an exponent has 8 bits")]
 fn log(x: f32) -> f32 {
     const LOG: [f32; 9] = [
         7.037_683_6e-2,
@@ -247,7 +233,6 @@ fn log(x: f32) -> f32 {
 }
 
 /// Sine and cosine of an angle in `[0, 2π]`, as Cephes' `sinf` and `cosf`.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "small whole numbers")]
 fn sin_cos(x: f32) -> (f32, f32) {
     const COS: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2];
     const SIN: [f32; 3] = [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1];

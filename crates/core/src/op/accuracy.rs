@@ -16,6 +16,7 @@ pub const EPS: f64 = 5.960_464_477_539_063e-8;
 /// assert_eq!(Accuracy::EXACT.bound(1.0, 0.0), 0.0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[must_use]
 pub struct Accuracy {
     /// Operations in sequence, times a margin.
     pub c: f64,
@@ -34,38 +35,32 @@ impl Accuracy {
     pub const EXACT: Self = Self { exact: true, ..Self::new() };
 
     /// One correctly rounded operation, or some few: `c` is 4.
-    #[must_use]
     pub const fn new() -> Self {
         Self { c: 4.0, terms: 1, ulp: 0.0, cancelling: 0.0, exact: false }
     }
 
     /// So many operations in sequence: `c` is four times that. 0 for what only moves, compares or chooses, and so loses no
     /// more than what a device flushes to zero.
-    #[must_use]
     pub const fn steps(self, steps: f64) -> Self {
         Self { c: 4.0 * steps, ..self }
     }
 
     /// The longest sum behind an element; at least 1.
-    #[must_use]
     pub const fn terms(self, terms: usize) -> Self {
         Self { terms: if terms == 0 { 1 } else { terms }, ..self }
     }
 
     /// What the functions on the way may lose, in units of `eps` times the result.
-    #[must_use]
     pub const fn ulp(self, ulp: f64) -> Self {
         Self { ulp, ..self }
     }
 
     /// The size of intermediate results that cancel.
-    #[must_use]
     pub const fn cancelling(self, size: f64) -> Self {
         Self { cancelling: size, ..self }
     }
 
     /// The bound of an element that is `y` in truth and moves by `delta` when the inputs are shaken.
-    #[must_use]
     pub fn bound(&self, y: f64, delta: f64) -> f64 {
         if self.exact {
             return 0.0;
@@ -77,7 +72,6 @@ impl Accuracy {
     }
 
     /// The bounds of the elements of several results, and how far each moves.
-    #[must_use]
     pub fn bounds(&self, truth: &[Vec<f64>], moved: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let bounds =
             |(y, delta): (&Vec<f64>, &Vec<f64>)| y.iter().zip(delta).map(|(&y, &delta)| self.bound(y, delta)).collect();

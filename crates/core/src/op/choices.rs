@@ -17,7 +17,6 @@ pub struct Choice {
 
 impl Choice {
     /// The name of the variant that runs.
-    #[must_use]
     pub fn variant(&self) -> &'static str {
         self.variants[self.chosen]
     }
@@ -39,14 +38,12 @@ pub struct Choices(Arc<BTreeMap<String, String>>);
 
 impl Choices {
     /// The variant for a site; a row that names only the op, the first word of a site, counts for all its sites.
-    #[must_use]
     pub fn get(&self, site: &str) -> Option<&str> {
         let op = site.split(' ').next().unwrap_or(site);
         self.0.get(site).or_else(|| self.0.get(op)).map(String::as_str)
     }
 
     /// Whether the very site has a row.
-    #[must_use]
     pub fn knows(&self, site: &str) -> bool {
         self.0.contains_key(site)
     }
@@ -62,19 +59,16 @@ impl Choices {
     }
 
     /// How many rows there are.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Whether there are none.
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Reads what [`Display`](fmt::Display) wrote; other lines are skipped, because a cache may be of another version.
-    #[must_use]
     pub fn parse(text: &str) -> Self {
         let row = |line: &str| line.split_once(" = ").map(|(site, variant)| (site.into(), variant.into()));
         Self(Arc::new(text.lines().filter_map(row).collect()))

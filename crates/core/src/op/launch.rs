@@ -18,7 +18,6 @@ pub struct Kernel {
 
 impl Kernel {
     /// A kernel from fixed sources. Backends compile it with bounds checks and bounded loops.
-    #[must_use]
     pub fn new(name: &'static str, parts: &[&'static str]) -> Self {
         Self { name: name.into(), parts: parts.iter().map(|&p| p.into()).collect(), trusted: false }
     }
@@ -32,7 +31,6 @@ impl Kernel {
     ///
     /// # Safety
     /// With the parameters that its op gives it, every access must be within its buffer and every loop must end.
-    #[must_use]
     #[allow(unsafe_code, reason = "a promise that only the author of the kernel can make")]
     pub unsafe fn trusted(mut self) -> Self {
         self.trusted = true;
@@ -52,13 +50,11 @@ impl Kernel {
     }
 
     /// Whether the kernel may be compiled without checks.
-    #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.trusted
     }
 
     /// The whole source.
-    #[must_use]
     pub fn source(&self) -> String {
         self.parts.join("\n")
     }
@@ -151,6 +147,7 @@ pub enum Grid {
 /// A grid with only an x axis may be folded into y when it has more workgroups than a dimension allows: a kernel
 /// computes its linear position as `group.x + group.y * num_workgroups.x`.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Dispatch {
     /// The module.
     pub kernel: Kernel,
@@ -173,28 +170,24 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// A dispatch without bindings yet.
-    #[must_use]
     pub fn new(kernel: Kernel, entry: &'static str, grid: Grid) -> Self {
         let (bindings, params, constants) = (vec![], vec![], vec![]);
         Self { kernel, entry, bindings, params, constants, grid, iterations: 0, shared_by: 1 }
     }
 
     /// Binds a buffer to the WGSL variable `name`.
-    #[must_use]
     pub fn bind(mut self, name: &'static str, operand: Operand) -> Self {
         self.bindings.push((name, operand));
         self
     }
 
     /// Sets a member of the uniform `params`.
-    #[must_use]
     pub fn param(mut self, name: &'static str, value: impl Into<Param>) -> Self {
         self.params.push((name, value.into()));
         self
     }
 
     /// Declares how many iterations the loops of one thread have at most, all of them together.
-    #[must_use]
     pub fn iterations(self, iterations: usize) -> Self {
         Self { iterations, ..self }
     }
@@ -202,13 +195,11 @@ impl Dispatch {
     /// Declares `loops` loops of `each` iterations that `threads` neighbouring threads of a workgroup share evenly.
     ///
     /// `threads` is the kernel's `@workgroup_size`, or its override `THREADS`; `tests/shaders.rs` compares them.
-    #[must_use]
     pub fn iterations_shared(self, loops: usize, each: usize, threads: usize) -> Self {
         Self { iterations: loops * each.div_ceil(threads), shared_by: threads, ..self }
     }
 
     /// Sets a WGSL `override`.
-    #[must_use]
     pub fn constant(mut self, name: &'static str, value: impl Into<Constant>) -> Self {
         self.constants.push((name, value.into().0));
         self
@@ -234,7 +225,6 @@ pub struct Launch<'a> {
 
 impl<'a> Launch<'a> {
     /// A launch of an op with these inputs and outputs.
-    #[must_use]
     pub fn new(inputs: &'a [Spec], outputs: &'a [Spec], limits: &'a Limits) -> Self {
         Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![], choices: vec![] }
     }

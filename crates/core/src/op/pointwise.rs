@@ -41,7 +41,6 @@ pub struct Pointwise {
 
 impl Pointwise {
     /// How exact the row is: by its `steps`; integers are exact.
-    #[must_use]
     pub fn accuracy(&self) -> Accuracy {
         if self.out == DType::U32 { Accuracy::EXACT } else { Accuracy::new().steps(self.steps) }
     }

@@ -24,7 +24,6 @@ pub enum SliceMut<'a, F> {
 
 impl<'a, F> Slice<'a, F> {
     /// The floats inside; the shape rule has settled that they are.
-    #[must_use]
     pub fn float(self) -> &'a [F] {
         match self {
             Self::Float(values) => values,
@@ -33,7 +32,6 @@ impl<'a, F> Slice<'a, F> {
     }
 
     /// The integers inside.
-    #[must_use]
     pub fn uint(self) -> &'a [u32] {
         match self {
             Self::Uint(values) => values,
@@ -52,7 +50,6 @@ impl<'a, F> Slice<'a, F> {
 
 impl<'a, F> SliceMut<'a, F> {
     /// The floats inside.
-    #[must_use]
     pub fn float(self) -> &'a mut [F] {
         match self {
             Self::Float(values) => values,
@@ -61,7 +58,6 @@ impl<'a, F> SliceMut<'a, F> {
     }
 
     /// The integers inside.
-    #[must_use]
     pub fn uint(self) -> &'a mut [u32] {
         match self {
             Self::Uint(values) => values,
@@ -120,37 +116,31 @@ impl<'a, F: Real> Buffers<'a, F> {
     }
 
     /// Sizes of input `i`.
-    #[must_use]
     pub fn dims(&self, i: usize) -> &'a [usize] {
         self.input_specs[i].shape.dims()
     }
 
     /// The spec of input `i`.
-    #[must_use]
     pub fn input_spec(&self, i: usize) -> &'a Spec {
         &self.input_specs[i]
     }
 
     /// The spec of output `i`.
-    #[must_use]
     pub fn output_spec(&self, i: usize) -> &'a Spec {
         &self.output_specs[i]
     }
 
     /// The number of inputs.
-    #[must_use]
     pub fn inputs(&self) -> usize {
         self.inputs.len()
     }
 
     /// Input `i`, which holds floats.
-    #[must_use]
     pub fn float(&self, i: usize) -> &'a [F] {
         self.inputs[i].float()
     }
 
     /// Input `i`, which holds integers.
-    #[must_use]
     pub fn uint(&self, i: usize) -> &'a [u32] {
         self.inputs[i].uint()
     }

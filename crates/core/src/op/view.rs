@@ -15,13 +15,11 @@ pub struct View {
 
 impl View {
     /// The buffer as it lies.
-    #[must_use]
     pub fn contiguous(shape: &Shape) -> Self {
         Self { strides: shape.strides(), shape: shape.clone(), offset: 0 }
     }
 
     /// Whether linear position `i` of the view is element `i` of the buffer.
-    #[must_use]
     pub fn is_contiguous(&self) -> bool {
         let strides = self.shape.strides();
         self.offset == 0
@@ -29,13 +27,11 @@ impl View {
     }
 
     /// Whether every place reads the same element.
-    #[must_use]
     pub fn is_splat(&self) -> bool {
         self.shape.dims().iter().zip(&self.strides).all(|(&n, &stride)| n == 1 || stride == 0)
     }
 
     /// The view repeated to `shape` under NumPy's rules; `shape` must be one that the view broadcasts to.
-    #[must_use]
     pub fn broadcast(&self, shape: &Shape) -> Self {
         let lead = shape.rank() - self.shape.rank();
         let strides = (0..shape.rank())
@@ -48,7 +44,6 @@ impl View {
     }
 
     /// The view with its axes in the order `axes`.
-    #[must_use]
     pub fn permute(&self, axes: &[usize]) -> Self {
         Self {
             shape: axes.iter().map(|&a| self.shape.dims()[a]).collect::<Vec<_>>().into(),
@@ -58,7 +53,6 @@ impl View {
     }
 
     /// The part `start..start + size` of one axis.
-    #[must_use]
     pub fn slice(&self, axis: usize, start: usize, size: usize) -> Self {
         Self {
             shape: self.shape.with(axis, size),
@@ -68,7 +62,6 @@ impl View {
     }
 
     /// The same elements under another shape, where strides can say it.
-    #[must_use]
     pub fn reshape(&self, shape: &Shape) -> Option<Self> {
         if self.is_splat() {
             return Some(Self { strides: vec![0; shape.rank()], shape: shape.clone(), offset: self.offset });
@@ -77,7 +70,6 @@ impl View {
     }
 
     /// The buffer position of linear position `i` of the view.
-    #[must_use]
     pub fn locate(&self, mut i: usize) -> usize {
         let mut at = self.offset;
         for (&size, &stride) in self.shape.dims().iter().zip(&self.strides).rev() {

@@ -29,7 +29,6 @@ pub use spatial::{OutputSizes, Sizes};
 use crate::Pointwise;
 
 /// Every pointwise op of wgrad: the lists of the files that declare them.
-#[must_use]
 pub fn rows() -> Vec<&'static Pointwise> {
     [
         pointwise::arithmetic::ROWS,

@@ -57,7 +57,6 @@ macro_rules! setters {
     () => {};
     ($(#[$about:meta])* $field:ident: $takes:ty, $($rest:tt)*) => {
         $(#[$about])*
-        #[must_use]
         pub fn $field(mut self, $field: impl Into<$takes>) -> Self {
             let given: $takes = $field.into();
             self.$field = given.into();
@@ -67,7 +66,6 @@ macro_rules! setters {
     };
     ($(#[$about:meta])* $field:ident = $takes:ty, $($rest:tt)*) => {
         $(#[$about])*
-        #[must_use]
         pub fn $field(mut self, $field: $takes) -> Self {
             self.$field = $field;
             self

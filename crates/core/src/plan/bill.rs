@@ -29,7 +29,6 @@ pub struct BillItem {
 
 impl Bill {
     /// All bytes.
-    #[must_use]
     pub fn total(&self) -> usize {
         self.parts.iter().map(|part| part.bytes).sum()
     }
@@ -66,7 +65,6 @@ impl Plan {
     /// assert_eq!((bill.total(), largest.what.as_str(), largest.bytes), (2048, "the input `x` f32[256]", 1024));
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
-    #[must_use]
     pub fn bill(&self) -> Bill {
         let names =
             ["parameters", "optimizer state", "running statistics", "data sets and constants", "inputs and results"];

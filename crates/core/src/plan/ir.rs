@@ -53,7 +53,6 @@ pub struct Slot {
 
 impl Slot {
     /// Returns its size in bytes.
-    #[must_use]
     pub fn bytes(&self) -> usize {
         self.elements * self.dtype.size()
     }
@@ -130,7 +129,6 @@ pub struct Plan {
 
 impl Plan {
     /// Returns the kernel launches of one run; without structured ops if the plan is for the CPU.
-    #[must_use]
     pub fn dispatches(&self) -> usize {
         self.tasks.iter().map(Task::dispatches).sum()
     }
@@ -141,7 +139,6 @@ impl Plan {
     }
 
     /// Returns the buffers that groups touch: they should lie side by side.
-    #[must_use]
     pub fn grouped(&self) -> BTreeSet<BufferIndex> {
         let stages = self.tasks.iter().flat_map(|task| &task.stages);
         let groups = stages.filter(|stage| matches!(stage.work, Work::Group(_)));
@@ -149,7 +146,6 @@ impl Plan {
     }
 
     /// Returns the kernel launches of one run if every op, every cluster and every update of a parameter had its own.
-    #[must_use]
     pub fn unfused(&self) -> usize {
         let launches = |stage: &Stage| match &stage.work {
             Work::Op { dispatches, .. } => dispatches.len(),
@@ -160,7 +156,6 @@ impl Plan {
     }
 
     /// Returns the device bytes by purpose: variables, inputs and arrays, temporaries.
-    #[must_use]
     pub fn bytes(&self) -> [usize; 3] {
         let mut bytes = [0, 0, self.slots.iter().map(Slot::bytes).sum()];
         for buffer in &self.buffers {
@@ -174,7 +169,6 @@ impl Plan {
     }
 
     /// Returns the bytes of the largest single buffer.
-    #[must_use]
     pub fn largest_binding(&self) -> usize {
         let buffers = self.buffers.iter().filter(|buffer| !matches!(buffer.role, Role::Temp { .. } | Role::Passed));
         buffers.map(|buffer| buffer.spec.bytes()).chain(self.slots.iter().map(Slot::bytes)).max().unwrap_or(0)
@@ -186,7 +180,6 @@ impl Plan {
     }
 
     /// Returns the name under which a plan prints a buffer.
-    #[must_use]
     pub fn buffer_name(&self, buffer: BufferIndex) -> String {
         match &self.buffers[buffer].role {
             Role::Input(input) => self.inputs[*input].name.clone(),

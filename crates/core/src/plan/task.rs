@@ -119,7 +119,6 @@ impl Stage {
     }
 
     /// Returns the scratch buffers.
-    #[must_use]
     pub fn scratch(&self) -> &[BufferIndex] {
         match &self.work {
             Work::Op { scratch, .. } => scratch,
@@ -141,13 +140,11 @@ pub struct Task {
 impl Task {
     /// Returns the name for plans and profiles: the op, the pointwise ops of a cluster, and with arrows what runs in one
     /// kernel.
-    #[must_use]
     pub fn name(&self) -> String {
         self.stages.iter().map(Stage::name).collect::<Vec<_>>().join(" → ")
     }
 
     /// Returns the buffers read, each once, without those that only pass from stage to stage.
-    #[must_use]
     pub fn inputs(&self) -> Vec<BufferIndex> {
         let mut made: Vec<BufferIndex> = vec![];
         let mut read: Vec<BufferIndex> = vec![];
@@ -163,7 +160,6 @@ impl Task {
     }
 
     /// Returns the buffers written, in the order of the stages.
-    #[must_use]
     pub fn outputs(&self) -> Vec<BufferIndex> {
         self.stages.iter().flat_map(|stage| stage.outputs.iter().copied()).collect()
     }
@@ -180,7 +176,6 @@ impl Task {
     }
 
     /// Returns the name and, in brackets, the scope.
-    #[must_use]
     pub fn label(&self) -> String {
         let scope = &self.site.scope;
         if scope.is_empty() { self.name() } else { format!("{} ({scope})", self.name()) }
@@ -195,7 +190,6 @@ impl Task {
     }
 
     /// Returns the number of kernel launches that this is on a GPU.
-    #[must_use]
     pub fn dispatches(&self) -> usize {
         let op = self.stages.iter().find_map(|stage| match &stage.work {
             Work::Op { dispatches, .. } => Some(dispatches.len()),

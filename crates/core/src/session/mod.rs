@@ -98,13 +98,11 @@ impl Session {
     }
 
     /// What the device is.
-    #[must_use]
     pub fn device(&self) -> DeviceInfo {
         self.backend.device()
     }
 
     /// What plans must keep to on the device.
-    #[must_use]
     pub fn limits(&self) -> Limits {
         self.backend.limits()
     }
@@ -311,7 +309,6 @@ impl Session {
         for _ in 0..steps {
             for number in &plan.schedule {
                 let value = (number.scheduled.value)();
-                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counters wrap at 32 bits")]
                 match number.scheduled.dtype {
                     DType::U32 => uints.push(value as u64 as u32),
                     _ => floats.push(value),

@@ -16,6 +16,7 @@ use crate::{Array, Graph, Mode, Result, Tensor};
 ///
 /// Cheap to clone. When the last clone is gone, the session gives its buffers back at the next `compile`.
 #[derive(Clone)]
+#[must_use]
 pub struct Step(pub(crate) Arc<Loaded>);
 
 pub(crate) struct Loaded {
@@ -53,13 +54,11 @@ impl Last {
 
 impl Step {
     /// The plan.
-    #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.0.plan
     }
 
     /// Whether a run takes a value for this tensor: only those inputs of the graph that its targets need.
-    #[must_use]
     pub fn reads(&self, tensor: &Tensor) -> bool {
         self.plan().inputs.iter().any(|input| input.value == tensor.id())
     }

@@ -41,7 +41,6 @@ impl Session {
 
     /// Which variant runs at each site of the steps compiled so far where an op has several: with these choices
     /// (`Device::choosing`) another session runs the same kernels.
-    #[must_use]
     pub fn choices(&self) -> &Choices {
         &self.choices
     }

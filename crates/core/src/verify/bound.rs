@@ -37,7 +37,6 @@ pub use crate::op::accuracy::{Accuracy, EPS};
 pub const DRAWS: usize = 6;
 
 /// The array with every element changed by a random relative `±eps`; integers stay as they are.
-#[must_use]
 pub fn shake(array: &Array, stream: &mut Stream) -> Array {
     shake_by(EPS, array, stream)
 }
@@ -103,7 +102,6 @@ impl Deviation {
     /// The element of `got` whose error is the largest share of its bound, if there are elements.
     ///
     /// Elements whose truth is beyond the range of `f32`, or NaN where the result is, count as being right.
-    #[must_use]
     pub fn worst(got: &Array, truth: &[f64], bounds: &[f64]) -> Option<Self> {
         let all = got.to_f64().into_iter().zip(truth).zip(bounds).enumerate();
         let all = all.map(|(at, ((got, &truth), &bound))| Self { at, got, truth, bound });
@@ -114,7 +112,6 @@ impl Deviation {
     }
 
     /// The absolute error; 0 where nothing is said of the element.
-    #[must_use]
     #[allow(clippy::float_cmp, reason = "two infinities are equal")]
     pub fn error(&self) -> f64 {
         let Self { got, truth, .. } = *self;
@@ -126,8 +123,6 @@ impl Deviation {
     }
 
     /// The error in units in the last place of the `f32` that is nearest to the truth.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the purpose")]
     pub fn ulp(&self) -> f64 {
         let size = (self.truth.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
         // The distance to the next number: a float's last bit.
@@ -137,7 +132,6 @@ impl Deviation {
 
     /// The error as a share of its bound: more than 1 is a fault. Infinite for a NaN that should be none, and for any error
     /// where none is allowed.
-    #[must_use]
     pub fn share(&self) -> f64 {
         let error = self.error();
         if error == 0.0 {
@@ -150,7 +144,6 @@ impl Deviation {
     }
 
     /// Whether the error exceeds its bound.
-    #[must_use]
     pub fn fails(&self) -> bool {
         self.share() > 1.0
     }
@@ -165,7 +158,6 @@ mod tests {
     fn a_sum_in_single_precision_keeps_its_bound_and_a_short_one_does_not() {
         let n = 1000;
         let mut stream = Stream::named(1, "terms");
-        #[allow(clippy::cast_possible_truncation, reason = "inputs are f32")]
         let terms: Vec<f32> = (0..n).map(|_| stream.uniform() as f32 - 0.5).collect();
         let array = Array::vector(terms.clone());
         let sum = |array: &Array| vec![Array::scalar(array.to_f64().iter().sum::<f64>())];

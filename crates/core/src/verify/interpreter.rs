@@ -212,13 +212,10 @@ impl Interpreter {
             return Ok(array.clone());
         }
         let node = &self.nodes[value.node];
-        let number = |dtype: DType, x: f64| {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as a device is told them")]
-            match dtype {
-                DType::U32 => Array::scalar(x as u64 as u32),
-                _ if self.wide => Array::scalar(x),
-                _ => Array::scalar(x as f32),
-            }
+        let number = |dtype: DType, x: f64| match dtype {
+            DType::U32 => Array::scalar(x as u64 as u32),
+            _ if self.wide => Array::scalar(x),
+            _ => Array::scalar(x as f32),
         };
         Ok(match &node.kind {
             NodeKind::Input(_) => self.feeds[&value].clone(),

@@ -29,13 +29,11 @@ pub struct Checked {
 
 impl Checked {
     /// The largest error as a share of its bound: more than 1 is a fault.
-    #[must_use]
     pub fn share(&self) -> f64 {
         self.worst.map_or(0.0, |worst| worst.share())
     }
 
     /// Whether an error exceeds its bound.
-    #[must_use]
     pub fn fails(&self) -> bool {
         self.share() > 1.0
     }
@@ -56,7 +54,6 @@ pub struct FusedCheck {
 
 impl FusedCheck {
     /// Whether an error exceeds its bound.
-    #[must_use]
     pub fn fails(&self) -> bool {
         self.worst.is_some_and(|worst| worst.fails())
     }
@@ -75,20 +72,17 @@ pub struct Lockstep {
 
 impl Lockstep {
     /// Whether every error keeps its bound.
-    #[must_use]
     pub fn passes(&self) -> bool {
         self.first_failure().is_none() && self.fused.iter().all(|result| !result.fails())
     }
 
     /// The first node whose error exceeds its bound: its inputs are what the device itself computed, so it is to blame.
-    #[must_use]
     pub fn first_failure(&self) -> Option<&Checked> {
         self.nodes.iter().find(|node| node.fails())
     }
 
     /// Whether every node by itself keeps its bound, and the step as it really runs does not: the fault is in a fused kernel,
     /// or in how buffers are reused.
-    #[must_use]
     pub fn only_fused(&self) -> bool {
         self.first_failure().is_none() && !self.passes()
     }

@@ -110,7 +110,6 @@ fn long_sums_and_cancelling_ones_keep_their_bounds() {
     let centred = &x - mean;
     let y = (&centred * &centred).sum_keep(&[0, 1]);
     let mut stream = crate::Stream::named(3, "x");
-    #[allow(clippy::cast_possible_truncation, reason = "inputs are f32")]
     let values = (0..300 * 400).map(|_| 100.0 + stream.normal() as f32).collect::<Vec<f32>>();
     let array = Array::new([300, 400], values).expect("as many");
     let mut session = Session::new(CpuBackend::<f32>::new(), &Params::default()).expect("no names");
@@ -125,7 +124,6 @@ fn among_very_many_elements_none_fails_by_chance() {
     let w = graph.input("w", [30], DType::F32);
     let y = (&x * &w).sum_keep(&[1]);
     let mut stream = crate::Stream::named(4, "x");
-    #[allow(clippy::cast_possible_truncation, reason = "inputs are f32")]
     let mut normal = |count: usize| (0..count).map(|_| stream.normal() as f32).collect::<Vec<f32>>();
     let (xs, ws) = (Array::new([40_000, 30], normal(40_000 * 30)).expect("as many"), Array::vector(normal(30)));
     let mut session = Session::new(CpuBackend::<f32>::new(), &Params::default()).expect("no names");

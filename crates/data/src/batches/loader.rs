@@ -39,7 +39,6 @@ impl Loader {
                     begin(params);
                     seeds.extend(params.with_torch_random(TorchRandom::seed));
                 }
-                #[allow(clippy::cast_possible_truncation, reason = "there are more seeds than that")]
                 TorchRandom::new(seeds[epoch as usize]).permutation(rows)
             }
             Self::Own { seed, next, random } => {

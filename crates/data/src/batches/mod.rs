@@ -30,6 +30,7 @@ pub(crate) use sampler::repeat;
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Batches {
     rows: u32,
     size: usize,
@@ -67,7 +68,6 @@ impl Batches {
     }
 
     /// Puts the rows of each epoch into an order of its own, which depends on the seed and the epoch only.
-    #[must_use]
     pub fn shuffle(self, seed: Seed) -> Self {
         Self { order: Order::Shuffled(seed), ..self }
     }
@@ -93,7 +93,6 @@ impl Batches {
 
     /// Puts the rows of each epoch into the order of a data loader with a generator of its own:
     /// `DataLoader(…, shuffle=True, generator=torch.Generator().manual_seed(seed))`.
-    #[must_use]
     pub fn shuffle_as_torch_generator(self, seed: u64) -> Self {
         Self { order: Order::Torch(Arc::new(Mutex::new(Loader::seeded(seed)))), ..self }
     }
@@ -131,7 +130,6 @@ impl Batches {
     }
 
     /// The number of batches of an epoch; at least one.
-    #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         let rows = self.rows as usize;
@@ -139,7 +137,6 @@ impl Batches {
     }
 
     /// The batches of an epoch.
-    #[must_use]
     pub fn epoch(&self, epoch: u64) -> Epoch {
         let rows = || (0..self.rows).collect::<Vec<u32>>();
         let mut order = match &self.order {
@@ -168,7 +165,6 @@ pub struct Epoch {
 
 impl Epoch {
     /// The rows of all batches, one batch after the other: what a device needs for the whole epoch.
-    #[must_use]
     pub fn order(&self) -> &[u32] {
         &self.order
     }

@@ -95,14 +95,12 @@ impl Sampler {
     }
 
     /// The number of rows of an epoch.
-    #[must_use]
     pub fn samples(&self) -> usize {
         self.samples
     }
 
     /// What it draws, in words and a checksum: to tell whether a training goes on as it began.
     #[doc(hidden)]
-    #[must_use]
     pub fn describe(&self) -> String {
         let mut hasher = crc32fast::Hasher::new();
         let kind = match &self.draw {
@@ -125,7 +123,6 @@ impl Sampler {
     }
 
     /// The rows of an epoch.
-    #[must_use]
     pub fn epoch(&self, seed: Seed, epoch: u64) -> Vec<u32> {
         let mut random = SplitMix64::new(seed, epoch.wrapping_add(1));
         match &self.draw {
@@ -199,11 +196,5 @@ pub(crate) fn repeat(rows: &[u32], n: usize, random: &mut SplitMix64, order: &mu
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "small numbers"
-)]
 #[path = "sampler_tests.rs"]
 mod tests;

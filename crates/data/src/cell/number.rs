@@ -11,7 +11,6 @@ const POWERS: [f64; 23] = [
 /// Digits that make an integer of at most 53 bits, divided by a power of ten that a double holds exactly: one rounding,
 /// so the result is the nearest double, the same bits that [`str::parse`] gives (Clinger, 1990).
 #[inline]
-#[allow(clippy::cast_precision_loss, reason = "the integer has 53 bits")]
 pub(crate) fn plain(cell: &[u8]) -> Option<f64> {
     let (negative, digits) = match cell {
         [b'-', digits @ ..] => (true, digits),
@@ -51,12 +50,6 @@ pub(crate) fn number(cell: &str) -> Option<f64> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "small numbers"
-)]
 mod tests {
     use super::*;
     use crate::Seed;

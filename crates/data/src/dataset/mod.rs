@@ -92,31 +92,26 @@ impl Dataset {
     }
 
     /// The number of rows.
-    #[must_use]
     pub fn rows(&self) -> usize {
         self.y.len()
     }
 
     /// The number of features of a row.
-    #[must_use]
     pub fn features(&self) -> usize {
         self.preprocess.features().len()
     }
 
     /// The names of the features; see [`Preprocess::features`].
-    #[must_use]
     pub fn feature_names(&self) -> &[String] {
         self.preprocess.features()
     }
 
     /// Whether the features are on disk: then [`Self::gather`] reads those of some rows.
-    #[must_use]
     pub fn is_on_disk(&self) -> bool {
         matches!(self.x, Features::Disk { .. })
     }
 
     /// The features, row by row, if they are in memory; nothing if they are on disk.
-    #[must_use]
     pub fn x(&self) -> &[f32] {
         match &self.x {
             Features::Memory(x) => x.as_slice().unwrap_or_default(),
@@ -136,26 +131,22 @@ impl Dataset {
     }
 
     /// Bytes of all features.
-    #[must_use]
     pub fn feature_bytes(&self) -> u64 {
         self.rows() as u64 * self.features() as u64 * size_of::<f32>() as u64
     }
 
     /// The class of each row.
-    #[must_use]
     pub fn y(&self) -> &[u32] {
         &self.y
     }
 
     /// The features as `f32[rows, features]`, if they are in memory; without rows if they are on disk.
-    #[must_use]
     pub fn x_array(&self) -> Array {
         Array::clone(&self.x_shared())
     }
 
     /// [`Self::x_array`] without a copy, for the trainer.
     #[doc(hidden)]
-    #[must_use]
     pub fn x_shared(&self) -> Arc<Array> {
         match &self.x {
             Features::Memory(x) => Arc::clone(x),
@@ -164,19 +155,16 @@ impl Dataset {
     }
 
     /// The classes as `u32[rows]`.
-    #[must_use]
     pub fn y_array(&self) -> Array {
         Array::vector(self.y.clone())
     }
 
     /// The names of the classes: the name of class `c` is `classes()[c]`.
-    #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
     /// The name of the positive class, if there are two classes.
-    #[must_use]
     pub fn positive(&self) -> Option<&str> {
         match &self.classes[..] {
             [_, positive] => Some(positive),
@@ -185,19 +173,16 @@ impl Dataset {
     }
 
     /// What was learned from the training rows.
-    #[must_use]
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
     }
 
     /// How many rows of the file were left out because of missing cells, before any split.
-    #[must_use]
     pub fn dropped_rows(&self) -> usize {
         self.dropped
     }
 
     /// The number of rows of each class.
-    #[must_use]
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for &class in &self.y {
@@ -209,8 +194,6 @@ impl Dataset {
     /// Negative rows per positive row: the `pos_weight` that gives both of two classes the same say.
     ///
     /// Infinite if no row is positive, and NaN if there are not two classes; losses refuse both.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a ratio of counts")]
     pub fn pos_weight(&self) -> f32 {
         match self.class_counts()[..] {
             [negatives, positives] => (negatives as f64 / positives as f64) as f32,
@@ -220,8 +203,6 @@ impl Dataset {
 
     /// Weights that give each of `C` classes the same say: `rows / (C * rows of the class)`, scikit-learn's `balanced`;
     /// 0 for a class without rows.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a ratio of counts")]
     pub fn class_weights(&self) -> Vec<f32> {
         let total = self.rows() as f64 / self.classes.len() as f64;
         self.class_counts().iter().map(|&n| if n == 0 { 0.0 } else { (total / n as f64) as f32 }).collect()
@@ -301,7 +282,6 @@ mod tests {
     use super::*;
 
     fn dataset(y: &[u32], classes: &[&str]) -> Dataset {
-        #[allow(clippy::cast_precision_loss)]
         let x = (0..y.len() * 2).map(|i| i as f32).collect();
         Dataset::new(["a", "b"], x, y.to_vec(), classes.iter().copied()).unwrap()
     }

@@ -169,10 +169,4 @@ impl Dataset {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "small numbers"
-)]
 mod tests;

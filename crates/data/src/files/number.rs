@@ -49,10 +49,8 @@ impl Kind {
             if big_endian { chunk.iter().fold(0, shifted) } else { chunk.iter().rev().fold(0, shifted) }
         });
         let array = match self {
-            #[allow(clippy::cast_possible_truncation, reason = "4 bytes were read")]
             Self::Float(4) => Array::new(dims, bits.map(|bits| f32::from_bits(bits as u32)).collect()),
             Self::Float(8) => Array::new(dims, bits.map(f64::from_bits).collect()),
-            #[allow(clippy::cast_possible_truncation, reason = "2 bytes were read")]
             Self::Float(_) => Array::new(dims, bits.map(|bits| half(bits as u16)).collect()),
             Self::Bool => Array::new(dims, bits.map(|bits| u32::from(bits != 0)).collect()),
             Self::Uint(_) => integers(dims, bits.map(i128::from)),
@@ -66,7 +64,6 @@ impl Kind {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "labels and counts; documented")]
 fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad_core::Result<Array> {
     let small: Option<Vec<u32>> = values.clone().map(|value| u32::try_from(value).ok()).collect();
     match small {

@@ -27,6 +27,7 @@ use wgrad_core::SplitMix64;
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Augment {
     dims: [usize; 3],
     padding: usize,
@@ -35,19 +36,16 @@ pub struct Augment {
 
 impl Augment {
     /// Nothing yet, for images of `[channels, height, width]`.
-    #[must_use]
     pub fn new(dims: [usize; 3]) -> Self {
         Self { dims, padding: 0, flip: false }
     }
 
     /// A crop of the image's own size from the image with so many zeros on each side, each place equally likely.
-    #[must_use]
     pub fn crop(self, padding: usize) -> Self {
         Self { padding, ..self }
     }
 
     /// Left and right change sides in every second image, by chance.
-    #[must_use]
     pub fn flip(self) -> Self {
         Self { flip: true, ..self }
     }
@@ -98,7 +96,6 @@ impl Augment {
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_precision_loss, reason = "small numbers")]
 mod tests {
     use super::*;
 

@@ -85,7 +85,6 @@ impl ImageFolder {
     }
 
     /// One channel, the brightness, instead of red, green and blue. To be said before [`Self::normalize`].
-    #[must_use]
     pub fn grayscale(self) -> Self {
         Self { gray: true, ..self }
     }
@@ -114,13 +113,11 @@ impl ImageFolder {
     }
 
     /// The number of channels.
-    #[must_use]
     pub fn channels(&self) -> usize {
         if self.gray { 1 } else { 3 }
     }
 
     /// The names of the classes.
-    #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }

@@ -40,6 +40,7 @@ impl Table {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Labelled {
     table: Table,
     target: String,
@@ -58,34 +59,29 @@ impl Labelled {
     }
 
     /// Columns that are not features, such as identifiers.
-    #[must_use]
     pub fn drop_columns<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.drop.extend(names.into_iter().map(Into::into));
         self
     }
 
     /// What to do about missing cells; by default they are refused.
-    #[must_use]
     pub fn missing(self, missing: Missing) -> Self {
         Self { missing, ..self }
     }
 
     /// Which of two classes is the positive one, number 1. By default it is the second in sorted order, which is right
     /// for 0/1, false/true, no/yes, benign/malignant and B/M.
-    #[must_use]
     pub fn positive(self, class: impl Into<String>) -> Self {
         Self { positive: Some(class.into()), ..self }
     }
 
     /// Whether features are standardised to mean 0 and standard deviation 1 on the training rows; by default they are.
-    #[must_use]
     pub fn standardize(self, standardize: bool) -> Self {
         Self { standardize, ..self }
     }
 
     /// The most categories that a column of text may have, the unseen one not counted; 100 if not set. One-hot, each of
     /// them is a feature.
-    #[must_use]
     pub fn max_categories(mut self, limit: usize) -> Self {
         self.encoding.limit = limit;
         self
@@ -93,7 +89,6 @@ impl Labelled {
 
     /// The fewest training rows that a category needs to be one; rows of rarer ones teach the unseen category. 2 if not
     /// set, as nothing can be learned from a single row; scikit-learn's `OneHotEncoder(min_frequency=…)`.
-    #[must_use]
     pub fn min_frequency(mut self, rows: usize) -> Self {
         self.encoding.min_frequency = rows;
         self
@@ -101,20 +96,17 @@ impl Labelled {
 
     /// Columns of text that become one feature each, the number of the category, for an
     /// `Embedding`; [`Preprocess::categories`] says how many numbers there are.
-    #[must_use]
     pub fn embed<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.encoding.embed.extend(names.into_iter().map(Into::into));
         self
     }
 
     /// The table itself.
-    #[must_use]
     pub fn table(&self) -> &Table {
         &self.table
     }
 
     /// The name of the target column.
-    #[must_use]
     pub fn target(&self) -> &str {
         &self.target
     }

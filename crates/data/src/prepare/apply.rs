@@ -12,7 +12,6 @@ use crate::table::{BLOCK, Cells, Column, MISSING, Table};
 
 impl Preprocess {
     /// The columns of a table that are not used: others than the features. The target may be among them.
-    #[must_use]
     pub fn extra_columns<'t>(&self, table: &'t Table) -> Vec<&'t str> {
         let used: HashSet<&str> = self.columns().iter().map(String::as_str).collect();
         table.names.iter().map(String::as_str).filter(|name| !used.contains(name)).collect()
@@ -87,7 +86,6 @@ enum Kind<'a> {
 
 impl Encoder<'_> {
     /// Writes the features for rows of one block; gives their number.
-    #[allow(clippy::cast_possible_truncation, reason = "what does not fit is an error")]
     fn write(&self, rows: &[u32], buffer: &mut Vec<f64>, values: &mut [f32]) -> Result<usize> {
         let block = rows[0] as usize / BLOCK;
         let numbers = self.column.block(block, buffer)?;

@@ -28,31 +28,26 @@ impl Categories {
     }
 
     /// The name of the column in the file.
-    #[must_use]
     pub fn column(&self) -> &str {
         &self.column
     }
 
     /// The categories, sorted; the number of one is its place.
-    #[must_use]
     pub fn levels(&self) -> &[String] {
         &self.levels
     }
 
     /// The number of categories with the unseen one, which is the last.
-    #[must_use]
     pub fn size(&self) -> usize {
         self.levels.len() + 1
     }
 
     /// How many training rows taught the unseen category.
-    #[must_use]
     pub fn unseen(&self) -> usize {
         self.unseen
     }
 
     /// Whether the column is one feature that holds the number of the category.
-    #[must_use]
     pub fn is_embedded(&self) -> bool {
         self.embedded
     }
@@ -85,7 +80,6 @@ impl Categories {
     }
 
     /// Writes the features of a row.
-    #[allow(clippy::cast_precision_loss, reason = "numbers below the limit of categories")]
     pub(super) fn write(&self, number: usize, features: &mut [f32]) {
         if self.embedded {
             features[0] = number as f32;

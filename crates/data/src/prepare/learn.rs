@@ -122,7 +122,6 @@ struct Moments {
     variance: f64,
 }
 
-#[allow(clippy::cast_precision_loss, reason = "row numbers fit 32 bits")]
 impl Moments {
     fn of(values: &[f64], rows: &[u32]) -> Self {
         let present = || rows.iter().map(|&row| values[row as usize]).filter(|value| !value.is_nan());

@@ -145,13 +145,11 @@ impl Preprocess {
 
     /// The names of the features that the model takes, in its order: the name of a column of numbers; `column=category` for
     /// each category of a column of text, and `column=?` for the unseen one.
-    #[must_use]
     pub fn features(&self) -> &[String] {
         &self.names
     }
 
     /// The columns with the features that each one became, in the model's order.
-    #[must_use]
     pub fn spans(&self) -> Vec<Span<'_>> {
         let mut at = 0;
         let mut spans = Vec::with_capacity(self.columns.len());
@@ -164,38 +162,32 @@ impl Preprocess {
     }
 
     /// What columns of text become.
-    #[must_use]
     pub fn categories(&self) -> &[Categories] {
         &self.categories
     }
 
     /// The columns of the file that are features, in the order in which the model takes them. Those of text become as many
     /// features as [`Self::features`] names.
-    #[must_use]
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
     /// What is subtracted from each column; 0 without standardisation.
-    #[must_use]
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
     /// What each column is divided by; 1 without standardisation and for constant columns.
-    #[must_use]
     pub fn std(&self) -> &[f64] {
         &self.std
     }
 
     /// What is put into missing cells of each column, under [`Missing::FillMean`](crate::Missing::FillMean).
-    #[must_use]
     pub fn fill(&self) -> Option<&[f64]> {
         self.fill.as_deref()
     }
 
     /// The columns that are constant on the training rows: they tell the model nothing.
-    #[must_use]
     pub fn constant_columns(&self) -> &[String] {
         &self.constant
     }
@@ -209,7 +201,6 @@ impl Preprocess {
     /// assert_eq!(train.preprocess().to_json(), json);
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
-    #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

@@ -191,12 +191,10 @@ fn push(builder: &mut Builder, row: usize, column: &Arc<dyn Array>) -> Result<()
         Is::Int8 => numbers::<Int8Type>(builder, row, column, f64::from),
         Is::Int16 => numbers::<Int16Type>(builder, row, column, f64::from),
         Is::Int32 => numbers::<Int32Type>(builder, row, column, f64::from),
-        #[allow(clippy::cast_precision_loss, reason = "what a cell of CSV would become")]
         Is::Int64 => numbers::<Int64Type>(builder, row, column, |x| x as f64),
         Is::UInt8 => numbers::<UInt8Type>(builder, row, column, f64::from),
         Is::UInt16 => numbers::<UInt16Type>(builder, row, column, f64::from),
         Is::UInt32 => numbers::<UInt32Type>(builder, row, column, f64::from),
-        #[allow(clippy::cast_precision_loss, reason = "what a cell of CSV would become")]
         Is::UInt64 => numbers::<UInt64Type>(builder, row, column, |x| x as f64),
         Is::Float16 => numbers::<Float16Type>(builder, row, column, f64::from),
         Is::Float32 => numbers::<Float32Type>(builder, row, column, f64::from),

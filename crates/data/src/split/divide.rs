@@ -11,7 +11,6 @@ pub(super) struct Sides {
 }
 
 /// Whole groups in random order, until the second side has its share.
-#[allow(clippy::cast_precision_loss, reason = "row numbers fit 32 bits")]
 pub(super) fn by_group(
     rows: Vec<u32>,
     groups: &[u32],
@@ -96,12 +95,6 @@ pub(crate) fn stratified(y: &[u32], fraction: f64, seed: Seed) -> Result<(Vec<u3
 }
 
 /// How many of `n` rows train.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
-    reason = "row numbers fit 32 bits, and the fraction is between 0 and 1"
-)]
 pub(super) fn share(n: usize, fraction: f64) -> usize {
     if n < 2 { n } else { ((n as f64 * fraction).round() as usize).clamp(1, n - 1) }
 }

@@ -20,6 +20,7 @@ use wgrad_core::text::count;
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct KFold {
     by: By,
     folds: u32,
@@ -28,38 +29,32 @@ pub struct KFold {
 
 impl KFold {
     /// Rows that follow each other; the first folds have a row more if they do not come out even.
-    #[must_use]
     pub fn new(folds: u32) -> Self {
         Self { by: By::Chance, folds, seed: None }
     }
 
     /// Each class in every fold in the same proportion, to a row: `StratifiedKFold`.
-    #[must_use]
     pub fn stratified(folds: u32) -> Self {
         Self { by: By::Class, folds, seed: None }
     }
 
     /// Rows with the same value in a column in the same fold, the largest groups dealt first to the smallest fold:
     /// `GroupKFold`. The column is not a feature.
-    #[must_use]
     pub fn by_group(column: impl Into<String>, folds: u32) -> Self {
         Self { by: By::Group(column.into()), folds, seed: None }
     }
 
     /// Puts rows (or groups of the same size) into the folds by chance; without it, by their order.
-    #[must_use]
     pub fn shuffle(self, seed: Seed) -> Self {
         Self { seed: Some(seed), ..self }
     }
 
     /// The number of folds.
-    #[must_use]
     pub fn count(&self) -> u32 {
         self.folds
     }
 
     /// The column of the groups, if there is one.
-    #[must_use]
     pub fn column(&self) -> Option<&str> {
         match &self.by {
             By::Group(column) => Some(column),

@@ -34,6 +34,7 @@ use keys::{Keys, times};
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use]
 pub struct Split {
     by: By,
     test: f64,
@@ -56,45 +57,38 @@ impl Split {
 
     /// Each class by itself, so that all parts have it in the same proportion, to a row: of its `n` rows `n * test`,
     /// rounded to the nearest, test, but at least one row of a class is on each side if it has two.
-    #[must_use]
     pub fn stratified(test: f64) -> Self {
         Self::new(By::Class, test)
     }
 
     /// Any row anywhere with the same probability: `n * test` of the `n` rows, rounded to the nearest, test.
-    #[must_use]
     pub fn random(test: f64) -> Self {
         Self::new(By::Chance, test)
     }
 
     /// Rows with the same value in a column stay together. Groups are dealt in random order until the parts have about
     /// their shares of the rows; each part has at least one group. The column is not a feature.
-    #[must_use]
     pub fn by_group(column: impl Into<String>, test: f64) -> Self {
         Self::new(By::Group(column.into()), test)
     }
 
     /// By a column of numbers, or of dates with the year first: the oldest rows train, the next ones validate, the newest
     /// ones test. Rows of the same time keep their order. The column is not a feature; the seed has no effect.
-    #[must_use]
     pub fn by_time(column: impl Into<String>, test: f64) -> Self {
         Self::new(By::Time(column.into()), test)
     }
 
     /// The share of the rows to validate on, 0 if not set.
-    #[must_use]
     pub fn validation(self, validation: f64) -> Self {
         Self { validation, ..self }
     }
 
     /// The seed, 0 if not set.
-    #[must_use]
     pub fn seed(self, seed: Seed) -> Self {
         Self { seed, ..self }
     }
 
     /// The column that says where rows go, if one does.
-    #[must_use]
     pub fn column(&self) -> Option<&str> {
         match &self.by {
             By::Group(column) | By::Time(column) => Some(column),
@@ -161,7 +155,6 @@ impl Split {
 }
 
 #[cfg(test)]
-#[allow(clippy::cast_precision_loss, reason = "small numbers")]
 mod tests {
     use super::*;
     use crate::Parts;

@@ -75,7 +75,6 @@ impl Blocks {
     }
 
     /// The place of a block's first value.
-    #[allow(clippy::cast_possible_truncation, reason = "places of a file")]
     pub(crate) fn place(&self, block: usize) -> u64 {
         (block as u64 * self.columns as u64 + self.column as u64) * BLOCK as u64
     }
@@ -87,7 +86,6 @@ impl Column {
     }
 
     /// The type of the column. A column without any value holds numbers.
-    #[must_use]
     pub fn kind(&self) -> Kind {
         let Cells::Text { levels, .. } = &self.cells else { return Kind::Number };
         if levels.iter().all(|level| boolean(level).is_some()) {
@@ -100,13 +98,11 @@ impl Column {
     }
 
     /// How many cells are missing: empty, `NaN`, `nan`, `NA`, `N/A`, `null` or `NULL`.
-    #[must_use]
     pub fn missing(&self) -> usize {
         self.gaps.count
     }
 
     /// Whether the cell of a row is missing; so is a row past the end.
-    #[must_use]
     pub fn is_missing(&self, row: usize) -> bool {
         row >= self.rows || self.gaps.has(row)
     }
@@ -130,7 +126,6 @@ impl Column {
     }
 
     /// The text of a row, without surrounding blanks; none where the cell is missing or the column holds numbers.
-    #[must_use]
     pub fn text(&self, row: usize) -> Option<&str> {
         let Cells::Text { codes, levels } = &self.cells else { return None };
         codes.get(row).filter(|code| **code != MISSING).map(|&code| levels.get(code as usize))

@@ -65,7 +65,6 @@ impl Interner {
     }
 
     /// Where the search for a text begins.
-    #[allow(clippy::cast_possible_truncation, reason = "some bits of a hash are as good as others")]
     fn slot(&self, text: &str) -> usize {
         self.state.hash_one(text) as usize & (self.slots.len() - 1)
     }

@@ -43,32 +43,27 @@ pub struct Table {
 
 impl Table {
     /// The file, as messages call it.
-    #[must_use]
     pub fn file(&self) -> &str {
         &self.file
     }
 
     /// The number of rows, without the header.
-    #[must_use]
     pub fn rows(&self) -> usize {
         self.places.len()
     }
 
     /// The names of the columns, in the order of the file.
-    #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
     /// The column of that name.
-    #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.position(name).map(|at| &self.columns[at])
     }
 
     /// The line of a CSV file on which a row starts, counted from 1; the header is line 1 unless blank lines precede it.
     /// None in a file that has no lines.
-    #[must_use]
     pub fn line(&self, row: usize) -> Option<u64> {
         match &self.places {
             Places::Lines(lines) => lines.get(row),

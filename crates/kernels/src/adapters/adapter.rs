@@ -36,7 +36,6 @@ impl fmt::Debug for Adapter {
 /// Vulkan, Metal and DX12 before OpenGL.
 ///
 /// The machine is asked once per process.
-#[must_use]
 pub fn adapters() -> &'static [Adapter] {
     static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {
@@ -68,7 +67,6 @@ impl Adapter {
     }
 
     /// Returns whether it computes on the CPU.
-    #[must_use]
     pub fn is_software(&self) -> bool {
         // OpenGL drivers do not say; these are the software rasterisers that exist.
         let name = self.info.name.to_lowercase();
@@ -77,7 +75,6 @@ impl Adapter {
     }
 
     /// Returns its name, API and driver.
-    #[must_use]
     pub fn info(&self) -> DeviceInfo {
         let driver = [&self.info.driver, &self.info.driver_info];
         DeviceInfo {
@@ -91,7 +88,6 @@ impl Adapter {
     }
 
     /// Returns `discrete`, `integrated`, `virtual`, `software` or `other`.
-    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self.info.device_type {
             _ if self.is_software() => "software",
@@ -103,13 +99,11 @@ impl Adapter {
     }
 
     /// Returns the limits that the adapter allows.
-    #[must_use]
     pub fn limits(&self) -> wgpu::Limits {
         self.adapter.limits()
     }
 
     /// Returns the features that the adapter has.
-    #[must_use]
     pub fn features(&self) -> wgpu::Features {
         self.adapter.features()
     }
@@ -181,7 +175,6 @@ impl Adapter {
     }
 
     /// Returns whether `name` is a part of its name, in any case; `vulkan:name` asks for the API, too.
-    #[must_use]
     pub fn matches(&self, name: &str) -> bool {
         let (api, name) = match name.split_once(':') {
             Some((api, name)) if !api.contains(' ') => (Some(api), name),

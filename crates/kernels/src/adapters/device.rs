@@ -39,20 +39,17 @@ impl fmt::Debug for Device {
 
 impl Device {
     /// The CPU backend in single precision, on all cores.
-    #[must_use]
     pub fn cpu() -> Self {
         Self(Kind::Cpu)
     }
 
     /// The CPU backend in double precision: the reference that others are compared with.
-    #[must_use]
     pub fn cpu_f64() -> Self {
         Self(Kind::CpuF64)
     }
 
     /// Returns the same device with other variants of kernels: those that [`Backend::tune`] found to be fastest on it, or
     /// that a test asks for. The CPU has no variants.
-    #[must_use]
     pub fn choosing(&self, choices: Choices) -> Self {
         match &self.0 {
             Kind::Gpu(opened, _) => Self(Kind::Gpu(opened.clone(), choices)),
@@ -61,13 +58,11 @@ impl Device {
     }
 
     /// Returns what the self-test of its driver found; none on the CPU.
-    #[must_use]
     pub fn self_test(&self) -> Option<SelfTest> {
         self.opened().map(|opened| opened.self_test.clone())
     }
 
     /// Returns its name, API and driver.
-    #[must_use]
     pub fn info(&self) -> DeviceInfo {
         match &self.0 {
             Kind::Cpu => CpuBackend::<f32>::new().device(),

@@ -68,14 +68,12 @@ impl SelfTest {
     }
 
     /// Returns whether the driver takes numbers below 2⁻¹²⁶ for 0: a result may then be off by so much.
-    #[must_use]
     pub fn flushes_subnormals(&self) -> bool {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
     }
 
     /// Returns how many iterations the loops of one thread may have: as many as the driver was seen to run, or `u32::MAX` if
     /// it ran all.
-    #[must_use]
     pub fn iterations(&self) -> u32 {
         let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != Verdict::Passed;
         let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());

@@ -3,7 +3,6 @@ use super::*;
 /// The answers of a driver that computes as IEEE 754 has it.
 fn ideal() -> Vec<u32> {
     let given = |i: usize| f32::from_bits(GIVEN[i]);
-    #[allow(clippy::cast_possible_truncation, reason = "rounding to f32 is the purpose")]
     let rounded = |f: fn(f64) -> f64, i: usize| f(f64::from(given(i))) as f32;
     let floats = [
         (0, f32::INFINITY),

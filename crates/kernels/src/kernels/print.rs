@@ -32,7 +32,6 @@ pub(super) fn wgsl(dtype: DType) -> &'static str {
 
 /// Returns a number as a WGSL literal; infinities become the largest finite number.
 fn literal(value: f64, dtype: DType) -> String {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "graphs are f32 and u32")]
     if dtype.is_float() {
         let value = (value as f32).clamp(f32::MIN, f32::MAX);
         if value.abs() >= f32::MAX {

@@ -12,7 +12,6 @@ fn file(folder: &Path, device: &DeviceInfo) -> PathBuf {
 }
 
 /// Returns the choices that [`save_choices`] kept for a device; none if there are none, or the file is damaged.
-#[must_use]
 pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> Choices {
     std::fs::read_to_string(file(folder.as_ref(), device))
         .map_or_else(|_| Choices::default(), |text| Choices::parse(&text))

@@ -48,7 +48,6 @@ pub(super) fn task_times(gpu: &Gpu, program: &Program) -> Result<Vec<Duration>> 
         let bytes = bytes.map_err(|error| Error::Device(format!("{}: profiling failed: {error:?}", gpu.info)))?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
         let period = f64::from(gpu.queue.get_timestamp_period());
-        #[allow(clippy::cast_precision_loss, reason = "differences of timestamps are small")]
         let time = |pair: &[u64]| Duration::from_secs_f64(pair[1].saturating_sub(pair[0]) as f64 * period * 1e-9);
         times.extend(ticks.chunks_exact(2).map(time));
     }

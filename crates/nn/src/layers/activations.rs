@@ -254,14 +254,12 @@ pub struct Prelu {
 impl Prelu {
     /// Declares one weight in `params`.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params) -> Self {
         Self::with(params, PreluOptions::new())
     }
 
     /// Declares the weights in `params`.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, options: PreluOptions) -> Self {
         let init = Init::Constant(options.init);
         let weight = params.variable("weight", [options.num_parameters], Kind::Parameter, init);

@@ -87,14 +87,12 @@ pub struct BatchNorm<const D: usize> {
 impl<const D: usize> BatchNorm<D> {
     /// Makes a norm over `channels` channels; declares its variables in `params`.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, channels: usize) -> Self {
         Self::with(params, channels, BatchNormOptions::new())
     }
 
     /// Makes a norm with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, channels: usize, options: BatchNormOptions) -> Self {
         let (mut weight, mut bias, mut running) = (None, None, None);
         if options.affine {
@@ -114,13 +112,11 @@ impl<const D: usize> BatchNorm<D> {
     }
 
     /// Returns the weight `[C]`, if the layer is affine.
-    #[must_use]
     pub fn weight(&self) -> Option<&Variable> {
         self.weight.as_ref()
     }
 
     /// Returns the bias `[C]`, if the layer is affine and has one.
-    #[must_use]
     pub fn bias(&self) -> Option<&Variable> {
         self.bias.as_ref()
     }
@@ -158,7 +154,6 @@ impl<const D: usize> BatchNorm<D> {
         }
         // A layer that is called several times in a step has seen as many batches before.
         let (batches, before) = (batches.clone(), graph.advances(batches) as u64);
-        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
         let fraction = move || of(1.0 / (batches.get() + before + 1) as f64);
         graph.scheduled(format!("{}.momentum", self.scope), DType::F32, fraction)
     }
@@ -168,7 +163,6 @@ impl<const D: usize> BatchNorm<D> {
         if !mean.is_valid() {
             return;
         }
-        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 values")]
         let n = (x.shape().numel() / self.channels.max(1)) as f64;
         let keep = self.fraction(graph, &running.batches, |fraction| 1.0 - fraction);
         let update = |variable: &Variable, new: &Tensor, fraction: &Tensor| {

@@ -36,16 +36,13 @@ pub struct Bilinear {
 impl Bilinear {
     /// Makes a layer from pairs of `in1` and `in2` features to `outputs`, with a bias.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, in1: usize, in2: usize, outputs: usize) -> Self {
         Self::with(params, in1, in2, outputs, BilinearOptions::new())
     }
 
     /// Makes a layer with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, in1: usize, in2: usize, outputs: usize, options: BilinearOptions) -> Self {
-        #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 inputs")]
         let bound = if in1 > 0 { (in1 as f64).sqrt().recip() } else { 0.0 };
         let init = Init::Uniform(-bound, bound);
         let weight = params.variable("weight", [outputs, in1, in2], Kind::Parameter, init);
@@ -55,7 +52,6 @@ impl Bilinear {
 
     /// Returns the output for a pair of inputs.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x1: &Tensor, x2: &Tensor) -> Tensor {
         let graph = x1.graph();
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
@@ -67,7 +63,6 @@ impl Bilinear {
 /// `y_o = x₁ᵀ W_o x₂ + b_o`, as [`Bilinear`] computes it: `x1` is `[…, in1]`, `x2` `[…, in2]`, `weight`
 /// `[out, in1, in2]`, `bias` `[out]`. Source: `torch.nn.functional.bilinear`.
 #[track_caller]
-#[must_use]
 pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let _scope = x1.graph().scope_of_library("", Location::caller(), crate::source());
     if let Some(misfit) = misfit(x1, x2, weight, bias) {

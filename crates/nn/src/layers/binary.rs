@@ -74,21 +74,18 @@ pub struct BinaryLinear {
 impl BinaryLinear {
     /// Makes a layer from `inputs` to `outputs` features, with bias and scale.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
         Self::with(params, inputs, outputs, BinaryLinearOptions::new())
     }
 
     /// Makes a layer with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, inputs: usize, outputs: usize, options: BinaryLinearOptions) -> Self {
         let linear = Linear::with(params, inputs, outputs, LinearOptions::new().bias(options.bias));
         Self { scope: params.path().into(), linear, scale: options.scale }
     }
 
     /// Returns the weight `[out, in]` whose signs count.
-    #[must_use]
     pub fn weight(&self) -> &Variable {
         self.linear.weight()
     }
@@ -128,14 +125,12 @@ pub struct BinaryConv2d {
 impl BinaryConv2d {
     /// Makes a layer from `inputs` to `outputs` channels, with bias and scale, a stride of 1 and no padding.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<2>>) -> Self {
         Self::with(params, inputs, outputs, kernel, BinaryConv2dOptions::new())
     }
 
     /// Makes a layer with options.
     #[track_caller]
-    #[must_use]
     pub fn with(
         params: &Params,
         inputs: usize,
@@ -157,7 +152,6 @@ impl BinaryConv2d {
     }
 
     /// Returns the weight `[out, in/groups, KH, KW]` whose signs count.
-    #[must_use]
     pub fn weight(&self) -> &Variable {
         &self.weight
     }

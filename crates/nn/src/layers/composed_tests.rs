@@ -9,12 +9,10 @@ use wgrad_core::{Array, CpuBackend, DType, Graph, Limits, Mode, Params, Session,
 use super::*;
 use crate::Module;
 
-#[allow(clippy::cast_precision_loss, reason = "small numbers")]
 fn wave(shape: &Shape, k: f64) -> Array {
     Array::new(shape, (0..shape.numel()).map(|i| (i as f64 * 1.3 + k).sin() * 0.5).collect()).unwrap()
 }
 
-#[allow(clippy::cast_precision_loss, reason = "small numbers")]
 fn cosines(shape: &Shape) -> Array {
     Array::new(shape, (0..shape.numel()).map(|i| (i as f64).cos()).collect()).unwrap()
 }
@@ -29,7 +27,6 @@ fn sums(params: &Params, shape: &[usize], build: impl FnOnce(&Tensor) -> Vec<Ten
     let mut variables = params.variables();
     variables.sort_by_key(|variable| variable.name().starts_with("out_proj"));
     for (k, variable) in variables.iter().enumerate() {
-        #[allow(clippy::cast_precision_loss, reason = "small numbers")]
         variable.set(wave(variable.shape(), k as f64)).unwrap();
     }
     let graph = Graph::new(Mode::Train);

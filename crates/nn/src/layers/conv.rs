@@ -35,7 +35,6 @@ macro_rules! window_setters {
     ($Op:ident: $($setter:ident: $From:ty),+) => {
         $(
             #[doc = concat!("Sets the option of the op: see [`", stringify!($Op), "::", stringify!($setter), "`].")]
-            #[must_use]
             pub fn $setter(mut self, $setter: impl Into<$From>) -> Self {
                 self.window = self.window.$setter($setter);
                 self
@@ -43,7 +42,6 @@ macro_rules! window_setters {
         )+
 
         #[doc = concat!("Sets the option of the op: see [`", stringify!($Op), "::groups`].")]
-        #[must_use]
         pub fn groups(mut self, groups: usize) -> Self {
             self.window = self.window.groups(groups);
             self
@@ -147,14 +145,12 @@ pub struct Conv<const D: usize> {
 impl<const D: usize> Conv<D> {
     /// Makes a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
         Self::with(params, inputs, outputs, kernel, ConvLayerOptions::new())
     }
 
     /// Makes a layer with options.
     #[track_caller]
-    #[must_use]
     pub fn with(
         params: &Params,
         inputs: usize,
@@ -168,13 +164,11 @@ impl<const D: usize> Conv<D> {
     }
 
     /// Returns the weight `[out, in/groups, K…]`.
-    #[must_use]
     pub fn weight(&self) -> &Variable {
         &self.kernel.weight
     }
 
     /// Returns the bias `[out]`.
-    #[must_use]
     pub fn bias(&self) -> Option<&Variable> {
         self.kernel.bias.as_ref()
     }

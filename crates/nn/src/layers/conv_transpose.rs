@@ -54,14 +54,12 @@ pub struct ConvTranspose<const D: usize> {
 impl<const D: usize> ConvTranspose<D> {
     /// Makes a layer from `inputs` to `outputs` channels with a bias, a stride of 1 and no padding.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, inputs: usize, outputs: usize, kernel: impl Into<Sizes<D>>) -> Self {
         Self::with(params, inputs, outputs, kernel, ConvTransposeLayerOptions::new())
     }
 
     /// Makes a layer with options.
     #[track_caller]
-    #[must_use]
     pub fn with(
         params: &Params,
         inputs: usize,
@@ -75,13 +73,11 @@ impl<const D: usize> ConvTranspose<D> {
     }
 
     /// Returns the weight `[in, out/groups, K…]`.
-    #[must_use]
     pub fn weight(&self) -> &Variable {
         &self.kernel.weight
     }
 
     /// Returns the bias `[out]`.
-    #[must_use]
     pub fn bias(&self) -> Option<&Variable> {
         self.kernel.bias.as_ref()
     }

@@ -39,25 +39,21 @@ impl Coral {
     ///
     /// With fewer than two classes there are no logits, which whoever reads them reports.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, inputs: usize, classes: usize) -> Self {
         let decisions = classes.saturating_sub(1);
         let weights = Linear::with(&params.at("coral_weights"), inputs, 1, LinearOptions::new().bias(false));
         let bias = params.variable("coral_bias", [decisions], Kind::Parameter, Init::Constant(0.0));
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a number of classes")]
         let values = (0..decisions).map(|k| ((decisions - k) as f64 / decisions as f64) as f32).collect();
         bias.set(Array::vector::<f32>(values)).expect("as many numbers as decisions");
         Self { scope: params.path().into(), weights, bias }
     }
 
     /// Returns the weight `[1, in]`.
-    #[must_use]
     pub fn weight(&self) -> &Variable {
         self.weights.weight()
     }
 
     /// Returns the biases `[K−1]`.
-    #[must_use]
     pub fn bias(&self) -> &Variable {
         &self.bias
     }
@@ -65,7 +61,6 @@ impl Coral {
     /// Returns the class of each row of logits `[…, K−1]`, as `u32[…]`: how many logits are above 0, that is, how many
     /// probabilities above ½.
     #[track_caller]
-    #[must_use]
     pub fn rank(logits: &Tensor) -> Tensor {
         match misfit(logits) {
             Some(misfit) => logits.misfit("Coral::rank", &[], misfit),
@@ -79,7 +74,6 @@ impl Coral {
     /// They add up to 1. Where the logits of a row do not fall (biases out of order, as they may be early in training),
     /// some are negative.
     #[track_caller]
-    #[must_use]
     pub fn probabilities(logits: &Tensor) -> Tensor {
         if let Some(misfit) = misfit(logits) {
             return logits.misfit("Coral::probabilities", &[], misfit);

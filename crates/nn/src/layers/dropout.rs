@@ -22,8 +22,6 @@ pub struct Dropout {
 
 impl Dropout {
     /// Makes a dropout of probability `p`, in the scope of `params`.
-    #[must_use]
-    #[allow(clippy::cast_possible_truncation, reason = "the seed is split into halves")]
     pub fn new(params: &Params, p: f64) -> Self {
         let seed = params.seed();
         // Not part of the state dict: its last segment starts with `@`.
@@ -56,7 +54,6 @@ module!(Dropout, |dropout, x| {
     let name = format!("{}.@step", dropout.scope);
     let site = dropout.site(x, &name);
     let counter = dropout.step.clone();
-    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
     let step = graph.scheduled(name, DType::U32, move || counter.get() as f64);
     x.dropout(dropout.p, dropout.key, site, &step)
 });
@@ -100,7 +97,6 @@ pub struct ChannelDropout<const D: usize>(Dropout);
 
 impl<const D: usize> ChannelDropout<D> {
     /// Makes a dropout of channels of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
-    #[must_use]
     pub fn new(params: &Params, p: f64) -> Self {
         Self(Dropout::new(params, p))
     }
@@ -155,7 +151,6 @@ const DROPPED: f64 = -1.758_099_340_847_376_6;
 
 impl AlphaDropout {
     /// Makes a dropout of probability `p`, in the scope of `params`; PyTorch's default is 0.5.
-    #[must_use]
     pub fn new(params: &Params, p: f64) -> Self {
         Self(Dropout::new(params, p))
     }

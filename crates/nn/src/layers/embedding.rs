@@ -62,14 +62,12 @@ pub struct Embedding {
 impl Embedding {
     /// Makes a table of `num_embeddings` rows of `embedding_dim` elements.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, num_embeddings: usize, embedding_dim: usize) -> Self {
         Self::with(params, num_embeddings, embedding_dim, EmbeddingOptions::new())
     }
 
     /// Makes a table with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, num_embeddings: usize, embedding_dim: usize, options: EmbeddingOptions) -> Self {
         let shape = [num_embeddings, embedding_dim];
         let weight = params.variable("weight", shape, Kind::Parameter, Init::Normal(0.0, 1.0));
@@ -127,7 +125,6 @@ impl Embedding {
     }
 
     /// Returns the table `[num_embeddings, embedding_dim]`.
-    #[must_use]
     pub fn weight(&self) -> &Variable {
         &self.weight
     }
@@ -166,7 +163,6 @@ impl Module for Embedding {
         let rows = graph.variable(&self.weight).embedding(x);
         let Some(padding) = self.padding() else { return rows };
         // The value is the same on both sides; the gradient passes on one.
-        #[allow(clippy::cast_possible_truncation, reason = "a table has fewer than 2^32 rows")]
         let trained = x.eq(graph.constant_u32(padding as u32)).logical_not().unsqueeze(-1);
         trained.where_cond(&rows, rows.detach())
     }

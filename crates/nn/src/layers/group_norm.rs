@@ -41,14 +41,12 @@ pub struct GroupNorm {
 impl GroupNorm {
     /// Makes a norm of `channels` channels in `groups` groups; declares its variables in `params`.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, groups: usize, channels: usize) -> Self {
         Self::with(params, groups, channels, GroupNormOptions::new())
     }
 
     /// Makes a norm with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, groups: usize, channels: usize, options: GroupNormOptions) -> Self {
         let affine = Affine::new(params, &[channels].into(), options.affine, options.bias);
         Self { groups, channels, options, affine }

@@ -46,14 +46,12 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// Makes a norm over the last axes, of these sizes; declares its variables in `params`.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, normalized_shape: impl Into<Shape>) -> Self {
         Self::with(params, normalized_shape, LayerNormOptions::new())
     }
 
     /// Makes a norm with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, normalized_shape: impl Into<Shape>, options: LayerNormOptions) -> Self {
         let shape = normalized_shape.into();
         let affine = Affine::new(params, &shape, options.elementwise_affine, options.bias);

@@ -38,14 +38,12 @@ pub struct Linear {
 impl Linear {
     /// Makes a layer from `inputs` to `outputs` features, with bias; declares its variables in `params`.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, inputs: usize, outputs: usize) -> Self {
         Self::with(params, inputs, outputs, LinearOptions::new())
     }
 
     /// Makes a layer with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, inputs: usize, outputs: usize, options: LinearOptions) -> Self {
         let weight_init = options.weight_init.unwrap_or_else(|| init::kaiming_uniform(inputs, 5.0f64.sqrt()));
         let weight = params.variable("weight", [outputs, inputs], Kind::Parameter, weight_init);
@@ -59,13 +57,11 @@ impl Linear {
     }
 
     /// Returns the weight `[out, in]`.
-    #[must_use]
     pub fn weight(&self) -> &Variable {
         &self.weight
     }
 
     /// Returns the bias `[out]`.
-    #[must_use]
     pub fn bias(&self) -> Option<&Variable> {
         self.bias.as_ref()
     }

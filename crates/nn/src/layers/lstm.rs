@@ -63,7 +63,6 @@ impl Recurrent<LstmRule> {
     /// Returns the outputs of all steps, and the last hidden and cell states; `first` are the states before the first
     /// step, zeros if none.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x: &Tensor, first: Option<(&Tensor, &Tensor)>) -> (Tensor, (Tensor, Tensor)) {
         let first = first.map(|(h, c)| [h, c]);
         let (y, last) = self.run(x, first.as_ref().map(|states| &states[..]));
@@ -91,7 +90,6 @@ pub type LstmCell = RecurrentCell<LstmRule>;
 impl RecurrentCell<LstmRule> {
     /// Returns the next hidden and cell state; zeros are the states before, if none.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x: &Tensor, states: Option<(&Tensor, &Tensor)>) -> (Tensor, Tensor) {
         let states = states.map(|(h, c)| [h, c]);
         let [h, c] = self.run(x, states.as_ref().map(|states| &states[..]));

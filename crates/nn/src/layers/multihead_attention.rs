@@ -102,14 +102,12 @@ pub struct MultiheadAttention {
 impl MultiheadAttention {
     /// Makes attention of `embed_dim` features in `num_heads` heads.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, embed_dim: usize, num_heads: usize) -> Self {
         Self::with(params, embed_dim, num_heads, MultiheadAttentionOptions::new())
     }
 
     /// Makes attention with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, embed_dim: usize, num_heads: usize, options: MultiheadAttentionOptions) -> Self {
         let e = embed_dim;
         let (kdim, vdim) = (options.kdim.unwrap_or(e), options.vdim.unwrap_or(e));
@@ -146,7 +144,6 @@ impl MultiheadAttention {
     ///
     /// The same tensor for several of the three costs one product for their projections.
     #[track_caller]
-    #[must_use]
     pub fn forward(
         &self,
         query: &Tensor,
@@ -190,7 +187,6 @@ impl MultiheadAttention {
         };
         let (q, k, v) = (split(&q, l), split(&k, keys), split(&v, keys));
         let scores = self.scores(query, &call, &sizes, keys);
-        #[allow(clippy::cast_precision_loss, reason = "no head has 2^53 features")]
         let scale = (d as f64).sqrt().recip();
         let empty = if call.need_weights { Empty::Nan } else { Empty::Zeros };
         let (y, weights) = attend([&q, &k, &v], scores, scale, Some(&self.dropout), empty);

@@ -51,7 +51,6 @@ pub struct AdaptiveAvgPool<const D: usize>(OutputSizes<D>);
 
 impl<const D: usize> AdaptiveAvgPool<D> {
     /// Takes the size of the result: a number, one per axis, or `None` for that of the input.
-    #[must_use]
     pub fn new(output_size: impl Into<OutputSizes<D>>) -> Self {
         Self(output_size.into())
     }
@@ -63,7 +62,6 @@ pub struct AdaptiveMaxPool<const D: usize>(OutputSizes<D>);
 
 impl<const D: usize> AdaptiveMaxPool<D> {
     /// Takes the size of the result: a number, one per axis, or `None` for that of the input.
-    #[must_use]
     pub fn new(output_size: impl Into<OutputSizes<D>>) -> Self {
         Self(output_size.into())
     }

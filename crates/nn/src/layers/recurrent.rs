@@ -68,7 +68,6 @@ impl Weights {
     #[track_caller]
     fn declare(params: &Params, suffix: &str, gates: usize, sizes: [usize; 3], bias: bool) -> Self {
         let [inputs, hidden, projected] = sizes;
-        #[allow(clippy::cast_precision_loss, reason = "no layer has 2^53 units")]
         let bound = if hidden > 0 { (hidden as f64).sqrt().recip() } else { 0.0 };
         let init = Init::Uniform(-bound, bound);
         let (rows, state) = (gates * hidden, if projected > 0 { projected } else { hidden });
@@ -197,14 +196,12 @@ type Outputs = (Tensor, Vec<Tensor>);
 impl<R: Rule> Recurrent<R> {
     /// Makes one layer of `hidden_size` units for inputs of `input_size` features.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, input_size: usize, hidden_size: usize) -> Self {
         Self::with(params, input_size, hidden_size, RecurrentOptions::new())
     }
 
     /// Makes layers with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, input_size: usize, hidden_size: usize, options: RecurrentOptions) -> Self {
         let (inputs, hidden) = (input_size, hidden_size);
         let directions = 1 + usize::from(options.bidirectional);
@@ -356,7 +353,6 @@ impl<R: SingleState> Recurrent<R> {
     /// Returns the outputs of all steps, and the last states; `first` are the states before the first step, zeros if
     /// none.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x: &Tensor, first: Option<&Tensor>) -> (Tensor, Tensor) {
         let (y, last) = self.run(x, first.as_ref().map(std::slice::from_ref));
         (y, last[0].clone())
@@ -385,14 +381,12 @@ pub struct RecurrentCell<R> {
 impl<R: Rule> RecurrentCell<R> {
     /// Makes a cell with biases.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, input_size: usize, hidden_size: usize) -> Self {
         Self::with(params, input_size, hidden_size, RecurrentCellOptions::new())
     }
 
     /// Makes a cell with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, input_size: usize, hidden_size: usize, options: RecurrentCellOptions) -> Self {
         let weights = Weights::declare(params, "", R::GATES, [input_size, hidden_size, 0], options.bias);
         let scope = params.path().into();
@@ -449,7 +443,6 @@ impl<R: Rule> RecurrentCell<R> {
 impl<R: SingleState> RecurrentCell<R> {
     /// Returns the next state; zeros are the state before, if none.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x: &Tensor, state: Option<&Tensor>) -> Tensor {
         let [h, _] = self.run(x, state.as_ref().map(std::slice::from_ref));
         h

@@ -42,14 +42,12 @@ pub struct RmsNorm {
 impl RmsNorm {
     /// Makes a norm over the last axes, of these sizes; declares its variable in `params`.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, normalized_shape: impl Into<Shape>) -> Self {
         Self::with(params, normalized_shape, RmsNormOptions::new())
     }
 
     /// Makes a norm with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, normalized_shape: impl Into<Shape>, options: RmsNormOptions) -> Self {
         let shape = normalized_shape.into();
         let affine = Affine::new(params, &shape, options.elementwise_affine, false);

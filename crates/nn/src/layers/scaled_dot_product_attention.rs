@@ -130,7 +130,6 @@ options! {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[track_caller]
-#[must_use]
 pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: AttentionCall<'_>) -> Tensor {
     let _scope = q.graph().scope_of_library("", std::panic::Location::caller(), crate::source());
     let tensors = [Some(k), Some(v), call.attn_mask];
@@ -150,7 +149,6 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     if call.is_causal {
         scores.causal(q, queries, keys);
     }
-    #[allow(clippy::cast_precision_loss, reason = "no vector has 2^53 elements")]
     let scale = call.scale.unwrap_or_else(|| (last_but(&q.shape(), 1) as f64).sqrt().recip());
     attend([q, k, v], scores, scale, call.dropout, Empty::Zeros).0
 }

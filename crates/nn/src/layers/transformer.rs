@@ -108,14 +108,12 @@ pub struct TransformerEncoderLayer {
 impl TransformerEncoderLayer {
     /// Makes a layer of `d_model` features with attention in `nhead` heads.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, d_model: usize, nhead: usize) -> Self {
         Self::with(params, d_model, nhead, TransformerEncoderLayerOptions::new())
     }
 
     /// Makes a layer with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, d_model: usize, nhead: usize, options: TransformerEncoderLayerOptions) -> Self {
         let TransformerEncoderLayerOptions { dim_feedforward, dropout, layer_norm_eps, batch_first, bias, .. } =
             options;
@@ -140,7 +138,6 @@ impl TransformerEncoderLayer {
 
     /// Returns the output for `x`, with masks.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(&self.scope, Location::caller(), crate::source());
         let [norm1, norm2] = &self.norm;
@@ -209,14 +206,12 @@ pub struct TransformerEncoder {
 impl TransformerEncoder {
     /// Makes `num_layers` layers, each by `layer` in its scope.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params, num_layers: usize, layer: impl Fn(&Params) -> TransformerEncoderLayer) -> Self {
         Self::with(params, num_layers, layer, TransformerEncoderOptions::new())
     }
 
     /// Makes layers and what the options add.
     #[track_caller]
-    #[must_use]
     pub fn with(
         params: &Params,
         num_layers: usize,
@@ -248,14 +243,12 @@ impl TransformerEncoder {
     }
 
     /// Returns the layers.
-    #[must_use]
     pub fn layers(&self) -> &[TransformerEncoderLayer] {
         &self.layers
     }
 
     /// Returns the output for `x`, with masks that all layers share.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(self.params.path(), Location::caller(), crate::source());
         if self.layers.is_empty() {

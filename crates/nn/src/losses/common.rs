@@ -8,7 +8,6 @@ macro_rules! common {
     (default reduction) => { $crate::losses::Reduction::Mean };
     (setter reduction) => {
         /// What becomes of the losses of the elements, rows or pairs; by default their mean.
-        #[must_use]
         pub fn reduction(mut self, reduction: $crate::losses::Reduction) -> Self {
             self.reduction = reduction;
             self
@@ -18,7 +17,6 @@ macro_rules! common {
     (default weight) => { None };
     (setter weight) => {
         /// Multiplies the losses by `weight`, which broadcasts to them; by default there is none.
-        #[must_use]
         pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
             self.weight = Some(weight.into());
             self
@@ -28,7 +26,6 @@ macro_rules! common {
     (default class_weight) => { None };
     (setter class_weight) => {
         /// Weight per class, `[C]`; none by default.
-        #[must_use]
         pub fn weight(mut self, weight: impl Into<$crate::losses::Weights>) -> Self {
             self.class_weight = Some(weight.into());
             self
@@ -39,7 +36,6 @@ macro_rules! common {
     (setter ignore_index) => {
         /// Class index whose rows cost nothing and give no gradient, [`IGNORE`](crate::losses::IGNORE) by default;
         /// `None` for no such index.
-        #[must_use]
         pub fn ignore_index(mut self, index: impl Into<Option<u32>>) -> Self {
             self.ignore_index = index.into();
             self
@@ -49,7 +45,6 @@ macro_rules! common {
     (default gamma) => { 2.0 };
     (setter gamma) => {
         /// Steepness with which the loss of good answers falls, 2 by default; 0 is plain cross-entropy.
-        #[must_use]
         pub fn gamma(mut self, gamma: f64) -> Self {
             self.gamma = gamma;
             self
@@ -90,7 +85,6 @@ impl Reduction {
             Self::Sum => terms.sum_all(),
             // The message is that of the mean.
             Self::Mean if rows == 0 => terms.mean_all(),
-            #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
             Self::Mean => terms.sum_all() * (1.0 / rows as f64),
         }
     }
@@ -101,7 +95,6 @@ impl Reduction {
         match self {
             Self::None => terms.mean([-1]),
             Self::Mean => terms.mean_all(),
-            #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
             Self::Sum => terms.sum_all() * (1.0 / terms.shape().dims().last().copied().unwrap_or(1) as f64),
         }
     }

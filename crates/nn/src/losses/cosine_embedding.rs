@@ -41,7 +41,6 @@ options! {
 impl CosineEmbeddingLoss {
     /// The loss of the pairs of `first` and `second` against `targets`.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let pairs = first.shape().dims().split_last().map(|(_, pairs)| pairs.to_vec()).unwrap_or_default();
         let misfit = vectors_misfit(&[first, second])

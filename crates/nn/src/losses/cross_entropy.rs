@@ -8,7 +8,6 @@ use crate::advice;
 /// The class index that is ignored by default: PyTorch's −100, as a `u32`.
 ///
 /// Labels are unsigned here; `-100i64 as u32` is this number, so labels that mark rows with −100 convert by `as`.
-#[allow(clippy::cast_sign_loss, reason = "the conversion is the purpose")]
 pub const IGNORE: u32 = -100i32 as u32;
 
 options! {

@@ -41,7 +41,6 @@ options! {
 impl GaussianNllLoss {
     /// The loss of means `x` and variances `var` against targets `y`.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, x: &Tensor, y: &Tensor, var: &Tensor) -> Tensor {
         let (shape, own) = (x.shape(), var.shape());
         let shared = own.rank() + 1 == shape.rank() && shape.dims().starts_with(own.dims());

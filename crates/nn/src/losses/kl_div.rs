@@ -70,7 +70,6 @@ impl Loss for KlDivLoss {
             KlDivReduction::BatchMean => match x.shape().dims().first() {
                 None => losses,
                 Some(0) => losses.mean_all(),
-                #[allow(clippy::cast_precision_loss, reason = "a number of rows")]
                 Some(&rows) => losses.sum_all() * (1.0 / rows as f64),
             },
         }

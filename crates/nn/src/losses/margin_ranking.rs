@@ -38,7 +38,6 @@ options! {
 impl MarginRankingLoss {
     /// The loss of scores `first` and `second` against `targets`.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let option = || option_misfit("the margin", self.margin, true, "a number");
         let misfit = signs_misfit(first, targets, "scores").or_else(|| signs_misfit(second, targets, "scores"));

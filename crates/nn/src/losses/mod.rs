@@ -94,7 +94,6 @@ use wgrad_core::Tensor;
 /// ```
 pub trait Loss {
     /// Returns the loss of `input`, a model's output, against `target`: a number, or as many as the reduction leaves.
-    #[must_use]
     fn forward(&self, input: &Tensor, target: &Tensor) -> Tensor;
 }
 

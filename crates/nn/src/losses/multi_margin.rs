@@ -51,7 +51,6 @@ impl Loss for MultiMarginLoss {
             return x.misfit("MultiMarginLoss", &[target], misfit);
         }
         let index = target.unsqueeze(-1);
-        #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
         let own = index.eq(x.graph().array(Array::vector((0..classes as u32).collect())));
         let terms = (x - x.gather(-1, &index) + self.margin).relu();
         let terms = if self.p == 2 { terms.square() } else { terms };

@@ -72,7 +72,6 @@ fn value(loss: &CrossEntropyLoss, classes: &[u32]) -> f64 {
 }
 
 #[test]
-#[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "what users do to labels")]
 fn the_labels_that_pytorch_ignores_are_ignored() {
     let loss = CrossEntropyLoss::new();
     let ignored = -100i64 as u32;

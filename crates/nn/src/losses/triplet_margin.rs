@@ -46,7 +46,6 @@ options! {
 impl TripletMarginLoss {
     /// The loss of the triplets.
     #[track_caller]
-    #[must_use]
     pub fn forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
         let misfit = vectors_misfit(&[anchor, positive, negative])
             .or_else(|| option_misfit("the margin", self.margin, self.margin > 0.0, "a number above 0"))

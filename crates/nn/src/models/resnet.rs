@@ -40,13 +40,11 @@ options! {
 
 impl ResNetOptions {
     /// Takes the published network of 18 layers, for `ImageNet`: the default.
-    #[must_use]
     pub fn resnet18() -> Self {
         Self::new()
     }
 
     /// Takes the published network of 34 layers, for `ImageNet`.
-    #[must_use]
     pub fn resnet34() -> Self {
         Self::new().blocks([3, 4, 6, 3])
     }
@@ -94,14 +92,12 @@ pub struct ResNet {
 impl ResNet {
     /// Makes the published network of 18 layers; declares its variables in `params`.
     #[track_caller]
-    #[must_use]
     pub fn new(params: &Params) -> Self {
         Self::with(params, ResNetOptions::new())
     }
 
     /// Makes a network with options.
     #[track_caller]
-    #[must_use]
     pub fn with(params: &Params, options: ResNetOptions) -> Self {
         let ResNetOptions { width, stem, .. } = options;
         let (kernel, conv) = match stem {
@@ -137,14 +133,12 @@ impl ResNet {
     }
 
     /// Returns the head.
-    #[must_use]
     pub fn fc(&self) -> &Linear {
         &self.fc
     }
 
     /// Returns what the head sees: the mean over the pixels of the last layer, `[N, channels]`.
     #[track_caller]
-    #[must_use]
     pub fn features(&self, x: &Tensor) -> Tensor {
         let _scope = x.graph().scope_of_library("", Location::caller(), crate::source());
         let mut y = self.bn1.forward(&self.conv1.forward(x)).relu();

@@ -27,20 +27,17 @@ pub struct AdadeltaRule {
 
 impl Adadelta {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdadeltaRule { rho: 0.9, eps: 1e-6 }, lr)
     }
 
     /// How much of the past means is kept; 0.9 if not set.
-    #[must_use]
     pub fn rho(mut self, rho: f64) -> Self {
         self.rule.rho = rho;
         self
     }
 
     /// Added below both roots; 1e-6 if not set.
-    #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self

@@ -28,27 +28,23 @@ pub struct AdagradRule {
 
 impl Adagrad {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdagradRule { lr_decay: 0.0, initial: 0.0, eps: 1e-10 }, lr)
     }
 
     /// How fast the learning rate falls; 0 if not set.
-    #[must_use]
     pub fn lr_decay(mut self, lr_decay: f64) -> Self {
         self.rule.lr_decay = lr_decay;
         self
     }
 
     /// Where the sum of squares begins; 0 if not set.
-    #[must_use]
     pub fn initial_accumulator_value(mut self, value: f64) -> Self {
         self.rule.initial = value;
         self
     }
 
     /// Added to the root; 1e-10 if not set.
-    #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self

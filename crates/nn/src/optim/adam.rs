@@ -41,7 +41,6 @@ impl<const DECOUPLED: bool> AdamRule<DECOUPLED> {
 
 impl Adam {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamRule::new(), lr)
     }
@@ -49,7 +48,6 @@ impl Adam {
 
 impl AdamW {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamRule::new(), lr).weight_decay(1e-2)
     }
@@ -57,21 +55,18 @@ impl AdamW {
 
 impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
     /// How much of the past averages of the gradient and of its square is kept; 0.9 and 0.999 if not set.
-    #[must_use]
     pub fn betas(mut self, first: impl Into<Setting>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self
     }
 
     /// Added to the root of the squared gradient's average; 1e-8 if not set.
-    #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 
     /// Whether to divide by the largest average so far instead of the present one.
-    #[must_use]
     pub fn amsgrad(mut self, amsgrad: bool) -> Self {
         self.rule.amsgrad = amsgrad;
         self

@@ -27,20 +27,17 @@ pub struct AdamaxRule {
 
 impl Adamax {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(AdamaxRule { betas: (0.9.into(), 0.999), eps: 1e-8 }, lr)
     }
 
     /// How much of the mean gradient and of the largest gradient is kept; 0.9 and 0.999 if not set.
-    #[must_use]
     pub fn betas(mut self, first: impl Into<Setting>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self
     }
 
     /// Added to the absolute gradient; 1e-8 if not set.
-    #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self

@@ -26,7 +26,6 @@ use super::rule::not_negative;
 /// assert_eq!(found[1].item()?, 5.0);
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
-#[must_use]
 #[track_caller]
 pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tensor>, Option<Tensor>) {
     let Some(first) = gradients.first() else { return (vec![], None) };
@@ -53,7 +52,6 @@ pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tenso
 /// assert_eq!([found[0].item()?, found[1].item()?], [-2.0, 0.5]);
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
-#[must_use]
 #[track_caller]
 pub fn clip_grad_value(gradients: &[Tensor], max: f64) -> Vec<Tensor> {
     let Some(first) = gradients.first() else { return vec![] };

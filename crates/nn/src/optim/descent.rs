@@ -41,6 +41,7 @@ use super::{Handles, LearningRate, Optimizer, Select};
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone)]
+#[must_use]
 pub struct Descent<R> {
     pub(super) rule: R,
     lr: LearningRate,
@@ -90,7 +91,6 @@ enum Use {
 
 impl<R: Rule> Descent<R> {
     /// An optimizer of a rule.
-    #[must_use]
     pub fn by(rule: R, lr: impl Into<LearningRate>) -> Self {
         let lr = lr.into();
         Self {
@@ -107,45 +107,38 @@ impl<R: Rule> Descent<R> {
     }
 
     /// Another learning rate: a number, or a handle that others turn.
-    #[must_use]
     pub fn lr(self, lr: impl Into<LearningRate>) -> Self {
         Self { lr: lr.into(), ..self }
     }
 
     /// Weight decay, as the rule has it: most add `weight_decay · p` to the gradient; [`AdamW`](super::AdamW) and
     /// [`Lion`](super::Lion) take `lr · weight_decay · p` from the parameter instead. 0 if not set, but 0.01 for `AdamW`.
-    #[must_use]
     pub fn weight_decay(self, weight_decay: f64) -> Self {
         Self { weight_decay, ..self }
     }
 
     /// Whether the loss shall grow instead; false if not set.
-    #[must_use]
     pub fn maximize(self, maximize: bool) -> Self {
         Self { maximize, ..self }
     }
 
     /// Scales all gradients by `min(1, max_norm / (norm + 1e-6))`, with the norm taken over all of them as one: what
     /// `torch.nn.utils.clip_grad_norm_` does, in two dispatches. See [`Self::minimize_with_norm`] for the norm itself.
-    #[must_use]
     pub fn clip_grad_norm(self, max_norm: f64) -> Self {
         self.clip_grad_norm_of(max_norm, 2.0)
     }
 
     /// [`Self::clip_grad_norm`] with another norm, `(Σ |g|^p)^(1/p)`; `p` may be infinite.
-    #[must_use]
     pub fn clip_grad_norm_of(self, max_norm: f64, p: f64) -> Self {
         Self { clip: Some(Clip::Norm(max_norm, p)), ..self }
     }
 
     /// Clamps every gradient to `[-max, max]`, as `torch.nn.utils.clip_grad_value_`.
-    #[must_use]
     pub fn clip_grad_value(self, max: f64) -> Self {
         Self { clip: Some(Clip::Value(max)), ..self }
     }
 
     /// Another learning rate and weight decay for some parameters; the other settings are those made so far.
-    #[must_use]
     pub fn group(self, select: impl Into<Select>, lr: impl Into<LearningRate>, weight_decay: f64) -> Self {
         self.group_with(select, |group| group.lr(lr).weight_decay(weight_decay))
     }
@@ -159,7 +152,6 @@ impl<R: Rule> Descent<R> {
     ///
     /// What concerns all parameters at once (clipping, the scope of the state, which of them move) belongs to the optimizer:
     /// in a group it has no effect. Neither has a group in a group.
-    #[must_use]
     pub fn group_with(mut self, select: impl Into<Select>, settings: impl FnOnce(Self) -> Self) -> Self {
         let mut group = Self { groups: vec![], lr: LearningRate::new(self.lr.get()), ..self.clone() };
         if let Some(momentum) = group.rule.momentum() {
@@ -173,21 +165,18 @@ impl<R: Rule> Descent<R> {
     ///
     /// While an optimizer or a graph that it is traced in exists, another one by another rule or over other parameters in the
     /// same scope is an error of its graph: both would count each other's steps. The same optimizer may be traced in many graphs.
-    #[must_use]
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }
 
     /// Moves only the parameters that `select` names, all trainable ones if not set; the others stay as they are, and
     /// gradients flow through them. As `torch.optim.Adam(generator.parameters())`.
-    #[must_use]
     pub fn over(self, select: impl Into<Select>) -> Self {
         // A clone over other parameters is another optimizer.
         Self { over: Some(select.into()), owner: Owner::default(), ..self }
     }
 
     /// The learning rate of the parameters that are in no group, to be changed between runs.
-    #[must_use]
     pub fn lr_handle(&self) -> LearningRate {
         self.lr.clone()
     }

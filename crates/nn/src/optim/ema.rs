@@ -36,6 +36,7 @@ use crate::StateDict;
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Ema {
     params: Params,
     /// None for equal shares.
@@ -46,25 +47,21 @@ pub struct Ema {
 
 impl Ema {
     /// An exponential average of the parameters in `params`: each update keeps `decay` of what was, 0.999 is usual.
-    #[must_use]
     pub fn new(params: &Params, decay: f64) -> Self {
         Self { params: params.clone(), decay: Some(decay), buffers: false, scope: "ema".into() }
     }
 
     /// The average of the parameters in `params` over all updates.
-    #[must_use]
     pub fn equal(params: &Params) -> Self {
         Self { decay: None, ..Self::new(params, 0.0) }
     }
 
     /// Whether buffers are averaged, too; false if not set.
-    #[must_use]
     pub fn use_buffers(self, buffers: bool) -> Self {
         Self { buffers, ..self }
     }
 
     /// The scope of the averages, `ema` if not set: two averages of one model need two.
-    #[must_use]
     pub fn scope(self, scope: impl Into<String>) -> Self {
         Self { scope: scope.into(), ..self }
     }
@@ -105,7 +102,6 @@ impl Ema {
         };
         let (count, decay) = (self.counter(first), self.decay);
         graph.advance(&count);
-        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
         let share = graph.scheduled("share of the average", DType::F32, move || match (count.get(), decay) {
             (0, _) => 1.0,
             (_, Some(decay)) => 1.0 - decay,

@@ -27,13 +27,11 @@ pub struct LionRule {
 
 impl Lion {
     /// With the paper's betas, and no decay.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(LionRule { betas: (0.9.into(), 0.99) }, lr)
     }
 
     /// How much of the mean gradient is in the direction, and how much of it is kept; 0.9 and 0.99 if not set.
-    #[must_use]
     pub fn betas(mut self, first: impl Into<Setting>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self

@@ -34,34 +34,29 @@ pub struct NAdamRule {
 
 impl NAdam {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(NAdamRule { betas: (0.9, 0.999), eps: 1e-8, momentum_decay: 4e-3, decoupled: false }, lr)
     }
 
     /// How much of the past averages of the gradient and of its square is kept; 0.9 and 0.999 if not set.
-    #[must_use]
     pub fn betas(mut self, first: f64, second: f64) -> Self {
         self.rule.betas = (first, second);
         self
     }
 
     /// Added to the root of the squared gradient's average; 1e-8 if not set.
-    #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 
     /// How fast the momentum grows; 0.004 if not set.
-    #[must_use]
     pub fn momentum_decay(mut self, momentum_decay: f64) -> Self {
         self.rule.momentum_decay = momentum_decay;
         self
     }
 
     /// Whether the weight decay stays out of the gradient, as [`AdamW`](super::AdamW)'s.
-    #[must_use]
     pub fn decoupled_weight_decay(mut self, decoupled: bool) -> Self {
         self.rule.decoupled = decoupled;
         self

@@ -30,27 +30,23 @@ pub struct RAdamRule {
 
 impl RAdam {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(RAdamRule { betas: (0.9.into(), 0.999), eps: 1e-8, decoupled: false }, lr)
     }
 
     /// How much of the past averages of the gradient and of its square is kept; 0.9 and 0.999 if not set.
-    #[must_use]
     pub fn betas(mut self, first: impl Into<Setting>, second: f64) -> Self {
         self.rule.betas = (first.into(), second);
         self
     }
 
     /// Added to the root of the squared gradient's average; 1e-8 if not set.
-    #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 
     /// Whether the weight decay stays out of the gradient, as [`AdamW`](super::AdamW)'s.
-    #[must_use]
     pub fn decoupled_weight_decay(mut self, decoupled: bool) -> Self {
         self.rule.decoupled = decoupled;
         self

@@ -32,34 +32,29 @@ pub struct RmsPropRule {
 
 impl RmsProp {
     /// With PyTorch's defaults for everything but the learning rate.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(RmsPropRule { alpha: 0.99, eps: 1e-8, momentum: 0.0.into(), centered: false }, lr)
     }
 
     /// How much of the past mean is kept; 0.99 if not set.
-    #[must_use]
     pub fn alpha(mut self, alpha: f64) -> Self {
         self.rule.alpha = alpha;
         self
     }
 
     /// Added to the root; 1e-8 if not set.
-    #[must_use]
     pub fn eps(mut self, eps: f64) -> Self {
         self.rule.eps = eps;
         self
     }
 
     /// How much of the past direction is kept; 0 if not set.
-    #[must_use]
     pub fn momentum(mut self, momentum: impl Into<Setting>) -> Self {
         self.rule.momentum = momentum.into();
         self
     }
 
     /// Whether to divide by the deviation from the mean gradient instead of the root of the mean square.
-    #[must_use]
     pub fn centered(mut self, centered: bool) -> Self {
         self.rule.centered = centered;
         self

@@ -98,19 +98,16 @@ impl Slot<'_> {
     }
 
     /// The parameter before the step.
-    #[must_use]
     pub fn value(&self) -> &Tensor {
         &self.value
     }
 
     /// What the loss falls along: the gradient, clipped; its negative to maximize.
-    #[must_use]
     pub fn gradient(&self) -> &Tensor {
         &self.gradient
     }
 
     /// The gradient with weight decay in it: `g + weight_decay · p`.
-    #[must_use]
     #[track_caller]
     pub fn decayed_gradient(&self) -> Tensor {
         match self.weight_decay {
@@ -120,7 +117,6 @@ impl Slot<'_> {
     }
 
     /// `p − change`, with the decay beside the gradient: `p · (1 − lr · weight_decay) − change`.
-    #[must_use]
     #[track_caller]
     pub fn decayed_minus(&self, change: Tensor) -> Tensor {
         if self.weight_decay == 0.0 {
@@ -131,7 +127,6 @@ impl Slot<'_> {
     }
 
     /// The learning rate of each step.
-    #[must_use]
     #[track_caller]
     pub fn lr(&self) -> Tensor {
         self.number("lr", &[], |now, _| now.lr)
@@ -139,7 +134,6 @@ impl Slot<'_> {
 
     /// A number that the host computes in `f64` before each step, from the step and the values of `settings`. Numbers of
     /// one name are one, within a group of parameters.
-    #[must_use]
     #[track_caller]
     pub fn number<const N: usize>(
         &self,
@@ -155,7 +149,6 @@ impl Slot<'_> {
         let settings: [Setting; N] = settings.map(Clone::clone);
         let number = self.graph().scheduled(name, DType::F32, move || {
             let count = steps.get();
-            #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
             let t = count.saturating_sub(before.get()) as f64 + 1.0;
             value(Now { t, lr: lr.at(count), weight_decay }, settings.each_ref().map(|setting| setting.at(count)))
         });
@@ -164,7 +157,6 @@ impl Slot<'_> {
     }
 
     /// A number that follows from a setting: a constant unless somebody may change the setting.
-    #[must_use]
     #[track_caller]
     pub fn of(&self, setting: &Setting, name: &str, value: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Tensor {
         if setting.is_handed_out() {
@@ -188,14 +180,12 @@ impl Slot<'_> {
     }
 
     /// A state of the parameter, `<scope>.<parameter>.<name>`, of its shape and 0 at first.
-    #[must_use]
     #[track_caller]
     pub fn state(&self, name: &str) -> Tensor {
         self.state_from(name, 0.0)
     }
 
     /// A state of the parameter that begins with another number than 0.
-    #[must_use]
     #[track_caller]
     pub fn state_from(&self, name: &str, begin: f64) -> Tensor {
         self.graph().variable(&self.variable_of(name, begin))

@@ -38,7 +38,6 @@ struct Inner {
 
 impl Setting {
     /// A setting that begins at `value`.
-    #[must_use]
     pub fn new(value: f64) -> Self {
         Self(Arc::new(Inner {
             value: AtomicU64::new(value.to_bits()),
@@ -49,7 +48,6 @@ impl Setting {
     }
 
     /// The value of the next run.
-    #[must_use]
     pub fn get(&self) -> f64 {
         f64::from_bits(self.0.value.load(Ordering::Relaxed))
     }

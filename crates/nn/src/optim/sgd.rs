@@ -29,27 +29,23 @@ pub struct SgdRule {
 
 impl Sgd {
     /// Plain gradient descent.
-    #[must_use]
     pub fn new(lr: impl Into<LearningRate>) -> Self {
         Self::by(SgdRule { momentum: 0.0.into(), dampening: 0.0, nesterov: false }, lr)
     }
 
     /// How much of the past direction is kept; 0.9 is usual.
-    #[must_use]
     pub fn momentum(mut self, momentum: impl Into<Setting>) -> Self {
         self.rule.momentum = momentum.into();
         self
     }
 
     /// How much less of the gradient enters the momentum.
-    #[must_use]
     pub fn dampening(mut self, dampening: f64) -> Self {
         self.rule.dampening = dampening;
         self
     }
 
     /// Nesterov's momentum; needs momentum, and no dampening.
-    #[must_use]
     pub fn nesterov(mut self, nesterov: bool) -> Self {
         self.rule.nesterov = nesterov;
         self

@@ -1,7 +1,6 @@
 //! The optimizers against loops in `f64`, written from PyTorch's documentation.
 
 #![allow(clippy::float_cmp, clippy::many_single_char_names, reason = "exact results of short formulas")]
-#![allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
 
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Init, Kind, Mode, Params, Session, Tensor, Variable};
 

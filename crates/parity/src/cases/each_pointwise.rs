@@ -36,7 +36,6 @@ fn case(op: &'static Pointwise) -> Case {
 }
 
 /// Returns whether an op is a number for all arguments between two: that of a probability is NaN outside 0 to 1.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "small numbers")]
 fn is_number(op: &Pointwise, attributes: &[f64], [low, high]: [f64; 2]) -> bool {
     const STEPS: usize = 9;
     if !op.out.is_float() {

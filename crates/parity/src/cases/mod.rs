@@ -50,21 +50,18 @@ const FAMILIES: [Family; 18] = [
 ];
 
 /// Returns every op of wgrad, and layers and losses made of several, at sizes that each family chooses.
-#[must_use]
 pub fn all() -> Vec<Case> {
     FAMILIES.iter().flat_map(Family::own).collect()
 }
 
 /// Returns every family of kernels at the values where implementations break: `exp` near ±88, logits of ±1000,
 /// subnormals, sizes from `2⁻⁶⁰` to `2⁶⁰`, exact ties and constant rows.
-#[must_use]
 pub fn edges() -> Vec<Case> {
     FAMILIES.iter().flat_map(Family::at_edges).collect()
 }
 
 /// Returns every family of kernels at length `n`: the lengths that matter are those around powers of two, around the sizes
 /// of workgroups and beyond 65,535.
-#[must_use]
 pub fn sizes(n: usize) -> Vec<Case> {
     FAMILIES.iter().flat_map(|family| family.at_length(n)).collect()
 }
@@ -85,7 +82,6 @@ pub(crate) fn sizes_beside(n: usize, other: usize) -> Vec<(Case, Option<Case>)> 
 /// let again = wgrad_parity::fuzz(7, 3);
 /// assert_eq!(wgrad_parity::fuzz(7, 3).name(), again.name());
 /// ```
-#[must_use]
 pub fn fuzz(seed: u64, number: u64) -> Case {
     let mut draw = Draw(Stream::new(seed, number));
     let ways: Vec<fn(&mut Draw) -> Case> = FAMILIES.iter().flat_map(Family::drawn).copied().collect();

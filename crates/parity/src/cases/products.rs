@@ -144,7 +144,6 @@ fn linears(draw: &mut Draw) -> Case {
 /// Products by every variant of their kernel, with the variant's name: ragged sizes, whole tiles, every transpose,
 /// operands that are read by one, two and four elements, batches, a bias, a sum in parts. Only forward: a gradient is
 /// a product with other transposes.
-#[must_use]
 pub fn variants() -> Vec<(&'static str, Case)> {
     let (mut rows, mut cases) = (vec![], vec![]);
     for variant in matmul_variants() {

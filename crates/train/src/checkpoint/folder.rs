@@ -56,6 +56,7 @@ const ENDING: &str = ".safetensors";
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Checkpoints {
     folder: PathBuf,
     steps: Option<usize>,
@@ -71,7 +72,6 @@ pub struct Checkpoints {
 impl Checkpoints {
     /// Checkpoints in a folder, which is made if it is not there: after each epoch, unless told otherwise, and at the end of
     /// each fit.
-    #[must_use]
     pub fn new(folder: impl AsRef<Path>) -> Self {
         Self {
             folder: folder.as_ref().into(),
@@ -86,44 +86,37 @@ impl Checkpoints {
     }
 
     /// One checkpoint, and only if the training is stopped: see [`Trainer::stop_flag`](crate::Trainer::stop_flag).
-    #[must_use]
     pub fn when_stopped(folder: impl AsRef<Path>) -> Self {
         Self { best: false, end: false, epochs: Some(usize::MAX), ..Self::new(folder) }
     }
 
     /// A checkpoint after every `steps` steps of the training, counted over all epochs. 0 is never.
-    #[must_use]
     pub fn every_steps(self, steps: usize) -> Self {
         Self { steps: Some(steps), ..self }
     }
 
     /// A checkpoint after every `epochs` epochs. 0 is never.
-    #[must_use]
     pub fn every_epochs(self, epochs: usize) -> Self {
         Self { epochs: Some(epochs), ..self }
     }
 
     /// How many stay, the last ones; 3 if not set, and at least 1. The best one is not among them.
-    #[must_use]
     pub fn keep(self, keep: usize) -> Self {
         Self { keep: keep.max(1), ..self }
     }
 
     /// Whether the best epoch is kept, too; true if not set.
-    #[must_use]
     pub fn keep_best(self, best: bool) -> Self {
         Self { best, ..self }
     }
 
     /// Whether a training that does not resume may begin in a folder that has checkpoints of another one, which are removed
     /// once it has its own. Otherwise that is an error.
-    #[must_use]
     pub fn overwrite(self, overwrite: bool) -> Self {
         Self { overwrite, ..self }
     }
 
     /// The folder.
-    #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }

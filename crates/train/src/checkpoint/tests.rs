@@ -85,12 +85,6 @@ fn ten_thousand_flips_are_found() {
     let bytes = small().to_bytes().unwrap();
     let mut stream = Stream::new(5, 0);
     let mut below = |n: usize| {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "small"
-        )]
         let number = (stream.uniform() * n as f64) as usize;
         number
     };

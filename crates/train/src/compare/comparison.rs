@@ -49,7 +49,6 @@ impl fmt::Display for Compared {
 
 impl Compared {
     /// Whether PyTorch's value is further from wgrad's than rounding explains.
-    #[must_use]
     pub fn differs(&self) -> bool {
         self.worst.is_some_and(|worst| worst.fails())
     }
@@ -71,13 +70,11 @@ pub struct Comparison {
 
 impl Comparison {
     /// The first value that differs.
-    #[must_use]
     pub fn first_difference(&self) -> Option<&Compared> {
         self.compared.iter().find(|compared| compared.differs())
     }
 
     /// Whether nothing differs, and the device is right, too.
-    #[must_use]
     pub fn passes(&self) -> bool {
         self.first_difference().is_none() && self.lockstep.passes()
     }

@@ -59,7 +59,6 @@ impl Prior {
     ///
     /// # Errors
     /// When there are fewer than two classes, or a class has no row.
-    #[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn from_counts(counts: &[usize]) -> Result<Self> {
         Self::from_shares(&counts.iter().map(|&rows| rows as f64).collect::<Vec<_>>())
     }
@@ -80,20 +79,17 @@ impl Prior {
     }
 
     /// The shares of the classes; their sum is 1.
-    #[must_use]
     pub fn shares(&self) -> &[f64] {
         &self.shares
     }
 
     /// `−Σ p ln p`: the mean cross-entropy of answering these shares for every row. A model is of use below that.
-    #[must_use]
     pub fn entropy(&self) -> f64 {
         -self.shares.iter().map(|p| p * p.ln()).sum::<f64>()
     }
 
     /// Negative rows per positive one, the usual `pos_weight`: both sides weigh the same with it. None for more than two
     /// classes.
-    #[must_use]
     pub fn pos_weight(&self) -> Option<f64> {
         match self.shares[..] {
             [negatives, positives] => Some(negatives / positives),
@@ -103,8 +99,6 @@ impl Prior {
 
     /// `1 / (classes · p)`: all classes weigh the same with these weights, and the mean weight of a row is 1;
     /// scikit-learn's "balanced".
-    #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "no model has 2^52 classes")]
     pub fn class_weights(&self) -> Vec<f64> {
         self.shares.iter().map(|p| 1.0 / (self.shares.len() as f64 * p)).collect()
     }
@@ -214,7 +208,6 @@ impl fmt::Display for Prior {
 ///
 /// # Errors
 /// When the layer has no bias or not so many outputs, or a logit is not finite.
-#[allow(clippy::cast_possible_truncation, reason = "parameters are f32")]
 pub fn initialize(head: &Linear, logits: &[f64]) -> Result<()> {
     let Some(bias) = head.bias() else {
         return Err(Error::Config(format!(
@@ -258,20 +251,17 @@ impl PriorShift {
     }
 
     /// For a model of one logit; NaN for more than two classes.
-    #[must_use]
     pub fn logit(&self, logit: f64) -> f64 {
         logit + self.single()
     }
 
     /// The same for its probability.
-    #[must_use]
     pub fn probability(&self, probability: f64) -> f64 {
         let odds = self.single().exp() * probability;
         odds / (odds + 1.0 - probability)
     }
 
     /// The same as the calibration of a model of two classes, to be stored in its decision; none for more.
-    #[must_use]
     pub fn calibration(&self) -> Option<Calibration> {
         let intercept = self.single();
         intercept.is_finite().then_some(Calibration::Platt { slope: 1.0, intercept })
@@ -291,9 +281,7 @@ impl PriorShift {
 
     /// The same in a graph: logits `[…, 1]` or `[…, classes]` with the shift added. A last axis of another size leaves an
     /// invalid tensor and an error.
-    #[must_use]
     #[track_caller]
-    #[allow(clippy::cast_possible_truncation, reason = "logits are f32")]
     pub fn apply(&self, logits: &Tensor) -> Tensor {
         let width = logits.shape().dims().last().copied().unwrap_or(1);
         match self.row(width) {

@@ -50,7 +50,6 @@ impl Clock {
             return String::new();
         }
         let left = (self.run.epochs * self.run.steps).saturating_sub(self.done);
-        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
         let (rate, left) = (self.made as f64 / seconds, left as f64);
         format!("  {} steps/s  {} left", Short(rate), span(left / rate))
     }
@@ -58,7 +57,6 @@ impl Clock {
 
 /// A time for people: two units at most.
 fn span(seconds: f64) -> String {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive time")]
     let whole = seconds.max(0.0).ceil() as u64;
     match whole {
         0..60 => format!("{whole} s"),

@@ -15,7 +15,6 @@ pub use log::Log;
 pub use observer::{Lines, Progress, Run, Silent};
 
 /// Returns a progress bar on stderr, if that is a terminal and the feature `progress` is on; lines otherwise.
-#[must_use]
 pub fn automatic() -> Box<dyn Progress> {
     #[cfg(feature = "progress")]
     if stderr().is_terminal() {

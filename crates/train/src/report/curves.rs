@@ -79,7 +79,6 @@ fn event(time: f64, step: u64, scalars: impl Iterator<Item = Scalar>) -> Vec<u8>
     for Scalar { tag, value } in scalars {
         let mut scalar = bytes(1, tag.as_bytes());
         scalar.push((2 << 3) | 5);
-        #[allow(clippy::cast_possible_truncation, reason = "the format has 32-bit floats")]
         scalar.extend((value as f32).to_le_bytes());
         summary.extend(bytes(1, &scalar));
     }
@@ -103,7 +102,6 @@ fn bytes(field: u8, value: &[u8]) -> Vec<u8> {
     out
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "seven bits at a time")]
 fn varint(out: &mut Vec<u8>, mut value: u64) {
     while value > 0x7f {
         out.push(value as u8 | 0x80);

@@ -21,13 +21,11 @@ const CELLS: usize = 20;
 
 const UNIT: Range = Range::new(0.0, 1.0);
 
-#[allow(clippy::cast_precision_loss, reason = "a number of epochs")]
 fn epochs(epochs: &[Epoch]) -> Range {
     Range::new(0.5, epochs.len().max(1) as f64 + 0.5)
 }
 
 /// Training and validation loss by epoch.
-#[allow(clippy::cast_precision_loss, reason = "a number of epochs")]
 pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     let last = history.last()?;
     let train: Vec<_> = history.iter().enumerate().map(|(i, e)| (i as f64 + 1.0, e.loss)).collect();
@@ -55,7 +53,6 @@ pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
 }
 
 /// The confusion matrix, for a file: the page has a table.
-#[allow(clippy::cast_precision_loss, reason = "counts of rows")]
 pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let names = scores.classes();
     if names.len() > CELLS {
@@ -75,7 +72,6 @@ pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<F
 }
 
 /// The learning rate by epoch.
-#[allow(clippy::cast_precision_loss, reason = "a number of epochs")]
 pub(super) fn learning_rate(rates: &[f64]) -> Option<Figure> {
     let (first, last) = (rates.first()?, rates.last()?);
     let points: Vec<_> = rates.iter().enumerate().map(|(i, &rate)| (i as f64 + 1.0, rate)).collect();
@@ -93,7 +89,6 @@ struct Ranked {
     prevalence: f64,
 }
 
-#[allow(clippy::cast_precision_loss, reason = "counts of rows")]
 fn ranked(scores: &Scores) -> Result<Vec<Ranked>> {
     let rows = scores.rows() as f64;
     let of = |name: &str, values: &[f64], class: u32| {
@@ -233,7 +228,6 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<Reliab
 }
 
 /// Where the probabilities of both classes are; or of right and wrong rows.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "few bins")]
 pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let two = scores.classes().len() == 2;
     let (values, up) = if two {
@@ -278,7 +272,6 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
 }
 
 /// Bars of the most important features.
-#[allow(clippy::cast_precision_loss, reason = "few features")]
 pub(super) fn importance(all: &[Importance]) -> Option<Figure> {
     let first = all.first()?;
     let shown = &all[..all.len().min(FEATURES)];

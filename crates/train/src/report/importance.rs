@@ -28,7 +28,6 @@ pub struct Importance {
 
 impl Importance {
     /// Returns the importance of a feature from the rises of the loss.
-    #[allow(clippy::cast_precision_loss, reason = "means of few numbers")]
     fn of(feature: &str, rises: &[f64]) -> Self {
         let mean = rises.iter().sum::<f64>() / rises.len() as f64;
         let variance = rises.iter().map(|rise| (rise - mean).powi(2)).sum::<f64>() / rises.len() as f64;
@@ -62,7 +61,6 @@ impl Importance {
 ///
 /// # Errors
 /// Those of `logits`; when there are more than 4000 features, where this takes too long; as [`Scores::new`].
-#[allow(clippy::cast_precision_loss, reason = "means of few numbers")]
 pub fn permutation_importance(
     data: &Dataset,
     seed: Seed,

@@ -92,7 +92,6 @@ pub(super) fn html(report: &Contents) -> Result<String> {
 
 /// A page of its own: this body with the style of reports inside, for a screen of any width, light or dark. It opens from
 /// disk and asks no network for anything. `body` is HTML, see [`escape`](super::escape); `script` is an element or empty.
-#[must_use]
 pub fn document(title: &str, body: &str, script: &str) -> String {
     let title = escape(title);
     format!(
@@ -231,7 +230,6 @@ fn model(report: &Contents) -> String {
 }
 
 /// A time as `2026-11-21 16:02:45 UTC`.
-#[must_use]
 pub fn date(time: SystemTime) -> String {
     // Days to dates as of the Gregorian calendar, counted from 1 March of the year 0.
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());

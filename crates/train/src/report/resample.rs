@@ -179,7 +179,6 @@ impl<'a> Judge<'a> {
     }
 
     /// The metrics when each row is there so many times.
-    #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
     fn metrics(&self, counts: &[u32]) -> Vec<Metric> {
         let n = counts.iter().map(|&count| u64::from(count)).sum::<u64>() as f64;
         let mut classes = vec![[0u64; 3]; self.classes];
@@ -254,7 +253,6 @@ impl<'a> Judge<'a> {
             roc = defined(all > 0.0 && others > 0.0, roc, won / (all * others));
             pr = defined(all > 0.0, pr, area / all);
         }
-        #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
         let ranked = self.orders.len() as f64;
         Areas { roc: roc.map(|sum| sum / ranked), pr: pr.map(|sum| sum / ranked) }
     }

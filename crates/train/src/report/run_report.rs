@@ -20,26 +20,24 @@ use wgrad_metrics::Decision;
 ///
 /// The same things give the same bytes; only [`Self::begun`] and the history have times in them. Names may hold any text.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct RunReport {
     contents: Contents,
 }
 
 impl RunReport {
     /// An empty report of this name.
-    #[must_use]
     pub fn new(title: impl Into<String>) -> Self {
         Self { contents: Contents { title: title.into(), ..Contents::default() } }
     }
 
     /// When the run began: shown, and the first time of the event file (without it, 1970).
-    #[must_use]
     pub fn begun(mut self, time: SystemTime) -> Self {
         self.contents.begun = Some(time);
         self
     }
 
     /// The epochs: curves, `metrics.csv` and events.
-    #[must_use]
     pub fn history(mut self, history: &History) -> Self {
         let epochs = history.epochs.iter();
         let numbers = |epoch: &EpochStats| Epoch {
@@ -54,15 +52,12 @@ impl RunReport {
     }
 
     /// The learning rate of each epoch, where the history does not know it or another one is meant.
-    #[must_use]
     pub fn learning_rates(mut self, rates: impl IntoIterator<Item = f64>) -> Self {
         self.contents.rates = rates.into_iter().collect();
         self
     }
 
     /// How many rows of each class a part of the data has. Those of validation and test scores need not be told.
-    #[must_use]
-    #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
     pub fn part<C: AsRef<str>>(mut self, name: impl Into<String>, classes: &[C], counts: &[usize]) -> Self {
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
         let counts = counts.iter().map(|&count| count as f64).collect();
@@ -72,7 +67,6 @@ impl RunReport {
 
     /// What the rows of each class count for in the loss, where classes are weighted or drawn more often than others: rows
     /// times weight. The effective prevalence is a class's share of that.
-    #[must_use]
     pub fn weighted_part<C: AsRef<str>>(mut self, name: impl Into<String>, classes: &[C], weights: &[f64]) -> Self {
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
         self.contents.parts.push(Part { name: name.into(), classes, counts: weights.to_vec(), weighted: true });
@@ -80,7 +74,6 @@ impl RunReport {
     }
 
     /// What the model says about the rows that the decision was fitted on.
-    #[must_use]
     pub fn validation(mut self, scores: Scores) -> Self {
         self.contents.validation = Some(scores);
         self
@@ -88,42 +81,36 @@ impl RunReport {
 
     /// What the model says about the rows that it is judged on. Without them the page judges on the validation rows, and
     /// says so.
-    #[must_use]
     pub fn test(mut self, scores: Scores) -> Self {
         self.contents.test = Some(scores);
         self
     }
 
     /// How logits become probabilities and classes; the default decision if not said.
-    #[must_use]
     pub fn decision(mut self, decision: Decision) -> Self {
         self.contents.decision = decision;
         self
     }
 
     /// What features are worth; see [`permutation_importance`](super::permutation_importance).
-    #[must_use]
     pub fn importance(mut self, importance: Vec<Importance>) -> Self {
         self.contents.importance = importance;
         self
     }
 
     /// Something that readers should know, such as what was not measured; shown at the top.
-    #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.contents.notes.push(note.into());
         self
     }
 
     /// A line of the table at the end: a name and what it is.
-    #[must_use]
     pub fn fact(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.contents.facts.push(Fact { name: name.into(), value: value.into() });
         self
     }
 
     /// The device that trained: lines of the table at the end.
-    #[must_use]
     pub fn device(self, info: &DeviceInfo) -> Self {
         let about = [
             ("device", &info.kind),
@@ -139,28 +126,24 @@ impl RunReport {
     }
 
     /// The layers, as text.
-    #[must_use]
     pub fn model(mut self, text: impl Into<String>) -> Self {
         self.contents.model = text.into();
         self
     }
 
     /// The plan of the training step: `step.to_string()`.
-    #[must_use]
     pub fn plan(mut self, text: impl Into<String>) -> Self {
         self.contents.plan = text.into();
         self
     }
 
     /// The command line that repeats the run.
-    #[must_use]
     pub fn command(mut self, command: impl Into<String>) -> Self {
         self.contents.command = command.into();
         self
     }
 
     /// The seed of the resampled rows, from which the intervals come.
-    #[must_use]
     pub fn seed(mut self, seed: Seed) -> Self {
         self.contents.seed = seed;
         self
@@ -204,7 +187,6 @@ impl RunReport {
     }
 
     /// A row per epoch: `epoch,loss,validation_loss,learning_rate,seconds`.
-    #[must_use]
     pub fn metrics_csv(&self) -> String {
         curves::csv(&self.contents)
     }

@@ -111,7 +111,6 @@ impl Scores {
 
     /// Whether the rows are known to be the same as those of others, features and all, in the same order. Only scores of
     /// [`Self::of`] know their features.
-    #[must_use]
     pub fn same_rows(&self, other: &Self) -> bool {
         self.digest.is_some() && self.digest == other.digest && self.labels == other.labels
     }
@@ -121,7 +120,6 @@ impl Scores {
     ///
     /// # Errors
     /// None for scores that there are.
-    #[allow(clippy::cast_possible_truncation, reason = "they were computed as 32-bit floats")]
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
         let failed = |error: &dyn std::fmt::Display| Error::Data(format!("the scores cannot be written: {error}"));
         let logits: Vec<u8> = self.logits.iter().flat_map(|&z| (z as f32).to_le_bytes()).collect();
@@ -170,37 +168,31 @@ impl Scores {
     }
 
     /// The number of rows.
-    #[must_use]
     pub fn rows(&self) -> usize {
         self.labels.len()
     }
 
     /// Logits per row.
-    #[must_use]
     pub fn width(&self) -> usize {
         self.width
     }
 
     /// The logits, row by row.
-    #[must_use]
     pub fn logits(&self) -> &[f64] {
         &self.logits
     }
 
     /// The class of each row.
-    #[must_use]
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
     /// The names of the classes.
-    #[must_use]
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
     /// Of two classes, one logit per row: how far the positive class is ahead. None for more classes.
-    #[must_use]
     pub fn margins(&self) -> Option<Vec<f64>> {
         match (self.classes.len(), self.width) {
             (2, 1) => Some(self.logits.clone()),
@@ -210,7 +202,6 @@ impl Scores {
     }
 
     /// The rows of each class.
-    #[must_use]
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         self.labels.iter().for_each(|&label| counts[label as usize] += 1);
@@ -229,13 +220,11 @@ impl Scores {
     }
 
     /// The class of each row.
-    #[must_use]
     pub fn predicted(&self, decision: &Decision) -> Vec<u32> {
         self.logits.chunks_exact(self.width).map(|row| decision.class(row)).collect()
     }
 
     /// The probabilities of each row: that of the positive class of two, or one per class.
-    #[must_use]
     pub fn probabilities(&self, decision: &Decision) -> Vec<f64> {
         match self.margins() {
             Some(margins) => margins.iter().map(|&z| decision.probability(z)).collect(),
@@ -245,7 +234,6 @@ impl Scores {
 
     /// The cross-entropy of each row under a decision's probabilities. Isotonic ones, which may be 0, are kept `1e-15` away
     /// from it.
-    #[must_use]
     pub fn losses(&self, decision: &Decision) -> Vec<f64> {
         let signed = |z: f64, label: u32| softplus(if label == 0 { z } else { -z });
         let rows = self.labels.iter();
@@ -278,7 +266,6 @@ impl Scores {
     ///
     /// # Errors
     /// When a probability is none, which a decision that was checked does not give.
-    #[allow(clippy::cast_precision_loss, reason = "a mean over rows")]
     pub fn report(&self, decision: &Decision) -> Result<Report> {
         let loss = self.losses(decision).iter().sum::<f64>() / self.rows() as f64;
         let probabilities = self.probabilities(decision);

@@ -79,7 +79,6 @@ struct Live {
 
 fn numbers(cut: &Cut, costs: &Costs) -> Vec<Live> {
     let predicted = cut.true_positives + cut.false_positives;
-    #[allow(clippy::cast_precision_loss, reason = "counts of rows")]
     let accuracy =
         (cut.true_positives + cut.negatives - cut.false_positives) as f64 / (cut.positives + cut.negatives) as f64;
     let number = |id, label, value| Live { id, label, value };

@@ -52,7 +52,6 @@ const NAMED: (f64, usize) = (158.0, 21);
 const LETTER: f64 = 6.6;
 
 /// Text in HTML and SVG, in content and in attributes.
-#[must_use]
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -92,7 +91,6 @@ pub(super) fn short(x: f64) -> String {
     } else if !(1e-4..1e7).contains(&size) {
         format!("{x:.1e}")
     } else {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few digits")]
         let digits = (3.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
         let text = format!("{x:.digits$}");
         if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
@@ -163,7 +161,6 @@ impl Figure {
     }
 
     /// An empty frame with a name for each of the rows, from top to bottom: row `i` is at `y = i`.
-    #[allow(clippy::cast_precision_loss, reason = "few rows")]
     pub fn rows(id: &'static str, title: &str, x: Range, names: &[&str], x_name: &str) -> Self {
         let [_, top, right, bottom] = FRAME;
         let y = Range::new(names.len() as f64 - 0.5, -0.5);
@@ -176,12 +173,6 @@ impl Figure {
     }
 
     /// A square of cells with these names at its rows and columns.
-    #[allow(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "few rows and letters"
-    )]
     pub fn square(id: &'static str, title: &str, names: &[String], [x_name, y_name]: [&str; 2]) -> Self {
         let [_, top, right, bottom] = FRAME;
         let range = Range::new(-0.5, names.len() as f64 - 0.5);
@@ -200,7 +191,6 @@ impl Figure {
     }
 
     /// A cell that is filled to a share, with a text in it.
-    #[allow(clippy::cast_precision_loss, reason = "few rows")]
     pub fn cell(mut self, cell: Cell, share: f64, text: &str) -> Self {
         let Cell { row, column } = cell;
         let (x, y) = (column as f64, row as f64);
@@ -338,12 +328,10 @@ impl Figure {
         if room < 3.0 {
             return self;
         }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few letters")]
         let name = shorten(name, (room as usize).min(24));
         let x = self.legend;
         self.push(&format!("<path class=\"line key {class}\" d=\"M{x:.0} 17H{:.0}\"/>", x + 16.0));
         self.push(&format!("<text class=\"tick\" x=\"{:.0}\" y=\"21\">{}</text>", x + 21.0, escape(&name)));
-        #[allow(clippy::cast_precision_loss, reason = "a few letters")]
         let wide = name.chars().count() as f64 * LETTER;
         self.legend += wide + 36.0;
         self

@@ -51,7 +51,6 @@ pub(super) fn classes(report: &Contents, scores: &Scores) -> Result<String> {
 }
 
 /// The matrix as a table whose cells are as dark as their share of the row.
-#[allow(clippy::cast_precision_loss, reason = "counts of rows")]
 fn confusion(matrix: &ConfusionMatrix) -> String {
     let names = matrix.classes();
     let long = names.iter().any(|name| name.chars().count() > 4);
@@ -177,7 +176,6 @@ pub(super) fn importance(report: &Contents) -> String {
 }
 
 /// How many rows of each class the parts have.
-#[allow(clippy::cast_precision_loss, reason = "counts of rows")]
 pub(super) fn parts(report: &Contents) -> String {
     let part = |name: &str, scores: &Option<Scores>| {
         scores.as_ref().map(|scores| Part {

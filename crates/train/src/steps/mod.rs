@@ -286,7 +286,6 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
                 if let Some(failed) = self.finish(chunk, tally, watch)? {
                     return Ok(failed);
                 }
-                #[allow(clippy::cast_precision_loss, reason = "a chunk has few steps")]
                 let pace = since.elapsed().as_secs_f64() / steps as f64;
                 (self.pace, since) = (Some(pace.max(1e-9)), Instant::now());
             }
@@ -295,12 +294,6 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
     }
 
     /// Returns the number of steps, at most `most`, that are made within [`PATIENCE`].
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a chunk has few steps"
-    )]
     fn quick(&self, most: usize) -> usize {
         self.pace.map_or(most, |pace| (PATIENCE / pace).clamp(1.0, most as f64) as usize)
     }
@@ -309,7 +302,6 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
     fn finish(&self, chunk: Chunk, tally: &mut Tally, watch: &mut Watch<'_>) -> Result<Option<Ran>> {
         let Chunk { fetched, tracked, steps, rows } = chunk;
         let fetched: Vec<_> = fetched.wait()?.iter().map(Array::to_f64).collect();
-        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
         let rows = rows as f64;
         for (step, &loss) in fetched[0].iter().enumerate() {
             if self.training.is_some() && !loss.is_finite() {

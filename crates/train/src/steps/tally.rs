@@ -34,7 +34,6 @@ impl Tally {
     }
 
     /// Returns the means over so many rows, in the place of the sums.
-    #[allow(clippy::cast_precision_loss, reason = "no dataset has 2^53 rows")]
     pub fn means(mut self, rows: usize) -> Self {
         self.sum /= rows as f64;
         self.tracked.values_mut().flatten().for_each(|number| number.0 /= rows as f64);

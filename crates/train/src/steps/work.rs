@@ -44,7 +44,6 @@ impl<'o> Work<'o> {
         let begin = (from - done) * size;
         let update = &order[begin..order.len().min(begin + size * accumulate)];
         let before = (update.len() - 1) / size;
-        #[allow(clippy::cast_precision_loss, reason = "no batch has 2^53 rows")]
         let weight = |size: usize| size as f64 / update.len() as f64;
         if done < before {
             let rows = &rest[..(before - done).min(steps) * size];

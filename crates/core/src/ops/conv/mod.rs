@@ -29,7 +29,6 @@ impl Tensor {
     /// see its `C/groups` input channels only. Source: `torch.nn.functional.conv1d`.
     ///
     /// Other shapes, groups that do not divide the channels, and windows larger than the padded input are errors.
-    #[must_use]
     #[track_caller]
     pub fn conv1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<1>) -> Tensor {
         let geometry = Geometry::of_conv(&self.shape(), &weight.shape(), bias.map(Tensor::shape).as_ref(), &options);
@@ -37,7 +36,6 @@ impl Tensor {
     }
 
     /// [`Self::conv1d`] over two axes: `[N, C, H, W]` or `[C, H, W]` with a weight `[O, C/groups, KH, KW]`.
-    #[must_use]
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<2>) -> Tensor {
         let geometry = Geometry::of_conv(&self.shape(), &weight.shape(), bias.map(Tensor::shape).as_ref(), &options);
@@ -50,7 +48,6 @@ impl Tensor {
     /// `self` is `[N, C, L]` or `[C, L]`, the weight `[C, O/groups, K]`, the bias `[O]`; the result is `[N, O, L′]` with
     /// `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. Source:
     /// `torch.nn.functional.conv_transpose1d`.
-    #[must_use]
     #[track_caller]
     pub fn conv_transpose1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvTransposeOptions<1>) -> Tensor {
         let geometry =
@@ -59,7 +56,6 @@ impl Tensor {
     }
 
     /// [`Self::conv_transpose1d`] over two axes: `[N, C, H, W]` or `[C, H, W]` with a weight `[C, O/groups, KH, KW]`.
-    #[must_use]
     #[track_caller]
     pub fn conv_transpose2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvTransposeOptions<2>) -> Tensor {
         let geometry =

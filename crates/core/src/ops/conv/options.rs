@@ -56,7 +56,6 @@ impl<const D: usize> Default for ConvOptions<D> {
 
 impl<const D: usize> ConvOptions<D> {
     /// PyTorch's defaults.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -97,7 +96,6 @@ impl<const D: usize> Default for ConvTransposeOptions<D> {
 
 impl<const D: usize> ConvTransposeOptions<D> {
     /// PyTorch's defaults.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }

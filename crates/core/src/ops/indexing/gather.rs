@@ -203,7 +203,6 @@ impl Tensor {
     /// An index outside the table reads NaN (of a table of integers: 0x7fc00000) and gives no gradient. The gradient
     /// adds up rows in the order of the index, without atomics: the same bits in every run.
     #[track_caller]
-    #[must_use]
     pub fn embedding(&self, index: &Tensor) -> Tensor {
         let table = self;
         table.graph().apply(Gather, &[table, index]).get(0)

@@ -283,7 +283,6 @@ impl Tensor {
     ///
     /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Source: `torch.gather`.
     #[track_caller]
-    #[must_use]
     pub fn gather(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
         let _line = x.graph().line_of_caller();

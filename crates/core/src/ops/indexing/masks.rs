@@ -13,7 +13,6 @@ fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
         return Err(x.misfit(op, &[], misfit.fix("give the tensor two axes or more")));
     };
     let graph = x.graph();
-    #[allow(clippy::cast_precision_loss, reason = "sizes are far below 2^53")]
     let row = graph.iota([rows, 1]).to_f32() + diagonal as f64;
     Ok(row.ge(graph.iota([columns]).to_f32()).expand(shape))
 }
@@ -38,7 +37,6 @@ impl Tensor {
     /// An index beyond the axis reads NaN (of integers: 0x7fc00000) and gives no gradient. An index that is not `u32`
     /// or not one axis long is an error. Source: `torch.index_select`.
     #[track_caller]
-    #[must_use]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
         if !x.is_valid() || !index.is_valid() {
@@ -64,7 +62,6 @@ impl Tensor {
     /// On a GPU an infinite value is the largest finite number, which a softmax takes as well. Source:
     /// `torch.Tensor.masked_fill`.
     #[track_caller]
-    #[must_use]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
         let x = self;
         let (has, takes) = (x.shape(), mask.shape());
@@ -80,7 +77,6 @@ impl Tensor {
     ///
     /// Source: `torch.tril`.
     #[track_caller]
-    #[must_use]
     pub fn tril(&self, diagonal: isize) -> Tensor {
         let x = self;
         match lower(x, "tril", diagonal) {
@@ -93,7 +89,6 @@ impl Tensor {
     ///
     /// Source: `torch.triu`.
     #[track_caller]
-    #[must_use]
     pub fn triu(&self, diagonal: isize) -> Tensor {
         let x = self;
         match lower(x, "triu", diagonal.saturating_sub(1)) {
@@ -106,7 +101,6 @@ impl Tensor {
     ///
     /// Labels that are not `u32` are an error. Source: `torch.nn.functional.one_hot`, which gives integers.
     #[track_caller]
-    #[must_use]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let x = self;
         x.unsqueeze(-1).eq(x.graph().iota([classes])).to_f32()

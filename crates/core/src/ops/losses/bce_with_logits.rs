@@ -18,7 +18,6 @@ impl Tensor {
     /// Gradients go to `x`, `σ(x) − y`, and to `y`, `−x`. Source: `torch.nn.BCEWithLogitsLoss`.
     ///
     /// Shapes that differ, even if they broadcast, and integer targets leave an invalid tensor and an error.
-    #[must_use]
     #[track_caller]
     pub fn bce_with_logits(&self, y: &Tensor) -> Tensor {
         match misfit(self, y, "logits") {
@@ -29,7 +28,6 @@ impl Tensor {
 
     /// `(1−y)·softplus(x) + p·y·softplus(−x)`: as [`Self::bce_with_logits`], with the positive side weighted by `p`,
     /// which broadcasts to the shape of `x`.
-    #[must_use]
     #[track_caller]
     pub fn bce_with_logits_weighted(&self, y: &Tensor, pos_weight: &Tensor) -> Tensor {
         let misfit = misfit(self, y, "logits").or_else(|| {

@@ -194,7 +194,6 @@ impl Tensor {
     /// `torch.nn.BCELoss`.
     ///
     /// Shapes that differ and integer targets are errors.
-    #[must_use]
     #[track_caller]
     pub fn bce(&self, y: &Tensor) -> Tensor {
         let x = self;
@@ -211,7 +210,6 @@ impl Tensor {
     /// "Focal loss for dense object detection", 2017; `torchvision.ops.sigmoid_focal_loss` without `alpha`.
     ///
     /// Shapes that differ, integer targets and a `γ` that is negative or no number are errors.
-    #[must_use]
     #[track_caller]
     pub fn focal(&self, y: &Tensor, gamma: f64) -> Tensor {
         let x = self;
@@ -224,7 +222,6 @@ impl Tensor {
     /// `c·(1 − e⁻ᶜ)ᵞ`: what the focal loss makes of cross-entropies `c = −log p`, each `−(1−p)ᵞ·log p`.
     ///
     /// A `γ` that is negative or no number is an error.
-    #[must_use]
     #[track_caller]
     pub fn focal_of(&self, gamma: f64) -> Tensor {
         let c = self;
@@ -237,7 +234,6 @@ impl Tensor {
     /// `[n…, classes − 1]` of `u32` classes `[n…]`: 1 where the class is above `k`, for `k` from 0, else 0.
     ///
     /// A class of `classes` or above makes its row NaN. Floats, and fewer than two classes, are errors.
-    #[must_use]
     #[track_caller]
     pub fn ordinal_levels(&self, classes: usize) -> Tensor {
         let own = self;
@@ -252,9 +248,7 @@ impl Tensor {
             return own.misfit("ordinal_levels", &[], misfit);
         }
         // An array rather than an iota, of which each run would make a copy.
-        #[allow(clippy::cast_possible_truncation, reason = "a number of classes")]
         let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
-        #[allow(clippy::cast_precision_loss, reason = "a number of classes")]
         own.unsqueeze(-1).pointwise(&LEVEL, &[&k], &[classes as f64])
     }
 }

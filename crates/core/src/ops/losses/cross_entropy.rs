@@ -30,7 +30,6 @@ impl Tensor {
     /// Neither can be differentiated again. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
     ///
     /// Shapes and types that do not fit, smoothing outside [0, 1] and `ignore_index` with probabilities are errors.
-    #[must_use]
     #[track_caller]
     pub fn softmax_cross_entropy(
         &self,

@@ -191,7 +191,6 @@ impl Named {
 /// # Panics
 /// When there is no tensor at all.
 #[track_caller]
-#[must_use]
 pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
     let [first, others @ ..] = tensors else { panic!("einsum needs at least one tensor") };
     if let Some(invalid) = tensors.iter().find(|tensor| !tensor.is_valid()) {
@@ -232,7 +231,6 @@ impl Tensor {
     ///
     /// Source: `torch.bmm`.
     #[track_caller]
-    #[must_use]
     pub fn bmm(&self, other: &Tensor) -> Tensor {
         let x = self;
         let (a, b) = (x.shape(), other.shape());
@@ -248,7 +246,6 @@ impl Tensor {
     ///
     /// Source: `torch.baddbmm`.
     #[track_caller]
-    #[must_use]
     pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
         let x = self;
         let product = a.bmm(b);

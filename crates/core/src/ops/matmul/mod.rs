@@ -19,7 +19,6 @@ impl Tensor {
     /// is a row and one on the right a column, which the result does not have: two vectors give their inner product.
     ///
     /// Numbers without axes, inner sizes that differ and integers are errors. Source: `torch.matmul`.
-    #[must_use]
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (a, b) = (self.shape(), other.shape());
@@ -45,7 +44,6 @@ impl Tensor {
 
     /// As [`Self::matmul`], of the operands' transposes: `ta` says that `self` is `[…, K, M]`, `tb` that `other` is
     /// `[…, N, K]`. Nothing is copied.
-    #[must_use]
     #[track_caller]
     pub fn matmul_t(&self, other: &Tensor, ta: bool, tb: bool) -> Tensor {
         let _line = self.graph().line_of_caller();
@@ -81,7 +79,6 @@ impl Tensor {
     /// `y = x·wᵀ + bias` in one kernel, for `x` (this tensor) of `[…, in]`, `w` of `[out, in]` and `bias` of `[out]`.
     ///
     /// `y` is `[…, out]`. Sizes that differ are errors. Source: `torch.nn.functional.linear`.
-    #[must_use]
     #[track_caller]
     pub fn linear(&self, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let (x, weight) = (self.shape(), w.shape());

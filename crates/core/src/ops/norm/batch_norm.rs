@@ -23,7 +23,6 @@ impl Tensor {
     ///
     /// Fewer than two axes, one value per channel, and weights that are not `[C]` are errors; so is differentiating
     /// the gradient again.
-    #[must_use]
     #[track_caller]
     pub fn batch_norm_train(
         &self,

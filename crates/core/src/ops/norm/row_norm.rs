@@ -303,7 +303,6 @@ impl Tensor {
     /// `weight` and `bias` have the shape `row`; 1 and 0 if not given. Other sizes are errors. Source:
     /// `torch.nn.functional.layer_norm`.
     #[track_caller]
-    #[must_use]
     pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
         let parameters: Vec<_> = weight.into_iter().chain(bias).collect();
@@ -318,7 +317,6 @@ impl Tensor {
     ///
     /// `weight` has the shape `row`; 1 if not given. Other sizes are errors. Source: `torch.nn.functional.rms_norm`.
     #[track_caller]
-    #[must_use]
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
         let parameters: Vec<_> = weight.into_iter().collect();
@@ -335,7 +333,6 @@ impl Tensor {
     /// `weight` and `bias` are `[C]`; 1 and 0 if not given. Groups that do not divide the channels and other sizes are
     /// errors. Source: `torch.nn.functional.group_norm`.
     #[track_caller]
-    #[must_use]
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
         let shape = x.shape();

@@ -13,7 +13,6 @@ use rayon::prelude::*;
 ///
 /// # Panics
 /// When the list is empty: there is no graph to put an error into.
-#[must_use]
 #[track_caller]
 pub fn total_norm(tensors: &[Tensor]) -> Tensor {
     let graph = tensors.first().expect("a norm of at least one tensor").graph().clone();

@@ -27,14 +27,12 @@ impl Tensor {
     ///
     /// Where the norm is 0, the gradient is 0; that of the largest size is shared evenly among ties. A p below 0 (but −∞)
     /// is an error. Source: `torch.linalg.vector_norm`.
-    #[must_use]
     #[track_caller]
     pub fn norm(&self, p: f64, dims: impl Dims) -> Tensor {
         self.norm_keepdim(p, dims.dims()).without(&dims.dims())
     }
 
     /// As [`Self::norm`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn norm_keepdim(&self, p: f64, dims: impl Dims) -> Tensor {
         let (x, dims) = (self, &dims.dims());
@@ -62,14 +60,12 @@ impl Tensor {
     }
 
     /// The square root of [`Self::var`]; its gradient where it is 0 is 0. Source: `torch.std`.
-    #[must_use]
     #[track_caller]
     pub fn std(&self, dims: impl Dims, correction: usize) -> Tensor {
         root(&self.var(dims, correction))
     }
 
     /// As [`Self::std`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn std_keepdim(&self, dims: impl Dims, correction: usize) -> Tensor {
         root(&self.var_keepdim(dims, correction))
@@ -78,14 +74,12 @@ impl Tensor {
     /// `log Σ exp(x)` over `dims`, of any size of numbers: the largest one is taken out first.
     ///
     /// Source: `torch.logsumexp`.
-    #[must_use]
     #[track_caller]
     pub fn logsumexp(&self, dims: impl Dims) -> Tensor {
         self.logsumexp_keepdim(dims.dims()).without(&dims.dims())
     }
 
     /// As [`Self::logsumexp`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn logsumexp_keepdim(&self, dims: impl Dims) -> Tensor {
         let (x, dims) = (self, &dims.dims());

@@ -71,7 +71,6 @@ impl Tensor {
         let _line = graph.line_of_caller();
         // For p = 1 nothing is below the threshold.
         let scale = if p < 1.0 { 1.0 / (1.0 - p) } else { 0.0 };
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number that saturates")]
         let threshold = ((1.0 - p) * 2.0f64.powi(32)).round() as u32;
         let [site, key0, key1, threshold] = [site, key[0], key[1], threshold].map(|word| graph.constant_u32(word));
         let index = graph.iota(x.shape());

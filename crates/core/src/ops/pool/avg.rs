@@ -19,6 +19,7 @@ use crate::ops::spatial::{OutputSizes, Sizes, setters};
 /// assert_eq!((pool.kernel, pool.stride, pool.padding), ([3, 2], [3, 2], [1, 1]));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct AvgPool<const D: usize> {
     /// Sizes of the window.
     pub kernel: [usize; D],
@@ -36,7 +37,6 @@ pub struct AvgPool<const D: usize> {
 
 impl<const D: usize> AvgPool<D> {
     /// Windows of this size, side by side.
-    #[must_use]
     pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
         let kernel = kernel.into().0;
         let (padding, count_include_pad) = ([0; D], true);
@@ -55,7 +55,6 @@ impl<const D: usize> AvgPool<D> {
     }
 
     /// What sums are divided by instead of the number of elements.
-    #[must_use]
     pub fn divisor_override(mut self, divisor: usize) -> Self {
         self.divisor_override = Some(divisor);
         self
@@ -88,28 +87,24 @@ impl<const D: usize> AvgPool<D> {
 /// Windows of size or step 0, windows larger than the padded input, and padding of more than half the kernel are errors.
 impl Tensor {
     /// The mean of every window of a line.
-    #[must_use]
     #[track_caller]
     pub fn avg_pool1d(&self, pool: AvgPool<1>) -> Tensor {
         pool.apply("avg_pool1d", self)
     }
 
     /// The mean of every window of an image.
-    #[must_use]
     #[track_caller]
     pub fn avg_pool2d(&self, pool: AvgPool<2>) -> Tensor {
         pool.apply("avg_pool2d", self)
     }
 
     /// Windows chosen so that the result has this length: from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
-    #[must_use]
     #[track_caller]
     pub fn adaptive_avg_pool1d(&self, output: impl Into<OutputSizes<1>>) -> Tensor {
         mean::<1>("adaptive_avg_pool1d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)
     }
 
     /// [`Self::adaptive_avg_pool1d`] over two axes.
-    #[must_use]
     #[track_caller]
     pub fn adaptive_avg_pool2d(&self, output: impl Into<OutputSizes<2>>) -> Tensor {
         mean::<2>("adaptive_avg_pool2d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)

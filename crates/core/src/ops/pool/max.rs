@@ -35,7 +35,6 @@ pub struct MaxPool<const D: usize> {
 
 impl<const D: usize> MaxPool<D> {
     /// Windows of this size, side by side.
-    #[must_use]
     pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
         let kernel = kernel.into().0;
         Self { kernel, stride: kernel, padding: [0; D], dilation: [1; D], ceil_mode: false }
@@ -80,42 +79,36 @@ impl<const D: usize> MaxPool<D> {
 /// that hold nothing of the input are errors.
 impl Tensor {
     /// The largest element of every window of a line.
-    #[must_use]
     #[track_caller]
     pub fn max_pool1d(&self, options: MaxPool<1>) -> Tensor {
         options.apply("max_pool1d", self).0
     }
 
     /// [`Self::max_pool1d`], and where the elements lie.
-    #[must_use]
     #[track_caller]
     pub fn max_pool1d_with_indices(&self, options: MaxPool<1>) -> (Tensor, Tensor) {
         options.apply("max_pool1d", self)
     }
 
     /// The largest element of every window of an image.
-    #[must_use]
     #[track_caller]
     pub fn max_pool2d(&self, options: MaxPool<2>) -> Tensor {
         options.apply("max_pool2d", self).0
     }
 
     /// [`Self::max_pool2d`], and where the elements lie.
-    #[must_use]
     #[track_caller]
     pub fn max_pool2d_with_indices(&self, options: MaxPool<2>) -> (Tensor, Tensor) {
         options.apply("max_pool2d", self)
     }
 
     /// Windows chosen so that the result has this length: from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
-    #[must_use]
     #[track_caller]
     pub fn adaptive_max_pool1d(&self, output: impl Into<OutputSizes<1>>) -> (Tensor, Tensor) {
         pool::<1>("adaptive_max_pool1d", self, Windows::adaptive(&self.shape(), output.into().0))
     }
 
     /// [`Self::adaptive_max_pool1d`] over two axes.
-    #[must_use]
     #[track_caller]
     pub fn adaptive_max_pool2d(&self, output: impl Into<OutputSizes<2>>) -> (Tensor, Tensor) {
         pool::<2>("adaptive_max_pool2d", self, Windows::adaptive(&self.shape(), output.into().0))
@@ -197,7 +190,6 @@ impl Pool {
 
     /// One plane whose windows are tiles of `K` by `K`: without branches, for vector instructions.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation, reason = "places are u32")]
     fn tiles<F: Real, const K: usize>(&self, y: &mut [F], index: &mut [u32], x: &[F]) {
         let Windows([_, across]) = self.0;
         let width = across.input;

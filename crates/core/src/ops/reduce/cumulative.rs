@@ -14,7 +14,6 @@ impl Tensor {
     /// `y[…, j, …] = Σ_{i ≤ j} x[…, i, …]` along `axis`, of the same shape.
     ///
     /// An axis that does not exist and integers are errors. Source: `torch.cumsum`.
-    #[must_use]
     #[track_caller]
     pub fn cumsum(&self, axis: isize) -> Tensor {
         match resolve(self, "cumsum", axis) {
@@ -26,7 +25,6 @@ impl Tensor {
     /// `y[…, j, …] = log Σ_{i ≤ j} exp(x[…, i, …])` along `axis`, of the same shape; no sum overflows.
     ///
     /// An axis that does not exist and integers are errors. Source: `torch.logcumsumexp`.
-    #[must_use]
     #[track_caller]
     pub fn logcumsumexp(&self, axis: isize) -> Tensor {
         match resolve(self, "logcumsumexp", axis) {

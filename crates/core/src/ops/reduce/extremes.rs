@@ -236,28 +236,24 @@ fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Misfit
 /// ```
 impl Tensor {
     /// The largest elements over `dims`; the gradient is shared evenly among ties. Source: `torch.amax`.
-    #[must_use]
     #[track_caller]
     pub fn amax(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amax", &dims.dims(), true, false)
     }
 
     /// As [`Self::amax`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn amax_keepdim(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amax", &dims.dims(), true, true)
     }
 
     /// The smallest elements over `dims`; the gradient is shared evenly among ties. Source: `torch.amin`.
-    #[must_use]
     #[track_caller]
     pub fn amin(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amin", &dims.dims(), false, false)
     }
 
     /// As [`Self::amin`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn amin_keepdim(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amin", &dims.dims(), false, true)
@@ -265,14 +261,12 @@ impl Tensor {
 
     /// The largest element; the gradient is shared evenly among ties. Source: `torch.max(input)`.
     #[track_caller]
-    #[must_use]
     pub fn max_all(&self) -> Tensor {
         extreme(self, "max", &every(self), true, false)
     }
 
     /// The smallest element; the gradient is shared evenly among ties. Source: `torch.min(input)`.
     #[track_caller]
-    #[must_use]
     pub fn min_all(&self) -> Tensor {
         extreme(self, "min", &every(self), false, false)
     }
@@ -282,14 +276,12 @@ impl Tensor {
     /// All of the gradient goes to the element at the index, other than that of [`Self::amax`].
     /// Source: `torch.max(input, dim)`.
     #[track_caller]
-    #[must_use]
     pub fn max(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, false)
     }
 
     /// As [`Self::max`]; `dim` stays with size 1.
     #[track_caller]
-    #[must_use]
     pub fn max_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, true)
     }
@@ -298,42 +290,36 @@ impl Tensor {
     ///
     /// All of the gradient goes to the element at the index. Source: `torch.min(input, dim)`.
     #[track_caller]
-    #[must_use]
     pub fn min(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "min", dim, false, false)
     }
 
     /// As [`Self::min`]; `dim` stays with size 1.
     #[track_caller]
-    #[must_use]
     pub fn min_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "min", dim, false, true)
     }
 
     /// The index of the largest element along one axis, as `u32`; the first one in a tie. Source: `torch.argmax`.
     #[track_caller]
-    #[must_use]
     pub fn argmax(&self, dim: isize) -> Tensor {
         index(self, "argmax", dim, true, false)
     }
 
     /// As [`Self::argmax`]; `dim` stays with size 1.
     #[track_caller]
-    #[must_use]
     pub fn argmax_keepdim(&self, dim: isize) -> Tensor {
         index(self, "argmax", dim, true, true)
     }
 
     /// The index of the smallest element along one axis, as `u32`; the first one in a tie. Source: `torch.argmin`.
     #[track_caller]
-    #[must_use]
     pub fn argmin(&self, dim: isize) -> Tensor {
         index(self, "argmin", dim, false, false)
     }
 
     /// As [`Self::argmin`]; `dim` stays with size 1.
     #[track_caller]
-    #[must_use]
     pub fn argmin_keepdim(&self, dim: isize) -> Tensor {
         index(self, "argmin", dim, false, true)
     }

@@ -15,7 +15,6 @@ impl Tensor {
     ///
     /// The maximum is subtracted first, so that logits of ±1000 are fine. The shape stays.
     /// An axis that does not exist and integers are errors. Source: `torch.softmax`.
-    #[must_use]
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, false)
@@ -24,7 +23,6 @@ impl Tensor {
     /// `y_c = x_c − log Σ_j exp(x_j)` along `axis`: the logarithm of [`Self::softmax`] without its underflow.
     ///
     /// Source: `torch.log_softmax`.
-    #[must_use]
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, true)

@@ -122,7 +122,6 @@ impl Tensor {
     ///
     /// Each element's gradient goes back to its place. Source: `torch.sort(stable=True)`.
     #[track_caller]
-    #[must_use]
     pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
         let x = self;
         match resolve(x, "sort", axis) {
@@ -136,7 +135,6 @@ impl Tensor {
 
     /// The indices, as `u32`, that put the elements in order along `axis`. Source: `torch.argsort(stable=True)`.
     #[track_caller]
-    #[must_use]
     pub fn argsort(&self, axis: isize, descending: bool) -> Tensor {
         let x = self;
         match resolve(x, "argsort", axis) {
@@ -149,7 +147,6 @@ impl Tensor {
     ///
     /// More than there are is an error. Source: `torch.topk`.
     #[track_caller]
-    #[must_use]
     pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
         let x = self;
         let axis = match resolve(x, "topk", axis) {

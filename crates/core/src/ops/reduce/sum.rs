@@ -275,7 +275,6 @@ impl Tensor {
     ///
     /// Axes that do not exist are an error; none at all returns the tensor itself.
     #[track_caller]
-    #[must_use]
     pub(crate) fn sum_keep(&self, axes: &[usize]) -> Tensor {
         Sum::over(self, axes)
     }
@@ -295,14 +294,12 @@ impl Tensor {
     }
 
     /// The sum over `dims`. Source: `torch.sum`.
-    #[must_use]
     #[track_caller]
     pub fn sum(&self, dims: impl Dims) -> Tensor {
         sum(self, &dims.dims(), false)
     }
 
     /// As [`Self::sum`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn sum_keepdim(&self, dims: impl Dims) -> Tensor {
         sum(self, &dims.dims(), true)
@@ -310,20 +307,17 @@ impl Tensor {
 
     /// The sum of all elements.
     #[track_caller]
-    #[must_use]
     pub fn sum_all(&self) -> Tensor {
         sum(self, &every(self), false)
     }
 
     /// The mean over `dims`; no elements have none, which is an error. Source: `torch.mean`.
-    #[must_use]
     #[track_caller]
     pub fn mean(&self, dims: impl Dims) -> Tensor {
         mean(self, &dims.dims(), false)
     }
 
     /// As [`Self::mean`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn mean_keepdim(&self, dims: impl Dims) -> Tensor {
         mean(self, &dims.dims(), true)
@@ -331,7 +325,6 @@ impl Tensor {
 
     /// The mean of all elements.
     #[track_caller]
-    #[must_use]
     pub fn mean_all(&self) -> Tensor {
         mean(self, &every(self), false)
     }
@@ -340,14 +333,12 @@ impl Tensor {
     ///
     /// PyTorch's default is a correction of 1 (the unbiased variance). A divisor that is not positive is an error.
     /// Source: `torch.var`.
-    #[must_use]
     #[track_caller]
     pub fn var(&self, dims: impl Dims, correction: usize) -> Tensor {
         var(self, &dims.dims(), correction, false)
     }
 
     /// As [`Self::var`]; `dims` stay with size 1.
-    #[must_use]
     #[track_caller]
     pub fn var_keepdim(&self, dims: impl Dims, correction: usize) -> Tensor {
         var(self, &dims.dims(), correction, true)

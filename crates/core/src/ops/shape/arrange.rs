@@ -21,7 +21,6 @@ use crate::ops::shape::concat::cat;
 /// # Panics
 /// When there is no tensor at all.
 #[track_caller]
-#[must_use]
 pub fn stack(tensors: &[&Tensor], axis: isize) -> Tensor {
     let [first, others @ ..] = tensors else { panic!("stack needs at least one tensor") };
     if let Some(invalid) = tensors.iter().find(|tensor| !tensor.is_valid()) {
@@ -69,7 +68,6 @@ impl Tensor {
     ///
     /// Source: `torch.split`.
     #[track_caller]
-    #[must_use]
     pub fn split(&self, axis: isize, size: usize) -> Vec<Tensor> {
         let x = self;
         let axis = match resolve(x, "split", axis) {
@@ -85,7 +83,6 @@ impl Tensor {
 
     /// Parts of these sizes along `axis`, which must add up to its own. Source: `torch.split`.
     #[track_caller]
-    #[must_use]
     pub fn split_sizes(&self, axis: isize, sizes: &[usize]) -> Vec<Tensor> {
         let x = self;
         let axis = match resolve(x, "split", axis) {
@@ -105,7 +102,6 @@ impl Tensor {
     /// Fewer than asked for where such parts are enough: 6 elements in 4 chunks are 3 parts of 2. No chunks are an
     /// error. Source: `torch.chunk`.
     #[track_caller]
-    #[must_use]
     pub fn chunk(&self, axis: isize, chunks: usize) -> Vec<Tensor> {
         let x = self;
         let axis = match resolve(x, "chunk", axis) {
@@ -124,7 +120,6 @@ impl Tensor {
 
     /// The elements in the opposite order along `axes`. Source: `torch.flip`.
     #[track_caller]
-    #[must_use]
     pub fn flip(&self, axes: &[isize]) -> Tensor {
         let x = self;
         let axes = match resolve_all(x, "flip", axes) {
@@ -149,7 +144,6 @@ impl Tensor {
     ///
     /// A negative shift moves to the front. Source: `torch.roll`.
     #[track_caller]
-    #[must_use]
     pub fn roll(&self, shift: isize, axis: isize) -> Tensor {
         let x = self;
         let axis = match resolve(x, "roll", axis) {
@@ -167,7 +161,6 @@ impl Tensor {
     /// The tensor side by side with itself, `times[i]` times along axis `i`; more numbers than axes make new ones in
     /// front. Fewer are an error. Source: `torch.Tensor.repeat`.
     #[track_caller]
-    #[must_use]
     pub fn repeat(&self, times: &[usize]) -> Tensor {
         let x = self;
         let shape = x.shape();

@@ -123,7 +123,6 @@ impl Op for Concat {
 /// # Panics
 /// When there is no tensor at all.
 #[track_caller]
-#[must_use]
 pub fn cat(tensors: &[&Tensor], axis: isize) -> Tensor {
     let [first, others @ ..] = tensors else { panic!("concat needs at least one tensor") };
     if let Some(invalid) = tensors.iter().find(|tensor| !tensor.is_valid()) {

@@ -92,7 +92,6 @@ impl Op for Pad {
 impl Tensor {
     /// The tensor with `before` and `after` zeros around one axis. A negative axis counts from the end.
     #[track_caller]
-    #[must_use]
     pub fn pad(&self, axis: isize, before: usize, after: usize) -> Tensor {
         let x = self;
         match resolve(x, "pad", axis) {
@@ -113,7 +112,6 @@ impl Tensor {
     /// assert_eq!(x.pad_with(-1, 1, 2, f64::NEG_INFINITY).shape().dims(), [2, 6]);
     /// ```
     #[track_caller]
-    #[must_use]
     pub fn pad_with(&self, axis: isize, before: usize, after: usize, value: f64) -> Tensor {
         let x = self;
         let _line = x.graph().line_of_caller();

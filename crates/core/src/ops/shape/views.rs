@@ -109,7 +109,6 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
 impl Tensor {
     /// The same elements, row-major, under another shape.
     #[track_caller]
-    #[must_use]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
         if self.shape() == shape {
@@ -120,7 +119,6 @@ impl Tensor {
 
     /// The tensor repeated to `shape` under NumPy's rules; itself when it has that shape.
     #[track_caller]
-    #[must_use]
     pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
         if self.shape() == shape {
@@ -131,7 +129,6 @@ impl Tensor {
 
     /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
     #[track_caller]
-    #[must_use]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
         let x = self;
         let resolved = match resolve_all(x, "permute", axes) {
@@ -147,7 +144,6 @@ impl Tensor {
 
     /// The tensor with two axes exchanged.
     #[track_caller]
-    #[must_use]
     pub fn transpose(&self, a: isize, b: isize) -> Tensor {
         let x = self;
         let (a, b) = match (resolve(x, "transpose", a), resolve(x, "transpose", b)) {
@@ -161,7 +157,6 @@ impl Tensor {
 
     /// The transpose of a matrix.
     #[track_caller]
-    #[must_use]
     pub fn t(&self) -> Tensor {
         let x = self;
         if x.shape().rank() != 2 {
@@ -173,7 +168,6 @@ impl Tensor {
     }
 
     /// A part of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
-    #[must_use]
     #[track_caller]
     pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
         let x = self;
@@ -204,7 +198,6 @@ impl Tensor {
 
     /// A new axis of size 1 at position `axis` of the result.
     #[track_caller]
-    #[must_use]
     pub fn unsqueeze(&self, axis: isize) -> Tensor {
         let x = self;
         let mut dims = x.shape().dims().to_vec();
@@ -218,7 +211,6 @@ impl Tensor {
 
     /// The tensor without one axis, whose size must be 1. (PyTorch ignores the call when it is not.)
     #[track_caller]
-    #[must_use]
     pub fn squeeze(&self, axis: isize) -> Tensor {
         let x = self;
         let axis = match resolve(x, "squeeze", axis) {
@@ -237,7 +229,6 @@ impl Tensor {
 
     /// The axes from `start` to the last as one; a tensor without axes becomes one of 1 element.
     #[track_caller]
-    #[must_use]
     pub fn flatten(&self, start: isize) -> Tensor {
         let x = self;
         if x.shape().rank() == 0 && matches!(start, -1 | 0) {

@@ -49,7 +49,6 @@ pub struct ParameterAudit {
 
 impl ParameterAudit {
     /// Whether every element of the gradient is 0.
-    #[must_use]
     pub fn is_dead(&self) -> bool {
         self.gradient_norm == 0.0
     }
@@ -128,7 +127,6 @@ const LARGE: f64 = 0.1;
 
 impl Audit {
     /// Whether no gradient is wrong and every value is finite.
-    #[must_use]
     pub fn passes(&self) -> bool {
         self.ops.is_empty()
             && self.non_finite.is_none()
@@ -142,7 +140,6 @@ impl Audit {
     }
 
     /// What is suspicious about a parameter besides its verdict, in words.
-    #[must_use]
     pub fn notes(&self, parameter: &ParameterAudit) -> Vec<&'static str> {
         let largest = self.parameters.iter().map(|parameter| parameter.gradient_norm).fold(0.0, f64::max);
         let mut notes = vec![];

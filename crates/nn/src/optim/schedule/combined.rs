@@ -36,6 +36,7 @@ fn state(parts: &mut [Part], visit: &mut dyn FnMut(&mut f64)) {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use]
 pub struct SequentialLr {
     parts: Vec<Part>,
     milestones: Vec<usize>,
@@ -43,13 +44,11 @@ pub struct SequentialLr {
 
 impl SequentialLr {
     /// Begins with a schedule.
-    #[must_use]
     pub fn new(first: impl Schedule + 'static) -> Self {
         Self { parts: vec![Part::new(first)], milestones: vec![] }
     }
 
     /// Goes on with a schedule in epoch `milestone`.
-    #[must_use]
     pub fn then(mut self, milestone: usize, next: impl Schedule + 'static) -> Self {
         self.parts.push(Part::new(next));
         self.milestones.push(milestone);
@@ -128,19 +127,18 @@ impl Schedule for SequentialLr {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use]
 pub struct ChainedScheduler {
     parts: Vec<Part>,
 }
 
 impl ChainedScheduler {
     /// Begins with a schedule.
-    #[must_use]
     pub fn new(first: impl Schedule + 'static) -> Self {
         Self { parts: vec![Part::new(first)] }
     }
 
     /// Adds one.
-    #[must_use]
     pub fn and(mut self, next: impl Schedule + 'static) -> Self {
         self.parts.push(Part::new(next));
         self

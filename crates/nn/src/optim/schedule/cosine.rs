@@ -19,6 +19,7 @@ use super::part::{Rate, Schedule, count, each, wrong};
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct CosineAnnealingLr {
     t_max: usize,
     eta_min: f64,
@@ -26,13 +27,11 @@ pub struct CosineAnnealingLr {
 
 impl CosineAnnealingLr {
     /// Down to 0.
-    #[must_use]
     pub fn new(t_max: usize) -> Self {
         Self { t_max, eta_min: 0.0 }
     }
 
     /// The lowest rate; 0 if not set.
-    #[must_use]
     pub fn eta_min(self, eta_min: f64) -> Self {
         Self { eta_min, ..self }
     }
@@ -76,6 +75,7 @@ impl Schedule for CosineAnnealingLr {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct CosineAnnealingWarmRestarts {
     t_0: usize,
     t_mult: usize,
@@ -86,19 +86,16 @@ pub struct CosineAnnealingWarmRestarts {
 
 impl CosineAnnealingWarmRestarts {
     /// Cycles of one length, down to 0.
-    #[must_use]
     pub fn new(t_0: usize) -> Self {
         Self { t_0, t_mult: 1, eta_min: 0.0, cycle: (0.0, count(t_0)) }
     }
 
     /// How many times longer each next cycle is; 1 if not set.
-    #[must_use]
     pub fn t_mult(self, t_mult: usize) -> Self {
         Self { t_mult, ..self }
     }
 
     /// The lowest rate; 0 if not set.
-    #[must_use]
     pub fn eta_min(self, eta_min: f64) -> Self {
         Self { eta_min, ..self }
     }

@@ -50,6 +50,7 @@ fn no_momentum(rates: &[Rate]) -> Result<(), String> {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct OneCycleLr {
     max_lr: PerGroup,
     total_steps: usize,
@@ -64,7 +65,6 @@ pub struct OneCycleLr {
 
 impl OneCycleLr {
     /// With PyTorch's defaults. `max_lr` is one rate, or one for each group.
-    #[must_use]
     pub fn new(max_lr: impl Into<PerGroup>, total_steps: usize) -> Self {
         Self {
             max_lr: max_lr.into(),
@@ -80,54 +80,45 @@ impl OneCycleLr {
     }
 
     /// The share of the steps in which the rate rises; 0.3 if not set.
-    #[must_use]
     pub fn pct_start(self, pct_start: f64) -> Self {
         Self { pct_start, ..self }
     }
 
     /// How it rises and falls; along a cosine if not set.
-    #[must_use]
     pub fn anneal(self, anneal: Anneal) -> Self {
         Self { anneal, ..self }
     }
 
     /// Whether the momentum cycles, too; true if not set.
-    #[must_use]
     pub fn cycle_momentum(self, cycle_momentum: bool) -> Self {
         Self { cycle_momentum, ..self }
     }
 
     /// The lowest momentum; 0.85 if not set.
-    #[must_use]
     pub fn base_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (momentum.into(), self.momentum.1), ..self }
     }
 
     /// The highest momentum; 0.95 if not set.
-    #[must_use]
     pub fn max_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (self.momentum.0, momentum.into()), ..self }
     }
 
     /// How much smaller than `max_lr` the first rate is; 25 if not set.
-    #[must_use]
     pub fn div_factor(self, div_factor: f64) -> Self {
         Self { div_factor, ..self }
     }
 
     /// How much smaller than the first rate the last one is; 10⁴ if not set.
-    #[must_use]
     pub fn final_div_factor(self, final_div_factor: f64) -> Self {
         Self { final_div_factor, ..self }
     }
 
     /// Whether the fall mirrors the rise before the rate is annihilated; false if not set.
-    #[must_use]
     pub fn three_phase(self, three_phase: bool) -> Self {
         Self { three_phase, ..self }
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
     fn total(&self) -> f64 {
         self.total_steps as f64
     }
@@ -242,6 +233,7 @@ impl fmt::Debug for Scale {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct CyclicLr {
     lr: (PerGroup, PerGroup),
     up: usize,
@@ -253,7 +245,6 @@ pub struct CyclicLr {
 
 impl CyclicLr {
     /// With PyTorch's defaults.
-    #[must_use]
     pub fn new(base_lr: impl Into<PerGroup>, max_lr: impl Into<PerGroup>) -> Self {
         Self {
             lr: (base_lr.into(), max_lr.into()),
@@ -266,37 +257,31 @@ impl CyclicLr {
     }
 
     /// Steps in which the rate rises; 2000 if not set.
-    #[must_use]
     pub fn step_size_up(self, up: usize) -> Self {
         Self { up, ..self }
     }
 
     /// Steps in which it falls; as many if not set.
-    #[must_use]
     pub fn step_size_down(self, down: usize) -> Self {
         Self { down: Some(down), ..self }
     }
 
     /// How the cycles shrink; not at all if not set.
-    #[must_use]
     pub fn scale(self, scale: Scale) -> Self {
         Self { scale, ..self }
     }
 
     /// Whether the momentum cycles, too; true if not set.
-    #[must_use]
     pub fn cycle_momentum(self, cycle_momentum: bool) -> Self {
         Self { cycle_momentum, ..self }
     }
 
     /// The lowest momentum; 0.8 if not set.
-    #[must_use]
     pub fn base_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (momentum.into(), self.momentum.1), ..self }
     }
 
     /// The highest momentum; 0.9 if not set.
-    #[must_use]
     pub fn max_momentum(self, momentum: impl Into<PerGroup>) -> Self {
         Self { momentum: (self.momentum.0, momentum.into()), ..self }
     }
@@ -320,7 +305,6 @@ impl Schedule for CyclicLr {
     }
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], _: &[f64]) {
-        #[allow(clippy::cast_precision_loss, reason = "no cycle has 2^53 steps")]
         let (up, down) = (self.up as f64, self.down.unwrap_or(self.up) as f64);
         let (total, ratio) = (up + down, up / (up + down));
         let cycle = (1.0 + epoch / total).floor();

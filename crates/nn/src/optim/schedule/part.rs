@@ -232,7 +232,6 @@ pub(super) fn each(rates: &mut [Rate], base: &[f64], mut lr: impl FnMut(f64, f64
 }
 
 /// A number of epochs or steps.
-#[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
 pub(super) fn count(n: usize) -> f64 {
     n as f64
 }

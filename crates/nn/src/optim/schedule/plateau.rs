@@ -28,6 +28,7 @@ pub enum Threshold {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct ReduceLrOnPlateau {
     largest: bool,
     factor: f64,
@@ -48,7 +49,6 @@ impl Default for ReduceLrOnPlateau {
 
 impl ReduceLrOnPlateau {
     /// With PyTorch's defaults: the smallest metric is the best, factor 0.1, patience 10.
-    #[must_use]
     pub fn new() -> Self {
         Self {
             largest: false,
@@ -63,43 +63,36 @@ impl ReduceLrOnPlateau {
     }
 
     /// For a metric whose largest value is the best, such as accuracy.
-    #[must_use]
     pub fn largest(self) -> Self {
         Self { largest: true, seen: [f64::NEG_INFINITY, 0.0, 0.0], ..self }
     }
 
     /// The factor of a reduction; 0.1 if not set.
-    #[must_use]
     pub fn factor(self, factor: f64) -> Self {
         Self { factor, ..self }
     }
 
     /// Epochs without a better metric that are borne; 10 if not set.
-    #[must_use]
     pub fn patience(self, patience: usize) -> Self {
         Self { patience, ..self }
     }
 
     /// What counts as better; 1e-4, relative, if not set.
-    #[must_use]
     pub fn threshold(self, threshold: f64, mode: Threshold) -> Self {
         Self { threshold: (threshold, mode), ..self }
     }
 
     /// Epochs after a reduction that do not count; 0 if not set.
-    #[must_use]
     pub fn cooldown(self, cooldown: usize) -> Self {
         Self { cooldown, ..self }
     }
 
     /// The lowest rate, one for all or one per group; 0 if not set.
-    #[must_use]
     pub fn min_lr(self, min_lr: impl Into<PerGroup>) -> Self {
         Self { min_lr: min_lr.into(), ..self }
     }
 
     /// The smallest change that is made; 1e-8 if not set.
-    #[must_use]
     pub fn eps(self, eps: f64) -> Self {
         Self { eps, ..self }
     }
@@ -123,7 +116,6 @@ impl Schedule for ReduceLrOnPlateau {
 
     fn next(&mut self, _: f64, _: &mut [Rate], _: &[f64]) {}
 
-    #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 epochs")]
     fn measure(&mut self, metric: f64, rates: &mut [Rate]) -> bool {
         let [mut best, mut bad, mut cooling] = self.seen;
         if self.is_better(metric, best) {

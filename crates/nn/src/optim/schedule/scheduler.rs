@@ -15,6 +15,7 @@ use crate::optim::{Handles, Optimizer, Setting};
 /// It has the rates of epoch 0 at once; [`Self::step`] follows each epoch, as in PyTorch after the optimizer's steps. See
 /// [the module](super).
 #[derive(Debug)]
+#[must_use]
 pub struct Scheduler {
     handles: Vec<Handles>,
     part: Part,
@@ -126,19 +127,16 @@ impl Scheduler {
     }
 
     /// Whether [`Self::measure`] is to be called instead of [`Self::step`].
-    #[must_use]
     pub fn follows_metric(&self) -> bool {
         self.part.schedule.measures()
     }
 
     /// The learning rate of each group, that of the parameters in no group first.
-    #[must_use]
     pub fn lr(&self) -> Vec<f64> {
         self.rates().iter().map(|rate| rate.lr).collect()
     }
 
     /// The momentum or first beta of each group.
-    #[must_use]
     pub fn momentum(&self) -> Vec<Option<f64>> {
         self.rates().iter().map(|rate| rate.momentum).collect()
     }
@@ -257,24 +255,20 @@ impl StepScheduler {
         let driven = self.0.lock();
         // The first step has the first rates.
         let steps = if driven.origin.is_none() { steps.saturating_sub(1) } else { steps };
-        #[allow(clippy::cast_precision_loss, reason = "no run has 2^53 steps")]
         driven.scheduler.part.check(steps as f64)
     }
 
     /// The learning rate of each group in the last step.
-    #[must_use]
     pub fn lr(&self) -> Vec<f64> {
         self.0.lock().scheduler.lr()
     }
 
     /// The momentum or first beta of each group in the last step.
-    #[must_use]
     pub fn momentum(&self) -> Vec<Option<f64>> {
         self.0.lock().scheduler.momentum()
     }
 
     /// Where the schedule is.
-    #[must_use]
     pub fn state(&self) -> ScheduleState {
         let mut driven = self.0.lock();
         let steps = driven.origin.map(|origin| [origin, driven.made]);

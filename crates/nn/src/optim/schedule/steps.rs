@@ -21,6 +21,7 @@ fn factor(name: &str, gamma: f64) -> Checked {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct StepLr {
     step_size: usize,
     gamma: f64,
@@ -28,13 +29,11 @@ pub struct StepLr {
 
 impl StepLr {
     /// With `gamma` 0.1.
-    #[must_use]
     pub fn new(step_size: usize) -> Self {
         Self { step_size, gamma: 0.1 }
     }
 
     /// The factor; 0.1 if not set.
-    #[must_use]
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
@@ -60,6 +59,7 @@ impl Schedule for StepLr {
 
 /// The rate times `gamma` when an epoch of `milestones` is reached; PyTorch's `MultiStepLR`.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct MultiStepLr {
     milestones: Vec<usize>,
     gamma: f64,
@@ -67,13 +67,11 @@ pub struct MultiStepLr {
 
 impl MultiStepLr {
     /// With `gamma` 0.1. A milestone that is given twice counts twice.
-    #[must_use]
     pub fn new(milestones: impl Into<Vec<usize>>) -> Self {
         Self { milestones: milestones.into(), gamma: 0.1 }
     }
 
     /// The factor; 0.1 if not set.
-    #[must_use]
     pub fn gamma(self, gamma: f64) -> Self {
         Self { gamma, ..self }
     }
@@ -110,7 +108,6 @@ pub struct ExponentialLr {
 
 impl ExponentialLr {
     /// With this factor.
-    #[must_use]
     pub fn new(gamma: f64) -> Self {
         Self { gamma }
     }
@@ -139,7 +136,6 @@ pub struct ConstantLr {
 
 impl ConstantLr {
     /// PyTorch's defaults are a factor of 1/3 and 5 epochs.
-    #[must_use]
     pub fn new(factor: f64, total_iters: usize) -> Self {
         Self { factor, total_iters }
     }
@@ -180,6 +176,7 @@ impl Schedule for ConstantLr {
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct LinearLr {
     start_factor: f64,
     end_factor: f64,
@@ -188,19 +185,16 @@ pub struct LinearLr {
 
 impl LinearLr {
     /// From 1/3 of the rate to all of it; PyTorch's own number of epochs is 5.
-    #[must_use]
     pub fn new(total_iters: usize) -> Self {
         Self { start_factor: 1.0 / 3.0, end_factor: 1.0, total_iters }
     }
 
     /// Where the line begins; 1/3 if not set.
-    #[must_use]
     pub fn start_factor(self, start_factor: f64) -> Self {
         Self { start_factor, ..self }
     }
 
     /// Where the line ends; 1 if not set.
-    #[must_use]
     pub fn end_factor(self, end_factor: f64) -> Self {
         Self { end_factor, ..self }
     }
@@ -234,6 +228,7 @@ impl Schedule for LinearLr {
 
 /// The rate times `(1 − epoch / total_iters)^power`, then 0; PyTorch's `PolynomialLR`.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct PolynomialLr {
     total_iters: usize,
     power: f64,
@@ -241,13 +236,11 @@ pub struct PolynomialLr {
 
 impl PolynomialLr {
     /// A line to 0; PyTorch's own number of epochs is 5.
-    #[must_use]
     pub fn new(total_iters: usize) -> Self {
         Self { total_iters, power: 1.0 }
     }
 
     /// The power; 1 if not set.
-    #[must_use]
     pub fn power(self, power: f64) -> Self {
         Self { power, ..self }
     }
@@ -284,13 +277,11 @@ macro_rules! by_function {
 
         impl $Name {
             /// One function for all groups.
-            #[must_use]
             pub fn new(factor: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
                 Self(vec![Arc::new(factor)])
             }
 
             /// A function for the next group; the first is for the parameters in no group.
-            #[must_use]
             pub fn and(mut self, factor: impl Fn(f64) -> f64 + Send + Sync + 'static) -> Self {
                 self.0.push(Arc::new(factor));
                 self
