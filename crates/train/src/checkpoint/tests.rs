@@ -84,10 +84,7 @@ fn every_length_of_a_checkpoint_but_its_own_is_an_error() {
 fn ten_thousand_flips_are_found() {
     let bytes = small().to_bytes().unwrap();
     let mut stream = Stream::new(5, 0);
-    let mut below = |n: usize| {
-        let number = (stream.uniform() * n as f64) as usize;
-        number
-    };
+    let mut below = |n: usize| (stream.uniform() * n as f64) as usize;
     for i in 0..10_000 {
         let mut damaged = bytes.clone();
         // Each byte and bit at least once, then places at random, several at a time.
