@@ -40,6 +40,9 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Error of a crate that stands on this one; [`Error::facts`] returns it by its type.
+    #[error(transparent)]
+    Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl fmt::Debug for Error {
@@ -49,6 +52,25 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
+    /// Returns the facts of an error of another crate, if it is of type `E`.
+    ///
+    /// ```
+    /// #[derive(Debug, thiserror::Error)]
+    /// #[error("line {line} is empty")]
+    /// struct Empty {
+    ///     line: u64,
+    /// }
+    /// let error = wgrad_core::Error::Other(Box::new(Empty { line: 7 }));
+    /// assert_eq!(error.facts::<Empty>().unwrap().line, 7);
+    /// assert_eq!(error.to_string(), "line 7 is empty");
+    /// ```
+    pub fn facts<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Self::Other(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// An [`Error::Io`] about `path`, for use in `map_err`.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
