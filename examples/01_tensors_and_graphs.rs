@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     let w = graph.input("w", [64, 30], DType::F32);
     let y = x.matmul(&w).relu() * 2.0;
     let error = session.compile(&graph, &[&y]).expect_err("64 by 30 times 64 by 30 is no product");
-    println!("\nA misfit, on purpose:\n{error}");
+    println!("\nA invalid, on purpose:\n{error}");
 
     // So does a run that is fed something else than its plan needs.
     let error = session.run(&step, &[(&places, &Array::full([3, 2], 0f32))]).expect_err("the plan is for four places");

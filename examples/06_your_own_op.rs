@@ -4,8 +4,8 @@
 //! `cargo run --example 06_your_own_op`
 
 use wgrad::core::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, both,
-    pointwise,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Spec,
+    both, pointwise,
 };
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
@@ -47,10 +47,10 @@ impl Op for NormalizeRows {
     }
 
     /// The shape rule, with the fix to suggest.
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         match inputs[0].shape.rank() {
-            0 => Err(Misfit::new("a single number has no rows").fix("give it an axis: `.unsqueeze(0)`")),
-            _ if !inputs[0].dtype.is_float() => Err(Misfit::new("integers have no length").fix("`.to_f32()`")),
+            0 => Err(InvalidArgument::new("a single number has no rows").fix("give it an axis: `.unsqueeze(0)`")),
+            _ if !inputs[0].dtype.is_float() => Err(InvalidArgument::new("integers have no length").fix("`.to_f32()`")),
             _ => Ok(vec![inputs[0].clone()]),
         }
     }
@@ -167,7 +167,7 @@ fn main() -> Result<()> {
     let loss = (x.normalize_rows(1e-6) * 2.0 - 1.0).huber(0.2).mean_all();
     let mut session = Session::new(Device::cpu(), &Params::seeded(0))?;
     println!("\n{}", session.compile(&graph, &[&loss])?);
-    let misfit = graph.constant(3.0).normalize_rows(1e-6);
-    println!("{}", session.compile(&graph, &[&misfit]).expect_err("a number has no rows"));
+    let invalid = graph.constant(3.0).normalize_rows(1e-6);
+    println!("{}", session.compile(&graph, &[&invalid]).expect_err("a number has no rows"));
     Ok(())
 }

@@ -60,8 +60,8 @@ pub use wgrad_core::ops;
 pub use wgrad_core::{Error, Result};
 pub use wgrad_data as data;
 pub use wgrad_kernels as gpu;
-#[cfg(feature = "plant")]
-pub use wgrad_kernels::plant;
+#[cfg(feature = "fault-injection")]
+pub use wgrad_kernels::fault_injection;
 pub use wgrad_metrics as metrics;
 pub use wgrad_nn as nn;
 #[cfg(feature = "parity")]
@@ -93,7 +93,7 @@ pub mod prelude {
     pub use wgrad_nn::optim::{
         Adadelta, Adagrad, Adam, AdamW, Adamax, Ema, LearningRate, Lion, NAdam, Optimizer, RAdam, RmsProp, Select, Sgd,
     };
-    pub use wgrad_nn::{Load, Module, Sequential, StateDict, advice};
+    pub use wgrad_nn::{Load, Module, Sequential, StateDict, lints};
     pub use wgrad_train::prior::Prior;
     #[cfg(not(target_arch = "wasm32"))]
     pub use wgrad_train::report::{RunReport, Scores};

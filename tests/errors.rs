@@ -1,10 +1,10 @@
 //! The text of every message that a program can meet while it traces, compiles and feeds: what is wrong, the line of
 //! the *user's* program (`HERE` below), the scope, and the fix.
 
-#[path = "errors/advised.rs"]
-mod advised;
 #[path = "errors/layers.rs"]
 mod layers;
+#[path = "errors/lints.rs"]
+mod lints;
 #[path = "errors/losses.rs"]
 mod losses;
 #[path = "errors/options.rs"]

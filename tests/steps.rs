@@ -147,8 +147,8 @@ fn what_has_no_room_is_refused_and_nothing_has_run(device: &Device) -> Result<()
     session.run(step, &[(x, &xs), (y, &ys)])?;
     let none = session.run_many(step, 0, &[(x, &xs), (y, &ys)]).unwrap_err().to_string();
     assert_eq!(none, "there are no steps to run");
-    let misfit = session.run_many(step, 4, &[(x, &ys), (y, &ys)]).unwrap_err().to_string();
-    assert_eq!(misfit, "input `x` is f32[9, 5] (or f32[4, 9, 5], a row for each step), but was fed f32[9, 1]");
+    let invalid = session.run_many(step, 4, &[(x, &ys), (y, &ys)]).unwrap_err().to_string();
+    assert_eq!(invalid, "input `x` is f32[9, 5] (or f32[4, 9, 5], a row for each step), but was fed f32[9, 1]");
     if device.info().kind == "gpu" {
         let graph = Graph::new(Mode::Evaluate);
         let z = graph.input("z", [1 << 18], DType::F32);

@@ -52,7 +52,7 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     pub fn new(case: &'a Case) -> Self {
         let graph = Graph::new(if case.train { Mode::Train } else { Mode::Evaluate });
-        graph.allow(&advice::EVALUATION_IN_TRAINING_MODE);
+        graph.allow(&lints::EVALUATION_IN_TRAINING_MODE);
         Self { graph, params: Params::seeded(0), case, fed: RefCell::default(), constants: RefCell::default() }
     }
 

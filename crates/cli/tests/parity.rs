@@ -95,7 +95,7 @@ fn every_adapter_is_checked() {
     assert!(kernels.iter().any(softmax), "{json}");
 }
 
-#[cfg(feature = "plant")]
+#[cfg(feature = "fault-injection")]
 #[test]
 fn a_planted_fault_fails_by_name() {
     let place = Place::new();

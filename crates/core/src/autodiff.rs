@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::{Applied, Graph};
-use crate::{Misfit, Op, Shape, Tensor};
+use crate::{InvalidArgument, Op, Shape, Tensor};
 
 /// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.
 #[track_caller]
 pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     if loss.is_valid() && loss.shape().numel() != 1 {
-        let misfit = Misfit::new("a gradient is taken of one number, not of several")
+        let invalid = InvalidArgument::new("a gradient is taken of one number, not of several")
             .fix("reduce the loss first: `.mean()` or `.sum()`")
             .fix("or weight its elements: vjp(&[(&y, &cotangent)], …)");
-        let _ = loss.misfit("gradients", &[], misfit);
+        let _ = loss.invalid("gradients", &[], invalid);
         return vec![None; wrt.len()];
     }
     let one = loss.number(1.0).expand(loss.shape());

@@ -5,10 +5,10 @@
 
 mod adapters;
 mod cache;
+#[cfg(feature = "fault-injection")]
+pub mod fault_injection;
 mod gpu;
 mod kernels;
-#[cfg(feature = "plant")]
-pub mod plant;
 mod run;
 pub mod testing;
 

@@ -64,13 +64,13 @@ pub trait DeviceHooks {
     fn destroy(&self);
 
     /// Opens the same adapter anew, with the same limits and with a fault in its kernels, one of
-    /// [`plants`](crate::plant::plants): it computes wrongly on purpose, to prove that a check finds it. Its kernels have
+    /// [`faults`](crate::fault_injection::faults): it computes wrongly on purpose, to prove that a check finds it. Its kernels have
     /// all runtime checks, and none of them is kept on disk.
     ///
     /// # Errors
     /// When there is no such fault, or the device is the CPU, which has no kernels.
-    #[cfg(feature = "plant")]
-    fn planted(&self, name: &str) -> Result<Device>;
+    #[cfg(feature = "fault-injection")]
+    fn with_fault(&self, name: &str) -> Result<Device>;
 }
 
 impl DeviceHooks for Device {
@@ -88,9 +88,9 @@ impl DeviceHooks for Device {
         }
     }
 
-    #[cfg(feature = "plant")]
-    fn planted(&self, name: &str) -> Result<Device> {
-        let fault = crate::plant::Plant::named(name)?;
+    #[cfg(feature = "fault-injection")]
+    fn with_fault(&self, name: &str) -> Result<Device> {
+        let fault = crate::fault_injection::Fault::named(name)?;
         let Some(opened) = self.opened() else {
             let info = self.info();
             let what = format!("`{name}` is a fault of a kernel, and {info} has none");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wgrad_core::{
-    Backward, DType, Dispatch, Graph, Grid, Kernel, Launch, Limits, Misfit, Mode, Op, Operand, Plan, Spec,
+    Backward, DType, Dispatch, Graph, Grid, InvalidArgument, Kernel, Launch, Limits, Mode, Op, Operand, Plan, Spec,
 };
 use wgrad_kernels::testing::{launches, reflect};
 
@@ -35,7 +35,7 @@ impl Op for Double {
         "double"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![inputs[0].clone()])
     }
 

@@ -17,24 +17,24 @@
 //! positive above 0. Targets are those of the losses: `f32[N, 1]` or `f32[N]`, positive above 1/2, for logits of the same
 //! shape, and `u32[N]` for logits `[N, C]`. Other shapes leave an invalid tensor and an error.
 
-use wgrad_core::{DType, Misfit, Tensor};
+use wgrad_core::{DType, InvalidArgument, Tensor};
 
 /// The predicted and the true classes of a batch, `u32[N]`, and how many classes there are.
 #[track_caller]
 fn classes(logits: &Tensor, y: &Tensor, what: &str) -> Result<(Tensor, Tensor, usize), Tensor> {
     let (shape, labels) = (logits.shape(), y.shape());
     if !logits.is_valid() || !y.is_valid() {
-        return Err(logits.misfit(what, &[y], Misfit::default()));
+        return Err(logits.invalid(what, &[y], InvalidArgument::default()));
     }
     match (shape.dims(), labels.dims(), y.dtype()) {
         (&[n, 1] | &[n], other, DType::F32) if shape.dims() == other => {
             Ok((logits.gt(0.0).reshape([n]), y.gt(0.5).reshape([n]), 2))
         }
         (&[n, c], &[m], DType::U32) if n == m && c > 1 => Ok((logits.argmax(1), y.clone(), c)),
-        _ => Err(logits.misfit(
+        _ => Err(logits.invalid(
             what,
             &[y],
-            Misfit::new(format!("logits {shape} and {} targets {labels} are none of a batch", y.dtype()))
+            InvalidArgument::new(format!("logits {shape} and {} targets {labels} are none of a batch", y.dtype()))
                 .fix("one logit per row: logits [N, 1] and f32 targets [N, 1]")
                 .fix("one logit per class: logits [N, C] and u32 targets [N]"),
         )),
@@ -55,10 +55,11 @@ pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
 #[track_caller]
 pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
     match classes(logits, y, "top_k_accuracy") {
-        Ok(_) if y.dtype() != DType::U32 || k == 0 => logits.misfit(
+        Ok(_) if y.dtype() != DType::U32 || k == 0 => logits.invalid(
             "top_k_accuracy",
             &[y],
-            Misfit::new(format!("the best {k} of one logit per row")).fix("give logits [N, C] and a k of at least 1"),
+            InvalidArgument::new(format!("the best {k} of one logit per row"))
+                .fix("give logits [N, C] and a k of at least 1"),
         ),
         Ok(_) => {
             let own = logits.gather(1, &y.unsqueeze(1));

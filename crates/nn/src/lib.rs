@@ -10,11 +10,11 @@
 #[macro_use]
 mod macros;
 
-pub mod advice;
 #[doc(hidden)]
 pub mod entries;
 pub mod init;
 pub mod layers;
+pub mod lints;
 mod load;
 pub mod losses;
 pub mod models;

@@ -35,10 +35,10 @@ impl LoadReport {
         let lists = [("missing from the file", &self.missing), ("not in the model", &self.unexpected)];
         let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
         let lists = lists.map(|(what, names)| format!("{what}: {}", names.join(", ")));
-        lists.chain(self.misfits()).collect()
+        lists.chain(self.invalid()).collect()
     }
 
-    fn misfits(&self) -> impl Iterator<Item = String> {
+    fn invalid(&self) -> impl Iterator<Item = String> {
         self.unfit.iter().map(|(name, why)| format!("{name}: {why}"))
     }
 }
@@ -310,7 +310,7 @@ fn likely(missing: &BTreeMap<String, Entry>, unexpected: &HashMap<&str, Shape>) 
 
 fn complaint(name: &str, report: &LoadReport, strict: bool, likely: &Likely) -> String {
     let mut text = format!("{name} does not fit the model");
-    let lines = if strict { report.differences() } else { report.misfits().collect() };
+    let lines = if strict { report.differences() } else { report.invalid().collect() };
     for line in lines {
         text += "\n  ";
         text += &line;

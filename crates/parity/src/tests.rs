@@ -2,7 +2,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 #[allow(clippy::wildcard_imports, reason = "as in a program")]
 use wgrad_core::{
-    Accuracy, Backward, Buffers, CpuBackend, Limits, Misfit, Op, Real, Reference, Result, Spec, Tensor, both, gradients,
+    Accuracy, Backward, Buffers, CpuBackend, InvalidArgument, Limits, Op, Real, Reference, Result, Spec, Tensor, both,
+    gradients,
 };
 use wgrad_kernels::Device;
 
@@ -51,7 +52,7 @@ impl Op for Square {
         "my_square"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![inputs[0].clone()])
     }
 
@@ -140,7 +141,7 @@ impl Op for Skewed {
         "skewed"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![inputs[0].clone()])
     }
 
@@ -189,8 +190,8 @@ fn gradients_pass(case: &Case) -> Result<bool> {
 
 #[test]
 fn what_does_not_fit_is_an_error() {
-    let misfit = Case::new("misfit", &[(&[2, 3], Values::Normal), (&[4, 5], Values::Normal)], |x| x[0].matmul(&x[1]));
-    let error = Harness::new(&misfit).expect_err("inner sizes differ").to_string();
+    let invalid = Case::new("invalid", &[(&[2, 3], Values::Normal), (&[4, 5], Values::Normal)], |x| x[0].matmul(&x[1]));
+    let error = Harness::new(&invalid).expect_err("inner sizes differ").to_string();
     assert!(error.contains("matmul") && error.contains("tests.rs"), "{error}");
     let empty = Case::new("empty", &[(&[3], Values::Of(&[]))], |x| x[0].exp());
     let error = Harness::new(&empty).expect_err("there is nothing to draw").to_string();
@@ -242,13 +243,13 @@ fn an_assertion_says_where_and_by_how_much() {
 fn a_report_counts_and_names_the_culprit() {
     let mut checks: Vec<Check> =
         [case("good", Fault::None, 2.0), case("bad", Fault::Off, 2.0)].map(Check::from).into_iter().collect();
-    checks.push(Check::from(Case::new("misfit", &[(&[2], Values::Normal)], |x| x[0].reshape([3]))));
+    checks.push(Check::from(Case::new("invalid", &[(&[2], Values::Normal)], |x| x[0].reshape([3]))));
     let mut checks = checks.into_iter();
     let all = Report::run(&[Setting::cpu()], || checks.next(), |_, _| true);
     assert_eq!((all.cases, all.runs, all.failures.len(), all.passed()), (3, 3, 2, false));
     assert_eq!(all.results, 6, "two outputs, and two gradients of each");
     let failure = |case: &str| all.failures.iter().find(|failure| failure.case == case).expect("it failed");
-    assert!(failure("misfit").error.as_ref().is_some_and(|error| error.contains("reshape")));
+    assert!(failure("invalid").error.as_ref().is_some_and(|error| error.contains("reshape")));
     let bad = failure("bad");
     assert_eq!(bad.node.as_ref().map(|(node, _)| node.as_str()), Some("my_square"));
     assert_eq!(bad.kernels.iter().collect::<Vec<_>>(), ["CPU: my_square"]);

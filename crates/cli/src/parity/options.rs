@@ -53,8 +53,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Inject a known fault into the kernels, to see it found.
-    #[cfg(feature = "plant")]
-    #[arg(long, alias = "plant", value_name = "NAME")]
+    #[cfg(feature = "fault-injection")]
+    #[arg(long, value_name = "NAME")]
     pub inject: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Args {
         self.filter.as_ref().is_none_or(|text| name.to_lowercase().contains(&text.to_lowercase()))
     }
 
-    #[cfg(not(feature = "plant"))]
+    #[cfg(not(feature = "fault-injection"))]
     /// Returns the settings of the devices asked for.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Args {
         Setting::all(&self.device)
     }
 
-    #[cfg(feature = "plant")]
+    #[cfg(feature = "fault-injection")]
     /// Returns the settings of the devices asked for.
     ///
     /// # Errors
@@ -83,6 +83,6 @@ impl Args {
         let settings = Setting::all(&self.device)?;
         let Some(name) = &self.inject else { return Ok(settings) };
         let kernels = settings.into_iter().filter(|setting| setting.adapter.is_some());
-        kernels.map(|setting| Ok(Setting { device: setting.device.planted(name)?, ..setting })).collect()
+        kernels.map(|setting| Ok(Setting { device: setting.device.with_fault(name)?, ..setting })).collect()
     }
 }

@@ -1,6 +1,6 @@
 //! Graphs: where a program's step is traced, node by node.
 
-pub mod advice;
+pub mod lints;
 pub(crate) mod node;
 mod optimizers;
 pub(crate) mod owner;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::graph::node::{Call, GraphData, Node, NodeKind, Scheduled, Update, ValueId};
 use crate::graph::params::{Counter, Variable};
-use crate::{Array, DType, Error, Misfit, Result, Shape, Spec, Tensor};
+use crate::{Array, DType, Error, InvalidArgument, Result, Shape, Spec, Tensor};
 
 /// Whether a graph trains or evaluates; read by batch norm and dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,7 +142,7 @@ impl Graph {
     /// [`Error::Graph`].
     pub fn check(&self) -> Result<()> {
         let data = self.data();
-        let error = data.error.as_ref().or_else(|| data.advised.error());
+        let error = data.error.as_ref().or_else(|| data.lints.error());
         error.map_or(Ok(()), |error| Err(Error::Graph(Box::new(error.clone()))))
     }
 
@@ -151,9 +151,9 @@ impl Graph {
     pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Tensor {
         let spec = Spec::new(shape, dtype);
         if dtype == DType::F64 {
-            let misfit = Misfit::new("a graph has no f64 tensors; the precision is the device's")
+            let invalid = InvalidArgument::new("a graph has no f64 tensors; the precision is the device's")
                 .fix("declare DType::F32 and run on Device::cpu_f64()");
-            return self.fail("input", &[spec], misfit);
+            return self.fail("input", &[spec], invalid);
         }
         self.push(NodeKind::Input(name.into()), vec![], vec![spec])
     }
@@ -163,9 +163,9 @@ impl Graph {
     pub fn constant(&self, value: f64) -> Tensor {
         if value.is_nan() {
             // WGSL cannot write it, and no graph needs it.
-            let misfit = Misfit::new("the number is NaN")
+            let invalid = InvalidArgument::new("the number is NaN")
                 .fix("a NaN on the host comes from 0/0, ∞ − ∞ or the root or logarithm of a negative number");
-            return self.fail("constant", &[], misfit);
+            return self.fail("constant", &[], invalid);
         }
         self.push(NodeKind::Constant(value), vec![], vec![Spec::f32(Shape::scalar())])
     }
@@ -203,9 +203,9 @@ impl Graph {
         if let Some(node) = known {
             let same = matches!(&self.data().nodes[node].kind, NodeKind::Variable(v) if v.same_store(variable));
             if !same {
-                let misfit = Misfit::new(format!("`{}` belongs to another Params", variable.name()))
+                let invalid = InvalidArgument::new(format!("`{}` belongs to another Params", variable.name()))
                     .fix("trace one graph per Params");
-                return self.fail("variable", &[variable.spec().clone()], misfit);
+                return self.fail("variable", &[variable.spec().clone()], invalid);
             }
             return Tensor::new(self.clone(), node.output(0));
         }
@@ -247,16 +247,16 @@ impl Graph {
         let name = variable.name();
         let is = |node: &Arc<Node>| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
         let read = self.data().nodes.iter().any(is) || self.stand_in(variable).is_some();
-        let misfit = if tensor.spec() != *variable.spec() {
-            Misfit::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
+        let invalid = if tensor.spec() != *variable.spec() {
+            InvalidArgument::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
         } else if read {
-            Misfit::new(format!("`{name}` was read or replaced before"))
+            InvalidArgument::new(format!("`{name}` was read or replaced before"))
                 .fix("replace a variable once, before any layer that reads it is traced")
         } else {
             self.data().stand_ins.push((variable.clone(), tensor.id()));
             return;
         };
-        let _ = self.fail("replace", &[tensor.spec()], misfit);
+        let _ = self.fail("replace", &[tensor.spec()], invalid);
     }
 
     /// The values that were traced in the scope `path` itself, not in one inside it, in order: for each time that the scope was
@@ -306,7 +306,7 @@ impl Graph {
     /// assert_eq!(graph.tracked()[0].0, "doubled");
     /// ```
     pub fn track(&self, name: impl Into<String>, value: &Tensor) {
-        // A misfit is kept already.
+        // A invalid is kept already.
         if !value.is_valid() {
             return;
         }
@@ -378,29 +378,29 @@ impl Graph {
             return;
         }
         let name = variable.name();
-        let misfit = if self.mode == Mode::Evaluate {
+        let invalid = if self.mode == Mode::Evaluate {
             Some(
-                Misfit::new(format!("an evaluation graph cannot update `{name}`"))
+                InvalidArgument::new(format!("an evaluation graph cannot update `{name}`"))
                     .fix("trace the graph with Mode::Train"),
             )
         } else if value.spec() != *variable.spec() {
-            Some(Misfit::new(format!("`{name}` is {}, its new value {}", variable.spec(), value.spec())))
+            Some(InvalidArgument::new(format!("`{name}` is {}, its new value {}", variable.spec(), value.spec())))
         } else if self.stand_in(variable).is_some() {
             Some(
-                Misfit::new(format!("`{name}` is replaced in this graph, so it has no update here"))
+                InvalidArgument::new(format!("`{name}` is replaced in this graph, so it has no update here"))
                     .fix("update what the tensor in its place comes from"),
             )
         } else if self.pending(variable).is_some_and(|before| !self.data().depends(value.id(), before)) {
             Some(
-                Misfit::new(format!("`{name}` is updated twice"))
+                InvalidArgument::new(format!("`{name}` is updated twice"))
                     .fix("update each variable once per graph")
                     .fix("or compute the second value from the first: `graph.latest(&variable)`"),
             )
         } else {
             None
         };
-        if let Some(misfit) = misfit {
-            let _ = self.fail("update", &[value.spec()], misfit);
+        if let Some(invalid) = invalid {
+            let _ = self.fail("update", &[value.spec()], invalid);
             return;
         }
         let _ = self.variable(variable);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::graph::advice::Advised;
+use crate::graph::lints::Lints;
 use crate::graph::owner::Owner;
 use crate::graph::params::{Counter, Variable};
 use crate::graph::trained::Trained;
@@ -162,7 +162,7 @@ pub(crate) struct GraphData {
     /// The site of the node whose gradient rule runs.
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
-    pub(crate) advised: Advised,
+    pub(crate) lints: Lints,
     /// The parameters that are to be moved.
     pub(crate) trained: Trained,
     /// Whose state the graph changes.

@@ -5,7 +5,7 @@ use crate::{Graph, Owner, Params, Variable};
 impl Graph {
     /// Declares the parameters that an optimizer is to move in this graph, before it updates them.
     ///
-    /// `compile` reports one that has no update ([`advice::PARAMETER_WITHOUT_GRADIENT`](crate::advice::PARAMETER_WITHOUT_GRADIENT)).
+    /// `compile` reports one that has no update ([`lints::PARAMETER_WITHOUT_GRADIENT`](crate::lints::PARAMETER_WITHOUT_GRADIENT)).
     /// So it judges by what was trainable when the optimizer was traced, whatever is frozen or not when the graph is
     /// compiled. In a graph without a declaration, these are the parameters that were trainable at the first update of one.
     pub fn declare_trained<'v>(&self, parameters: impl IntoIterator<Item = &'v Variable>) {

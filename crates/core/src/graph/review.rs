@@ -3,27 +3,27 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::graph::advice::{Advice, EVALUATION_IN_TRAINING_MODE, PARAMETER_WITHOUT_GRADIENT, Warning};
+use crate::graph::lints::{EVALUATION_IN_TRAINING_MODE, Lint, PARAMETER_WITHOUT_GRADIENT, Warning};
 use crate::graph::node::{GraphData, Node, NodeKind};
-use crate::{Graph, Kind, Misfit, Mode, Site, Tensor};
+use crate::{Graph, InvalidArgument, Kind, Mode, Site, Tensor};
 
 impl Graph {
-    /// Records advice about what `op` makes of `inputs`, at the caller's line. Once per line and scope.
+    /// Records lint about what `op` makes of `inputs`, at the caller's line. Once per line and scope.
     #[track_caller]
-    pub fn advise(&self, advice: &'static Advice, op: &str, inputs: &[&Tensor], misfit: Misfit) {
+    pub fn lint(&self, lint: &'static Lint, op: &str, inputs: &[&Tensor], invalid: InvalidArgument) {
         let inputs = inputs.iter().map(|input| input.spec().to_string()).collect();
-        let warning = Warning::new(advice, op, inputs, misfit, self.site());
-        self.data().advised.add(warning);
+        let warning = Warning::new(lint, op, inputs, invalid, self.site());
+        self.data().lints.add(warning);
     }
 
-    /// Permits what `advice` is about in this graph, wherever it stands, before or after this call.
-    pub fn allow(&self, advice: &'static Advice) {
-        self.data().advised.allow(advice);
+    /// Permits what `lint` is about in this graph, wherever it stands, before or after this call.
+    pub fn allow(&self, lint: &'static Lint) {
+        self.data().lints.allow(lint);
     }
 
     /// The warnings about the graph as far as it is traced. `compile` adds what it sees of the graph as a whole.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.data().advised.warnings()
+        self.data().lints.warnings()
     }
 
     /// Looks at the graph as a whole, and returns all warnings.
@@ -32,9 +32,9 @@ impl Graph {
         if self.mode() == Mode::Train
             && let Some(warning) = whole(&data)
         {
-            data.advised.replace(warning);
+            data.lints.replace(warning);
         }
-        data.advised.warnings()
+        data.lints.warnings()
     }
 }
 
@@ -56,11 +56,11 @@ fn whole(data: &GraphData) -> Option<Warning> {
         };
         data.nodes.iter().find(drawn).filter(|_| !data.counters.is_empty()).map(|node| &node.site)
     };
-    let misfit = Misfit::new("the graph is in training mode but trains nothing: units are dropped, and statistics of the batch are used and moved")
+    let invalid = InvalidArgument::new("the graph is in training mode but trains nothing: units are dropped, and statistics of the batch are used and moved")
         .fix("to evaluate, trace it with Graph::new(Mode::Evaluate)")
         .fix("to train, let an optimizer minimize the loss before the graph is compiled");
     let site = moved.cloned().or_else(|| draws().cloned())?;
-    Some(Warning::new(&EVALUATION_IN_TRAINING_MODE, "compile", vec![], misfit, site))
+    Some(Warning::new(&EVALUATION_IN_TRAINING_MODE, "compile", vec![], invalid, site))
 }
 
 /// Returns the parameters that are to be moved and are not updated.
@@ -76,8 +76,9 @@ fn untrained(names: &[String], site: Site) -> Warning {
         list.push(format!("{} more", names.len() - SHOWN));
     }
     let (are, them) = if names.len() == 1 { ("gets", "it") } else { ("get", "them") };
-    let misfit = Misfit::new(format!("{} {are} no gradient: the loss does not depend on {them}", list.join(", ")))
-        .fix("use the layer in `forward`; nothing flows back through `detach`, comparisons and integers")
-        .fix("or freeze what shall stay as it is: `params.at(\"encoder\").set_trainable(false)`");
-    Warning::new(&PARAMETER_WITHOUT_GRADIENT, "minimize", vec![], misfit, site)
+    let invalid =
+        InvalidArgument::new(format!("{} {are} no gradient: the loss does not depend on {them}", list.join(", ")))
+            .fix("use the layer in `forward`; nothing flows back through `detach`, comparisons and integers")
+            .fix("or freeze what shall stay as it is: `params.at(\"encoder\").set_trainable(false)`");
+    Warning::new(&PARAMETER_WITHOUT_GRADIENT, "minimize", vec![], invalid, site)
 }

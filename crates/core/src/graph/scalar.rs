@@ -1,6 +1,6 @@
 //! Right-hand sides that may be tensors or numbers.
 
-use crate::{DType, Misfit, Tensor};
+use crate::{DType, InvalidArgument, Tensor};
 
 /// Tensor or number: what a binary method takes on its right.
 ///
@@ -38,7 +38,7 @@ impl TensorOrScalar {
                 if value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
                     other.graph().constant_u32(value as u32)
                 } else {
-                    other.misfit("constant", &[], Misfit::new(format!("{value} is no u32")))
+                    other.invalid("constant", &[], InvalidArgument::new(format!("{value} is no u32")))
                 }
             }
             Self::Scalar(value) => other.number(value),

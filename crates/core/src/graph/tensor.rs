@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::graph::Graph;
 use crate::graph::node::{Node, NodeKind, ValueId};
-use crate::{DType, Misfit, Pointwise, Shape, Spec};
+use crate::{DType, InvalidArgument, Pointwise, Shape, Spec};
 
 /// A handle to a value of a [`Graph`]: cheap to clone, never data.
 ///
@@ -90,11 +90,11 @@ impl Tensor {
 
     /// Records that `op` cannot take these tensors, and returns the invalid tensor that stands for its result.
     #[track_caller]
-    pub fn misfit(&self, op: &str, others: &[&Self], misfit: Misfit) -> Self {
+    pub fn invalid(&self, op: &str, others: &[&Self], invalid: InvalidArgument) -> Self {
         if let Some(invalid) = std::iter::once(&self).chain(others).find(|t| !t.is_valid()) {
             return (**invalid).clone();
         }
         let specs: Vec<_> = std::iter::once(&self).chain(others).map(|t| t.spec()).collect();
-        self.graph.fail(op, &specs, misfit)
+        self.graph.fail(op, &specs, invalid)
     }
 }

@@ -1,4 +1,4 @@
-//! Tracing: ops become nodes with the place that they come from, and a misfit marks its tensor.
+//! Tracing: ops become nodes with the place that they come from, and a invalid marks its tensor.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::graph::node::{LibraryCall, Node, NodeId, NodeKind, Scope, ValueId};
 use crate::op::pointwise::Block;
 use crate::op::reference::{Slice, SliceMut};
-use crate::{DType, Graph, GraphError, Misfit, Op, Pointwise, Shape, Site, Spec, Tensor};
+use crate::{DType, Graph, GraphError, InvalidArgument, Op, Pointwise, Shape, Site, Spec, Tensor};
 
 impl Graph {
     /// Opens a scope: ops traced until the guard drops are reported as being in `path`.
@@ -83,7 +83,7 @@ impl Graph {
                 let tensor = self.push(NodeKind::Op(op), inputs, outputs);
                 Applied { graph: self.clone(), node: tensor.id().node, valid: true }
             }
-            Err(misfit) => self.fail(op.name(), &specs, misfit).into(),
+            Err(invalid) => self.fail(op.name(), &specs, invalid).into(),
         }
     }
 
@@ -108,20 +108,22 @@ impl Graph {
         let specs: Vec<_> = args.iter().map(|t| t.spec()).collect();
         debug_assert!(args.len() == row.args.len() && attributes.len() == row.attributes.len(), "{}", row.name);
         if let Some(i) = (0..args.len()).find(|&i| specs[i].dtype != row.types[i]) {
-            let misfit =
-                Misfit::new(format!("argument `{}` must be {}, not {}", row.args[i], row.types[i], specs[i].dtype));
-            let misfit = match row.types[i] {
-                DType::U32 => misfit.fix("masks and labels are u32: compare (`x.gt(&y)`) or cast with `.to_u32()`"),
-                _ => misfit.fix("cast with `.to_f32()`"),
+            let invalid = InvalidArgument::new(format!(
+                "argument `{}` must be {}, not {}",
+                row.args[i], row.types[i], specs[i].dtype
+            ));
+            let invalid = match row.types[i] {
+                DType::U32 => invalid.fix("masks and labels are u32: compare (`x.gt(&y)`) or cast with `.to_u32()`"),
+                _ => invalid.fix("cast with `.to_f32()`"),
             };
-            return self.fail(row.name, &specs, misfit);
+            return self.fail(row.name, &specs, invalid);
         }
         let mut shape = specs.first().map_or_else(Shape::scalar, |spec| spec.shape.clone());
         for spec in &specs[1.min(specs.len())..] {
             let Some(common) = shape.broadcast(&spec.shape) else {
-                let misfit = Misfit::new(format!("shapes {shape} and {} do not broadcast", spec.shape))
+                let invalid = InvalidArgument::new(format!("shapes {shape} and {} do not broadcast", spec.shape))
                     .fix("sizes are aligned from the last axis and must be equal or 1; reshape or unsqueeze one side");
-                return self.fail(row.name, &specs, misfit);
+                return self.fail(row.name, &specs, invalid);
             };
             shape = common;
         }
@@ -162,12 +164,12 @@ impl Graph {
 
     /// Records that an op does not fit, and leaves an invalid tensor in its place.
     #[track_caller]
-    pub fn fail(&self, op: &str, inputs: &[Spec], misfit: Misfit) -> Tensor {
+    pub fn fail(&self, op: &str, inputs: &[Spec], invalid: InvalidArgument) -> Tensor {
         let site = self.site();
         let mut data = self.data();
         if data.error.is_none() {
             let inputs = inputs.iter().map(ToString::to_string).collect();
-            data.error = Some(GraphError { op: op.into(), inputs, misfit, site });
+            data.error = Some(GraphError { op: op.into(), inputs, invalid, site });
         }
         drop(data);
         self.push(NodeKind::Invalid, vec![], vec![Spec::f32(Shape::scalar())])
@@ -177,8 +179,9 @@ impl Graph {
     #[track_caller]
     fn refuse(&self, op: &str, inputs: &[&Tensor]) -> Option<Applied> {
         if let Some(stranger) = inputs.iter().find(|t| !t.graph().is(self)) {
-            let misfit = Misfit::new("an input belongs to another graph").fix("trace the whole step in one graph");
-            return Some(self.fail(op, &[stranger.spec()], misfit).into());
+            let invalid =
+                InvalidArgument::new("an input belongs to another graph").fix("trace the whole step in one graph");
+            return Some(self.fail(op, &[stranger.spec()], invalid).into());
         }
         let invalid = inputs.iter().find(|t| !t.is_valid())?;
         Some((*invalid).clone().into())

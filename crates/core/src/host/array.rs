@@ -29,8 +29,8 @@ pub enum Data {
 /// let labels = Array::new([2, 2], vec![0u32, 1, 1, 0])?;
 /// assert_eq!(labels.shape().dims(), [2, 2]);
 /// assert_eq!(labels.to_f64(), [0.0, 1.0, 1.0, 0.0]);
-/// let misfit = Array::new([3], vec![1.0f32]).unwrap_err();
-/// assert_eq!(misfit.to_string(), "1 value cannot fill an array of shape [3], which holds 3");
+/// let invalid = Array::new([3], vec![1.0f32]).unwrap_err();
+/// assert_eq!(invalid.to_string(), "1 value cannot fill an array of shape [3], which holds 3");
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 #[derive(Clone, PartialEq)]

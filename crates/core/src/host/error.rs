@@ -81,15 +81,15 @@ impl Error {
 /// Why an op cannot take its inputs, and what would fix it: what a shape rule returns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Misfit {
+pub struct InvalidArgument {
     /// What is wrong.
     pub message: String,
     /// What to do about it, most likely first.
     pub fixes: Vec<String>,
 }
 
-impl Misfit {
-    /// A misfit without a suggestion.
+impl InvalidArgument {
+    /// A invalid without a suggestion.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), fixes: Vec::new() }
     }
@@ -125,15 +125,15 @@ pub struct GraphError {
     /// The inputs as `f32[64, 30]`, in order.
     pub inputs: Vec<String>,
     /// What is wrong, and the fixes.
-    pub misfit: Misfit,
+    pub invalid: InvalidArgument,
     /// Where the op was called.
     pub site: Site,
 }
 
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}({}): {}\n  at {}", self.op, self.inputs.join(", "), self.misfit.message, self.site)?;
-        match &self.misfit.fixes[..] {
+        write!(f, "{}({}): {}\n  at {}", self.op, self.inputs.join(", "), self.invalid.message, self.site)?;
+        match &self.invalid.fixes[..] {
             [] => Ok(()),
             [fix] => write!(f, "\n  fix: {fix}"),
             fixes => {

@@ -19,7 +19,7 @@ pub use launch::{Constant, Dispatch, Grid, Kernel, Launch, Operand, Param};
 pub use limits::Limits;
 use reference::Reference;
 
-use crate::{Accuracy, Misfit, Shape, View};
+use crate::{Accuracy, InvalidArgument, Shape, View};
 
 /// A structured op: one that reads more of its inputs than the one element that it writes.
 ///
@@ -38,8 +38,8 @@ pub trait Op: Debug + Send + Sync + 'static {
     /// The shape rule.
     ///
     /// # Errors
-    /// A [`Misfit`] when the op cannot take these inputs, with the fixes to suggest.
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit>;
+    /// A [`InvalidArgument`] when the op cannot take these inputs, with the fixes to suggest.
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument>;
 
     /// The gradient rule, in graph terms: reads cotangents, gives one gradient per input that needs it.
     fn backward(&self, at: &mut Backward);

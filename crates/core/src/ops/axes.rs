@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Misfit, Shape, Tensor};
+use crate::{InvalidArgument, Shape, Tensor};
 
 /// Axes of a reduction: one, or several in an array or slice; negative ones count from the end.
 ///
@@ -68,8 +68,8 @@ pub(crate) fn reduced(shape: &Shape, axes: &[usize], keep: bool) -> Shape {
 pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor> {
     let shape = x.shape();
     let Some(index) = shape.axis(axis) else {
-        let misfit = Misfit::new(format!("there is no axis {axis}: {shape} has {}", axes(shape.rank())));
-        return Err(x.misfit(op, &[], misfit));
+        let invalid = InvalidArgument::new(format!("there is no axis {axis}: {shape} has {}", axes(shape.rank())));
+        return Err(x.invalid(op, &[], invalid));
     };
     Ok(index)
 }
@@ -81,7 +81,7 @@ pub(crate) fn resolve_all(x: &Tensor, op: &str, axes: &[isize]) -> Result<Vec<us
     for &axis in axes {
         let index = resolve(x, op, axis)?;
         if resolved.contains(&index) {
-            return Err(x.misfit(op, &[], Misfit::new(format!("axis {index} is named twice in {axes:?}"))));
+            return Err(x.invalid(op, &[], InvalidArgument::new(format!("axis {index} is named twice in {axes:?}"))));
         }
         resolved.push(index);
     }

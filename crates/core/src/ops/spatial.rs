@@ -1,6 +1,6 @@
 //! What convolutions and pooling share: sizes per axis, the setters of their options, and checks with their messages.
 
-use crate::{Misfit, Shape};
+use crate::{InvalidArgument, Shape};
 
 /// One size per axis of an image; a number stands for the same along each.
 ///
@@ -87,18 +87,18 @@ fn axes(spatial: usize) -> &'static str {
 }
 
 /// Batch, channels and sizes of the input, which may lack the batch.
-pub(crate) fn images<const D: usize>(x: &Shape) -> Result<(usize, usize, [usize; 2]), Misfit> {
+pub(crate) fn images<const D: usize>(x: &Shape) -> Result<(usize, usize, [usize; 2]), InvalidArgument> {
     let (batch, rest) = match x.dims() {
         dims if dims.len() == D + 1 => (1, dims),
         [batch, rest @ ..] if rest.len() == D + 1 => (*batch, rest),
         _ => {
             let axes = axes(D);
-            let misfit = Misfit::new(format!("expected [N, C, {axes}] or [C, {axes}], not {x}"));
-            return Err(misfit.fix(format!("the channels come before the image: reshape to [N, C, {axes}]")));
+            let invalid = InvalidArgument::new(format!("expected [N, C, {axes}] or [C, {axes}], not {x}"));
+            return Err(invalid.fix(format!("the channels come before the image: reshape to [N, C, {axes}]")));
         }
     };
     if let Some(empty) = rest.iter().position(|&size| size == 0) {
-        return Err(Misfit::new(format!("axis {} of {x} has no elements", empty + x.rank() - rest.len())));
+        return Err(InvalidArgument::new(format!("axis {} of {x} has no elements", empty + x.rank() - rest.len())));
     }
     let mut sizes = [1; 2];
     sizes[2 - D..].copy_from_slice(&rest[1..]);
@@ -111,17 +111,18 @@ pub(crate) fn name<const D: usize>(axis: usize) -> &'static str {
 }
 
 /// The first of some options that has a size of 0: its name, and the error without a fix.
-pub(crate) fn zero<'a, const D: usize>(options: &[(&'a str, [usize; D])]) -> Option<(&'a str, Misfit)> {
+pub(crate) fn zero<'a, const D: usize>(options: &[(&'a str, [usize; D])]) -> Option<(&'a str, InvalidArgument)> {
     let (name, sizes) = options.iter().find(|(_, sizes)| sizes.contains(&0))?;
-    Some((name, Misfit::new(format!("the {name} must be positive, not {sizes:?}"))))
+    Some((name, InvalidArgument::new(format!("the {name} must be positive, not {sizes:?}"))))
 }
 
 /// An error if a window spans more elements than an axis has with its padding.
-pub(crate) fn check_span(span: usize, padded: usize, name: &str) -> Result<(), Misfit> {
+pub(crate) fn check_span(span: usize, padded: usize, name: &str) -> Result<(), InvalidArgument> {
     if span <= padded {
         return Ok(());
     }
-    let misfit =
-        Misfit::new(format!("the window spans {span} elements, more than the {name} of {padded} with padding"));
-    Err(misfit.fix("pad more, or make the kernel or its dilation smaller"))
+    let invalid = InvalidArgument::new(format!(
+        "the window spans {span} elements, more than the {name} of {padded} with padding"
+    ));
+    Err(invalid.fix("pad more, or make the kernel or its dilation smaller"))
 }

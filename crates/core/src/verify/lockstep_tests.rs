@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::{Backward, CpuBackend, Init, Kind, Misfit, Mode, Op, Params, Reference, Spec, gradients};
+use crate::{Backward, CpuBackend, Init, InvalidArgument, Kind, Mode, Op, Params, Reference, Spec, gradients};
 
 /// Twice its input; in `f32`, one element is off from the run `from` on.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ impl Op for Twice {
         "twice"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![inputs[0].clone()])
     }
 

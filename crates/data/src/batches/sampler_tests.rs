@@ -95,8 +95,8 @@ fn weights_that_draw_nothing_are_errors() {
     let once = Sampler::weighted_once(&[1.0, 0.0], 2).unwrap_err().to_string();
     assert!(once.starts_with("2 rows cannot be drawn once each: only 1 have a weight above 0."), "{once}");
     assert!(Sampler::balanced(&[]).is_err());
-    let misfit = Batches::new(3, 1).unwrap().sampler(&Sampler::balanced(&[0, 1]).unwrap(), Seed(0)).unwrap_err();
-    assert_eq!(misfit.to_string(), "the sampler is of 2 rows, but the data has 3 rows");
+    let invalid = Batches::new(3, 1).unwrap().sampler(&Sampler::balanced(&[0, 1]).unwrap(), Seed(0)).unwrap_err();
+    assert_eq!(invalid.to_string(), "the sampler is of 2 rows, but the data has 3 rows");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use wgrad_core::{Dispatch, Error, Kernel, Result};
 
 use super::reflect::{self, Module, Outlines};
 use crate::cache;
+#[cfg(feature = "fault-injection")]
+use crate::fault_injection::Fault;
 use crate::gpu::{Gpu, lock};
-#[cfg(feature = "plant")]
-use crate::plant::Plant;
 
 /// Kernel, parsed.
 pub(crate) struct Shader {
@@ -96,8 +96,8 @@ pub(crate) struct Kernels {
     disk: Option<Disk>,
     /// The sources of ops' kernels, read for fusion.
     pub outlines: Outlines,
-    #[cfg(feature = "plant")]
-    fault: Option<&'static Plant>,
+    #[cfg(feature = "fault-injection")]
+    fault: Option<&'static Fault>,
 }
 
 impl Kernels {
@@ -108,14 +108,14 @@ impl Kernels {
             made: Mutex::default(),
             disk,
             outlines: Outlines::default(),
-            #[cfg(feature = "plant")]
+            #[cfg(feature = "fault-injection")]
             fault: None,
         }
     }
 
     /// Kernels of a device into which a fault is injected. None of them is kept on disk.
-    #[cfg(feature = "plant")]
-    pub fn faulty(gpu: Arc<Gpu>, fault: &'static Plant) -> Self {
+    #[cfg(feature = "fault-injection")]
+    pub fn faulty(gpu: Arc<Gpu>, fault: &'static Fault) -> Self {
         Self { fault: Some(fault), ..Self::new(gpu, None) }
     }
 
@@ -123,7 +123,7 @@ impl Kernels {
     ///
     /// # Errors
     /// When the kernel has changed, so that the fault does not fit it.
-    #[cfg(feature = "plant")]
+    #[cfg(feature = "fault-injection")]
     pub fn inject(&self, kernel: &mut Kernel) -> Result<()> {
         if let Some(faulty) = self.fault.map(|fault| fault.in_kernel(kernel)).transpose()?.flatten() {
             *kernel = faulty;

@@ -156,7 +156,7 @@ impl Loader<'_> {
         written: Vec<BufferId>,
         own: &mut Vec<BufferId>,
     ) -> Result<Program> {
-        #[cfg(feature = "plant")]
+        #[cfg(feature = "fault-injection")]
         for launch in &mut launches {
             self.kernels.inject(&mut launch.dispatch.kernel)?;
         }

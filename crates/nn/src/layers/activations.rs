@@ -1,6 +1,6 @@
 //! Activations as modules, for [`Sequential`](crate::Sequential); in a formula, call the op: `x.relu()`.
 
-use wgrad_core::{Init, Kind, Misfit, Params, Variable};
+use wgrad_core::{Init, InvalidArgument, Kind, Params, Variable};
 
 module! {
     /// Rectifier: `max(x, 0)`.
@@ -178,9 +178,9 @@ module! {
     pub struct Softmax2d; |x| {
         let shape = x.shape();
         if x.is_valid() && !matches!(shape.rank(), 3 | 4) {
-            let misfit = Misfit::new(format!("expected [N, C, H, W] or [C, H, W], not {shape}"))
+            let invalid = InvalidArgument::new(format!("expected [N, C, H, W] or [C, H, W], not {shape}"))
                 .fix("along any axis of any tensor: `Softmax::new(axis)`");
-            return x.misfit("softmax2d", &[], misfit);
+            return x.invalid("softmax2d", &[], invalid);
         }
         x.softmax(-3)
     }

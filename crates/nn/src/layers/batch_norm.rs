@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::{Counter, DType, Graph, Init, Kind, Misfit, Mode, Params, Tensor, Variable};
+use wgrad_core::{Counter, DType, Graph, Init, InvalidArgument, Kind, Mode, Params, Tensor, Variable};
 
 options! {
     /// Options of a [`BatchNorm`].
@@ -121,28 +121,28 @@ impl<const D: usize> BatchNorm<D> {
         self.bias.as_ref()
     }
 
-    fn misfit(&self, x: &Tensor, shapes: &str, ranks: &[usize]) -> Option<Misfit> {
+    fn invalid(&self, x: &Tensor, shapes: &str, ranks: &[usize]) -> Option<InvalidArgument> {
         let (shape, channels) = (x.shape(), self.channels);
         let BatchNormOptions { eps, momentum, .. } = self.options;
         if !(eps.is_finite() && eps >= 0.0) {
-            return Some(Misfit::new(format!("eps must be a number that is not negative, not {eps}")));
+            return Some(InvalidArgument::new(format!("eps must be a number that is not negative, not {eps}")));
         }
         if let Some(momentum) = momentum.filter(|momentum| !momentum.is_finite()) {
             return Some(
-                Misfit::new(format!("momentum must be a number, not {momentum}"))
+                InvalidArgument::new(format!("momentum must be a number, not {momentum}"))
                     .fix("use None for the average over all batches"),
             );
         }
         if !ranks.contains(&shape.rank()) {
             let shapes = shapes.replace('C', &channels.to_string());
             return Some(
-                Misfit::new(format!("expected {shapes}, not {shape}"))
+                InvalidArgument::new(format!("expected {shapes}, not {shape}"))
                     .fix("the first axis is the batch, the second the channels; reshape, or flatten with `Flatten`"),
             );
         }
         let found = shape.dims()[1];
         (found != channels).then(|| {
-            Misfit::new(format!("axis 1 of {shape} has {found} channels, the layer has {channels}"))
+            InvalidArgument::new(format!("axis 1 of {shape} has {found} channels, the layer has {channels}"))
                 .fix(format!("make the layer with {found} channels, or the layer before it with {channels} outputs"))
         })
     }
@@ -202,8 +202,8 @@ impl<const D: usize> BatchNorm<D> {
         let graph = x.graph();
         // Closures below have no caller of their own.
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
-        if let Some(misfit) = self.misfit(x, shapes, ranks) {
-            return x.misfit("batch_norm", &[], misfit);
+        if let Some(invalid) = self.invalid(x, shapes, ranks) {
+            return x.invalid("batch_norm", &[], invalid);
         }
         match &self.running {
             Some(running) if graph.mode() == Mode::Evaluate || self.is_frozen() => self.evaluate(x, running),

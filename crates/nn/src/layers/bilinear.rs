@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::{Init, Kind, Misfit, Params, Tensor, Variable};
+use wgrad_core::{Init, InvalidArgument, Kind, Params, Tensor, Variable};
 
 options! {
     /// Options of a [`Bilinear`].
@@ -65,9 +65,9 @@ impl Bilinear {
 #[track_caller]
 pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     let _scope = x1.graph().scope_of_library("", Location::caller(), crate::source());
-    if let Some(misfit) = misfit(x1, x2, weight, bias) {
+    if let Some(invalid) = invalid(x1, x2, weight, bias) {
         let others: Vec<&Tensor> = [x2, weight].into_iter().chain(bias).collect();
-        return x1.misfit("bilinear", &others, misfit);
+        return x1.invalid("bilinear", &others, invalid);
     }
     let (shape, weights) = (x1.shape(), weight.shape());
     let &[outputs, in1, in2] = weights.dims() else { unreachable!("the weight has three axes") };
@@ -83,21 +83,26 @@ pub fn bilinear(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>
     }
 }
 
-fn misfit(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Option<Misfit> {
+fn invalid(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Option<InvalidArgument> {
     let tensors = [Some(x1), Some(x2), Some(weight), bias];
     if tensors.into_iter().flatten().any(|tensor| !tensor.is_valid() || !tensor.dtype().is_float()) {
-        return Some(Misfit::new("inputs, weight and bias are floats").fix("cast with `.to_f32()`"));
+        return Some(InvalidArgument::new("inputs, weight and bias are floats").fix("cast with `.to_f32()`"));
     }
     let (a, b, w) = (x1.shape(), x2.shape(), weight.shape());
     let (&[outputs, in1, in2], [lead1 @ .., last1], [lead2 @ .., last2]) = (w.dims(), a.dims(), b.dims()) else {
-        return Some(Misfit::new(format!("the inputs are […, in1] and […, in2], the weight [out, in1, in2], not {w}")));
+        return Some(InvalidArgument::new(format!(
+            "the inputs are […, in1] and […, in2], the weight [out, in1, in2], not {w}"
+        )));
     };
     if [*last1, *last2] != [in1, in2] || lead1 != lead2 {
         return Some(
-            Misfit::new(format!("the inputs must be […, {in1}] and […, {in2}], alike before that, not {a} and {b}"))
-                .fix(format!("make the layer for {last1} and {last2} features, or reshape the inputs")),
+            InvalidArgument::new(format!(
+                "the inputs must be […, {in1}] and […, {in2}], alike before that, not {a} and {b}"
+            ))
+            .fix(format!("make the layer for {last1} and {last2} features, or reshape the inputs")),
         );
     }
     let bias = bias?.shape();
-    (bias.dims() != [outputs]).then(|| Misfit::new(format!("the bias must be [{outputs}], one per output, not {bias}")))
+    (bias.dims() != [outputs])
+        .then(|| InvalidArgument::new(format!("the bias must be [{outputs}], one per output, not {bias}")))
 }

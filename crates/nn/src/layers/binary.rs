@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use wgrad_core::ops::{ConvOptions, Padding, Sizes};
-use wgrad_core::{Kind, Misfit, Params, Tensor, Variable};
+use wgrad_core::{InvalidArgument, Kind, Params, Tensor, Variable};
 
 use super::conv::window_setters;
 use super::{Linear, LinearOptions};
@@ -96,7 +96,7 @@ module!(BinaryLinear, |layer, x| {
     let _scope = graph.scope_of_library(&layer.scope, Location::caller(), crate::source());
     let weight = graph.variable(layer.linear.weight());
     if weight.shape().numel() == 0 {
-        return x.misfit("binary_linear", &[], Misfit::new("the layer has no weights"));
+        return x.invalid("binary_linear", &[], InvalidArgument::new("the layer has no weights"));
     }
     let bias = layer.linear.bias().map(|bias| graph.variable(bias));
     x.linear(&signs(&weight, layer.scale), bias.as_ref())
@@ -162,7 +162,7 @@ module!(BinaryConv2d, |layer, x| {
     let _scope = graph.scope_of_library(&layer.scope, Location::caller(), crate::source());
     let weight = graph.variable(&layer.weight);
     if weight.shape().numel() == 0 {
-        return x.misfit("binary_conv2d", &[], Misfit::new("the layer has no weights"));
+        return x.invalid("binary_conv2d", &[], InvalidArgument::new("the layer has no weights"));
     }
     let bias = layer.bias.as_ref().map(|bias| graph.variable(bias));
     x.conv2d(&signs(&weight, layer.options.scale), bias.as_ref(), layer.options.window)

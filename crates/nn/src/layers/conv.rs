@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use wgrad_core::ops::{ConvOptions, Padding, Sizes, cat};
-use wgrad_core::{Kind, Misfit, Params, Tensor, Variable};
+use wgrad_core::{InvalidArgument, Kind, Params, Tensor, Variable};
 
 use crate::init;
 
@@ -95,17 +95,17 @@ impl Filters {
         &self,
         x: &Tensor,
         name: &str,
-        op: impl FnOnce(&Tensor, Option<&Tensor>) -> Result<Tensor, Misfit>,
+        op: impl FnOnce(&Tensor, Option<&Tensor>) -> Result<Tensor, InvalidArgument>,
     ) -> Tensor {
         let graph = x.graph();
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         let weight = graph.variable(&self.weight);
         let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
         let traced = match undivided(self.channels, self.groups) {
-            Some(misfit) => Err(misfit),
+            Some(invalid) => Err(invalid),
             None => op(&weight, bias.as_ref()),
         };
-        traced.unwrap_or_else(|misfit| x.misfit(name, &[&weight], misfit))
+        traced.unwrap_or_else(|invalid| x.invalid(name, &[&weight], invalid))
     }
 }
 
@@ -114,10 +114,10 @@ pub(super) fn per_group(channels: usize, groups: usize) -> usize {
     if groups > 0 && channels.is_multiple_of(groups) { channels / groups } else { channels }
 }
 
-fn undivided([inputs, outputs]: [usize; 2], groups: usize) -> Option<Misfit> {
+fn undivided([inputs, outputs]: [usize; 2], groups: usize) -> Option<InvalidArgument> {
     let divides = |channels: usize| groups > 0 && channels.is_multiple_of(groups);
     (!divides(inputs) || !divides(outputs)).then(|| {
-        Misfit::new(format!("{groups} groups do not divide {inputs} input and {outputs} output channels"))
+        InvalidArgument::new(format!("{groups} groups do not divide {inputs} input and {outputs} output channels"))
             .fix("choose groups that divide both; 1 is none")
     })
 }
@@ -187,12 +187,12 @@ impl<const D: usize> Conv<D> {
 
     /// Returns the input with its surroundings, and the window without them.
     #[track_caller]
-    fn padded(&self, x: &Tensor) -> Result<(Tensor, ConvOptions<D>), Misfit> {
+    fn padded(&self, x: &Tensor) -> Result<(Tensor, ConvOptions<D>), InvalidArgument> {
         if self.options.padding_mode == PaddingMode::Zeros || x.shape().rank() < D + 1 {
             return Ok((x.clone(), self.options.window));
         }
         if self.options.window.padding == Padding::Same && self.options.window.stride != [1; D] {
-            return Err(Misfit::new(format!(
+            return Err(InvalidArgument::new(format!(
                 "padding to the same size needs a stride of 1, not {:?}",
                 self.options.window.stride
             )));
@@ -214,7 +214,13 @@ module!(Conv<2>, |conv, x| conv
 
 /// The tensor with `before` and `after` of its own elements around one axis.
 #[track_caller]
-fn surround(x: &Tensor, axis: usize, before: usize, after: usize, mode: PaddingMode) -> Result<Tensor, Misfit> {
+fn surround(
+    x: &Tensor,
+    axis: usize,
+    before: usize,
+    after: usize,
+    mode: PaddingMode,
+) -> Result<Tensor, InvalidArgument> {
     if before + after == 0 {
         return Ok(x.clone());
     }
@@ -226,7 +232,7 @@ fn surround(x: &Tensor, axis: usize, before: usize, after: usize, mode: PaddingM
     };
     if before.max(after) > most || n == 0 {
         let name = if mode == PaddingMode::Reflect { "reflected" } else { "circular" };
-        return Err(Misfit::new(format!(
+        return Err(InvalidArgument::new(format!(
             "{name} padding of {} needs more than the {n} elements of axis {axis}",
             before.max(after)
         ))

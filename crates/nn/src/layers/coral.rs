@@ -1,7 +1,7 @@
 //! The output layer of ordinal classes, and what its logits say.
 
 use wgrad_core::ops::cat;
-use wgrad_core::{Array, Init, Kind, Misfit, Params, Tensor, Variable};
+use wgrad_core::{Array, Init, InvalidArgument, Kind, Params, Tensor, Variable};
 
 use super::{Linear, LinearOptions};
 
@@ -62,8 +62,8 @@ impl Coral {
     /// probabilities above ½.
     #[track_caller]
     pub fn rank(logits: &Tensor) -> Tensor {
-        match misfit(logits) {
-            Some(misfit) => logits.misfit("Coral::rank", &[], misfit),
+        match invalid(logits) {
+            Some(invalid) => logits.invalid("Coral::rank", &[], invalid),
             None => logits.gt(0.0).to_f32().sum([-1]).to_u32(),
         }
     }
@@ -75,8 +75,8 @@ impl Coral {
     /// some are negative.
     #[track_caller]
     pub fn probabilities(logits: &Tensor) -> Tensor {
-        if let Some(misfit) = misfit(logits) {
-            return logits.misfit("Coral::probabilities", &[], misfit);
+        if let Some(invalid) = invalid(logits) {
+            return logits.invalid("Coral::probabilities", &[], invalid);
         }
         let _line = logits.graph().line_of_caller();
         let above = logits.sigmoid();
@@ -86,11 +86,11 @@ impl Coral {
     }
 }
 
-fn misfit(logits: &Tensor) -> Option<Misfit> {
+fn invalid(logits: &Tensor) -> Option<InvalidArgument> {
     let shape = logits.shape();
     let fits = logits.dtype().is_float() && shape.dims().last().is_some_and(|&decisions| decisions > 0);
     (!fits).then(|| {
-        Misfit::new(format!("logits of K ordered classes are f32[…, K−1], not {}", logits.spec()))
+        InvalidArgument::new(format!("logits of K ordered classes are f32[…, K−1], not {}", logits.spec()))
             .fix("give the output of a `Coral` layer")
     })
 }

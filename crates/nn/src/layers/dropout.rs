@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::{Counter, DType, Misfit, Mode, Params, Tensor};
+use wgrad_core::{Counter, DType, InvalidArgument, Mode, Params, Tensor};
 
 use crate::Module;
 
@@ -111,9 +111,9 @@ impl<const D: usize> ChannelDropout<D> {
         let _scope = x.graph().scope_of_library(&self.0.scope, Location::caller(), crate::source());
         let shape = x.shape();
         let Some(&(_, axis)) = ranks.iter().find(|(rank, _)| *rank == shape.rank()) else {
-            let misfit =
-                Misfit::new(format!("expected {shapes}, not {shape}")).fix("for single elements use `Dropout`");
-            return x.misfit(name, &[], misfit);
+            let invalid = InvalidArgument::new(format!("expected {shapes}, not {shape}"))
+                .fix("for single elements use `Dropout`");
+            return x.invalid(name, &[], invalid);
         };
         if x.graph().mode() == Mode::Evaluate && (0.0..=1.0).contains(&self.0.p) {
             return x.clone();

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::{Array, DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
+use wgrad_core::{Array, DType, Init, InvalidArgument, Kind, Params, Shape, Tensor, Variable};
 
 use crate::Module;
 
@@ -136,17 +136,17 @@ impl Embedding {
         (row < rows).then_some(row)
     }
 
-    fn misfit(&self, x: &Tensor) -> Option<Misfit> {
+    fn invalid(&self, x: &Tensor) -> Option<InvalidArgument> {
         let rows = self.weight.shape().dims()[0];
         if x.dtype() != DType::U32 {
             return Some(
-                Misfit::new(format!("an embedding takes indices, u32 below {rows}, not {}", x.dtype()))
+                InvalidArgument::new(format!("an embedding takes indices, u32 below {rows}, not {}", x.dtype()))
                     .fix("feed u32, or cast with `.to_u32()`"),
             );
         }
         let outside = self.padding_idx.filter(|_| self.padding().is_none())?;
         Some(
-            Misfit::new(format!("padding_idx {outside} is not a row of a table of {rows}"))
+            InvalidArgument::new(format!("padding_idx {outside} is not a row of a table of {rows}"))
                 .fix(format!("rows are 0 to {}, or -{rows} to -1 from the end", rows.saturating_sub(1))),
         )
     }
@@ -157,8 +157,8 @@ impl Module for Embedding {
     fn forward(&self, x: &Tensor) -> Tensor {
         let graph = x.graph();
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
-        if let Some(misfit) = self.misfit(x) {
-            return x.misfit("embedding", &[], misfit);
+        if let Some(invalid) = self.invalid(x) {
+            return x.invalid("embedding", &[], invalid);
         }
         let rows = graph.variable(&self.weight).embedding(x);
         let Some(padding) = self.padding() else { return rows };

@@ -1,6 +1,6 @@
 //! Group norm: groups of channels are brought to mean 0 and variance 1 in each sample, whatever the mode.
 
-use wgrad_core::{Misfit, Params};
+use wgrad_core::{InvalidArgument, Params};
 
 use super::affine::Affine;
 
@@ -56,9 +56,9 @@ impl GroupNorm {
 module!(GroupNorm, |norm, x| norm.affine.around(x, |weight, bias| {
     if let Some(&found) = x.shape().dims().get(1).filter(|&&found| found != norm.channels) {
         let (shape, channels) = (x.shape(), norm.channels);
-        let misfit = Misfit::new(format!("axis 1 of {shape} has {found} channels, the layer has {channels}"))
+        let invalid = InvalidArgument::new(format!("axis 1 of {shape} has {found} channels, the layer has {channels}"))
             .fix(format!("make the layer with {found} channels, or the layer before it with {channels} outputs"));
-        return x.misfit("group_norm", &[], misfit);
+        return x.invalid("group_norm", &[], invalid);
     }
     x.group_norm(norm.groups, weight, bias, norm.options.eps)
 }));

@@ -3,7 +3,7 @@
 use std::panic::Location;
 
 use wgrad_core::ops::cat;
-use wgrad_core::{DType, Init, Kind, Misfit, Params, Shape, Tensor, Variable};
+use wgrad_core::{DType, Init, InvalidArgument, Kind, Params, Shape, Tensor, Variable};
 
 use super::scaled_dot_product_attention::{Empty, Scores, attend};
 use super::{Dropout, Linear, LinearOptions};
@@ -155,10 +155,10 @@ impl MultiheadAttention {
         let batched = query.shape().rank() == 3;
         let sizes = match self.sizes([query, key, value], &call) {
             Ok(sizes) => sizes,
-            Err(misfit) => {
+            Err(invalid) => {
                 let masks = [call.key_padding_mask, call.attn_mask];
                 let others: Vec<&Tensor> = [key, value].into_iter().chain(masks.into_iter().flatten()).collect();
-                let invalid = query.misfit("multihead_attention", &others, misfit);
+                let invalid = query.invalid("multihead_attention", &others, invalid);
                 let weights = call.need_weights.then(|| invalid.clone());
                 return (invalid, weights);
             }
@@ -262,14 +262,14 @@ struct Sizes {
 }
 
 impl MultiheadAttention {
-    fn sizes(&self, inputs: [&Tensor; 3], call: &MultiheadAttentionCall<'_>) -> Result<Sizes, Misfit> {
+    fn sizes(&self, inputs: [&Tensor; 3], call: &MultiheadAttentionCall<'_>) -> Result<Sizes, InvalidArgument> {
         let masks = [call.key_padding_mask, call.attn_mask];
         if inputs.into_iter().chain(masks.into_iter().flatten()).any(|tensor| !tensor.is_valid()) {
-            return Err(Misfit::default());
+            return Err(InvalidArgument::default());
         }
         let (e, h) = (self.embed_dim, self.heads);
         if h == 0 || e == 0 || !e.is_multiple_of(h) {
-            return Err(Misfit::new(format!("{h} heads do not divide {e} features"))
+            return Err(InvalidArgument::new(format!("{h} heads do not divide {e} features"))
                 .fix("choose embed_dim as a multiple of num_heads, and both above 0"));
         }
         let batch_first = self.options.batch_first;
@@ -285,13 +285,13 @@ impl MultiheadAttention {
                 (_, false) => format!("[S, N, {features}] or [S, {features}]"),
             };
             if !x.dtype().is_float() || !matches!(shape.rank(), 2 | 3) || shape.dims().last() != Some(&features) {
-                return Err(Misfit::new(format!("the {name} must be {expected}, not {}", x.spec())).fix(
+                return Err(InvalidArgument::new(format!("the {name} must be {expected}, not {}", x.spec())).fix(
                     "embed_dim, kdim and vdim are the features of queries, keys and values; `batch_first` says \
                      which axis is the batch",
                 ));
             }
             if shape.rank() != rank {
-                return Err(Misfit::new(format!("the query is {}, the {name} {shape}", inputs[0].shape()))
+                return Err(InvalidArgument::new(format!("the query is {}, the {name} {shape}", inputs[0].shape()))
                     .fix("give all three a batch, or none"));
             }
         }
@@ -305,26 +305,26 @@ impl MultiheadAttention {
         if key_n != n || value_n != n || values != s {
             let [q, k, v] = inputs.map(Tensor::shape);
             let what = format!("queries {q}, keys {k} and values {v} do not belong together");
-            return Err(Misfit::new(what).fix("keys and values have one length, and all three one batch").fix(
-                format!(
+            return Err(InvalidArgument::new(what)
+                .fix("keys and values have one length, and all three one batch")
+                .fix(format!(
                     "`batch_first` is {batch_first}: sequences are {}",
                     if batch_first { "[N, length, features]" } else { "[length, N, features]" }
-                ),
-            ));
+                )));
         }
         if s == 0 {
-            return Err(Misfit::new("there is no key to attend to"));
+            return Err(InvalidArgument::new("there is no key to attend to"));
         }
         let of_padding: Vec<usize> = if rank == 3 { vec![n, s] } else { vec![s] };
         if let Some(mask) = call.key_padding_mask.filter(|mask| mask.shape().dims() != of_padding) {
             let expected = Shape::from(of_padding);
-            return Err(Misfit::new(format!("key_padding_mask must be {expected}, not {}", mask.shape()))
+            return Err(InvalidArgument::new(format!("key_padding_mask must be {expected}, not {}", mask.shape()))
                 .fix("one number per sequence and key; nonzero leaves the key out"));
         }
         let (plain, per_head) = ([l, s], [n * h, l, s]);
         if let Some(mask) = call.attn_mask.filter(|m| m.shape().dims() != plain && m.shape().dims() != per_head) {
             let (plain, per_head) = (Shape::from(plain), Shape::from(per_head));
-            return Err(Misfit::new(format!("attn_mask must be {plain} or {per_head}, not {}", mask.shape()))
+            return Err(InvalidArgument::new(format!("attn_mask must be {plain} or {per_head}, not {}", mask.shape()))
                 .fix("one number per query and key, for all heads or for each of N·num_heads; nonzero leaves out"));
         }
         Ok(Sizes { n, l, s })

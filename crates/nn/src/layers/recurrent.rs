@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use wgrad_core::ops::cat;
-use wgrad_core::{Init, Kind, Misfit, Params, Shape, Tensor, Variable};
+use wgrad_core::{Init, InvalidArgument, Kind, Params, Shape, Tensor, Variable};
 
 use super::Dropout;
 use crate::Module;
@@ -172,9 +172,10 @@ impl Direction {
 }
 
 /// Why an option is not for the layers of a rule.
-fn nonlinearity_misfit<R: Rule>(nonlinearity: Nonlinearity) -> Option<Misfit> {
-    (!R::NONLINEAR && nonlinearity != Nonlinearity::default())
-        .then(|| Misfit::new(format!("the nonlinearity {nonlinearity:?} is for an RNN")).fix("leave the option out"))
+fn nonlinearity_misfit<R: Rule>(nonlinearity: Nonlinearity) -> Option<InvalidArgument> {
+    (!R::NONLINEAR && nonlinearity != Nonlinearity::default()).then(|| {
+        InvalidArgument::new(format!("the nonlinearity {nonlinearity:?} is for an RNN")).fix("leave the option out")
+    })
 }
 
 /// Recurrent layers of any kind: [`Lstm`](super::Lstm), [`Gru`](super::Gru) or [`Rnn`](super::Rnn).
@@ -230,33 +231,36 @@ impl<R: Rule> Recurrent<R> {
         [if self.options.proj_size > 0 { self.options.proj_size } else { self.hidden }, self.hidden]
     }
 
-    fn misfit(&self, x: &Tensor, first: &[&Tensor]) -> Option<Misfit> {
+    fn invalid(&self, x: &Tensor, first: &[&Tensor]) -> Option<InvalidArgument> {
         let RecurrentOptions { num_layers, batch_first, proj_size, .. } = self.options;
         let spec = x.spec();
         let dims = spec.shape.dims();
         if num_layers == 0 || self.hidden == 0 || self.inputs == 0 {
-            return Some(Misfit::new("input_size, hidden_size and num_layers must be 1 at least"));
+            return Some(InvalidArgument::new("input_size, hidden_size and num_layers must be 1 at least"));
         }
         if proj_size > 0 && (R::STATES != 2 || proj_size >= self.hidden) {
             return Some(
-                Misfit::new(format!("proj_size {proj_size} is for an LSTM, and below its hidden_size {}", self.hidden))
-                    .fix("0 is no projection"),
+                InvalidArgument::new(format!(
+                    "proj_size {proj_size} is for an LSTM, and below its hidden_size {}",
+                    self.hidden
+                ))
+                .fix("0 is no projection"),
             );
         }
-        if let Some(misfit) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
-            return Some(misfit);
+        if let Some(invalid) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
+            return Some(invalid);
         }
         let batch = if batch_first { "[N, L, " } else { "[L, N, " };
         if !spec.dtype.is_float() || !matches!(dims.len(), 2 | 3) || dims.last() != Some(&self.inputs) {
             let inputs = self.inputs;
             return Some(
-                Misfit::new(format!("expected {batch}{inputs}] or [L, {inputs}], not {spec}"))
+                InvalidArgument::new(format!("expected {batch}{inputs}] or [L, {inputs}], not {spec}"))
                     .fix("the last axis is input_size; `batch_first` says which of the others is the batch"),
             );
         }
         let time = usize::from(dims.len() == 3 && batch_first);
         if dims[time] == 0 {
-            return Some(Misfit::new("the sequence has no steps"));
+            return Some(InvalidArgument::new("the sequence has no steps"));
         }
         for (state, size) in first.iter().zip(self.state_sizes()) {
             let mut expected = vec![self.weights.len(), size];
@@ -265,7 +269,7 @@ impl<R: Rule> Recurrent<R> {
             }
             if state.shape().dims() != expected || !state.dtype().is_float() {
                 let expected = Shape::from(expected);
-                return Some(Misfit::new(format!("the first state must be f32{expected}, not {}", state.spec())).fix(
+                return Some(InvalidArgument::new(format!("the first state must be f32{expected}, not {}", state.spec())).fix(
                     "states are [num_layers · directions, N, size], also with batch_first; without N for one sequence",
                 ));
             }
@@ -280,9 +284,9 @@ impl<R: Rule> Recurrent<R> {
         let _scope = x.graph().scope_of_library(&self.scope, caller, crate::source());
         let given = first.unwrap_or_default();
         let invalid = !x.is_valid() || given.iter().any(|state| !state.is_valid());
-        let misfit = if invalid { Some(Misfit::default()) } else { self.misfit(x, given) };
-        if let Some(misfit) = misfit {
-            let invalid = x.misfit(R::NAME, given, misfit);
+        let invalid = if invalid { Some(InvalidArgument::default()) } else { self.invalid(x, given) };
+        if let Some(invalid) = invalid {
+            let invalid = x.invalid(R::NAME, given, invalid);
             return (invalid.clone(), vec![invalid; R::STATES]);
         }
         let batched = x.shape().rank() == 3;
@@ -399,13 +403,13 @@ impl<R: Rule> RecurrentCell<R> {
         let caller = std::panic::Location::caller();
         let _scope = x.graph().scope_of_library(&self.scope, caller, crate::source());
         let given = first.unwrap_or_default();
-        let misfit = if !x.is_valid() || given.iter().any(|state| !state.is_valid()) {
-            Some(Misfit::default())
+        let invalid = if !x.is_valid() || given.iter().any(|state| !state.is_valid()) {
+            Some(InvalidArgument::default())
         } else {
-            self.misfit(x, given)
+            self.invalid(x, given)
         };
-        if let Some(misfit) = misfit {
-            let invalid = x.misfit(R::CELL, given, misfit);
+        if let Some(invalid) = invalid {
+            let invalid = x.invalid(R::CELL, given, invalid);
             return [invalid.clone(), invalid];
         }
         let batched = x.shape().rank() == 2;
@@ -420,21 +424,21 @@ impl<R: Rule> RecurrentCell<R> {
         R::step(&direction.step, &h, &c).map(|state| if batched { state } else { state.squeeze(0) })
     }
 
-    fn misfit(&self, x: &Tensor, first: &[&Tensor]) -> Option<Misfit> {
+    fn invalid(&self, x: &Tensor, first: &[&Tensor]) -> Option<InvalidArgument> {
         let (spec, inputs) = (x.spec(), self.inputs);
         let dims = spec.shape.dims();
         if !spec.dtype.is_float() || !matches!(dims.len(), 1 | 2) || dims.last() != Some(&inputs) {
             return Some(
-                Misfit::new(format!("expected [N, {inputs}] or [{inputs}], not {spec}"))
+                InvalidArgument::new(format!("expected [N, {inputs}] or [{inputs}], not {spec}"))
                     .fix("a cell takes one step; for sequences use the layer"),
             );
         }
-        if let Some(misfit) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
-            return Some(misfit);
+        if let Some(invalid) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
+            return Some(invalid);
         }
         let expected = spec.shape.with(dims.len() - 1, self.hidden);
         first.iter().find(|state| state.shape() != expected || !state.dtype().is_float()).map(|state| {
-            Misfit::new(format!("the first state must be f32{expected}, not {}", state.spec()))
+            InvalidArgument::new(format!("the first state must be f32{expected}, not {}", state.spec()))
                 .fix("states are [N, hidden_size], or [hidden_size] beside one input")
         })
     }

@@ -1,6 +1,6 @@
 //! Attention: weighted means of values, with the weights computed from queries and keys.
 
-use wgrad_core::{Array, DType, Misfit, Shape, Tensor};
+use wgrad_core::{Array, DType, InvalidArgument, Shape, Tensor};
 
 use super::Dropout;
 use crate::Module;
@@ -136,8 +136,8 @@ pub fn scaled_dot_product_attention(q: &Tensor, k: &Tensor, v: &Tensor, call: At
     let others: Vec<&Tensor> = tensors.into_iter().flatten().collect();
     let shared = call.enable_gqa.then(|| [k, v].map(|x| repeat_heads(x, q)));
     let [k, v] = shared.as_ref().map_or([k, v], |[k, v]| [k, v]);
-    if let Some(misfit) = misfit(q, k, v, &call) {
-        return q.misfit("scaled_dot_product_attention", &others, misfit);
+    if let Some(invalid) = invalid(q, k, v, &call) {
+        return q.invalid("scaled_dot_product_attention", &others, invalid);
     }
     let (queries, keys) = (last_but(&q.shape(), 2), last_but(&k.shape(), 2));
     let mut scores = Scores::default();
@@ -177,15 +177,15 @@ fn last_but(shape: &Shape, back: usize) -> usize {
     shape.dims()[shape.rank() - back]
 }
 
-fn misfit(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Option<Misfit> {
+fn invalid(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Option<InvalidArgument> {
     if [Some(q), Some(k), Some(v), call.attn_mask].into_iter().flatten().any(|tensor| !tensor.is_valid()) {
-        return Some(Misfit::default());
+        return Some(InvalidArgument::default());
     }
     let [q, k, v] = [q, k, v].map(Tensor::spec);
     for (name, spec) in [("q", &q), ("k", &k), ("v", &v)] {
         if !spec.dtype.is_float() || spec.shape.rank() < 2 {
             return Some(
-                Misfit::new(format!("`{name}` must be f32[…, length, features], not {spec}"))
+                InvalidArgument::new(format!("`{name}` must be f32[…, length, features], not {spec}"))
                     .fix("one sequence is [length, features]; several are [N, length, features]"),
             );
         }
@@ -193,13 +193,13 @@ fn misfit(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Optio
     let [q, k, v] = [q.shape, k.shape, v.shape];
     if last_but(&q, 1) != last_but(&k, 1) || last_but(&q, 1) == 0 {
         return Some(
-            Misfit::new(format!("queries have {} features, keys {}", last_but(&q, 1), last_but(&k, 1)))
+            InvalidArgument::new(format!("queries have {} features, keys {}", last_but(&q, 1), last_but(&k, 1)))
                 .fix("project both to the same number of features, one at least"),
         );
     }
     if last_but(&k, 2) != last_but(&v, 2) || last_but(&k, 2) == 0 {
         return Some(
-            Misfit::new(format!("there are {} keys and {} values", last_but(&k, 2), last_but(&v, 2)))
+            InvalidArgument::new(format!("there are {} keys and {} values", last_but(&k, 2), last_but(&v, 2)))
                 .fix("give one value per key, and one at least"),
         );
     }
@@ -207,14 +207,14 @@ fn misfit(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Optio
     let common = lead(&q).broadcast(&lead(&k)).and_then(|common| common.broadcast(&lead(&v)));
     let Some(common) = common else {
         return Some(
-            Misfit::new(format!("the leading axes of {q}, {k} and {v} do not broadcast"))
+            InvalidArgument::new(format!("the leading axes of {q}, {k} and {v} do not broadcast"))
                 .fix("sizes are aligned from the right and must be equal or 1"),
         );
     };
     let scores = Shape::from([common.dims(), &[last_but(&q, 2), last_but(&k, 2)]].concat());
     let mask = call.attn_mask?.shape();
     (mask.broadcast(&scores).as_ref() != Some(&scores)).then(|| {
-        Misfit::new(format!("the mask {mask} does not broadcast to the scores {scores}"))
+        InvalidArgument::new(format!("the mask {mask} does not broadcast to the scores {scores}"))
             .fix("a mask has a row per query and a column per key: [L, S], with any leading axes before")
     })
 }

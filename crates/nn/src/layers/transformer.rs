@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::{Misfit, Params, Tensor};
+use wgrad_core::{InvalidArgument, Params, Tensor};
 
 use super::{
     Dropout, LayerNorm, LayerNormOptions, Linear, LinearOptions, MultiheadAttention, MultiheadAttentionCall,
@@ -252,8 +252,8 @@ impl TransformerEncoder {
     pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(self.params.path(), Location::caller(), crate::source());
         if self.layers.is_empty() {
-            let misfit = Misfit::new("the encoder has no layers").fix("num_layers is 1 at least");
-            return x.misfit("transformer_encoder", &[], misfit);
+            let invalid = InvalidArgument::new("the encoder has no layers").fix("num_layers is 1 at least");
+            return x.invalid("transformer_encoder", &[], invalid);
         }
         let mut y = x.clone();
         for layer in &self.layers {

@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use crate::advice;
+use crate::lints;
 
 options! {
     /// Binary cross-entropy of probabilities: `−w · ( y·log x + (1−y)·log(1−x) )` for probabilities `x` and targets `y`
@@ -38,7 +38,7 @@ options! {
 impl Loss for BceLoss {
     #[track_caller]
     fn forward(&self, probabilities: &Tensor, targets: &Tensor) -> Tensor {
-        advice::probabilities(probabilities, "BceLoss", false);
+        lints::probabilities(probabilities, "BceLoss", false);
         let losses = probabilities.bce(targets);
         self.reduction.apply(match &self.weight {
             Some(weight) => weight.scale("BceLoss", &losses, ["probability", "probabilities"]),

@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::{Loss, Weights};
-use crate::advice;
+use crate::lints;
 
 options! {
     /// Binary cross-entropy of logits: `w · ( (1−y)·softplus(x) + p·y·softplus(−x) )` for logits `x` and targets `y` of
@@ -36,7 +36,7 @@ options! {
 impl Loss for BceWithLogitsLoss {
     #[track_caller]
     fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        advice::logits(logits, "BceWithLogitsLoss");
+        lints::logits(logits, "BceWithLogitsLoss");
         let losses = match &self.pos_weight {
             Some(weight) => logits.bce_with_logits_weighted(targets, &weight.tensor(logits.graph())),
             None => logits.bce_with_logits(targets),

@@ -1,6 +1,6 @@
 //! Options that losses share: their reduction, weights and the classes that they ignore.
 
-use wgrad_core::{Array, Graph, Misfit, Tensor};
+use wgrad_core::{Array, Graph, InvalidArgument, Tensor};
 
 /// Types, defaults and setters of the options that several losses have, for `options!`.
 macro_rules! common {
@@ -125,22 +125,22 @@ impl Weights {
         let weight = self.tensor(losses.graph());
         let (shape, own) = (losses.shape(), weight.shape());
         if own.broadcast(&shape).as_ref() != Some(&shape) {
-            let misfit = Misfit::new(format!("weight {own} does not broadcast to the {many} {shape}"))
+            let invalid = InvalidArgument::new(format!("weight {own} does not broadcast to the {many} {shape}"))
                 .fix(format!("give one weight, one per {one} of a row (the last axis), or one per row as `[N, 1]`"));
-            return losses.misfit(name, &[&weight], misfit);
+            return losses.invalid(name, &[&weight], invalid);
         }
         losses * weight
     }
 
     /// One weight per class, or what is wrong.
-    pub(super) fn per_class(&self, classes: usize) -> Option<Misfit> {
+    pub(super) fn per_class(&self, classes: usize) -> Option<InvalidArgument> {
         let weights = match self {
             Self::Array(array) if array.shape().dims() != [classes] => array.shape().to_string(),
             Self::Number(_) => "one number".into(),
             Self::Array(_) => return None,
         };
         Some(
-            Misfit::new(format!("the weight has one entry per class, [{classes}], not {weights}"))
+            InvalidArgument::new(format!("the weight has one entry per class, [{classes}], not {weights}"))
                 .fix("`train.class_weights()` gives weights that even out the classes"),
         )
     }

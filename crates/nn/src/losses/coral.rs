@@ -1,10 +1,10 @@
 //! Ordinal classes: CORAL.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::nll::class_misfit;
 use super::{Loss, Weights};
-use crate::advice;
+use crate::lints;
 
 options! {
     /// CORAL loss of ordered classes: `Σ_k w_k · BCE(x_k, y > k)` for the `K − 1` logits `x` of a row and its class `y`
@@ -42,10 +42,10 @@ options! {
 impl Loss for CoralLoss {
     #[track_caller]
     fn forward(&self, logits: &Tensor, target: &Tensor) -> Tensor {
-        if let Some(misfit) = self.misfit(logits, target) {
-            return logits.misfit("CoralLoss", &[target], misfit);
+        if let Some(invalid) = self.invalid(logits, target) {
+            return logits.invalid("CoralLoss", &[target], invalid);
         }
-        advice::logits(logits, "CoralLoss");
+        lints::logits(logits, "CoralLoss");
         let decisions = logits.shape().dims()[1];
         let losses = logits.bce_with_logits(&target.ordinal_levels(decisions + 1));
         let losses = match &self.importance {
@@ -57,22 +57,23 @@ impl Loss for CoralLoss {
 }
 
 impl CoralLoss {
-    fn misfit(&self, logits: &Tensor, target: &Tensor) -> Option<Misfit> {
+    fn invalid(&self, logits: &Tensor, target: &Tensor) -> Option<InvalidArgument> {
         let shape = logits.shape();
         let &[_, decisions] = shape.dims() else {
             return Some(
-                Misfit::new(format!("logits of K ordered classes are [N, K−1], not {shape}"))
+                InvalidArgument::new(format!("logits of K ordered classes are [N, K−1], not {shape}"))
                     .fix("give the output of a `Coral` layer"),
             );
         };
         class_misfit(&logits.spec(), &target.spec(), "logits").or_else(|| match &self.importance {
             Some(Weights::Array(array)) if array.shape().dims() != [decisions] => {
                 let has = array.shape();
-                let misfit = Misfit::new(format!("there is one importance per decision, [{decisions}], not {has}"));
+                let invalid =
+                    InvalidArgument::new(format!("there is one importance per decision, [{decisions}], not {has}"));
                 Some(if has.dims() == [decisions + 1] {
-                    misfit.fix(format!("between {} ordered classes there are {decisions} decisions", decisions + 1))
+                    invalid.fix(format!("between {} ordered classes there are {decisions} decisions", decisions + 1))
                 } else {
-                    misfit
+                    invalid
                 })
             }
             _ => None,

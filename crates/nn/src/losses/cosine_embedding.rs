@@ -1,6 +1,6 @@
 //! Cosine distance of pairs of vectors.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::shapes::{option_misfit, vectors_misfit};
 
@@ -43,29 +43,29 @@ impl CosineEmbeddingLoss {
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let pairs = first.shape().dims().split_last().map(|(_, pairs)| pairs.to_vec()).unwrap_or_default();
-        let misfit = vectors_misfit(&[first, second])
+        let invalid = vectors_misfit(&[first, second])
             .or_else(|| {
                 (!targets.dtype().is_float()).then(|| {
-                    Misfit::new("targets are −1 or 1, f32, not u32")
+                    InvalidArgument::new("targets are −1 or 1, f32, not u32")
                         .fix("labels 0 and 1 become −1 and 1 by `y.to_f32() * 2.0 - 1.0`")
                 })
             })
             .or_else(|| {
                 let shape = targets.shape();
-                let misfit = (shape.dims() != pairs).then(|| {
+                let invalid = (shape.dims() != pairs).then(|| {
                     let pairs = wgrad_core::Shape::from(pairs.clone());
-                    Misfit::new(format!("there is one target per pair of vectors: f32{pairs}, not f32{shape}"))
+                    InvalidArgument::new(format!("there is one target per pair of vectors: f32{pairs}, not f32{shape}"))
                 })?;
                 let extra = shape.rank() == pairs.len() + 1 && shape.dims().last() == Some(&1);
                 Some(if extra {
-                    misfit.fix(format!("drop the axis of size 1: `.squeeze({})`", pairs.len()))
+                    invalid.fix(format!("drop the axis of size 1: `.squeeze({})`", pairs.len()))
                 } else {
-                    misfit
+                    invalid
                 })
             })
             .or_else(|| option_misfit("the margin", self.margin, true, "a number"));
-        if let Some(misfit) = misfit {
-            return first.misfit("CosineEmbeddingLoss", &[second, targets], misfit);
+        if let Some(invalid) = invalid {
+            return first.invalid("CosineEmbeddingLoss", &[second, targets], invalid);
         }
         let _line = first.graph().line_of_caller();
         let length = |x: &Tensor| (x.square().sum([-1]) + 1e-12).rsqrt();

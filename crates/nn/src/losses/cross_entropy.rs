@@ -1,9 +1,9 @@
 //! Cross-entropy of logits over exclusive classes.
 
-use wgrad_core::{DType, Misfit, Tensor};
+use wgrad_core::{DType, InvalidArgument, Tensor};
 
 use super::{Loss, Reduction};
-use crate::advice;
+use crate::lints;
 
 /// The class index that is ignored by default: PyTorch's −100, as a `u32`.
 ///
@@ -45,10 +45,10 @@ impl Loss for CrossEntropyLoss {
     fn forward(&self, logits: &Tensor, target: &Tensor) -> Tensor {
         let shape = logits.shape();
         let classes = shape.dims().get(usize::from(shape.rank() > 1)).copied();
-        if let Some(misfit) = classes.and_then(|classes| self.misfit(classes)) {
-            return logits.misfit("CrossEntropyLoss", &[target], misfit);
+        if let Some(invalid) = classes.and_then(|classes| self.invalid(classes)) {
+            return logits.invalid("CrossEntropyLoss", &[target], invalid);
         }
-        advice::logits(logits, "CrossEntropyLoss");
+        lints::logits(logits, "CrossEntropyLoss");
         let weight = self.class_weight.as_ref().map(|weight| weight.tensor(logits.graph()));
         // Only an index that was asked for is an error with probabilities.
         let ignore = self.ignore_index.filter(|&index| target.dtype() == DType::U32 || index != IGNORE);
@@ -71,14 +71,14 @@ impl Loss for CrossEntropyLoss {
 }
 
 impl CrossEntropyLoss {
-    fn misfit(&self, classes: usize) -> Option<Misfit> {
+    fn invalid(&self, classes: usize) -> Option<InvalidArgument> {
         let one_class = one_class_misfit(classes);
         if one_class.is_some() {
             return one_class;
         }
         if !(0.0..=1.0).contains(&self.label_smoothing) {
             return Some(
-                Misfit::new(format!("label smoothing must be between 0 and 1, not {}", self.label_smoothing))
+                InvalidArgument::new(format!("label smoothing must be between 0 and 1, not {}", self.label_smoothing))
                     .fix("0 is no smoothing, 0.1 is usual"),
             );
         }
@@ -93,9 +93,9 @@ pub(super) fn divisor(sum: &Tensor) -> Tensor {
 }
 
 /// What is wrong with a softmax over one class.
-pub(super) fn one_class_misfit(classes: usize) -> Option<Misfit> {
+pub(super) fn one_class_misfit(classes: usize) -> Option<InvalidArgument> {
     (classes == 1).then(|| {
-        Misfit::new("a softmax over one class is always 1, so this loss is always 0")
+        InvalidArgument::new("a softmax over one class is always 1, so this loss is always 0")
             .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")
             .fix("or give the model's last layer one output per class")
     })

@@ -1,12 +1,12 @@
 //! Focal losses: what is answered well already counts less.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::cross_entropy::{divisor, one_class_misfit};
 use super::nll::class_misfit;
 use super::shapes::option_misfit;
 use super::{Loss, Reduction, Weights};
-use crate::advice;
+use crate::lints;
 
 options! {
     /// Focal loss of independent logits: `a·mᵞ·L` for logits `x` and targets `y` of the same shape, with `L` their
@@ -47,11 +47,11 @@ options! {
 impl Loss for FocalLoss {
     #[track_caller]
     fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        advice::logits(logits, "FocalLoss");
+        lints::logits(logits, "FocalLoss");
         let alpha = self.alpha.unwrap_or(0.5);
-        if let Some(misfit) = option_misfit("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
-            let misfit = misfit.fix("0.25 is usual; `None` weighs positives and negatives alike");
-            return logits.misfit("FocalLoss", &[targets], misfit);
+        if let Some(invalid) = option_misfit("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
+            let invalid = invalid.fix("0.25 is usual; `None` weighs positives and negatives alike");
+            return logits.invalid("FocalLoss", &[targets], invalid);
         }
         let losses = logits.focal(targets, self.gamma);
         self.reduction.apply(match self.alpha {
@@ -96,10 +96,10 @@ options! {
 impl Loss for MultiClassFocalLoss {
     #[track_caller]
     fn forward(&self, logits: &Tensor, target: &Tensor) -> Tensor {
-        if let Some(misfit) = self.misfit(logits, target) {
-            return logits.misfit("MultiClassFocalLoss", &[target], misfit);
+        if let Some(invalid) = self.invalid(logits, target) {
+            return logits.invalid("MultiClassFocalLoss", &[target], invalid);
         }
-        advice::logits(logits, "MultiClassFocalLoss");
+        lints::logits(logits, "MultiClassFocalLoss");
         let graph = logits.graph();
         let _line = graph.line_of_caller();
         let losses = logits.softmax_cross_entropy(target, None, 0.0, self.ignore_index).0.focal_of(self.gamma);
@@ -117,7 +117,7 @@ impl Loss for MultiClassFocalLoss {
 }
 
 impl MultiClassFocalLoss {
-    fn misfit(&self, logits: &Tensor, target: &Tensor) -> Option<Misfit> {
+    fn invalid(&self, logits: &Tensor, target: &Tensor) -> Option<InvalidArgument> {
         let shape = logits.shape();
         let classes = shape.dims().get(usize::from(shape.rank() > 1)).copied();
         let of_classes = |classes| {

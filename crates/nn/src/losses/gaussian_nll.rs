@@ -2,9 +2,9 @@
 
 use std::f64::consts::TAU;
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
-use super::shapes::{misfit, option_misfit};
+use super::shapes::{invalid, option_misfit};
 
 options! {
     /// Negative log-likelihood of numbers under normal distributions: `½·(log v + (x − y)² / v)` for means `x`, targets
@@ -49,21 +49,21 @@ impl GaussianNllLoss {
         } else {
             vec![0]
         };
-        let misfit = misfit(x, y, "means")
+        let invalid = invalid(x, y, "means")
             .or_else(|| option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0"))
             .or_else(|| {
                 (!shared && !off.is_empty() && off != [1]).then(|| {
-                    Misfit::new(format!("variances {own} do not fit means {shape}")).fix(format!(
+                    InvalidArgument::new(format!("variances {own} do not fit means {shape}")).fix(format!(
                         "give one per mean, {shape}, or one per row: without the last axis, or with size 1 there"
                     ))
                 })
             })
             .or_else(|| {
                 (!var.dtype().is_float())
-                    .then(|| Misfit::new("variances are f32, not u32").fix("cast with `.to_f32()`"))
+                    .then(|| InvalidArgument::new("variances are f32, not u32").fix("cast with `.to_f32()`"))
             });
-        if let Some(misfit) = misfit {
-            return x.misfit("GaussianNllLoss", &[y, var], misfit);
+        if let Some(invalid) = invalid {
+            return x.invalid("GaussianNllLoss", &[y, var], invalid);
         }
         let var = if shared { var.unsqueeze(-1) } else { var.clone() };
         let lift = (var.maximum(self.eps) - &var).detach();

@@ -37,8 +37,8 @@ options! {
 impl Loss for HingeLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        if let Some(misfit) = signs_misfit(x, targets, "scores") {
-            return x.misfit("HingeLoss", &[targets], misfit);
+        if let Some(invalid) = signs_misfit(x, targets, "scores") {
+            return x.invalid("HingeLoss", &[targets], invalid);
         }
         let losses = (1.0 - x * targets).relu();
         self.reduction.apply(if self.squared { losses.square() } else { losses })

@@ -37,8 +37,8 @@ impl Loss for HingeEmbeddingLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
         let option = || option_misfit("the margin", self.margin, true, "a number");
-        if let Some(misfit) = signs_misfit(x, targets, "distances").or_else(option) {
-            return x.misfit("HingeEmbeddingLoss", &[targets], misfit);
+        if let Some(invalid) = signs_misfit(x, targets, "distances").or_else(option) {
+            return x.invalid("HingeEmbeddingLoss", &[targets], invalid);
         }
         let zero = &x.number(0.0);
         let unlike = targets.eq(1.0).where_cond(zero, (self.margin - x).relu());

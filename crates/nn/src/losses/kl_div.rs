@@ -2,7 +2,7 @@
 
 use wgrad_core::Tensor;
 
-use super::shapes::misfit;
+use super::shapes::invalid;
 use super::{Loss, Reduction};
 
 /// How the terms of a [`KlDivLoss`] become the result; a [`Reduction`] converts.
@@ -54,8 +54,8 @@ options! {
 impl Loss for KlDivLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        if let Some(misfit) = misfit(x, targets, "log-probabilities") {
-            return x.misfit("KlDivLoss", &[targets], misfit);
+        if let Some(invalid) = invalid(x, targets, "log-probabilities") {
+            return x.invalid("KlDivLoss", &[targets], invalid);
         }
         let losses = if self.log_target {
             targets.exp() * (targets - x)

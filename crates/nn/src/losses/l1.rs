@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::misfit;
+use super::shapes::invalid;
 
 options! {
     /// Mean absolute error: `|x − y|` for predictions `x` and targets `y` of the same shape; PyTorch's `L1Loss`. The
@@ -31,8 +31,8 @@ options! {
 impl Loss for L1Loss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        match misfit(x, y, "predictions") {
-            Some(misfit) => x.misfit("L1Loss", &[y], misfit),
+        match invalid(x, y, "predictions") {
+            Some(invalid) => x.invalid("L1Loss", &[y], invalid),
             None => self.reduction.apply((x - y).abs()),
         }
     }

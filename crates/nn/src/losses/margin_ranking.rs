@@ -40,9 +40,9 @@ impl MarginRankingLoss {
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let option = || option_misfit("the margin", self.margin, true, "a number");
-        let misfit = signs_misfit(first, targets, "scores").or_else(|| signs_misfit(second, targets, "scores"));
-        if let Some(misfit) = misfit.or_else(option) {
-            return first.misfit("MarginRankingLoss", &[second, targets], misfit);
+        let invalid = signs_misfit(first, targets, "scores").or_else(|| signs_misfit(second, targets, "scores"));
+        if let Some(invalid) = invalid.or_else(option) {
+            return first.invalid("MarginRankingLoss", &[second, targets], invalid);
         }
         self.reduction.apply((targets * (second - first) + self.margin).relu())
     }

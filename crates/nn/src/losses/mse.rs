@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::misfit;
+use super::shapes::invalid;
 
 options! {
     /// Mean squared error: `(x − y)²` for predictions `x` and targets `y` of the same shape; PyTorch's `MSELoss`.
@@ -30,8 +30,8 @@ options! {
 impl Loss for MseLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        match misfit(x, y, "predictions") {
-            Some(misfit) => x.misfit("MseLoss", &[y], misfit),
+        match invalid(x, y, "predictions") {
+            Some(invalid) => x.invalid("MseLoss", &[y], invalid),
             None => self.reduction.apply((x - y).square()),
         }
     }

@@ -1,9 +1,9 @@
 //! Binary cross-entropy of several labels per row.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::Loss;
-use super::shapes::misfit;
+use super::shapes::invalid;
 
 options! {
     /// Mean binary cross-entropy of the labels of a row: The mean binary cross-entropy of the `C` logits of a row, `[…,
@@ -34,10 +34,11 @@ options! {
 impl Loss for MultiLabelSoftMarginLoss {
     #[track_caller]
     fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        let misfit = misfit(logits, targets, "logits")
-            .or_else(|| (logits.shape().rank() == 0).then(|| Misfit::new("a single number has no axis of classes")));
-        if let Some(misfit) = misfit {
-            return logits.misfit("MultiLabelSoftMarginLoss", &[targets], misfit);
+        let invalid = invalid(logits, targets, "logits").or_else(|| {
+            (logits.shape().rank() == 0).then(|| InvalidArgument::new("a single number has no axis of classes"))
+        });
+        if let Some(invalid) = invalid {
+            return logits.invalid("MultiLabelSoftMarginLoss", &[targets], invalid);
         }
         let losses = logits.bce_with_logits(targets);
         let losses = match &self.class_weight {

@@ -1,6 +1,6 @@
 //! Margin loss of exclusive classes.
 
-use wgrad_core::{Array, Misfit, Tensor};
+use wgrad_core::{Array, InvalidArgument, Tensor};
 
 use super::Loss;
 use super::nll::class_misfit;
@@ -42,13 +42,15 @@ impl Loss for MultiMarginLoss {
     fn forward(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let shape = x.shape();
         let classes = shape.dims().last().copied().unwrap_or(1);
-        let misfit = class_misfit(&x.spec(), &target.spec(), "scores")
-            .or_else(|| (shape.rank() > 2).then(|| Misfit::new(format!("scores are [N, C] or [C], not {shape}"))))
+        let invalid = class_misfit(&x.spec(), &target.spec(), "scores")
+            .or_else(|| {
+                (shape.rank() > 2).then(|| InvalidArgument::new(format!("scores are [N, C] or [C], not {shape}")))
+            })
             .or_else(|| option_misfit("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
             .or_else(|| option_misfit("the margin", self.margin, true, "a number"))
             .or_else(|| self.class_weight.as_ref().and_then(|weight| weight.per_class(classes)));
-        if let Some(misfit) = misfit {
-            return x.misfit("MultiMarginLoss", &[target], misfit);
+        if let Some(invalid) = invalid {
+            return x.invalid("MultiMarginLoss", &[target], invalid);
         }
         let index = target.unsqueeze(-1);
         let own = index.eq(x.graph().array(Array::vector((0..classes as u32).collect())));

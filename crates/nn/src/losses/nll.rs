@@ -1,10 +1,10 @@
 //! Negative log-likelihood of classes.
 
-use wgrad_core::{Misfit, Shape, Tensor};
+use wgrad_core::{InvalidArgument, Shape, Tensor};
 
 use super::cross_entropy::divisor;
 use super::{Loss, Reduction};
-use crate::advice;
+use crate::lints;
 
 options! {
     /// Negative log-likelihood of classes: `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and
@@ -40,10 +40,10 @@ options! {
 impl Loss for NllLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, target: &Tensor) -> Tensor {
-        if let Some(misfit) = self.misfit(x, target) {
-            return x.misfit("NllLoss", &[target], misfit);
+        if let Some(invalid) = self.invalid(x, target) {
+            return x.invalid("NllLoss", &[target], invalid);
         }
-        advice::probabilities(x, "NllLoss", true);
+        lints::probabilities(x, "NllLoss", true);
         let axis = isize::from(x.shape().rank() > 1);
         let graph = x.graph();
         let _line = graph.line_of_caller();
@@ -72,7 +72,7 @@ impl Loss for NllLoss {
 }
 
 impl NllLoss {
-    fn misfit(&self, x: &Tensor, target: &Tensor) -> Option<Misfit> {
+    fn invalid(&self, x: &Tensor, target: &Tensor) -> Option<InvalidArgument> {
         class_misfit(&x.spec(), &target.spec(), "log-probabilities").or_else(|| {
             let classes = x.shape().dims()[usize::from(x.shape().rank() > 1)];
             self.class_weight.as_ref().and_then(|weight| weight.per_class(classes))
@@ -81,16 +81,17 @@ impl NllLoss {
 }
 
 /// What is wrong with class indices `target` for `x`, whose classes lie along axis 1 (0 if there is no other).
-pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<Misfit> {
+pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<InvalidArgument> {
     if !x.dtype.is_float() {
         return Some(
-            Misfit::new(format!("{what} are f32, not u32")).fix(format!("the {what} come first, then the target")),
+            InvalidArgument::new(format!("{what} are f32, not u32"))
+                .fix(format!("the {what} come first, then the target")),
         );
     }
     let dims = x.shape.dims();
     let Some(&classes) = dims.get(usize::from(dims.len() > 1)).filter(|&&classes| classes > 0) else {
         return Some(
-            Misfit::new(format!("{what} {} have no class axis", x.shape))
+            InvalidArgument::new(format!("{what} {} have no class axis", x.shape))
                 .fix(format!("give {what} [N, C, d...] or [C]")),
         );
     };
@@ -98,14 +99,14 @@ pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what
     let (shape, dtype) = (&target.shape, target.dtype);
     if *shape == rows {
         return dtype.is_float().then(|| {
-            Misfit::new(format!("class indices are u32, not {dtype}"))
+            InvalidArgument::new(format!("class indices are u32, not {dtype}"))
                 .fix("feed the labels as u32, or cast with `.to_u32()`")
         });
     }
     let cast = if dtype.is_float() { ".to_u32()" } else { "" };
     if *shape == x.shape {
         return Some(
-            Misfit::new(format!("this loss takes a class per row, u32{rows}, not {target}"))
+            InvalidArgument::new(format!("this loss takes a class per row, u32{rows}, not {target}"))
                 .fix(format!("one-hot or class probabilities: `.argmax({})` gives the class", dims.len().min(2) - 1))
                 .fix("or, for soft targets, use CrossEntropyLoss on logits or KlDivLoss on log-probabilities"),
         );
@@ -115,12 +116,12 @@ pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what
         dims.remove(axis) == 1 && Shape::from(dims) == rows
     }) {
         return Some(
-            Misfit::new(format!("class indices for {what} {} are u32{rows}, not {target}", x.shape))
+            InvalidArgument::new(format!("class indices for {what} {} are u32{rows}, not {target}", x.shape))
                 .fix(format!("drop the axis of size 1: `.squeeze({axis}){cast}`")),
         );
     }
     Some(
-        Misfit::new(format!("{what} {} of {classes} classes do not go with the target {target}", x.shape))
+        InvalidArgument::new(format!("{what} {} of {classes} classes do not go with the target {target}", x.shape))
             .fix(format!("give one class index per row: u32{rows}")),
     )
 }

@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::{misfit, option_misfit};
+use super::shapes::{invalid, option_misfit};
 
 options! {
     /// Negative log-likelihood of counts under a Poisson distribution: `eˣ − y·x` for the logarithm `x` of a rate and
@@ -44,8 +44,8 @@ impl Loss for PoissonNllLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
         let option = || option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0");
-        if let Some(misfit) = misfit(x, y, "predictions").or_else(option) {
-            return x.misfit("PoissonNllLoss", &[y], misfit);
+        if let Some(invalid) = invalid(x, y, "predictions").or_else(option) {
+            return x.invalid("PoissonNllLoss", &[y], invalid);
         }
         let losses = if self.log_input { x.exp() - y * x } else { x - y * (x + self.eps).log() };
         self.reduction.apply(if self.full {

@@ -1,56 +1,57 @@
 //! What is wrong with the inputs of losses that compare numbers.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 /// What is wrong with targets `y` for `x`, whose shapes must be equal; `x` are called `what`, as in "predictions".
-pub(super) fn misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<Misfit> {
+pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     let (own, targets) = (x.shape(), y.shape());
     if !x.dtype().is_float() {
         return Some(
-            Misfit::new(format!("the {what} are f32, not u32"))
+            InvalidArgument::new(format!("the {what} are f32, not u32"))
                 .fix(format!("the {what} come first, then the targets; cast with `.to_f32()`")),
         );
     }
     if own != targets {
-        let misfit = Misfit::new(format!("targets {targets} must have the shape of the {what} {own}"));
+        let invalid = InvalidArgument::new(format!("targets {targets} must have the shape of the {what} {own}"));
         return Some(match (own.dims(), targets.dims()) {
-            ([n, 1], [m]) if n == m => misfit
+            ([n, 1], [m]) if n == m => invalid
                 .fix(format!("give the targets the shape {own}: `.unsqueeze(1)`"))
                 .fix(format!("or drop the last axis of the {what}: `.squeeze(1)`"))
                 .fix(format!("broadcast, they would be [{n}, {n}]: every row against every target")),
-            ([n], [m, 1]) if n == m => misfit
+            ([n], [m, 1]) if n == m => invalid
                 .fix("drop the last axis of the targets: `.squeeze(1)`")
                 .fix(format!("or give the {what} the shape {targets}: `.unsqueeze(1)`")),
-            _ => misfit.fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
+            _ => invalid.fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
         });
     }
-    (!y.dtype().is_float()).then(|| Misfit::new("targets are numbers, f32, not u32").fix("cast with `.to_f32()`"))
+    (!y.dtype().is_float())
+        .then(|| InvalidArgument::new("targets are numbers, f32, not u32").fix("cast with `.to_f32()`"))
 }
 
-/// As [`misfit`], for targets that are −1 or 1.
-pub(super) fn signs_misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<Misfit> {
-    misfit(x, y, what).map(|misfit| {
-        let zero_or_one = misfit.message.contains("not u32");
-        if zero_or_one { misfit.fix("labels 0 and 1 become −1 and 1 by `y.to_f32() * 2.0 - 1.0`") } else { misfit }
+/// As [`invalid`], for targets that are −1 or 1.
+pub(super) fn signs_misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
+    invalid(x, y, what).map(|invalid| {
+        let zero_or_one = invalid.message.contains("not u32");
+        if zero_or_one { invalid.fix("labels 0 and 1 become −1 and 1 by `y.to_f32() * 2.0 - 1.0`") } else { invalid }
     })
 }
 
 /// What is wrong with an option that must be a number of a range.
-pub(super) fn option_misfit(name: &str, value: f64, fits: bool, range: &str) -> Option<Misfit> {
-    (!fits || !value.is_finite()).then(|| Misfit::new(format!("{name} must be {range}, not {value}")))
+pub(super) fn option_misfit(name: &str, value: f64, fits: bool, range: &str) -> Option<InvalidArgument> {
+    (!fits || !value.is_finite()).then(|| InvalidArgument::new(format!("{name} must be {range}, not {value}")))
 }
 
 /// What is wrong with vectors that shall have one shape, `[N, D]` or `[D]`.
-pub(super) fn vectors_misfit(vectors: &[&Tensor]) -> Option<Misfit> {
+pub(super) fn vectors_misfit(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     let shape = vectors[0].shape();
     if vectors.iter().any(|x| !x.dtype().is_float()) {
-        return Some(Misfit::new("vectors are f32, not u32").fix("cast with `.to_f32()`"));
+        return Some(InvalidArgument::new("vectors are f32, not u32").fix("cast with `.to_f32()`"));
     }
     if let Some(other) = vectors.iter().map(|x| x.shape()).find(|other| *other != shape) {
         return Some(
-            Misfit::new(format!("all vectors must have the same shape, not {shape} and {other}"))
+            InvalidArgument::new(format!("all vectors must have the same shape, not {shape} and {other}"))
                 .fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
         );
     }
-    (shape.rank() == 0).then(|| Misfit::new("a single number is no vector").fix("give vectors [N, D] or [D]"))
+    (shape.rank() == 0).then(|| InvalidArgument::new("a single number is no vector").fix("give vectors [N, D] or [D]"))
 }

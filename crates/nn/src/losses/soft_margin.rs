@@ -35,7 +35,7 @@ impl Loss for SoftMarginLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
         match signs_misfit(x, targets, "scores") {
-            Some(misfit) => x.misfit("SoftMarginLoss", &[targets], misfit),
+            Some(invalid) => x.invalid("SoftMarginLoss", &[targets], invalid),
             None => self.reduction.apply((-(x * targets)).softplus()),
         }
     }

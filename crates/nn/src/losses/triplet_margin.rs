@@ -47,15 +47,15 @@ impl TripletMarginLoss {
     /// The loss of the triplets.
     #[track_caller]
     pub fn forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
-        let misfit = vectors_misfit(&[anchor, positive, negative])
+        let invalid = vectors_misfit(&[anchor, positive, negative])
             .or_else(|| option_misfit("the margin", self.margin, self.margin > 0.0, "a number above 0"))
             .or_else(|| option_misfit("eps", self.eps, true, "a number"))
             .or_else(|| {
                 let p = if self.p == f64::INFINITY { 1.0 } else { self.p };
                 option_misfit("p", p, p >= 1.0, "at least 1")
             });
-        if let Some(misfit) = misfit {
-            return anchor.misfit("TripletMarginLoss", &[positive, negative], misfit);
+        if let Some(invalid) = invalid {
+            return anchor.invalid("TripletMarginLoss", &[positive, negative], invalid);
         }
         let near = self.distance(anchor, positive);
         let far = self.distance(anchor, negative);

@@ -1,6 +1,6 @@
 //! Adadelta.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
 use super::{Descent, LearningRate, Rule, Slot};
@@ -47,11 +47,11 @@ impl Adadelta {
 impl Rule for AdadeltaRule {
     const NAME: &'static str = "Adadelta";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         let rho = self.rho;
         let wrong = !(0.0..=1.0).contains(&rho);
         wrong
-            .then(|| Misfit::new(format!("rho must be between 0 and 1, not {rho}")))
+            .then(|| InvalidArgument::new(format!("rho must be between 0 and 1, not {rho}")))
             .or_else(|| not_negative("eps", self.eps))
     }
 

@@ -1,6 +1,6 @@
 //! Adagrad.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
 use super::{Descent, LearningRate, Rule, Slot};
@@ -54,7 +54,7 @@ impl Adagrad {
 impl Rule for AdagradRule {
     const NAME: &'static str = "Adagrad";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         not_negative("lr_decay", self.lr_decay)
             .or_else(|| not_negative("the initial accumulator value", self.initial))
             .or_else(|| not_negative("eps", self.eps))

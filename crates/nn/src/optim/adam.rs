@@ -1,6 +1,6 @@
 //! Adam and AdamW.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Setting, Slot};
@@ -76,7 +76,7 @@ impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
 impl<const DECOUPLED: bool> Rule for AdamRule<DECOUPLED> {
     const NAME: &'static str = if DECOUPLED { "AdamW" } else { "Adam" };
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         betas(self.betas.0.get(), self.betas.1).or_else(|| not_negative("eps", self.eps))
     }
 

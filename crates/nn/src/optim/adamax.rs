@@ -1,6 +1,6 @@
 //! Adamax.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Setting, Slot};
@@ -47,7 +47,7 @@ impl Adamax {
 impl Rule for AdamaxRule {
     const NAME: &'static str = "Adamax";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         betas(self.betas.0.get(), self.betas.1).or_else(|| not_negative("eps", self.eps))
     }
 

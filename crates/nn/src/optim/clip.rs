@@ -1,6 +1,6 @@
 //! Clipping of gradients, for optimizers and for those who call `gradients` themselves.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
 
@@ -29,8 +29,8 @@ use super::rule::not_negative;
 #[track_caller]
 pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tensor>, Option<Tensor>) {
     let Some(first) = gradients.first() else { return (vec![], None) };
-    if let Some(misfit) = norm_misfit(max_norm, p) {
-        let invalid = first.misfit("clip_grad_norm", &[], misfit);
+    if let Some(invalid) = norm_misfit(max_norm, p) {
+        let invalid = first.invalid("clip_grad_norm", &[], invalid);
         return (vec![invalid.clone(); gradients.len()], Some(invalid));
     }
     let _scope = first.graph().scope("clip");
@@ -55,19 +55,19 @@ pub fn clip_grad_norm(gradients: &[Tensor], max_norm: f64, p: f64) -> (Vec<Tenso
 #[track_caller]
 pub fn clip_grad_value(gradients: &[Tensor], max: f64) -> Vec<Tensor> {
     let Some(first) = gradients.first() else { return vec![] };
-    if let Some(misfit) = not_negative("the largest gradient", max) {
-        return vec![first.misfit("clip_grad_value", &[], misfit); gradients.len()];
+    if let Some(invalid) = not_negative("the largest gradient", max) {
+        return vec![first.invalid("clip_grad_value", &[], invalid); gradients.len()];
     }
     let _scope = first.graph().scope("clip");
     gradients.iter().map(|gradient| gradient.clamp(-max, max)).collect()
 }
 
 /// What is wrong with a largest norm or its kind.
-pub(super) fn norm_misfit(max_norm: f64, p: f64) -> Option<Misfit> {
+pub(super) fn norm_misfit(max_norm: f64, p: f64) -> Option<InvalidArgument> {
     not_negative("the largest norm of the gradients", max_norm).or_else(|| {
         let fits = p > 0.0;
         (!fits).then(|| {
-            Misfit::new(format!("a norm's p must be above 0, not {p}"))
+            InvalidArgument::new(format!("a norm's p must be above 0, not {p}"))
                 .fix("2 is the usual norm, f64::INFINITY the largest absolute value")
         })
     })

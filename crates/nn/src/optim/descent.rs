@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use wgrad_core::{Graph, Init, Kind, Misfit, Mode, Owner, Tensor, Variable, gradients};
+use wgrad_core::{Graph, Init, InvalidArgument, Kind, Mode, Owner, Tensor, Variable, gradients};
 
 use super::clip::{clip_grad_norm, clip_grad_value, norm_misfit};
 use super::rule::{Numbers, Rule, Slot, not_negative};
@@ -197,8 +197,8 @@ impl<R: Rule> Descent<R> {
         let trainable: Vec<_> = graph.variables().into_iter().filter(|variable| self.moves(variable)).collect();
         let dealt = match self.deal(loss, &trainable) {
             Ok(dealt) => dealt,
-            Err(misfit) => {
-                let _ = loss.misfit(R::NAME, &[], misfit);
+            Err(invalid) => {
+                let _ = loss.invalid(R::NAME, &[], invalid);
                 return None;
             }
         };
@@ -212,19 +212,19 @@ impl<R: Rule> Descent<R> {
                     "or let `over` select others; a scope is named from the top",
                 ),
             };
-            let misfit = Misfit::new(format!("the loss depends on no trainable parameter{of}"))
+            let invalid = InvalidArgument::new(format!("the loss depends on no trainable parameter{of}"))
                 .fix("compute it from the model's output")
                 .fix(fix)
                 .fix("nothing flows back through `detach`, comparisons and integers");
-            let _ = loss.misfit(R::NAME, &[], misfit);
+            let _ = loss.invalid(R::NAME, &[], invalid);
         }
         let rows = trainable.into_iter().zip(values).zip(dealt).zip(gradients);
         let rows = rows.filter_map(|(((variable, value), group), gradient)| {
             Some(Row { variable, value, group, gradient: gradient? })
         });
         let mut rows: Vec<Row> = rows.collect();
-        if let Some(misfit) = self.claim(graph, &rows) {
-            let _ = loss.misfit(R::NAME, &[], misfit);
+        if let Some(invalid) = self.claim(graph, &rows) {
+            let _ = loss.invalid(R::NAME, &[], invalid);
             return None;
         }
         if what != Use::Update {
@@ -245,7 +245,7 @@ impl<R: Rule> Descent<R> {
     }
 
     /// Claims the scope of the state; or says whose it is.
-    fn claim(&self, graph: &Graph, rows: &[Row]) -> Option<Misfit> {
+    fn claim(&self, graph: &Graph, rows: &[Row]) -> Option<InvalidArgument> {
         let params = rows.first()?.variable.params();
         let names: Vec<&str> = rows.iter().map(|row| row.variable.name()).collect();
         if graph.claim(&params.at(&self.scope), &self.owner, &format!("{} of {names:?}", R::NAME)) {
@@ -253,7 +253,7 @@ impl<R: Rule> Descent<R> {
         }
         let scope = &self.scope;
         Some(
-            Misfit::new(format!(
+            InvalidArgument::new(format!(
                 "another optimizer keeps its state in the scope `{scope}`, and both would count its steps"
             ))
             .fix(format!("give this one a scope of its own: `.scope(\"{scope}2\")`"))
@@ -333,10 +333,11 @@ impl<R: Rule> Descent<R> {
         group.checked_sub(1).map_or(self, |group| &self.groups[group].1)
     }
 
-    fn misfit(&self, loss: &Tensor) -> Option<Misfit> {
+    fn invalid(&self, loss: &Tensor) -> Option<InvalidArgument> {
         if loss.graph().mode() == Mode::Evaluate {
             return Some(
-                Misfit::new("an evaluation graph cannot train").fix("trace the graph with Graph::new(Mode::Train)"),
+                InvalidArgument::new("an evaluation graph cannot train")
+                    .fix("trace the graph with Graph::new(Mode::Train)"),
             );
         }
         let clip = self.clip.and_then(|clip| match clip {
@@ -347,7 +348,7 @@ impl<R: Rule> Descent<R> {
             (0..=self.groups.len()).map(|group| self.settings(group)).find_map(|settings| {
                 settings
                     .rule
-                    .misfit()
+                    .invalid()
                     .or_else(|| not_negative("the learning rate", settings.lr.get()))
                     .or_else(|| not_negative("the weight decay", settings.weight_decay))
             })
@@ -355,24 +356,25 @@ impl<R: Rule> Descent<R> {
     }
 
     /// The number of each parameter's group; or what is wrong with the settings, the graph or the groups.
-    fn deal(&self, loss: &Tensor, trainable: &[Variable]) -> Result<Vec<usize>, Misfit> {
-        if let Some(misfit) = self.misfit(loss) {
-            return Err(misfit);
+    fn deal(&self, loss: &Tensor, trainable: &[Variable]) -> Result<Vec<usize>, InvalidArgument> {
+        if let Some(invalid) = self.invalid(loss) {
+            return Err(invalid);
         }
         let dealt: Vec<_> = trainable.iter().map(|variable| self.group_of(variable)).collect::<Result<_, _>>()?;
         match (1..=self.groups.len()).find(|group| !dealt.contains(group)) {
-            Some(group) => {
-                Err(Misfit::new(format!("the group {} selects no trainable parameter of this graph", self.name(group)))
-                    .fix("names are dotted paths from the top, such as `encoder.fc1`"))
-            }
+            Some(group) => Err(InvalidArgument::new(format!(
+                "the group {} selects no trainable parameter of this graph",
+                self.name(group)
+            ))
+            .fix("names are dotted paths from the top, such as `encoder.fc1`")),
             None => Ok(dealt),
         }
     }
 
-    fn group_of(&self, variable: &Variable) -> Result<usize, Misfit> {
+    fn group_of(&self, variable: &Variable) -> Result<usize, InvalidArgument> {
         let mut found = (1..=self.groups.len()).filter(|&group| (self.groups[group - 1].0.rule)(variable));
         match (found.next(), found.next()) {
-            (Some(one), Some(two)) => Err(Misfit::new(format!(
+            (Some(one), Some(two)) => Err(InvalidArgument::new(format!(
                 "`{}` is in two groups: {} and {}",
                 variable.name(),
                 self.name(one),

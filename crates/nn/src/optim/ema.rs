@@ -3,7 +3,7 @@
 #[cfg(not(target_arch = "wasm32"))]
 use std::path::Path;
 
-use wgrad_core::{Counter, DType, Error, Graph, Init, Kind, Misfit, Params, Result, Variable};
+use wgrad_core::{Counter, DType, Error, Graph, Init, InvalidArgument, Kind, Params, Result, Variable};
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::StateDict;
@@ -89,15 +89,15 @@ impl Ema {
     #[track_caller]
     pub fn update(&self, graph: &Graph) {
         if let Some(decay) = self.decay.filter(|decay| !(0.0..=1.0).contains(decay)) {
-            let misfit = Misfit::new(format!("the decay must be between 0 and 1, not {decay}"));
-            let _ = graph.constant(0.0).misfit("Ema", &[], misfit);
+            let invalid = InvalidArgument::new(format!("the decay must be between 0 and 1, not {decay}"));
+            let _ = graph.constant(0.0).invalid("Ema", &[], invalid);
             return;
         }
         let variables = self.variables();
         let Some(first) = variables.first() else {
-            let misfit = Misfit::new(format!("there are no parameters in `{}`", self.params.path()))
+            let invalid = InvalidArgument::new(format!("there are no parameters in `{}`", self.params.path()))
                 .fix("build the model before the average, with the same Params");
-            let _ = graph.constant(0.0).misfit("Ema", &[], misfit);
+            let _ = graph.constant(0.0).invalid("Ema", &[], invalid);
             return;
         };
         let (count, decay) = (self.counter(first), self.decay);

@@ -1,6 +1,6 @@
 //! Lion.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::betas;
 use super::{Descent, LearningRate, Rule, Setting, Slot};
@@ -41,7 +41,7 @@ impl Lion {
 impl Rule for LionRule {
     const NAME: &'static str = "Lion";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         betas(self.betas.0.get(), self.betas.1)
     }
 

@@ -61,7 +61,7 @@ pub use select::Select;
 pub use setting::{LearningRate, Setting};
 pub use sgd::{Sgd, SgdRule};
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 /// What schedules turn in one group of parameters.
 #[derive(Clone, Debug)]
@@ -112,14 +112,14 @@ pub trait Optimizer {
     /// ```
     #[track_caller]
     fn accumulate(&self, loss: &Tensor) {
-        let _ = loss.misfit("accumulate", &[], does_not("accumulate gradients"));
+        let _ = loss.invalid("accumulate", &[], does_not("accumulate gradients"));
     }
 
     /// [`Self::minimize`] with the sum of this loss's gradient and of what was [accumulated](Self::accumulate), which is
     /// used up. Clipping sees the sum.
     #[track_caller]
     fn minimize_accumulated(&self, loss: &Tensor) {
-        let _ = loss.misfit("minimize_accumulated", &[], does_not("accumulate gradients"));
+        let _ = loss.invalid("minimize_accumulated", &[], does_not("accumulate gradients"));
     }
 
     /// What schedules turn: an entry for the parameters that are in no group, then one per group. None if there is nothing
@@ -129,8 +129,8 @@ pub trait Optimizer {
     }
 }
 
-fn does_not(what: &str) -> Misfit {
-    Misfit::new(format!("this optimizer does not {what}"))
+fn does_not(what: &str) -> InvalidArgument {
+    InvalidArgument::new(format!("this optimizer does not {what}"))
         .fix("implement `accumulate` and `minimize_accumulated` for it, or write it as a `Rule`")
 }
 

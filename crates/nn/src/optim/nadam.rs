@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Slot};
@@ -85,7 +85,7 @@ impl<F: Fn(f64) -> f64> Product<F> {
 impl Rule for NAdamRule {
     const NAME: &'static str = "NAdam";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         betas(self.betas.0, self.betas.1)
             .or_else(|| not_negative("eps", self.eps))
             .or_else(|| not_negative("the momentum decay", self.momentum_decay))

@@ -1,6 +1,6 @@
 //! `RAdam`.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::{betas, not_negative};
 use super::{Descent, LearningRate, Rule, Setting, Slot};
@@ -64,7 +64,7 @@ fn scale(b2: f64, t: f64) -> Option<f64> {
 impl Rule for RAdamRule {
     const NAME: &'static str = "RAdam";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         betas(self.betas.0.get(), self.betas.1).or_else(|| not_negative("eps", self.eps))
     }
 

@@ -1,6 +1,6 @@
 //! `RMSprop`.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
 use super::{Descent, LearningRate, Rule, Setting, Slot};
@@ -64,7 +64,7 @@ impl RmsProp {
 impl Rule for RmsPropRule {
     const NAME: &'static str = "RmsProp";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         not_negative("alpha", self.alpha)
             .or_else(|| not_negative("eps", self.eps))
             .or_else(|| not_negative("the momentum", self.momentum.get()))

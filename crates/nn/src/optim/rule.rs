@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 
-use wgrad_core::{Array, Counter, DType, Graph, Init, Kind, Misfit, Tensor, Variable};
+use wgrad_core::{Array, Counter, DType, Graph, Init, InvalidArgument, Kind, Tensor, Variable};
 
 use super::{LearningRate, Setting};
 
@@ -14,7 +14,7 @@ use super::{LearningRate, Setting};
 /// accumulation. So an optimizer is its options and one formula:
 ///
 /// ```
-/// use wgrad_core::{CpuBackend, Graph, Init, Kind, Misfit, Mode, Params, Session, Tensor};
+/// use wgrad_core::{CpuBackend, Graph, Init, Kind, InvalidArgument, Mode, Params, Session, Tensor};
 /// use wgrad_nn::optim::{Descent, Optimizer, Rule, Slot};
 ///
 /// /// Steps of one size, whatever the gradient's: p −= lr · sign(g).
@@ -48,7 +48,7 @@ pub trait Rule: Clone + fmt::Debug + 'static {
     fn update(&self, at: &Slot<'_>) -> Tensor;
 
     /// What is wrong with the options.
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         None
     }
 
@@ -199,15 +199,16 @@ impl Slot<'_> {
 }
 
 /// What is wrong with an option that must be a number of at least 0.
-pub(super) fn not_negative(what: &str, value: f64) -> Option<Misfit> {
+pub(super) fn not_negative(what: &str, value: f64) -> Option<InvalidArgument> {
     (!(value.is_finite() && value >= 0.0))
-        .then(|| Misfit::new(format!("{what} must be a number that is not negative, not {value}")))
+        .then(|| InvalidArgument::new(format!("{what} must be a number that is not negative, not {value}")))
 }
 
 /// What is wrong with two betas.
-pub(super) fn betas(first: f64, second: f64) -> Option<Misfit> {
+pub(super) fn betas(first: f64, second: f64) -> Option<InvalidArgument> {
     let beta = |name: &str, beta: f64| {
-        (!(0.0..1.0).contains(&beta)).then(|| Misfit::new(format!("{name} must be at least 0 and below 1, not {beta}")))
+        (!(0.0..1.0).contains(&beta))
+            .then(|| InvalidArgument::new(format!("{name} must be at least 0 and below 1, not {beta}")))
     };
     beta("the first beta", first).or_else(|| beta("the second beta", second))
 }

@@ -1,6 +1,6 @@
 //! Stochastic gradient descent.
 
-use wgrad_core::{Misfit, Tensor};
+use wgrad_core::{InvalidArgument, Tensor};
 
 use super::rule::not_negative;
 use super::{Descent, LearningRate, Rule, Setting, Slot};
@@ -55,16 +55,16 @@ impl Sgd {
 impl Rule for SgdRule {
     const NAME: &'static str = "Sgd";
 
-    fn misfit(&self) -> Option<Misfit> {
+    fn invalid(&self) -> Option<InvalidArgument> {
         let momentum = self.momentum.get();
         if let Some(wrong) = not_negative("the momentum", momentum) {
             return Some(wrong);
         }
         if !self.dampening.is_finite() {
-            return Some(Misfit::new("the dampening must be a number"));
+            return Some(InvalidArgument::new("the dampening must be a number"));
         }
         (self.nesterov && (momentum <= 0.0 || self.dampening != 0.0)).then(|| {
-            Misfit::new("Nesterov's momentum needs a momentum above 0 and no dampening")
+            InvalidArgument::new("Nesterov's momentum needs a momentum above 0 and no dampening")
                 .fix("add `.momentum(0.9)`, or leave `.nesterov(true)` out")
         })
     }

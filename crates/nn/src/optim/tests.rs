@@ -421,7 +421,7 @@ fn error_of(mode: Mode, minimize: impl FnOnce(&Params, &Graph, &Tensor)) -> Stri
     minimize(&params, &graph, &x);
     let Err(Error::Graph(error)) = graph.check() else { panic!("no error") };
     assert!(error.site.location.file().ends_with("optim/tests.rs"), "{error}");
-    format!("{}: {}", error.op, error.misfit.message)
+    format!("{}: {}", error.op, error.invalid.message)
 }
 
 #[test]

@@ -25,7 +25,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Array, Error, Misfit, Result, Tensor};
+use wgrad_core::{Array, Error, InvalidArgument, Result, Tensor};
 
 use wgrad_core::text::count;
 use wgrad_data::Dataset;
@@ -289,7 +289,7 @@ impl PriorShift {
                 let by: Vec<f32> = by.into_iter().map(|by| by as f32).collect();
                 logits + logits.graph().array(Array::vector(by))
             }
-            Err(why) => logits.misfit("prior_shift", &[], Misfit::new(why)),
+            Err(why) => logits.invalid("prior_shift", &[], InvalidArgument::new(why)),
         }
     }
 

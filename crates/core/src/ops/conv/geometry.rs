@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions, Padding};
 use crate::ops::spatial::{check_span, images, name, two, zero};
-use crate::{Misfit, Shape};
+use crate::{InvalidArgument, Shape};
 
 /// All sizes of a convolution from images `[batch, groups·c, image]` to `[batch, groups·o, result]`, with a weight
 /// `[groups·o, c, kernel]`. An element `r` of the result sees the elements `r·stride − before + k·dilation` of the image.
@@ -32,28 +32,30 @@ fn kernel<const D: usize>(
     groups: usize,
     steps: [(&str, [usize; D]); 2],
     form: &str,
-) -> Result<[usize; 2], Misfit> {
+) -> Result<[usize; 2], InvalidArgument> {
     if weight.rank() != D + 2 {
-        return Err(Misfit::new(format!("the weight must be {form}, not {weight}")));
+        return Err(InvalidArgument::new(format!("the weight must be {form}, not {weight}")));
     }
     if weight.dims().contains(&0) {
-        return Err(Misfit::new(format!("the weight {weight} has no elements")));
+        return Err(InvalidArgument::new(format!("the weight {weight} has no elements")));
     }
-    if let Some((_, misfit)) = zero(&steps) {
-        return Err(misfit.fix("1 is PyTorch's default"));
+    if let Some((_, invalid)) = zero(&steps) {
+        return Err(invalid.fix("1 is PyTorch's default"));
     }
     if groups == 0 {
-        return Err(Misfit::new("there must be a group of channels, not 0 of them").fix("groups(1) is none"));
+        return Err(InvalidArgument::new("there must be a group of channels, not 0 of them").fix("groups(1) is none"));
     }
     let mut kernel = [1; 2];
     kernel[2 - D..].copy_from_slice(&weight.dims()[2..]);
     Ok(kernel)
 }
 
-fn check_bias(bias: Option<&Shape>, channels: usize) -> Result<(), Misfit> {
+fn check_bias(bias: Option<&Shape>, channels: usize) -> Result<(), InvalidArgument> {
     match bias.filter(|bias| bias.dims() != [channels]) {
         None => Ok(()),
-        Some(bias) => Err(Misfit::new(format!("the bias must be [{channels}], one per output channel, not {bias}"))),
+        Some(bias) => {
+            Err(InvalidArgument::new(format!("the bias must be [{channels}], one per output channel, not {bias}")))
+        }
     }
 }
 
@@ -63,7 +65,7 @@ impl Geometry {
         weight: &Shape,
         bias: Option<&Shape>,
         options: &ConvOptions<D>,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, InvalidArgument> {
         let ConvOptions { stride, padding, dilation, groups } = *options;
         let (batch, inputs, image) = images::<D>(x)?;
         let form = format!("[O, C/groups, {}]", if D == 1 { "K" } else { "KH, KW" });
@@ -73,11 +75,13 @@ impl Geometry {
             let (takes, has) = (channels(c * groups), channels(inputs));
             let split = if groups == 1 { String::new() } else { format!(" in {groups} groups") };
             let axis = x.rank() - D - 1;
-            return Err(Misfit::new(format!("the weight {weight} takes {takes}{split}, axis {axis} of {x} has {has}"))
-                .fix(format!("make the layer for {has}, or the layer before it with {} outputs", c * groups)));
+            return Err(InvalidArgument::new(format!(
+                "the weight {weight} takes {takes}{split}, axis {axis} of {x} has {has}"
+            ))
+            .fix(format!("make the layer for {has}, or the layer before it with {} outputs", c * groups)));
         }
         if outputs % groups != 0 {
-            return Err(Misfit::new(format!("{groups} groups do not divide {outputs} output channels"))
+            return Err(InvalidArgument::new(format!("{groups} groups do not divide {outputs} output channels"))
                 .fix("choose a number that divides the input and the output channels"));
         }
         check_bias(bias, outputs)?;
@@ -86,7 +90,7 @@ impl Geometry {
         let (before, after) = match padding {
             Padding::Sizes(sizes) => (two(sizes, 0), two(sizes, 0)),
             Padding::Same if stride != [1, 1] => {
-                return Err(Misfit::new(format!(
+                return Err(InvalidArgument::new(format!(
                     "padding to the same size needs a stride of 1, not {:?}",
                     options.stride
                 ))
@@ -111,7 +115,7 @@ impl Geometry {
         weight: &Shape,
         bias: Option<&Shape>,
         options: &ConvTransposeOptions<D>,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, InvalidArgument> {
         let ConvTransposeOptions { stride, padding, output_padding, dilation, groups } = *options;
         let (batch, inputs, result) = images::<D>(x)?;
         let form = format!("[C, O/groups, {}]", if D == 1 { "K" } else { "KH, KW" });
@@ -119,16 +123,18 @@ impl Geometry {
         if weight.dims()[0] != inputs {
             let (takes, has) = (channels(weight.dims()[0]), channels(inputs));
             let axis = x.rank() - D - 1;
-            return Err(Misfit::new(format!("the weight {weight} takes {takes}, axis {axis} of {x} has {has}"))
-                .fix("the weight of a transposed convolution is that of the convolution: input channels come first"));
+            return Err(InvalidArgument::new(format!(
+                "the weight {weight} takes {takes}, axis {axis} of {x} has {has}"
+            ))
+            .fix("the weight of a transposed convolution is that of the convolution: input channels come first"));
         }
         if inputs % groups != 0 {
-            return Err(Misfit::new(format!("{groups} groups do not divide {inputs} input channels"))
+            return Err(InvalidArgument::new(format!("{groups} groups do not divide {inputs} input channels"))
                 .fix("choose a number that divides the input and the output channels"));
         }
         check_bias(bias, weight.dims()[1] * groups)?;
         if let Some(axis) = (0..D).find(|&axis| output_padding[axis] >= stride[axis].max(dilation[axis])) {
-            return Err(Misfit::new(format!(
+            return Err(InvalidArgument::new(format!(
                 "output_padding {} must be smaller than the stride {} or the dilation {}",
                 output_padding[axis], stride[axis], dilation[axis]
             ))
@@ -140,8 +146,11 @@ impl Geometry {
         for axis in 0..2 {
             let full = (result[axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1) + more[axis] + 1;
             if full <= 2 * before[axis] {
-                return Err(Misfit::new(format!("the padding {} cuts off all of {full} elements", before[axis]))
-                    .fix("the padding of a transposed convolution makes its result smaller: choose less"));
+                return Err(InvalidArgument::new(format!(
+                    "the padding {} cuts off all of {full} elements",
+                    before[axis]
+                ))
+                .fix("the padding of a transposed convolution makes its result smaller: choose less"));
             }
             image[axis] = full - 2 * before[axis];
         }

@@ -5,7 +5,7 @@ mod kernels;
 pub(crate) mod options;
 mod reference;
 
-use crate::{Accuracy, Backward, Launch, Misfit, Op, Reference, Spec, Tensor, both};
+use crate::{Accuracy, Backward, InvalidArgument, Launch, Op, Reference, Spec, Tensor, both};
 
 use crate::ops::conv::geometry::Geometry;
 use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions};
@@ -71,21 +71,21 @@ fn trace(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
-    geometry: Result<Geometry, Misfit>,
+    geometry: Result<Geometry, InvalidArgument>,
     transposed: bool,
 ) -> Tensor {
     let others: Vec<&Tensor> = std::iter::once(weight).chain(bias).collect();
     if !x.is_valid() || others.iter().any(|tensor| !tensor.is_valid()) {
-        return x.misfit(op, &others, Misfit::default());
+        return x.invalid(op, &others, InvalidArgument::default());
     }
     let integer = std::iter::once(x).chain(others.iter().copied()).find(|tensor| !tensor.dtype().is_float());
     if let Some(integer) = integer {
-        let misfit = Misfit::new(format!("only floats are convolved, not {}", integer.spec()));
-        return x.misfit(op, &others, misfit.fix("cast with `.to_f32()`"));
+        let invalid = InvalidArgument::new(format!("only floats are convolved, not {}", integer.spec()));
+        return x.invalid(op, &others, invalid.fix("cast with `.to_f32()`"));
     }
     let geometry = match geometry {
         Ok(geometry) => geometry,
-        Err(misfit) => return x.misfit(op, &others, misfit),
+        Err(invalid) => return x.invalid(op, &others, invalid),
     };
     let (from, to) = if transposed {
         (geometry.result_shape(), geometry.image_shape())
@@ -135,7 +135,7 @@ impl Op for Conv {
         "conv"
     }
 
-    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(self.0.result_shape())])
     }
 
@@ -172,7 +172,7 @@ impl Op for ConvInput {
         "conv_input_grad"
     }
 
-    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(self.0.image_shape())])
     }
 
@@ -208,7 +208,7 @@ impl Op for ConvWeight {
         "conv_weight_grad"
     }
 
-    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(self.0.weight_shape())])
     }
 

@@ -1,8 +1,8 @@
 //! Rows of a table by index: embeddings, and batches out of a data set on the device.
 
 use crate::{
-    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
+    Shape, Spec, Tensor, both,
 };
 
 use crate::op::iterations;
@@ -60,14 +60,14 @@ impl Op for Gather {
         "gather_rows"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let [table, index] = inputs else { unreachable!("gather_rows has two inputs") };
         if index.dtype != DType::U32 {
-            return Err(Misfit::new(format!("rows are chosen by u32, not {}", index.dtype))
+            return Err(InvalidArgument::new(format!("rows are chosen by u32, not {}", index.dtype))
                 .fix("cast with `.to_u32()`, or feed u32"));
         }
         let Some((_, row)) = table.shape.dims().split_first() else {
-            return Err(Misfit::new("a single number has no rows"));
+            return Err(InvalidArgument::new("a single number has no rows"));
         };
         Ok(vec![Spec::new([index.shape.dims(), row].concat(), table.dtype)])
     }
@@ -128,7 +128,7 @@ impl Op for ScatterRows {
         "scatter_rows"
     }
 
-    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, _inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(&self.table)])
     }
 

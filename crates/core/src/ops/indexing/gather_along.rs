@@ -1,8 +1,8 @@
 //! Elements by index along an axis.
 
 use crate::{
-    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
+    Shape, Spec, Tensor, both,
 };
 
 use crate::op::iterations::LONGEST;
@@ -56,7 +56,7 @@ impl Op for GatherAlong {
         "gather"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let [x, index] = inputs else { unreachable!("gather has two inputs") };
         Ok(vec![Spec::new(&index.shape, x.dtype)])
     }
@@ -136,7 +136,7 @@ impl Op for ScatterAlong {
         "scatter_add"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(inputs[0].shape.with(self.axis, self.n))])
     }
 
@@ -207,7 +207,7 @@ impl Op for Inverse {
         "inverse_order"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![inputs[0].clone()])
     }
 
@@ -242,23 +242,23 @@ impl Op for Inverse {
 }
 
 /// Why `index` does not choose from `x` along `axis`.
-fn misfit(x: &Spec, index: &Spec, axis: usize) -> Option<Misfit> {
+fn invalid(x: &Spec, index: &Spec, axis: usize) -> Option<InvalidArgument> {
     if index.dtype != DType::U32 {
-        let misfit = Misfit::new(format!("elements are chosen by u32, not {}", index.dtype));
-        return Some(misfit.fix("cast with `.to_u32()`, or feed u32"));
+        let invalid = InvalidArgument::new(format!("elements are chosen by u32, not {}", index.dtype));
+        return Some(invalid.fix("cast with `.to_u32()`, or feed u32"));
     }
     let (from, to) = (x.shape.dims(), index.shape.dims());
     if from.len() != to.len() {
-        let misfit = Misfit::new(format!("the index {} must have as many axes as {}", index.shape, x.shape));
+        let invalid = InvalidArgument::new(format!("the index {} must have as many axes as {}", index.shape, x.shape));
         let column = from.iter().enumerate().filter(|(i, _)| *i != axis).map(|(_, &n)| n).eq(to.iter().copied());
         return Some(if column {
-            misfit.fix(format!("for one element per row: `index.unsqueeze({axis})`, and `.squeeze({axis})` after"))
+            invalid.fix(format!("for one element per row: `index.unsqueeze({axis})`, and `.squeeze({axis})` after"))
         } else {
-            misfit.fix("whole rows of a table are chosen by `embedding`, or `index_select` along any axis")
+            invalid.fix("whole rows of a table are chosen by `embedding`, or `index_select` along any axis")
         });
     }
     let larger = (0..from.len()).find(|&i| i != axis && to[i] > from[i])?;
-    Some(Misfit::new(format!(
+    Some(InvalidArgument::new(format!(
         "the index {} has {} elements along axis {larger}, {} has {}: only along axis {axis} may it have more",
         index.shape, to[larger], x.shape, from[larger]
     )))
@@ -287,14 +287,14 @@ impl Tensor {
         let x = self;
         let _line = x.graph().line_of_caller();
         if !x.is_valid() || !index.is_valid() {
-            return x.misfit("gather", &[index], Misfit::default());
+            return x.invalid("gather", &[index], InvalidArgument::default());
         }
         let axis = match resolve(x, "gather", axis) {
             Ok(axis) => axis,
             Err(invalid) => return invalid,
         };
-        if let Some(misfit) = misfit(&x.spec(), &index.spec(), axis) {
-            return x.misfit("gather", &[index], misfit);
+        if let Some(invalid) = invalid(&x.spec(), &index.spec(), axis) {
+            return x.invalid("gather", &[index], invalid);
         }
         let covered = index.shape();
         let others = (0..covered.rank()).filter(|&other| other != axis);

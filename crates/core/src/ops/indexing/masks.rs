@@ -1,6 +1,6 @@
 //! Choosing by index and by mask.
 
-use crate::{Misfit, Tensor};
+use crate::{InvalidArgument, Tensor};
 
 use crate::ops::axes::resolve;
 
@@ -9,8 +9,8 @@ use crate::ops::axes::resolve;
 fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
     let shape = x.shape();
     let [.., rows, columns] = *shape.dims() else {
-        let misfit = Misfit::new(format!("a triangle is taken of matrices, not of {shape}"));
-        return Err(x.misfit(op, &[], misfit.fix("give the tensor two axes or more")));
+        let invalid = InvalidArgument::new(format!("a triangle is taken of matrices, not of {shape}"));
+        return Err(x.invalid(op, &[], invalid.fix("give the tensor two axes or more")));
     };
     let graph = x.graph();
     let row = graph.iota([rows, 1]).to_f32() + diagonal as f64;
@@ -40,12 +40,13 @@ impl Tensor {
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
         if !x.is_valid() || !index.is_valid() {
-            return x.misfit("index_select", &[index], Misfit::default());
+            return x.invalid("index_select", &[index], InvalidArgument::default());
         }
         if index.shape().rank() != 1 {
-            let misfit = Misfit::new(format!("the index must have one axis, not the shape {}", index.shape()))
-                .fix("elements by an index of their own for each line are chosen by `gather`");
-            return x.misfit("index_select", &[index], misfit);
+            let invalid =
+                InvalidArgument::new(format!("the index must have one axis, not the shape {}", index.shape()))
+                    .fix("elements by an index of their own for each line are chosen by `gather`");
+            return x.invalid("index_select", &[index], invalid);
         }
         match resolve(x, "index_select", axis) {
             Ok(0) => x.embedding(index),
@@ -66,9 +67,9 @@ impl Tensor {
         let x = self;
         let (has, takes) = (x.shape(), mask.shape());
         if x.is_valid() && mask.is_valid() && has.broadcast(&takes).as_ref() != Some(&has) {
-            let misfit = Misfit::new(format!("the mask {takes} does not broadcast to {has}"))
+            let invalid = InvalidArgument::new(format!("the mask {takes} does not broadcast to {has}"))
                 .fix("sizes are aligned from the last axis and must be equal or 1");
-            return x.misfit("masked_fill", &[mask], misfit);
+            return x.invalid("masked_fill", &[mask], invalid);
         }
         mask.where_cond(value, x)
     }

@@ -5,7 +5,7 @@
 //! `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
 
 use crate::op::pointwise::pointwise_ops;
-use crate::{DType, Misfit, Real, Tensor};
+use crate::{DType, InvalidArgument, Real, Tensor};
 
 use crate::ops::pointwise::activations::sigmoid;
 use wgrad_shaders::lib::SPECIAL;
@@ -20,8 +20,8 @@ impl Tensor {
     /// Shapes that differ, even if they broadcast, and integer targets leave an invalid tensor and an error.
     #[track_caller]
     pub fn bce_with_logits(&self, y: &Tensor) -> Tensor {
-        match misfit(self, y, "logits") {
-            Some(misfit) => self.misfit("bce_with_logits", &[y], misfit),
+        match invalid(self, y, "logits") {
+            Some(invalid) => self.invalid("bce_with_logits", &[y], invalid),
             None => self.pointwise(&BCE, &[y], &[]),
         }
     }
@@ -30,49 +30,50 @@ impl Tensor {
     /// which broadcasts to the shape of `x`.
     #[track_caller]
     pub fn bce_with_logits_weighted(&self, y: &Tensor, pos_weight: &Tensor) -> Tensor {
-        let misfit = misfit(self, y, "logits").or_else(|| {
+        let invalid = invalid(self, y, "logits").or_else(|| {
             let (shape, weight) = (self.shape(), pos_weight.shape());
             (weight.broadcast(&shape).as_ref() != Some(&shape)).then(|| {
-                Misfit::new(format!("pos_weight {weight} does not broadcast to logits {shape}"))
+                InvalidArgument::new(format!("pos_weight {weight} does not broadcast to logits {shape}"))
                     .fix("give one weight, or one per logit of a sample (the last axis)")
             })
         });
-        match misfit {
-            Some(misfit) => self.misfit("bce_with_logits", &[y, pos_weight], misfit),
+        match invalid {
+            Some(invalid) => self.invalid("bce_with_logits", &[y, pos_weight], invalid),
             None => self.pointwise(&BCE_WEIGHTED, &[y, pos_weight], &[]),
         }
     }
 }
 
 /// What is wrong with targets `y` for `x`, which are `logits` or something else of that kind.
-pub(crate) fn misfit(x: &Tensor, y: &Tensor, kind: &str) -> Option<Misfit> {
+pub(crate) fn invalid(x: &Tensor, y: &Tensor, kind: &str) -> Option<InvalidArgument> {
     let (logits, targets) = (x.shape(), y.shape());
     let (n, t) = (logits.dims(), targets.dims());
     if logits != targets {
-        let misfit = Misfit::new(format!("targets {targets} must have the shape of the {kind} {logits}"));
+        let invalid = InvalidArgument::new(format!("targets {targets} must have the shape of the {kind} {logits}"));
         return Some(match (n, t) {
             // One label per row against several logits: the row is meant as classes, or as one logit too many.
-            ([rows, classes], [same] | [same, 1]) if rows == same && *classes > 1 => misfit
+            ([rows, classes], [same] | [same, 1]) if rows == same && *classes > 1 => invalid
                 .fix(format!(
                     "for {classes} exclusive classes use the cross-entropy loss (CrossEntropyLoss, \
                      softmax_cross_entropy) with u32 targets [{rows}]"
                 ))
                 .fix(format!("for two classes make the model's last layer give one logit: [{rows}, 1], targets alike"))
                 .fix(format!("for {classes} independent labels give f32 targets {logits}, one 0 or 1 per label")),
-            ([rows, 1], [same]) if rows == same => misfit
+            ([rows, 1], [same]) if rows == same => invalid
                 .fix(format!("give the targets the shape {logits}: `.unsqueeze(1)`"))
                 .fix(format!("or drop the last axis of the {kind}: `.squeeze(1)`")),
-            ([rows], [same, 1]) if rows == same => misfit
+            ([rows], [same, 1]) if rows == same => invalid
                 .fix("drop the last axis of the targets: `.squeeze(1)`")
                 .fix(format!("or give the {kind} the shape {targets}: `.unsqueeze(1)`")),
-            _ => misfit.fix(format!(
+            _ => invalid.fix(format!(
                 "give one target per {}; shapes are compared, not broadcast",
                 if kind == "logits" { "logit" } else { "probability" }
             )),
         });
     }
     (y.dtype() == DType::U32).then(|| {
-        Misfit::new("targets of a binary loss are numbers between 0 and 1, not u32").fix("cast with `.to_f32()`")
+        InvalidArgument::new("targets of a binary loss are numbers between 0 and 1, not u32")
+            .fix("cast with `.to_f32()`")
     })
 }
 

@@ -4,9 +4,9 @@
 //! asked for where numbers are moderate.
 
 use crate::op::pointwise::pointwise_ops;
-use crate::{Array, DType, Misfit, Real, Tensor, vjp};
+use crate::{Array, DType, InvalidArgument, Real, Tensor, vjp};
 
-use crate::ops::losses::bce_with_logits::misfit;
+use crate::ops::losses::bce_with_logits::invalid;
 use wgrad_shaders::lib::SPECIAL;
 
 /// The gradient of `value` by `argument`; other arguments of its formula are detached, as they may be the same tensor.
@@ -197,8 +197,8 @@ impl Tensor {
     #[track_caller]
     pub fn bce(&self, y: &Tensor) -> Tensor {
         let x = self;
-        match misfit(x, y, "probabilities") {
-            Some(misfit) => x.misfit("bce", &[y], misfit),
+        match invalid(x, y, "probabilities") {
+            Some(invalid) => x.invalid("bce", &[y], invalid),
             None => x.pointwise(&BCE, &[y], &[]),
         }
     }
@@ -213,8 +213,8 @@ impl Tensor {
     #[track_caller]
     pub fn focal(&self, y: &Tensor, gamma: f64) -> Tensor {
         let x = self;
-        match misfit(x, y, "logits").or_else(|| gamma_misfit(gamma)) {
-            Some(misfit) => x.misfit("focal", &[y], misfit),
+        match invalid(x, y, "logits").or_else(|| gamma_misfit(gamma)) {
+            Some(invalid) => x.invalid("focal", &[y], invalid),
             None => x.pointwise(&FOCAL, &[y], &[gamma]),
         }
     }
@@ -226,7 +226,7 @@ impl Tensor {
     pub fn focal_of(&self, gamma: f64) -> Tensor {
         let c = self;
         match gamma_misfit(gamma) {
-            Some(misfit) => c.misfit("focal_of", &[], misfit),
+            Some(invalid) => c.invalid("focal_of", &[], invalid),
             None => c.pointwise(&FOCAL_OF, &[], &[gamma]),
         }
     }
@@ -237,15 +237,18 @@ impl Tensor {
     #[track_caller]
     pub fn ordinal_levels(&self, classes: usize) -> Tensor {
         let own = self;
-        let misfit = if own.dtype() != DType::U32 {
-            Some(Misfit::new(format!("classes are u32, not {}", own.dtype())).fix("feed u32, or cast with `.to_u32()`"))
+        let invalid = if own.dtype() != DType::U32 {
+            Some(
+                InvalidArgument::new(format!("classes are u32, not {}", own.dtype()))
+                    .fix("feed u32, or cast with `.to_u32()`"),
+            )
         } else if classes < 2 {
-            Some(Misfit::new(format!("there is no order in {classes} classes")))
+            Some(InvalidArgument::new(format!("there is no order in {classes} classes")))
         } else {
             None
         };
-        if let Some(misfit) = misfit {
-            return own.misfit("ordinal_levels", &[], misfit);
+        if let Some(invalid) = invalid {
+            return own.invalid("ordinal_levels", &[], invalid);
         }
         // An array rather than an iota, of which each run would make a copy.
         let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
@@ -253,9 +256,9 @@ impl Tensor {
     }
 }
 
-fn gamma_misfit(gamma: f64) -> Option<Misfit> {
+fn gamma_misfit(gamma: f64) -> Option<InvalidArgument> {
     (!(gamma >= 0.0 && gamma.is_finite())).then(|| {
-        Misfit::new(format!("gamma must be a number that is not negative, not {gamma}"))
+        InvalidArgument::new(format!("gamma must be a number that is not negative, not {gamma}"))
             .fix("0 is plain cross-entropy, 2 is usual")
     })
 }

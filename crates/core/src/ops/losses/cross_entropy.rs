@@ -4,8 +4,8 @@ use rayon::prelude::*;
 use wgrad_shaders::lib::SPECIAL;
 
 use crate::{
-    Accuracy, Backward, Buffers, DType, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec, Tensor,
-    both, vectorized,
+    Accuracy, Backward, Buffers, DType, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Shape, Spec,
+    Tensor, both, vectorized,
 };
 
 use crate::host::cast::{single, wide};
@@ -91,7 +91,7 @@ fn rows_of(logits: &Shape) -> Shape {
 }
 
 /// What is wrong with a target whose shape or type does not fit.
-fn misfit(logits: &Shape, rows: &Shape, target: &Spec) -> Option<Misfit> {
+fn invalid(logits: &Shape, rows: &Shape, target: &Spec) -> Option<InvalidArgument> {
     let classes = Layout::of(logits).classes;
     let (shape, dtype) = (&target.shape, target.dtype);
     let squeezed = |axis: usize| {
@@ -104,27 +104,29 @@ fn misfit(logits: &Shape, rows: &Shape, target: &Spec) -> Option<Misfit> {
         return None;
     }
     if let Some(axis) = squeezed(1).or_else(|| squeezed(shape.rank().saturating_sub(1))).filter(|_| shape != rows) {
-        let misfit = Misfit::new(format!("class indices for logits {logits} are u32{rows}, not {target}"));
-        let misfit = match dtype {
-            DType::U32 => misfit.fix(format!("drop the axis of size 1: `.squeeze({axis})`")),
-            _ => misfit.fix(format!("drop the axis of size 1 and cast: `.squeeze({axis}).to_u32()`")),
+        let invalid = InvalidArgument::new(format!("class indices for logits {logits} are u32{rows}, not {target}"));
+        let invalid = match dtype {
+            DType::U32 => invalid.fix(format!("drop the axis of size 1: `.squeeze({axis})`")),
+            _ => invalid.fix(format!("drop the axis of size 1 and cast: `.squeeze({axis}).to_u32()`")),
         };
-        return Some(if classes == 1 { misfit.fix(one_logit) } else { misfit });
+        return Some(if classes == 1 { invalid.fix(one_logit) } else { invalid });
     }
     Some(if shape == logits {
-        Misfit::new(format!("targets of the logits' shape {logits} are class probabilities, which are f32, not u32"))
-            .fix("for one-hot targets cast with `.to_f32()`")
-            .fix(format!("or give class indices u32{rows}"))
+        InvalidArgument::new(format!(
+            "targets of the logits' shape {logits} are class probabilities, which are f32, not u32"
+        ))
+        .fix("for one-hot targets cast with `.to_f32()`")
+        .fix(format!("or give class indices u32{rows}"))
     } else if shape == rows {
-        let misfit = Misfit::new(format!("class indices are u32, not {dtype}"))
+        let invalid = InvalidArgument::new(format!("class indices are u32, not {dtype}"))
             .fix("feed the labels as u32, or cast with `.to_u32()`");
-        if classes == 1 { misfit.fix(one_logit) } else { misfit }
+        if classes == 1 { invalid.fix(one_logit) } else { invalid }
     } else if shape.rank() == rows.rank() && shape.dims().first() != rows.dims().first() && dtype == DType::U32 {
         let (has, expected) = (shape.dims().first().unwrap_or(&1), rows.dims().first().unwrap_or(&1));
-        Misfit::new(format!("{expected} rows of logits {logits}, but {has} class indices {shape}"))
+        InvalidArgument::new(format!("{expected} rows of logits {logits}, but {has} class indices {shape}"))
             .fix(format!("give one class index per row: u32{rows}"))
     } else {
-        Misfit::new(format!("target {target} does not fit logits {logits}"))
+        InvalidArgument::new(format!("target {target} does not fit logits {logits}"))
             .fix(format!("give class indices u32{rows}"))
             .fix(format!("or class probabilities f32{logits}"))
     })
@@ -264,29 +266,36 @@ impl Op for SoftmaxCrossEntropy {
         "softmax_cross_entropy"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let [logits, target, ..] = inputs else { unreachable!("logits and target") };
         if !(0.0..=1.0).contains(&self.smoothing) {
-            return Err(Misfit::new(format!("label smoothing must be between 0 and 1, not {}", self.smoothing)));
+            return Err(InvalidArgument::new(format!(
+                "label smoothing must be between 0 and 1, not {}",
+                self.smoothing
+            )));
         }
         if !logits.dtype.is_float() {
-            return Err(Misfit::new("logits are f32, not u32").fix("the logits come first, then the target"));
+            return Err(InvalidArgument::new("logits are f32, not u32").fix("the logits come first, then the target"));
         }
         if logits.shape.rank() == 0 || Layout::of(&logits.shape).classes == 0 {
-            return Err(Misfit::new(format!("logits {} have no class axis", logits.shape))
+            return Err(InvalidArgument::new(format!("logits {} have no class axis", logits.shape))
                 .fix("give logits [N, C, d...] or [C]"));
         }
         let rows = rows_of(&logits.shape);
-        if let Some(misfit) = misfit(&logits.shape, &rows, target) {
-            return Err(misfit);
+        if let Some(invalid) = invalid(&logits.shape, &rows, target) {
+            return Err(invalid);
         }
         if target.dtype.is_float() && self.ignore.is_some() {
-            return Err(Misfit::new("ignore_index is for class indices; these targets are class probabilities")
-                .fix("leave ignore_index out, or give u32 class indices"));
+            return Err(InvalidArgument::new(
+                "ignore_index is for class indices; these targets are class probabilities",
+            )
+            .fix("leave ignore_index out, or give u32 class indices"));
         }
         let classes = Layout::of(&logits.shape).classes;
         if let Some(weight) = inputs.get(2).filter(|w| w.shape.dims() != [classes] || !w.dtype.is_float()) {
-            return Err(Misfit::new(format!("class weights must be f32[{classes}], one per class, not {weight}")));
+            return Err(InvalidArgument::new(format!(
+                "class weights must be f32[{classes}], one per class, not {weight}"
+            )));
         }
         let mut outputs = vec![Spec::f32(rows.clone()), Spec::f32(rows)];
         outputs.extend(self.gradient.then(|| logits.clone()));
@@ -295,16 +304,17 @@ impl Op for SoftmaxCrossEntropy {
 
     fn backward(&self, at: &mut Backward) {
         if self.gradient && at.cotangent(2).is_some() {
-            let misfit = Misfit::new("the gradient of softmax_cross_entropy cannot be differentiated again")
+            let invalid = InvalidArgument::new("the gradient of softmax_cross_entropy cannot be differentiated again")
                 .fix("for second derivatives compose the loss: `log_softmax` and a product with the target");
-            let _ = at.input(0).misfit(self.name(), &[], misfit);
+            let _ = at.input(0).invalid(self.name(), &[], invalid);
             return;
         }
         // Row weights do not depend on logits; only the loss carries a gradient.
         let Some(dloss) = at.cotangent(0) else { return };
         if at.inputs() > 2 && at.needs(2) {
-            let misfit = Misfit::new("class weights take no gradient").fix("give them as data, or `.detach()` them");
-            let _ = at.input(2).misfit(self.name(), &[], misfit);
+            let invalid =
+                InvalidArgument::new("class weights take no gradient").fix("give them as data, or `.detach()` them");
+            let _ = at.input(2).invalid(self.name(), &[], invalid);
             return;
         }
         let class_axis = usize::from(at.input(0).shape().rank() > 1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Misfit, Shape, Tensor};
+use crate::{InvalidArgument, Shape, Tensor};
 
 /// A tensor whose axes have names.
 struct Named {
@@ -18,7 +18,7 @@ fn ellipsis(axis_from_end: usize) -> char {
 }
 
 /// The labels of one term, with `...` standing for `hidden` axes.
-fn labels(term: &str, hidden: usize) -> Result<Vec<char>, Misfit> {
+fn labels(term: &str, hidden: usize) -> Result<Vec<char>, InvalidArgument> {
     let mut labels = vec![];
     let mut rest = term.chars();
     while let Some(c) = rest.next() {
@@ -29,14 +29,16 @@ fn labels(term: &str, hidden: usize) -> Result<Vec<char>, Misfit> {
                 labels.extend((0..hidden).rev().map(ellipsis));
             }
             c if c.is_ascii_alphabetic() => labels.push(c),
-            c => return Err(Misfit::new(format!("`{c}` in `{term}` is neither a letter nor `...`"))),
+            c => return Err(InvalidArgument::new(format!("`{c}` in `{term}` is neither a letter nor `...`"))),
         }
     }
     let repeated = labels.iter().enumerate().find(|(i, label)| labels[..*i].contains(label));
     match repeated {
-        Some((_, label)) if *label >= ELLIPSIS => Err(Misfit::new(format!("`...` stands twice in `{term}`"))),
-        Some((_, label)) => Err(Misfit::new(format!("`{label}` stands twice in `{term}`: diagonals are not taken"))
-            .fix("take the diagonal with `gather` first")),
+        Some((_, label)) if *label >= ELLIPSIS => Err(InvalidArgument::new(format!("`...` stands twice in `{term}`"))),
+        Some((_, label)) => {
+            Err(InvalidArgument::new(format!("`{label}` stands twice in `{term}`: diagonals are not taken"))
+                .fix("take the diagonal with `gather` first"))
+        }
         None => Ok(labels),
     }
 }
@@ -49,7 +51,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(equation: &str, shapes: &[Shape]) -> Result<Self, Misfit> {
+    fn new(equation: &str, shapes: &[Shape]) -> Result<Self, InvalidArgument> {
         let (terms, result) = match equation.split_once("->") {
             Some((terms, result)) => (terms, Some(result)),
             None => (equation, None),
@@ -57,7 +59,7 @@ impl Plan {
         let terms: Vec<_> = terms.split(',').collect();
         if terms.len() != shapes.len() {
             let (names, given) = (terms.len(), shapes.len());
-            return Err(Misfit::new(format!("`{equation}` names {names} tensors, but there are {given}")));
+            return Err(InvalidArgument::new(format!("`{equation}` names {names} tensors, but there are {given}")));
         }
         let mut inputs = vec![];
         let mut sizes = BTreeMap::new();
@@ -68,8 +70,11 @@ impl Plan {
             let hidden = shape.rank().saturating_sub(letters);
             if letters > shape.rank() || (hidden > 0 && !open) {
                 let axes = shape.rank();
-                return Err(Misfit::new(format!("`{}` names {letters} axes, {shape} has {axes}", term.trim()))
-                    .fix("`...` stands for axes without names"));
+                return Err(InvalidArgument::new(format!(
+                    "`{}` names {letters} axes, {shape} has {axes}",
+                    term.trim()
+                ))
+                .fix("`...` stands for axes without names"));
             }
             widest = widest.max(if open { hidden } else { 0 });
             let named = labels(term, hidden)?;
@@ -79,7 +84,7 @@ impl Plan {
                     *known = size;
                 } else if size != *known && size != 1 {
                     let name = if label < ELLIPSIS { format!("`{label}`") } else { "an axis of `...`".into() };
-                    return Err(Misfit::new(format!("{name} is {known} in one tensor and {size} in another"))
+                    return Err(InvalidArgument::new(format!("{name} is {known} in one tensor and {size} in another"))
                         .fix("sizes of one name must be equal or 1"));
                 }
             }
@@ -94,7 +99,7 @@ impl Plan {
             (0..widest).rev().map(ellipsis).chain(letters).collect()
         };
         if let Some(label) = output.iter().find(|label| !sizes.contains_key(label)) {
-            return Err(Misfit::new(format!("`{label}` of the result stands in no input of `{equation}`")));
+            return Err(InvalidArgument::new(format!("`{label}` of the result stands in no input of `{equation}`")));
         }
         Ok(Self { inputs, output, sizes })
     }
@@ -197,13 +202,13 @@ pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
         return (*invalid).clone();
     }
     if let Some(tensor) = tensors.iter().find(|tensor| !tensor.dtype().is_float()) {
-        let misfit = Misfit::new(format!("only floats are multiplied, not {}", tensor.dtype()));
-        return first.misfit("einsum", others, misfit.fix("cast with `.to_f32()`"));
+        let invalid = InvalidArgument::new(format!("only floats are multiplied, not {}", tensor.dtype()));
+        return first.invalid("einsum", others, invalid.fix("cast with `.to_f32()`"));
     }
     let shapes: Vec<_> = tensors.iter().map(|tensor| tensor.shape()).collect();
     let plan = match Plan::new(equation, &shapes) {
         Ok(plan) => plan,
-        Err(misfit) => return first.misfit("einsum", others, misfit),
+        Err(invalid) => return first.invalid("einsum", others, invalid),
     };
     let _line = first.graph().line_of_caller();
     let mut product = plan.plain(first, &plan.inputs[0]);
@@ -235,9 +240,9 @@ impl Tensor {
         let x = self;
         let (a, b) = (x.shape(), other.shape());
         if x.is_valid() && other.is_valid() && (a.rank() != 3 || b.rank() != 3 || a.dims()[0] != b.dims()[0]) {
-            let misfit = Misfit::new(format!("expected [B, M, K] and [B, K, N], not {a} and {b}"))
+            let invalid = InvalidArgument::new(format!("expected [B, M, K] and [B, K, N], not {a} and {b}"))
                 .fix("`matmul` takes any batches that broadcast");
-            return x.misfit("bmm", &[other], misfit);
+            return x.invalid("bmm", &[other], invalid);
         }
         x.matmul(other)
     }
@@ -251,8 +256,8 @@ impl Tensor {
         let product = a.bmm(b);
         let (has, wants) = (x.shape(), product.shape());
         if x.is_valid() && product.is_valid() && has.broadcast(&wants).as_ref() != Some(&wants) {
-            let misfit = Misfit::new(format!("{has} does not broadcast to the product's shape {wants}"));
-            return x.misfit("baddbmm", &[a, b], misfit);
+            let invalid = InvalidArgument::new(format!("{has} does not broadcast to the product's shape {wants}"));
+            return x.invalid("baddbmm", &[a, b], invalid);
         }
         #[allow(clippy::float_cmp, reason = "by exactly 1 nothing changes")]
         let product = if alpha == 1.0 { product } else { product * alpha };

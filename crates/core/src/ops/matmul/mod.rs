@@ -4,8 +4,8 @@ pub(crate) mod einsum;
 mod variants;
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Launch, Matrix, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both, gemm,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Launch, Matrix, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, gemm,
 };
 
 use crate::ops::reduce::parts::{Bias, sum_parts};
@@ -54,7 +54,7 @@ impl Tensor {
         }
         let y = match op.outputs(&[a.clone(), b.clone()]) {
             Ok(outputs) => outputs[0].shape.clone(),
-            Err(misfit) => return self.misfit(op.name(), &[other], misfit),
+            Err(invalid) => return self.invalid(op.name(), &[other], invalid),
         };
         let (a, b) = (a.shape.dims(), b.shape.dims());
         let lead = &y.dims()[..y.rank() - 2];
@@ -82,24 +82,25 @@ impl Tensor {
     #[track_caller]
     pub fn linear(&self, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let (x, weight) = (self.shape(), w.shape());
-        let misfit = match (x.dims(), weight.dims()) {
+        let invalid = match (x.dims(), weight.dims()) {
             ([.., has], [_, takes]) if has == takes => None,
             ([.., has], [out, takes]) => Some(
-                Misfit::new(format!("shapes cannot be multiplied ({x} and {})", Shape::from([*takes, *out])))
+                InvalidArgument::new(format!("shapes cannot be multiplied ({x} and {})", Shape::from([*takes, *out])))
                     .fix(format!("set the layer's in_features to {has}: Linear::new(…, {has}, {out})"))
                     .fix(format!("or give it inputs whose last axis is {takes}")),
             ),
-            ([], _) => Some(Misfit::new("a linear layer takes [..., in], not a single number")),
-            _ => Some(Misfit::new(format!("the weight of a linear layer is [out, in], not {weight}"))),
+            ([], _) => Some(InvalidArgument::new("a linear layer takes [..., in], not a single number")),
+            _ => Some(InvalidArgument::new(format!("the weight of a linear layer is [out, in], not {weight}"))),
         };
-        let misfit = misfit.or_else(|| {
+        let invalid = invalid.or_else(|| {
             let (bias, out) = (bias?.shape(), weight.dims()[0]);
-            (bias.dims() != [out]).then(|| Misfit::new(format!("the bias must be [{out}], one per output, not {bias}")))
+            (bias.dims() != [out])
+                .then(|| InvalidArgument::new(format!("the bias must be [{out}], one per output, not {bias}")))
         });
-        if let Some(misfit) = misfit {
+        if let Some(invalid) = invalid {
             let mut others = vec![w];
             others.extend(bias);
-            return self.misfit("linear", &others, misfit);
+            return self.invalid("linear", &others, invalid);
         }
         let lead = &x.dims()[..x.rank() - 1];
         let rows = self.reshape([lead.iter().product(), weight.dims()[1]]);
@@ -162,14 +163,19 @@ impl Op for Matmul {
         "matmul"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let (a, b) = (&inputs[0], &inputs[1]);
         if let Some(integer) = inputs.iter().find(|spec| !spec.dtype.is_float()) {
-            return Err(Misfit::new(format!("only floats are multiplied, not {integer}")).fix("cast with `.to_f32()`"));
+            return Err(
+                InvalidArgument::new(format!("only floats are multiplied, not {integer}")).fix("cast with `.to_f32()`")
+            );
         }
         if a.shape.rank() < 2 || b.shape.rank() < 2 {
-            return Err(Misfit::new(format!("matrices have two axes or more, not {} and {}", a.shape, b.shape))
-                .fix("give a vector an axis of size 1: `.unsqueeze(0)` for a row, `.unsqueeze(1)` for a column"));
+            return Err(InvalidArgument::new(format!(
+                "matrices have two axes or more, not {} and {}",
+                a.shape, b.shape
+            ))
+            .fix("give a vector an axis of size 1: `.unsqueeze(0)` for a row, `.unsqueeze(1)` for a column"));
         }
         let [m, k] = matrix(&a.shape, self.ta);
         let [rows, n] = matrix(&b.shape, self.tb);
@@ -177,16 +183,16 @@ impl Op for Matmul {
         let shown = |lead: &[usize], matrix: [usize; 2]| Shape::from([lead, &matrix].concat());
         if k != rows {
             let (a, b) = (shown(a_lead, [m, k]), shown(b_lead, [rows, n]));
-            let misfit = Misfit::new(format!("shapes cannot be multiplied ({a} and {b})"))
+            let invalid = InvalidArgument::new(format!("shapes cannot be multiplied ({a} and {b})"))
                 .fix(format!("the inner sizes {k} and {rows} must be equal; for a Linear layer, in_features is {k}"));
-            return Err(if k == n || m == rows { misfit.fix("or transpose one side: `matmul_t`") } else { misfit });
+            return Err(if k == n || m == rows { invalid.fix("or transpose one side: `matmul_t`") } else { invalid });
         }
         let Some(lead) = Shape::from(a_lead).broadcast(&Shape::from(b_lead)) else {
-            return Err(Misfit::new(format!("batches {a_lead:?} and {b_lead:?} do not broadcast"))
+            return Err(InvalidArgument::new(format!("batches {a_lead:?} and {b_lead:?} do not broadcast"))
                 .fix("leading sizes are aligned from the right and must be equal or 1"));
         };
         if let Some(bias) = inputs.get(2).filter(|bias| bias.shape.dims() != [n]) {
-            return Err(Misfit::new(format!("the bias must be [{n}], one per column, not {}", bias.shape)));
+            return Err(InvalidArgument::new(format!("the bias must be [{n}], one per column, not {}", bias.shape)));
         }
         Ok(vec![Spec::f32(shown(lead.dims(), [m, n]))])
     }

@@ -1,8 +1,8 @@
 //! Batch normalisation with the statistics of the batch.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Limits, Op, Operand, Real, Reference,
+    Shape, Spec, Tensor, both,
 };
 
 use crate::host::cast::{single, wide};
@@ -189,26 +189,31 @@ impl Op for BatchNorm {
         "batch_norm"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let x = &inputs[0];
         if !x.dtype.is_float() {
-            return Err(Misfit::new("batch norm is taken of floats, not of u32").fix("cast with `.to_f32()`"));
+            return Err(InvalidArgument::new("batch norm is taken of floats, not of u32").fix("cast with `.to_f32()`"));
         }
         if x.shape.rank() < 2 {
-            return Err(Misfit::new(format!("expected [N, C] or [N, C, L...], got {}", x.shape))
+            return Err(InvalidArgument::new(format!("expected [N, C] or [N, C, L...], got {}", x.shape))
                 .fix("give a batch of rows: a single one has shape [1, C]"));
         }
         let layout = Channels::of(&x.shape);
         if layout.count() <= 1 {
-            return Err(Misfit::new(format!("expected more than 1 value per channel when training, got {}", x.shape))
-                .fix("drop the last, smaller batch (drop_last), or choose a batch size that leaves no single row")
-                .fix("evaluate the model in Mode::Evaluate, which uses the running statistics"));
+            return Err(InvalidArgument::new(format!(
+                "expected more than 1 value per channel when training, got {}",
+                x.shape
+            ))
+            .fix("drop the last, smaller batch (drop_last), or choose a batch size that leaves no single row")
+            .fix("evaluate the model in Mode::Evaluate, which uses the running statistics"));
         }
         let channels = Shape::from([layout.channels]);
         for (spec, name) in inputs[1..].iter().zip(["weight", "bias"]) {
             if *spec != Spec::f32(channels.clone()) {
-                return Err(Misfit::new(format!("{name} must be f32{channels}, one per channel of {x}, not {spec}"))
-                    .fix(format!("the norm was made for another number of channels than {}", layout.channels)));
+                return Err(InvalidArgument::new(format!(
+                    "{name} must be f32{channels}, one per channel of {x}, not {spec}"
+                ))
+                .fix(format!("the norm was made for another number of channels than {}", layout.channels)));
             }
         }
         Ok(vec![x.clone(), Spec::f32(channels.clone()), Spec::f32(channels)])
@@ -309,15 +314,15 @@ impl Op for BatchNormBackward {
         "batch_norm_backward"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let channels = [Channels::of(&inputs[1].shape).channels];
         Ok(vec![inputs[1].clone(), Spec::f32(channels), Spec::f32(channels)])
     }
 
     fn backward(&self, at: &mut Backward) {
-        let misfit = Misfit::new("the gradient of batch_norm cannot be differentiated again")
+        let invalid = InvalidArgument::new("the gradient of batch_norm cannot be differentiated again")
             .fix("for second derivatives compose the norm from means, or evaluate it with running statistics");
-        let _ = at.input(0).misfit(self.name(), &[], misfit);
+        let _ = at.input(0).invalid(self.name(), &[], invalid);
     }
 
     /// Σ dx = weight·r·(Σ dy − Σ dy − dw/n·Σ x̂) = 0 for each channel.

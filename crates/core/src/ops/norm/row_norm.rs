@@ -1,8 +1,8 @@
 //! Normalisation of rows: layer norm, group norm and the norm by the root of the mean square.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, vectorized,
 };
 use rayon::prelude::*;
 
@@ -130,14 +130,14 @@ impl Op for RowNorm {
         "row_norm"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let [x] = inputs else { unreachable!("row_norm has one input") };
         if !x.dtype.is_float() {
-            return Err(Misfit::new("only floats are normalised, not u32").fix("cast with `.to_f32()`"));
+            return Err(InvalidArgument::new("only floats are normalised, not u32").fix("cast with `.to_f32()`"));
         }
         let [rows, n] = rows(x, self.first);
         if n == 0 || rows == 0 {
-            return Err(Misfit::new(format!("there is nothing to normalise in {}", x.shape)));
+            return Err(InvalidArgument::new(format!("there is nothing to normalise in {}", x.shape)));
         }
         let stats = (self.first..x.shape.rank()).fold(x.shape.clone(), |shape, axis| shape.with(axis, 1));
         Ok(vec![x.clone(), Spec::f32(stats)])
@@ -225,7 +225,7 @@ impl Op for RowNormBackward {
         "row_norm_backward"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![inputs[0].clone()])
     }
 
@@ -266,22 +266,24 @@ impl Op for RowNormBackward {
 }
 
 /// Why `x` cannot be normalised over its last axes of these sizes.
-fn misfit(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], eps: f64) -> Option<Misfit> {
+fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], eps: f64) -> Option<InvalidArgument> {
     let shape = Shape::from(row);
     if !(eps.is_finite() && eps >= 0.0) {
-        return Some(Misfit::new(format!("eps must be a number that is not negative, not {eps}")));
+        return Some(InvalidArgument::new(format!("eps must be a number that is not negative, not {eps}")));
     }
     if row.is_empty() {
-        return Some(Misfit::new("at least one axis is normalised, not none").fix("name the sizes of the last axes"));
+        return Some(
+            InvalidArgument::new("at least one axis is normalised, not none").fix("name the sizes of the last axes"),
+        );
     }
     if !x.shape.dims().ends_with(row) {
         let sizes = row.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        let misfit = Misfit::new(format!("expected [..., {sizes}], not {}", x.shape));
-        return Some(misfit.fix("the norm is made for the sizes of the last axes of its input"));
+        let invalid = InvalidArgument::new(format!("expected [..., {sizes}], not {}", x.shape));
+        return Some(invalid.fix("the norm is made for the sizes of the last axes of its input"));
     }
     parameters.into_iter().find_map(|(name, given)| {
         let given = given?.shape();
-        (given != shape).then(|| Misfit::new(format!("the {name} must be {shape}, not {given}")))
+        (given != shape).then(|| InvalidArgument::new(format!("the {name} must be {shape}, not {given}")))
     })
 }
 
@@ -306,8 +308,8 @@ impl Tensor {
     pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
         let parameters: Vec<_> = weight.into_iter().chain(bias).collect();
-        if let Some(misfit) = misfit(&x.spec(), row, [("weight", weight), ("bias", bias)], eps) {
-            return x.misfit("layer_norm", &parameters, misfit);
+        if let Some(invalid) = invalid(&x.spec(), row, [("weight", weight), ("bias", bias)], eps) {
+            return x.invalid("layer_norm", &parameters, invalid);
         }
         let op = RowNorm { first: x.shape().rank() - row.len(), centered: true, eps };
         affine(x.graph().apply(op, &[x]).get(0), weight, bias)
@@ -320,8 +322,8 @@ impl Tensor {
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
         let parameters: Vec<_> = weight.into_iter().collect();
-        if let Some(misfit) = misfit(&x.spec(), row, [("weight", weight), ("bias", None)], eps) {
-            return x.misfit("rms_norm", &parameters, misfit);
+        if let Some(invalid) = invalid(&x.spec(), row, [("weight", weight), ("bias", None)], eps) {
+            return x.invalid("rms_norm", &parameters, invalid);
         }
         let op = RowNorm { first: x.shape().rank() - row.len(), centered: false, eps };
         affine(x.graph().apply(op, &[x]).get(0), weight, None)
@@ -338,30 +340,33 @@ impl Tensor {
         let shape = x.shape();
         let parameters: Vec<_> = weight.into_iter().chain(bias).collect();
         let [samples, channels, inner @ ..] = shape.dims() else {
-            let misfit = Misfit::new(format!("expected [N, C] or [N, C, L...], got {shape}"));
-            return x.misfit("group_norm", &parameters, misfit.fix("a single sample has shape [1, C, ...]"));
+            let invalid = InvalidArgument::new(format!("expected [N, C] or [N, C, L...], got {shape}"));
+            return x.invalid("group_norm", &parameters, invalid.fix("a single sample has shape [1, C, ...]"));
         };
         if groups == 0 || channels % groups != 0 {
-            let misfit = Misfit::new(format!("{groups} groups do not divide {channels} channels"))
+            let invalid = InvalidArgument::new(format!("{groups} groups do not divide {channels} channels"))
                 .fix("choose a number that divides the channels: 1 normalises all of them together");
-            return x.misfit("group_norm", &parameters, misfit);
+            return x.invalid("group_norm", &parameters, invalid);
         }
         let (inner, group) = (inner.iter().product::<usize>(), channels / groups);
         if samples * group * inner == 1 {
-            let misfit = Misfit::new(format!("expected more than 1 value per group, got {shape} in {groups} groups"))
-                .fix("choose fewer groups: a single value is normalised to 0, whatever it is");
-            return x.misfit("group_norm", &parameters, misfit);
+            let invalid =
+                InvalidArgument::new(format!("expected more than 1 value per group, got {shape} in {groups} groups"))
+                    .fix("choose fewer groups: a single value is normalised to 0, whatever it is");
+            return x.invalid("group_norm", &parameters, invalid);
         }
         let rows = x.reshape([*samples, groups, group * inner]);
         for (name, given) in [("weight", weight), ("bias", bias)] {
             if let Some(given) = given.filter(|given| given.is_valid() && given.shape().dims() != [*channels]) {
-                let misfit =
-                    Misfit::new(format!("the {name} must be [{channels}], one per channel, not {}", given.shape()));
-                return x.misfit("group_norm", &parameters, misfit);
+                let invalid = InvalidArgument::new(format!(
+                    "the {name} must be [{channels}], one per channel, not {}",
+                    given.shape()
+                ));
+                return x.invalid("group_norm", &parameters, invalid);
             }
         }
-        if let Some(misfit) = misfit(&rows.spec(), &[group * inner], [("weight", None), ("bias", None)], eps) {
-            return x.misfit("group_norm", &parameters, misfit);
+        if let Some(invalid) = invalid(&rows.spec(), &[group * inner], [("weight", None), ("bias", None)], eps) {
+            return x.invalid("group_norm", &parameters, invalid);
         }
         let y = x.graph().apply(RowNorm { first: 2, centered: true, eps }, &[&rows]).get(0).reshape(&shape);
         let _line = x.graph().line_of_caller();

@@ -1,8 +1,8 @@
 //! The norm of several tensors as if they were one.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both,
 };
 use rayon::prelude::*;
 
@@ -42,10 +42,11 @@ impl Op for TotalNorm {
         "total_norm"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         match inputs.iter().find(|spec| !spec.dtype.is_float()) {
             Some(integer) => {
-                Err(Misfit::new(format!("only floats have a norm, not {integer}")).fix("cast with `.to_f32()`"))
+                Err(InvalidArgument::new(format!("only floats have a norm, not {integer}"))
+                    .fix("cast with `.to_f32()`"))
             }
             None => Ok(vec![Spec::f32(Shape::from([]))]),
         }

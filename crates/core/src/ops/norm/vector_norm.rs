@@ -1,6 +1,6 @@
 //! Norms, standard deviations and the logarithm of a sum of exponentials, over axes.
 
-use crate::{Misfit, Tensor};
+use crate::{InvalidArgument, Tensor};
 
 use crate::ops::axes::{Dims, reduced, resolve_all};
 
@@ -37,8 +37,8 @@ impl Tensor {
     pub fn norm_keepdim(&self, p: f64, dims: impl Dims) -> Tensor {
         let (x, dims) = (self, &dims.dims());
         if p.is_nan() || (p < 0.0 && p.is_finite()) {
-            let misfit = Misfit::new(format!("the norm's p is {p}")).fix("take 0 or more, ∞ or −∞");
-            return x.misfit("norm", &[], misfit);
+            let invalid = InvalidArgument::new(format!("the norm's p is {p}")).fix("take 0 or more, ∞ or −∞");
+            return x.invalid("norm", &[], invalid);
         }
         if let Err(invalid) = resolve_all(x, "norm", dims) {
             return invalid;

@@ -6,7 +6,7 @@
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use crate::op::pointwise::pointwise_ops;
-use crate::{Misfit, Real, Tensor};
+use crate::{InvalidArgument, Real, Tensor};
 
 use wgrad_shaders::lib::SPECIAL;
 
@@ -258,7 +258,7 @@ impl Tensor {
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         let x = self;
         if !slope.is_finite() {
-            return x.misfit("leaky_relu", &[], Misfit::new(format!("the slope {slope} is not finite")));
+            return x.invalid("leaky_relu", &[], InvalidArgument::new(format!("the slope {slope} is not finite")));
         }
         x.pointwise(&LEAKY_RELU, &[], &[slope])
     }

@@ -1,7 +1,7 @@
 //! Dropout and Bernoulli draws: random numbers from a counter-based generator, so that every device draws the same bits.
 
 use crate::op::pointwise::pointwise_ops;
-use crate::{Misfit, Spec, Tensor, philox};
+use crate::{InvalidArgument, Spec, Tensor, philox};
 
 pointwise_ops! {
     // The gradient is the same op on dy: the mask is drawn again instead of being kept.
@@ -29,9 +29,9 @@ pointwise_ops! {
 }
 
 /// Why `step` does not tell the runs of a graph apart.
-fn step_misfit(step: &Tensor) -> Option<Misfit> {
+fn step_misfit(step: &Tensor) -> Option<InvalidArgument> {
     (step.spec() != Spec::u32([])).then(|| {
-        Misfit::new(format!("the step must be a u32 without axes, not {}", step.spec()))
+        InvalidArgument::new(format!("the step must be a u32 without axes, not {}", step.spec()))
             .fix("graph.scheduled(\"step\", DType::U32, …)")
     })
 }
@@ -55,14 +55,14 @@ impl Tensor {
     pub fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let x = self;
         if !x.is_valid() || !step.is_valid() {
-            return x.misfit("dropout", &[step], Misfit::default());
+            return x.invalid("dropout", &[step], InvalidArgument::default());
         }
         if !(0.0..=1.0).contains(&p) {
-            let misfit = Misfit::new(format!("the probability {p} is not between 0 and 1"));
-            return x.misfit("dropout", &[step], misfit);
+            let invalid = InvalidArgument::new(format!("the probability {p} is not between 0 and 1"));
+            return x.invalid("dropout", &[step], invalid);
         }
-        if let Some(misfit) = step_misfit(step) {
-            return x.misfit("dropout", &[step], misfit);
+        if let Some(invalid) = step_misfit(step) {
+            return x.invalid("dropout", &[step], invalid);
         }
         if p == 0.0 {
             return x.clone();
@@ -86,10 +86,10 @@ impl Tensor {
     pub fn bernoulli(&self, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let p = self;
         if !p.is_valid() || !step.is_valid() {
-            return p.misfit("bernoulli", &[step], Misfit::default());
+            return p.invalid("bernoulli", &[step], InvalidArgument::default());
         }
-        if let Some(misfit) = step_misfit(step) {
-            return p.misfit("bernoulli", &[step], misfit);
+        if let Some(invalid) = step_misfit(step) {
+            return p.invalid("bernoulli", &[step], invalid);
         }
         let graph = p.graph();
         let _line = graph.line_of_caller();

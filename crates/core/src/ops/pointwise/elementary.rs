@@ -3,7 +3,7 @@
 use wgrad_shaders::lib::SPECIAL;
 
 use crate::op::pointwise::pointwise_ops;
-use crate::{Misfit, Tensor, TensorOrScalar};
+use crate::{InvalidArgument, Tensor, TensorOrScalar};
 
 pointwise_ops! {
     /// `eˣ`.
@@ -223,7 +223,7 @@ impl Tensor {
             TensorOrScalar::Scalar(p) => p,
         };
         if !p.is_finite() {
-            return x.misfit("pow", &[], Misfit::new(format!("the exponent {p} is not finite")));
+            return x.invalid("pow", &[], InvalidArgument::new(format!("the exponent {p} is not finite")));
         }
         // What has a better kernel of its own.
         match p {
@@ -241,7 +241,7 @@ impl Tensor {
     pub fn clamp(&self, low: f64, high: f64) -> Tensor {
         let x = self;
         if low.is_nan() || high.is_nan() {
-            return x.misfit("clamp", &[], Misfit::new(format!("the bounds are {low} and {high}")));
+            return x.invalid("clamp", &[], InvalidArgument::new(format!("the bounds are {low} and {high}")));
         }
         // WGSL has no literal for infinity, and not every compiler reads the largest f32.
         let finite = |bound: f64| bound.clamp(-3.0e38, 3.0e38);

@@ -1,7 +1,7 @@
 //! Activation functions that saturate exponentially: ELU and its kin, Mish, and softplus with PyTorch's options.
 
 use crate::op::pointwise::pointwise_ops;
-use crate::{Misfit, Real, Tensor};
+use crate::{InvalidArgument, Real, Tensor};
 
 use crate::ops::pointwise::activations::sigmoid;
 use wgrad_shaders::lib::SPECIAL;
@@ -78,8 +78,8 @@ pointwise_ops! {
 }
 
 /// Why an option of an activation cannot be what it is.
-pub(crate) fn finite(option: &str, value: f64) -> Option<Misfit> {
-    (!value.is_finite()).then(|| Misfit::new(format!("{option} must be a number, not {value}")))
+pub(crate) fn finite(option: &str, value: f64) -> Option<InvalidArgument> {
+    (!value.is_finite()).then(|| InvalidArgument::new(format!("{option} must be a number, not {value}")))
 }
 
 /// Activation functions that saturate exponentially.
@@ -97,7 +97,7 @@ impl Tensor {
     pub fn elu(&self, alpha: f64) -> Tensor {
         let x = self;
         match finite("alpha", alpha) {
-            Some(misfit) => x.misfit("elu", &[], misfit),
+            Some(invalid) => x.invalid("elu", &[], invalid),
             None => x.pointwise(&ELU, &[], &[alpha, 1.0, 1.0]),
         }
     }
@@ -109,15 +109,16 @@ impl Tensor {
     pub fn celu(&self, alpha: f64) -> Tensor {
         let x = self;
         if alpha == 0.0 {
-            let misfit = Misfit::new("alpha must not be 0: x is divided by it").fix("1 is PyTorch's default");
-            return x.misfit("celu", &[], misfit);
+            let invalid = InvalidArgument::new("alpha must not be 0: x is divided by it").fix("1 is PyTorch's default");
+            return x.invalid("celu", &[], invalid);
         }
         if alpha < 0.0 {
-            let misfit = Misfit::new(format!("alpha must be positive, not {alpha}")).fix("1 is PyTorch's default");
-            return x.misfit("celu", &[], misfit);
+            let invalid =
+                InvalidArgument::new(format!("alpha must be positive, not {alpha}")).fix("1 is PyTorch's default");
+            return x.invalid("celu", &[], invalid);
         }
         match finite("alpha", alpha) {
-            Some(misfit) => x.misfit("celu", &[], misfit),
+            Some(invalid) => x.invalid("celu", &[], invalid),
             None => x.pointwise(&ELU, &[], &[alpha, 1.0, 1.0 / alpha]),
         }
     }
@@ -135,12 +136,13 @@ impl Tensor {
     pub fn softplus_with(&self, beta: f64, threshold: f64) -> Tensor {
         let x = self;
         let _line = x.graph().line_of_caller();
-        if let Some(misfit) = finite("beta", beta).or_else(|| finite("the threshold", threshold)) {
-            return x.misfit("softplus", &[], misfit);
+        if let Some(invalid) = finite("beta", beta).or_else(|| finite("the threshold", threshold)) {
+            return x.invalid("softplus", &[], invalid);
         }
         if beta == 0.0 {
-            let misfit = Misfit::new("beta must not be 0: the result is divided by it").fix("1 is PyTorch's default");
-            return x.misfit("softplus", &[], misfit);
+            let invalid =
+                InvalidArgument::new("beta must not be 0: the result is divided by it").fix("1 is PyTorch's default");
+            return x.invalid("softplus", &[], invalid);
         }
         #[allow(clippy::float_cmp, reason = "by exactly 1 nothing changes")]
         let times = |x: &Tensor, factor: f64| if factor == 1.0 { x.clone() } else { x * factor };

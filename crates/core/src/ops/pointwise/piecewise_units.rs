@@ -1,6 +1,6 @@
 //! Activation functions of straight pieces, and gates.
 
-use crate::{Misfit, Tensor};
+use crate::{InvalidArgument, Tensor};
 
 use crate::ops::axes::resolve;
 use crate::ops::pointwise::exponential_units::finite;
@@ -22,8 +22,8 @@ impl Tensor {
     pub fn hardtanh(&self, low: f64, high: f64) -> Tensor {
         let x = self;
         if low > high {
-            let misfit = Misfit::new(format!("the lower bound {low} is above the upper bound {high}"));
-            return x.misfit("hardtanh", &[], misfit);
+            let invalid = InvalidArgument::new(format!("the lower bound {low} is above the upper bound {high}"));
+            return x.invalid("hardtanh", &[], invalid);
         }
         x.clamp(low, high)
     }
@@ -58,11 +58,11 @@ impl Tensor {
     pub fn softshrink(&self, lambda: f64) -> Tensor {
         let x = self;
         if lambda < 0.0 {
-            let misfit = Misfit::new(format!("lambda must not be negative, but is {lambda}"));
-            return x.misfit("softshrink", &[], misfit);
+            let invalid = InvalidArgument::new(format!("lambda must not be negative, but is {lambda}"));
+            return x.invalid("softshrink", &[], invalid);
         }
-        if let Some(misfit) = finite("lambda", lambda) {
-            return x.misfit("softshrink", &[], misfit);
+        if let Some(invalid) = finite("lambda", lambda) {
+            return x.invalid("softshrink", &[], invalid);
         }
         let inside = x.abs().le(lambda);
         inside.where_cond(0.0, &(x - x.sign() * lambda))
@@ -73,7 +73,7 @@ impl Tensor {
     pub fn hardshrink(&self, lambda: f64) -> Tensor {
         let x = self;
         match finite("lambda", lambda) {
-            Some(misfit) => x.misfit("hardshrink", &[], misfit),
+            Some(invalid) => x.invalid("hardshrink", &[], invalid),
             None => x.abs().le(lambda).where_cond(0.0, x),
         }
     }
@@ -91,7 +91,7 @@ impl Tensor {
     pub fn prelu(&self, weight: &Tensor) -> Tensor {
         let x = self;
         if !x.is_valid() || !weight.is_valid() {
-            return x.misfit("prelu", &[weight], Misfit::default());
+            return x.invalid("prelu", &[weight], InvalidArgument::default());
         }
         let (shape, weights) = (x.shape(), weight.shape());
         let channels = if shape.rank() < 2 { 1 } else { shape.dims()[1] };
@@ -100,9 +100,9 @@ impl Tensor {
             [] | [1] => {}
             [n] if *n == channels => spread[0] = channels,
             _ => {
-                let misfit = Misfit::new(format!("the weight must be [1] or [{channels}], not {weights}"))
+                let invalid = InvalidArgument::new(format!("the weight must be [1] or [{channels}], not {weights}"))
                     .fix(format!("axis 1 of {shape} holds the channels: make the layer with 1 or {channels} weights"));
-                return x.misfit("prelu", &[weight], misfit);
+                return x.invalid("prelu", &[weight], invalid);
             }
         }
         let weight = if shape.rank() == 0 { weight.reshape([]) } else { weight.reshape(spread) };
@@ -122,10 +122,12 @@ impl Tensor {
         };
         let n = x.shape().dims()[axis];
         if n % 2 == 1 {
-            let misfit =
-                Misfit::new(format!("axis {axis} of {} has {n} elements, which are not two halves", x.shape()))
-                    .fix("give the layer before it twice as many outputs as are wanted");
-            return x.misfit("glu", &[], misfit);
+            let invalid = InvalidArgument::new(format!(
+                "axis {axis} of {} has {n} elements, which are not two halves",
+                x.shape()
+            ))
+            .fix("give the layer before it twice as many outputs as are wanted");
+            return x.invalid("glu", &[], invalid);
         }
         let axis = axis.cast_signed();
         x.slice(axis, ..n / 2) * x.slice(axis, n / 2..).sigmoid()

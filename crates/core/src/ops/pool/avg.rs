@@ -1,8 +1,8 @@
 //! The mean of every window.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
-    both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Spec,
+    Tensor, both,
 };
 use rayon::prelude::*;
 
@@ -64,7 +64,8 @@ impl<const D: usize> AvgPool<D> {
     fn apply(&self, op: &str, x: &Tensor) -> Tensor {
         let mut windows = Windows::sliding(&x.shape(), self.kernel, self.stride, self.padding, [1; D], self.ceil_mode);
         if self.divisor_override == Some(0) {
-            windows = Err(Misfit::new("a sum cannot be divided by 0").fix("divisor_override(1) gives the sums"));
+            windows =
+                Err(InvalidArgument::new("a sum cannot be divided by 0").fix("divisor_override(1) gives the sums"));
         }
         mean::<D>(op, x, windows, self.count_include_pad, self.divisor_override)
     }
@@ -115,7 +116,7 @@ impl Tensor {
 fn mean<const D: usize>(
     op: &str,
     x: &Tensor,
-    windows: Result<Windows, Misfit>,
+    windows: Result<Windows, InvalidArgument>,
     padding_counts: bool,
     divisor: Option<usize>,
 ) -> Tensor {
@@ -220,7 +221,7 @@ impl Op for Mean {
         "avg_pool"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(Windows::with(&inputs[0].shape, self.0.windows.0.map(|axis| axis.output)))])
     }
 
@@ -254,7 +255,7 @@ impl Op for Share {
         "avg_pool_grad"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(Windows::with(&inputs[0].shape, self.0.windows.0.map(|axis| axis.input)))])
     }
 

@@ -1,8 +1,8 @@
 //! The largest element of every window.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
-    both, vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Spec,
+    Tensor, both, vectorized,
 };
 use rayon::prelude::*;
 use wgrad_shaders::lib::{NAN, WINDOWS};
@@ -116,7 +116,7 @@ impl Tensor {
 }
 
 #[track_caller]
-fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, Misfit>) -> (Tensor, Tensor) {
+fn pool<const D: usize>(op: &str, x: &Tensor, windows: Result<Windows, InvalidArgument>) -> (Tensor, Tensor) {
     let (x, windows, shape) = match planes::<D>(op, x, windows) {
         Ok(planes) => planes,
         Err(invalid) => return (invalid.clone(), invalid),
@@ -219,7 +219,7 @@ impl Op for Pool {
         "max_pool"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let shape = Windows::with(&inputs[0].shape, self.0.0.map(|axis| axis.output));
         Ok(vec![Spec::f32(&shape), Spec::u32(shape)])
     }
@@ -271,7 +271,7 @@ impl Op for Spread {
         "max_pool_grad"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(Windows::with(&inputs[0].shape, self.0.0.map(|axis| axis.input)))])
     }
 
@@ -317,7 +317,7 @@ impl Op for Take {
         "max_pool_take"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::f32(&inputs[1].shape)])
     }
 

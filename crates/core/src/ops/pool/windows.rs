@@ -1,6 +1,6 @@
 //! The windows of pooling: where each begins and ends.
 
-use crate::{Misfit, Shape, Tensor};
+use crate::{InvalidArgument, Shape, Tensor};
 
 use crate::host::cast::signed;
 use crate::ops::spatial::{check_span, images, name, two, zero};
@@ -122,10 +122,10 @@ impl Windows {
         padding: [usize; D],
         dilation: [usize; D],
         ceil: bool,
-    ) -> Result<Self, Misfit> {
+    ) -> Result<Self, InvalidArgument> {
         let (_, _, image) = images::<D>(x)?;
-        if let Some((name, misfit)) = zero(&[("kernel", kernel), ("stride", stride), ("dilation", dilation)]) {
-            return Err(misfit.fix(format!("a {name} of 1 takes every element")));
+        if let Some((name, invalid)) = zero(&[("kernel", kernel), ("stride", stride), ("dilation", dilation)]) {
+            return Err(invalid.fix(format!("a {name} of 1 takes every element")));
         }
         let sizes = [two(kernel, 1), two(stride, 1), two(padding, 0), two(dilation, 1)];
         let mut axes = [Axis { input: 1, output: 1, kind: Kind::Adaptive }; 2];
@@ -137,10 +137,12 @@ impl Windows {
     }
 
     /// As many windows as asked for; `None` for as many as elements.
-    pub fn adaptive<const D: usize>(x: &Shape, output: [Option<usize>; D]) -> Result<Self, Misfit> {
+    pub fn adaptive<const D: usize>(x: &Shape, output: [Option<usize>; D]) -> Result<Self, InvalidArgument> {
         let (_, _, image) = images::<D>(x)?;
         if output.contains(&Some(0)) {
-            return Err(Misfit::new("the output size must be positive").fix("None keeps the size of the input"));
+            return Err(
+                InvalidArgument::new("the output size must be positive").fix("None keeps the size of the input")
+            );
         }
         let mut sizes = image;
         for (axis, size) in output.into_iter().enumerate() {
@@ -159,12 +161,12 @@ impl Windows {
 }
 
 impl Axis {
-    fn sliding(input: usize, name: &str, sizes: [usize; 4], ceil: bool) -> Result<Self, Misfit> {
+    fn sliding(input: usize, name: &str, sizes: [usize; 4], ceil: bool) -> Result<Self, InvalidArgument> {
         let [kernel, stride, before, dilation] = sizes;
         // A span beyond all numbers is beyond the input, too.
         let span = dilation.saturating_mul(kernel - 1).saturating_add(1);
         if before > kernel / 2 {
-            return Err(Misfit::new(format!(
+            return Err(InvalidArgument::new(format!(
                 "the padding {before} is more than half of the kernel's {kernel} elements"
             ))
             .fix("a window must hold some of the input: pad less, or pad the input itself with `.pad`"));
@@ -183,10 +185,10 @@ impl Axis {
         });
         match empty {
             None => Ok(axis),
-            Some(o) => {
-                Err(Misfit::new(format!("window {o} along the {name} holds nothing of the input's {input} elements"))
-                    .fix("pad less, or make the dilation smaller"))
-            }
+            Some(o) => Err(InvalidArgument::new(format!(
+                "window {o} along the {name} holds nothing of the input's {input} elements"
+            ))
+            .fix("pad less, or make the dilation smaller")),
         }
     }
 }
@@ -197,14 +199,15 @@ impl Axis {
 pub(crate) fn planes<const D: usize>(
     op: &str,
     x: &Tensor,
-    windows: Result<Windows, Misfit>,
+    windows: Result<Windows, InvalidArgument>,
 ) -> Result<(Tensor, Windows, Shape), Tensor> {
     if x.is_valid() && !x.dtype().is_float() {
-        let misfit = Misfit::new(format!("only floats are pooled, not {}", x.spec())).fix("cast with `.to_f32()`");
-        return Err(x.misfit(op, &[], misfit));
+        let invalid =
+            InvalidArgument::new(format!("only floats are pooled, not {}", x.spec())).fix("cast with `.to_f32()`");
+        return Err(x.invalid(op, &[], invalid));
     }
     match windows {
-        Err(misfit) => Err(x.misfit(op, &[], misfit)),
+        Err(invalid) => Err(x.invalid(op, &[], invalid)),
         Ok(windows) => {
             let (planes, result) = windows.shapes(&x.shape(), D);
             Ok((x.reshape(planes), windows, result))

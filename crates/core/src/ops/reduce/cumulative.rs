@@ -1,8 +1,8 @@
 //! Running sums along an axis.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Spec,
-    Tensor, both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Limits, Op, Operand, Real, Reference,
+    Spec, Tensor, both,
 };
 use rayon::prelude::*;
 
@@ -64,7 +64,7 @@ impl Op for Cumsum {
         "cumsum"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         total_like(&inputs[0])
     }
 
@@ -135,7 +135,7 @@ impl Op for LogCumsumExp {
         "logcumsumexp"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         total_like(&inputs[0])
     }
 
@@ -177,11 +177,11 @@ impl Op for LogCumsumExp {
 }
 
 /// Returns the output of a running total: as its input, which must be floats.
-fn total_like(input: &Spec) -> Result<Vec<Spec>, Misfit> {
+fn total_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
     if input.dtype.is_float() {
         Ok(vec![input.clone()])
     } else {
-        Err(Misfit::new(format!("only floats are summed, not {}", input.dtype)).fix("cast with `.to_f32()`"))
+        Err(InvalidArgument::new(format!("only floats are summed, not {}", input.dtype)).fix("cast with `.to_f32()`"))
     }
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use wgrad_shaders::lib::NAN;
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape, Spec,
-    Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Shape,
+    Spec, Tensor, both, vectorized,
 };
 
 use crate::op::iterations::{ALONE, TREE};
@@ -82,7 +82,7 @@ impl Op for Extreme {
         if self.largest { "max" } else { "min" }
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let axes: Vec<_> = self.axes.clone().collect();
         Ok(vec![Spec::f32(reduced(nonempty(&inputs[0], &self.axes)?, &axes, true))])
     }
@@ -169,7 +169,7 @@ impl Op for Argmax {
         "argmax"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::u32(nonempty(&inputs[0], &self.axes())?.with(self.axis, 1))])
     }
 
@@ -212,12 +212,14 @@ fn reduce(kernel: Kernel, outputs: usize, length: usize, inner: usize, software:
 }
 
 /// The shape of floats with something to choose from along `axes`.
-fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Misfit> {
+fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, InvalidArgument> {
     if !spec.dtype.is_float() {
-        return Err(Misfit::new(format!("only floats are reduced, not {}", spec.dtype)).fix("cast with `.to_f32()`"));
+        return Err(
+            InvalidArgument::new(format!("only floats are reduced, not {}", spec.dtype)).fix("cast with `.to_f32()`")
+        );
     }
     if extents(&spec.shape, axes.clone())[1] == 0 {
-        return Err(Misfit::new(format!("there is no largest of no elements: {}", spec.shape)));
+        return Err(InvalidArgument::new(format!("there is no largest of no elements: {}", spec.shape)));
     }
     Ok(&spec.shape)
 }

@@ -1,8 +1,8 @@
 //! Softmax and its logarithm along one axis.
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Limits, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both, vectorized,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Limits, Op, Operand, Real, Reference,
+    Shape, Spec, Tensor, both, vectorized,
 };
 use rayon::prelude::*;
 
@@ -32,8 +32,8 @@ impl Tensor {
 #[track_caller]
 fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
     let Some(axis) = x.shape().axis(axis) else {
-        let misfit = Misfit::new(format!("there is no axis {axis}: the tensor has {}", x.shape().rank()));
-        return x.misfit(if log { "log_softmax" } else { "softmax" }, &[], misfit);
+        let invalid = InvalidArgument::new(format!("there is no axis {axis}: the tensor has {}", x.shape().rank()));
+        return x.invalid(if log { "log_softmax" } else { "softmax" }, &[], invalid);
     };
     x.graph().apply(Softmax { axis, log }, &[x]).get(0)
 }
@@ -155,9 +155,9 @@ impl Op for Softmax {
         if self.log { "log_softmax" } else { "softmax" }
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         if !inputs[0].dtype.is_float() {
-            return Err(Misfit::new("softmax is taken of floats, not of u32").fix("cast with `.to_f32()`"));
+            return Err(InvalidArgument::new("softmax is taken of floats, not of u32").fix("cast with `.to_f32()`"));
         }
         Ok(vec![inputs[0].clone()])
     }

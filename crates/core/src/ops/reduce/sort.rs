@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 
 use crate::{
-    Accuracy, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec, Tensor,
-    both,
+    Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Spec,
+    Tensor, both,
 };
 use rayon::prelude::*;
 
@@ -48,11 +48,12 @@ impl Op for Sort {
         "argsort"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         if inputs[0].dtype.is_float() {
             Ok(vec![Spec::u32(&inputs[0].shape)])
         } else {
-            Err(Misfit::new(format!("only floats are sorted, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`"))
+            Err(InvalidArgument::new(format!("only floats are sorted, not {}", inputs[0].dtype))
+                .fix("cast with `.to_f32()`"))
         }
     }
 
@@ -155,8 +156,9 @@ impl Tensor {
         };
         let n = x.shape().dims()[axis];
         if k > n {
-            let misfit = Misfit::new(format!("there are no {k} elements: axis {axis} of {} has {n}", x.shape()));
-            let invalid = x.misfit("topk", &[], misfit);
+            let invalid =
+                InvalidArgument::new(format!("there are no {k} elements: axis {axis} of {} has {n}", x.shape()));
+            let invalid = x.invalid("topk", &[], invalid);
             return (invalid.clone(), invalid);
         }
         let axis = axis.cast_signed();

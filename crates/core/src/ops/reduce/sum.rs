@@ -9,7 +9,7 @@ use crate::op::iterations::per_thread;
 use crate::op::reference::{Buffers, Reference};
 use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
 use crate::ops::axes::{Dims, every, extents, reduced, resolve_all};
-use crate::{Accuracy, Backward, Misfit, Real, Shape, Tensor, both, vectorized};
+use crate::{Accuracy, Backward, InvalidArgument, Real, Shape, Tensor, both, vectorized};
 
 /// `y[i, 0, k] = Σ_j x[i, j, k]` over one run of adjacent axes, which keep size 1.
 #[derive(Debug)]
@@ -23,7 +23,11 @@ impl Sum {
     pub(crate) fn over(x: &Tensor, axes: &[usize]) -> Tensor {
         let rank = x.shape().rank();
         if let Some(axis) = axes.iter().find(|&&axis| axis >= rank) {
-            return x.misfit("sum", &[], Misfit::new(format!("there is no axis {axis}: the tensor has {rank}")));
+            return x.invalid(
+                "sum",
+                &[],
+                InvalidArgument::new(format!("there is no axis {axis}: the tensor has {rank}")),
+            );
         }
         if x.graph().data().vanishes(x.id(), axes) {
             let shape =
@@ -205,11 +209,10 @@ impl Op for Sum {
         "sum"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         if !inputs[0].dtype.is_float() {
-            return Err(
-                Misfit::new(format!("only floats are summed, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`")
-            );
+            return Err(InvalidArgument::new(format!("only floats are summed, not {}", inputs[0].dtype))
+                .fix("cast with `.to_f32()`"));
         }
         let mut shape = inputs[0].shape.clone();
         for axis in self.axes.clone() {
@@ -361,7 +364,7 @@ fn mean(x: &Tensor, dims: &[isize], keep: bool) -> Tensor {
     };
     let n = count(&x.shape(), &axes);
     if n == 0.0 {
-        return x.misfit("mean", &[], Misfit::new(format!("there is no mean of no elements: {}", x.shape())));
+        return x.invalid("mean", &[], InvalidArgument::new(format!("there is no mean of no elements: {}", x.shape())));
     }
     let sum = x.sum_keep(&axes).reshape(reduced(&x.shape(), &axes, keep));
     if n > 1.0 { sum * (1.0 / n) } else { sum }
@@ -377,10 +380,10 @@ fn var(x: &Tensor, dims: &[isize], correction: usize, keep: bool) -> Tensor {
     let n = count(&shape, &axes);
     let divisor = n - wide(correction);
     if divisor <= 0.0 {
-        let misfit = Misfit::new(format!("there is no such variance of {n} elements: {shape}"));
-        let misfit =
-            if correction > 0 && n > 0.0 { misfit.fix("the biased variance of one element is 0") } else { misfit };
-        return x.misfit("var", &[], misfit);
+        let invalid = InvalidArgument::new(format!("there is no such variance of {n} elements: {shape}"));
+        let invalid =
+            if correction > 0 && n > 0.0 { invalid.fix("the biased variance of one element is 0") } else { invalid };
+        return x.invalid("var", &[], invalid);
     }
     let mean = x.sum_keep(&axes) * (1.0 / n);
     let sum = (x - mean).square().sum_keep(&axes);

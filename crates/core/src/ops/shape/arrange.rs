@@ -1,6 +1,6 @@
 //! Tensors put together, taken apart and turned around.
 
-use crate::{Array, Misfit, Shape, Tensor};
+use crate::{Array, InvalidArgument, Shape, Tensor};
 
 use crate::ops::axes::{resolve, resolve_all};
 use crate::ops::indexing::gather_along::in_order;
@@ -27,9 +27,9 @@ pub fn stack(tensors: &[&Tensor], axis: isize) -> Tensor {
         return (*invalid).clone();
     }
     if let Some((i, other)) = others.iter().enumerate().find(|(_, other)| other.spec() != first.spec()) {
-        let misfit = Misfit::new(format!("input {} is {}, input 0 is {}", i + 1, other.spec(), first.spec()))
+        let invalid = InvalidArgument::new(format!("input {} is {}, input 0 is {}", i + 1, other.spec(), first.spec()))
             .fix("only tensors of one shape are stacked: `concat` joins them along an axis that they have");
-        return first.misfit("stack", others, misfit);
+        return first.invalid("stack", others, invalid);
     }
     let mut rows = Vec::with_capacity(tensors.len());
     for tensor in tensors {
@@ -75,7 +75,7 @@ impl Tensor {
             Err(invalid) => return vec![invalid],
         };
         if size == 0 {
-            return vec![x.misfit("split", &[], Misfit::new("a part has one element or more, not 0"))];
+            return vec![x.invalid("split", &[], InvalidArgument::new("a part has one element or more, not 0"))];
         }
         let n = x.shape().dims()[axis];
         parts(x, axis, (0..n.div_ceil(size).max(1)).map(|i| size.min(n - i * size)))
@@ -91,8 +91,9 @@ impl Tensor {
         };
         let (n, sum) = (x.shape().dims()[axis], sizes.iter().fold(0usize, |sum, &size| sum.saturating_add(size)));
         if sum != n {
-            let misfit = Misfit::new(format!("the sizes {sizes:?} add up to {sum}, axis {axis} has {n} elements"));
-            return vec![x.misfit("split", &[], misfit); sizes.len()];
+            let invalid =
+                InvalidArgument::new(format!("the sizes {sizes:?} add up to {sum}, axis {axis} has {n} elements"));
+            return vec![x.invalid("split", &[], invalid); sizes.len()];
         }
         parts(x, axis, sizes.iter().copied())
     }
@@ -109,7 +110,7 @@ impl Tensor {
             Err(invalid) => return vec![invalid; chunks],
         };
         if chunks == 0 {
-            return vec![x.misfit("chunk", &[], Misfit::new("there is at least one chunk, not 0"))];
+            return vec![x.invalid("chunk", &[], InvalidArgument::new("there is at least one chunk, not 0"))];
         }
         let n = x.shape().dims()[axis];
         if n == 0 {
@@ -165,9 +166,10 @@ impl Tensor {
         let x = self;
         let shape = x.shape();
         let Some(new) = times.len().checked_sub(shape.rank()) else {
-            let misfit = Misfit::new(format!("{times:?} does not say how often all axes of {shape} are repeated"))
-                .fix("an axis that stays as it is has the number 1");
-            return x.misfit("repeat", &[], misfit);
+            let invalid =
+                InvalidArgument::new(format!("{times:?} does not say how often all axes of {shape} are repeated"))
+                    .fix("an axis that stays as it is has the number 1");
+            return x.invalid("repeat", &[], invalid);
         };
         let sizes = [&vec![1; new], shape.dims()].concat();
         let interleave = |times: &[usize]| -> Shape {

@@ -1,8 +1,8 @@
 //! Tensors one after another along an axis.
 
 use crate::{
-    Accuracy, Backward, Buffers, DType, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Spec,
-    Tensor, both,
+    Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
+    Spec, Tensor, both,
 };
 
 use crate::ops::axes::{extents, resolve};
@@ -47,17 +47,17 @@ impl Op for Concat {
         "concat"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let first = &inputs[0];
         let mut size = 0;
         for (i, spec) in inputs.iter().enumerate() {
             let dims = spec.shape.dims();
             if spec.dtype != first.dtype {
-                return Err(Misfit::new(format!("input {i} is {}, input 0 is {}", spec.dtype, first.dtype))
+                return Err(InvalidArgument::new(format!("input {i} is {}, input 0 is {}", spec.dtype, first.dtype))
                     .fix("cast with `.to_f32()` or `.to_u32()`"));
             }
             if dims.len() != first.shape.rank() || first.shape.with(self.axis, dims[self.axis]) != spec.shape {
-                return Err(Misfit::new(format!(
+                return Err(InvalidArgument::new(format!(
                     "input {i} is {}, input 0 is {}: only axis {} may differ",
                     spec.shape, first.shape, self.axis
                 )));

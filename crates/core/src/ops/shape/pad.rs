@@ -1,8 +1,8 @@
 //! Zeros around a tensor; the gradient of slicing.
 
 use crate::{
-    Accuracy, Array, Backward, Buffers, Dispatch, Grid, Kernel, Launch, Misfit, Op, Operand, Real, Reference, Shape,
-    Spec, Tensor, both,
+    Accuracy, Array, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
+    Shape, Spec, Tensor, both,
 };
 
 use crate::ops::axes::{extents, resolve};
@@ -39,11 +39,10 @@ impl Op for Pad {
         "pad"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         if !inputs[0].dtype.is_float() {
-            return Err(
-                Misfit::new(format!("only floats are padded, not {}", inputs[0].dtype)).fix("cast with `.to_f32()`")
-            );
+            return Err(InvalidArgument::new(format!("only floats are padded, not {}", inputs[0].dtype))
+                .fix("cast with `.to_f32()`"));
         }
         let shape = &inputs[0].shape;
         Ok(vec![Spec::f32(shape.with(self.axis, self.padded(shape)))])
@@ -119,8 +118,8 @@ impl Tensor {
             return x.pad(axis, before, after);
         }
         if !x.dtype().is_float() {
-            let misfit = Misfit::new(format!("only floats are padded with a value, not {}", x.spec()));
-            return x.misfit("pad_with", &[], misfit.fix("cast with `.to_f32()`, or pad with zeros: `.pad`"));
+            let invalid = InvalidArgument::new(format!("only floats are padded with a value, not {}", x.spec()));
+            return x.invalid("pad_with", &[], invalid.fix("cast with `.to_f32()`, or pad with zeros: `.pad`"));
         }
         let axis = match resolve(x, "pad_with", axis) {
             Ok(axis) => axis,

@@ -2,7 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use crate::{Backward, Misfit, Op, Shape, Spec, Tensor, View};
+use crate::{Backward, InvalidArgument, Op, Shape, Spec, Tensor, View};
 
 use crate::ops::axes::{resolve, resolve_all};
 use crate::ops::shape::concat::cat;
@@ -28,7 +28,7 @@ impl Op for Permute {
         "permute"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let dims = inputs[0].shape.dims();
         let shape: Vec<_> = self.axes.iter().map(|&axis| dims[axis]).collect();
         Ok(vec![Spec::new(shape, inputs[0].dtype)])
@@ -58,7 +58,7 @@ impl Op for Slice {
         "slice"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         Ok(vec![Spec::new(inputs[0].shape.with(self.axis, self.size), inputs[0].dtype)])
     }
 
@@ -136,8 +136,8 @@ impl Tensor {
             Err(invalid) => return invalid,
         };
         if resolved.len() != x.shape().rank() {
-            let misfit = Misfit::new(format!("{axes:?} is not an order of all axes of {}", x.shape()));
-            return x.misfit("permute", &[], misfit);
+            let invalid = InvalidArgument::new(format!("{axes:?} is not an order of all axes of {}", x.shape()));
+            return x.invalid("permute", &[], invalid);
         }
         Permute::apply(x, resolved)
     }
@@ -160,9 +160,9 @@ impl Tensor {
     pub fn t(&self) -> Tensor {
         let x = self;
         if x.shape().rank() != 2 {
-            let misfit = Misfit::new(format!("{} is not a matrix", x.shape()))
+            let invalid = InvalidArgument::new(format!("{} is not a matrix", x.shape()))
                 .fix("name the axes to exchange: `.transpose(-2, -1)`");
-            return x.misfit("t", &[], misfit);
+            return x.invalid("t", &[], invalid);
         }
         Permute::apply(x, vec![1, 0])
     }
@@ -187,8 +187,9 @@ impl Tensor {
             Bound::Unbounded => n,
         };
         if start > end || end > n {
-            let misfit = Misfit::new(format!("axis {axis} has {n} elements, which do not contain {start}..{end}"));
-            return x.misfit("slice", &[], misfit);
+            let invalid =
+                InvalidArgument::new(format!("axis {axis} has {n} elements, which do not contain {start}..{end}"));
+            return x.invalid("slice", &[], invalid);
         }
         if end - start == n {
             return x.clone();
@@ -202,8 +203,8 @@ impl Tensor {
         let x = self;
         let mut dims = x.shape().dims().to_vec();
         let Some(at) = Shape::from(vec![1; dims.len() + 1]).axis(axis) else {
-            let misfit = Misfit::new(format!("a new axis of {} cannot stand at {axis}", x.shape()));
-            return x.misfit("unsqueeze", &[], misfit);
+            let invalid = InvalidArgument::new(format!("a new axis of {} cannot stand at {axis}", x.shape()));
+            return x.invalid("unsqueeze", &[], invalid);
         };
         dims.insert(at, 1);
         x.reshape(dims)
@@ -219,9 +220,9 @@ impl Tensor {
         };
         let mut dims = x.shape().dims().to_vec();
         if dims[axis] != 1 {
-            let misfit = Misfit::new(format!("axis {axis} has {} elements, not 1", dims[axis]))
+            let invalid = InvalidArgument::new(format!("axis {axis} has {} elements, not 1", dims[axis]))
                 .fix(format!("take one of them first: `.slice({axis}, 0..1)`"));
-            return x.misfit("squeeze", &[], misfit);
+            return x.invalid("squeeze", &[], invalid);
         }
         dims.remove(axis);
         x.reshape(dims)
@@ -257,10 +258,10 @@ impl Op for Broadcast {
         "broadcast"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let from = &inputs[0].shape;
         if from.broadcast(&self.shape).as_ref() != Some(&self.shape) {
-            return Err(Misfit::new(format!("{from} does not broadcast to {}", self.shape))
+            return Err(InvalidArgument::new(format!("{from} does not broadcast to {}", self.shape))
                 .fix("sizes are aligned from the last axis and must be equal or 1"));
         }
         Ok(vec![Spec::new(&self.shape, inputs[0].dtype)])
@@ -286,11 +287,11 @@ impl Op for Reshape {
         "reshape"
     }
 
-    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, Misfit> {
+    fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         let from = &inputs[0].shape;
         if from.numel() != self.shape.numel() {
             let (has, holds) = (from.numel(), self.shape.numel());
-            return Err(Misfit::new(format!("{from} has {has} elements, {} holds {holds}", self.shape)));
+            return Err(InvalidArgument::new(format!("{from} has {has} elements, {} holds {holds}", self.shape)));
         }
         Ok(vec![Spec::new(&self.shape, inputs[0].dtype)])
     }

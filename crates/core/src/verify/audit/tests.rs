@@ -108,7 +108,7 @@ impl crate::Op for Powers {
         "powers"
     }
 
-    fn outputs(&self, inputs: &[crate::Spec]) -> Result<Vec<crate::Spec>, crate::Misfit> {
+    fn outputs(&self, inputs: &[crate::Spec]) -> Result<Vec<crate::Spec>, crate::InvalidArgument> {
         Ok(vec![inputs[0].clone(), inputs[0].clone()])
     }
 

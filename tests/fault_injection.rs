@@ -1,4 +1,4 @@
-//! Each fault that can be planted makes its kernel compute something else, on every adapter; other kernels stay as they
+//! Each fault that can be injected makes its kernel compute something else, on every adapter; other kernels stay as they
 //! are.
 
 use std::process::ExitCode;
@@ -9,10 +9,10 @@ use wgrad::gpu::adapters;
 use wgrad::gpu::testing::{AdapterHooks, DeviceHooks};
 use wgrad::ops::{AvgPool, MaxPool};
 use wgrad::prelude::*;
-use wgrad_kernels::plant::{Plant, plants};
+use wgrad_kernels::fault_injection::{Fault, faults};
 
-/// The results of one call per plant that its fault should change, and of one that it should not.
-fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
+/// The results of one call per fault that its fault should change, and of one that it should not.
+fn results(device: &Device, fault: &str) -> Result<[Vec<f32>; 2]> {
     let graph = Graph::new(Mode::Train);
     let wave = |n: usize, scale: f32| Array::vector((0..n).map(|i| scale * (i as f32 * 0.7).sin()).collect::<Vec<_>>());
     let x = graph.input("x", [4096], DType::F32);
@@ -20,7 +20,7 @@ fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
     let batch = x.reshape([64, 64]);
     let image = x.reshape([1, 4, 32, 32]);
     let gradient = |loss: Tensor| gradients(&loss, std::slice::from_ref(&x)).remove(0).expect("x matters");
-    let affected = match plant {
+    let affected = match fault {
         "wrong sign" => {
             let weight = x.number(1.5).expand([64]);
             let (y, ..) = batch.batch_norm_train(Some(&weight), Some(&weight), 1e-5);
@@ -35,7 +35,7 @@ fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
         "swapped strides" => image.avg_pool2d(AvgPool::new([3, 3]).stride([1, 2])),
         "seed off by one" => x.dropout(0.5, [7, 9], 3, &graph.constant_u32(0)),
         "log for log1p" => (&x * 1e-6).log1p(),
-        other => panic!("the plant `{other}` has no call here"),
+        other => panic!("the fault `{other}` has no call here"),
     };
     let untouched = batch.cumsum(1);
     let mut session = Session::new(device.clone(), &Params::seeded(0))?;
@@ -46,16 +46,16 @@ fn results(device: &Device, plant: &str) -> Result<[Vec<f32>; 2]> {
     Ok([got[0].to_f32(), got[1].to_f32()])
 }
 
-fn shows(plant: &Plant, device: &Device) -> Result<(), Failed> {
-    let right = results(device, plant.name)?;
-    let planted = results(&device.planted(plant.name)?, plant.name)?;
+fn shows(fault: &Fault, device: &Device) -> Result<(), Failed> {
+    let right = results(device, fault.name)?;
+    let faulty = results(&device.with_fault(fault.name)?, fault.name)?;
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
-    if bits(&right[1]) != bits(&planted[1]) {
+    if bits(&right[1]) != bits(&faulty[1]) {
         return Err("a kernel without the fault computes something else".into());
     }
     let off = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-4 * a.abs() || b.is_nan();
-    let wrong = right[0].iter().zip(&planted[0]).filter(|&pair| off(pair)).count();
-    println!("{}: {wrong} of {} numbers are wrong", plant.name, right[0].len());
+    let wrong = right[0].iter().zip(&faulty[0]).filter(|&pair| off(pair)).count();
+    println!("{}: {wrong} of {} numbers are wrong", fault.name, right[0].len());
     if right[0].iter().all(|value| value.is_finite()) && wrong > 0 { Ok(()) } else { Err("it shows nowhere".into()) }
 }
 
@@ -73,18 +73,18 @@ fn main() -> ExitCode {
             }
             let device = adapter.open_with(change).expect("the driver opens its adapter");
             // Threads of a software adapter that work alone have no barrier to miss.
-            let plants =
-                plants().iter().filter(|plant| !(what.is_empty() && info.software && plant.name == "missing barrier"));
-            for plant in plants {
+            let faults =
+                faults().iter().filter(|fault| !(what.is_empty() && info.software && fault.name == "missing barrier"));
+            for fault in faults {
                 let device = device.clone();
-                let name = format!("{} {}{what} computes wrongly with: {}", info.api, info.adapter, plant.name);
-                trials.push(Trial::test(name, move || shows(plant, &device)));
+                let name = format!("{} {}{what} computes wrongly with: {}", info.api, info.adapter, fault.name);
+                trials.push(Trial::test(name, move || shows(fault, &device)));
             }
         }
     }
     if adapters().is_empty() {
-        for plant in plants() {
-            let name = format!("the GPU computes wrongly with: {}", plant.name);
+        for fault in faults() {
+            let name = format!("the GPU computes wrongly with: {}", fault.name);
             trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
         }
     }

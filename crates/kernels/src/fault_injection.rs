@@ -1,13 +1,13 @@
-//! Known faults, planted in kernels on purpose: what proves that a check finds them.
+//! Known faults, injected into kernels on purpose: what proves that a check finds them.
 //!
-//! Only with the feature `plant`. [`DeviceHooks::planted`](crate::testing::DeviceHooks::planted) opens a device whose kernels have
-//! one of the [`plants`]: lines of their WGSL are replaced just before they are compiled.
+//! Only with the feature `fault-injection`. [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault) opens a device whose kernels have
+//! one of the [`faults`]: lines of their WGSL are replaced just before they are compiled.
 
 use wgrad_core::{Error, Kernel, Result};
 
-/// A fault that can be planted.
+/// A fault that can be injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plant {
+pub struct Fault {
     /// The name: `biased variance`.
     pub name: &'static str,
     /// Results that it makes wrong, and when that shows.
@@ -27,26 +27,26 @@ struct Edit {
     replace: &'static str,
 }
 
-/// The faults that can be planted.
+/// The faults that can be injected.
 ///
 /// ```
-/// let names: Vec<_> = wgrad_kernels::plant::plants().iter().map(|plant| plant.name).collect();
+/// let names: Vec<_> = wgrad_kernels::fault_injection::faults().iter().map(|fault| fault.name).collect();
 /// assert!(names.contains(&"biased variance") && names.len() == 10);
 /// ```
-pub fn plants() -> &'static [Plant] {
+pub fn faults() -> &'static [Fault] {
     PLANTS
 }
 
-impl Plant {
-    /// The plant of a name; words may be joined by hyphens, `biased-variance`.
+impl Fault {
+    /// The fault of a name; words may be joined by hyphens, `biased-variance`.
     ///
     /// # Errors
     /// When there is none; the message lists those that there are.
     pub fn named(name: &str) -> Result<&'static Self> {
         let wanted = name.trim().replace('-', " ");
-        plants().iter().find(|plant| plant.name == wanted).ok_or_else(|| {
-            let names: Vec<_> = plants().iter().map(|plant| format!("`{}`", plant.name)).collect();
-            Error::Config(format!("there is no fault `{name}` to plant; there are {}", names.join(", ")))
+        faults().iter().find(|fault| fault.name == wanted).ok_or_else(|| {
+            let names: Vec<_> = faults().iter().map(|fault| format!("`{}`", fault.name)).collect();
+            Error::Config(format!("there is no fault `{name}` to inject; there are {}", names.join(", ")))
         })
     }
 
@@ -56,24 +56,24 @@ impl Plant {
     /// When the kernel has changed, so that the lines to replace do not stand in it once.
     pub(crate) fn in_kernel(&self, kernel: &Kernel) -> Result<Option<Kernel>> {
         let source = kernel.source();
-        let mut planted = source.clone();
+        let mut faulty = source.clone();
         for edit in self.edits.iter().filter(|edit| source.contains(edit.within)) {
-            let count = planted.matches(edit.find).count();
+            let count = faulty.matches(edit.find).count();
             if count != 1 {
                 return Err(Error::Device(format!(
-                    "kernel `{}`: the lines that the plant `{}` replaces stand in it {count} times, not once\n  fix: \
-                     write them into the plant as they are now",
+                    "kernel `{}`: the lines that the fault `{}` replaces stand in it {count} times, not once\n  fix: \
+                     write them into the fault as they are now",
                     kernel.name, self.name
                 )));
             }
-            planted = planted.replace(edit.find, edit.replace);
+            faulty = faulty.replace(edit.find, edit.replace);
         }
-        Ok((planted != source).then(|| Kernel::generated(kernel.name.to_string(), planted)))
+        Ok((faulty != source).then(|| Kernel::generated(kernel.name.to_string(), faulty)))
     }
 }
 
-const PLANTS: &[Plant] = &[
-    Plant {
+const PLANTS: &[Fault] = &[
+    Fault {
         name: "wrong sign",
         effect: "batch norm's gradient adds its part along x̂ where it should subtract it: dx is wrong, dw and db are right",
         kernels: &["batch_norm_backward", "batch_norm_backward_serial"],
@@ -90,7 +90,7 @@ const PLANTS: &[Plant] = &[
             },
         ],
     },
-    Plant {
+    Fault {
         name: "missing barrier",
         effect: "the threads of a sum do not wait for each other: sums over rows and columns lose terms, where workgroups \
                  share them (with a real GPU's kernels)",
@@ -108,7 +108,7 @@ const PLANTS: &[Plant] = &[
             },
         ],
     },
-    Plant {
+    Fault {
         name: "one row too few",
         effect: "the last row that a gather of rows (an embedding) looks up is not written",
         kernels: &["gather"],
@@ -118,7 +118,7 @@ const PLANTS: &[Plant] = &[
             replace: "if t >= (params.n - 1u) * params.inner {\n        return;\n    }\n    let row = index[t / params.inner];",
         }],
     },
-    Plant {
+    Fault {
         name: "biased variance",
         effect: "batch norm hands out its variance times (n − 1) / n: the running variance becomes the biased one, and the \
                  gradient is slightly off",
@@ -129,7 +129,7 @@ const PLANTS: &[Plant] = &[
             replace: "store_variance(c, spread - spread / f32(params.count));",
         }],
     },
-    Plant {
+    Fault {
         name: "exp without max",
         effect: "softmax takes exp of the values without subtracting the largest first: from 88 on it overflows, below −88 \
                  all is 0",
@@ -152,7 +152,7 @@ const PLANTS: &[Plant] = &[
             },
         ],
     },
-    Plant {
+    Fault {
         name: "dropped upstream gradient",
         effect: "the gradient of max pooling counts windows where it should add their gradients: right only where those are 1",
         kernels: &["max_pool"],
@@ -162,7 +162,7 @@ const PLANTS: &[Plant] = &[
             replace: "sum += 1.0;",
         }],
     },
-    Plant {
+    Fault {
         name: "f16 where f32",
         effect: "what a matrix product stores went through half precision: about three digits are left",
         kernels: &["lib/matmul", "matmul_tiled", "matmul_direct", "matmul_tree"],
@@ -172,7 +172,7 @@ const PLANTS: &[Plant] = &[
             replace: "    var result = unpack2x16float(pack2x16float(vec2(value, 0.0))).x;",
         }],
     },
-    Plant {
+    Fault {
         name: "swapped strides",
         effect: "average pooling steps down by the stride across, and across by the stride down: shows where they differ",
         kernels: &["avg_pool"],
@@ -189,7 +189,7 @@ const PLANTS: &[Plant] = &[
             },
         ],
     },
-    Plant {
+    Fault {
         name: "seed off by one",
         effect: "random numbers are drawn with the next key: dropout has other zeros than the reference",
         kernels: &["lib/philox"],
@@ -199,7 +199,7 @@ const PLANTS: &[Plant] = &[
             replace: "vec2(key0 + 1u, key1)).x;",
         }],
     },
-    Plant {
+    Fault {
         name: "log for log1p",
         effect: "log1p(u) is log(1 + u), also in softplus and in the cross-entropies: what is small beside 1 is lost",
         kernels: &["lib/special"],
@@ -234,35 +234,35 @@ mod tests {
     #[test]
     fn every_plant_is_in_its_kernels_and_in_no_other() {
         let shaders = shaders();
-        for plant in plants() {
+        for fault in faults() {
             for (name, text) in &shaders {
                 // With the shared parts that its opening comment names.
                 let needed = shaders.iter().filter(|(part, _)| part != name && text.contains(&format!("{part}.wgsl")));
                 let parts: Vec<_> = needed.filter(|(part, _)| part.starts_with("lib/")).collect();
                 let whole = parts.iter().fold(text.clone(), |whole, (_, part)| format!("{whole}\n{part}"));
-                let planted =
-                    plant.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines stand there once");
+                let faulty =
+                    fault.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines stand there once");
                 let edited =
-                    plant.edits.iter().any(|edit| planted.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
+                    fault.edits.iter().any(|edit| faulty.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
                 // A product's kernels hold the shared part, which is a file of its own.
                 let mut files = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
-                let named = files.any(|name| plant.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
-                assert_eq!(edited, named, "{} in {name}", plant.name);
-                assert!(planted.is_none_or(|kernel| !kernel.is_trusted()), "its checks are on");
+                let named = files.any(|name| fault.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
+                assert_eq!(edited, named, "{} in {name}", fault.name);
+                assert!(faulty.is_none_or(|kernel| !kernel.is_trusted()), "its checks are on");
             }
         }
     }
 
     #[test]
     fn a_kernel_that_has_changed_is_an_error() {
-        let plant = Plant::named("log-for-log1p").expect("words may be joined");
+        let fault = Fault::named("log-for-log1p").expect("words may be joined");
         let changed = Kernel::generated("mine", "fn special_log1p(u: f32) -> f32 {\n    return u;\n}".into());
-        let error = plant.in_kernel(&changed).expect_err("nothing to replace").to_string();
+        let error = fault.in_kernel(&changed).expect_err("nothing to replace").to_string();
         assert!(
-            error.contains("kernel `mine`: the lines that the plant `log for log1p` replaces stand in it 0 times"),
+            error.contains("kernel `mine`: the lines that the fault `log for log1p` replaces stand in it 0 times"),
             "{error}"
         );
-        let unknown = Plant::named("gremlin").expect_err("no such fault").to_string();
-        assert!(unknown.starts_with("there is no fault `gremlin` to plant; there are `wrong sign`, "), "{unknown}");
+        let unknown = Fault::named("gremlin").expect_err("no such fault").to_string();
+        assert!(unknown.starts_with("there is no fault `gremlin` to inject; there are `wrong sign`, "), "{unknown}");
     }
 }

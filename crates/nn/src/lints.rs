@@ -1,6 +1,6 @@
-//! What a graph is advised about: mistakes that fit every shape.
+//! What a graph is warnings about: mistakes that fit every shape.
 //!
-//! | advice | what was seen |
+//! | lint | what was seen |
 //! |---|---|
 //! | [`SOFTMAX_BEFORE_LOSS`] | probabilities where a loss takes logits: an error |
 //! | [`SIGMOID_BEFORE_LOSS`] | the same with one logit: an error |
@@ -16,67 +16,67 @@
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};
-//! use wgrad_nn::{advice, losses::{CrossEntropyLoss, Loss}};
+//! use wgrad_nn::{lints, losses::{CrossEntropyLoss, Loss}};
 //! let graph = Graph::new(Mode::Evaluate);
 //! let x = graph.input("x", [8, 3], DType::F32);
 //! let target = graph.input("target", [8], DType::U32);
 //! let loss = CrossEntropyLoss::new().forward(&x.softmax(-1), &target);
 //! let error = graph.check().unwrap_err().to_string();
 //! assert!(error.starts_with("CrossEntropyLoss(f32[8, 3]): these are probabilities"), "{error}");
-//! loss.graph().allow(&advice::SOFTMAX_BEFORE_LOSS);
+//! loss.graph().allow(&lints::SOFTMAX_BEFORE_LOSS);
 //! graph.check()?;
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 
-pub use wgrad_core::advice::{EVALUATION_IN_TRAINING_MODE, PARAMETER_WITHOUT_GRADIENT};
-use wgrad_core::{Advice, Misfit, NodeKind, Tensor, View};
+pub use wgrad_core::lints::{EVALUATION_IN_TRAINING_MODE, PARAMETER_WITHOUT_GRADIENT};
+use wgrad_core::{InvalidArgument, Lint, NodeKind, Tensor, View};
 
 /// A softmax at the end of a model whose loss takes logits: the softmax is applied twice, and the loss cannot fall
 /// below 0.31 for two classes.
-pub static SOFTMAX_BEFORE_LOSS: Advice = Advice::error("SOFTMAX_BEFORE_LOSS");
+pub static SOFTMAX_BEFORE_LOSS: Lint = Lint::error("SOFTMAX_BEFORE_LOSS");
 
 /// A sigmoid at the end of a model whose loss takes logits: the sigmoid is applied twice.
-pub static SIGMOID_BEFORE_LOSS: Advice = Advice::error("SIGMOID_BEFORE_LOSS");
+pub static SIGMOID_BEFORE_LOSS: Lint = Lint::error("SIGMOID_BEFORE_LOSS");
 
 /// A logarithm of a softmax or sigmoid at the end of a model whose loss takes logits.
-pub static LOG_SOFTMAX_BEFORE_LOSS: Advice = Advice::warning("LOG_SOFTMAX_BEFORE_LOSS");
+pub static LOG_SOFTMAX_BEFORE_LOSS: Lint = Lint::warning("LOG_SOFTMAX_BEFORE_LOSS");
 
 /// A ReLU at the end of a model whose loss takes logits: no logit is ever negative.
-pub static RELU_BEFORE_LOSS: Advice = Advice::warning("RELU_BEFORE_LOSS");
+pub static RELU_BEFORE_LOSS: Lint = Lint::warning("RELU_BEFORE_LOSS");
 
 /// The output of a linear layer, convolution or batch norm where a loss takes probabilities or their logarithms.
-pub static LOGITS_AS_PROBABILITIES: Advice = Advice::warning("LOGITS_AS_PROBABILITIES");
+pub static LOGITS_AS_PROBABILITIES: Lint = Lint::warning("LOGITS_AS_PROBABILITIES");
 
 /// Looks at what `loss` is given as logits.
 #[track_caller]
 pub(crate) fn logits(x: &Tensor, loss: &str) {
     let origin = origin(x);
-    let (advice, misfit) = match origin.as_str() {
+    let (lint, invalid) = match origin.as_str() {
         "softmax" => (
             &SOFTMAX_BEFORE_LOSS,
-            Misfit::new("these are probabilities, and this loss takes the softmax of logits itself")
+            InvalidArgument::new("these are probabilities, and this loss takes the softmax of logits itself")
                 .fix("leave the softmax out of the model; take it where probabilities are read"),
         ),
         "sigmoid" => (
             &SIGMOID_BEFORE_LOSS,
-            Misfit::new("these are probabilities, and this loss takes logits")
+            InvalidArgument::new("these are probabilities, and this loss takes logits")
                 .fix("leave the sigmoid out of the model; take it where probabilities are read")
                 .fix("or, with targets between 0 and 1, use BceLoss, which is less exact"),
         ),
         "log_softmax" | "log_sigmoid" => (
             &LOG_SOFTMAX_BEFORE_LOSS,
-            Misfit::new(format!("{origin} is applied already, and this loss takes logits"))
+            InvalidArgument::new(format!("{origin} is applied already, and this loss takes logits"))
                 .fix("leave it out of the model")
                 .fix("or use NllLoss, which takes logarithms of probabilities"),
         ),
         "relu" | "relu6" => (
             &RELU_BEFORE_LOSS,
-            Misfit::new("no logit can be negative after a relu, so no class can be made unlikely")
+            InvalidArgument::new("no logit can be negative after a relu, so no class can be made unlikely")
                 .fix("end the model with a linear layer"),
         ),
         _ => return,
     };
-    x.graph().advise(advice, loss, &[x], misfit);
+    x.graph().lint(lint, loss, &[x], invalid);
 }
 
 /// Looks at what `loss` is given as probabilities, or as their logarithms.
@@ -84,20 +84,24 @@ pub(crate) fn logits(x: &Tensor, loss: &str) {
 pub(crate) fn probabilities(x: &Tensor, loss: &str, logarithms: bool) {
     let origin = origin(x);
     let made = matches!(origin.as_str(), "matmul" | "conv" | "batch_norm" | "relu");
-    let misfit = match (logarithms, origin.as_str()) {
-        (true, "softmax" | "sigmoid") => Misfit::new("these are probabilities, and this loss takes their logarithms")
-            .fix("take log_softmax in the place of softmax"),
-        (true, _) if made => {
-            Misfit::new(format!("this is what {origin} gives, and this loss takes logarithms of probabilities"))
-                .fix("use CrossEntropyLoss, which takes logits")
-                .fix("or take log_softmax first")
+    let invalid = match (logarithms, origin.as_str()) {
+        (true, "softmax" | "sigmoid") => {
+            InvalidArgument::new("these are probabilities, and this loss takes their logarithms")
+                .fix("take log_softmax in the place of softmax")
         }
-        (false, _) if made => Misfit::new(format!("this is what {origin} gives, and this loss takes probabilities"))
-            .fix("use BceWithLogitsLoss, which takes logits and is more exact")
-            .fix("or take the sigmoid first"),
+        (true, _) if made => InvalidArgument::new(format!(
+            "this is what {origin} gives, and this loss takes logarithms of probabilities"
+        ))
+        .fix("use CrossEntropyLoss, which takes logits")
+        .fix("or take log_softmax first"),
+        (false, _) if made => {
+            InvalidArgument::new(format!("this is what {origin} gives, and this loss takes probabilities"))
+                .fix("use BceWithLogitsLoss, which takes logits and is more exact")
+                .fix("or take the sigmoid first")
+        }
         _ => return,
     };
-    x.graph().advise(&LOGITS_AS_PROBABILITIES, loss, &[x], misfit);
+    x.graph().lint(&LOGITS_AS_PROBABILITIES, loss, &[x], invalid);
 }
 
 /// The name of the op that made a tensor's elements: behind views, dropout, and the addition of a bias.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::gpu::testing::DeviceHooks;
 use wgrad::gpu::{Device, adapters};
-use wgrad_kernels::plant::plants;
+use wgrad_kernels::fault_injection::faults;
 use wgrad_parity::{self as parity, Check, Report, Setting, family};
 
 /// Cases of all families, some of which every fault must show in.
@@ -78,7 +78,7 @@ fn a_device_without_faults_passes() -> Result<(), Failed> {
 
 fn is_found(fault: &str) -> Result<(), Failed> {
     let device = with_the_kernels_of_gpus()?.ok_or("there is an adapter")?.device;
-    let all = report(device.planted(fault)?)?;
+    let all = report(device.with_fault(fault)?)?;
     if all.passed() {
         return Err("it was not found".into());
     }
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
         Trial::test(name, test).with_ignored_flag(!here)
     };
     let mut trials = vec![trial("a device without faults passes".into(), Box::new(a_device_without_faults_passes))];
-    for fault in plants() {
+    for fault in faults() {
         let name = format!("the harness finds: {}", fault.name);
         trials.push(trial(name, Box::new(|| is_found(fault.name))));
     }

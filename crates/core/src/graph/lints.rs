@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::{GraphError, Misfit, Site};
+use crate::{GraphError, InvalidArgument, Site};
 
 /// A mistake that a graph can be seen to make, although every shape fits.
 ///
@@ -13,28 +13,28 @@ use crate::{GraphError, Misfit, Site};
 /// of them in one graph. An op or layer of one's own may declare its own:
 ///
 /// ```
-/// use wgrad_core::{Advice, DType, Graph, Misfit, Mode};
-/// pub static NEGATED: Advice = Advice::warning("NEGATED");
+/// use wgrad_core::{Lint, DType, Graph, InvalidArgument, Mode};
+/// pub static NEGATED: Lint = Lint::warning("NEGATED");
 /// let graph = Graph::new(Mode::Evaluate);
 /// let x = graph.input("x", [3], DType::F32);
-/// graph.advise(&NEGATED, "my_loss", &[&x], Misfit::new("a loss is not negated").fix("remove the minus"));
+/// graph.lint(&NEGATED, "my_loss", &[&x], InvalidArgument::new("a loss is not negated").fix("remove the minus"));
 /// assert_eq!(graph.warnings().len(), 1);
 /// graph.allow(&NEGATED);
 /// assert!(graph.warnings().is_empty());
 /// ```
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct Advice {
+pub struct Lint {
     name: &'static str,
     error: bool,
 }
 
-impl Advice {
-    /// Advice that is told and changes nothing, under the name of its constant.
+impl Lint {
+    /// Lint that is told and changes nothing, under the name of its constant.
     pub const fn warning(name: &'static str) -> Self {
         Self { name, error: false }
     }
 
-    /// Advice without which `compile` refuses the graph, under the name of its constant.
+    /// Lint without which `compile` refuses the graph, under the name of its constant.
     pub const fn error(name: &'static str) -> Self {
         Self { name, error: true }
     }
@@ -46,28 +46,34 @@ impl Advice {
 }
 
 /// A parameter that is to be trained and that no update reaches.
-pub static PARAMETER_WITHOUT_GRADIENT: Advice = Advice::warning("PARAMETER_WITHOUT_GRADIENT");
+pub static PARAMETER_WITHOUT_GRADIENT: Lint = Lint::warning("PARAMETER_WITHOUT_GRADIENT");
 
 /// A graph in training mode that does not train, but moves running statistics or drops out.
-pub static EVALUATION_IN_TRAINING_MODE: Advice = Advice::warning("EVALUATION_IN_TRAINING_MODE");
+pub static EVALUATION_IN_TRAINING_MODE: Lint = Lint::warning("EVALUATION_IN_TRAINING_MODE");
 
-/// One piece of advice about one line of a program.
+/// One piece of lint about one line of a program.
 #[derive(Clone, Debug)]
 pub struct Warning {
     /// Which mistake.
-    pub advice: &'static Advice,
+    pub lint: &'static Lint,
     /// What is wrong, where, and the fixes; the last one says how to allow it.
     pub what: GraphError,
 }
 
 impl Warning {
-    pub(crate) fn new(advice: &'static Advice, op: &str, inputs: Vec<String>, misfit: Misfit, site: Site) -> Self {
-        let misfit = misfit.fix(format!("or, if it is meant, `graph.allow(&advice::{})`", advice.name));
-        Self { advice, what: GraphError { op: op.into(), inputs, misfit, site } }
+    pub(crate) fn new(
+        lint: &'static Lint,
+        op: &str,
+        inputs: Vec<String>,
+        invalid: InvalidArgument,
+        site: Site,
+    ) -> Self {
+        let invalid = invalid.fix(format!("or, if it is meant, `graph.allow(&lints::{})`", lint.name));
+        Self { lint, what: GraphError { op: op.into(), inputs, invalid, site } }
     }
 
     fn place(&self) -> (&'static str, &'static Location<'static>, String) {
-        (self.advice.name, self.what.site.location, self.what.site.scope.clone())
+        (self.lint.name, self.what.site.location, self.what.site.scope.clone())
     }
 }
 
@@ -80,16 +86,16 @@ impl fmt::Display for Warning {
 /// Callback that receives a session's warnings. Called from the thread that compiles.
 pub type OnWarning = Arc<dyn Fn(&Warning) + Send + Sync>;
 
-/// What a graph was advised, and what was allowed.
+/// What a graph was warnings, and what was allowed.
 #[derive(Default)]
-pub(crate) struct Advised {
+pub(crate) struct Lints {
     warnings: Vec<Warning>,
     allowed: HashSet<&'static str>,
 }
 
-impl Advised {
+impl Lints {
     fn held(&self, error: bool) -> impl Iterator<Item = &Warning> {
-        self.warnings.iter().filter(move |w| w.advice.error == error && !self.allowed.contains(w.advice.name))
+        self.warnings.iter().filter(move |w| w.lint.error == error && !self.allowed.contains(w.lint.name))
     }
 
     /// Returns the first mistake that `compile` refuses.
@@ -109,14 +115,14 @@ impl Advised {
         }
     }
 
-    /// Puts a warning in the place of those with the same advice.
+    /// Puts a warning in the place of those with the same lint.
     pub fn replace(&mut self, warning: Warning) {
-        self.warnings.retain(|known| known.advice != warning.advice);
+        self.warnings.retain(|known| known.lint != warning.lint);
         self.warnings.push(warning);
     }
 
-    /// Permits what `advice` is about.
-    pub fn allow(&mut self, advice: &'static Advice) {
-        self.allowed.insert(advice.name);
+    /// Permits what `lint` is about.
+    pub fn allow(&mut self, lint: &'static Lint) {
+        self.allowed.insert(lint.name);
     }
 }

@@ -1,9 +1,9 @@
-//! What a graph is advised about although it fits, the way to allow it, and what is not advised about.
+//! What a graph is warnings about although it fits, the way to allow it, and what is not warnings about.
 
 use std::sync::{Arc, Mutex};
 
 use super::{assert_brief, assert_says, float, labels, refused, session, train};
-use wgrad::core::{Advice, Warning};
+use wgrad::core::{Lint, Warning};
 use wgrad::prelude::*;
 
 /// The warnings that compiling a graph tells.
@@ -22,11 +22,7 @@ fn told(params: &Params, graph: &Graph) -> Vec<String> {
 
 /// The brief form of the only warning about a loss of logits that `end` makes of a linear layer's output.
 #[track_caller]
-fn warned(
-    advice: &'static Advice,
-    end: impl Fn(&Tensor) -> Tensor,
-    loss: impl Fn(&Tensor, &Graph) -> Tensor,
-) -> String {
+fn warned(lint: &'static Lint, end: impl Fn(&Tensor) -> Tensor, loss: impl Fn(&Tensor, &Graph) -> Tensor) -> String {
     let params = Params::seeded(0);
     let model = Linear::new(&params.at("fc"), 30, 3);
     let trace = || {
@@ -38,7 +34,7 @@ fn warned(
     let found = told(&params, &trace());
     assert_eq!(found.len(), 1, "{found:?}");
     let allowing = trace();
-    allowing.allow(advice);
+    allowing.allow(lint);
     assert!(told(&params, &allowing).is_empty());
     found[0].clone()
 }
@@ -69,10 +65,10 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
   at HERE
   fixes:
     1. leave the softmax out of the model; take it where probabilities are read
-    2. or, if it is meant, `graph.allow(&advice::SOFTMAX_BEFORE_LOSS)`",
+    2. or, if it is meant, `graph.allow(&lints::SOFTMAX_BEFORE_LOSS)`",
     );
     let (_, loss) = trace();
-    loss.graph().allow(&advice::SOFTMAX_BEFORE_LOSS);
+    loss.graph().allow(&lints::SOFTMAX_BEFORE_LOSS);
     let _ = session(&params).compile(loss.graph(), &[&loss]).expect("it is allowed");
 
     let graph = train();
@@ -82,7 +78,7 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
         &refused(&params, &loss),
         "BceWithLogitsLoss(f32[8, 2]): these are probabilities, and this loss takes logits / leave the sigmoid out of \
          the model; take it where probabilities are read / or, with targets between 0 and 1, use BceLoss, which is less \
-         exact / or, if it is meant, `graph.allow(&advice::SIGMOID_BEFORE_LOSS)`",
+         exact / or, if it is meant, `graph.allow(&lints::SIGMOID_BEFORE_LOSS)`",
     );
 }
 
@@ -96,15 +92,15 @@ fn a_first_error_of_shapes_comes_before_advice() {
 
 #[test]
 fn what_makes_logits_useless_is_a_warning() {
-    let message = warned(&advice::RELU_BEFORE_LOSS, |x| x.relu(), cross_entropy);
+    let message = warned(&lints::RELU_BEFORE_LOSS, |x| x.relu(), cross_entropy);
     assert_brief(
         &message,
         "warning: CrossEntropyLoss(f32[8, 3]): no logit can be negative after a relu, so no class can be made unlikely / \
-         end the model with a linear layer / or, if it is meant, `graph.allow(&advice::RELU_BEFORE_LOSS)`",
+         end the model with a linear layer / or, if it is meant, `graph.allow(&lints::RELU_BEFORE_LOSS)`",
     );
-    let message = warned(&advice::RELU_BEFORE_LOSS, |x| x.relu(), binary);
+    let message = warned(&lints::RELU_BEFORE_LOSS, |x| x.relu(), binary);
     assert!(message.starts_with("warning: BceWithLogitsLoss(f32[8, 3]): no logit can be negative"), "{message}");
-    let message = warned(&advice::LOG_SOFTMAX_BEFORE_LOSS, |x| x.log_softmax(1), cross_entropy);
+    let message = warned(&lints::LOG_SOFTMAX_BEFORE_LOSS, |x| x.log_softmax(1), cross_entropy);
     assert!(message.starts_with("warning: CrossEntropyLoss(f32[8, 3]): log_softmax is applied already"), "{message}");
 }
 
@@ -122,13 +118,13 @@ fn a_parameter_without_gradient_is_named() {
     let here = line!() - 3;
     let found = told(&params, &trace());
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains(&format!("errors/advised.rs:{here} ")), "{}", found[0]);
+    assert!(found[0].contains(&format!("errors/warnings.rs:{here} ")), "{}", found[0]);
     assert_brief(
         &found[0],
         "warning: minimize(): `forgotten.weight`, `forgotten.bias` get no gradient: the loss does not depend on them / \
          use the layer in `forward`; nothing flows back through `detach`, comparisons and integers / or freeze what shall \
          stay as it is: `params.at(\"encoder\").set_trainable(false)` / or, if it is meant, \
-         `graph.allow(&advice::PARAMETER_WITHOUT_GRADIENT)`",
+         `graph.allow(&lints::PARAMETER_WITHOUT_GRADIENT)`",
     );
     params.at("forgotten").set_trainable(false);
     assert!(told(&params, &trace()).is_empty());
@@ -153,7 +149,7 @@ fn an_evaluation_in_training_mode_is_told() {
             "warning: compile(): the graph is in training mode but trains nothing: units are dropped, and statistics of \
              the batch are used and moved / to evaluate, trace it with Graph::new(Mode::Evaluate) / to train, let an \
              optimizer minimize the loss before the graph is compiled / or, if it is meant, \
-             `graph.allow(&advice::EVALUATION_IN_TRAINING_MODE)`",
+             `graph.allow(&lints::EVALUATION_IN_TRAINING_MODE)`",
         );
         assert!(told_of(Mode::Evaluate, model).is_empty());
     }
