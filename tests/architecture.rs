@@ -2,6 +2,8 @@
 
 #[path = "architecture/circles.rs"]
 mod circles;
+#[path = "architecture/words.rs"]
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
