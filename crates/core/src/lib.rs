@@ -30,7 +30,11 @@ pub use graph::{Graph, Mode};
 pub use host::array::{Array, Data, Element};
 pub use host::device_info::DeviceInfo;
 pub use host::dtype::DType;
-pub use host::error::{Error, GraphError, InvalidArgument, Result, Site};
+pub use host::error::{
+    ArrayError, AvailableDevices, DeviceCall, DeviceError, DeviceName, Error, FailedProbe, FeedError, GraphError,
+    InvalidArgument, KernelProblem, MemoryFix, MemoryRequest, OutOfMemory, ParamsError, Result, SettingError, Site,
+    SourceError,
+};
 pub use host::gemm::{Matrix, gemm};
 pub use host::init::Init;
 pub use host::memory::memory_of_host;

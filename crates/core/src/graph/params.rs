@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::graph::owner::{Claims, Owner};
 use crate::host::init::Init;
 use crate::host::random::Stream;
-use crate::{Array, Error, Result, Shape, Spec, TorchRandom};
+use crate::{Array, ParamsError, Result, Shape, Spec, TorchRandom};
 
 /// What a variable is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,7 +41,7 @@ struct Store {
     entries: Vec<Entry>,
     by_name: HashMap<Arc<str>, usize>,
     counters: Vec<(Arc<str>, Counter)>,
-    error: Option<String>,
+    error: Option<ParamsError>,
     claims: Claims,
 }
 
@@ -176,18 +176,10 @@ impl Params {
         let known = store.by_name.get(&name).copied();
         let id = if let Some(id) = known {
             let entry = &store.entries[id];
-            let clash = if entry.spec != spec {
-                Some(format!("`{name}` is declared as {spec} and was {}", entry.spec))
-            } else if kind != Kind::State || entry.kind != kind {
-                Some(format!("`{name}` is declared twice"))
-            } else {
-                None
-            };
-            if let Some(clash) = clash {
-                let at = Location::caller();
-                let fix =
-                    "give each layer a scope of its own (`params.at(\"fc2\")`), or use one layer twice to share it";
-                store.error.get_or_insert(format!("{clash}\n  at {}:{}\n  fix: {fix}", at.file(), at.line()));
+            if entry.spec != spec || kind != Kind::State || entry.kind != kind {
+                let (name, spec, earlier) = (name.to_string(), spec.clone(), entry.spec.clone());
+                let error = ParamsError::Redeclared { name, spec, earlier, at: Location::caller() };
+                store.error.get_or_insert(error);
             }
             id
         } else {
@@ -255,12 +247,9 @@ impl Params {
         let name = self.full(name);
         let known = self.lock().by_name.get(name.as_str()).copied();
         known.map(|id| self.nth(id)).ok_or_else(|| {
-            let names: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
-            let known =
-                if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
-            let meant = crate::nearest(&name, names.iter().map(String::as_str));
-            let meant = meant.map_or(String::new(), |meant| format!("\n  fix: did you mean `{meant}`?"));
-            Error::Params(format!("there is no variable `{name}`; {known}{meant}"))
+            let known: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
+            let nearest = crate::nearest(&name, known.iter().map(String::as_str)).map(str::to_string);
+            ParamsError::Unknown { name, known, nearest }.into()
         })
     }
 
@@ -282,9 +271,9 @@ impl Params {
     /// The first clash of names, if any.
     ///
     /// # Errors
-    /// [`Error::Params`].
+    /// [`ParamsError::Redeclared`].
     pub fn check(&self) -> Result<()> {
-        self.lock().error.clone().map_or(Ok(()), |error| Err(Error::Params(error)))
+        self.lock().error.clone().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
@@ -355,10 +344,7 @@ impl Variable {
         let store = self.params.lock();
         let entry = &store.entries[self.id];
         if entry.ahead {
-            return Err(Error::Params(format!(
-                "a device holds a newer value of `{}`; call `session.sync()` before reading or saving it",
-                self.name
-            )));
+            return Err(ParamsError::OutOfDate { name: self.name.to_string() }.into());
         }
         Ok(entry.value.clone())
     }
@@ -369,13 +355,8 @@ impl Variable {
     /// When shape or type differ.
     pub fn set(&self, value: Array) -> Result<()> {
         if *value.shape() != self.spec.shape || !value.dtype().feeds(self.spec.dtype) {
-            return Err(Error::Params(format!(
-                "`{}` is {}, the new value is {}{}",
-                self.name,
-                self.spec,
-                value.dtype(),
-                value.shape()
-            )));
+            let (name, spec) = (self.name.to_string(), self.spec.clone());
+            return Err(ParamsError::Spec { name, spec, value: value.spec() }.into());
         }
         let mut store = self.params.lock();
         let entry = &mut store.entries[self.id];

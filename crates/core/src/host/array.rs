@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{DType, Error, Result, Shape, Stream};
+use crate::{ArrayError, DType, Result, Shape, Spec, Stream};
 
 /// The elements of an [`Array`].
 #[derive(Clone, Debug, PartialEq)]
@@ -77,12 +77,7 @@ impl Array {
     pub fn new<T: Element>(shape: impl Into<Shape>, values: Vec<T>) -> Result<Self> {
         let shape = shape.into();
         if shape.numel() != values.len() {
-            return Err(Error::Data(format!(
-                "{} value{} cannot fill an array of shape {shape}, which holds {}",
-                values.len(),
-                if values.len() == 1 { "" } else { "s" },
-                shape.numel()
-            )));
+            return Err(ArrayError::Count { values: values.len(), shape }.into());
         }
         Ok(Self { shape, data: T::wrap(values) })
     }
@@ -162,6 +157,11 @@ impl Array {
         }
     }
 
+    /// Returns shape and element type.
+    pub fn spec(&self) -> Spec {
+        Spec::new(self.shape.clone(), self.dtype())
+    }
+
     /// The elements.
     pub fn data(&self) -> &Data {
         &self.data
@@ -197,7 +197,7 @@ impl Array {
     pub fn item(&self) -> Result<f64> {
         match self.to_f64()[..] {
             [value] => Ok(value),
-            _ => Err(Error::Data(format!("an array of shape {} is not a single number", self.shape))),
+            _ => Err(ArrayError::NotScalar { shape: self.shape.clone() }.into()),
         }
     }
 

@@ -12,6 +12,16 @@ pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     words.join(", ")
 }
 
+/// Words separated by commas, the last two by "or".
+pub fn one_of<S: AsRef<str>>(words: &[S]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match &words[..] {
+        [] => String::new(),
+        [word] => (*word).into(),
+        [words @ .., last] => format!("{} or {last}", words.join(", ")),
+    }
+}
+
 /// `1 row`, `2 rows`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use crate::backend::{Backend, BufferId, ProgramId, Read, StepCopy};
 use crate::plan::{Plan, Role, UsedVariable};
 use crate::session::step::{Last, Loaded, ResidentId};
-use crate::{Array, Error, Graph, Kind, Params, Result, Spec, Step, Variable};
+use crate::{Array, Graph, Kind, Params, ParamsError, Result, Spec, Step, Variable};
 
 /// What a step holds on the device, to be released when nobody holds the step.
 #[derive(Default)]
@@ -176,8 +176,7 @@ impl Holdings {
         let mut new: [Vec<&Variable>; 3] = Default::default();
         for UsedVariable { variable, buffer, .. } in &plan.variables {
             if !variable.belongs_to(params) {
-                let name = variable.name();
-                return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
+                return Err(ParamsError::OtherParams { name: variable.name().into() }.into());
             }
             if !self.by_name.contains_key(variable.name()) {
                 let place = match variable.kind() {

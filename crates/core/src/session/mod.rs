@@ -15,8 +15,8 @@ use crate::backend::{Backend, OnCompile, Read};
 use crate::plan::{BufferIndex, Plan, Task};
 use crate::session::holdings::Holdings;
 use crate::{
-    Array, Choices, Counter, DType, Error, Fetching, Graph, Limits, OnWarning, Params, Profile, Result, Shape, Spec,
-    Step, TaskTime, Tensor,
+    Array, Choices, Counter, DType, Error, FeedError, Fetching, Graph, Limits, OnWarning, OutOfMemory, Params, Profile,
+    Result, Shape, Spec, Step, TaskTime, Tensor,
 };
 
 /// Runs plans over one set of variables on one device.
@@ -142,7 +142,7 @@ impl Session {
                 self.choices.extend(step.plan().choices().map(|choice| (&choice.site, choice.variant())));
                 Ok(step)
             }
-            Err(Error::OutOfMemory(what)) => Err(Error::OutOfMemory(format!("{what}\n{bill}"))),
+            Err(Error::OutOfMemory(error)) => Err(OutOfMemory { bill: Some(bill), ..*error }.into()),
             Err(error) => Err(error),
         }
     }
@@ -241,7 +241,7 @@ impl Session {
         run: impl FnOnce(&mut dyn Backend, &[Read]) -> Result<T>,
     ) -> Result<T> {
         if steps == Some(0) {
-            return Err(Error::Feed("there are no steps to run".into()));
+            return Err(FeedError::NoSteps.into());
         }
         self.feed(step, steps, feeds)?;
         self.holdings.upload(&mut *self.backend, step)?;
@@ -261,35 +261,34 @@ impl Session {
     /// Checks the feeds and writes them.
     fn feed(&mut self, step: &Step, steps: Option<usize>, feeds: &[(&Tensor, &Array)]) -> Result<()> {
         if step.0.session != self.id {
-            return Err(Error::Feed("the step was compiled by another session".into()));
+            return Err(FeedError::OtherSession.into());
         }
         let per_step = |spec: &Spec| steps.map(|steps| Shape::from([&[steps], spec.shape.dims()].concat()));
         for (tensor, array) in feeds {
             if !tensor.graph().is(&step.0.graph) {
-                return Err(Error::Feed(format!("{tensor:?} belongs to another graph than this step")));
+                return Err(FeedError::OtherGraph { tensor: format!("{tensor:?}") }.into());
             }
             let Some(input) = step.0.plan.inputs.iter().find(|input| input.value == tensor.id()) else {
-                return Err(Error::Feed(format!("{tensor:?} is not an input of this step")));
+                return Err(FeedError::NotAnInput { tensor: format!("{tensor:?}") }.into());
             };
             let (shape, many) = (array.shape(), per_step(&input.spec));
             if !(*shape == input.spec.shape || Some(shape) == many.as_ref()) || !array.dtype().feeds(input.spec.dtype) {
-                let many = many.map(|many| format!(" (or {}{many}, a row for each step)", input.spec.dtype));
-                return Err(Error::Feed(format!(
-                    "input `{}` is {}{}, but was fed {}{}",
-                    input.name,
-                    input.spec,
-                    many.unwrap_or_default(),
-                    array.dtype(),
-                    array.shape()
-                )));
+                return Err(FeedError::Spec {
+                    input: input.name.to_string(),
+                    spec: input.spec.clone(),
+                    per_step: many.map(|shape| Spec::new(shape, input.spec.dtype)),
+                    fed: array.spec(),
+                }
+                .into());
             }
         }
         for input in &step.0.plan.inputs {
             let mut fed = feeds.iter().filter(|(tensor, _)| tensor.id() == input.value);
             match (fed.next(), fed.next(), input.buffer) {
-                (_, Some(_), _) => return Err(Error::Feed(format!("input `{}` was fed twice", input.name))),
+                (_, Some(_), _) => return Err(FeedError::Twice { input: input.name.to_string() }.into()),
                 (None, _, Some(_)) => {
-                    return Err(Error::Feed(format!("input `{}` ({}) was not fed", input.name, input.spec)));
+                    let (input, spec) = (input.name.to_string(), input.spec.clone());
+                    return Err(FeedError::Missing { input, spec }.into());
                 }
                 (Some((_, array)), None, Some(buffer)) => {
                     let shared = *array.shape() == input.spec.shape;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Choices, Error, Result, Session, Step};
+use crate::{Choices, FeedError, Result, Session, Step};
 
 impl Session {
     /// Measures on the device which variant of a kernel is fastest for each op of a step that has several, for about
@@ -34,7 +34,7 @@ impl Session {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn tune(&mut self, step: &Step, limit: Duration) -> Result<Choices> {
         if step.0.session != self.id {
-            return Err(Error::Feed("the step was compiled by another session".into()));
+            return Err(FeedError::OtherSession.into());
         }
         self.backend.tune(step.plan(), limit, &mut |_| {})
     }

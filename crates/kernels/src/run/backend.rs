@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{
-    Array, Backend, BufferId, Choices, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
-    StepCopy, Tuned,
+    Array, Backend, BufferId, Choices, DeviceError, DeviceInfo, Limits, OnCompile, Pending, ProgramId, Read, Result,
+    Spec, StepCopy, Tuned,
 };
 
 use super::buffers::{Buffers, padded};
@@ -131,7 +131,7 @@ impl Backend for GpuBackend {
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
         if !self.gpu.has_clock() {
-            return Err(Error::Device(format!("{} has no timestamps; profile on another device", self.info)));
+            return Err(DeviceError::NoTimestamps { device: self.info.clone() }.into());
         }
         let program = self.programs[program.0].as_mut().expect(LOADED);
         program.fit(&self.gpu, &mut self.buffers, 1)?;

@@ -24,8 +24,6 @@ pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> Choices {
 /// When the folder cannot be made or written.
 pub fn save_choices(folder: impl AsRef<Path>, device: &DeviceInfo, choices: &Choices) -> Result<PathBuf> {
     let path = file(folder.as_ref(), device);
-    match cache::replace(&path, choices.to_string().as_bytes()) {
-        Ok(()) => Ok(path),
-        Err(error) => Err(Error::Device(format!("{} could not be written: {error}", path.display()))),
-    }
+    cache::replace(&path, choices.to_string().as_bytes()).map_err(Error::io(&path))?;
+    Ok(path)
 }

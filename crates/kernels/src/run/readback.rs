@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
-use wgrad_core::{Array, DType, Error, Pending, Read, Result};
+use wgrad_core::{Array, DType, DeviceError, Pending, Read, Result};
 
 use super::buffers::{Buffers, Held};
 use crate::gpu::{Gpu, lock};
@@ -102,7 +102,7 @@ impl Readback {
             gpu.wait(Some(&index))?;
             #[cfg(target_arch = "wasm32")]
             drop(index);
-            let lost = || Error::Device(format!("{}: the device was lost while reading from it", gpu.info));
+            let lost = || DeviceError::LostWhileReading { device: gpu.info.clone() };
             let mapped = receiver.await.map_err(|_| lost())?;
             gpu.check()?;
             mapped.map_err(|_| lost())?;
