@@ -182,7 +182,7 @@ pub struct GraphError {
     pub inputs: Vec<String>,
     /// The problem and its fixes.
     pub invalid: InvalidArgument,
-    /// Where the op was called.
+    /// The place of the call.
     pub site: Site,
 }
 

@@ -63,7 +63,7 @@ pub enum SettingError {
         first: String,
         /// The second setting.
         second: String,
-        /// Why they contradict each other.
+        /// The reason of the contradiction.
         reason: String,
     },
     /// A loss to be checked has several elements.
