@@ -63,9 +63,9 @@ impl Backend for Audited {
         assert!(self.1.lock().held.insert(id.0), "handed out twice");
         Ok(id)
     }
-    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+    fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
         self.1.lock().allocate()?;
-        let id = self.0.allocate_table(spec)?;
+        let id = self.0.allocate_per_step(spec)?;
         assert!(self.1.lock().held.insert(id.0), "handed out twice");
         Ok(id)
     }

@@ -108,8 +108,8 @@ impl Array {
         Self::full(shape, 1.0_f32)
     }
 
-    /// Makes the numbers `start, start + step, …` up to but without `end`, in `f32`: `ceil((end − start) / step)` of them,
-    /// none if the step leads away from the end.
+    /// Makes the numbers `start, start + step, …` before `end`, in `f32`: `ceil((end − start) / step)` of them, none if
+    /// the step leads away from the end.
     ///
     /// # Panics
     /// When `step` is 0 or a bound is not finite.
@@ -282,8 +282,8 @@ fn positions(dims: &[usize], cut: bool) -> Vec<usize> {
     all
 }
 
-/// Returns a function that prints a number in the format that suits all of `values`: integers without decimals, else with
-/// up to four decimals, or with exponents if magnitudes are below 1e-3 or from 1e5 on.
+/// Returns a function that prints a number in the format that suits all of `values`: integers without decimals, other
+/// numbers with up to four decimals, or with exponents if magnitudes are below 1e-3 or from 1e5 on.
 fn style(values: &[f64]) -> impl Fn(f64) -> String {
     let finite = || values.iter().copied().filter(|x| x.is_finite());
     let whole = finite().all(|x| x.fract() == 0.0 && x.abs() < 1e9);

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Element type.
 ///
-/// Tensors of a graph are `F32` (any floating-point tensor) or `U32` (labels, indices, masks). `F64` is a host type: the
-/// CPU backend returns it when it runs in double precision, and an array of it can be fed to an input of type `F32`.
+/// Tensors of a graph are `F32` (any floating-point tensor) or `U32` (labels, indices, masks). `F64` is a host type:
+/// the CPU backend returns it when it runs in double precision, and an `F64` array can be fed to an `F32` input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit floating point; the type of every floating-point tensor of a graph.

@@ -1,9 +1,9 @@
-//! Elementary functions in `f32` without branches, calls or tables, so that a compiler can vectorise loops over them at
-//! any width. All intermediate steps are single additions, multiplications and divisions: the result has the same bits on
-//! every machine.
+//! Elementary functions in `f32` without branches, calls or tables, so that a compiler can vectorise loops over them
+//! at any width. All intermediate steps are single additions, multiplications and divisions: the result has the same
+//! bits on every machine.
 //!
-//! The polynomials are minimax fits, weighted for the relative error of the function. Their own errors are below a tenth
-//! of a unit in the last place; with rounding, results are within 2 units, which the test below measures.
+//! The polynomials are minimax fits, weighted for the relative error of the function. Their own errors are below a
+//! tenth of a unit in the last place; with rounding, results are within 2 units, which the test below measures.
 
 /// The bits of 1.
 const ONE: u32 = 0x3f80_0000;
@@ -112,8 +112,8 @@ pub(crate) fn tanh(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Returns the largest error in units in the last place, over every `step`-th number of a range and, with `both`, their
-    /// negatives.
+    /// Returns the largest error in units in the last place, over every `step`-th number of a range and, with `both`,
+    /// their negatives.
     fn worst(f: fn(f32) -> f32, truth: fn(f64) -> f64, positive: std::ops::Range<f32>, step: usize, both: bool) -> f64 {
         let mut worst = 0.0f64;
         for bits in (positive.start.to_bits()..positive.end.to_bits()).step_by(step) {

@@ -159,7 +159,8 @@ fn grid([m, n]: [usize; 2], parts: usize) -> [usize; 2] {
     (1..=parts).map(grid).min_by_key(|&grid| cost(grid)).unwrap_or([1, 1])
 }
 
-/// Returns the range of piece `i` of `pieces`: multiples of 32 elements, and at least 97 if `size` is at least 128 each.
+/// Returns the range of piece `i` of `pieces`. It begins at a multiple of 32, and is at least 97 long if `size` is at
+/// least 128 for each.
 fn cut(size: usize, pieces: usize, i: usize) -> Range<usize> {
     let start = |i: usize| if i == pieces { size } else { size * i / pieces / 32 * 32 };
     start(i)..start(i + 1)

@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 /// Returns the memory and swap of this machine, or the limit of this process's control group if that is less, in bytes.
 ///
-/// It limits the plans of devices that compute on the CPU: beyond it, the system kills the process instead of refusing an
-/// allocation. `u64::MAX` if the system is not Linux.
+/// It limits the plans of devices that compute on the CPU: beyond it, the system kills the process instead of refusing
+/// an allocation. `u64::MAX` if the system is not Linux.
 pub fn memory_of_host() -> u64 {
     static MEMORY: OnceLock<u64> = OnceLock::new();
     *MEMORY.get_or_init(|| {

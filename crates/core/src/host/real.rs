@@ -151,10 +151,11 @@ real! {
     exp: f64::exp, ln: f64::ln, ln_1p: f64::ln_1p, tanh: f64::tanh
 }
 
-/// Double precision in which results below the smallest normal `f32` become zero, as on a device that flushes subnormals.
+/// Double precision in which results below the smallest normal `f32` become zero, as on a device that flushes
+/// subnormals.
 ///
-/// A reference that runs in it shows the loss of a chain of operations on such a device: `x·sigmoid(x)` at -88 is 0 there
-/// instead of the normal number -5e-37.
+/// A reference that runs in it shows the loss of a chain of operations on such a device: `x·sigmoid(x)` at -88 is 0
+/// there instead of the normal number -5e-37.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Flushed(f64);
 

@@ -58,8 +58,8 @@ impl Shape {
         index
     }
 
-    /// Returns the common shape of two operands under NumPy's broadcasting rules: aligned at the last axis, sizes equal or
-    /// one of them 1. None if there is no such shape.
+    /// Returns the common shape of two operands under NumPy's broadcasting rules: aligned at the last axis, sizes equal
+    /// or one of them 1. None if there is no such shape.
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.rank().max(other.rank());
         let at = |shape: &Self, axis: usize| (axis + shape.rank()).checked_sub(rank).map_or(1, |i| shape.0[i]);

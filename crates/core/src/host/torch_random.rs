@@ -3,11 +3,11 @@
 //! - *Words* come from MT19937 (Matsumoto and Nishimura, ACM TOMACS 8, 1998), seeded with the low 32 bits of the seed.
 //! - *Uniform* numbers in `f32` take the low 24 bits of a word, times 2⁻²⁴, then one fused multiply and add.
 //! - *Normal* numbers, fewer than 16: pairs by Box and Muller in `f64`; the second of a pair is kept for the next call.
-//! - *Normal* numbers, 16 or more: the same number of uniform ones in `f32`, then Box and Muller over blocks of 16, whose
-//!   first eight are radii and last eight angles. If the count is no multiple of 16, the last 16 are drawn again.
-//!   Logarithm, sine and cosine are the polynomials of the Cephes library (Moshier) in `f32` with fused operations, as in
-//!   PyTorch's kernel for AVX2, which x86 machines since 2013 run, also those with AVX-512. Without AVX2 and on other
-//!   processors, PyTorch's last bits differ.
+//! - *Normal* numbers, 16 or more: the same number of uniform ones in `f32`, then Box and Muller over blocks of 16,
+//!   whose first eight are radii and last eight angles. If the count is no multiple of 16, the last 16 are drawn again.
+//!   Logarithm, sine and cosine are the polynomials of the Cephes library (Moshier) in `f32` with fused operations, as
+//!   in PyTorch's kernel for AVX2, which x86 machines since 2013 run, also those with AVX-512. Without AVX2 and on
+//!   other processors, PyTorch's last bits differ.
 //! - *Permutations* are Fisher–Yates shuffles from the front, with words modulo the number of remaining items.
 
 use crate::host::init::Init;
@@ -50,8 +50,8 @@ impl TorchRandom {
         Self { state, next: WORDS, kept: None }
     }
 
-    /// Returns the state as words, for [`Self::from_words`]: 624 of the generator, the number of them that are used, and the
-    /// second normal number of a pair, if it is kept.
+    /// Returns the state as words, for [`Self::from_words`]: 624 of the generator, the number of them that are used,
+    /// and the second normal number of a pair, if one is kept.
     ///
     /// ```
     /// use wgrad_core::TorchRandom;

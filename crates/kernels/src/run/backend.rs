@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{
-    Array, Backend, BufferId, Choices, DeviceError, DeviceInfo, Limits, OnCompile, Pending, ProgramId, Read, Result,
-    Spec, StepCopy, Tuned,
+    Array, Backend, BufferId, DeviceError, DeviceInfo, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
+    StepCopy, Tuned, TuningChoices,
 };
 
 use super::buffers::{Buffers, padded};
@@ -82,7 +82,7 @@ impl Backend for GpuBackend {
         self.buffers.allocate_together(specs)
     }
 
-    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+    fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
         self.buffers.allocate_per_step(spec)
     }
 
@@ -138,7 +138,7 @@ impl Backend for GpuBackend {
         task_times(&self.gpu, program)
     }
 
-    fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<Choices> {
+    fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<TuningChoices> {
         let (clock, mut limits) = (self.gpu.has_clock(), self.limits.clone());
         let tuned = Tuner { backend: self, limits: &mut limits, clock }.tune(plan, limit, f);
         self.limits.choices = limits.choices;

@@ -42,7 +42,7 @@ impl Readback {
             let Held { size, slots, .. } = buffers.get(read.buffer);
             let pitch = slots.filter(|slots| slots.filled > 1).map_or(0, |slots| slots.pitch);
             parts.push(Part { read: read.clone(), offset: bytes, pitch });
-            bytes += (read.rows.unwrap_or(1) as u64 - 1) * pitch + size;
+            bytes += (read.steps.unwrap_or(1) as u64 - 1) * pitch + size;
         }
         let staging = (bytes > 0).then(|| self.staging(bytes));
         if let Some(staging) = &staging {
@@ -130,7 +130,7 @@ impl Part {
             let start = usize::try_from(offset + step as u64 * pitch).expect("a host buffer");
             &bytes[start..start + read.spec.bytes()]
         };
-        let words = (0..read.rows.unwrap_or(1)).flat_map(|step| slot(step).chunks_exact(4));
+        let words = (0..read.steps.unwrap_or(1)).flat_map(|step| slot(step).chunks_exact(4));
         let words = words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         match read.spec.dtype {
             DType::U32 => Array::new(read.shape(), words.collect()),
