@@ -68,7 +68,7 @@ impl From<LoadError> for Error {
 }
 
 fn indented(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("\n  {line}")).collect()
+    lines.iter().fold(String::new(), |text, line| text + "\n  " + line)
 }
 
 fn listed(fixes: &[LoadFix]) -> String {

@@ -75,7 +75,7 @@ impl Setting {
             // The error of `named` lists the devices.
             return Err(Device::named(stranger)
                 .err()
-                .unwrap_or_else(|| DeviceError::Ambiguous { name: stranger.clone() }.into()));
+                .unwrap_or_else(|| DeviceError::NotAnAdapter { name: stranger.clone() }.into()));
         }
         let mut settings = vec![];
         if devices.is_empty() || devices.iter().any(|name| name == "cpu") {

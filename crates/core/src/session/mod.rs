@@ -276,7 +276,7 @@ impl Session {
             let (shape, many) = (array.shape(), per_step(&input.spec));
             if !(*shape == input.spec.shape || Some(shape) == many.as_ref()) || !array.dtype().feeds(input.spec.dtype) {
                 return Err(FeedError::Spec {
-                    input: input.name.to_string(),
+                    input: input.name.clone(),
                     spec: input.spec.clone(),
                     per_step: many.map(|shape| Spec::new(shape, input.spec.dtype)),
                     fed: array.spec(),
@@ -287,9 +287,9 @@ impl Session {
         for input in &step.0.plan.inputs {
             let mut fed = feeds.iter().filter(|(tensor, _)| tensor.id() == input.value);
             match (fed.next(), fed.next(), input.buffer) {
-                (_, Some(_), _) => return Err(FeedError::Twice { input: input.name.to_string() }.into()),
+                (_, Some(_), _) => return Err(FeedError::Twice { input: input.name.clone() }.into()),
                 (None, _, Some(_)) => {
-                    let (input, spec) = (input.name.to_string(), input.spec.clone());
+                    let (input, spec) = (input.name.clone(), input.spec.clone());
                     return Err(FeedError::Missing { input, spec }.into());
                 }
                 (Some((_, array)), None, Some(buffer)) => {

@@ -79,9 +79,9 @@ impl Interpreter {
             let Node { kind: NodeKind::Input(name), outputs, .. } = &*all.nodes[node] else { continue };
             let spec = &outputs[0];
             match all.feeds.get(&node.output(0)) {
-                None => return Err(FeedError::Missing { input: name.to_string(), spec: spec.clone() }.into()),
+                None => return Err(FeedError::Missing { input: name.clone(), spec: spec.clone() }.into()),
                 Some(fed) if *fed.shape() != spec.shape || !fed.dtype().feeds(spec.dtype) => {
-                    let (input, spec, fed) = (name.to_string(), spec.clone(), fed.spec());
+                    let (input, spec, fed) = (name.clone(), spec.clone(), fed.spec());
                     return Err(FeedError::Spec { input, spec, per_step: None, fed }.into());
                 }
                 Some(_) => {}

@@ -115,7 +115,7 @@ pub(super) fn forced() -> bool {
 pub(super) fn admit(test: &SelfTest, info: &DeviceInfo, forced: bool) -> Result<()> {
     let failed = test.failures().map(|(probe, why)| FailedProbe {
         name: probe.name.to_string(),
-        found: probe.found.to_string(),
+        found: probe.found.clone(),
         consequence: why.into(),
     });
     let failures: Vec<_> = failed.collect();

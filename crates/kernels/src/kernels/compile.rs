@@ -158,7 +158,7 @@ impl Kernels {
                 Ok(shader.clone())
             } else {
                 let problem = KernelProblem::NoEntryPoint { entry: dispatch.entry.into() };
-                Err(DeviceError::kernel(shader.name.to_string(), problem).into())
+                Err(DeviceError::kernel(shader.name.clone(), problem).into())
             }
         };
         dispatches.iter().zip(&keys).map(shader).collect()

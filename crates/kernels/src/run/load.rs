@@ -248,7 +248,7 @@ impl Loader<'_> {
             }
             let buffer = launch.buffer(&binding.name).ok_or_else(|| {
                 let problem = KernelProblem::Unbound { variable: binding.name.clone() };
-                DeviceError::kernel(shader.name.to_string(), problem)
+                DeviceError::kernel(shader.name.clone(), problem)
             })?;
             let whole = launch.whole(&binding.name);
             bindings.push((binding.index, if whole { Resource::Whole(buffer) } else { Resource::Buffer(buffer) }));

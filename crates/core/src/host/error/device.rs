@@ -19,9 +19,9 @@ pub enum DeviceError {
         /// The devices that there are.
         available: AvailableDevices,
     },
-    /// The name fits several adapters.
-    #[error("`{name}` names no single adapter, so it is not known what to check")]
-    Ambiguous {
+    /// The name selects a device, but not by an adapter's name.
+    #[error("`{name}` is not the name of an adapter\n  fix: use a name that `wgrad devices` lists, or `cpu`")]
+    NotAnAdapter {
         /// The name that was looked up.
         name: String,
     },

@@ -75,11 +75,8 @@ impl fmt::Display for MemoryFix {
 
 /// Returns the lines of a message that list all of [`MemoryFix`].
 pub(super) fn memory_fixes() -> String {
-    let mut text = "  ways out:".to_string();
-    for (i, fix) in MemoryFix::ALL.iter().enumerate() {
-        text += &format!("\n    {}. {fix}", i + 1);
-    }
-    text
+    let lines = MemoryFix::ALL.iter().enumerate().map(|(i, fix)| format!("\n    {}. {fix}", i + 1));
+    format!("  ways out:{}", lines.collect::<String>())
 }
 
 /// Memory that a device does not have.

@@ -76,11 +76,13 @@ pub enum SettingError {
 
 impl SettingError {
     /// Returns a [`SettingError::OutOfRange`].
+    #[allow(clippy::needless_pass_by_value, reason = "numbers and texts are passed alike")]
     pub fn out_of_range(setting: impl Into<String>, value: impl ToString, allowed: impl Into<String>) -> Self {
         Self::OutOfRange { setting: setting.into(), value: value.to_string(), allowed: allowed.into() }
     }
 
     /// Returns a [`SettingError::NotOneOf`].
+    #[allow(clippy::needless_pass_by_value, reason = "numbers and texts are passed alike")]
     pub fn not_one_of<S: Into<String>>(
         setting: impl Into<String>,
         value: impl ToString,
