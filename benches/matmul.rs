@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use wgrad::core::{Choices, Limits, Stream};
+use wgrad::core::{Limits, Stream, TuningChoices};
 use wgrad::gpu::testing::AdapterHooks;
 use wgrad::gpu::{Adapter, adapters};
 use wgrad::prelude::*;
@@ -78,7 +78,7 @@ impl Bench {
 fn measure(adapter: &Adapter, product: Product, variant: &str, truth: &Array) -> Result<Option<(f64, String)>> {
     let set = |limits: &mut Limits| {
         if variant != "default" {
-            let mut choices = Choices::default();
+            let mut choices = TuningChoices::default();
             choices.set("matmul", variant);
             limits.choices = choices;
         }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use wgrad::core::Choices;
+use wgrad::core::TuningChoices;
 use wgrad::gpu::{Device, adapters};
 use wgrad_parity::{self as parity, Case, Harness, Setting};
 
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         if change.is_empty() && adapter.is_some_and(|adapter| adapter.info().api != "gl") {
             for (variant, entry) in variants.clone() {
                 let name = format!("{setting} matches the reference: {}", entry.case.name());
-                let mut choices = Choices::default();
+                let mut choices = TuningChoices::default();
                 choices.set("matmul", variant);
                 let device = device.choosing(choices);
                 trials.push(Trial::test(name, move || entry.check(device)));

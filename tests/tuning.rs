@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::plan::{Plan, Work};
-use wgrad::core::{Array, Backend, Choice, Choices, DType, Graph, Mode, Params, Session};
+use wgrad::core::{Array, Backend, DType, Graph, Mode, Params, Session, TuningChoice, TuningChoices};
 use wgrad::gpu::{Adapter, Device, adapters, load_choices, save_choices};
 use wgrad::ops::matmul_variants;
 
@@ -37,7 +37,7 @@ fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> 
     let plan = plan(&*backend);
     assert_eq!(backend.tune(&plan, Duration::MAX, &mut |_| panic!("measured twice"))?, choices);
     let [tuned] = &sites[..] else { return Err(format!("one site, not {sites:?}").into()) };
-    assert_eq!((tuned.site.as_str(), tuned.chosen.variant, tuned.left), (SITE, chosen.as_str(), 0));
+    assert_eq!((tuned.key.as_str(), tuned.chosen.variant, tuned.left), (SITE, chosen.as_str(), 0));
     assert!(tuned.chosen.time <= tuned.default.time && !tuned.chosen.time.is_zero(), "{tuned:?}");
     assert!(format!("{plan:#}").contains(&format!("matmul [{chosen}]")), "{plan:#}");
     assert!(!plan.to_string().contains(&chosen), "{plan}");
@@ -57,7 +57,7 @@ fn tuning_ends_when_its_time_is_over(adapter: &Adapter) -> Result<(), Failed> {
 
 /// A row of another version does not keep a site from being measured.
 fn a_variant_that_is_gone_is_measured_anew(adapter: &Adapter) -> Result<(), Failed> {
-    let mut choices = Choices::default();
+    let mut choices = TuningChoices::default();
     choices.set(SITE, "matmul_of_yesterday");
     let mut backend: Box<dyn Backend> = adapter.open()?.choosing(choices).into();
     let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |_| {})?;
@@ -75,7 +75,7 @@ fn sessions_are_tuned(adapter: &Adapter) -> Result<(), Failed> {
     let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
     let first = session.compile(&graph, &[&y])?;
     let before = session.choices().clone();
-    assert_eq!(before.get(SITE), first.plan().choices().next().map(Choice::variant));
+    assert_eq!(before.get(SITE), first.plan().choices().next().map(TuningChoice::variant));
     let tuned = session.tune(&first, Duration::MAX)?;
     let second = session.compile(&graph, &[&y])?;
     assert_eq!((session.choices(), session.choices().len()), (&tuned, 1));
@@ -93,7 +93,7 @@ fn choices_are_kept_per_device_and_obeyed(adapter: &Adapter) -> Result<(), Faile
     let folder = tempfile::tempdir()?;
     assert!(load_choices(folder.path(), &adapter.info()).is_empty());
     for variant in ["matmul_direct_4x4", "matmul_direct_8x8"] {
-        let mut choices = Choices::default();
+        let mut choices = TuningChoices::default();
         choices.set(SITE, variant);
         let file = save_choices(folder.path(), &adapter.info(), &choices)?;
         assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "the temporary file is gone");
@@ -113,7 +113,7 @@ fn choices_are_kept_per_device_and_obeyed(adapter: &Adapter) -> Result<(), Faile
 
 /// What is unknown or of another version is left to the op.
 fn unknown_choices_are_skipped() -> Result<(), Failed> {
-    let choices = Choices::parse("matmul 40x48x24 nt = matmul_of_yesterday\nnot a row\n");
+    let choices = TuningChoices::parse("matmul 40x48x24 nt = matmul_of_yesterday\nnot a row\n");
     assert_eq!(choices.len(), 1);
     let mut limits = wgrad::core::Limits::default();
     let graph = Graph::new(Mode::Evaluate);

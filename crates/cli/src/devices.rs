@@ -49,7 +49,7 @@ pub fn automatic() -> (String, &'static str) {
 /// When there is no such device.
 pub fn open(name: &str, quiet: bool) -> Result<Device> {
     let device = Device::named(name).map_err(|error| match error {
-        Error::Device(message) => Error::Device(format!("{message}; `wgrad devices` says more about them")),
+        Error::Device(error) => Error::Config(format!("{error}; `wgrad devices` says more about them")),
         other => other,
     })?;
     if name == "auto" && device.info().kind == "cpu" && !quiet {

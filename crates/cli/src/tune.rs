@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use wgrad_core::{Backend, Choices, DType, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned};
+use wgrad_core::{
+    Backend, DType, DeviceError, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned, TuningChoices,
+};
 use wgrad_kernels::{cache_folder, load_choices, save_choices};
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
@@ -70,20 +72,16 @@ pub fn run(args: &Args) -> Result<()> {
     let device = open(&args.device, args.json)?;
     let info = device.info();
     if info.kind != "gpu" {
-        return Err(Error::Device(format!(
-            "{} has one variant of each kernel, so there is nothing to tune; name a GPU with --device (see `wgrad \
-             devices`)",
-            info.kind
-        )));
+        return Err(DeviceError::NothingToTune { kind: info.kind }.into());
     }
     let Some(folder) = cache_folder() else {
-        return Err(Error::Device(
+        return Err(Error::Config(
             "there is no folder for caches to keep the result in: set XDG_CACHE_HOME or HOME, and not WGRAD_CACHE=off"
                 .into(),
         ));
     };
     let mut stored = load_choices(&folder, &info);
-    let known = if args.again { Choices::default() } else { stored.clone() };
+    let known = if args.again { TuningChoices::default() } else { stored.clone() };
     let mut backend: Box<dyn Backend> = device.choosing(known).into();
     let (mut done, mut left, mut file) = (vec![], 0, None);
     let bar = bar();
@@ -95,7 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
             bar.set_length(bar.position() + 1 + tuned.left as u64);
             bar.inc(1);
             if !stderr().is_terminal() {
-                note(&format!("{name}: {}: {} ({})", tuned.site, tuned.chosen.variant, times(tuned)));
+                note(&format!("{name}: {}: {} ({})", tuned.key, tuned.chosen.variant, times(tuned)));
             }
             rest = Some(tuned.left);
             done.push(tuned.clone());
@@ -110,11 +108,11 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// How many sites of a plan have several variants and no choice.
-fn undecided(plan: &Plan, choices: &Choices) -> usize {
+fn undecided(plan: &Plan, choices: &TuningChoices) -> usize {
     let mut sites: Vec<&str> = plan
         .choices()
-        .filter(|choice| choice.variants.len() > 1 && !choices.knows(&choice.site))
-        .map(|choice| choice.site.as_str())
+        .filter(|choice| choice.variants.len() > 1 && !choices.contains(&choice.key))
+        .map(|choice| choice.key.as_str())
         .collect();
     sites.sort_unstable();
     sites.dedup();
@@ -203,7 +201,7 @@ fn tell(args: &Args, info: &DeviceInfo, found: &Found) -> Result<()> {
     if args.json {
         let site = |tuned: &Tuned| {
             json!({
-                "site": tuned.site,
+                "site": tuned.key,
                 "default": tuned.default.variant,
                 "chosen": tuned.chosen.variant,
                 "default_us": us(tuned.default.time),
@@ -240,7 +238,7 @@ fn table(done: &[Tuned]) -> Table {
         let same = tuned.default.variant == tuned.chosen.variant;
         let or_same = |cell: String| if same { "same".into() } else { cell };
         table.add_row(vec![
-            tuned.site.clone(),
+            tuned.key.clone(),
             tuned.default.variant.into(),
             format!("{:.1}", us(tuned.default.time)),
             or_same(tuned.chosen.variant.into()),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wgrad_core::{Choices, Result};
+use wgrad_core::{Result, TuningChoices};
 use wgrad_kernels::{Device, cache_folder, load_choices};
 
 use crate::model::Model;
@@ -30,7 +30,7 @@ impl Stored {
         if self.no_tuning || info.kind != "gpu" {
             return Ok(device);
         }
-        let mut choices = Choices::default();
+        let mut choices = TuningChoices::default();
         let from = match (&self.variants_of, cache_folder()) {
             (Some(folder), _) => {
                 choices.extend(Model::describe(folder)?.training.variants);

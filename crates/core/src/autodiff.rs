@@ -7,7 +7,8 @@ use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::{Applied, Graph};
 use crate::{InvalidArgument, Op, Shape, Tensor};
 
-/// The gradients of `loss`, which must have one element, with respect to `wrt`; `None` where `loss` does not depend.
+/// Traces the gradients of `loss`, which must have one element, with respect to `wrt`. `None` for tensors that `loss`
+/// does not depend on.
 #[track_caller]
 pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     if loss.is_valid() && loss.shape().numel() != 1 {
@@ -21,10 +22,10 @@ pub fn gradients(loss: &Tensor, wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     vjp(&[(loss, &one)], wrt)
 }
 
-/// The product of each cotangent with the Jacobian of its tensor, summed: the gradients of `Σ tensor · cotangent`.
+/// Traces vector-Jacobian products: the gradients of `Σ tensor · cotangent` over all pairs, with respect to `wrt`.
 ///
-/// Walks the graph backward once. A value used several times gets the sum of its users' gradients; nothing flows
-/// through `detach`, integers, or rows without a rule.
+/// It visits the nodes of the graph once, in reverse. The gradient of a value used several times is the sum over its
+/// uses. Nothing flows through `detach`, integers, or pointwise ops without a gradient rule.
 #[track_caller]
 pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     let Some((first, _)) = of.first() else { return vec![None; wrt.len()] };
@@ -36,7 +37,7 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
     let last = of.iter().map(|(y, _)| y.id().node).max().unwrap_or(NodeId(0));
     let needed = depends_on(&graph, wrt, last);
     let mut cotangents: HashMap<ValueId, Tensor> = HashMap::new();
-    let mut parts: HashMap<ValueId, Vec<Part>> = HashMap::new();
+    let mut parts: HashMap<ValueId, Vec<PartialGradient>> = HashMap::new();
     for (y, cotangent) in of {
         add(&mut cotangents, y.id(), (*cotangent).clone());
     }
@@ -49,7 +50,7 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             let n = &data.nodes[node];
             (n.kind.clone(), n.inputs.clone(), n.outputs.len(), n.site.clone())
         };
-        // All readers have been here: what they gave in parts becomes one.
+        // All readers of the node have been visited: their partial gradients are joined.
         for id in (0..outputs).map(|output| node.output(output)) {
             if let Some(parts) = parts.remove(&id) {
                 let whole = graph.data().spec(id).shape.clone();
@@ -74,8 +75,8 @@ pub fn vjp(of: &[(&Tensor, &Tensor)], wrt: &[Tensor]) -> Vec<Option<Tensor>> {
             attributes,
         };
         graph.at(site, || match kind {
-            NodeKind::Pointwise(row, _) => {
-                if let Some(rule) = row.backward {
+            NodeKind::Pointwise(op, _) => {
+                if let Some(rule) = op.backward {
                     rule(&mut at);
                 }
             }
@@ -104,9 +105,9 @@ fn add(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, gradient: Tensor)
     cotangents.insert(id, sum);
 }
 
-/// Adds the parts that readers of a value gave, those along one axis together.
-fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, mut parts: Vec<Part>) {
-    while let Some(Part { axis, rule, .. }) = parts.first() {
+/// Adds the partial gradients of a value, with one call of the rule for all parts along an axis.
+fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, mut parts: Vec<PartialGradient>) {
+    while let Some(PartialGradient { axis, rule, .. }) = parts.first() {
         let (axis, rule) = (*axis, *rule);
         let (along, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| part.axis == axis);
         let along = along.into_iter().map(|part| (part.start, part.gradient)).collect();
@@ -115,19 +116,19 @@ fn join(cotangents: &mut HashMap<ValueId, Tensor>, id: ValueId, whole: &Shape, m
     }
 }
 
-/// Makes the gradient of a whole of the gradients of its parts: each covers as many elements of an axis as it has, from
-/// the position beside it. They may overlap, and need not cover the whole.
+/// Function that joins gradients of parts of a tensor to the gradient of the whole tensor. Each part comes with its
+/// first position along the axis. Parts may overlap, and need not cover the whole.
 pub type Join = fn(whole: &Shape, axis: usize, parts: Vec<(usize, Tensor)>) -> Tensor;
 
 #[derive(Debug)]
-struct Part {
+struct PartialGradient {
     axis: usize,
     start: usize,
     gradient: Tensor,
     rule: Join,
 }
 
-/// Which of the nodes up to `last` are in `wrt` or have a differentiable path from it.
+/// Returns, for each node up to `last`, whether it is in `wrt` or has a differentiable path from it.
 fn depends_on(graph: &Graph, wrt: &[Tensor], last: NodeId) -> Vec<bool> {
     let data = graph.data();
     let mut needed = vec![false; data.nodes.len().max(last.0 + 1)];
@@ -142,79 +143,79 @@ fn depends_on(graph: &Graph, wrt: &[Tensor], last: NodeId) -> Vec<bool> {
     needed
 }
 
-/// Where a gradient rule reads cotangents and gives gradients.
+/// Context of a gradient rule: the op's inputs, outputs and cotangents, and the gradients that the rule sets.
 #[derive(Debug)]
 pub struct Backward {
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
     cotangents: Vec<Option<Tensor>>,
     gradients: Vec<Option<Tensor>>,
-    parts: Vec<(usize, Part)>,
+    parts: Vec<(usize, PartialGradient)>,
     needs: Vec<bool>,
     attributes: Vec<f64>,
 }
 
 impl Backward {
-    /// Input `i` of the op.
+    /// Returns input `i` of the op.
     pub fn input(&self, i: usize) -> &Tensor {
         &self.inputs[i]
     }
 
-    /// The number of inputs.
+    /// Returns the number of inputs.
     pub fn inputs(&self) -> usize {
         self.inputs.len()
     }
 
-    /// Output `i` of the op.
+    /// Returns output `i` of the op.
     pub fn output(&self, i: usize) -> &Tensor {
         &self.outputs[i]
     }
 
-    /// The gradient that reached output `i`, if one did.
+    /// Returns the gradient with respect to output `i`, if there is one.
     pub fn cotangent(&self, i: usize) -> Option<Tensor> {
         self.cotangents[i].clone()
     }
 
-    /// The gradient that reached the op's only output. (A rule runs only when some output got one.)
+    /// Returns the gradient with respect to the op's only output. (A rule runs only if there is one for some output.)
     pub fn dy(&self) -> Tensor {
         self.cotangents.iter().flatten().next().cloned().expect("a rule runs when a cotangent arrived")
     }
 
-    /// Whether anybody wants the gradient of input `i`.
+    /// Returns whether the gradient of input `i` is needed.
     pub fn needs(&self, i: usize) -> bool {
         self.needs[i]
     }
 
-    /// Attribute `i` of a pointwise op.
+    /// Returns attribute `i` of a pointwise op.
     pub fn attribute(&self, i: usize) -> f64 {
         self.attributes[i]
     }
 
-    /// Replaces the op, which is not a pointwise one, by one with the same inputs and the same outputs and some more
-    /// after them, for a gradient that is cheapest to compute on the way: returns the outputs of the new op.
+    /// Replaces the op, which must not be pointwise, by one with the same inputs and with more outputs after its own,
+    /// for a gradient that is cheapest to compute in the forward pass. Returns the outputs of the new op.
     pub fn widen(&self, op: impl Op) -> Applied {
         let value = self.outputs[0].id();
         self.outputs[0].graph().widen(value.node, Arc::new(op))
     }
 
-    /// Gives the gradient of input `i`; ignored when nobody wants it.
+    /// Sets the gradient of input `i`; ignored if it is not needed.
     pub fn give(&mut self, i: usize, gradient: Tensor) {
         if self.needs[i] && gradient.is_valid() {
             self.gradients[i] = Some(gradient);
         }
     }
 
-    /// Gives the gradient of a part of input `i`, which is zero elsewhere: of the elements of `axis` from `start` on.
+    /// Sets the gradient of a part of input `i`: of its elements along `axis` from `start` on. It is zero elsewhere.
     ///
-    /// `rule` is called once for all the parts of a value along an axis. So a sequence that is taken apart step by step
-    /// gets one gradient put together, instead of a sum of as many as it has steps.
+    /// `rule` is called once for all parts of a value along an axis. So a sequence that is sliced step by step gets one
+    /// joined gradient instead of a sum of one full-size gradient per step.
     pub fn give_part(&mut self, i: usize, axis: usize, start: usize, gradient: Tensor, rule: Join) {
         if self.needs[i] && gradient.is_valid() {
-            self.parts.push((i, Part { axis, start, gradient, rule }));
+            self.parts.push((i, PartialGradient { axis, start, gradient, rule }));
         }
     }
 
-    /// Gives the gradient of input `i`, built only when somebody wants it.
+    /// Sets the gradient of input `i`, which `gradient` traces only if it is needed.
     pub fn give_with(&mut self, i: usize, gradient: impl FnOnce(&Self) -> Tensor) {
         if self.needs[i] {
             let gradient = gradient(self);

@@ -1,4 +1,4 @@
-//! What runs plans.
+//! Backends, which run plans on a device.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,103 +6,103 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plan::Plan;
-use crate::{Array, Choices, DeviceInfo, Limits, Result, Shape, Spec, WasmNotSend};
+use crate::{Array, DeviceInfo, Limits, Result, Shape, Spec, TuningChoices, WasmNotSend};
 
-/// A persistent buffer of a backend.
+/// Id of a persistent buffer of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub usize);
 
-/// A plan that a backend has loaded.
+/// Id of a plan that a backend has loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProgramId(pub usize);
 
-/// A future in a box: `Send` natively, but not in a browser, whose GPU lives on one thread.
+/// Boxed future: `Send` natively, but not in a browser, whose GPU objects belong to one thread.
 #[cfg(not(target_arch = "wasm32"))]
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// A future in a box: `Send` natively, but not in a browser, whose GPU lives on one thread.
+/// Boxed future: `Send` natively, but not in a browser, whose GPU objects belong to one thread.
 #[cfg(target_arch = "wasm32")]
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// Arrays on their way to the host. The copy is under way: what runs later does not change it.
+/// Arrays being read to the host. The copy is already submitted, so later runs do not change it.
 pub type Pending = BoxFuture<'static, Result<Vec<Array>>>;
 
-/// Called with how many of how many kernels are compiled, from any thread.
+/// Callback with the number of compiled kernels and the number of all kernels to compile. Called from any thread.
 pub type OnCompile = Arc<dyn Fn(usize, usize) + Send + Sync>;
 
-/// What to read from a buffer.
+/// Read of a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The buffer.
     pub buffer: BufferId,
-    /// What it holds, or each of its rows.
+    /// The shape and type of the buffer, or of one slot of a per-step buffer.
     pub spec: Spec,
-    /// None for the buffer, or a table's first row, as it is; `n` to stack the first `n` rows of a table along a new
-    /// axis, in which whatever has one row for all steps is repeated.
-    pub rows: Option<usize>,
+    /// None to read the buffer, or the first slot of a per-step buffer, in its own shape; `n` to stack the first `n`
+    /// slots along a new first axis, where a buffer with one value for all steps is repeated.
+    pub steps: Option<usize>,
 }
 
 impl Read {
-    /// The shape of the array read.
+    /// Returns the shape of the array that is read.
     pub fn shape(&self) -> Shape {
-        let rows = self.rows.as_slice();
-        [rows, self.spec.shape.dims()].concat().into()
+        [self.steps.as_slice(), self.spec.shape.dims()].concat().into()
     }
 }
 
-/// A copy that a run makes after each of its steps.
+/// Copy that a run makes after each of its steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepCopy {
     /// The buffer that is copied.
     pub from: BufferId,
-    /// The table whose row of the step receives it.
+    /// The per-step buffer whose slot of the step receives the copy.
     pub to: BufferId,
 }
 
-/// What tuning measured at one site.
+/// Measurement of tuning for one tuning key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tuned {
-    /// The op and what its speed depends on; see [`Choice`](crate::Choice).
-    pub site: String,
-    /// The variant that runs there without tuning, and its time.
+    /// The tuning key; see [`TuningChoice`](crate::TuningChoice).
+    pub key: String,
+    /// The variant that runs without tuning, and its time.
     pub default: TimedVariant,
-    /// The variant that runs there from now on, and its time.
+    /// The fastest variant, which runs from now on, and its time.
     pub chosen: TimedVariant,
-    /// How many sites of the plan are still to be measured.
+    /// The number of keys of the plan that are still to be measured.
     pub left: usize,
 }
 
-/// A variant of a kernel and how long it took.
+/// Variant of a kernel with its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedVariant {
-    /// Its name.
+    /// The variant's name.
     pub variant: &'static str,
-    /// The median of its times.
+    /// The median time.
     pub time: Duration,
 }
 
-/// Runs plans on one device. A [`Session`](crate::Session) owns one, which may move from thread to thread.
+/// Device that runs plans. A [`Session`](crate::Session) owns one, and may move from thread to thread.
 ///
-/// The session asks for a persistent buffer for everything that outlives a run (inputs, variables, fetches); the
-/// backend places temporaries itself, by the plan's slots. What differs between the steps of one run (inputs,
-/// scheduled numbers, fetched results) is in *tables*: step `i` of a run uses row `i`.
+/// The session allocates a persistent buffer for everything that outlives a run (inputs, variables, fetches); the
+/// backend places temporaries itself, by the plan's slots. Values that differ between the steps of a run (inputs,
+/// scheduled numbers, fetched results) are in *per-step buffers*: step `i` of a run uses slot `i`.
 pub trait Backend: WasmNotSend {
-    /// What the device is.
+    /// Returns the description of the device.
     fn device(&self) -> DeviceInfo;
 
-    /// What plans must keep to.
+    /// Returns the limits of plans on the device.
     fn limits(&self) -> Limits;
 
-    /// A persistent buffer, filled with zeros.
+    /// Allocates a persistent buffer, filled with zeros.
     ///
     /// # Errors
     /// When the device has no room, or the buffer is larger than one binding.
     fn allocate(&mut self, spec: &Spec) -> Result<BufferId>;
 
-    /// Persistent buffers that one kernel may touch as a whole: where that matters, they lie side by side.
+    /// Allocates persistent buffers that one kernel may process as a whole: side by side, on devices where that
+    /// matters.
     ///
     /// # Errors
-    /// As [`Self::allocate`]. Then nothing stays allocated.
+    /// As [`Self::allocate`]. Nothing stays allocated then.
     fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
         let mut buffers = vec![];
         for spec in specs {
@@ -117,45 +117,45 @@ pub trait Backend: WasmNotSend {
         Ok(buffers)
     }
 
-    /// A table of one row, filled with zeros; it grows to what is written to it, and to what runs ask of it.
+    /// Allocates a per-step buffer with one slot, filled with zeros. It grows to the number of slots that are written
+    /// or that a run needs.
     ///
     /// # Errors
     /// As [`Self::allocate`].
-    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId>;
+    fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId>;
 
-    /// Fills a buffer, or the first rows of a table, one after the other. The array has a fitting type. A table with one
-    /// row written shows it to every step.
+    /// Writes a buffer, or the first `slots` slots of a per-step buffer, from an array of a fitting type. If one slot
+    /// of a per-step buffer is written, every step reads it.
     ///
     /// # Errors
-    /// When the device is lost, or has no room for a table to grow.
-    fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()>;
+    /// When the device is lost, or has no room for a per-step buffer to grow.
+    fn write(&mut self, buffer: BufferId, array: &Array, slots: usize) -> Result<()>;
 
-    /// Begins to read, after everything submitted before.
+    /// Starts reading buffers, after everything submitted before.
     ///
     /// # Errors
     /// When the device is lost.
     fn read(&mut self, reads: &[Read]) -> Result<Pending>;
 
-    /// Makes a plan ready to run; `bound` has a buffer for everything but temporaries. After each step of a run, the
-    /// `copies` are made.
+    /// Prepares a plan to run. `bound` has a buffer for everything but temporaries; `copies` are made after each step.
     ///
     /// # Errors
-    /// When a kernel does not compile or a limit is exceeded. Then nothing stays allocated.
+    /// When a kernel does not compile or a limit is exceeded. Nothing stays allocated then.
     fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId>;
 
-    /// Whom [`Self::load`] tells how far it is, if it compiles kernels.
+    /// Sets the callback for the progress of [`Self::load`], on backends that compile kernels.
     fn on_compile(&mut self, _f: OnCompile) {}
 
-    /// Gives back a loaded plan with its temporaries, and these buffers; their ids may be handed out again.
+    /// Frees a loaded plan with its temporaries, and buffers. Their ids may be reused.
     fn release(&mut self, program: Option<ProgramId>, buffers: &[BufferId]);
 
-    /// Runs a loaded plan `steps` times, at least once; may return before the device has finished.
+    /// Runs a loaded plan `steps` times, at least once. May return before the device has finished.
     ///
     /// # Errors
-    /// When the device is lost, or has no room for the tables of fetches to grow.
+    /// When the device is lost, or has no room for the per-step buffers of fetches to grow.
     fn run(&mut self, program: ProgramId, steps: usize) -> Result<()>;
 
-    /// [`Self::run`], then [`Self::read`]; a backend may make one submission of both.
+    /// Calls [`Self::run`], then [`Self::read`]; a backend may do both in one submission.
     ///
     /// # Errors
     /// As [`Self::run`] and [`Self::read`].
@@ -167,19 +167,19 @@ pub trait Backend: WasmNotSend {
     /// Runs a loaded plan once and measures each task.
     ///
     /// # Errors
-    /// When the device is lost or cannot tell the time.
+    /// When the device is lost or cannot measure times.
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>>;
 
-    /// Times the variants of every op of a plan that has several and whose site has no choice yet, and tells `f` of each
-    /// site. [`Self::limits`] names the fastest ones from then on, so plans made after that use them. Returns all
-    /// choices, to be kept.
+    /// Measures the variants of each op of a plan that has several and whose tuning key has no entry yet, and calls
+    /// `f` after each key. From then on [`Self::limits`] has the fastest ones, so that later plans use them. Returns
+    /// all choices.
     ///
-    /// After `limit` no run begins any more; the site that was being measured has no choice then. A backend without
-    /// variants has none.
+    /// After `limit` no further run starts, and the key that was being measured gets no entry. The default, for
+    /// backends without variants, measures nothing.
     ///
     /// # Errors
     /// When the device has no room, or is lost.
-    fn tune(&mut self, _plan: &Plan, _limit: Duration, _f: &mut dyn FnMut(&Tuned)) -> Result<Choices> {
-        Ok(Choices::default())
+    fn tune(&mut self, _plan: &Plan, _limit: Duration, _f: &mut dyn FnMut(&Tuned)) -> Result<TuningChoices> {
+        Ok(TuningChoices::default())
     }
 }

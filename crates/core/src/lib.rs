@@ -1,9 +1,10 @@
-//! Computing with graphs: ops, autodiff, plans and the CPU reference. No GPU API, no layer.
+//! Graphs, ops, autodiff, plans and the CPU backend of wgrad, without any GPU API or layers.
 //!
-//! The folders stand in the order in which a step is processed: `host` ([`Shape`], [`DType`], [`Array`], random numbers,
-//! errors), `op` (what an op declares: [`Op`], [`Pointwise`], [`Dispatch`], [`Limits`]), `graph` ([`Tensor`], [`Graph`],
-//! [`Params`]), [`ops`] (the ops, as methods of [`Tensor`]), `autodiff` ([`gradients`]), [`plan`] ([`Plan`]), `cpu`
-//! ([`CpuBackend`]), `session` ([`Session`], [`Backend`]), `verify` ([`bound`], [`audit`](fn@audit), [`Lockstep`]).
+//! The folders, in the order in which a step passes through them: `host` ([`Shape`], [`DType`], [`Array`], random
+//! numbers, errors), `op` (the declaration of ops: [`Op`], [`Pointwise`], [`Dispatch`], [`Limits`]), `graph`
+//! ([`Tensor`], [`Graph`], [`Params`]), [`ops`] (the ops, as methods of [`Tensor`]), `autodiff` ([`gradients`]),
+//! [`plan`] ([`Plan`]), `cpu` ([`CpuBackend`]), `session` ([`Session`], [`Backend`]), `verify` ([`bound`],
+//! [`audit`](fn@audit), [`Lockstep`]).
 
 mod autodiff;
 mod backend;
@@ -30,7 +31,11 @@ pub use graph::{Graph, Mode};
 pub use host::array::{Array, Data, Element};
 pub use host::device_info::DeviceInfo;
 pub use host::dtype::DType;
-pub use host::error::{Error, GraphError, InvalidArgument, Result, Site};
+pub use host::error::{
+    ArrayError, AvailableDevices, DeviceCall, DeviceError, DeviceName, Error, FailedProbe, FeedError, GraphError,
+    InvalidArgument, KernelProblem, MemoryFix, MemoryRequest, OutOfMemory, ParamsError, Result, SettingError, Site,
+    SourceError,
+};
 pub use host::gemm::{Matrix, gemm};
 pub use host::init::Init;
 pub use host::memory::memory_of_host;
@@ -45,9 +50,9 @@ pub use host::spec::Spec;
 pub use host::text;
 pub use host::torch_random::TorchRandom;
 pub use op::accuracy::Accuracy;
-pub use op::choices::{Choice, Choices};
 pub use op::pointwise::{Block, Loop, Pointwise, Precision, in_vectors, vectorized};
 pub use op::reference::{Buffers, Reference, Slice, SliceMut};
+pub use op::tuning::{TuningChoice, TuningChoices};
 pub use op::view::View;
 pub use op::{Constant, Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Param};
 pub use plan::Plan;

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use wgrad_core::{
-    Array, Backend, BufferId, CpuBackend, DType, DeviceInfo, Error, Fetching, Graph, Init, Kind, Limits, Mode, Params,
-    Pending, Plan, ProgramId, Read, Result, Session, Spec, Step, StepCopy, Tensor, Variable, memory_of_host,
+    Array, Backend, BufferId, CpuBackend, DType, DeviceError, DeviceInfo, Error, Fetching, Graph, Init, Kind, Limits,
+    MemoryRequest, Mode, OutOfMemory, Params, Pending, Plan, ProgramId, Read, Result, Session, Spec, Step, StepCopy,
+    Tensor, Variable, memory_of_host,
 };
 
 /// What a device holds, and after how many allocations it has no room.
@@ -22,7 +23,8 @@ struct Ledger {
 impl Ledger {
     fn allocate(&mut self) -> Result<()> {
         if self.room == Some(self.made) {
-            return Err(Error::OutOfMemory("no room".into()));
+            let request = MemoryRequest::Buffer { bytes: 7 };
+            return Err(OutOfMemory { device: DeviceInfo::default(), request, bill: None }.into());
         }
         self.made += 1;
         Ok(())
@@ -61,9 +63,9 @@ impl Backend for Audited {
         assert!(self.1.lock().held.insert(id.0), "handed out twice");
         Ok(id)
     }
-    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+    fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
         self.1.lock().allocate()?;
-        let id = self.0.allocate_table(spec)?;
+        let id = self.0.allocate_per_step(spec)?;
         assert!(self.1.lock().held.insert(id.0), "handed out twice");
         Ok(id)
     }
@@ -75,7 +77,7 @@ impl Backend for Audited {
     }
     fn load(&mut self, plan: Arc<Plan>, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<ProgramId> {
         if self.1.lock().refuse_programs {
-            return Err(Error::Device("no program".into()));
+            return Err(DeviceError::LostBefore.into());
         }
         self.1.lock().programs += 1;
         self.0.load(plan, bound, copies)
@@ -134,13 +136,13 @@ fn a_compile_that_fails_gives_everything_back() {
         *ledger.lock() = Ledger { room: Some(room), ..Ledger::default() };
         let error = session.compile(&graph, &[&y, &scale]).unwrap_err();
         assert!(
-            matches!(&error, Error::OutOfMemory(what) if what.starts_with("no room\n  the plan needs ")),
+            matches!(&error, Error::OutOfMemory(error) if error.to_string().contains(" no room for 7 B more\n  the plan needs ")),
             "{error}"
         );
         assert_eq!(held(&ledger), (0, 0), "with room for {room}");
     }
     *ledger.lock() = Ledger { refuse_programs: true, ..Ledger::default() };
-    assert_eq!(session.compile(&graph, &[&y, &scale]).unwrap_err().to_string(), "no program");
+    assert_eq!(session.compile(&graph, &[&y, &scale]).unwrap_err().to_string(), DeviceError::LostBefore.to_string());
     assert_eq!(held(&ledger), (0, 0));
     // And it works once there is room.
     ledger.lock().refuse_programs = false;

@@ -3,7 +3,7 @@
 //! Only with the feature `fault-injection`. [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault) opens a device whose kernels have
 //! one of the [`faults`]: lines of their WGSL are replaced just before they are compiled.
 
-use wgrad_core::{Error, Kernel, Result};
+use wgrad_core::{DeviceError, Kernel, KernelProblem, Result, SettingError};
 
 /// A fault that can be injected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +44,10 @@ impl Fault {
     /// When there is none; the message lists those that there are.
     pub fn named(name: &str) -> Result<&'static Self> {
         let wanted = name.trim().replace('-', " ");
-        faults().iter().find(|fault| fault.name == wanted).ok_or_else(|| {
-            let names: Vec<_> = faults().iter().map(|fault| format!("`{}`", fault.name)).collect();
-            Error::Config(format!("there is no fault `{name}` to inject; there are {}", names.join(", ")))
-        })
+        faults()
+            .iter()
+            .find(|fault| fault.name == wanted)
+            .ok_or_else(|| SettingError::unknown("fault", name, faults().iter().map(|fault| fault.name)).into())
     }
 
     /// The kernel with the fault, compiled with all checks; none if the fault is in another kernel.
@@ -60,11 +60,8 @@ impl Fault {
         for edit in self.edits.iter().filter(|edit| source.contains(edit.within)) {
             let count = faulty.matches(edit.find).count();
             if count != 1 {
-                return Err(Error::Device(format!(
-                    "kernel `{}`: the lines that the fault `{}` replaces stand in it {count} times, not once\n  fix: \
-                     write them into the fault as they are now",
-                    kernel.name, self.name
-                )));
+                let problem = KernelProblem::FaultLines { fault: self.name.into(), count };
+                return Err(DeviceError::kernel(kernel.name.to_string(), problem).into());
             }
             faulty = faulty.replace(edit.find, edit.replace);
         }
@@ -263,6 +260,6 @@ mod tests {
             "{error}"
         );
         let unknown = Fault::named("gremlin").expect_err("no such fault").to_string();
-        assert!(unknown.starts_with("there is no fault `gremlin` to inject; there are `wrong sign`, "), "{unknown}");
+        assert!(unknown.starts_with("there is no fault `gremlin`; there are `wrong sign`, "), "{unknown}");
     }
 }

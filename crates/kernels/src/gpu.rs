@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use wgrad_core::text::human_bytes;
-use wgrad_core::{DeviceInfo, Error, Result};
+use wgrad_core::{DeviceCall, DeviceError, DeviceInfo, MemoryRequest, OutOfMemory, Result};
 
 /// Numbers of things made on a device so far. A run makes nothing: once a step has run, they stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,7 +66,7 @@ impl Gpu {
         let (device, queue) = {
             let _guard = context(&info);
             pollster::block_on(adapter.request_device(&descriptor))
-                .map_err(|error| Error::Device(format!("{info} could not be opened: {error}")))?
+                .map_err(|error| DeviceError::NotOpened { device: info.clone(), source: error.into() })?
         };
         let fault: Arc<Mutex<Option<String>>> = Arc::default();
         let heard = fault.clone();
@@ -99,16 +98,12 @@ impl Gpu {
     /// # Errors
     /// The first complaint of the driver or of wgpu's validation. Once the device is lost, always that.
     pub fn check(&self) -> Result<()> {
-        if let Some(why) = self.lost.get() {
-            return Err(Error::Device(format!(
-                "{}: the device was lost: {why}\n  what it held is gone; parameters have the values that they were last \
-                 synchronised with\n  fix: open a device anew and go on from the last checkpoint (Trainer::resume, `wgrad \
-                 train --resume`), which gives the same bits; if the driver resets a busy device, use a smaller batch",
-                self.info
-            )));
+        let device = || self.info.clone();
+        if let Some(reason) = self.lost.get() {
+            return Err(DeviceError::Lost { device: device(), reason: reason.clone() }.into());
         }
         match lock(&self.fault).take() {
-            Some(fault) => Err(Error::Device(format!("{}: {fault}", self.info))),
+            Some(message) => Err(DeviceError::Driver { device: device(), message }.into()),
             None => Ok(()),
         }
     }
@@ -195,7 +190,10 @@ impl Gpu {
                 Ok(_) => return Ok(()),
                 // OpenGL waits two seconds at a time.
                 Err(wgpu::PollError::Timeout) => drop(guard),
-                Err(error) => return Err(Error::Device(format!("{}: waiting failed: {error}", self.info))),
+                Err(error) => {
+                    let (device, source) = (self.info.clone(), error.into());
+                    return Err(DeviceError::Call { device, call: DeviceCall::Wait, source }.into());
+                }
             }
         }
     }
@@ -218,8 +216,8 @@ impl Gpu {
         let buffer = self.buffer(label, size, usage);
         #[cfg(not(target_arch = "wasm32"))]
         if pollster::block_on(scope.pop()).is_some() {
-            let bytes = human_bytes(usize::try_from(size).unwrap_or(usize::MAX));
-            return Err(Error::OutOfMemory(format!("{} has no room for {bytes} more", self.info)));
+            let request = MemoryRequest::Buffer { bytes: size };
+            return Err(OutOfMemory { device: self.info.clone(), request, bill: None }.into());
         }
         self.check()?;
         Ok(buffer)

@@ -92,9 +92,7 @@ impl DeviceHooks for Device {
     fn with_fault(&self, name: &str) -> Result<Device> {
         let fault = crate::fault_injection::Fault::named(name)?;
         let Some(opened) = self.opened() else {
-            let info = self.info();
-            let what = format!("`{name}` is a fault of a kernel, and {info} has none");
-            return Err(wgrad_core::Error::Device(what));
+            return Err(wgrad_core::DeviceError::NoKernels { device: self.info(), fault: name.into() }.into());
         };
         let adapter = crate::adapters::adapters().iter().find(|adapter| adapter.info() == opened.info);
         let mut faulty = adapter.expect("the adapter was found before").opened(false, WANTED)?;

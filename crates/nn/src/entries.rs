@@ -6,6 +6,8 @@ use safetensors::Dtype;
 use safetensors::tensor::{SafeTensorError, TensorView};
 use wgrad_core::{Array, Counter, Kind, Params, Result, Shape, Variable};
 
+use crate::{LoadError, UnreadableFile};
+
 /// Entry of a state dict.
 pub enum Entry {
     /// A parameter or buffer.
@@ -93,33 +95,24 @@ pub(crate) fn from_half(bits: u16) -> f32 {
     }
 }
 
-/// Explains why bytes are no safetensors file, for people.
-pub fn unreadable(name: &str, bytes: &[u8], error: &SafeTensorError) -> String {
+/// Returns the reason why the bytes of a file are not safetensors.
+pub fn unreadable(file: &str, bytes: &[u8], error: &SafeTensorError) -> LoadError {
     let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
     let have = bytes.len() as u64;
-    let why = match header {
-        _ if bytes.is_empty() => "the file is empty".into(),
-        _ if bytes.starts_with(b"PK\x03\x04") => {
-            "this is a zip archive, probably PyTorch's own format; save it there with \
-             `safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")`, or turn the file into one as the \
-             README says"
-                .into()
-        }
-        _ if bytes.starts_with(b"\x80\x02") => "this is a Python pickle, not a safetensors file".into(),
-        None => "the file is too short to have a header".into(),
-        // The header begins with a brace where it is one at all.
-        Some(_) if bytes.get(8).is_some_and(|&byte| byte != b'{') => "this is not a safetensors file".into(),
-        Some(length) if length > have - 8 => {
-            format!("the file is cut off: its header takes {length} bytes, of which {} are there", have - 8)
-        }
+    let problem = match header {
+        _ if bytes.is_empty() => UnreadableFile::Empty,
+        _ if bytes.starts_with(b"PK\x03\x04") => UnreadableFile::Zip,
+        _ if bytes.starts_with(b"\x80\x02") => UnreadableFile::Pickle,
+        None => UnreadableFile::TooShort,
+        // The header is JSON, so it begins with a brace.
+        Some(_) if bytes.get(8).is_some_and(|&byte| byte != b'{') => UnreadableFile::OtherFormat,
+        Some(length) if length > have - 8 => UnreadableFile::HeaderCutOff { length, present: have - 8 },
         _ => match error {
-            SafeTensorError::MetadataIncompleteBuffer => {
-                "the file is cut off or has bytes that belong to nothing: its header does not match its length".into()
-            }
-            error => format!("the header is damaged: {error}"),
+            SafeTensorError::MetadataIncompleteBuffer => UnreadableFile::Length,
+            error => UnreadableFile::Header { message: error.to_string() },
         },
     };
-    format!("{name} cannot be read as safetensors: {why}")
+    LoadError::Unreadable { file: file.into(), problem }
 }
 
 /// Sets an entry.

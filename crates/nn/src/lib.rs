@@ -16,6 +16,7 @@ pub mod init;
 pub mod layers;
 pub mod lints;
 mod load;
+mod load_error;
 pub mod losses;
 pub mod models;
 mod module;
@@ -26,6 +27,7 @@ mod state_dict;
 pub mod write;
 
 pub use load::{Load, LoadReport};
+pub use load_error::{LoadError, LoadFix, UnreadableFile};
 pub use module::{Module, Sequential};
 pub use state_dict::StateDict;
 

@@ -9,6 +9,7 @@ use safetensors::tensor::SafeTensors;
 use wgrad_core::{Error, Params, Result, Shape, nearest};
 
 use crate::entries::{Entry, entries, set, unreadable, value};
+use crate::{LoadError, LoadFix};
 
 /// What a load did, by names of the model in alphabetical order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -182,7 +183,7 @@ impl<'a> Load<'a> {
 
     fn load(&self, params: &Params, bytes: &[u8]) -> Result<LoadReport> {
         let name = self.source.name();
-        let unreadable = |error| Error::Data(unreadable(&name, bytes, &error));
+        let unreadable = |error| unreadable(&name, bytes, &error);
         let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let keys = self.renamed(&file)?;
         let mut entries = entries(params);
@@ -210,8 +211,8 @@ impl<'a> Load<'a> {
         report.missing = entries.keys().cloned().collect();
         let wrong = self.strict && !(report.missing.is_empty() && report.unexpected.is_empty());
         if wrong || !self.skip_misfits && !report.unfit.is_empty() {
-            let pairs = likely(&entries, &shapes);
-            return Err(Error::Params(complaint(&name, &report, self.strict, &pairs)));
+            let likely = likely(&entries, &shapes);
+            return Err(mismatch(&name, report, self.strict, likely).into());
         }
         values.into_iter().try_for_each(|(entry, value)| set(entry, value))?;
         Ok(report)
@@ -225,8 +226,8 @@ impl<'a> Load<'a> {
         for original in originals {
             let key = self.renames.iter().fold(original.to_string(), |key, rename| rename(&key));
             if let Some(other) = keys.insert(key.clone(), original.to_string()) {
-                let name = self.source.name();
-                return Err(Error::Params(format!("`{other}` and `{original}` of {name} are both renamed to `{key}`")));
+                let (file, second) = (self.source.name(), original.to_string());
+                return Err(LoadError::Renamed { file, first: other, second, name: key }.into());
             }
         }
         Ok(keys)
@@ -246,12 +247,9 @@ impl<'a> Load<'a> {
         for scope in &self.skips {
             if !names().any(|name| inside(scope, name)) {
                 let parents = names().flat_map(|name| name.match_indices('.').map(|(at, _)| &name[..at]).chain([name]));
-                let meant = nearest(scope, parents.filter(|&name| !name.is_empty()));
-                let fix = meant.map_or(String::new(), |meant| format!("\n  fix: did you mean `{meant}`?"));
-                return Err(Error::Params(format!(
-                    "neither {} nor the model has anything inside `{scope}`, which is to be skipped{fix}",
-                    self.source.name()
-                )));
+                let nearest = nearest(scope, parents.filter(|&name| !name.is_empty())).map(str::to_string);
+                let (file, scope) = (self.source.name(), scope.clone());
+                return Err(LoadError::NothingToSkip { file, scope, nearest }.into());
             }
         }
         let mut skipped: Vec<_> = names().filter(|name| self.skips(name)).map(str::to_string).collect();
@@ -308,43 +306,23 @@ fn likely(missing: &BTreeMap<String, Entry>, unexpected: &HashMap<&str, Shape>) 
     Likely::Pairs(pairs)
 }
 
-fn complaint(name: &str, report: &LoadReport, strict: bool, likely: &Likely) -> String {
-    let mut text = format!("{name} does not fit the model");
-    let lines = if strict { report.differences() } else { report.invalid().collect() };
-    for line in lines {
-        text += "\n  ";
-        text += &line;
-    }
+fn mismatch(file: &str, report: LoadReport, strict: bool, likely: Likely) -> LoadError {
+    let differences = if strict { report.differences() } else { report.invalid().collect() };
     let mut fixes = vec![];
     match likely {
         _ if !strict => {}
-        Likely::Longer(front) => {
-            fixes.push(format!("the file's names have `{front}` in front: Load::from(…).strip_prefix(\"{front}\")"));
-        }
-        Likely::Shorter(front) => fixes.push(format!(
-            "the file is for the scope `{0}` of the model: Load::from(…).apply(&params.at(\"{0}\"))",
-            front.trim_end_matches('.')
-        )),
+        Likely::Longer(prefix) => fixes.push(LoadFix::StripPrefix { prefix }),
+        Likely::Shorter(front) => fixes.push(LoadFix::At { scope: front.trim_end_matches('.').into() }),
         Likely::Pairs(pairs) => {
-            fixes.extend(
-                pairs.iter().take(3).map(|(theirs, own)| {
-                    format!("`{theirs}` may be the model's `{own}`: Load::from(…).rename(|name| …)")
-                }),
-            );
+            fixes.extend(pairs.into_iter().take(3).map(|(file, model)| LoadFix::Rename { file, model }));
         }
     }
     if let Some((first, _)) = report.unfit.first() {
         let scope = first.rsplit_once('.').map_or(first.as_str(), |(scope, _)| scope);
-        fixes.push(format!("leave a part out that is to be trained anew: Load::from(…).skip(\"{scope}\")"));
+        fixes.push(LoadFix::Skip { scope: scope.into() });
     }
-    fixes.push("build the model as it was when it was saved, or use `load_partial` to take what fits".into());
-    match &fixes[..] {
-        [fix] => text + "\n  fix: " + fix,
-        fixes => fixes
-            .iter()
-            .enumerate()
-            .fold(text + "\n  fixes:", |text, (i, fix)| text + &format!("\n    {}. {fix}", i + 1)),
-    }
+    fixes.push(LoadFix::Partial);
+    LoadError::Mismatch { file: file.into(), report: report.into(), differences, fixes }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use safetensors::{Dtype, serialize};
 use wgrad_core::{Error, Params, Result};
 
 use crate::entries::{Entry, entries};
-use crate::{Load, LoadReport};
+use crate::{Load, LoadError, LoadReport};
 
 /// Saves and loads parameters and buffers: PyTorch's `state_dict`.
 ///
@@ -111,7 +111,7 @@ impl StateDict for Params {
         let metadata = [("format".to_string(), "pt".to_string())].into();
         views
             .and_then(|views| serialize(views, Some(metadata)))
-            .map_err(|error| Error::Data(format!("the state dict cannot be written as safetensors: {error}")))
+            .map_err(|source| LoadError::NotWritten { source }.into())
     }
 
     fn load_safetensors(&self, name: &str, bytes: &[u8]) -> Result<()> {

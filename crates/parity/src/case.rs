@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wgrad_core::{Array, DType, Error, Result, Stream, Tensor};
+use wgrad_core::{Array, DType, Result, SettingError, Stream, Tensor};
 
 /// Way of filling an input. Every draw comes from a seed and the case's name, so it is the same on every machine.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -165,7 +165,7 @@ impl Case {
         };
         let count: usize = shape.iter().product();
         if empty && count > 0 {
-            return Err(Error::Config(format!("{}: input {input} has no values to be filled with", self.name)));
+            return Err(SettingError::empty(format!("{}: the list of values of input {input}", self.name)).into());
         }
         let draws = (0..count).map(|_| values.draw(stream));
         match values.dtype() {

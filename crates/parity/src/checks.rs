@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wgrad_core::{Choices, Limits, Result};
+use wgrad_core::{Limits, Result, TuningChoices};
 use wgrad_kernels::Device;
 
 use crate::case::Case;
@@ -39,7 +39,7 @@ impl Check {
         let Some(variant) = self.variant else { return Some(setting.device.clone()) };
         let adapter = setting.adapter.as_ref()?;
         let fits = setting.change.is_empty() && adapter.info().api != "gl";
-        let mut choices = Choices::default();
+        let mut choices = TuningChoices::default();
         choices.set("matmul", variant);
         fits.then(|| setting.device.choosing(choices))
     }

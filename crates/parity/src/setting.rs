@@ -1,6 +1,6 @@
 //! Settings in which a case is compared with the reference: the CPU in `f32`, and every adapter, each with the kernels that it runs.
 
-use wgrad_core::{Error, Limits, Result};
+use wgrad_core::{DeviceError, Limits, Result};
 use wgrad_kernels::testing::AdapterHooks;
 use wgrad_kernels::{Adapter, Device, adapters};
 
@@ -72,10 +72,10 @@ impl Setting {
         let fits = |adapter: &Adapter| devices.is_empty() || devices.iter().any(|name| adapter.matches(name));
         let known = |name: &String| name == "cpu" || adapters().iter().any(|adapter| adapter.matches(name));
         if let Some(stranger) = devices.iter().find(|name| !known(name)) {
-            // Which says what there is.
-            return Err(Device::named(stranger).err().unwrap_or_else(|| {
-                Error::Device(format!("`{stranger}` names no single adapter, so it is not known what to check"))
-            }));
+            // The error of `named` lists the devices.
+            return Err(Device::named(stranger)
+                .err()
+                .unwrap_or_else(|| DeviceError::NotAnAdapter { name: stranger.clone() }.into()));
         }
         let mut settings = vec![];
         if devices.is_empty() || devices.iter().any(|name| name == "cpu") {

@@ -195,7 +195,7 @@ fn what_does_not_fit_is_an_error() {
     assert!(error.contains("matmul") && error.contains("tests.rs"), "{error}");
     let empty = Case::new("empty", &[(&[3], Values::Of(&[]))], |x| x[0].exp());
     let error = Harness::new(&empty).expect_err("there is nothing to draw").to_string();
-    assert_eq!(error, "empty: input 0 has no values to be filled with");
+    assert_eq!(error, "empty: the list of values of input 0 must not be empty");
 }
 
 #[test]

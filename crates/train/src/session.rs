@@ -1,6 +1,6 @@
 //! The session of a trainer, opened when it is first used.
 
-use wgrad_core::{Backend, Error, Params, Result, Session};
+use wgrad_core::{Backend, DeviceError, Params, Result, Session};
 
 use crate::snapshot::Snapshot;
 
@@ -26,7 +26,7 @@ impl LazySession {
         if let Some(backend) = self.backend.take() {
             self.session = Some(Session::new(backend, &self.params)?);
         }
-        self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
+        self.session.as_mut().ok_or_else(|| DeviceError::LostBefore.into())
     }
 
     /// Brings all values to the host.

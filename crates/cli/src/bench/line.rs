@@ -204,7 +204,7 @@ fn compare(workload: Workload, values: &Values, reference: &Values) -> Result<()
         for (value, truth) in values.iter().zip(reference) {
             let error = (value - truth).abs();
             if error.is_nan() || error > BOUND * largest {
-                return Err(Error::Device(format!(
+                return Err(Error::Config(format!(
                     "{} computes {value} where the reference has {truth} (result {result}, bound {:.1e}), so it is not \
                      timed; `cargo test -p wgrad --test parity` finds the kernel",
                     workload.name,

@@ -127,7 +127,7 @@ fn all(args: &Args) -> Result<()> {
         for device in &devices {
             bar.set_message(format!("{} on {device}", workload.name));
             let line: Result<Line> =
-                reference.as_ref().map_err(Error::to_string).map_err(Error::Device).and_then(|reference| {
+                reference.as_ref().map_err(Error::to_string).map_err(Error::Config).and_then(|reference| {
                     let (reference, every) = (to_json(reference)?, args.read_every.to_string());
                     let mut parts = vec!["bench", workload.name, "--part", "line", "--device", device];
                     parts.extend(["--expect", &reference, "--read-every", &every]);
@@ -148,7 +148,7 @@ fn all(args: &Args) -> Result<()> {
     if !lines.is_empty() {
         print(&format!("{}\n", table(&lines)))?;
     }
-    if failed.is_empty() { Ok(()) } else { Err(Error::Device(failed.join("\n"))) }
+    if failed.is_empty() { Ok(()) } else { Err(Error::Config(failed.join("\n"))) }
 }
 
 /// The devices asked for, by names that a process can find them under.
@@ -178,7 +178,7 @@ fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T> {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {
         let reason = err.split("error: ").last().map(str::trim).filter(|reason| !reason.is_empty());
-        return Err(Error::Device(reason.map_or_else(|| output.status.to_string(), Into::into)));
+        return Err(Error::Config(reason.map_or_else(|| output.status.to_string(), Into::into)));
     }
     from_json(out.lines().last().unwrap_or_default())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use wgrad_core::{Choices, Error, Params, Result, Tensor};
+use wgrad_core::{Error, Params, Result, Tensor, TuningChoices};
 use wgrad_data::Parts;
 use wgrad_kernels::Device;
 use wgrad_nn::Module;
@@ -28,7 +28,7 @@ pub struct Outcome {
     /// What the model says about the rows set aside.
     pub seen: Seen,
     /// Which variants of kernels ran.
-    pub variants: Choices,
+    pub variants: TuningChoices,
 }
 
 /// End of a training.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use wgrad_core::{Choices, DeviceInfo, Error, Params, Result};
+use wgrad_core::{DeviceInfo, Error, Params, Result, TuningChoices};
 use wgrad_data::{Dataset, Parts};
 
 use crate::devices::open;
@@ -110,7 +110,7 @@ fn training(
     Parts { train, validation, .. }: &Parts,
     pos_weight: Option<f64>,
     info: &DeviceInfo,
-    variants: &Choices,
+    variants: &TuningChoices,
 ) -> Training {
     let ModelArgs { epochs, batch_size, lr, weight_decay, .. } = args.model;
     Training {

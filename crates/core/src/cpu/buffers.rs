@@ -164,7 +164,7 @@ impl<F: Precision> Buffers<F> {
             Some(table) if table.filled > 1 => table.steps[step].read(elements),
             _ => self.memory[id].read(elements),
         };
-        let steps = 0..read.rows.unwrap_or(1);
+        let steps = 0..read.steps.unwrap_or(1);
         match &self.memory[id] {
             Memory::Float(_) => Array::new(read.shape(), steps.flat_map(|i| of_step(i).float()).copied().collect()),
             Memory::Uint(_) => Array::new(read.shape(), steps.flat_map(|i| of_step(i).uint()).copied().collect()),

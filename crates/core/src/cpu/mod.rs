@@ -219,7 +219,7 @@ impl<F: Precision> Backend for CpuBackend<F> {
         Ok(self.buffers.place(Memory::zeros(spec.dtype, spec.shape.numel())))
     }
 
-    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+    fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
         Ok(self.buffers.place_table(Memory::zeros(spec.dtype, spec.shape.numel())))
     }
 

@@ -1,4 +1,5 @@
-//! Lints: likely mistakes that type-check. A graph collects them while it is traced, `compile` reports them.
+//! Lints: likely mistakes that fit all shapes and types. A graph collects them while it is traced, `compile` reports
+//! them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,10 +8,10 @@ use std::sync::Arc;
 
 use crate::{GraphError, InvalidArgument, Site};
 
-/// A mistake that a graph can be seen to make, although every shape fits.
+/// Kind of likely mistake in a graph whose shapes and types all fit.
 ///
-/// What can only be a mistake is an error that `compile` returns; the rest are warnings. [`Graph::allow`](crate::Graph::allow) permits one
-/// of them in one graph. An op or layer of one's own may declare its own:
+/// A lint of level error can only be a mistake, and `compile` returns it; the others are warnings.
+/// [`Graph::allow`](crate::Graph::allow) permits a lint in a graph. User-defined ops and layers may declare more:
 ///
 /// ```
 /// use wgrad_core::{Lint, DType, Graph, InvalidArgument, Mode};
@@ -29,34 +30,34 @@ pub struct Lint {
 }
 
 impl Lint {
-    /// Lint that is told and changes nothing, under the name of its constant.
+    /// Declares a lint that is only reported, under the name of its constant.
     pub const fn warning(name: &'static str) -> Self {
         Self { name, error: false }
     }
 
-    /// Lint without which `compile` refuses the graph, under the name of its constant.
+    /// Declares a lint for which `compile` refuses the graph, under the name of its constant.
     pub const fn error(name: &'static str) -> Self {
         Self { name, error: true }
     }
 
-    /// The name of the constant.
+    /// Returns the name of the constant.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 }
 
-/// A parameter that is to be trained and that no update reaches.
+/// Parameter to be trained that has no update.
 pub static PARAMETER_WITHOUT_GRADIENT: Lint = Lint::warning("PARAMETER_WITHOUT_GRADIENT");
 
-/// A graph in training mode that does not train, but moves running statistics or drops out.
+/// Graph in training mode that trains nothing, but updates running statistics or applies dropout.
 pub static EVALUATION_IN_TRAINING_MODE: Lint = Lint::warning("EVALUATION_IN_TRAINING_MODE");
 
-/// One piece of lint about one line of a program.
+/// Lint found at a line of a program.
 #[derive(Clone, Debug)]
 pub struct Warning {
-    /// Which mistake.
+    /// The kind of mistake.
     pub lint: &'static Lint,
-    /// What is wrong, where, and the fixes; the last one says how to allow it.
+    /// The problem, its place and its fixes; the last fix is to allow the lint.
     pub what: GraphError,
 }
 
@@ -86,7 +87,7 @@ impl fmt::Display for Warning {
 /// Callback that receives a session's warnings. Called from the thread that compiles.
 pub type OnWarning = Arc<dyn Fn(&Warning) + Send + Sync>;
 
-/// What a graph was warnings, and what was allowed.
+/// Lints found in a graph, and those that are allowed.
 #[derive(Default)]
 pub(crate) struct Lints {
     warnings: Vec<Warning>,
@@ -94,34 +95,35 @@ pub(crate) struct Lints {
 }
 
 impl Lints {
-    fn held(&self, error: bool) -> impl Iterator<Item = &Warning> {
+    /// Returns the lints of a level that are not allowed.
+    fn of_level(&self, error: bool) -> impl Iterator<Item = &Warning> {
         self.warnings.iter().filter(move |w| w.lint.error == error && !self.allowed.contains(w.lint.name))
     }
 
-    /// Returns the first mistake that `compile` refuses.
+    /// Returns the first lint for which `compile` refuses the graph.
     pub fn error(&self) -> Option<&GraphError> {
-        self.held(true).map(|warning| &warning.what).next()
+        self.of_level(true).map(|warning| &warning.what).next()
     }
 
     /// Returns the warnings that are not allowed.
     pub fn warnings(&self) -> Vec<Warning> {
-        self.held(false).cloned().collect()
+        self.of_level(false).cloned().collect()
     }
 
-    /// Adds a warning, unless the same one is known for its line and scope.
+    /// Adds a warning, unless its line and scope have the same one.
     pub fn add(&mut self, warning: Warning) {
         if self.warnings.iter().all(|known| known.place() != warning.place()) {
             self.warnings.push(warning);
         }
     }
 
-    /// Puts a warning in the place of those with the same lint.
+    /// Replaces the warnings with the same lint.
     pub fn replace(&mut self, warning: Warning) {
         self.warnings.retain(|known| known.lint != warning.lint);
         self.warnings.push(warning);
     }
 
-    /// Permits what `lint` is about.
+    /// Allows a lint.
     pub fn allow(&mut self, lint: &'static Lint) {
         self.allowed.insert(lint.name);
     }

@@ -1,4 +1,4 @@
-//! Graphs: where a program's step is traced, node by node.
+//! Graphs: steps of a program, traced node by node.
 
 pub mod lints;
 pub(crate) mod node;
@@ -19,7 +19,7 @@ use crate::graph::node::{Call, GraphData, Node, NodeKind, Scheduled, Update, Val
 use crate::graph::params::{Counter, Variable};
 use crate::{Array, DType, Error, InvalidArgument, Result, Shape, Spec, Tensor};
 
-/// Whether a graph trains or evaluates; read by batch norm and dropout.
+/// Mode of a graph, which batch norm and dropout depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Batch statistics, active dropout, and updates.
@@ -28,10 +28,10 @@ pub enum Mode {
     Evaluate,
 }
 
-/// A training or evaluation step, as traced from the user's program.
+/// Training or evaluation step, as traced from the user's program.
 ///
-/// A graph only grows. An op that does not fit leaves an invalid tensor behind; the first such error is kept and
-/// returned by [`Session::compile`](crate::Session::compile).
+/// A graph only grows. An op that does not fit its inputs returns an invalid tensor; the first such error is kept, and
+/// [`Session::compile`](crate::Session::compile) returns it.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -53,41 +53,42 @@ impl fmt::Debug for Graph {
 }
 
 impl Graph {
-    /// An empty graph.
+    /// Makes an empty graph.
     pub fn new(mode: Mode) -> Self {
         Self { mode, data: Arc::default() }
     }
 
-    /// Whether the graph trains or evaluates.
+    /// Returns the mode.
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Returns how many of [`Self::scheduled`]'s numbers have this name.
+    /// Returns the number of [`Self::scheduled`] numbers with this name.
     pub fn scheduled_as(&self, name: &str) -> usize {
         self.data().schedule.iter().filter(|entry| entry.name == name).count()
     }
 
-    /// A copy of the graph that computes the same values and updates nothing.
+    /// Returns a copy of the graph that computes the same values and updates nothing.
     pub(crate) fn without_updates(&self) -> Self {
         let data = self.data();
         let copy = GraphData {
             nodes: data.nodes.clone(),
             schedule: data.schedule.clone(),
             variables: data.variables.clone(),
-            stand_ins: data.stand_ins.clone(),
+            replacements: data.replacements.clone(),
             ..GraphData::default()
         };
         Self { mode: Mode::Evaluate, data: Arc::new(Mutex::new(copy)) }
     }
 
-    /// The nodes and updates. Methods of the graph and of its tensors lock them, too: hold the guard for no call of these.
+    /// Locks the nodes and updates. Methods of the graph and of its tensors lock them, too, so drop the guard before
+    /// calling any of them.
     pub(crate) fn data(&self) -> MutexGuard<'_, GraphData> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the nodes traced so far, each after its inputs: a snapshot that later ops do not change, whose nodes are
-    /// shared and not copied. A [`ValueId`] names a node by its position here.
+    /// Returns the nodes traced so far, each after its inputs: a snapshot that later ops do not change, which shares
+    /// the nodes. [`NodeId`](crate::NodeId) is the position of a node in it.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -105,8 +106,8 @@ impl Graph {
         self.data().updates.clone()
     }
 
-    /// Returns the numbers that the host computes before each run, as far as they are traced: a snapshot, as
-    /// [`Self::nodes`]. [`NodeKind::Scheduled`] names one by its position here.
+    /// Returns the numbers traced so far that the host computes before each run: a snapshot, as [`Self::nodes`].
+    /// [`NodeKind::Scheduled`] has the position of a number in it.
     pub fn schedule(&self) -> Vec<Scheduled> {
         self.data().schedule.clone()
     }
@@ -115,13 +116,13 @@ impl Graph {
         Arc::ptr_eq(&self.data, &other.data)
     }
 
-    /// The handle of a value, for what walks over the nodes of a graph; none if the graph has no such value.
+    /// Returns the tensor of a value, for code that visits the nodes of a graph; none if the graph has no such value.
     pub fn tensor(&self, value: ValueId) -> Option<Tensor> {
         let known = self.data().nodes.get(value.node.0).is_some_and(|node| value.output < node.outputs.len());
         known.then(|| Tensor::new(self.clone(), value))
     }
 
-    /// A graph with the same nodes, updates and numbers, to which more can be added.
+    /// Returns a graph with the same nodes, updates and numbers, to which more can be added.
     #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn copy(&self) -> Self {
         let copy = Self::new(self.mode);
@@ -131,22 +132,23 @@ impl Graph {
             to.updates.clone_from(&data.updates);
             to.schedule.clone_from(&data.schedule);
             to.variables.clone_from(&data.variables);
-            to.stand_ins.clone_from(&data.stand_ins);
+            to.replacements.clone_from(&data.replacements);
         }
         copy
     }
 
-    /// The error of the first op that did not fit; else the first mistake that [`Self::allow`] does not permit.
+    /// Checks the graph.
     ///
     /// # Errors
-    /// [`Error::Graph`].
+    /// The error of the first op that did not fit its inputs, else the first lint of level error that is not allowed
+    /// ([`Self::allow`]).
     pub fn check(&self) -> Result<()> {
         let data = self.data();
         let error = data.error.as_ref().or_else(|| data.lints.error());
         error.map_or(Ok(()), |error| Err(Error::Graph(Box::new(error.clone()))))
     }
 
-    /// An array that is fed at every run, under a name that errors use.
+    /// Declares an input, an array that is fed at every run; errors use its name.
     #[track_caller]
     pub fn input(&self, name: impl Into<String>, shape: impl Into<Shape>, dtype: DType) -> Tensor {
         let spec = Spec::new(shape, dtype);
@@ -158,11 +160,11 @@ impl Graph {
         self.push(NodeKind::Input(name.into()), vec![], vec![spec])
     }
 
-    /// A number, as a tensor without axes; NaN is an error. On a GPU an infinity is the largest finite number.
+    /// Adds a number, as a tensor without axes. NaN is an error. On a GPU, infinity becomes the largest finite number.
     #[track_caller]
     pub fn constant(&self, value: f64) -> Tensor {
         if value.is_nan() {
-            // WGSL cannot write it, and no graph needs it.
+            // WGSL has no literal for NaN, and no graph needs one.
             let invalid = InvalidArgument::new("the number is NaN")
                 .fix("a NaN on the host comes from 0/0, ∞ − ∞ or the root or logarithm of a negative number");
             return self.fail("constant", &[], invalid);
@@ -170,15 +172,15 @@ impl Graph {
         self.push(NodeKind::Constant(value), vec![], vec![Spec::f32(Shape::scalar())])
     }
 
-    /// An unsigned integer, as a tensor without axes.
+    /// Adds an unsigned integer, as a tensor without axes.
     #[track_caller]
     pub fn constant_u32(&self, value: u32) -> Tensor {
         self.push(NodeKind::Constant(f64::from(value)), vec![], vec![Spec::u32(Shape::scalar())])
     }
 
-    /// A host array that is part of the graph.
+    /// Adds a host array as a constant.
     ///
-    /// Graphs that are given clones of one [`Arc`] share one copy of it on the device of a session.
+    /// Graphs with clones of one [`Arc`] share one copy of the array on the device of a session.
     #[track_caller]
     pub fn array(&self, array: impl Into<Arc<Array>>) -> Tensor {
         let array = array.into();
@@ -187,16 +189,16 @@ impl Graph {
         self.push(NodeKind::Array(array), vec![], vec![spec])
     }
 
-    /// The linear index of each element, row-major, as `u32`.
+    /// Returns a tensor of the linear indices of its elements, row-major, as `u32`.
     #[track_caller]
     pub fn iota(&self, shape: impl Into<Shape>) -> Tensor {
         self.push(NodeKind::Iota, vec![], vec![Spec::u32(shape)])
     }
 
-    /// A variable's value as it is when a run begins. The same variable is the same node.
+    /// Returns a variable's value at the beginning of a run. Each variable has one node, however often it is read.
     #[track_caller]
     pub fn variable(&self, variable: &Variable) -> Tensor {
-        if let Some(value) = self.stand_in(variable) {
+        if let Some(value) = self.replacement(variable) {
             return Tensor::new(self.clone(), value);
         }
         let known = self.data().variables.get(&variable.id()).copied();
@@ -215,16 +217,17 @@ impl Graph {
         tensor
     }
 
-    fn stand_in(&self, variable: &Variable) -> Option<ValueId> {
+    fn replacement(&self, variable: &Variable) -> Option<ValueId> {
         let is = |known: &Variable| known.id() == variable.id() && known.same_store(variable);
-        self.data().stand_ins.iter().find(|(known, _)| is(known)).map(|&(_, value)| value)
+        self.data().replacements.iter().find(|(known, _)| is(known)).map(|&(_, value)| value)
     }
 
-    /// Lets this graph read `tensor` wherever it would read `variable`, which it must not have read before: a layer
-    /// traced from then on computes with other weights, and gradients flow to where they come from.
+    /// Makes this graph read `tensor` instead of `variable`, which it must not have read before: layers traced from
+    /// then on compute with other weights, and gradients flow to the tensor.
     ///
-    /// For weights that are computed (normalised, averaged, made by another network) and for derivatives with respect to
-    /// fed weights. Optimizers do not see such a variable, and it cannot be updated. Source: `torch.func.functional_call`.
+    /// For weights that are computed (normalised, averaged, or the output of another network) and for derivatives with
+    /// respect to fed weights. Optimizers do not see such a variable, and it cannot be updated. Source:
+    /// `torch.func.functional_call`.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -246,21 +249,21 @@ impl Graph {
         }
         let name = variable.name();
         let is = |node: &Arc<Node>| matches!(&node.kind, NodeKind::Variable(known) if known.id() == variable.id() && known.same_store(variable));
-        let read = self.data().nodes.iter().any(is) || self.stand_in(variable).is_some();
+        let read = self.data().nodes.iter().any(is) || self.replacement(variable).is_some();
         let invalid = if tensor.spec() != *variable.spec() {
-            InvalidArgument::new(format!("`{name}` is {}, what replaces it {}", variable.spec(), tensor.spec()))
+            InvalidArgument::new(format!("`{name}` is {}, its replacement {}", variable.spec(), tensor.spec()))
         } else if read {
             InvalidArgument::new(format!("`{name}` was read or replaced before"))
                 .fix("replace a variable once, before any layer that reads it is traced")
         } else {
-            self.data().stand_ins.push((variable.clone(), tensor.id()));
+            self.data().replacements.push((variable.clone(), tensor.id()));
             return;
         };
         let _ = self.fail("replace", &[tensor.spec()], invalid);
     }
 
-    /// The values that were traced in the scope `path` itself, not in one inside it, in order: for each time that the scope was
-    /// opened, which is for each call of a layer.
+    /// Returns the values that were traced in the scope `path`, without those of scopes inside it, in order: one list
+    /// for each time that the scope was open, which is for each call of a layer.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -286,7 +289,7 @@ impl Graph {
         calls.into_iter().map(|values| values.into_iter().map(tensor).collect()).collect()
     }
 
-    /// The variables read so far, in the order of first use.
+    /// Returns the variables read so far, in the order of first use.
     pub fn variables(&self) -> Vec<Variable> {
         let variable = |node: &Arc<Node>| match &node.kind {
             NodeKind::Variable(variable) => Some(variable.clone()),
@@ -295,8 +298,8 @@ impl Graph {
         self.data().nodes.iter().filter_map(variable).collect()
     }
 
-    /// Wants a value, such as a metric, to be known beside the loss under a name; a trainer fetches it with the losses of
-    /// many steps and averages it over the rows of an epoch. Under a name that is taken, it takes its place.
+    /// Tracks a value under a name, such as a metric: a trainer fetches it with the loss and averages it over the
+    /// rows of an epoch. It replaces an earlier value of the same name.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -306,7 +309,7 @@ impl Graph {
     /// assert_eq!(graph.tracked()[0].0, "doubled");
     /// ```
     pub fn track(&self, name: impl Into<String>, value: &Tensor) {
-        // A invalid is kept already.
+        // The error is recorded already.
         if !value.is_valid() {
             return;
         }
@@ -315,13 +318,13 @@ impl Graph {
         data.tracked.push((name, value.id()));
     }
 
-    /// What [`Self::track`] was told, in order.
+    /// Returns the tracked values with their names, in the order of [`Self::track`].
     pub fn tracked(&self) -> Vec<(String, Tensor)> {
         let all = self.data().tracked.clone();
         all.into_iter().map(|(name, value)| (name, Tensor::new(self.clone(), value))).collect()
     }
 
-    /// A number without axes that `value` computes on the host before each run, in `f64`.
+    /// Returns a number, as a tensor without axes, that `value` computes on the host before each run, in `f64`.
     #[track_caller]
     pub fn scheduled(
         &self,
@@ -337,25 +340,25 @@ impl Graph {
         self.push(NodeKind::Scheduled(index), vec![], vec![Spec::new(Shape::scalar(), dtype)])
     }
 
-    /// Lets a counter go up by one after each run of this graph; once, however often it is asked.
+    /// Makes a counter go up by one after each run of this graph, even if this is called repeatedly.
     pub fn advance(&self, counter: &Counter) {
         if self.advances(counter) == 0 {
             self.advance_again(counter);
         }
     }
 
-    /// Lets a counter go up by one more after each run of this graph.
+    /// Makes a counter go up by one more after each run of this graph.
     pub fn advance_again(&self, counter: &Counter) {
         self.data().counters.push(counter.clone());
     }
 
-    /// How far a counter goes up after each run, as far as the graph is traced.
+    /// Returns by how much a counter goes up after each run of the graph as traced so far.
     pub fn advances(&self, counter: &Counter) -> usize {
         self.data().counters.iter().filter(|known| known.is(counter)).count()
     }
 
-    /// The value that a variable will have after a run, as far as the graph is traced: that of its update, or else the
-    /// one that it has before.
+    /// Returns the value that a variable has after a run of the graph as traced so far: that of its update, or the
+    /// one that it has before the run.
     #[track_caller]
     pub fn latest(&self, variable: &Variable) -> Tensor {
         match self.pending(variable) {
@@ -368,10 +371,10 @@ impl Graph {
         self.data().updates.iter().find(|update| update.variable.id() == variable.id()).map(|update| update.value)
     }
 
-    /// Sets a variable to `value` at the end of each run, after everything that reads the old value.
+    /// Sets a variable to `value` at the end of each run, after everything that reads the old value. Only in
+    /// [`Mode::Train`].
     ///
-    /// Only in [`Mode::Train`]. A second update of the same variable continues the first: it must be computed from
-    /// [`Self::latest`], and takes its place.
+    /// A second update of the same variable replaces the first, and must be computed from [`Self::latest`].
     #[track_caller]
     pub fn update(&self, variable: &Variable, value: &Tensor) {
         if !value.is_valid() {
@@ -385,10 +388,10 @@ impl Graph {
             )
         } else if value.spec() != *variable.spec() {
             Some(InvalidArgument::new(format!("`{name}` is {}, its new value {}", variable.spec(), value.spec())))
-        } else if self.stand_in(variable).is_some() {
+        } else if self.replacement(variable).is_some() {
             Some(
                 InvalidArgument::new(format!("`{name}` is replaced in this graph, so it has no update here"))
-                    .fix("update what the tensor in its place comes from"),
+                    .fix("update the variables from which its replacement is computed"),
             )
         } else if self.pending(variable).is_some_and(|before| !self.data().depends(value.id(), before)) {
             Some(

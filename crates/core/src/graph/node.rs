@@ -1,4 +1,4 @@
-//! Nodes: what a graph is made of, as plain data.
+//! Nodes of graphs, as plain data.
 
 use std::collections::HashMap;
 use std::panic::Location;
@@ -17,61 +17,61 @@ position! {
 }
 
 impl NodeId {
-    /// Returns one of the values that the node makes.
+    /// Returns the id of one of the node's outputs.
     pub const fn output(self, output: usize) -> ValueId {
         ValueId { node: self, output }
     }
 }
 
-/// One value of a graph: an output of a node.
+/// Id of a value of a graph: an output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ValueId {
     /// The node.
     pub node: NodeId,
-    /// Which of its outputs.
+    /// The index of the output.
     pub output: usize,
 }
 
-/// What a node is.
+/// Operation of a node.
 #[derive(Clone)]
 pub enum NodeKind {
-    /// Fed at every run.
+    /// Array that is fed at every run, with its name.
     Input(String),
-    /// A named variable, as it is before this run's updates.
+    /// Named variable, before the updates of the run.
     Variable(Variable),
-    /// One number, known when the graph is traced.
+    /// Number that is known when the graph is traced.
     Constant(f64),
-    /// An array, known when the graph is traced.
+    /// Array that is known when the graph is traced.
     Array(Arc<Array>),
-    /// The linear index of each element.
+    /// Linear index of each element.
     Iota,
-    /// A number that the host computes before each run: entry of [`Graph::schedule`](crate::Graph::schedule).
+    /// Number that the host computes before each run: position in [`Graph::schedule`](crate::Graph::schedule).
     Scheduled(usize),
-    /// A pointwise op with its attributes.
+    /// Pointwise op with its attributes.
     Pointwise(&'static Pointwise, Vec<f64>),
-    /// A structured op or a view.
+    /// Structured op or view.
     Op(Arc<dyn Op>),
-    /// The input itself, where gradients stop.
+    /// Identity through which no gradient flows.
     Detach,
-    /// What an op that did not fit left behind.
+    /// Result of an op that did not fit its inputs.
     Invalid,
 }
 
-/// One node.
+/// Node of a graph.
 #[derive(Clone)]
 pub struct Node {
-    /// What it does.
+    /// The operation.
     pub kind: NodeKind,
-    /// The values it reads.
+    /// The values that it reads.
     pub inputs: Vec<ValueId>,
-    /// What it makes.
+    /// The shapes and types of its outputs.
     pub outputs: Vec<Spec>,
-    /// Where it came from.
+    /// The place in the user's program.
     pub site: Site,
 }
 
 impl Node {
-    /// The name that errors and plans use.
+    /// Returns the name that errors and plans use.
     pub fn name(&self) -> &str {
         match &self.kind {
             NodeKind::Input(name) => name,
@@ -80,51 +80,52 @@ impl Node {
             NodeKind::Array(_) => "array",
             NodeKind::Iota => "iota",
             NodeKind::Scheduled(_) => "scheduled",
-            NodeKind::Pointwise(row, _) => row.name,
+            NodeKind::Pointwise(op, _) => op.name,
             NodeKind::Op(op) => op.name(),
             NodeKind::Detach => "detach",
             NodeKind::Invalid => "invalid",
         }
     }
 
-    /// Whether its gradient rule is by design not the derivative: [`Pointwise::estimated`], [`Op::estimated`].
+    /// Returns whether the gradient rule is by design not the derivative: [`Pointwise::estimated`], [`Op::estimated`].
     pub fn is_estimated(&self) -> bool {
         match &self.kind {
-            NodeKind::Pointwise(row, _) => row.estimated,
+            NodeKind::Pointwise(op, _) => op.estimated,
             NodeKind::Op(op) => op.estimated(),
             _ => false,
         }
     }
 }
 
-/// A number that the host computes before each run.
+/// Number that the host computes before each run.
 #[derive(Clone)]
 pub struct Scheduled {
-    /// Its name, for plans.
+    /// The name, as plans print it.
     pub name: String,
     /// The element type.
     pub dtype: DType,
-    /// The number for the coming run.
+    /// The function that computes the number for the next run.
     pub value: Arc<dyn Fn() -> f64 + Send + Sync>,
 }
 
-/// A variable's value after the run.
+/// Update of a variable at the end of a run.
 #[derive(Clone)]
 pub struct Update {
     /// The variable.
     pub variable: Variable,
-    /// Its new value.
+    /// The new value.
     pub value: ValueId,
 }
 
-/// A scope that is open while ops are traced.
+/// Scope that is open while ops are traced.
 pub(crate) struct Scope {
     pub path: String,
-    /// Replaces the lines of a library: see [`Graph::scope_of_library`](crate::Graph::scope_of_library).
+    /// The call that is reported instead of lines of the library: see
+    /// [`Graph::scope_of_library`](crate::Graph::scope_of_library).
     pub caller: Option<LibraryCall>,
 }
 
-/// A call into a library.
+/// Call into a library.
 #[derive(Clone, Copy)]
 pub(crate) struct LibraryCall {
     /// The line of the caller.
@@ -133,13 +134,13 @@ pub(crate) struct LibraryCall {
     pub library: &'static str,
 }
 
-/// One time that a scope was open: the nodes that were traced meanwhile.
+/// Call of a layer: a scope with the range of nodes that were traced while it was open.
 pub(crate) struct Call {
     pub path: String,
     pub nodes: std::ops::Range<usize>,
 }
 
-/// What a graph holds.
+/// Contents of a graph.
 #[derive(Default)]
 pub(crate) struct GraphData {
     /// The nodes, each after its inputs.
@@ -154,20 +155,20 @@ pub(crate) struct GraphData {
     pub(crate) tracked: Vec<(String, ValueId)>,
     /// The node of each variable, by the variable's id.
     pub(crate) variables: HashMap<usize, NodeId>,
-    /// What is read in the place of variables.
-    pub(crate) stand_ins: Vec<(Variable, ValueId)>,
+    /// Values that are read instead of variables.
+    pub(crate) replacements: Vec<(Variable, ValueId)>,
     pub(crate) scopes: Vec<Scope>,
-    /// The scopes that were opened, in order; one inside a scope of the same path is part of that.
+    /// The scopes that were opened, in order, without those inside a scope of the same path.
     pub(crate) calls: Vec<Call>,
-    /// The site of the node whose gradient rule runs.
+    /// The call site of the node whose gradient rule is being traced.
     pub(crate) rewriting: Option<Site>,
     pub(crate) error: Option<GraphError>,
     pub(crate) lints: Lints,
-    /// The parameters that are to be moved.
+    /// The parameters that the graph trains.
     pub(crate) trained: Trained,
-    /// Whose state the graph changes.
+    /// The owners of the state that the graph changes.
     pub(crate) owners: Vec<Owner>,
-    /// Whether a gradient was asked for.
+    /// True if a gradient was traced.
     pub(crate) differentiated: bool,
 }
 
@@ -197,12 +198,12 @@ impl GraphData {
         self.nodes.iter().enumerate().map(|(i, node)| (NodeId(i), node))
     }
 
-    /// The spec of a value.
+    /// Returns the spec of a value.
     pub fn spec(&self, value: ValueId) -> &Spec {
         &self.nodes[value.node].outputs[value.output]
     }
 
-    /// Whether the sum of `value` over `axes` is known to be zero.
+    /// Returns whether the sum of `value` over `axes` is zero by construction.
     pub(crate) fn vanishes(&self, value: ValueId, axes: &[usize]) -> bool {
         match &self.nodes[value.node].kind {
             NodeKind::Op(op) => op.vanishes(value.output, &self.spec(value).shape, axes),
@@ -210,7 +211,7 @@ impl GraphData {
         }
     }
 
-    /// Whether `value` is computed from `from`.
+    /// Returns whether `value` is computed from `from`.
     pub(crate) fn depends(&self, value: ValueId, from: ValueId) -> bool {
         let mut stack = self.nodes[value.node].inputs.clone();
         let mut seen = vec![false; self.nodes.len()];
@@ -218,7 +219,7 @@ impl GraphData {
             if value == from {
                 return true;
             }
-            // Nodes only read earlier ones.
+            // Nodes only read earlier nodes.
             if value.node > from.node && !std::mem::replace(&mut seen[value.node], true) {
                 stack.extend(&self.nodes[value.node].inputs);
             }

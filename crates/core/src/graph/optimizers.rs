@@ -1,20 +1,21 @@
-//! Optimizers seen from a graph: the parameters that they are to move, and where they keep their state.
+//! Optimizers of a graph: the parameters that they train, and the scopes of their state.
 
 use crate::{Graph, Owner, Params, Variable};
 
 impl Graph {
-    /// Declares the parameters that an optimizer is to move in this graph, before it updates them.
+    /// Declares the parameters that an optimizer trains in this graph, before it updates them.
     ///
-    /// `compile` reports one that has no update ([`lints::PARAMETER_WITHOUT_GRADIENT`](crate::lints::PARAMETER_WITHOUT_GRADIENT)).
-    /// So it judges by what was trainable when the optimizer was traced, whatever is frozen or not when the graph is
-    /// compiled. In a graph without a declaration, these are the parameters that were trainable at the first update of one.
+    /// `compile` reports those without an update:
+    /// [`lints::PARAMETER_WITHOUT_GRADIENT`](crate::lints::PARAMETER_WITHOUT_GRADIENT). Parameters that were
+    /// trainable when the optimizer was traced count, even if they are frozen later. Without a declaration, those
+    /// count that were trainable at the first update of a parameter.
     pub fn declare_trained<'v>(&self, parameters: impl IntoIterator<Item = &'v Variable>) {
         let mut data = self.data();
         parameters.into_iter().for_each(|parameter| data.trained.declare(parameter.name()));
     }
 
-    /// Claims the scope that `scope` is at for the state of `owner`, as long as the owner or this graph exists. Returns
-    /// false if another owner has it: one whose `settings`, a text, differ; with the same ones both are one.
+    /// Claims a scope for the state of `owner`, as long as the owner or this graph exists. Returns false if an owner
+    /// with other `settings`, compared as text, has claimed it. Owners with the same settings share a scope.
     ///
     /// ```
     /// use wgrad_core::{Graph, Mode, Owner, Params};

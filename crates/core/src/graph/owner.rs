@@ -1,24 +1,24 @@
-//! Owners of state: which optimizer keeps its state under which scope.
+//! Owners of scopes, under which optimizers keep their state.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
-/// Identity of something that keeps state in [`Params`](crate::Params), such as an optimizer. Clones are the same one.
+/// Identity of an owner of state in [`Params`](crate::Params), such as an optimizer. Clones are the same owner.
 #[derive(Clone, Debug, Default)]
 pub struct Owner(Arc<()>);
 
-/// The owners of scopes.
+/// Owners of scopes, by path.
 #[derive(Default)]
 pub(crate) struct Claims(HashMap<String, Claim>);
 
 struct Claim {
-    /// Gone when neither the owner nor a graph that it is traced in is left: then the scope is free.
+    /// Dead when neither the owner nor a graph that it is traced in exists; the scope is then free.
     owner: Weak<()>,
     settings: String,
 }
 
 impl Claims {
-    /// Gives `scope` to `owner` and returns whose it is then; none if another one has it, with other settings.
+    /// Claims `scope` for `owner` and returns the scope's owner; none if one with other settings has claimed it.
     pub fn claim(&mut self, scope: &str, owner: &Owner, settings: &str) -> Option<Owner> {
         if let Some(known) = self.0.get(scope)
             && let Some(holder) = known.owner.upgrade()

@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::graph::owner::{Claims, Owner};
 use crate::host::init::Init;
 use crate::host::random::Stream;
-use crate::{Array, Error, Result, Shape, Spec, TorchRandom};
+use crate::{Array, ParamsError, Result, Shape, Spec, TorchRandom};
 
-/// What a variable is for.
+/// Purpose of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Trained by the optimizer; part of the state dict.
     Parameter,
-    /// Kept, but not trained (running statistics); part of the state dict.
+    /// Updated by the forward pass, such as running statistics; part of the state dict.
     Buffer,
     /// Optimizer state and accumulators; part of checkpoints only.
     State,
@@ -26,27 +26,27 @@ struct Entry {
     kind: Kind,
     spec: Spec,
     value: Arc<Array>,
-    /// Goes up whenever the host value changes, so that sessions know to upload it.
+    /// Counts changes of the host value, so that sessions know to upload it.
     version: u64,
     trainable: bool,
-    /// A session whose device holds a newer value.
+    /// True if a session's device holds a newer value.
     ahead: bool,
 }
 
 #[derive(Default)]
 struct Store {
     seed: u64,
-    /// The one generator of all initial values, instead of a stream for each name.
+    /// PyTorch's generator for all initial values, instead of a stream for each name.
     torch: Option<Box<TorchRandom>>,
     entries: Vec<Entry>,
     by_name: HashMap<Arc<str>, usize>,
     counters: Vec<(Arc<str>, Counter)>,
-    error: Option<String>,
+    error: Option<ParamsError>,
     claims: Claims,
 }
 
 impl Store {
-    /// The initial value of the variable of this name.
+    /// Draws the initial value of a variable.
     fn draw(&mut self, name: &str, shape: &Shape, init: Init) -> Arc<Array> {
         let values = match &mut self.torch {
             Some(random) => random.fill(shape.numel(), init),
@@ -56,12 +56,12 @@ impl Store {
     }
 }
 
-/// A number that the host counts up by one after every training run; kept in the state dict.
+/// Number that the host increments after every training run; part of the state dict.
 #[derive(Clone, Debug, Default)]
 pub struct Counter(Arc<std::sync::atomic::AtomicU64>);
 
 impl Counter {
-    /// The count.
+    /// Returns the count.
     pub fn get(&self) -> u64 {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
@@ -76,10 +76,10 @@ impl Counter {
     }
 }
 
-/// The variables of a model and everything that trains it, seen from one scope of the name tree.
+/// Variables of a model and its optimizers, viewed from one scope of the tree of names.
 ///
-/// Clones and scopes share one store. Initial values depend on the seed and the full name only, so a new layer does
-/// not change how the others begin; those of [`Params::torch_seed`] come one after the other from one generator.
+/// Clones and scopes share one store. Initial values depend on the seed and the full name only, so that a new layer
+/// does not change the initial values of others. Those of [`Params::torch_seed`] come from one generator in order.
 ///
 /// ```
 /// use wgrad_core::{Init, Kind, Params};
@@ -102,18 +102,18 @@ impl fmt::Debug for Params {
 }
 
 impl Params {
-    /// An empty store whose initial values are drawn from `seed`.
+    /// Makes an empty store whose initial values are drawn from `seed`.
     pub fn seeded(seed: u64) -> Self {
         let params = Self::default();
         params.lock().seed = seed;
         params
     }
 
-    /// An empty store whose initial values are those of PyTorch after `torch.manual_seed(seed)`, bit for bit.
+    /// Makes an empty store whose initial values are those of PyTorch after `torch.manual_seed(seed)`, bit for bit.
     ///
     /// All random values come from one generator, in the order in which layers are built: the same layers in the same
-    /// order begin as in PyTorch. So do the rows of a shuffled data set, which the trainer deals as a `DataLoader` does.
-    /// The bits are those of PyTorch on a CPU with AVX2; see [`TorchRandom`]. Dropout draws other numbers than PyTorch's.
+    /// order have the same initial values as in PyTorch. A trainer also shuffles rows as a `DataLoader` does. The
+    /// bits are those of PyTorch on a CPU with AVX2; see [`TorchRandom`]. Dropout draws other numbers than PyTorch.
     ///
     /// ```
     /// use wgrad_core::{Init, Kind, Params};
@@ -129,10 +129,10 @@ impl Params {
         params
     }
 
-    /// Draws from the generator of [`Params::torch_seed`], as what is built next will; `None` where each name has a
-    /// stream of its own.
+    /// Draws from the generator of [`Params::torch_seed`], which advances it for the layers built later. `None` if
+    /// each name has a stream of its own.
     ///
-    /// A layer that draws what PyTorch draws and drops does so here.
+    /// Layers call it to make the draws that PyTorch makes and discards.
     pub fn with_torch_random<T>(&self, draw: impl FnOnce(&mut TorchRandom) -> T) -> Option<T> {
         self.lock().torch.as_deref_mut().map(draw)
     }
@@ -141,17 +141,17 @@ impl Params {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The seed.
+    /// Returns the seed.
     pub fn seed(&self) -> u64 {
         self.lock().seed
     }
 
-    /// The same store, one scope further in.
+    /// Returns the scope `scope` inside this one, of the same store.
     pub fn at(&self, scope: impl fmt::Display) -> Self {
         Self { store: self.store.clone(), path: self.full(&scope.to_string()) }
     }
 
-    /// The scope's dotted path; empty at the top.
+    /// Returns the scope's dotted path; empty for the root.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -166,8 +166,8 @@ impl Params {
 
     /// Declares a variable under `name` in this scope.
     ///
-    /// Declaring a parameter or buffer twice is an error that `compile` reports. State may be declared again: a
-    /// second graph over the same model finds the state of the first.
+    /// Declaring a parameter or buffer twice is an error that `compile` reports. State may be declared again: a second
+    /// graph over the same model uses the state of the first.
     #[track_caller]
     pub fn variable(&self, name: &str, shape: impl Into<Shape>, kind: Kind, init: Init) -> Variable {
         let name: Arc<str> = self.full(name).into();
@@ -176,18 +176,10 @@ impl Params {
         let known = store.by_name.get(&name).copied();
         let id = if let Some(id) = known {
             let entry = &store.entries[id];
-            let clash = if entry.spec != spec {
-                Some(format!("`{name}` is declared as {spec} and was {}", entry.spec))
-            } else if kind != Kind::State || entry.kind != kind {
-                Some(format!("`{name}` is declared twice"))
-            } else {
-                None
-            };
-            if let Some(clash) = clash {
-                let at = Location::caller();
-                let fix =
-                    "give each layer a scope of its own (`params.at(\"fc2\")`), or use one layer twice to share it";
-                store.error.get_or_insert(format!("{clash}\n  at {}:{}\n  fix: {fix}", at.file(), at.line()));
+            if entry.spec != spec || kind != Kind::State || entry.kind != kind {
+                let (name, spec, earlier) = (name.to_string(), spec.clone(), entry.spec.clone());
+                let error = ParamsError::Redeclared { name, spec, earlier, at: Location::caller() };
+                store.error.get_or_insert(error);
             }
             id
         } else {
@@ -210,7 +202,7 @@ impl Params {
         Variable { params, id, name: name.clone(), kind: *kind, spec: spec.clone() }
     }
 
-    /// The counter under `name` in this scope, made on first use.
+    /// Returns the counter under `name` in this scope, which is made on first use.
     pub fn counter(&self, name: &str) -> Counter {
         let name = self.full(name);
         let mut store = self.lock();
@@ -222,12 +214,12 @@ impl Params {
         counter
     }
 
-    /// All counters with their names.
+    /// Returns all counters with their names.
     pub fn counters(&self) -> Vec<(Arc<str>, Counter)> {
         self.lock().counters.clone()
     }
 
-    /// All variables, in the order of declaration.
+    /// Returns all variables, in the order of declaration.
     pub fn variables(&self) -> Vec<Variable> {
         let count = self.lock().entries.len();
         (0..count).map(|id| self.nth(id)).collect()
@@ -242,31 +234,28 @@ impl Params {
         ids.into_iter().map(|id| self.nth(id)).collect()
     }
 
-    /// Gives this scope to `owner`: see [`Graph::claim`](crate::Graph::claim).
+    /// Claims this scope for `owner`: see [`Graph::claim`](crate::Graph::claim).
     pub(crate) fn claim(&self, owner: &Owner, settings: &str) -> Option<Owner> {
         self.lock().claims.claim(&self.path, owner, settings)
     }
 
-    /// The variable under `name` in this scope.
+    /// Returns the variable under `name` in this scope.
     ///
     /// # Errors
-    /// When there is none; the message lists the names that there are.
+    /// [`ParamsError::Unknown`], with the names of all variables.
     pub fn get(&self, name: &str) -> Result<Variable> {
         let name = self.full(name);
         let known = self.lock().by_name.get(name.as_str()).copied();
         known.map(|id| self.nth(id)).ok_or_else(|| {
-            let names: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
-            let known =
-                if names.is_empty() { "none is declared".into() } else { format!("there are: {}", names.join(", ")) };
-            let meant = crate::nearest(&name, names.iter().map(String::as_str));
-            let meant = meant.map_or(String::new(), |meant| format!("\n  fix: did you mean `{meant}`?"));
-            Error::Params(format!("there is no variable `{name}`; {known}{meant}"))
+            let known: Vec<_> = self.lock().entries.iter().map(|entry| entry.name.to_string()).collect();
+            let nearest = crate::nearest(&name, known.iter().map(String::as_str)).map(str::to_string);
+            ParamsError::Unknown { name, known, nearest }.into()
         })
     }
 
-    /// Excludes every parameter of this scope from training (or, with `true`, includes it again).
+    /// Excludes all parameters of this scope from training, or includes them again with `true`.
     ///
-    /// Graphs traced from then on give it no gradient.
+    /// Optimizers in graphs traced from then on do not train them.
     pub fn set_trainable(&self, trainable: bool) {
         let prefix = self.full("");
         let inside = |name: &str| {
@@ -279,16 +268,16 @@ impl Params {
         }
     }
 
-    /// The first clash of names, if any.
+    /// Checks that no name is declared twice.
     ///
     /// # Errors
-    /// [`Error::Params`].
+    /// [`ParamsError::Redeclared`].
     pub fn check(&self) -> Result<()> {
-        self.lock().error.clone().map_or(Ok(()), |error| Err(Error::Params(error)))
+        self.lock().error.clone().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
-/// A named array that outlives a run: a parameter, a buffer, or optimizer state.
+/// Named array that outlives a run: a parameter, a buffer, or optimizer state.
 #[derive(Clone)]
 pub struct Variable {
     params: Params,
@@ -317,37 +306,37 @@ impl Variable {
         Arc::ptr_eq(&self.params.store, &params.store)
     }
 
-    /// The full dotted name.
+    /// Returns the full dotted name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What it is for.
+    /// Returns the purpose.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Shape and element type.
+    /// Returns shape and element type.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// The shape.
+    /// Returns the shape.
     pub fn shape(&self) -> &Shape {
         &self.spec.shape
     }
 
-    /// The store that it belongs to, seen from the top.
+    /// Returns the store that it belongs to, as its root scope.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// Whether the optimizer trains it.
+    /// Returns whether optimizers train it.
     pub fn is_trainable(&self) -> bool {
         self.params.lock().entries[self.id].trainable
     }
 
-    /// The host's value.
+    /// Returns the host's value.
     ///
     /// # Errors
     /// When a session's device holds a newer one: call [`Session::sync`](crate::Session::sync) first.
@@ -355,10 +344,7 @@ impl Variable {
         let store = self.params.lock();
         let entry = &store.entries[self.id];
         if entry.ahead {
-            return Err(Error::Params(format!(
-                "a device holds a newer value of `{}`; call `session.sync()` before reading or saving it",
-                self.name
-            )));
+            return Err(ParamsError::OutOfDate { name: self.name.to_string() }.into());
         }
         Ok(entry.value.clone())
     }
@@ -369,13 +355,8 @@ impl Variable {
     /// When shape or type differ.
     pub fn set(&self, value: Array) -> Result<()> {
         if *value.shape() != self.spec.shape || !value.dtype().feeds(self.spec.dtype) {
-            return Err(Error::Params(format!(
-                "`{}` is {}, the new value is {}{}",
-                self.name,
-                self.spec,
-                value.dtype(),
-                value.shape()
-            )));
+            let (name, spec) = (self.name.to_string(), self.spec.clone());
+            return Err(ParamsError::Spec { name, spec, value: value.spec() }.into());
         }
         let mut store = self.params.lock();
         let entry = &mut store.entries[self.id];
@@ -385,8 +366,7 @@ impl Variable {
         Ok(())
     }
 
-    /// Sets the host's value to what a variable begins with: what the functions of `torch.nn.init` do to a layer that
-    /// was built before.
+    /// Draws a new initial value, as the functions of `torch.nn.init` do for an existing layer.
     ///
     /// ```
     /// use wgrad_core::{Init, Kind, Params};
@@ -405,7 +385,7 @@ impl Variable {
         entry.ahead = false;
     }
 
-    /// The host's value and its version, whether or not a device is ahead.
+    /// Returns the host's value and its version, even if a device holds a newer value.
     pub(crate) fn host(&self) -> (Arc<Array>, u64) {
         let store = self.params.lock();
         let entry = &store.entries[self.id];

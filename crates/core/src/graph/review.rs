@@ -1,4 +1,4 @@
-//! Lints of a graph: what is reported while it is traced, and a look at it as a whole.
+//! Lints of a graph, found while it is traced and in the whole graph.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::graph::node::{GraphData, Node, NodeKind};
 use crate::{Graph, InvalidArgument, Kind, Mode, Site, Tensor};
 
 impl Graph {
-    /// Records lint about what `op` makes of `inputs`, at the caller's line. Once per line and scope.
+    /// Records a lint about `op` applied to `inputs`, at the caller's line. It is recorded once per line and scope.
     #[track_caller]
     pub fn lint(&self, lint: &'static Lint, op: &str, inputs: &[&Tensor], invalid: InvalidArgument) {
         let inputs = inputs.iter().map(|input| input.spec().to_string()).collect();
@@ -16,17 +16,17 @@ impl Graph {
         self.data().lints.add(warning);
     }
 
-    /// Permits what `lint` is about in this graph, wherever it stands, before or after this call.
+    /// Allows a lint in all of this graph, before and after this call.
     pub fn allow(&self, lint: &'static Lint) {
         self.data().lints.allow(lint);
     }
 
-    /// The warnings about the graph as far as it is traced. `compile` adds what it sees of the graph as a whole.
+    /// Returns the warnings about the graph as traced so far. `compile` adds those about the whole graph.
     pub fn warnings(&self) -> Vec<Warning> {
         self.data().lints.warnings()
     }
 
-    /// Looks at the graph as a whole, and returns all warnings.
+    /// Checks the whole graph, and returns all warnings.
     pub(crate) fn review(&self) -> Vec<Warning> {
         let mut data = self.data();
         if self.mode() == Mode::Train
@@ -38,7 +38,7 @@ impl Graph {
     }
 }
 
-/// What is wrong with a training graph as a whole.
+/// Returns a warning about a whole training graph, if there is one.
 fn whole(data: &GraphData) -> Option<Warning> {
     let updates = |kind| data.updates.iter().filter(move |update| update.variable.kind() == kind);
     if let Some(update) = updates(Kind::Parameter).next() {
@@ -63,7 +63,7 @@ fn whole(data: &GraphData) -> Option<Warning> {
     Some(Warning::new(&EVALUATION_IN_TRAINING_MODE, "compile", vec![], invalid, site))
 }
 
-/// Returns the parameters that are to be moved and are not updated.
+/// Returns the parameters to be trained that have no update.
 fn without_gradient(data: &GraphData) -> Vec<String> {
     let updated: HashSet<&str> = data.updates.iter().map(|update| update.variable.name()).collect();
     data.trained.names().iter().filter(|name| !updated.contains(name.as_str())).cloned().collect()

@@ -1,8 +1,8 @@
-//! Right-hand sides that may be tensors or numbers.
+//! Arguments that may be tensors or numbers.
 
 use crate::{DType, InvalidArgument, Tensor};
 
-/// Tensor or number: what a binary method takes on its right.
+/// Right operand of a binary method: a tensor or a number.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -15,12 +15,12 @@ use crate::{DType, InvalidArgument, Tensor};
 pub enum TensorOrScalar {
     /// A tensor.
     Tensor(Tensor),
-    /// A number, which takes the element type of the tensor beside it.
+    /// A number, which is converted to the element type of the left operand.
     Scalar(f64),
 }
 
 impl TensorOrScalar {
-    /// Returns the tensor, or the number as a float of the graph of `other`.
+    /// Returns the tensor, or the number as an `f32` tensor in the graph of `other`.
     #[track_caller]
     pub(crate) fn on(self, other: &Tensor) -> Tensor {
         match self {

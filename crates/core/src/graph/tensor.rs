@@ -1,4 +1,4 @@
-//! Tensors: handles to values of a graph.
+//! Tensors: handles of values of a graph.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use crate::graph::Graph;
 use crate::graph::node::{Node, NodeKind, ValueId};
 use crate::{DType, InvalidArgument, Pointwise, Shape, Spec};
 
-/// A handle to a value of a [`Graph`]: cheap to clone, never data.
+/// Handle of a value of a [`Graph`]: cheap to clone, without data.
 ///
-/// Operators broadcast; `f64` stands for a number on either side. An op whose inputs do not fit returns an invalid
-/// tensor, which passes silently through further ops; `compile` returns the first error.
+/// Operators broadcast and take an `f64` on either side. An op whose inputs do not fit returns an invalid tensor, which
+/// passes silently through further ops; `compile` returns the first error.
 #[derive(Clone)]
 #[must_use]
 pub struct Tensor {
@@ -30,42 +30,42 @@ impl Tensor {
         Self { graph, id }
     }
 
-    /// The graph that this is a value of.
+    /// Returns the graph of this value.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// Which value of the graph.
+    /// Returns the id of the value in its graph.
     pub fn id(&self) -> ValueId {
         self.id
     }
 
-    /// Returns the node that makes this value, as it is now.
+    /// Returns the node of this value, as it is now.
     pub fn node(&self) -> Arc<Node> {
         self.graph.data().nodes[self.id.node].clone()
     }
 
-    /// Shape and element type.
+    /// Returns shape and element type.
     pub fn spec(&self) -> Spec {
         self.graph.data().spec(self.id).clone()
     }
 
-    /// The shape; without axes when invalid.
+    /// Returns the shape; without axes if the tensor is invalid.
     pub fn shape(&self) -> Shape {
         self.spec().shape
     }
 
-    /// The element type.
+    /// Returns the element type.
     pub fn dtype(&self) -> DType {
         self.spec().dtype
     }
 
-    /// Whether every op up to here fitted its inputs.
+    /// Returns whether all ops that compute this tensor fit their inputs.
     pub fn is_valid(&self) -> bool {
         !matches!(self.graph.data().nodes[self.id.node].kind, NodeKind::Invalid)
     }
 
-    /// The same value, where gradients stop.
+    /// Returns the same value, through which no gradient flows.
     #[track_caller]
     pub fn detach(&self) -> Self {
         if !self.is_valid() {
@@ -74,21 +74,21 @@ impl Tensor {
         self.graph.push(NodeKind::Detach, vec![self.id], vec![self.spec()])
     }
 
-    /// A pointwise op on this tensor and others, broadcast to a common shape.
+    /// Applies a pointwise op to this tensor and others, broadcast to a common shape.
     #[track_caller]
-    pub fn pointwise(&self, row: &'static Pointwise, others: &[&Self], attributes: &[f64]) -> Self {
+    pub fn pointwise(&self, op: &'static Pointwise, others: &[&Self], attributes: &[f64]) -> Self {
         let mut args = vec![self];
         args.extend(others);
-        self.graph.pointwise(row, &args, attributes)
+        self.graph.pointwise(op, &args, attributes)
     }
 
-    /// A number of this tensor's graph.
+    /// Adds a number to this tensor's graph, as a tensor without axes.
     #[track_caller]
     pub fn number(&self, value: f64) -> Self {
         self.graph.constant(value)
     }
 
-    /// Records that `op` cannot take these tensors, and returns the invalid tensor that stands for its result.
+    /// Records that `op` cannot take these tensors, and returns its invalid result.
     #[track_caller]
     pub fn invalid(&self, op: &str, others: &[&Self], invalid: InvalidArgument) -> Self {
         if let Some(invalid) = std::iter::once(&self).chain(others).find(|t| !t.is_valid()) {

@@ -1,4 +1,4 @@
-//! A graph in words, to tell whether two are the same.
+//! Text of a graph, for comparing two graphs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use crate::{Graph, NodeKind};
 
 impl Graph {
-    /// How often the graph has each op, by name: `2 add, 1 matmul`.
+    /// Returns the number of nodes of each op, by name: `2 add, 1 matmul`.
     pub fn op_counts(&self) -> String {
         let data = self.data();
         let mut counts = BTreeMap::<&str, usize>::new();
@@ -18,9 +18,9 @@ impl Graph {
         counts.into_iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     }
 
-    /// All that makes the graph what it is, a line per node and update: ops with their options, sizes, inputs and scopes,
-    /// but neither source lines nor the values of arrays and of numbers that the host computes. The same program gives the
-    /// same text in each run.
+    /// Returns the structure of the graph, a line per node and update: ops with their attributes, sizes, inputs and
+    /// scopes, but neither source lines nor the values of arrays and of numbers that the host computes. A program has
+    /// the same text in each run.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};

@@ -1,4 +1,5 @@
-//! Tracing: ops become nodes with the place that they come from, and a invalid marks its tensor.
+//! Tracing: ops become nodes with their place in the user's program, or invalid tensors if they do not fit their
+//! inputs.
 
 use std::panic::Location;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use crate::op::reference::{Slice, SliceMut};
 use crate::{DType, Graph, GraphError, InvalidArgument, Op, Pointwise, Shape, Site, Spec, Tensor};
 
 impl Graph {
-    /// Opens a scope: ops traced until the guard drops are reported as being in `path`.
+    /// Opens a scope: ops traced until the guard drops are reported as in `path`.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope(&self, path: impl Into<String>) -> ScopeGuard {
         let mut data = self.data();
@@ -19,9 +20,9 @@ impl Graph {
         ScopeGuard(self.clone())
     }
 
-    /// A scope around what a library traces for `caller`, where no line of the caller survives, as in calls through
-    /// `dyn`: what the source files below the folder `library` trace is reported as coming from `caller`. An empty path
-    /// stays in the scope that is open.
+    /// Opens a scope in which ops traced by source files below the folder `library` are reported at `caller`, for
+    /// library functions that cannot track their caller, such as those called through `dyn`. An empty path stays in
+    /// the open scope.
     #[must_use = "the scope ends when the guard is dropped"]
     pub fn scope_of_library(
         &self,
@@ -32,8 +33,8 @@ impl Graph {
         self.called(path.into(), caller, library)
     }
 
-    /// Until the guard drops, everything that is traced is reported as coming from the caller of the function that calls
-    /// this: in its closures, too, which have no caller to tell.
+    /// Reports everything that is traced until the guard drops at the caller of the calling function, also ops of its
+    /// closures, which cannot track their caller.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode, Tensor};
@@ -60,7 +61,7 @@ impl Graph {
             if path.is_empty() {
                 path.clone_from(&open.path);
             }
-            // One library calls itself: the line that called the outer call is meant.
+            // The library calls itself: the caller of the outer call is reported.
             let outer = open.caller.filter(|outer| caller.file().starts_with(outer.library));
             call.line = outer.map_or(caller, |outer| outer.line);
         }
@@ -87,7 +88,7 @@ impl Graph {
         }
     }
 
-    /// Puts an op with more outputs in the place of a node's op; readers of the node keep what they read.
+    /// Replaces a node's op by one with more outputs; readers of the node keep reading the same outputs.
     pub(crate) fn widen(&self, node: NodeId, op: Arc<dyn Op>) -> Applied {
         let mut data = self.data();
         let inputs: Vec<_> = data.nodes[node].inputs.iter().map(|&input| data.spec(input).clone()).collect();
@@ -101,48 +102,48 @@ impl Graph {
 
     /// Applies a pointwise op; arguments are broadcast to their common shape.
     #[track_caller]
-    pub fn pointwise(&self, row: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Tensor {
-        if let Some(applied) = self.refuse(row.name, args) {
+    pub fn pointwise(&self, op: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Tensor {
+        if let Some(applied) = self.refuse(op.name, args) {
             return applied.get(0);
         }
         let specs: Vec<_> = args.iter().map(|t| t.spec()).collect();
-        debug_assert!(args.len() == row.args.len() && attributes.len() == row.attributes.len(), "{}", row.name);
-        if let Some(i) = (0..args.len()).find(|&i| specs[i].dtype != row.types[i]) {
+        debug_assert!(args.len() == op.args.len() && attributes.len() == op.attributes.len(), "{}", op.name);
+        if let Some(i) = (0..args.len()).find(|&i| specs[i].dtype != op.types[i]) {
             let invalid = InvalidArgument::new(format!(
                 "argument `{}` must be {}, not {}",
-                row.args[i], row.types[i], specs[i].dtype
+                op.args[i], op.types[i], specs[i].dtype
             ));
-            let invalid = match row.types[i] {
+            let invalid = match op.types[i] {
                 DType::U32 => invalid.fix("masks and labels are u32: compare (`x.gt(&y)`) or cast with `.to_u32()`"),
                 _ => invalid.fix("cast with `.to_f32()`"),
             };
-            return self.fail(row.name, &specs, invalid);
+            return self.fail(op.name, &specs, invalid);
         }
         let mut shape = specs.first().map_or_else(Shape::scalar, |spec| spec.shape.clone());
         for spec in &specs[1.min(specs.len())..] {
             let Some(common) = shape.broadcast(&spec.shape) else {
                 let invalid = InvalidArgument::new(format!("shapes {shape} and {} do not broadcast", spec.shape))
                     .fix("sizes are aligned from the last axis and must be equal or 1; reshape or unsqueeze one side");
-                return self.fail(row.name, &specs, invalid);
+                return self.fail(op.name, &specs, invalid);
             };
             shape = common;
         }
-        if let Some(number) = self.fold(row, args, attributes) {
+        if let Some(number) = self.fold(op, args, attributes) {
             return number;
         }
-        // No closure: it would have no caller.
+        // No closure, because it could not track the caller.
         let mut ids = Vec::with_capacity(args.len());
         for arg in args {
             ids.push(arg.expand(&shape).id());
         }
-        self.push(NodeKind::Pointwise(row, attributes.to_vec()), ids, vec![Spec::new(shape, row.out)])
+        self.push(NodeKind::Pointwise(op, attributes.to_vec()), ids, vec![Spec::new(shape, op.out)])
     }
 
-    /// The result of a row of numbers that a gradient rule made, such as a cotangent of 1 over a count.
+    /// Folds a pointwise op whose arguments are constants, such as a cotangent of 1 divided by a count.
     ///
-    /// Only while gradients are built: a number of the user's stays a node, of which a gradient may be asked.
+    /// Only in gradient rules: the user's numbers stay nodes, because a gradient with respect to them may be needed.
     #[track_caller]
-    fn fold(&self, row: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Option<Tensor> {
+    fn fold(&self, op: &'static Pointwise, args: &[&Tensor], attributes: &[f64]) -> Option<Tensor> {
         self.data().rewriting.as_ref()?;
         let number = |tensor: &&Tensor| {
             let data = self.data();
@@ -153,16 +154,16 @@ impl Graph {
             }
         };
         let numbers: Vec<[f64; 1]> = args.iter().map(number).collect::<Option<_>>()?;
-        if !row.out.is_float() {
+        if !op.out.is_float() {
             return None;
         }
         let args: Vec<_> = numbers.iter().map(|number| Slice::Float(number)).collect();
         let mut result = [0.0];
-        (row.block_f64)(&Block { args: &args, attributes }, SliceMut::Float(&mut result));
+        (op.block_f64)(&Block { args: &args, attributes }, SliceMut::Float(&mut result));
         result[0].is_finite().then(|| self.constant(result[0]))
     }
 
-    /// Records that an op does not fit, and leaves an invalid tensor in its place.
+    /// Records that an op does not fit its inputs, and returns an invalid tensor.
     #[track_caller]
     pub fn fail(&self, op: &str, inputs: &[Spec], invalid: InvalidArgument) -> Tensor {
         let site = self.site();
@@ -175,7 +176,8 @@ impl Graph {
         self.push(NodeKind::Invalid, vec![], vec![Spec::f32(Shape::scalar())])
     }
 
-    /// The invalid result of an op with an input that is invalid or of another graph.
+    /// Returns the invalid result of an op with an input that is invalid or of another graph; none if all inputs are
+    /// valid.
     #[track_caller]
     fn refuse(&self, op: &str, inputs: &[&Tensor]) -> Option<Applied> {
         if let Some(stranger) = inputs.iter().find(|t| !t.graph().is(self)) {
@@ -195,14 +197,14 @@ impl Graph {
             None => Site { location, scope: String::new() },
             Some(Scope { path, caller }) => {
                 let file = location.file();
-                // Functions that are handed over by name are called by the standard library.
+                // A function that is passed by name, such as to `map`, is called by the standard library.
                 let caller = caller.filter(|call| file.starts_with(call.library) || file.starts_with("/rustc/"));
                 Site { location: caller.map_or(location, |call| call.line), scope: path.clone() }
             }
         })
     }
 
-    /// Runs `body` so that what it traces is reported as coming from `site`.
+    /// Runs `body` and reports the ops that it traces at `site`.
     pub(crate) fn at<R>(&self, site: Site, body: impl FnOnce() -> R) -> R {
         let before = self.data().rewriting.replace(site);
         let result = body();
@@ -221,7 +223,7 @@ impl Graph {
     }
 }
 
-/// The outputs of an applied op.
+/// Outputs of an applied op.
 #[derive(Clone, Debug)]
 pub struct Applied {
     graph: Graph,
@@ -230,20 +232,20 @@ pub struct Applied {
 }
 
 impl Applied {
-    /// Output `i`; every output of an op that did not fit is the same invalid tensor.
+    /// Returns output `i`; all outputs of an op that did not fit its inputs are the same invalid tensor.
     pub fn get(&self, i: usize) -> Tensor {
         Tensor::new(self.graph.clone(), self.node.output(if self.valid { i } else { 0 }))
     }
 }
 
 impl From<Tensor> for Applied {
-    /// For invalid tensors only: they stand for any number of outputs.
+    /// Wraps an invalid tensor, which represents any number of outputs.
     fn from(invalid: Tensor) -> Self {
         Self { graph: invalid.graph().clone(), node: invalid.id().node, valid: false }
     }
 }
 
-/// Ends a scope when dropped.
+/// Guard of a scope, which closes when it is dropped.
 #[derive(Debug)]
 pub struct ScopeGuard(Graph);
 

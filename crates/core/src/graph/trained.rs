@@ -1,16 +1,16 @@
-//! Names of the parameters that a graph is to move, as it was when they were declared.
+//! Names of the parameters that a graph trains, as of their declaration.
 
 use std::collections::HashSet;
 
 use crate::graph::params::{Kind, Variable};
 
-/// Names of the parameters that a graph is to move.
+/// Names of the parameters that a graph trains.
 #[derive(Default)]
 pub(crate) struct Trained {
-    /// By optimizers.
+    /// The parameters that optimizers declare.
     declared: Vec<String>,
     known: HashSet<String>,
-    /// What was trainable when a parameter was updated without an optimizer; counts where no optimizer is.
+    /// The trainable parameters at the first update of one; used if no optimizer declares any.
     trainable: Option<Vec<String>>,
 }
 
@@ -20,14 +20,14 @@ impl Trained {
         if self.declared.is_empty() { self.trainable.as_deref().unwrap_or_default() } else { &self.declared }
     }
 
-    /// Adds a parameter that an optimizer moves.
+    /// Adds a parameter that an optimizer trains.
     pub fn declare(&mut self, name: &str) {
         if self.known.insert(name.into()) {
             self.declared.push(name.into());
         }
     }
 
-    /// Takes note of an update of a variable.
+    /// Records an update of a variable.
     pub fn note(&mut self, variable: &Variable) {
         if variable.kind() == Kind::Parameter && self.declared.is_empty() && self.trainable.is_none() {
             let parameters = variable.params().parameters();

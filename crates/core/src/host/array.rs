@@ -1,8 +1,8 @@
-//! Host data: what is fed to a session and fetched from it.
+//! Arrays on the host: inputs of a session and the results read from it.
 
 use std::fmt;
 
-use crate::{DType, Error, Result, Shape, Stream};
+use crate::{ArrayError, DType, Result, Shape, Spec, Stream};
 
 /// The elements of an [`Array`].
 #[derive(Clone, Debug, PartialEq)]
@@ -15,10 +15,10 @@ pub enum Data {
     U32(Vec<u32>),
 }
 
-/// A dense, row-major array on the host.
+/// Dense, row-major array on the host.
 ///
-/// Made from its shape and elements, from nested Rust arrays, or as in NumPy. It prints as NumPy's does, with its type and
-/// shape; of a long one the edges.
+/// It is made from a shape and elements, from nested Rust arrays, or by functions as in NumPy. It prints as in NumPy,
+/// with its type and shape; an array of more than 1000 elements prints only its edges.
 ///
 /// ```
 /// use wgrad_core::Array;
@@ -39,13 +39,13 @@ pub struct Array {
     data: Data,
 }
 
-/// A Rust type that an [`Array`] can hold.
+/// Rust type of the elements of an [`Array`].
 pub trait Element: Copy + Send + Sync + 'static {
-    /// Its element type.
+    /// The element type.
     const DTYPE: DType;
-    /// Wraps a vector of it.
+    /// Wraps a vector of this type.
     fn wrap(values: Vec<Self>) -> Data;
-    /// The slice inside, if the data is of this type.
+    /// Returns the elements, if they are of this type.
     fn slice(data: &Data) -> Option<&[Self]>;
 }
 
@@ -70,50 +70,45 @@ element!(f64, F64);
 element!(u32, U32);
 
 impl Array {
-    /// An array of `shape` from its elements in row-major order.
+    /// Makes an array of `shape` from its elements in row-major order.
     ///
     /// # Errors
     /// When the number of values is not the number of elements of `shape`.
     pub fn new<T: Element>(shape: impl Into<Shape>, values: Vec<T>) -> Result<Self> {
         let shape = shape.into();
         if shape.numel() != values.len() {
-            return Err(Error::Data(format!(
-                "{} value{} cannot fill an array of shape {shape}, which holds {}",
-                values.len(),
-                if values.len() == 1 { "" } else { "s" },
-                shape.numel()
-            )));
+            return Err(ArrayError::Count { values: values.len(), shape }.into());
         }
         Ok(Self { shape, data: T::wrap(values) })
     }
 
-    /// A one-dimensional array.
+    /// Makes a one-dimensional array.
     pub fn vector<T: Element>(values: Vec<T>) -> Self {
         Self { shape: Shape::from([values.len()]), data: T::wrap(values) }
     }
 
-    /// A single number.
+    /// Makes an array without axes: one number.
     pub fn scalar<T: Element>(value: T) -> Self {
         Self { shape: Shape::scalar(), data: T::wrap(vec![value]) }
     }
 
-    /// `value` in every place.
+    /// Makes an array filled with `value`.
     pub fn full<T: Element>(shape: impl Into<Shape>, value: T) -> Self {
         let shape = shape.into();
         Self { data: T::wrap(vec![value; shape.numel()]), shape }
     }
 
-    /// Zeros, in `f32`.
+    /// Makes an array of zeros, in `f32`.
     pub fn zeros(shape: impl Into<Shape>) -> Self {
         Self::full(shape, 0.0_f32)
     }
 
-    /// Ones, in `f32`.
+    /// Makes an array of ones, in `f32`.
     pub fn ones(shape: impl Into<Shape>) -> Self {
         Self::full(shape, 1.0_f32)
     }
 
-    /// `start, start + step, …` as long as that is before `end`, in `f32`: `ceil((end − start) / step)` numbers, none if
+    /// Makes the numbers `start, start + step, …` before `end`, in `f32`: `ceil((end − start) / step)` of them, none if
     /// the step leads away from the end.
     ///
     /// # Panics
@@ -124,18 +119,18 @@ impl Array {
         Self::vector((0..n).map(|i| (start + i as f64 * step) as f32).collect())
     }
 
-    /// Numbers of the standard normal distribution, in `f32`: the same on every machine for the same seed.
+    /// Draws from the standard normal distribution, in `f32`: the same numbers on every machine for the same seed.
     pub fn randn(shape: impl Into<Shape>, seed: u64) -> Self {
         Self::drawn(shape, seed, |stream| stream.normal() as f32)
     }
 
-    /// Numbers in `[0, 1)`, in `f32`: the same on every machine for the same seed.
+    /// Draws uniformly from `[0, 1)`, in `f32`: the same numbers on every machine for the same seed.
     pub fn rand(shape: impl Into<Shape>, seed: u64) -> Self {
-        // Rounded down, so that 1 is not reached.
+        // 24 bits fit an f32 exactly, so no number is rounded up to 1.
         Self::drawn(shape, seed, |stream| (stream.next_u32() >> 8) as f32 / 16_777_216.0)
     }
 
-    /// Integers below `bound`, as `u32`: the same on every machine for the same seed.
+    /// Draws integers below `bound`, as `u32`: the same numbers on every machine for the same seed.
     ///
     /// # Panics
     /// When `bound` is 0.
@@ -148,12 +143,12 @@ impl Array {
         Self { data: T::wrap((0..shape.numel()).map(|_| draw(&mut stream)).collect()), shape }
     }
 
-    /// The shape.
+    /// Returns the shape.
     pub fn shape(&self) -> &Shape {
         &self.shape
     }
 
-    /// The element type.
+    /// Returns the element type.
     pub fn dtype(&self) -> DType {
         match self.data {
             Data::F32(_) => DType::F32,
@@ -162,17 +157,22 @@ impl Array {
         }
     }
 
-    /// The elements.
+    /// Returns shape and element type.
+    pub fn spec(&self) -> Spec {
+        Spec::new(self.shape.clone(), self.dtype())
+    }
+
+    /// Returns the elements.
     pub fn data(&self) -> &Data {
         &self.data
     }
 
-    /// The elements as a slice of `T`, if they are of that type.
+    /// Returns the elements as a slice of `T`, if they are of that type.
     pub fn as_slice<T: Element>(&self) -> Option<&[T]> {
         T::slice(&self.data)
     }
 
-    /// The elements converted to `f32`, rounding where needed.
+    /// Returns the elements converted to `f32`, rounded where needed.
     pub fn to_f32(&self) -> Vec<f32> {
         match &self.data {
             Data::F32(v) => v.clone(),
@@ -181,7 +181,7 @@ impl Array {
         }
     }
 
-    /// The elements converted to `f64`; exact from every type.
+    /// Returns the elements converted to `f64`, which is exact from every type.
     pub fn to_f64(&self) -> Vec<f64> {
         match &self.data {
             Data::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
@@ -190,18 +190,18 @@ impl Array {
         }
     }
 
-    /// The one number inside.
+    /// Returns the only element.
     ///
     /// # Errors
     /// When the array has not exactly one element.
     pub fn item(&self) -> Result<f64> {
         match self.to_f64()[..] {
             [value] => Ok(value),
-            _ => Err(Error::Data(format!("an array of shape {} is not a single number", self.shape))),
+            _ => Err(ArrayError::NotScalar { shape: self.shape.clone() }.into()),
         }
     }
 
-    /// The same elements under another shape.
+    /// Changes the shape and keeps the elements.
     ///
     /// # Errors
     /// When the number of elements differs.
@@ -243,9 +243,9 @@ macro_rules! from_nested {
 }
 from_nested!(f32, f64, u32);
 
-/// Elements that an array prints before it leaves out its middle.
+/// Largest number of elements that is printed in full.
 const PRINTED: usize = 1000;
-/// Elements at each edge of an axis that is cut.
+/// Elements printed at each edge of an axis that is abbreviated.
 const EDGE: usize = 3;
 
 impl fmt::Display for Array {
@@ -267,12 +267,12 @@ impl fmt::Debug for Array {
     }
 }
 
-/// The indices of an axis that are printed; a gap stands where they are not neighbours.
+/// Returns the indices of an axis that are printed.
 fn indices(size: usize, cut: bool) -> Vec<usize> {
     if cut && size > 2 * EDGE { (0..EDGE).chain(size - EDGE..size).collect() } else { (0..size).collect() }
 }
 
-/// The positions of the elements that are printed.
+/// Returns the positions of the elements that are printed.
 fn positions(dims: &[usize], cut: bool) -> Vec<usize> {
     let mut all = vec![0];
     for &size in dims {
@@ -282,7 +282,8 @@ fn positions(dims: &[usize], cut: bool) -> Vec<usize> {
     all
 }
 
-/// How numbers are written: whole ones plainly, else with as many decimals as four digits take, or with exponents.
+/// Returns a function that prints a number in the format that suits all of `values`: integers without decimals, other
+/// numbers with up to four decimals, or with exponents if magnitudes are below 1e-3 or from 1e5 on.
 fn style(values: &[f64]) -> impl Fn(f64) -> String {
     let finite = || values.iter().copied().filter(|x| x.is_finite());
     let whole = finite().all(|x| x.fract() == 0.0 && x.abs() < 1e9);
@@ -301,7 +302,7 @@ fn round(x: f64, decimals: usize) -> f64 {
     (x * scale).round() / scale
 }
 
-/// Writes the axes from `depth` on, in nested brackets.
+/// Writes the axes from `depth` on in nested brackets, with `…` where indices are left out.
 fn write_nested(
     f: &mut fmt::Formatter<'_>,
     dims: &[usize],
@@ -316,7 +317,7 @@ fn write_nested(
     for i in indices(size, cut) {
         if let Some(last) = last {
             let gap = if i == last + 1 { "" } else { " …," };
-            // Blocks of several axes are set apart by empty lines, as NumPy does.
+            // Empty lines separate blocks of several axes, as in NumPy.
             let line = if rest.is_empty() { " ".into() } else { "\n".repeat(rest.len()) + &" ".repeat(depth + 1) };
             write!(f, ",{gap}{line}")?;
         }

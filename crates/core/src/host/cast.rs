@@ -1,17 +1,17 @@
-//! Conversions of numbers that the standard library leaves to `as`, each with the reason why nothing is lost.
+//! Conversions of numbers that the standard library only has as `as`, each with the reason why it is exact or rounded.
 
-/// A size as a number: exact below 2⁵³, and no memory holds more elements.
+/// Converts a size to `f64`: exact below 2⁵³, and no memory holds more elements.
 #[inline(always)]
 pub(crate) fn wide(size: usize) -> f64 {
     size as f64
 }
 
-/// A number rounded to `f32`, in which kernels compute.
+/// Rounds a number to `f32`, the type of kernels.
 pub(crate) fn single(number: f64) -> f32 {
     number as f32
 }
 
-/// A size as a signed number: buffers are smaller than 2 GiB.
+/// Converts a size to a signed integer; larger ones than `i64::MAX` do not occur.
 pub(crate) fn signed(size: usize) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,6 @@
-//! Names of a device, its driver and its kind.
+//! Description of a device: its kind, adapter, API and driver.
 
-/// What a device is, for people and reports.
+/// Description of a device, for messages and reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// `cpu`, `cpu-f64` or `gpu`.
@@ -11,9 +11,9 @@ pub struct DeviceInfo {
     pub api: String,
     /// The driver and its version.
     pub driver: String,
-    /// Whether it is a GPU adapter that computes on the CPU.
+    /// True for a GPU adapter that computes on the CPU.
     pub software: bool,
-    /// What the self-test of its driver found, in words; empty if there was none, as on the CPU.
+    /// The result of the driver's self-test, as text; empty if there was none, as on the CPU.
     pub self_test: String,
 }
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// The type of an element.
+/// Element type.
 ///
-/// Graphs know `F32` (any floating-point tensor) and `U32` (labels, indices, masks). `F64` is a host type: what the
-/// reference backend returns when it runs in double precision, and what may be fed wherever a graph says `F32`.
+/// Tensors of a graph are `F32` (any floating-point tensor) or `U32` (labels, indices, masks). `F64` is a host type:
+/// the CPU backend returns it when it runs in double precision, and an `F64` array can be fed to an `F32` input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DType {
     /// 32-bit floating point; the type of every floating-point tensor of a graph.
@@ -17,17 +17,17 @@ pub enum DType {
 }
 
 impl DType {
-    /// Whether a host array of this type may stand where a graph says `graph`.
+    /// Returns whether a host array of this type can be fed to an input of type `graph`.
     pub fn feeds(self, graph: Self) -> bool {
         self == graph || (self.is_float() && graph.is_float())
     }
 
-    /// Whether this is a floating-point type.
+    /// Returns whether this is a floating-point type.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F32 | Self::F64)
     }
 
-    /// Bytes per element.
+    /// Returns the number of bytes of an element.
     pub fn size(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,

@@ -1,9 +1,9 @@
-//! Elementary functions in `f32` without branches, calls or tables, so that a compiler can put loops over them into
-//! vectors of any width. All intermediate steps are single additions, multiplications and divisions: the result has the
-//! same bits on every machine.
+//! Elementary functions in `f32` without branches, calls or tables, so that a compiler can vectorise loops over them
+//! at any width. All intermediate steps are single additions, multiplications and divisions: the result has the same
+//! bits on every machine.
 //!
-//! The polynomials are minimax fits (weighted for the relative error of the function); their own errors are below a
-//! tenth of a unit in the last place, and rounding makes at most 2 of them. The test below measures it.
+//! The polynomials are minimax fits, weighted for the relative error of the function. Their own errors are below a
+//! tenth of a unit in the last place; with rounding, results are within 2 units, which the test below measures.
 
 /// The bits of 1.
 const ONE: u32 = 0x3f80_0000;
@@ -12,7 +12,7 @@ const ROOT: u32 = 0x3f35_04f3;
 /// `ln 2` in two parts; the first has so few bits that its product with an exponent is exact.
 const LN_2: [f32; 2] = [355.0 / 512.0, -2.121_944_4e-4];
 
-/// `c[0] + c[1]·x + c[2]·x² + …`
+/// Returns `c[0] + c[1]·x + c[2]·x² + …`.
 #[inline(always)]
 fn polynomial<const N: usize>(x: f32, c: [f32; N]) -> f32 {
     let mut sum = c[N - 1];
@@ -22,19 +22,19 @@ fn polynomial<const N: usize>(x: f32, c: [f32; N]) -> f32 {
     sum
 }
 
-/// `2ⁿ` for `-126 ≤ n ≤ 127`.
+/// Returns `2ⁿ` for `-126 ≤ n ≤ 127`.
 #[inline(always)]
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits(ONE.wrapping_add_signed(n << 23))
 }
 
-/// `eˣ = 2ⁿ·eʳ` with `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, and `eʳ = 1 + r + r²·P(r)`.
+/// Computes `eˣ = 2ⁿ·eʳ` with `x = n·ln 2 + r`, `|r| ≤ ln 2 / 2`, and `eʳ = 1 + r + r²·P(r)`.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    // Adding 1.5·2²³ rounds to a whole number, which then stands in the low bits.
+    // Adding 1.5·2²³ rounds to an integer, which is then in the low bits.
     const WHOLE: f32 = 12_582_912.0;
     const P: [f32; 5] = [0.499_999_94, 0.166_665_15, 0.041_668_456, 0.008_369_419, 0.001_381_314_2];
-    // Beyond these it is 0 or infinite; NaN stays.
+    // Beyond these bounds the result is 0 or infinite. NaN passes both comparisons.
     let x = if x > 89.0 { 89.0 } else { x };
     let x = if x < -104.0 { -104.0 } else { x };
     let shifted = x * std::f32::consts::LOG2_E + WHOLE;
@@ -42,12 +42,12 @@ pub(crate) fn exp(x: f32) -> f32 {
     let whole = shifted - WHOLE;
     let r = (x - whole * LN_2[0]) - whole * LN_2[1];
     let y = polynomial(r, P) * (r * r) + r + 1.0;
-    // In two steps: the result may be below the smallest normal number, or above the largest.
+    // Scaled in two steps, because 2ⁿ itself may be out of range.
     let half = n >> 1;
     y * power_of_two(half) * power_of_two(n.wrapping_sub(half))
 }
 
-/// `log(1 + f)` for `√½ ≤ 1 + f ≤ √2`, in two parts whose sum it is: `f` and the rest, `-f²/2 + f³·P(f)`.
+/// Computes `log(1 + f) - f = -f²/2 + f³·P(f)` for `√½ ≤ 1 + f ≤ √2`.
 #[inline(always)]
 fn ln_near_one(f: f32) -> f32 {
     const P: [f32; 9] = [
@@ -65,13 +65,13 @@ fn ln_near_one(f: f32) -> f32 {
     polynomial(f, P) * (square * f) - 0.5 * square
 }
 
-/// `log x = e·ln 2 + log(1 + f)` with `x = 2ᵉ·(1 + f)`, plus a small `correction`.
+/// Computes `log x = e·ln 2 + log(1 + f)` with `x = 2ᵉ·(1 + f)`, plus a small `correction`.
 #[inline(always)]
 fn ln_corrected(x: f32, correction: f32) -> f32 {
-    // The smallest normal number, below which the exponent says nothing.
+    // The exponent bits of a subnormal number are 0, so it is scaled up first.
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 8_388_608.0 } else { x };
-    // From the bits of √½ on, the exponent is that of the nearest power of two.
+    // Counted from the bits of √½, the exponent is that of the nearest power of two.
     let above = scaled.to_bits().wrapping_sub(ROOT);
     let e = above.cast_signed() >> 23;
     let f = f32::from_bits((above & 0x007f_ffff) + ROOT) - 1.0;
@@ -82,22 +82,23 @@ fn ln_corrected(x: f32, correction: f32) -> f32 {
     if x < 0.0 { f32::NAN } else { y }
 }
 
-/// The natural logarithm.
+/// Computes the natural logarithm.
 #[inline(always)]
 pub(crate) fn ln(x: f32) -> f32 {
     ln_corrected(x, 0.0)
 }
 
-/// `log(1 + x) = log u + log((1 + x) / u)` with `u` the rounded sum and the second term `(x - (u - 1)) / u`.
+/// Computes `log(1 + x) = log u + log((1 + x) / u)`, where `u` is the rounded sum `1 + x` and the second term is
+/// `(x - (u - 1)) / u`.
 #[inline(always)]
 pub(crate) fn ln_1p(x: f32) -> f32 {
     let u = 1.0 + x;
     let y = ln_corrected(u, (x - (u - 1.0)) / u);
-    // Below, the square of x is nothing beside it; and -0 stays.
+    // For smaller |x|, x² is below the last place of x; and -0 is kept.
     if x.abs() < 1e-10 { x } else { y }
 }
 
-/// `x + x³·P(x²)` near 0, else `1 - 2 / (e²ˣ + 1)` with the sign of x.
+/// Computes `x + x³·P(x²)` near 0, else `1 - 2 / (e²ˣ + 1)` with the sign of x.
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
     const P: [f32; 5] = [-0.333_332_63, 0.133_308_99, -0.053_692_963, 0.020_483_306, -0.005_528_624_6];
@@ -111,7 +112,7 @@ pub(crate) fn tanh(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// The largest error in units in the last place of the truth, over every `step`-th number with bits in a range, and
+    /// Returns the largest error in units in the last place, over every `step`-th number of a range and, with `both`,
     /// their negatives.
     fn worst(f: fn(f32) -> f32, truth: fn(f64) -> f64, positive: std::ops::Range<f32>, step: usize, both: bool) -> f64 {
         let mut worst = 0.0f64;

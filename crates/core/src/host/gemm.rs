@@ -1,4 +1,4 @@
-//! The matrix product of the CPU references: a safe face of the `gemm` crate.
+//! Matrix product of the CPU references: a safe wrapper of the `gemm` crate.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::Real;
 
-/// A matrix to be read: its elements and how to step through them.
+/// View of a matrix: its elements and their strides.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a, F> {
     values: &'a [F],
@@ -16,7 +16,7 @@ pub struct Matrix<'a, F> {
 }
 
 impl<'a, F> Matrix<'a, F> {
-    /// The row-major matrix `[rows, columns]` at the start of `values`.
+    /// Makes a view of the row-major matrix `[rows, columns]` at the start of `values`.
     ///
     /// # Panics
     /// When `values` is shorter than that.
@@ -26,19 +26,19 @@ impl<'a, F> Matrix<'a, F> {
         Self { values, rows, columns, strides: [columns, 1] }
     }
 
-    /// The transpose: the same elements, read along the other axis first.
+    /// Returns the transpose.
     pub fn t(self) -> Self {
         let [row, column] = self.strides;
         Self { rows: self.columns, columns: self.rows, strides: [column, row], ..self }
     }
 
-    /// This matrix, or its transpose when `transposed`.
+    /// Returns the transpose if `transposed`, else this matrix.
     pub fn t_if(self, transposed: bool) -> Self {
         if transposed { self.t() } else { self }
     }
 }
 
-/// `out[i, j] = Σ_k a[i, k] · b[k, j] + bias[j]`, row-major, summed in the type's own precision.
+/// Computes `out[i, j] = Σ_k a[i, k] · b[k, j] + bias[j]`, row-major, summed in the type's own precision.
 ///
 /// Large products run on all cores. The order of each sum depends on the sizes only, so equal inputs give equal bits
 /// on any number of cores.
@@ -50,18 +50,18 @@ pub fn gemm<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, bias: Option<&[F]>, out
     let (n, work) = (b.columns, a.rows.saturating_mul(b.columns).saturating_mul(a.columns));
     assert!(bias.is_none_or(|bias| bias.len() == n), "one bias per column");
     let threads = rayon::current_num_threads();
-    // Waking a core costs as much as half a million multiplications; where there are very many, two parts per core let
-    // a fast core help a slow one.
+    // Waking a core costs as much as half a million multiplications. In a very large product, two parts per core let a
+    // fast core take work from a slow one.
     let parts = if work < 1 << 20 { 1 } else { threads.min(work >> 19).max((2 * threads).min(work >> 24)) };
     product(a, b, out, parts);
     if let Some(bias) = bias.filter(|_| n > 0) {
-        // Whole rows, and so many that they are worth the waking of another core.
+        // Whole rows, and enough of them to be worth waking another core.
         let chunk = n * ((1 << 16) / n + 1);
         out.par_chunks_mut(chunk).for_each(|rows| pulp::Arch::new().dispatch(AddBias { rows, bias }));
     }
 }
 
-/// `bias` added to each of the rows, in the widest vectors of the machine.
+/// Adds `bias` to each row, in the widest vectors of the machine.
 struct AddBias<'a, F> {
     rows: &'a mut [F],
     bias: &'a [F],
@@ -78,7 +78,7 @@ impl<F: Real> pulp::WithSimd for AddBias<'_, F> {
     }
 }
 
-/// `out = a·b` in at most `parts` parts that run side by side.
+/// Computes `out = a·b` in at most `parts` parts that run in parallel.
 fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: usize) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(k, b.rows, "inner sizes");
@@ -93,10 +93,10 @@ fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: us
         let (rows, columns) = (cut(m, down, i / across), cut(n, across, i % across));
         let (row, column) = (rows.start, columns.start);
         let step = |stride: usize| isize::try_from(stride).expect("slices are shorter than isize::MAX");
-        // The methods borrow all of `whole`, which is what may be shared.
+        // A method borrows all of `whole`, which is `Sync`; the field alone is not.
         let out = whole.start();
         #[allow(unsafe_code, reason = "the crate takes pointers; the sizes were checked against the slices")]
-        // SAFETY: `Matrix::new` checked that rows · columns elements exist, and every element (i, j) stands at
+        // SAFETY: `Matrix::new` checked that rows · columns elements exist, and element (i, j) is at position
         // i · strides[0] + j · strides[1] < rows · columns, transposed or not; `out` has m · n elements, is row-major
         // and exclusively borrowed, and no two parts write the same element. `gemm` panics on types other than floats,
         // before it reads anything.
@@ -130,7 +130,7 @@ fn product<F: Real>(a: Matrix<'_, F>, b: Matrix<'_, F>, out: &mut [F], parts: us
     }
 }
 
-/// The start of a product whose parts are written side by side.
+/// Pointer to a product whose parts are written in parallel.
 struct Whole<F>(*mut F);
 
 impl<F> Whole<F> {
@@ -139,26 +139,28 @@ impl<F> Whole<F> {
     }
 }
 
-#[allow(unsafe_code, reason = "parts of one matrix are no slices")]
-// SAFETY: `product` alone uses it, and writes each element from one thread.
+#[allow(unsafe_code, reason = "blocks of a matrix are not slices")]
+// SAFETY: only `product` uses it, and writes each element from one thread.
 unsafe impl<F: Send> Sync for Whole<F> {}
 
-/// Into how many pieces rows and columns are cut, to make at most `parts` parts that copy little of both operands.
+/// Returns the numbers of pieces of the rows and of the columns, for at most `parts` parts that copy little of both
+/// operands.
 ///
-/// The `gemm` crate sums an element of a part in the order that the whole would have, except where a part is small: it
-/// treats vectors, up to 256 elements, and up to 64 rows and columns in ways of their own.
+/// The `gemm` crate sums an element of a part in the same order as in the whole product, unless the part is small: it
+/// has other code for vectors, for up to 256 elements, and for up to 64 rows and columns.
 fn grid([m, n]: [usize; 2], parts: usize) -> [usize; 2] {
     if m.min(n) < 4 {
         return [1, 1];
     }
     let pieces = |size: usize, wanted: usize| wanted.min(size / 128).max(1);
     let grid = |down: usize| [pieces(m, down), pieces(n, parts / down)];
-    // The time of the largest part, then what it copies.
+    // The time of the largest part first, then the elements that it copies.
     let cost = |[down, across]: [usize; 2]| (m.div_ceil(down) * n.div_ceil(across), m / down + n / across);
     (1..=parts).map(grid).min_by_key(|&grid| cost(grid)).unwrap_or([1, 1])
 }
 
-/// Piece `i` of `pieces`, in whole vectors and at least 97 long if `size` is at least 128 for each.
+/// Returns the range of piece `i` of `pieces`. It begins at a multiple of 32, and is at least 97 long if `size` is at
+/// least 128 for each.
 fn cut(size: usize, pieces: usize, i: usize) -> Range<usize> {
     let start = |i: usize| if i == pieces { size } else { size * i / pieces / 32 * 32 };
     start(i)..start(i + 1)
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_give_the_bits_of_the_whole() {
+    fn parts_have_the_bits_of_the_whole() {
         for (m, n, k) in [(300, 520, 1100), (10, 700, 600), (700, 1, 600), (129, 131, 2), (1, 300, 700), (40, 50, 1300)]
         {
             let value = |i: usize| f32::from(u8::try_from(i * 37 % 251).unwrap()) / 125.0 - 1.0;

@@ -2,10 +2,10 @@
 
 use crate::{Shape, Stream};
 
-/// How a variable begins.
+/// Initial values of a variable.
 #[derive(Clone, Copy, Debug)]
 pub enum Init {
-    /// One number everywhere.
+    /// The same number for all elements.
     Constant(f64),
     /// Uniform in `[low, high)`.
     Uniform(f64, f64),

@@ -1,10 +1,11 @@
-//! The memory of this machine.
+//! Memory of the host.
 
 use std::sync::OnceLock;
 
-/// Returns the memory and swap of this machine, or the limit of this process's control group if that is less, in bytes:
-/// for devices that compute on its processors. A plan beyond it would not fail, but be killed. `u64::MAX` where Linux does
-/// not say it.
+/// Returns the memory and swap of this machine, or the limit of this process's control group if that is less, in bytes.
+///
+/// It limits the plans of devices that compute on the CPU: beyond it, the system kills the process instead of refusing
+/// an allocation. `u64::MAX` if the system is not Linux.
 pub fn memory_of_host() -> u64 {
     static MEMORY: OnceLock<u64> = OnceLock::new();
     *MEMORY.get_or_init(|| {
@@ -16,7 +17,7 @@ pub fn memory_of_host() -> u64 {
     })
 }
 
-/// Returns what `/proc/meminfo` says, in bytes.
+/// Returns memory and swap in bytes from the text of `/proc/meminfo`.
 fn memory_and_swap(text: &str) -> Option<u64> {
     let line =
         |name| text.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB")?.trim().parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! What needs no graph: shapes, arrays, random numbers, errors.
+//! Types that need no graph: shapes, arrays, random numbers, errors.
 
 pub(crate) mod array;
 pub(crate) mod cast;

@@ -1,6 +1,6 @@
-//! What somebody may have meant.
+//! Suggestions for misspelt names.
 
-/// The one of `names` that is closest to `name`, if one is close: at most every third letter differs.
+/// Returns the one of `names` that is closest to `name`, if at most a third of its letters differ.
 ///
 /// ```
 /// use wgrad_core::nearest;
@@ -13,7 +13,7 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     near.min_by_key(|&(far, _)| far).map(|(_, other)| other)
 }
 
-/// How many letters must be changed, inserted or left out to make one word of the other (Levenshtein).
+/// Returns the Levenshtein distance: the number of letters to change, insert or delete to turn one word into the other.
 ///
 /// ```
 /// assert_eq!(wgrad_core::edit_distance("kitten", "sitting"), 3);

@@ -1,6 +1,6 @@
-//! Ids: positions in lists, each list with a type of its own, so that none is taken for another's.
+//! Typed indices: each kind of list has an index type of its own, so that indices cannot be confused.
 
-/// Declares ids that lists of anything are indexed by.
+/// Declares index types that work with any `Vec` or slice.
 macro_rules! position {
     ($($(#[$doc:meta])* $vis:vis struct $Name:ident;)*) => {$(
         $(#[$doc])*

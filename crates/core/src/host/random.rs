@@ -1,12 +1,12 @@
-//! Random numbers that are the same bits on every device: Philox 4x32-10, a counter-based generator.
+//! Random numbers with the same bits on every device: Philox 4x32-10, a counter-based generator.
 //!
-//! Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The WGSL twin is
+//! Source: Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011. The same in WGSL:
 //! `shaders/lib/philox.wgsl`.
 
 const MULTIPLIERS: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 
-/// Four random words from a counter and a key.
+/// Returns four random words for a counter and a key.
 ///
 /// ```
 /// // The known answer of the paper's reference implementation for all-zero input.
@@ -28,7 +28,7 @@ fn multiply(a: u32, b: u32) -> [u32; 2] {
     [product as u32, (product >> 32) as u32]
 }
 
-/// A stream of random numbers, named by a seed and a 64-bit stream number.
+/// Stream of random numbers, selected by a seed and a 64-bit stream number.
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u32; 2],
@@ -38,13 +38,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The beginning of a stream.
+    /// Starts a stream.
     pub fn new(seed: u64, stream: u64) -> Self {
         let halves = |x: u64| [x as u32, (x >> 32) as u32];
         Self { key: halves(seed), stream: halves(stream), index: 0, words: [0; 4] }
     }
 
-    /// The stream that belongs to a name: its 64-bit FNV-1a hash.
+    /// Starts the stream of a name; its number is the name's 64-bit FNV-1a hash.
     pub fn named(seed: u64, name: &str) -> Self {
         let hash = name
             .bytes()
@@ -52,7 +52,7 @@ impl Stream {
         Self::new(seed, hash)
     }
 
-    /// The next 32 random bits.
+    /// Draws 32 random bits.
     pub fn next_u32(&mut self) -> u32 {
         let lane = (self.index % 4) as usize;
         if lane == 0 {
@@ -63,20 +63,20 @@ impl Stream {
         self.words[lane]
     }
 
-    /// A number in `[0, 1)` with 53 random bits.
+    /// Draws a number in `[0, 1)` with 53 random bits.
     pub fn uniform(&mut self) -> f64 {
         let (high, low) = (u64::from(self.next_u32()), u64::from(self.next_u32()));
         let bits = ((high << 21) ^ (low >> 11)) as f64;
         bits * 2f64.powi(-53)
     }
 
-    /// A number of the standard normal distribution (Box and Muller).
+    /// Draws from the standard normal distribution (Box and Muller).
     pub fn normal(&mut self) -> f64 {
         let (u, v) = (1.0 - self.uniform(), self.uniform());
         (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
     }
 
-    /// An integer below `n`, without bias.
+    /// Draws an integer below `n`, without bias.
     ///
     /// # Panics
     /// When `n` is 0.

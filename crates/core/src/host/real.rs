@@ -1,4 +1,4 @@
-//! The number types of references, and what references may compute with them.
+//! Number types of CPU references, and the functions that references compute with.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -6,11 +6,11 @@ use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssi
 
 use crate::host::elementary;
 
-/// The number type of a reference: `f32`, or `f64` for the truth that parity tests compare with.
+/// Number type of a CPU reference: `f32`, or `f64` for the reference values of parity tests.
 ///
 /// In `f64` the functions are those of the standard library. In `f32`, [`exp`](Self::exp), [`ln`](Self::ln),
-/// [`ln_1p`](Self::ln_1p) and [`tanh`](Self::tanh) are polynomials without branches and calls, so that loops over them
-/// become vector code; they are within 2 units in the last place.
+/// [`ln_1p`](Self::ln_1p) and [`tanh`](Self::tanh) are polynomials without branches and calls, so that the compiler
+/// vectorises loops over them; they are within 2 units in the last place.
 pub trait Real:
     Copy
     + Send
@@ -29,51 +29,51 @@ pub trait Real:
     + DivAssign
     + Sum
 {
-    /// The nearest number to `x`.
+    /// Returns the number nearest to `x`.
     fn lit(x: f64) -> Self;
-    /// Exactly this number as `f64`; sums are taken there.
+    /// Converts to `f64` exactly; sums are computed in it.
     fn wide(self) -> f64;
-    /// 0.
+    /// Returns 0.
     fn zero() -> Self;
-    /// 1.
+    /// Returns 1.
     fn one() -> Self;
-    /// Not a number.
+    /// Returns NaN.
     fn nan() -> Self;
-    /// The largest of all.
+    /// Returns positive infinity.
     fn infinity() -> Self;
-    /// The smallest of all.
+    /// Returns negative infinity.
     fn neg_infinity() -> Self;
-    /// Whether it is not a number.
+    /// Returns whether this is NaN.
     fn is_nan(self) -> bool;
-    /// Whether it is neither infinite nor NaN.
+    /// Returns whether this is neither infinite nor NaN.
     fn is_finite(self) -> bool;
-    /// `|x|`.
+    /// Computes `|x|`.
     fn abs(self) -> Self;
-    /// The larger one; the other one if one is NaN.
+    /// Returns the larger number; if one is NaN, the other.
     fn max(self, other: Self) -> Self;
-    /// The smaller one; the other one if one is NaN.
+    /// Returns the smaller number; if one is NaN, the other.
     fn min(self, other: Self) -> Self;
-    /// The largest whole number that is not above x.
+    /// Returns the largest integer that is not above x.
     fn floor(self) -> Self;
-    /// `√x`.
+    /// Computes `√x`.
     fn sqrt(self) -> Self;
-    /// `1 / x`.
+    /// Computes `1 / x`.
     fn recip(self) -> Self;
-    /// `xᵖ`.
+    /// Computes `xᵖ`.
     fn powf(self, p: Self) -> Self;
-    /// `eˣ`.
+    /// Computes `eˣ`.
     fn exp(self) -> Self;
-    /// The natural logarithm.
+    /// Computes the natural logarithm.
     fn ln(self) -> Self;
-    /// `log(1 + x)`, accurate near 0.
+    /// Computes `log(1 + x)`, accurately near 0.
     fn ln_1p(self) -> Self;
-    /// The hyperbolic tangent.
+    /// Computes the hyperbolic tangent.
     fn tanh(self) -> Self;
-    /// The error function.
+    /// Computes the error function.
     fn erf(self) -> Self;
 }
 
-/// What both types have under the same name, and the functions in which they differ.
+/// Implements [`Real`] for a type: shared methods by name, the others by the given functions.
 macro_rules! real {
     ($type:ident, lit: $lit:expr, $($name:ident: $function:path),*) => {
         impl Real for $type {
@@ -151,10 +151,11 @@ real! {
     exp: f64::exp, ln: f64::ln, ln_1p: f64::ln_1p, tanh: f64::tanh
 }
 
-/// Double precision on a device that flushes: a result that is smaller than the smallest normal `f32` is zero.
+/// Double precision in which results below the smallest normal `f32` become zero, as on a device that flushes
+/// subnormals.
 ///
-/// A reference that runs in it shows what a chain of operations loses on such a device: `x·sigmoid(x)` at -88 is 0 there,
-/// and not the normal number -5e-37.
+/// A reference that runs in it shows the loss of a chain of operations on such a device: `x·sigmoid(x)` at -88 is 0
+/// there instead of the normal number -5e-37.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub struct Flushed(f64);
 

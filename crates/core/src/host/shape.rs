@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The sizes of a tensor's axes, outermost first; row-major everywhere.
+/// Sizes of a tensor's axes, outermost first. Elements are in row-major order everywhere.
 ///
 /// ```
 /// use wgrad_core::Shape;
@@ -15,27 +15,27 @@ use std::fmt;
 pub struct Shape(Vec<usize>);
 
 impl Shape {
-    /// The shape of a single number: no axes.
+    /// Returns the shape without axes, that of a single number.
     pub fn scalar() -> Self {
         Self::default()
     }
 
-    /// The sizes, outermost first.
+    /// Returns the sizes, outermost first.
     pub fn dims(&self) -> &[usize] {
         &self.0
     }
 
-    /// The number of axes.
+    /// Returns the number of axes.
     pub fn rank(&self) -> usize {
         self.0.len()
     }
 
-    /// The number of elements: the product of all sizes, 1 for a scalar.
+    /// Returns the number of elements: the product of all sizes, 1 for a scalar.
     pub fn numel(&self) -> usize {
         self.0.iter().product()
     }
 
-    /// Row-major strides, in elements.
+    /// Returns the row-major strides, in elements.
     pub fn strides(&self) -> Vec<usize> {
         let mut strides = vec![1; self.rank()];
         for axis in (1..self.rank()).rev() {
@@ -44,7 +44,7 @@ impl Shape {
         strides
     }
 
-    /// The place of the element at a row-major position.
+    /// Returns the index along each axis of the element at a row-major position.
     ///
     /// ```
     /// # use wgrad_core::Shape;
@@ -58,7 +58,8 @@ impl Shape {
         index
     }
 
-    /// The common shape of two operands under NumPy's rules: aligned at the last axis, sizes equal or one of them 1.
+    /// Returns the common shape of two operands under NumPy's broadcasting rules: aligned at the last axis, sizes equal
+    /// or one of them 1. None if there is no such shape.
     pub fn broadcast(&self, other: &Self) -> Option<Self> {
         let rank = self.rank().max(other.rank());
         let at = |shape: &Self, axis: usize| (axis + shape.rank()).checked_sub(rank).map_or(1, |i| shape.0[i]);
@@ -73,14 +74,14 @@ impl Shape {
             .map(Self)
     }
 
-    /// The axis that `axis` names, counting from the end when negative; `None` when there is no such axis.
+    /// Resolves an axis, counted from the end if negative; `None` if there is no such axis.
     pub fn axis(&self, axis: isize) -> Option<usize> {
         let rank = isize::try_from(self.rank()).ok()?;
         let index = if axis < 0 { axis + rank } else { axis };
         (0..rank).contains(&index).then(|| index.unsigned_abs())
     }
 
-    /// This shape with the size of one axis replaced.
+    /// Returns this shape with the size of one axis replaced.
     pub fn with(&self, axis: usize, size: usize) -> Self {
         let mut dims = self.0.clone();
         dims[axis] = size;

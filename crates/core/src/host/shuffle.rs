@@ -1,11 +1,11 @@
-//! Reproducible order: the same seed gives the same rows on every machine.
+//! Reproducible shuffles: the same seed gives the same order of rows on every machine.
 //!
 //! The generator is `SplitMix64` (Steele, Lea and Flood, 2014): state += 0x9e3779b97f4a7c15, then two rounds of
 //! xor-shift and multiply. Numbers below a bound are drawn without bias by Lemire's multiplication with rejection, and
-//! permutations by the Fisher–Yates shuffle from the end. A stream of its own belongs to each use: the split into training
-//! and test rows draws from stream 0, epoch `e` from stream `e + 1`; the streams of other uses count down from the last.
+//! permutations by the Fisher–Yates shuffle from the end. Each use has a stream of its own: the split into training and
+//! test rows draws from stream 0, epoch `e` from stream `e + 1`, and other uses take streams from `u64::MAX` downwards.
 
-/// The seed of everything random: the same seed gives the same split and the same batches.
+/// Seed of splits and shuffles: the same seed gives the same split and the same batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seed(pub u64);
 
@@ -16,7 +16,7 @@ const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 pub struct SplitMix64(u64);
 
 impl SplitMix64 {
-    /// The generator of one of a seed's streams.
+    /// Starts a stream of a seed.
     pub fn new(seed: Seed, stream: u64) -> Self {
         Self(mix(mix(seed.0) ^ stream.wrapping_mul(STEP)))
     }
@@ -26,14 +26,14 @@ impl SplitMix64 {
         mix(self.0)
     }
 
-    /// A number in [0, 1) with 53 random bits.
+    /// Draws a number in [0, 1) with 53 random bits.
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// A number below `bound`, each with the same probability.
+    /// Draws an integer below `bound`, each with the same probability.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // The first `2^64 mod bound` values of each residue are one too many.
+        // Lemire's rejection: without the first `2^64 mod bound` low halves, all results are equally likely.
         let reject = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.next()) * u128::from(bound);
@@ -44,7 +44,7 @@ impl SplitMix64 {
         }
     }
 
-    /// Puts the items into a random order, each order with the same probability.
+    /// Shuffles items; each order has the same probability.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let other = usize::try_from(self.below(last as u64 + 1)).unwrap_or(last);

@@ -1,4 +1,4 @@
-//! Shape and element type together.
+//! Shape and element type in one value.
 
 use crate::{DType, Shape};
 
@@ -12,22 +12,22 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// A spec of any shape and type.
+    /// Returns the spec of a shape and an element type.
     pub fn new(shape: impl Into<Shape>, dtype: DType) -> Self {
         Self { shape: shape.into(), dtype }
     }
 
-    /// A floating-point spec.
+    /// Returns the spec of an `f32` value.
     pub fn f32(shape: impl Into<Shape>) -> Self {
         Self::new(shape, DType::F32)
     }
 
-    /// A spec of unsigned integers.
+    /// Returns the spec of a `u32` value.
     pub fn u32(shape: impl Into<Shape>) -> Self {
         Self::new(shape, DType::U32)
     }
 
-    /// Bytes on a device.
+    /// Returns the number of bytes on a device.
     pub fn bytes(&self) -> usize {
         self.shape.numel() * self.dtype.size()
     }

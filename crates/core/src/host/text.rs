@@ -1,8 +1,8 @@
-//! Words for messages.
+//! Parts of messages.
 
 use crate::edit_distance;
 
-/// Names in backticks, separated by commas; beyond ten, the number of the others.
+/// Returns names in backticks, separated by commas; after ten, only the number of the others.
 pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     let names: Vec<_> = names.into_iter().collect();
     let mut words: Vec<String> = names.iter().take(10).map(|name| format!("`{}`", name.as_ref())).collect();
@@ -12,12 +12,22 @@ pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     words.join(", ")
 }
 
-/// `1 row`, `2 rows`.
+/// Returns words separated by commas, the last two by "or".
+pub fn one_of<S: AsRef<str>>(words: &[S]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match &words[..] {
+        [] => String::new(),
+        [word] => (*word).into(),
+        [words @ .., last] => format!("{} or {last}", words.join(", ")),
+    }
+}
+
+/// Returns a number with a noun: `1 row`, `2 rows`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// ` Did you mean `x`?`, or nothing if no candidate is close to `name`.
+/// Returns ` Did you mean `x`?`, or an empty string if no candidate is close to `name`.
 pub fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoIterator<Item = S>) -> String {
     let lower = name.to_lowercase();
     let letters = lower.chars().count();
@@ -29,7 +39,7 @@ pub fn did_you_mean<S: AsRef<str>>(name: &str, candidates: impl IntoIterator<Ite
         .map_or_else(String::new, |(_, candidate)| format!(" Did you mean `{}`?", candidate.as_ref()))
 }
 
-/// Bytes with a unit, for people.
+/// Returns a number of bytes with a unit: `1.5 MiB`.
 pub fn human_bytes(bytes: usize) -> String {
     let value = bytes as f64;
     match bytes {

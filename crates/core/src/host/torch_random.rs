@@ -1,21 +1,21 @@
-//! The random numbers of PyTorch on the CPU: what `torch.manual_seed(s)` and the calls after it draw, bit for bit.
+//! Random numbers of PyTorch on the CPU: the draws after `torch.manual_seed(s)`, bit for bit.
 //!
 //! - *Words* come from MT19937 (Matsumoto and Nishimura, ACM TOMACS 8, 1998), seeded with the low 32 bits of the seed.
 //! - *Uniform* numbers in `f32` take the low 24 bits of a word, times 2⁻²⁴, then one fused multiply and add.
-//! - *Normal* numbers, fewer than 16: pairs by Box and Muller in `f64`, the second of a pair is kept for the next call.
-//! - *Normal* numbers, 16 or more: as many uniform ones in `f32`, then Box and Muller over blocks of 16, the first eight
-//!   of which are radii and the last eight angles. If the blocks do not come out even, the last 16 are drawn again.
+//! - *Normal* numbers, fewer than 16: pairs by Box and Muller in `f64`; the second of a pair is kept for the next call.
+//! - *Normal* numbers, 16 or more: the same number of uniform ones in `f32`, then Box and Muller over blocks of 16,
+//!   whose first eight are radii and last eight angles. If the count is no multiple of 16, the last 16 are drawn again.
 //!   Logarithm, sine and cosine are the polynomials of the Cephes library (Moshier) in `f32` with fused operations, as
-//!   PyTorch's kernel for AVX2 has them: what x86 machines since 2013 run, those with AVX-512, too. Without AVX2, and on
-//!   other processors, PyTorch itself gives other last bits.
-//! - *Permutations* are Fisher and Yates' from the front, over words modulo what is left.
+//!   in PyTorch's kernel for AVX2, which x86 machines since 2013 run, also those with AVX-512. Without AVX2 and on
+//!   other processors, PyTorch's last bits differ.
+//! - *Permutations* are Fisher–Yates shuffles from the front, with words modulo the number of remaining items.
 
 use crate::host::init::Init;
 
 const WORDS: usize = 624;
 const SHIFT: usize = 397;
 
-/// A generator of PyTorch's random numbers, in the state after `torch.manual_seed`.
+/// Generator of PyTorch's random numbers, in the state after `torch.manual_seed`.
 ///
 /// ```
 /// use wgrad_core::TorchRandom;
@@ -29,7 +29,7 @@ const SHIFT: usize = 397;
 pub struct TorchRandom {
     state: [u32; WORDS],
     next: usize,
-    /// The second number of a pair of normal ones, as bits.
+    /// The second normal number of a pair, as bits.
     kept: Option<u64>,
 }
 
@@ -40,7 +40,7 @@ impl std::fmt::Debug for TorchRandom {
 }
 
 impl TorchRandom {
-    /// The generator after `torch.manual_seed(seed)`. Negative seeds of PyTorch are `seed + 2⁶⁴` here.
+    /// Makes the generator after `torch.manual_seed(seed)`. Negative seeds of PyTorch are `seed + 2⁶⁴` here.
     pub fn new(seed: u64) -> Self {
         let mut state = [seed as u32; WORDS];
         for i in 1..WORDS {
@@ -50,8 +50,8 @@ impl TorchRandom {
         Self { state, next: WORDS, kept: None }
     }
 
-    /// The state as words, to be kept and given to [`Self::from_words`]: 624 of the generator, how many of them are used,
-    /// and what is kept of a pair of normal numbers.
+    /// Returns the state as words, for [`Self::from_words`]: 624 of the generator, the number of them that are used,
+    /// and the second normal number of a pair, if one is kept.
     ///
     /// ```
     /// use wgrad_core::TorchRandom;
@@ -67,7 +67,7 @@ impl TorchRandom {
         self.state.iter().copied().chain(rest).collect()
     }
 
-    /// The generator in a state from [`Self::to_words`]; none if these are no such words.
+    /// Restores a state of [`Self::to_words`]; none if the words are no such state.
     pub fn from_words(words: &[u32]) -> Option<Self> {
         let (state, rest) = words.split_first_chunk::<WORDS>()?;
         let &[next, kept, low, high] = rest else { return None };
@@ -88,7 +88,7 @@ impl TorchRandom {
         self.next = 0;
     }
 
-    /// The next 32 random bits.
+    /// Draws 32 random bits.
     pub fn word(&mut self) -> u32 {
         if self.next == WORDS {
             self.twist();
@@ -101,24 +101,24 @@ impl TorchRandom {
         word ^ (word >> 18)
     }
 
-    /// The next 64 random bits: two words, the high one first.
+    /// Draws 64 random bits: two words, the high one first.
     pub fn long(&mut self) -> u64 {
         let high = u64::from(self.word());
         (high << 32) | u64::from(self.word())
     }
 
-    /// `torch.empty((), dtype=torch.int64).random_()`: how a data loader draws a seed.
+    /// Draws `torch.empty((), dtype=torch.int64).random_()`, as a data loader draws its seed.
     pub fn seed(&mut self) -> u64 {
         self.long() & (u64::MAX >> 1)
     }
 
-    /// A number in `[low, high)`: an element of `uniform_(low, high)`.
+    /// Draws a number in `[low, high)`: an element of `uniform_(low, high)`.
     pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         let unit = (self.word() & 0x00ff_ffff) as f32 * (1.0 / 16_777_216.0);
         unit.mul_add(high - low, low)
     }
 
-    /// A number in `[0, 1)` with 53 random bits.
+    /// Draws a number in `[0, 1)` with 53 random bits.
     fn unit(&mut self) -> f64 {
         (self.long() & ((1 << 53) - 1)) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
@@ -136,7 +136,7 @@ impl TorchRandom {
         value * std + mean
     }
 
-    /// `torch.empty(count).normal_(mean, std)`.
+    /// Draws `torch.empty(count).normal_(mean, std)`.
     pub fn normals(&mut self, count: usize, mean: f64, std: f64) -> Vec<f32> {
         if count < 16 {
             return (0..count).map(|_| self.normal(mean, std) as f32).collect();
@@ -155,7 +155,7 @@ impl TorchRandom {
         values
     }
 
-    /// `torch.randperm(count)`.
+    /// Draws `torch.randperm(count)`.
     pub fn permutation(&mut self, count: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..count).collect();
         if count < u32::MAX / 20 {
@@ -164,7 +164,7 @@ impl TorchRandom {
                 order.swap(at as usize, other as usize);
             }
         } else {
-            // So many that a word modulo their number would be biased.
+            // A 32-bit word modulo so large a number would be biased.
             for at in 0..count {
                 let other = self.long() % (u64::from(at) + 1);
                 order.swap(at as usize, other as usize);
@@ -173,7 +173,7 @@ impl TorchRandom {
         order
     }
 
-    /// What PyTorch's `uniform_`, `normal_` and `fill_` write into a new tensor of `count` elements.
+    /// Draws the elements of a new tensor as PyTorch's `uniform_`, `normal_` or `fill_`.
     pub fn fill(&mut self, count: usize, init: Init) -> Vec<f32> {
         match init {
             Init::Constant(value) => vec![value as f32; count],
@@ -186,7 +186,7 @@ impl TorchRandom {
     }
 }
 
-/// Makes normal numbers of 8 radii and 8 angles, both given as uniform numbers.
+/// Turns uniform numbers for 8 radii and 8 angles into 16 normal numbers.
 fn to_normal(block: &mut [f32; 16], mean: f32, std: f32) {
     for i in 0..8 {
         let radius = (-2.0 * log(1.0 - block[i])).sqrt();
@@ -196,13 +196,13 @@ fn to_normal(block: &mut [f32; 16], mean: f32, std: f32) {
     }
 }
 
-/// A polynomial, its highest coefficient first.
+/// Evaluates a polynomial, its highest coefficient first.
 fn horner(x: f32, coefficients: &[f32]) -> f32 {
     let (first, rest) = coefficients.split_first().unwrap_or((&0.0, &[]));
     rest.iter().fold(*first, |sum, &coefficient| sum.mul_add(x, coefficient))
 }
 
-/// The natural logarithm of a positive normal number, as Cephes' `logf`.
+/// Computes the natural logarithm of a positive normal number as `logf` of Cephes.
 fn log(x: f32) -> f32 {
     const LOG: [f32; 9] = [
         7.037_683_6e-2,
@@ -218,30 +218,30 @@ fn log(x: f32) -> f32 {
     let bits = x.to_bits();
     let mut exponent = (bits >> 23).cast_signed() - 126;
     let mut m = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
-    // m is in [½, 1); what is left is in [√½ − 1, √2 − 1).
+    // m is in [½, 1) and becomes a number in [√½ − 1, √2 − 1).
     if m < std::f32::consts::FRAC_1_SQRT_2 {
         exponent -= 1;
         m = (m - 1.0) + m;
     } else {
         m -= 1.0;
     }
-    // ln 2 in two parts, the first of which is exact times any exponent.
+    // ln 2 is in two parts; the product of the first with any exponent is exact.
     let (exponent, square) = (exponent as f32, m * m);
     let y = (horner(m, &LOG) * m).mul_add(square, exponent * -2.121_944_4e-4);
     let y = (-square).mul_add(0.5, y);
     exponent.mul_add(355.0 / 512.0, m + y)
 }
 
-/// Sine and cosine of an angle in `[0, 2π]`, as Cephes' `sinf` and `cosf`.
+/// Computes sine and cosine of an angle in `[0, 2π]` as `sinf` and `cosf` of Cephes.
 fn sin_cos(x: f32) -> (f32, f32) {
     const COS: [f32; 3] = [2.443_315_7e-5, -1.388_731_6e-3, 4.166_664_6e-2];
     const SIN: [f32; 3] = [-1.951_529_6e-4, 8.332_161e-3, -1.666_665_5e-1];
-    // The nearest even eighth of the circle, and the angle from there: π/4 is taken off in three parts.
+    // The nearest even eighth of the circle, and the angle from there: π/4 is subtracted in three parts.
     let eighth = ((x * (4.0 / std::f32::consts::PI)) as i32 + 1) & !1;
-    let turns = eighth as f32;
-    let x = turns.mul_add(-0.785_156_25, x);
-    let x = turns.mul_add(-2.418_756_5e-4, x);
-    let x = turns.mul_add(-3.774_895e-8, x);
+    let eighths = eighth as f32;
+    let x = eighths.mul_add(-0.785_156_25, x);
+    let x = eighths.mul_add(-2.418_756_5e-4, x);
+    let x = eighths.mul_add(-3.774_895e-8, x);
     let square = x * x;
     let cos = (horner(square, &COS) * square).mul_add(square, -(0.5 * square)) + 1.0;
     let sin = (horner(square, &SIN) * square).mul_add(x, x);

@@ -1,66 +1,66 @@
-//! Launches of kernels as data: what a backend needs to know, without naming its API.
+//! Launches of kernels as data, independent of a backend's API.
 
 use std::borrow::Cow;
 
 use crate::host::cast::wide;
-use crate::{Choice, Limits, Spec};
+use crate::{Limits, Spec, TuningChoice};
 
-/// A WGSL module: its parts are joined into one source. Usually library functions, then the op's own file.
+/// WGSL module whose parts are joined into one source: usually library functions, then the op's own file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// The name, as in profiles and errors: the stem of the shader file, or what the file does for an op.
+    /// The name, as in profiles and errors: usually the stem of the shader file.
     pub name: Cow<'static, str>,
     /// The source, in parts.
     pub parts: Vec<Cow<'static, str>>,
-    /// Whether a backend may compile it without bounds checks and bounded loops.
+    /// True if a backend may compile it without bounds checks and bounded loops.
     trusted: bool,
 }
 
 impl Kernel {
-    /// A kernel from fixed sources. Backends compile it with bounds checks and bounded loops.
+    /// Makes a kernel of fixed sources. Backends compile it with bounds checks and bounded loops.
     pub fn new(name: &'static str, parts: &[&'static str]) -> Self {
         Self { name: name.into(), parts: parts.iter().map(|&p| p.into()).collect(), trusted: false }
     }
 
-    /// A kernel whose source was generated.
+    /// Makes a kernel of a generated source. Backends compile it with bounds checks and bounded loops.
     pub fn generated(name: impl Into<String>, source: String) -> Self {
         Self { name: Cow::Owned(name.into()), parts: vec![source.into()], trusted: false }
     }
 
-    /// The same kernel, compiled without bounds checks and bounded loops.
+    /// Lets backends compile the kernel without bounds checks and bounded loops.
     ///
     /// # Safety
-    /// With the parameters that its op gives it, every access must be within its buffer and every loop must end.
+    /// With the parameters that its op sets, every access must be within its buffer and every loop must end.
     #[allow(unsafe_code, reason = "a promise that only the author of the kernel can make")]
     pub unsafe fn trusted(mut self) -> Self {
         self.trusted = true;
         self
     }
 
-    /// A kernel of `wgrad-shaders`, to be compiled without runtime checks: they cost up to half of its speed, because every
-    /// loop gets a counter of its own and is not unrolled.
+    /// Marks a kernel of `wgrad-shaders` as trusted: runtime checks cost up to half of its speed, because every loop
+    /// gets a counter of its own and is not unrolled.
     ///
-    /// Each of them compares its position with the size in `params` before it stores, clamps or guards the positions that
-    /// it loads, and loops over sizes from `params`; the backend binds buffers at least as long as their specs.
-    /// `tests/parity.rs` runs them at ragged, single-row and odd sizes, `tests/shaders.rs` matches the parameters of every
-    /// launch.
+    /// Each of these kernels compares its position with the size in `params` before it stores, clamps or guards the
+    /// positions that it loads, and loops over sizes from `params`; the backend binds buffers at least as long as their
+    /// specs. `tests/parity.rs` runs them at ragged, single-row and odd sizes, and `tests/shaders.rs` matches the
+    /// parameters of every launch.
     pub(crate) fn bundled(mut self) -> Self {
         self.trusted = true;
         self
     }
 
-    /// Whether the kernel may be compiled without checks.
+    /// Returns whether the kernel may be compiled without checks.
     pub fn is_trusted(&self) -> bool {
         self.trusted
     }
 
-    /// The whole source.
+    /// Returns the whole source.
     pub fn source(&self) -> String {
         self.parts.join("\n")
     }
 }
 
-/// A buffer of an op, seen from its launch.
+/// Buffer of an op, as its launch names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operand {
     /// Input `i`.
@@ -71,7 +71,7 @@ pub enum Operand {
     Scratch(usize),
 }
 
-/// A member of a kernel's uniform `params` struct.
+/// Value of a member of a kernel's uniform `params` struct.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Param {
     /// An unsigned integer.
@@ -93,13 +93,13 @@ impl From<f32> for Param {
 }
 
 impl From<usize> for Param {
-    /// Sizes of buffers within binding limits always fit.
+    /// Converts a size; those of buffers within binding limits always fit.
     fn from(value: usize) -> Self {
         Self::U32(u32::try_from(value).unwrap_or(u32::MAX))
     }
 }
 
-/// The value of a WGSL `override`: a number, a size, or a flag as 1 or 0.
+/// Value of a WGSL `override`: a number, a size, or a flag as 1 or 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Constant(pub f64);
 
@@ -121,30 +121,31 @@ impl From<bool> for Constant {
     }
 }
 
-/// How much to launch.
+/// Number of threads or workgroups of a launch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grid {
     /// Threads per axis: the backend divides by the kernel's own workgroup size and rounds up.
     Threads([usize; 3]),
     /// Workgroups per axis.
     Groups([usize; 3]),
-    /// A workgroup per so many elements of each of the op's inputs, which lie side by side ([`Op::side_by_side`](crate::Op::side_by_side)). The
-    /// WGSL variable `x` is bound to the device's buffer that they lie in, `table` to three numbers per workgroup: the
-    /// block's first element in `x`, its elements, and its number among the blocks of all inputs. The member `blocks` of
-    /// the parameters is how many there are; there is a launch per buffer if the inputs need several.
+    /// One workgroup per block of `elements` elements of each of the op's inputs, which are side by side in a buffer
+    /// ([`Op::side_by_side`](crate::Op::side_by_side)). The WGSL variable `x` is bound to that buffer, `table` to three
+    /// numbers per workgroup: the block's first element in `x`, its number of elements, and its index among the blocks
+    /// of all inputs. The member `blocks` of the parameters is the number of blocks. If the inputs need several
+    /// buffers, there is a launch per buffer.
     Blocks {
-        /// The variable of the buffer.
+        /// The WGSL variable of the buffer.
         x: &'static str,
-        /// The variable of the table.
+        /// The WGSL variable of the table.
         table: &'static str,
-        /// Elements of a block.
+        /// Number of elements of a block.
         elements: usize,
     },
 }
 
-/// One kernel launch as data. Buffers, parameters and constants are named as the WGSL names them.
+/// Launch of one kernel. Buffers, parameters and constants have the names that the WGSL gives them.
 ///
-/// A grid with only an x axis may be folded into y when it has more workgroups than a dimension allows: a kernel
+/// A grid with only an x axis may be folded into y if it has more workgroups than a dimension allows: a kernel
 /// computes its linear position as `group.x + group.y * num_workgroups.x`.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
@@ -159,17 +160,16 @@ pub struct Dispatch {
     pub params: Vec<(&'static str, Param)>,
     /// WGSL `override` → value.
     pub constants: Vec<(&'static str, f64)>,
-    /// How much.
+    /// The threads or workgroups.
     pub grid: Grid,
-    /// Iterations that one thread's loops have at most, if they grow with the data; 0 if not. See
-    /// [`Limits::iterations`].
+    /// Maximum iterations of the loops of one thread, if they grow with the data; 0 if not. See [`Limits::iterations`].
     pub iterations: usize,
-    /// Threads that share the loops behind `iterations`: those of a workgroup, or 1.
+    /// Number of threads that divide the loops counted by `iterations`: those of a workgroup, or 1.
     pub shared_by: usize,
 }
 
 impl Dispatch {
-    /// A dispatch without bindings yet.
+    /// Makes a dispatch without bindings, parameters and constants.
     pub fn new(kernel: Kernel, entry: &'static str, grid: Grid) -> Self {
         let (bindings, params, constants) = (vec![], vec![], vec![]);
         Self { kernel, entry, bindings, params, constants, grid, iterations: 0, shared_by: 1 }
@@ -187,12 +187,12 @@ impl Dispatch {
         self
     }
 
-    /// Declares how many iterations the loops of one thread have at most, all of them together.
+    /// Declares the maximum iterations of all loops of one thread together.
     pub fn iterations(self, iterations: usize) -> Self {
         Self { iterations, ..self }
     }
 
-    /// Declares `loops` loops of `each` iterations that `threads` neighbouring threads of a workgroup share evenly.
+    /// Declares `loops` loops of `each` iterations that `threads` neighbouring threads of a workgroup divide evenly.
     ///
     /// `threads` is the kernel's `@workgroup_size`, or its override `THREADS`; `tests/shaders.rs` compares them.
     pub fn iterations_shared(self, loops: usize, each: usize, threads: usize) -> Self {
@@ -206,7 +206,7 @@ impl Dispatch {
     }
 }
 
-/// Where an op describes its launch.
+/// Dispatches and scratch buffers of an op, as its [`Op::launch`](crate::Op::launch) adds them.
 #[derive(Debug)]
 pub struct Launch<'a> {
     /// The inputs, in order.
@@ -215,16 +215,16 @@ pub struct Launch<'a> {
     pub outputs: &'a [Spec],
     /// The device's limits.
     pub limits: &'a Limits,
-    /// The launches so far, in order of execution.
+    /// The dispatches so far, in order of execution.
     pub dispatches: Vec<Dispatch>,
-    /// Scratch buffers so far.
+    /// The scratch buffers so far.
     pub scratch: Vec<Spec>,
     /// The choices among variants so far.
-    pub choices: Vec<Choice>,
+    pub choices: Vec<TuningChoice>,
 }
 
 impl<'a> Launch<'a> {
-    /// A launch of an op with these inputs and outputs.
+    /// Starts the launch of an op with these inputs and outputs.
     pub fn new(inputs: &'a [Spec], outputs: &'a [Spec], limits: &'a Limits) -> Self {
         Self { inputs, outputs, limits, dispatches: vec![], scratch: vec![], choices: vec![] }
     }
@@ -234,20 +234,20 @@ impl<'a> Launch<'a> {
         self.dispatches.push(dispatch);
     }
 
-    /// Reserves a buffer that lives as long as this op runs.
+    /// Reserves a buffer for the time in which this op runs.
     pub fn scratch(&mut self, spec: Spec) -> Operand {
         self.scratch.push(spec);
         Operand::Scratch(self.scratch.len() - 1)
     }
 
-    /// Chooses among the `variants` of a kernel, by what [`Limits::choices`] says of this `site`; else the `default`.
+    /// Returns the index of the variant that [`Limits::choices`] has for the tuning key, else `default`.
     ///
-    /// A site is the op's name and what its speed depends on, such as `matmul 512x1024x2048 nt`. That the choice
-    /// existed is kept in [`Self::choices`], for tuning.
-    pub fn choose(&mut self, site: &str, variants: &[&'static str], default: usize) -> usize {
-        let wanted = self.limits.choices.get(site);
+    /// A tuning key is the op's name and the sizes that its speed depends on, such as `matmul 512x1024x2048 nt`. The
+    /// choice is added to [`Self::choices`], for tuning.
+    pub fn choose(&mut self, key: &str, variants: &[&'static str], default: usize) -> usize {
+        let wanted = self.limits.choices.get(key);
         let chosen = wanted.and_then(|name| variants.iter().position(|variant| *variant == name)).unwrap_or(default);
-        self.choices.push(Choice { site: site.into(), variants: variants.to_vec(), chosen });
+        self.choices.push(TuningChoice { key: key.into(), variants: variants.to_vec(), chosen });
         chosen
     }
 }

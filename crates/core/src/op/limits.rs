@@ -1,35 +1,35 @@
-//! Limits of a device, as planners and ops see them.
+//! Limits of a device, for the planner and ops.
 
-use crate::Choices;
+use crate::TuningChoices;
 
-/// What a planner and an op may know about the device that a plan is made for.
+/// Properties of the device that a plan is made for, for the planner and ops.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// Storage buffers that one dispatch may bind.
+    /// Maximum storage buffers of one dispatch.
     pub storage_buffers: usize,
-    /// Bytes that one binding may span.
+    /// Maximum bytes of one binding.
     pub binding_bytes: u64,
-    /// Bytes that one plan may take in all: of a device in the host's memory, what the machine has. GPUs do not tell
-    /// theirs, so there is no limit unless one is set: an allocation that fails tells.
+    /// Maximum bytes of all buffers of a plan. For a device in the host's memory it is the machine's memory. GPUs do
+    /// not report theirs, so by default there is no limit, and an allocation may fail instead.
     pub memory_bytes: u64,
-    /// Workgroups per dimension.
+    /// Maximum workgroups per dimension.
     pub workgroups: u32,
-    /// Invocations per workgroup.
+    /// Maximum threads per workgroup.
     pub invocations: u32,
-    /// Bytes of workgroup memory.
+    /// Maximum bytes of workgroup memory.
     pub workgroup_bytes: u32,
-    /// Iterations that all loops of one thread may have together: a software driver was seen to end them after these.
+    /// Maximum iterations of all loops of one thread together. Some software drivers end loops after this many.
     pub iterations: u32,
-    /// A software adapter, on which barriers are dear and wide threads are cheap.
+    /// True for a software adapter, on which barriers are slow and threads with much work are fast.
     pub software: bool,
-    /// Whether the backend runs dispatches at all; the CPU backend runs references.
+    /// True if the backend runs kernels; the CPU backend runs references instead.
     pub dispatches: bool,
-    /// The variants of kernels that were found to be fastest on the device, or that a test asks for.
-    pub choices: Choices,
+    /// Variants of kernels: the fastest on the device, found by tuning, or those that a test sets.
+    pub choices: TuningChoices,
 }
 
 impl Default for Limits {
-    /// WebGPU's default limits.
+    /// Returns WebGPU's default limits.
     fn default() -> Self {
         Self {
             storage_buffers: 8,
@@ -41,7 +41,7 @@ impl Default for Limits {
             iterations: u32::MAX,
             software: false,
             dispatches: true,
-            choices: Choices::default(),
+            choices: TuningChoices::default(),
         }
     }
 }

@@ -1,46 +1,47 @@
-//! Pointwise ops as rows of data: one row says the WGSL, the reference and the gradient.
+//! Pointwise ops as data: each declares its WGSL, its CPU reference and its gradient rule.
 //!
-//! A pointwise op writes element `i` from elements `i` of its arguments, so any number of them can run as one loop.
-//! The planner makes such clusters; the GPU backend prints them as one kernel, the CPU backend runs them in blocks.
+//! A pointwise op computes element `i` from elements `i` of its arguments, so that several can run in one loop. The
+//! planner fuses them into clusters; the GPU backend generates a kernel of a cluster, the CPU backend runs it in
+//! blocks.
 
 use crate::autodiff::Backward;
 use crate::op::reference::{Buffers, Reference, Slice, SliceMut};
 use crate::{Accuracy, DType, Element, Flushed, Real};
 
-/// One pointwise op. Build rows with [`pointwise!`](crate::pointwise).
+/// Pointwise op, declared by [`pointwise!`](crate::pointwise).
 pub struct Pointwise {
     /// The name, as in error messages and plans.
     pub name: &'static str,
     /// The names of the arguments, as the WGSL expression uses them.
     pub args: &'static [&'static str],
-    /// Their element types.
+    /// The element types of the arguments.
     pub types: &'static [DType],
-    /// The names of the constant attributes; they are pasted into the WGSL expression as literals.
+    /// The names of the attributes, constants that become literals in the WGSL expression.
     pub attributes: &'static [&'static str],
     /// The element type of the result.
     pub out: DType,
     /// The WGSL expression.
     pub wgsl: &'static str,
-    /// WGSL functions that the expression calls: the source that defines them, empty if none.
+    /// The source of WGSL functions that the expression calls; empty if there are none.
     pub library: &'static str,
     /// The reference in single precision, over a block of elements.
     pub block_f32: fn(&Block<'_, f32>, SliceMut<'_, f32>),
     /// The reference in double precision.
     pub block_f64: fn(&Block<'_, f64>, SliceMut<'_, f64>),
-    /// The reference on a device that flushes small numbers on the way to zero, for error bounds.
+    /// The reference in a precision that flushes subnormal results to zero, for error bounds.
     pub block_flushed: fn(&Block<'_, Flushed>, SliceMut<'_, Flushed>),
-    /// How many correctly rounded operations in sequence the row may be as inexact as: 1 for arithmetic. By WGSL's table of
-    /// accuracies `exp` is 4; see [`crate::bound`].
+    /// The number of correctly rounded operations in sequence with the same error: 1 for arithmetic, 4 for `exp` by
+    /// WGSL's table of accuracies. See [`crate::bound`].
     pub steps: f64,
-    /// The gradient rule; `None` where the gradient is zero everywhere (comparisons, rounding, integers).
+    /// The gradient rule; `None` if the gradient is zero everywhere (comparisons, rounding, integers).
     pub backward: Option<fn(&mut Backward)>,
-    /// Whether the rule is by design an estimate and not the derivative, as that of a straight-through estimator: finite
-    /// differences do not judge it.
+    /// True if the gradient rule is by design not the derivative, as that of a straight-through estimator; it is then
+    /// not compared with finite differences.
     pub estimated: bool,
 }
 
 impl Pointwise {
-    /// How exact the row is: by its `steps`; integers are exact.
+    /// Returns the roundings of a result: those of its `steps`. Integers are exact.
     pub fn accuracy(&self) -> Accuracy {
         if self.out == DType::U32 { Accuracy::EXACT } else { Accuracy::new().steps(self.steps) }
     }
@@ -58,26 +59,27 @@ impl PartialEq for Pointwise {
     }
 }
 
-/// The arguments of one row for one block of elements.
+/// Arguments of a pointwise op for a block of elements.
 #[derive(Debug)]
 pub struct Block<'a, F> {
-    /// One slice per argument, all of the same length.
+    /// One slice per argument, all equally long.
     pub args: &'a [Slice<'a, F>],
     /// The attributes.
     pub attributes: &'a [f64],
 }
 
-/// The loop of one row over a block, in any precision; what [`pointwise!`](crate::pointwise) makes of a reference.
+/// Loop of a pointwise op over a block, in any precision. [`pointwise!`](crate::pointwise) implements it from a
+/// reference.
 pub trait Loop {
-    /// Fills `out`.
+    /// Computes all elements of `out`.
     fn run<F: Real>(block: &Block<'_, F>, out: SliceMut<'_, F>);
 }
 
-/// Runs `work` in the widest vectors that the machine has.
+/// Runs `work` with the widest vector instructions of the machine.
 ///
-/// It is compiled once for each set of instructions: the closure and what is hot in it must be `#[inline(always)]`, for
-/// a function that is called from there is compiled for the smallest set. No two operations are fused, so that results
-/// are the same on all machines.
+/// It is compiled once for each instruction set. The closure and its hot functions must be `#[inline(always)]`, because
+/// a function that is not inlined is compiled for the smallest set. No two operations are fused, so that results are
+/// the same on all machines.
 pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     struct Call<W>(W);
 
@@ -93,7 +95,7 @@ pub fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(Call(work))
 }
 
-/// A loop in single precision, in the widest vectors that the machine has.
+/// Runs a loop in single precision with the widest vector instructions of the machine.
 pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
     vectorized(
         #[inline(always)]
@@ -101,17 +103,17 @@ pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
     );
 }
 
-/// A precision in which plans run on the CPU.
+/// Precision in which plans run on the CPU.
 pub trait Precision: Real + Element {
-    /// The row's loop in this precision.
-    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
-    /// The buffers of an op, for its reference.
+    /// Returns the loop of a pointwise op in this precision.
+    fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
+    /// Wraps the buffers of an op for its reference.
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_>;
 }
 
 impl Precision for f32 {
-    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
-        row.block_f32
+    fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
+        op.block_f32
     }
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
         Reference::F32(buffers)
@@ -119,8 +121,8 @@ impl Precision for f32 {
 }
 
 impl Precision for f64 {
-    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
-        row.block_f64
+    fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
+        op.block_f64
     }
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
         Reference::F64(buffers)
@@ -129,12 +131,14 @@ impl Precision for f64 {
 
 /// Declares a pointwise op: a `static` of type [`Pointwise`].
 ///
-/// Arguments are `float` or `uint`; attributes stand in brackets. In the reference, `F` is the number type. `backward`
-/// names the gradient of the result (and, if a formula needs it, the result itself) and gives one formula in graph terms
-/// per argument, over tensors named as the arguments; an argument without a formula gets no gradient. `backward: none`
-/// stands where the gradient is zero everywhere. After the WGSL, `library:` names the source of functions that it calls,
-/// and `steps:` how inexact it may be if that is more than some arithmetic: see [`Pointwise::steps`]. After the
-/// reference, `estimated: true` says that the gradient is not meant to be the derivative: see [`Pointwise::estimated`].
+/// - Arguments are `float` or `uint`; names of attributes are in brackets.
+/// - `wgsl:` is the WGSL expression. After it, `library:` is the source of functions that it calls, and `steps:` its
+///   error if that is larger than that of arithmetic: see [`Pointwise::steps`].
+/// - `reference<F>:` is the Rust expression over the number type `F`. After it, `estimated: true` declares that the
+///   gradient is not the derivative: see [`Pointwise::estimated`].
+/// - `backward(grad)` names the gradient of the result, `backward(grad, out)` also the result itself. A formula per
+///   argument follows, over tensors named as the arguments; an argument without a formula gets no gradient.
+///   `backward: none` declares that the gradient is zero everywhere.
 ///
 /// ```
 /// use wgrad_core::{pointwise, Real};
@@ -163,12 +167,12 @@ macro_rules! pointwise {
     ) => {
         $(#[$doc])*
         $vis static $NAME: $crate::Pointwise = {
-            struct Row;
-            #[allow(unused_variables, unused_mut, non_snake_case, clippy::all, clippy::pedantic, reason = "generated from a row")]
-            impl $crate::Loop for Row {
+            struct Body;
+            #[allow(unused_variables, unused_mut, non_snake_case, clippy::all, clippy::pedantic, reason = "generated code")]
+            impl $crate::Loop for Body {
                 #[inline(always)]
                 fn run<$F: $crate::Real>(block: &$crate::Block<'_, $F>, out: $crate::SliceMut<'_, $F>) {
-                    // As parameters, the compiler knows that no two slices overlap.
+                    // The slices are parameters, so that the compiler knows that they do not overlap.
                     #[inline(always)]
                     fn each<$F: $crate::Real>(
                         out: &mut [$crate::pointwise!(@element $out $F)],
@@ -187,11 +191,11 @@ macro_rules! pointwise {
                     each::<$F>(
                         out.$out(),
                         $({
-                            let $arg = args.next().expect("as many arguments as the row has");
+                            let $arg = args.next().expect("a slice per argument");
                             $arg.$kind()
                         },)*
                         $({
-                            let $attr = attributes.next().expect("as many attributes as the row has");
+                            let $attr = attributes.next().expect("a number per attribute");
                             <$F as $crate::Real>::lit(*$attr)
                         },)*
                     );
@@ -206,9 +210,9 @@ macro_rules! pointwise {
                 wgsl: $wgsl,
                 library: $crate::pointwise!(@library $($library)?),
                 steps: $crate::pointwise!(@steps $($steps)?),
-                block_f32: $crate::in_vectors::<Row>,
-                block_f64: <Row as $crate::Loop>::run::<f64>,
-                block_flushed: <Row as $crate::Loop>::run::<$crate::Flushed>,
+                block_f32: $crate::in_vectors::<Body>,
+                block_f64: <Body as $crate::Loop>::run::<f64>,
+                block_flushed: <Body as $crate::Loop>::run::<$crate::Flushed>,
                 backward: $crate::pointwise!(@backward ($($arg)*) ($($attr)*) $($backward)*),
                 estimated: $crate::pointwise!(@estimated $($estimated)?),
             }
@@ -256,15 +260,15 @@ macro_rules! pointwise {
     };
 }
 
-/// Declares the pointwise ops of a file: each row as [`pointwise!`](crate::pointwise) does, their list `ROWS`, and for
-/// a row `… -> float as name` the method `name` of [`Tensor`](crate::Tensor), whose first argument is the tensor itself.
+/// Declares the pointwise ops of a file as [`pointwise!`](crate::pointwise), and their list `OPS`. An op declared with
+/// `… -> float as name` becomes the method `name` of [`Tensor`](crate::Tensor), whose first argument is the tensor.
 macro_rules! pointwise_ops {
-    (@rows $(
+    (@ops $(
         $(#[$doc:meta])*
         $vis:vis $NAME:ident = $name:ident $args:tt $attrs:tt -> $out:ident $(as $method:ident)? { $($body:tt)* }
     )*) => {
-        /// The ops of this file.
-        pub(crate) static ROWS: &[&$crate::Pointwise] = &[$(&$NAME),*];
+        /// Pointwise ops of this file.
+        pub(crate) static OPS: &[&$crate::Pointwise] = &[$(&$NAME),*];
         $($crate::pointwise! { $(#[$doc])* $vis $NAME = $name $args $attrs -> $out { $($body)* } })*
     };
     (@methods) => {};
@@ -289,7 +293,7 @@ macro_rules! pointwise_ops {
         pointwise_ops! { @methods $($rest)* }
     };
     ($($all:tt)*) => {
-        pointwise_ops! { @rows $($all)* }
+        pointwise_ops! { @ops $($all)* }
         impl $crate::Tensor {
             pointwise_ops! { @methods $($all)* }
         }

@@ -1,10 +1,10 @@
-//! How an op's CPU reference sees its buffers: once in `f32`, once in `f64`, from one source.
+//! Buffers of an op's CPU reference, which runs in `f32` and in `f64` from one source.
 
 use std::ops::Range;
 
 use crate::{Real, Spec};
 
-/// A buffer that is read.
+/// Buffer to be read.
 #[derive(Clone, Copy, Debug)]
 pub enum Slice<'a, F> {
     /// Floats.
@@ -13,7 +13,7 @@ pub enum Slice<'a, F> {
     Uint(&'a [u32]),
 }
 
-/// A buffer that is written.
+/// Buffer to be written.
 #[derive(Debug)]
 pub enum SliceMut<'a, F> {
     /// Floats.
@@ -23,7 +23,7 @@ pub enum SliceMut<'a, F> {
 }
 
 impl<'a, F> Slice<'a, F> {
-    /// The floats inside; the shape rule has settled that they are.
+    /// Returns the floats; the shape rule has checked the type.
     pub fn float(self) -> &'a [F] {
         match self {
             Self::Float(values) => values,
@@ -31,7 +31,7 @@ impl<'a, F> Slice<'a, F> {
         }
     }
 
-    /// The integers inside.
+    /// Returns the integers; the shape rule has checked the type.
     pub fn uint(self) -> &'a [u32] {
         match self {
             Self::Uint(values) => values,
@@ -39,7 +39,7 @@ impl<'a, F> Slice<'a, F> {
         }
     }
 
-    /// Some of the elements.
+    /// Returns a range of the elements.
     pub(crate) fn read(self, at: Range<usize>) -> Self {
         match self {
             Self::Float(values) => Self::Float(&values[at]),
@@ -49,7 +49,7 @@ impl<'a, F> Slice<'a, F> {
 }
 
 impl<'a, F> SliceMut<'a, F> {
-    /// The floats inside.
+    /// Returns the floats; the shape rule has checked the type.
     pub fn float(self) -> &'a mut [F] {
         match self {
             Self::Float(values) => values,
@@ -57,7 +57,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// The integers inside.
+    /// Returns the integers; the shape rule has checked the type.
     pub fn uint(self) -> &'a mut [u32] {
         match self {
             Self::Uint(values) => values,
@@ -65,7 +65,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// Some of the elements, to be read.
+    /// Returns a range of the elements, to be read.
     pub(crate) fn read(&self, at: Range<usize>) -> Slice<'_, F> {
         match self {
             Self::Float(values) => Slice::Float(&values[at]),
@@ -73,7 +73,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// Some of the elements, to be written.
+    /// Returns a range of the elements, to be written.
     pub(crate) fn write(&mut self, at: Range<usize>) -> SliceMut<'_, F> {
         match self {
             Self::Float(values) => SliceMut::Float(&mut values[at]),
@@ -81,7 +81,7 @@ impl<'a, F> SliceMut<'a, F> {
         }
     }
 
-    /// The first `n` elements, and the others.
+    /// Splits off the first `n` elements.
     pub(crate) fn split_at(self, n: usize) -> (Self, Self) {
         match self {
             Self::Float(values) => {
@@ -96,7 +96,7 @@ impl<'a, F> SliceMut<'a, F> {
     }
 }
 
-/// The buffers of one op in one precision.
+/// Buffers of an op in one precision.
 #[derive(Debug)]
 pub struct Buffers<'a, F> {
     input_specs: &'a [Spec],
@@ -115,57 +115,57 @@ impl<'a, F: Real> Buffers<'a, F> {
         Self { input_specs, output_specs, inputs, outputs: outputs.into_iter().map(Some).collect() }
     }
 
-    /// Sizes of input `i`.
+    /// Returns the sizes of input `i`.
     pub fn dims(&self, i: usize) -> &'a [usize] {
         self.input_specs[i].shape.dims()
     }
 
-    /// The spec of input `i`.
+    /// Returns the spec of input `i`.
     pub fn input_spec(&self, i: usize) -> &'a Spec {
         &self.input_specs[i]
     }
 
-    /// The spec of output `i`.
+    /// Returns the spec of output `i`.
     pub fn output_spec(&self, i: usize) -> &'a Spec {
         &self.output_specs[i]
     }
 
-    /// The number of inputs.
+    /// Returns the number of inputs.
     pub fn inputs(&self) -> usize {
         self.inputs.len()
     }
 
-    /// Input `i`, which holds floats.
+    /// Returns input `i`, which holds floats.
     pub fn float(&self, i: usize) -> &'a [F] {
         self.inputs[i].float()
     }
 
-    /// Input `i`, which holds integers.
+    /// Returns input `i`, which holds integers.
     pub fn uint(&self, i: usize) -> &'a [u32] {
         self.inputs[i].uint()
     }
 
-    /// Output `i`, which holds floats; to be taken once.
+    /// Takes output `i`, which holds floats. Panics if it was taken before.
     pub fn out(&mut self, i: usize) -> &'a mut [F] {
         self.outputs[i].take().expect("an output is taken once").float()
     }
 
-    /// Output `i`, which holds integers; to be taken once.
+    /// Takes output `i`, which holds integers. Panics if it was taken before.
     pub fn out_uint(&mut self, i: usize) -> &'a mut [u32] {
         self.outputs[i].take().expect("an output is taken once").uint()
     }
 }
 
-/// The buffers of one op, in either precision; taken apart by [`both!`](crate::both).
+/// Buffers of an op in either precision; [`both!`](crate::both) matches on it.
 #[derive(Debug)]
 pub enum Reference<'a> {
-    /// Single precision: what people without a GPU train on.
+    /// Single precision, for training without a GPU.
     F32(Buffers<'a, f32>),
-    /// Double precision: the truth.
+    /// Double precision, for reference values.
     F64(Buffers<'a, f64>),
 }
 
-/// Runs one generic body in whichever precision a [`Reference`] is.
+/// Runs a generic function in the precision of a [`Reference`].
 ///
 /// ```
 /// # use wgrad_core::{both, Real, Reference, Buffers};

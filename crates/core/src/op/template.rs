@@ -1,24 +1,24 @@
-//! WGSL templates: shaders that are valid as they stand, and that an op specialises when it writes a kernel.
+//! WGSL templates: valid shaders that an op specialises when it writes a kernel.
 //!
-//! Overrides cannot change types, leave out bindings or write out loops, and no back end of naga asks a driver to unroll.
-//! A template marks what may change, by these forms and no others:
+//! Overrides cannot change types, leave out bindings or unroll loops, and no back end of naga asks a driver to unroll.
+//! A template marks the parts that may change, by these forms and no others:
 //!
-//! | in the shader | in Rust | what it does |
+//! | in the shader | in Rust | effect |
 //! |---|---|---|
 //! | `const NAME = 4u;` | [`set`](Template::set) | replaces the literal; a number keeps its suffix |
-//! | `…; // if flag` | [`flag`](Template::flag) | leaves the line out where the flag is off |
-//! | `for (var i = 0u; i < NAME; i++) { // unroll` | always | writes the loop out, `NAME` times, nested ones too |
-//! | `… { // unroll flag` | [`flag`](Template::flag) | the same where the flag is on |
+//! | `…; // if flag` | [`flag`](Template::flag) | leaves the line out if the flag is off |
+//! | `for (var i = 0u; i < NAME; i++) { // unroll` | always | unrolls the loop, `NAME` times, also nested ones |
+//! | `… { // unroll flag` | [`flag`](Template::flag) | the same if the flag is on |
 //! | `sum_i0_j0` | [`repeat`](Template::repeat) | writes the line once for `i0`, `i1`, … |
 //! | `@workgroup_size(64)` | [`workgroup`](Template::workgroup) | replaces the size |
 //! | `operand_edge` | [`replace`](Template::replace) | replaces a text that must occur |
 //!
-//! What is set, flagged, repeated or replaced must be in the template, and every flag of the template must be given. Any
-//! other comment behind code is an error, so that no mark is lost to a typing mistake.
+//! Everything that is set, flagged, repeated or replaced must occur in the template, and every flag of the template
+//! must be given. Any other comment after code on a line is an error, so that a misspelt mark is not overlooked.
 
 use std::fmt::{self, Display};
 
-/// A shader on its way to become a kernel.
+/// Shader with the changes that make it a kernel.
 #[derive(Debug)]
 pub(crate) struct Template<'a> {
     name: &'a str,
@@ -29,7 +29,7 @@ pub(crate) struct Template<'a> {
     replacements: Vec<(String, String)>,
 }
 
-/// Why a template cannot be written, with its name and the line, or what was asked of it.
+/// Error in a template or in a change to it, with the template's name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed {
     template: String,
@@ -42,7 +42,7 @@ impl Display for Malformed {
     }
 }
 
-/// A mark behind code.
+/// Mark after the code of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark<'a> {
     If(&'a str),
@@ -50,7 +50,7 @@ enum Mark<'a> {
 }
 
 impl<'a> Mark<'a> {
-    /// The mark of a line, if it has one.
+    /// Returns the mark of a line, if it has one.
     fn of(line: &'a str) -> Result<Option<Self>, String> {
         let Some((code, comment)) = line.split_once("// ") else { return Ok(None) };
         if code.trim().is_empty() {
@@ -65,10 +65,10 @@ impl<'a> Mark<'a> {
     }
 }
 
-/// The head of a loop: `for (var name = 0u; name < bound; name++) {`.
+/// Head of a loop: `for (var name = 0u; name < bound; name++) {`.
 struct Head<'a> {
     name: &'a str,
-    /// The suffix of its numbers; that of an untyped 0 is `i`.
+    /// The suffix of its integers; for an untyped 0 it is `i`.
     suffix: &'a str,
     bound: &'a str,
 }
@@ -88,19 +88,19 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The literal of `const NAME = literal;`, if the line is one, with what stands before it.
+/// Returns the literal of the line `const NAME = literal;`, if the line is that.
 fn literal<'a>(line: &'a str, name: &str) -> Option<&'a str> {
     line.strip_prefix("const ")?.strip_prefix(name)?.strip_prefix(" = ")?.strip_suffix(';')
 }
 
-/// A literal's suffix, `i`, `u` or none; none at all for what is no whole number.
+/// Returns the suffix of an integer literal: `i`, `u` or empty. None if the literal is no integer.
 fn suffix(literal: &str) -> Option<&str> {
     let digits = literal.trim_end_matches(['i', 'u']);
     digits.parse::<i64>().ok().map(|_| &literal[digits.len()..])
 }
 
 impl<'a> Template<'a> {
-    /// A template named `name`, for errors, from the texts of shaders, one after another.
+    /// Makes a template of the texts of shaders, one after another; `name` is for errors.
     pub(crate) fn new(name: &'a str, parts: &[&str]) -> Self {
         let source = parts.iter().map(|part| part.strip_suffix('\n').unwrap_or(part)).collect::<Vec<_>>().join("\n");
         Self { name, source, constants: vec![], flags: vec![], repeats: vec![], replacements: vec![] }
@@ -117,25 +117,25 @@ impl<'a> Template<'a> {
         constants.iter().fold(self, |template, (name, value)| template.set(name, value))
     }
 
-    /// Turns what a flag marks on or off.
+    /// Turns a flag on or off.
     pub(crate) fn flag(mut self, name: &'a str, on: bool) -> Self {
         self.flags.push((name, on));
         self
     }
 
-    /// Writes lines that name `counter`, such as `i0` in `sum_i0`, `times` times.
+    /// Repeats lines that contain `counter`, such as `i0` in `sum_i0`, `times` times.
     pub(crate) fn repeat(mut self, counter: &'a str, times: usize) -> Self {
         self.repeats.push((counter, times));
         self
     }
 
-    /// Replaces a text wherever it occurs.
+    /// Replaces all occurrences of a text.
     pub(crate) fn replace(mut self, text: impl Into<String>, by: impl Into<String>) -> Self {
         self.replacements.push((text.into(), by.into()));
         self
     }
 
-    /// Sets the threads of a workgroup, of a template with one entry point.
+    /// Sets the number of threads of a workgroup, in a template with one entry point.
     pub(crate) fn workgroup(self, threads: usize) -> Self {
         let written = self.source.split_once("@workgroup_size(").and_then(|(_, rest)| rest.split_once(')'));
         let written = written.map_or_else(String::new, |(size, _)| size.to_owned());
@@ -145,7 +145,7 @@ impl<'a> Template<'a> {
     /// Returns the kernel's source.
     ///
     /// # Panics
-    /// When the template is malformed or lacks what it is asked for: a mistake in an op, which every launch would show.
+    /// When the template is malformed or a change does not fit it: a mistake in an op, which every launch would show.
     pub(crate) fn write(&self) -> String {
         self.try_write().unwrap_or_else(|error| panic!("{error}"))
     }
@@ -194,7 +194,7 @@ impl<'a> Template<'a> {
         given.map(|(_, on)| *on).ok_or_else(|| format!("the flag {flag} is not given"))
     }
 
-    /// Adds `lines` to `out`, marked loops written out; `all` has the constants.
+    /// Adds `lines` to `out` with marked loops unrolled; `all` has the constants.
     fn unrolled(&self, lines: &[&str], all: &[&str], out: &mut Vec<String>) -> Result<(), String> {
         let mut at = 0;
         while at < lines.len() {
@@ -231,17 +231,17 @@ impl<'a> Template<'a> {
     }
 }
 
-/// The text of `value` as a literal of the type of `literal`.
+/// Returns `value` as a literal of the type of `literal`.
 fn replaced(literal: &str, value: &str) -> Result<String, String> {
     let flag = |text: &str| matches!(text, "true" | "false");
     match (suffix(literal), value.parse::<i64>()) {
         (Some(suffix), Ok(_)) => Ok(format!("{value}{suffix}")),
         (None, _) if flag(literal) && flag(value) => Ok(value.into()),
-        _ => Err(format!("{value} cannot stand for {literal}")),
+        _ => Err(format!("{value} cannot replace {literal}")),
     }
 }
 
-/// The lines, those that name `counter`, `i0` say, once for `i0`, `i1`, … up to `times`.
+/// Returns the lines, with each that contains `counter`, such as `i0`, repeated `times` times for `i0`, `i1`, ….
 fn repeated(lines: &[String], counter: &str, times: usize) -> Result<Vec<String>, String> {
     let letter = counter.trim_end_matches('0');
     let mut out = vec![];
@@ -261,7 +261,7 @@ fn repeated(lines: &[String], counter: &str, times: usize) -> Result<Vec<String>
     if found { Ok(out) } else { Err(format!("no line names {counter}")) }
 }
 
-/// Whether `counter` is an identifier of the line or, between underscores, part of one.
+/// Returns whether `counter` is an identifier of the line or, between underscores, part of one.
 fn names(line: &str, counter: &str) -> bool {
     line.match_indices(counter).any(|(at, _)| {
         let (before, after) = (line[..at].chars().next_back(), line[at + counter.len()..].chars().next());
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_are_written_out_and_lines_left_out() {
+    fn loops_are_unrolled_and_lines_left_out() {
         let made = Template::new("nested", &[NESTED]).flag("on", true).set("A", 2).set("B", 1).write();
         assert_eq!(
             made,
@@ -313,7 +313,7 @@ mod tests {
             (fault("a();", |t| t.flag("on", true)), "no line is marked with the flag on"),
             (fault("const A = 1;", |t| t.set("B", 1)), "there is no constant B"),
             (fault("const A = 1;\nconst A = 1;", |t| t.set("A", 1)), "the constant A is there twice"),
-            (fault("const A = true;", |t| t.set("A", 1)), "1 cannot stand for true"),
+            (fault("const A = true;", |t| t.set("A", 1)), "1 cannot replace true"),
             (fault("for (var i = 1; i < A; i++) { // unroll", |t| t), "not `for (var i = 0; i < NAME; i++) {`: "),
             (fault("for (var i = 0; i < A; i++) { // unroll", |t| t), "the bound is no constant: "),
             (fault("const A = 1;\nfor (var i = 0; i < A; i++) { // unroll\n  }", |t| t), "the loop has no end: "),
@@ -325,7 +325,8 @@ mod tests {
         }
     }
 
-    /// Ops write every template in the tests of kernels; here each mark of each file is read, with all flags on and off.
+    /// The tests of kernels write every template as ops do; this one reads each mark of each file, with all flags on
+    /// and off.
     #[test]
     fn every_mark_of_every_shader_is_read() {
         let mut flags = std::collections::BTreeSet::new();

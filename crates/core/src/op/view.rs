@@ -1,37 +1,37 @@
-//! Views: which element of a buffer stands at which place of a tensor.
+//! Views: maps from positions of a tensor to elements of a buffer.
 
 use crate::Shape;
 
-/// A strided reading of a row-major buffer: element `[i, j, …]` is `buffer[offset + i·strides[0] + j·strides[1] + …]`.
+/// Strided view of a row-major buffer: element `[i, j, …]` is `buffer[offset + i·strides[0] + j·strides[1] + …]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
-    /// The shape that a reader sees.
+    /// The shape of the view.
     pub shape: Shape,
-    /// Elements to step per axis; 0 repeats.
+    /// The stride of each axis in elements; 0 repeats an element.
     pub strides: Vec<usize>,
-    /// The first element.
+    /// The position of the first element.
     pub offset: usize,
 }
 
 impl View {
-    /// The buffer as it lies.
+    /// Returns the view of a whole buffer in its own order.
     pub fn contiguous(shape: &Shape) -> Self {
         Self { strides: shape.strides(), shape: shape.clone(), offset: 0 }
     }
 
-    /// Whether linear position `i` of the view is element `i` of the buffer.
+    /// Returns whether linear position `i` of the view is element `i` of the buffer.
     pub fn is_contiguous(&self) -> bool {
         let strides = self.shape.strides();
         self.offset == 0
             && self.shape.dims().iter().zip(&self.strides).zip(&strides).all(|((&n, a), b)| n <= 1 || a == b)
     }
 
-    /// Whether every place reads the same element.
+    /// Returns whether all positions read the same element.
     pub fn is_splat(&self) -> bool {
         self.shape.dims().iter().zip(&self.strides).all(|(&n, &stride)| n == 1 || stride == 0)
     }
 
-    /// The view repeated to `shape` under NumPy's rules; `shape` must be one that the view broadcasts to.
+    /// Broadcasts the view to `shape` under NumPy's rules; `shape` must be one that it broadcasts to.
     pub fn broadcast(&self, shape: &Shape) -> Self {
         let lead = shape.rank() - self.shape.rank();
         let strides = (0..shape.rank())
@@ -43,7 +43,7 @@ impl View {
         Self { shape: shape.clone(), strides, offset: self.offset }
     }
 
-    /// The view with its axes in the order `axes`.
+    /// Returns the view with its axes in the order `axes`.
     pub fn permute(&self, axes: &[usize]) -> Self {
         Self {
             shape: axes.iter().map(|&a| self.shape.dims()[a]).collect::<Vec<_>>().into(),
@@ -52,7 +52,7 @@ impl View {
         }
     }
 
-    /// The part `start..start + size` of one axis.
+    /// Returns the range `start..start + size` of one axis.
     pub fn slice(&self, axis: usize, start: usize, size: usize) -> Self {
         Self {
             shape: self.shape.with(axis, size),
@@ -61,7 +61,7 @@ impl View {
         }
     }
 
-    /// The same elements under another shape, where strides can say it.
+    /// Changes the shape and keeps the elements. None if the result is no strided view of the buffer.
     pub fn reshape(&self, shape: &Shape) -> Option<Self> {
         if self.is_splat() {
             return Some(Self { strides: vec![0; shape.rank()], shape: shape.clone(), offset: self.offset });
@@ -69,7 +69,7 @@ impl View {
         self.is_contiguous().then(|| Self::contiguous(shape))
     }
 
-    /// The buffer position of linear position `i` of the view.
+    /// Returns the buffer position of linear position `i` of the view.
     pub fn locate(&self, mut i: usize) -> usize {
         let mut at = self.offset;
         for (&size, &stride) in self.shape.dims().iter().zip(&self.strides).rev() {

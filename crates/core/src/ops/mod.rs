@@ -29,18 +29,18 @@ pub use spatial::{OutputSizes, Sizes};
 use crate::Pointwise;
 
 /// Every pointwise op of wgrad: the lists of the files that declare them.
-pub fn rows() -> Vec<&'static Pointwise> {
+pub fn all_pointwise() -> Vec<&'static Pointwise> {
     [
-        pointwise::arithmetic::ROWS,
-        pointwise::elementary::ROWS,
-        pointwise::activations::ROWS,
-        pointwise::exponential_units::ROWS,
-        pointwise::trigonometry::ROWS,
-        pointwise::rounding::ROWS,
-        pointwise::compare::ROWS,
-        pointwise::dropout::ROWS,
-        losses::bce_with_logits::ROWS,
-        losses::binary::ROWS,
+        pointwise::arithmetic::OPS,
+        pointwise::elementary::OPS,
+        pointwise::activations::OPS,
+        pointwise::exponential_units::OPS,
+        pointwise::trigonometry::OPS,
+        pointwise::rounding::OPS,
+        pointwise::compare::OPS,
+        pointwise::dropout::OPS,
+        losses::bce_with_logits::OPS,
+        losses::binary::OPS,
     ]
     .concat()
 }

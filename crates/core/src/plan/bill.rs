@@ -1,57 +1,11 @@
 //! What a plan takes of a device's memory, by purpose, and whether it fits.
 
-use std::fmt;
-
 use super::ids::BufferIndex;
 use super::ir::{Plan, Role, Slot};
 use super::task::Work;
 use crate::graph::params::Kind;
-use crate::host::text::human_bytes;
-use crate::{DeviceInfo, Dispatch, Error, Limits, Result, Site};
-
-/// The bytes of a plan by purpose, as [`Plan::bill`] adds them up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bill {
-    /// Purposes in a fixed order.
-    pub parts: Vec<BillItem>,
-    /// The largest buffer; none if there is no buffer.
-    pub largest: Option<BillItem>,
-}
-
-/// Something that takes memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BillItem {
-    /// What it is, for people.
-    pub what: String,
-    /// Its size.
-    pub bytes: usize,
-}
-
-impl Bill {
-    /// All bytes.
-    pub fn total(&self) -> usize {
-        self.parts.iter().map(|part| part.bytes).sum()
-    }
-}
-
-/// What can be done about a plan that does not fit, most likely first.
-const WAYS_OUT: &str = "  ways out:
-    1. a smaller batch: Trainer::batch_size, --batch-size
-    2. the same batch in parts, whose gradients are added: Trainer::accumulate(n) with a batch n times smaller, --accumulate
-    3. rows that stay on the host until they are needed: Trainer::streaming(true)";
-
-/// `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
-impl fmt::Display for Bill {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = self.parts.iter().filter(|part| part.bytes > 0);
-        let parts: Vec<_> = parts.map(|part| format!("{} {}", part.what, human_bytes(part.bytes))).collect();
-        writeln!(f, "  the plan needs {}: {}", human_bytes(self.total()), parts.join(", "))?;
-        if let Some(BillItem { what, bytes }) = &self.largest {
-            writeln!(f, "  the largest is {what} with {}", human_bytes(*bytes))?;
-        }
-        f.write_str(WAYS_OUT)
-    }
-}
+use crate::host::error::{Bill, BillItem};
+use crate::{DeviceError, DeviceInfo, Dispatch, Limits, MemoryRequest, OutOfMemory, Result, Site};
 
 impl Plan {
     /// What the plan takes of the device's memory.
@@ -131,49 +85,45 @@ impl Plan {
     /// When a buffer is larger than one binding, when an element's number has more than 32 bits, when a loop is longer than
     /// the driver lets it be, or when the plan needs more memory than sessions may take.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
-        let at = |site: Option<&Site>| site.map_or_else(String::new, |site| format!("\n  at {site}"));
         let elements = |buffer: &BufferIndex| self.buffers[*buffer].spec.shape.numel();
         if limits.dispatches
             && let Some(buffer) = self.buffer_indices().find(|buffer| elements(buffer) > u32::MAX as usize)
         {
             let (what, site) = self.described(buffer);
-            return Err(Error::Device(format!(
-                "{} elements are more than kernels on {} count, 4294967295: {what}{}\n{WAYS_OUT}",
-                elements(&buffer),
-                device(),
-                at(site)
-            )));
+            let (elements, site) = (elements(&buffer), site.cloned());
+            return Err(DeviceError::TooManyElements { device: device(), elements, buffer: what, site }.into());
         }
         if self.largest_binding() as u64 > limits.binding_bytes {
             let stored = |buffer: &BufferIndex| !matches!(self.buffers[*buffer].role, Role::Passed);
             let largest = self.buffer_indices().filter(stored).max_by_key(|&buffer| self.buffers[buffer].spec.bytes());
             let named = largest.filter(|&buffer| self.buffers[buffer].spec.bytes() as u64 > limits.binding_bytes);
             let (what, site) = named.map_or_else(|| ("temporaries side by side".into(), None), |at| self.described(at));
-            return Err(Error::Device(format!(
-                "the plan's largest buffer has {}, but {} binds at most {}: {what}{}\n{WAYS_OUT}\n{self}",
-                human_bytes(self.largest_binding()),
-                device(),
-                human_bytes(usize::try_from(limits.binding_bytes).unwrap_or(usize::MAX)),
-                at(site)
-            )));
+            return Err(DeviceError::BindingTooLarge {
+                device: device(),
+                bytes: self.largest_binding(),
+                limit: limits.binding_bytes,
+                buffer: what,
+                site: site.cloned(),
+                plan: self.to_string(),
+            }
+            .into());
         }
         if let Some((dispatch, site)) =
             self.longest().filter(|(dispatch, _)| dispatch.iterations > limits.iterations as usize)
         {
-            return Err(Error::Device(format!(
-                "a thread of the kernel `{}` turns loops {} times, and {} ends them after {}: the result would be wrong{}\n  \
-                 fix: use another device (the CPU backend among them), or cut the operation into several",
-                dispatch.kernel.name,
-                dispatch.iterations,
-                device(),
-                limits.iterations,
-                at(Some(site)),
-            )));
+            return Err(DeviceError::LoopTooLong {
+                device: device(),
+                kernel: dispatch.kernel.name.to_string(),
+                iterations: dispatch.iterations,
+                limit: limits.iterations,
+                site: site.clone(),
+            }
+            .into());
         }
         let bill = self.bill();
         if bill.total() as u64 > limits.memory_bytes {
-            let room = human_bytes(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
-            return Err(Error::OutOfMemory(format!("a plan on {} may take {room}\n{bill}", device())));
+            let request = MemoryRequest::Plan { limit: limits.memory_bytes };
+            return Err(OutOfMemory { device: device(), request, bill: Some(bill) }.into());
         }
         Ok(())
     }

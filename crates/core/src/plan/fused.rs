@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::ids::{ClusterId, GroupId};
 use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
-use crate::{Choice, Dispatch, Launch, Limits, Spec, View};
+use crate::{Dispatch, Launch, Limits, Spec, TuningChoice, View};
 
 /// Who computes a buffer: one future task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,7 +75,7 @@ pub(super) struct Host {
 pub(super) struct Launched {
     pub dispatches: Vec<Dispatch>,
     pub scratch: Vec<Spec>,
-    pub choices: Vec<Choice>,
+    pub choices: Vec<TuningChoice>,
 }
 
 impl Launched {

@@ -7,7 +7,7 @@ use super::ids::{BufferIndex, InputIndex, SlotIndex, VariableIndex};
 use super::task::{Stage, Task, Work};
 use crate::graph::node::{Scheduled, ValueId};
 use crate::graph::params::{Counter, Variable};
-use crate::{Array, Choice, DType, Spec};
+use crate::{Array, DType, Spec, TuningChoice};
 
 /// What a buffer is for, and with that who provides it.
 #[derive(Clone, Debug)]
@@ -134,7 +134,7 @@ impl Plan {
     }
 
     /// Returns the choices among variants of kernels, op by op.
-    pub fn choices(&self) -> impl Iterator<Item = &Choice> {
+    pub fn choices(&self) -> impl Iterator<Item = &TuningChoice> {
         self.tasks.iter().flat_map(Task::choices)
     }
 

@@ -20,12 +20,12 @@ mod partition;
 mod print;
 mod task;
 
-pub use bill::{Bill, BillItem};
+pub use crate::host::error::{Bill, BillItem};
 pub use ids::{BufferIndex, InputIndex, SlotIndex, VariableIndex};
 pub use ir::{Buffer, Fetched, Input, Plan, Role, ScheduledNumber, Slot, UsedVariable};
 pub use task::{Arg, Cluster, ClusterInput, Instruction, Signature, Stage, Task, Work};
 
-use crate::{Error, Graph, Limits, Result, Tensor};
+use crate::{FeedError, Graph, Limits, Result, Tensor};
 
 impl Plan {
     /// Plans the graph so that `fetches` can be read after a run.
@@ -35,7 +35,7 @@ impl Plan {
     pub fn new(graph: &Graph, fetches: &[&Tensor], limits: &Limits) -> Result<Self> {
         graph.check()?;
         if let Some(stranger) = fetches.iter().find(|t| !t.graph().is(graph)) {
-            return Err(Error::Feed(format!("{stranger:?} cannot be fetched: it belongs to another graph")));
+            return Err(FeedError::FetchOfOtherGraph { tensor: format!("{stranger:?}") }.into());
         }
         let roots: Vec<_> = fetches.iter().map(|t| t.id()).collect();
         let data = graph.data();

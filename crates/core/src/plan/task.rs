@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::ids::BufferIndex;
-use crate::{Choice, DType, Dispatch, Op, Pointwise, Shape, Site, Spec, View};
+use crate::{DType, Dispatch, Op, Pointwise, Shape, Site, Spec, TuningChoice, View};
 
 /// Where an instruction of a cluster finds an argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,7 +89,7 @@ pub enum Work {
         /// The scratch buffers of the launch.
         scratch: Vec<BufferIndex>,
         /// Where the launch chose among variants of a kernel.
-        choices: Vec<Choice>,
+        choices: Vec<TuningChoice>,
         /// The specs of inputs and outputs.
         signature: Signature,
     },
@@ -182,7 +182,7 @@ impl Task {
     }
 
     /// Returns the choices among variants of kernels.
-    pub fn choices(&self) -> impl Iterator<Item = &Choice> {
+    pub fn choices(&self) -> impl Iterator<Item = &TuningChoice> {
         self.stages.iter().flat_map(|stage| match &stage.work {
             Work::Op { choices, .. } => &choices[..],
             Work::Cluster(_) | Work::Group(_) => &[],

@@ -1,4 +1,4 @@
-//! Values on the spot: a tensor computed on the CPU without a session of one's own.
+//! Evaluation of a tensor on the CPU, without a session.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use crate::graph::node::NodeKind;
 use crate::{Array, CpuBackend, Params, Result, Session, Tensor};
 
 impl Tensor {
-    /// Computes this tensor on the CPU, in `f32`: for looking at values while writing a program.
+    /// Computes this tensor on the CPU, in `f32`, for looking at values while writing a program.
     ///
-    /// Variables have their present values and nothing is updated. A training runs compiled steps instead
-    /// ([`Session`]), which plan once and allocate nothing.
+    /// Variables have their current values, and nothing is updated. For training, use a [`Session`], whose compiled
+    /// steps are planned once and allocate nothing.
     ///
     /// ```
     /// use wgrad_core::{Array, Graph, Mode};
@@ -21,7 +21,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// When an op does not fit its inputs, or when the tensor depends on an input, which has no value until it is fed.
+    /// When an op does not fit its inputs, or when the tensor depends on an input, which has no value before it is fed.
     pub fn eval(&self) -> Result<Array> {
         self.graph().check()?;
         let graph = self.graph().without_updates();

@@ -1,5 +1,5 @@
-//! What a session holds on its device: variables, arrays that steps share, and what each step has for itself, given back
-//! when nobody holds the step any more.
+//! Device memory of a session: variables, arrays that steps share, and the buffers and program of each step, freed
+//! after the step is dropped.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -7,9 +7,9 @@ use std::sync::{Arc, Weak};
 use crate::backend::{Backend, BufferId, ProgramId, Read, StepCopy};
 use crate::plan::{Plan, Role, UsedVariable};
 use crate::session::step::{Last, Loaded, ResidentId};
-use crate::{Array, Error, Graph, Kind, Params, Result, Spec, Step, Variable};
+use crate::{Array, Graph, Kind, Params, ParamsError, Result, Spec, Step, Variable};
 
-/// What a step holds on the device, to be released when nobody holds the step.
+/// Device memory of a step, to be freed after the step is dropped.
 #[derive(Default)]
 struct Lease {
     step: Weak<Loaded>,
@@ -18,7 +18,7 @@ struct Lease {
     arrays: Vec<Arc<Array>>,
 }
 
-/// A variable on the device.
+/// Variable on the device.
 struct Resident {
     variable: Variable,
     buffer: BufferId,
@@ -26,14 +26,14 @@ struct Resident {
     ahead: bool,
 }
 
-/// A host array on the device, for all steps whose graphs hold the same [`Arc`].
+/// Host array on the device, shared by all steps whose graphs hold the same [`Arc`].
 struct Shared {
     array: Arc<Array>,
     buffer: BufferId,
     leases: usize,
 }
 
-/// What a session holds on its device.
+/// Device memory of a session.
 #[derive(Default)]
 pub(super) struct Holdings {
     residents: Vec<Resident>,
@@ -48,23 +48,23 @@ impl Holdings {
         self.residents.len()
     }
 
-    /// Returns the number of steps that have something on the device.
+    /// Returns the number of steps on the device.
     pub fn steps(&self) -> usize {
         self.leases.len()
     }
 
-    /// Frees what steps held that nobody holds any more.
+    /// Frees the memory of dropped steps.
     pub fn release(&mut self, backend: &mut dyn Backend) {
         let leases = std::mem::take(&mut self.leases).into_iter();
-        let (held, left): (Vec<_>, Vec<_>) = leases.partition(|lease| lease.step.strong_count() > 0);
-        self.leases = held;
-        for lease in left {
-            self.give_back(backend, &lease);
+        let (used, dropped): (Vec<_>, Vec<_>) = leases.partition(|lease| lease.step.strong_count() > 0);
+        self.leases = used;
+        for lease in dropped {
+            self.free(backend, &lease);
         }
     }
 
-    /// Allocates what a plan needs and loads it as a step of the session `session`. If this fails, nothing of it stays
-    /// allocated.
+    /// Allocates the buffers of a plan and loads it as a step of the session `session`. If this fails, nothing of it
+    /// stays allocated.
     pub fn load(
         &mut self,
         backend: &mut dyn Backend,
@@ -75,7 +75,7 @@ impl Holdings {
     ) -> Result<Step> {
         let known = self.residents.len();
         let mut lease = Lease::default();
-        match self.place(backend, params, graph, plan, session, &mut lease) {
+        match self.allocate(backend, params, graph, plan, session, &mut lease) {
             Ok(step) => {
                 lease.step = Arc::downgrade(&step.0);
                 self.leases.push(lease);
@@ -86,14 +86,14 @@ impl Holdings {
                     self.by_name.remove(variable.name());
                     lease.buffers.push(buffer);
                 }
-                self.give_back(backend, &lease);
+                self.free(backend, &lease);
                 Err(error)
             }
         }
     }
 
-    /// What the lease says is the plan's, also when this fails.
-    fn place(
+    /// Allocates and loads; `lease` lists everything that was allocated, also if this fails.
+    fn allocate(
         &mut self,
         backend: &mut dyn Backend,
         params: &Params,
@@ -110,19 +110,19 @@ impl Holdings {
                 Role::Variable(variable) => Some(self.residents[residents[*variable].0].buffer),
                 Role::Array(array) => Some(self.share(backend, array, &buffer.spec, lease)?),
                 Role::Input(_) | Role::Schedule | Role::Fetch => {
-                    let id = backend.allocate_table(&buffer.spec)?;
+                    let id = backend.allocate_per_step(&buffer.spec)?;
                     lease.buffers.push(id);
                     Some(id)
                 }
             });
         }
-        // A fetched variable that the step writes has another value after each step, which a per-step buffer keeps.
+        // A fetched variable that the step updates has another value after each step, so each is copied to a slot.
         let (mut fetched, mut copies) = (vec![], vec![]);
         for fetch in &plan.fetches {
             let from = bound[fetch.buffer].expect("everything but temporaries is bound");
             let written = plan.variables.iter().any(|used| used.buffer == fetch.buffer && used.written);
             fetched.push(if written {
-                let to = backend.allocate_table(&fetch.spec)?;
+                let to = backend.allocate_per_step(&fetch.spec)?;
                 lease.buffers.push(to);
                 copies.push(StepCopy { from, to });
                 to
@@ -157,7 +157,7 @@ impl Holdings {
         Ok(buffer)
     }
 
-    fn give_back(&mut self, backend: &mut dyn Backend, lease: &Lease) {
+    fn free(&mut self, backend: &mut dyn Backend, lease: &Lease) {
         backend.release(lease.program, &lease.buffers);
         for array in &lease.arrays {
             let at = self.shared.iter().position(|known| Arc::ptr_eq(&known.array, array));
@@ -169,15 +169,14 @@ impl Holdings {
         }
     }
 
-    /// Returns the residents of a plan's variables, with device buffers made on first use: side by side for parameters,
-    /// and for what is updated together with them.
+    /// Returns the residents of a plan's variables, with device buffers made on first use: side by side for
+    /// parameters, and for the state that is updated together with them.
     fn reside(&mut self, backend: &mut dyn Backend, params: &Params, plan: &Plan) -> Result<Vec<ResidentId>> {
         let grouped = plan.grouped();
         let mut new: [Vec<&Variable>; 3] = Default::default();
         for UsedVariable { variable, buffer, .. } in &plan.variables {
             if !variable.belongs_to(params) {
-                let name = variable.name();
-                return Err(Error::Params(format!("`{name}` belongs to other Params than those of this session")));
+                return Err(ParamsError::OtherParams { name: variable.name().into() }.into());
             }
             if !self.by_name.contains_key(variable.name()) {
                 let place = match variable.kind() {
@@ -199,7 +198,7 @@ impl Holdings {
         Ok(plan.variables.iter().map(|used| self.by_name[used.variable.name()]).collect())
     }
 
-    /// Writes the variables of a step that the host has changed.
+    /// Writes the variables of a step that the host has changed to the device.
     pub fn upload(&mut self, backend: &mut dyn Backend, step: &Step) -> Result<()> {
         for (used, &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
             let resident = &mut self.residents[at.0];
@@ -212,7 +211,7 @@ impl Holdings {
         Ok(())
     }
 
-    /// Notes that the device has newer values of what a run of a step writes.
+    /// Marks the variables that a run of a step updates as newer on the device.
     pub fn mark_ahead(&mut self, step: &Step) {
         for (used, &at) in step.0.plan.variables.iter().zip(&step.0.residents) {
             let resident = &mut self.residents[at.0];
@@ -223,17 +222,17 @@ impl Holdings {
         }
     }
 
-    /// Returns the variables whose newest values are on the device, and how to read these.
+    /// Returns the variables whose newest values are on the device, with the reads of these values.
     pub fn ahead(&self) -> (Vec<ResidentId>, Vec<Read>) {
         let ahead = (0..self.residents.len()).filter(|&i| self.residents[i].ahead);
         let read = |i: usize| {
             let Resident { variable, buffer, .. } = &self.residents[i];
-            (ResidentId(i), Read { buffer: *buffer, spec: variable.spec().clone(), rows: None })
+            (ResidentId(i), Read { buffer: *buffer, spec: variable.spec().clone(), steps: None })
         };
         ahead.map(read).unzip()
     }
 
-    /// Sets a variable on the host to what was read of it.
+    /// Sets a variable on the host to the value read from the device.
     pub fn set(&mut self, at: ResidentId, array: Array) -> Result<()> {
         let resident = &mut self.residents[at.0];
         resident.variable.set(array)?;
@@ -243,7 +242,7 @@ impl Holdings {
     }
 }
 
-/// Returns a buffer for each spec; none stays allocated when one has no room.
+/// Allocates a buffer for each spec; none stays allocated if one has no room.
 fn allocate_apart(backend: &mut dyn Backend, specs: &[&Spec]) -> Result<Vec<BufferId>> {
     let mut buffers = Vec::with_capacity(specs.len());
     for spec in specs {

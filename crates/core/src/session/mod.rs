@@ -1,4 +1,4 @@
-//! Sessions: one device, one set of variables, any number of plans.
+//! Sessions: a device, a set of variables and any number of plans.
 
 mod eval;
 mod holdings;
@@ -15,11 +15,11 @@ use crate::backend::{Backend, OnCompile, Read};
 use crate::plan::{BufferIndex, Plan, Task};
 use crate::session::holdings::Holdings;
 use crate::{
-    Array, Choices, Counter, DType, Error, Fetching, Graph, Limits, OnWarning, Params, Profile, Result, Shape, Spec,
-    Step, TaskTime, Tensor,
+    Array, Counter, DType, Error, FeedError, Fetching, Graph, Limits, OnWarning, OutOfMemory, Params, Profile, Result,
+    Shape, Spec, Step, TaskTime, Tensor, TuningChoices,
 };
 
-/// Runs plans over one set of variables on one device.
+/// Device with a set of variables, which compiles graphs and runs them.
 ///
 /// ```
 /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -33,8 +33,8 @@ use crate::{
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
 ///
-/// A session can live in a thread of its own, or move from task to task of an async runtime (not in a browser): here it
-/// answers requests from a channel.
+/// A session can live in a thread of its own, or move between tasks of an async runtime (not in a browser). Here it
+/// answers requests from a channel:
 ///
 /// ```
 /// use std::sync::mpsc;
@@ -47,7 +47,7 @@ use crate::{
 ///     let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
 ///     let step = session.compile(&graph, &[&y])?;
 ///     for (array, answer) in received {
-///         // Whoever asked may be gone.
+///         // The client may have dropped its receiver.
 ///         let _ = answer.send(session.run(&step, &[(&x, &array)])?.remove(0));
 ///     }
 ///     Ok::<(), Error>(())
@@ -63,10 +63,10 @@ pub struct Session {
     pub(crate) backend: Box<dyn Backend>,
     params: Params,
     holdings: Holdings,
-    pub(crate) choices: Choices,
+    pub(crate) choices: TuningChoices,
     on_warning: OnWarning,
-    /// Warnings that were told, as they read.
-    told: HashSet<String>,
+    /// The texts of the warnings that were reported.
+    reported: HashSet<String>,
     pub(crate) id: usize,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// A session on a device, over the variables of `params`.
+    /// Starts a session on a device, over the variables of `params`.
     ///
     /// # Errors
     /// When `params` declares a name twice.
@@ -90,48 +90,49 @@ impl Session {
             backend: backend.into(),
             params: params.clone(),
             holdings: Holdings::default(),
-            choices: Choices::default(),
+            choices: TuningChoices::default(),
             on_warning: Arc::new(|warning| eprintln!("{warning}")),
-            told: HashSet::new(),
+            reported: HashSet::new(),
             id,
         })
     }
 
-    /// What the device is.
+    /// Returns the description of the device.
     pub fn device(&self) -> DeviceInfo {
         self.backend.device()
     }
 
-    /// What plans must keep to on the device.
+    /// Returns the limits of plans on the device.
     pub fn limits(&self) -> Limits {
         self.backend.limits()
     }
 
-    /// Calls `f` with how many of how many kernels are compiled, whenever [`Self::compile`] needs kernels that the device
-    /// does not have yet: a GPU may take seconds for its first. Replaces what was set before.
+    /// Sets the callback for the progress of [`Self::compile`] when it compiles kernels that the device does not have
+    /// yet, which may take seconds on a GPU. It gets the number of compiled kernels and the number of all. Replaces
+    /// the callback set before.
     pub fn on_compile(&mut self, f: OnCompile) {
         self.backend.on_compile(f);
     }
 
-    /// Whom to tell the [`Warning`](crate::Warning)s of the graphs that are compiled from now on, each once; they go to
-    /// standard error if nobody else is named.
+    /// Sets the callback that receives each [`Warning`](crate::Warning) of the graphs compiled from now on, once. By
+    /// default they are printed to standard error.
     pub fn on_warning(&mut self, f: OnWarning) {
         self.on_warning = f;
     }
 
-    /// Plans a graph and loads it: every error of the graph is reported here, and every warning is told.
+    /// Plans a graph and loads it on the device. Errors and warnings of the graph are reported here.
     ///
     /// # Errors
-    /// The first op that did not fit, with its source line; a name declared twice; a variable of other `Params`; a
-    /// plan that exceeds the device's limits, with the bill of its memory when there is no room. Then nothing stays
-    /// allocated.
+    /// The first op that did not fit its inputs, with its source line; a name declared twice; a variable of other
+    /// `Params`; a plan that exceeds the device's limits, with the bill of its memory if that is not enough. Nothing
+    /// stays allocated then.
     pub fn compile(&mut self, graph: &Graph, fetches: &[&Tensor]) -> Result<Step> {
         self.params.check()?;
         self.holdings.release(&mut *self.backend);
         let limits = self.backend.limits();
         let plan = Plan::new(graph, fetches, &limits)?;
         for warning in graph.review() {
-            if self.told.insert(warning.to_string()) {
+            if self.reported.insert(warning.to_string()) {
                 (self.on_warning)(&warning);
             }
         }
@@ -139,10 +140,10 @@ impl Session {
         let bill = plan.bill();
         match self.holdings.load(&mut *self.backend, &self.params, graph, plan, self.id) {
             Ok(step) => {
-                self.choices.extend(step.plan().choices().map(|choice| (&choice.site, choice.variant())));
+                self.choices.extend(step.plan().choices().map(|choice| (&choice.key, choice.variant())));
                 Ok(step)
             }
-            Err(Error::OutOfMemory(what)) => Err(Error::OutOfMemory(format!("{what}\n{bill}"))),
+            Err(Error::OutOfMemory(error)) => Err(OutOfMemory { bill: Some(bill), ..*error }.into()),
             Err(error) => Err(error),
         }
     }
@@ -166,11 +167,12 @@ impl Session {
 
     /// Runs a step `steps` times and reads its fetched tensors, each of shape `[steps, …]`.
     ///
-    /// Gives the same bits as so many calls of [`Self::run`], but asks the device once: an input is fed one row per step
-    /// along a new first axis, `[steps, …]`, or, in its own shape, the same for all. Counters move, and scheduled numbers
-    /// are computed, step by step; what else such a number depends on stays as it is during the call.
+    /// The results have the same bits as those of `steps` calls of [`Self::run`], but the device gets all steps at
+    /// once. An input is fed either one value per step, along a new first axis `[steps, …]`, or in its own shape the
+    /// same value for all. Counters go up and scheduled numbers are computed step by step; other state that such a
+    /// number depends on does not change during the call.
     ///
-    /// The first run of so many steps allocates room for them, later ones nothing.
+    /// The first run of that many steps allocates room for them, later ones nothing.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Init, Kind, Mode, Params, Session};
@@ -195,8 +197,8 @@ impl Session {
         self.run_many_later(step, steps, feeds)?.wait()
     }
 
-    /// Begins what [`Self::run_many`] does and does not wait for it: the host can prepare what the next steps are fed, and
-    /// begin these, before it waits for the results of the first.
+    /// Starts [`Self::run_many`] without waiting for it: the host can prepare the inputs of the next steps and start
+    /// them before it waits for the results of these.
     ///
     /// # Errors
     /// As [`Self::submit_many`].
@@ -205,7 +207,7 @@ impl Session {
         self.start(step, Some(steps), feeds, run).map(Fetching)
     }
 
-    /// Runs a step once without reading anything; may return before the device has finished.
+    /// Runs a step once without reading anything. May return before the device has finished.
     ///
     /// # Errors
     /// When an input is missing, fed twice, misshapen or of another type; when the device is lost.
@@ -213,11 +215,11 @@ impl Session {
         self.start(step, None, feeds, |backend, _| backend.run(step.0.program, 1))
     }
 
-    /// Runs a step `steps` times as [`Self::run_many`] does, without reading anything; may return before the device has
-    /// finished. [`Self::fetch`] then gives the results of all steps, which stay on the device until the next run.
+    /// Runs a step `steps` times as [`Self::run_many`] does, without reading anything. May return before the device has
+    /// finished. [`Self::fetch`] then reads the results of all steps, which stay on the device until the next run.
     ///
     /// # Errors
-    /// As [`Self::submit`]; when there is no step to run, or the device has no room for the inputs or results of so many.
+    /// As [`Self::submit`]; when `steps` is 0, or the device has no room for the inputs or results of that many steps.
     pub fn submit_many(&mut self, step: &Step, steps: usize, feeds: &[(&Tensor, &Array)]) -> Result<()> {
         self.start(step, Some(steps), feeds, |backend, _| backend.run(step.0.program, steps))
     }
@@ -225,14 +227,14 @@ impl Session {
     /// Runs a step once and measures each of its tasks.
     ///
     /// # Errors
-    /// As [`Self::submit`]; when the device cannot tell the time.
+    /// As [`Self::submit`]; when the device cannot measure times.
     pub fn profile(&mut self, step: &Step, feeds: &[(&Tensor, &Array)]) -> Result<Profile> {
         let times = self.start(step, None, feeds, |backend, _| backend.profile(step.0.program))?;
         let labels = step.0.plan.tasks.iter().map(Task::label);
         Ok(Profile { tasks: labels.zip(times).map(|(name, time)| TaskTime { name, time }).collect() })
     }
 
-    /// Prepares a run of `steps` steps, one if none, runs it, and takes note of what it changed.
+    /// Prepares a run of `steps` steps, one if none, starts it with `run`, and records the variables that it changes.
     fn start<T>(
         &mut self,
         step: &Step,
@@ -241,15 +243,15 @@ impl Session {
         run: impl FnOnce(&mut dyn Backend, &[Read]) -> Result<T>,
     ) -> Result<T> {
         if steps == Some(0) {
-            return Err(Error::Feed("there are no steps to run".into()));
+            return Err(FeedError::NoSteps.into());
         }
         self.feed(step, steps, feeds)?;
         self.holdings.upload(&mut *self.backend, step)?;
         let counters = &step.0.plan.counters;
         let before: Vec<u64> = counters.iter().map(Counter::get).collect();
-        let rows = steps.unwrap_or(1);
         step.0.last.set(steps);
-        let result = self.schedule(step, rows).and_then(|()| run(&mut *self.backend, &step.fetched()));
+        let scheduled = self.schedule(step, steps.unwrap_or(1));
+        let result = scheduled.and_then(|()| run(&mut *self.backend, &step.fetched()));
         if result.is_ok() {
             self.holdings.mark_ahead(step);
         } else {
@@ -258,43 +260,42 @@ impl Session {
         result
     }
 
-    /// Checks the feeds and writes them.
+    /// Checks the fed arrays and writes them to the device.
     fn feed(&mut self, step: &Step, steps: Option<usize>, feeds: &[(&Tensor, &Array)]) -> Result<()> {
         if step.0.session != self.id {
-            return Err(Error::Feed("the step was compiled by another session".into()));
+            return Err(FeedError::OtherSession.into());
         }
         let per_step = |spec: &Spec| steps.map(|steps| Shape::from([&[steps], spec.shape.dims()].concat()));
         for (tensor, array) in feeds {
             if !tensor.graph().is(&step.0.graph) {
-                return Err(Error::Feed(format!("{tensor:?} belongs to another graph than this step")));
+                return Err(FeedError::OtherGraph { tensor: format!("{tensor:?}") }.into());
             }
             let Some(input) = step.0.plan.inputs.iter().find(|input| input.value == tensor.id()) else {
-                return Err(Error::Feed(format!("{tensor:?} is not an input of this step")));
+                return Err(FeedError::NotAnInput { tensor: format!("{tensor:?}") }.into());
             };
             let (shape, many) = (array.shape(), per_step(&input.spec));
             if !(*shape == input.spec.shape || Some(shape) == many.as_ref()) || !array.dtype().feeds(input.spec.dtype) {
-                let many = many.map(|many| format!(" (or {}{many}, a row for each step)", input.spec.dtype));
-                return Err(Error::Feed(format!(
-                    "input `{}` is {}{}, but was fed {}{}",
-                    input.name,
-                    input.spec,
-                    many.unwrap_or_default(),
-                    array.dtype(),
-                    array.shape()
-                )));
+                return Err(FeedError::Spec {
+                    input: input.name.clone(),
+                    spec: input.spec.clone(),
+                    per_step: many.map(|shape| Spec::new(shape, input.spec.dtype)),
+                    fed: array.spec(),
+                }
+                .into());
             }
         }
         for input in &step.0.plan.inputs {
             let mut fed = feeds.iter().filter(|(tensor, _)| tensor.id() == input.value);
             match (fed.next(), fed.next(), input.buffer) {
-                (_, Some(_), _) => return Err(Error::Feed(format!("input `{}` was fed twice", input.name))),
+                (_, Some(_), _) => return Err(FeedError::Twice { input: input.name.clone() }.into()),
                 (None, _, Some(_)) => {
-                    return Err(Error::Feed(format!("input `{}` ({}) was not fed", input.name, input.spec)));
+                    let (input, spec) = (input.name.clone(), input.spec.clone());
+                    return Err(FeedError::Missing { input, spec }.into());
                 }
                 (Some((_, array)), None, Some(buffer)) => {
                     let shared = *array.shape() == input.spec.shape;
-                    let rows = steps.filter(|_| !shared).unwrap_or(1);
-                    self.backend.write(step.bound(buffer), array, rows)?;
+                    let slots = steps.filter(|_| !shared).unwrap_or(1);
+                    self.backend.write(step.bound(buffer), array, slots)?;
                 }
                 (_, None, None) => {}
             }
@@ -302,7 +303,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes the scheduled numbers of each step, and moves the counters past them.
+    /// Computes and writes the scheduled numbers of each step, and increments the counters.
     fn schedule(&mut self, step: &Step, steps: usize) -> Result<()> {
         let plan = &step.0.plan;
         let (mut floats, mut uints) = (vec![], vec![]);
@@ -329,8 +330,8 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the fetched tensors of a step's last run, in the order given to `compile`: each in its shape, or with a
-    /// first axis for the steps after [`Self::submit_many`].
+    /// Reads the fetched tensors of a step's last run, in the order given to `compile`: each in its own shape, or after
+    /// [`Self::submit_many`] with a first axis for the steps.
     ///
     /// # Errors
     /// When the device is lost.
@@ -339,7 +340,7 @@ impl Session {
         self.fetch_later(step)?.wait()
     }
 
-    /// [`Self::fetch`] without blocking the thread.
+    /// Reads as [`Self::fetch`], without blocking the thread.
     ///
     /// # Errors
     /// When the device is lost.
@@ -347,8 +348,8 @@ impl Session {
         self.fetch_later(step)?.await
     }
 
-    /// Begins to read what [`Self::fetch`] reads, and does not wait for it: what is submitted from now on runs while the
-    /// host waits, and does not change what arrives.
+    /// Starts [`Self::fetch`] without waiting for it: later runs can proceed while the host waits, and do not change
+    /// the results.
     ///
     /// # Errors
     /// When the device is lost.
@@ -356,7 +357,7 @@ impl Session {
         Ok(Fetching(self.backend.read(&step.fetched())?))
     }
 
-    /// Brings the values of all updated variables back to [`Params`], so that they can be read and saved.
+    /// Copies the values of all updated variables back to [`Params`], so that they can be read and saved.
     ///
     /// # Errors
     /// When the device is lost.
@@ -365,7 +366,7 @@ impl Session {
         pollster::block_on(self.sync_async())
     }
 
-    /// [`Self::sync`] without blocking the thread.
+    /// Copies as [`Self::sync`], without blocking the thread.
     ///
     /// # Errors
     /// When the device is lost.

@@ -1,10 +1,10 @@
-//! What a run of a graph changes, kept to be put back.
+//! Snapshot of the variables and counters of a graph.
 
 use std::sync::Arc;
 
 use crate::{Array, Counter, Graph, Result, Variable};
 
-/// The variables and counters of a graph as they were on the host, from [`Graph::state`].
+/// Snapshot of the host values of a graph's variables and counters, from [`Graph::state`].
 #[derive(Clone, Debug)]
 pub struct State {
     variables: Vec<(Variable, Arc<Array>)>,
@@ -12,8 +12,8 @@ pub struct State {
 }
 
 impl Graph {
-    /// The variables that the graph reads and the counters that go up with its runs, as they are on the host: to run it
-    /// without a trace.
+    /// Returns a snapshot of the host values of the variables and counters of the graph. After a run,
+    /// [`State::restore`] undoes its changes.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, Graph, Init, Kind, Mode, Params, Session};
@@ -48,7 +48,7 @@ impl Graph {
 }
 
 impl State {
-    /// Puts the values back. A session has to be in step with the host before ([`Session::sync`](crate::Session::sync)).
+    /// Restores the values. Call [`Session::sync`](crate::Session::sync) before.
     ///
     /// # Errors
     /// As [`Variable::set`].

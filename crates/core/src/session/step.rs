@@ -1,4 +1,4 @@
-//! Steps: what a session compiled, and what running it gives.
+//! Compiled steps, and the results of running them.
 
 use std::fmt;
 use std::future::Future;
@@ -12,9 +12,9 @@ use crate::backend::{BufferId, Pending, ProgramId, Read};
 use crate::plan::{BufferIndex, Plan};
 use crate::{Array, Graph, Mode, Result, Tensor};
 
-/// A compiled graph: its plan, loaded on the device of the session that compiled it.
+/// Compiled graph: its plan, loaded on the device of the session that compiled it.
 ///
-/// Cheap to clone. When the last clone is gone, the session gives its buffers back at the next `compile`.
+/// Cheap to clone. After the last clone is dropped, the session frees its buffers at the next `compile`.
 #[derive(Clone)]
 #[must_use]
 pub struct Step(pub(crate) Arc<Loaded>);
@@ -23,7 +23,7 @@ pub(crate) struct Loaded {
     pub plan: Arc<Plan>,
     pub program: ProgramId,
     pub bound: Vec<Option<BufferId>>,
-    /// Where each fetched tensor is found after a run.
+    /// The buffer of each fetched tensor.
     pub fetched: Vec<BufferId>,
     /// The session's resident of each of the plan's variables.
     pub residents: Vec<ResidentId>,
@@ -37,12 +37,12 @@ pub(crate) struct Loaded {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResidentId(pub usize);
 
-/// How many steps the last run had.
+/// Number of steps of the last run.
 #[derive(Default)]
 pub(crate) struct Last(AtomicUsize);
 
 impl Last {
-    /// `steps` is none for a run of one step whose results have no axis for the steps.
+    /// Sets the number of steps; none for a run of one step whose results have no axis for the steps.
     pub fn set(&self, steps: Option<usize>) {
         self.0.store(steps.unwrap_or(0), Ordering::Relaxed);
     }
@@ -53,21 +53,22 @@ impl Last {
 }
 
 impl Step {
-    /// The plan.
+    /// Returns the plan.
     pub fn plan(&self) -> &Plan {
         &self.0.plan
     }
 
-    /// Whether a run takes a value for this tensor: only those inputs of the graph that its targets need.
+    /// Returns whether a run needs this input: those inputs of the graph that no fetch or update depends on are not
+    /// fed.
     pub fn reads(&self, tensor: &Tensor) -> bool {
         self.plan().inputs.iter().any(|input| input.value == tensor.id())
     }
 
-    /// What the last run has left for each fetched tensor.
+    /// Returns the reads of the fetched tensors of the last run.
     pub(crate) fn fetched(&self) -> Vec<Read> {
-        let rows = self.0.last.get();
+        let steps = self.0.last.get();
         let fetches = self.0.fetched.iter().zip(&self.0.plan.fetches);
-        fetches.map(|(&buffer, fetch)| Read { buffer, spec: fetch.spec.clone(), rows }).collect()
+        fetches.map(|(&buffer, fetch)| Read { buffer, spec: fetch.spec.clone(), steps }).collect()
     }
 
     pub(crate) fn bound(&self, buffer: BufferIndex) -> BufferId {
@@ -87,8 +88,8 @@ impl fmt::Debug for Step {
     }
 }
 
-/// Fetched tensors on their way to the host, from [`Session::fetch_later`](crate::Session::fetch_later): a future, or
-/// [`Self::wait`].
+/// Fetched tensors being read to the host, from [`Session::fetch_later`](crate::Session::fetch_later). Await it, or
+/// call [`Self::wait`].
 #[must_use = "the tensors arrive when this is awaited"]
 pub struct Fetching(pub(crate) Pending);
 
@@ -117,19 +118,19 @@ impl Future for Fetching {
     }
 }
 
-/// How long each task of a step took, measured once.
+/// Time of each task of a step, measured once.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The tasks, in the order of the plan.
     pub tasks: Vec<TaskTime>,
 }
 
-/// How long a task took.
+/// Time of a task.
 #[derive(Clone, Debug)]
 pub struct TaskTime {
     /// The task's name with its scope.
     pub name: String,
-    /// Its time.
+    /// The time on the device.
     pub time: Duration,
 }
 
@@ -138,8 +139,8 @@ impl fmt::Display for Profile {
         let total: Duration = self.tasks.iter().map(|task| task.time).sum();
         let width = self.tasks.iter().map(|task| task.name.chars().count()).max().unwrap_or(0);
         for TaskTime { name, time } in &self.tasks {
-            let share = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
-            writeln!(f, "{name:<width$}  {:>10.1} µs  {share:>5.1} %", time.as_secs_f64() * 1e6)?;
+            let percent = 100.0 * time.as_secs_f64() / total.as_secs_f64().max(f64::MIN_POSITIVE);
+            writeln!(f, "{name:<width$}  {:>10.1} µs  {percent:>5.1} %", time.as_secs_f64() * 1e6)?;
         }
         write!(f, "{:<width$}  {:>10.1} µs", "total", total.as_secs_f64() * 1e6)
     }

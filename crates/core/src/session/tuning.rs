@@ -1,16 +1,17 @@
-//! Tuning: which variant of a kernel is fastest on a device.
+//! Tuning: measuring the fastest variants of kernels on a device.
 
 use std::time::Duration;
 
-use crate::{Choices, Error, Result, Session, Step};
+use crate::{FeedError, Result, Session, Step, TuningChoices};
 
 impl Session {
-    /// Measures on the device which variant of a kernel is fastest for each op of a step that has several, for about
-    /// `limit`: what is under way then is given up, so that a site is decided by all of its variants or left to the op.
-    /// A variant replaces the default one if it takes less than 95 % of its time. Nothing is measured twice.
+    /// Measures the variants of each op of a step that has several, on the device, to find the fastest one.
     ///
-    /// What is compiled afterwards runs the fastest ones; this step stays as it is. Returns all choices of the session,
-    /// for `Device::choosing` and for `save_choices`. The values of variables and of fetched tensors stay as they are.
+    /// It stops after about `limit`. A tuning key whose variants are not all measured by then gets no entry, and the op
+    /// chooses. A variant replaces the default one if it takes less than 95 % of its time. No key is measured twice.
+    ///
+    /// Graphs compiled afterwards run the fastest variants; this step does not change, nor do the values of variables
+    /// and of fetched tensors. Returns all choices of the session, for `Device::choosing` and for `save_choices`.
     ///
     /// A CPU has one variant of everything:
     ///
@@ -29,19 +30,19 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// When the step is of another session; when the device has no room for another copy of an op's inputs and outputs,
-    /// or is lost.
+    /// When the step belongs to another session; when the device is lost, or has no room for a copy of an op's inputs
+    /// and outputs.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn tune(&mut self, step: &Step, limit: Duration) -> Result<Choices> {
+    pub fn tune(&mut self, step: &Step, limit: Duration) -> Result<TuningChoices> {
         if step.0.session != self.id {
-            return Err(Error::Feed("the step was compiled by another session".into()));
+            return Err(FeedError::OtherSession.into());
         }
         self.backend.tune(step.plan(), limit, &mut |_| {})
     }
 
-    /// Which variant runs at each site of the steps compiled so far where an op has several: with these choices
-    /// (`Device::choosing`) another session runs the same kernels.
-    pub fn choices(&self) -> &Choices {
+    /// Returns the variants that the steps compiled so far run, by tuning key. With these choices (`Device::choosing`),
+    /// another session runs the same kernels.
+    pub fn choices(&self) -> &TuningChoices {
         &self.choices
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::graph::node::{Node, NodeId, NodeKind, ValueId};
 use crate::verify::evaluate;
-use crate::{Accuracy, Array, DType, Error, Graph, Result, Spec, Tensor, View};
+use crate::{Accuracy, Array, DType, FeedError, Graph, Result, Spec, Tensor, View};
 
 /// The values of a graph's nodes, as far as somebody still needs them.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl Interpreter {
         let mut all = Self { nodes, live, ends: HashMap::new(), scheduled, feeds: HashMap::new(), wide };
         for (tensor, array) in feeds {
             if !tensor.graph().is(graph) {
-                return Err(Error::Feed(format!("{tensor:?} belongs to another graph")));
+                return Err(FeedError::OtherGraph { tensor: format!("{tensor:?}") }.into());
             }
             all.feeds.insert(tensor.id(), all.held(array));
         }
@@ -79,10 +79,10 @@ impl Interpreter {
             let Node { kind: NodeKind::Input(name), outputs, .. } = &*all.nodes[node] else { continue };
             let spec = &outputs[0];
             match all.feeds.get(&node.output(0)) {
-                None => return Err(Error::Feed(format!("input `{name}` ({spec}) was not fed"))),
+                None => return Err(FeedError::Missing { input: name.clone(), spec: spec.clone() }.into()),
                 Some(fed) if *fed.shape() != spec.shape || !fed.dtype().feeds(spec.dtype) => {
-                    let (dtype, shape) = (fed.dtype(), fed.shape());
-                    return Err(Error::Feed(format!("input `{name}` is {spec}, but was fed {dtype}{shape}")));
+                    let (input, spec, fed) = (name.clone(), spec.clone(), fed.spec());
+                    return Err(FeedError::Spec { input, spec, per_step: None, fed }.into());
                 }
                 Some(_) => {}
             }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use wgrad_core::{Choices, DeviceInfo, Limits, Result, memory_of_host};
+use wgrad_core::{DeviceInfo, Limits, Result, TuningChoices, memory_of_host};
 
 use super::device::{Device, Opened};
 use super::probe;
@@ -157,7 +157,7 @@ impl Adapter {
             iterations,
             software: self.is_software(),
             dispatches: true,
-            choices: Choices::default(),
+            choices: TuningChoices::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use wgrad_core::{Backend, Choices, CpuBackend, DeviceInfo, Limits};
+use wgrad_core::{Backend, CpuBackend, DeviceInfo, Limits, TuningChoices};
 
 use super::self_test::SelfTest;
 use crate::gpu::Gpu;
@@ -28,7 +28,7 @@ pub struct Device(Kind);
 enum Kind {
     Cpu,
     CpuF64,
-    Gpu(Arc<Opened>, Choices),
+    Gpu(Arc<Opened>, TuningChoices),
 }
 
 impl fmt::Debug for Device {
@@ -50,7 +50,7 @@ impl Device {
 
     /// Returns the same device with other variants of kernels: those that [`Backend::tune`] found to be fastest on it, or
     /// that a test asks for. The CPU has no variants.
-    pub fn choosing(&self, choices: Choices) -> Self {
+    pub fn choosing(&self, choices: TuningChoices) -> Self {
         match &self.0 {
             Kind::Gpu(opened, _) => Self(Kind::Gpu(opened.clone(), choices)),
             _ => self.clone(),

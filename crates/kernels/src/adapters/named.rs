@@ -1,6 +1,6 @@
 //! Devices by name.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::{AvailableDevices, DeviceError, DeviceInfo, DeviceName, Result};
 
 use super::adapter::adapters;
 use super::device::Device;
@@ -24,21 +24,10 @@ impl Device {
     /// # Errors
     /// When there is no such device; the message lists those that there are.
     pub fn named(name: &str) -> Result<Self> {
-        let listed = || {
-            let names: Vec<_> = adapters()
-                .iter()
-                .map(|adapter| {
-                    let info = adapter.info();
-                    format!("`{}:{}`", info.api, info.adapter.to_lowercase())
-                })
-                .collect();
-            if names.is_empty() {
-                "there is no GPU adapter on this machine; use `cpu`, or install a driver \
-                 (on Debian or Ubuntu `mesa-vulkan-drivers` has a software one)"
-                    .into()
-            } else {
-                format!("there are `cpu`, `cpu-f64` and {}", names.join(", "))
-            }
+        let not_found = |name| {
+            let name_of = |info: DeviceInfo| format!("{}:{}", info.api, info.adapter.to_lowercase());
+            let available = AvailableDevices(adapters().iter().map(|adapter| name_of(adapter.info())).collect());
+            Err(DeviceError::NotFound { name, available }.into())
         };
         match name {
             "auto" => Self::best(),
@@ -46,12 +35,12 @@ impl Device {
             "cpu-f64" => Ok(Self::cpu_f64()),
             "gpu" => match adapters().iter().find(|adapter| !adapter.is_software()) {
                 Some(adapter) => adapter.open(),
-                None => Err(Error::Device(format!("no real GPU was found; {}", listed()))),
+                None => not_found(DeviceName::RealGpu),
             },
-            _ if name.trim().is_empty() => Err(Error::Device(format!("the device's name is empty; {}", listed()))),
+            _ if name.trim().is_empty() => not_found(DeviceName::Blank),
             _ => match adapters().iter().find(|adapter| adapter.matches(name)) {
                 Some(adapter) => adapter.open(),
-                None => Err(Error::Device(format!("no device matches `{name}`; {}", listed()))),
+                None => not_found(DeviceName::Adapter(name.into())),
             },
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 #[cfg(not(target_arch = "wasm32"))]
 use std::time::Instant;
 
-use wgrad_core::{DeviceInfo, Dispatch, Error, Grid, Kernel, Result};
+use wgrad_core::{DeviceCall, DeviceError, DeviceInfo, Dispatch, FailedProbe, Grid, Kernel, Result};
 
 use super::self_test::{ANSWERS, GIVEN, Probe, SelfTest, Verdict, judge};
 use crate::cache;
@@ -95,7 +95,10 @@ fn ask(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
     gpu.wait(Some(&index))?;
     gpu.check()?;
     let mapped = staging.slice(..).get_mapped_range();
-    let mapped = mapped.map_err(|error| Error::Device(format!("{}: reading failed: {error}", gpu.info)))?;
+    let mapped = mapped.map_err(|error| {
+        let (device, source) = (gpu.info.clone(), error.into());
+        DeviceError::Call { device, call: DeviceCall::Read, source }
+    })?;
     let words = mapped.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
     Ok(words.collect())
 }
@@ -110,16 +113,16 @@ pub(super) fn forced() -> bool {
 /// # Errors
 /// When a probe failed, unless it is to be used all the same.
 pub(super) fn admit(test: &SelfTest, info: &DeviceInfo, forced: bool) -> Result<()> {
-    let failures: Vec<_> =
-        test.failures().map(|(probe, why)| format!("  {}: {}\n    {why}", probe.name, probe.found)).collect();
+    let failed = test.failures().map(|(probe, why)| FailedProbe {
+        name: probe.name.to_string(),
+        found: probe.found.clone(),
+        consequence: why.into(),
+    });
+    let failures: Vec<_> = failed.collect();
     if forced || failures.is_empty() {
         return Ok(());
     }
-    Err(Error::Device(format!(
-        "{info} fails its self-test:\n{}\n  fix: update the driver, or use another device (`wgrad devices` lists them); \
-         with WGRAD_FORCE=1 in the environment it is used all the same",
-        failures.join("\n")
-    )))
+    Err(DeviceError::SelfTest { device: info.clone(), failures }.into())
 }
 
 #[cfg(test)]

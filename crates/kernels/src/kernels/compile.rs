@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use wgrad_core::{Dispatch, Error, Kernel, Result};
+use wgrad_core::{DeviceError, Dispatch, Kernel, KernelProblem, Result};
 
 use super::reflect::{self, Module, Outlines};
 use crate::cache;
@@ -157,7 +157,8 @@ impl Kernels {
             if shader.module.entries.contains_key(dispatch.entry) {
                 Ok(shader.clone())
             } else {
-                Err(Error::Device(format!("kernel `{}` has no entry point `{}`", shader.name, dispatch.entry)))
+                let problem = KernelProblem::NoEntryPoint { entry: dispatch.entry.into() };
+                Err(DeviceError::kernel(shader.name.clone(), problem).into())
             }
         };
         dispatches.iter().zip(&keys).map(shader).collect()
@@ -271,14 +272,20 @@ impl Kernels {
             // The last scope opened is the first to be closed.
             let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
             match errors.last() {
-                Some(error) => Err(Error::Device(format!("kernel `{kernel}`: {}: {error}", self.gpu.info))),
+                Some(error) => {
+                    let problem = KernelProblem::NotCompiled { device: self.gpu.info.clone(), source: error.into() };
+                    Err(DeviceError::kernel(kernel, problem).into())
+                }
                 None => Ok(result),
             }
         }
         #[cfg(target_arch = "wasm32")]
         {
             let result = make();
-            self.gpu.check().map_err(|error| Error::Device(format!("kernel `{kernel}`: {error}")))?;
+            self.gpu.check().map_err(|error| {
+                let problem = KernelProblem::NotCompiled { device: self.gpu.info.clone(), source: error.into() };
+                DeviceError::kernel(kernel, problem)
+            })?;
             Ok(result)
         }
     }

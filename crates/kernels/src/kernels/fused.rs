@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput, Plan, Role, Stage, Work};
-use wgrad_core::{Error, Kernel, Result};
+use wgrad_core::{DeviceError, Kernel, KernelProblem, Result};
 
 use super::bound::{Bound, Physical, Target};
 use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
@@ -76,9 +76,8 @@ struct Replaced<'a> {
 impl Replaced<'_> {
     fn add(&mut self, function: String) -> Result<()> {
         if !self.outline.has(&function) {
-            let name = &self.kernel.name;
-            let what = format!("kernel `{name}` has no function `{function}`, which its op promises");
-            return Err(Error::Device(what));
+            let problem = KernelProblem::NoFunction { function };
+            return Err(DeviceError::kernel(self.kernel.name.to_string(), problem).into());
         }
         self.functions.push(function);
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Scalar, ScalarKind, StorageAccess, TypeInner};
-use wgrad_core::{Error, Param, Result};
+use wgrad_core::{DeviceError, Error, KernelProblem, Param, Result};
 
 use crate::gpu::lock;
 
@@ -46,12 +46,11 @@ pub struct Module {
     pub overrides: Vec<String>,
 }
 
-fn fault(name: &str, what: &str) -> Error {
-    Error::Device(format!("kernel `{name}`: {what}"))
-}
-
 fn parse(name: &str, source: &str) -> Result<naga::Module> {
-    naga::front::wgsl::parse_str(source).map_err(|error| fault(name, &error.emit_to_string_with_path(source, name)))
+    naga::front::wgsl::parse_str(source).map_err(|error| {
+        let message = error.emit_to_string_with_path(source, name);
+        DeviceError::kernel(name, KernelProblem::Invalid { message }).into()
+    })
 }
 
 /// Definitions of a WGSL source that fusion looks at.
@@ -127,11 +126,11 @@ impl Outlines {
 /// # Errors
 /// When the source does not parse or validate, with naga's explanation; when it uses more than bind group 0.
 pub fn reflect(name: &str, source: &str) -> Result<Module> {
-    let fault = |what: String| fault(name, &what);
+    let invalid = |problem| Error::from(DeviceError::kernel(name, problem));
     let module = parse(name, source)?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
         .validate(&module)
-        .map_err(|error| fault(error.emit_to_string_with_path(source, name)))?;
+        .map_err(|error| invalid(KernelProblem::Invalid { message: error.emit_to_string_with_path(source, name) }))?;
     let mut entries = BTreeMap::new();
     let mut params = BTreeMap::new();
     let mut params_size = 0;
@@ -141,11 +140,8 @@ pub fn reflect(name: &str, source: &str) -> Result<Module> {
         for (handle, variable) in module.global_variables.iter() {
             let (Some(place), false) = (&variable.binding, usage[handle].is_empty()) else { continue };
             if place.group != 0 {
-                return Err(fault(format!(
-                    "`{}` is in bind group {}; only group 0 is used",
-                    variable.name.as_deref().unwrap_or("?"),
-                    place.group
-                )));
+                let variable = variable.name.clone().unwrap_or_else(|| "?".into());
+                return Err(invalid(KernelProblem::BindGroup { variable, group: place.group }));
             }
             let uniform = variable.space == AddressSpace::Uniform;
             let writable = match variable.space {
@@ -156,10 +152,8 @@ pub fn reflect(name: &str, source: &str) -> Result<Module> {
                 params_size = span.next_multiple_of(16);
                 for member in members {
                     let TypeInner::Scalar(scalar) = module.types[member.ty].inner else {
-                        return Err(fault(format!(
-                            "member `{}` of the uniform is not a scalar",
-                            member.name.as_deref().unwrap_or("?")
-                        )));
+                        let member = member.name.clone().unwrap_or_else(|| "?".into());
+                        return Err(invalid(KernelProblem::NotScalar { member }));
                     };
                     params.insert(member.name.clone().unwrap_or_default(), (member.offset, scalar.kind));
                 }
@@ -191,16 +185,22 @@ impl Module {
                     bytes[offset as usize..offset as usize + 4].copy_from_slice(&word);
                 }
                 Some((_, expected)) => {
-                    return Err(Error::Device(format!(
-                        "kernel `{name}`: `params.{member}` is {expected:?}, not {kind:?}"
-                    )));
+                    let [expected, found] = [expected, &kind].map(|kind| format!("{kind:?}"));
+                    let problem = KernelProblem::ParamType { member: member.to_string(), expected, found };
+                    return Err(DeviceError::kernel(name, problem).into());
                 }
-                None => return Err(Error::Device(format!("kernel `{name}` has no `params.{member}`"))),
+                None => {
+                    let problem = KernelProblem::NoParam { member: member.to_string() };
+                    return Err(DeviceError::kernel(name, problem).into());
+                }
             }
         }
         let unset = self.params.keys().find(|member| !values.iter().any(|(set, _)| set == member));
         match unset {
-            Some(member) => Err(Error::Device(format!("kernel `{name}`: nothing sets `params.{member}`"))),
+            Some(member) => {
+                let problem = KernelProblem::UnsetParam { member: member.clone() };
+                Err(DeviceError::kernel(name, problem).into())
+            }
             None => Ok(bytes),
         }
     }
@@ -266,7 +266,7 @@ return 0.0;
         assert_eq!(bytes[..8], [7, 0, 0, 0, 0, 0, 0, 0x40]);
         let say = |values: &[_]| module.pack("test", values).unwrap_err().to_string();
         assert_eq!(say(&[("n", Param::U32(7))]), "kernel `test`: nothing sets `params.scale`");
-        assert_eq!(say(&[("m", Param::U32(7))]), "kernel `test` has no `params.m`");
+        assert_eq!(say(&[("m", Param::U32(7))]), "kernel `test`: there is no `params.m`");
         assert_eq!(say(&[("n", Param::F32(7.0))]), "kernel `test`: `params.n` is Uint, not Float");
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use wgrad_core::plan::Plan;
 use wgrad_core::{
-    Array, Backend, BufferId, Choices, DeviceInfo, Error, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
-    StepCopy, Tuned,
+    Array, Backend, BufferId, DeviceError, DeviceInfo, Limits, OnCompile, Pending, ProgramId, Read, Result, Spec,
+    StepCopy, Tuned, TuningChoices,
 };
 
 use super::buffers::{Buffers, padded};
@@ -82,7 +82,7 @@ impl Backend for GpuBackend {
         self.buffers.allocate_together(specs)
     }
 
-    fn allocate_table(&mut self, spec: &Spec) -> Result<BufferId> {
+    fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
         self.buffers.allocate_per_step(spec)
     }
 
@@ -131,14 +131,14 @@ impl Backend for GpuBackend {
 
     fn profile(&mut self, program: ProgramId) -> Result<Vec<Duration>> {
         if !self.gpu.has_clock() {
-            return Err(Error::Device(format!("{} has no timestamps; profile on another device", self.info)));
+            return Err(DeviceError::NoTimestamps { device: self.info.clone() }.into());
         }
         let program = self.programs[program.0].as_mut().expect(LOADED);
         program.fit(&self.gpu, &mut self.buffers, 1)?;
         task_times(&self.gpu, program)
     }
 
-    fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<Choices> {
+    fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<TuningChoices> {
         let (clock, mut limits) = (self.gpu.has_clock(), self.limits.clone());
         let tuned = Tuner { backend: self, limits: &mut limits, clock }.tune(plan, limit, f);
         self.limits.choices = limits.choices;

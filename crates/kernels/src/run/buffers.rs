@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use wgrad_core::{Array, BufferId, Error, Result, Spec};
+use wgrad_core::{Array, BufferId, DeviceError, Result, Spec};
 
 use crate::gpu::Gpu;
 
@@ -88,10 +88,9 @@ impl Buffers {
     /// # Errors
     /// When it is larger than a binding, or there is no room for it.
     pub fn make(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
-        let (limit, info) = (self.limit, &self.gpu.info);
-        if size > limit {
-            let what = format!("{info}: a buffer of {size} bytes exceeds the largest binding, {limit}");
-            return Err(Error::Device(what));
+        if size > self.limit {
+            let (device, limit) = (self.gpu.info.clone(), self.limit);
+            return Err(DeviceError::BufferTooLarge { device, bytes: size, limit }.into());
         }
         self.gpu.room(label, size, usage)
     }
@@ -187,12 +186,15 @@ impl Buffers {
             let limit = self.gpu.device.limits().max_buffer_size.min(u64::from(u32::MAX));
             let bytes = (filled as u64).saturating_mul(slots.pitch);
             if bytes > limit {
-                return Err(Error::Device(format!(
-                    "{}: {filled} steps need a buffer of {bytes} bytes, the largest has {limit}: {} steps of {size} \
-                     bytes fit\n  fix: run fewer steps at once",
-                    self.gpu.info,
-                    limit / slots.pitch
-                )));
+                return Err(DeviceError::TooManySteps {
+                    device: self.gpu.info.clone(),
+                    steps: filled,
+                    step_bytes: size,
+                    bytes,
+                    limit,
+                    fitting: limit / slots.pitch,
+                }
+                .into());
             }
             grown = Some(self.gpu.room("table", bytes, storage())?);
             slots.capacity = filled;

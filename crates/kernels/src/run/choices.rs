@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wgrad_core::{Choices, DeviceInfo, Error, Result};
+use wgrad_core::{DeviceInfo, Error, Result, TuningChoices};
 
 use crate::cache;
 
@@ -12,9 +12,9 @@ fn file(folder: &Path, device: &DeviceInfo) -> PathBuf {
 }
 
 /// Returns the choices that [`save_choices`] kept for a device; none if there are none, or the file is damaged.
-pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> Choices {
+pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> TuningChoices {
     std::fs::read_to_string(file(folder.as_ref(), device))
-        .map_or_else(|_| Choices::default(), |text| Choices::parse(&text))
+        .map_or_else(|_| TuningChoices::default(), |text| TuningChoices::parse(&text))
 }
 
 /// Keeps choices in a folder, such as [`cache_folder`](crate::cache_folder), as text: one file per adapter and driver,
@@ -22,10 +22,8 @@ pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> Choices {
 ///
 /// # Errors
 /// When the folder cannot be made or written.
-pub fn save_choices(folder: impl AsRef<Path>, device: &DeviceInfo, choices: &Choices) -> Result<PathBuf> {
+pub fn save_choices(folder: impl AsRef<Path>, device: &DeviceInfo, choices: &TuningChoices) -> Result<PathBuf> {
     let path = file(folder.as_ref(), device);
-    match cache::replace(&path, choices.to_string().as_bytes()) {
-        Ok(()) => Ok(path),
-        Err(error) => Err(Error::Device(format!("{} could not be written: {error}", path.display()))),
-    }
+    cache::replace(&path, choices.to_string().as_bytes()).map_err(Error::io(&path))?;
+    Ok(path)
 }

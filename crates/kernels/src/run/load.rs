@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use wgrad_core::plan::{BufferIndex, Plan, Role};
-use wgrad_core::{BufferId, Dispatch, Error, Grid, Kernel, OnCompile, Result, Spec, StepCopy};
+use wgrad_core::{BufferId, DeviceError, Dispatch, Grid, Kernel, KernelProblem, OnCompile, Result, Spec, StepCopy};
 
 use super::buffers::{Buffers, padded};
 use super::program::{Compiled, OFFSETS, Program, Resource};
@@ -247,7 +247,8 @@ impl Loader<'_> {
                 continue;
             }
             let buffer = launch.buffer(&binding.name).ok_or_else(|| {
-                Error::Device(format!("kernel `{}`: nothing is bound to `{}`", shader.name, binding.name))
+                let problem = KernelProblem::Unbound { variable: binding.name.clone() };
+                DeviceError::kernel(shader.name.clone(), problem)
             })?;
             let whole = launch.whole(&binding.name);
             bindings.push((binding.index, if whole { Resource::Whole(buffer) } else { Resource::Buffer(buffer) }));
@@ -269,10 +270,8 @@ impl Loader<'_> {
         let [x, y] = if x > limit && y == 1 { [x.div_ceil(x.div_ceil(limit)), x.div_ceil(limit)] } else { [x, y] };
         let groups = [x, y, z].map(|n| u32::try_from(n).unwrap_or(u32::MAX));
         if groups.iter().any(|&n| n as usize > limit) {
-            return Err(Error::Device(format!(
-                "kernel `{}` needs {groups:?} workgroups, {} launches at most {limit} per axis",
-                dispatch.kernel.name, self.gpu.info
-            )));
+            let problem = KernelProblem::TooManyWorkgroups { groups, device: self.gpu.info.clone(), limit };
+            return Err(DeviceError::kernel(dispatch.kernel.name.to_string(), problem).into());
         }
         Ok(groups)
     }

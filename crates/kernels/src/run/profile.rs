@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::{DeviceCall, DeviceError, Result};
 
 use super::program::Program;
 use crate::gpu::Gpu;
@@ -45,7 +45,10 @@ pub(super) fn task_times(gpu: &Gpu, program: &Program) -> Result<Vec<Duration>> 
         gpu.wait(None)?;
         gpu.check()?;
         let bytes = staging.slice(..).get_mapped_range();
-        let bytes = bytes.map_err(|error| Error::Device(format!("{}: profiling failed: {error:?}", gpu.info)))?;
+        let bytes = bytes.map_err(|error| {
+            let (device, source) = (gpu.info.clone(), error.into());
+            DeviceError::Call { device, call: DeviceCall::Profile, source }
+        })?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&bytes);
         let period = f64::from(gpu.queue.get_timestamp_period());
         let time = |pair: &[u64]| Duration::from_secs_f64(pair[1].saturating_sub(pair[0]) as f64 * period * 1e-9);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
-use wgrad_core::{Array, DType, Error, Pending, Read, Result};
+use wgrad_core::{Array, DType, DeviceError, Pending, Read, Result};
 
 use super::buffers::{Buffers, Held};
 use crate::gpu::{Gpu, lock};
@@ -42,7 +42,7 @@ impl Readback {
             let Held { size, slots, .. } = buffers.get(read.buffer);
             let pitch = slots.filter(|slots| slots.filled > 1).map_or(0, |slots| slots.pitch);
             parts.push(Part { read: read.clone(), offset: bytes, pitch });
-            bytes += (read.rows.unwrap_or(1) as u64 - 1) * pitch + size;
+            bytes += (read.steps.unwrap_or(1) as u64 - 1) * pitch + size;
         }
         let staging = (bytes > 0).then(|| self.staging(bytes));
         if let Some(staging) = &staging {
@@ -102,7 +102,7 @@ impl Readback {
             gpu.wait(Some(&index))?;
             #[cfg(target_arch = "wasm32")]
             drop(index);
-            let lost = || Error::Device(format!("{}: the device was lost while reading from it", gpu.info));
+            let lost = || DeviceError::LostWhileReading { device: gpu.info.clone() };
             let mapped = receiver.await.map_err(|_| lost())?;
             gpu.check()?;
             mapped.map_err(|_| lost())?;
@@ -130,7 +130,7 @@ impl Part {
             let start = usize::try_from(offset + step as u64 * pitch).expect("a host buffer");
             &bytes[start..start + read.spec.bytes()]
         };
-        let words = (0..read.rows.unwrap_or(1)).flat_map(|step| slot(step).chunks_exact(4));
+        let words = (0..read.steps.unwrap_or(1)).flat_map(|step| slot(step).chunks_exact(4));
         let words = words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         match read.spec.dtype {
             DType::U32 => Array::new(read.shape(), words.collect()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Stage, Task, Work};
-use wgrad_core::{Backend, BufferId, Choice, Launch, Limits, ProgramId, Result, Site, Spec, TimedVariant, Tuned};
+use wgrad_core::{Backend, BufferId, Launch, Limits, ProgramId, Result, Site, Spec, TimedVariant, Tuned, TuningChoice};
 
 /// Runs per variant, of which the median counts.
 const RUNS: usize = 9;
@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_millis(5);
 struct At<'a> {
     work: &'a Work,
     site: &'a Site,
-    choice: &'a Choice,
+    choice: &'a TuningChoice,
 }
 
 fn late(deadline: Option<Instant>) -> bool {
@@ -49,7 +49,7 @@ impl Tuner<'_> {
             for stage in &task.stages {
                 let Work::Op { choices, .. } = &stage.work else { continue };
                 for choice in choices {
-                    let known = sites.iter().any(|at| at.choice.site == choice.site) || self.decided(choice);
+                    let known = sites.iter().any(|at| at.choice.key == choice.key) || self.decided(choice);
                     if choice.variants.len() > 1 && !known {
                         sites.push(At { work: &stage.work, site: &task.site, choice });
                     }
@@ -59,17 +59,17 @@ impl Tuner<'_> {
         for (at, left) in sites.iter().zip((0..sites.len()).rev()) {
             let Some((default, best)) = self.best(*at, deadline)? else { break };
             let variant = |(i, time): (usize, Duration)| TimedVariant { variant: at.choice.variants[i], time };
-            let (site, default, chosen) = (at.choice.site.clone(), variant(default), variant(best));
-            self.limits.choices.set(&site, chosen.variant);
-            f(&Tuned { site, default, chosen, left });
+            let (key, default, chosen) = (at.choice.key.clone(), variant(default), variant(best));
+            self.limits.choices.set(&key, chosen.variant);
+            f(&Tuned { key, default, chosen, left });
         }
         Ok(())
     }
 
     /// Returns whether a choice has been made, and in this version: it names a variant that exists.
-    fn decided(&self, choice: &Choice) -> bool {
+    fn decided(&self, choice: &TuningChoice) -> bool {
         let made = &self.limits.choices;
-        made.knows(&choice.site) && made.get(&choice.site).is_some_and(|name| choice.variants.contains(&name))
+        made.contains(&choice.key) && made.get(&choice.key).is_some_and(|name| choice.variants.contains(&name))
     }
 
     /// Returns the default variant at a site and the fastest one, with their times; none if there was no time to try them all.
@@ -79,7 +79,7 @@ impl Tuner<'_> {
         at: At<'_>,
         deadline: Option<Instant>,
     ) -> Result<Option<((usize, Duration), (usize, Duration))>> {
-        let Choice { variants, chosen, .. } = at.choice;
+        let TuningChoice { variants, chosen, .. } = at.choice;
         let Some(time) = self.time(at, *chosen, Duration::MAX, deadline)? else { return Ok(None) };
         let default = (*chosen, time);
         let (mut best, mut least) = (default, time.mul_f64(BETTER));
@@ -104,7 +104,7 @@ impl Tuner<'_> {
             return Ok(None);
         }
         let mut limits = self.limits.clone();
-        limits.choices.set(&at.choice.site, at.choice.variants[variant]);
+        limits.choices.set(&at.choice.key, at.choice.variants[variant]);
         let mut bound = vec![];
         let loaded = self.load_alone(at, &limits, &mut bound);
         let program = loaded.as_ref().ok().copied();

@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use wgrad_core::{Array, DType, Init, InvalidArgument, Kind, Params, Shape, Tensor, Variable};
+use wgrad_core::{Array, ArrayError, DType, Init, InvalidArgument, Kind, Params, Shape, Tensor, Variable};
 
 use crate::Module;
 
@@ -110,10 +110,8 @@ impl Embedding {
     #[track_caller]
     pub fn from_pretrained_with(params: &Params, rows: Array, options: PretrainedOptions) -> wgrad_core::Result<Self> {
         if rows.shape().rank() != 2 || !rows.dtype().is_float() {
-            let found = format!("{}{}", rows.dtype(), rows.shape());
-            return Err(wgrad_core::Error::Params(format!(
-                "the rows of an embedding are f32[num_embeddings, embedding_dim], not {found}"
-            )));
+            let (what, expected) = ("the rows of an embedding".into(), "f32[num_embeddings, embedding_dim]".into());
+            return Err(ArrayError::Spec { what, expected, found: rows.spec() }.into());
         }
         let shape: Shape = rows.shape().clone();
         let weight = params.variable("weight", shape, Kind::Parameter, Init::Constant(0.0));

@@ -8,6 +8,11 @@ use wgrad_core::{Counter, DType, Error, Graph, Init, InvalidArgument, Kind, Para
 #[cfg(not(target_arch = "wasm32"))]
 use crate::StateDict;
 
+/// Exchange of weights with averages before any step has averaged them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no average yet\n  fix: run a step of a graph with `ema.update(&graph)` first")]
+pub struct NoAverage;
+
 /// An average of the weights over the steps, which often generalises better than the last ones; PyTorch's
 /// `AveragedModel`.
 ///
@@ -123,8 +128,7 @@ impl Ema {
     pub fn swap(&self) -> Result<()> {
         let pairs: Vec<_> = self.variables().into_iter().map(|v| (self.average(&v), v)).collect();
         if pairs.first().is_none_or(|(_, variable)| self.counter(variable).get() == 0) {
-            let text = "there is no average yet\n  fix: run a step of a graph with `ema.update(&graph)` first";
-            return Err(Error::Params(text.into()));
+            return Err(Error::Other(NoAverage.into()));
         }
         // All are read before any is set, so that an error changes nothing.
         let values: Vec<_> = pairs.iter().map(|(a, v)| Ok((a.value()?, v.value()?))).collect::<Result<_>>()?;

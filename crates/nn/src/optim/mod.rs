@@ -51,7 +51,7 @@ pub use adam::{Adam, AdamRule, AdamW};
 pub use adamax::{Adamax, AdamaxRule};
 pub use clip::{clip_grad_norm, clip_grad_value};
 pub use descent::Descent;
-pub use ema::Ema;
+pub use ema::{Ema, NoAverage};
 pub use lion::{Lion, LionRule};
 pub use nadam::{NAdam, NAdamRule};
 pub use radam::{RAdam, RAdamRule};

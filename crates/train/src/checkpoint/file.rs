@@ -125,7 +125,7 @@ impl Checkpoint {
                 Ok(_) => Error::Data(format!(
                     "{name} is a safetensors file, but no checkpoint of wgrad\n  fix: load weights with params.load"
                 )),
-                Err(error) => Error::Data(unreadable(name, bytes, &error)),
+                Err(error) => unreadable(name, bytes, &error).into(),
             });
         }
         if bytes.len() < CHECKSUM.end {
@@ -144,7 +144,7 @@ impl Checkpoint {
             };
             return Err(damaged(why));
         }
-        let file = SafeTensors::deserialize(bytes).map_err(|error| Error::Data(unreadable(name, bytes, &error)))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|error| unreadable(name, bytes, &error))?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
         let text = header.metadata().as_ref().and_then(|metadata| metadata.get("wgrad"));
         let text = text.and_then(|text| text.get(DIGITS + 1..)).ok_or_else(|| damaged("it has no manifest".into()))?;

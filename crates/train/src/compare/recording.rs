@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::{SafeTensors, TensorView};
 use wgrad_core::{
-    Array, DType, Deviation, Error, Expected, Graph, Kind, Mode, Params, Result, Session, Shape, Tensor, Variable,
-    expected, gradients,
+    Array, DType, Deviation, Error, Expected, Graph, Kind, Mode, Params, ParamsError, Result, Session, Shape, Tensor,
+    Variable, expected, gradients,
 };
 
 use super::comparison::{Compared, Comparison, Stage};
@@ -49,8 +49,7 @@ impl Recording {
         let path = path.as_ref().to_path_buf();
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let shown = path.display().to_string();
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| unreadable(&shown, &bytes, &error))?;
         let known = header.metadata().as_ref();
         let order = known.filter(|all| all.get("format").is_some_and(|format| format == "wgrad-recording"));
         let order = order.and_then(|all| serde_json::from_str(all.get("order")?).ok());
@@ -60,7 +59,7 @@ impl Recording {
                  examples/record_pytorch.py: record(path, model, optimizer, loss_fn, x, y)"
             ))
         })?;
-        SafeTensors::deserialize(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        SafeTensors::deserialize(&bytes).map_err(|error| unreadable(&shown, &bytes, &error))?;
         Ok(Self { path, bytes, order })
     }
 
@@ -121,8 +120,8 @@ impl Recording {
         wrong.extend(model.keys().map(|name| format!("missing from the recording: {name}")));
         if !wrong.is_empty() {
             wrong.sort();
-            let shown = self.path.display();
-            return Err(Error::Params(format!("{shown} is of another model\n  {}", wrong.join("\n  "))));
+            let source_name = self.path.display().to_string();
+            return Err(ParamsError::OtherModel { source_name, differences: wrong }.into());
         }
         found.into_iter().try_for_each(|(entry, value)| set(entry, value))
     }

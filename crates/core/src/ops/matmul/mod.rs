@@ -119,7 +119,7 @@ struct Matmul {
     tb: bool,
 }
 
-/// The names of the ways to run a matrix product, for [`Choices`](crate::Choices): `Choices::set("matmul", name)`
+/// The names of the ways to run a matrix product, for [`TuningChoices`](crate::TuningChoices): `TuningChoices::set("matmul", name)`
 /// runs every product that way where the device can.
 pub fn matmul_variants() -> impl Iterator<Item = &'static str> {
     VARIANTS.iter().map(|variant| variant.name)
@@ -242,7 +242,7 @@ impl Op for Matmul {
         let names: Vec<_> = fitting.iter().map(|variant| variant.name).collect();
         let default = Variant::choose(&product, at.limits);
         let default = names.iter().position(|name| *name == VARIANTS[default].name).unwrap_or(0);
-        let variant = fitting[at.choose(&product.site(), &names, default)];
+        let variant = fitting[at.choose(&product.tuning_key(), &names, default)];
         let [tiles_m, tiles_n] = variant.tiles(&product);
         let (parts, length) = variant.split(&product, at.limits);
         let biased = at.inputs.len() > 2;

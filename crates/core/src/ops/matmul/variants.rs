@@ -24,7 +24,7 @@ pub(crate) struct Product {
 
 impl Product {
     /// What tells products apart that a device may prefer to run differently.
-    pub fn site(&self) -> String {
+    pub fn tuning_key(&self) -> String {
         let Self { batch, m, n, k, ta, tb, .. } = *self;
         let letter = |transposed| if transposed { 't' } else { 'n' };
         let batch = if batch == 1 { String::new() } else { format!("{batch}x") };

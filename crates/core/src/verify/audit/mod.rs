@@ -10,7 +10,7 @@ mod text;
 
 pub use report::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict};
 
-use crate::{Array, Error, Kind, Params, Result, Tensor};
+use crate::{Array, Kind, Params, Result, SettingError, Tensor};
 use step_values::StepValues;
 
 /// Holds the gradients of `loss`, which must have one element, to finite differences of it, all in `f64`.
@@ -51,10 +51,7 @@ pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     let graph = loss.graph();
     graph.check()?;
     if loss.shape().numel() != 1 {
-        return Err(Error::Config(format!(
-            "an audit is of one number, not of {}\n  fix: reduce the loss first: `.mean()` or `.sum()`",
-            loss.spec()
-        )));
+        return Err(SettingError::LossNotScalar { loss: loss.spec().clone() }.into());
     }
     let step = StepValues::new(loss, feeds)?;
     let ops = ops::check(&step)?;

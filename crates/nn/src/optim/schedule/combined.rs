@@ -1,14 +1,14 @@
 //! Schedules made of others.
 
-use super::part::{Part, Rate, Schedule, count, wrong};
+use super::ScheduleError;
+use super::part::{Part, Rate, Schedule, check, count};
 
-fn check(parts: &[Part], name: &str) -> Result<(), String> {
-    wrong(!parts.is_empty(), || format!("{name} needs at least one schedule"))?;
+fn check_parts(parts: &[Part], combination: &'static str) -> Result<(), ScheduleError> {
+    if parts.is_empty() {
+        return Err(ScheduleError::NoSchedules { combination });
+    }
     match parts.iter().find(|part| part.schedule.measures()) {
-        Some(part) => Err(format!(
-            "{name} cannot hold a schedule that follows a metric: {:?}\n  fix: step that with a scheduler of its own",
-            part.schedule
-        )),
+        Some(part) => Err(ScheduleError::CombinedMetric { combination, schedule: format!("{:?}", part.schedule) }),
         None => Ok(()),
     }
 }
@@ -62,9 +62,10 @@ impl SequentialLr {
 }
 
 impl Schedule for SequentialLr {
-    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
-        check(&self.parts, "SequentialLr")?;
-        wrong(self.milestones.is_sorted(), || format!("the milestones must rise, not {:?}", self.milestones))?;
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), ScheduleError> {
+        check_parts(&self.parts, "SequentialLr")?;
+        let milestones = format!("{:?}", self.milestones);
+        check(self.milestones.is_sorted(), "the milestones", milestones, "in rising order")?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))?;
         // Each has set its first rate; only the first one's counts.
         for rate in rates {
@@ -146,8 +147,8 @@ impl ChainedScheduler {
 }
 
 impl Schedule for ChainedScheduler {
-    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
-        check(&self.parts, "ChainedScheduler")?;
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), ScheduleError> {
+        check_parts(&self.parts, "ChainedScheduler")?;
         self.parts.iter_mut().try_for_each(|part| part.begin(rates))
     }
 

@@ -2,7 +2,8 @@
 
 use std::f64::consts::PI;
 
-use super::part::{Rate, Schedule, count, each, wrong};
+use super::ScheduleError;
+use super::part::{Rate, Schedule, check, check_positive, count, each};
 
 /// Half a cosine from the rate down to `eta_min` in `t_max` epochs, and up again in as many; PyTorch's
 /// `CosineAnnealingLR`.
@@ -38,9 +39,9 @@ impl CosineAnnealingLr {
 }
 
 impl Schedule for CosineAnnealingLr {
-    fn prepare(&mut self, _: &mut [Rate]) -> Result<(), String> {
-        wrong(self.t_max > 0, || "t_max must be at least 1".into())?;
-        wrong(self.eta_min.is_finite(), || format!("eta_min must be a number, not {}", self.eta_min))
+    fn prepare(&mut self, _: &mut [Rate]) -> Result<(), ScheduleError> {
+        check_positive("t_max", self.t_max)?;
+        check(self.eta_min.is_finite(), "eta_min", self.eta_min, "a number")
     }
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
@@ -107,10 +108,10 @@ impl CosineAnnealingWarmRestarts {
 }
 
 impl Schedule for CosineAnnealingWarmRestarts {
-    fn prepare(&mut self, _: &mut [Rate]) -> Result<(), String> {
-        wrong(self.t_0 > 0, || "t_0 must be at least 1".into())?;
-        wrong(self.t_mult > 0, || "t_mult must be at least 1".into())?;
-        wrong(self.eta_min.is_finite(), || format!("eta_min must be a number, not {}", self.eta_min))
+    fn prepare(&mut self, _: &mut [Rate]) -> Result<(), ScheduleError> {
+        check_positive("t_0", self.t_0)?;
+        check_positive("t_mult", self.t_mult)?;
+        check(self.eta_min.is_finite(), "eta_min", self.eta_min, "a number")
     }
 
     fn first(&mut self, rates: &mut [Rate], base: &[f64]) {

@@ -4,7 +4,8 @@ use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
 
-use super::part::{PerGroup, Rate, Schedule, wrong};
+use super::ScheduleError;
+use super::part::{PerGroup, Rate, Schedule, check, check_positive};
 
 /// How a phase of [`OneCycleLr`] goes from its begin to its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,10 +27,8 @@ impl Anneal {
 }
 
 /// The momentum goes the other way than the rate.
-fn no_momentum(rates: &[Rate]) -> Result<(), String> {
-    wrong(rates.iter().all(|rate| rate.momentum.is_some()), || {
-        "the optimizer has no momentum to cycle\n  fix: add `.cycle_momentum(false)`".into()
-    })
+fn no_momentum(rates: &[Rate]) -> Result<(), ScheduleError> {
+    if rates.iter().all(|rate| rate.momentum.is_some()) { Ok(()) } else { Err(ScheduleError::NoMomentum) }
 }
 
 /// Up to `max_lr` and down to almost nothing, once, with the momentum going the other way; PyTorch's `OneCycleLR`.
@@ -138,14 +137,14 @@ impl OneCycleLr {
 }
 
 impl Schedule for OneCycleLr {
-    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), ScheduleError> {
         let pct = self.pct_start;
-        wrong(self.total_steps > 0, || "total_steps must be at least 1".into())?;
-        wrong((0.0..=1.0).contains(&pct), || format!("pct_start must be between 0 and 1, not {pct}"))?;
-        wrong(self.div_factor > 0.0 && self.final_div_factor > 0.0, || "both factors must be above 0".into())?;
-        wrong(self.max_lr.all(|lr| lr.is_finite() && lr >= 0.0), || {
-            format!("max_lr must be a number that is not negative, not {:?}", self.max_lr)
-        })?;
+        check_positive("total_steps", self.total_steps)?;
+        check((0.0..=1.0).contains(&pct), "pct_start", pct, "between 0 and 1")?;
+        check(self.div_factor > 0.0, "div_factor", self.div_factor, "above 0")?;
+        check(self.final_div_factor > 0.0, "final_div_factor", self.final_div_factor, "above 0")?;
+        let fits = self.max_lr.all(|lr| lr.is_finite() && lr >= 0.0);
+        check(fits, "max_lr", format!("{:?}", self.max_lr), "a number that is not negative")?;
         self.max_lr.check("max_lr", rates)?;
         if self.cycle_momentum {
             no_momentum(rates)?;
@@ -288,8 +287,9 @@ impl CyclicLr {
 }
 
 impl Schedule for CyclicLr {
-    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
-        wrong(self.up > 0 && self.down != Some(0), || "a cycle rises and falls for at least 1 step each".into())?;
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), ScheduleError> {
+        check_positive("the number of steps in which a cycle rises", self.up)?;
+        check_positive("the number of steps in which a cycle falls", self.down.unwrap_or(self.up))?;
         self.lr.0.check("base_lr", rates)?;
         self.lr.1.check("max_lr", rates)?;
         if self.cycle_momentum {

@@ -19,6 +19,7 @@
 mod combined;
 mod cosine;
 mod cycles;
+mod error;
 mod part;
 mod plateau;
 mod scheduler;
@@ -29,6 +30,7 @@ mod tests;
 pub use combined::{ChainedScheduler, SequentialLr};
 pub use cosine::{CosineAnnealingLr, CosineAnnealingWarmRestarts};
 pub use cycles::{Anneal, CyclicLr, OneCycleLr, Scale};
+pub use error::ScheduleError;
 pub use part::{PerGroup, Rate, Schedule};
 pub use plateau::{ReduceLrOnPlateau, Threshold};
 pub use scheduler::{ScheduleState, Scheduler, StepScheduler};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::{Error, Result, SettingError};
+
+use super::ScheduleError;
 
 /// What a schedule sets for one group of parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -48,7 +50,7 @@ pub trait Schedule: fmt::Debug + Send {
     ///
     /// # Errors
     /// What is wrong with the options.
-    fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), String> {
+    fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
         let _ = rates;
         Ok(())
     }
@@ -95,7 +97,7 @@ impl Schedule for Box<dyn Schedule> {
         (**self).next(epoch, rates, base);
     }
 
-    fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), String> {
+    fn prepare(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
         (**self).prepare(rates)
     }
 
@@ -142,7 +144,7 @@ impl Part {
     }
 
     /// Sets the rates of epoch 0.
-    pub fn begin(&mut self, rates: &mut [Rate]) -> std::result::Result<(), String> {
+    pub fn begin(&mut self, rates: &mut [Rate]) -> std::result::Result<(), ScheduleError> {
         self.schedule.prepare(rates)?;
         self.base = rates.iter().map(|rate| rate.initial).collect();
         self.first(rates);
@@ -170,14 +172,17 @@ impl Part {
         self.schedule.state(visit);
     }
 
-    /// Whether `epochs` more steps can be made.
+    /// Returns an error about this schedule.
+    pub fn error(&self, error: ScheduleError) -> Error {
+        ScheduleError::In { error: Box::new(error), schedule: format!("{:?}", self.schedule) }.into()
+    }
+
+    /// Checks that `epochs` more steps can be made.
     pub fn check(&self, epochs: f64) -> Result<()> {
         match self.schedule.end() {
-            Some(end) if self.epoch + epochs > end => Err(Error::Config(format!(
-                "the schedule ends after {end} steps, and has made {}: {} more are too many\n  fix: give it as many steps \
-                 as there are: epochs times the steps of an epoch\n  in: {:?}",
-                self.epoch, epochs, self.schedule
-            ))),
+            Some(end) if self.epoch + epochs > end => {
+                Err(self.error(ScheduleError::Ended { end, made: self.epoch, more: epochs }))
+            }
             _ => Ok(()),
         }
     }
@@ -193,14 +198,13 @@ impl PerGroup {
     }
 
     /// What is wrong with the length of a list.
-    pub(super) fn check(&self, name: &str, rates: &[Rate]) -> std::result::Result<(), String> {
-        let (have, groups) = (self.0.len(), rates.len());
-        if have == 1 || have == groups {
-            return Ok(());
+    pub(super) fn check(&self, setting: &'static str, rates: &[Rate]) -> std::result::Result<(), ScheduleError> {
+        let (numbers, groups) = (self.0.len(), rates.len());
+        if numbers == 1 || numbers == groups {
+            Ok(())
+        } else {
+            Err(ScheduleError::Numbers { setting, numbers, groups })
         }
-        Err(format!(
-            "{name} has {have} numbers, but there are {groups} groups, with that of the parameters in no group"
-        ))
     }
 
     pub(super) fn all(&self, fits: impl Fn(f64) -> bool) -> bool {
@@ -236,7 +240,17 @@ pub(super) fn count(n: usize) -> f64 {
     n as f64
 }
 
-/// What is wrong with a number.
-pub(super) fn wrong(fits: bool, what: impl FnOnce() -> String) -> std::result::Result<(), String> {
-    if fits { Ok(()) } else { Err(what()) }
+/// Checks the range of an option.
+pub(super) fn check(
+    fits: bool,
+    setting: &str,
+    value: impl std::fmt::Display,
+    allowed: &str,
+) -> std::result::Result<(), ScheduleError> {
+    if fits { Ok(()) } else { Err(SettingError::out_of_range(setting, value, allowed).into()) }
+}
+
+/// Checks that a number of epochs, steps or repetitions is not 0.
+pub(super) fn check_positive(setting: &str, value: usize) -> std::result::Result<(), ScheduleError> {
+    check(value > 0, setting, value, "at least 1")
 }

@@ -1,6 +1,7 @@
 //! A schedule that follows a metric.
 
-use super::part::{PerGroup, Rate, Schedule, wrong};
+use super::ScheduleError;
+use super::part::{PerGroup, Rate, Schedule, check};
 
 /// How a metric is compared with the best one so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,8 +110,8 @@ impl ReduceLrOnPlateau {
 }
 
 impl Schedule for ReduceLrOnPlateau {
-    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), String> {
-        wrong(self.factor < 1.0, || format!("the factor must be below 1, not {}", self.factor))?;
+    fn prepare(&mut self, rates: &mut [Rate]) -> Result<(), ScheduleError> {
+        check(self.factor < 1.0, "the factor", self.factor, "below 1")?;
         self.min_lr.check("min_lr", rates)
     }
 

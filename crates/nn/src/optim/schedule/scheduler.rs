@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::{Result, SettingError};
 
+use super::ScheduleError;
 use super::part::{Part, Rate, Schedule};
 use crate::optim::setting::Drive;
 use crate::optim::{Handles, Optimizer, Setting};
@@ -38,19 +39,17 @@ impl Scheduler {
     /// A schedule of the momentum is bound before the step is traced: otherwise the momentum is a constant of it.
     ///
     /// # Errors
-    /// [`Error::Config`] when an option makes no sense, or has another number of values than the optimizer has groups; when
+    /// [`ScheduleError`] when an option makes no sense, or has another number of values than the optimizer has groups; when
     /// the optimizer has nothing to turn.
     pub fn new(optimizer: &(impl Optimizer + ?Sized), schedule: impl Schedule + 'static) -> Result<Self> {
         let handles = optimizer.handles();
         if handles.is_empty() {
-            let text =
-                "this optimizer has no learning rate that a schedule could turn\n  fix: implement `handles` for it";
-            return Err(Error::Config(text.into()));
+            return Err(ScheduleError::NoLearningRate.into());
         }
         let mut scheduler = Self { handles, part: Part::new(schedule) };
         let mut rates = scheduler.rates();
         let began = scheduler.part.begin(&mut rates);
-        began.map_err(|wrong| Error::Config(format!("{wrong}\n  in: {:?}", scheduler.part.schedule)))?;
+        began.map_err(|error| scheduler.part.error(error))?;
         if scheduler.part.schedule.momentum() {
             scheduler.handles.iter().filter_map(|group| group.momentum.as_ref()).for_each(|momentum| {
                 let _ = momentum.hand_out();
@@ -89,12 +88,11 @@ impl Scheduler {
     /// Goes to the next epoch.
     ///
     /// # Errors
-    /// [`Error::Config`] past the end of a schedule that has one, and for a schedule that follows a metric.
+    /// [`ScheduleError`] past the end of a schedule that has one, and for a schedule that follows a metric.
     pub fn step(&mut self) -> Result<()> {
         self.part.check(1.0)?;
         if self.follows_metric() {
-            let text = "this schedule follows a metric\n  fix: call `measure` with it";
-            return Err(Error::Config(format!("{text}\n  in: {:?}", self.part.schedule)));
+            return Err(self.part.error(ScheduleError::FollowsMetric));
         }
         self.change(Part::step);
         Ok(())
@@ -107,7 +105,7 @@ impl Scheduler {
     /// As [`Self::step`], and for an epoch that is negative or no number.
     pub fn step_to(&mut self, epoch: f64) -> Result<()> {
         if !(epoch.is_finite() && epoch >= 0.0) {
-            return Err(Error::Config(format!("an epoch is a number that is not negative, not {epoch}")));
+            return Err(SettingError::out_of_range("an epoch", epoch, "a number that is not negative").into());
         }
         self.part.check(epoch - self.part.epoch)?;
         self.change(|part, rates| part.jump(epoch, rates));
@@ -117,13 +115,12 @@ impl Scheduler {
     /// Goes to the next epoch by a metric, such as the validation loss.
     ///
     /// # Errors
-    /// [`Error::Config`] for a schedule that follows no metric.
+    /// [`ScheduleError`] for a schedule that follows no metric.
     pub fn measure(&mut self, metric: f64) -> Result<()> {
         if self.change(|part, rates| part.schedule.measure(metric, rates)) {
             return Ok(());
         }
-        let text = "this schedule follows no metric\n  fix: call `step`";
-        Err(Error::Config(format!("{text}\n  in: {:?}", self.part.schedule)))
+        Err(self.part.error(ScheduleError::FollowsNoMetric))
     }
 
     /// Whether [`Self::measure`] is to be called instead of [`Self::step`].
@@ -152,18 +149,17 @@ impl Scheduler {
     /// Goes to where a scheduler of the same schedule and groups was.
     ///
     /// # Errors
-    /// [`Error::Config`] when the state is of another schedule, or of another number of groups.
+    /// [`ScheduleError`] when the state is of another schedule, or of another number of groups.
     pub fn restore(&mut self, state: &ScheduleState) -> Result<()> {
         let mut count = 0;
         self.part.state(&mut |_| count += 1);
         if state.rates.len() != self.handles.len() || state.numbers.len() != count {
-            return Err(Error::Config(format!(
-                "the state of a schedule with {} groups and {} numbers does not fit one with {} and {count}\n  in: {:?}",
-                state.rates.len(),
-                state.numbers.len(),
-                self.handles.len(),
-                self.part.schedule
-            )));
+            return Err(self.part.error(ScheduleError::State {
+                groups: state.rates.len(),
+                numbers: state.numbers.len(),
+                expected_groups: self.handles.len(),
+                expected_numbers: count,
+            }));
         }
         let mut numbers = state.numbers.iter().map(|&bits| f64::from_bits(bits));
         self.part.state(&mut |number| *number = numbers.next().unwrap_or(*number));
@@ -181,13 +177,10 @@ impl Scheduler {
     /// when the result is dropped.
     ///
     /// # Errors
-    /// [`Error::Config`] for a schedule that follows a metric.
+    /// [`ScheduleError`] for a schedule that follows a metric.
     pub fn per_step(mut self) -> Result<StepScheduler> {
         if self.follows_metric() {
-            return Err(Error::Config(format!(
-                "a metric is measured after an epoch, not in a step\n  fix: step this schedule once per epoch\n  in: {:?}",
-                self.part.schedule
-            )));
+            return Err(self.part.error(ScheduleError::MetricPerStep));
         }
         let begin = self.state();
         let (handles, turns_momentum) = (self.handles.clone(), self.part.schedule.momentum());
@@ -250,7 +243,7 @@ impl StepScheduler {
     /// Whether `steps` more steps have rates: a schedule with an end keeps its last ones after it.
     ///
     /// # Errors
-    /// [`Error::Config`] if they have not.
+    /// [`ScheduleError`] if they have not.
     pub fn check(&self, steps: usize) -> Result<()> {
         let driven = self.0.lock();
         // The first step has the first rates.

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::part::{Rate, Schedule, count, each, wrong};
+use super::ScheduleError;
+use super::part::{Rate, Schedule, check, check_positive, count, each};
 
-type Checked = Result<(), String>;
+type Checked = Result<(), ScheduleError>;
 
 fn factor(name: &str, gamma: f64) -> Checked {
-    wrong(gamma.is_finite(), || format!("{name} must be a number, not {gamma}"))
+    check(gamma.is_finite(), name, gamma, "a number")
 }
 
 /// The rate times `gamma` after every `step_size` epochs; PyTorch's `StepLR`.
@@ -41,7 +42,7 @@ impl StepLr {
 
 impl Schedule for StepLr {
     fn prepare(&mut self, _: &mut [Rate]) -> Checked {
-        wrong(self.step_size > 0, || "step_size must be at least 1".into())?;
+        check_positive("step_size", self.step_size)?;
         factor("gamma", self.gamma)
     }
 
@@ -145,7 +146,7 @@ impl ConstantLr {
 impl Schedule for ConstantLr {
     fn prepare(&mut self, _: &mut [Rate]) -> Checked {
         let factor = self.factor;
-        wrong((0.0..=1.0).contains(&factor), || format!("the factor must be between 0 and 1, not {factor}"))
+        check((0.0..=1.0).contains(&factor), "the factor", factor, "between 0 and 1")
     }
 
     fn first(&mut self, rates: &mut [Rate], base: &[f64]) {
@@ -203,9 +204,9 @@ impl LinearLr {
 impl Schedule for LinearLr {
     fn prepare(&mut self, _: &mut [Rate]) -> Checked {
         let (start, end) = (self.start_factor, self.end_factor);
-        wrong(start > 0.0 && start <= 1.0, || format!("start_factor must be above 0 and at most 1, not {start}"))?;
-        wrong((0.0..=1.0).contains(&end), || format!("end_factor must be between 0 and 1, not {end}"))?;
-        wrong(self.total_iters > 0, || "total_iters must be at least 1".into())
+        check(start > 0.0 && start <= 1.0, "start_factor", start, "above 0 and at most 1")?;
+        check((0.0..=1.0).contains(&end), "end_factor", end, "between 0 and 1")?;
+        check_positive("total_iters", self.total_iters)
     }
 
     fn first(&mut self, rates: &mut [Rate], base: &[f64]) {
@@ -249,8 +250,8 @@ impl PolynomialLr {
 impl Schedule for PolynomialLr {
     fn prepare(&mut self, _: &mut [Rate]) -> Checked {
         let power = self.power;
-        wrong(self.total_iters > 0, || "total_iters must be at least 1".into())?;
-        wrong(power.is_finite(), || format!("the power must be a number, not {power}"))
+        check_positive("total_iters", self.total_iters)?;
+        check(power.is_finite(), "the power", power, "a number")
     }
 
     fn next(&mut self, epoch: f64, rates: &mut [Rate], base: &[f64]) {
@@ -296,8 +297,9 @@ macro_rules! by_function {
 
         impl Schedule for $Name {
             fn prepare(&mut self, rates: &mut [Rate]) -> Checked {
-                let (have, groups) = (self.0.len(), rates.len());
-                wrong(have == 1 || have == groups, || format!("there are {have} functions for {groups} groups"))
+                let (functions, groups) = (self.0.len(), rates.len());
+                let fits = functions == 1 || functions == groups;
+                if fits { Ok(()) } else { Err(ScheduleError::Functions { functions, groups }) }
             }
 
             fn first(&mut self, rates: &mut [Rate], base: &[f64]) {

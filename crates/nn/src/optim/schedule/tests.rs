@@ -275,7 +275,7 @@ fn what_makes_no_sense_is_said() {
         let error = Scheduler::new(&Sgd::new(0.1).group("a", 0.2, 0.0), schedule).unwrap_err().to_string();
         error.lines().next().unwrap().to_string()
     };
-    assert_eq!(error(Box::new(StepLr::new(0))), "step_size must be at least 1");
+    assert_eq!(error(Box::new(StepLr::new(0))), "step_size must be at least 1, not 0");
     assert_eq!(error(Box::new(StepLr::new(1).gamma(f64::NAN))), "gamma must be a number, not NaN");
     assert_eq!(error(Box::new(ConstantLr::new(1.5, 3))), "the factor must be between 0 and 1, not 1.5");
     assert_eq!(
@@ -283,10 +283,10 @@ fn what_makes_no_sense_is_said() {
         "start_factor must be above 0 and at most 1, not 0"
     );
     assert_eq!(error(Box::new(LinearLr::new(3).end_factor(2.0))), "end_factor must be between 0 and 1, not 2");
-    assert_eq!(error(Box::new(CosineAnnealingLr::new(0))), "t_max must be at least 1");
-    assert_eq!(error(Box::new(CosineAnnealingWarmRestarts::new(0))), "t_0 must be at least 1");
-    assert_eq!(error(Box::new(CosineAnnealingWarmRestarts::new(1).t_mult(0))), "t_mult must be at least 1");
-    assert_eq!(error(Box::new(OneCycleLr::new(1.0, 0))), "total_steps must be at least 1");
+    assert_eq!(error(Box::new(CosineAnnealingLr::new(0))), "t_max must be at least 1, not 0");
+    assert_eq!(error(Box::new(CosineAnnealingWarmRestarts::new(0))), "t_0 must be at least 1, not 0");
+    assert_eq!(error(Box::new(CosineAnnealingWarmRestarts::new(1).t_mult(0))), "t_mult must be at least 1, not 0");
+    assert_eq!(error(Box::new(OneCycleLr::new(1.0, 0))), "total_steps must be at least 1, not 0");
     assert_eq!(error(Box::new(OneCycleLr::new(1.0, 5).pct_start(1.5))), "pct_start must be between 0 and 1, not 1.5");
     assert_eq!(
         error(Box::new(OneCycleLr::new([1.0, 2.0, 3.0], 5))),
@@ -297,7 +297,7 @@ fn what_makes_no_sense_is_said() {
     let held = error(Box::new(ChainedScheduler::new(ReduceLrOnPlateau::new())));
     assert!(held.starts_with("ChainedScheduler cannot hold a schedule that follows a metric"), "{held}");
     let unsorted = SequentialLr::new(StepLr::new(1)).then(5, StepLr::new(1)).then(3, StepLr::new(1));
-    assert_eq!(error(Box::new(unsorted)), "the milestones must rise, not [5, 3]");
+    assert_eq!(error(Box::new(unsorted)), "the milestones must be in rising order, not [5, 3]");
     let without = Scheduler::new(&crate::optim::Adagrad::new(0.1), OneCycleLr::new(1.0, 5)).unwrap_err().to_string();
     assert!(without.contains("no momentum to cycle\n  fix: add `.cycle_momentum(false)`"), "{without}");
 

@@ -1,11 +1,29 @@
-//! What can go wrong, in words that name the place and the fix.
+//! Errors that carry facts; their `Display` makes the text.
 
+mod array;
+mod device;
+mod feed;
+mod memory;
+mod params;
+mod setting;
+
+use std::any::Any;
 use std::fmt;
 use std::panic::Location;
 use std::path::{Path, PathBuf};
 
-/// Shorthand for results of this crate.
+pub use array::ArrayError;
+pub use device::{AvailableDevices, DeviceCall, DeviceError, DeviceName, FailedProbe, KernelProblem};
+pub use feed::FeedError;
+pub use memory::{Bill, BillItem, MemoryFix, MemoryRequest, OutOfMemory};
+pub use params::ParamsError;
+pub use setting::SettingError;
+
+/// Result of this crate and of those above it.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any error, with its type kept.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Any error of wgrad. Its `Debug` form is its `Display` form: `fn main() -> Result<()>` prints that, for people.
 #[derive(thiserror::Error)]
@@ -14,18 +32,24 @@ pub enum Error {
     /// An op of a graph that does not fit its inputs; found while tracing, reported by `compile`.
     #[error(transparent)]
     Graph(Box<GraphError>),
-    /// A run was fed something else than its plan needs.
-    #[error("{0}")]
-    Feed(String),
-    /// A device is missing, was lost, or refused a plan.
-    #[error("{0}")]
-    Device(String),
-    /// A device has no room: what was asked for, and where a plan was, its bill and the ways out.
-    #[error("{0}")]
-    OutOfMemory(String),
-    /// Named variables that do not match: missing, unexpected, misshapen or declared twice.
-    #[error("{0}")]
-    Params(String),
+    /// Inputs or results of a run that do not fit its plan.
+    #[error(transparent)]
+    Feed(Box<FeedError>),
+    /// A device that is missing, was lost, or cannot run a plan.
+    #[error(transparent)]
+    Device(Box<DeviceError>),
+    /// Memory that a device does not have.
+    #[error(transparent)]
+    OutOfMemory(Box<OutOfMemory>),
+    /// Named variables that do not match.
+    #[error(transparent)]
+    Params(Box<ParamsError>),
+    /// A host array that does not fit its use.
+    #[error(transparent)]
+    Array(Box<ArrayError>),
+    /// A setting outside its range, or settings that contradict each other.
+    #[error(transparent)]
+    Setting(Box<SettingError>),
     /// Data that cannot be used as it is.
     #[error("{0}")]
     Data(String),
@@ -37,13 +61,33 @@ pub enum Error {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// Error of a crate that stands on this one; [`Error::facts`] returns it by its type.
+    /// Error of a crate above this one; [`Error::facts`] returns it by its type.
     #[error(transparent)]
-    Other(Box<dyn std::error::Error + Send + Sync>),
+    Other(SourceError),
 }
+
+macro_rules! from {
+    ($($variant:ident($error:ty)),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::$variant(Box::new(error))
+            }
+        }
+    )*};
+}
+
+from!(
+    Graph(GraphError),
+    Feed(FeedError),
+    Device(DeviceError),
+    OutOfMemory(OutOfMemory),
+    Params(ParamsError),
+    Array(ArrayError),
+    Setting(SettingError)
+);
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,9 +96,13 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
-    /// Returns the facts of an error of another crate, if it is of type `E`.
+    /// Returns the facts of an error, if they are of type `E`: one of this crate, or of a crate above it.
     ///
     /// ```
+    /// use wgrad_core::{Array, ArrayError};
+    /// let error = Array::new([2, 2], vec![1f32]).unwrap_err();
+    /// assert!(matches!(error.facts(), Some(ArrayError::Count { values: 1, .. })));
+    ///
     /// #[derive(Debug, thiserror::Error)]
     /// #[error("line {line} is empty")]
     /// struct Empty {
@@ -66,47 +114,55 @@ impl Error {
     /// ```
     pub fn facts<E: std::error::Error + 'static>(&self) -> Option<&E> {
         match self {
+            Self::Graph(facts) => (&**facts as &dyn Any).downcast_ref(),
+            Self::Feed(facts) => (&**facts as &dyn Any).downcast_ref(),
+            Self::Device(facts) => (&**facts as &dyn Any).downcast_ref(),
+            Self::OutOfMemory(facts) => (&**facts as &dyn Any).downcast_ref(),
+            Self::Params(facts) => (&**facts as &dyn Any).downcast_ref(),
+            Self::Array(facts) => (&**facts as &dyn Any).downcast_ref(),
+            Self::Setting(facts) => (&**facts as &dyn Any).downcast_ref(),
+            Self::Io { source, .. } => (source as &dyn Any).downcast_ref(),
             Self::Other(error) => error.downcast_ref(),
-            _ => None,
+            Self::Data(_) | Self::Config(_) => None,
         }
     }
 
-    /// An [`Error::Io`] about `path`, for use in `map_err`.
+    /// Returns a function that makes an [`Error::Io`] about `path`, for use in `map_err`.
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_path_buf();
         move |source| Self::Io { path, source }
     }
 }
 
-/// Why an op cannot take its inputs, and what would fix it: what a shape rule returns.
+/// Error of a shape rule: inputs or options that an op cannot take, with likely fixes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct InvalidArgument {
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What to do about it, most likely first.
+    /// Fixes, the most likely first.
     pub fixes: Vec<String>,
 }
 
 impl InvalidArgument {
-    /// A invalid without a suggestion.
+    /// Returns an error without a fix.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), fixes: Vec::new() }
     }
 
-    /// Adds a suggestion.
+    /// Adds a fix.
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fixes.push(fix.into());
         self
     }
 }
 
-/// The place in the user's program where a node came from.
+/// Place in the user's program at which an op was called.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The caller's source line.
     pub location: &'static Location<'static>,
-    /// The scope that was open, as a dotted path; empty at the top.
+    /// The scope that was open, as a dotted path; empty outside all scopes.
     pub scope: String,
 }
 
@@ -117,16 +173,16 @@ impl fmt::Display for Site {
     }
 }
 
-/// An op that does not fit its inputs.
+/// Op that does not fit its inputs.
 #[derive(Clone, Debug)]
 pub struct GraphError {
     /// The op's name.
     pub op: String,
     /// The inputs as `f32[64, 30]`, in order.
     pub inputs: Vec<String>,
-    /// What is wrong, and the fixes.
+    /// The problem and its fixes.
     pub invalid: InvalidArgument,
-    /// Where the op was called.
+    /// The place of the call.
     pub site: Site,
 }
 

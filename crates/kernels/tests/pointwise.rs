@@ -1,11 +1,11 @@
-//! Every pointwise row is valid WGSL, and no row is missing from the table.
+//! Tests that every pointwise op is valid WGSL and that the list of all ops is complete.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
-use wgrad_core::ops::rows;
+use wgrad_core::ops::all_pointwise;
 use wgrad_core::{DType, Pointwise};
 
 fn root() -> PathBuf {
@@ -34,38 +34,38 @@ fn validate(name: &str, source: &str) {
     }
 }
 
-/// A row as the function that the GPU backend makes of it.
-fn function(row: &Pointwise) -> String {
+/// Returns a pointwise op as the WGSL function that the GPU backend generates.
+fn function(op: &Pointwise) -> String {
     let name = |dtype| if dtype == DType::U32 { "u32" } else { "f32" };
-    let args = row.args.iter().zip(row.types).map(|(arg, &dtype)| format!("{arg}: {}", name(dtype)));
-    let attributes = row.attributes.iter().map(|attribute| format!("{attribute}: f32"));
+    let args = op.args.iter().zip(op.types).map(|(arg, &dtype)| format!("{arg}: {}", name(dtype)));
+    let attributes = op.attributes.iter().map(|attribute| format!("{attribute}: f32"));
     let parameters = args.chain(attributes).collect::<Vec<_>>().join(", ");
-    format!("fn row_{}({parameters}) -> {} {{ return {}; }}\n", row.name, name(row.out), row.wgsl)
+    format!("fn op_{}({parameters}) -> {} {{ return {}; }}\n", op.name, name(op.out), op.wgsl)
 }
 
 #[test]
-fn every_row_is_a_valid_function() {
-    for row in rows() {
-        validate(row.name, &format!("{}{}", row.library, function(row)));
+fn every_op_is_a_valid_function() {
+    for op in all_pointwise() {
+        validate(op.name, &format!("{}{}", op.library, function(op)));
     }
 }
 
 #[test]
-fn all_rows_fit_into_one_kernel() {
+fn all_ops_fit_into_one_kernel() {
     let mut source = String::new();
-    let mut libraries: Vec<&str> = rows().iter().map(|row| row.library).collect();
+    let mut libraries: Vec<&str> = all_pointwise().iter().map(|op| op.library).collect();
     libraries.sort_unstable();
     libraries.dedup();
     source.extend(libraries);
-    for row in rows() {
-        write!(source, "{}", function(row)).expect("strings grow");
+    for op in all_pointwise() {
+        write!(source, "{}", function(op)).expect("strings grow");
     }
-    validate("all rows", &source);
+    validate("all ops", &source);
 }
 
 #[test]
-fn the_table_has_every_row() {
+fn the_list_has_every_op() {
     let folders = ["pointwise", "losses"].map(|family| files(&format!("crates/core/src/ops/{family}"), "rs"));
     let declared: usize = folders.iter().flatten().map(|(_, source)| source.matches("reference<F>: ").count()).sum();
-    assert_eq!(rows().len(), declared, "list the `ROWS` of a new file in `ops::rows`");
+    assert_eq!(all_pointwise().len(), declared, "list the `OPS` of a new file in `ops::all_pointwise`");
 }

@@ -1,0 +1,377 @@
+//! Errors of devices and of the kernels that run on them.
+
+use std::fmt;
+
+use super::memory::memory_fixes;
+use super::{Site, SourceError};
+use crate::DeviceInfo;
+use crate::host::text::human_bytes;
+
+/// Device that is missing, was lost, or cannot run a plan.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// No device has this name.
+    #[error("{name}; {available}")]
+    NotFound {
+        /// The name that was looked up.
+        name: DeviceName,
+        /// The devices that there are.
+        available: AvailableDevices,
+    },
+    /// The name selects a device, but not by an adapter's name.
+    #[error("`{name}` is not the name of an adapter\n  fix: use a name that `wgrad devices` lists, or `cpu`")]
+    NotAnAdapter {
+        /// The name that was looked up.
+        name: String,
+    },
+    /// The driver refuses to open the adapter.
+    #[error("{device} could not be opened: {source}")]
+    NotOpened {
+        /// The device.
+        device: DeviceInfo,
+        /// The driver's error.
+        source: SourceError,
+    },
+    /// The driver computes wrong results.
+    #[error(
+        "{device} fails its self-test:\n{}\n  fix: update the driver, or use another device (`wgrad devices` lists them); \
+         with WGRAD_FORCE=1 in the environment it is used all the same",
+        failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    )]
+    SelfTest {
+        /// The device.
+        device: DeviceInfo,
+        /// The probes that failed.
+        failures: Vec<FailedProbe>,
+    },
+    /// The device was lost.
+    #[error(
+        "{device}: the device was lost: {reason}\n  what it held is gone; parameters have the values that they were last \
+         synchronised with\n  fix: open a device anew and go on from the last checkpoint (Trainer::resume, `wgrad train \
+         --resume`), which gives the same bits; if the driver resets a busy device, use a smaller batch"
+    )]
+    Lost {
+        /// The device.
+        device: DeviceInfo,
+        /// The reason that the driver reports.
+        reason: String,
+    },
+    /// The device was lost while it was read from.
+    #[error("{device}: the device was lost while reading from it")]
+    LostWhileReading {
+        /// The device.
+        device: DeviceInfo,
+    },
+    /// The device was lost by an earlier error.
+    #[error("the trainer's device was lost by an earlier error")]
+    LostBefore,
+    /// The driver, or the validation of wgpu, reports an error.
+    #[error("{device}: {message}")]
+    Driver {
+        /// The device.
+        device: DeviceInfo,
+        /// The error's text.
+        message: String,
+    },
+    /// A call to the device failed.
+    #[error("{device}: {call} failed: {source}")]
+    Call {
+        /// The device.
+        device: DeviceInfo,
+        /// The call.
+        call: DeviceCall,
+        /// The driver's error.
+        source: SourceError,
+    },
+    /// The device cannot measure the time of kernels.
+    #[error("{device} has no timestamps; profile on another device")]
+    NoTimestamps {
+        /// The device.
+        device: DeviceInfo,
+    },
+    /// The device has one variant of each kernel.
+    #[error(
+        "{kind} has one variant of each kernel, so there is nothing to tune; name a GPU with --device (see `wgrad devices`)"
+    )]
+    NothingToTune {
+        /// The device's kind.
+        kind: String,
+    },
+    /// A fault of a kernel cannot be injected, because the device has no kernels.
+    #[error("`{fault}` is a fault of a kernel, and {device} has none")]
+    NoKernels {
+        /// The device.
+        device: DeviceInfo,
+        /// The fault's name.
+        fault: String,
+    },
+    /// A buffer is larger than a binding.
+    #[error("{device}: a buffer of {bytes} bytes exceeds the largest binding, {limit}")]
+    BufferTooLarge {
+        /// The device.
+        device: DeviceInfo,
+        /// The buffer's size.
+        bytes: u64,
+        /// The largest binding in bytes.
+        limit: u64,
+    },
+    /// The values of all steps of a run need a buffer that is too large.
+    #[error(
+        "{device}: {steps} steps need a buffer of {bytes} bytes, the largest has {limit}: {fitting} steps of {step_bytes} \
+         bytes fit\n  fix: run fewer steps at once"
+    )]
+    TooManySteps {
+        /// The device.
+        device: DeviceInfo,
+        /// The number of steps.
+        steps: usize,
+        /// The bytes of one step.
+        step_bytes: u64,
+        /// The bytes of all steps, aligned.
+        bytes: u64,
+        /// The largest buffer in bytes.
+        limit: u64,
+        /// The number of steps that fit.
+        fitting: u64,
+    },
+    /// A buffer of a plan has more elements than 32 bits count.
+    #[error(
+        "{elements} elements are more than kernels on {device} count, 4294967295: {buffer}{}\n{}",
+        at(site.as_ref()), memory_fixes()
+    )]
+    TooManyElements {
+        /// The device.
+        device: DeviceInfo,
+        /// The number of elements.
+        elements: usize,
+        /// The buffer, as messages name it.
+        buffer: String,
+        /// The op that computes or reads it.
+        site: Option<Site>,
+    },
+    /// A buffer of a plan is larger than a binding.
+    #[error(
+        "the plan's largest buffer has {}, but {device} binds at most {}: {buffer}{}\n{}\n{plan}",
+        human_bytes(*bytes), human_bytes(usize::try_from(*limit).unwrap_or(usize::MAX)), at(site.as_ref()), memory_fixes()
+    )]
+    BindingTooLarge {
+        /// The device.
+        device: DeviceInfo,
+        /// The buffer's size.
+        bytes: usize,
+        /// The largest binding in bytes.
+        limit: u64,
+        /// The buffer, as messages name it.
+        buffer: String,
+        /// The op that computes or reads it.
+        site: Option<Site>,
+        /// The plan, as text.
+        plan: String,
+    },
+    /// A loop of a kernel has more iterations than the driver runs.
+    #[error(
+        "a thread of the kernel `{kernel}` runs {iterations} iterations, and {device} ends loops after {limit}: the result \
+         would be wrong{}\n  fix: use another device (the CPU backend among them), or cut the operation into several",
+        at(Some(site))
+    )]
+    LoopTooLong {
+        /// The device.
+        device: DeviceInfo,
+        /// The kernel's name.
+        kernel: String,
+        /// The iterations of one thread.
+        iterations: usize,
+        /// The iterations after which the driver ends loops.
+        limit: u32,
+        /// The op.
+        site: Site,
+    },
+    /// A kernel is invalid, or is launched in a way that does not fit it.
+    #[error("kernel `{kernel}`: {problem}")]
+    Kernel {
+        /// The kernel's name.
+        kernel: String,
+        /// The problem.
+        problem: KernelProblem,
+    },
+}
+
+impl DeviceError {
+    /// Returns a [`DeviceError::Kernel`].
+    pub fn kernel(kernel: impl Into<String>, problem: KernelProblem) -> Self {
+        Self::Kernel { kernel: kernel.into(), problem }
+    }
+}
+
+fn at(site: Option<&Site>) -> String {
+    site.map_or_else(String::new, |site| format!("\n  at {site}"))
+}
+
+/// Name under which a device was looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceName {
+    /// No name: the text is blank.
+    Blank,
+    /// Any real GPU.
+    RealGpu,
+    /// Part of an adapter's name, with or without its API.
+    Adapter(String),
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Blank => f.write_str("the device's name is empty"),
+            Self::RealGpu => f.write_str("no real GPU was found"),
+            Self::Adapter(name) => write!(f, "no device matches `{name}`"),
+        }
+    }
+}
+
+/// GPU adapters of a machine, as `api:name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AvailableDevices(pub Vec<String>);
+
+impl fmt::Display for AvailableDevices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str(
+                "there is no GPU adapter on this machine; use `cpu`, or install a driver (on Debian or Ubuntu \
+                 `mesa-vulkan-drivers` has a software one)",
+            );
+        }
+        let names: Vec<_> = self.0.iter().map(|name| format!("`{name}`")).collect();
+        write!(f, "there are `cpu`, `cpu-f64` and {}", names.join(", "))
+    }
+}
+
+/// Call to a device that can fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceCall {
+    /// Waiting for submitted work.
+    Wait,
+    /// Reading a buffer.
+    Read,
+    /// Reading timestamps.
+    Profile,
+}
+
+impl fmt::Display for DeviceCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Wait => "waiting",
+            Self::Read => "reading",
+            Self::Profile => "profiling",
+        })
+    }
+}
+
+/// Probe of a driver's self-test that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("  {name}: {found}\n    {consequence}")]
+pub struct FailedProbe {
+    /// The probe's name.
+    pub name: String,
+    /// The driver's result.
+    pub found: String,
+    /// The consequence for kernels.
+    pub consequence: String,
+}
+
+/// Reason why a kernel cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KernelProblem {
+    /// The source does not parse or validate.
+    #[error("{message}")]
+    Invalid {
+        /// The explanation, with the source's lines.
+        message: String,
+    },
+    /// The driver refuses to compile it.
+    #[error("{device}: {source}")]
+    NotCompiled {
+        /// The device.
+        device: DeviceInfo,
+        /// The driver's error.
+        source: SourceError,
+    },
+    /// A variable is in another bind group than 0.
+    #[error("`{variable}` is in bind group {group}; only group 0 is used")]
+    BindGroup {
+        /// The variable's name.
+        variable: String,
+        /// The bind group.
+        group: u32,
+    },
+    /// A member of the uniform is not a scalar.
+    #[error("member `{member}` of the uniform is not a scalar")]
+    NotScalar {
+        /// The member's name.
+        member: String,
+    },
+    /// There is no such entry point.
+    #[error("there is no entry point `{entry}`")]
+    NoEntryPoint {
+        /// The entry point's name.
+        entry: String,
+    },
+    /// There is no such function, which the op promises.
+    #[error("there is no function `{function}`, which its op promises")]
+    NoFunction {
+        /// The function's name.
+        function: String,
+    },
+    /// There is no such parameter.
+    #[error("there is no `params.{member}`")]
+    NoParam {
+        /// The member's name.
+        member: String,
+    },
+    /// A parameter is not set.
+    #[error("nothing sets `params.{member}`")]
+    UnsetParam {
+        /// The member's name.
+        member: String,
+    },
+    /// A parameter is set to a value of another type.
+    #[error("`params.{member}` is {expected}, not {found}")]
+    ParamType {
+        /// The member's name.
+        member: String,
+        /// The member's type.
+        expected: String,
+        /// The value's type.
+        found: String,
+    },
+    /// No buffer is bound to a variable.
+    #[error("nothing is bound to `{variable}`")]
+    Unbound {
+        /// The variable's name.
+        variable: String,
+    },
+    /// A launch needs more workgroups than the device has.
+    #[error("it needs {groups:?} workgroups, {device} launches at most {limit} per axis")]
+    TooManyWorkgroups {
+        /// The workgroups along each axis.
+        groups: [u32; 3],
+        /// The device.
+        device: DeviceInfo,
+        /// The most workgroups along an axis.
+        limit: usize,
+    },
+    /// The lines that an injected fault replaces are not found exactly once.
+    #[error(
+        "the lines that the fault `{fault}` replaces occur {count} times, not once\n  fix: write them into the fault as they \
+         are now"
+    )]
+    FaultLines {
+        /// The fault's name.
+        fault: String,
+        /// The number of occurrences.
+        count: usize,
+    },
+}

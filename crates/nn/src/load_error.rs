@@ -1,0 +1,182 @@
+//! Errors of safetensors files and of loading them into a model.
+
+use std::fmt;
+
+use safetensors::SafeTensorError;
+use wgrad_core::Error;
+
+use crate::LoadReport;
+
+/// State dict that cannot be written, read or loaded into a model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The variables cannot be written as safetensors.
+    #[error("the state dict cannot be written as safetensors: {source}")]
+    NotWritten {
+        /// The writer's error.
+        source: SafeTensorError,
+    },
+    /// The bytes are no safetensors file.
+    #[error("{file} cannot be read as safetensors: {problem}")]
+    Unreadable {
+        /// The file's name.
+        file: String,
+        /// The problem.
+        problem: UnreadableFile,
+    },
+    /// Names, shapes or types differ from those of the model.
+    #[error("{file} does not fit the model{}{}", indented(differences), listed(fixes))]
+    Mismatch {
+        /// The file's name.
+        file: String,
+        /// All that was found, in lists of names.
+        report: Box<LoadReport>,
+        /// The differences that count, one line each.
+        differences: Vec<String>,
+        /// Fixes, the most likely first.
+        fixes: Vec<LoadFix>,
+    },
+    /// Two names of the file are renamed to one.
+    #[error("`{first}` and `{second}` of {file} are both renamed to `{name}`")]
+    Renamed {
+        /// The file's name.
+        file: String,
+        /// The first name.
+        first: String,
+        /// The second name.
+        second: String,
+        /// Their new name.
+        name: String,
+    },
+    /// A scope to skip is neither in the file nor in the model.
+    #[error("neither {file} nor the model has anything inside `{scope}`, which is to be skipped{}", meant(nearest.as_deref()))]
+    NothingToSkip {
+        /// The file's name.
+        file: String,
+        /// The scope.
+        scope: String,
+        /// The name that is closest, if one is close.
+        nearest: Option<String>,
+    },
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().fold(String::new(), |text, line| text + "\n  " + line)
+}
+
+fn listed(fixes: &[LoadFix]) -> String {
+    match fixes {
+        [] => String::new(),
+        [fix] => format!("\n  fix: {fix}"),
+        fixes => fixes
+            .iter()
+            .enumerate()
+            .fold("\n  fixes:".to_string(), |text, (i, fix)| text + &format!("\n    {}. {fix}", i + 1)),
+    }
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("\n  fix: did you mean `{name}`?"))
+}
+
+/// Change to a load that may make a file fit the model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoadFix {
+    /// Remove a prefix of all names of the file.
+    StripPrefix {
+        /// The prefix.
+        prefix: String,
+    },
+    /// Load the file into a scope of the model.
+    At {
+        /// The scope's path.
+        scope: String,
+    },
+    /// Rename an entry of the file.
+    Rename {
+        /// The name in the file.
+        file: String,
+        /// The name in the model.
+        model: String,
+    },
+    /// Skip a scope.
+    Skip {
+        /// The scope's path.
+        scope: String,
+    },
+    /// Build the same model, or load only what fits.
+    Partial,
+}
+
+impl fmt::Display for LoadFix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StripPrefix { prefix } => {
+                write!(f, "the file's names have `{prefix}` in front: Load::from(…).strip_prefix(\"{prefix}\")")
+            }
+            Self::At { scope } => write!(
+                f,
+                "the file is for the scope `{scope}` of the model: Load::from(…).apply(&params.at(\"{scope}\"))"
+            ),
+            Self::Rename { file, model } => {
+                write!(f, "`{file}` may be the model's `{model}`: Load::from(…).rename(|name| …)")
+            }
+            Self::Skip { scope } => {
+                write!(f, "leave a part out that is to be trained anew: Load::from(…).skip(\"{scope}\")")
+            }
+            Self::Partial => {
+                f.write_str("build the model as it was when it was saved, or use `load_partial` to take what fits")
+            }
+        }
+    }
+}
+
+/// Reason why bytes are no safetensors file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnreadableFile {
+    /// There are no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The file is a zip archive.
+    #[error(
+        "this is a zip archive, probably PyTorch's own format; save it there with \
+         `safetensors.torch.save_file(model.state_dict(), \"model.safetensors\")`, or turn the file into one as the README \
+         says"
+    )]
+    Zip,
+    /// The file is a Python pickle.
+    #[error("this is a Python pickle, not a safetensors file")]
+    Pickle,
+    /// The file has fewer bytes than a header's length.
+    #[error("the file is too short to have a header")]
+    TooShort,
+    /// The file is of another format.
+    #[error("this is not a safetensors file")]
+    OtherFormat,
+    /// The file ends within its header.
+    #[error("the file is cut off: its header takes {length} bytes, of which {present} are there")]
+    HeaderCutOff {
+        /// The header's length in bytes.
+        length: u64,
+        /// The bytes that are present.
+        present: u64,
+    },
+    /// The file's length is not that which the header describes.
+    #[error("the file is cut off or has bytes that belong to nothing: its header does not match its length")]
+    Length,
+    /// The header is damaged.
+    #[error("the header is damaged: {message}")]
+    Header {
+        /// The reader's error.
+        message: String,
+    },
+}
