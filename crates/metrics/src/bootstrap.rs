@@ -1,4 +1,4 @@
-//! How sure a metric is: intervals from resampled rows.
+//! Confidence intervals of metrics from resampled rows.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use wgrad_core::{Result, Seed, SplitMix64};
 use super::MetricError;
 use super::quantile::quantile;
 
-/// A metric of some rows, and where it lies in most resamples of them.
+/// Metric of some rows with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The metric of the rows themselves.
@@ -17,7 +17,7 @@ pub struct Interval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// The share of resamples between the ends.
+    /// The fraction of resamples between the ends.
     pub confidence: f64,
 }
 
@@ -27,11 +27,11 @@ impl fmt::Display for Interval {
     }
 }
 
-/// Draws rows with replacement, over and over, and takes the middle `confidence` of the metrics of the draws: the
-/// percentile bootstrap (Efron 1979).
+/// Computes the percentile bootstrap of a metric (Efron 1979): the interval that contains the middle `confidence`
+/// of its values on `draws` resamples with replacement.
 ///
-/// `metric` gets row numbers. Draws that it has no answer for, such as those without a positive row, are left out; if
-/// that is more than half of them, there is no interval.
+/// `metric` receives row numbers. Draws on which it is an error, such as those without a positive row, are left
+/// out; if that is more than half of them, there is no interval.
 ///
 /// ```
 /// use wgrad_core::Seed;
@@ -46,7 +46,8 @@ impl fmt::Display for Interval {
 /// ```
 ///
 /// # Errors
-/// Those of `metric` of all rows; when `confidence` is not between 0 and 1, there are no rows or no draws.
+/// The error of `metric` on all rows; when `confidence` is not between 0 and 1, there are no rows or no draws, or
+/// the metric is undefined for more than half of the draws.
 pub fn bootstrap(
     rows: usize,
     draws: usize,
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_of_a_mean_is_that_of_the_normal_distribution() {
+    fn the_interval_of_a_mean_is_that_of_a_normal() {
         let values: Vec<f64> = (0..400).map(|i| f64::from((i * 97) % 400)).collect();
         let mean = |rows: &[usize]| Ok(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64);
         let interval = bootstrap(400, 4000, 0.95, Seed(3), mean).unwrap();
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_interval_is_an_error() {
+    fn metrics_without_an_interval_are_errors() {
         let message = |result: Result<Interval>| result.unwrap_err().to_string();
         let none = |_: &[usize]| Ok(1.0);
         assert_eq!(

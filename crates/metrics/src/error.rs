@@ -49,7 +49,7 @@ pub enum MetricError {
     },
     /// A predicted or true value of a regression that is not finite.
     RegressionValue {
-        /// Whether the value is a prediction.
+        /// True for a prediction, false for a true value.
         predicted: bool,
         /// The row.
         row: usize,
@@ -97,7 +97,7 @@ pub enum MetricError {
     OneVersusRest {
         /// The class.
         class: usize,
-        /// Whether every row is of the class; if not, none is.
+        /// True if every row is of the class, false if none is.
         all: bool,
     },
     /// Recall without a positive row.
@@ -243,7 +243,7 @@ pub enum RuleError {
 impl fmt::Display for RuleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unknown => "it is none of those that there are",
+            Self::Unknown => "it has none of the known forms",
             Self::Beta => "the number after f must be above 0",
             Self::Precision => "a precision must be between 0 and 1",
             Self::FalsePositiveRate => "a fraction of negative rows must be between 0 and 1",
@@ -330,16 +330,16 @@ impl fmt::Display for MetricError {
                 };
                 write!(
                     f,
-                    "no {parameter} is best for these rows: the logits separate them without a mistake, or tell \
-                     nothing\n  fix: calibrate on more rows, which the model was not trained on"
+                    "no {parameter} is best for these rows: the logits separate them without a mistake, or carry \
+                     no information\n  fix: calibrate on more rows, which the model was not trained on"
                 )
             }
             Self::ReversedOrder { slope } => write!(
                 f,
-                "the calibration turns the order of the logits around (its slope is {slope}): the model is worse than \
+                "the calibration reverses the order of the logits (its slope is {slope}): the model is worse than \
                  chance on these rows\n  fix: train longer, or calibrate on more rows"
             ),
-            Self::InvalidCalibration => f.write_str("the numbers of the calibration are impossible"),
+            Self::InvalidCalibration => f.write_str("the numbers of the calibration are invalid"),
             Self::UnknownCalibration { text } => {
                 write!(f, "`{text}` is no calibration: none, temperature, platt or isotonic")
             }

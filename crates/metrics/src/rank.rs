@@ -1,15 +1,15 @@
-//! How well scores order the rows: areas under curves.
+//! Ranking metrics: areas under the ROC and precision-recall curves.
 
 use wgrad_core::Result;
 
 use super::{MetricError, check};
 
-/// The area under the ROC curve: the chance that a positive row has a higher score than a negative one, ties counting
-/// half.
+/// Computes the area under the ROC curve: the probability that a random positive row has a higher score than a random
+/// negative row, where ties count half.
 ///
-/// With `P` positive and `N` negative rows and `R` the sum of the positive rows' ranks by score, rows of equal score
-/// sharing their average rank: `(R - P (P + 1) / 2) / (P N)`, in `O(n log n)`. Only the order of the scores matters, so
-/// logits do as well as probabilities.
+/// `(R - P (P + 1) / 2) / (P N)` with `P` positive rows, `N` negative rows, and the sum `R` of the positive rows'
+/// ranks by score; rows of equal score have their average rank. It takes `O(n log n)`. Only the order of the scores
+/// matters, so they may be logits or probabilities.
 ///
 /// ```
 /// use wgrad_metrics::roc_auc;
@@ -19,8 +19,8 @@ use super::{MetricError, check};
 /// ```
 ///
 /// # Errors
-/// When all rows are of one class, where the area is undefined; when a score is NaN, a label neither 0 nor 1, there are
-/// no rows or not one score per label.
+/// When all rows are of one class, where the area is undefined; when a score is NaN, a label neither 0 nor 1, there
+/// are no rows or not one score per label.
 pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
@@ -29,11 +29,11 @@ pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64>
     area.ok_or_else(|| MetricError::RocOfOneClass { class: labels[0] }.into())
 }
 
-/// The area under the precision-recall curve, as average precision: `Σ (Rₖ - Rₖ₋₁) Pₖ`.
+/// Computes the area under the precision-recall curve as average precision: `Σ (Rₖ - Rₖ₋₁) Pₖ`.
 ///
-/// `Pₖ` and `Rₖ` are precision and recall when the rows of the `k` highest distinct scores are taken for positive; rows
-/// of equal score come together. Nothing is interpolated, as in scikit-learn's `average_precision_score`. The result is
-/// 1 if every row is positive; for scores without meaning it is the share of positive rows.
+/// `Pₖ` and `Rₖ` are precision and recall if the rows of the `k` highest distinct scores count as positive. There
+/// is no interpolation, as in scikit-learn's `average_precision_score`. The result is 1 if every row is positive;
+/// for random scores it is about the fraction of positive rows.
 ///
 /// ```
 /// use wgrad_metrics::pr_auc;
@@ -42,8 +42,8 @@ pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64>
 /// ```
 ///
 /// # Errors
-/// When no row is positive, where recall is undefined; when a score is NaN, a label neither 0 nor 1, there are no rows
-/// or not one score per label.
+/// When no row is positive, where recall is undefined; when a score is NaN, a label neither 0 nor 1, there are no
+/// rows or not one score per label.
 pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
@@ -51,7 +51,7 @@ pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> 
     average_precision(&scores, |row| labels[row] == 1).ok_or_else(|| MetricError::PrWithoutPositive.into())
 }
 
-/// The mean over the classes of [`roc_auc`] of that class against the rest, from scores `[rows, classes]`.
+/// Computes the mean over the classes of [`roc_auc`] of one class against the rest, from scores `[rows, classes]`.
 ///
 /// As scikit-learn's `roc_auc_score` with `multi_class="ovr", average="macro"`.
 ///
@@ -69,7 +69,7 @@ pub fn roc_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], clas
     one_versus_rest(scores, labels, classes, |scores, positive| area_under_roc(scores, positive))
 }
 
-/// The mean over the classes of [`pr_auc`] of that class against the rest, from scores `[rows, classes]`.
+/// Computes the mean over the classes of [`pr_auc`] of one class against the rest, from scores `[rows, classes]`.
 ///
 /// As scikit-learn's `average_precision_score` of one-hot labels with `average="macro"`.
 ///
@@ -94,6 +94,7 @@ pub(super) fn binary(labels: &[u32]) -> Result<(), MetricError> {
     }
 }
 
+/// Computes the mean over the classes of an area of one class against the rest.
 fn one_versus_rest<S: Copy + Into<f64>>(
     scores: &[S],
     labels: &[u32],
@@ -114,17 +115,17 @@ fn one_versus_rest<S: Copy + Into<f64>>(
     Ok(sum / classes as f64)
 }
 
-/// Row numbers by ascending score, in groups of equal score.
+/// Returns the row numbers by ascending score, and a function that compares the scores of two rows for equality.
 pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -> bool + '_) {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     (order, |&a, &b| scores[a].total_cmp(&scores[b]).is_eq())
 }
 
-/// `None` if all rows are of one class.
+/// Computes the area under the ROC curve; `None` if all rows are of one class.
 fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (order, equal) = by_score(scores);
-    // Twice the ranks, which are whole numbers: exact however many rows there are.
+    // Twice the ranks, which are integers, so that the sum is exact.
     let (mut below, mut positives, mut ranks) = (0u128, 0u128, 0u128);
     for group in order.chunk_by(equal) {
         let (rows, hits) = (group.len() as u128, group.iter().filter(|&&row| positive(row)).count() as u128);
@@ -137,16 +138,16 @@ fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f6
     (pairs > 0).then(|| (ranks - positives * (positives + 1)) as f64 / pairs as f64)
 }
 
-/// `None` if no row is positive.
+/// Computes the average precision; `None` if no row is positive.
 fn average_precision(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (mut order, equal) = by_score(scores);
     order.reverse();
-    let (mut taken, mut positives, mut sum) = (0, 0, 0.0);
+    let (mut rows, mut positives, mut sum) = (0, 0, 0.0);
     for group in order.chunk_by(equal) {
         let hits = group.iter().filter(|&&row| positive(row)).count();
-        taken += group.len();
+        rows += group.len();
         positives += hits;
-        sum += hits as f64 * (positives as f64 / taken as f64);
+        sum += hits as f64 * (positives as f64 / rows as f64);
     }
     (positives > 0).then(|| sum / positives as f64)
 }
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_area_is_the_share_of_pairs_in_order() {
+    fn the_area_is_the_fraction_of_ordered_pairs() {
         let scores = [0.3f32, 0.3, 0.7, 0.1, 0.7, 0.2, 0.3, 0.9];
         let labels = [1, 0, 1, 0, 0, 1, 1, 0];
         let mut won = 0.0;

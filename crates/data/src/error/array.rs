@@ -121,11 +121,11 @@ impl ArrayFileError {
     pub(super) fn message(&self) -> String {
         let sizes = |shape: &[usize]| shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
         match self {
-            Self::NotNpy => "this is no .npy file: it does not begin as one. Write it with numpy.save.".into(),
+            Self::NotNpy => "this is not a .npy file: it does not begin like one. Write it with numpy.save.".into(),
             Self::NotIdx { magic } => {
-                format!("this is no IDX file: it begins with the bytes {magic:02x?}, not with two zeros and a type")
+                format!("this is not an IDX file: it begins with the bytes {magic:02x?}, not with two zeros and a type")
             }
-            Self::NotNpz { reason } => format!("this is no whole .npz file: {reason}"),
+            Self::NotNpz { reason } => format!("this is not a complete .npz file: {reason}"),
             Self::NpyVersion { version } => {
                 format!("the .npy file is of version {version}, and versions 1 to 3 are understood")
             }
@@ -137,8 +137,8 @@ impl ArrayFileError {
             Self::HeaderNotText => "the header is not text".into(),
             Self::HeaderKey { key, header } => format!("the header has no `{key}`: {header}"),
             Self::HeaderShape { header } => format!("the header has no shape: {header}"),
-            Self::ShapeSizes { sizes } => format!("the shape `({sizes})` is no list of sizes"),
-            Self::Records => "the array is one of records, not of numbers. Write its fields as arrays of their own, \
+            Self::ShapeSizes { sizes } => format!("the shape `({sizes})` is not a list of sizes"),
+            Self::Records => "the array holds records, not numbers. Write its fields as arrays of their own, \
                               with numpy.savez(…, name=array[\"name\"])."
                 .into(),
             Self::FortranOrder => "the array is in Fortran order, column by column. Write it with numpy.save(…, \
@@ -155,7 +155,7 @@ impl ArrayFileError {
                 format!("the array {what}. Write numbers, with numpy.save(…, array.astype(numpy.float32)).")
             }
             Self::TooLarge { shape } => {
-                format!("the header says {} numbers, more than there can be", sizes(shape))
+                format!("the header says {} numbers, more than an array can hold", sizes(shape))
             }
             Self::Unreadable { reason } => format!("the numbers cannot be read: {reason}"),
             Self::Length { shape, size, expected, found } => {

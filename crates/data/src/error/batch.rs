@@ -67,7 +67,7 @@ impl BatchError {
     pub(super) fn message(&self, say: Say<'_>) -> String {
         match self {
             Self::Empty { rows, size } => {
-                format!("{} cannot be dealt into batches of {size}: both must be at least 1", count(*rows, "row"))
+                format!("{} cannot be divided into batches of {size}: both must be at least 1", count(*rows, "row"))
             }
             Self::TooManyRows { rows } => {
                 format!("{rows} rows are too many: row numbers are 32-bit, so 4294967295 at most")
@@ -78,13 +78,13 @@ impl BatchError {
                 count(*rows, "row")
             ),
             Self::NoTorchGenerator => format!(
-                "rows in PyTorch's order need PyTorch's generator, and these parameters were not seeded as there\n  \
+                "rows in PyTorch's order need PyTorch's generator, and these parameters were not seeded with it\n  \
                  fixes:\n    1. make them with {}\n    2. or give the loader a generator of its own: {}",
                 say(&Fix::TorchSeed),
                 say(&Fix::TorchGenerator)
             ),
             Self::SamplerRows { sampler, data } => {
-                format!("the sampler is of {}, but the data has {}", count(*sampler, "row"), count(*data, "row"))
+                format!("the sampler is for {}, but the data has {}", count(*sampler, "row"), count(*data, "row"))
             }
             Self::NoRows => "there are no rows to draw from".into(),
             Self::Weight { row, weight } => {

@@ -56,9 +56,7 @@ impl CellError {
                 "the cell is missing, and no value to fill in was learned. Complete it, or train with {}.",
                 say(&Fix::FillMean)
             ),
-            Self::MissingKey => {
-                "the cell is missing, so there is no telling where the row belongs. Complete it.".into()
-            }
+            Self::MissingKey => "the cell is missing, so the row cannot be assigned to a part. Complete it.".into(),
             Self::NotANumber { text, others } => format!(
                 "`{text}` is not a number, but most of the column is{}. Correct the cell, empty it if the value is \
                  unknown, or drop the column with {}.",

@@ -58,7 +58,7 @@ impl ColumnarError {
     pub(super) fn message(&self, say: Say<'_>) -> String {
         match self {
             Self::Damaged { format, reason } => {
-                format!("this is no whole {format} file: {reason}. Write it again, or save the rows as CSV.")
+                format!("this is not a complete {format} file: {reason}. Write it again, or save the rows as CSV.")
             }
             Self::NotCsv { format } => format!("this is a {format} file: read it with {}.", say(&Fix::TableRead)),
             Self::NoReader { format } => format!(

@@ -95,7 +95,7 @@ impl ImageFolderError {
                 folder.display()
             ),
             Self::Depth { folder } => {
-                format!("{}: folders within folders do not come to an end", folder.display())
+                format!("{}: folders are nested too deeply", folder.display())
             }
             Self::Memory { folder, images, height, width } => format!(
                 "{}: {} of {height} × {width} do not fit memory; make them smaller",
@@ -103,7 +103,7 @@ impl ImageFolderError {
                 count(*images, "image")
             ),
             Self::Damaged { path, reason } => {
-                format!("{}: this is no image that can be read: {reason}. Replace or remove it.", path.display())
+                format!("{}: this image cannot be decoded: {reason}. Replace or remove it.", path.display())
             }
         }
     }
@@ -137,9 +137,9 @@ impl AugmentError {
     pub(super) fn message(&self) -> String {
         match self {
             Self::Size { dims: [channels, height, width], features } => format!(
-                "images of {channels} × {height} × {width} are to be changed, but the rows have {features} features"
+                "the augmentation is for images of {channels} × {height} × {width}, but the rows have {features} features"
             ),
-            Self::OnDisk => "images that are to be changed must be in memory, and these are on disk".into(),
+            Self::OnDisk => "images must be in memory to be augmented, but these are on disk".into(),
             Self::Padding { padding, height, width } => {
                 format!("a padding of {padding} is larger than the image of {height} × {width}")
             }

@@ -175,7 +175,7 @@ impl TableError {
                 "there are more than 4294967294 rows, which is more than a row number can count.".into()
             }
             Self::UnnamedColumn { column } => format!(
-                "column {} has no name. Name it in the first line or remove it (pandas writes the index so: save with \
+                "column {} has no name. Name it in the first line or remove it (pandas writes its index like this: save with \
                  `index=False`).",
                 column + 1
             ),
@@ -203,7 +203,7 @@ impl TableError {
                 list(columns)
             ),
             Self::TargetDropped { target } => format!("`{target}` is the target, so it cannot be dropped."),
-            Self::TargetSplits { target } => format!("`{target}` is the target, so it cannot say where rows go."),
+            Self::TargetSplits { target } => format!("`{target}` is the target, so rows cannot be split by it."),
             Self::NoFeatures { columns, target } => format!(
                 "no column is left to learn from: the columns are {}, and `{target}` is the target.",
                 list(columns)

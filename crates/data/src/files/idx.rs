@@ -1,4 +1,4 @@
-//! The IDX format (LeCun): two zeros, a type, the number of axes, their sizes, and the numbers, all of them big-endian.
+//! IDX format (LeCun): two zero bytes, the type, the number of axes, their sizes, and the numbers, all big-endian.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use super::header;
 use super::number::Kind;
 use crate::error::ArrayFileError;
 
-/// Reads an array, or says what is wrong.
+/// Reads an array.
 pub(super) fn read(mut from: impl Read) -> Result<Array, ArrayFileError> {
     let mut magic = [0; 4];
     header(&mut from, &mut magic)?;

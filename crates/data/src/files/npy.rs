@@ -1,4 +1,4 @@
-//! NumPy's format: a magic word, a version, a header in Python's words, and the numbers.
+//! NumPy's `.npy` format: a magic string, a version, a header that is a Python dictionary, and the numbers.
 
 use std::io::Read;
 
@@ -9,10 +9,10 @@ use super::number::Kind;
 use crate::error::{ArrayFileError, Dtype};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// The longest header that is read; NumPy's own limit for files that are not trusted.
-const LONGEST: usize = 10_000;
+/// Longest header that is read, in bytes: NumPy's limit for untrusted files.
+const MAX_HEADER: usize = 10_000;
 
-/// Reads an array, or says what is wrong.
+/// Reads an array.
 pub(super) fn read(mut from: impl Read) -> Result<Array, ArrayFileError> {
     let mut start = [0; 8];
     header(&mut from, &mut start)?;
@@ -32,8 +32,8 @@ pub(super) fn read(mut from: impl Read) -> Result<Array, ArrayFileError> {
         }
         version => return Err(ArrayFileError::NpyVersion { version }),
     };
-    if length > LONGEST {
-        return Err(ArrayFileError::HeaderLength { length, limit: LONGEST });
+    if length > MAX_HEADER {
+        return Err(ArrayFileError::HeaderLength { length, limit: MAX_HEADER });
     }
     let mut bytes = vec![0; length];
     header(&mut from, &mut bytes)?;
@@ -42,6 +42,7 @@ pub(super) fn read(mut from: impl Read) -> Result<Array, ArrayFileError> {
     kind.read(&dims, big_endian, from)
 }
 
+/// Contents of a header.
 #[derive(Debug, PartialEq)]
 struct Header {
     kind: Kind,
@@ -50,7 +51,7 @@ struct Header {
 }
 
 impl Header {
-    /// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`
+    /// Parses a header such as `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`.
     fn parse(text: &str) -> Result<Self, ArrayFileError> {
         let header = || text.trim_end().to_string();
         let value = |key: &str| {
@@ -77,7 +78,7 @@ impl Header {
     }
 }
 
-/// What `<f4` says.
+/// Returns the kind of number and whether it is big-endian of a type code such as `<f4`.
 fn kind(code: &str) -> Result<(Kind, bool), ArrayFileError> {
     let (order, rest) = code.split_at_checked(1).unwrap_or_default();
     let (letter, size) = rest.split_at_checked(1).unwrap_or_default();

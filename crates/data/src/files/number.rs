@@ -1,4 +1,4 @@
-//! Numbers as files hold them.
+//! Binary numbers in files.
 
 use std::io::Read;
 
@@ -6,14 +6,16 @@ use wgrad_core::Array;
 
 use crate::error::ArrayFileError;
 
-/// How a number is written.
+/// Binary representation of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A byte that is not 0 for true.
+    /// A byte, 0 for false.
     Bool,
-    /// With a sign, of so many bytes.
+    /// A signed integer of this many bytes.
     Int(usize),
+    /// An unsigned integer of this many bytes.
     Uint(usize),
+    /// An IEEE 754 float of this many bytes.
     Float(usize),
 }
 
@@ -25,9 +27,9 @@ impl Kind {
         }
     }
 
-    /// An array of this shape, from a reader that is at its first number.
+    /// Reads an array of this shape from a reader positioned at its first number.
     ///
-    /// Memory is taken as bytes come, so a shape that promises more than there is costs nothing.
+    /// Memory grows with the bytes that are read, so a header with too large a shape cannot exhaust it.
     pub(super) fn read(self, dims: &[usize], big_endian: bool, from: impl Read) -> Result<Array, ArrayFileError> {
         let numbers = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
         let expected = numbers.and_then(|numbers| numbers.checked_mul(self.bytes()));
@@ -42,6 +44,7 @@ impl Kind {
         self.array(dims, big_endian, &bytes)
     }
 
+    /// Converts bytes to an array.
     fn array(self, dims: &[usize], big_endian: bool, bytes: &[u8]) -> Result<Array, ArrayFileError> {
         let chunks = bytes.chunks_exact(self.bytes());
         let bits = chunks.map(|chunk| {
@@ -64,6 +67,7 @@ impl Kind {
     }
 }
 
+/// Makes an array of integers: `u32` if all of them fit, else `f64`.
 fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad_core::Result<Array> {
     let small: Option<Vec<u32>> = values.clone().map(|value| u32::try_from(value).ok()).collect();
     match small {
@@ -72,7 +76,7 @@ fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad
     }
 }
 
-/// A float of 16 bits.
+/// Converts the bits of a 16-bit float.
 fn half(bits: u16) -> f32 {
     let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 31, bits & 1023);
     let size = match exponent {

@@ -1,4 +1,4 @@
-//! The feature columns of a table, checked: present, of a type to learn from, finite.
+//! Checks of feature columns: present, of a usable type, finite.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use wgrad_core::Result;
 
 use crate::cell::number::number;
 use crate::error::{CellError, TableError};
-use crate::table::{Beyond, Cells, Column, Kind, MISSING, Table};
+use crate::table::{Beyond, Cells, Column, ColumnKind, MISSING, Table};
 
-/// The named columns, which must be there.
+/// Returns the named columns, all of which must exist.
 pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
     let at: HashMap<&str, &Column> = table.names.iter().map(String::as_str).zip(&table.columns).collect();
     let absent: Vec<&String> = names.iter().filter(|name| !at.contains_key(name.as_str())).collect();
@@ -16,7 +16,7 @@ pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t 
     Ok(names.iter().filter_map(|name| at.get(name.as_str()).copied()).collect())
 }
 
-/// The named columns, of types to learn from: numbers, booleans and categories.
+/// Returns the named columns after checking that they hold numbers, booleans or categories.
 pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
     let columns = columns(table, names)?;
     for (name, column) in names.iter().zip(&columns) {
@@ -27,11 +27,11 @@ pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'
     Ok(columns)
 }
 
-/// That a column can be taken as numbers: it holds numbers or booleans.
+/// Checks that a column holds finite numbers or booleans.
 pub(crate) fn numeric(table: &Table, name: &String, column: &Column) -> Result<()> {
     no_strays(table, name, column)?;
     all_finite(table, name, column)?;
-    if matches!(column.kind(), Kind::Number | Kind::Boolean) {
+    if matches!(column.kind(), ColumnKind::Number | ColumnKind::Boolean) {
         return Ok(());
     }
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
@@ -39,6 +39,7 @@ pub(crate) fn numeric(table: &Table, name: &String, column: &Column) -> Result<(
     Err(table.error(TableError::NotNumeric { column: name.clone(), text, row: table.location(row) }))
 }
 
+/// Checks that no column is absent.
 fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()> {
     if absent.is_empty() {
         return Ok(());
@@ -50,7 +51,7 @@ fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()
     }))
 }
 
-/// A few words among numbers are mistakes, not categories.
+/// Checks that a column of text is not mostly numbers: a few texts among numbers are mistakes, not categories.
 fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
     let Cells::Text { codes, levels } = &column.cells else { return Ok(()) };
     let numeric: Vec<bool> = levels.iter().map(|level| number(level).is_some()).collect();
@@ -67,8 +68,9 @@ fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
     Err(table.cell_error(row, name, CellError::NotANumber { text, others: all - numbers - 1 }))
 }
 
+/// Checks that no column holds dates.
 fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> {
-    let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == Kind::Date).collect();
+    let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == ColumnKind::Date).collect();
     let [(_, column), ..] = dates[..] else { return Ok(()) };
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
     Err(table.error(TableError::Dates {
@@ -78,6 +80,7 @@ fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> 
     }))
 }
 
+/// Checks that all numbers of a column fit an `f32`.
 fn all_finite(table: &Table, name: &str, column: &Column) -> Result<()> {
     let Some(Beyond { row, value }) = column.beyond else { return Ok(()) };
     let error = if value.is_infinite() { CellError::Infinite } else { CellError::TooLarge { value } };
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_a_float_cannot_hold_are_refused_with_their_place() {
+    fn values_that_overflow_an_f32_are_refused() {
         assert_eq!(
             message("a,b\n1,2\n3,-inf\n", &["a", "b"]),
             "t.csv, line 3, column `b`: the value is infinite. Correct the cell, or empty it if the value is unknown."

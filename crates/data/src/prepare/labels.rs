@@ -1,4 +1,4 @@
-//! From a column of labels to class numbers.
+//! Classes of a label column.
 
 use std::collections::HashMap;
 
@@ -7,19 +7,19 @@ use wgrad_core::Result;
 use crate::error::{CellError, TableError};
 use crate::table::{Cells, Table};
 
-/// More distinct fractional numbers than this are a quantity, not classes.
-const FRACTIONS: usize = 50;
-/// More classes than this, on more than half of the rows, are an identifier.
-const IDENTIFIERS: usize = 20;
+/// Maximum number of distinct fractional labels; more are a quantity, not classes.
+const MAX_FRACTIONS: usize = 50;
+/// Maximum number of classes where there are more than half as many as rows; more are an identifier.
+const MAX_CLASSES: usize = 20;
 
-/// The names of the classes in order, and the class of each of the rows.
+/// Names of the classes in order, and the class of each row.
 #[derive(Clone)]
 pub(crate) struct Labels {
     pub(crate) classes: Vec<String>,
     pub(crate) y: Vec<u32>,
 }
 
-/// Finds the classes among the given rows: sorted as numbers if all are numbers, else by their letters.
+/// Finds the classes of the given rows, sorted as numbers if all labels are numbers, else as text.
 pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> {
     let at = table.require(target)?;
     let column = &table.columns[at];
@@ -37,7 +37,7 @@ pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
         if let Some(&row) = rows.iter().find(|&&row| values[row as usize].is_infinite()) {
             return Err(table.cell_error(row as usize, target, CellError::InfiniteLabel));
         }
-        // Adding zero makes one zero of the two.
+        // Adding 0 turns -0 into 0.
         let mut distinct: Vec<f64> = rows.iter().map(|&row| values[row as usize] + 0.0).collect();
         distinct.sort_unstable_by(f64::total_cmp);
         distinct.dedup();
@@ -48,17 +48,17 @@ pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
     if let [only] = &classes[..] {
         return Err(table.error(TableError::OneClass { target: name(), class: only.clone() }));
     }
-    if fractions > FRACTIONS {
+    if fractions > MAX_FRACTIONS {
         return Err(table.error(TableError::Quantity { target: name(), distinct: fractions }));
     }
-    if distinct > IDENTIFIERS && distinct * 2 > rows.len() {
+    if distinct > MAX_CLASSES && distinct * 2 > rows.len() {
         return Err(table.error(TableError::ManyClasses { target: name(), distinct, rows: rows.len() }));
     }
     let y = number(table, target, rows, &classes)?;
     Ok(Labels { classes, y })
 }
 
-/// The class of each of the rows, where the classes are known already.
+/// Returns the class of each of the rows among known classes.
 pub(crate) fn number(table: &Table, target: &str, rows: &[u32], classes: &[String]) -> Result<Vec<u32>> {
     let numbers: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     let class = |row: u32, label: &str| {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_infinite_label_and_an_unknown_one_are_named_by_their_place() {
+    fn infinite_and_unknown_labels_are_named_with_their_line() {
         assert_eq!(message(labels(&["1", "inf"])), "t.csv, line 3, column `y`: a label cannot be infinite.");
         assert_eq!(
             number(&table(&["B", "m"]), "y", &[0, 1], &["B".into(), "M".into()]).unwrap_err().to_string(),

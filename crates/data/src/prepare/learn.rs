@@ -1,4 +1,4 @@
-//! What the training rows teach about the columns.
+//! Learning of a preprocessing from training rows.
 
 use std::borrow::Cow;
 
@@ -8,38 +8,41 @@ use super::categories::Categories;
 use super::features;
 use super::preprocess::{Learned, Preprocess};
 use crate::error::TableError;
-use crate::table::{Cells, Column, Kind, Table};
+use crate::table::{Cells, Column, ColumnKind, Table};
 
-/// How columns of text become features; see [`Labelled`](crate::Labelled) for the settings.
+/// Options of the encoding of text columns; see [`Labelled`](crate::Labelled).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Encoding {
+pub(crate) struct EncodingOptions {
+    /// The maximum number of categories.
     pub limit: usize,
+    /// The minimum number of training rows of a category.
     pub min_frequency: usize,
+    /// Columns that are encoded as category numbers.
     pub embed: Vec<String>,
 }
 
-impl Default for Encoding {
+impl Default for EncodingOptions {
     fn default() -> Self {
         Self { limit: 100, min_frequency: 2, embed: vec![] }
     }
 }
 
-/// Choices about what is learned.
+/// Options of [`learn`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Learning<'a> {
-    /// Whether missing cells are filled with means.
+pub(crate) struct LearnOptions<'a> {
+    /// Fill missing cells with means.
     pub fill: bool,
-    /// Whether columns of numbers get mean 0 and standard deviation 1.
+    /// Standardise columns of numbers.
     pub standardize: bool,
-    pub encoding: &'a Encoding,
+    pub encoding: &'a EncodingOptions,
 }
 
-/// Learns from some rows of a table.
-pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: Learning<'_>) -> Result<Preprocess> {
+/// Learns a preprocessing from some rows of a table.
+pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: LearnOptions<'_>) -> Result<Preprocess> {
     let cells = features::learnable(table, &names)?;
     let mut learned = Vec::with_capacity(names.len());
     for (name, column) in names.into_iter().zip(cells) {
-        learned.push(if column.kind() == Kind::Text || how.encoding.embed.contains(&name) {
+        learned.push(if column.kind() == ColumnKind::Text || how.encoding.embed.contains(&name) {
             let categories = categories(table, &name, column, rows, how.encoding)?;
             let constant = categories.is_constant();
             Learned { name, mean: 0.0, std: 1.0, fill: 0.0, constant, categories: Some(categories) }
@@ -57,8 +60,8 @@ pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: Learni
     Ok(Preprocess::learned(learned, how.fill))
 }
 
-/// Learns the categories of some rows.
-fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &Encoding) -> Result<Categories> {
+/// Learns the categories of a column from some rows.
+fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &EncodingOptions) -> Result<Categories> {
     let Cells::Text { codes, levels } = &column.cells else {
         return Err(table.error(TableError::NoCategories { column: name.to_string() }));
     };
@@ -88,7 +91,7 @@ fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &En
     Ok(Categories::new(column, levels, unseen, embedded))
 }
 
-/// The numbers of a column of numbers or booleans.
+/// Returns the numbers of a column of numbers or booleans.
 fn as_numbers(column: &Column) -> Result<Cow<'_, [f64]>> {
     let values = match &column.cells {
         Cells::Text { codes, .. } => column.booleans().map(|value| (0..codes.len()).map(value).collect()),
@@ -97,7 +100,7 @@ fn as_numbers(column: &Column) -> Result<Cow<'_, [f64]>> {
     Ok(values.unwrap_or_default())
 }
 
-/// Mean and variance of the values of some rows, missing ones replaced by the mean.
+/// Mean and variance of a column over some rows, with missing values replaced by the mean.
 struct Moments {
     rows: f64,
     present: usize,
@@ -106,24 +109,26 @@ struct Moments {
 }
 
 impl Moments {
+    /// Computes the moments in two passes.
     fn of(values: &[f64], rows: &[u32]) -> Self {
         let present = || rows.iter().map(|&row| values[row as usize]).filter(|value| !value.is_nan());
         let (least, most) = present().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
         let n = present().count();
         let mean = match n {
             0 => 0.0,
-            // Exactly, so that the column becomes exactly 0.
+            // The exact value, so that a constant column is standardised to exactly 0.
             _ if least >= most => least,
             _ => present().sum::<f64>() / n as f64,
         };
-        // The second sum takes away what rounding left in the mean.
+        // The sum of the differences corrects for the rounding error of the mean.
         let (squares, rest) = present().map(|x| x - mean).fold((0.0, 0.0), |(s, r), d| (s + d * d, r + d));
         let total = rows.len() as f64;
         let variance = if n == 0 { 0.0 } else { ((squares - rest * rest / n as f64) / total).max(0.0) };
         Self { rows: total, present: n, mean, variance }
     }
 
-    /// As `sklearn.preprocessing._data._is_constant_feature`.
+    /// Returns whether the variance is within rounding error of 0, as
+    /// `sklearn.preprocessing._data._is_constant_feature` does.
     fn is_constant(&self) -> bool {
         let error = self.rows * f64::EPSILON;
         self.variance <= error * self.variance + (error * self.mean).powi(2)

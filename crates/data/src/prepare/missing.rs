@@ -1,4 +1,4 @@
-//! What to do about missing cells.
+//! Treatment of missing cells.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,18 +9,18 @@ use wgrad_core::{Error, Result};
 use crate::error::{ColumnGaps, DataError, TableError};
 use crate::table::Table;
 
-/// What to do about missing cells.
+/// Treatment of missing cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Missing {
-    /// They are an error that counts them by column.
+    /// Missing cells are an error, which counts them by column.
     #[default]
     Refuse,
     /// Rows with a missing cell are left out.
     #[serde(rename = "drop")]
     DropRows,
-    /// A missing feature is filled with the mean of its column over the training rows, and a missing category becomes the
-    /// unseen one; a row without a label is left out, since a label cannot be guessed.
+    /// A missing number is replaced by the mean of its column over the training rows, and a missing category by the
+    /// unseen category; rows without a label are left out.
     #[serde(rename = "mean")]
     FillMean,
 }
@@ -49,11 +49,11 @@ impl fmt::Display for Missing {
 }
 
 impl Missing {
-    /// The rows to use. `filled` says that a missing feature will be filled, so it does no harm.
+    /// Returns the rows to use. With `filled`, missing features are filled later, so their rows are kept.
     pub(crate) fn rows(self, table: &Table, features: &[String], target: &str, filled: bool) -> Result<Vec<u32>> {
         let total = u32::try_from(table.rows()).map_err(|_| table.error(TableError::TooManyRows))?;
-        let harmful: Vec<_> = features.iter().filter(|_| !filled).map(String::as_str).chain([target]).collect();
-        let with_gaps: Vec<_> = harmful
+        let required: Vec<_> = features.iter().filter(|_| !filled).map(String::as_str).chain([target]).collect();
+        let with_gaps: Vec<_> = required
             .into_iter()
             .filter_map(|name| table.column(name).filter(|column| column.missing() > 0).map(|column| (name, column)))
             .collect();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_missing_cells_are_counted_and_the_choices_named() {
+    fn by_default_missing_cells_are_counted() {
         assert_eq!(Missing::default(), Missing::Refuse);
         assert_eq!(
             rows(GAPS, Missing::Refuse, false).unwrap_err().to_string(),
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_in_which_no_row_is_complete_names_the_emptiest_column() {
+    fn without_a_complete_row_the_emptiest_column_is_named() {
         assert_eq!(
             rows("a,b,y\n,2,0\n,3,1\n4,,0\n", Missing::DropRows, false).unwrap_err().to_string(),
             "t.csv: no row is complete; missing are 2 in `a`, 1 in `b`. \
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_command_line_go_both_ways() {
+    fn the_text_of_each_treatment_is_parsed_back() {
         for missing in [Missing::Refuse, Missing::DropRows, Missing::FillMean] {
             assert_eq!(missing.to_string().parse::<Missing>().unwrap(), missing);
             assert_eq!(serde_json::to_string(&missing).unwrap(), format!("\"{missing}\""));

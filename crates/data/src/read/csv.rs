@@ -1,4 +1,4 @@
-//! From the text of a CSV file to a [`Table`].
+//! Reader of CSV text.
 
 use std::io::Read;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::source::Source;
 use crate::cell::text;
 use crate::error::{CsvError, DataError};
 use crate::scratch::Scratch;
-use crate::table::{Blocks, LineNumbers, Places, Table};
+use crate::table::{Blocks, LineNumbers, RowLocations, Table};
 
-/// Reads the text once, and a second time if a column turns out to be text after it began with numbers, since `007` must
-/// not become `7`.
+/// Reads a table. The text is read a second time if a column begins with numbers and turns out to be text, since
+/// `007` must not become `7`.
 pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<&Arc<Scratch>>) -> Result<Table> {
     let mut records = Records::new(file, open()?)?;
     if !records.next()? {
@@ -33,10 +33,10 @@ pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Opt
                 let fields = records.record.len();
                 return Err(failure(file, CsvError::FieldCount { line, fields, columns: width }));
             }
-            lines.count(file, line)?;
+            lines.push(file, line)?;
             rows.push(&mut records.record)?;
         }
-        records.closed_quotes()
+        records.check_quotes()
     })?;
     let rows = lines.len();
     if rows == 0 {
@@ -53,13 +53,13 @@ pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Opt
     Ok(Table {
         file: file.to_string(),
         columns: columns.collect(),
-        places: Places::Lines(lines),
+        locations: RowLocations::Lines(lines),
         names,
         spilled: spill.is_some(),
     })
 }
 
-/// The second pass: text that was taken for numbers at first.
+/// Reads the columns of text that began with numbers in a second pass.
 fn collect_text<R: Read>(file: &str, bytes: R, rows: usize, late: &mut [Option<Late>]) -> Result<()> {
     let mut records = Records::new(file, bytes)?;
     records.next()?;
@@ -78,7 +78,7 @@ fn collect_text<R: Read>(file: &str, bytes: R, rows: usize, late: &mut [Option<L
     Ok(())
 }
 
-/// The records of a file, with the line on which each one starts.
+/// Records of a file, with the line on which each one starts.
 struct Records<'f, R> {
     file: &'f str,
     reader: Reader<Source<R>>,
@@ -93,11 +93,12 @@ impl<'f, R: Read> Records<'f, R> {
             return Err(failure(file, CsvError::Utf16));
         }
         let mut builder = ReaderBuilder::new();
-        // Larger than what a record needs, so that reading is not what takes the time.
+        // Larger than a record needs, so that there are few read calls.
         let reader = builder.has_headers(false).flexible(true).buffer_capacity(1 << 18).from_reader(source);
         Ok(Self { file, reader, record: ByteRecord::new(), line: 1 })
     }
 
+    /// Reads the next record; returns false at the end of the file.
     fn next(&mut self) -> Result<bool> {
         let more = self.reader.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
             csv::ErrorKind::Io(error) => Error::io(self.file)(error),
@@ -114,11 +115,12 @@ impl<'f, R: Read> Records<'f, R> {
         Ok(more)
     }
 
-    /// A quote that is never closed makes one cell of the rest of the file, which nobody means. To be asked at the end.
-    fn closed_quotes(&self) -> Result<()> {
+    /// Checks at the end of the file that every quote is closed: an open one turns the rest of the file into one
+    /// cell.
+    fn check_quotes(&self) -> Result<()> {
         let source = self.reader.get_ref();
         if source.ends_inside_quotes() {
-            return Err(failure(self.file, CsvError::OpenQuote { line: source.present_line() }));
+            return Err(failure(self.file, CsvError::OpenQuote { line: source.current_line() }));
         }
         Ok(())
     }
@@ -128,7 +130,7 @@ fn failure(file: &str, error: CsvError) -> Error {
     DataError::Csv { file: file.to_string(), error }.into()
 }
 
-/// The names of the columns, each of them once.
+/// Returns the names of the columns after checking them and the separator.
 fn header(file: &str, record: &ByteRecord) -> Result<Vec<String>> {
     if let (1, Some(name)) = (record.len(), record.get(0).map(text)) {
         if let Some(separator) = [';', '\t'].into_iter().find(|separator| name.contains(*separator)) {

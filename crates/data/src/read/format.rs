@@ -1,4 +1,4 @@
-//! Recognition of files whose columns have types.
+//! Detection of file formats whose columns have types.
 
 use crate::error::ColumnarFormat;
 

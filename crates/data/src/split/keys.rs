@@ -1,4 +1,4 @@
-//! Columns that say where rows go: groups and times.
+//! Columns by which rows are split: groups and times.
 
 use std::collections::HashMap;
 
@@ -8,19 +8,21 @@ use crate::cell::date;
 use crate::error::CellError;
 use crate::table::{Cells, MISSING, Table};
 
-/// What a column says about where rows go.
+/// Keys by which rows are split.
 pub(crate) enum Keys {
     None,
-    /// The number of each row's group.
+    /// Group number of each row.
     Groups(Vec<u32>),
+    /// Time of each row.
     Times(Vec<f64>),
 }
 
+/// Returns the error of a missing key.
 fn missing(table: &Table, row: u32, column: &str) -> Error {
     table.cell_error(row as usize, column, CellError::MissingKey)
 }
 
-/// The number of the group of each of the rows.
+/// Returns the group number of each of the rows.
 pub(crate) fn groups(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<u32>> {
     let cells = &table.columns[table.require(column)?];
     if let Cells::Text { codes, .. } = &cells.cells {
@@ -40,7 +42,7 @@ pub(crate) fn groups(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<u3
     rows.iter().map(&mut number).collect()
 }
 
-/// When each of the rows was.
+/// Returns the time of each of the rows: numbers as they are, dates as Unix time.
 pub(crate) fn times(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<f64>> {
     let cells = &table.columns[table.require(column)?];
     let Cells::Text { codes, levels } = &cells.cells else {

@@ -1,4 +1,4 @@
-//! A file column by column: numbers or text.
+//! Tables of columns: numbers or text.
 
 mod column;
 mod gaps;
@@ -10,20 +10,20 @@ use wgrad_core::{Error, Result};
 use crate::error::{CellError, DataError, RowLocation, TableError};
 
 pub(crate) use column::{BLOCK, Beyond, Blocks, Cells, MISSING};
-pub use column::{Column, Kind};
+pub use column::{Column, ColumnKind};
 pub(crate) use gaps::Gaps;
 pub(crate) use levels::Interner;
-pub(crate) use lines::{LineNumbers, Places};
+pub(crate) use lines::{LineNumbers, RowLocations};
 
-/// A CSV file, column by column; with the feature `arrow`, a Parquet file or one of Arrow's own (Feather) as well.
+/// Columns of a CSV file or, with the feature `arrow`, of a Parquet or Arrow (Feather) file.
 ///
-/// In CSV the first line names the columns. A column holds numbers if every cell that is not missing reads as one, else text:
-/// true and false, dates, or categories ([`Kind`]). Blanks around a cell are not part of it. UTF-8 with or
-/// without byte order mark, `\n` and `\r\n`, and quoted fields are understood.
+/// The first line of a CSV file names the columns. A column holds numbers if every cell that is not missing is a
+/// number, else text: booleans, dates, or categories ([`ColumnKind`]). Blanks around a cell are ignored. Files are
+/// UTF-8 with or without a byte order mark; line ends are `\n` or `\r\n`; fields may be quoted.
 ///
-/// The columns of the other files have types: whole and decimal numbers and floats are numbers; texts, truth values, dates and
-/// times are text, also as a dictionary. A null is a missing cell, and so are NaN and the empty text. Columns of other types
-/// (lists, structs, bytes) are refused by name.
+/// Columns of the other formats have types: integers, decimals and floats become numbers; texts, booleans, dates
+/// and times become text, also in dictionaries. Null, NaN and the empty text are missing cells. Columns of other
+/// types (lists, structs, bytes) are errors.
 ///
 /// ```
 /// use wgrad_data::{Column, Table};
@@ -37,46 +37,47 @@ pub struct Table {
     pub(crate) file: String,
     pub(crate) names: Vec<String>,
     pub(crate) columns: Vec<Column>,
-    pub(crate) places: Places,
-    /// Whether numbers are on disk.
+    pub(crate) locations: RowLocations,
+    /// True if numbers are on disk.
     pub(crate) spilled: bool,
 }
 
 impl Table {
-    /// The file, as messages call it.
+    /// Returns the name of the file in messages.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The number of rows, without the header.
+    /// Returns the number of rows, without the header.
     pub fn rows(&self) -> usize {
-        self.places.len()
+        self.locations.len()
     }
 
-    /// The names of the columns, in the order of the file.
+    /// Returns the names of the columns, in the order of the file.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The column of that name.
+    /// Returns the column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.position(name).map(|at| &self.columns[at])
     }
 
-    /// The line of a CSV file on which a row starts, counted from 1; the header is line 1 unless blank lines precede it.
-    /// None in a file that has no lines.
+    /// Returns the line of a CSV file on which a row starts, counted from 1; the header is line 1 unless blank
+    /// lines precede it. None in a file without lines.
     pub fn line(&self, row: usize) -> Option<u64> {
-        match &self.places {
-            Places::Lines(lines) => lines.get(row),
-            Places::Rows(_) => None,
+        match &self.locations {
+            RowLocations::Lines(lines) => lines.get(row),
+            RowLocations::Count(_) => None,
         }
     }
 
+    /// Returns the index of the column of that name.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|other| other == name)
     }
 
-    /// The position of a column that must be there.
+    /// Returns the index of a column that must exist.
     pub(crate) fn require(&self, name: &str) -> Result<usize> {
         self.position(name)
             .ok_or_else(|| self.error(TableError::NoColumn { name: name.to_string(), columns: self.names.clone() }))
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_target_lists_the_columns_and_suggests_the_closest() {
+    fn a_missing_target_lists_columns_and_suggests_one() {
         assert_eq!(
             message("radius,texture,malignant\n1,2,0\n", "malignent"),
             "t.csv: there is no column `malignent`. Did you mean `malignant`? \
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_header_is_recognised_when_the_target_is_missing() {
+    fn a_file_without_a_header_is_recognised() {
         assert_eq!(
             message("5.1,3.5,setosa\n4.9,3.0,setosa\n", "species"),
             "t.csv: there is no column `species`. The columns are `5.1`, `3.5`, `setosa`. \
