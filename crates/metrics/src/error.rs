@@ -255,6 +255,7 @@ impl fmt::Display for RuleError {
 }
 
 impl fmt::Display for MetricError {
+    #[allow(clippy::too_many_lines, reason = "an arm per variant")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRows => f.write_str("there are no rows to judge"),

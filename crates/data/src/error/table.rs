@@ -168,6 +168,7 @@ pub struct ColumnGaps {
 }
 
 impl TableError {
+    #[allow(clippy::too_many_lines, reason = "an arm per variant")]
     pub(super) fn message(&self, say: Say<'_>) -> String {
         let drop = |column: &String| say(&Fix::DropColumns(vec![column.clone()]));
         match self {
@@ -301,7 +302,7 @@ fn dates(columns: &[String], text: &str, row: RowLocation, say: Say<'_>) -> Stri
     )
 }
 
-/// Returns `2 in `a`, 1 in `b``; beyond ten columns, the number of the others.
+/// Returns the numbers of missing cells by column; beyond ten columns, the number of the others.
 fn by_column(gaps: &[ColumnGaps]) -> String {
     let counts = gaps.iter().take(10).map(|ColumnGaps { column, missing }| format!("{missing} in `{column}`"));
     let more = gaps.len().saturating_sub(10);

@@ -20,9 +20,9 @@ use crate::{Dataset, Seed};
 /// // torchvision's RandomCrop(4, padding=1) and RandomHorizontalFlip()
 /// let augment = Augment::new([3, 4, 4]).crop(1).flip();
 /// for epoch in 0..3 {
-///     let seen = augment.epoch(&data, Seed(7), epoch)?;
-///     assert_eq!((seen.rows(), seen.y()), (2, data.y()));
-///     // trainer.fit(&seen, 1, …)?;
+///     let augmented = augment.epoch(&data, Seed(7), epoch)?;
+///     assert_eq!((augmented.rows(), augmented.y()), (2, data.y()));
+///     // trainer.fit(&augmented, 1, …)?;
 /// }
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```

@@ -6,7 +6,7 @@ use wgrad_core::Result;
 
 use crate::cell::number::number;
 use crate::error::{CellError, TableError};
-use crate::table::{Beyond, Cells, Column, ColumnKind, MISSING, Table};
+use crate::table::{Cells, Column, ColumnKind, MISSING, Overflow, Table};
 
 /// Returns the named columns, all of which must exist.
 pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
@@ -28,7 +28,7 @@ pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'
 }
 
 /// Checks that a column holds finite numbers or booleans.
-pub(crate) fn numeric(table: &Table, name: &String, column: &Column) -> Result<()> {
+pub(crate) fn numeric(table: &Table, name: &str, column: &Column) -> Result<()> {
     no_strays(table, name, column)?;
     all_finite(table, name, column)?;
     if matches!(column.kind(), ColumnKind::Number | ColumnKind::Boolean) {
@@ -36,7 +36,7 @@ pub(crate) fn numeric(table: &Table, name: &String, column: &Column) -> Result<(
     }
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
     let text = column.text(row).unwrap_or_default().to_string();
-    Err(table.error(TableError::NotNumeric { column: name.clone(), text, row: table.location(row) }))
+    Err(table.error(TableError::NotNumeric { column: name.to_string(), text, row: table.location(row) }))
 }
 
 /// Checks that no column is absent.
@@ -82,7 +82,7 @@ fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> 
 
 /// Checks that all numbers of a column fit an `f32`.
 fn all_finite(table: &Table, name: &str, column: &Column) -> Result<()> {
-    let Some(Beyond { row, value }) = column.beyond else { return Ok(()) };
+    let Some(Overflow { row, value }) = column.overflow else { return Ok(()) };
     let error = if value.is_infinite() { CellError::Infinite } else { CellError::TooLarge { value } };
     Err(table.cell_error(row, name, error))
 }

@@ -7,9 +7,9 @@ use wgrad_core::Result;
 use crate::error::{CellError, TableError};
 use crate::table::{Cells, Table};
 
-/// Maximum number of distinct fractional labels; more are a quantity, not classes.
+/// Maximum number of distinct fractional labels; more look like a quantity.
 const MAX_FRACTIONS: usize = 50;
-/// Maximum number of classes where there are more than half as many as rows; more are an identifier.
+/// Maximum number of classes if they are more than half as many as the rows; more look like an identifier.
 const MAX_CLASSES: usize = 20;
 
 /// Names of the classes in order, and the class of each row.

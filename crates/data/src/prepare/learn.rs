@@ -6,7 +6,7 @@ use wgrad_core::Result;
 
 use super::categories::Categories;
 use super::features;
-use super::preprocess::{Learned, Preprocess};
+use super::preprocess::{LearnedColumn, Preprocess};
 use crate::error::TableError;
 use crate::table::{Cells, Column, ColumnKind, Table};
 
@@ -45,7 +45,7 @@ pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: LearnO
         learned.push(if column.kind() == ColumnKind::Text || how.encoding.embed.contains(&name) {
             let categories = categories(table, &name, column, rows, how.encoding)?;
             let constant = categories.is_constant();
-            Learned { name, mean: 0.0, std: 1.0, fill: 0.0, constant, categories: Some(categories) }
+            LearnedColumn { name, mean: 0.0, std: 1.0, fill: 0.0, constant, categories: Some(categories) }
         } else {
             let moments = Moments::of(&as_numbers(column)?, rows);
             if moments.present == 0 && how.fill {
@@ -54,7 +54,7 @@ pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: LearnO
             let constant = moments.is_constant();
             let std = if constant || !how.standardize { 1.0 } else { moments.variance.sqrt() };
             let mean = if how.standardize { moments.mean } else { 0.0 };
-            Learned { name, mean, std, fill: moments.mean, constant, categories: None }
+            LearnedColumn { name, mean, std, fill: moments.mean, constant, categories: None }
         });
     }
     Ok(Preprocess::learned(learned, how.fill))

@@ -56,7 +56,7 @@ pub struct Span<'a> {
 }
 
 /// Values learned about one column.
-pub(super) struct Learned {
+pub(super) struct LearnedColumn {
     pub name: String,
     pub mean: f64,
     pub std: f64,
@@ -118,8 +118,8 @@ impl Preprocess {
     }
 
     /// Makes a preprocessing of what was learned about each column; columns of text have mean 0 and std 1.
-    pub(super) fn learned(columns: Vec<Learned>, fills: bool) -> Self {
-        let of = |number: fn(&Learned) -> f64| columns.iter().map(number).collect();
+    pub(super) fn learned(columns: Vec<LearnedColumn>, fills: bool) -> Self {
+        let of = |number: fn(&LearnedColumn) -> f64| columns.iter().map(number).collect();
         let mut preprocess = Self {
             mean: of(|column| column.mean),
             std: of(|column| column.std),

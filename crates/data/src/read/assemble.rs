@@ -52,7 +52,7 @@ impl Columns {
 }
 
 /// Receiver of parsed records, which passes them on in chunks.
-pub(super) struct Rows<'c> {
+pub(super) struct RecordSender<'c> {
     records: Vec<ByteRecord>,
     /// The number of records of the current chunk.
     filled: usize,
@@ -67,7 +67,7 @@ enum Sink<'c> {
     OtherThread(SyncSender<Vec<ByteRecord>>, Receiver<Vec<ByteRecord>>),
 }
 
-impl Rows<'_> {
+impl RecordSender<'_> {
     /// Takes a record, which has one cell per column, and leaves another one to be overwritten.
     pub(super) fn push(&mut self, record: &mut ByteRecord) -> Result<()> {
         if self.filled == self.records.len() {
@@ -106,7 +106,7 @@ fn lock(columns: &Mutex<Columns>) -> MutexGuard<'_, Columns> {
 /// Those of `parse`, and when a temporary file cannot be written.
 pub(super) fn assemble(
     builders: Vec<Builder>,
-    parse: impl FnOnce(&mut Rows<'_>) -> Result<()>,
+    parse: impl FnOnce(&mut RecordSender<'_>) -> Result<()>,
 ) -> Result<Vec<Builder>> {
     let columns = Mutex::new(Columns { builders, rows: 0 });
     thread::scope(|scope| {
@@ -124,7 +124,7 @@ pub(super) fn assemble(
         };
         let thread = thread::Builder::new().name("wgrad columns".into()).spawn_scoped(scope, build).ok();
         let sink = if thread.is_some() { Sink::OtherThread(full, spare) } else { Sink::SameThread(&columns) };
-        let mut rows = Rows { records: vec![], filled: 0, sink };
+        let mut rows = RecordSender { records: vec![], filled: 0, sink };
         let parsed = parse(&mut rows).and_then(|()| rows.send());
         // Closes the channel, which ends the thread.
         drop(rows);

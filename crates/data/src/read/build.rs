@@ -4,13 +4,13 @@ use wgrad_core::Result;
 
 use crate::cell::number::{is_missing, number, plain};
 use crate::cell::text;
-use crate::table::{BLOCK, Beyond, Blocks, Cells, Column, Gaps, Interner, MISSING};
+use crate::table::{BLOCK, Blocks, Cells, Column, Gaps, Interner, MISSING, Overflow};
 
 /// Builder of a column in the first pass over the file.
 pub(super) struct Builder {
     state: State,
     gaps: Gaps,
-    beyond: Option<Beyond>,
+    overflow: Option<Overflow>,
     /// Blocks on disk for the numbers; none if they stay in memory.
     place: Option<Blocks>,
 }
@@ -26,7 +26,7 @@ enum State {
     /// Text.
     Text(Words),
     /// Text after numbers, which needs a second pass.
-    Late,
+    Reread,
 }
 
 /// Texts of a column, each distinct one kept once.
@@ -59,13 +59,13 @@ impl Builder {
     pub(super) fn new(place: Option<Blocks>) -> Self {
         let capacity = if place.is_some() { BLOCK } else { 0 };
         let state = State::Numbers { values: Vec::with_capacity(capacity), any: false };
-        Self { state, gaps: Gaps::default(), beyond: None, place }
+        Self { state, gaps: Gaps::default(), overflow: None, place }
     }
 
     /// Makes an empty column that is known to be text.
     #[cfg(feature = "arrow")]
     pub(super) fn of_text() -> Self {
-        Self { state: State::Text(Words::new(0)), gaps: Gaps::default(), beyond: None, place: None }
+        Self { state: State::Text(Words::new(0)), gaps: Gaps::default(), overflow: None, place: None }
     }
 
     /// Adds a cell of a text file.
@@ -86,7 +86,7 @@ impl Builder {
         match &mut self.state {
             State::Numbers { any, .. } => match number(cell) {
                 Some(value) => self.push_number(row, value),
-                None if *any => self.state = State::Late,
+                None if *any => self.state = State::Reread,
                 None => {
                     let mut words = Words::new(row);
                     words.push(row, Some(cell), &mut self.gaps);
@@ -94,7 +94,7 @@ impl Builder {
                 }
             },
             State::Text(words) => words.push(row, present(cell), &mut self.gaps),
-            State::Late => {}
+            State::Reread => {}
         }
     }
 
@@ -106,8 +106,8 @@ impl Builder {
         } else {
             *any = true;
         }
-        if self.beyond.is_none() && value.abs() > f64::from(f32::MAX) {
-            self.beyond = Some(Beyond { row, value });
+        if self.overflow.is_none() && value.abs() > f64::from(f32::MAX) {
+            self.overflow = Some(Overflow { row, value });
         }
         values.push(value);
     }
@@ -136,8 +136,8 @@ impl Builder {
     }
 
     /// Returns a builder for the second pass if the column needs one.
-    pub(super) fn late(&self) -> Option<Late> {
-        matches!(self.state, State::Late).then(|| Late { words: Words::new(0), gaps: Gaps::default() })
+    pub(super) fn reread(&self) -> Option<TextBuilder> {
+        matches!(self.state, State::Reread).then(|| TextBuilder { words: Words::new(0), gaps: Gaps::default() })
     }
 
     /// Makes the column.
@@ -149,9 +149,9 @@ impl Builder {
                 Cells::Numbers(values)
             }
             (State::Text(words), _) => words.finish(),
-            (State::Late, _) => Words::new(rows).finish(),
+            (State::Reread, _) => Words::new(rows).finish(),
         };
-        Column::new(cells, rows, self.gaps, self.beyond)
+        Column::new(cells, rows, self.gaps, self.overflow)
     }
 }
 
@@ -161,12 +161,12 @@ fn present(cell: &str) -> Option<&str> {
 }
 
 /// Builder of a column of text in the second pass.
-pub(super) struct Late {
+pub(super) struct TextBuilder {
     words: Words,
     gaps: Gaps,
 }
 
-impl Late {
+impl TextBuilder {
     pub(super) fn push(&mut self, row: usize, cell: &[u8]) {
         self.words.push(row, present(text(cell)), &mut self.gaps);
     }

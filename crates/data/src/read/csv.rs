@@ -7,7 +7,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use wgrad_core::{Error, Result};
 
 use super::assemble::assemble;
-use super::build::{Builder, Late};
+use super::build::{Builder, TextBuilder};
 use super::names::named;
 use super::source::Source;
 use crate::cell::text;
@@ -42,12 +42,12 @@ pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Opt
     if rows == 0 {
         return Err(failure(file, CsvError::NoRows));
     }
-    let mut late: Vec<Option<Late>> = builders.iter().map(Builder::late).collect();
-    if late.iter().any(Option::is_some) {
-        collect_text(file, open()?, rows, &mut late)?;
+    let mut rereads: Vec<Option<TextBuilder>> = builders.iter().map(Builder::reread).collect();
+    if rereads.iter().any(Option::is_some) {
+        collect_text(file, open()?, rows, &mut rereads)?;
     }
-    let columns = builders.into_iter().zip(late).map(|(builder, late)| match late {
-        Some(late) => late.finish(rows),
+    let columns = builders.into_iter().zip(rereads).map(|(builder, reread)| match reread {
+        Some(text) => text.finish(rows),
         None => builder.finish(rows),
     });
     Ok(Table {
@@ -60,14 +60,14 @@ pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Opt
 }
 
 /// Reads the columns of text that began with numbers in a second pass.
-fn collect_text<R: Read>(file: &str, bytes: R, rows: usize, late: &mut [Option<Late>]) -> Result<()> {
+fn collect_text<R: Read>(file: &str, bytes: R, rows: usize, columns: &mut [Option<TextBuilder>]) -> Result<()> {
     let mut records = Records::new(file, bytes)?;
     records.next()?;
     let mut row = 0;
-    while row < rows && records.next()? && records.record.len() == late.len() {
-        for (late, cell) in late.iter_mut().zip(&records.record) {
-            if let Some(late) = late {
-                late.push(row, cell);
+    while row < rows && records.next()? && records.record.len() == columns.len() {
+        for (column, cell) in columns.iter_mut().zip(&records.record) {
+            if let Some(column) = column {
+                column.push(row, cell);
             }
         }
         row += 1;
@@ -132,10 +132,10 @@ fn failure(file: &str, error: CsvError) -> Error {
 
 /// Returns the names of the columns after checking them and the separator.
 fn header(file: &str, record: &ByteRecord) -> Result<Vec<String>> {
-    if let (1, Some(name)) = (record.len(), record.get(0).map(text)) {
-        if let Some(separator) = [';', '\t'].into_iter().find(|separator| name.contains(*separator)) {
-            return Err(failure(file, CsvError::Separator { separator }));
-        }
+    if let (1, Some(name)) = (record.len(), record.get(0).map(text))
+        && let Some(separator) = [';', '\t'].into_iter().find(|separator| name.contains(*separator))
+    {
+        return Err(failure(file, CsvError::Separator { separator }));
     }
     named(file, record.iter().map(text))
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use wgrad_core::{Result, Seed, SplitMix64};
 
-use super::by::By;
+use super::rule::SplitRule;
 use crate::error::{FoldUnit, SplitError};
 use crate::streams::FOLDS;
 
@@ -20,7 +20,7 @@ use crate::streams::FOLDS;
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct KFold {
-    by: By,
+    rule: SplitRule,
     folds: u32,
     seed: Option<Seed>,
 }
@@ -28,18 +28,18 @@ pub struct KFold {
 impl KFold {
     /// Puts consecutive rows into each fold: `KFold`. The first folds have one row more if the sizes cannot be equal.
     pub fn new(folds: u32) -> Self {
-        Self { by: By::Chance, folds, seed: None }
+        Self { rule: SplitRule::Random, folds, seed: None }
     }
 
     /// Puts each class into every fold in the same proportion, to within a row: `StratifiedKFold`.
     pub fn stratified(folds: u32) -> Self {
-        Self { by: By::Class, folds, seed: None }
+        Self { rule: SplitRule::Stratified, folds, seed: None }
     }
 
     /// Puts rows with the same value in a column into the same fold: `GroupKFold`. The largest group goes first to
     /// the smallest fold. The column is not a feature.
     pub fn by_group(column: impl Into<String>, folds: u32) -> Self {
-        Self { by: By::Group(column.into()), folds, seed: None }
+        Self { rule: SplitRule::Group(column.into()), folds, seed: None }
     }
 
     /// Assigns rows (or groups of equal size) to folds at random. Default: in the order of the data.
@@ -54,8 +54,8 @@ impl KFold {
 
     /// Returns the column of the groups, if there is one.
     pub fn column(&self) -> Option<&str> {
-        match &self.by {
-            By::Group(column) => Some(column),
+        match &self.rule {
+            SplitRule::Group(column) => Some(column),
             _ => None,
         }
     }
@@ -83,20 +83,20 @@ impl KFold {
             return few(y.len(), FoldUnit::Row);
         }
         let mut random = self.seed.map(|seed| SplitMix64::new(seed, FOLDS));
-        match (&self.by, groups) {
-            (By::Class, _) => {
+        match (&self.rule, groups) {
+            (SplitRule::Stratified, _) => {
                 let counts = class_counts(y);
                 let most = counts.iter().copied().max().unwrap_or_default();
                 if most < k { few(most, FoldUnit::RowOfMostFrequentClass) } else { Ok(stratified(y, k, random)) }
             }
-            (By::Group(_), Some(groups)) if groups.len() == y.len() => {
+            (SplitRule::Group(_), Some(groups)) if groups.len() == y.len() => {
                 let mut sizes: HashMap<u32, usize> = HashMap::new();
                 for group in groups {
                     *sizes.entry(*group).or_default() += 1;
                 }
                 if sizes.len() < k { few(sizes.len(), FoldUnit::Group) } else { Ok(grouped(groups, sizes, k, random)) }
             }
-            (By::Group(column), _) => Err(SplitError::NoGroups { column: column.clone() }.into()),
+            (SplitRule::Group(column), _) => Err(SplitError::NoGroups { column: column.clone() }.into()),
             _ => {
                 let mut rows: Vec<u32> = (0..u32::MAX).take(y.len()).collect();
                 if let Some(random) = &mut random {

@@ -1,17 +1,17 @@
 //! Splits into training, validation and test rows.
 
-mod by;
 mod divide;
 mod folds;
 mod keys;
+mod rule;
 
 use wgrad_core::{Result, Seed, SplitMix64};
 
 use crate::error::{SplitError, SplitPart};
 use crate::streams::VALIDATION;
 use crate::table::Table;
-use by::By;
 use divide::{Sides, by_class, by_group, by_time, left_count};
+use rule::SplitRule;
 
 pub(crate) use divide::stratified;
 pub use folds::KFold;
@@ -36,7 +36,7 @@ use keys::{Keys, times};
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Split {
-    by: By,
+    rule: SplitRule,
     test: f64,
     validation: f64,
     seed: Seed,
@@ -44,39 +44,39 @@ pub struct Split {
 
 /// Rows of the parts, each in the order of the data.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Rows {
+pub(crate) struct SplitRows {
     pub train: Vec<u32>,
     pub validation: Vec<u32>,
     pub test: Vec<u32>,
 }
 
 impl Split {
-    fn new(by: By, test: f64) -> Self {
-        Self { by, test, validation: 0.0, seed: Seed::default() }
+    fn new(rule: SplitRule, test: f64) -> Self {
+        Self { rule, test, validation: 0.0, seed: Seed::default() }
     }
 
     /// Splits each class in the same proportion: of its `n` rows, `n * test`, rounded to the nearest integer, are
     /// test rows, but each side has at least one row of a class with two.
     pub fn stratified(test: f64) -> Self {
-        Self::new(By::Class, test)
+        Self::new(SplitRule::Stratified, test)
     }
 
     /// Splits at random: `n * test` of the `n` rows, rounded to the nearest integer, are test rows.
     pub fn random(test: f64) -> Self {
-        Self::new(By::Chance, test)
+        Self::new(SplitRule::Random, test)
     }
 
     /// Keeps rows with the same value in a column together. Groups are assigned in random order until the parts
     /// have about their fractions of the rows; each part has at least one group. The column is not a feature.
     pub fn by_group(column: impl Into<String>, test: f64) -> Self {
-        Self::new(By::Group(column.into()), test)
+        Self::new(SplitRule::Group(column.into()), test)
     }
 
     /// Splits by a column of numbers, or of dates with the year first: the oldest rows are training rows, the next
     /// ones validation rows, the newest ones test rows. Rows of the same time keep their order. The column is not a
     /// feature; the seed has no effect.
     pub fn by_time(column: impl Into<String>, test: f64) -> Self {
-        Self::new(By::Time(column.into()), test)
+        Self::new(SplitRule::Time(column.into()), test)
     }
 
     /// Sets the fraction of validation rows. Default: 0.
@@ -91,23 +91,23 @@ impl Split {
 
     /// Returns the column by which rows are split, if there is one.
     pub fn column(&self) -> Option<&str> {
-        match &self.by {
-            By::Group(column) | By::Time(column) => Some(column),
-            By::Chance | By::Class => None,
+        match &self.rule {
+            SplitRule::Group(column) | SplitRule::Time(column) => Some(column),
+            SplitRule::Random | SplitRule::Stratified => None,
         }
     }
 
     /// Reads the groups or times of some rows.
     pub(crate) fn keys(&self, table: &Table, rows: &[u32]) -> Result<Keys> {
-        match &self.by {
-            By::Chance | By::Class => Ok(Keys::None),
-            By::Group(column) => Ok(Keys::Groups(groups(table, column, rows)?)),
-            By::Time(column) => Ok(Keys::Times(times(table, column, rows)?)),
+        match &self.rule {
+            SplitRule::Random | SplitRule::Stratified => Ok(Keys::None),
+            SplitRule::Group(column) => Ok(Keys::Groups(groups(table, column, rows)?)),
+            SplitRule::Time(column) => Ok(Keys::Times(times(table, column, rows)?)),
         }
     }
 
     /// Splits the rows numbered from 0 with these classes and these keys.
-    pub(crate) fn rows(&self, y: &[u32], keys: &Keys) -> Result<Rows> {
+    pub(crate) fn rows(&self, y: &[u32], keys: &Keys) -> Result<SplitRows> {
         let Self { test, validation, seed, .. } = *self;
         let fractions = [(SplitPart::Test, test, f64::MIN_POSITIVE), (SplitPart::Validation, validation, 0.0)];
         for (part, fraction, least) in fractions {
@@ -123,19 +123,19 @@ impl Split {
         let all = (0..u32::MAX).take(y.len()).collect();
         let Sides { left, right: test } = self.two(all, y, keys, 1.0 - test, SplitMix64::new(seed, 0))?;
         if validation == 0.0 {
-            return Ok(Rows { train: left, validation: vec![], test });
+            return Ok(SplitRows { train: left, validation: vec![], test });
         }
         let Sides { left: train, right: validation } =
             self.two(left, y, keys, keep, SplitMix64::new(seed, VALIDATION))?;
-        Ok(Rows { train, validation, test })
+        Ok(SplitRows { train, validation, test })
     }
 
     /// Splits rows in two.
     fn two(&self, rows: Vec<u32>, y: &[u32], keys: &Keys, fraction: f64, mut random: SplitMix64) -> Result<Sides> {
-        let mut sides = match (&self.by, keys) {
-            (By::Group(column), Keys::Groups(groups)) => by_group(rows, groups, column, fraction, &mut random)?,
-            (By::Time(_), Keys::Times(times)) => by_time(rows, times, fraction),
-            (By::Class, _) => by_class(&rows, y, fraction, &mut random),
+        let mut sides = match (&self.rule, keys) {
+            (SplitRule::Group(column), Keys::Groups(groups)) => by_group(rows, groups, column, fraction, &mut random)?,
+            (SplitRule::Time(_), Keys::Times(times)) => by_time(rows, times, fraction),
+            (SplitRule::Stratified, _) => by_class(&rows, y, fraction, &mut random),
             _ => {
                 let mut rows = rows;
                 random.shuffle(&mut rows);
@@ -220,7 +220,7 @@ mod tests {
         (0..n).map(|i| u32::from(i % 10 == 0) + u32::from(i % 7 == 3)).collect()
     }
 
-    fn all(rows: &Rows) -> Vec<u32> {
+    fn all(rows: &SplitRows) -> Vec<u32> {
         let mut all = [&rows.train[..], &rows.validation, &rows.test].concat();
         all.sort_unstable();
         all

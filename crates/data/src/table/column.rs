@@ -32,12 +32,12 @@ pub struct Column {
     rows: usize,
     gaps: Gaps,
     /// First number that no 32-bit float can hold.
-    pub(crate) beyond: Option<Beyond>,
+    pub(crate) overflow: Option<Overflow>,
 }
 
 /// Number that no 32-bit float can hold, and its row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Beyond {
+pub(crate) struct Overflow {
     pub row: usize,
     pub value: f64,
 }
@@ -83,8 +83,8 @@ impl Blocks {
 
 impl Column {
     /// Makes a column.
-    pub(crate) fn new(cells: Cells, rows: usize, gaps: Gaps, beyond: Option<Beyond>) -> Self {
-        Self { cells, rows, gaps, beyond }
+    pub(crate) fn new(cells: Cells, rows: usize, gaps: Gaps, overflow: Option<Overflow>) -> Self {
+        Self { cells, rows, gaps, overflow }
     }
 
     /// Returns the type of the column. A column without any value holds numbers.

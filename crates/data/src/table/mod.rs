@@ -9,7 +9,7 @@ use wgrad_core::{Error, Result};
 
 use crate::error::{CellError, DataError, RowLocation, TableError};
 
-pub(crate) use column::{BLOCK, Beyond, Blocks, Cells, MISSING};
+pub(crate) use column::{BLOCK, Blocks, Cells, MISSING, Overflow};
 pub use column::{Column, ColumnKind};
 pub(crate) use gaps::Gaps;
 pub(crate) use levels::Interner;

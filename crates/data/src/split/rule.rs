@@ -2,11 +2,11 @@
 
 /// Rule by which rows are split.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum By {
+pub(crate) enum SplitRule {
     /// At random.
-    Chance,
+    Random,
     /// Each class in the same proportion.
-    Class,
+    Stratified,
     /// By the groups in a column.
     Group(String),
     /// By the times in a column.
