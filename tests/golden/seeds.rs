@@ -150,7 +150,7 @@ fn rows_in_pytorchs_order_need_its_generator() {
     let refused = Batches::new(5, 2).unwrap().shuffle_as_torch(&Params::seeded(0)).unwrap_err().to_string();
     assert_eq!(
         refused,
-        "rows in PyTorch's order need PyTorch's generator, and these parameters were not seeded as there
+        "rows in PyTorch's order need PyTorch's generator, and these parameters were not seeded with it
   fixes:
     1. make them with Params::torch_seed(seed)
     2. or give the loader a generator of its own: shuffle_as_torch_generator(seed)"

@@ -1,11 +1,12 @@
-//! Data: from a file of rows to batches, in the order of the steps:
+//! Data, from a file to batches. The steps in order:
 //!
 //! 1. [`Table`] reads the file (CSV, Parquet, Arrow) and keeps its columns, numbers or text.
-//! 2. [`Table::target`] names the column to predict; [`Labelled`] holds the choices: what to drop, what to do about
-//!    missing cells, which class is the positive one.
-//! 3. [`Labelled::split`] gives a training and a test [`Dataset`], standardised with what the training rows taught.
-//! 4. [`Preprocess`] is what was learned: it is saved with the model and applied to the rows to predict.
-//! 5. [`Batches`] deals the rows of each epoch.
+//! 2. [`Table::target`] names the column to predict; [`Labelled`] holds the options: columns to drop, the treatment
+//!    of missing cells, the positive class.
+//! 3. [`Labelled::split`] returns a training and a test [`Dataset`], standardised with the means and standard
+//!    deviations of the training rows.
+//! 4. [`Preprocess`] holds these statistics: it is saved with the model and applied to the rows to predict.
+//! 5. [`Batches`] divides the rows of each epoch into batches.
 //!
 //! ```
 //! use wgrad_data::{Batches, Seed, Table};
@@ -20,6 +21,8 @@
 //! }
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
+
+pub mod error;
 
 mod cell;
 mod table;
@@ -44,6 +47,7 @@ mod streams;
 pub use batches::begin;
 pub use batches::{Batches, Epoch, Sampler};
 pub use dataset::Dataset;
+pub use error::{DataError, Fix};
 pub use files::{read_idx, read_npy, read_npz};
 pub use images::Augment;
 #[cfg(feature = "images")]
@@ -51,5 +55,5 @@ pub use images::ImageFolder;
 pub use labelled::{Labelled, Parts};
 pub use prepare::{Categories, Missing, Preprocess, Span};
 pub use split::{KFold, Split};
-pub use table::{Column, Kind, Table};
+pub use table::{Column, ColumnKind, Table};
 pub use wgrad_core::Seed;

@@ -1,4 +1,4 @@
-//! Files for what memory shall not hold.
+//! Temporary files for data that does not fit memory.
 
 #[cfg(not(target_arch = "wasm32"))]
 use std::fs::File;
@@ -6,14 +6,17 @@ use std::io;
 
 use wgrad_core::{Error, Result};
 
-/// A temporary file without a name, in the folder for temporary files (`TMPDIR`): it is gone when the last user is, also
-/// when the process is killed. Reading needs no position, so threads can share it.
+/// Unnamed temporary file in the folder for temporary files (`TMPDIR`).
+///
+/// The system deletes it when its last handle closes, even if the process is killed. Reads and writes take an
+/// offset, so threads can share it.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     #[cfg(not(target_arch = "wasm32"))]
     file: File,
 }
 
+/// Adds to an error of the system which file it is about and how to choose another folder.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 fn explain(source: io::Error) -> Error {
     Error::io(std::env::temp_dir())(io::Error::new(
@@ -28,12 +31,12 @@ impl Scratch {
         Ok(Self { file: tempfile::tempfile().map_err(explain)? })
     }
 
-    /// Writes values from a place on, counted in values.
+    /// Writes values at an offset, counted in values.
     pub(crate) fn write<T: bytemuck::Pod>(&self, at: u64, values: &[T]) -> Result<()> {
         write_all(&self.file, bytemuck::cast_slice(values), at * size_of::<T>() as u64).map_err(explain)
     }
 
-    /// Reads values from a place on, counted in values.
+    /// Reads values at an offset, counted in values.
     pub(crate) fn read<T: bytemuck::Pod>(&self, at: u64, values: &mut [T]) -> Result<()> {
         read_exact(&self.file, bytemuck::cast_slice_mut(values), at * size_of::<T>() as u64).map_err(explain)
     }
@@ -95,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_comes_back_from_any_place() {
+    fn written_values_are_read_at_any_offset() {
         let scratch = Scratch::new().unwrap();
         scratch.write(4, &[1.5_f64, -2.0, f64::NAN]).unwrap();
         scratch.write(0, &[0.25_f64]).unwrap();

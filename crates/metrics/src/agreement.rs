@@ -1,21 +1,21 @@
-//! One number for a whole confusion matrix: averages over classes, and agreement beyond chance.
+//! Averages over the classes of a confusion matrix, and agreement beyond chance.
 
 use super::ConfusionMatrix;
 
-/// How the ratios of classes become one number.
+/// Method of averaging a ratio over the classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Average {
-    /// Each class has the same weight. As in scikit-learn, a class that is neither in the labels nor predicted does not
-    /// count.
+    /// Each class has the same weight. As in scikit-learn, a class that is neither in the labels nor predicted is
+    /// left out.
     Macro,
-    /// Each row has the same weight: counts are added up over the classes first.
+    /// Each row has the same weight: the ratio of the counts summed over the classes.
     Micro,
-    /// Each class has the weight of its rows.
+    /// Each class is weighted by its number of rows.
     Weighted,
 }
 
-/// A ratio of the counts of one class, with its true positives `tp`, false positives `fp`, false negatives `fn` and true
-/// negatives `tn`; 0 where nothing is below the line.
+/// Ratio of the counts of one class: its true positives `tp`, false positives `fp`, false negatives `fn` and true
+/// negatives `tn`; 0 where the denominator is 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ratio {
     /// `tp / (tp + fp)`.
@@ -28,19 +28,19 @@ pub enum Ratio {
     FBeta(f64),
 }
 
-/// How far apart two classes are for [`ConfusionMatrix::cohen_kappa`].
+/// Distance of two classes for [`ConfusionMatrix::cohen_kappa`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Distance {
-    /// Different is different.
+    /// 1 for any two different classes.
     #[default]
     None,
-    /// `|i − j|`, for classes in order.
+    /// `|i − j|`, for ordinal classes.
     Linear,
-    /// `(i − j)²`, for classes in order.
+    /// `(i − j)²`, for ordinal classes.
     Quadratic,
 }
 
-/// True and false positives, false and true negatives.
+/// Counts of true positives, false positives, false negatives and true negatives.
 #[derive(Clone, Copy, Default)]
 struct Counts {
     tp: f64,
@@ -50,9 +50,10 @@ struct Counts {
 }
 
 impl Counts {
+    /// Computes a ratio of the counts.
     fn ratio(self, ratio: Ratio) -> f64 {
         let Self { tp, fp, fneg, tn } = self;
-        let (part, whole) = match ratio {
+        let (numerator, denominator) = match ratio {
             Ratio::Precision => (tp, tp + fp),
             Ratio::Recall => (tp, tp + fneg),
             Ratio::Specificity => (tn, tn + fp),
@@ -61,23 +62,24 @@ impl Counts {
                 ((1.0 + square) * tp, (1.0 + square) * tp + square * fneg + fp)
             }
         };
-        over(part, whole)
+        divide(numerator, denominator)
     }
 }
 
-/// `part / whole`, but 0 where there is nothing.
-fn over(part: f64, whole: f64) -> f64 {
-    if whole == 0.0 { 0.0 } else { part / whole }
+/// Returns `numerator / denominator`, or 0 if the denominator is 0.
+fn divide(numerator: f64, denominator: f64) -> f64 {
+    if denominator == 0.0 { 0.0 } else { numerator / denominator }
 }
 
 impl ConfusionMatrix {
-    fn of(&self, class: usize) -> Counts {
+    /// Returns the counts of one class against the rest.
+    fn one_versus_rest(&self, class: usize) -> Counts {
         let (tp, truth, predicted) = (self.count(class, class), self.truth(class), self.predicted(class));
         let (fp, fneg) = (predicted - tp, truth - tp);
         Counts { tp: tp as f64, fp: fp as f64, fneg: fneg as f64, tn: (self.total() - tp - fp - fneg) as f64 }
     }
 
-    /// A ratio of one class.
+    /// Returns a ratio of one class.
     ///
     /// ```
     /// use wgrad_metrics::{ConfusionMatrix, Ratio};
@@ -87,10 +89,10 @@ impl ConfusionMatrix {
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
     pub fn ratio(&self, ratio: Ratio, class: usize) -> f64 {
-        self.of(class).ratio(ratio)
+        self.one_versus_rest(class).ratio(ratio)
     }
 
-    /// A ratio over all classes.
+    /// Returns a ratio averaged over all classes.
     ///
     /// ```
     /// use wgrad_metrics::{Average, ConfusionMatrix, Ratio};
@@ -104,7 +106,7 @@ impl ConfusionMatrix {
         match average {
             Average::Micro => {
                 let add = |sum: Counts, class| {
-                    let own = self.of(class);
+                    let own = self.one_versus_rest(class);
                     Counts { tp: sum.tp + own.tp, fp: sum.fp + own.fp, fneg: sum.fneg + own.fneg, tn: sum.tn + own.tn }
                 };
                 classes.fold(Counts::default(), add).ratio(ratio)
@@ -118,51 +120,52 @@ impl ConfusionMatrix {
                     (sum + weight(class) * self.ratio(ratio, class), weights + weight(class))
                 };
                 let (sum, weights) = classes.fold((0.0, 0.0), add);
-                over(sum, weights)
+                divide(sum, weights)
             }
         }
     }
 
-    /// The mean recall of the classes that occur: accuracy if all classes had as many rows.
+    /// Returns the mean recall of the classes that occur: the accuracy if all classes had equally many rows.
     pub fn balanced_accuracy(&self) -> f64 {
         let occur: Vec<_> = (0..self.classes().len()).filter(|&class| self.truth(class) > 0).collect();
-        over(occur.iter().map(|&class| self.recall(class)).sum(), occur.len() as f64)
+        divide(occur.iter().map(|&class| self.recall(class)).sum(), occur.len() as f64)
     }
 
-    /// Matthews' correlation coefficient between labels and predictions, for any number of classes: 1 where all are
-    /// right, 0 for chance, and where all labels or all predictions are the same.
+    /// Returns Matthews' correlation coefficient between labels and predictions, for any number of classes: 1 if all
+    /// predictions are correct, 0 for chance agreement, and 0 if all labels or all predictions are the same.
     ///
-    /// `(c·s − Σ pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²))` with `s` rows, `c` of them right, `tₖ` of class `k` and `pₖ`
+    /// `(c·s − Σ pₖtₖ) / √((s² − Σ pₖ²)(s² − Σ tₖ²))` with `s` rows, `c` of them correct, `tₖ` of class `k` and `pₖ`
     /// predicted to be (Gorodkin 2004).
     pub fn mcc(&self) -> f64 {
         let s = self.total() as f64;
         let sums = |of: &dyn Fn(usize) -> f64| (0..self.classes().len()).map(of).sum::<f64>();
         let (truth, predicted) = (|class| self.truth(class) as f64, |class| self.predicted(class) as f64);
-        let right = sums(&|class| self.count(class, class) as f64);
+        let correct = sums(&|class| self.count(class, class) as f64);
         let chance = sums(&|class| truth(class) * predicted(class));
         let spread = |of: &dyn Fn(usize) -> f64| s * s - sums(&|class| of(class) * of(class));
-        over(right * s - chance, (spread(&predicted) * spread(&truth)).sqrt())
+        divide(correct * s - chance, (spread(&predicted) * spread(&truth)).sqrt())
     }
 
-    /// Cohen's kappa: `1 − Σ dᵢⱼ nᵢⱼ / Σ dᵢⱼ eᵢⱼ`, with the counts `n`, those `e` that the same numbers of labels and
-    /// predictions would give by chance, and the distances `d` of the classes. 1 where all are right, 0 for chance; 1
-    /// also where chance leaves nothing to disagree about (scikit-learn: NaN).
+    /// Returns Cohen's kappa: `1 − Σ dᵢⱼ nᵢⱼ / Σ dᵢⱼ eᵢⱼ`, with the counts `n`, the counts `e` expected if labels
+    /// and predictions were independent, and the distances `d` of the classes. 1 if all predictions are correct, 0
+    /// for chance agreement. Also 1 if the expected disagreement is 0, where scikit-learn returns NaN.
     ///
-    /// Distances are those of the class numbers. (scikit-learn numbers only the classes that occur, unless told.)
+    /// Distances are those of the class numbers, including classes that do not occur; scikit-learn by default
+    /// numbers only the classes that occur.
     pub fn cohen_kappa(&self, distance: Distance) -> f64 {
         let n = self.classes().len();
-        let (mut seen, mut chance) = (0.0, 0.0);
+        let (mut observed, mut expected) = (0.0, 0.0);
         for (i, j) in (0..n).flat_map(|i| (0..n).map(move |j| (i, j))).filter(|(i, j)| i != j) {
-            let apart = i.abs_diff(j) as f64;
+            let steps = i.abs_diff(j) as f64;
             let weight = match distance {
                 Distance::None => 1.0,
-                Distance::Linear => apart,
-                Distance::Quadratic => apart * apart,
+                Distance::Linear => steps,
+                Distance::Quadratic => steps * steps,
             };
-            seen += weight * self.count(i, j) as f64;
-            chance += weight * self.truth(i) as f64 * self.predicted(j) as f64;
+            observed += weight * self.count(i, j) as f64;
+            expected += weight * self.truth(i) as f64 * self.predicted(j) as f64;
         }
-        if chance == 0.0 { 1.0 } else { 1.0 - seen * self.total() as f64 / chance }
+        if expected == 0.0 { 1.0 } else { 1.0 - observed * self.total() as f64 / expected }
     }
 }
 

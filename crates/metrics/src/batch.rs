@@ -1,5 +1,5 @@
-//! Metrics of a batch as tensors: computed on the device beside the loss, and read when its losses are, for many steps at
-//! once.
+//! Metrics of a batch as tensors. They are computed on the device with the loss, and read back with it, for many
+//! steps at once.
 //!
 //! ```
 //! use wgrad_core::{Array, Graph, Mode};
@@ -11,15 +11,17 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 //!
-//! `graph.track("accuracy", &batch::accuracy(&logits, y))` in the loss of a trainer has it in each epoch's line.
+//! `graph.track("accuracy", &batch::accuracy(&logits, y))` in the loss of a trainer adds the metric to each epoch's
+//! line.
 //!
-//! They have no gradient. A row counts as the class with the largest logit, the first one in a tie; with one logit as
-//! positive above 0. Targets are those of the losses: `f32[N, 1]` or `f32[N]`, positive above 1/2, for logits of the same
-//! shape, and `u32[N]` for logits `[N, C]`. Other shapes leave an invalid tensor and an error.
+//! The metrics have no gradient. The predicted class is the one with the largest logit, the first one in a tie;
+//! with one logit, class 1 if it is above 0. Targets are those of the losses: `f32[N, 1]` or `f32[N]`, positive
+//! above 1/2, for logits of the same shape, and `u32[N]` for logits `[N, C]`. Other shapes make an invalid tensor,
+//! which is an error.
 
 use wgrad_core::{DType, InvalidArgument, Tensor};
 
-/// The predicted and the true classes of a batch, `u32[N]`, and how many classes there are.
+/// Returns the predicted and the true classes of a batch, `u32[N]`, and the number of classes.
 #[track_caller]
 fn classes(logits: &Tensor, y: &Tensor, what: &str) -> Result<(Tensor, Tensor, usize), Tensor> {
     let (shape, labels) = (logits.shape(), y.shape());
@@ -41,7 +43,7 @@ fn classes(logits: &Tensor, y: &Tensor, what: &str) -> Result<(Tensor, Tensor, u
     }
 }
 
-/// The share of rows whose class is the predicted one.
+/// Computes the fraction of rows whose predicted class is correct.
 #[track_caller]
 pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
     match classes(logits, y, "accuracy") {
@@ -50,8 +52,9 @@ pub fn accuracy(logits: &Tensor, y: &Tensor) -> Tensor {
     }
 }
 
-/// The share of rows whose class is among the `k` with the largest logits: fewer than `k` others are larger, so that ties
-/// count for the row. For logits `[N, C]`.
+/// Computes the fraction of rows whose true class is among the `k` largest logits, for logits `[N, C]`.
+///
+/// A row counts if fewer than `k` logits are strictly larger than that of its class, so ties are in its favour.
 #[track_caller]
 pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
     match classes(logits, y, "top_k_accuracy") {
@@ -70,9 +73,11 @@ pub fn top_k_accuracy(logits: &Tensor, y: &Tensor, k: usize) -> Tensor {
     }
 }
 
-/// The confusion matrix in shares of the rows, `f32[C, C]`: the true class chooses the row, the predicted one the column.
-/// Of it follow precision, recall, F-beta, balanced accuracy, Matthews' and Cohen's coefficients
-/// ([`ConfusionMatrix`](super::ConfusionMatrix)).
+/// Computes the confusion matrix divided by the number of rows, `f32[C, C]`, with a row per true class and a column
+/// per predicted class.
+///
+/// Precision, recall, F-beta, balanced accuracy, Matthews' and Cohen's coefficients follow from it, as in
+/// [`ConfusionMatrix`](super::ConfusionMatrix).
 #[track_caller]
 pub fn confusion(logits: &Tensor, y: &Tensor) -> Tensor {
     match classes(logits, y, "confusion") {
@@ -102,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_those_of_the_host() {
+    fn batch_metrics_equal_host_metrics() {
         let random = |i: usize, k: usize| (i * k % 101) as f32 / 50.0 - 1.0;
         let logits: Vec<f32> = (0..70 * 4).map(|i| random(i, 37)).collect();
         let labels: Vec<u32> = (0..70).map(|i| i * 7 % 4).collect();
@@ -111,8 +116,8 @@ mod tests {
             .collect();
         let host = ConfusionMatrix::new(&predicted, &labels, &["a", "b", "c", "d"]).unwrap();
         let (x, y) = (Array::new([70, 4], logits.clone()).unwrap(), Array::vector(labels.clone()));
-        let shares = run(x.clone(), y.clone(), confusion).unwrap();
-        let counts: Vec<u64> = shares.iter().map(|share| (share * 70.0).round() as u64).collect();
+        let fractions = run(x.clone(), y.clone(), confusion).unwrap();
+        let counts: Vec<u64> = fractions.iter().map(|fraction| (fraction * 70.0).round() as u64).collect();
         assert_eq!(counts, host.counts().concat());
         let near = |a: &[f64], b: f64| (a[0] - b).abs() < 1e-6;
         assert!(near(&run(x.clone(), y.clone(), accuracy).unwrap(), host.accuracy()));

@@ -1,15 +1,14 @@
-//! How sure a metric is: intervals from resampled rows.
+//! Confidence intervals of metrics from resampled rows.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::{Result, Seed, SplitMix64};
 
+use super::MetricError;
 use super::quantile::quantile;
-use wgrad_core::Seed;
-use wgrad_core::SplitMix64;
 
-/// A metric of some rows, and where it lies in most resamples of them.
+/// Metric of some rows with its confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The metric of the rows themselves.
@@ -18,7 +17,7 @@ pub struct Interval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
-    /// The share of resamples between the ends.
+    /// The fraction of resamples between the ends.
     pub confidence: f64,
 }
 
@@ -28,11 +27,11 @@ impl fmt::Display for Interval {
     }
 }
 
-/// Draws rows with replacement, over and over, and takes the middle `confidence` of the metrics of the draws: the
-/// percentile bootstrap (Efron 1979).
+/// Computes the percentile bootstrap of a metric (Efron 1979): the interval that contains the middle `confidence`
+/// of its values on `draws` resamples with replacement.
 ///
-/// `metric` gets row numbers. Draws that it has no answer for, such as those without a positive row, are left out; if
-/// that is more than half of them, there is no interval.
+/// `metric` receives row numbers. Draws on which it is an error, such as those without a positive row, are left
+/// out; if that is more than half of them, there is no interval.
 ///
 /// ```
 /// use wgrad_core::Seed;
@@ -47,7 +46,8 @@ impl fmt::Display for Interval {
 /// ```
 ///
 /// # Errors
-/// Those of `metric` of all rows; when `confidence` is not between 0 and 1, there are no rows or no draws.
+/// The error of `metric` on all rows; when `confidence` is not between 0 and 1, there are no rows or no draws, or
+/// the metric is undefined for more than half of the draws.
 pub fn bootstrap(
     rows: usize,
     draws: usize,
@@ -56,10 +56,10 @@ pub fn bootstrap(
     metric: impl Fn(&[usize]) -> Result<f64>,
 ) -> Result<Interval> {
     if rows == 0 || draws == 0 {
-        return Err(Error::Config(format!("an interval needs rows and draws, not {rows} rows and {draws} draws")));
+        return Err(MetricError::EmptyBootstrap { rows, draws }.into());
     }
     if !(confidence > 0.0 && confidence < 1.0) {
-        return Err(Error::Config(format!("the confidence must be between 0 and 1, such as 0.95, not {confidence}")));
+        return Err(MetricError::Confidence { confidence }.into());
     }
     let value = metric(&(0..rows).collect::<Vec<_>>())?;
     let mut random = SplitMix64::new(seed, 0);
@@ -70,8 +70,7 @@ pub fn bootstrap(
         values.extend(metric(&sample).ok().filter(|value| value.is_finite()));
     }
     if values.len() * 2 < draws {
-        let (got, rows) = (values.len(), wgrad_core::text::count(rows, "row"));
-        return Err(Error::Data(format!("only {got} of {draws} draws from {rows} have an answer; use more rows")));
+        return Err(MetricError::UndefinedDraws { defined: values.len(), draws, rows }.into());
     }
     values.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - confidence) / 2.0;
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_of_a_mean_is_that_of_the_normal_distribution() {
+    fn the_interval_of_a_mean_is_that_of_a_normal() {
         let values: Vec<f64> = (0..400).map(|i| f64::from((i * 97) % 400)).collect();
         let mean = |rows: &[usize]| Ok(rows.iter().map(|&row| values[row]).sum::<f64>() / rows.len() as f64);
         let interval = bootstrap(400, 4000, 0.95, Seed(3), mean).unwrap();
@@ -95,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_interval_is_an_error() {
+    fn metrics_without_an_interval_are_errors() {
         let message = |result: Result<Interval>| result.unwrap_err().to_string();
         let none = |_: &[usize]| Ok(1.0);
         assert_eq!(
@@ -106,7 +105,8 @@ mod tests {
             message(bootstrap(3, 10, 95.0, Seed(0), none)),
             "the confidence must be between 0 and 1, such as 0.95, not 95"
         );
-        let rarely = |rows: &[usize]| if rows == [0, 1, 2] { Ok(1.0) } else { Err(Error::Data("none".into())) };
-        assert!(message(bootstrap(3, 10, 0.9, Seed(0), rarely)).starts_with("only "));
+        let rarely = |rows: &[usize]| if rows == [0, 1, 2] { Ok(1.0) } else { Err(MetricError::NoPositive.into()) };
+        let rarely = message(bootstrap(3, 10, 0.9, Seed(0), rarely));
+        assert!(rarely.starts_with("the metric is defined for only "), "{rarely}");
     }
 }

@@ -1,10 +1,11 @@
-//! The Brier score of probabilities.
+//! Brier score of probabilities.
 
 use wgrad_core::Result;
 
 use super::{check, rank};
 
-/// The Brier score: the mean of `(p − y)²` over the rows, with the probability `p` of class 1 and the label `y`.
+/// Computes the Brier score: the mean of `(p − y)²` over the rows, with the probability `p` of class 1 and the
+/// label `y`.
 ///
 /// ```
 /// use wgrad_metrics::brier_score;
@@ -13,8 +14,8 @@ use super::{check, rank};
 /// ```
 ///
 /// # Errors
-/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one probability
-/// per label.
+/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one
+/// probability per label.
 pub fn brier_score<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32]) -> Result<f64> {
     check::lengths(probabilities.len(), 1, labels.len())?;
     rank::binary(labels)?;
@@ -28,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_probability_and_no_label_is_an_error() {
+    fn invalid_probabilities_and_labels_are_errors() {
         let message = |result: Result<f64>| result.unwrap_err().to_string();
         assert!(message(brier_score(&[1.5], &[0])).starts_with("1.5 in row 0 is no probability."));
         assert!(message(brier_score(&[0.5], &[3])).starts_with("row 0 is of class 3"));

@@ -1,20 +1,21 @@
-//! Making logits honest: maps fitted on validation rows, so that a probability of 20 % comes true in 20 % of cases.
+//! Calibration: maps from logits to probabilities that match observed frequencies, fitted on validation rows.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::{check, rank};
+use super::{CalibrationParameter, MetricError, check, rank};
 
-/// A map from a model's logit to a calibrated probability.
+/// Map from a model's logit to a calibrated probability.
 ///
-/// None of them changes the order of two rows, so ROC-AUC stays (isotonic regression may make ties). Fit on rows that the
-/// model was not trained on.
+/// Of all rows with a calibrated probability of 20 %, about 20 % should be positive. A fitted map that does not
+/// reverse the order of rows keeps their ROC-AUC (isotonic regression may add ties). Fit it on rows that the model
+/// was not trained on.
 ///
 /// ```
 /// use wgrad_metrics::Calibration;
-/// // A model that is too sure of itself: logits of ±4, right three times out of four.
+/// // An overconfident model: logits of ±4, correct three times out of four.
 /// let logits = [4.0, 4.0, 4.0, 4.0, -4.0, -4.0, -4.0, -4.0];
 /// let labels = [1, 1, 1, 0, 0, 0, 0, 1];
 /// let calibration = Calibration::temperature(&logits, &labels)?;
@@ -30,58 +31,61 @@ pub enum Calibration {
     Platt {
         /// The factor of the logit.
         slope: f64,
-        /// What is added.
+        /// The offset.
         intercept: f64,
     },
-    /// Linear between knots of rising logit, constant beyond them.
+    /// Linear interpolation between knots, constant beyond them.
     Isotonic {
-        /// The logits of the knots, rising.
+        /// The logits of the knots, increasing.
         logits: Vec<f64>,
-        /// Their probabilities, never falling.
+        /// Their probabilities, never decreasing.
         probabilities: Vec<f64>,
     },
 }
 
 impl Calibration {
-    /// The temperature whose log loss is least: Guo et al., "On calibration of modern neural networks", 2017.
+    /// Fits the temperature that minimises the log loss: Guo et al., "On calibration of modern neural networks",
+    /// 2017.
     ///
     /// # Errors
-    /// When no temperature is best: the labels are all the same, or the logits order them without a mistake or no better
-    /// than chance; when a logit is not finite, a label neither 0 nor 1, there are no rows or not one logit per label.
+    /// When there is no minimum: the labels are all the same, or the logits separate them without a mistake or no
+    /// better than chance; when a logit is not finite, a label neither 0 nor 1, there are no rows or not one logit
+    /// per label.
     pub fn temperature<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
-        let logits = both(logits, labels)?;
+        let logits = checked(logits, labels)?;
         let rows: Vec<_> = logits.iter().zip(labels).map(|(&z, &label)| ([z, 0.0], f64::from(label))).collect();
         match newton(&rows, [1.0, 0.0], true) {
             Some([slope, _]) if slope > 0.0 => Ok(Self::Temperature(1.0 / slope)),
-            _ => Err(unfitted("temperature")),
+            _ => Err(MetricError::NoMinimum { parameter: CalibrationParameter::Temperature }.into()),
         }
     }
 
-    /// The slope and intercept whose log loss is least, against targets that are a little softer than the labels: with
-    /// `P` positive and `N` negative rows, `(P + 1) / (P + 2)` and `1 / (N + 2)`. Platt, "Probabilistic outputs for
-    /// support vector machines", 1999.
+    /// Fits the slope and intercept that minimise the log loss against smoothed targets: with `P` positive and `N`
+    /// negative rows, `(P + 1) / (P + 2)` and `1 / (N + 2)`. Platt, "Probabilistic outputs for support vector
+    /// machines", 1999.
     ///
     /// # Errors
-    /// As [`Self::temperature`], but logits that make no mistake are fine.
+    /// As [`Self::temperature`], except that logits may separate the labels without a mistake.
     pub fn platt<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
-        let logits = both(logits, labels)?;
+        let logits = checked(logits, labels)?;
         let positives = labels.iter().filter(|&&label| label == 1).count() as f64;
         let negatives = labels.len() as f64 - positives;
         let target = |label| if label == 1 { (positives + 1.0) / (positives + 2.0) } else { 1.0 / (negatives + 2.0) };
         let rows: Vec<_> = logits.iter().zip(labels).map(|(&z, &label)| ([z, 1.0], target(label))).collect();
         let prior = ((positives + 1.0) / (negatives + 1.0)).ln();
-        let [slope, intercept] = newton(&rows, [0.0, prior], false).ok_or_else(|| unfitted("slope"))?;
+        let [slope, intercept] = newton(&rows, [0.0, prior], false)
+            .ok_or(MetricError::NoMinimum { parameter: CalibrationParameter::Slope })?;
         Ok(Self::Platt { slope, intercept })
     }
 
-    /// The never falling function of the logit whose squared error is least: isotonic regression by pooling adjacent
-    /// violators. Needs more rows than the others, some hundreds.
+    /// Fits the non-decreasing function of the logit that minimises the squared error: isotonic regression by pooling
+    /// adjacent violators. It needs more rows than the other maps, some hundreds.
     ///
     /// # Errors
-    /// When a logit is not finite, a label neither 0 nor 1, all labels are the same, there are no rows or not one logit
-    /// per label.
+    /// When a logit is not finite, a label neither 0 nor 1, all labels are the same, there are no rows or not one
+    /// logit per label.
     pub fn isotonic<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Self> {
-        let logits = both(logits, labels)?;
+        let logits = checked(logits, labels)?;
         let (order, equal) = rank::by_score(&logits);
         let mut blocks: Vec<Block> = vec![];
         for group in order.chunk_by(equal) {
@@ -109,31 +113,31 @@ impl Calibration {
         Ok(Self::Isotonic { logits: knots, probabilities })
     }
 
-    /// The temperature of logits `[rows, classes]` whose log loss is least, for `softmax(z / temperature)`.
+    /// Fits the temperature of `softmax(z / temperature)` that minimises the log loss of logits `[rows, classes]`.
     ///
     /// # Errors
-    /// When no temperature is best: the highest logits make no mistake, or tell nothing; when a logit is not finite, a
-    /// label has no class, there are no rows or not a logit per class and label.
+    /// When there is no minimum: the largest logits are always those of the labels, or carry no information; when a
+    /// logit is not finite, a label is not below `classes`, there are no rows or not `classes` logits per label.
     pub fn temperature_multiclass<S: Copy + Into<f64>>(logits: &[S], labels: &[u32], classes: usize) -> Result<Self> {
         check::lengths(logits.len(), classes, labels.len())?;
         check::classes(labels, classes)?;
         let logits = finite(check::scores(logits.iter().copied(), classes)?, classes)?;
-        least(&logits, labels, classes).map(|beta| Self::Temperature(1.0 / beta)).ok_or_else(|| unfitted("temperature"))
+        let beta = minimize_scale(&logits, labels, classes);
+        let beta = beta.ok_or(MetricError::NoMinimum { parameter: CalibrationParameter::Temperature })?;
+        Ok(Self::Temperature(1.0 / beta))
     }
 
-    /// The largest logit whose probability is not above `p`: the inverse. Infinite where all are on one side.
+    /// Returns the largest logit whose probability is not above `p`: the inverse map. Infinite if the probabilities
+    /// of all logits are above `p`, or none is.
     ///
     /// # Errors
-    /// When the map turns the order of the logits around.
+    /// When the map reverses the order of the logits.
     pub fn logit(&self, p: f64) -> Result<f64> {
         let odds = (p / (1.0 - p)).ln();
         match self {
             Self::Temperature(temperature) => Ok(odds * temperature),
             Self::Platt { slope, intercept } if *slope > 0.0 => Ok((odds - intercept) / slope),
-            Self::Platt { slope, .. } => Err(Error::Data(format!(
-                "the calibration turns the order of the logits around (its slope is {slope}): the model is worse than \
-                 chance on these rows\n  fix: train longer, or calibrate on more rows"
-            ))),
+            Self::Platt { slope, .. } => Err(MetricError::ReversedOrder { slope: *slope }.into()),
             Self::Isotonic { logits, probabilities } => {
                 let above = probabilities.partition_point(|&at| at <= p);
                 let Some(below) = above.checked_sub(1) else { return Ok(f64::NEG_INFINITY) };
@@ -144,22 +148,22 @@ impl Calibration {
         }
     }
 
-    /// That a map from a file is one.
+    /// Checks the numbers of a map from a file.
     pub(super) fn check(&self) -> Result<()> {
-        let fits = match self {
+        let valid = match self {
             Self::Temperature(temperature) => *temperature > 0.0 && temperature.is_finite(),
             Self::Platt { slope, intercept } => slope.is_finite() && intercept.is_finite(),
             Self::Isotonic { logits, probabilities } => {
                 let rising = logits.windows(2).all(|pair| pair[0] < pair[1]) && probabilities.is_sorted();
                 let numbers = logits.iter().all(|z| z.is_finite());
-                let shares = probabilities.iter().all(|p| (0.0..=1.0).contains(p));
-                !logits.is_empty() && logits.len() == probabilities.len() && rising && numbers && shares
+                let fractions = probabilities.iter().all(|p| (0.0..=1.0).contains(p));
+                !logits.is_empty() && logits.len() == probabilities.len() && rising && numbers && fractions
             }
         };
-        if fits { Ok(()) } else { Err(Error::Data("the numbers of the calibration are impossible".into())) }
+        if valid { Ok(()) } else { Err(MetricError::InvalidCalibration.into()) }
     }
 
-    /// The probability that a row of this logit is positive.
+    /// Returns the probability that a row with this logit is positive.
     pub fn probability(&self, logit: f64) -> f64 {
         match self {
             Self::Temperature(temperature) => sigmoid(logit / temperature),
@@ -189,7 +193,7 @@ impl fmt::Display for Calibration {
     }
 }
 
-/// Rows with one probability.
+/// Block of consecutive rows with the same probability.
 struct Block {
     positive: f64,
     rows: f64,
@@ -197,34 +201,35 @@ struct Block {
     last: f64,
 }
 
+/// Computes `1 / (1 + exp(-z))` without overflow.
 pub(crate) fn sigmoid(z: f64) -> f64 {
     if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
 }
 
-/// Finite logits of rows of both classes.
-fn both<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Vec<f64>> {
+/// Checks that logits are finite and rows are of both classes.
+fn checked<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Vec<f64>> {
     check::lengths(logits.len(), 1, labels.len())?;
     rank::binary(labels)?;
     let logits = finite(check::scores(logits.iter().copied(), 1)?, 1)?;
     if labels.iter().all(|label| *label == labels[0]) {
-        let class = labels[0];
-        return Err(Error::Data(format!("calibration needs rows of both classes, but every row is of class {class}")));
+        return Err(MetricError::CalibrationOfOneClass { class: labels[0] }.into());
     }
     Ok(logits)
 }
 
+/// Checks that logits are finite.
 fn finite(logits: Vec<f64>, width: usize) -> Result<Vec<f64>> {
     match logits.iter().position(|z| z.is_infinite()) {
-        Some(at) => Err(Error::Data(format!("the logit of row {} is {}", at / width, logits[at]))),
+        Some(at) => Err(MetricError::Logit { row: at / width, value: logits[at] }.into()),
         None => Ok(logits),
     }
 }
 
-/// The factor `b > 0` of logits `[rows, classes]` for which the mean of `log Σ exp(b zⱼ) − b zᵧ` is least, by Newton's
-/// method with halved steps. None if there is none.
-fn least(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
+/// Minimises the mean of `log Σ exp(b zⱼ) − b zᵧ` over the factor `b > 0` of logits `[rows, classes]`, by Newton's
+/// method with step halving. None if there is no minimum.
+fn minimize_scale(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
     let n = labels.len() as f64;
-    // The loss, its first and its second derivative.
+    // The loss, its first and its second derivative at `b`.
     let at = |b: f64| {
         let mut sums = [0.0; 3];
         for (row, &label) in logits.chunks_exact(classes).zip(labels) {
@@ -242,31 +247,24 @@ fn least(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
         sums
     };
     let mut b = 1.0;
-    let [mut now, mut slope, mut bend] = at(b);
+    let [mut loss, mut first, mut second] = at(b);
     for _ in 0..200 {
-        if bend.is_nan() || bend <= 1e-14 {
+        if second.is_nan() || second <= 1e-14 {
             return None;
         }
-        let step = slope / bend;
-        if slope * step <= 1e-13 * now {
+        let step = first / second;
+        if first * step <= 1e-13 * loss {
             return Some(b - step).filter(|b| *b > 0.0);
         }
-        let moved = (0..40).map(|halvings| b - step * 0.5f64.powi(halvings)).find(|&b| b > 0.0 && at(b)[0] < now)?;
+        let moved = (0..40).map(|halvings| b - step * 0.5f64.powi(halvings)).find(|&b| b > 0.0 && at(b)[0] < loss)?;
         b = moved;
-        [now, slope, bend] = at(b);
+        [loss, first, second] = at(b);
     }
     None
 }
 
-fn unfitted(what: &str) -> Error {
-    Error::Data(format!(
-        "no {what} is best for these rows: the logits separate them without a mistake, or tell nothing\n  fix: calibrate \
-         on more rows, which the model was not trained on"
-    ))
-}
-
-/// The weights `w` for which the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)` is least, by Newton's method
-/// with halved steps; the second weight stays if `one` is set. None if there is no minimum.
+/// Minimises the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)`, starting at `w`, by Newton's method with
+/// step halving; the second weight is fixed if `one` is set. None if there is no minimum.
 fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 2]> {
     let n = rows.len() as f64;
     let at = |w: [f64; 2], x: [f64; 2]| w[0] * x[0] + w[1] * x[1];
@@ -277,7 +275,7 @@ fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 
         };
         rows.iter().map(of).sum::<f64>() / n
     };
-    let mut now = loss(w);
+    let mut current = loss(w);
     for _ in 0..200 {
         let (mut g, mut h) = ([0.0; 2], [[0.0; 2]; 2]);
         for &(x, t) in rows {
@@ -298,14 +296,16 @@ fn newton(rows: &[([f64; 2], f64)], mut w: [f64; 2], one: bool) -> Option<[f64; 
             return None;
         }
         let step = [(h[1][1] * g[0] - h[0][1] * g[1]) / determinant, (h[0][0] * g[1] - h[1][0] * g[0]) / determinant];
-        let moved = |share: f64| [w[0] - share * step[0], w[1] - share * step[1]];
-        // The loss hardly sees what is left, and a full step squares the error: the last one.
-        if g[0] * step[0] + g[1] * step[1] <= 1e-13 * now {
+        let moved = |scale: f64| [w[0] - scale * step[0], w[1] - scale * step[1]];
+        // The remaining decrease is below the precision of the loss, and a full step squares the error: this is the
+        // last one.
+        if g[0] * step[0] + g[1] * step[1] <= 1e-13 * current {
             return Some(moved(1.0));
         }
-        let shares = (0..40).map(|halvings| 0.5f64.powi(halvings));
-        let (next, then) = shares.map(|share| (moved(share), loss(moved(share)))).find(|(_, then)| *then < now)?;
-        (w, now) = (next, then);
+        let scales = (0..40).map(|halvings| 0.5f64.powi(halvings));
+        let mut trials = scales.map(|scale| (moved(scale), loss(moved(scale))));
+        let (next, next_loss) = trials.find(|(_, loss)| *loss < current)?;
+        (w, current) = (next, next_loss);
     }
     None
 }
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_of_the_loss_is_zero_at_the_fit() {
+    fn the_fit_minimises_the_loss() {
         let (logits, labels) = rows();
         let of = |calibration: &Calibration| {
             let p: Vec<f64> = logits.iter().map(|&z| calibration.probability(z)).collect();
@@ -336,19 +336,19 @@ mod tests {
     }
 
     #[test]
-    fn pooled_probabilities_never_fall_and_keep_the_mean() {
+    fn pooled_probabilities_increase_and_keep_the_mean() {
         let (logits, labels) = rows();
         let isotonic = Calibration::isotonic(&logits, &labels).unwrap();
         let Calibration::Isotonic { probabilities, .. } = &isotonic else { panic!() };
         assert!(probabilities.is_sorted());
         let mean = logits.iter().map(|&z| isotonic.probability(z)).sum::<f64>() / 400.0;
-        let share = labels.iter().map(|&label| f64::from(label)).sum::<f64>() / 400.0;
-        approx::assert_relative_eq!(mean, share, max_relative = 1e-12);
+        let fraction = labels.iter().map(|&label| f64::from(label)).sum::<f64>() / 400.0;
+        approx::assert_relative_eq!(mean, fraction, max_relative = 1e-12);
         assert!(isotonic.probability(-1e9) <= isotonic.probability(1e9));
     }
 
     #[test]
-    fn what_cannot_be_fitted_is_an_error() {
+    fn rows_without_a_fit_are_errors() {
         let message = |result: Result<Calibration>| result.unwrap_err().to_string();
         assert!(message(Calibration::temperature(&[-1.0, 1.0], &[0, 1])).starts_with("no temperature is best"));
         assert!(message(Calibration::temperature(&[1.0, -1.0], &[0, 1])).starts_with("no temperature is best"));

@@ -1,13 +1,13 @@
-//! Decisions against the truth.
+//! Confusion matrix and accuracy.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
-/// The share of rows that are predicted right: `right / rows`.
+/// Computes the fraction of rows whose prediction is correct.
 ///
 /// ```
 /// use wgrad_metrics::accuracy;
@@ -23,11 +23,11 @@ pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
     Ok(right as f64 / labels.len() as f64)
 }
 
-/// How often each class is taken for each class.
+/// Confusion matrix: the number of rows per true and predicted class.
 ///
 /// With the true positives `tp`, false positives `fp` and false negatives `fn` of a class:
-/// `precision = tp / (tp + fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio with nothing below
-/// the line is 0 (scikit-learn's `zero_division=0`); a class that does not exist has no rows, so its ratios are 0.
+/// `precision = tp / (tp + fp)`, `recall = tp / (tp + fn)`, `f1 = 2 tp / (2 tp + fp + fn)`. A ratio whose
+/// denominator is 0 is 0 (scikit-learn's `zero_division=0`); so are the ratios of a class that does not exist.
 ///
 /// ```
 /// use wgrad_metrics::ConfusionMatrix;
@@ -44,11 +44,11 @@ pub fn accuracy(predicted: &[u32], labels: &[u32]) -> Result<f64> {
 #[serde(try_from = "Unchecked")]
 pub struct ConfusionMatrix {
     classes: Vec<String>,
-    /// A row per true class, a column per predicted one.
+    /// One row per true class, one column per predicted class.
     counts: Vec<Vec<u64>>,
 }
 
-/// What a file may say.
+/// Contents of a file before they are checked.
 #[derive(Deserialize)]
 struct Unchecked {
     classes: Vec<String>,
@@ -68,15 +68,17 @@ impl TryFrom<Unchecked> for ConfusionMatrix {
 }
 
 impl ConfusionMatrix {
-    /// Counts the rows by label and prediction.
+    /// Counts rows by label and prediction.
     ///
     /// # Errors
-    /// When there are no rows, not one prediction per label, or a class has no name.
+    /// When there are no rows, not one prediction per label, or a class number has no name.
     pub fn new<S: AsRef<str>>(predicted: &[u32], labels: &[u32], classes: &[S]) -> Result<Self> {
         check::lengths(predicted.len(), 1, labels.len())?;
         check::classes(labels, classes.len())?;
-        check::classes(predicted, classes.len())
-            .map_err(|error| Error::Data(format!("among the predictions, {error}")))?;
+        check::classes(predicted, classes.len()).map_err(|error| match error {
+            MetricError::Class { row, class, classes } => MetricError::PredictedClass { row, class, classes },
+            other => other,
+        })?;
         let mut counts = vec![vec![0; classes.len()]; classes.len()];
         for (&predicted, &label) in predicted.iter().zip(labels) {
             counts[label as usize][predicted as usize] += 1;
@@ -84,59 +86,61 @@ impl ConfusionMatrix {
         Ok(Self { classes: classes.iter().map(|class| class.as_ref().to_string()).collect(), counts })
     }
 
-    /// The names of the classes.
+    /// Returns the names of the classes.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// The number of rows of class `truth` that are predicted to be of class `predicted`; 0 for other classes.
+    /// Returns the number of rows of class `truth` that are predicted to be of class `predicted`; 0 for classes
+    /// that do not exist.
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         self.counts.get(truth).and_then(|row| row.get(predicted)).copied().unwrap_or(0)
     }
 
-    /// All counts: a row per true class, a column per predicted one.
+    /// Returns all counts: one row per true class, one column per predicted class.
     pub fn counts(&self) -> &[Vec<u64>] {
         &self.counts
     }
 
-    /// The number of rows.
+    /// Returns the number of rows of data.
     pub fn total(&self) -> u64 {
         self.counts.iter().flatten().sum()
     }
 
-    /// The share of rows on the diagonal.
+    /// Returns the fraction of rows that are predicted correctly.
     pub fn accuracy(&self) -> f64 {
         ratio((0..self.classes.len()).map(|class| self.count(class, class)).sum(), self.total())
     }
 
-    /// Of the rows predicted to be of a class, the share that are.
+    /// Returns the precision of a class: of the rows predicted to be of it, the fraction that are.
     pub fn precision(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.predicted(class))
     }
 
-    /// Of the rows of a class, the share that are predicted to be.
+    /// Returns the recall of a class: of its rows, the fraction predicted to be of it.
     pub fn recall(&self, class: usize) -> f64 {
         ratio(self.count(class, class), self.truth(class))
     }
 
-    /// The harmonic mean of precision and recall.
+    /// Returns the F1 score of a class: the harmonic mean of precision and recall.
     pub fn f1(&self, class: usize) -> f64 {
         ratio(2 * self.count(class, class), self.predicted(class) + self.truth(class))
     }
 
-    /// Rows of a class.
+    /// Returns the number of rows of a class.
     pub(super) fn truth(&self, class: usize) -> u64 {
         self.counts.get(class).map_or(0, |row| row.iter().sum())
     }
 
-    /// Rows that are predicted to be of a class.
+    /// Returns the number of rows predicted to be of a class.
     pub(super) fn predicted(&self, class: usize) -> u64 {
         self.counts.iter().map(|row| row.get(class).copied().unwrap_or(0)).sum()
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+/// Returns `numerator / denominator`, or 0 if the denominator is 0.
+fn ratio(numerator: u64, denominator: u64) -> f64 {
+    if denominator == 0 { 0.0 } else { numerator as f64 / denominator as f64 }
 }
 
 impl fmt::Display for ConfusionMatrix {
@@ -169,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ratios_with_nothing_below_the_line_are_zero() {
+    fn ratios_with_a_zero_denominator_are_zero() {
         // Class 2 is never predicted, class 3 never occurs at all.
         let matrix = ConfusionMatrix::new(&[0, 1, 0], &[0, 1, 2], &["a", "b", "c", "d"]).unwrap();
         assert_eq!((matrix.precision(2), matrix.recall(2), matrix.f1(2)), (0.0, 0.0, 0.0));
@@ -209,12 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn a_saved_matrix_comes_back_and_a_crooked_one_does_not() {
+    fn a_saved_matrix_is_read_and_an_invalid_one_refused() {
         let matrix = ConfusionMatrix::new(&[0, 1, 1], &[0, 1, 0], &["a", "b"]).unwrap();
         let json = serde_json::to_string(&matrix).unwrap();
         assert_eq!(json, r#"{"classes":["a","b"],"counts":[[1,1],[0,1]]}"#);
         assert_eq!(serde_json::from_str::<ConfusionMatrix>(&json).unwrap(), matrix);
-        let crooked = serde_json::from_str::<ConfusionMatrix>(r#"{"classes":["a","b"],"counts":[[1],[0,1]]}"#);
-        assert_eq!(crooked.unwrap_err().to_string(), "a confusion matrix of 2 classes needs 2 rows of 2 counts");
+        let invalid = serde_json::from_str::<ConfusionMatrix>(r#"{"classes":["a","b"],"counts":[[1],[0,1]]}"#);
+        assert_eq!(invalid.unwrap_err().to_string(), "a confusion matrix of 2 classes needs 2 rows of 2 counts");
     }
 }

@@ -1,4 +1,4 @@
-//! From logits to probabilities and labels: what is stored with a model beside its weights.
+//! Decisions: calibration and threshold, which are stored with a model's weights.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
 use super::calibration::sigmoid;
-use super::{Calibration, Cut, Cuts, Rule, check};
+use super::{Calibration, Cut, Cuts, MetricError, Rule, check};
 
-/// Which map makes a model's probabilities honest; see [`Calibration`].
+/// Kind of calibration to fit; see [`Calibration`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Calibrate {
-    /// None.
+    /// No calibration.
     #[default]
     None,
-    /// One number: [`Calibration::temperature`], also for more than two classes.
+    /// [`Calibration::temperature`]: one parameter, also for more than two classes.
     Temperature,
-    /// Two numbers: [`Calibration::platt`], for models whose classes were weighted or resampled, too.
+    /// [`Calibration::platt`]: two parameters, also for models trained on weighted or resampled classes.
     Platt,
-    /// A staircase: [`Calibration::isotonic`], for some hundreds of rows and more.
+    /// [`Calibration::isotonic`]: a non-decreasing function, for some hundreds of rows or more.
     Isotonic,
 }
 
@@ -42,15 +42,15 @@ impl FromStr for Calibrate {
         [Self::None, Self::Temperature, Self::Platt, Self::Isotonic]
             .into_iter()
             .find(|kind| kind.to_string() == word)
-            .ok_or_else(|| Error::Config(format!("`{word}` is no calibration: none, temperature, platt or isotonic")))
+            .ok_or_else(|| MetricError::UnknownCalibration { text: word.to_string() }.into())
     }
 }
 
 impl Calibrate {
-    /// Fits the map of one logit per row.
+    /// Fits the calibration of one logit per row.
     ///
     /// # Errors
-    /// As those of [`Calibration`].
+    /// As the constructors of [`Calibration`].
     pub fn fit<S: Copy + Into<f64>>(self, logits: &[S], labels: &[u32]) -> Result<Option<Calibration>> {
         match self {
             Self::None => Ok(None),
@@ -61,24 +61,24 @@ impl Calibrate {
     }
 }
 
-/// What a threshold did on the rows that it was chosen on.
+/// Counts of the rows on which a threshold was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
-    /// Rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Positive rows.
+    /// The number of positive rows.
     pub positives: u64,
-    /// Positive rows that count as positive.
+    /// The number of positive rows above the threshold.
     pub true_positives: u64,
-    /// Negative rows that count as positive.
+    /// The number of negative rows above the threshold.
     pub false_positives: u64,
 }
 
-/// How the logits of a model become probabilities and labels.
+/// Map from a model's logits to probabilities and classes.
 ///
-/// A row is positive if its logit is above [`threshold`](Self::threshold), a number of the model's own logits: a
-/// calibration fitted again later does not move it. The default is what a model without a decision does: the sigmoid (or
-/// softmax) of the logits, and 1/2.
+/// A row is positive if its logit is above [`threshold`](Self::threshold). The threshold is a logit of the model,
+/// so another calibration does not move it. The default has no calibration and the threshold 0: the probability is
+/// the sigmoid (or softmax) of the logits, and a row is positive above 1/2.
 ///
 /// ```
 /// use wgrad_metrics::{Calibrate, Decision, Rule};
@@ -101,7 +101,7 @@ pub struct Decision {
     chosen_on: Option<Chosen>,
 }
 
-/// What a file may say.
+/// Contents of a file before they are checked.
 #[derive(Deserialize)]
 struct Unchecked {
     calibration: Option<Calibration>,
@@ -116,25 +116,25 @@ impl TryFrom<Unchecked> for Decision {
 
     fn try_from(Unchecked { calibration, threshold, rule, chosen_on }: Unchecked) -> Result<Self> {
         if !threshold.is_finite() {
-            return Err(Error::Data(format!("the threshold must be a number, not {threshold}")));
+            return Err(MetricError::Threshold { threshold }.into());
         }
         calibration.as_ref().map_or(Ok(()), Calibration::check)?;
         Ok(Self { calibration, threshold, rule, chosen_on })
     }
 }
 
-/// The decision for one of several independent labels; see [`Decision::per_label`].
+/// Decision for one of several independent labels; see [`Decision::per_label`].
 #[derive(Debug)]
 pub struct LabelDecision {
-    /// The decision; the default where none can be fitted.
+    /// The decision; the default if none can be fitted.
     pub decision: Decision,
-    /// The reason why none can be fitted.
+    /// The reason why none can be fitted, if so.
     pub error: Option<Error>,
 }
 
 impl Decision {
-    /// Fits the calibration and chooses the threshold on rows with one logit each, 1 labelling a positive row. They should
-    /// be rows that the model was neither trained on nor is to be judged on.
+    /// Fits the calibration and chooses the threshold on rows with one logit each and the label 1 for positive
+    /// rows. Use validation rows: neither training rows nor test rows.
     ///
     /// # Errors
     /// When the calibration cannot be fitted, or no threshold follows the rule; when a logit is not finite, a label
@@ -143,7 +143,7 @@ impl Decision {
         Self::of(logits, labels, calibrate.fit(logits, labels)?, rule)
     }
 
-    /// Chooses the threshold where the calibration is known already.
+    /// Chooses the threshold for a given calibration.
     ///
     /// # Errors
     /// As [`Self::fit`].
@@ -160,10 +160,11 @@ impl Decision {
         Ok(Self { calibration, threshold: below(&cut), rule, chosen_on })
     }
 
-    /// A decision for one logit per row at a given probability: [`Rule::Fixed`], or 1/2 for any other rule.
+    /// Makes a decision for one logit per row at a fixed probability: that of [`Rule::Fixed`], or 1/2 for any other
+    /// rule.
     ///
     /// # Errors
-    /// When the calibration turns the order of the logits around, or its numbers are none.
+    /// When the calibration reverses the order of the logits, or its numbers are invalid.
     pub fn fixed(calibration: Option<Calibration>, rule: Rule) -> Result<Self> {
         let Rule::Fixed(p) = rule else { return Self::fixed(calibration, Rule::default()) };
         let odds = (p / (1.0 - p)).ln();
@@ -177,12 +178,12 @@ impl Decision {
         Ok(Self { calibration, threshold: threshold.clamp(f64::MIN, f64::MAX), rule, chosen_on: None })
     }
 
-    /// For more than two classes, from logits `[rows, classes]`: a temperature, or none. The class is the most probable
-    /// one.
+    /// Makes a decision for more than two classes from logits `[rows, classes]`, with a temperature or without
+    /// calibration. The most probable class is predicted.
     ///
     /// # Errors
-    /// When no temperature is best, `calibrate` is a map for two classes, a logit is not finite, a label has no class, there are no
-    /// rows or not a logit per class and label.
+    /// When no temperature minimises the loss, `calibrate` is for two classes only, a logit is not finite, a label
+    /// is not below `classes`, there are no rows or not `classes` logits per label.
     pub fn multiclass<S: Copy + Into<f64>>(
         logits: &[S],
         labels: &[u32],
@@ -192,17 +193,14 @@ impl Decision {
         let calibration = match calibrate {
             Calibrate::None => None,
             Calibrate::Temperature => Some(Calibration::temperature_multiclass(logits, labels, classes)?),
-            other => {
-                return Err(Error::Config(format!(
-                    "{other} calibration is for two classes, and here are {classes}\n  fix: use temperature or none"
-                )));
-            }
+            calibrate => return Err(MetricError::BinaryCalibration { calibrate, classes }.into()),
         };
         Ok(Self { calibration, ..Self::default() })
     }
 
-    /// One decision per label of a model with several independent labels, from logits and targets `[rows, names]`: 1 where
-    /// a label applies. A label for which nothing can be fitted keeps the default, and its error.
+    /// Makes one decision per label of a model with several independent labels, from logits and targets
+    /// `[rows, labels]`; a target is 1 if the label applies. A label for which nothing can be fitted has the
+    /// default decision and an error.
     ///
     /// ```
     /// use wgrad_metrics::{Calibrate, Decision, Rule};
@@ -214,7 +212,7 @@ impl Decision {
     /// ```
     ///
     /// # Errors
-    /// When there are no rows, no labels, or not a logit per target.
+    /// When there are no rows, no labels, or not one logit per target.
     pub fn per_label<S: Copy + Into<f64>>(
         logits: &[S],
         targets: &[u32],
@@ -224,7 +222,7 @@ impl Decision {
     ) -> Result<Vec<LabelDecision>> {
         check::lengths(logits.len(), 1, targets.len())?;
         if labels == 0 || !logits.len().is_multiple_of(labels) {
-            return Err(Error::Data(format!("{} logits cannot be rows of {labels} labels", logits.len())));
+            return Err(MetricError::LabelWidth { logits: logits.len(), labels }.into());
         }
         Ok((0..labels)
             .map(|label| {
@@ -238,38 +236,38 @@ impl Decision {
             .collect())
     }
 
-    /// The map to calibrated probabilities, if there is one.
+    /// Returns the calibration, if there is one.
     pub fn calibration(&self) -> Option<&Calibration> {
         self.calibration.as_ref()
     }
 
-    /// The logit above which a row is positive.
+    /// Returns the logit above which a row is positive.
     pub fn threshold(&self) -> f64 {
         self.threshold
     }
 
-    /// The rule that chose the threshold.
+    /// Returns the rule that chose the threshold.
     pub fn rule(&self) -> Rule {
         self.rule
     }
 
-    /// What the threshold did on the rows that it was chosen on; none for a fixed one.
+    /// Returns the counts of the rows on which the threshold was chosen; none for a fixed threshold.
     pub fn chosen_on(&self) -> Option<Chosen> {
         self.chosen_on
     }
 
-    /// Whether a row of this logit is positive.
+    /// Returns whether a row with this logit is positive.
     pub fn is_positive(&self, logit: f64) -> bool {
         logit > self.threshold
     }
 
-    /// The probability, after calibration, that a row of this logit is positive.
+    /// Returns the calibrated probability that a row with this logit is positive.
     pub fn probability(&self, logit: f64) -> f64 {
         self.calibration.as_ref().map_or_else(|| sigmoid(logit), |calibration| calibration.probability(logit))
     }
 
-    /// The probabilities of a row's classes: one number, that of the positive class, for one logit; otherwise one per
-    /// logit. Two logits count as one, their difference.
+    /// Returns the probabilities of a row's classes: for one logit only that of the positive class, else one per
+    /// logit. Two logits are treated as one, their difference.
     pub fn probabilities(&self, logits: &[f64]) -> Vec<f64> {
         match (logits, &self.calibration) {
             (&[z], _) => vec![self.probability(z)],
@@ -282,7 +280,7 @@ impl Decision {
         }
     }
 
-    /// The class of a row: by the threshold for one logit or two, else the first of the highest logits.
+    /// Returns the class of a row: by the threshold for one or two logits, else the first of the largest logits.
     pub fn class(&self, logits: &[f64]) -> u32 {
         match *logits {
             [z] => u32::from(self.is_positive(z)),
@@ -307,12 +305,13 @@ impl fmt::Display for Decision {
     }
 }
 
-/// The largest number that is still below every score which the cut takes.
+/// Returns a threshold below all scores that the cut counts as positive, and not below any other score.
 fn below(cut: &Cut) -> f64 {
     let threshold = if cut.threshold < cut.score { cut.threshold } else { cut.score.next_down() };
     threshold.clamp(f64::MIN, f64::MAX)
 }
 
+/// Computes the softmax of `logits / temperature`.
 fn softmax(logits: &[f64], temperature: f64) -> Vec<f64> {
     let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let mut row: Vec<f64> = logits.iter().map(|z| ((z - max) / temperature).exp()).collect();

@@ -8,7 +8,8 @@ fn rows() -> (Vec<f64>, Vec<u32>) {
     (logits, labels)
 }
 
-fn taken(decision: &Decision, logits: &[f64], labels: &[u32]) -> (u64, u64) {
+/// Returns the numbers of positive and of negative rows that the decision counts as positive.
+fn positives(decision: &Decision, logits: &[f64], labels: &[u32]) -> (u64, u64) {
     let count = |class| {
         let hits = logits.iter().zip(labels).filter(|(z, y)| **y == class && decision.is_positive(**z));
         hits.count() as u64
@@ -17,7 +18,7 @@ fn taken(decision: &Decision, logits: &[f64], labels: &[u32]) -> (u64, u64) {
 }
 
 #[test]
-fn every_rule_takes_the_rows_of_its_cut() {
+fn every_rule_selects_the_rows_of_its_cut() {
     let (logits, labels) = rows();
     let cuts = Cuts::new(&logits, &labels).unwrap();
     for rule in ["f1", "f2", "precision=0.9", "fpr=0", "fpr=5/1000", "cost=1:10", "cost=10:1", "cost=0:1", "cost=1:0"] {
@@ -25,7 +26,7 @@ fn every_rule_takes_the_rows_of_its_cut() {
         let cut = rule.choose(&cuts).unwrap().unwrap();
         for calibrate in [Calibrate::None, Calibrate::Temperature, Calibrate::Platt, Calibrate::Isotonic] {
             let decision = Decision::fit(&logits, &labels, calibrate, rule).unwrap();
-            assert_eq!(taken(&decision, &logits, &labels), (cut.true_positives, cut.false_positives), "{rule}");
+            assert_eq!(positives(&decision, &logits, &labels), (cut.true_positives, cut.false_positives), "{rule}");
             let chosen = decision.chosen_on().unwrap();
             assert_eq!((chosen.true_positives, chosen.false_positives), (cut.true_positives, cut.false_positives));
             let text = serde_json::to_string(&decision).unwrap();
@@ -41,7 +42,7 @@ fn a_fixed_probability_is_one_after_calibration() {
         for p in [0.05, 0.3, 0.5, 0.9] {
             let decision = Decision::fit(&logits, &labels, calibrate, Rule::Fixed(p)).unwrap();
             for &z in &logits {
-                // Rounding decides at the threshold itself.
+                // At the threshold itself the result depends on rounding.
                 if (z - decision.threshold()).abs() > 1e-9 {
                     assert_eq!(decision.is_positive(z), decision.probability(z) > p, "{calibrate} {p} {z}");
                 }
@@ -63,7 +64,7 @@ fn two_logits_are_one_and_more_are_a_softmax() {
 }
 
 #[test]
-fn the_temperature_of_many_classes_has_the_least_loss() {
+fn the_multiclass_temperature_minimises_the_loss() {
     let labels: Vec<u32> = (0..200).map(|i| (i * 7) % 3).collect();
     let logit = |row: u32, class: u32, label: u32| {
         f64::from((row * 31 + class * 17) % 13) / 2.0 + if class == label { 4.0 } else { 0.0 }
@@ -77,7 +78,7 @@ fn the_temperature_of_many_classes_has_the_least_loss() {
         log_loss_multiclass(&p, &labels, 3).unwrap()
     };
     assert!(loss(best * 1.001) > loss(best) && loss(best / 1.001) > loss(best), "{best}");
-    // Two classes as two logits: the temperature of their difference.
+    // The temperature of two logits is that of their difference.
     let (z, y) = rows();
     let pairs: Vec<f64> = z.iter().flat_map(|&z| [0.25 - z / 2.0, 0.25 + z / 2.0]).collect();
     let (Calibration::Temperature(two), Calibration::Temperature(one)) =
@@ -89,7 +90,7 @@ fn the_temperature_of_many_classes_has_the_least_loss() {
 }
 
 #[test]
-fn what_cannot_be_decided_is_an_error() {
+fn rows_without_a_decision_are_errors() {
     let message = |result: Result<Decision>| result.unwrap_err().to_string();
     let rule = Rule::Precision(0.9);
     assert_eq!(
@@ -97,7 +98,7 @@ fn what_cannot_be_decided_is_an_error() {
         "no threshold has a precision of 0.9; the highest is 0.5000"
     );
     let turned = Calibration::Platt { slope: -1.0, intercept: 0.0 };
-    assert!(message(Decision::fixed(Some(turned), Rule::Fixed(0.5))).contains("turns the order"));
+    assert!(message(Decision::fixed(Some(turned), Rule::Fixed(0.5))).contains("reverses the order"));
     assert!(message(Decision::multiclass(&[0.0; 3], &[1], 3, Calibrate::Platt)).contains("is for two classes"));
     assert!(message(Decision::multiclass(&[5.0, 1.0, 0.0], &[0], 3, Calibrate::Temperature)).starts_with("no temp"));
     let labels = Decision::per_label(&[1.0, 2.0, -1.0, 0.5], &[1, 0, 0, 0], 2, Calibrate::None, Rule::FBeta(1.0));
@@ -119,7 +120,7 @@ fn what_cannot_be_decided_is_an_error() {
 }
 
 #[test]
-fn a_decision_says_what_it_does() {
+fn a_decision_is_displayed_in_words() {
     let (logits, labels) = rows();
     let text = Decision::fit(&logits, &labels, Calibrate::Temperature, Rule::FBeta(1.0)).unwrap().to_string();
     assert!(

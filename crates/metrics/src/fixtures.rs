@@ -1,9 +1,9 @@
-//! Numbers made by scikit-learn 1.9.1, to which every metric is held.
+//! Expected values of the metrics, computed by scikit-learn 1.9.1.
 //!
-//! `accuracy_score`, `precision_score`, `recall_score`, `f1_score` (`zero_division=0`), `roc_auc_score`,
-//! `average_precision_score`, `log_loss` and `confusion_matrix`, of `probabilities > 0.5` where a decision is asked for.
-//! For many classes: the highest probability, `average="macro"`, `multi_class="ovr"`, and `label_binarize` for
-//! `average_precision_score`.
+//! The functions are `accuracy_score`, `precision_score`, `recall_score`, `f1_score` (`zero_division=0`),
+//! `roc_auc_score`, `average_precision_score`, `log_loss` and `confusion_matrix`; predictions are
+//! `probabilities > 0.5`. For many classes, predictions are the most probable class, with `average="macro"`,
+//! `multi_class="ovr"`, and `label_binarize` for `average_precision_score`.
 
 use approx::assert_relative_eq;
 
@@ -50,7 +50,7 @@ fn two_classes_agree_with_scikit_learn() {
 }
 
 #[test]
-fn two_classes_as_many_agree_with_scikit_learn_on_the_areas() {
+fn areas_of_two_classes_agree_in_multiclass_form() {
     for case in [&CONTINUOUS, &TIED, &RARE] {
         let negated: Vec<f64> = case.probabilities.iter().map(|p| -p).collect();
         let flipped: Vec<u32> = case.labels.iter().map(|&label| 1 - label).collect();

@@ -1,14 +1,14 @@
-//! How much the probabilities are off.
+//! Log loss of probabilities.
 
 use wgrad_core::Result;
 
 use super::check;
 
-/// The mean surprise of the labels: `-ln(p)` for a row of class 1 and `-ln(1 - p)` for one of class 0, where `p` is the
-/// probability of class 1.
+/// Computes the log loss of two classes: the mean of `-ln(p)` over rows of class 1 and `-ln(1 - p)` over rows of
+/// class 0, where `p` is the probability of class 1.
 ///
-/// Probabilities are kept `ε` away from 0 and 1, with the `ε` of `f64`, so that a certain mistake costs 36 and not
-/// infinity; scikit-learn's `log_loss` does so for `f64` probabilities.
+/// Probabilities are clamped to `[ε, 1 - ε]` with the machine epsilon of `f64`, so that a wrong prediction of
+/// probability 1 costs 36 instead of infinity, as in scikit-learn's `log_loss` for `f64` probabilities.
 ///
 /// ```
 /// use wgrad_metrics::log_loss;
@@ -17,8 +17,8 @@ use super::check;
 /// ```
 ///
 /// # Errors
-/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one probability
-/// per label.
+/// When a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or not one
+/// probability per label.
 pub fn log_loss<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(probabilities.len(), 1, labels.len())?;
     check::classes(labels, 2)?;
@@ -26,10 +26,10 @@ pub fn log_loss<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u32]) -> Res
     Ok(mean(probabilities.iter().zip(labels).map(|(&p, &label)| if label == 1 { p } else { 1.0 - p })))
 }
 
-/// The mean surprise of the labels, `-ln(p)` of the probability of the right class, from `[rows, classes]`.
+/// Computes the log loss of several classes: the mean of `-ln(p)`, with the probability `p` of the true class, from
+/// probabilities `[rows, classes]`.
 ///
-/// Probabilities are kept `ε` away from 0 and 1 as in [`log_loss`]. Those of a row are taken as they are: whether they
-/// add up to 1 is not checked.
+/// Probabilities are clamped as in [`log_loss`]. They are not checked to sum to 1 per row.
 ///
 /// ```
 /// use wgrad_metrics::log_loss_multiclass;
@@ -48,9 +48,10 @@ pub fn log_loss_multiclass<S: Copy + Into<f64>>(probabilities: &[S], labels: &[u
     Ok(mean(probabilities.chunks(classes).zip(labels).map(|(row, &label)| row[label as usize])))
 }
 
-fn mean(right: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let n = right.len() as f64;
-    right.map(|p| -p.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()).sum::<f64>() / n
+/// Computes the mean of `-ln(p)` over the probabilities of the true classes.
+fn mean(probabilities: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = probabilities.len() as f64;
+    probabilities.map(|p| -p.clamp(f64::EPSILON, 1.0 - f64::EPSILON).ln()).sum::<f64>() / n
 }
 
 #[cfg(test)]
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_certain_mistake_costs_thirty_six() {
+    fn a_wrong_probability_of_one_costs_thirty_six() {
         // sklearn.metrics.log_loss([1, 0], [0.0, 0.0], labels=[0, 1])
         approx::assert_relative_eq!(log_loss(&[0.0, 0.0], &[1, 0]).unwrap(), MISTAKE, max_relative = 1e-12);
     }

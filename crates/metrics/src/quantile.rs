@@ -1,6 +1,9 @@
 //! Quantiles of sorted numbers.
 
-/// Returns the quantile `q` of sorted numbers, of which there is at least one, interpolated linearly: NumPy's default.
+/// Returns the quantile `q` of sorted numbers by linear interpolation, NumPy's default.
+///
+/// # Panics
+/// When there are no numbers.
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     let at = q * (sorted.len() - 1) as f64;
     let below = sorted[at.floor() as usize];

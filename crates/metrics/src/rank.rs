@@ -1,15 +1,15 @@
-//! How well scores order the rows: areas under curves.
+//! Ranking metrics: areas under the ROC and precision-recall curves.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
-/// The area under the ROC curve: the chance that a positive row has a higher score than a negative one, ties counting
-/// half.
+/// Computes the area under the ROC curve: the probability that a random positive row has a higher score than a random
+/// negative row, where ties count half.
 ///
-/// With `P` positive and `N` negative rows and `R` the sum of the positive rows' ranks by score, rows of equal score
-/// sharing their average rank: `(R - P (P + 1) / 2) / (P N)`, in `O(n log n)`. Only the order of the scores matters, so
-/// logits do as well as probabilities.
+/// `(R - P (P + 1) / 2) / (P N)` with `P` positive rows, `N` negative rows, and the sum `R` of the positive rows'
+/// ranks by score; rows of equal score have their average rank. It takes `O(n log n)`. Only the order of the scores
+/// matters, so they may be logits or probabilities.
 ///
 /// ```
 /// use wgrad_metrics::roc_auc;
@@ -19,22 +19,21 @@ use super::check;
 /// ```
 ///
 /// # Errors
-/// When all rows are of one class, where the area is undefined; when a score is NaN, a label neither 0 nor 1, there are
-/// no rows or not one score per label.
+/// When all rows are of one class, where the area is undefined; when a score is NaN, a label neither 0 nor 1, there
+/// are no rows or not one score per label.
 pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
     let scores = check::scores(scores.iter().copied(), 1)?;
-    area_under_roc(&scores, |row| labels[row] == 1).ok_or_else(|| {
-        Error::Data(format!("the ROC curve needs rows of both classes, but every row is of class {}", labels[0]))
-    })
+    let area = area_under_roc(&scores, |row| labels[row] == 1);
+    area.ok_or_else(|| MetricError::RocOfOneClass { class: labels[0] }.into())
 }
 
-/// The area under the precision-recall curve, as average precision: `Σ (Rₖ - Rₖ₋₁) Pₖ`.
+/// Computes the area under the precision-recall curve as average precision: `Σ (Rₖ - Rₖ₋₁) Pₖ`.
 ///
-/// `Pₖ` and `Rₖ` are precision and recall when the rows of the `k` highest distinct scores are taken for positive; rows
-/// of equal score come together. Nothing is interpolated, as in scikit-learn's `average_precision_score`. The result is
-/// 1 if every row is positive; for scores without meaning it is the share of positive rows.
+/// `Pₖ` and `Rₖ` are precision and recall if the rows of the `k` highest distinct scores count as positive. There
+/// is no interpolation, as in scikit-learn's `average_precision_score`. The result is 1 if every row is positive;
+/// for random scores it is about the fraction of positive rows.
 ///
 /// ```
 /// use wgrad_metrics::pr_auc;
@@ -43,18 +42,16 @@ pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64>
 /// ```
 ///
 /// # Errors
-/// When no row is positive, where recall is undefined; when a score is NaN, a label neither 0 nor 1, there are no rows
-/// or not one score per label.
+/// When no row is positive, where recall is undefined; when a score is NaN, a label neither 0 nor 1, there are no
+/// rows or not one score per label.
 pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> {
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
     let scores = check::scores(scores.iter().copied(), 1)?;
-    average_precision(&scores, |row| labels[row] == 1).ok_or_else(|| {
-        Error::Data("the precision-recall curve needs a positive row, but every row is of class 0".into())
-    })
+    average_precision(&scores, |row| labels[row] == 1).ok_or_else(|| MetricError::PrWithoutPositive.into())
 }
 
-/// The mean over the classes of [`roc_auc`] of that class against the rest, from scores `[rows, classes]`.
+/// Computes the mean over the classes of [`roc_auc`] of one class against the rest, from scores `[rows, classes]`.
 ///
 /// As scikit-learn's `roc_auc_score` with `multi_class="ovr", average="macro"`.
 ///
@@ -72,7 +69,7 @@ pub fn roc_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], clas
     one_versus_rest(scores, labels, classes, |scores, positive| area_under_roc(scores, positive))
 }
 
-/// The mean over the classes of [`pr_auc`] of that class against the rest, from scores `[rows, classes]`.
+/// Computes the mean over the classes of [`pr_auc`] of one class against the rest, from scores `[rows, classes]`.
 ///
 /// As scikit-learn's `average_precision_score` of one-hot labels with `average="macro"`.
 ///
@@ -89,17 +86,15 @@ pub fn pr_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], class
     one_versus_rest(scores, labels, classes, |scores, positive| average_precision(scores, positive))
 }
 
-pub(super) fn binary(labels: &[u32]) -> Result<()> {
+/// Checks that every label is 0 or 1.
+pub(super) fn binary(labels: &[u32]) -> Result<(), MetricError> {
     match labels.iter().position(|&label| label > 1) {
         None => Ok(()),
-        Some(row) => Err(Error::Data(format!(
-            "row {row} is of class {}, but this metric is for the classes 0 and 1. For more classes there are \
-             roc_auc_ovr_macro and pr_auc_ovr_macro.",
-            labels[row]
-        ))),
+        Some(row) => Err(MetricError::NotBinary { row, class: labels[row] }),
     }
 }
 
+/// Computes the mean over the classes of an area of one class against the rest.
 fn one_versus_rest<S: Copy + Into<f64>>(
     scores: &[S],
     labels: &[u32],
@@ -114,25 +109,23 @@ fn one_versus_rest<S: Copy + Into<f64>>(
         let is = |row: usize| labels[row] as usize == class;
         let rows = (0..labels.len()).filter(|&row| is(row)).count();
         let own = check::scores(scores.iter().skip(class).step_by(classes).copied(), 1)?;
-        sum += area(&own, &is).filter(|_| rows > 0 && rows < labels.len()).ok_or_else(|| {
-            let rows = if rows == 0 { "no row is" } else { "every row is" };
-            Error::Data(format!("one class against the rest needs rows of both, but {rows} of class {class}"))
-        })?;
+        let area = area(&own, &is).filter(|_| rows > 0 && rows < labels.len());
+        sum += area.ok_or(MetricError::OneVersusRest { class, all: rows > 0 })?;
     }
     Ok(sum / classes as f64)
 }
 
-/// Row numbers by ascending score, in groups of equal score.
+/// Returns the row numbers by ascending score, and a function that compares the scores of two rows for equality.
 pub(super) fn by_score(scores: &[f64]) -> (Vec<usize>, impl Fn(&usize, &usize) -> bool + '_) {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_unstable_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     (order, |&a, &b| scores[a].total_cmp(&scores[b]).is_eq())
 }
 
-/// `None` if all rows are of one class.
+/// Computes the area under the ROC curve; `None` if all rows are of one class.
 fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (order, equal) = by_score(scores);
-    // Twice the ranks, which are whole numbers: exact however many rows there are.
+    // Twice the ranks, which are integers, so that the sum is exact.
     let (mut below, mut positives, mut ranks) = (0u128, 0u128, 0u128);
     for group in order.chunk_by(equal) {
         let (rows, hits) = (group.len() as u128, group.iter().filter(|&&row| positive(row)).count() as u128);
@@ -145,16 +138,16 @@ fn area_under_roc(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f6
     (pairs > 0).then(|| (ranks - positives * (positives + 1)) as f64 / pairs as f64)
 }
 
-/// `None` if no row is positive.
+/// Computes the average precision; `None` if no row is positive.
 fn average_precision(scores: &[f64], positive: impl Fn(usize) -> bool) -> Option<f64> {
     let (mut order, equal) = by_score(scores);
     order.reverse();
-    let (mut taken, mut positives, mut sum) = (0, 0, 0.0);
+    let (mut rows, mut positives, mut sum) = (0, 0, 0.0);
     for group in order.chunk_by(equal) {
         let hits = group.iter().filter(|&&row| positive(row)).count();
-        taken += group.len();
+        rows += group.len();
         positives += hits;
-        sum += hits as f64 * (positives as f64 / taken as f64);
+        sum += hits as f64 * (positives as f64 / rows as f64);
     }
     (positives > 0).then(|| sum / positives as f64)
 }
@@ -164,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_area_is_the_share_of_pairs_in_order() {
+    fn the_area_is_the_fraction_of_ordered_pairs() {
         let scores = [0.3f32, 0.3, 0.7, 0.1, 0.7, 0.2, 0.3, 0.9];
         let labels = [1, 0, 1, 0, 0, 1, 1, 0];
         let mut won = 0.0;

@@ -1,11 +1,11 @@
-//! How far predicted numbers are from the true ones.
+//! Regression metrics.
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
-/// Distances between predictions and truth.
+/// Errors of predicted numbers.
 ///
 /// ```
 /// use wgrad_metrics::RegressionReport;
@@ -20,25 +20,26 @@ pub struct RegressionReport {
     pub mae: f64,
     /// The mean of `(predicted − true)²`.
     pub mse: f64,
-    /// The root of [`Self::mse`].
+    /// The square root of [`Self::mse`].
     pub rmse: f64,
-    /// `1 − Σ (true − predicted)² / Σ (true − mean)²`: the share of the variance that the predictions explain, below 0 if
-    /// the mean would do better. None where all true numbers are the same.
+    /// `1 − Σ (true − predicted)² / Σ (true − mean)²`: the fraction of the variance that the predictions explain,
+    /// below 0 if the mean is a better prediction. None if all true numbers are the same.
     pub r2: Option<f64>,
 }
 
 impl RegressionReport {
-    /// Of one prediction per true number.
+    /// Computes the errors of one prediction per true number.
     ///
     /// # Errors
-    /// When a number is not finite, there are none, or not one prediction per true number.
+    /// When a number is not finite, there are no numbers, or not one prediction per true number.
     pub fn new<P: Copy + Into<f64>, T: Copy + Into<f64>>(predicted: &[P], truth: &[T]) -> Result<Self> {
         check::lengths(predicted.len(), 1, truth.len())?;
         let predicted: Vec<f64> = predicted.iter().map(|&value| value.into()).collect();
         let truth: Vec<f64> = truth.iter().map(|&value| value.into()).collect();
-        for (what, values) in [("prediction", &predicted), ("true number", &truth)] {
+        for (is_prediction, values) in [(true, &predicted), (false, &truth)] {
             if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::Data(format!("the {what} of row {row} is {}", values[row])));
+                let value = values[row];
+                return Err(MetricError::RegressionValue { predicted: is_prediction, row, value }.into());
             }
         }
         let n = truth.len() as f64;
@@ -63,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_is_an_error() {
+    fn values_that_are_not_finite_are_errors() {
         let message = RegressionReport::new(&[1.0, f64::NAN], &[1.0, 2.0]).unwrap_err().to_string();
         assert_eq!(message, "the prediction of row 1 is NaN");
         assert!(RegressionReport::new(&[1.0], &[1.0, 2.0]).is_err());

@@ -1,35 +1,35 @@
-//! Whether probabilities mean what they say: of the rows given 20 %, are 20 % positive?
+//! Reliability diagram: predicted probabilities compared with observed frequencies.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
 use super::quantile::quantile;
-use super::{check, rank};
+use super::{MetricError, check, rank};
 
-/// How probabilities are put into bins.
+/// Method of dividing probabilities into bins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Bins {
-    /// Of equal width.
+    /// Bins of equal width.
     #[default]
     Uniform,
-    /// With as many rows in each, as far as equal probabilities stay together.
+    /// Bins with equally many rows, as far as equal probabilities allow it.
     Quantile,
 }
 
-/// The rows whose probability lies in one bin.
+/// Bin of a reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
-    /// How many.
+    /// The number of rows.
     pub rows: usize,
-    /// The mean of their probabilities.
+    /// The mean of their predicted probabilities.
     pub predicted: f64,
-    /// The share of them that are positive.
+    /// The fraction of them that are positive.
     pub observed: f64,
 }
 
-/// The reliability diagram of a set of rows: the bins that hold any, by rising probability.
+/// Reliability diagram of a set of rows: the bins that hold rows, by increasing probability.
 ///
 /// ```
 /// use wgrad_metrics::{Bins, Reliability};
@@ -42,18 +42,18 @@ pub struct Bin {
 pub struct Reliability(Vec<Bin>);
 
 impl Reliability {
-    /// Puts rows into `bins` bins by the probability that they are positive. A probability on the border of two belongs
-    /// to the lower one, as in scikit-learn's `calibration_curve`.
+    /// Divides rows into `bins` bins by the probability that they are positive. A probability on a border belongs
+    /// to the lower bin, as in scikit-learn's `calibration_curve`.
     ///
     /// # Errors
-    /// When there is no bin, a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or
+    /// When `bins` is 0, a probability is NaN or not between 0 and 1, a label neither 0 nor 1, there are no rows or
     /// not one probability per label.
     pub fn new<P: Copy + Into<f64>>(probabilities: &[P], labels: &[u32], bins: usize, by: Bins) -> Result<Self> {
         check::lengths(probabilities.len(), 1, labels.len())?;
         rank::binary(labels)?;
         let probabilities = check::probabilities(probabilities, 1)?;
         if bins == 0 {
-            return Err(Error::Config("a reliability diagram needs at least one bin; 10 are usual".into()));
+            return Err(MetricError::NoBins.into());
         }
         let mut sums = vec![(0usize, 0.0, 0.0); bins];
         let inner: Vec<f64> = match by {
@@ -78,25 +78,25 @@ impl Reliability {
         Ok(Self(sums.into_iter().filter(|(rows, ..)| *rows > 0).map(bin).collect()))
     }
 
-    /// The bins that hold rows.
+    /// Returns the bins that hold rows.
     pub fn bins(&self) -> &[Bin] {
         &self.0
     }
 
-    /// The expected calibration error: the mean over all rows of `|observed − predicted|` of their bins.
+    /// Computes the expected calibration error: the mean over all rows of `|observed − predicted|` of their bin.
     pub fn error(&self) -> f64 {
         let rows: usize = self.0.iter().map(|bin| bin.rows).sum();
         self.0.iter().map(|bin| (bin.observed - bin.predicted).abs() * bin.rows as f64).sum::<f64>() / rows as f64
     }
 
-    /// The largest `|observed − predicted|` of a bin.
+    /// Computes the maximum calibration error: the largest `|observed − predicted|` of a bin.
     pub fn largest_error(&self) -> f64 {
         self.0.iter().map(|bin| (bin.observed - bin.predicted).abs()).fold(0.0, f64::max)
     }
 }
 
 impl fmt::Display for Reliability {
-    /// A line per bin, with bars of 40 characters for what was observed.
+    /// Writes a line per bin with a bar for the observed fraction; 40 characters are 1.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>9}  {:>8}  {:>6}", "predicted", "observed", "rows")?;
         for bin in &self.0 {

@@ -1,20 +1,22 @@
-//! All metrics of one set of rows.
+//! Report of a classifier: the usual metrics of a set of rows.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::{Average, ConfusionMatrix, Ratio, check, pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro};
+use super::{
+    Average, ConfusionMatrix, MetricError, Ratio, check, pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro,
+};
 
-/// Above this many classes the confusion matrix is too wide to print.
-const WIDE: usize = 20;
+/// Maximum number of classes of a confusion matrix that is printed.
+const MAX_PRINTED: usize = 20;
 
-/// How good a model is on a set of rows.
+/// Metrics of a classifier on a set of rows.
 ///
-/// For two classes, precision, recall and F1 are those of the positive class, number 1, which is predicted where its
-/// probability is above one half. For more, the most probable class is predicted (the first of several), and the three
-/// are macro averages.
+/// For two classes, precision, recall and F1 are those of the positive class, class 1, which is predicted if its
+/// probability is above 1/2. For more classes, the most probable class is predicted, the first one in a tie, and
+/// the three metrics are macro averages.
 ///
 /// ```
 /// use wgrad_metrics::Report;
@@ -36,31 +38,31 @@ const WIDE: usize = 20;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// The loss that the report was made with; from `Trainer::evaluate` the mean cross-entropy, without weights or
-    /// smoothing.
+    /// The loss passed to the constructor; `Trainer::evaluate` passes the mean cross-entropy, without weights or
+    /// label smoothing.
     pub loss: f64,
-    /// The share of rows that are predicted right.
+    /// The fraction of rows that are predicted correctly.
     pub accuracy: f64,
-    /// Of the rows predicted to be of a class, the share that are.
+    /// Of the rows predicted to be of a class, the fraction that are.
     pub precision: f64,
-    /// Of the rows of a class, the share that are predicted to be.
+    /// Of the rows of a class, the fraction predicted to be of it.
     pub recall: f64,
     /// The harmonic mean of precision and recall.
     pub f1: f64,
-    /// The area under the ROC curve; none where a class has no row, or all of them.
+    /// The area under the ROC curve; none if a class has no rows, or all rows.
     pub roc_auc: Option<f64>,
-    /// The area under the precision-recall curve; none where a class has no row.
+    /// The area under the precision-recall curve; none if a class has no rows.
     pub pr_auc: Option<f64>,
-    /// How often each class is taken for each class.
+    /// The confusion matrix.
     pub confusion: ConfusionMatrix,
 }
 
 impl Report {
-    /// For two classes, from the probabilities of class 1.
+    /// Makes the report of two classes from the probabilities of class 1.
     ///
     /// # Errors
-    /// When a probability is NaN or not between 0 and 1, `classes` are not two, a label is not one of them, there are no
-    /// rows or not one probability per label.
+    /// When a probability is NaN or not between 0 and 1, `classes` are not two, a label is not one of them, there
+    /// are no rows or not one probability per label.
     pub fn binary<P: Copy + Into<f64>, S: AsRef<str>>(
         probabilities: &[P],
         labels: &[u32],
@@ -68,7 +70,7 @@ impl Report {
         loss: f64,
     ) -> Result<Self> {
         if classes.len() != 2 {
-            return Err(Error::Data(format!("a binary report needs the names of 2 classes, not of {}", classes.len())));
+            return Err(MetricError::ClassNames { names: classes.len() }.into());
         }
         check::lengths(probabilities.len(), 1, labels.len())?;
         let probabilities = check::probabilities(probabilities, 1)?;
@@ -76,7 +78,8 @@ impl Report {
         Self::decided(&probabilities, &predicted, labels, classes, loss)
     }
 
-    /// For two classes, from the probabilities of class 1 and the classes that a [`Decision`](super::Decision) gives.
+    /// Makes the report of two classes from the probabilities of class 1 and the predictions of a
+    /// [`Decision`](super::Decision).
     ///
     /// # Errors
     /// As [`Self::binary`].
@@ -88,7 +91,7 @@ impl Report {
         loss: f64,
     ) -> Result<Self> {
         if classes.len() != 2 {
-            return Err(Error::Data(format!("a binary report needs the names of 2 classes, not of {}", classes.len())));
+            return Err(MetricError::ClassNames { names: classes.len() }.into());
         }
         check::lengths(probabilities.len(), 1, labels.len())?;
         let probabilities = check::probabilities(probabilities, 1)?;
@@ -99,18 +102,18 @@ impl Report {
             precision: confusion.precision(1),
             recall: confusion.recall(1),
             f1: confusion.f1(1),
-            // What else could be wrong has been checked, so an error says that the area is undefined.
+            // The inputs are checked, so an error means that the area is undefined.
             roc_auc: roc_auc(&probabilities, labels).ok(),
             pr_auc: pr_auc(&probabilities, labels).ok(),
             confusion,
         })
     }
 
-    /// For any number of classes, from probabilities `[rows, classes]`.
+    /// Makes the report of any number of classes from probabilities `[rows, classes]`.
     ///
     /// # Errors
-    /// When a probability is NaN or not between 0 and 1, a label has no class, there are no rows or not a probability
-    /// per class and label.
+    /// When a probability is NaN or not between 0 and 1, a label has no class, there are no rows or not one
+    /// probability per class and label.
     pub fn multiclass<P: Copy + Into<f64>, S: AsRef<str>>(
         probabilities: &[P],
         labels: &[u32],
@@ -136,7 +139,7 @@ impl Report {
     }
 }
 
-/// The first of the highest.
+/// Returns the class of the largest probability, the first one in a tie.
 fn most_probable(row: &[f64]) -> u32 {
     let mut best = (0, f64::NEG_INFINITY);
     for (class, &p) in (0..).zip(row) {
@@ -170,7 +173,7 @@ impl fmt::Display for Report {
         for (name, value, note) in lines {
             writeln!(f, "{name:9}  {value:>width$}{note}")?;
         }
-        if classes.len() > WIDE {
+        if classes.len() > MAX_PRINTED {
             return write!(f, "\nThe confusion matrix of {} classes is too wide to print.", classes.len());
         }
         write!(f, "\n{}", self.confusion)
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_on_many_classes_is_a_table_of_macro_averages() {
+    fn a_report_on_many_classes_has_macro_averages() {
         let probabilities = [0.7, 0.2, 0.1, 0.1, 0.8, 0.1, 0.2, 0.3, 0.5, 0.6, 0.3, 0.1];
         let report = Report::multiclass(&probabilities, &[0, 1, 2, 1], &["cat", "dog", "fox"], 12.5).unwrap();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! How a threshold is chosen.
+//! Rules for the choice of a threshold.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
-use super::{Costs, Cut, Cuts};
+use super::{Costs, Cut, Cuts, MetricError, RuleError};
 
-/// How the threshold of a [`Decision`](super::Decision) is chosen among the cuts of validation rows.
+/// Rule that chooses the threshold of a [`Decision`](super::Decision) among the cuts of validation rows.
 ///
-/// As text, and in files: `f1`, `f2`, `precision=0.9`, `fpr=5/1000`, `cost=1:10`, `0.3`.
+/// As text and in files: `f1`, `f2`, `precision=0.9`, `fpr=5/1000`, `cost=1:10`, `0.3`.
 ///
 /// ```
 /// use wgrad_metrics::Rule;
@@ -24,14 +24,14 @@ use super::{Costs, Cut, Cuts};
 pub enum Rule {
     /// The highest F-beta score: `f1`, `f2`, `f0.5`.
     FBeta(f64),
-    /// The highest recall of which at least this share of the rows that count as positive are: `precision=0.9`.
+    /// The highest recall at which the precision is at least this: `precision=0.9`.
     Precision(f64),
-    /// The highest recall at which at most this share of the negative rows count as positive: `fpr=5/1000` or
+    /// The highest recall at which at most this fraction of the negative rows count as positive: `fpr=5/1000` or
     /// `fpr=0.005`.
     FalsePositives(f64),
-    /// The lowest cost: `cost=A:B`, where a false positive costs `A` and a false negative `B`.
+    /// The lowest cost: `cost=A:B`, where a false positive costs `A` and a false negative costs `B`.
     Cost(Costs),
-    /// A probability, after calibration, above which a row counts as positive: `0.5`.
+    /// A fixed probability, after calibration, above which a row counts as positive: `0.5`.
     Fixed(f64),
 }
 
@@ -42,10 +42,10 @@ impl Default for Rule {
 }
 
 impl Rule {
-    /// The cut that the rule chooses; none for [`Rule::Fixed`], which looks at no rows.
+    /// Returns the cut that the rule chooses; none for [`Rule::Fixed`], which does not depend on the rows.
     ///
     /// # Errors
-    /// When there is no such cut, as that of [`Cuts`]; when a number of the rule is outside its range.
+    /// As the methods of [`Cuts`]: when no cut satisfies the rule, or a number of the rule is outside its range.
     pub fn choose(&self, cuts: &Cuts) -> Result<Option<Cut>> {
         match *self {
             Self::FBeta(beta) => cuts.best_f_beta(beta).map(Some),
@@ -56,12 +56,12 @@ impl Rule {
         }
     }
 
-    /// The costs of the rule, if it has any.
+    /// Returns the costs of the rule, if it has any.
     pub fn costs(&self) -> Option<Costs> {
         if let Self::Cost(costs) = self { Some(*costs) } else { None }
     }
 
-    /// The rule in words: `best F1`, `precision of at least 0.9`.
+    /// Returns the rule in words, such as `best F1`.
     pub fn words(&self) -> String {
         match self {
             Self::FBeta(beta) => format!("best F{beta}"),
@@ -78,7 +78,7 @@ impl Rule {
     }
 }
 
-/// A rate in thousandths, without the noise of the binary fraction.
+/// Returns a rate in thousandths, rounded so that binary fractions print as short decimals.
 fn per_thousand(rate: f64) -> f64 {
     (rate * 1e9).round() / 1e6
 }
@@ -118,49 +118,44 @@ impl TryFrom<String> for Rule {
 impl FromStr for Rule {
     type Err = Error;
 
-    /// Reads what `Display` writes, rates also as a fraction. A fourth and a fifth cost, of true positives and true
-    /// negatives, may follow: `cost=1:10:-2:0`.
+    /// Parses the text of `Display`. Rates may be fractions such as `5/1000`, and costs may include those of true
+    /// positives and true negatives: `cost=1:10:-2:0`.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Error::Config(format!(
-                "`{text}` is no rule for a threshold: {why}\n  fix: f1, f2, precision=0.9, fpr=5/1000, cost=1:10 (a \
-                 false positive costs 1, a false negative 10), or a probability such as 0.3"
-            ))
-        };
+        let invalid = |reason| Error::from(MetricError::InvalidRule { text: text.to_string(), reason });
         let number = |word: &str| word.trim().parse::<f64>().ok().filter(|x| x.is_finite());
-        let share = |word: &str, what: &str| {
+        let fraction = |word: &str, error: RuleError| {
             match word.split_once('/') {
                 Some((part, whole)) => number(part).zip(number(whole)).map(|(part, whole)| part / whole),
                 None => number(word),
             }
             .filter(|x| (0.0..=1.0).contains(x))
-            .ok_or_else(|| wrong(&format!("{what} must be between 0 and 1")))
+            .ok_or_else(|| invalid(error))
         };
         if let Some(precision) = text.strip_prefix("precision=") {
-            return share(precision, "a precision").map(Self::Precision);
+            return fraction(precision, RuleError::Precision).map(Self::Precision);
         }
         if let Some(rate) = text.strip_prefix("fpr=") {
-            return share(rate, "a share of negative rows").map(Self::FalsePositives);
+            return fraction(rate, RuleError::FalsePositiveRate).map(Self::FalsePositives);
         }
         if let Some(costs) = text.strip_prefix("cost=") {
             let all: Option<Vec<f64>> = costs.split(':').map(number).collect();
             let (false_positive, false_negative, true_positive, true_negative) = match all.as_deref() {
                 Some([a, b]) => (*a, *b, 0.0, 0.0),
                 Some([a, b, c, d]) => (*a, *b, *c, *d),
-                _ => return Err(wrong("two costs are needed, of a false positive and of a false negative")),
+                _ => return Err(invalid(RuleError::CostCount)),
             };
             if false_positive - true_negative < 0.0 || false_negative - true_positive < 0.0 {
-                return Err(wrong("a mistake cannot cost less than being right"));
+                return Err(invalid(RuleError::CostOrder));
             }
             return Ok(Self::Cost(Costs { false_negative, false_positive, true_positive, true_negative }));
         }
         if let Some(beta) = text.strip_prefix('f').and_then(number) {
-            return if beta > 0.0 { Ok(Self::FBeta(beta)) } else { Err(wrong("the number after f must be above 0")) };
+            return if beta > 0.0 { Ok(Self::FBeta(beta)) } else { Err(invalid(RuleError::Beta)) };
         }
         match number(text) {
             Some(p) if p > 0.0 && p < 1.0 => Ok(Self::Fixed(p)),
-            Some(_) => Err(wrong("a probability must be above 0 and below 1")),
-            None => Err(wrong("it is none of those that there are")),
+            Some(_) => Err(invalid(RuleError::Probability)),
+            None => Err(invalid(RuleError::Unknown)),
         }
     }
 }
@@ -184,18 +179,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_rule_is_named_with_those_that_are() {
+    fn invalid_rules_are_errors_with_examples() {
         for (text, why) in [
-            ("best", "it is none of those that there are"),
+            ("best", "it has none of the known forms"),
             ("f0", "the number after f must be above 0"),
             ("f-1", "the number after f must be above 0"),
-            ("fpr=2", "a share of negative rows must be between 0 and 1"),
-            ("fpr=1/0", "a share of negative rows must be between 0 and 1"),
+            ("fpr=2", "a fraction of negative rows must be between 0 and 1"),
+            ("fpr=1/0", "a fraction of negative rows must be between 0 and 1"),
             ("precision=NaN", "a precision must be between 0 and 1"),
             ("cost=1", "two costs are needed"),
             ("cost=-1:1", "a mistake cannot cost less"),
             ("0", "a probability must be above 0 and below 1"),
-            ("inf", "it is none of those"),
+            ("inf", "it has none of the known"),
         ] {
             let message = text.parse::<Rule>().unwrap_err().to_string();
             assert!(message.starts_with(&format!("`{text}` is no rule for a threshold: {why}")), "{message}");

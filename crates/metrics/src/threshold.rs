@@ -1,58 +1,61 @@
-//! Where to cut: the score from which on a row counts as positive.
+//! Choice of the score from which on rows count as positive.
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::{check, rank};
+use super::{MetricError, check, rank};
 
-/// What happens when every row with at least this score counts as positive.
+/// Cut: the counts if every row with at least a given score counts as positive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cut {
-    /// The lowest score that counts as positive; infinite if none does.
+    /// The lowest score that counts as positive; infinite if no row does.
     pub score: f64,
-    /// A threshold between that score and the next lower one, so that rounding on another device decides the same.
+    /// A threshold between that score and the next lower one, so that rounding on another device does not change
+    /// the result.
     pub threshold: f64,
-    /// Positive rows that count as positive.
+    /// The number of positive rows that count as positive.
     pub true_positives: u64,
-    /// Negative rows that count as positive.
+    /// The number of negative rows that count as positive.
     pub false_positives: u64,
-    /// Positive rows.
+    /// The number of positive rows.
     pub positives: u64,
-    /// Negative rows.
+    /// The number of negative rows.
     pub negatives: u64,
 }
 
-/// What each kind of decision costs. Right ones usually cost nothing, or less than nothing.
+/// Cost of each kind of decision. Correct decisions usually cost 0 or less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Costs {
-    /// A positive row that counts as negative.
+    /// Cost of a positive row that counts as negative.
     pub false_negative: f64,
-    /// A negative row that counts as positive.
+    /// Cost of a negative row that counts as positive.
     pub false_positive: f64,
-    /// A positive row that counts as positive.
+    /// Cost of a positive row that counts as positive.
     pub true_positive: f64,
-    /// A negative row that counts as negative.
+    /// Cost of a negative row that counts as negative.
     pub true_negative: f64,
 }
 
 impl Cut {
-    /// Of the rows that count as positive, the share that are; 1 if there are none, as scikit-learn has it.
+    /// Returns the fraction of the rows counted as positive that are positive; 1 if there are none, as in
+    /// scikit-learn.
     pub fn precision(&self) -> f64 {
-        let taken = self.true_positives + self.false_positives;
-        if taken == 0 { 1.0 } else { self.true_positives as f64 / taken as f64 }
+        let predicted = self.true_positives + self.false_positives;
+        if predicted == 0 { 1.0 } else { self.true_positives as f64 / predicted as f64 }
     }
 
-    /// Of the positive rows, the share that count as positive: the true positive rate. NaN without positive rows.
+    /// Returns the fraction of the positive rows that count as positive: the true positive rate. NaN without
+    /// positive rows.
     pub fn recall(&self) -> f64 {
         self.true_positives as f64 / self.positives as f64
     }
 
-    /// Of the negative rows, the share that count as positive. NaN without negative rows.
+    /// Returns the fraction of the negative rows that count as positive. NaN without negative rows.
     pub fn false_positive_rate(&self) -> f64 {
         self.false_positives as f64 / self.negatives as f64
     }
 
-    /// `(1 + β²) tp / ((1 + β²) tp + β² fn + fp)`; 0 where nothing is below the line.
+    /// Returns the F-beta score `(1 + β²) tp / ((1 + β²) tp + β² fn + fp)`; 0 if the denominator is 0.
     pub fn f_beta(&self, beta: f64) -> f64 {
         let (square, tp) = (beta * beta, self.true_positives as f64);
         let (fneg, fp) = ((self.positives - self.true_positives) as f64, self.false_positives as f64);
@@ -60,7 +63,7 @@ impl Cut {
         if whole == 0.0 { 0.0 } else { (1.0 + square) * tp / whole }
     }
 
-    /// The sum of what the rows cost.
+    /// Returns the sum of the costs of all rows.
     pub fn cost(&self, costs: &Costs) -> f64 {
         costs.true_positive * self.true_positives as f64
             + costs.false_positive * self.false_positives as f64
@@ -69,10 +72,10 @@ impl Cut {
     }
 }
 
-/// All cuts of a set of scores, from the one that takes no row to the one that takes all: the ROC curve and the
-/// precision-recall curve in one, and what a threshold is chosen from.
+/// All cuts of a set of scores, from the one at which no row counts as positive to the one at which all rows do.
+/// They are the points of the ROC curve and the precision-recall curve, and the candidates for a threshold.
 ///
-/// Rows of equal score are taken together. Choose on validation rows, not on those that are to judge the choice.
+/// Rows of equal score are on the same side of every cut. Choose a threshold on validation rows, not on test rows.
 ///
 /// ```
 /// use wgrad_metrics::{Costs, Cuts};
@@ -89,7 +92,7 @@ impl Cut {
 pub struct Cuts(Vec<Cut>);
 
 impl Cuts {
-    /// The cuts of rows with these scores (logits or probabilities) and labels, 1 for a positive row; in
+    /// Computes the cuts of rows with these scores (logits or probabilities) and labels (1 for positive rows), in
     /// `O(n log n)`.
     ///
     /// # Errors
@@ -120,119 +123,117 @@ impl Cuts {
             let hits = group.iter().filter(|&&row| labels[row] == 1).count() as u64;
             let (true_positives, false_positives) =
                 (last.true_positives + hits, last.false_positives + group.len() as u64 - hits);
-            // Below the lowest score there is nothing to be told from.
+            // No row is below the lowest score.
             let threshold = f64::NEG_INFINITY;
             cuts.push(Cut { score, threshold, true_positives, false_positives, positives, negatives });
         }
         Ok(Self(cuts))
     }
 
-    /// The cuts, by falling score.
+    /// Returns the cuts, by decreasing score.
     pub fn all(&self) -> &[Cut] {
         &self.0
     }
 
-    /// The corners of the ROC curve: false positive rate and recall.
+    /// Returns the points of the ROC curve: false positive rate and recall.
     ///
     /// # Errors
     /// When all rows are of one class.
     pub fn roc(&self) -> Result<Vec<(f64, f64)>> {
-        self.positive()?;
+        self.check_positive()?;
         if self.0[0].negatives == 0 {
-            return Err(Error::Data("a false positive rate needs a negative row, but every row is positive".into()));
+            return Err(MetricError::NoNegative.into());
         }
         Ok(self.0.iter().map(|cut| (cut.false_positive_rate(), cut.recall())).collect())
     }
 
-    /// The corners of the precision-recall curve: recall and precision.
+    /// Returns the points of the precision-recall curve: recall and precision.
     ///
     /// # Errors
     /// When no row is positive.
     pub fn precision_recall(&self) -> Result<Vec<(f64, f64)>> {
-        self.positive()?;
+        self.check_positive()?;
         Ok(self.0.iter().map(|cut| (cut.recall(), cut.precision())).collect())
     }
 
-    /// The cut of the highest F-beta score; of several, the highest one.
+    /// Returns the cut with the highest F-beta score; of several, the one with the highest threshold.
     ///
     /// # Errors
     /// When no row is positive, or `beta` is not a positive number.
     pub fn best_f_beta(&self, beta: f64) -> Result<Cut> {
-        self.positive()?;
+        self.check_positive()?;
         if !(beta.is_finite() && beta > 0.0) {
-            return Err(Error::Config(format!(
-                "beta must be a number above 0, not {beta}; 1 weighs recall as precision"
-            )));
+            return Err(MetricError::Beta { beta }.into());
         }
         Ok(self.best(|cut| cut.f_beta(beta)))
     }
 
-    /// The cut of the highest recall whose precision is at least `precision`; of several, the one of highest precision.
+    /// Returns the cut with the highest recall whose precision is at least `precision`; of several, the one with
+    /// the highest precision.
     ///
     /// # Errors
-    /// When no row is positive, or `precision` is not between 0 and 1. Where no cut is that precise, it says which
-    /// precision there is.
+    /// When no row is positive, `precision` is not between 0 and 1, or no cut reaches it: the message then names
+    /// the highest precision.
     pub fn at_precision(&self, precision: f64) -> Result<Cut> {
-        self.positive()?;
-        share("the precision", precision)?;
+        self.check_positive()?;
+        if !(0.0..=1.0).contains(&precision) {
+            return Err(MetricError::Precision { precision }.into());
+        }
         let precise = || self.0.iter().filter(|cut| cut.true_positives > 0);
         let found = precise().filter(|cut| cut.precision() >= precision);
         let better = |a: &Cut, b: &Cut| (b.recall(), b.precision()) > (a.recall(), a.precision());
         found.copied().reduce(|a, b| if better(&a, &b) { b } else { a }).ok_or_else(|| {
-            let best = precise().map(Cut::precision).fold(0.0, f64::max);
-            Error::Data(format!("no threshold has a precision of {precision}; the highest is {best:.4}"))
+            let highest = precise().map(Cut::precision).fold(0.0, f64::max);
+            MetricError::Unreachable { precision, highest }.into()
         })
     }
 
-    /// The cut of the highest recall of which at most a share of `rate` of the negative rows count as positive: 0.003 is
-    /// three false alarms per thousand. It takes no row at all if it must.
+    /// Returns the cut with the highest recall at which at most the fraction `rate` of the negative rows count as
+    /// positive: 0.003 is three false positives per thousand. It may be the cut at which no row counts as positive.
     ///
     /// # Errors
     /// When all rows are of one class, or `rate` is not between 0 and 1.
     pub fn at_false_positives(&self, rate: f64) -> Result<Cut> {
         self.roc()?;
-        share("the rate of false positives", rate)?;
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(MetricError::FalsePositiveRate { rate }.into());
+        }
         let last = self.0.iter().filter(|cut| cut.false_positive_rate() <= rate).max_by_key(|cut| cut.true_positives);
         let most = last.expect("the cut that takes no row").true_positives;
         Ok(*self.0.iter().find(|cut| cut.true_positives == most).expect("it was found"))
     }
 
-    /// The cut of the lowest cost; of several, the highest one.
+    /// Returns the cut with the lowest cost; of several, the one with the highest threshold.
     ///
     /// # Errors
-    /// When a cost is not a number.
+    /// When a cost is not finite.
     pub fn cheapest(&self, costs: &Costs) -> Result<Cut> {
         let Costs { false_negative, false_positive, true_positive, true_negative } = *costs;
         if [false_negative, false_positive, true_positive, true_negative].iter().any(|cost| !cost.is_finite()) {
-            return Err(Error::Config(format!("costs must be numbers: {costs:?}")));
+            return Err(MetricError::InvalidCosts { costs: *costs }.into());
         }
         Ok(self.best(|cut| -cut.cost(costs)))
     }
 
+    /// Returns the first cut with the highest value.
     fn best(&self, value: impl Fn(&Cut) -> f64) -> Cut {
         let best = self.0.iter().copied().reduce(|a, b| if value(&b) > value(&a) { b } else { a });
         best.expect("the cut that takes no row")
     }
 
-    fn positive(&self) -> Result<()> {
+    /// Checks that a row is positive.
+    fn check_positive(&self) -> Result<()> {
         if self.0[0].positives == 0 {
-            return Err(Error::Data("recall needs a positive row, but every row is negative".into()));
+            return Err(MetricError::NoPositive.into());
         }
         Ok(())
     }
 }
 
-/// A number that separates two scores: at least `low`'s successor, at most `high`.
+/// Returns a number that separates two scores: above `low` and at most `high`.
 fn between(low: f64, high: f64) -> f64 {
     let middle = low / 2.0 + high / 2.0;
     if low < middle && middle <= high { middle } else { high }
-}
-
-fn share(what: &str, value: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::Config(format!("{what} must be between 0 and 1, not {value}")))
 }
 
 #[cfg(test)]
@@ -241,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_scores_are_taken_together_and_thresholds_lie_between() {
+    fn cuts_are_between_distinct_scores() {
         let cuts = Cuts::new(&[0.5f32, 0.5, 0.25, 1.0], &[1, 0, 0, 1]).unwrap();
         let found: Vec<_> =
             cuts.all().iter().map(|cut| (cut.threshold, cut.true_positives, cut.false_positives)).collect();
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_area_under_the_corners_is_the_rank_statistic() {
+    fn the_area_under_the_curve_is_the_rank_statistic() {
         let scores: Vec<f64> = (0..200).map(|i| f64::from((i * 37) % 41)).collect();
         let labels: Vec<u32> = (0..200).map(|i| u32::from((i * 13) % 7 < 2)).collect();
         let corners = Cuts::new(&scores, &labels).unwrap().roc().unwrap();
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_choice_is_the_best_of_all_cuts() {
+    fn every_chosen_cut_is_the_best() {
         let scores: Vec<f64> = (0..300).map(|i| f64::from((i * 71) % 97)).collect();
         let labels: Vec<u32> = (0..300).map(|i| u32::from((i * 71) % 97 + (i % 50) > 100)).collect();
         let cuts = Cuts::new(&scores, &labels).unwrap();
@@ -291,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_chosen_is_an_error() {
+    fn impossible_choices_are_errors() {
         let message = |result: Result<Cut>| result.unwrap_err().to_string();
         let cuts = Cuts::new(&[0.1, 0.9], &[1, 0]).unwrap();
         assert_eq!(message(cuts.at_precision(0.9)), "no threshold has a precision of 0.9; the highest is 0.5000");

@@ -1,11 +1,11 @@
-//! The accuracy of several tries.
+//! Top-k accuracy.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
-/// The share of rows whose class is among the `k` of the highest scores `[rows, classes]`. Of equal scores the one of the
-/// higher class number comes first, as in scikit-learn's `top_k_accuracy_score`.
+/// Computes the fraction of rows whose class is among the `k` highest scores, from scores `[rows, classes]`. Of equal
+/// scores, the one with the higher class number comes first, as in scikit-learn's `top_k_accuracy_score`.
 ///
 /// ```
 /// use wgrad_metrics::top_k_accuracy;
@@ -21,7 +21,7 @@ pub fn top_k_accuracy<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes
     check::lengths(scores.len(), classes, labels.len())?;
     check::classes(labels, classes)?;
     if k == 0 || k > classes {
-        return Err(Error::Config(format!("k must be between 1 and the {classes} classes, not {k}")));
+        return Err(MetricError::TopK { k, classes }.into());
     }
     let scores = check::scores(scores.iter().copied(), classes)?;
     let hit = |(row, &label): (&[f64], &u32)| {
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn more_tries_than_classes_are_an_error() {
+    fn a_k_above_the_number_of_classes_is_an_error() {
         let message = |result: Result<f64>| result.unwrap_err().to_string();
         assert_eq!(message(top_k_accuracy(&[0.5, 0.5], &[0], 2, 3)), "k must be between 1 and the 2 classes, not 3");
     }

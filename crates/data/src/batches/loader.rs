@@ -1,40 +1,43 @@
-//! The order of the rows of PyTorch's `DataLoader(…, shuffle=True)`, epoch by epoch.
+//! Row order of PyTorch's `DataLoader(…, shuffle=True)`.
 //!
-//! Beginning an epoch, the loader draws a seed for its worker processes, whether there are any or not. Then its sampler
-//! draws the order: from a new generator, whose seed comes next, or, if the loader was given a generator, from that one.
+//! At the start of an epoch, the loader draws a seed for its worker processes, even without workers. Then its
+//! sampler draws the order: from the loader's own generator if it was given one, else from a new generator, whose
+//! seed is drawn next from the default generator.
 
-use wgrad_core::{Error, Params, Result, TorchRandom};
+use wgrad_core::{Params, Result, TorchRandom};
 
-/// Where the orders come from.
+use crate::error::BatchError;
+
+/// Source of the row orders.
 #[derive(Debug)]
 pub(crate) enum Loader {
-    /// A store's generator; the seeds that were drawn so far.
-    Of { params: Params, seeds: Vec<u64> },
-    /// A generator of the loader's own: its seed, the epoch that is next, and its state then.
+    /// The generator of a store of parameters, and the seeds of the epochs drawn so far.
+    Shared { params: Params, seeds: Vec<u64> },
+    /// A generator of the loader's own: its seed, the next epoch, and its state before that epoch.
     Own { seed: u64, next: u64, random: Box<TorchRandom> },
 }
 
 impl Loader {
-    pub fn of(params: &Params) -> Result<Self> {
+    /// Uses the generator of `params`.
+    ///
+    /// # Errors
+    /// When `params` were not seeded with [`Params::torch_seed`].
+    pub fn shared(params: &Params) -> Result<Self> {
         if params.with_torch_random(|_| ()).is_none() {
-            return Err(Error::Config(
-                "rows in PyTorch's order need PyTorch's generator, and these parameters were not seeded as there\n  \
-                 fixes:\n    1. make them with Params::torch_seed(seed)\n    \
-                 2. or give the loader a generator of its own: shuffle_as_torch_generator(seed)"
-                    .into(),
-            ));
+            return Err(BatchError::NoTorchGenerator.into());
         }
-        Ok(Self::Of { params: params.clone(), seeds: vec![] })
+        Ok(Self::Shared { params: params.clone(), seeds: vec![] })
     }
 
+    /// Uses a generator of the loader's own.
     pub fn seeded(seed: u64) -> Self {
         Self::Own { seed, next: 0, random: Box::new(TorchRandom::new(seed)) }
     }
 
-    /// The order of an epoch.
+    /// Returns the row order of an epoch.
     pub fn epoch(&mut self, rows: u32, epoch: u64) -> Vec<u32> {
         match self {
-            Self::Of { params, seeds } => {
+            Self::Shared { params, seeds } => {
                 while seeds.len() as u64 <= epoch {
                     begin(params);
                     seeds.extend(params.with_torch_random(TorchRandom::seed));
@@ -48,7 +51,8 @@ impl Loader {
                 loop {
                     random.seed();
                     let order = random.permutation(rows);
-                    // The sampler looks for rows beyond a whole number of epochs, of which it takes none.
+                    // PyTorch's sampler draws one more permutation, for the samples beyond a whole number of epochs,
+                    // and takes no row of it.
                     let _ = random.permutation(rows);
                     *next += 1;
                     if *next > epoch {
@@ -60,7 +64,9 @@ impl Loader {
     }
 }
 
-/// What a loader draws from the generator of `params`, if there is one, when it begins a pass over its rows.
+/// Draws the seed that a `DataLoader` takes from the generator of `params` when it begins a pass over its rows.
+///
+/// Does nothing if `params` have no PyTorch generator.
 pub fn begin(params: &Params) {
     params.with_torch_random(TorchRandom::seed);
 }

@@ -1,24 +1,23 @@
-//! Batches: which rows each step of an epoch sees.
+//! Division of the rows of an epoch into batches.
 
 mod loader;
 mod sampler;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wgrad_core::{Error, Params, Result};
+use wgrad_core::{Params, Result, Seed, SplitMix64};
 
+use crate::error::BatchError;
 use loader::Loader;
-use wgrad_core::text::count;
-use wgrad_core::{Seed, SplitMix64};
 
 pub use loader::begin;
 pub use sampler::Sampler;
 pub(crate) use sampler::repeat;
 
-/// How the rows are dealt into batches, epoch by epoch.
+/// Division of rows into batches, epoch by epoch.
 ///
-/// Without [`Batches::shuffle`] the rows come in their order; the last batch is smaller if the rows do not come out even,
-/// unless [`Batches::drop_last`].
+/// Without [`Batches::shuffle`] the rows keep their order. The last batch is smaller if the batch size does not
+/// divide the number of rows; [`Batches::drop_last`] leaves it out.
 ///
 /// ```
 /// use wgrad_data::{Batches, Seed};
@@ -38,42 +37,37 @@ pub struct Batches {
     drop_last: bool,
 }
 
-/// In which order an epoch sees the rows.
+/// Order of the rows of an epoch.
 #[derive(Clone, Debug)]
 enum Order {
-    /// As they are.
+    /// The order of the data.
     Rows,
     Shuffled(Seed),
     Sampled(Sampler, Seed),
-    /// As PyTorch's data loader; shared by clones, because a generator draws each epoch once.
+    /// The order of PyTorch's `DataLoader`; shared by clones, because a generator draws each epoch once.
     Torch(Arc<Mutex<Loader>>),
 }
 
 impl Batches {
-    /// Batches of `size` rows, in the order of the rows.
+    /// Divides rows into batches of `size` in the order of the data.
     ///
     /// # Errors
-    /// When there are no rows, batches have none, or there are more rows than a `u32` can count.
+    /// When `rows` or `size` is 0, or there are more rows than a `u32` can count.
     pub fn new(rows: usize, size: usize) -> Result<Self> {
         if rows == 0 || size == 0 {
-            return Err(Error::Config(format!(
-                "{} cannot be dealt into batches of {size}: both must be at least 1",
-                count(rows, "row")
-            )));
+            return Err(BatchError::Empty { rows, size }.into());
         }
-        let rows = u32::try_from(rows).map_err(|_| {
-            Error::Config(format!("{rows} rows are too many: row numbers are 32-bit, so 4294967295 at most"))
-        })?;
+        let rows = u32::try_from(rows).map_err(|_| BatchError::TooManyRows { rows })?;
         Ok(Self { rows, size, order: Order::Rows, drop_last: false })
     }
 
-    /// Puts the rows of each epoch into an order of its own, which depends on the seed and the epoch only.
+    /// Shuffles the rows of each epoch. The order depends only on the seed and the epoch.
     pub fn shuffle(self, seed: Seed) -> Self {
         Self { order: Order::Shuffled(seed), ..self }
     }
 
-    /// Puts the rows of each epoch into the order of `DataLoader(…, shuffle=True)`, whose seeds come from the generator of
-    /// [`Params::torch_seed`]: two numbers per epoch, drawn when the epoch is first asked for.
+    /// Shuffles the rows of each epoch as `DataLoader(…, shuffle=True)` does, with seeds from the generator of
+    /// [`Params::torch_seed`]: two numbers per epoch, drawn when the epoch is first requested.
     ///
     /// ```
     /// use wgrad_core::Params;
@@ -85,58 +79,50 @@ impl Batches {
     /// ```
     ///
     /// # Errors
-    /// When the initial values of `params` are not PyTorch's.
+    /// When `params` were not made with [`Params::torch_seed`].
     pub fn shuffle_as_torch(self, params: &Params) -> Result<Self> {
-        let order = Order::Torch(Arc::new(Mutex::new(Loader::of(params)?)));
+        let order = Order::Torch(Arc::new(Mutex::new(Loader::shared(params)?)));
         Ok(Self { order, ..self })
     }
 
-    /// Puts the rows of each epoch into the order of a data loader with a generator of its own:
+    /// Shuffles the rows of each epoch as a data loader with its own generator does:
     /// `DataLoader(…, shuffle=True, generator=torch.Generator().manual_seed(seed))`.
     pub fn shuffle_as_torch_generator(self, seed: u64) -> Self {
         Self { order: Order::Torch(Arc::new(Mutex::new(Loader::seeded(seed)))), ..self }
     }
 
-    /// Lets a sampler draw the rows of each epoch, in the order of its draws; an epoch has as many rows as it draws.
+    /// Draws the rows of each epoch with a sampler, in the order of its draws. An epoch has [`Sampler::samples`]
+    /// rows.
     ///
     /// # Errors
-    /// When the sampler is of another number of rows, or draws more of them than a `u32` can count.
+    /// When the sampler was made for another number of rows, or draws more rows than a `u32` can count.
     pub fn sampler(self, sampler: &Sampler, seed: Seed) -> Result<Self> {
         if sampler.rows() != self.rows as usize {
-            return Err(Error::Config(format!(
-                "the sampler is of {}, but the data has {}",
-                count(sampler.rows(), "row"),
-                count(self.rows as usize, "row")
-            )));
+            return Err(BatchError::SamplerRows { sampler: sampler.rows(), data: self.rows as usize }.into());
         }
         let Self { rows, .. } = Self::new(sampler.samples(), self.size)?;
         Ok(Self { rows, order: Order::Sampled(sampler.clone(), seed), ..self })
     }
 
-    /// Leaves out the last batch if it is not full. With a shuffle, other rows are left out in each epoch.
+    /// Leaves out the last batch if it is not full. With a shuffle, different rows are left out in each epoch.
     ///
     /// # Errors
-    /// When not even one batch is full.
+    /// When there are fewer rows than a batch has.
     pub fn drop_last(self) -> Result<Self> {
         if (self.rows as usize) < self.size {
-            return Err(Error::Config(format!(
-                "{} do not fill a batch of {}, so no batch is left once the last one is dropped: \
-                 make the batches smaller or keep the last one",
-                count(self.rows as usize, "row"),
-                self.size
-            )));
+            return Err(BatchError::NoFullBatch { rows: self.rows as usize, size: self.size }.into());
         }
         Ok(Self { drop_last: true, ..self })
     }
 
-    /// The number of batches of an epoch; at least one.
+    /// Returns the number of batches of an epoch; at least 1.
     #[allow(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         let rows = self.rows as usize;
         if self.drop_last { rows / self.size } else { rows.div_ceil(self.size) }
     }
 
-    /// The batches of an epoch.
+    /// Returns the batches of an epoch.
     pub fn epoch(&self, epoch: u64) -> Epoch {
         let rows = || (0..self.rows).collect::<Vec<u32>>();
         let mut order = match &self.order {
@@ -156,7 +142,7 @@ impl Batches {
     }
 }
 
-/// The batches of one epoch; iterate over `&epoch`.
+/// Batches of one epoch; iterate over `&epoch`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Epoch {
     order: Vec<u32>,
@@ -164,12 +150,12 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// The rows of all batches, one batch after the other: what a device needs for the whole epoch.
+    /// Returns the rows of all batches, one batch after the other.
     pub fn order(&self) -> &[u32] {
         &self.order
     }
 
-    /// The rows of each batch.
+    /// Iterates over the rows of each batch.
     pub fn iter(&self) -> std::slice::Chunks<'_, u32> {
         self.order.chunks(self.size)
     }
@@ -209,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_a_seed_is_the_same_forever() {
+    fn the_order_of_a_seed_never_changes() {
         let epoch = Batches::new(8, 3).unwrap().shuffle(Seed(7)).epoch(0);
         assert_eq!(epoch.order(), [3, 5, 7, 0, 2, 4, 6, 1]);
     }
@@ -225,8 +211,8 @@ mod tests {
     #[test]
     fn settings_that_leave_no_batch_are_errors() {
         let message = |batches: Result<Batches>| batches.unwrap_err().to_string();
-        assert_eq!(message(Batches::new(3, 0)), "3 rows cannot be dealt into batches of 0: both must be at least 1");
-        assert_eq!(message(Batches::new(0, 3)), "0 rows cannot be dealt into batches of 3: both must be at least 1");
+        assert_eq!(message(Batches::new(3, 0)), "3 rows cannot be divided into batches of 0: both must be at least 1");
+        assert_eq!(message(Batches::new(0, 3)), "0 rows cannot be divided into batches of 3: both must be at least 1");
         assert_eq!(
             message(Batches::new(3, 4).and_then(Batches::drop_last)),
             "3 rows do not fill a batch of 4, so no batch is left once the last one is dropped: \

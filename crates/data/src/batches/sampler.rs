@@ -1,17 +1,15 @@
-//! Which rows an epoch sees, and how often.
+//! Samplers: draws of the rows of an epoch.
 
 use std::sync::Arc;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::{Result, Seed, SplitMix64};
 
-use wgrad_core::Seed;
-use wgrad_core::SplitMix64;
-use wgrad_core::text::count;
+use crate::error::BatchError;
 
-/// Draws the rows of an epoch, in place of a shuffle in which each row comes once; for
-/// [`Batches::sampler`](crate::Batches::sampler) and `Trainer::sampler`.
+/// Sampler of the rows of an epoch, for [`Batches::sampler`](crate::Batches::sampler) and `Trainer::sampler`. It
+/// replaces the shuffle, which takes each row once.
 ///
-/// What an epoch draws depends on the seed and the epoch only, so any epoch can be made without those before it.
+/// The draws depend only on the seed and the epoch, so any epoch can be drawn without the ones before it.
 ///
 /// ```
 /// use wgrad_data::{Batches, Sampler, Seed};
@@ -27,22 +25,24 @@ pub struct Sampler {
     draw: Draw,
 }
 
+/// Method of drawing, with its data.
 #[derive(Clone, Debug)]
 enum Draw {
-    /// Running sums of the weights.
-    Replaced(Arc<[f64]>),
-    /// The weights.
-    Once(Arc<[f64]>),
-    /// The rows of each class.
+    /// With replacement: the running sums of the weights.
+    WithReplacement(Arc<[f64]>),
+    /// Without replacement: the weights.
+    WithoutReplacement(Arc<[f64]>),
+    /// Classes equally often: the rows of each class.
     Balanced(Arc<[Vec<u32>]>),
 }
 
 impl Sampler {
-    /// Each draw gives row `i` with probability `weights[i] / sum of weights`, whatever was drawn before:
-    /// `WeightedRandomSampler(weights, samples, replacement=True)`. A row can come several times in an epoch, or not at all.
+    /// Draws with replacement: each draw is row `i` with probability `weights[i] / sum of weights`, as
+    /// `WeightedRandomSampler(weights, samples, replacement=True)` does. A row can occur several times in an epoch,
+    /// or not at all.
     ///
     /// # Errors
-    /// When a weight is negative or not finite, no weight is above 0, or nothing is to be drawn.
+    /// When a weight is negative or not finite, no weight is above 0, or `samples` is 0.
     pub fn weighted(weights: &[f64], samples: usize) -> Result<Self> {
         check(weights, samples)?;
         let mut sum = 0.0;
@@ -54,37 +54,35 @@ impl Sampler {
             })
             .collect();
         if !sum.is_finite() {
-            return Err(Error::Config("the weights of the rows add up to infinity: make them smaller".into()));
+            return Err(BatchError::WeightSum.into());
         }
-        Ok(Self { rows: weights.len(), samples, draw: Draw::Replaced(sums) })
+        Ok(Self { rows: weights.len(), samples, draw: Draw::WithReplacement(sums) })
     }
 
-    /// As [`Self::weighted`], but each row comes once at most: each draw is among the rows that are left, with
-    /// probabilities in proportion to their weights; `WeightedRandomSampler(weights, samples, replacement=False)`.
+    /// Draws without replacement: each draw is one of the rows that are left, with probabilities proportional to
+    /// their weights, as `WeightedRandomSampler(weights, samples, replacement=False)` does.
     ///
     /// # Errors
     /// As [`Self::weighted`], and when fewer rows than draws have a weight above 0.
     pub fn weighted_once(weights: &[f64], samples: usize) -> Result<Self> {
         check(weights, samples)?;
-        let possible = weights.iter().filter(|weight| **weight > 0.0).count();
-        if possible < samples {
-            return Err(Error::Config(format!(
-                "{samples} rows cannot be drawn once each: only {possible} have a weight above 0. Draw fewer, or use \
-                 Sampler::weighted, which can draw a row again"
-            )));
+        let weighted = weights.iter().filter(|weight| **weight > 0.0).count();
+        if weighted < samples {
+            return Err(BatchError::TooManyDraws { samples, weighted }.into());
         }
-        Ok(Self { rows: weights.len(), samples, draw: Draw::Once(weights.into()) })
+        Ok(Self { rows: weights.len(), samples, draw: Draw::WithoutReplacement(weights.into()) })
     }
 
-    /// Each class equally often, to a row, in random order; an epoch has as many rows as the data. Within a class each row
-    /// comes equally often, to once: those of a rare class several times, and of a frequent one other rows in each epoch.
-    /// Classes without rows are left out.
+    /// Draws every class equally often, in random order. An epoch has as many rows as the data.
+    ///
+    /// The numbers of draws differ by at most one between classes, and between the rows of a class. Rows of a rare
+    /// class are repeated; of a frequent class, each epoch draws different rows. Classes without rows are left out.
     ///
     /// # Errors
     /// When there are no rows.
     pub fn balanced(y: &[u32]) -> Result<Self> {
         if y.is_empty() {
-            return Err(Error::Config("there are no rows to draw from".into()));
+            return Err(BatchError::NoRows.into());
         }
         let mut classes: Vec<Vec<u32>> = vec![vec![]; y.iter().max().map_or(0, |&last| last as usize + 1)];
         for (&class, row) in y.iter().zip(0..) {
@@ -94,19 +92,24 @@ impl Sampler {
         Ok(Self { rows: y.len(), samples: y.len(), draw: Draw::Balanced(classes.into()) })
     }
 
-    /// The number of rows of an epoch.
+    /// Returns the number of rows of an epoch.
     pub fn samples(&self) -> usize {
         self.samples
     }
 
-    /// What it draws, in words and a checksum: to tell whether a training goes on as it began.
+    /// Returns a description with a checksum of the weights or classes. A resumed training compares it with that of
+    /// the checkpoint.
     #[doc(hidden)]
     pub fn describe(&self) -> String {
         let mut hasher = crc32fast::Hasher::new();
         let kind = match &self.draw {
-            Draw::Replaced(numbers) | Draw::Once(numbers) => {
+            Draw::WithReplacement(numbers) | Draw::WithoutReplacement(numbers) => {
                 numbers.iter().for_each(|number| hasher.update(&number.to_le_bytes()));
-                if matches!(self.draw, Draw::Once(_)) { "weighted, without replacement" } else { "weighted" }
+                if matches!(self.draw, Draw::WithoutReplacement(_)) {
+                    "weighted, without replacement"
+                } else {
+                    "weighted"
+                }
             }
             Draw::Balanced(classes) => {
                 let rows = classes.iter().flat_map(|rows| rows.iter().copied().chain([u32::MAX]));
@@ -117,28 +120,29 @@ impl Sampler {
         format!("{kind}, {} of {} rows, checksum {:08x}", self.samples, self.rows, hasher.finalize())
     }
 
-    /// The number of rows that it draws from.
+    /// Returns the number of rows of the data.
     pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
-    /// The rows of an epoch.
+    /// Draws the rows of an epoch.
     pub fn epoch(&self, seed: Seed, epoch: u64) -> Vec<u32> {
         let mut random = SplitMix64::new(seed, epoch.wrapping_add(1));
         match &self.draw {
-            Draw::Replaced(sums) => {
+            Draw::WithReplacement(sums) => {
                 let total = sums.last().copied().unwrap_or_default();
                 let mut draw = || {
                     let at = random.unit() * total;
-                    // Rounding may give the total itself, which belongs to the last row with a weight.
+                    // Rounding can yield the total itself, which belongs to the last row with a weight above 0.
                     let last = || sums.partition_point(|&sum| sum < total);
                     let row = sums.partition_point(|&sum| sum <= at);
                     number(if row < sums.len() { row } else { last() })
                 };
                 (0..self.samples).map(|_| draw()).collect()
             }
-            Draw::Once(weights) => {
-                // The rows whose exponential clocks of these rates ring first, in that order (Efraimidis and Spirakis, 2006).
+            Draw::WithoutReplacement(weights) => {
+                // Exponential variables whose rates are the weights: the rows with the smallest ones, in that order
+                // (Efraimidis and Spirakis, 2006).
                 let mut keys: Vec<(f64, u32)> = weights
                     .iter()
                     .zip(0..)
@@ -150,12 +154,12 @@ impl Sampler {
             }
             Draw::Balanced(classes) => {
                 let mut order = Vec::with_capacity(self.samples);
-                // Which classes get one more, if they do not come out even, is another matter in each epoch.
-                let mut turn: Vec<usize> = (0..classes.len()).collect();
-                random.shuffle(&mut turn);
-                for (at, &class) in turn.iter().enumerate() {
-                    let share = self.samples / classes.len() + usize::from(at < self.samples % classes.len());
-                    repeat(&classes[class], share, &mut random, &mut order);
+                // The first classes of a random permutation get the remaining draws.
+                let mut permutation: Vec<usize> = (0..classes.len()).collect();
+                random.shuffle(&mut permutation);
+                for (at, &class) in permutation.iter().enumerate() {
+                    let draws = self.samples / classes.len() + usize::from(at < self.samples % classes.len());
+                    repeat(&classes[class], draws, &mut random, &mut order);
                 }
                 random.shuffle(&mut order);
                 order
@@ -164,19 +168,14 @@ impl Sampler {
     }
 }
 
+/// Checks that rows can be drawn with these weights.
 fn check(weights: &[f64], samples: usize) -> Result<()> {
     if let Some(row) = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
-        return Err(Error::Config(format!(
-            "the weight of row {row} is {}: weights must be finite and not negative",
-            weights[row]
-        )));
+        return Err(BatchError::Weight { row, weight: weights[row] }.into());
     }
-    if samples == 0 || !weights.iter().any(|weight| *weight > 0.0) {
-        return Err(Error::Config(format!(
-            "nothing can be drawn: {} to draw, {} with a weight above 0",
-            count(samples, "row"),
-            count(weights.iter().filter(|weight| **weight > 0.0).count(), "row")
-        )));
+    let weighted = weights.iter().filter(|weight| **weight > 0.0).count();
+    if samples == 0 || weighted == 0 {
+        return Err(BatchError::NothingToDraw { samples, weighted }.into());
     }
     Ok(())
 }
@@ -185,7 +184,7 @@ fn number(row: usize) -> u32 {
     u32::try_from(row).unwrap_or(u32::MAX)
 }
 
-/// Adds `n` of the rows to `order`: all of them as often as they fit, then some by chance.
+/// Appends `n` rows to `order`: all of `rows` as often as they fit into `n`, then a random subset.
 pub(crate) fn repeat(rows: &[u32], n: usize, random: &mut SplitMix64, order: &mut Vec<u32>) {
     for _ in 0..n / rows.len() {
         order.extend_from_slice(rows);

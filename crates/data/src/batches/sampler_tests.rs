@@ -9,9 +9,9 @@ fn counts(order: &[u32], rows: usize) -> Vec<usize> {
     counts
 }
 
-/// That counts of draws with these probabilities are what chance gives: five standard deviations each.
+/// Checks that each count is within five standard deviations of its expectation under these probabilities.
 #[track_caller]
-fn as_likely_as(counts: &[usize], probabilities: &[f64]) {
+fn assert_frequencies(counts: &[usize], probabilities: &[f64]) {
     let n = counts.iter().sum::<usize>() as f64;
     for (row, (&count, p)) in counts.iter().zip(probabilities).enumerate() {
         let deviation = (n * p * (1.0 - p)).sqrt();
@@ -23,7 +23,7 @@ fn as_likely_as(counts: &[usize], probabilities: &[f64]) {
 fn rows_come_in_proportion_to_their_weights() {
     let weights = [0.0, 1.0, 3.0, 0.5, 0.0, 5.5, 0.0];
     let order = Sampler::weighted(&weights, 20_000).unwrap().epoch(Seed(3), 0);
-    as_likely_as(&counts(&order, 7), &weights.map(|weight| weight / 10.0));
+    assert_frequencies(&counts(&order, 7), &weights.map(|weight| weight / 10.0));
 }
 
 #[test]
@@ -37,17 +37,17 @@ fn without_replacement_each_draw_is_among_the_rows_left() {
         first[a as usize] += 1;
         pairs[(a * 5 + b) as usize] += 1;
     }
-    as_likely_as(&first, &weights.map(|weight| weight / 10.0));
-    // What torch.multinomial(weights, 2) gives: p(a) * w(b) / (sum - w(a)).
+    assert_frequencies(&first, &weights.map(|weight| weight / 10.0));
+    // Distribution of torch.multinomial(weights, 2): p(a) * w(b) / (sum - w(a)).
     let expected: Vec<f64> = (0..25)
         .map(|i| (weights[i / 5], weights[i % 5], i / 5 == i % 5))
         .map(|(a, b, same)| if same { 0.0 } else { a / 10.0 * b / (10.0 - a) })
         .collect();
-    as_likely_as(&pairs, &expected);
+    assert_frequencies(&pairs, &expected);
 }
 
 #[test]
-fn each_class_comes_equally_often_and_so_does_each_of_its_rows() {
+fn classes_and_their_rows_come_equally_often() {
     let y: Vec<u32> = (0..1001).map(|i| if i % 50 == 0 { 2 } else { u32::from(i % 5 == 1) * 3 }).collect();
     let sampler = Sampler::balanced(&y).unwrap();
     let order = sampler.epoch(Seed(5), 3);
@@ -96,7 +96,7 @@ fn weights_that_draw_nothing_are_errors() {
     assert!(once.starts_with("2 rows cannot be drawn once each: only 1 have a weight above 0."), "{once}");
     assert!(Sampler::balanced(&[]).is_err());
     let invalid = Batches::new(3, 1).unwrap().sampler(&Sampler::balanced(&[0, 1]).unwrap(), Seed(0)).unwrap_err();
-    assert_eq!(invalid.to_string(), "the sampler is of 2 rows, but the data has 3 rows");
+    assert_eq!(invalid.to_string(), "the sampler is for 2 rows, but the data has 3 rows");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Texts that are dates: neither numbers nor categories.
+//! Recognition of dates and times.
 
-/// Whether a text is a date, with or without a time of day, or a time of day.
+/// Returns whether a text is a date, with or without a time of day, or a time of day.
 ///
-/// Known are years, months and days as numbers in one of the usual orders, divided by `-`, `/` or `.`, and what ISO 8601
-/// puts behind them.
+/// A date is a year, a month and a day as numbers in one of the usual orders, separated by `-`, `/` or `.`; a time
+/// of day has the form of ISO 8601.
 pub(crate) fn is_date(text: &str) -> bool {
     let (day, time) = match text.find(['T', ' ']) {
         Some(at) => (&text[..at], Some(text[at + 1..].trim())),
@@ -15,8 +15,8 @@ pub(crate) fn is_date(text: &str) -> bool {
     }
 }
 
-/// Seconds since the first day of the year 1970 of a date whose order is beyond doubt: year, month, day, and a time if
-/// there is one. A text without a zone counts as UTC.
+/// Returns the Unix time in seconds of a date in the unambiguous order year, month, day, with or without a time of
+/// day; none for other texts. A text without a time zone is in UTC.
 pub(crate) fn seconds(text: &str) -> Option<f64> {
     let (day, time) = match text.find(['T', ' ']) {
         Some(at) => (&text[..at], Some(text[at + 1..].trim())),
@@ -24,15 +24,18 @@ pub(crate) fn seconds(text: &str) -> Option<f64> {
     };
     let Day::YearFirst(year, month, day) = day_of(day)? else { return None };
     let time = time.map_or(Some(0.0), time_of)?;
-    // Days of the years and months before, with March as the first month (Hinnant).
+    // Days since 1970-01-01, in years that begin in March (Hinnant, days_from_civil).
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
     let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(f64::from(days) * 86_400.0 + time)
 }
 
+/// Date by the order of its parts.
 enum Day {
+    /// Year, month and day.
     YearFirst(i32, i32, i32),
+    /// Day and month in either order, then the year.
     YearLast,
 }
 
@@ -53,12 +56,13 @@ fn day_of(text: &str) -> Option<Day> {
     if a.len() == 4 && short(b) && short(c) {
         return (((1..=12).contains(&y)) && day(z)).then_some(Day::YearFirst(x, y, z));
     }
-    // With dots, two digits at the end could be a version.
+    // With dots, two digits at the end could be part of a version number.
     let year = c.len() == 4 || (c.len() == 2 && separator != '.');
     (short(a) && short(b) && year && day(x) && day(y) && x.min(y) <= 12).then_some(Day::YearLast)
 }
 
-/// Seconds of `10:30`, `10:30:15`, `10:30:15.25`, with `Z` or an offset such as `+02:00` behind it.
+/// Returns the seconds since midnight of `10:30`, `10:30:15` or `10:30:15.25`, optionally followed by `Z` or an
+/// offset such as `+02:00`, which is subtracted.
 fn time_of(text: &str) -> Option<f64> {
     let (clock, offset) = match text.find(['Z', '+', '-']) {
         Some(at) if &text[at..] == "Z" => (&text[..at], 0.0),
@@ -79,6 +83,7 @@ fn time_of(text: &str) -> Option<f64> {
     (hours < 25.0 && minutes < 60.0 && seconds < 61.0).then_some(hours * 3600.0 + minutes * 60.0 + seconds - offset)
 }
 
+/// Parses a number of one or two digits.
 fn two(text: &str) -> Option<f64> {
     let plain = matches!(text.len(), 1 | 2) && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
@@ -89,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_told_from_other_texts() {
+    fn dates_differ_from_other_texts() {
         for date in [
             "2024-01-31",
             "2024/1/5",

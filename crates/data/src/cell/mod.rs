@@ -1,4 +1,4 @@
-//! The text of a cell: a number, a date, true or false, or nothing.
+//! Interpretation of a cell's text: number, date, boolean or missing.
 
 pub(crate) mod date;
 pub(crate) mod number;
@@ -8,7 +8,7 @@ pub(crate) fn text(cell: &[u8]) -> &str {
     std::str::from_utf8(cell).unwrap_or_default().trim()
 }
 
-/// Returns what a text says that is `true` or `false`, in any case of the letters.
+/// Parses `true` or `false` in any letter case; none for other texts.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text {
         _ if text.eq_ignore_ascii_case("true") => Some(true),

@@ -1,15 +1,15 @@
 //! Cells that are numbers.
 
-/// Powers of ten that a double holds exactly.
+/// Powers of ten that are exact in `f64`.
 const POWERS: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
     1e21, 1e22,
 ];
 
-/// The number that a plain decimal such as `-12.5` stands for, or none where that takes more care.
+/// Parses a plain decimal such as `-12.5` on a fast path; none for anything else.
 ///
-/// Digits that make an integer of at most 53 bits, divided by a power of ten that a double holds exactly: one rounding,
-/// so the result is the nearest double, the same bits that [`str::parse`] gives (Clinger, 1990).
+/// The digits make an integer of at most 53 bits, which is divided by an exact power of ten. That rounds once, so the
+/// result is the nearest `f64`, with the bits of [`str::parse`] (Clinger, 1990).
 #[inline]
 pub(crate) fn plain(cell: &[u8]) -> Option<f64> {
     let (negative, digits) = match cell {
@@ -39,12 +39,12 @@ pub(crate) fn plain(cell: &[u8]) -> Option<f64> {
     Some(if negative { -value } else { value })
 }
 
-/// Whether a cell says that there is no value.
+/// Returns whether a cell marks a missing value.
 pub(crate) fn is_missing(cell: &str) -> bool {
     matches!(cell, "" | "NaN" | "nan" | "NA" | "N/A" | "null" | "NULL")
 }
 
-/// The number in a cell without surrounding blanks; NaN where it is missing, none where it is text.
+/// Parses the number of a cell without surrounding blanks; NaN if it is missing, none if it is text.
 pub(crate) fn number(cell: &str) -> Option<f64> {
     if is_missing(cell) { Some(f64::NAN) } else { cell.parse().ok() }
 }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_decimal_is_left_to_others() {
+    fn other_texts_leave_the_fast_path() {
         for cell in ["", "-", ".", "-.", "1e5", "+1", " 1", "1.2.3", "1,5", "0x1", "inf", "12345678901234567890"] {
             assert_eq!(plain(cell.as_bytes()), None, "{cell}");
         }

@@ -1,23 +1,22 @@
-//! Rows of features with their classes, ready to train on.
+//! Datasets: features and classes of rows, ready to train on.
 
 mod storage;
 
 use std::sync::Arc;
 
-use wgrad_core::{Array, Error, Result};
+use wgrad_core::{Array, Result, Seed, SplitMix64};
 
 use crate::batches::repeat;
+use crate::error::{BatchError, DatasetError};
 use crate::prepare::Preprocess;
 use crate::split;
 use crate::streams::BALANCE;
-use wgrad_core::text::count;
-use wgrad_core::{Seed, SplitMix64};
 
 pub(crate) use storage::Features;
 
-/// Rows of features with the class of each row, ready to train on.
+/// Features and class of each row, ready to train on.
 ///
-/// For two classes, class 1 is the positive one. Features are in memory, or on disk where they come from
+/// Of two classes, class 1 is the positive one. The features are in memory, or on disk if the table was read with
 /// [`Table::scan_csv`](crate::Table::scan_csv).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -29,7 +28,7 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// A dataset of one's own: `x` row by row, `y` the class of each row. The values are taken as they are.
+    /// Makes a dataset of features `x`, row by row, and the class `y` of each row. The values are not standardised.
     ///
     /// ```
     /// use wgrad_data::Dataset;
@@ -39,7 +38,7 @@ impl Dataset {
     /// ```
     ///
     /// # Errors
-    /// When the sizes do not fit together, there is no row, a value is not finite or a class does not exist.
+    /// When `x` does not hold rows × features values, there is no row, a value is not finite, or a class has no name.
     pub fn new<F: Into<String>, C: Into<String>>(
         features: impl IntoIterator<Item = F>,
         x: Vec<f32>,
@@ -50,68 +49,61 @@ impl Dataset {
         let classes: Arc<[String]> = classes.into_iter().map(Into::into).collect();
         let width = preprocess.columns().len();
         if y.is_empty() || width == 0 {
-            return Err(Error::Data("a dataset needs at least one row and one feature".into()));
+            return Err(DatasetError::Empty.into());
         }
         if y.len().checked_mul(width) != Some(x.len()) || u32::try_from(y.len()).is_err() {
-            return Err(Error::Data(format!(
-                "{} cannot be {} with {} each",
-                count(x.len(), "value"),
-                count(y.len(), "row"),
-                count(width, "feature")
-            )));
+            return Err(DatasetError::Size { values: x.len(), rows: y.len(), features: width }.into());
         }
         if let Some(at) = x.iter().position(|value| !value.is_finite()) {
-            let (row, name) = (at / width, &preprocess.columns()[at % width]);
-            return Err(Error::Data(format!("row {row}, feature `{name}`: {} is not finite", x[at])));
+            let feature = preprocess.columns()[at % width].clone();
+            return Err(DatasetError::Feature { row: at / width, feature, value: x[at] }.into());
         }
         if let Some(row) = y.iter().position(|&class| class as usize >= classes.len()) {
-            return Err(Error::Data(format!(
-                "row {row} is of class {}, but there are {}, numbered from 0",
-                y[row],
-                if classes.len() == 1 { "1 class".to_string() } else { format!("{} classes", classes.len()) }
-            )));
+            return Err(DatasetError::Class { row, class: y[row], classes: classes.len() }.into());
         }
         let x = Features::in_memory(Array::new([y.len(), width], x)?);
         Ok(Self::from_parts(x, y, classes, Arc::new(preprocess)))
     }
 
+    /// Makes a dataset of checked parts.
     pub(crate) fn from_parts(x: Features, y: Vec<u32>, classes: Arc<[String]>, preprocess: Arc<Preprocess>) -> Self {
         Self { x, y, classes, preprocess, dropped: 0 }
     }
 
+    /// Sets the number of rows that were left out.
     pub(crate) fn with_dropped(self, dropped: usize) -> Self {
         Self { dropped, ..self }
     }
 
-    /// The same rows with other features of the same names; all of them finite, as these are.
+    /// Replaces the features by others of the same names and shape, all of them finite.
     pub(crate) fn with_x(&self, x: Array) -> Result<Self> {
         if x.shape().dims() != [self.rows(), self.features()] {
-            return Err(Error::Data(format!("features of shape {} for {}", x.shape(), count(self.rows(), "row"))));
+            return Err(DatasetError::FeatureShape { shape: x.shape().clone(), rows: self.rows() }.into());
         }
         Ok(Self { x: Features::in_memory(x), ..self.clone() })
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.y.len()
     }
 
-    /// The number of features of a row.
+    /// Returns the number of features of a row.
     pub fn features(&self) -> usize {
         self.preprocess.features().len()
     }
 
-    /// The names of the features; see [`Preprocess::features`].
+    /// Returns the names of the features; see [`Preprocess::features`].
     pub fn feature_names(&self) -> &[String] {
         self.preprocess.features()
     }
 
-    /// Whether the features are on disk: then [`Self::gather`] reads those of some rows.
+    /// Returns whether the features are on disk; if so, [`Self::gather`] reads them.
     pub fn is_on_disk(&self) -> bool {
         matches!(self.x, Features::Disk { .. })
     }
 
-    /// The features, row by row, if they are in memory; nothing if they are on disk.
+    /// Returns the features in memory, row by row; an empty slice if they are on disk.
     pub fn x(&self) -> &[f32] {
         match &self.x {
             Features::Memory(x) => x.as_slice().unwrap_or_default(),
@@ -119,33 +111,33 @@ impl Dataset {
         }
     }
 
-    /// The features of some rows, one row after the other, wherever they are.
+    /// Returns the features of some rows, one row after the other, from memory or disk.
     ///
     /// # Errors
-    /// When there is no such row, or the file of the features cannot be read.
+    /// When a row does not exist, or the file of the features cannot be read.
     pub fn gather(&self, rows: &[u32]) -> Result<Vec<f32>> {
-        self.has(rows)?;
+        self.check(rows)?;
         let mut values = Vec::with_capacity(rows.len() * self.features());
         self.x.gather(rows, self.features(), &mut values)?;
         Ok(values)
     }
 
-    /// Bytes of all features.
+    /// Returns the size of all features in bytes.
     pub fn feature_bytes(&self) -> u64 {
         self.rows() as u64 * self.features() as u64 * size_of::<f32>() as u64
     }
 
-    /// The class of each row.
+    /// Returns the class of each row.
     pub fn y(&self) -> &[u32] {
         &self.y
     }
 
-    /// The features as `f32[rows, features]`, if they are in memory; without rows if they are on disk.
+    /// Returns the features in memory as `f32[rows, features]`; without rows if they are on disk.
     pub fn x_array(&self) -> Array {
         Array::clone(&self.x_shared())
     }
 
-    /// [`Self::x_array`] without a copy, for the trainer.
+    /// Returns [`Self::x_array`] without a copy, for the trainer.
     #[doc(hidden)]
     pub fn x_shared(&self) -> Arc<Array> {
         match &self.x {
@@ -154,17 +146,17 @@ impl Dataset {
         }
     }
 
-    /// The classes as `u32[rows]`.
+    /// Returns the classes as `u32[rows]`.
     pub fn y_array(&self) -> Array {
         Array::vector(self.y.clone())
     }
 
-    /// The names of the classes: the name of class `c` is `classes()[c]`.
+    /// Returns the names of the classes: `classes()[c]` is that of class `c`.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// The name of the positive class, if there are two classes.
+    /// Returns the name of the positive class; none if there are not two classes.
     pub fn positive(&self) -> Option<&str> {
         match &self.classes[..] {
             [_, positive] => Some(positive),
@@ -172,17 +164,17 @@ impl Dataset {
         }
     }
 
-    /// What was learned from the training rows.
+    /// Returns the preprocessing that was learned from the training rows.
     pub fn preprocess(&self) -> &Preprocess {
         &self.preprocess
     }
 
-    /// How many rows of the file were left out because of missing cells, before any split.
+    /// Returns the number of rows of the file that were left out because of missing cells, before any split.
     pub fn dropped_rows(&self) -> usize {
         self.dropped
     }
 
-    /// The number of rows of each class.
+    /// Returns the number of rows of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         for &class in &self.y {
@@ -191,9 +183,9 @@ impl Dataset {
         counts
     }
 
-    /// Negative rows per positive row: the `pos_weight` that gives both of two classes the same say.
+    /// Returns the number of negative rows per positive row: the `pos_weight` that balances two classes.
     ///
-    /// Infinite if no row is positive, and NaN if there are not two classes; losses refuse both.
+    /// Infinite if no row is positive, and NaN if there are not two classes; losses reject both.
     pub fn pos_weight(&self) -> f32 {
         match self.class_counts()[..] {
             [negatives, positives] => (negatives as f64 / positives as f64) as f32,
@@ -201,52 +193,55 @@ impl Dataset {
         }
     }
 
-    /// Weights that give each of `C` classes the same say: `rows / (C * rows of the class)`, scikit-learn's `balanced`;
-    /// 0 for a class without rows.
+    /// Returns the weights that balance the `C` classes: `rows / (C * rows of the class)`, scikit-learn's
+    /// `balanced`; 0 for a class without rows.
     pub fn class_weights(&self) -> Vec<f32> {
         let total = self.rows() as f64 / self.classes.len() as f64;
         self.class_counts().iter().map(|&n| if n == 0 { 0.0 } else { (total / n as f64) as f32 }).collect()
     }
 
-    /// The given rows, in the given order.
+    /// Returns a dataset of the given rows in the given order.
     ///
     /// # Errors
-    /// When there is no such row.
+    /// When a row does not exist, or the file of the features cannot be read.
     pub fn subset(&self, rows: &[u32]) -> Result<Self> {
-        self.has(rows)?;
+        self.check(rows)?;
         let x = self.x.subset(rows, self.features())?;
         let y = rows.iter().map(|&row| self.y[row as usize]).collect();
         let (classes, preprocess) = (Arc::clone(&self.classes), Arc::clone(&self.preprocess));
         Ok(Self { x, y, classes, preprocess, dropped: self.dropped })
     }
 
-    fn has(&self, rows: &[u32]) -> Result<()> {
+    /// Checks that all these rows exist.
+    fn check(&self, rows: &[u32]) -> Result<()> {
         match rows.iter().find(|&&row| row as usize >= self.rows()) {
-            Some(row) => {
-                Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row"))))
-            }
+            Some(&row) => Err(DatasetError::NoRow { row, rows: self.rows() }.into()),
             None => Ok(()),
         }
     }
 
-    /// As many rows of each class as the most frequent one has: all rows, and those of rarer classes again, each equally
-    /// often, to once; the rest by chance. Only for training: a measure on repeated rows says nothing. The trainer's
-    /// [`Sampler::balanced`](crate::Sampler::balanced) does the like without a copy, and with other rows in each epoch.
+    /// Repeats rows until each class has as many as the most frequent one.
+    ///
+    /// All rows are kept. Within a class, the numbers of copies differ by at most one; which rows get one more is
+    /// random. Use it for training rows only: metrics of repeated rows are meaningless. The trainer's
+    /// [`Sampler::balanced`](crate::Sampler::balanced) balances classes without a copy, and draws different rows in
+    /// each epoch.
     ///
     /// # Errors
-    /// When there are then more rows than a `u32` can count.
+    /// When the result has more rows than a `u32` can count, or the file of the features cannot be read.
     pub fn oversample(&self, seed: Seed) -> Result<Self> {
         self.resample(seed, |counts| counts.iter().copied().max())
     }
 
-    /// As many rows of each class as the rarest one has that has any, chosen by chance, each once at most.
+    /// Selects random rows, without repetition, so that each class has as many as the rarest class that has any.
     ///
     /// # Errors
-    /// None that a dataset can have.
+    /// When the file of the features cannot be read.
     pub fn undersample(&self, seed: Seed) -> Result<Self> {
         self.resample(seed, |counts| counts.iter().copied().filter(|n| *n > 0).min())
     }
 
+    /// Draws the same number of rows of each class; `target` computes it from the numbers of rows of the classes.
     fn resample(&self, seed: Seed, target: impl Fn(&[usize]) -> Option<usize>) -> Result<Self> {
         let target = target(&self.class_counts()).unwrap_or_default();
         let mut random = SplitMix64::new(seed, BALANCE);
@@ -258,19 +253,20 @@ impl Dataset {
             }
         }
         if u32::try_from(order.len()).is_err() {
-            return Err(Error::Config(format!("{} are too many: row numbers are 32-bit", count(order.len(), "row"))));
+            return Err(BatchError::TooManyRows { rows: order.len() }.into());
         }
         order.sort_unstable();
         self.subset(&order)
     }
 
-    /// Two parts, as [`Labelled::split`](crate::Labelled::split), for instance to set validation rows aside.
+    /// Splits the rows in two, as [`Labelled::split`](crate::Labelled::split), for instance to set validation rows
+    /// aside.
     ///
-    /// The features stay as they are: standardised with what all rows of this dataset taught. To separate training and
-    /// test rows before anything is learned, split the table.
+    /// The features are not standardised again: their means and standard deviations are those of all training rows
+    /// of this dataset. To separate training and test rows before anything is learned, split the table.
     ///
     /// # Errors
-    /// When `train_fraction` is not between 0 and 1, or every class has one row only.
+    /// When `train_fraction` is not between 0 and 1, or every class has only one row.
     pub fn split(&self, train_fraction: f64, seed: Seed) -> Result<(Self, Self)> {
         let (train, test) = split::stratified(&self.y, train_fraction, seed)?;
         Ok((self.subset(&train)?, self.subset(&test)?))
@@ -295,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_without_meaning_are_not_numbers_to_train_with() {
+    fn undefined_weights_are_nan_or_infinite() {
         assert!(dataset(&[0, 1, 2], &["a", "b", "c"]).pos_weight().is_nan());
         assert!(dataset(&[0, 0], &["no", "yes"]).pos_weight().is_infinite());
         assert_eq!(dataset(&[0, 0], &["no", "yes"]).class_weights(), [0.5, 0.0]);

@@ -1,4 +1,4 @@
-//! Where the features of a dataset are.
+//! Storage of a dataset's features, in memory or on disk.
 
 use std::sync::Arc;
 
@@ -6,17 +6,17 @@ use wgrad_core::{Array, Result};
 
 use crate::scratch::Scratch;
 
-/// The features of the rows of a dataset: in memory, or on disk row by row.
+/// Features of a dataset's rows, in memory or in a temporary file.
 #[derive(Clone, Debug)]
 pub(crate) enum Features {
     /// `f32[rows, features]`; clones share it.
     Memory(Arc<Array>),
-    /// All rows of a file, or these of them.
+    /// All rows of a temporary file, or the given ones.
     Disk { scratch: Arc<Scratch>, rows: Option<Arc<[u32]>> },
 }
 
 impl PartialEq for Features {
-    /// Rows on disk are equal if they are the same rows of the same file.
+    /// Compares values in memory; on disk, the file and the row numbers.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Memory(a), Self::Memory(b)) => a == b,
@@ -35,7 +35,7 @@ impl Features {
         Self::Disk { scratch: Arc::new(scratch), rows: None }
     }
 
-    /// Adds the features of some rows, which exist, to `values`.
+    /// Appends the features of some rows, which must exist, to `values`.
     pub(crate) fn gather(&self, rows: &[u32], width: usize, values: &mut Vec<f32>) -> Result<()> {
         match self {
             Self::Memory(array) => {
@@ -46,7 +46,7 @@ impl Features {
             }
             Self::Disk { scratch, rows: subset } => {
                 let real = |row: u32| subset.as_ref().map_or(row, |subset| subset[row as usize]);
-                // Rows that follow each other come with one read.
+                // One read for each run of consecutive rows.
                 for run in rows.chunk_by(|&a, &b| real(a).checked_add(1) == Some(real(b))) {
                     let start = values.len();
                     values.resize(start + run.len() * width, 0.0);
@@ -57,7 +57,7 @@ impl Features {
         Ok(())
     }
 
-    /// These rows, which exist, in this order.
+    /// Returns the features of these rows, which must exist, in this order.
     pub(crate) fn subset(&self, rows: &[u32], width: usize) -> Result<Self> {
         match self {
             Self::Memory(_) => {

@@ -1,4 +1,4 @@
-//! Files of arrays: NumPy's `.npy` and `.npz`, and IDX, in which MNIST and its like come.
+//! Files of arrays: NumPy's `.npy` and `.npz`, and IDX, the format of MNIST.
 
 mod idx;
 mod npy;
@@ -12,10 +12,10 @@ use std::path::Path;
 use wgrad_core::{Array, Data, Error, Result};
 
 use crate::Dataset;
+use crate::error::{ArrayFileError, DataError, DatasetError};
 use crate::path::explain;
-use wgrad_core::text::{count, did_you_mean, list};
 
-/// A file, or what is wrong with its path.
+/// Opens a file, which must not be a folder.
 fn open(path: &Path) -> Result<BufReader<File>> {
     let file = File::open(path).and_then(|file| {
         if file.metadata()?.is_dir() { Err(std::io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
@@ -23,22 +23,30 @@ fn open(path: &Path) -> Result<BufReader<File>> {
     Ok(BufReader::new(file.map_err(|error| Error::io(path)(explain(path, error)))?))
 }
 
-/// An error about a file.
-fn wrong(path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::Data(format!("{}: {why}", path.display()))
+/// Returns an error about a file of arrays, or one array in it.
+fn failure(path: &Path, array: Option<String>, error: ArrayFileError) -> Error {
+    DataError::ArrayFile { path: path.into(), array, error }.into()
+}
+
+/// Reads bytes of a header.
+fn header(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayFileError> {
+    from.read_exact(bytes).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => ArrayFileError::HeaderCutOff,
+        _ => ArrayFileError::HeaderUnreadable { reason: error.to_string() },
+    })
 }
 
 /// Reads a NumPy array, as `numpy.save` writes it.
 ///
-/// Floats of 16 and 32 bits become `f32`, of 64 bits `f64`; truth values and integers become `u32` if all of them fit,
-/// else `f64`. Any byte order is understood.
+/// Floats of 16 and 32 bits become `f32`, those of 64 bits `f64`; booleans and integers become `u32` if all of them
+/// fit, else `f64`. Both byte orders are supported.
 ///
 /// # Errors
-/// When the file cannot be read, is damaged or cut off, or holds what is no array of numbers in C order: Python objects,
-/// texts, records, complex numbers, Fortran order. The message says what to write instead.
+/// When the file cannot be read, is damaged or cut off, or does not hold an array of real numbers in C order: Python
+/// objects, texts, records, complex numbers and Fortran order are rejected, and the message says how to convert them.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    npy::read(open(path)?).map_err(|why| wrong(path, why))
+    npy::read(open(path)?).map_err(|error| failure(path, None, error))
 }
 
 /// Reads the arrays of a `.npz` file by name, as `numpy.savez` and `numpy.savez_compressed` write them.
@@ -52,22 +60,23 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
 /// ```
 ///
 /// # Errors
-/// As [`read_npy`], for any of the arrays; a member that is no `.npy` file is passed over.
+/// As [`read_npy`], for any of the arrays; members that are no `.npy` files are skipped.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
     let path = path.as_ref();
-    let damaged = |error: zip::result::ZipError| wrong(path, format!("this is no whole .npz file: {error}"));
+    let damaged =
+        |error: zip::result::ZipError| failure(path, None, ArrayFileError::NotNpz { reason: error.to_string() });
     let mut archive = zip::ZipArchive::new(open(path)?).map_err(damaged)?;
     let mut arrays = BTreeMap::new();
     for at in 0..archive.len() {
         let member = archive.by_index(at).map_err(damaged)?;
         let Some(name) = member.name().strip_suffix(".npy").map(String::from) else { continue };
-        let array = npy::read(member).map_err(|why| wrong(path, format!("array `{name}`: {why}")))?;
+        let array = npy::read(member).map_err(|error| failure(path, Some(name.clone()), error))?;
         arrays.insert(name, array);
     }
     Ok(arrays)
 }
 
-/// Reads an IDX file, in which MNIST and its like come, packed with gzip or not. Numbers become those of [`read_npy`].
+/// Reads an IDX file, the format of MNIST, compressed with gzip or not. Types are converted as by [`read_npy`].
 ///
 /// # Errors
 /// When the file cannot be read, is damaged or cut off, or is no IDX file.
@@ -79,85 +88,75 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Array> {
     let packed = head == [0x1f, 0x8b];
     let whole = std::io::Cursor::new(head).chain(file);
     let array = if packed { idx::read(flate2::read::GzDecoder::new(whole)) } else { idx::read(whole) };
-    array.map_err(|why| wrong(path, why))
+    array.map_err(|error| failure(path, None, error))
 }
 
 impl Dataset {
-    /// A dataset of arrays: each row of `x` along its first axis is a row of features, in row-major order, and `y` has one
-    /// label per row. Classes are the distinct labels, sorted as numbers. Features are called `x0`, `x1`, ….
+    /// Makes a dataset of arrays: `x[i]`, flattened in row-major order, holds the features of row `i`, and `y[i]`
+    /// its label. Classes are the distinct labels, sorted as numbers. Features are named `x0`, `x1`, ….
     ///
     /// ```
     /// use wgrad_core::Array;
     /// use wgrad_data::Dataset;
     /// let x = Array::new([2, 1, 3], vec![0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0])?;
     /// let data = Dataset::from_arrays(&x, &Array::vector(vec![7u32, 4]))?;
-    /// assert_eq!((data.rows(), data.features(), data.classes(), data.y()), (2, 3, &["4".into(), "7".into()][..], &[1, 0][..]));
+    /// assert_eq!((data.rows(), data.features(), data.y()), (2, 3, &[1, 0][..]));
+    /// assert_eq!(data.classes(), ["4", "7"]);
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
     ///
     /// # Errors
-    /// When `y` is not a vector with a label per row of `x`, there is no row, or a value is not finite.
+    /// When `y` is not a vector with a label per row of `x`, there is no row, a value is not finite, or the labels
+    /// look like a quantity instead of classes.
     pub fn from_arrays(x: &Array, y: &Array) -> Result<Self> {
         let (dims, labels) = (x.shape().dims(), y.shape());
         let Some((&rows, features)) = dims.split_first().filter(|(rows, _)| labels.dims() == [**rows]) else {
-            return Err(Error::Data(format!(
-                "x of shape {} needs a label per row of its first axis, and y has shape {labels}",
-                x.shape()
-            )));
+            return Err(DatasetError::LabelShape { x: x.shape().clone(), y: labels.clone() }.into());
         };
         let features: usize = features.iter().product();
         let labels: Vec<f64> = y.to_f64().into_iter().map(|label| label + 0.0).collect();
         if let Some(row) = labels.iter().position(|label| !label.is_finite()) {
-            return Err(Error::Data(format!("the label of row {row} is {}: labels must be finite", labels[row])));
+            return Err(DatasetError::Label { row, label: labels[row] }.into());
         }
         let mut classes = labels.clone();
         classes.sort_unstable_by(f64::total_cmp);
         classes.dedup();
         if classes.len() * 2 > rows && classes.len() > 20 {
-            return Err(Error::Data(format!(
-                "y has {} in {}, which looks like a quantity, but labels must be classes",
-                count(classes.len(), "distinct value"),
-                count(rows, "row")
-            )));
+            return Err(DatasetError::Quantity { distinct: classes.len(), rows }.into());
         }
         let class = |label: &f64| u32::try_from(classes.partition_point(|class| class < label)).unwrap_or(u32::MAX);
         let y = labels.iter().map(class).collect();
         Self::new((0..features).map(|i| format!("x{i}")), x.to_f32(), y, classes.iter().map(ToString::to_string))
     }
 
-    /// A dataset of two arrays of a `.npz` file; see [`read_npz`] and [`Self::from_arrays`].
+    /// Makes a dataset of two arrays of a `.npz` file; see [`read_npz`] and [`Self::from_arrays`].
     ///
     /// # Errors
-    /// As those, and when there is no array of a name: the message lists those that there are.
+    /// As these, and when an array does not exist: the message lists the arrays of the file.
     pub fn from_npz(path: impl AsRef<Path>, x: &str, y: &str) -> Result<Self> {
         let path = path.as_ref();
         let arrays = read_npz(path)?;
         let array = |name: &str| {
-            arrays.get(name).ok_or_else(|| {
-                let why = format!(
-                    "there is no array `{name}`.{} The arrays are {}.",
-                    did_you_mean(name, arrays.keys()),
-                    list(arrays.keys())
-                );
-                wrong(path, why)
-            })
+            let names = || arrays.keys().cloned().collect();
+            let missing = || ArrayFileError::NoArray { name: name.to_string(), arrays: names() };
+            arrays.get(name).ok_or_else(|| failure(path, None, missing()))
         };
         Self::from_arrays(array(x)?, array(y)?)
     }
 
-    /// A dataset of two `.npy` files; see [`read_npy`] and [`Self::from_arrays`].
+    /// Makes a dataset of two `.npy` files; see [`read_npy`] and [`Self::from_arrays`].
     ///
     /// # Errors
-    /// As those.
+    /// As these.
     pub fn from_npy(x: impl AsRef<Path>, y: impl AsRef<Path>) -> Result<Self> {
         Self::from_arrays(&read_npy(x)?, &read_npy(y)?)
     }
 
-    /// A dataset of two IDX files, such as MNIST's images and labels; bytes from 0 to 255 become numbers from 0 to 1. See
+    /// Makes a dataset of two IDX files, such as MNIST's images and labels; bytes are divided by 255. See
     /// [`read_idx`] and [`Self::from_arrays`].
     ///
     /// # Errors
-    /// As those.
+    /// As these.
     pub fn from_idx(images: impl AsRef<Path>, labels: impl AsRef<Path>) -> Result<Self> {
         let (x, y) = (read_idx(images)?, read_idx(labels)?);
         let x = match x.data() {

@@ -1,17 +1,21 @@
-//! Numbers as files hold them.
+//! Binary numbers in files.
 
 use std::io::Read;
 
 use wgrad_core::Array;
 
-/// How a number is written.
+use crate::error::ArrayFileError;
+
+/// Binary representation of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A byte that is not 0 for true.
+    /// A byte, 0 for false.
     Bool,
-    /// With a sign, of so many bytes.
+    /// A signed integer of this many bytes.
     Int(usize),
+    /// An unsigned integer of this many bytes.
     Uint(usize),
+    /// An IEEE 754 float of this many bytes.
     Float(usize),
 }
 
@@ -23,26 +27,25 @@ impl Kind {
         }
     }
 
-    /// An array of this shape, from a reader that is at its first number.
+    /// Reads an array of this shape from a reader positioned at its first number.
     ///
-    /// Memory is taken as bytes come, so a shape that promises more than there is costs nothing.
-    pub(super) fn read(self, dims: &[usize], big_endian: bool, from: impl Read) -> Result<Array, String> {
+    /// Memory grows with the bytes that are read, so a header with too large a shape cannot exhaust it.
+    pub(super) fn read(self, dims: &[usize], big_endian: bool, from: impl Read) -> Result<Array, ArrayFileError> {
         let numbers = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
-        let need = numbers.and_then(|numbers| numbers.checked_mul(self.bytes()));
-        let shape = || dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
-        let need = need.ok_or_else(|| format!("the header says {} numbers, more than there can be", shape()))?;
+        let expected = numbers.and_then(|numbers| numbers.checked_mul(self.bytes()));
+        let expected = expected.ok_or_else(|| ArrayFileError::TooLarge { shape: dims.to_vec() })?;
         let mut bytes = vec![];
-        let read = from.take((need as u64).saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| format!("the numbers cannot be read: {error}"))?;
-        if bytes.len() != need {
-            let what = if bytes.len() < need { "the file is cut off" } else { "there is more in the file" };
-            let have = if bytes.len() < need { format!("{} are there", bytes.len()) } else { "more are there".into() };
-            return Err(format!("{what}: {} numbers of {} take {need} bytes, and {have}", shape(), self.bytes()));
+        let read = from.take((expected as u64).saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| ArrayFileError::Unreadable { reason: error.to_string() })?;
+        if bytes.len() != expected {
+            let found = Some(bytes.len()).filter(|found| *found < expected);
+            return Err(ArrayFileError::Length { shape: dims.to_vec(), size: self.bytes(), expected, found });
         }
         self.array(dims, big_endian, &bytes)
     }
 
-    fn array(self, dims: &[usize], big_endian: bool, bytes: &[u8]) -> Result<Array, String> {
+    /// Converts bytes to an array.
+    fn array(self, dims: &[usize], big_endian: bool, bytes: &[u8]) -> Result<Array, ArrayFileError> {
         let chunks = bytes.chunks_exact(self.bytes());
         let bits = chunks.map(|chunk| {
             let shifted = |bits: u64, byte: &u8| bits << 8 | u64::from(*byte);
@@ -60,10 +63,11 @@ impl Kind {
                 integers(dims, bits.map(|bits| i128::from(((bits << spare) as i64) >> spare)))
             }
         };
-        array.map_err(|error| error.to_string())
+        array.map_err(|error| ArrayFileError::Array { reason: error.to_string() })
     }
 }
 
+/// Makes an array of integers: `u32` if all of them fit, else `f64`.
 fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad_core::Result<Array> {
     let small: Option<Vec<u32>> = values.clone().map(|value| u32::try_from(value).ok()).collect();
     match small {
@@ -72,7 +76,7 @@ fn integers(dims: &[usize], values: impl Iterator<Item = i128> + Clone) -> wgrad
     }
 }
 
-/// A float of 16 bits.
+/// Converts the bits of a 16-bit float.
 fn half(bits: u16) -> f32 {
     let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 31, bits & 1023);
     let size = match exponent {

@@ -28,7 +28,7 @@ fn every_type_of_number_is_read() {
 }
 
 #[test]
-fn what_is_no_array_of_numbers_in_c_order_is_refused_with_advice() {
+fn other_arrays_are_refused_with_advice() {
     for (name, words) in [
         (
             "fortran.npy",
@@ -36,17 +36,19 @@ fn what_is_no_array_of_numbers_in_c_order_is_refused_with_advice() {
         ),
         ("objects.npy", "the array holds Python objects (pickled), which could be any program. Write numbers"),
         ("texts.npy", "the array holds texts (`<U2`)."),
-        ("records.npy", "the array is one of records, not of numbers."),
-        ("images.idx", "this is no .npy file: it does not begin as one."),
-        ("labels.idx", "this is no .npy file"),
+        ("records.npy", "the array holds records, not numbers."),
+        ("images.idx", "this is not a .npy file: it does not begin like one."),
+        ("labels.idx", "this is not a .npy file"),
     ] {
         let error = message(read_npy(fixture(name)));
         assert!(error.contains(words) || error.contains("cut off in its header"), "{name}: {error}");
         assert!(error.starts_with(&fixture(name).display().to_string()), "{error}");
     }
     assert!(message(read_npy("absent.npy")).contains("there is no such file"));
-    assert!(message(read_npz(fixture("scalar.npy"))).contains("this is no whole .npz file"));
-    assert!(message(read_idx(fixture("scalar.npy"))).contains("this is no IDX file: it begins with the bytes [93, 4e"));
+    assert!(message(read_npz(fixture("scalar.npy"))).contains("this is not a complete .npz file"));
+    assert!(
+        message(read_idx(fixture("scalar.npy"))).contains("this is not an IDX file: it begins with the bytes [93, 4e")
+    );
 }
 
 #[test]
@@ -112,14 +114,14 @@ fn no_changed_byte_makes_it_panic_or_take_much_memory() {
             let _ = read(&path);
         }
     }
-    // A shape of exabytes, and one beyond all numbers.
+    // A shape of exabytes, and one whose size overflows.
     for shape in ["(1000000000, 1000000000)", "(99999999999, 99999999999, 99999999999)"] {
         let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n");
         let length = u16::try_from(header.len()).unwrap().to_le_bytes();
         std::fs::write(&path, [b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), &[0; 8]].concat()).unwrap();
         let error = message(read_npy(&path));
         assert!(
-            error.contains("the file is cut off: 1000000000 ×") || error.contains("more than there can be"),
+            error.contains("the file is cut off: 1000000000 ×") || error.contains("more than an array can hold"),
             "{error}"
         );
     }

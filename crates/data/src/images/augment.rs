@@ -1,16 +1,16 @@
-//! Images that look different in each epoch.
+//! Augmentation: random crops and flips of images.
 
-use wgrad_core::{Array, Error, Result};
+use wgrad_core::{Array, Result, SplitMix64};
 
+use crate::error::AugmentError;
 use crate::streams::AUGMENT;
 use crate::{Dataset, Seed};
-use wgrad_core::SplitMix64;
 
-/// Random flips and crops of images, other ones in each epoch, so that a model does not learn the pixels by heart; only for
-/// training rows.
+/// Random crops and flips of images, different in each epoch, which reduce overfitting. Use it for training rows
+/// only.
 ///
-/// Each row of the dataset is an image of `channels × height × width`, in this order. What happens to it depends on the
-/// seed, the epoch and the number of its row only.
+/// Each row of the dataset is an image of `channels × height × width`, in this order. Its crop and flip depend only
+/// on the seed, the epoch and the row number.
 ///
 /// ```
 /// use wgrad_data::{Augment, Dataset, Seed};
@@ -20,9 +20,9 @@ use wgrad_core::SplitMix64;
 /// // torchvision's RandomCrop(4, padding=1) and RandomHorizontalFlip()
 /// let augment = Augment::new([3, 4, 4]).crop(1).flip();
 /// for epoch in 0..3 {
-///     let seen = augment.epoch(&data, Seed(7), epoch)?;
-///     assert_eq!((seen.rows(), seen.y()), (2, data.y()));
-///     // trainer.fit(&seen, 1, …)?;
+///     let augmented = augment.epoch(&data, Seed(7), epoch)?;
+///     assert_eq!((augmented.rows(), augmented.y()), (2, data.y()));
+///     // trainer.fit(&augmented, 1, …)?;
 /// }
 /// # Ok::<(), wgrad_core::Error>(())
 /// ```
@@ -35,47 +35,42 @@ pub struct Augment {
 }
 
 impl Augment {
-    /// Nothing yet, for images of `[channels, height, width]`.
+    /// Makes an augmentation without crops and flips, for images of `[channels, height, width]`.
     pub fn new(dims: [usize; 3]) -> Self {
         Self { dims, padding: 0, flip: false }
     }
 
-    /// A crop of the image's own size from the image with so many zeros on each side, each place equally likely.
+    /// Pads each side with this many zeros and takes a random crop of the original size; every position is equally
+    /// likely. Default: 0.
     pub fn crop(self, padding: usize) -> Self {
         Self { padding, ..self }
     }
 
-    /// Left and right change sides in every second image, by chance.
+    /// Flips each image horizontally with probability 1/2.
     pub fn flip(self) -> Self {
         Self { flip: true, ..self }
     }
 
-    /// The dataset as an epoch sees it.
+    /// Returns the augmented dataset of an epoch.
     ///
     /// # Errors
-    /// When rows are no images of this size, the padding is larger than the image, or the features are on disk.
+    /// When rows are not images of this size, the padding is larger than the image, or the features are on disk.
     pub fn epoch(&self, data: &Dataset, seed: Seed, epoch: u64) -> Result<Dataset> {
-        let [channels, height, width] = self.dims;
+        let [_, height, width] = self.dims;
         let size = self.dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
         if size != Some(data.features()) {
-            return Err(Error::Data(format!(
-                "images of {channels} × {height} × {width} are to be changed, but the rows have {} features",
-                data.features()
-            )));
+            return Err(AugmentError::Size { dims: self.dims, features: data.features() }.into());
         }
         if data.is_on_disk() {
-            return Err(Error::Data("images that are to be changed must be in memory, and these are on disk".into()));
+            return Err(AugmentError::OnDisk.into());
         }
         if self.padding > height.min(width) {
-            return Err(Error::Config(format!(
-                "a padding of {} is larger than the image of {height} × {width}",
-                self.padding
-            )));
+            return Err(AugmentError::Padding { padding: self.padding, height, width }.into());
         }
         let mut x = vec![0.0; data.x().len()];
         let images = data.x().chunks_exact(data.features()).zip(x.chunks_exact_mut(data.features()));
         for ((from, to), row) in images.zip(0_u64..) {
-            // A stream of its own for each epoch and row.
+            // One random stream for each epoch and row.
             let mut random = SplitMix64::new(Seed(seed.0 ^ epoch.rotate_left(32)), AUGMENT.wrapping_sub(row));
             let mut shift = || usize::try_from(random.below(2 * self.padding as u64 + 1)).unwrap_or_default();
             let (down, right) = (shift(), shift());
@@ -104,7 +99,7 @@ mod tests {
         Dataset::new((0..18).map(|i| format!("x{i}")), x, vec![0; rows], ["a", "b"]).unwrap()
     }
 
-    /// `[2, 3, 3]` shifted by `down - 1` and `right - 1`, after a flip.
+    /// Returns the image `[2, 3, 3]` shifted by `down - 1` and `right - 1`, after a flip.
     fn expected(down: usize, right: usize, flip: bool) -> Vec<f32> {
         let mut all = vec![];
         for channel in 0..2 {
@@ -121,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn every_crop_and_flip_comes_equally_often_and_nothing_else() {
+    fn every_crop_and_flip_comes_equally_often() {
         let data = images(3600);
         let seen = Augment::new([2, 3, 3]).crop(1).flip().epoch(&data, Seed(1), 0).unwrap();
         let mut counts = vec![];
@@ -139,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn seed_and_epoch_decide_and_nothing_changes_without_options() {
+    fn images_depend_on_seed_and_epoch_only() {
         let (data, augment) = (images(20), Augment::new([2, 3, 3]).crop(1).flip());
         let seen = |seed, epoch| augment.epoch(&data, Seed(seed), epoch).unwrap();
         assert_eq!(seen(1, 2), seen(1, 2));
@@ -153,7 +148,7 @@ mod tests {
         let message = |augment: Augment| augment.epoch(&images(2), Seed(0), 0).unwrap_err().to_string();
         assert_eq!(
             message(Augment::new([3, 3, 3])),
-            "images of 3 × 3 × 3 are to be changed, but the rows have 18 features"
+            "the augmentation is for images of 3 × 3 × 3, but the rows have 18 features"
         );
         assert_eq!(message(Augment::new([2, 3, 3]).crop(4)), "a padding of 4 is larger than the image of 3 × 3");
     }

@@ -1,4 +1,4 @@
-//! Folders of images: a folder for each class.
+//! Folders of images, one folder per class.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,19 @@ use image::{DynamicImage, ImageReader, Limits};
 use wgrad_core::{Error, Result};
 
 use crate::Dataset;
+use crate::error::ImageFolderError;
 use crate::path::explain;
-use wgrad_core::text::count;
 
-/// The largest side of an image that is read.
-const WIDEST: u32 = 1 << 15;
+/// Largest side of an image in pixels.
+const MAX_SIDE: u32 = 1 << 15;
 
-/// A folder with a folder of PNG or JPEG images for each class, as torchvision's `ImageFolder`; needs the feature `images`.
+/// Folder with a subfolder of PNG or JPEG images for each class, as torchvision's `ImageFolder`; needs the feature
+/// `images`.
 ///
-/// Classes are the names of the folders, sorted; images may be in folders within them. Each image is resized to one size,
-/// without regard to its proportions, by linear interpolation that takes in all its pixels; its channels become numbers
-/// from 0 to 1, and then `(value - mean) / std` if asked for. A row is `channels × height × width`, in this order.
+/// Classes are the names of the subfolders, sorted; images may be nested in further folders. Each image is resized
+/// to one size by antialiased linear interpolation, without keeping its aspect ratio. Its channels are scaled to
+/// values from 0 to 1, and normalised to `(value - mean) / std` after [`Self::normalize`]. A row is
+/// `channels × height × width`, in this order.
 ///
 /// ```no_run
 /// use wgrad_data::{Augment, ImageFolder, Seed};
@@ -39,19 +41,17 @@ pub struct ImageFolder {
 }
 
 impl ImageFolder {
-    /// Finds the images, which are to have this height and width.
+    /// Lists the images of a folder, which are resized to `[height, width]`.
     ///
     /// # Errors
-    /// When the folder cannot be read, has fewer than two folders, or one of these has no image in it; when the size is 0 or
-    /// beyond all measure.
+    /// When the folder cannot be read, has fewer than two subfolders, or a subfolder has no image; when a side is 0
+    /// or above 32768 pixels.
     pub fn open(folder: impl AsRef<Path>, size: [usize; 2]) -> Result<Self> {
         let folder = folder.as_ref();
-        let fitting = |n: usize| u32::try_from(n).ok().filter(|n| (1..=WIDEST).contains(n));
+        let fitting = |n: usize| u32::try_from(n).ok().filter(|n| (1..=MAX_SIDE).contains(n));
         let [Some(height), Some(width)] = size.map(fitting) else {
-            return Err(Error::Config(format!(
-                "images of {} × {} cannot be made: sides go from 1 to {WIDEST}",
-                size[0], size[1]
-            )));
+            let [height, width] = size;
+            return Err(ImageFolderError::Size { height, width, limit: MAX_SIDE }.into());
         };
         let mut places: Vec<(String, PathBuf)> = entries(folder)?
             .into_iter()
@@ -61,22 +61,14 @@ impl ImageFolder {
             .collect();
         places.sort();
         if places.len() < 2 {
-            return Err(Error::Data(format!(
-                "{}: a folder for each class is needed, at least two, and there {} {}",
-                folder.display(),
-                if places.len() == 1 { "is" } else { "are" },
-                places.len()
-            )));
+            return Err(ImageFolderError::TooFewClasses { folder: folder.into(), classes: places.len() }.into());
         }
         let mut files = vec![];
         for ((_, place), class) in places.iter().zip(0..) {
             let before = files.len();
             collect(place, class, &mut files, 0)?;
             if files.len() == before {
-                return Err(Error::Data(format!(
-                    "{}: there is no image (.png, .jpg, .jpeg) in it. Put some there, or remove the folder.",
-                    place.display()
-                )));
+                return Err(ImageFolderError::NoImages { folder: place.clone() }.into());
             }
         }
         let classes = places.into_iter().map(|(name, _)| name).collect();
@@ -84,45 +76,39 @@ impl ImageFolder {
         Ok(Self { folder: folder.into(), files, classes, size, gray: false, mean: vec![], std: vec![] })
     }
 
-    /// One channel, the brightness, instead of red, green and blue. To be said before [`Self::normalize`].
+    /// Converts images to one channel, the luminance. Call it before [`Self::normalize`].
     pub fn grayscale(self) -> Self {
         Self { gray: true, ..self }
     }
 
-    /// What is subtracted from each channel, and what that is divided by; as torchvision's `Normalize`.
+    /// Normalises each channel to `(value - mean) / std`, as torchvision's `Normalize`.
     ///
     /// # Errors
-    /// When there is not one of each per channel, or a number is not finite or a deviation not positive.
+    /// When there is not one mean and one deviation per channel, a number is not finite, or a deviation is not
+    /// positive.
     pub fn normalize(self, mean: impl Into<Vec<f32>>, std: impl Into<Vec<f32>>) -> Result<Self> {
         let (mean, std) = (mean.into(), std.into());
         let channels = self.channels();
         if mean.len() != channels || std.len() != channels {
-            return Err(Error::Config(format!(
-                "{} and {} for {}",
-                count(mean.len(), "mean"),
-                count(std.len(), "deviation"),
-                count(channels, "channel")
-            )));
+            return Err(ImageFolderError::Channels { means: mean.len(), deviations: std.len(), channels }.into());
         }
         if !mean.iter().all(|x| x.is_finite()) || !std.iter().all(|x| x.is_finite() && *x > 0.0) {
-            return Err(Error::Config(format!(
-                "means {mean:?} and deviations {std:?} cannot be used: all must be finite, and deviations above 0"
-            )));
+            return Err(ImageFolderError::Normalization { mean, std }.into());
         }
         Ok(Self { mean, std, ..self })
     }
 
-    /// The number of channels.
+    /// Returns the number of channels.
     pub fn channels(&self) -> usize {
         if self.gray { 1 } else { 3 }
     }
 
-    /// The names of the classes.
+    /// Returns the names of the classes.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// The files, class by class, in the order of the rows.
+    /// Iterates over the files, class by class, in the order of the rows.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| &**path)
     }
@@ -130,7 +116,7 @@ impl ImageFolder {
     /// Reads all images.
     ///
     /// # Errors
-    /// When an image cannot be read or is damaged: the message names the file.
+    /// When an image cannot be read or is damaged: the message names the file. When the images do not fit memory.
     pub fn dataset(&self) -> Result<Dataset> {
         let [height, width] = self.size.map(|side| side as usize);
         let features = self.channels() * height * width;
@@ -138,11 +124,8 @@ impl ImageFolder {
         let mut x = Vec::new();
         let room = size.map(|size| x.try_reserve_exact(size));
         if room.is_none_or(|room| room.is_err()) {
-            return Err(Error::Data(format!(
-                "{}: {} of {height} × {width} do not fit memory; make them smaller",
-                self.folder.display(),
-                count(self.files.len(), "image")
-            )));
+            let (folder, images) = (self.folder.clone(), self.files.len());
+            return Err(ImageFolderError::Memory { folder, images, height, width }.into());
         }
         for (path, _) in &self.files {
             self.push(&decode(path)?, &mut x);
@@ -151,7 +134,7 @@ impl ImageFolder {
         Dataset::new(names, x, self.files.iter().map(|(_, class)| *class).collect(), self.classes.clone())
     }
 
-    /// Adds the channels of an image, one after the other.
+    /// Appends the channels of an image, one after the other.
     fn push(&self, image: &DynamicImage, x: &mut Vec<f32>) {
         let [height, width] = self.size;
         let image = image.resize_exact(width, height, FilterType::Triangle);
@@ -168,28 +151,28 @@ impl ImageFolder {
     }
 }
 
+/// Reads and decodes an image.
 fn decode(path: &Path) -> Result<DynamicImage> {
     let mut reader = ImageReader::open(path).map_err(|error| Error::io(path)(explain(path, error)))?;
-    // A small file can promise a large image.
+    // A small file can claim a large image.
     let mut limits = Limits::default();
-    (limits.max_image_width, limits.max_image_height) = (Some(WIDEST), Some(WIDEST));
+    (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
     reader.limits(limits);
     let reader = reader.with_guessed_format().map_err(Error::io(path))?;
-    reader.decode().map_err(|error| {
-        Error::Data(format!("{}: this is no image that can be read: {error}. Replace or remove it.", path.display()))
-    })
+    reader.decode().map_err(|error| ImageFolderError::Damaged { path: path.into(), reason: error.to_string() }.into())
 }
 
+/// Returns the paths in a folder.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |error| Error::io(folder)(explain(folder, error));
     let entries = fs::read_dir(folder).map_err(failed)?;
     entries.map(|entry| Ok(entry.map_err(Error::io(folder))?.path())).collect()
 }
 
-/// The images in a folder and those within it, sorted.
+/// Adds the images in a folder and its subfolders, sorted.
 fn collect(folder: &Path, class: u32, files: &mut Vec<(PathBuf, u32)>, depth: usize) -> Result<()> {
     if depth > 32 {
-        return Err(Error::Data(format!("{}: folders within folders do not come to an end", folder.display())));
+        return Err(ImageFolderError::Depth { folder: folder.into() }.into());
     }
     let mut paths = entries(folder)?;
     paths.sort();
@@ -245,13 +228,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_named() {
+    fn damaged_images_and_empty_folders_are_errors() {
         let folder = folder();
         let bytes = fs::read(folder.path().join("red/a.png")).unwrap();
         for length in 0..bytes.len() - 12 {
             fs::write(folder.path().join("red/a.png"), &bytes[..length]).unwrap();
             let error = ImageFolder::open(folder.path(), [2, 2]).unwrap().dataset().unwrap_err().to_string();
-            assert!(error.contains("a.png: this is no image that can be read"), "{length}: {error}");
+            assert!(error.contains("a.png: this image cannot be decoded"), "{length}: {error}");
         }
         let message = |result: Result<ImageFolder>| result.unwrap_err().to_string();
         fs::create_dir(folder.path().join("green")).unwrap();

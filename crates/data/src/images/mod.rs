@@ -1,4 +1,4 @@
-//! Images: folders of them, and random changes in each epoch.
+//! Images: folders and augmentation.
 
 mod augment;
 #[cfg(feature = "images")]

@@ -1,12 +1,12 @@
-//! A table whose target is named, and the choices on the way to a dataset.
+//! Table with a target column, and the options for making datasets of it.
 
 use std::sync::Arc;
 
-use wgrad_core::text::list;
 use wgrad_core::{Array, Result, Seed};
 
 use crate::dataset::{Dataset, Features};
-use crate::prepare::{self, Encoding, Learning, Missing, Preprocess, features, labels};
+use crate::error::TableError;
+use crate::prepare::{self, EncodingOptions, LearnOptions, Missing, Preprocess, features, labels};
 use crate::scratch::Scratch;
 use crate::split::{self, KFold, Split};
 use crate::table::Table;
@@ -15,17 +15,17 @@ impl Table {
     /// Names the column to predict; every other column is a feature.
     ///
     /// # Errors
-    /// When there is no such column: the message lists those that there are.
+    /// When the column does not exist: the message lists the columns.
     pub fn target(self, name: &str) -> Result<Labelled> {
         self.require(name)?;
         Ok(Labelled::new(self, name))
     }
 }
 
-/// A table with a target column, from [`Table::target`]: choose how to treat it, then [`split`](Self::split) it.
+/// Table with a target column, from [`Table::target`]: set its options, then [`split`](Self::split) it.
 ///
-/// All columns but the target are features: numbers, true and false, or text, which names categories
-/// ([`Categories`](crate::Categories)); dates are refused. Choices are checked when the data is made.
+/// All columns but the target are features: numbers, booleans, or text, which names categories
+/// ([`Categories`](crate::Categories)); dates are refused. Options are checked when datasets are made.
 ///
 /// ```
 /// use wgrad_data::{Missing, Seed, Table};
@@ -48,78 +48,79 @@ pub struct Labelled {
     missing: Missing,
     positive: Option<String>,
     standardize: bool,
-    encoding: Encoding,
+    encoding: EncodingOptions,
 }
 
 impl Labelled {
     fn new(table: Table, target: &str) -> Self {
         let target = target.to_string();
-        let (missing, encoding) = (Missing::default(), Encoding::default());
+        let (missing, encoding) = (Missing::default(), EncodingOptions::default());
         Self { table, target, drop: vec![], missing, positive: None, standardize: true, encoding }
     }
 
-    /// Columns that are not features, such as identifiers.
+    /// Leaves out columns that are not features, such as identifiers.
     pub fn drop_columns<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.drop.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// What to do about missing cells; by default they are refused.
+    /// Sets the treatment of missing cells. Default: [`Missing::Refuse`].
     pub fn missing(self, missing: Missing) -> Self {
         Self { missing, ..self }
     }
 
-    /// Which of two classes is the positive one, number 1. By default it is the second in sorted order, which is right
+    /// Sets which of two classes is the positive one, class 1. Default: the second in sorted order, which is right
     /// for 0/1, false/true, no/yes, benign/malignant and B/M.
     pub fn positive(self, class: impl Into<String>) -> Self {
         Self { positive: Some(class.into()), ..self }
     }
 
-    /// Whether features are standardised to mean 0 and standard deviation 1 on the training rows; by default they are.
+    /// Sets whether features are standardised to mean 0 and standard deviation 1 on the training rows. Default: true.
     pub fn standardize(self, standardize: bool) -> Self {
         Self { standardize, ..self }
     }
 
-    /// The most categories that a column of text may have, the unseen one not counted; 100 if not set. One-hot, each of
-    /// them is a feature.
+    /// Sets the maximum number of categories of a column of text, without the unseen one. Default: 100. One-hot
+    /// encoded, each category is a feature.
     pub fn max_categories(mut self, limit: usize) -> Self {
         self.encoding.limit = limit;
         self
     }
 
-    /// The fewest training rows that a category needs to be one; rows of rarer ones teach the unseen category. 2 if not
-    /// set, as nothing can be learned from a single row; scikit-learn's `OneHotEncoder(min_frequency=…)`.
+    /// Sets the minimum number of training rows of a category; rows of rarer ones count for the unseen category.
+    /// Default: 2, as nothing can be learned from a single row. As scikit-learn's `OneHotEncoder(min_frequency=…)`.
     pub fn min_frequency(mut self, rows: usize) -> Self {
         self.encoding.min_frequency = rows;
         self
     }
 
-    /// Columns of text that become one feature each, the number of the category, for an
-    /// `Embedding`; [`Preprocess::categories`] says how many numbers there are.
+    /// Encodes columns of text as one feature each, the number of the category, for an `Embedding` layer with
+    /// [`Categories::size`](crate::Categories::size) rows; see [`Preprocess::categories`].
     pub fn embed<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.encoding.embed.extend(names.into_iter().map(Into::into));
         self
     }
 
-    /// The table itself.
+    /// Returns the table.
     pub fn table(&self) -> &Table {
         &self.table
     }
 
-    /// The name of the target column.
+    /// Returns the name of the target column.
     pub fn target(&self) -> &str {
         &self.target
     }
 
-    /// A training set with `train_fraction` of the rows, and a test set with the others.
+    /// Splits the rows into a training set with `train_fraction` of them and a test set with the others.
     ///
-    /// Each class is split by itself: of its `n` rows `n * train_fraction`, rounded to the nearest, train, but at least
-    /// one row of a class is on each side if the class has two. Which rows, depends on the seed only (`SplitMix64`,
-    /// Fisher–Yates). Means, deviations and fill values are learned from the training rows alone.
+    /// The split is stratified: of the `n` rows of a class, `n * train_fraction`, rounded to the nearest integer,
+    /// are training rows, but each side has at least one row of a class with two. The selection depends only on the
+    /// seed (`SplitMix64`, Fisher–Yates). Means, standard deviations and fill values are learned from the training
+    /// rows alone.
     ///
     /// # Errors
     /// When `train_fraction` is not between 0 and 1, or the rows cannot be used as they are: the message names the
-    /// place and the remedy.
+    /// location and the fix.
     pub fn split(&self, train_fraction: f64, seed: Seed) -> Result<(Dataset, Dataset)> {
         let usable = self.usable(None)?;
         let (train, test) = split::stratified(&usable.labels.y, train_fraction, seed)?;
@@ -130,12 +131,12 @@ impl Labelled {
         }
     }
 
-    /// Training, validation and test rows, divided as `split` says: by class, by chance, by group or by time. Means,
-    /// deviations, fill values and categories are learned from the training rows alone.
+    /// Splits the rows into training, validation and test rows: stratified, at random, by group or by time. Means,
+    /// standard deviations, fill values and categories are learned from the training rows alone.
     ///
     /// # Errors
-    /// When the shares leave no rows to train on, a part would be empty, the column of the split is not there or has a gap,
-    /// or the rows cannot be used as they are: the message names the place and the remedy.
+    /// When the fractions leave no rows to train on, a part would be empty, the column of the split does not exist
+    /// or has a missing cell, or the rows cannot be used as they are: the message names the location and the fix.
     pub fn split_by(&self, split: &Split) -> Result<Parts> {
         let usable = self.usable(split.column())?;
         let keys = split.keys(&self.table, &usable.rows)?;
@@ -149,8 +150,8 @@ impl Labelled {
         }
     }
 
-    /// The folds of a cross-validation: each gives a training set and the rows held out, which are other ones each time.
-    /// What is learned about the columns is learned from the training rows of each fold.
+    /// Returns the folds of a cross-validation: each is a training set and a held-out set, and each row is held out
+    /// once. Preprocessing is learned anew from the training rows of each fold.
     ///
     /// ```
     /// use wgrad_data::{KFold, Seed, Table};
@@ -164,7 +165,8 @@ impl Labelled {
     /// ```
     ///
     /// # Errors
-    /// When there are fewer rows or groups than folds, or the rows cannot be used as they are. Making a fold can fail, too.
+    /// When there are fewer rows or groups than folds, or the rows cannot be used as they are. Each item of the
+    /// iterator can fail, too.
     pub fn folds(&self, folds: &KFold) -> Result<impl Iterator<Item = Result<(Dataset, Dataset)>>> {
         let usable = self.usable(folds.column())?;
         let groups = folds.column().map(|column| split::groups(&self.table, column, &usable.rows)).transpose()?;
@@ -180,7 +182,7 @@ impl Labelled {
         }))
     }
 
-    /// Datasets of these usable rows; the first one teaches.
+    /// Makes a dataset of each set of usable rows; preprocessing is learned from the first one.
     fn parts(&self, usable: Usable, sides: &[&[u32]]) -> Result<Vec<Dataset>> {
         let Usable { features, rows, labels } = usable;
         let pick = |side: &[u32]| side.iter().map(|&at| rows[at as usize]).collect::<Vec<_>>();
@@ -195,10 +197,10 @@ impl Labelled {
         sides.iter().map(dataset).collect()
     }
 
-    /// All rows as one training set.
+    /// Makes one training set of all rows.
     ///
     /// # Errors
-    /// When the rows cannot be used as they are: the message names the place and the remedy.
+    /// When the rows cannot be used as they are: the message names the location and the fix.
     pub fn dataset(&self) -> Result<Dataset> {
         let Usable { features, rows, labels } = self.usable(None)?;
         let preprocess = self.learn(features, &rows)?;
@@ -206,17 +208,18 @@ impl Labelled {
         Ok(build(&self.table, &rows, labels.y, labels.classes.into(), Arc::new(preprocess))?.with_dropped(dropped))
     }
 
-    /// All rows, treated as the training set of a model was: to evaluate it on another file.
+    /// Makes a dataset of all rows with the preprocessing and the classes of a model, to evaluate it on another file.
     ///
-    /// Columns beyond the features are ignored. Missing features are filled if the model learned what with, else
-    /// treated as [`Labelled::missing`] says. [`Labelled::positive`] and [`Labelled::standardize`] have no effect here.
+    /// Columns that are no features are ignored. Missing features are filled if the preprocessing has fill values,
+    /// else treated as [`Labelled::missing`] says. [`Labelled::positive`] and [`Labelled::standardize`] have no
+    /// effect.
     ///
     /// # Errors
     /// When a feature column is missing, a label is none of the classes, or the rows cannot be used as they are.
     pub fn dataset_with(&self, preprocess: &Preprocess, classes: &[String]) -> Result<Dataset> {
         let features = preprocess.columns();
         features::columns(&self.table, features)?;
-        // Without anything to fill in, FillMean must not turn into dropping rows: `build` says so.
+        // Without fill values, FillMean must not turn into dropping rows: the error comes from `build`.
         let filled = preprocess.fill().is_some() || self.missing == Missing::FillMean;
         let rows = self.missing.rows(&self.table, features, &self.target, filled)?;
         let y = labels::number(&self.table, &self.target, &rows, classes)?;
@@ -224,29 +227,26 @@ impl Labelled {
         Ok(build(&self.table, &rows, y, classes.into(), Arc::new(preprocess.clone()))?.with_dropped(dropped))
     }
 
-    /// Checks the choices and the cells; the column that divides the rows is no feature.
-    fn usable(&self, divides: Option<&str>) -> Result<Usable> {
+    /// Checks the options and the cells. The column by which rows are split is no feature.
+    fn usable(&self, split_column: Option<&str>) -> Result<Usable> {
         for name in self.drop.iter().chain(&self.encoding.embed) {
             self.table.require(name)?;
         }
         if self.drop.contains(&self.target) {
-            return Err(self.table.error(format!("`{}` is the target, so it cannot be dropped.", self.target)));
+            return Err(self.table.error(TableError::TargetDropped { target: self.target.clone() }));
         }
-        if let Some(name) = divides {
+        if let Some(name) = split_column {
             self.table.require(name)?;
             if name == self.target {
-                return Err(self.table.error(format!("`{name}` is the target, so it cannot say where rows go.")));
+                return Err(self.table.error(TableError::TargetSplits { target: self.target.clone() }));
             }
         }
         let unused =
-            |name: &&String| **name == self.target || divides == Some(name.as_str()) || self.drop.contains(name);
+            |name: &&String| **name == self.target || split_column == Some(name.as_str()) || self.drop.contains(name);
         let features: Vec<String> = self.table.names.iter().filter(|name| !unused(name)).cloned().collect();
         if features.is_empty() {
-            return Err(self.table.error(format!(
-                "no column is left to learn from: the columns are {}, and `{}` is the target.",
-                list(&self.table.names),
-                self.target
-            )));
+            let (columns, target) = (self.table.names.clone(), self.target.clone());
+            return Err(self.table.error(TableError::NoFeatures { columns, target }));
         }
         features::learnable(&self.table, &features)?;
         let rows = self.missing.rows(&self.table, &features, &self.target, self.missing == Missing::FillMean)?;
@@ -257,18 +257,19 @@ impl Labelled {
         Ok(Usable { features, rows, labels })
     }
 
+    /// Learns the preprocessing from some rows.
     fn learn(&self, features: Vec<String>, rows: &[u32]) -> Result<Preprocess> {
         let fill = self.missing == Missing::FillMean;
         prepare::learn(
             &self.table,
             features,
             rows,
-            Learning { fill, standardize: self.standardize, encoding: &self.encoding },
+            LearnOptions { fill, standardize: self.standardize, encoding: &self.encoding },
         )
     }
 }
 
-/// What is left of a table once the choices are made.
+/// Features, rows and labels that the options leave of a table.
 #[derive(Clone)]
 struct Usable {
     features: Vec<String>,
@@ -276,7 +277,7 @@ struct Usable {
     labels: labels::Labels,
 }
 
-/// Makes a dataset of some rows, on disk if the table is.
+/// Makes a dataset of some rows, on disk if the table is on disk.
 fn build(
     table: &Table,
     rows: &[u32],
@@ -305,14 +306,14 @@ fn build(
     Ok(Dataset::from_parts(x, y, classes, preprocess))
 }
 
-/// The parts of a table. What the features are standardised with was learned from the training rows.
+/// Parts of a split table, with the preprocessing that was learned from the training rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parts {
-    /// To train on.
+    /// Training rows.
     pub train: Dataset,
-    /// To choose on: when to stop, a threshold; if a share was asked for.
+    /// Validation rows, for early stopping and the choice of a threshold; none if their fraction is 0.
     pub validation: Option<Dataset>,
-    /// To say how good the model is, and for nothing else.
+    /// Test rows, only for the final evaluation.
     pub test: Dataset,
 }
 

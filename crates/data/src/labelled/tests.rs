@@ -6,7 +6,7 @@ fn labelled(csv: &str) -> Labelled {
     Table::parse("t.csv", csv.as_bytes()).unwrap().target("y").unwrap()
 }
 
-/// Twenty rows: `a` counts, `b` is a copy, `y` is 1 from row 12 on.
+/// Returns twenty rows: `a` counts, `b` is twice `a`, `y` is 1 from row 12 on.
 fn twenty() -> String {
     (0..20).fold("a,b,y\n".into(), |csv, i| format!("{csv}{i},{},{}\n", i * 2, i32::from(i >= 12)))
 }
@@ -27,10 +27,10 @@ fn a_split_is_ready_to_train_on() {
 }
 
 #[test]
-fn the_test_rows_teach_nothing() {
+fn nothing_is_learned_from_the_test_rows() {
     let csv = twenty();
     let (train, test) = labelled(&csv).standardize(false).split(0.75, Seed(7)).unwrap();
-    // Shift every test row far away: what is learned must stay the same bits.
+    // Shifts every test row far away: the preprocessing must keep the same bits.
     let moved = test.x().chunks(2).fold(csv.clone(), |csv, row| {
         let (a, b) = (row[0], row[1]);
         csv.replace(&format!("\n{a},{b},"), &format!("\n{},{},", a + 1e6, b - 1e6))
@@ -118,7 +118,7 @@ fn another_file_is_filled_if_the_model_learned_how() {
 }
 
 #[test]
-fn dates_among_the_features_are_found_when_the_data_is_made() {
+fn dates_among_the_features_are_errors() {
     let error = labelled("seen,y\n2024-01-31,0\n2024-02-01,1\n").split(0.5, Seed(1)).unwrap_err().to_string();
     assert!(
         error.starts_with("t.csv: a column holds dates, which are neither numbers nor categories: `seen`"),
@@ -153,7 +153,7 @@ fn rows_on_disk_are_those_in_memory() {
 }
 
 #[test]
-fn the_breast_cancer_table_is_standardised_as_scikit_learn_does() {
+fn breast_cancer_is_standardised_as_by_scikit_learn() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data/breast_cancer.csv");
     let table = Table::read_csv(path).unwrap().target("malignant").unwrap();
     let all = table.dataset().unwrap();
@@ -174,7 +174,7 @@ fn the_breast_cancer_table_is_standardised_as_scikit_learn_does() {
 }
 
 #[test]
-fn no_bytes_make_it_panic() {
+fn random_bytes_never_panic() {
     let alphabet =
         [b"0", b"1", b"7", b".", b"-", b"e", b"x", b"y", b",", b",", b"\"", b"\n", b"\n", b"\r", b" ", b"\xc3"];
     let mut pieces: Vec<usize> = (0..64).map(|i| i % alphabet.len()).collect();

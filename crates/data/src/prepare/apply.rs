@@ -1,4 +1,4 @@
-//! How every later row is treated as the training rows were.
+//! Application of a learned preprocessing to the rows of a table.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,20 +8,21 @@ use super::categories::Categories;
 use super::features;
 use super::preprocess::Preprocess;
 use crate::cell::number::number;
+use crate::error::CellError;
 use crate::table::{BLOCK, Cells, Column, MISSING, Table};
 
 impl Preprocess {
-    /// The columns of a table that are not used: others than the features. The target may be among them.
+    /// Returns the columns of a table that are no features of the model. The target may be among them.
     pub fn extra_columns<'t>(&self, table: &'t Table) -> Vec<&'t str> {
         let used: HashSet<&str> = self.columns().iter().map(String::as_str).collect();
         table.names.iter().map(String::as_str).filter(|name| !used.contains(name)).collect()
     }
 
-    /// The rows of a table as the model takes them: `f32[rows, features]`. The table's columns may be in any order.
+    /// Returns the rows of a table as the input of a model, `f32[rows, features]`. The columns may be in any order.
     ///
     /// # Errors
-    /// When a column is missing, or a cell is text where the model was trained on numbers, infinite, or missing while there
-    /// is nothing to fill in.
+    /// When a column is missing, or a cell is infinite, is text where the model was trained on numbers, or is
+    /// missing and no fill value was learned.
     pub fn apply(&self, table: &Table) -> Result<Array> {
         let rows: Vec<u32> = (0..u32::MAX).take(table.rows()).collect();
         let mut x = Vec::with_capacity(rows.len() * self.features().len());
@@ -33,7 +34,7 @@ impl Preprocess {
     }
 }
 
-/// Hands on some rows of a table as the model takes them, in portions of whole rows.
+/// Passes some rows of a table to `take` as the input of a model, in chunks of whole rows.
 pub(crate) fn transform(
     preprocess: &Preprocess,
     table: &Table,
@@ -44,14 +45,14 @@ pub(crate) fn transform(
     let columns = features::columns(table, preprocess.columns())?;
     let mut encoders = Vec::with_capacity(columns.len());
     for (at, (name, column)) in preprocess.columns().iter().zip(columns).enumerate() {
-        let kind = if let Some(categories) = preprocess.categories_of(name) {
-            Kind::Categories { categories, numbering: Numbering::new(categories, column) }
+        let encoding = if let Some(categories) = preprocess.categories_of(name) {
+            Encoding::Categories { categories, numbering: Numbering::new(categories, column) }
         } else {
             features::numeric(table, name, column)?;
-            Kind::Numbers { mean: preprocess.mean()[at], std: preprocess.std()[at] }
+            Encoding::Numbers { mean: preprocess.mean()[at], std: preprocess.std()[at] }
         };
         let fill = preprocess.fill().map(|fill| fill[at]);
-        encoders.push(Encoder { table, name, column, fill, width, kind });
+        encoders.push(Encoder { table, name, column, fill, width, encoding });
     }
     let (mut values, mut buffer) = (vec![], vec![]);
     for rows in rows.chunk_by(|a, b| *a as usize / BLOCK == *b as usize / BLOCK) {
@@ -66,31 +67,31 @@ pub(crate) fn transform(
     Ok(())
 }
 
-/// Writer of the features that one column becomes.
+/// Writer of the features of one column.
 struct Encoder<'a> {
     table: &'a Table,
     name: &'a str,
     column: &'a Column,
     /// The value for missing cells.
     fill: Option<f64>,
-    /// The features of a row.
+    /// The number of features of a row.
     width: usize,
-    kind: Kind<'a>,
+    encoding: Encoding<'a>,
 }
 
-/// What a column becomes.
-enum Kind<'a> {
+/// Encoding of a column.
+enum Encoding<'a> {
     Numbers { mean: f64, std: f64 },
     Categories { categories: &'a Categories, numbering: Numbering<'a> },
 }
 
 impl Encoder<'_> {
-    /// Writes the features for rows of one block; gives their number.
+    /// Writes the features of rows of one block; returns the number of features.
     fn write(&self, rows: &[u32], buffer: &mut Vec<f64>, values: &mut [f32]) -> Result<usize> {
         let block = rows[0] as usize / BLOCK;
         let numbers = self.column.block(block, buffer)?;
-        match &self.kind {
-            Kind::Categories { categories, numbering } => {
+        match &self.encoding {
+            Encoding::Categories { categories, numbering } => {
                 for (&row, features) in rows.iter().zip(values.chunks_mut(self.width)) {
                     let row = row as usize;
                     if self.fill.is_none() && self.column.is_missing(row) {
@@ -101,7 +102,7 @@ impl Encoder<'_> {
                 }
                 Ok(categories.width())
             }
-            Kind::Numbers { mean, std } => {
+            Encoding::Numbers { mean, std } => {
                 let booleans = self.column.booleans();
                 for (&row, feature) in rows.iter().zip(values.iter_mut().step_by(self.width)) {
                     let row = row as usize;
@@ -114,11 +115,8 @@ impl Encoder<'_> {
                     }
                     *feature = ((value - mean) / std) as f32;
                     if !feature.is_finite() {
-                        return Err(Error::Data(format!(
-                            "{}: {value:e} is beyond the range of 32-bit floats once standardised: the training rows \
-                             spread by {std:e} only. Correct the cell.",
-                            self.table.place(row, self.name),
-                        )));
+                        let error = CellError::TooLargeStandardised { value, std: *std };
+                        return Err(self.table.cell_error(row, self.name, error));
                     }
                 }
                 Ok(1)
@@ -126,23 +124,22 @@ impl Encoder<'_> {
         }
     }
 
+    /// Returns the error of a missing cell.
     fn gap(&self, row: usize) -> Error {
-        Error::Data(format!(
-            "{}: the cell is missing, and no value to fill in was learned. \
-             Complete it, or train with Missing::FillMean (--missing mean).",
-            self.table.place(row, self.name)
-        ))
+        self.table.cell_error(row, self.name, CellError::Missing)
     }
 }
 
-/// From cells to numbers of categories.
+/// Map from cells to category numbers.
 enum Numbering<'c> {
+    /// For a column of text: the category of each text.
     Codes { codes: &'c [u32], known: Vec<usize>, unseen: usize },
+    /// For a column of numbers: the category of each number, by its bits.
     Values { known: HashMap<u64, usize>, unseen: usize },
 }
 
 impl<'c> Numbering<'c> {
-    /// Looks up the categories that the texts or numbers of a column are.
+    /// Looks up the categories of the texts or numbers of a column.
     fn new(categories: &Categories, column: &'c Column) -> Self {
         let unseen = categories.levels().len();
         if let Cells::Text { codes, levels } = &column.cells {
@@ -150,7 +147,7 @@ impl<'c> Numbering<'c> {
             let known = levels.iter().map(|text| numbers.get(text).copied().unwrap_or(unseen)).collect();
             return Self::Codes { codes, known, unseen };
         }
-        // A file whose categories all look like numbers: `7` is also what `07` was, if nothing else is.
+        // A file in which all categories look like numbers: 7 is the category `7` if there is one, else `07`.
         let mut known = HashMap::new();
         for (text, at) in categories.levels().iter().zip(0..) {
             if let Some(value) = number(text) {
@@ -164,7 +161,7 @@ impl<'c> Numbering<'c> {
         Self::Values { known, unseen }
     }
 
-    /// The category of a row, whose number is given if the column holds numbers.
+    /// Returns the category of a row; `value` is its number if the column holds numbers.
     fn of(&self, row: usize, value: Option<f64>) -> usize {
         match self {
             Self::Codes { codes, known, unseen } => match codes[row] {

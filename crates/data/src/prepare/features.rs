@@ -1,14 +1,14 @@
-//! The feature columns of a table, checked: present, of a type to learn from, finite.
+//! Checks of feature columns: present, of a usable type, finite.
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
 use crate::cell::number::number;
-use crate::table::{Beyond, Cells, Column, Kind, MISSING, Table};
-use wgrad_core::text::{count, did_you_mean, list};
+use crate::error::{CellError, TableError};
+use crate::table::{Cells, Column, ColumnKind, MISSING, Overflow, Table};
 
-/// The named columns, which must be there.
+/// Returns the named columns, all of which must exist.
 pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
     let at: HashMap<&str, &Column> = table.names.iter().map(String::as_str).zip(&table.columns).collect();
     let absent: Vec<&String> = names.iter().filter(|name| !at.contains_key(name.as_str())).collect();
@@ -16,7 +16,7 @@ pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t 
     Ok(names.iter().filter_map(|name| at.get(name.as_str()).copied()).collect())
 }
 
-/// The named columns, of types to learn from: numbers, booleans and categories.
+/// Returns the named columns after checking that they hold numbers, booleans or categories.
 pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
     let columns = columns(table, names)?;
     for (name, column) in names.iter().zip(&columns) {
@@ -27,34 +27,31 @@ pub(crate) fn learnable<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'
     Ok(columns)
 }
 
-/// That a column can be taken as numbers: it holds numbers or booleans.
-pub(crate) fn numeric(table: &Table, name: &String, column: &Column) -> Result<()> {
+/// Checks that a column holds finite numbers or booleans.
+pub(crate) fn numeric(table: &Table, name: &str, column: &Column) -> Result<()> {
     no_strays(table, name, column)?;
     all_finite(table, name, column)?;
-    if matches!(column.kind(), Kind::Number | Kind::Boolean) {
+    if matches!(column.kind(), ColumnKind::Number | ColumnKind::Boolean) {
         return Ok(());
     }
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
-    Err(table.error(format!(
-        "column `{name}` is text (`{}` on {}), but the model was trained on numbers there. Correct the column.",
-        column.text(row).unwrap_or_default(),
-        table.spot(row),
-    )))
+    let text = column.text(row).unwrap_or_default().to_string();
+    Err(table.error(TableError::NotNumeric { column: name.to_string(), text, row: table.location(row) }))
 }
 
+/// Checks that no column is absent.
 fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()> {
-    let [first, ..] = absent else { return Ok(()) };
-    let unused = table.names.iter().filter(|name| !names.contains(name));
-    Err(table.error(format!(
-        "{} missing: {}.{} The file has {}.",
-        if absent.len() == 1 { "a column is".to_string() } else { format!("{} columns are", absent.len()) },
-        list(absent),
-        did_you_mean(first, unused),
-        list(&table.names)
-    )))
+    if absent.is_empty() {
+        return Ok(());
+    }
+    Err(table.error(TableError::MissingFeatures {
+        missing: absent.iter().map(|&name| name.clone()).collect(),
+        unused: table.names.iter().filter(|name| !names.contains(name)).cloned().collect(),
+        columns: table.names.clone(),
+    }))
 }
 
-/// A few words among numbers are mistakes, not categories.
+/// Checks that a column of text is not mostly numbers: a few texts among numbers are mistakes, not categories.
 fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
     let Cells::Text { codes, levels } = &column.cells else { return Ok(()) };
     let numeric: Vec<bool> = levels.iter().map(|level| number(level).is_some()).collect();
@@ -67,48 +64,27 @@ fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
     if numbers * 2 <= all {
         return Ok(());
     }
-    let others = all - numbers - 1;
-    Err(Error::Data(format!(
-        "{}: `{}` is not a number, but most of the column is{}. \
-         Correct the cell, empty it if the value is unknown, or drop the column with .drop_columns([\"{name}\"]).",
-        table.place(row, name),
-        levels.get(codes[row] as usize),
-        if others == 0 { String::new() } else { format!(" ({} like it)", count(others, "more cell")) }
-    )))
+    let text = levels.get(codes[row] as usize).to_string();
+    Err(table.cell_error(row, name, CellError::NotANumber { text, others: all - numbers - 1 }))
 }
 
+/// Checks that no column holds dates.
 fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> {
-    let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == Kind::Date).collect();
-    let [(name, column), ..] = dates[..] else { return Ok(()) };
+    let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == ColumnKind::Date).collect();
+    let [(_, column), ..] = dates[..] else { return Ok(()) };
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
-    let quoted: Vec<_> = dates.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let (what, them) = match dates.len() {
-        1 => ("a column holds dates, which are".to_string(), "it"),
-        n => (format!("{n} columns hold dates, which are"), "them"),
-    };
-    Err(table.error(format!(
-        "{what} neither numbers nor categories: {} (`{}` on {}). Drop {them} with .drop_columns([{}]), or write {them} \
-         as numbers: the days since an event for what grows, the month, weekday or hour for what comes again. To split \
-         by `{name}`, oldest rows first, use Split::by_time(\"{name}\") (--time {name}), which drops it too.",
-        list(dates.iter().map(|(name, _)| name)),
-        column.text(row).unwrap_or_default(),
-        table.spot(row),
-        quoted.join(", "),
-    )))
+    Err(table.error(TableError::Dates {
+        columns: dates.iter().map(|(name, _)| (*name).clone()).collect(),
+        text: column.text(row).unwrap_or_default().to_string(),
+        row: table.location(row),
+    }))
 }
 
+/// Checks that all numbers of a column fit an `f32`.
 fn all_finite(table: &Table, name: &str, column: &Column) -> Result<()> {
-    match column.beyond {
-        None => Ok(()),
-        Some(Beyond { row, value }) if value.is_infinite() => Err(Error::Data(format!(
-            "{}: the value is infinite. Correct the cell, or empty it if the value is unknown.",
-            table.place(row, name)
-        ))),
-        Some(Beyond { row, value }) => Err(Error::Data(format!(
-            "{}: {value:e} is beyond the range of 32-bit floats. Use a larger unit.",
-            table.place(row, name),
-        ))),
-    }
+    let Some(Overflow { row, value }) = column.overflow else { return Ok(()) };
+    let error = if value.is_infinite() { CellError::Infinite } else { CellError::TooLarge { value } };
+    Err(table.cell_error(row, name, error))
 }
 
 #[cfg(test)]
@@ -160,7 +136,7 @@ mod tests {
             "t.csv: a column holds dates, which are neither numbers nor categories: `seen` (`2024-01-31` on line 3). \
              Drop it with .drop_columns([\"seen\"]), or write it as numbers: the days since an event for what grows, the \
              month, weekday or hour for what comes again. To split by `seen`, oldest rows first, use \
-             Split::by_time(\"seen\") (--time seen), which drops it too."
+             Split::by_time(\"seen\"), which drops it too."
         );
         let two = message("from,to\n1.2.2024,2024-01-31\n", &["from", "to"]);
         assert!(
@@ -169,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_a_float_cannot_hold_are_refused_with_their_place() {
+    fn values_that_overflow_an_f32_are_refused() {
         assert_eq!(
             message("a,b\n1,2\n3,-inf\n", &["a", "b"]),
             "t.csv, line 3, column `b`: the value is infinite. Correct the cell, or empty it if the value is unknown."

@@ -1,25 +1,25 @@
-//! From a column of labels to class numbers.
+//! Classes of a label column.
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
+use crate::error::{CellError, TableError};
 use crate::table::{Cells, Table};
-use wgrad_core::text::{did_you_mean, list};
 
-/// More distinct fractional numbers than this are a quantity, not classes.
-const FRACTIONS: usize = 50;
-/// More classes than this, on more than half of the rows, are an identifier.
-const IDENTIFIERS: usize = 20;
+/// Maximum number of distinct fractional labels; more look like a quantity.
+const MAX_FRACTIONS: usize = 50;
+/// Maximum number of classes if they are more than half as many as the rows; more look like an identifier.
+const MAX_CLASSES: usize = 20;
 
-/// The names of the classes in order, and the class of each of the rows.
+/// Names of the classes in order, and the class of each row.
 #[derive(Clone)]
 pub(crate) struct Labels {
     pub(crate) classes: Vec<String>,
     pub(crate) y: Vec<u32>,
 }
 
-/// Finds the classes among the given rows: sorted as numbers if all are numbers, else by their letters.
+/// Finds the classes of the given rows, sorted as numbers if all labels are numbers, else as text.
 pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> {
     let at = table.require(target)?;
     let column = &table.columns[at];
@@ -35,49 +35,36 @@ pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
     } else {
         let values = column.numbers()?.unwrap_or_default();
         if let Some(&row) = rows.iter().find(|&&row| values[row as usize].is_infinite()) {
-            return Err(Error::Data(format!("{}: a label cannot be infinite.", table.place(row as usize, target))));
+            return Err(table.cell_error(row as usize, target, CellError::InfiniteLabel));
         }
-        // Adding zero makes one zero of the two.
+        // Adding 0 turns -0 into 0.
         let mut distinct: Vec<f64> = rows.iter().map(|&row| values[row as usize] + 0.0).collect();
         distinct.sort_unstable_by(f64::total_cmp);
         distinct.dedup();
         let fractions = distinct.iter().filter(|value| value.fract() != 0.0).count();
         (distinct.iter().map(ToString::to_string).collect::<Vec<_>>(), fractions)
     };
-    let n = classes.len();
+    let (distinct, name) = (classes.len(), || target.to_string());
     if let [only] = &classes[..] {
-        return Err(table.error(format!(
-            "every label in column `{target}` is `{only}`. At least two classes are needed to learn to tell them apart."
-        )));
+        return Err(table.error(TableError::OneClass { target: name(), class: only.clone() }));
     }
-    if fractions > FRACTIONS {
-        return Err(table.error(format!(
-            "column `{target}` has {fractions} distinct fractional values, which looks like a quantity (regression), \
-             but labels must be classes. Choose another target, or put the values into classes first."
-        )));
+    if fractions > MAX_FRACTIONS {
+        return Err(table.error(TableError::Quantity { target: name(), distinct: fractions }));
     }
-    if n > IDENTIFIERS && n * 2 > rows.len() {
-        return Err(table.error(format!(
-            "column `{target}` has {n} distinct values in {} rows, which looks like an identifier or a quantity, \
-             but labels must be classes. Choose another target.",
-            rows.len()
-        )));
+    if distinct > MAX_CLASSES && distinct * 2 > rows.len() {
+        return Err(table.error(TableError::ManyClasses { target: name(), distinct, rows: rows.len() }));
     }
     let y = number(table, target, rows, &classes)?;
     Ok(Labels { classes, y })
 }
 
-/// The class of each of the rows, where the classes are known already.
+/// Returns the class of each of the rows among known classes.
 pub(crate) fn number(table: &Table, target: &str, rows: &[u32], classes: &[String]) -> Result<Vec<u32>> {
     let numbers: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     let class = |row: u32, label: &str| {
         numbers.get(label).copied().ok_or_else(|| {
-            Error::Data(format!(
-                "{}: `{label}` is none of the classes {}.{}",
-                table.place(row as usize, target),
-                list(classes),
-                did_you_mean(label, classes)
-            ))
+            let error = CellError::UnknownClass { label: label.to_string(), classes: classes.to_vec() };
+            table.cell_error(row as usize, target, error)
         })
     };
     let column = &table.columns[table.require(target)?];
@@ -107,10 +94,8 @@ impl Labels {
     /// Makes `positive` the second of two classes.
     pub(crate) fn with_positive(mut self, table: &Table, positive: &str) -> Result<Self> {
         if self.classes.len() != 2 {
-            let n = self.classes.len();
-            return Err(
-                table.error(format!("`{positive}` cannot be the positive class: there are {n} classes, not 2."))
-            );
+            let (positive, classes) = (positive.to_string(), self.classes.len());
+            return Err(table.error(TableError::PositiveOfMany { positive, classes }));
         }
         match self.classes.iter().position(|class| class == positive) {
             Some(1) => {}
@@ -119,11 +104,8 @@ impl Labels {
                 self.y.iter_mut().for_each(|class| *class = 1 - *class);
             }
             None => {
-                return Err(table.error(format!(
-                    "`{positive}` cannot be the positive class: the classes are {}.{}",
-                    list(&self.classes),
-                    did_you_mean(positive, &self.classes)
-                )));
+                let (positive, classes) = (positive.to_string(), self.classes);
+                return Err(table.error(TableError::UnknownPositive { positive, classes }));
             }
         }
         Ok(self)
@@ -225,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_infinite_label_and_an_unknown_one_are_named_by_their_place() {
+    fn infinite_and_unknown_labels_are_named_with_their_line() {
         assert_eq!(message(labels(&["1", "inf"])), "t.csv, line 3, column `y`: a label cannot be infinite.");
         assert_eq!(
             number(&table(&["B", "m"]), "y", &[0, 1], &["B".into(), "M".into()]).unwrap_err().to_string(),

@@ -1,71 +1,69 @@
-//! What the training rows teach about the columns.
+//! Learning of a preprocessing from training rows.
 
 use std::borrow::Cow;
 
 use wgrad_core::Result;
-use wgrad_core::text::count;
 
 use super::categories::Categories;
 use super::features;
-use super::preprocess::{Learned, Preprocess};
-use crate::table::{Cells, Column, Kind, Table};
+use super::preprocess::{LearnedColumn, Preprocess};
+use crate::error::TableError;
+use crate::table::{Cells, Column, ColumnKind, Table};
 
-/// How columns of text become features; see [`Labelled`](crate::Labelled) for the settings.
+/// Options of the encoding of text columns; see [`Labelled`](crate::Labelled).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Encoding {
+pub(crate) struct EncodingOptions {
+    /// The maximum number of categories.
     pub limit: usize,
+    /// The minimum number of training rows of a category.
     pub min_frequency: usize,
+    /// Columns that are encoded as category numbers.
     pub embed: Vec<String>,
 }
 
-impl Default for Encoding {
+impl Default for EncodingOptions {
     fn default() -> Self {
         Self { limit: 100, min_frequency: 2, embed: vec![] }
     }
 }
 
-/// Choices about what is learned.
+/// Options of [`learn`].
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Learning<'a> {
-    /// Whether missing cells are filled with means.
+pub(crate) struct LearnOptions<'a> {
+    /// Fill missing cells with means.
     pub fill: bool,
-    /// Whether columns of numbers get mean 0 and standard deviation 1.
+    /// Standardise columns of numbers.
     pub standardize: bool,
-    pub encoding: &'a Encoding,
+    pub encoding: &'a EncodingOptions,
 }
 
-/// Learns from some rows of a table.
-pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: Learning<'_>) -> Result<Preprocess> {
+/// Learns a preprocessing from some rows of a table.
+pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: LearnOptions<'_>) -> Result<Preprocess> {
     let cells = features::learnable(table, &names)?;
     let mut learned = Vec::with_capacity(names.len());
     for (name, column) in names.into_iter().zip(cells) {
-        learned.push(if column.kind() == Kind::Text || how.encoding.embed.contains(&name) {
+        learned.push(if column.kind() == ColumnKind::Text || how.encoding.embed.contains(&name) {
             let categories = categories(table, &name, column, rows, how.encoding)?;
             let constant = categories.is_constant();
-            Learned { name, mean: 0.0, std: 1.0, fill: 0.0, constant, categories: Some(categories) }
+            LearnedColumn { name, mean: 0.0, std: 1.0, fill: 0.0, constant, categories: Some(categories) }
         } else {
             let moments = Moments::of(&as_numbers(column)?, rows);
             if moments.present == 0 && how.fill {
-                return Err(table.error(format!(
-                    "column `{name}` has no value in the training rows, so there is no mean to fill in. \
-                     Drop it with .drop_columns([\"{name}\"])."
-                )));
+                return Err(table.error(TableError::NoMean { column: name }));
             }
             let constant = moments.is_constant();
             let std = if constant || !how.standardize { 1.0 } else { moments.variance.sqrt() };
             let mean = if how.standardize { moments.mean } else { 0.0 };
-            Learned { name, mean, std, fill: moments.mean, constant, categories: None }
+            LearnedColumn { name, mean, std, fill: moments.mean, constant, categories: None }
         });
     }
     Ok(Preprocess::learned(learned, how.fill))
 }
 
-/// Learns the categories of some rows.
-fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &Encoding) -> Result<Categories> {
+/// Learns the categories of a column from some rows.
+fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &EncodingOptions) -> Result<Categories> {
     let Cells::Text { codes, levels } = &column.cells else {
-        return Err(table.error(format!(
-            "column `{name}` holds numbers, so it has no categories to embed. Write them as text, such as `c1`, `c2`."
-        )));
+        return Err(table.error(TableError::NoCategories { column: name.to_string() }));
     };
     let mut counts = vec![0_usize; levels.len()];
     for &row in rows {
@@ -79,33 +77,21 @@ fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &En
     kept.sort_unstable();
     let unseen = rows.len() - kept.iter().map(|(_, n)| n).sum::<usize>();
     let rare = counts.iter().filter(|count| **count < how.min_frequency).sum::<usize>();
-    let drop = format!("Drop the column with .drop_columns([\"{name}\"])");
+    let column = name.to_string();
     if kept.is_empty() || (rare * 2 > rows.len() && distinct > 20) {
-        return Err(table.error(format!(
-            "column `{name}` is text with {} in {}, most of which have fewer than {}, as an identifier has. {drop}, or \
-                 write what its texts have in common.",
-            count(distinct, "distinct value"),
-            count(rows.len(), "training row"),
-            count(how.min_frequency, "row"),
-        )));
+        let (rows, min_frequency) = (rows.len(), how.min_frequency);
+        return Err(table.error(TableError::Identifier { column, distinct, rows, min_frequency }));
     }
     if kept.len() > how.limit {
-        return Err(table.error(format!(
-            "column `{name}` is text with {} categories, and one-hot they would be as many features; the limit is {}. \
-                 {drop}, put rare ones together with .min_frequency(N) (--min-frequency N), or raise the limit with \
-                 .max_categories({}) (--max-categories {}).",
-            kept.len(),
-            how.limit,
-            kept.len(),
-            kept.len(),
-        )));
+        let (categories, limit) = (kept.len(), how.limit);
+        return Err(table.error(TableError::TooManyCategories { column, categories, limit }));
     }
     let levels = kept.into_iter().map(|(text, _)| text.to_string()).collect();
     let embedded = how.embed.iter().any(|other| other == name);
-    Ok(Categories::new(name.to_string(), levels, unseen, embedded))
+    Ok(Categories::new(column, levels, unseen, embedded))
 }
 
-/// The numbers of a column of numbers or booleans.
+/// Returns the numbers of a column of numbers or booleans.
 fn as_numbers(column: &Column) -> Result<Cow<'_, [f64]>> {
     let values = match &column.cells {
         Cells::Text { codes, .. } => column.booleans().map(|value| (0..codes.len()).map(value).collect()),
@@ -114,7 +100,7 @@ fn as_numbers(column: &Column) -> Result<Cow<'_, [f64]>> {
     Ok(values.unwrap_or_default())
 }
 
-/// Mean and variance of the values of some rows, missing ones replaced by the mean.
+/// Mean and variance of a column over some rows, with missing values replaced by the mean.
 struct Moments {
     rows: f64,
     present: usize,
@@ -123,24 +109,26 @@ struct Moments {
 }
 
 impl Moments {
+    /// Computes the moments in two passes.
     fn of(values: &[f64], rows: &[u32]) -> Self {
         let present = || rows.iter().map(|&row| values[row as usize]).filter(|value| !value.is_nan());
         let (least, most) = present().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
         let n = present().count();
         let mean = match n {
             0 => 0.0,
-            // Exactly, so that the column becomes exactly 0.
+            // The exact value, so that a constant column is standardised to exactly 0.
             _ if least >= most => least,
             _ => present().sum::<f64>() / n as f64,
         };
-        // The second sum takes away what rounding left in the mean.
+        // The sum of the differences corrects for the rounding error of the mean.
         let (squares, rest) = present().map(|x| x - mean).fold((0.0, 0.0), |(s, r), d| (s + d * d, r + d));
         let total = rows.len() as f64;
         let variance = if n == 0 { 0.0 } else { ((squares - rest * rest / n as f64) / total).max(0.0) };
         Self { rows: total, present: n, mean, variance }
     }
 
-    /// As `sklearn.preprocessing._data._is_constant_feature`.
+    /// Returns whether the variance is within rounding error of 0, as
+    /// `sklearn.preprocessing._data._is_constant_feature` does.
     fn is_constant(&self) -> bool {
         let error = self.rows * f64::EPSILON;
         self.variance <= error * self.variance + (error * self.mean).powi(2)

@@ -1,4 +1,4 @@
-//! From the columns of a table to the features and classes of a dataset: what is learned, and how it is applied.
+//! Preprocessing: features and classes of a table's columns, learned from training rows and applied to others.
 
 mod apply;
 mod categories;
@@ -10,7 +10,7 @@ mod preprocess;
 
 pub(crate) use apply::transform;
 pub use categories::Categories;
-pub(crate) use learn::{Encoding, Learning, learn};
+pub(crate) use learn::{EncodingOptions, LearnOptions, learn};
 pub use missing::Missing;
 pub use preprocess::{Preprocess, Span};
 

@@ -1,20 +1,23 @@
-//! What the training rows taught about the columns: plain data that is saved with a model.
+//! Preprocessing as plain data, which is saved with a model.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use wgrad_core::Result;
 use wgrad_core::text::count;
-use wgrad_core::{Error, Result};
 
 use super::categories::Categories;
+use crate::error::DataError;
 
-/// How a row of a table becomes the input of a model: which columns, in which order, filled and standardised how.
+/// Preprocessing learned from training rows, which turns rows of a table into the input of a model: the feature
+/// columns in order, their fill values, means and standard deviations, and the categories of text.
 ///
-/// `(value - mean) / std` per column of numbers, where true is 1 and false is 0, where `mean` and `std` are those of the training rows. The standard deviation
-/// divides by the number of rows, as scikit-learn's `StandardScaler` does, and counts cells that were filled with the
-/// mean. A column that is constant on the training rows has `std` 1, so it becomes 0; it is constant when its variance
-/// is no larger than the rounding error of computing it (scikit-learn's bound). All of it is computed in `f64`.
+/// A number becomes `(value - mean) / std`; booleans are 0 and 1. `mean` and `std` are those of the training rows.
+/// The standard deviation divides by the number of rows, as scikit-learn's `StandardScaler` does, and includes
+/// cells filled with the mean. A column that is constant on the training rows has `std` 1, so it becomes 0; it is
+/// constant if its variance is not above the rounding error of computing it (scikit-learn's bound). All of this is
+/// computed in `f64`.
 ///
 /// ```
 /// use wgrad_data::{Preprocess, Table};
@@ -35,25 +38,25 @@ pub struct Preprocess {
     std: Vec<f64>,
     fill: Option<Vec<f64>>,
     constant: Vec<String>,
-    /// What columns of text become; those have mean 0 and std 1.
+    /// Categories of the columns of text, whose mean is 0 and std 1.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     categories: Vec<Categories>,
-    /// The names of what the model takes.
+    /// Names of the features.
     #[serde(skip)]
     names: Vec<String>,
 }
 
-/// Features that one column of the file became; see [`Preprocess::spans`].
+/// Features of one column of the file; see [`Preprocess::spans`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span<'a> {
     /// The name of the column.
     pub column: &'a str,
-    /// The places of its features among all.
+    /// The indices of its features.
     pub features: Range<usize>,
 }
 
-/// What the training rows taught about one column.
-pub(super) struct Learned {
+/// Values learned about one column.
+pub(super) struct LearnedColumn {
     pub name: String,
     pub mean: f64,
     pub std: f64,
@@ -64,7 +67,7 @@ pub(super) struct Learned {
     pub categories: Option<Categories>,
 }
 
-/// What a file may say.
+/// Contents of a file before they are checked.
 #[derive(Deserialize)]
 struct Unchecked {
     columns: Vec<String>,
@@ -72,7 +75,7 @@ struct Unchecked {
     std: Vec<f64>,
     fill: Option<Vec<f64>>,
     constant: Vec<String>,
-    /// Absent in files of versions that knew numbers only.
+    /// Absent in files of versions without categories.
     #[serde(default)]
     categories: Vec<Categories>,
 }
@@ -107,16 +110,16 @@ impl TryFrom<Unchecked> for Preprocess {
 }
 
 impl Preprocess {
-    /// Leaves values as they are.
+    /// Returns a preprocessing that does not change values.
     pub(crate) fn identity(columns: Vec<String>) -> Self {
         let n = columns.len();
         let names = columns.clone();
         Self { columns, mean: vec![0.0; n], std: vec![1.0; n], fill: None, constant: vec![], categories: vec![], names }
     }
 
-    /// Describes columns whose values were learned; columns of text have mean 0 and std 1.
-    pub(super) fn learned(columns: Vec<Learned>, fills: bool) -> Self {
-        let of = |number: fn(&Learned) -> f64| columns.iter().map(number).collect();
+    /// Makes a preprocessing of what was learned about each column; columns of text have mean 0 and std 1.
+    pub(super) fn learned(columns: Vec<LearnedColumn>, fills: bool) -> Self {
+        let of = |number: fn(&LearnedColumn) -> f64| columns.iter().map(number).collect();
         let mut preprocess = Self {
             mean: of(|column| column.mean),
             std: of(|column| column.std),
@@ -130,6 +133,7 @@ impl Preprocess {
         preprocess
     }
 
+    /// Sets the names of the features.
     fn name_features(&mut self) {
         let names = self.columns.iter().map(|column| match self.categories_of(column) {
             Some(categories) => categories.names(),
@@ -143,13 +147,13 @@ impl Preprocess {
         self.categories.iter().find(|of| of.column() == column)
     }
 
-    /// The names of the features that the model takes, in its order: the name of a column of numbers; `column=category` for
-    /// each category of a column of text, and `column=?` for the unseen one.
+    /// Returns the names of the model's features in order: the column's name for numbers and embedded columns; for
+    /// one-hot columns `column=category` for each category, and `column=?` for the unseen one.
     pub fn features(&self) -> &[String] {
         &self.names
     }
 
-    /// The columns with the features that each one became, in the model's order.
+    /// Returns the columns in the model's order, each with the indices of its features.
     pub fn spans(&self) -> Vec<Span<'_>> {
         let mut at = 0;
         let mut spans = Vec::with_capacity(self.columns.len());
@@ -161,38 +165,40 @@ impl Preprocess {
         spans
     }
 
-    /// What columns of text become.
+    /// Returns the categories of the columns of text.
     pub fn categories(&self) -> &[Categories] {
         &self.categories
     }
 
-    /// The columns of the file that are features, in the order in which the model takes them. Those of text become as many
-    /// features as [`Self::features`] names.
+    /// Returns the feature columns of the file in the model's order. A one-hot column of text makes several of
+    /// [`Self::features`].
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// What is subtracted from each column; 0 without standardisation.
+    /// Returns the mean that is subtracted from each column; 0 without standardisation.
     pub fn mean(&self) -> &[f64] {
         &self.mean
     }
 
-    /// What each column is divided by; 1 without standardisation and for constant columns.
+    /// Returns the standard deviation that each column is divided by; 1 without standardisation and for constant
+    /// columns.
     pub fn std(&self) -> &[f64] {
         &self.std
     }
 
-    /// What is put into missing cells of each column, under [`Missing::FillMean`](crate::Missing::FillMean).
+    /// Returns the fill value for missing cells of each column; none without
+    /// [`Missing::FillMean`](crate::Missing::FillMean).
     pub fn fill(&self) -> Option<&[f64]> {
         self.fill.as_deref()
     }
 
-    /// The columns that are constant on the training rows: they tell the model nothing.
+    /// Returns the columns that are constant on the training rows, from which a model learns nothing.
     pub fn constant_columns(&self) -> &[String] {
         &self.constant
     }
 
-    /// As JSON; [`Preprocess::from_json`] gives back the same bits.
+    /// Returns the preprocessing as JSON; [`Preprocess::from_json`] restores the same bits.
     ///
     /// ```
     /// # use wgrad_data::Table;
@@ -205,11 +211,11 @@ impl Preprocess {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads what [`Preprocess::to_json`] wrote.
+    /// Reads the JSON of [`Preprocess::to_json`].
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the text is no JSON of a preprocessing, or its values contradict each other.
     pub fn from_json(json: &str) -> Result<Self> {
-        serde_json::from_str(json).map_err(|error| Error::Data(format!("this is not a saved preprocessing: {error}")))
+        serde_json::from_str(json).map_err(|error| DataError::Preprocess { reason: error.to_string() }.into())
     }
 }

@@ -1,6 +1,6 @@
 use wgrad_core::Result;
 
-use super::{Encoding, Learning};
+use super::{EncodingOptions, LearnOptions};
 use crate::{Preprocess, Table};
 
 fn table(csv: &str) -> Table {
@@ -9,7 +9,12 @@ fn table(csv: &str) -> Table {
 
 fn learn(csv: &str, columns: &[&str], rows: &[u32], fill: bool) -> Result<Preprocess> {
     let columns = columns.iter().map(ToString::to_string).collect();
-    super::learn(&table(csv), columns, rows, Learning { fill, standardize: true, encoding: &Encoding::default() })
+    super::learn(
+        &table(csv),
+        columns,
+        rows,
+        LearnOptions { fill, standardize: true, encoding: &EncodingOptions::default() },
+    )
 }
 
 #[test]
@@ -30,7 +35,7 @@ const STD_A: f64 = 2.414_377_507_764_682_7;
 const STD_B: f64 = 1.802_775_637_731_994_6;
 
 #[test]
-fn only_the_given_rows_teach() {
+fn only_the_given_rows_count() {
     let learned = learn("a\n1\n3\n1000\n", &["a"], &[0, 1], false).unwrap();
     assert_eq!((learned.mean(), learned.std()), (&[2.0][..], &[1.0][..]));
 }
@@ -51,11 +56,11 @@ fn a_column_that_differs_by_rounding_only_is_constant() {
 }
 
 #[test]
-fn missing_cells_are_filled_with_the_mean_of_the_training_rows() {
+fn missing_cells_are_filled_with_the_training_mean() {
     let csv = "a,b\n1,0\n,0\n3,0\n,0\n100,0\n";
     let learned = learn(csv, &["a"], &[0, 1, 2], true).unwrap();
     assert_eq!(learned.fill(), Some(&[2.0][..]));
-    // SimpleImputer and StandardScaler in a pipeline: the filled cell counts.
+    // As SimpleImputer and StandardScaler in a pipeline: filled cells count.
     approx::assert_relative_eq!(learned.std()[0], (2.0_f64 / 3.0).sqrt(), max_relative = 1e-15);
     let x = learned.apply(&table(csv)).unwrap().to_f64();
     assert_eq!((x[1], x[3]), (0.0, 0.0));
@@ -76,7 +81,7 @@ fn a_missing_cell_without_a_learned_fill_is_an_error() {
     assert_eq!(
         learned.apply(&table("a,b\n1,1\n,1\n")).unwrap_err().to_string(),
         "t.csv, line 3, column `a`: the cell is missing, and no value to fill in was learned. \
-         Complete it, or train with Missing::FillMean (--missing mean)."
+         Complete it, or train with Missing::FillMean."
     );
 }
 
@@ -98,13 +103,13 @@ fn a_value_that_overflows_once_standardised_is_an_error() {
 }
 
 #[test]
-fn what_is_saved_comes_back_as_the_same_bits() {
+fn saving_keeps_the_bits() {
     let learned = learn("a,b\n0.1,7.3\n0.7,1e-9\n1.9,\n3.3,0.2\n", &["b", "a"], &[0, 1, 2, 3], true).unwrap();
     assert_eq!(Preprocess::from_json(&learned.to_json()).unwrap(), learned);
 }
 
 #[test]
-fn a_file_that_does_not_fit_together_is_refused() {
+fn contradictory_files_are_refused() {
     let message = |json: &str| Preprocess::from_json(json).unwrap_err().to_string();
     let start = "this is not a saved preprocessing: ";
     assert!(message("[]").starts_with(start));

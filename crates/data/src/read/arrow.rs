@@ -1,4 +1,4 @@
-//! Parquet files and Arrow's own: columns that bring their types along.
+//! Reader of Parquet and Arrow files, whose columns have types.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -19,36 +19,40 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use wgrad_core::{Error, Result};
 
 use super::build::Builder;
-use super::format::Format;
 use super::names::named;
-use crate::table::{BLOCK, Places, Table};
+use crate::error::{ColumnarError, ColumnarFormat, DataError, TableError};
+use crate::table::{BLOCK, RowLocations, Table};
 
-/// Reads a file of columns; `builder` makes the place of each one.
+/// Reads a file; `builder` makes the builder of a column from its index and the number of columns.
 ///
 /// # Errors
-/// When the file is damaged, or a column is of a type that is no number, text or time.
-pub(super) fn read(path: &Path, format: Format, builder: impl Fn(usize, usize) -> Builder) -> Result<Table> {
+/// When the file is damaged, or a column holds no numbers, texts or times.
+pub(super) fn read(path: &Path, format: ColumnarFormat, builder: impl Fn(usize, usize) -> Builder) -> Result<Table> {
     let file = path.display().to_string();
-    let damaged = |why: &dyn std::fmt::Display| {
-        Error::Data(format!("{file}: this is no whole {format} file: {why}. Write it again, or save the rows as CSV."))
-    };
+    let damaged =
+        |why: &dyn std::fmt::Display| failure(&file, ColumnarError::Damaged { format, reason: why.to_string() });
     let read = || -> Result<Table> {
         let source = File::open(path).map_err(Error::io(path))?;
         let batches: Box<dyn RecordBatchReader> = match format {
-            Format::Parquet => Box::new(
+            ColumnarFormat::Parquet => Box::new(
                 ParquetRecordBatchReaderBuilder::try_new(source)
                     .and_then(|builder| builder.with_batch_size(BLOCK).build())
                     .map_err(|why| damaged(&why))?,
             ),
-            Format::Arrow => arrow(BufReader::new(source)).map_err(|why| damaged(&why))?,
+            ColumnarFormat::Arrow => arrow(BufReader::new(source)).map_err(|why| damaged(&why))?,
         };
         table(&file, batches, &builder, &damaged)
     };
-    // These libraries check what they read, but where a damaged file makes one of them panic, that is no bug of the user's.
+    // The libraries check their input, but a damaged file can still make them panic: that is an error of the file.
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(&"its parts contradict each other")))
 }
 
-/// The stream of portions that both of Arrow's formats hold; the one for files has a mark before it and an index behind.
+fn failure(file: &str, error: ColumnarError) -> Error {
+    DataError::Columnar { file: file.to_string(), error }.into()
+}
+
+/// Opens the stream of record batches that both Arrow formats hold. The file format adds a magic string before it
+/// and a footer after it.
 fn arrow(mut source: BufReader<File>) -> Result<Box<dyn RecordBatchReader>, ArrowError> {
     let mut mark = [0; 8];
     source.read_exact(&mut mark)?;
@@ -62,23 +66,25 @@ fn arrow(mut source: BufReader<File>) -> Result<Box<dyn RecordBatchReader>, Arro
         }
     }
     source.seek(SeekFrom::Start(begin))?;
-    check_places(&mut source)?;
+    check_buffers(&mut source)?;
     source.seek(SeekFrom::Start(begin))?;
     Ok(Box::new(StreamReader::try_new(source, None)?))
 }
 
-/// No codec of Arrow's makes more of a byte: zstd says up to 128 KiB of equal bytes in four.
-const RATIO: u64 = 1 << 15;
-/// A portion that takes more than this unpacked was not meant for a table of numbers and texts.
-const LARGEST: u64 = 4 << 30;
+/// Maximum ratio of uncompressed to compressed bytes of Arrow's codecs: zstd stores up to 128 KiB of equal bytes in
+/// four.
+const MAX_RATIO: u64 = 1 << 15;
+/// Maximum size of an uncompressed buffer in bytes: no record batch of numbers and texts needs more.
+const MAX_BUFFER: u64 = 4 << 30;
 
-/// That parts lie where their portions are, and what is packed says a size which it can have: the reader believes both, and
-/// a program that runs out of memory cannot say why.
-fn check_places(source: &mut BufReader<File>) -> Result<(), ArrowError> {
+/// Checks that buffers are inside of their record batches, and that the sizes of compressed buffers are possible.
+///
+/// The reader trusts both, and would otherwise run out of memory on a damaged file.
+fn check_buffers(source: &mut BufReader<File>) -> Result<(), ArrowError> {
     let wrong = |why: &str| ArrowError::IpcError(why.into());
     let mut word = [0; 4];
     loop {
-        // A stream may end without a mark.
+        // A stream may end without an end-of-stream marker.
         if source.read_exact(&mut word).is_err() {
             return Ok(());
         }
@@ -99,14 +105,14 @@ fn check_places(source: &mut BufReader<File>) -> Result<(), ArrowError> {
         for buffer in batch.and_then(|batch| batch.buffers()).iter().flatten() {
             let place = u64::try_from(buffer.offset()).ok().zip(u64::try_from(buffer.length()).ok());
             let inside = |(at, length): &(u64, u64)| at.checked_add(*length).is_some_and(|end| end <= whole);
-            let (at, length) = place.filter(inside).ok_or_else(|| wrong("a part lies outside of its portion"))?;
+            let (at, length) = place.filter(inside).ok_or_else(|| wrong("a buffer is outside of its record batch"))?;
             if length >= 8 && batch.is_some_and(|batch| batch.compression().is_some()) {
                 let mut size = [0; 8];
                 source.seek(SeekFrom::Start(body.saturating_add(at)))?;
                 source.read_exact(&mut size)?;
-                // -1 stands for what is not packed.
+                // -1 marks a buffer that is not compressed.
                 let size = i64::from_le_bytes(size);
-                if u64::try_from(size).is_ok_and(|size| size > LARGEST.min((length - 8).saturating_mul(RATIO))) {
+                if u64::try_from(size).is_ok_and(|size| size > MAX_BUFFER.min((length - 8).saturating_mul(MAX_RATIO))) {
                     return Err(wrong(&format!("{} bytes cannot hold {size} in packed form", length - 8)));
                 }
             }
@@ -115,6 +121,7 @@ fn check_places(source: &mut BufReader<File>) -> Result<(), ArrowError> {
     }
 }
 
+/// Builds a table of record batches.
 fn table(
     file: &str,
     batches: Box<dyn RecordBatchReader>,
@@ -126,11 +133,8 @@ fn table(
     let kinds: Vec<DataType> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
     for (name, kind) in names.iter().zip(&kinds) {
         if !is_known(kind) {
-            return Err(Error::Data(format!(
-                "{file}: column `{name}` is of type {}, which is neither a number nor a text. \
-                 Leave it out of the file, or divide it into columns of numbers.",
-                kind.to_string().split('(').next().unwrap_or_default()
-            )));
+            let dtype = kind.to_string().split('(').next().unwrap_or_default().to_string();
+            return Err(failure(file, ColumnarError::ColumnType { column: name.clone(), dtype }));
         }
     }
     let mut builders: Vec<Builder> = (0..names.len())
@@ -141,15 +145,14 @@ fn table(
         let batch: RecordBatch = batch.map_err(|why| damaged(&why))?;
         let mut at = 0;
         while at < batch.num_rows() {
-            // Blocks on disk begin where they must, whatever the file's own portions are.
+            // Slices end at the boundaries of blocks on disk, which differ from those of the file's record batches.
             let length = (BLOCK - rows % BLOCK).min(batch.num_rows() - at);
             for (builder, column) in builders.iter_mut().zip(batch.columns()) {
                 push(builder, rows, &column.slice(at, length)).map_err(|why| damaged(&why))?;
             }
             (at, rows) = (at + length, rows + length);
             if u32::try_from(rows).is_err() {
-                let why = "there are more than 4294967294 rows, which is more than a row number can count.";
-                return Err(Error::Data(format!("{file}: {why}")));
+                return Err(DataError::Table { file: file.to_string(), error: TableError::TooManyRows }.into());
             }
             if rows.is_multiple_of(BLOCK) {
                 builders.iter_mut().try_for_each(|builder| builder.flush(rows / BLOCK - 1))?;
@@ -157,16 +160,17 @@ fn table(
         }
     }
     if rows == 0 {
-        return Err(Error::Data(format!("{file}: there are columns, but no row.")));
+        return Err(failure(file, ColumnarError::NoRows));
     }
     if !rows.is_multiple_of(BLOCK) {
         builders.iter_mut().try_for_each(|builder| builder.flush(rows / BLOCK))?;
     }
     let spilled = builders.iter().any(Builder::is_on_disk);
     let columns = builders.into_iter().map(|builder| builder.finish(rows)).collect();
-    Ok(Table { file: file.to_string(), names, columns, places: Places::Rows(rows), spilled })
+    Ok(Table { file: file.to_string(), names, columns, locations: RowLocations::Count(rows), spilled })
 }
 
+/// Returns whether a type is read as numbers.
 fn is_number(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, values) => is_number(values),
@@ -174,6 +178,7 @@ fn is_number(kind: &DataType) -> bool {
     }
 }
 
+/// Returns whether a type is supported.
 fn is_known(kind: &DataType) -> bool {
     match kind {
         DataType::Dictionary(_, values) => is_known(values),
@@ -183,7 +188,7 @@ fn is_known(kind: &DataType) -> bool {
     }
 }
 
-/// Adds the rows of a column, the first of which has number `row`.
+/// Adds the cells of a column, the first of which belongs to `row`.
 fn push(builder: &mut Builder, row: usize, column: &Arc<dyn Array>) -> Result<(), ArrowError> {
     use DataType as Is;
     match column.data_type() {
@@ -247,12 +252,13 @@ fn push(builder: &mut Builder, row: usize, column: &Arc<dyn Array>) -> Result<()
                 text(as_datetime::<TimestampNanosecondType>(at))
             });
         }
-        // Refused before the first row.
+        // Unreachable: `is_known` rejects other types before the first row.
         _ => (row..row + column.len()).for_each(|row| builder.push_word(row, None)),
     }
     Ok(())
 }
 
+/// Adds numbers, NaN where they are null.
 fn numbers<T: ArrowPrimitiveType>(
     builder: &mut Builder,
     row: usize,
@@ -264,12 +270,12 @@ fn numbers<T: ArrowPrimitiveType>(
     }
 }
 
-/// A number of so many decimals, as its digits would be read.
+/// Returns `digits · 10^-scale`, rounded as when parsed from text.
 fn scaled(digits: i128, scale: i8) -> f64 {
     format!("{digits}e{}", -i16::from(scale)).parse().unwrap_or(f64::NAN)
 }
 
-/// Times become the texts that a file of text would have, so that they are told to be dates there, too.
+/// Adds times as the texts that a CSV file would hold, so that they are recognised as dates.
 fn times<T: ArrowPrimitiveType>(
     builder: &mut Builder,
     row: usize,
@@ -281,11 +287,12 @@ fn times<T: ArrowPrimitiveType>(
     }
 }
 
+/// Formats a time.
 fn text(time: Option<impl std::fmt::Display>) -> Option<String> {
     time.map(|time| time.to_string())
 }
 
-/// The day of a time that has none.
+/// Formats the day of a time without a time of day.
 fn date(time: Option<impl std::fmt::Display>) -> Option<String> {
     text(time).map(|text| text.split(' ').next().unwrap_or_default().to_string())
 }

@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::{Kind, Seed};
+use crate::{ColumnKind, Seed};
 
-/// Files that pyarrow wrote; `make.py` beside them says how.
+/// Returns the path of a file that pyarrow wrote with `make.py` in the same folder.
 fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/tables").join(name)
 }
@@ -15,7 +15,7 @@ fn message(name: &str) -> String {
 
 const NAN: f64 = f64::NAN;
 
-/// The numbers of the files.
+/// Columns of numbers of the files.
 const NUMBERS: [(&str, [f64; 5]); 8] = [
     ("i8", [-1.0, NAN, 3.0, 4.0, 5.0]),
     ("i64", [1_099_511_627_776.0, 1.0, 2.0, 3.0, 4.0]),
@@ -30,13 +30,13 @@ const NUMBERS: [(&str, [f64; 5]); 8] = [
 const TIME: Option<&str> = Some("2024-01-31 12:30:15.250");
 const DAY: Option<&str> = Some("2024-01-31");
 
-const TEXTS: [(&str, Kind, [Option<&str>; 5]); 6] = [
-    ("flag", Kind::Boolean, [Some("true"), Some("false"), None, Some("true"), Some("false")]),
-    ("word", Kind::Text, [Some("x"), Some("y"), None, None, Some("é")]),
-    ("large", Kind::Text, [Some("x"), Some("y"), Some("x"), Some("y"), None]),
-    ("level", Kind::Text, [Some("a"), None, Some("b"), Some("a"), Some("b")]),
-    ("day", Kind::Date, [DAY, None, DAY, DAY, DAY]),
-    ("time", Kind::Date, [TIME, None, TIME, TIME, TIME]),
+const TEXTS: [(&str, ColumnKind, [Option<&str>; 5]); 6] = [
+    ("flag", ColumnKind::Boolean, [Some("true"), Some("false"), None, Some("true"), Some("false")]),
+    ("word", ColumnKind::Text, [Some("x"), Some("y"), None, None, Some("é")]),
+    ("large", ColumnKind::Text, [Some("x"), Some("y"), Some("x"), Some("y"), None]),
+    ("level", ColumnKind::Text, [Some("a"), None, Some("b"), Some("a"), Some("b")]),
+    ("day", ColumnKind::Date, [DAY, None, DAY, DAY, DAY]),
+    ("time", ColumnKind::Date, [TIME, None, TIME, TIME, TIME]),
 ];
 
 #[test]
@@ -67,7 +67,7 @@ fn every_format_and_compression_gives_the_same_columns() {
 }
 
 #[test]
-fn texts_that_lie_elsewhere_are_found() {
+fn long_texts_of_views_are_read() {
     let table = Table::read(file("view.arrow")).unwrap();
     let column = table.column("v").unwrap();
     let texts: Vec<_> = (0..3).map(|row| column.text(row)).collect();
@@ -96,7 +96,7 @@ fn rows_are_counted_where_there_are_no_lines() {
 }
 
 #[test]
-fn what_is_no_table_of_numbers_and_texts_is_refused_by_name() {
+fn other_types_of_columns_are_refused() {
     assert_eq!(
         message("nested.parquet"),
         "nested.parquet: column `list` is of type List, which is neither a number nor a text. \
@@ -116,7 +116,7 @@ fn a_damaged_file_is_an_error() {
         let whole = std::fs::read(file(name)).unwrap();
         for length in (8..whole.len()).step_by(97) {
             std::fs::write(&path, &whole[..length]).unwrap();
-            // A stream may end after any of its portions.
+            // A stream may end after any of its record batches.
             if let Ok(table) = Table::read(&path) {
                 assert!(name == "stream.arrow" && table.rows() < 5 && table.rows() % 2 == 0, "{name} cut to {length}");
             }
@@ -126,7 +126,7 @@ fn a_damaged_file_is_an_error() {
             let at = 8 + random.below(bytes.len() as u64 - 8);
             bytes[usize::try_from(at).unwrap()] ^= 1 << random.below(8);
             std::fs::write(&path, &bytes).unwrap();
-            // Only some parts have checksums, so another value may come of it; but no panic and no hang.
+            // Without checksums the change may go unnoticed, but there must be no panic and no hang.
             let _ = Table::read(&path);
         }
     }

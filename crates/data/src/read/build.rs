@@ -1,32 +1,35 @@
-//! Columns in the making: the type is found while the cells come.
+//! Builders of columns, which find the type while cells are added.
 
 use wgrad_core::Result;
 
 use crate::cell::number::{is_missing, number, plain};
 use crate::cell::text;
-use crate::table::{BLOCK, Beyond, Blocks, Cells, Column, Gaps, Interner, MISSING};
+use crate::table::{BLOCK, Blocks, Cells, Column, Gaps, Interner, MISSING, Overflow};
 
-/// A column that is being read for the first time.
+/// Builder of a column in the first pass over the file.
 pub(super) struct Builder {
     state: State,
     gaps: Gaps,
-    beyond: Option<Beyond>,
-    /// Where numbers go on disk, if they do.
+    overflow: Option<Overflow>,
+    /// Blocks on disk for the numbers; none if they stay in memory.
     place: Option<Blocks>,
 }
 
+/// Type of the column so far.
 enum State {
-    /// All numbers so far, or with a place on disk those of the present block.
+    /// Numbers and missing cells only: all of them, or those of the current block if the column is on disk.
     Numbers {
         values: Vec<f64>,
+        /// True if any of them is not missing.
         any: bool,
     },
+    /// Text.
     Text(Words),
-    /// Text behind numbers, to be read again.
-    Late,
+    /// Text after numbers, which needs a second pass.
+    Reread,
 }
 
-/// Texts by number.
+/// Texts of a column, each distinct one kept once.
 struct Words {
     interner: Interner,
     codes: Vec<u32>,
@@ -52,16 +55,17 @@ impl Words {
 }
 
 impl Builder {
+    /// Makes an empty column; its numbers go to `place` if there is one.
     pub(super) fn new(place: Option<Blocks>) -> Self {
         let capacity = if place.is_some() { BLOCK } else { 0 };
         let state = State::Numbers { values: Vec::with_capacity(capacity), any: false };
-        Self { state, gaps: Gaps::default(), beyond: None, place }
+        Self { state, gaps: Gaps::default(), overflow: None, place }
     }
 
-    /// A column that is known to be text.
+    /// Makes an empty column that is known to be text.
     #[cfg(feature = "arrow")]
     pub(super) fn of_text() -> Self {
-        Self { state: State::Text(Words::new(0)), gaps: Gaps::default(), beyond: None, place: None }
+        Self { state: State::Text(Words::new(0)), gaps: Gaps::default(), overflow: None, place: None }
     }
 
     /// Adds a cell of a text file.
@@ -77,11 +81,12 @@ impl Builder {
         self.push_other(row, text(cell));
     }
 
+    /// Adds a cell that is no plain decimal, or any cell of a column of text.
     fn push_other(&mut self, row: usize, cell: &str) {
         match &mut self.state {
             State::Numbers { any, .. } => match number(cell) {
                 Some(value) => self.push_number(row, value),
-                None if *any => self.state = State::Late,
+                None if *any => self.state = State::Reread,
                 None => {
                     let mut words = Words::new(row);
                     words.push(row, Some(cell), &mut self.gaps);
@@ -89,11 +94,11 @@ impl Builder {
                 }
             },
             State::Text(words) => words.push(row, present(cell), &mut self.gaps),
-            State::Late => {}
+            State::Reread => {}
         }
     }
 
-    /// Adds a number to a column of numbers; NaN where it is missing.
+    /// Adds a number to a column of numbers; NaN if it is missing.
     pub(super) fn push_number(&mut self, row: usize, value: f64) {
         let State::Numbers { values, any } = &mut self.state else { return };
         if value.is_nan() {
@@ -101,13 +106,13 @@ impl Builder {
         } else {
             *any = true;
         }
-        if self.beyond.is_none() && value.abs() > f64::from(f32::MAX) {
-            self.beyond = Some(Beyond { row, value });
+        if self.overflow.is_none() && value.abs() > f64::from(f32::MAX) {
+            self.overflow = Some(Overflow { row, value });
         }
         values.push(value);
     }
 
-    /// Adds a text to a column of text. Without surrounding blanks, as everywhere; an empty one is a gap.
+    /// Adds a text without surrounding blanks to a column of text; an empty one is missing.
     #[cfg(feature = "arrow")]
     pub(super) fn push_word(&mut self, row: usize, word: Option<&str>) {
         if let State::Text(words) = &mut self.state {
@@ -115,24 +120,27 @@ impl Builder {
         }
     }
 
+    /// Returns whether numbers go to disk.
     #[cfg(feature = "arrow")]
     pub(super) fn is_on_disk(&self) -> bool {
         self.place.is_some()
     }
 
-    /// Ends a block of rows.
+    /// Ends a block of rows, and writes its numbers to disk if they belong there.
     pub(super) fn flush(&mut self, block: usize) -> Result<()> {
         if let (State::Numbers { values, .. }, Some(place)) = (&mut self.state, &self.place) {
-            place.scratch.write(place.place(block), values)?;
+            place.scratch.write(place.offset(block), values)?;
             values.clear();
         }
         Ok(())
     }
 
-    pub(super) fn late(&self) -> Option<Late> {
-        matches!(self.state, State::Late).then(|| Late { words: Words::new(0), gaps: Gaps::default() })
+    /// Returns a builder for the second pass if the column needs one.
+    pub(super) fn reread(&self) -> Option<TextBuilder> {
+        matches!(self.state, State::Reread).then(|| TextBuilder { words: Words::new(0), gaps: Gaps::default() })
     }
 
+    /// Makes the column.
     pub(super) fn finish(self, rows: usize) -> Column {
         let cells = match (self.state, self.place) {
             (State::Numbers { .. }, Some(place)) => Cells::Blocks(place),
@@ -141,24 +149,24 @@ impl Builder {
                 Cells::Numbers(values)
             }
             (State::Text(words), _) => words.finish(),
-            (State::Late, _) => Words::new(rows).finish(),
+            (State::Reread, _) => Words::new(rows).finish(),
         };
-        Column::new(cells, rows, self.gaps, self.beyond)
+        Column::new(cells, rows, self.gaps, self.overflow)
     }
 }
 
-/// A cell of a text file, unless it says that there is no value.
+/// Returns the cell of a text file unless it marks a missing value.
 fn present(cell: &str) -> Option<&str> {
     (!is_missing(cell)).then_some(cell)
 }
 
-/// A column of text in the second pass.
-pub(super) struct Late {
+/// Builder of a column of text in the second pass.
+pub(super) struct TextBuilder {
     words: Words,
     gaps: Gaps,
 }
 
-impl Late {
+impl TextBuilder {
     pub(super) fn push(&mut self, row: usize, cell: &[u8]) {
         self.words.push(row, present(text(cell)), &mut self.gaps);
     }

@@ -55,7 +55,7 @@ fn every_spelling_of_a_missing_cell_is_known() {
 }
 
 #[test]
-fn text_that_comes_late_keeps_the_cells_before_it_as_they_were_written() {
+fn late_text_keeps_the_spelling_of_earlier_cells() {
     let table = parse("t.csv", b"id\n007\n1.50\n\nx\n").unwrap();
     assert_eq!(texts(&table, "id"), [Some("007"), Some("1.50"), Some("x")]);
 }
@@ -98,7 +98,7 @@ fn a_column_without_a_name_is_refused() {
     assert_eq!(
         message(b",a\n0,1\n"),
         "t.csv: column 1 has no name. Name it in the first line or remove it \
-         (pandas writes the index so: save with `index=False`)."
+         (pandas writes its index like this: save with `index=False`)."
     );
 }
 
@@ -146,10 +146,10 @@ fn a_file_on_disk_reads_as_the_same_bytes_in_memory() {
     assert_eq!(table.file(), path.display().to_string());
 }
 
-/// Hands out few bytes at a time, so that every place is the end of a portion.
-struct Drops<'b>(&'b [u8], usize);
+/// Reader that returns few bytes at a time, so that every offset is the end of a read.
+struct ShortReads<'b>(&'b [u8], usize);
 
-impl Read for Drops<'_> {
+impl Read for ShortReads<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.1.min(self.0.len()).min(buffer.len());
         buffer[..n].copy_from_slice(&self.0[..n]);
@@ -159,10 +159,10 @@ impl Read for Drops<'_> {
 }
 
 #[test]
-fn it_does_not_matter_where_a_portion_ends() {
+fn short_reads_give_the_same_table() {
     let csv = b"\xef\xbb\xbf\r\na,t\r\n\r\n1,\"x\r\ny\"\r\n2,\"\xc3\xa9\"\r\r\n3,z\n";
-    for portion in 1..9 {
-        let table = read("t.csv", || Ok(Drops(csv, portion)), None).unwrap();
+    for length in 1..9 {
+        let table = read("t.csv", || Ok(ShortReads(csv, length)), None).unwrap();
         assert_eq!(numbers(&table, "a"), [1.0, 2.0, 3.0]);
         assert_eq!(texts(&table, "t"), [Some("x\r\ny"), Some("\u{e9}"), Some("z")]);
         assert_eq!(lines(&table), [4, 6, 8]);

@@ -1,4 +1,4 @@
-//! From a file of rows to a [`Table`]: CSV, Parquet and Arrow.
+//! Readers of tables: CSV, Parquet and Arrow.
 
 #[cfg(feature = "arrow")]
 mod arrow;
@@ -16,22 +16,22 @@ use std::sync::Arc;
 
 use wgrad_core::{Error, Result};
 
+use crate::error::{ColumnarError, ColumnarFormat, DataError};
 use crate::path::explain;
 use crate::scratch::Scratch;
 use crate::table::Table;
-use format::Format;
 
 impl Table {
-    /// Reads a file of rows: CSV, and with the feature `arrow` Parquet and Arrow, told apart by their first bytes.
+    /// Reads a table: CSV, and with the feature `arrow` Parquet and Arrow. The first bytes decide the format.
     ///
     /// # Errors
-    /// As [`Table::read_csv`]; when the file is damaged, has a column of a type that is no number, text or time, or needs
-    /// the feature `arrow`.
+    /// As [`Table::read_csv`]; when the file is damaged, has a column that holds no numbers, texts or times, or
+    /// needs the feature `arrow`.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         open(path.as_ref(), false, false)
     }
 
-    /// As [`Table::read`], with numbers and the rows of datasets in temporary files: see [`Table::scan_csv`].
+    /// Reads a table as [`Table::read`], and keeps numbers and datasets in temporary files; see [`Table::scan_csv`].
     ///
     /// # Errors
     /// As [`Table::read`], and when a temporary file cannot be written.
@@ -42,19 +42,20 @@ impl Table {
     /// Reads a CSV file.
     ///
     /// # Errors
-    /// When the file cannot be read, is not UTF-8, is empty or has a header only; when a column has no name or two have
-    /// the same; when a row has more or fewer fields than the header.
+    /// When the file cannot be read, is not UTF-8, is empty or has only a header; when a column has no name, or two
+    /// have the same; when a row has more or fewer fields than the header.
     pub fn read_csv(path: impl AsRef<Path>) -> Result<Self> {
         open(path.as_ref(), false, true)
     }
 
-    /// Reads a CSV file that is too large for memory: numbers go into a temporary file, and so do the rows of every
-    /// [`Dataset`](crate::Dataset) made of it, from where a trainer reads them batch by batch. The results are the same
-    /// bits as with [`Table::read_csv`].
+    /// Reads a CSV file that is too large for memory. Numbers are kept in a temporary file, and so are the features
+    /// of every [`Dataset`](crate::Dataset) made of the table; a trainer reads them batch by batch. The results
+    /// have the same bits as with [`Table::read_csv`].
     ///
-    /// What stays in memory is some 20 bytes per row for labels and orders, and 4 bytes per cell of text. The temporary
-    /// files take 8 bytes per number and 4 per feature of a row; they are in the folder that `TMPDIR` names, which should
-    /// not be one that is in memory, and are gone when the table and its datasets are dropped, or the process ends.
+    /// About 20 bytes per row for labels and orders stay in memory, and 4 bytes per cell of text. The temporary
+    /// files take 8 bytes per number of the table and 4 bytes per feature of a dataset's row. They are in the
+    /// folder that `TMPDIR` names, which should be on disk, and are deleted when the table and its datasets are
+    /// dropped or the process ends.
     ///
     /// ```
     /// use wgrad_data::{Seed, Table};
@@ -73,7 +74,7 @@ impl Table {
         open(path.as_ref(), true, true)
     }
 
-    /// Reads CSV text that is in memory already, as in a browser; `file` is what messages call it.
+    /// Reads CSV text from memory, as in a browser; messages call it `file`.
     ///
     /// # Errors
     /// As [`Table::read_csv`].
@@ -82,19 +83,19 @@ impl Table {
     }
 }
 
-/// A file, which may have to be CSV; with `spill`, its numbers go into a temporary file.
+/// Reads a file, which must be CSV if `csv` is set; with `spill`, its numbers are kept in a temporary file.
 fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
     let name = path.display().to_string();
     let failed = |error| Error::io(path)(explain(path, error));
     let spill = spill.then(Scratch::new).transpose()?.map(Arc::new);
-    // What is no plain file, such as a pipe, can be read only once.
+    // A pipe or another special file can be read only once, so it is not opened to look at its first bytes.
     if std::fs::metadata(path).map_err(failed)?.is_file() {
         let mut head = vec![];
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(failed)?;
-        match Format::of(&head) {
+        match format::detect(&head) {
             None => {}
             Some(format) if csv => {
-                return Err(Error::Data(format!("{name}: this is a {format} file: read it with Table::read.")));
+                return Err(DataError::Columnar { file: name, error: ColumnarError::NotCsv { format } }.into());
             }
             Some(format) => return typed(path, format, spill.as_ref()),
         }
@@ -104,17 +105,14 @@ fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
     csv::read(&name, || Ok(&bytes[..]), spill.as_ref())
 }
 
-/// A file whose columns have types.
+/// Reads a file whose columns have types.
 #[cfg(feature = "arrow")]
-fn typed(path: &Path, format: Format, spill: Option<&Arc<Scratch>>) -> Result<Table> {
+fn typed(path: &Path, format: ColumnarFormat, spill: Option<&Arc<Scratch>>) -> Result<Table> {
     arrow::read(path, format, |column, columns| build::Builder::new(crate::table::Blocks::on(spill, column, columns)))
 }
 
 #[cfg(not(feature = "arrow"))]
-fn typed(path: &Path, format: Format, _: Option<&Arc<Scratch>>) -> Result<Table> {
-    Err(Error::Data(format!(
-        "{}: this is a {format} file, which this build cannot read. Build wgrad with its feature `arrow` (the command: \
-         cargo install wgrad-cli --features arrow), or save the rows as CSV.",
-        path.display()
-    )))
+fn typed(path: &Path, format: ColumnarFormat, _: Option<&Arc<Scratch>>) -> Result<Table> {
+    let error = ColumnarError::NoReader { format };
+    Err(DataError::Columnar { file: path.display().to_string(), error }.into())
 }

@@ -1,24 +1,26 @@
-//! The bytes of a CSV file, and the line on which each record starts.
+//! Bytes of a CSV file, and the line on which each record starts.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Passes bytes on to the parser, without a byte order mark, and keeps the places of the line ends and quotes that the
-/// parser has in hand: an editor counts lines that a parser of records does not see.
+/// Reader that skips a byte order mark and counts lines as an editor does, including those inside quoted fields and
+/// blank ones, which the CSV parser does not report.
+///
+/// It keeps the offsets of the line ends and quotes of the bytes that the parser has buffered.
 pub(super) struct Source<R> {
     inner: R,
-    /// The first bytes, until they are passed on; none once they are.
+    /// First bytes, until they are passed on.
     head: Option<Vec<u8>>,
     utf16: bool,
-    /// Bytes passed on.
+    /// The number of bytes passed on.
     passed: u64,
-    /// Line ends and quotes from the present record on.
+    /// Offsets of line ends and quotes from the current record on.
     events: VecDeque<(u64, u8)>,
-    /// The line of the present record.
+    /// Line of the current record.
     line: u64,
-    /// The place of a `\r` that was counted last: a `\n` behind it is the same line end.
+    /// Offset of the last `\r` that was counted: a `\n` right after it is the same line end.
     carriage_return: Option<u64>,
 }
 
@@ -37,10 +39,10 @@ impl<R: Read> Source<R> {
         self.utf16
     }
 
-    /// The line on which the record starts that the parser found at this byte; records come in order.
+    /// Returns the line of the record that starts at this offset. Offsets must increase from call to call.
     pub(super) fn line(&mut self, mut start: u64) -> u64 {
         while let Some(&(at, byte)) = self.events.front() {
-            // Blank lines before a record belong to it, as the parser sees it.
+            // The parser reports a record with the blank lines before it.
             if at == start && byte != b'"' {
                 start += 1;
             }
@@ -61,12 +63,12 @@ impl<R: Read> Source<R> {
         self.line
     }
 
-    /// The line of the present record.
-    pub(super) fn present_line(&self) -> u64 {
+    /// Returns the line of the current record.
+    pub(super) fn current_line(&self) -> u64 {
         self.line
     }
 
-    /// Whether a quote is open at the end of the file that more lines follow, in what the parser took for the last record.
+    /// Returns whether, at the end of the file, the last record has an open quote that is followed by more lines.
     pub(super) fn ends_inside_quotes(&self) -> bool {
         let quotes = self.events.iter().filter(|(_, byte)| *byte == b'"').count();
         let ends: Vec<u64> = self.events.iter().filter(|(_, byte)| *byte != b'"').map(|(at, _)| *at).collect();

@@ -1,16 +1,18 @@
-//! Divides rows in two: by class, by group, by time.
+//! Splits of rows in two: by class, by group, by time.
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result, Seed, SplitMix64};
+use wgrad_core::{Result, Seed, SplitMix64};
 
-/// Rows of the two sides of a division.
+use crate::error::{SplitError, SplitPart};
+
+/// Rows of the two sides of a split.
 pub(super) struct Sides {
     pub left: Vec<u32>,
     pub right: Vec<u32>,
 }
 
-/// Whole groups in random order, until the second side has its share.
+/// Moves whole groups, in random order, to the right side until it has about `1 - fraction` of the rows.
 pub(super) fn by_group(
     rows: Vec<u32>,
     groups: &[u32],
@@ -24,16 +26,14 @@ pub(super) fn by_group(
     }
     let mut order: Vec<(u32, usize)> = sizes.into_iter().collect();
     if order.len() < 2 {
-        return Err(Error::Data(format!(
-            "column `{column}` has too few groups to split: each part needs one. Add groups, or leave out a part."
-        )));
+        return Err(SplitError::TooFewGroups { column: column.to_string() }.into());
     }
     order.sort_unstable();
     random.shuffle(&mut order);
     let target = rows.len() as f64 * (1.0 - fraction);
     let (mut chosen, mut count) = (std::collections::HashSet::new(), 0);
     for &(group, size) in &order {
-        // A group goes where that brings the count closer to the target.
+        // A group moves if that brings the count closer to the target.
         let closer = count as f64 + size as f64 / 2.0 <= target;
         if closer && chosen.len() + 1 < order.len() {
             chosen.insert(group);
@@ -47,14 +47,14 @@ pub(super) fn by_group(
     Ok(Sides { left, right })
 }
 
-/// The oldest rows, and the newest ones.
+/// Splits the rows into the oldest ones on the left and the newest ones on the right.
 pub(super) fn by_time(mut rows: Vec<u32>, times: &[f64], fraction: f64) -> Sides {
     rows.sort_by(|&a, &b| times[a as usize].total_cmp(&times[b as usize]));
-    let newest = rows.split_off(share(rows.len(), fraction));
+    let newest = rows.split_off(left_count(rows.len(), fraction));
     Sides { left: rows, right: newest }
 }
 
-/// Each class by itself.
+/// Splits each class separately, at random.
 pub(super) fn by_class(rows: &[u32], y: &[u32], fraction: f64, random: &mut SplitMix64) -> Sides {
     let classes = y.iter().max().map_or(0, |&last| last as usize + 1);
     let mut by_class = vec![vec![]; classes];
@@ -64,37 +64,33 @@ pub(super) fn by_class(rows: &[u32], y: &[u32], fraction: f64, random: &mut Spli
     let (mut train, mut test) = (vec![], vec![]);
     for mut rows in by_class {
         random.shuffle(&mut rows);
-        let (left, right) = rows.split_at(share(rows.len(), fraction));
+        let (left, right) = rows.split_at(left_count(rows.len(), fraction));
         train.extend_from_slice(left);
         test.extend_from_slice(right);
     }
     Sides { left: train, right: test }
 }
 
-/// Splits each class by itself, so that both sides have it in the same proportion.
+/// Splits rows into training and test rows so that both have each class in the same proportion.
 ///
-/// Of the `n` rows of a class, `n * fraction` rounded to the nearest train, but at least one row is on each side if
-/// there are two; a single row trains. The rows of each class are shuffled, class by class, with one generator; both
-/// sides are returned in the order of the rows.
+/// Of the `n` rows of a class, `n * fraction`, rounded to the nearest integer, are training rows, but each side has
+/// at least one row if there are two; a single row is a training row. The rows are shuffled class by class with one
+/// generator; both sides are returned in the order of the data.
 pub(crate) fn stratified(y: &[u32], fraction: f64, seed: Seed) -> Result<(Vec<u32>, Vec<u32>)> {
     if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(Error::Config(format!(
-            "the fraction of rows to train on must lie between 0 and 1; it is {fraction}"
-        )));
+        return Err(SplitError::Fraction { part: SplitPart::Train, fraction }.into());
     }
     let rows: Vec<u32> = (0..u32::MAX).take(y.len()).collect();
     let Sides { left: mut train, right: mut test } = by_class(&rows, y, fraction, &mut SplitMix64::new(seed, 0));
     if test.is_empty() {
-        return Err(Error::Data(
-            "there are too few rows to split: no class has two, one to train and one to test. Add rows.".into(),
-        ));
+        return Err(SplitError::NoClassOfTwo.into());
     }
     train.sort_unstable();
     test.sort_unstable();
     Ok((train, test))
 }
 
-/// How many of `n` rows train.
-pub(super) fn share(n: usize, fraction: f64) -> usize {
+/// Returns the number of `n` rows on the left side.
+pub(super) fn left_count(n: usize, fraction: f64) -> usize {
     if n < 2 { n } else { ((n as f64 * fraction).round() as usize).clamp(1, n - 1) }
 }

@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::{Result, Seed, SplitMix64};
 
-use super::by::By;
+use super::rule::SplitRule;
+use crate::error::{FoldUnit, SplitError};
 use crate::streams::FOLDS;
-use wgrad_core::Seed;
-use wgrad_core::SplitMix64;
-use wgrad_core::text::count;
 
-/// How rows are divided into folds, each of which is held out once, as scikit-learn's classes of these names do.
+/// Division of rows into folds, each of which is held out once, as by scikit-learn's classes of these names.
 ///
 /// ```
 /// use wgrad_data::KFold;
@@ -22,93 +20,83 @@ use wgrad_core::text::count;
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct KFold {
-    by: By,
+    rule: SplitRule,
     folds: u32,
     seed: Option<Seed>,
 }
 
 impl KFold {
-    /// Rows that follow each other; the first folds have a row more if they do not come out even.
+    /// Puts consecutive rows into each fold: `KFold`. The first folds have one row more if the sizes cannot be equal.
     pub fn new(folds: u32) -> Self {
-        Self { by: By::Chance, folds, seed: None }
+        Self { rule: SplitRule::Random, folds, seed: None }
     }
 
-    /// Each class in every fold in the same proportion, to a row: `StratifiedKFold`.
+    /// Puts each class into every fold in the same proportion, to within a row: `StratifiedKFold`.
     pub fn stratified(folds: u32) -> Self {
-        Self { by: By::Class, folds, seed: None }
+        Self { rule: SplitRule::Stratified, folds, seed: None }
     }
 
-    /// Rows with the same value in a column in the same fold, the largest groups dealt first to the smallest fold:
-    /// `GroupKFold`. The column is not a feature.
+    /// Puts rows with the same value in a column into the same fold: `GroupKFold`. The largest group goes first to
+    /// the smallest fold. The column is not a feature.
     pub fn by_group(column: impl Into<String>, folds: u32) -> Self {
-        Self { by: By::Group(column.into()), folds, seed: None }
+        Self { rule: SplitRule::Group(column.into()), folds, seed: None }
     }
 
-    /// Puts rows (or groups of the same size) into the folds by chance; without it, by their order.
+    /// Assigns rows (or groups of equal size) to folds at random. Default: in the order of the data.
     pub fn shuffle(self, seed: Seed) -> Self {
         Self { seed: Some(seed), ..self }
     }
 
-    /// The number of folds.
+    /// Returns the number of folds.
     pub fn count(&self) -> u32 {
         self.folds
     }
 
-    /// The column of the groups, if there is one.
+    /// Returns the column of the groups, if there is one.
     pub fn column(&self) -> Option<&str> {
-        match &self.by {
-            By::Group(column) => Some(column),
+        match &self.rule {
+            SplitRule::Group(column) => Some(column),
             _ => None,
         }
     }
 
-    /// The rows to train on and the rows held out of each fold, in the order of the rows; `y` has the class of each row, and
-    /// `groups` the group, which only [`Self::by_group`] looks at.
+    /// Returns the training rows and the held-out rows of each fold, in the order of the data. `y` holds the class
+    /// of each row, and `groups` its group, which only [`Self::by_group`] needs.
     ///
     /// # Errors
-    /// When there are fewer than two folds, or fewer rows, groups or rows of every class than folds; when there are no
-    /// groups, or not one for each row.
+    /// When there are fewer than two folds; when there are fewer rows or groups than folds, or each class has fewer
+    /// rows than folds; when groups are needed and not one is given per row.
     pub fn split(&self, y: &[u32], groups: Option<&[u32]>) -> Result<Vec<(Vec<u32>, Vec<u32>)>> {
         let of = self.folds(y, groups)?;
         let rows = |fold: u32| (0..u32::MAX).take(y.len()).partition(|&row: &u32| of[row as usize] != fold);
         Ok((0..self.folds).map(rows).collect())
     }
 
-    /// In which fold each row is held out.
+    /// Returns the fold in which each row is held out.
     pub(crate) fn folds(&self, y: &[u32], groups: Option<&[u32]>) -> Result<Vec<u32>> {
         let k = self.folds as usize;
-        let few = |what: String| Error::Config(format!("{what} cannot be put into {k} folds: make fewer folds"));
+        let few = |available, unit| Err(SplitError::TooManyFolds { available, unit, folds: k }.into());
         if k < 2 {
-            return Err(Error::Config(format!("a cross-validation needs at least 2 folds, not {k}")));
+            return Err(SplitError::FoldCount { folds: k }.into());
         }
         if y.len() < k {
-            return Err(few(count(y.len(), "row")));
+            return few(y.len(), FoldUnit::Row);
         }
         let mut random = self.seed.map(|seed| SplitMix64::new(seed, FOLDS));
-        match (&self.by, groups) {
-            (By::Class, _) => {
+        match (&self.rule, groups) {
+            (SplitRule::Stratified, _) => {
                 let counts = class_counts(y);
                 let most = counts.iter().copied().max().unwrap_or_default();
-                if most < k {
-                    Err(few(format!("{} of the most frequent class", count(most, "row"))))
-                } else {
-                    Ok(stratified(y, k, random))
-                }
+                if most < k { few(most, FoldUnit::RowOfMostFrequentClass) } else { Ok(stratified(y, k, random)) }
             }
-            (By::Group(_), Some(groups)) if groups.len() == y.len() => {
+            (SplitRule::Group(_), Some(groups)) if groups.len() == y.len() => {
                 let mut sizes: HashMap<u32, usize> = HashMap::new();
                 for group in groups {
                     *sizes.entry(*group).or_default() += 1;
                 }
-                if sizes.len() < k {
-                    Err(few(count(sizes.len(), "group")))
-                } else {
-                    Ok(grouped(groups, sizes, k, random))
-                }
+                if sizes.len() < k { few(sizes.len(), FoldUnit::Group) } else { Ok(grouped(groups, sizes, k, random)) }
             }
-            (By::Group(column), _) => {
-                Err(Error::Config(format!("the folds are by the groups of `{column}`, and each row needs one")))
-            }
+            (SplitRule::Group(column), _) => Err(SplitError::NoGroups { column: column.clone() }.into()),
             _ => {
                 let mut rows: Vec<u32> = (0..u32::MAX).take(y.len()).collect();
                 if let Some(random) = &mut random {
@@ -118,11 +106,11 @@ impl KFold {
                 let mut folds = vec![0; y.len()];
                 let mut rest = &rows[..];
                 for (fold, at) in (0..self.folds).zip(0..) {
-                    let (here, after) = rest.split_at(size + usize::from(at < more));
-                    for &row in here {
+                    let (held_out, others) = rest.split_at(size + usize::from(at < more));
+                    for &row in held_out {
                         folds[row as usize] = fold;
                     }
-                    rest = after;
+                    rest = others;
                 }
                 Ok(folds)
             }
@@ -130,6 +118,7 @@ impl KFold {
     }
 }
 
+/// Returns the number of rows of each class.
 fn class_counts(y: &[u32]) -> Vec<usize> {
     let mut counts = vec![0; y.iter().max().map_or(0, |&last| last as usize + 1)];
     for &class in y {
@@ -138,10 +127,10 @@ fn class_counts(y: &[u32]) -> Vec<usize> {
     counts
 }
 
-/// As scikit-learn does: sorted by class, every `k`-th row counts for the same fold; so folds differ by a row at most, in
-/// all and in each class.
+/// Assigns rows as scikit-learn does: sorted by class, every `k`-th row counts for the same fold. So the sizes of
+/// folds differ by at most one row, in total and per class.
 fn stratified(y: &[u32], k: usize, mut random: Option<SplitMix64>) -> Vec<u32> {
-    // Classes are numbered as they come first, so that their names do not matter.
+    // Classes are numbered by their first occurrence, so that their order does not matter.
     let mut number = HashMap::new();
     let y: Vec<usize> = y
         .iter()
@@ -167,7 +156,7 @@ fn stratified(y: &[u32], k: usize, mut random: Option<SplitMix64>) -> Vec<u32> {
     y.into_iter().map(|class| folds_of_class[class].pop().unwrap_or_default()).collect()
 }
 
-/// The largest group to the fold with the fewest rows, and so on.
+/// Assigns groups, from the largest to the smallest, to the fold with the fewest rows.
 fn grouped(groups: &[u32], sizes: HashMap<u32, usize>, k: usize, random: Option<SplitMix64>) -> Vec<u32> {
     let mut order: Vec<(u32, usize)> = sizes.into_iter().collect();
     order.sort_unstable();
@@ -197,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_shuffle_the_folds_are_those_of_scikit_learn() {
+    fn unshuffled_folds_are_those_of_scikit_learn() {
         // [test.tolist() for _, test in KFold(5).split(Y)]
         assert_eq!(
             held_out(&KFold::new(5), None),
@@ -213,7 +202,7 @@ mod tests {
     const GROUPED: [&[u32]; 3] = [&[0, 1, 2, 3, 4], &[5, 6, 7, 10], &[8, 9, 11]];
 
     #[test]
-    fn each_row_is_held_out_once_and_classes_are_even_to_a_row() {
+    fn stratified_folds_hold_out_each_row_once() {
         let y: Vec<u32> = (0..503).map(|i| u32::from(i % 11 == 0) + u32::from(i % 3 == 0)).collect();
         let total = class_counts(&y);
         for seed in 0..20 {

@@ -1,26 +1,28 @@
-//! Columns that say where rows go: groups and times.
+//! Columns by which rows are split: groups and times.
 
 use std::collections::HashMap;
 
 use wgrad_core::{Error, Result};
 
 use crate::cell::date;
+use crate::error::CellError;
 use crate::table::{Cells, MISSING, Table};
 
-/// What a column says about where rows go.
+/// Keys by which rows are split.
 pub(crate) enum Keys {
     None,
-    /// The number of each row's group.
+    /// Group number of each row.
     Groups(Vec<u32>),
+    /// Time of each row.
     Times(Vec<f64>),
 }
 
+/// Returns the error of a missing key.
 fn missing(table: &Table, row: u32, column: &str) -> Error {
-    let place = table.place(row as usize, column);
-    Error::Data(format!("{place}: the cell is missing, so there is no telling where the row belongs. Complete it."))
+    table.cell_error(row as usize, column, CellError::MissingKey)
 }
 
-/// The number of the group of each of the rows.
+/// Returns the group number of each of the rows.
 pub(crate) fn groups(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<u32>> {
     let cells = &table.columns[table.require(column)?];
     if let Cells::Text { codes, .. } = &cells.cells {
@@ -40,7 +42,7 @@ pub(crate) fn groups(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<u3
     rows.iter().map(&mut number).collect()
 }
 
-/// When each of the rows was.
+/// Returns the time of each of the rows: numbers as they are, dates as Unix time.
 pub(crate) fn times(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<f64>> {
     let cells = &table.columns[table.require(column)?];
     let Cells::Text { codes, levels } = &cells.cells else {
@@ -55,12 +57,8 @@ pub(crate) fn times(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<f64
             return Err(missing(table, row, column));
         }
         seconds[code as usize].ok_or_else(|| {
-            Error::Data(format!(
-                "{}: `{}` is no time: a number is needed, or a date with the year first, such as 2024-01-31 or \
-                 2024-01-31T10:30:00",
-                table.place(row as usize, column),
-                levels.get(code as usize)
-            ))
+            let text = levels.get(code as usize).to_string();
+            table.cell_error(row as usize, column, CellError::NotATime { text })
         })
     };
     rows.iter().map(time).collect()

@@ -1,27 +1,27 @@
-//! Which rows train, which ones validate and which ones test.
+//! Splits into training, validation and test rows.
 
-mod by;
 mod divide;
 mod folds;
 mod keys;
+mod rule;
 
-use wgrad_core::{Error, Result, Seed, SplitMix64};
+use wgrad_core::{Result, Seed, SplitMix64};
 
+use crate::error::{SplitError, SplitPart};
 use crate::streams::VALIDATION;
 use crate::table::Table;
-use by::By;
-use divide::{Sides, by_class, by_group, by_time, share};
+use divide::{Sides, by_class, by_group, by_time, left_count};
+use rule::SplitRule;
 
 pub(crate) use divide::stratified;
 pub use folds::KFold;
 pub(crate) use keys::groups;
 use keys::{Keys, times};
 
-/// How rows are divided into training, validation and test rows, for
-/// [`Labelled::split_by`](crate::Labelled::split_by).
+/// Split into training, validation and test rows, for [`Labelled::split_by`](crate::Labelled::split_by).
 ///
-/// The shares are of all rows. Which rows, depends on the seed only, and the test rows are the same whether or not there
-/// are validation rows.
+/// Fractions are of all rows. The selection depends only on the seed, and the test rows are the same with and without
+/// validation rows.
 ///
 /// ```
 /// use wgrad_data::{Seed, Split, Table};
@@ -36,117 +36,115 @@ use keys::{Keys, times};
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Split {
-    by: By,
+    rule: SplitRule,
     test: f64,
     validation: f64,
     seed: Seed,
 }
 
-/// Rows of the parts, each in the order of the rows.
+/// Rows of the parts, each in the order of the data.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Rows {
+pub(crate) struct SplitRows {
     pub train: Vec<u32>,
     pub validation: Vec<u32>,
     pub test: Vec<u32>,
 }
 
 impl Split {
-    fn new(by: By, test: f64) -> Self {
-        Self { by, test, validation: 0.0, seed: Seed::default() }
+    fn new(rule: SplitRule, test: f64) -> Self {
+        Self { rule, test, validation: 0.0, seed: Seed::default() }
     }
 
-    /// Each class by itself, so that all parts have it in the same proportion, to a row: of its `n` rows `n * test`,
-    /// rounded to the nearest, test, but at least one row of a class is on each side if it has two.
+    /// Splits each class in the same proportion: of its `n` rows, `n * test`, rounded to the nearest integer, are
+    /// test rows, but each side has at least one row of a class with two.
     pub fn stratified(test: f64) -> Self {
-        Self::new(By::Class, test)
+        Self::new(SplitRule::Stratified, test)
     }
 
-    /// Any row anywhere with the same probability: `n * test` of the `n` rows, rounded to the nearest, test.
+    /// Splits at random: `n * test` of the `n` rows, rounded to the nearest integer, are test rows.
     pub fn random(test: f64) -> Self {
-        Self::new(By::Chance, test)
+        Self::new(SplitRule::Random, test)
     }
 
-    /// Rows with the same value in a column stay together. Groups are dealt in random order until the parts have about
-    /// their shares of the rows; each part has at least one group. The column is not a feature.
+    /// Keeps rows with the same value in a column together. Groups are assigned in random order until the parts
+    /// have about their fractions of the rows; each part has at least one group. The column is not a feature.
     pub fn by_group(column: impl Into<String>, test: f64) -> Self {
-        Self::new(By::Group(column.into()), test)
+        Self::new(SplitRule::Group(column.into()), test)
     }
 
-    /// By a column of numbers, or of dates with the year first: the oldest rows train, the next ones validate, the newest
-    /// ones test. Rows of the same time keep their order. The column is not a feature; the seed has no effect.
+    /// Splits by a column of numbers, or of dates with the year first: the oldest rows are training rows, the next
+    /// ones validation rows, the newest ones test rows. Rows of the same time keep their order. The column is not a
+    /// feature; the seed has no effect.
     pub fn by_time(column: impl Into<String>, test: f64) -> Self {
-        Self::new(By::Time(column.into()), test)
+        Self::new(SplitRule::Time(column.into()), test)
     }
 
-    /// The share of the rows to validate on, 0 if not set.
+    /// Sets the fraction of validation rows. Default: 0.
     pub fn validation(self, validation: f64) -> Self {
         Self { validation, ..self }
     }
 
-    /// The seed, 0 if not set.
+    /// Sets the seed. Default: 0.
     pub fn seed(self, seed: Seed) -> Self {
         Self { seed, ..self }
     }
 
-    /// The column that says where rows go, if one does.
+    /// Returns the column by which rows are split, if there is one.
     pub fn column(&self) -> Option<&str> {
-        match &self.by {
-            By::Group(column) | By::Time(column) => Some(column),
-            By::Chance | By::Class => None,
+        match &self.rule {
+            SplitRule::Group(column) | SplitRule::Time(column) => Some(column),
+            SplitRule::Random | SplitRule::Stratified => None,
         }
     }
 
-    /// Reads what the split's column says about some rows.
+    /// Reads the groups or times of some rows.
     pub(crate) fn keys(&self, table: &Table, rows: &[u32]) -> Result<Keys> {
-        match &self.by {
-            By::Chance | By::Class => Ok(Keys::None),
-            By::Group(column) => Ok(Keys::Groups(groups(table, column, rows)?)),
-            By::Time(column) => Ok(Keys::Times(times(table, column, rows)?)),
+        match &self.rule {
+            SplitRule::Random | SplitRule::Stratified => Ok(Keys::None),
+            SplitRule::Group(column) => Ok(Keys::Groups(groups(table, column, rows)?)),
+            SplitRule::Time(column) => Ok(Keys::Times(times(table, column, rows)?)),
         }
     }
 
-    /// Divides the numbers from 0 on of rows with these classes and these keys: groups or times.
-    pub(crate) fn rows(&self, y: &[u32], keys: &Keys) -> Result<Rows> {
+    /// Splits the rows numbered from 0 with these classes and these keys.
+    pub(crate) fn rows(&self, y: &[u32], keys: &Keys) -> Result<SplitRows> {
         let Self { test, validation, seed, .. } = *self;
-        for (what, share, least) in [("test", test, f64::MIN_POSITIVE), ("validate", validation, 0.0)] {
-            if !(share >= least && share < 1.0) {
-                return Err(Error::Config(format!(
-                    "the share of rows to {what} on must lie between 0 and 1; it is {share}"
-                )));
+        let fractions = [(SplitPart::Test, test, f64::MIN_POSITIVE), (SplitPart::Validation, validation, 0.0)];
+        for (part, fraction, least) in fractions {
+            if !(fraction >= least && fraction < 1.0) {
+                return Err(SplitError::Fraction { part, fraction }.into());
             }
         }
         if test + validation >= 1.0 {
-            return Err(Error::Config(format!(
-                "the shares of rows to test on, {test}, and to validate on, {validation}, leave none to train on"
-            )));
+            return Err(SplitError::NoTrainingRows { test, validation }.into());
         }
-        // Of the rows that are no test rows.
+        // The fraction of training rows among those that are no test rows.
         let keep = 1.0 - validation / (1.0 - test);
         let all = (0..u32::MAX).take(y.len()).collect();
         let Sides { left, right: test } = self.two(all, y, keys, 1.0 - test, SplitMix64::new(seed, 0))?;
         if validation == 0.0 {
-            return Ok(Rows { train: left, validation: vec![], test });
+            return Ok(SplitRows { train: left, validation: vec![], test });
         }
         let Sides { left: train, right: validation } =
             self.two(left, y, keys, keep, SplitMix64::new(seed, VALIDATION))?;
-        Ok(Rows { train, validation, test })
+        Ok(SplitRows { train, validation, test })
     }
 
-    /// Divides rows in two.
+    /// Splits rows in two.
     fn two(&self, rows: Vec<u32>, y: &[u32], keys: &Keys, fraction: f64, mut random: SplitMix64) -> Result<Sides> {
-        let mut sides = match (&self.by, keys) {
-            (By::Group(column), Keys::Groups(groups)) => by_group(rows, groups, column, fraction, &mut random)?,
-            (By::Time(_), Keys::Times(times)) => by_time(rows, times, fraction),
-            (By::Class, _) => by_class(&rows, y, fraction, &mut random),
+        let mut sides = match (&self.rule, keys) {
+            (SplitRule::Group(column), Keys::Groups(groups)) => by_group(rows, groups, column, fraction, &mut random)?,
+            (SplitRule::Time(_), Keys::Times(times)) => by_time(rows, times, fraction),
+            (SplitRule::Stratified, _) => by_class(&rows, y, fraction, &mut random),
             _ => {
                 let mut rows = rows;
                 random.shuffle(&mut rows);
-                let right = rows.split_off(share(rows.len(), fraction));
+                let right = rows.split_off(left_count(rows.len(), fraction));
                 Sides { left: rows, right }
             }
         };
         if sides.left.is_empty() || sides.right.is_empty() {
-            return Err(Error::Data("there are too few rows to split: a part would be empty. Add rows.".into()));
+            return Err(SplitError::EmptyPart.into());
         }
         sides.left.sort_unstable();
         sides.right.sort_unstable();
@@ -175,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_of_two_rows_is_on_both_sides_and_one_of_one_row_trains() {
+    fn a_class_of_two_rows_is_on_both_sides() {
         let y = [0, 0, 0, 0, 0, 0, 1, 1, 2];
         for fraction in [0.01, 0.5, 0.99] {
             let (train, test) = stratified(&y, fraction, Seed(1)).unwrap();
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_split_of_a_seed_is_the_same_forever() {
+    fn the_split_of_a_seed_never_changes() {
         let (train, _) = stratified(&[0, 1, 0, 1, 1, 0, 0, 1, 0, 0], 0.6, Seed(7)).unwrap();
         assert_eq!(train, [0, 1, 2, 3, 6, 9]);
     }
@@ -222,23 +220,23 @@ mod tests {
         (0..n).map(|i| u32::from(i % 10 == 0) + u32::from(i % 7 == 3)).collect()
     }
 
-    fn all(rows: &Rows) -> Vec<u32> {
+    fn all(rows: &SplitRows) -> Vec<u32> {
         let mut all = [&rows.train[..], &rows.validation, &rows.test].concat();
         all.sort_unstable();
         all
     }
 
     #[test]
-    fn three_parts_have_each_class_in_its_proportion_to_a_row() {
+    fn three_parts_have_each_class_in_its_proportion() {
         let y = y(997);
         for seed in 0..20 {
             let split = Split::stratified(0.2).validation(0.15).seed(Seed(seed));
             let rows = split.rows(&y, &Keys::None).unwrap();
             assert_eq!(all(&rows), (0..997).collect::<Vec<_>>());
             let of_all = counts(&y, &all(&rows), 3);
-            for (part, share) in [(&rows.train, 0.65), (&rows.validation, 0.15), (&rows.test, 0.2)] {
+            for (part, fraction) in [(&rows.train, 0.65), (&rows.validation, 0.15), (&rows.test, 0.2)] {
                 for (n, of_all) in counts(&y, part, 3).into_iter().zip(&of_all) {
-                    assert!((n as f64 - share * *of_all as f64).abs() <= 1.0, "{n} of {of_all}");
+                    assert!((n as f64 - fraction * *of_all as f64).abs() <= 1.0, "{n} of {of_all}");
                 }
             }
             let two = stratified(&y, 0.8, Seed(seed)).unwrap();
@@ -257,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn no_group_is_in_two_parts_and_the_shares_are_close() {
+    fn no_group_is_in_two_parts() {
         let groups: Vec<u32> = (0..2000).map(|i| i * 7919 % 2000 / 9).collect();
         let keys = Keys::Groups(groups.clone());
         for seed in 0..20 {
@@ -294,16 +292,16 @@ mod tests {
     }
 
     #[test]
-    fn shares_that_leave_nothing_are_errors() {
+    fn fractions_that_leave_nothing_are_errors() {
         let message = |split: Split| split.rows(&[0, 1, 0, 1], &Keys::None).unwrap_err().to_string();
-        assert_eq!(message(Split::random(0.0)), "the share of rows to test on must lie between 0 and 1; it is 0");
+        assert_eq!(message(Split::random(0.0)), "the fraction of rows to test on must lie between 0 and 1; it is 0");
         assert_eq!(
             message(Split::random(0.5).validation(-0.5)),
-            "the share of rows to validate on must lie between 0 and 1; it is -0.5"
+            "the fraction of rows to validate on must lie between 0 and 1; it is -0.5"
         );
         assert_eq!(
             message(Split::stratified(0.5).validation(0.5)),
-            "the shares of rows to test on, 0.5, and to validate on, 0.5, leave none to train on"
+            "the fractions of rows to test on, 0.5, and to validate on, 0.5, leave none to train on"
         );
     }
 
@@ -325,7 +323,7 @@ mod tests {
         };
         assert_eq!(
             message("2024-01-01", ""),
-            "t.csv, line 3, column `when`: the cell is missing, so there is no telling where the row belongs. Complete it."
+            "t.csv, line 3, column `when`: the cell is missing, so the row cannot be assigned to a part. Complete it."
         );
         assert!(message("2024-01-01", "1/2/2024").starts_with("t.csv, line 3, column `when`: `1/2/2024` is no time:"));
     }

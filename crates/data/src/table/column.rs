@@ -1,4 +1,4 @@
-//! One column of a table, of the type that its cells have in common.
+//! Column of a table.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,39 +10,39 @@ use super::levels::Levels;
 use crate::cell::{boolean, date};
 use crate::scratch::Scratch;
 
-/// What the cells of a column have in common.
+/// Type that all cells of a column have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnKind {
     /// Every cell that is not missing is a number.
     Number,
     /// Every cell that is not missing is `true` or `false`, in any case of the letters.
     Boolean,
     /// Every cell that is not missing is a date, with or without a time of day.
     Date,
-    /// Something else: text, which names a category.
+    /// Any other text, which names a category.
     Text,
 }
 
-/// One column of a [`Table`](crate::Table).
+/// Column of a [`Table`](crate::Table).
 ///
-/// Numbers take 8 bytes a cell; of text, each distinct one is kept once, and 4 bytes a cell say which it is.
+/// A number takes 8 bytes. Each distinct text is stored once, and a cell of text takes 4 bytes for its number.
 #[derive(Clone, Debug)]
 pub struct Column {
     pub(crate) cells: Cells,
     rows: usize,
     gaps: Gaps,
-    /// The first number that no 32-bit float can hold.
-    pub(crate) beyond: Option<Beyond>,
+    /// First number that no 32-bit float can hold.
+    pub(crate) overflow: Option<Overflow>,
 }
 
-/// A number that no 32-bit float can hold.
+/// Number that no 32-bit float can hold, and its row.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Beyond {
+pub(crate) struct Overflow {
     pub row: usize,
     pub value: f64,
 }
 
-/// The cells.
+/// Cells of a column.
 #[derive(Clone, Debug)]
 pub(crate) enum Cells {
     /// NaN where the cell is missing.
@@ -53,61 +53,63 @@ pub(crate) enum Cells {
     Text { codes: Vec<u32>, levels: Levels },
 }
 
-/// The code of a missing text.
+/// Code of a missing text.
 pub(crate) const MISSING: u32 = u32::MAX;
 
-/// Rows of a block on disk.
+/// Number of rows of a block on disk.
 pub(crate) const BLOCK: usize = 8192;
 
-/// Where the numbers of a column are on disk: the file holds block after block, a block column after column.
+/// Position of a column's numbers in a temporary file, which holds block after block, and in a block column after
+/// column.
 #[derive(Clone, Debug)]
 pub(crate) struct Blocks {
     pub scratch: Arc<Scratch>,
     pub column: usize,
-    /// Columns of a block.
+    /// The number of columns of a block.
     pub columns: usize,
 }
 
 impl Blocks {
-    /// Returns the place of a column's numbers, if they go on disk.
+    /// Returns the blocks of a column in a temporary file, if there is one.
     pub(crate) fn on(scratch: Option<&Arc<Scratch>>, column: usize, columns: usize) -> Option<Self> {
         Some(Self { scratch: scratch.cloned()?, column, columns })
     }
 
-    /// The place of a block's first value.
-    pub(crate) fn place(&self, block: usize) -> u64 {
+    /// Returns the offset of a block's first value, counted in values.
+    pub(crate) fn offset(&self, block: usize) -> u64 {
         (block as u64 * self.columns as u64 + self.column as u64) * BLOCK as u64
     }
 }
 
 impl Column {
-    pub(crate) fn new(cells: Cells, rows: usize, gaps: Gaps, beyond: Option<Beyond>) -> Self {
-        Self { cells, rows, gaps, beyond }
+    /// Makes a column.
+    pub(crate) fn new(cells: Cells, rows: usize, gaps: Gaps, overflow: Option<Overflow>) -> Self {
+        Self { cells, rows, gaps, overflow }
     }
 
-    /// The type of the column. A column without any value holds numbers.
-    pub fn kind(&self) -> Kind {
-        let Cells::Text { levels, .. } = &self.cells else { return Kind::Number };
+    /// Returns the type of the column. A column without any value holds numbers.
+    pub fn kind(&self) -> ColumnKind {
+        let Cells::Text { levels, .. } = &self.cells else { return ColumnKind::Number };
         if levels.iter().all(|level| boolean(level).is_some()) {
-            Kind::Boolean
+            ColumnKind::Boolean
         } else if levels.iter().all(date::is_date) {
-            Kind::Date
+            ColumnKind::Date
         } else {
-            Kind::Text
+            ColumnKind::Text
         }
     }
 
-    /// How many cells are missing: empty, `NaN`, `nan`, `NA`, `N/A`, `null` or `NULL`.
+    /// Returns the number of missing cells: empty, `NaN`, `nan`, `NA`, `N/A`, `null` or `NULL`.
     pub fn missing(&self) -> usize {
         self.gaps.count
     }
 
-    /// Whether the cell of a row is missing; so is a row past the end.
+    /// Returns whether the cell of a row is missing; true past the end.
     pub fn is_missing(&self, row: usize) -> bool {
         row >= self.rows || self.gaps.has(row)
     }
 
-    /// The numbers of a column of numbers, NaN where the cell is missing; none for a column of another kind.
+    /// Returns the numbers of a column of numbers, NaN for missing cells; none for a column of text.
     ///
     /// # Errors
     /// When the column is on disk ([`Table::scan_csv`](crate::Table::scan_csv)) and cannot be read.
@@ -118,20 +120,22 @@ impl Column {
             Cells::Blocks(blocks) => {
                 let mut values = vec![0.0; self.rows];
                 for (block, values) in values.chunks_mut(BLOCK).enumerate() {
-                    blocks.scratch.read(blocks.place(block), values)?;
+                    blocks.scratch.read(blocks.offset(block), values)?;
                 }
                 Some(Cow::Owned(values))
             }
         })
     }
 
-    /// The text of a row, without surrounding blanks; none where the cell is missing or the column holds numbers.
+    /// Returns the text of a row, without surrounding blanks; none if the cell is missing or the column holds
+    /// numbers.
     pub fn text(&self, row: usize) -> Option<&str> {
         let Cells::Text { codes, levels } = &self.cells else { return None };
         codes.get(row).filter(|code| **code != MISSING).map(|&code| levels.get(code as usize))
     }
 
-    /// Returns what a column of true and false says in a row: 1, 0, or NaN where the cell is missing; none for other columns.
+    /// Returns a function from a row of a boolean column to 1, 0, or NaN for a missing cell; none for a column of
+    /// numbers.
     pub(crate) fn booleans(&self) -> Option<impl Fn(usize) -> f64 + '_> {
         let Cells::Text { codes, levels } = &self.cells else { return None };
         let numbers: Vec<f64> =
@@ -142,7 +146,8 @@ impl Column {
         })
     }
 
-    /// The numbers of a block of rows; `buffer` holds them if they come from disk.
+    /// Returns the numbers of a block of rows; `buffer` holds them if they are read from disk. Empty for a column
+    /// of text.
     pub(crate) fn block<'b>(&'b self, block: usize, buffer: &'b mut Vec<f64>) -> Result<&'b [f64]> {
         let start = (block * BLOCK).min(self.rows);
         let end = (start + BLOCK).min(self.rows);
@@ -151,7 +156,7 @@ impl Column {
             Cells::Text { .. } => Ok(&[]),
             Cells::Blocks(blocks) => {
                 buffer.resize(end - start, 0.0);
-                blocks.scratch.read(blocks.place(block), buffer)?;
+                blocks.scratch.read(blocks.offset(block), buffer)?;
                 Ok(buffer)
             }
         }
@@ -160,14 +165,24 @@ impl Column {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Kind, Table};
+    use crate::{ColumnKind, Table};
 
     #[test]
-    fn the_kind_is_what_all_cells_have_in_common() {
+    fn the_kind_covers_all_cells() {
         let csv = "n,b,d,t,e,m\n1,true,2024-01-31,x,,1\n2,FALSE,2024-02-01 10:30,2,NA,x\n,,,,,\n";
         let table = Table::parse("t.csv", csv.as_bytes()).unwrap();
         let kinds: Vec<_> = table.names().iter().map(|name| table.column(name).unwrap().kind()).collect();
-        assert_eq!(kinds, [Kind::Number, Kind::Boolean, Kind::Date, Kind::Text, Kind::Number, Kind::Text]);
+        assert_eq!(
+            kinds,
+            [
+                ColumnKind::Number,
+                ColumnKind::Boolean,
+                ColumnKind::Date,
+                ColumnKind::Text,
+                ColumnKind::Number,
+                ColumnKind::Text
+            ]
+        );
         assert_eq!(table.column("t").unwrap().text(1), Some("2"));
         assert_eq!(table.column("n").unwrap().text(1), None);
         assert_eq!(table.column("t").unwrap().numbers().unwrap(), None);

@@ -1,13 +1,15 @@
-//! Which cells of a column are missing.
+//! Missing cells of a column.
 
-/// The rows that lack a value: a bit for each row up to the last gap.
+/// Set of the rows whose cell is missing: one bit per row up to the last of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gaps {
     bits: Vec<u64>,
+    /// The number of missing cells.
     pub(crate) count: usize,
 }
 
 impl Gaps {
+    /// Adds a row, which must be new.
     pub(crate) fn add(&mut self, row: usize) {
         if self.bits.len() <= row / 64 {
             self.bits.resize(row / 64 + 1, 0);
@@ -16,6 +18,7 @@ impl Gaps {
         self.count += 1;
     }
 
+    /// Returns whether the cell of a row is missing.
     pub(crate) fn has(&self, row: usize) -> bool {
         self.bits.get(row / 64).is_some_and(|bits| bits >> (row % 64) & 1 == 1)
     }

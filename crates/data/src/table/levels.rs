@@ -1,36 +1,39 @@
-//! The distinct texts of a column, each of them kept once.
+//! Distinct texts of a column, each of them kept once.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Distinct texts, numbered in the order in which they came.
+/// Distinct texts, numbered in the order of their first occurrence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Levels {
-    /// All of them, one after the other.
+    /// All texts, one after the other.
     text: String,
-    /// Where each one ends.
+    /// End of each text.
     ends: Vec<usize>,
 }
 
 impl Levels {
+    /// Returns the number of texts.
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// The text of a number that was given out.
+    /// Returns the text of a number.
     pub(crate) fn get(&self, number: usize) -> &str {
         let start = if number == 0 { 0 } else { self.ends[number - 1] };
         &self.text[start..self.ends[number]]
     }
 
+    /// Iterates over the texts in the order of their numbers.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|number| self.get(number))
     }
 }
 
+/// Marker of a free slot.
 const FREE: u32 = u32::MAX;
 
-/// Gives each distinct text a number: a hash table of numbers beside the texts, so that a column of a million names
-/// takes little more than the names.
+/// Hash table that assigns a number to each distinct text. It stores only numbers besides the texts, so a column of a
+/// million names takes little more memory than the names.
 #[derive(Debug)]
 pub(crate) struct Interner {
     levels: Levels,
@@ -44,7 +47,8 @@ impl Interner {
         Self { levels: Levels::default(), slots: vec![FREE; 16], state: RandomState::new() }
     }
 
-    /// The number of a text; a new one if it is new. There are at most as many as rows, which 32 bits can count.
+    /// Returns the number of a text, a new one if the text is new. There are at most as many as rows, so 32 bits
+    /// suffice.
     pub(crate) fn number(&mut self, text: &str) -> u32 {
         let mut slot = self.slot(text);
         let (levels, mask) = (&self.levels, self.slots.len() - 1);
@@ -64,11 +68,12 @@ impl Interner {
         number
     }
 
-    /// Where the search for a text begins.
+    /// Returns the first slot to probe for a text.
     fn slot(&self, text: &str) -> usize {
         self.state.hash_one(text) as usize & (self.slots.len() - 1)
     }
 
+    /// Doubles the number of slots.
     fn grow(&mut self) {
         self.slots = vec![FREE; self.slots.len() * 2];
         let mask = self.slots.len() - 1;
@@ -81,6 +86,7 @@ impl Interner {
         }
     }
 
+    /// Returns the texts.
     pub(crate) fn finish(mut self) -> Levels {
         self.levels.text.shrink_to_fit();
         self.levels.ends.shrink_to_fit();
@@ -93,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_text_has_one_number_however_many_there_are() {
+    fn each_text_has_one_number() {
         let mut interner = Interner::new();
         for round in 0..3 {
             for i in 0..5000 {

@@ -1,39 +1,45 @@
-//! The lines of a file on which its rows start.
+//! Locations of rows in their file.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-/// Where the rows of a file are.
+use crate::error::{DataError, TableError};
+
+/// Locations of the rows of a file.
 #[derive(Clone, Debug)]
-pub(crate) enum Places {
+pub(crate) enum RowLocations {
+    /// Lines of a text file.
     Lines(LineNumbers),
-    /// A file without lines, with so many rows.
+    /// The number of rows of a file without lines.
     #[cfg_attr(not(feature = "arrow"), expect(dead_code, reason = "only typed files have no lines"))]
-    Rows(usize),
+    Count(usize),
 }
 
-impl Places {
+impl RowLocations {
+    /// Returns the number of rows.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Lines(lines) => lines.len(),
-            Self::Rows(rows) => *rows,
+            Self::Count(rows) => *rows,
         }
     }
 }
 
-/// The line on which each row starts. Most rows follow the one before on the next line, so only the others are kept.
+/// Line on which each row starts. Most rows start on the line after the row before, so only the others are stored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LineNumbers {
     rows: usize,
-    /// Rows that do not, and their lines.
+    /// Rows that start on another line, and these lines.
     breaks: Vec<(usize, u64)>,
 }
 
 impl LineNumbers {
-    /// A row more, which starts on this line.
-    pub(crate) fn count(&mut self, file: &str, line: u64) -> Result<()> {
+    /// Adds a row that starts on this line.
+    ///
+    /// # Errors
+    /// When there are more rows than a row number can count.
+    pub(crate) fn push(&mut self, file: &str, line: u64) -> Result<()> {
         if u32::try_from(self.rows + 1).is_err() {
-            let why = "there are more than 4294967294 rows, which is more than a row number can count.";
-            return Err(Error::Data(format!("{file}: {why}")));
+            return Err(DataError::Table { file: file.to_string(), error: TableError::TooManyRows }.into());
         }
         let follows = self.breaks.last().is_some_and(|&(row, at)| at + (self.rows - row) as u64 == line);
         if !follows {
@@ -43,10 +49,12 @@ impl LineNumbers {
         Ok(())
     }
 
+    /// Returns the number of rows.
     pub(crate) fn len(&self) -> usize {
         self.rows
     }
 
+    /// Returns the line of a row.
     pub(crate) fn get(&self, row: usize) -> Option<u64> {
         let at = self.breaks.partition_point(|&(start, _)| start <= row).checked_sub(1)?;
         let (start, line) = self.breaks[at];

@@ -1,28 +1,29 @@
-//! A file column by column: numbers or text.
+//! Tables of columns: numbers or text.
 
 mod column;
 mod gaps;
 mod levels;
 mod lines;
 
-use wgrad_core::text::{did_you_mean, list};
 use wgrad_core::{Error, Result};
 
-pub(crate) use column::{BLOCK, Beyond, Blocks, Cells, MISSING};
-pub use column::{Column, Kind};
+use crate::error::{CellError, DataError, RowLocation, TableError};
+
+pub(crate) use column::{BLOCK, Blocks, Cells, MISSING, Overflow};
+pub use column::{Column, ColumnKind};
 pub(crate) use gaps::Gaps;
 pub(crate) use levels::Interner;
-pub(crate) use lines::{LineNumbers, Places};
+pub(crate) use lines::{LineNumbers, RowLocations};
 
-/// A CSV file, column by column; with the feature `arrow`, a Parquet file or one of Arrow's own (Feather) as well.
+/// Columns of a CSV file or, with the feature `arrow`, of a Parquet or Arrow (Feather) file.
 ///
-/// In CSV the first line names the columns. A column holds numbers if every cell that is not missing reads as one, else text:
-/// true and false, dates, or categories ([`Kind`]). Blanks around a cell are not part of it. UTF-8 with or
-/// without byte order mark, `\n` and `\r\n`, and quoted fields are understood.
+/// The first line of a CSV file names the columns. A column holds numbers if every cell that is not missing is a
+/// number, else text: booleans, dates, or categories ([`ColumnKind`]). Blanks around a cell are ignored. Files are
+/// UTF-8 with or without a byte order mark; line ends are `\n` or `\r\n`; fields may be quoted.
 ///
-/// The columns of the other files have types: whole and decimal numbers and floats are numbers; texts, truth values, dates and
-/// times are text, also as a dictionary. A null is a missing cell, and so are NaN and the empty text. Columns of other types
-/// (lists, structs, bytes) are refused by name.
+/// Columns of the other formats have types: integers, decimals and floats become numbers; texts, booleans, dates
+/// and times become text, also in dictionaries. Null, NaN and the empty text are missing cells. Columns of other
+/// types (lists, structs, bytes) are errors.
 ///
 /// ```
 /// use wgrad_data::{Column, Table};
@@ -36,75 +37,66 @@ pub struct Table {
     pub(crate) file: String,
     pub(crate) names: Vec<String>,
     pub(crate) columns: Vec<Column>,
-    pub(crate) places: Places,
-    /// Whether numbers are on disk.
+    pub(crate) locations: RowLocations,
+    /// True if numbers are on disk.
     pub(crate) spilled: bool,
 }
 
 impl Table {
-    /// The file, as messages call it.
+    /// Returns the name of the file in messages.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The number of rows, without the header.
+    /// Returns the number of rows, without the header.
     pub fn rows(&self) -> usize {
-        self.places.len()
+        self.locations.len()
     }
 
-    /// The names of the columns, in the order of the file.
+    /// Returns the names of the columns, in the order of the file.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The column of that name.
+    /// Returns the column of that name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.position(name).map(|at| &self.columns[at])
     }
 
-    /// The line of a CSV file on which a row starts, counted from 1; the header is line 1 unless blank lines precede it.
-    /// None in a file that has no lines.
+    /// Returns the line of a CSV file on which a row starts, counted from 1; the header is line 1 unless blank
+    /// lines precede it. None in a file without lines.
     pub fn line(&self, row: usize) -> Option<u64> {
-        match &self.places {
-            Places::Lines(lines) => lines.get(row),
-            Places::Rows(_) => None,
+        match &self.locations {
+            RowLocations::Lines(lines) => lines.get(row),
+            RowLocations::Count(_) => None,
         }
     }
 
+    /// Returns the index of the column of that name.
     pub(crate) fn position(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|other| other == name)
     }
 
-    /// The position of a column that must be there.
+    /// Returns the index of a column that must exist.
     pub(crate) fn require(&self, name: &str) -> Result<usize> {
-        self.position(name).ok_or_else(|| {
-            let numbers = self.names.iter().filter(|name| name.parse::<f64>().is_ok()).count();
-            let header = if numbers * 2 > self.names.len() {
-                " The first line must hold the names of the columns; this one seems to be data."
-            } else {
-                ""
-            };
-            self.error(format!(
-                "there is no column `{name}`.{} The columns are {}.{header}",
-                did_you_mean(name, &self.names),
-                list(&self.names)
-            ))
-        })
+        self.position(name)
+            .ok_or_else(|| self.error(TableError::NoColumn { name: name.to_string(), columns: self.names.clone() }))
     }
 
-    /// An error about this file.
-    pub(crate) fn error(&self, message: impl AsRef<str>) -> Error {
-        Error::Data(format!("{}: {}", self.file, message.as_ref()))
+    /// Returns an error about this table.
+    pub(crate) fn error(&self, error: TableError) -> Error {
+        DataError::Table { file: self.file.clone(), error }.into()
     }
 
-    /// The place of a cell: file, line and column.
-    pub(crate) fn place(&self, row: usize, column: &str) -> String {
-        format!("{}, {}, column `{column}`", self.file, self.spot(row))
+    /// Returns an error about one of the cells.
+    pub(crate) fn cell_error(&self, row: usize, column: &str, error: CellError) -> Error {
+        let (file, row, column) = (self.file.clone(), self.location(row), column.to_string());
+        DataError::Cell { file, row, column, error }.into()
     }
 
-    /// Where a row is: `line 7`, or `row 6` (counted from 1) in a file without lines.
-    pub(crate) fn spot(&self, row: usize) -> String {
-        self.line(row).map_or_else(|| format!("row {}", row + 1), |line| format!("line {line}"))
+    /// Returns the line of a row, or its number in a file without lines.
+    pub(crate) fn location(&self, row: usize) -> RowLocation {
+        self.line(row).map_or(RowLocation::Row(row), RowLocation::Line)
     }
 }
 
@@ -117,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_target_lists_the_columns_and_suggests_the_closest() {
+    fn a_missing_target_lists_columns_and_suggests_one() {
         assert_eq!(
             message("radius,texture,malignant\n1,2,0\n", "malignent"),
             "t.csv: there is no column `malignent`. Did you mean `malignant`? \
@@ -126,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_header_is_recognised_when_the_target_is_missing() {
+    fn a_file_without_a_header_is_recognised() {
         assert_eq!(
             message("5.1,3.5,setosa\n4.9,3.0,setosa\n", "species"),
             "t.csv: there is no column `species`. The columns are `5.1`, `3.5`, `setosa`. \

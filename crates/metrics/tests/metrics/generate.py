@@ -2,7 +2,7 @@
 
     python3 -m venv venv && . venv/bin/activate
     pip install scikit-learn==1.9.1 scipy
-    python crates/nn/tests/metrics/generate.py
+    python crates/metrics/tests/metrics/generate.py
 """
 
 import json
