@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
-use wgrad_core::{Array, DType, Error, Graph, Limits, Result, Tensor};
+use wgrad_core::{Array, DType, Graph, Limits, Result, Tensor};
 
+use crate::error::SettingError;
 use wgrad_data::Dataset;
 
 /// In which form the loss gets the classes of a batch of `N` rows.
@@ -30,13 +31,7 @@ impl Targets {
         match self {
             Self::Automatic | Self::Binary if classes.len() == 2 => Ok(Self::Binary),
             Self::Automatic | Self::Classes => Ok(Self::Classes),
-            Self::Binary => Err(Error::Config(format!(
-                "binary targets need 2 classes, but there are {}: {}\n  fix: use Targets::Classes, CrossEntropyLoss \
-                 and a model with {} outputs",
-                classes.len(),
-                classes.join(", "),
-                classes.len()
-            ))),
+            Self::Binary => Err(SettingError::BinaryTargets { classes: classes.to_vec() }.into()),
         }
     }
 

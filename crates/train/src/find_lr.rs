@@ -3,8 +3,9 @@
 use std::fmt;
 use std::panic::Location;
 
-use wgrad_core::{Error, Result, Tensor};
+use wgrad_core::{Result, Tensor};
 
+use crate::error::SettingError;
 use crate::history::Short;
 use crate::options::EpochBatches;
 use crate::rehearsal::Rehearsal;
@@ -59,17 +60,17 @@ impl LrFinder {
     fn check(&self) -> Result<()> {
         let Self { from, to, updates, smoothing, diverges } = *self;
         let wrong = if !(from > 0.0 && to > from && to.is_finite()) {
-            format!("rates from {from} to {to} do not grow: give 0 < from < to")
+            SettingError::Rates { from, to }
         } else if updates < 2 {
-            format!("{updates} updates are too few: give at least 2")
+            SettingError::Updates { updates }
         } else if !(0.0..1.0).contains(&smoothing) {
-            format!("the smoothing must be at least 0 and below 1, not {smoothing}")
+            SettingError::Smoothing { smoothing }
         } else if diverges.is_nan() || diverges <= 1.0 {
-            format!("a loss diverges by a factor above 1, not {diverges}")
+            SettingError::Divergence { factor: diverges }
         } else {
             return Ok(());
         };
-        Err(Error::Config(wrong))
+        Err(wrong.into())
     }
 }
 
@@ -169,11 +170,10 @@ impl Trainer<'_> {
         self.session()?;
         let handles = self.options.optimizer()?.handles();
         if handles.is_empty() {
-            return Err(Error::Config("this optimizer has no learning rate to be found".into()));
+            return Err(SettingError::NoLearningRate.into());
         }
         if self.schedules.is_per_step() {
-            let text = "the schedule turns the rate in every step\n  fix: find the rate before the first fit";
-            return Err(Error::Config(text.into()));
+            return Err(SettingError::ScheduleSetsRate.into());
         }
         let limits = self.session()?.limits();
         let resident = self.options.keeps_on_device(data, &limits);

@@ -55,6 +55,7 @@ mod checkpoint;
 mod compare;
 mod data_source;
 mod early_stopping;
+pub mod error;
 mod find_lr;
 mod fit;
 mod history;
@@ -82,6 +83,7 @@ pub use checkpoint::{CheckpointInfo, Checkpoints, Resumed, info as checkpoint_in
 pub use compare::{Compared, Comparison, Recording, Stage};
 pub use data_source::Targets;
 pub use early_stopping::EarlyStopping;
+pub use error::TrainError;
 pub use find_lr::{LrCurve, LrFinder, LrPoint};
 pub use history::{Ended, EpochStats, History};
 #[cfg(feature = "progress")]

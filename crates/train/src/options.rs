@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wgrad_core::{Error, Limits, Params, Result};
+use wgrad_core::{Limits, Params, Result};
 
 use crate::data_source::{DataSource, Targets};
+use crate::error::SettingError;
 use wgrad_data::{Batches, Dataset, Sampler, Seed};
 use wgrad_nn::optim::{Ema, Optimizer};
 
@@ -53,20 +54,15 @@ pub(crate) struct EpochBatches {
     pub steps: usize,
 }
 
-/// Returns the error of a trainer without an optimizer.
-pub(crate) fn no_optimizer() -> Error {
-    Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
-}
-
 impl TrainerOptions {
     /// Returns the optimizer.
     pub fn optimizer(&self) -> Result<&dyn Optimizer> {
-        self.optimizer.as_deref().ok_or_else(no_optimizer)
+        self.optimizer.as_deref().ok_or_else(|| SettingError::NoOptimizer.into())
     }
 
     /// Takes the optimizer for as long as something trains with it.
     pub fn lend_optimizer(&mut self) -> Result<Box<dyn Optimizer>> {
-        self.optimizer.take().ok_or_else(no_optimizer)
+        self.optimizer.take().ok_or_else(|| SettingError::NoOptimizer.into())
     }
 
     /// Returns the seed of the order of the rows.

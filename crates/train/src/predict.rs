@@ -1,7 +1,8 @@
 //! What a model says about rows, and how good that is.
 
-use wgrad_core::{Array, DType, Error, Fetching, Graph, Mode, Result, Session, Step, Tensor};
+use wgrad_core::{Array, DType, Fetching, Graph, Mode, Result, Session, Step, Tensor};
 
+use crate::error::ModelError;
 use crate::steps::{CHUNK, FED};
 use crate::trainer::{EVALUATION_ROWS, Trainer};
 use wgrad_data::Dataset;
@@ -20,17 +21,10 @@ impl Trainer<'_> {
         let Logits { values: logits, width } = self.logits_of(data, model)?;
         let classes = data.classes();
         if !(width == classes.len() || (width == 1 && classes.len() == 2)) {
-            let one = if classes.len() == 2 { "1 or " } else { "" };
-            return Err(Error::Data(format!(
-                "the model gives {width} logits per row, but there are {} classes: {}\n  fix: give the model's last \
-                 layer {one}{} outputs",
-                classes.len(),
-                classes.join(", "),
-                classes.len()
-            )));
+            return Err(ModelError::Outputs { width, classes: classes.to_vec() }.into());
         }
         if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
-            return Err(Error::Data(format!("the model gives {} for row {}", logits[at], at / width)));
+            return Err(ModelError::NotFinite { value: logits[at], row: at / width }.into());
         }
         let losses = logits.chunks(width).zip(data.y()).map(|(logits, &label)| cross_entropy(logits, label));
         let loss = losses.sum::<f64>() / data.rows() as f64;
@@ -81,7 +75,7 @@ impl Trainer<'_> {
 
     fn logits_of_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Logits> {
         let &[rows, features] = x.shape().dims() else {
-            return Err(Error::Data(format!("features have two axes, [rows, features], not {}", x.shape())));
+            return Err(ModelError::Features { shape: x.shape().clone() }.into());
         };
         let values = x.to_f32();
         let rows_of = |batch: &[u32]| {
@@ -136,9 +130,7 @@ impl Plan {
         let step = session.compile(&graph, &[&output])?;
         let shape = output.shape();
         if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
-            return Err(Error::Data(format!(
-                "the model gives {shape} for {size} rows, not one logit per row or class"
-            )));
+            return Err(ModelError::Shape { shape, rows: size }.into());
         }
         Ok(Self { size, input, step })
     }
@@ -152,7 +144,7 @@ fn logits(
 ) -> Result<Logits> {
     let Features { rows, features, gather } = data;
     if rows == 0 || features == 0 {
-        return Err(Error::Data("there are no rows to predict".into()));
+        return Err(ModelError::NoRows.into());
     }
     let (size, left) = (EVALUATION_ROWS.min(rows), if rows > EVALUATION_ROWS { rows % EVALUATION_ROWS } else { 0 });
     let mut plans = vec![Plan::new(session, size, features, &model)?];

@@ -1,7 +1,8 @@
 //! The trainer's schedule: planned until there is an optimizer, then bound to it.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
+use crate::error::SettingError;
 use crate::snapshot::{rates, set_rates};
 use wgrad_nn::optim::Optimizer;
 use wgrad_nn::optim::schedule::{Schedule, ScheduleState, Scheduler, StepScheduler};
@@ -89,9 +90,7 @@ impl Schedules {
         match &mut self.stage {
             Stage::PerEpoch(scheduler) => scheduler.restore(state),
             Stage::PerStep(scheduler) => scheduler.restore(state),
-            Stage::None | Stage::Planned { .. } => {
-                Err(Error::Config("there is no schedule to restore\n  fix: Trainer::new(…).schedule(…)".into()))
-            }
+            Stage::None | Stage::Planned { .. } => Err(SettingError::NoSchedule.into()),
         }
     }
 

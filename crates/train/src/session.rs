@@ -1,7 +1,8 @@
 //! The session of a trainer, opened when it is first used.
 
-use wgrad_core::{Backend, Error, Params, Result, Session};
+use wgrad_core::{Backend, Params, Result, Session};
 
+use crate::error::TrainError;
 use crate::snapshot::Snapshot;
 
 /// A device with the parameters of a model; their session is opened late, as parameters may be declared until then.
@@ -26,7 +27,7 @@ impl LazySession {
         if let Some(backend) = self.backend.take() {
             self.session = Some(Session::new(backend, &self.params)?);
         }
-        self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
+        self.session.as_mut().ok_or_else(|| TrainError::DeviceLost.into())
     }
 
     /// Brings all values to the host.

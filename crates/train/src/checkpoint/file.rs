@@ -14,6 +14,7 @@ use safetensors::{Dtype, serialize};
 use wgrad_core::{Array, Error, Result};
 
 use super::manifest::Manifest;
+use crate::error::{CheckpointError, Damage};
 use wgrad_nn::entries::{unreadable, words};
 
 /// What every checkpoint has after the length of its header.
@@ -98,7 +99,7 @@ fn checksum(bytes: &[u8]) -> String {
 impl Checkpoint {
     /// The bytes of the file; the same for the same values.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let wrong = |error: &dyn std::fmt::Display| Error::Data(format!("a checkpoint cannot be written: {error}"));
+        let wrong = |error: &dyn std::fmt::Display| Error::from(CheckpointError::Encode { reason: error.to_string() });
         let manifest = serde_json::to_string(&self.manifest).map_err(|error| wrong(&error))?;
         let parts: Vec<_> = self.tensors.iter().map(|(name, stored)| (name, stored.parts())).collect();
         let views = parts.iter().map(|(name, Parts { dtype, dims, bytes })| {
@@ -118,40 +119,33 @@ impl Checkpoint {
 
     /// Reads what [`Self::to_bytes`] wrote; `name` stands for it in messages.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
-        let damaged = |why: String| Error::Data(format!("{name} is not a whole checkpoint: {why}"));
+        let damaged = |damage| Error::from(CheckpointError::Damaged { name: name.into(), damage });
+        let unreadable = |error| CheckpointError::NotSafetensors { message: unreadable(name, bytes, &error) };
         let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
         if bytes.len() >= CHECKSUM.end && bytes[8..CHECKSUM.start] != *OPENING {
-            return Err(match SafeTensors::deserialize(bytes) {
-                Ok(_) => Error::Data(format!(
-                    "{name} is a safetensors file, but no checkpoint of wgrad\n  fix: load weights with params.load"
-                )),
-                Err(error) => Error::Data(unreadable(name, bytes, &error)),
-            });
+            let not_checkpoint = |_| CheckpointError::NotCheckpoint { name: name.into() };
+            return Err(SafeTensors::deserialize(bytes).map_or_else(unreadable, not_checkpoint).into());
         }
         if bytes.len() < CHECKSUM.end {
-            return Err(damaged(format!("it is cut off after {} bytes", bytes.len())));
+            return Err(damaged(Damage::CutOff { bytes: bytes.len() }));
         }
         if *checksum(bytes).as_bytes() != bytes[CHECKSUM] {
             let length = bytes.len();
-            let why = match SafeTensors::read_metadata(bytes) {
-                _ if header.is_some_and(|header| header > length as u64 - 8) => {
-                    format!("it is cut off after {length} bytes")
-                }
-                Err(SafeTensorError::MetadataIncompleteBuffer) => {
-                    format!("it is cut off after {length} bytes, or has bytes too many")
-                }
-                _ => "bytes of it have changed since it was written (its checksum does not fit)".into(),
-            };
-            return Err(damaged(why));
+            return Err(damaged(match SafeTensors::read_metadata(bytes) {
+                _ if header.is_some_and(|header| header > length as u64 - 8) => Damage::CutOff { bytes: length },
+                Err(SafeTensorError::MetadataIncompleteBuffer) => Damage::Length { bytes: length },
+                _ => Damage::Checksum,
+            }));
         }
-        let file = SafeTensors::deserialize(bytes).map_err(|error| Error::Data(unreadable(name, bytes, &error)))?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let header = |error: SafeTensorError| damaged(Damage::Header { reason: error.to_string() });
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(header)?;
         let text = header.metadata().as_ref().and_then(|metadata| metadata.get("wgrad"));
-        let text = text.and_then(|text| text.get(DIGITS + 1..)).ok_or_else(|| damaged("it has no manifest".into()))?;
+        let text = text.and_then(|text| text.get(DIGITS + 1..)).ok_or_else(|| damaged(Damage::NoManifest))?;
         let manifest = Manifest::read(name, text)?;
-        let tensor = |(name, view): (String, TensorView<'_>)| {
-            let stored = Stored::read(&view).map_err(|why| damaged(format!("`{name}`: {why}")))?;
-            Ok((name, stored))
+        let tensor = |(name, view): (String, TensorView<'_>)| match Stored::read(&view) {
+            Ok(stored) => Ok((name, stored)),
+            Err(reason) => Err(damaged(Damage::Tensor { name, reason })),
         };
         Ok(Self { manifest, tensors: file.tensors().into_iter().map(tensor).collect::<Result<_>>()? })
     }

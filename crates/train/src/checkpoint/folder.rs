@@ -8,6 +8,7 @@ use wgrad_core::{Error, Result};
 
 use super::file::Checkpoint;
 use super::manifest::Manifest;
+use crate::error::CheckpointError;
 use crate::history::History;
 use wgrad_nn::write;
 
@@ -153,13 +154,8 @@ impl Checkpoints {
     pub(crate) fn begin(&self, resumes: bool) -> Result<Vec<PathBuf>> {
         let there = list(&self.folder)?;
         if !(resumes || self.overwrite || there.is_empty()) {
-            return Err(Error::Config(format!(
-                "{} has checkpoints of another training, up to {}\n  fixes:\n    1. go on with it: \
-                 Trainer::resume(folder)\n    2. begin anew and remove them: Checkpoints::overwrite(true)\n    \
-                 3. another folder",
-                self.folder.display(),
-                name(&there[0])
-            )));
+            let (folder, latest) = (self.folder.clone(), name(&there[0]));
+            return Err(CheckpointError::FolderInUse { folder, latest }.into());
         }
         if !self.end {
             // A stop may never come.
@@ -177,7 +173,7 @@ impl Checkpoints {
         // A folder that cannot be written is told now, not after hours.
         let probe = self.folder.join(format!(".probe.{}.safetensors.tmp", std::process::id()));
         let probed = fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe));
-        probed.map_err(|source| cannot_write(&self.folder, &source))?;
+        probed.map_err(|source| CheckpointError::Write { path: self.folder.clone(), source })?;
         Ok(if resumes { vec![] } else { there })
     }
 
@@ -204,22 +200,13 @@ impl Checkpoints {
         let written = written.and_then(|()| fs::rename(&now, &path)).and_then(|()| sync_folder(&self.folder));
         written.map_err(|source| {
             let _ = fs::remove_file(&now);
-            cannot_write(&path, &source)
+            CheckpointError::Write { path: path.clone(), source }
         })?;
         for other in std::mem::take(others).iter().filter(|other| **other != path) {
             let _ = fs::remove_file(other);
         }
         Ok(path)
     }
-}
-
-fn cannot_write(path: &Path, source: &io::Error) -> Error {
-    let why = match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "\n  fix: free some space, or choose another folder",
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "\n  fix: choose a folder that can be written",
-        _ => "",
-    };
-    Error::Data(format!("{} cannot be written: {source}{why}", path.display()))
 }
 
 /// Makes a new name in a folder last, where the system offers that.
@@ -302,18 +289,9 @@ pub(crate) fn latest(place: &Path) -> Result<Latest> {
         }
     }
     if passed_over.is_empty() {
-        let what = if place.is_dir() { "has no checkpoint" } else { "is no folder of checkpoints" };
-        return Err(Error::Data(format!(
-            "{} {what}, so there is nothing to resume\n  fix: give the folder of Checkpoints::new, or begin anew without \
-             `resume`",
-            place.display()
-        )));
+        return Err(CheckpointError::NothingToResume { path: place.into(), is_folder: place.is_dir() }.into());
     }
-    Err(Error::Data(format!(
-        "{} has no checkpoint that can be read:\n  {}\n  fix: begin anew in another folder",
-        place.display(),
-        passed_over.join("\n  ")
-    )))
+    Err(CheckpointError::NoneReadable { path: place.into(), reasons: passed_over }.into())
 }
 
 /// What a checkpoint says of itself, from [`checkpoint_info`](info).

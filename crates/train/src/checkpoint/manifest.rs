@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{DeviceInfo, Error, Result};
 
+use crate::error::{CheckpointError, Difference};
 use crate::history::{Ended, EpochStats, History};
 use crate::number::{BestEpoch, Number, Numbers, numbers, values};
 use wgrad_nn::optim::schedule::ScheduleState;
@@ -156,30 +157,28 @@ impl Manifest {
             format: String,
             version: u32,
         }
-        let wrong =
-            |why: &dyn std::fmt::Display| Error::Data(format!("{name} has a manifest that makes no sense: {why}"));
+        let wrong = |why: &dyn std::fmt::Display| {
+            Error::from(CheckpointError::Manifest { name: name.into(), reason: why.to_string() })
+        };
         let Version { format, version } = serde_json::from_str(text).map_err(|error| wrong(&error))?;
         if format != FORMAT {
             return Err(wrong(&format!("its format is `{format}`, not `{FORMAT}`")));
         }
         if version != VERSION {
-            return Err(Error::Data(format!(
-                "{name} is of version {version}, and this wgrad reads version {VERSION}\n  fix: go on with the wgrad that \
-                 wrote it, or begin anew"
-            )));
+            return Err(CheckpointError::Version { name: name.into(), version, supported: VERSION }.into());
         }
         serde_json::from_str(text).map_err(|error| wrong(&error))
     }
 
     /// What differs from the settings of a training that wants to go on, a line each.
-    pub fn differences(&self, settings: &BTreeMap<String, String>) -> Vec<String> {
+    pub fn differences(&self, settings: &BTreeMap<String, String>) -> Vec<Difference> {
         let names: std::collections::BTreeSet<_> = self.settings.keys().chain(settings.keys()).collect();
         let text = |map: &BTreeMap<String, String>, name: &String| map.get(name).map_or("none", |v| v).to_string();
         names
             .into_iter()
             .map(|name| (name, text(&self.settings, name), text(settings, name)))
             .filter(|(_, then, now)| then != now)
-            .map(|(name, then, now)| format!("{name}: {then} then, {now} now"))
+            .map(|(name, then, now)| Difference::Setting { name: name.clone(), then, now })
             .collect()
     }
 }

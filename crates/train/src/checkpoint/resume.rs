@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use wgrad_core::{Error, Init, Kind, Params, Result, Shape, TorchRandom};
+use wgrad_core::{Init, Kind, Params, Result, Shape, TorchRandom};
 
 use super::capture::{BEST_WEIGHTS, GENERATOR};
 use super::file::{Checkpoint, Stored};
@@ -11,6 +11,7 @@ use super::folder::{Latest, Resumed, latest};
 use super::manifest::{Manifest, Position};
 use super::saver::Saver;
 use super::settings::Settings;
+use crate::error::{CheckpointError, Difference};
 use crate::history::{Ended, History};
 use crate::patience::{Patience, PatienceState};
 use crate::progress::Progress;
@@ -97,10 +98,10 @@ impl Resume {
         progress: &mut dyn Progress,
     ) -> Result<Position> {
         let Checkpoint { manifest, tensors } = checkpoint;
-        self.agree(&differences(&manifest, fit, settings, training.session.params()))?;
+        self.agree(differences(&manifest, fit, settings, training.session.params()))?;
         let (best, mine): (BTreeMap<_, _>, BTreeMap<_, _>) =
             tensors.into_iter().partition(|(name, _)| name.starts_with(BEST_WEIGHTS));
-        self.agree(&put(training.session.params(), mine, fit.fit > 0)?)?;
+        self.agree(put(training.session.params(), mine, fit.fit > 0)?)?;
         let over = training.put_state(&manifest, fit, best)?;
         self.note_differences(&manifest, training.session)?;
         for note in self.resumed.iter().flat_map(|resumed| &resumed.notes) {
@@ -110,17 +111,12 @@ impl Resume {
     }
 
     /// Refuses a checkpoint that differs from the training.
-    fn agree(&self, differences: &[String]) -> Result<()> {
+    fn agree(&self, differences: Vec<Difference>) -> Result<()> {
         if differences.is_empty() {
             return Ok(());
         }
-        let from = self.resumed.as_ref().map_or_else(PathBuf::new, |resumed| resumed.from.clone());
-        Err(Error::Config(format!(
-            "{} is a checkpoint of another training:\n  {}\n  fix: resume with the same model, data and settings; or \
-             begin anew, from its weights if you like: Load::from(checkpoint).strict(false).apply(&params)",
-            from.display(),
-            differences.join("\n  ")
-        )))
+        let path = self.resumed.as_ref().map_or_else(PathBuf::new, |resumed| resumed.from.clone());
+        Err(CheckpointError::OtherTraining { path, differences }.into())
     }
 
     /// Notes what is not as it was then and may change the bits.
@@ -141,24 +137,21 @@ impl Resume {
 }
 
 /// Lists what differs between a checkpoint and the fit that wants to go on from it.
-fn differences(manifest: &Manifest, fit: ResumedFit, settings: &Settings, params: &Params) -> Vec<String> {
+fn differences(manifest: &Manifest, fit: ResumedFit, settings: &Settings, params: &Params) -> Vec<Difference> {
     let position = &manifest.position;
     let mut differences = manifest.differences(settings);
     if manifest.seed != params.seed() {
-        differences.push(format!("seed of the parameters: {} then, {} now", manifest.seed, params.seed()));
+        let (then, now) = (manifest.seed.to_string(), params.seed().to_string());
+        differences.push(Difference::Setting { name: "seed of the parameters".into(), then, now });
     }
     if position.fit != fit.fit || manifest.fits.len() != fit.fit + 1 || position.epoch == 0 || position.step > fit.steps
     {
-        differences.push(format!(
-            "it is in fit {}, epoch {}, step {}",
-            position.fit + 1,
-            position.epoch,
-            position.step
-        ));
+        let Position { fit, epoch, step, .. } = *position;
+        differences.push(Difference::Position { fit: fit + 1, epoch, step });
     }
     let trained = manifest.fits.last().map_or(0, |fit| fit.history(None).epochs.len());
     if trained > fit.epochs || position.epoch != trained + 1 {
-        differences.push(format!("epochs: {trained} trained then, {} wanted now", fit.epochs));
+        differences.push(Difference::Epochs { trained, wanted: fit.epochs });
     }
     differences
 }
@@ -192,22 +185,24 @@ impl Restored<'_> {
 
 /// Sets variables, counters and generator; or sets nothing, and lists what does not fit. `grows` allows state that nothing
 /// has declared, such as that of another fit's optimizer.
-fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> Result<Vec<String>> {
+fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> Result<Vec<Difference>> {
     let (mut arrays, mut counts, mut wrong) = (vec![], vec![], vec![]);
     for variable in params.variables() {
-        match tensors.remove(variable.name()) {
+        let name = variable.name().to_string();
+        match tensors.remove(&name) {
             Some(Stored::Array(array)) if array.shape() == variable.shape() => arrays.push((variable, array)),
             Some(Stored::Array(array)) => {
-                wrong.push(format!("`{}`: {} then, {} now", variable.name(), array.shape(), variable.shape()));
+                let (then, now) = (array.shape().clone(), variable.shape().clone());
+                wrong.push(Difference::Shape { name, then, now });
             }
-            _ => wrong.push(format!("`{}`: not there then", variable.name())),
+            _ => wrong.push(Difference::NewVariable { name }),
         }
     }
     for (name, counter) in params.counters() {
         match tensors.remove(&*name) {
             Some(Stored::Count(count)) => counts.push((counter, count)),
             // The trainer's own is made with the first epoch.
-            _ => wrong.push(format!("counter `{name}`: not there then")),
+            _ => wrong.push(Difference::NewCounter { name: name.to_string() }),
         }
     }
     let generator = tensors.remove(GENERATOR);
@@ -216,14 +211,14 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> R
         _ => None,
     };
     if generator.is_some() && words.is_none() {
-        wrong.push("its generator is none".into());
+        wrong.push(Difference::Generator);
     }
     let mut new = vec![];
     for (name, stored) in tensors {
         match stored {
             Stored::Array(array) if grows => new.push((name, array)),
             Stored::Count(count) if grows || name == "train.@epoch" => counts.push((params.counter(&name), count)),
-            _ => wrong.push(format!("`{name}`: not there now")),
+            _ => wrong.push(Difference::Gone { name }),
         }
     }
     if !wrong.is_empty() {

@@ -11,6 +11,7 @@ use wgrad_core::{
 };
 
 use super::comparison::{Compared, Comparison, Stage};
+use crate::error::{Mismatch, RecordingError};
 use crate::snapshot::Snapshot;
 use wgrad_nn::entries::{entries, set, unreadable, value, words};
 use wgrad_nn::optim::Optimizer;
@@ -49,18 +50,13 @@ impl Recording {
         let path = path.as_ref().to_path_buf();
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let shown = path.display().to_string();
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        let damaged = |error| RecordingError::NotSafetensors { message: unreadable(&shown, &bytes, &error) };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let known = header.metadata().as_ref();
         let order = known.filter(|all| all.get("format").is_some_and(|format| format == "wgrad-recording"));
         let order = order.and_then(|all| serde_json::from_str(all.get("order")?).ok());
-        let order = order.ok_or_else(|| {
-            Error::Data(format!(
-                "{shown} is a safetensors file, but not the recording of a step\n  fix: make one with \
-                 examples/record_pytorch.py: record(path, model, optimizer, loss_fn, x, y)"
-            ))
-        })?;
-        SafeTensors::deserialize(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        let order = order.ok_or_else(|| RecordingError::NotRecording { path: path.clone() })?;
+        SafeTensors::deserialize(&bytes).map_err(damaged)?;
         Ok(Self { path, bytes, order })
     }
 
@@ -70,10 +66,11 @@ impl Recording {
 
     /// An array of the recording: integers as labels.
     fn array(&self, name: &str) -> Result<Array> {
-        let shown = self.path.display();
-        let tensors = self.tensors();
-        let view = tensors.tensor(name).map_err(|_| Error::Data(format!("{shown} has no `{name}`")))?;
-        array(&view).map_err(|why| Error::Data(format!("{shown}: `{name}` {why}")))
+        let (path, tensors) = (&self.path, self.tensors());
+        let missing = |_| RecordingError::Missing { path: path.clone(), name: name.into() };
+        let view = tensors.tensor(name).map_err(missing)?;
+        let unusable = |reason| RecordingError::Tensor { path: path.clone(), name: name.into(), reason };
+        Ok(array(&view).map_err(unusable)?)
     }
 
     /// Makes the recorded step: loads the recorded parameters and buffers into `params` by name, traces `loss` on the recorded
@@ -111,18 +108,17 @@ impl Recording {
         let mut wrong = vec![];
         for (name, view) in tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("before/")?, view))) {
             match model.remove(name) {
-                None => wrong.push(format!("not in the model: {name}")),
+                None => wrong.push(Mismatch::NotInModel { name: name.into() }),
                 Some(entry) => match value(&entry, &view) {
                     Ok(value) => found.push((entry, value)),
-                    Err(why) => wrong.push(format!("{name}: {why}")),
+                    Err(why) => wrong.push(Mismatch::Value { name: name.into(), reason: why.to_string() }),
                 },
             }
         }
-        wrong.extend(model.keys().map(|name| format!("missing from the recording: {name}")));
+        wrong.extend(model.keys().map(|name| Mismatch::NotRecorded { name: name.to_string() }));
         if !wrong.is_empty() {
-            wrong.sort();
-            let shown = self.path.display();
-            return Err(Error::Params(format!("{shown} is of another model\n  {}", wrong.join("\n  "))));
+            wrong.sort_by_cached_key(ToString::to_string);
+            return Err(RecordingError::OtherModel { path: self.path.clone(), mismatches: wrong }.into());
         }
         found.into_iter().try_for_each(|(entry, value)| set(entry, value))
     }
@@ -302,12 +298,7 @@ fn not_random(graph: &Graph) -> Result<()> {
     let Some(node) = nodes.iter().find(|node| matches!(node.name(), "dropout" | "bernoulli")) else {
         return Ok(());
     };
-    Err(Error::Config(format!(
-        "a step that draws random numbers cannot be compared with PyTorch, whose numbers are others: `{}`\n  at {}\n  fix: \
-         set the probability of every dropout to 0, here and in the model that is recorded",
-        node.name(),
-        node.site
-    )))
+    Err(RecordingError::Random { op: node.name().into(), site: node.site.clone() }.into())
 }
 
 fn array(view: &TensorView<'_>) -> Result<Array, String> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use wgrad_core::{Array, Error, NonFinite, Params, Result, Tensor};
 
 use crate::checkpoint::manifest::Position;
+use crate::error::{NonFiniteLoss, NonFiniteOrigin};
 use crate::schedules::{HostSettings, Schedules};
 use crate::session::LazySession;
 use crate::snapshot::{SavedVariable, Snapshot};
@@ -88,36 +89,24 @@ impl StepHistory {
         step: usize,
         loss: f64,
     ) -> Error {
-        let found = match self.find(&mut replay, step) {
-            Ok(Some(Culprit { epoch, step, node })) => {
-                let node = node.map_or_else(
-                    || "no node by itself does this: the step overflows only where its ops are fused".into(),
-                    |node| format!("the first that is not finite there: {node}"),
-                );
-                format!("before step {step} of epoch {epoch}\n  {node}")
-            }
-            Ok(None) => {
-                "then\n  made again, the steps were finite: the device does not compute the same twice".to_string()
-            }
-            Err(error) => format!("then\n  what came first could not be found: {error}"),
+        let origin = match &self.good {
+            None => NonFiniteOrigin::NoValues,
+            Some(good) => match self.find(good, &mut replay, step) {
+                Ok(Some(Culprit { epoch, step, node })) => NonFiniteOrigin::Step { epoch, step, node },
+                Ok(None) => NonFiniteOrigin::NotReproduced,
+                Err(error) => NonFiniteOrigin::Failed(Box::new(error)),
+            },
         };
-        let text = format!("the loss is {loss} in step {step} of epoch {epoch}; the model is as it was {found}");
-        Error::Data(format!(
-            "{text}\n  fixes:\n    1. a smaller learning rate\n    2. standardised features (Table does that unless told not \
-             to)\n    3. no log, division or root of what can be 0 or negative in the loss\n    4. clipped gradients: \
-             AdamW::new(lr).clip_grad_norm(1.0)"
-        ))
+        NonFiniteLoss { loss, epoch, step, origin }.into()
     }
 
     /// Makes the noted steps again, until one after which a variable, or in which the loss, is not finite.
     fn find<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &self,
+        good: &Snapshot,
         replay: &mut Replay<'_, '_, L>,
         failed: usize,
     ) -> Result<Option<Culprit>> {
-        let Some(good) = &self.good else {
-            return Err(Error::Data("the host did not know the values at the beginning".into()));
-        };
         // A mask may have infinities from the beginning.
         let suspects: Vec<bool> = good.variables.iter().map(is_finite).collect();
         let ruined =

@@ -5,9 +5,10 @@ mod running;
 
 use std::panic::Location;
 
-use wgrad_core::{Error, Result, Tensor};
+use wgrad_core::{Result, Tensor};
 
 use crate::data_source::DataSource;
+use crate::error::SettingError;
 use crate::history::History;
 use crate::options::EpochBatches;
 use crate::steps::{Steps, Training};
@@ -56,7 +57,7 @@ impl Trainer<'_> {
         let source = DataSource::new(data, self.options.targets)?;
         let EpochBatches { batches, steps } = self.options.batches(self.session.params(), data.rows())?;
         if self.options.accumulate == 0 {
-            return Err(Error::Config("an update needs at least one batch\n  fix: Trainer::accumulate(1)".into()));
+            return Err(SettingError::NoBatches.into());
         }
         Ok(FitOptions { source, epochs, optimizer, batches, steps, fit: self.runs.fits().len() })
     }

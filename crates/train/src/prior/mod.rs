@@ -25,9 +25,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Array, Error, InvalidArgument, Result, Tensor};
+use wgrad_core::{Array, InvalidArgument, Result, Tensor};
 
-use wgrad_core::text::count;
+use crate::error::{PriorError, Text};
 use wgrad_data::Dataset;
 use wgrad_metrics::Calibration;
 use wgrad_nn::layers::Linear;
@@ -46,11 +46,7 @@ impl Prior {
     pub fn of(data: &Dataset) -> Result<Self> {
         let counts = data.class_counts();
         if let Some(class) = counts.iter().position(|&rows| rows == 0) {
-            return Err(Error::Data(format!(
-                "no row is of class {}, so nothing can be learned about it\n  fixes:\n    1. split the rows with all \
-                 classes in each part\n    2. or leave the class out of the data",
-                data.classes()[class]
-            )));
+            return Err(PriorError::EmptyClass { class: data.classes()[class].clone() }.into());
         }
         Self::from_counts(&counts)
     }
@@ -69,10 +65,10 @@ impl Prior {
     /// When there are fewer than two, or one is not a number above 0.
     pub fn from_shares(shares: &[f64]) -> Result<Self> {
         if shares.len() < 2 {
-            return Err(Error::Data(format!("shares of at least two classes are needed, not of {}", shares.len())));
+            return Err(PriorError::TooFewClasses { classes: shares.len() }.into());
         }
         if let Some(class) = shares.iter().position(|&share| !(share > 0.0 && share.is_finite())) {
-            return Err(Error::Data(format!("the share of class {class} is {}; it must be above 0", shares[class])));
+            return Err(PriorError::Share { class, share: shares[class] }.into());
         }
         let sum: f64 = shares.iter().sum();
         Ok(Self { shares: shares.iter().map(|share| share / sum).collect() })
@@ -109,17 +105,10 @@ impl Prior {
     /// When there is not one weight per class, or one is not a number above 0.
     pub fn weighted(&self, weights: &[f64]) -> Result<Self> {
         if weights.len() != self.shares.len() {
-            return Err(Error::Config(format!(
-                "{} for {} classes: one weight per class is needed",
-                count(weights.len(), "weight"),
-                self.shares.len()
-            )));
+            return Err(PriorError::WeightCount { weights: weights.len(), classes: self.shares.len() }.into());
         }
         if let Some(class) = weights.iter().position(|&weight| !(weight > 0.0 && weight.is_finite())) {
-            return Err(Error::Config(format!(
-                "the weight of class {class} is {}; it must be above 0",
-                weights[class]
-            )));
+            return Err(PriorError::Weight { class, weight: weights[class] }.into());
         }
         Self::from_shares(&self.shares.iter().zip(weights).map(|(p, w)| p * w).collect::<Vec<_>>())
     }
@@ -131,10 +120,7 @@ impl Prior {
     /// When there are not two classes, or the weight is not a number above 0.
     pub fn with_pos_weight(&self, weight: f64) -> Result<Self> {
         if self.shares.len() != 2 {
-            return Err(Error::Config(format!(
-                "pos_weight is for two classes, and here are {}\n  fix: give the cross-entropy loss a weight per class",
-                self.shares.len()
-            )));
+            return Err(PriorError::PosWeight { classes: self.shares.len() }.into());
         }
         self.weighted(&[1.0, weight])
     }
@@ -148,14 +134,7 @@ impl Prior {
         match (width, &self.shares[..]) {
             (1, [negatives, positives]) => Ok(vec![(positives / negatives).ln()]),
             (_, shares) if width == shares.len() => Ok(shares.iter().map(|p| p.ln()).collect()),
-            (_, shares) => {
-                let one = if shares.len() == 2 { "1 or " } else { "" };
-                Err(Error::Config(format!(
-                    "a model of {} classes gives {one}{} logits per row, not {width}",
-                    shares.len(),
-                    shares.len()
-                )))
-            }
+            (_, shares) => Err(PriorError::Width { width, classes: shares.len() }.into()),
         }
     }
 
@@ -178,11 +157,7 @@ impl Prior {
     /// When the numbers of classes differ.
     pub fn shift_from(&self, trained: &Self) -> Result<PriorShift> {
         if trained.shares.len() != self.shares.len() {
-            return Err(Error::Config(format!(
-                "the model was trained on {} classes, and here are {}",
-                trained.shares.len(),
-                self.shares.len()
-            )));
+            return Err(PriorError::ClassCount { trained: trained.shares.len(), here: self.shares.len() }.into());
         }
         let by = self.shares.iter().zip(&trained.shares).map(|(here, there)| (here / there).ln()).collect();
         Ok(PriorShift { by })
@@ -210,21 +185,14 @@ impl fmt::Display for Prior {
 /// When the layer has no bias or not so many outputs, or a logit is not finite.
 pub fn initialize(head: &Linear, logits: &[f64]) -> Result<()> {
     let Some(bias) = head.bias() else {
-        return Err(Error::Config(format!(
-            "`{}` belongs to a layer without bias, which cannot begin with shares of classes\n  fix: Linear::new has one",
-            head.weight().name()
-        )));
+        return Err(PriorError::NoBias { weight: head.weight().name().into() }.into());
     };
     if bias.shape().numel() != logits.len() {
-        let outputs = count(bias.shape().numel(), "logit");
-        return Err(Error::Config(format!(
-            "`{}` takes {outputs}, one for each output, not {}",
-            bias.name(),
-            logits.len()
-        )));
+        let (bias, outputs) = (bias.name().into(), bias.shape().numel());
+        return Err(PriorError::BiasLength { bias, outputs, logits: logits.len() }.into());
     }
     if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
-        return Err(Error::Config(format!("logit {at} is {}; a bias must be finite", logits[at])));
+        return Err(PriorError::NotFinite { output: at, value: logits[at] }.into());
     }
     bias.set(Array::vector(logits.iter().map(|&logit| logit as f32).collect::<Vec<_>>()))?;
     head.weight().set(Array::full(head.weight().shape(), 0f32))
@@ -272,7 +240,7 @@ impl PriorShift {
     /// # Errors
     /// When the rows have another number of logits.
     pub fn logits(&self, logits: &mut [f64], width: usize) -> Result<()> {
-        let by = self.row(width).map_err(Error::Config)?;
+        let by = self.row(width)?;
         for row in logits.chunks_mut(width) {
             row.iter_mut().zip(&by).for_each(|(logit, by)| *logit += by);
         }
@@ -289,7 +257,7 @@ impl PriorShift {
                 let by: Vec<f32> = by.into_iter().map(|by| by as f32).collect();
                 logits + logits.graph().array(Array::vector(by))
             }
-            Err(why) => logits.invalid("prior_shift", &[], InvalidArgument::new(why)),
+            Err(why) => logits.invalid("prior_shift", &[], InvalidArgument::new(why.text())),
         }
     }
 
@@ -302,14 +270,11 @@ impl PriorShift {
     }
 
     /// What is added to each row of so many logits.
-    fn row(&self, width: usize) -> Result<Vec<f64>, String> {
+    fn row(&self, width: usize) -> Result<Vec<f64>, PriorError> {
         match (width, self.by.len()) {
             (1, 2) => Ok(vec![self.single()]),
             (_, classes) if width == classes => Ok(self.by.clone()),
-            (_, classes) => {
-                let one = if classes == 2 { "1 or " } else { "" };
-                Err(format!("logits of {classes} classes have {one}{classes} numbers per row, not {width}"))
-            }
+            (_, classes) => Err(PriorError::ShiftWidth { width, classes }),
         }
     }
 }

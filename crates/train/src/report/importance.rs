@@ -1,8 +1,9 @@
 //! Which features a model needs: what happens when one of them is shuffled.
 
-use wgrad_core::{Array, Error, Result};
+use wgrad_core::{Array, Result};
 
 use super::scores::Scores;
+use crate::error::SettingError;
 use wgrad_core::SplitMix64;
 use wgrad_data::{Dataset, Seed, Span};
 use wgrad_metrics::Decision;
@@ -69,11 +70,7 @@ pub fn permutation_importance(
     let (features, preprocess) = (data.features(), data.preprocess().clone());
     let columns = preprocess.spans();
     if columns.len() * FEWEST > BUDGET {
-        return Err(Error::Config(format!(
-            "the importance of {} features is not measured, as that takes too long: at most {} are",
-            columns.len(),
-            BUDGET / FEWEST
-        )));
+        return Err(SettingError::TooManyFeatures { features: columns.len(), most: BUDGET / FEWEST }.into());
     }
     let mut random = SplitMix64::new(seed, u64::MAX);
     let repeats = (BUDGET / (columns.len() * data.rows().min(MOST))).clamp(1, REPEATS);

@@ -1,8 +1,9 @@
 //! Intervals of all metrics at once, of one model or of the difference of two.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
 use super::scores::Scores;
+use crate::error::{ScoresError, SettingError};
 use wgrad_core::SplitMix64;
 use wgrad_data::Seed;
 use wgrad_metrics::{Decision, Interval, quantile};
@@ -67,7 +68,7 @@ pub fn intervals(scores: &Scores, decision: &Decision, confidence: f64, seed: Se
 pub fn paired(first: Judged<'_>, other: Judged<'_>, confidence: f64, seed: Seed) -> Result<Vec<Measured>> {
     let (one, two) = (first.scores, other.scores);
     if one.labels() != two.labels() || one.classes() != two.classes() {
-        return Err(Error::Data("models can be compared row by row only on the same rows of the same classes".into()));
+        return Err(ScoresError::OtherRows.into());
     }
     let (a, b) = (Judge::new(one, first.decision), Judge::new(two, other.decision));
     let draw = |counts: &[u32]| {
@@ -93,7 +94,7 @@ fn resample(
     draw: impl Fn(&[u32]) -> Vec<Metric>,
 ) -> Result<Vec<Measured>> {
     if !(confidence > 0.0 && confidence < 1.0) {
-        return Err(Error::Config(format!("the confidence must be between 0 and 1, such as 0.95, not {confidence}")));
+        return Err(SettingError::Confidence { confidence }.into());
     }
     let mut counts = vec![1; rows];
     let whole = draw(&counts);

@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Array, Error, Result};
 
-use wgrad_core::text::count;
+use crate::error::ScoresError;
 use wgrad_data::Dataset;
 use wgrad_metrics::{Calibrate, Calibration, Decision, Report, Rule, pr_auc, roc_auc};
 
@@ -69,26 +69,21 @@ impl Scores {
     pub fn new<S: Copy + Into<f64>, N: AsRef<str>>(logits: &[S], labels: &[u32], classes: &[N]) -> Result<Self> {
         let (rows, n) = (labels.len(), classes.len());
         if rows == 0 {
-            return Err(Error::Data("there are no rows to judge".into()));
+            return Err(ScoresError::NoRows.into());
         }
         if n < 2 {
-            return Err(Error::Data(format!("scores need at least two classes, not {n}")));
+            return Err(ScoresError::Classes { classes: n }.into());
         }
         let width = logits.len() / rows;
         if width * rows != logits.len() || !(width == n || (width == 1 && n == 2)) {
-            let one = if n == 2 { "one or " } else { "" };
-            return Err(Error::Data(format!(
-                "{} for {} are not {one}{n} per row, one for each class",
-                count(logits.len(), "logit"),
-                count(rows, "row")
-            )));
+            return Err(ScoresError::Logits { logits: logits.len(), rows, classes: n }.into());
         }
         let logits: Vec<f64> = logits.iter().map(|&z| z.into()).collect();
         if let Some(at) = logits.iter().position(|z| !z.is_finite()) {
-            return Err(Error::Data(format!("the logit of row {} is {}", at / width, logits[at])));
+            return Err(ScoresError::NotFinite { row: at / width, value: logits[at] }.into());
         }
         if let Some(row) = labels.iter().position(|&label| label as usize >= n) {
-            return Err(Error::Data(format!("row {row} is of class {}, but there are {n} classes", labels[row])));
+            return Err(ScoresError::Label { row, label: labels[row], classes: n }.into());
         }
         let classes = classes.iter().map(|name| name.as_ref().to_string()).collect();
         Ok(Self { logits, width, labels: labels.to_vec(), classes, digest: None })
@@ -121,7 +116,7 @@ impl Scores {
     /// # Errors
     /// None for scores that there are.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
-        let failed = |error: &dyn std::fmt::Display| Error::Data(format!("the scores cannot be written: {error}"));
+        let failed = |error: &dyn std::fmt::Display| Error::from(ScoresError::Encode { reason: error.to_string() });
         let logits: Vec<u8> = self.logits.iter().flat_map(|&z| (z as f32).to_le_bytes()).collect();
         let labels: Vec<u8> = self.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
         let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).map_err(|error| failed(&error));
@@ -147,11 +142,14 @@ impl Scores {
     /// When they are no such file, or it is damaged.
     pub fn from_safetensors(name: &str, bytes: &[u8]) -> Result<Self> {
         let wrong = |why: &dyn std::fmt::Display| {
-            Error::Data(format!("{name} does not hold the scores of a model: {why}\n  fix: train the model again"))
+            Error::from(ScoresError::NotScores { name: name.into(), reason: why.to_string() })
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| wrong(&error))?;
-        let about =
-            header.metadata().as_ref().and_then(|all| all.get(ABOUT)).ok_or_else(|| wrong(&"it says nothing"))?;
+        let about = header
+            .metadata()
+            .as_ref()
+            .and_then(|all| all.get(ABOUT))
+            .ok_or_else(|| wrong(&"it has no metadata of scores"))?;
         let About { classes, digest } = serde_json::from_str(about).map_err(|error| wrong(&error))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| wrong(&error))?;
         let tensor = |name: &str, dtype| {

@@ -6,6 +6,8 @@ use std::thread;
 
 use wgrad_core::{Error, Result};
 
+use crate::error::TrainError;
+
 /// Makes pieces in the order in which they were asked for.
 pub(super) enum Maker<'m, W, T> {
     /// When they are wanted.
@@ -41,7 +43,7 @@ impl<W, T> Maker<'_, W, T> {
 }
 
 fn ended() -> Error {
-    Error::Data("the thread that gathers rows has ended".into())
+    TrainError::GatherEnded.into()
 }
 
 /// Runs `body` with a maker of pieces: with `ahead` one with a thread of its own, where there are threads. The thread ends
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn an_error_comes_where_its_piece_would_and_what_is_left_is_dropped() {
         for ahead in [false, true] {
-            let failing = |piece: u32| if piece == 2 { Err(Error::Data("made".into())) } else { Ok(piece) };
+            let failing = |piece: u32| if piece == 2 { Err(Error::Other("made".into())) } else { Ok(piece) };
             with_maker(ahead, &failing, |maker| {
                 (1..100).for_each(|piece| maker.ask(piece).unwrap());
                 assert_eq!(maker.take().unwrap(), 1);
