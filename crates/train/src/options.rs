@@ -1,4 +1,4 @@
-//! The options of a trainer: which rows make a batch, how an update is made of them, and when to end.
+//! Options of a trainer: batches, updates, and the end of a fit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use crate::error::SettingError;
 use wgrad_data::{Batches, Dataset, Sampler, Seed};
 use wgrad_nn::optim::{Ema, Optimizer};
 
-/// Options of a trainer, as its builder sets them. Nothing here changes while a model is trained, except that the
-/// optimizer is lent to the fit under way.
+/// Options of a trainer, as its builder sets them. They do not change during a fit, except that the fit takes the
+/// optimizer out while it runs.
 pub(crate) struct TrainerOptions {
     pub optimizer: Option<Box<dyn Optimizer>>,
     pub ema: Option<Ema>,
     pub accumulate: usize,
     pub batch_size: usize,
-    /// None for the order that goes with the parameters.
+    /// Seed of the order of the rows; none for that of the parameters.
     pub seed: Option<Seed>,
     pub shuffle: bool,
     pub sampler: Option<Sampler>,
@@ -48,7 +48,7 @@ impl Default for TrainerOptions {
     }
 }
 
-/// Batches of a data set, and how many of them an epoch takes.
+/// Batches of a data set, and the number of them in an epoch.
 pub(crate) struct EpochBatches {
     pub batches: Batches,
     pub steps: usize,
@@ -60,7 +60,7 @@ impl TrainerOptions {
         self.optimizer.as_deref().ok_or_else(|| SettingError::NoOptimizer.into())
     }
 
-    /// Takes the optimizer for as long as something trains with it.
+    /// Takes the optimizer out while a fit uses it.
     pub fn lend_optimizer(&mut self) -> Result<Box<dyn Optimizer>> {
         self.optimizer.take().ok_or_else(|| SettingError::NoOptimizer.into())
     }
@@ -75,17 +75,17 @@ impl TrainerOptions {
         self.seed.is_none() && params.with_torch_random(|_| ()).is_some()
     }
 
-    /// Returns whether the fit shall end.
+    /// Returns whether the stop flag is set.
     pub fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// Returns whether the features of a data set are kept on a device of these limits.
+    /// Returns whether the features of a data set are kept on a device with these limits.
     pub fn keeps_on_device(&self, data: &Dataset, limits: &Limits) -> bool {
         !self.streaming && DataSource::fits(data, limits)
     }
 
-    /// Makes the batches of so many rows.
+    /// Returns the batches of a data set with `rows` rows.
     pub fn batches(&self, params: &Params, rows: usize) -> Result<EpochBatches> {
         let batches = self.order(params, rows)?;
         let steps = batches.len() - usize::from(self.drops_one(params, rows));
@@ -106,7 +106,7 @@ impl TrainerOptions {
         }
     }
 
-    /// Returns whether an epoch goes without its last row, which would be a batch of its own.
+    /// Returns whether an epoch leaves out its last row, which would form a batch alone.
     fn drops_one(&self, params: &Params, rows: usize) -> bool {
         let rows = self.sampler.as_ref().map_or(rows, Sampler::samples);
         !self.drop_last

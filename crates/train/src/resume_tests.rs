@@ -306,7 +306,7 @@ fn callbacks_see_all_and_may_end_a_fit() {
     struct Count(Vec<String>);
     struct Shared<'s>(&'s std::cell::RefCell<Count>);
     impl<'a> Callback<'a> for Shared<'_> {
-        fn begin(&mut self, _trainer: &mut Trainer<'a>, run: &Run) -> Result<()> {
+        fn begin(&mut self, _trainer: &mut Trainer<'a>, run: &FitInfo) -> Result<()> {
             self.0.borrow_mut().0.push(format!("begin {} {}", run.epochs, run.steps));
             Ok(())
         }

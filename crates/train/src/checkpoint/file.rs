@@ -1,11 +1,11 @@
-//! A checkpoint as bytes: a safetensors file whose metadata say what it is of, under a checksum of all of it.
+//! File format of a checkpoint: a safetensors file with a checksum and a manifest in its metadata.
 //!
 //! ```text
 //! {"__metadata__":{"wgrad":"CHECKSUM MANIFEST"}, …
 //! ```
 //!
-//! The checksum is the CRC-32 of the whole file with zeros in its own place, eight digits that stand at a fixed offset. So
-//! nothing is believed before all of it is known to be as written.
+//! The checksum is the CRC-32 of the whole file, computed with zeros in its own place: eight hexadecimal digits at a fixed
+//! offset. It is checked before anything else is read.
 
 use std::collections::BTreeMap;
 
@@ -17,24 +17,24 @@ use super::manifest::Manifest;
 use crate::error::{CheckpointError, Damage};
 use wgrad_nn::entries::{unreadable, words};
 
-/// What every checkpoint has after the length of its header.
+/// First bytes of every checkpoint, after the length of its header.
 const OPENING: &[u8] = br#"{"__metadata__":{"wgrad":""#;
 const DIGITS: usize = 8;
-/// Where the checksum is.
+/// Range of bytes of the checksum.
 const CHECKSUM: std::ops::Range<usize> = 8 + OPENING.len()..8 + OPENING.len() + DIGITS;
 
-/// A value of a checkpoint.
+/// Value in a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stored {
-    /// A variable: `f32`, or `f64` as computed in `f64`.
+    /// Variable: `f32`, or `f64` if the device computes in `f64`.
     Array(std::sync::Arc<Array>),
-    /// A counter: one `i64`.
+    /// Counter: one `i64`.
     Count(u64),
-    /// The state of a generator: `u32`.
+    /// State of a random generator: `u32`.
     Words(Vec<u32>),
 }
 
-/// Parts of a tensor of a file.
+/// Tensor of a file.
 struct Parts {
     dtype: Dtype,
     dims: Vec<usize>,
@@ -47,7 +47,7 @@ impl Parts {
     }
 }
 
-/// A whole checkpoint.
+/// Contents of a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Checkpoint {
     pub manifest: Manifest,
@@ -80,9 +80,9 @@ impl Stored {
             Dtype::U32 => return Ok(Self::Words(words(bytes, u32::from_le_bytes))),
             Dtype::I64 => {
                 let count = bytes.try_into().map(u64::from_le_bytes);
-                return count.map(Self::Count).map_err(|_| "a count is one number".into());
+                return count.map(Self::Count).map_err(|_| "a counter must be one number".into());
             }
-            other => return Err(format!("{other:?} is nothing that a checkpoint has")),
+            other => return Err(format!("a checkpoint has no values of type {other:?}")),
         };
         array.map(|array| Self::Array(array.into())).map_err(|error| error.to_string())
     }
@@ -97,7 +97,7 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 impl Checkpoint {
-    /// The bytes of the file; the same for the same values.
+    /// Returns the bytes of the file; the same for the same values.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let wrong = |error: &dyn std::fmt::Display| Error::from(CheckpointError::Encode { reason: error.to_string() });
         let manifest = serde_json::to_string(&self.manifest).map_err(|error| wrong(&error))?;
@@ -105,19 +105,19 @@ impl Checkpoint {
         let views = parts.iter().map(|(name, Parts { dtype, dims, bytes })| {
             TensorView::new(*dtype, dims.clone(), bytes).map(|view| (*name, view)).map_err(|error| wrong(&error))
         });
-        // One key, so the order is no question.
+        // With one key, the order of the metadata is fixed.
         let metadata = [("wgrad".to_string(), format!("{} {manifest}", "0".repeat(DIGITS)))].into();
         let bytes = serialize(views.collect::<Result<Vec<_>>>()?, Some(metadata));
         let mut bytes = bytes.map_err(|error| wrong(&error))?;
         if bytes.get(8..CHECKSUM.start) != Some(OPENING) || bytes.len() < CHECKSUM.end {
-            return Err(wrong(&"its metadata are not where they belong"));
+            return Err(wrong(&"its metadata are not at the beginning of the header"));
         }
         let digits = checksum(&bytes);
         bytes[CHECKSUM].copy_from_slice(digits.as_bytes());
         Ok(bytes)
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; `name` stands for it in messages.
+    /// Parses the bytes of [`Self::to_bytes`]. `name` is the name of the file in messages.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
         let damaged = |damage| Error::from(CheckpointError::Damaged { name: name.into(), damage });
         let unreadable = |error| CheckpointError::NotSafetensors { message: unreadable(name, bytes, &error) };

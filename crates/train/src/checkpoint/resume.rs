@@ -1,4 +1,4 @@
-//! From a checkpoint back to a training: what has to agree, and what is put back.
+//! Resuming: comparison of a checkpoint with a training, and restoration of its state.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,28 +21,28 @@ use crate::session::LazySession;
 use crate::snapshot::{SavedCounter, SavedVariable, Snapshot, Weights, set_rates};
 use wgrad_nn::optim::Optimizer;
 
-/// Checkpoint that a trainer goes on from.
+/// Checkpoint that a trainer resumes from.
 #[derive(Default)]
 pub(crate) struct Resume {
-    /// The file or folder, until it is read.
+    /// File or folder, until it is read.
     place: Option<PathBuf>,
-    /// The checkpoint that was read, until the fit that it is of.
+    /// Checkpoint that was read, until its fit begins.
     pending: Option<Checkpoint>,
     resumed: Option<Resumed>,
 }
 
-/// The fit that a checkpoint has to be of.
+/// Fit that resumes from a checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResumedFit {
-    /// Which fit of the trainer, from 0.
+    /// Index of the fit within the trainer, from 0.
     pub fit: usize,
     pub epochs: usize,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub steps: usize,
 }
 
-/// The parts of a training that a checkpoint puts back.
-pub(crate) struct Restored<'r> {
+/// Parts of a training that are restored from a checkpoint.
+pub(crate) struct RestoreTarget<'r> {
     pub session: &'r mut LazySession,
     pub schedules: &'r mut Schedules,
     pub optimizer: &'r dyn Optimizer,
@@ -61,23 +61,23 @@ impl Resume {
         self.resumed.as_ref()
     }
 
-    /// Returns whether there is a checkpoint to go on from.
-    pub fn is_wanted(&self) -> bool {
+    /// Returns whether the trainer is to resume from a checkpoint.
+    pub fn is_requested(&self) -> bool {
         self.place.is_some() || self.pending.is_some()
     }
 
-    /// Reads the checkpoint, once.
+    /// Reads the checkpoint on the first call.
     pub fn read(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let Some(place) = self.place.take() else { return Ok(()) };
         let Latest { checkpoint, resumed } = latest(&place)?;
         for why in &resumed.passed_over {
-            progress.note(&format!("warning: passed over a checkpoint: {why}"));
+            progress.note(&format!("warning: skipped a checkpoint: {why}"));
         }
         (self.pending, self.resumed) = (Some(checkpoint), Some(resumed));
         Ok(())
     }
 
-    /// Returns the history of a fit that was over before the one of the checkpoint.
+    /// Returns the history of a fit that ended before the one of the checkpoint.
     pub fn finished(&self, fit: usize) -> Option<History> {
         let manifest = &self.pending.as_ref()?.manifest;
         manifest.fits.get(fit).filter(|_| manifest.position.fit > fit).map(|fit| fit.history(None))
@@ -88,20 +88,20 @@ impl Resume {
         self.pending.take()
     }
 
-    /// Puts a training into the state of a checkpoint of this fit. Returns the position.
+    /// Restores the state of a training from a checkpoint of this fit. Returns the position.
     pub fn restore(
         &mut self,
         checkpoint: Checkpoint,
         fit: ResumedFit,
         settings: &Settings,
-        mut training: Restored<'_>,
+        mut training: RestoreTarget<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Position> {
         let Checkpoint { manifest, tensors } = checkpoint;
         self.agree(differences(&manifest, fit, settings, training.session.params()))?;
-        let (best, mine): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        let (best, own): (BTreeMap<_, _>, BTreeMap<_, _>) =
             tensors.into_iter().partition(|(name, _)| name.starts_with(BEST_WEIGHTS));
-        self.agree(put(training.session.params(), mine, fit.fit > 0)?)?;
+        self.agree(put(training.session.params(), own, fit.fit > 0)?)?;
         let over = training.put_state(&manifest, fit, best)?;
         self.note_differences(&manifest, training.session)?;
         for note in self.resumed.iter().flat_map(|resumed| &resumed.notes) {
@@ -110,7 +110,7 @@ impl Resume {
         Ok(Position { over, ..manifest.position })
     }
 
-    /// Refuses a checkpoint that differs from the training.
+    /// Returns an error if a checkpoint differs from the training.
     fn agree(&self, differences: Vec<Difference>) -> Result<()> {
         if differences.is_empty() {
             return Ok(());
@@ -119,14 +119,14 @@ impl Resume {
         Err(CheckpointError::OtherTraining { path, differences }.into())
     }
 
-    /// Notes what is not as it was then and may change the bits.
+    /// Records differences to the checkpoint that may change the bits.
     fn note_differences(&mut self, manifest: &Manifest, session: &mut LazySession) -> Result<()> {
         let device = session.get()?.device();
         let now = [device.kind, device.adapter, device.api, device.driver];
         let Some(Resumed { notes, .. }) = &mut self.resumed else { return Ok(()) };
         if now != manifest.device {
             let [then, now] = [&manifest.device, &now].map(|words| words.join(", "));
-            notes.push(format!("the device was another one: {then}; the bits of {now} may differ"));
+            notes.push(format!("the checkpoint was written with another device, {then}; the bits of {now} may differ"));
         }
         if manifest.wgrad != env!("CARGO_PKG_VERSION") {
             let now = env!("CARGO_PKG_VERSION");
@@ -136,7 +136,7 @@ impl Resume {
     }
 }
 
-/// Lists what differs between a checkpoint and the fit that wants to go on from it.
+/// Returns the differences between a checkpoint and the fit that is to resume from it.
 fn differences(manifest: &Manifest, fit: ResumedFit, settings: &Settings, params: &Params) -> Vec<Difference> {
     let position = &manifest.position;
     let mut differences = manifest.differences(settings);
@@ -156,8 +156,8 @@ fn differences(manifest: &Manifest, fit: ResumedFit, settings: &Settings, params
     differences
 }
 
-impl Restored<'_> {
-    /// Puts everything back but variables, counters and generator. Returns whether the fit is over.
+impl RestoreTarget<'_> {
+    /// Restores everything except variables, counters and the random generator. Returns whether the fit is over.
     fn put_state(&mut self, manifest: &Manifest, fit: ResumedFit, best: BTreeMap<String, Stored>) -> Result<bool> {
         if let Some(patience) = &mut self.patience {
             let kept = manifest.stopping.clone().unwrap_or_default();
@@ -177,15 +177,15 @@ impl Restored<'_> {
         if more {
             history.ended = Ended::Completed;
         }
-        self.runs.go_on(manifest, fit.fit);
-        self.saver.go_on(manifest.position.total, manifest.best);
+        self.runs.resume(manifest, fit.fit);
+        self.saver.resume(manifest.position.total, manifest.best);
         Ok(!more)
     }
 }
 
-/// Sets variables, counters and generator; or sets nothing, and lists what does not fit. `grows` allows state that nothing
-/// has declared, such as that of another fit's optimizer.
-fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> Result<Vec<Difference>> {
+/// Sets variables, counters and the random generator. If anything does not match, sets nothing and returns the
+/// differences. `undeclared` allows state that is not declared yet, such as that of the optimizer of an earlier fit.
+fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, undeclared: bool) -> Result<Vec<Difference>> {
     let (mut arrays, mut counts, mut wrong) = (vec![], vec![], vec![]);
     for variable in params.variables() {
         let name = variable.name().to_string();
@@ -201,7 +201,6 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> R
     for (name, counter) in params.counters() {
         match tensors.remove(&*name) {
             Some(Stored::Count(count)) => counts.push((counter, count)),
-            // The trainer's own is made with the first epoch.
             _ => wrong.push(Difference::NewCounter { name: name.to_string() }),
         }
     }
@@ -216,8 +215,9 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> R
     let mut new = vec![];
     for (name, stored) in tensors {
         match stored {
-            Stored::Array(array) if grows => new.push((name, array)),
-            Stored::Count(count) if grows || name == "train.@epoch" => counts.push((params.counter(&name), count)),
+            Stored::Array(array) if undeclared => new.push((name, array)),
+            // The trainer declares its counter of epochs with the first epoch.
+            Stored::Count(count) if undeclared || name == "train.@epoch" => counts.push((params.counter(&name), count)),
             _ => wrong.push(Difference::Gone { name }),
         }
     }
@@ -240,7 +240,7 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> R
     Ok(vec![])
 }
 
-/// Returns the best weights, of which all have to be there.
+/// Returns the weights of the best epoch; none if any of them is missing.
 fn weights_of(params: &Params, tensors: &BTreeMap<String, Stored>) -> Option<Weights> {
     let mut weights = Weights::of(Snapshot::take(params).ok()?);
     for SavedVariable { variable, value } in &mut weights.variables {
