@@ -211,13 +211,13 @@ fn calls() -> Result<(), Failed> {
         return Err(format!("{outputs:?} {right}").into());
     }
     let wrong = follow_twice("second", 2, 0.0)?.to_string();
-    if !wrong.starts_with("not as PyTorch: first differs the output of `block.0#1` [8, 5]") {
+    if !wrong.starts_with("differs from PyTorch, first in the output of `block.0#1` [8, 5]") {
         return Err(wrong.into());
     }
     // A model that calls it another number of times: no call is blamed, and what cannot be compared is told.
     let other = follow_twice("twice", 3, 0.0)?.to_string();
     let expected = [
-        "first differs the output of `head`",
+        "first in the output of `head`",
         "the fault may be before it: `block.0#0`, `block.1#0`",
         "block.2#1 (called 2 times there, 3 times here)",
     ];
