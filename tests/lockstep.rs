@@ -7,7 +7,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use wgrad::core::Backend;
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
-use wgrad::train::{Comparison, Recording, Silent, Stage};
+use wgrad::train::{ComparedStage, Comparison, Recording, Silent};
 
 /// A model with its loss, on random rows.
 struct Task {
@@ -205,19 +205,19 @@ fn follow_twice(name: &str, calls: usize, dropout: f64) -> Result<Comparison> {
 fn calls() -> Result<(), Failed> {
     let right = follow_twice("twice", 2, 0.0)?;
     let outputs: Vec<&str> =
-        right.compared.iter().filter(|one| one.stage == Stage::Output).map(|one| one.name.as_str()).collect();
+        right.compared.iter().filter(|one| one.stage == ComparedStage::Output).map(|one| one.name.as_str()).collect();
     let named = ["first", "block.0#0", "block.1#0", "block.2#0", "block.0#1", "block.1#1", "block.2#1", "head"];
     if !right.passes() || !right.skipped.is_empty() || outputs != named {
         return Err(format!("{outputs:?} {right}").into());
     }
     let wrong = follow_twice("second", 2, 0.0)?.to_string();
-    if !wrong.starts_with("not as PyTorch: first differs the output of `block.0#1` [8, 5]") {
+    if !wrong.starts_with("differs from PyTorch, first in the output of `block.0#1` [8, 5]") {
         return Err(wrong.into());
     }
     // A model that calls it another number of times: no call is blamed, and what cannot be compared is told.
     let other = follow_twice("twice", 3, 0.0)?.to_string();
     let expected = [
-        "first differs the output of `head`",
+        "first in the output of `head`",
         "the fault may be before it: `block.0#0`, `block.1#0`",
         "block.2#1 (called 2 times there, 3 times here)",
     ];
@@ -238,7 +238,7 @@ fn random() -> Result<(), Failed> {
     }
 }
 
-fn first(name: &str) -> Result<Option<(Stage, String, Comparison)>> {
+fn first(name: &str) -> Result<Option<(ComparedStage, String, Comparison)>> {
     let comparison = follow(name, CpuBackend::<f32>::new())?;
     let found = comparison.first_difference().map(|first| (first.stage, first.name.clone()));
     Ok(found.map(|(stage, name)| (stage, name, comparison)))
@@ -247,7 +247,8 @@ fn first(name: &str) -> Result<Option<(Stage, String, Comparison)>> {
 fn recorded(device: impl Into<Box<dyn Backend>>) -> Result<(), Failed> {
     let comparison = follow("right", device)?;
     let count = |stage| comparison.compared.iter().filter(|compared| compared.stage == stage).count();
-    let counts = [Stage::Output, Stage::Loss, Stage::Gradient, Stage::Updated].map(count);
+    let counts =
+        [ComparedStage::Output, ComparedStage::Loss, ComparedStage::Gradient, ComparedStage::Updated].map(count);
     if !comparison.passes() || counts != [7, 1, 8, 12] {
         return Err(format!("{counts:?} {comparison}").into());
     }
@@ -259,7 +260,7 @@ fn recorded(device: impl Into<Box<dyn Backend>>) -> Result<(), Failed> {
 }
 
 /// What is changed in the recorded model is named where it is.
-fn named(recording: &str, stage: Stage, name: &str) -> Result<(), Failed> {
+fn named(recording: &str, stage: ComparedStage, name: &str) -> Result<(), Failed> {
     match first(recording)? {
         Some((found, at, comparison)) if found == stage && at == name => {
             let text = comparison.to_string();
@@ -324,13 +325,19 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![
         Trial::test("a recorded step of PyTorch is followed on the CPU", || recorded(CpuBackend::<f32>::new())),
-        Trial::test("another eps is named at its layer", || named("eps", Stage::Output, "1")),
-        Trial::test("another momentum is named at its buffer", || named("momentum", Stage::Updated, "1.running_mean")),
-        Trial::test("a biased variance is named at its buffer", || named("biased", Stage::Updated, "1.running_var")),
-        Trial::test("a wrong gradient is named at the last parameter that it reaches", || {
-            named("gradient", Stage::Gradient, "1.bias")
+        Trial::test("another eps is named at its layer", || named("eps", ComparedStage::Output, "1")),
+        Trial::test("another momentum is named at its buffer", || {
+            named("momentum", ComparedStage::Updated, "1.running_mean")
         }),
-        Trial::test("another learning rate is named at a parameter", || named("rate", Stage::Updated, "0.weight")),
+        Trial::test("a biased variance is named at its buffer", || {
+            named("biased", ComparedStage::Updated, "1.running_var")
+        }),
+        Trial::test("a wrong gradient is named at the last parameter that it reaches", || {
+            named("gradient", ComparedStage::Gradient, "1.bias")
+        }),
+        Trial::test("another learning rate is named at a parameter", || {
+            named("rate", ComparedStage::Updated, "0.weight")
+        }),
         Trial::test("the calls of a layer are compared one by one", calls),
         Trial::test("a step that draws random numbers is not compared", random),
         Trial::test("a trainer looks at its first steps and changes nothing", training),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
 use wgrad_data::Seed;
 use wgrad_metrics::Interval;
-use wgrad_train::report::{Judged, Measured, Scores, intervals, paired};
+use wgrad_train::report::{DecidedScores, MetricInterval, Scores, intervals, paired};
 
 use crate::model::{Model, TEST, Training};
 use crate::output::{count, print};
@@ -39,9 +39,9 @@ struct Run {
     name: String,
     model: Model,
     scores: Option<Scores>,
-    metrics: Vec<Measured>,
+    metrics: Vec<MetricInterval>,
     /// Differences to the first run, or why there are none.
-    differences: Result<Vec<Measured>, String>,
+    differences: Result<Vec<MetricInterval>, String>,
 }
 
 /// Compares and prints.
@@ -83,7 +83,7 @@ fn read(folder: &Path) -> Result<Run> {
 }
 
 /// The differences, or why there are none.
-fn difference(first: &Run, other: &Run) -> Result<Result<Vec<Measured>, String>> {
+fn difference(first: &Run, other: &Run) -> Result<Result<Vec<MetricInterval>, String>> {
     let (Some(a), Some(b)) = (&first.scores, &other.scores) else {
         let without = if first.scores.is_none() { first } else { other };
         return Ok(Err(format!("{} has no {TEST} (it was trained with --no-report, or long ago)", without.name)));
@@ -101,7 +101,8 @@ fn difference(first: &Run, other: &Run) -> Result<Result<Vec<Measured>, String>>
     if !a.same_rows(b) && !chosen {
         return Ok(Err(format!("{} was tested on other rows", other.name)));
     }
-    let [first, other] = [(a, first), (b, other)].map(|(scores, run)| Judged { scores, decision: &run.model.decision });
+    let [first, other] =
+        [(a, first), (b, other)].map(|(scores, run)| DecidedScores { scores, decision: &run.model.decision });
     paired(first, other, CONFIDENCE, Seed(0)).map(Ok)
 }
 
@@ -163,12 +164,12 @@ fn described(run: &Run, name: &str) -> Option<f64> {
 
 const NAMES: [&str; 8] = ["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"];
 
-fn find<'a>(all: &'a [Measured], name: &str) -> Option<&'a Measured> {
+fn find<'a>(all: &'a [MetricInterval], name: &str) -> Option<&'a MetricInterval> {
     all.iter().find(|measured| measured.name == name)
 }
 
 /// `better` or `worse`, if the interval of a difference leaves 0 out.
-fn verdict(measured: &Measured) -> Option<&'static str> {
+fn verdict(measured: &MetricInterval) -> Option<&'static str> {
     let Interval { low, high, .. } = measured.interval?;
     match (low > 0.0, high < 0.0) {
         (false, false) => None,
@@ -177,8 +178,8 @@ fn verdict(measured: &Measured) -> Option<&'static str> {
 }
 
 fn as_json(runs: &[Run], settings: &BTreeMap<String, Vec<String>>) -> Value {
-    let measures = |all: &[Measured]| -> Value {
-        let entry = |m: &Measured| (m.name.to_string(), json!(m.interval));
+    let measures = |all: &[MetricInterval]| -> Value {
+        let entry = |m: &MetricInterval| (m.name.to_string(), json!(m.interval));
         Value::Object(all.iter().map(entry).collect())
     };
     let run = |(at, run): (usize, &Run)| {

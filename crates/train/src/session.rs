@@ -1,10 +1,10 @@
-//! The session of a trainer, opened when it is first used.
+//! Session of a trainer, opened on first use.
 
 use wgrad_core::{Backend, DeviceError, Params, Result, Session};
 
 use crate::snapshot::Snapshot;
 
-/// A device with the parameters of a model; their session is opened late, as parameters may be declared until then.
+/// Device and parameters of a model. The session is opened on first use, so that parameters can be declared until then.
 pub(crate) struct LazySession {
     backend: Option<Box<dyn Backend>>,
     session: Option<Session>,
@@ -29,12 +29,12 @@ impl LazySession {
         self.session.as_mut().ok_or_else(|| DeviceError::LostBefore.into())
     }
 
-    /// Brings all values to the host.
+    /// Copies all values to the host.
     pub fn sync(&mut self) -> Result<()> {
         self.get()?.sync()
     }
 
-    /// Copies all values after a synchronisation.
+    /// Copies all values to the host and returns them.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.sync()?;
         Snapshot::take(&self.params)

@@ -64,7 +64,7 @@ pub enum DeviceError {
         device: DeviceInfo,
     },
     /// The device was lost by an earlier error.
-    #[error("the trainer's device was lost by an earlier error")]
+    #[error("the device was lost by an earlier error")]
     LostBefore,
     /// The driver, or the validation of wgpu, reports an error.
     #[error("{device}: {message}")]

@@ -55,14 +55,6 @@ pub enum ParamsError {
         /// The variable's name.
         name: String,
     },
-    /// A file has other variables than the model.
-    #[error("{source_name} is of another model\n  {}", differences.join("\n  "))]
-    OtherModel {
-        /// The file's name.
-        source_name: String,
-        /// The differences, one line each.
-        differences: Vec<String>,
-    },
 }
 
 fn listed(known: &[String]) -> String {
