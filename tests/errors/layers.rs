@@ -1,4 +1,4 @@
-//! What composed layers say about their inputs and options.
+//! Tests of the messages of composed layers about their inputs and options.
 
 use wgrad::prelude::*;
 

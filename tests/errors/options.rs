@@ -1,4 +1,4 @@
-//! What losses and optimizers say about their inputs and options.
+//! Tests of the messages of losses and optimizers about their inputs and options.
 
 use wgrad::prelude::*;
 
@@ -48,7 +48,7 @@ fn binary_losses_say_which_shapes_fit() {
 }
 
 #[test]
-fn cross_entropy_says_which_targets_and_options_fit() {
+fn cross_entropy_names_valid_targets_and_options() {
     let params = Params::seeded(0);
     let loss = CrossEntropyLoss::new;
     let says = |loss: CrossEntropyLoss, logits: &[usize], targets: &[usize], dtype: DType, expected: &str| {
@@ -118,7 +118,7 @@ fn optimized(optimizer: &dyn Optimizer, mode: Mode, frozen: bool) -> (String, u3
 }
 
 #[test]
-fn optimizers_need_a_training_graph_something_to_train_and_one_number() {
+fn optimizers_need_training_mode_parameters_and_a_scalar() {
     let (message, here) = optimized(&AdamW::new(1e-3), Mode::Evaluate, false);
     assert_says(
         &message,

@@ -1,4 +1,4 @@
-//! What choosing, sorting, contracting, norms and activations say about their inputs and options.
+//! Tests of the messages of selections, sorting, contractions, norms and activations about their inputs and options.
 
 use wgrad::prelude::*;
 

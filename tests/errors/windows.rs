@@ -1,4 +1,4 @@
-//! What convolutions and pooling say about their inputs and options.
+//! Tests of the messages of convolutions and pooling about their inputs and options.
 
 use wgrad::prelude::*;
 

@@ -1,4 +1,4 @@
-//! `wgrad devices`: what can compute here.
+//! `wgrad devices`: the devices of this machine.
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ pub struct Args {
 /// Lists the devices.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     let (auto, why) = automatic();
     if args.json {
@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<()> {
     print(&format!("{}\n\n{limits}* --device auto takes {auto}: {why}\n", overview(&auto)))
 }
 
-/// What `--device auto` takes, and why.
+/// Returns the name of the device that `--device auto` selects, and the reason.
 pub fn automatic() -> (String, &'static str) {
     match adapters().iter().find(|adapter| !adapter.is_software()) {
         Some(adapter) => (selector(adapter), "it is the best real GPU"),
@@ -43,10 +43,10 @@ pub fn automatic() -> (String, &'static str) {
     }
 }
 
-/// The device that a user names, with a note where `auto` found no GPU.
+/// Opens the device named `name`. Prints a note if `auto` found no GPU, unless `quiet`.
 ///
 /// # Errors
-/// When there is no such device.
+/// If there is no such device.
 pub fn open(name: &str, quiet: bool) -> Result<Device> {
     let device = Device::named(name).map_err(|error| match error {
         Error::Device(message) => Error::Device(format!("{message}; `wgrad devices` says more about them")),
@@ -59,7 +59,7 @@ pub fn open(name: &str, quiet: bool) -> Result<Device> {
     Ok(device)
 }
 
-/// What to pass to `--device` for an adapter: its API and its name without what stands in brackets behind it.
+/// Returns the value of `--device` that selects an adapter: its API and its name, without a part in parentheses.
 pub fn selector(adapter: &Adapter) -> String {
     let info = adapter.info();
     let name = info.adapter.split(" (").next().unwrap_or_default().to_lowercase();
@@ -89,7 +89,7 @@ fn overview(auto: &str) -> Table {
     all
 }
 
-/// What the self-test of each driver found, a line per finding.
+/// Describes the result of each driver's self-test, one line per finding.
 fn self_tests() -> String {
     let mut lines = vec![];
     for adapter in adapters() {
@@ -158,7 +158,7 @@ fn limits() -> Table {
     all
 }
 
-/// The features that kernels may use, by their names in the JSON.
+/// Returns whether the adapter has the features that kernels may use, by their names in the JSON.
 fn features(adapter: &Adapter) -> [(&'static str, bool); 3] {
     let names: Vec<&str> = adapter.features().iter_names().map(|(name, _)| name).collect();
     [("f16", "SHADER_F16"), ("subgroups", "SUBGROUP"), ("timestamps", "TIMESTAMP_QUERY")]
@@ -167,7 +167,7 @@ fn features(adapter: &Adapter) -> [(&'static str, bool); 3] {
 
 fn bytes(n: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    // Drivers like to stop one element short of a power of two.
+    // Drivers often report a limit that is one element below a power of two.
     let near = n + 16;
     match units.into_iter().find(|(shift, _)| near >> shift > 0) {
         Some((shift, unit)) => format!("{} {unit}", near >> shift),

@@ -43,21 +43,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List what can compute: every GPU adapter with its limits, and the CPU.
+    /// List the devices: every GPU adapter with its limits, and the CPU.
     Devices(devices::Args),
-    /// Train a classifier on a CSV file, test it on rows set aside, and save it.
+    /// Train a classifier on a CSV file, test it on held-out rows, and save it.
     Train(Box<train::Args>),
-    /// Prove that a training which is stopped and resumed gives the same model, to the last byte, as one that is not.
+    /// Check that a training run that is stopped and resumed gives the same model, byte for byte, as an uninterrupted
+    /// one.
     VerifyResume(Box<verify::Args>),
-    /// Predict the classes of the rows of a CSV file with a saved model.
+    /// Predict the class of each row of a CSV file with a saved model.
     Predict(predict::Args),
-    /// Put runs side by side: settings that differ, test metrics with intervals, and differences to the first run.
+    /// Compare trained models: settings that differ, test metrics with intervals, and differences from the first
+    /// model.
     Compare(compare::Args),
-    /// Measure which variants of kernels are fastest on a device; `train`, `predict` and `bench` then run them.
+    /// Measure which kernel variants are fastest on a device; `train`, `predict` and `bench` then use them.
     Tune(tune::Args),
-    /// Measure training steps and kernels, each checked against the reference first.
+    /// Measure the speed of training steps and kernels, after checking each against the reference.
     Bench(bench::Args),
-    /// Prove that every kernel computes what the reference computes, on every device of this machine.
+    /// Check that every kernel computes what the reference computes, on every device of this machine.
     Parity(parity::Args),
 }
 
@@ -87,10 +89,12 @@ fn done(result: Result<()>) -> Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// Mesa's device selection asks for a Wayland display, and libwayland complains on stderr where `XDG_RUNTIME_DIR` is not
-/// set, as in containers and over SSH; not so where the display has an absolute path. The environment of a running
-/// process cannot be changed safely, so the command starts itself anew with such a path, at which no display is. As the
-/// path is set then, this happens once.
+/// Restarts the process with a `WAYLAND_DISPLAY` at which there is no display.
+///
+/// Mesa's device selection looks for a Wayland display, and libwayland complains on stderr if `XDG_RUNTIME_DIR` is
+/// not set, as in containers and over SSH, unless the display is an absolute path. The environment of a running
+/// process cannot be changed safely, so the command executes itself with such a path. The path is set then, so this
+/// happens once.
 #[cfg(target_os = "linux")]
 fn silence_the_driver() {
     use std::env::{args_os, current_exe, var_os};
@@ -105,7 +109,7 @@ fn silence_the_driver() {
         if let Some(name) = args_os().next() {
             again.arg0(name);
         }
-        // Returns only when it fails; then there is noise, but everything works.
+        // `exec` returns only if it fails. The driver then prints its complaint, and everything else works.
         let _ = again.args(args_os().skip(1)).env(DISPLAY, "/dev/null").exec();
     }
 }

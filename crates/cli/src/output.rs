@@ -1,4 +1,4 @@
-//! What the command writes: to its two streams, and files that are complete or not there.
+//! Output of the command: standard output, standard error, and files that are written completely or not at all.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,14 +11,14 @@ use wgrad_core::{Error, Result};
 
 /// Writes a line to standard error.
 pub fn note(line: &str) {
-    // If nobody can be told, there is nobody to tell.
+    // If standard error cannot be written, there is no way to report it.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes text to standard output. A reader that has gone (`| head`) is no error.
+/// Writes text to standard output. A reader that has closed the pipe (`| head`) is not an error.
 ///
 /// # Errors
-/// When the stream cannot be written for another reason.
+/// If the stream cannot be written for another reason.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -27,10 +27,12 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints what was found, or with `line` that for programs and the text beside it; gives the exit code, 1 if it does not pass.
+/// Prints the result of a check and returns the exit code, 1 if it did not pass.
+///
+/// With `line`, the JSON goes to standard output and the text to standard error.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub fn verdict(passes: bool, text: &str, line: Option<Value>) -> Result<ExitCode> {
     match line {
         Some(line) => {
@@ -70,26 +72,26 @@ fn options(message: &str) -> String {
     text + rest
 }
 
-/// A word that a shell takes as one.
+/// Quotes a word for a shell if it needs quotes.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.,:/".contains(c);
     if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// Names in backticks, separated by commas.
+/// Formats names in backticks, separated by commas.
 pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// `1 row`, `2 rows`.
+/// Formats a count with its noun: `1 row`, `2 rows`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Finds out whether files can be written into a folder, and leaves everything as it was.
+/// Checks that files can be written into a folder. Leaves the file system unchanged.
 ///
 /// # Errors
-/// When the folder is not there and cannot be made, is no folder, or cannot be written.
+/// If the folder does not exist and cannot be created, is not a folder, or cannot be written.
 pub fn check_folder(folder: &Path) -> Result<()> {
     let made = make_folder(folder)?;
     let probe = folder.join(temporary("probe"));
@@ -100,7 +102,7 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     written.map_err(|error| cannot_write(folder, &error))
 }
 
-/// Makes a folder with those above it; returns the new ones, outermost first.
+/// Creates a folder and its missing parents. Returns the created ones, outermost first.
 fn make_folder(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.as_os_str().is_empty()).collect();
     missing.retain(|path| !path.exists());
@@ -131,21 +133,21 @@ fn temporary(name: &str) -> String {
     format!(".{name}.{}.tmp", std::process::id())
 }
 
-/// Files that appear together: written under temporary names first.
+/// Set of files that appear together: they are written under temporary names first.
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
-    /// The folders that were not there before.
+    /// Folders that were created for the files.
     made: Vec<PathBuf>,
     /// Where each file is now, and where it belongs.
     written: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Files {
-    /// Files in a folder, which is made if it is not there.
+    /// Prepares to write files into a folder. Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// As [`check_folder`].
+    /// See [`check_folder`].
     pub fn new(folder: &Path) -> Result<Self> {
         Ok(Self { made: make_folder(folder)?, folder: folder.into(), written: vec![] })
     }
@@ -153,7 +155,7 @@ impl Files {
     /// Writes a file under a temporary name.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let (now, then) = (self.folder.join(temporary(name)), self.folder.join(name));
         self.written.push((now.clone(), then.clone()));
@@ -164,12 +166,13 @@ impl Files {
         written.map_err(|error| cannot_write(&then, &error))
     }
 
-    /// Gives all files their names, in the order in which they were written.
+    /// Renames all files to their final names, in the order in which they were written.
     ///
-    /// The last one is what makes them valid, so an older one of its name goes first: there is never a mix.
+    /// The last file makes the others valid, so an older file of its name is removed first: files of two runs are
+    /// never mixed.
     ///
     /// # Errors
-    /// When a file cannot be replaced.
+    /// If a file cannot be replaced.
     pub fn publish(self) -> Result<()> {
         if let [_, .., (_, last)] = &self.written[..]
             && let Err(error) = fs::remove_file(last)
@@ -185,7 +188,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // What was published has moved, and a folder with something in it stays.
+        // Published files have been renamed, and `remove_dir` keeps a folder that is not empty.
         for (now, _) in &self.written {
             let _ = fs::remove_file(now);
         }
@@ -195,10 +198,10 @@ impl Drop for Files {
     }
 }
 
-/// The folder of a path and the name in it.
+/// Splits a path into its folder and its file name.
 ///
 /// # Errors
-/// When the path ends in no name.
+/// If the path does not end in a file name.
 pub fn split(path: &Path) -> Result<(PathBuf, String)> {
     let name = path.file_name().map(OsString::from).and_then(|name| name.into_string().ok());
     let Some(name) = name.filter(|_| !path.is_dir()) else {

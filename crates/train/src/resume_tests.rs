@@ -180,7 +180,7 @@ fn a_checkpoint_of_something_else_says_what_differs() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_and_the_bytes_are_the_same() {
+fn a_damaged_checkpoint_is_skipped_with_the_same_bytes() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path();
     let data = sectors(66, 2);
@@ -205,7 +205,7 @@ fn a_damaged_checkpoint_is_passed_over_and_the_bytes_are_the_same() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_written_does_not_end_the_training_but_the_last_one_is_an_error() {
+fn only_the_last_checkpoint_must_be_writable() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path();
     let data = sectors(66, 2);
@@ -336,7 +336,7 @@ fn callbacks_see_all_and_may_end_a_fit() {
 }
 
 #[test]
-fn the_first_node_that_is_not_finite_is_named_also_when_it_ruins_the_weights_first() {
+fn the_first_non_finite_node_is_named_even_if_weights_are_lost() {
     let data = sectors(66, 2);
     // The root of 0 has an infinite gradient: the loss of that step is fine, that of the next one is not.
     let params = Params::seeded(3);
@@ -404,7 +404,7 @@ fn a_search_for_a_rate_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_search_for_a_rate_suggests_where_the_loss_falls_fastest_and_ends_where_it_diverges() {
+fn the_suggested_rate_is_where_the_loss_falls_fastest() {
     // One weight, loss (w − 1)²: plain descent diverges above a rate of 1.
     let data = Dataset::new(["x"], vec![1.0; 8], [0, 1].repeat(4), ["a", "b"]).unwrap();
     let search = |finder: LrFinder| {

@@ -144,7 +144,7 @@ fn by_hand(data: &Dataset, epochs: u64, size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn rows_on_the_device_rows_from_the_host_and_steps_by_hand_give_the_same_bits() {
+fn resident_rows_fed_rows_and_manual_steps_give_the_same_bits() {
     // More batches than go to the device at once, and a smaller one at the end.
     let data = sectors(75 * 4 + 3, 2);
     let train = |streaming: bool, watched: bool| {
@@ -231,7 +231,7 @@ fn fit_error(trainer: &mut Trainer, data: &Dataset, loss: impl Fn(&Tensor, &Tens
 }
 
 #[test]
-fn a_loss_that_is_not_finite_is_an_error_with_advice_and_the_model_can_be_read() {
+fn a_non_finite_loss_is_an_error_and_the_model_stays_readable() {
     let data = sectors(32, 2);
     let params = Params::seeded(3);
     let model = model(&params, 1);

@@ -1,7 +1,7 @@
-//! `wgrad bench`: how long training steps and kernels take.
+//! `wgrad bench`: measures training steps and kernels.
 //!
-//! Each line of the result is a process of its own, so that its first step and its peak of memory are its own; another
-//! one computes the reference.
+//! Each line of the result comes from a process of its own, so that its first step and its peak memory are its own.
+//! Another process computes the reference.
 
 mod line;
 pub mod workloads;
@@ -29,30 +29,31 @@ use workloads::{WORKLOADS, Workload};
 #[derive(Debug, clap::Args)]
 #[command(after_help = help())]
 pub struct Args {
-    /// What to measure. [default: all that take a reasonable time]
+    /// The workloads to measure. [default: all that take a reasonable time]
     #[arg(value_name = "WORKLOAD", hide_possible_values = true, value_parser = workload())]
     workloads: Vec<Workload>,
-    /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`); may be given several times.
+    /// The device that computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`); may be
+    /// repeated.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: Vec<String>,
     /// Measure on the CPU and on every adapter.
     #[arg(long, conflicts_with = "device")]
     all_devices: bool,
-    /// How many steps to time. [default: as many as take two seconds]
+    /// The number of steps to time. [default: as many as take two seconds]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = whole(1, "at least 1"))]
     steps: Option<usize>,
     /// Read the loss every N steps; 0 for never.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 0, value_parser = whole(0, "0 or more"))]
     read_every: usize,
-    /// Print one JSON object per line of the table instead of the table.
+    /// Print one JSON object per measurement instead of the table.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     stored: Stored,
-    /// What a process that this command starts is to do.
+    /// Task of a child process that this command starts.
     #[arg(long, hide = true, requires = "workloads")]
     part: Option<Part>,
-    /// What the reference computes, as JSON.
+    /// Values of the reference, as JSON.
     #[arg(long, hide = true, default_value = "[]")]
     expect: String,
 }
@@ -95,7 +96,7 @@ Examples:
 /// Measures.
 ///
 /// # Errors
-/// When a device is not there, or a workload could not be measured.
+/// If a device does not exist, or a workload cannot be measured.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
     match args.part {
         Some(Part::Reference) => {
@@ -151,7 +152,7 @@ fn all(args: &Args) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { Err(Error::Device(failed.join("\n"))) }
 }
 
-/// The devices asked for, by names that a process can find them under.
+/// Returns the names of the requested devices, by which a child process can open them.
 fn devices(args: &Args) -> Result<Vec<String>> {
     let mut names = vec![];
     let all: Vec<String> = adapters().iter().map(selector).chain(["cpu".into()]).collect();
@@ -171,7 +172,7 @@ fn named(info: &DeviceInfo) -> String {
     adapter.map_or_else(|| info.kind.clone(), selector)
 }
 
-/// Runs this command again with other arguments; its last line of output.
+/// Runs this command with other arguments and parses its last line of output.
 fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T> {
     let this = std::env::current_exe().map_err(Error::io("the path of this command"))?;
     let output = Command::new(this).args(args).output().map_err(Error::io("this command, started again"))?;
@@ -191,7 +192,7 @@ fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| Error::Data(format!("{error} in `{text}`")))
 }
 
-/// A progress bar, if a terminal is there to show it.
+/// Returns the progress bar, hidden unless standard error is a terminal.
 fn bar(lines: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {elapsed}");
     let bar = ProgressBar::new(lines as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -243,7 +244,7 @@ fn table(lines: &[Line]) -> Table {
     table
 }
 
-/// A number in about three digits.
+/// Formats a number with about three digits.
 fn digits(x: f64) -> String {
     match x.abs() {
         0.0..1.0 => format!("{x:.3}"),

@@ -28,7 +28,7 @@ fn every_type_of_number_is_read() {
 }
 
 #[test]
-fn what_is_no_array_of_numbers_in_c_order_is_refused_with_advice() {
+fn unsupported_npy_files_are_refused_with_a_fix() {
     for (name, words) in [
         (
             "fortran.npy",

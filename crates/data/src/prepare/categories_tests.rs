@@ -91,7 +91,7 @@ fn booleans_are_zero_and_one() {
 }
 
 #[test]
-fn categories_that_look_like_numbers_in_another_file_are_still_known() {
+fn categories_are_known_in_a_file_where_they_look_numeric() {
     let train = data("code,y\n07,0\nx,1\n07,0\nx,1\n12,1\n12,0\nx,1\nx,0\n").unwrap();
     assert_eq!(train.feature_names(), ["code=07", "code=12", "code=x", "code=?"]);
     assert_eq!(

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_infinite_label_and_an_unknown_one_are_named_by_their_place() {
+    fn infinite_and_unknown_labels_are_named_by_position() {
         assert_eq!(message(labels(&["1", "inf"])), "t.csv, line 3, column `y`: a label cannot be infinite.");
         assert_eq!(
             number(&table(&["B", "m"]), "y", &[0, 1], &["B".into(), "M".into()]).unwrap_err().to_string(),

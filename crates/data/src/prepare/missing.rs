@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_in_which_no_row_is_complete_names_the_emptiest_column() {
+    fn a_table_without_complete_rows_names_the_emptiest_column() {
         assert_eq!(
             rows("a,b,y\n,2,0\n,3,1\n4,,0\n", Missing::DropRows, false).unwrap_err().to_string(),
             "t.csv: no row is complete; missing are 2 in `a`, 1 in `b`. \

@@ -55,7 +55,7 @@ fn every_spelling_of_a_missing_cell_is_known() {
 }
 
 #[test]
-fn text_that_comes_late_keeps_the_cells_before_it_as_they_were_written() {
+fn late_text_keeps_earlier_cells_as_written() {
     let table = parse("t.csv", b"id\n007\n1.50\n\nx\n").unwrap();
     assert_eq!(texts(&table, "id"), [Some("007"), Some("1.50"), Some("x")]);
 }

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_of_two_rows_is_on_both_sides_and_one_of_one_row_trains() {
+    fn two_rows_of_a_class_are_split_and_one_row_trains() {
         let y = [0, 0, 0, 0, 0, 0, 1, 1, 2];
         for fraction in [0.01, 0.5, 0.99] {
             let (train, test) = stratified(&y, fraction, Seed(1)).unwrap();

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_header_is_recognised_when_the_target_is_missing() {
+    fn a_missing_target_reveals_a_file_without_a_header() {
         assert_eq!(
             message("5.1,3.5,setosa\n4.9,3.0,setosa\n", "species"),
             "t.csv: there is no column `species`. The columns are `5.1`, `3.5`, `setosa`. \

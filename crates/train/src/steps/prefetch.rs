@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_comes_where_its_piece_would_and_what_is_left_is_dropped() {
+    fn an_error_comes_in_order_and_the_rest_is_dropped() {
         for ahead in [false, true] {
             let failing = |piece: u32| if piece == 2 { Err(Error::Data("made".into())) } else { Ok(piece) };
             with_maker(ahead, &failing, |maker| {
