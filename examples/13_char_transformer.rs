@@ -112,7 +112,7 @@ fn main() -> Result<()> {
         let seen = &written[written.len().saturating_sub(CONTEXT)..];
         let place = seen.len() - 1;
         let mut row = seen.to_vec();
-        row.resize(CONTEXT, 0); // what stands behind is not looked at
+        row.resize(CONTEXT, 0); // padding, which causal attention ignores
         let logits = session.run(&step, &[(&x, &Array::new([1, CONTEXT], row)?)])?[0].to_f32();
         let logits = &logits[place * characters.len()..(place + 1) * characters.len()];
         written.push(u32::try_from(draw(logits, &mut stream)).unwrap_or(0));

@@ -20,10 +20,10 @@ const CONFIDENCE: f64 = 0.95;
 /// The arguments of `wgrad compare`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Intervals hold the middle 95 % of what resamples of the test rows give (bootstrap). Where a run was \
-    tested on the same rows as the first, the difference is resampled row by row, which is much sharper than two intervals \
-    side by side; where its interval leaves 0 out, it is called better or worse. A threshold and a calibration are part of \
-    the run: accuracy, precision, recall and F1 are those of its labels."
+    after_help = "Intervals are bootstrap intervals: the middle 95 % of the values on resampled test rows. If a run was tested \
+    on the same rows as the first, the difference is resampled row by row, which gives a much narrower interval than two \
+    separate ones; if that does not contain 0, the run is called better or worse. Accuracy, precision, recall and F1 are \
+    those of a run's labels, which depend on its threshold and calibration."
 )]
 pub struct Args {
     /// The folders in which `wgrad train` saved models; the others are compared with the first.

@@ -139,7 +139,7 @@ pub struct Files {
     folder: PathBuf,
     /// Folders that were created for the files.
     made: Vec<PathBuf>,
-    /// Where each file is now, and where it belongs.
+    /// Temporary and final path of each written file.
     written: Vec<(PathBuf, PathBuf)>,
 }
 

@@ -15,9 +15,11 @@ use crate::variants::Stored;
 
 /// The arguments of `wgrad predict`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The result has a row per row of FILE, in the same order: `p_CLASS`, the probability of each \
-    class, and `label`, the class that is predicted. Probabilities are calibrated, and of two classes the label goes by \
-    the threshold, as the training decided; what it decided is told on standard error.")]
+#[command(
+    after_help = "The output has a row per row of FILE, in the same order, with the columns `p_CLASS`, the probability of \
+    each class, and `label`, the predicted class. The calibration and, for two classes, the threshold were chosen by the \
+    training; a note on standard error describes them."
+)]
 pub struct Args {
     /// The folder in which `wgrad train` saved the model.
     #[arg(value_name = "DIR")]

@@ -24,11 +24,11 @@ use crate::output::{count, note, print};
 /// The arguments of `wgrad tune`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Some ops have several kernels that compute the same: which one is fastest depends on the sizes and \
+    after_help = "Some ops have several kernels that compute the same result; which one is fastest depends on the sizes and \
     the device. Without tuning, a rule picks one. This command times all of them for the sizes of a model or of the \
-    workloads of `wgrad bench`, and keeps the fastest per adapter and driver in the user's folder of caches; a variant \
-    replaces the default one if it takes less than 95 % of its time. Sums are taken in another order then, so results \
-    change in their last bits.
+    workloads of `wgrad bench`, and stores the fastest ones per adapter and driver in the user's cache folder; a variant \
+    replaces the default one if it takes less than 95 % of its time. Another variant may add in another order, which \
+    changes the last bits of results.
 
 Examples:
   wgrad train tumours.csv --target malignant --device gpu

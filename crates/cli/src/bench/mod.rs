@@ -76,14 +76,14 @@ fn help() -> String {
     format!(
         "Workloads:\n{workloads}
 
-A result is compared with the reference in double precision before it is timed. Times are of samples: some steps \
-that are queued, then a wait for the device; unless --read-every asks for more, nothing is read in between. The batch \
-stays the same and is handed over once per sample.
+A result is compared with the reference in double precision before it is timed. Each sample queues \
+some steps, then waits for the device; the loss is read in between only with --read-every. All steps use the same batch, \
+which is copied to the device once per sample.
 
 `first` is the time from the start of the process to the end of the first step. With WGRAD_CACHE=off it includes the \
-compilation of every kernel, unless the driver keeps what it compiled (Mesa: MESA_SHADER_CACHE_DISABLE=true). `needed` \
-is what a step of training needs at least: parameters, gradients, optimizer state, the batch and the activations that \
-the backward pass reads. GFLOP/s count the products only, forward and backward.
+compilation of every kernel, unless the driver has a cache of its own (Mesa: MESA_SHADER_CACHE_DISABLE=true). `needed` \
+is the least memory of a training step: parameters, gradients, optimizer state, the batch and the activations that \
+the backward pass reads. GFLOP/s count only the matrix products, forward and backward.
 
 Examples:
   wgrad bench

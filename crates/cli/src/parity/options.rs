@@ -10,9 +10,9 @@ use crate::args::whole;
 /// The arguments of `wgrad parity`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every kernel runs forward and backward and is compared with the reference in f64: each number may be off by \
-    an error bound that is derived from how many operations are behind it and how exact WGSL wants these. A failure \
-    names the kernel, the case, the element and what was fed there.
+    after_help = "Every kernel runs forward and backward and is compared with the reference in f64. The error of each number \
+    must be within a bound, which is derived from the number of operations behind it and the accuracy that WGSL requires of \
+    them. A failure names the kernel, the case, the element and its inputs.
 
 A software adapter also runs the kernels that a real GPU would get, and those for six storage buffers instead of eight.
 

@@ -49,7 +49,7 @@ fn tiles(record: &Record<'_>) -> String {
     let tiles = [
         tile("failures", all.failures.len().to_string(), format!("of {} runs", all.runs)),
         tile("cases", all.cases.to_string(), format!("on {settings} settings")),
-        tile("kernels", all.kernels.len().to_string(), "and pointwise rows".into()),
+        tile("kernels", all.kernels.len().to_string(), "and pointwise ops".into()),
         tile("worst error", format!("{} %", short(100.0 * worst)), "of its bound".into()),
         tile("numbers compared", grouped(all.elements), format!("of {} results", grouped(all.results))),
     ];
@@ -74,7 +74,7 @@ fn failures(all: &Report) -> String {
     };
     let cards: String = table::failures(all).into_iter().map(card).collect();
     let why =
-        "The kernel that is the first to be wrong, the case, and the element that is worst, with what was fed there.";
+        "The first wrong kernel, the case, and the element with the largest error, with its inputs.";
     section("failures", "Failures", why, &format!("<div class=\"grid2\">\n{cards}</div>\n"))
 }
 
@@ -116,7 +116,7 @@ fn kernels(all: &Report) -> String {
         frame(&each)
     );
     let why = "Largest errors over all devices and cases, against the reference in f64: in units in the last place (ULP), \
-               which are large where a sum cancels, and as a share of the bound that is derived for each number; \
+               which are large where a sum cancels, and as a fraction of the bound that is derived for each number; \
                beyond 100 % it fails.";
     section("kernels", "Kernels", why, &format!("{STYLE}\n{}{each}", frame(&rows)))
 }
@@ -151,7 +151,7 @@ fn devices(record: &Record<'_>) -> String {
             setting.adapter.as_ref().map(limits).unwrap_or_default()
         );
     }
-    let why = "What was checked. A software adapter also runs the kernels that a real GPU would get, and those for six \
+    let why = "The devices that were checked. A software adapter also runs the kernels that a real GPU would get, and those for six \
                storage buffers.";
     section("devices", "Devices", why, &format!("<div class=\"grid2\">\n{cards}</div>\n"))
 }

@@ -11,7 +11,7 @@ use crate::output::count;
 /// line, as do the CPU's ops; other kernels are grouped by shader.
 fn group(kernel: &str) -> (String, &'static str) {
     if kernel.starts_with("row ") {
-        ("pointwise row".into(), "row")
+        ("pointwise op".into(), "op")
     } else if kernel.starts_with("CPU: ") {
         ("CPU backend".into(), "op")
     } else {
@@ -134,7 +134,7 @@ mod tests {
         let all = Report { kernels: kernels.collect(), ..Report::default() };
         let lines = lines(&all);
         let names: Vec<_> = lines.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["row log1p", "pointwise row (2 rows)", "sort", "sum (2 kernels)"]);
+        assert_eq!(names, ["row log1p", "pointwise op (2 ops)", "sort", "sum (2 kernels)"]);
         assert_eq!(lines[1].1.worst.as_ref().map(|(case, _)| case.as_str()), Some("case of 0.3"));
         assert_eq!(lines[1].1.results, 4);
     }

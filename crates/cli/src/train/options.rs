@@ -14,9 +14,10 @@ use crate::variants::Stored;
 /// The arguments of `wgrad train`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The model is Linear, BatchNorm1d, ReLU and, if asked for, Dropout per hidden layer, then Linear; \
-    it is trained with AdamW. Every column but the target is a feature: numbers are standardised with what the training \
-    rows teach, true and false are 1 and 0, and text becomes a feature of 0 and 1 per category; dates are refused. The same seed on the same device gives the same model, to the last bit."
+    after_help = "The model is Linear, BatchNorm1d, ReLU and, with --dropout, Dropout per hidden layer, then Linear; \
+    it is trained with AdamW. Every column but the target is a feature: numbers are standardised with the mean and deviation \
+    of the training rows, true and false are 1 and 0, and text becomes a feature of 0 and 1 per category; dates are refused. The same seed on the same device gives the same model, \
+    bit for bit."
 )]
 pub struct Args {
     /// The file with the rows: CSV with the column names in the first line; also Parquet or Arrow if the command was
