@@ -89,7 +89,7 @@ fn apply(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
 /// Locks the tests against each other, because memory is counted for the whole process.
 fn lock() -> MutexGuard<'static, ()> {
     static LOCK: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn corpus(ends: &[&str]) -> Vec<PathBuf> {
@@ -104,7 +104,7 @@ fn corpus(ends: &[&str]) -> Vec<PathBuf> {
 
 /// Loads each file with these extensions, first intact and then damaged.
 fn survives(ends: &[&str], load: impl Fn(&Path) -> bool) {
-    let _turn = alone();
+    let _guard = lock();
     let cases = std::env::var("WGRAD_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300);
     let folder = tempfile::tempdir().expect("a folder");
     for file in corpus(ends) {
