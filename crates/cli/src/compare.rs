@@ -11,6 +11,7 @@ use wgrad_data::Seed;
 use wgrad_metrics::Interval;
 use wgrad_train::report::{Judged, Measured, Scores, intervals, paired};
 
+use crate::error::CommandError;
 use crate::model::{Model, TEST, Training};
 use crate::output::{count, print};
 
@@ -67,12 +68,9 @@ fn read(folder: &Path) -> Result<Run> {
         Err(error) => return Err(Error::io(&path)(error)),
     };
     if let Some(scores) = scores.as_ref().filter(|scores| scores.classes() != model.classes) {
-        return Err(Error::Data(format!(
-            "{} is of another model: its classes are {}, and those of the model {}\n  fix: train the model again",
-            path.display(),
-            scores.classes().join(", "),
-            model.classes.join(", ")
-        )));
+        return Err(
+            CommandError::ForeignScores { path, scores: scores.classes().to_vec(), model: model.classes }.into()
+        );
     }
     let metrics = match &scores {
         Some(scores) => intervals(scores, &model.decision, CONFIDENCE, Seed(0))?,

@@ -2,9 +2,10 @@
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use wgrad_core::{DeviceInfo, Error, Result};
+use wgrad_core::{DeviceInfo, Result};
 use wgrad_kernels::{Adapter, Device, Probe, Verdict, adapters};
 
+use crate::error::CommandError;
 use crate::output::{note, print};
 
 /// The arguments of `wgrad devices`.
@@ -48,10 +49,7 @@ pub fn automatic() -> (String, &'static str) {
 /// # Errors
 /// If there is no such device.
 pub fn open(name: &str, quiet: bool) -> Result<Device> {
-    let device = Device::named(name).map_err(|error| match error {
-        Error::Device(message) => Error::Device(format!("{message}; `wgrad devices` says more about them")),
-        other => other,
-    })?;
+    let device = Device::named(name).map_err(|error| CommandError::Device { source: Box::new(error) })?;
     if name == "auto" && device.info().kind == "cpu" && !quiet {
         let software = adapters().first().map(|adapter| format!(" (`--device {}` is software)", selector(adapter)));
         note(&format!("note: no GPU was found, so the CPU computes{}", software.unwrap_or_default()));

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod compare;
 mod devices;
+mod error;
 mod model;
 mod output;
 mod parity;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use error::CommandError;
 use wgrad_core::Result;
 
 /// Trains a neural network on a CSV file, and predicts with it, on any GPU or on the CPU.
@@ -79,7 +81,9 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            output::note(&format!("error: {}", output::for_the_command_line(&error.to_string(), drop)));
+            // The message of a child process has its prefix already.
+            let prefix = if matches!(error.facts(), Some(CommandError::Child { .. })) { "" } else { "error: " };
+            output::note(&format!("{prefix}{}", error::message(&error, drop)));
             ExitCode::FAILURE
         }
     }

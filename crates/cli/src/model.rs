@@ -1,6 +1,7 @@
 //! The saved model: a folder with `model.json`, the description, and `model.safetensors`, the weights.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -9,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use wgrad_core::ops::cat;
 use wgrad_core::{Error, Params, Result, Tensor};
 use wgrad_data::Preprocess;
-use wgrad_metrics::{Decision, Report};
+use wgrad_metrics::{Decision, Report, Rule};
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Embedding, Linear, Relu};
 use wgrad_nn::{Module, Sequential, StateDict};
 
+use crate::error::CommandError;
 use crate::output::{Files, count};
 
 /// Value of the field `format` in `model.json`.
@@ -259,15 +261,32 @@ pub struct Model {
 }
 
 impl Model {
+    /// Describes how logits become probabilities and, for two classes, labels.
+    pub fn describe_decision(&self) -> String {
+        let decision = &self.decision;
+        let calibration = describe_calibration(decision);
+        let [_, positive] = &self.classes[..] else { return calibration };
+        let threshold = match decision.threshold() {
+            t if t >= f64::MAX => "no row is positive".into(),
+            t if t <= f64::MIN => "every row is positive".into(),
+            t => format!("`{positive}` above {:.4} (logit {t:.4})", decision.probability(t)),
+        };
+        let rule = match decision.rule() {
+            Rule::Fixed(_) => String::new(),
+            rule => format!(", chosen for {}", rule.words()),
+        };
+        format!("{calibration}; {threshold}{rule}")
+    }
+
     /// Writes the model and, if given, the test scores into a folder. The files appear when all of them are complete.
     ///
     /// # Errors
     /// If the folder cannot be written.
     pub fn save(&self, params: &Params, scores: Option<&[u8]>, folder: &Path) -> Result<()> {
         let weights = params.to_safetensors()?;
-        let text =
-            serde_json::to_string_pretty(self).map_err(|error| Error::Data(format!("{DESCRIPTION}: {error}")))?;
-        let mut files = Files::new(folder)?;
+        let failed = |error| CommandError::Json { reason: format!("{DESCRIPTION}: {error}") };
+        let text = serde_json::to_string_pretty(self).map_err(failed)?;
+        let mut files = Files::new(folder, "--out")?;
         files.write(WEIGHTS, &weights)?;
         match scores {
             Some(scores) => files.write(TEST, scores)?,
@@ -287,22 +306,19 @@ impl Model {
         let path = folder.join(WEIGHTS);
         let name = path.display().to_string();
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::Data(format!("{name} is missing; train the model again")),
+            std::io::ErrorKind::NotFound => CommandError::NoWeights { path: path.clone() }.into(),
             _ => Error::io(&path)(error),
         })?;
         // Loading into empty parameters checks that the file is complete.
         Params::default().load_safetensors_partial(&name, &bytes)?;
-        let foreign = |why: String| {
-            let because = "it belongs to another model";
-            Error::Data(format!("{name} does not fit {DESCRIPTION} beside it: {because}, or was changed\n  {why}"))
-        };
+        let foreign = |reason: String| CommandError::ForeignWeights { path: path.clone(), reason };
         let needed = model.architecture.weights() * 4;
         if needed > bytes.len() as u128 {
-            return Err(foreign(format!("{needed} bytes of weights are needed, the file has {}", bytes.len())));
+            return Err(foreign(format!("{needed} bytes of weights are needed, the file has {}", bytes.len())).into());
         }
         let layers = model.architecture.build(params);
         let report = params.load_safetensors_partial(&name, &bytes)?;
-        if report.is_complete() { Ok((model, layers)) } else { Err(foreign(report.to_string())) }
+        if report.is_complete() { Ok((model, layers)) } else { Err(foreign(report.to_string()).into()) }
     }
 
     /// Reads only `model.json`.
@@ -312,30 +328,20 @@ impl Model {
     pub fn describe(folder: &Path) -> Result<Self> {
         let path = folder.join(DESCRIPTION);
         if !path.is_file() {
-            let what = if folder.is_dir() { "has no model.json" } else { "is no folder" };
-            return Err(Error::Data(format!(
-                "{} {what}, so it is no saved model; give the folder that `wgrad train --out DIR` wrote",
-                folder.display()
-            )));
+            return Err(CommandError::NotModel { folder: folder.into(), exists: folder.is_dir() }.into());
         }
-        let wrong = |why: &dyn std::fmt::Display| {
-            Error::Data(format!("{} is not the description of a model: {why}; train the model again", path.display()))
-        };
-        let text = fs::read_to_string(&path).map_err(|error| wrong(&error))?;
-        let version: Version = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        let invalid =
+            |reason: &dyn fmt::Display| CommandError::Description { path: path.clone(), reason: reason.to_string() };
+        let text = fs::read_to_string(&path).map_err(|error| invalid(&error))?;
+        let version: Version = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
         if version.format != FORMAT {
-            return Err(wrong(&format!("its format is `{}`, not `{FORMAT}`", version.format)));
+            return Err(invalid(&format!("its format is `{}`, not `{FORMAT}`", version.format)).into());
         }
         if version.version != VERSION {
-            return Err(Error::Data(format!(
-                "{} is of version {}, and this wgrad reads version {VERSION}; use the wgrad that wrote it, or train \
-                 the model again",
-                path.display(),
-                version.version
-            )));
+            return Err(CommandError::ModelVersion { path, version: version.version }.into());
         }
-        let model: Self = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
-        model.check().map_err(|why| wrong(&why))?;
+        let model: Self = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
+        model.check().map_err(|reason| invalid(&reason))?;
         Ok(model)
     }
 
@@ -354,6 +360,14 @@ impl Model {
         }
         let again = Architecture::new(&self.preprocess, *inputs, hidden.clone(), *dropout, *outputs);
         if again == self.architecture { Ok(()) } else { Err("`layers` does not agree with `hidden`".into()) }
+    }
+}
+
+/// Describes the calibration of a decision.
+pub fn describe_calibration(decision: &Decision) -> String {
+    match decision.calibration() {
+        None => "probabilities as the model gives them".into(),
+        Some(calibration) => format!("probabilities calibrated ({calibration})"),
     }
 }
 

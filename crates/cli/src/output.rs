@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use serde_json::Value;
 use wgrad_core::{Error, Result};
 
+use crate::error::CommandError;
+
 /// Writes a line to standard error.
 pub fn note(line: &str) {
     // If standard error cannot be written, there is no way to report it.
@@ -44,34 +46,6 @@ pub fn verdict(passes: bool, text: &str, line: Option<Value>) -> Result<ExitCode
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A message of the library in the words of the command: options instead of methods. `drop` is what drops columns.
-pub fn for_the_command_line(message: &str, drop: &str) -> String {
-    const CALL: &str = ".drop_columns([";
-    let mut text = options(message).replace(".drop_columns (most often", &format!("{drop} (most often"));
-    while let Some((before, rest)) = text.split_once(CALL) {
-        let Some((names, after)) = rest.split_once("])") else { break };
-        text = format!("{before}{drop} {}{after}", shell_word(&names.replace("\", \"", ",").replace('"', "")));
-    }
-    text
-}
-
-/// Replaces each `Type::method(…) (--option VALUE)` by the option.
-fn options(message: &str) -> String {
-    let mut text = String::new();
-    let mut rest = message;
-    while let Some((before, option)) = rest.split_once(" (--") {
-        let Some((option, after)) = option.split_once(')') else { break };
-        // The call ends here; it begins at the blank before its name, which is outside its parentheses.
-        let name = before.strip_suffix(')').and_then(|call| call.rsplit_once('(')).map_or(before, |(name, _)| name);
-        let start = name.rfind(' ').map_or(0, |at| at + 1);
-        text.push_str(&before[..start]);
-        text.push_str("--");
-        text.push_str(option);
-        rest = after;
-    }
-    text + rest
-}
-
 /// Quotes a word for a shell if it needs quotes.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.,:/".contains(c);
@@ -88,45 +62,41 @@ pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Checks that files can be written into a folder. Leaves the file system unchanged.
+/// Checks that files can be written into a folder, which `option` names. Leaves the file system unchanged.
 ///
 /// # Errors
 /// If the folder does not exist and cannot be created, is not a folder, or cannot be written.
-pub fn check_folder(folder: &Path) -> Result<()> {
-    let made = make_folder(folder)?;
+pub fn check_folder(folder: &Path, option: &'static str) -> Result<()> {
+    let made = make_folder(folder, option)?;
     let probe = folder.join(temporary("probe"));
     let written = fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe));
     for folder in made.iter().rev() {
         let _ = fs::remove_dir(folder);
     }
-    written.map_err(|error| cannot_write(folder, &error))
+    written.map_err(|source| cannot_write(folder, source, option))
 }
 
 /// Creates a folder and its missing parents. Returns the created ones, outermost first.
-fn make_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+fn make_folder(folder: &Path, option: &'static str) -> Result<Vec<PathBuf>> {
     let mut missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.as_os_str().is_empty()).collect();
     missing.retain(|path| !path.exists());
     missing.reverse();
     let mut made = vec![];
     for path in missing {
-        if let Err(error) = fs::create_dir(path) {
+        if let Err(source) = fs::create_dir(path) {
             made.iter().rev().for_each(|path: &PathBuf| drop(fs::remove_dir(path)));
-            return Err(cannot_write(folder, &error));
+            return Err(cannot_write(folder, source, option));
         }
         made.push(path.to_path_buf());
     }
     if folder.is_dir() {
         return Ok(made);
     }
-    Err(Error::Data(format!(
-        "{} is a file, so nothing can be saved in it; choose a folder with --out",
-        folder.display()
-    )))
+    Err(CommandError::NotFolder { path: folder.into(), option }.into())
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    let path = path.display();
-    Error::Data(format!("{path} cannot be written: {error}; choose another place with --out"))
+fn cannot_write(path: &Path, source: io::Error, option: &'static str) -> Error {
+    CommandError::Write { path: path.into(), source, option }.into()
 }
 
 fn temporary(name: &str) -> String {
@@ -137,6 +107,8 @@ fn temporary(name: &str) -> String {
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
+    /// Option that names the folder, for messages.
+    option: &'static str,
     /// Folders that were created for the files.
     made: Vec<PathBuf>,
     /// Temporary and final path of each written file.
@@ -144,12 +116,12 @@ pub struct Files {
 }
 
 impl Files {
-    /// Prepares to write files into a folder. Creates the folder if it does not exist.
+    /// Prepares to write files into a folder, which `option` names. Creates the folder if it does not exist.
     ///
     /// # Errors
     /// See [`check_folder`].
-    pub fn new(folder: &Path) -> Result<Self> {
-        Ok(Self { made: make_folder(folder)?, folder: folder.into(), written: vec![] })
+    pub fn new(folder: &Path, option: &'static str) -> Result<Self> {
+        Ok(Self { made: make_folder(folder, option)?, folder: folder.into(), option, written: vec![] })
     }
 
     /// Writes a file under a temporary name.
@@ -163,7 +135,7 @@ impl Files {
             file.write_all(bytes)?;
             file.sync_all()
         });
-        written.map_err(|error| cannot_write(&then, &error))
+        written.map_err(|source| cannot_write(&then, source, self.option))
     }
 
     /// Renames all files to their final names, in the order in which they were written.
@@ -175,14 +147,14 @@ impl Files {
     /// If a file cannot be replaced.
     pub fn publish(self) -> Result<()> {
         if let [_, .., (_, last)] = &self.written[..]
-            && let Err(error) = fs::remove_file(last)
-            && error.kind() != ErrorKind::NotFound
+            && let Err(source) = fs::remove_file(last)
+            && source.kind() != ErrorKind::NotFound
         {
-            return Err(cannot_write(last, &error));
+            return Err(cannot_write(last, source, self.option));
         }
         self.written
             .iter()
-            .try_for_each(|(now, then)| fs::rename(now, then).map_err(|error| cannot_write(then, &error)))
+            .try_for_each(|(now, then)| fs::rename(now, then).map_err(|source| cannot_write(then, source, self.option)))
     }
 }
 
@@ -198,33 +170,15 @@ impl Drop for Files {
     }
 }
 
-/// Splits a path into its folder and its file name.
+/// Splits a path, which `option` names, into its folder and its file name.
 ///
 /// # Errors
 /// If the path does not end in a file name.
-pub fn split(path: &Path) -> Result<(PathBuf, String)> {
+pub fn split(path: &Path, option: &'static str) -> Result<(PathBuf, String)> {
     let name = path.file_name().map(OsString::from).and_then(|name| name.into_string().ok());
     let Some(name) = name.filter(|_| !path.is_dir()) else {
-        return Err(Error::Data(format!("{} is not the name of a file; give one with --out", path.display())));
+        return Err(CommandError::NotFile { path: path.into(), option }.into());
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     Ok((folder.unwrap_or_else(|| Path::new(".")).into(), name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn methods_become_options() {
-        assert_eq!(
-            for_the_command_line("Drop them with .drop_columns([\"name\", \"home city\"]), or not.", "--drop"),
-            "Drop them with --drop 'name,home city', or not."
-        );
-        assert_eq!(for_the_command_line("Missing::FillMean (--missing mean) fills", ""), "--missing mean fills");
-        assert_eq!(
-            for_the_command_line("use Split::by_time(\"my day\") (--time my day), or .limit(7) (--limit 7). (--x", ""),
-            "use --time my day, or --limit 7. (--x"
-        );
-    }
 }

@@ -9,6 +9,7 @@ use wgrad_nn::Module;
 use wgrad_train::{Silent, Trainer};
 
 use crate::devices::open;
+use crate::error::CommandError;
 use crate::model::Model;
 use crate::output::{Files, check_folder, count, list, note, print, split};
 use crate::variants::Stored;
@@ -54,13 +55,13 @@ pub fn run(args: &Args) -> Result<()> {
     let logits = Trainer::new(device, &params).progress(Silent).predict_logits_rows(&x, |x| layers.forward(x))?;
     let text = csv(&model, &logits)?;
     if model.decision != Decision::default() {
-        note(&format!("note: {}", describe_decision(&model)));
+        note(&format!("note: {}", model.describe_decision()));
     }
     let Some(destination) = destination else { return print(&text) };
     match &destination {
         Destination::Stream(path) => std::fs::write(path, text).map_err(Error::io(path))?,
         Destination::File(folder, name) => {
-            let mut files = Files::new(folder)?;
+            let mut files = Files::new(folder, "--out")?;
             files.write(name, text.as_bytes())?;
             files.publish()?;
             let out = out.unwrap_or(folder).display();
@@ -83,16 +84,13 @@ fn check_destination(out: &Path, file: &Path) -> Result<Destination> {
     // A symbolic link is resolved, so that its target is replaced and not the link.
     let real = out.canonicalize();
     if real.as_ref().is_ok_and(|real| file.canonicalize().is_ok_and(|file| file == *real)) {
-        return Err(Error::Data(format!(
-            "{} is the file with the rows, which would be overwritten; choose another --out",
-            out.display()
-        )));
+        return Err(CommandError::OverwritesInput { path: out.into() }.into());
     }
     if out.exists() && !out.is_file() && !out.is_dir() {
         return Ok(Destination::Stream(out.into()));
     }
-    let (folder, name) = split(real.as_deref().unwrap_or(out))?;
-    check_folder(&folder)?;
+    let (folder, name) = split(real.as_deref().unwrap_or(out), "--out")?;
+    check_folder(&folder, "--out")?;
     Ok(Destination::File(folder, name))
 }
 
@@ -112,25 +110,17 @@ fn note_extra_columns(model: &Model, table: &Table) {
     }
 }
 
-/// Describes how the model turns logits into labels.
-fn describe_decision(model: &Model) -> String {
-    match &model.classes[..] {
-        [_, positive] => model.decision.to_string().replace("; positive above", &format!("; `{positive}` above")),
-        _ => model.decision.to_string().split(';').next().unwrap_or_default().into(),
-    }
-}
-
 /// Formats the predictions as CSV.
 fn csv(model: &Model, logits: &Array) -> Result<String> {
     let mut writer = csv::Writer::from_writer(vec![]);
     let header = model.classes.iter().map(|class| format!("p_{class}")).chain(["label".into()]);
-    let failed = |error: &dyn std::fmt::Display| Error::Data(format!("the predictions cannot be written: {error}"));
+    let failed = |error: &dyn std::fmt::Display| CommandError::Predictions { reason: error.to_string() };
     writer.write_record(header).map_err(|error| failed(&error))?;
     let width = logits.shape().dims().last().copied().unwrap_or(1);
     let values = logits.to_f64();
     for (row, given) in values.chunks(width).enumerate() {
         if given.iter().any(|z| !z.is_finite()) {
-            return Err(Error::Data(format!("the model's output is not finite for row {} of the file", row + 1)));
+            return Err(CommandError::OutputNotFinite { row: row + 1 }.into());
         }
         let mut all = model.decision.probabilities(given);
         if let [p] = all[..] {
@@ -141,7 +131,7 @@ fn csv(model: &Model, logits: &Array) -> Result<String> {
         writer.write_record(cells).map_err(|error| failed(&error))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;
-    String::from_utf8(bytes).map_err(|error| failed(&error))
+    Ok(String::from_utf8(bytes).map_err(|error| failed(&error))?)
 }
 
 /// Formats a probability with the digits of a 32-bit float.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use wgrad_core::{Backend, Choices, DType, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned};
+use wgrad_core::{Backend, Choices, DType, DeviceInfo, Graph, Mode, Params, Plan, Result, Tensor, Tuned};
 use wgrad_kernels::{cache_folder, load_choices, save_choices};
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
@@ -18,6 +18,7 @@ use crate::args::whole;
 use crate::bench::workload;
 use crate::bench::workloads::{WORKLOADS, Workload};
 use crate::devices::open;
+use crate::error::CommandError;
 use crate::model::{Loss, Model};
 use crate::output::{count, note, print};
 
@@ -71,17 +72,10 @@ pub fn run(args: &Args) -> Result<()> {
     let device = open(&args.device, args.json)?;
     let info = device.info();
     if info.kind != "gpu" {
-        return Err(Error::Device(format!(
-            "{} has one variant of each kernel, so there is nothing to tune; name a GPU with --device (see `wgrad \
-             devices`)",
-            info.kind
-        )));
+        return Err(CommandError::NothingToTune { kind: info.kind }.into());
     }
     let Some(folder) = cache_folder() else {
-        return Err(Error::Device(
-            "there is no folder for caches to keep the result in: set XDG_CACHE_HOME or HOME, and not WGRAD_CACHE=off"
-                .into(),
-        ));
+        return Err(CommandError::NoCacheFolder.into());
     };
     let mut stored = load_choices(&folder, &info);
     let known = if args.again { Choices::default() } else { stored.clone() };

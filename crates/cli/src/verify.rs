@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
 
 use crate::args::whole;
+use crate::error::CommandError;
 use crate::output::{note, print};
 use crate::train;
 
@@ -43,15 +44,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let steps = report["steps"].as_u64().unwrap_or(0);
     let step = match args.at_step.map(|step| step as u64) {
         Some(step) if step >= steps => {
-            return Err(Error::Config(format!(
-                "the training has {steps} steps, so it cannot be stopped after {step} of them"
-            )));
+            return Err(CommandError::StopAfterEnd { step, steps }.into());
         }
         Some(step) => step,
         None if steps < 2 => {
-            return Err(Error::Config(format!(
-                "a training of {steps} steps cannot be stopped before its end: give it more"
-            )));
+            return Err(CommandError::TooFewSteps { steps }.into());
         }
         None => 1 + random() % (steps - 1),
     };
@@ -124,9 +121,11 @@ fn child(arguments: &[OsString], out: &Path, more: &[OsString], code: i32) -> Re
     if output.status.code() == Some(code) {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let text = String::from_utf8_lossy(&output.stderr).trim().to_string();
-    let text = text.strip_prefix("error: ").map_or(text.clone(), str::to_string);
-    Err(Error::Data(if text.is_empty() { format!("`wgrad train` ended with {}", output.status) } else { text }))
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_string();
+    if stderr.is_empty() {
+        return Err(CommandError::ChildEnded { command: "train".into(), status: output.status }.into());
+    }
+    Err(CommandError::Child { stderr }.into())
 }
 
 fn read(folder: &Path) -> Result<Vec<u8>> {

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Array, Error, Graph, Kind, Mode, Params, Plan, Result, Session, Step};
+use wgrad_core::{Array, Graph, Kind, Mode, Params, Plan, Result, Session, Step};
 use wgrad_kernels::Device;
 use wgrad_kernels::testing::DeviceHooks;
 
 use super::workloads::{Traced, Work, Workload};
+use crate::error::CommandError;
 
 /// Number of samples of a measurement, if there are that many steps.
 const SAMPLES: usize = 30;
@@ -206,12 +207,8 @@ fn compare(workload: Workload, values: &Values, reference: &Values) -> Result<()
         for (value, truth) in values.iter().zip(reference) {
             let error = (value - truth).abs();
             if error.is_nan() || error > BOUND * largest {
-                return Err(Error::Device(format!(
-                    "{} computes {value} where the reference has {truth} (result {result}, bound {:.1e}), so it is not \
-                     timed; `cargo test -p wgrad --test parity` finds the kernel",
-                    workload.name,
-                    BOUND * largest
-                )));
+                let (workload, bound) = (workload.name, BOUND * largest);
+                return Err(CommandError::WrongResult { workload, value: *value, truth: *truth, result, bound }.into());
             }
         }
     }

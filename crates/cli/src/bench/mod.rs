@@ -20,6 +20,7 @@ use wgrad_kernels::{Device, adapters};
 
 use crate::args::whole;
 use crate::devices::{open, selector};
+use crate::error::{CommandError, message};
 use crate::output::print;
 use crate::variants::Stored;
 use line::{Line, Measure, Values};
@@ -99,18 +100,24 @@ Examples:
 /// If a device does not exist, or a workload cannot be measured.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
     match args.part {
-        Some(Part::Reference) => {
-            let values = line::values(args.workloads[0], Device::cpu_f64())?;
-            print(&format!("{}\n", to_json(&values)?))
-        }
-        Some(Part::Line) => {
-            let device = args.stored.apply(Device::named(&args.device[0])?, true)?;
-            let how = Measure { steps: args.steps, read_every: args.read_every };
-            let line = line::measure(args.workloads[0], device, &from_json(&args.expect)?, how, start)?;
-            print(&format!("{}\n", to_json(&Line { device: args.device[0].clone(), ..line })?))
-        }
+        Some(Part::Reference) => print_outcome(line::values(args.workloads[0], Device::cpu_f64())),
+        Some(Part::Line) => print_outcome(measure(args, start)),
         None => all(args),
     }
+}
+
+/// Prints the result of a child process, or its error, as JSON for [`child`].
+fn print_outcome<T: serde::Serialize>(result: Result<T>) -> Result<()> {
+    let outcome = result.map_err(|error| message(&error, "--drop"));
+    print(&format!("{}\n", to_json(&outcome)?))
+}
+
+/// Measures one workload on one device.
+fn measure(args: &Args, start: Instant) -> Result<Line> {
+    let device = args.stored.apply(Device::named(&args.device[0])?, true)?;
+    let how = Measure { steps: args.steps, read_every: args.read_every };
+    let line = line::measure(args.workloads[0], device, &from_json(&args.expect)?, how, start)?;
+    Ok(Line { device: args.device[0].clone(), ..line })
 }
 
 /// Measures every workload on every device.
@@ -121,26 +128,26 @@ fn all(args: &Args) -> Result<()> {
         workloads.extend(WORKLOADS.iter().filter(|workload| workload.usual));
     }
     let bar = bar(workloads.len() * devices.len());
-    let (mut lines, mut failed) = (vec![], vec![]);
+    let (mut lines, mut messages) = (vec![], vec![]);
     for workload in workloads {
         bar.set_message(format!("the reference of {}", workload.name));
-        let reference: Result<Values> = child(&["bench", workload.name, "--part", "reference"]);
+        let reference: Result<Values, String> = child(&["bench", workload.name, "--part", "reference"]);
         for device in &devices {
             bar.set_message(format!("{} on {device}", workload.name));
-            let line: Result<Line> =
-                reference.as_ref().map_err(Error::to_string).map_err(Error::Device).and_then(|reference| {
-                    let (reference, every) = (to_json(reference)?, args.read_every.to_string());
-                    let mut parts = vec!["bench", workload.name, "--part", "line", "--device", device];
-                    parts.extend(["--expect", &reference, "--read-every", &every]);
-                    let steps = args.steps.map(|steps| steps.to_string());
-                    parts.extend(steps.iter().flat_map(|steps| ["--steps", steps]));
-                    parts.extend(args.stored.options());
-                    child(&parts)
-                });
+            let line = reference.as_ref().map_err(Clone::clone).and_then(|reference| {
+                let reference = to_json(reference).map_err(|error| error.to_string())?;
+                let every = args.read_every.to_string();
+                let mut parts = vec!["bench", workload.name, "--part", "line", "--device", device];
+                parts.extend(["--expect", &reference, "--read-every", &every]);
+                let steps = args.steps.map(|steps| steps.to_string());
+                parts.extend(steps.iter().flat_map(|steps| ["--steps", steps]));
+                parts.extend(args.stored.options());
+                child::<Line>(&parts)
+            });
             match line {
                 Ok(line) if args.json => bar.suspend(|| print(&format!("{}\n", to_json(&line)?)))?,
                 Ok(line) => lines.push(line),
-                Err(error) => failed.push(format!("{} on {device}: {error}", workload.name)),
+                Err(reason) => messages.push(format!("{} on {device}: {reason}", workload.name)),
             }
             bar.inc(1);
         }
@@ -149,7 +156,7 @@ fn all(args: &Args) -> Result<()> {
     if !lines.is_empty() {
         print(&format!("{}\n", table(&lines)))?;
     }
-    if failed.is_empty() { Ok(()) } else { Err(Error::Device(failed.join("\n"))) }
+    if messages.is_empty() { Ok(()) } else { Err(CommandError::NotMeasured { messages }.into()) }
 }
 
 /// Returns the names of the requested devices, by which a child process can open them.
@@ -172,24 +179,28 @@ fn named(info: &DeviceInfo) -> String {
     adapter.map_or_else(|| info.kind.clone(), selector)
 }
 
-/// Runs this command with other arguments and parses its last line of output.
-fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T> {
-    let this = std::env::current_exe().map_err(Error::io("the path of this command"))?;
-    let output = Command::new(this).args(args).output().map_err(Error::io("this command, started again"))?;
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+/// Runs this command with other arguments. Returns its outcome, or the reason why it has none.
+fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T, String> {
+    let start = || {
+        let this = std::env::current_exe().map_err(Error::io("the path of this command"))?;
+        Command::new(this).args(args).output().map_err(Error::io("this command, started again"))
+    };
+    let output = start().map_err(|error| error.to_string())?;
     if !output.status.success() {
-        let reason = err.split("error: ").last().map(str::trim).filter(|reason| !reason.is_empty());
-        return Err(Error::Device(reason.map_or_else(|| output.status.to_string(), Into::into)));
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        return Err(if stderr.is_empty() { output.status.to_string() } else { stderr });
     }
-    from_json(out.lines().last().unwrap_or_default())
+    let out = String::from_utf8_lossy(&output.stdout);
+    from_json(out.lines().last().unwrap_or_default()).map_err(|error| error.to_string())?
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::Data(error.to_string()))
+    Ok(serde_json::to_string(value).map_err(|error| CommandError::Json { reason: error.to_string() })?)
 }
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::Data(format!("{error} in `{text}`")))
+    let failed = |error| CommandError::Json { reason: format!("{error} in `{text}`") };
+    Ok(serde_json::from_str(text).map_err(failed)?)
 }
 
 /// Returns the progress bar, hidden unless standard error is a terminal.

@@ -13,10 +13,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 use wgrad_kernels::adapters;
 use wgrad_parity::{Check, Report, Setting, full, fuzz, quick};
 
+use crate::error::CommandError;
 use crate::output::{Files, count, note, print, split};
 use record::Record;
 
@@ -30,7 +31,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let (begun, start) = (SystemTime::now(), Instant::now());
     for (path, option) in [(&args.junit, "--junit"), (&args.report, "--report")] {
         if let Some(path) = path {
-            split(path).map_err(in_option(option))?;
+            split(path, option)?;
         }
     }
     let mut checks = if args.full { full() } else { quick()? };
@@ -41,9 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return print(&names.concat()).map(|()| ExitCode::SUCCESS);
     }
     if checks.is_empty() && args.seconds.is_none() {
-        let filter = args.filter.as_deref().unwrap_or_default();
-        let which = if args.full { "" } else { " of the quick choice; --full has more" };
-        return Err(Error::Config(format!("no case has `{filter}` in its name{which} (see --list)")));
+        return Err(CommandError::NoCase { filter: args.filter.clone().unwrap_or_default(), full: args.full }.into());
     }
     let settings = args.settings()?;
     if adapters().is_empty() {
@@ -151,20 +150,12 @@ impl Progress {
     }
 }
 
-/// Returns a function that adds the option's name to an error of a file.
-fn in_option(option: &str) -> impl Fn(Error) -> Error {
-    move |error| Error::Data(error.to_string().replace("--out", option))
-}
-
 /// Writes a file completely or not at all.
-fn save(path: &Path, text: &str, option: &str) -> Result<()> {
-    let write = || {
-        let (folder, name) = split(path)?;
-        let mut files = Files::new(&folder)?;
-        files.write(&name, text.as_bytes())?;
-        files.publish()
-    };
-    write().map_err(in_option(option))?;
+fn save(path: &Path, text: &str, option: &'static str) -> Result<()> {
+    let (folder, name) = split(path, option)?;
+    let mut files = Files::new(&folder, option)?;
+    files.write(&name, text.as_bytes())?;
+    files.publish()?;
     note(&format!("written: {}", path.display()));
     Ok(())
 }

@@ -73,8 +73,7 @@ fn failures(all: &Report) -> String {
         format!("<div class=\"card\"><h3>{kernels}</h3><pre class=\"wrap\">{text}</pre></div>\n")
     };
     let cards: String = table::failures(all).into_iter().map(card).collect();
-    let why =
-        "The first wrong kernel, the case, and the element with the largest error, with its inputs.";
+    let why = "The first wrong kernel, the case, and the element with the largest error, with its inputs.";
     section("failures", "Failures", why, &format!("<div class=\"grid2\">\n{cards}</div>\n"))
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 use wgrad_data::{Dataset, Sampler};
 use wgrad_nn::layers::Linear;
 use wgrad_train::prior::{Prior, PriorShift};
 
+use crate::error::CommandError;
 use crate::model::Loss;
 
 /// Fraction of the rows below which a class is rare.
@@ -95,16 +96,9 @@ impl ClassArgs {
         let pos_weight = match self.pos_weight {
             PosWeight::None => None,
             _ if loss == Loss::Ce => {
-                return Err(Error::Data(format!(
-                    "--pos-weight is for one logit and two classes (--loss bce), but there are {classes} logits; leave it \
-                     out, or use --sampler balanced"
-                )));
+                return Err(CommandError::PosWeightNeedsBce { logits: classes }.into());
             }
-            _ if self.sampler == Sampling::Balanced => {
-                return Err(Error::Config(
-                    "--pos-weight and --sampler balanced both balance the classes; use only one of them".into(),
-                ));
-            }
+            _ if self.sampler == Sampling::Balanced => return Err(CommandError::BalancedTwice.into()),
             PosWeight::Auto => Some(train.pos_weight().into()),
             PosWeight::Number(weight) => Some(weight),
         };

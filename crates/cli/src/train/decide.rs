@@ -5,6 +5,8 @@ use wgrad_metrics::{Calibrate, Decision, Rule};
 use wgrad_train::prior::PriorShift;
 use wgrad_train::report::Scores;
 
+use crate::error::CommandError;
+use crate::model::describe_calibration;
 use crate::output::{count, note};
 
 /// Fraction of validation rows if they are needed and `--validation` is not given.
@@ -40,9 +42,7 @@ impl DecisionArgs {
         let needed = chosen || self.calibrate.is_some_and(|method| method != Calibrate::None);
         let fraction = given.unwrap_or(if needed { VALIDATION } else { 0.0 });
         if needed && fraction == 0.0 {
-            return Err(Error::Data(
-                "--threshold and --calibrate choose on validation rows, so --validation cannot be 0".into(),
-            ));
+            return Err(CommandError::NoValidationRows.into());
         }
         Ok(fraction)
     }
@@ -56,12 +56,10 @@ impl DecisionArgs {
             return Ok(());
         }
         if self.threshold.is_some_and(|rule| rule != Rule::default()) {
-            return Err(Error::Data(format!("--threshold is for two classes, but there are {classes}; leave it out")));
+            return Err(CommandError::ThresholdNeedsTwoClasses { classes }.into());
         }
         if let Some(method @ (Calibrate::Platt | Calibrate::Isotonic)) = self.calibrate {
-            return Err(Error::Data(format!(
-                "--calibrate {method} is for two classes, but there are {classes}; use --calibrate temperature"
-            )));
+            return Err(CommandError::CalibrationNeedsTwoClasses { method, classes }.into());
         }
         Ok(())
     }
@@ -108,7 +106,7 @@ fn multiclass(scores: &Scores, calibrated: bool, method: Calibrate) -> Decision 
     scores.decide(method, Rule::default()).unwrap_or_default()
 }
 
-/// Returns the first line of an error.
+/// Returns the first line of an error; its fixes are in the lines after it.
 fn first_line(error: &Error) -> String {
     error.to_string().lines().next().unwrap_or_default().into()
 }
@@ -119,11 +117,8 @@ pub fn print(decision: &Decision, validation: Option<&Scores>, notes: &[String])
         note(&format!("warning: {line}"));
     }
     if let Some(scores) = validation {
-        let about = if scores.classes().len() == 2 {
-            decision.to_string()
-        } else {
-            decision.to_string().split(';').next().unwrap_or_default().into()
-        };
+        let binary = scores.classes().len() == 2;
+        let about = if binary { decision.to_string() } else { describe_calibration(decision) };
         note(&format!("{about} (from {})", count(scores.rows(), "validation row")));
     }
 }

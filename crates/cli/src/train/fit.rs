@@ -4,14 +4,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use wgrad_core::{Choices, Error, Params, Result, Tensor};
+use wgrad_core::{Choices, Params, Result, Tensor};
 use wgrad_data::Parts;
 use wgrad_kernels::Device;
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::AdamW;
+use wgrad_train::error::{NonFiniteLoss, NonFiniteOrigin, TrainError};
 use wgrad_train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
 
+use crate::error::CommandError;
 use crate::model::{Architecture, Loss};
 use crate::output::note;
 use crate::train::classes::Balance;
@@ -108,17 +110,9 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
     }
     running::watch_for_ctrl_c(&stop);
     let history = trainer.fit(train, epochs, mean_loss);
-    let history = history.map_err(|error| match error {
-        Error::Data(message) if message.starts_with("the loss is") => {
-            let first = message.split(';').next().unwrap_or_default();
-            let node = message.split_once("\n  the first").and_then(|(_, rest)| rest.split_once("\n  fixes"));
-            let node = node.map_or(String::new(), |(node, _)| format!("\n  the first{node}"));
-            Error::Data(format!(
-                "{first}; nothing was saved. Use a smaller learning rate, such as --lr {}, or --clip-norm 1{node}",
-                (lr / 10.0).min(1e-3)
-            ))
-        }
-        other => running::in_options(other),
+    let history = history.map_err(|error| match error.facts() {
+        Some(TrainError::LossNotFinite(loss)) => not_finite(loss, lr).into(),
+        _ => error,
     });
     // Damaged checkpoints are reported even with `--quiet`; without it, the trainer has reported them.
     let resumed = trainer.resumed().filter(|_| args.quiet);
@@ -139,4 +133,13 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
         evaluation.plan = report::plan(&mut trainer, &optimizer, batch, mean_loss)?;
     }
     Ok(Fitted::Done(Box::new(Outcome { history, evaluation, variants })))
+}
+
+/// Returns the error for a loss that is infinite or NaN, after a training with learning rate `lr`.
+fn not_finite(NonFiniteLoss { loss, epoch, step, origin }: &NonFiniteLoss, lr: f64) -> CommandError {
+    let node = match origin {
+        NonFiniteOrigin::Step { node: Some(node), .. } => Some(node.to_string()),
+        _ => None,
+    };
+    CommandError::LossNotFinite { loss: *loss, epoch: *epoch, step: *step, lr: (lr / 10.0).min(1e-3), node }
 }

@@ -15,10 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use wgrad_core::{Choices, DeviceInfo, Error, Params, Result};
+use wgrad_core::{Choices, DeviceInfo, Params, Result};
 use wgrad_data::{Dataset, Parts};
 
 use crate::devices::open;
+use crate::error::CommandError;
 use crate::model::{Architecture, FORMAT, Loss, Model, Training, VERSION};
 use crate::output::check_folder;
 use fit::{Fitted, Outcome, Task, fit};
@@ -40,7 +41,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let loss = loss(args, train)?;
     let balance = args.classes.balance(train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
-    check_folder(&folder)?;
+    check_folder(&folder, "--out")?;
     let device = open(&args.device, args.quiet)?;
     let info = device.info();
     if !args.quiet {
@@ -95,10 +96,9 @@ fn default_folder(file: &Path) -> PathBuf {
 fn loss(args: &Args, train: &Dataset) -> Result<Loss> {
     let classes = train.classes().len();
     match args.model.loss {
-        Some(Loss::Bce) if classes != 2 => Err(Error::Data(format!(
-            "--loss bce needs two classes, but column `{}` has {classes}; use --loss ce or leave it out",
-            args.target
-        ))),
+        Some(Loss::Bce) if classes != 2 => {
+            Err(CommandError::BceNeedsTwoClasses { column: args.target.clone(), classes }.into())
+        }
         Some(loss) => Ok(loss),
         None if classes == 2 => Ok(Loss::Bce),
         None => Ok(Loss::Ce),

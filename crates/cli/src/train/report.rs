@@ -10,6 +10,7 @@ use wgrad_nn::optim::Optimizer;
 use wgrad_train::report::{Importance, RunReport, Scores, permutation_importance};
 use wgrad_train::{History, Trainer};
 
+use crate::error::message;
 use crate::model::{Loss, Model, Network};
 use crate::output::{note, shell_word};
 use crate::train::classes::Balance;
@@ -49,7 +50,7 @@ impl HeldOut<'_> {
         });
         match measured {
             Ok(all) => evaluation.importance = all,
-            Err(error) => evaluation.notes.push(error.to_string()),
+            Err(error) => evaluation.notes.push(message(&error, "--drop")),
         }
     }
 }
@@ -134,7 +135,10 @@ impl Run<'_> {
             report = report.note(line);
         }
         if let Err(error) = report.write(folder) {
-            note(&format!("warning: the model is saved, but its report could not be written: {error}"));
+            note(&format!(
+                "warning: the model is saved, but its report could not be written: {}",
+                message(&error, "--drop")
+            ));
         }
     }
 }

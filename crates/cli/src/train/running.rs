@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
 use serde_json::json;
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 use wgrad_nn::optim::AdamW;
 use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau};
 use wgrad_train::{Checkpoints, EarlyStopping, LrCurve, LrPoint, Trainer, checkpoints};
@@ -208,25 +208,4 @@ pub fn stopped(trainer: &Trainer<'_>, quiet: bool) -> ExitCode {
         note(&format!("go on with: wgrad {} --resume", again.join(" ")));
     }
     ExitCode::from(INTERRUPTED)
-}
-
-/// An error of the library in the words of the command.
-pub fn in_options(error: Error) -> Error {
-    const FIXES: [(&str, &str); 5] = [
-        ("go on with it: Trainer::resume(folder)", "go on with it: --resume"),
-        ("begin anew and remove them: Checkpoints::overwrite(true)", "begin anew and remove them: --overwrite"),
-        ("3. another folder", "3. another folder: --out DIR"),
-        (
-            "resume with the same model, data and settings; or begin anew, from its weights if you like: \
-             Load::from(checkpoint).strict(false).apply(&params)",
-            "resume with the options and rows that it began with, or begin anew with --overwrite",
-        ),
-        ("begin anew in another folder", "begin anew with --overwrite"),
-    ];
-    let replaced = |text: String| FIXES.iter().fold(text, |text, (from, to)| text.replace(from, to));
-    match error {
-        Error::Config(text) => Error::Config(replaced(text)),
-        Error::Data(text) => Error::Data(replaced(text)),
-        other => other,
-    }
 }
