@@ -21,6 +21,8 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 
+pub mod error;
+
 mod cell;
 mod table;
 
@@ -44,6 +46,7 @@ mod streams;
 pub use batches::begin;
 pub use batches::{Batches, Epoch, Sampler};
 pub use dataset::Dataset;
+pub use error::{DataError, Fix};
 pub use files::{read_idx, read_npy, read_npz};
 pub use images::Augment;
 #[cfg(feature = "images")]

@@ -3,11 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::{Result, Seed, SplitMix64};
 
+use super::MetricError;
 use super::quantile::quantile;
-use wgrad_core::Seed;
-use wgrad_core::SplitMix64;
 
 /// A metric of some rows, and where it lies in most resamples of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,10 +55,10 @@ pub fn bootstrap(
     metric: impl Fn(&[usize]) -> Result<f64>,
 ) -> Result<Interval> {
     if rows == 0 || draws == 0 {
-        return Err(Error::Config(format!("an interval needs rows and draws, not {rows} rows and {draws} draws")));
+        return Err(MetricError::EmptyBootstrap { rows, draws }.into());
     }
     if !(confidence > 0.0 && confidence < 1.0) {
-        return Err(Error::Config(format!("the confidence must be between 0 and 1, such as 0.95, not {confidence}")));
+        return Err(MetricError::Confidence { confidence }.into());
     }
     let value = metric(&(0..rows).collect::<Vec<_>>())?;
     let mut random = SplitMix64::new(seed, 0);
@@ -70,8 +69,7 @@ pub fn bootstrap(
         values.extend(metric(&sample).ok().filter(|value| value.is_finite()));
     }
     if values.len() * 2 < draws {
-        let (got, rows) = (values.len(), wgrad_core::text::count(rows, "row"));
-        return Err(Error::Data(format!("only {got} of {draws} draws from {rows} have an answer; use more rows")));
+        return Err(MetricError::UndefinedDraws { defined: values.len(), draws, rows }.into());
     }
     values.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - confidence) / 2.0;
@@ -106,7 +104,8 @@ mod tests {
             message(bootstrap(3, 10, 95.0, Seed(0), none)),
             "the confidence must be between 0 and 1, such as 0.95, not 95"
         );
-        let rarely = |rows: &[usize]| if rows == [0, 1, 2] { Ok(1.0) } else { Err(Error::Data("none".into())) };
-        assert!(message(bootstrap(3, 10, 0.9, Seed(0), rarely)).starts_with("only "));
+        let rarely = |rows: &[usize]| if rows == [0, 1, 2] { Ok(1.0) } else { Err(MetricError::NoPositive.into()) };
+        let rarely = message(bootstrap(3, 10, 0.9, Seed(0), rarely));
+        assert!(rarely.starts_with("the metric is defined for only "), "{rarely}");
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::{check, rank};
+use super::{CalibrationParameter, MetricError, check, rank};
 
 /// A map from a model's logit to a calibrated probability.
 ///
@@ -53,7 +53,7 @@ impl Calibration {
         let rows: Vec<_> = logits.iter().zip(labels).map(|(&z, &label)| ([z, 0.0], f64::from(label))).collect();
         match newton(&rows, [1.0, 0.0], true) {
             Some([slope, _]) if slope > 0.0 => Ok(Self::Temperature(1.0 / slope)),
-            _ => Err(unfitted("temperature")),
+            _ => Err(MetricError::NoMinimum { parameter: CalibrationParameter::Temperature }.into()),
         }
     }
 
@@ -70,7 +70,8 @@ impl Calibration {
         let target = |label| if label == 1 { (positives + 1.0) / (positives + 2.0) } else { 1.0 / (negatives + 2.0) };
         let rows: Vec<_> = logits.iter().zip(labels).map(|(&z, &label)| ([z, 1.0], target(label))).collect();
         let prior = ((positives + 1.0) / (negatives + 1.0)).ln();
-        let [slope, intercept] = newton(&rows, [0.0, prior], false).ok_or_else(|| unfitted("slope"))?;
+        let [slope, intercept] = newton(&rows, [0.0, prior], false)
+            .ok_or(MetricError::NoMinimum { parameter: CalibrationParameter::Slope })?;
         Ok(Self::Platt { slope, intercept })
     }
 
@@ -118,7 +119,9 @@ impl Calibration {
         check::lengths(logits.len(), classes, labels.len())?;
         check::classes(labels, classes)?;
         let logits = finite(check::scores(logits.iter().copied(), classes)?, classes)?;
-        least(&logits, labels, classes).map(|beta| Self::Temperature(1.0 / beta)).ok_or_else(|| unfitted("temperature"))
+        let beta = least(&logits, labels, classes);
+        let beta = beta.ok_or(MetricError::NoMinimum { parameter: CalibrationParameter::Temperature })?;
+        Ok(Self::Temperature(1.0 / beta))
     }
 
     /// The largest logit whose probability is not above `p`: the inverse. Infinite where all are on one side.
@@ -130,10 +133,7 @@ impl Calibration {
         match self {
             Self::Temperature(temperature) => Ok(odds * temperature),
             Self::Platt { slope, intercept } if *slope > 0.0 => Ok((odds - intercept) / slope),
-            Self::Platt { slope, .. } => Err(Error::Data(format!(
-                "the calibration turns the order of the logits around (its slope is {slope}): the model is worse than \
-                 chance on these rows\n  fix: train longer, or calibrate on more rows"
-            ))),
+            Self::Platt { slope, .. } => Err(MetricError::ReversedOrder { slope: *slope }.into()),
             Self::Isotonic { logits, probabilities } => {
                 let above = probabilities.partition_point(|&at| at <= p);
                 let Some(below) = above.checked_sub(1) else { return Ok(f64::NEG_INFINITY) };
@@ -156,7 +156,7 @@ impl Calibration {
                 !logits.is_empty() && logits.len() == probabilities.len() && rising && numbers && shares
             }
         };
-        if fits { Ok(()) } else { Err(Error::Data("the numbers of the calibration are impossible".into())) }
+        if fits { Ok(()) } else { Err(MetricError::InvalidCalibration.into()) }
     }
 
     /// The probability that a row of this logit is positive.
@@ -207,15 +207,14 @@ fn both<S: Copy + Into<f64>>(logits: &[S], labels: &[u32]) -> Result<Vec<f64>> {
     rank::binary(labels)?;
     let logits = finite(check::scores(logits.iter().copied(), 1)?, 1)?;
     if labels.iter().all(|label| *label == labels[0]) {
-        let class = labels[0];
-        return Err(Error::Data(format!("calibration needs rows of both classes, but every row is of class {class}")));
+        return Err(MetricError::CalibrationOfOneClass { class: labels[0] }.into());
     }
     Ok(logits)
 }
 
 fn finite(logits: Vec<f64>, width: usize) -> Result<Vec<f64>> {
     match logits.iter().position(|z| z.is_infinite()) {
-        Some(at) => Err(Error::Data(format!("the logit of row {} is {}", at / width, logits[at]))),
+        Some(at) => Err(MetricError::Logit { row: at / width, value: logits[at] }.into()),
         None => Ok(logits),
     }
 }
@@ -256,13 +255,6 @@ fn least(logits: &[f64], labels: &[u32], classes: usize) -> Option<f64> {
         [now, slope, bend] = at(b);
     }
     None
-}
-
-fn unfitted(what: &str) -> Error {
-    Error::Data(format!(
-        "no {what} is best for these rows: the logits separate them without a mistake, or tell nothing\n  fix: calibrate \
-         on more rows, which the model was not trained on"
-    ))
 }
 
 /// The weights `w` for which the mean of `log(1 + exp(w·x)) − t·(w·x)` over rows `(x, t)` is least, by Newton's method

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
 /// The share of rows that are predicted right: `right / rows`.
 ///
@@ -75,8 +75,10 @@ impl ConfusionMatrix {
     pub fn new<S: AsRef<str>>(predicted: &[u32], labels: &[u32], classes: &[S]) -> Result<Self> {
         check::lengths(predicted.len(), 1, labels.len())?;
         check::classes(labels, classes.len())?;
-        check::classes(predicted, classes.len())
-            .map_err(|error| Error::Data(format!("among the predictions, {error}")))?;
+        check::classes(predicted, classes.len()).map_err(|error| match error {
+            MetricError::Class { row, class, classes } => MetricError::PredictedClass { row, class, classes },
+            other => other,
+        })?;
         let mut counts = vec![vec![0; classes.len()]; classes.len()];
         for (&predicted, &label) in predicted.iter().zip(labels) {
             counts[label as usize][predicted as usize] += 1;

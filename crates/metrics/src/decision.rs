@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
 use super::calibration::sigmoid;
-use super::{Calibration, Cut, Cuts, Rule, check};
+use super::{Calibration, Cut, Cuts, MetricError, Rule, check};
 
 /// Which map makes a model's probabilities honest; see [`Calibration`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ impl FromStr for Calibrate {
         [Self::None, Self::Temperature, Self::Platt, Self::Isotonic]
             .into_iter()
             .find(|kind| kind.to_string() == word)
-            .ok_or_else(|| Error::Config(format!("`{word}` is no calibration: none, temperature, platt or isotonic")))
+            .ok_or_else(|| MetricError::UnknownCalibration { text: word.to_string() }.into())
     }
 }
 
@@ -116,7 +116,7 @@ impl TryFrom<Unchecked> for Decision {
 
     fn try_from(Unchecked { calibration, threshold, rule, chosen_on }: Unchecked) -> Result<Self> {
         if !threshold.is_finite() {
-            return Err(Error::Data(format!("the threshold must be a number, not {threshold}")));
+            return Err(MetricError::Threshold { threshold }.into());
         }
         calibration.as_ref().map_or(Ok(()), Calibration::check)?;
         Ok(Self { calibration, threshold, rule, chosen_on })
@@ -192,11 +192,7 @@ impl Decision {
         let calibration = match calibrate {
             Calibrate::None => None,
             Calibrate::Temperature => Some(Calibration::temperature_multiclass(logits, labels, classes)?),
-            other => {
-                return Err(Error::Config(format!(
-                    "{other} calibration is for two classes, and here are {classes}\n  fix: use temperature or none"
-                )));
-            }
+            calibrate => return Err(MetricError::BinaryCalibration { calibrate, classes }.into()),
         };
         Ok(Self { calibration, ..Self::default() })
     }
@@ -224,7 +220,7 @@ impl Decision {
     ) -> Result<Vec<LabelDecision>> {
         check::lengths(logits.len(), 1, targets.len())?;
         if labels == 0 || !logits.len().is_multiple_of(labels) {
-            return Err(Error::Data(format!("{} logits cannot be rows of {labels} labels", logits.len())));
+            return Err(MetricError::LabelWidth { logits: logits.len(), labels }.into());
         }
         Ok((0..labels)
             .map(|label| {

@@ -23,6 +23,7 @@ mod calibration;
 mod check;
 mod confusion;
 mod decision;
+mod error;
 mod log_loss;
 mod quantile;
 mod rank;
@@ -39,6 +40,7 @@ pub use brier::brier_score;
 pub use calibration::Calibration;
 pub use confusion::{ConfusionMatrix, accuracy};
 pub use decision::{Calibrate, Chosen, Decision, LabelDecision};
+pub use error::{CalibrationParameter, MetricError, RuleError};
 pub use log_loss::{log_loss, log_loss_multiclass};
 #[doc(hidden)]
 pub use quantile::quantile;

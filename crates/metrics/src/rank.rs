@@ -1,8 +1,8 @@
 //! How well scores order the rows: areas under curves.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
 /// The area under the ROC curve: the chance that a positive row has a higher score than a negative one, ties counting
 /// half.
@@ -25,9 +25,8 @@ pub fn roc_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64>
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
     let scores = check::scores(scores.iter().copied(), 1)?;
-    area_under_roc(&scores, |row| labels[row] == 1).ok_or_else(|| {
-        Error::Data(format!("the ROC curve needs rows of both classes, but every row is of class {}", labels[0]))
-    })
+    let area = area_under_roc(&scores, |row| labels[row] == 1);
+    area.ok_or_else(|| MetricError::RocOfOneClass { class: labels[0] }.into())
 }
 
 /// The area under the precision-recall curve, as average precision: `Σ (Rₖ - Rₖ₋₁) Pₖ`.
@@ -49,9 +48,7 @@ pub fn pr_auc<S: Copy + Into<f64>>(scores: &[S], labels: &[u32]) -> Result<f64> 
     check::lengths(scores.len(), 1, labels.len())?;
     binary(labels)?;
     let scores = check::scores(scores.iter().copied(), 1)?;
-    average_precision(&scores, |row| labels[row] == 1).ok_or_else(|| {
-        Error::Data("the precision-recall curve needs a positive row, but every row is of class 0".into())
-    })
+    average_precision(&scores, |row| labels[row] == 1).ok_or_else(|| MetricError::PrWithoutPositive.into())
 }
 
 /// The mean over the classes of [`roc_auc`] of that class against the rest, from scores `[rows, classes]`.
@@ -89,14 +86,11 @@ pub fn pr_auc_ovr_macro<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], class
     one_versus_rest(scores, labels, classes, |scores, positive| average_precision(scores, positive))
 }
 
-pub(super) fn binary(labels: &[u32]) -> Result<()> {
+/// Checks that every label is 0 or 1.
+pub(super) fn binary(labels: &[u32]) -> Result<(), MetricError> {
     match labels.iter().position(|&label| label > 1) {
         None => Ok(()),
-        Some(row) => Err(Error::Data(format!(
-            "row {row} is of class {}, but this metric is for the classes 0 and 1. For more classes there are \
-             roc_auc_ovr_macro and pr_auc_ovr_macro.",
-            labels[row]
-        ))),
+        Some(row) => Err(MetricError::NotBinary { row, class: labels[row] }),
     }
 }
 
@@ -114,10 +108,8 @@ fn one_versus_rest<S: Copy + Into<f64>>(
         let is = |row: usize| labels[row] as usize == class;
         let rows = (0..labels.len()).filter(|&row| is(row)).count();
         let own = check::scores(scores.iter().skip(class).step_by(classes).copied(), 1)?;
-        sum += area(&own, &is).filter(|_| rows > 0 && rows < labels.len()).ok_or_else(|| {
-            let rows = if rows == 0 { "no row is" } else { "every row is" };
-            Error::Data(format!("one class against the rest needs rows of both, but {rows} of class {class}"))
-        })?;
+        let area = area(&own, &is).filter(|_| rows > 0 && rows < labels.len());
+        sum += area.ok_or(MetricError::OneVersusRest { class, all: rows > 0 })?;
     }
     Ok(sum / classes as f64)
 }

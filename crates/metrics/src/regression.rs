@@ -1,9 +1,9 @@
 //! How far predicted numbers are from the true ones.
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
 /// Distances between predictions and truth.
 ///
@@ -36,9 +36,10 @@ impl RegressionReport {
         check::lengths(predicted.len(), 1, truth.len())?;
         let predicted: Vec<f64> = predicted.iter().map(|&value| value.into()).collect();
         let truth: Vec<f64> = truth.iter().map(|&value| value.into()).collect();
-        for (what, values) in [("prediction", &predicted), ("true number", &truth)] {
+        for (is_prediction, values) in [(true, &predicted), (false, &truth)] {
             if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::Data(format!("the {what} of row {row} is {}", values[row])));
+                let value = values[row];
+                return Err(MetricError::RegressionValue { predicted: is_prediction, row, value }.into());
             }
         }
         let n = truth.len() as f64;

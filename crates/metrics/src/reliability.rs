@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
 use super::quantile::quantile;
-use super::{check, rank};
+use super::{MetricError, check, rank};
 
 /// How probabilities are put into bins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ impl Reliability {
         rank::binary(labels)?;
         let probabilities = check::probabilities(probabilities, 1)?;
         if bins == 0 {
-            return Err(Error::Config("a reliability diagram needs at least one bin; 10 are usual".into()));
+            return Err(MetricError::NoBins.into());
         }
         let mut sums = vec![(0usize, 0.0, 0.0); bins];
         let inner: Vec<f64> = match by {

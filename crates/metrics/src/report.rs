@@ -3,9 +3,11 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::{Average, ConfusionMatrix, Ratio, check, pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro};
+use super::{
+    Average, ConfusionMatrix, MetricError, Ratio, check, pr_auc, pr_auc_ovr_macro, roc_auc, roc_auc_ovr_macro,
+};
 
 /// Above this many classes the confusion matrix is too wide to print.
 const WIDE: usize = 20;
@@ -68,7 +70,7 @@ impl Report {
         loss: f64,
     ) -> Result<Self> {
         if classes.len() != 2 {
-            return Err(Error::Data(format!("a binary report needs the names of 2 classes, not of {}", classes.len())));
+            return Err(MetricError::ClassNames { names: classes.len() }.into());
         }
         check::lengths(probabilities.len(), 1, labels.len())?;
         let probabilities = check::probabilities(probabilities, 1)?;
@@ -88,7 +90,7 @@ impl Report {
         loss: f64,
     ) -> Result<Self> {
         if classes.len() != 2 {
-            return Err(Error::Data(format!("a binary report needs the names of 2 classes, not of {}", classes.len())));
+            return Err(MetricError::ClassNames { names: classes.len() }.into());
         }
         check::lengths(probabilities.len(), 1, labels.len())?;
         let probabilities = check::probabilities(probabilities, 1)?;

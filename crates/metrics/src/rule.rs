@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
-use super::{Costs, Cut, Cuts};
+use super::{Costs, Cut, Cuts, MetricError, RuleError};
 
 /// How the threshold of a [`Decision`](super::Decision) is chosen among the cuts of validation rows.
 ///
@@ -121,46 +121,41 @@ impl FromStr for Rule {
     /// Reads what `Display` writes, rates also as a fraction. A fourth and a fifth cost, of true positives and true
     /// negatives, may follow: `cost=1:10:-2:0`.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |why: &str| {
-            Error::Config(format!(
-                "`{text}` is no rule for a threshold: {why}\n  fix: f1, f2, precision=0.9, fpr=5/1000, cost=1:10 (a \
-                 false positive costs 1, a false negative 10), or a probability such as 0.3"
-            ))
-        };
+        let invalid = |reason| Error::from(MetricError::InvalidRule { text: text.to_string(), reason });
         let number = |word: &str| word.trim().parse::<f64>().ok().filter(|x| x.is_finite());
-        let share = |word: &str, what: &str| {
+        let fraction = |word: &str, error: RuleError| {
             match word.split_once('/') {
                 Some((part, whole)) => number(part).zip(number(whole)).map(|(part, whole)| part / whole),
                 None => number(word),
             }
             .filter(|x| (0.0..=1.0).contains(x))
-            .ok_or_else(|| wrong(&format!("{what} must be between 0 and 1")))
+            .ok_or_else(|| invalid(error))
         };
         if let Some(precision) = text.strip_prefix("precision=") {
-            return share(precision, "a precision").map(Self::Precision);
+            return fraction(precision, RuleError::Precision).map(Self::Precision);
         }
         if let Some(rate) = text.strip_prefix("fpr=") {
-            return share(rate, "a share of negative rows").map(Self::FalsePositives);
+            return fraction(rate, RuleError::FalsePositiveRate).map(Self::FalsePositives);
         }
         if let Some(costs) = text.strip_prefix("cost=") {
             let all: Option<Vec<f64>> = costs.split(':').map(number).collect();
             let (false_positive, false_negative, true_positive, true_negative) = match all.as_deref() {
                 Some([a, b]) => (*a, *b, 0.0, 0.0),
                 Some([a, b, c, d]) => (*a, *b, *c, *d),
-                _ => return Err(wrong("two costs are needed, of a false positive and of a false negative")),
+                _ => return Err(invalid(RuleError::CostCount)),
             };
             if false_positive - true_negative < 0.0 || false_negative - true_positive < 0.0 {
-                return Err(wrong("a mistake cannot cost less than being right"));
+                return Err(invalid(RuleError::CostOrder));
             }
             return Ok(Self::Cost(Costs { false_negative, false_positive, true_positive, true_negative }));
         }
         if let Some(beta) = text.strip_prefix('f').and_then(number) {
-            return if beta > 0.0 { Ok(Self::FBeta(beta)) } else { Err(wrong("the number after f must be above 0")) };
+            return if beta > 0.0 { Ok(Self::FBeta(beta)) } else { Err(invalid(RuleError::Beta)) };
         }
         match number(text) {
             Some(p) if p > 0.0 && p < 1.0 => Ok(Self::Fixed(p)),
-            Some(_) => Err(wrong("a probability must be above 0 and below 1")),
-            None => Err(wrong("it is none of those that there are")),
+            Some(_) => Err(invalid(RuleError::Probability)),
+            None => Err(invalid(RuleError::Unknown)),
         }
     }
 }
@@ -189,8 +184,8 @@ mod tests {
             ("best", "it is none of those that there are"),
             ("f0", "the number after f must be above 0"),
             ("f-1", "the number after f must be above 0"),
-            ("fpr=2", "a share of negative rows must be between 0 and 1"),
-            ("fpr=1/0", "a share of negative rows must be between 0 and 1"),
+            ("fpr=2", "a fraction of negative rows must be between 0 and 1"),
+            ("fpr=1/0", "a fraction of negative rows must be between 0 and 1"),
             ("precision=NaN", "a precision must be between 0 and 1"),
             ("cost=1", "two costs are needed"),
             ("cost=-1:1", "a mistake cannot cost less"),

@@ -1,9 +1,9 @@
 //! Where to cut: the score from which on a row counts as positive.
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::{check, rank};
+use super::{MetricError, check, rank};
 
 /// What happens when every row with at least this score counts as positive.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,7 +139,7 @@ impl Cuts {
     pub fn roc(&self) -> Result<Vec<(f64, f64)>> {
         self.positive()?;
         if self.0[0].negatives == 0 {
-            return Err(Error::Data("a false positive rate needs a negative row, but every row is positive".into()));
+            return Err(MetricError::NoNegative.into());
         }
         Ok(self.0.iter().map(|cut| (cut.false_positive_rate(), cut.recall())).collect())
     }
@@ -160,9 +160,7 @@ impl Cuts {
     pub fn best_f_beta(&self, beta: f64) -> Result<Cut> {
         self.positive()?;
         if !(beta.is_finite() && beta > 0.0) {
-            return Err(Error::Config(format!(
-                "beta must be a number above 0, not {beta}; 1 weighs recall as precision"
-            )));
+            return Err(MetricError::Beta { beta }.into());
         }
         Ok(self.best(|cut| cut.f_beta(beta)))
     }
@@ -174,13 +172,15 @@ impl Cuts {
     /// precision there is.
     pub fn at_precision(&self, precision: f64) -> Result<Cut> {
         self.positive()?;
-        share("the precision", precision)?;
+        if !(0.0..=1.0).contains(&precision) {
+            return Err(MetricError::Precision { precision }.into());
+        }
         let precise = || self.0.iter().filter(|cut| cut.true_positives > 0);
         let found = precise().filter(|cut| cut.precision() >= precision);
         let better = |a: &Cut, b: &Cut| (b.recall(), b.precision()) > (a.recall(), a.precision());
         found.copied().reduce(|a, b| if better(&a, &b) { b } else { a }).ok_or_else(|| {
-            let best = precise().map(Cut::precision).fold(0.0, f64::max);
-            Error::Data(format!("no threshold has a precision of {precision}; the highest is {best:.4}"))
+            let highest = precise().map(Cut::precision).fold(0.0, f64::max);
+            MetricError::Unreachable { precision, highest }.into()
         })
     }
 
@@ -191,7 +191,9 @@ impl Cuts {
     /// When all rows are of one class, or `rate` is not between 0 and 1.
     pub fn at_false_positives(&self, rate: f64) -> Result<Cut> {
         self.roc()?;
-        share("the rate of false positives", rate)?;
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(MetricError::FalsePositiveRate { rate }.into());
+        }
         let last = self.0.iter().filter(|cut| cut.false_positive_rate() <= rate).max_by_key(|cut| cut.true_positives);
         let most = last.expect("the cut that takes no row").true_positives;
         Ok(*self.0.iter().find(|cut| cut.true_positives == most).expect("it was found"))
@@ -204,7 +206,7 @@ impl Cuts {
     pub fn cheapest(&self, costs: &Costs) -> Result<Cut> {
         let Costs { false_negative, false_positive, true_positive, true_negative } = *costs;
         if [false_negative, false_positive, true_positive, true_negative].iter().any(|cost| !cost.is_finite()) {
-            return Err(Error::Config(format!("costs must be numbers: {costs:?}")));
+            return Err(MetricError::InvalidCosts { costs: *costs }.into());
         }
         Ok(self.best(|cut| -cut.cost(costs)))
     }
@@ -216,7 +218,7 @@ impl Cuts {
 
     fn positive(&self) -> Result<()> {
         if self.0[0].positives == 0 {
-            return Err(Error::Data("recall needs a positive row, but every row is negative".into()));
+            return Err(MetricError::NoPositive.into());
         }
         Ok(())
     }
@@ -226,13 +228,6 @@ impl Cuts {
 fn between(low: f64, high: f64) -> f64 {
     let middle = low / 2.0 + high / 2.0;
     if low < middle && middle <= high { middle } else { high }
-}
-
-fn share(what: &str, value: f64) -> Result<()> {
-    if (0.0..=1.0).contains(&value) {
-        return Ok(());
-    }
-    Err(Error::Config(format!("{what} must be between 0 and 1, not {value}")))
 }
 
 #[cfg(test)]

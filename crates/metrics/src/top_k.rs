@@ -1,8 +1,8 @@
 //! The accuracy of several tries.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
-use super::check;
+use super::{MetricError, check};
 
 /// The share of rows whose class is among the `k` of the highest scores `[rows, classes]`. Of equal scores the one of the
 /// higher class number comes first, as in scikit-learn's `top_k_accuracy_score`.
@@ -21,7 +21,7 @@ pub fn top_k_accuracy<S: Copy + Into<f64>>(scores: &[S], labels: &[u32], classes
     check::lengths(scores.len(), classes, labels.len())?;
     check::classes(labels, classes)?;
     if k == 0 || k > classes {
-        return Err(Error::Config(format!("k must be between 1 and the {classes} classes, not {k}")));
+        return Err(MetricError::TopK { k, classes }.into());
     }
     let scores = check::scores(scores.iter().copied(), classes)?;
     let hit = |(row, &label): (&[f64], &u32)| {

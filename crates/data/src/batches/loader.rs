@@ -3,7 +3,9 @@
 //! Beginning an epoch, the loader draws a seed for its worker processes, whether there are any or not. Then its sampler
 //! draws the order: from a new generator, whose seed comes next, or, if the loader was given a generator, from that one.
 
-use wgrad_core::{Error, Params, Result, TorchRandom};
+use wgrad_core::{Params, Result, TorchRandom};
+
+use crate::error::BatchError;
 
 /// Where the orders come from.
 #[derive(Debug)]
@@ -17,12 +19,7 @@ pub(crate) enum Loader {
 impl Loader {
     pub fn of(params: &Params) -> Result<Self> {
         if params.with_torch_random(|_| ()).is_none() {
-            return Err(Error::Config(
-                "rows in PyTorch's order need PyTorch's generator, and these parameters were not seeded as there\n  \
-                 fixes:\n    1. make them with Params::torch_seed(seed)\n    \
-                 2. or give the loader a generator of its own: shuffle_as_torch_generator(seed)"
-                    .into(),
-            ));
+            return Err(BatchError::NoTorchGenerator.into());
         }
         Ok(Self::Of { params: params.clone(), seeds: vec![] })
     }

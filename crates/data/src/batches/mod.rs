@@ -5,11 +5,10 @@ mod sampler;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wgrad_core::{Error, Params, Result};
+use wgrad_core::{Params, Result, Seed, SplitMix64};
 
+use crate::error::BatchError;
 use loader::Loader;
-use wgrad_core::text::count;
-use wgrad_core::{Seed, SplitMix64};
 
 pub use loader::begin;
 pub use sampler::Sampler;
@@ -56,14 +55,9 @@ impl Batches {
     /// When there are no rows, batches have none, or there are more rows than a `u32` can count.
     pub fn new(rows: usize, size: usize) -> Result<Self> {
         if rows == 0 || size == 0 {
-            return Err(Error::Config(format!(
-                "{} cannot be dealt into batches of {size}: both must be at least 1",
-                count(rows, "row")
-            )));
+            return Err(BatchError::Empty { rows, size }.into());
         }
-        let rows = u32::try_from(rows).map_err(|_| {
-            Error::Config(format!("{rows} rows are too many: row numbers are 32-bit, so 4294967295 at most"))
-        })?;
+        let rows = u32::try_from(rows).map_err(|_| BatchError::TooManyRows { rows })?;
         Ok(Self { rows, size, order: Order::Rows, drop_last: false })
     }
 
@@ -103,11 +97,7 @@ impl Batches {
     /// When the sampler is of another number of rows, or draws more of them than a `u32` can count.
     pub fn sampler(self, sampler: &Sampler, seed: Seed) -> Result<Self> {
         if sampler.rows() != self.rows as usize {
-            return Err(Error::Config(format!(
-                "the sampler is of {}, but the data has {}",
-                count(sampler.rows(), "row"),
-                count(self.rows as usize, "row")
-            )));
+            return Err(BatchError::SamplerRows { sampler: sampler.rows(), data: self.rows as usize }.into());
         }
         let Self { rows, .. } = Self::new(sampler.samples(), self.size)?;
         Ok(Self { rows, order: Order::Sampled(sampler.clone(), seed), ..self })
@@ -119,12 +109,7 @@ impl Batches {
     /// When not even one batch is full.
     pub fn drop_last(self) -> Result<Self> {
         if (self.rows as usize) < self.size {
-            return Err(Error::Config(format!(
-                "{} do not fill a batch of {}, so no batch is left once the last one is dropped: \
-                 make the batches smaller or keep the last one",
-                count(self.rows as usize, "row"),
-                self.size
-            )));
+            return Err(BatchError::NoFullBatch { rows: self.rows as usize, size: self.size }.into());
         }
         Ok(Self { drop_last: true, ..self })
     }

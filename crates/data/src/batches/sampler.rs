@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::{Result, Seed, SplitMix64};
 
-use wgrad_core::Seed;
-use wgrad_core::SplitMix64;
-use wgrad_core::text::count;
+use crate::error::BatchError;
 
 /// Draws the rows of an epoch, in place of a shuffle in which each row comes once; for
 /// [`Batches::sampler`](crate::Batches::sampler) and `Trainer::sampler`.
@@ -54,7 +52,7 @@ impl Sampler {
             })
             .collect();
         if !sum.is_finite() {
-            return Err(Error::Config("the weights of the rows add up to infinity: make them smaller".into()));
+            return Err(BatchError::WeightSum.into());
         }
         Ok(Self { rows: weights.len(), samples, draw: Draw::Replaced(sums) })
     }
@@ -66,12 +64,9 @@ impl Sampler {
     /// As [`Self::weighted`], and when fewer rows than draws have a weight above 0.
     pub fn weighted_once(weights: &[f64], samples: usize) -> Result<Self> {
         check(weights, samples)?;
-        let possible = weights.iter().filter(|weight| **weight > 0.0).count();
-        if possible < samples {
-            return Err(Error::Config(format!(
-                "{samples} rows cannot be drawn once each: only {possible} have a weight above 0. Draw fewer, or use \
-                 Sampler::weighted, which can draw a row again"
-            )));
+        let weighted = weights.iter().filter(|weight| **weight > 0.0).count();
+        if weighted < samples {
+            return Err(BatchError::TooManyDraws { samples, weighted }.into());
         }
         Ok(Self { rows: weights.len(), samples, draw: Draw::Once(weights.into()) })
     }
@@ -84,7 +79,7 @@ impl Sampler {
     /// When there are no rows.
     pub fn balanced(y: &[u32]) -> Result<Self> {
         if y.is_empty() {
-            return Err(Error::Config("there are no rows to draw from".into()));
+            return Err(BatchError::NoRows.into());
         }
         let mut classes: Vec<Vec<u32>> = vec![vec![]; y.iter().max().map_or(0, |&last| last as usize + 1)];
         for (&class, row) in y.iter().zip(0..) {
@@ -166,17 +161,11 @@ impl Sampler {
 
 fn check(weights: &[f64], samples: usize) -> Result<()> {
     if let Some(row) = weights.iter().position(|weight| !(weight.is_finite() && *weight >= 0.0)) {
-        return Err(Error::Config(format!(
-            "the weight of row {row} is {}: weights must be finite and not negative",
-            weights[row]
-        )));
+        return Err(BatchError::Weight { row, weight: weights[row] }.into());
     }
-    if samples == 0 || !weights.iter().any(|weight| *weight > 0.0) {
-        return Err(Error::Config(format!(
-            "nothing can be drawn: {} to draw, {} with a weight above 0",
-            count(samples, "row"),
-            count(weights.iter().filter(|weight| **weight > 0.0).count(), "row")
-        )));
+    let weighted = weights.iter().filter(|weight| **weight > 0.0).count();
+    if samples == 0 || weighted == 0 {
+        return Err(BatchError::NothingToDraw { samples, weighted }.into());
     }
     Ok(())
 }

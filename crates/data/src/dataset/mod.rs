@@ -4,14 +4,13 @@ mod storage;
 
 use std::sync::Arc;
 
-use wgrad_core::{Array, Error, Result};
+use wgrad_core::{Array, Result, Seed, SplitMix64};
 
 use crate::batches::repeat;
+use crate::error::{BatchError, DatasetError};
 use crate::prepare::Preprocess;
 use crate::split;
 use crate::streams::BALANCE;
-use wgrad_core::text::count;
-use wgrad_core::{Seed, SplitMix64};
 
 pub(crate) use storage::Features;
 
@@ -50,26 +49,17 @@ impl Dataset {
         let classes: Arc<[String]> = classes.into_iter().map(Into::into).collect();
         let width = preprocess.columns().len();
         if y.is_empty() || width == 0 {
-            return Err(Error::Data("a dataset needs at least one row and one feature".into()));
+            return Err(DatasetError::Empty.into());
         }
         if y.len().checked_mul(width) != Some(x.len()) || u32::try_from(y.len()).is_err() {
-            return Err(Error::Data(format!(
-                "{} cannot be {} with {} each",
-                count(x.len(), "value"),
-                count(y.len(), "row"),
-                count(width, "feature")
-            )));
+            return Err(DatasetError::Size { values: x.len(), rows: y.len(), features: width }.into());
         }
         if let Some(at) = x.iter().position(|value| !value.is_finite()) {
-            let (row, name) = (at / width, &preprocess.columns()[at % width]);
-            return Err(Error::Data(format!("row {row}, feature `{name}`: {} is not finite", x[at])));
+            let feature = preprocess.columns()[at % width].clone();
+            return Err(DatasetError::Feature { row: at / width, feature, value: x[at] }.into());
         }
         if let Some(row) = y.iter().position(|&class| class as usize >= classes.len()) {
-            return Err(Error::Data(format!(
-                "row {row} is of class {}, but there are {}, numbered from 0",
-                y[row],
-                if classes.len() == 1 { "1 class".to_string() } else { format!("{} classes", classes.len()) }
-            )));
+            return Err(DatasetError::Class { row, class: y[row], classes: classes.len() }.into());
         }
         let x = Features::in_memory(Array::new([y.len(), width], x)?);
         Ok(Self::from_parts(x, y, classes, Arc::new(preprocess)))
@@ -86,7 +76,7 @@ impl Dataset {
     /// The same rows with other features of the same names; all of them finite, as these are.
     pub(crate) fn with_x(&self, x: Array) -> Result<Self> {
         if x.shape().dims() != [self.rows(), self.features()] {
-            return Err(Error::Data(format!("features of shape {} for {}", x.shape(), count(self.rows(), "row"))));
+            return Err(DatasetError::FeatureShape { shape: x.shape().clone(), rows: self.rows() }.into());
         }
         Ok(Self { x: Features::in_memory(x), ..self.clone() })
     }
@@ -222,9 +212,7 @@ impl Dataset {
 
     fn has(&self, rows: &[u32]) -> Result<()> {
         match rows.iter().find(|&&row| row as usize >= self.rows()) {
-            Some(row) => {
-                Err(Error::Data(format!("there is no row {row}: the dataset has {}", count(self.rows(), "row"))))
-            }
+            Some(&row) => Err(DatasetError::NoRow { row, rows: self.rows() }.into()),
             None => Ok(()),
         }
     }
@@ -258,7 +246,7 @@ impl Dataset {
             }
         }
         if u32::try_from(order.len()).is_err() {
-            return Err(Error::Config(format!("{} are too many: row numbers are 32-bit", count(order.len(), "row"))));
+            return Err(BatchError::TooManyRows { rows: order.len() }.into());
         }
         order.sort_unstable();
         self.subset(&order)

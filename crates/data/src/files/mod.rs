@@ -12,8 +12,8 @@ use std::path::Path;
 use wgrad_core::{Array, Data, Error, Result};
 
 use crate::Dataset;
+use crate::error::{ArrayFileError, DataError, DatasetError};
 use crate::path::explain;
-use wgrad_core::text::{count, did_you_mean, list};
 
 /// A file, or what is wrong with its path.
 fn open(path: &Path) -> Result<BufReader<File>> {
@@ -23,9 +23,17 @@ fn open(path: &Path) -> Result<BufReader<File>> {
     Ok(BufReader::new(file.map_err(|error| Error::io(path)(explain(path, error)))?))
 }
 
-/// An error about a file.
-fn wrong(path: &Path, why: impl std::fmt::Display) -> Error {
-    Error::Data(format!("{}: {why}", path.display()))
+/// Returns an error about a file of arrays, or one array in it.
+fn failure(path: &Path, array: Option<String>, error: ArrayFileError) -> Error {
+    DataError::ArrayFile { path: path.into(), array, error }.into()
+}
+
+/// Reads bytes of a header.
+fn header(from: &mut impl Read, bytes: &mut [u8]) -> Result<(), ArrayFileError> {
+    from.read_exact(bytes).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => ArrayFileError::HeaderCutOff,
+        _ => ArrayFileError::HeaderUnreadable { reason: error.to_string() },
+    })
 }
 
 /// Reads a NumPy array, as `numpy.save` writes it.
@@ -38,7 +46,7 @@ fn wrong(path: &Path, why: impl std::fmt::Display) -> Error {
 /// texts, records, complex numbers, Fortran order. The message says what to write instead.
 pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
     let path = path.as_ref();
-    npy::read(open(path)?).map_err(|why| wrong(path, why))
+    npy::read(open(path)?).map_err(|error| failure(path, None, error))
 }
 
 /// Reads the arrays of a `.npz` file by name, as `numpy.savez` and `numpy.savez_compressed` write them.
@@ -55,13 +63,14 @@ pub fn read_npy(path: impl AsRef<Path>) -> Result<Array> {
 /// As [`read_npy`], for any of the arrays; a member that is no `.npy` file is passed over.
 pub fn read_npz(path: impl AsRef<Path>) -> Result<BTreeMap<String, Array>> {
     let path = path.as_ref();
-    let damaged = |error: zip::result::ZipError| wrong(path, format!("this is no whole .npz file: {error}"));
+    let damaged =
+        |error: zip::result::ZipError| failure(path, None, ArrayFileError::NotNpz { reason: error.to_string() });
     let mut archive = zip::ZipArchive::new(open(path)?).map_err(damaged)?;
     let mut arrays = BTreeMap::new();
     for at in 0..archive.len() {
         let member = archive.by_index(at).map_err(damaged)?;
         let Some(name) = member.name().strip_suffix(".npy").map(String::from) else { continue };
-        let array = npy::read(member).map_err(|why| wrong(path, format!("array `{name}`: {why}")))?;
+        let array = npy::read(member).map_err(|error| failure(path, Some(name.clone()), error))?;
         arrays.insert(name, array);
     }
     Ok(arrays)
@@ -79,7 +88,7 @@ pub fn read_idx(path: impl AsRef<Path>) -> Result<Array> {
     let packed = head == [0x1f, 0x8b];
     let whole = std::io::Cursor::new(head).chain(file);
     let array = if packed { idx::read(flate2::read::GzDecoder::new(whole)) } else { idx::read(whole) };
-    array.map_err(|why| wrong(path, why))
+    array.map_err(|error| failure(path, None, error))
 }
 
 impl Dataset {
@@ -100,25 +109,18 @@ impl Dataset {
     pub fn from_arrays(x: &Array, y: &Array) -> Result<Self> {
         let (dims, labels) = (x.shape().dims(), y.shape());
         let Some((&rows, features)) = dims.split_first().filter(|(rows, _)| labels.dims() == [**rows]) else {
-            return Err(Error::Data(format!(
-                "x of shape {} needs a label per row of its first axis, and y has shape {labels}",
-                x.shape()
-            )));
+            return Err(DatasetError::LabelShape { x: x.shape().clone(), y: labels.clone() }.into());
         };
         let features: usize = features.iter().product();
         let labels: Vec<f64> = y.to_f64().into_iter().map(|label| label + 0.0).collect();
         if let Some(row) = labels.iter().position(|label| !label.is_finite()) {
-            return Err(Error::Data(format!("the label of row {row} is {}: labels must be finite", labels[row])));
+            return Err(DatasetError::Label { row, label: labels[row] }.into());
         }
         let mut classes = labels.clone();
         classes.sort_unstable_by(f64::total_cmp);
         classes.dedup();
         if classes.len() * 2 > rows && classes.len() > 20 {
-            return Err(Error::Data(format!(
-                "y has {} in {}, which looks like a quantity, but labels must be classes",
-                count(classes.len(), "distinct value"),
-                count(rows, "row")
-            )));
+            return Err(DatasetError::Quantity { distinct: classes.len(), rows }.into());
         }
         let class = |label: &f64| u32::try_from(classes.partition_point(|class| class < label)).unwrap_or(u32::MAX);
         let y = labels.iter().map(class).collect();
@@ -133,14 +135,9 @@ impl Dataset {
         let path = path.as_ref();
         let arrays = read_npz(path)?;
         let array = |name: &str| {
-            arrays.get(name).ok_or_else(|| {
-                let why = format!(
-                    "there is no array `{name}`.{} The arrays are {}.",
-                    did_you_mean(name, arrays.keys()),
-                    list(arrays.keys())
-                );
-                wrong(path, why)
-            })
+            let names = || arrays.keys().cloned().collect();
+            let missing = || ArrayFileError::NoArray { name: name.to_string(), arrays: names() };
+            arrays.get(name).ok_or_else(|| failure(path, None, missing()))
         };
         Self::from_arrays(array(x)?, array(y)?)
     }

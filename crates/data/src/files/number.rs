@@ -4,6 +4,8 @@ use std::io::Read;
 
 use wgrad_core::Array;
 
+use crate::error::ArrayFileError;
+
 /// How a number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -26,23 +28,21 @@ impl Kind {
     /// An array of this shape, from a reader that is at its first number.
     ///
     /// Memory is taken as bytes come, so a shape that promises more than there is costs nothing.
-    pub(super) fn read(self, dims: &[usize], big_endian: bool, from: impl Read) -> Result<Array, String> {
+    pub(super) fn read(self, dims: &[usize], big_endian: bool, from: impl Read) -> Result<Array, ArrayFileError> {
         let numbers = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
-        let need = numbers.and_then(|numbers| numbers.checked_mul(self.bytes()));
-        let shape = || dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(" × ");
-        let need = need.ok_or_else(|| format!("the header says {} numbers, more than there can be", shape()))?;
+        let expected = numbers.and_then(|numbers| numbers.checked_mul(self.bytes()));
+        let expected = expected.ok_or_else(|| ArrayFileError::TooLarge { shape: dims.to_vec() })?;
         let mut bytes = vec![];
-        let read = from.take((need as u64).saturating_add(1)).read_to_end(&mut bytes);
-        read.map_err(|error| format!("the numbers cannot be read: {error}"))?;
-        if bytes.len() != need {
-            let what = if bytes.len() < need { "the file is cut off" } else { "there is more in the file" };
-            let have = if bytes.len() < need { format!("{} are there", bytes.len()) } else { "more are there".into() };
-            return Err(format!("{what}: {} numbers of {} take {need} bytes, and {have}", shape(), self.bytes()));
+        let read = from.take((expected as u64).saturating_add(1)).read_to_end(&mut bytes);
+        read.map_err(|error| ArrayFileError::Unreadable { reason: error.to_string() })?;
+        if bytes.len() != expected {
+            let found = Some(bytes.len()).filter(|found| *found < expected);
+            return Err(ArrayFileError::Length { shape: dims.to_vec(), size: self.bytes(), expected, found });
         }
         self.array(dims, big_endian, &bytes)
     }
 
-    fn array(self, dims: &[usize], big_endian: bool, bytes: &[u8]) -> Result<Array, String> {
+    fn array(self, dims: &[usize], big_endian: bool, bytes: &[u8]) -> Result<Array, ArrayFileError> {
         let chunks = bytes.chunks_exact(self.bytes());
         let bits = chunks.map(|chunk| {
             let shifted = |bits: u64, byte: &u8| bits << 8 | u64::from(*byte);
@@ -60,7 +60,7 @@ impl Kind {
                 integers(dims, bits.map(|bits| i128::from(((bits << spare) as i64) >> spare)))
             }
         };
-        array.map_err(|error| error.to_string())
+        array.map_err(|error| ArrayFileError::Array { reason: error.to_string() })
     }
 }
 

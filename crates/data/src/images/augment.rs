@@ -1,10 +1,10 @@
 //! Images that look different in each epoch.
 
-use wgrad_core::{Array, Error, Result};
+use wgrad_core::{Array, Result, SplitMix64};
 
+use crate::error::AugmentError;
 use crate::streams::AUGMENT;
 use crate::{Dataset, Seed};
-use wgrad_core::SplitMix64;
 
 /// Random flips and crops of images, other ones in each epoch, so that a model does not learn the pixels by heart; only for
 /// training rows.
@@ -55,22 +55,16 @@ impl Augment {
     /// # Errors
     /// When rows are no images of this size, the padding is larger than the image, or the features are on disk.
     pub fn epoch(&self, data: &Dataset, seed: Seed, epoch: u64) -> Result<Dataset> {
-        let [channels, height, width] = self.dims;
+        let [_, height, width] = self.dims;
         let size = self.dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
         if size != Some(data.features()) {
-            return Err(Error::Data(format!(
-                "images of {channels} × {height} × {width} are to be changed, but the rows have {} features",
-                data.features()
-            )));
+            return Err(AugmentError::Size { dims: self.dims, features: data.features() }.into());
         }
         if data.is_on_disk() {
-            return Err(Error::Data("images that are to be changed must be in memory, and these are on disk".into()));
+            return Err(AugmentError::OnDisk.into());
         }
         if self.padding > height.min(width) {
-            return Err(Error::Config(format!(
-                "a padding of {} is larger than the image of {height} × {width}",
-                self.padding
-            )));
+            return Err(AugmentError::Padding { padding: self.padding, height, width }.into());
         }
         let mut x = vec![0.0; data.x().len()];
         let images = data.x().chunks_exact(data.features()).zip(x.chunks_exact_mut(data.features()));

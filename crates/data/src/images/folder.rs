@@ -8,8 +8,8 @@ use image::{DynamicImage, ImageReader, Limits};
 use wgrad_core::{Error, Result};
 
 use crate::Dataset;
+use crate::error::ImageFolderError;
 use crate::path::explain;
-use wgrad_core::text::count;
 
 /// The largest side of an image that is read.
 const WIDEST: u32 = 1 << 15;
@@ -48,10 +48,8 @@ impl ImageFolder {
         let folder = folder.as_ref();
         let fitting = |n: usize| u32::try_from(n).ok().filter(|n| (1..=WIDEST).contains(n));
         let [Some(height), Some(width)] = size.map(fitting) else {
-            return Err(Error::Config(format!(
-                "images of {} × {} cannot be made: sides go from 1 to {WIDEST}",
-                size[0], size[1]
-            )));
+            let [height, width] = size;
+            return Err(ImageFolderError::Size { height, width, limit: WIDEST }.into());
         };
         let mut places: Vec<(String, PathBuf)> = entries(folder)?
             .into_iter()
@@ -61,22 +59,14 @@ impl ImageFolder {
             .collect();
         places.sort();
         if places.len() < 2 {
-            return Err(Error::Data(format!(
-                "{}: a folder for each class is needed, at least two, and there {} {}",
-                folder.display(),
-                if places.len() == 1 { "is" } else { "are" },
-                places.len()
-            )));
+            return Err(ImageFolderError::TooFewClasses { folder: folder.into(), classes: places.len() }.into());
         }
         let mut files = vec![];
         for ((_, place), class) in places.iter().zip(0..) {
             let before = files.len();
             collect(place, class, &mut files, 0)?;
             if files.len() == before {
-                return Err(Error::Data(format!(
-                    "{}: there is no image (.png, .jpg, .jpeg) in it. Put some there, or remove the folder.",
-                    place.display()
-                )));
+                return Err(ImageFolderError::NoImages { folder: place.clone() }.into());
             }
         }
         let classes = places.into_iter().map(|(name, _)| name).collect();
@@ -97,17 +87,10 @@ impl ImageFolder {
         let (mean, std) = (mean.into(), std.into());
         let channels = self.channels();
         if mean.len() != channels || std.len() != channels {
-            return Err(Error::Config(format!(
-                "{} and {} for {}",
-                count(mean.len(), "mean"),
-                count(std.len(), "deviation"),
-                count(channels, "channel")
-            )));
+            return Err(ImageFolderError::Channels { means: mean.len(), deviations: std.len(), channels }.into());
         }
         if !mean.iter().all(|x| x.is_finite()) || !std.iter().all(|x| x.is_finite() && *x > 0.0) {
-            return Err(Error::Config(format!(
-                "means {mean:?} and deviations {std:?} cannot be used: all must be finite, and deviations above 0"
-            )));
+            return Err(ImageFolderError::Normalization { mean, std }.into());
         }
         Ok(Self { mean, std, ..self })
     }
@@ -138,11 +121,8 @@ impl ImageFolder {
         let mut x = Vec::new();
         let room = size.map(|size| x.try_reserve_exact(size));
         if room.is_none_or(|room| room.is_err()) {
-            return Err(Error::Data(format!(
-                "{}: {} of {height} × {width} do not fit memory; make them smaller",
-                self.folder.display(),
-                count(self.files.len(), "image")
-            )));
+            let (folder, images) = (self.folder.clone(), self.files.len());
+            return Err(ImageFolderError::Memory { folder, images, height, width }.into());
         }
         for (path, _) in &self.files {
             self.push(&decode(path)?, &mut x);
@@ -175,9 +155,7 @@ fn decode(path: &Path) -> Result<DynamicImage> {
     (limits.max_image_width, limits.max_image_height) = (Some(WIDEST), Some(WIDEST));
     reader.limits(limits);
     let reader = reader.with_guessed_format().map_err(Error::io(path))?;
-    reader.decode().map_err(|error| {
-        Error::Data(format!("{}: this is no image that can be read: {error}. Replace or remove it.", path.display()))
-    })
+    reader.decode().map_err(|error| ImageFolderError::Damaged { path: path.into(), reason: error.to_string() }.into())
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -189,7 +167,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The images in a folder and those within it, sorted.
 fn collect(folder: &Path, class: u32, files: &mut Vec<(PathBuf, u32)>, depth: usize) -> Result<()> {
     if depth > 32 {
-        return Err(Error::Data(format!("{}: folders within folders do not come to an end", folder.display())));
+        return Err(ImageFolderError::Depth { folder: folder.into() }.into());
     }
     let mut paths = entries(folder)?;
     paths.sort();

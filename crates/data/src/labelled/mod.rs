@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use wgrad_core::text::list;
 use wgrad_core::{Array, Result, Seed};
 
 use crate::dataset::{Dataset, Features};
+use crate::error::TableError;
 use crate::prepare::{self, Encoding, Learning, Missing, Preprocess, features, labels};
 use crate::scratch::Scratch;
 use crate::split::{self, KFold, Split};
@@ -230,23 +230,20 @@ impl Labelled {
             self.table.require(name)?;
         }
         if self.drop.contains(&self.target) {
-            return Err(self.table.error(format!("`{}` is the target, so it cannot be dropped.", self.target)));
+            return Err(self.table.error(TableError::TargetDropped { target: self.target.clone() }));
         }
         if let Some(name) = divides {
             self.table.require(name)?;
             if name == self.target {
-                return Err(self.table.error(format!("`{name}` is the target, so it cannot say where rows go.")));
+                return Err(self.table.error(TableError::TargetSplits { target: self.target.clone() }));
             }
         }
         let unused =
             |name: &&String| **name == self.target || divides == Some(name.as_str()) || self.drop.contains(name);
         let features: Vec<String> = self.table.names.iter().filter(|name| !unused(name)).cloned().collect();
         if features.is_empty() {
-            return Err(self.table.error(format!(
-                "no column is left to learn from: the columns are {}, and `{}` is the target.",
-                list(&self.table.names),
-                self.target
-            )));
+            let (columns, target) = (self.table.names.clone(), self.target.clone());
+            return Err(self.table.error(TableError::NoFeatures { columns, target }));
         }
         features::learnable(&self.table, &features)?;
         let rows = self.missing.rows(&self.table, &features, &self.target, self.missing == Missing::FillMean)?;

@@ -8,6 +8,7 @@ use super::categories::Categories;
 use super::features;
 use super::preprocess::Preprocess;
 use crate::cell::number::number;
+use crate::error::CellError;
 use crate::table::{BLOCK, Cells, Column, MISSING, Table};
 
 impl Preprocess {
@@ -114,11 +115,8 @@ impl Encoder<'_> {
                     }
                     *feature = ((value - mean) / std) as f32;
                     if !feature.is_finite() {
-                        return Err(Error::Data(format!(
-                            "{}: {value:e} is beyond the range of 32-bit floats once standardised: the training rows \
-                             spread by {std:e} only. Correct the cell.",
-                            self.table.place(row, self.name),
-                        )));
+                        let error = CellError::TooLargeStandardised { value, std: *std };
+                        return Err(self.table.cell_error(row, self.name, error));
                     }
                 }
                 Ok(1)
@@ -127,11 +125,7 @@ impl Encoder<'_> {
     }
 
     fn gap(&self, row: usize) -> Error {
-        Error::Data(format!(
-            "{}: the cell is missing, and no value to fill in was learned. \
-             Complete it, or train with Missing::FillMean (--missing mean).",
-            self.table.place(row, self.name)
-        ))
+        self.table.cell_error(row, self.name, CellError::Missing)
     }
 }
 

@@ -114,7 +114,7 @@ fn identifiers_and_too_many_categories_are_refused_with_advice() {
         message.starts_with("t.csv: column `c` is text with 101 categories, and one-hot they would be"),
         "{message}"
     );
-    assert!(message.contains(".max_categories(101) (--max-categories 101)"), "{message}");
+    assert!(message.contains(".max_categories(101)."), "{message}");
     let table = Table::parse("t.csv", many.as_bytes()).unwrap().target("y").unwrap();
     assert_eq!(table.max_categories(101).dataset().unwrap().features(), 102);
 }

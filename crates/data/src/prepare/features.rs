@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
 use crate::cell::number::number;
+use crate::error::{CellError, TableError};
 use crate::table::{Beyond, Cells, Column, Kind, MISSING, Table};
-use wgrad_core::text::{count, did_you_mean, list};
 
 /// The named columns, which must be there.
 pub(crate) fn columns<'t>(table: &'t Table, names: &[String]) -> Result<Vec<&'t Column>> {
@@ -35,23 +35,19 @@ pub(crate) fn numeric(table: &Table, name: &String, column: &Column) -> Result<(
         return Ok(());
     }
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
-    Err(table.error(format!(
-        "column `{name}` is text (`{}` on {}), but the model was trained on numbers there. Correct the column.",
-        column.text(row).unwrap_or_default(),
-        table.spot(row),
-    )))
+    let text = column.text(row).unwrap_or_default().to_string();
+    Err(table.error(TableError::NotNumeric { column: name.clone(), text, row: table.location(row) }))
 }
 
 fn all_present(table: &Table, names: &[String], absent: &[&String]) -> Result<()> {
-    let [first, ..] = absent else { return Ok(()) };
-    let unused = table.names.iter().filter(|name| !names.contains(name));
-    Err(table.error(format!(
-        "{} missing: {}.{} The file has {}.",
-        if absent.len() == 1 { "a column is".to_string() } else { format!("{} columns are", absent.len()) },
-        list(absent),
-        did_you_mean(first, unused),
-        list(&table.names)
-    )))
+    if absent.is_empty() {
+        return Ok(());
+    }
+    Err(table.error(TableError::MissingFeatures {
+        missing: absent.iter().map(|&name| name.clone()).collect(),
+        unused: table.names.iter().filter(|name| !names.contains(name)).cloned().collect(),
+        columns: table.names.clone(),
+    }))
 }
 
 /// A few words among numbers are mistakes, not categories.
@@ -67,48 +63,25 @@ fn no_strays(table: &Table, name: &str, column: &Column) -> Result<()> {
     if numbers * 2 <= all {
         return Ok(());
     }
-    let others = all - numbers - 1;
-    Err(Error::Data(format!(
-        "{}: `{}` is not a number, but most of the column is{}. \
-         Correct the cell, empty it if the value is unknown, or drop the column with .drop_columns([\"{name}\"]).",
-        table.place(row, name),
-        levels.get(codes[row] as usize),
-        if others == 0 { String::new() } else { format!(" ({} like it)", count(others, "more cell")) }
-    )))
+    let text = levels.get(codes[row] as usize).to_string();
+    Err(table.cell_error(row, name, CellError::NotANumber { text, others: all - numbers - 1 }))
 }
 
 fn no_dates(table: &Table, names: &[String], columns: &[&Column]) -> Result<()> {
     let dates: Vec<_> = names.iter().zip(columns).filter(|(_, column)| column.kind() == Kind::Date).collect();
-    let [(name, column), ..] = dates[..] else { return Ok(()) };
+    let [(_, column), ..] = dates[..] else { return Ok(()) };
     let row = (0..table.rows()).find(|&row| !column.is_missing(row)).unwrap_or_default();
-    let quoted: Vec<_> = dates.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let (what, them) = match dates.len() {
-        1 => ("a column holds dates, which are".to_string(), "it"),
-        n => (format!("{n} columns hold dates, which are"), "them"),
-    };
-    Err(table.error(format!(
-        "{what} neither numbers nor categories: {} (`{}` on {}). Drop {them} with .drop_columns([{}]), or write {them} \
-         as numbers: the days since an event for what grows, the month, weekday or hour for what comes again. To split \
-         by `{name}`, oldest rows first, use Split::by_time(\"{name}\") (--time {name}), which drops it too.",
-        list(dates.iter().map(|(name, _)| name)),
-        column.text(row).unwrap_or_default(),
-        table.spot(row),
-        quoted.join(", "),
-    )))
+    Err(table.error(TableError::Dates {
+        columns: dates.iter().map(|(name, _)| (*name).clone()).collect(),
+        text: column.text(row).unwrap_or_default().to_string(),
+        row: table.location(row),
+    }))
 }
 
 fn all_finite(table: &Table, name: &str, column: &Column) -> Result<()> {
-    match column.beyond {
-        None => Ok(()),
-        Some(Beyond { row, value }) if value.is_infinite() => Err(Error::Data(format!(
-            "{}: the value is infinite. Correct the cell, or empty it if the value is unknown.",
-            table.place(row, name)
-        ))),
-        Some(Beyond { row, value }) => Err(Error::Data(format!(
-            "{}: {value:e} is beyond the range of 32-bit floats. Use a larger unit.",
-            table.place(row, name),
-        ))),
-    }
+    let Some(Beyond { row, value }) = column.beyond else { return Ok(()) };
+    let error = if value.is_infinite() { CellError::Infinite } else { CellError::TooLarge { value } };
+    Err(table.cell_error(row, name, error))
 }
 
 #[cfg(test)]
@@ -160,7 +133,7 @@ mod tests {
             "t.csv: a column holds dates, which are neither numbers nor categories: `seen` (`2024-01-31` on line 3). \
              Drop it with .drop_columns([\"seen\"]), or write it as numbers: the days since an event for what grows, the \
              month, weekday or hour for what comes again. To split by `seen`, oldest rows first, use \
-             Split::by_time(\"seen\") (--time seen), which drops it too."
+             Split::by_time(\"seen\"), which drops it too."
         );
         let two = message("from,to\n1.2.2024,2024-01-31\n", &["from", "to"]);
         assert!(

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
+use crate::error::{CellError, TableError};
 use crate::table::{Cells, Table};
-use wgrad_core::text::{did_you_mean, list};
 
 /// More distinct fractional numbers than this are a quantity, not classes.
 const FRACTIONS: usize = 50;
@@ -35,7 +35,7 @@ pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
     } else {
         let values = column.numbers()?.unwrap_or_default();
         if let Some(&row) = rows.iter().find(|&&row| values[row as usize].is_infinite()) {
-            return Err(Error::Data(format!("{}: a label cannot be infinite.", table.place(row as usize, target))));
+            return Err(table.cell_error(row as usize, target, CellError::InfiniteLabel));
         }
         // Adding zero makes one zero of the two.
         let mut distinct: Vec<f64> = rows.iter().map(|&row| values[row as usize] + 0.0).collect();
@@ -44,24 +44,15 @@ pub(crate) fn find(table: &Table, target: &str, rows: &[u32]) -> Result<Labels> 
         let fractions = distinct.iter().filter(|value| value.fract() != 0.0).count();
         (distinct.iter().map(ToString::to_string).collect::<Vec<_>>(), fractions)
     };
-    let n = classes.len();
+    let (distinct, name) = (classes.len(), || target.to_string());
     if let [only] = &classes[..] {
-        return Err(table.error(format!(
-            "every label in column `{target}` is `{only}`. At least two classes are needed to learn to tell them apart."
-        )));
+        return Err(table.error(TableError::OneClass { target: name(), class: only.clone() }));
     }
     if fractions > FRACTIONS {
-        return Err(table.error(format!(
-            "column `{target}` has {fractions} distinct fractional values, which looks like a quantity (regression), \
-             but labels must be classes. Choose another target, or put the values into classes first."
-        )));
+        return Err(table.error(TableError::Quantity { target: name(), distinct: fractions }));
     }
-    if n > IDENTIFIERS && n * 2 > rows.len() {
-        return Err(table.error(format!(
-            "column `{target}` has {n} distinct values in {} rows, which looks like an identifier or a quantity, \
-             but labels must be classes. Choose another target.",
-            rows.len()
-        )));
+    if distinct > IDENTIFIERS && distinct * 2 > rows.len() {
+        return Err(table.error(TableError::ManyClasses { target: name(), distinct, rows: rows.len() }));
     }
     let y = number(table, target, rows, &classes)?;
     Ok(Labels { classes, y })
@@ -72,12 +63,8 @@ pub(crate) fn number(table: &Table, target: &str, rows: &[u32], classes: &[Strin
     let numbers: HashMap<&str, u32> = classes.iter().map(String::as_str).zip(0..).collect();
     let class = |row: u32, label: &str| {
         numbers.get(label).copied().ok_or_else(|| {
-            Error::Data(format!(
-                "{}: `{label}` is none of the classes {}.{}",
-                table.place(row as usize, target),
-                list(classes),
-                did_you_mean(label, classes)
-            ))
+            let error = CellError::UnknownClass { label: label.to_string(), classes: classes.to_vec() };
+            table.cell_error(row as usize, target, error)
         })
     };
     let column = &table.columns[table.require(target)?];
@@ -107,10 +94,8 @@ impl Labels {
     /// Makes `positive` the second of two classes.
     pub(crate) fn with_positive(mut self, table: &Table, positive: &str) -> Result<Self> {
         if self.classes.len() != 2 {
-            let n = self.classes.len();
-            return Err(
-                table.error(format!("`{positive}` cannot be the positive class: there are {n} classes, not 2."))
-            );
+            let (positive, classes) = (positive.to_string(), self.classes.len());
+            return Err(table.error(TableError::PositiveOfMany { positive, classes }));
         }
         match self.classes.iter().position(|class| class == positive) {
             Some(1) => {}
@@ -119,11 +104,8 @@ impl Labels {
                 self.y.iter_mut().for_each(|class| *class = 1 - *class);
             }
             None => {
-                return Err(table.error(format!(
-                    "`{positive}` cannot be the positive class: the classes are {}.{}",
-                    list(&self.classes),
-                    did_you_mean(positive, &self.classes)
-                )));
+                let (positive, classes) = (positive.to_string(), self.classes);
+                return Err(table.error(TableError::UnknownPositive { positive, classes }));
             }
         }
         Ok(self)

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use wgrad_core::Result;
-use wgrad_core::text::count;
 
 use super::categories::Categories;
 use super::features;
 use super::preprocess::{Learned, Preprocess};
+use crate::error::TableError;
 use crate::table::{Cells, Column, Kind, Table};
 
 /// How columns of text become features; see [`Labelled`](crate::Labelled) for the settings.
@@ -46,10 +46,7 @@ pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: Learni
         } else {
             let moments = Moments::of(&as_numbers(column)?, rows);
             if moments.present == 0 && how.fill {
-                return Err(table.error(format!(
-                    "column `{name}` has no value in the training rows, so there is no mean to fill in. \
-                     Drop it with .drop_columns([\"{name}\"])."
-                )));
+                return Err(table.error(TableError::NoMean { column: name }));
             }
             let constant = moments.is_constant();
             let std = if constant || !how.standardize { 1.0 } else { moments.variance.sqrt() };
@@ -63,9 +60,7 @@ pub(crate) fn learn(table: &Table, names: Vec<String>, rows: &[u32], how: Learni
 /// Learns the categories of some rows.
 fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &Encoding) -> Result<Categories> {
     let Cells::Text { codes, levels } = &column.cells else {
-        return Err(table.error(format!(
-            "column `{name}` holds numbers, so it has no categories to embed. Write them as text, such as `c1`, `c2`."
-        )));
+        return Err(table.error(TableError::NoCategories { column: name.to_string() }));
     };
     let mut counts = vec![0_usize; levels.len()];
     for &row in rows {
@@ -79,30 +74,18 @@ fn categories(table: &Table, name: &str, column: &Column, rows: &[u32], how: &En
     kept.sort_unstable();
     let unseen = rows.len() - kept.iter().map(|(_, n)| n).sum::<usize>();
     let rare = counts.iter().filter(|count| **count < how.min_frequency).sum::<usize>();
-    let drop = format!("Drop the column with .drop_columns([\"{name}\"])");
+    let column = name.to_string();
     if kept.is_empty() || (rare * 2 > rows.len() && distinct > 20) {
-        return Err(table.error(format!(
-            "column `{name}` is text with {} in {}, most of which have fewer than {}, as an identifier has. {drop}, or \
-                 write what its texts have in common.",
-            count(distinct, "distinct value"),
-            count(rows.len(), "training row"),
-            count(how.min_frequency, "row"),
-        )));
+        let (rows, min_frequency) = (rows.len(), how.min_frequency);
+        return Err(table.error(TableError::Identifier { column, distinct, rows, min_frequency }));
     }
     if kept.len() > how.limit {
-        return Err(table.error(format!(
-            "column `{name}` is text with {} categories, and one-hot they would be as many features; the limit is {}. \
-                 {drop}, put rare ones together with .min_frequency(N) (--min-frequency N), or raise the limit with \
-                 .max_categories({}) (--max-categories {}).",
-            kept.len(),
-            how.limit,
-            kept.len(),
-            kept.len(),
-        )));
+        let (categories, limit) = (kept.len(), how.limit);
+        return Err(table.error(TableError::TooManyCategories { column, categories, limit }));
     }
     let levels = kept.into_iter().map(|(text, _)| text.to_string()).collect();
     let embedded = how.embed.iter().any(|other| other == name);
-    Ok(Categories::new(name.to_string(), levels, unseen, embedded))
+    Ok(Categories::new(column, levels, unseen, embedded))
 }
 
 /// The numbers of a column of numbers or booleans.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Error, Result};
 
+use crate::error::{ColumnGaps, DataError, TableError};
 use crate::table::Table;
-use wgrad_core::text::{count, list};
 
 /// What to do about missing cells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl FromStr for Missing {
             "refuse" => Ok(Self::Refuse),
             "drop" => Ok(Self::DropRows),
             "mean" => Ok(Self::FillMean),
-            _ => Err(Error::Config(format!("`{word}` says nothing about missing cells; choose refuse, drop or mean"))),
+            _ => Err(DataError::UnknownMissing { text: word.to_string() }.into()),
         }
     }
 }
@@ -51,9 +51,7 @@ impl fmt::Display for Missing {
 impl Missing {
     /// The rows to use. `filled` says that a missing feature will be filled, so it does no harm.
     pub(crate) fn rows(self, table: &Table, features: &[String], target: &str, filled: bool) -> Result<Vec<u32>> {
-        let total = u32::try_from(table.rows()).map_err(|_| {
-            table.error("there are more than 4294967295 rows, which is more than a row number can count.")
-        })?;
+        let total = u32::try_from(table.rows()).map_err(|_| table.error(TableError::TooManyRows))?;
         let harmful: Vec<_> = features.iter().filter(|_| !filled).map(String::as_str).chain([target]).collect();
         let with_gaps: Vec<_> = harmful
             .into_iter()
@@ -64,36 +62,21 @@ impl Missing {
         if rows.len() == table.rows() {
             return Ok(rows);
         }
-        let by_column = || {
-            let counts = with_gaps.iter().take(10).map(|(name, column)| format!("{} in `{name}`", column.missing()));
-            let more = with_gaps.len().saturating_sub(10);
-            let rest = if more == 0 { String::new() } else { format!(", and {}", count(more, "more column")) };
-            format!("{}{rest}", counts.collect::<Vec<_>>().join(", "))
+        let gaps = || {
+            let gaps = with_gaps.iter();
+            gaps.map(|(name, column)| ColumnGaps { column: name.to_string(), missing: column.missing() }).collect()
         };
         if self == Self::Refuse {
-            let cells: usize = with_gaps.iter().map(|(_, column)| column.missing()).sum();
-            let first = (0..total).find(|row| !complete(row)).map_or_else(String::new, |row| table.spot(row as usize));
-            let dropped = table.rows() - rows.len();
-            return Err(table.error(format!(
-                "{} missing ({}), the first one on {first}. Choose what to do about it: \
-                 Missing::DropRows (--missing drop) leaves out {dropped} of the {} rows; \
-                 Missing::FillMean (--missing mean) fills in the column's mean, and leaves out rows without a label.",
-                if cells == 1 { "1 cell is".to_string() } else { format!("{cells} cells are") },
-                by_column(),
-                table.rows(),
-            )));
+            let first = (0..total).find(|row| !complete(row)).unwrap_or_default();
+            return Err(table.error(TableError::MissingCells {
+                gaps: gaps(),
+                first: table.location(first as usize),
+                incomplete: table.rows() - rows.len(),
+                rows: table.rows(),
+            }));
         }
         if rows.is_empty() {
-            let most = with_gaps.iter().max_by_key(|(_, column)| column.missing()).map(|(name, _)| name);
-            let remedy = match most {
-                Some(name) if *name == target => "Give the rows a label.".to_string(),
-                most => format!(
-                    "Drop columns that are often empty with .drop_columns (most often: {}), or fill them with \
-                     Missing::FillMean (--missing mean).",
-                    list(most)
-                ),
-            };
-            return Err(table.error(format!("no row is complete; missing are {}. {remedy}", by_column())));
+            return Err(table.error(TableError::NoCompleteRow { gaps: gaps(), target: target.to_string() }));
         }
         Ok(rows)
     }
@@ -115,8 +98,8 @@ mod tests {
         assert_eq!(
             rows(GAPS, Missing::Refuse, false).unwrap_err().to_string(),
             "t.csv: 3 cells are missing (1 in `a`, 1 in `b`, 1 in `y`), the first one on line 3. \
-             Choose what to do about it: Missing::DropRows (--missing drop) leaves out 2 of the 4 rows; \
-             Missing::FillMean (--missing mean) fills in the column's mean, and leaves out rows without a label."
+             Choose what to do about it: Missing::DropRows leaves out 2 of the 4 rows; \
+             Missing::FillMean fills in the column's mean, and leaves out rows without a label."
         );
         let one = rows("a,b,y\n1,2,\n", Missing::Refuse, false).unwrap_err().to_string();
         assert!(one.starts_with("t.csv: 1 cell is missing (1 in `y`), the first one on line 2."), "{one}");
@@ -138,7 +121,7 @@ mod tests {
             rows("a,b,y\n,2,0\n,3,1\n4,,0\n", Missing::DropRows, false).unwrap_err().to_string(),
             "t.csv: no row is complete; missing are 2 in `a`, 1 in `b`. \
              Drop columns that are often empty with .drop_columns (most often: `a`), \
-             or fill them with Missing::FillMean (--missing mean)."
+             or fill them with Missing::FillMean."
         );
         assert_eq!(
             rows("a,b,y\n1,2,\n1,3,\n", Missing::FillMean, true).unwrap_err().to_string(),

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use wgrad_core::Result;
 use wgrad_core::text::count;
-use wgrad_core::{Error, Result};
 
 use super::categories::Categories;
+use crate::error::DataError;
 
 /// How a row of a table becomes the input of a model: which columns, in which order, filled and standardised how.
 ///
@@ -210,6 +211,6 @@ impl Preprocess {
     /// # Errors
     /// When it is something else.
     pub fn from_json(json: &str) -> Result<Self> {
-        serde_json::from_str(json).map_err(|error| Error::Data(format!("this is not a saved preprocessing: {error}")))
+        serde_json::from_str(json).map_err(|error| DataError::Preprocess { reason: error.to_string() }.into())
     }
 }

@@ -76,7 +76,7 @@ fn a_missing_cell_without_a_learned_fill_is_an_error() {
     assert_eq!(
         learned.apply(&table("a,b\n1,1\n,1\n")).unwrap_err().to_string(),
         "t.csv, line 3, column `a`: the cell is missing, and no value to fill in was learned. \
-         Complete it, or train with Missing::FillMean (--missing mean)."
+         Complete it, or train with Missing::FillMean."
     );
 }
 

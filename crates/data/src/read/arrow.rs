@@ -19,33 +19,36 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use wgrad_core::{Error, Result};
 
 use super::build::Builder;
-use super::format::Format;
 use super::names::named;
+use crate::error::{ColumnarError, ColumnarFormat, DataError, TableError};
 use crate::table::{BLOCK, Places, Table};
 
 /// Reads a file of columns; `builder` makes the place of each one.
 ///
 /// # Errors
 /// When the file is damaged, or a column is of a type that is no number, text or time.
-pub(super) fn read(path: &Path, format: Format, builder: impl Fn(usize, usize) -> Builder) -> Result<Table> {
+pub(super) fn read(path: &Path, format: ColumnarFormat, builder: impl Fn(usize, usize) -> Builder) -> Result<Table> {
     let file = path.display().to_string();
-    let damaged = |why: &dyn std::fmt::Display| {
-        Error::Data(format!("{file}: this is no whole {format} file: {why}. Write it again, or save the rows as CSV."))
-    };
+    let damaged =
+        |why: &dyn std::fmt::Display| failure(&file, ColumnarError::Damaged { format, reason: why.to_string() });
     let read = || -> Result<Table> {
         let source = File::open(path).map_err(Error::io(path))?;
         let batches: Box<dyn RecordBatchReader> = match format {
-            Format::Parquet => Box::new(
+            ColumnarFormat::Parquet => Box::new(
                 ParquetRecordBatchReaderBuilder::try_new(source)
                     .and_then(|builder| builder.with_batch_size(BLOCK).build())
                     .map_err(|why| damaged(&why))?,
             ),
-            Format::Arrow => arrow(BufReader::new(source)).map_err(|why| damaged(&why))?,
+            ColumnarFormat::Arrow => arrow(BufReader::new(source)).map_err(|why| damaged(&why))?,
         };
         table(&file, batches, &builder, &damaged)
     };
     // These libraries check what they read, but where a damaged file makes one of them panic, that is no bug of the user's.
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(damaged(&"its parts contradict each other")))
+}
+
+fn failure(file: &str, error: ColumnarError) -> Error {
+    DataError::Columnar { file: file.to_string(), error }.into()
 }
 
 /// The stream of portions that both of Arrow's formats hold; the one for files has a mark before it and an index behind.
@@ -126,11 +129,8 @@ fn table(
     let kinds: Vec<DataType> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
     for (name, kind) in names.iter().zip(&kinds) {
         if !is_known(kind) {
-            return Err(Error::Data(format!(
-                "{file}: column `{name}` is of type {}, which is neither a number nor a text. \
-                 Leave it out of the file, or divide it into columns of numbers.",
-                kind.to_string().split('(').next().unwrap_or_default()
-            )));
+            let dtype = kind.to_string().split('(').next().unwrap_or_default().to_string();
+            return Err(failure(file, ColumnarError::ColumnType { column: name.clone(), dtype }));
         }
     }
     let mut builders: Vec<Builder> = (0..names.len())
@@ -148,8 +148,7 @@ fn table(
             }
             (at, rows) = (at + length, rows + length);
             if u32::try_from(rows).is_err() {
-                let why = "there are more than 4294967294 rows, which is more than a row number can count.";
-                return Err(Error::Data(format!("{file}: {why}")));
+                return Err(DataError::Table { file: file.to_string(), error: TableError::TooManyRows }.into());
             }
             if rows.is_multiple_of(BLOCK) {
                 builders.iter_mut().try_for_each(|builder| builder.flush(rows / BLOCK - 1))?;
@@ -157,7 +156,7 @@ fn table(
         }
     }
     if rows == 0 {
-        return Err(Error::Data(format!("{file}: there are columns, but no row.")));
+        return Err(failure(file, ColumnarError::NoRows));
     }
     if !rows.is_multiple_of(BLOCK) {
         builders.iter_mut().try_for_each(|builder| builder.flush(rows / BLOCK))?;

@@ -6,9 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use csv::ByteRecord;
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
 use super::build::Builder;
+use crate::error::DataError;
 use crate::table::BLOCK;
 
 /// Records that are handed over together. Blocks on disk are whole portions.
@@ -84,8 +85,7 @@ impl Rows<'_> {
                 self.records.truncate(filled);
                 let next = spare.try_recv().unwrap_or_default();
                 // The thread ends early only with an error of its own, which is the one to be told.
-                full.send(std::mem::replace(&mut self.records, next))
-                    .map_err(|_| Error::Data("the thread that builds columns has ended".into()))
+                full.send(std::mem::replace(&mut self.records, next)).map_err(|_| DataError::BuilderEnded.into())
             }
         }
     }

@@ -4,7 +4,6 @@ use std::io::Read;
 use std::sync::Arc;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
-use wgrad_core::text::count;
 use wgrad_core::{Error, Result};
 
 use super::assemble::assemble;
@@ -12,6 +11,7 @@ use super::build::{Builder, Late};
 use super::names::named;
 use super::source::Source;
 use crate::cell::text;
+use crate::error::{CsvError, DataError};
 use crate::scratch::Scratch;
 use crate::table::{Blocks, LineNumbers, Places, Table};
 
@@ -20,10 +20,7 @@ use crate::table::{Blocks, LineNumbers, Places, Table};
 pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Option<&Arc<Scratch>>) -> Result<Table> {
     let mut records = Records::new(file, open()?)?;
     if !records.next()? {
-        return Err(data(
-            file,
-            "the file is empty. A line with the names of the columns and one line per row are needed.",
-        ));
+        return Err(failure(file, CsvError::Empty));
     }
     let names = header(file, &records.record)?;
     let width = names.len();
@@ -33,7 +30,8 @@ pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Opt
         while records.next()? {
             let line = records.line;
             if records.record.len() != width {
-                return Err(unequal(file, line, records.record.len(), width));
+                let fields = records.record.len();
+                return Err(failure(file, CsvError::FieldCount { line, fields, columns: width }));
             }
             lines.count(file, line)?;
             rows.push(&mut records.record)?;
@@ -42,7 +40,7 @@ pub(super) fn read<R: Read>(file: &str, open: impl Fn() -> Result<R>, spill: Opt
     })?;
     let rows = lines.len();
     if rows == 0 {
-        return Err(data(file, "there is a header, but no row below it."));
+        return Err(failure(file, CsvError::NoRows));
     }
     let mut late: Vec<Option<Late>> = builders.iter().map(Builder::late).collect();
     if late.iter().any(Option::is_some) {
@@ -75,7 +73,7 @@ fn collect_text<R: Read>(file: &str, bytes: R, rows: usize, late: &mut [Option<L
         row += 1;
     }
     if row < rows || records.next()? {
-        return Err(data(file, "the file changed while it was read. Read it again."));
+        return Err(failure(file, CsvError::Changed));
     }
     Ok(())
 }
@@ -92,7 +90,7 @@ impl<'f, R: Read> Records<'f, R> {
     fn new(file: &'f str, bytes: R) -> Result<Self> {
         let source = Source::new(bytes).map_err(Error::io(file))?;
         if source.is_utf16() {
-            return Err(data(file, "the file is in UTF-16. Save it as CSV in UTF-8."));
+            return Err(failure(file, CsvError::Utf16));
         }
         let mut builder = ReaderBuilder::new();
         // Larger than what a record needs, so that reading is not what takes the time.
@@ -103,17 +101,14 @@ impl<'f, R: Read> Records<'f, R> {
     fn next(&mut self) -> Result<bool> {
         let more = self.reader.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
             csv::ErrorKind::Io(error) => Error::io(self.file)(error),
-            other => data(self.file, &format!("{other:?}")),
+            other => failure(self.file, CsvError::Parser { reason: format!("{other:?}") }),
         })?;
         if more {
             let start = self.record.position().map_or(0, csv::Position::byte);
             self.line = self.reader.get_mut().line(start);
             let record = &self.record;
             if !record.as_slice().is_ascii() && record.iter().any(|cell| std::str::from_utf8(cell).is_err()) {
-                return Err(Error::Data(format!(
-                    "{}, line {}: the text is not UTF-8. Save the file as CSV in UTF-8.",
-                    self.file, self.line
-                )));
+                return Err(failure(self.file, CsvError::NotUtf8 { line: self.line }));
             }
         }
         Ok(more)
@@ -123,40 +118,24 @@ impl<'f, R: Read> Records<'f, R> {
     fn closed_quotes(&self) -> Result<()> {
         let source = self.reader.get_ref();
         if source.ends_inside_quotes() {
-            return Err(Error::Data(format!(
-                "{}, line {}: a quote is opened and never closed. Add the second one.",
-                self.file,
-                source.present_line()
-            )));
+            return Err(failure(self.file, CsvError::OpenQuote { line: source.present_line() }));
         }
         Ok(())
     }
 }
 
-fn data(file: &str, message: &str) -> Error {
-    Error::Data(format!("{file}: {message}"))
+fn failure(file: &str, error: CsvError) -> Error {
+    DataError::Csv { file: file.to_string(), error }.into()
 }
 
 /// The names of the columns, each of them once.
 fn header(file: &str, record: &ByteRecord) -> Result<Vec<String>> {
     if let (1, Some(name)) = (record.len(), record.get(0).map(text)) {
-        for (separator, word) in [(';', "semicolons"), ('\t', "tabs")] {
-            if name.contains(separator) {
-                let message = format!("the fields are separated by {word}. Save the file with commas between them.");
-                return Err(data(file, &message));
-            }
+        if let Some(separator) = [';', '\t'].into_iter().find(|separator| name.contains(*separator)) {
+            return Err(failure(file, CsvError::Separator { separator }));
         }
     }
     named(file, record.iter().map(text))
-}
-
-fn unequal(file: &str, line: u64, fields: usize, columns: usize) -> Error {
-    Error::Data(format!(
-        "{file}, line {line}: {} where the header names {}. \
-         A comma inside a field needs quotes around the field; a field without a value still needs its comma.",
-        count(fields, "field"),
-        count(columns, "column")
-    ))
 }
 
 #[cfg(test)]

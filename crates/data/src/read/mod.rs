@@ -16,10 +16,10 @@ use std::sync::Arc;
 
 use wgrad_core::{Error, Result};
 
+use crate::error::{ColumnarError, ColumnarFormat, DataError};
 use crate::path::explain;
 use crate::scratch::Scratch;
 use crate::table::Table;
-use format::Format;
 
 impl Table {
     /// Reads a file of rows: CSV, and with the feature `arrow` Parquet and Arrow, told apart by their first bytes.
@@ -91,10 +91,10 @@ fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
     if std::fs::metadata(path).map_err(failed)?.is_file() {
         let mut head = vec![];
         File::open(path).and_then(|file| file.take(8).read_to_end(&mut head)).map_err(failed)?;
-        match Format::of(&head) {
+        match format::detect(&head) {
             None => {}
             Some(format) if csv => {
-                return Err(Error::Data(format!("{name}: this is a {format} file: read it with Table::read.")));
+                return Err(DataError::Columnar { file: name, error: ColumnarError::NotCsv { format } }.into());
             }
             Some(format) => return typed(path, format, spill.as_ref()),
         }
@@ -106,15 +106,12 @@ fn open(path: &Path, spill: bool, csv: bool) -> Result<Table> {
 
 /// A file whose columns have types.
 #[cfg(feature = "arrow")]
-fn typed(path: &Path, format: Format, spill: Option<&Arc<Scratch>>) -> Result<Table> {
+fn typed(path: &Path, format: ColumnarFormat, spill: Option<&Arc<Scratch>>) -> Result<Table> {
     arrow::read(path, format, |column, columns| build::Builder::new(crate::table::Blocks::on(spill, column, columns)))
 }
 
 #[cfg(not(feature = "arrow"))]
-fn typed(path: &Path, format: Format, _: Option<&Arc<Scratch>>) -> Result<Table> {
-    Err(Error::Data(format!(
-        "{}: this is a {format} file, which this build cannot read. Build wgrad with its feature `arrow` (the command: \
-         cargo install wgrad-cli --features arrow), or save the rows as CSV.",
-        path.display()
-    )))
+fn typed(path: &Path, format: ColumnarFormat, _: Option<&Arc<Scratch>>) -> Result<Table> {
+    let error = ColumnarError::NoReader { format };
+    Err(DataError::Columnar { file: path.display().to_string(), error }.into())
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result, Seed, SplitMix64};
+use wgrad_core::{Result, Seed, SplitMix64};
+
+use crate::error::{SplitError, SplitPart};
 
 /// Rows of the two sides of a division.
 pub(super) struct Sides {
@@ -24,9 +26,7 @@ pub(super) fn by_group(
     }
     let mut order: Vec<(u32, usize)> = sizes.into_iter().collect();
     if order.len() < 2 {
-        return Err(Error::Data(format!(
-            "column `{column}` has too few groups to split: each part needs one. Add groups, or leave out a part."
-        )));
+        return Err(SplitError::TooFewGroups { column: column.to_string() }.into());
     }
     order.sort_unstable();
     random.shuffle(&mut order);
@@ -78,16 +78,12 @@ pub(super) fn by_class(rows: &[u32], y: &[u32], fraction: f64, random: &mut Spli
 /// sides are returned in the order of the rows.
 pub(crate) fn stratified(y: &[u32], fraction: f64, seed: Seed) -> Result<(Vec<u32>, Vec<u32>)> {
     if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(Error::Config(format!(
-            "the fraction of rows to train on must lie between 0 and 1; it is {fraction}"
-        )));
+        return Err(SplitError::Fraction { part: SplitPart::Train, fraction }.into());
     }
     let rows: Vec<u32> = (0..u32::MAX).take(y.len()).collect();
     let Sides { left: mut train, right: mut test } = by_class(&rows, y, fraction, &mut SplitMix64::new(seed, 0));
     if test.is_empty() {
-        return Err(Error::Data(
-            "there are too few rows to split: no class has two, one to train and one to test. Add rows.".into(),
-        ));
+        return Err(SplitError::NoClassOfTwo.into());
     }
     train.sort_unstable();
     test.sort_unstable();

@@ -2,13 +2,11 @@
 
 use std::collections::HashMap;
 
-use wgrad_core::{Error, Result};
+use wgrad_core::{Result, Seed, SplitMix64};
 
 use super::by::By;
+use crate::error::{FoldUnit, SplitError};
 use crate::streams::FOLDS;
-use wgrad_core::Seed;
-use wgrad_core::SplitMix64;
-use wgrad_core::text::count;
 
 /// How rows are divided into folds, each of which is held out once, as scikit-learn's classes of these names do.
 ///
@@ -77,38 +75,28 @@ impl KFold {
     /// In which fold each row is held out.
     pub(crate) fn folds(&self, y: &[u32], groups: Option<&[u32]>) -> Result<Vec<u32>> {
         let k = self.folds as usize;
-        let few = |what: String| Error::Config(format!("{what} cannot be put into {k} folds: make fewer folds"));
+        let few = |available, unit| Err(SplitError::TooManyFolds { available, unit, folds: k }.into());
         if k < 2 {
-            return Err(Error::Config(format!("a cross-validation needs at least 2 folds, not {k}")));
+            return Err(SplitError::FoldCount { folds: k }.into());
         }
         if y.len() < k {
-            return Err(few(count(y.len(), "row")));
+            return few(y.len(), FoldUnit::Row);
         }
         let mut random = self.seed.map(|seed| SplitMix64::new(seed, FOLDS));
         match (&self.by, groups) {
             (By::Class, _) => {
                 let counts = class_counts(y);
                 let most = counts.iter().copied().max().unwrap_or_default();
-                if most < k {
-                    Err(few(format!("{} of the most frequent class", count(most, "row"))))
-                } else {
-                    Ok(stratified(y, k, random))
-                }
+                if most < k { few(most, FoldUnit::RowOfMostFrequentClass) } else { Ok(stratified(y, k, random)) }
             }
             (By::Group(_), Some(groups)) if groups.len() == y.len() => {
                 let mut sizes: HashMap<u32, usize> = HashMap::new();
                 for group in groups {
                     *sizes.entry(*group).or_default() += 1;
                 }
-                if sizes.len() < k {
-                    Err(few(count(sizes.len(), "group")))
-                } else {
-                    Ok(grouped(groups, sizes, k, random))
-                }
+                if sizes.len() < k { few(sizes.len(), FoldUnit::Group) } else { Ok(grouped(groups, sizes, k, random)) }
             }
-            (By::Group(column), _) => {
-                Err(Error::Config(format!("the folds are by the groups of `{column}`, and each row needs one")))
-            }
+            (By::Group(column), _) => Err(SplitError::NoGroups { column: column.clone() }.into()),
             _ => {
                 let mut rows: Vec<u32> = (0..u32::MAX).take(y.len()).collect();
                 if let Some(random) = &mut random {

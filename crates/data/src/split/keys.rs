@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use wgrad_core::{Error, Result};
 
 use crate::cell::date;
+use crate::error::CellError;
 use crate::table::{Cells, MISSING, Table};
 
 /// What a column says about where rows go.
@@ -16,8 +17,7 @@ pub(crate) enum Keys {
 }
 
 fn missing(table: &Table, row: u32, column: &str) -> Error {
-    let place = table.place(row as usize, column);
-    Error::Data(format!("{place}: the cell is missing, so there is no telling where the row belongs. Complete it."))
+    table.cell_error(row as usize, column, CellError::MissingKey)
 }
 
 /// The number of the group of each of the rows.
@@ -55,12 +55,8 @@ pub(crate) fn times(table: &Table, column: &str, rows: &[u32]) -> Result<Vec<f64
             return Err(missing(table, row, column));
         }
         seconds[code as usize].ok_or_else(|| {
-            Error::Data(format!(
-                "{}: `{}` is no time: a number is needed, or a date with the year first, such as 2024-01-31 or \
-                 2024-01-31T10:30:00",
-                table.place(row as usize, column),
-                levels.get(code as usize)
-            ))
+            let text = levels.get(code as usize).to_string();
+            table.cell_error(row as usize, column, CellError::NotATime { text })
         })
     };
     rows.iter().map(time).collect()

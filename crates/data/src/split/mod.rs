@@ -5,8 +5,9 @@ mod divide;
 mod folds;
 mod keys;
 
-use wgrad_core::{Error, Result, Seed, SplitMix64};
+use wgrad_core::{Result, Seed, SplitMix64};
 
+use crate::error::{SplitError, SplitPart};
 use crate::streams::VALIDATION;
 use crate::table::Table;
 use by::By;
@@ -108,17 +109,14 @@ impl Split {
     /// Divides the numbers from 0 on of rows with these classes and these keys: groups or times.
     pub(crate) fn rows(&self, y: &[u32], keys: &Keys) -> Result<Rows> {
         let Self { test, validation, seed, .. } = *self;
-        for (what, share, least) in [("test", test, f64::MIN_POSITIVE), ("validate", validation, 0.0)] {
-            if !(share >= least && share < 1.0) {
-                return Err(Error::Config(format!(
-                    "the share of rows to {what} on must lie between 0 and 1; it is {share}"
-                )));
+        let fractions = [(SplitPart::Test, test, f64::MIN_POSITIVE), (SplitPart::Validation, validation, 0.0)];
+        for (part, fraction, least) in fractions {
+            if !(fraction >= least && fraction < 1.0) {
+                return Err(SplitError::Fraction { part, fraction }.into());
             }
         }
         if test + validation >= 1.0 {
-            return Err(Error::Config(format!(
-                "the shares of rows to test on, {test}, and to validate on, {validation}, leave none to train on"
-            )));
+            return Err(SplitError::NoTrainingRows { test, validation }.into());
         }
         // Of the rows that are no test rows.
         let keep = 1.0 - validation / (1.0 - test);
@@ -146,7 +144,7 @@ impl Split {
             }
         };
         if sides.left.is_empty() || sides.right.is_empty() {
-            return Err(Error::Data("there are too few rows to split: a part would be empty. Add rows.".into()));
+            return Err(SplitError::EmptyPart.into());
         }
         sides.left.sort_unstable();
         sides.right.sort_unstable();
@@ -296,14 +294,14 @@ mod tests {
     #[test]
     fn shares_that_leave_nothing_are_errors() {
         let message = |split: Split| split.rows(&[0, 1, 0, 1], &Keys::None).unwrap_err().to_string();
-        assert_eq!(message(Split::random(0.0)), "the share of rows to test on must lie between 0 and 1; it is 0");
+        assert_eq!(message(Split::random(0.0)), "the fraction of rows to test on must lie between 0 and 1; it is 0");
         assert_eq!(
             message(Split::random(0.5).validation(-0.5)),
-            "the share of rows to validate on must lie between 0 and 1; it is -0.5"
+            "the fraction of rows to validate on must lie between 0 and 1; it is -0.5"
         );
         assert_eq!(
             message(Split::stratified(0.5).validation(0.5)),
-            "the shares of rows to test on, 0.5, and to validate on, 0.5, leave none to train on"
+            "the fractions of rows to test on, 0.5, and to validate on, 0.5, leave none to train on"
         );
     }
 

@@ -1,6 +1,8 @@
 //! The lines of a file on which its rows start.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
+
+use crate::error::{DataError, TableError};
 
 /// Where the rows of a file are.
 #[derive(Clone, Debug)]
@@ -32,8 +34,7 @@ impl LineNumbers {
     /// A row more, which starts on this line.
     pub(crate) fn count(&mut self, file: &str, line: u64) -> Result<()> {
         if u32::try_from(self.rows + 1).is_err() {
-            let why = "there are more than 4294967294 rows, which is more than a row number can count.";
-            return Err(Error::Data(format!("{file}: {why}")));
+            return Err(DataError::Table { file: file.to_string(), error: TableError::TooManyRows }.into());
         }
         let follows = self.breaks.last().is_some_and(|&(row, at)| at + (self.rows - row) as u64 == line);
         if !follows {

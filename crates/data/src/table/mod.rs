@@ -5,8 +5,9 @@ mod gaps;
 mod levels;
 mod lines;
 
-use wgrad_core::text::{did_you_mean, list};
 use wgrad_core::{Error, Result};
+
+use crate::error::{CellError, DataError, RowLocation, TableError};
 
 pub(crate) use column::{BLOCK, Beyond, Blocks, Cells, MISSING};
 pub use column::{Column, Kind};
@@ -77,34 +78,24 @@ impl Table {
 
     /// The position of a column that must be there.
     pub(crate) fn require(&self, name: &str) -> Result<usize> {
-        self.position(name).ok_or_else(|| {
-            let numbers = self.names.iter().filter(|name| name.parse::<f64>().is_ok()).count();
-            let header = if numbers * 2 > self.names.len() {
-                " The first line must hold the names of the columns; this one seems to be data."
-            } else {
-                ""
-            };
-            self.error(format!(
-                "there is no column `{name}`.{} The columns are {}.{header}",
-                did_you_mean(name, &self.names),
-                list(&self.names)
-            ))
-        })
+        self.position(name)
+            .ok_or_else(|| self.error(TableError::NoColumn { name: name.to_string(), columns: self.names.clone() }))
     }
 
-    /// An error about this file.
-    pub(crate) fn error(&self, message: impl AsRef<str>) -> Error {
-        Error::Data(format!("{}: {}", self.file, message.as_ref()))
+    /// Returns an error about this table.
+    pub(crate) fn error(&self, error: TableError) -> Error {
+        DataError::Table { file: self.file.clone(), error }.into()
     }
 
-    /// The place of a cell: file, line and column.
-    pub(crate) fn place(&self, row: usize, column: &str) -> String {
-        format!("{}, {}, column `{column}`", self.file, self.spot(row))
+    /// Returns an error about one of the cells.
+    pub(crate) fn cell_error(&self, row: usize, column: &str, error: CellError) -> Error {
+        let (file, row, column) = (self.file.clone(), self.location(row), column.to_string());
+        DataError::Cell { file, row, column, error }.into()
     }
 
-    /// Where a row is: `line 7`, or `row 6` (counted from 1) in a file without lines.
-    pub(crate) fn spot(&self, row: usize) -> String {
-        self.line(row).map_or_else(|| format!("row {}", row + 1), |line| format!("line {line}"))
+    /// Returns the line of a row, or its number in a file without lines.
+    pub(crate) fn location(&self, row: usize) -> RowLocation {
+        self.line(row).map_or(RowLocation::Row(row), RowLocation::Line)
     }
 }
 

@@ -1,0 +1,75 @@
+//! Errors of Parquet and Arrow files.
+
+use std::fmt;
+
+use super::{Fix, Say};
+
+/// Format of a file whose columns have types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnarFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// Arrow's IPC format for files (Feather) or streams.
+    Arrow,
+}
+
+impl fmt::Display for ColumnarFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Parquet => "Parquet",
+            Self::Arrow => "Arrow",
+        })
+    }
+}
+
+/// Problem of a Parquet or Arrow file, for [`DataError::Columnar`](super::DataError::Columnar).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColumnarError {
+    /// The file is damaged or cut off.
+    Damaged {
+        /// The format.
+        format: ColumnarFormat,
+        /// The message of the reader.
+        reason: String,
+    },
+    /// The file is read as CSV.
+    NotCsv {
+        /// The format.
+        format: ColumnarFormat,
+    },
+    /// This build has no reader of the format.
+    NoReader {
+        /// The format.
+        format: ColumnarFormat,
+    },
+    /// A column holds neither numbers nor texts.
+    ColumnType {
+        /// The column.
+        column: String,
+        /// Its Arrow type, without parameters.
+        dtype: String,
+    },
+    /// The file has columns, but no row.
+    NoRows,
+}
+
+impl ColumnarError {
+    pub(super) fn message(&self, say: Say<'_>) -> String {
+        match self {
+            Self::Damaged { format, reason } => {
+                format!("this is no whole {format} file: {reason}. Write it again, or save the rows as CSV.")
+            }
+            Self::NotCsv { format } => format!("this is a {format} file: read it with {}.", say(&Fix::TableRead)),
+            Self::NoReader { format } => format!(
+                "this is a {format} file, which this build cannot read. {}, or save the rows as CSV.",
+                say(&Fix::EnableArrow)
+            ),
+            Self::ColumnType { column, dtype } => format!(
+                "column `{column}` is of type {dtype}, which is neither a number nor a text. Leave it out of the file, \
+                 or divide it into columns of numbers."
+            ),
+            Self::NoRows => "there are columns, but no row.".into(),
+        }
+    }
+}

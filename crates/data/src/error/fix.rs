@@ -1,0 +1,53 @@
+//! Fixes that errors offer, as values.
+
+use std::fmt;
+
+/// Change to a program that removes the cause of an error. `Display` writes the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fix {
+    /// [`Labelled::drop_columns`](crate::Labelled::drop_columns) with these columns; without names, the method alone.
+    DropColumns(Vec<String>),
+    /// [`Missing::DropRows`](crate::Missing::DropRows).
+    DropRows,
+    /// [`Missing::FillMean`](crate::Missing::FillMean).
+    FillMean,
+    /// [`Labelled::min_frequency`](crate::Labelled::min_frequency), whose number the user chooses.
+    MinFrequency,
+    /// [`Labelled::max_categories`](crate::Labelled::max_categories) with this number.
+    MaxCategories(usize),
+    /// [`Split::by_time`](crate::Split::by_time) with this column.
+    SplitByTime(String),
+    /// [`Table::read`](crate::Table::read) for a file that is not CSV.
+    TableRead,
+    /// Build with the feature `arrow`.
+    EnableArrow,
+    /// [`Params::torch_seed`](wgrad_core::Params::torch_seed).
+    TorchSeed,
+    /// [`Batches::shuffle_as_torch_generator`](crate::Batches::shuffle_as_torch_generator).
+    TorchGenerator,
+    /// [`Sampler::weighted`](crate::Sampler::weighted), which samples with replacement.
+    SampleWithReplacement,
+}
+
+impl fmt::Display for Fix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DropColumns(names) if names.is_empty() => f.write_str(".drop_columns"),
+            Self::DropColumns(names) => {
+                let quoted: Vec<_> = names.iter().map(|name| format!("\"{name}\"")).collect();
+                write!(f, ".drop_columns([{}])", quoted.join(", "))
+            }
+            Self::DropRows => f.write_str("Missing::DropRows"),
+            Self::FillMean => f.write_str("Missing::FillMean"),
+            Self::MinFrequency => f.write_str(".min_frequency(N)"),
+            Self::MaxCategories(n) => write!(f, ".max_categories({n})"),
+            Self::SplitByTime(column) => write!(f, "Split::by_time(\"{column}\")"),
+            Self::TableRead => f.write_str("Table::read"),
+            Self::EnableArrow => f.write_str("Build wgrad with its feature `arrow`"),
+            Self::TorchSeed => f.write_str("Params::torch_seed(seed)"),
+            Self::TorchGenerator => f.write_str("shuffle_as_torch_generator(seed)"),
+            Self::SampleWithReplacement => f.write_str("Sampler::weighted"),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Errors of splits and folds.
+
+use wgrad_core::text::count;
+
+/// Problem of a [`Split`](crate::Split), a [`KFold`](crate::KFold) or their settings.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SplitError {
+    /// A fraction of rows that is not between 0 and 1.
+    Fraction {
+        /// The part that the fraction is of.
+        part: SplitPart,
+        /// The fraction.
+        fraction: f64,
+    },
+    /// Fractions that leave no training rows.
+    NoTrainingRows {
+        /// The fraction of test rows.
+        test: f64,
+        /// The fraction of validation rows.
+        validation: f64,
+    },
+    /// Too few rows: a part would be empty.
+    EmptyPart,
+    /// Too few rows: each class has one at most.
+    NoClassOfTwo,
+    /// Too few groups for the parts.
+    TooFewGroups {
+        /// The column of the groups.
+        column: String,
+    },
+    /// Fewer than two folds.
+    FoldCount {
+        /// The number of folds.
+        folds: usize,
+    },
+    /// More folds than rows or groups.
+    TooManyFolds {
+        /// The number of units.
+        available: usize,
+        /// The unit that each fold needs one of.
+        unit: FoldUnit,
+        /// The number of folds.
+        folds: usize,
+    },
+    /// Folds by group without a group for each row.
+    NoGroups {
+        /// The column of the groups.
+        column: String,
+    },
+}
+
+/// Part of a split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitPart {
+    /// Training rows.
+    Train,
+    /// Validation rows.
+    Validation,
+    /// Test rows.
+    Test,
+}
+
+/// Unit that is put into folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoldUnit {
+    /// Rows.
+    Row,
+    /// Rows of the most frequent class.
+    RowOfMostFrequentClass,
+    /// Groups of rows.
+    Group,
+}
+
+impl SplitError {
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Fraction { part, fraction } => {
+                let part = match part {
+                    SplitPart::Train => "train",
+                    SplitPart::Validation => "validate",
+                    SplitPart::Test => "test",
+                };
+                format!("the fraction of rows to {part} on must lie between 0 and 1; it is {fraction}")
+            }
+            Self::NoTrainingRows { test, validation } => format!(
+                "the fractions of rows to test on, {test}, and to validate on, {validation}, leave none to train on"
+            ),
+            Self::EmptyPart => "there are too few rows to split: a part would be empty. Add rows.".into(),
+            Self::NoClassOfTwo => {
+                "there are too few rows to split: no class has two, one to train and one to test. Add rows.".into()
+            }
+            Self::TooFewGroups { column } => format!(
+                "column `{column}` has too few groups to split: each part needs one. Add groups, or leave out a part."
+            ),
+            Self::FoldCount { folds } => format!("a cross-validation needs at least 2 folds, not {folds}"),
+            Self::TooManyFolds { available, unit, folds } => {
+                let units = match unit {
+                    FoldUnit::Row => count(*available, "row"),
+                    FoldUnit::RowOfMostFrequentClass => {
+                        format!("{} of the most frequent class", count(*available, "row"))
+                    }
+                    FoldUnit::Group => count(*available, "group"),
+                };
+                format!("{units} cannot be put into {folds} folds: make fewer folds")
+            }
+            Self::NoGroups { column } => {
+                format!("the folds are by the groups of `{column}`, and each row needs one")
+            }
+        }
+    }
+}
