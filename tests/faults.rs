@@ -20,7 +20,7 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
 /// Returns the text of an expected error.
 fn expect_error<T>(result: Result<T>) -> Result<String, Failed> {
     match result {
-        Ok(_) => Err("nothing was expect_error".into()),
+        Ok(_) => Err("nothing was refused".into()),
         Err(error) => Ok(error.to_string()),
     }
 }
@@ -66,7 +66,7 @@ fn a_training_resumes_after_its_device_is_lost(adapter: &Adapter) -> Result<(), 
         let error = expect_error(train(&adapter.open()?, Some(place.path()), false, Some(lose)))?;
         ensure(error.contains(LOST) && error.contains("Trainer::resume"), || error.clone())?;
         let resumed = train(&adapter.open()?, Some(place.path()), true, None)?;
-        ensure(resumed == whole, || format!("lost in step {lose} and resumed, it ends with other bits"))?;
+        ensure(resumed == whole, || format!("lost in step {lose} and resumed, the bits differ"))?;
     }
     Ok(())
 }
@@ -154,7 +154,7 @@ fn a_plan_without_room_lists_its_sizes_and_fixes(adapter: &Adapter) -> Result<()
     let error = match Network::new(device, 1) {
         Err(Error::OutOfMemory(error)) => error,
         Err(other) => return Err(format!("another error: {other}").into()),
-        Ok(_) => return Err("it was not expect_error".into()),
+        Ok(_) => return Err("it was not refused".into()),
     };
     for words in [
         "may take 8.0 KiB\n  the plan needs ",
@@ -188,7 +188,7 @@ fn fill(adapter: &Adapter) -> Result<(), Failed> {
     match session.compile(&graph, &sums.iter().collect::<Vec<_>>()) {
         Err(Error::OutOfMemory(error)) => println!("{error}"),
         Err(other) => return Err(format!("another error: {other}").into()),
-        Ok(_) => return Err("it was not expect_error".into()),
+        Ok(_) => return Err("it was not refused".into()),
     }
     // Its allocations are freed, and neither the device nor its other sessions have suffered.
     ensure(network.run(2)?.is_finite(), || "the first session has no loss".into())?;
@@ -263,20 +263,22 @@ fn a_loop_that_is_too_long_is_refused_by_name_and_line(adapter: &Adapter) -> Res
     let summed = |graph: &Graph| conv.forward(&graph.input("line", [1, 1, 70_001], DType::F32));
     let line = line!() - 2;
     let limit = adapter.self_test()?.iterations();
-    for (kernel, turns, line) in [("max_pool` turns loops 90300", 90_300, line), ("conv_direct_", 70_000, line + 1)] {
+    for (kernel, iterations, line) in
+        [("max_pool` turns loops 90300", 90_300, line), ("conv_direct_", 70_000, line + 1)]
+    {
         let graph = Graph::new(Mode::Evaluate);
-        let y = if turns == 90_300 { pooled(&graph) } else { summed(&graph) };
+        let y = if iterations == 90_300 { pooled(&graph) } else { summed(&graph) };
         let mut session = Session::new(adapter.open()?, &params)?;
         let compiled = session.compile(&graph, &[&y]);
-        if turns <= limit as usize {
+        if iterations <= limit as usize {
             let _ = compiled?;
             continue;
         }
         let error = expect_error(compiled)?;
-        let told = error.starts_with(&format!("a thread of the kernel `{kernel}"))
+        let names_the_kernel = error.starts_with(&format!("a thread of the kernel `{kernel}"))
             && error.contains(&format!("ends them after {limit}: the result would be wrong"))
             && error.contains(&format!("{}:{line}", file!()));
-        ensure(told, || error)?;
+        ensure(names_the_kernel, || error)?;
     }
     Ok(())
 }
@@ -345,14 +347,11 @@ fn main() -> ExitCode {
         ("every call on a lost device reports the loss", every_call_on_a_lost_device_reports_the_loss),
         ("a plan without room lists its sizes and fixes", a_plan_without_room_lists_its_sizes_and_fixes),
         (
-            "a tensor that is too large is expect_error by name and line",
+            "a tensor that is too large is refused by name and line",
             a_tensor_that_is_too_large_is_refused_by_name_and_line,
         ),
-        (
-            "a loop that is too long is expect_error by name and line",
-            a_loop_that_is_too_long_is_refused_by_name_and_line,
-        ),
-        ("elements beyond 32 bits are expect_error", elements_beyond_32_bits_are_refused),
+        ("a loop that is too long is refused by name and line", a_loop_that_is_too_long_is_refused_by_name_and_line),
+        ("elements beyond 32 bits are refused", elements_beyond_32_bits_are_refused),
         (
             "an adapter without optional features trains to the same bits",
             an_adapter_without_optional_features_trains_to_the_same_bits,

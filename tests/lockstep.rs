@@ -294,7 +294,7 @@ fn training() -> Result<(), Failed> {
         params.to_safetensors()
     };
     if fit(true)? != fit(false)? {
-        return Err("looking has changed the training".into());
+        return Err("the comparison changed the training".into());
     }
     Ok(())
 }

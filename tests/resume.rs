@@ -117,7 +117,7 @@ fn a_stop_changes_no_bit(config: &Config, device: &Device) -> Result<(), Failed>
         }
         let (ended, resumed) = train(config, device, Some((place.path(), true)), None);
         if ended != Ended::Completed || resumed != whole {
-            return Err(format!("stopped after {stop} steps and resumed, it ends with other bits").into());
+            return Err(format!("stopped after {stop} steps and resumed, the bits differ").into());
         }
     }
     Ok(())

@@ -247,17 +247,17 @@ fn plans_share_their_variables(task: &Task, device: &Device) -> Result<(), Faile
         losses.extend(one.run(step, &all[rows]));
         let (first, again) = (one.run(&wide, &all[..100]), one.run(&wide, &all[..100]));
         if first.iter().zip(&again).any(|(a, b)| a.to_bits() != b.to_bits()) {
-            return Err("evaluating changes what is evaluated".into());
+            return Err("evaluating changes the model".into());
         }
     }
     let after = one.run(&wide, &all[..100]);
     if before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()) {
-        return Err("the evaluation does not see the training".into());
+        return Err("the evaluation does not see the trained weights".into());
     }
     let some = one.run(&narrow, &all[20..30]);
     let width = after.len() / 100;
     if !nearly_equal(&some, &after[20 * width..30 * width]) {
-        return Err("a row depends on how many there are".into());
+        return Err("the logits of a row depend on the number of rows".into());
     }
     let bytes = one.bytes();
     let mut other = Run::new(task, device, 7);
@@ -295,7 +295,7 @@ fn a_trained_model_moves_to_another_device(task: &Task, device: &Device) -> Resu
             return Err(format!("{other:?} gives other logits").into());
         }
         if moved.bytes() != bytes {
-            return Err(format!("saved again from {other:?} it is another file").into());
+            return Err(format!("saved again from {other:?}, the file differs").into());
         }
     }
     Ok(())
@@ -353,7 +353,7 @@ fn main() -> ExitCode {
                 Box::new(move || check(&shared.0, &device))
             };
             add(
-                &format!("the same seed gives the same bytes, another others: {task}"),
+                &format!("equal seeds give equal bytes, and other seeds others: {task}"),
                 on(the_same_seed_gives_the_same_bytes),
             );
             add(&format!("several plans share their variables: {task}"), on(plans_share_their_variables));

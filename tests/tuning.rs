@@ -26,8 +26,8 @@ fn kernel(plan: &Plan) -> String {
 
 fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> {
     let mut backend: Box<dyn Backend> = adapter.open()?.into();
-    let mut sites = vec![];
-    let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |tuned| sites.push(tuned.clone()))?;
+    let mut results = vec![];
+    let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |tuned| results.push(tuned.clone()))?;
     let chosen = choices.get(KEY).ok_or("the site has no choice")?.to_string();
     if !matmul_variants().any(|variant| variant == chosen) {
         return Err(format!("{chosen} is no variant").into());
@@ -36,7 +36,7 @@ fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> 
     // Nothing is measured twice.
     let plan = plan(&*backend);
     assert_eq!(backend.tune(&plan, Duration::MAX, &mut |_| panic!("measured twice"))?, choices);
-    let [tuned] = &sites[..] else { return Err(format!("one site, not {sites:?}").into()) };
+    let [tuned] = &results[..] else { return Err(format!("one tuning key, not {results:?}").into()) };
     assert_eq!((tuned.site.as_str(), tuned.chosen.variant, tuned.left), (KEY, chosen.as_str(), 0));
     assert!(tuned.chosen.time <= tuned.default.time && !tuned.chosen.time.is_zero(), "{tuned:?}");
     assert!(format!("{plan:#}").contains(&format!("matmul [{chosen}]")), "{plan:#}");

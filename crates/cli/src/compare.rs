@@ -84,7 +84,10 @@ fn read(folder: &Path) -> Result<Run> {
 fn difference(first: &Run, other: &Run) -> Result<Result<Vec<Measured>, String>> {
     let (Some(a), Some(b)) = (&first.scores, &other.scores) else {
         let without = if first.scores.is_none() { first } else { other };
-        return Ok(Err(format!("{} has no {TEST} (it was trained with --no-report, or long ago)", without.name)));
+        return Ok(Err(format!(
+            "{} has no {TEST} (it was trained with --no-report, or by an older version)",
+            without.name
+        )));
     };
     if a.classes() != b.classes() || first.model.target != other.model.target {
         return Ok(Err(format!("{} predicts something else", other.name)));

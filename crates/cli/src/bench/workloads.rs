@@ -43,10 +43,13 @@ pub const WORKLOADS: &[Workload] = &[
         |params, graph| mlp(params, graph, 512, &[1024, 2048, 2048, 1000], &Sgd::new(1e-2).momentum(0.9)),
     ),
     usual("cnn", "two 3 × 3 convolutions of 28 × 28 images with batch norm, cross-entropy, Adam, batch 64", cnn),
-    usual("matmul-512", "a product of two matrices of 512 rows and columns", |p, g| matmul(p, g, 512)),
-    usual("matmul-1024", "the same of 1024", |p, g| matmul(p, g, 1024)),
-    usual("matmul-2048", "the same of 2048", |p, g| matmul(p, g, 2048)),
-    Workload { usual: false, ..usual("matmul-4096", "the same of 4096; only when named", |p, g| matmul(p, g, 4096)) },
+    usual("matmul-512", "a product of two 512 × 512 matrices", |p, g| matmul(p, g, 512)),
+    usual("matmul-1024", "a product of two 1024 × 1024 matrices", |p, g| matmul(p, g, 1024)),
+    usual("matmul-2048", "a product of two 2048 × 2048 matrices", |p, g| matmul(p, g, 2048)),
+    Workload {
+        usual: false,
+        ..usual("matmul-4096", "a product of two 4096 × 4096 matrices; only if named", |p, g| matmul(p, g, 4096))
+    },
     usual("pointwise", "relu(a·b + a) of 4096 × 4096 elements", pointwise),
     usual("batch-norm", "batch norm of 16384 × 1024 elements with its gradients", batch_norm),
     usual("cross-entropy", "softmax cross-entropy of 16384 × 1024 logits with its gradient", cross_entropy),

@@ -189,7 +189,7 @@ impl Balance {
                 if chosen { " only if the rule leaves it there" } else { "" },
             ));
         } else if self.is_weighted() {
-            notes.push("note: the loss sees each class equally often, and so do the probabilities".into());
+            notes.push("note: the loss sees each class equally often, and the probabilities assume the same".into());
         }
         if self.start == Start::Prior {
             notes.push(format!(
