@@ -70,7 +70,7 @@ fn one_label_per_row_against_two_logits_lists_the_three_fixes() {
     let loss = BceWithLogitsLoss::new().forward(&logits, &targets);
     AdamW::new(1e-3).minimize(&loss);
     assert_says(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         here,
         "
 bce_with_logits(f32[64, 2], f32[64]): targets [64] must have the shape of the logits [64, 2]
@@ -103,13 +103,13 @@ linear(f32[8, 64], f32[1, 32], f32[1]): shapes cannot be multiplied ([8, 64] and
     let x = float(&graph, "x", [8, 30]);
     let here = line!() + 1;
     let y = net.forward(&x);
-    assert_says(&refused(&params, &y), here, expected);
+    assert_says(&compile_error(&params, &y), here, expected);
     // A sequence inside a sequence.
     let outer = Sequential::new(&params).add(|_| net).add(|_| Relu);
     let x = float(&train(), "x", [8, 30]);
     let here = line!() + 1;
     let y = outer.forward(&x);
-    assert_says(&refused(&params, &y), here, expected);
+    assert_says(&compile_error(&params, &y), here, expected);
     // A layer inside a closure, whose own line is nearer.
     let inner = Linear::new(&params.at("inner"), 3, 3);
     let here = line!() + 1;
@@ -133,7 +133,7 @@ fn a_custom_model_is_named_by_the_line_of_its_layer() {
     let model = Model(Linear::new(&params.at("fc"), 30, 8), BatchNorm1d::new(&params.at("bn"), 8));
     let y = model.forward(&float(&train(), "x", [64, 29]));
     assert_says(
-        &refused(&params, &y),
+        &compile_error(&params, &y),
         HERE.get(),
         "
 linear(f32[64, 29], f32[8, 30], f32[8]): shapes cannot be multiplied ([64, 29] and [30, 8])
@@ -144,7 +144,7 @@ linear(f32[64, 29], f32[8, 30], f32[8]): shapes cannot be multiplied ([64, 29] a
     );
     let y = model.forward(&float(&train(), "x", [1, 30]));
     assert_says(
-        &refused(&params, &y),
+        &compile_error(&params, &y),
         HERE.get() + 1,
         "
 batch_norm(f32[1, 8], f32[8], f32[8]): expected more than 1 value per channel when training, got [1, 8]
@@ -163,7 +163,7 @@ fn layers_say_what_they_take() {
     let y = norm.forward(&norm.forward(&float(&graph, "x", [4, 8])));
     assert!(y.is_valid() && graph.check().is_ok(), "a norm may be called twice");
     let says = |shape: &[usize], expected: &str| {
-        assert_brief(&refused(&params, &norm.forward(&float(&train(), "x", shape))), expected);
+        assert_brief(&compile_error(&params, &norm.forward(&float(&train(), "x", shape))), expected);
     };
     says(
         &[8],
@@ -176,14 +176,14 @@ fn layers_say_what_they_take() {
          the layer before it with 8 outputs",
     );
     let y = Dropout::new(&params.at("drop"), 1.5).forward(&float(&train(), "x", [2]));
-    assert_brief(&refused(&params, &y), "dropout(f32[2], u32[]): the probability 1.5 is not between 0 and 1");
+    assert_brief(&compile_error(&params, &y), "dropout(f32[2], u32[]): the probability 1.5 is not between 0 and 1");
 }
 
 #[test]
 fn ops_say_which_types_and_shapes_fit() {
     let params = Params::seeded(0);
     let says =
-        |build: fn(&Graph) -> Tensor, expected: &str| assert_brief(&refused(&params, &build(&train())), expected);
+        |build: fn(&Graph) -> Tensor, expected: &str| assert_brief(&compile_error(&params, &build(&train())), expected);
     says(|g| labels(g, [3]).relu(), "relu(u32[3]): argument `x` must be f32, not u32 / cast with `.to_f32()`");
     says(
         |g| float(g, "x", [3]).where_cond(float(g, "a", [3]), float(g, "b", [3])),
@@ -228,7 +228,7 @@ fn variables_are_declared_and_updated_once_in_training() {
         let graph = Graph::new(mode);
         let value = graph.variable(&v);
         update(&graph, &v, &value);
-        assert_brief(&refused(&params, &value), expected);
+        assert_brief(&compile_error(&params, &value), expected);
     };
     says(
         Mode::Evaluate,
@@ -251,14 +251,14 @@ fn variables_are_declared_and_updated_once_in_training() {
     let graph = train();
     let sum = graph.variable(&v) + graph.variable(&same);
     assert_brief(
-        &refused(&params, &sum),
+        &compile_error(&params, &sum),
         "variable(f32[3]): `v` belongs to another Params / trace one graph per Params",
     );
     // Layers of two dimensions pass through without a panic.
     let dense = Linear::new(&params.at("dense"), 5, 5);
     let lstm = Lstm::new(&other.at("lstm"), 5, 4);
     let (y, _) = lstm.forward(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
-    assert!(refused(&params, &y).contains("belongs to another Params"));
+    assert!(compile_error(&params, &y).contains("belongs to another Params"));
     let message = compile_error(&params, &train().variable(&same));
     assert_eq!(message, "`v` belongs to other Params than those of this session");
     let _first = Linear::new(&params.at("fc"), 3, 3);
@@ -298,7 +298,7 @@ fn feeds_are_checked_before_anything_runs() {
     let feeds = [(&x, &good), (&y, &classes)];
     let error = session(&params).run(&step, &feeds).unwrap_err().to_string();
     assert_eq!(error, "the step was compiled by another session");
-    let result = own.run(&step, &feeds).expect("what is refused changes nothing");
+    let result = own.run(&step, &feeds).expect("a refused run changes nothing");
     assert_eq!(result[0].to_f64(), [16.0]);
 }
 

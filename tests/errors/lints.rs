@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{assert_brief, assert_says, float, labels, refused, session, train};
+use super::{assert_brief, assert_says, compile_error, float, labels, session, train};
 use wgrad::core::{Lint, Warning};
 use wgrad::prelude::*;
 
@@ -62,7 +62,7 @@ fn probabilities_before_a_loss_of_logits_are_an_error() {
     };
     let (here, loss) = trace();
     assert_says(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         here,
         "
 CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the softmax of logits itself
@@ -79,7 +79,7 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
     let probability = model.forward(&float(&graph, "x", [8, 30])).sigmoid();
     let loss = BceWithLogitsLoss::new().forward(&probability, &float(&graph, "y", [8, 2]));
     assert_brief(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         "BceWithLogitsLoss(f32[8, 2]): these are probabilities, and this loss takes logits / leave the sigmoid out of \
          the model; take it where probabilities are read / or, with targets between 0 and 1, use BceLoss, which is less \
          exact / or, if it is meant, `graph.allow(&lints::SIGMOID_BEFORE_LOSS)`",
@@ -90,7 +90,7 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
 fn an_error_of_shapes_comes_before_lints() {
     let graph = train();
     let loss = CrossEntropyLoss::new().forward(&float(&graph, "x", [8, 3]).softmax(-1), &labels(&graph, [7]));
-    let message = refused(&Params::seeded(0), &loss);
+    let message = compile_error(&Params::seeded(0), &loss);
     assert!(message.starts_with("softmax_cross_entropy("), "{message}");
 }
 

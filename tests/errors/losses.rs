@@ -2,7 +2,7 @@
 
 use wgrad::prelude::*;
 
-use super::{assert_brief, assert_says, float, refused, train};
+use super::{assert_brief, assert_says, compile_error, float, train};
 
 /// Creates an input of a loss.
 fn input(graph: &Graph, name: &str, shape: &[usize], dtype: DType) -> Tensor {
@@ -14,7 +14,7 @@ fn input(graph: &Graph, name: &str, shape: &[usize], dtype: DType) -> Tensor {
 fn says(x: &[usize], y: (&[usize], DType), loss: impl Fn(&Tensor, &Tensor) -> Tensor, expected: &str) {
     let graph = train();
     let y = input(&graph, "y", y.0, y.1);
-    assert_brief(&refused(&Params::seeded(0), &loss(&float(&graph, "x", x), &y)), expected);
+    assert_brief(&compile_error(&Params::seeded(0), &loss(&float(&graph, "x", x), &y)), expected);
 }
 
 const F: DType = DType::F32;
@@ -27,7 +27,7 @@ fn regression_does_not_broadcast() {
     let here = line!() + 1;
     let loss = MseLoss::new().forward(&x, &y);
     assert_says(
-        &refused(&Params::seeded(0), &loss),
+        &compile_error(&Params::seeded(0), &loss),
         here,
         "
 MseLoss(f32[64, 1], f32[64]): targets [64] must have the shape of the predictions [64, 1]
