@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
 use wgrad_data::Seed;
 use wgrad_metrics::Interval;
-use wgrad_train::report::{Judged, Measured, Scores, intervals, paired};
+use wgrad_train::report::{DecidedScores, MetricInterval, Scores, intervals, paired};
 
 use crate::error::CommandError;
 use crate::model::{Model, TEST, Training};
@@ -40,9 +40,9 @@ struct Run {
     name: String,
     model: Model,
     scores: Option<Scores>,
-    metrics: Vec<Measured>,
+    metrics: Vec<MetricInterval>,
     /// Differences from the first run, or the reason why there are none.
-    differences: Result<Vec<Measured>, String>,
+    differences: Result<Vec<MetricInterval>, String>,
 }
 
 /// Compares the runs and prints the result.
@@ -81,7 +81,7 @@ fn read(folder: &Path) -> Result<Run> {
 }
 
 /// Returns the paired differences between two runs, or the reason why they cannot be compared.
-fn difference(first: &Run, other: &Run) -> Result<Result<Vec<Measured>, String>> {
+fn difference(first: &Run, other: &Run) -> Result<Result<Vec<MetricInterval>, String>> {
     let (Some(a), Some(b)) = (&first.scores, &other.scores) else {
         let without = if first.scores.is_none() { first } else { other };
         return Ok(Err(format!(
@@ -103,7 +103,8 @@ fn difference(first: &Run, other: &Run) -> Result<Result<Vec<Measured>, String>>
     if !a.same_rows(b) && !chosen {
         return Ok(Err(format!("{} was tested on other rows", other.name)));
     }
-    let [first, other] = [(a, first), (b, other)].map(|(scores, run)| Judged { scores, decision: &run.model.decision });
+    let [first, other] =
+        [(a, first), (b, other)].map(|(scores, run)| DecidedScores { scores, decision: &run.model.decision });
     paired(first, other, CONFIDENCE, Seed(0)).map(Ok)
 }
 
@@ -165,12 +166,12 @@ fn described(run: &Run, name: &str) -> Option<f64> {
 
 const NAMES: [&str; 8] = ["accuracy", "precision", "recall", "f1", "roc_auc", "pr_auc", "log_loss", "brier"];
 
-fn find<'a>(all: &'a [Measured], name: &str) -> Option<&'a Measured> {
+fn find<'a>(all: &'a [MetricInterval], name: &str) -> Option<&'a MetricInterval> {
     all.iter().find(|measured| measured.name == name)
 }
 
 /// Returns `better` or `worse` if the interval of a difference does not contain 0.
-fn verdict(measured: &Measured) -> Option<&'static str> {
+fn verdict(measured: &MetricInterval) -> Option<&'static str> {
     let Interval { low, high, .. } = measured.interval?;
     match (low > 0.0, high < 0.0) {
         (false, false) => None,
@@ -179,8 +180,8 @@ fn verdict(measured: &Measured) -> Option<&'static str> {
 }
 
 fn as_json(runs: &[Run], settings: &BTreeMap<String, Vec<String>>) -> Value {
-    let measures = |all: &[Measured]| -> Value {
-        let entry = |m: &Measured| (m.name.to_string(), json!(m.interval));
+    let measures = |all: &[MetricInterval]| -> Value {
+        let entry = |m: &MetricInterval| (m.name.to_string(), json!(m.interval));
         Value::Object(all.iter().map(entry).collect())
     };
     let run = |(at, run): (usize, &Run)| {

@@ -1,17 +1,17 @@
-//! Code of the user's that runs along with a training.
+//! Callbacks of the trainer.
 
 use std::ops::ControlFlow;
 
 use wgrad_core::Result;
 
 use crate::history::{EpochStats, History};
-use crate::progress::Run;
+use crate::progress::FitInfo;
 use crate::trainer::Trainer;
 
-/// Is called while a model is trained. Every method may be left out.
+/// User code that is called during a fit. Every method has a default that does nothing.
 ///
-/// What only looks at losses is simpler with [`Trainer::on_epoch`] and [`Trainer::on_step`]; what shows something is a
-/// [`Progress`](crate::Progress). An error ends the fit with that error.
+/// Code that needs only losses is simpler with [`Trainer::on_epoch`] and [`Trainer::on_step`]; code that displays
+/// something is a [`Progress`](crate::Progress). An error ends the fit with that error.
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -31,33 +31,34 @@ use crate::trainer::Trainer;
 /// let trainer = Trainer::new(CpuBackend::<f32>::new(), &Params::seeded(7)).callback(Until(0.1));
 /// ```
 pub trait Callback<'a> {
-    /// A fit begins; a resumed one, too.
+    /// Called at the beginning of a fit, also of a resumed one.
     ///
     /// # Errors
-    /// What ends the fit.
-    fn begin(&mut self, trainer: &mut Trainer<'a>, run: &Run) -> Result<()> {
-        let _ = (trainer, run);
+    /// Any error ends the fit.
+    fn begin(&mut self, trainer: &mut Trainer<'a>, info: &FitInfo) -> Result<()> {
+        let _ = (trainer, info);
         Ok(())
     }
 
-    /// Step number `step` of the epoch, from 1, has run. Steps go to the device many at a time and are told likewise.
+    /// Called after step number `step` of the epoch, from 1, with its loss. Steps are submitted in chunks, so the calls
+    /// of a chunk come together, after it has run.
     fn step(&mut self, step: usize, loss: f64) {
         let _ = (step, loss);
     }
 
-    /// An epoch is over, with its validation. The trainer may [evaluate](Trainer::evaluate); `Break` ends the fit.
+    /// Called after an epoch and its validation. The trainer may [evaluate](Trainer::evaluate); `Break` ends the fit.
     ///
     /// # Errors
-    /// What ends the fit.
+    /// Any error ends the fit.
     fn epoch(&mut self, trainer: &mut Trainer<'a>, stats: &EpochStats) -> Result<ControlFlow<()>> {
         let _ = (trainer, stats);
         Ok(ControlFlow::Continue(()))
     }
 
-    /// The fit is over without an error.
+    /// Called at the end of a fit without an error.
     ///
     /// # Errors
-    /// What the fit returns then.
+    /// The fit returns the error.
     fn end(&mut self, trainer: &mut Trainer<'a>, history: &History) -> Result<()> {
         let _ = (trainer, history);
         Ok(())

@@ -1,42 +1,37 @@
-//! A data set as the steps of a training see it: rows with features and targets, gathered into arrays.
+//! Data set as input of training steps: features and targets of rows, gathered into arrays.
 //!
-//! Everything that training asks of a data set is here, so that another kind of data needs another source and nothing else.
+//! This is the only place where training reads a data set. Another kind of data needs another source and nothing else.
 
 use std::sync::Arc;
 
-use wgrad_core::{Array, DType, Error, Graph, Limits, Result, Tensor};
+use wgrad_core::{Array, DType, Graph, Limits, Result, Tensor};
 
+use crate::error::SettingError;
 use wgrad_data::Dataset;
 
-/// In which form the loss gets the classes of a batch of `N` rows.
+/// Form in which the loss receives the classes of a batch of `N` rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Targets {
     /// [`Self::Binary`] for two classes, [`Self::Classes`] for more.
     #[default]
     Automatic,
-    /// `f32[N, 1]`, 1 for the positive class: what `BceWithLogitsLoss` takes with a model of one output.
+    /// `f32[N, 1]`, 1 for the positive class: for `BceWithLogitsLoss` with a model of one output.
     Binary,
-    /// `u32[N]`: what `CrossEntropyLoss` takes with a model of one output per class.
+    /// `u32[N]`: for `CrossEntropyLoss` with a model of one output per class.
     Classes,
 }
 
 impl Targets {
-    /// Settles the automatic choice.
+    /// Resolves [`Self::Automatic`] for a data set.
     ///
     /// # Errors
-    /// When the dataset has no two classes but the targets are binary.
+    /// When the targets are binary and the data set does not have two classes.
     fn of(self, data: &Dataset) -> Result<Self> {
         let classes = data.classes();
         match self {
             Self::Automatic | Self::Binary if classes.len() == 2 => Ok(Self::Binary),
             Self::Automatic | Self::Classes => Ok(Self::Classes),
-            Self::Binary => Err(Error::Config(format!(
-                "binary targets need 2 classes, but there are {}: {}\n  fix: use Targets::Classes, CrossEntropyLoss \
-                 and a model with {} outputs",
-                classes.len(),
-                classes.join(", "),
-                classes.len()
-            ))),
+            Self::Binary => Err(SettingError::BinaryTargets { classes: classes.to_vec() }.into()),
         }
     }
 
@@ -48,7 +43,7 @@ impl Targets {
         }
     }
 
-    /// Makes the targets of rows with these labels, in a shape that begins with `dims`.
+    /// Returns the targets of rows with these labels, in a shape that begins with `dims`.
     fn array(self, dims: &[usize], labels: Vec<u32>) -> Result<Array> {
         match self {
             Self::Classes => Array::new(dims, labels),
@@ -57,23 +52,23 @@ impl Targets {
     }
 }
 
-/// The most bytes of features that are kept on a device, if its largest binding is not smaller than four times that.
+/// Largest features, in bytes, that are kept on a device. A quarter of its largest buffer binding is a limit as well.
 const RESIDENT: u64 = 1 << 30;
 
-/// Data set whose classes have a settled form.
+/// Data set with the form of its targets.
 #[derive(Clone, Copy)]
 pub(crate) struct DataSource<'a> {
     data: &'a Dataset,
     targets: Targets,
 }
 
-/// Features and targets of all rows, to be kept on a device.
+/// Features and targets of all rows, kept on a device.
 pub(crate) struct Resident {
     x: Arc<Array>,
     y: Arc<Array>,
 }
 
-/// Features and targets of a batch in a graph, and the inputs that they are made of.
+/// Features and targets of a batch in a graph, and the graph inputs that they are computed from.
 pub(crate) struct BatchTensors {
     pub inputs: Vec<Tensor>,
     pub x: Tensor,
@@ -85,12 +80,12 @@ impl<'a> DataSource<'a> {
         Ok(Self { data, targets: targets.of(data)? })
     }
 
-    /// Returns another data set in the same form.
+    /// Returns a source over another data set, with targets of the same form.
     pub fn like(self, data: &'a Dataset) -> Self {
         Self { data, ..self }
     }
 
-    /// Returns whether a data set's features are kept on a device of these limits.
+    /// Returns whether a data set's features are kept on a device with these limits.
     pub fn fits(data: &Dataset, limits: &Limits) -> bool {
         !data.is_on_disk() && data.feature_bytes() <= RESIDENT.min(limits.binding_bytes / 4)
     }
@@ -108,13 +103,13 @@ impl<'a> DataSource<'a> {
         self.data.features() * size_of::<f32>()
     }
 
-    /// Makes the arrays of all rows.
+    /// Returns the arrays of all rows.
     pub fn resident(self) -> Result<Resident> {
         let y = self.targets.array(&[self.data.rows()], self.data.y().to_vec())?;
         Ok(Resident { x: self.data.x_shared(), y: Arc::new(y) })
     }
 
-    /// Declares a batch that is fed.
+    /// Declares a batch whose features and targets are fed from the host.
     pub fn fed(self, graph: &Graph, rows: usize) -> BatchTensors {
         let x = graph.input("x", [rows, self.data.features()], DType::F32);
         let y = self.targets.input(graph, rows);
@@ -130,7 +125,7 @@ impl<'a> DataSource<'a> {
 }
 
 impl Resident {
-    /// Declares a batch whose rows are picked on the device by their numbers.
+    /// Declares a batch whose rows are gathered on the device by their numbers.
     pub fn picked(&self, graph: &Graph, rows: usize) -> BatchTensors {
         let index = graph.input("rows", [rows], DType::U32);
         let [x, y] = [&self.x, &self.y].map(|array| graph.array(array.clone()).embedding(&index));
@@ -142,7 +137,7 @@ impl Resident {
 pub(crate) fn describe(data: &Dataset) -> Result<String> {
     let mut hasher = crc32fast::Hasher::new();
     let mut bytes = vec![];
-    // Wherever the features are, a few at a time.
+    // A few rows at a time, since the features may be on disk.
     let rows: Vec<u32> = (0..u32::MAX).take(data.rows()).collect();
     for rows in rows.chunks(((1 << 14) / data.features().max(1)).max(1)) {
         let values = data.gather(rows)?;

@@ -1,4 +1,4 @@
-//! The end of a training that no longer gets better.
+//! Early stopping: the end of a fit that no longer improves.
 
 use std::fmt;
 
@@ -10,11 +10,11 @@ use crate::trainer::Trainer;
 
 pub(crate) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a>;
 
-/// Ends a fit when its validation loss, or a metric of one's own, has not got better for some epochs, and puts the weights
-/// of the best epoch back.
+/// Ends a fit when its validation loss, or another metric, has not improved for some epochs, and restores the weights of
+/// the best epoch.
 ///
-/// An epoch is better than the best so far if it is so by more than `min_delta`. Without validation rows the training loss
-/// is followed. A measure that is NaN is never better.
+/// An epoch is better than the best so far if the difference is larger than `min_delta`. Without validation rows the
+/// training loss is used. A measure that is NaN is never better.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Params};
@@ -26,7 +26,7 @@ pub(crate) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Res
 /// let params = Params::seeded(7);
 /// let model = Linear::new(&params.at("fc"), 1, 1);
 /// let loss = BceWithLogitsLoss::new();
-/// // The area under the precision-recall curve shall grow, and no metric is above 1.
+/// // The area under the precision-recall curve is maximised.
 /// let stopping = EarlyStopping::new(3).maximize(|trainer, _| {
 ///     Ok(trainer.evaluate(&data, |x| model.forward(x))?.pr_auc.unwrap_or(0.0))
 /// });
@@ -53,32 +53,33 @@ impl fmt::Debug for EarlyStopping<'_> {
 }
 
 impl<'a> EarlyStopping<'a> {
-    /// Ends the fit after `patience` epochs in a row that were not better than the best; 0 ends it with the first.
+    /// Ends the fit after `patience` epochs in a row that were not better than the best; 0 ends it after the first such
+    /// epoch.
     pub fn new(patience: usize) -> Self {
         Self { rule: Patience::new(patience), metric: None }
     }
 
-    /// By how much an epoch must be better to count; 0 if not set.
+    /// Sets the difference by which an epoch must be better than the best so far. Default: 0.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.rule.min_delta = min_delta;
         self
     }
 
-    /// Whether the fit ends with the weights of the best epoch; true if not set. Otherwise it ends with those of the last.
+    /// Restores the weights of the best epoch at the end of the fit; with false those of the last epoch stay. Default:
+    /// true.
     pub fn restore_best(mut self, restore: bool) -> Self {
         self.rule.restore = restore;
         self
     }
 
-    /// Follows a number that shall become small instead of the loss. It is asked after each epoch, and may evaluate with the
-    /// trainer.
+    /// Minimises a metric instead of the loss. The function is called after each epoch and may evaluate with the trainer.
     pub fn minimize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self.metric = Some(Box::new(metric));
         self.rule.maximize = false;
         self
     }
 
-    /// As [`Self::minimize`], with a number that shall become large.
+    /// Maximises a metric instead of minimising the loss; see [`Self::minimize`].
     pub fn maximize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self = self.minimize(metric);
         self.rule.maximize = true;

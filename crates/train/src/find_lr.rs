@@ -1,21 +1,22 @@
-//! Which learning rate to begin with: a short training with a rate that grows, of which nothing stays.
+//! Learning-rate search: a short training with a growing rate, which is undone afterwards.
 
 use std::fmt;
 use std::panic::Location;
 
-use wgrad_core::{Error, Result, Tensor};
+use wgrad_core::{Result, Tensor};
 
+use crate::error::SettingError;
 use crate::history::Short;
 use crate::options::EpochBatches;
 use crate::rehearsal::Rehearsal;
-use crate::steps::{EpochOrder, Ran, Tally, Watch};
+use crate::steps::{EpochOrder, StepObserver, StepsOutcome, Tally};
 use crate::trainer::Trainer;
 use wgrad_data::{Batches, Dataset, Epoch};
 use wgrad_nn::optim::Handles;
 
-/// How [`Trainer::find_lr`] looks for a rate.
+/// Settings of the learning-rate search of [`Trainer::find_lr`].
 ///
-/// Update `i` of `n` is made with the rate `from · (to / from)^(i / (n − 1))`. Its loss is smoothed as
+/// Update `i` of `n` uses the rate `from · (to / from)^(i / (n − 1))`. Its loss is smoothed as
 /// `avg = β · avg + (1 − β) · loss`, divided by `1 − β^(i + 1)`. Source: Smith, Cyclical Learning Rates for Training Neural
 /// Networks, 2017.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,29 +30,29 @@ pub struct LrFinder {
 }
 
 impl Default for LrFinder {
-    /// 100 updates from 1e-7 to 10, smoothed with 0.9, until the smoothed loss is 4 times the best.
+    /// Returns the defaults: 100 updates from 1e-7 to 10, smoothing 0.9, ended when the smoothed loss is 4 times the best.
     fn default() -> Self {
         Self { from: 1e-7, to: 10.0, updates: 100, smoothing: 0.9, diverges: 4.0 }
     }
 }
 
 impl LrFinder {
-    /// The first and the last rate, both positive.
+    /// Sets the first and the last rate, both positive.
     pub fn range(self, from: f64, to: f64) -> Self {
         Self { from, to, ..self }
     }
 
-    /// How many updates there are at most; at least 2.
+    /// Sets the largest number of updates; at least 2.
     pub fn updates(self, updates: usize) -> Self {
         Self { updates, ..self }
     }
 
-    /// The share of the past in the smoothed loss, at least 0 and below 1.
+    /// Sets `β`, the weight of earlier losses in the smoothed loss; at least 0 and below 1.
     pub fn smoothing(self, smoothing: f64) -> Self {
         Self { smoothing, ..self }
     }
 
-    /// How many times the best smoothed loss ends the search; above 1.
+    /// Sets the multiple of the best smoothed loss at which the search ends; above 1.
     pub fn diverges(self, diverges: f64) -> Self {
         Self { diverges, ..self }
     }
@@ -59,37 +60,37 @@ impl LrFinder {
     fn check(&self) -> Result<()> {
         let Self { from, to, updates, smoothing, diverges } = *self;
         let wrong = if !(from > 0.0 && to > from && to.is_finite()) {
-            format!("rates from {from} to {to} do not grow: give 0 < from < to")
+            SettingError::Rates { from, to }
         } else if updates < 2 {
-            format!("{updates} updates are too few: give at least 2")
+            SettingError::Updates { updates }
         } else if !(0.0..1.0).contains(&smoothing) {
-            format!("the smoothing must be at least 0 and below 1, not {smoothing}")
+            SettingError::Smoothing { smoothing }
         } else if diverges.is_nan() || diverges <= 1.0 {
-            format!("a loss diverges by a factor above 1, not {diverges}")
+            SettingError::Divergence { factor: diverges }
         } else {
             return Ok(());
         };
-        Err(Error::Config(wrong))
+        Err(wrong.into())
     }
 }
 
-/// One update of a search.
+/// Update of a learning-rate search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LrPoint {
-    /// The rate.
+    /// Learning rate.
     pub lr: f64,
-    /// The loss before the update.
+    /// Loss before the update.
     pub loss: f64,
-    /// The smoothed loss.
+    /// Smoothed loss.
     pub smoothed: f64,
 }
 
-/// What [`Trainer::find_lr`] has found; prints as a table.
+/// Result of [`Trainer::find_lr`]; prints as a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LrCurve {
-    /// The updates, in order.
+    /// Updates, in order.
     pub points: Vec<LrPoint>,
-    /// The rate at which the smoothed loss falls fastest, by the logarithm of the rate; none if it never falls.
+    /// Rate at which the smoothed loss falls fastest with respect to the logarithm of the rate; none if it never falls.
     pub suggestion: Option<f64>,
     /// Whether the loss diverged before the last rate.
     pub diverged: bool,
@@ -100,13 +101,13 @@ impl LrCurve {
     fn new(points: Vec<LrPoint>, diverged: bool) -> Self {
         let least = points.iter().map(|point| point.smoothed).fold(f64::INFINITY, f64::min);
         let end = points.iter().position(|point| point.smoothed == least).unwrap_or(0);
-        let slope = |i: usize| {
+        let derivative = |i: usize| {
             let (before, after) = (&points[i - 1], &points[i + 1]);
             (after.smoothed - before.smoothed) / (after.lr / before.lr).ln()
         };
         let inner = 1..end.min(points.len().saturating_sub(1));
-        let steepest = inner.map(|i| (slope(i), i)).min_by(|(a, _), (b, _)| a.total_cmp(b));
-        let suggestion = steepest.filter(|(slope, _)| *slope < 0.0).map(|(_, i)| points[i].lr);
+        let steepest = inner.map(|i| (derivative(i), i)).min_by(|(a, _), (b, _)| a.total_cmp(b));
+        let suggestion = steepest.filter(|(derivative, _)| *derivative < 0.0).map(|(_, i)| points[i].lr);
         Self { points, suggestion, diverged }
     }
 }
@@ -130,10 +131,10 @@ impl fmt::Display for LrCurve {
 }
 
 impl Trainer<'_> {
-    /// Trains with a rate that grows from update to update until the loss diverges, puts weights, optimizer state, counters
-    /// and random numbers back as they were, and suggests the rate at which the loss falls fastest.
+    /// Trains with a rate that grows from update to update until the loss diverges, restores weights, optimizer state,
+    /// counters and random numbers, and suggests the rate at which the loss falls fastest.
     ///
-    /// Groups of parameters keep the ratio of their rates to that of the first one.
+    /// Parameter groups keep the ratio of their rates to that of the first group.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
@@ -155,8 +156,8 @@ impl Trainer<'_> {
     /// ```
     ///
     /// # Errors
-    /// Settings that make no sense; an optimizer without a learning rate; a schedule over steps that has begun; every error
-    /// of the graph.
+    /// Settings outside their range; an optimizer without a learning rate; a schedule per step that has begun; every
+    /// error of the graph.
     #[track_caller]
     pub fn find_lr(
         &mut self,
@@ -169,11 +170,10 @@ impl Trainer<'_> {
         self.session()?;
         let handles = self.options.optimizer()?.handles();
         if handles.is_empty() {
-            return Err(Error::Config("this optimizer has no learning rate to be found".into()));
+            return Err(SettingError::NoLearningRate.into());
         }
         if self.schedules.is_per_step() {
-            let text = "the schedule turns the rate in every step\n  fix: find the rate before the first fit";
-            return Err(Error::Config(text.into()));
+            return Err(SettingError::ScheduleSetsRate.into());
         }
         let limits = self.session()?.limits();
         let resident = self.options.keeps_on_device(data, &limits);
@@ -185,18 +185,18 @@ impl Trainer<'_> {
     }
 }
 
-/// Place in the epochs of a search.
+/// Position in the epochs of a search.
 struct Cursor {
     batches: Batches,
     epoch: Epoch,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     steps: usize,
     number: u64,
     at: usize,
 }
 
 impl Cursor {
-    /// Goes on to the next epoch, if this one has no step left.
+    /// Advances to the next epoch if this one has no step left.
     fn advance(&mut self) {
         if self.at >= self.steps {
             (self.number, self.at) = (self.number + 1, 0);
@@ -205,7 +205,7 @@ impl Cursor {
     }
 }
 
-/// Makes updates with growing rates until the loss diverges.
+/// Runs updates with growing rates until the loss diverges.
 fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
     trainer: &mut Trainer<'_>,
     finder: &LrFinder,
@@ -222,7 +222,7 @@ fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
         handles.iter().zip(&ratios).for_each(|(group, ratio)| group.lr.set(lr * ratio));
         cursor.advance();
         let (mut losses, to) = (vec![], cursor.steps.min(cursor.at + accumulate));
-        let mut watch = Watch { wait: true, stop: &|| false, on_step: &mut |_, loss| losses.push(loss) };
+        let mut watch = StepObserver { wait: true, stop: &|| false, on_step: &mut |_, loss| losses.push(loss) };
         let order = EpochOrder { rows: cursor.epoch.order(), batch_size };
         let mut tally = Tally::from_step(cursor.at);
         let ran = rehearsal.steps.run(trainer.session()?, order, &mut tally, to, &mut watch)?;
@@ -230,7 +230,7 @@ fn ramp<L: Fn(&Tensor, &Tensor) -> Tensor>(
         let loss = losses.iter().sum::<f64>() / losses.len() as f64;
         average = finder.smoothing * average + (1.0 - finder.smoothing) * loss;
         let smoothed = average / (1.0 - finder.smoothing.powf(done));
-        if ran != Ran::All || !smoothed.is_finite() || smoothed > finder.diverges * least {
+        if ran != StepsOutcome::Completed || !smoothed.is_finite() || smoothed > finder.diverges * least {
             return Ok(LrCurve::new(points, true));
         }
         least = least.min(smoothed);

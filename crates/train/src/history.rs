@@ -1,36 +1,36 @@
-//! What happened during a training.
+//! History of a fit: statistics of each epoch, and the reason for the end.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One epoch.
+/// Statistics of an epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EpochStats {
-    /// Which epoch of this fit, from 1.
+    /// Number of the epoch within the fit, from 1.
     pub epoch: usize,
-    /// How many epochs this fit has.
+    /// Number of epochs of the fit.
     pub epochs: usize,
-    /// The mean loss of the epoch's batches, each weighted by its rows, as they were trained on.
+    /// Mean loss over the epoch's rows, each as it was when its step ran.
     pub loss: f64,
-    /// The mean loss of the validation rows after the epoch, if there are such rows.
+    /// Mean loss over the validation rows after the epoch; none without validation rows.
     pub validation_loss: Option<f64>,
-    /// How long the steps took, without validation.
+    /// Duration of the steps in seconds, without validation.
     pub seconds: f64,
-    /// Steps of the epoch.
+    /// Number of steps of the epoch.
     pub steps: usize,
-    /// The learning rate of the epoch's last step, of the parameters that are in no group; none if the optimizer has no
-    /// such thing.
+    /// Learning rate of the epoch's last step, for the parameters that are in no group; none if the optimizer has no
+    /// learning rate.
     pub lr: Option<f64>,
-    /// The means over the epoch's rows of what [`Graph::track`](wgrad_core::Graph::track) was given, in row-major order, as
-    /// they were while the model trained.
+    /// Means over the epoch's rows of the values passed to [`Graph::track`](wgrad_core::Graph::track), in row-major order,
+    /// each as it was when its step ran.
     pub tracked: BTreeMap<String, Vec<f64>>,
-    /// The same of the validation rows after the epoch.
+    /// Means of the tracked values over the validation rows after the epoch.
     pub validation_tracked: BTreeMap<String, Vec<f64>>,
 }
 
-/// Number that was tracked in an epoch: of the training rows, and of the validation rows if there are some.
+/// Tracked value with one element: its means over the training rows and the validation rows of an epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TrackedNumber {
     pub name: String,
@@ -39,7 +39,7 @@ pub(crate) struct TrackedNumber {
 }
 
 impl EpochStats {
-    /// Returns what was tracked as one number.
+    /// Returns the tracked values that have one element.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = TrackedNumber> {
         self.tracked.iter().filter_map(|(name, values)| match values[..] {
             [value] => {
@@ -71,7 +71,7 @@ impl fmt::Display for EpochStats {
     }
 }
 
-/// A number with three digits, short.
+/// Number that prints with three significant digits.
 pub(crate) struct Short(pub f64);
 
 impl fmt::Display for Short {
@@ -80,45 +80,46 @@ impl fmt::Display for Short {
         if x == 0.0 || !x.is_finite() {
             return write!(f, "{x}");
         }
-        // What three digits leave of it, in the shorter of both notations.
+        // Rounded to three digits, in the shorter of both notations.
         let rounded: f64 = format!("{x:.2e}").parse().unwrap_or(x);
         let (plain, scientific) = (rounded.to_string(), format!("{rounded:e}"));
         f.write_str(if plain.len() <= scientific.len() + 1 { &plain } else { &scientific })
     }
 }
 
-/// Why a fit ended.
+/// Reason for the end of a fit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Ended {
-    /// All its epochs were trained.
+    /// All epochs were trained.
     #[default]
     Completed,
-    /// The measure of [`EarlyStopping`](crate::EarlyStopping) did not get better any more.
+    /// The measure of [`EarlyStopping`](crate::EarlyStopping) no longer improved.
     EarlyStopping,
-    /// A callback wanted it.
+    /// A callback returned `Break`.
     Callback,
-    /// The flag of [`Trainer::stop_flag`](crate::Trainer::stop_flag) was set, and there was more to train.
+    /// The flag of [`Trainer::stop_flag`](crate::Trainer::stop_flag) was set before the last step.
     Stopped,
 }
 
-/// All epochs of one fit.
+/// Epochs of a fit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The epochs, in order.
+    /// Statistics of each epoch, in order.
     pub epochs: Vec<EpochStats>,
-    /// Why there are no more.
+    /// Reason for the end.
     pub ended: Ended,
-    /// The epoch whose weights [`EarlyStopping`](crate::EarlyStopping) has put back at the end, if it did.
+    /// Epoch whose weights [`EarlyStopping`](crate::EarlyStopping) has restored at the end, if it did.
     pub restored: Option<usize>,
 }
 
 impl History {
-    /// The mean loss of the last epoch; NaN if there was none.
+    /// Returns the mean loss of the last epoch; NaN without an epoch.
     pub fn loss(&self) -> f64 {
         self.epochs.last().map_or(f64::NAN, |epoch| epoch.loss)
     }
 
-    /// The median of the epochs' times; the first has to prepare things, and does not count where there are others.
+    /// Returns the median duration of an epoch in seconds. The first epoch includes compilation and counts only if there
+    /// is no other; 0 without an epoch.
     pub fn seconds_per_epoch(&self) -> f64 {
         let mut seconds: Vec<_> = self.epochs.iter().map(|epoch| epoch.seconds).collect();
         if seconds.len() > 1 {

@@ -1,7 +1,7 @@
-//! Training a model on a dataset, epoch by epoch.
+//! The trainer: epochs over a data set, checkpoints, early stopping, learning-rate search and reports.
 //!
-//! [`Trainer`] is for rows of features with a class each; anything else is a loop of one's own over
-//! [`Session::run_many_later`](wgrad_core::Session::run_many_later), which is all that the trainer does, too.
+//! [`Trainer`] trains on rows of features with one class each. Other tasks write their own loop over
+//! [`Session::run_many_later`](wgrad_core::Session::run_many_later), which the trainer uses as well.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
@@ -22,7 +22,7 @@
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
 //!
-//! Metrics are tracked on the device beside the loss:
+//! Metrics are tracked on the device along with the loss:
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
@@ -44,8 +44,8 @@
 //! })?;
 //! let last = history.epochs.last().unwrap();
 //! assert_eq!(last.tracked["accuracy"], [1.0]);
-//! // The shares of the epoch's rows, from which all else follows.
-//! let counts: Vec<u64> = last.tracked["confusion"].iter().map(|share| (share * 90.0).round() as u64).collect();
+//! // Each cell is a fraction of the epoch's rows.
+//! let counts: Vec<u64> = last.tracked["confusion"].iter().map(|cell| (cell * 90.0).round() as u64).collect();
 //! assert_eq!(counts, [30, 0, 0, 0, 30, 0, 0, 0, 30]);
 //! # Ok::<(), wgrad_core::Error>(())
 //! ```
@@ -55,6 +55,7 @@ mod checkpoint;
 mod compare;
 mod data_source;
 mod early_stopping;
+pub mod error;
 mod find_lr;
 mod fit;
 mod history;
@@ -79,17 +80,18 @@ mod trainer;
 
 pub use callback::Callback;
 pub use checkpoint::{CheckpointInfo, Checkpoints, Resumed, info as checkpoint_info, list as checkpoints};
-pub use compare::{Compared, Comparison, Recording, Stage};
+pub use compare::{Compared, ComparedStage, Comparison, Recording};
 pub use data_source::Targets;
 pub use early_stopping::EarlyStopping;
+pub use error::TrainError;
 pub use find_lr::{LrCurve, LrFinder, LrPoint};
 pub use history::{Ended, EpochStats, History};
 #[cfg(feature = "progress")]
 pub use progress::Bar;
-pub use progress::{Lines, Log, Progress, Run, Silent, automatic};
+pub use progress::{FitInfo, Lines, Log, Progress, Silent, automatic};
 pub use trainer::{EVALUATION_ROWS, Trainer};
 
-/// The folder of this crate's sources as errors name it.
+/// Returns the path of this crate's sources as it appears in the locations of errors.
 fn source() -> &'static str {
     file!().trim_end_matches("lib.rs")
 }

@@ -1,10 +1,10 @@
-//! Numbers that come back from a file as the same bits.
+//! Numbers that keep their bits when they are saved as JSON.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Number that comes back as the same bits: saved as it is, or as its bits where JSON has no such number.
+/// Number that keeps its bits when it is saved: as a JSON number, or as a string of its bits if it is infinite or NaN.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Number(pub f64);
 
@@ -52,7 +52,7 @@ pub(crate) fn values(numbers: &Numbers) -> BTreeMap<String, Vec<f64>> {
     numbers.iter().map(|(name, numbers)| (name.clone(), numbers.iter().map(|number| number.0).collect())).collect()
 }
 
-/// Epoch with the best measure so far. In a file it is the list of both.
+/// Epoch with the best measure so far. In a file it is a list of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "(usize, Number)", from = "(usize, Number)")]
 pub(crate) struct BestEpoch {

@@ -1,22 +1,23 @@
-//! The options of a trainer: which rows make a batch, how an update is made of them, and when to end.
+//! Options of a trainer: batches, updates, and the end of a fit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wgrad_core::{Error, Limits, Params, Result};
+use wgrad_core::{Limits, Params, Result};
 
 use crate::data_source::{DataSource, Targets};
+use crate::error::SettingError;
 use wgrad_data::{Batches, Dataset, Sampler, Seed};
 use wgrad_nn::optim::{Ema, Optimizer};
 
-/// Options of a trainer, as its builder sets them. Nothing here changes while a model is trained, except that the
-/// optimizer is lent to the fit under way.
+/// Options of a trainer, as its builder sets them. They do not change during a fit, except that the fit takes the
+/// optimizer out while it runs.
 pub(crate) struct TrainerOptions {
     pub optimizer: Option<Box<dyn Optimizer>>,
     pub ema: Option<Ema>,
     pub accumulate: usize,
     pub batch_size: usize,
-    /// None for the order that goes with the parameters.
+    /// Seed of the order of the rows; none for that of the parameters.
     pub seed: Option<Seed>,
     pub shuffle: bool,
     pub sampler: Option<Sampler>,
@@ -47,26 +48,21 @@ impl Default for TrainerOptions {
     }
 }
 
-/// Batches of a data set, and how many of them an epoch takes.
+/// Batches of a data set, and the number of them in an epoch.
 pub(crate) struct EpochBatches {
     pub batches: Batches,
     pub steps: usize,
 }
 
-/// Returns the error of a trainer without an optimizer.
-pub(crate) fn no_optimizer() -> Error {
-    Error::Config("there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))".into())
-}
-
 impl TrainerOptions {
     /// Returns the optimizer.
     pub fn optimizer(&self) -> Result<&dyn Optimizer> {
-        self.optimizer.as_deref().ok_or_else(no_optimizer)
+        self.optimizer.as_deref().ok_or_else(|| SettingError::NoOptimizer.into())
     }
 
-    /// Takes the optimizer for as long as something trains with it.
+    /// Takes the optimizer out while a fit uses it.
     pub fn lend_optimizer(&mut self) -> Result<Box<dyn Optimizer>> {
-        self.optimizer.take().ok_or_else(no_optimizer)
+        self.optimizer.take().ok_or_else(|| SettingError::NoOptimizer.into())
     }
 
     /// Returns the seed of the order of the rows.
@@ -79,17 +75,17 @@ impl TrainerOptions {
         self.seed.is_none() && params.with_torch_random(|_| ()).is_some()
     }
 
-    /// Returns whether the fit shall end.
+    /// Returns whether the stop flag is set.
     pub fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
-    /// Returns whether the features of a data set are kept on a device of these limits.
+    /// Returns whether the features of a data set are kept on a device with these limits.
     pub fn keeps_on_device(&self, data: &Dataset, limits: &Limits) -> bool {
         !self.streaming && DataSource::fits(data, limits)
     }
 
-    /// Makes the batches of so many rows.
+    /// Returns the batches of a data set with `rows` rows.
     pub fn batches(&self, params: &Params, rows: usize) -> Result<EpochBatches> {
         let batches = self.order(params, rows)?;
         let steps = batches.len() - usize::from(self.drops_one(params, rows));
@@ -110,7 +106,7 @@ impl TrainerOptions {
         }
     }
 
-    /// Returns whether an epoch goes without its last row, which would be a batch of its own.
+    /// Returns whether an epoch leaves out its last row, which would form a batch alone.
     fn drops_one(&self, params: &Params, rows: usize) -> bool {
         let rows = self.sampler.as_ref().map_or(rows, Sampler::samples);
         !self.drop_last

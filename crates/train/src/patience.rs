@@ -1,15 +1,15 @@
-//! The rule of early stopping: which epoch is the best so far, and for how long to wait for a better one.
+//! Rule of early stopping: the best epoch so far, and the number of epochs to wait for a better one.
 
 use wgrad_core::{Params, Result};
 
 use crate::number::BestEpoch;
 use crate::snapshot::{Snapshot, Weights};
 
-/// Rule that ends a fit when a measure has not got better for some epochs, and how far it is.
+/// Rule that ends a fit when a measure has not improved for some epochs, with its state.
 pub(crate) struct Patience {
     pub patience: usize,
     pub min_delta: f64,
-    /// Whether the weights of the best epoch are put back at the end.
+    /// Restores the weights of the best epoch at the end.
     pub restore: bool,
     pub maximize: bool,
     state: PatienceState,
@@ -19,9 +19,9 @@ pub(crate) struct Patience {
 #[derive(Clone, Default)]
 pub(crate) struct PatienceState {
     pub best: Option<BestEpoch>,
-    /// Epochs since then.
+    /// Epochs since the best one.
     pub waited: usize,
-    /// The model of the best epoch.
+    /// Weights of the best epoch.
     pub weights: Option<Weights>,
 }
 
@@ -38,7 +38,7 @@ impl Patience {
         self.state = state;
     }
 
-    /// Notes an epoch's measure. Returns whether it is the best so far.
+    /// Records the measure of an epoch. Returns whether it is the best so far.
     pub fn measure(&mut self, epoch: usize, value: f64) -> bool {
         let better = match self.state.best.map(BestEpoch::value) {
             _ if value.is_nan() => false,
@@ -63,7 +63,7 @@ impl Patience {
         self.state.waited > 0 && self.state.waited >= self.patience
     }
 
-    /// Puts the weights of the best epoch back, if they were kept. Returns that epoch.
+    /// Restores the weights of the best epoch, if they were kept. Returns that epoch.
     pub fn restore_best(&self, params: &Params) -> Result<Option<usize>> {
         let (Some(best), Some(weights)) = (self.state.best, &self.state.weights) else { return Ok(None) };
         weights.restore(params)?;

@@ -1,36 +1,30 @@
-//! What a model says about rows, and how good that is.
+//! Predictions of a model and their evaluation.
 
-use wgrad_core::{Array, DType, Error, Fetching, Graph, Mode, Result, Session, Step, Tensor};
+use wgrad_core::{Array, DType, Fetching, Graph, Mode, Result, Session, Step, Tensor};
 
+use crate::error::ModelError;
 use crate::steps::{CHUNK, FED};
 use crate::trainer::{EVALUATION_ROWS, Trainer};
 use wgrad_data::Dataset;
 use wgrad_metrics::Report;
 
 impl Trainer<'_> {
-    /// How good the model is on a dataset. `model` gives logits from features `x: f32[N, features]`: one per row for
-    /// two classes, or one per class.
+    /// Evaluates a model on a data set. `model` returns logits for features `x: f32[N, features]`: one per row for two
+    /// classes, or one per class.
     ///
     /// The loss of the report is the mean cross-entropy, without weights or smoothing.
     ///
     /// # Errors
-    /// Every error of the graph, with its source line; a model that does not give one logit per row or class; logits
+    /// Every error of the graph, with its source line; a model that does not return one logit per row or class; logits
     /// that are not finite.
     pub fn evaluate(&mut self, data: &Dataset, model: impl Fn(&Tensor) -> Tensor) -> Result<Report> {
         let Logits { values: logits, width } = self.logits_of(data, model)?;
         let classes = data.classes();
         if !(width == classes.len() || (width == 1 && classes.len() == 2)) {
-            let one = if classes.len() == 2 { "1 or " } else { "" };
-            return Err(Error::Data(format!(
-                "the model gives {width} logits per row, but there are {} classes: {}\n  fix: give the model's last \
-                 layer {one}{} outputs",
-                classes.len(),
-                classes.join(", "),
-                classes.len()
-            )));
+            return Err(ModelError::Outputs { width, classes: classes.to_vec() }.into());
         }
         if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
-            return Err(Error::Data(format!("the model gives {} for row {}", logits[at], at / width)));
+            return Err(ModelError::NotFinite { value: logits[at], row: at / width }.into());
         }
         let losses = logits.chunks(width).zip(data.y()).map(|(logits, &label)| cross_entropy(logits, label));
         let loss = losses.sum::<f64>() / data.rows() as f64;
@@ -45,7 +39,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// The probabilities of the classes for each row of a dataset; see [`Self::predict_rows`].
+    /// Returns the probabilities of the classes for each row of a data set; see [`Self::predict_rows`].
     ///
     /// # Errors
     /// As [`Self::predict_rows`].
@@ -53,17 +47,17 @@ impl Trainer<'_> {
         self.logits_of(data, model)?.probabilities()
     }
 
-    /// The probabilities of the classes for each row of `x: f32[N, features]`: `[N, 1]` with the probability of class
-    /// 1 where the model gives one logit per row, `[N, classes]` otherwise.
+    /// Returns the probabilities of the classes for each row of `x: f32[N, features]`: `[N, 1]` with the probability of
+    /// class 1 if the model returns one logit per row, `[N, classes]` otherwise.
     ///
     /// # Errors
-    /// Every error of the graph, with its source line; a model that gives no logits per row.
+    /// Every error of the graph, with its source line; a model that does not return logits per row.
     pub fn predict_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Array> {
         self.logits_of_rows(x, model)?.probabilities()
     }
 
-    /// What the model gives for each row of a dataset, `[N, 1]` or `[N, classes]`: logits, from which thresholds and
-    /// calibration are made without the rounding of probabilities near 0 and 1.
+    /// Returns the logits of each row of a data set, `[N, 1]` or `[N, classes]`. Thresholds and calibration are fitted to
+    /// logits because probabilities near 0 and 1 are rounded.
     ///
     /// # Errors
     /// As [`Self::predict_rows`].
@@ -71,7 +65,7 @@ impl Trainer<'_> {
         self.logits_of(data, model)?.into_array()
     }
 
-    /// The same for each row of `x: f32[N, features]`.
+    /// Returns the logits of each row of `x: f32[N, features]`, `[N, 1]` or `[N, classes]`.
     ///
     /// # Errors
     /// As [`Self::predict_rows`].
@@ -81,7 +75,7 @@ impl Trainer<'_> {
 
     fn logits_of_rows(&mut self, x: &Array, model: impl Fn(&Tensor) -> Tensor) -> Result<Logits> {
         let &[rows, features] = x.shape().dims() else {
-            return Err(Error::Data(format!("features have two axes, [rows, features], not {}", x.shape())));
+            return Err(ModelError::Features { shape: x.shape().clone() }.into());
         };
         let values = x.to_f32();
         let rows_of = |batch: &[u32]| {
@@ -97,10 +91,10 @@ impl Trainer<'_> {
     }
 }
 
-/// Logits of some rows, row by row.
+/// Logits, row by row.
 struct Logits {
     values: Vec<f64>,
-    /// Logits of a row.
+    /// Logits per row.
     width: usize,
 }
 
@@ -114,14 +108,14 @@ impl Logits {
     }
 }
 
-/// Rows that are predicted; `gather` gives the features of some of them.
+/// Rows to predict; `gather` returns the features of the rows with the given numbers.
 struct Features<G> {
     rows: usize,
     features: usize,
     gather: G,
 }
 
-/// Plan of a model for a number of rows.
+/// Compiled model for a fixed number of rows.
 struct Plan {
     size: usize,
     input: Tensor,
@@ -136,15 +130,13 @@ impl Plan {
         let step = session.compile(&graph, &[&output])?;
         let shape = output.shape();
         if !(matches!(shape.rank(), 1 | 2) && shape.dims()[0] == size && shape.numel() > 0) {
-            return Err(Error::Data(format!(
-                "the model gives {shape} for {size} rows, not one logit per row or class"
-            )));
+            return Err(ModelError::Shape { shape, rows: size }.into());
         }
         Ok(Self { size, input, step })
     }
 }
 
-/// Computes the logits of all rows: full batches, many at a time, and then what is left.
+/// Computes the logits of all rows: full batches in chunks, then the remaining rows.
 fn logits(
     session: &mut Session,
     data: Features<impl Fn(&[u32]) -> Result<Vec<f32>>>,
@@ -152,7 +144,7 @@ fn logits(
 ) -> Result<Logits> {
     let Features { rows, features, gather } = data;
     if rows == 0 || features == 0 {
-        return Err(Error::Data("there are no rows to predict".into()));
+        return Err(ModelError::NoRows.into());
     }
     let (size, left) = (EVALUATION_ROWS.min(rows), if rows > EVALUATION_ROWS { rows % EVALUATION_ROWS } else { 0 });
     let mut plans = vec![Plan::new(session, size, features, &model)?];
@@ -180,7 +172,7 @@ fn logits(
     Ok(Logits { values, width })
 }
 
-/// The cross-entropy of one row; one logit stands for two classes.
+/// Returns the cross-entropy of one row; a single logit means two classes.
 fn cross_entropy(logits: &[f64], label: u32) -> f64 {
     if let [x] = *logits {
         let wrong = if label == 0 { x } else { -x };
@@ -191,7 +183,7 @@ fn cross_entropy(logits: &[f64], label: u32) -> f64 {
     sum.ln() + max - logits[label as usize]
 }
 
-/// Sigmoid of one logit per row, softmax of more.
+/// Applies a sigmoid to one logit per row, a softmax to several.
 fn probabilities(logits: &[f64], width: usize) -> Vec<f64> {
     if width == 1 {
         return logits.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect();

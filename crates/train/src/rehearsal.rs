@@ -1,4 +1,4 @@
-//! Trainings of which nothing stays.
+//! Rehearsals: training steps whose effects are undone afterwards.
 
 use std::panic::Location;
 
@@ -10,13 +10,13 @@ use crate::steps::{Steps, Training};
 use crate::trainer::Trainer;
 use wgrad_data::Dataset;
 
-/// Steps of a training of which nothing stays.
+/// Training steps whose effects are undone afterwards.
 pub(crate) struct Rehearsal<'r, L> {
     pub steps: Steps<'r, L>,
 }
 
 impl Trainer<'_> {
-    /// Lets `body` train, and puts weights, optimizer state, counters, random numbers and rates back as they were.
+    /// Lets `body` train, then restores weights, optimizer state, counters, random numbers and learning rates.
     pub(crate) fn rehearse<L: Fn(&Tensor, &Tensor) -> Tensor, T>(
         &mut self,
         data: &Dataset,
@@ -33,7 +33,7 @@ impl Trainer<'_> {
             let (ema, accumulate) = (self.options.ema.clone(), self.options.accumulate.max(1));
             let training = Training { optimizer: &*optimizer, ema: ema.as_ref(), accumulate };
             let steps = Steps::new(loss, source, Some(training), resident, caller)?;
-            // This declares all state, which is then put back, too.
+            // Tracing declares all state, so that the snapshot contains it.
             steps.example(self.options.batch_size).graph.check()?;
             let begin = self.session.snapshot()?;
             let result = body(self, &mut Rehearsal { steps });

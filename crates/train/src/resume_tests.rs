@@ -9,6 +9,7 @@ use wgrad_core::{CpuBackend, Error, Params, Result, Tensor};
 
 use super::tests::{model, sectors};
 use super::*;
+use crate::error::CheckpointError;
 use wgrad_data::Dataset;
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear, LinearOptions};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
@@ -172,7 +173,9 @@ fn a_checkpoint_of_something_else_says_what_differs() {
     let mut trainer =
         Trainer::new(CpuBackend::<f32>::new(), &params).optimizer(AdamW::new(1e-2)).batch_size(8).resume(path);
     let error = trainer.fit(&data, 4, |x, y| BceWithLogitsLoss::new().forward(&other.forward(x), y)).unwrap_err();
-    assert!(matches!(error, Error::Config(_)) && error.to_string().contains("ops of a step: "), "{error}");
+    let facts = error.facts();
+    assert!(matches!(facts, Some(TrainError::Checkpoint(CheckpointError::OtherTraining { .. }))), "{error}");
+    assert!(error.to_string().contains("ops of a step: "), "{error}");
     // More epochs are no other training.
     let (more, params, _) = fit(&data, 4, |trainer| trainer.resume(path));
     assert_eq!(more.unwrap().epochs.len(), 4);
@@ -292,7 +295,7 @@ fn early_stopping_puts_the_best_weights_back() {
     let history = history.0.unwrap();
     assert_eq!((history.epochs.len(), history.restored), (2, Some(1)));
     let failed = fit(&data, 9, |trainer| {
-        trainer.early_stopping(EarlyStopping::new(1).minimize(|_, _| Err(Error::Data("no".into()))))
+        trainer.early_stopping(EarlyStopping::new(1).minimize(|_, _| Err(Error::Other("no".into()))))
     });
     assert_eq!(failed.0.unwrap_err().to_string(), "no");
 }
@@ -303,7 +306,7 @@ fn callbacks_see_all_and_may_end_a_fit() {
     struct Count(Vec<String>);
     struct Shared<'s>(&'s std::cell::RefCell<Count>);
     impl<'a> Callback<'a> for Shared<'_> {
-        fn begin(&mut self, _trainer: &mut Trainer<'a>, run: &Run) -> Result<()> {
+        fn begin(&mut self, _trainer: &mut Trainer<'a>, run: &FitInfo) -> Result<()> {
             self.0.borrow_mut().0.push(format!("begin {} {}", run.epochs, run.steps));
             Ok(())
         }

@@ -1,22 +1,22 @@
-//! The fits that a trainer has made before the one under way.
+//! Earlier fits of a trainer.
 
 use crate::checkpoint::manifest::{FitRecord, Manifest};
 use crate::history::History;
 use crate::snapshot::rates;
 use wgrad_nn::optim::Optimizer;
 
-/// Fits that a trainer has made, and how the first one began.
+/// Completed fits of a trainer, and the settings with which the first one began.
 #[derive(Default)]
 pub(crate) struct RunHistory {
     fits: Vec<FitRecord>,
-    /// Steps of the fits up to the checkpoint that the training went on from.
+    /// Steps of all fits up to the checkpoint that the training has resumed from.
     steps: u64,
-    /// Rates with which the first fit began.
+    /// Learning rates and momenta with which the first fit began.
     rates: Option<Vec<[u64; 2]>>,
 }
 
 impl RunHistory {
-    /// Notes the rates of the first fit.
+    /// Records the learning rates of the first fit.
     pub fn begin(&mut self, optimizer: &dyn Optimizer) {
         self.rates.get_or_insert_with(|| rates(optimizer));
     }
@@ -25,8 +25,8 @@ impl RunHistory {
         self.fits.push(FitRecord::of(history, epochs));
     }
 
-    /// Takes over the fits of a checkpoint that is within fit number `fit`.
-    pub fn go_on(&mut self, manifest: &Manifest, fit: usize) {
+    /// Takes over the earlier fits of a checkpoint of fit number `fit`.
+    pub fn resume(&mut self, manifest: &Manifest, fit: usize) {
         self.fits = manifest.fits[..fit].to_vec();
         self.steps = manifest.position.total;
     }
@@ -39,7 +39,7 @@ impl RunHistory {
         self.steps
     }
 
-    /// Describes the rates with which the first fit began, group by group.
+    /// Describes the learning rates and momenta with which the first fit began, group by group.
     pub fn describe_rates(&self) -> String {
         let rates = self.rates.iter().flatten().map(|rate| {
             let [lr, momentum] = rate.map(f64::from_bits);

@@ -1,7 +1,8 @@
-//! The trainer's schedule: planned until there is an optimizer, then bound to it.
+//! Schedule of a trainer, which is bound to the optimizer at the first fit.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
+use crate::error::SettingError;
 use crate::snapshot::{rates, set_rates};
 use wgrad_nn::optim::Optimizer;
 use wgrad_nn::optim::schedule::{Schedule, ScheduleState, Scheduler, StepScheduler};
@@ -10,11 +11,11 @@ use wgrad_nn::optim::schedule::{Schedule, ScheduleState, Scheduler, StepSchedule
 #[derive(Default)]
 pub(crate) struct Schedules {
     description: Option<String>,
-    stage: Stage,
+    binding: Binding,
 }
 
 #[derive(Default)]
-enum Stage {
+enum Binding {
     #[default]
     None,
     Planned {
@@ -25,7 +26,7 @@ enum Stage {
     PerStep(StepScheduler),
 }
 
-/// Rates of an optimizer and state of its schedule: what the host sets between steps.
+/// Settings that the host changes between steps: learning rates and momenta of an optimizer, and the state of its schedule.
 pub(crate) struct HostSettings {
     rates: Vec<[u64; 2]>,
     schedule: Option<ScheduleState>,
@@ -34,68 +35,66 @@ pub(crate) struct HostSettings {
 impl Schedules {
     pub fn per_epoch(schedule: impl Schedule + 'static) -> Self {
         let description = Some(format!("{schedule:?} per epoch"));
-        Self { description, stage: Stage::Planned { schedule: Box::new(schedule), per_step: false } }
+        Self { description, binding: Binding::Planned { schedule: Box::new(schedule), per_step: false } }
     }
 
     pub fn per_step(schedule: impl Schedule + 'static) -> Self {
         let description = Some(format!("{schedule:?} per step"));
-        Self { description, stage: Stage::Planned { schedule: Box::new(schedule), per_step: true } }
+        Self { description, binding: Binding::Planned { schedule: Box::new(schedule), per_step: true } }
     }
 
-    /// Describes the schedule as it was given.
+    /// Returns the description of the schedule.
     pub fn describe(&self) -> String {
         self.description.clone().unwrap_or_else(|| "none".into())
     }
 
-    /// Binds the schedule, before any step is traced; once.
+    /// Binds the schedule to the optimizer, before any step is traced. Later calls do nothing.
     pub fn begin(&mut self, optimizer: &dyn Optimizer) -> Result<()> {
-        let Stage::Planned { .. } = self.stage else { return Ok(()) };
-        let Stage::Planned { schedule, per_step } = std::mem::take(&mut self.stage) else { return Ok(()) };
+        let Binding::Planned { .. } = self.binding else { return Ok(()) };
+        let Binding::Planned { schedule, per_step } = std::mem::take(&mut self.binding) else { return Ok(()) };
         let scheduler = Scheduler::new(optimizer, schedule)?;
-        self.stage = if per_step { Stage::PerStep(scheduler.per_step()?) } else { Stage::PerEpoch(scheduler) };
+        self.binding = if per_step { Binding::PerStep(scheduler.per_step()?) } else { Binding::PerEpoch(scheduler) };
         Ok(())
     }
 
-    /// Returns whether it sets rates in every step already.
+    /// Returns whether a bound schedule sets the learning rates in every step.
     pub fn is_per_step(&self) -> bool {
-        matches!(self.stage, Stage::PerStep(_))
+        matches!(self.binding, Binding::PerStep(_))
     }
 
-    /// Checks that there are rates for so many updates more.
+    /// Checks that the schedule has learning rates for `updates` more updates.
     pub fn check(&self, updates: usize) -> Result<()> {
-        match &self.stage {
-            Stage::PerStep(scheduler) => scheduler.check(updates),
+        match &self.binding {
+            Binding::PerStep(scheduler) => scheduler.check(updates),
             _ => Ok(()),
         }
     }
 
     pub fn after_epoch(&mut self, metric: f64) -> Result<()> {
-        match &mut self.stage {
-            Stage::PerEpoch(scheduler) if scheduler.follows_metric() => scheduler.measure(metric),
-            Stage::PerEpoch(scheduler) => scheduler.step(),
+        match &mut self.binding {
+            Binding::PerEpoch(scheduler) if scheduler.follows_metric() => scheduler.measure(metric),
+            Binding::PerEpoch(scheduler) => scheduler.step(),
             _ => Ok(()),
         }
     }
 
     pub fn state(&mut self) -> Option<ScheduleState> {
-        match &mut self.stage {
-            Stage::PerEpoch(scheduler) => Some(scheduler.state()),
-            Stage::PerStep(scheduler) => Some(scheduler.state()),
-            Stage::None | Stage::Planned { .. } => None,
+        match &mut self.binding {
+            Binding::PerEpoch(scheduler) => Some(scheduler.state()),
+            Binding::PerStep(scheduler) => Some(scheduler.state()),
+            Binding::None | Binding::Planned { .. } => None,
         }
     }
 
     pub fn restore(&mut self, state: &ScheduleState) -> Result<()> {
-        match &mut self.stage {
-            Stage::PerEpoch(scheduler) => scheduler.restore(state),
-            Stage::PerStep(scheduler) => scheduler.restore(state),
-            Stage::None | Stage::Planned { .. } => {
-                Err(Error::Config("there is no schedule to restore\n  fix: Trainer::new(…).schedule(…)".into()))
-            }
+        match &mut self.binding {
+            Binding::PerEpoch(scheduler) => scheduler.restore(state),
+            Binding::PerStep(scheduler) => scheduler.restore(state),
+            Binding::None | Binding::Planned { .. } => Err(SettingError::NoSchedule.into()),
         }
     }
 
-    /// Returns what the host has set, to be set again by [`Self::set_host`].
+    /// Returns the host settings, for [`Self::set_host`].
     pub fn host(&mut self, optimizer: &dyn Optimizer) -> HostSettings {
         HostSettings { rates: rates(optimizer), schedule: self.state() }
     }

@@ -1,10 +1,11 @@
-//! The session of a trainer, opened when it is first used.
+//! Session of a trainer, opened on first use.
 
-use wgrad_core::{Backend, Error, Params, Result, Session};
+use wgrad_core::{Backend, Params, Result, Session};
 
+use crate::error::TrainError;
 use crate::snapshot::Snapshot;
 
-/// A device with the parameters of a model; their session is opened late, as parameters may be declared until then.
+/// Device and parameters of a model. The session is opened on first use, so that parameters can be declared until then.
 pub(crate) struct LazySession {
     backend: Option<Box<dyn Backend>>,
     session: Option<Session>,
@@ -26,15 +27,15 @@ impl LazySession {
         if let Some(backend) = self.backend.take() {
             self.session = Some(Session::new(backend, &self.params)?);
         }
-        self.session.as_mut().ok_or_else(|| Error::Device("the trainer's device was lost by an earlier error".into()))
+        self.session.as_mut().ok_or_else(|| TrainError::DeviceLost.into())
     }
 
-    /// Brings all values to the host.
+    /// Copies all values to the host.
     pub fn sync(&mut self) -> Result<()> {
         self.get()?.sync()
     }
 
-    /// Copies all values after a synchronisation.
+    /// Copies all values to the host and returns them.
     pub fn snapshot(&mut self) -> Result<Snapshot> {
         self.sync()?;
         Snapshot::take(&self.params)

@@ -1,4 +1,4 @@
-//! Copies on the host of what a training changes, which can be put back.
+//! Snapshots on the host of all values that training changes.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use wgrad_core::{Array, Counter, Kind, Params, Result, TorchRandom, Variable};
 
 use wgrad_nn::optim::Optimizer;
 
-/// Variable with a value that it had.
+/// Variable with a saved value.
 #[derive(Clone)]
 pub(crate) struct SavedVariable {
     pub variable: Variable,
     pub value: Arc<Array>,
 }
 
-/// Counter with a count that it had.
+/// Counter with a saved count.
 #[derive(Clone)]
 pub(crate) struct SavedCounter {
     pub name: Arc<str>,
@@ -30,7 +30,7 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes the present values. Sessions are synchronised before.
+    /// Takes the current values of the host. The caller synchronises the session before.
     pub fn take(params: &Params) -> Result<Self> {
         let save = |variable: Variable| variable.value().map(|value| SavedVariable { variable, value });
         let count = |(name, counter): (Arc<str>, Counter)| SavedCounter { name, count: counter.get(), counter };
@@ -41,7 +41,7 @@ impl Snapshot {
         })
     }
 
-    /// Puts everything back. What was declared since then stays as it is.
+    /// Restores all values. Variables declared since then keep theirs.
     pub fn restore(&self, params: &Params) -> Result<()> {
         for SavedVariable { variable, value } in &self.variables {
             if !variable.value().is_ok_and(|now| Arc::ptr_eq(&now, value)) {
@@ -56,7 +56,8 @@ impl Snapshot {
     }
 }
 
-/// Weights and buffers of a model, with the counters that belong to it: the best so far, to be put back at the end.
+/// Weights, buffers and counters of a model, without the optimizer's state: those of the best epoch, to be restored at
+/// the end.
 #[derive(Clone)]
 pub(crate) struct Weights {
     pub variables: Vec<SavedVariable>,

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Mode, Params, Session, Stream, Tensor};
+use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session, Stream, Tensor};
 
 use super::*;
+use crate::error::ModelError;
 use wgrad_data::{Batches, Dataset, Seed};
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Linear};
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
@@ -274,7 +275,8 @@ fn what_does_not_fit_is_reported_before_the_first_step() {
     let text = trainer.evaluate(&data, |x| model.forward(x).mean_all()).unwrap_err().to_string();
     assert_eq!(text, "the model gives [] for 30 rows, not one logit per row or class");
     let flat = trainer.predict_rows(&Array::vector(vec![1f32]), |x| model.forward(x));
-    assert!(matches!(flat, Err(Error::Data(_))));
+    let flat = flat.unwrap_err();
+    assert!(matches!(flat.facts(), Some(TrainError::Model(ModelError::Features { .. }))), "{flat}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use wgrad_data::{Dataset, Sampler, Seed};
 use wgrad_nn::optim::schedule::{Schedule, ScheduleState};
 use wgrad_nn::optim::{Ema, Optimizer};
 
-/// Rows of a step that does not train; their number changes nothing but memory and speed.
+/// Rows per step of evaluation and prediction. The number affects memory and speed only.
 pub const EVALUATION_ROWS: usize = 1024;
 
 pub(crate) type OnStep<'a> = Box<dyn FnMut(usize, f64) + 'a>;
@@ -44,13 +44,14 @@ impl<F: FnMut(&EpochStats) -> ControlFlow<()>> Callback<'_> for OnEpoch<F> {
 /// The same seed, data, device and driver give the same bits: the order of the rows depends on the seed and the number
 /// of epochs trained so far, dropout on the seed and the number of steps. See [the crate](crate) for an example.
 ///
-/// A last batch of one row is left out of an epoch (unless batches have one row): batch norm has no variance to work
-/// with, and its gradient would be noise. As rows are shuffled, it is another row each time.
+/// A last batch of one row is left out of an epoch (unless the batch size is 1): batch norm has no variance to work
+/// with, and its gradient would be noise. As rows are shuffled, it is a different row in each epoch.
 ///
-/// With parameters of [`Params::torch_seed`], the batches are those of PyTorch's `DataLoader(…, shuffle=True)` in a program
-/// that builds the same layers in the same order and then begins to iterate: each epoch draws from the same generator
-/// ([`Batches::shuffle_as_torch`](wgrad_data::Batches::shuffle_as_torch)), each pass over the validation rows draws what a loader draws that does not shuffle,
-/// and a last batch of one row stays unless [`Self::drop_last`] says otherwise.
+/// With parameters of [`Params::torch_seed`], the batches are those of PyTorch's `DataLoader(…, shuffle=True)` in a
+/// program that builds the same layers in the same order and then begins to iterate: each epoch draws from the same
+/// generator ([`Batches::shuffle_as_torch`](wgrad_data::Batches::shuffle_as_torch)), each pass over the validation rows
+/// draws the same numbers as a loader without shuffling, and a last batch of one row stays unless [`Self::drop_last`]
+/// is set.
 #[must_use]
 pub struct Trainer<'a> {
     pub(crate) session: LazySession,
@@ -74,8 +75,8 @@ impl fmt::Debug for Trainer<'_> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A trainer of the model whose variables are in `params`. Batches have 64 rows and are shuffled with the seed of
-    /// `params`; there is no default optimizer.
+    /// Creates a trainer of the model whose variables are in `params`. Batches have 64 rows and are shuffled with the
+    /// seed of `params`; there is no default optimizer.
     pub fn new(device: impl Into<Box<dyn Backend>>, params: &Params) -> Self {
         Self {
             session: LazySession::new(device.into(), params),
@@ -91,99 +92,100 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// How parameters are updated.
+    /// Sets the optimizer, which updates the parameters.
     pub fn optimizer(mut self, optimizer: impl Optimizer + 'static) -> Self {
         self.options.optimizer = Some(Box::new(optimizer));
         self
     }
 
-    /// How the optimizer's settings change from epoch to epoch: after each, a schedule that follows a metric is told the
-    /// validation loss, or the training loss where there are no validation rows, and any other makes a step. Replaces the
-    /// schedule that was set before. See [`schedule`](wgrad_nn::optim::schedule).
+    /// Sets a schedule that changes the optimizer's settings after each epoch. A schedule that follows a metric receives
+    /// the validation loss, or the training loss if there are no validation rows; any other makes a step. Replaces any
+    /// earlier schedule. See [`schedule`](wgrad_nn::optim::schedule).
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedules = Schedules::per_epoch(schedule);
         self
     }
 
-    /// How the optimizer's settings change from update to update, as for [`OneCycleLr`](wgrad_nn::optim::schedule::OneCycleLr);
-    /// [`Self::updates`] says how many of them an epoch has. Steps still go to the device many at a time.
+    /// Sets a schedule that changes the optimizer's settings after each update, as for
+    /// [`OneCycleLr`](wgrad_nn::optim::schedule::OneCycleLr). [`Self::updates`] returns the number of updates per epoch.
+    /// Steps are still submitted to the device in chunks.
     pub fn schedule_per_step(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedules = Schedules::per_step(schedule);
         self
     }
 
-    /// An average of the weights to be kept up to date, after each update; see [`Ema`].
+    /// Sets an average of the weights, which is updated after each update of the parameters; see [`Ema`].
     pub fn ema(mut self, ema: &Ema) -> Self {
         self.options.ema = Some(ema.clone());
         self
     }
 
-    /// Updates the parameters after every `batches` batches, with the gradient of the mean loss of all their rows: what a
-    /// batch of so many times the rows would do, but for layers that look at the whole batch, such as batch norm, and for
-    /// losses whose mean is weighted. Each batch counts as a step of the progress.
+    /// Accumulates gradients: updates the parameters after every `batches` batches, with the gradient of the mean loss
+    /// of all their rows. The result is that of one batch `batches` times as large, except for layers that use
+    /// statistics of the whole batch, such as batch norm, and for losses with a weighted mean. Each batch counts as one
+    /// step of the progress. Default: 1.
     ///
-    /// At the end of an epoch there may be fewer batches left, or a smaller last one: they are an update of their own,
-    /// with the mean over the rows that there are. 1 if not set.
+    /// Batches left over at the end of an epoch form an update of their own, with the mean over their rows.
     pub fn accumulate(mut self, batches: usize) -> Self {
         self.options.accumulate = batches;
         self
     }
 
-    /// Rows per step.
+    /// Sets the number of rows per batch. Default: 64.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.options.batch_size = batch_size;
         self
     }
 
-    /// The seed of the order of the rows, if not that of the parameters.
+    /// Sets the seed of the order of the rows. Default: that of the parameters.
     pub fn seed(mut self, seed: Seed) -> Self {
         self.options.seed = Some(seed);
         self
     }
 
-    /// Whether each epoch has an order of its own.
+    /// Shuffles the rows anew in each epoch. Default: true.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.options.shuffle = shuffle;
         self
     }
 
-    /// Who draws the rows of each epoch, in place of a shuffle: see [`Sampler`]. It is of the rows of the dataset that
-    /// [`Self::fit`] gets.
+    /// Sets a sampler, which draws the rows of each epoch instead of a shuffle; see [`Sampler`]. It must be made for the
+    /// data set that is passed to [`Self::fit`].
     pub fn sampler(mut self, sampler: &Sampler) -> Self {
         self.options.sampler = Some(sampler.clone());
         self
     }
 
-    /// Whether a last batch that is not full is left out of each epoch.
+    /// Leaves a last batch that is not full out of each epoch. Default: false.
     pub fn drop_last(mut self, drop_last: bool) -> Self {
         self.options.drop_last = drop_last;
         self
     }
 
-    /// Whether rows are fed from the host even where the data set fits on the device.
+    /// Feeds rows from the host even if the data set fits on the device. Default: false.
     ///
-    /// It fits if its features take at most a quarter of what the device binds at once
-    /// ([`Limits::binding_bytes`](wgrad_core::Limits)), and 1 GiB. Then it is uploaded once per fit and each step picks its
-    /// rows there; the results are the same bits either way.
+    /// A data set fits if its features take at most 1 GiB and at most a quarter of the largest buffer binding of the
+    /// device ([`Limits::binding_bytes`](wgrad_core::Limits)). Then it is uploaded once per fit and each step gathers its
+    /// rows on the device; the results are the same bits either way.
     pub fn streaming(mut self, streaming: bool) -> Self {
         self.options.streaming = streaming;
         self
     }
 
-    /// In which form the loss gets the classes.
+    /// Sets the form in which the loss receives the classes.
     pub fn targets(mut self, targets: Targets) -> Self {
         self.options.targets = targets;
         self
     }
 
-    /// Rows whose loss is computed after each epoch, without training on them.
+    /// Sets the validation rows. Their loss is computed after each epoch; the model is not trained on them.
     pub fn validation(mut self, data: &Dataset) -> Self {
         self.options.validation = Some(data.clone());
         self
     }
 
-    /// What to show: [`Silent`](crate::Silent), [`Lines`](crate::Lines), [`Bar`](crate::Bar) or an observer of one's
-    /// own; [`automatic`] if not set.
+    /// Sets the progress observer: [`Silent`](crate::Silent), [`Lines`](crate::Lines), [`Bar`](crate::Bar) or an
+    /// implementation of [`Progress`]. Default: [`automatic`].
     pub fn progress(mut self, progress: impl Progress + 'a) -> Self {
         self.progress = Box::new(progress);
         self
@@ -195,69 +197,70 @@ impl<'a> Trainer<'a> {
     }
 
     /// Calls `f` with the number (from 1) and the loss of each step of an epoch. This waits for the device in every
-    /// step; [`Callback::step`] is told the same later, and waits for nothing.
+    /// step. [`Callback::step`] receives the same values later and does not wait.
     pub fn on_step(mut self, f: impl FnMut(usize, f64) + 'a) -> Self {
         self.on_step = Some(Box::new(f));
         self
     }
 
-    /// Adds code that runs along.
+    /// Adds a callback.
     pub fn callback(mut self, callback: impl Callback<'a> + 'a) -> Self {
         self.callbacks.push(Box::new(callback));
         self
     }
 
-    /// Ends a fit when it does not get better any more.
+    /// Ends a fit when its validation loss, or another metric, no longer improves.
     pub fn early_stopping(mut self, stopping: EarlyStopping<'a>) -> Self {
         self.stopping = Some(stopping);
         self
     }
 
-    /// A flag that others set to end the fit, such as the handler of a signal: the steps that are under way are finished,
-    /// a checkpoint is written if there are [`Checkpoints`], and the fit returns with [`Ended::Stopped`](crate::Ended).
+    /// Sets a flag that ends the fit when it becomes true, for example from a signal handler. The submitted steps are
+    /// finished, a checkpoint is written if [`Checkpoints`] are set, and the fit returns with
+    /// [`Ended::Stopped`](crate::Ended).
     ///
-    /// The trainer looks at it before steps go to the device, which is every quarter of a second or more often.
+    /// The trainer reads the flag before it submits steps to the device, at least every quarter of a second.
     pub fn stop_flag(mut self, flag: Arc<AtomicBool>) -> Self {
         self.options.stop = Some(flag);
         self
     }
 
-    /// Saves everything that the training is made of from time to time.
+    /// Saves the state of the training at intervals.
     pub fn checkpoints(mut self, checkpoints: Checkpoints) -> Self {
         self.saver.set(checkpoints);
         self
     }
 
-    /// Goes on from the latest checkpoint in a folder, or from a file: the training then ends with the bytes with which it
-    /// would have ended without the stop. Model, data, optimizer and settings have to be the same; the number of epochs may
-    /// be larger. A damaged checkpoint is passed over for the one before, which [`Self::resumed`] tells.
+    /// Resumes from the latest checkpoint in a folder, or from a file. The training then ends with the same bytes as if
+    /// it had not been stopped. Model, data, optimizer and settings must be the same; the number of epochs may be larger.
+    /// A damaged checkpoint is skipped for the one before; [`Self::resumed`] lists those.
     ///
-    /// [`Self::fit`] reads the checkpoint. Where a program has several fits, those before the one that was stopped return
-    /// what they returned then.
+    /// [`Self::fit`] reads the checkpoint. If a program has several fits, those before the one that was stopped return
+    /// their recorded histories at once.
     pub fn resume(mut self, from: impl AsRef<Path>) -> Self {
         self.resume.set(from.as_ref());
         self
     }
 
-    /// From which checkpoint the training went on, after [`Self::fit`]; none if it did not.
+    /// Returns the checkpoint that [`Self::fit`] resumed from; none if it did not resume.
     pub fn resumed(&self) -> Option<&Resumed> {
         self.resume.resumed()
     }
 
-    /// The last checkpoint that was written, if there was one.
+    /// Returns the last checkpoint that was written, if any.
     pub fn last_checkpoint(&self) -> Option<&Path> {
         self.saver.last()
     }
 
-    /// The session, to compile and run graphs of one's own over the same variables.
+    /// Returns the session, to compile and run other graphs over the same variables.
     ///
     /// # Errors
-    /// When a name was declared twice.
+    /// When a name was declared twice, or an earlier error has taken the device.
     pub fn session(&mut self) -> Result<&mut Session> {
         self.session.get()
     }
 
-    /// Updates of the parameters in an epoch of this data.
+    /// Returns the number of updates of the parameters in an epoch of this data.
     ///
     /// # Errors
     /// When there is no row, or a batch has none.
@@ -266,13 +269,14 @@ impl<'a> Trainer<'a> {
         Ok(steps.div_ceil(self.options.accumulate.max(1)))
     }
 
-    /// Where the schedule is, to be saved with the variables; none if there is no schedule, or nothing was trained yet.
+    /// Returns the state of the schedule, to be saved with the variables; none without a schedule or before the first
+    /// fit.
     pub fn schedule_state(&mut self) -> Option<ScheduleState> {
         self.schedules.state()
     }
 
-    /// Goes to where the schedule of another trainer was, which had the same schedule and groups. The optimizer has to be
-    /// set before.
+    /// Restores the state of a schedule that another trainer has saved. Schedule and parameter groups must be the same,
+    /// and the optimizer must be set before.
     ///
     /// # Errors
     /// When there is no schedule or no optimizer, or the state is of another schedule.
@@ -286,7 +290,7 @@ impl<'a> Trainer<'a> {
         self.stopping.as_ref().map(|stopping| &stopping.rule)
     }
 
-    /// Calls `f` with each callback. What callbacks add runs from the next call on.
+    /// Calls `f` with each callback. Callbacks that are added meanwhile are called from the next time on.
     pub(crate) fn each_callback(
         &mut self,
         mut f: impl FnMut(&mut (dyn Callback<'a> + 'a), &mut Self) -> Result<()>,
@@ -298,7 +302,7 @@ impl<'a> Trainer<'a> {
         result
     }
 
-    /// Lets early stopping measure an epoch. Returns whether the fit shall end.
+    /// Passes an epoch to early stopping. Returns whether the fit must end.
     pub(crate) fn measure(&mut self, stats: &EpochStats) -> Result<bool> {
         let Some(mut stopping) = self.stopping.take() else { return Ok(false) };
         let EarlyStopping { rule, metric } = &mut stopping;

@@ -1,4 +1,4 @@
-//! From a training to a checkpoint.
+//! Conversion of a training's state to a checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use wgrad_core::{Result, TorchRandom};
 
 use super::file::{Checkpoint, Stored};
 use super::manifest::{FitRecord, Manifest, Position, Stopping};
-use super::settings::{Described, Settings};
+use super::settings::{Settings, SettingsSource};
 use crate::history::History;
 use crate::number::BestEpoch;
 use crate::patience::{Patience, PatienceState};
@@ -15,32 +15,32 @@ use crate::session::LazySession;
 use crate::snapshot::{SavedCounter, SavedVariable, Weights, rates};
 use wgrad_nn::optim::Optimizer;
 
-/// Name of the generator's state, which is no variable's name.
+/// Name of the random generator's state, which cannot be the name of a variable.
 pub(crate) const GENERATOR: &str = "@generator";
 /// Prefix of the names of the best weights.
 pub(crate) const BEST_WEIGHTS: &str = "@best/";
 
-/// The parts of a training at a position, of which a checkpoint is made when one is due.
+/// State of a training at a position, from which a checkpoint is made when one is due.
 pub(crate) struct Capture<'c> {
     pub session: &'c mut LazySession,
     pub schedules: &'c mut Schedules,
     pub optimizer: &'c dyn Optimizer,
     pub patience: Option<&'c Patience>,
-    pub described: Described<'c>,
-    /// The settings, once they were needed.
+    pub described: SettingsSource<'c>,
+    /// Settings, once they have been described.
     pub settings: &'c mut Option<Settings>,
     pub at: &'c Position,
-    /// The fits before this one.
+    /// Earlier fits of the trainer.
     pub fits: &'c [FitRecord],
     pub history: &'c History,
-    /// Epochs that the fit was asked for.
+    /// Epochs of the fit.
     pub epochs: usize,
-    /// The generator as it was when the epoch began; as it is now, if there is none.
+    /// State of the random generator at the beginning of the epoch; none for its current state.
     pub random: Option<&'c TorchRandom>,
 }
 
 impl Capture<'_> {
-    /// Makes the bytes of a checkpoint. `best` is the best epoch that was saved.
+    /// Returns the bytes of a checkpoint. `best` is the best epoch that was saved.
     pub fn bytes(&mut self, best: Option<BestEpoch>) -> Result<Vec<u8>> {
         self.checkpoint(best)?.to_bytes()
     }
@@ -48,7 +48,7 @@ impl Capture<'_> {
     fn checkpoint(&mut self, best: Option<BestEpoch>) -> Result<Checkpoint> {
         let all = self.session.snapshot()?;
         let device = self.session.get()?.device();
-        let settings = self.described.once(self.settings)?;
+        let settings = self.described.get_or_describe(self.settings)?;
         let mut manifest = Manifest::new(&device, self.session.params().seed(), settings, self.at.clone());
         manifest.fits = self.fits.to_vec();
         manifest.fits.push(FitRecord::of(self.history, self.epochs));

@@ -1,11 +1,11 @@
-//! A checkpoint as bytes: a safetensors file whose metadata say what it is of, under a checksum of all of it.
+//! File format of a checkpoint: a safetensors file with a checksum and a manifest in its metadata.
 //!
 //! ```text
 //! {"__metadata__":{"wgrad":"CHECKSUM MANIFEST"}, …
 //! ```
 //!
-//! The checksum is the CRC-32 of the whole file with zeros in its own place, eight digits that stand at a fixed offset. So
-//! nothing is believed before all of it is known to be as written.
+//! The checksum is the CRC-32 of the whole file, computed with zeros in its own place: eight hexadecimal digits at a fixed
+//! offset. It is checked before anything else is read.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,27 @@ use safetensors::{Dtype, serialize};
 use wgrad_core::{Array, Error, Result};
 
 use super::manifest::Manifest;
+use crate::error::{CheckpointError, Damage};
 use wgrad_nn::entries::{unreadable, words};
 
-/// What every checkpoint has after the length of its header.
+/// First bytes of every checkpoint, after the length of its header.
 const OPENING: &[u8] = br#"{"__metadata__":{"wgrad":""#;
 const DIGITS: usize = 8;
-/// Where the checksum is.
+/// Range of bytes of the checksum.
 const CHECKSUM: std::ops::Range<usize> = 8 + OPENING.len()..8 + OPENING.len() + DIGITS;
 
-/// A value of a checkpoint.
+/// Value in a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stored {
-    /// A variable: `f32`, or `f64` as computed in `f64`.
+    /// Variable: `f32`, or `f64` if the device computes in `f64`.
     Array(std::sync::Arc<Array>),
-    /// A counter: one `i64`.
+    /// Counter: one `i64`.
     Count(u64),
-    /// The state of a generator: `u32`.
+    /// State of a random generator: `u32`.
     Words(Vec<u32>),
 }
 
-/// Parts of a tensor of a file.
+/// Tensor of a file.
 struct Parts {
     dtype: Dtype,
     dims: Vec<usize>,
@@ -46,7 +47,7 @@ impl Parts {
     }
 }
 
-/// A whole checkpoint.
+/// Contents of a checkpoint.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Checkpoint {
     pub manifest: Manifest,
@@ -79,9 +80,9 @@ impl Stored {
             Dtype::U32 => return Ok(Self::Words(words(bytes, u32::from_le_bytes))),
             Dtype::I64 => {
                 let count = bytes.try_into().map(u64::from_le_bytes);
-                return count.map(Self::Count).map_err(|_| "a count is one number".into());
+                return count.map(Self::Count).map_err(|_| "a counter must be one number".into());
             }
-            other => return Err(format!("{other:?} is nothing that a checkpoint has")),
+            other => return Err(format!("a checkpoint has no values of type {other:?}")),
         };
         array.map(|array| Self::Array(array.into())).map_err(|error| error.to_string())
     }
@@ -96,62 +97,55 @@ fn checksum(bytes: &[u8]) -> String {
 }
 
 impl Checkpoint {
-    /// The bytes of the file; the same for the same values.
+    /// Returns the bytes of the file; the same for the same values.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let wrong = |error: &dyn std::fmt::Display| Error::Data(format!("a checkpoint cannot be written: {error}"));
+        let wrong = |error: &dyn std::fmt::Display| Error::from(CheckpointError::Encode { reason: error.to_string() });
         let manifest = serde_json::to_string(&self.manifest).map_err(|error| wrong(&error))?;
         let parts: Vec<_> = self.tensors.iter().map(|(name, stored)| (name, stored.parts())).collect();
         let views = parts.iter().map(|(name, Parts { dtype, dims, bytes })| {
             TensorView::new(*dtype, dims.clone(), bytes).map(|view| (*name, view)).map_err(|error| wrong(&error))
         });
-        // One key, so the order is no question.
+        // With one key, the order of the metadata is fixed.
         let metadata = [("wgrad".to_string(), format!("{} {manifest}", "0".repeat(DIGITS)))].into();
         let bytes = serialize(views.collect::<Result<Vec<_>>>()?, Some(metadata));
         let mut bytes = bytes.map_err(|error| wrong(&error))?;
         if bytes.get(8..CHECKSUM.start) != Some(OPENING) || bytes.len() < CHECKSUM.end {
-            return Err(wrong(&"its metadata are not where they belong"));
+            return Err(wrong(&"its metadata are not at the beginning of the header"));
         }
         let digits = checksum(&bytes);
         bytes[CHECKSUM].copy_from_slice(digits.as_bytes());
         Ok(bytes)
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; `name` stands for it in messages.
+    /// Parses the bytes of [`Self::to_bytes`]. `name` is the name of the file in messages.
     pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self> {
-        let damaged = |why: String| Error::Data(format!("{name} is not a whole checkpoint: {why}"));
+        let damaged = |damage| Error::from(CheckpointError::Damaged { name: name.into(), damage });
+        let unreadable = |error| CheckpointError::NotSafetensors { message: unreadable(name, bytes, &error) };
         let header = bytes.first_chunk().map(|&length| u64::from_le_bytes(length));
         if bytes.len() >= CHECKSUM.end && bytes[8..CHECKSUM.start] != *OPENING {
-            return Err(match SafeTensors::deserialize(bytes) {
-                Ok(_) => Error::Data(format!(
-                    "{name} is a safetensors file, but no checkpoint of wgrad\n  fix: load weights with params.load"
-                )),
-                Err(error) => Error::Data(unreadable(name, bytes, &error)),
-            });
+            let not_checkpoint = |_| CheckpointError::NotCheckpoint { name: name.into() };
+            return Err(SafeTensors::deserialize(bytes).map_or_else(unreadable, not_checkpoint).into());
         }
         if bytes.len() < CHECKSUM.end {
-            return Err(damaged(format!("it is cut off after {} bytes", bytes.len())));
+            return Err(damaged(Damage::CutOff { bytes: bytes.len() }));
         }
         if *checksum(bytes).as_bytes() != bytes[CHECKSUM] {
             let length = bytes.len();
-            let why = match SafeTensors::read_metadata(bytes) {
-                _ if header.is_some_and(|header| header > length as u64 - 8) => {
-                    format!("it is cut off after {length} bytes")
-                }
-                Err(SafeTensorError::MetadataIncompleteBuffer) => {
-                    format!("it is cut off after {length} bytes, or has bytes too many")
-                }
-                _ => "bytes of it have changed since it was written (its checksum does not fit)".into(),
-            };
-            return Err(damaged(why));
+            return Err(damaged(match SafeTensors::read_metadata(bytes) {
+                _ if header.is_some_and(|header| header > length as u64 - 8) => Damage::CutOff { bytes: length },
+                Err(SafeTensorError::MetadataIncompleteBuffer) => Damage::Length { bytes: length },
+                _ => Damage::Checksum,
+            }));
         }
-        let file = SafeTensors::deserialize(bytes).map_err(|error| Error::Data(unreadable(name, bytes, &error)))?;
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let header = |error: SafeTensorError| damaged(Damage::Header { reason: error.to_string() });
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(header)?;
         let text = header.metadata().as_ref().and_then(|metadata| metadata.get("wgrad"));
-        let text = text.and_then(|text| text.get(DIGITS + 1..)).ok_or_else(|| damaged("it has no manifest".into()))?;
+        let text = text.and_then(|text| text.get(DIGITS + 1..)).ok_or_else(|| damaged(Damage::NoManifest))?;
         let manifest = Manifest::read(name, text)?;
-        let tensor = |(name, view): (String, TensorView<'_>)| {
-            let stored = Stored::read(&view).map_err(|why| damaged(format!("`{name}`: {why}")))?;
-            Ok((name, stored))
+        let tensor = |(name, view): (String, TensorView<'_>)| match Stored::read(&view) {
+            Ok(stored) => Ok((name, stored)),
+            Err(reason) => Err(damaged(Damage::Tensor { name, reason })),
         };
         Ok(Self { manifest, tensors: file.tensors().into_iter().map(tensor).collect::<Result<_>>()? })
     }

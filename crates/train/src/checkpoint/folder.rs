@@ -1,4 +1,4 @@
-//! A folder of checkpoints: when one is written, which ones stay, and which is the latest that is whole.
+//! Folder of checkpoints: schedule of writing, removal of old files, and search for the latest whole one.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -8,25 +8,26 @@ use wgrad_core::{Error, Result};
 
 use super::file::Checkpoint;
 use super::manifest::Manifest;
+use crate::error::CheckpointError;
 use crate::history::History;
 use wgrad_nn::write;
 
 const BEST: &str = "best.safetensors";
 const ENDING: &str = ".safetensors";
 
-/// When a training saves all that it is made of, where, and how many of these files stay.
+/// Folder of checkpoints, with the intervals at which they are written and the number of files to keep.
 ///
-/// A file has weights, buffers, averages, the optimizer's state and all counters under their names, and in its metadata
-/// where the training stands: step, epoch, the rows that are next, running sums, rates, random numbers, schedule, early
-/// stopping, the history, and with which settings, device, version and command all of this was made. It is written under
-/// another name, brought to the disk and renamed, and a checksum covers every byte of it; older files are removed only
-/// after that. `step-000000000128.safetensors` is the training after 128 steps, and `best.safetensors` after its best epoch
-/// by validation loss (or training loss, where there are no validation rows; or the measure of
+/// A file has weights, buffers, averages, the optimizer's state and all counters under their names. Its metadata have the
+/// position of the training (step, epoch, running sums, learning rates, random numbers, schedule, early stopping, history)
+/// and its settings, device, version and command. The file is written under a temporary name, flushed to the disk and
+/// renamed, and a checksum covers all its bytes; older files are removed only after that.
+/// `step-000000000128.safetensors` is the training after 128 steps, `best.safetensors` the training after its best epoch by
+/// validation loss (training loss if there are no validation rows, or the metric of
 /// [`EarlyStopping`](crate::EarlyStopping)).
 ///
-/// Saving never changes a bit of what is trained. A checkpoint that cannot be written is told, the training goes on, and
-/// the older ones stay; but that of the end of a fit is an error. Weights can be loaded from a checkpoint by
-/// `Load::from(path).strict(false)`.
+/// Saving does not change the results of a training. If a checkpoint cannot be written, that is reported, the training
+/// continues and the older files stay; for the final checkpoint of a fit it is an error. Weights can be loaded from a
+/// checkpoint by `Load::from(path).strict(false)`.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Params};
@@ -37,7 +38,7 @@ const ENDING: &str = ".safetensors";
 /// # let folder = folder.path();
 /// let (x, y) = (0..40).map(|i| ((i as f32 - 20.0) / 10.0, u32::from(i > 17))).unzip();
 /// let data = Dataset::new(["x"], x, y, ["low", "high"])?;
-/// // A training of so many epochs, from the beginning or from its last checkpoint.
+/// // Trains from the beginning or from the last checkpoint.
 /// let train = |epochs: usize, resume: bool| {
 ///     let params = Params::seeded(7);
 ///     let model = Linear::new(&params.at("fc"), 1, 1);
@@ -63,15 +64,15 @@ pub struct Checkpoints {
     epochs: Option<usize>,
     keep: usize,
     best: bool,
-    /// Whether the end of a fit is saved.
+    /// Saves the end of a fit.
     end: bool,
     overwrite: bool,
     write: fn(&Path, &[u8]) -> io::Result<()>,
 }
 
 impl Checkpoints {
-    /// Checkpoints in a folder, which is made if it is not there: after each epoch, unless told otherwise, and at the end of
-    /// each fit.
+    /// Returns settings for checkpoints in a folder, which is created if it does not exist: after each epoch by default,
+    /// and at the end of each fit.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         Self {
             folder: folder.as_ref().into(),
@@ -85,43 +86,44 @@ impl Checkpoints {
         }
     }
 
-    /// One checkpoint, and only if the training is stopped: see [`Trainer::stop_flag`](crate::Trainer::stop_flag).
+    /// Returns settings for a single checkpoint, written only if the training is stopped; see
+    /// [`Trainer::stop_flag`](crate::Trainer::stop_flag).
     pub fn when_stopped(folder: impl AsRef<Path>) -> Self {
         Self { best: false, end: false, epochs: Some(usize::MAX), ..Self::new(folder) }
     }
 
-    /// A checkpoint after every `steps` steps of the training, counted over all epochs. 0 is never.
+    /// Writes a checkpoint after every `steps` steps, counted over all epochs; 0 for never.
     pub fn every_steps(self, steps: usize) -> Self {
         Self { steps: Some(steps), ..self }
     }
 
-    /// A checkpoint after every `epochs` epochs. 0 is never.
+    /// Writes a checkpoint after every `epochs` epochs; 0 for never.
     pub fn every_epochs(self, epochs: usize) -> Self {
         Self { epochs: Some(epochs), ..self }
     }
 
-    /// How many stay, the last ones; 3 if not set, and at least 1. The best one is not among them.
+    /// Sets the number of latest checkpoints to keep, at least 1, besides that of the best epoch. Default: 3.
     pub fn keep(self, keep: usize) -> Self {
         Self { keep: keep.max(1), ..self }
     }
 
-    /// Whether the best epoch is kept, too; true if not set.
+    /// Keeps a checkpoint of the best epoch as well. Default: true.
     pub fn keep_best(self, best: bool) -> Self {
         Self { best, ..self }
     }
 
-    /// Whether a training that does not resume may begin in a folder that has checkpoints of another one, which are removed
-    /// once it has its own. Otherwise that is an error.
+    /// Allows a training that does not resume to begin in a folder with checkpoints of another one. These are removed once
+    /// the first new checkpoint is written. Default: false, which makes it an error.
     pub fn overwrite(self, overwrite: bool) -> Self {
         Self { overwrite, ..self }
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Writes with another function, to test what happens when that fails.
+    /// Replaces the function that writes files, for tests of failing writes.
     #[cfg(test)]
     pub(crate) fn written_by(self, write: fn(&Path, &[u8]) -> io::Result<()>) -> Self {
         Self { write, ..self }
@@ -135,56 +137,51 @@ impl Checkpoints {
         self.end
     }
 
-    /// Steps from now to the next checkpoint within an epoch, after so many steps in all.
+    /// Returns the number of steps until the next checkpoint within an epoch, after `total` steps of the training.
     pub(crate) fn steps_left(&self, total: u64) -> Option<usize> {
         let every = self.steps.filter(|&every| every > 0)?;
         usize::try_from(every as u64 - total % every as u64).ok()
     }
 
-    /// Whether there is to be a checkpoint after this epoch and so many steps in all.
+    /// Returns whether a checkpoint is due after this epoch and `total` steps of the training.
     pub(crate) fn due(&self, epoch: usize, total: u64) -> bool {
         let by_steps = self.steps.is_some_and(|every| every > 0 && total.is_multiple_of(every as u64));
         let epochs = self.epochs.or(self.steps.is_none().then_some(1));
         by_steps || epochs.is_some_and(|every| every > 0 && epoch.is_multiple_of(every))
     }
 
-    /// Looks at the folder before anything is trained, and makes it. Gives the files of another training, which go when the
-    /// first of this one is there.
+    /// Checks and creates the folder before the first step. Returns the files of another training, which are to be removed
+    /// once the first checkpoint of this one is written.
     pub(crate) fn begin(&self, resumes: bool) -> Result<Vec<PathBuf>> {
         let there = list(&self.folder)?;
         if !(resumes || self.overwrite || there.is_empty()) {
-            return Err(Error::Config(format!(
-                "{} has checkpoints of another training, up to {}\n  fixes:\n    1. go on with it: \
-                 Trainer::resume(folder)\n    2. begin anew and remove them: Checkpoints::overwrite(true)\n    \
-                 3. another folder",
-                self.folder.display(),
-                name(&there[0])
-            )));
+            let (folder, latest) = (self.folder.clone(), name(&there[0]));
+            return Err(CheckpointError::FolderInUse { folder, latest }.into());
         }
         if !self.end {
-            // A stop may never come.
+            // The folder is created only if the training is stopped.
             return Ok(if resumes { vec![] } else { there });
         }
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
-        // What a training that was killed has left half written.
+        // Temporary files of a training that was killed.
         for path in entries(&self.folder)? {
-            let rest =
+            let is_temporary =
                 |name: &str| name.starts_with('.') && name.contains(ENDING) && name.rsplit('.').next() == Some("tmp");
-            if rest(&name(&path)) {
+            if is_temporary(&name(&path)) {
                 let _ = fs::remove_file(path);
             }
         }
-        // A folder that cannot be written is told now, not after hours.
+        // A folder without write permission is an error now, not after hours of training.
         let probe = self.folder.join(format!(".probe.{}.safetensors.tmp", std::process::id()));
         let probed = fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe));
-        probed.map_err(|source| cannot_write(&self.folder, &source))?;
+        probed.map_err(|source| CheckpointError::Write { path: self.folder.clone(), source })?;
         Ok(if resumes { vec![] } else { there })
     }
 
-    /// Saves the training after so many steps, and removes what is older than the last ones.
+    /// Saves the training after `total` steps and removes older checkpoints beyond the number to keep.
     pub(crate) fn save(&self, bytes: &[u8], total: u64, others: &mut Vec<PathBuf>) -> Result<PathBuf> {
         let path = self.put(&format!("step-{total:012}{ENDING}"), bytes, others)?;
-        // Those of later steps, which a resumed training will write anew, are not counted.
+        // Checkpoints of later steps do not count: a resumed training will replace them.
         let older = list(&self.folder)?.into_iter().filter_map(|path| Some((step_of(&path)?, path)));
         for (_, old) in older.filter(|(step, _)| *step <= total).skip(self.keep) {
             let _ = fs::remove_file(old);
@@ -197,14 +194,15 @@ impl Checkpoints {
         self.put(BEST, bytes, others)
     }
 
-    /// Writes a file, which is there when it is complete; then `others` go.
+    /// Writes a file atomically, then removes `others`.
     fn put(&self, name: &str, bytes: &[u8], others: &mut Vec<PathBuf>) -> Result<PathBuf> {
-        let (path, now) = (self.folder.join(name), self.folder.join(format!(".{name}.{}.tmp", std::process::id())));
-        let written = fs::create_dir_all(&self.folder).and_then(|()| (self.write)(&now, bytes));
-        let written = written.and_then(|()| fs::rename(&now, &path)).and_then(|()| sync_folder(&self.folder));
+        let (path, temporary) =
+            (self.folder.join(name), self.folder.join(format!(".{name}.{}.tmp", std::process::id())));
+        let written = fs::create_dir_all(&self.folder).and_then(|()| (self.write)(&temporary, bytes));
+        let written = written.and_then(|()| fs::rename(&temporary, &path)).and_then(|()| sync_folder(&self.folder));
         written.map_err(|source| {
-            let _ = fs::remove_file(&now);
-            cannot_write(&path, &source)
+            let _ = fs::remove_file(&temporary);
+            CheckpointError::Write { path: path.clone(), source }
         })?;
         for other in std::mem::take(others).iter().filter(|other| **other != path) {
             let _ = fs::remove_file(other);
@@ -213,16 +211,7 @@ impl Checkpoints {
     }
 }
 
-fn cannot_write(path: &Path, source: &io::Error) -> Error {
-    let why = match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "\n  fix: free some space, or choose another folder",
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "\n  fix: choose a folder that can be written",
-        _ => "",
-    };
-    Error::Data(format!("{} cannot be written: {source}{why}", path.display()))
-}
-
-/// Makes a new name in a folder last, where the system offers that.
+/// Flushes the entries of a folder to the disk, where the system supports that.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
 }
@@ -244,7 +233,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// The checkpoints of a folder: the latest first, the best one last.
+/// Lists the checkpoints of a folder: the latest first, that of the best epoch last. Empty if the folder does not exist.
 ///
 /// ```
 /// assert!(wgrad_train::checkpoints("no/such/folder")?.is_empty());
@@ -252,7 +241,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 /// ```
 ///
 /// # Errors
-/// When the folder is there and cannot be read.
+/// When the folder exists and cannot be read.
 pub fn list(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     let all = entries(folder.as_ref())?;
     let mut steps: Vec<_> = all.iter().filter_map(|path| Some((step_of(path)?, path.clone()))).collect();
@@ -261,33 +250,33 @@ pub fn list(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     Ok(steps.into_iter().map(|(_, path)| path).chain(best).collect())
 }
 
-/// From which file a training went on.
+/// Checkpoint from which a training has resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
-    /// The checkpoint.
+    /// The file.
     pub from: PathBuf,
-    /// Steps that had been made, of all epochs.
+    /// Steps of the training so far, over all epochs.
     pub step: u64,
-    /// Why later checkpoints were passed over, a message each.
+    /// Messages about later checkpoints that could not be read.
     pub passed_over: Vec<String>,
-    /// What is not as it was then and may change the bits: device, version of wgrad.
+    /// Differences to the checkpoint that may change the bits: device, version of wgrad.
     pub notes: Vec<String>,
 }
 
-/// Checkpoint that was found, and from where.
+/// Latest whole checkpoint, with its file.
 #[derive(Debug)]
 pub(crate) struct Latest {
     pub checkpoint: Checkpoint,
     pub resumed: Resumed,
 }
 
-/// Reads one checkpoint.
+/// Reads a checkpoint.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint> {
     let bytes = fs::read(path).map_err(Error::io(path))?;
     Checkpoint::from_bytes(&path.display().to_string(), &bytes)
 }
 
-/// The latest checkpoint that is whole: of a folder, or a file itself.
+/// Reads the latest whole checkpoint of a folder, or a single file.
 pub(crate) fn latest(place: &Path) -> Result<Latest> {
     let candidates = if place.is_file() { vec![place.to_path_buf()] } else { list(place)? };
     let mut passed_over = vec![];
@@ -302,42 +291,33 @@ pub(crate) fn latest(place: &Path) -> Result<Latest> {
         }
     }
     if passed_over.is_empty() {
-        let what = if place.is_dir() { "has no checkpoint" } else { "is no folder of checkpoints" };
-        return Err(Error::Data(format!(
-            "{} {what}, so there is nothing to resume\n  fix: give the folder of Checkpoints::new, or begin anew without \
-             `resume`",
-            place.display()
-        )));
+        return Err(CheckpointError::NothingToResume { path: place.into(), is_folder: place.is_dir() }.into());
     }
-    Err(Error::Data(format!(
-        "{} has no checkpoint that can be read:\n  {}\n  fix: begin anew in another folder",
-        place.display(),
-        passed_over.join("\n  ")
-    )))
+    Err(CheckpointError::NoneReadable { path: place.into(), reasons: passed_over }.into())
 }
 
-/// What a checkpoint says of itself, from [`checkpoint_info`](info).
+/// Metadata of a checkpoint, from [`checkpoint_info`](info).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckpointInfo {
-    /// Steps that had been made, of all epochs.
+    /// Steps of the training so far, over all epochs.
     pub step: u64,
-    /// The epoch that was under way, or was next.
+    /// Current epoch, or the next one if the checkpoint is from between two epochs.
     pub epoch: usize,
-    /// Which version of wgrad wrote it.
+    /// Version of wgrad that wrote the file.
     pub wgrad: String,
-    /// The words of the command that trained.
+    /// Command line of the training.
     pub command: Vec<String>,
     /// Kind of device, adapter, API and driver.
     pub device: [String; 4],
-    /// The seed of the parameters.
+    /// Seed of the parameters.
     pub seed: u64,
-    /// What has to be the same to go on, by name.
+    /// Settings that must be the same to resume, by name.
     pub settings: std::collections::BTreeMap<String, String>,
-    /// The epochs of the fit so far.
+    /// History of the fit so far.
     pub history: History,
 }
 
-/// Reads a checkpoint, finds out whether it is whole, and says what it is of.
+/// Reads a checkpoint, verifies its checksum and returns its metadata.
 ///
 /// ```
 /// let error = wgrad_train::checkpoint_info("no/such/file").unwrap_err();
@@ -345,7 +325,7 @@ pub struct CheckpointInfo {
 /// ```
 ///
 /// # Errors
-/// When it cannot be read, or is no whole checkpoint.
+/// When the file cannot be read or is not a whole checkpoint.
 pub fn info(path: impl AsRef<Path>) -> Result<CheckpointInfo> {
     let Manifest { position, wgrad, command, device, seed, settings, fits, .. } = read(path.as_ref())?.manifest;
     let history = fits.last().map(|fit| fit.history(None)).unwrap_or_default();

@@ -1,10 +1,11 @@
-//! What a checkpoint is of, and where in its training it stands.
+//! Manifest of a checkpoint: the training, its settings and its position.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use wgrad_core::{DeviceInfo, Error, Result};
 
+use crate::error::{CheckpointError, Difference};
 use crate::history::{Ended, EpochStats, History};
 use crate::number::{BestEpoch, Number, Numbers, numbers, values};
 use wgrad_nn::optim::schedule::ScheduleState;
@@ -12,7 +13,7 @@ use wgrad_nn::optim::schedule::ScheduleState;
 const FORMAT: &str = "wgrad-checkpoint";
 const VERSION: u32 = 1;
 
-/// An epoch that is over.
+/// Record of a completed epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Epoch {
     epoch: usize,
@@ -27,9 +28,10 @@ struct Epoch {
     validation_tracked: Numbers,
 }
 
-/// Record of a fit, over or under way.
+/// Record of a fit, completed or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FitRecord {
+    /// Number of epochs that the fit was to train.
     of: usize,
     epochs: Vec<Epoch>,
     ended: Ended,
@@ -52,7 +54,7 @@ impl FitRecord {
         Self { of: epochs, epochs: all, ended: history.ended, restored: history.restored }
     }
 
-    /// The history; of a fit that has so many epochs now, or as many as it had.
+    /// Returns the history. `epochs` replaces the number of epochs of the fit, if given.
     pub fn history(&self, epochs: Option<usize>) -> History {
         let stats = |epoch: &Epoch| EpochStats {
             epoch: epoch.epoch,
@@ -72,25 +74,25 @@ impl FitRecord {
 /// Position of a training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Position {
-    /// Which fit of the trainer, from 0.
+    /// Index of the fit within the trainer, from 0.
     pub fit: usize,
-    /// Which epoch of it, from 1.
+    /// Epoch of the fit, from 1.
     pub epoch: usize,
-    /// Steps of the epoch that were made.
+    /// Steps of the epoch so far.
     pub step: usize,
-    /// The sum of their losses, each times its rows.
+    /// Sum of their losses, each times its rows.
     pub loss_sum: Number,
-    /// The sums of what is tracked, alike.
+    /// Sums of the tracked values, each times its rows.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tracked: Numbers,
     /// Steps of all fits.
     pub total: u64,
-    /// Whether the fit is over.
+    /// Whether the fit has ended.
     pub over: bool,
 }
 
 impl Position {
-    /// Returns the beginning of a fit after so many steps of all fits.
+    /// Returns the beginning of a fit, after `total` steps of all fits.
     pub fn begin(fit: usize, total: u64) -> Self {
         Self { fit, epoch: 1, step: 0, loss_sum: Number(0.0), tracked: Numbers::new(), total, over: false }
     }
@@ -103,34 +105,34 @@ pub(crate) struct Stopping {
     pub waited: usize,
 }
 
-/// What a checkpoint says of itself, for people and to go on.
+/// Metadata of a checkpoint, to resume from and for display.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     format: String,
     version: u32,
-    /// The version of wgrad that wrote it.
+    /// Version of wgrad that wrote the file.
     pub wgrad: String,
-    /// The words of the command that trains.
+    /// Command line of the training.
     pub command: Vec<String>,
-    /// What computes: kind, adapter, API, driver.
+    /// Device: kind, adapter, API, driver.
     pub device: [String; 4],
-    /// The seed of the parameters.
+    /// Seed of the parameters.
     pub seed: u64,
-    /// What has to be the same to go on, by name.
+    /// Settings that must be the same to resume, by name.
     pub settings: BTreeMap<String, String>,
     pub position: Position,
-    /// The fits before this one, and this one.
+    /// Earlier fits, then this one.
     pub fits: Vec<FitRecord>,
-    /// Rates of each group.
+    /// Bits of the learning rate and momentum of each group.
     pub rates: Vec<[u64; 2]>,
     pub schedule: Option<ScheduleState>,
     pub stopping: Option<Stopping>,
-    /// The best checkpoint so far.
+    /// Best epoch that was saved.
     pub best: Option<BestEpoch>,
 }
 
 impl Manifest {
-    /// A manifest of this version and process, of nothing yet.
+    /// Returns a manifest of this version and process, without fits.
     pub fn new(device: &DeviceInfo, seed: u64, settings: BTreeMap<String, String>, position: Position) -> Self {
         let DeviceInfo { kind, adapter, api, driver, .. } = device.clone();
         Self {
@@ -156,30 +158,28 @@ impl Manifest {
             format: String,
             version: u32,
         }
-        let wrong =
-            |why: &dyn std::fmt::Display| Error::Data(format!("{name} has a manifest that makes no sense: {why}"));
+        let wrong = |why: &dyn std::fmt::Display| {
+            Error::from(CheckpointError::Manifest { name: name.into(), reason: why.to_string() })
+        };
         let Version { format, version } = serde_json::from_str(text).map_err(|error| wrong(&error))?;
         if format != FORMAT {
             return Err(wrong(&format!("its format is `{format}`, not `{FORMAT}`")));
         }
         if version != VERSION {
-            return Err(Error::Data(format!(
-                "{name} is of version {version}, and this wgrad reads version {VERSION}\n  fix: go on with the wgrad that \
-                 wrote it, or begin anew"
-            )));
+            return Err(CheckpointError::Version { name: name.into(), version, supported: VERSION }.into());
         }
         serde_json::from_str(text).map_err(|error| wrong(&error))
     }
 
-    /// What differs from the settings of a training that wants to go on, a line each.
-    pub fn differences(&self, settings: &BTreeMap<String, String>) -> Vec<String> {
+    /// Returns the differences from the settings of a training that is to resume.
+    pub fn differences(&self, settings: &BTreeMap<String, String>) -> Vec<Difference> {
         let names: std::collections::BTreeSet<_> = self.settings.keys().chain(settings.keys()).collect();
         let text = |map: &BTreeMap<String, String>, name: &String| map.get(name).map_or("none", |v| v).to_string();
         names
             .into_iter()
             .map(|name| (name, text(&self.settings, name), text(settings, name)))
             .filter(|(_, then, now)| then != now)
-            .map(|(name, then, now)| format!("{name}: {then} then, {now} now"))
+            .map(|(name, then, now)| Difference::Setting { name: name.clone(), then, now })
             .collect()
     }
 }

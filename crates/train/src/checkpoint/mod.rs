@@ -1,4 +1,4 @@
-//! Checkpoints: a folder of files from which a training goes on as if it had never stopped.
+//! Checkpoints: files from which a training resumes with the same bits as if it had not stopped.
 
 pub(crate) mod capture;
 pub(crate) mod file;

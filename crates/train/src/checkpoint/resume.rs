@@ -1,9 +1,9 @@
-//! From a checkpoint back to a training: what has to agree, and what is put back.
+//! Resuming: comparison of a checkpoint with a training, and restoration of its state.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use wgrad_core::{Error, Init, Kind, Params, Result, Shape, TorchRandom};
+use wgrad_core::{Init, Kind, Params, Result, Shape, TorchRandom};
 
 use super::capture::{BEST_WEIGHTS, GENERATOR};
 use super::file::{Checkpoint, Stored};
@@ -11,6 +11,7 @@ use super::folder::{Latest, Resumed, latest};
 use super::manifest::{Manifest, Position};
 use super::saver::Saver;
 use super::settings::Settings;
+use crate::error::{CheckpointError, Difference};
 use crate::history::{Ended, History};
 use crate::patience::{Patience, PatienceState};
 use crate::progress::Progress;
@@ -20,28 +21,28 @@ use crate::session::LazySession;
 use crate::snapshot::{SavedCounter, SavedVariable, Snapshot, Weights, set_rates};
 use wgrad_nn::optim::Optimizer;
 
-/// Checkpoint that a trainer goes on from.
+/// Checkpoint that a trainer resumes from.
 #[derive(Default)]
 pub(crate) struct Resume {
-    /// The file or folder, until it is read.
+    /// File or folder, until it is read.
     place: Option<PathBuf>,
-    /// The checkpoint that was read, until the fit that it is of.
+    /// Checkpoint that was read, until its fit begins.
     pending: Option<Checkpoint>,
     resumed: Option<Resumed>,
 }
 
-/// The fit that a checkpoint has to be of.
+/// Fit that resumes from a checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResumedFit {
-    /// Which fit of the trainer, from 0.
+    /// Index of the fit within the trainer, from 0.
     pub fit: usize,
     pub epochs: usize,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub steps: usize,
 }
 
-/// The parts of a training that a checkpoint puts back.
-pub(crate) struct Restored<'r> {
+/// Parts of a training that are restored from a checkpoint.
+pub(crate) struct RestoreTarget<'r> {
     pub session: &'r mut LazySession,
     pub schedules: &'r mut Schedules,
     pub optimizer: &'r dyn Optimizer,
@@ -60,23 +61,23 @@ impl Resume {
         self.resumed.as_ref()
     }
 
-    /// Returns whether there is a checkpoint to go on from.
-    pub fn is_wanted(&self) -> bool {
+    /// Returns whether the trainer is to resume from a checkpoint.
+    pub fn is_requested(&self) -> bool {
         self.place.is_some() || self.pending.is_some()
     }
 
-    /// Reads the checkpoint, once.
+    /// Reads the checkpoint on the first call.
     pub fn read(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let Some(place) = self.place.take() else { return Ok(()) };
         let Latest { checkpoint, resumed } = latest(&place)?;
         for why in &resumed.passed_over {
-            progress.note(&format!("warning: passed over a checkpoint: {why}"));
+            progress.note(&format!("warning: skipped a checkpoint: {why}"));
         }
         (self.pending, self.resumed) = (Some(checkpoint), Some(resumed));
         Ok(())
     }
 
-    /// Returns the history of a fit that was over before the one of the checkpoint.
+    /// Returns the history of a fit that ended before the one of the checkpoint.
     pub fn finished(&self, fit: usize) -> Option<History> {
         let manifest = &self.pending.as_ref()?.manifest;
         manifest.fits.get(fit).filter(|_| manifest.position.fit > fit).map(|fit| fit.history(None))
@@ -87,20 +88,20 @@ impl Resume {
         self.pending.take()
     }
 
-    /// Puts a training into the state of a checkpoint of this fit. Returns the position.
+    /// Restores the state of a training from a checkpoint of this fit. Returns the position.
     pub fn restore(
         &mut self,
         checkpoint: Checkpoint,
         fit: ResumedFit,
         settings: &Settings,
-        mut training: Restored<'_>,
+        mut training: RestoreTarget<'_>,
         progress: &mut dyn Progress,
     ) -> Result<Position> {
         let Checkpoint { manifest, tensors } = checkpoint;
-        self.agree(&differences(&manifest, fit, settings, training.session.params()))?;
-        let (best, mine): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        self.agree(differences(&manifest, fit, settings, training.session.params()))?;
+        let (best, own): (BTreeMap<_, _>, BTreeMap<_, _>) =
             tensors.into_iter().partition(|(name, _)| name.starts_with(BEST_WEIGHTS));
-        self.agree(&put(training.session.params(), mine, fit.fit > 0)?)?;
+        self.agree(put(training.session.params(), own, fit.fit > 0)?)?;
         let over = training.put_state(&manifest, fit, best)?;
         self.note_differences(&manifest, training.session)?;
         for note in self.resumed.iter().flat_map(|resumed| &resumed.notes) {
@@ -109,28 +110,23 @@ impl Resume {
         Ok(Position { over, ..manifest.position })
     }
 
-    /// Refuses a checkpoint that differs from the training.
-    fn agree(&self, differences: &[String]) -> Result<()> {
+    /// Returns an error if a checkpoint differs from the training.
+    fn agree(&self, differences: Vec<Difference>) -> Result<()> {
         if differences.is_empty() {
             return Ok(());
         }
-        let from = self.resumed.as_ref().map_or_else(PathBuf::new, |resumed| resumed.from.clone());
-        Err(Error::Config(format!(
-            "{} is a checkpoint of another training:\n  {}\n  fix: resume with the same model, data and settings; or \
-             begin anew, from its weights if you like: Load::from(checkpoint).strict(false).apply(&params)",
-            from.display(),
-            differences.join("\n  ")
-        )))
+        let path = self.resumed.as_ref().map_or_else(PathBuf::new, |resumed| resumed.from.clone());
+        Err(CheckpointError::OtherTraining { path, differences }.into())
     }
 
-    /// Notes what is not as it was then and may change the bits.
+    /// Records differences to the checkpoint that may change the bits.
     fn note_differences(&mut self, manifest: &Manifest, session: &mut LazySession) -> Result<()> {
         let device = session.get()?.device();
         let now = [device.kind, device.adapter, device.api, device.driver];
         let Some(Resumed { notes, .. }) = &mut self.resumed else { return Ok(()) };
         if now != manifest.device {
             let [then, now] = [&manifest.device, &now].map(|words| words.join(", "));
-            notes.push(format!("the device was another one: {then}; the bits of {now} may differ"));
+            notes.push(format!("the checkpoint was written with another device, {then}; the bits of {now} may differ"));
         }
         if manifest.wgrad != env!("CARGO_PKG_VERSION") {
             let now = env!("CARGO_PKG_VERSION");
@@ -140,31 +136,28 @@ impl Resume {
     }
 }
 
-/// Lists what differs between a checkpoint and the fit that wants to go on from it.
-fn differences(manifest: &Manifest, fit: ResumedFit, settings: &Settings, params: &Params) -> Vec<String> {
+/// Returns the differences between a checkpoint and the fit that is to resume from it.
+fn differences(manifest: &Manifest, fit: ResumedFit, settings: &Settings, params: &Params) -> Vec<Difference> {
     let position = &manifest.position;
     let mut differences = manifest.differences(settings);
     if manifest.seed != params.seed() {
-        differences.push(format!("seed of the parameters: {} then, {} now", manifest.seed, params.seed()));
+        let (then, now) = (manifest.seed.to_string(), params.seed().to_string());
+        differences.push(Difference::Setting { name: "seed of the parameters".into(), then, now });
     }
     if position.fit != fit.fit || manifest.fits.len() != fit.fit + 1 || position.epoch == 0 || position.step > fit.steps
     {
-        differences.push(format!(
-            "it is in fit {}, epoch {}, step {}",
-            position.fit + 1,
-            position.epoch,
-            position.step
-        ));
+        let Position { fit, epoch, step, .. } = *position;
+        differences.push(Difference::Position { fit: fit + 1, epoch, step });
     }
     let trained = manifest.fits.last().map_or(0, |fit| fit.history(None).epochs.len());
     if trained > fit.epochs || position.epoch != trained + 1 {
-        differences.push(format!("epochs: {trained} trained then, {} wanted now", fit.epochs));
+        differences.push(Difference::Epochs { trained, wanted: fit.epochs });
     }
     differences
 }
 
-impl Restored<'_> {
-    /// Puts everything back but variables, counters and generator. Returns whether the fit is over.
+impl RestoreTarget<'_> {
+    /// Restores everything except variables, counters and the random generator. Returns whether the fit is over.
     fn put_state(&mut self, manifest: &Manifest, fit: ResumedFit, best: BTreeMap<String, Stored>) -> Result<bool> {
         if let Some(patience) = &mut self.patience {
             let kept = manifest.stopping.clone().unwrap_or_default();
@@ -184,30 +177,31 @@ impl Restored<'_> {
         if more {
             history.ended = Ended::Completed;
         }
-        self.runs.go_on(manifest, fit.fit);
-        self.saver.go_on(manifest.position.total, manifest.best);
+        self.runs.resume(manifest, fit.fit);
+        self.saver.resume(manifest.position.total, manifest.best);
         Ok(!more)
     }
 }
 
-/// Sets variables, counters and generator; or sets nothing, and lists what does not fit. `grows` allows state that nothing
-/// has declared, such as that of another fit's optimizer.
-fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> Result<Vec<String>> {
+/// Sets variables, counters and the random generator. If anything does not match, sets nothing and returns the
+/// differences. `undeclared` allows state that is not declared yet, such as that of the optimizer of an earlier fit.
+fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, undeclared: bool) -> Result<Vec<Difference>> {
     let (mut arrays, mut counts, mut wrong) = (vec![], vec![], vec![]);
     for variable in params.variables() {
-        match tensors.remove(variable.name()) {
+        let name = variable.name().to_string();
+        match tensors.remove(&name) {
             Some(Stored::Array(array)) if array.shape() == variable.shape() => arrays.push((variable, array)),
             Some(Stored::Array(array)) => {
-                wrong.push(format!("`{}`: {} then, {} now", variable.name(), array.shape(), variable.shape()));
+                let (then, now) = (array.shape().clone(), variable.shape().clone());
+                wrong.push(Difference::Shape { name, then, now });
             }
-            _ => wrong.push(format!("`{}`: not there then", variable.name())),
+            _ => wrong.push(Difference::NewVariable { name }),
         }
     }
     for (name, counter) in params.counters() {
         match tensors.remove(&*name) {
             Some(Stored::Count(count)) => counts.push((counter, count)),
-            // The trainer's own is made with the first epoch.
-            _ => wrong.push(format!("counter `{name}`: not there then")),
+            _ => wrong.push(Difference::NewCounter { name: name.to_string() }),
         }
     }
     let generator = tensors.remove(GENERATOR);
@@ -216,14 +210,15 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> R
         _ => None,
     };
     if generator.is_some() && words.is_none() {
-        wrong.push("its generator is none".into());
+        wrong.push(Difference::Generator);
     }
     let mut new = vec![];
     for (name, stored) in tensors {
         match stored {
-            Stored::Array(array) if grows => new.push((name, array)),
-            Stored::Count(count) if grows || name == "train.@epoch" => counts.push((params.counter(&name), count)),
-            _ => wrong.push(format!("`{name}`: not there now")),
+            Stored::Array(array) if undeclared => new.push((name, array)),
+            // The trainer declares its counter of epochs with the first epoch.
+            Stored::Count(count) if undeclared || name == "train.@epoch" => counts.push((params.counter(&name), count)),
+            _ => wrong.push(Difference::Gone { name }),
         }
     }
     if !wrong.is_empty() {
@@ -245,7 +240,7 @@ fn put(params: &Params, mut tensors: BTreeMap<String, Stored>, grows: bool) -> R
     Ok(vec![])
 }
 
-/// Returns the best weights, of which all have to be there.
+/// Returns the weights of the best epoch; none if any of them is missing.
 fn weights_of(params: &Params, tensors: &BTreeMap<String, Stored>) -> Option<Weights> {
     let mut weights = Weights::of(Snapshot::take(params).ok()?);
     for SavedVariable { variable, value } in &mut weights.variables {

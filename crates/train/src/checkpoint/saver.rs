@@ -1,4 +1,4 @@
-//! When the checkpoints of a training are written, and what happens if one cannot be.
+//! Writer of a training's checkpoints: their times, and the report of failures.
 
 use std::path::{Path, PathBuf};
 
@@ -13,23 +13,23 @@ use crate::progress::Progress;
 #[derive(Default)]
 pub(crate) struct Saver {
     checkpoints: Option<Checkpoints>,
-    /// Whether the folder was looked at.
+    /// Whether the folder has been checked.
     begun: bool,
     /// Files of another training, to be removed.
     others: Vec<PathBuf>,
-    /// The last file that was written.
+    /// Last file that was written.
     last: Option<PathBuf>,
-    /// Steps after which that was.
+    /// Steps of the last checkpoint, over all fits.
     saved: Option<u64>,
-    /// The best epoch that was saved.
+    /// Best epoch that was saved.
     best: Option<BestEpoch>,
 }
 
-/// Measure of an epoch that is over.
+/// Measure of a completed epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measure {
     pub epoch: usize,
-    /// NaN if the epoch is not to be saved as the best one.
+    /// Value; NaN if the epoch must not be saved as the best one.
     pub value: f64,
     pub maximize: bool,
 }
@@ -47,12 +47,12 @@ impl Saver {
         self.last.as_deref()
     }
 
-    /// Returns the steps from now to the next checkpoint within an epoch, after so many steps in all.
+    /// Returns the number of steps until the next checkpoint within an epoch, after `total` steps of the training.
     pub fn steps_left(&self, total: u64) -> Option<usize> {
         self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.steps_left(total))
     }
 
-    /// Looks at the folder before the first step of a training, which is a resumed one or not.
+    /// Checks the folder before the first step of a training. `resumes` allows checkpoints in it.
     pub fn begin(&mut self, resumes: bool) -> Result<()> {
         if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| !self.begun) {
             self.others = checkpoints.begin(resumes)?;
@@ -61,12 +61,12 @@ impl Saver {
         Ok(())
     }
 
-    /// Continues after a checkpoint of so many steps.
-    pub fn go_on(&mut self, total: u64, best: Option<BestEpoch>) {
+    /// Continues after a checkpoint of `total` steps.
+    pub fn resume(&mut self, total: u64, best: Option<BestEpoch>) {
         (self.saved, self.best) = (Some(total), best);
     }
 
-    /// Saves a position between two steps. A checkpoint that cannot be written is reported.
+    /// Saves a position between two steps. Reports a checkpoint that cannot be written.
     pub fn save(&mut self, capture: &mut Capture<'_>, progress: &mut dyn Progress) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let (bytes, total) = (capture.bytes(self.best)?, capture.at.total);
@@ -77,14 +77,14 @@ impl Saver {
                 let last =
                     last.map_or("there is none yet".into(), |path| format!("the last one is {}", path.display()));
                 progress.note(&format!(
-                    "warning: no checkpoint after step {total}: {error}\n  {last}; the training goes on"
+                    "warning: no checkpoint after step {total}: {error}\n  {last}; the training continues"
                 ));
             }
         }
         Ok(())
     }
 
-    /// Saves the position after an epoch, where that is due, and the best epoch.
+    /// Saves the best epoch, and the position after an epoch if a checkpoint is due.
     pub fn save_epoch(
         &mut self,
         capture: &mut Capture<'_>,
@@ -98,7 +98,7 @@ impl Saver {
         if checkpoints.keeps_best() && !value.is_nan() && better {
             self.best = Some(BestEpoch::new(epoch, value));
             if let Err(error) = checkpoints.save_best(&capture.bytes(self.best)?, &mut self.others) {
-                progress.note(&format!("warning: the best epoch is not saved: {error}\n  the training goes on"));
+                progress.note(&format!("warning: the best epoch is not saved: {error}\n  the training continues"));
             }
         }
         if capture.at.over && checkpoints.keeps_end() {
@@ -110,7 +110,7 @@ impl Saver {
         }
     }
 
-    /// Saves the position in which a fit ends; a checkpoint that cannot be written is an error.
+    /// Saves the position at the end of a fit. A checkpoint that cannot be written is an error.
     pub fn save_last(&mut self, capture: &mut Capture<'_>) -> Result<()> {
         let Some(checkpoints) = &self.checkpoints else { return Ok(()) };
         let total = capture.at.total;

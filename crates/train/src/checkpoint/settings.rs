@@ -1,4 +1,4 @@
-//! What has to be the same for a training to go on from a checkpoint, as words that people can compare.
+//! Settings that must be the same to resume from a checkpoint, as text for messages.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,19 +11,19 @@ use crate::run_history::RunHistory;
 use crate::schedules::Schedules;
 use wgrad_data::{Dataset, Sampler};
 
-/// Each setting under its name.
+/// Settings by name.
 pub(crate) type Settings = BTreeMap<String, String>;
 
 /// Data and model of a training.
 pub(crate) struct Subject<'s> {
     pub data: &'s Dataset,
     pub params: Params,
-    /// The training step.
+    /// Traced training step.
     pub step: Graph,
 }
 
-/// The parts of a training that its settings describe.
-pub(crate) struct Described<'d> {
+/// Parts of a training that its settings describe.
+pub(crate) struct SettingsSource<'d> {
     subject: &'d Subject<'d>,
     options: &'d TrainerOptions,
     runs: &'d RunHistory,
@@ -31,7 +31,7 @@ pub(crate) struct Described<'d> {
     stopping: Option<&'d dyn fmt::Debug>,
 }
 
-impl<'d> Described<'d> {
+impl<'d> SettingsSource<'d> {
     pub fn new(
         subject: &'d Subject<'d>,
         options: &'d TrainerOptions,
@@ -42,15 +42,15 @@ impl<'d> Described<'d> {
         Self { subject, options, runs, schedule: schedules.describe(), stopping }
     }
 
-    /// Returns the settings, which are described when they are first needed.
-    pub fn once(&self, known: &mut Option<Settings>) -> Result<Settings> {
+    /// Returns the settings, which are computed on the first call.
+    pub fn get_or_describe(&self, known: &mut Option<Settings>) -> Result<Settings> {
         if known.is_none() {
             *known = Some(self.settings()?);
         }
         Ok(known.clone().unwrap_or_default())
     }
 
-    /// Describes everything that has to be the same for a training to go on as it would have. Reads all rows.
+    /// Describes everything that must be the same for a resumed training to give the same bits. Reads all rows.
     fn settings(&self) -> Result<Settings> {
         let Self { subject: Subject { data, params, step }, options, .. } = self;
         let print = format!("checksum {:08x}", crc32fast::hash(step.to_text().as_bytes()));

@@ -1,80 +1,80 @@
-//! A step of PyTorch beside wgrad's: what was compared, and what it says.
+//! Result of the comparison of a step of PyTorch with wgrad's.
 
 use std::fmt;
 
 use wgrad_core::{Deviation, Lockstep, Shape, Site};
 
-/// What of a step is compared.
+/// Stage of a step at which a value is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The output of a module.
+pub enum ComparedStage {
+    /// Output of a module.
     Output,
-    /// The loss.
+    /// Loss.
     Loss,
-    /// The gradient of a parameter.
+    /// Gradient of a parameter.
     Gradient,
-    /// A parameter or buffer after the step.
+    /// Parameter or buffer after the step.
     Updated,
 }
 
-/// A value of the recorded step beside what wgrad makes of the same inputs.
+/// Value of a recorded step, compared with wgrad's value for the same inputs.
 #[derive(Clone, Debug)]
 pub struct Compared {
-    /// What it is.
-    pub stage: Stage,
-    /// The module's, parameter's or buffer's name. Of a module that is called several times, `NAME#0` is the first call.
+    /// Stage of the step.
+    pub stage: ComparedStage,
+    /// Name of the module, parameter or buffer. For a module that is called several times, `NAME#0` is the first call.
     pub name: String,
-    /// The line of the program that it comes from.
+    /// Source line of the op that computes the value.
     pub site: Site,
-    /// Its shape.
+    /// Shape of the value.
     pub shape: Shape,
-    /// The element that is furthest out: what PyTorch recorded, what wgrad computes in `f64`, and how far a run in `f32` may
-    /// be from that.
+    /// Element with the largest deviation relative to its bound: the value that PyTorch recorded, the value that wgrad
+    /// computes in `f64`, and the bound of a run in `f32`.
     pub worst: Option<Deviation>,
-    /// Modules that PyTorch called since the value before this one and that cannot be compared: a difference may be theirs.
+    /// Modules that PyTorch called between the previous value and this one and that cannot be compared. They may be the
+    /// cause of a difference.
     pub unseen: Vec<String>,
 }
 
 impl fmt::Display for Compared {
-    /// What it is, in words.
+    /// Writes the stage and the name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.stage {
-            Stage::Output => write!(f, "output of `{}`", self.name),
-            Stage::Loss => f.write_str("loss"),
-            Stage::Gradient => write!(f, "gradient of `{}`", self.name),
-            Stage::Updated => write!(f, "updated `{}`", self.name),
+            ComparedStage::Output => write!(f, "output of `{}`", self.name),
+            ComparedStage::Loss => f.write_str("loss"),
+            ComparedStage::Gradient => write!(f, "gradient of `{}`", self.name),
+            ComparedStage::Updated => write!(f, "updated `{}`", self.name),
         }
     }
 }
 
 impl Compared {
-    /// Whether PyTorch's value is further from wgrad's than rounding explains.
+    /// Returns whether PyTorch's value differs from wgrad's by more than rounding explains.
     pub fn differs(&self) -> bool {
         self.worst.is_some_and(|worst| worst.fails())
     }
 }
 
-/// What [`Recording::compare`](crate::Recording::compare) found.
+/// Result of [`Recording::compare`](crate::Recording::compare).
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// All values that both have, in the order of execution: outputs, the loss, gradients from the last module to the first,
-    /// what the step left.
+    /// updated parameters and buffers.
     pub compared: Vec<Compared>,
-    /// What was recorded and cannot be compared: modules that have no counterpart of the same name and shape here, and
-    /// parameters whose gradient is 0 by construction, such as a bias before a batch norm, where PyTorch adds up rounding
-    /// errors.
+    /// Recorded values that cannot be compared: modules without a counterpart of the same name and shape, and parameters
+    /// whose gradient is 0 by construction, such as a bias before a batch norm, where PyTorch adds up rounding errors.
     pub skipped: Vec<String>,
-    /// The same step on the session's device, held to the reference.
+    /// Comparison of the same step on the session's device with the reference.
     pub lockstep: Lockstep,
 }
 
 impl Comparison {
-    /// The first value that differs.
+    /// Returns the first value that differs.
     pub fn first_difference(&self) -> Option<&Compared> {
         self.compared.iter().find(|compared| compared.differs())
     }
 
-    /// Whether nothing differs, and the device is right, too.
+    /// Returns whether no value differs and the device agrees with the reference.
     pub fn passes(&self) -> bool {
         self.first_difference().is_none() && self.lockstep.passes()
     }
@@ -82,14 +82,14 @@ impl Comparison {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |stage: Stage| self.compared.iter().filter(|compared| compared.stage == stage).count();
+        let count = |stage: ComparedStage| self.compared.iter().filter(|compared| compared.stage == stage).count();
         match self.first_difference() {
             None => write!(
                 f,
                 "as PyTorch: {} outputs, the loss, {} gradients and {} updated values agree",
-                count(Stage::Output),
-                count(Stage::Gradient),
-                count(Stage::Updated)
+                count(ComparedStage::Output),
+                count(ComparedStage::Gradient),
+                count(ComparedStage::Updated)
             )?,
             Some(first) => {
                 let Compared { site, shape, worst, unseen, .. } = first;

@@ -1,4 +1,4 @@
-//! Steps of a training beside a reference: in lockstep with it, or their gradients beside finite differences.
+//! Comparison of training steps with the reference, and of their gradients with finite differences.
 
 use std::panic::Location;
 
@@ -6,17 +6,17 @@ use wgrad_core::{Array, Audit, Lockstep, Result, Tensor, audit};
 
 use crate::options::EpochBatches;
 use crate::rehearsal::Rehearsal;
-use crate::steps::{EpochOrder, FedStep, Tally, Traced, Watch};
+use crate::steps::{EpochOrder, FedStep, StepObserver, Tally, Traced};
 use crate::trainer::Trainer;
 use wgrad_data::Dataset;
 
 impl Trainer<'_> {
-    /// Holds the first `steps` steps of the training to the reference, node by node and as they really run:
-    /// [`Session::lockstep`](wgrad_core::Session::lockstep) of each, with the batches that [`Self::fit`] would take. Ends after
-    /// the first step in which something exceeds its bound, which is then the last report.
+    /// Compares the first `steps` steps of the training with the reference, node by node:
+    /// [`Session::lockstep`](wgrad_core::Session::lockstep) of each, with the batches that [`Self::fit`] would use. Ends
+    /// after the first step in which a node exceeds its bound; its report is then the last.
     ///
-    /// Weights, optimizer state, counters and random numbers are afterwards as they were. Between two steps that are looked
-    /// at, the training goes on as usual.
+    /// Each step also runs as usual, to train for the next one. Weights, optimizer state, counters and random numbers are
+    /// restored afterwards.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
@@ -45,7 +45,7 @@ impl Trainer<'_> {
         loss: impl Fn(&Tensor, &Tensor) -> Tensor,
     ) -> Result<Vec<Lockstep>> {
         let mut reports = vec![];
-        self.beside(data, loss, Location::caller(), |trainer, step, traced, feeds| {
+        self.inspect_steps(data, loss, Location::caller(), |trainer, step, traced, feeds| {
             if step == steps {
                 return Ok(true);
             }
@@ -55,13 +55,13 @@ impl Trainer<'_> {
         Ok(reports)
     }
 
-    /// Holds the gradients of a training to finite differences after its first `steps` steps:
-    /// [`wgrad_core::audit`](fn@wgrad_core::audit) of the next one, with the batch that [`Self::fit`] would take then, in `f64` on
+    /// Compares the gradients of a training with finite differences after its first `steps` steps:
+    /// [`wgrad_core::audit`](fn@wgrad_core::audit) of the next step, with the batch that [`Self::fit`] would use, in `f64` on
     /// the host.
     ///
-    /// In the first step of all, weights that begin at 0 make the gradients behind them 0, so take a few. Weights, optimizer
-    /// state, counters and random numbers are afterwards as they were. The time that it takes grows with the batch: a few rows
-    /// are enough.
+    /// Before the first step, weights that are initialised with 0 make some gradients 0, so train for a few steps. Weights,
+    /// optimizer state, counters and random numbers are restored afterwards. The duration grows with the batch size; a few
+    /// rows are enough.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
@@ -84,24 +84,24 @@ impl Trainer<'_> {
     #[track_caller]
     pub fn audit(&mut self, data: &Dataset, steps: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<Audit> {
         let mut report = None;
-        self.beside(data, loss, Location::caller(), |trainer, step, traced, feeds| {
+        self.inspect_steps(data, loss, Location::caller(), |trainer, step, traced, feeds| {
             if step == steps {
                 trainer.session()?.sync()?;
                 report = Some(audit(&traced.loss, feeds)?);
             }
             Ok(report.is_some())
         })?;
-        Ok(report.expect("it ends with the audit"))
+        Ok(report.expect("the loop ends with the audit"))
     }
 
-    /// Makes the steps of a training, shows each before it is made to `look` until that returns true, and puts back what
-    /// changed.
-    fn beside<L: Fn(&Tensor, &Tensor) -> Tensor>(
+    /// Runs the steps of a training and passes each to `inspect` before it runs, until that returns true. Restores the state
+    /// of the training afterwards.
+    fn inspect_steps<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &mut self,
         data: &Dataset,
         loss: L,
         caller: &'static Location<'static>,
-        mut look: impl FnMut(&mut Self, usize, &Traced, &[(&Tensor, &Array)]) -> Result<bool>,
+        mut inspect: impl FnMut(&mut Self, usize, &Traced, &[(&Tensor, &Array)]) -> Result<bool>,
     ) -> Result<()> {
         self.rehearse(data, loss, false, caller, |trainer, Rehearsal { steps }| {
             let EpochBatches { batches, steps: per_epoch } =
@@ -118,11 +118,11 @@ impl Trainer<'_> {
                 let order = EpochOrder { rows: epoch.order(), batch_size };
                 let FedStep { traced, arrays } = steps.single(order, at)?;
                 let feeds: Vec<_> = traced.inputs.iter().zip(&arrays).collect();
-                if look(trainer, step, &traced, &feeds)? {
+                if inspect(trainer, step, &traced, &feeds)? {
                     break;
                 }
                 let (session, mut tally) = (trainer.session()?, Tally::from_step(at));
-                Watch::nothing(true, |watch| steps.run(session, order, &mut tally, at + 1, watch))?;
+                StepObserver::ignore(true, |watch| steps.run(session, order, &mut tally, at + 1, watch))?;
             }
             Ok(())
         })

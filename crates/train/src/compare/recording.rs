@@ -1,4 +1,4 @@
-//! A step that PyTorch made, made again.
+//! Recorded step of PyTorch, and its repetition.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,14 @@ use wgrad_core::{
     expected, gradients,
 };
 
-use super::comparison::{Compared, Comparison, Stage};
+use super::comparison::{Compared, ComparedStage, Comparison};
+use crate::error::{Mismatch, RecordingError};
 use crate::snapshot::Snapshot;
 use wgrad_nn::entries::{entries, set, unreadable, value, words};
 use wgrad_nn::optim::Optimizer;
 
-/// A training step of PyTorch as `examples/record_pytorch.py` writes it: the batch, outputs of modules, the loss, gradients,
-/// and the state dict before and after.
+/// Training step of PyTorch as recorded by `examples/record_pytorch.py`: the batch, outputs of modules, the loss,
+/// gradients, and the state dict before and after the step.
 ///
 /// ```no_run
 /// use wgrad_core::{CpuBackend, Params, Session};
@@ -36,7 +37,7 @@ use wgrad_nn::optim::Optimizer;
 pub struct Recording {
     path: PathBuf,
     bytes: Vec<u8>,
-    /// The modules in the order of execution; `NAME#0` and so on where there are several calls.
+    /// Modules in the order of execution; `NAME#0` and so on for several calls.
     order: Vec<String>,
 }
 
@@ -49,18 +50,13 @@ impl Recording {
         let path = path.as_ref().to_path_buf();
         let bytes = std::fs::read(&path).map_err(Error::io(&path))?;
         let shown = path.display().to_string();
-        let (_, header) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        let damaged = |error| RecordingError::NotSafetensors { message: unreadable(&shown, &bytes, &error) };
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(damaged)?;
         let known = header.metadata().as_ref();
         let order = known.filter(|all| all.get("format").is_some_and(|format| format == "wgrad-recording"));
         let order = order.and_then(|all| serde_json::from_str(all.get("order")?).ok());
-        let order = order.ok_or_else(|| {
-            Error::Data(format!(
-                "{shown} is a safetensors file, but not the recording of a step\n  fix: make one with \
-                 examples/record_pytorch.py: record(path, model, optimizer, loss_fn, x, y)"
-            ))
-        })?;
-        SafeTensors::deserialize(&bytes).map_err(|error| Error::Data(unreadable(&shown, &bytes, &error)))?;
+        let order = order.ok_or_else(|| RecordingError::NotRecording { path: path.clone() })?;
+        SafeTensors::deserialize(&bytes).map_err(damaged)?;
         Ok(Self { path, bytes, order })
     }
 
@@ -68,25 +64,26 @@ impl Recording {
         SafeTensors::deserialize(&self.bytes).expect("it was read before")
     }
 
-    /// An array of the recording: integers as labels.
+    /// Returns a tensor of the recording; integers become labels.
     fn array(&self, name: &str) -> Result<Array> {
-        let shown = self.path.display();
-        let tensors = self.tensors();
-        let view = tensors.tensor(name).map_err(|_| Error::Data(format!("{shown} has no `{name}`")))?;
-        array(&view).map_err(|why| Error::Data(format!("{shown}: `{name}` {why}")))
+        let (path, tensors) = (&self.path, self.tensors());
+        let missing = |_| RecordingError::Missing { path: path.clone(), name: name.into() };
+        let view = tensors.tensor(name).map_err(missing)?;
+        let unusable = |reason| RecordingError::Tensor { path: path.clone(), name: name.into(), reason };
+        Ok(array(&view).map_err(unusable)?)
     }
 
-    /// Makes the recorded step: loads the recorded parameters and buffers into `params` by name, traces `loss` on the recorded
-    /// batch and `optimizer` on that, and holds what PyTorch recorded to what the graph gives in `f64`, within the bound of a
-    /// run in `f32` ([`expected`]). Runs the step in lockstep on the session's device, too. Afterwards all variables and
-    /// counters are as they were.
+    /// Repeats the recorded step and compares the values: loads the recorded parameters and buffers into `params` by name,
+    /// traces `loss` on the recorded batch and `optimizer` on that, and compares the recorded values with those of the graph
+    /// in `f64`, within the bound of a run in `f32` ([`expected`]). Runs the step in lockstep on the session's device as
+    /// well. All variables and counters are restored afterwards.
     ///
-    /// A module is known by its dotted name: the scope in which a layer traces its ops, which is where its variables are
-    /// declared. Of one that is called several times, the calls are compared in their order. `optimizer` should be new, and set
-    /// as the recorded one.
+    /// A module is identified by its dotted name: the scope in which a layer declares its variables and traces its ops. The
+    /// calls of a module that is called several times are compared in their order. `optimizer` should be new, with the
+    /// settings of the recorded one.
     ///
     /// # Errors
-    /// Names or shapes of the state dict that differ; a step that draws random numbers, which are others than PyTorch's; every
+    /// Names or shapes of the state dict that differ; a step that draws random numbers, which differ from PyTorch's; every
     /// error of the graph; a lost device.
     #[track_caller]
     pub fn compare(
@@ -98,12 +95,12 @@ impl Recording {
     ) -> Result<Comparison> {
         session.sync()?;
         let before = Snapshot::take(params)?;
-        let result = self.load(params).and_then(|()| self.follow(session, params, optimizer, &loss));
+        let result = self.load(params).and_then(|()| self.compare_step(session, params, optimizer, &loss));
         let restored = session.sync().and_then(|()| before.restore(params));
         result.and_then(|comparison| restored.map(|()| comparison))
     }
 
-    /// Puts the recorded parameters and buffers into `params`.
+    /// Loads the recorded parameters and buffers into `params`.
     fn load(&self, params: &Params) -> Result<()> {
         let tensors = self.tensors();
         let mut model = entries(params);
@@ -111,24 +108,23 @@ impl Recording {
         let mut wrong = vec![];
         for (name, view) in tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("before/")?, view))) {
             match model.remove(name) {
-                None => wrong.push(format!("not in the model: {name}")),
+                None => wrong.push(Mismatch::NotInModel { name: name.into() }),
                 Some(entry) => match value(&entry, &view) {
                     Ok(value) => found.push((entry, value)),
-                    Err(why) => wrong.push(format!("{name}: {why}")),
+                    Err(why) => wrong.push(Mismatch::Value { name: name.into(), reason: why }),
                 },
             }
         }
-        wrong.extend(model.keys().map(|name| format!("missing from the recording: {name}")));
+        wrong.extend(model.keys().map(|name| Mismatch::NotRecorded { name: name.clone() }));
         if !wrong.is_empty() {
-            wrong.sort();
-            let shown = self.path.display();
-            return Err(Error::Params(format!("{shown} is of another model\n  {}", wrong.join("\n  "))));
+            wrong.sort_by_cached_key(ToString::to_string);
+            return Err(RecordingError::OtherModel { path: self.path.clone(), mismatches: wrong }.into());
         }
         found.into_iter().try_for_each(|(entry, value)| set(entry, value))
     }
 
     #[track_caller]
-    fn follow(
+    fn compare_step(
         &self,
         session: &mut Session,
         params: &Params,
@@ -144,45 +140,48 @@ impl Recording {
         optimizer.minimize(&loss);
         graph.check()?;
         not_random(&graph)?;
-        let Outputs { mut wanted, mut skipped, unseen } = self.outputs(&graph)?;
+        let Outputs { mut values, mut skipped, unseen } = self.outputs(&graph)?;
         let recorded = self.array("loss")?;
         let recorded = Array::new(loss.shape(), recorded.to_f64())?;
-        wanted.push(Wanted { stage: Stage::Loss, name: "loss".into(), tensor: loss.clone(), recorded, unseen });
-        wanted.extend(self.gradients(&graph, &loss)?);
+        let (stage, tensor) = (ComparedStage::Loss, loss.clone());
+        values.push(RecordedValue { stage, name: "loss".into(), tensor, recorded, unseen });
+        values.extend(self.gradients(&graph, &loss)?);
         let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
         for variable in variables {
             let recorded = self.array(&format!("after/{}", variable.name()))?;
             if recorded.shape() == variable.shape() {
-                wanted.push(Wanted::new(Stage::Updated, &variable, graph.latest(&variable), recorded));
+                let latest = graph.latest(&variable);
+                values.push(RecordedValue::new(ComparedStage::Updated, &variable, latest, recorded));
             }
         }
         graph.check()?;
         let feeds = [(&input, &x), (&target, &y)];
-        let tensors: Vec<&Tensor> = wanted.iter().map(|wanted| &wanted.tensor).collect();
+        let tensors: Vec<&Tensor> = values.iter().map(|value| &value.tensor).collect();
         let truth = expected(&graph, &tensors, &feeds)?;
-        let noise = noise(&wanted, &truth);
+        let noise = noise(&values, &truth);
         skipped.extend(noise.iter().map(|name| format!("{name} (its gradient is 0 here, rounding errors there)")));
-        let judged = wanted.iter().zip(&truth);
-        let judged = judged.filter(|(wanted, _)| {
-            !matches!(wanted.stage, Stage::Gradient | Stage::Updated) || !noise.contains(&wanted.name.as_str())
+        let comparable = values.iter().zip(&truth).filter(|(value, _)| {
+            !matches!(value.stage, ComparedStage::Gradient | ComparedStage::Updated)
+                || !noise.contains(&value.name.as_str())
         });
-        let compared = judged.map(|(wanted, truth)| wanted.hold(truth)).collect();
+        let compared = comparable.map(|(value, truth)| value.compare(truth)).collect();
         let lockstep = session.lockstep(&graph, &[&loss], &feeds)?;
         Ok(Comparison { compared, skipped, lockstep })
     }
 
-    /// Finds the outputs that were recorded, in the order of execution.
+    /// Finds the tensors of the recorded outputs, in the order of execution.
     fn outputs(&self, graph: &Graph) -> Result<Outputs> {
-        let mut wanted: Vec<Wanted> = vec![];
+        let mut values: Vec<RecordedValue> = vec![];
         let (mut skipped, mut unseen) = (vec![], vec![]);
         for name in &self.order {
             let recorded = self.array(&format!("output/{name}"))?;
             match self.output(graph, name, recorded.shape()) {
                 Ok(tensor) => {
-                    wanted.push(Wanted { stage: Stage::Output, name: name.clone(), tensor, recorded, unseen });
+                    let (stage, name) = (ComparedStage::Output, name.clone());
+                    values.push(RecordedValue { stage, name, tensor, recorded, unseen });
                     unseen = vec![];
                 }
-                // A module made of others has no ops of its own.
+                // A module that only calls others has no ops.
                 Err(_)
                     if self
                         .order
@@ -194,29 +193,30 @@ impl Recording {
                 }
             }
         }
-        Ok(Outputs { wanted, skipped, unseen })
+        Ok(Outputs { values, skipped, unseen })
     }
 
-    /// The gradients that were recorded, from the last parameter to the first.
-    fn gradients(&self, graph: &Graph, loss: &Tensor) -> Result<Vec<Wanted>> {
+    /// Finds the tensors of the recorded gradients, from the last parameter to the first.
+    fn gradients(&self, graph: &Graph, loss: &Tensor) -> Result<Vec<RecordedValue>> {
         let tensors = self.tensors();
         let recorded: BTreeMap<&str, _> =
             tensors.iter().filter_map(|(name, view)| Some((name.strip_prefix("gradient/")?, view))).collect();
         let of = |variable: &Variable| variable.kind() == Kind::Parameter && recorded.contains_key(variable.name());
         let variables: Vec<Variable> = graph.variables().into_iter().filter(of).collect();
         let handles: Vec<Tensor> = variables.iter().map(|variable| graph.variable(variable)).collect();
-        let mut wanted = vec![];
+        let mut values = vec![];
         for (variable, gradient) in variables.iter().zip(gradients(loss, &handles)).rev() {
             let Some(gradient) = gradient else { continue };
             let recorded = self.array(&format!("gradient/{}", variable.name()))?;
             if *recorded.shape() == gradient.shape() {
-                wanted.push(Wanted::new(Stage::Gradient, variable, gradient, recorded));
+                values.push(RecordedValue::new(ComparedStage::Gradient, variable, gradient, recorded));
             }
         }
-        Ok(wanted)
+        Ok(values)
     }
 
-    /// The last value of that shape that a module traces in the call that was recorded, or why there is none.
+    /// Returns the last tensor of the recorded shape that a module traces in the recorded call, or the reason why there is
+    /// none.
     fn output(&self, graph: &Graph, name: &str, shape: &Shape) -> Result<Tensor, String> {
         let ModuleCall { module, call } = ModuleCall::parse(name);
         let calls = graph.calls_of(module);
@@ -235,42 +235,45 @@ impl Recording {
     }
 }
 
-/// A recorded gradient below this share of the largest one may be noise.
+/// Fraction of the largest recorded gradient below which a recorded gradient may be rounding noise.
 const NOISE: f64 = 1e-5;
 
-/// Recorded outputs that are compared, those that are not, and those among them behind the last that is.
+/// Recorded outputs of modules.
 struct Outputs {
-    wanted: Vec<Wanted>,
+    values: Vec<RecordedValue>,
+    /// Outputs that cannot be compared, with the reason.
     skipped: Vec<String>,
+    /// Modules among them that were called after the last comparable output.
     unseen: Vec<String>,
 }
 
-/// Returns the names of gradients that are noise, of which an optimizer may make steps of full size.
-fn noise<'w>(wanted: &'w [Wanted], truth: &[Expected]) -> Vec<&'w str> {
-    let gradients = wanted.iter().zip(truth).filter(|(wanted, _)| wanted.stage == Stage::Gradient);
+/// Returns the names of gradients that are rounding noise. An optimizer that normalises gradients makes full-size updates
+/// of them.
+fn noise<'w>(values: &'w [RecordedValue], truth: &[Expected]) -> Vec<&'w str> {
+    let gradients = values.iter().zip(truth).filter(|(value, _)| value.stage == ComparedStage::Gradient);
     let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));
-    let largest = gradients.clone().map(|(wanted, _)| size(&wanted.recorded)).fold(0.0, f64::max);
+    let largest = gradients.clone().map(|(value, _)| size(&value.recorded)).fold(0.0, f64::max);
     gradients
-        .filter(|(wanted, truth)| truth.values.iter().all(|x| *x == 0.0) && size(&wanted.recorded) < NOISE * largest)
-        .map(|(wanted, _)| wanted.name.as_str())
+        .filter(|(value, truth)| truth.values.iter().all(|x| *x == 0.0) && size(&value.recorded) < NOISE * largest)
+        .map(|(value, _)| value.name.as_str())
         .collect()
 }
 
-/// What is compared: the graph's value, and the recorded one.
-struct Wanted {
-    stage: Stage,
+/// Recorded value and the tensor of the graph that it is compared with.
+struct RecordedValue {
+    stage: ComparedStage,
     name: String,
     tensor: Tensor,
     recorded: Array,
     unseen: Vec<String>,
 }
 
-impl Wanted {
-    fn new(stage: Stage, variable: &Variable, tensor: Tensor, recorded: Array) -> Self {
+impl RecordedValue {
+    fn new(stage: ComparedStage, variable: &Variable, tensor: Tensor, recorded: Array) -> Self {
         Self { stage, name: variable.name().into(), tensor, recorded, unseen: vec![] }
     }
 
-    fn hold(&self, truth: &Expected) -> Compared {
+    fn compare(&self, truth: &Expected) -> Compared {
         let Self { stage, name, tensor, recorded, unseen } = self;
         let site = tensor.node().site.clone();
         let worst = Deviation::worst(recorded, &truth.values, &truth.bounds);
@@ -278,7 +281,7 @@ impl Wanted {
     }
 }
 
-/// Recorded name of a module, with the number of the call where there are several.
+/// Recorded name of a module, with the number of the call if there are several.
 struct ModuleCall<'n> {
     module: &'n str,
     call: Option<usize>,
@@ -296,18 +299,13 @@ fn is_inside(name: &str, module: &str) -> bool {
     name.strip_prefix(module).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// Refuses a step that depends on random numbers.
+/// Returns an error if a step draws random numbers.
 fn not_random(graph: &Graph) -> Result<()> {
     let nodes = graph.nodes();
     let Some(node) = nodes.iter().find(|node| matches!(node.name(), "dropout" | "bernoulli")) else {
         return Ok(());
     };
-    Err(Error::Config(format!(
-        "a step that draws random numbers cannot be compared with PyTorch, whose numbers are others: `{}`\n  at {}\n  fix: \
-         set the probability of every dropout to 0, here and in the model that is recorded",
-        node.name(),
-        node.site
-    )))
+    Err(RecordingError::Random { op: node.name().into(), site: node.site.clone() }.into())
 }
 
 fn array(view: &TensorView<'_>) -> Result<Array, String> {
@@ -318,7 +316,7 @@ fn array(view: &TensorView<'_>) -> Result<Array, String> {
         Dtype::I64 => {
             let labels: Option<Vec<u32>> =
                 words(bytes, i64::from_le_bytes).into_iter().map(|label| u32::try_from(label).ok()).collect();
-            Array::new(shape, labels.ok_or("has negative labels, or such beyond 32 bits")?)
+            Array::new(shape, labels.ok_or("has labels that are negative or exceed 32 bits")?)
         }
         other => return Err(format!("is {other:?}; record the step in float32, with labels of int64")),
     };

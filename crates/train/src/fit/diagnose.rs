@@ -1,5 +1,5 @@
-//! The cause of a loss that is infinite or NaN: the steps are made again from the last good values to the one that failed,
-//! which is then looked at node by node.
+//! Localisation of the cause of a loss that is infinite or NaN: the steps since the last good values are repeated up to the
+//! one that failed, which is then checked node by node.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -7,25 +7,28 @@ use std::time::{Duration, Instant};
 use wgrad_core::{Array, Error, NonFinite, Params, Result, Tensor};
 
 use crate::checkpoint::manifest::Position;
+use crate::error::{NonFiniteLoss, NonFiniteOrigin};
 use crate::schedules::{HostSettings, Schedules};
 use crate::session::LazySession;
 use crate::snapshot::{SavedVariable, Snapshot};
-use crate::steps::{EpochOrder, FedStep, Ran, Steps, Tally, Watch};
+use crate::steps::{EpochOrder, FedStep, StepObserver, Steps, StepsOutcome, Tally};
 use wgrad_nn::optim::Optimizer;
 
-/// Steps between two looks at the variables.
+/// Number of repeated steps between two checks of the variables.
 const STRIDE: usize = 64;
 
 /// History of the last steps: good values, and the rows and host settings of the epochs since then.
 pub(super) struct StepHistory {
-    /// None if the host did not know the values.
+    /// Values before the steps; none if the host did not have them.
     good: Option<Snapshot>,
     epochs: Vec<EpochStart>,
+    /// Time of the last snapshot.
     taken: Instant,
+    /// Duration of the last snapshot.
     cost: Duration,
 }
 
-/// The beginning of an epoch, or of what is left of it.
+/// Beginning of an epoch, or of the rest of an epoch that was resumed.
 struct EpochStart {
     epoch: usize,
     step: usize,
@@ -33,14 +36,14 @@ struct EpochStart {
     host: HostSettings,
 }
 
-/// A step that failed.
+/// First step whose results are not finite, and its first node that is not.
 struct Culprit {
     epoch: usize,
     step: usize,
     node: Option<NonFinite>,
 }
 
-/// The parts of a training with which steps are made again.
+/// Parts of a training that are needed to repeat steps.
 pub(super) struct Replay<'r, 's, L> {
     pub session: &'r mut LazySession,
     pub schedules: &'r mut Schedules,
@@ -52,17 +55,17 @@ pub(super) struct Replay<'r, 's, L> {
 }
 
 impl StepHistory {
-    /// Returns a history without values.
+    /// Returns an empty history.
     pub fn empty() -> Self {
         Self { good: None, epochs: vec![], taken: Instant::now(), cost: Duration::ZERO }
     }
 
-    /// Begins at the values that the host has, which costs nothing.
+    /// Begins a history at the values on the host. Copies nothing.
     pub fn new(params: &Params) -> Self {
         Self { good: Snapshot::take(params).ok(), ..Self::empty() }
     }
 
-    /// Begins anew at the present values, once in a second at most, and for a fiftieth of the time at most.
+    /// Begins anew at the current values, at most once per second and with at most a fiftieth of the time spent on it.
     pub fn refresh(&mut self, session: &mut LazySession) -> Result<()> {
         if !self.epochs.is_empty() && self.taken.elapsed() > Duration::from_secs(1).max(self.cost * 50) {
             let begin = Instant::now();
@@ -74,13 +77,13 @@ impl StepHistory {
         Ok(())
     }
 
-    /// Notes an epoch that begins.
+    /// Records the beginning of an epoch.
     pub fn epoch(&mut self, at: &Position, order: &[u32], host: HostSettings) {
         self.epochs.push(EpochStart { epoch: at.epoch, step: at.step, order: order.to_vec(), host });
     }
 
-    /// Returns the error about a loss that is not finite. The model is left as it was before the step that is the cause,
-    /// if that can be found.
+    /// Returns the error about a loss that is not finite. If the step that caused it can be found, the model is restored to
+    /// its values before that step.
     pub fn explain<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &self,
         mut replay: Replay<'_, '_, L>,
@@ -88,40 +91,28 @@ impl StepHistory {
         step: usize,
         loss: f64,
     ) -> Error {
-        let found = match self.find(&mut replay, step) {
-            Ok(Some(Culprit { epoch, step, node })) => {
-                let node = node.map_or_else(
-                    || "no node by itself does this: the step overflows only where its ops are fused".into(),
-                    |node| format!("the first that is not finite there: {node}"),
-                );
-                format!("before step {step} of epoch {epoch}\n  {node}")
-            }
-            Ok(None) => {
-                "then\n  made again, the steps were finite: the device does not compute the same twice".to_string()
-            }
-            Err(error) => format!("then\n  what came first could not be found: {error}"),
+        let origin = match &self.good {
+            None => NonFiniteOrigin::NoValues,
+            Some(good) => match self.find(good, &mut replay, step) {
+                Ok(Some(Culprit { epoch, step, node })) => NonFiniteOrigin::Step { epoch, step, node },
+                Ok(None) => NonFiniteOrigin::NotReproduced,
+                Err(error) => NonFiniteOrigin::Failed(Box::new(error)),
+            },
         };
-        let text = format!("the loss is {loss} in step {step} of epoch {epoch}; the model is as it was {found}");
-        Error::Data(format!(
-            "{text}\n  fixes:\n    1. a smaller learning rate\n    2. standardised features (Table does that unless told not \
-             to)\n    3. no log, division or root of what can be 0 or negative in the loss\n    4. clipped gradients: \
-             AdamW::new(lr).clip_grad_norm(1.0)"
-        ))
+        NonFiniteLoss { loss, epoch, step, origin }.into()
     }
 
-    /// Makes the noted steps again, until one after which a variable, or in which the loss, is not finite.
+    /// Repeats the recorded steps until the loss, or a variable after a step, is not finite.
     fn find<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &self,
+        good: &Snapshot,
         replay: &mut Replay<'_, '_, L>,
         failed: usize,
     ) -> Result<Option<Culprit>> {
-        let Some(good) = &self.good else {
-            return Err(Error::Data("the host did not know the values at the beginning".into()));
-        };
-        // A mask may have infinities from the beginning.
-        let suspects: Vec<bool> = good.variables.iter().map(is_finite).collect();
+        // Variables that are infinite from the beginning, such as masks, are not checked.
+        let checked: Vec<bool> = good.variables.iter().map(is_finite).collect();
         let ruined =
-            |now: &Snapshot| now.variables.iter().zip(&suspects).any(|(now, suspect)| *suspect && !is_finite(now));
+            |now: &Snapshot| now.variables.iter().zip(&checked).any(|(now, checked)| *checked && !is_finite(now));
         replay.session.sync()?;
         good.restore(replay.session.params())?;
         for (i, start) in self.epochs.iter().enumerate() {
@@ -129,11 +120,11 @@ impl StepHistory {
             let to = if i + 1 == self.epochs.len() { failed } else { replay.epoch_steps };
             let mut done = start.step;
             while done < to {
-                let before = replay.moment()?;
+                let before = replay.save()?;
                 let next = to.min(done + STRIDE);
-                if replay.again(&start.order, done..next, &ruined)? {
-                    replay.back(&before)?;
-                    return replay.single_out(start, done..next, &ruined);
+                if replay.repeat(&start.order, done..next, &ruined)? {
+                    replay.restore(&before)?;
+                    return replay.localise(start, done..next, &ruined);
                 }
                 done = next;
             }
@@ -142,48 +133,48 @@ impl StepHistory {
     }
 }
 
-/// A point of a replay that it can go back to.
-struct Moment {
+/// State of a replay that can be restored.
+struct ReplayState {
     values: Snapshot,
     host: HostSettings,
 }
 
 impl<L: Fn(&Tensor, &Tensor) -> Tensor> Replay<'_, '_, L> {
-    fn moment(&mut self) -> Result<Moment> {
+    fn save(&mut self) -> Result<ReplayState> {
         let values = Snapshot::take(self.session.params())?;
-        Ok(Moment { values, host: self.schedules.host(self.optimizer) })
+        Ok(ReplayState { values, host: self.schedules.host(self.optimizer) })
     }
 
-    fn back(&mut self, to: &Moment) -> Result<()> {
-        to.values.restore(self.session.params())?;
-        self.schedules.set_host(self.optimizer, &to.host)
+    fn restore(&mut self, state: &ReplayState) -> Result<()> {
+        state.values.restore(self.session.params())?;
+        self.schedules.set_host(self.optimizer, &state.host)
     }
 
-    /// Makes some steps. Returns whether something is not finite then.
-    fn again(&mut self, order: &[u32], range: Range<usize>, ruined: &dyn Fn(&Snapshot) -> bool) -> Result<bool> {
+    /// Repeats a range of steps. Returns whether the loss or a variable is not finite afterwards.
+    fn repeat(&mut self, order: &[u32], range: Range<usize>, ruined: &dyn Fn(&Snapshot) -> bool) -> Result<bool> {
         let order = EpochOrder { rows: order, batch_size: self.batch_size };
         let (session, steps, mut tally) = (self.session.get()?, &mut *self.steps, Tally::from_step(range.start));
-        let ran = Watch::nothing(false, |watch| steps.run(session, order, &mut tally, range.end, watch))?;
+        let ran = StepObserver::ignore(false, |watch| steps.run(session, order, &mut tally, range.end, watch))?;
         self.session.sync()?;
-        Ok(ran != Ran::All || ruined(&Snapshot::take(self.session.params())?))
+        Ok(ran != StepsOutcome::Completed || ruined(&Snapshot::take(self.session.params())?))
     }
 
-    /// Finds the step of some that is the cause, and the node in it.
-    fn single_out(
+    /// Finds the first step of a range whose results are not finite, and the node in it.
+    fn localise(
         &mut self,
         start: &EpochStart,
         range: Range<usize>,
         ruined: &dyn Fn(&Snapshot) -> bool,
     ) -> Result<Option<Culprit>> {
         for step in range {
-            let before = self.moment()?;
-            if self.again(&start.order, step..step + 1, ruined)? {
-                self.back(&before)?;
+            let before = self.save()?;
+            if self.repeat(&start.order, step..step + 1, ruined)? {
+                self.restore(&before)?;
                 let order = EpochOrder { rows: &start.order, batch_size: self.batch_size };
                 let FedStep { traced, arrays } = self.steps.single(order, step)?;
                 let feeds: Vec<_> = traced.inputs.iter().zip(&arrays).collect();
                 let node = self.session.get()?.first_non_finite(&traced.graph, &[&traced.loss], &feeds);
-                self.back(&before)?;
+                self.restore(&before)?;
                 return Ok(Some(Culprit { epoch: start.epoch, step: step + 1, node: node? }));
             }
         }

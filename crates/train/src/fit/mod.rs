@@ -1,13 +1,14 @@
-//! A fit: epochs of steps, and what happens between them.
+//! Fits: epochs of training steps with validation, callbacks and checkpoints.
 
 mod diagnose;
 mod running;
 
 use std::panic::Location;
 
-use wgrad_core::{Error, Result, Tensor};
+use wgrad_core::{Result, Tensor};
 
 use crate::data_source::DataSource;
+use crate::error::SettingError;
 use crate::history::History;
 use crate::options::EpochBatches;
 use crate::steps::{Steps, Training};
@@ -16,19 +17,19 @@ use running::{Fit, FitOptions};
 use wgrad_data::Dataset;
 
 impl Trainer<'_> {
-    /// Trains for some epochs on the loss that `loss` computes from features `x: f32[N, features]` and targets `y`
-    /// (see [`Targets`](crate::Targets)). Afterwards the values of all variables are in [`Params`](wgrad_core::Params), ready
-    /// to be saved.
+    /// Trains for `epochs` epochs on the loss that `loss` computes from features `x: f32[N, features]` and targets `y`
+    /// (see [`Targets`](crate::Targets)). Afterwards the values of all variables are in [`Params`](wgrad_core::Params),
+    /// ready to be saved.
     ///
-    /// Steps go to the device many at a time (one at a time with [`Self::on_step`]), and their rows are picked there if the
-    /// data set fits (see [`Self::streaming`]). `loss` is traced once per batch size, and once before, to know
-    /// all state; what it does to the graph happens in every step. A second call continues with the optimizer's state and
-    /// the next shuffles.
+    /// Steps are submitted to the device in chunks (one at a time with [`Self::on_step`]). Their rows are gathered on the
+    /// device if the data set fits (see [`Self::streaming`]). `loss` is traced once per batch size, and once before that to
+    /// declare all state; the ops that it adds to the graph run in every step. A second call continues with the
+    /// optimizer's state and the next shuffles.
     ///
     /// # Errors
-    /// Every error of the graph, with its source line; a loss that is not finite, with the first node that was not, and the
+    /// Every error of the graph, with its source line; a loss that is not finite, with the first node that is not, and the
     /// model as it was before that step; a lost device; a checkpoint to resume from that is missing, damaged or of another
-    /// training; the checkpoint of the end that cannot be written.
+    /// training; a final checkpoint that cannot be written.
     #[track_caller]
     pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         let caller = Location::caller();
@@ -46,7 +47,7 @@ impl Trainer<'_> {
         Ok(history)
     }
 
-    /// Checks the options of a fit, and divides the data into batches.
+    /// Checks the options of a fit and divides the data into batches.
     fn planned<'f>(
         &self,
         data: &'f Dataset,
@@ -56,7 +57,7 @@ impl Trainer<'_> {
         let source = DataSource::new(data, self.options.targets)?;
         let EpochBatches { batches, steps } = self.options.batches(self.session.params(), data.rows())?;
         if self.options.accumulate == 0 {
-            return Err(Error::Config("an update needs at least one batch\n  fix: Trainer::accumulate(1)".into()));
+            return Err(SettingError::NoBatches.into());
         }
         Ok(FitOptions { source, epochs, optimizer, batches, steps, fit: self.runs.fits().len() })
     }

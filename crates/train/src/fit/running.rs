@@ -1,4 +1,4 @@
-//! The state of a fit that runs, from its first step or a checkpoint to its end.
+//! State of a running fit, from its first step or a checkpoint to its end.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -9,15 +9,15 @@ use wgrad_core::{Counter, Result, Tensor, TorchRandom};
 use super::diagnose::{Replay, StepHistory};
 use crate::checkpoint::capture::Capture;
 use crate::checkpoint::manifest::Position;
-use crate::checkpoint::resume::{Restored, ResumedFit};
+use crate::checkpoint::resume::{RestoreTarget, ResumedFit};
 use crate::checkpoint::saver::{Measure, Saver};
-use crate::checkpoint::settings::{Described, Settings, Subject};
+use crate::checkpoint::settings::{Settings, SettingsSource, Subject};
 use crate::data_source::DataSource;
 use crate::history::{Ended, EpochStats, History};
 use crate::number::{BestEpoch, Number, values};
 use crate::patience::PatienceState;
-use crate::progress::{Progress, Run};
-use crate::steps::{EpochOrder, Ran, Steps, Tally, Watch};
+use crate::progress::{FitInfo, Progress};
+use crate::steps::{EpochOrder, StepObserver, Steps, StepsOutcome, Tally};
 use crate::trainer::{EVALUATION_ROWS, Trainer};
 use wgrad_data::Batches;
 use wgrad_nn::optim::{LearningRate, Optimizer};
@@ -30,11 +30,11 @@ pub(super) struct FitOptions<'f> {
     pub batches: Batches,
     /// Steps of an epoch.
     pub steps: usize,
-    /// Which fit of the trainer, from 0.
+    /// Index of the fit within the trainer, from 0.
     pub fit: usize,
 }
 
-/// A fit that runs.
+/// Running fit.
 pub(super) struct Fit<'f, L> {
     options: FitOptions<'f>,
     steps: Steps<'f, L>,
@@ -45,13 +45,13 @@ pub(super) struct Fit<'f, L> {
     history: &'f mut History,
     recent: StepHistory,
     settings: Option<Settings>,
-    /// Learning rate of the parameters in no group, to be shown.
+    /// Learning rate of the parameters that are in no group, for the progress.
     lr: Option<LearningRate>,
 }
 
 impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
-    /// Prepares a fit at its beginning, or where a checkpoint was. Returns none if the fit was over before that of the
-    /// checkpoint began.
+    /// Prepares a fit at its beginning, or at the position of a checkpoint. Returns none if the checkpoint is of a later
+    /// fit.
     pub fn prepare(
         trainer: &mut Trainer<'_>,
         options: FitOptions<'f>,
@@ -62,13 +62,13 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         if let Some(stopping) = &mut trainer.stopping {
             stopping.rule.set_state(PatienceState::default());
         }
-        let resumes = trainer.resume.is_wanted();
+        let resumes = trainer.resume.is_requested();
         trainer.resume.read(&mut *trainer.progress)?;
         if let Some(finished) = trainer.resume.finished(options.fit) {
             *history = finished;
             return Ok(None);
         }
-        // This declares the optimizer's state and the averages, which are then as they begin.
+        // Tracing declares the optimizer's state and the averages with their initial values.
         let step = steps.example(trainer.options.batch_size).graph;
         let mut fit = Self {
             at: Position::begin(options.fit, trainer.runs.steps()),
@@ -86,26 +86,27 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(Some(fit))
     }
 
-    /// Puts the training where the checkpoint of this fit was, if there is one.
+    /// Restores the checkpoint of this fit, if there is one.
     fn resume(&mut self, trainer: &mut Trainer<'_>) -> Result<()> {
         let Some(checkpoint) = trainer.resume.take() else { return Ok(()) };
         self.subject.step.check()?;
         let FitOptions { fit, epochs, steps, optimizer, .. } = self.options;
         let Trainer { session, options, schedules, runs, saver, resume, progress, stopping, .. } = trainer;
         let rule = stopping.as_ref().map(|stopping| stopping as &dyn fmt::Debug);
-        let settings = Described::new(&self.subject, options, runs, schedules, rule).once(&mut self.settings)?;
+        let settings =
+            SettingsSource::new(&self.subject, options, runs, schedules, rule).get_or_describe(&mut self.settings)?;
         let patience = stopping.as_mut().map(|stopping| &mut stopping.rule);
-        let training = Restored { session, schedules, optimizer, patience, runs, saver, history: self.history };
+        let training = RestoreTarget { session, schedules, optimizer, patience, runs, saver, history: self.history };
         let fit = ResumedFit { fit, epochs, steps };
         self.at = resume.restore(checkpoint, fit, &settings, training, &mut **progress)?;
         Ok(())
     }
 
-    /// Announces the fit.
+    /// Announces the fit to the progress and the callbacks.
     pub fn begin(&mut self, trainer: &mut Trainer<'_>) -> Result<()> {
         let FitOptions { epochs, steps, source, .. } = self.options;
         let done = ((self.at.epoch - 1) * steps + self.at.step).min(epochs * steps);
-        let run = Run { epochs, steps, rows: source.rows(), done };
+        let run = FitInfo { epochs, steps, rows: source.rows(), done };
         trainer.progress.begin(&run);
         let warnings = trainer.progress.warnings();
         trainer.session()?.on_warning(warnings);
@@ -118,12 +119,13 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(())
     }
 
-    /// Returns the counter of the epochs of all fits. It is declared with the first step, after a checkpoint was restored.
+    /// Returns the counter of the epochs of all fits. It is declared before the first step and after a checkpoint is
+    /// restored.
     fn trained(&self) -> Counter {
         self.subject.params.at("train").counter("@epoch")
     }
 
-    /// Makes what is left of the fit.
+    /// Runs the remaining epochs of the fit.
     pub fn run(&mut self, trainer: &mut Trainer<'_>) -> Result<()> {
         let first = self.at.epoch;
         while !self.at.over && self.at.epoch <= self.options.epochs {
@@ -134,7 +136,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         self.restore_best(trainer)
     }
 
-    /// Makes what is left of an epoch, `nth` of this run of the program. Breaks if the fit was stopped.
+    /// Runs the remaining steps of an epoch, the `nth` of this process. Breaks if the fit was stopped.
     fn epoch(&mut self, trainer: &mut Trainer<'_>, nth: u64) -> Result<ControlFlow<()>> {
         let begin = Instant::now();
         let random = self.subject.params.with_torch_random(|random| random.clone());
@@ -146,13 +148,13 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         self.recent.refresh(&mut trainer.session)?;
         self.recent.epoch(&self.at, order.rows, trainer.schedules.host(self.options.optimizer));
         match self.steps(trainer, order, random)? {
-            Ran::All => {}
-            Ran::Stopped => {
+            StepsOutcome::Completed => {}
+            StepsOutcome::Stopped => {
                 self.history.ended = Ended::Stopped;
                 self.save_with(trainer, random, |saver, capture, _| saver.save_last(capture))?;
                 return Ok(ControlFlow::Break(()));
             }
-            Ran::NotFinite { step, loss } => {
+            StepsOutcome::NotFinite { step, loss } => {
                 let Trainer { session, schedules, .. } = trainer;
                 let FitOptions { optimizer, steps: epoch_steps, .. } = self.options;
                 let steps = &mut self.steps;
@@ -167,7 +169,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
     /// Draws the rows of an epoch.
     fn draw(&self, trainer: &Trainer<'_>, nth: u64) -> Result<wgrad_data::Epoch> {
         let Trainer { options, schedules, .. } = trainer;
-        // A generator goes on by itself, a seed gets the number of the epoch.
+        // PyTorch's generator advances with each epoch; a seed is combined with the number of the epoch.
         let as_torch = options.as_torch(&self.subject.params);
         let number = if as_torch { nth } else { self.trained().get() };
         if as_torch && !options.shuffle {
@@ -177,22 +179,27 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(self.options.batches.epoch(number))
     }
 
-    /// Makes the rest of an epoch's steps, with the checkpoints that are due between them.
-    fn steps(&mut self, trainer: &mut Trainer<'_>, order: EpochOrder<'_>, random: Option<&TorchRandom>) -> Result<Ran> {
+    /// Runs the remaining steps of an epoch and writes the checkpoints that are due between them.
+    fn steps(
+        &mut self,
+        trainer: &mut Trainer<'_>,
+        order: EpochOrder<'_>,
+        random: Option<&TorchRandom>,
+    ) -> Result<StepsOutcome> {
         let count = self.options.steps;
         loop {
             let left = trainer.saver.steps_left(self.at.total);
             let to = left.map_or(count, |left| count.min(self.at.step + left));
             let ran = self.some_steps(trainer, order, to)?;
-            if ran != Ran::All || self.at.step == count {
+            if ran != StepsOutcome::Completed || self.at.step == count {
                 return Ok(ran);
             }
             self.save_with(trainer, random, |saver, capture, progress| saver.save(capture, progress))?;
         }
     }
 
-    /// Makes the steps of an epoch until step `to` is made.
-    fn some_steps(&mut self, trainer: &mut Trainer<'_>, order: EpochOrder<'_>, to: usize) -> Result<Ran> {
+    /// Runs the steps of an epoch up to step `to`.
+    fn some_steps(&mut self, trainer: &mut Trainer<'_>, order: EpochOrder<'_>, to: usize) -> Result<StepsOutcome> {
         let Trainer { session, options, progress, on_step, callbacks, .. } = trainer;
         let mut tally = self.tally();
         let wait = on_step.is_some();
@@ -207,7 +214,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
                 f(step, loss);
             }
         };
-        let mut watch = Watch { wait, stop: &|| options.is_stopped(), on_step: &mut step_is_over };
+        let mut watch = StepObserver { wait, stop: &|| options.is_stopped(), on_step: &mut step_is_over };
         let ran = self.steps.run(session.get()?, order, &mut tally, to, &mut watch)?;
         self.at.total += (tally.steps - self.at.step) as u64;
         (self.at.step, self.at.loss_sum, self.at.tracked) = (tally.steps, Number(tally.sum), tally.tracked);
@@ -220,7 +227,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Tally { steps: *step, sum: loss_sum.0, tracked: tracked.clone() }
     }
 
-    /// Measures an epoch whose steps are made, and moves the schedule on.
+    /// Returns the statistics of an epoch whose steps have run, and advances the schedule.
     fn measure(&mut self, trainer: &mut Trainer<'_>, rows: usize, begin: Instant) -> Result<EpochStats> {
         let Tally { sum: loss, tracked, .. } = self.tally().means(rows);
         let seconds = begin.elapsed().as_secs_f64();
@@ -243,7 +250,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         })
     }
 
-    /// Returns the means over the validation rows, if there are some.
+    /// Returns the means over the validation rows, if there are any.
     fn validate(&mut self, trainer: &mut Trainer<'_>) -> Result<Option<Tally>> {
         let Some(checks) = &mut self.checks else { return Ok(None) };
         let rows: Vec<u32> = (0..).take(checks.rows()).collect();
@@ -253,12 +260,12 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         let (mut tally, count) = (Tally::default(), rows.len().div_ceil(EVALUATION_ROWS));
         let order = EpochOrder { rows: &rows, batch_size: EVALUATION_ROWS };
         let session = trainer.session.get()?;
-        Watch::nothing(false, |watch| checks.run(session, order, &mut tally, count, watch))?;
+        StepObserver::ignore(false, |watch| checks.run(session, order, &mut tally, count, watch))?;
         Ok(Some(tally.means(rows.len())))
     }
 
-    /// Reports an epoch, lets early stopping and callbacks decide whether it was the last one, and saves it. Breaks if the
-    /// fit was stopped.
+    /// Reports an epoch, lets early stopping and callbacks decide whether it was the last one, and writes checkpoints.
+    /// Breaks if the fit was stopped.
     fn after_epoch(&mut self, trainer: &mut Trainer<'_>, stats: &EpochStats) -> Result<ControlFlow<()>> {
         self.history.epochs.push(stats.clone());
         trainer.progress.epoch(stats);
@@ -279,7 +286,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Puts back the weights of the best epoch, if they were kept.
+    /// Restores the weights of the best epoch, if they were kept.
     fn restore_best(&mut self, trainer: &mut Trainer<'_>) -> Result<()> {
         trainer.session.sync()?;
         if let Some(patience) = trainer.patience()
@@ -290,8 +297,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(())
     }
 
-    /// Lets `save` make checkpoints of the present position, if there are to be any. The generator is that of the epoch's
-    /// beginning, or as it is now.
+    /// Calls `save` with the current position if checkpoints are enabled. `random` is the generator at the beginning of the
+    /// epoch; none for its current state.
     fn save_with(
         &mut self,
         trainer: &mut Trainer<'_>,
@@ -303,7 +310,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         }
         let Trainer { session, options, schedules, runs, saver, progress, stopping, .. } = trainer;
         let rule = stopping.as_ref().map(|stopping| stopping as &dyn fmt::Debug);
-        let described = Described::new(&self.subject, options, runs, schedules, rule);
+        let described = SettingsSource::new(&self.subject, options, runs, schedules, rule);
         let mut capture = Capture {
             session,
             schedules,
@@ -321,7 +328,7 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
     }
 }
 
-/// Asks early stopping and callbacks whether an epoch was the last one.
+/// Returns how the fit ends after an epoch, as early stopping and callbacks decide.
 fn decided(trainer: &mut Trainer<'_>, stats: &EpochStats) -> Result<Ended> {
     let mut ended = if trainer.measure(stats)? { Ended::EarlyStopping } else { Ended::Completed };
     trainer.each_callback(|callback, trainer| {
@@ -333,13 +340,13 @@ fn decided(trainer: &mut Trainer<'_>, stats: &EpochStats) -> Result<Ended> {
     Ok(ended)
 }
 
-/// Returns the measure by which an epoch is saved as the best one.
+/// Returns the measure that decides whether an epoch is saved as the best one.
 fn saved_measure(trainer: &Trainer<'_>, stats: &EpochStats) -> Measure {
     let epoch = stats.epoch;
     let Some(patience) = trainer.patience() else {
         return Measure { epoch, value: stats.validation_loss.unwrap_or(stats.loss), maximize: false };
     };
-    // The epoch may be better by less than the rule wants; then the older one stays.
+    // An epoch that is better by less than `min_delta` does not replace the best one.
     let best = patience.state().best.filter(|best| best.epoch == epoch);
     Measure { epoch, value: best.map_or(f64::NAN, BestEpoch::value), maximize: patience.maximize }
 }

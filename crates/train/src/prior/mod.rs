@@ -1,8 +1,9 @@
-//! Classes that are rare: where a model should begin, what weights make of the data, and how to take that back.
+//! Prior probabilities of classes: initial biases for rare classes, the effect of class weights, and its correction.
 //!
-//! A loss with weights, and rows drawn more often than they occur, train a model for other shares of the classes than the
-//! data has. That moves where its logits lie, by a known amount: with class shares `p` and weights `w`, the model sees
-//! the shares `p·w / Σ p·w`. Its order of the rows may gain by it; its probabilities are wrong by the same amount.
+//! The share of a class is the fraction of the rows that belong to it. A weighted loss, and a sampler that draws some rows
+//! more often, train a model for other class shares than those of the data: with class shares `p` and weights `w`, the
+//! model learns the shares `p·w / Σ p·w`. This shifts its logits by a known amount. The ranking of the rows may improve;
+//! the probabilities are off by that shift.
 //!
 //! ```
 //! use wgrad_core::Params;
@@ -10,10 +11,10 @@
 //! use wgrad_train::prior::Prior;
 //! let prior = Prior::from_counts(&[980, 20])?;
 //! assert!((prior.entropy() - 0.098).abs() < 1e-4);
-//! // Untrained, a model whose head begins here has just this loss, and not ln 2 = 0.693.
+//! // An untrained model with this initial bias has this loss, instead of ln 2 = 0.693.
 //! let head = Linear::new(&Params::seeded(7).at("head"), 64, 1);
 //! prior.initialize(&head)?;
-//! // With pos_weight 49 the model believes that every second row is positive. Its logits are ln 49 too high.
+//! // With pos_weight 49 the model learns that every second row is positive. Its logits are ln 49 too high.
 //! let trained = prior.with_pos_weight(49.0)?;
 //! assert!((trained.shares()[1] - 0.5).abs() < 1e-15);
 //! let shift = prior.shift_from(&trained)?;
@@ -25,37 +26,33 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Array, Error, InvalidArgument, Result, Tensor};
+use wgrad_core::{Array, InvalidArgument, Result, Tensor};
 
-use wgrad_core::text::count;
+use crate::error::{PriorError, Text};
 use wgrad_data::Dataset;
 use wgrad_metrics::Calibration;
 use wgrad_nn::layers::Linear;
 
-/// The shares of exclusive classes: those of a set of rows, or those that a weighted loss makes of them.
+/// Shares of exclusive classes: those of a set of rows, or those that a weighted loss makes of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prior {
     shares: Vec<f64>,
 }
 
 impl Prior {
-    /// The shares of the classes among these rows.
+    /// Returns the shares of the classes of a data set.
     ///
     /// # Errors
-    /// When a class has no row: nothing can be learned about it, and its logit would have to begin at `−∞`.
+    /// When a class has no row: nothing can be learned about it, and its initial logit would be `−∞`.
     pub fn of(data: &Dataset) -> Result<Self> {
         let counts = data.class_counts();
         if let Some(class) = counts.iter().position(|&rows| rows == 0) {
-            return Err(Error::Data(format!(
-                "no row is of class {}, so nothing can be learned about it\n  fixes:\n    1. split the rows with all \
-                 classes in each part\n    2. or leave the class out of the data",
-                data.classes()[class]
-            )));
+            return Err(PriorError::EmptyClass { class: data.classes()[class].clone() }.into());
         }
         Self::from_counts(&counts)
     }
 
-    /// The shares of classes with so many rows each.
+    /// Returns the shares of classes with these numbers of rows.
     ///
     /// # Errors
     /// When there are fewer than two classes, or a class has no row.
@@ -63,33 +60,33 @@ impl Prior {
         Self::from_shares(&counts.iter().map(|&rows| rows as f64).collect::<Vec<_>>())
     }
 
-    /// Shares in any unit, such as rows or per cent: they are divided by their sum.
+    /// Returns shares from numbers in any unit, such as rows or per cent; divides them by their sum.
     ///
     /// # Errors
     /// When there are fewer than two, or one is not a number above 0.
     pub fn from_shares(shares: &[f64]) -> Result<Self> {
         if shares.len() < 2 {
-            return Err(Error::Data(format!("shares of at least two classes are needed, not of {}", shares.len())));
+            return Err(PriorError::TooFewClasses { classes: shares.len() }.into());
         }
         if let Some(class) = shares.iter().position(|&share| !(share > 0.0 && share.is_finite())) {
-            return Err(Error::Data(format!("the share of class {class} is {}; it must be above 0", shares[class])));
+            return Err(PriorError::Share { class, share: shares[class] }.into());
         }
         let sum: f64 = shares.iter().sum();
         Ok(Self { shares: shares.iter().map(|share| share / sum).collect() })
     }
 
-    /// The shares of the classes; their sum is 1.
+    /// Returns the shares of the classes; their sum is 1.
     pub fn shares(&self) -> &[f64] {
         &self.shares
     }
 
-    /// `−Σ p ln p`: the mean cross-entropy of answering these shares for every row. A model is of use below that.
+    /// Returns `−Σ p ln p`, the mean cross-entropy of a model that predicts these shares for every row.
     pub fn entropy(&self) -> f64 {
         -self.shares.iter().map(|p| p * p.ln()).sum::<f64>()
     }
 
-    /// Negative rows per positive one, the usual `pos_weight`: both sides weigh the same with it. None for more than two
-    /// classes.
+    /// Returns the number of negative rows per positive row, the usual `pos_weight`, with which both classes have the same
+    /// total weight. None for more than two classes.
     pub fn pos_weight(&self) -> Option<f64> {
         match self.shares[..] {
             [negatives, positives] => Some(negatives / positives),
@@ -97,99 +94,78 @@ impl Prior {
         }
     }
 
-    /// `1 / (classes · p)`: all classes weigh the same with these weights, and the mean weight of a row is 1;
-    /// scikit-learn's "balanced".
+    /// Returns `1 / (classes · p)` for each class. All classes have the same total weight with these weights, and the mean
+    /// weight of a row is 1; scikit-learn's "balanced".
     pub fn class_weights(&self) -> Vec<f64> {
         self.shares.iter().map(|p| 1.0 / (self.shares.len() as f64 * p)).collect()
     }
 
-    /// The shares that a loss with these class weights sees: `p·w / Σ p·w`.
+    /// Returns the shares that a loss with these class weights sees: `p·w / Σ p·w`.
     ///
     /// # Errors
     /// When there is not one weight per class, or one is not a number above 0.
     pub fn weighted(&self, weights: &[f64]) -> Result<Self> {
         if weights.len() != self.shares.len() {
-            return Err(Error::Config(format!(
-                "{} for {} classes: one weight per class is needed",
-                count(weights.len(), "weight"),
-                self.shares.len()
-            )));
+            return Err(PriorError::WeightCount { weights: weights.len(), classes: self.shares.len() }.into());
         }
         if let Some(class) = weights.iter().position(|&weight| !(weight > 0.0 && weight.is_finite())) {
-            return Err(Error::Config(format!(
-                "the weight of class {class} is {}; it must be above 0",
-                weights[class]
-            )));
+            return Err(PriorError::Weight { class, weight: weights[class] }.into());
         }
         Self::from_shares(&self.shares.iter().zip(weights).map(|(p, w)| p * w).collect::<Vec<_>>())
     }
 
-    /// The shares that a binary loss with this `pos_weight` sees: of the positive class `w·p / (w·p + 1 − p)`, the
-    /// effective prevalence.
+    /// Returns the shares that a binary loss with this `pos_weight` sees. That of the positive class is
+    /// `w·p / (w·p + 1 − p)`, the effective prevalence.
     ///
     /// # Errors
     /// When there are not two classes, or the weight is not a number above 0.
     pub fn with_pos_weight(&self, weight: f64) -> Result<Self> {
         if self.shares.len() != 2 {
-            return Err(Error::Config(format!(
-                "pos_weight is for two classes, and here are {}\n  fix: give the cross-entropy loss a weight per class",
-                self.shares.len()
-            )));
+            return Err(PriorError::PosWeight { classes: self.shares.len() }.into());
         }
         self.weighted(&[1.0, weight])
     }
 
-    /// The logits whose probabilities are these shares: for two classes and one logit `ln(p / (1 − p))`, for one logit per
-    /// class `ln p`.
+    /// Returns the logits whose probabilities are these shares: `ln(p / (1 − p))` for two classes and one logit, `ln p` for
+    /// one logit per class.
     ///
     /// # Errors
-    /// When a model of these classes has not so many logits.
+    /// When `width` is neither the number of classes nor 1 for two classes.
     pub fn logits(&self, width: usize) -> Result<Vec<f64>> {
         match (width, &self.shares[..]) {
             (1, [negatives, positives]) => Ok(vec![(positives / negatives).ln()]),
             (_, shares) if width == shares.len() => Ok(shares.iter().map(|p| p.ln()).collect()),
-            (_, shares) => {
-                let one = if shares.len() == 2 { "1 or " } else { "" };
-                Err(Error::Config(format!(
-                    "a model of {} classes gives {one}{} logits per row, not {width}",
-                    shares.len(),
-                    shares.len()
-                )))
-            }
+            (_, shares) => Err(PriorError::Width { width, classes: shares.len() }.into()),
         }
     }
 
-    /// Lets a model begin with these shares as its answer to every row: the bias of its last layer becomes
-    /// [`Self::logits`], and its weight 0. The first loss is then [`Self::entropy`], and no step is spent on finding out how
-    /// rare a class is. The layers before begin as they did, and learn from the second step on.
+    /// Initialises the last layer of a model such that it predicts these shares for every row: its bias becomes
+    /// [`Self::logits`], its weight 0. The first loss is then [`Self::entropy`], and no steps are spent on learning the
+    /// frequencies of the classes. The layers before keep their initial values and learn from the second step on.
     ///
-    /// With a weighted loss, take the shares that the loss sees ([`Self::with_pos_weight`], [`Self::weighted`]).
+    /// With a weighted loss, use the shares that the loss sees ([`Self::with_pos_weight`], [`Self::weighted`]).
     ///
     /// # Errors
-    /// When the layer has no bias, or other outputs than the classes need.
+    /// When the layer has no bias, or another number of outputs than the classes need.
     pub fn initialize(&self, head: &Linear) -> Result<()> {
         let outputs = head.weight().shape().dims()[0];
         initialize(head, &self.logits(outputs)?)
     }
 
-    /// From the logits of a model that was trained on `trained` shares to those for these shares.
+    /// Returns the shift that converts the logits of a model trained on the shares `trained` to logits for these shares.
     ///
     /// # Errors
     /// When the numbers of classes differ.
     pub fn shift_from(&self, trained: &Self) -> Result<PriorShift> {
         if trained.shares.len() != self.shares.len() {
-            return Err(Error::Config(format!(
-                "the model was trained on {} classes, and here are {}",
-                trained.shares.len(),
-                self.shares.len()
-            )));
+            return Err(PriorError::ClassCount { trained: trained.shares.len(), here: self.shares.len() }.into());
         }
         let by = self.shares.iter().zip(&trained.shares).map(|(here, there)| (here / there).ln()).collect();
         Ok(PriorShift { by })
     }
 }
 
-/// `2.00 % positive`, or a list of per cent; for notes and reports.
+/// Prints `2.00 % positive` for two classes, a list of percentages otherwise.
 impl fmt::Display for Prior {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |p: &f64| {
@@ -203,45 +179,38 @@ impl fmt::Display for Prior {
     }
 }
 
-/// Sets the bias of a model's last layer to these logits, one for each output, and its weight to 0; for labels that do not
-/// exclude each other, with the log odds of each label.
+/// Sets the bias of a model's last layer to these logits, one for each output, and its weight to 0. For labels that are
+/// not exclusive, pass the log odds of each label.
 ///
 /// # Errors
-/// When the layer has no bias or not so many outputs, or a logit is not finite.
+/// When the layer has no bias or another number of outputs, or a logit is not finite.
 pub fn initialize(head: &Linear, logits: &[f64]) -> Result<()> {
     let Some(bias) = head.bias() else {
-        return Err(Error::Config(format!(
-            "`{}` belongs to a layer without bias, which cannot begin with shares of classes\n  fix: Linear::new has one",
-            head.weight().name()
-        )));
+        return Err(PriorError::NoBias { weight: head.weight().name().into() }.into());
     };
     if bias.shape().numel() != logits.len() {
-        let outputs = count(bias.shape().numel(), "logit");
-        return Err(Error::Config(format!(
-            "`{}` takes {outputs}, one for each output, not {}",
-            bias.name(),
-            logits.len()
-        )));
+        let (bias, outputs) = (bias.name().into(), bias.shape().numel());
+        return Err(PriorError::BiasLength { bias, outputs, logits: logits.len() }.into());
     }
     if let Some(at) = logits.iter().position(|logit| !logit.is_finite()) {
-        return Err(Error::Config(format!("logit {at} is {}; a bias must be finite", logits[at])));
+        return Err(PriorError::NotFinite { output: at, value: logits[at] }.into());
     }
     bias.set(Array::vector(logits.iter().map(|&logit| logit as f32).collect::<Vec<_>>()))?;
     head.weight().set(Array::full(head.weight().shape(), 0f32))
 }
 
-/// What is added to logits, so that a model trained on some shares of the classes answers for others:
-/// `ln p_here − ln p_trained` for each class. After a `pos_weight` of `w` that is `−ln w` for the one logit.
+/// Shift of logits from one set of class shares to another: `ln p_here − ln p_trained` for each class. After training with
+/// a `pos_weight` of `w` it is `−ln w` for the single logit.
 ///
-/// That is Bayes' rule where the classes look alike in both places, only in other shares.
-/// Elkan: "The foundations of cost-sensitive learning", 2001.
+/// This is Bayes' rule, if the rows of each class have the same distribution in both places.
+/// Source: Elkan, The Foundations of Cost-Sensitive Learning, 2001.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PriorShift {
     by: Vec<f64>,
 }
 
 impl PriorShift {
-    /// The shift after a binary loss with this `pos_weight`.
+    /// Returns the shift that corrects a binary loss with this `pos_weight`.
     ///
     /// # Errors
     /// When the weight is not a number above 0.
@@ -250,37 +219,37 @@ impl PriorShift {
         even.shift_from(&even.with_pos_weight(weight)?)
     }
 
-    /// For a model of one logit; NaN for more than two classes.
+    /// Returns a shifted logit of a model with one logit per row; NaN for more than two classes.
     pub fn logit(&self, logit: f64) -> f64 {
         logit + self.single()
     }
 
-    /// The same for its probability.
+    /// Returns the probability after the shift; NaN for more than two classes.
     pub fn probability(&self, probability: f64) -> f64 {
         let odds = self.single().exp() * probability;
         odds / (odds + 1.0 - probability)
     }
 
-    /// The same as the calibration of a model of two classes, to be stored in its decision; none for more.
+    /// Returns the shift as the calibration of a model of two classes, for its decision; none for more classes.
     pub fn calibration(&self) -> Option<Calibration> {
         let intercept = self.single();
         intercept.is_finite().then_some(Calibration::Platt { slope: 1.0, intercept })
     }
 
-    /// For rows of logits, one or as many as classes for each row.
+    /// Shifts rows of `width` logits in place, one per row for two classes or one per class.
     ///
     /// # Errors
-    /// When the rows have another number of logits.
+    /// When `width` is another number.
     pub fn logits(&self, logits: &mut [f64], width: usize) -> Result<()> {
-        let by = self.row(width).map_err(Error::Config)?;
+        let by = self.row(width)?;
         for row in logits.chunks_mut(width) {
             row.iter_mut().zip(&by).for_each(|(logit, by)| *logit += by);
         }
         Ok(())
     }
 
-    /// The same in a graph: logits `[…, 1]` or `[…, classes]` with the shift added. A last axis of another size leaves an
-    /// invalid tensor and an error.
+    /// Adds the shift to logits `[…, 1]` or `[…, classes]` in a graph. A last axis of another size gives an invalid tensor
+    /// and an error of the graph.
     #[track_caller]
     pub fn apply(&self, logits: &Tensor) -> Tensor {
         let width = logits.shape().dims().last().copied().unwrap_or(1);
@@ -289,11 +258,11 @@ impl PriorShift {
                 let by: Vec<f32> = by.into_iter().map(|by| by as f32).collect();
                 logits + logits.graph().array(Array::vector(by))
             }
-            Err(why) => logits.invalid("prior_shift", &[], InvalidArgument::new(why)),
+            Err(why) => logits.invalid("prior_shift", &[], InvalidArgument::new(why.text())),
         }
     }
 
-    /// The difference of two classes' shifts.
+    /// Returns the difference of the shifts of two classes; NaN for more.
     fn single(&self) -> f64 {
         match self.by[..] {
             [negative, positive] => positive - negative,
@@ -301,15 +270,12 @@ impl PriorShift {
         }
     }
 
-    /// What is added to each row of so many logits.
-    fn row(&self, width: usize) -> Result<Vec<f64>, String> {
+    /// Returns the shift of a row of `width` logits.
+    fn row(&self, width: usize) -> Result<Vec<f64>, PriorError> {
         match (width, self.by.len()) {
             (1, 2) => Ok(vec![self.single()]),
             (_, classes) if width == classes => Ok(self.by.clone()),
-            (_, classes) => {
-                let one = if classes == 2 { "1 or " } else { "" };
-                Err(format!("logits of {classes} classes have {one}{classes} numbers per row, not {width}"))
-            }
+            (_, classes) => Err(PriorError::ShiftWidth { width, classes }),
         }
     }
 }

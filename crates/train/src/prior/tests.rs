@@ -9,7 +9,7 @@ fn near(a: f64, b: f64) {
     assert!((a - b).abs() <= 1e-12 * b.abs().max(1.0), "{a} is not {b}");
 }
 
-/// The loss of a head that was initialised with a prior, on rows with these labels.
+/// Returns the loss of a layer that was initialised with a prior, on rows with these labels.
 fn first_loss(prior: &Prior, outputs: usize, labels: &[u32], pos_weight: Option<f64>) -> f64 {
     let params = Params::seeded(3);
     let head = Linear::new(&params, 5, outputs);
@@ -44,7 +44,7 @@ fn the_first_loss_is_the_entropy_of_the_shares() {
 }
 
 #[test]
-fn with_a_weight_a_model_begins_at_the_best_constant_answer() {
+fn with_a_weight_the_first_answer_is_the_best_constant() {
     let labels: Vec<u32> = (0..100).map(|row| u32::from(row < 2)).collect();
     let prior = Prior::from_counts(&[98, 2]).unwrap();
     let seen = prior.with_pos_weight(10.0).unwrap();
@@ -59,7 +59,7 @@ fn with_a_weight_a_model_begins_at_the_best_constant_answer() {
 }
 
 #[test]
-fn weights_balance_and_the_shift_takes_them_back() {
+fn weights_balance_and_the_shift_undoes_them() {
     let prior = Prior::from_counts(&[980, 20]).unwrap();
     near(prior.pos_weight().unwrap(), 49.0);
     near(prior.class_weights()[1], 25.0);
@@ -108,7 +108,7 @@ fn a_graph_shifts_as_the_host_does() {
 }
 
 #[test]
-fn what_has_no_answer_is_an_error() {
+fn invalid_shares_and_layers_are_errors() {
     let message = |found: Result<()>| found.unwrap_err().to_string();
     assert_eq!(
         Prior::from_counts(&[5]).unwrap_err().to_string(),

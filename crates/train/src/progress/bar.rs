@@ -1,4 +1,4 @@
-//! Progress as a bar in a terminal.
+//! Progress bar in a terminal.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 use wgrad_core::{OnCompile, OnWarning};
 
 use super::clock::Clock;
-use super::observer::{Progress, Run};
+use super::observer::{FitInfo, Progress};
 use crate::history::{EpochStats, History, Short};
 
-/// A progress bar over all steps, on stderr, with loss and learning rate, steps per second and the time left.
+/// Progress bar over all steps, on standard error, with loss, learning rate, steps per second and the time left.
 #[derive(Debug, Default)]
 pub struct Bar {
-    /// Shared with those who compile.
+    /// Shared with the callbacks for compilation and warnings.
     bar: Arc<Mutex<Option<indicatif::ProgressBar>>>,
     epochs: usize,
     epoch: usize,
     clock: Option<Clock>,
+    /// Time of the last update of the message.
     drawn: Option<Instant>,
 }
 
@@ -25,7 +26,7 @@ fn lock(bar: &Mutex<Option<indicatif::ProgressBar>>) -> MutexGuard<'_, Option<in
 }
 
 impl Progress for Bar {
-    fn begin(&mut self, run: &Run) {
+    fn begin(&mut self, run: &FitInfo) {
         let style = indicatif::ProgressStyle::with_template("{wide_bar} {percent:>3} %  {msg}");
         let style = style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar());
         let bar = indicatif::ProgressBar::new((run.epochs * run.steps) as u64).with_style(style);
@@ -62,7 +63,7 @@ impl Progress for Bar {
     }
 
     fn now(&mut self, loss: f64, lr: Option<f64>) {
-        // More often than the eye can see is a waste.
+        // At most 20 updates per second.
         if self.drawn.is_none_or(|drawn| drawn.elapsed() > Duration::from_millis(50))
             && let Some(bar) = &*lock(&self.bar)
         {

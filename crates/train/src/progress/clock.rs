@@ -1,29 +1,29 @@
-//! How fast a training is, and how long it takes yet.
+//! Speed of a fit and estimate of the time left.
 
 use std::time::Instant;
 
-use super::observer::Run;
+use super::observer::FitInfo;
 use crate::history::Short;
 
-/// Counter of the steps of a fit, with the time of the epoch under way.
+/// Counter of the steps of a fit, with the time of the current epoch.
 #[derive(Debug)]
 pub(super) struct Clock {
-    run: Run,
-    /// Steps of all epochs that were made.
+    fit: FitInfo,
+    /// Steps so far, over all epochs.
     done: usize,
-    /// When the epoch began.
+    /// Beginning of the epoch.
     began: Instant,
-    /// Steps that were made since then.
+    /// Steps of the epoch so far.
     made: usize,
 }
 
 impl Clock {
-    pub fn new(run: &Run) -> Self {
-        Self { run: *run, done: run.done, began: Instant::now(), made: 0 }
+    pub fn new(fit: &FitInfo) -> Self {
+        Self { fit: *fit, done: fit.done, began: Instant::now(), made: 0 }
     }
 
-    pub fn run(&self) -> Run {
-        self.run
+    pub fn fit(&self) -> FitInfo {
+        self.fit
     }
 
     pub fn step(&mut self) {
@@ -31,31 +31,31 @@ impl Clock {
         self.made += 1;
     }
 
-    /// Returns the rate within the epoch so far. Steps are reported many at a time, so it counts from the beginning of the
-    /// epoch: the time since the first of them says nothing.
+    /// Returns steps per second of the epoch so far, and the time left. The time counts from the beginning of the epoch,
+    /// as the steps of a chunk are reported together.
     pub fn rate(&self) -> String {
         self.rate_within(self.began.elapsed().as_secs_f64())
     }
 
-    /// Ends an epoch whose steps took so many seconds, and returns its rate.
+    /// Ends an epoch whose steps took `seconds`. Returns its steps per second and the time left.
     pub fn epoch(&mut self, seconds: f64) -> String {
         let rate = self.rate_within(seconds);
         (self.began, self.made) = (Instant::now(), 0);
         rate
     }
 
-    /// Returns steps per second and the time left, as far as they are known.
+    /// Returns steps per second and the time left; an empty text if they are not known.
     fn rate_within(&self, seconds: f64) -> String {
         if self.made == 0 || seconds <= 0.0 {
             return String::new();
         }
-        let left = (self.run.epochs * self.run.steps).saturating_sub(self.done);
+        let left = (self.fit.epochs * self.fit.steps).saturating_sub(self.done);
         let (rate, left) = (self.made as f64 / seconds, left as f64);
         format!("  {} steps/s  {} left", Short(rate), span(left / rate))
     }
 }
 
-/// A time for people: two units at most.
+/// Formats a duration with at most two units.
 fn span(seconds: f64) -> String {
     let whole = seconds.max(0.0).ceil() as u64;
     match whole {
@@ -77,8 +77,8 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_counts_what_is_left_of_all_epochs() {
-        let mut clock = Clock::new(&Run { epochs: 2, steps: 10, rows: 100, done: 5 });
+    fn the_time_left_counts_all_epochs() {
+        let mut clock = Clock::new(&FitInfo { epochs: 2, steps: 10, rows: 100, done: 5 });
         assert_eq!(clock.rate(), "");
         for _ in 0..3 {
             clock.step();
@@ -90,17 +90,17 @@ mod tests {
 
     #[test]
     fn the_rate_of_an_epoch_is_that_of_its_own_steps() {
-        let mut clock = Clock::new(&Run { epochs: 3, steps: 15, rows: 480, done: 0 });
+        let mut clock = Clock::new(&FitInfo { epochs: 3, steps: 15, rows: 480, done: 0 });
         for (seconds, rate) in [(0.03, "  500 steps/s  1 s left"), (0.001, "  15000 steps/s  1 s left")] {
-            // All steps are reported at once, at the end of their chunk.
+            // The steps of a chunk are reported together at its end.
             for _ in 0..15 {
                 clock.step();
             }
             assert_eq!(clock.epoch(seconds), rate);
         }
         assert_eq!(clock.rate(), "", "the next epoch has no step yet");
-        // A fit that goes on within an epoch makes the rest of its steps.
-        let mut resumed = Clock::new(&Run { epochs: 1, steps: 15, rows: 480, done: 10 });
+        // A fit that resumes within an epoch runs only the rest of its steps.
+        let mut resumed = Clock::new(&FitInfo { epochs: 1, steps: 15, rows: 480, done: 10 });
         for _ in 0..5 {
             resumed.step();
         }

@@ -1,19 +1,20 @@
-//! Progress as lines of text.
+//! Progress as lines of a log.
 
 use std::time::{Duration, Instant};
 
 use super::clock::Clock;
-use super::observer::{Progress, Run};
+use super::observer::{FitInfo, Progress};
 use crate::history::{EpochStats, Short};
 
-/// Writes a line per epoch to stderr, with steps per second and the time left, and in a long epoch a line every
-/// half a minute: what [`automatic`](super::automatic) takes where there is no terminal.
+/// Writes a line per epoch to standard error, with steps per second and the time left, and a line every 30 seconds within
+/// long epochs. [`automatic`](super::automatic) returns this observer where there is no terminal.
 #[derive(Debug, Default)]
 pub struct Log {
     clock: Option<Clock>,
     epoch: usize,
     step: usize,
-    told: Option<Instant>,
+    /// Time of the last line.
+    written: Option<Instant>,
 }
 
 /// Time between lines within an epoch.
@@ -21,15 +22,15 @@ const QUIET: Duration = Duration::from_secs(30);
 
 impl Log {
     fn line(&mut self, text: &str, rate: Option<String>) {
-        self.told = Some(Instant::now());
+        self.written = Some(Instant::now());
         eprintln!("{text}{}", rate.unwrap_or_default());
     }
 }
 
 impl Progress for Log {
-    fn begin(&mut self, run: &Run) {
+    fn begin(&mut self, run: &FitInfo) {
         let epoch = run.done / run.steps.max(1) + 1;
-        *self = Self { clock: Some(Clock::new(run)), epoch, step: 0, told: Some(Instant::now()) };
+        *self = Self { clock: Some(Clock::new(run)), epoch, step: 0, written: Some(Instant::now()) };
     }
 
     fn step(&mut self, step: usize) {
@@ -38,8 +39,8 @@ impl Progress for Log {
     }
 
     fn now(&mut self, loss: f64, lr: Option<f64>) {
-        if self.told.is_some_and(|told| told.elapsed() > QUIET)
-            && let Some(Run { epochs, steps, .. }) = self.clock.as_ref().map(Clock::run)
+        if self.written.is_some_and(|written| written.elapsed() > QUIET)
+            && let Some(FitInfo { epochs, steps, .. }) = self.clock.as_ref().map(Clock::fit)
         {
             let lr = lr.map_or(String::new(), |lr| format!("  lr {}", Short(lr)));
             let text = format!("epoch {}/{epochs}  step {}/{steps}  loss {loss:.4}{lr}", self.epoch, self.step);

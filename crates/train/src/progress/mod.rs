@@ -1,4 +1,4 @@
-//! What a training shows while it runs.
+//! Progress of a fit on standard error.
 
 #[cfg(feature = "progress")]
 mod bar;
@@ -12,9 +12,9 @@ use std::io::{IsTerminal, stderr};
 #[cfg(feature = "progress")]
 pub use bar::Bar;
 pub use log::Log;
-pub use observer::{Lines, Progress, Run, Silent};
+pub use observer::{FitInfo, Lines, Progress, Silent};
 
-/// Returns a progress bar on stderr, if that is a terminal and the feature `progress` is on; lines otherwise.
+/// Returns a progress bar if standard error is a terminal and the feature `progress` is enabled, lines of a log otherwise.
 pub fn automatic() -> Box<dyn Progress> {
     #[cfg(feature = "progress")]
     if stderr().is_terminal() {

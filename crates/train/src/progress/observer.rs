@@ -1,4 +1,4 @@
-//! The observer of a training, and the simplest ones.
+//! Progress observers.
 
 use std::sync::Arc;
 
@@ -6,55 +6,58 @@ use wgrad_core::{OnCompile, OnWarning};
 
 use crate::history::{EpochStats, History};
 
-/// A fit, as announced to its observer.
+/// Size and starting position of a fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
-    /// How many epochs.
+pub struct FitInfo {
+    /// Number of epochs.
     pub epochs: usize,
-    /// How many steps an epoch has.
+    /// Steps per epoch.
     pub steps: usize,
-    /// How many rows the training set has.
+    /// Rows of the training set.
     pub rows: usize,
-    /// How many steps of all are made already, where a fit goes on from a checkpoint.
+    /// Steps of the checkpoint that the fit resumes from, over all epochs of the fit; 0 if it does not.
     pub done: usize,
 }
 
-/// Watches a training. Every method may be left out.
+/// Observer of a fit. Every method has a default.
 pub trait Progress {
-    /// A fit begins.
-    fn begin(&mut self, _run: &Run) {}
+    /// Called at the beginning of a fit.
+    fn begin(&mut self, _fit: &FitInfo) {}
 
-    /// Whom to tell how many of how many kernels are compiled, before the first steps of a fit.
+    /// Returns a callback that receives the numbers of compiled kernels and of all kernels, before the first steps of a
+    /// fit. Default: none.
     fn compiling(&self) -> Option<OnCompile> {
         None
     }
 
-    /// Whom to tell warnings about the model; standard error if not said otherwise.
+    /// Returns the callback that receives warnings about the model. Default: standard error.
     fn warnings(&self) -> OnWarning {
         Arc::new(|warning| eprintln!("{warning}"))
     }
 
-    /// Step number `step` of the epoch, from 1, has run. Steps go to the device many at a time and are told likewise.
+    /// Called after step number `step` of the epoch, from 1. Steps are submitted in chunks, so the calls of a chunk come
+    /// together, after it has run.
     fn step(&mut self, _step: usize) {}
 
-    /// The loss of the step that was told last, and the learning rate of about now.
+    /// Receives the loss of the last reported step and the current learning rate. As steps are submitted ahead, the rate
+    /// may be that of a later step.
     fn now(&mut self, _loss: f64, _lr: Option<f64>) {}
 
-    /// Something that whoever waits for the result should know, such as a checkpoint that could not be written.
+    /// Receives a message for the user, such as a checkpoint that could not be written. Default: standard error.
     fn note(&mut self, text: &str) {
         eprintln!("{text}");
     }
 
-    /// An epoch is over.
+    /// Called after an epoch.
     fn epoch(&mut self, _stats: &EpochStats) {}
 
-    /// The fit is over, also when it failed.
+    /// Called at the end of the fit, also if it failed.
     fn end(&mut self, _history: &History) {}
 }
 
 impl<P: Progress + ?Sized> Progress for Box<P> {
-    fn begin(&mut self, run: &Run) {
-        (**self).begin(run);
+    fn begin(&mut self, fit: &FitInfo) {
+        (**self).begin(fit);
     }
     fn compiling(&self) -> Option<OnCompile> {
         (**self).compiling()
@@ -79,7 +82,7 @@ impl<P: Progress + ?Sized> Progress for Box<P> {
     }
 }
 
-/// Shows nothing.
+/// Progress observer that shows nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Silent;
 
@@ -91,7 +94,7 @@ impl Progress for Silent {
     fn note(&mut self, _text: &str) {}
 }
 
-/// Writes a line per epoch to stderr.
+/// Progress observer that writes a line per epoch to standard error.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Lines;
 

@@ -1,17 +1,17 @@
-//! The contents of a report, as its parts read them.
+//! Contents of a report.
 
 use std::time::SystemTime;
 
 use wgrad_core::Result;
 
 use super::importance::Importance;
-use super::resample::{Measured, intervals};
+use super::resample::{MetricInterval, intervals};
 use super::scores::Scores;
 use crate::history::TrackedNumber;
 use wgrad_data::Seed;
 use wgrad_metrics::Decision;
 
-/// Numbers of an epoch.
+/// Statistics of an epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Epoch {
     pub loss: f64,
@@ -20,24 +20,24 @@ pub(super) struct Epoch {
     pub tracked: Vec<TrackedNumber>,
 }
 
-/// Rows of one part of the data.
+/// Class counts of one part of the data.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub name: String,
     pub classes: Vec<String>,
-    /// Rows per class, or what they count for.
+    /// Rows per class, or their total weights.
     pub counts: Vec<f64>,
     pub weighted: bool,
 }
 
-/// Line of the table at the end.
+/// Row of the table at the end of the page.
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
     pub name: String,
     pub value: String,
 }
 
-/// Everything that a report was given.
+/// Data of a report.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Contents {
     pub title: String,
@@ -58,13 +58,13 @@ pub(super) struct Contents {
 }
 
 impl Contents {
-    /// Returns the rows that the page judges on.
-    pub fn judged(&self) -> Option<&Scores> {
+    /// Returns the scores that the page evaluates: those of the test rows, or else of the validation rows.
+    pub fn evaluated(&self) -> Option<&Scores> {
         self.test.as_ref().or(self.validation.as_ref())
     }
 
-    /// Returns the metrics of these rows with their 95 % intervals; none without rows.
-    pub fn intervals(&self) -> Result<Vec<Measured>> {
-        self.judged().map_or(Ok(vec![]), |scores| intervals(scores, &self.decision, 0.95, self.seed))
+    /// Returns the metrics of the evaluated rows with their 95 % intervals; none without rows.
+    pub fn intervals(&self) -> Result<Vec<MetricInterval>> {
+        self.evaluated().map_or(Ok(vec![]), |scores| intervals(scores, &self.decision, 0.95, self.seed))
     }
 }

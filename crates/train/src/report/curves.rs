@@ -1,13 +1,13 @@
-//! The numbers of every epoch, for other programs: a CSV file, and TensorBoard's event files.
+//! Statistics of each epoch for other programs: a CSV file and an event file for TensorBoard.
 
 use std::fmt::Write;
 use std::time::UNIX_EPOCH;
 
 use super::contents::Contents;
-use super::resample::Measured;
+use super::resample::MetricInterval;
 use crate::history::TrackedNumber;
 
-/// `metrics.csv`: a row per epoch; a number that there is not is an empty cell.
+/// Returns `metrics.csv`: a row per epoch, with an empty cell for a missing number.
 pub(super) fn csv(contents: &Contents) -> String {
     let Contents { history, rates, .. } = contents;
     let tracked: &[TrackedNumber] = history.first().map_or(&[], |epoch| &epoch.tracked);
@@ -26,14 +26,14 @@ pub(super) fn csv(contents: &Contents) -> String {
     text
 }
 
-/// A name as a part of a cell: without what would end it.
+/// Replaces the characters that would end a cell.
 fn quoted(name: &str) -> String {
     name.replace([',', '"', '\n', '\r'], "_")
 }
 
-/// An event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a tag, the
-/// epoch as its step, and a time in seconds since 1970.
-pub(super) fn events(contents: &Contents, last: &[Measured]) -> Vec<u8> {
+/// Returns an event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a tag,
+/// the epoch as its step, and a time in seconds since 1970.
+pub(super) fn events(contents: &Contents, last: &[MetricInterval]) -> Vec<u8> {
     let Contents { history, rates, begun, .. } = contents;
     let mut file = vec![];
     let begun = begun.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -59,7 +59,7 @@ pub(super) fn events(contents: &Contents, last: &[Measured]) -> Vec<u8> {
         record(&mut file, &event(time, i as u64 + 1, scalars));
     }
     let part = if contents.test.is_some() { "test" } else { "validation" };
-    let scalar = |m: &Measured| Some(Scalar { tag: format!("{part}/{}", m.name), value: m.interval?.value });
+    let scalar = |m: &MetricInterval| Some(Scalar { tag: format!("{part}/{}", m.name), value: m.interval?.value });
     let mut last = last.iter().filter_map(scalar).peekable();
     if last.peek().is_some() {
         record(&mut file, &event(time, history.len() as u64, last));
@@ -67,13 +67,13 @@ pub(super) fn events(contents: &Contents, last: &[Measured]) -> Vec<u8> {
     file
 }
 
-/// Number of an event, with its name.
+/// Scalar of an event.
 struct Scalar {
     tag: String,
     value: f64,
 }
 
-/// `Event { wall_time: 1, step: 2, summary: 5 }` of `Summary { value: 1 }` of `Value { tag: 1, simple_value: 2 }`.
+/// Encodes `Event { wall_time: 1, step: 2, summary: 5 }` of `Summary { value: 1 }` of `Value { tag: 1, simple_value: 2 }`.
 fn event(time: f64, step: u64, scalars: impl Iterator<Item = Scalar>) -> Vec<u8> {
     let mut summary = vec![];
     for Scalar { tag, value } in scalars {
@@ -118,12 +118,13 @@ fn record(file: &mut Vec<u8>, event: &[u8]) {
     file.extend(masked(event).to_le_bytes());
 }
 
-/// The checksum of a record: CRC-32C, turned and shifted, so that it may stand in data that is summed again.
+/// Returns the masked checksum of a record: CRC-32C, rotated and offset so that data with embedded checksums can be
+/// checksummed again.
 fn masked(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C (Castagnoli), bit by bit: the files are small.
+/// Returns the CRC-32C (Castagnoli), computed bit by bit because the files are small.
 fn crc32c(data: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
@@ -174,10 +175,10 @@ mod tests {
     }
 
     #[test]
-    fn records_are_whole_and_say_their_length() {
+    fn records_have_their_length_and_checksums() {
         let value = 0.75;
         let interval = Some(Interval { value, low: value, high: value, confidence: 0.95 });
-        let last = Measured { name: "accuracy", less_is_better: false, interval };
+        let last = MetricInterval { name: "accuracy", less_is_better: false, interval };
         let scores = Scores::new(&[0.5], &[1], &["no", "yes"]).unwrap();
         let begun = Some(UNIX_EPOCH + Duration::from_secs(1_000_000_000));
         let file = events(&Contents { begun, test: Some(scores), ..history(&[]) }, &[last]);

@@ -1,6 +1,6 @@
-//! The plots of a report.
+//! Plots of a report.
 
-#![allow(clippy::format_push_string, reason = "a few words")]
+#![allow(clippy::format_push_string, reason = "short texts")]
 
 use wgrad_core::Result;
 
@@ -10,13 +10,15 @@ use super::scores::Scores;
 use super::svg::{Cell, Figure, Range, range, short, shorten};
 use wgrad_metrics::{Bins, ConfusionMatrix, Cuts, Decision, Reliability};
 
-/// Bins of the reliability diagram, and of the histograms.
+/// Bins of the reliability diagram.
 const BINS: usize = 10;
+/// Bins of the histograms.
 const BARS: usize = 20;
-/// Curves of this many classes are drawn, and bars of this many features.
+/// Largest number of classes whose curves are drawn.
 const CURVES: usize = 12;
+/// Largest number of features whose importance is drawn.
 const FEATURES: usize = 14;
-/// Classes whose confusion matrix can be read.
+/// Largest number of classes whose confusion matrix is drawn.
 const CELLS: usize = 20;
 
 const UNIT: Range = Range::new(0.0, 1.0);
@@ -25,7 +27,7 @@ fn epochs(epochs: &[Epoch]) -> Range {
     Range::new(0.5, epochs.len().max(1) as f64 + 0.5)
 }
 
-/// Training and validation loss by epoch.
+/// Draws training and validation loss by epoch.
 pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     let last = history.last()?;
     let train: Vec<_> = history.iter().enumerate().map(|(i, e)| (i as f64 + 1.0, e.loss)).collect();
@@ -52,7 +54,7 @@ pub(super) fn loss(history: &[Epoch]) -> Option<Figure> {
     Some(figure.summary(words + "."))
 }
 
-/// The confusion matrix, for a file: the page has a table.
+/// Draws the confusion matrix for a file; the page has a table instead.
 pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let names = scores.classes();
     if names.len() > CELLS {
@@ -68,10 +70,10 @@ pub(super) fn confusion(scores: &Scores, decision: &Decision) -> Result<Option<F
             figure = figure.cell(Cell { row: i, column: j }, count as f64 / all, &text);
         }
     }
-    Ok(Some(figure.summary(format!("{right} of {} rows are of the class that was predicted.", scores.rows()))))
+    Ok(Some(figure.summary(format!("{right} of {} rows have the predicted class.", scores.rows()))))
 }
 
-/// The learning rate by epoch.
+/// Draws the learning rate by epoch.
 pub(super) fn learning_rate(rates: &[f64]) -> Option<Figure> {
     let (first, last) = (rates.first()?, rates.last()?);
     let points: Vec<_> = rates.iter().enumerate().map(|(i, &rate)| (i as f64 + 1.0, rate)).collect();
@@ -82,7 +84,7 @@ pub(super) fn learning_rate(rates: &[f64]) -> Option<Figure> {
     Some(figure.line("first", &points).dots("first", if rates.len() == 1 { &points[..] } else { &[] }).summary(words))
 }
 
-/// What is ranked: rows with a score and whether they are positive.
+/// Rows ranked by their score for one class.
 struct Ranked {
     name: String,
     cuts: Cuts,
@@ -104,7 +106,7 @@ fn ranked(scores: &Scores) -> Result<Vec<Ranked>> {
     classes.iter().zip(0u32..).take(CURVES).map(|(name, class)| of(name, &column(class as usize), class)).collect()
 }
 
-/// The ROC curve, or one per class.
+/// Draws the ROC curve, or one per class.
 pub(super) fn roc(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let mut figure = Figure::new("roc", "ROC curve", [UNIT; 2], ["false positive rate", "recall"]);
     figure = figure.line("third", &[(0.0, 0.0), (1.0, 1.0)]);
@@ -119,17 +121,17 @@ pub(super) fn roc(scores: &Scores, decision: &Decision) -> Result<Option<Figure>
         return Ok(None);
     }
     let name = if let [only] = &all[..] {
-        let at = taken(&only.cuts, decision);
+        let at = cut_at_threshold(&only.cuts, decision);
         figure = figure.marker("roc-mark", at.false_positive_rate(), at.recall());
         only.name.clone()
     } else {
         "each class".into()
     };
-    let words = "Recall against the share of negative rows that count as positive, over all thresholds; chance is the diagonal.";
+    let words = "Recall against the fraction of negative rows that are predicted positive, over all thresholds; chance is the diagonal.";
     Ok(Some(figure.legend("first", &name).legend("third", "chance").summary(words)))
 }
 
-/// The precision-recall curve, or one per class.
+/// Draws the precision-recall curve, or one per class.
 pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<Option<Figure>> {
     let mut figure = Figure::new("precision_recall", "Precision and recall", [UNIT; 2], ["recall", "precision"]);
     let all = ranked(scores)?;
@@ -146,12 +148,12 @@ pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<O
     }
     let mut words = "Precision against recall over all thresholds.".to_string();
     if let [only] = &all[..] {
-        let at = taken(&only.cuts, decision);
+        let at = cut_at_threshold(&only.cuts, decision);
         figure = figure.line("third", &[(0.0, only.prevalence), (1.0, only.prevalence)]);
         figure = figure.marker("pr-mark", at.recall(), at.precision());
         figure = figure.legend("first", &only.name).legend("third", &format!("prevalence {}", short(only.prevalence)));
         words += &format!(
-            " A model that knows nothing has the precision {}, the share of positive rows.",
+            " Random predictions have the precision {}, the fraction of positive rows.",
             short(only.prevalence)
         );
     } else {
@@ -160,13 +162,14 @@ pub(super) fn precision_recall(scores: &Scores, decision: &Decision) -> Result<O
     Ok(Some(figure.summary(words)))
 }
 
-/// The cut of a decision's threshold.
-pub(super) fn taken(cuts: &Cuts, decision: &Decision) -> wgrad_metrics::Cut {
+/// Returns the cut at a decision's threshold.
+pub(super) fn cut_at_threshold(cuts: &Cuts, decision: &Decision) -> wgrad_metrics::Cut {
     let all = cuts.all();
     all[all.partition_point(|cut| cut.score > decision.threshold()).saturating_sub(1)]
 }
 
-/// Whether probabilities come true: for two classes that of the positive one, else that of the class predicted.
+/// Compares probabilities with observed frequencies: for two classes those of the positive class, otherwise those of the
+/// predicted class.
 fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     let probabilities = scores.probabilities(decision);
     if scores.classes().len() == 2 {
@@ -176,7 +179,7 @@ fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     Reliability::new(&highest, &right, BINS, Bins::Uniform)
 }
 
-/// The highest probability of each row, and whether its class is right.
+/// Highest probability of each row, and whether its class is correct.
 struct Confidence {
     highest: Vec<f64>,
     right: Vec<u32>,
@@ -191,24 +194,24 @@ impl Confidence {
     }
 }
 
-/// Reliability diagram, and the numbers that it shows.
+/// Reliability diagram and its numbers.
 pub(super) struct ReliabilityFigure {
     pub figure: Figure,
     pub plain: Reliability,
-    /// After calibration, if there is one.
+    /// Numbers after calibration; none without a calibration.
     pub calibrated: Option<Reliability>,
 }
 
-/// The reliability diagram before and after calibration, and both calibration errors.
+/// Draws the reliability diagram before and after calibration.
 pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<ReliabilityFigure> {
     let plain = reliabilities(scores, &Decision::default())?;
     let calibrated = decision.calibration().map(|_| reliabilities(scores, decision)).transpose()?;
     let bins = plain.bins().iter().chain(calibrated.iter().flat_map(Reliability::bins));
     let most = bins.map(|bin| bin.predicted.max(bin.observed)).fold(0.0, f64::max);
-    // Rare positives: where the probabilities are.
+    // For rare positives, both axes end after the largest probability.
     let limit = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5].into_iter().find(|limit| most <= *limit).unwrap_or(1.0);
     let two = scores.classes().len() == 2;
-    let names = if two { ["predicted probability", "observed share"] } else { ["confidence", "share of right rows"] };
+    let names = if two { ["predicted probability", "observed fraction"] } else { ["confidence", "accuracy"] };
     let mut figure = Figure::new("reliability", "Reliability", [(0.0, limit); 2], names);
     figure = figure.line("third", &[(0.0, 0.0), (limit, limit)]);
     let points =
@@ -227,7 +230,7 @@ pub(super) fn reliability(scores: &Scores, decision: &Decision) -> Result<Reliab
     Ok(ReliabilityFigure { figure, plain, calibrated })
 }
 
-/// Where the probabilities of both classes are; or of right and wrong rows.
+/// Draws the distribution of the probabilities of both classes, or of correct and wrong rows.
 pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let two = scores.classes().len() == 2;
     let (values, up) = if two {
@@ -240,20 +243,21 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     for (p, &side) in values.iter().zip(&up) {
         counts[side as usize][((p * BARS as f64) as usize).min(BARS - 1)] += 1;
     }
-    let share = |side: usize, bar: usize| counts[side][bar] as f64 / counts[side].iter().sum::<usize>().max(1) as f64;
+    let fraction =
+        |side: usize, bar: usize| counts[side][bar] as f64 / counts[side].iter().sum::<usize>().max(1) as f64;
     let most =
-        (0..2).flat_map(|side| (0..BARS).map(move |bar| (side, bar))).map(|(s, b)| share(s, b)).fold(0.05, f64::max);
+        (0..2).flat_map(|side| (0..BARS).map(move |bar| (side, bar))).map(|(s, b)| fraction(s, b)).fold(0.05, f64::max);
     let x = if two { "probability" } else { "confidence" };
     let frame = [UNIT, Range::new(-most * 1.05, most * 1.05)];
-    let y = if two { "share of its class (negative: down)" } else { "share (wrong: down)" };
+    let y = if two { "fraction of its class (negative: down)" } else { "fraction (wrong: down)" };
     let mut figure =
         Figure::new("scores", if two { "Scores by class" } else { "Confidence" }, frame, [x, y]).unsigned();
     for bar in 0..BARS {
         let (left, right) = (bar as f64 / BARS as f64 + 0.004, (bar + 1) as f64 / BARS as f64 - 0.004);
-        figure = figure.bar("first", (left, 0.0), (right, share(1, bar)));
-        figure = figure.bar("second", (left, 0.0), (right, -share(0, bar)));
+        figure = figure.bar("first", (left, 0.0), (right, fraction(1, bar)));
+        figure = figure.bar("second", (left, 0.0), (right, -fraction(0, bar)));
     }
-    let (above, below) = if two { (&scores.classes()[1][..], &scores.classes()[0][..]) } else { ("right", "wrong") };
+    let (above, below) = if two { (&scores.classes()[1][..], &scores.classes()[0][..]) } else { ("correct", "wrong") };
     figure = figure.legend("first", above).legend("second", below);
     let middle = |side: usize| {
         let mut own: Vec<f64> = values.iter().zip(&up).filter(|(_, s)| **s as usize == side).map(|(p, _)| *p).collect();
@@ -263,7 +267,7 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     let words = if two {
         format!("Median probability: {} for class {above}, {} for class {below}.", middle(1), middle(0))
     } else {
-        format!("Median confidence: {} where right, {} where wrong.", middle(1), middle(0))
+        format!("Median confidence: {} for correct rows, {} for wrong rows.", middle(1), middle(0))
     };
     if two {
         figure = figure.upright("scores-mark", decision.probability(decision.threshold()));
@@ -271,7 +275,7 @@ pub(super) fn histogram(scores: &Scores, decision: &Decision) -> Figure {
     figure.summary(words)
 }
 
-/// Bars of the most important features.
+/// Draws bars of the most important features.
 pub(super) fn importance(all: &[Importance]) -> Option<Figure> {
     let first = all.first()?;
     let shown = &all[..all.len().min(FEATURES)];

@@ -1,4 +1,4 @@
-//! The files of a report: each appears when it is complete.
+//! Files of a report, written atomically.
 
 use std::fs;
 use std::path::Path;
@@ -7,25 +7,25 @@ use wgrad_core::{Error, Result};
 
 use wgrad_nn::write;
 
-/// The page.
+/// Name of the page.
 pub const PAGE: &str = "report.html";
-/// The numbers of each epoch.
+/// Name of the file with the statistics of each epoch.
 pub const METRICS: &str = "metrics.csv";
-/// The event file: a fixed name, so that a run in the same folder replaces it.
+/// Name of the event file for TensorBoard, fixed so that a report in the same folder replaces it.
 pub const EVENTS: &str = "events.out.tfevents.wgrad";
-/// The folder of the plots.
+/// Name of the folder of the plots.
 pub const PLOTS: &str = "plots";
 
 /// Plot of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plot {
-    /// The name of its file.
+    /// Name of the file.
     pub name: String,
-    /// The plot as SVG.
+    /// Contents of the file.
     pub svg: String,
 }
 
-/// The plots that a report may have.
+/// Names of the plots that an earlier report may have.
 const NAMES: [&str; 7] = [
     "loss.svg",
     "learning_rate.svg",
@@ -36,7 +36,7 @@ const NAMES: [&str; 7] = [
     "importance.svg",
 ];
 
-/// The files of a report, as they are written.
+/// Contents of the files of a report.
 pub(super) struct Files {
     pub page: String,
     pub plots: Vec<Plot>,
@@ -45,7 +45,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Writes the files, each in one move, and removes plots of an earlier report that this one does not have.
+    /// Writes each file atomically, and removes plots of an earlier report that this one does not have.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let Self { page, plots, metrics, events } = self;
         let below = folder.join(PLOTS);
@@ -67,7 +67,7 @@ impl Files {
     }
 }
 
-/// Writes one of the files of a report.
+/// Writes a file atomically.
 fn save(path: &Path, bytes: &[u8]) -> Result<()> {
     write::replace(path, bytes).map_err(Error::io(path))
 }

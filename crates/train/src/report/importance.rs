@@ -1,28 +1,32 @@
-//! Which features a model needs: what happens when one of them is shuffled.
+//! Permutation importance: the rise of the loss when the values of a feature are shuffled.
 
-use wgrad_core::{Array, Error, Result};
+use wgrad_core::{Array, Result};
 
 use super::scores::Scores;
+use crate::error::SettingError;
 use wgrad_core::SplitMix64;
 use wgrad_data::{Dataset, Seed, Span};
 use wgrad_metrics::Decision;
 
-/// Rows given to a model at once, in values.
+/// Largest number of values that are passed to a model at once.
 const VALUES: usize = 4 << 20;
-/// Rows that all features together may cost, and the fewest rows that say something.
+/// Rows that the model evaluates over all features.
 const BUDGET: usize = 400_000;
+/// Smallest number of rows per feature for a useful estimate.
 const FEWEST: usize = 100;
+/// Largest number of rows per shuffle.
 const MOST: usize = 1000;
+/// Largest number of shuffles per feature.
 const REPEATS: usize = 5;
 
-/// What shuffling a feature costs.
+/// Importance of a feature: the rise of the loss when its values are shuffled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Importance {
-    /// The column's name.
+    /// Name of the column.
     pub feature: String,
-    /// The mean rise of the loss.
+    /// Mean rise of the loss.
     pub mean: f64,
-    /// Its standard deviation over the shuffles.
+    /// Standard deviation over the shuffles.
     pub deviation: f64,
 }
 
@@ -35,14 +39,14 @@ impl Importance {
     }
 }
 
-/// Permutation importances: by how much the mean cross-entropy of the rows rises when the values of one column are
-/// shuffled among them (Breiman 2001), the most important one first. A column of text is shuffled as a whole, whatever
-/// number of features it became.
+/// Returns the permutation importance of each column, the most important first: the rise of the mean cross-entropy when
+/// the values of the column are shuffled among the rows. Source: Breiman, Random Forests, 2001. A column of text is
+/// shuffled as a whole, with all features made of it.
 ///
-/// Features that say the same share their importance: with one of them shuffled the model still has the other. `logits`
-/// gives the model's logits for features `f32[N, features]`. To limit the cost, at most 1000 rows are taken (a seeded
-/// choice) and each feature is shuffled five times; fewer for more than 80 features, so that the model sees some 400,000
-/// rows in all.
+/// Correlated features split their importance: if one of them is shuffled, the model still has the other. `logits` returns
+/// the model's logits for features `f32[N, features]`. To limit the cost, at most 1000 rows are used (a seeded choice) and
+/// each feature is shuffled five times; fewer for more than 80 features, so that the model evaluates about 400,000 rows
+/// in all.
 ///
 /// ```
 /// use wgrad_core::Array;
@@ -51,7 +55,7 @@ impl Importance {
 /// let (x, y) = (0..60u8).map(|i| ([f32::from(i % 7) - 3.0, f32::from(i % 5)], u32::from(i % 7 > 3))).unzip();
 /// let x: Vec<[f32; 2]> = x;
 /// let data = Dataset::new(["a", "b"], x.concat(), y, ["no", "yes"])?;
-/// // A model that looks at `a` only.
+/// // A model that uses `a` only.
 /// let model = |x: &Array| Ok(x.to_f32().chunks(2).map(|row| 4.0 * f64::from(row[0])).collect());
 /// let all = permutation_importance(&data, Seed(7), model)?;
 /// assert_eq!((&all[0].feature[..], &all[1].feature[..], all[1].mean), ("a", "b", 0.0));
@@ -60,7 +64,7 @@ impl Importance {
 /// ```
 ///
 /// # Errors
-/// Those of `logits`; when there are more than 4000 features, where this takes too long; as [`Scores::new`].
+/// Errors of `logits`; more than 4000 columns, as that takes too long; errors of [`Scores::new`].
 pub fn permutation_importance(
     data: &Dataset,
     seed: Seed,
@@ -69,11 +73,7 @@ pub fn permutation_importance(
     let (features, preprocess) = (data.features(), data.preprocess().clone());
     let columns = preprocess.spans();
     if columns.len() * FEWEST > BUDGET {
-        return Err(Error::Config(format!(
-            "the importance of {} features is not measured, as that takes too long: at most {} are",
-            columns.len(),
-            BUDGET / FEWEST
-        )));
+        return Err(SettingError::TooManyFeatures { features: columns.len(), most: BUDGET / FEWEST }.into());
     }
     let mut random = SplitMix64::new(seed, u64::MAX);
     let repeats = (BUDGET / (columns.len() * data.rows().min(MOST))).clamp(1, REPEATS);
@@ -127,7 +127,7 @@ mod tests {
     use wgrad_data::Table;
 
     #[test]
-    fn copies_in_several_requests_are_all_measured_and_seeded() {
+    fn importances_are_seeded_and_made_in_several_calls() {
         let x: Vec<f32> = (0..3000u16).flat_map(|i| (0..40).map(move |f| f32::from((i * 7 + f * 13) % 19))).collect();
         let y: Vec<u32> = (0..3000u32).map(|i| u32::from((i * 7 + 13) % 19 > 9)).collect();
         let names: Vec<String> = (0..40).map(|f| format!("f{f}")).collect();
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!((all.len(), &all[0].feature[..], all[39].mean), (40, "f1", 0.0));
         assert_eq!(all, measure(3).unwrap());
         assert_ne!(all[0], measure(4).unwrap()[0]);
-        // 40 features, five times 1000 rows each, after the rows as they are.
+        // The unshuffled rows, then 40 features, each five times with 1000 rows.
         assert_eq!(calls[0], 1000);
         assert_eq!(calls.iter().take(calls.len() / 3).skip(1).sum::<usize>(), 200_000);
         assert!(calls.iter().all(|rows| rows * 40 <= VALUES));

@@ -1,9 +1,9 @@
-//! Reports of a run: one page with everything, its plots, and its numbers for other programs.
+//! Report of a training run: a page, its plots, and the statistics for other programs.
 //!
-//! [`RunReport`] takes what there is (a history, [`Scores`] of validation and test rows, a
-//! [`Decision`](wgrad_metrics::Decision), importances, facts) and writes `report.html`, which
-//! opens from disk without a network, `plots/*.svg`, `metrics.csv` and an event file for TensorBoard. [`intervals`] and
-//! [`paired`] give all metrics with bootstrap intervals, of one model and of the difference of two.
+//! [`RunReport`] takes any of a history, [`Scores`] of validation and test rows, a
+//! [`Decision`](wgrad_metrics::Decision), importances and facts. It writes `report.html`, which opens from disk without a
+//! network, `plots/*.svg`, `metrics.csv` and an event file for TensorBoard. [`intervals`] and [`paired`] compute all
+//! metrics with bootstrap intervals, for one model and for the difference of two.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};
@@ -56,8 +56,8 @@ mod tables;
 pub use files::{EVENTS, METRICS, PAGE, PLOTS, Plot};
 pub use importance::{Importance, permutation_importance};
 pub use page::{date, document};
-pub use resample::{Judged, Measured, intervals, paired};
+pub use resample::{DecidedScores, MetricInterval, intervals, paired};
 pub use run_report::RunReport;
 pub use scores::Scores;
-pub use slider::{Stop, Stops};
+pub use slider::{SliderStop, SliderStops};
 pub use svg::escape;

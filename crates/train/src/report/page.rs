@@ -1,4 +1,4 @@
-//! The page: one file of HTML, with its style, plots and script inside.
+//! Page of a report: one HTML file that contains its style, plots and script.
 
 #![allow(
     clippy::format_collect,
@@ -13,17 +13,17 @@ use wgrad_core::Result;
 
 use super::contents::{Contents, Fact};
 use super::figures::ReliabilityFigure;
-use super::resample::Measured;
+use super::resample::MetricInterval;
 use super::scores::Scores;
 use super::svg::{Figure, escape};
 use super::tables::{bins, classes, epochs, importance, parts};
 use super::{figures, slider};
 use wgrad_metrics::Interval;
 
-/// All plots, in the order of the page.
+/// Draws all plots, in the order of the page.
 pub(super) fn figures(report: &Contents) -> Result<Vec<Figure>> {
     let mut all: Vec<Figure> = vec![];
-    if let Some(scores) = report.judged() {
+    if let Some(scores) = report.evaluated() {
         all.extend(figures::roc(scores, &report.decision)?);
         all.extend(figures::precision_recall(scores, &report.decision)?);
         all.push(figures::reliability(scores, &report.decision)?.figure);
@@ -35,7 +35,7 @@ pub(super) fn figures(report: &Contents) -> Result<Vec<Figure>> {
     Ok(all)
 }
 
-/// The whole page.
+/// Returns the whole page.
 pub(super) fn html(report: &Contents) -> Result<String> {
     let title = escape(&report.title);
     let mut body = String::new();
@@ -50,7 +50,7 @@ pub(super) fn html(report: &Contents) -> Result<String> {
         if cards.is_empty() { cards } else { format!("<div class=\"grid2\">\n{cards}</div>\n") }
     };
     let mut script = String::new();
-    if let Some(scores) = report.judged() {
+    if let Some(scores) = report.evaluated() {
         body += &headline(report, scores)?;
         if scores.classes().len() == 2 {
             body += &slider::html(report, scores, &report.decision)?;
@@ -78,8 +78,8 @@ pub(super) fn html(report: &Contents) -> Result<String> {
         let _ = write!(
             body,
             "<section aria-labelledby=\"importance-title\"><h2 id=\"importance-title\">Feature importance</h2>\n\
-             <p class=\"why\">By how much the loss rises when the values of one feature are shuffled among the rows: what the \
-             model would lose without it. Features that say the same share their importance.</p>\n\
+             <p class=\"why\">Rise of the loss when the values of one feature are shuffled among the rows: an estimate of the \
+             feature's contribution. Correlated features split their importance.</p>\n\
              <div class=\"grid2\">{}{}</div></section>\n",
             plots.iter().filter(|figure| figure.id == "importance").map(card).collect::<String>(),
             importance(report)
@@ -90,8 +90,8 @@ pub(super) fn html(report: &Contents) -> Result<String> {
     Ok(document(&report.title, &body, &script))
 }
 
-/// A page of its own: this body with the style of reports inside, for a screen of any width, light or dark. It opens from
-/// disk and asks no network for anything. `body` is HTML, see [`escape`](super::escape); `script` is an element or empty.
+/// Returns an HTML page with a body and the style of reports, for a screen of any width, light or dark. It opens from disk
+/// and loads nothing from a network. `body` is HTML, see [`escape`](super::escape); `script` is an element or empty.
 pub fn document(title: &str, body: &str, script: &str) -> String {
     let title = escape(title);
     format!(
@@ -104,12 +104,12 @@ pub fn document(title: &str, body: &str, script: &str) -> String {
     )
 }
 
-/// Which rows are judged, and when.
+/// Returns the lines about the evaluated rows, the decision and the time.
 fn about(report: &Contents) -> String {
     let mut lines = String::new();
-    if let Some(scores) = report.judged() {
+    if let Some(scores) = report.evaluated() {
         let which = if report.test.is_some() {
-            "test rows, which the model never saw"
+            "test rows, which were not used for training"
         } else {
             "validation rows, as there are no test rows"
         };
@@ -117,7 +117,7 @@ fn about(report: &Contents) -> String {
         if scores.classes().len() > 2 {
             decision.truncate(decision.find(';').unwrap_or(decision.len()));
         }
-        let _ = writeln!(lines, "<p>Judged on {} {which}. {}.</p>", scores.rows(), escape(&capital(&decision)));
+        let _ = writeln!(lines, "<p>Evaluated on {} {which}. {}.</p>", scores.rows(), escape(&capital(&decision)));
     }
     if let Some(time) = report.begun {
         let _ = writeln!(lines, "<p>Begun {}</p>", date(time));
@@ -130,7 +130,7 @@ fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// A plot with its words.
+/// Returns a plot with its title and summary.
 fn card(figure: &Figure) -> String {
     let (title, summary) = (escape(&figure.title), escape(&figure.summary));
     format!(
@@ -139,7 +139,8 @@ fn card(figure: &Figure) -> String {
     )
 }
 
-fn words(name: &str) -> &str {
+/// Returns the name of a metric for display.
+fn display_name(name: &str) -> &str {
     match name {
         "f1" => "F1",
         "roc_auc" => "ROC-AUC",
@@ -150,7 +151,7 @@ fn words(name: &str) -> &str {
     }
 }
 
-/// The metrics with their intervals.
+/// Returns the metrics with their intervals.
 fn headline(report: &Contents, scores: &Scores) -> Result<String> {
     let all = report.intervals()?;
     let two = scores.classes().len() == 2;
@@ -163,12 +164,13 @@ fn headline(report: &Contents, scores: &Scores) -> Result<String> {
             }
             None => ("–".into(), "–".into(), "–".into()),
         };
-        let _ = write!(tiles, "<div><dt>{}</dt><dd>{value}<small>{low} to {high}</small></dd></div>\n", words(name));
+        let _ =
+            write!(tiles, "<div><dt>{}</dt><dd>{value}<small>{low} to {high}</small></dd></div>\n", display_name(name));
     }
-    let row = |m: &Measured| {
+    let row = |m: &MetricInterval| {
         let Some(Interval { value, low, high, .. }) = m.interval else {
             let cells = "<td>undefined</td><td>–</td><td class=\"whisker\"></td>";
-            return format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", words(m.name));
+            return format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", display_name(m.name));
         };
         let at = |x: f64| (x * 100.0).clamp(0.0, 100.0);
         let track = if high <= 1.0 {
@@ -183,7 +185,7 @@ fn headline(report: &Contents, scores: &Scores) -> Result<String> {
         };
         format!(
             "<tr><th scope=\"row\">{}</th><td>{value:.4}</td><td>{low:.4} to {high:.4}</td><td class=\"whisker\">{track}</td></tr>\n",
-            words(m.name)
+            display_name(m.name)
         )
     };
     let rows: String = all.iter().map(row).collect();
@@ -195,10 +197,10 @@ fn headline(report: &Contents, scores: &Scores) -> Result<String> {
     } else {
         "Precision, recall and F1 are macro averages over the classes; the areas are means of one class against the rest.".into()
     };
-    let judged = if report.test.is_some() { "the test rows" } else { "the validation rows" };
+    let which = if report.test.is_some() { "the test rows" } else { "the validation rows" };
     Ok(format!(
-        "<section aria-labelledby=\"metrics-title\"><h2 id=\"metrics-title\">How good it is</h2>\n\
-         <p class=\"why\">On {judged}, with 95 % intervals: how far another draw of as many rows would carry each number. {of}</p>\n\
+        "<section aria-labelledby=\"metrics-title\"><h2 id=\"metrics-title\">Metrics</h2>\n\
+         <p class=\"why\">On {which}, with 95 % bootstrap intervals: the range in which each metric varies between samples of this size. {of}</p>\n\
          <dl class=\"tiles\">{tiles}</dl>\n\
          <div class=\"card\"><table><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">value</th><th scope=\"col\">95 % interval</th>\
          <th scope=\"col\" class=\"whisker\">0 to 1</th></tr></thead>\n<tbody>{rows}</tbody></table></div></section>\n"
@@ -229,7 +231,7 @@ fn model(report: &Contents) -> String {
     html + "</div></section>\n"
 }
 
-/// A time as `2026-11-21 16:02:45 UTC`.
+/// Formats a time as `2026-11-21 16:02:45 UTC`.
 pub fn date(time: SystemTime) -> String {
     // Days to dates as of the Gregorian calendar, counted from 1 March of the year 0.
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());

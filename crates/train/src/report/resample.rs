@@ -1,43 +1,44 @@
-//! Intervals of all metrics at once, of one model or of the difference of two.
+//! Bootstrap intervals of all metrics, for one model or for the difference of two.
 
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 
 use super::scores::Scores;
+use crate::error::{ScoresError, SettingError};
 use wgrad_core::SplitMix64;
 use wgrad_data::Seed;
 use wgrad_metrics::{Decision, Interval, quantile};
 
-/// What one draw of rows may cost all draws together, in rows times passes.
+/// Cost of all draws together, in rows times passes.
 const WORK: usize = 300_000_000;
-/// The draws that there are if they are cheap, and if they are not.
+/// Smallest and largest number of draws.
 const DRAWS: std::ops::RangeInclusive<usize> = 100..=1000;
 
-/// Scores with the decision that judges them.
+/// Scores of a model with its decision.
 #[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
-    /// The logits of the rows.
+pub struct DecidedScores<'a> {
+    /// Logits and labels of the rows.
     pub scores: &'a Scores,
-    /// The decision that makes classes and probabilities of them.
+    /// Decision that converts logits to probabilities and classes.
     pub decision: &'a Decision,
 }
 
-/// A metric with its interval; none where it is undefined.
+/// Metric with its interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Measured {
-    /// The name: `accuracy`, `precision`, `recall`, `f1`, `roc_auc`, `pr_auc`, `log_loss` or `brier`.
+pub struct MetricInterval {
+    /// Name: `accuracy`, `precision`, `recall`, `f1`, `roc_auc`, `pr_auc`, `log_loss` or `brier`.
     pub name: &'static str,
-    /// Whether less is better.
+    /// True if smaller values are better.
     pub less_is_better: bool,
-    /// The metric and its interval.
+    /// Value of the metric and its interval; none if the metric is undefined.
     pub interval: Option<Interval>,
 }
 
-/// The metrics of a set of rows with bootstrap intervals: the same numbers as
-/// [`bootstrap`](wgrad_metrics::bootstrap) gives for each, in a fraction of the time, as the rows are sorted once.
+/// Computes the metrics of a set of rows with bootstrap intervals. The numbers are those of
+/// [`bootstrap`](wgrad_metrics::bootstrap) for each metric, but faster, as the rows are sorted once.
 ///
-/// For two classes precision, recall and F1 are those of the positive class, for more they are macro averages, as the two
-/// areas are. `log_loss` and `brier` (two classes only) are those of the decision's probabilities. There are 1000 draws,
-/// fewer (at least 100) where rows times classes are above 150,000.
+/// For two classes precision, recall and F1 are those of the positive class. For more classes they are macro averages, and
+/// so are the two areas. `log_loss` and `brier` (two classes only) use the decision's probabilities. There are 1000 draws;
+/// fewer, but at least 100, if rows times classes exceed 150,000.
 ///
 /// ```
 /// use wgrad_data::Seed;
@@ -53,23 +54,29 @@ pub struct Measured {
 ///
 /// # Errors
 /// When `confidence` is not between 0 and 1.
-pub fn intervals(scores: &Scores, decision: &Decision, confidence: f64, seed: Seed) -> Result<Vec<Measured>> {
-    let judge = Judge::new(scores, decision);
-    let draw = |counts: &[u32]| judge.metrics(counts);
-    resample(scores.rows(), judge.draws(), confidence, seed, draw)
+pub fn intervals(scores: &Scores, decision: &Decision, confidence: f64, seed: Seed) -> Result<Vec<MetricInterval>> {
+    let inputs = MetricInputs::new(scores, decision);
+    let draw = |counts: &[u32]| inputs.metrics(counts);
+    resample(scores.rows(), inputs.draws(), confidence, seed, draw)
 }
 
-/// The differences `other − first` of two models on the same rows, in the same order, each draw taking the same rows of
-/// both: a paired bootstrap, which is much sharper than two intervals side by side.
+/// Computes the differences `other − first` of the metrics of two models on the same rows, in the same order, with paired
+/// bootstrap intervals: each draw takes the same rows of both models. The intervals are much narrower than those of the
+/// difference of two independent samples.
 ///
 /// # Errors
-/// When the rows are not as many, the labels or the classes not the same; when `confidence` is not between 0 and 1.
-pub fn paired(first: Judged<'_>, other: Judged<'_>, confidence: f64, seed: Seed) -> Result<Vec<Measured>> {
+/// When the rows differ in number, labels or classes; when `confidence` is not between 0 and 1.
+pub fn paired(
+    first: DecidedScores<'_>,
+    other: DecidedScores<'_>,
+    confidence: f64,
+    seed: Seed,
+) -> Result<Vec<MetricInterval>> {
     let (one, two) = (first.scores, other.scores);
     if one.labels() != two.labels() || one.classes() != two.classes() {
-        return Err(Error::Data("models can be compared row by row only on the same rows of the same classes".into()));
+        return Err(ScoresError::OtherRows.into());
     }
-    let (a, b) = (Judge::new(one, first.decision), Judge::new(two, other.decision));
+    let (a, b) = (MetricInputs::new(one, first.decision), MetricInputs::new(two, other.decision));
     let draw = |counts: &[u32]| {
         let pairs = a.metrics(counts).into_iter().zip(b.metrics(counts));
         pairs.map(|(a, b)| Metric { value: a.value.zip(b.value).map(|(a, b)| b - a), ..a }).collect()
@@ -81,7 +88,7 @@ pub fn paired(first: Judged<'_>, other: Judged<'_>, confidence: f64, seed: Seed)
 struct Metric {
     name: &'static str,
     less_is_better: bool,
-    /// None where it is undefined.
+    /// Value; none if undefined.
     value: Option<f64>,
 }
 
@@ -91,9 +98,9 @@ fn resample(
     confidence: f64,
     seed: Seed,
     draw: impl Fn(&[u32]) -> Vec<Metric>,
-) -> Result<Vec<Measured>> {
+) -> Result<Vec<MetricInterval>> {
     if !(confidence > 0.0 && confidence < 1.0) {
-        return Err(Error::Config(format!("the confidence must be between 0 and 1, such as 0.95, not {confidence}")));
+        return Err(SettingError::Confidence { confidence }.into());
     }
     let mut counts = vec![1; rows];
     let whole = draw(&counts);
@@ -116,24 +123,24 @@ fn resample(
             high: quantile(values, 1.0 - tail),
             confidence,
         });
-        Measured { name, less_is_better, interval }
+        MetricInterval { name, less_is_better, interval }
     });
     Ok(measured.collect())
 }
 
-/// What does not change from draw to draw.
-struct Judge<'a> {
+/// Inputs of the metrics, which are the same for each draw.
+struct MetricInputs<'a> {
     labels: &'a [u32],
     classes: usize,
     predicted: Vec<u32>,
     losses: Vec<f64>,
     /// Squared errors of the probability, for two classes.
     squares: Option<Vec<f64>>,
-    /// One for each class to be ranked.
+    /// Ranking of each class; for two classes that of the positive class only.
     orders: Vec<Ranking>,
 }
 
-/// Rows by falling score for a class.
+/// Rows in descending order of their score for a class.
 struct Ranking {
     class: u32,
     rows: Vec<RankedRow>,
@@ -141,17 +148,17 @@ struct Ranking {
 
 struct RankedRow {
     row: u32,
-    /// Whether the score is another one than that of the row before.
+    /// True if the score differs from that of the row before.
     new: bool,
 }
 
-/// Areas under both curves; none where a class has no row, or no other.
+/// Areas under the ROC and precision-recall curves; none if undefined.
 struct Areas {
     roc: Option<f64>,
     pr: Option<f64>,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> MetricInputs<'a> {
     fn new(scores: &'a Scores, decision: &Decision) -> Self {
         let (labels, classes) = (scores.labels(), scores.classes().len());
         let order = |class: u32, values: &[f64]| {
@@ -178,7 +185,7 @@ impl<'a> Judge<'a> {
         (WORK / (self.labels.len() * (self.orders.len() + 1))).clamp(*DRAWS.start(), *DRAWS.end())
     }
 
-    /// The metrics when each row is there so many times.
+    /// Computes the metrics of a draw that has each row as many times as `counts` says.
     fn metrics(&self, counts: &[u32]) -> Vec<Metric> {
         let n = counts.iter().map(|&count| u64::from(count)).sum::<u64>() as f64;
         let mut classes = vec![[0u64; 3]; self.classes];
@@ -192,7 +199,7 @@ impl<'a> Judge<'a> {
         }
         let over = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
         let right = classes.iter().map(|[hits, ..]| hits).sum::<u64>();
-        // As for a confusion matrix: macro averages leave out classes that do not occur.
+        // As for a confusion matrix, macro averages leave out classes that do not occur.
         let occur = classes.iter().filter(|[_, truth, predicted]| truth + predicted > 0).count() as f64;
         let mean = |ratio: &dyn Fn(&[u64; 3]) -> f64| match &classes[..] {
             [_, positive] => ratio(positive),
@@ -223,7 +230,7 @@ impl<'a> Judge<'a> {
         metrics
     }
 
-    /// Returns the means over the ranked classes of the areas under both curves.
+    /// Computes the areas under both curves, as means over the ranked classes.
     fn areas(&self, counts: &[u32], n: f64) -> Areas {
         let (mut roc, mut pr) = (Some(0.0), Some(0.0));
         for Ranking { class, rows } in &self.orders {
@@ -231,24 +238,24 @@ impl<'a> Judge<'a> {
             let all: f64 =
                 (0u32..).zip(counts).filter(|(row, _)| positive(*row)).map(|(_, &count)| f64::from(count)).sum();
             let others = n - all;
-            // Those with a higher score, and those with this one.
-            let (mut above, mut here) = ([0.0; 2], [0.0; 2]);
+            // Negative and positive rows with a higher score, and with this score.
+            let (mut above, mut equal) = ([0.0; 2], [0.0; 2]);
             let (mut won, mut area) = (0.0, 0.0);
-            let mut close = |here: &mut [f64; 2], above: &mut [f64; 2]| {
-                won += here[1] * (others - above[0] - here[0] / 2.0);
-                *above = [above[0] + here[0], above[1] + here[1]];
-                if here[1] > 0.0 {
-                    area += here[1] * above[1] / (above[0] + above[1]);
+            let mut close = |equal: &mut [f64; 2], above: &mut [f64; 2]| {
+                won += equal[1] * (others - above[0] - equal[0] / 2.0);
+                *above = [above[0] + equal[0], above[1] + equal[1]];
+                if equal[1] > 0.0 {
+                    area += equal[1] * above[1] / (above[0] + above[1]);
                 }
-                *here = [0.0; 2];
+                *equal = [0.0; 2];
             };
             for &RankedRow { row, new } in rows {
                 if new {
-                    close(&mut here, &mut above);
+                    close(&mut equal, &mut above);
                 }
-                here[usize::from(positive(row))] += f64::from(counts[row as usize]);
+                equal[usize::from(positive(row))] += f64::from(counts[row as usize]);
             }
-            close(&mut here, &mut above);
+            close(&mut equal, &mut above);
             let defined = |yes: bool, sum: Option<f64>, area: f64| sum.filter(|_| yes).map(|sum| sum + area);
             roc = defined(all > 0.0 && others > 0.0, roc, won / (all * others));
             pr = defined(all > 0.0, pr, area / all);
@@ -270,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_intervals_are_those_of_the_bootstrap_of_each_metric() {
+    fn the_intervals_are_those_of_each_metrics_bootstrap() {
         let (logits, labels) = two(150);
         let scores = Scores::new(&logits, &labels, &["no", "yes"]).unwrap();
         let decision = Decision::default();
@@ -328,21 +335,21 @@ mod tests {
         let (logits, labels) = two(80);
         let scores = Scores::new(&logits, &labels, &["no", "yes"]).unwrap();
         let decision = Decision::default();
-        let own = Judged { scores: &scores, decision: &decision };
+        let own = DecidedScores { scores: &scores, decision: &decision };
         for difference in paired(own, own, 0.95, Seed(0)).unwrap() {
             let Interval { value, low, high, .. } = difference.interval.unwrap();
             assert_eq!((value, low, high), (0.0, 0.0, 0.0), "{}", difference.name);
         }
         let better: Vec<f64> = logits.iter().zip(&labels).map(|(z, &y)| z + 2.0 * f64::from(y)).collect();
         let better = Scores::new(&better, &labels, &["no", "yes"]).unwrap();
-        let gains = paired(own, Judged { scores: &better, ..own }, 0.95, Seed(0)).unwrap();
+        let gains = paired(own, DecidedScores { scores: &better, ..own }, 0.95, Seed(0)).unwrap();
         assert!(gains[4].interval.unwrap().low > 0.0, "{:?}", gains[4]);
         let other = Scores::new(&logits[1..], &labels[1..], &["no", "yes"]).unwrap();
-        assert!(paired(own, Judged { scores: &other, ..own }, 0.95, Seed(0)).is_err());
+        assert!(paired(own, DecidedScores { scores: &other, ..own }, 0.95, Seed(0)).is_err());
     }
 
     #[test]
-    fn what_is_undefined_has_no_interval() {
+    fn an_undefined_metric_has_no_interval() {
         let scores = Scores::new(&[0.5, -0.5], &[0, 0], &["no", "yes"]).unwrap();
         let all = intervals(&scores, &Decision::default(), 0.95, Seed(0)).unwrap();
         let of = |name| all.iter().find(|m| m.name == name).unwrap().interval;

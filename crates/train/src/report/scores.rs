@@ -1,4 +1,4 @@
-//! The logits of a set of rows with their labels.
+//! Logits and labels of a set of rows.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,11 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use wgrad_core::{Array, Error, Result};
 
-use wgrad_core::text::count;
+use crate::error::ScoresError;
 use wgrad_data::Dataset;
 use wgrad_metrics::{Calibrate, Calibration, Decision, Report, Rule, pr_auc, roc_auc};
 
-/// What a model said about some rows, and what is true: logits `[rows, width]` and the class of each row. `width` is one
-/// for two classes, or the number of classes.
+/// Logits `[rows, width]` of a model and the label of each row. `width` is the number of classes, or 1 for two classes.
 ///
 /// ```
 /// use wgrad_train::report::Scores;
@@ -26,14 +25,14 @@ pub struct Scores {
     width: usize,
     labels: Vec<u32>,
     classes: Vec<String>,
-    /// Of the features and labels, where they are known.
+    /// Digest of features and labels; none if the features are not known.
     digest: Option<String>,
 }
 
-/// The name of what is said in a file of scores.
+/// Key of the metadata in a file of scores.
 const ABOUT: &str = "about";
 
-/// Rows that are looked at together.
+/// Rows that are gathered at once.
 const CHUNK: usize = 4096;
 
 #[derive(Serialize, Deserialize)]
@@ -43,7 +42,7 @@ struct About {
     digest: Option<String>,
 }
 
-/// FNV-1a: tells rows apart, and is no protection against anybody.
+/// FNV-1a hash, to distinguish sets of rows; not cryptographic.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -61,7 +60,7 @@ impl Fnv {
 }
 
 impl Scores {
-    /// Takes logits row by row.
+    /// Creates scores from logits, row by row.
     ///
     /// # Errors
     /// When there are no rows, fewer than two classes, neither one logit per row nor one per class, a logit is not
@@ -69,32 +68,27 @@ impl Scores {
     pub fn new<S: Copy + Into<f64>, N: AsRef<str>>(logits: &[S], labels: &[u32], classes: &[N]) -> Result<Self> {
         let (rows, n) = (labels.len(), classes.len());
         if rows == 0 {
-            return Err(Error::Data("there are no rows to judge".into()));
+            return Err(ScoresError::NoRows.into());
         }
         if n < 2 {
-            return Err(Error::Data(format!("scores need at least two classes, not {n}")));
+            return Err(ScoresError::Classes { classes: n }.into());
         }
         let width = logits.len() / rows;
         if width * rows != logits.len() || !(width == n || (width == 1 && n == 2)) {
-            let one = if n == 2 { "one or " } else { "" };
-            return Err(Error::Data(format!(
-                "{} for {} are not {one}{n} per row, one for each class",
-                count(logits.len(), "logit"),
-                count(rows, "row")
-            )));
+            return Err(ScoresError::Logits { logits: logits.len(), rows, classes: n }.into());
         }
         let logits: Vec<f64> = logits.iter().map(|&z| z.into()).collect();
         if let Some(at) = logits.iter().position(|z| !z.is_finite()) {
-            return Err(Error::Data(format!("the logit of row {} is {}", at / width, logits[at])));
+            return Err(ScoresError::NotFinite { row: at / width, value: logits[at] }.into());
         }
         if let Some(row) = labels.iter().position(|&label| label as usize >= n) {
-            return Err(Error::Data(format!("row {row} is of class {}, but there are {n} classes", labels[row])));
+            return Err(ScoresError::Label { row, label: labels[row], classes: n }.into());
         }
         let classes = classes.iter().map(|name| name.as_ref().to_string()).collect();
         Ok(Self { logits, width, labels: labels.to_vec(), classes, digest: None })
     }
 
-    /// The logits of a dataset's rows, `[rows, width]`.
+    /// Creates scores from the logits `[rows, width]` of a data set.
     ///
     /// # Errors
     /// As [`Self::new`]; when the features are on disk and cannot be read.
@@ -109,19 +103,19 @@ impl Scores {
         Ok(Self { digest: Some(format!("{:016x}", digest.0)), ..scores })
     }
 
-    /// Whether the rows are known to be the same as those of others, features and all, in the same order. Only scores of
-    /// [`Self::of`] know their features.
+    /// Returns whether the rows are known to be the same as those of `other`, with the same features and in the same order.
+    /// Only scores of [`Self::of`] know their features.
     pub fn same_rows(&self, other: &Self) -> bool {
         self.digest.is_some() && self.digest == other.digest && self.labels == other.labels
     }
 
-    /// A safetensors file: `logits` as `f32[rows, width]`, `labels` as `u32[rows]`, and about them, as JSON, the names of
-    /// the classes and a digest of the features.
+    /// Returns a safetensors file: `logits` as `f32[rows, width]`, `labels` as `u32[rows]`, and as JSON metadata the names
+    /// of the classes and a digest of the features.
     ///
     /// # Errors
-    /// None for scores that there are.
+    /// None for valid scores.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
-        let failed = |error: &dyn std::fmt::Display| Error::Data(format!("the scores cannot be written: {error}"));
+        let failed = |error: &dyn std::fmt::Display| Error::from(ScoresError::Encode { reason: error.to_string() });
         let logits: Vec<u8> = self.logits.iter().flat_map(|&z| (z as f32).to_le_bytes()).collect();
         let labels: Vec<u8> = self.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
         let view = |dtype, shape, bytes| TensorView::new(dtype, shape, bytes).map_err(|error| failed(&error));
@@ -134,7 +128,7 @@ impl Scores {
         safetensors::serialize(tensors, Some(HashMap::from([(ABOUT.into(), about)]))).map_err(|error| failed(&error))
     }
 
-    /// Reads what [`Self::to_safetensors`] wrote; `name` stands for the bytes in messages.
+    /// Parses the bytes of [`Self::to_safetensors`]. `name` is the name of the file in messages.
     ///
     /// ```
     /// use wgrad_train::report::Scores;
@@ -144,20 +138,23 @@ impl Scores {
     /// ```
     ///
     /// # Errors
-    /// When they are no such file, or it is damaged.
+    /// When the bytes are not such a file, or are damaged.
     pub fn from_safetensors(name: &str, bytes: &[u8]) -> Result<Self> {
         let wrong = |why: &dyn std::fmt::Display| {
-            Error::Data(format!("{name} does not hold the scores of a model: {why}\n  fix: train the model again"))
+            Error::from(ScoresError::NotScores { name: name.into(), reason: why.to_string() })
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| wrong(&error))?;
-        let about =
-            header.metadata().as_ref().and_then(|all| all.get(ABOUT)).ok_or_else(|| wrong(&"it says nothing"))?;
+        let about = header
+            .metadata()
+            .as_ref()
+            .and_then(|all| all.get(ABOUT))
+            .ok_or_else(|| wrong(&"it has no metadata of scores"))?;
         let About { classes, digest } = serde_json::from_str(about).map_err(|error| wrong(&error))?;
         let file = SafeTensors::deserialize(bytes).map_err(|error| wrong(&error))?;
         let tensor = |name: &str, dtype| {
             let view = file.tensor(name).map_err(|error| wrong(&error))?;
             let fits = view.dtype() == dtype && view.shape().first().is_some_and(|rows| *rows > 0);
-            if fits { Ok(view) } else { Err(wrong(&format!("`{name}` has another form"))) }
+            if fits { Ok(view) } else { Err(wrong(&format!("`{name}` has the wrong type or shape"))) }
         };
         let words = |view: &TensorView<'_>| -> Vec<[u8; 4]> { view.data().as_chunks().0.to_vec() };
         let (logits, labels) = (tensor("logits", Dtype::F32)?, tensor("labels", Dtype::U32)?);
@@ -167,32 +164,33 @@ impl Scores {
         Ok(Self { digest, ..scores })
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         self.labels.len()
     }
 
-    /// Logits per row.
+    /// Returns the number of logits per row.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// The logits, row by row.
+    /// Returns the logits, row by row.
     pub fn logits(&self) -> &[f64] {
         &self.logits
     }
 
-    /// The class of each row.
+    /// Returns the label of each row.
     pub fn labels(&self) -> &[u32] {
         &self.labels
     }
 
-    /// The names of the classes.
+    /// Returns the names of the classes.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    /// Of two classes, one logit per row: how far the positive class is ahead. None for more classes.
+    /// Returns one logit per row for two classes: that of the positive class minus that of the negative. None for more
+    /// classes.
     pub fn margins(&self) -> Option<Vec<f64>> {
         match (self.classes.len(), self.width) {
             (2, 1) => Some(self.logits.clone()),
@@ -201,14 +199,14 @@ impl Scores {
         }
     }
 
-    /// The rows of each class.
+    /// Returns the number of rows of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.classes.len()];
         self.labels.iter().for_each(|&label| counts[label as usize] += 1);
         counts
     }
 
-    /// Fits a decision to these rows; for more than two classes a calibration only, and the rule is not looked at.
+    /// Fits a decision to these rows. For more than two classes it has a calibration only, and the rule is ignored.
     ///
     /// # Errors
     /// As [`Decision::fit`] and [`Decision::multiclass`].
@@ -219,12 +217,12 @@ impl Scores {
         }
     }
 
-    /// The class of each row.
+    /// Returns the predicted class of each row.
     pub fn predicted(&self, decision: &Decision) -> Vec<u32> {
         self.logits.chunks_exact(self.width).map(|row| decision.class(row)).collect()
     }
 
-    /// The probabilities of each row: that of the positive class of two, or one per class.
+    /// Returns the probabilities of each row: that of the positive class for two classes, or one per class.
     pub fn probabilities(&self, decision: &Decision) -> Vec<f64> {
         match self.margins() {
             Some(margins) => margins.iter().map(|&z| decision.probability(z)).collect(),
@@ -232,8 +230,8 @@ impl Scores {
         }
     }
 
-    /// The cross-entropy of each row under a decision's probabilities. Isotonic ones, which may be 0, are kept `1e-15` away
-    /// from it.
+    /// Returns the cross-entropy of each row under a decision's probabilities. Isotonic calibration may give a probability
+    /// of 0, which is raised to `1e-15`.
     pub fn losses(&self, decision: &Decision) -> Vec<f64> {
         let signed = |z: f64, label: u32| softplus(if label == 0 { z } else { -z });
         let rows = self.labels.iter();
@@ -262,10 +260,10 @@ impl Scores {
         }
     }
 
-    /// The usual metrics of the rows under a decision.
+    /// Returns the usual metrics of the rows under a decision.
     ///
     /// # Errors
-    /// When a probability is none, which a decision that was checked does not give.
+    /// When a probability is not between 0 and 1, which a valid decision rules out.
     pub fn report(&self, decision: &Decision) -> Result<Report> {
         let loss = self.losses(decision).iter().sum::<f64>() / self.rows() as f64;
         let probabilities = self.probabilities(decision);
@@ -273,7 +271,7 @@ impl Scores {
             2 => {
                 let predicted = self.predicted(decision);
                 let report = Report::decided(&probabilities, &predicted, &self.labels, &self.classes, loss)?;
-                // Isotonic calibration makes ties; the ranking is that of the logits.
+                // Isotonic calibration creates ties, so the ranking uses the logits.
                 let ranked = self.margins().unwrap_or(probabilities);
                 let (roc_auc, pr_auc) = (roc_auc(&ranked, &self.labels).ok(), pr_auc(&ranked, &self.labels).ok());
                 Ok(Report { roc_auc, pr_auc, ..report })
@@ -283,7 +281,7 @@ impl Scores {
     }
 }
 
-/// `log(1 + exp(x))`.
+/// Returns `log(1 + exp(x))`.
 fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }

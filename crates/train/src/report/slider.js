@@ -37,7 +37,7 @@
     put("at", p, words);
     slider.setAttribute("aria-valuetext", words);
     $("say").textContent =
-      `${tp} of ${positives} rows of class ${names[1]} found; ${fp} of ${negatives} rows of class ${names[0]} taken for it.`;
+      `${tp} of ${positives} rows of class ${names[1]} found; ${fp} of ${negatives} rows of class ${names[0]} mistaken for it.`;
     move("roc-mark", over(fp, negatives, 0), recall);
     move("pr-mark", recall, over(tp, tp + fp, 1));
     const line = $("scores-mark");

@@ -1,4 +1,4 @@
-//! The threshold that can be moved: the stops of the slider, and what the page says at each.
+//! Threshold slider of the page: its stops and the numbers at each.
 
 #![allow(clippy::write_with_newline, reason = "the code should read as the page does")]
 
@@ -7,42 +7,40 @@ use std::fmt::Write;
 use wgrad_core::Result;
 
 use super::contents::Contents;
-use super::figures::taken;
+use super::figures::cut_at_threshold;
 use super::scores::Scores;
 use super::svg::{FRAME, escape, short};
 use wgrad_metrics::{Costs, Cut, Cuts, Decision};
 
-/// Steps over the positive rows, and over all rows; about twice as many stops.
+/// Number of steps over the positive rows, and over all rows. There are about twice as many stops.
 const STEPS: u64 = 150;
 
-/// One place of the slider.
+/// Stop of the threshold slider.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stop {
-    /// Rows with a logit above this are positive; infinite at the ends.
+pub struct SliderStop {
+    /// Logit above which rows are positive; infinite at the ends.
     pub threshold: f64,
-    /// Its probability after calibration.
+    /// Probability of that logit after calibration.
     pub probability: f64,
-    /// What happens there.
+    /// Counts of the rows at this threshold.
     pub cut: Cut,
 }
 
-/// Stops of the slider.
+/// Stops of the threshold slider.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stops {
-    /// The stops, by rising threshold.
-    pub all: Vec<Stop>,
-    /// Which of them is that of the decision.
+pub struct SliderStops {
+    /// Stops in ascending order of the threshold.
+    pub all: Vec<SliderStop>,
+    /// Index of the stop at the decision's threshold.
     pub chosen: usize,
 }
 
-/// Finds the stops of the slider.
-///
-/// Every cut where there are few; else so many that the positive rows, and all rows, are told apart in steps of less than
-/// one per cent.
-pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<Stops>> {
+/// Selects the stops of the slider: all cuts if there are few, otherwise enough that neighbouring stops differ by less than
+/// one per cent of the positive rows and of all rows.
+pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<SliderStops>> {
     let Some(margins) = scores.margins() else { return Ok(None) };
     let cuts = Cuts::new(&margins, scores.labels())?;
-    let own = taken(&cuts, decision);
+    let own = cut_at_threshold(&cuts, decision);
     let rows = |cut: &Cut| cut.true_positives + cut.false_positives;
     let all = cuts.all();
     let mut kept: Vec<Cut> = vec![];
@@ -64,24 +62,24 @@ pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<Stops
             t if t <= f64::MIN => 0.0,
             t => decision.probability(t),
         };
-        Stop { threshold, probability, cut }
+        SliderStop { threshold, probability, cut }
     };
-    Ok(Some(Stops { all: kept.into_iter().enumerate().map(stop).collect(), chosen: at }))
+    Ok(Some(SliderStops { all: kept.into_iter().enumerate().map(stop).collect(), chosen: at }))
 }
 
-/// Number that moves with the slider.
-struct Live {
-    /// The name of its place in the page.
+/// Number that changes with the slider.
+struct LiveNumber {
+    /// Suffix of the element's id in the page.
     id: &'static str,
     label: &'static str,
     value: f64,
 }
 
-fn numbers(cut: &Cut, costs: &Costs) -> Vec<Live> {
+fn numbers(cut: &Cut, costs: &Costs) -> Vec<LiveNumber> {
     let predicted = cut.true_positives + cut.false_positives;
     let accuracy =
         (cut.true_positives + cut.negatives - cut.false_positives) as f64 / (cut.positives + cut.negatives) as f64;
-    let number = |id, label, value| Live { id, label, value };
+    let number = |id, label, value| LiveNumber { id, label, value };
     vec![
         number("precision", "precision", if predicted == 0 { 0.0 } else { cut.precision() }),
         number("recall", "recall", if cut.positives == 0 { 0.0 } else { cut.recall() }),
@@ -92,13 +90,13 @@ fn numbers(cut: &Cut, costs: &Costs) -> Vec<Live> {
     ]
 }
 
-/// The part of the page, and its script with the data.
+/// Returns the section of the page, with the data for its script.
 pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> Result<String> {
-    let Some(Stops { all: stops, chosen: at }) = stops(scores, decision)? else { return Ok(String::new()) };
+    let Some(SliderStops { all: stops, chosen: at }) = stops(scores, decision)? else { return Ok(String::new()) };
     let costs =
         decision.rule().costs().unwrap_or(Costs { false_negative: 1.0, false_positive: 1.0, ..Costs::default() });
     let [negative, positive] = [0, 1].map(|class| escape(&scores.classes()[class]));
-    let Stop { cut, probability, .. } = stops[at];
+    let SliderStop { cut, probability, .. } = stops[at];
     let Cut { true_positives: tp, false_positives: fp, positives, negatives, .. } = cut;
     let (missed, rest) = (positives - tp, negatives - fp);
     let cell = |name: &str, count: u64, what: &str| {
@@ -106,20 +104,20 @@ pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> R
     };
     let mut html = format!(
         "<section aria-labelledby=\"threshold-title\"><h2 id=\"threshold-title\">Threshold</h2>\n\
-         <p class=\"why\">A row counts as <b>{positive}</b> when its probability is above the threshold. The model's own, {}, is \
-         where the slider starts. Move it to see the {} rows of this page decided otherwise; the marks in the plots below move \
-         with it.</p>\n\
+         <p class=\"why\">A row is predicted as <b>{positive}</b> if its probability is above the threshold. The slider starts at the \
+         model's threshold, {}. Move it to see the metrics of the {} evaluated rows at other thresholds; the marks in the plots \
+         below move with it.</p>\n\
          <div class=\"grid2\"><div class=\"card slider\">\n\
          <label for=\"threshold\"><span>Threshold</span> <output for=\"threshold\" id=\"at\" data-value=\"{probability:?}\">{}</output></label>\n\
          <input type=\"range\" id=\"threshold\" min=\"0\" max=\"{}\" step=\"1\" value=\"{at}\" aria-describedby=\"say\" disabled>\n\
          <p class=\"say\" id=\"say\" aria-live=\"polite\">{tp} of {positives} rows of class {positive} found; {fp} of {negatives} rows of \
-         class {negative} taken for it.</p>\n<dl class=\"live\">",
+         class {negative} mistaken for it.</p>\n<dl class=\"live\">",
         escape(&format!("{probability:.4}, {}", rule(report, decision))),
         scores.rows(),
         format_args!("{probability:.4}"),
         stops.len() - 1,
     );
-    for Live { id, label, value } in numbers(&cut, &costs) {
+    for LiveNumber { id, label, value } in numbers(&cut, &costs) {
         let text = if id == "cost" { short(value) } else { format!("{value:.4}") };
         let _ = write!(html, "<div><dt>{label}</dt><dd id=\"live-{id}\" data-value=\"{value:?}\">{text}</dd></div>");
     }
@@ -143,12 +141,12 @@ pub(super) fn html(report: &Contents, scores: &Scores, decision: &Decision) -> R
     Ok(html)
 }
 
-/// The stops, for the script of the page.
-fn data(stops: &[Stop], at: usize, costs: &Costs) -> String {
+/// Returns the stops as JSON for the script of the page.
+fn data(stops: &[SliderStop], at: usize, costs: &Costs) -> String {
     let Cut { positives, negatives, .. } = stops[at].cut;
     let rows: Vec<String> = stops
         .iter()
-        .map(|Stop { threshold, probability, cut }| {
+        .map(|SliderStop { threshold, probability, cut }| {
             let text = if threshold.abs() < f64::MAX { format!("{threshold:?}") } else { "null".into() };
             format!("[{text},{probability:?},{},{}]", cut.true_positives, cut.false_positives)
         })
@@ -163,7 +161,7 @@ fn data(stops: &[Stop], at: usize, costs: &Costs) -> String {
     )
 }
 
-/// How the threshold came to be.
+/// Describes the origin of the threshold.
 fn rule(report: &Contents, decision: &Decision) -> String {
     match (decision.chosen_on(), report.validation.is_some()) {
         (None, _) => "which was given".into(),

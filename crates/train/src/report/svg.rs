@@ -1,12 +1,14 @@
-//! Small plots as SVG: a frame with two axes, and marks in it.
+//! Plots as SVG: a frame with two axes and marks in it.
 
 use std::fmt::Write;
 
-/// The size of a plot, in the units of its text: small, so that it can be read on a phone.
+/// Width of a plot in CSS pixels, small enough for a phone.
 pub(super) const WIDTH: f64 = 400.0;
+/// Height of a plot in CSS pixels.
 pub(super) const HEIGHT: f64 = 300.0;
-/// The frame inside: left, top, right, bottom.
+/// Frame of a plot: left, top, right, bottom.
 pub(super) const FRAME: [f64; 4] = [70.0, 32.0, 390.0, 252.0];
+
 /// Point of a plot, in the units of its axes or of its frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Point {
@@ -46,12 +48,14 @@ pub(super) struct Cell {
     pub column: usize,
 }
 
-/// How far to the right the frame begins where names stand beside it, and how long they may be.
-const NAMED: (f64, usize) = (158.0, 21);
-/// What a letter takes.
+/// Left edge of a frame with names to its left.
+const NAMED_LEFT: f64 = 158.0;
+/// Largest number of letters of such a name.
+const NAME_LETTERS: usize = 21;
+/// Width of a letter.
 const LETTER: f64 = 6.6;
 
-/// Text in HTML and SVG, in content and in attributes.
+/// Escapes text for HTML and SVG, in content and in attributes.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -61,7 +65,7 @@ pub fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
-            // Control characters, which XML does not allow; and those that turn the direction of text.
+            // Control characters are not allowed in XML; others change the direction of text.
             c if (c.is_control() && !matches!(c, '\n' | '\t'))
                 || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}') =>
             {
@@ -73,7 +77,7 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// The first letters of a text.
+/// Shortens a text to at most `letters` letters.
 pub(super) fn shorten(text: &str, letters: usize) -> String {
     if text.chars().count() <= letters {
         return text.into();
@@ -81,7 +85,7 @@ pub(super) fn shorten(text: &str, letters: usize) -> String {
     text.chars().take(letters.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// A number for people: four digits that count, and no more zeros than needed.
+/// Formats a number with four significant digits, without trailing zeros.
 pub(super) fn short(x: f64) -> String {
     let size = x.abs();
     if x == 0.0 {
@@ -97,7 +101,7 @@ pub(super) fn short(x: f64) -> String {
     }
 }
 
-/// Round numbers that cover a range: from two to about `most + 1`.
+/// Returns round numbers that cover a range: from two to about `most + 1`.
 pub(super) fn ticks(low: f64, high: f64, most: u32) -> Vec<f64> {
     let span = high - low;
     if !(span > 0.0 && span.is_finite()) {
@@ -110,7 +114,7 @@ pub(super) fn ticks(low: f64, high: f64, most: u32) -> Vec<f64> {
     (0..=most + 1).map(|i| (first + f64::from(i)) * step).filter(|t| *t <= high + span * 1e-9).collect()
 }
 
-/// The range of some numbers, with a little air; around 0 and 1 if there are none.
+/// Returns the range of some numbers with a margin of 4 %; 0 to 1 if there are none.
 pub(super) fn range(values: impl Iterator<Item = f64>) -> Range {
     let finite = values.filter(|x| x.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
@@ -119,19 +123,19 @@ pub(super) fn range(values: impl Iterator<Item = f64>) -> Range {
     } else if low < high {
         Range::new(low - 0.04 * (high - low), high + 0.04 * (high - low))
     } else {
-        let air = if low == 0.0 { 1.0 } else { low.abs() * 0.5 };
-        Range::new(low - air, high + air)
+        let margin = if low == 0.0 { 1.0 } else { low.abs() * 0.5 };
+        Range::new(low - margin, high + margin)
     }
 }
 
-/// A plot: complete SVG but for the style, which the page or the file gives.
+/// Plot as SVG without its style, which the page or the file adds.
 #[derive(Clone, Debug)]
 pub(super) struct Figure {
-    /// The stem of its file, and what its parts are called in the page.
+    /// Stem of the file name, and prefix of the ids in the page.
     pub id: &'static str,
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// What can be seen on it, for those who cannot.
+    /// Description for screen readers and captions.
     pub summary: String,
     body: String,
     x: Range,
@@ -141,7 +145,7 @@ pub(super) struct Figure {
 }
 
 impl Figure {
-    /// An empty frame with these ranges and names of axes.
+    /// Creates an empty frame with these ranges and names of axes.
     pub fn new(id: &'static str, title: &str, [x, y]: [impl Into<Range>; 2], [x_name, y_name]: [&str; 2]) -> Self {
         let (x, y) = (x.into(), y.into());
         let mut figure = Self::across(id, title, [x, y], FRAME, x_name);
@@ -160,46 +164,46 @@ impl Figure {
         figure
     }
 
-    /// An empty frame with a name for each of the rows, from top to bottom: row `i` is at `y = i`.
+    /// Creates an empty frame with named rows from top to bottom: row `i` is at `y = i`.
     pub fn rows(id: &'static str, title: &str, x: Range, names: &[&str], x_name: &str) -> Self {
         let [_, top, right, bottom] = FRAME;
         let y = Range::new(names.len() as f64 - 0.5, -0.5);
-        let mut figure = Self::across(id, title, [x, y], [NAMED.0, top, right, bottom], x_name);
+        let mut figure = Self::across(id, title, [x, y], [NAMED_LEFT, top, right, bottom], x_name);
         for (row, name) in names.iter().enumerate() {
             let at = figure.at(x.low, row as f64).y;
-            figure.text("tick", (NAMED.0 - 6.0, at + 4.0), "end", &escape(&shorten(name, NAMED.1)));
+            figure.text("tick", (NAMED_LEFT - 6.0, at + 4.0), "end", &escape(&shorten(name, NAME_LETTERS)));
         }
         figure
     }
 
-    /// A square of cells with these names at its rows and columns.
+    /// Creates a square matrix of cells with named rows and columns.
     pub fn square(id: &'static str, title: &str, names: &[String], [x_name, y_name]: [&str; 2]) -> Self {
         let [_, top, right, bottom] = FRAME;
         let range = Range::new(-0.5, names.len() as f64 - 0.5);
-        let (summary, body, frame) = (String::new(), String::new(), [NAMED.0, top, right, bottom]);
+        let (summary, body, frame) = (String::new(), String::new(), [NAMED_LEFT, top, right, bottom]);
         let (x, y) = (range, Range::new(range.high, range.low));
-        let mut figure = Self { id, title: title.into(), summary, body, x, y, legend: NAMED.0, frame };
-        let letters = ((right - NAMED.0) / names.len() as f64 / LETTER).floor().max(1.0) as usize;
+        let mut figure = Self { id, title: title.into(), summary, body, x, y, legend: NAMED_LEFT, frame };
+        let letters = ((right - NAMED_LEFT) / names.len() as f64 / LETTER).floor().max(1.0) as usize;
         for (i, name) in names.iter().enumerate() {
             let Point { x, y } = figure.at(i as f64, i as f64);
-            figure.text("tick", (NAMED.0 - 6.0, y + 4.0), "end", &escape(&shorten(name, NAMED.1)));
+            figure.text("tick", (NAMED_LEFT - 6.0, y + 4.0), "end", &escape(&shorten(name, NAME_LETTERS)));
             figure.text("tick", (x, bottom + 16.0), "middle", &escape(&shorten(name, letters)));
         }
-        figure.text("name", (f64::midpoint(NAMED.0, right), HEIGHT - 12.0), "middle", &escape(x_name));
-        figure.text("name", (NAMED.0 - 6.0, top - 8.0), "end", &escape(y_name));
+        figure.text("name", (f64::midpoint(NAMED_LEFT, right), HEIGHT - 12.0), "middle", &escape(x_name));
+        figure.text("name", (NAMED_LEFT - 6.0, top - 8.0), "end", &escape(y_name));
         figure
     }
 
-    /// A cell that is filled to a share, with a text in it.
-    pub fn cell(mut self, cell: Cell, share: f64, text: &str) -> Self {
+    /// Adds a cell with a text. Its opacity grows with `fraction`.
+    pub fn cell(mut self, cell: Cell, fraction: f64, text: &str) -> Self {
         let Cell { row, column } = cell;
         let (x, y) = (column as f64, row as f64);
         let (Point { x: left, y: top }, Point { x: right, y: bottom }) =
             (self.at(x - 0.5, y - 0.5), self.at(x + 0.5, y + 0.5));
         self.push(&format!(
             "<rect class=\"bar first\" fill-opacity=\"{:.3}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
-            // Dark text stays readable on it.
-            share * 0.6,
+            // Dark text stays readable.
+            fraction * 0.6,
             right - left - 1.0,
             bottom - top - 1.0
         ));
@@ -208,7 +212,7 @@ impl Figure {
         self
     }
 
-    /// The frame and its horizontal axis.
+    /// Creates a frame with its horizontal axis.
     fn across(id: &'static str, title: &str, [x, y]: [Range; 2], frame: [f64; 4], name: &str) -> Self {
         let [left, top, right, bottom] = frame;
         let (summary, body) = (String::new(), String::new());
@@ -223,19 +227,19 @@ impl Figure {
         figure
     }
 
-    /// Text that was escaped.
+    /// Adds text, which must be escaped.
     fn text(&mut self, class: &str, at: impl Into<Point>, anchor: &str, text: &str) {
         let Point { x, y } = at.into();
         self.push(&format!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"));
     }
 
-    /// Numbers beside the frame without their sign.
+    /// Removes the minus signs of the tick labels.
     pub fn unsigned(mut self) -> Self {
         self.body = self.body.replace(">-", ">");
         self
     }
 
-    /// What can be seen, in words.
+    /// Sets the summary.
     pub fn summary(mut self, words: impl Into<String>) -> Self {
         self.summary = words.into();
         self
@@ -246,15 +250,15 @@ impl Figure {
         self.body.push('\n');
     }
 
-    /// Where a point lies, kept near the frame.
+    /// Converts a point from the units of the axes to those of the plot, clamped to just outside the frame.
     fn at(&self, x: f64, y: f64) -> Point {
         let [left, top, right, bottom] = self.frame;
         let part = |value: f64, Range { low, high }: Range| ((value - low) / (high - low)).clamp(-0.02, 1.02);
         Point { x: left + part(x, self.x) * (right - left), y: bottom - part(y, self.y) * (bottom - top) }
     }
 
-    /// A line through points; what lies on the line between its neighbours, or within a third of a unit, is left out. A
-    /// point that is not finite interrupts it.
+    /// Adds a line through points. Leaves out points on the line between their neighbours or within 0.3 units of the one
+    /// before. A point that is not finite interrupts the line.
     pub fn line(mut self, class: &str, points: &[impl Into<Point> + Copy]) -> Self {
         let mut path = String::new();
         let points: Vec<Point> = points.iter().map(|&point| point.into()).collect();
@@ -282,7 +286,7 @@ impl Figure {
         self
     }
 
-    /// A dot on each of a few points.
+    /// Adds a dot at each point.
     pub fn dots(mut self, class: &str, points: &[impl Into<Point> + Copy]) -> Self {
         let points = points.iter().map(|&point| -> Point { point.into() });
         for Point { x, y } in points.filter(|at| at.x.is_finite() && at.y.is_finite()) {
@@ -292,14 +296,14 @@ impl Figure {
         self
     }
 
-    /// A dot with a name, which the page may move.
+    /// Adds a dot with an id, which the script of the page moves.
     pub fn marker(mut self, name: &str, x: f64, y: f64) -> Self {
         let Point { x, y } = self.at(x, y);
         self.push(&format!("<circle class=\"marker\" id=\"{name}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5.5\"/>"));
         self
     }
 
-    /// An upright line with a name, which the page may move.
+    /// Adds a vertical line with an id, which the script of the page moves.
     pub fn upright(mut self, name: &str, x: f64) -> Self {
         let at = self.at(x, self.y.low).x;
         let [_, top, _, bottom] = self.frame;
@@ -309,7 +313,7 @@ impl Figure {
         self
     }
 
-    /// A filled rectangle between two corners.
+    /// Adds a filled rectangle between two corners.
     pub fn bar(mut self, class: &str, a: impl Into<Point>, b: impl Into<Point>) -> Self {
         let (a, b): (Point, Point) = (a.into(), b.into());
         let (a, b) = (self.at(a.x, a.y), self.at(b.x, b.y));
@@ -322,7 +326,7 @@ impl Figure {
         self
     }
 
-    /// A mark above the frame that says what a class of marks stands for.
+    /// Adds an entry to the legend above the frame.
     pub fn legend(mut self, class: &str, name: &str) -> Self {
         let room = ((FRAME[2] - self.legend - 24.0) / LETTER).max(0.0);
         if room < 3.0 {
@@ -337,12 +341,12 @@ impl Figure {
         self
     }
 
-    /// The element for a page that has the style.
+    /// Returns the element for a page that has the style.
     pub fn inline(&self) -> String {
         self.element("", "")
     }
 
-    /// A file of its own.
+    /// Returns a standalone SVG file.
     pub fn file(&self) -> String {
         let style =
             format!("<style>\n{}\nsvg {{ background: var(--paper) }}\n</style>\n", include_str!("plot.css").trim());
@@ -367,7 +371,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_users_write_is_text() {
+    fn text_is_escaped() {
         assert_eq!(escape("<script>&'\"\u{0}\u{202e}"), "&lt;script&gt;&amp;&#39;&quot;\u{fffd}\u{fffd}");
         let figure = Figure::new("t", "<b>", [(0.0, 1.0); 2], ["<x>", "y&"]).legend("first", "</svg>").summary("\"<");
         for text in [figure.inline(), figure.file()] {

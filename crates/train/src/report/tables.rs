@@ -1,4 +1,4 @@
-//! The tables of the page.
+//! Tables of the page.
 
 #![allow(
     clippy::format_collect,
@@ -15,11 +15,12 @@ use super::scores::Scores;
 use super::svg::{escape, short};
 use wgrad_metrics::{ConfusionMatrix, Ratio, Reliability, pr_auc, roc_auc};
 
-/// Classes whose confusion matrix is shown, and features whose importance is.
+/// Largest number of classes whose confusion matrix is shown.
 const CLASSES: usize = 25;
+/// Largest number of features, or of classes of a part, that are listed.
 const FEATURES: usize = 200;
 
-/// Of many classes: each by itself, and the confusion matrix.
+/// Returns the metrics of each class and the confusion matrix, for more than two classes.
 pub(super) fn classes(report: &Contents, scores: &Scores) -> Result<String> {
     let (names, n) = (scores.classes(), scores.classes().len());
     let matrix = ConfusionMatrix::new(&scores.predicted(&report.decision), scores.labels(), names)?;
@@ -50,11 +51,11 @@ pub(super) fn classes(report: &Contents, scores: &Scores) -> Result<String> {
     Ok(html + "</div></section>\n")
 }
 
-/// The matrix as a table whose cells are as dark as their share of the row.
+/// Returns the confusion matrix as a table. The darkness of a cell is its fraction of the row.
 fn confusion(matrix: &ConfusionMatrix) -> String {
     let names = matrix.classes();
     let long = names.iter().any(|name| name.chars().count() > 4);
-    // Long names stand at the rows, and their numbers above the columns.
+    // If names are long, columns have numbers, which the rows show with the names.
     let column = |i: usize| if long { (i + 1).to_string() } else { escape(&names[i]) };
     let row = |i: usize| if long { format!("{} {}", i + 1, escape(&names[i])) } else { escape(&names[i]) };
     let heads: String = (0..names.len())
@@ -64,11 +65,11 @@ fn confusion(matrix: &ConfusionMatrix) -> String {
     for (i, counts) in matrix.counts().iter().enumerate() {
         let all = counts.iter().sum::<u64>().max(1) as f64;
         let cell = |&count: &u64| {
-            let share = count as f64 / all;
+            let fraction = count as f64 / all;
             let style = if count == 0 {
                 String::new()
             } else {
-                format!(" style=\"background:rgba(var(--heat),{:.2})\"", 0.08 + 0.42 * share)
+                format!(" style=\"background:rgba(var(--heat),{:.2})\"", 0.08 + 0.42 * fraction)
             };
             format!("<td{style}>{count}</td>")
         };
@@ -81,7 +82,7 @@ fn confusion(matrix: &ConfusionMatrix) -> String {
     )
 }
 
-/// Of too many classes: those most often mistaken.
+/// Returns the most frequent mistakes, for too many classes for a matrix.
 fn confused(matrix: &ConfusionMatrix) -> String {
     let names = matrix.classes();
     let cells =
@@ -98,7 +99,7 @@ fn confused(matrix: &ConfusionMatrix) -> String {
     )
 }
 
-/// The numbers of the reliability diagrams.
+/// Returns the numbers of the reliability diagrams.
 pub(super) fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> String {
     let table = |caption: &str, diagram: &Reliability| {
         let rows: String = (diagram.bins().iter())
@@ -116,14 +117,14 @@ pub(super) fn bins(plain: &Reliability, calibrated: Option<&Reliability>) -> Str
             diagram.largest_error()
         )
     };
-    let first = table(if calibrated.is_some() { "Before calibration" } else { "As the model gives them" }, plain);
+    let first = table(if calibrated.is_some() { "Before calibration" } else { "Without calibration" }, plain);
     let second = calibrated.map_or_else(String::new, |diagram| table("After calibration", diagram));
     format!(
         "<details><summary>The numbers of the reliability diagram</summary><div class=\"grid2\">{first}{second}</div></details>\n"
     )
 }
 
-/// The numbers of the epochs.
+/// Returns the statistics of the epochs.
 pub(super) fn epochs(report: &Contents) -> String {
     let cell = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| escape(&short(value)));
     let rows: String = (report.history.iter().enumerate())
@@ -144,7 +145,7 @@ pub(super) fn epochs(report: &Contents) -> String {
     )
 }
 
-/// The numbers of the importances, ten by ten.
+/// Returns the importances, in tables of ten.
 pub(super) fn importance(report: &Contents) -> String {
     let shown = report.importance.iter().take(FEATURES).enumerate();
     let rows: String = shown
@@ -175,7 +176,7 @@ pub(super) fn importance(report: &Contents) -> String {
     format!("<div class=\"card\">{rows}{rest}</div>\n")
 }
 
-/// How many rows of each class the parts have.
+/// Returns the numbers of rows per class of each part of the data.
 pub(super) fn parts(report: &Contents) -> String {
     let part = |name: &str, scores: &Option<Scores>| {
         scores.as_ref().map(|scores| Part {
@@ -192,8 +193,12 @@ pub(super) fn parts(report: &Contents) -> String {
     let heads: String = all.iter().map(|part| format!("<th scope=\"col\">{}</th>", escape(&part.name))).collect();
     let cell = |part: &Part, class: usize| {
         let (count, sum) = (part.counts.get(class).copied().unwrap_or(0.0), part.counts.iter().sum::<f64>());
-        let share = format!("{} %", escape(&percent(if sum > 0.0 { count / sum } else { 0.0 })));
-        if part.weighted { format!("<td>{share}</td>") } else { format!("<td>{count:.0} <small>{share}</small></td>") }
+        let percentage = format!("{} %", escape(&percent(if sum > 0.0 { count / sum } else { 0.0 })));
+        if part.weighted {
+            format!("<td>{percentage}</td>")
+        } else {
+            format!("<td>{count:.0} <small>{percentage}</small></td>")
+        }
     };
     let rows: String = (first.classes.iter().enumerate().take(FEATURES))
         .map(|(class, name)| {
@@ -207,10 +212,11 @@ pub(super) fn parts(report: &Contents) -> String {
         })
         .collect();
     let why = if all.iter().any(|part| part.weighted) {
-        "Rows per class. The effective prevalence is what the loss sees, with the weights of the classes: it is not that of the \
-         world, so the model's probabilities are too high for what was given weight, unless they are calibrated."
+        "Rows per class. The effective prevalence is what the loss sees, with the weights of the classes. It differs from the \
+         frequencies of the classes, so the model's probabilities are too high for classes with larger weights, unless they are \
+         calibrated."
     } else {
-        "Rows per class. The loss sees the classes as often as they are."
+        "Rows per class. The loss sees the classes with these frequencies."
     };
     format!(
         "<section aria-labelledby=\"data-title\"><h2 id=\"data-title\">Data</h2>\n<p class=\"why\">{why}</p>\n\
@@ -219,8 +225,8 @@ pub(super) fn parts(report: &Contents) -> String {
     )
 }
 
-/// Of a share, three digits that count.
-fn percent(share: f64) -> String {
-    let percent = share * 100.0;
+/// Formats a fraction as a percentage with three significant digits.
+fn percent(fraction: f64) -> String {
+    let percent = fraction * 100.0;
     if percent >= 10.0 { format!("{percent:.1}") } else { short((percent * 1e4).round() / 1e4) }
 }

@@ -1,10 +1,12 @@
+//! Pages, plots and files of reports.
+
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::report::*;
 use wgrad_metrics::{Calibrate, Cuts, Rule};
 
-/// Names that would be markup, or end a script.
+/// Names that contain markup, or would end a script.
 const HOSTILE: [&str; 2] = ["<script>alert(1)</script>", "\"'><img src=x onerror=alert(2)>&"];
 
 fn scores(rows: u32, names: &[&str]) -> Scores {
@@ -54,7 +56,7 @@ fn report(names: &[&str]) -> RunReport {
         .command("wgrad train '</pre><script>' --x")
 }
 
-/// That tags are closed in order, and attributes quoted.
+/// Checks that tags are closed in order and attributes quoted.
 fn check_markup(text: &str) {
     let mut open: Vec<&str> = vec![];
     let mut rest = text;
@@ -82,7 +84,7 @@ fn check_markup(text: &str) {
 }
 
 #[test]
-fn the_page_is_whole_and_holds_what_was_given() {
+fn the_page_has_all_contents() {
     let page = report(&["no", "yes"]).html().unwrap();
     check_markup(&page);
     for word in [
@@ -116,7 +118,7 @@ fn the_page_is_whole_and_holds_what_was_given() {
 }
 
 #[test]
-fn names_are_text_wherever_they_stand() {
+fn names_are_escaped_everywhere() {
     for names in [HOSTILE, ["\u{202e}evil\u{0}", "</svg></style></script><b>"]] {
         let page = report(&names).html().unwrap();
         check_markup(&page);
@@ -142,14 +144,14 @@ fn the_same_run_gives_the_same_bytes() {
 }
 
 #[test]
-fn what_is_not_given_is_not_shown() {
+fn missing_contents_are_not_shown() {
     let page = RunReport::new("nothing").html().unwrap();
     check_markup(&page);
     assert!(!page.contains("<svg") && !page.contains("<script") && page.contains("nothing"));
     assert!(RunReport::new("nothing").plots().unwrap().is_empty());
     let page = RunReport::new("v").validation(scores(50, &["no", "yes"])).html().unwrap();
     assert!(page.contains("as there are no test rows"));
-    // One row, one class, equal logits: no curve, and no number that is none.
+    // One row, one class, equal logits: no curve and no NaN.
     for (logits, labels) in [(vec![0.5], vec![0]), (vec![0.0, 0.0], vec![1, 1]), (vec![3.0; 4], vec![0, 1, 0, 1])] {
         let one = RunReport::new("one").test(Scores::new(&logits, &labels, &["no", "yes"]).unwrap()).html().unwrap();
         check_markup(&one);
@@ -164,21 +166,21 @@ fn what_is_not_given_is_not_shown() {
 }
 
 #[test]
-fn the_stops_are_cuts_and_one_is_the_decisions() {
+fn the_stops_are_cuts_with_that_of_the_decision() {
     let logits: Vec<f64> = (0..20_000u32).map(|i| f64::from((i * 7919) % 20_011) / 1000.0 - 10.0).collect();
     let labels: Vec<u32> = logits.iter().map(|z| u32::from(*z > 9.7)).collect();
     let test = Scores::new(&logits, &labels, &["no", "yes"]).unwrap();
     let decision = Decision::fixed(None, Rule::Fixed(0.77)).unwrap();
     let report = RunReport::new("rare").test(test.clone()).decision(decision.clone());
-    let Stops { all: stops, chosen: at } = report.stops().unwrap().unwrap();
+    let SliderStops { all: stops, chosen: at } = report.stops().unwrap().unwrap();
     let positives = labels.iter().sum::<u32>();
     assert!((150..700).contains(&stops.len()) && positives > 100, "{}", stops.len());
     assert_eq!(stops[at].threshold.to_bits(), decision.threshold().to_bits());
     let cuts = Cuts::new(&logits, &labels).unwrap();
     for stop in &stops {
-        let taken =
+        let above =
             |class| logits.iter().zip(&labels).filter(|(z, y)| **z > stop.threshold && **y == class).count() as u64;
-        assert_eq!((stop.cut.true_positives, stop.cut.false_positives), (taken(1), taken(0)), "{stop:?}");
+        assert_eq!((stop.cut.true_positives, stop.cut.false_positives), (above(1), above(0)), "{stop:?}");
         assert!(cuts.all().contains(&stop.cut));
     }
     let last = (stops[0].cut, stops[stops.len() - 1].cut);
@@ -208,7 +210,7 @@ fn files_replace_those_of_an_earlier_report() {
 }
 
 #[test]
-fn stored_scores_come_back_and_damaged_ones_do_not() {
+fn scores_survive_a_file_and_damage_is_an_error() {
     let test = many(30, 3);
     let bytes = test.to_safetensors().unwrap();
     let back = Scores::from_safetensors("t", &bytes).unwrap();
@@ -224,7 +226,7 @@ fn stored_scores_come_back_and_damaged_ones_do_not() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let at = usize::try_from(seed >> 33).unwrap() % damaged.len();
         damaged[at] ^= 1 << (seed % 7);
-        // What is read must be scores; that it is the same ones cannot be known.
+        // Damaged bytes may parse, but then they must be valid scores.
         let _ = Scores::from_safetensors("t", &damaged).map(|scores| scores.report(&Decision::default()).unwrap());
     }
 }

@@ -1,12 +1,12 @@
-//! The plans of a fit: one per batch size, traced from the same closure; and how they are run, many steps at a time.
+//! Compiled steps of a fit: one plan per batch size, traced from the same closure, run in chunks of steps.
 //!
-//! A data set that fits is uploaded once, and a step is fed the numbers of its rows; of a larger one, the rows
-//! themselves, which a thread gathers one chunk ahead. Either way the host prepares the next steps while the device runs
-//! the last ones.
+//! A data set that fits is uploaded once, and a step is fed the numbers of its rows. For a larger one a step is fed the
+//! rows themselves, which a thread gathers one chunk ahead. In both cases the host prepares the next steps while the
+//! device runs the last ones.
 
+mod chunk;
 mod prefetch;
 mod tally;
-mod work;
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::Location;
@@ -16,107 +16,107 @@ use std::time::Instant;
 use wgrad_core::{Array, DType, Fetching, Graph, Mode, Result, Session, Shape, Step, Tensor};
 
 use crate::data_source::{BatchTensors, DataSource, Resident};
-use prefetch::{Maker, with_maker};
+pub(crate) use chunk::EpochOrder;
+use chunk::{ChunkWork, Gradients};
+use prefetch::{Producer, with_producer};
 pub(crate) use tally::Tally;
-pub(crate) use work::EpochOrder;
-use work::{Gradients, Work};
 
 use wgrad_nn::optim::{Ema, Optimizer};
 
-/// The most steps that go to the device at once.
+/// Largest number of steps in a chunk.
 pub(crate) const CHUNK: usize = 64;
 
-/// The most bytes of rows that are fed at once.
+/// Largest size, in bytes, of the rows that are fed for a chunk.
 pub(crate) const FED: usize = 8 << 20;
 
-/// The longest that the steps of one chunk should take, in seconds: what a stop has to wait for, twice.
-const PATIENCE: f64 = 0.25;
+/// Target duration of a chunk, in seconds. A stop waits for up to two chunks.
+const CHUNK_SECONDS: f64 = 0.25;
 
-/// Rows and gradients for which a step is compiled.
+/// Key of a compiled step: its rows and the use of its gradients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct StepKey {
     rows: usize,
     gradients: Gradients,
 }
 
-/// A compiled step over a fixed number of rows.
+/// Compiled step over a fixed number of rows.
 struct Compiled {
-    /// The numbers of the rows, or features and targets; with accumulation, the weight of the loss.
+    /// Numbers of the rows, or features and targets; with accumulation, also the weight of the loss.
     inputs: Vec<Tensor>,
     step: Step,
-    /// The names of what is fetched behind the loss.
+    /// Names of the tracked values, which are fetched after the loss.
     tracked: Arc<[String]>,
 }
 
-/// How some steps ended.
+/// Outcome of a call that runs steps.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Ran {
-    /// All were made.
-    All,
-    /// Somebody wanted them to end.
+pub(crate) enum StepsOutcome {
+    /// All steps have run.
+    Completed,
+    /// A stop was requested before the last step.
     Stopped,
     /// The loss of this step of the epoch, from 1, is not finite.
     NotFinite { step: usize, loss: f64 },
 }
 
-/// Observer of steps that run.
-pub(crate) struct Watch<'w> {
-    /// Whether each step waits for the one before.
+/// Observer of running steps.
+pub(crate) struct StepObserver<'w> {
+    /// Waits for each step before the next one is submitted.
     pub wait: bool,
-    /// Asked before steps go to the device.
+    /// Returns whether to stop; called before each chunk is submitted.
     pub stop: &'w dyn Fn() -> bool,
-    /// Called with the number and the loss of each step, soon.
+    /// Receives the number and the loss of each step after its chunk has run.
     pub on_step: &'w mut dyn FnMut(usize, f64),
 }
 
-impl Watch<'_> {
-    /// Runs `body` with an observer that looks at nothing.
-    pub fn nothing<T>(wait: bool, body: impl FnOnce(&mut Watch<'_>) -> T) -> T {
-        body(&mut Watch { wait, stop: &|| false, on_step: &mut |_, _| {} })
+impl StepObserver<'_> {
+    /// Runs `body` with an observer that ignores everything.
+    pub fn ignore<T>(wait: bool, body: impl FnOnce(&mut StepObserver<'_>) -> T) -> T {
+        body(&mut StepObserver { wait, stop: &|| false, on_step: &mut |_, _| {} })
     }
 }
 
-/// The steps of one closure over one data set, compiled when they are first needed.
+/// Steps of one closure over one data set, compiled on first use.
 pub(crate) struct Steps<'a, L> {
     loss: L,
     source: DataSource<'a>,
-    /// None to evaluate.
+    /// Optimizer and averages; none to evaluate.
     training: Option<Training<'a>>,
     /// Features and targets of all rows, if they are kept on the device.
     resident: Option<Resident>,
-    /// The user's line that asked for the steps.
+    /// Source line of the user's call.
     caller: &'static Location<'static>,
     compiled: HashMap<StepKey, Compiled>,
-    /// Seconds that a step takes, as far as known.
-    pace: Option<f64>,
+    /// Measured duration of a step, in seconds; none before the first chunk.
+    seconds_per_step: Option<f64>,
 }
 
-/// A step as traced.
+/// Traced step.
 pub(crate) struct Traced {
     pub graph: Graph,
-    /// The numbers of the rows, or features and targets; with accumulation, the weight of the loss.
+    /// Numbers of the rows, or features and targets; with accumulation, also the weight of the loss.
     pub inputs: Vec<Tensor>,
     pub loss: Tensor,
 }
 
-/// One step with the arrays that it is fed.
+/// Traced step with the arrays for its inputs.
 pub(crate) struct FedStep {
     pub traced: Traced,
     pub arrays: Vec<Array>,
 }
 
-/// How steps train.
+/// Optimizer of training steps, with its accumulation and averages.
 #[derive(Clone, Copy)]
 pub(crate) struct Training<'a> {
     pub optimizer: &'a dyn Optimizer,
     pub ema: Option<&'a Ema>,
-    /// Batches of one update.
+    /// Batches per update.
     pub accumulate: usize,
 }
 
-/// Chunk of steps under way.
+/// Submitted chunk of steps.
 struct Chunk {
-    /// Losses, and behind them what is tracked.
+    /// Losses, followed by the tracked values.
     fetched: Fetching,
     tracked: Arc<[String]>,
     steps: usize,
@@ -124,9 +124,9 @@ struct Chunk {
     rows: usize,
 }
 
-/// Steps of an epoch to be run: all up to number `to`, at most `chunk` at a time.
+/// Steps of an epoch to run: all up to number `to`, in chunks of at most `chunk`.
 #[derive(Clone, Copy)]
-struct Stretch<'o> {
+struct StepRange<'o> {
     order: EpochOrder<'o>,
     to: usize,
     chunk: usize,
@@ -141,7 +141,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         caller: &'static Location<'static>,
     ) -> Result<Self> {
         let resident = resident.then(|| source.resident()).transpose()?;
-        Ok(Self { loss, source, training, resident, caller, compiled: HashMap::new(), pace: None })
+        Ok(Self { loss, source, training, resident, caller, compiled: HashMap::new(), seconds_per_step: None })
     }
 
     /// Returns the number of rows.
@@ -149,7 +149,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         self.source.rows()
     }
 
-    /// Traces a step over rows that are fed, or picked on the device.
+    /// Traces a step over rows that are fed, or gathered on the device.
     fn trace(&self, key: StepKey, resident: bool) -> Traced {
         let graph = Graph::new(if self.training.is_some() { Mode::Train } else { Mode::Evaluate });
         let _scope = graph.scope_of_library("", self.caller, crate::source());
@@ -175,8 +175,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         Traced { graph, inputs, loss }
     }
 
-    /// Traces a whole step of at most so many rows that are fed, updates and all. It declares every state that training
-    /// has.
+    /// Traces a whole step, with its update, over at most `rows` fed rows. This declares all state of the training.
     pub fn example(&self, rows: usize) -> Traced {
         let several = self.training.is_some_and(|training| training.accumulate > 1);
         let gradients = if several { Gradients::UseAll } else { Gradients::Use };
@@ -185,7 +184,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
 
     /// Traces one step of an epoch with fed rows.
     pub fn single(&self, order: EpochOrder<'_>, step: usize) -> Result<FedStep> {
-        let work = Work::at(order, self.accumulate(), step, 1);
+        let work = ChunkWork::at(order, self.accumulate(), step, 1);
         let traced = self.trace(StepKey { rows: work.size, gradients: work.gradients }, false);
         Ok(FedStep { traced, arrays: fed(self.source, &work, &[work.size])? })
     }
@@ -201,8 +200,8 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         Ok(Compiled { inputs, step, tracked: names.into() })
     }
 
-    /// Begins some steps.
-    fn start(&mut self, session: &mut Session, work: &Work<'_>, feeds: &[Array]) -> Result<Chunk> {
+    /// Submits a chunk of steps, and compiles the step if it is new.
+    fn start(&mut self, session: &mut Session, work: &ChunkWork<'_>, feeds: &[Array]) -> Result<Chunk> {
         let key = StepKey { rows: work.size, gradients: work.gradients };
         if !self.compiled.contains_key(&key) {
             let compiled = self.compile(session, key)?;
@@ -210,22 +209,22 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
         }
         let steps = work.steps();
         let Compiled { inputs, step, tracked } = &self.compiled[&key];
-        // Without accumulation there is no input for the weight.
+        // Without accumulation there is no input for the weight, and `zip` drops its array.
         let feeds: Vec<_> = inputs.iter().zip(feeds).collect();
         let (fetched, tracked) = (session.run_many_later(step, steps, &feeds)?, tracked.clone());
         Ok(Chunk { fetched, tracked, steps, rows: work.size })
     }
 
-    /// Runs steps of an epoch, the last of which may have fewer rows: from where `tally` is until step `to` is made.
-    /// Nothing is under way afterwards, unless a loss was not finite.
+    /// Runs the steps of an epoch from the position of `tally` up to step `to`. The last step may have fewer rows. All
+    /// submitted steps have run afterwards, unless a loss was not finite.
     pub fn run(
         &mut self,
         session: &mut Session,
         order: EpochOrder<'_>,
         tally: &mut Tally,
         to: usize,
-        watch: &mut Watch<'_>,
-    ) -> Result<Ran> {
+        watch: &mut StepObserver<'_>,
+    ) -> Result<StepsOutcome> {
         let bytes = order.batch_size * self.source.row_bytes();
         let chunk = match self.resident {
             _ if watch.wait => 1,
@@ -233,48 +232,48 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
             None => CHUNK.min(FED / bytes.max(1)).max(1),
         };
         let (source, resident) = (self.source, self.resident.is_some());
-        let make = |work: Work<'_>| {
+        let make = |work: ChunkWork<'_>| {
             let dims = [work.steps(), work.size];
             if resident {
                 return Ok(vec![Array::new(dims, work.rows.to_vec())?, Array::scalar(work.weight)]);
             }
             fed(source, &work, &dims)
         };
-        with_maker(!resident && !watch.wait, &make, |maker| {
-            self.run_with(maker, session, Stretch { order, to, chunk }, tally, watch)
+        with_producer(!resident && !watch.wait, &make, |rows| {
+            self.run_with(rows, session, StepRange { order, to, chunk }, tally, watch)
         })
     }
 
-    /// Runs a stretch of steps with rows from a maker.
+    /// Runs a range of steps with rows from a producer.
     fn run_with<'o>(
         &mut self,
-        maker: &mut Maker<'_, Work<'o>, Vec<Array>>,
+        rows: &mut Producer<'_, ChunkWork<'o>, Vec<Array>>,
         session: &mut Session,
-        stretch: Stretch<'o>,
+        range: StepRange<'o>,
         tally: &mut Tally,
-        watch: &mut Watch<'_>,
-    ) -> Result<Ran> {
-        let Stretch { order, to, chunk } = stretch;
+        watch: &mut StepObserver<'_>,
+    ) -> Result<StepsOutcome> {
+        let StepRange { order, to, chunk } = range;
         let (mut next, mut under_way, mut since) = (tally.steps, VecDeque::new(), Instant::now());
-        let (mut stopped, several) = (false, self.accumulate());
-        // Work that was asked for, and the step behind it.
-        let (mut asked, mut behind) = (VecDeque::new(), next);
+        let (mut stopped, accumulate) = (false, self.accumulate());
+        // Chunks whose rows were requested, and the step after the last of them.
+        let (mut requested, mut after) = (VecDeque::new(), next);
         while next < to || !under_way.is_empty() {
             if next < to && !stopped {
                 stopped = (watch.stop)();
             }
             if next < to && !stopped {
-                let quick = self.quick(chunk);
-                while behind < to && asked.len() < maker.depth() {
-                    let work = Work::at(order, several, behind, quick.min(to - behind));
-                    behind += work.steps();
-                    asked.push_back(work);
-                    maker.ask(work)?;
+                let size = self.chunk_size(chunk);
+                while after < to && requested.len() < rows.depth() {
+                    let work = ChunkWork::at(order, accumulate, after, size.min(to - after));
+                    after += work.steps();
+                    requested.push_back(work);
+                    rows.request(work)?;
                 }
-                let Some(work) = asked.pop_front() else { break };
-                let chunk = self.start(session, &work, &maker.take()?)?;
-                if self.pace.is_none() {
-                    // Compiling does not count.
+                let Some(work) = requested.pop_front() else { break };
+                let chunk = self.start(session, &work, &rows.take()?)?;
+                if self.seconds_per_step.is_none() {
+                    // Compilation is not part of the duration of a step.
                     since = Instant::now();
                 }
                 next += chunk.steps;
@@ -286,26 +285,26 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
                 if let Some(failed) = self.finish(chunk, tally, watch)? {
                     return Ok(failed);
                 }
-                let pace = since.elapsed().as_secs_f64() / steps as f64;
-                (self.pace, since) = (Some(pace.max(1e-9)), Instant::now());
+                let seconds = since.elapsed().as_secs_f64() / steps as f64;
+                (self.seconds_per_step, since) = (Some(seconds.max(1e-9)), Instant::now());
             }
         }
-        Ok(if stopped { Ran::Stopped } else { Ran::All })
+        Ok(if stopped { StepsOutcome::Stopped } else { StepsOutcome::Completed })
     }
 
-    /// Returns the number of steps, at most `most`, that are made within [`PATIENCE`].
-    fn quick(&self, most: usize) -> usize {
-        self.pace.map_or(most, |pace| (PATIENCE / pace).clamp(1.0, most as f64) as usize)
+    /// Returns the number of steps, at most `most`, that run within [`CHUNK_SECONDS`].
+    fn chunk_size(&self, most: usize) -> usize {
+        self.seconds_per_step.map_or(most, |seconds| (CHUNK_SECONDS / seconds).clamp(1.0, most as f64) as usize)
     }
 
     /// Waits for a chunk and adds its steps to the tally. Returns the first step whose loss is not finite.
-    fn finish(&self, chunk: Chunk, tally: &mut Tally, watch: &mut Watch<'_>) -> Result<Option<Ran>> {
+    fn finish(&self, chunk: Chunk, tally: &mut Tally, watch: &mut StepObserver<'_>) -> Result<Option<StepsOutcome>> {
         let Chunk { fetched, tracked, steps, rows } = chunk;
         let fetched: Vec<_> = fetched.wait()?.iter().map(Array::to_f64).collect();
         let rows = rows as f64;
         for (step, &loss) in fetched[0].iter().enumerate() {
             if self.training.is_some() && !loss.is_finite() {
-                return Ok(Some(Ran::NotFinite { step: tally.steps + 1, loss }));
+                return Ok(Some(StepsOutcome::NotFinite { step: tally.steps + 1, loss }));
             }
             let values = fetched[1..].iter().map(|all| {
                 let size = all.len() / steps;
@@ -319,7 +318,7 @@ impl<'a, L: Fn(&Tensor, &Tensor) -> Tensor> Steps<'a, L> {
 }
 
 /// Gathers features, targets and the weight of the loss, in shapes that begin with `dims`.
-fn fed(source: DataSource<'_>, work: &Work<'_>, dims: &[usize]) -> Result<Vec<Array>> {
+fn fed(source: DataSource<'_>, work: &ChunkWork<'_>, dims: &[usize]) -> Result<Vec<Array>> {
     let mut arrays = source.gather(work.rows, dims)?;
     arrays.push(Array::scalar(work.weight));
     Ok(arrays)

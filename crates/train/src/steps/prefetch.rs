@@ -1,4 +1,4 @@
-//! The rows of the next steps, made ready while the device runs the last ones.
+//! Prefetch: the rows of the next chunk of steps are gathered while the device runs the last one.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -6,62 +6,65 @@ use std::thread;
 
 use wgrad_core::{Error, Result};
 
-/// Makes pieces in the order in which they were asked for.
-pub(super) enum Maker<'m, W, T> {
-    /// When they are wanted.
-    Here(VecDeque<W>, &'m (dyn Fn(W) -> Result<T> + Sync)),
-    /// As soon as they are asked for, on a thread of its own.
+use crate::error::TrainError;
+
+/// Producer of items, in the order of their requests.
+pub(super) enum Producer<'m, W, T> {
+    /// Produces an item when it is taken.
+    OnDemand(VecDeque<W>, &'m (dyn Fn(W) -> Result<T> + Sync)),
+    /// Produces an item as soon as it is requested, on another thread.
     Ahead(Sender<W>, Receiver<Result<T>>),
 }
 
-impl<W, T> Maker<'_, W, T> {
-    /// How many pieces are worth asking for before the first of them is wanted.
+impl<W, T> Producer<'_, W, T> {
+    /// Returns the number of items to request before the first is taken.
     pub(super) fn depth(&self) -> usize {
         match self {
-            Self::Here(..) => 1,
+            Self::OnDemand(..) => 1,
             Self::Ahead(..) => 2,
         }
     }
 
-    pub(super) fn ask(&mut self, work: W) -> Result<()> {
+    /// Requests an item.
+    pub(super) fn request(&mut self, work: W) -> Result<()> {
         match self {
-            Self::Here(works, _) => works.push_back(work),
+            Self::OnDemand(works, _) => works.push_back(work),
             Self::Ahead(works, _) => works.send(work).map_err(|_| ended())?,
         }
         Ok(())
     }
 
-    /// The piece that was asked for first.
+    /// Returns the item that was requested first.
     pub(super) fn take(&mut self) -> Result<T> {
         match self {
-            Self::Here(works, make) => make(works.pop_front().ok_or_else(ended)?),
+            Self::OnDemand(works, make) => make(works.pop_front().ok_or_else(ended)?),
             Self::Ahead(_, made) => made.recv().map_err(|_| ended())?,
         }
     }
 }
 
 fn ended() -> Error {
-    Error::Data("the thread that gathers rows has ended".into())
+    TrainError::GatherEnded.into()
 }
 
-/// Runs `body` with a maker of pieces: with `ahead` one with a thread of its own, where there are threads. The thread ends
+/// Runs `body` with a producer of items. With `ahead` it has a thread of its own, if the system can start one, which ends
 /// with `body`.
-pub(super) fn with_maker<W: Send, T: Send, R>(
+pub(super) fn with_producer<W: Send, T: Send, R>(
     ahead: bool,
     make: &(dyn Fn(W) -> Result<T> + Sync),
-    body: impl FnOnce(&mut Maker<'_, W, T>) -> R,
+    body: impl FnOnce(&mut Producer<'_, W, T>) -> R,
 ) -> R {
     thread::scope(|scope| {
-        let mut maker = Maker::Here(VecDeque::new(), make);
+        let mut producer = Producer::OnDemand(VecDeque::new(), make);
         if ahead {
-            let (ask, works) = channel::<W>();
-            let (hand_over, pieces) = channel();
-            let work = move || works.into_iter().map(make).all(|piece| hand_over.send(piece).is_ok());
+            let (requests, works) = channel::<W>();
+            let (send, items) = channel();
+            let work = move || works.into_iter().map(make).all(|item| send.send(item).is_ok());
             if thread::Builder::new().name("wgrad rows".into()).spawn_scoped(scope, work).is_ok() {
-                maker = Maker::Ahead(ask, pieces);
+                producer = Producer::Ahead(requests, items);
             }
         }
-        body(&mut maker)
+        body(&mut producer)
     })
 }
 
@@ -70,27 +73,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_come_in_the_order_asked_for_with_and_without_a_thread() {
+    fn items_come_in_the_order_of_their_requests() {
         for ahead in [false, true] {
-            let made = with_maker(ahead, &|piece: i32| Ok(piece * 10), |maker| {
-                assert_eq!(maker.depth(), 1 + usize::from(ahead));
-                (1..4).for_each(|piece| maker.ask(piece).unwrap());
-                let first = maker.take().unwrap();
-                maker.ask(9).unwrap();
-                [first, maker.take().unwrap(), maker.take().unwrap(), maker.take().unwrap()]
+            let made = with_producer(ahead, &|item: i32| Ok(item * 10), |producer| {
+                assert_eq!(producer.depth(), 1 + usize::from(ahead));
+                (1..4).for_each(|item| producer.request(item).unwrap());
+                let first = producer.take().unwrap();
+                producer.request(9).unwrap();
+                [first, producer.take().unwrap(), producer.take().unwrap(), producer.take().unwrap()]
             });
             assert_eq!(made, [10, 20, 30, 90]);
         }
     }
 
     #[test]
-    fn an_error_comes_in_order_and_the_rest_is_dropped() {
+    fn an_error_comes_in_the_place_of_its_item() {
         for ahead in [false, true] {
-            let failing = |piece: u32| if piece == 2 { Err(Error::Data("made".into())) } else { Ok(piece) };
-            with_maker(ahead, &failing, |maker| {
-                (1..100).for_each(|piece| maker.ask(piece).unwrap());
-                assert_eq!(maker.take().unwrap(), 1);
-                assert_eq!(maker.take().unwrap_err().to_string(), "made");
+            let failing = |item: u32| if item == 2 { Err(Error::Other("made".into())) } else { Ok(item) };
+            with_producer(ahead, &failing, |producer| {
+                (1..100).for_each(|item| producer.request(item).unwrap());
+                assert_eq!(producer.take().unwrap(), 1);
+                assert_eq!(producer.take().unwrap_err().to_string(), "made");
             });
         }
     }

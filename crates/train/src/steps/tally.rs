@@ -1,15 +1,15 @@
-//! Sums over the steps of an epoch.
+//! Running sums over the steps of an epoch.
 
 use crate::number::{Number, Numbers};
 
 /// Sums of the losses and tracked values of the steps of an epoch so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Tally {
-    /// Steps that were made.
+    /// Steps so far.
     pub steps: usize,
-    /// The sum of their losses, each times its rows.
+    /// Sum of their losses, each times its rows.
     pub sum: f64,
-    /// The sums of what is tracked, alike.
+    /// Sums of the tracked values, each times its rows.
     pub tracked: Numbers,
 }
 
@@ -19,7 +19,7 @@ impl Tally {
         Self { steps, ..Self::default() }
     }
 
-    /// Adds a step over so many rows, with a slice of values for each of the tracked `names`.
+    /// Adds a step over `rows` rows, with a slice of values for each of the tracked `names`.
     pub fn add<'t>(&mut self, loss: f64, rows: f64, names: &[String], values: impl Iterator<Item = &'t [f64]>) {
         self.steps += 1;
         self.sum += loss * rows;
@@ -33,7 +33,7 @@ impl Tally {
         }
     }
 
-    /// Returns the means over so many rows, in the place of the sums.
+    /// Divides all sums by the number of rows.
     pub fn means(mut self, rows: usize) -> Self {
         self.sum /= rows as f64;
         self.tracked.values_mut().flatten().for_each(|number| number.0 /= rows as f64);

@@ -1,36 +1,35 @@
-//! Pieces of an epoch: which rows of its order the next steps take, and what becomes of their gradients.
+//! Chunks of an epoch: the rows of the next steps and the use of their gradients.
 
-/// Rows of an epoch in their order, and how many of them make a batch.
+/// Rows of an epoch in their order, and the number of rows per batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EpochOrder<'o> {
     pub rows: &'o [u32],
     pub batch_size: usize,
 }
 
-/// Use that a step makes of its gradients.
+/// Use of the gradients of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Gradients {
-    /// Updates the parameters, or there are none in an evaluation.
+    /// Updates the parameters. An evaluation, which has no gradients, uses this, too.
     Use,
-    /// Adds them up for a later step.
+    /// Adds them to the accumulated gradients.
     Accumulate,
-    /// Updates the parameters with all that were added up.
+    /// Updates the parameters with the accumulated gradients and its own.
     UseAll,
 }
 
-/// Steps that go to the device at once: rows in their order, those of each step, and the weight of each step's loss in
-/// that of the update.
+/// Chunk of steps: rows in their order, rows per step, and the weight of each step's loss in that of the update.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Work<'o> {
+pub(super) struct ChunkWork<'o> {
     pub rows: &'o [u32],
     pub size: usize,
     pub gradients: Gradients,
     pub weight: f64,
 }
 
-impl<'o> Work<'o> {
-    /// Returns the steps from number `from` on of an epoch with an update after every `accumulate` batches: at least one,
-    /// at most `steps`, and none that differs from the first in size or in the use of its gradients.
+impl<'o> ChunkWork<'o> {
+    /// Returns the chunk that begins with step `from` of an epoch with an update after every `accumulate` batches. It has
+    /// at least one and at most `steps` steps, all with the same number of rows and the same use of their gradients.
     pub fn at(order: EpochOrder<'o>, accumulate: usize, from: usize, steps: usize) -> Self {
         let EpochOrder { rows: order, batch_size: size } = order;
         let rest = &order[from * size..];
@@ -39,7 +38,7 @@ impl<'o> Work<'o> {
             let (rows, size) = if full == 0 { (rest, rest.len()) } else { (&rest[..full * size], size) };
             return Self { rows, size, gradients: Gradients::Use, weight: 1.0 };
         }
-        // The rows of the update, and how many whole batches come before its last one.
+        // The rows of the update, and the number of whole batches before its last one.
         let done = from % accumulate;
         let begin = (from - done) * size;
         let update = &order[begin..order.len().min(begin + size * accumulate)];

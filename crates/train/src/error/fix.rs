@@ -1,0 +1,110 @@
+//! Fixes that messages suggest.
+
+use std::fmt;
+
+/// Suggestion at the end of a message. `Display` writes it for a Rust program: a call, or a short sentence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fix {
+    /// Continue from the checkpoints of a folder.
+    Resume,
+    /// Begin a new training in a folder and remove its checkpoints.
+    Overwrite,
+    /// Write checkpoints into another folder.
+    OtherFolder,
+    /// Resume with what the checkpoint was made of, or begin a new training.
+    SameTraining,
+    /// Begin a new training in another folder.
+    BeginElsewhere,
+    /// Resume from a folder that has checkpoints, or not at all.
+    CheckpointFolder,
+    /// Free some space on the disk, or write into another folder.
+    FreeSpace,
+    /// Write into a folder with write permission.
+    WritableFolder,
+    /// Load a file of weights with the function for that.
+    LoadWeights,
+    /// Use the version of wgrad that wrote the file.
+    SameVersion,
+    /// Use a smaller learning rate.
+    LowerLearningRate,
+    /// Standardise the features.
+    Standardize,
+    /// Keep functions with poles out of the loss.
+    SafeLoss,
+    /// Clip gradients to this norm.
+    ClipGradNorm(f64),
+    /// Give the trainer an optimizer.
+    Optimizer,
+    /// Give the trainer a schedule.
+    Schedule,
+    /// Accumulate the gradients of this many batches per update.
+    Accumulate(usize),
+    /// Train with class numbers, cross-entropy and this many outputs.
+    ClassTargets {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Search for the learning rate before the first fit.
+    FindRateFirst,
+    /// Give the last layer the outputs that this many classes need.
+    Outputs {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Train again, which writes the file anew.
+    TrainAgain,
+    /// Record a step with the script for that.
+    Record,
+    /// Switch off every dropout.
+    NoDropout,
+    /// Split the rows such that each part has rows of all classes.
+    SplitByClass,
+    /// Leave a class out of the data.
+    LeaveClassOut,
+    /// Give the cross-entropy loss a weight per class.
+    ClassWeights,
+    /// Use a layer with a bias.
+    LayerWithBias,
+}
+
+impl fmt::Display for Fix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resume => "Trainer::resume(folder)",
+            Self::Overwrite => "Checkpoints::overwrite(true)",
+            Self::OtherFolder => "another folder",
+            Self::SameTraining => {
+                "resume with the same model, data and settings; or begin anew, from its weights if you like: \
+                 Load::from(checkpoint).strict(false).apply(&params)"
+            }
+            Self::BeginElsewhere => "begin anew in another folder",
+            Self::CheckpointFolder => "give the folder of Checkpoints::new, or begin anew without `resume`",
+            Self::FreeSpace => "free some space, or choose another folder",
+            Self::WritableFolder => "choose a folder that can be written",
+            Self::LoadWeights => "load weights with params.load",
+            Self::SameVersion => "resume with the wgrad that wrote it, or begin anew",
+            Self::LowerLearningRate => "a smaller learning rate",
+            Self::Standardize => "standardised features (Table does that unless told not to)",
+            Self::SafeLoss => "no log, division or root of what can be 0 or negative in the loss",
+            Self::ClipGradNorm(norm) => return write!(f, "AdamW::new(lr).clip_grad_norm({norm:?})"),
+            Self::Optimizer => "Trainer::new(…).optimizer(AdamW::new(1e-3))",
+            Self::Schedule => "Trainer::new(…).schedule(…)",
+            Self::Accumulate(batches) => return write!(f, "Trainer::accumulate({batches})"),
+            Self::ClassTargets { classes } => {
+                return write!(f, "use Targets::Classes, CrossEntropyLoss and a model with {classes} outputs");
+            }
+            Self::FindRateFirst => "find the rate before the first fit",
+            Self::Outputs { classes } => {
+                return write!(f, "give the model's last layer {}{classes} outputs", super::one_or(*classes));
+            }
+            Self::TrainAgain => "train the model again",
+            Self::Record => "make one with examples/record_pytorch.py: record(path, model, optimizer, loss_fn, x, y)",
+            Self::NoDropout => "set the probability of every dropout to 0, here and in the model that is recorded",
+            Self::SplitByClass => "split the rows with all classes in each part",
+            Self::LeaveClassOut => "or leave the class out of the data",
+            Self::ClassWeights => "give the cross-entropy loss a weight per class",
+            Self::LayerWithBias => "Linear::new has one",
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! A loss that is infinite or NaN.
+
+use wgrad_core::{Error, NonFinite};
+
+use super::{Fix, Say, Text};
+
+/// Facts about a loss that is infinite or NaN.
+#[derive(Debug)]
+pub struct NonFiniteLoss {
+    /// The loss.
+    pub loss: f64,
+    /// Epoch of the fit, from 1.
+    pub epoch: usize,
+    /// Step of the epoch, from 1.
+    pub step: usize,
+    /// Step and node that caused it.
+    pub origin: NonFiniteOrigin,
+}
+
+/// Origin of values that are infinite or NaN, as found by repeating the last steps.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum NonFiniteOrigin {
+    /// This step caused them. The model is as it was before it.
+    Step {
+        /// Epoch of the fit, from 1.
+        epoch: usize,
+        /// Step of the epoch, from 1.
+        step: usize,
+        /// First node of the step that is not finite; none if every node is finite on its own.
+        node: Option<NonFinite>,
+    },
+    /// The repeated steps were finite.
+    NotReproduced,
+    /// The host has no values from before the failed step to repeat it from.
+    NoValues,
+    /// Repeating the steps failed.
+    Failed(Box<Error>),
+}
+
+impl Text for NonFiniteLoss {
+    fn text(&self) -> String {
+        let Self { loss, epoch, step, origin } = self;
+        let origin = match origin {
+            NonFiniteOrigin::Step { epoch, step, node } => {
+                let node = node.as_ref().map_or_else(
+                    || "no single node causes this: the step overflows only where its ops are fused".into(),
+                    |node| format!("the first that is not finite there: {node}"),
+                );
+                format!("before step {step} of epoch {epoch}\n  {node}")
+            }
+            NonFiniteOrigin::NotReproduced => {
+                "then\n  repeated, the steps were finite: the device does not compute the same twice".into()
+            }
+            NonFiniteOrigin::NoValues => {
+                "then\n  the cause could not be found: the host did not know the values at the beginning".into()
+            }
+            NonFiniteOrigin::Failed(error) => format!("then\n  the cause could not be found: {error}"),
+        };
+        format!("the loss is {loss} in step {step} of epoch {epoch}; the model is as it was {origin}")
+    }
+
+    fn fixes(&self, say: Say<'_>) -> Vec<String> {
+        vec![
+            say(&Fix::LowerLearningRate),
+            say(&Fix::Standardize),
+            say(&Fix::SafeLoss),
+            format!("clipped gradients: {}", say(&Fix::ClipGradNorm(1.0))),
+        ]
+    }
+}

@@ -1,0 +1,227 @@
+//! Errors of training: facts in fields, and all their text in one place.
+//!
+//! Functions of this crate return [`wgrad_core::Error`], which wraps a [`TrainError`]; `error.facts::<TrainError>()`
+//! returns it. A message ends with its fixes. [`TrainError::message`] lets a program write each [`Fix`] in its own way,
+//! such as an option of a command line; `Display` writes the Rust call.
+//!
+//! ```
+//! use wgrad_core::{CpuBackend, Params};
+//! use wgrad_data::Dataset;
+//! use wgrad_train::error::{SettingError, TrainError};
+//! use wgrad_train::{Silent, Trainer};
+//! let data = Dataset::new(["x"], vec![0.0, 1.0], vec![0, 1], ["low", "high"])?;
+//! let mut trainer = Trainer::new(CpuBackend::<f32>::new(), &Params::seeded(7)).progress(Silent);
+//! let error = trainer.fit(&data, 1, |x, _| x.mean_all()).unwrap_err();
+//! let facts = error.facts::<TrainError>().unwrap();
+//! assert!(matches!(facts, TrainError::Setting(SettingError::NoOptimizer)));
+//! assert_eq!(facts.message(&|_| "--optimizer".into()), "there is no optimizer\n  fix: --optimizer");
+//! # Ok::<(), wgrad_core::Error>(())
+//! ```
+
+mod checkpoint;
+mod fix;
+mod loss;
+mod model;
+mod prior;
+mod recording;
+mod scores;
+mod setting;
+
+use std::fmt;
+
+use wgrad_core::Error;
+
+pub use checkpoint::{CheckpointError, Damage, Difference};
+pub use fix::Fix;
+pub use loss::{NonFiniteLoss, NonFiniteOrigin};
+pub use model::ModelError;
+pub use prior::PriorError;
+pub use recording::{Mismatch, RecordingError};
+pub use scores::ScoresError;
+pub use setting::SettingError;
+
+/// Error of training, evaluation, checkpoints or reports.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A training step had a loss that is infinite or NaN.
+    LossNotFinite(NonFiniteLoss),
+    /// A setting is missing, outside its range, or contradicts another one.
+    Setting(SettingError),
+    /// A checkpoint cannot be written, read or resumed from.
+    Checkpoint(CheckpointError),
+    /// A model's outputs or inputs have the wrong form.
+    Model(ModelError),
+    /// The scores of a report cannot be made, compared, written or read.
+    Scores(ScoresError),
+    /// Fractions of classes, or what is made of them, cannot be used.
+    Prior(PriorError),
+    /// A recorded step of PyTorch cannot be compared.
+    Recording(RecordingError),
+    /// An earlier error has taken the trainer's device.
+    DeviceLost,
+    /// The thread that gathers rows has ended.
+    GatherEnded,
+}
+
+/// Function that writes a fix.
+type Say<'s> = &'s dyn Fn(&Fix) -> String;
+
+/// Text of a family of errors.
+pub(crate) trait Text {
+    /// Returns the message without its fixes.
+    fn text(&self) -> String;
+
+    /// Returns the fixes, each written by `say`, most likely first.
+    fn fixes(&self, _say: Say<'_>) -> Vec<String> {
+        vec![]
+    }
+}
+
+impl TrainError {
+    /// Returns the message with each fix written by `say`.
+    pub fn message(&self, say: &dyn Fn(&Fix) -> String) -> String {
+        let text = self.text();
+        match &self.fixes(say)[..] {
+            [] => text,
+            [fix] => format!("{text}\n  fix: {fix}"),
+            fixes => {
+                let numbered = fixes.iter().enumerate().map(|(i, fix)| format!("\n    {}. {fix}", i + 1));
+                format!("{text}\n  fixes:{}", numbered.collect::<String>())
+            }
+        }
+    }
+
+    /// Returns the family that this error belongs to, if it has one.
+    fn family(&self) -> Option<&dyn Text> {
+        match self {
+            Self::LossNotFinite(loss) => Some(loss),
+            Self::Setting(error) => Some(error),
+            Self::Checkpoint(error) => Some(error),
+            Self::Model(error) => Some(error),
+            Self::Scores(error) => Some(error),
+            Self::Prior(error) => Some(error),
+            Self::Recording(error) => Some(error),
+            Self::DeviceLost | Self::GatherEnded => None,
+        }
+    }
+}
+
+impl Text for TrainError {
+    fn text(&self) -> String {
+        match self.family() {
+            Some(family) => family.text(),
+            None if matches!(self, Self::DeviceLost) => "the trainer's device was lost by an earlier error".into(),
+            None => "the thread that gathers rows has ended".into(),
+        }
+    }
+
+    fn fixes(&self, say: Say<'_>) -> Vec<String> {
+        self.family().map_or_else(Vec::new, |family| family.fixes(say))
+    }
+}
+
+impl fmt::Display for TrainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message(&ToString::to_string))
+    }
+}
+
+impl std::error::Error for TrainError {}
+
+impl From<TrainError> for Error {
+    fn from(error: TrainError) -> Self {
+        Self::Other(Box::new(error))
+    }
+}
+
+impl From<NonFiniteLoss> for Error {
+    fn from(loss: NonFiniteLoss) -> Self {
+        TrainError::LossNotFinite(loss).into()
+    }
+}
+
+impl From<SettingError> for Error {
+    fn from(error: SettingError) -> Self {
+        TrainError::Setting(error).into()
+    }
+}
+
+impl From<CheckpointError> for Error {
+    fn from(error: CheckpointError) -> Self {
+        TrainError::Checkpoint(error).into()
+    }
+}
+
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Self {
+        TrainError::Model(error).into()
+    }
+}
+
+impl From<ScoresError> for Error {
+    fn from(error: ScoresError) -> Self {
+        TrainError::Scores(error).into()
+    }
+}
+
+impl From<PriorError> for Error {
+    fn from(error: PriorError) -> Self {
+        TrainError::Prior(error).into()
+    }
+}
+
+impl From<RecordingError> for Error {
+    fn from(error: RecordingError) -> Self {
+        TrainError::Recording(error).into()
+    }
+}
+
+/// Returns `1 or ` where a model of so many classes may have one output, and nothing otherwise.
+fn one_or(classes: usize) -> &'static str {
+    if classes == 2 { "1 or " } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn as_option(fix: &Fix) -> String {
+        match fix {
+            Fix::Resume => "--resume".into(),
+            Fix::Overwrite => "--overwrite".into(),
+            other => other.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_program_writes_fixes_in_its_own_way() {
+        let (folder, latest) = ("run".into(), "step-000000000008.safetensors".into());
+        let error = TrainError::Checkpoint(CheckpointError::FolderInUse { folder, latest });
+        let begin = "run has checkpoints of another training, up to step-000000000008.safetensors\n  fixes:\n";
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "{begin}    1. go on with it: Trainer::resume(folder)\n    2. begin anew and remove them: \
+                 Checkpoints::overwrite(true)\n    3. another folder"
+            )
+        );
+        assert_eq!(
+            error.message(&as_option),
+            format!(
+                "{begin}    1. go on with it: --resume\n    2. begin anew and remove them: --overwrite\n    3. another \
+                 folder"
+            )
+        );
+    }
+
+    #[test]
+    fn facts_come_back_from_the_error_of_the_core() {
+        let loss = NonFiniteLoss { loss: f64::NAN, epoch: 2, step: 7, origin: NonFiniteOrigin::NotReproduced };
+        let error = Error::from(loss);
+        let Some(TrainError::LossNotFinite(facts)) = error.facts() else { panic!("{error}") };
+        assert_eq!((facts.epoch, facts.step), (2, 7));
+        assert!(error.to_string().starts_with("the loss is NaN in step 7 of epoch 2; the model is as it was then\n"));
+        assert!(error.to_string().ends_with("\n    4. clipped gradients: AdamW::new(lr).clip_grad_norm(1.0)"));
+    }
+}

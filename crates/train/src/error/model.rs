@@ -1,0 +1,64 @@
+//! Outputs and inputs of a model that do not fit the data.
+
+use wgrad_core::Shape;
+
+use super::{Fix, Say, Text};
+
+/// Output or input of a model in the wrong form.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The number of logits per row does not fit the classes.
+    Outputs {
+        /// Logits per row.
+        width: usize,
+        /// Names of the classes.
+        classes: Vec<String>,
+    },
+    /// The output is not one logit per row or per row and class.
+    Shape {
+        /// Shape of the output.
+        shape: Shape,
+        /// Rows of the batch.
+        rows: usize,
+    },
+    /// A logit is infinite or NaN.
+    NotFinite {
+        /// The logit.
+        value: f64,
+        /// Row of the data set, from 0.
+        row: usize,
+    },
+    /// The features to predict from are not a matrix.
+    Features {
+        /// Shape of the features.
+        shape: Shape,
+    },
+    /// There are no rows to predict.
+    NoRows,
+}
+
+impl Text for ModelError {
+    fn text(&self) -> String {
+        match self {
+            Self::Outputs { width, classes } => format!(
+                "the model gives {width} logits per row, but there are {} classes: {}",
+                classes.len(),
+                classes.join(", ")
+            ),
+            Self::Shape { shape, rows } => {
+                format!("the model gives {shape} for {rows} rows, not one logit per row or class")
+            }
+            Self::NotFinite { value, row } => format!("the model gives {value} for row {row}"),
+            Self::Features { shape } => format!("features have two axes, [rows, features], not {shape}"),
+            Self::NoRows => "there are no rows to predict".into(),
+        }
+    }
+
+    fn fixes(&self, say: Say<'_>) -> Vec<String> {
+        match self {
+            Self::Outputs { classes, .. } => vec![say(&Fix::Outputs { classes: classes.len() })],
+            _ => vec![],
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Fractions of classes, and weights and biases made of them.
+
+use wgrad_core::text::count;
+
+use super::{Fix, Say, Text, one_or};
+
+/// Fractions of classes, weights or biases that cannot be used.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum PriorError {
+    /// No row is of a class.
+    EmptyClass {
+        /// Name of the class.
+        class: String,
+    },
+    /// There are fewer than two classes.
+    TooFewClasses {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// The fraction of a class is not a number above 0.
+    Share {
+        /// Number of the class, from 0.
+        class: usize,
+        /// The fraction.
+        share: f64,
+    },
+    /// There is not one weight per class.
+    WeightCount {
+        /// Number of weights.
+        weights: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// The weight of a class is not a number above 0.
+    Weight {
+        /// Number of the class, from 0.
+        class: usize,
+        /// The weight.
+        weight: f64,
+    },
+    /// A `pos_weight` for other than two classes.
+    PosWeight {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A model has another number of logits per row than its classes need.
+    Width {
+        /// Logits per row.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A model was trained on another number of classes.
+    ClassCount {
+        /// Number of classes of the training.
+        trained: usize,
+        /// Number of classes here.
+        here: usize,
+    },
+    /// The last layer has no bias.
+    NoBias {
+        /// Name of the layer's weight.
+        weight: String,
+    },
+    /// The number of logits is not that of the outputs.
+    BiasLength {
+        /// Name of the bias.
+        bias: String,
+        /// Number of outputs.
+        outputs: usize,
+        /// Number of logits.
+        logits: usize,
+    },
+    /// A logit for a bias is infinite or NaN.
+    NotFinite {
+        /// Number of the output, from 0.
+        output: usize,
+        /// The logit.
+        value: f64,
+    },
+    /// Logits to be shifted have another number per row than the classes need.
+    ShiftWidth {
+        /// Logits per row.
+        width: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+}
+
+impl Text for PriorError {
+    fn text(&self) -> String {
+        match self {
+            Self::EmptyClass { class } => format!("no row is of class {class}, so nothing can be learned about it"),
+            Self::TooFewClasses { classes } => format!("shares of at least two classes are needed, not of {classes}"),
+            Self::Share { class, share } => format!("the share of class {class} is {share}; it must be above 0"),
+            Self::WeightCount { weights, classes } => {
+                format!("{} for {classes} classes: one weight per class is needed", count(*weights, "weight"))
+            }
+            Self::Weight { class, weight } => format!("the weight of class {class} is {weight}; it must be above 0"),
+            Self::PosWeight { classes } => format!("pos_weight is for two classes, and here are {classes}"),
+            Self::Width { width, classes } => {
+                format!("a model of {classes} classes gives {}{classes} logits per row, not {width}", one_or(*classes))
+            }
+            Self::ClassCount { trained, here } => {
+                format!("the model was trained on {trained} classes, and here are {here}")
+            }
+            Self::NoBias { weight } => {
+                format!("`{weight}` belongs to a layer without bias, which cannot begin with shares of classes")
+            }
+            Self::BiasLength { bias, outputs, logits } => {
+                format!("`{bias}` takes {}, one for each output, not {logits}", count(*outputs, "logit"))
+            }
+            Self::NotFinite { output, value } => format!("logit {output} is {value}; a bias must be finite"),
+            Self::ShiftWidth { width, classes } => {
+                format!("logits of {classes} classes have {}{classes} numbers per row, not {width}", one_or(*classes))
+            }
+        }
+    }
+
+    fn fixes(&self, say: Say<'_>) -> Vec<String> {
+        match self {
+            Self::EmptyClass { .. } => vec![say(&Fix::SplitByClass), say(&Fix::LeaveClassOut)],
+            Self::PosWeight { .. } => vec![say(&Fix::ClassWeights)],
+            Self::NoBias { .. } => vec![say(&Fix::LayerWithBias)],
+            _ => vec![],
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Scores of a report.
+
+use wgrad_core::text::count;
+
+use super::{Fix, Say, Text};
+
+/// Scores that cannot be made, compared, written or read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ScoresError {
+    /// There are no rows.
+    NoRows,
+    /// There are fewer than two classes.
+    Classes {
+        /// Number of classes.
+        classes: usize,
+    },
+    /// The number of logits fits neither one per row nor one per row and class.
+    Logits {
+        /// Number of logits.
+        logits: usize,
+        /// Number of rows.
+        rows: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A logit is infinite or NaN.
+    NotFinite {
+        /// Row, from 0.
+        row: usize,
+        /// The logit.
+        value: f64,
+    },
+    /// A label has no class.
+    Label {
+        /// Row, from 0.
+        row: usize,
+        /// The label.
+        label: u32,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// Two models have scores of different rows or classes.
+    OtherRows,
+    /// The scores cannot be encoded.
+    Encode {
+        /// Message of the encoder.
+        reason: String,
+    },
+    /// A file does not hold scores.
+    NotScores {
+        /// Name of the file.
+        name: String,
+        /// Message of the decoder.
+        reason: String,
+    },
+}
+
+impl Text for ScoresError {
+    fn text(&self) -> String {
+        match self {
+            Self::NoRows => "there are no rows to evaluate".into(),
+            Self::Classes { classes } => format!("scores need at least two classes, not {classes}"),
+            Self::Logits { logits, rows, classes } => {
+                let one = if *classes == 2 { "one or " } else { "" };
+                let (logits, rows) = (count(*logits, "logit"), count(*rows, "row"));
+                format!("{logits} for {rows} are not {one}{classes} per row, one for each class")
+            }
+            Self::NotFinite { row, value } => format!("the logit of row {row} is {value}"),
+            Self::Label { row, label, classes } => {
+                format!("row {row} is of class {label}, but there are {classes} classes")
+            }
+            Self::OtherRows => "models can be compared row by row only on the same rows of the same classes".into(),
+            Self::Encode { reason } => format!("the scores cannot be written: {reason}"),
+            Self::NotScores { name, reason } => format!("{name} does not hold the scores of a model: {reason}"),
+        }
+    }
+
+    fn fixes(&self, say: Say<'_>) -> Vec<String> {
+        match self {
+            Self::NotScores { .. } => vec![say(&Fix::TrainAgain)],
+            _ => vec![],
+        }
+    }
+}

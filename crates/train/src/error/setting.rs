@@ -1,0 +1,97 @@
+//! Settings of a trainer, a search for a learning rate or a report that cannot be used.
+
+use super::{Fix, Say, Text};
+
+/// Setting that is missing, outside its range, or contradicts another one.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SettingError {
+    /// The trainer has no optimizer.
+    NoOptimizer,
+    /// Gradients are to be accumulated over no batch.
+    NoBatches,
+    /// Binary targets, but not two classes.
+    BinaryTargets {
+        /// Names of the classes.
+        classes: Vec<String>,
+    },
+    /// The trainer has no schedule whose state could be restored.
+    NoSchedule,
+    /// The optimizer has no learning rate to search for.
+    NoLearningRate,
+    /// The schedule sets the learning rate in every step, so that a search cannot.
+    ScheduleSetsRate,
+    /// The learning rates of a search do not grow.
+    Rates {
+        /// First rate.
+        from: f64,
+        /// Last rate.
+        to: f64,
+    },
+    /// A search has fewer than two updates.
+    Updates {
+        /// Number of updates.
+        updates: usize,
+    },
+    /// The smoothing of a search is below 0, or not below 1.
+    Smoothing {
+        /// Weight of the earlier losses.
+        smoothing: f64,
+    },
+    /// The factor by which a loss diverges is not above 1.
+    Divergence {
+        /// The factor.
+        factor: f64,
+    },
+    /// A confidence is not between 0 and 1.
+    Confidence {
+        /// The confidence.
+        confidence: f64,
+    },
+    /// Too many columns to measure their importance.
+    TooManyFeatures {
+        /// Number of columns.
+        features: usize,
+        /// Largest number that is measured.
+        most: usize,
+    },
+}
+
+impl Text for SettingError {
+    fn text(&self) -> String {
+        match self {
+            Self::NoOptimizer => "there is no optimizer".into(),
+            Self::NoBatches => "an update needs at least one batch".into(),
+            Self::BinaryTargets { classes } => {
+                format!("binary targets need 2 classes, but there are {}: {}", classes.len(), classes.join(", "))
+            }
+            Self::NoSchedule => "there is no schedule to restore".into(),
+            Self::NoLearningRate => "this optimizer has no learning rate to be found".into(),
+            Self::ScheduleSetsRate => "the schedule sets the rate in every step".into(),
+            Self::Rates { from, to } => format!("rates from {from} to {to} do not grow: give 0 < from < to"),
+            Self::Updates { updates } => format!("{updates} updates are too few: give at least 2"),
+            Self::Smoothing { smoothing } => {
+                format!("the smoothing must be at least 0 and below 1, not {smoothing}")
+            }
+            Self::Divergence { factor } => format!("a loss diverges by a factor above 1, not {factor}"),
+            Self::Confidence { confidence } => {
+                format!("the confidence must be between 0 and 1, such as 0.95, not {confidence}")
+            }
+            Self::TooManyFeatures { features, most } => format!(
+                "the importance of {features} features is not measured, as that takes too long: at most {most} are"
+            ),
+        }
+    }
+
+    fn fixes(&self, say: Say<'_>) -> Vec<String> {
+        let fix = match self {
+            Self::NoOptimizer => Fix::Optimizer,
+            Self::NoBatches => Fix::Accumulate(1),
+            Self::BinaryTargets { classes } => Fix::ClassTargets { classes: classes.len() },
+            Self::NoSchedule => Fix::Schedule,
+            Self::ScheduleSetsRate => Fix::FindRateFirst,
+            _ => return vec![],
+        };
+        vec![say(&fix)]
+    }
+}
