@@ -328,8 +328,12 @@ fn main() -> ExitCode {
     let mut trials = vec![
         Trial::test("a recorded step of PyTorch is repeated on the CPU", || recorded(CpuBackend::<f32>::new())),
         Trial::test("another eps is named at its layer", || named("eps", ComparedStage::Output, "1")),
-        Trial::test("another momentum is named at its buffer", || named("momentum", ComparedStage::Updated, "1.running_mean")),
-        Trial::test("a biased variance is named at its buffer", || named("biased", ComparedStage::Updated, "1.running_var")),
+        Trial::test("another momentum is named at its buffer", || {
+            named("momentum", ComparedStage::Updated, "1.running_mean")
+        }),
+        Trial::test("a biased variance is named at its buffer", || {
+            named("biased", ComparedStage::Updated, "1.running_var")
+        }),
         Trial::test("a wrong gradient is named at the last parameter that it reaches", || {
             named("gradient", ComparedStage::Gradient, "1.bias")
         }),

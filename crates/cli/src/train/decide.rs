@@ -17,7 +17,7 @@ const VALIDATION: f64 = 0.2;
 #[command(next_help_heading = "Decision and report")]
 pub struct DecisionArgs {
     /// The rule that chooses the threshold of two classes: f1, f2, precision=0.9 (most recall at that precision),
-    /// fpr=5/1000 (most recall with at most so many false positives per negative row), cost=1:10 (of a false positive
+    /// fpr=5/1000 (most recall with at most that rate of false positives among negative rows), cost=1:10 (of a false positive
     /// and a false negative), a probability, or none for 0.5. [default: none; if rows are weighted, the probability
     /// that the weights turn into 0.5]
     #[arg(long, value_name = "RULE", value_parser = rule)]

@@ -1,4 +1,4 @@
-//! The training itself.
+//! Training run of `wgrad train`, from the layers to the evaluation.
 
 use std::path::Path;
 use std::process::ExitCode;
