@@ -68,8 +68,8 @@ pub fn fetch() -> Result<(), String> {
         let [downloader, arguments @ ..] = download else { continue };
         // An existing archive would not be downloaded again.
         let _ = fs::remove_file(folder.join(compiler.archive));
-        let downloaded = step(name, Command::new(downloader).args(arguments).arg(&folder));
-        let unpacked = downloaded.and_then(|()| unpack(compiler, &folder));
+        let fetched = step(name, Command::new(downloader).args(arguments).arg(&folder));
+        let unpacked = fetched.and_then(|()| unpack(compiler, &folder));
         let usable = || if works(compiler, &folder) { Ok(()) } else { Err(format!("{name} does not work here")) };
         if let Err(what) = unpacked.and_then(|()| usable()) {
             println!("{what}: its test is listed as ignored. It needs {needs} and their registry");

@@ -38,7 +38,7 @@ pub struct RunArgs {
     /// or plateau (a tenth whenever the loss has not fallen for 10 epochs).
     #[arg(long, value_name = "SCHEDULE", default_value = "none", hide_possible_values = true)]
     schedule: LrSchedule,
-    /// StopFlag when the validation loss has not fallen for this many epochs, and keep the weights of the best epoch. A
+    /// Stop when the validation loss has not fallen for this many epochs, and keep the weights of the best epoch. A
     /// tenth of the rows becomes the validation set, unless --validation is given.
     #[arg(long, allow_negative_numbers = true, value_name = "EPOCHS", value_parser = whole(1, "at least 1"))]
     pub patience: Option<usize>,
