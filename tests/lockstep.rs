@@ -212,14 +212,14 @@ fn calls() -> Result<(), Failed> {
         return Err(format!("{outputs:?} {right}").into());
     }
     let wrong = repeat_step_with_calls("second", 2, 0.0)?.to_string();
-    if !wrong.starts_with("not as PyTorch: first differs the output of `block.0#1` [8, 5]") {
+    if !wrong.starts_with("differs from PyTorch, first in the output of `block.0#1` [8, 5]") {
         return Err(wrong.into());
     }
     // If the number of calls differs, no call is named as the first difference, and the report says that they cannot
     // be compared.
     let other = repeat_step_with_calls("twice", 3, 0.0)?.to_string();
     let expected = [
-        "first differs the output of `head`",
+        "first in the output of `head`",
         "the fault may be before it: `block.0#0`, `block.1#0`",
         "block.2#1 (called 2 times there, 3 times here)",
     ];

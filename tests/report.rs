@@ -12,7 +12,7 @@ use std::{env, fs};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use wgrad::metrics::{Calibrate, ConfusionMatrix, Decision, Ratio, Rule};
-use wgrad::train::report::{RunReport, Scores, Stops};
+use wgrad::train::report::{RunReport, Scores, SliderStops};
 
 const NAMES: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -58,7 +58,7 @@ fn check_slider(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Res
     let scores = Scores::new(&logits, &labels, &classes)?;
     let decision = Decision::fit(&logits, &labels, calibrate, rule)?;
     let report = RunReport::new("slider").test(scores).decision(decision.clone());
-    let Stops { all: stops, chosen: at } = report.stops()?.ok_or("a slider for two classes")?;
+    let SliderStops { all: stops, chosen: at } = report.stops()?.ok_or("a slider for two classes")?;
 
     let page =
         report.html()?.replace("</body>", concat!("<script>", include_str!("report/driver.js"), "</script></body>"));

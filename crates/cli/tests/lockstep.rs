@@ -47,12 +47,12 @@ fn the_first_difference_from_a_recording_is_named() {
     let place = place();
     let run = place.wgrad(&format!("{TRAIN} 1 --against {}", recording("right"))).good();
     assert!(
-        run.out.starts_with("as PyTorch: 7 outputs, the loss, 8 gradients and 12 updated values agree"),
+        run.out.starts_with("agrees with PyTorch: 7 outputs, the loss, 8 gradients and 12 updated values"),
         "{}",
         run.out
     );
     let run = place.wgrad(&format!("{TRAIN} 1 --against {}", recording("momentum"))).bad_code(1);
-    assert!(run.out.starts_with("not as PyTorch: first differs the updated `1.running_mean` [10]"), "{}", run.out);
+    assert!(run.out.starts_with("differs from PyTorch, first in the updated `1.running_mean` [10]"), "{}", run.out);
     let found = place.wgrad(&format!("{TRAIN} 1 --json --against {}", recording("eps"))).bad_code(1).json();
     let first = &found["against"]["first_difference"];
     assert_eq!((first["stage"].as_str(), first["name"].as_str()), (Some("output"), Some("1")));

@@ -10,8 +10,8 @@ use crate::trainer::Trainer;
 
 pub(crate) type Metric<'a> = Box<dyn FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a>;
 
-/// Ends a fit when its validation loss, or another metric, has not improved for some epochs, and restores the weights of
-/// the best epoch.
+/// Ends a fit when its validation loss, or another metric, has not improved for some epochs, and restores the weights
+/// of the best epoch.
 ///
 /// An epoch is better than the best so far if the difference is larger than `min_delta`. Without validation rows the
 /// training loss is used. A measure that is NaN is never better.
@@ -72,7 +72,8 @@ impl<'a> EarlyStopping<'a> {
         self
     }
 
-    /// Minimises a metric instead of the loss. The function is called after each epoch and may evaluate with the trainer.
+    /// Minimises a metric instead of the loss. The function is called after each epoch and may evaluate with the
+    /// trainer.
     pub fn minimize(mut self, metric: impl FnMut(&mut Trainer<'a>, &EpochStats) -> Result<f64> + 'a) -> Self {
         self.metric = Some(Box::new(metric));
         self.rule.maximize = false;

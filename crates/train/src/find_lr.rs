@@ -16,9 +16,8 @@ use wgrad_nn::optim::Handles;
 
 /// Settings of the learning-rate search of [`Trainer::find_lr`].
 ///
-/// Update `i` of `n` uses the rate `from · (to / from)^(i / (n − 1))`. Its loss is smoothed as
-/// `avg = β · avg + (1 − β) · loss`, divided by `1 − β^(i + 1)`. Source: Smith, Cyclical Learning Rates for Training Neural
-/// Networks, 2017.
+/// Update `i` of `n` uses the rate `from · (to / from)^(i / (n − 1))`. Its loss is smoothed as `avg = β · avg + (1 −
+/// β) · loss`, divided by `1 − β^(i + 1)`. Source: Smith, Cyclical Learning Rates for Training Neural Networks, 2017.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]
 pub struct LrFinder {
@@ -30,7 +29,8 @@ pub struct LrFinder {
 }
 
 impl Default for LrFinder {
-    /// Returns the defaults: 100 updates from 1e-7 to 10, smoothing 0.9, ended when the smoothed loss is 4 times the best.
+    /// Returns the defaults: 100 updates from 1e-7 to 10, smoothing 0.9, ended when the smoothed loss is 4 times the
+    /// best.
     fn default() -> Self {
         Self { from: 1e-7, to: 10.0, updates: 100, smoothing: 0.9, diverges: 4.0 }
     }
@@ -92,7 +92,7 @@ pub struct LrCurve {
     pub points: Vec<LrPoint>,
     /// Rate at which the smoothed loss falls fastest with respect to the logarithm of the rate; none if it never falls.
     pub suggestion: Option<f64>,
-    /// Whether the loss diverged before the last rate.
+    /// True if the loss diverged before the last rate.
     pub diverged: bool,
 }
 

@@ -23,8 +23,8 @@ pub struct EpochStats {
     /// Learning rate of the epoch's last step, for the parameters that are in no group; none if the optimizer has no
     /// learning rate.
     pub lr: Option<f64>,
-    /// Means over the epoch's rows of the values passed to [`Graph::track`](wgrad_core::Graph::track), in row-major order,
-    /// each as it was when its step ran.
+    /// Means over the epoch's rows of the values passed to [`Graph::track`](wgrad_core::Graph::track), in row-major
+    /// order, each as it was when its step ran.
     pub tracked: BTreeMap<String, Vec<f64>>,
     /// Means of the tracked values over the validation rows after the epoch.
     pub validation_tracked: BTreeMap<String, Vec<f64>>,
@@ -118,8 +118,8 @@ impl History {
         self.epochs.last().map_or(f64::NAN, |epoch| epoch.loss)
     }
 
-    /// Returns the median duration of an epoch in seconds. The first epoch includes compilation and counts only if there
-    /// is no other; 0 without an epoch.
+    /// Returns the median duration of an epoch in seconds. The first epoch includes compilation and counts only if
+    /// there is no other; 0 without an epoch.
     pub fn seconds_per_epoch(&self) -> f64 {
         let mut seconds: Vec<_> = self.epochs.iter().map(|epoch| epoch.seconds).collect();
         if seconds.len() > 1 {

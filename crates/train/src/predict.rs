@@ -56,8 +56,8 @@ impl Trainer<'_> {
         self.logits_of_rows(x, model)?.probabilities()
     }
 
-    /// Returns the logits of each row of a data set, `[N, 1]` or `[N, classes]`. Thresholds and calibration are fitted to
-    /// logits because probabilities near 0 and 1 are rounded.
+    /// Returns the logits of each row of a data set, `[N, 1]` or `[N, classes]`. Thresholds and calibration are fitted
+    /// to logits because probabilities near 0 and 1 are rounded.
     ///
     /// # Errors
     /// As [`Self::predict_rows`].

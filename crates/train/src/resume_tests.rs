@@ -1,4 +1,4 @@
-//! Trainings that are stopped and go on, on the CPU backend: the bytes are those of trainings that were not.
+//! Trainings that are stopped and resumed end with the same bytes as uninterrupted ones; on the CPU backend.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,7 +17,7 @@ use wgrad_nn::optim::schedule::{CosineAnnealingLr, OneCycleLr, ReduceLrOnPlateau
 use wgrad_nn::optim::{Adam, AdamW, Ema, Sgd};
 use wgrad_nn::{Module, Sequential, StateDict};
 
-/// Everything that a training ends with.
+/// Returns all values at the end of a training run.
 fn all(params: &Params) -> Vec<(String, Vec<u64>)> {
     let bits = |values: Vec<f64>| values.into_iter().map(f64::to_bits).collect();
     let value = |v: &wgrad_core::Variable| (v.name().to_string(), bits(v.value().expect("synchronised").to_f64()));
@@ -30,7 +30,7 @@ fn all(params: &Params) -> Vec<(String, Vec<u64>)> {
     all
 }
 
-/// A fresh process, as good as: nothing is shared but the folder. Ends with `Stopped` if `stop` steps are made.
+/// Trains as a new process would: only the folder is shared. Stops after `stop` steps.
 fn train(kind: Kind, folder: Option<&Path>, (every, resume): (usize, bool), stop: Option<usize>) -> (Params, History) {
     let data = sectors(6 * 11, 2);
     let params = if kind == Kind::Torch { Params::torch_seed(3) } else { Params::seeded(3) };
@@ -92,7 +92,7 @@ fn a_training_that_was_stopped_ends_with_the_same_bytes() {
         let (params, watched) = train(kind, Some(place.path()), (4, false), None);
         assert_eq!(all(&params), whole, "{kind:?}: saving changes nothing");
         assert_eq!(losses(&watched), losses(&history), "{kind:?}");
-        // In the first step, before, at and after a checkpoint, at the end of an epoch, and in the last step.
+        // Stops in the first step, before, at and after a checkpoint, at the end of an epoch, and in the last step.
         let stops = if kind == Kind::Plain { &[1, 3, 4, 5, 9, 13, 35][..] } else { &[5, 26] };
         for &stop in stops {
             let place = tempfile::tempdir().unwrap();
@@ -101,7 +101,7 @@ fn a_training_that_was_stopped_ends_with_the_same_bytes() {
                 assert!(kind == Kind::Plateau, "{kind:?} {stop}: {:?}", first.ended);
                 continue;
             }
-            // It is stopped twice.
+            // The resumed training is stopped once more.
             let (_, second) = train(kind, Some(place.path()), (5, true), Some(3));
             let (params, third) = train(kind, Some(place.path()), (4, true), None);
             assert_eq!(all(&params), whole, "{kind:?} after {stop} and 3 ({:?})", second.ended);
@@ -113,7 +113,7 @@ fn a_training_that_was_stopped_ends_with_the_same_bytes() {
     }
 }
 
-/// A small fit with a changed trainer.
+/// Runs a small fit with a modified trainer.
 fn fit(
     data: &Dataset,
     epochs: usize,
@@ -142,7 +142,7 @@ fn refused(data: &Dataset, change: impl for<'t> FnOnce(Trainer<'t>) -> Trainer<'
 }
 
 #[test]
-fn a_checkpoint_of_something_else_says_what_differs() {
+fn a_checkpoint_of_another_training_lists_differences() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path();
     let data = sectors(66, 2);
@@ -176,14 +176,14 @@ fn a_checkpoint_of_something_else_says_what_differs() {
     let facts = error.facts();
     assert!(matches!(facts, Some(TrainError::Checkpoint(CheckpointError::OtherTraining { .. }))), "{error}");
     assert!(error.to_string().contains("ops of a step: "), "{error}");
-    // More epochs are no other training.
+    // More epochs are allowed.
     let (more, params, _) = fit(&data, 4, |trainer| trainer.resume(path));
     assert_eq!(more.unwrap().epochs.len(), 4);
     assert_eq!(all(&params), all(&fit(&data, 4, |trainer| trainer).1));
 }
 
 #[test]
-fn a_damaged_checkpoint_is_skipped_with_the_same_bytes() {
+fn resume_skips_a_damaged_checkpoint() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path();
     let data = sectors(66, 2);
@@ -208,7 +208,7 @@ fn a_damaged_checkpoint_is_skipped_with_the_same_bytes() {
 }
 
 #[test]
-fn only_the_last_checkpoint_must_be_writable() {
+fn only_the_last_checkpoint_must_be_written() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path();
     let data = sectors(66, 2);
@@ -232,7 +232,7 @@ fn only_the_last_checkpoint_must_be_writable() {
 }
 
 #[test]
-fn several_fits_go_on_where_one_was_stopped() {
+fn several_fits_resume_where_one_was_stopped() {
     let run = |folder: Option<(&Path, bool)>, stop: Option<usize>| {
         let data = sectors(66, 2);
         let params = Params::seeded(3);
@@ -253,7 +253,7 @@ fn several_fits_go_on_where_one_was_stopped() {
             trainer = if resume { trainer.resume(folder) } else { trainer };
         }
         let loss = |x: &Tensor, y: &Tensor| BceWithLogitsLoss::new().forward(&model.forward(x), y);
-        // First the last layer, then all of them.
+        // The first fit trains the last layer, the second all layers.
         params.at("0").set_trainable(false);
         let first = trainer.fit(&data, 2, loss).unwrap();
         params.at("0").set_trainable(true);
@@ -273,8 +273,8 @@ fn several_fits_go_on_where_one_was_stopped() {
 }
 
 #[test]
-fn early_stopping_puts_the_best_weights_back() {
-    // The measure is given: the third epoch is the best.
+fn early_stopping_restores_the_best_weights() {
+    // With these measures the third epoch is the best.
     fn stopping<'a>() -> EarlyStopping<'a> {
         let measures = [3.0, 2.0, 1.0, 1.5, 0.95, 1.2, 0.0];
         EarlyStopping::new(2).min_delta(0.1).minimize(move |_, stats| Ok(measures[stats.epoch - 1]))
@@ -301,7 +301,7 @@ fn early_stopping_puts_the_best_weights_back() {
 }
 
 #[test]
-fn callbacks_see_all_and_may_end_a_fit() {
+fn callbacks_are_called_in_order_and_may_end_a_fit() {
     #[derive(Default)]
     struct Count(Vec<String>);
     struct Shared<'s>(&'s std::cell::RefCell<Count>);
@@ -314,7 +314,7 @@ fn callbacks_see_all_and_may_end_a_fit() {
             self.0.borrow_mut().0.push(format!("{step}"));
         }
         fn epoch(&mut self, trainer: &mut Trainer<'a>, stats: &EpochStats) -> Result<ControlFlow<()>> {
-            // It may use the session.
+            // Callbacks may use the session.
             trainer.session()?.sync()?;
             self.0.borrow_mut().0.push(format!("epoch {}", stats.epoch));
             Ok(if stats.epoch == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -339,9 +339,9 @@ fn callbacks_see_all_and_may_end_a_fit() {
 }
 
 #[test]
-fn the_first_non_finite_node_is_named_even_if_weights_are_lost() {
+fn the_first_node_that_is_not_finite_is_named() {
     let data = sectors(66, 2);
-    // The root of 0 has an infinite gradient: the loss of that step is fine, that of the next one is not.
+    // The square root of 0 has an infinite gradient: the loss of that step is finite, that of the next one is NaN.
     let params = Params::seeded(3);
     let model = Sequential::new(&params)
         .add(|p| Linear::new(p, 2, 4))
@@ -361,7 +361,7 @@ fn the_first_non_finite_node_is_named_even_if_weights_are_lost() {
     );
     assert!(text.contains("resume_tests.rs:"), "{text}");
     assert!(params.variables().iter().all(|v| v.value().unwrap().to_f64().iter().all(|x| x.is_finite())));
-    // A rate that is far too large: late, after many good steps, and with batch norm.
+    // A learning rate that is too large fails late, after many good steps; here with batch norm.
     let params = Params::seeded(3);
     let model = Sequential::new(&params)
         .add(|p| Linear::new(p, 2, 4))
@@ -378,7 +378,7 @@ fn the_first_non_finite_node_is_named_even_if_weights_are_lost() {
 }
 
 #[test]
-fn a_search_for_a_rate_leaves_nothing_behind() {
+fn a_search_for_a_rate_changes_nothing() {
     use wgrad_nn::optim::schedule::ExponentialLr;
     let data = sectors(66, 2);
     let run = |search: bool, torch: bool| {
@@ -407,8 +407,8 @@ fn a_search_for_a_rate_leaves_nothing_behind() {
 }
 
 #[test]
-fn the_suggested_rate_is_where_the_loss_falls_fastest() {
-    // One weight, loss (w − 1)²: plain descent diverges above a rate of 1.
+fn a_search_suggests_a_rate_and_ends_where_the_loss_diverges() {
+    // One weight, loss (w − 1)²: gradient descent diverges above a rate of 1.
     let data = Dataset::new(["x"], vec![1.0; 8], [0, 1].repeat(4), ["a", "b"]).unwrap();
     let search = |finder: LrFinder| {
         let params = Params::seeded(3);

@@ -26,7 +26,8 @@ enum Binding {
     PerStep(StepScheduler),
 }
 
-/// Settings that the host changes between steps: learning rates and momenta of an optimizer, and the state of its schedule.
+/// Settings that the host changes between steps: learning rates and momenta of an optimizer, and the state of its
+/// schedule.
 pub(crate) struct HostSettings {
     rates: Vec<[u64; 2]>,
     schedule: Option<ScheduleState>,

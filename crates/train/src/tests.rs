@@ -1,4 +1,4 @@
-//! The trainer on small datasets, on the CPU backend.
+//! Trainer on small data sets, on the CPU backend.
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
@@ -16,7 +16,7 @@ use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss};
 use wgrad_nn::optim::{AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential, StateDict};
 
-/// Points in the plane, of the class of the sector they are in.
+/// Returns points in the plane, labelled with their sector.
 pub(super) fn sectors(rows: usize, classes: u32) -> Dataset {
     let mut stream = Stream::new(5, 0);
     let (mut x, mut y) = (vec![], vec![]);
@@ -53,7 +53,7 @@ fn two_classes_are_learned_with_one_logit() {
     assert_eq!(history.epochs.len(), 20);
     let report = trainer.evaluate(&data, |x| model.forward(x)).unwrap();
     assert!(report.accuracy > 0.95, "{report}");
-    // Evaluation has no dropout and no weights: the validation loss is the report's.
+    // Evaluation has no dropout and no class weights, so the validation loss is that of the report.
     let validation = history.epochs[19].validation_loss.unwrap();
     assert!((validation - report.loss).abs() < 1e-5, "{validation} {}", report.loss);
     let predicted = trainer.predict(&data, |x| model.forward(x)).unwrap();
@@ -115,7 +115,7 @@ fn two_fits_are_one_longer_fit() {
     assert_eq!(train(&[2, 3]), train(&[5]));
 }
 
-/// What the trainer does, by hand: a session that is fed a batch at a time.
+/// Trains without the trainer: a session that is fed one batch at a time.
 fn by_hand(data: &Dataset, epochs: u64, size: usize) -> Vec<u8> {
     let params = Params::seeded(3);
     let model = model(&params, 1);
@@ -145,8 +145,8 @@ fn by_hand(data: &Dataset, epochs: u64, size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn resident_rows_fed_rows_and_manual_steps_give_the_same_bits() {
-    // More batches than go to the device at once, and a smaller one at the end.
+fn rows_on_the_device_and_from_the_host_give_the_same_bits() {
+    // More batches than fit into a chunk, and a smaller one at the end.
     let data = sectors(75 * 4 + 3, 2);
     let train = |streaming: bool, watched: bool| {
         let params = Params::seeded(3);
@@ -184,7 +184,7 @@ fn progress_counts_every_step_once() {
 }
 
 #[test]
-fn the_epoch_loss_is_the_mean_over_its_rows_as_the_steps_saw_it() {
+fn the_epoch_loss_is_the_mean_over_its_rows() {
     let data = sectors(20, 2);
     let params = Params::seeded(3);
     let model = Linear::new(&params, 2, 1);
@@ -232,7 +232,7 @@ fn fit_error(trainer: &mut Trainer, data: &Dataset, loss: impl Fn(&Tensor, &Tens
 }
 
 #[test]
-fn a_non_finite_loss_is_an_error_and_the_model_stays_readable() {
+fn a_loss_that_is_not_finite_is_an_error_with_fixes() {
     let data = sectors(32, 2);
     let params = Params::seeded(3);
     let model = model(&params, 1);
@@ -250,7 +250,7 @@ fn a_non_finite_loss_is_an_error_and_the_model_stays_readable() {
 }
 
 #[test]
-fn what_does_not_fit_is_reported_before_the_first_step() {
+fn invalid_options_are_reported_before_the_first_step() {
     let data = sectors(30, 3);
     let params = Params::seeded(3);
     let model = model(&params, 1);
@@ -280,7 +280,7 @@ fn what_does_not_fit_is_reported_before_the_first_step() {
 }
 
 #[test]
-fn other_seeds_shuffle_otherwise() {
+fn other_seeds_shuffle_in_another_order() {
     let data = sectors(40, 2);
     let train = |seed: u64| {
         let params = Params::seeded(3);
@@ -311,7 +311,7 @@ fn an_epoch_prints_as_a_line() {
     assert_eq!(rounded(0.0), Some("lr 0".into()));
 }
 
-/// The losses and final weights of a small training.
+/// Returns the losses and final weights of a small training.
 fn fitted(prepare: impl FnOnce(Trainer<'_>) -> Trainer<'_>, batch: usize, rows: usize) -> (Vec<f64>, Vec<f64>) {
     let data = sectors(rows, 2);
     let params = Params::seeded(7);
@@ -325,7 +325,7 @@ fn fitted(prepare: impl FnOnce(Trainer<'_>) -> Trainer<'_>, batch: usize, rows: 
 
 #[test]
 fn accumulation_does_what_a_large_batch_does() {
-    // 4 whole updates; with 52 rows a fifth of 3 batches, the last of which is smaller; with 18, one of a single batch.
+    // 64 rows are 4 whole updates; with 50, the last update is one smaller batch; with 18, the second one is.
     for rows in [64, 50, 18] {
         let (large_losses, large) = fitted(|trainer| trainer, 16, rows);
         let (losses, small) = fitted(|trainer| trainer.accumulate(4), 4, rows);
@@ -337,7 +337,7 @@ fn accumulation_does_what_a_large_batch_does() {
 }
 
 #[test]
-fn schedules_turn_the_rate_per_epoch_and_per_step() {
+fn schedules_set_the_rate_per_epoch_and_per_step() {
     use wgrad_nn::optim::LearningRate;
     use wgrad_nn::optim::schedule::{ExponentialLr, LambdaLr, OneCycleLr, ReduceLrOnPlateau, StepLr, Threshold};
     let data = sectors(64, 2);
@@ -357,7 +357,7 @@ fn schedules_turn_the_rate_per_epoch_and_per_step() {
         result.map(|_| seen).map_err(|error| error.to_string())
     };
     assert_eq!(rates(|trainer| trainer.schedule(StepLr::new(2).gamma(0.5))).unwrap(), [0.5, 0.25, 0.25]);
-    // After 4, 8 and 12 updates: the rate of the last one, and not of the next.
+    // The rates of updates 4, 8 and 12, and not those of the next ones.
     let halves = rates(|trainer| trainer.schedule_per_step(ExponentialLr::new(0.5))).unwrap();
     assert_eq!(halves, [0.5f64.powi(4), 0.5f64.powi(8), 0.5f64.powi(12)]);
     let accumulated = rates(|trainer| trainer.accumulate(3).schedule_per_step(LambdaLr::new(|step| step))).unwrap();
@@ -377,7 +377,7 @@ fn schedules_turn_the_rate_per_epoch_and_per_step() {
 }
 
 #[test]
-fn a_schedule_goes_on_in_another_trainer() {
+fn a_schedule_continues_in_another_trainer() {
     use wgrad_nn::optim::LearningRate;
     use wgrad_nn::optim::schedule::OneCycleLr;
     let data = sectors(64, 2);
@@ -420,7 +420,7 @@ fn the_trainer_keeps_an_average() {
 }
 
 #[test]
-fn what_is_tracked_is_averaged_over_rows_and_survives_a_stop() {
+fn tracked_values_are_means_over_rows_and_survive_a_stop() {
     use wgrad_metrics::batch;
     let data = sectors(50, 3);
     let train = |streaming: bool, stop: Option<usize>| {
@@ -461,7 +461,7 @@ fn what_is_tracked_is_averaged_over_rows_and_survives_a_stop() {
             let diagonal: f64 = (0..3).map(|i| confusion[4 * i]).sum();
             assert!((diagonal - of["accuracy"][0]).abs() < 1e-6 && diagonal > 0.2);
         }
-        // Batches of 16, 16, 16 and 2 rows: only a mean over rows is a number of fiftieths.
+        // Batches of 16, 16, 16 and 2 rows: a mean over rows is a multiple of 1/50, a mean over batches is not.
         assert!(((tracked["accuracy"][0] * 50.0).round() - tracked["accuracy"][0] * 50.0).abs() < 1e-4);
     }
     assert_eq!(train(true, None), whole);

@@ -98,17 +98,17 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Sets a schedule that changes the optimizer's settings after each epoch. A schedule that follows a metric receives
-    /// the validation loss, or the training loss if there are no validation rows; any other makes a step. Replaces any
-    /// earlier schedule. See [`schedule`](wgrad_nn::optim::schedule).
+    /// Sets a schedule that changes the optimizer's settings after each epoch. A schedule that follows a metric
+    /// receives the validation loss, or the training loss if there are no validation rows; any other makes a step.
+    /// Replaces any earlier schedule. See [`schedule`](wgrad_nn::optim::schedule).
     pub fn schedule(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedules = Schedules::per_epoch(schedule);
         self
     }
 
     /// Sets a schedule that changes the optimizer's settings after each update, as for
-    /// [`OneCycleLr`](wgrad_nn::optim::schedule::OneCycleLr). [`Self::updates`] returns the number of updates per epoch.
-    /// Steps are still submitted to the device in chunks.
+    /// [`OneCycleLr`](wgrad_nn::optim::schedule::OneCycleLr). [`Self::updates`] returns the number of updates per
+    /// epoch. Steps are still submitted to the device in chunks.
     pub fn schedule_per_step(mut self, schedule: impl Schedule + 'static) -> Self {
         self.schedules = Schedules::per_step(schedule);
         self
@@ -149,8 +149,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Sets a sampler, which draws the rows of each epoch instead of a shuffle; see [`Sampler`]. It must be made for the
-    /// data set that is passed to [`Self::fit`].
+    /// Sets a sampler, which draws the rows of each epoch instead of a shuffle; see [`Sampler`]. It must be made for
+    /// the data set that is passed to [`Self::fit`].
     pub fn sampler(mut self, sampler: &Sampler) -> Self {
         self.options.sampler = Some(sampler.clone());
         self
@@ -165,8 +165,8 @@ impl<'a> Trainer<'a> {
     /// Feeds rows from the host even if the data set fits on the device. Default: false.
     ///
     /// A data set fits if its features take at most 1 GiB and at most a quarter of the largest buffer binding of the
-    /// device ([`Limits::binding_bytes`](wgrad_core::Limits)). Then it is uploaded once per fit and each step gathers its
-    /// rows on the device; the results are the same bits either way.
+    /// device ([`Limits::binding_bytes`](wgrad_core::Limits)). Then it is uploaded once per fit and each step gathers
+    /// its rows on the device; the results are the same bits either way.
     pub fn streaming(mut self, streaming: bool) -> Self {
         self.options.streaming = streaming;
         self
@@ -231,9 +231,9 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Resumes from the latest checkpoint in a folder, or from a file. The training then ends with the same bytes as if
-    /// it had not been stopped. Model, data, optimizer and settings must be the same; the number of epochs may be larger.
-    /// A damaged checkpoint is skipped for the one before; [`Self::resumed`] lists those.
+    /// Resumes from the latest checkpoint in a folder, or from a file. The training then ends with the same bytes as
+    /// if it had not been stopped. Model, data, optimizer and settings must be the same; the number of epochs may be
+    /// larger. A damaged checkpoint is skipped for the one before; [`Self::resumed`] lists those.
     ///
     /// [`Self::fit`] reads the checkpoint. If a program has several fits, those before the one that was stopped return
     /// their recorded histories at once.

@@ -1,4 +1,4 @@
-//! Conversion of a training's state to a checkpoint.
+//! Conversion of a training run's state to a checkpoint.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub(crate) const GENERATOR: &str = "@generator";
 /// Prefix of the names of the best weights.
 pub(crate) const BEST_WEIGHTS: &str = "@best/";
 
-/// State of a training at a position, from which a checkpoint is made when one is due.
+/// State of a training run at a position, from which a checkpoint is made when one is due.
 pub(crate) struct Capture<'c> {
     pub session: &'c mut LazySession,
     pub schedules: &'c mut Schedules,

@@ -4,8 +4,8 @@
 //! {"__metadata__":{"wgrad":"CHECKSUM MANIFEST"}, …
 //! ```
 //!
-//! The checksum is the CRC-32 of the whole file, computed with zeros in its own place: eight hexadecimal digits at a fixed
-//! offset. It is checked before anything else is read.
+//! The checksum is the CRC-32 of the whole file, computed with zeros in its own place: eight hexadecimal digits at a
+//! fixed offset. It is checked before anything else is read.
 
 use std::collections::BTreeMap;
 

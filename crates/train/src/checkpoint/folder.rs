@@ -17,17 +17,17 @@ const ENDING: &str = ".safetensors";
 
 /// Folder of checkpoints, with the intervals at which they are written and the number of files to keep.
 ///
-/// A file has weights, buffers, averages, the optimizer's state and all counters under their names. Its metadata have the
-/// position of the training (step, epoch, running sums, learning rates, random numbers, schedule, early stopping, history)
-/// and its settings, device, version and command. The file is written under a temporary name, flushed to the disk and
-/// renamed, and a checksum covers all its bytes; older files are removed only after that.
-/// `step-000000000128.safetensors` is the training after 128 steps, `best.safetensors` the training after its best epoch by
-/// validation loss (training loss if there are no validation rows, or the metric of
+/// A file has weights, buffers, averages, the optimizer's state and all counters under their names. Its metadata have
+/// the position of the training (step, epoch, running sums, learning rates, random numbers, schedule, early stopping,
+/// history) and its settings, device, version and command. The file is written under a temporary name, flushed to the
+/// disk and renamed, and a checksum covers all its bytes; older files are removed only after that.
+/// `step-000000000128.safetensors` is the training after 128 steps, `best.safetensors` the training after its best
+/// epoch by validation loss (training loss if there are no validation rows, or the metric of
 /// [`EarlyStopping`](crate::EarlyStopping)).
 ///
-/// Saving does not change the results of a training. If a checkpoint cannot be written, that is reported, the training
-/// continues and the older files stay; for the final checkpoint of a fit it is an error. Weights can be loaded from a
-/// checkpoint by `Load::from(path).strict(false)`.
+/// Saving does not change the results of a training run. If a checkpoint cannot be written, that is reported, the
+/// training continues and the older files stay; for the final checkpoint of a fit it is an error. Weights can be
+/// loaded from a checkpoint by `Load::from(path).strict(false)`.
 ///
 /// ```
 /// use wgrad_core::{CpuBackend, Params};
@@ -71,8 +71,8 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Returns settings for checkpoints in a folder, which is created if it does not exist: after each epoch by default,
-    /// and at the end of each fit.
+    /// Returns settings for checkpoints in a folder, which is created if it does not exist: after each epoch by
+    /// default, and at the end of each fit.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         Self {
             folder: folder.as_ref().into(),
@@ -112,8 +112,8 @@ impl Checkpoints {
         Self { best, ..self }
     }
 
-    /// Allows a training that does not resume to begin in a folder with checkpoints of another one. These are removed once
-    /// the first new checkpoint is written. Default: false, which makes it an error.
+    /// Allows a training run that does not resume to begin in a folder with checkpoints of another one. These are
+    /// removed once the first new checkpoint is written. Default: false, which makes it an error.
     pub fn overwrite(self, overwrite: bool) -> Self {
         Self { overwrite, ..self }
     }
@@ -150,8 +150,8 @@ impl Checkpoints {
         by_steps || epochs.is_some_and(|every| every > 0 && epoch.is_multiple_of(every))
     }
 
-    /// Checks and creates the folder before the first step. Returns the files of another training, which are to be removed
-    /// once the first checkpoint of this one is written.
+    /// Checks and creates the folder before the first step. Returns the files of another training run, which are to be
+    /// removed once the first checkpoint of this one is written.
     pub(crate) fn begin(&self, resumes: bool) -> Result<Vec<PathBuf>> {
         let there = list(&self.folder)?;
         if !(resumes || self.overwrite || there.is_empty()) {
@@ -163,7 +163,7 @@ impl Checkpoints {
             return Ok(if resumes { vec![] } else { there });
         }
         fs::create_dir_all(&self.folder).map_err(Error::io(&self.folder))?;
-        // Temporary files of a training that was killed.
+        // Temporary files of a training run that was killed.
         for path in entries(&self.folder)? {
             let is_temporary =
                 |name: &str| name.starts_with('.') && name.contains(ENDING) && name.rsplit('.').next() == Some("tmp");
@@ -233,7 +233,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Lists the checkpoints of a folder: the latest first, that of the best epoch last. Empty if the folder does not exist.
+/// Lists the checkpoints of a folder: the latest first, that of the best epoch last. Empty if the folder does not
+/// exist.
 ///
 /// ```
 /// assert!(wgrad_train::checkpoints("no/such/folder")?.is_empty());
@@ -250,7 +251,7 @@ pub fn list(folder: impl AsRef<Path>) -> Result<Vec<PathBuf>> {
     Ok(steps.into_iter().map(|(_, path)| path).chain(best).collect())
 }
 
-/// Checkpoint from which a training has resumed.
+/// Checkpoint from which a training run has resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resumed {
     /// The file.

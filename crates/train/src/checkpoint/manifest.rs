@@ -71,7 +71,7 @@ impl FitRecord {
     }
 }
 
-/// Position of a training.
+/// Position of a training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// Index of the fit within the trainer, from 0.
@@ -87,7 +87,7 @@ pub(crate) struct Position {
     pub tracked: Numbers,
     /// Steps of all fits.
     pub total: u64,
-    /// Whether the fit has ended.
+    /// True if the fit has ended.
     pub over: bool,
 }
 
@@ -171,7 +171,7 @@ impl Manifest {
         serde_json::from_str(text).map_err(|error| wrong(&error))
     }
 
-    /// Returns the differences from the settings of a training that is to resume.
+    /// Returns the differences from the settings of a training run that is to resume.
     pub fn differences(&self, settings: &BTreeMap<String, String>) -> Vec<Difference> {
         let names: std::collections::BTreeSet<_> = self.settings.keys().chain(settings.keys()).collect();
         let text = |map: &BTreeMap<String, String>, name: &String| map.get(name).map_or("none", |v| v).to_string();

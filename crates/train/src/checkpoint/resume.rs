@@ -1,4 +1,4 @@
-//! Resuming: comparison of a checkpoint with a training, and restoration of its state.
+//! Resuming: comparison of a checkpoint with a training run, and restoration of its state.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(crate) struct ResumedFit {
     pub steps: usize,
 }
 
-/// Parts of a training that are restored from a checkpoint.
+/// Parts of a training run that are restored from a checkpoint.
 pub(crate) struct RestoreTarget<'r> {
     pub session: &'r mut LazySession,
     pub schedules: &'r mut Schedules,
@@ -88,7 +88,7 @@ impl Resume {
         self.pending.take()
     }
 
-    /// Restores the state of a training from a checkpoint of this fit. Returns the position.
+    /// Restores the state of a training run from a checkpoint of this fit. Returns the position.
     pub fn restore(
         &mut self,
         checkpoint: Checkpoint,

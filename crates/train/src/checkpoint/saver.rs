@@ -1,4 +1,4 @@
-//! Writer of a training's checkpoints: their times, and the report of failures.
+//! Writer of a training run's checkpoints: their times, and the report of failures.
 
 use std::path::{Path, PathBuf};
 
@@ -13,9 +13,9 @@ use crate::progress::Progress;
 #[derive(Default)]
 pub(crate) struct Saver {
     checkpoints: Option<Checkpoints>,
-    /// Whether the folder has been checked.
+    /// True once the folder has been checked.
     begun: bool,
-    /// Files of another training, to be removed.
+    /// Files of another training run, to be removed.
     others: Vec<PathBuf>,
     /// Last file that was written.
     last: Option<PathBuf>,
@@ -52,7 +52,7 @@ impl Saver {
         self.checkpoints.as_ref().and_then(|checkpoints| checkpoints.steps_left(total))
     }
 
-    /// Checks the folder before the first step of a training. `resumes` allows checkpoints in it.
+    /// Checks the folder before the first step of a training run. `resumes` allows checkpoints in it.
     pub fn begin(&mut self, resumes: bool) -> Result<()> {
         if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| !self.begun) {
             self.others = checkpoints.begin(resumes)?;

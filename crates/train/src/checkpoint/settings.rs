@@ -14,7 +14,7 @@ use wgrad_data::{Dataset, Sampler};
 /// Settings by name.
 pub(crate) type Settings = BTreeMap<String, String>;
 
-/// Data and model of a training.
+/// Data and model of a training run.
 pub(crate) struct Subject<'s> {
     pub data: &'s Dataset,
     pub params: Params,
@@ -22,7 +22,7 @@ pub(crate) struct Subject<'s> {
     pub step: Graph,
 }
 
-/// Parts of a training that its settings describe.
+/// Parts of a training run that its settings describe.
 pub(crate) struct SettingsSource<'d> {
     subject: &'d Subject<'d>,
     options: &'d TrainerOptions,

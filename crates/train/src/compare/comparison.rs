@@ -58,11 +58,12 @@ impl Compared {
 /// Result of [`Recording::compare`](crate::Recording::compare).
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// All values that both have, in the order of execution: outputs, the loss, gradients from the last module to the first,
-    /// updated parameters and buffers.
+    /// All values that both have, in the order of execution: outputs, the loss, gradients from the last module to the
+    /// first, updated parameters and buffers.
     pub compared: Vec<Compared>,
-    /// Recorded values that cannot be compared: modules without a counterpart of the same name and shape, and parameters
-    /// whose gradient is 0 by construction, such as a bias before a batch norm, where PyTorch adds up rounding errors.
+    /// Recorded values that cannot be compared: modules without a counterpart of the same name and shape, and
+    /// parameters whose gradient is 0 by construction, such as a bias before a batch norm, where PyTorch adds up
+    /// rounding errors.
     pub skipped: Vec<String>,
     /// Comparison of the same step on the session's device with the reference.
     pub lockstep: Lockstep,
@@ -86,14 +87,14 @@ impl fmt::Display for Comparison {
         match self.first_difference() {
             None => write!(
                 f,
-                "as PyTorch: {} outputs, the loss, {} gradients and {} updated values agree",
+                "agrees with PyTorch: {} outputs, the loss, {} gradients and {} updated values",
                 count(ComparedStage::Output),
                 count(ComparedStage::Gradient),
                 count(ComparedStage::Updated)
             )?,
             Some(first) => {
                 let Compared { site, shape, worst, unseen, .. } = first;
-                write!(f, "not as PyTorch: first differs the {first} {shape}")?;
+                write!(f, "differs from PyTorch, first in the {first} {shape}")?;
                 if let Some(worst) = worst {
                     let Deviation { at, got, truth, bound } = *worst;
                     write!(

@@ -12,11 +12,11 @@ use wgrad_data::Dataset;
 
 impl Trainer<'_> {
     /// Compares the first `steps` steps of the training with the reference, node by node:
-    /// [`Session::lockstep`](wgrad_core::Session::lockstep) of each, with the batches that [`Self::fit`] would use. Ends
-    /// after the first step in which a node exceeds its bound; its report is then the last.
+    /// [`Session::lockstep`](wgrad_core::Session::lockstep) of each, with the batches that [`Self::fit`] would use.
+    /// Ends after the first step in which a node exceeds its bound; its report is then the last.
     ///
-    /// Each step also runs as usual, to train for the next one. Weights, optimizer state, counters and random numbers are
-    /// restored afterwards.
+    /// Each step also runs as usual, to train for the next one. Weights, optimizer state, counters and random numbers
+    /// are restored afterwards.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
@@ -55,13 +55,13 @@ impl Trainer<'_> {
         Ok(reports)
     }
 
-    /// Compares the gradients of a training with finite differences after its first `steps` steps:
-    /// [`wgrad_core::audit`](fn@wgrad_core::audit) of the next step, with the batch that [`Self::fit`] would use, in `f64` on
-    /// the host.
+    /// Compares the gradients of a training run with finite differences after its first `steps` steps:
+    /// [`wgrad_core::audit`](fn@wgrad_core::audit) of the next step, with the batch that [`Self::fit`] would use, in
+    /// `f64` on the host.
     ///
-    /// Before the first step, weights that are initialised with 0 make some gradients 0, so train for a few steps. Weights,
-    /// optimizer state, counters and random numbers are restored afterwards. The duration grows with the batch size; a few
-    /// rows are enough.
+    /// Before the first step, weights that are initialised with 0 make some gradients 0, so train for a few steps.
+    /// Weights, optimizer state, counters and random numbers are restored afterwards. The duration grows with the
+    /// batch size; a few rows are enough.
     ///
     /// ```
     /// use wgrad_core::{CpuBackend, Params};
@@ -94,8 +94,8 @@ impl Trainer<'_> {
         Ok(report.expect("the loop ends with the audit"))
     }
 
-    /// Runs the steps of a training and passes each to `inspect` before it runs, until that returns true. Restores the state
-    /// of the training afterwards.
+    /// Runs the steps of a training run and passes each to `inspect` before it runs, until that returns true. Restores
+    /// the state of the training afterwards.
     fn inspect_steps<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &mut self,
         data: &Dataset,

@@ -73,18 +73,18 @@ impl Recording {
         Ok(array(&view).map_err(unusable)?)
     }
 
-    /// Repeats the recorded step and compares the values: loads the recorded parameters and buffers into `params` by name,
-    /// traces `loss` on the recorded batch and `optimizer` on that, and compares the recorded values with those of the graph
-    /// in `f64`, within the bound of a run in `f32` ([`expected`]). Runs the step in lockstep on the session's device as
-    /// well. All variables and counters are restored afterwards.
+    /// Repeats the recorded step and compares the values: loads the recorded parameters and buffers into `params` by
+    /// name, traces `loss` on the recorded batch and `optimizer` on that, and compares the recorded values with those
+    /// of the graph in `f64`, within the bound of a run in `f32` ([`expected`]). Runs the step in lockstep on the
+    /// session's device as well. All variables and counters are restored afterwards.
     ///
-    /// A module is identified by its dotted name: the scope in which a layer declares its variables and traces its ops. The
-    /// calls of a module that is called several times are compared in their order. `optimizer` should be new, with the
-    /// settings of the recorded one.
+    /// A module is identified by its dotted name: the scope in which a layer declares its variables and traces its
+    /// ops. The calls of a module that is called several times are compared in their order. `optimizer` should be new,
+    /// with the settings of the recorded one.
     ///
     /// # Errors
-    /// Names or shapes of the state dict that differ; a step that draws random numbers, which differ from PyTorch's; every
-    /// error of the graph; a lost device.
+    /// Names or shapes of the state dict that differ; a step that draws random numbers, which differ from PyTorch's;
+    /// every error of the graph; a lost device.
     #[track_caller]
     pub fn compare(
         &self,
@@ -215,8 +215,8 @@ impl Recording {
         Ok(values)
     }
 
-    /// Returns the last tensor of the recorded shape that a module traces in the recorded call, or the reason why there is
-    /// none.
+    /// Returns the last tensor of the recorded shape that a module traces in the recorded call, or the reason why
+    /// there is none.
     fn output(&self, graph: &Graph, name: &str, shape: &Shape) -> Result<Tensor, String> {
         let ModuleCall { module, call } = ModuleCall::parse(name);
         let calls = graph.calls_of(module);
@@ -247,8 +247,8 @@ struct Outputs {
     unseen: Vec<String>,
 }
 
-/// Returns the names of gradients that are rounding noise. An optimizer that normalises gradients makes full-size updates
-/// of them.
+/// Returns the names of gradients that are rounding noise. An optimizer that normalises gradients makes full-size
+/// updates of them.
 fn noise<'w>(values: &'w [RecordedValue], truth: &[Expected]) -> Vec<&'w str> {
     let gradients = values.iter().zip(truth).filter(|(value, _)| value.stage == ComparedStage::Gradient);
     let size = |array: &Array| array.to_f64().iter().fold(0f64, |size, x| size.max(x.abs()));

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use wgrad_core::Shape;
 
-use super::{Fix, Say, Text};
+use super::fix::Fix;
+use super::text::{Say, Text};
 
 /// Checkpoint that cannot be written, read or resumed from.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub enum CheckpointError {
         /// Error of the operating system.
         source: io::Error,
     },
-    /// The values of a training cannot be encoded.
+    /// The values of a training run cannot be encoded.
     Encode {
         /// Message of the encoder.
         reason: String,
@@ -35,7 +36,7 @@ pub enum CheckpointError {
     NothingToResume {
         /// The file or folder.
         path: PathBuf,
-        /// Whether it is a folder.
+        /// True if it is a folder.
         is_folder: bool,
     },
     /// No checkpoint of a folder is whole.
@@ -45,7 +46,7 @@ pub enum CheckpointError {
         /// Message of each checkpoint, the latest first.
         reasons: Vec<String>,
     },
-    /// A checkpoint is of another training.
+    /// A checkpoint is of another training run.
     OtherTraining {
         /// The checkpoint.
         path: PathBuf,

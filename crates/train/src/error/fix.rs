@@ -96,7 +96,8 @@ impl fmt::Display for Fix {
             }
             Self::FindRateFirst => "find the rate before the first fit",
             Self::Outputs { classes } => {
-                return write!(f, "give the model's last layer {}{classes} outputs", super::one_or(*classes));
+                let one = if *classes == 2 { "1 or " } else { "" };
+                return write!(f, "give the model's last layer {one}{classes} outputs");
             }
             Self::TrainAgain => "train the model again",
             Self::Record => "make one with examples/record_pytorch.py: record(path, model, optimizer, loss_fn, x, y)",

@@ -2,7 +2,8 @@
 
 use wgrad_core::{Error, NonFinite};
 
-use super::{Fix, Say, Text};
+use super::fix::Fix;
+use super::text::{Say, Text};
 
 /// Facts about a loss that is infinite or NaN.
 #[derive(Debug)]

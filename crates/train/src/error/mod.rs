@@ -26,6 +26,7 @@ mod prior;
 mod recording;
 mod scores;
 mod setting;
+mod text;
 
 use std::fmt;
 
@@ -39,6 +40,8 @@ pub use prior::PriorError;
 pub use recording::{Mismatch, RecordingError};
 pub use scores::ScoresError;
 pub use setting::SettingError;
+use text::Say;
+pub(crate) use text::Text;
 
 /// Error of training, evaluation, checkpoints or reports.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub enum TrainError {
     Model(ModelError),
     /// The scores of a report cannot be made, compared, written or read.
     Scores(ScoresError),
-    /// Fractions of classes, or what is made of them, cannot be used.
+    /// Class shares, or weights and biases made of them, cannot be used.
     Prior(PriorError),
     /// A recorded step of PyTorch cannot be compared.
     Recording(RecordingError),
@@ -62,20 +65,6 @@ pub enum TrainError {
     DeviceLost,
     /// The thread that gathers rows has ended.
     GatherEnded,
-}
-
-/// Function that writes a fix.
-type Say<'s> = &'s dyn Fn(&Fix) -> String;
-
-/// Text of a family of errors.
-pub(crate) trait Text {
-    /// Returns the message without its fixes.
-    fn text(&self) -> String;
-
-    /// Returns the fixes, each written by `say`, most likely first.
-    fn fixes(&self, _say: Say<'_>) -> Vec<String> {
-        vec![]
-    }
 }
 
 impl TrainError {
@@ -175,11 +164,6 @@ impl From<RecordingError> for Error {
     fn from(error: RecordingError) -> Self {
         TrainError::Recording(error).into()
     }
-}
-
-/// Returns `1 or ` where a model of so many classes may have one output, and nothing otherwise.
-fn one_or(classes: usize) -> &'static str {
-    if classes == 2 { "1 or " } else { "" }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use wgrad_core::Shape;
 
-use super::{Fix, Say, Text};
+use super::fix::Fix;
+use super::text::{Say, Text};
 
 /// Output or input of a model in the wrong form.
 #[derive(Clone, Debug, PartialEq)]

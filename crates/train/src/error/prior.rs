@@ -1,10 +1,11 @@
-//! Fractions of classes, and weights and biases made of them.
+//! Class shares, and weights and biases made of them.
 
 use wgrad_core::text::count;
 
-use super::{Fix, Say, Text, one_or};
+use super::fix::Fix;
+use super::text::{Say, Text, one_or};
 
-/// Fractions of classes, weights or biases that cannot be used.
+/// Class shares, weights or biases that cannot be used.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum PriorError {
@@ -18,11 +19,11 @@ pub enum PriorError {
         /// Number of classes.
         classes: usize,
     },
-    /// The fraction of a class is not a number above 0.
+    /// The share of a class is not a number above 0.
     Share {
         /// Number of the class, from 0.
         class: usize,
-        /// The fraction.
+        /// The share.
         share: f64,
     },
     /// There is not one weight per class.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use wgrad_core::Site;
 
-use super::{Fix, Say, Text};
+use super::fix::Fix;
+use super::text::{Say, Text};
 
 /// Recorded step that cannot be read or compared.
 #[derive(Clone, Debug)]

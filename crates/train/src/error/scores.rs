@@ -2,7 +2,8 @@
 
 use wgrad_core::text::count;
 
-use super::{Fix, Say, Text};
+use super::fix::Fix;
+use super::text::{Say, Text};
 
 /// Scores that cannot be made, compared, written or read.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,7 @@
 //! Settings of a trainer, a search for a learning rate or a report that cannot be used.
 
-use super::{Fix, Say, Text};
+use super::fix::Fix;
+use super::text::{Say, Text};
 
 /// Setting that is missing, outside its range, or contradicts another one.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,5 @@
-//! Localisation of the cause of a loss that is infinite or NaN: the steps since the last good values are repeated up to the
-//! one that failed, which is then checked node by node.
+//! Localisation of the cause of a loss that is infinite or NaN: the steps since the last good values are repeated up
+//! to the one that failed, which is then checked node by node.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ struct Culprit {
     node: Option<NonFinite>,
 }
 
-/// Parts of a training that are needed to repeat steps.
+/// Parts of a training run that are needed to repeat steps.
 pub(super) struct Replay<'r, 's, L> {
     pub session: &'r mut LazySession,
     pub schedules: &'r mut Schedules,
@@ -65,7 +65,7 @@ impl StepHistory {
         Self { good: Snapshot::take(params).ok(), ..Self::empty() }
     }
 
-    /// Begins anew at the current values, at most once per second and with at most a fiftieth of the time spent on it.
+    /// Begins a new history at the current values, at most once per second. Takes at most 2 % of the time.
     pub fn refresh(&mut self, session: &mut LazySession) -> Result<()> {
         if !self.epochs.is_empty() && self.taken.elapsed() > Duration::from_secs(1).max(self.cost * 50) {
             let begin = Instant::now();
@@ -82,8 +82,8 @@ impl StepHistory {
         self.epochs.push(EpochStart { epoch: at.epoch, step: at.step, order: order.to_vec(), host });
     }
 
-    /// Returns the error about a loss that is not finite. If the step that caused it can be found, the model is restored to
-    /// its values before that step.
+    /// Returns the error about a loss that is not finite. If the step that caused it can be found, the model is
+    /// restored to its values before that step.
     pub fn explain<L: Fn(&Tensor, &Tensor) -> Tensor>(
         &self,
         mut replay: Replay<'_, '_, L>,

@@ -21,15 +21,15 @@ impl Trainer<'_> {
     /// (see [`Targets`](crate::Targets)). Afterwards the values of all variables are in [`Params`](wgrad_core::Params),
     /// ready to be saved.
     ///
-    /// Steps are submitted to the device in chunks (one at a time with [`Self::on_step`]). Their rows are gathered on the
-    /// device if the data set fits (see [`Self::streaming`]). `loss` is traced once per batch size, and once before that to
-    /// declare all state; the ops that it adds to the graph run in every step. A second call continues with the
-    /// optimizer's state and the next shuffles.
+    /// Steps are submitted to the device in chunks (one at a time with [`Self::on_step`]). Their rows are gathered on
+    /// the device if the data set fits (see [`Self::streaming`]). `loss` is traced once per batch size, and once
+    /// before that to declare all state; the ops that it adds to the graph run in every step. A second call continues
+    /// with the optimizer's state and the next shuffles.
     ///
     /// # Errors
-    /// Every error of the graph, with its source line; a loss that is not finite, with the first node that is not, and the
-    /// model as it was before that step; a lost device; a checkpoint to resume from that is missing, damaged or of another
-    /// training; a final checkpoint that cannot be written.
+    /// Every error of the graph, with its source line; a loss that is not finite, with the first node that is not, and
+    /// the model as it was before that step; a lost device; a checkpoint to resume from that is missing, damaged or of
+    /// another training; a final checkpoint that cannot be written.
     #[track_caller]
     pub fn fit(&mut self, data: &Dataset, epochs: usize, loss: impl Fn(&Tensor, &Tensor) -> Tensor) -> Result<History> {
         let caller = Location::caller();

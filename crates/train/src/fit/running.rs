@@ -50,8 +50,8 @@ pub(super) struct Fit<'f, L> {
 }
 
 impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
-    /// Prepares a fit at its beginning, or at the position of a checkpoint. Returns none if the checkpoint is of a later
-    /// fit.
+    /// Prepares a fit at its beginning, or at the position of a checkpoint. Returns none if the checkpoint is of a
+    /// later fit.
     pub fn prepare(
         trainer: &mut Trainer<'_>,
         options: FitOptions<'f>,
@@ -297,8 +297,8 @@ impl<'f, L: Fn(&Tensor, &Tensor) -> Tensor> Fit<'f, L> {
         Ok(())
     }
 
-    /// Calls `save` with the current position if checkpoints are enabled. `random` is the generator at the beginning of the
-    /// epoch; none for its current state.
+    /// Calls `save` with the current position if checkpoints are enabled. `random` is the generator at the beginning
+    /// of the epoch; none for its current state.
     fn save_with(
         &mut self,
         trainer: &mut Trainer<'_>,

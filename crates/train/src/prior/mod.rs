@@ -1,9 +1,9 @@
 //! Prior probabilities of classes: initial biases for rare classes, the effect of class weights, and its correction.
 //!
-//! The share of a class is the fraction of the rows that belong to it. A weighted loss, and a sampler that draws some rows
-//! more often, train a model for other class shares than those of the data: with class shares `p` and weights `w`, the
-//! model learns the shares `p·w / Σ p·w`. This shifts its logits by a known amount. The ranking of the rows may improve;
-//! the probabilities are off by that shift.
+//! The share of a class is the fraction of the rows that belong to it. A weighted loss, and a sampler that draws some
+//! rows more often, train a model for other class shares than those of the data: with class shares `p` and weights
+//! `w`, the model learns the shares `p·w / Σ p·w`. This shifts its logits by a known amount. The ranking of the rows
+//! may improve; the probabilities are off by that shift.
 //!
 //! ```
 //! use wgrad_core::Params;
@@ -85,8 +85,8 @@ impl Prior {
         -self.shares.iter().map(|p| p * p.ln()).sum::<f64>()
     }
 
-    /// Returns the number of negative rows per positive row, the usual `pos_weight`, with which both classes have the same
-    /// total weight. None for more than two classes.
+    /// Returns the number of negative rows per positive row, the usual `pos_weight`, with which both classes have the
+    /// same total weight. None for more than two classes.
     pub fn pos_weight(&self) -> Option<f64> {
         match self.shares[..] {
             [negatives, positives] => Some(negatives / positives),
@@ -94,8 +94,8 @@ impl Prior {
         }
     }
 
-    /// Returns `1 / (classes · p)` for each class. All classes have the same total weight with these weights, and the mean
-    /// weight of a row is 1; scikit-learn's "balanced".
+    /// Returns `1 / (classes · p)` for each class. All classes have the same total weight with these weights, and the
+    /// mean weight of a row is 1; scikit-learn's "balanced".
     pub fn class_weights(&self) -> Vec<f64> {
         self.shares.iter().map(|p| 1.0 / (self.shares.len() as f64 * p)).collect()
     }
@@ -126,8 +126,8 @@ impl Prior {
         self.weighted(&[1.0, weight])
     }
 
-    /// Returns the logits whose probabilities are these shares: `ln(p / (1 − p))` for two classes and one logit, `ln p` for
-    /// one logit per class.
+    /// Returns the logits whose probabilities are these shares: `ln(p / (1 − p))` for two classes and one logit, `ln
+    /// p` for one logit per class.
     ///
     /// # Errors
     /// When `width` is neither the number of classes nor 1 for two classes.
@@ -152,7 +152,8 @@ impl Prior {
         initialize(head, &self.logits(outputs)?)
     }
 
-    /// Returns the shift that converts the logits of a model trained on the shares `trained` to logits for these shares.
+    /// Returns the shift that converts the logits of a model trained on the shares `trained` to logits for these
+    /// shares.
     ///
     /// # Errors
     /// When the numbers of classes differ.
@@ -199,8 +200,8 @@ pub fn initialize(head: &Linear, logits: &[f64]) -> Result<()> {
     head.weight().set(Array::full(head.weight().shape(), 0f32))
 }
 
-/// Shift of logits from one set of class shares to another: `ln p_here − ln p_trained` for each class. After training with
-/// a `pos_weight` of `w` it is `−ln w` for the single logit.
+/// Shift of logits from one set of class shares to another: `ln p_here − ln p_trained` for each class. After training
+/// with a `pos_weight` of `w` it is `−ln w` for the single logit.
 ///
 /// This is Bayes' rule, if the rows of each class have the same distribution in both places.
 /// Source: Elkan, The Foundations of Cost-Sensitive Learning, 2001.
@@ -248,8 +249,8 @@ impl PriorShift {
         Ok(())
     }
 
-    /// Adds the shift to logits `[…, 1]` or `[…, classes]` in a graph. A last axis of another size gives an invalid tensor
-    /// and an error of the graph.
+    /// Adds the shift to logits `[…, 1]` or `[…, classes]` in a graph. A last axis of another size gives an invalid
+    /// tensor and an error of the graph.
     #[track_caller]
     pub fn apply(&self, logits: &Tensor) -> Tensor {
         let width = logits.shape().dims().last().copied().unwrap_or(1);

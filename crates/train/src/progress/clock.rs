@@ -31,8 +31,8 @@ impl Clock {
         self.made += 1;
     }
 
-    /// Returns steps per second of the epoch so far, and the time left. The time counts from the beginning of the epoch,
-    /// as the steps of a chunk are reported together.
+    /// Returns steps per second of the epoch so far, and the time left. The time counts from the beginning of the
+    /// epoch, as the steps of a chunk are reported together.
     pub fn rate(&self) -> String {
         self.rate_within(self.began.elapsed().as_secs_f64())
     }

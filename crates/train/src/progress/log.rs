@@ -6,8 +6,8 @@ use super::clock::Clock;
 use super::observer::{FitInfo, Progress};
 use crate::history::{EpochStats, Short};
 
-/// Writes a line per epoch to standard error, with steps per second and the time left, and a line every 30 seconds within
-/// long epochs. [`automatic`](super::automatic) returns this observer where there is no terminal.
+/// Writes a line per epoch to standard error, with steps per second and the time left, and a line every 30 seconds
+/// within long epochs. [`automatic`](super::automatic) returns this observer where there is no terminal.
 #[derive(Debug, Default)]
 pub struct Log {
     clock: Option<Clock>,

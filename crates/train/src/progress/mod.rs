@@ -14,7 +14,8 @@ pub use bar::Bar;
 pub use log::Log;
 pub use observer::{FitInfo, Lines, Progress, Silent};
 
-/// Returns a progress bar if standard error is a terminal and the feature `progress` is enabled, lines of a log otherwise.
+/// Returns a progress bar if standard error is a terminal and the feature `progress` is enabled, lines of a log
+/// otherwise.
 pub fn automatic() -> Box<dyn Progress> {
     #[cfg(feature = "progress")]
     if stderr().is_terminal() {

@@ -35,12 +35,12 @@ pub trait Progress {
         Arc::new(|warning| eprintln!("{warning}"))
     }
 
-    /// Called after step number `step` of the epoch, from 1. Steps are submitted in chunks, so the calls of a chunk come
-    /// together, after it has run.
+    /// Called after step number `step` of the epoch, from 1. Steps are submitted in chunks, so the calls of a chunk
+    /// come together, after it has run.
     fn step(&mut self, _step: usize) {}
 
-    /// Receives the loss of the last reported step and the current learning rate. As steps are submitted ahead, the rate
-    /// may be that of a later step.
+    /// Receives the loss of the last reported step and the current learning rate. As steps are submitted ahead, the
+    /// rate may be that of a later step.
     fn now(&mut self, _loss: f64, _lr: Option<f64>) {}
 
     /// Receives a message for the user, such as a checkpoint that could not be written. Default: standard error.

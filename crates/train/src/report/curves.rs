@@ -31,8 +31,8 @@ fn quoted(name: &str) -> String {
     name.replace([',', '"', '\n', '\r'], "_")
 }
 
-/// Returns an event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a tag,
-/// the epoch as its step, and a time in seconds since 1970.
+/// Returns an event file: records of a length, its checksum, an `Event` message and its checksum. Each scalar has a
+/// tag, the epoch as its step, and a time in seconds since 1970.
 pub(super) fn events(contents: &Contents, last: &[MetricInterval]) -> Vec<u8> {
     let Contents { history, rates, begun, .. } = contents;
     let mut file = vec![];
@@ -73,7 +73,8 @@ struct Scalar {
     value: f64,
 }
 
-/// Encodes `Event { wall_time: 1, step: 2, summary: 5 }` of `Summary { value: 1 }` of `Value { tag: 1, simple_value: 2 }`.
+/// Encodes `Event { wall_time: 1, step: 2, summary: 5 }` of `Summary { value: 1 }` of `Value { tag: 1, simple_value: 2
+/// }`.
 fn event(time: f64, step: u64, scalars: impl Iterator<Item = Scalar>) -> Vec<u8> {
     let mut summary = vec![];
     for Scalar { tag, value } in scalars {

@@ -168,8 +168,8 @@ pub(super) fn cut_at_threshold(cuts: &Cuts, decision: &Decision) -> wgrad_metric
     all[all.partition_point(|cut| cut.score > decision.threshold()).saturating_sub(1)]
 }
 
-/// Compares probabilities with observed frequencies: for two classes those of the positive class, otherwise those of the
-/// predicted class.
+/// Compares probabilities with observed frequencies: for two classes those of the positive class, otherwise those of
+/// the predicted class.
 fn reliabilities(scores: &Scores, decision: &Decision) -> Result<Reliability> {
     let probabilities = scores.probabilities(decision);
     if scores.classes().len() == 2 {

@@ -43,10 +43,10 @@ impl Importance {
 /// the values of the column are shuffled among the rows. Source: Breiman, Random Forests, 2001. A column of text is
 /// shuffled as a whole, with all features made of it.
 ///
-/// Correlated features split their importance: if one of them is shuffled, the model still has the other. `logits` returns
-/// the model's logits for features `f32[N, features]`. To limit the cost, at most 1000 rows are used (a seeded choice) and
-/// each feature is shuffled five times; fewer for more than 80 features, so that the model evaluates about 400,000 rows
-/// in all.
+/// Correlated features split their importance: if one of them is shuffled, the model still has the other. `logits`
+/// returns the model's logits for features `f32[N, features]`. To limit the cost, at most 1000 rows are used (a seeded
+/// choice) and each feature is shuffled five times; fewer for more than 80 features, so that the model evaluates about
+/// 400,000 rows in all.
 ///
 /// ```
 /// use wgrad_core::Array;

@@ -1,9 +1,9 @@
 //! Report of a training run: a page, its plots, and the statistics for other programs.
 //!
 //! [`RunReport`] takes any of a history, [`Scores`] of validation and test rows, a
-//! [`Decision`](wgrad_metrics::Decision), importances and facts. It writes `report.html`, which opens from disk without a
-//! network, `plots/*.svg`, `metrics.csv` and an event file for TensorBoard. [`intervals`] and [`paired`] compute all
-//! metrics with bootstrap intervals, for one model and for the difference of two.
+//! [`Decision`](wgrad_metrics::Decision), importances and facts. It writes `report.html`, which opens from disk
+//! without a network, `plots/*.svg`, `metrics.csv` and an event file for TensorBoard. [`intervals`] and [`paired`]
+//! compute all metrics with bootstrap intervals, for one model and for the difference of two.
 //!
 //! ```
 //! use wgrad_core::{CpuBackend, Params};

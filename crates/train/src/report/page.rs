@@ -90,8 +90,9 @@ pub(super) fn html(report: &Contents) -> Result<String> {
     Ok(document(&report.title, &body, &script))
 }
 
-/// Returns an HTML page with a body and the style of reports, for a screen of any width, light or dark. It opens from disk
-/// and loads nothing from a network. `body` is HTML, see [`escape`](super::escape); `script` is an element or empty.
+/// Returns an HTML page with a body and the style of reports, for a screen of any width, light or dark. It opens from
+/// disk and loads nothing from a network. `body` is HTML, see [`escape`](super::escape); `script` is an element or
+/// empty.
 pub fn document(title: &str, body: &str, script: &str) -> String {
     let title = escape(title);
     format!(
@@ -120,7 +121,7 @@ fn about(report: &Contents) -> String {
         let _ = writeln!(lines, "<p>Evaluated on {} {which}. {}.</p>", scores.rows(), escape(&capital(&decision)));
     }
     if let Some(time) = report.begun {
-        let _ = writeln!(lines, "<p>Begun {}</p>", date(time));
+        let _ = writeln!(lines, "<p>Started {}</p>", date(time));
     }
     lines
 }
@@ -211,7 +212,7 @@ fn model(report: &Contents) -> String {
     let mut html =
         "<section aria-labelledby=\"run-title\"><h2 id=\"run-title\">The run</h2>\n<div class=\"card\">\n".to_string();
     if !report.command.is_empty() {
-        let _ = write!(html, "<h3>To repeat it</h3><pre class=\"wrap\">{}</pre>\n", escape(&report.command));
+        let _ = write!(html, "<h3>Command to repeat it</h3><pre class=\"wrap\">{}</pre>\n", escape(&report.command));
     }
     let facts = report.facts.iter().map(|Fact { name, value }| (&name[..], value.clone()));
     let rows: String = facts

@@ -36,9 +36,9 @@ pub struct MetricInterval {
 /// Computes the metrics of a set of rows with bootstrap intervals. The numbers are those of
 /// [`bootstrap`](wgrad_metrics::bootstrap) for each metric, but faster, as the rows are sorted once.
 ///
-/// For two classes precision, recall and F1 are those of the positive class. For more classes they are macro averages, and
-/// so are the two areas. `log_loss` and `brier` (two classes only) use the decision's probabilities. There are 1000 draws;
-/// fewer, but at least 100, if rows times classes exceed 150,000.
+/// For two classes precision, recall and F1 are those of the positive class. For more classes they are macro averages,
+/// and so are the two areas. `log_loss` and `brier` (two classes only) use the decision's probabilities. There are
+/// 1000 draws; fewer, but at least 100, if rows times classes exceed 150,000.
 ///
 /// ```
 /// use wgrad_data::Seed;
@@ -60,9 +60,9 @@ pub fn intervals(scores: &Scores, decision: &Decision, confidence: f64, seed: Se
     resample(scores.rows(), inputs.draws(), confidence, seed, draw)
 }
 
-/// Computes the differences `other − first` of the metrics of two models on the same rows, in the same order, with paired
-/// bootstrap intervals: each draw takes the same rows of both models. The intervals are much narrower than those of the
-/// difference of two independent samples.
+/// Computes the differences `other − first` of the metrics of two models on the same rows, in the same order, with
+/// paired bootstrap intervals: each draw takes the same rows of both models. The intervals are much narrower than
+/// those of the difference of two independent samples.
 ///
 /// # Errors
 /// When the rows differ in number, labels or classes; when `confidence` is not between 0 and 1.

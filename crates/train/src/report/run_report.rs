@@ -18,7 +18,8 @@ use wgrad_metrics::Decision;
 
 /// Report of a training run; see [the module](super) for an example. Everything except the title is optional.
 ///
-/// The same contents give the same bytes; only [`Self::begun`] and the history contain times. Names may have any characters.
+/// The same contents give the same bytes; only [`Self::begun`] and the history contain times. Names may contain
+/// any characters.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct RunReport {
@@ -31,8 +32,8 @@ impl RunReport {
         Self { contents: Contents { title: title.into(), ..Contents::default() } }
     }
 
-    /// Sets the beginning of the run, which the page shows and the event file begins with. Default: none, and 1970 in the
-    /// event file.
+    /// Sets the beginning of the run, which the page shows and the event file begins with. Default: none, and 1970 in
+    /// the event file.
     pub fn begun(mut self, time: SystemTime) -> Self {
         self.contents.begun = Some(time);
         self
@@ -66,8 +67,8 @@ impl RunReport {
         self
     }
 
-    /// Adds the effective class weights of a part of the data (rows times weight), for a weighted loss or a sampler that
-    /// draws some classes more often. The effective prevalence of a class is its fraction of the total weight.
+    /// Adds the effective class weights of a part of the data (rows times weight), for a weighted loss or a sampler
+    /// that draws some classes more often. The effective prevalence of a class is its fraction of the total weight.
     pub fn weighted_part<C: AsRef<str>>(mut self, name: impl Into<String>, classes: &[C], weights: &[f64]) -> Self {
         let classes = classes.iter().map(|class| class.as_ref().to_string()).collect();
         self.contents.parts.push(Part { name: name.into(), classes, counts: weights.to_vec(), weighted: true });
@@ -80,8 +81,8 @@ impl RunReport {
         self
     }
 
-    /// Sets the scores of the test rows, on which the page evaluates the model. Without them it uses the validation rows and
-    /// states that.
+    /// Sets the scores of the test rows, on which the page evaluates the model. Without them it uses the validation
+    /// rows and states that.
     pub fn test(mut self, scores: Scores) -> Self {
         self.contents.test = Some(scores);
         self
@@ -187,14 +188,14 @@ impl RunReport {
         Ok(figures.iter().map(|figure| Plot { name: format!("{}.svg", figure.id), svg: figure.file() }).collect())
     }
 
-    /// Returns `metrics.csv`: a row per epoch with the columns `epoch,loss,validation_loss,learning_rate,seconds`, followed
-    /// by those of tracked numbers.
+    /// Returns `metrics.csv`: a row per epoch with the columns `epoch,loss,validation_loss,learning_rate,seconds`,
+    /// followed by those of tracked numbers.
     pub fn metrics_csv(&self) -> String {
         curves::csv(&self.contents)
     }
 
-    /// Returns an event file for TensorBoard: the statistics of each epoch, and the metrics of the evaluated rows after the
-    /// last epoch.
+    /// Returns an event file for TensorBoard: the statistics of each epoch, and the metrics of the evaluated rows
+    /// after the last epoch.
     ///
     /// # Errors
     /// None for a report of valid scores.
@@ -202,8 +203,8 @@ impl RunReport {
         Ok(curves::events(&self.contents, &self.intervals()?))
     }
 
-    /// Writes all files into a folder: `report.html`, `plots/*.svg`, `metrics.csv` and `events.out.tfevents.wgrad`. Files of
-    /// an earlier report are replaced atomically; its plots that this report does not have are removed.
+    /// Writes all files into a folder: `report.html`, `plots/*.svg`, `metrics.csv` and `events.out.tfevents.wgrad`.
+    /// Files of an earlier report are replaced atomically; its plots that this report does not have are removed.
     ///
     /// # Errors
     /// When a file cannot be written.

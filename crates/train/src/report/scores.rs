@@ -103,14 +103,14 @@ impl Scores {
         Ok(Self { digest: Some(format!("{:016x}", digest.0)), ..scores })
     }
 
-    /// Returns whether the rows are known to be the same as those of `other`, with the same features and in the same order.
-    /// Only scores of [`Self::of`] know their features.
+    /// Returns whether the rows are known to be the same as those of `other`, with the same features and in the same
+    /// order. Only scores of [`Self::of`] know their features.
     pub fn same_rows(&self, other: &Self) -> bool {
         self.digest.is_some() && self.digest == other.digest && self.labels == other.labels
     }
 
-    /// Returns a safetensors file: `logits` as `f32[rows, width]`, `labels` as `u32[rows]`, and as JSON metadata the names
-    /// of the classes and a digest of the features.
+    /// Returns a safetensors file: `logits` as `f32[rows, width]`, `labels` as `u32[rows]`, and as JSON metadata the
+    /// names of the classes and a digest of the features.
     ///
     /// # Errors
     /// None for valid scores.
@@ -230,8 +230,8 @@ impl Scores {
         }
     }
 
-    /// Returns the cross-entropy of each row under a decision's probabilities. Isotonic calibration may give a probability
-    /// of 0, which is raised to `1e-15`.
+    /// Returns the cross-entropy of each row under a decision's probabilities. Isotonic calibration may give a
+    /// probability of 0, which is raised to `1e-15`.
     pub fn losses(&self, decision: &Decision) -> Vec<f64> {
         let signed = |z: f64, label: u32| softplus(if label == 0 { z } else { -z });
         let rows = self.labels.iter();

@@ -35,8 +35,8 @@ pub struct SliderStops {
     pub chosen: usize,
 }
 
-/// Selects the stops of the slider: all cuts if there are few, otherwise enough that neighbouring stops differ by less than
-/// one per cent of the positive rows and of all rows.
+/// Selects the stops of the slider: all cuts if there are few, otherwise enough that neighbouring stops differ by less
+/// than one per cent of the positive rows and of all rows.
 pub(super) fn stops(scores: &Scores, decision: &Decision) -> Result<Option<SliderStops>> {
     let Some(margins) = scores.margins() else { return Ok(None) };
     let cuts = Cuts::new(&margins, scores.labels())?;

@@ -257,8 +257,8 @@ impl Figure {
         Point { x: left + part(x, self.x) * (right - left), y: bottom - part(y, self.y) * (bottom - top) }
     }
 
-    /// Adds a line through points. Leaves out points on the line between their neighbours or within 0.3 units of the one
-    /// before. A point that is not finite interrupts the line.
+    /// Adds a line through points. Leaves out points on the line between their neighbours or within 0.3 units of the
+    /// one before. A point that is not finite interrupts the line.
     pub fn line(mut self, class: &str, points: &[impl Into<Point> + Copy]) -> Self {
         let mut path = String::new();
         let points: Vec<Point> = points.iter().map(|&point| point.into()).collect();

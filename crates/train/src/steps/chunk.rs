@@ -28,8 +28,9 @@ pub(super) struct ChunkWork<'o> {
 }
 
 impl<'o> ChunkWork<'o> {
-    /// Returns the chunk that begins with step `from` of an epoch with an update after every `accumulate` batches. It has
-    /// at least one and at most `steps` steps, all with the same number of rows and the same use of their gradients.
+    /// Returns the chunk that begins with step `from` of an epoch with an update after every `accumulate` batches. It
+    /// has at least one and at most `steps` steps, all with the same number of rows and the same use of their
+    /// gradients.
     pub fn at(order: EpochOrder<'o>, accumulate: usize, from: usize, steps: usize) -> Self {
         let EpochOrder { rows: order, batch_size: size } = order;
         let rest = &order[from * size..];

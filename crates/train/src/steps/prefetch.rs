@@ -47,8 +47,8 @@ fn ended() -> Error {
     TrainError::GatherEnded.into()
 }
 
-/// Runs `body` with a producer of items. With `ahead` it has a thread of its own, if the system can start one, which ends
-/// with `body`.
+/// Runs `body` with a producer of items. With `ahead` it has a thread of its own, if the system can start one, which
+/// ends with `body`.
 pub(super) fn with_producer<W: Send, T: Send, R>(
     ahead: bool,
     make: &(dyn Fn(W) -> Result<T> + Sync),
