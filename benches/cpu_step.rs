@@ -1,8 +1,8 @@
-//! How long a training step takes on the CPU: `cargo bench --bench cpu_step -- [--profile] [--seconds S] [workload …]`.
+//! Time of a training step on the CPU: `cargo bench --bench cpu_step -- [--profile] [--seconds S] [workload …]`.
 //!
-//! The workloads are those of `benches/peers/torch_step.py`, and so are the lines of JSON. `RAYON_NUM_THREADS` sets
-//! the number of threads. Feeding and reading the loss are part of a step. With `--profile`, the median time of each
-//! task of the plan follows.
+//! The workloads and the JSON lines are those of `benches/peers/torch_step.py`. `RAYON_NUM_THREADS` sets the number
+//! of threads. Feeding and reading the loss are part of a step. With `--profile`, the median time of each task of the
+//! plan follows.
 
 use std::time::{Duration, Instant};
 
@@ -63,7 +63,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Times of `once` until `seconds` have passed, but at least ten, sorted.
+    /// Times `once` until `seconds` have passed, but at least ten times. Returns the sorted times.
     fn repeat(&mut self, seconds: f64, mut once: impl FnMut(&mut Self) -> Result<Duration>) -> Result<Vec<f64>> {
         let start = Instant::now();
         let mut times = vec![];
@@ -100,7 +100,7 @@ impl Bench {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --all-targets` starts benchmarks, too; they only time when asked to.
+    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());
     }

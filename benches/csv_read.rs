@@ -1,6 +1,7 @@
-//! How long a CSV file takes to become a table, next to what its parser alone takes.
+//! Time to read a CSV file into a table, compared with the time of its parser alone.
 //!
-//! `cargo bench --bench csv_read [-- FILE]`: without a file, one of 200,000 rows and 30 columns of numbers is made.
+//! `cargo bench --bench csv_read [-- FILE]`: without a file, one of 200,000 rows and 30 columns of numbers is
+//! generated.
 
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
-//! What the host does per kernel launch, beside what wgpu itself needs for it: `cargo bench --bench encode`.
+//! Host time per kernel launch, compared with wgpu's own: `cargo bench --bench encode`.
 //!
-//! A step of small clusters is run many times at once; the same number of launches with as many bindings goes through
-//! wgpu alone in a loop. What counts is the processor time of the calling thread, so that a software adapter's own work
-//! does not; only Linux tells it.
+//! Many runs of a step of small clusters are submitted at once; the same number of launches with as many bindings
+//! goes through wgpu alone in a loop. The measure is the processor time of the calling thread, which excludes the
+//! work of a software adapter. Only Linux reports it.
 
 use wgpu::util::DeviceExt;
 use wgrad::gpu::adapters;
@@ -12,12 +12,12 @@ const LAUNCHES: usize = 32;
 const STEPS: usize = 60;
 const ROUNDS: usize = 15;
 
-/// Nanoseconds that this thread has run.
+/// Returns the processor time of this thread, in nanoseconds.
 fn thread_time() -> Option<f64> {
     std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// The least time of a launch, in nanoseconds.
+/// Returns the least time of a launch over all rounds, in nanoseconds.
 fn least(mut round: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut least = f64::INFINITY;
     for _ in 0..ROUNDS {
@@ -30,13 +30,13 @@ fn least(mut round: impl FnMut() -> Result<()>) -> Result<f64> {
     Ok(least)
 }
 
-/// A step of as many launches: each adds one to a variable.
+/// Measures wgrad: a step of [`LAUNCHES`] launches, each of which adds one to a variable.
 fn ours() -> Result<Option<f64>> {
     let Some(adapter) = adapters().iter().find(|adapter| adapter.info().api == "vulkan") else { return Ok(None) };
     let params = Params::seeded(0);
     let graph = Graph::new(Mode::Train);
     for i in 0..LAUNCHES {
-        // Shapes of their own keep them apart.
+        // Different shapes keep the launches from being fused.
         let variable = params.variable(&format!("v{i}"), [i + 1], Kind::State, Init::Constant(0.0));
         graph.update(&variable, &(graph.variable(&variable) + 1.0));
     }
@@ -47,11 +47,11 @@ fn ours() -> Result<Option<f64>> {
     least(|| session.submit_many(&step, STEPS, &[])).map(Some)
 }
 
-/// The same through wgpu alone: a pipeline and a bind group of two buffers for each launch.
+/// Measures wgpu alone: a pipeline and a bind group of two buffers for each launch.
 fn bare() -> f64 {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::VULKAN));
-    let adapter = found.into_iter().next().expect("there was one a moment ago");
+    let adapter = found.into_iter().next().expect("an adapter was found before");
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))
         .expect("the driver opens its adapter");
     let launches: Vec<_> = (1..=LAUNCHES)
@@ -106,7 +106,7 @@ fn bare() -> f64 {
 }
 
 fn main() -> Result<()> {
-    // `cargo test --all-targets` starts benchmarks, too; they only time when asked to.
+    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
     if !std::env::args().any(|argument| argument == "--bench") || thread_time().is_none() {
         return Ok(());
     }

@@ -1,8 +1,8 @@
-//! How long matrix products take on every adapter, per variant: `cargo bench --bench matmul [-- WORD…]`.
+//! Time of matrix products on every adapter, per kernel variant: `cargo bench --bench matmul [-- WORD…]`.
 //!
-//! The words pick sets of products (`1024`, `wide`, `mid`, `tabular`) and variants by parts of their names; `default` is
-//! the one that runs without tuning. Each result is compared with the CPU before it is timed; a time is the median of
-//! the device's own timestamps, so that submission and reading back do not count.
+//! The words select sets of products (`1024`, `wide`, `mid`, `tabular`) and variants by parts of their names;
+//! `default` is the variant that runs without tuning. Each result is compared with the CPU before it is timed. A time
+//! is the median of the device's own timestamps, so that submission and reading back do not count.
 
 use std::time::Instant;
 
@@ -11,10 +11,11 @@ use wgrad::gpu::testing::AdapterHooks;
 use wgrad::gpu::{Adapter, adapters};
 use wgrad::prelude::*;
 
-/// Rows, terms, columns, and which operands enter as transposes.
+/// Rows, terms, columns, and whether each operand is transposed.
 type Product = ([usize; 3], bool, bool);
 
-/// The products of a training step: per layer y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, without the first layer's dx.
+/// Returns the products of a training step: per layer y = x·wᵀ, dx = dy·w and dw = dyᵀ·x, without the first layer's
+/// dx.
 fn step(batch: usize, sizes: &[usize]) -> Vec<Product> {
     let layers = sizes.windows(2).enumerate();
     layers
@@ -66,7 +67,7 @@ impl Bench {
         self.session.run(&self.step, &[(x, xs), (w, ws)])
     }
 
-    /// Seconds per product, by the device's clock.
+    /// Returns the seconds per product, by the device's clock.
     fn time(&mut self) -> Result<f64> {
         let [(x, xs), (w, ws)] = &self.feeds;
         let profile = self.session.profile(&self.step, &[(x, xs), (w, ws)])?;
@@ -74,7 +75,7 @@ impl Bench {
     }
 }
 
-/// The median of repeated runs, in seconds; `None` where the device has no such variant.
+/// Returns the median of repeated runs, in seconds; `None` if the device does not have the variant.
 fn measure(adapter: &Adapter, product: Product, variant: &str, truth: &Array) -> Result<Option<(f64, String)>> {
     let set = |limits: &mut Limits| {
         if variant != "default" {
@@ -103,7 +104,7 @@ fn measure(adapter: &Adapter, product: Product, variant: &str, truth: &Array) ->
 }
 
 fn main() -> Result<()> {
-    // `cargo test --all-targets` starts benchmarks, too; they only time when asked to.
+    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
     let words: Vec<String> = std::env::args().skip(1).collect();
     if !words.iter().any(|word| word == "--bench") {
         return Ok(());

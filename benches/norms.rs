@@ -1,8 +1,8 @@
-//! How long batch norm, sums, softmax and cross-entropy take by themselves, on the CPU and on every adapter:
-//! `cargo bench --bench norms`, with a part of a case's name to time only these.
+//! Time of batch norm, sums, softmax and cross-entropy alone, on the CPU and on every adapter: `cargo bench --bench
+//! norms`. A part of a case's name selects the cases.
 //!
-//! Per case: the launches, the fastest of many runs of the ops whose names are given, and how many bytes of their
-//! inputs and outputs that moves per second.
+//! Output per case: the launches, the fastest of many runs of the timed op, and its throughput in bytes of inputs and
+//! outputs per second.
 
 use wgrad::gpu::adapters;
 use wgrad::prelude::*;
@@ -11,7 +11,7 @@ const RUNS: usize = 30;
 
 type Build = fn(&Tensor) -> Tensor;
 
-/// A name, a shape, what is computed of it, the op that is timed, and how often its pass touches an array of the shape.
+/// A name, a shape, the function to compute, the op to time, and how often its pass accesses an array of that shape.
 type Case = (&'static str, &'static [usize], Build, &'static str, f64);
 
 fn batch_norm(x: &Tensor) -> Tensor {
@@ -67,7 +67,7 @@ fn time(device: &Device, &(name, shape, build, op, passes): &Case) -> Result<()>
 }
 
 fn main() -> Result<()> {
-    // `cargo test --all-targets` starts benchmarks, too; they only time when asked to.
+    // `cargo test --all-targets` also runs benchmarks; they only measure if requested.
     let arguments: Vec<String> = std::env::args().collect();
     if !arguments.iter().any(|argument| argument == "--bench") {
         return Ok(());

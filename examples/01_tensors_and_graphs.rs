@@ -8,7 +8,8 @@ const CITIES: [&str; 4] = ["Paris", "London", "Berlin", "Rome"];
 /// Kilometres east and north of Paris, roughly.
 const PLACES: [f32; 8] = [0.0, 0.0, -182.0, 292.0, 810.0, 408.0, 842.0, -775.0];
 
-/// All distances between the rows of `places`, `[n, 2]`: ops are methods and operators, so this reads as its formula.
+/// Returns all distances between the rows of `places`, `[n, 2]`. Ops are methods and operators, so the code reads
+/// like the formula.
 fn distances(places: &Tensor) -> Tensor {
     let from = places.unsqueeze(1); // [n, 1, 2]
     let to = places.unsqueeze(0); // [1, n, 2]
@@ -27,15 +28,15 @@ fn main() -> Result<()> {
     let hours = km.amax([-1]) / 800.0 + 0.5; // there by air, with half an hour of taxiing
     println!("The handles:\n  {places:?}\n  {km:?}\n  {farthest:?}\n  {hours:?}\n");
 
-    // A session runs graphs on one device, over the variables of some `Params` (here there are none).
-    // Compiling plans the graph: what is not fetched is not computed, and what can share a kernel does.
+    // A session runs graphs on one device, with the variables of some `Params` (here there are none). Compiling plans
+    // the graph: values that are not fetched are not computed, and ops that can share a kernel do.
     let mut session = Session::new(device, &Params::seeded(0))?;
     let step = session.compile(&graph, &[&km, &farthest, &hours])?;
     println!(
         "The plan of all of it (`a·b` is a and b fused into one kernel, `s0` is memory that tasks share):\n{step}"
     );
 
-    // A run takes arrays, which are data on the host, and gives arrays, in the order of the fetches.
+    // A run takes arrays, which are data on the host, and returns arrays, in the order of the fetches.
     let results = session.run(&step, &[(&places, &Array::new([4, 2], PLACES.to_vec())?)])?;
     let (km, hours) = (results[0].to_f32(), results[2].to_f32());
     let farthest = results[1].as_slice::<u32>().expect("positions are u32");
@@ -48,7 +49,7 @@ fn main() -> Result<()> {
         println!("   farthest: {}, {:.1} hours", CITIES[farthest[i] as usize], hours[i]);
     }
 
-    // An op that does not fit neither panics nor returns a `Result`: it marks the tensor, and `compile` names the line.
+    // An invalid op neither panics nor returns a `Result`: it marks the tensor, and `compile` names the line.
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [64, 30], DType::F32);
     let w = graph.input("w", [64, 30], DType::F32);
@@ -56,7 +57,7 @@ fn main() -> Result<()> {
     let error = session.compile(&graph, &[&y]).expect_err("64 by 30 times 64 by 30 is no product");
     println!("\nA invalid, on purpose:\n{error}");
 
-    // So does a run that is fed something else than its plan needs.
+    // A run with feeds that do not match the plan is an error, too.
     let error = session.run(&step, &[(&places, &Array::full([3, 2], 0f32))]).expect_err("the plan is for four places");
     println!("\nAnother one:\n{error}");
     Ok(())

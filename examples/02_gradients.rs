@@ -1,4 +1,4 @@
-//! Gradients: `gradients`, `detach` and `vjp`, held against central differences; then gradient descent by hand.
+//! Gradients: `gradients`, `detach` and `vjp`, compared with central differences; then gradient descent by hand.
 //!
 //! `cargo run --example 02_gradients`
 
@@ -6,7 +6,7 @@ use wgrad::prelude::*;
 
 const H: f64 = 1e-5;
 
-/// The function to differentiate: `Σ x · tanh x`.
+/// Function to differentiate: `Σ x · tanh x`.
 fn f(x: &Tensor) -> Tensor {
     (x * x.tanh()).sum_all()
 }
@@ -16,18 +16,18 @@ fn derivatives() -> Result<()> {
     let x = graph.input("x", [5], DType::F32);
     let value = f(&x);
     // Gradients are nodes of the same graph, planned and fused with everything else.
-    let slope = gradients(&value, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
+    let gradient = gradients(&value, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
     // Nothing flows back through `detach`: here tanh x counts as a constant.
-    let held = (&x * x.tanh().detach()).sum_all();
-    let partial = gradients(&held, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
+    let detached = (&x * x.tanh().detach()).sum_all();
+    let partial = gradients(&detached, std::slice::from_ref(&x))[0].clone().expect("the value depends on x");
 
     // Differences need double precision, so this runs on the CPU's f64 reference. `F32` in a graph means "float, in
     // the device's precision".
     let mut session = Session::new(Device::cpu_f64(), &Params::seeded(0))?;
-    let step = session.compile(&graph, &[&value, &slope, &partial])?;
+    let step = session.compile(&graph, &[&value, &gradient, &partial])?;
     let at = [-2.0, -0.5, 0.0, 0.5, 2.0];
     let results = session.run(&step, &[(&x, &Array::vector(at.to_vec()))])?;
-    let (slopes, partials) = (results[1].to_f64(), results[2].to_f64());
+    let (derivatives, partials) = (results[1].to_f64(), results[2].to_f64());
     println!("f(x) = Σ x·tanh x\n    x  gradient       difference     with tanh x detached");
     for i in 0..at.len() {
         let mut moved = |by: f64| {
@@ -36,13 +36,14 @@ fn derivatives() -> Result<()> {
             session.run(&step, &[(&x, &Array::vector(x_moved))])?[0].item()
         };
         let difference = (moved(H)? - moved(-H)?) / (2.0 * H);
-        println!("{:>5}  {:>13.10}  {difference:>13.10}  {:>13.10}", at[i], slopes[i], partials[i]);
-        assert!((difference - slopes[i]).abs() < 1e-9 && (partials[i] - at[i].tanh()).abs() < 1e-12);
+        println!("{:>5}  {:>13.10}  {difference:>13.10}  {:>13.10}", at[i], derivatives[i], partials[i]);
+        assert!((difference - derivatives[i]).abs() < 1e-9 && (partials[i] - at[i].tanh()).abs() < 1e-12);
     }
     Ok(())
 }
 
-/// `vjp` weights the outputs of a function with a cotangent: with a unit vector, it is a row of the Jacobian.
+/// Computes a Jacobian with `vjp`, which weights the outputs of a function with a cotangent: a unit vector selects a
+/// row.
 fn jacobian() -> Result<()> {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [3], DType::F32);
@@ -61,7 +62,7 @@ fn jacobian() -> Result<()> {
     Ok(())
 }
 
-/// An optimizer is nothing but updates: here is gradient descent, written out.
+/// Fits a line by gradient descent, written out: an optimizer is nothing but updates of variables.
 fn line(device: Device) -> Result<()> {
     let xs: Vec<f64> = (0..20).map(|i| f64::from(i) / 10.0 - 1.0).collect();
     let ys: Vec<f64> = xs.iter().map(|x| 3.0 * x - 1.0 + 0.2 * (40.0 * x).sin()).collect();
@@ -90,7 +91,7 @@ fn line(device: Device) -> Result<()> {
     }
     session.sync()?; // brings the variables back to the host
 
-    // What the calculation on paper gives.
+    // The result of the calculation on paper.
     let mean = |v: &[f64]| v.iter().sum::<f64>() / 20.0;
     let (mx, my) = (mean(&xs), mean(&ys));
     let covariance: f64 = xs.iter().zip(&ys).map(|(x, y)| (x - mx) * (y - my)).sum();

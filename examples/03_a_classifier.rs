@@ -4,7 +4,7 @@
 
 use wgrad::prelude::*;
 
-/// The table lies beside this example, wherever the program is started.
+/// The table is in a folder beside this example, wherever the program is started.
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/breast_cancer.csv");
 
 /// A model is a struct of layers.
@@ -15,7 +15,8 @@ struct Classifier {
 }
 
 impl Classifier {
-    /// `p.at("fc1")` is a scope: the weight inside is called `fc1.weight`, as in a PyTorch state dict.
+    /// Creates the layers. `p.at("fc1")` is a scope: the weight inside is called `fc1.weight`, as in a PyTorch state
+    /// dict.
     fn new(p: &Params, features: usize) -> Self {
         Self {
             fc1: Linear::new(&p.at("fc1"), features, 64),
@@ -35,13 +36,13 @@ fn main() -> Result<()> {
     let device = Device::named(std::env::args().nth(1).as_deref().unwrap_or("auto"))?;
     println!("Device: {}", device.info());
 
-    // Each class is split 80 to 20; features are standardised with what the training rows alone teach.
+    // Each class is split 80 to 20. Features are standardised with the statistics of the training rows alone.
     let table = Table::read_csv(CSV)?.target("malignant")?;
     let (train, test) = table.split(0.8, Seed(7))?;
     println!("{} rows to train on, {} to test, {} features", train.rows(), test.rows(), train.features());
     println!("Rows per class {:?}, so one positive weighs {:.2}\n", train.class_counts(), train.pos_weight());
 
-    // The seed settles the first weights, the order of the rows and so every bit of the result.
+    // The seed determines the initial weights, the order of the rows and so every bit of the result.
     let params = Params::seeded(7);
     let model = Classifier::new(&params, train.features());
     let loss = BceWithLogitsLoss::new().pos_weight(train.pos_weight()); // logits: no sigmoid in the model
@@ -52,12 +53,12 @@ fn main() -> Result<()> {
 
     println!("On rows that it never saw:\n{}\n", trainer.evaluate(&test, |x| model.forward(x))?);
 
-    // A safetensors file, which PyTorch reads as well.
+    // A safetensors file, which PyTorch can read as well.
     let path = std::env::temp_dir().join(format!("wgrad-example-03-{}.safetensors", std::process::id()));
     params.save(&path)?;
     println!("Saved: {}", path.display());
 
-    // Load it into a model that began elsewhere: the same answers, to the last bit.
+    // Loaded into a model with other initial weights, it gives the same predictions, bit for bit.
     let other_params = Params::seeded(8);
     let other = Classifier::new(&other_params, test.features());
     let mut other_trainer = Trainer::new(device, &other_params); // to predict, it needs no optimizer

@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let (train, test) = Table::read_csv(CSV)?.target("digit")?.split(0.8, Seed(7))?;
     println!("{} digits to train on, {} to test, {} pixels each\n", train.rows(), test.rows(), train.features());
 
-    // Layers one after the other, numbered as in PyTorch's `nn.Sequential`.
+    // Layers in sequence, numbered as in PyTorch's `nn.Sequential`.
     let params = Params::seeded(7);
     let classes = train.classes().len();
     let model = Sequential::new(&params)
@@ -30,11 +30,11 @@ fn main() -> Result<()> {
         println!("  {:<14} {:<10} {:?}", variable.name(), variable.shape().to_string(), variable.kind());
     }
 
-    // One logit per class and `u32` labels. Smoothing keeps a share of the target for the other classes.
+    // One logit per class and `u32` labels. Smoothing gives a part of the target to the other classes.
     let loss = CrossEntropyLoss::new().label_smoothing(0.1);
 
-    // Weights decay; biases and the scale of the batch norm, which have one axis, do not. Both groups share one
-    // learning rate: a handle, which may be turned between steps without compiling anything again.
+    // Weight decay applies to weights, but not to biases and the scale of the batch norm, which have one axis. Both
+    // groups share one learning rate: a handle that can be changed between steps without compiling again.
     let lr = LearningRate::new(3e-3);
     let optimizer = AdamW::new(&lr).weight_decay(0.05).group(Select::by(|p| p.shape().rank() == 1), &lr, 0.0);
 

@@ -1,5 +1,5 @@
-//! CPU and GPU: one training run on the CPU in f64 and f32 and on every adapter, compared step by step; what a step
-//! is made of, and how long each part takes.
+//! CPU and GPU: one training run on the CPU in f64 and f32 and on every adapter, compared step by step; the parts of
+//! a step, and the time of each.
 //!
 //! `cargo run --example 05_cpu_and_gpu`
 
@@ -9,8 +9,8 @@ use wgrad::prelude::*;
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/breast_cancer.csv");
 const STEPS: usize = 10;
 
-/// Trains ten steps on one batch with the low-level API, which is what `Trainer` is made of, and returns the losses;
-/// prints where the time of a step goes when asked to.
+/// Trains ten steps on one batch with the low-level API on which `Trainer` is built, and returns the losses. With
+/// `profile`, prints the time of each part of a step.
 fn train(device: Device, data: &Dataset, profile: bool) -> Result<Vec<f64>> {
     let params = Params::seeded(7); // depends on the seed and the names only: every device begins alike
     let model = Sequential::new(&params)
@@ -32,7 +32,7 @@ fn train(device: Device, data: &Dataset, profile: bool) -> Result<Vec<f64>> {
     let losses: Result<Vec<_>> = (0..STEPS).map(|_| session.run(&step, &feeds)?[0].item()).collect();
     if profile {
         println!("\nOne step on {}: {} tasks", session.device(), step.plan().tasks.len());
-        // One more step, each task measured by itself. A GPU without timestamp queries cannot tell.
+        // One more step, with each task timed separately. A GPU without timestamp queries cannot do this.
         match session.profile(&step, &feeds) {
             Ok(profile) => println!("{profile}"),
             Err(error) => println!("{error}"),
@@ -87,7 +87,7 @@ fn main() -> Result<()> {
         assert!(far < 1e-4, "{name} does not compute what the reference does");
     }
 
-    // Where the time goes: on the CPU in f32, and on the first adapter.
+    // The time per task, on the CPU in f32 and on the first adapter.
     for (_, device) in devices.into_iter().skip(1).take(2) {
         train(device, &batch, true)?;
     }

@@ -1,5 +1,5 @@
-//! Your own op: a structured op with its WGSL file and a pointwise op in one row, both outside wgrad's crates, and the
-//! checks that they deserve.
+//! Your own op: a structured op with its WGSL file and a pointwise op in a few lines, both outside wgrad's crates,
+//! with tests of their kernels and gradients.
 //!
 //! `cargo run --example 06_your_own_op`
 
@@ -11,8 +11,8 @@ use wgrad::gpu::adapters;
 use wgrad::prelude::*;
 use wgrad_parity::{Case, Harness, Values, assert_parity};
 
-// An op that writes each element from the same element of its arguments is one row: WGSL, reference and gradient.
-// The planner fuses it with its neighbours.
+// An op that computes each element from the same element of its arguments is a pointwise op: WGSL, reference and
+// gradient. The planner fuses it with its neighbours.
 pointwise! {
     /// `x² / 2` near 0, `delta · (|x| − delta / 2)` beyond `delta`.
     HUBER = huber(x: float)[delta] -> float {
@@ -22,14 +22,15 @@ pointwise! {
     }
 }
 
-/// `y = x / √(Σ x² + eps)` along the last axis. The attributes are all there is to an op; `Debug` tells two apart.
+/// `y = x / √(Σ x² + eps)` along the last axis. `Debug` shows the attributes, so that two ops with different ones
+/// have different specs.
 #[derive(Debug)]
 struct NormalizeRows {
     eps: f64,
 }
 
 impl NormalizeRows {
-    /// The reference: one body for f32 and f64, sums in f64.
+    /// Computes the reference: one body for f32 and f64, with sums in f64.
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
         let columns = at.dims(0).last().copied().unwrap_or(1).max(1);
         let (x, y) = (at.float(0), at.out(0));
@@ -46,7 +47,7 @@ impl Op for NormalizeRows {
         "normalize_rows"
     }
 
-    /// The shape rule, with the fix to suggest.
+    /// The shape rule; its error suggests a fix.
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
         match inputs[0].shape.rank() {
             0 => Err(InvalidArgument::new("a single number has no rows").fix("give it an axis: `.unsqueeze(0)`")),
@@ -55,7 +56,8 @@ impl Op for NormalizeRows {
         }
     }
 
-    /// With `r = 1 / √(Σ x² + eps)`: `dx = r · (dy − y · Σ dy·y)`, made of other ops, so no second kernel.
+    /// With `r = 1 / √(Σ x² + eps)`: `dx = r · (dy − y · Σ dy·y)`, composed of other ops, so that it needs no second
+    /// kernel.
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (x, y, dy) = (at.input(0), at.output(0), at.dy());
@@ -64,7 +66,8 @@ impl Op for NormalizeRows {
         });
     }
 
-    /// How exact it is: a sum as long as a row, and behind it `inverseSqrt`, of which WGSL wants 2 units in the last place.
+    /// Declares the accuracy: a sum as long as a row, then `inverseSqrt`, for which WGSL requires 2 units in the last
+    /// place.
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
         Accuracy::new().steps(2.0).terms(inputs[0].shape.dims().last().copied().unwrap_or(1))
     }
@@ -73,7 +76,7 @@ impl Op for NormalizeRows {
         both!(at, buffers => self.run(buffers));
     }
 
-    /// The launch, as data: buffers and parameters by the names that the WGSL gives them, and how many threads.
+    /// Describes the launch: buffers and parameters by their names in the WGSL, and the number of threads.
     fn launch(&self, at: &mut Launch<'_>) {
         let columns = at.inputs[0].shape.dims().last().copied().unwrap_or(1);
         let rows = at.inputs[0].shape.numel() / columns.max(1);
@@ -96,7 +99,7 @@ impl Op for NormalizeRows {
     }
 }
 
-/// What makes them methods of every tensor. `track_caller` lets errors name the user's line, not this one.
+/// Methods of every tensor for these ops. With `track_caller`, errors name the user's line and not this file.
 trait MyOps {
     #[track_caller]
     fn normalize_rows(&self, eps: f64) -> Tensor;
@@ -116,8 +119,8 @@ impl MyOps for Tensor {
     }
 }
 
-/// Cases: sizes around those of a workgroup and a single row, small and large numbers. The bound of every number follows
-/// from what the ops declare.
+/// Returns the test cases: sizes around a workgroup's and a single row, small and large numbers. The error bound of
+/// every number follows from the declared accuracy of the ops.
 fn cases() -> Vec<Case> {
     let mut cases = vec![];
     for (rows, columns) in [(1, 257), (63, 1), (64, 13), (65, 40), (300, 5)] {
@@ -129,20 +132,21 @@ fn cases() -> Vec<Case> {
     let rows: &[(&[usize], Values)] = &[(&[70, 13], Values::Uniform(-1.0, 1.0))];
     cases.push(Case::new("normalize_rows", rows, |x| x[0].normalize_rows(1e-6)));
     cases.push(Case::new("huber", rows, |x| x[0].huber(0.2)));
-    cases.push(Case::new("both in one", rows, |x| x[0].normalize_rows(1e-6).huber(0.2)));
+    cases.push(Case::new("both ops fused", rows, |x| x[0].normalize_rows(1e-6).huber(0.2)));
     cases
 }
 
-// In a project of one's own, all there is to a test:
+// In your own project, this is the whole test:
 //
 //     #[test]
-//     fn my_ops_are_right_everywhere() {
+//     fn my_ops_match_the_reference() {
 //         cases().iter().for_each(|case| drop(assert_parity(case)));
 //     }
 
 fn main() -> Result<()> {
-    // Every output and, under random cotangents, every gradient against the reference in f64, on everything that is there;
-    // and the gradient rules against finite differences. It panics with the element, what was fed there and the bound.
+    // Compares every output and, with random cotangents, every gradient with the reference in f64, on every device of
+    // this machine, and the gradient rules with finite differences. Panics with the element, its inputs and the
+    // bound.
     for case in cases() {
         for verdict in assert_parity(&case) {
             println!("{verdict}");
@@ -152,16 +156,16 @@ fn main() -> Result<()> {
         println!("There is no GPU adapter on this machine, so the kernel did not run.");
     }
 
-    // What it says of a kernel that is wrong.
+    // The report for a wrong kernel.
     let wrong = Case::new("a wrong kernel", &[(&[4, 3], Values::Normal)], |x| {
         let y = x[0].normalize_rows(1e-6);
-        // Stands in for a fault: beside 1, 1e-11 is lost in f32 and not in f64.
+        // A simulated fault: beside 1, 1e-11 is lost in f32 and not in f64.
         let (one, tiny) = (x[0].number(1.0), x[0].number(1e-11));
         y * ((&one + &tiny) - &one) * 1e11
     });
     println!("\n{}", Harness::new(&wrong.without_gradients())?.check(Device::cpu())?);
 
-    // A stranger's op gets the same service: fusion around it, and errors that name the line.
+    // User-defined ops are fused like built-in ones, and errors name their line.
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [70, 13], DType::F32);
     let loss = (x.normalize_rows(1e-6) * 2.0 - 1.0).huber(0.2).mean_all();

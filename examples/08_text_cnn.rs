@@ -1,4 +1,4 @@
-//! A convolutional network for text: which language is a line of this repository written in?
+//! A convolutional network for text: recognises the language of a line of this repository.
 //!
 //! `cargo run --release --example 08_text_cnn` (a device may be named: `… -- cpu`)
 
@@ -13,13 +13,13 @@ use wgrad::train::Silent;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const LANGUAGES: [(&str, &str); 3] = [("Rust", "rs"), ("WGSL", "wgsl"), ("Markdown", "md")];
-/// Characters of a line that are looked at.
+/// Number of characters of a line that the model reads.
 const LENGTH: usize = 48;
-/// 0 is padding, 1 to 95 are the printable characters of ASCII, 96 is any other.
+/// Number of character codes: 0 is padding, 1 to 95 are the printable characters of ASCII, 96 is any other.
 const CHARACTERS: usize = 97;
 const EPOCHS: usize = 6;
 
-/// All files below a folder with this ending, in the order of their names.
+/// Collects all files below a folder with this extension, sorted by name.
 fn files(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -41,7 +41,7 @@ fn code(character: char) -> f32 {
     }
 }
 
-/// Lines of a language with letters in them, at most so many of a file; without their indentation.
+/// Returns at most `most` lines of a file that contain letters, without indentation.
 fn lines(path: &Path, most: usize) -> Vec<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().map(str::trim).filter(|line| line.chars().filter(|c| c.is_alphabetic()).count() >= 8);
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     let device = Device::named(std::env::args().nth(1).as_deref().unwrap_or("auto"))?;
     println!("Device: {}", device.info());
 
-    // Every fourth file is held out as a whole: lines of one file resemble each other.
+    // Every fourth file is held out as a whole, because lines of one file resemble each other.
     let (mut train, mut test) = (vec![], vec![]);
     for (language, (_, ending)) in (0..).zip(LANGUAGES) {
         let mut found = vec![];
@@ -79,7 +79,7 @@ fn main() -> Result<()> {
 
     let params = Params::seeded(7);
     let model = TextCnn::new(&params, CHARACTERS, 24, LANGUAGES.len(), 0.3);
-    // Rare languages weigh more.
+    // Rare languages get a larger weight.
     let weights = Array::vector(train.class_weights());
     let loss = CrossEntropyLoss::new().weight(weights);
     let start = std::time::Instant::now();

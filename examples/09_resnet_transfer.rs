@@ -1,9 +1,9 @@
-//! Transfer: a residual network that knows some digits learns another one from a few images.
+//! Transfer learning: a residual network that knows some digits learns another one from a few images.
 //!
 //! `cargo run --release --example 09_resnet_transfer -- [DEVICE] [--weights FILE]`
 //!
-//! Without weights, a narrow ResNet-18 is trained on all digits but the 8 first and saved as torchvision would. With
-//! `--weights`, FILE is torchvision's own ResNet-18 as safetensors, which Python writes with
+//! Without weights, a narrow ResNet-18 is first trained on all digits except 8 and saved with torchvision's names.
+//! With `--weights`, FILE is torchvision's own ResNet-18 as safetensors, which Python writes with
 //! `save_file(resnet18(weights="DEFAULT").state_dict(), FILE)`; that takes minutes on a CPU.
 
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use wgrad::prelude::*;
 use wgrad::train::Silent;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
-/// Images of the new task that are trained on.
+/// Number of training images of the new task.
 const FEW: usize = 40;
 
-/// Handwritten digits with pixels from 0 to 1, in two halves: one to learn to see from, one for the new task.
+/// Returns handwritten digits with pixels from 0 to 1, in two halves: for pretraining and for the new task.
 fn digits() -> Result<(Dataset, Dataset)> {
     let all = Table::read_csv(CSV)?.target("digit")?.standardize(false).dataset()?;
     let x = all.x().iter().map(|pixel| pixel / 16.0).collect();
@@ -25,14 +25,15 @@ fn digits() -> Result<(Dataset, Dataset)> {
     Dataset::new(names, x, all.y().to_vec(), all.classes().iter().cloned())?.split(0.5, Seed(7))
 }
 
-/// The rows for which there is a class, with that class.
+/// Returns the rows for which `class` returns a class, with that class.
 fn relabelled(data: &Dataset, classes: &[&str], class: impl Fn(u32) -> Option<u32>) -> Result<Dataset> {
     let rows = data.x().chunks(data.features()).zip(data.y()).filter_map(|(x, &digit)| Some((x, class(digit)?)));
     let (x, y): (Vec<_>, Vec<_>) = rows.unzip();
     Dataset::new(data.feature_names().iter().cloned(), x.concat(), y, classes.iter().copied())
 }
 
-/// Rows of 64 pixels as images `[N, 1, 8, 8]`; for the full network in three colours and each pixel 4 × 4 times.
+/// Reshapes rows of 64 pixels to images `[N, 1, 8, 8]`; for the full network in three colours, with each pixel 4 × 4
+/// times.
 fn images(x: &Tensor, options: ResNetOptions) -> Tensor {
     let n = x.shape().dims()[0];
     if options == ResNetOptions::resnet18() {
@@ -42,7 +43,7 @@ fn images(x: &Tensor, options: ResNetOptions) -> Tensor {
     }
 }
 
-/// A network that has seen all digits but the 8, in a file.
+/// Trains a network on all digits except 8, and saves it.
 fn pretrain(device: &Device, options: ResNetOptions, digits: &Dataset, path: &Path) -> Result<()> {
     let names = ["0", "1", "2", "3", "4", "5", "6", "7", "9"];
     let class = |digit: u32| if digit == 8 { None } else { Some(digit.min(8)) };
@@ -97,10 +98,11 @@ fn main() -> Result<()> {
         let params = Params::seeded(8);
         let model = ResNet::with(&params, options.num_classes(1));
         let rate = if transfer {
-            // Everything but the head, which has another size here. What else does not fit is an error.
+            // Loads everything but the head, which has another size here. Any other mismatch is an error.
             let report = Load::from(&path).skip("fc").apply(&params)?;
             println!("{report}\n");
-            // Frozen: no gradients, and batch norms keep their statistics. The head stays as it is.
+            // Frozen parameters get no gradients, and frozen batch norms keep their statistics. The head stays
+            // trainable.
             params.set_trainable(false);
             params.at("fc").set_trainable(true);
             head

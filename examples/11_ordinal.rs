@@ -15,7 +15,7 @@ const FEATURES: usize = 8;
 const EPOCHS: usize = 40;
 const SEEDS: u64 = 3;
 
-/// Rows of features, and grades of a score that depends on them and on luck.
+/// Returns rows of features, and grades of a score that depends on them and on noise.
 fn rows(count: usize, seed: u64) -> Result<Dataset> {
     let mut draw = Stream::named(seed, "grades");
     let (mut xs, mut ys) = (vec![], vec![]);
@@ -30,7 +30,7 @@ fn rows(count: usize, seed: u64) -> Result<Dataset> {
     Dataset::new(names("feature", FEATURES), xs, ys, names("grade", GRADES))
 }
 
-/// How far answers are from the truth.
+/// Distances between predicted and true grades.
 #[derive(Default)]
 struct Score {
     error: f64,
@@ -42,14 +42,14 @@ impl Score {
     /// Adds the figures of one run.
     fn add(&mut self, answers: &[u32], truth: &[u32]) {
         let off: Vec<u32> = answers.iter().zip(truth).map(|(a, b)| a.abs_diff(*b)).collect();
-        let share = |n: usize| n as f64 / off.len() as f64 / SEEDS as f64;
-        self.error += share(off.iter().sum::<u32>() as usize);
-        self.right += share(off.iter().filter(|&&off| off == 0).count());
-        self.far += share(off.iter().filter(|&&off| off > 2).count());
+        let mean = |n: usize| n as f64 / off.len() as f64 / SEEDS as f64;
+        self.error += mean(off.iter().sum::<u32>() as usize);
+        self.right += mean(off.iter().filter(|&&off| off == 0).count());
+        self.far += mean(off.iter().filter(|&&off| off > 2).count());
     }
 }
 
-/// Trains a model and returns its grades of the test rows.
+/// Trains a model and returns its grades for the test rows.
 fn grades<O: Module>(
     device: &Device,
     [train, test]: [&Dataset; 2],
@@ -79,14 +79,15 @@ fn main() -> Result<()> {
     for seed in 0..SEEDS {
         let (train, test) = (rows(300, seed)?, rows(2000, seed + 100)?);
 
-        // Cross-entropy: a logit per grade, the largest wins. To be off by one costs as much as to be off by six.
+        // Cross-entropy: a logit per grade, the largest wins. Being off by one costs as much as being off by six.
         let params = Params::seeded(seed);
         let linear = |p: &Params, inputs: usize| Linear::new(p, inputs, GRADES);
         let loss = CrossEntropyLoss::new();
         let answers = grades(&device, [&train, &test], &params, linear, |x, y| loss.forward(x, y), |x| x.argmax(1))?;
         plain.add(&answers, test.y());
 
-        // CORAL: a logit per step between grades, all with the same weights; the grade is how many are above 0.
+        // CORAL: a logit per step between grades, all with the same weights; the grade is the number of logits above
+        // 0.
         let params = Params::seeded(seed);
         let coral = |p: &Params, inputs: usize| Coral::new(p, inputs, GRADES);
         let loss = CoralLoss::new();

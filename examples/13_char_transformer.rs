@@ -14,7 +14,7 @@ const CONTEXT: usize = 48;
 const BATCH: usize = 8;
 const STEPS: usize = 150;
 
-/// Windows of a text as `[BATCH, CONTEXT]`, and the same one character on.
+/// Returns windows of a text as `[BATCH, CONTEXT]`, and the same windows one character later.
 fn batch(text: &[u32], stream: &mut Stream) -> Result<(Array, Array)> {
     let (mut x, mut next) = (vec![], vec![]);
     for _ in 0..BATCH {
@@ -25,7 +25,8 @@ fn batch(text: &[u32], stream: &mut Stream) -> Result<(Array, Array)> {
     Ok((Array::new([BATCH, CONTEXT], x)?, Array::new([BATCH, CONTEXT], next)?))
 }
 
-/// A character by its probability; logits are divided by a temperature, so that unlikely ones become rarer.
+/// Draws a character by its probability. Dividing the logits by a temperature below 1 makes unlikely characters
+/// rarer.
 fn draw(logits: &[f32], stream: &mut Stream) -> usize {
     let largest = logits.iter().copied().fold(f32::MIN, f32::max);
     let weights: Vec<f64> = logits.iter().map(|&logit| (f64::from(logit - largest) / 0.7).exp()).collect();
@@ -51,7 +52,7 @@ fn main() -> Result<()> {
     characters.dedup();
     let code = |c: char| characters.binary_search(&c).map_or(0, |at| u32::try_from(at).unwrap_or(0));
     let codes: Vec<u32> = text.chars().map(code).collect();
-    // The end is held out.
+    // The end of the text is held out.
     let (known, unseen) = codes.split_at(codes.len() / 10 * 9);
     if unseen.len() <= 2 * CONTEXT {
         return Err(Error::Data(format!("{path} has {} characters; {} are too few", codes.len(), codes.len())));
@@ -100,7 +101,8 @@ fn main() -> Result<()> {
     println!("On text that it never saw {first:.3}, then {last:.3}; {STEPS} steps in {seconds:.1} s\n");
     assert!(last < first - 0.3, "it learned nothing");
 
-    // One more graph, for a single text: the logits of all places, of which the last one's choose the next character.
+    // One more graph, for a single text: the logits of all positions, of which the last one's choose the next
+    // character.
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [1, CONTEXT], DType::U32);
     let logits = model.forward(&x);
@@ -110,7 +112,7 @@ fn main() -> Result<()> {
         let seen = &written[written.len().saturating_sub(CONTEXT)..];
         let place = seen.len() - 1;
         let mut row = seen.to_vec();
-        row.resize(CONTEXT, 0); // what stands behind is not looked at
+        row.resize(CONTEXT, 0); // padding, which causal attention ignores
         let logits = session.run(&step, &[(&x, &Array::new([1, CONTEXT], row)?)])?[0].to_f32();
         let logits = &logits[place * characters.len()..(place + 1) * characters.len()];
         written.push(u32::try_from(draw(logits, &mut stream)).unwrap_or(0));

@@ -1,5 +1,5 @@
-//! Two classes of which one is rare: what weights, resampling and focal loss do to the order of the rows and to their
-//! probabilities, and how to have honest probabilities again.
+//! Two classes of which one is rare: the effect of weights, resampling and focal loss on the ranking of the rows and
+//! on the probabilities, and ways to calibrate the probabilities again.
 //!
 //! `cargo run --release --example 14_rare_positives`
 
@@ -9,11 +9,11 @@ use wgrad::train::Silent;
 use wgrad::train::prior::Prior;
 
 const CSV: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/digits.csv");
-/// Positive rows of a data set.
+/// Number of positive rows in a data set.
 const RARE: usize = 30;
-/// Data sets, each with other eights.
+/// Number of data sets, each with other eights.
 const SETS: usize = 5;
-/// Each row is judged by a model that was trained on the two thirds without it.
+/// Number of folds; each row is scored by a model that was trained on the other folds.
 const FOLDS: usize = 3;
 const EPOCHS: usize = 12;
 
@@ -40,25 +40,25 @@ impl Way {
 
 /// Logits of rows that a model was not trained on.
 #[derive(Default)]
-struct Said {
+struct Predictions {
     logits: Vec<f64>,
-    /// The same after the shift that takes weights back.
+    /// The logits after the shift that removes the effect of weights.
     shifted: Vec<f64>,
     first_loss: f64,
 }
 
-/// Trains on some rows and says something about others.
-fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) -> Result<Said> {
+/// Trains on `train` and predicts the logits of `test`.
+fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) -> Result<Predictions> {
     let prior = Prior::of(train)?;
     let weight = prior.pos_weight().unwrap_or(1.0);
-    // The shares of the classes as the loss has them.
-    let felt = match way {
+    // The class frequencies that the loss sees.
+    let prior_in_loss = match way {
         Way::Plain | Way::Focal => prior.clone(),
         Way::PosWeight => prior.with_pos_weight(weight)?,
         Way::Oversampling => Prior::from_shares(&[0.5, 0.5])?,
     };
     let (data, epochs) = if way == Way::Oversampling {
-        // The positive rows again and again, until there are as many as negative ones.
+        // Positive rows are repeated until there are as many as negative ones.
         let (positives, mut rows): (Vec<u32>, Vec<u32>) =
             (0..).take(train.rows()).partition(|&row| train.y()[row as usize] == 1);
         rows.extend(positives.iter().cycle().take(rows.len()));
@@ -74,8 +74,8 @@ fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) ->
         .add(|p| BatchNorm1d::new(p, 64))
         .add(|_| Relu);
     let head = Linear::new(&params.at("head"), 64, 1);
-    // The model begins with these shares as its answer to every row.
-    felt.initialize(&head)?;
+    // The model starts by predicting these frequencies for every row.
+    prior_in_loss.initialize(&head)?;
     let mut first = None;
     let mut trainer = Trainer::new(device.clone(), &params).optimizer(AdamW::new(2e-3)).batch_size(64).progress(Silent);
     let loss = |x: &Tensor, y: &Tensor| {
@@ -91,12 +91,12 @@ fn run(device: &Device, way: Way, train: &Dataset, test: &Dataset, seed: u64) ->
         first.get_or_insert(history.loss());
     }
     let logits = trainer.predict_logits(test, |x| head.forward(&body.forward(x)))?.to_f64();
-    let shift = prior.shift_from(&felt)?;
+    let shift = prior.shift_from(&prior_in_loss)?;
     let shifted = logits.iter().map(|&logit| shift.logit(logit)).collect();
-    Ok(Said { logits, shifted, first_loss: first.unwrap_or(f64::NAN) })
+    Ok(Predictions { logits, shifted, first_loss: first.unwrap_or(f64::NAN) })
 }
 
-/// The rows of all digits but the 8 and of some eights, in folds with as many eights each.
+/// Returns the rows of all digits except 8 and of some eights, and their folds, which have equally many eights.
 fn folds(digits: &Dataset, set: usize) -> (Vec<u32>, Vec<usize>) {
     let (eights, others): (Vec<u32>, Vec<u32>) =
         (0..).take(digits.rows()).partition(|&row| digits.classes()[digits.y()[row as usize] as usize] == "8");
@@ -105,8 +105,8 @@ fn folds(digits: &Dataset, set: usize) -> (Vec<u32>, Vec<usize>) {
     (rows, fold)
 }
 
-/// Logits of all rows by models that did not see them, made honest with what the other folds teach.
-struct Judged {
+/// Logits and probabilities of all rows, each from a model that was not trained on the row.
+struct Scored {
     labels: Vec<u32>,
     logits: Vec<f64>,
     raw: Vec<f64>,
@@ -114,7 +114,7 @@ struct Judged {
     calibrated: Vec<f64>,
 }
 
-fn judge(device: &Device, way: Way, digits: &Dataset, first_losses: &mut Vec<f64>) -> Result<Vec<Judged>> {
+fn score(device: &Device, way: Way, digits: &Dataset, first_losses: &mut Vec<f64>) -> Result<Vec<Scored>> {
     let sigmoid = |z: &f64| 1.0 / (1.0 + (-z).exp());
     let mut all = vec![];
     for set in 0..SETS {
@@ -131,10 +131,10 @@ fn judge(device: &Device, way: Way, digits: &Dataset, first_losses: &mut Vec<f64
         for of in 0..FOLDS {
             let (train, test) = (part(&|fold| fold != of), part(&|fold| fold == of));
             let seed = (set * FOLDS + of) as u64;
-            let said = run(device, way, &data.subset(&train)?, &data.subset(&test)?, seed)?;
-            first_losses.push(said.first_loss);
+            let predictions = run(device, way, &data.subset(&train)?, &data.subset(&test)?, seed)?;
+            first_losses.push(predictions.first_loss);
             for (i, &at) in test.iter().enumerate() {
-                (logits[at as usize], shifted[at as usize]) = (said.logits[i], said.shifted[i]);
+                (logits[at as usize], shifted[at as usize]) = (predictions.logits[i], predictions.shifted[i]);
             }
         }
         // Platt's line for each fold is fitted on the two others.
@@ -150,13 +150,13 @@ fn judge(device: &Device, way: Way, digits: &Dataset, first_losses: &mut Vec<f64
         }
         let raw = logits.iter().map(sigmoid).collect();
         let shifted = shifted.iter().map(sigmoid).collect();
-        all.push(Judged { labels, logits, raw, shifted, calibrated });
+        all.push(Scored { labels, logits, raw, shifted, calibrated });
     }
     Ok(all)
 }
 
-/// The mean of a metric over the sets, and where it lies when rows of each set are drawn again.
-fn interval(sets: &[Judged], draws: usize, metric: impl Fn(&Judged, &[usize]) -> Result<f64>) -> Result<Interval> {
+/// Returns the mean of a metric over the sets, with its bootstrap interval over the rows.
+fn interval(sets: &[Scored], draws: usize, metric: impl Fn(&Scored, &[usize]) -> Result<f64>) -> Result<Interval> {
     let rows = sets[0].labels.len();
     bootstrap(rows, draws, 0.95, Seed(7), |drawn| {
         let values = sets.iter().map(|set| metric(set, drawn)).collect::<Result<Vec<f64>>>()?;
@@ -174,21 +174,21 @@ fn main() -> Result<()> {
     let digits = Table::read_csv(CSV)?.target("digit")?.standardize(false).dataset()?;
     let rows = folds(&digits, 0).0.len();
     let prior = Prior::from_counts(&[rows - RARE, RARE])?;
-    println!("Is it an 8? {RARE} of {rows} rows are ({prior}); {SETS} such sets, each judged in {FOLDS} folds.");
-    println!("Answering that for every row costs {:.4}; a bias of 0 costs {:.4}.\n", prior.entropy(), 2f64.ln());
+    println!("Is it an 8? {RARE} of {rows} rows are ({prior}); {SETS} such sets, each scored in {FOLDS} folds.");
+    println!("Predicting that for every row has a loss of {:.4}; a bias of 0, {:.4}.\n", prior.entropy(), 2f64.ln());
 
     let mut table = vec![];
     for way in Way::ALL {
         let mut first = vec![];
-        let sets = judge(&device, way, &digits, &mut first)?;
+        let sets = score(&device, way, &digits, &mut first)?;
         let order = interval(&sets, 200, |set, rows| pr_auc(&pick(&set.logits, rows), &pick(&set.labels, rows)))?;
-        // Where no threshold is that precise, nothing is recalled.
+        // If no threshold is that precise, the recall is 0.
         let precise = interval(&sets, 200, |set, rows| {
             let cuts = Cuts::new(&pick(&set.logits, rows), &pick(&set.labels, rows))?;
             Ok(cuts.at_precision(0.9).map_or(0.0, |cut| cut.recall()))
         })?;
-        let probabilities = |what: fn(&Judged) -> &Vec<f64>| -> Result<(f64, f64)> {
-            let one = |set: &Judged| -> Result<(f64, f64)> {
+        let probabilities = |what: fn(&Scored) -> &Vec<f64>| -> Result<(f64, f64)> {
+            let one = |set: &Scored| -> Result<(f64, f64)> {
                 let cost = log_loss(what(set), &set.labels)?;
                 Ok((cost, Reliability::new(what(set), &set.labels, 10, Bins::Quantile)?.error()))
             };
@@ -198,22 +198,22 @@ fn main() -> Result<()> {
             };
             Ok((mean(|pair| pair.0), mean(|pair| pair.1)))
         };
-        let honest =
+        let losses =
             [probabilities(|set| &set.raw)?, probabilities(|set| &set.shifted)?, probabilities(|set| &set.calibrated)?];
-        table.push((way, first[0], order, precise, honest));
+        table.push((way, first[0], order, precise, losses));
     }
 
     println!("                first epoch's loss   area under precision-recall   recall at 90 % precision");
     for (way, first, order, precise, _) in &table {
         println!("{:<14} {first:>19.4}   {:>27}   {:>24}", way.name(), brief(order), brief(precise));
     }
-    println!("\nProbabilities: log loss, and in brackets the expected calibration error in per cent");
-    println!("                        as trained     weights taken back        Platt's line");
-    for (way, _, _, _, honest) in &table {
+    println!("\nProbabilities: log loss, and in parentheses the expected calibration error in percent");
+    println!("                        as trained       weights removed        Platt's line");
+    for (way, _, _, _, losses) in &table {
         let cell = |&(cost, error): &(f64, f64)| format!("{cost:.4} ({:.2})", 100.0 * error);
-        println!("{:<14} {:>19}   {:>19} {:>19}", way.name(), cell(&honest[0]), cell(&honest[1]), cell(&honest[2]));
+        println!("{:<14} {:>19}   {:>19} {:>19}", way.name(), cell(&losses[0]), cell(&losses[1]), cell(&losses[2]));
     }
-    println!("\nIn square brackets: 95 % of the values from drawing the rows again.");
+    println!("\nIn square brackets: 95 % bootstrap intervals over the rows.");
     Ok(())
 }
 

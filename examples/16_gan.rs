@@ -1,4 +1,4 @@
-//! A generative adversarial network: two optimizers, each over its part of the parameters, in two steps of one session.
+//! A generative adversarial network: two optimizers, each for some of the parameters, in two steps of one session.
 //!
 //! `cargo run --example 16_gan` (a device may be named: `… -- llvmpipe`)
 

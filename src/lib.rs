@@ -1,4 +1,4 @@
-//! Train neural networks from Rust on any GPU that wgpu reaches, and prove that it computes what the CPU does.
+//! Train neural networks from Rust on any GPU that wgpu supports, with proof that it computes what the CPU does.
 //!
 //! A model is a struct of layers, a training step is a graph that is planned once, and errors name the line and the
 //! fix before the first step runs.
@@ -49,9 +49,9 @@
 //! # Ok::<(), wgrad::Error>(())
 //! ```
 //!
-//! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (what can be
-//! computed), [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training),
-//! `parity` (behind the feature of that name: proof that a device computes what the reference does).
+//! Start with [`prelude`]. Below it: [`core`] (graphs, plans, sessions, the CPU reference), [`ops`] (all ops),
+//! [`gpu`] (devices), [`nn`] (layers, losses, optimizers, data, metrics, training), and `parity` (with the feature of
+//! that name: tests that a device computes what the reference does).
 
 pub use wgrad_core as core;
 #[cfg(not(target_arch = "wasm32"))]
@@ -69,7 +69,7 @@ pub use wgrad_parity as parity;
 #[cfg(not(target_arch = "wasm32"))]
 pub use wgrad_train as train;
 
-/// What a program usually needs: `use wgrad::prelude::*;`.
+/// Names that most programs need: `use wgrad::prelude::*;`.
 pub mod prelude {
     pub use wgrad_core::ops::{
         AvgPool, ConvOptions, ConvTransposeOptions, MaxPool, OutputSizes, Padding, Sizes, cat, einsum, stack,
@@ -101,7 +101,7 @@ pub mod prelude {
     pub use wgrad_train::{Callback, Checkpoints, EarlyStopping, LrFinder, Recording, Targets, Trainer};
 }
 
-/// The README's program compiles.
+/// Compiles the README's program.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

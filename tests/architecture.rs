@@ -1,4 +1,4 @@
-//! The dependency rules of ARCHITECTURE.md, and the rules for files, kept by reading the sources.
+//! Tests of ARCHITECTURE.md's dependency rules and of the rules for files; they read the sources.
 
 #[path = "architecture/circles.rs"]
 mod circles;
@@ -12,26 +12,26 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All files below a folder with one of these endings.
+/// Returns all files below a folder whose names end with `ending`.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
-    fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
+    fn collect(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).expect("a folder of the project").flatten() {
             let path = entry.path();
             if path.is_dir() {
-                walk(&path, ending, found);
+                collect(&path, ending, found);
             } else if path.extension().is_some_and(|e| e == ending) {
                 found.push(path);
             }
         }
     }
     let mut found = vec![];
-    walk(&root().join(folder), ending, &mut found);
+    collect(&root().join(folder), ending, &mut found);
     found.sort();
     assert!(!found.is_empty(), "{folder} has no .{ending} files");
     found
 }
 
-/// The code of a file: no comments, no test module.
+/// Returns the code of a file, without comments and the test module.
 fn code(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("a source file");
     let text = text.split("#[cfg(test)]").next().expect("split gives at least one part");
@@ -40,7 +40,7 @@ fn code(path: &Path) -> String {
 
 fn forbid(folder: &str, words: &[&str], why: &str) {
     let mut found = vec![];
-    // Tests, and known faults of kernels, name what they are about.
+    // Tests and the faults for injection name the kernels they are about.
     let exempt =
         |path: &PathBuf| ["tests.rs", "fault_injection.rs"].iter().any(|end| path.to_string_lossy().ends_with(end));
     for path in files(folder, "rs").into_iter().filter(|path| !exempt(path)) {
@@ -90,7 +90,7 @@ fn the_gpu_backend_names_no_op() {
         .collect();
     let mut words: Vec<&str> = stems.iter().map(String::as_str).collect();
     words.push("relu");
-    // Words with another meaning, too: iterators have a `sum` and a `max`, buffers have `axes`.
+    // Without words that have other meanings, too: iterators have `sum` and `max`, buffers have `axes`.
     let common = [
         "arithmetic",
         "axes",
@@ -120,7 +120,7 @@ fn parity_adds_no_kernel_and_names_no_gpu_api() {
     forbid("crates/parity/src", &["wgpu", "Kernel", "wgsl"], "the harness compares what is there with its reference");
 }
 
-/// The crates, each with those of ours that it may depend on.
+/// Our crates, each with those of ours that it may depend on.
 const LAYERS: [(&str, &[&str]); 9] = [
     ("shaders", &[]),
     ("crates/core", &["shaders"]),
@@ -133,7 +133,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("crates/cli", &["core", "kernels", "data", "metrics", "nn", "parity", "train"]),
 ];
 
-/// The crates of ours that a manifest depends on, but in tests.
+/// Returns our crates that a manifest depends on, without its dev-dependencies.
 fn dependencies(folder: &str) -> Vec<String> {
     let manifest = manifest(folder);
     let section = manifest.split("\n[dependencies]\n").nth(1).unwrap_or_default();
@@ -153,7 +153,7 @@ fn crates_depend_in_one_direction() {
     }
 }
 
-/// The arrows of a picture in a document.
+/// Returns the arrows of a diagram in a document.
 fn drawn(document: &str, picture: usize) -> Vec<(String, String)> {
     let picture = document.split("```mermaid\n").nth(picture + 1).and_then(|rest| rest.split("```").next());
     let lines = picture.expect("a picture").lines().filter_map(|line| line.trim().split_once(" --> "));
@@ -161,7 +161,7 @@ fn drawn(document: &str, picture: usize) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_picture_of_crates_is_true() {
+fn the_diagram_of_crates_is_true() {
     let document = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the document");
     let mut drawn = drawn(&document, 0);
     drawn.sort();
@@ -193,11 +193,11 @@ fn folders_of_core_stand_in_order() {
     assert_eq!(drawn, present, "redraw the picture of core's folders in ARCHITECTURE.md");
 }
 
-/// Circles of files that stay, each with a file in it and the reason.
+/// Accepted dependency cycles between files: the crate, a file of the cycle, and the reason in a comment.
 const CIRCLES: [(&str, &str); 2] = [
     // A graph's nodes hold ops, whose gradient rules trace tensors of that graph.
     ("crates/core", "graph/tensor.rs"),
-    // A trainer holds callbacks, which are given the trainer.
+    // A trainer holds callbacks that take the trainer as an argument.
     ("crates/train", "trainer.rs"),
 ];
 
@@ -217,7 +217,7 @@ fn files_make_no_circles() {
 
 #[test]
 fn unsafe_code_stands_where_it_may() {
-    // The gemm crate's pointers; the promise that a kernel stays in bounds, given once; wgpu's unchecked modules.
+    // The pointers of the gemm crate, the declaration that kernels stay in bounds, and wgpu's unchecked modules.
     let allowed = [
         "crates/core/src/host/gemm.rs",
         "crates/core/src/op/launch.rs",

@@ -1,5 +1,5 @@
-//! The text of every message that a program can meet while it traces, compiles and feeds: what is wrong, the line of
-//! the *user's* program (`HERE` below), the scope, and the fix.
+//! Tests of every message that a program can get while it traces, compiles and feeds: the problem, the line in the
+//! *user's* program (`HERE` below), the scope, and the fix.
 
 #[path = "errors/layers.rs"]
 mod layers;
@@ -36,20 +36,20 @@ fn session(params: &Params) -> Session {
     Session::new(CpuBackend::<f32>::new(), params).expect("no name is declared twice")
 }
 
-/// What `compile` says about the graph of a tensor.
-fn refused(params: &Params, fetch: &Tensor) -> String {
+/// Returns the error of `compile` for the graph of a tensor.
+fn compile_error(params: &Params, fetch: &Tensor) -> String {
     let compiled = Session::new(CpuBackend::<f32>::new(), params).and_then(|mut s| s.compile(fetch.graph(), &[fetch]));
     compiled.expect_err("the graph does not compile").to_string()
 }
 
-/// Compares a message; `HERE` stands for a line of the caller's file.
+/// Compares a message; `HERE` in `expected` is a line of the caller's file.
 #[track_caller]
 fn assert_says(message: &str, line: u32, expected: &str) {
     let expected = expected.trim_start_matches('\n').replace("HERE", &format!("{}:{line}", Location::caller().file()));
     assert!(message == expected, "the message is now\n{message}\n");
 }
 
-/// Compares the first line of a message, after the op and its inputs, and its fixes, joined by a slash.
+/// Compares the first line of a message, after the op and its inputs, and its fixes, joined by slashes.
 #[track_caller]
 fn assert_brief(message: &str, expected: &str) {
     let lines: Vec<_> = message.lines().collect();
@@ -70,7 +70,7 @@ fn one_label_per_row_against_two_logits_lists_the_three_fixes() {
     let loss = BceWithLogitsLoss::new().forward(&logits, &targets);
     AdamW::new(1e-3).minimize(&loss);
     assert_says(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         here,
         "
 bce_with_logits(f32[64, 2], f32[64]): targets [64] must have the shape of the logits [64, 2]
@@ -80,7 +80,7 @@ bce_with_logits(f32[64, 2], f32[64]): targets [64] must have the shape of the lo
     2. for two classes make the model's last layer give one logit: [64, 1], targets alike
     3. for 2 independent labels give f32 targets [64, 2], one 0 or 1 per label",
     );
-    // The first of the fixes, followed.
+    // The first of the fixes resolves the error.
     let graph = train();
     let logits = model.forward(&float(&graph, "x", [64, 30]));
     let loss = CrossEntropyLoss::new().forward(&logits, &labels(&graph, [64]));
@@ -103,23 +103,23 @@ linear(f32[8, 64], f32[1, 32], f32[1]): shapes cannot be multiplied ([8, 64] and
     let x = float(&graph, "x", [8, 30]);
     let here = line!() + 1;
     let y = net.forward(&x);
-    assert_says(&refused(&params, &y), here, expected);
-    // Also as a sequence in a sequence.
+    assert_says(&compile_error(&params, &y), here, expected);
+    // A sequence inside a sequence.
     let outer = Sequential::new(&params).add(|_| net).add(|_| Relu);
     let x = float(&train(), "x", [8, 30]);
     let here = line!() + 1;
     let y = outer.forward(&x);
-    assert_says(&refused(&params, &y), here, expected);
-    // And as a step of a closure, whose own line is nearer.
+    assert_says(&compile_error(&params, &y), here, expected);
+    // A layer inside a closure, whose own line is nearer.
     let inner = Linear::new(&params.at("inner"), 3, 3);
     let here = line!() + 1;
     let outer = Sequential::new(&params).add(|_| move |x: &Tensor| inner.forward(x)).add(|_| Relu);
-    let message = refused(&params, &outer.forward(&float(&train(), "x", [8, 30])));
+    let message = compile_error(&params, &outer.forward(&float(&train(), "x", [8, 30])));
     assert!(message.contains(&format!("at {}:{here} (in inner)", file!())), "{message}");
 }
 
 #[test]
-fn a_model_of_ones_own_is_named_by_the_line_of_its_layer() {
+fn a_custom_model_is_named_by_the_line_of_its_layer() {
     struct Model(Linear, BatchNorm1d);
     impl Module for Model {
         fn forward(&self, x: &Tensor) -> Tensor {
@@ -133,7 +133,7 @@ fn a_model_of_ones_own_is_named_by_the_line_of_its_layer() {
     let model = Model(Linear::new(&params.at("fc"), 30, 8), BatchNorm1d::new(&params.at("bn"), 8));
     let y = model.forward(&float(&train(), "x", [64, 29]));
     assert_says(
-        &refused(&params, &y),
+        &compile_error(&params, &y),
         HERE.get(),
         "
 linear(f32[64, 29], f32[8, 30], f32[8]): shapes cannot be multiplied ([64, 29] and [30, 8])
@@ -144,7 +144,7 @@ linear(f32[64, 29], f32[8, 30], f32[8]): shapes cannot be multiplied ([64, 29] a
     );
     let y = model.forward(&float(&train(), "x", [1, 30]));
     assert_says(
-        &refused(&params, &y),
+        &compile_error(&params, &y),
         HERE.get() + 1,
         "
 batch_norm(f32[1, 8], f32[8], f32[8]): expected more than 1 value per channel when training, got [1, 8]
@@ -163,7 +163,7 @@ fn layers_say_what_they_take() {
     let y = norm.forward(&norm.forward(&float(&graph, "x", [4, 8])));
     assert!(y.is_valid() && graph.check().is_ok(), "a norm may be called twice");
     let says = |shape: &[usize], expected: &str| {
-        assert_brief(&refused(&params, &norm.forward(&float(&train(), "x", shape))), expected);
+        assert_brief(&compile_error(&params, &norm.forward(&float(&train(), "x", shape))), expected);
     };
     says(
         &[8],
@@ -176,14 +176,14 @@ fn layers_say_what_they_take() {
          the layer before it with 8 outputs",
     );
     let y = Dropout::new(&params.at("drop"), 1.5).forward(&float(&train(), "x", [2]));
-    assert_brief(&refused(&params, &y), "dropout(f32[2], u32[]): the probability 1.5 is not between 0 and 1");
+    assert_brief(&compile_error(&params, &y), "dropout(f32[2], u32[]): the probability 1.5 is not between 0 and 1");
 }
 
 #[test]
 fn ops_say_which_types_and_shapes_fit() {
     let params = Params::seeded(0);
     let says =
-        |build: fn(&Graph) -> Tensor, expected: &str| assert_brief(&refused(&params, &build(&train())), expected);
+        |build: fn(&Graph) -> Tensor, expected: &str| assert_brief(&compile_error(&params, &build(&train())), expected);
     says(|g| labels(g, [3]).relu(), "relu(u32[3]): argument `x` must be f32, not u32 / cast with `.to_f32()`");
     says(
         |g| float(g, "x", [3]).where_cond(float(g, "a", [3]), float(g, "b", [3])),
@@ -221,14 +221,14 @@ fn ops_say_which_types_and_shapes_fit() {
 }
 
 #[test]
-fn variables_are_declared_once_and_updated_once_and_only_in_training() {
+fn variables_are_declared_and_updated_once_in_training() {
     let params = Params::seeded(0);
     let v = params.variable("v", [3], Kind::Buffer, Init::Constant(0.0));
     let says = |mode: Mode, update: fn(&Graph, &Variable, &Tensor), expected: &str| {
         let graph = Graph::new(mode);
         let value = graph.variable(&v);
         update(&graph, &v, &value);
-        assert_brief(&refused(&params, &value), expected);
+        assert_brief(&compile_error(&params, &value), expected);
     };
     says(
         Mode::Evaluate,
@@ -251,15 +251,15 @@ fn variables_are_declared_once_and_updated_once_and_only_in_training() {
     let graph = train();
     let sum = graph.variable(&v) + graph.variable(&same);
     assert_brief(
-        &refused(&params, &sum),
+        &compile_error(&params, &sum),
         "variable(f32[3]): `v` belongs to another Params / trace one graph per Params",
     );
-    // Layers of two go through it without a panic.
+    // Layers of two dimensions pass through without a panic.
     let dense = Linear::new(&params.at("dense"), 5, 5);
     let lstm = Lstm::new(&other.at("lstm"), 5, 4);
     let (y, _) = lstm.forward(&dense.forward(&float(&train(), "x", [3, 2, 5])), None);
-    assert!(refused(&params, &y).contains("belongs to another Params"));
-    let message = refused(&params, &train().variable(&same));
+    assert!(compile_error(&params, &y).contains("belongs to another Params"));
+    let message = compile_error(&params, &train().variable(&same));
     assert_eq!(message, "`v` belongs to other Params than those of this session");
     let _first = Linear::new(&params.at("fc"), 3, 3);
     let here = line!() + 1;
@@ -298,7 +298,7 @@ fn feeds_are_checked_before_anything_runs() {
     let feeds = [(&x, &good), (&y, &classes)];
     let error = session(&params).run(&step, &feeds).unwrap_err().to_string();
     assert_eq!(error, "the step was compiled by another session");
-    let result = own.run(&step, &feeds).expect("what is refused changes nothing");
+    let result = own.run(&step, &feeds).expect("a refused run changes nothing");
     assert_eq!(result[0].to_f64(), [16.0]);
 }
 
@@ -332,7 +332,7 @@ fn devices_and_trainers_say_what_is_missing() {
     let mut trainer = Trainer::new(Device::cpu(), &params).progress(Silent);
     let error = trainer.fit(&data, 1, |x, _| x.sum_all()).unwrap_err().to_string();
     assert_eq!(error, "there is no optimizer\n  fix: Trainer::new(…).optimizer(AdamW::new(1e-3))");
-    // What the trainer traces itself is reported at the call of `fit`.
+    // Errors in what the trainer itself traces are reported at the call of `fit`.
     let mut trainer = trainer.optimizer(Sgd::new(-0.1));
     let here = line!() + 1;
     let error = trainer.fit(&data, 1, |x, _| x.sum_all()).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Numbers and sizes at the edges, on the CPU in both precisions and on every adapter.
+//! Tests with extreme numbers and sizes, on the CPU in both precisions and on every adapter.
 
 #[path = "extremes/losses.rs"]
 mod losses;
@@ -15,7 +15,7 @@ use wgrad_parity::{Harness, sizes};
 
 type Check = fn(&Device) -> Result<(), Failed>;
 
-/// Runs a graph of inputs, and returns outputs and the gradients of their sum.
+/// Runs a graph, and returns its outputs and the gradients of their sum with respect to the inputs.
 fn evaluate(device: &Device, inputs: &[Array], build: impl Fn(&[Tensor]) -> Vec<Tensor>) -> Vec<Array> {
     let graph = Graph::new(Mode::Train);
     let dtype = |array: &Array| if array.dtype().is_float() { DType::F32 } else { DType::U32 };
@@ -41,7 +41,7 @@ fn matrix(rows: usize, values: &[f64]) -> Array {
     Array::new([rows, values.len() / rows], values.to_vec()).expect("full rows")
 }
 
-/// How far apart in units of the last place of `f32`; what `f32` flushes to 0 is 0.
+/// Compares numbers up to `ulp` units in the last place of `f32`; a truth that `f32` flushes counts as 0.
 #[track_caller]
 fn assert_close(what: &str, got: &[f64], truth: &[f64], ulp: f64, absolute: f64) -> Result<(), Failed> {
     assert_eq!(got.len(), truth.len(), "{what}");
@@ -61,7 +61,7 @@ fn sigmoid(x: f64) -> f64 {
     if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
 }
 
-/// `exp` may be off by 3 + 2·|x| units; beyond 88 it is flushed to 0.
+/// Error of `exp`: WGSL allows 3 + 2·|x| units; beyond 88 the result is flushed to 0.
 const EXP: f64 = 3.0 + 2.0 * 88.0 + 8.0;
 
 fn binary_losses_of_large_and_tiny_logits_are_finite_and_right(device: &Device) -> Result<(), Failed> {
@@ -89,7 +89,7 @@ fn cross_entropy_of_large_and_tiny_logits_is_finite_and_right(device: &Device) -
             let target = |c| f64::from(u8::from(c == class as usize));
             slope.extend(row.iter().enumerate().map(|(c, x)| (x - largest).exp() / sum - target(c)));
         }
-        // A loss near 0 is the logarithm of a sum near 1, and a gradient near 0 a difference of numbers near 1.
+        // A loss near 0 is the logarithm of a sum near 1, and a gradient near 0 is a difference of numbers near 1.
         assert_close("loss", &got[0].to_f64(), &loss, 8.0, 4.0 * f64::from(f32::EPSILON))?;
         assert_close("gradient", &got[1].to_f64(), &slope, EXP, 2.0 * f64::from(f32::EPSILON))?;
     }
@@ -117,7 +117,7 @@ fn a_constant_column_through_batch_norm_gives_the_bias(device: &Device) -> Resul
         let mean_off = 8.0 * eps * value.abs();
         assert_close("mean", &got[1].to_f64(), &[value; 2], 0.0, mean_off)?;
         assert_close("variance", &got[2].to_f64(), &[0.0; 2], 0.0, mean_off * mean_off)?;
-        // y = (x − mean) / √(var + eps) · weight + bias: what the mean is off by is scaled by up to 2 · 316.
+        // y = (x − mean) / √(var + eps) · weight + bias: an error of the mean is scaled by up to 2 · 316.
         let off = mean_off * 2.0 * 316.3;
         let y: Vec<f64> = [1.75f64, -8.0].iter().map(|y| y * y).cycle().take(128).collect();
         assert_close("output", &got[0].to_f64(), &y, 8.0, 6.0 * 8.0 * off + 9.0 * off * off)?;
@@ -128,7 +128,7 @@ fn a_constant_column_through_batch_norm_gives_the_bias(device: &Device) -> Resul
     Ok(())
 }
 
-fn tensors_without_elements_are_fine(device: &Device) -> Result<(), Failed> {
+fn tensors_without_elements_are_allowed(device: &Device) -> Result<(), Failed> {
     let empty = Array::new([0, 3], Vec::<f32>::new()).expect("nothing");
     let (square, row) = (matrix(3, &[1.0; 9]), matrix(1, &[1.0, 2.0, 3.0]));
     let got = evaluate(device, &[empty.clone(), square, row], |x| {
@@ -149,13 +149,13 @@ fn tensors_without_elements_are_fine(device: &Device) -> Result<(), Failed> {
     assert_close("product over no rows", &got[4].to_f64(), &[0.0; 9], 0.0, 0.0)?;
     assert_close("concat", &got[5].to_f64(), &[1.0, 2.0, 3.0], 0.0, 0.0)?;
     assert_close("sum of all", &got[6].to_f64(), &[6.0], 0.0, 0.0)?;
-    // Gradients: of the empty input none to see, of the others those of the rest of the graph.
+    // The empty input has no gradient; the others have those of the rest of the graph.
     assert_close("gradient of the square", &got[8].to_f64(), &[0.0; 9], 0.0, 0.0)?;
     assert_close("gradient of the row", &got[9].to_f64(), &[2.0; 3], 0.0, 0.0)
 }
 
-/// WGSL lets a driver assume that there is no NaN, so this is no promise of the language.
-fn what_is_not_a_number_stays_visible(device: &Device) -> Result<(), Failed> {
+/// WGSL lets a driver assume that there is no NaN, so the language does not guarantee this.
+fn nan_propagates(device: &Device) -> Result<(), Failed> {
     let x = matrix(5, &[1.0, 2.0, 3.0, f64::NAN, 5.0, 6.0, 7.0, 8.0, 9.0, 1.0]);
     let columns = matrix(2, &[1.0, 0.5, 2.0, 1.0]);
     let inputs = [x, columns, matrix(5, &[1.0; 10]), Array::vector(vec![1u32; 5])];
@@ -248,8 +248,8 @@ fn main() -> ExitCode {
             cross_entropy_of_ignored_rows_only_is_nan_and_its_sum_0,
         ),
         ("a constant column through batch norm gives the bias", a_constant_column_through_batch_norm_gives_the_bias),
-        ("tensors without elements are fine", tensors_without_elements_are_fine),
-        ("what is not a number stays visible", what_is_not_a_number_stays_visible),
+        ("tensors without elements are allowed", tensors_without_elements_are_allowed),
+        ("NaN propagates", nan_propagates),
         ("a plan beyond the largest binding is refused", a_plan_beyond_the_largest_binding_is_refused),
     ];
     let mut trials = vec![];
@@ -258,7 +258,7 @@ fn main() -> ExitCode {
         let info = adapter.info();
         let name = format!("{} {}", info.api, info.adapter);
         if info.software && info.api == "vulkan" {
-            // The kernels that real GPUs run.
+            // Variants of kernels that real GPUs run.
             let real = adapter.open_with(|limits| limits.software = false).expect("the driver opens its adapter");
             devices.push((format!("{name} with a real GPU's kernels"), real));
         }
@@ -272,7 +272,7 @@ fn main() -> ExitCode {
     }
     for n in SIZES {
         let devices: Vec<_> = devices[1..].to_vec();
-        let name = format!("sizes around the kernels' own are right on every device: {n}");
+        let name = format!("sizes around workgroup boundaries are right on every device: {n}");
         trials.push(Trial::test(name, move || {
             let mut failures = vec![];
             for case in sizes(n) {

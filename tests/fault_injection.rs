@@ -1,5 +1,4 @@
-//! Each fault that can be injected makes its kernel compute something else, on every adapter; other kernels stay as they
-//! are.
+//! Tests that each injectable fault makes its kernel compute wrong values, on every adapter, and no other kernel.
 
 use std::process::ExitCode;
 
@@ -11,7 +10,7 @@ use wgrad::ops::{AvgPool, MaxPool};
 use wgrad::prelude::*;
 use wgrad_kernels::fault_injection::{Fault, faults};
 
-/// The results of one call per fault that its fault should change, and of one that it should not.
+/// Returns the result of a call that the fault should change, and of one that it should not.
 fn results(device: &Device, fault: &str) -> Result<[Vec<f32>; 2]> {
     let graph = Graph::new(Mode::Train);
     let wave = |n: usize, scale: f32| Array::vector((0..n).map(|i| scale * (i as f32 * 0.7).sin()).collect::<Vec<_>>());
@@ -46,17 +45,17 @@ fn results(device: &Device, fault: &str) -> Result<[Vec<f32>; 2]> {
     Ok([got[0].to_f32(), got[1].to_f32()])
 }
 
-fn shows(fault: &Fault, device: &Device) -> Result<(), Failed> {
+fn changes_results(fault: &Fault, device: &Device) -> Result<(), Failed> {
     let right = results(device, fault.name)?;
     let faulty = results(&device.with_fault(fault.name)?, fault.name)?;
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     if bits(&right[1]) != bits(&faulty[1]) {
-        return Err("a kernel without the fault computes something else".into());
+        return Err("a kernel without the fault computes different values".into());
     }
     let off = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-4 * a.abs() || b.is_nan();
     let wrong = right[0].iter().zip(&faulty[0]).filter(|&pair| off(pair)).count();
     println!("{}: {wrong} of {} numbers are wrong", fault.name, right[0].len());
-    if right[0].iter().all(|value| value.is_finite()) && wrong > 0 { Ok(()) } else { Err("it shows nowhere".into()) }
+    if right[0].iter().all(|value| value.is_finite()) && wrong > 0 { Ok(()) } else { Err("no number is wrong".into()) }
 }
 
 fn main() -> ExitCode {
@@ -67,18 +66,18 @@ fn main() -> ExitCode {
         let gpu: fn(&mut Limits) = |limits| limits.software = false;
         let own: fn(&mut Limits) = |_| {};
         for (what, change) in [("", own), (" with a real GPU's kernels", gpu)] {
-            // One software driver is enough for both kinds of kernels: OpenGL's is the same code under another roof.
+            // OpenGL's software driver is the same code as Vulkan's, so testing one kind of kernels on it is enough.
             if what.is_empty() && info.software && info.api == "gl" {
                 continue;
             }
             let device = adapter.open_with(change).expect("the driver opens its adapter");
-            // Threads of a software adapter that work alone have no barrier to miss.
+            // On a software adapter, each thread works alone and has no barrier to miss.
             let faults =
                 faults().iter().filter(|fault| !(what.is_empty() && info.software && fault.name == "missing barrier"));
             for fault in faults {
                 let device = device.clone();
                 let name = format!("{} {}{what} computes wrongly with: {}", info.api, info.adapter, fault.name);
-                trials.push(Trial::test(name, move || shows(fault, &device)));
+                trials.push(Trial::test(name, move || changes_results(fault, &device)));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! What goes wrong around a training, on every adapter: a device that is lost, memory that is not there, tensors that
-//! are too large, features that an adapter lacks, and neighbours on the same device.
+//! Tests of failures around a training run, on every adapter: a lost device, missing memory, tensors that are too
+//! large, missing features of an adapter, and other sessions on the same device.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,8 +17,8 @@ fn ensure(holds: bool, what: impl FnOnce() -> String) -> Result<(), Failed> {
     if holds { Ok(()) } else { Err(what().into()) }
 }
 
-/// The text of an error that has to come.
-fn refused<T>(result: Result<T>) -> Result<String, Failed> {
+/// Returns the text of an expected error.
+fn expect_error<T>(result: Result<T>) -> Result<String, Failed> {
     match result {
         Ok(_) => Err("nothing was refused".into()),
         Err(error) => Ok(error.to_string()),
@@ -27,7 +27,8 @@ fn refused<T>(result: Result<T>) -> Result<String, Failed> {
 
 const LOST: &str = "the device was lost: it was destroyed\n  what it held is gone; parameters have the values";
 
-/// Trains three epochs of 15 steps, from a folder's last checkpoint if there is one; takes the device away in a step.
+/// Trains three epochs of 15 steps, from the last checkpoint of a folder if `resume`. Destroys the device at step
+/// `at_step`.
 fn train(device: &Device, folder: Option<&Path>, resume: bool, at_step: Option<usize>) -> Result<Vec<u64>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/breast_cancer.csv");
     let data = Table::read_csv(path)?.target("malignant")?.dataset()?;
@@ -58,21 +59,19 @@ fn train(device: &Device, folder: Option<&Path>, resume: bool, at_step: Option<u
     Ok(values.iter().flat_map(|value| value.to_f64()).map(f64::to_bits).collect())
 }
 
-fn a_training_whose_device_is_lost_goes_on_from_its_checkpoint_with_the_same_bits(
-    adapter: &Adapter,
-) -> Result<(), Failed> {
+fn a_training_resumes_after_its_device_is_lost(adapter: &Adapter) -> Result<(), Failed> {
     let whole = train(&adapter.open()?, None, false, None)?;
     for lose in [8, 17] {
         let place = tempfile::tempdir()?;
-        let error = refused(train(&adapter.open()?, Some(place.path()), false, Some(lose)))?;
+        let error = expect_error(train(&adapter.open()?, Some(place.path()), false, Some(lose)))?;
         ensure(error.contains(LOST) && error.contains("Trainer::resume"), || error.clone())?;
         let resumed = train(&adapter.open()?, Some(place.path()), true, None)?;
-        ensure(resumed == whole, || format!("lost in step {lose} and resumed, it ends with other bits"))?;
+        ensure(resumed == whole, || format!("lost in step {lose} and resumed, the bits differ"))?;
     }
     Ok(())
 }
 
-/// A small network's training step: a session, the step, its inputs.
+/// Training step of a small network, with its session and inputs.
 struct Network {
     session: Session,
     step: Step,
@@ -99,7 +98,7 @@ impl Network {
         Ok(Self { session, step, x, y, params })
     }
 
-    /// A step on data of its number; gives the loss.
+    /// Runs a step on the data of its number; returns the loss.
     fn run(&mut self, number: u32) -> Result<f32> {
         let (xs, ys) = Self::data(number)?;
         Ok(self.session.run(&self.step, &[(&self.x, &xs), (&self.y, &ys)])?[0].to_f32()[0])
@@ -111,7 +110,7 @@ impl Network {
         Ok((xs, Array::vector((0..32).map(|i| (i + number) % 3).collect::<Vec<u32>>())))
     }
 
-    /// The bits of the losses of some steps, and of all variables then.
+    /// Returns the bits of the losses of some steps, and of all variables after them.
     fn bits(&mut self, steps: u32) -> Result<Vec<u64>> {
         let losses = (0..steps).map(|number| self.run(number)).collect::<Result<Vec<_>>>()?;
         self.finish(losses)
@@ -125,7 +124,7 @@ impl Network {
     }
 }
 
-fn all_that_a_lost_device_is_asked_says_so(adapter: &Adapter) -> Result<(), Failed> {
+fn every_call_on_a_lost_device_reports_the_loss(adapter: &Adapter) -> Result<(), Failed> {
     let device = adapter.open()?;
     let (mut one, mut other) = (Network::new(device.clone(), 1)?, Network::new(device.clone(), 2)?);
     one.run(0)?;
@@ -134,23 +133,23 @@ fn all_that_a_lost_device_is_asked_says_so(adapter: &Adapter) -> Result<(), Fail
     device.destroy();
     for network in [&mut one, &mut other] {
         for _ in 0..2 {
-            let error = refused(network.run(1))?;
+            let error = expect_error(network.run(1))?;
             ensure(error.contains(LOST), || error.clone())?;
         }
-        let error = refused(network.session.sync())?;
+        let error = expect_error(network.session.sync())?;
         ensure(error.contains(LOST), || error.clone())?;
     }
-    let error = refused(Network::new(device, 3))?;
+    let error = expect_error(Network::new(device, 3))?;
     ensure(error.contains(LOST), || error.clone())?;
-    // What was on the host stays there.
+    // Values on the host are kept.
     let now = one.params.variables()[0].value()?.to_f64();
     ensure(now == kept, || "a variable changed on the host".into())?;
-    // Another device of the same adapter is fine, with the same Params.
+    // Another device of the same adapter works, with the same `Params`.
     Network::new(adapter.open()?, 1)?.run(0)?;
     Ok(())
 }
 
-fn a_plan_without_room_gives_its_bill_and_the_ways_out(adapter: &Adapter) -> Result<(), Failed> {
+fn a_plan_without_room_lists_its_sizes_and_fixes(adapter: &Adapter) -> Result<(), Failed> {
     let device = adapter.open_with(|limits: &mut Limits| limits.memory_bytes = 8 << 10)?;
     let error = match Network::new(device, 1) {
         Err(Error::OutOfMemory(error)) => error.to_string(),
@@ -171,13 +170,13 @@ fn a_plan_without_room_gives_its_bill_and_the_ways_out(adapter: &Adapter) -> Res
     Ok(())
 }
 
-/// What [`fill`] is asked for by a process of its own: the number of an adapter.
+/// Environment variable for [`fill`] in a child process: the index of an adapter.
 const FILL: &str = "WGRAD_TEST_FILL";
 
-/// The check that needs such a process.
-const FULL: &str = "memory that the driver refuses gives the bill, and the device goes on";
+/// Name of the check that needs a child process.
+const FULL: &str = "a failed allocation lists the sizes and spares the device";
 
-/// Asks a device for 4 GiB at once, then trains on it.
+/// Allocates 4 GiB at once on a device, then trains on it.
 fn fill(adapter: &Adapter) -> Result<(), Failed> {
     let device = adapter.open()?;
     let mut network = Network::new(device.clone(), 1)?;
@@ -191,14 +190,14 @@ fn fill(adapter: &Adapter) -> Result<(), Failed> {
         Err(other) => return Err(format!("another error: {other}").into()),
         Ok(_) => return Err("it was not refused".into()),
     }
-    // What it had allocated is given back, and neither the device nor its other sessions have suffered.
+    // Its allocations are freed, and neither the device nor its other sessions have suffered.
     ensure(network.run(2)?.is_finite(), || "the first session has no loss".into())?;
     ensure(Network::new(device, 1)?.bits(2)? == bits, || "other bits than before".into())
 }
 
-/// A software adapter takes the memory of its process, which the system can limit. OpenGL is left out: wgpu does not ask it
-/// whether it has made a buffer.
-fn memory_that_the_driver_refuses_gives_the_bill_and_the_device_goes_on(adapter: &Adapter) -> Result<(), Failed> {
+/// A software adapter uses the memory of its process, which the system can limit. OpenGL is left out, because wgpu
+/// does not check there whether a buffer was created.
+fn a_failed_allocation_lists_sizes_and_spares_the_device(adapter: &Adapter) -> Result<(), Failed> {
     let number = adapters().iter().position(|other| other.info() == adapter.info()).ok_or("it is not there")?;
     let child = std::process::Command::new("sh")
         .args(["-c", "ulimit -v 3000000; exec \"$0\""])
@@ -217,7 +216,7 @@ fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> 
     let device = adapter.open_with(|limits: &mut Limits| limits.binding_bytes = 1 << 20)?;
     let params = Params::seeded(0);
     let refuse = |graph: &Graph, fetch: &Tensor, (what, line): (&str, u32)| {
-        let error = refused(Session::new(device.clone(), &params)?.compile(graph, &[fetch]))?;
+        let error = expect_error(Session::new(device.clone(), &params)?.compile(graph, &[fetch]))?;
         let place = format!("{}:{line}", file!());
         let fits = ["4.0 MiB, but ", "binds at most 1.0 MiB: ", what, &place, "1. a smaller batch"];
         ensure(fits.iter().all(|words| error.contains(words)), || format!("{what} at {place}: {error}"))
@@ -241,12 +240,12 @@ fn a_tensor_that_is_too_large_is_refused_by_name_and_line(adapter: &Adapter) -> 
 }
 
 fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> {
-    // Nothing of this is ever stored: it would be added up as it is made.
+    // None of this is stored: it is added up while it is computed.
     let graph = Graph::new(Mode::Evaluate);
     let (x, y) = (graph.input("x", [70_000, 1], DType::F32), graph.input("y", [1, 70_000], DType::F32));
     let total = (&x * &y).exp().sum_all();
     let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
-    let error = refused(session.compile(&graph, &[&total]))?;
+    let error = expect_error(session.compile(&graph, &[&total]))?;
     let fits = error.starts_with("4900000000 elements are more than kernels on ") && error.contains(file!());
     ensure(fits, || error)?;
     // The reference counts in 64 bits.
@@ -256,29 +255,30 @@ fn elements_beyond_32_bits_are_refused(adapter: &Adapter) -> Result<(), Failed> 
     )
 }
 
-fn a_loop_that_the_driver_would_end_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {
+fn a_loop_that_is_too_long_is_refused_by_name_and_line(adapter: &Adapter) -> Result<(), Failed> {
     let params = Params::seeded(0);
     let (pool, conv) = (MaxPool2d::new(300).stride(1), Conv1d::new(&params, 1, 1, 70_000));
-    // Windows of 90,000 elements: only that of the whole image is more than the loop of one thread.
+    // Windows of 90,000 elements; only a window of the whole image exceeds the loop of one thread.
     let pooled = |graph: &Graph| pool.forward(&graph.input("image", [1, 1, 301, 301], DType::F32));
     let summed = |graph: &Graph| conv.forward(&graph.input("line", [1, 1, 70_001], DType::F32));
     let line = line!() - 2;
     let limit = adapter.self_test()?.iterations();
-    for (kernel, turns, line) in [("max_pool` runs 90300 iterations", 90_300, line), ("conv_direct_", 70_000, line + 1)]
+    for (kernel, iterations, line) in
+        [("max_pool` runs 90300 iterations", 90_300, line), ("conv_direct_", 70_000, line + 1)]
     {
         let graph = Graph::new(Mode::Evaluate);
-        let y = if turns == 90_300 { pooled(&graph) } else { summed(&graph) };
+        let y = if iterations == 90_300 { pooled(&graph) } else { summed(&graph) };
         let mut session = Session::new(adapter.open()?, &params)?;
         let compiled = session.compile(&graph, &[&y]);
-        if turns <= limit as usize {
+        if iterations <= limit as usize {
             let _ = compiled?;
             continue;
         }
-        let error = refused(compiled)?;
-        let told = error.starts_with(&format!("a thread of the kernel `{kernel}"))
+        let error = expect_error(compiled)?;
+        let names_the_kernel = error.starts_with(&format!("a thread of the kernel `{kernel}"))
             && error.contains(&format!("ends loops after {limit}: the result would be wrong"))
             && error.contains(&format!("{}:{line}", file!()));
-        ensure(told, || error)?;
+        ensure(names_the_kernel, || error)?;
     }
     Ok(())
 }
@@ -289,7 +289,7 @@ fn an_adapter_without_optional_features_trains_to_the_same_bits(adapter: &Adapte
     let bits = network.bits(12)?;
     ensure(bits == Network::new(adapter.open()?, 1)?.bits(12)?, || "other bits than with all features".into())?;
     let (xs, ys) = Network::data(0)?;
-    let error = refused(network.session.profile(&network.step, &[(&network.x, &xs), (&network.y, &ys)]))?;
+    let error = expect_error(network.session.profile(&network.step, &[(&network.x, &xs), (&network.y, &ys)]))?;
     ensure(error.contains("has no timestamps; profile on another device"), || error.clone())
 }
 
@@ -312,7 +312,7 @@ fn two_sessions_on_a_device_do_not_disturb_each_other(adapter: &Adapter) -> Resu
 fn sessions_in_threads_do_not_disturb_each_other(adapter: &Adapter) -> Result<(), Failed> {
     let alone = (0..4).map(|seed| Network::new(adapter.open()?, seed)?.bits(10)).collect::<Result<Vec<_>>>()?;
     let device = adapter.open()?;
-    // A session stays on the thread that made it; the device is shared.
+    // A session stays on the thread that created it; the device is shared.
     let together: Vec<Result<Vec<u64>>> = std::thread::scope(|scope| {
         let start = |seed| {
             let device = device.clone();
@@ -339,21 +339,18 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::from_args();
     let checks: [(&str, Check); 10] = [
-        (FULL, memory_that_the_driver_refuses_gives_the_bill_and_the_device_goes_on),
+        (FULL, a_failed_allocation_lists_sizes_and_spares_the_device),
         (
-            "a training whose device is lost goes on from its checkpoint with the same bits",
-            a_training_whose_device_is_lost_goes_on_from_its_checkpoint_with_the_same_bits,
+            "a training resumes from its checkpoint after its device is lost",
+            a_training_resumes_after_its_device_is_lost,
         ),
-        ("all that a lost device is asked says so", all_that_a_lost_device_is_asked_says_so),
-        ("a plan without room gives its bill and the ways out", a_plan_without_room_gives_its_bill_and_the_ways_out),
+        ("every call on a lost device reports the loss", every_call_on_a_lost_device_reports_the_loss),
+        ("a plan without room lists its sizes and fixes", a_plan_without_room_lists_its_sizes_and_fixes),
         (
             "a tensor that is too large is refused by name and line",
             a_tensor_that_is_too_large_is_refused_by_name_and_line,
         ),
-        (
-            "a loop that the driver would end is refused by name and line",
-            a_loop_that_the_driver_would_end_is_refused_by_name_and_line,
-        ),
+        ("a loop that is too long is refused by name and line", a_loop_that_is_too_long_is_refused_by_name_and_line),
         ("elements beyond 32 bits are refused", elements_beyond_32_bits_are_refused),
         (
             "an adapter without optional features trains to the same bits",

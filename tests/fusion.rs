@@ -1,7 +1,7 @@
-//! Random graphs: whatever the planner fuses, attaches, groups and reuses, the numbers stay those of the plain graph.
+//! Tests of random graphs: the planner's fusion, grouping and reuse of memory do not change the results.
 //!
-//! Each graph is run once as it would be used, and once with every value fetched, so that nothing can be hidden in a
-//! kernel or share memory. On the CPU in f64 both must agree to the bit; a GPU must agree with the CPU.
+//! Each graph runs once with the fetches of a user, and once with every value fetched, so that nothing can be fused
+//! away or share memory. On the CPU in f64 both must agree to the bit; a GPU must agree with the CPU.
 
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ use wgrad::prelude::*;
 const ROWS: usize = 12;
 const COLUMNS: usize = 20;
 
-/// Graphs that are run on the CPU only, and those that GPUs run, too.
+/// Number of graphs that run on the CPU.
 const GRAPHS: u64 = 300;
 const ON_GPUS: u64 = 10;
 
@@ -22,14 +22,14 @@ struct Built {
     graph: Graph,
     x: Tensor,
     labels: Tensor,
-    /// What a user would fetch.
+    /// Tensors that a user would fetch.
     results: Vec<Tensor>,
-    /// Everything on the way.
+    /// All tensors of the graph.
     all: Vec<Tensor>,
 }
 
 fn pick<'a>(stream: &mut Stream, from: &'a [Tensor]) -> &'a Tensor {
-    // The latest are likelier: that makes chains.
+    // Later tensors are more likely, which makes chains.
     let n = from.len();
     &from[if stream.below(2) == 0 { n - 1 - stream.below(n.min(3)) } else { stream.below(n) }]
 }
@@ -112,7 +112,7 @@ fn build(seed: u64, params: &Params) -> Built {
     Built { graph, x, labels, results, all }
 }
 
-/// A view that strides cannot fold into the next, on top of another one.
+/// Adds a view that strides cannot combine with the next one, on top of another view.
 trait Mix {
     fn flip_rows_and_mix(&self) -> Tensor;
 }
@@ -124,7 +124,7 @@ impl Mix for Tensor {
     }
 }
 
-/// Two steps: the results of the second, then all variables.
+/// Runs two steps; returns the results of the second, then all variables.
 fn run(seed: u64, device: Device, everything: bool) -> Result<(Vec<Array>, Plan)> {
     let params = Params::seeded(seed);
     let Built { graph, x, labels, results, all } = build(seed, &params);
@@ -147,8 +147,8 @@ fn run(seed: u64, device: Device, everything: bool) -> Result<(Vec<Array>, Plan)
     Ok((values, step.plan().clone()))
 }
 
-/// On the CPU in f64: used and fetched in full.
-fn plain_and_fused_agree_to_the_bit(seed: u64) -> std::result::Result<(), Failed> {
+/// Compares the user's fetches with fetching everything, on the CPU in f64.
+fn fused_agrees_with_plain_to_the_bit(seed: u64) -> std::result::Result<(), Failed> {
     let (fused, plan) = run(seed, Device::cpu_f64(), false)?;
     let (unfused, _) = run(seed, Device::cpu_f64(), true)?;
     for (i, (fused, unfused)) in fused.iter().zip(&unfused).enumerate() {
@@ -160,7 +160,7 @@ fn plain_and_fused_agree_to_the_bit(seed: u64) -> std::result::Result<(), Failed
     Ok(())
 }
 
-/// On an adapter: the CPU's numbers, to what two steps of f32 leave of them.
+/// Compares an adapter with the CPU, within the rounding of two steps in f32.
 fn gpu_agrees_with_the_cpu(seed: u64, device: &Device) -> std::result::Result<(), Failed> {
     let (truth, _) = run(seed, Device::cpu_f64(), false)?;
     let (got, plan) = run(seed, device.clone(), false)?;
@@ -168,7 +168,7 @@ fn gpu_agrees_with_the_cpu(seed: u64, device: &Device) -> std::result::Result<()
         let (got, truth) = (got.to_f64(), truth.to_f64());
         let size = truth.iter().fold(1e-2f64, |size, x| size.max(x.abs()));
         let error = got.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        // A hazard or a wrong index is as large as the numbers themselves; rounding is a thousand times smaller.
+        // A race or a wrong index changes values by their own size; rounding is a thousand times smaller.
         if error > 2e-2 * size || got.iter().any(|x| !x.is_finite()) {
             return Err(format!("graph {seed}, result {i}: off by {error:e} of {size:e}\n{plan}").into());
         }
@@ -181,7 +181,7 @@ fn main() -> ExitCode {
     let mut trials = vec![];
     for first in (0..GRAPHS).step_by(50) {
         let name = format!("plain and fused graphs agree to the bit: {first} and on");
-        trials.push(Trial::test(name, move || (first..first + 50).try_for_each(plain_and_fused_agree_to_the_bit)));
+        trials.push(Trial::test(name, move || (first..first + 50).try_for_each(fused_agrees_with_plain_to_the_bit)));
     }
     let what = "random graphs agree with the CPU";
     for adapter in adapters().iter().filter(|adapter| adapter.info().api != "gl") {

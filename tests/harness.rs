@@ -1,5 +1,5 @@
-//! Ten known faults, injected into kernels one after another: the harness finds each of them and names the kernel that has
-//! it as the culprit, and no other.
+//! Tests that the parity harness detects known faults injected into kernels, and names the faulty kernel and no
+//! other.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use wgrad::gpu::{Device, adapters};
 use wgrad_kernels::fault_injection::faults;
 use wgrad_parity::{self as parity, Check, Report, Setting, family};
 
-/// Cases of all families, some of which every fault must show in.
+/// Cases of all kernel families; every fault must make some of them fail.
 const CASES: [&str; 20] = [
     "batch_norm [64, 33]",
     "sum of [257, 33] over [0, 1]",
@@ -57,53 +57,53 @@ fn report(device: Device) -> Result<Report, Failed> {
     if checks.len() != CASES.len() {
         return Err(format!("{} of {} cases are in the table", checks.len(), CASES.len()).into());
     }
-    let settings = [Setting { device, ..with_the_kernels_of_gpus()?.ok_or("there is an adapter")? }];
+    let settings = [Setting { device, ..setting_with_gpu_kernels()?.ok_or("there is an adapter")? }];
     let mut checks = checks.into_iter();
     Ok(Report::run(&settings, || checks.next(), |_, _| true))
 }
 
-/// On a software adapter, where they also have workgroups and barriers; none if there is no adapter.
-fn with_the_kernels_of_gpus() -> Result<Option<Setting>, Failed> {
+/// Returns a setting whose kernels have workgroups and barriers, also on a software adapter; `None` if there is no adapter.
+fn setting_with_gpu_kernels() -> Result<Option<Setting>, Failed> {
     let Some(adapter) = adapters().iter().find(|adapter| adapter.info().api != "gl") else { return Ok(None) };
     let mut settings = Setting::of(adapter)?;
-    let wanted = settings.iter().position(|setting| setting.change.contains("real GPU"));
-    Ok(Some(settings.swap_remove(wanted.unwrap_or(0))))
+    let position = settings.iter().position(|setting| setting.change.contains("real GPU"));
+    Ok(Some(settings.swap_remove(position.unwrap_or(0))))
 }
 
 fn a_device_without_faults_passes() -> Result<(), Failed> {
-    let device = with_the_kernels_of_gpus()?.ok_or("there is an adapter")?.device;
+    let device = setting_with_gpu_kernels()?.ok_or("there is an adapter")?.device;
     let all = report(device)?;
     if all.passed() { Ok(()) } else { Err(all.failures[0].to_string().into()) }
 }
 
-fn is_found(fault: &str) -> Result<(), Failed> {
-    let device = with_the_kernels_of_gpus()?.ok_or("there is an adapter")?.device;
+fn is_detected(fault: &str) -> Result<(), Failed> {
+    let device = setting_with_gpu_kernels()?.ok_or("there is an adapter")?.device;
     let all = report(device.with_fault(fault)?)?;
     if all.passed() {
-        return Err("it was not found".into());
+        return Err("the fault was not detected".into());
     }
     if let Some(failure) = all.failures.iter().find(|failure| failure.error.is_some()) {
         return Err(failure.to_string().into());
     }
-    let named: BTreeSet<&str> = all.failures.iter().flat_map(|f| &f.kernels).map(|kernel| family(kernel)).collect();
-    let others: Vec<_> = named.iter().filter(|kernel| !culprits(fault).contains(kernel)).collect();
+    let kernels: BTreeSet<&str> = all.failures.iter().flat_map(|f| &f.kernels).map(|kernel| family(kernel)).collect();
+    let others: Vec<_> = kernels.iter().filter(|kernel| !culprits(fault).contains(kernel)).collect();
     if others.is_empty() {
         return Ok(());
     }
     let texts: Vec<_> = all.failures.iter().map(|failure| format!("{:?}: {failure}", failure.kernels)).collect();
-    Err(format!("{others:?} are named, too\n{}", texts.join("\n")).into())
+    Err(format!("{others:?} are named although they have no fault\n{}", texts.join("\n")).into())
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let here = adapters().iter().any(|adapter| adapter.info().api != "gl");
+    let available = adapters().iter().any(|adapter| adapter.info().api != "gl");
     let trial = |name: String, test: Box<dyn FnOnce() -> Result<(), Failed> + Send>| {
-        Trial::test(name, test).with_ignored_flag(!here)
+        Trial::test(name, test).with_ignored_flag(!available)
     };
     let mut trials = vec![trial("a device without faults passes".into(), Box::new(a_device_without_faults_passes))];
     for fault in faults() {
-        let name = format!("the harness finds: {}", fault.name);
-        trials.push(trial(name, Box::new(|| is_found(fault.name))));
+        let name = format!("the harness detects: {}", fault.name);
+        trials.push(trial(name, Box::new(|| is_detected(fault.name))));
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -1,8 +1,8 @@
-//! Damaged files: whatever the bytes are, a loader gives a value or an error, and asks for no more memory than the file can
-//! stand for.
+//! Fuzz tests of the loaders: for any bytes, a loader returns a value or an error, and allocates no more memory than
+//! a file of that size can need.
 //!
-//! Each file of `tests/corpus` is damaged at random: bits flipped, bytes written over with extreme ones, cut, doubled and
-//! joined with others. `WGRAD_FUZZ_CASES` says how often (300 times each if it says nothing).
+//! Each file of `tests/corpus` is damaged at random: bits flipped, bytes overwritten with extreme ones, cut, doubled
+//! and joined with others. `WGRAD_FUZZ_CASES` is the number of cases per file (300 by default).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,16 +19,16 @@ use wgrad::train::Recording;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What a file may cost beside its own size, and how many times its size: text becomes numbers of eight bytes, packed bytes
-/// grow.
+/// Memory that loading a file may take: a constant, and a multiple of its size. Text becomes numbers of eight bytes,
+/// and packed bytes grow.
 const BASE: usize = 4 << 20;
 const TIMES: usize = 1100;
 
-/// One way of damaging bytes.
+/// Kind of damage to bytes.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(Index, u8),
-    /// Bytes that make lengths extreme, or text odd.
+    /// Overwrites with bytes that make lengths extreme, or text odd.
     Write(Index, &'static [u8]),
     Cut(Index),
     Remove(Index, usize),
@@ -86,10 +86,10 @@ fn apply(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
     bytes
 }
 
-/// Memory is counted for the whole process, so that one test at a time may use it.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks the tests against each other, because memory is counted for the whole process.
+fn lock() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn corpus(ends: &[&str]) -> Vec<PathBuf> {
@@ -102,9 +102,9 @@ fn corpus(ends: &[&str]) -> Vec<PathBuf> {
     files
 }
 
-/// Damages each file of these endings and loads it, once as it is.
+/// Loads each file with these extensions, first intact and then damaged.
 fn survives(ends: &[&str], load: impl Fn(&Path) -> bool) {
-    let _turn = alone();
+    let _guard = lock();
     let cases = std::env::var("WGRAD_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300);
     let folder = tempfile::tempdir().expect("a folder");
     for file in corpus(ends) {
@@ -142,7 +142,7 @@ fn csv_of_any_bytes_is_a_table_or_an_error() {
         let streamed = read(Table::scan_csv(path)).map(|(train, _)| train.y().to_vec());
         let in_memory = read(Table::read_csv(path)).map(|(train, _)| train.y().to_vec());
         assert_eq!(streamed.is_ok(), in_memory.is_ok());
-        // Dates are refused, after they were read.
+        // Dates are refused, but only after they were read.
         Table::read_csv(path).is_ok()
     });
 }

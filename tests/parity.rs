@@ -1,6 +1,7 @@
-//! Every case on the CPU in `f32` and on every adapter, against the reference in `f64`, within derived bounds.
+//! Tests of every case on the CPU in `f32` and on every adapter, against the reference in `f64`, within derived
+//! bounds.
 //!
-//! One test per case and device. Without an adapter the GPU's tests are listed as ignored.
+//! One test per case and device. Without an adapter, GPU tests are listed as ignored.
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,7 @@ use wgrad::core::TuningChoices;
 use wgrad::gpu::{Device, adapters};
 use wgrad_parity::{self as parity, Case, Harness, Setting};
 
-/// Case with its data and its truth, which all devices share.
+/// Case with its data and reference results, which all devices share.
 struct Entry {
     case: Case,
     harness: OnceLock<Harness>,
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
             let device = device.clone();
             trials.push(Trial::test(name, move || entry.check(device)));
         }
-        // Each variant of a kernel, also those that the device would not choose.
+        // Every variant of a kernel, including those that the device would not choose.
         if change.is_empty() && adapter.is_some_and(|adapter| adapter.info().api != "gl") {
             for (variant, entry) in variants.clone() {
                 let name = format!("{setting} matches the reference: {}", entry.case.name());

@@ -1,6 +1,7 @@
-//! The plans of small models, as they print: what is dropped, merged, fused, updated in place and placed in memory.
+//! Tests of the printed plans of small models: the ops that are dropped, merged, fused, updated in place, and their
+//! memory.
 //!
-//! A better plan changes these texts; then read the new one, and replace the old.
+//! A better plan changes these texts. Read the new one, then replace the old one.
 
 #[path = "plans/losses.rs"]
 mod losses;
@@ -9,7 +10,7 @@ use wgrad::core::plan::{Role, Task, Work};
 use wgrad::core::{Limits, Plan};
 use wgrad::prelude::*;
 
-/// The plan for a GPU with WebGPU's default limits.
+/// Plans a graph for a GPU with WebGPU's default limits.
 fn plan(graph: &Graph, fetches: &[&Tensor]) -> Plan {
     Plan::new(graph, fetches, &Limits::default()).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -64,13 +65,13 @@ fn step(model: &impl Module, mode: Mode, optimizer: Option<&dyn Optimizer>) -> P
     plan(&graph, &[&loss])
 }
 
-/// The number of ops of a name.
+/// Returns the number of ops with a name.
 fn count(plan: &Plan, name: &str) -> usize {
     let stages = plan.tasks.iter().flat_map(|task| &task.stages);
     stages.filter(|stage| matches!(&stage.work, Work::Op { op, .. } if op.name() == name)).count()
 }
 
-/// The names of the variables that a plan writes.
+/// Returns the names of the variables that a plan writes.
 fn written(plan: &Plan) -> Vec<&str> {
     let tasks = plan.tasks.iter().flat_map(Task::outputs);
     let mut names: Vec<_> = tasks
@@ -113,7 +114,7 @@ memory: variables 8.0 KiB, inputs 7.8 KiB, temporaries 40.5 KiB in 4 slots, larg
 }
 
 #[test]
-fn batch_norm_trains_with_the_batch_and_evaluates_with_its_memory() {
+fn batch_norm_evaluates_with_its_running_statistics() {
     let norm = BatchNorm1d::new(&Params::seeded(0).at("bn"), 8);
     let on = |mode| {
         let graph = Graph::new(mode);
@@ -199,7 +200,7 @@ memory: variables 23.2 KiB, inputs 7.5 KiB, temporaries 39.8 KiB in 3 slots, lar
 fn views_fold_into_who_reads_them() {
     let graph = Graph::new(Mode::Evaluate);
     let x = x(&graph, [4, 6]);
-    // Transposed, cut and broadcast: read in place. What strides cannot express is copied, once.
+    // Transposed, sliced and broadcast tensors are read in place. A view that strides cannot express is copied, once.
     let (t, row) = (x.t(), x.slice(0, 1..2));
     let folded = t.slice(0, 1..5) * t.slice(0, 2..6) + row.slice(1, 0..4);
     let copied = t.reshape([3, 8]) * 2.0 + t.reshape([3, 8]).exp();
@@ -230,7 +231,7 @@ fn updates_wait_for_the_last_reader_of_the_old_value() {
     graph.update(&v, &(&old_v + &old_w));
     graph.update(&w, &(&old_w * 0.5));
     graph.update(&u, &(old_u.t().reshape([2, 4]) + 1.0));
-    // The fetch is of the value before the step; `u` is read at other places than it is written.
+    // The fetch is the value before the step. `u` is read at other indices than it is written.
     assert_prints(
         &plan(&graph, &[&old_v]),
         "
@@ -310,17 +311,17 @@ fn a_step_of_a_tabular_model_takes_sixteen_dispatches() {
     println!("a training step: {} dispatches, an evaluation: {}", train.dispatches(), evaluate.dispatches());
     assert!(train.dispatches() <= 16, "{train}");
     assert!(evaluate.dispatches() <= 6, "{evaluate}");
-    // Three products forward; two for each backward, less the one for the input's gradient.
+    // Three products forward, and two for each backward, except the one for the input's gradient.
     assert_eq!((count(&train, "matmul"), count(&evaluate, "matmul")), (8, 3));
     assert_eq!((count(&train, "batch_norm"), count(&train, "batch_norm_backward")), (2, 2));
-    // The loss and the last layer's bias; those of the other layers cannot matter.
+    // The loss and the last layer's bias; the biases of the other layers have no effect before a batch norm.
     assert_eq!(count(&train, "sum"), 2);
     let temporaries = train.buffers.iter().filter(|buffer| matches!(buffer.role, Role::Temp { .. })).count();
     assert!(train.slots.len() < temporaries, "{} slots for {temporaries} temporaries", train.slots.len());
 }
 
 #[test]
-fn a_bias_that_a_batch_norm_takes_out_again_gets_no_work() {
+fn a_bias_before_a_batch_norm_gets_no_work() {
     let sums = |bias: bool| {
         let p = Params::seeded(0);
         let options = LinearOptions::new().bias(bias);
@@ -336,12 +337,12 @@ fn a_bias_that_a_batch_norm_takes_out_again_gets_no_work() {
         let fetches: Vec<&Tensor> = gradients.iter().chain([&loss]).collect();
         count(&plan(&graph, &fetches), "sum")
     };
-    // The loss is the only sum that is left.
+    // Only the loss remains as a sum.
     assert_eq!((sums(true), sums(false)), (1, 1));
 }
 
 #[test]
-fn cross_entropy_reads_the_logits_once_and_its_mean_waits_for_the_labels_only() {
+fn cross_entropy_reads_the_logits_once() {
     let graph = Graph::new(Mode::Train);
     let (x, y) = (x(&graph, [64, 10]), graph.input("y", [64], DType::U32));
     let loss = CrossEntropyLoss::new().forward(&x, &y);

@@ -1,7 +1,8 @@
-//! The threshold slider of a report in a browser: at every stop the page says what Rust computes for that threshold.
+//! Tests of a report's threshold slider in a browser: at every position the page shows what Rust computes for that
+//! threshold.
 //!
-//! Needs Chromium: the command that `CHROMIUM` names, or the first of the usual names that is there. Without it the tests
-//! are listed as ignored.
+//! They need Chromium: the command in the variable `CHROMIUM`, or the first of the usual names that exists. Without
+//! it the tests are listed as ignored.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -35,13 +36,13 @@ fn main() -> ExitCode {
     ];
     let trial = |(name, rows, rule, calibrate): (&str, u32, &'static str, Calibrate)| {
         let path = browser.clone();
-        let test = move || judge(&path.ok_or("there is no browser")?, rows, rule, calibrate);
-        Trial::test(format!("the_slider_says_what_rust_computes::{name}"), test).with_ignored_flag(browser.is_none())
+        let test = move || check_slider(&path.ok_or("there is no browser")?, rows, rule, calibrate);
+        Trial::test(format!("the_slider_shows_what_rust_computes::{name}"), test).with_ignored_flag(browser.is_none())
     };
     libtest_mimic::run(&arguments, cases.map(trial).into()).exit_code()
 }
 
-/// Rows whose logits say something about their labels; few are positive if there are many.
+/// Returns logits and labels that correlate; few rows are positive if there are many.
 fn rows(n: u32) -> (Vec<f64>, Vec<u32>) {
     let noise = |i: u32| f64::from((i * 7919) % 1009) / 1009.0;
     let rare = if n > 1000 { 50 } else { 3 };
@@ -50,7 +51,7 @@ fn rows(n: u32) -> (Vec<f64>, Vec<u32>) {
     (logits.collect(), (0..n).map(label).collect())
 }
 
-fn judge(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Result<(), Failed> {
+fn check_slider(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Result<(), Failed> {
     let (logits, labels) = rows(n);
     let rule: Rule = rule.parse()?;
     let classes = ["<b>no</b>", "yes & \"so\""];
@@ -61,22 +62,22 @@ fn judge(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Result<(),
 
     let page =
         report.html()?.replace("</body>", concat!("<script>", include_str!("report/driver.js"), "</script></body>"));
-    let said = run(browser, &page)?;
+    let state = run(browser, &page)?;
     let matrix = |threshold: f64| {
         let predicted: Vec<u32> = logits.iter().map(|&z| u32::from(z > threshold)).collect();
         ConfusionMatrix::new(&predicted, &labels, &classes)
     };
-    let same = |said: &Value, name: &str, expected: f64| {
-        let value = said[name].as_f64().unwrap_or(f64::NAN);
+    let same = |state: &Value, name: &str, expected: f64| {
+        let value = state[name].as_f64().unwrap_or(f64::NAN);
         let fits = (value - expected).abs() <= 1e-12 * expected.abs().max(1.0);
         if fits { Ok(()) } else { Err(Failed::from(format!("{name} is {value}, not {expected}"))) }
     };
-    let check = |said: &Value, threshold: f64, (fp, fneg): (f64, f64)| -> Result<(), Failed> {
+    let check = |state: &Value, threshold: f64, (fp, fneg): (f64, f64)| -> Result<(), Failed> {
         let matrix = matrix(threshold)?;
         let count = |truth, predicted| matrix.count(truth, predicted) as f64;
         for (name, truth, predicted) in [("tn", 0, 0), ("fp", 0, 1), ("fn", 1, 0), ("tp", 1, 1)] {
-            same(said, name, count(truth, predicted))?;
-            let shown = said[format!("{name} shown")].as_str().unwrap_or_default().to_string();
+            same(state, name, count(truth, predicted))?;
+            let shown = state[format!("{name} shown")].as_str().unwrap_or_default().to_string();
             if shown != matrix.count(truth, predicted).to_string() {
                 return Err(format!("{name} shows {shown}").into());
             }
@@ -85,40 +86,40 @@ fn judge(browser: &Path, n: u32, rule: &str, calibrate: Calibrate) -> Result<(),
             [("live-precision", matrix.precision(1)), ("live-recall", matrix.recall(1)), ("live-f1", matrix.f1(1))];
         let others = [("live-specificity", matrix.ratio(Ratio::Specificity, 1)), ("live-accuracy", matrix.accuracy())];
         for (name, value) in ratios.into_iter().chain(others) {
-            same(said, name, value)?;
-            let shown: f64 = said[format!("{name} shown")].as_str().unwrap_or_default().parse()?;
+            same(state, name, value)?;
+            let shown: f64 = state[format!("{name} shown")].as_str().unwrap_or_default().parse()?;
             if (shown - value).abs() > 5.1e-5 {
                 return Err(format!("{name} shows {shown} for {value}").into());
             }
         }
-        same(said, "live-cost", fp * count(0, 1) + fneg * count(1, 0))?;
+        same(state, "live-cost", fp * count(0, 1) + fneg * count(1, 0))?;
         // The marks are on the curves: the frame is 320 wide and 220 high.
-        let mark = |name: &str, axis: usize| said[name][axis].as_f64().unwrap_or(f64::NAN);
+        let mark = |name: &str, axis: usize| state[name][axis].as_f64().unwrap_or(f64::NAN);
         let recall = (252.0 - mark("roc-mark", 1)) / 220.0;
         if (recall - matrix.recall(1)).abs() > 1e-9 || (mark("pr-mark", 0) - 70.0 - 320.0 * recall).abs() > 1e-6 {
-            return Err(format!("the marks stand at a recall of {recall}, not {}", matrix.recall(1)).into());
+            return Err(format!("the marks are at a recall of {recall}, not {}", matrix.recall(1)).into());
         }
         Ok(())
     };
     let costs = rule.costs().map_or((1.0, 1.0), |costs| (costs.false_positive, costs.false_negative));
-    check(&said["first"], decision.threshold(), costs)?;
-    let visited = said["stops"].as_array().ok_or("no stops")?;
+    check(&state["first"], decision.threshold(), costs)?;
+    let visited = state["stops"].as_array().ok_or("no stops")?;
     assert_eq!(visited.len(), stops.len());
-    for (said, stop) in visited.iter().zip(&stops) {
-        check(said, stop.threshold, (2.0, 7.5)).map_err(|error| format!("at {stop:?}: {error:?}"))?;
-        assert_eq!(said["at"], said["spoken"]);
-        assert!(said["words"].as_str().is_some_and(|words| words.contains("of class yes & \"so\" found")), "{said}");
+    for (state, stop) in visited.iter().zip(&stops) {
+        check(state, stop.threshold, (2.0, 7.5)).map_err(|error| format!("at {stop:?}: {error:?}"))?;
+        assert_eq!(state["at"], state["spoken"]);
+        assert!(state["words"].as_str().is_some_and(|words| words.contains("of class yes & \"so\" found")), "{state}");
     }
     let cost = |at: &Value| at["live-cost"].as_f64().unwrap_or(f64::NAN);
-    let cheapest = usize::try_from(said["cheapest"].as_u64().ok_or("no place")?)?;
+    let cheapest = usize::try_from(state["cheapest"].as_u64().ok_or("no place")?)?;
     assert!(visited.iter().all(|each| cost(each) >= cost(&visited[cheapest])));
-    assert_eq!((said["begin"].as_u64(), said["back"].as_u64()), (Some(at as u64), Some(at as u64)));
-    assert_eq!((&said["focus"], &said["label"]), (&true.into(), &1.into()));
-    assert!(said["width"].as_u64().is_some_and(|width| width <= 380), "{}", said["width"]);
+    assert_eq!((state["begin"].as_u64(), state["back"].as_u64()), (Some(at as u64), Some(at as u64)));
+    assert_eq!((&state["focus"], &state["label"]), (&true.into(), &1.into()));
+    assert!(state["width"].as_u64().is_some_and(|width| width <= 380), "{}", state["width"]);
     Ok(())
 }
 
-/// What the driver wrote, once the browser has run the page.
+/// Runs the page in the browser and returns what the test driver wrote.
 fn run(browser: &Path, page: &str) -> Result<Value, Failed> {
     let folder = tempfile::tempdir()?;
     let (file, out) = (folder.path().join("page.html"), folder.path().join("dom.html"));
@@ -134,7 +135,7 @@ fn run(browser: &Path, page: &str) -> Result<Value, Failed> {
     while child.try_wait()?.is_none() {
         if begin.elapsed() > PATIENCE {
             child.kill()?;
-            return Err("the browser does not come to an end".into());
+            return Err("the browser does not terminate".into());
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,4 +1,5 @@
-//! Trainings that stop and go on from a checkpoint end with the same bytes as trainings that do not, on every device.
+//! Tests that training runs that are stopped and resumed from a checkpoint end with the same bytes as uninterrupted
+//! ones, on every device.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,9 +21,9 @@ fn tumours() -> Dataset {
     table.and_then(|table| table.dataset()).expect("a fine table")
 }
 
-/// What a training is made of.
+/// Configuration of a training run.
 #[derive(Clone, Copy)]
-struct Recipe {
+struct Config {
     name: &'static str,
     params: fn() -> Params,
     model: fn(&Params, usize) -> Sequential,
@@ -45,14 +46,14 @@ fn plain(p: &Params, features: usize) -> Sequential {
         .named("fc2", |p| Linear::new(p, 16, 1))
 }
 
-const RECIPES: [Recipe; 3] = [
-    Recipe {
+const CONFIGS: [Config; 3] = [
+    Config {
         name: "norm_dropout_adamw",
         params: || Params::seeded(7),
         model: with_norm_and_dropout,
         trainer: |trainer, _, _| trainer.optimizer(AdamW::new(1e-2)),
     },
-    Recipe {
+    Config {
         name: "momentum_one_cycle_accumulated_average",
         params: || Params::seeded(7),
         model: plain,
@@ -62,7 +63,7 @@ const RECIPES: [Recipe; 3] = [
             trainer.schedule_per_step(OneCycleLr::new(0.5, EPOCHS * updates.div_ceil(3)))
         },
     },
-    Recipe {
+    Config {
         name: "loader_of_pytorch_streamed",
         params: || Params::torch_seed(7),
         model: with_norm_and_dropout,
@@ -70,16 +71,17 @@ const RECIPES: [Recipe; 3] = [
     },
 ];
 
-/// Trains from the beginning or from the last checkpoint, until a step if there is one; gives all bits of all variables.
-fn train(recipe: &Recipe, device: &Device, folder: Option<(&Path, bool)>, stop: Option<usize>) -> (Ended, Vec<u64>) {
+/// Trains from the beginning or from the last checkpoint, up to step `stop` if given; returns all bits of all
+/// variables.
+fn train(config: &Config, device: &Device, folder: Option<(&Path, bool)>, stop: Option<usize>) -> (Ended, Vec<u64>) {
     let data = tumours();
     let (data, validation) = data.split(0.8, Seed(7)).expect("two parts");
-    let params = (recipe.params)();
-    let model = (recipe.model)(&params, data.features());
+    let params = (config.params)();
+    let model = (config.model)(&params, data.features());
     let flag = Arc::new(AtomicBool::new(false));
     let mut trainer = Trainer::new(device.clone(), &params).batch_size(BATCH).progress(Silent).validation(&validation);
     let updates = trainer.updates(&data).expect("rows");
-    trainer = (recipe.trainer)(trainer, &params, updates).stop_flag(flag.clone());
+    trainer = (config.trainer)(trainer, &params, updates).stop_flag(flag.clone());
     if let Some((folder, resume)) = folder {
         trainer = trainer.checkpoints(Checkpoints::new(folder).every_steps(5));
         trainer = if resume { trainer.resume(folder) } else { trainer };
@@ -104,18 +106,18 @@ fn train(recipe: &Recipe, device: &Device, folder: Option<(&Path, bool)>, stop: 
     (history.ended, bits)
 }
 
-fn a_stop_changes_no_bit(recipe: &Recipe, device: &Device) -> Result<(), Failed> {
-    let (_, whole) = train(recipe, device, None, None);
+fn a_stop_changes_no_bit(config: &Config, device: &Device) -> Result<(), Failed> {
+    let (_, whole) = train(config, device, None, None);
     // In the middle of an epoch, at a checkpoint, and at the end of an epoch of 15 steps.
     for stop in [7, 20, 30] {
         let place = tempfile::tempdir()?;
-        let (ended, _) = train(recipe, device, Some((place.path(), false)), Some(stop));
+        let (ended, _) = train(config, device, Some((place.path(), false)), Some(stop));
         if ended != Ended::Stopped || checkpoints(place.path())?.len() < 2 {
             return Err(format!("it was not stopped after {stop} steps").into());
         }
-        let (ended, resumed) = train(recipe, device, Some((place.path(), true)), None);
+        let (ended, resumed) = train(config, device, Some((place.path(), true)), None);
         if ended != Ended::Completed || resumed != whole {
-            return Err(format!("stopped after {stop} steps and resumed, it ends with other bits").into());
+            return Err(format!("stopped after {stop} steps and resumed, the bits differ").into());
         }
     }
     Ok(())
@@ -132,10 +134,10 @@ fn main() -> ExitCode {
     let absent: Vec<_> = missing.map(|name| (name, Device::cpu())).collect();
     let mut trials = vec![];
     for (i, (name, device)) in devices.iter().chain(&absent).enumerate() {
-        for recipe in RECIPES {
+        for config in CONFIGS {
             let own = device.clone();
-            let trial = Trial::test(format!("{name}: a stop changes no bit: {}", recipe.name), move || {
-                a_stop_changes_no_bit(&recipe, &own)
+            let trial = Trial::test(format!("{name}: a stop changes no bit: {}", config.name), move || {
+                a_stop_changes_no_bit(&config, &own)
             });
             trials.push(trial.with_ignored_flag(i >= devices.len()));
         }

@@ -1,8 +1,9 @@
-//! Every kernel that a case of the table needs, on a real GPU and on a software adapter: valid, translatable to all
-//! back ends, within WebGPU's default limits, launched by names that exist, and in the dialect that Tint takes, too.
+//! Tests of every kernel that a case of the table needs, for a real GPU and for a software adapter: valid,
+//! translatable to all back ends, within WebGPU's default limits, with launches that match its names, and in the
+//! dialect that Tint accepts.
 //!
-//! No GPU is needed for this. Kernels are judged by Tint, and what naga translates by spirv-val, glslang and DXC, where
-//! these are (`cargo xtask adapters` gets them); without them those trials are listed as ignored.
+//! No GPU is needed. Tint compiles the kernels, and spirv-val, glslang and DXC check naga's translations, if they are
+//! available (`cargo xtask adapters` installs them); otherwise those tests are listed as ignored.
 
 #[path = "shaders/tools.rs"]
 mod tools;
@@ -23,21 +24,21 @@ use wgrad::core::{Dispatch, Grid, Limits};
 use wgrad::gpu::testing::{Bound, launches, reflect};
 use wgrad_parity as parity;
 
-/// A kernel's constants as part of a key: floats do not compare.
+/// Constants of a kernel as part of a key; floats as bits, because floats have no order.
 type Constants = Vec<(&'static str, u64)>;
 
-/// A distinct source, and the ways in which it is launched.
+/// A distinct source with its launches.
 #[derive(Default)]
 struct Source {
     name: String,
-    /// A case that needs it, for messages.
+    /// Name of a case that needs it, for messages.
     case: String,
     launches: BTreeSet<(&'static str, Constants)>,
-    /// Each launch, and the names that it binds.
+    /// Launches, each with the names that it binds.
     dispatches: Vec<(Dispatch, Vec<String>)>,
 }
 
-/// Every distinct kernel by its source, over all cases and kinds of adapters.
+/// Returns every distinct kernel by its source, over all cases and kinds of adapters.
 fn sources() -> &'static BTreeMap<String, Source> {
     static SOURCES: OnceLock<BTreeMap<String, Source>> = OnceLock::new();
     SOURCES.get_or_init(|| {
@@ -86,8 +87,8 @@ fn validate(module: &Module) -> Result<ModuleInfo, String> {
     validator.validate(module).map_err(|error| format!("{error:?}"))
 }
 
-/// An entry point with its constants filled in.
-struct Filled {
+/// Entry point with its constants filled in.
+struct EntryPoint {
     name: String,
     /// Kernel, entry point, constants and case, for messages.
     label: String,
@@ -96,9 +97,9 @@ struct Filled {
     info: ModuleInfo,
 }
 
-/// Every entry point of every kernel with each of its sets of constants; or what naga says against it.
-fn pipelines() -> &'static [Result<Filled, String>] {
-    static PIPELINES: OnceLock<Vec<Result<Filled, String>>> = OnceLock::new();
+/// Returns every entry point of every kernel with each of its sets of constants, or naga's error.
+fn pipelines() -> &'static [Result<EntryPoint, String>] {
+    static PIPELINES: OnceLock<Vec<Result<EntryPoint, String>>> = OnceLock::new();
     PIPELINES.get_or_init(|| {
         let mut pipelines = vec![];
         for (text, source) in sources() {
@@ -117,7 +118,7 @@ fn pipelines() -> &'static [Result<Filled, String>] {
                 pipelines.push(match filled {
                     Ok((module, info)) => {
                         let (name, module, info) = (source.name.clone(), module.into_owned(), info.into_owned());
-                        Ok(Filled { name, label, entry, module, info })
+                        Ok(EntryPoint { name, label, entry, module, info })
                     }
                     Err(error) => Err(format!("{label}: {error}")),
                 });
@@ -128,10 +129,10 @@ fn pipelines() -> &'static [Result<Filled, String>] {
 }
 
 /// Runs `check` for each entry point with its constants filled in.
-fn each_pipeline(mut check: impl FnMut(&Filled) -> Result<(), String>) {
+fn each_pipeline(mut check: impl FnMut(&EntryPoint) -> Result<(), String>) {
     let mut failures = vec![];
     for filled in pipelines() {
-        // The SPIR-V writer has been seen to panic on modules that validate.
+        // The SPIR-V writer has panicked on valid modules.
         let mut run = |filled| catch_unwind(AssertUnwindSafe(|| check(filled))).unwrap_or_else(|_| Err("panic".into()));
         match filled {
             Ok(filled) => failures.extend(run(filled).err().map(|error| format!("{}: {error}", filled.label))),
@@ -143,7 +144,7 @@ fn each_pipeline(mut check: impl FnMut(&Filled) -> Result<(), String>) {
 
 fn every_kernel_translates_to_metal() {
     let options = msl::Options { lang_version: (2, 0), ..msl::Options::default() };
-    each_pipeline(|Filled { module, info, entry, .. }| {
+    each_pipeline(|EntryPoint { module, info, entry, .. }| {
         let entry_point = Some((ShaderStage::Compute, (*entry).to_string()));
         let pipeline = msl::PipelineOptions { entry_point, ..msl::PipelineOptions::default() };
         let (text, translation) = msl::write_string(module, info, &options, &pipeline).map_err(|e| e.to_string())?;
@@ -152,8 +153,8 @@ fn every_kernel_translates_to_metal() {
     });
 }
 
-/// Writes an entry point in HLSL; gives the text and its name there.
-fn to_hlsl(Filled { module, info, entry, .. }: &Filled) -> Result<(String, String), String> {
+/// Translates an entry point to HLSL; returns the text and its name there.
+fn to_hlsl(EntryPoint { module, info, entry, .. }: &EntryPoint) -> Result<(String, String), String> {
     let options = hlsl::Options { shader_model: hlsl::ShaderModel::V6_0, ..hlsl::Options::default() };
     let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, (*entry).to_string())) };
     let mut text = String::new();
@@ -167,8 +168,8 @@ fn every_kernel_translates_to_hlsl() {
     each_pipeline(|filled| to_hlsl(filled).map(drop));
 }
 
-/// Writes an entry point in GLSL.
-fn to_glsl(Filled { module, info, entry, .. }: &Filled, version: glsl::Version) -> Result<String, String> {
+/// Translates an entry point to GLSL.
+fn to_glsl(EntryPoint { module, info, entry, .. }: &EntryPoint, version: glsl::Version) -> Result<String, String> {
     let options = glsl::Options { version, ..glsl::Options::default() };
     let shader_stage = ShaderStage::Compute;
     let pipeline = glsl::PipelineOptions { shader_stage, entry_point: (*entry).into(), multiview: None };
@@ -183,8 +184,8 @@ fn every_kernel_translates_to_glsl() {
     each_pipeline(|filled| to_glsl(filled, glsl::Version::new_gles(310)).map(drop));
 }
 
-/// Writes an entry point in SPIR-V.
-fn to_spir_v(Filled { module, info, entry, .. }: &Filled) -> Result<Vec<u8>, String> {
+/// Translates an entry point to SPIR-V.
+fn to_spir_v(EntryPoint { module, info, entry, .. }: &EntryPoint) -> Result<Vec<u8>, String> {
     let options = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
     let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: (*entry).into() };
     let words = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| e.to_string())?;
@@ -195,15 +196,15 @@ fn every_kernel_translates_to_spir_v() {
     each_pipeline(|filled| to_spir_v(filled).map(drop));
 }
 
-/// Every distinct translation as files; or, for slow tools, one for each entry point of each kernel.
+/// Writes every distinct translation to a file; for slow tools, only one per entry point of each kernel.
 fn translated(
     extension: &'static str,
     all: bool,
-    write: impl Fn(&Filled) -> Result<(Vec<u8>, String), String>,
+    write: impl Fn(&EntryPoint) -> Result<(Vec<u8>, String), String>,
 ) -> Files {
     let (mut files, mut known) = (Files::new(extension), BTreeSet::new());
     each_pipeline(|filled| {
-        // Not again for each way in which pointwise ops hang on it, which its name says at its end.
+        // A kernel is not repeated for each way of fusing pointwise ops into it, which the end of its name encodes.
         let kernel = filled.name.trim_end_matches(['_', 'e', 'p']).to_owned();
         if !known.insert((kernel, filled.entry)) && !all {
             return Ok(());
@@ -213,25 +214,30 @@ fn translated(
     files
 }
 
-/// Asks a tool about files, `batch` at a time; `arguments` are what it is told about them.
-fn judged(tool: &str, files: &Files, batch: usize, arguments: impl Fn(&mut Command, &[(PathBuf, String)]) + Sync) {
-    // What says yes to everything is no judge.
+/// Checks files with a tool, `batch` at a time; `arguments` adds the command line for some files.
+fn assert_accepted(
+    tool: &str,
+    files: &Files,
+    batch: usize,
+    arguments: impl Fn(&mut Command, &[(PathBuf, String)]) + Sync,
+) {
+    // A tool that accepts everything would test nothing.
     let mut nonsense = Files::new(files.extension);
     nonsense.add(b"nonsense".to_vec(), "nonsense", "main").expect("a file in a temporary folder");
-    assert!(!nonsense.judge(tool, 1, &arguments).is_empty(), "{tool} accepts nonsense");
-    let refused = files.judge(tool, batch, arguments);
+    assert!(!nonsense.check(tool, 1, &arguments).is_empty(), "{tool} accepts nonsense");
+    let refused = files.check(tool, batch, arguments);
     println!("{} files for {tool}, {} messages", files.files.len(), refused.len());
     assert!(refused.is_empty(), "{}", refused.join("\n"));
 }
 
-/// For tools that are told each file and its entry.
+/// Adds each file and its entry point to the command line.
 fn with_entries(command: &mut Command, files: &[(PathBuf, String)]) {
     for (file, entry) in files {
         command.arg(file).arg(entry);
     }
 }
 
-/// Tint, as Chrome has it: what is written here, not what naga makes of it, with every set of constants.
+/// Checks with Tint, as in Chrome, the original WGSL (not naga's translation), with every set of constants.
 fn wgsl_passes_tint() {
     let mut files = Files::new("wgsl");
     for (text, source) in sources() {
@@ -242,39 +248,39 @@ fn wgsl_passes_tint() {
         let launches: Vec<_> = source.launches.iter().map(launch).collect();
         files.add(text.clone().into_bytes(), &source.name, &launches.join(";")).expect("a file in a temporary folder");
     }
-    judged("tint", &files, 32, with_entries);
+    assert_accepted("tint", &files, 32, with_entries);
 }
 
 fn spir_v_passes_spirv_val_for_vulkan_1_1() {
     let files = translated("spv", true, |filled| Ok((to_spir_v(filled)?, filled.entry.into())));
-    judged("spirv-val", &files, 1, |command, files| {
+    assert_accepted("spirv-val", &files, 1, |command, files| {
         command.args(["--target-env", "vulkan1.1"]).arg(&files[0].0);
     });
 }
 
-/// The front end of glslang, for the versions of embedded and of desktop OpenGL that have compute shaders.
+/// Checks with glslang's front end, for the versions of embedded and desktop OpenGL that have compute shaders.
 fn glsl_passes_glslang(version: glsl::Version, all: bool) {
     let files = translated("comp", all, |filled| {
         let text = to_glsl(filled, version)?;
         Ok((text.into_bytes(), filled.entry.into()))
     });
-    judged("glslangValidator", &files, 32, |command, files| {
+    assert_accepted("glslangValidator", &files, 32, |command, files| {
         command.args(files.iter().map(|(file, _)| file));
     });
 }
 
-/// DXC, to DXIL for the first shader model that it has, which it validates, too.
+/// Compiles with DXC to DXIL, for its first shader model; this also validates the result.
 fn hlsl_passes_dxc() {
     let files = translated("hlsl", false, |filled| {
         let (text, name) = to_hlsl(filled)?;
         Ok((text.into_bytes(), name))
     });
-    judged("dxc", &files, 32, with_entries);
+    assert_accepted("dxc", &files, 32, with_entries);
 }
 
 fn kernels_keep_to_webgpus_default_limits() {
     let mut largest = (0, 0, 0);
-    each_pipeline(|Filled { module, info, entry, .. }| {
+    each_pipeline(|EntryPoint { module, info, entry, .. }| {
         let limits = Limits::default();
         let i = module.entry_points.iter().position(|e| e.name == *entry).ok_or("there is no such entry point")?;
         let used = info.get_entry_point(i);
@@ -300,7 +306,7 @@ fn kernels_keep_to_webgpus_default_limits() {
     println!("at most {} storage buffers, {} B of workgroup memory, {} invocations", largest.0, largest.1, largest.2);
 }
 
-/// As the backend folds it: beyond a dimension's limit, x goes on in y.
+/// Launches are folded as the backend does it: beyond the limit of a dimension, x continues in y.
 fn launches_keep_to_the_default_number_of_workgroups() {
     let limit = Limits::default().workgroups as usize;
     let mut most = 0;
@@ -323,8 +329,8 @@ fn launches_keep_to_the_default_number_of_workgroups() {
     assert!(most > limit, "no case needs more than one dimension: {most}");
 }
 
-/// What a launch says of its loops is only true if the kernel has as many threads as it says share them.
-fn loops_are_shared_by_as_many_threads_as_declared() {
+/// The declared number of threads per loop is only right if the kernel's workgroups have that many threads.
+fn loops_have_the_declared_number_of_threads() {
     let mut shared = BTreeSet::new();
     for (text, source) in sources() {
         let module = reflect(&source.name, text).expect("checked above");
@@ -344,7 +350,7 @@ fn loops_are_shared_by_as_many_threads_as_declared() {
     }
 }
 
-fn launches_name_what_their_kernels_have() {
+fn launches_use_the_names_of_their_kernels() {
     let mut failures = vec![];
     for (text, source) in sources() {
         let module = reflect(&source.name, text).unwrap_or_else(|error| panic!("{}: {error}", source.case));
@@ -376,7 +382,8 @@ fn launches_name_what_their_kernels_have() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Whether a line assigns to several components at once, which naga refuses in some places and Tint in others.
+/// Returns whether a line assigns to several components at once, which naga rejects in some places and Tint in
+/// others.
 fn assigns_to_a_swizzle(line: &str) -> bool {
     let Some(at) = line.find('=') else { return false };
     let compares = line[at + 1..].starts_with('=') || line[..at].ends_with(['<', '>', '!', '=']);
@@ -401,7 +408,7 @@ fn kernels_are_written_in_the_dialect_of_naga_and_tint() {
             let code = line.split("//").next().unwrap_or_default();
             let directive =
                 ["enable ", "requires ", "diagnostic("].iter().any(|word| code.trim_start().starts_with(word));
-            // Not representable as f32 when rounded up in the last digit; `0x1.fffffep+127f` is.
+            // This literal, rounded up in the last digit, is not representable as f32; `0x1.fffffep+127f` is.
             let largest = code.contains("3.402823") || code.contains("3.4028235");
             if directive || largest || assigns_to_a_swizzle(code) {
                 failures.push(format!("{} ({}): {line}", source.name, source.case));
@@ -411,11 +418,13 @@ fn kernels_are_written_in_the_dialect_of_naga_and_tint() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// Functions that WGSL has, or lets a driver compute, too inaccurately or for too few numbers: `shaders/lib` has others.
+/// Functions that WGSL provides, or lets a driver compute, with too little accuracy or range; `shaders/lib` has
+/// replacements.
 const INACCURATE: [&str; 9] = ["tanh", "sinh", "cosh", "sin", "cos", "atan", "atan2", "asin", "acos"];
 
-/// What the self-test of a driver (`gpu/self_test.rs`) notes is avoided everywhere: then no finding needs a variant.
-fn kernels_avoid_what_drivers_do_not_agree_on() {
+/// Checks that all kernels avoid the constructs for which a driver's self-test (`gpu/self_test.rs`) only makes a
+/// note, so that none of them needs a variant.
+fn kernels_avoid_constructs_that_drivers_disagree_on() {
     let mut failures = vec![];
     for (text, source) in sources() {
         for line in text.lines() {
@@ -441,7 +450,7 @@ fn kernels_avoid_what_drivers_do_not_agree_on() {
     assert!(failures.is_empty(), "{} lines\n{}", failures.len(), failures.join("\n"));
 }
 
-/// A check, and the tool that it needs.
+/// A name, the tool that the check needs, and the check.
 type Check = (&'static str, Option<&'static str>, fn());
 
 fn main() -> ExitCode {
@@ -462,17 +471,17 @@ fn main() -> ExitCode {
         ("HLSL passes DXC", Some("dxc"), hlsl_passes_dxc),
         ("kernels keep to WebGPU's default limits", None, kernels_keep_to_webgpus_default_limits),
         ("launches keep to the default number of workgroups", None, launches_keep_to_the_default_number_of_workgroups),
-        ("loops are shared by as many threads as declared", None, loops_are_shared_by_as_many_threads_as_declared),
-        ("launches name what their kernels have", None, launches_name_what_their_kernels_have),
+        ("loops have the declared number of threads", None, loops_have_the_declared_number_of_threads),
+        ("launches use the names of their kernels", None, launches_use_the_names_of_their_kernels),
         (
             "kernels are written in the dialect of naga and Tint",
             None,
             kernels_are_written_in_the_dialect_of_naga_and_tint,
         ),
-        ("kernels avoid what drivers do not agree on", None, kernels_avoid_what_drivers_do_not_agree_on),
+        ("kernels avoid constructs that drivers disagree on", None, kernels_avoid_constructs_that_drivers_disagree_on),
     ];
     let trial = |(name, tool, check): Check| {
-        let missing = tool.is_some_and(|tool| !tools::is_there(tool));
+        let missing = tool.is_some_and(|tool| !tools::is_available(tool));
         let name = if missing { format!("{name} (not installed)") } else { name.to_string() };
         Trial::test(name, move || {
             check();

@@ -1,4 +1,5 @@
-//! Many steps at once give what as many single ones give, on every device, and make nothing once they have run.
+//! Tests that many steps at once compute the same as single ones, on every device, and that repeated runs allocate
+//! nothing.
 
 use std::process::ExitCode;
 
@@ -9,7 +10,7 @@ use wgrad::prelude::*;
 
 const STEPS: usize = 7;
 
-/// A model with dropout, batch norm and Adam: state, random numbers and counters of all kinds.
+/// A model with dropout, batch norm and Adam: state, random numbers and counters.
 struct Training {
     params: Params,
     session: Session,
@@ -50,14 +51,14 @@ fn noise(shape: &[usize], seed: u64) -> Array {
     Array::new(shape, values).expect("as many values as elements")
 }
 
-/// Row `i` of an array.
+/// Returns row `i` of an array.
 fn row(array: &Array, i: usize) -> Array {
     let dims = &array.shape().dims()[1..];
     let size: usize = dims.iter().product();
     Array::new(dims, array.to_f32()[i * size..][..size].to_vec()).expect("a row")
 }
 
-fn many_steps_are_as_many_single_ones(device: &Device) -> Result<(), Failed> {
+fn many_steps_equal_single_steps(device: &Device) -> Result<(), Failed> {
     let (xs, ys) = (noise(&[STEPS, 9, 5], 1), Array::full([9, 1], 1f32));
     let mut one = Training::new(device)?;
     let mut singles = vec![];
@@ -67,7 +68,7 @@ fn many_steps_are_as_many_single_ones(device: &Device) -> Result<(), Failed> {
     }
     let mut many = Training::new(device)?;
     let Training { session, x, y, step, .. } = &mut many;
-    // The first and the last step alone, the others at once: a single run and one of many leave the same state.
+    // The first and the last step run alone, the others at once: single and multiple runs leave the same state.
     let mut stacked: Vec<Vec<Array>> = vec![session.run(step, &[(x, &row(&xs, 0)), (y, &ys)])?];
     let between = Array::new([STEPS - 2, 9, 5], xs.to_f32()[45..45 * (STEPS - 1)].to_vec())?;
     let results = session.run_many(step, STEPS - 2, &[(x, &between), (y, &ys)])?;
@@ -86,7 +87,7 @@ fn many_steps_are_as_many_single_ones(device: &Device) -> Result<(), Failed> {
     if one.bytes()? == many.bytes()? { Ok(()) } else { Err("the variables differ".into()) }
 }
 
-/// More inputs than a kernel may find by offsets, all read by one kernel.
+/// A kernel reads more inputs than dynamic offsets allow.
 fn a_kernel_may_read_many_inputs(device: &Device) -> Result<(), Failed> {
     let graph = Graph::new(Mode::Evaluate);
     let inputs: Vec<_> = (0..6).map(|i| graph.input(format!("x{i}"), [3], DType::F32)).collect();
@@ -104,7 +105,7 @@ fn a_kernel_may_read_many_inputs(device: &Device) -> Result<(), Failed> {
     Ok(())
 }
 
-fn what_is_fetched_later_is_what_was_there(device: &Device) -> Result<(), Failed> {
+fn a_later_fetch_returns_the_old_values(device: &Device) -> Result<(), Failed> {
     let mut training = Training::new(device)?;
     let Training { session, x, y, step, .. } = &mut training;
     let (xs, ys) = (noise(&[STEPS, 9, 5], 1), Array::full([9, 1], 1f32));
@@ -118,7 +119,7 @@ fn what_is_fetched_later_is_what_was_there(device: &Device) -> Result<(), Failed
     Ok(())
 }
 
-fn runs_make_nothing(device: &Device) -> Result<(), Failed> {
+fn repeated_runs_allocate_nothing(device: &Device) -> Result<(), Failed> {
     let mut training = Training::new(device)?;
     let Training { session, x, y, step, .. } = &mut training;
     let (xs, ys) = (noise(&[STEPS, 9, 5], 1), Array::full([9, 1], 1f32));
@@ -139,7 +140,7 @@ fn runs_make_nothing(device: &Device) -> Result<(), Failed> {
     Ok(())
 }
 
-fn what_has_no_room_is_refused_and_nothing_has_run(device: &Device) -> Result<(), Failed> {
+fn a_run_without_room_is_refused_before_it_starts(device: &Device) -> Result<(), Failed> {
     let mut training = Training::new(device)?;
     let Training { session, x, y, step, params } = &mut training;
     let (xs, ys) = (noise(&[9, 5], 1), Array::full([9, 1], 1f32));
@@ -166,11 +167,11 @@ fn what_has_no_room_is_refused_and_nothing_has_run(device: &Device) -> Result<()
 type Check = fn(&Device) -> Result<(), Failed>;
 
 const CHECKS: [(&str, Check); 5] = [
-    ("many steps are as many single ones", many_steps_are_as_many_single_ones),
+    ("many steps equal single steps", many_steps_equal_single_steps),
     ("a kernel may read many inputs", a_kernel_may_read_many_inputs),
-    ("what is fetched later is what was there", what_is_fetched_later_is_what_was_there),
-    ("runs make nothing", runs_make_nothing),
-    ("what has no room is refused and nothing has run", what_has_no_room_is_refused_and_nothing_has_run),
+    ("a later fetch returns the old values", a_later_fetch_returns_the_old_values),
+    ("repeated runs allocate nothing", repeated_runs_allocate_nothing),
+    ("a run without room is refused before it starts", a_run_without_room_is_refused_before_it_starts),
 ];
 
 fn main() -> ExitCode {
@@ -180,7 +181,7 @@ fn main() -> ExitCode {
         trials.push(Trial::test(format!("the CPU in f32: {what}"), move || check(&Device::cpu())));
         for adapter in adapters() {
             let info = adapter.info();
-            // What is made is counted per device, so each check has its own.
+            // Allocations are counted per device, so each check has its own device.
             let open = move || adapter.open_with(|_| {}).map_err(Failed::from).and_then(|device| check(&device));
             trials.push(Trial::test(format!("{} {}: {what}", info.api, info.adapter), open));
         }

@@ -1,15 +1,16 @@
-//! PyTorch's own test cases: what its `module_db` and `op_db` call, with what PyTorch 2.15.0 answers.
+//! Tests of PyTorch's own test cases: the calls of its `module_db` and `op_db`, with the results of PyTorch 2.15.0.
 //!
-//! `tests/torch/README.md` tells the format of the fixtures and how to add an adapter. Every case runs on the CPU in
-//! `f64` and in `f32`. On adapters, the first case of each form runs: other options, ranks or types are another form,
-//! other sizes are not. What wgrad does not have stands in `tests/torch/unsupported.json`, each entry with its reason.
+//! `tests/torch/README.md` describes the format of the fixtures and how to add an adapter. Every case runs on the CPU
+//! in `f64` and in `f32`. On GPU adapters, the first case of each form runs: cases with other options, ranks or types
+//! are another form, those with other sizes are not. Features that wgrad lacks are listed in
+//! `tests/torch/unsupported.json`, each with its reason.
 
 #[path = "torch/call.rs"]
 mod call;
+#[path = "torch/compare.rs"]
+mod compare;
 #[path = "torch/fixture.rs"]
 mod fixture;
-#[path = "torch/judge.rs"]
-mod judge;
 #[path = "torch/rules.rs"]
 mod rules;
 
@@ -37,18 +38,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use call::Adapter;
+use compare::Precision;
 use fixture::{Case, Subject};
-use judge::Precision;
 use libtest_mimic::{Arguments, Failed, Trial};
 use rules::Rules;
 use wgrad::core::{Backend, CpuBackend};
 use wgrad::gpu::adapters as devices;
 
-/// How many forms of one subject run on an adapter, evenly spread over all of them; on OpenGL, whose software driver is
-/// Vulkan's under another roof, one.
+/// Number of forms of one subject that run on a GPU adapter, evenly spread over all of them; one on OpenGL, whose
+/// software driver shares its code with Vulkan's.
 const FORMS: usize = 6;
 
-/// Every adapter, by the name of PyTorch's module (`nn.Linear`) or operator (`add`, `nn.functional.relu`).
+/// Returns every call adapter, by the name of PyTorch's module (`nn.Linear`) or operator (`add`,
+/// `nn.functional.relu`).
 fn adapters() -> BTreeMap<&'static str, Adapter> {
     let lists = [
         layers::ADAPTERS,
@@ -71,7 +73,7 @@ fn report(wrong: &[String]) -> Result<(), Failed> {
     if wrong.is_empty() { Ok(()) } else { Err(format!("{} differ:\n{}", wrong.len(), wrong.join("\n")).into()) }
 }
 
-/// The cases of a subject that run on adapters.
+/// Returns the cases of a subject that run on GPU adapters.
 fn forms(subject: &Subject, at_most: usize) -> Vec<&Case> {
     let mut seen = BTreeSet::new();
     let valid = subject.cases.iter().filter(|case| case.error.is_none());
@@ -114,7 +116,7 @@ fn main() -> ExitCode {
     }
     {
         let (subjects, adapters, rules) = (subjects.clone(), adapters.clone(), rules.clone());
-        trials.push(Trial::test("the list of what is not supported is exact", move || {
+        trials.push(Trial::test("the list of unsupported features is exact", move || {
             let with = subjects.iter().map(|subject| (subject, adapters.get(subject.name.as_str()).copied()));
             rules.check(&with.collect::<Vec<_>>()).map_err(Failed::from)
         }));
@@ -141,8 +143,8 @@ fn main() -> ExitCode {
                     Precision::Gpu => forms(&subjects[at], at_most),
                     _ => subjects[at].cases.iter().filter(|case| case.error.is_none()).collect(),
                 };
-                let judge = |case: &&Case| judge::differences(case, adapter, open(), on, &rules);
-                report(&cases.iter().flat_map(judge).collect::<Vec<_>>())
+                let differences = |case: &&Case| compare::differences(case, adapter, open(), on, &rules);
+                report(&cases.iter().flat_map(differences).collect::<Vec<_>>())
             }));
         }
     }

@@ -1,4 +1,5 @@
-//! Whole training runs: one curve on every device, the same bits twice, several plans over one set of variables.
+//! Tests of whole training runs: one curve on every device, the same bits twice, several plans over one set of
+//! variables.
 
 #[path = "common/curve.rs"]
 mod curve;
@@ -18,7 +19,7 @@ use wgrad::prelude::*;
 const STEPS: usize = 50;
 const ROWS: usize = 64;
 
-/// The rows of a dataset of this repository.
+/// Reads a data set of this repository.
 fn data(file: &str, target: &str) -> Dataset {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data").join(file);
     Table::read_csv(path)
@@ -27,10 +28,10 @@ fn data(file: &str, target: &str) -> Dataset {
         .expect("a fine table")
 }
 
-/// A model with its data, loss and optimizer.
+/// Model with its data, loss and optimizer.
 struct Task {
     data: Dataset,
-    /// Whether targets are `f32[N, 1]` and not `u32[N]`.
+    /// `true` if targets are `f32[N, 1]`, `false` if they are `u32[N]`.
     binary: bool,
     build: fn(&Params, &Dataset) -> Sequential,
     optimizer: fn() -> Box<dyn Optimizer>,
@@ -42,7 +43,8 @@ fn tumours() -> Task {
         binary: true,
         build: |p, data| {
             Sequential::new(p)
-                // A bias before a batch norm has no gradient but rounding, which AdamW makes steps of full size of.
+                // A bias before a batch norm has only rounding errors as a gradient, which AdamW would turn into
+                // steps of full size.
                 .named("fc1", |p| Linear::with(p, data.features(), 32, LinearOptions::new().bias(false)))
                 .named("bn1", |p| BatchNorm1d::new(p, 32))
                 .named("relu", |_| Relu)
@@ -67,14 +69,14 @@ fn digits() -> Task {
     }
 }
 
-/// A compiled step with its inputs.
+/// Compiled step with its inputs.
 struct Compiled {
     x: Tensor,
     y: Tensor,
     step: Step,
 }
 
-/// A training or evaluation under way.
+/// State of a training run or evaluation.
 struct Run<'a> {
     task: &'a Task,
     params: Params,
@@ -90,7 +92,7 @@ impl<'a> Run<'a> {
         Self { task, params, model, session }
     }
 
-    /// A step over some rows: it trains and gives the loss, or evaluates and gives the logits.
+    /// Compiles a step over some rows: it trains and returns the loss, or evaluates and returns the logits.
     fn compile(&mut self, mode: Mode, rows: usize) -> Compiled {
         let graph = Graph::new(mode);
         let x = graph.input("x", [rows, self.task.data.features()], DType::F32);
@@ -134,7 +136,7 @@ impl<'a> Run<'a> {
         result.unwrap_or_else(|error| panic!("{error}"))[0].to_f64()
     }
 
-    /// The losses of the first steps, over shuffled batches.
+    /// Trains the first steps over shuffled batches; returns the losses.
     fn train(&mut self, steps: usize) -> Vec<f64> {
         let batches =
             Batches::new(self.task.data.rows(), ROWS).expect("rows").shuffle(Seed(7)).drop_last().expect("rows");
@@ -151,7 +153,8 @@ impl<'a> Run<'a> {
         losses
     }
 
-    /// The losses of a training, and then the logits of some rows: these also see the running statistics.
+    /// Returns the losses of a training run, and then the logits of some rows, which also depend on the running
+    /// statistics.
     fn curve(&mut self) -> Vec<f64> {
         let mut curve = self.train(STEPS);
         let rows: Vec<u32> = (0..40).collect();
@@ -160,7 +163,7 @@ impl<'a> Run<'a> {
         curve
     }
 
-    /// The state dict's bytes.
+    /// Returns the bytes of the state dict.
     fn bytes(&mut self) -> Vec<u8> {
         self.session.sync().expect("the device is there");
         self.params.to_safetensors().expect("synchronised")
@@ -175,7 +178,7 @@ fn curve_agrees(task: &Task, truth: &Truth, device: &Device) -> Result<(), Faile
     if losses[STEPS - 1] < 0.5 * losses[0] { Ok(()) } else { Err("it did not learn".into()) }
 }
 
-/// What a training of a task gives, and how far other roundings lead from it.
+/// Computes the curve of a task in `f64` and its bounds in `f32`.
 fn truth(task: &Task) -> Truth {
     Truth::new(|device, start| {
         let mut run = Run::new(task, device, 7);
@@ -196,7 +199,7 @@ fn the_same_seed_gives_the_same_bytes(task: &Task, device: &Device) -> Result<()
     if first.1 == other.1 { Err("the seed makes no difference".into()) } else { Ok(()) }
 }
 
-/// Which elements three runs of a dropout keep, and what it makes of them.
+/// Returns the outputs of three runs of a dropout.
 fn masks(device: &Device) -> Vec<Vec<f64>> {
     let params = Params::seeded(7);
     let (first, second) = (Dropout::new(&params.at("a"), 0.25), Dropout::new(&params.at("b"), 0.5));
@@ -218,20 +221,21 @@ fn dropout_draws_the_bits_of_the_cpu(device: &Device) -> Result<(), Failed> {
             return Err("other elements are kept".into());
         }
     }
-    // Every layer and every step draws anew.
+    // Every layer and every step draws new numbers.
     let fresh = (0..6).all(|i| (0..i).all(|j| own[i].iter().zip(&own[j]).any(|(a, b)| (*a == 0.0) != (*b == 0.0))));
     if fresh { Ok(()) } else { Err("two draws are the same".into()) }
 }
 
-/// Whether logits are the same but for the rounding of two layers of sums over at most 64 terms.
-fn alike(own: &[f64], other: &[f64]) -> bool {
+/// Returns whether logits are equal up to the rounding of two layers of sums over at most 64 terms.
+fn nearly_equal(own: &[f64], other: &[f64]) -> bool {
     let largest = own.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     let bound = 64.0 * f64::from(f32::EPSILON) * largest;
     own.len() == other.len() && own.iter().zip(other).all(|(a, b)| (a - b).abs() <= bound)
 }
 
-/// Training in full and ragged batches with evaluations between gives what it gives when the variables go through the
-/// host after every step; evaluating changes nothing; the number of rows does not matter to a row.
+/// Trains in full and ragged batches with evaluations between. The result is the same as when the variables move
+/// through the host after every step; evaluating changes nothing; the logits of a row do not depend on the number of
+/// rows.
 fn plans_share_their_variables(task: &Task, device: &Device) -> Result<(), Failed> {
     let all: Vec<u32> = (0..200).collect();
     let mut one = Run::new(task, device, 7);
@@ -243,17 +247,17 @@ fn plans_share_their_variables(task: &Task, device: &Device) -> Result<(), Faile
         losses.extend(one.run(step, &all[rows]));
         let (first, again) = (one.run(&wide, &all[..100]), one.run(&wide, &all[..100]));
         if first.iter().zip(&again).any(|(a, b)| a.to_bits() != b.to_bits()) {
-            return Err("evaluating changes what is evaluated".into());
+            return Err("evaluating changes the model".into());
         }
     }
     let after = one.run(&wide, &all[..100]);
     if before.iter().zip(&after).all(|(a, b)| a.to_bits() == b.to_bits()) {
-        return Err("the evaluation does not see the training".into());
+        return Err("the evaluation does not see the trained weights".into());
     }
     let some = one.run(&narrow, &all[20..30]);
     let width = after.len() / 100;
-    if !alike(&some, &after[20 * width..30 * width]) {
-        return Err("a row depends on how many there are".into());
+    if !nearly_equal(&some, &after[20 * width..30 * width]) {
+        return Err("the logits of a row depend on the number of rows".into());
     }
     let bytes = one.bytes();
     let mut other = Run::new(task, device, 7);
@@ -264,14 +268,14 @@ fn plans_share_their_variables(task: &Task, device: &Device) -> Result<(), Faile
         again.extend(other.run(&step, &all[rows]));
         other.session.sync().expect("the device is there");
     }
-    // The device in f64 hands its variables over in f64.
+    // The device in f64 also moves its variables in f64.
     if losses != again || bytes != other.bytes() {
         return Err(format!("through the host {again:?}, on the device {losses:?}").into());
     }
     Ok(())
 }
 
-/// What one device has trained another one evaluates, by way of a file.
+/// Trains on one device, saves a file, and evaluates it on another device.
 fn a_trained_model_moves_to_another_device(task: &Task, device: &Device) -> Result<(), Failed> {
     let rows: Vec<u32> = (0..100).collect();
     let folder = tempfile::tempdir()?;
@@ -287,18 +291,18 @@ fn a_trained_model_moves_to_another_device(task: &Task, device: &Device) -> Resu
         moved.params.load(&path)?;
         let compiled = moved.compile(Mode::Evaluate, 100);
         let logits = moved.run(&compiled, &rows);
-        if !alike(&own, &logits) {
+        if !nearly_equal(&own, &logits) {
             return Err(format!("{other:?} gives other logits").into());
         }
         if moved.bytes() != bytes {
-            return Err(format!("saved again from {other:?} it is another file").into());
+            return Err(format!("saved again from {other:?}, the file differs").into());
         }
     }
     Ok(())
 }
 
-/// Whether the data set lies on the device or is fed batch by batch makes no difference to a bit.
-fn where_the_rows_are_makes_no_difference(task: &Task, device: &Device) -> Result<(), Failed> {
+/// Keeps the data set on the device or feeds it batch by batch: the results have the same bits.
+fn resident_and_fed_rows_give_the_same_bits(task: &Task, device: &Device) -> Result<(), Failed> {
     let fit = |streaming: bool| -> wgrad::Result<(Vec<u8>, f64)> {
         let params = Params::seeded(7);
         let model = (task.build)(&params, &task.data);
@@ -321,12 +325,12 @@ fn where_the_rows_are_makes_no_difference(task: &Task, device: &Device) -> Resul
     if resident == streamed { Ok(()) } else { Err(format!("losses {} and {}", resident.1, streamed.1).into()) }
 }
 
-/// A task with its truth, which all devices share.
-type Shared = Arc<(Task, OnceLock<Truth>)>;
+/// Task with its reference curve, which all devices share.
+type SharedTask = Arc<(Task, OnceLock<Truth>)>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let share = |task: Task| -> Shared { Arc::new((task, OnceLock::new())) };
+    let share = |task: Task| -> SharedTask { Arc::new((task, OnceLock::new())) };
     let tasks = [("tumours with AdamW", share(tumours())), ("digits with Nesterov's momentum", share(digits()))];
     let cpus = [("the CPU in f64".to_string(), Device::cpu_f64()), ("the CPU in f32".into(), Device::cpu())];
     let mut devices = cpus.to_vec();
@@ -349,7 +353,7 @@ fn main() -> ExitCode {
                 Box::new(move || check(&shared.0, &device))
             };
             add(
-                &format!("the same seed gives the same bytes, another others: {task}"),
+                &format!("equal seeds give equal bytes, and other seeds others: {task}"),
                 on(the_same_seed_gives_the_same_bytes),
             );
             add(&format!("several plans share their variables: {task}"), on(plans_share_their_variables));
@@ -357,14 +361,17 @@ fn main() -> ExitCode {
                 &format!("a trained model moves to another device: {task}"),
                 on(a_trained_model_moves_to_another_device),
             );
-            add(&format!("where the rows are makes no difference: {task}"), on(where_the_rows_are_makes_no_difference));
+            add(
+                &format!("resident and fed rows give the same bits: {task}"),
+                on(resident_and_fed_rows_give_the_same_bits),
+            );
             let (shared, device) = (shared.clone(), device.clone());
-            let judge = move || curve_agrees(&shared.0, shared.1.get_or_init(|| truth(&shared.0)), &device);
-            add(&format!("the loss agrees with f64, step by step: {task}"), Box::new(judge));
+            let check = move || curve_agrees(&shared.0, shared.1.get_or_init(|| truth(&shared.0)), &device);
+            add(&format!("the loss agrees with f64, step by step: {task}"), Box::new(check));
         }
         let ((shared, truth), own) = (whole.clone(), device.clone());
-        let judge = move || options::agrees(&shared, truth.get_or_init(|| options::truth(&shared)), &own);
-        add("clipping, accumulation, a schedule and averages agree with f64", Box::new(judge));
+        let check = move || options::agrees(&shared, truth.get_or_init(|| options::truth(&shared)), &own);
+        add("clipping, accumulation, a schedule and averages agree with f64", Box::new(check));
         let device = device.clone();
         add("dropout draws the bits of the CPU", Box::new(move || dropout_draws_the_bits_of_the_cpu(&device)));
     }

@@ -1,7 +1,8 @@
-//! Twenty steps of training from PyTorch's initial values, model by model: in `f64` each loss is PyTorch's to 1e-9, and in
-//! `f32` every device stays as near to that as its roundings allow (`tests/common/curve.rs`).
+//! Tests of twenty training steps from PyTorch's initial values, per model: in `f64` each loss is PyTorch's to 1e-9,
+//! and in `f32` every device stays as close to it as rounding allows (`tests/common/curve.rs`).
 //!
-//! `tests/golden/trajectories.py` makes the fixtures. To add a model: a function there, and an entry in `MODELS`.
+//! `tests/golden/trajectories.py` generates the fixtures. To add a model, add a function there and an entry in
+//! `MODELS`.
 
 #[path = "common/curve.rs"]
 mod curve;
@@ -32,18 +33,18 @@ use wgrad::nn::losses::Loss as _;
 use wgrad::nn::models::{ResNet, ResNetOptions, Stem};
 use wgrad::prelude::*;
 
-/// What a step is fed, by name.
-type Fed<'a> = HashMap<&'a str, Tensor>;
-/// From what a step is fed to its loss.
-type Loss = Box<dyn Fn(&Fed<'_>) -> Tensor>;
+/// Inputs of a step, by name.
+type Inputs<'a> = HashMap<&'a str, Tensor>;
+/// Function from the inputs of a step to its loss.
+type Loss = Box<dyn Fn(&Inputs<'_>) -> Tensor>;
 
 struct Model {
-    /// The fixture's.
+    /// Name of the fixture.
     name: &'static str,
-    /// Builds the model and gives its loss.
+    /// Builds the model and returns its loss function.
     build: fn(&Params) -> Loss,
     optimizer: fn() -> Box<dyn Optimizer>,
-    /// Freezes what is not to be trained, if anything.
+    /// Freezes the parameters that are not trained, if any.
     freeze: fn(&Params),
 }
 
@@ -137,7 +138,7 @@ fn narrow_resnet(p: &Params) -> ResNet {
     ResNet::with(p, ResNetOptions::resnet18().num_classes(1).channels(1).width(3).stem(Stem::Small))
 }
 
-/// A model's file.
+/// File of a model.
 struct Fixture(Vec<u8>);
 
 impl Fixture {
@@ -156,7 +157,7 @@ impl Fixture {
         losses.data().as_chunks().0.iter().map(|&value| f64::from_le_bytes(value)).collect()
     }
 
-    /// What the steps are fed, by name; integers as `u32`.
+    /// Returns the inputs of the steps, by name; integers as `u32`.
     fn inputs(&self) -> Vec<(String, Array)> {
         let array = |name: String| {
             let tensors = self.tensors();
@@ -181,7 +182,7 @@ impl Fixture {
     }
 }
 
-/// The losses of all steps on a device, from the initial values that `start` leaves.
+/// Returns the losses of all steps on a device; `start` changes the initial values.
 fn losses(model: &Model, fixture: &Fixture, device: &Device, start: &dyn Fn(&Params)) -> Vec<f64> {
     let params = Params::seeded(99);
     let loss = (model.build)(&params);
@@ -194,7 +195,7 @@ fn losses(model: &Model, fixture: &Fixture, device: &Device, start: &dyn Fn(&Par
     let graph = Graph::new(Mode::Train);
     let inputs = fixture.inputs();
     let steps = inputs[0].1.shape().dims()[0];
-    let fed: Fed<'_> = inputs
+    let fed: Inputs<'_> = inputs
         .iter()
         .map(|(name, array)| {
             let dtype = if array.dtype() == DType::U32 { DType::U32 } else { DType::F32 };
@@ -256,8 +257,8 @@ fn main() -> ExitCode {
         for (title, device) in &devices {
             let (shared, device) = (shared.clone(), device.clone());
             let ignored = device.is_none();
-            let judge = move || device.map_or(Ok(()), |device| f32_stays_near(&shared.0, &shared.1, &device));
-            trials.push(Trial::test(format!("{title}: {name} stays near"), judge).with_ignored_flag(ignored));
+            let check = move || device.map_or(Ok(()), |device| f32_stays_near(&shared.0, &shared.1, &device));
+            trials.push(Trial::test(format!("{title}: {name} stays near"), check).with_ignored_flag(ignored));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()

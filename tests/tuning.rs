@@ -1,4 +1,4 @@
-//! Tuning: what it chooses, that plans made after it follow, and that it outlives the process.
+//! Tests of tuning: its choices, the plans made after it, and its files.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use wgrad::core::{Array, Backend, DType, Graph, Mode, Params, Session, TuningCho
 use wgrad::gpu::{Adapter, Device, adapters, load_choices, save_choices};
 use wgrad::ops::matmul_variants;
 
-const SITE: &str = "matmul 40x48x24 nt";
+const KEY: &str = "matmul 40x48x24 nt";
 
 fn plan(backend: &dyn Backend) -> Plan {
     let graph = Graph::new(Mode::Evaluate);
@@ -26,9 +26,9 @@ fn kernel(plan: &Plan) -> String {
 
 fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> {
     let mut backend: Box<dyn Backend> = adapter.open()?.into();
-    let mut sites = vec![];
-    let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |tuned| sites.push(tuned.clone()))?;
-    let chosen = choices.get(SITE).ok_or("the site has no choice")?.to_string();
+    let mut results = vec![];
+    let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |tuned| results.push(tuned.clone()))?;
+    let chosen = choices.get(KEY).ok_or("the site has no choice")?.to_string();
     if !matmul_variants().any(|variant| variant == chosen) {
         return Err(format!("{chosen} is no variant").into());
     }
@@ -36,16 +36,16 @@ fn tuned_plans_use_the_fastest_variant(adapter: &Adapter) -> Result<(), Failed> 
     // Nothing is measured twice.
     let plan = plan(&*backend);
     assert_eq!(backend.tune(&plan, Duration::MAX, &mut |_| panic!("measured twice"))?, choices);
-    let [tuned] = &sites[..] else { return Err(format!("one site, not {sites:?}").into()) };
-    assert_eq!((tuned.key.as_str(), tuned.chosen.variant, tuned.left), (SITE, chosen.as_str(), 0));
+    let [tuned] = &results[..] else { return Err(format!("one tuning key, not {results:?}").into()) };
+    assert_eq!((tuned.key.as_str(), tuned.chosen.variant, tuned.left), (KEY, chosen.as_str(), 0));
     assert!(tuned.chosen.time <= tuned.default.time && !tuned.chosen.time.is_zero(), "{tuned:?}");
     assert!(format!("{plan:#}").contains(&format!("matmul [{chosen}]")), "{plan:#}");
     assert!(!plan.to_string().contains(&chosen), "{plan}");
     Ok(())
 }
 
-/// A site is decided by all of its variants or not at all.
-fn tuning_ends_when_its_time_is_over(adapter: &Adapter) -> Result<(), Failed> {
+/// A tuning key is decided after all of its variants are measured, or not at all.
+fn tuning_respects_its_time_limit(adapter: &Adapter) -> Result<(), Failed> {
     let mut backend: Box<dyn Backend> = adapter.open()?.into();
     let plan = plan(&*backend);
     for limit in [Duration::ZERO, Duration::from_nanos(1)] {
@@ -55,17 +55,18 @@ fn tuning_ends_when_its_time_is_over(adapter: &Adapter) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A row of another version does not keep a site from being measured.
-fn a_variant_that_is_gone_is_measured_anew(adapter: &Adapter) -> Result<(), Failed> {
+/// A stored choice of an unknown variant does not prevent the tuning key from being measured.
+fn an_unknown_variant_is_measured_again(adapter: &Adapter) -> Result<(), Failed> {
     let mut choices = TuningChoices::default();
-    choices.set(SITE, "matmul_of_yesterday");
+    choices.set(KEY, "matmul_of_yesterday");
     let mut backend: Box<dyn Backend> = adapter.open()?.choosing(choices).into();
     let choices = backend.tune(&plan(&*backend), Duration::MAX, &mut |_| {})?;
-    assert!(matmul_variants().any(|variant| Some(variant) == choices.get(SITE)), "{choices}");
+    assert!(matmul_variants().any(|variant| Some(variant) == choices.get(KEY)), "{choices}");
     Ok(())
 }
 
-/// Without a backend of one's own: what is compiled after tuning runs the fastest variants, and computes the same.
+/// Steps that a session compiles after tuning run the fastest variants and compute the same, without a custom
+/// backend.
 fn sessions_are_tuned(adapter: &Adapter) -> Result<(), Failed> {
     let graph = Graph::new(Mode::Evaluate);
     let (a, b) = (graph.input("a", [40, 48], DType::F32), graph.input("b", [24, 48], DType::F32));
@@ -75,7 +76,7 @@ fn sessions_are_tuned(adapter: &Adapter) -> Result<(), Failed> {
     let mut session = Session::new(adapter.open()?, &Params::seeded(0))?;
     let first = session.compile(&graph, &[&y])?;
     let before = session.choices().clone();
-    assert_eq!(before.get(SITE), first.plan().choices().next().map(TuningChoice::variant));
+    assert_eq!(before.get(KEY), first.plan().choices().next().map(TuningChoice::variant));
     let tuned = session.tune(&first, Duration::MAX)?;
     let second = session.compile(&graph, &[&y])?;
     assert_eq!((session.choices(), session.choices().len()), (&tuned, 1));
@@ -89,12 +90,12 @@ fn sessions_are_tuned(adapter: &Adapter) -> Result<(), Failed> {
     Ok(())
 }
 
-fn choices_are_kept_per_device_and_obeyed(adapter: &Adapter) -> Result<(), Failed> {
+fn choices_are_stored_per_device_and_used(adapter: &Adapter) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     assert!(load_choices(folder.path(), &adapter.info()).is_empty());
     for variant in ["matmul_direct_4x4", "matmul_direct_8x8"] {
         let mut choices = TuningChoices::default();
-        choices.set(SITE, variant);
+        choices.set(KEY, variant);
         let file = save_choices(folder.path(), &adapter.info(), &choices)?;
         assert_eq!(std::fs::read_dir(folder.path())?.count(), 1, "the temporary file is gone");
         let loaded = load_choices(folder.path(), &adapter.info());
@@ -102,8 +103,8 @@ fn choices_are_kept_per_device_and_obeyed(adapter: &Adapter) -> Result<(), Faile
         assert!(load_choices(folder.path(), &Device::cpu().info()).is_empty());
         let backend: Box<dyn Backend> = adapter.open()?.choosing(loaded).into();
         assert!(kernel(&plan(&*backend)).starts_with(&format!("{variant}_nt")));
-        // Half of a file, then none that is text.
-        std::fs::write(&file, &SITE[..9])?;
+        // Half of a file, then one that is not text.
+        std::fs::write(&file, &KEY[..9])?;
         assert!(load_choices(folder.path(), &adapter.info()).is_empty());
         std::fs::write(&file, [0xff; 99])?;
         assert!(load_choices(folder.path(), &adapter.info()).is_empty());
@@ -111,7 +112,7 @@ fn choices_are_kept_per_device_and_obeyed(adapter: &Adapter) -> Result<(), Faile
     Ok(())
 }
 
-/// What is unknown or of another version is left to the op.
+/// Unknown variants and those of other versions are ignored; the op's default runs.
 fn unknown_choices_are_skipped() -> Result<(), Failed> {
     let choices = TuningChoices::parse("matmul 40x48x24 nt = matmul_of_yesterday\nnot a row\n");
     assert_eq!(choices.len(), 1);
@@ -130,10 +131,10 @@ type Check = fn(&Adapter) -> Result<(), Failed>;
 fn main() -> ExitCode {
     let checks: [(&str, Check); 5] = [
         ("tuned plans use the fastest variant", tuned_plans_use_the_fastest_variant),
-        ("tuning ends when its time is over", tuning_ends_when_its_time_is_over),
-        ("a variant that is gone is measured anew", a_variant_that_is_gone_is_measured_anew),
+        ("tuning respects its time limit", tuning_respects_its_time_limit),
+        ("an unknown variant is measured again", an_unknown_variant_is_measured_again),
         ("sessions are tuned", sessions_are_tuned),
-        ("choices are kept per device and obeyed", choices_are_kept_per_device_and_obeyed),
+        ("choices are stored per device and used", choices_are_stored_per_device_and_used),
     ];
     let mut trials = vec![Trial::test("unknown choices are skipped", unknown_choices_are_skipped)];
     let adapter = adapters().iter().find(|adapter| adapter.info().api != "gl");

@@ -6,7 +6,7 @@ use wgrad::prelude::*;
 #[derive(Clone, Copy)]
 pub struct Sizes {
     pub characters: usize,
-    /// The longest text that it looks at.
+    /// Length of the longest text.
     pub context: usize,
     pub features: usize,
     pub heads: usize,
@@ -14,7 +14,7 @@ pub struct Sizes {
     pub dropout: f64,
 }
 
-/// Says for each position of a text which character comes next, from the characters up to there.
+/// Predicts the next character at each position of a text, from the characters up to there.
 pub struct CharTransformer {
     characters: Embedding,
     places: Embedding,
@@ -41,7 +41,7 @@ impl CharTransformer {
         }
     }
 
-    /// The mean cross-entropy of `next` `[N, length]`, the characters of `x` `[N, length]` one place on.
+    /// Returns the mean cross-entropy of `next` `[N, length]`, the characters of `x` `[N, length]` shifted by one.
     pub fn loss(&self, x: &Tensor, next: &Tensor) -> Tensor {
         let logits = self.forward(x);
         let (rows, classes) = (next.shape().numel(), logits.shape().dims().last().copied().unwrap_or(1));
@@ -50,7 +50,7 @@ impl CharTransformer {
 }
 
 impl Module for CharTransformer {
-    /// `x` is `u32` `[N, length]`; the result is `[N, length, characters]`.
+    /// Maps `x`, `u32` `[N, length]`, to logits `[N, length, characters]`.
     fn forward(&self, x: &Tensor) -> Tensor {
         let length = x.shape().dims().last().copied().unwrap_or(0);
         let places = self.places.forward(&x.graph().iota([length]));

@@ -2,8 +2,8 @@
 
 use wgrad::prelude::*;
 
-/// Three convolutions of these widths, each with a batch norm, two poolings, a linear layer; pooling halves height and width, and the last one
-/// takes the mean of what is left of each channel.
+/// Creates three convolutions of these widths, each with a batch norm, two poolings, and a linear layer. The first
+/// pooling halves height and width, the last one averages each channel.
 pub fn digits_cnn(params: &Params, widths: [usize; 3], classes: usize, dropout: f64) -> Sequential {
     let [first, second, third] = widths;
     let near = Conv2dOptions::new().padding(1).bias(false);

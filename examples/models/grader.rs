@@ -1,15 +1,15 @@
-//! A model of grades, which have an order, with one of two output layers.
+//! A model for ordered grades, with one of two output layers.
 
 use wgrad::prelude::*;
 
-/// A hidden layer and an output: `Linear` for a logit per grade, `Coral` for one per step from grade to grade.
+/// A hidden layer and an output: `Linear` for a logit per grade, `Coral` for one per step between grades.
 pub struct Grader<O> {
     fc1: Linear,
     output: O,
 }
 
 impl<O: Module> Grader<O> {
-    /// `output` makes the last layer, of 32 inputs.
+    /// Creates the model; `output` creates the last layer, of 32 inputs.
     pub fn new(p: &Params, features: usize, output: impl FnOnce(&Params, usize) -> O) -> Self {
         Self { fc1: Linear::new(&p.at("fc1"), features, 32), output: output(&p.at("output"), 32) }
     }

@@ -1,4 +1,4 @@
-//! A yes or no as one logit z, or as the two logits [0, z] of exclusive classes.
+//! Binary classification with one logit z, or with the two logits [0, z] of exclusive classes.
 
 use wgrad::prelude::*;
 
@@ -13,13 +13,13 @@ impl OneLogit {
 }
 
 impl Module for OneLogit {
-    /// `[N, 1]`.
+    /// Returns `[N, 1]`.
     fn forward(&self, x: &Tensor) -> Tensor {
         self.fc.forward(x)
     }
 }
 
-/// `[0, z]`, `[N, 2]`: of two exclusive classes only the difference of the logits counts, so one may be 0.
+/// Returns `[0, z]`, `[N, 2]`. Of two exclusive classes only the difference of the logits matters, so one may be 0.
 pub fn two_logits(z: &Tensor) -> Tensor {
     cat(&[&z.number(0.0).expand(z.shape()), z], 1)
 }

@@ -2,9 +2,9 @@
 
 use wgrad::prelude::*;
 
-/// Convolutions of these widths look at neighbouring characters; the largest answer of each channel along the line is
-/// kept, whatever its place. Then a batch norm and two linear layers. Source: Kim, "Convolutional neural networks for
-/// sentence classification", 2014.
+/// Convolutions of these widths over neighbouring characters; max pooling keeps the largest value of each channel
+/// along the line. Then a batch norm and two linear layers. Source: Kim, "Convolutional neural networks for sentence
+/// classification", 2014.
 pub struct TextCnn {
     embedding: Embedding,
     convs: Vec<Conv1d>,
@@ -17,7 +17,7 @@ pub struct TextCnn {
 const WIDTHS: [usize; 3] = [3, 4, 5];
 
 impl TextCnn {
-    /// For `characters` codes, of which 0 is padding; `channels` for each width.
+    /// Creates a model for `characters` codes, of which 0 is padding, with `channels` channels per width.
     pub fn new(p: &Params, characters: usize, channels: usize, classes: usize, dropout: f64) -> Self {
         let features = 16;
         let padded = EmbeddingOptions::new().padding_idx(0);
@@ -35,9 +35,9 @@ impl TextCnn {
 }
 
 impl Module for TextCnn {
-    /// `x` is `[N, length]`, codes as `u32` or as whole `f32`; the result is `[N, classes]`.
+    /// Maps `x`, `[N, length]`, codes as `u32` or as whole `f32`, to logits `[N, classes]`.
     fn forward(&self, x: &Tensor) -> Tensor {
-        // [N, length, features], and channels come before the line.
+        // [N, features, length]: convolutions expect channels before positions.
         let characters = self.embedding.forward(&x.to_u32()).transpose(1, 2);
         let largest = |conv: &Conv1d| conv.forward(&characters).relu().amax([-1]);
         let largest: Vec<Tensor> = self.convs.iter().map(largest).collect();

@@ -1,11 +1,11 @@
-//! One trunk, two heads: which digit an image shows, and which properties that digit has.
+//! One trunk with two heads: the digit that an image shows, and properties of that digit.
 
 use wgrad::prelude::*;
 
-/// What the second head answers, each yes or no by itself.
+/// Labels of the second head; any number of them can hold.
 pub const PROPERTIES: [&str; 4] = ["even", "prime", "above 4", "has a loop"];
 
-/// 1 where a digit has a property: a row per digit.
+/// Returns the properties of each digit, one row per digit: 1 if it has the property.
 pub fn properties() -> Array {
     let of = |digit: u32| {
         let facts = [digit.is_multiple_of(2), [2, 3, 5, 7].contains(&digit), digit > 4, [0, 6, 8, 9].contains(&digit)];
@@ -31,13 +31,13 @@ impl TwoHeads {
         }
     }
 
-    /// The logits of both heads, `[N, 10]` and `[N, 4]`.
+    /// Returns the logits of both heads, `[N, 10]` and `[N, 4]`.
     pub fn forward(&self, x: &Tensor) -> (Tensor, Tensor) {
         let trunk = self.fc2.forward(&self.fc1.forward(x).relu()).relu();
         (self.digit.forward(&trunk), self.properties.forward(&trunk))
     }
 
-    /// The loss of both heads: one class of ten, and four answers that do not exclude each other.
+    /// Returns the sum of both heads' losses: one class of ten, and four labels that do not exclude each other.
     pub fn loss(&self, x: &Tensor, digits: &Tensor) -> Tensor {
         let (digit, property) = self.forward(x);
         // The targets of the second head follow from the digit: rows of a small table.

@@ -1,4 +1,4 @@
-//! Circles of files: strongly connected components over paths, with re-exports resolved.
+//! Dependency cycles between files: strongly connected components over paths, with re-exports resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,16 +10,17 @@ use syn::{Attribute, Item, ItemMod, UseTree};
 /// Path of a module from the root of its crate.
 type Module = Vec<String>;
 
-/// The modules of a crate, with what they pass on from others.
+/// Modules of a crate, with their re-exports.
 #[derive(Default)]
 struct Crate {
     files: BTreeMap<Module, (PathBuf, syn::File)>,
-    /// Names that a module has by `use`: the paths that they stand for.
+    /// Names that a module imports with `use`, and the paths they refer to.
     names: BTreeMap<(Module, String), Vec<String>>,
     globs: BTreeMap<Module, Vec<Vec<String>>>,
 }
 
-/// The arrows between the folders of a crate, where a file in one names something in the other.
+/// Returns the dependencies between the folders of a crate: pairs in which a file of the first names something in the
+/// second.
 pub fn arrows(source: &Path) -> Vec<(String, String)> {
     let all = Crate::of(source);
     let mut arrows = BTreeSet::new();
@@ -29,7 +30,7 @@ pub fn arrows(source: &Path) -> Vec<(String, String)> {
     arrows.into_iter().filter(|(from, to)| from != to).collect()
 }
 
-/// The circles of a crate: each as the sorted paths of its files below `src`.
+/// Returns the cycles of a crate: each as the sorted paths of its files below `src`.
 pub fn circles(source: &Path) -> Vec<Vec<String>> {
     let all = Crate::of(source);
     let modules: Vec<Module> = all.files.keys().cloned().collect();
@@ -122,7 +123,7 @@ impl Crate {
         }
     }
 
-    /// A path from the root of the crate, if it is one of this crate's.
+    /// Returns a path from the root of the crate, if it belongs to this crate.
     fn absolute(&self, module: &Module, path: &[String]) -> Option<Vec<String>> {
         let (first, rest) = path.split_first()?;
         match first.as_str() {
@@ -145,7 +146,7 @@ impl Crate {
         }
     }
 
-    /// The module whose file holds what a path from the root names.
+    /// Returns the module whose file defines the item at a path from the root.
     fn resolve(&self, path: &[String], depth: usize) -> Option<Module> {
         if depth > 16 {
             return None;
@@ -180,7 +181,7 @@ impl Crate {
         let mut found = BTreeSet::new();
         for path in paths.0 {
             let known = self.absolute(module, &path).and_then(|path| self.resolve(&path, 0));
-            // The root passes on what others hold.
+            // The root re-exports items of other modules.
             found.extend(known.filter(|to| to != module && !to.is_empty()));
         }
         found
@@ -200,7 +201,7 @@ fn defines(items: &[Item], name: &str) -> bool {
     })
 }
 
-/// A path that a `use` names, and the name that it gets; none for a glob.
+/// A path that a `use` names, and its local name; `None` for a glob.
 type Leaf = (Vec<String>, Option<String>);
 
 fn leaves(tree: &UseTree) -> Vec<Leaf> {
@@ -230,7 +231,7 @@ fn flatten(tree: &UseTree, prefix: &mut Vec<String>, leaves: &mut Vec<Leaf>) {
     }
 }
 
-/// Every path that a file names, but those in its tests. What only passes names on (`pub use`) is no use of them.
+/// Collects every path that a file names, except in its tests. Re-exports (`pub use`) are not counted.
 #[derive(Default)]
 struct Paths(Vec<Vec<String>>);
 

@@ -1,26 +1,27 @@
-//! How far a training in `f32` may be from the one in `f64`, number by number.
+//! Bounds for training curves in `f32`, derived from the one in `f64`, number by number.
 
 use libtest_mimic::Failed;
 use wgrad::core::Stream;
 use wgrad::prelude::*;
 
-/// What a training gives in `f64`, in the order in which it came to be, and how far each number of one in `f32` may be
-/// from it.
+/// Values of a training run in `f64`, in the order in which they were computed, and the bound of each for runs in
+/// `f32`.
 pub struct Truth {
     pub curve: Vec<f64>,
     pub bounds: Vec<f64>,
 }
 
-/// How far other roundings of the same size lead away from the curve in `f64`, number by number: the CPU backend in
-/// `f32`, from the same parameters and from [`shake`]n ones. The bound is `FACTOR` times the farthest so far: a GPU sums
-/// in another order, which rounds `√n` times as much for the `n ≤ 64` terms of these sums.
+/// Factor of the bound over the largest deviation so far of the reference runs from the curve in `f64`. Those run on
+/// the CPU in `f32`, from the same parameters and from [`shake`]n ones, so that they differ by other rounding errors
+/// of the same size. A GPU sums in another order, which rounds `√n` times as much for the `n ≤ 64` terms of these
+/// sums.
 const FACTOR: f64 = 8.0;
-/// How many curves from shaken parameters there are. With few, a lucky one makes the bound, and which is lucky differs
-/// between processors. A curve on which a rounding moves a value over the kink of a ReLU, so that it ends elsewhere, has no
-/// bound of use, and is refused.
+/// Number of reference runs from shaken parameters. With few, the bound may come from a lucky one, and which one is
+/// lucky differs between processors. A curve on which a rounding error moves a value over the kink of a ReLU, so that
+/// it ends elsewhere, has no useful bound and is refused.
 const DRAWS: u64 = 8;
 
-/// Changes every parameter by a random share of up to half of `f32`'s eps: one more rounding.
+/// Changes every parameter by a random relative amount of up to half of `f32`'s eps, like one more rounding.
 fn shake(params: &Params, draw: u64) {
     let mut stream = Stream::new(11, draw);
     for variable in params.variables() {
@@ -32,7 +33,8 @@ fn shake(params: &Params, draw: u64) {
 }
 
 impl Truth {
-    /// From what a training gives on a device, from parameters that it hands to `start` before its first step.
+    /// Computes the bounds from a training function, which runs on a device and passes its parameters to `start`
+    /// before its first step.
     pub fn new(train: impl Fn(&Device, &dyn Fn(&Params)) -> Vec<f64>) -> Self {
         let curve = train(&Device::cpu_f64(), &|_| {});
         let shaken = (0..DRAWS).map(|draw| train(&Device::cpu(), &|params| shake(params, draw)));
@@ -52,7 +54,7 @@ impl Truth {
         Self { curve, bounds }
     }
 
-    /// The largest share of the bound that a curve takes.
+    /// Returns the largest fraction of the bound that a curve reaches.
     pub fn agrees(&self, curve: &[f64]) -> Result<f64, Failed> {
         assert_eq!(curve.len(), self.curve.len());
         let mut worst: f64 = 0.0;

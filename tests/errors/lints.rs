@@ -1,28 +1,32 @@
-//! What a graph is warnings about although it fits, the way to allow it, and what is not warnings about.
+//! Tests of the lints: graphs that are valid but suspicious, how to allow a lint, and graphs that must not cause one.
 
 use std::sync::{Arc, Mutex};
 
-use super::{assert_brief, assert_says, float, labels, refused, session, train};
+use super::{assert_brief, assert_says, compile_error, float, labels, session, train};
 use wgrad::core::{Lint, Warning};
 use wgrad::prelude::*;
 
-/// The warnings that compiling a graph tells.
-fn told(params: &Params, graph: &Graph) -> Vec<String> {
+/// Compiles a graph twice and returns its warnings.
+fn warnings_of(params: &Params, graph: &Graph) -> Vec<String> {
     let lines = Arc::new(Mutex::new(vec![]));
     let mut session = session(params);
-    let heard = lines.clone();
-    session.on_warning(Arc::new(move |warning: &Warning| heard.lock().unwrap().push(warning.to_string())));
+    let collected = lines.clone();
+    session.on_warning(Arc::new(move |warning: &Warning| collected.lock().unwrap().push(warning.to_string())));
     for _ in 0..2 {
-        let _ = session.compile(graph, &[]).expect("warnings stop nobody");
+        let _ = session.compile(graph, &[]).expect("warnings are not errors");
     }
     drop(session);
     let lines = lines.lock().unwrap();
     lines.clone()
 }
 
-/// The brief form of the only warning about a loss of logits that `end` makes of a linear layer's output.
+/// Returns the only warning for a loss on logits, where `end` is applied to the output of a linear layer.
 #[track_caller]
-fn warned(lint: &'static Lint, end: impl Fn(&Tensor) -> Tensor, loss: impl Fn(&Tensor, &Graph) -> Tensor) -> String {
+fn only_warning(
+    lint: &'static Lint,
+    end: impl Fn(&Tensor) -> Tensor,
+    loss: impl Fn(&Tensor, &Graph) -> Tensor,
+) -> String {
     let params = Params::seeded(0);
     let model = Linear::new(&params.at("fc"), 30, 3);
     let trace = || {
@@ -31,11 +35,11 @@ fn warned(lint: &'static Lint, end: impl Fn(&Tensor) -> Tensor, loss: impl Fn(&T
         Sgd::new(0.1).minimize(&loss(&logits, &graph));
         graph
     };
-    let found = told(&params, &trace());
+    let found = warnings_of(&params, &trace());
     assert_eq!(found.len(), 1, "{found:?}");
     let allowing = trace();
     allowing.allow(lint);
-    assert!(told(&params, &allowing).is_empty());
+    assert!(warnings_of(&params, &allowing).is_empty());
     found[0].clone()
 }
 
@@ -48,7 +52,7 @@ fn binary(logits: &Tensor, graph: &Graph) -> Tensor {
 }
 
 #[test]
-fn probabilities_into_a_loss_of_logits_are_an_error_that_can_be_allowed() {
+fn probabilities_before_a_loss_of_logits_are_an_error() {
     let params = Params::seeded(0);
     let model = Linear::new(&params.at("head"), 30, 2);
     let trace = || {
@@ -58,7 +62,7 @@ fn probabilities_into_a_loss_of_logits_are_an_error_that_can_be_allowed() {
     };
     let (here, loss) = trace();
     assert_says(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         here,
         "
 CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the softmax of logits itself
@@ -75,7 +79,7 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
     let probability = model.forward(&float(&graph, "x", [8, 30])).sigmoid();
     let loss = BceWithLogitsLoss::new().forward(&probability, &float(&graph, "y", [8, 2]));
     assert_brief(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         "BceWithLogitsLoss(f32[8, 2]): these are probabilities, and this loss takes logits / leave the sigmoid out of \
          the model; take it where probabilities are read / or, with targets between 0 and 1, use BceLoss, which is less \
          exact / or, if it is meant, `graph.allow(&lints::SIGMOID_BEFORE_LOSS)`",
@@ -83,24 +87,24 @@ CrossEntropyLoss(f32[8, 2]): these are probabilities, and this loss takes the so
 }
 
 #[test]
-fn a_first_error_of_shapes_comes_before_advice() {
+fn an_error_of_shapes_comes_before_lints() {
     let graph = train();
     let loss = CrossEntropyLoss::new().forward(&float(&graph, "x", [8, 3]).softmax(-1), &labels(&graph, [7]));
-    let message = refused(&Params::seeded(0), &loss);
+    let message = compile_error(&Params::seeded(0), &loss);
     assert!(message.starts_with("softmax_cross_entropy("), "{message}");
 }
 
 #[test]
-fn what_makes_logits_useless_is_a_warning() {
-    let message = warned(&lints::RELU_BEFORE_LOSS, |x| x.relu(), cross_entropy);
+fn ops_that_make_logits_useless_are_a_warning() {
+    let message = only_warning(&lints::RELU_BEFORE_LOSS, |x| x.relu(), cross_entropy);
     assert_brief(
         &message,
         "warning: CrossEntropyLoss(f32[8, 3]): no logit can be negative after a relu, so no class can be made unlikely / \
          end the model with a linear layer / or, if it is meant, `graph.allow(&lints::RELU_BEFORE_LOSS)`",
     );
-    let message = warned(&lints::RELU_BEFORE_LOSS, |x| x.relu(), binary);
+    let message = only_warning(&lints::RELU_BEFORE_LOSS, |x| x.relu(), binary);
     assert!(message.starts_with("warning: BceWithLogitsLoss(f32[8, 3]): no logit can be negative"), "{message}");
-    let message = warned(&lints::LOG_SOFTMAX_BEFORE_LOSS, |x| x.log_softmax(1), cross_entropy);
+    let message = only_warning(&lints::LOG_SOFTMAX_BEFORE_LOSS, |x| x.log_softmax(1), cross_entropy);
     assert!(message.starts_with("warning: CrossEntropyLoss(f32[8, 3]): log_softmax is applied already"), "{message}");
 }
 
@@ -116,9 +120,9 @@ fn a_parameter_without_gradient_is_named() {
         graph
     };
     let here = line!() - 3;
-    let found = told(&params, &trace());
+    let found = warnings_of(&params, &trace());
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains(&format!("errors/warnings.rs:{here} ")), "{}", found[0]);
+    assert!(found[0].contains(&format!("errors/lints.rs:{here} ")), "{}", found[0]);
     assert_brief(
         &found[0],
         "warning: minimize(): `forgotten.weight`, `forgotten.bias` get no gradient: the loss does not depend on them / \
@@ -127,22 +131,22 @@ fn a_parameter_without_gradient_is_named() {
          `graph.allow(&lints::PARAMETER_WITHOUT_GRADIENT)`",
     );
     params.at("forgotten").set_trainable(false);
-    assert!(told(&params, &trace()).is_empty());
+    assert!(warnings_of(&params, &trace()).is_empty());
 }
 
 #[test]
-fn an_evaluation_in_training_mode_is_told() {
+fn an_evaluation_in_training_mode_is_a_warning() {
     let params = Params::seeded(0);
     let norm = BatchNorm1d::new(&params.at("bn"), 3);
     let dropout = Dropout::new(&params.at("drop"), 0.5);
-    let told_of = |mode, model: &dyn Fn(&Tensor) -> Tensor| {
+    let warnings_for = |mode, model: &dyn Fn(&Tensor) -> Tensor| {
         let graph = Graph::new(mode);
         let _ = model(&float(&graph, "x", [8, 3]));
-        told(&params, &graph)
+        warnings_of(&params, &graph)
     };
     let models: [&dyn Fn(&Tensor) -> Tensor; 2] = [&|x| norm.forward(x), &|x| dropout.forward(x)];
     for model in models {
-        let found = told_of(Mode::Train, model);
+        let found = warnings_for(Mode::Train, model);
         assert_eq!(found.len(), 1, "{found:?}");
         assert_brief(
             &found[0],
@@ -151,21 +155,23 @@ fn an_evaluation_in_training_mode_is_told() {
              optimizer minimize the loss before the graph is compiled / or, if it is meant, \
              `graph.allow(&lints::EVALUATION_IN_TRAINING_MODE)`",
         );
-        assert!(told_of(Mode::Evaluate, model).is_empty());
+        assert!(warnings_for(Mode::Evaluate, model).is_empty());
     }
-    // Nobody's statistics move, or gradients are taken by hand.
-    assert!(told_of(Mode::Train, &|x| x.relu()).is_empty());
+    // There are no statistics to update, or gradients are computed by hand.
+    assert!(warnings_for(Mode::Train, &|x| x.relu()).is_empty());
     assert!(
-        told_of(Mode::Train, &|x| gradients(&norm.forward(x).mean_all(), std::slice::from_ref(x))[0].clone().unwrap())
-            .is_empty()
+        warnings_for(Mode::Train, &|x| gradients(&norm.forward(x).mean_all(), std::slice::from_ref(x))[0]
+            .clone()
+            .unwrap())
+        .is_empty()
     );
 }
 
 #[test]
-fn a_trainer_tells_its_progress() {
+fn a_trainer_reports_warnings_through_its_progress() {
     use wgrad::train::Progress;
-    struct Heard(Arc<Mutex<Vec<String>>>);
-    impl Progress for Heard {
+    struct Collector(Arc<Mutex<Vec<String>>>);
+    impl Progress for Collector {
         fn warnings(&self) -> wgrad::core::OnWarning {
             let lines = self.0.clone();
             Arc::new(move |warning| lines.lock().unwrap().push(warning.to_string()))
@@ -178,7 +184,7 @@ fn a_trainer_tells_its_progress() {
     let model = Linear::new(&params, 1, 1);
     let lines = Arc::new(Mutex::new(vec![]));
     let mut trainer = Trainer::new(Device::cpu(), &params).optimizer(Sgd::new(0.1)).batch_size(5);
-    trainer = trainer.progress(Heard(lines.clone()));
+    trainer = trainer.progress(Collector(lines.clone()));
     trainer.fit(&data, 2, |x, y| BceWithLogitsLoss::new().forward(&model.forward(x).relu(), y)).unwrap();
     let lines = lines.lock().unwrap();
     assert_eq!(lines.len(), 1, "{lines:?}");

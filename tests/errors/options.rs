@@ -1,8 +1,8 @@
-//! What losses and optimizers say about their inputs and options.
+//! Tests of the messages of losses and optimizers about their inputs and options.
 
 use wgrad::prelude::*;
 
-use super::{assert_brief, assert_says, float, labels, refused, train};
+use super::{assert_brief, assert_says, compile_error, float, labels, train};
 
 #[test]
 fn binary_losses_say_which_shapes_fit() {
@@ -10,7 +10,7 @@ fn binary_losses_say_which_shapes_fit() {
     let says = |logits: &[usize], targets: &[usize], expected: &str| {
         let graph = train();
         let loss = BceWithLogitsLoss::new().forward(&float(&graph, "x", logits), &float(&graph, "y", targets));
-        assert_brief(&refused(&params, &loss), expected);
+        assert_brief(&compile_error(&params, &loss), expected);
     };
     says(
         &[64, 1],
@@ -34,27 +34,27 @@ fn binary_losses_say_which_shapes_fit() {
     let (x, y) = (float(&graph, "x", [4, 2]), float(&graph, "y", [4, 2]));
     let loss = BceWithLogitsLoss::new().weight([1.0; 3]).forward(&x, &y);
     assert_brief(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         "BceWithLogitsLoss(f32[4, 2], f32[3]): weight [3] does not broadcast to the logits [4, 2] / give one weight, \
          one per logit of a row (the last axis), or one per row as `[N, 1]`",
     );
     let graph = train();
     let loss = BceWithLogitsLoss::new().forward(&float(&graph, "x", [4]), &labels(&graph, [4]));
     assert_brief(
-        &refused(&params, &loss),
+        &compile_error(&params, &loss),
         "bce_with_logits(f32[4], u32[4]): targets of a binary loss are numbers between 0 and 1, not u32 / cast with \
          `.to_f32()`",
     );
 }
 
 #[test]
-fn cross_entropy_says_which_targets_and_options_fit() {
+fn cross_entropy_names_valid_targets_and_options() {
     let params = Params::seeded(0);
     let loss = CrossEntropyLoss::new;
     let says = |loss: CrossEntropyLoss, logits: &[usize], targets: &[usize], dtype: DType, expected: &str| {
         let graph = train();
         let y = loss.forward(&float(&graph, "x", logits), &graph.input("y", targets, dtype));
-        assert_brief(&refused(&params, &y), expected);
+        assert_brief(&compile_error(&params, &y), expected);
     };
     says(
         loss().label_smoothing(1.5),
@@ -114,11 +114,11 @@ fn optimized(optimizer: &dyn Optimizer, mode: Mode, frozen: bool) -> (String, u3
     let loss = fc.forward(&float(&Graph::new(mode), "x", [2, 3])).mean_all();
     let here = line!() + 1;
     optimizer.minimize(&loss);
-    (refused(&params, &loss), here)
+    (compile_error(&params, &loss), here)
 }
 
 #[test]
-fn optimizers_need_a_training_graph_something_to_train_and_one_number() {
+fn optimizers_need_training_mode_parameters_and_a_scalar() {
     let (message, here) = optimized(&AdamW::new(1e-3), Mode::Evaluate, false);
     assert_says(
         &message,
@@ -144,7 +144,7 @@ AdamW(f32[]): the loss depends on no trainable parameter
     let losses = Linear::new(&params, 3, 2).forward(&float(&train(), "x", [2, 3]));
     Sgd::new(0.1).minimize(&losses);
     assert_brief(
-        &refused(&params, &losses),
+        &compile_error(&params, &losses),
         "gradients(f32[2, 2]): a gradient is taken of one number, not of several / reduce the loss first: `.mean()` or \
          `.sum()` / or weight its elements: vjp(&[(&y, &cotangent)], …)",
     );

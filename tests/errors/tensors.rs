@@ -1,12 +1,12 @@
-//! What choosing, sorting, contracting, norms and activations say about their inputs and options.
+//! Tests of the messages of selections, sorting, contractions, norms and activations about their inputs and options.
 
 use wgrad::prelude::*;
 
-use super::{assert_brief, float, labels, refused, train};
+use super::{assert_brief, compile_error, float, labels, train};
 
 #[track_caller]
 fn says(of: impl FnOnce(&Graph) -> Tensor, expected: &str) {
-    assert_brief(&refused(&Params::seeded(0), &of(&train())), expected);
+    assert_brief(&compile_error(&Params::seeded(0), &of(&train())), expected);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn einsum_says_what_is_wrong_with_an_equation() {
 fn norms_of_rows_say_which_sizes_fit() {
     let params = Params::seeded(0);
     let norm = |name: &str, y: &dyn Fn(&Params) -> Tensor, expected: &str| {
-        assert_brief(&refused(&params, &y(&params.at(name))), expected);
+        assert_brief(&compile_error(&params, &y(&params.at(name))), expected);
     };
     norm(
         "layer",

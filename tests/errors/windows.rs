@@ -1,8 +1,8 @@
-//! What convolutions and pooling say about their inputs and options.
+//! Tests of the messages of convolutions and pooling about their inputs and options.
 
 use wgrad::prelude::*;
 
-use super::{assert_brief, assert_says, float, labels, refused, train};
+use super::{assert_brief, assert_says, compile_error, float, labels, train};
 
 #[test]
 fn convolutions_say_which_shapes_and_options_fit() {
@@ -10,7 +10,7 @@ fn convolutions_say_which_shapes_and_options_fit() {
     let says = |x: &[usize], weight: &[usize], options: ConvOptions<2>, expected: &str| {
         let graph = train();
         let y = float(&graph, "x", x).conv2d(&float(&graph, "w", weight), None, options);
-        assert_brief(&refused(&params, &y), expected);
+        assert_brief(&compile_error(&params, &y), expected);
     };
     let new = ConvOptions::<2>::new;
     says(
@@ -78,13 +78,13 @@ fn convolutions_say_which_shapes_and_options_fit() {
     let graph = train();
     let (x, w) = (float(&graph, "x", [8, 3, 28, 28]), float(&graph, "w", [4, 3, 3, 3]));
     assert_brief(
-        &refused(&params, &x.conv2d(&w, Some(&float(&graph, "b", [3])), new())),
+        &compile_error(&params, &x.conv2d(&w, Some(&float(&graph, "b", [3])), new())),
         "conv2d(f32[8, 3, 28, 28], f32[4, 3, 3, 3], f32[3]): the bias must be [4], one per output channel, not [3]",
     );
     let graph = train();
     let y = labels(&graph, [8, 3, 28, 28]).conv2d(&float(&graph, "w", [4, 3, 3, 3]), None, new());
     assert_brief(
-        &refused(&params, &y),
+        &compile_error(&params, &y),
         "conv2d(u32[8, 3, 28, 28], f32[4, 3, 3, 3]): only floats are convolved, not u32[8, 3, 28, 28] / cast with `.to_f32()`",
     );
 }
@@ -95,7 +95,7 @@ fn transposed_convolutions_say_which_shapes_and_options_fit() {
     let says = |weight: &[usize], options: ConvTransposeOptions<1>, expected: &str| {
         let graph = train();
         let y = float(&graph, "x", [8, 4, 5]).conv_transpose1d(&float(&graph, "w", weight), None, options);
-        assert_brief(&refused(&params, &y), expected);
+        assert_brief(&compile_error(&params, &y), expected);
     };
     let new = ConvTransposeOptions::<1>::new;
     says(
@@ -129,7 +129,7 @@ fn transposed_convolutions_say_which_shapes_and_options_fit() {
 fn pools_say_which_windows_fit() {
     let params = Params::seeded(0);
     let says = |x: &[usize], pool: fn(&Tensor) -> Tensor, expected: &str| {
-        assert_brief(&refused(&params, &pool(&float(&train(), "x", x))), expected);
+        assert_brief(&compile_error(&params, &pool(&float(&train(), "x", x))), expected);
     };
     says(
         &[8, 28],
@@ -179,7 +179,7 @@ fn layers_of_windows_name_their_scope() {
     let here = line!() + 1;
     let y = conv.forward(&float(&train(), "x", [8, 6, 28, 28]));
     assert_says(
-        &refused(&params, &y),
+        &compile_error(&params, &y),
         here,
         "
 conv2d(f32[8, 6, 28, 28], f32[8, 6, 3, 3]): 4 groups do not divide 6 input and 8 output channels
@@ -190,7 +190,7 @@ conv2d(f32[8, 6, 28, 28], f32[8, 6, 3, 3]): 4 groups do not divide 6 input and 8
         Conv2d::with(&params.at("mirror"), 3, 8, 3, Conv2dOptions::new().padding(2).padding_mode(PaddingMode::Reflect));
     let y = conv.forward(&float(&train(), "x", [8, 3, 28, 2]));
     assert_brief(
-        &refused(&params, &y),
+        &compile_error(&params, &y),
         "conv2d(f32[8, 3, 28, 2], f32[8, 3, 3, 3]): reflected padding of 2 needs more than the 2 elements of axis 3 / pad less, or use PaddingMode::Replicate",
     );
 }

@@ -1,4 +1,5 @@
-//! Losses at the edges: large and tiny logits, probabilities of 0 and 1, ties, classes that do not exist.
+//! Tests of losses with extreme inputs: large and tiny logits, probabilities of 0 and 1, ties, classes that do not
+//! exist.
 
 #![allow(clippy::float_cmp, reason = "targets of exactly 0 and 1; options in f32")]
 
@@ -10,12 +11,12 @@ use super::{Check, EXP, LOGITS, assert_close, evaluate, matrix, sigmoid, vector}
 pub const CHECKS: [(&str, Check); 8] = [
     ("focal losses of large and tiny logits are the paper's", focal_losses_are_the_papers),
     ("focal losses of classes are those of their probabilities", focal_losses_of_classes),
-    ("margins are soft for large and tiny scores", soft_margins),
+    ("soft margin losses are right for large and tiny scores", soft_margins),
     ("probabilities of exactly 0 and 1 cost at most 100", certain_probabilities),
     ("losses of distances have the gradients of PyTorch at their corners", corners),
     ("a divergence takes targets of 0", divergence_of_zeros),
     ("ordinal losses are sums over decisions", ordinal),
-    ("classes that do not exist and inputs that are no numbers are seen", what_is_wrong_is_seen),
+    ("invalid classes and NaN inputs give NaN", invalid_inputs_give_nan),
 ];
 
 fn softplus(x: f64) -> f64 {
@@ -28,8 +29,8 @@ fn focal_losses_are_the_papers(device: &Device) -> Result<(), Failed> {
             let inputs = [vector(&LOGITS), vector(&[target; 8])];
             let got = evaluate(device, &inputs, |x| vec![x[0].focal(&x[1].detach(), gamma)]);
             let truth = LOGITS.map(|x| {
-                // Of a hard target, everything is a function of how wrong the logit is: with z = −x or x, the loss is
-                // σ(z)ᵞ·softplus(z) and its slope by z is σ(z)ᵞ·(σ(z) + γ·softplus(z)·σ(−z)).
+                // For a hard target, the loss depends only on how wrong the logit is: with z = −x or x, it is
+                // σ(z)ᵞ·softplus(z), and its derivative by z is σ(z)ᵞ·(σ(z) + γ·softplus(z)·σ(−z)).
                 if target == 0.0 || target == 1.0 {
                     let sign = 1.0 - 2.0 * target;
                     let z = sign * x;
@@ -47,7 +48,7 @@ fn focal_losses_are_the_papers(device: &Device) -> Result<(), Failed> {
             assert_close("gradient", &got[1].to_f64(), &truth.map(|t| t.1), ulp, 0.0)?;
         }
     }
-    // torchvision's formula, written out, with its default options.
+    // torchvision's formula with its default options.
     let (xs, ys) = ([2.0, -1.0, 0.5, -3.0], [1.0, 1.0, 0.0, 0.0]);
     let got = evaluate(device, &[vector(&xs), vector(&ys)], |x| {
         vec![FocalLoss::new().reduction(Reduction::None).forward(&x[0], &x[1].detach())]
@@ -117,7 +118,7 @@ fn certain_probabilities(device: &Device) -> Result<(), Failed> {
     let loss = [0.0, 100.0, 100.0, 0.0, 2f64.ln(), 30.0 * 10f64.ln()];
     assert_close("loss", &got[0].to_f64(), &loss, 16.0, 0.0)?;
     assert_close("gradient", &got[1].to_f64(), &[0.0, -1e12, 1e12, 0.0, 1.0, -1e12], 16.0, 0.0)?;
-    // What PyTorch refuses. WGSL knows no NaN by its word, so this is no promise of the language.
+    // PyTorch refuses these. WGSL lets a driver assume that there is no NaN, so the language does not guarantee this.
     let got = evaluate(device, &[vector(&[1.5, -0.5, 0.5, 0.5]), vector(&[1.0, 0.0, 2.0, -1.0])], |x| {
         vec![BceLoss::new().reduction(Reduction::None).forward(&x[0], &x[1].detach())]
     });
@@ -125,7 +126,7 @@ fn certain_probabilities(device: &Device) -> Result<(), Failed> {
     if seen { Ok(()) } else { Err(format!("outside of [0, 1]: {got:?}").into()) }
 }
 
-/// A loss, its values and its slopes.
+/// A loss, its values and its derivatives.
 type Case = (&'static str, fn(&Tensor, &Tensor) -> Tensor, [f64; 6], [f64; 6]);
 
 fn corners(device: &Device) -> Result<(), Failed> {
@@ -213,7 +214,7 @@ fn ordinal(device: &Device) -> Result<(), Failed> {
     assert_close("mean", &got[0].to_f64(), &[f64::midpoint(rows[0], rows[1])], 64.0, 0.0)
 }
 
-fn what_is_wrong_is_seen(device: &Device) -> Result<(), Failed> {
+fn invalid_inputs_give_nan(device: &Device) -> Result<(), Failed> {
     let scores = matrix(2, &[0.1, 0.5, -1.0, 0.2, 0.3, 0.4]);
     let got = evaluate(device, &[scores.clone(), Array::vector(vec![1u32, 3])], |x| {
         let none = Reduction::None;

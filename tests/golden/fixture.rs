@@ -1,4 +1,4 @@
-//! Reading fixtures and comparing with them.
+//! Reading of fixtures and comparison with them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 use wgrad::prelude::*;
 
-/// Where PyTorch itself is further from the formula: how the name starts, what is allowed in `f64`, and why.
+/// Cases in which PyTorch itself is further from the formula: start of the name, bound in `f64`, and reason.
 const LOOSER: [(&str, f64, &str); 3] = [
     ("activations/softplus", 2e-9, "PyTorch takes y = x above its threshold of 20"),
     (
@@ -22,7 +22,7 @@ const LOOSER_F32: [(&str, f64, &str); 2] = [
     ("curves/bce-batchnorm-adamw/final/bn1.running_mean", 0.1, "moves with that bias"),
 ];
 
-/// In which precision a case runs.
+/// Precision of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Run {
     F64,
@@ -39,7 +39,7 @@ impl Run {
     }
 }
 
-/// One case of one group.
+/// One case of a group.
 pub struct Case<'a> {
     group: &'a str,
     pub name: String,
@@ -53,7 +53,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// Runs every case of a group in both precisions; all differences are reported together.
+/// Runs every case of a group in both precisions, and reports all differences together.
 pub fn each(group: &str, mut body: impl FnMut(&Case<'_>) -> Vec<(String, Array)>) {
     let index: Value = serde_json::from_slice(&std::fs::read(folder().join("index.json")).unwrap()).unwrap();
     let bytes = std::fs::read(folder().join(format!("{group}.safetensors"))).unwrap();
@@ -80,7 +80,7 @@ impl Case<'_> {
         self.names.iter().any(|known| known == name)
     }
 
-    /// A tensor of the case; integers become `u32`, as `as` converts them.
+    /// Returns a tensor of the case; integers become `u32` with `as`.
     pub fn array(&self, name: &str) -> Array {
         let view = self.tensors.tensor(&format!("{}/{name}", self.name)).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (shape, bytes) = (view.shape(), view.data());
@@ -96,7 +96,7 @@ impl Case<'_> {
         .unwrap()
     }
 
-    /// The tensor that a tensor-valued option names.
+    /// Returns the tensor that a tensor-valued option names.
     pub fn option_array(&self, option: &str) -> Option<Array> {
         self.options[option].as_str().map(|name| self.array(name))
     }
@@ -113,7 +113,7 @@ impl Case<'_> {
         self.options[option].as_bool().unwrap_or_else(|| panic!("{option} of {}", self.name))
     }
 
-    /// What is wrong with a result, if anything.
+    /// Returns a message if a result differs from the fixture.
     fn difference(&self, name: &str, found: &Array) -> Option<String> {
         let truth = self.array(name);
         let at = format!("{}/{}/{name}", self.group, self.name);
@@ -144,7 +144,7 @@ impl Case<'_> {
     }
 }
 
-/// Relative to `max(1, |truth|)`; none between two NaN.
+/// Returns the distance relative to `max(1, |truth|)`; 0 between two NaN.
 fn distance(a: f64, b: f64) -> f64 {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => 0.0,
@@ -153,7 +153,7 @@ fn distance(a: f64, b: f64) -> f64 {
     }
 }
 
-/// Outputs and gradients of a graph for the given feeds, by name.
+/// Graph with feeds, and its outputs and gradients by name.
 pub struct Trace {
     pub graph: Graph,
     feeds: Vec<(Tensor, Array)>,
@@ -176,7 +176,7 @@ impl Trace {
         self.fetches.push((name.into(), tensor.clone()));
     }
 
-    /// The gradients of `y` with the case's cotangent. What `y` does not depend on gets none.
+    /// Fetches the gradients of `y` with the case's cotangent, for the tensors that `y` depends on.
     pub fn gradients(&mut self, y: &Tensor, cotangent: Array, wrt: &[(String, Tensor)]) {
         let cotangent = self.feed("cotangent", cotangent);
         let tensors: Vec<_> = wrt.iter().map(|(_, tensor)| tensor.clone()).collect();

@@ -1,6 +1,6 @@
-//! A file of every layer goes to PyTorch, which loads it with `strict=True`, and comes back from a `.pt` file.
+//! Exchange of files with PyTorch: it loads a file of every layer with `strict=True`, and returns it as a `.pt` file.
 //!
-//! By hand: `WGRAD_PYTHON=venv/bin/python cargo test --test golden -- --ignored every_layer`.
+//! Run by hand: `WGRAD_PYTHON=venv/bin/python cargo test --test golden -- --ignored every_layer`.
 
 use std::process::Command;
 
@@ -10,7 +10,7 @@ use wgrad::nn::layers::*;
 use wgrad::nn::models::{ResNet, ResNetOptions};
 use wgrad::prelude::*;
 
-/// One of every layer that has variables, in scopes that `interop.py` knows.
+/// Creates one of every layer that has variables, in the scopes that `interop.py` expects.
 fn every_layer(seed: u64) -> Params {
     let params = Params::seeded(seed);
     let p = |name: &str| params.at(name);

@@ -9,7 +9,7 @@ pub fn gradients_of(variables: &[(String, Tensor)], x: &Tensor, suffix: &str) ->
     std::iter::once((format!("dx{suffix}"), x.clone())).chain(variables).collect()
 }
 
-/// Sets the parameters and buffers that the case has, and gives the names of the parameters.
+/// Sets the parameters and buffers that the case has, and returns the names of the parameters.
 pub fn set(params: &Params, case: &Case<'_>, suffix: &str) {
     for variable in params.variables() {
         let stored = [variable.name().to_string(), format!("{}{suffix}", variable.name())];
@@ -111,7 +111,7 @@ fn elementwise_functions_agree_with_pytorch() {
         };
         trace.fetch("y", &y);
         if case.options["op"] == "sign" {
-            // No gradient here, zeros in PyTorch.
+            // There is no gradient here, while PyTorch returns zeros.
             assert!(case.array("dx").to_f64().iter().all(|&dx| dx == 0.0));
         } else {
             trace.gradients(&y, case.array("cotangent"), &[("dx".into(), x)]);

@@ -1,4 +1,4 @@
-//! The losses, with every option.
+//! Losses, with every option.
 
 use wgrad::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Residual networks against PyTorch's: names, shapes, initial values, logits. `resnet.py` makes the fixtures.
+//! Residual networks against PyTorch's: names, shapes, initial values, logits. `resnet.py` generates the fixtures.
 
 use safetensors::SafeTensors;
 use wgrad::nn::Load;
@@ -10,7 +10,7 @@ fn floats(tensors: &SafeTensors<'_>, name: &str) -> Array {
     Array::new(view.shape(), view.data().as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect()).unwrap()
 }
 
-/// Loads the state dict of a file into a network and compares its logits, on a device of `f64` and on one of `f32`.
+/// Loads the state dict of a file into a network and compares its logits, in `f64` and in `f32`.
 fn logits_agree(bytes: &[u8], options: ResNetOptions) {
     let tensors = SafeTensors::deserialize(bytes).unwrap();
     let view = tensors.tensor("logits").unwrap();
@@ -19,7 +19,7 @@ fn logits_agree(bytes: &[u8], options: ResNetOptions) {
     let off = |found: &[f64]| found.iter().zip(&truth).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) / largest;
     let pytorch = off(&floats(&tensors, "f32/logits").to_f64());
     let x = floats(&tensors, "x");
-    // PyTorch's own f32 is off by a few roundings, sometimes by luck by fewer.
+    // PyTorch's own f32 run has errors of a few roundings, sometimes fewer by chance.
     for (device, bound) in [(Device::cpu_f64(), 1e-12), (Device::cpu(), (4.0 * pytorch).max(64.0 * 2f64.powi(-24)))] {
         let params = Params::seeded(0);
         let model = ResNet::with(&params, options);
@@ -52,8 +52,8 @@ fn a_narrow_resnet18_has_the_logits_of_pytorch() {
     logits_agree(&fixture(), narrow());
 }
 
-/// By hand: `python tests/golden/resnet.py FILE`, then
-/// `WGRAD_RESNET18=FILE cargo test --test golden -- --ignored the_full_resnet18`.
+/// Run by hand: `python tests/golden/resnet.py FILE`, then `WGRAD_RESNET18=FILE cargo test --test golden -- --ignored
+/// the_full_resnet18`.
 #[test]
 #[ignore = "needs a file of 47 MB that tests/golden/resnet.py writes: WGRAD_RESNET18"]
 fn the_full_resnet18_has_the_logits_of_pytorch() {
@@ -62,14 +62,14 @@ fn the_full_resnet18_has_the_logits_of_pytorch() {
 }
 
 #[test]
-fn a_resnet18_begins_with_the_bits_of_torchvision() {
+fn a_resnet18_starts_with_the_bits_of_torchvision() {
     let bytes = fixture();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let params = Params::torch_seed(11);
     let _ = ResNet::with(&params, narrow());
     let mut compared = 0;
     for variable in params.variables() {
-        // The norms of the file were changed; these begin with ones and zeros.
+        // The norms of the file were changed; those of a new network start with ones and zeros.
         if variable.shape().rank() == 1 && !variable.name().starts_with("fc") {
             let one = variable.name().ends_with("weight") || variable.name().ends_with("var");
             let begin = if one { 1.0 } else { 0.0 };
@@ -104,7 +104,7 @@ fn options_change_shapes_and_initial_values() {
     }
 }
 
-/// Training with a frozen backbone changes the head and nothing else: no weight, no running statistic, no count.
+/// Trains with a frozen backbone. Only the head changes: no other weight, running statistic or counter.
 #[test]
 fn a_frozen_backbone_keeps_every_value() {
     let bytes = fixture();
@@ -129,7 +129,7 @@ fn a_frozen_backbone_keeps_every_value() {
     assert_eq!(changed, ["fc.weight", "fc.bias"]);
 }
 
-/// Parameters, buffers and counts by name.
+/// Returns parameters, buffers and counters by name.
 fn values(params: &Params) -> Vec<(String, Vec<f64>)> {
     let variables = params.variables().into_iter().filter(|variable| variable.kind() != Kind::State);
     let variables = variables.map(|v| (v.name().to_string(), v.value().unwrap().to_f64()));

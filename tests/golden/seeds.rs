@@ -1,4 +1,4 @@
-//! What PyTorch draws after `torch.manual_seed`, bit for bit; `seeds.py` makes the fixture.
+//! PyTorch's random numbers after `torch.manual_seed`, bit for bit; `seeds.py` generates the fixture.
 
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -66,7 +66,7 @@ fn build(p: &Params, kind: &str, with: &[Value]) {
             drop(ConvTranspose2d::with(p, n(0), n(1), n(2), options));
         }
         "embedding" => drop(Embedding::new(p, n(0), n(1))),
-        // PyTorch draws the row of the padding, too.
+        // PyTorch also draws numbers for the padding row.
         "embedding_padded" => {
             let options = EmbeddingOptions::new().padding_idx(0);
             drop(Embedding::with(p, n(0), n(1), options));
@@ -125,7 +125,7 @@ fn layers_begin_with_the_bits_of_pytorch() {
 }
 
 #[test]
-fn a_shuffled_loader_deals_the_rows_of_pytorch() {
+fn a_shuffled_loader_has_the_row_order_of_pytorch() {
     fixture().each("orders", |case, options, tensors| {
         let seed = options["seed"].as_u64().unwrap();
         let params = Params::torch_seed(seed);
@@ -139,7 +139,7 @@ fn a_shuffled_loader_deals_the_rows_of_pytorch() {
         let orders: Vec<_> = (0..epochs).map(|epoch| batches.epoch(epoch)).collect();
         let rows: Vec<u32> = orders.iter().flat_map(|epoch| epoch.order().to_vec()).collect();
         assert_eq!(rows, words(tensors, &format!("{case}/rows")), "{case}");
-        // An epoch asked for again is the same.
+        // Requesting an epoch again gives the same order.
         assert_eq!(batches.epoch(1), orders[1], "{case}");
         assert_eq!(batches.clone().epoch(epochs - 1), orders[orders.len() - 1], "{case}");
     });
@@ -157,7 +157,7 @@ fn rows_in_pytorchs_order_need_its_generator() {
     );
 }
 
-/// The program of the fixture, written with the trainer: the same losses follow from the seed alone.
+/// The fixture's program, written with the trainer: the same seed gives the same losses.
 #[test]
 fn the_same_program_has_the_same_losses() {
     fixture().each("fit", |case, options, tensors| {

@@ -10,7 +10,7 @@ fn size(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
 }
 
-/// An option that is a number or one per axis.
+/// Parses an option that is one number or one per axis.
 fn sizes<const D: usize>(value: &Value) -> [usize; D] {
     match value {
         Value::Array(values) => std::array::from_fn(|axis| size(&values[axis])),

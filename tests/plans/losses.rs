@@ -1,4 +1,4 @@
-//! How many dispatches a step of each loss takes: the mean loss and the gradient of the prediction.
+//! Number of dispatches in a step of each loss: the mean loss and the gradient of the prediction.
 
 use wgrad::prelude::*;
 
@@ -14,8 +14,9 @@ fn classes(graph: &Graph) -> Tensor {
     graph.input("classes", [64], DType::U32)
 }
 
-/// Most are one kernel: the sum, with the loss and its gradient before it. A gradient that shares no step with the loss is
-/// a second one; a softmax, a choice by index and a mean of what is kept are kernels of their own.
+/// Most losses are one kernel: the sum, with the loss and its gradient fused before it. A gradient that shares no
+/// operation with the loss is a second one; a softmax, a selection by index and a mean over kept elements are kernels
+/// of their own.
 #[test]
 fn most_losses_are_one_kernel_with_their_gradient() {
     let losses: [(&str, usize, Build); 21] = [

@@ -1,4 +1,4 @@
-//! What judges translated shaders from outside: a tool is asked about many files at a time, on all cores.
+//! External tools that check translated shaders; a tool gets many files at a time, on all cores.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-/// The command that asks a tool: a program, or a script and the library that `cargo xtask adapters` fetched for it.
+/// Returns the command of a tool: a program, or a script with the library that `cargo xtask adapters` fetched for it.
 fn command(tool: &str) -> Command {
     let (program, script, library) = match tool {
         "tint" => ("node", "tint.mjs", "dawn.node"),
@@ -15,19 +15,19 @@ fn command(tool: &str) -> Command {
     };
     let mut command = Command::new(program);
     command.arg(Path::new("tests/shaders").join(script));
-    command.arg(Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("judges").join(library));
+    command.arg(Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("shader-compilers").join(library));
     command
 }
 
-/// Whether a tool is there and works: a library may be one that cannot be loaded here.
-pub fn is_there(tool: &str) -> bool {
+/// Returns whether a tool is installed and works; a library may fail to load on this machine.
+pub fn is_available(tool: &str) -> bool {
     let mut command = command(tool);
     command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Files of one kind in a temporary folder, each distinct text once. `WGRAD_KEEP_SHADERS` names a folder in which they
-/// stay, for a second opinion from a driver's compiler.
+/// Files of one kind in a temporary folder, each distinct text once. If `WGRAD_KEEP_SHADERS` names a folder, they are
+/// kept there, to try them with a driver's compiler.
 pub struct Files {
     folder: TempDir,
     known: BTreeSet<Vec<u8>>,
@@ -44,7 +44,7 @@ impl Files {
         Self { folder, known: BTreeSet::new(), extension, files: vec![] }
     }
 
-    /// Writes a file, named after its kernel for messages, and to be named `entry` by tools that must be told.
+    /// Writes a file named after its kernel, for messages. `entry` is the entry point for tools that need it.
     pub fn add(&mut self, bytes: Vec<u8>, kernel: &str, entry: &str) -> Result<(), String> {
         if self.known.contains(&bytes) {
             return Ok(());
@@ -56,9 +56,9 @@ impl Files {
         Ok(())
     }
 
-    /// Asks a tool, `batch` files at a time, and returns what it says about those that it refuses. `arguments` says what
-    /// it is to be told about its files.
-    pub fn judge(
+    /// Checks all files with a tool, `batch` files at a time, and returns its messages about rejected files.
+    /// `arguments` adds the files to the command line.
+    pub fn check(
         &self,
         tool: &str,
         batch: usize,
@@ -82,7 +82,7 @@ impl Files {
     }
 }
 
-/// What a tool says when it fails.
+/// Runs a command; returns its output if it fails.
 fn refused(mut command: Command) -> Option<String> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let said = [output.stdout, output.stderr].concat();

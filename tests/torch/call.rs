@@ -1,4 +1,4 @@
-//! A call of PyTorch, as an adapter sees it: arguments by position or name, options of a module, and a graph.
+//! A call of PyTorch for an adapter: arguments by position or name, options of a module, and a graph.
 
 use std::cell::RefCell;
 
@@ -7,22 +7,22 @@ use wgrad::prelude::*;
 
 use crate::fixture::Case;
 
-/// Why an adapter makes no graph of a call.
+/// Reason why an adapter makes no graph of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// wgrad has no such option: the `what` of an entry of `unsupported.json`.
+    /// wgrad has no such option; the text is the `what` of an entry in `unsupported.json`.
     Lacks(String),
-    /// wgrad's types do not let the call be written: a size below 0, a word for a number.
+    /// wgrad's types cannot express the call: a negative size, a word for a number.
     Untypable(String),
 }
 
-/// What an adapter makes of a call: the outputs, in PyTorch's order.
+/// Result of an adapter: the outputs, in PyTorch's order.
 pub type Outcome = Result<Vec<Tensor>, Refusal>;
 
-/// Makes a graph of a call.
+/// Function that turns a call into a graph.
 pub type Adapter = fn(&Call<'_>) -> Outcome;
 
-/// Says that wgrad lacks something.
+/// Returns the refusal for a feature that wgrad lacks.
 pub fn lacks<T>(what: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Lacks(what.into()))
 }
@@ -31,8 +31,8 @@ fn untypable<T>(what: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Untypable(what.into()))
 }
 
-/// A tensor that an adapter asked for: its key in the fixture, the graph's input, the data.
-pub struct Fed {
+/// Tensor that an adapter uses: its key in the fixture, the graph's input, and the data.
+pub struct Feed {
     pub path: String,
     pub tensor: Tensor,
     pub array: Array,
@@ -41,11 +41,11 @@ pub struct Fed {
 /// One call.
 pub struct Call<'a> {
     pub graph: Graph,
-    /// Holds the variables of the layers that the adapter makes; the test sets them to PyTorch's by name.
+    /// Variables of the layers that the adapter creates; the test sets them to PyTorch's by name.
     pub params: Params,
     pub case: &'a Case,
-    pub fed: RefCell<Vec<Fed>>,
-    /// Keys of tensors that the graph holds as constants, so that they get no gradient.
+    pub fed: RefCell<Vec<Feed>>,
+    /// Keys of tensors that the graph holds as constants, and that therefore get no gradient.
     pub constants: RefCell<Vec<String>>,
 }
 
@@ -56,36 +56,36 @@ impl<'a> Call<'a> {
         Self { graph, params: Params::seeded(0), case, fed: RefCell::default(), constants: RefCell::default() }
     }
 
-    /// An argument, by its position or its name. Of a module: one of `forward`.
+    /// Returns an argument by its position or its name. For a module: one of `forward`.
     pub fn arg(&self, position: usize, name: &'a str) -> Arg<'_> {
         let value = self.case.args.get(&position.to_string()).or_else(|| self.case.args.get(name));
         Arg { call: self, name, value: value.unwrap_or(&Value::Null), given: value.is_some() }
     }
 
-    /// An argument by its name only.
+    /// Returns an argument by its name only.
     pub fn named(&self, name: &'a str) -> Arg<'_> {
         self.arg(usize::MAX, name)
     }
 
-    /// An option of a module; all are there, also those that are defaults.
+    /// Returns an option of a module; all options are present, including defaults.
     pub fn option(&self, name: &'a str) -> Arg<'_> {
         let value = self.case.options.get(name);
         Arg { call: self, name, value: value.unwrap_or(&Value::Null), given: value.is_some() }
     }
 
-    /// The first argument, a tensor.
+    /// Returns the first argument, a tensor.
     pub fn x(&self) -> Result<Tensor, Refusal> {
         self.arg(0, "input").tensor()
     }
 
-    /// A parameter of a PyTorch module that wgrad has as an op: an input of the graph with a gradient.
+    /// Returns a parameter of a PyTorch module that wgrad has as an op, as an input of the graph with a gradient.
     pub fn state(&self, name: &str) -> Option<Tensor> {
         let key = format!("state/{name}");
         self.case.has(&key).then(|| self.feed(&key))
     }
 
-    /// The first argument. Some constructors of PyTorch fail before they are called; wgrad's fail when they are, so they
-    /// get an input of zeros.
+    /// Returns the first argument, or zeros of a shape. Some constructors of PyTorch fail before the module is
+    /// called, while wgrad's fail when it is called, so they need an input.
     pub fn x_or(&self, shape: &[usize]) -> Result<Tensor, Refusal> {
         if self.case.error.is_some() && self.case.args.is_empty() {
             return Ok(self.graph.constant(0.0).expand(shape));
@@ -93,7 +93,7 @@ impl<'a> Call<'a> {
         self.x()
     }
 
-    /// A module of wgrad, applied to the first argument.
+    /// Applies a module of wgrad to the first argument.
     pub fn module(&self, module: &impl Module) -> Outcome {
         Ok(vec![module.forward(&self.x()?)])
     }
@@ -105,12 +105,12 @@ impl<'a> Call<'a> {
         let array = self.case.array(key);
         let dtype = if array.dtype() == DType::U32 { DType::U32 } else { DType::F32 };
         let tensor = self.graph.input(key, array.shape(), dtype);
-        self.fed.borrow_mut().push(Fed { path: key.into(), tensor: tensor.clone(), array });
+        self.fed.borrow_mut().push(Feed { path: key.into(), tensor: tensor.clone(), array });
         tensor
     }
 }
 
-/// An argument or an option.
+/// Argument or option of a call.
 #[derive(Clone, Copy)]
 pub struct Arg<'a> {
     call: &'a Call<'a>,
@@ -120,29 +120,29 @@ pub struct Arg<'a> {
 }
 
 impl<'a> Arg<'a> {
-    /// Whether it is missing, or Python's None.
+    /// Returns whether it is missing, or Python's None.
     pub fn is_none(&self) -> bool {
         self.value.is_null()
     }
 
-    /// Whether it is there, be it None.
+    /// Returns whether it is present, even as None.
     pub fn is_given(&self) -> bool {
         self.given
     }
 
-    /// The argument unless it is None.
+    /// Returns the argument unless it is None.
     pub fn some(self) -> Option<Self> {
         (!self.is_none()).then_some(self)
     }
 
-    /// Whether it is a tensor.
+    /// Returns whether it is a tensor.
     pub fn is_tensor(&self) -> bool {
         self.key().is_some()
     }
 
     fn no<T>(&self, what: &str) -> Result<T, Refusal> {
         if !self.given {
-            // What is missing says nothing about what is there.
+            // A missing argument says nothing about the other arguments.
             return lacks(format!("no {}", self.name));
         }
         untypable(format!("{} is no {what}", self.name))
@@ -152,12 +152,12 @@ impl<'a> Arg<'a> {
         Some(format!("in/{}", self.value.as_object()?.get("tensor")?.as_str()?))
     }
 
-    /// An input of the graph.
+    /// Returns an input of the graph.
     pub fn tensor(&self) -> Result<Tensor, Refusal> {
         self.key().map_or_else(|| self.no("tensor"), |key| Ok(self.call.feed(&key)))
     }
 
-    /// A tensor of numbers; integers of PyTorch, which have a sign, become floats.
+    /// Returns a tensor of numbers; PyTorch's integers, which are signed, become floats.
     pub fn floats(&self) -> Result<Tensor, Refusal> {
         let Some(key) = self.key() else { return self.no("tensor") };
         let array = self.call.case.array(&key);
@@ -166,29 +166,29 @@ impl<'a> Arg<'a> {
         Ok(self.call.graph.array(Array::new::<f64>(array.shape(), values).expect("the same shape")))
     }
 
-    /// A tensor, or None.
+    /// Returns a tensor, or `None` for None.
     pub fn tensor_or_none(&self) -> Result<Option<Tensor>, Refusal> {
         self.some().map(|arg| arg.tensor()).transpose()
     }
 
-    /// A tensor, or a number as one.
+    /// Returns a tensor; a number becomes one.
     pub fn tensor_or_number(&self) -> Result<Tensor, Refusal> {
         if self.is_tensor() { self.tensor() } else { Ok(self.call.graph.constant(self.number()?)) }
     }
 
-    /// A list of tensors.
+    /// Returns a list of tensors.
     pub fn tensors(&self) -> Result<Vec<Tensor>, Refusal> {
         self.items()?.iter().map(Self::tensor).collect()
     }
 
-    /// The data of a tensor that wgrad takes as data: it gets no gradient.
+    /// Returns the data of a tensor that wgrad takes as data: it gets no gradient.
     pub fn array(&self) -> Result<Array, Refusal> {
         let Some(key) = self.key() else { return self.no("tensor") };
         self.call.constants.borrow_mut().push(key.clone());
         Ok(self.call.case.array(&key))
     }
 
-    /// The elements of a list.
+    /// Returns the elements of a list.
     pub fn items(&self) -> Result<Vec<Arg<'a>>, Refusal> {
         match self.value {
             Value::Array(items) => Ok(items.iter().map(|value| Arg { value, ..*self }).collect()),
@@ -196,7 +196,7 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// A number; a tensor of one element counts, as data.
+    /// Returns a number; a tensor of one element counts, as data.
     pub fn number(&self) -> Result<f64, Refusal> {
         match self.value {
             Value::Number(number) => Ok(number.as_f64().expect("a finite number")),
@@ -215,7 +215,7 @@ impl<'a> Arg<'a> {
         self.some().map_or(Ok(default), |arg| arg.number())
     }
 
-    /// A whole number.
+    /// Returns a whole number.
     pub fn int(&self) -> Result<isize, Refusal> {
         match self.value.as_i64().and_then(|value| isize::try_from(value).ok()) {
             Some(value) => Ok(value),
@@ -227,7 +227,7 @@ impl<'a> Arg<'a> {
         self.some().map_or(Ok(default), |arg| arg.int())
     }
 
-    /// Whole numbers: one, or a list.
+    /// Returns whole numbers: one, or a list.
     pub fn ints(&self) -> Result<Vec<isize>, Refusal> {
         match self.value {
             Value::Array(_) => self.items()?.iter().map(Self::int).collect(),
@@ -235,7 +235,7 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// A size: a whole number that is not negative.
+    /// Returns a size: a whole number that is not negative.
     pub fn size(&self) -> Result<usize, Refusal> {
         match self.value.as_u64().and_then(|value| usize::try_from(value).ok()) {
             Some(value) => Ok(value),
@@ -247,7 +247,7 @@ impl<'a> Arg<'a> {
         self.some().map_or(Ok(default), |arg| arg.size())
     }
 
-    /// Sizes: as many as there are.
+    /// Returns sizes: a list of any length.
     pub fn dims(&self) -> Result<Vec<usize>, Refusal> {
         match self.value {
             Value::Array(_) => self.items()?.iter().map(Self::size).collect(),
@@ -255,7 +255,7 @@ impl<'a> Arg<'a> {
         }
     }
 
-    /// A size per axis: one for all, or a list.
+    /// Returns a size per axis, from one for all or a list.
     pub fn sizes<const D: usize>(&self) -> Result<[usize; D], Refusal> {
         let sizes = self.dims()?;
         match sizes.len() {

@@ -1,4 +1,5 @@
-//! Reading the fixtures: one safetensors file per module or operator of PyTorch, its cases in the file's metadata.
+//! Reading of the fixtures: one safetensors file per module or operator of PyTorch, with its cases in the file's
+//! metadata.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,9 +22,9 @@ pub struct Case {
     pub options: Map<String, Value>,
     pub train: bool,
     pub outputs: usize,
-    /// PyTorch's exception, where one is expected.
+    /// PyTorch's exception, if one is expected.
     pub error: Option<String>,
-    /// Per tensor: how far PyTorch's `f32` is from the truth, and how far the truth moves with rounded inputs.
+    /// Per tensor: the error of PyTorch's `f32`, and the change of the truth when inputs are rounded.
     off: Map<String, Value>,
     tensors: BTreeMap<String, Array>,
 }
@@ -37,7 +38,7 @@ pub fn json(file: &str) -> Value {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
-/// Every subject of the index, in its order.
+/// Returns every subject of the index, in its order.
 pub fn subjects() -> Vec<Subject> {
     json("index.json")["subjects"].as_object().expect("names").keys().map(|name| read(name)).collect()
 }
@@ -69,7 +70,7 @@ fn read(name: &str) -> Subject {
             number,
             args: object(&value["args"]),
             options: object(&value["options"]),
-            // Of functions, an argument says it.
+            // For functions, an argument has the mode.
             train: value["train"].as_bool().or(value["args"]["training"].as_bool()).unwrap_or(true),
             outputs: usize::try_from(value["outputs"].as_u64().unwrap_or(0)).expect("few"),
             error: value["error"].as_str().map(Into::into),
@@ -89,18 +90,18 @@ impl Case {
         self.tensors.get(key).unwrap_or_else(|| panic!("{self} has no {key}")).clone()
     }
 
-    /// The rest of every key that begins so.
+    /// Returns the rest of every key that begins with `start`.
     pub fn keys<'a>(&'a self, start: &'a str) -> impl Iterator<Item = &'a str> {
         self.tensors.keys().filter_map(move |key| key.strip_prefix(start))
     }
 
-    /// How far PyTorch's own `f32` run is from the truth, and how far the truth moves when inputs are rounded.
+    /// Returns the error of PyTorch's own `f32` run, and the change of the truth when inputs are rounded.
     pub fn off(&self, key: &str) -> (f64, f64) {
         let pair = &self.off[key];
         (pair[0].as_f64().expect("a number"), pair[1].as_f64().expect("a number"))
     }
 
-    /// How the call looks but for its numbers: options, arguments, ranks of tensors.
+    /// Describes the call without its numbers: options, arguments, ranks of tensors.
     pub fn form(&self) -> String {
         let ranks: Vec<_> = self
             .tensors

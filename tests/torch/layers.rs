@@ -1,4 +1,4 @@
-//! Layers with parameters that are neither norms nor windows, and what attention and recurrence need.
+//! Layers with parameters that are neither norms nor windows, and helpers for attention and recurrence.
 
 use serde_json::Value;
 use wgrad::prelude::*;
@@ -44,7 +44,7 @@ fn attention(at: &Call<'_>) -> Outcome {
     Ok([Some(y), weights].into_iter().flatten().collect())
 }
 
-/// Sizes and options of a recurrent layer, which calls that must fail give by position.
+/// Parses sizes and options of a recurrent layer; calls that must fail pass them by position.
 fn recurrent(at: &Call<'_>) -> Result<(usize, usize, RecurrentOptions), Refusal> {
     let either = |name, position| {
         let option = at.option(name);
@@ -60,7 +60,7 @@ fn recurrent(at: &Call<'_>) -> Result<(usize, usize, RecurrentOptions), Refusal>
     Ok((either("input_size", "0").size()?, either("hidden_size", "1").size()?, options))
 }
 
-/// The first argument; where the constructor must fail there is none, and any will do.
+/// Returns the first argument, or any valid tensor if the constructor must fail.
 fn sequence(at: &Call<'_>, inputs: usize) -> Result<Tensor, Refusal> {
     let x = at.arg(0, "input");
     if x.is_given() { x.tensor() } else { Ok(at.graph.constant(0.0).expand([2, inputs])) }
@@ -96,7 +96,7 @@ fn rnn(at: &Call<'_>) -> Outcome {
     Ok(vec![y, h])
 }
 
-/// An encoder layer of options that stand in a module, or inside an option of one.
+/// Creates an encoder layer from options of a module, or from those nested in an option.
 fn encoder_layer(params: &Params, of: &dyn Fn(&str) -> Value) -> Result<TransformerEncoderLayer, Refusal> {
     let size = |name: &str| of(name).as_u64().and_then(|size| usize::try_from(size).ok());
     let (Some(d_model), Some(nhead)) = (size("d_model"), size("nhead")) else {
@@ -110,7 +110,7 @@ fn encoder_layer(params: &Params, of: &dyn Fn(&str) -> Value) -> Result<Transfor
     };
     let options = TransformerEncoderLayerOptions::new()
         .dim_feedforward(size("dim_feedforward").unwrap_or(2048))
-        // Only where it is 0 are there cases: of random ones there is nothing to compare.
+        // There are only cases with 0, because random results cannot be compared.
         .dropout(of("dropout").as_f64().unwrap_or(0.0))
         .activation(activation)
         .layer_norm_eps(of("layer_norm_eps").as_f64().unwrap_or(1e-5))
@@ -154,18 +154,18 @@ fn product_attention(at: &Call<'_>) -> Outcome {
     Ok(vec![scaled_dot_product_attention(&at.x()?, &k, &v, call)])
 }
 
-/// A probability of dropping everything or nothing: random draws differ.
+/// Accepts a dropout probability of 0 or 1 only, because random draws differ.
 fn certain(p: f64) -> Result<f64, Refusal> {
     if p > 0.0 && p < 1.0 { lacks("random draws") } else { Ok(p) }
 }
 
-/// The probability of a dropout that is active.
+/// Returns the probability of an active dropout.
 fn dropped(at: &Call<'_>) -> Result<f64, Refusal> {
     let p = at.arg(1, "p").number_or(0.5)?;
     certain(if at.arg(2, "training").flag_or(true)? { p } else { 0.0 })
 }
 
-/// The sizes and options of a cell. PyTorch's failing calls give a word as `bias`.
+/// Parses the sizes and options of a cell. PyTorch's failing calls pass a word as `bias`.
 fn cell(at: &Call<'_>) -> Result<(usize, usize, RecurrentCellOptions), Refusal> {
     let options = RecurrentCellOptions::new().bias(at.option("bias").flag()?);
     Ok((at.option("input_size").size()?, at.option("hidden_size").size()?, options))

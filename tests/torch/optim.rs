@@ -1,5 +1,5 @@
-//! The optimizers against torch's `optim_db`: every option set, step by step. `optim.py` makes the fixtures; what is not
-//! supported stands in `optim_unsupported.json`.
+//! Optimizers against torch's `optim_db`: every set of options, step by step. `optim.py` generates the fixtures;
+//! unsupported options are listed in `optim_unsupported.json`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use wgrad::core::Backend;
 use wgrad::prelude::*;
 
+use crate::compare::Precision;
 use crate::fixture::{folder, json};
-use crate::judge::Precision;
 use crate::{Open, report};
 
 const EPS: f64 = 5.960_464_477_539_063e-8;
 
-/// The parameters of every case.
+/// Parameters of every case.
 const NAMES: [&str; 5] = ["scalar", "one", "vector", "matrix", "kernel"];
 
 struct Fixtures {
@@ -38,7 +38,7 @@ fn read() -> Fixtures {
     Fixtures { index: json("optim.json"), tensors: file.tensors().into_iter().map(array).collect() }
 }
 
-/// The optimizer of torch's name and options.
+/// Builds the optimizer for torch's name and options.
 fn build(name: &str, options: &Value) -> Box<dyn Optimizer> {
     let number = |key: &str, default: f64| options.get(key).map_or(default, |value| value.as_f64().expect("a number"));
     let flag = |key: &str| options[key].as_bool().unwrap_or(false);
@@ -100,7 +100,7 @@ fn build(name: &str, options: &Value) -> Box<dyn Optimizer> {
     }
 }
 
-/// A graph whose gradients are fed: that of Σ p · g is g.
+/// Traces a graph whose gradients are fed: that of Σ p · g is g.
 fn trace(optimizer: &dyn Optimizer, params: &Params, fixtures: &Fixtures) -> (Graph, Vec<(Variable, Tensor)>) {
     let graph = Graph::new(Mode::Train);
     let (mut loss, mut all) = (graph.constant(0.0), vec![]);
@@ -155,7 +155,7 @@ fn differences(
     Ok(wrong)
 }
 
-/// Every option that must fail fails, and what is not supported is listed, exactly.
+/// Checks that every invalid option is refused, and that the list of unsupported options is exact.
 fn lists_are_exact(fixtures: &Fixtures) -> std::result::Result<(), Failed> {
     let (index, listed) = (&fixtures.index, json("optim_unsupported.json"));
     let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
@@ -199,7 +199,7 @@ fn lists_are_exact(fixtures: &Fixtures) -> std::result::Result<(), Failed> {
     report(&wrong)
 }
 
-/// The tests of all optimizers at all places.
+/// Returns the tests of all optimizers on all devices.
 pub fn trials(places: &[(String, Precision, usize, Open)]) -> Vec<Trial> {
     let fixtures = Arc::new(read());
     let names: Vec<String> = fixtures.index["supported"].as_object().expect("names").keys().cloned().collect();
@@ -215,11 +215,11 @@ pub fn trials(places: &[(String, Precision, usize, Open)]) -> Vec<Trial> {
             let (fixtures, name, open, on) = (fixtures.clone(), name.clone(), open.clone(), *on);
             trials.push(Trial::test(format!("optim.{name} on {place} agrees with PyTorch"), move || {
                 let cases = fixtures.index["supported"][&name]["cases"].as_array().expect("cases").clone();
-                let judge = |case: &Value| {
+                let of_case = |case: &Value| {
                     differences(&name, case, &fixtures, open(), on)
                         .unwrap_or_else(|error| vec![format!("{name}({}): {error}", case["label"])])
                 };
-                report(&cases.iter().flat_map(judge).collect::<Vec<_>>())
+                report(&cases.iter().flat_map(of_case).collect::<Vec<_>>())
             }));
         }
     }

@@ -4,14 +4,14 @@ use wgrad::prelude::*;
 
 use crate::call::{Adapter, Call, Outcome, Refusal};
 
-/// An adapter of one argument.
+/// Adapter of one argument.
 macro_rules! unary {
     ($method:ident) => {
         |at| Ok(vec![at.x()?.$method()])
     };
 }
 
-/// An adapter of two arguments, each a tensor or a number.
+/// Adapter of two arguments, each a tensor or a number.
 macro_rules! binary {
     (|$x:ident, $y:ident| $body:expr) => {
         |at| {
@@ -25,19 +25,20 @@ fn both(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
     Ok((at.x()?, at.arg(1, "other").tensor_or_number()?))
 }
 
-/// The second argument times `alpha`.
+/// Returns both arguments, with the second multiplied by `alpha`.
 fn scaled(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
     let (x, y) = both(at)?;
     let alpha = at.named("alpha").number_or(1.0)?;
     Ok((x, y * alpha))
 }
 
-/// Nonzero as a mask.
+/// Returns a mask of nonzero elements.
 fn mask(x: &Tensor) -> Tensor {
     if x.dtype() == DType::U32 { x.clone() } else { x.ne(0.0) }
 }
 
-/// Bounds are numbers, or tensors: then the larger and the smaller of both (in a tie the gradient is shared).
+/// Traces `clamp`. Bounds are numbers, or tensors: then it is the larger and the smaller of both (at a tie, both get
+/// half of the gradient).
 fn clamp(at: &Call<'_>) -> Outcome {
     let (x, low, high) = (at.x()?, at.arg(1, "min"), at.arg(2, "max"));
     if !low.is_tensor() && !high.is_tensor() {
@@ -136,7 +137,7 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("logical_and", binary!(|x, y| mask(&x).logical_and(&mask(&y)))),
     ("logical_or", binary!(|x, y| mask(&x).logical_or(&mask(&y)))),
     ("logical_not", |at| Ok(vec![mask(&at.x()?).logical_not()])),
-    // PyTorch's test lists the condition second.
+    // PyTorch's test passes the condition as the second argument.
     ("where", |at| {
         Ok(vec![at.arg(1, "condition").tensor()?.where_cond(&at.x()?, &at.arg(2, "other").tensor_or_number()?)])
     }),

@@ -1,4 +1,4 @@
-//! What is not supported and where wgrad differs, as `unsupported.json` and `pending.txt` list it. Every entry must
+//! Lists of unsupported features and known differences, in `unsupported.json` and `pending.txt`. Every entry must
 //! still apply, and everything that applies must be listed.
 
 use std::collections::BTreeSet;
@@ -7,18 +7,18 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::call::{Adapter, Refusal};
+use crate::compare::{Precision, Traced, refusal, trace};
 use crate::fixture::{Case, Subject, folder, json};
-use crate::judge::{Precision, Traced, refusal, trace};
 
-/// An entry of `cases` or `errors`.
+/// Entry of `cases` or `errors`.
 struct Entry {
     of: Vec<String>,
-    /// What an adapter says, or how PyTorch's error begins.
+    /// Text of an adapter's refusal, or start of PyTorch's error.
     what: String,
     reason: String,
 }
 
-/// An entry of `looser`: a case whose bound is not the derived one.
+/// Entry of `looser`: a case with a larger bound than the derived one.
 struct Looser {
     of: String,
     key: String,
@@ -75,13 +75,13 @@ impl Rules {
         }
     }
 
-    /// Whether `cases` lists that an input has no gradient in wgrad.
+    /// Returns whether `cases` lists that an input has no gradient in wgrad.
     pub fn allows_no_gradient(&self, case: &Case, name: &str) -> bool {
         let what = format!("no gradient of {name}");
         self.cases.iter().any(|entry| entry.of.contains(&case.subject) && entry.what == what)
     }
 
-    /// A bound that is not the derived one.
+    /// Returns the listed bound of a case, if it has one.
     pub fn looser(&self, case: &Case, key: &str, on: Precision) -> Option<f64> {
         let at = self
             .looser
@@ -94,10 +94,10 @@ impl Rules {
         bound
     }
 
-    /// Traces every case, compares the lists with what was found, and prints them.
+    /// Traces every case, compares the results with the lists, and prints a summary.
     ///
     /// # Errors
-    /// What is not listed, and what is listed and does not apply.
+    /// If a case is not listed, or an entry does not apply.
     pub fn check(&self, subjects: &[(&Subject, Option<Adapter>)]) -> Result<(), String> {
         let mut wrong = vec![];
         let mut used: BTreeSet<(&str, usize)> = BTreeSet::new();
@@ -172,7 +172,7 @@ impl Rules {
     }
 }
 
-/// The names in `pending.txt`: subjects whose adapter is not written yet.
+/// Returns the names in `pending.txt`: subjects without an adapter.
 pub fn pending() -> BTreeSet<String> {
     let text = std::fs::read_to_string(folder().join("pending.txt")).expect("pending.txt");
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).map(Into::into).collect()

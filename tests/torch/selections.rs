@@ -1,16 +1,16 @@
-//! Parts, selections, orders and norms of tensors.
+//! Slices, selections, sorting and norms of tensors.
 
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Call, Outcome, Refusal, lacks};
 
-/// The first argument, which must have axes: PyTorch lets the axes 0 and -1 of a number pass.
+/// Returns the first argument, which must have axes: PyTorch accepts the axes 0 and -1 of a scalar.
 fn x(at: &Call<'_>) -> Result<Tensor, Refusal> {
     let x = at.x()?;
     if x.shape().rank() == 0 && at.case.error.is_none() { lacks("an axis of a number") } else { Ok(x) }
 }
 
-/// Axes: the named ones, or all.
+/// Returns the named axes, or all.
 fn axes(x: &Tensor, named: Option<Vec<isize>>) -> Vec<isize> {
     match named {
         Some(axes) if x.shape().rank() == 0 && axes.iter().all(|axis| [0, -1].contains(axis)) => vec![],
@@ -64,7 +64,7 @@ fn take_along_dim(at: &Call<'_>) -> Outcome {
     let Some(dim) = at.arg(2, "dim").some() else {
         return Ok(vec![x.flatten(0).gather(0, &index.flatten(0))]);
     };
-    // PyTorch broadcasts both but for the axis; wgrad's gather takes what lies there.
+    // PyTorch broadcasts both except along the axis; wgrad's gather does not broadcast.
     let axis = dim.int()?;
     let spread = |own: &Tensor, other: &Tensor| {
         let mut shape = own.shape().dims().to_vec();
@@ -84,7 +84,7 @@ fn index_select(at: &Call<'_>) -> Outcome {
     Ok(vec![x(at)?.index_select(at.arg(1, "dim").int()?, &at.arg(2, "index").tensor()?)])
 }
 
-/// `torch.norm`: p, axes, keepdim; the functions' names differ in `linalg`.
+/// Traces `torch.norm`: p, axes, keepdim; the names differ in `linalg`.
 fn norm(at: &Call<'_>) -> Outcome {
     let x = at.x()?;
     let p = if at.named("ord").is_given() { at.named("ord") } else { at.arg(1, "p") };
@@ -104,10 +104,10 @@ fn logsumexp(at: &Call<'_>) -> Outcome {
     Ok(vec![if at.arg(2, "keepdim").flag_or(false)? { x.logsumexp_keepdim(&axes) } else { x.logsumexp(&axes) }])
 }
 
-/// Mean and variance of the same elements: `std_mean` and `var_mean`; or only the first.
+/// Traces mean and variance of the same elements, `std_mean` and `var_mean`, or only the variance.
 fn spread(at: &Call<'_>, root: bool, mean: bool) -> Outcome {
     let x = at.x()?;
-    // The overload with one flag has it where the others have the axis.
+    // The overload with one flag has it at the position of the axis.
     let flag = at.arg(1, "unbiased").value.as_bool();
     let correction = match (at.named("correction").some(), flag, at.named("unbiased").some()) {
         (Some(correction), ..) => correction.number()?,
@@ -177,7 +177,7 @@ fn pairwise_distance(at: &Call<'_>) -> Outcome {
     }])
 }
 
-/// Whether all or any elements of a mask hold: the smallest or largest of them.
+/// Traces `all` or `any` of a mask: its minimum or maximum.
 fn logical(at: &Call<'_>, all: bool) -> Outcome {
     let x = at.x()?.to_f32();
     let named = at.arg(1, "dim").some().map(|dim| dim.ints()).transpose()?;
@@ -240,11 +240,11 @@ pub static ADAPTERS: &[(&str, Adapter)] = &[
     ("addbmm", |at| {
         let (alpha, beta) = (at.named("alpha").number_or(1.0)?, at.named("beta").number_or(1.0)?);
         let product = at.arg(1, "batch1").tensor()?.matmul(&at.arg(2, "batch2").tensor()?).sum([0]) * alpha;
-        // With beta 0 even NaN in x does not matter.
+        // With beta 0, even NaN in x has no effect.
         let x = at.x()?;
         Ok(vec![if beta == 0.0 { product } else { x * beta + product }])
     }),
-    // With a tensor as the bound the larger of both; PyTorch gives all of the gradient in a tie to one.
+    // With a tensor as the bound, the larger of both; at a tie, PyTorch passes the whole gradient to one.
     ("clamp_min", |at| Ok(vec![at.x()?.maximum(&at.arg(1, "min").tensor_or_number()?)])),
     ("clamp_max", |at| Ok(vec![at.x()?.minimum(&at.arg(1, "max").tensor_or_number()?)])),
 ];

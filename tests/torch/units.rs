@@ -1,11 +1,11 @@
-//! Activations with options, rounding, orders, and contractions by name.
+//! Activations with options, rounding, sorting, and contractions by name.
 
 use wgrad::nn::layers as nn;
 use wgrad::prelude::*;
 
 use crate::call::{Adapter, Arg, Call, Outcome, Refusal, lacks};
 
-/// An option of the module, or an argument of the function.
+/// Returns an option of the module, or an argument of the function.
 fn option<'a>(at: &'a Call<'a>, position: usize, name: &'a str) -> Arg<'a> {
     if at.option(name).is_given() { at.option(name) } else { at.arg(position, name) }
 }
@@ -56,10 +56,10 @@ fn prelu(at: &Call<'_>) -> Outcome {
     at.module(&nn::Prelu::with(&at.params, options))
 }
 
-/// Sorted values and where they stood; `dim` and `descending` by position or by name.
+/// Returns sorted values and their indices; `dim` and `descending` by position or by name.
 fn sorted(at: &Call<'_>) -> Result<(Tensor, Tensor), Refusal> {
     let x = at.x()?;
-    // A number has no axes; PyTorch lets 0 and -1 pass.
+    // A scalar has no axes, but PyTorch accepts 0 and -1.
     if x.shape().rank() == 0 {
         return lacks("an axis of a number");
     }
@@ -88,7 +88,7 @@ fn by_name(at: &Call<'_>) -> Outcome {
     Ok(vec![einsum(equation, &tensors.iter().collect::<Vec<_>>())])
 }
 
-/// Instance norm is a group norm with as many groups as channels.
+/// Traces an instance norm: a group norm with one group per channel.
 fn instance_norm(at: &Call<'_>, axes: usize) -> Outcome {
     if at.option("track_running_stats").flag()? {
         return lacks("running statistics");
@@ -102,7 +102,7 @@ fn instance_norm(at: &Call<'_>, axes: usize) -> Outcome {
     Ok(vec![if lone { y.squeeze(0) } else { y }])
 }
 
-/// `ZeroPad` and `ConstantPad`, which has a value.
+/// Traces `ZeroPad`, or `ConstantPad`, which has a value.
 fn pad(at: &Call<'_>, axes: usize) -> Outcome {
     let value = at.option("value").number_or(0.0)?;
     let (mut x, sizes) = (at.x()?, at.option("padding").dims()?);

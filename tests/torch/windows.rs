@@ -73,7 +73,7 @@ where
     at.module(&ConvTranspose::with(&at.params, inputs, outputs, kernel, options))
 }
 
-/// A function's arguments: input, weight, bias.
+/// Returns a function's arguments: input, weight, bias.
 fn three(at: &Call<'_>) -> Result<(Tensor, Tensor, Option<Tensor>), Refusal> {
     Ok((at.x()?, at.arg(1, "weight").tensor()?, at.arg(2, "bias").tensor_or_none()?))
 }
@@ -103,7 +103,7 @@ fn avg_pool<'a, const D: usize>(find: impl Fn(usize, &'static str) -> Arg<'a>) -
     })
 }
 
-/// The first result, and where its elements lie if asked for.
+/// Returns the first result, and the indices of its elements if requested.
 fn with_indices((y, indices): (Tensor, Tensor), wanted: bool) -> Vec<Tensor> {
     if wanted { vec![y, indices] } else { vec![y] }
 }

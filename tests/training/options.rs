@@ -1,5 +1,5 @@
-//! What a trainer does beside plain steps (clipping by other norms, accumulation, a schedule of rate and momentum over
-//! steps, averages), on every device.
+//! Tests of the trainer's options (clipping by other norms, accumulation, per-step schedules of rate and momentum,
+//! averaging of weights), on every device.
 
 use libtest_mimic::Failed;
 use wgrad::nn::optim::Ema;
@@ -12,8 +12,8 @@ use crate::curve::Truth;
 const NORMS: [f64; 3] = [1.0, 2.0, f64::INFINITY];
 const EPOCHS: usize = 5;
 
-/// Losses of the epochs, and weights and averages after them, of a training with everything, from the parameters that
-/// `start` leaves.
+/// Returns the losses of the epochs, and the weights and averages after them, of a training run with all options;
+/// `start` changes the initial parameters.
 fn train(data: &Dataset, norm: f64, device: &Device, start: &dyn Fn(&Params)) -> Vec<f64> {
     let params = Params::seeded(7);
     let model = Sequential::new(&params)
@@ -37,7 +37,7 @@ fn train(data: &Dataset, norm: f64, device: &Device, start: &dyn Fn(&Params)) ->
     found
 }
 
-/// The truth of every norm.
+/// Returns the reference curves of every norm.
 pub fn truth(data: &Dataset) -> [Truth; 3] {
     NORMS.map(|norm| Truth::new(|device, start| train(data, norm, device, start)))
 }

@@ -1,12 +1,12 @@
 //! `cargo xtask test`: formats, lints, builds, and runs every test, doctest and example.
 //!
-//! On Linux without Vulkan it installs Mesa's software driver on Debian and Ubuntu where it may, and what judges shaders
-//! (the rest of which [`judges`] fetches); otherwise it says which packages to install. macOS and Windows have an adapter
-//! of their own. Without any adapter the GPU's tests are listed as ignored.
+//! On Linux without Vulkan it installs Mesa's software driver on Debian and Ubuntu if it may, and the tools that
+//! validate shaders (the others come from [`shader_compilers`]); otherwise it prints the packages to install. macOS
+//! and Windows have an adapter of their own. Without any adapter, GPU tests are listed as ignored.
 
-mod judges;
 mod packages;
-mod trials;
+mod shader_compilers;
+mod test_run;
 
 use std::env;
 use std::ffi::OsStr;
@@ -50,7 +50,7 @@ fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Runs a command to its end, its output on the terminal.
+/// Runs a command to its end, with its output on the terminal.
 fn step(what: &str, command: &mut Command) -> Result<(), String> {
     println!("\n── {what}");
     let start = Instant::now();
@@ -59,8 +59,8 @@ fn step(what: &str, command: &mut Command) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err(format!("{what} failed")) }
 }
 
-/// What a command prints, if it succeeds.
-fn ask(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
+/// Returns the standard output of a command, if it succeeds.
+fn output_of(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -75,34 +75,34 @@ fn test() -> Result<(), String> {
     if !gpu {
         println!("no GPU adapter: tests that need one are listed as ignored");
     }
-    let counts = trials::run("tests", &mut tests)?;
-    let counts = counts.and(trials::run("doctests", cargo().args(["test", "--workspace", "--doc"]))?);
+    let counts = test_run::run("tests", &mut tests)?;
+    let counts = counts.and(test_run::run("doctests", cargo().args(["test", "--workspace", "--doc"]))?);
     step("documentation", cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     for example in sources("examples")? {
         let name = example.file_stem().and_then(OsStr::to_str).ok_or("an example's name is not text")?;
         step(&format!("example {name}"), &mut Command::new(built(&format!("examples/{name}"))?))?;
     }
-    // Last: it puts the packages' programs where the ones from above lie.
+    // Last, because it overwrites the programs that were built above.
     packages::check()?;
-    println!("\nall of it passed: {counts}");
+    println!("\neverything passed: {counts}");
     Ok(())
 }
 
 /// Builds everything at once, so that dependencies are built once, with one set of features.
 fn build() -> Result<(), String> {
     step("build", cargo().args(["test", "--workspace", "--all-targets", "--no-run", "--quiet"]))?;
-    // The line above builds examples as tests; this builds the programs.
+    // The first command builds the examples as tests; this one builds the programs.
     step("build of examples", cargo().args(["build", "--workspace", "--examples", "--quiet"]))
 }
 
-/// A program that [`build`] made: it lies beside this one.
+/// Returns the path of a program that [`build`] made, in the folder of this program.
 fn built(name: &str) -> Result<PathBuf, String> {
-    let own = env::current_exe().map_err(|error| format!("where this program lies is unknown: {error}"))?;
-    let folder = own.parent().ok_or("this program lies nowhere")?;
+    let own = env::current_exe().map_err(|error| format!("the path of this program is unknown: {error}"))?;
+    let folder = own.parent().ok_or("this program has no folder")?;
     Ok(folder.join(format!("{name}{}", env::consts::EXE_SUFFIX)))
 }
 
-/// The Rust files of a folder, by name.
+/// Returns the Rust files of a folder, sorted by name.
 fn sources(folder: &str) -> Result<Vec<PathBuf>, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{folder}: {error}; run this at the root"))?;
     let paths = entries.flatten().map(|entry| entry.path());
@@ -111,8 +111,8 @@ fn sources(folder: &str) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// Whether there is a GPU adapter for the tests, after an attempt to install what Linux lacks: a software adapter where
-/// Vulkan is missing, and the tools that judge translated shaders.
+/// Returns whether the tests have a GPU adapter. On Linux, first tries to install what is missing: a software adapter
+/// for Vulkan, and the tools that validate translated shaders.
 fn adapters() -> Result<bool, String> {
     let found = apis()?;
     if cfg!(target_os = "macos") {
@@ -127,9 +127,9 @@ fn adapters() -> Result<bool, String> {
         }
         return Ok(!found.is_empty());
     }
-    judges::fetch()?;
+    shader_compilers::fetch()?;
     let vulkan = found.contains(&"vulkan");
-    let tools = ["spirv-val", "glslangValidator"].iter().all(|tool| ask(tool, &["--version"]).is_some());
+    let tools = ["spirv-val", "glslangValidator"].iter().all(|tool| output_of(tool, &["--version"]).is_some());
     let mut missing = vec![];
     missing.extend(MESA.iter().filter(|_| !vulkan));
     missing.extend(TOOLS.iter().filter(|_| !tools));
@@ -143,7 +143,7 @@ fn adapters() -> Result<bool, String> {
         println!("  Arch            vulkan-swrast");
     }
     if !tools {
-        println!("\nspirv-val or glslangValidator is missing, so their trials are listed as ignored. Install:");
+        println!("\nspirv-val or glslangValidator is missing, so their tests are listed as ignored. Install:");
         println!("  Debian, Ubuntu  {}", TOOLS.join(" "));
         println!("  Fedora          spirv-tools glslang");
         println!("  Arch            spirv-tools glslang");
@@ -151,16 +151,16 @@ fn adapters() -> Result<bool, String> {
     Ok(!found.is_empty())
 }
 
-/// Mesa's software Vulkan and OpenGL.
+/// Packages of Mesa's software Vulkan and OpenGL.
 const MESA: [&str; 3] = ["mesa-vulkan-drivers", "libegl1", "libgl1-mesa-dri"];
-/// What judges SPIR-V and GLSL.
+/// Packages that validate SPIR-V and GLSL.
 const TOOLS: [&str; 2] = ["spirv-tools", "glslang-tools"];
 
-/// Whether packages could be installed: on Debian and Ubuntu, where that needs no password. Without a network the tests
-/// still run on what there is.
+/// Returns whether packages could be installed: on Debian and Ubuntu, as root or by `sudo` without a password.
+/// Without a network the tests still run with what is installed.
 fn install(packages: &[&str]) -> bool {
-    let root = ask("id", &["-u"]).is_some_and(|id| id.trim() == "0");
-    let sudo = !root && ask("sudo", &["-n", "true"]).is_some();
+    let root = output_of("id", &["-u"]).is_some_and(|id| id.trim() == "0");
+    let sudo = !root && output_of("sudo", &["-n", "true"]).is_some();
     if !Path::new("/etc/debian_version").exists() || !(root || sudo) {
         return false;
     }
@@ -178,9 +178,9 @@ fn install(packages: &[&str]) -> bool {
     installed.inspect_err(|what| println!("{what}")).is_ok()
 }
 
-/// The APIs that have an adapter: asks `wgrad devices`, so that the tests and this see the same.
+/// Returns the APIs that have an adapter, as `wgrad devices` reports them, so that xtask and the tests agree.
 fn apis() -> Result<Vec<&'static str>, String> {
-    let json = ask(built("wgrad")?, &["devices", "--json"]).ok_or("`wgrad devices --json` failed")?;
+    let json = output_of(built("wgrad")?, &["devices", "--json"]).ok_or("`wgrad devices --json` failed")?;
     print!("{json}");
     let known = ["vulkan", "metal", "dx12", "gl"];
     Ok(known.into_iter().filter(|api| json.contains(&format!("\"{api}\""))).collect())

@@ -1,6 +1,6 @@
-//! Whether what would be published works: the packages as crates.io would have them, and a program built on them.
+//! Check of the packages for crates.io: builds and runs a program on them alone.
 //!
-//! `cargo package` itself would compile every crate once more in a folder of its own. Here the unpacked packages form a
+//! `cargo package` itself would compile every crate again in a folder of its own. Here the unpacked packages form a
 //! workspace that shares the build folder, so that only wgrad's crates are compiled again.
 
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use crate::{cargo, step};
 
-/// The program: what the README shows, small.
+/// Test program: a small version of the README's.
 const PROGRAM: &str = r#"use wgrad::prelude::*;
 
 fn main() -> Result<()> {
@@ -25,7 +25,7 @@ fn main() -> Result<()> {
 }
 "#;
 
-/// Packages every crate, unpacks the packages beside a program, and builds and runs it all.
+/// Packages every crate, unpacks the packages beside a program, and builds and runs all of it.
 pub fn check() -> Result<(), String> {
     let mut package = cargo();
     package.args(["package", "--workspace", "--exclude", "xtask", "--no-verify", "--allow-dirty", "--quiet"]);
@@ -50,7 +50,7 @@ pub fn check() -> Result<(), String> {
         &format!("[workspace]\nmembers = [\"*\"]\nresolver = \"3\"\n\n[patch.crates-io]\n{patches}\n\n{profile}"),
     )?;
     fs::copy("Cargo.lock", folder.join("Cargo.lock")).map_err(|error| format!("Cargo.lock: {error}"))?;
-    // With examples, so that features are those of the tests' build and no dependency is compiled again.
+    // With examples, so that the features are those of the tests' build and no dependency is compiled again.
     let mut build = cargo();
     build.args(["build", "--workspace", "--bins", "--examples", "--quiet"]);
     step("build of the packages", build.current_dir(&folder).env("CARGO_TARGET_DIR", &target))?;

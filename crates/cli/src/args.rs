@@ -1,6 +1,6 @@
-//! Parsers of options that several commands have.
+//! Parsers of option values that several commands share.
 
-/// Returns a parser of numbers within a range.
+/// Returns a parser of finite numbers that `fits` accepts; `range` describes them in the error.
 pub fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Result<f64, String> + Clone {
     move |word| match word.parse::<f64>() {
         Ok(x) if x.is_finite() && fits(x) => Ok(x),
@@ -8,7 +8,7 @@ pub fn number(fits: fn(f64) -> bool, range: &'static str) -> impl Fn(&str) -> Re
     }
 }
 
-/// Returns a parser of whole numbers from `least` on.
+/// Returns a parser of whole numbers that are at least `least`; `range` describes them in the error.
 pub fn whole(least: usize, range: &'static str) -> impl Fn(&str) -> Result<usize, String> + Clone {
     move |word| match word.parse() {
         Ok(n) if n >= least => Ok(n),

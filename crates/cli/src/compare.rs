@@ -1,4 +1,4 @@
-//! `wgrad compare`: runs side by side.
+//! `wgrad compare`: trained models side by side.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,43 +11,44 @@ use wgrad_data::Seed;
 use wgrad_metrics::Interval;
 use wgrad_train::report::{DecidedScores, MetricInterval, Scores, intervals, paired};
 
+use crate::error::CommandError;
 use crate::model::{Model, TEST, Training};
 use crate::output::{count, print};
 
-/// How sure the intervals are.
+/// Confidence level of the intervals.
 const CONFIDENCE: f64 = 0.95;
 
 /// The arguments of `wgrad compare`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Intervals hold the middle 95 % of what resamples of the test rows give (bootstrap). Where a run was \
-    tested on the same rows as the first, the difference is resampled row by row, which is much sharper than two intervals \
-    side by side; where its interval leaves 0 out, it is called better or worse. A threshold and a calibration are part of \
-    the run: accuracy, precision, recall and F1 are those of its labels."
+    after_help = "Intervals are bootstrap intervals: the middle 95 % of the values on resampled test rows. If a run was tested \
+    on the same rows as the first, the difference is resampled row by row, which gives a much narrower interval than two \
+    separate ones; if that does not contain 0, the run is called better or worse. Accuracy, precision, recall and F1 are \
+    those of a run's labels, which depend on its threshold and calibration."
 )]
 pub struct Args {
-    /// The folders that `wgrad train` saved models in; the others are compared with the first.
+    /// The folders in which `wgrad train` saved models; the others are compared with the first.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// A run, and what is known of its test rows.
+/// A saved model with the scores of its test rows.
 struct Run {
     name: String,
     model: Model,
     scores: Option<Scores>,
     metrics: Vec<MetricInterval>,
-    /// Differences to the first run, or why there are none.
+    /// Differences from the first run, or the reason why there are none.
     differences: Result<Vec<MetricInterval>, String>,
 }
 
-/// Compares and prints.
+/// Compares the runs and prints the result.
 ///
 /// # Errors
-/// When a folder holds no model, or a file is damaged.
+/// If a folder holds no model, or a file is damaged.
 pub fn run(args: &Args) -> Result<()> {
     let mut runs = args.runs.iter().map(|folder| read(folder)).collect::<Result<Vec<_>>>()?;
     let (first, others) = runs.split_at_mut(1);
@@ -67,12 +68,9 @@ fn read(folder: &Path) -> Result<Run> {
         Err(error) => return Err(Error::io(&path)(error)),
     };
     if let Some(scores) = scores.as_ref().filter(|scores| scores.classes() != model.classes) {
-        return Err(Error::Data(format!(
-            "{} is of another model: its classes are {}, and those of the model {}\n  fix: train the model again",
-            path.display(),
-            scores.classes().join(", "),
-            model.classes.join(", ")
-        )));
+        return Err(
+            CommandError::ForeignScores { path, scores: scores.classes().to_vec(), model: model.classes }.into()
+        );
     }
     let metrics = match &scores {
         Some(scores) => intervals(scores, &model.decision, CONFIDENCE, Seed(0))?,
@@ -82,16 +80,20 @@ fn read(folder: &Path) -> Result<Run> {
     Ok(Run { name, model, scores, metrics, differences: Err("it is the first".into()) })
 }
 
-/// The differences, or why there are none.
+/// Returns the paired differences between two runs, or the reason why they cannot be compared.
 fn difference(first: &Run, other: &Run) -> Result<Result<Vec<MetricInterval>, String>> {
     let (Some(a), Some(b)) = (&first.scores, &other.scores) else {
         let without = if first.scores.is_none() { first } else { other };
-        return Ok(Err(format!("{} has no {TEST} (it was trained with --no-report, or long ago)", without.name)));
+        return Ok(Err(format!(
+            "{} has no {TEST} (it was trained with --no-report, or by an older version)",
+            without.name
+        )));
     };
     if a.classes() != b.classes() || first.model.target != other.model.target {
         return Ok(Err(format!("{} predicts something else", other.name)));
     }
-    // Other columns make other features of the same rows: then it is the same rows if they were chosen alike.
+    // Runs with other feature columns have other hashes of rows. Their test rows are still the same if they were
+    // chosen in the same way.
     let (x, y) = (&first.model.training, &other.model.training);
     let file = |path: &str| Path::new(path).file_name().map(ToOwned::to_owned);
     let split = |of: &Training| ["group_by", "time"].map(|name| of.running.get(name).cloned());
@@ -106,9 +108,9 @@ fn difference(first: &Run, other: &Run) -> Result<Result<Vec<MetricInterval>, St
     paired(first, other, CONFIDENCE, Seed(0)).map(Ok)
 }
 
-/// The settings that differ, by name: what each run has.
+/// Returns the settings that differ between the runs: the name, and the value in each run.
 fn settings(runs: &[Run]) -> BTreeMap<String, Vec<String>> {
-    let all: Vec<BTreeMap<String, String>> = runs.iter().map(|run| of(&run.model)).collect();
+    let all: Vec<BTreeMap<String, String>> = runs.iter().map(|run| settings_of(&run.model)).collect();
     let mut names: Vec<&String> = all.iter().flat_map(BTreeMap::keys).collect();
     names.sort();
     names.dedup();
@@ -119,8 +121,8 @@ fn settings(runs: &[Run]) -> BTreeMap<String, Vec<String>> {
     names.into_iter().map(|name| (name.clone(), row(name))).filter(|(_, values)| differ(values)).collect()
 }
 
-/// The settings of a model.
-fn of(model: &Model) -> BTreeMap<String, String> {
+/// Returns the settings of a model by name.
+fn settings_of(model: &Model) -> BTreeMap<String, String> {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     let training = serde_json::to_value(&model.training).unwrap_or_default();
     let mut all: BTreeMap<String, String> =
@@ -142,12 +144,12 @@ fn of(model: &Model) -> BTreeMap<String, String> {
     all
 }
 
-/// Few names, or how many there are.
+/// Lists a few names, or counts them.
 fn columns(names: &[String]) -> String {
     if names.len() <= 4 { names.join(", ") } else { format!("{} and {} more", names[..3].join(", "), names.len() - 3) }
 }
 
-/// The metric of a run without scores, from its description.
+/// Returns a metric from `model.json`, for a run without scores.
 fn described(run: &Run, name: &str) -> Option<f64> {
     let test = &run.model.test;
     match name {
@@ -168,7 +170,7 @@ fn find<'a>(all: &'a [MetricInterval], name: &str) -> Option<&'a MetricInterval>
     all.iter().find(|measured| measured.name == name)
 }
 
-/// `better` or `worse`, if the interval of a difference leaves 0 out.
+/// Returns `better` or `worse` if the interval of a difference does not contain 0.
 fn verdict(measured: &MetricInterval) -> Option<&'static str> {
     let Interval { low, high, .. } = measured.interval?;
     match (low > 0.0, high < 0.0) {

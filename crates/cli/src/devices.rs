@@ -1,10 +1,11 @@
-//! `wgrad devices`: what can compute here.
+//! `wgrad devices`: the devices of this machine.
 
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
-use wgrad_core::{DeviceInfo, Error, Result};
+use wgrad_core::{DeviceInfo, Result};
 use wgrad_kernels::{Adapter, Device, Probe, Verdict, adapters};
 
+use crate::error::CommandError;
 use crate::output::{note, print};
 
 /// The arguments of `wgrad devices`.
@@ -21,7 +22,7 @@ pub struct Args {
 /// Lists the devices.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     let (auto, why) = automatic();
     if args.json {
@@ -34,7 +35,7 @@ pub fn run(args: &Args) -> Result<()> {
     print(&format!("{}\n\n{limits}* --device auto takes {auto}: {why}\n", overview(&auto)))
 }
 
-/// What `--device auto` takes, and why.
+/// Returns the name of the device that `--device auto` selects, and the reason.
 pub fn automatic() -> (String, &'static str) {
     match adapters().iter().find(|adapter| !adapter.is_software()) {
         Some(adapter) => (selector(adapter), "it is the best real GPU"),
@@ -43,15 +44,12 @@ pub fn automatic() -> (String, &'static str) {
     }
 }
 
-/// The device that a user names, with a note where `auto` found no GPU.
+/// Opens the device named `name`. Prints a note if `auto` found no GPU, unless `quiet`.
 ///
 /// # Errors
-/// When there is no such device.
+/// If there is no such device.
 pub fn open(name: &str, quiet: bool) -> Result<Device> {
-    let device = Device::named(name).map_err(|error| match error {
-        Error::Device(error) => Error::Config(format!("{error}; `wgrad devices` says more about them")),
-        other => other,
-    })?;
+    let device = Device::named(name).map_err(|error| CommandError::Device { source: Box::new(error) })?;
     if name == "auto" && device.info().kind == "cpu" && !quiet {
         let software = adapters().first().map(|adapter| format!(" (`--device {}` is software)", selector(adapter)));
         note(&format!("note: no GPU was found, so the CPU computes{}", software.unwrap_or_default()));
@@ -59,7 +57,7 @@ pub fn open(name: &str, quiet: bool) -> Result<Device> {
     Ok(device)
 }
 
-/// What to pass to `--device` for an adapter: its API and its name without what stands in brackets behind it.
+/// Returns the value of `--device` that selects an adapter: its API and its name, without a part in parentheses.
 pub fn selector(adapter: &Adapter) -> String {
     let info = adapter.info();
     let name = info.adapter.split(" (").next().unwrap_or_default().to_lowercase();
@@ -89,7 +87,7 @@ fn overview(auto: &str) -> Table {
     all
 }
 
-/// What the self-test of each driver found, a line per finding.
+/// Describes the result of each driver's self-test, one line per finding.
 fn self_tests() -> String {
     let mut lines = vec![];
     for adapter in adapters() {
@@ -158,7 +156,7 @@ fn limits() -> Table {
     all
 }
 
-/// The features that kernels may use, by their names in the JSON.
+/// Returns whether the adapter has the features that kernels may use, by their names in the JSON.
 fn features(adapter: &Adapter) -> [(&'static str, bool); 3] {
     let names: Vec<&str> = adapter.features().iter_names().map(|(name, _)| name).collect();
     [("f16", "SHADER_F16"), ("subgroups", "SUBGROUP"), ("timestamps", "TIMESTAMP_QUERY")]
@@ -167,7 +165,7 @@ fn features(adapter: &Adapter) -> [(&'static str, bool); 3] {
 
 fn bytes(n: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    // Drivers like to stop one element short of a power of two.
+    // Drivers often report a limit that is one element below a power of two.
     let near = n + 16;
     match units.into_iter().find(|(shift, _)| near >> shift > 0) {
         Some((shift, unit)) => format!("{} {unit}", near >> shift),

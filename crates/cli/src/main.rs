@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod compare;
 mod devices;
+mod error;
 mod model;
 mod output;
 mod parity;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
+use error::CommandError;
 use wgrad_core::Result;
 
 /// Trains a neural network on a CSV file, and predicts with it, on any GPU or on the CPU.
@@ -43,21 +45,23 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List what can compute: every GPU adapter with its limits, and the CPU.
+    /// List the devices: every GPU adapter with its limits, and the CPU.
     Devices(devices::Args),
-    /// Train a classifier on a CSV file, test it on rows set aside, and save it.
+    /// Train a classifier on a CSV file, test it on held-out rows, and save it.
     Train(Box<train::Args>),
-    /// Prove that a training which is stopped and resumed gives the same model, to the last byte, as one that is not.
+    /// Check that a training run that is stopped and resumed gives the same model, byte for byte, as an uninterrupted
+    /// one.
     VerifyResume(Box<verify::Args>),
-    /// Predict the classes of the rows of a CSV file with a saved model.
+    /// Predict the class of each row of a CSV file with a saved model.
     Predict(predict::Args),
-    /// Put runs side by side: settings that differ, test metrics with intervals, and differences to the first run.
+    /// Compare trained models: settings that differ, test metrics with intervals, and differences from the first
+    /// model.
     Compare(compare::Args),
-    /// Measure which variants of kernels are fastest on a device; `train`, `predict` and `bench` then run them.
+    /// Measure which kernel variants are fastest on a device; `train`, `predict` and `bench` then use them.
     Tune(tune::Args),
-    /// Measure training steps and kernels, each checked against the reference first.
+    /// Measure the speed of training steps and kernels, after checking each against the reference.
     Bench(bench::Args),
-    /// Prove that every kernel computes what the reference computes, on every device of this machine.
+    /// Check that every kernel computes what the reference computes, on every device of this machine.
     Parity(parity::Args),
 }
 
@@ -77,7 +81,9 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            output::note(&format!("error: {}", output::for_the_command_line(&error.to_string(), drop)));
+            // The message of a child process has its prefix already.
+            let prefix = if matches!(error.facts(), Some(CommandError::Child { .. })) { "" } else { "error: " };
+            output::note(&format!("{prefix}{}", error::message(&error, drop)));
             ExitCode::FAILURE
         }
     }
@@ -87,10 +93,12 @@ fn done(result: Result<()>) -> Result<ExitCode> {
     result.map(|()| ExitCode::SUCCESS)
 }
 
-/// Mesa's device selection asks for a Wayland display, and libwayland complains on stderr where `XDG_RUNTIME_DIR` is not
-/// set, as in containers and over SSH; not so where the display has an absolute path. The environment of a running
-/// process cannot be changed safely, so the command starts itself anew with such a path, at which no display is. As the
-/// path is set then, this happens once.
+/// Restarts the process with a `WAYLAND_DISPLAY` at which there is no display.
+///
+/// Mesa's device selection looks for a Wayland display, and libwayland complains on stderr if `XDG_RUNTIME_DIR` is
+/// not set, as in containers and over SSH, unless the display is an absolute path. The environment of a running
+/// process cannot be changed safely, so the command executes itself with such a path. The path is set then, so this
+/// happens once.
 #[cfg(target_os = "linux")]
 fn silence_the_driver() {
     use std::env::{args_os, current_exe, var_os};
@@ -105,7 +113,7 @@ fn silence_the_driver() {
         if let Some(name) = args_os().next() {
             again.arg0(name);
         }
-        // Returns only when it fails; then there is noise, but everything works.
+        // `exec` returns only if it fails. The driver then prints its complaint, and everything else works.
         let _ = again.args(args_os().skip(1)).env(DISPLAY, "/dev/null").exec();
     }
 }

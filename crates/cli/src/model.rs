@@ -1,6 +1,7 @@
-//! The saved model: a folder with `model.json`, which says what the model is, and `model.safetensors`, its weights.
+//! The saved model: a folder with `model.json`, the description, and `model.safetensors`, the weights.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -9,27 +10,28 @@ use serde::{Deserialize, Serialize};
 use wgrad_core::ops::cat;
 use wgrad_core::{Error, Params, Result, Tensor};
 use wgrad_data::Preprocess;
-use wgrad_metrics::{Decision, Report};
+use wgrad_metrics::{Decision, Report, Rule};
 use wgrad_nn::layers::{BatchNorm1d, Dropout, Embedding, Linear, Relu};
 use wgrad_nn::{Module, Sequential, StateDict};
 
+use crate::error::CommandError;
 use crate::output::{Files, count};
 
-/// What `model.json` calls itself.
+/// Value of the field `format` in `model.json`.
 pub const FORMAT: &str = "wgrad-classifier";
-/// The version of the format that this command writes.
+/// Version of the format that this command writes.
 pub const VERSION: u32 = 1;
 const DESCRIPTION: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
-/// What the model says about the test rows.
+/// File with the model's scores on the test rows.
 pub const TEST: &str = "test.safetensors";
 const NAMES: &str = "model.safetensors: the state dict of torch.nn.Sequential(*layers)";
 const NAMES_WITH_EMBEDDINGS: &str = "model.safetensors: the state dict of a torch.nn.Sequential of the layers behind the \
     embeddings, and embeddings.0.weight and so on";
-/// The widest layer.
+/// Largest width of a hidden layer.
 pub const WIDEST: usize = 65_536;
 
-/// What a model is trained to make small, and so how many logits it gives.
+/// Loss function of the training; it determines the number of logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
@@ -40,27 +42,27 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The number of logits for so many classes.
+    /// Returns the number of logits for `classes` classes.
     pub fn logits(self, classes: usize) -> usize {
         if self == Self::Bce { 1 } else { classes }
     }
 }
 
-/// A trained vector per category of a column.
+/// Trained embedding of a categorical column.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Embedded {
-    /// The column.
+    /// Name of the column.
     column: String,
-    /// The feature that holds the number of the category.
+    /// Index of the feature that holds the category's number.
     feature: usize,
-    /// The number of categories, with the unseen one.
+    /// Number of categories, including the unseen one.
     size: usize,
-    /// The length of a vector.
+    /// Length of an embedding vector.
     width: usize,
 }
 
 impl Embedded {
-    /// The columns that are to be embedded, with vectors of `1.6 · categories^0.56`, as fast.ai found to be good.
+    /// Returns the columns to embed, with vectors of length `1.6 · categories^0.56` (fast.ai's rule of thumb).
     fn of(preprocess: &Preprocess) -> Vec<Self> {
         let all = preprocess.categories().iter().filter(|categories| categories.is_embedded());
         let embedded = all.filter_map(|categories| {
@@ -74,30 +76,30 @@ impl Embedded {
     }
 }
 
-/// A multilayer perceptron: `Linear`, `BatchNorm1d`, `ReLU` and, if asked for, `Dropout` per hidden layer, then
-/// `Linear`. Before it, `Embedding`s for columns that have one.
+/// Multilayer perceptron: per hidden layer `Linear`, `BatchNorm1d`, `ReLU` and, if requested, `Dropout`; then
+/// `Linear`. `Embedding`s come first, for the columns that have one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Architecture {
-    /// The number of features.
+    /// Number of features.
     pub inputs: usize,
-    /// The features that are replaced by a vector, in their order.
+    /// Embeddings that replace a feature, in the order of the features.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     embeddings: Vec<Embedded>,
-    /// The widths of the hidden layers.
+    /// Widths of the hidden layers.
     pub hidden: Vec<usize>,
-    /// The probability of dropout after each hidden layer; 0 for none.
+    /// Probability of dropout after each hidden layer; 0 for none.
     pub dropout: f64,
-    /// The number of logits.
+    /// Number of logits.
     pub outputs: usize,
-    /// The layers in PyTorch's words. The tensors of layer `i` are called `i.weight`, `i.running_mean` and so on: the
-    /// state dict of a `torch.nn.Sequential` of these layers.
+    /// The layers in PyTorch's notation. The tensors of layer `i` are named `i.weight`, `i.running_mean` and so on,
+    /// as in the state dict of a `torch.nn.Sequential` of these layers.
     layers: Vec<String>,
-    /// Where the tensors are and how they are called; for people.
+    /// File of the tensors and their naming scheme, for people who read `model.json`.
     weights: String,
 }
 
 impl Architecture {
-    /// An architecture of these sizes.
+    /// Creates an architecture of these sizes.
     pub fn new(preprocess: &Preprocess, inputs: usize, hidden: Vec<usize>, dropout: f64, outputs: usize) -> Self {
         let embeddings = Embedded::of(preprocess);
         let mut layers: Vec<String> = (embeddings.iter())
@@ -116,7 +118,7 @@ impl Architecture {
         Self { inputs, embeddings, hidden, dropout, outputs, layers, weights: weights.into() }
     }
 
-    /// The layers, with their variables in `params`.
+    /// Builds the layers, with their variables in `params`.
     pub fn build(&self, params: &Params) -> Network {
         let tables = self.embeddings.iter().enumerate().map(|(i, of)| {
             let scope = params.at("embeddings").at(i);
@@ -137,12 +139,12 @@ impl Architecture {
         Network { inputs, embeddings, layers, head }
     }
 
-    /// The layers in PyTorch's words.
+    /// Returns the layers in PyTorch's notation.
     pub fn layers(&self) -> &[String] {
         &self.layers
     }
 
-    /// The number of weights and biases of the linear layers.
+    /// Returns the number of weights and biases of the linear layers.
     fn weights(&self) -> u128 {
         let inputs = embedded_width(self.inputs, &self.embeddings);
         let tables: u128 = self.embeddings.iter().map(|of| of.size as u128 * of.width as u128).sum();
@@ -152,12 +154,12 @@ impl Architecture {
     }
 }
 
-/// The number of inputs of the first layer.
+/// Returns the number of inputs of the first linear layer.
 fn embedded_width(inputs: usize, embeddings: &[Embedded]) -> usize {
     inputs - embeddings.len() + embeddings.iter().map(|of| of.width).sum::<usize>()
 }
 
-/// The layers, with their variables.
+/// The layers of an [`Architecture`], with their variables.
 #[derive(Debug)]
 pub struct Network {
     inputs: usize,
@@ -167,7 +169,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// The last layer.
+    /// Returns the last layer.
     pub fn head(&self) -> &Linear {
         &self.head
     }
@@ -193,153 +195,157 @@ impl Module for Network {
     }
 }
 
-/// How a model was trained; for people, and to train it again.
+/// Settings of the training, for people who read `model.json` and to repeat it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
-    /// The file of the rows.
+    /// File with the rows.
     pub file: String,
-    /// The number of training rows.
+    /// Number of training rows.
     pub rows: usize,
-    /// The share of the rows that was set aside.
+    /// Fraction of the rows in the test set.
     pub test: f64,
-    /// The number of validation rows.
+    /// Number of validation rows.
     #[serde(default)]
     pub validation_rows: usize,
-    /// The seed of the split, the initial weights, the order of the rows and dropout.
+    /// Seed of the split, the initial weights, the order of the rows and dropout.
     pub seed: u64,
-    /// Passes over the training rows.
+    /// Number of passes over the training rows.
     pub epochs: usize,
-    /// Rows per step.
+    /// Number of rows per step.
     pub batch_size: usize,
-    /// `AdamW`'s learning rate.
+    /// Learning rate of `AdamW`.
     pub lr: f64,
-    /// `AdamW`'s weight decay.
+    /// Weight decay of `AdamW`.
     pub weight_decay: f64,
-    /// The weight of positive rows in the loss, if there was one.
+    /// Weight of positive rows in the loss, if there was one.
     pub pos_weight: Option<f64>,
-    /// What was done about missing cells.
+    /// Treatment of missing cells.
     pub missing: String,
     /// `cpu`, `cpu-f64` or `gpu`.
     pub device: String,
-    /// The adapter's name.
+    /// Name of the adapter.
     pub adapter: String,
-    /// Which variant of a kernel ran where there are several, by site; none on a CPU.
+    /// Kernel variant that ran for each tuning key with several variants; empty on a CPU.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, String>,
-    /// The options that were not left as they are: schedule, clipping, accumulation, patience, sampler, start, what divides
-    /// the rows.
+    /// Options that differ from their defaults: schedule, clipping, accumulation, patience, sampler, start, and the
+    /// columns that determine the split.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub running: BTreeMap<String, String>,
 }
 
-/// What `model.json` says.
+/// Content of `model.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// [`FORMAT`].
+    /// Always [`FORMAT`].
     pub format: String,
-    /// [`VERSION`].
+    /// Always [`VERSION`].
     pub version: u32,
-    /// The column to predict.
+    /// Name of the column to predict.
     pub target: String,
-    /// The names of the classes. Of two, the second is the positive one.
+    /// Names of the classes. Of two, the second is the positive one.
     pub classes: Vec<String>,
-    /// What it was trained on: one logit, or one per class.
+    /// Loss function of the training.
     pub loss: Loss,
     /// The layers.
     pub architecture: Architecture,
-    /// How a row becomes the input.
+    /// Preprocessing that turns a row into the model's input.
     pub preprocess: Preprocess,
-    /// How it was trained.
+    /// Settings of the training.
     pub training: Training,
-    /// How logits become probabilities and labels; models of before there was a choice have none.
+    /// Rule that turns logits into probabilities and labels. Models of older versions have none.
     #[serde(default)]
     pub decision: Decision,
-    /// How good it was on the rows set aside.
+    /// Metrics on the test rows.
     pub test: Report,
 }
 
 impl Model {
-    /// Writes both files into a folder, and what the model says about the test rows; they appear when they are complete.
+    /// Describes how logits become probabilities and, for two classes, labels.
+    pub fn describe_decision(&self) -> String {
+        let decision = &self.decision;
+        let calibration = describe_calibration(decision);
+        let [_, positive] = &self.classes[..] else { return calibration };
+        let threshold = match decision.threshold() {
+            t if t >= f64::MAX => "no row is positive".into(),
+            t if t <= f64::MIN => "every row is positive".into(),
+            t => format!("`{positive}` above {:.4} (logit {t:.4})", decision.probability(t)),
+        };
+        let rule = match decision.rule() {
+            Rule::Fixed(_) => String::new(),
+            rule => format!(", chosen for {}", rule.words()),
+        };
+        format!("{calibration}; {threshold}{rule}")
+    }
+
+    /// Writes the model and, if given, the test scores into a folder. The files appear when all of them are complete.
     ///
     /// # Errors
-    /// When the folder cannot be written.
+    /// If the folder cannot be written.
     pub fn save(&self, params: &Params, scores: Option<&[u8]>, folder: &Path) -> Result<()> {
         let weights = params.to_safetensors()?;
-        let text =
-            serde_json::to_string_pretty(self).map_err(|error| Error::Data(format!("{DESCRIPTION}: {error}")))?;
-        let mut files = Files::new(folder)?;
+        let failed = |error| CommandError::Json { reason: format!("{DESCRIPTION}: {error}") };
+        let text = serde_json::to_string_pretty(self).map_err(failed)?;
+        let mut files = Files::new(folder, "--out")?;
         files.write(WEIGHTS, &weights)?;
         match scores {
             Some(scores) => files.write(TEST, scores)?,
-            // That of another model must not stay.
+            // The scores of an older model must not stay.
             None => drop(fs::remove_file(folder.join(TEST))),
         }
         files.write(DESCRIPTION, (text + "\n").as_bytes())?;
         files.publish()
     }
 
-    /// Reads a folder that [`Self::save`] wrote: the model, and its weights in `params`.
+    /// Reads a folder that [`Self::save`] wrote: returns the model and loads its weights into `params`.
     ///
     /// # Errors
-    /// When a file is missing, damaged, of another version or of another model.
+    /// If a file is missing, damaged, of another version or of another model.
     pub fn load(folder: &Path, params: &Params) -> Result<(Self, Network)> {
         let model = Self::describe(folder)?;
         let path = folder.join(WEIGHTS);
         let name = path.display().to_string();
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::Data(format!("{name} is missing; train the model again")),
+            std::io::ErrorKind::NotFound => CommandError::NoWeights { path: path.clone() }.into(),
             _ => Error::io(&path)(error),
         })?;
-        // Into nothing: says whether the file is whole.
+        // Loading into empty parameters checks that the file is complete.
         Params::default().load_safetensors_partial(&name, &bytes)?;
-        let foreign = |why: String| {
-            let because = "it belongs to another model";
-            Error::Data(format!("{name} does not fit {DESCRIPTION} beside it: {because}, or was changed\n  {why}"))
-        };
+        let foreign = |reason: String| CommandError::ForeignWeights { path: path.clone(), reason };
         let needed = model.architecture.weights() * 4;
         if needed > bytes.len() as u128 {
-            return Err(foreign(format!("{needed} bytes of weights are needed, the file has {}", bytes.len())));
+            return Err(foreign(format!("{needed} bytes of weights are needed, the file has {}", bytes.len())).into());
         }
         let layers = model.architecture.build(params);
         let report = params.load_safetensors_partial(&name, &bytes)?;
-        if report.is_complete() { Ok((model, layers)) } else { Err(foreign(report.to_string())) }
+        if report.is_complete() { Ok((model, layers)) } else { Err(foreign(report.to_string()).into()) }
     }
 
     /// Reads only `model.json`.
     ///
     /// # Errors
-    /// As [`Self::load`].
+    /// See [`Self::load`].
     pub fn describe(folder: &Path) -> Result<Self> {
         let path = folder.join(DESCRIPTION);
         if !path.is_file() {
-            let what = if folder.is_dir() { "has no model.json" } else { "is no folder" };
-            return Err(Error::Data(format!(
-                "{} {what}, so it is no saved model; give the folder that `wgrad train --out DIR` wrote",
-                folder.display()
-            )));
+            return Err(CommandError::NotModel { folder: folder.into(), exists: folder.is_dir() }.into());
         }
-        let wrong = |why: &dyn std::fmt::Display| {
-            Error::Data(format!("{} is not the description of a model: {why}; train the model again", path.display()))
-        };
-        let text = fs::read_to_string(&path).map_err(|error| wrong(&error))?;
-        let version: Version = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        let invalid =
+            |reason: &dyn fmt::Display| CommandError::Description { path: path.clone(), reason: reason.to_string() };
+        let text = fs::read_to_string(&path).map_err(|error| invalid(&error))?;
+        let version: Version = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
         if version.format != FORMAT {
-            return Err(wrong(&format!("its format is `{}`, not `{FORMAT}`", version.format)));
+            return Err(invalid(&format!("its format is `{}`, not `{FORMAT}`", version.format)).into());
         }
         if version.version != VERSION {
-            return Err(Error::Data(format!(
-                "{} is of version {}, and this wgrad reads version {VERSION}; use the wgrad that wrote it, or train \
-                 the model again",
-                path.display(),
-                version.version
-            )));
+            return Err(CommandError::ModelVersion { path, version: version.version }.into());
         }
-        let model: Self = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
-        model.check().map_err(|why| wrong(&why))?;
+        let model: Self = serde_json::from_str(&text).map_err(|error| invalid(&error))?;
+        model.check().map_err(|reason| invalid(&reason))?;
         Ok(model)
     }
 
-    /// Whether the parts fit together.
+    /// Checks that the parts are consistent.
     fn check(&self) -> Result<(), String> {
         let Architecture { inputs, hidden, dropout, outputs, .. } = &self.architecture;
         let (columns, classes) = (self.preprocess.features().len(), self.classes.len());
@@ -357,7 +363,15 @@ impl Model {
     }
 }
 
-/// What every version of the file says.
+/// Describes the calibration of a decision.
+pub fn describe_calibration(decision: &Decision) -> String {
+    match decision.calibration() {
+        None => "probabilities as the model gives them".into(),
+        Some(calibration) => format!("probabilities calibrated ({calibration})"),
+    }
+}
+
+/// Fields that every version of `model.json` has.
 #[derive(Deserialize)]
 struct Version {
     format: String,

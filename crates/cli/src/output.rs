@@ -1,4 +1,4 @@
-//! What the command writes: to its two streams, and files that are complete or not there.
+//! Output of the command: standard output, standard error, and files that are written completely or not at all.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,16 +9,18 @@ use std::process::ExitCode;
 use serde_json::Value;
 use wgrad_core::{Error, Result};
 
+use crate::error::CommandError;
+
 /// Writes a line to standard error.
 pub fn note(line: &str) {
-    // If nobody can be told, there is nobody to tell.
+    // If standard error cannot be written, there is no way to report it.
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// Writes text to standard output. A reader that has gone (`| head`) is no error.
+/// Writes text to standard output. A reader that has closed the pipe (`| head`) is not an error.
 ///
 /// # Errors
-/// When the stream cannot be written for another reason.
+/// If the stream cannot be written for another reason.
 pub fn print(text: &str) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -27,10 +29,12 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Prints what was found, or with `line` that for programs and the text beside it; gives the exit code, 1 if it does not pass.
+/// Prints the result of a check and returns the exit code, 1 if it did not pass.
+///
+/// With `line`, the JSON goes to standard output and the text to standard error.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub fn verdict(passes: bool, text: &str, line: Option<Value>) -> Result<ExitCode> {
     match line {
         Some(line) => {
@@ -42,118 +46,88 @@ pub fn verdict(passes: bool, text: &str, line: Option<Value>) -> Result<ExitCode
     Ok(if passes { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A message of the library in the words of the command: options instead of methods. `drop` is what drops columns.
-pub fn for_the_command_line(message: &str, drop: &str) -> String {
-    const CALL: &str = ".drop_columns([";
-    let mut text = options(message).replace(".drop_columns (most often", &format!("{drop} (most often"));
-    while let Some((before, rest)) = text.split_once(CALL) {
-        let Some((names, after)) = rest.split_once("])") else { break };
-        text = format!("{before}{drop} {}{after}", shell_word(&names.replace("\", \"", ",").replace('"', "")));
-    }
-    text
-}
-
-/// Replaces each `Type::method(…) (--option VALUE)` by the option.
-fn options(message: &str) -> String {
-    let mut text = String::new();
-    let mut rest = message;
-    while let Some((before, option)) = rest.split_once(" (--") {
-        let Some((option, after)) = option.split_once(')') else { break };
-        // The call ends here; it begins at the blank before its name, which is outside its parentheses.
-        let name = before.strip_suffix(')').and_then(|call| call.rsplit_once('(')).map_or(before, |(name, _)| name);
-        let start = name.rfind(' ').map_or(0, |at| at + 1);
-        text.push_str(&before[..start]);
-        text.push_str("--");
-        text.push_str(option);
-        rest = after;
-    }
-    text + rest
-}
-
-/// A word that a shell takes as one.
+/// Quotes a word for a shell if it needs quotes.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.,:/".contains(c);
     if word.chars().all(plain) { word.into() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// Names in backticks, separated by commas.
+/// Formats names in backticks, separated by commas.
 pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     names.into_iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// `1 row`, `2 rows`.
+/// Formats a count with its noun: `1 row`, `2 rows`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Finds out whether files can be written into a folder, and leaves everything as it was.
+/// Checks that files can be written into a folder, which `option` names. Leaves the file system unchanged.
 ///
 /// # Errors
-/// When the folder is not there and cannot be made, is no folder, or cannot be written.
-pub fn check_folder(folder: &Path) -> Result<()> {
-    let made = make_folder(folder)?;
+/// If the folder does not exist and cannot be created, is not a folder, or cannot be written.
+pub fn check_folder(folder: &Path, option: &'static str) -> Result<()> {
+    let made = make_folder(folder, option)?;
     let probe = folder.join(temporary("probe"));
     let written = fs::write(&probe, b"").and_then(|()| fs::remove_file(&probe));
     for folder in made.iter().rev() {
         let _ = fs::remove_dir(folder);
     }
-    written.map_err(|error| cannot_write(folder, &error))
+    written.map_err(|source| cannot_write(folder, source, option))
 }
 
-/// Makes a folder with those above it; returns the new ones, outermost first.
-fn make_folder(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Creates a folder and its missing parents. Returns the created ones, outermost first.
+fn make_folder(folder: &Path, option: &'static str) -> Result<Vec<PathBuf>> {
     let mut missing: Vec<&Path> = folder.ancestors().take_while(|path| !path.as_os_str().is_empty()).collect();
     missing.retain(|path| !path.exists());
     missing.reverse();
     let mut made = vec![];
     for path in missing {
-        if let Err(error) = fs::create_dir(path) {
+        if let Err(source) = fs::create_dir(path) {
             made.iter().rev().for_each(|path: &PathBuf| drop(fs::remove_dir(path)));
-            return Err(cannot_write(folder, &error));
+            return Err(cannot_write(folder, source, option));
         }
         made.push(path.to_path_buf());
     }
     if folder.is_dir() {
         return Ok(made);
     }
-    Err(Error::Data(format!(
-        "{} is a file, so nothing can be saved in it; choose a folder with --out",
-        folder.display()
-    )))
+    Err(CommandError::NotFolder { path: folder.into(), option }.into())
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Error {
-    let path = path.display();
-    Error::Data(format!("{path} cannot be written: {error}; choose another place with --out"))
+fn cannot_write(path: &Path, source: io::Error, option: &'static str) -> Error {
+    CommandError::Write { path: path.into(), source, option }.into()
 }
 
 fn temporary(name: &str) -> String {
     format!(".{name}.{}.tmp", std::process::id())
 }
 
-/// Files that appear together: written under temporary names first.
+/// Set of files that appear together: they are written under temporary names first.
 #[derive(Debug)]
 pub struct Files {
     folder: PathBuf,
-    /// The folders that were not there before.
+    /// Option that names the folder, for messages.
+    option: &'static str,
+    /// Folders that were created for the files.
     made: Vec<PathBuf>,
-    /// Where each file is now, and where it belongs.
+    /// Temporary and final path of each written file.
     written: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Files {
-    /// Files in a folder, which is made if it is not there.
+    /// Prepares to write files into a folder, which `option` names. Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// As [`check_folder`].
-    pub fn new(folder: &Path) -> Result<Self> {
-        Ok(Self { made: make_folder(folder)?, folder: folder.into(), written: vec![] })
+    /// See [`check_folder`].
+    pub fn new(folder: &Path, option: &'static str) -> Result<Self> {
+        Ok(Self { made: make_folder(folder, option)?, folder: folder.into(), option, written: vec![] })
     }
 
     /// Writes a file under a temporary name.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let (now, then) = (self.folder.join(temporary(name)), self.folder.join(name));
         self.written.push((now.clone(), then.clone()));
@@ -161,31 +135,32 @@ impl Files {
             file.write_all(bytes)?;
             file.sync_all()
         });
-        written.map_err(|error| cannot_write(&then, &error))
+        written.map_err(|source| cannot_write(&then, source, self.option))
     }
 
-    /// Gives all files their names, in the order in which they were written.
+    /// Renames all files to their final names, in the order in which they were written.
     ///
-    /// The last one is what makes them valid, so an older one of its name goes first: there is never a mix.
+    /// The last file makes the others valid, so an older file of its name is removed first: files of two runs are
+    /// never mixed.
     ///
     /// # Errors
-    /// When a file cannot be replaced.
+    /// If a file cannot be replaced.
     pub fn publish(self) -> Result<()> {
         if let [_, .., (_, last)] = &self.written[..]
-            && let Err(error) = fs::remove_file(last)
-            && error.kind() != ErrorKind::NotFound
+            && let Err(source) = fs::remove_file(last)
+            && source.kind() != ErrorKind::NotFound
         {
-            return Err(cannot_write(last, &error));
+            return Err(cannot_write(last, source, self.option));
         }
         self.written
             .iter()
-            .try_for_each(|(now, then)| fs::rename(now, then).map_err(|error| cannot_write(then, &error)))
+            .try_for_each(|(now, then)| fs::rename(now, then).map_err(|source| cannot_write(then, source, self.option)))
     }
 }
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // What was published has moved, and a folder with something in it stays.
+        // Published files have been renamed, and `remove_dir` keeps a folder that is not empty.
         for (now, _) in &self.written {
             let _ = fs::remove_file(now);
         }
@@ -195,33 +170,15 @@ impl Drop for Files {
     }
 }
 
-/// The folder of a path and the name in it.
+/// Splits a path, which `option` names, into its folder and its file name.
 ///
 /// # Errors
-/// When the path ends in no name.
-pub fn split(path: &Path) -> Result<(PathBuf, String)> {
+/// If the path does not end in a file name.
+pub fn split(path: &Path, option: &'static str) -> Result<(PathBuf, String)> {
     let name = path.file_name().map(OsString::from).and_then(|name| name.into_string().ok());
     let Some(name) = name.filter(|_| !path.is_dir()) else {
-        return Err(Error::Data(format!("{} is not the name of a file; give one with --out", path.display())));
+        return Err(CommandError::NotFile { path: path.into(), option }.into());
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     Ok((folder.unwrap_or_else(|| Path::new(".")).into(), name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn methods_become_options() {
-        assert_eq!(
-            for_the_command_line("Drop them with .drop_columns([\"name\", \"home city\"]), or not.", "--drop"),
-            "Drop them with --drop 'name,home city', or not."
-        );
-        assert_eq!(for_the_command_line("Missing::FillMean (--missing mean) fills", ""), "--missing mean fills");
-        assert_eq!(
-            for_the_command_line("use Split::by_time(\"my day\") (--time my day), or .limit(7) (--limit 7). (--x", ""),
-            "use --time my day, or --limit 7. (--x"
-        );
-    }
 }

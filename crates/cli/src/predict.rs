@@ -1,4 +1,4 @@
-//! `wgrad predict`: what a saved model says about new rows.
+//! `wgrad predict`: predictions of a saved model for new rows.
 
 use std::path::{Path, PathBuf};
 
@@ -9,26 +9,30 @@ use wgrad_nn::Module;
 use wgrad_train::{Silent, Trainer};
 
 use crate::devices::open;
+use crate::error::CommandError;
 use crate::model::Model;
 use crate::output::{Files, check_folder, count, list, note, print, split};
 use crate::variants::Stored;
 
 /// The arguments of `wgrad predict`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The result has a row per row of FILE, in the same order: `p_CLASS`, the probability of each \
-    class, and `label`, the class that is predicted. Probabilities are calibrated, and of two classes the label goes by \
-    the threshold, as the training decided; what it decided is told on standard error.")]
+#[command(
+    after_help = "The output has a row per row of FILE, in the same order, with the columns `p_CLASS`, the probability of \
+    each class, and `label`, the predicted class. The calibration and, for two classes, the threshold were chosen by the \
+    training; a note on standard error describes them."
+)]
 pub struct Args {
-    /// The folder that `wgrad train` saved the model in.
+    /// The folder in which `wgrad train` saved the model.
     #[arg(value_name = "DIR")]
     model: PathBuf,
-    /// The CSV file with the rows. It needs the columns that the model was trained on, in any order; others are ignored.
+    /// The CSV file with the rows. It needs the columns that the model was trained on, in any order; other columns
+    /// are ignored.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where to write the predictions; `-` or nothing for standard output.
+    /// The file to write the predictions to; `-` is standard output. [default: -]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`).
+    /// The device that computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`).
     #[arg(long, default_value = "auto")]
     device: String,
     #[command(flatten)]
@@ -38,26 +42,26 @@ pub struct Args {
 /// Predicts and writes the result.
 ///
 /// # Errors
-/// When the model, the rows, the device or the output cannot be used.
+/// If the model, the rows, the device or the output cannot be used.
 pub fn run(args: &Args) -> Result<()> {
     let params = Params::default();
     let (model, layers) = Model::load(&args.model, &params)?;
     let table = Table::read(&args.file)?;
     let x = model.preprocess.apply(&table)?;
     let out = args.out.as_deref().filter(|path| path.as_os_str() != "-");
-    let place = out.map(|out| destination(out, &args.file)).transpose()?;
+    let destination = out.map(|out| check_destination(out, &args.file)).transpose()?;
     note_extra_columns(&model, &table);
     let device = args.stored.apply(open(&args.device, false)?, false)?;
     let logits = Trainer::new(device, &params).progress(Silent).predict_logits_rows(&x, |x| layers.forward(x))?;
     let text = csv(&model, &logits)?;
     if model.decision != Decision::default() {
-        note(&format!("note: {}", decision(&model)));
+        note(&format!("note: {}", model.describe_decision()));
     }
-    let Some(place) = place else { return print(&text) };
-    match &place {
-        Place::Stream(path) => std::fs::write(path, text).map_err(Error::io(path))?,
-        Place::File(folder, name) => {
-            let mut files = Files::new(folder)?;
+    let Some(destination) = destination else { return print(&text) };
+    match &destination {
+        Destination::Stream(path) => std::fs::write(path, text).map_err(Error::io(path))?,
+        Destination::File(folder, name) => {
+            let mut files = Files::new(folder, "--out")?;
             files.write(name, text.as_bytes())?;
             files.publish()?;
             let out = out.unwrap_or(folder).display();
@@ -67,30 +71,27 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Where the result goes.
-enum Place {
-    /// A file of this name in this folder, which appears when it is complete.
+/// Destination of the predictions.
+enum Destination {
+    /// A file of this name in this folder. It appears when it is complete.
     File(PathBuf, String),
     /// A pipe or a device such as `/dev/stdout`, which must not be replaced.
     Stream(PathBuf),
 }
 
-/// Where the result goes, after a look whether it can.
-fn destination(out: &Path, file: &Path) -> Result<Place> {
-    // Through a link, so that what it points to is replaced, and not the link.
+/// Returns the destination for `--out`, after checking that it can be written.
+fn check_destination(out: &Path, file: &Path) -> Result<Destination> {
+    // A symbolic link is resolved, so that its target is replaced and not the link.
     let real = out.canonicalize();
     if real.as_ref().is_ok_and(|real| file.canonicalize().is_ok_and(|file| file == *real)) {
-        return Err(Error::Data(format!(
-            "{} is the file with the rows, which would be overwritten; choose another --out",
-            out.display()
-        )));
+        return Err(CommandError::OverwritesInput { path: out.into() }.into());
     }
     if out.exists() && !out.is_file() && !out.is_dir() {
-        return Ok(Place::Stream(out.into()));
+        return Ok(Destination::Stream(out.into()));
     }
-    let (folder, name) = split(real.as_deref().unwrap_or(out))?;
-    check_folder(&folder)?;
-    Ok(Place::File(folder, name))
+    let (folder, name) = split(real.as_deref().unwrap_or(out), "--out")?;
+    check_folder(&folder, "--out")?;
+    Ok(Destination::File(folder, name))
 }
 
 fn note_extra_columns(model: &Model, table: &Table) {
@@ -109,25 +110,17 @@ fn note_extra_columns(model: &Model, table: &Table) {
     }
 }
 
-/// What the model does with its logits.
-fn decision(model: &Model) -> String {
-    match &model.classes[..] {
-        [_, positive] => model.decision.to_string().replace("; positive above", &format!("; `{positive}` above")),
-        _ => model.decision.to_string().split(';').next().unwrap_or_default().into(),
-    }
-}
-
-/// The predictions as CSV.
+/// Formats the predictions as CSV.
 fn csv(model: &Model, logits: &Array) -> Result<String> {
     let mut writer = csv::Writer::from_writer(vec![]);
     let header = model.classes.iter().map(|class| format!("p_{class}")).chain(["label".into()]);
-    let failed = |error: &dyn std::fmt::Display| Error::Data(format!("the predictions cannot be written: {error}"));
+    let failed = |error: &dyn std::fmt::Display| CommandError::Predictions { reason: error.to_string() };
     writer.write_record(header).map_err(|error| failed(&error))?;
     let width = logits.shape().dims().last().copied().unwrap_or(1);
     let values = logits.to_f64();
     for (row, given) in values.chunks(width).enumerate() {
         if given.iter().any(|z| !z.is_finite()) {
-            return Err(Error::Data(format!("the model gives no number for row {} of the file", row + 1)));
+            return Err(CommandError::OutputNotFinite { row: row + 1 }.into());
         }
         let mut all = model.decision.probabilities(given);
         if let [p] = all[..] {
@@ -138,10 +131,10 @@ fn csv(model: &Model, logits: &Array) -> Result<String> {
         writer.write_record(cells).map_err(|error| failed(&error))?;
     }
     let bytes = writer.into_inner().map_err(|error| failed(&error))?;
-    String::from_utf8(bytes).map_err(|error| failed(&error))
+    Ok(String::from_utf8(bytes).map_err(|error| failed(&error))?)
 }
 
-/// A probability, with the digits that a 32-bit float has.
+/// Formats a probability with the digits of a 32-bit float.
 fn number(p: f64) -> String {
     let p = p as f32;
     if p == 0.0 || p >= 1e-4 { p.to_string() } else { format!("{p:e}") }

@@ -1,4 +1,4 @@
-//! `wgrad tune`: which variants of kernels are fastest on a device.
+//! `wgrad tune`: finds the fastest kernel variants on a device.
 
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use wgrad_core::{
-    Backend, DType, DeviceError, DeviceInfo, Error, Graph, Mode, Params, Plan, Result, Tensor, Tuned, TuningChoices,
-};
+use wgrad_core::{Backend, DType, DeviceInfo, Graph, Mode, Params, Plan, Result, Tensor, Tuned, TuningChoices};
 use wgrad_kernels::{cache_folder, load_choices, save_choices};
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
@@ -20,17 +18,18 @@ use crate::args::whole;
 use crate::bench::workload;
 use crate::bench::workloads::{WORKLOADS, Workload};
 use crate::devices::open;
+use crate::error::CommandError;
 use crate::model::{Loss, Model};
 use crate::output::{count, note, print};
 
 /// The arguments of `wgrad tune`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Some ops have several kernels that compute the same: which one is fastest depends on the sizes and \
+    after_help = "Some ops have several kernels that compute the same result; which one is fastest depends on the sizes and \
     the device. Without tuning, a rule picks one. This command times all of them for the sizes of a model or of the \
-    workloads of `wgrad bench`, and keeps the fastest per adapter and driver in the user's folder of caches; a variant \
-    replaces the default one if it takes less than 95 % of its time. Sums are taken in another order then, so results \
-    change in their last bits.
+    workloads of `wgrad bench`, and stores the fastest ones per adapter and driver in the user's cache folder; a variant \
+    replaces the default one if it takes less than 95 % of its time. Another variant may add in another order, which \
+    changes the last bits of results.
 
 Examples:
   wgrad train tumours.csv --target malignant --device gpu
@@ -38,33 +37,34 @@ Examples:
   wgrad tune tabular mid --device vulkan:nvidia --seconds 20"
 )]
 pub struct Args {
-    /// Workloads of `wgrad bench`. [default: all that train a model, unless a saved one is named]
+    /// Workloads of `wgrad bench` to tune. [default: all that train a model, unless --model is given]
     #[arg(value_name = "WORKLOAD", hide_possible_values = true, value_parser = workload())]
     workloads: Vec<Workload>,
-    /// A folder that `wgrad train` saved a model in: tunes training it and predicting with it.
+    /// The folder of a saved model: tunes training it and predicting with it.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// What computes: auto, gpu, or an adapter's name (see `wgrad devices`).
+    /// The device to tune: auto, gpu, or an adapter's name (see `wgrad devices`).
     #[arg(long, default_value = "auto")]
     device: String,
-    /// For how long to measure, at most; a kernel that runs by then is waited for.
+    /// Stop measuring after this many seconds; a kernel that is running then is waited for.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 60, value_parser = whole(1, "at least 1"))]
     seconds: usize,
-    /// Measure also what was measured before.
+    /// Measure again what has been measured before.
     #[arg(long)]
     again: bool,
-    /// Print the result as one JSON object, as the last line of standard output; all else goes to standard error.
+    /// Print the result as one JSON object, as the last line of standard output; everything else goes to standard
+    /// error.
     #[arg(long)]
     json: bool,
 }
 
-/// The workloads that train a model.
+/// Workloads that train a model.
 const TRAINING: [&str; 4] = ["tabular", "mid", "wide", "cnn"];
 
-/// Tunes.
+/// Tunes the device and stores the result.
 ///
 /// # Errors
-/// When the device has no variants, the model cannot be read, or the result cannot be kept.
+/// If the device has no kernel variants, the model cannot be read, or the result cannot be stored.
 pub fn run(args: &Args) -> Result<()> {
     let begin = Instant::now();
     let limit = Duration::from_secs(args.seconds as u64);
@@ -72,20 +72,17 @@ pub fn run(args: &Args) -> Result<()> {
     let device = open(&args.device, args.json)?;
     let info = device.info();
     if info.kind != "gpu" {
-        return Err(DeviceError::NothingToTune { kind: info.kind }.into());
+        return Err(CommandError::NothingToTune { kind: info.kind }.into());
     }
     let Some(folder) = cache_folder() else {
-        return Err(Error::Config(
-            "there is no folder for caches to keep the result in: set XDG_CACHE_HOME or HOME, and not WGRAD_CACHE=off"
-                .into(),
-        ));
+        return Err(CommandError::NoCacheFolder.into());
     };
     let mut stored = load_choices(&folder, &info);
     let known = if args.again { TuningChoices::default() } else { stored.clone() };
     let mut backend: Box<dyn Backend> = device.choosing(known).into();
     let (mut done, mut left, mut file) = (vec![], 0, None);
     let bar = bar();
-    for Named { name, graph, fetches } in graphs {
+    for NamedGraph { name, graph, fetches } in graphs {
         bar.set_message(name.clone());
         let plan = Plan::new(&graph, &fetches.iter().collect::<Vec<_>>(), &backend.limits())?;
         let mut rest = None;
@@ -99,51 +96,51 @@ pub fn run(args: &Args) -> Result<()> {
             done.push(tuned.clone());
         })?;
         left += rest.unwrap_or_else(|| undecided(&plan, &choices));
-        // After each, so that what was measured is kept when the next one fails.
+        // Stored after each graph, so that its measurements are kept if the next graph fails.
         stored.extend(choices.iter());
         file = Some(save_choices(&folder, &info, &stored)?);
     }
     bar.finish_and_clear();
-    tell(args, &info, &Found { done, left, file })
+    print_results(args, &info, &Results { done, left, file })
 }
 
-/// How many sites of a plan have several variants and no choice.
+/// Returns the number of tuning keys of a plan that have several variants and no choice yet.
 fn undecided(plan: &Plan, choices: &TuningChoices) -> usize {
-    let mut sites: Vec<&str> = plan
+    let mut keys: Vec<&str> = plan
         .choices()
         .filter(|choice| choice.variants.len() > 1 && !choices.contains(&choice.key))
         .map(|choice| choice.key.as_str())
         .collect();
-    sites.sort_unstable();
-    sites.dedup();
-    sites.len()
+    keys.sort_unstable();
+    keys.dedup();
+    keys.len()
 }
 
-/// Result of the measurements.
-struct Found {
+/// Result of all measurements.
+struct Results {
     done: Vec<Tuned>,
-    /// Sites that there was no time for.
+    /// Number of tuning keys that were not measured for lack of time.
     left: usize,
-    /// The file of the choices.
+    /// File in which the choices are stored.
     file: Option<PathBuf>,
 }
 
-/// A graph to tune.
-struct Named {
+/// Graph to tune, with its name.
+struct NamedGraph {
     name: String,
     graph: Graph,
     fetches: Vec<Tensor>,
 }
 
-/// Traces what to tune.
-fn graphs(args: &Args) -> Result<Vec<Named>> {
+/// Traces the graphs to tune.
+fn graphs(args: &Args) -> Result<Vec<NamedGraph>> {
     let mut graphs = vec![];
     if let Some(folder) = &args.model {
         let model = Model::describe(folder)?;
         let params = Params::default();
         let layers = model.architecture.build(&params);
         let (rows, batch) = (model.training.rows, model.training.batch_size.min(model.training.rows));
-        // The last batch of an epoch is smaller; the trainer leaves out one of a single row.
+        // The last batch of an epoch may be smaller; the trainer skips one of a single row.
         for batch in [batch, rows % batch.max(1)].into_iter().filter(|&batch| batch > 1) {
             let graph = Graph::new(Mode::Train);
             let logits = layers.forward(&graph.input("x", [batch, model.architecture.inputs], DType::F32));
@@ -152,12 +149,12 @@ fn graphs(args: &Args) -> Result<Vec<Named>> {
                 Loss::Ce => CrossEntropyLoss::new().forward(&logits, &graph.input("y", [batch], DType::U32)),
             };
             AdamW::new(model.training.lr).minimize(&loss);
-            graphs.push(Named { name: format!("training on {batch} rows"), graph, fetches: vec![loss] });
+            graphs.push(NamedGraph { name: format!("training on {batch} rows"), graph, fetches: vec![loss] });
         }
         let graph = Graph::new(Mode::Evaluate);
         let x = graph.input("x", [EVALUATION_ROWS, model.architecture.inputs], DType::F32);
         let logits = layers.forward(&x);
-        graphs.push(Named { name: format!("predicting {EVALUATION_ROWS} rows"), graph, fetches: vec![logits] });
+        graphs.push(NamedGraph { name: format!("predicting {EVALUATION_ROWS} rows"), graph, fetches: vec![logits] });
     }
     let mut workloads = args.workloads.clone();
     if workloads.is_empty() && args.model.is_none() {
@@ -166,12 +163,12 @@ fn graphs(args: &Args) -> Result<Vec<Named>> {
     for workload in workloads {
         let graph = Graph::new(Mode::Train);
         let traced = (workload.trace)(&Params::seeded(1), &graph);
-        graphs.push(Named { name: workload.name.into(), graph, fetches: traced.loss.into_iter().collect() });
+        graphs.push(NamedGraph { name: workload.name.into(), graph, fetches: traced.loss.into_iter().collect() });
     }
     Ok(graphs)
 }
 
-/// The progress, if a terminal is there to show it.
+/// Returns the progress bar, hidden unless standard error is a terminal.
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {elapsed}");
     let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -195,11 +192,11 @@ fn times(tuned: &Tuned) -> String {
 }
 
 /// Prints the result.
-fn tell(args: &Args, info: &DeviceInfo, found: &Found) -> Result<()> {
-    let Found { done, left, file } = found;
+fn print_results(args: &Args, info: &DeviceInfo, results: &Results) -> Result<()> {
+    let Results { done, left, file } = results;
     let file = file.as_ref().map(|file| file.display().to_string()).unwrap_or_default();
     if args.json {
-        let site = |tuned: &Tuned| {
+        let entry = |tuned: &Tuned| {
             json!({
                 "site": tuned.key,
                 "default": tuned.default.variant,
@@ -209,12 +206,12 @@ fn tell(args: &Args, info: &DeviceInfo, found: &Found) -> Result<()> {
                 "speed_up": speed_up(tuned),
             })
         };
-        let sites: Vec<Value> = done.iter().map(site).collect();
+        let entries: Vec<Value> = done.iter().map(entry).collect();
         let all = json!({
             "adapter": info.adapter,
             "backend": info.api,
             "driver": info.driver,
-            "sites": sites,
+            "sites": entries,
             "left": left,
             "file": file,
         });
@@ -223,9 +220,12 @@ fn tell(args: &Args, info: &DeviceInfo, found: &Found) -> Result<()> {
     if !done.is_empty() {
         print(&format!("{}\n", table(done)))?;
     }
-    note(&format!("{} measured; kept in {file}", count(done.len(), "site")));
+    note(&format!("{} measured; stored in {file}", count(done.len(), "tuning key")));
     if *left > 0 {
-        note(&format!("{} left when the time was over: run it again, or with more --seconds", count(*left, "site")));
+        note(&format!(
+            "{} not measured for lack of time: run the command again, or with more --seconds",
+            count(*left, "tuning key")
+        ));
     }
     Ok(())
 }
@@ -233,7 +233,7 @@ fn tell(args: &Args, info: &DeviceInfo, found: &Found) -> Result<()> {
 fn table(done: &[Tuned]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(vec!["site", "default", "µs", "chosen", "µs", "speed-up"]);
+    table.set_header(vec!["tuning key", "default", "µs", "chosen", "µs", "speed-up"]);
     for tuned in done {
         let same = tuned.default.variant == tuned.chosen.variant;
         let or_same = |cell: String| if same { "same".into() } else { cell };

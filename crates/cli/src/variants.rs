@@ -1,4 +1,4 @@
-//! The options about which variants of kernels run, for the commands that compute.
+//! Options for kernel variants, shared by the commands that compute.
 
 use std::path::PathBuf;
 
@@ -8,23 +8,23 @@ use wgrad_kernels::{Device, cache_folder, load_choices};
 use crate::model::Model;
 use crate::output::{count, note};
 
-/// Which variants of kernels run; for the commands that compute.
+/// Options that select kernel variants.
 #[derive(Debug, clap::Args)]
 pub struct Stored {
-    /// Ignore what `wgrad tune` found for the device.
+    /// Do not use the kernel variants that `wgrad tune` stored for the device.
     #[arg(long)]
     no_tuning: bool,
-    /// Run the variants of kernels that a saved model was trained with, and no others that `wgrad tune` found: on the
-    /// same device and driver, the same training gives the same bits again.
+    /// Use the kernel variants that this saved model was trained with, and none that `wgrad tune` stored: on the same
+    /// device and driver, the same training then gives the same model, bit for bit.
     #[arg(long, value_name = "DIR", conflicts_with = "no_tuning")]
     variants_of: Option<PathBuf>,
 }
 
 impl Stored {
-    /// The device with the variants to run, and a line about them unless `quiet`.
+    /// Returns the device with the selected variants. Prints a note about them unless `quiet`.
     ///
     /// # Errors
-    /// When the model whose variants are wanted cannot be read.
+    /// If the model whose variants are requested cannot be read.
     pub fn apply(&self, device: Device, quiet: bool) -> Result<Device> {
         let info = device.info();
         if self.no_tuning || info.kind != "gpu" {
@@ -48,7 +48,7 @@ impl Stored {
         Ok(device.choosing(choices))
     }
 
-    /// The same for a process that this command starts.
+    /// Returns the options that pass the selection on to a child process.
     pub fn options(&self) -> Vec<&str> {
         let folder = self.variants_of.as_ref().and_then(|folder| folder.to_str());
         let folder = folder.map(|folder| ["--variants-of", folder]);

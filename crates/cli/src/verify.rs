@@ -1,4 +1,4 @@
-//! `wgrad verify-resume`: whether a training that is stopped and goes on ends with the same bytes on this machine.
+//! `wgrad verify-resume`: checks that a stopped and resumed training run ends with the same bytes on this machine.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use wgrad_core::{Error, Result};
 
 use crate::args::whole;
+use crate::error::CommandError;
 use crate::output::{note, print};
 use crate::train;
 
@@ -22,45 +23,41 @@ use crate::train;
     options of `wgrad train` about where to save and what to print have no effect. Exit code 1 if the models differ."
 )]
 pub struct Args {
-    /// Stop after this step. [default: a random one]
+    /// The step after which to stop. [default: a random one]
     #[arg(long, allow_negative_numbers = true, value_name = "STEP", value_parser = whole(1, "at least 1"))]
     at_step: Option<usize>,
     #[command(flatten)]
     train: train::Args,
 }
 
-/// Trains three times and compares.
+/// Trains three times and compares the models.
 ///
 /// # Errors
-/// When a training fails, or the folder for temporary files cannot be written.
+/// If a training run fails, or the folder for temporary files cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let place = Place::new()?;
-    let words = words(std::env::args_os());
-    say(args, "1 of 3: a training from beginning to end");
-    let whole = child(&words, &place.0.join("whole"), &["--json".into()], 0)?;
+    let folder = TempFolder::new()?;
+    let arguments = training_arguments(std::env::args_os());
+    note_step(args, "1 of 3: a training from beginning to end");
+    let whole = child(&arguments, &folder.0.join("whole"), &["--json".into()], 0)?;
     let line = whole.lines().last().unwrap_or_default();
     let report: Value = serde_json::from_str(line).unwrap_or_default();
     let steps = report["steps"].as_u64().unwrap_or(0);
     let step = match args.at_step.map(|step| step as u64) {
         Some(step) if step >= steps => {
-            return Err(Error::Config(format!(
-                "the training has {steps} steps, so it cannot be stopped after {step} of them"
-            )));
+            return Err(CommandError::StopAfterEnd { step, steps }.into());
         }
         Some(step) => step,
         None if steps < 2 => {
-            return Err(Error::Config(format!(
-                "a training of {steps} steps cannot be stopped before its end: give it more"
-            )));
+            return Err(CommandError::TooFewSteps { steps }.into());
         }
-        None => 1 + now() % (steps - 1),
+        None => 1 + random() % (steps - 1),
     };
-    say(args, &format!("2 of 3: one that stops after step {step} of {steps}"));
-    let parts = place.0.join("parts");
-    child(&words, &parts, &["--stop-after".into(), step.to_string().into()], 130)?;
-    say(args, "3 of 3: one that goes on from there");
-    child(&words, &parts, &["--resume".into()], 0)?;
-    let [whole, parts] = [place.0.join("whole"), parts].map(|folder| read(&folder));
+    note_step(args, &format!("2 of 3: one that stops after step {step} of {steps}"));
+    let parts = folder.0.join("parts");
+    child(&arguments, &parts, &["--stop-after".into(), step.to_string().into()], 130)?;
+    note_step(args, "3 of 3: one that goes on from there");
+    child(&arguments, &parts, &["--resume".into()], 0)?;
+    let [whole, parts] = [folder.0.join("whole"), parts].map(|folder| read(&folder));
     let (whole, parts) = (whole?, parts?);
     let same = whole == parts;
     let at = whole.iter().zip(&parts).position(|(a, b)| a != b).unwrap_or(whole.len().min(parts.len()));
@@ -82,20 +79,21 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn say(args: &Args, text: &str) {
+fn note_step(args: &Args, text: &str) {
     if !args.train.quiet {
         note(text);
     }
 }
 
-/// A number that is another one each time.
-fn now() -> u64 {
+/// Returns a number from the clock, different on each call.
+fn random() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::from(since.subsec_nanos()).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32
 }
 
-/// The words of this command for a training: without the name of the subcommand, and what is decided here.
-fn words(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
+/// Returns this command's arguments for `wgrad train`: without the subcommand and without the options that are set
+/// here.
+fn training_arguments(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     const VALUES: [&str; 4] = ["--at-step", "--out", "--checkpoint-every", "--stop-after"];
     const FLAGS: [&str; 5] = ["--json", "--quiet", "--resume", "--overwrite", "--find-lr"];
     let (mut kept, mut skip) = (vec![], false);
@@ -114,18 +112,20 @@ fn words(all: impl Iterator<Item = OsString>) -> Vec<OsString> {
     kept
 }
 
-/// A training in a process of its own, which ends with `code`. Gives its standard output.
-fn child(words: &[OsString], out: &Path, more: &[OsString], code: i32) -> Result<String> {
+/// Trains in a child process that is expected to exit with `code`. Returns its standard output.
+fn child(arguments: &[OsString], out: &Path, more: &[OsString], code: i32) -> Result<String> {
     let this = std::env::current_exe().map_err(Error::io("wgrad"))?;
     let mut command = Command::new(this);
-    command.arg("train").args(words).arg("--quiet").arg("--out").arg(out).args(more);
+    command.arg("train").args(arguments).arg("--quiet").arg("--out").arg(out).args(more);
     let output = command.stdin(Stdio::null()).output().map_err(Error::io("wgrad train"))?;
     if output.status.code() == Some(code) {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    let text = String::from_utf8_lossy(&output.stderr).trim().to_string();
-    let text = text.strip_prefix("error: ").map_or(text.clone(), str::to_string);
-    Err(Error::Data(if text.is_empty() { format!("`wgrad train` ended with {}", output.status) } else { text }))
+    let stderr = String::from_utf8_lossy(&output.stderr).trim().to_string();
+    if stderr.is_empty() {
+        return Err(CommandError::ChildEnded { command: "train".into(), status: output.status }.into());
+    }
+    Err(CommandError::Child { stderr }.into())
 }
 
 fn read(folder: &Path) -> Result<Vec<u8>> {
@@ -133,18 +133,18 @@ fn read(folder: &Path) -> Result<Vec<u8>> {
     fs::read(&path).map_err(Error::io(&path))
 }
 
-/// A folder for temporary files, which goes with the value.
-struct Place(PathBuf);
+/// Folder for temporary files; removed on drop.
+struct TempFolder(PathBuf);
 
-impl Place {
+impl TempFolder {
     fn new() -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("wgrad-verify-{}-{}", std::process::id(), now()));
+        let folder = std::env::temp_dir().join(format!("wgrad-verify-{}-{}", std::process::id(), random()));
         fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
         Ok(Self(folder))
     }
 }
 
-impl Drop for Place {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -155,10 +155,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_training_gets_the_words_but_for_what_is_decided_here() {
+    fn options_set_by_verify_resume_are_not_passed_on() {
         let all =
             "wgrad verify-resume a.csv --target y --out m --at-step=3 --json --lr 0.1 --checkpoint-every 5 --seed 2";
-        let kept = words(all.split(' ').map(OsString::from));
+        let kept = training_arguments(all.split(' ').map(OsString::from));
         assert_eq!(kept, ["a.csv", "--target", "y", "--lr", "0.1", "--seed", "2"].map(OsString::from));
     }
 }

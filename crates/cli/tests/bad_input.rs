@@ -1,10 +1,10 @@
-//! What cannot be used: a clear message, the right exit code, nothing half-written.
+//! Invalid input: a clear message, the right exit code, and no partial output.
 
 mod common;
 
 use common::{Place, csv, two_classes};
 
-/// Trains on a file of this text, which must fail with all of these words and leave nothing behind.
+/// Trains on a file with this text. The training must fail with all of these words and leave no files.
 #[track_caller]
 fn refused(csv: &str, options: &str, words: &[&str]) {
     let place = Place::new();
@@ -110,7 +110,7 @@ fn an_output_folder_that_cannot_be_written() {
 }
 
 #[test]
-fn options_outside_their_range_are_usage_errors_that_say_the_range() {
+fn options_out_of_range_are_usage_errors_naming_the_range() {
     let place = Place::new();
     place.write("t.csv", two_classes());
     for (option, range) in [
@@ -140,7 +140,7 @@ fn options_outside_their_range_are_usage_errors_that_say_the_range() {
     assert_eq!(place.names(), ["t.csv"]);
 }
 
-/// A place with a model `m`, trained on `ok.csv`.
+/// Returns a folder with a model `m`, trained on `ok.csv`.
 fn trained() -> Place {
     let place = Place::new();
     place.write("ok.csv", two_classes());
@@ -171,7 +171,7 @@ fn missing_columns_at_prediction_are_listed() {
 }
 
 #[test]
-fn predictions_do_not_overwrite_their_input_or_go_nowhere() {
+fn predictions_do_not_overwrite_their_input() {
     let place = trained();
     place.wgrad("predict m ok.csv --out ./ok.csv").bad(1, &["would be overwritten"]);
     place.wgrad("predict m ok.csv --out m").bad(1, &["m is not the name of a file"]);
@@ -201,10 +201,10 @@ fn damaged_and_foreign_weights_are_refused() {
     assert_eq!(place.names(), ["m", "ok.csv", "other"]);
 }
 
-/// A place that even the superuser cannot write to.
+/// Returns a folder that even the superuser cannot write to.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_read_only_place_is_told_before_anything_is_trained() {
+fn a_read_only_folder_is_reported_before_training() {
     let place = Place::new();
     place.write("ok.csv", two_classes());
     for out in ["/sys/kernel/wgrad", "/sys/kernel"] {
@@ -253,7 +253,7 @@ fn a_damaged_description_of_a_model_is_refused_or_read() {
             0 => text.truncate(at),
             1 => text[at] ^= 1 << random(7),
             2 => drop(text.drain(at..(at + 1 + random(40)).min(whole.len()))),
-            // Digits become a number that nothing has room for.
+            // Digits are replaced by a number that is too large for any memory.
             _ => {
                 let digits = text.iter().position(u8::is_ascii_digit).unwrap_or(0).max(at);
                 text.splice(digits..digits, *b"99999999999");

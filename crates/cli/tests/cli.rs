@@ -1,18 +1,18 @@
-//! The command from the outside: what it prints, writes and answers.
+//! Tests of the command as a process: its output, files and exit codes.
 
 mod common;
 
 use common::{Place, csv, example, two_classes};
 use serde_json::Value;
 
-/// A place with a file `ok.csv`.
+/// Returns a folder with a file `ok.csv`.
 fn place() -> Place {
     let place = Place::new();
     place.write("ok.csv", two_classes());
     place
 }
 
-/// A place with a model `m`, trained on `ok.csv`.
+/// Returns a folder with a model `m`, trained on `ok.csv`.
 fn trained() -> Place {
     let place = place();
     place.wgrad("train ok.csv --target sick --epochs 3 --device cpu --out m").good();
@@ -39,7 +39,7 @@ fn every_command_and_option_has_a_help_text() {
 }
 
 #[test]
-fn devices_lists_the_cpu_and_says_what_auto_takes() {
+fn devices_lists_the_cpu_and_the_choice_of_auto() {
     let run = Place::new().wgrad("devices").good();
     assert_eq!(run.err, "", "no noise of drivers");
     for word in ["cpu", "cpu-f64", "--device auto takes"] {
@@ -108,7 +108,7 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
-fn model_json_says_what_the_model_is() {
+fn model_json_describes_the_model() {
     let place = trained();
     let json: Value = serde_json::from_slice(&place.read("m/model.json")).expect("JSON");
     assert_eq!((&json["format"], &json["version"]), (&"wgrad-classifier".into(), &1.into()));
@@ -217,7 +217,7 @@ fn rows_left_out_and_cells_filled_in() {
 }
 
 #[test]
-fn gpu_a_software_adapter_is_used_by_name_and_gives_the_same_bytes() {
+fn gpu_a_software_adapter_gives_the_same_bytes() {
     let place = place();
     let devices: Value = serde_json::from_str(&place.wgrad("devices --json").good().out).expect("JSON");
     let gpu = |device: &&Value| device["kind"] == "gpu";
@@ -234,7 +234,7 @@ fn gpu_a_software_adapter_is_used_by_name_and_gives_the_same_bytes() {
     place.run(&["predict", "one", "ok.csv", "--device", name]).good();
 }
 
-/// The mean accuracy and area under the ROC curve over some seeds, with the default options.
+/// Returns the mean accuracy and area under the ROC curve over some seeds, with the default options.
 fn mean(file: &str, target: &str, seeds: std::ops::RangeInclusive<u64>) -> [f64; 2] {
     let place = Place::new();
     let file = example(file);

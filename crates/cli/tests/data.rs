@@ -1,10 +1,10 @@
-//! The options about the rows: categories, splits, and rows on disk.
+//! Tests of the data options: categories, splits, and rows on disk.
 
 mod common;
 
 use common::{Place, csv, two_classes};
 
-/// A problem with a column of every type: the town says the class.
+/// Returns a data set with a column of every type, in which the town determines the class.
 fn towns() -> String {
     csv("town,member,size,visit,who,sick", 90, |i| {
         let town = ["Rome", "Paris", "Oslo"][i as usize % 3];
@@ -84,50 +84,50 @@ fn a_model_of_rows_on_disk_has_the_same_bytes() {
 }
 
 #[test]
-fn a_rare_class_is_told_with_what_weights_make_of_it() {
+fn a_rare_class_is_reported_with_the_effect_of_weights() {
     let place = Place::new();
     let rows =
         csv("size,sick", 100, |i| format!("{},{}", f64::from(i) * 0.37 % 5.0, if i % 20 == 0 { "yes" } else { "no" }));
     place.write("rare.csv", rows);
-    let told = |options: &str| {
+    let report = |options: &str| {
         let run =
             place.wgrad(&format!("train rare.csv --target sick --epochs 1 --device cpu --no-report --out m {options}"));
         run.good().err
     };
-    // Four of eighty training rows: the entropy of 0.05 and 0.95.
-    let plain = told("");
+    // Four of eighty training rows are positive: the entropy of 0.05 and 0.95.
+    let plain = report("");
     assert!(
         plain.contains(
-            "note: 5.00 % of the training rows are yes; always answering with the shares costs 0.1985; --pos-weight auto \
+            "note: 5.00 % of the training rows are yes; always predicting the class frequencies has a loss of 0.1985; --pos-weight auto \
              weighs a positive row as 19.000, and --threshold f1 chooses another threshold than 0.5\n\
-             start: the shares of the classes for every row, a loss of 0.1985\n"
+             start: predicts the class frequencies for every row, a loss of 0.1985\n"
         ),
         "{plain}"
     );
     for weighted in ["--pos-weight auto", "--pos-weight 19", "--sampler balanced"] {
-        let told = told(weighted);
-        assert!(told.contains("5.00 % of the training rows are yes, and the loss sees 50.0 %"), "{told}");
-        assert!(told.contains("taken out of the probabilities again") && told.contains("a loss of 0.6931\n"), "{told}");
+        let text = report(weighted);
+        assert!(text.contains("5.00 % of the training rows are yes, and the loss sees 50.0 %"), "{text}");
+        assert!(text.contains("taken out of the probabilities again") && text.contains("a loss of 0.6931\n"), "{text}");
     }
-    assert!(!told("--start random").contains("start:"));
+    assert!(!report("--start random").contains("start:"));
     place
         .wgrad("train rare.csv --target sick --sampler balanced --pos-weight 2 --device cpu")
-        .bad(1, &["do the same twice"]);
+        .bad(1, &["both balance the classes"]);
     place.write("ok.csv", two_classes());
     assert!(
         !place
             .wgrad("train ok.csv --target sick --epochs 1 --device cpu --out ok")
             .good()
             .err
-            .contains("always answering")
+            .contains("always predicting")
     );
 }
 
 #[test]
-fn a_model_begins_with_the_shares_of_the_classes() {
+fn a_model_starts_with_the_class_frequencies() {
     let place = Place::new();
     place.write("rare.csv", csv("size,sick", 100, |i| format!("{},{}", i * 37 % 51, u8::from(i % 20 == 0))));
-    // A rate at which nothing moves: the losses are those of the start.
+    // With a tiny learning rate the weights do not move, so the losses are those of the start.
     let loss = |options: &str| {
         let run = place.wgrad(&format!(
             "train rare.csv --target sick --epochs 1 --lr 1e-30 --device cpu-f64 --json --no-report --out m {options}"
@@ -152,12 +152,12 @@ fn a_column_is_embedded_saved_and_predicted_from() {
     let run = place.wgrad("train words.csv --target class --embed word --epochs 30 --device cpu --out m").good();
     assert!(run.out.contains("accuracy"), "{}", run.out);
     let model = place.text("m/model.json");
-    // 1.6 · 24^0.56 = 9.5 for 23 words and the unseen one.
+    // 1.6 · 24^0.56 = 9.5 for 23 words and the unseen category.
     assert!(model.contains("Embedding(24, 9) in place of feature 1 (word)"), "{model}");
     assert!(model.contains("Linear(11, 64)"), "{model}");
     let json: serde_json::Value = serde_json::from_str(&model).expect("JSON");
     assert!(json["test"]["accuracy"].as_f64().expect("a number") > 0.95, "the word says all");
-    // A word that training never saw is the unseen one.
+    // A word that is not in the training rows counts as unseen.
     place.write("new.csv", "m,word,n\n1,w3,50\n1,w4,50\n1,other,50\n");
     let out = place.wgrad("predict m new.csv --device cpu").good().out;
     let labels: Vec<&str> = out.lines().skip(1).map(|line| line.rsplit(',').next().expect("a label")).collect();

@@ -1,11 +1,11 @@
-//! Decisions, reports and comparisons from the outside.
+//! Tests of decisions, reports and comparisons through the command.
 
 mod common;
 
 use common::{Place, csv};
 use serde_json::Value;
 
-/// Rows whose classes overlap, a fifth of them positive.
+/// Returns rows with overlapping classes, a fifth of them positive.
 fn mixed() -> String {
     csv("a,b,c,sick", 300, |i| {
         let noise = |k: u32| f64::from((i * k) % 101) / 101.0;
@@ -16,7 +16,7 @@ fn mixed() -> String {
 
 const TRAIN: &str = "train mixed.csv --target sick --epochs 4 --device cpu --hidden 8";
 
-/// A place with models of `mixed.csv`, each with options of its own.
+/// Returns a folder with models of `mixed.csv`, each trained with its own options.
 fn trained(runs: &[(&str, &str)]) -> Place {
     let place = Place::new();
     place.write("mixed.csv", mixed());
@@ -30,7 +30,7 @@ fn model(place: &Place, name: &str) -> Value {
     serde_json::from_slice(&place.read(&format!("{name}/model.json"))).expect("JSON")
 }
 
-/// The probability of `yes` and the label of each prediction.
+/// Returns the probability of `yes` and the label of each prediction.
 fn predictions(text: &str) -> Vec<(f64, String)> {
     let row = |line: &str| {
         let cells: Vec<&str> = line.split(',').collect();
@@ -40,7 +40,7 @@ fn predictions(text: &str) -> Vec<(f64, String)> {
 }
 
 #[test]
-fn a_decision_is_stored_told_and_used() {
+fn a_decision_is_stored_printed_and_used() {
     let place = trained(&[]);
     let run = place.wgrad(&format!("{TRAIN} --threshold f2 --calibrate platt --out m")).good();
     for word in
@@ -68,7 +68,7 @@ fn a_decision_is_stored_told_and_used() {
 }
 
 #[test]
-fn weights_and_resampling_stay_in_the_threshold_and_leave_the_probabilities() {
+fn weights_and_resampling_change_only_the_threshold() {
     let place = trained(&[
         ("weight", "--pos-weight 4"),
         ("sampler", "--sampler balanced"),
@@ -77,7 +77,7 @@ fn weights_and_resampling_stay_in_the_threshold_and_leave_the_probabilities() {
     ]);
     for name in ["weight", "sampler"] {
         let decision = &model(&place, name)["decision"];
-        // 48 of 240 rows: four negatives per positive, for both.
+        // 48 of 240 rows are positive: four negatives per positive, in both ways of balancing.
         assert!((decision["calibration"]["platt"]["intercept"].as_f64().expect("a number") + 4_f64.ln()).abs() < 1e-6);
         assert!(decision["threshold"].as_f64().expect("a logit").abs() < 1e-6, "where the model has one half");
         let rows = predictions(&place.wgrad(&format!("predict {name} mixed.csv --device cpu")).good().out);
@@ -89,7 +89,7 @@ fn weights_and_resampling_stay_in_the_threshold_and_leave_the_probabilities() {
 }
 
 #[test]
-fn a_model_without_a_decision_is_read_as_before() {
+fn a_model_without_a_decision_can_be_read() {
     let place = trained(&[("m", "--validation 0.2 --calibrate isotonic --threshold 0.2"), ("plain", "--no-report")]);
     let calibrated = place.wgrad("predict m mixed.csv --device cpu").good();
     let mut json = model(&place, "m");
@@ -107,7 +107,7 @@ fn a_model_without_a_decision_is_read_as_before() {
 }
 
 #[test]
-fn what_is_no_decision_is_refused_before_anything_is_trained() {
+fn invalid_decision_options_are_refused_before_training() {
     let place = trained(&[]);
     place.wgrad(&format!("{TRAIN} --threshold best")).bad(2, &["`best` is no rule for a threshold", "precision=0.9"]);
     place.wgrad(&format!("{TRAIN} --calibrate sigmoid")).bad(2, &["`sigmoid` is no calibration"]);
@@ -120,9 +120,9 @@ fn what_is_no_decision_is_refused_before_anything_is_trained() {
 }
 
 #[test]
-fn what_the_rows_do_not_allow_is_told_and_the_model_is_kept() {
+fn an_impossible_decision_is_a_warning() {
     let place = Place::new();
-    // Nothing can be learned from these: all logits are the same.
+    // These rows are pure noise, so all logits are the same.
     place.write("noise.csv", csv("a,sick", 200, |i| format!("3,{}", u8::from((i * 31) % 97 < 12))));
     let run =
         place.wgrad("train noise.csv --target sick --epochs 2 --device cpu --threshold precision=0.99 --out m").good();
@@ -132,7 +132,7 @@ fn what_the_rows_do_not_allow_is_told_and_the_model_is_kept() {
 }
 
 #[test]
-fn a_run_leaves_a_report_unless_told_otherwise() {
+fn a_run_writes_a_report_unless_no_report() {
     let place = trained(&[("m", ""), ("n", "--no-report")]);
     let files = |name: &str| {
         let mut all: Vec<_> = (std::fs::read_dir(place.path(name)).expect("a folder").flatten())
@@ -152,13 +152,13 @@ fn a_run_leaves_a_report_unless_told_otherwise() {
         assert!(page.contains(word), "{word}");
     }
     assert_eq!(place.text("m/metrics.csv").lines().count(), 5);
-    // Trained anew without one, the scores of the model before are gone.
+    // Training again without a report removes the scores of the previous model.
     place.wgrad(&format!("{TRAIN} --seed 3 --no-report --out m")).good();
     assert!(!place.path("m/test.safetensors").exists());
 }
 
 #[test]
-fn a_report_that_cannot_be_written_is_told_and_the_model_is_saved() {
+fn an_unwritable_report_is_a_warning() {
     let place = trained(&[("m", "--no-report")]);
     place.write("m/plots", "in the way");
     let run = place.wgrad(&format!("{TRAIN} --out m")).good();
@@ -168,7 +168,7 @@ fn a_report_that_cannot_be_written_is_told_and_the_model_is_saved() {
 }
 
 #[test]
-fn names_of_columns_and_classes_are_text_in_a_report() {
+fn names_of_columns_and_classes_are_escaped_in_a_report() {
     let place = Place::new();
     let header = "<script>alert(1)</script>,b,\"<img src=x onerror=alert(2)>\"";
     place.write(
@@ -227,14 +227,14 @@ fn runs_on_the_same_rows_are_compared_row_by_row() {
     assert!((value(other, "differences", "value") - gap).abs() < 1e-12);
     assert!(other["differences"]["log_loss"]["low"].as_f64().is_some_and(|low| low > 0.0), "{other}");
     assert!(value(first, "metrics", "low") < value(first, "metrics", "value") && first["differences"].is_null());
-    // Another column less is another model of the same rows.
+    // One column less gives another model of the same rows.
     assert!(value(without, "differences", "value") < 0.0, "{without}");
     let rate = other["settings"]["lr"].as_str().and_then(|text| text.parse::<f64>().ok());
     assert_eq!(rate.map(f64::to_bits), Some(1e-5f64.to_bits()), "{other}");
 }
 
 #[test]
-fn what_cannot_be_compared_is_an_error() {
+fn runs_that_cannot_be_compared_are_an_error() {
     let place = trained(&[("m", "")]);
     place.wgrad("compare m nothing").bad(1, &["nothing is no folder, so it is no saved model"]);
     place.wgrad("compare").bad(2, &["RUN"]);

@@ -1,4 +1,4 @@
-//! `wgrad train --lockstep`: a verdict instead of a model.
+//! Tests of `wgrad train --lockstep` and `--audit`, which print a verdict instead of saving a model.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::Place;
 
-/// Rows of six features and two classes.
+/// Returns a folder with rows of six features and two classes.
 fn place() -> Place {
     let place = Place::new();
     let mut file = String::from("a,b,c,d,e,f,sick\n");
@@ -29,7 +29,7 @@ const TRAIN: &str =
     "train rows.csv --target sick --device cpu --hidden 10,8 --lr 0.01 --batch-size 16 --quiet --lockstep";
 
 #[test]
-fn steps_are_held_to_the_reference_and_nothing_is_saved() {
+fn steps_are_compared_with_the_reference() {
     let place = place();
     let run = place.wgrad(TRAIN).good();
     assert!(run.out.starts_with("step 1: lockstep on "), "{}", run.out);
@@ -43,7 +43,7 @@ fn steps_are_held_to_the_reference_and_nothing_is_saved() {
 }
 
 #[test]
-fn a_recorded_step_is_followed_and_what_differs_is_named() {
+fn the_first_difference_from_a_recording_is_named() {
     let place = place();
     let run = place.wgrad(&format!("{TRAIN} 1 --against {}", recording("right"))).good();
     assert!(
@@ -59,7 +59,7 @@ fn a_recorded_step_is_followed_and_what_differs_is_named() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_combinations_are_refused() {
     let place = place();
     let line = TRAIN.trim_end_matches(" --lockstep");
     place.wgrad(&format!("{line} --against {}", recording("right"))).bad_code(2);
@@ -72,7 +72,7 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn gradients_are_audited_and_nothing_is_saved() {
+fn gradients_are_audited() {
     let place = place();
     let train = TRAIN.replace("--lockstep", "--audit");
     let run = place.wgrad(&train).good();
@@ -80,14 +80,14 @@ fn gradients_are_audited_and_nothing_is_saved() {
     let found = place.wgrad(&format!("{train} --json --dropout 0.2")).good().json();
     let parameters = found["parameters"].as_array().expect("a list");
     assert!(found["passes"] == true && parameters.iter().all(|one| one["verdict"] == "agrees"), "{found}");
-    // The head begins at 0, so that in the first step nothing behind it learns.
+    // The head's weights are 0 at first, so the layers before it have no gradient in the first step.
     let first = place.wgrad(&format!("{train} 0 --json")).good().json();
     let dead = |found: &serde_json::Value| {
         let notes =
             |one: &serde_json::Value| one["notes"].as_array().is_some_and(|notes| notes.contains(&"dead".into()));
         found["parameters"].as_array().expect("a list").iter().filter(|one| notes(one)).count()
     };
-    // Biases before a batch norm always are.
+    // Biases before a batch norm never have a gradient.
     assert_eq!((dead(&first), dead(&found)), (8, 2), "{first}");
     assert_eq!(place.names(), ["rows.csv"]);
     place.wgrad(&format!("{train} --lockstep")).bad(2, &["cannot be used with"]);

@@ -1,11 +1,11 @@
-//! `wgrad parity` from the outside.
+//! Tests of `wgrad parity` as a process.
 
 mod common;
 
 use common::Place;
 
 #[test]
-fn the_cpu_is_held_to_its_reference_and_the_result_is_written_in_every_way() {
+fn the_cpu_is_checked_and_every_report_is_written() {
     let place = Place::new();
     let run = place.run(&[
         "parity",
@@ -66,7 +66,7 @@ fn random_cases_follow_a_seed() {
 }
 
 #[test]
-fn what_cannot_be_checked_is_an_error() {
+fn an_unknown_device_or_case_is_an_error() {
     let place = Place::new();
     place
         .wgrad("parity --filter gibberish")
@@ -97,7 +97,7 @@ fn every_adapter_is_checked() {
 
 #[cfg(feature = "fault-injection")]
 #[test]
-fn a_planted_fault_fails_by_name() {
+fn an_injected_fault_is_localised() {
     let place = Place::new();
     let run =
         place.run(&["parity", "--filter", "softmax", "--inject", "exp without max", "--json", "--junit", "a.xml"]);

@@ -1,5 +1,5 @@
-//! Trainings that are killed, stopped by a signal and resumed; checkpoints that cannot be used; and the other options about
-//! how a training runs.
+//! Tests of training runs that are killed, stopped by a signal and resumed, of unusable checkpoints, and of the other
+//! options for the run.
 
 mod common;
 
@@ -13,21 +13,21 @@ use wgrad_train::{checkpoint_info, checkpoints};
 
 const TRAIN: &str = "train ok.csv --target sick --device cpu --hidden 8 --batch-size 4 --dropout 0.2 --schedule cosine";
 
-/// A place with a file `ok.csv`.
+/// Returns a folder with a file `ok.csv`.
 fn place() -> Place {
     let place = Place::new();
     place.write("ok.csv", two_classes());
     place
 }
 
-/// A training under way.
+/// Starts a training process.
 fn spawn(place: &Place, line: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
     command.args(line.split_whitespace()).current_dir(place.path(""));
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts")
 }
 
-/// Pseudo-random numbers below 1, the same in each run of the test.
+/// Returns a generator of pseudo-random numbers below 1, the same in each run of the test.
 fn draws() -> impl FnMut() -> f64 {
     let mut state = 7u64;
     move || {
@@ -36,7 +36,7 @@ fn draws() -> impl FnMut() -> f64 {
     }
 }
 
-fn all_are_whole(folder: &Path) -> usize {
+fn count_complete_checkpoints(folder: &Path) -> usize {
     let files = checkpoints(folder).expect("a folder or nothing");
     for file in &files {
         checkpoint_info(file).unwrap_or_else(|error| panic!("{error}"));
@@ -63,7 +63,7 @@ fn a_training_that_is_killed_ten_times_ends_with_the_same_bytes() {
         let mut child = spawn(&place, &resume);
         sleep(time.mul_f64(draw() * 0.2));
         if child.try_wait().expect("a child").is_some() {
-            // The machine has become faster; it begins anew, and kills come earlier.
+            // The machine has become faster: start again, and kill earlier.
             let output = child.wait_with_output().expect("a child");
             assert!(output.status.success(), "after kill {kills}: {}", String::from_utf8_lossy(&output.stderr));
             assert_eq!(place.read("parts/model.safetensors"), whole, "killed {kills} times");
@@ -74,7 +74,7 @@ fn a_training_that_is_killed_ten_times_ends_with_the_same_bytes() {
         child.kill().expect("a child");
         child.wait().expect("a child");
         kills += 1;
-        if all_are_whole(&folder) > 0 {
+        if count_complete_checkpoints(&folder) > 0 {
             let step = checkpoint_info(&checkpoints(&folder).expect("a folder")[0]).expect("whole").step;
             assert!(step >= latest, "kill {kills}: {step} after {latest}");
             moved += usize::from(step > latest);
@@ -84,16 +84,16 @@ fn a_training_that_is_killed_ten_times_ends_with_the_same_bytes() {
     assert!(moved >= 3, "hardly a kill fell into the training: {moved}, step {latest}");
     place.wgrad(&resume).good();
     assert_eq!(place.read("parts/model.safetensors"), whole, "killed ten times, the last at step {latest}");
-    assert_eq!(all_are_whole(&folder), 4, "the last three and the best");
+    assert_eq!(count_complete_checkpoints(&folder), 4, "the last three and the best");
 }
 
 #[test]
 #[cfg(unix)]
-fn ctrl_c_saves_and_says_how_to_go_on() {
+fn ctrl_c_saves_a_checkpoint_and_prints_how_to_resume() {
     let place = place();
     let line = format!("{TRAIN} --epochs 2000");
     let child = spawn(&place, &line);
-    // It has to be past the start: then there is a handler.
+    // Wait until the Ctrl-C handler is installed.
     sleep(Duration::from_millis(700));
     let signal = format!("kill -INT {}", child.id());
     assert!(Command::new("sh").args(["-c", &signal]).status().expect("a shell").success());
@@ -101,16 +101,16 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{err}");
     assert!(
-        err.contains("stopping after the steps under way") && err.contains("stopped; saved ok-model/checkpoints/step-"),
+        err.contains("stopping after the current steps") && err.contains("stopped; saved ok-model/checkpoints/step-"),
         "{err}"
     );
     assert!(err.contains("go on with: wgrad train ok.csv --target sick") && err.contains("--resume"), "{err}");
     assert!(!place.path("ok-model/model.json").exists());
-    assert_eq!(all_are_whole(&place.path("ok-model/checkpoints")), 1);
+    assert_eq!(count_complete_checkpoints(&place.path("ok-model/checkpoints")), 1);
     // Without --resume nothing is lost.
     let again = place.wgrad(&line).bad(1, &["has checkpoints of another training", "--resume", "--overwrite"]);
     assert!(!again.err.contains("Trainer::"), "{}", again.err);
-    // Other options are told.
+    // Other options are an error.
     let other = place.wgrad(&format!("{TRAIN} --epochs 2000 --lr 0.01 --resume"));
     other.bad(
         1,
@@ -132,7 +132,7 @@ fn a_second_ctrl_c_ends_at_once() {
 }
 
 #[test]
-fn verify_resume_proves_it() {
+fn verify_resume_reports_equal_bytes() {
     let place = place();
     let run = place.wgrad("verify-resume ok.csv --target sick --epochs 3 --device cpu --at-step 5").good();
     assert!(
@@ -151,7 +151,7 @@ fn verify_resume_proves_it() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_with_a_message() {
+fn a_damaged_checkpoint_is_skipped_with_a_warning() {
     let place = place();
     let line = format!("{TRAIN} --epochs 4 --checkpoint-every 10");
     place.wgrad(&format!("{line} --out whole")).good();
@@ -167,16 +167,16 @@ fn a_damaged_checkpoint_is_passed_over_with_a_message() {
         run.err
     );
     assert_eq!(place.read("parts/model.safetensors"), place.read("whole/model.safetensors"));
-    // Nothing to go on from is a beginning.
+    // Without a checkpoint, --resume starts from the beginning.
     let run = place.wgrad(&format!("{line} --out new --resume")).good();
     assert!(run.err.contains("note: no checkpoint in new/checkpoints; beginning anew"), "{}", run.err);
     assert_eq!(place.read("new/model.safetensors"), place.read("whole/model.safetensors"));
 }
 
 #[test]
-fn options_about_how_it_runs_change_the_training() {
+fn running_options_change_the_training() {
     let place = Place::new();
-    // Enough noise for the validation loss to rise in the end.
+    // With enough noise, the validation loss rises in the end.
     place
         .write("ok.csv", csv("a,b,sick", 120, |i| format!("{},{},{}", i % 7, i * 37 % 41, u8::from(i * 31 % 53 > 26))));
     let line = "train ok.csv --target sick --device cpu --json --quiet";
@@ -197,7 +197,7 @@ fn options_about_how_it_runs_change_the_training() {
 }
 
 #[test]
-fn find_lr_prints_a_table_and_a_suggestion_and_saves_nothing() {
+fn find_lr_prints_a_table_and_a_suggestion() {
     let place = place();
     let run = place.wgrad("train ok.csv --target sick --device cpu --find-lr --quiet").good();
     assert!(run.out.contains("smoothed") && run.out.contains("suggested lr: "), "{}", run.out);

@@ -1,11 +1,11 @@
-//! `wgrad tune` from the outside.
+//! Tests of `wgrad tune` as a process.
 
 mod common;
 
 use common::{Place, two_classes};
 use serde_json::Value;
 
-/// The name of a GPU adapter, if this machine has one.
+/// Returns the name of a GPU adapter, if this machine has one.
 fn adapter(place: &Place) -> Option<String> {
     let json: Value = serde_json::from_str(&place.wgrad("devices --json").good().out).expect("JSON");
     let devices = json["devices"].as_array().expect("a list");
@@ -19,14 +19,15 @@ fn adapter(place: &Place) -> Option<String> {
 
 const VARIANT: &str = "matmul_direct_4x4";
 
-/// Keeps a choice for all products where `wgrad tune` kept its own: a software adapter compiles for minutes to measure all.
-fn keep(tuned: &Value) {
+/// Stores a choice for all products where `wgrad tune` stored its own: measuring them all takes minutes on a software
+/// adapter.
+fn store_variant(tuned: &Value) {
     std::fs::write(tuned["file"].as_str().expect("a path"), format!("matmul = {VARIANT}\n"))
         .expect("the file is there");
 }
 
 #[test]
-fn choices_are_measured_kept_and_used() {
+fn choices_are_measured_stored_and_used() {
     let place = Place::new();
     let Some(device) = adapter(&place) else { return };
     let tune = |rest: &[&str]| place.run(&[&["tune", "--device", &device], rest].concat());
@@ -40,14 +41,14 @@ fn choices_are_measured_kept_and_used() {
         assert!(site["speed_up"].as_f64().is_some_and(|x| x >= 1.0), "{site}");
         assert!(first.err.contains(site["site"].as_str().unwrap_or("?")), "a line for each: {}", first.err);
     }
-    keep(&json);
+    store_variant(&json);
     let bench = |rest: &[&str]| place.run(&[&["bench", "tabular", "--steps", "2", "--device", &device], rest].concat());
     assert!(bench(&[]).good().err.contains("--no-tuning ignores them"));
     assert_eq!(bench(&["--no-tuning"]).good().err, "");
 }
 
 #[test]
-fn a_model_says_which_variants_it_was_trained_with() {
+fn a_model_records_its_kernel_variants() {
     let place = Place::new();
     let Some(device) = adapter(&place) else { return };
     place.write("ok.csv", two_classes());
@@ -64,13 +65,13 @@ fn a_model_says_which_variants_it_was_trained_with() {
     assert!(all.as_object().is_some_and(|all| !all.is_empty()), "{all}");
 
     let tuned = place.run(&["tune", "--model", "plain", "--device", &device, "--seconds", "1", "--json"]).good().json();
-    keep(&tuned);
+    store_variant(&tuned);
     let run = train("tuned", &[]);
     assert!(run.err.contains("tuning: "), "{}", run.err);
     assert_ne!(variants("tuned"), all);
     let ran = |(_, ran): (&String, &Value)| *ran == VARIANT;
     assert!(variants("tuned").as_object().is_some_and(|all| all.iter().any(ran)), "{}", variants("tuned"));
-    // Both can be had again, whatever is stored.
+    // Each choice can be requested again, whatever is stored.
     for (name, from) in [("plain", &["--no-tuning"][..]), ("plain", &["--variants-of", "plain"]), ("tuned", &[])] {
         train("again", from);
         assert_eq!(variants("again"), variants(name));
@@ -81,7 +82,7 @@ fn a_model_says_which_variants_it_was_trained_with() {
 }
 
 #[test]
-fn what_cannot_be_tuned_is_an_error() {
+fn invalid_tuning_requests_are_errors() {
     let place = Place::new();
     place.wgrad("tune tabular --device cpu").bad(1, &["nothing to tune", "--device"]);
     place.wgrad("tune tabluar").bad(2, &["'tabluar'", "tabular"]);

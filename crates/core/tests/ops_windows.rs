@@ -90,7 +90,7 @@ fn pool(x: Vec<f64>, build: impl Fn(&Tensor) -> (Tensor, Tensor)) -> (Vec<f64>, 
 }
 
 #[test]
-fn the_largest_element_is_the_first_of_equal_ones_and_the_last_nan() {
+fn max_pool_takes_the_first_of_equals_and_the_last_nan() {
     let windows = |x: &Tensor| x.max_pool1d_with_indices(MaxPool::new(4));
     let (y, index) = pool(vec![1.0, 2.0, 2.0, 0.0, -1.0, f64::NAN, 9.0, f64::NAN], windows);
     assert!(y[1].is_nan());
@@ -100,7 +100,7 @@ fn the_largest_element_is_the_first_of_equal_ones_and_the_last_nan() {
 }
 
 #[test]
-fn a_window_that_hangs_over_begins_inside_the_input_or_the_padding_before_it() {
+fn an_overhanging_window_starts_inside_input_or_left_padding() {
     let length = |n: usize, pool: MaxPool<1>| {
         let graph = Graph::new(Mode::Evaluate);
         graph.input("x", [1, n], DType::F32).max_pool1d(pool.ceil_mode(true)).shape().dims()[1]

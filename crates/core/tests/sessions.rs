@@ -204,7 +204,7 @@ fn variables_without_room_are_given_back() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_plan_beyond_the_memory_of_the_machine_is_refused_on_its_processors() {
+fn the_cpu_refuses_a_plan_larger_than_memory() {
     let room = memory_of_host();
     assert!((1 << 26..1 << 50).contains(&room), "{room}");
     let graph = Graph::new(Mode::Evaluate);

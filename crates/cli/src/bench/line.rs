@@ -1,29 +1,32 @@
-//! One workload on one device, in a process of its own: what a run of it computes, and how long it takes.
+//! Measurement of one workload on one device, in a process of its own: its results and its speed.
 
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use wgrad_core::{Array, Error, Graph, Kind, Mode, Params, Plan, Result, Session, Step};
+use wgrad_core::{Array, Graph, Kind, Mode, Params, Plan, Result, Session, Step};
 use wgrad_kernels::Device;
 use wgrad_kernels::testing::DeviceHooks;
 
 use super::workloads::{Traced, Work, Workload};
+use crate::error::CommandError;
 
-/// Samples of a measurement, if there are as many steps.
+/// Number of samples of a measurement, if there are that many steps.
 const SAMPLES: usize = 30;
-/// How long to warm up, and how long to measure unless told otherwise.
+/// Duration of the warm-up.
 const WARM_UP: Duration = Duration::from_millis(500);
 const MEASURE: Duration = Duration::from_secs(2);
 
-/// Losses of a training step that are compared: the second one shows what the gradients and updates were.
+/// Number of training losses that are compared. The second one depends on the gradients and updates of the first
+/// step.
 const LOSSES: usize = 2;
-/// Values of each kernel's result that are compared.
+/// Number of values of each kernel's result that are compared.
 const PROBES: usize = 64;
-/// How far a value may be from the reference, as a share of the largest value of the same result: the bound that single
-/// precision and the largest sums here leave, with a factor to spare. The parity tests hold each kernel to closer ones.
+/// Largest allowed difference from the reference, as a fraction of the largest value of the same result. It covers
+/// rounding in single precision for the largest sums here, with a factor to spare. The parity tests have tighter
+/// bounds per kernel.
 const BOUND: f64 = 1e-5;
 
-/// A measurement. Bytes and dispatches are those of one step; what a device does not tell is null.
+/// A measurement. Bytes and dispatches are per step; values that a device does not report are null.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Line {
     pub workload: String,
@@ -41,30 +44,30 @@ pub struct Line {
     pub gflops: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gb_per_s: Option<f64>,
-    /// What a training step needs at least: parameters, gradients, the optimizer's state, the batch and activations.
+    /// Least memory of a training step: parameters, gradients, the optimizer's state, the batch and activations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_bytes: Option<usize>,
-    /// The steps that were timed.
+    /// Number of timed steps.
     pub steps: usize,
 }
 
-/// The values that a workload is judged by: a list per result.
+/// Values that are compared with the reference: a list per result.
 pub type Values = Vec<Vec<f64>>;
 
-/// How to measure.
+/// Settings of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
-    /// How many steps to time; for about two seconds if none.
+    /// Number of steps to time; `None` for about two seconds.
     pub steps: Option<usize>,
-    /// After how many steps the loss is read; never if 0.
+    /// Number of steps between two reads of the loss; 0 for no reads.
     pub read_every: usize,
 }
 
-/// First steps of a workload.
-struct First {
+/// Result of a workload's first steps.
+struct FirstSteps {
     values: Values,
-    /// When the first one was over.
-    over: Instant,
+    /// End of the first step.
+    first_end: Instant,
 }
 
 struct Run {
@@ -83,64 +86,64 @@ impl Run {
         Ok(Self { device, session, step, traced })
     }
 
-    /// Runs some steps on the same batch and waits for the device. Returns the losses, if there are any.
+    /// Runs `steps` steps on the same batch and waits for the device. Returns the losses, if the workload has any.
     fn steps(&mut self, steps: usize) -> Result<Vec<f64>> {
         let feeds: Vec<_> = self.traced.feeds.iter().map(|(tensor, array)| (tensor, array)).collect();
         let fetched = self.session.run_many(&self.step, steps, &feeds)?;
         Ok(fetched.first().map(Array::to_f64).unwrap_or_default())
     }
 
-    /// Runs some steps and waits for the device, and does so `every` steps in between, too.
+    /// Runs `steps` steps and waits for the device at the end and after every `every` steps.
     fn sample(&mut self, steps: usize, every: usize) -> Result<Duration> {
         let every = if every == 0 { steps } else { every.min(steps) };
         let start = Instant::now();
         let mut left = steps;
         while left > 0 {
-            let now = left.min(every);
-            self.steps(now)?;
-            left -= now;
+            let count = left.min(every);
+            self.steps(count)?;
+            left -= count;
         }
         Ok(start.elapsed())
     }
 
-    /// Runs the first step, or of a model the first ones.
-    fn first(&mut self) -> Result<First> {
+    /// Runs the first step or, of a training, the first [`LOSSES`] steps.
+    fn first(&mut self) -> Result<FirstSteps> {
         let mut losses = self.steps(1)?;
-        let over = Instant::now();
+        let first_end = Instant::now();
         if self.traced.loss.is_some() {
             while losses.len() < LOSSES {
                 losses.extend(self.steps(1)?);
             }
-            return Ok(First { values: losses.into_iter().map(|loss| vec![loss]).collect(), over });
+            return Ok(FirstSteps { values: losses.into_iter().map(|loss| vec![loss]).collect(), first_end });
         }
         self.session.sync()?;
         let probe = |array: &Array| {
             let values = array.to_f64();
-            // From the first to the last.
+            // Evenly spaced from the first value to the last.
             let at = |i: usize| values[i * (values.len() - 1) / (PROBES - 1)];
             (0..PROBES).map(at).collect()
         };
         let results = self.traced.results.iter().map(|variable| Ok(probe(&*variable.value()?)));
-        Ok(First { values: results.collect::<Result<_>>()?, over })
+        Ok(FirstSteps { values: results.collect::<Result<_>>()?, first_end })
     }
 }
 
-/// What the workload computes on a device.
+/// Computes the workload's values on a device.
 ///
 /// # Errors
-/// When the device cannot run it.
+/// If the device cannot run it.
 pub fn values(workload: Workload, device: Device) -> Result<Values> {
     Ok(Run::new(workload, device)?.first()?.values)
 }
 
-/// Runs a workload, compares it with the reference, and measures it. The process began at `start`.
+/// Runs a workload, compares it with the reference, and measures it. `start` is the start of the process.
 ///
 /// # Errors
-/// When the device cannot run it, or computes something else.
+/// If the device cannot run it, or its results differ from the reference.
 pub fn measure(workload: Workload, device: Device, reference: &Values, how: Measure, start: Instant) -> Result<Line> {
     let mut run = Run::new(workload, device)?;
-    let First { values, over } = run.first()?;
-    let first_ms = ms(over - start);
+    let FirstSteps { values, first_end } = run.first()?;
+    let first_ms = ms(first_end - start);
     compare(workload, &values, reference)?;
 
     let (begin, mut warm) = (Instant::now(), 0);
@@ -204,19 +207,15 @@ fn compare(workload: Workload, values: &Values, reference: &Values) -> Result<()
         for (value, truth) in values.iter().zip(reference) {
             let error = (value - truth).abs();
             if error.is_nan() || error > BOUND * largest {
-                return Err(Error::Config(format!(
-                    "{} computes {value} where the reference has {truth} (result {result}, bound {:.1e}), so it is not \
-                     timed; `cargo test -p wgrad --test parity` finds the kernel",
-                    workload.name,
-                    BOUND * largest
-                )));
+                let (workload, bound) = (workload.name, BOUND * largest);
+                return Err(CommandError::WrongResult { workload, value: *value, truth: *truth, result, bound }.into());
             }
         }
     }
     Ok(())
 }
 
-/// The bytes that a training step needs, however well it is planned.
+/// Returns the bytes that a training step needs under any plan.
 fn needed(plan: &Plan, activations: usize) -> usize {
     let variables = plan.variables.iter().map(|used| {
         let variable = &used.variable;
@@ -227,7 +226,7 @@ fn needed(plan: &Plan, activations: usize) -> usize {
     variables.chain(batch).sum::<usize>() + activations * size_of::<f32>()
 }
 
-/// The most memory that this process has held, where the system says so.
+/// Returns the peak memory of this process, if the system reports it.
 fn peak_rss() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

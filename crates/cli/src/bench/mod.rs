@@ -1,7 +1,7 @@
-//! `wgrad bench`: how long training steps and kernels take.
+//! `wgrad bench`: measures training steps and kernels.
 //!
-//! Each line of the result is a process of its own, so that its first step and its peak of memory are its own; another
-//! one computes the reference.
+//! Each line of the result comes from a process of its own, so that its first step and its peak memory are its own.
+//! Another process computes the reference.
 
 mod line;
 pub mod workloads;
@@ -20,6 +20,7 @@ use wgrad_kernels::{Device, adapters};
 
 use crate::args::whole;
 use crate::devices::{open, selector};
+use crate::error::{CommandError, message};
 use crate::output::print;
 use crate::variants::Stored;
 use line::{Line, Measure, Values};
@@ -29,30 +30,31 @@ use workloads::{WORKLOADS, Workload};
 #[derive(Debug, clap::Args)]
 #[command(after_help = help())]
 pub struct Args {
-    /// What to measure. [default: all that take a reasonable time]
+    /// The workloads to measure. [default: all that take a reasonable time]
     #[arg(value_name = "WORKLOAD", hide_possible_values = true, value_parser = workload())]
     workloads: Vec<Workload>,
-    /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`); may be given several times.
+    /// The device that computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`); may be
+    /// repeated.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: Vec<String>,
     /// Measure on the CPU and on every adapter.
     #[arg(long, conflicts_with = "device")]
     all_devices: bool,
-    /// How many steps to time. [default: as many as take two seconds]
+    /// The number of steps to time. [default: as many as take two seconds]
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = whole(1, "at least 1"))]
     steps: Option<usize>,
     /// Read the loss every N steps; 0 for never.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 0, value_parser = whole(0, "0 or more"))]
     read_every: usize,
-    /// Print one JSON object per line of the table instead of the table.
+    /// Print one JSON object per measurement instead of the table.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     stored: Stored,
-    /// What a process that this command starts is to do.
+    /// Task of a child process that this command starts.
     #[arg(long, hide = true, requires = "workloads")]
     part: Option<Part>,
-    /// What the reference computes, as JSON.
+    /// Values of the reference, as JSON.
     #[arg(long, hide = true, default_value = "[]")]
     expect: String,
 }
@@ -75,14 +77,14 @@ fn help() -> String {
     format!(
         "Workloads:\n{workloads}
 
-A result is compared with the reference in double precision before it is timed. Times are of samples: some steps \
-that are queued, then a wait for the device; unless --read-every asks for more, nothing is read in between. The batch \
-stays the same and is handed over once per sample.
+A result is compared with the reference in double precision before it is timed. Each sample queues \
+some steps, then waits for the device; the loss is read in between only with --read-every. All steps use the same batch, \
+which is copied to the device once per sample.
 
 `first` is the time from the start of the process to the end of the first step. With WGRAD_CACHE=off it includes the \
-compilation of every kernel, unless the driver keeps what it compiled (Mesa: MESA_SHADER_CACHE_DISABLE=true). `needed` \
-is what a step of training needs at least: parameters, gradients, optimizer state, the batch and the activations that \
-the backward pass reads. GFLOP/s count the products only, forward and backward.
+compilation of every kernel, unless the driver has a cache of its own (Mesa: MESA_SHADER_CACHE_DISABLE=true). `needed` \
+is the least memory of a training step: parameters, gradients, optimizer state, the batch and the activations that \
+the backward pass reads. GFLOP/s count only the matrix products, forward and backward.
 
 Examples:
   wgrad bench
@@ -95,21 +97,27 @@ Examples:
 /// Measures.
 ///
 /// # Errors
-/// When a device is not there, or a workload could not be measured.
+/// If a device does not exist, or a workload cannot be measured.
 pub fn run(args: &Args, start: Instant) -> Result<()> {
     match args.part {
-        Some(Part::Reference) => {
-            let values = line::values(args.workloads[0], Device::cpu_f64())?;
-            print(&format!("{}\n", to_json(&values)?))
-        }
-        Some(Part::Line) => {
-            let device = args.stored.apply(Device::named(&args.device[0])?, true)?;
-            let how = Measure { steps: args.steps, read_every: args.read_every };
-            let line = line::measure(args.workloads[0], device, &from_json(&args.expect)?, how, start)?;
-            print(&format!("{}\n", to_json(&Line { device: args.device[0].clone(), ..line })?))
-        }
+        Some(Part::Reference) => print_outcome(line::values(args.workloads[0], Device::cpu_f64())),
+        Some(Part::Line) => print_outcome(measure(args, start)),
         None => all(args),
     }
+}
+
+/// Prints the result of a child process, or its error, as JSON for [`child`].
+fn print_outcome<T: serde::Serialize>(result: Result<T>) -> Result<()> {
+    let outcome = result.map_err(|error| message(&error, "--drop"));
+    print(&format!("{}\n", to_json(&outcome)?))
+}
+
+/// Measures one workload on one device.
+fn measure(args: &Args, start: Instant) -> Result<Line> {
+    let device = args.stored.apply(Device::named(&args.device[0])?, true)?;
+    let how = Measure { steps: args.steps, read_every: args.read_every };
+    let line = line::measure(args.workloads[0], device, &from_json(&args.expect)?, how, start)?;
+    Ok(Line { device: args.device[0].clone(), ..line })
 }
 
 /// Measures every workload on every device.
@@ -120,26 +128,26 @@ fn all(args: &Args) -> Result<()> {
         workloads.extend(WORKLOADS.iter().filter(|workload| workload.usual));
     }
     let bar = bar(workloads.len() * devices.len());
-    let (mut lines, mut failed) = (vec![], vec![]);
+    let (mut lines, mut messages) = (vec![], vec![]);
     for workload in workloads {
         bar.set_message(format!("the reference of {}", workload.name));
-        let reference: Result<Values> = child(&["bench", workload.name, "--part", "reference"]);
+        let reference: Result<Values, String> = child(&["bench", workload.name, "--part", "reference"]);
         for device in &devices {
             bar.set_message(format!("{} on {device}", workload.name));
-            let line: Result<Line> =
-                reference.as_ref().map_err(Error::to_string).map_err(Error::Config).and_then(|reference| {
-                    let (reference, every) = (to_json(reference)?, args.read_every.to_string());
-                    let mut parts = vec!["bench", workload.name, "--part", "line", "--device", device];
-                    parts.extend(["--expect", &reference, "--read-every", &every]);
-                    let steps = args.steps.map(|steps| steps.to_string());
-                    parts.extend(steps.iter().flat_map(|steps| ["--steps", steps]));
-                    parts.extend(args.stored.options());
-                    child(&parts)
-                });
+            let line = reference.as_ref().map_err(Clone::clone).and_then(|reference| {
+                let reference = to_json(reference).map_err(|error| error.to_string())?;
+                let every = args.read_every.to_string();
+                let mut parts = vec!["bench", workload.name, "--part", "line", "--device", device];
+                parts.extend(["--expect", &reference, "--read-every", &every]);
+                let steps = args.steps.map(|steps| steps.to_string());
+                parts.extend(steps.iter().flat_map(|steps| ["--steps", steps]));
+                parts.extend(args.stored.options());
+                child::<Line>(&parts)
+            });
             match line {
                 Ok(line) if args.json => bar.suspend(|| print(&format!("{}\n", to_json(&line)?)))?,
                 Ok(line) => lines.push(line),
-                Err(error) => failed.push(format!("{} on {device}: {error}", workload.name)),
+                Err(reason) => messages.push(format!("{} on {device}: {reason}", workload.name)),
             }
             bar.inc(1);
         }
@@ -148,10 +156,10 @@ fn all(args: &Args) -> Result<()> {
     if !lines.is_empty() {
         print(&format!("{}\n", table(&lines)))?;
     }
-    if failed.is_empty() { Ok(()) } else { Err(Error::Config(failed.join("\n"))) }
+    if messages.is_empty() { Ok(()) } else { Err(CommandError::NotMeasured { messages }.into()) }
 }
 
-/// The devices asked for, by names that a process can find them under.
+/// Returns the names of the requested devices, by which a child process can open them.
 fn devices(args: &Args) -> Result<Vec<String>> {
     let mut names = vec![];
     let all: Vec<String> = adapters().iter().map(selector).chain(["cpu".into()]).collect();
@@ -171,27 +179,31 @@ fn named(info: &DeviceInfo) -> String {
     adapter.map_or_else(|| info.kind.clone(), selector)
 }
 
-/// Runs this command again with other arguments; its last line of output.
-fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T> {
-    let this = std::env::current_exe().map_err(Error::io("the path of this command"))?;
-    let output = Command::new(this).args(args).output().map_err(Error::io("this command, started again"))?;
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+/// Runs this command with other arguments. Returns its outcome, or the reason why it has none.
+fn child<T: DeserializeOwned>(args: &[&str]) -> Result<T, String> {
+    let start = || {
+        let this = std::env::current_exe().map_err(Error::io("the path of this command"))?;
+        Command::new(this).args(args).output().map_err(Error::io("this command, started again"))
+    };
+    let output = start().map_err(|error| error.to_string())?;
     if !output.status.success() {
-        let reason = err.split("error: ").last().map(str::trim).filter(|reason| !reason.is_empty());
-        return Err(Error::Config(reason.map_or_else(|| output.status.to_string(), Into::into)));
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_string();
+        return Err(if stderr.is_empty() { output.status.to_string() } else { stderr });
     }
-    from_json(out.lines().last().unwrap_or_default())
+    let out = String::from_utf8_lossy(&output.stdout);
+    from_json(out.lines().last().unwrap_or_default()).map_err(|error| error.to_string())?
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::Data(error.to_string()))
+    Ok(serde_json::to_string(value).map_err(|error| CommandError::Json { reason: error.to_string() })?)
 }
 
 fn from_json<T: DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::Data(format!("{error} in `{text}`")))
+    let failed = |error| CommandError::Json { reason: format!("{error} in `{text}`") };
+    Ok(serde_json::from_str(text).map_err(failed)?)
 }
 
-/// A progress bar, if a terminal is there to show it.
+/// Returns the progress bar, hidden unless standard error is a terminal.
 fn bar(lines: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {msg}  {elapsed}");
     let bar = ProgressBar::new(lines as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -243,7 +255,7 @@ fn table(lines: &[Line]) -> Table {
     table
 }
 
-/// A number in about three digits.
+/// Formats a number with about three digits.
 fn digits(x: f64) -> String {
     match x.abs() {
         0.0..1.0 => format!("{x:.3}"),

@@ -1,4 +1,4 @@
-//! What is measured: training steps of small models, matrix products, and kernels that memory bounds.
+//! Workloads of `wgrad bench`: training steps of small models, matrix products, and memory-bound kernels.
 
 use wgrad_core::{Array, DType, Graph, Init, Kind, Params, Stream, Tensor, Variable, vjp};
 use wgrad_nn::layers::{BatchNorm1d, BatchNorm2d, Conv2d, Conv2dOptions, Flatten, Linear, MaxPool2d, Relu};
@@ -6,14 +6,14 @@ use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::{Adam, AdamW, Optimizer, Sgd};
 use wgrad_nn::{Module, Sequential};
 
-/// Something to measure.
+/// Workload that can be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
     pub name: &'static str,
     pub about: &'static str,
-    /// Whether it runs when none is named.
+    /// `true` if it runs when no workload is named.
     pub usual: bool,
-    /// Traces it: the same numbers every time.
+    /// Traces the workload, with the same numbers every time.
     pub trace: fn(&Params, &Graph) -> Traced,
 }
 
@@ -27,7 +27,7 @@ const fn usual(name: &'static str, about: &'static str, trace: fn(&Params, &Grap
     Workload { name, about, usual: true, trace }
 }
 
-/// All of them.
+/// All workloads.
 pub const WORKLOADS: &[Workload] = &[
     usual(
         "tabular",
@@ -43,10 +43,13 @@ pub const WORKLOADS: &[Workload] = &[
         |params, graph| mlp(params, graph, 512, &[1024, 2048, 2048, 1000], &Sgd::new(1e-2).momentum(0.9)),
     ),
     usual("cnn", "two 3 × 3 convolutions of 28 × 28 images with batch norm, cross-entropy, Adam, batch 64", cnn),
-    usual("matmul-512", "a product of two matrices of 512 rows and columns", |p, g| matmul(p, g, 512)),
-    usual("matmul-1024", "the same of 1024", |p, g| matmul(p, g, 1024)),
-    usual("matmul-2048", "the same of 2048", |p, g| matmul(p, g, 2048)),
-    Workload { usual: false, ..usual("matmul-4096", "the same of 4096; only when named", |p, g| matmul(p, g, 4096)) },
+    usual("matmul-512", "a product of two 512 × 512 matrices", |p, g| matmul(p, g, 512)),
+    usual("matmul-1024", "a product of two 1024 × 1024 matrices", |p, g| matmul(p, g, 1024)),
+    usual("matmul-2048", "a product of two 2048 × 2048 matrices", |p, g| matmul(p, g, 2048)),
+    Workload {
+        usual: false,
+        ..usual("matmul-4096", "a product of two 4096 × 4096 matrices; only if named", |p, g| matmul(p, g, 4096))
+    },
     usual("pointwise", "relu(a·b + a) of 4096 × 4096 elements", pointwise),
     usual("batch-norm", "batch norm of 16384 × 1024 elements with its gradients", batch_norm),
     usual("cross-entropy", "softmax cross-entropy of 16384 × 1024 logits with its gradient", cross_entropy),
@@ -58,35 +61,36 @@ pub const WORKLOADS: &[Workload] = &[
 /// A traced workload.
 pub struct Traced {
     pub feeds: Vec<(Tensor, Array)>,
-    /// Of a training step.
+    /// Loss of a training step.
     pub loss: Option<Tensor>,
-    /// Where kernels leave what they compute.
+    /// Variables that receive the kernels' results.
     pub results: Vec<Variable>,
     pub work: Work,
 }
 
-/// What a run has to do.
+/// Amount of work in a run, for throughput.
 #[derive(Clone, Copy, Debug)]
 pub enum Work {
-    /// A training step: the operations of its products, forward and both gradients (the model's input needs none), and
-    /// the elements that the forward pass has to leave for the backward pass, beside the input.
+    /// A training step. `flop` counts the matrix products, forward and both gradients (the model's input needs none).
+    /// `activations` counts the elements that the forward pass keeps for the backward pass, without the input.
     Training { flop: usize, activations: usize },
-    /// The operations of a product.
+    /// A matrix product with this number of operations.
     Product { flop: usize },
-    /// The bytes of what is read and written, each once.
+    /// A memory-bound kernel: bytes read and written, each counted once.
     Memory { bytes: usize },
 }
 
 const FITS: &str = "one value per element";
 
-/// Uniform numbers from -1 to 1.
+/// Returns uniform random numbers from -1 to 1.
 fn noise(name: &str, shape: &[usize]) -> Array {
     let mut stream = Stream::named(1, name);
     let values = (0..shape.iter().product()).map(|_| (2.0 * stream.uniform() - 1.0) as f32).collect();
     Array::new(shape, values).expect(FITS)
 }
 
-/// A training step on one batch: one class per row, or for a model of one output whether the first feature is positive.
+/// Traces a training step on one batch. The target is one class per row or, for a model with one output, whether the
+/// first feature is positive.
 fn training(
     graph: &Graph,
     input: &[usize],
@@ -114,7 +118,7 @@ fn training(
     Traced { feeds: vec![(x, xs), (y, ys)], loss: Some(loss), results: vec![], work }
 }
 
-/// Linear, batch norm and ReLU per hidden layer, then linear.
+/// Traces a multilayer perceptron: linear, batch norm and ReLU per hidden layer, then linear.
 fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: &dyn Optimizer) -> Traced {
     let [features, hidden @ .., outputs] = sizes else { unreachable!("a perceptron has inputs and outputs") };
     let mut model = Sequential::new(params);
@@ -126,12 +130,12 @@ fn mlp(params: &Params, graph: &Graph, rows: usize, sizes: &[usize], optimizer: 
     }
     let products = |i: usize| if i == 0 { 2 } else { 3 };
     let flop = sizes.windows(2).enumerate().map(|(i, size)| products(i) * 2 * rows * size[0] * size[1]).sum();
-    // What batch norm and the next layer were given, and the logits.
+    // The inputs of batch norm and of the next layer, and the logits.
     let activations = rows * (2 * hidden.iter().sum::<usize>() + outputs);
     training(graph, &[rows, *features], *outputs, &model, optimizer, Work::Training { flop, activations })
 }
 
-/// Two times convolution, batch norm, ReLU and max-pooling, then two linear layers.
+/// Traces a CNN: twice convolution, batch norm, ReLU and max pooling, then two linear layers.
 fn cnn(params: &Params, graph: &Graph) -> Traced {
     const ROWS: usize = 64;
     let same = Conv2dOptions::new().padding(1);
@@ -152,17 +156,17 @@ fn cnn(params: &Params, graph: &Graph) -> Traced {
     let linear = |from: usize, to: usize| 2 * ROWS * from * to;
     let (first, second) = (conv(28 * 28, 1, 32), conv(14 * 14, 32, 64));
     let flop = 2 * first + 3 * (second + linear(64 * 49, 128) + linear(128, 10));
-    // What batch norm, pooling and the next layer were given, and the logits.
+    // The inputs of batch norm, pooling and the next layer, and the logits.
     let activations = ROWS * (2 * 32 * 784 + 32 * 196 + 2 * 64 * 196 + 64 * 49 + 128 + 10);
     training(graph, &[ROWS, 1, 28, 28], 10, &model, &Adam::new(1e-3), Work::Training { flop, activations })
 }
 
-/// A variable of random numbers.
+/// Creates a variable of random numbers.
 fn given(params: &Params, graph: &Graph, name: &str, shape: [usize; 2], low: f64) -> Tensor {
     graph.variable(&params.variable(name, shape, Kind::Buffer, Init::Uniform(low, 1.0)))
 }
 
-/// Runs kernels on what the device holds, and leaves what they compute there.
+/// Traces kernels on variables of the device. Their results stay on the device.
 fn kernels(params: &Params, graph: &Graph, results: &[(&str, &Tensor)], work: Work) -> Traced {
     let keep = |(name, tensor): &(&str, &Tensor)| {
         let variable = params.variable(name, tensor.shape(), Kind::State, Init::Constant(0.0));
@@ -173,7 +177,7 @@ fn kernels(params: &Params, graph: &Graph, results: &[(&str, &Tensor)], work: Wo
     Traced { feeds: vec![], loss: None, results, work }
 }
 
-/// The bytes of so many values.
+/// Returns the work of a kernel that reads and writes `values` values.
 fn bytes(values: usize) -> Work {
     Work::Memory { bytes: values * DType::F32.size() }
 }

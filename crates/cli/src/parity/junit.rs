@@ -1,4 +1,4 @@
-//! The result as `JUnit` XML: a suite per device, a test per case.
+//! Report as `JUnit` XML: a suite per device, a test per case.
 
 use std::fmt::Write;
 
@@ -6,12 +6,12 @@ use wgrad_train::report::escape;
 
 use super::record::Record;
 
-/// Text as XML may have it: without the control characters that it forbids.
+/// Removes the control characters that XML forbids.
 fn xml_text(text: &str) -> String {
     escape(&text.chars().filter(|c| !c.is_control() || *c == '\n' || *c == '\t').collect::<String>())
 }
 
-/// The file.
+/// Formats the report as `JUnit` XML.
 pub fn xml(record: &Record<'_>) -> String {
     let all = record.report;
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");

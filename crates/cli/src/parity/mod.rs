@@ -13,24 +13,25 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 use wgrad_kernels::adapters;
 use wgrad_parity::{Check, Report, Setting, full, fuzz, quick};
 
+use crate::error::CommandError;
 use crate::output::{Files, count, note, print, split};
 use record::Record;
 
 pub use options::Args;
 
-/// Checks.
+/// Runs the checks and reports them.
 ///
 /// # Errors
-/// When a device cannot be opened, no case is left, or a file cannot be written.
+/// If a device cannot be opened, no case matches, or a file cannot be written.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let (begun, start) = (SystemTime::now(), Instant::now());
     for (path, option) in [(&args.junit, "--junit"), (&args.report, "--report")] {
         if let Some(path) = path {
-            split(path).map_err(in_option(option))?;
+            split(path, option)?;
         }
     }
     let mut checks = if args.full { full() } else { quick()? };
@@ -41,9 +42,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         return print(&names.concat()).map(|()| ExitCode::SUCCESS);
     }
     if checks.is_empty() && args.seconds.is_none() {
-        let filter = args.filter.as_deref().unwrap_or_default();
-        let which = if args.full { "" } else { " of the quick choice; --full has more" };
-        return Err(Error::Config(format!("no case has `{filter}` in its name{which} (see --list)")));
+        return Err(CommandError::NoCase { filter: args.filter.clone().unwrap_or_default(), full: args.full }.into());
     }
     let settings = args.settings()?;
     if adapters().is_empty() {
@@ -63,7 +62,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         format!(", {} of the matrix product", count(variants.len(), "variant"))
     };
     let head = format!("{some}{variants} on{}", places.collect::<String>());
-    // Where the table goes, which speaks of their numbers.
+    // Goes where the table goes: its column `on` has the numbers of the settings.
     if args.json {
         note(&head);
     } else {
@@ -77,11 +76,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(path) = &args.report {
         save(path, &page::html(&record), "--report")?;
     }
-    record.tell()?;
+    record.print()?;
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the checks, then random ones for as long as is wanted.
+/// Runs the checks, then random cases for the requested time.
 fn run_checks(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Report {
     let progress = Progress::new(checks.len(), args.seconds);
     let mut checks = checks.into_iter();
@@ -93,7 +92,7 @@ fn run_checks(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Report {
         }
         let limit = Duration::from_secs(args.seconds? as u64);
         let until = *until.get_or_insert_with(|| Instant::now() + limit);
-        // A filter that fits nothing must end, too.
+        // A filter that matches no random case must not run forever.
         while Instant::now() < until {
             number += 1;
             let case = fuzz(args.seed, number);
@@ -103,16 +102,16 @@ fn run_checks(args: &Args, checks: Vec<Check>, settings: &[Setting]) -> Report {
         }
         None
     };
-    let report = Report::run(settings, next, |so_far, case| progress.tell(so_far, case));
+    let report = Report::run(settings, next, |so_far, case| progress.update(so_far, case));
     progress.end();
     report
 }
 
-/// How far it is: a bar on a terminal, else a line now and then.
+/// Progress of the run: a bar on a terminal, otherwise a line every ten seconds.
 struct Progress {
     bar: ProgressBar,
     lines: bool,
-    said: std::cell::Cell<Instant>,
+    last_line: std::cell::Cell<Instant>,
     cases: usize,
 }
 
@@ -122,15 +121,15 @@ impl Progress {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(cases as u64).with_style(style);
         if seconds.is_some() {
-            // How many random ones there will be is not known.
+            // The number of random cases is not known in advance.
             bar.set_message("then random ones");
         }
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar, lines: !stderr().is_terminal(), said: Instant::now().into(), cases }
+        Self { bar, lines: !stderr().is_terminal(), last_line: Instant::now().into(), cases }
     }
 
-    /// Goes on, always.
-    fn tell(&self, so_far: &Report, case: &str) -> bool {
+    /// Shows the progress. Always returns `true`, to continue.
+    fn update(&self, so_far: &Report, case: &str) -> bool {
         const EVERY: Duration = Duration::from_secs(10);
         let failed = match so_far.failures.len() {
             0 => String::new(),
@@ -139,8 +138,8 @@ impl Progress {
         self.bar.set_length(self.cases.max(so_far.cases) as u64);
         self.bar.set_position(so_far.cases as u64);
         self.bar.set_message(format!("{}{failed}", case.chars().take(40).collect::<String>()));
-        if self.lines && self.said.get().elapsed() > EVERY {
-            self.said.set(Instant::now());
+        if self.lines && self.last_line.get().elapsed() > EVERY {
+            self.last_line.set(Instant::now());
             note(&format!("{} of {} cases{failed}", so_far.cases, self.cases.max(so_far.cases)));
         }
         true
@@ -151,20 +150,12 @@ impl Progress {
     }
 }
 
-/// The message with the option that names the file.
-fn in_option(option: &str) -> impl Fn(Error) -> Error {
-    move |error| Error::Data(error.to_string().replace("--out", option))
-}
-
-/// Writes a file that is whole or not there.
-fn save(path: &Path, text: &str, option: &str) -> Result<()> {
-    let write = || {
-        let (folder, name) = split(path)?;
-        let mut files = Files::new(&folder)?;
-        files.write(&name, text.as_bytes())?;
-        files.publish()
-    };
-    write().map_err(in_option(option))?;
+/// Writes a file completely or not at all.
+fn save(path: &Path, text: &str, option: &'static str) -> Result<()> {
+    let (folder, name) = split(path, option)?;
+    let mut files = Files::new(&folder, option)?;
+    files.write(&name, text.as_bytes())?;
+    files.publish()?;
     note(&format!("written: {}", path.display()));
     Ok(())
 }

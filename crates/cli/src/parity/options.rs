@@ -10,9 +10,9 @@ use crate::args::whole;
 /// The arguments of `wgrad parity`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Every kernel runs forward and backward and is compared with the reference in f64: each number may be off by \
-    an error bound that is derived from how many operations are behind it and how exact WGSL wants these. A failure \
-    names the kernel, the case, the element and what was fed there.
+    after_help = "Every kernel runs forward and backward and is compared with the reference in f64. The error of each number \
+    must be within a bound, which is derived from the number of operations behind it and the accuracy that WGSL requires of \
+    them. A failure names the kernel, the case, the element and its inputs.
 
 A software adapter also runs the kernels that a real GPU would get, and those for six storage buffers instead of eight.
 
@@ -25,59 +25,60 @@ Examples:
 Exit codes: 0 all numbers are within their bounds, 1 some are not or a device cannot be used, 2 wrong usage."
 )]
 pub struct Args {
-    /// A device to check: `cpu`, or an adapter's name (see `wgrad devices`). May be given several times. [default: all]
+    /// The device to check: `cpu`, or an adapter's name (see `wgrad devices`); may be repeated. [default: all]
     #[arg(long, value_name = "NAME")]
     pub device: Vec<String>,
-    /// Run all cases, at all sizes, instead of as few as run every kernel once.
+    /// Run all cases at all sizes, instead of the fewest that run every kernel once.
     #[arg(long)]
     pub full: bool,
-    /// Only the cases whose name holds this text.
+    /// Run only the cases whose name contains this text.
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// Print the names of the cases, and run none.
+    /// Print the names of the cases and run none.
     #[arg(long)]
     pub list: bool,
-    /// After the cases, run random ones for so many seconds.
+    /// Run random cases for this many seconds after the others.
     #[arg(long, allow_negative_numbers = true, value_name = "N", value_parser = whole(1, "at least 1"))]
     pub seconds: Option<usize>,
-    /// What the random cases are drawn from.
+    /// The seed of the random cases.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
-    /// Print the result as one JSON object, as the last line of standard output; all else goes to standard error.
+    /// Print the result as one JSON object, as the last line of standard output; everything else goes to standard
+    /// error.
     #[arg(long)]
     pub json: bool,
-    /// Write the result for test systems: `JUnit` XML, one suite per device.
+    /// Write the result as `JUnit` XML for test systems: one suite per device.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Write the result as one page of HTML that opens from disk: devices, limits, kernels, failures.
+    /// Write the result as one HTML page that opens from disk: devices, limits, kernels, failures.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Inject a known fault into the kernels, to see it found.
+    /// Inject a known fault into the kernels, to see it detected.
     #[cfg(feature = "fault-injection")]
     #[arg(long, value_name = "NAME")]
     pub inject: Option<String>,
 }
 
 impl Args {
-    /// Returns whether a case of this name is asked for.
+    /// Returns whether the case of this name is requested.
     pub fn fits(&self, name: &str) -> bool {
         self.filter.as_ref().is_none_or(|text| name.to_lowercase().contains(&text.to_lowercase()))
     }
 
     #[cfg(not(feature = "fault-injection"))]
-    /// Returns the settings of the devices asked for.
+    /// Returns the settings of the requested devices.
     ///
     /// # Errors
-    /// When there is no such device.
+    /// If there is no such device.
     pub fn settings(&self) -> Result<Vec<Setting>> {
         Setting::all(&self.device)
     }
 
     #[cfg(feature = "fault-injection")]
-    /// Returns the settings of the devices asked for.
+    /// Returns the settings of the requested devices.
     ///
     /// # Errors
-    /// When there is no such device.
+    /// If there is no such device.
     pub fn settings(&self) -> Result<Vec<Setting>> {
         use wgrad_kernels::testing::DeviceHooks;
         let settings = Setting::all(&self.device)?;

@@ -1,4 +1,4 @@
-//! The result as a page of HTML.
+//! Report as an HTML page.
 
 #![allow(
     clippy::format_collect,
@@ -15,7 +15,7 @@ use wgrad_train::report::{date, document, escape};
 use super::record::Record;
 use super::table::{self, grouped, lines, short, text};
 
-/// The page.
+/// Formats the report as an HTML page.
 pub fn html(record: &Record<'_>) -> String {
     let all = record.report;
     let mut body = format!(
@@ -31,7 +31,7 @@ pub fn html(record: &Record<'_>) -> String {
     document("wgrad parity", &body, "")
 }
 
-/// Names of kernels stay whole, and what caused an error may take several lines.
+/// Keeps kernel names on one line, and lets the cause of an error take several lines.
 const STYLE: &str = "<style>
 .kernels th:first-child { min-width: 11em; overflow-wrap: normal; } .kernels td { white-space: nowrap; }
 .kernels .whisker { width: 16%; } .kernels .case { text-align: left; } .kernels td.case, .kernels .case small { white-space: normal; }
@@ -49,7 +49,7 @@ fn tiles(record: &Record<'_>) -> String {
     let tiles = [
         tile("failures", all.failures.len().to_string(), format!("of {} runs", all.runs)),
         tile("cases", all.cases.to_string(), format!("on {settings} settings")),
-        tile("kernels", all.kernels.len().to_string(), "and pointwise rows".into()),
+        tile("kernels", all.kernels.len().to_string(), "and pointwise ops".into()),
         tile("worst error", format!("{} %", short(100.0 * worst)), "of its bound".into()),
         tile("numbers compared", grouped(all.elements), format!("of {} results", grouped(all.results))),
     ];
@@ -73,12 +73,11 @@ fn failures(all: &Report) -> String {
         format!("<div class=\"card\"><h3>{kernels}</h3><pre class=\"wrap\">{text}</pre></div>\n")
     };
     let cards: String = table::failures(all).into_iter().map(card).collect();
-    let why =
-        "The kernel that is the first to be wrong, the case, and the element that is worst, with what was fed there.";
+    let why = "The first wrong kernel, the case, and the element with the largest error, with its inputs.";
     section("failures", "Failures", why, &format!("<div class=\"grid2\">\n{cards}</div>\n"))
 }
 
-/// A bar of the share of a bound: its whole width is the bound.
+/// Draws an error as a bar; its full width is the bound.
 fn bar(share: f64) -> String {
     let percent = (100.0 * share).clamp(0.0, 100.0);
     format!("<span class=\"track\"><i style=\"left:0;width:{percent:.1}%\"></i></span>")
@@ -112,11 +111,11 @@ fn kernels(all: &Report) -> String {
     let rows: String = lines(all).iter().map(|(name, tally)| row(name, tally)).collect();
     let each: String = all.kernels.iter().map(|(name, tally)| row(name, tally)).collect();
     let each = format!(
-        "<details><summary>Each kernel, pointwise row and op of the CPU backend</summary>{}</details>\n",
+        "<details><summary>Each kernel, pointwise op and op of the CPU backend</summary>{}</details>\n",
         frame(&each)
     );
     let why = "Largest errors over all devices and cases, against the reference in f64: in units in the last place (ULP), \
-               which are large where a sum cancels, and as a share of the bound that is derived for each number; \
+               which are large where a sum cancels, and as a fraction of the bound that is derived for each number; \
                beyond 100 % it fails.";
     section("kernels", "Kernels", why, &format!("{STYLE}\n{}{each}", frame(&rows)))
 }
@@ -151,7 +150,7 @@ fn devices(record: &Record<'_>) -> String {
             setting.adapter.as_ref().map(limits).unwrap_or_default()
         );
     }
-    let why = "What was checked. A software adapter also runs the kernels that a real GPU would get, and those for six \
+    let why = "The devices that were checked. A software adapter also runs the kernels that a real GPU would get, and those for six \
                storage buffers.";
     section("devices", "Devices", why, &format!("<div class=\"grid2\">\n{cards}</div>\n"))
 }
@@ -160,7 +159,7 @@ fn fact(name: &str, value: &str) -> String {
     format!("<tr><th scope=\"row\">{}</th><td>{}</td></tr>\n", escape(name), escape(value))
 }
 
-/// The limits and features of an adapter, as the driver tells them.
+/// Lists the limits and features that the driver reports.
 fn limits(adapter: &Adapter) -> String {
     let text = format!("{:?}", adapter.limits());
     let inside = text.split_once('{').map_or("", |(_, rest)| rest).trim_end_matches(['}', ' ']);

@@ -1,4 +1,4 @@
-//! The result as text and as JSON.
+//! Report as text and as JSON.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,7 @@ use super::options::Args;
 use super::table;
 use crate::output::{count, note, print};
 
-/// A run that is over, for its reports.
+/// A finished run, as its reports need it.
 pub struct Record<'a> {
     pub args: &'a Args,
     pub settings: &'a [Setting],
@@ -23,8 +23,8 @@ impl Record<'_> {
     /// Prints the result.
     ///
     /// # Errors
-    /// When standard output cannot be written.
-    pub fn tell(&self) -> Result<()> {
+    /// If standard output cannot be written.
+    pub fn print(&self) -> Result<()> {
         let all = self.report;
         for (failure, others) in table::failures(all) {
             note(&format!("FAILED {}\n", table::text(failure, &others)));
@@ -94,7 +94,7 @@ impl Record<'_> {
     }
 }
 
-/// JSON has no infinity and no NaN: the text says which.
+/// Converts a number to JSON, which has no infinity and no NaN: those become text.
 fn number(x: f64) -> Value {
     if x.is_finite() { x.into() } else { x.to_string().into() }
 }

@@ -1,4 +1,4 @@
-//! The result by kernel, for a terminal.
+//! Report by kernel, as a table for a terminal.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use wgrad_parity::{Failure, Report, Setting, Tally, family};
 
 use crate::output::count;
 
-/// The name of the line that a kernel is in as long as it passes: rows and the CPU's ops are a line each, and kernels by
-/// their shader. With the words for many of them.
+/// Returns the table line that a passing kernel belongs to, and the noun for its members. Pointwise ops share one
+/// line, as do the CPU's ops; other kernels are grouped by shader.
 fn group(kernel: &str) -> (String, &'static str) {
     if kernel.starts_with("row ") {
-        ("pointwise row".into(), "row")
+        ("pointwise op".into(), "op")
     } else if kernel.starts_with("CPU: ") {
         ("CPU backend".into(), "op")
     } else {
@@ -19,7 +19,7 @@ fn group(kernel: &str) -> (String, &'static str) {
     }
 }
 
-/// A line per shader and group, of those that pass; what failed comes first and by itself.
+/// Returns the lines of the table: each failed kernel, then a line per group of kernels that passed.
 pub fn lines(all: &Report) -> Vec<(String, Tally)> {
     let mut failed = vec![];
     let mut groups: BTreeMap<(String, &str), (usize, Tally)> = BTreeMap::new();
@@ -44,7 +44,7 @@ pub fn lines(all: &Report) -> Vec<(String, Tally)> {
     failed.into_iter().chain(groups.into_iter().map(named)).collect()
 }
 
-/// The failures, each with the other settings on which the same case fails by the same kernels.
+/// Returns the failures, each with the other settings on which the same case fails in the same kernels.
 pub fn failures(all: &Report) -> Vec<(&Failure, Vec<&str>)> {
     let mut found: Vec<(&Failure, Vec<&str>)> = vec![];
     for failure in &all.failures {
@@ -56,13 +56,13 @@ pub fn failures(all: &Report) -> Vec<(&Failure, Vec<&str>)> {
     found
 }
 
-/// A failure as text, with the other settings behind it.
+/// Formats a failure and the other settings it occurs on.
 pub fn text(failure: &Failure, others: &[&str]) -> String {
     let also = if others.is_empty() { String::new() } else { format!("\n  also on {}", others.join(", ")) };
     format!("{failure}{also}")
 }
 
-/// The table. Settings go by their number among these.
+/// Returns the table. A setting is identified by its number in `settings`.
 pub fn by_kernel(all: &Report, settings: &[Setting]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
@@ -90,7 +90,7 @@ pub fn by_kernel(all: &Report, settings: &[Setting]) -> Table {
     table
 }
 
-/// A number with about two digits.
+/// Formats a number with about two digits.
 pub fn short(x: f64) -> String {
     match x {
         0.0 => "0".into(),
@@ -102,7 +102,7 @@ pub fn short(x: f64) -> String {
     }
 }
 
-/// `12,345,678`.
+/// Formats a number with separators: `12,345,678`.
 pub fn grouped(n: usize) -> String {
     let digits = n.to_string();
     let groups = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned());
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_passes_is_a_line_per_shader_and_what_fails_comes_first() {
+    fn passes_are_grouped_by_shader_and_failures_come_first() {
         let tally = |failures: usize, share: f64| Tally {
             results: 2,
             share,
@@ -134,7 +134,7 @@ mod tests {
         let all = Report { kernels: kernels.collect(), ..Report::default() };
         let lines = lines(&all);
         let names: Vec<_> = lines.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["row log1p", "pointwise row (2 rows)", "sort", "sum (2 kernels)"]);
+        assert_eq!(names, ["row log1p", "pointwise op (2 ops)", "sort", "sum (2 kernels)"]);
         assert_eq!(lines[1].1.worst.as_ref().map(|(case, _)| case.as_str()), Some("case of 0.3"));
         assert_eq!(lines[1].1.results, 4);
     }

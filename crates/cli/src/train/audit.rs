@@ -1,4 +1,4 @@
-//! `wgrad train --audit`: gradients beside finite differences after a few steps, instead of a training.
+//! `wgrad train --audit`: compares gradients with finite differences after a few steps, instead of a whole training.
 
 use std::process::ExitCode;
 
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use wgrad_core::{Audit, Result};
 
 use crate::output::verdict;
-use crate::train::lockstep::at;
+use crate::train::lockstep::location;
 
-/// Prints what was found, and gives the exit code: 1 if a gradient is wrong or something is not finite.
+/// Prints the audit and returns the exit code: 1 if a gradient is wrong or a value is not finite.
 ///
 /// # Errors
-/// When standard output cannot be written.
+/// If standard output cannot be written.
 pub fn show(audit: &Audit, json: bool) -> Result<ExitCode> {
     verdict(audit.passes(), &format!("{audit}\n"), json.then(|| line(audit)))
 }
@@ -21,7 +21,7 @@ fn line(audit: &Audit) -> Value {
         json!({
             "name": parameter.name,
             "spec": parameter.spec,
-            "at": at(&parameter.site),
+            "at": location(&parameter.site),
             "norm": parameter.norm,
             "gradient_norm": parameter.gradient_norm,
             "zeros": parameter.zeros,
@@ -35,16 +35,18 @@ fn line(audit: &Audit) -> Value {
     let ops = audit.ops.iter().map(|op| {
         json!({
             "name": op.name,
-            "at": at(&op.site),
+            "at": location(&op.site),
             "input": op.input,
             "missing": op.missing,
             "claimed": op.claimed,
             "measured": op.measured,
         })
     });
-    let estimated = audit.estimated.iter().map(|op| json!({ "name": op.name, "at": at(&op.site) }));
-    let silent =
-        audit.silent.iter().map(|op| json!({ "name": op.name, "at": at(&op.site), "units": op.units, "of": op.of }));
+    let estimated = audit.estimated.iter().map(|op| json!({ "name": op.name, "at": location(&op.site) }));
+    let silent = audit
+        .silent
+        .iter()
+        .map(|op| json!({ "name": op.name, "at": location(&op.site), "units": op.units, "of": op.of }));
     json!({
         "passes": audit.passes(),
         "loss": audit.loss,

@@ -1,30 +1,32 @@
-//! The options of `wgrad train` about classes that are not equally frequent, and what they come to.
+//! Options of `wgrad train` for imbalanced classes, and their effect on the training rows.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use clap::ValueEnum;
-use wgrad_core::{Error, Result};
+use wgrad_core::Result;
 use wgrad_data::{Dataset, Sampler};
 use wgrad_nn::layers::Linear;
 use wgrad_train::prior::{Prior, PriorShift};
 
+use crate::error::CommandError;
 use crate::model::Loss;
 
-/// Below this share of the rows, a class is rare.
+/// Fraction of the rows below which a class is rare.
 const RARE: f64 = 0.1;
 
-/// What is done about classes that are not equally frequent.
+/// Options for imbalanced classes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Classes")]
 pub struct ClassArgs {
-    /// The weight of positive rows in bce: none, auto (negative rows per positive row), or a number.
+    /// The weight of positive rows in the loss bce: none, auto (negative rows per positive row), or a number.
     #[arg(long, allow_negative_numbers = true, value_name = "none|auto|X", default_value = "none")]
     pos_weight: PosWeight,
-    /// Which rows an epoch sees: shuffle (each row once), or balanced (each class equally often, rare rows several times).
+    /// The rows of an epoch: shuffle (each row once), or balanced (each class equally often, so rows of rare classes
+    /// repeat).
     #[arg(long, value_name = "shuffle|balanced", default_value = "shuffle", hide_possible_values = true)]
     sampler: Sampling,
-    /// What the model answers before its first step: prior (the shares of the classes, as the loss sees them), or random.
+    /// The model's first predictions: prior (the class frequencies, as the loss sees them), or random.
     #[arg(long, value_name = "prior|random", default_value = "prior", hide_possible_values = true)]
     start: Start,
 }
@@ -63,67 +65,61 @@ impl FromStr for PosWeight {
     }
 }
 
-/// What the options come to for some training rows.
+/// Effect of the options on some training rows.
 #[derive(Clone, Debug)]
 pub struct Balance {
-    /// The weight of positive rows.
+    /// Weight of positive rows.
     pub pos_weight: Option<f64>,
-    /// Which rows an epoch sees, if not each one once.
+    /// Sampler of an epoch's rows, unless each row is used once.
     pub sampler: Option<Sampler>,
-    /// None where a class has no row.
-    shares: Option<Shares>,
+    /// Class priors; `None` if a class has no row.
+    priors: Option<Priors>,
     start: Start,
 }
 
-/// Shares of the classes.
+/// Class priors before and after weighting.
 #[derive(Clone, Debug)]
-struct Shares {
-    /// Among the rows.
+struct Priors {
+    /// Prior of the training rows.
     rows: Prior,
-    /// As the loss sees them.
-    seen: Prior,
+    /// Prior that the weighted or resampled loss sees.
+    in_loss: Prior,
 }
 
 impl ClassArgs {
     /// Applies the options to the training rows.
     ///
     /// # Errors
-    /// When an option does not fit the loss or another option.
+    /// If an option does not fit the loss or another option.
     pub fn balance(&self, train: &Dataset, loss: Loss) -> Result<Balance> {
         let classes = train.classes().len();
         let pos_weight = match self.pos_weight {
             PosWeight::None => None,
             _ if loss == Loss::Ce => {
-                return Err(Error::Data(format!(
-                    "--pos-weight is for one logit and two classes (--loss bce), but here are {classes} logits; leave it \
-                     away, or use --sampler balanced"
-                )));
+                return Err(CommandError::PosWeightNeedsBce { logits: classes }.into());
             }
-            _ if self.sampler == Sampling::Balanced => {
-                return Err(Error::Config(
-                    "--pos-weight and --sampler balanced do the same twice; leave one of them away".into(),
-                ));
-            }
+            _ if self.sampler == Sampling::Balanced => return Err(CommandError::BalancedTwice.into()),
             PosWeight::Auto => Some(train.pos_weight().into()),
             PosWeight::Number(weight) => Some(weight),
         };
         let sampler = (self.sampler == Sampling::Balanced).then(|| Sampler::balanced(train.y())).transpose()?;
-        let shares = match Prior::of(train) {
+        let priors = match Prior::of(train) {
             Ok(rows) => {
-                let seen = match (pos_weight, &sampler) {
+                let in_loss = match (pos_weight, &sampler) {
                     (Some(weight), _) => rows.with_pos_weight(weight)?,
                     (None, Some(_)) => Prior::from_counts(&vec![1; classes])?,
                     (None, None) => rows.clone(),
                 };
-                Some(Shares { rows, seen })
+                Some(Priors { rows, in_loss })
             }
             Err(_) => None,
         };
-        Ok(Balance { pos_weight, sampler, shares, start: self.start })
+        Ok(Balance { pos_weight, sampler, priors, start: self.start })
     }
 
-    /// What of it changes the model and is said nowhere else, by name, where it is not as it is if nothing is said.
-    pub fn described(&self) -> BTreeMap<String, String> {
+    /// Returns the options that change the model and differ from their defaults, by name. `--pos-weight` has a field
+    /// of its own in the model's description.
+    pub fn settings(&self) -> BTreeMap<String, String> {
         let all = [
             ("sampler", (self.sampler == Sampling::Balanced).then_some("balanced")),
             ("start", (self.start == Start::Random).then_some("random")),
@@ -133,70 +129,73 @@ impl ClassArgs {
 }
 
 impl Balance {
-    /// Lets the model begin as the options say.
+    /// Initializes the model's output layer as the options say.
     ///
     /// # Errors
     /// Those of [`Prior::initialize`].
     pub fn start(&self, head: &Linear) -> Result<()> {
-        match &self.shares {
-            Some(Shares { seen, .. }) if self.start == Start::Prior => seen.initialize(head),
+        match &self.priors {
+            Some(Priors { in_loss, .. }) if self.start == Start::Prior => in_loss.initialize(head),
             _ => Ok(()),
         }
     }
 
-    /// Whether the loss sees other shares than the rows have.
+    /// Returns whether the loss sees other class frequencies than the rows have.
     pub fn is_weighted(&self) -> bool {
         self.pos_weight.is_some() || self.sampler.is_some()
     }
 
-    /// What takes weights and resampling out of the logits again, if there were any.
+    /// Returns the shift that removes the effect of weights and resampling from the logits, if there is one.
     pub fn shift(&self) -> Option<PriorShift> {
-        let Shares { rows, seen } = self.shares.as_ref().filter(|_| self.is_weighted())?;
-        rows.shift_from(seen).ok()
+        let Priors { rows, in_loss } = self.priors.as_ref().filter(|_| self.is_weighted())?;
+        rows.shift_from(in_loss).ok()
     }
 
-    /// The shares that the loss sees, if they are others than those of the rows.
-    pub fn seen(&self) -> Option<&Prior> {
-        self.shares.as_ref().filter(|_| self.is_weighted()).map(|shares| &shares.seen)
+    /// Returns the class frequencies that the loss sees, if they differ from those of the rows.
+    pub fn prior_in_loss(&self) -> Option<&Prior> {
+        self.priors.as_ref().filter(|_| self.is_weighted()).map(|priors| &priors.in_loss)
     }
 
-    /// What is worth knowing about it; `chosen` if a threshold is chosen.
+    /// Returns notes for the user about the classes; `chosen` is `true` if `--threshold` is given.
     pub fn notes(&self, train: &Dataset, chosen: bool) -> Vec<String> {
-        let Some(Shares { rows: here, seen }) = &self.shares else { return vec![] };
+        let Some(Priors { rows: prior, in_loss }) = &self.priors else { return vec![] };
         let mut notes = vec![];
-        let rare = here.shares().iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).filter(|(_, p)| **p < RARE);
-        if let (Some((class, share)), false) = (rare, self.is_weighted()) {
-            let advice = match here.pos_weight() {
+        let rare = prior.shares().iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).filter(|(_, p)| **p < RARE);
+        if let (Some((class, fraction)), false) = (rare, self.is_weighted()) {
+            let remedy = match prior.pos_weight() {
                 Some(weight) => format!("--pos-weight auto weighs a positive row as {weight:.3}"),
                 None => "--sampler balanced lets an epoch see each class equally often".into(),
             };
-            let threshold = if chosen || here.shares().len() > 2 {
+            let threshold = if chosen || prior.shares().len() > 2 {
                 ""
             } else {
                 ", and --threshold f1 chooses another threshold than 0.5"
             };
             notes.push(format!(
-                "note: {:.2} % of the training rows are {}; always answering with the shares costs {:.4}; {advice}{threshold}",
-                100.0 * share,
+                "note: {:.2} % of the training rows are {}; always predicting the class frequencies has a loss of {:.4}; {remedy}{threshold}",
+                100.0 * fraction,
                 train.classes()[class],
-                here.entropy(),
+                prior.entropy(),
             ));
         }
-        if let (true, [_, positives]) = (self.is_weighted(), here.shares()) {
+        if let (true, [_, positives]) = (self.is_weighted(), prior.shares()) {
             notes.push(format!(
                 "note: {:.2} % of the training rows are {}, and the loss sees {:.1} %{}; that is taken out of the \
                  probabilities again, and stays in the threshold{}",
                 100.0 * positives,
                 train.classes()[1],
-                100.0 * seen.shares()[1],
+                100.0 * in_loss.shares()[1],
                 self.pos_weight.map_or_else(String::new, |weight| format!(" (pos_weight {weight:.3})")),
                 if chosen { " only if the rule leaves it there" } else { "" },
             ));
         } else if self.is_weighted() {
-            notes.push("note: the loss sees each class equally often, and so do the probabilities".into());
+            notes.push("note: the loss sees each class equally often, and the probabilities assume the same".into());
         }
         if self.start == Start::Prior {
-            notes.push(format!("start: the shares of the classes for every row, a loss of {:.4}", seen.entropy()));
+            notes.push(format!(
+                "start: predicts the class frequencies for every row, a loss of {:.4}",
+                in_loss.entropy()
+            ));
         }
         notes
     }

@@ -1,4 +1,4 @@
-//! The options of `wgrad train` about the rows: which ones, and what becomes of their columns.
+//! Options of `wgrad train` for the data: which rows and columns to use, and how.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,42 +9,49 @@ use wgrad_data::{Missing, Parts, Seed, Split, Table};
 
 use crate::args::{number, whole};
 
-/// Which rows, and what becomes of their columns.
+/// Options for the data.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Data")]
 pub struct DataArgs {
-    /// The share of rows set aside to test on, of each class alike unless the split is by group or time.
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", default_value_t = 0.2, value_parser = number(|x| x > 0.0 && x < 1.0, "above 0 and below 1"))]
+    /// The fraction of rows in the test set. It has the same fraction of each class, unless rows are split by group
+    /// or time.
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION", default_value_t = 0.2, value_parser = number(|x| x > 0.0 && x < 1.0, "above 0 and below 1"))]
     pub test: f64,
-    /// The share of rows set aside to validate on: they give the validation loss after each epoch, the calibration and the
-    /// threshold. [default: 0.2 where --threshold or --calibrate need them, else 0]
-    #[arg(long, allow_negative_numbers = true, value_name = "SHARE", value_parser = number(|x| (0.0..1.0).contains(&x), "at least 0 and below 1"))]
+    /// The fraction of rows in the validation set, which gives the validation loss after each epoch, the calibration
+    /// and the threshold. [default: 0.2 if --threshold or --calibrate need it, else 0]
+    #[arg(long, allow_negative_numbers = true, value_name = "FRACTION", value_parser = number(|x| (0.0..1.0).contains(&x), "at least 0 and below 1"))]
     pub validation: Option<f64>,
-    /// Keep rows with the same value in this column together, such as those of one patient; it is no feature then.
+    /// Keep rows with the same value in this column in the same set, such as those of one patient; the column is not
+    /// a feature.
     #[arg(long, value_name = "COLUMN", conflicts_with = "time")]
     pub group_by: Option<String>,
-    /// Train on the oldest rows and test on the newest, by this column of numbers or dates; it is no feature then.
+    /// Train on the oldest rows and test on the newest, by this column of numbers or dates; the column is not a
+    /// feature.
     #[arg(long, value_name = "COLUMN")]
     pub time: Option<String>,
-    /// Columns that are not features, such as identifiers.
+    /// Columns to leave out of the features, such as identifiers.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub drop: Vec<String>,
-    /// What to do about empty and NaN cells: refuse them, drop their rows, or fill in the column's mean.
+    /// The treatment of empty and NaN cells: refuse them, drop their rows, or fill in the column's mean.
     #[arg(long, default_value = "refuse", value_parser = missing())]
     pub missing: Missing,
-    /// Which of two classes is the positive one. [default: the second in sorted order]
+    /// The positive one of two classes. [default: the second in sorted order]
     #[arg(long, value_name = "LABEL")]
     pub positive: Option<String>,
-    /// The most categories that a column of text may have; each becomes a feature of 0 and 1, unless the column is embedded.
+    /// The most categories that a text column may have; each becomes a feature of 0 and 1, unless the column is
+    /// embedded.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 100, value_parser = whole(1, "at least 1"))]
     pub max_categories: usize,
-    /// The fewest training rows of a category; rarer ones count as unseen, as does one that only `wgrad predict` meets.
+    /// The fewest training rows of a category. Rarer ones count as unseen, like categories that only `wgrad predict`
+    /// meets.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 2, value_parser = whole(1, "at least 1"))]
     pub min_frequency: usize,
-    /// Columns of text that get a trained vector per category instead of a feature of 0 and 1 each: for many categories.
+    /// Text columns that get a trained vector per category instead of a feature of 0 and 1 each; for columns with
+    /// many categories.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub embed: Vec<String>,
-    /// Keep the rows in temporary files, in the folder that TMPDIR names, instead of in memory; the model is the same.
+    /// Keep the rows in temporary files, in the folder that TMPDIR names, instead of in memory. The model is the
+    /// same.
     #[arg(long)]
     pub stream: bool,
 }
@@ -54,16 +61,17 @@ fn missing() -> impl TypedValueParser<Value = Missing> {
 }
 
 impl DataArgs {
-    /// What of it decides which rows are which and is said nowhere else, by name.
-    pub fn described(&self) -> BTreeMap<String, String> {
+    /// Returns the options that determine the split and have no field in the model's description, by name.
+    pub fn settings(&self) -> BTreeMap<String, String> {
         let all = [("group_by", self.group_by.clone()), ("time", self.time.clone())];
         all.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
     }
 
-    /// Reads the file and divides its rows, with this share of them to validate on; the file's own cells are not kept.
+    /// Reads the file and splits its rows, with a fraction `validation` of them to validate on. The file's own cells
+    /// are not kept.
     ///
     /// # Errors
-    /// When the file or its rows cannot be used.
+    /// If the file or its rows cannot be used.
     pub fn parts(&self, file: &Path, target: &str, seed: u64, validation: f64) -> Result<Parts> {
         let table = if self.stream { Table::scan(file)? } else { Table::read(file)? };
         let mut labelled = table

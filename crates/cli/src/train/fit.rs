@@ -1,47 +1,49 @@
-//! The training itself.
+//! Training run of `wgrad train`, from the layers to the evaluation.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use wgrad_core::{Error, Params, Result, Tensor, TuningChoices};
+use wgrad_core::{Params, Result, Tensor, TuningChoices};
 use wgrad_data::Parts;
 use wgrad_kernels::Device;
 use wgrad_nn::Module;
 use wgrad_nn::losses::{BceWithLogitsLoss, CrossEntropyLoss, Loss as _};
 use wgrad_nn::optim::AdamW;
+use wgrad_train::error::{NonFiniteLoss, NonFiniteOrigin, TrainError};
 use wgrad_train::{Ended, History, LrFinder, Progress, Recording, Silent, Targets, Trainer, automatic};
 
+use crate::error::CommandError;
 use crate::model::{Architecture, Loss};
 use crate::output::note;
 use crate::train::classes::Balance;
 use crate::train::options::{Args, ModelArgs};
-use crate::train::report::{self, Batch, Seen, SetAside};
-use crate::train::running::{self, Course, Stop};
+use crate::train::report::{self, Batch, Evaluation, HeldOut};
+use crate::train::running::{self, ScheduleLength, StopFlag};
 use crate::train::{audit, lockstep};
 
-/// Result of a training, for all that reports on it.
+/// Result of a complete training run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The epochs, and why they ended.
+    /// The epochs, and the reason why they ended.
     pub history: History,
-    /// What the model says about the rows set aside.
-    pub seen: Seen,
-    /// Which variants of kernels ran.
+    /// Evaluation of the model on the validation and test rows.
+    pub evaluation: Evaluation,
+    /// Kernel variants that ran.
     pub variants: TuningChoices,
 }
 
-/// End of a training.
+/// End of a training run.
 pub enum Fitted {
     Done(Box<Outcome>),
-    /// There is no model, but a checkpoint or a table.
-    Over(ExitCode),
+    /// There is no model, but a checkpoint or a table was written.
+    Ended(ExitCode),
 }
 
-/// What a training needs.
+/// Inputs of a training run.
 pub struct Task<'a> {
     pub args: &'a Args,
-    /// The folder of the model.
+    /// Folder of the model.
     pub folder: &'a Path,
     pub params: &'a Params,
     pub architecture: &'a Architecture,
@@ -50,10 +52,10 @@ pub struct Task<'a> {
     pub parts: &'a Parts,
 }
 
-/// Trains on a device, and asks the model about the rows set aside.
+/// Trains on a device, and evaluates the model on the validation and test rows.
 ///
 /// # Errors
-/// When the device, a checkpoint or the rows cannot be used, or the training fails.
+/// If the device, a checkpoint or the rows cannot be used, or the training fails.
 pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
     let Task { args, folder, params, architecture, loss, balance, parts } = *task;
     let Parts { train, validation, test } = parts;
@@ -83,22 +85,22 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
     };
     if args.running.find_lr {
         let curve = trainer.find_lr(train, &LrFinder::default(), mean_loss)?;
-        return running::show(&curve, args.json).map(Fitted::Over);
+        return running::show(&curve, args.json).map(Fitted::Ended);
     }
     if let Some(steps) = args.lockstep {
         let optimizer = args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay));
         let against = args.against.as_ref().map(Recording::read).transpose()?;
         let comparison = against.map(|recording| recording.compare(trainer.session()?, params, &optimizer, mean_loss));
         let comparison = comparison.transpose()?;
-        let found = lockstep::Found { steps: trainer.lockstep(train, steps, mean_loss)?, comparison };
-        return found.show(args.json).map(Fitted::Over);
+        let comparisons = lockstep::Comparisons { steps: trainer.lockstep(train, steps, mean_loss)?, comparison };
+        return comparisons.show(args.json).map(Fitted::Ended);
     }
     if let Some(steps) = args.audit {
-        return audit::show(&trainer.audit(train, steps, mean_loss)?, args.json).map(Fitted::Over);
+        return audit::show(&trainer.audit(train, steps, mean_loss)?, args.json).map(Fitted::Ended);
     }
-    let stop = Stop::default();
-    let updates = trainer.updates(train)?.div_ceil(args.running.accumulated());
-    trainer = args.running.apply(trainer, folder, Course { epochs, updates, lr }, &stop)?;
+    let stop = StopFlag::default();
+    let updates = trainer.updates(train)?.div_ceil(args.running.batches_per_update());
+    trainer = args.running.apply(trainer, folder, ScheduleLength { epochs, updates, lr }, &stop)?;
     if let Some(last) = args.stop_after {
         let (flag, mut made) = (stop.flag.clone(), 0);
         trainer = trainer.on_step(move |_, _| {
@@ -108,35 +110,36 @@ pub fn fit(task: &Task<'_>, device: Device) -> Result<Fitted> {
     }
     running::watch_for_ctrl_c(&stop);
     let history = trainer.fit(train, epochs, mean_loss);
-    let history = history.map_err(|error| match error {
-        Error::Data(message) if message.starts_with("the loss is") => {
-            let first = message.split(';').next().unwrap_or_default();
-            let node = message.split_once("\n  the first").and_then(|(_, rest)| rest.split_once("\n  fixes"));
-            let node = node.map_or(String::new(), |(node, _)| format!("\n  the first{node}"));
-            Error::Data(format!(
-                "{first}; nothing was saved. Use a smaller learning rate, such as --lr {}, or --clip-norm 1{node}",
-                (lr / 10.0).min(1e-3)
-            ))
-        }
-        other => running::in_options(other),
+    let history = history.map_err(|error| match error.facts() {
+        Some(TrainError::LossNotFinite(loss)) => not_finite(loss, lr).into(),
+        _ => error,
     });
-    // A damaged checkpoint is no matter of taste.
+    // Damaged checkpoints are reported even with `--quiet`; without it, the trainer has reported them.
     let resumed = trainer.resumed().filter(|_| args.quiet);
     resumed.iter().flat_map(|resumed| &resumed.passed_over).for_each(|why| note(&format!("warning: {why}")));
     let history = history?;
     if history.ended == Ended::Stopped {
-        return Ok(Fitted::Over(running::stopped(&trainer, args.quiet)));
+        return Ok(Fitted::Ended(running::stopped(&trainer, args.quiet)));
     }
-    let aside = SetAside { validation: validation.as_ref(), test };
-    let mut seen = aside.look(&mut trainer, &layers)?;
+    let held_out = HeldOut { validation: validation.as_ref(), test };
+    let mut evaluation = held_out.evaluate(&mut trainer, &layers)?;
     if !args.no_report {
-        aside.explain(args.seed, &mut seen, &mut trainer, &layers);
+        held_out.add_importance(args.seed, &mut evaluation, &mut trainer, &layers);
     }
     let variants = trainer.session()?.choices().clone();
     if !args.no_report {
         let optimizer = args.running.optimizer(AdamW::new(lr).weight_decay(weight_decay));
         let batch = Batch { rows: batch_size.min(train.rows()), features: train.features(), loss };
-        seen.plan = report::plan(&mut trainer, &optimizer, batch, mean_loss)?;
+        evaluation.plan = report::plan(&mut trainer, &optimizer, batch, mean_loss)?;
     }
-    Ok(Fitted::Done(Box::new(Outcome { history, seen, variants })))
+    Ok(Fitted::Done(Box::new(Outcome { history, evaluation, variants })))
+}
+
+/// Returns the error for a loss that is infinite or NaN, after a training with learning rate `lr`.
+fn not_finite(NonFiniteLoss { loss, epoch, step, origin }: &NonFiniteLoss, lr: f64) -> CommandError {
+    let node = match origin {
+        NonFiniteOrigin::Step { node: Some(node), .. } => Some(node.to_string()),
+        _ => None,
+    };
+    CommandError::LossNotFinite { loss: *loss, epoch: *epoch, step: *step, lr: (lr / 10.0).min(1e-3), node }
 }

@@ -1,4 +1,4 @@
-//! `wgrad train --lockstep`: steps of a training held to the reference, instead of a training.
+//! `wgrad train --lockstep`: compares the first training steps with the reference, instead of a whole training.
 
 use std::process::ExitCode;
 
@@ -8,28 +8,28 @@ use wgrad_train::{Compared, Comparison};
 
 use crate::output::verdict;
 
-/// What was found: the steps, and the comparison with a recording.
-pub struct Found {
+/// Result of the comparison with the reference, and of that with a recording.
+pub struct Comparisons {
     pub steps: Vec<Lockstep>,
     pub comparison: Option<Comparison>,
 }
 
-impl Found {
+impl Comparisons {
     fn passes(&self) -> bool {
         self.steps.iter().all(Lockstep::passes) && self.comparison.as_ref().is_none_or(Comparison::passes)
     }
 
-    /// Prints the verdict, and gives the exit code: 1 if something fails.
+    /// Prints the verdict and returns the exit code: 1 if a comparison fails.
     ///
     /// # Errors
-    /// When standard output cannot be written.
+    /// If standard output cannot be written.
     pub fn show(&self, json: bool) -> Result<ExitCode> {
         let mut text = String::new();
         if let Some(comparison) = &self.comparison {
             text = format!("{comparison}\n\n");
         }
         for (i, step) in self.steps.iter().enumerate() {
-            // Of several steps, the last one says it all: it is the first that fails, if one does.
+            // Steps stop at the first failure, so only the last one can have failed.
             if i + 1 == self.steps.len() {
                 text = format!("{text}step {}: {step}\n", i + 1);
             }
@@ -45,7 +45,7 @@ impl Found {
     }
 }
 
-pub fn at(site: &Site) -> Value {
+pub fn location(site: &Site) -> Value {
     json!({ "file": site.location.file(), "line": site.location.line(), "scope": site.scope })
 }
 
@@ -64,8 +64,8 @@ fn worst(worst: Option<&Deviation>) -> Value {
 }
 
 fn step(step: &Lockstep) -> Value {
-    let node = |node: &Checked| json!({ "name": node.name, "spec": node.spec, "at": at(&node.site), "worst": worst(node.worst.as_ref()), "fails": node.fails() });
-    let result = |result: &FusedCheck| json!({ "name": result.name, "at": at(&result.site), "worst": worst(result.worst.as_ref()), "fails": result.fails() });
+    let node = |node: &Checked| json!({ "name": node.name, "spec": node.spec, "at": location(&node.site), "worst": worst(node.worst.as_ref()), "fails": node.fails() });
+    let result = |result: &FusedCheck| json!({ "name": result.name, "at": location(&result.site), "worst": worst(result.worst.as_ref()), "fails": result.fails() });
     json!({
         "device": step.device.to_string(),
         "passes": step.passes(),
@@ -81,7 +81,7 @@ fn comparison(of: &Comparison) -> Value {
         json!({
             "stage": format!("{:?}", one.stage).to_lowercase(),
             "name": one.name,
-            "at": at(&one.site),
+            "at": location(&one.site),
             "worst": worst(one.worst.as_ref()),
             "differs": one.differs(),
             "unseen": one.unseen,

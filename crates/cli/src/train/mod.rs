@@ -9,16 +9,17 @@ mod lockstep;
 mod options;
 mod report;
 mod running;
-mod tell;
+mod summary;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use wgrad_core::{DeviceInfo, Error, Params, Result, TuningChoices};
+use wgrad_core::{DeviceInfo, Params, Result, TuningChoices};
 use wgrad_data::{Dataset, Parts};
 
 use crate::devices::open;
+use crate::error::CommandError;
 use crate::model::{Architecture, FORMAT, Loss, Model, Training, VERSION};
 use crate::output::check_folder;
 use fit::{Fitted, Outcome, Task, fit};
@@ -30,7 +31,7 @@ pub use options::Args;
 /// Trains, tests and saves.
 ///
 /// # Errors
-/// When the rows, the device or the output cannot be used, or the training fails.
+/// If the rows, the device or the output cannot be used, or the training fails.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let begun = SystemTime::now();
     let validation = args.decision.validation(args.data.validation.or(args.running.validation()))?;
@@ -40,11 +41,11 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let loss = loss(args, train)?;
     let balance = args.classes.balance(train, loss)?;
     let folder = args.out.clone().unwrap_or_else(|| default_folder(&args.file));
-    check_folder(&folder)?;
+    check_folder(&folder, "--out")?;
     let device = open(&args.device, args.quiet)?;
     let info = device.info();
     if !args.quiet {
-        tell::introduce(args, &parts, &info, &balance);
+        summary::print_data(args, &parts, &info, &balance);
     }
     let device = args.stored.apply(device, args.quiet)?;
 
@@ -56,14 +57,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let task = Task { args, folder, params: &params, architecture: &architecture, loss, balance, parts };
     let outcome = match fit(&task, device)? {
         Fitted::Done(outcome) => outcome,
-        Fitted::Over(code) => return Ok(code),
+        Fitted::Ended(code) => return Ok(code),
     };
-    let Outcome { history, seen, variants } = *outcome;
-    let (decision, notes) = args.decision.decide(seen.validation.as_ref(), balance.shift().as_ref());
+    let Outcome { history, evaluation, variants } = *outcome;
+    let (decision, notes) = args.decision.decide(evaluation.validation.as_ref(), balance.shift().as_ref());
     if !args.quiet {
-        decide::tell(&decision, seen.validation.as_ref(), &notes);
+        decide::print(&decision, evaluation.validation.as_ref(), &notes);
     }
-    let report = seen.test.report(&decision)?;
+    let report = evaluation.test.report(&decision)?;
 
     let model = Model {
         format: FORMAT.into(),
@@ -77,14 +78,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         decision,
         test: report,
     };
-    let scores = (!args.no_report).then(|| seen.test.to_safetensors()).transpose()?;
+    let scores = (!args.no_report).then(|| evaluation.test.to_safetensors()).transpose()?;
     model.save(&params, scores.as_deref(), folder)?;
     if !args.no_report {
         let run = Run { begun, history: &history, info: &info, train, balance, notes: &notes };
-        run.write(folder, &model, seen);
+        run.write(folder, &model, evaluation);
     }
-    args.running.tidy(folder);
-    tell::tell(args, folder, &info, &history, &model).map(|()| ExitCode::SUCCESS)
+    args.running.remove_checkpoints(folder);
+    summary::print_result(args, folder, &info, &history, &model).map(|()| ExitCode::SUCCESS)
 }
 
 fn default_folder(file: &Path) -> PathBuf {
@@ -95,10 +96,9 @@ fn default_folder(file: &Path) -> PathBuf {
 fn loss(args: &Args, train: &Dataset) -> Result<Loss> {
     let classes = train.classes().len();
     match args.model.loss {
-        Some(Loss::Bce) if classes != 2 => Err(Error::Data(format!(
-            "--loss bce needs two classes, but column `{}` has {classes}; use --loss ce or leave it away",
-            args.target
-        ))),
+        Some(Loss::Bce) if classes != 2 => {
+            Err(CommandError::BceNeedsTwoClasses { column: args.target.clone(), classes }.into())
+        }
         Some(loss) => Ok(loss),
         None if classes == 2 => Ok(Loss::Bce),
         None => Ok(Loss::Ce),
@@ -128,7 +128,7 @@ fn training(
         device: info.kind.clone(),
         adapter: info.adapter.clone(),
         variants: variants.iter().map(|(site, variant)| (site.into(), variant.into())).collect(),
-        running: [args.running.described(), args.classes.described(), args.data.described()]
+        running: [args.running.settings(), args.classes.settings(), args.data.settings()]
             .into_iter()
             .flatten()
             .collect(),

@@ -1,4 +1,4 @@
-//! The options of `wgrad train`.
+//! Options of `wgrad train`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,31 +14,33 @@ use crate::variants::Stored;
 /// The arguments of `wgrad train`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The model is Linear, BatchNorm1d, ReLU and, if asked for, Dropout per hidden layer, then Linear; \
-    it is trained with AdamW. Every column but the target is a feature: numbers are standardised with what the training \
-    rows teach, true and false are 1 and 0, and text becomes a feature of 0 and 1 per category; dates are refused. The same seed on the same device gives the same model, to the last bit."
+    after_help = "The model is Linear, BatchNorm1d, ReLU and, with --dropout, Dropout per hidden layer, then Linear; \
+    it is trained with AdamW. Every column but the target is a feature: numbers are standardised with the mean and deviation \
+    of the training rows, true and false are 1 and 0, and text becomes a feature of 0 and 1 per category; dates are refused. The same seed on the same device gives the same model, \
+    bit for bit."
 )]
 pub struct Args {
-    /// The file of the rows: CSV with the names of the columns in the first line, or Parquet or Arrow where the command was
-    /// built with its feature `arrow`.
+    /// The file with the rows: CSV with the column names in the first line; also Parquet or Arrow if the command was
+    /// built with the feature `arrow`.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// The column to predict: numbers or text, one value per class.
     #[arg(long, value_name = "COLUMN")]
     pub target: String,
-    /// Where to save the model: a folder, made if it is not there. [default: FILE's name with -model]
+    /// The folder to save the model in; created if it does not exist. [default: FILE's name with -model]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// What computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`).
+    /// The device that computes: auto, cpu, cpu-f64, gpu, or an adapter's name (see `wgrad devices`).
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// The seed of everything random: the split, the first weights, the order of the rows, dropout.
+    /// The seed of everything random: the split, the initial weights, the order of the rows, dropout.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Print the result as one JSON object, as the last line of standard output; all else goes to standard error.
+    /// Print the result as one JSON object, as the last line of standard output; everything else goes to standard
+    /// error.
     #[arg(long)]
     pub json: bool,
-    /// Show no progress and no notes, only the result.
+    /// Print only the result: no progress and no notes.
     #[arg(long)]
     pub quiet: bool,
     #[command(flatten)]
@@ -51,22 +53,22 @@ pub struct Args {
     pub classes: ClassArgs,
     #[command(flatten)]
     pub decision: DecisionArgs,
-    /// Write the model only: no report.html, no plots, no metrics.csv, no event file, no test scores.
+    /// Write only the model: no report.html, no plots, no metrics.csv, no event file, no test scores.
     #[arg(long, help_heading = "Decision and report")]
     pub no_report: bool,
     #[command(flatten)]
     pub running: RunArgs,
-    /// Hold the first STEPS steps, 1 if no number is given, to the reference on this device, node by node, and save nothing:
-    /// prints the first node whose error exceeds its bound, and ends with code 1 then.
+    /// Compare the first STEPS steps (default 1) with the reference on this device, node by node, and save nothing.
+    /// Prints the first node whose error exceeds its bound, and exits with code 1 in that case.
     #[arg(long, allow_negative_numbers = true, value_name = "STEPS", num_args = 0..=1, default_missing_value = "1", value_parser = whole(1, "at least 1"), help_heading = "Running")]
     pub lockstep: Option<usize>,
-    /// With --lockstep: make the step that PyTorch made in this recording (of the recorder in the examples), too, and name the
-    /// first module that differs.
+    /// With --lockstep: also repeat the step that PyTorch made in this recording (see the recorder in the examples),
+    /// and name the first module that differs.
     #[arg(long, value_name = "FILE", requires = "lockstep", help_heading = "Running")]
     pub against: Option<PathBuf>,
-    /// After STEPS steps, 10 if no number is given, hold the gradients of the next one to finite differences, in f64 on the
-    /// host, and save nothing: prints a line for each parameter, names the ops whose gradient is wrong, and ends with code 1
-    /// then.
+    /// After STEPS steps (default 10), compare the gradients of the next one with finite differences, in f64 on the
+    /// host, and save nothing. Prints a line per parameter, names the ops whose gradient is wrong, and exits with
+    /// code 1 in that case.
     #[arg(long, allow_negative_numbers = true, value_name = "STEPS", num_args = 0..=1, default_missing_value = "10", value_parser = whole(0, "0 or more"), conflicts_with = "lockstep", help_heading = "Running")]
     pub audit: Option<usize>,
     /// Stop after this step as Ctrl-C does; for `wgrad verify-resume`.
@@ -74,35 +76,35 @@ pub struct Args {
     pub stop_after: Option<u64>,
 }
 
-/// The layers, and how their weights are trained.
+/// Options for the layers and the training of their weights.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Model and training")]
 pub struct ModelArgs {
-    /// The widths of the hidden layers; `none` for a linear model.
+    /// The widths of the hidden layers, separated by commas; `none` for a linear model.
     #[arg(long, value_name = "WIDTHS", default_value = "64,64")]
     pub hidden: Hidden,
-    /// Passes over the training rows.
+    /// The number of passes over the training rows.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 30, value_parser = whole(1, "at least 1"))]
     pub epochs: usize,
-    /// Rows per step.
+    /// The number of rows per step.
     #[arg(long, allow_negative_numbers = true, value_name = "N", default_value_t = 32, value_parser = whole(2, "at least 2, as batch norm needs two rows"))]
     pub batch_size: usize,
-    /// The learning rate.
+    /// The learning rate of AdamW.
     #[arg(long, allow_negative_numbers = true, value_name = "X", default_value_t = 1e-3, value_parser = number(|x| x > 0.0, "above 0"))]
     pub lr: f64,
-    /// The weight decay.
+    /// The weight decay of AdamW.
     #[arg(long, allow_negative_numbers = true, value_name = "X", default_value_t = 0.01, value_parser = number(|x| x >= 0.0, "0 or above"))]
     pub weight_decay: f64,
-    /// The probability of dropout after each hidden layer.
+    /// The probability of dropout after each hidden layer; 0 for none.
     #[arg(long, allow_negative_numbers = true, value_name = "P", default_value_t = 0.0, value_parser = number(|x| (0.0..1.0).contains(&x), "at least 0 and below 1"))]
     pub dropout: f64,
-    /// What to make small: binary cross-entropy (one logit, two classes) or cross-entropy (one logit per class).
+    /// The loss function: binary cross-entropy (one logit, two classes) or cross-entropy (one logit per class).
     /// [default: bce for two classes, ce for more]
     #[arg(long, value_name = "bce|ce", hide_possible_values = true)]
     pub loss: Option<Loss>,
 }
 
-/// The widths of the hidden layers.
+/// Widths of the hidden layers.
 #[derive(Clone, Debug)]
 pub struct Hidden(pub Vec<usize>);
 

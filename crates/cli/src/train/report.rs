@@ -1,4 +1,4 @@
-//! The report of a training: what is measured after it, and the files beside the model.
+//! The report of a training run: evaluation on held-out rows, and the files beside the model.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -10,13 +10,14 @@ use wgrad_nn::optim::Optimizer;
 use wgrad_train::report::{Importance, RunReport, Scores, permutation_importance};
 use wgrad_train::{History, Trainer};
 
+use crate::error::message;
 use crate::model::{Loss, Model, Network};
 use crate::output::{note, shell_word};
 use crate::train::classes::Balance;
 
-/// What a trained model says about the rows that it was not trained on.
+/// Evaluation of a trained model on the rows that it was not trained on.
 #[derive(Debug)]
-pub struct Seen {
+pub struct Evaluation {
     pub validation: Option<Scores>,
     pub test: Scores,
     pub importance: Vec<Importance>,
@@ -24,37 +25,37 @@ pub struct Seen {
     pub notes: Vec<String>,
 }
 
-/// Rows that a model is not trained on.
+/// Rows that the model is not trained on.
 #[derive(Clone, Copy, Debug)]
-pub struct SetAside<'a> {
+pub struct HeldOut<'a> {
     pub validation: Option<&'a Dataset>,
     pub test: &'a Dataset,
 }
 
-impl SetAside<'_> {
-    /// Asks the model about the rows.
+impl HeldOut<'_> {
+    /// Evaluates the model on the rows.
     ///
     /// # Errors
-    /// When the device fails, or the model gives no numbers.
-    pub fn look(self, trainer: &mut Trainer<'_>, layers: &Network) -> Result<Seen> {
+    /// If the device fails, or the model's outputs are not numbers.
+    pub fn evaluate(self, trainer: &mut Trainer<'_>, layers: &Network) -> Result<Evaluation> {
         let mut scores = |data: &Dataset| Scores::of(data, &trainer.predict_logits(data, |x| layers.forward(x))?);
         let (validation, test) = (self.validation.map(&mut scores).transpose()?, scores(self.test)?);
-        Ok(Seen { validation, test, importance: vec![], plan: String::new(), notes: vec![] })
+        Ok(Evaluation { validation, test, importance: vec![], plan: String::new(), notes: vec![] })
     }
 
-    /// Adds what only a report shows: how much each column matters.
-    pub fn explain(self, seed: u64, told: &mut Seen, trainer: &mut Trainer<'_>, layers: &Network) {
+    /// Adds the importance of each column, which only the report shows.
+    pub fn add_importance(self, seed: u64, evaluation: &mut Evaluation, trainer: &mut Trainer<'_>, layers: &Network) {
         let measured = permutation_importance(self.test, Seed(seed), |x| {
             Ok(trainer.predict_logits_rows(x, |x| layers.forward(x))?.to_f64())
         });
         match measured {
-            Ok(all) => told.importance = all,
-            Err(error) => told.notes.push(error.to_string()),
+            Ok(all) => evaluation.importance = all,
+            Err(error) => evaluation.notes.push(message(&error, "--drop")),
         }
     }
 }
 
-/// Shape of a training batch, and what its labels are for.
+/// Shape of a training batch, and the loss that determines the type of its labels.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch {
     pub rows: usize,
@@ -83,7 +84,7 @@ pub fn plan(
     Ok(trainer.session()?.compile(&graph, &[&loss])?.to_string())
 }
 
-/// A training that is over, as its report needs it.
+/// A finished training run, as its report needs it.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
     pub begun: SystemTime,
@@ -91,13 +92,13 @@ pub struct Run<'a> {
     pub info: &'a DeviceInfo,
     pub train: &'a Dataset,
     pub balance: &'a Balance,
-    /// Lines about the decision.
+    /// Notes about the decision.
     pub notes: &'a [String],
 }
 
 impl Run<'_> {
-    /// Writes the report beside a saved model. That it cannot be written is told, and no more: the model is saved.
-    pub fn write(&self, folder: &Path, model: &Model, seen: Seen) {
+    /// Writes the report beside a saved model. A failure is only a warning, because the model is saved.
+    pub fn write(&self, folder: &Path, model: &Model, evaluation: Evaluation) {
         let Self { begun, history, info, train, balance, notes } = *self;
         let training = &model.training;
         let file = Path::new(&training.file).file_name().unwrap_or_default().to_string_lossy();
@@ -105,11 +106,11 @@ impl Run<'_> {
             .begun(begun)
             .history(history)
             .part("training", train.classes(), &train.class_counts())
-            .test(seen.test)
+            .test(evaluation.test)
             .decision(model.decision.clone())
-            .importance(seen.importance)
+            .importance(evaluation.importance)
             .model(model.architecture.layers().join("\n"))
-            .plan(seen.plan)
+            .plan(evaluation.plan)
             .command(command())
             .seed(Seed(training.seed))
             .device(info)
@@ -118,7 +119,7 @@ impl Run<'_> {
             .fact("batch size", training.batch_size.to_string())
             .fact("optimizer", format!("AdamW, learning rate {}, weight decay {}", training.lr, training.weight_decay))
             .fact("seconds per epoch", format!("{:.4}", history.seconds_per_epoch()));
-        if let Some(prior) = balance.seen() {
+        if let Some(prior) = balance.prior_in_loss() {
             report = report.weighted_part("training, as the loss sees it", train.classes(), prior.shares());
         }
         if let Some(weight) = training.pos_weight {
@@ -127,19 +128,22 @@ impl Run<'_> {
         for (name, value) in &training.running {
             report = report.fact(name.replace('_', " "), value);
         }
-        if let Some(validation) = seen.validation {
+        if let Some(validation) = evaluation.validation {
             report = report.validation(validation);
         }
-        for line in notes.iter().chain(&seen.notes) {
+        for line in notes.iter().chain(&evaluation.notes) {
             report = report.note(line);
         }
         if let Err(error) = report.write(folder) {
-            note(&format!("warning: the model is saved, but its report could not be written: {error}"));
+            note(&format!(
+                "warning: the model is saved, but its report could not be written: {}",
+                message(&error, "--drop")
+            ));
         }
     }
 }
 
-/// This command, as it can be typed again.
+/// Returns this command line, quoted for a shell.
 fn command() -> String {
     let mut words = std::env::args_os().map(|word| shell_word(&word.to_string_lossy()));
     let name = words.next().unwrap_or_default();

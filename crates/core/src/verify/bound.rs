@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_in_single_precision_keeps_its_bound_and_a_short_one_does_not() {
+    fn a_sum_keeps_its_bound_in_f32_but_not_a_truncated_one() {
         let n = 1000;
         let mut stream = Stream::named(1, "terms");
         let terms: Vec<f32> = (0..n).map(|_| stream.uniform() as f32 - 0.5).collect();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_judged_is_not_and_what_is_wrong_is_infinitely_so() {
+    fn non_finite_values_are_skipped_or_infinitely_wrong() {
         let judge = |got: f32, truth: f64, bound: f64| Deviation { at: 0, got: got.into(), truth, bound }.share();
         assert_eq!(judge(f32::INFINITY, 1e39, 1.0), 0.0);
         assert_eq!(judge(f32::NAN, f64::NAN, f64::NAN), 0.0);

@@ -18,7 +18,7 @@ fn bits_tell_what_is_not_finite() {
 }
 
 #[test]
-fn the_node_is_named_with_its_line_its_scope_and_what_it_was_given() {
+fn the_node_is_named_with_line_scope_and_inputs() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [2, 2], DType::F32);
     let scope = graph.scope("head");

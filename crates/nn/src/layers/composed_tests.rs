@@ -266,7 +266,7 @@ fn value(params: &Params, y: &Tensor) -> Vec<f64> {
 }
 
 #[test]
-fn queries_without_a_key_are_nan_with_weights_and_zeros_without_as_in_pytorch() {
+fn fully_masked_queries_are_as_in_pytorch() {
     let params = Params::seeded(0);
     let attention = MultiheadAttention::new(&params, 4, 2);
     let graph = Graph::new(Mode::Evaluate);
@@ -393,7 +393,7 @@ fn dispatches_per_step(training: bool, layer: impl Fn(&Params) -> Box<dyn Module
 }
 
 #[test]
-fn a_time_step_costs_as_many_dispatches_as_the_documentation_says() {
+fn a_time_step_takes_the_documented_dispatches() {
     let cost = |layer: &dyn Fn(&Params) -> Box<dyn Module>| {
         (dispatches_per_step(false, layer), dispatches_per_step(true, layer))
     };

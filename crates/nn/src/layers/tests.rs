@@ -176,7 +176,7 @@ fn drop(params: &Params, dropout: &Dropout, n: usize, runs: usize) -> Vec<(Vec<f
 }
 
 #[test]
-fn dropout_drops_the_same_elements_forward_and_backward_and_others_in_the_next_run() {
+fn dropout_masks_match_in_backward_and_change_per_run() {
     let params = Params::seeded(7);
     let runs = drop(&params, &Dropout::new(&params.at("drop"), 0.25), 4000, 2);
     for (y, dx) in &runs {
@@ -193,7 +193,7 @@ fn dropout_drops_the_same_elements_forward_and_backward_and_others_in_the_next_r
 }
 
 #[test]
-fn two_calls_of_one_dropout_differ_and_it_leaves_no_trace_in_the_state_dict() {
+fn two_calls_of_a_dropout_differ_and_it_has_no_state_dict() {
     use crate::StateDict;
     let params = Params::seeded(7);
     let dropout = Dropout::new(&params.at("drop"), 0.5);
@@ -210,7 +210,7 @@ fn two_calls_of_one_dropout_differ_and_it_leaves_no_trace_in_the_state_dict() {
 }
 
 #[test]
-fn dropout_evaluates_to_the_identity_and_refuses_a_probability_that_is_none() {
+fn dropout_evaluates_to_identity_and_checks_its_probability() {
     let params = Params::seeded(7);
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [3], DType::F32);
@@ -241,7 +241,7 @@ fn buffers_are_no_parameters() {
 }
 
 #[test]
-fn a_frozen_batch_norm_stands_still_and_goes_on_when_it_is_unfrozen() {
+fn a_batch_norm_can_be_frozen_and_unfrozen() {
     let params = Params::seeded(0);
     let norm = BatchNorm1d::new(&params.at("bn"), 2);
     let mut session = session(&params);

@@ -19,7 +19,7 @@ fn u32s(graph: &Graph, shape: &[usize]) -> Tensor {
 }
 
 #[test]
-fn a_label_per_row_against_two_logits_lists_the_fixes_and_the_line() {
+fn one_label_per_row_for_two_logits_lists_fixes_and_line() {
     let graph = Graph::new(Mode::Train);
     let (x, y) = (f32s(&graph, &[64, 2]), f32s(&graph, &[64]));
     let line = line!() + 1;

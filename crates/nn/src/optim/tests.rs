@@ -222,7 +222,7 @@ fn norms_are_those_of_all_gradients_as_one() {
 }
 
 #[test]
-fn a_norm_that_is_no_number_spoils_all_and_an_infinite_one_clears_what_is_finite() {
+fn clipping_by_a_nan_norm_gives_nan_and_an_infinite_one_zeros() {
     for p in [1.0, 2.0, 3.0, f64::INFINITY] {
         for bad in [[f64::NAN, 1.0, 2.0], [1.0, 2.0, f64::NAN]] {
             let (found, norm) = clipped(1.0, p, bad, 3.0);

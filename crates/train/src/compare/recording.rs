@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::{SafeTensors, TensorView};
 use wgrad_core::{
-    Array, DType, Deviation, Error, Expected, Graph, Kind, Mode, Params, Result, Session, Shape, Tensor,
-    Variable, expected, gradients,
+    Array, DType, Deviation, Error, Expected, Graph, Kind, Mode, Params, Result, Session, Shape, Tensor, Variable,
+    expected, gradients,
 };
 
 use super::comparison::{Compared, ComparedStage, Comparison};

@@ -1,12 +1,13 @@
 //! Runs a call on a device and compares everything with PyTorch.
 //!
-//! Distances are relative to max(1, |truth|), the largest of a tensor. The truth is PyTorch's `f64`. Two numbers of the
-//! generator say how hard a tensor is: `own`, how far PyTorch's `f32` run is from the truth, and `moved`, how far the
-//! truth moves, at most over four draws, when every input changes by a random relative `±2⁻²⁴`. Allowed are
+//! Distances are relative to max(1, |truth|), and the largest of a tensor counts. The truth is PyTorch's `f64`. Two
+//! numbers of the generator describe how ill-conditioned a tensor is: `own`, the error of PyTorch's `f32` run, and
+//! `moved`, the largest change of the truth over four draws in which every input changes by a random relative
+//! `±2⁻²⁴`. The bounds are
 //!
-//! - on the CPU in `f64`: 1e-11, or what inputs rounded to `f64` explain, `64 · moved · 2⁻²⁹`;
+//! - on the CPU in `f64`: 1e-11, or the effect of inputs rounded to `f64`, `64 · moved · 2⁻²⁹`;
 //! - in `f32`, on the CPU and on GPUs: the largest of `4 · own`, `16 · moved` and `64 · 2⁻²⁴`: PyTorch is often exact
-//!   by luck. Integers are equal.
+//!   by chance. Integers are equal.
 //!
 //! On GPUs, numbers that are not finite are left out: WGSL lets a driver assume that there are none.
 
@@ -21,16 +22,16 @@ use crate::rules::Rules;
 
 const EPS: f64 = 5.960_464_477_539_063e-8;
 
-/// How a device is judged.
+/// Precision of a device, which determines the bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     F64,
     F32,
-    /// `f32` on a device that need not know infinities.
+    /// `f32` on a device that may not support infinities.
     Gpu,
 }
 
-/// A call as a graph, or why it is none.
+/// A call as a graph, or the reason why there is none.
 pub enum Traced<'a> {
     Graph(Call<'a>, Vec<Tensor>),
     Refused(Refusal),
@@ -39,7 +40,7 @@ pub enum Traced<'a> {
 /// Makes the graph of a call.
 ///
 /// # Errors
-/// An adapter that panicked.
+/// If an adapter panics.
 pub fn trace(case: &Case, adapter: Adapter) -> Result<Traced<'_>, String> {
     let call = Call::new(case);
     match catch_unwind(AssertUnwindSafe(|| adapter(&call))) {
@@ -49,10 +50,10 @@ pub fn trace(case: &Case, adapter: Adapter) -> Result<Traced<'_>, String> {
     }
 }
 
-/// What wgrad says to a call that PyTorch refuses; nothing if it takes it.
+/// Returns wgrad's error for a call that PyTorch refuses; `None` if wgrad accepts it.
 ///
 /// # Errors
-/// A panic.
+/// If the adapter panics.
 pub fn refusal(case: &Case, adapter: Adapter) -> Result<Result<Option<String>, Refusal>, String> {
     let (call, outputs) = match trace(case, adapter)? {
         Traced::Refused(Refusal::Untypable(what)) => return Ok(Ok(Some(what))),
@@ -75,7 +76,7 @@ pub fn refusal(case: &Case, adapter: Adapter) -> Result<Result<Option<String>, R
     }
 }
 
-/// Everything that is wrong with a call on a device.
+/// Returns all differences of a call on a device.
 pub fn differences(
     case: &Case,
     adapter: Adapter,
@@ -85,7 +86,7 @@ pub fn differences(
 ) -> Vec<String> {
     let (call, outputs) = match trace(case, adapter) {
         Ok(Traced::Graph(call, outputs)) => (call, outputs),
-        // Whether it is listed is checked once, by `rules`.
+        // `rules` checks once that it is listed.
         Ok(Traced::Refused(_)) => return vec![],
         Err(panicked) => return vec![panicked],
     };
@@ -100,7 +101,7 @@ pub fn differences(
     }
 }
 
-/// Whether a buffer of PyTorch is an option: the weights of a loss.
+/// Returns whether a buffer of PyTorch is an option in wgrad: the weights of a loss.
 fn is_option(case: &Case, name: &str) -> bool {
     case.options.get(name).is_some_and(serde_json::Value::is_object)
 }
@@ -116,7 +117,7 @@ fn set_state(case: &Case, call: &Call<'_>) -> Result<(), String> {
         variable.set(case.array(&key)).map_err(|error| error.to_string())?;
     }
     let counters = call.params.counters();
-    // A name like this is wgrad's own: the step that random draws are counted by.
+    // A name with `@` is wgrad's own: the counter of random draws.
     for (name, counter) in counters.iter().filter(|(name, _)| !name.contains('@')) {
         let count = case.array(&format!("state/{name}")).item().map_err(|error| error.to_string())?;
         counter.set(count as u64);
@@ -155,7 +156,7 @@ fn compare(
         }
         fetches.push((key, output.clone()));
     }
-    // Cotangents flow into outputs of floats; every gradient that PyTorch gives is compared.
+    // Cotangents flow into float outputs; every gradient that PyTorch returns is compared.
     let mut feeds: Vec<(Tensor, Array)> =
         call.fed.borrow().iter().map(|fed| (fed.tensor.clone(), fed.array.clone())).collect();
     let mut pairs = vec![];
@@ -209,7 +210,7 @@ fn compare(
     Ok(wrong)
 }
 
-/// What is wrong with one result, if anything.
+/// Returns a message if one result differs.
 fn difference(case: &Case, key: &str, found: &Array, on: Precision, rules: &Rules) -> Option<String> {
     let truth = case.array(key);
     if found.shape() != truth.shape() {
@@ -238,7 +239,7 @@ fn distance(found: f64, truth: f64, on: Precision) -> f64 {
     if found == truth || (found.is_nan() && truth.is_nan()) || (on == Precision::Gpu && beyond(truth)) {
         return 0.0;
     }
-    // What overflows f32 is infinite there.
+    // A value that overflows f32 is infinite there.
     if on == Precision::F32 && beyond(truth) && beyond(found) && found.is_sign_negative() == truth.is_sign_negative() {
         return 0.0;
     }

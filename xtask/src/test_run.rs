@@ -1,5 +1,5 @@
-//! Runs `cargo test` and says at the end, in one place, what failed and how many tests there were: of thousands of lines,
-//! a log often keeps the last ones only.
+//! Runs `cargo test` and prints a summary of the failures and counts at the end, because a log of thousands of lines
+//! often keeps only the last ones.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -8,18 +8,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How many lines of a program are repeated that ended without saying which of its tests failed: where it crashed.
+/// Number of last lines that are repeated for a program that crashed without a list of its failures.
 const LAST: usize = 40;
 
-/// Runs a command of cargo's that runs tests, its output on the terminal.
+/// Runs a cargo command that runs tests, with its output on the terminal.
 pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
     println!("\n── {what}");
     let start = Instant::now();
-    let unheard = |error| format!("{what} could not be heard: {error}");
-    let (output, input) = std::io::pipe().map_err(unheard)?;
-    command.stdout(input.try_clone().map_err(unheard)?).stderr(input);
+    let unreadable = |error| format!("{what} cannot be read: {error}");
+    let (output, input) = std::io::pipe().map_err(unreadable)?;
+    command.stdout(input.try_clone().map_err(unreadable)?).stderr(input);
     let mut child = command.spawn().map_err(|error| format!("{what} could not start: {error}"))?;
-    // The command holds the writing ends, too; the output ends when the last of them is closed.
+    // `command` holds the writing ends of the pipe, too. They must be closed, or the output would never end.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
@@ -27,16 +27,16 @@ pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
         lines.map(|line| sender.send(String::from_utf8_lossy(&line).into_owned())).find(Result::is_err)
     });
     let mut log = Log::default();
-    // A program that a test left behind may hold the output open: it is not waited for.
+    // A process that a test left running may keep the pipe open, so the loop also checks whether cargo has exited.
     let status = loop {
         match lines.recv_timeout(Duration::from_secs(1)) {
             Ok(line) => {
                 println!("{line}");
-                log.hear(line);
+                log.read(line);
             }
-            Err(RecvTimeoutError::Disconnected) => break child.wait().map_err(unheard)?,
+            Err(RecvTimeoutError::Disconnected) => break child.wait().map_err(unreadable)?,
             Err(RecvTimeoutError::Timeout) => {
-                if let Some(status) = child.try_wait().map_err(unheard)? {
+                if let Some(status) = child.try_wait().map_err(unreadable)? {
                     break status;
                 }
             }
@@ -50,7 +50,7 @@ pub fn run(what: &str, command: &mut Command) -> Result<Counts, String> {
     Err(format!("{what} failed: {}", log.counts))
 }
 
-/// How many tests there were.
+/// Counts of passed, failed and ignored tests.
 #[derive(Default, Clone, Copy)]
 pub struct Counts {
     passed: u64,
@@ -74,30 +74,30 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// What is kept of the output.
+/// State of reading the output.
 #[derive(Default)]
 struct Log {
     counts: Counts,
-    /// The last lines of the program that runs, and what it says of its failures.
+    /// Last lines of the running program.
     last: VecDeque<String>,
-    /// From "failures:" on.
-    said: Vec<String>,
+    /// The running program's list of failures, from the line "failures:" on.
+    list: Vec<String>,
     failures: Vec<String>,
-    /// Whether cargo is saying how a program ended.
+    /// `true` while cargo reports how a program ended.
     ended: bool,
 }
 
 impl Log {
-    fn hear(&mut self, line: String) {
+    fn read(&mut self, line: String) {
         if ["Running ", "Doc-tests "].iter().any(|start| line.trim_start().starts_with(start)) {
             self.last.clear();
-            self.said.clear();
+            self.list.clear();
             self.ended = false;
         } else if line.starts_with("error: ") && line.contains("test failed") {
-            // A list of failures is whole only if the program lived to print its result.
-            let whole = self.said.last().is_some_and(|line| line.starts_with("test result: "));
-            let told = if whole { std::mem::take(&mut self.said) } else { self.last.drain(..).collect() };
-            self.failures.extend(told);
+            // The list of failures is complete only if the program lived to print its result.
+            let complete = self.list.last().is_some_and(|line| line.starts_with("test result: "));
+            let lines = if complete { std::mem::take(&mut self.list) } else { self.last.drain(..).collect() };
+            self.failures.extend(lines);
             self.ended = true;
         }
         if self.ended {
@@ -108,9 +108,9 @@ impl Log {
         if let Some(result) = result {
             self.counts = self.counts.and(counts(result));
         }
-        let open = self.said.last().is_some_and(|line| !line.starts_with("test result: "));
+        let open = self.list.last().is_some_and(|line| !line.starts_with("test result: "));
         if line == "failures:" || open {
-            self.said.push(line.clone());
+            self.list.push(line.clone());
         }
         self.last.push_back(line);
         if self.last.len() > LAST {
@@ -119,7 +119,7 @@ impl Log {
     }
 }
 
-/// The numbers in `ok. 3 passed; 0 failed; 1 ignored; …`.
+/// Parses the numbers in `ok. 3 passed; 0 failed; 1 ignored; …`.
 fn counts(result: &str) -> Counts {
     let words: Vec<_> = result.split([' ', ';']).collect();
     let of = |what| {
@@ -133,37 +133,37 @@ fn counts(result: &str) -> Counts {
 mod tests {
     use super::*;
 
-    fn heard(lines: &str) -> Log {
+    fn log_of(lines: &str) -> Log {
         let mut log = Log::default();
-        lines.lines().for_each(|line| log.hear(line.to_string()));
+        lines.lines().for_each(|line| log.read(line.to_string()));
         log
     }
 
     #[test]
     fn failures_of_a_program_are_repeated_and_counted() {
-        let log = heard(
+        let log = log_of(
             "     Running tests/a.rs (a)\ntest one ... ok\ntest two ... FAILED\n\nfailures:\n\n---- two ----\n3 is not 4\n\n\
              failures:\n    two\n\ntest result: FAILED. 1 passed; 1 failed; 2 ignored; 0 measured\n\n\
              error: test failed, to rerun pass `--test a`\n     Running tests/b.rs (b)\ntest three ... ok\n\n\
              test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured",
         );
         assert_eq!(log.counts.to_string(), "6 passed, 1 failed, 2 ignored");
-        let said = log.failures.join("\n");
-        assert!(said.starts_with("failures:\n\n---- two ----\n3 is not 4"), "{said}");
-        assert!(said.ends_with("error: test failed, to rerun pass `--test a`"), "{said}");
+        let list = log.failures.join("\n");
+        assert!(list.starts_with("failures:\n\n---- two ----\n3 is not 4"), "{list}");
+        assert!(list.ends_with("error: test failed, to rerun pass `--test a`"), "{list}");
     }
 
     #[test]
-    fn of_a_crash_the_last_lines_are_repeated() {
+    fn the_last_lines_before_a_crash_are_repeated() {
         let tests = (0..100).map(|i| format!("test t{i} ... ok")).collect::<Vec<_>>().join("\n");
-        let log = heard(&format!(
+        let log = log_of(&format!(
             "     Running tests/a.rs (a)\n{tests}\nerror: test failed, to rerun pass `--test a`\n\nCaused by:\n  \
              process didn't exit successfully: `a` (signal: 11, SIGSEGV: invalid memory reference)\n   Doc-tests wgrad"
         ));
-        let said = log.failures.join("\n");
+        let list = log.failures.join("\n");
         assert!(
-            said.starts_with("test t60 ... ok\n") && said.ends_with("SIGSEGV: invalid memory reference)"),
-            "{said}"
+            list.starts_with("test t60 ... ok\n") && list.ends_with("SIGSEGV: invalid memory reference)"),
+            "{list}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What `wgrad train` says: about the rows before it trains, and about the model after it.
+//! Messages of `wgrad train`: about the rows before the training, and about the model after it.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::output::{count, list, note, print, shell_word};
 use crate::train::classes::Balance;
 use crate::train::options::Args;
 
-/// Says what was read, and what about it may surprise.
-pub fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &DeviceInfo, balance: &Balance) {
+/// Prints a summary of the data, with warnings about anything unusual.
+pub fn print_data(args: &Args, Parts { train, validation, test }: &Parts, info: &DeviceInfo, balance: &Balance) {
     let of_validation = validation.as_ref().map_or_else(|| vec![0; test.classes().len()], Dataset::class_counts);
     let counts = train.class_counts().into_iter().zip(test.class_counts()).zip(of_validation);
     let classes: Vec<String> =
@@ -52,8 +52,8 @@ pub fn introduce(args: &Args, Parts { train, validation, test }: &Parts, info: &
 /// Prints the result.
 ///
 /// # Errors
-/// When standard output cannot be written.
-pub fn tell(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, model: &Model) -> Result<()> {
+/// If standard output cannot be written.
+pub fn print_result(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, model: &Model) -> Result<()> {
     let report = &model.test;
     let seconds = history.seconds_per_epoch();
     if let Some(epoch) = history.restored.filter(|_| !args.quiet) {
@@ -79,7 +79,7 @@ pub fn tell(args: &Args, folder: &Path, info: &DeviceInfo, history: &History, mo
     if !args.quiet {
         note(&format!("\n{report}\n\n{saved}"));
     }
-    // That of the weights that were saved.
+    // The values of the saved weights, which early stopping may take from an earlier epoch.
     let kept = history.restored.and_then(|best| history.epochs.iter().find(|epoch| epoch.epoch == best));
     let line = json!({
         "loss": report.loss,
