@@ -104,14 +104,14 @@ pub fn in_vectors<L: Loop>(block: &Block<'_, f32>, out: SliceMut<'_, f32>) {
 /// A precision in which plans run on the CPU.
 pub trait Precision: Real + Element {
     /// The row's loop in this precision.
-    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
+    fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>);
     /// The buffers of an op, for its reference.
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_>;
 }
 
 impl Precision for f32 {
-    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
-        row.block_f32
+    fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
+        op.block_f32
     }
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
         Reference::F32(buffers)
@@ -119,8 +119,8 @@ impl Precision for f32 {
 }
 
 impl Precision for f64 {
-    fn block(row: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
-        row.block_f64
+    fn block(op: &Pointwise) -> fn(&Block<'_, Self>, SliceMut<'_, Self>) {
+        op.block_f64
     }
     fn reference(buffers: Buffers<'_, Self>) -> Reference<'_> {
         Reference::F64(buffers)
@@ -163,9 +163,9 @@ macro_rules! pointwise {
     ) => {
         $(#[$doc])*
         $vis static $NAME: $crate::Pointwise = {
-            struct Row;
+            struct Expression;
             #[allow(unused_variables, unused_mut, non_snake_case, clippy::all, clippy::pedantic, reason = "generated from a row")]
-            impl $crate::Loop for Row {
+            impl $crate::Loop for Expression {
                 #[inline(always)]
                 fn run<$F: $crate::Real>(block: &$crate::Block<'_, $F>, out: $crate::SliceMut<'_, $F>) {
                     // As parameters, the compiler knows that no two slices overlap.
@@ -206,9 +206,9 @@ macro_rules! pointwise {
                 wgsl: $wgsl,
                 library: $crate::pointwise!(@library $($library)?),
                 steps: $crate::pointwise!(@steps $($steps)?),
-                block_f32: $crate::in_vectors::<Row>,
-                block_f64: <Row as $crate::Loop>::run::<f64>,
-                block_flushed: <Row as $crate::Loop>::run::<$crate::Flushed>,
+                block_f32: $crate::in_vectors::<Expression>,
+                block_f64: <Expression as $crate::Loop>::run::<f64>,
+                block_flushed: <Expression as $crate::Loop>::run::<$crate::Flushed>,
                 backward: $crate::pointwise!(@backward ($($arg)*) ($($attr)*) $($backward)*),
                 estimated: $crate::pointwise!(@estimated $($estimated)?),
             }
@@ -256,15 +256,15 @@ macro_rules! pointwise {
     };
 }
 
-/// Declares the pointwise ops of a file: each row as [`pointwise!`](crate::pointwise) does, their list `ROWS`, and for
+/// Declares the pointwise ops of a file: each row as [`pointwise!`](crate::pointwise) does, their list `OPS`, and for
 /// a row `… -> float as name` the method `name` of [`Tensor`](crate::Tensor), whose first argument is the tensor itself.
 macro_rules! pointwise_ops {
-    (@rows $(
+    (@list $(
         $(#[$doc:meta])*
         $vis:vis $NAME:ident = $name:ident $args:tt $attrs:tt -> $out:ident $(as $method:ident)? { $($body:tt)* }
     )*) => {
         /// The ops of this file.
-        pub(crate) static ROWS: &[&$crate::Pointwise] = &[$(&$NAME),*];
+        pub(crate) static OPS: &[&$crate::Pointwise] = &[$(&$NAME),*];
         $($crate::pointwise! { $(#[$doc])* $vis $NAME = $name $args $attrs -> $out { $($body)* } })*
     };
     (@methods) => {};
@@ -289,7 +289,7 @@ macro_rules! pointwise_ops {
         pointwise_ops! { @methods $($rest)* }
     };
     ($($all:tt)*) => {
-        pointwise_ops! { @rows $($all)* }
+        pointwise_ops! { @list $($all)* }
         impl $crate::Tensor {
             pointwise_ops! { @methods $($all)* }
         }

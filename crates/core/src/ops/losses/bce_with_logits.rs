@@ -7,7 +7,7 @@
 use crate::op::pointwise::pointwise_ops;
 use crate::{DType, InvalidArgument, Real, Tensor};
 
-use crate::ops::pointwise::activations::sigmoid;
+use crate::ops::pointwise::activations::sigmoid::sigmoid;
 use wgrad_shaders::lib::SPECIAL;
 
 /// Binary cross-entropy losses, element by element.

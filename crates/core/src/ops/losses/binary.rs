@@ -266,7 +266,7 @@ fn gamma_misfit(gamma: f64) -> Option<InvalidArgument> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::pointwise::activations::sigmoid;
+    use crate::ops::pointwise::activations::sigmoid::sigmoid;
 
     /// Values from the definition in 40 digits.
     #[test]

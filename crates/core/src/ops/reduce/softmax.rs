@@ -27,6 +27,14 @@ impl Tensor {
     pub fn log_softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, true)
     }
+
+    /// Computes the softmax of −x along `axis`.
+    ///
+    /// Source: `torch.nn.functional.softmin`.
+    #[track_caller]
+    pub fn softmin(&self, axis: isize) -> Tensor {
+        (-self).softmax(axis)
+    }
 }
 
 #[track_caller]
