@@ -1,4 +1,4 @@
-//! The kernels of convolutions: which variant runs, and the constants that make it.
+//! Kernels of convolutions: choice of the variant, and the constants of its template.
 
 use crate::{Dispatch, Grid, Kernel, Launch, Limits, Operand, Spec};
 
@@ -14,15 +14,18 @@ const TILES: &str = wgrad_shaders::lib::CONV_TILES;
 const TILED: &str = wgrad_shaders::CONV_TILED;
 const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
 
-/// How large the direct kernels' tiles may become. A load costs a software adapter as much as dozens of products, and
-/// every product that is written out costs time to compile: wide tiles pay for themselves in heavy convolutions.
+/// Upper bounds of the direct kernels' tiles. On a software adapter a load costs as much as dozens of products, but each
+/// unrolled product takes time to compile: wide tiles pay off for large convolutions only.
 struct Reach {
+    /// Channels of a tile.
     channels: usize,
+    /// Pixels of a tile.
     pixels: usize,
-    /// Products in the body of the innermost loop.
+    /// Unrolled products in the body of the innermost loop.
     products: usize,
-    /// Of a weight's gradient: output channels, and sums of a thread.
+    /// Output channels of a tile of the weight's gradient.
     weight_channels: usize,
+    /// Sums of a thread of the weight's gradient.
     sums: usize,
 }
 
@@ -38,19 +41,20 @@ impl Reach {
     }
 }
 
-/// The size of a tile, a multiple of `of` up to `most`, that leaves the fewest elements idle; of those the largest.
+/// Returns the tile size, a multiple of `of` up to `most`, that wastes the fewest elements; the largest such size.
 fn tile(width: usize, of: usize, most: usize) -> usize {
     let sizes = (of..=most.max(of)).step_by(of);
     sizes.min_by_key(|&size| (width.div_ceil(size) * size, std::cmp::Reverse(size))).unwrap_or(of)
 }
 
-/// Parts of equal length, and that length.
+/// Cuts `terms` into about `parts` parts, whose length is a multiple of `unit`; returns the number of parts and that
+/// length.
 fn parts(terms: usize, parts: usize, unit: usize) -> (usize, usize) {
     let length = terms.div_ceil(parts.clamp(1, terms)).next_multiple_of(unit);
     (terms.div_ceil(length), length)
 }
 
-/// How the tiled kernels divide a product.
+/// Tiling of an implicit matrix product.
 struct Tiles {
     side: usize,
     rows: usize,
@@ -60,8 +64,8 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Tiles of `matrices` products `[rows, columns]` of sums over `terms`, if tiles are worth it: with enough rows,
-    /// columns and terms, on a device with workgroup memory that is not emulated.
+    /// Returns the tiling of `matrices` products `[rows, columns]` with sums over `terms`, or `None` if the product is too
+    /// small for tiles, or the device emulates workgroup memory or has too little of it.
     fn of([matrices, rows, columns, terms]: [usize; 4], limits: &Limits) -> Option<Self> {
         let able = limits.invocations >= 256 && limits.workgroup_bytes >= 16 << 10;
         if limits.software || !able || rows < 12 || columns < 12 || terms < 8 {
@@ -73,7 +77,7 @@ impl Tiles {
         Some(Self { side, rows, all: count(side) * parts, parts, length })
     }
 
-    /// The dispatch of a template behind that of tiles, with the constants of both.
+    /// Returns the dispatch of a template that includes `lib/conv_tiles.wgsl`, with the constants of both.
     fn dispatch(&self, name: &str, template: Template, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
         let Self { side, .. } = *self;
         let depth = side / 4;
@@ -85,7 +89,8 @@ impl Tiles {
     }
 }
 
-/// A convolution as the kernels see it: `to` elements gather `from` ones at `(t·mul + k·step + offset) / div`.
+/// Common form of a convolution and its input gradient: element `t` of `to` reads `from` at
+/// `(t·mul + k·step + offset) / div`.
 struct Gather {
     c: usize,
     o: usize,
@@ -137,7 +142,8 @@ impl Gather {
     }
 }
 
-/// A convolution (of `x` and `w`) or the gradient of one for its input (of `dy` and `w`), perhaps with a bias.
+/// Launches a convolution (of x and w) or, if `transposed`, its gradient for the input (of dy and w), with an optional
+/// bias.
 pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>) {
     let gather = Gather::new(geometry, transposed);
     let size = at.outputs[0].shape.numel();
@@ -148,7 +154,7 @@ pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
     let terms = gather.c * geometry.kernel[0] * geometry.kernel[1];
     let plane = gather.to[0] * gather.to[1];
     let pixels = geometry.batch * plane;
-    // A tile has no way to leave out the taps that a stride does not meet.
+    // The tiled kernel cannot skip the taps that a strided gradient does not use.
     let tiles = Tiles::of([geometry.groups, gather.o, pixels, terms], at.limits).filter(|_| gather.div == [1, 1]);
     let (dispatch, parts) = if let Some(tiles) = tiles {
         let mut constants = gather.constants(geometry);
@@ -179,7 +185,7 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
-    // Iterations per channel: of the loops over its rows and columns, those that are not unrolled and not run once.
+    // Iterations per channel of the loops over rows and columns, as far as they are not unrolled.
     let iterations = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
     let wanted = iterations::parts(gather.c * iterations).max((gather.c * kh * kw / 256).min(1024 / threads));
     let (parts, length) = parts(gather.c, wanted, 1);
@@ -205,7 +211,7 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
     (dispatch.param("threads", threads), parts)
 }
 
-/// The gradient of a convolution for its weight, of `x` and `dy`.
+/// Launches the gradient of a convolution for its weight, from x and dy.
 pub(crate) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
     let Geometry { batch, groups, c, o, image, kernel: [kh, kw], result, stride, before, dilation } = *geometry;
     let size = at.outputs[0].shape.numel();
@@ -280,7 +286,7 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
 }
 
-/// Adds a dispatch and, if it made parts, the one that adds them; the bias comes with the last of the two.
+/// Adds the dispatch and, if it writes parts, a second one that sums them. The last dispatch adds the bias.
 fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, channels]: [usize; 3], biased: bool) {
     if parts == 1 {
         let dispatch = dispatch.bind("y", Operand::Output(0));
