@@ -51,8 +51,8 @@ impl<const D: usize> From<[Option<usize>; D]> for OutputSizes<D> {
     }
 }
 
-/// Defines setters of options, each named after its field: `field: Type` takes `impl Into<Type>`, `field = Type` takes a
-/// `Type`.
+/// Defines setters of options, each named after its field: `field: Type` takes `impl Into<Type>`, `field = Type`
+/// takes a `Type`.
 macro_rules! setters {
     () => {};
     ($(#[$about:meta])* $field:ident: $takes:ty, $($rest:tt)*) => {

@@ -14,8 +14,8 @@ const TILES: &str = wgrad_shaders::lib::CONV_TILES;
 const TILED: &str = wgrad_shaders::CONV_TILED;
 const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
 
-/// Upper bounds of the direct kernels' tiles. On a software adapter a load costs as much as dozens of products, but each
-/// unrolled product takes time to compile: wide tiles pay off for large convolutions only.
+/// Upper bounds of the direct kernels' tiles. On a software adapter a load costs as much as dozens of products, but
+/// each unrolled product takes time to compile: wide tiles pay off for large convolutions only.
 struct Reach {
     /// Channels of a tile.
     channels: usize,
@@ -64,8 +64,8 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Returns the tiling of `matrices` products `[rows, columns]` with sums over `terms`, or `None` if the product is too
-    /// small for tiles, or the device emulates workgroup memory or has too little of it.
+    /// Returns the tiling of `matrices` products `[rows, columns]` with sums over `terms`, or `None` if the product
+    /// is too small for tiles, or the device emulates workgroup memory or has too little of it.
     fn of([matrices, rows, columns, terms]: [usize; 4], limits: &Limits) -> Option<Self> {
         let able = limits.invocations >= 256 && limits.workgroup_bytes >= 16 << 10;
         if limits.software || !able || rows < 12 || columns < 12 || terms < 8 {

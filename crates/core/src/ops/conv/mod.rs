@@ -24,13 +24,14 @@ use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions};
 impl Tensor {
     /// Applies a one-dimensional convolution.
     ///
-    /// `y[n, o, t] = Σ_{c, k} w[o, c, k] · x[n, c, t·stride − padding + k·dilation] (+ bias[o])`, where x is 0 outside its
-    /// bounds. `self` is `[N, C, L]` or `[C, L]`, the weight `[O, C/groups, K]`, the bias `[O]`; the result is `[N, O, L′]`
-    /// or `[O, L′]` with `L′ = ⌊(L + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1`. The output channels of a group
-    /// depend on the `C/groups` input channels of that group only. Defaults: see [`ConvOptions`].
+    /// `y[n, o, t] = Σ_{c, k} w[o, c, k] · x[n, c, t·stride − padding + k·dilation] (+ bias[o])`, where x is 0
+    /// outside its bounds. `self` is `[N, C, L]` or `[C, L]`, the weight `[O, C/groups, K]`, the bias `[O]`; the
+    /// result is `[N, O, L′]` or `[O, L′]` with `L′ = ⌊(L + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1`. The
+    /// output channels of a group depend on the `C/groups` input channels of that group only. Defaults: see
+    /// [`ConvOptions`].
     ///
-    /// Other shapes, groups that do not divide the channels, and windows larger than the padded input are errors. Source:
-    /// `torch.nn.functional.conv1d`.
+    /// Other shapes, groups that do not divide the channels, and windows larger than the padded input are errors.
+    /// Source: `torch.nn.functional.conv1d`.
     #[track_caller]
     pub fn conv1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<1>) -> Tensor {
         let geometry = Geometry::of_conv(&self.shape(), &weight.shape(), bias.map(Tensor::shape).as_ref(), &options);
@@ -49,12 +50,14 @@ impl Tensor {
 
     /// Applies a one-dimensional transposed convolution, the gradient of [`Self::conv1d`] for its input.
     ///
-    /// Each element of `self`, times the weight, is added to a window of the result. `self` is `[N, C, L]` or `[C, L]`, the
-    /// weight `[C, O/groups, K]`, the bias `[O]`; the result is `[N, O, L′]` or `[O, L′]` with
-    /// `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. Defaults: see [`ConvTransposeOptions`].
+    /// Each element of `self`, times the weight, is added to a window of the result. `self` is `[N, C, L]` or
+    /// `[C, L]`, the weight `[C, O/groups, K]`, the bias `[O]`; the result is `[N, O, L′]` or `[O, L′]` with
+    /// `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. Defaults: see
+    /// [`ConvTransposeOptions`].
     ///
-    /// Other shapes, groups that do not divide the channels, an `output_padding` that is not smaller than the stride or the
-    /// dilation, and a padding that leaves no elements are errors. Source: `torch.nn.functional.conv_transpose1d`.
+    /// Other shapes, groups that do not divide the channels, an `output_padding` that is not smaller than the stride
+    /// or the dilation, and a padding that leaves no elements are errors. Source:
+    /// `torch.nn.functional.conv_transpose1d`.
     #[track_caller]
     pub fn conv_transpose1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvTransposeOptions<1>) -> Tensor {
         let geometry =
@@ -135,8 +138,8 @@ fn give_bias(at: &mut Backward) {
     }
 }
 
-/// Convolution, `y = w ∗ x (+ bias)`. The gradients of [`Conv`], [`ConvInput`] and [`ConvWeight`] are these ops again: each
-/// is the derivative of `Σ w·x·y`, over the same index triples, for one of its factors.
+/// Convolution, `y = w ∗ x (+ bias)`. The gradients of [`Conv`], [`ConvInput`] and [`ConvWeight`] are these ops
+/// again: each is the derivative of `Σ w·x·y`, over the same index triples, for one of its factors.
 #[derive(Debug)]
 struct Conv(Geometry);
 

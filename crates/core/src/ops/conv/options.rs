@@ -7,8 +7,8 @@ use crate::ops::spatial::{Sizes, setters};
 pub enum Padding<const D: usize> {
     /// This number of zeros on both sides of each axis.
     Sizes([usize; D]),
-    /// As many zeros as keep the size of the input; if the total is odd, the extra zero comes after. Needs a stride of 1.
-    /// PyTorch's `"same"`.
+    /// As many zeros as keep the size of the input; if the total is odd, the extra zero comes after. Needs a stride
+    /// of 1. PyTorch's `"same"`.
     Same,
 }
 
@@ -67,7 +67,8 @@ impl<const D: usize> ConvOptions<D> {
         padding: Padding<D>,
         /// Sets the distance between taps of the window.
         dilation: Sizes<D>,
-        /// Sets the number of groups, which are convolved separately; the number of channels for a depthwise convolution.
+        /// Sets the number of groups, which are convolved separately; the number of channels for a depthwise
+        /// convolution.
         groups = usize,
     }
 }
@@ -79,8 +80,8 @@ pub struct ConvTransposeOptions<const D: usize> {
     pub stride: [usize; D],
     /// Elements cut off on both sides of each axis of the result; default: 0.
     pub padding: [usize; D],
-    /// Elements added after each axis of the result, fewer than the stride or the dilation; default: 0. A convolution with a
-    /// stride maps several sizes to that of the input; this selects among them.
+    /// Elements added after each axis of the result, fewer than the stride or the dilation; default: 0. A convolution
+    /// with a stride maps several sizes to that of the input; this selects among them.
     pub output_padding: [usize; D],
     /// Distance between taps of the window; default: 1.
     pub dilation: [usize; D],

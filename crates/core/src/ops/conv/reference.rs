@@ -75,9 +75,9 @@ impl Geometry {
         }
     }
 
-    /// Calls `each` with the pieces of a row of the matrix of patches, one per row of the result: the image, the first
-    /// column of the piece, and, if the tap hits the image, the range of its elements inside the image and the index of the
-    /// first of them in the image's plane.
+    /// Calls `each` with the pieces of a row of the matrix of patches, one per row of the result: the image, the
+    /// first column of the piece, and, if the tap hits the image, the range of its elements inside the image and the
+    /// index of the first of them in the image's plane.
     fn pieces(
         &self,
         block: &Block,
@@ -140,8 +140,8 @@ impl Geometry {
         });
     }
 
-    /// Calls `each` with every image and channel `o` of a block: its range in the result, and the start of the same elements
-    /// in a matrix `[o, columns]`.
+    /// Calls `each` with every image and channel `o` of a block: its range in the result, and the start of the same
+    /// elements in a matrix `[o, columns]`.
     fn strips(&self, block: &Block, columns: usize, mut each: impl FnMut(usize, usize, Range<usize>, usize)) {
         let length = block.rows.len() * self.result[1];
         for (i, image) in block.images.clone().enumerate() {
@@ -182,8 +182,8 @@ fn new<F: Real>() -> Space<F> {
     Space { patches: vec![], results: vec![] }
 }
 
-/// Runs `body` for chunks of `out`, in parallel if there are several. A single chunk runs alone: its matrix products use
-/// all cores.
+/// Runs `body` for chunks of `out`, in parallel if there are several. A single chunk runs alone: its matrix products
+/// use all cores.
 fn chunks<F: Real>(out: &mut [F], length: usize, body: impl Fn(&mut Space<F>, usize, &mut [F]) + Sync) {
     if out.len() <= length {
         body(&mut new(), 0, out);

@@ -9,9 +9,9 @@ use crate::op::iterations;
 use crate::ops::indexing::NAN_BITS;
 use crate::ops::reduce::parts::sum_parts;
 
-/// Largest `rows·inner·n`, on processors and on GPUs, for which the gradient scans the index. Above it, the gradient follows
-/// chains of equal indices. A GPU compares about 10¹² numbers per second; following a link of a chain is a dependent read
-/// of about half a microsecond.
+/// Largest `rows·inner·n`, on processors and on GPUs, for which the gradient scans the index. Above it, the gradient
+/// follows chains of equal indices. A GPU compares about 10¹² numbers per second; following a link of a chain is a
+/// dependent read of about half a microsecond.
 const SCAN: [usize; 2] = [1 << 24, 1 << 28];
 
 /// Threads of a scan that fill a device.
@@ -149,7 +149,8 @@ impl Op for ScatterRows {
         let [rows, inner] = sizes(&self.table);
         let n = at.inputs[0].shape.numel();
         let size = rows * inner;
-        // A loop over a chain cannot be cut into parts. If it could exceed the driver's limit, scan, however long it takes.
+        // A loop over a chain cannot be cut into parts. If it could exceed the driver's limit, scan, however long it
+        // takes.
         let few = SCAN[usize::from(!at.limits.software)];
         let scans = size.saturating_mul(n) <= few || n > at.limits.iterations as usize;
         let part = if scans { part(n, size) } else { n };
@@ -182,8 +183,8 @@ impl Op for ScatterRows {
     }
 }
 
-/// Returns how many of `n` indices a thread scans for an element of a table of `size` elements: about √n, so that the scan
-/// and the sum of its parts take the same time, or more if there are enough threads without that.
+/// Returns how many of `n` indices a thread scans for an element of a table of `size` elements: about √n, so that the
+/// scan and the sum of its parts take the same time, or more if there are enough threads without that.
 fn part(n: usize, size: usize) -> usize {
     let parts = n.isqrt().min(THREADS / size.max(1)).max(iterations::parts(n)).max(1);
     n.div_ceil(parts).max(1)
@@ -201,10 +202,10 @@ fn part(n: usize, size: usize) -> usize {
 impl Tensor {
     /// Looks up rows of this table by index: `y[i…, k…] = table[index[i…], k…]`.
     ///
-    /// `self` is the table `[rows, rest…]`, `index` a `u32` tensor `[n…]`, and the result `[n…, rest…]`. An index outside the
-    /// table returns NaN (0x7fc00000 for a table of integers) and contributes no gradient. The gradient sums rows in the
-    /// order of the index, without atomics: the same bits in every run. An index that is not `u32` and a scalar table are
-    /// errors. Source: `torch.nn.functional.embedding`.
+    /// `self` is the table `[rows, rest…]`, `index` a `u32` tensor `[n…]`, and the result `[n…, rest…]`. An index
+    /// outside the table returns NaN (0x7fc00000 for a table of integers) and contributes no gradient. The gradient
+    /// sums rows in the order of the index, without atomics: the same bits in every run. An index that is not `u32`
+    /// and a scalar table are errors. Source: `torch.nn.functional.embedding`.
     #[track_caller]
     pub fn embedding(&self, index: &Tensor) -> Tensor {
         let table = self;

@@ -110,8 +110,8 @@ impl Op for GatherAlong {
     }
 }
 
-/// Gradient of [`GatherAlong`]: `dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k]`, of size `n` along `axis`. Inputs:
-/// index and dy.
+/// Gradient of [`GatherAlong`]: `dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k]`, of size `n` along `axis`.
+/// Inputs: index and dy.
 #[derive(Debug)]
 struct ScatterAlong {
     axis: usize,
@@ -279,9 +279,9 @@ fn invalid(x: &Spec, index: &Spec, axis: usize) -> Option<InvalidArgument> {
 impl Tensor {
     /// Gathers elements along `axis` by index: `y[…, j, …] = x[…, index[…, j, …], …]`.
     ///
-    /// `index` is a `u32` tensor with as many axes as x, and along the other axes at most the sizes of x; the result has its
-    /// shape. An index beyond the axis returns NaN (0x7fc00000 for integers) and contributes no gradient. The gradient sums
-    /// in the order of the index, without atomics; each of its elements scans the index of its line.
+    /// `index` is a `u32` tensor with as many axes as x, and along the other axes at most the sizes of x; the result
+    /// has its shape. An index beyond the axis returns NaN (0x7fc00000 for integers) and contributes no gradient. The
+    /// gradient sums in the order of the index, without atomics; each of its elements scans the index of its line.
     ///
     /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Source: `torch.gather`.
     #[track_caller]

@@ -34,9 +34,9 @@ fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
 impl Tensor {
     /// Selects slices along `axis` by index: `y[a, j, b] = x[a, index[j], b]`.
     ///
-    /// `index` is a `u32` tensor `[m]`, which becomes the size of `axis`. An index beyond the axis returns NaN (0x7fc00000 for
-    /// integers) and contributes no gradient. An index that is not `u32`, or has another number of axes, is an error.
-    /// Source: `torch.index_select`.
+    /// `index` is a `u32` tensor `[m]`, which becomes the size of `axis`. An index beyond the axis returns NaN
+    /// (0x7fc00000 for integers) and contributes no gradient. An index that is not `u32`, or has another number of
+    /// axes, is an error. Source: `torch.index_select`.
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
@@ -61,9 +61,9 @@ impl Tensor {
 
     /// Fills elements with `value` where the mask is not 0.
     ///
-    /// `mask` is a `u32` tensor that broadcasts to x; anything else is an error. Filled elements get no gradient. On a GPU an
-    /// infinite value is replaced by the largest finite number, which has the same effect in a softmax. Source:
-    /// `torch.Tensor.masked_fill`.
+    /// `mask` is a `u32` tensor that broadcasts to x; anything else is an error. Filled elements get no gradient. On
+    /// a GPU an infinite value is replaced by the largest finite number, which has the same effect in a softmax.
+    /// Source: `torch.Tensor.masked_fill`.
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
         let x = self;
@@ -102,8 +102,9 @@ impl Tensor {
 
     /// Encodes labels as one-hot vectors: `y[…, c]` is 1 where the label is `c`, else 0.
     ///
-    /// `self` holds `u32` labels `[…]`; the result is `f32[…, classes]`, where PyTorch returns integers. A label of `classes` or
-    /// above becomes zeros. Labels that are not `u32` are an error. Source: `torch.nn.functional.one_hot`.
+    /// `self` holds `u32` labels `[…]`; the result is `f32[…, classes]`, where PyTorch returns integers. A label of
+    /// `classes` or above becomes zeros. Labels that are not `u32` are an error. Source:
+    /// `torch.nn.functional.one_hot`.
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let x = self;

@@ -190,9 +190,9 @@ impl Tensor {
     /// Computes the binary cross-entropy of probabilities, not reduced: `−(y·log x + (1−y)·log(1−x))`.
     ///
     /// The probabilities `x` are this tensor; the targets `y` have the same shape and may be soft. As in PyTorch,
-    /// logarithms are at least −100, and the denominator of the gradient `(x−y) / (x·(1−x))` is at least 1e−12. Where `x`
-    /// or `y` is outside [0, 1], which is an error in PyTorch, loss and gradient are NaN. Shapes that differ and integer
-    /// targets are errors. Source: `torch.nn.BCELoss`.
+    /// logarithms are at least −100, and the denominator of the gradient `(x−y) / (x·(1−x))` is at least 1e−12. Where
+    /// `x` or `y` is outside [0, 1], which is an error in PyTorch, loss and gradient are NaN. Shapes that differ and
+    /// integer targets are errors. Source: `torch.nn.BCELoss`.
     #[track_caller]
     pub fn bce(&self, y: &Tensor) -> Tensor {
         let x = self;
@@ -205,9 +205,9 @@ impl Tensor {
     /// Computes the focal loss of logits, not reduced: `mᵞ·L`.
     ///
     /// `L` is the binary cross-entropy of the logits `x` (this tensor) against targets `y` of the same shape, and
-    /// `m = (1−y)·σ(x) + y·σ(−x)` is the probability given to the wrong answer. With `γ = 0` the loss is `L`. Loss and
-    /// gradient are accurate for all logits and any `γ ≥ 0`, also below 1, where the derivative of `mᵞ` is large. Shapes
-    /// that differ, integer targets and a `γ` that is negative or not finite are errors.
+    /// `m = (1−y)·σ(x) + y·σ(−x)` is the probability given to the wrong answer. With `γ = 0` the loss is `L`. Loss
+    /// and gradient are accurate for all logits and any `γ ≥ 0`, also below 1, where the derivative of `mᵞ` is large.
+    /// Shapes that differ, integer targets and a `γ` that is negative or not finite are errors.
     ///
     /// Lin et al.: "Focal loss for dense object detection", 2017. Source: `torchvision.ops.sigmoid_focal_loss` without
     /// `alpha`.
@@ -234,8 +234,8 @@ impl Tensor {
 
     /// Encodes ordinal classes as levels: `y[…, k]` is 1 where the class is above `k`, else 0.
     ///
-    /// `self` holds `u32` classes `[n…]`; the result is `[n…, classes − 1]`. A class of `classes` or above makes its levels
-    /// NaN. Floats, and fewer than two classes, are errors.
+    /// `self` holds `u32` classes `[n…]`; the result is `[n…, classes − 1]`. A class of `classes` or above makes its
+    /// levels NaN. Floats, and fewer than two classes, are errors.
     #[track_caller]
     pub fn ordinal_levels(&self, classes: usize) -> Tensor {
         let own = self;

@@ -16,19 +16,19 @@ use crate::ops::reduce::softmax::{exponentials, one_thread_per_row, over_rows};
 impl Tensor {
     /// Computes the cross-entropy between logits and targets, not reduced: `−Σ_c w_c·t_c·log softmax(x)_c` per row.
     ///
-    /// `self` holds logits `[N, C, d…]` (or `[C]`) with the classes along axis 1 (or 0). A row is the logits of one sample
-    /// and position. `target` holds `u32` class indices `[N, d…]`, or `f32` probabilities of the shape of the logits.
-    /// `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing` (PyTorch's default: 0). `w` are the class weights `[C]`;
-    /// without them all are 1.
+    /// `self` holds logits `[N, C, d…]` (or `[C]`) with the classes along axis 1 (or 0). A row is the logits of one
+    /// sample and position. `target` holds `u32` class indices `[N, d…]`, or `f32` probabilities of the shape of the
+    /// logits. `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing` (PyTorch's default: 0). `w` are the class
+    /// weights `[C]`; without them all are 1.
     ///
-    /// Returns `(loss, weight)`, both `[N, d…]`. The weight of a row is `w` of its class, 0 if the row is ignored, and 1
-    /// for probabilities, so that PyTorch's mean is `loss.sum() / weight.sum()`. Rows whose index is `ignore_index` have a
-    /// loss and gradient of 0. An index that is neither a class nor ignored makes loss, weight and gradient of its row
-    /// NaN, on every device. The loss does not overflow, even for logits of ±1000.
+    /// Returns `(loss, weight)`, both `[N, d…]`. The weight of a row is `w` of its class, 0 if the row is ignored,
+    /// and 1 for probabilities, so that PyTorch's mean is `loss.sum() / weight.sum()`. Rows whose index is
+    /// `ignore_index` have a loss and gradient of 0. An index that is neither a class nor ignored makes loss, weight
+    /// and gradient of its row NaN, on every device. The loss does not overflow, even for logits of ±1000.
     ///
     /// The gradient for the logits is `p_c·Σ_j w_j·t_j − w_c·t_c` times the row's cotangent, with `p = softmax(x)`;
-    /// probabilities get a gradient, too, and weights are constants. One pass computes the loss and the gradient for the
-    /// logits. Neither can be differentiated again. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
+    /// probabilities get a gradient, too, and weights are constants. One pass computes the loss and the gradient for
+    /// the logits. Neither can be differentiated again. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
     ///
     /// Shapes and types that do not fit, smoothing outside [0, 1] and `ignore_index` with probabilities are errors.
     #[track_caller]

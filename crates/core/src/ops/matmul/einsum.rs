@@ -175,10 +175,10 @@ impl Named {
 
 /// Sums products of tensors over axes named in Einstein notation: `einsum("bij,bjk->bik", &[&a, &b])`.
 ///
-/// Before the arrow, the equation has one term per tensor with one letter per axis; after it, the letters of the result.
-/// Letters that the result lacks are summed over. Without an arrow, the result has the letters that occur once, in
-/// alphabetical order. `...` covers any number of axes, which broadcast. Axes of one letter have the same size, or 1.
-/// Tensors are multiplied from left to right, by matrix products where there is something to sum.
+/// Before the arrow, the equation has one term per tensor with one letter per axis; after it, the letters of the
+/// result. Letters that the result lacks are summed over. Without an arrow, the result has the letters that occur
+/// once, in alphabetical order. `...` covers any number of axes, which broadcast. Axes of one letter have the same
+/// size, or 1. Tensors are multiplied from left to right, by matrix products where there is something to sum.
 ///
 /// A letter that occurs twice in a term (a diagonal), terms that do not match the tensors, and sizes that differ are
 /// errors. Source: `torch.einsum`.
@@ -250,8 +250,8 @@ impl Tensor {
 
     /// Adds a tensor to a batch of matrix products: `y = beta·x + alpha·a·b`.
     ///
-    /// `a` is `[B, M, K]`, `b` `[B, K, N]`, and `self` broadcasts to `[B, M, N]`. PyTorch's default for `beta` and `alpha`
-    /// is 1. With a `beta` of 0, `self` is not read. Source: `torch.baddbmm`.
+    /// `a` is `[B, M, K]`, `b` `[B, K, N]`, and `self` broadcasts to `[B, M, N]`. PyTorch's default for `beta` and
+    /// `alpha` is 1. With a `beta` of 0, `self` is not read. Source: `torch.baddbmm`.
     #[track_caller]
     pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
         let x = self;

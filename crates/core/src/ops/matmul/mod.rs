@@ -15,9 +15,9 @@ use variants::{Product, VARIANTS, Variant};
 impl Tensor {
     /// Computes the matrix product of two tensors: `y[…, r, c] = Σ_k self[…, r, k]·other[…, k, c]`.
     ///
-    /// `self` is `[…, M, K]`, `other` `[…, K, N]`, the result `[…, M, N]`; the leading axes broadcast under NumPy's rules. A
-    /// vector on the left counts as a row, one on the right as a column, and the result lacks that axis: the product of two
-    /// vectors is their inner product.
+    /// `self` is `[…, M, K]`, `other` `[…, K, N]`, the result `[…, M, N]`; the leading axes broadcast under NumPy's
+    /// rules. A vector on the left counts as a row, one on the right as a column, and the result lacks that axis: the
+    /// product of two vectors is their inner product.
     ///
     /// Scalars, inner sizes that differ and integers are errors. Source: `torch.matmul`.
     #[track_caller]
@@ -80,8 +80,8 @@ impl Tensor {
 
     /// Applies a linear transformation in one kernel: `y = x·wᵀ + bias`.
     ///
-    /// `self` is `x`, `[…, in]`; `w` is `[out, in]`, `bias` is `[out]`, and the result is `[…, out]`. Sizes that differ are
-    /// errors. Source: `torch.nn.functional.linear`.
+    /// `self` is `x`, `[…, in]`; `w` is `[out, in]`, `bias` is `[out]`, and the result is `[…, out]`. Sizes that
+    /// differ are errors. Source: `torch.nn.functional.linear`.
     #[track_caller]
     pub fn linear(&self, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let (x, weight) = (self.shape(), w.shape());
@@ -114,8 +114,9 @@ impl Tensor {
     }
 }
 
-/// Matrix product `a·b (+ bias)`, of `a` transposed if `ta` and `b` if `tb`. Kernels and reference take matrices, or batches
-/// `[B, …]` of matrices where one B may be 1; the shape rule accepts any leading axes, for good error messages.
+/// Matrix product `a·b (+ bias)`, of `a` transposed if `ta` and `b` if `tb`. Kernels and reference take matrices, or
+/// batches `[B, …]` of matrices where one B may be 1; the shape rule accepts any leading axes, for good error
+/// messages.
 #[derive(Clone, Copy, Debug)]
 struct Matmul {
     ta: bool,

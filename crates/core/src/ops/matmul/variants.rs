@@ -41,8 +41,9 @@ impl Product {
 
     /// Returns the number of parts of the sum and the terms per part (a multiple of 16 if there are several parts).
     ///
-    /// A weight gradient has few elements and a long sum: without parts it would keep only a fraction of a GPU busy. A part
-    /// has at least 256 terms, and there are at most `tiles` parts unless a thread's loop would become too long.
+    /// A weight gradient has few elements and a long sum: without parts it would keep only a fraction of a GPU busy.
+    /// A part has at least 256 terms, and there are at most `tiles` parts unless a thread's loop would become too
+    /// long.
     fn split(&self, tiles: usize) -> (usize, usize) {
         let needed = self.k.div_ceil(LONGEST);
         match (self.k / 256).min(tiles).max(needed) {
@@ -76,8 +77,8 @@ impl Family {
     }
 }
 
-/// Kernel variant: elements of y per workgroup (`block`), terms staged in workgroup memory at once (`slab`, 0 for none), and
-/// elements per thread.
+/// Kernel variant: elements of y per workgroup (`block`), terms staged in workgroup memory at once (`slab`, 0 for
+/// none), and elements per thread.
 #[derive(Debug)]
 pub(crate) struct Variant {
     pub name: &'static str,
@@ -155,8 +156,8 @@ impl Variant {
     pub fn choose(of: &Product, limits: &Limits) -> usize {
         let known = |(_, variant): &(usize, &Self)| variant.fits(limits);
         let best = if limits.software {
-            // Software adapters need a second to compile the largest tile, so only tuning selects it. For small products the
-            // next smaller ones do not pay off either.
+            // Software adapters need a second to compile the largest tile, so only tuning selects it. For small
+            // products the next smaller ones do not pay off either.
             let largest = match of.batch * of.m * of.n * of.k {
                 0..0x4_0000 => 16,
                 0x4_0000..0x80_0000 => 64,
@@ -175,9 +176,9 @@ impl Variant {
         best.map_or(0, |(i, _)| i)
     }
 
-    /// Returns the name of the best variant by estimate on a GPU: direct for short sums, which are not worth staging; a tree
-    /// for few elements, which would leave most of the GPU idle; else the largest tile that yields about one workgroup for
-    /// each of a hundred multiprocessors.
+    /// Returns the name of the best variant by estimate on a GPU: direct for short sums, which are not worth staging;
+    /// a tree for few elements, which would leave most of the GPU idle; else the largest tile that yields about one
+    /// workgroup for each of a hundred multiprocessors.
     fn on_a_gpu(of: &Product) -> &'static str {
         let enough = |variant: &&Self| variant.tiles(of).iter().product::<usize>() * of.batch >= 96;
         if of.k < 16 {
@@ -190,9 +191,9 @@ impl Variant {
         tiled().rev().find(enough).or(tiled().next()).map_or("", |variant| variant.name)
     }
 
-    /// Estimates the run time of a direct variant on a software adapter with four cores, in cycles. Measured on llvmpipe:
-    /// loads of a 4 × 4 block's line run lane by lane over eight lanes, adding four terms takes 1.5 cycles per term, and
-    /// storing an element about 180.
+    /// Estimates the run time of a direct variant on a software adapter with four cores, in cycles. Measured on
+    /// llvmpipe: loads of a 4 × 4 block's line run lane by lane over eight lanes, adding four terms takes 1.5 cycles
+    /// per term, and storing an element about 180.
     fn cycles(&self, of: &Product, limits: &Limits) -> usize {
         let [tm, tn] = self.thread;
         let [a, b] = of.widths().map(|width| match width {

@@ -13,16 +13,16 @@ use crate::ops::norm::channels::Channels;
 impl Tensor {
     /// Applies batch normalisation with the statistics of the batch: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// Mean and biased variance of each channel run over all axes but axis 1. `self` is `[N, C]` or `[N, C, L…]`; `weight`
-    /// and `bias` are `[C]`, 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Returns `(y, mean, var)`; the last two
-    /// are `[C]`, serve running statistics, and get no gradient. The variance is the mean of `(x − mean)²`, never
-    /// `E[x²] − E[x]²`, which cancels.
+    /// Mean and biased variance of each channel run over all axes but axis 1. `self` is `[N, C]` or `[N, C, L…]`;
+    /// `weight` and `bias` are `[C]`, 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Returns
+    /// `(y, mean, var)`; the last two are `[C]`, serve running statistics, and get no gradient. The variance is the
+    /// mean of `(x − mean)²`, never `E[x²] − E[x]²`, which cancels.
     ///
     /// A bias that is added to x before the norm has no effect, because the mean is subtracted. Its gradient is the
     /// constant 0 and costs nothing; PyTorch sums rounding errors there.
     ///
-    /// Fewer than two axes, one value per channel, and parameters that are not `[C]` are errors; so is differentiating the
-    /// gradient again. Source: `torch.nn.functional.batch_norm`.
+    /// Fewer than two axes, one value per channel, and parameters that are not `[C]` are errors; so is
+    /// differentiating the gradient again. Source: `torch.nn.functional.batch_norm`.
     #[track_caller]
     pub fn batch_norm_train(
         &self,

@@ -1,8 +1,9 @@
 //! Sums and maps over the channels of `[rows, channels, inner]` on the CPU, for the references of norms.
 //!
-//! A block of lanes (neighbouring channels, or neighbouring values of one channel) is summed over the rows in registers.
-//! Up to [`RUN`] numbers are added in the element type, and these sums in `f64`. The order of all sums depends on the
-//! shape alone. Closures that callers pass should be `#[inline(always)]`, to become vector instructions.
+//! A block of lanes (neighbouring channels, or neighbouring values of one channel) is summed over the rows in
+//! registers. Up to [`RUN`] numbers are added in the element type, and these sums in `f64`. The order of all sums
+//! depends on the shape alone. Closures that callers pass should be `#[inline(always)]`, to become vector
+//! instructions.
 
 use crate::{Real, Shape, vectorized};
 use rayon::prelude::*;

@@ -183,8 +183,8 @@ impl Op for RowNorm {
     }
 }
 
-/// Gradient of [`RowNorm`] from dy, y and s: `dx = s·(dy − mean(dy) − y·mean(dy·y))` per row; if not `centered`, without
-/// `mean(dy)`.
+/// Gradient of [`RowNorm`] from dy, y and s: `dx = s·(dy − mean(dy) − y·mean(dy·y))` per row; if not `centered`,
+/// without `mean(dy)`.
 #[derive(Clone, Copy, Debug)]
 struct RowNormBackward {
     first: usize,
@@ -302,9 +302,9 @@ fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], ep
 impl Tensor {
     /// Applies layer normalisation over the last axes: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`); mean and biased variance run over them.
-    /// `weight` and `bias` have the shape `row`; 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Other shapes and a
-    /// negative `eps` are errors. Source: `torch.nn.functional.layer_norm`.
+    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`); mean and biased variance run over
+    /// them. `weight` and `bias` have the shape `row`; 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Other
+    /// shapes and a negative `eps` are errors. Source: `torch.nn.functional.layer_norm`.
     #[track_caller]
     pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -318,8 +318,8 @@ impl Tensor {
 
     /// Applies root mean square normalisation over the last axes: `y = x / √(mean(x²) + eps) · weight`.
     ///
-    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape `row`; 1 if not
-    /// given. Other shapes and a negative `eps` are errors. Source: `torch.nn.functional.rms_norm`.
+    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape `row`; 1
+    /// if not given. Other shapes and a negative `eps` are errors. Source: `torch.nn.functional.rms_norm`.
     #[track_caller]
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -333,9 +333,10 @@ impl Tensor {
 
     /// Applies group normalisation: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `self` is `[N, C]` or `[N, C, L…]`. Mean and biased variance are those of each sample and of each of `groups` groups
-    /// of neighbouring channels. `weight` and `bias` are `[C]`; 1 and 0 if not given. PyTorch's default `eps` is 1e-5.
-    /// Groups that do not divide the channels and other shapes are errors. Source: `torch.nn.functional.group_norm`.
+    /// `self` is `[N, C]` or `[N, C, L…]`. Mean and biased variance are those of each sample and of each of `groups`
+    /// groups of neighbouring channels. `weight` and `bias` are `[C]`; 1 and 0 if not given. PyTorch's default `eps`
+    /// is 1e-5. Groups that do not divide the channels and other shapes are errors. Source:
+    /// `torch.nn.functional.group_norm`.
     #[track_caller]
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;

@@ -25,8 +25,8 @@ impl Tensor {
     /// Computes the vector norm over `dims`: `(Σ |x|ᵖ)^(1/p)`.
     ///
     /// A `p` of ∞ or −∞ means the largest or the smallest absolute value, 0 the number of nonzero elements. PyTorch's
-    /// default `p` is 2. Where the norm is 0, the gradient is 0; for `p` = ±∞ it is divided evenly among ties. A negative
-    /// finite `p` is an error. Source: `torch.linalg.vector_norm`.
+    /// default `p` is 2. Where the norm is 0, the gradient is 0; for `p` = ±∞ it is divided evenly among ties. A
+    /// negative finite `p` is an error. Source: `torch.linalg.vector_norm`.
     #[track_caller]
     pub fn norm(&self, p: f64, dims: impl Dims) -> Tensor {
         self.norm_keepdim(p, dims.dims()).without(&dims.dims())

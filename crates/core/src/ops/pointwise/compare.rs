@@ -179,7 +179,8 @@ impl Tensor {
         if self.dtype() == DType::F32 { self.clone() } else { self.pointwise(&TO_F32, &[], &[]) }
     }
 
-    /// Casts to `u32` by dropping the fraction; elements must be in `[0, 2³²)`. A tensor of integers is returned unchanged.
+    /// Casts to `u32` by dropping the fraction; elements must be in `[0, 2³²)`. A tensor of integers is returned
+    /// unchanged.
     #[track_caller]
     pub fn to_u32(&self) -> Tensor {
         if self.dtype() == DType::U32 { self.clone() } else { self.pointwise(&TO_U32, &[], &[]) }

@@ -49,9 +49,9 @@ impl Tensor {
     /// Zeroes each element with probability `p` and scales the others by `1 / (1 - p)`.
     ///
     /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`, is
-    /// below `(1 - p)·2³²`. Each dropout of a model needs its own `site`. `step` must differ between runs of a graph: it is
-    /// a `u32` scalar, such as the one that [`Graph::scheduled`](crate::Graph::scheduled) returns. `p = 0` returns x
-    /// itself. A `p` outside [0, 1] and any other `step` are errors. Source: `torch.nn.functional.dropout`.
+    /// below `(1 - p)·2³²`. Each dropout of a model needs its own `site`. `step` must differ between runs of a graph:
+    /// it is a `u32` scalar, such as the one that [`Graph::scheduled`](crate::Graph::scheduled) returns. `p = 0`
+    /// returns x itself. A `p` outside [0, 1] and any other `step` are errors. Source: `torch.nn.functional.dropout`.
     #[track_caller]
     pub fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let x = self;

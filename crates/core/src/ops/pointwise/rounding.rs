@@ -46,9 +46,9 @@ pointwise_ops! {
     // The estimated gradient is that of a clamp to [-1, 1], ends included.
     /// Binarizes each element: 1 for `x ≥ 0`, −1 below, with a straight-through gradient.
     ///
-    /// For binary weights and activations. The true gradient is 0 nearly everywhere; the straight-through estimator passes
-    /// the gradient unchanged where `|x| ≤ 1`. Hubara, Courbariaux, Soudry, El-Yaniv, Bengio: "Binarized neural networks",
-    /// 2016.
+    /// For binary weights and activations. The true gradient is 0 nearly everywhere; the straight-through estimator
+    /// passes the gradient unchanged where `|x| ≤ 1`. Hubara, Courbariaux, Soudry, El-Yaniv, Bengio: "Binarized
+    /// neural networks", 2016.
     pub(crate) SIGN_STE = sign_ste(x: float)[] -> float as binarize {
         wgsl: "select(-1.0, 1.0, x >= 0.0)",
         reference<F>: if x >= F::zero() { F::one() } else { -F::one() },

@@ -48,7 +48,8 @@ impl<const D: usize> AvgPool<D> {
         stride: Sizes<D>,
         /// Sets the number of zeros on both sides of the input.
         padding: Sizes<D>,
-        /// Sets whether the last window may extend beyond the end, if it begins inside the input or the padding before it.
+        /// Sets whether the last window may extend beyond the end, if it begins inside the input or the padding
+        /// before it.
         ceil_mode = bool,
         /// Sets whether the zeros of the padding count as elements.
         count_include_pad = bool,
@@ -73,8 +74,8 @@ impl<const D: usize> AvgPool<D> {
 
 /// Average pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
-/// `y[o]` is the sum of window `o`, divided by the number of its elements. Sources: `torch.nn.functional.avg_pool2d` and
-/// `adaptive_avg_pool2d`.
+/// `y[o]` is the sum of window `o`, divided by the number of its elements. Sources: `torch.nn.functional.avg_pool2d`
+/// and `adaptive_avg_pool2d`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -85,7 +86,8 @@ impl<const D: usize> AvgPool<D> {
 /// assert_eq!(x.adaptive_avg_pool2d(1).shape().dims(), [8, 3, 1, 1]);
 /// ```
 ///
-/// Windows of size or step 0, windows larger than the padded input, and padding of more than half the kernel are errors.
+/// Windows of size or step 0, windows larger than the padded input, and padding of more than half the kernel are
+/// errors.
 impl Tensor {
     /// Applies one-dimensional average pooling: the mean of each window.
     #[track_caller]
@@ -250,8 +252,8 @@ impl Op for Mean {
     }
 }
 
-/// Gradient of [`Mean`]: adds each element of dy, divided by the divisor, to all elements of its window. Its own gradient is
-/// [`Mean`].
+/// Gradient of [`Mean`]: adds each element of dy, divided by the divisor, to all elements of its window. Its own
+/// gradient is [`Mean`].
 #[derive(Debug)]
 struct Spread(Means);
 

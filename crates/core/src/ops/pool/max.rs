@@ -47,7 +47,8 @@ impl<const D: usize> MaxPool<D> {
         padding: Sizes<D>,
         /// Sets the distance between elements of the window.
         dilation: Sizes<D>,
-        /// Sets whether the last window may extend beyond the end, if it begins inside the input or the padding before it.
+        /// Sets whether the last window may extend beyond the end, if it begins inside the input or the padding
+        /// before it.
         ceil_mode = bool,
     }
 
@@ -61,10 +62,10 @@ impl<const D: usize> MaxPool<D> {
 
 /// Max pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
-/// `y[o]` is the largest element of window `o`, or NaN if the window contains one. The indices, `u32`, are the position of
-/// that element in its image, counted row by row: the first of equal elements; the last of several NaNs, but the first if
-/// one window covers a whole image of more than 16,384 elements. No gradient flows through indices. Sources:
-/// `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
+/// `y[o]` is the largest element of window `o`, or NaN if the window contains one. The indices, `u32`, are the
+/// position of that element in its image, counted row by row: the first of equal elements; the last of several NaNs,
+/// but the first if one window covers a whole image of more than 16,384 elements. No gradient flows through indices.
+/// Sources: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};

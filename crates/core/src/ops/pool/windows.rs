@@ -193,8 +193,8 @@ impl Axis {
     }
 }
 
-/// Returns the input with two spatial axes, its windows, and the shape of the result; an invalid tensor if they do not fit.
-/// The caller applies the op itself: in a closure, the op would be attributed to the closure's line.
+/// Returns the input with two spatial axes, its windows, and the shape of the result; an invalid tensor if they do
+/// not fit. The caller applies the op itself: in a closure, the op would be attributed to the closure's line.
 #[track_caller]
 pub(crate) fn planes<const D: usize>(
     op: &str,

@@ -24,7 +24,8 @@ impl Tensor {
 
     /// Computes the logarithm of the cumulative sum of exponentials along `axis`: `log Σ_{i ≤ j} exp(x[…, i, …])`.
     ///
-    /// The result has the shape of x. No sum overflows. An axis that does not exist and integers are errors. Source: `torch.logcumsumexp`.
+    /// The result has the shape of x. No sum overflows. An axis that does not exist and integers are errors. Source:
+    /// `torch.logcumsumexp`.
     #[track_caller]
     pub fn logcumsumexp(&self, axis: isize) -> Tensor {
         match resolve(self, "logcumsumexp", axis) {
@@ -139,8 +140,8 @@ impl Op for LogCumsumExp {
         output_like(&inputs[0])
     }
 
-    /// Adds the gradient `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`. It is the op from the other end, applied to logarithms
-    /// of the positive and of the negative cotangents separately, so that nothing overflows.
+    /// Adds the gradient `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`. It is the op from the other end, applied to
+    /// logarithms of the positive and of the negative cotangents separately, so that nothing overflows.
     fn backward(&self, at: &mut Backward) {
         let back = Self { reverse: !self.reverse, ..*self };
         at.give_with(0, |at| {
@@ -213,8 +214,9 @@ fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, stat
     at.dispatch(bound(dispatch("blocked", lines * blocks).bind("x", x)).bind("y", y));
 }
 
-/// Returns the number of elements per thread: a whole line if there are enough lines for all threads, else about `√n`, so
-/// that each of the three dispatches has about as many iterations. On a software adapter, one line is enough.
+/// Returns the number of elements per thread: a whole line if there are enough lines for all threads, else about
+/// `√n`, so that each of the three dispatches has about as many iterations. On a software adapter, one line is
+/// enough.
 fn block(lines: usize, n: usize, limits: &Limits) -> usize {
     let (enough, long) = if limits.software { (1, LONGEST) } else { (4096, 4096) };
     if n <= 64 || (lines >= enough && n <= long) { n.max(1) } else { n.isqrt() + 1 }

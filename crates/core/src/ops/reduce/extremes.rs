@@ -20,8 +20,8 @@ struct Extreme {
 }
 
 impl Extreme {
-    /// Applies the reduction over any axes. Axes that are not adjacent are permuted first: unlike that of a sum, the gradient
-    /// depends on ties over all axes at once.
+    /// Applies the reduction over any axes. Axes that are not adjacent are permuted first: unlike that of a sum, the
+    /// gradient depends on ties over all axes at once.
     #[track_caller]
     fn over(x: &Tensor, axes: &[usize], largest: bool) -> Tensor {
         let shape = x.shape();
@@ -201,8 +201,8 @@ impl Op for Argmax {
     }
 }
 
-/// Chooses the serial kernel, or the tree for rows that are long and not read coalesced. On software adapters barriers are
-/// expensive: they use the serial kernel for as long a row as their loops allow.
+/// Chooses the serial kernel, or the tree for rows that are long and not read coalesced. On software adapters
+/// barriers are expensive: they use the serial kernel for as long a row as their loops allow.
 fn reduce(kernel: Kernel, outputs: usize, length: usize, inner: usize, software: bool) -> Dispatch {
     if length > ALONE || (!software && length > 64 && inner < 32) {
         Dispatch::new(kernel, "tree", Grid::Groups([outputs, 1, 1])).iterations_shared(1, length, TREE)
@@ -224,8 +224,8 @@ fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Invali
     Ok(&spec.shape)
 }
 
-/// Maximum and minimum. As in PyTorch, NaN counts as the largest and as the smallest element, and the index is that of the
-/// first NaN. (WGSL lets compilers assume that there are no NaNs; these kernels test the bits.)
+/// Maximum and minimum. As in PyTorch, NaN counts as the largest and as the smallest element, and the index is that
+/// of the first NaN. (WGSL lets compilers assume that there are no NaNs; these kernels test the bits.)
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -283,8 +283,8 @@ impl Tensor {
 
     /// Computes the maximum along one axis; returns the values and their indices as `u32`.
     ///
-    /// In a tie the index is that of the first element, which gets the whole gradient, unlike in [`Self::amax`]. Source:
-    /// `torch.max(input, dim)`.
+    /// In a tie the index is that of the first element, which gets the whole gradient, unlike in [`Self::amax`].
+    /// Source: `torch.max(input, dim)`.
     #[track_caller]
     pub fn max(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, false)

@@ -10,7 +10,8 @@ pub(crate) struct Bias {
     pub channels: usize,
 }
 
-/// Sums the parts of `partial`, `[elements / size, parts, size]`, in order into output 0, which has `elements` elements.
+/// Sums the parts of `partial`, `[elements / size, parts, size]`, in order into output 0, which has `elements`
+/// elements.
 pub(crate) fn sum_parts(
     name: &'static str,
     at: &mut Launch<'_>,

@@ -13,8 +13,8 @@ use crate::ops::axes::extents;
 impl Tensor {
     /// Computes the softmax along `axis`: `y_c = exp(x_c) / Σ_j exp(x_j)`.
     ///
-    /// The result has the shape of x. A negative axis counts from the end. The maximum is subtracted first, so that logits
-    /// of ±1000 do not overflow. An axis that does not exist and integers are errors. Source: `torch.softmax`.
+    /// The result has the shape of x. A negative axis counts from the end. The maximum is subtracted first, so that
+    /// logits of ±1000 do not overflow. An axis that does not exist and integers are errors. Source: `torch.softmax`.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, false)
@@ -46,8 +46,8 @@ fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
     x.graph().apply(Softmax { axis, log }, &[x]).get(0)
 }
 
-/// Returns whether the serial kernel is used: for short rows, for strided rows, and on software adapters, where barriers are
-/// expensive; but not for very long rows.
+/// Returns whether the serial kernel is used: for short rows, for strided rows, and on software adapters, where
+/// barriers are expensive; but not for very long rows.
 pub(crate) fn one_thread_per_row(classes: usize, inner: usize, limits: &Limits) -> bool {
     classes <= TREE || (classes <= 8192 && (inner > 1 || limits.software))
 }

@@ -105,8 +105,8 @@ fn order(x: &Tensor, axis: usize, descending: bool) -> Tensor {
 
 /// Sorting along an axis.
 ///
-/// Sorts are stable: equal elements keep their order, in descending sorts too. NaN is larger than everything. Integers are
-/// an error.
+/// Sorts are stable: equal elements keep their order, in descending sorts too. NaN is larger than everything.
+/// Integers are an error.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -148,8 +148,8 @@ impl Tensor {
 
     /// Returns the `k` largest elements along `axis`, largest first, and their indices as `u32`.
     ///
-    /// Returns the `k` smallest ones, smallest first, if not `largest`. A `k` above the size of the axis is an error. Source:
-    /// `torch.topk`.
+    /// Returns the `k` smallest ones, smallest first, if not `largest`. A `k` above the size of the axis is an error.
+    /// Source: `torch.topk`.
     #[track_caller]
     pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
         let x = self;

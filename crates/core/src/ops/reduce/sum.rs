@@ -115,8 +115,8 @@ impl Sum {
     }
 }
 
-/// Adds the columns of `x`, whose rows have `inner` elements, to `sums`, from column `first` on. Up to `RUN` numbers are added
-/// in `F`, by vector instructions, and these sums in `f64`.
+/// Adds the columns of `x`, whose rows have `inner` elements, to `sums`, from column `first` on. Up to `RUN` numbers
+/// are added in `F`, by vector instructions, and these sums in `f64`.
 #[inline(always)]
 fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
     /// Numbers added in `F`.

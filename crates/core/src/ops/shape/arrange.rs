@@ -102,8 +102,8 @@ impl Tensor {
 
     /// Splits the tensor along `axis` into at most `chunks` parts of `⌈n / chunks⌉` elements.
     ///
-    /// The last part may be smaller. There may be fewer parts than `chunks`: 6 elements in 4 chunks are 3 parts of 2. Zero
-    /// `chunks` are an error. Source: `torch.chunk`.
+    /// The last part may be smaller. There may be fewer parts than `chunks`: 6 elements in 4 chunks are 3 parts of 2.
+    /// Zero `chunks` are an error. Source: `torch.chunk`.
     #[track_caller]
     pub fn chunk(&self, axis: isize, chunks: usize) -> Vec<Tensor> {
         let x = self;

@@ -64,8 +64,8 @@ impl Tensor {
 
     /// Applies the continuously differentiable ELU: `x` where x > 0, `alpha·(e^(x/alpha) − 1)` elsewhere.
     ///
-    /// The derivative at 0 is 1. PyTorch's default `alpha` is 1. An `alpha` that is not positive and finite is an error.
-    /// Source: `torch.nn.functional.celu`.
+    /// The derivative at 0 is 1. PyTorch's default `alpha` is 1. An `alpha` that is not positive and finite is an
+    /// error. Source: `torch.nn.functional.celu`.
     #[track_caller]
     pub fn celu(&self, alpha: f64) -> Tensor {
         let x = self;

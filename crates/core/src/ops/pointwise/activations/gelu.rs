@@ -24,7 +24,8 @@ fn normal_pdf<F: Real>(x: F) -> F {
 /// Factors `[A, B]` of the tanh form of GELU, `x·sigmoid(v)` with `v = A·(x + B·x³)`; A is 2·√(2/π).
 const GELU_TANH_FACTORS: [f64; 2] = [1.595_769_121_605_730_8, 0.044_715];
 
-/// Returns `sigmoid(v)` and `x·sigmoid'(v)·v'`. x is clamped to ±10, where both are constant, so that powers stay finite.
+/// Returns `sigmoid(v)` and `x·sigmoid'(v)·v'`. x is clamped to ±10, where both are constant, so that powers stay
+/// finite.
 #[inline(always)]
 fn gelu_tanh<F: Real>(x: F) -> (F, F) {
     let [a, b] = GELU_TANH_FACTORS.map(F::lit);
@@ -82,7 +83,8 @@ pointwise_ops! {
         reference<F>: { let (s, derivative) = gelu_tanh(x); dy * (s + derivative) },
         backward(grad): {
             x: {
-                    // s·r·(2v' + x·(r - s)·v'² + x·v'') with r = 1 - s = σ(-v), which keeps its digits where s is near 1
+                    // s·r·(2v' + x·(r - s)·v'² + x·v'') with r = 1 - s = σ(-v), which keeps its digits where s is
+                    // near 1
                     let [a, b] = GELU_TANH_FACTORS;
                     let x = &x.clamp(-10.0, 10.0);
                     let v = &((x + x.square() * x * b) * a);

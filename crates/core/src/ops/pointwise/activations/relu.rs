@@ -57,8 +57,8 @@ pointwise_ops! {
 impl Tensor {
     /// Applies the leaky rectified linear unit: `x` where x > 0, `slope·x` elsewhere.
     ///
-    /// `slope` is PyTorch's `negative_slope`, whose default there is 0.01. The gradient at 0 is `slope`. A slope that is
-    /// not finite is an error. Source: `torch.nn.functional.leaky_relu`.
+    /// `slope` is PyTorch's `negative_slope`, whose default there is 0.01. The gradient at 0 is `slope`. A slope that
+    /// is not finite is an error. Source: `torch.nn.functional.leaky_relu`.
     #[track_caller]
     pub fn leaky_relu(&self, slope: f64) -> Tensor {
         let x = self;

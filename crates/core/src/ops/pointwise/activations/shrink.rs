@@ -25,8 +25,8 @@ impl Tensor {
 
     /// Applies hard shrinkage: 0 from `−lambda` to `lambda`, `x` elsewhere.
     ///
-    /// A negative `lambda` changes nothing. PyTorch's default is 0.5. A `lambda` that is not finite is an error. Source:
-    /// `torch.nn.functional.hardshrink`.
+    /// A negative `lambda` changes nothing. PyTorch's default is 0.5. A `lambda` that is not finite is an error.
+    /// Source: `torch.nn.functional.hardshrink`.
     #[track_caller]
     pub fn hardshrink(&self, lambda: f64) -> Tensor {
         let x = self;
