@@ -5,8 +5,8 @@
 // no result depends on the value of the side that is not selected. Where a device keeps NaN, NaN is propagated.
 //
 // Coefficients are our own minimax fits (Remez exchange in 40 digits, weighted for relative error). Errors in ULP are
-// of f32, measured against 40-digit values with a correctly rounded exp, log and division. WGSL allows exp 3 +
-// 2·|argument| ULP, log 3 ULP outside [0.5, 2] and division 2.5 ULP; those are additional.
+// of f32, measured against 40-digit values with a correctly rounded exp, log and division. WGSL allows exp
+// 3 + 2·|argument| ULP, log 3 ULP outside [0.5, 2] and division 2.5 ULP; those are additional.
 
 // True if x is NaN. Tests the bits, because compilers may assume that comparisons see no NaN.
 fn special_is_nan(x: f32) -> bool {

@@ -164,7 +164,7 @@ macro_rules! pointwise {
         $(#[$doc])*
         $vis static $NAME: $crate::Pointwise = {
             struct Expression;
-            #[allow(unused_variables, unused_mut, non_snake_case, clippy::all, clippy::pedantic, reason = "generated from a row")]
+            #[allow(unused_variables, unused_mut, non_snake_case, clippy::all, clippy::pedantic, reason = "generated from an op")]
             impl $crate::Loop for Expression {
                 #[inline(always)]
                 fn run<$F: $crate::Real>(block: &$crate::Block<'_, $F>, out: $crate::SliceMut<'_, $F>) {
@@ -187,11 +187,11 @@ macro_rules! pointwise {
                     each::<$F>(
                         out.$out(),
                         $({
-                            let $arg = args.next().expect("as many arguments as the row has");
+                            let $arg = args.next().expect("as many arguments as the op has");
                             $arg.$kind()
                         },)*
                         $({
-                            let $attr = attributes.next().expect("as many attributes as the row has");
+                            let $attr = attributes.next().expect("as many attributes as the op has");
                             <$F as $crate::Real>::lit(*$attr)
                         },)*
                     );

@@ -16,7 +16,7 @@ const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
 
 /// Upper bounds of the direct kernels' tiles. On a software adapter a load costs as much as dozens of products, but
 /// each unrolled product takes time to compile: wide tiles pay off for large convolutions only.
-struct Reach {
+struct TileBounds {
     /// Channels of a tile.
     channels: usize,
     /// Pixels of a tile.
@@ -29,7 +29,7 @@ struct Reach {
     sums: usize,
 }
 
-impl Reach {
+impl TileBounds {
     fn of(geometry: &Geometry, limits: &Limits) -> Self {
         let Geometry { batch, groups, c, o, kernel, result, .. } = *geometry;
         let products = [batch, groups, c, o, kernel[0], kernel[1], result[0], result[1]].iter().product::<usize>();
@@ -162,26 +162,26 @@ pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
         let template = Template::new("conv_tiled", &[TILES, TILED]).flag("biased", biased && tiles.parts == 1);
         (tiles.dispatch("conv_tiled", template, constants).param("pixels", pixels), tiles.parts)
     } else {
-        direct(geometry, &gather, &Reach::of(geometry, at.limits), biased)
+        direct(geometry, &gather, &TileBounds::of(geometry, at.limits), biased)
     };
     let dispatch = dispatch.bind("x", Operand::Input(0)).bind("w", Operand::Input(1)).param("size", size);
     finish(at, dispatch, parts, [size, plane, geometry.groups * gather.o], biased);
 }
 
-fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> (Dispatch, usize) {
+fn direct(geometry: &Geometry, gather: &Gather, bounds: &TileBounds, biased: bool) -> (Dispatch, usize) {
     let [kh, kw] = geometry.kernel;
     let div = gather.div.map(|div| usize::try_from(div).unwrap_or(1));
-    let channels = tile(gather.o, 1, reach.channels);
+    let channels = tile(gather.o, 1, bounds.channels);
     let few = div[1] <= 8;
-    let width = tile(gather.to[1], if few { div[1] } else { 1 }, reach.pixels);
+    let width = tile(gather.to[1], if few { div[1] } else { 1 }, bounds.pixels);
     let numerator = |p: usize, k: usize| signed(p) * gather.mul[1] + signed(k) * gather.step[1] + gather.offset[1];
     let touched = |p: usize| [numerator(p, 0), numerator(p, kw - 1)];
     let ends = [touched(0), touched(width - 1)].concat();
     let (low, high) = ends.iter().fold((i64::MAX, i64::MIN), |(low, high), &end| (low.min(end), high.max(end)));
-    let long = !few || kw * channels * width > reach.products.max(480) || high - low >= 96;
+    let long = !few || kw * channels * width > bounds.products.max(480) || high - low >= 96;
     let (taps, columns, grain, low) =
         if long { (1, signed(width), gather.mul[1], gather.offset[1]) } else { (kw, high - low + 1, 1, low) };
-    let rows = kh * taps * channels * width <= reach.products;
+    let rows = kh * taps * channels * width <= bounds.products;
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
@@ -239,17 +239,21 @@ pub(crate) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
         let dispatch = tiles.dispatch("conv_weight_tiled", template, constants);
         (dispatch.param("pixels", pixels).param("length", tiles.length), tiles.parts)
     } else {
-        weight_direct(geometry, &Reach::of(geometry, at.limits), constants)
+        weight_direct(geometry, &TileBounds::of(geometry, at.limits), constants)
     };
     let dispatch = dispatch.bind("x", Operand::Input(0)).bind("dy", Operand::Input(1)).param("size", size);
     finish(at, dispatch, parts, [size, 1, 1], false);
 }
 
-fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'static str, i64)>) -> (Dispatch, usize) {
+fn weight_direct(
+    geometry: &Geometry,
+    bounds: &TileBounds,
+    mut constants: Vec<(&'static str, i64)>,
+) -> (Dispatch, usize) {
     let Geometry { batch, groups, c, o, kernel: [kh, kw], result, stride, dilation, .. } = *geometry;
-    let channels = tile(o, 1, reach.weight_channels);
+    let channels = tile(o, 1, bounds.weight_channels);
     let mut across = if kw <= 9 { kw } else { 8 };
-    let mut width = tile(result[1], 1, reach.pixels.min(8));
+    let mut width = tile(result[1], 1, bounds.pixels.min(8));
     let touched = |width: usize, across: usize| (width - 1) * stride[1] + (across - 1) * dilation[1] + 1;
     if touched(width, across) > 96 {
         width = 1;
@@ -257,8 +261,8 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     if touched(width, across) > 96 {
         across = 1;
     }
-    let down = if channels * kh * across <= reach.sums { kh } else { 1 };
-    let inner = tile(c, 1, (reach.sums / (channels * down * across)).min(8));
+    let down = if channels * kh * across <= bounds.sums { kh } else { 1 };
+    let inner = tile(c, 1, (bounds.sums / (channels * down * across)).min(8));
     let tiles = [o.div_ceil(channels), c.div_ceil(inner), kh.div_ceil(down), kw.div_ceil(across)];
     let threads = tiles.iter().product::<usize>() * groups;
     let strips = result[1].div_ceil(width);

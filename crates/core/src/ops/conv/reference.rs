@@ -159,12 +159,12 @@ impl Geometry {
 
 /// Buffers that a thread reuses.
 #[derive(Default)]
-struct Space<F> {
+struct Workspace<F> {
     patches: Vec<F>,
     results: Vec<F>,
 }
 
-impl<F: Real> Space<F> {
+impl<F: Real> Workspace<F> {
     fn of(&mut self, geometry: &Geometry, columns: usize) -> (&mut [F], &mut [F]) {
         let grow = |buffer: &mut Vec<F>, length: usize| {
             if buffer.len() < length {
@@ -178,17 +178,17 @@ impl<F: Real> Space<F> {
     }
 }
 
-fn new<F: Real>() -> Space<F> {
-    Space { patches: vec![], results: vec![] }
+fn new<F: Real>() -> Workspace<F> {
+    Workspace { patches: vec![], results: vec![] }
 }
 
 /// Runs `body` for chunks of `out`, in parallel if there are several. A single chunk runs alone: its matrix products
 /// use all cores.
-fn chunks<F: Real>(out: &mut [F], length: usize, body: impl Fn(&mut Space<F>, usize, &mut [F]) + Sync) {
+fn chunks<F: Real>(out: &mut [F], length: usize, body: impl Fn(&mut Workspace<F>, usize, &mut [F]) + Sync) {
     if out.len() <= length {
         body(&mut new(), 0, out);
     } else {
-        out.par_chunks_mut(length).enumerate().for_each_init(new, |space, (i, out)| body(space, i, out));
+        out.par_chunks_mut(length).enumerate().for_each_init(new, |workspace, (i, out)| body(workspace, i, out));
     }
 }
 
@@ -197,11 +197,11 @@ pub(crate) fn forward<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let (x, w, y) = (at.float(0), at.float(1), at.out(0));
     let bias = (at.inputs() > 2).then(|| at.float(2));
     let image = geometry.groups * geometry.result_group();
-    chunks(y, geometry.images() * image, |space, chunk, y| {
+    chunks(y, geometry.images() * image, |workspace, chunk, y| {
         let first = chunk * geometry.images();
         for block in geometry.blocks(first..first + y.len() / image) {
             let columns = geometry.columns(&block);
-            let (patches, results) = space.of(geometry, columns);
+            let (patches, results) = workspace.of(geometry, columns);
             for group in 0..geometry.groups {
                 geometry.patches(x, group, &block, columns, patches);
                 let w = &w[group * geometry.weight_group()..];
@@ -223,14 +223,14 @@ pub(crate) fn input<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let bias = (at.inputs() > 2).then(|| at.float(2));
     let image = geometry.groups * geometry.image_group();
     let plane = geometry.image[0] * geometry.image[1];
-    chunks(dx, geometry.images() * image, |space, chunk, dx| {
+    chunks(dx, geometry.images() * image, |workspace, chunk, dx| {
         for (i, plane) in dx.chunks_exact_mut(plane).enumerate() {
             plane.fill(bias.map_or(F::zero(), |bias| bias[i % bias.len()]));
         }
         let first = chunk * geometry.images();
         for block in geometry.blocks(first..first + dx.len() / image) {
             let columns = geometry.columns(&block);
-            let (patches, results) = space.of(geometry, columns);
+            let (patches, results) = workspace.of(geometry, columns);
             for group in 0..geometry.groups {
                 geometry.strips(&block, columns, |image, _, from, to| {
                     let dy = &dy[(image * geometry.groups + group) * geometry.result_group()..][from];
@@ -252,11 +252,11 @@ pub(crate) fn weight<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let parts = (PART_ELEMENTS / size).clamp(1, PARTS);
     let images = geometry.batch.div_ceil(parts).next_multiple_of(geometry.images()).max(1);
     let mut partial = vec![F::zero(); geometry.batch.div_ceil(images) * size];
-    chunks(&mut partial, size, |space, part, dw| {
+    chunks(&mut partial, size, |workspace, part, dw| {
         let mut product = vec![F::zero(); geometry.weight_group()];
         for block in geometry.blocks(part * images..((part + 1) * images).min(geometry.batch)) {
             let columns = geometry.columns(&block);
-            let (patches, results) = space.of(geometry, columns);
+            let (patches, results) = workspace.of(geometry, columns);
             for (group, dw) in dw.chunks_exact_mut(geometry.weight_group()).enumerate() {
                 geometry.patches(x, group, &block, columns, patches);
                 geometry.strips(&block, columns, |image, _, from, to| {

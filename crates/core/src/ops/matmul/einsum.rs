@@ -44,13 +44,13 @@ fn labels(term: &str, hidden: usize) -> Result<Vec<char>, InvalidArgument> {
 }
 
 /// Parsed equation: the labels of each tensor and of the result, and the size of each label.
-struct Plan {
+struct Equation {
     inputs: Vec<Vec<char>>,
     output: Vec<char>,
     sizes: BTreeMap<char, usize>,
 }
 
-impl Plan {
+impl Equation {
     fn new(equation: &str, shapes: &[Shape]) -> Result<Self, InvalidArgument> {
         let (terms, result) = match equation.split_once("->") {
             Some((terms, result)) => (terms, Some(result)),
@@ -141,7 +141,7 @@ impl Named {
 
     /// Multiplies by another tensor, and sums over the labels of both that are not needed `later`.
     #[track_caller]
-    fn times(self, other: Self, plan: &Plan, later: impl Fn(&char) -> bool) -> Self {
+    fn times(self, other: Self, parsed: &Equation, later: impl Fn(&char) -> bool) -> Self {
         let a = self.reduced(|label| other.labels.contains(label) || later(label));
         let b = other.reduced(|label| a.labels.contains(label) || later(label));
         let both = |label: &&char| b.labels.contains(label);
@@ -152,7 +152,7 @@ impl Named {
         let labels = [&batch[..], &rows, &columns].concat();
         if summed.is_empty() {
             let spread = |named: &Self, own: &[char], before: usize, after: usize| {
-                let dims = plan.dims(own);
+                let dims = parsed.dims(own);
                 let (head, tail) = dims.split_at(batch.len());
                 let dims = [head, &vec![1; before], tail, &vec![1; after]].concat();
                 named.ordered(own).reshape(dims)
@@ -161,7 +161,7 @@ impl Named {
             let right = spread(&b, &[&batch[..], &columns].concat(), rows.len(), 0);
             return Self { tensor: left * right, labels };
         }
-        let [count, m, k, n] = [&batch, &rows, &summed, &columns].map(|labels| plan.size(labels));
+        let [count, m, k, n] = [&batch, &rows, &summed, &columns].map(|labels| parsed.size(labels));
         // An operand whose axes already have the transposed order is passed as a transpose, without a copy.
         let ta = a.labels == [&batch[..], &summed, &rows].concat();
         let left = if ta { a.tensor } else { a.ordered(&[&batch[..], &rows, &summed].concat()) };
@@ -169,7 +169,7 @@ impl Named {
         let right = if tb { b.tensor } else { b.ordered(&[&batch[..], &summed, &columns].concat()) };
         let left = left.reshape(if ta { [count, k, m] } else { [count, m, k] });
         let right = right.reshape(if tb { [count, n, k] } else { [count, k, n] });
-        Self { tensor: left.matmul_t(&right, ta, tb).reshape(plan.dims(&labels)), labels }
+        Self { tensor: left.matmul_t(&right, ta, tb).reshape(parsed.dims(&labels)), labels }
     }
 }
 
@@ -206,20 +206,20 @@ pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
         return first.invalid("einsum", others, invalid.fix("cast with `.to_f32()`"));
     }
     let shapes: Vec<_> = tensors.iter().map(|tensor| tensor.shape()).collect();
-    let plan = match Plan::new(equation, &shapes) {
-        Ok(plan) => plan,
+    let parsed = match Equation::new(equation, &shapes) {
+        Ok(parsed) => parsed,
         Err(invalid) => return first.invalid("einsum", others, invalid),
     };
     let _line = first.graph().line_of_caller();
-    let mut product = plan.plain(first, &plan.inputs[0]);
+    let mut product = parsed.plain(first, &parsed.inputs[0]);
     for (i, other) in others.iter().enumerate() {
-        let rest = &plan.inputs[i + 2..];
-        let later = |label: &char| plan.output.contains(label) || rest.iter().flatten().any(|other| other == label);
-        product = product.times(plan.plain(other, &plan.inputs[i + 1]), &plan, later);
+        let rest = &parsed.inputs[i + 2..];
+        let later = |label: &char| parsed.output.contains(label) || rest.iter().flatten().any(|other| other == label);
+        product = product.times(parsed.plain(other, &parsed.inputs[i + 1]), &parsed, later);
     }
-    let product = product.reduced(|label| plan.output.contains(label));
+    let product = product.reduced(|label| parsed.output.contains(label));
     // Every label of the result is left: `plain` drops an axis only if another tensor has its label with a larger size.
-    product.ordered(&plan.output)
+    product.ordered(&parsed.output)
 }
 
 /// Batched matrix products.

@@ -246,7 +246,7 @@ impl Op for Matmul {
         let names: Vec<_> = fitting.iter().map(|variant| variant.name).collect();
         let default = Variant::choose(&product, at.limits);
         let default = names.iter().position(|name| *name == VARIANTS[default].name).unwrap_or(0);
-        let variant = fitting[at.choose(&product.site(), &names, default)];
+        let variant = fitting[at.choose(&product.tuning_key(), &names, default)];
         let [tiles_m, tiles_n] = variant.tiles(&product);
         let (parts, length) = variant.split(&product, at.limits);
         let biased = at.inputs.len() > 2;

@@ -26,7 +26,7 @@ pub(crate) struct Product {
 
 impl Product {
     /// Returns the tuning key: products with equal keys use the same variant.
-    pub fn site(&self) -> String {
+    pub fn tuning_key(&self) -> String {
         let Self { batch, m, n, k, ta, tb, .. } = *self;
         let letter = |transposed| if transposed { 't' } else { 'n' };
         let batch = if batch == 1 { String::new() } else { format!("{batch}x") };

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::host::cast::{signed, wide};
 use crate::op::template::Template;
-use crate::ops::pool::windows::{Axis, Kind, Windows, planes};
+use crate::ops::pool::windows::{Axis, WindowKind, Windows, planes};
 use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
 /// Options of average pooling over `D` axes, with PyTorch's defaults.
@@ -153,7 +153,7 @@ impl Means {
         let counted = |o: usize| {
             let (begin, end, _) = axis.window(o);
             let count = match axis.kind {
-                Kind::Sliding { kernel, stride, before, .. } if self.padding_counts => {
+                WindowKind::Sliding { kernel, stride, before, .. } if self.padding_counts => {
                     kernel.min(axis.input + 2 * before - o * stride)
                 }
                 _ => end - begin,

@@ -10,11 +10,12 @@ use crate::ops::spatial::{check_span, images, name, two, zero};
 pub(crate) struct Axis {
     pub input: usize,
     pub output: usize,
-    pub kind: Kind,
+    pub kind: WindowKind,
 }
 
+/// Placement of windows along an axis.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum WindowKind {
     /// Window `o` begins at `o·stride − before`.
     Sliding { kernel: usize, stride: usize, before: usize, dilation: usize },
     /// Window `o` is the elements from `⌊o·input/output⌋` to before `⌈(o + 1)·input/output⌉`.
@@ -25,20 +26,20 @@ impl Axis {
     /// Returns the elements of window `o` inside the input, as first, end and step.
     pub fn window(&self, o: usize) -> (usize, usize, usize) {
         match self.kind {
-            Kind::Sliding { kernel, stride, before, dilation } => {
+            WindowKind::Sliding { kernel, stride, before, dilation } => {
                 let begin = o * stride;
                 let skipped = before.saturating_sub(begin).div_ceil(dilation) * dilation;
                 let end = (begin + (kernel - 1) * dilation + 1).saturating_sub(before).min(self.input);
                 (begin + skipped - before, end, dilation)
             }
-            Kind::Adaptive => (o * self.input / self.output, ((o + 1) * self.input).div_ceil(self.output), 1),
+            WindowKind::Adaptive => (o * self.input / self.output, ((o + 1) * self.input).div_ceil(self.output), 1),
         }
     }
 
     /// Returns the size of the windows if they are adjacent, without gaps or overlap, and inside the input.
     pub fn side_by_side(&self) -> Option<usize> {
         match self.kind {
-            Kind::Sliding { kernel, stride, before: 0, dilation: 1 }
+            WindowKind::Sliding { kernel, stride, before: 0, dilation: 1 }
                 if kernel == stride && self.output * kernel <= self.input =>
             {
                 Some(kernel)
@@ -50,10 +51,10 @@ impl Axis {
     /// Returns the constants of a kernel along this axis.
     fn constants(&self) -> [i64; 7] {
         let (kernel, stride, before, dilation) = match self.kind {
-            Kind::Sliding { kernel, stride, before, dilation } => (kernel, stride, before, dilation),
-            Kind::Adaptive => (1, 1, 0, 1),
+            WindowKind::Sliding { kernel, stride, before, dilation } => (kernel, stride, before, dilation),
+            WindowKind::Adaptive => (1, 1, 0, 1),
         };
-        let adaptive = usize::from(matches!(self.kind, Kind::Adaptive));
+        let adaptive = usize::from(matches!(self.kind, WindowKind::Adaptive));
         [self.input, self.output, kernel, stride, before, dilation, adaptive].map(signed)
     }
 }
@@ -74,8 +75,8 @@ impl Windows {
     /// Returns, for each axis, an upper bound of the elements of a window and of the windows that cover an element.
     fn most(&self) -> [usize; 2] {
         self.0.map(|axis| match axis.kind {
-            Kind::Sliding { kernel, .. } => kernel,
-            Kind::Adaptive => axis.input.div_ceil(axis.output).max(axis.output.div_ceil(axis.input)) + 1,
+            WindowKind::Sliding { kernel, .. } => kernel,
+            WindowKind::Adaptive => axis.input.div_ceil(axis.output).max(axis.output.div_ceil(axis.input)) + 1,
         })
     }
 
@@ -93,10 +94,10 @@ impl Windows {
     /// Returns whether there is a single window that covers the whole image (global pooling).
     pub fn whole(&self) -> bool {
         self.0.iter().all(|axis| match axis.kind {
-            Kind::Sliding { kernel, before, dilation, .. } => {
+            WindowKind::Sliding { kernel, before, dilation, .. } => {
                 axis.output == 1 && kernel == axis.input && (before, dilation) == (0, 1)
             }
-            Kind::Adaptive => axis.output == 1,
+            WindowKind::Adaptive => axis.output == 1,
         })
     }
 
@@ -128,7 +129,7 @@ impl Windows {
             return Err(invalid.fix(format!("a {name} of 1 takes every element")));
         }
         let sizes = [two(kernel, 1), two(stride, 1), two(padding, 0), two(dilation, 1)];
-        let mut axes = [Axis { input: 1, output: 1, kind: Kind::Adaptive }; 2];
+        let mut axes = [Axis { input: 1, output: 1, kind: WindowKind::Adaptive }; 2];
         for (axis, made) in axes.iter_mut().enumerate() {
             let [kernel, stride, before, dilation] = sizes.map(|sizes| sizes[axis]);
             *made = Axis::sliding(image[axis], name::<D>(axis), [kernel, stride, before, dilation], ceil)?;
@@ -148,7 +149,7 @@ impl Windows {
         for (axis, size) in output.into_iter().enumerate() {
             sizes[2 - D + axis] = size.unwrap_or(image[2 - D + axis]);
         }
-        Ok(Self([0, 1].map(|axis| Axis { input: image[axis], output: sizes[axis], kind: Kind::Adaptive })))
+        Ok(Self([0, 1].map(|axis| Axis { input: image[axis], output: sizes[axis], kind: WindowKind::Adaptive })))
     }
 
     /// Returns the shape of the input with two spatial axes, and the shape of the result with `spatial` ones.
@@ -178,7 +179,7 @@ impl Axis {
         if ceil && (output - 1) * stride >= input + before {
             output -= 1;
         }
-        let axis = Self { input, output, kind: Kind::Sliding { kernel, stride, before, dilation } };
+        let axis = Self { input, output, kind: WindowKind::Sliding { kernel, stride, before, dilation } };
         let empty = (0..output).find(|&o| {
             let (begin, end, _) = axis.window(o);
             begin >= end
