@@ -22,7 +22,7 @@ fn place<T: Copy>(x: &[T], length: usize, y: &mut [T], total: usize, offset: usi
 }
 
 impl Concat {
-    /// Elements per outer index: the concatenated axis and all after it.
+    /// Returns the number of elements per outer index: the product of the concatenated axis and all after it.
     fn length(&self, spec: &Spec) -> usize {
         let [_, n, inner] = extents(&spec.shape, self.axis..self.axis + 1);
         n * inner

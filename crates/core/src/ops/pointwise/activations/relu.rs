@@ -1,4 +1,4 @@
-//! ReLU and its variants: leaky ReLU, PReLU, ReLU6, hardtanh and threshold.
+//! Rectified linear unit and its variants: `leaky_relu`, `prelu`, `relu6`, `hardtanh` and `threshold`.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{InvalidArgument, Tensor};

@@ -1,4 +1,4 @@
-//! SiLU (swish), its piecewise approximation hardswish, and Mish.
+//! `SiLU` (swish), its piecewise approximation hardswish, and Mish.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::ops::pointwise::activations::sigmoid::sigmoid;
@@ -74,9 +74,9 @@ pointwise_ops! {
     }
 }
 
-/// SiLU and its relatives, element by element.
+/// `SiLU` and its relatives, element by element.
 impl Tensor {
-    /// Applies the piecewise approximation of SiLU: `x·hardsigmoid(x)`.
+    /// Applies the piecewise approximation of [`silu`](Self::silu): `x·hardsigmoid(x)`.
     ///
     /// Howard et al.: "Searching for `MobileNetV3`", 2019. Source: `torch.nn.functional.hardswish`.
     #[track_caller]
