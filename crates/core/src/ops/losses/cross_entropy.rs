@@ -233,7 +233,7 @@ impl SoftmaxCrossEntropy {
             match only {
                 Some(c) => gradients[c] -= F::lit(weighted_target(c)),
                 None => {
-                    gradients.iter_mut().enumerate().for_each(|(c, gradient)| *gradient -= F::lit(weighted_target(c)))
+                    gradients.iter_mut().enumerate().for_each(|(c, gradient)| *gradient -= F::lit(weighted_target(c)));
                 }
             }
         }
