@@ -1,10 +1,15 @@
 // forward:  y[n, o] = Σ_{i in window o} x[n, i] / divisor(o)
-// backward: y[n, i] = Σ_{o: i in window o} x[n, o] / divisor(o), where x is the gradient of the means: gathered
+// backward: y[n, i] = Σ_{o: i in window o} x[n, o] / divisor(o), where x is the gradient of the means
 //
-// The larger images are H × W, those of the means OH × OW. The divisor is DIVISOR if that is not 0, else the number of
-// elements, those of the padding included if PADDING_COUNTS. `forward`, `backward`: a thread per element of y.
+// n counts the planes (batch and channels). Images of elements are H × W, images of means OH × OW. The divisor is
+// DIVISOR if that is not 0; else the number of elements of the window, with those of the padding if PADDING_COUNTS.
 //
-// Needs lib/windows.wgsl. The op (ops/pool/avg.rs) sets the constants.
+// Entry points, both serial:
+// - `forward`: one thread per window.
+// - `backward`: one thread per element of an image; it gathers from its windows, without atomics.
+//
+// Source: `torch.nn.functional.avg_pool2d`, `adaptive_avg_pool2d`. Needs lib/windows.wgsl. The op (ops/pool/avg.rs)
+// sets the constants.
 
 struct Params {
     threads: u32,
@@ -21,7 +26,7 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// How many elements of a window that begins at `begin` and holds `within` ones count along an axis.
+// Number of elements that count along an axis, of a window that begins at `begin` and covers the elements `within`.
 fn counted(begin: i32, within: vec2<i32>, kernel: i32, before: i32, length: i32, adaptive: i32) -> i32 {
     let padded = min(begin + kernel, length + before) - begin;
     return select(within.y - within.x, padded, adaptive == 0 && PADDING_COUNTS == 1);

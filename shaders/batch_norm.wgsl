@@ -1,13 +1,16 @@
 // mean[c] = Σ x / n,   var[c] = Σ (x − mean)² / n,   y = (x − mean) / sqrt(var + eps) · weight[c] + bias[c]
 //
-// x and y are [rows, channels, inner]; the sums run over the n = rows·inner values of a channel. The sum of squares is a
-// second pass around the mean of the first, and that mean's own rounding error is taken out of both (Chan, Golub,
-// LeVeque 1983, the corrected two-pass algorithm). With `scaled` 0, weight is 1 and bias 0. A workgroup per part of
-// WIDTH channels:
+// x and y are [rows, channels, inner]; the sums run over the n = rows·inner values of a channel. mean, var, weight and
+// bias are [channels]; with `scaled` 0, weight is 1 and bias 0.
 //
-// `forward`: all values of its channels, where they are few.
-// `partial`: leaves mean and Σ (x − mean)² of one part of `length` values.
-// `finish`: merges the parts of its channels in order, by Chan's rule for two samples, and normalises one.
+// Entry points, each a tree: one workgroup per part of WIDTH channels.
+// - `forward`: computes everything, if a channel has one part.
+// - `partial`: stores mean and Σ (x − mean)² of each part of `length` values.
+// - `finish`: merges the parts of each channel in order, and normalises one part.
+//
+// Source: Chan, Golub, LeVeque: "Algorithms for computing the sample variance", 1983. The corrected two-pass algorithm
+// sums squares around the mean of a first pass and removes the rounding error of that mean from both results; parts
+// are merged by the rule for two samples.
 //
 // Needs lib/channels.wgsl, lib/batch_norm.wgsl and lib/batch_norm_forward.wgsl.
 

@@ -1,13 +1,15 @@
 // db[c] = Σ dy,   dw[c] = Σ dy·x̂,   dx = weight[c]·r·(dy − (db + x̂·dw) / n)
 // with r = 1 / sqrt(var + eps) and x̂ = (x − mean)·r.
 //
-// Shapes, threads, parts and the order of sums as in batch_norm.wgsl. With `scaled` 0, weight is 1. A workgroup per part
-// of WIDTH channels:
+// The gradients of batch_norm.wgsl. x, dy and dx are [rows, channels, inner], the others [channels]; the sums run over
+// the n = rows·inner values of a channel. With `scaled` 0, weight is 1.
 //
-// `backward`: all values of its channels, where they are few.
-// `partial`: leaves Σ dy·(x − mean) and Σ dy of its part, and after those of all parts what `finish` needs to know of
-//   each channel: mean, r and weight·r.
-// `finish`: adds the parts of its channels in order, and gives dx of one.
+// Entry points, each a tree: one workgroup per part of WIDTH channels.
+// - `backward`: computes everything, if a channel has one part.
+// - `partial`: stores Σ dy·(x − mean) and Σ dy of each part; behind them mean, r and weight·r of each channel.
+// - `finish`: adds the parts of each channel in order, and computes dx of one part.
+//
+// Source: Ioffe, Szegedy: "Batch normalization", 2015, section 3.
 //
 // Needs lib/channels.wgsl, lib/batch_norm.wgsl and lib/batch_norm_gradients.wgsl.
 

@@ -1,9 +1,15 @@
-// What batch_norm_backward.wgsl computes, by threads that work alone: for adapters on which barriers are dear.
+// db[c] = Σ dy,   dw[c] = Σ dy·x̂,   dx = weight[c]·r·(dy − (db + x̂·dw) / n)
+// with r = 1 / sqrt(var + eps) and x̂ = (x − mean)·r.
 //
-// `backward`, `partial`, `finish`: as in batch_norm_backward.wgsl, a thread per part of its channels.
+// The serial variant of batch_norm_backward.wgsl, which has shapes and source: for software adapters, where barriers
+// are expensive. lib/batch_norm_serial.wgsl explains lanes, columns and parts.
 //
-// Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl, which says what lanes, columns and parts are, and
-// lib/batch_norm_gradients.wgsl.
+// Entry points, all serial: one thread per part of its channels.
+// - `backward`: computes everything, if a channel has one part.
+// - `partial`: stores Σ dy·(x − mean) and Σ dy of each part; behind them mean, r and weight·r of each channel.
+// - `finish`: adds the parts of each channel in order, and computes dx of one part.
+//
+// Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl and lib/batch_norm_gradients.wgsl.
 
 @group(0) @binding(4) var<storage, read> dy: array<vec4<f32>>;
 

@@ -1,9 +1,14 @@
-// What batch_norm.wgsl computes, by threads that work alone: for adapters on which barriers are dear.
+// mean[c] = Σ x / n,   var[c] = Σ (x − mean)² / n,   y = (x − mean) / sqrt(var + eps) · weight[c] + bias[c]
 //
-// `forward`, `partial`, `finish`: as in batch_norm.wgsl, a thread per part of its channels.
+// The serial variant of batch_norm.wgsl, which has shapes and source: for software adapters, where barriers are
+// expensive. lib/batch_norm_serial.wgsl explains lanes, columns and parts.
 //
-// Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl, which says what lanes, columns and parts are, and
-// lib/batch_norm_forward.wgsl.
+// Entry points, all serial: one thread per part of its channels.
+// - `forward`: computes everything, if a channel has one part.
+// - `partial`: stores mean and Σ (x − mean)² of each part.
+// - `finish`: merges the parts of each channel in order, and normalises one part.
+//
+// Needs lib/channels.wgsl, lib/batch_norm_serial.wgsl and lib/batch_norm_forward.wgsl.
 
 // Mean and Σ (x − mean)² of a part of the lanes' channels.
 fn moments(work: Task) -> Pair {

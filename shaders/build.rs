@@ -1,4 +1,4 @@
-//! Writes one constant per WGSL file, documented by the first line of its opening comment.
+//! Generates one constant per WGSL file, documented by the first line of its opening comment.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ fn main() {
     let root = env::var("CARGO_MANIFEST_DIR").expect("set by cargo");
     let root = Path::new(&root);
     let mut source = constants(root);
-    writeln!(source, "/// Functions that several kernels share.\npub mod lib {{").expect("strings grow");
+    writeln!(source, "/// Functions that several kernels use.\npub mod lib {{").expect("strings grow");
     source.push_str(&constants(&root.join("lib")));
-    source.push_str("}\n\n/// Every file's name and text.\npub const FILES: &[(&str, &str)] = &[\n");
+    source.push_str("}\n\n/// Name and text of every file.\npub const FILES: &[(&str, &str)] = &[\n");
     source.push_str(&list(root, ""));
     source.push_str(&list(&root.join("lib"), "lib/"));
     source.push_str("];\n");
@@ -18,7 +18,7 @@ fn main() {
     fs::write(target, source).expect("the build folder is writable");
 }
 
-/// The WGSL files of a folder, in the order of their names.
+/// Returns the WGSL files of a folder, sorted by name.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder of this package");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("a readable entry").path()).collect();
@@ -27,7 +27,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// A pair of name and text for each file.
+/// Returns the source of the entries of `FILES` for a folder: a pair of name and constant per file.
 fn list(folder: &Path, prefix: &str) -> String {
     files(folder).iter().fold(String::new(), |mut source, path| {
         let name = path.file_stem().expect("a file").to_string_lossy();
@@ -37,6 +37,7 @@ fn list(folder: &Path, prefix: &str) -> String {
     })
 }
 
+/// Returns the source of the constants of a folder.
 fn constants(folder: &Path) -> String {
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut source = String::new();
@@ -44,7 +45,7 @@ fn constants(folder: &Path) -> String {
         println!("cargo::rerun-if-changed={}", path.display());
         let text = fs::read_to_string(&path).expect("a readable shader");
         let about = text.lines().next().unwrap_or_default().trim_start_matches("// ").replace('`', "'");
-        // As code: indices in brackets are no links.
+        // As code, so that rustdoc takes no index in brackets for a link.
         let about = format!("`{about}`");
         let file = path.to_string_lossy();
         let name = path.file_stem().expect("a file").to_string_lossy().to_uppercase();

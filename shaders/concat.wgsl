@@ -1,11 +1,14 @@
 // forward: y[i, offset + j] = x[i, j]
-// pad:     the same, and 0 elsewhere in y
+// pad:     y[i, offset + j] = x[i, j], and 0 elsewhere in y
 //
-// x is [outer, length], y is [outer, total]: the axis of the op and all after it taken as one. Elements are copied as
-// bits, so floats and integers are the same to it. `count` elements are visited, by a thread each:
+// x is [outer, length], y is [outer, total]: the axis of the op and all later axes are merged into one. Elements are
+// copied as bits, so the same kernel serves floats and integers.
 //
-// `forward`: of x; a dispatch per input of a concatenation.
-// `pad`: of y.
+// Entry points, both with one thread for each of `count` elements:
+// - `forward`: copies the elements of x; one dispatch per input of a concatenation.
+// - `pad`: writes the elements of y.
+//
+// Source: `torch.cat`, `torch.nn.functional.pad`.
 
 struct Params {
     count: u32,
@@ -35,7 +38,7 @@ fn pad(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) gr
     if i >= params.count {
         return;
     }
-    // What is before the input wraps around to numbers above its length.
+    // In front of the input the subtraction wraps around to a number above `length`.
     let j = i % params.total - params.offset;
     var bits = 0u;
     if j < params.length {

@@ -1,20 +1,25 @@
-// y[n, o, oy, ox] = Σ_{c, ky, kx} w[o, c, ky, kx] · x[n, c, iy, ix] (+ bias[o]), 0 where x ends
+// y[n, o, oy, ox] = Σ_{c, ky, kx} w[o, c, ky, kx] · x[n, c, iy, ix] (+ bias[o]), where x is 0 outside its bounds
 //
-// of a convolution              iy = oy·stride − before + ky·dilation
-// of its gradient for the input iy = (oy + before − ky·dilation) / stride, where that is whole
+// of a convolution               iy = oy·stride − before + ky·dilation
+// of its gradient for the input  iy = (oy + before − ky·dilation) / stride, where that is an integer
 //
-// and ix alike. Both are iy = (oy·MUL + ky·STEP + OFFSET) / DIV, so this kernel is both: the gradient gathers, without
-// atomics and without a zero between the elements. It is also the transposed convolution. Within each group x is
-// [n, C, H, W] and y is [n, O, OH, OW]; W_OUT and W_IN are the steps of w from one channel of y and of x to the next.
+// and ix alike. Both have the form iy = (oy·MUL + ky·STEP + OFFSET) / DIV, so this kernel computes both: the gradient
+// gathers, without atomics and without zeros inserted between elements. The transposed convolution is the same as the
+// gradient. Within each group x is [n, C, H, W] and y is [n, O, OH, OW]; W_OUT and W_IN are the distances in w from one
+// channel of y and of x to the next.
 //
-// A thread sums TO channels × TP neighbouring pixels of a row in registers, without workgroup memory: the elements
-// that a row of the window touches are read once for all of its taps, and neighbouring threads share their weights.
-// The variant for software adapters, for few channels per group (depthwise) and for strided gradients.
+// Entry point:
+// - `forward`: direct; one thread per TO channels × TP neighbouring pixels of a row of y.
 //
-// Valid as it stands. The generator (ops/conv/kernels.rs) sets the constants and writes out the loops marked `unroll`.
+// A thread keeps its sums in registers, without workgroup memory. It reads the elements that a row of the window covers
+// once for all taps; neighbouring threads use the same weights. The variant for software adapters, for few channels per
+// group (depthwise) and for strided gradients; conv_tiled.wgsl is the other one.
+//
+// Valid WGSL without changes. The generator (ops/conv/kernels.rs) sets the constants and unrolls the loops marked
+// `unroll`.
 
 struct Params {
-    // Threads in all, and elements of y.
+    // Number of threads, and of elements of y.
     threads: u32,
     size: u32,
 }
@@ -44,17 +49,17 @@ const MUL_X = 1i;
 const STEP_X = 1i;
 const OFFSET_X = 0i;
 const DIV_X = 1i;
-// The tile of a thread, the tiles of a row of y and of its channels, and the rows of one remainder by DIV_Y.
+// Tile of a thread, tiles per row of y and per channels of a group, and rows with the same remainder by DIV_Y.
 const TO = 4i;
 const TP = 4i;
 const TILES_X = 1i;
 const TILES_O = 1i;
 const PHASE_ROWS = 3i;
-// The sum may be cut into parts of LENGTH channels, each a tensor of its own; another kernel adds them.
+// Parts of the sum, of LENGTH channels each. Each part is a tensor; sum_parts.wgsl adds them.
 const PARTS = 1i;
 const LENGTH = 1i;
-// Taps in x that are written out: all or, of a long kernel, one (then LONG is 1). What they touch is held in COLUMNS
-// elements, GRAIN apart before the division, from LOW on.
+// Unrolled taps along x: all of them or, for a long kernel, one (then LONG is 1). The elements of x that they read are
+// kept in an array of COLUMNS elements: before the division by DIV_X they begin at LOW and are GRAIN apart.
 const TAPS = 3i;
 const LONG = 0i;
 const COLUMNS = 6i;
@@ -65,8 +70,8 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// The element of a row of x at numerator / DIV_X; `rest` has the same remainder as the numerator. It may be negative,
-// of which GLSL defines no remainder.
+// The element of a row of x at numerator / DIV_X, or 0. `rest` has the same remainder by DIV_X as the numerator, whose
+// own remainder GLSL leaves undefined where it is negative.
 fn pixel(row: i32, inside: bool, numerator: i32, rest: i32) -> f32 {
     let column = numerator / DIV_X;
     let hit = inside && rest / DIV_X * DIV_X == rest && numerator >= 0 && column < W;
@@ -79,7 +84,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     if thread >= params.threads {
         return;
     }
-    // Threads count along a row, then rows (those of one remainder by DIV_Y together), channels, groups, parts, images.
+    // Thread numbers run along a row, then rows (grouped by remainder by DIV_Y), channels, groups, parts, images.
     let rows = i32(thread) / TILES_X;
     let channels = rows / (PHASE_ROWS * DIV_Y);
     let matrices = channels / TILES_O;

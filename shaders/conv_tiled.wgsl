@@ -1,11 +1,14 @@
-// y[n, o, oy, ox] = Σ_{c, ky, kx} w[o, c, ky, kx] · x[n, c, iy, ix] (+ bias[o]), 0 where x ends
+// y[n, o, oy, ox] = Σ_{c, ky, kx} w[o, c, ky, kx] · x[n, c, iy, ix] (+ bias[o]), where x is 0 outside its bounds
 //
-// as an implicit matrix product: i is o, j counts the pixels (n, oy, ox), k counts (c, ky, kx). With
-// iy = oy·MUL + ky·STEP + OFFSET this is a convolution or, with MUL = 1, the gradient of one for its input
-// (see conv_direct.wgsl, whose DIV is 1 here). Needs lib/conv_tiles.wgsl. Valid as it stands with it.
+// with iy = oy·MUL + ky·STEP + OFFSET and ix alike: a convolution or, with MUL = 1, the gradient of one for its input
+// (see conv_direct.wgsl, which also has the shapes; DIV is 1 here). Computed as an implicit matrix product: i is o,
+// j counts the pixels (n, oy, ox), k counts the terms (c, ky, kx).
+//
+// The entry point `forward` is in lib/conv_tiles.wgsl, which this file needs and which names the source. Valid WGSL
+// together with it. The generator (ops/conv/kernels.rs) sets the constants.
 
 struct Params {
-    // Workgroups in all, pixels (n, oy, ox), and elements of y.
+    // Number of workgroups, of pixels (n, oy, ox), and of elements of y.
     all: u32,
     pixels: u32,
     size: u32,

@@ -1,16 +1,20 @@
-// dw[o, c, ky, kx] = Σ_{n, oy, ox} dy[n, o, oy, ox] · x[n, c, iy, ix], 0 where x ends
+// dw[o, c, ky, kx] = Σ_{n, oy, ox} dy[n, o, oy, ox] · x[n, c, iy, ix], where x is 0 outside its bounds
 //
 // with iy = oy·stride − before + ky·dilation and ix alike: the gradient of a convolution for its weight. Within each
-// group x is [n, C, H, W] and dy is [n, O, OH, OW].
+// group x is [n, C, H, W], dy is [n, O, OH, OW] and dw (bound as y) is [O, C, KH, KW].
 //
-// A thread sums TO × TC channels × TY × TX taps in registers, over its part of all (n, oy) and strips of TP pixels. The
-// parts are tensors of their own, which another kernel adds in order. The variant for software adapters and for
-// few channels per group; conv_weight_tiled.wgsl is the other.
+// Entry point:
+// - `forward`: direct; one thread per TO × TC channels × TY × TX taps and part of the sum.
 //
-// Valid as it stands. The generator (ops/conv/kernels.rs) sets the constants and writes out the loops marked `unroll`.
+// A thread keeps its sums in registers, over its part of all (n, oy) and strips of TP pixels. Each part is a tensor;
+// sum_parts.wgsl adds them in order. The variant for software adapters and for few channels per group;
+// conv_weight_tiled.wgsl is the other one.
+//
+// Valid WGSL without changes. The generator (ops/conv/kernels.rs) sets the constants and unrolls the loops marked
+// `unroll`.
 
 struct Params {
-    // Threads in all, strips of TP pixels of dy in all and per part, and elements of dw.
+    // Number of threads, of strips of TP pixels of dy (in total and per part), and of elements of dw.
     threads: u32,
     steps: u32,
     length: u32,
@@ -37,7 +41,7 @@ const DILATION_Y = 1i;
 const STRIDE_X = 1i;
 const BEFORE_X = 0i;
 const DILATION_X = 1i;
-// The tile of a thread, its tiles, and the elements of a row of x that TP pixels and TX taps touch.
+// Tile of a thread, number of tiles, and elements of a row of x that TP pixels and TX taps read.
 const TO = 4i;
 const TC = 1i;
 const TY = 3i;
@@ -48,7 +52,7 @@ const TILES_C = 1i;
 const TILES_Y = 1i;
 const TILES_X = 1i;
 const COLUMNS = 6i;
-// Strips of a row.
+// Strips per row.
 const STRIPS = 1i;
 
 fn store_y(at: u32, value: f32) {

@@ -1,11 +1,14 @@
-// dw[o, c, ky, kx] = Σ_{n, oy, ox} dy[n, o, oy, ox] · x[n, c, iy, ix], 0 where x ends
+// dw[o, c, ky, kx] = Σ_{n, oy, ox} dy[n, o, oy, ox] · x[n, c, iy, ix], where x is 0 outside its bounds
 //
-// with iy = oy·stride − before + ky·dilation and ix alike, as an implicit matrix product: i is o, j counts
-// (c, ky, kx), k counts the pixels (n, oy, ox), cut into parts that another kernel adds in order. Needs
-// lib/conv_tiles.wgsl. Valid as it stands with it.
+// with iy = oy·stride − before + ky·dilation and ix alike: the gradient of a convolution for its weight, shapes as in
+// conv_weight_direct.wgsl. Computed as an implicit matrix product: i is o, j counts (c, ky, kx), k counts the pixels
+// (n, oy, ox). The sum is cut into parts, which sum_parts.wgsl adds in order.
+//
+// The entry point `forward` is in lib/conv_tiles.wgsl, which this file needs and which names the source. Valid WGSL
+// together with it. The generator (ops/conv/kernels.rs) sets the constants.
 
 struct Params {
-    // Workgroups in all, pixels (n, oy, ox) in all and per part, and elements of dw.
+    // Number of workgroups, of pixels (n, oy, ox) (in total and per part), and of elements of dw.
     all: u32,
     pixels: u32,
     length: u32,

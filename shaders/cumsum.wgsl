@@ -1,15 +1,23 @@
-// y[i, j, k] = Σ_{l ≤ j} x[i, l, k], or Σ_{l ≥ j} if `reverse` is 1.
+// y[i, j, k] = Σ_{l ≤ j} x[i, l, k], or Σ_{l ≥ j} x[i, l, k] if `reverse` is 1
 //
-// x and y are [outer, n, inner]; a line is (i, ·, k). `forward`: one thread walks one line. Few or long lines are cut into
-// blocks: `sums_of_blocks` adds each, `offsets` walks the sums of a line and leaves what is before each block, `blocked`
-// walks each block from there. sums[b, line] is of block b.
+// x and y are [outer, n, inner]; a line is the n elements of one (i, k). If lines are few or long, each is cut into
+// `blocks` parts of `length` elements, called blocks here, and scanned in three dispatches. sums[b, line] belongs to
+// block b.
+//
+// Entry points, all serial:
+// - `forward`: one thread per line.
+// - `sums_of_blocks`: first dispatch, one thread per block: stores its sum.
+// - `offsets`: second dispatch, one thread per line: replaces each block's sum by that of the blocks before it.
+// - `blocked`: third dispatch, one thread per block: scans it, starting from its offset.
+//
+// Source: Blelloch: "Prefix sums and their applications", 1990 (a scan in blocks).
 
 struct Params {
     lines: u32,
     n: u32,
     inner: u32,
     reverse: u32,
-    // Of a block, and blocks in a line.
+    // Elements per block, and blocks per line.
     length: u32,
     blocks: u32,
 }
@@ -29,7 +37,7 @@ fn store_y(at: u32, value: f32) {
     y[at] = value;
 }
 
-// The element of a line that comes at a step.
+// The position of the element that a scan of a line reads at a step.
 fn place(line: u32, step: u32) -> u32 {
     let j = select(step, params.n - 1u - step, params.reverse == 1u);
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;

@@ -2,24 +2,26 @@
 // backward:  dtable[r, k] = Σ_{i: index[i] = r} dy[i, k], in the order of i
 //
 // table is [rows, inner], index is [n], y is [n, inner]. Where index[i] ≥ rows, y is NaN and dy is ignored. Elements
-// of y are copied as bits, so floats and integers are the same to it.
+// of y are copied as bits, so the same kernel serves floats and integers.
 //
-// Without float atomics, and with the same bits in every run, there are two ways backward: a scan, and for large tables
-// chains of equal indices. Those are steep for very popular rows, whose chain is one thread's work. A thread each:
+// Entry points, all serial:
+// - `forward`: one thread per element of y.
+// - `backward`: one thread per element of dtable and part of the index, which it scans: rows·inner·n steps in total.
+//   sum_parts.wgsl adds the parts.
+// - `link`: one thread per element of dtable, which it clears, and per index, which it links to the next equal one: n²
+//   steps in total.
+// - `backward_linked`: one thread per element of dy; if its index is the first of a chain, it sums along the chain.
 //
-// `forward`: per element of y.
-// `backward`: per element of dtable and part of the index, which it scans: rows·inner·n steps in all. sum_parts.wgsl adds
-//   the parts.
-// `link`: per element of dtable, which it clears, and per index, which it chains to its equals: n² steps.
-// `backward_linked`: per element of dy; where that heads a chain, the thread walks it.
+// The gradient uses no float atomics and has the same bits in every run. Large tables use `link` and `backward_linked`
+// instead of the scan; a row that many indices name is then slow, because one thread follows its whole chain.
 //
-// Needs lib/nan.wgsl.
+// Source: `torch.nn.functional.embedding`. Needs lib/nan.wgsl.
 
 struct Params {
     rows: u32,
     inner: u32,
     n: u32,
-    // Indices of a part.
+    // Indices per part.
     part: u32,
 }
 
@@ -32,7 +34,7 @@ struct Params {
 @group(0) @binding(6) var<uniform> params: Params;
 
 const GROUP = 256u;
-// In `next`: the first of its chain. The other bits are the next of the chain, n at its end.
+// Bit of `next` that marks the first index of a chain. The other bits are the next index of the chain, or n at its end.
 const HEAD = 0x80000000u;
 
 @compute @workgroup_size(256)
@@ -49,7 +51,7 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
     y[t] = bits;
 }
 
-// dtable has a table per part here, at least one.
+// Here dtable holds one table per part.
 @compute @workgroup_size(256)
 fn backward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let t = id.x + id.y * groups.x * GROUP;

@@ -1,24 +1,26 @@
 // forward:   y[o, j, k] = x[o, index[o, j, k], k]
 // backward:  dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k], in the order of j
-// inverse:   y[o, index[o, j, k], k] = j, for an index that orders its n elements: the order that undoes it
+// inverse:   y[o, index[o, j, k], k] = j, the inverse of an index whose lines are permutations
 //
-// x is [outer, n, inner]; index, y and dy are [outer, m, inner]. Where index ≥ n, y is NaN and dy is ignored. Elements
-// of y are copied as bits, so floats and integers are the same to it.
+// x is [outer, n, inner]; index, y and dy are [outer, m, inner]; a line is the elements of one (o, k). Where index ≥ n,
+// y is NaN and dy is ignored. Elements of y are copied as bits, so the same kernel serves floats and integers.
 //
-// There are no float atomics, and the bits are the same in every run. A thread each:
+// Entry points, all serial:
+// - `forward`: one thread per element of y.
+// - `backward`: one thread per element of dx; it scans the m indices of its line, at most 32,768 per dispatch.
+// - `inverse`: one thread per element of the index.
 //
-// `forward`, `inverse`: per element of the index.
-// `backward`: per element of dx; it scans the m indices of its line, at most 32,768 of them per dispatch.
+// The gradient uses no float atomics and has the same bits in every run.
 //
-// Needs lib/nan.wgsl.
+// Source: `torch.gather`. Needs lib/nan.wgsl.
 
 struct Params {
     n: u32,
     m: u32,
     inner: u32,
-    // Elements that the launch writes.
+    // Number of threads.
     count: u32,
-    // The scan reads indices start..end; `start` is 0 but for its later passes, which add to what is there.
+    // The scan reads the indices start..end. A pass with start > 0 adds to the sums of the pass before it.
     start: u32,
     end: u32,
 }

@@ -1,20 +1,24 @@
-// y[i, j, k] = log Σ_{l ≤ j} exp(x[i, l, k]), or Σ_{l ≥ j} if `reverse` is 1.
+// y[i, j, k] = log Σ_{l ≤ j} exp(x[i, l, k]), or log Σ_{l ≥ j} exp(x[i, l, k]) if `reverse` is 1
 //
-// x and y are [outer, n, inner]; a line is (i, ·, k). The sum is kept as exp(top)·sum with the largest term so far taken
-// out, so that nothing overflows. Needs lib/special.wgsl.
+// x and y are [outer, n, inner]; a line is the n elements of one (i, k). A total is stored as exp(top)·sum, where top
+// is the largest term so far, so that nothing overflows. If lines are few or long, each is cut into `blocks` parts of
+// `length` elements, called blocks here, and scanned in three dispatches. tops[b, line] and sums[b, line] belong to
+// block b.
 //
-// Entry points:
+// Entry points, all serial:
 // - `forward`: one thread per line.
-// - `sums_of_blocks`, `offsets`, `blocked`: few or long lines are cut into blocks. The first adds each block, the second
-//   leaves what is before each block of a line, the third goes through each block from there. tops[b, line] and
-//   sums[b, line] are of block b.
+// - `sums_of_blocks`: first dispatch, one thread per block: stores its total.
+// - `offsets`: second dispatch, one thread per line: replaces each block's total by that of the blocks before it.
+// - `blocked`: third dispatch, one thread per block: scans it, starting from its offset.
+//
+// Source: Blelloch: "Prefix sums and their applications", 1990 (a scan in blocks). Needs lib/special.wgsl.
 
 struct Params {
     lines: u32,
     n: u32,
     inner: u32,
     reverse: u32,
-    // Of a block, and blocks in a line.
+    // Elements per block, and blocks per line.
     length: u32,
     blocks: u32,
 }
@@ -27,7 +31,7 @@ struct Params {
 
 const GROUP = 64u;
 
-// exp(top)·sum.
+// The total exp(top)·sum.
 struct Total {
     top: f32,
     sum: f32,
@@ -51,7 +55,7 @@ fn ratio(a: f32, b: f32) -> f32 {
 }
 
 fn plus(a: Total, b: Total) -> Total {
-    // A NaN is above nothing: it stays in the sum.
+    // NaN compares as not larger: it goes into the sum and stays there.
     if b.top > a.top {
         return Total(b.top, a.sum * ratio(a.top, b.top) + b.sum);
     }
@@ -59,7 +63,7 @@ fn plus(a: Total, b: Total) -> Total {
     return Total(a.top, a.sum + b.sum * scale);
 }
 
-// The position of the element of a line that comes at a step.
+// The position of the element that a scan of a line reads at a step.
 fn position(line: u32, step: u32) -> u32 {
     let j = select(step, params.n - 1u - step, params.reverse == 1u);
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;

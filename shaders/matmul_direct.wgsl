@@ -1,15 +1,21 @@
-// y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c]), each thread summing TM × TN elements of y in registers.
+// y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c])
 //
-// Without workgroup memory and barriers, for sums too short to be worth staging, and for software adapters: those run
-// the threads of a workgroup as lanes of vectors, one load per lane, so what counts is how many sums a load serves.
-// Four terms at a time, all four added to a sum before the next one: the sums live on the stack there.
+// y is m × n per matrix, the sum has k terms; lib/matmul.wgsl has the sizes.
 //
-// Valid as it stands, with TM = TN = 4, after the parts in lib/. The generator (ops/matmul/variants.rs) sets the constants and
-// writes a line that names i0 or j0 once per four rows and four columns of a thread: naga emits no unroll hints.
+// Entry point:
+// - `forward`: direct; each thread sums TM × TN elements of y in registers, without workgroup memory and barriers.
+//
+// The variant for sums too short to be worth staging, and for software adapters. Those run the threads of a workgroup
+// as lanes of vectors and load lane by lane, so the number of sums per load decides the speed. Four terms at a time are
+// all added to one sum before the next sum, because the sums are on the stack there.
+//
+// Valid WGSL, with TM = TN = 4, after lib/matmul.wgsl and the operands of lib/matmul_operand.wgsl. The generator
+// (ops/matmul/variants.rs) sets the constants and repeats each line that names i0 or j0, once per four rows and once
+// per four columns of a thread: naga emits no unroll hints.
 
 const TM = 4u;
 const TN = 4u;
-// Threads of a workgroup stand SIDE_M × SIDE_N.
+// A workgroup has SIDE_M × SIDE_N threads.
 const SIDE_M = 8u;
 const SIDE_N = 8u;
 

@@ -1,14 +1,21 @@
-// y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c]), a workgroup per BM × BN tile of y, each thread TM × TN of its elements.
+// y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c])
 //
-// Slabs of BK terms of a and b are staged in workgroup memory, both as vec4s along the edge of the tile with k
-// outermost, so that one step of the sum reads a vec4 of each and adds a 4 × 4 block. A thread stages at most one 4 × 4
-// block of a and one of b; it loads those of the next slab while it adds this one. The vec4s of four terms are moved by
-// an exclusive or, so that threads that stage neighbouring k write to different banks.
+// y is m × n per matrix, the sum has k terms; lib/matmul.wgsl has the sizes.
 //
-// After "How to optimize a CUDA matmul kernel" (siboehm.com, 2022). Valid as it stands, with TM = TN = 4, after the
-// parts in lib/. The generator (ops/matmul/variants.rs) sets the constants, writes a line that names i0 or j0 once per four rows
-// and four columns of a thread, and writes out the loop marked `unroll`: naga emits no unroll hints. f16 operands and
-// cooperative matrices would be templates like this one, with rows of their own in the generator's table.
+// Entry point:
+// - `forward`: tiled; one workgroup per BM × BN tile of y, TM × TN elements per thread.
+//
+// Slabs of BK terms of a and b are staged in workgroup memory as vec4s along the edge of the tile, with k outermost: a
+// step of the sum reads a vec4 of each and adds a 4 × 4 block. A thread stages at most one 4 × 4 block of a and one of
+// b, and loads those of the next slab while it adds the current one. The vec4s of four terms are permuted by an
+// exclusive or, so that threads that stage neighbouring k write to different banks.
+//
+// Source: "How to optimize a CUDA matmul kernel" (siboehm.com, 2022).
+//
+// Valid WGSL, with TM = TN = 4, after lib/matmul.wgsl and the operands of lib/matmul_operand.wgsl. The generator
+// (ops/matmul/variants.rs) sets the constants, repeats each line that names i0 or j0, once per four rows and once per
+// four columns of a thread, and unrolls the loop marked `unroll`: naga emits no unroll hints. f16 operands and
+// cooperative matrices would be templates like this one, with variants of their own in the generator.
 
 const BM = 64u;
 const BN = 64u;
@@ -16,7 +23,7 @@ const BK = 16u;
 const TM = 4u;
 const TN = 4u;
 const THREADS = (BM / TM) * (BN / TN);
-// Blocks of a slab, and vec4s along its edge.
+// 4 × 4 blocks of a slab, and vec4s along its edge.
 const BLOCKS_A = BM * BK / 16u;
 const BLOCKS_B = BN * BK / 16u;
 const PITCH_A = BM / 4u;
@@ -25,7 +32,7 @@ const PITCH_B = BN / 4u;
 var<workgroup> tile_a: array<vec4<f32>, BK * PITCH_A>;
 var<workgroup> tile_b: array<vec4<f32>, BK * PITCH_B>;
 
-// Which vec4 of a row of the tile holds lines 4·g … 4·g + 3 of term k.
+// The index, within a row of the tile, of the vec4 with lines 4·g … 4·g + 3 of term k.
 fn moved(g: u32, k: u32) -> u32 {
     return g ^ (k / 4u * 2u % 8u);
 }
@@ -46,7 +53,7 @@ fn forward(
     let column = tile.y * BN;
     let begin = matrix % params.parts * params.length;
     let end = min(begin + params.length, params.k);
-    // The blocks that this thread stages, the first threads of a and the last ones of b: neighbours in memory go to
+    // The blocks that this thread stages: the first threads stage a, the last ones b. Neighbours in memory go to
     // neighbouring threads.
     let s_a = lane;
     let s_b = THREADS - 1u - lane;
@@ -58,7 +65,7 @@ fn forward(
     let g_b = select(s_b % PITCH_B, s_b / (BK / 4u), B_ALONG_K);
     let a_at = a_lines(matrix / params.parts * params.a_matrix, row + g_a * 4u);
     let b_at = b_lines(matrix / params.parts * params.b_matrix, column + g_b * 4u);
-    // Where this thread's elements stand: vec4s ty, ty + BM / TM, … of the rows, tx, tx + BN / TN, … of the columns.
+    // This thread's elements are the vec4s ty, ty + BM / TM, … of the rows and tx, tx + BN / TN, … of the columns.
     let tx = lane % (BN / TN);
     let ty = lane / (BN / TN);
 

@@ -1,9 +1,14 @@
-// y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c]), a workgroup per 4 × 4 block of y, its threads along k.
+// y[r, c] = Σ_k a[r, k]·b[k, c] (+ bias[c])
 //
-// For matrix-vector and other skinny products, and for small weight gradients: few elements, long sums. A thread adds
-// every 64th block of four terms; a tree in workgroup memory adds the threads, in a fixed order.
+// y is m × n per matrix, the sum has k terms; lib/matmul.wgsl has the sizes.
 //
-// Valid as it stands after the parts in lib/.
+// Entry point:
+// - `forward`: a tree; one workgroup per 4 × 4 block of y, whose threads divide the terms.
+//
+// The variant for few elements and long sums: matrix-vector and other skinny products, and small weight gradients. A
+// thread adds every 64th block of four terms; a tree in workgroup memory adds the threads' sums in a fixed order.
+//
+// Valid WGSL after lib/matmul.wgsl and the operands of lib/matmul_operand.wgsl.
 
 const THREADS = 64u;
 
@@ -15,7 +20,7 @@ fn forward(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    // Workgroups beyond the last repeat it and store nothing: barriers stay in uniform control flow.
+    // Surplus workgroups repeat the last one and store nothing: barriers stay in uniform control flow.
     let index = group.x + group.y * groups.x;
     let matrix = min(index, params.all - 1u) / params.tiles;
     let tile = place(min(index, params.all - 1u) % params.tiles);

@@ -1,11 +1,18 @@
-// forward:  y[n, o] = max_{i in window o} x[n, i], and index[n, o] where in its image that lies: the first of equal
+// forward:  y[n, o] = max_{i in window o} x[n, i], and index[n, o] = the i of that element: the first of equal
 //           elements, the last NaN
-// backward: dx[n, i] = Σ_{o: places[n, o] = i} dy[n, o], over the windows that may cover i: gathered, without atomics
+// backward: dx[n, i] = Σ_{o: places[n, o] = i} dy[n, o], over the windows that may cover i; dx is bound as y
 // take:     y[n, o] = x[n, places[n, o]], the gradient of `backward`
 //
-// Images of x are H × W, those of y are OH × OW. `forward`, `backward`, `take`: a thread per element of the result.
+// n counts the planes (batch and channels). Images of x are H × W, those of y are OH × OW; i and o count the elements
+// of an image row by row. `places` is the index that `forward` wrote.
 //
-// Needs lib/nan.wgsl and lib/windows.wgsl.
+// Entry points, all serial:
+// - `forward`: one thread per window.
+// - `backward`: one thread per element of dx; it gathers from its windows, without atomics.
+// - `take`: one thread per window.
+//
+// Source: `torch.nn.functional.max_pool2d`, `adaptive_max_pool2d`. Needs lib/nan.wgsl and lib/windows.wgsl. The op
+// (ops/pool/max.rs) sets the constants.
 
 struct Params {
     threads: u32,

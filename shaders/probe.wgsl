@@ -1,20 +1,22 @@
-// y = what this driver makes of x and n: numbers whose treatment WGSL leaves open, and those that every kernel relies on.
+// y = results of arithmetic on x and n: values that WGSL leaves to the driver, and some on which every kernel relies.
 //
-// x and n are the same words, as floats and as integers, and unknown to whoever compiles; gpu/self_test.rs has them and
-// judges the answers, in the same order.
-// `values`: the first thread computes; all 256 add in a tree, and leave workgroup memory full of ones.
-// `cleared`: compiled with workgroup memory set to zero first, as kernels of users are; what it finds there. It declares
-// little of it: what is set to zero word by word takes llvmpipe minutes to compile.
-// `looped`: how many iterations a loop has that is told how many; the numbers z keep a compiler from knowing without it.
+// x and n are the same words, as floats and as integers, which no compiler can know. The self-test
+// (kernels/adapters/self_test.rs) provides them and judges y, in the same order. Not an op: it has no source.
+//
+// Entry points:
+// - `values`: one workgroup. The first thread computes, all 256 add in a tree, and fill workgroup memory with ones.
+// - `cleared`: copies workgroup memory to y; compiled with zero-initialised workgroup memory, as users' kernels are. It
+//   declares little of it, because llvmpipe compiles for minutes what is cleared word by word.
+// - `looped`: counts the iterations of a loop. The numbers z keep a compiler from computing the count without the loop.
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> n: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
 
 const GROUP = 256u;
-// All of the 16 KiB that every device has.
+// The 16 KiB of workgroup memory that every device has.
 const WORDS = 4096u;
-// Where the answers of `cleared` begin.
+// First word of y that `cleared` writes.
 const CLEARED = 32u;
 const LOOPED = CLEARED + 64u;
 var<workgroup> memory: array<u32, WORDS>;
@@ -29,7 +31,7 @@ fn numbers() {
     put(0u, x[0] * x[2]);
     put(1u, x[0] * x[3]);
     put(2u, x[16] * x[2]);
-    // NaN: compared, by its bits, and moved.
+    // NaN: compared, tested by its bits, and moved.
     y[3] = select(0u, 1u, x[1] != x[1]);
     y[4] = select(0u, 1u, x[1] == x[1]);
     y[5] = select(0u, 1u, (bitcast<u32>(x[1]) & 0x7fffffffu) > 0x7f800000u);
@@ -38,7 +40,7 @@ fn numbers() {
     put(7u, x[4] * x[5]);
     put(8u, x[4] + x[4]);
     put(9u, x[4]);
-    // exp where f32 ends, and beyond.
+    // exp near the limits of f32, and beyond.
     put(10u, exp(x[6]));
     put(11u, exp(x[7]));
     put(12u, exp(x[8]));
@@ -50,7 +52,7 @@ fn numbers() {
     // a·a − b, whose exact value is 2^-24, in two roundings or one.
     put(17u, x[13] * x[13] - x[14]);
     put(18u, fma(x[13], x[13], -x[14]));
-    // (1e8 + 1) − 1e8 is 0 when computed in this order.
+    // (1e8 + 1) − 1e8 is 0 if the compiler keeps the order.
     put(19u, (x[15] + x[5]) - x[15]);
     put(20u, x[5] / x[17]);
     put(21u, inverseSqrt(x[18]));

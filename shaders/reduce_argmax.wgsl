@@ -1,12 +1,13 @@
-// y[i, 0, k] = the smallest j for which x[i, j, k] is largest, or NaN
+// y[i, 0, k] = the smallest j for which x[i, j, k] is the maximum, or the first NaN
 //
-// x is [outer, n, inner]. Of equal values the one with the smaller index wins, so the order of merging does not matter.
-// Each element is read once.
+// x is [outer, n, inner], y is [outer, 1, inner]. Of equal values the one with the smaller index wins, so the order of
+// merging does not matter. Each element is read once.
 //
-// `serial`: a thread per output.
-// `tree`: a workgroup per output, whose threads take every 64th row.
+// Entry points:
+// - `serial`: one thread per output.
+// - `tree`: one workgroup per output; a thread takes every 64th element.
 //
-// Needs lib/nan.wgsl.
+// Source: `torch.argmax`. Needs lib/nan.wgsl.
 
 struct Params {
     outputs: u32,
@@ -30,7 +31,7 @@ fn above(a: f32, b: f32) -> bool {
     return (a > b || is_nan(a)) && !is_nan(b);
 }
 
-// The offset of row 0 for one output.
+// The position of j = 0 for one output.
 fn base(output: u32) -> u32 {
     return output / params.inner * params.n * params.inner + output % params.inner;
 }
@@ -63,7 +64,7 @@ fn tree(
     let output = group.x + group.y * groups.x;
     let inside = output < params.outputs;
     let start = base(min(output, params.outputs - 1u));
-    // Threads beyond the row have nothing to give.
+    // Threads beyond the last element have no value.
     let givers = min(GROUP, params.n);
     if inside && lane < givers {
         var best = load_x(start + lane * params.inner);
@@ -82,7 +83,7 @@ fn tree(
         workgroupBarrier();
         if lane < half && lane + half < givers {
             let other = lane + half;
-            // Neither is above the other: equal, or both NaN.
+            // If neither is above the other, they are equal or both NaN.
             let even = !above(values[lane], values[other]);
             if above(values[other], values[lane]) || (even && rows[other] < rows[lane]) {
                 values[lane] = values[other];

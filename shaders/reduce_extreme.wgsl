@@ -1,12 +1,14 @@
-// y[i, p, k] = max_{j in part p} x[i, j, k], or min where sign = -1: min(x) = -max(-x); NaN where there is one
+// y[i, p, k] = max_{j in part p} x[i, j, k], or min if sign = -1 (min(x) = -max(-x)); NaN if the part contains one
 //
-// x is [outer, n, inner]; each of `parts` parts of the middle axis holds `length` rows, the last ones maybe fewer.
-// Every thread begins with a row of its own, so no sentinel is needed; each element is read once.
+// x is [outer, n, inner], y is [outer, parts, inner]. The middle axis is cut into `parts` parts of `length` elements,
+// of which the last may be shorter; a second dispatch reduces the parts. A thread starts with an element of its own
+// instead of a sentinel; each element is read once.
 //
-// `serial`: a thread per output.
-// `tree`: a workgroup per output, whose threads take every 64th row.
+// Entry points:
+// - `serial`: one thread per output.
+// - `tree`: one workgroup per output; a thread takes every 64th element.
 //
-// Needs lib/nan.wgsl.
+// Source: `torch.amax`, `torch.amin`. Needs lib/nan.wgsl.
 
 struct Params {
     outputs: u32,
@@ -24,7 +26,7 @@ struct Params {
 const GROUP = 64u;
 var<workgroup> partial: array<f32, GROUP>;
 
-// First row, end row and the offset of row 0 for one output.
+// First j, end of j, and the position of j = 0, for one output.
 fn span(output: u32) -> vec3<u32> {
     let k = output % params.inner;
     let rest = output / params.inner;
@@ -73,7 +75,7 @@ fn tree(
     let output = group.x + group.y * groups.x;
     let inside = output < params.outputs;
     let rows = span(min(output, params.outputs - 1u));
-    // Threads beyond the row have nothing to give.
+    // Threads beyond the last element have no value.
     let givers = min(GROUP, rows.y - rows.x);
     if inside && lane < givers {
         var best = value(rows, rows.x + lane);

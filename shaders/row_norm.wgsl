@@ -1,13 +1,14 @@
 // y[r, i] = (x[r, i] − m)·s,  s[r] = 1 / sqrt(v + eps), with mean m and biased variance v of row r;
-// not CENTERED: m = 0 and v = Σ x² / n, the norm by the root of the mean square.
+// not CENTERED: m = 0 and v = Σ x² / n, the root mean square norm.
 //
-// x and y are [rows, n], s is [rows]. The variance is summed around the rounded mean, whose own error is then taken out
-// of both: far from 0 nothing cancels.
+// x and y are [rows, n], s is [rows]. The variance is summed around the rounded mean, whose rounding error is then
+// removed from both, so that nothing cancels far from 0.
 //
-// `serial`: a thread per row.
-// `tree`: THREADS neighbouring threads per row.
+// Entry points:
+// - `serial`: one thread per row.
+// - `tree`: THREADS neighbouring threads per row.
 //
-// Needs lib/row_norm.wgsl.
+// Source: the corrected two-pass algorithm, see batch_norm.wgsl. Needs lib/row_norm.wgsl.
 
 struct Params {
     rows: u32,
@@ -55,7 +56,7 @@ fn moments(start: u32, end: u32, step: u32, m: f32) -> vec2<f32> {
     return vec2((plain.x + plain.y) + (plain.z + plain.w), (squares.x + squares.y) + (squares.z + squares.w));
 }
 
-// What is still to be taken off after m, and s.
+// The rounding error of m, and s.
 fn finish(total: vec2<f32>) -> vec2<f32> {
     let n = f32(params.n);
     let off = select(0.0, total.x / n, CENTERED);

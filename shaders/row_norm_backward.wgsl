@@ -1,12 +1,13 @@
 // dx[r, i] = s[r]·(dy[r, i] − a − y[r, i]·b) with a = Σ_j dy[r, j] / n (0 if not CENTERED) and
-// b = Σ_j dy[r, j]·y[r, j] / n: the gradient of row_norm.wgsl from its results y and s.
+// b = Σ_j dy[r, j]·y[r, j] / n: the gradient of row_norm.wgsl from its results y and s
 //
 // dx, dy and y are [rows, n], s is [rows].
 //
-// `serial`: a thread per row.
-// `tree`: THREADS neighbouring threads per row.
+// Entry points:
+// - `serial`: one thread per row.
+// - `tree`: THREADS neighbouring threads per row.
 //
-// Needs lib/row_norm.wgsl.
+// Source: the derivative of row_norm.wgsl. Needs lib/row_norm.wgsl.
 
 struct Params {
     rows: u32,

@@ -2,13 +2,15 @@
 // log_softmax:  y[o, c, i] = (x[o, c, i] − m) − log(1 + s)
 // with m = max_c x[o, c, i], and s the sum of exp(x[o, c, i] − m) over all c but the largest.
 //
-// x and y are [outer, classes, inner]; a row is one (o, i), its elements stand `inner` apart. Subtracting the maximum
-// first keeps every exponential in (0, 1]; leaving its 1 out of the sum keeps the small digits of the logarithm.
+// x and y are [outer, classes, inner]; a row is the classes of one (o, i), whose elements are `inner` apart. LOG
+// selects log_softmax. Subtracting the maximum keeps every exponential in (0, 1]; leaving its own, which is 1, out of
+// the sum keeps the small digits of the logarithm.
 //
-// `serial`: a thread per row.
-// `tree`: a workgroup per row, of at least 64 classes; its threads take every 64th one and combine in a fixed order.
+// Entry points:
+// - `serial`: one thread per row.
+// - `tree`: one workgroup per row, of at least 64 classes; a thread takes every 64th class.
 //
-// Needs lib/special.wgsl and lib/tree.wgsl.
+// Source: `torch.softmax`, `torch.log_softmax`. Needs lib/special.wgsl and lib/tree.wgsl.
 
 struct Params {
     rows: u32,

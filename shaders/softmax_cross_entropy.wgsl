@@ -1,14 +1,19 @@
 // loss[r] = −Σ_c w_c·t_c·log p_c = t·log(1 + s) − Σ_c w_c·t_c·(x_c − m),   log p_c = (x_c − m) − log(1 + s)
-// with m = max_c x_c, s the sum of exp(x_c − m) over all c but the largest, t = Σ_c w_c·t_c (the row's mass).
+// with m = max_c x_c, s the sum of exp(x_c − m) over all c but the largest, t = Σ_c w_c·t_c (the mass of the row).
+// row_weight[r] = w of the label (1 for probabilities),   dlogits[r, c] = p_c·t − w_c·t_c, the gradient of loss[r]
 //
-// x (logits) is [n, classes, inner]; row r = n·inner + i, its logits stand `inner` apart. w is [classes] or, with
-// `weighted` 0, ones. The target t_c is smoothed, t_c = (1 − ε)·target_c + ε/classes, where target is one-hot of
-// labels[r], or with PROBABILITIES given as floats of the shape of x, read through the same binding bit by bit.
-// Rows whose label is `ignore` cost 0; a label that is no class makes the row NaN, passed in as bits.
-// Also written: row_weight[r] = w of the label (1 for probabilities), and by the entries `…_with_gradient`
-// dlogits[r, c] = p_c·t − w_c·t_c, the gradient of loss[r] alone.
+// The logits x are [n, classes, inner]; a row is the classes of one (n, i), whose logits are `inner` apart. w is
+// [classes] or, with `weighted` 0, ones. The target is smoothed: t_c = (1 − ε)·target_c + ε/classes. target is the
+// one-hot vector of labels[r] or, with PROBABILITIES, floats of the shape of x, read as bits through the same binding.
+// Rows whose label is `ignore` have a loss of 0; a label that is no class makes the row NaN (`nan` holds the bits).
 //
-// `serial`: one thread per row. `tree`: one workgroup per row. Needs lib/special.wgsl and lib/tree.wgsl.
+// Entry points:
+// - `serial`: one thread per row.
+// - `serial_with_gradient`: the same, and dlogits.
+// - `tree`: one workgroup per row, of at least 64 classes; a thread takes every 64th class.
+// - `tree_with_gradient`: the same, and dlogits.
+//
+// Source: `torch.nn.CrossEntropyLoss`. Needs lib/special.wgsl and lib/tree.wgsl.
 
 struct Params {
     rows: u32,
@@ -94,7 +99,7 @@ fn sums(base: u32, start: u32, step: u32, best: TreeMax, label: u32) -> vec3<f32
     return total;
 }
 
-// Stores loss and weight of a row; returns t, which is 0 for an ignored row and NaN for a label that is no class.
+// Stores loss and weight of a row. Returns t, which is 0 for an ignored row and NaN for a label that is no class.
 fn finish(row: u32, label: u32, total: vec3<f32>, writes: bool) -> f32 {
     var cost = total.z * special_log1p(total.x) - total.y;
     var mass = total.z;
@@ -158,7 +163,6 @@ fn serial_with_gradient(@builtin(global_invocation_id) id: vec3<u32>, @builtin(n
     slopes(base, 0u, 1u, best, total.x, finish(row, label, total, true), label);
 }
 
-// For rows of at least 64 classes.
 @compute @workgroup_size(64)
 fn tree(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -175,7 +179,6 @@ fn tree(
     _ = finish(row, label, total, lane == 0u && index < params.rows);
 }
 
-// For rows of at least 64 classes.
 @compute @workgroup_size(64)
 fn tree_with_gradient(
     @builtin(workgroup_id) group: vec3<u32>,

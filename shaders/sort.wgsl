@@ -1,16 +1,22 @@
-// y[o, r, k] = the j for which x[o, j, k] has rank r along j: a stable order, ascending or descending.
+// y[o, r, k] = the j for which x[o, j, k] has rank r along j: a stable argsort, ascending or descending
 //
-// x and y are [outer, n, inner]; a line is one (o, k), its elements stand `inner` apart. Of equal elements the one
-// with the smaller j comes first; -0 equals 0, and NaN is larger than everything.
+// x and y are [outer, n, inner]; a line is the n elements of one (o, k), which are `inner` apart. Of equal elements the
+// one with the smaller j comes first; -0 equals 0, and NaN is larger than everything. Between passes, lines are stored
+// one after another as lists of pairs (key, j).
 //
-// `rank` orders blocks of `length` elements: each thread counts how many of its block come before its element.
-// `merge` joins neighbouring runs of `length`, each in order, to runs of twice the length: each thread finds by halving
-// how many of the other run come before its element. Between passes, lines are lists of (key, j), one after another.
-// No thread waits for another, no loop is longer than a block or 32 turns, and each place is written once. The pass
-// that is the last one writes y.
+// Entry points, all serial: one thread per element, which computes the position of that element.
+// - `rank`: orders blocks of `length` elements: counts the elements of the block that come before its own.
+// - `rank_last`: the same for a single block; writes y.
+// - `merge`: merges pairs of ordered runs of `length`: counts the elements of the other run that come before its own,
+//   by binary search.
+// - `merge_last`: the same in the last pass; writes y.
+//
+// No thread waits for another, no loop is longer than a block or 32 iterations, and each position is written once.
+//
+// Source: Satish, Harris, Garland: "Designing efficient sorting algorithms for manycore GPUs", 2009 (merge by rank).
 
 struct Params {
-    // Elements of all lines.
+    // Number of elements of all lines.
     count: u32,
     n: u32,
     inner: u32,
@@ -26,7 +32,7 @@ struct Params {
 override DESCENDING: bool = false;
 const GROUP = 64u;
 
-// Integers in the order of the floats of these bits.
+// An integer key: keys compare as the floats of these bits do.
 fn key(bits: u32) -> u32 {
     let size = bits & 0x7fffffffu;
     let ordered = select(bits | 0x80000000u, ~bits, bits > 0x80000000u);
@@ -34,12 +40,12 @@ fn key(bits: u32) -> u32 {
     return select(ascending, ~ascending, DESCENDING);
 }
 
-// Where place j of a line stands in x and y.
+// The position in x and y of element j of a line.
 fn place(line: u32, j: u32) -> u32 {
     return (line / params.inner * params.n + j) * params.inner + line % params.inner;
 }
 
-// Where element j of a line goes in its block, as (place in the line, key).
+// The position in the line of element j once its block is ordered, and its key.
 fn ranked(line: u32, j: u32) -> vec2<u32> {
     let own = key(x[place(line, j)]);
     let first = j / params.length * params.length;
@@ -75,7 +81,7 @@ fn rank_last(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgrou
     y[place(line, ranked(line, j).x)] = j;
 }
 
-// Where the pair at place j of a line goes.
+// The position in the line of pair j once its two runs are merged.
 fn joined(line: u32, j: u32) -> u32 {
     let own = pairs[line * params.n + j].x;
     let run = j / params.length;
@@ -84,7 +90,7 @@ fn joined(line: u32, j: u32) -> u32 {
     let start = min(other, params.n);
     var low = start;
     var high = min(other + params.length, params.n);
-    // Of equal keys, those of the first run come first: they stood before.
+    // Of equal keys, those of the first run come first: the sort is stable.
     while low < high {
         let middle = (low + high) / 2u;
         let theirs = pairs[line * params.n + middle].x;

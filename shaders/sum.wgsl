@@ -1,10 +1,15 @@
 // y[i, p, k] = Σ_{j in part p} x[i, j, k]
 //
-// x is [outer, n, inner], whose middle axis is summed in `parts` parts of `length`, none of them empty. Each element is
-// read once, in an order that shape and variant alone decide; partial sums are added pairwise.
-// `serial`: one thread per output.
-// `rows`, for inner = 1: THREADS neighbouring threads per output take neighbouring elements.
-// `columns`: a workgroup takes WIDTH neighbouring columns, 256 / WIDTH rows at a time.
+// x is [outer, n, inner], y is [outer, parts, inner]. The middle axis is cut into `parts` parts of `length` elements,
+// none of them empty; a further dispatch sums the parts. Each element is read once. The order of the additions depends
+// on the shape and the entry point alone.
+//
+// Entry points:
+// - `serial`: one thread per output.
+// - `rows`: a tree, for inner = 1: THREADS neighbouring threads per output read neighbouring elements.
+// - `columns`: a tree: one workgroup per WIDTH neighbouring columns k, reading 256 / WIDTH rows j at a time.
+//
+// Source of the trees: Harris: "Optimizing parallel reduction in CUDA", 2007.
 
 struct Params {
     outer: u32,

@@ -1,10 +1,11 @@
-// y[m, i] = Σ_p partial[m, p, i] (+ bias[c]): the parts of sums that were cut, added in order.
+// y[m, i] = Σ_p partial[m, p, i] (+ bias[c])
 //
-// partial is [matrices, parts, size], y is [matrices, size], of `elements` elements. Of the bias, element `at` of y takes
-// c = at / plane mod channels: `plane` neighbours have one channel. A thread per element of y:
+// The last pass of a sum in parts. partial is [matrices, parts, size], y is [matrices, size] with `elements` elements.
+// Element `at` of y gets the bias of channel c = at / plane mod channels: `plane` neighbours have the same channel.
 //
-// `forward`: without the bias.
-// `forward_biased`: with it.
+// Entry points, both serial: one thread per element of y, which adds the parts in order.
+// - `forward`: without bias.
+// - `forward_biased`: with bias.
 
 struct Params {
     elements: u32,

@@ -1,9 +1,15 @@
-// y = sqrt(Σ_t Σ_i x_t[i]²) over several tensors that lie in one buffer, in two dispatches.
+// y = sqrt(Σ_t Σ_i x_t[i]²) over several tensors x_t in one buffer x
 //
-// `table` says for each block of 4,096 elements at most where it begins in x, how many elements it has, and its number
-// among all blocks. `partial`: a workgroup per block, each thread adding every 64th square, without barriers; 64 sums
-// per block. `combine`: one workgroup adds those, each thread every 256th, then pairwise; the order is that of the
-// tensors, whatever the device.
+// The tensors are cut into blocks of at most 4,096 elements. `table` holds three numbers per block: its first element
+// in x, its number of elements, and its position in the order of the sum. That order follows the tensors, whatever the
+// device.
+//
+// Entry points:
+// - `partial`: one workgroup per block; each thread serially adds every 64th square and stores its own sum, without
+//   barriers.
+// - `combine`: a tree; one workgroup adds the 64 sums of every block, each thread every 256th.
+//
+// Source: `torch.nn.utils.get_total_norm`.
 
 struct Params {
     blocks: u32,

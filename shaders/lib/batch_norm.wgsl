@@ -1,9 +1,11 @@
-// Batch norms by workgroups: what a thread of a workgroup works on, and sums over the threads of a channel.
+// Tree variant of the batch norms: operands, the values that a thread works on, and sums over the threads of a channel.
 //
 // x is [rows, channels, inner]; a channel has `count` = rows·inner values, in `parts` parts of `length`. One workgroup
-// serves a part of WIDTH channels, each with 256 / WIDTH threads: with inner = 1 neighbouring threads read neighbouring
-// channels, else (WIDTH 1) neighbouring values of one channel. The threads of a channel combine pairwise in a fixed
-// order. Needs lib/channels.wgsl.
+// takes a part of WIDTH channels, with 256 / WIDTH threads per channel. If inner = 1, neighbouring threads read
+// neighbouring channels; else WIDTH is 1, and they read neighbouring values of one channel. A tree adds the threads of
+// a channel in a fixed order.
+//
+// Needs lib/channels.wgsl.
 
 struct Params {
     channels: u32,
@@ -24,7 +26,7 @@ override WIDTH: u32 = 32u;
 const GROUP = 256u;
 var<workgroup> sums: array<vec2<f32>, GROUP>;
 
-// What a thread works on: values from..to of channel c, `first` of which is its own first one; n in all.
+// Work of a thread: every 256 / WIDTH-th value from `first` to `to` of channel c. The part has n values.
 struct Task {
     inside: bool,
     c: u32,
@@ -44,7 +46,7 @@ fn task(index: u32, lane: u32) -> Task {
     return Task(inside, min(c, params.channels - 1u), part, start + lane / WIDTH, to, f32(to - start));
 }
 
-// Where a thread's first value stands, and its next one.
+// The positions of a thread's first value and of its next one.
 fn place(work: Task) -> ChannelsWalk {
     return channels_place(params.channels, params.inner, work.c, work.first);
 }
@@ -53,7 +55,7 @@ fn next(walk: ChannelsWalk) -> ChannelsWalk {
     return channels_next(params.channels, params.inner, walk, GROUP / WIDTH);
 }
 
-// Sums the values of the threads that serve the same channel. Before the next sum comes a barrier.
+// Sums the values of the threads of the same channel. Callers need a barrier before the next call.
 fn combine(lane: u32, value: vec2<f32>) -> vec2<f32> {
     sums[lane] = value;
     for (var half = GROUP / 2u; half >= WIDTH; half /= 2u) {

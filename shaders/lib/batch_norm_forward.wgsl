@@ -1,4 +1,4 @@
-// Batch norms' other operands and results: what batch_norm.wgsl and batch_norm_serial.wgsl read and store alike.
+// Further operands and the stores of the batch norm, for batch_norm.wgsl and batch_norm_serial.wgsl.
 
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> y: array<f32>;
@@ -17,12 +17,12 @@ fn store_variance(at: u32, value: f32) {
     variance[at] = value;
 }
 
-// An element of the result.
+// Stores an element of y.
 fn store_value(at: u32, value: f32) {
     store_y(at, value);
 }
 
-// What a channel leaves.
+// Stores mean and variance of a channel.
 fn store_channel(c: u32, m: f32, spread: f32) {
     store_mean(c, m);
     store_variance(c, spread);

@@ -1,4 +1,5 @@
-// Batch norms' gradients: what batch_norm_backward.wgsl and batch_norm_backward_serial.wgsl read and store alike.
+// Further operands and the stores of the batch norm's gradients, for batch_norm_backward.wgsl and
+// batch_norm_backward_serial.wgsl.
 
 @group(0) @binding(5) var<storage, read> mean: array<f32>;
 @group(0) @binding(6) var<storage, read> variance: array<f32>;
@@ -18,12 +19,12 @@ fn store_dbias(at: u32, value: f32) {
     dbias[at] = value;
 }
 
-// An element of the result.
+// Stores an element of dx.
 fn store_value(at: u32, value: f32) {
     store_dx(at, value);
 }
 
-// What a channel leaves.
+// Stores dweight and dbias of a channel.
 fn store_channel(c: u32, dw: f32, db: f32) {
     store_dweight(c, dw);
     store_dbias(c, db);

@@ -1,9 +1,12 @@
-// Batch norms by threads that work alone: what a thread works on, and its loads.
+// Serial variant of the batch norms: operands, the values that a thread works on, and its loads and stores.
 //
-// A thread takes four lanes at a time. With ALONG they are four neighbouring values of one channel (`inner` is a
-// multiple of four), and in the end it adds the four sums; else one value each of four neighbouring channels, and a
-// sum per lane; it adds values in pairs. FOUR says that the lanes are neighbours in memory, and loads them at once.
-// `columns` threads side by side serve the channels, `parts` below each other parts of `length` values (in lanes).
+// x is [rows, channels, inner]. A thread processes four lanes at a time. With ALONG they are four neighbouring values
+// of one channel (`inner` is a multiple of four), and the thread adds the four sums in the end. Otherwise each lane
+// is a value of one of four neighbouring channels and has its own sum. Values are added in pairs. With FOUR the lanes
+// are neighbours in memory and are loaded at once. `columns` threads cover the channels (one channel per thread with
+// ALONG, else four), and each channel is cut into `parts` parts of `length` values, or of `length` groups of four
+// with ALONG.
+//
 // Needs lib/channels.wgsl, and lib/batch_norm_forward.wgsl or lib/batch_norm_gradients.wgsl.
 
 struct Params {
@@ -25,8 +28,8 @@ struct Params {
 override ALONG: bool = false;
 override FOUR: bool = false;
 
-// What a thread works on: values first..to (in lanes) of the channels in `lanes`, whose values stand at `offsets`; n
-// values of a channel in all.
+// Work of a thread: the values first..to (groups of four with ALONG) of the channels `lanes`. `offsets` are the
+// positions of the lanes relative to the first one. The part has n values per channel.
 struct Task {
     inside: bool,
     column: u32,
@@ -38,7 +41,7 @@ struct Task {
     n: f32,
 }
 
-// Values of one channel per step.
+// Number of values of one channel per step.
 fn stride() -> u32 {
     return select(1u, 4u, ALONG);
 }
@@ -76,12 +79,12 @@ fn load_four(at: u32, work: Task) -> vec4<f32> {
     return vec4(x[p.x / 4u][p.x % 4u], x[p.y / 4u][p.y % 4u], x[p.z / 4u][p.z % 4u], x[p.w / 4u][p.w % 4u]);
 }
 
-// Which lanes are channels of their own: not along, and not beyond the last one.
+// For each lane, whether it is a channel of its own: false with ALONG, and beyond the last channel.
 fn own_channels(lanes: vec4<u32>) -> vec4<bool> {
     return vec4(true, lanes.y > lanes.x, lanes.z > lanes.y, lanes.w > lanes.z);
 }
 
-// Stores the lanes that are values of their own.
+// Stores the lanes that hold distinct values.
 fn store(at: u32, work: Task, value: vec4<f32>) {
     let own = own_channels(work.lanes);
     let p = at + work.offsets;
@@ -97,7 +100,7 @@ fn store(at: u32, work: Task, value: vec4<f32>) {
     }
 }
 
-// Stores what the lanes' channels leave.
+// Stores the two results of each of the lanes' channels.
 fn store_channels(lanes: vec4<u32>, a: vec4<f32>, b: vec4<f32>) {
     let own = own_channels(lanes);
     store_channel(lanes.x, a.x, b.x);
@@ -120,7 +123,7 @@ fn fold(sum: vec4<f32>) -> vec4<f32> {
     return sum;
 }
 
-// What a thread leaves of its part: two numbers of each lane.
+// Partial result of a thread: two numbers per lane.
 struct Pair {
     a: vec4<f32>,
     b: vec4<f32>,

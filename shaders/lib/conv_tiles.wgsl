@@ -1,9 +1,14 @@
-// result[i, j] = Σ_k a[i, k]·b[k, j], an implicit matrix product: a workgroup per BM × BN tile, 4 × 4 elements a thread.
+// result[i, j] = Σ_k a[i, k]·b[k, j]: the implicit matrix product of the tiled convolutions
 //
-// Needs `a4(at, i, k)` (four neighbouring i), `b4(at, k, j)` (four neighbouring j), which give 0 for k ≥ at.end and
-// something finite beyond the other edges, `put(at, i, j, value)` and `span(part)`, from conv_tiled.wgsl or
-// conv_weight_tiled.wgsl. Slabs of BK terms are staged in workgroup memory as vec4s, k outermost; one vec4 of padding
-// per k keeps neighbouring k on different banks. After "How to optimize a CUDA matmul kernel" (siboehm.com, 2022).
+// Entry point:
+// - `forward`: tiled; one workgroup per BM × BN tile, 4 × 4 elements per thread.
+//
+// conv_tiled.wgsl or conv_weight_tiled.wgsl, which come after this file, define `a4(at, i, k)` (four neighbouring i),
+// `b4(at, k, j)` (four neighbouring j), `put(at, i, j, value)` and `span(part)`. The loads return 0 for k ≥ at.end, and
+// anything finite beyond the other edges. Slabs of BK terms are staged in workgroup memory as vec4s, with k outermost;
+// one vec4 of padding per k puts neighbouring k into different banks.
+//
+// Source: "How to optimize a CUDA matmul kernel" (siboehm.com, 2022).
 
 struct At {
     group: i32,

@@ -1,16 +1,16 @@
-// What all matmul kernels share: sizes, the order of tiles, a step of the sum, and the guarded store.
+// Declarations common to all matmul kernels: sizes, the order of tiles, a step of the sum, and the guarded store.
 
 struct Params {
     m: u32,
     n: u32,
     k: u32,
-    // Elements from one matrix to the next; 0 for an operand that all share.
+    // Elements from one matrix to the next; 0 for an operand that all products use.
     a_matrix: u32,
     b_matrix: u32,
-    // The sum is cut into `parts` parts of `length`, each written as a matrix of its own.
+    // The sum is cut into `parts` parts of `length` terms; each part is written as a matrix.
     parts: u32,
     length: u32,
-    // Tiles along the rows and columns of a matrix, per matrix, and in all.
+    // Tiles along the rows and along the columns of a matrix, per matrix, and in total.
     tiles_m: u32,
     tiles_n: u32,
     tiles: u32,
@@ -21,12 +21,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-// Whether the tiles cover rows and columns exactly, so that nothing is clamped or guarded.
+// True if the tiles cover rows or columns exactly, so that nothing is clamped or guarded.
 const WHOLE_M = false;
 const WHOLE_N = false;
-// Rows of tiles whose workgroups run side by side, so that they share what they read in the GPU's cache.
+// Rows of tiles whose workgroups run at the same time, so that their reads hit the GPU's cache.
 const BAND = 8u;
-// The numbers that repeated lines are counted with.
+// Counters of repeated lines.
 const i0 = 0u;
 const i1 = 1u;
 const i2 = 2u;
@@ -36,7 +36,7 @@ const j1 = 1u;
 const j2 = 2u;
 const j3 = 3u;
 
-// Row and column of a tile: down the rows of a band, then to the next column.
+// Row and column of a tile. Tiles are numbered down the rows of a band, then along its columns.
 fn place(tile: u32) -> vec2<u32> {
     let first = tile / (BAND * params.tiles_n) * BAND;
     let height = min(params.tiles_m - first, BAND);

@@ -1,4 +1,4 @@
-// Four neighbours of an operand of any size; beyond the line, the element at `last` again.
+// Loads four neighbouring elements of an operand of any size; beyond the line, the element at `last` again.
 
 @group(0) @binding(0) var<storage, read> operand: array<f32>;
 

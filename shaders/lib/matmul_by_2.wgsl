@@ -1,4 +1,5 @@
-// Four neighbours of an operand whose lines are multiples of two; beyond the line, the pair at `last` again.
+// Loads four neighbouring elements of an operand whose lines have a multiple of two elements; beyond the line, the
+// pair at `last` again.
 
 @group(0) @binding(0) var<storage, read> operand: array<vec2<f32>>;
 

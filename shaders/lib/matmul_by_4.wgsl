@@ -1,4 +1,4 @@
-// Four neighbours of an operand whose lines are multiples of four: one load.
+// Loads four neighbouring elements of an operand whose lines have a multiple of four elements: one load.
 
 @group(0) @binding(0) var<storage, read> operand: array<vec4<f32>>;
 

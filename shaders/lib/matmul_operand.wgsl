@@ -1,24 +1,25 @@
-// Blocks of an operand of a matrix product: four neighbouring lines (rows of a, columns of b), four terms of the sum.
+// Loads 4 × 4 blocks of an operand of a matrix product: four neighbouring lines (rows of a, columns of b), four terms.
 //
-// An operand lies along k (lines one after the other) or across it (terms one after the other). Either way a block is
-// four loads of four neighbours, and transposing it in registers is free; so no operand is ever copied for its
-// transpose. Beyond the edge the last lines and terms are read; terms beyond the end count as 0.
+// An operand is stored along k (line by line) or across it (term by term). Either way a block takes four loads of four
+// neighbours, and transposing it in registers is free; so no operand is copied for its transpose. Beyond the edge the
+// last lines and terms are read again; terms beyond the end count as 0.
 //
-// Valid as it stands after lib/matmul.wgsl and a lib/matmul_by_*.wgsl. The generator (ops/matmul/variants.rs) writes it once for a
-// and once for b, and sets the constants.
+// Valid WGSL after lib/matmul.wgsl and one lib/matmul_by_*.wgsl. The generator (ops/matmul/variants.rs) writes it once
+// for a and once for b, and sets the constants.
 
-// How far it lies from one line to the next: along k.
+// True if the operand is stored line by line.
 const OPERAND_ALONG_K = true;
-// Elements per load: every line or term starts at a multiple of it.
+// Elements per load; every line or term starts at a multiple of it.
 const OPERAND_WIDTH = 4u;
-// Whether the last block has fewer than four terms.
+// True if the last block has fewer than four terms.
 const OPERAND_RAGGED = false;
 
 fn operand_edge() -> u32 {
     return params.m;
 }
 
-// Where four lines begin, in a matrix that begins at `first`: along k, each of them; across, the first and the last.
+// The positions of four lines in a matrix that begins at `first`: along k, of each line; across, of the first line
+// and of the last loads.
 fn operand_lines(first: u32, line: u32) -> vec4<u32> {
     let edge = operand_edge();
     if OPERAND_ALONG_K {
@@ -29,7 +30,7 @@ fn operand_lines(first: u32, line: u32) -> vec4<u32> {
     return first + vec4(select(min(line, last), line, WHOLE_M), last, 0u, 0u);
 }
 
-// Four neighbours along k of a line.
+// Four neighbouring terms of a line.
 fn operand_terms(at: u32, k: u32) -> vec4<f32> {
     let value = operand4(at + k, at + params.k - OPERAND_WIDTH);
     return select(value, select(vec4<f32>(), value, vec4(k, k + 1u, k + 2u, k + 3u) < vec4(params.k)), OPERAND_RAGGED);
@@ -45,7 +46,7 @@ fn operand_across(at: vec4<u32>, k: u32) -> vec4<f32> {
     return operand4(at.x + k * edge, at.y + k * edge);
 }
 
-// Terms k … k + 3: column t of the result holds the lines at k + t.
+// Terms k … k + 3 of four lines: column t of the result is term k + t.
 fn operand_block(at: vec4<u32>, k: u32) -> mat4x4<f32> {
     if OPERAND_ALONG_K {
         return transpose(mat4x4(

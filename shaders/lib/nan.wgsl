@@ -1,6 +1,6 @@
-// NaN by its bits: comparisons may be assumed to see none.
+// Test for NaN by its bits, because compilers may assume that there are no NaNs.
 
-// What an index beyond an axis reads.
+// Result of an index beyond an axis.
 const NAN_BITS = 0x7fc00000u;
 
 fn is_nan(value: f32) -> bool {

@@ -1,6 +1,6 @@
 // Philox 4x32-10: four random words from a counter and a key, the same bits as `wgrad_core::philox`.
 //
-// Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
+// Source: Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 
 // The upper 32 bits of a·b, from products of 16-bit halves.
 fn philox_high(a: u32, b: u32) -> u32 {
@@ -25,7 +25,8 @@ fn philox(counter: vec4<u32>, key: vec2<u32>) -> vec4<u32> {
     return c;
 }
 
-// The random word of one element: its index, the step, and the site (which dropout of the model) make the counter.
+// The random word of one element. The counter consists of its index, the step, and the site (the number of the dropout
+// in the model).
 fn philox_word(index: u32, step: u32, site: u32, key0: u32, key1: u32) -> u32 {
     return philox(vec4(index, step, site, 0u), vec2(key0, key1)).x;
 }

@@ -1,14 +1,14 @@
 // Functions that WGSL lacks, or allows to be too inaccurate: log near 1, log1p, tanh, sigmoid, softplus, erf, erfc,
 // pow with a negative base, expm1, sin, cos.
 //
-// They survive compilers that assume no NaN and no infinity: branches are `select`, exp never overflows, and nothing
-// depends on the value of an untaken side. Where a device keeps NaN, NaN goes through. Coefficients are minimax fits
-// of ours (Remez exchange in 40 digits, weighted for relative error).
+// They also work with compilers that assume no NaN and no infinity: branches are `select`, exp never overflows, and
+// no result depends on the value of the side that is not selected. Where a device keeps NaN, NaN is propagated.
 //
-// ULP are of f32, measured against 40-digit values with a correctly rounded exp, log and division. WGSL allows exp
-// 3 + 2·|argument| ULP, log 3 ULP outside [0.5, 2] and division 2.5 ULP; those come on top.
+// Coefficients are our own minimax fits (Remez exchange in 40 digits, weighted for relative error). Errors in ULP are
+// of f32, measured against 40-digit values with a correctly rounded exp, log and division. WGSL allows exp
+// 3 + 2·|argument| ULP, log 3 ULP outside [0.5, 2] and division 2.5 ULP; those are additional.
 
-// Whether x is not a number, by its bits: comparisons may be assumed to see none.
+// True if x is NaN. Tests the bits, because compilers may assume that comparisons see no NaN.
 fn special_is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -25,7 +25,7 @@ fn special_log1p(u: f32) -> f32 {
     return select(log(1.0 + u), series, u == near);
 }
 
-// log(x) for x > 0. At most 1.9 ULP: x - 1 is exact where the relative accuracy of WGSL's own log is lost.
+// log(x) for x > 0. At most 1.9 ULP: where WGSL's own log loses relative accuracy, x - 1 is exact.
 fn special_log(x: f32) -> f32 {
     return select(log(x), special_log1p(x - 1.0), x >= 0.5 && x <= 2.0);
 }
@@ -82,18 +82,18 @@ fn special_erfc(x: f32) -> f32 {
     return select(1.0 - special_erf_near(x), select(2.0 - far, far, x > 0.0), abs(x) >= 0.5);
 }
 
-// The probability that a standard normal variable is below x: erfc(-x/√2) / 2.
+// The distribution function of the standard normal distribution: erfc(-x/√2) / 2.
 fn special_normal_cdf(x: f32) -> f32 {
     return 0.5 * special_erfc(-0.7071067812 * x);
 }
 
-// The density of a standard normal variable: exp(-x²/2) / √(2π).
+// The density of the standard normal distribution: exp(-x²/2) / √(2π).
 fn special_normal_pdf(x: f32) -> f32 {
     return 0.3989422804 * exp(-0.5 * x * x);
 }
 
 // The tanh form of GELU is x·s(v) with s = sigmoid, v = a·(x + b·x³), a = 2·√(2/π), b = 0.044715.
-// Returns s and x·s'·v', whose sum is the gradient; x is held within ±10, where both are constant in f32.
+// Returns s and x·s'·v', whose sum is the derivative. x is clamped to ±10, where both are constant in f32.
 fn special_gelu_tanh(x: f32) -> vec2<f32> {
     let near = min(max(x, -10.0), 10.0);
     let square = near * near;
@@ -103,9 +103,9 @@ fn special_gelu_tanh(x: f32) -> vec2<f32> {
     return vec2(s, near * s * special_sigmoid(-v) * slope);
 }
 
-// x^p as C has it: negative x with whole p, 0^p = 0 for p > 0, x^0 = 1; NaN for negative x with other p.
+// x^p as in C: defined for negative x with integer p, 0^p = 0 for p > 0, x^0 = 1; NaN for negative x with other p.
 //
-// WGSL's pow is exp2(p·log2(x)), which takes no x ≤ 0. Whole numbers of 2²⁴ and above are even.
+// WGSL's pow is exp2(p·log2(x)), which is undefined for x ≤ 0. Integers in f32 of 2²⁴ and above are even.
 fn special_pow(x: f32, p: f32) -> f32 {
     let size = abs(x);
     let power = pow(select(size, 1.0, size == 0.0), p);
@@ -116,11 +116,11 @@ fn special_pow(x: f32, p: f32) -> f32 {
     return select(select(select(power, signed, x < 0.0), at_zero, size == 0.0), 1.0, p == 0.0);
 }
 
-// The focal loss of a logit x with target y, mᵞ·L, and its slope, mᵞ·(L' + γ·L·m'/m): L is the binary cross-entropy,
-// m = (1 - y)·σ(x) + y·σ(-x) the probability of the other answer.
+// The focal loss of a logit x with target y, mᵞ·L, and its derivative, mᵞ·(L' + γ·L·m'/m): L is the binary
+// cross-entropy, m = (1 - y)·σ(x) + y·σ(-x) the probability of the wrong answer.
 //
 // With e = exp(-|x|), the larger of σ(±x) is 1 / (1 + e) and the smaller e / (1 + e); `big` and `small` are their
-// weights. Where only the smaller counts, m is known by its logarithm alone.
+// weights. Where only the smaller one has a weight, m is computed through its logarithm.
 fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
     let size = abs(x);
     let e = exp(-size);
@@ -137,7 +137,7 @@ fn special_focal(x: f32, y: f32, gamma: f32) -> vec2<f32> {
     return vec2(power * cost, select(-slope, slope, x >= 0.0));
 }
 
-// The focal loss c·mᵞ of a cross-entropy c ≥ 0, with m = 1 - exp(-c) = (1 + exp(-c))·tanh(c/2), and its slope,
+// The focal loss c·mᵞ of a cross-entropy c ≥ 0, with m = 1 - exp(-c) = (1 + exp(-c))·tanh(c/2), and its derivative,
 // mᵞ·(1 + γ·exp(-c)·c/m).
 fn special_focal_of(c: f32, gamma: f32) -> vec2<f32> {
     let p = exp(-c);
@@ -154,7 +154,7 @@ fn special_expm1(x: f32) -> f32 {
     return 2.0 * t / (1.0 - t);
 }
 
-// t = tanh(log(1 + exp(x))) and its slope, with relative accuracy: with s = sigmoid(x) and q = sigmoid(-x),
+// t = tanh(log(1 + exp(x))) and its derivative, with relative accuracy: with s = sigmoid(x) and q = sigmoid(-x),
 // t = s·(1 + q) / (1 + q²) and t' = 4·q²·s / (1 + q²)².
 fn special_mish(x: f32) -> vec2<f32> {
     let s = special_sigmoid(x);
@@ -163,10 +163,10 @@ fn special_mish(x: f32) -> vec2<f32> {
     return vec2(s * (1.0 + q) / below, 4.0 * (q / below) * (q / below) * s);
 }
 
-// sin(x) for quadrants = 0, cos(x) for 1: at most 2 ULP plus what x·2/π, rounded to a whole number k, leaves of x.
+// sin(x) for quadrants = 0, cos(x) for 1: at most 2 ULP plus the error of the argument reduction.
 //
-// π/2 is taken off in three parts, of which k times the first two is exact to |x| of 25,000; further out, digits are
-// lost. The rest r, of at most π/4, goes through an odd and an even polynomial.
+// k is x·2/π, rounded to an integer. k·π/2 is subtracted in three parts, of which the first two are exact up to |x| of
+// 25,000; beyond, digits are lost. The rest r, of at most π/4, is the argument of an odd and an even polynomial.
 fn special_sin(x: f32, quadrants: u32) -> f32 {
     let k = round(min(max(x, -1e9), 1e9) * 0.6366197724);
     let r = ((x - k * 1.5703125) - k * 0.00048351287841796875) - k * 3.1391647865e-7;

@@ -83,15 +83,15 @@ fn einsum_says_what_is_wrong_with_an_equation() {
     let fix = "sizes of one name must be equal or 1";
     on("ij,jk,kl->il", "einsum(f32[4, 5], f32[5, 3]): `ij,jk,kl->il` names 3 tensors, but there are 2");
     on("ij,kj->ik", &format!("einsum(f32[4, 5], f32[5, 3]): `j` is 5 in one tensor and 3 in another / {fix}"));
-    on("ij,jk->il", "einsum(f32[4, 5], f32[5, 3]): `l` of the result stands in no input of `ij,jk->il`");
+    on("ij,jk->il", "einsum(f32[4, 5], f32[5, 3]): `l` of the result occurs in no input of `ij,jk->il`");
     on(
         "ijk,kl->il",
-        "einsum(f32[4, 5], f32[5, 3]): `ijk` names 3 axes, [4, 5] has 2 / `...` stands for axes without names",
+        "einsum(f32[4, 5], f32[5, 3]): `ijk` names 3 axes, [4, 5] has 2 / `...` covers axes without names",
     );
     on("i2,jk->i", "einsum(f32[4, 5], f32[5, 3]): `2` in `i2` is neither a letter nor `...`");
     on(
         "ii,jk->i",
-        "einsum(f32[4, 5], f32[5, 3]): `i` stands twice in `ii`: diagonals are not taken / take the diagonal with \
+        "einsum(f32[4, 5], f32[5, 3]): `i` occurs twice in `ii`: diagonals are not supported / take the diagonal with \
          `gather` first",
     );
     says(

@@ -157,7 +157,7 @@ fn pools_say_which_windows_fit() {
     says(
         &[3, 3],
         |x| x.max_pool1d(MaxPool1d::new(2).dilation(4).padding(1)),
-        "max_pool1d(f32[3, 3]): window 0 along the length holds nothing of the input's 3 elements / pad less, or \
+        "max_pool1d(f32[3, 3]): window 0 along the length contains none of the input's 3 elements / pad less, or \
          make the dilation smaller",
     );
     says(

@@ -1,10 +1,10 @@
-//! Axes as options name them, and sizes around them.
+//! Axes of a tensor: arguments that name them, their checks, and the sizes before, inside and after them.
 
 use std::ops::Range;
 
 use crate::{InvalidArgument, Shape, Tensor};
 
-/// Axes of a reduction: one, or several in an array or slice; negative ones count from the end.
+/// Axes of a reduction: one number, an array or a slice. Negative axes count from the end.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -14,7 +14,7 @@ use crate::{InvalidArgument, Shape, Tensor};
 /// assert_eq!(x.sum([0, -1]).shape().dims(), [3]);
 /// ```
 pub trait Dims {
-    /// Returns the axes in the order given.
+    /// Returns the axes, in the given order.
     fn dims(&self) -> Vec<isize>;
 }
 
@@ -48,12 +48,12 @@ impl<D: Dims + ?Sized> Dims for &D {
     }
 }
 
-/// Every axis of a tensor.
+/// Returns every axis of a tensor.
 pub(crate) fn every(x: &Tensor) -> Vec<isize> {
     (0..x.shape().rank()).map(usize::cast_signed).collect()
 }
 
-/// The shape that is left when `axes` are reduced; with `keep`, they stay with size 1.
+/// Returns the shape after a reduction over `axes`; with `keep`, they keep size 1.
 pub(crate) fn reduced(shape: &Shape, axes: &[usize], keep: bool) -> Shape {
     let size = |(axis, &size): (usize, &usize)| match (axes.contains(&axis), keep) {
         (false, _) => Some(size),
@@ -63,7 +63,8 @@ pub(crate) fn reduced(shape: &Shape, axes: &[usize], keep: bool) -> Shape {
     shape.dims().iter().enumerate().filter_map(size).collect::<Vec<_>>().into()
 }
 
-/// The axis that `axis` names, counting from the end when negative; else the invalid tensor of a recorded error.
+/// Returns the index of `axis`, which counts from the end when negative; else records an error and returns its invalid
+/// tensor.
 #[track_caller]
 pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor> {
     let shape = x.shape();
@@ -74,7 +75,7 @@ pub(crate) fn resolve(x: &Tensor, op: &str, axis: isize) -> Result<usize, Tensor
     Ok(index)
 }
 
-/// As [`resolve`] for several axes, which must differ.
+/// Resolves several axes as [`resolve`] does; they must differ.
 #[track_caller]
 pub(crate) fn resolve_all(x: &Tensor, op: &str, axes: &[isize]) -> Result<Vec<usize>, Tensor> {
     let mut resolved = Vec::with_capacity(axes.len());
@@ -88,7 +89,7 @@ pub(crate) fn resolve_all(x: &Tensor, op: &str, axes: &[isize]) -> Result<Vec<us
     Ok(resolved)
 }
 
-/// Sizes before, inside and after some adjacent axes.
+/// Returns the products of the sizes before, inside and after a range of axes.
 pub(crate) fn extents(shape: &Shape, axes: Range<usize>) -> [usize; 3] {
     let dims = shape.dims();
     [dims[..axes.start].iter().product(), dims[axes.clone()].iter().product(), dims[axes.end..].iter().product()]

@@ -1,7 +1,7 @@
-//! The ops: a file each, with all that belongs to it, in folders by family.
+//! Ops, one file each, in folders by family.
 //!
 //! A file holds the op's shape rule, gradient, CPU reference and launch, and its methods of [`Tensor`](crate::Tensor).
-//! A structured op has a shader of the same name in `shaders/`; a pointwise op is a row of a table and has none.
+//! A structured op has a shader of the same name in `shaders/`. A pointwise op is a WGSL expression and has no shader.
 
 pub(crate) mod axes;
 pub(crate) mod conv;
@@ -28,13 +28,18 @@ pub use spatial::{OutputSizes, Sizes};
 
 use crate::Pointwise;
 
-/// Every pointwise op of wgrad: the lists of the files that declare them.
-pub fn all_pointwise() -> Vec<&'static Pointwise> {
+/// Returns every pointwise op of wgrad, file by file.
+pub fn pointwise_ops() -> Vec<&'static Pointwise> {
     [
         pointwise::arithmetic::OPS,
         pointwise::elementary::OPS,
-        pointwise::activations::OPS,
-        pointwise::exponential_units::OPS,
+        pointwise::activations::relu::OPS,
+        pointwise::activations::sigmoid::OPS,
+        pointwise::activations::tanh::OPS,
+        pointwise::activations::softplus::OPS,
+        pointwise::activations::silu::OPS,
+        pointwise::activations::gelu::OPS,
+        pointwise::activations::elu::OPS,
         pointwise::trigonometry::OPS,
         pointwise::rounding::OPS,
         pointwise::compare::OPS,

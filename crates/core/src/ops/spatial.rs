@@ -1,8 +1,8 @@
-//! What convolutions and pooling share: sizes per axis, the setters of their options, and checks with their messages.
+//! Parts common to convolutions and pooling: sizes per axis, setters of options, and checks of shapes.
 
 use crate::{InvalidArgument, Shape};
 
-/// One size per axis of an image; a number stands for the same along each.
+/// One size per spatial axis. A single number means the same size along each.
 ///
 /// ```
 /// use wgrad_core::ops::Sizes;
@@ -29,7 +29,7 @@ impl<const D: usize> From<Sizes<D>> for [usize; D] {
     }
 }
 
-/// Sizes of an adaptive pooling's result: a number for all axes, one per axis, or `None` for that of the input.
+/// Output sizes of adaptive pooling: one number for all axes, or one per axis; `None` keeps the size of the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputSizes<const D: usize>(pub [Option<usize>; D]);
 
@@ -51,8 +51,8 @@ impl<const D: usize> From<[Option<usize>; D]> for OutputSizes<D> {
     }
 }
 
-/// Defines the setters of options, each named as the field that it sets: `field: Type` takes what becomes a `Type`,
-/// `field = Type` takes a `Type` itself.
+/// Defines setters of options, each named after its field: `field: Type` takes `impl Into<Type>`, `field = Type`
+/// takes a `Type`.
 macro_rules! setters {
     () => {};
     ($(#[$about:meta])* $field:ident: $takes:ty, $($rest:tt)*) => {
@@ -75,7 +75,7 @@ macro_rules! setters {
 }
 pub(crate) use setters;
 
-/// Sizes of one or two axes as those of two.
+/// Extends sizes of one or two axes to two; `missing` is the size of a missing height.
 pub(crate) fn two<const D: usize>(sizes: [usize; D], missing: usize) -> [usize; 2] {
     let mut two = [missing; 2];
     two[2 - D..].copy_from_slice(&sizes);
@@ -86,7 +86,7 @@ fn axes(spatial: usize) -> &'static str {
     if spatial == 1 { "L" } else { "H, W" }
 }
 
-/// Batch, channels and sizes of the input, which may lack the batch.
+/// Returns batch size, channels and spatial sizes of the input, whose batch axis is optional.
 pub(crate) fn images<const D: usize>(x: &Shape) -> Result<(usize, usize, [usize; 2]), InvalidArgument> {
     let (batch, rest) = match x.dims() {
         dims if dims.len() == D + 1 => (1, dims),
@@ -105,18 +105,18 @@ pub(crate) fn images<const D: usize>(x: &Shape) -> Result<(usize, usize, [usize;
     Ok((batch, rest[0], sizes))
 }
 
-/// The name of an axis of the image, in `D` dimensions seen as two.
+/// Returns the name of a spatial axis for messages; `axis` counts height, width.
 pub(crate) fn name<const D: usize>(axis: usize) -> &'static str {
     if D == 1 { "length" } else { ["height", "width"][axis] }
 }
 
-/// The first of some options that has a size of 0: its name, and the error without a fix.
+/// Returns the first option that has a size of 0: its name, and the error without a fix.
 pub(crate) fn zero<'a, const D: usize>(options: &[(&'a str, [usize; D])]) -> Option<(&'a str, InvalidArgument)> {
     let (name, sizes) = options.iter().find(|(_, sizes)| sizes.contains(&0))?;
     Some((name, InvalidArgument::new(format!("the {name} must be positive, not {sizes:?}"))))
 }
 
-/// An error if a window spans more elements than an axis has with its padding.
+/// Returns an error if a window spans more elements than an axis has with its padding.
 pub(crate) fn check_span(span: usize, padded: usize, name: &str) -> Result<(), InvalidArgument> {
     if span <= padded {
         return Ok(());

@@ -18,7 +18,7 @@ pub(crate) fn joined<'a>(
     source: String,
     mut added: impl Iterator<Item = &'a Pointwise>,
 ) -> Kernel {
-    let ours = added.all(|row| ops::all_pointwise().contains(&row));
+    let ours = added.all(|row| ops::pointwise_ops().contains(&row));
     let joined = Kernel::generated(name, source);
     if kernel.is_trusted() && ours { trusted(joined) } else { joined }
 }

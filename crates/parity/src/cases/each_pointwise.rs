@@ -1,6 +1,6 @@
 //! Every pointwise op by itself, also those that only gradients use: a new one needs no case.
 
-use wgrad_core::ops::all_pointwise;
+use wgrad_core::ops::pointwise_ops;
 use wgrad_core::{Block, Pointwise, Slice, SliceMut, Tensor};
 
 use crate::case::Case;
@@ -17,7 +17,7 @@ const PROBABILITIES: [f64; 2] = [0.05, 0.95];
 const LABELS: usize = 5;
 
 fn own() -> Vec<Case> {
-    all_pointwise().iter().map(|&op| case(op)).collect()
+    pointwise_ops().iter().map(|&op| case(op)).collect()
 }
 
 fn case(op: &'static Pointwise) -> Case {

@@ -1,4 +1,4 @@
-//! The sizes of a convolution, and what is wrong with them.
+//! Sizes of a convolution, computed from shapes and options and checked.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::ops::spatial::{check_span, images, name, two, zero};
 use crate::{InvalidArgument, Shape};
 
 /// All sizes of a convolution from images `[batch, groups·c, image]` to `[batch, groups·o, result]`, with a weight
-/// `[groups·o, c, kernel]`. An element `r` of the result sees the elements `r·stride − before + k·dilation` of the image.
+/// `[groups·o, c, kernel]`. Element `r` of the result reads the elements `r·stride − before + k·dilation` of the image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     pub batch: usize,
@@ -26,7 +26,7 @@ fn channels(count: usize) -> String {
     if count == 1 { "1 channel".into() } else { format!("{count} channels") }
 }
 
-/// The kernel of a weight, and that nothing of it and of the options is 0.
+/// Returns the kernel sizes of a weight; an error if the weight has the wrong rank, or a size or option is 0.
 fn kernel<const D: usize>(
     weight: &Shape,
     groups: usize,
@@ -170,17 +170,17 @@ impl Geometry {
         [self.groups * self.o, self.c, self.kernel[0], self.kernel[1]]
     }
 
-    /// Elements of a window in one channel.
+    /// Returns the number of elements of a window in one channel.
     pub fn window(&self) -> usize {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Where tap `k` of the window at result element 0 lies on an axis of the image.
+    /// Returns the position, along an axis of the image, of tap `k` of the window of result element 0.
     pub fn first(&self, axis: usize, k: usize) -> isize {
         (k * self.dilation[axis]).cast_signed() - self.before[axis].cast_signed()
     }
 
-    /// The elements of an axis of the result whose tap `k` is inside the image.
+    /// Returns the elements of an axis of the result whose tap `k` is inside the image.
     pub fn reached(&self, axis: usize, k: usize) -> Range<usize> {
         let up = |x: isize| x.max(0).cast_unsigned().div_ceil(self.stride[axis]).min(self.result[axis]);
         let (low, high) = (up(-self.first(axis, k)), up(self.image[axis].cast_signed() - self.first(axis, k)));

@@ -1,4 +1,4 @@
-//! The kernels of convolutions: which variant runs, and the constants that make it.
+//! Kernels of convolutions: choice of the variant, and the constants of its template.
 
 use crate::{Dispatch, Grid, Kernel, Launch, Limits, Operand, Spec};
 
@@ -14,19 +14,22 @@ const TILES: &str = wgrad_shaders::lib::CONV_TILES;
 const TILED: &str = wgrad_shaders::CONV_TILED;
 const WEIGHT_TILED: &str = wgrad_shaders::CONV_WEIGHT_TILED;
 
-/// How large the direct kernels' tiles may become. A load costs a software adapter as much as dozens of products, and
-/// every product that is written out costs time to compile: wide tiles pay for themselves in heavy convolutions.
-struct Reach {
+/// Upper bounds of the direct kernels' tiles. On a software adapter a load costs as much as dozens of products, but
+/// each unrolled product takes time to compile: wide tiles pay off for large convolutions only.
+struct TileBounds {
+    /// Channels of a tile.
     channels: usize,
+    /// Pixels of a tile.
     pixels: usize,
-    /// Products in the body of the innermost loop.
+    /// Unrolled products in the body of the innermost loop.
     products: usize,
-    /// Of a weight's gradient: output channels, and sums of a thread.
+    /// Output channels of a tile of the weight's gradient.
     weight_channels: usize,
+    /// Sums of a thread of the weight's gradient.
     sums: usize,
 }
 
-impl Reach {
+impl TileBounds {
     fn of(geometry: &Geometry, limits: &Limits) -> Self {
         let Geometry { batch, groups, c, o, kernel, result, .. } = *geometry;
         let products = [batch, groups, c, o, kernel[0], kernel[1], result[0], result[1]].iter().product::<usize>();
@@ -38,19 +41,20 @@ impl Reach {
     }
 }
 
-/// The size of a tile, a multiple of `of` up to `most`, that leaves the fewest elements idle; of those the largest.
+/// Returns the tile size, a multiple of `of` up to `most`, that wastes the fewest elements; the largest such size.
 fn tile(width: usize, of: usize, most: usize) -> usize {
     let sizes = (of..=most.max(of)).step_by(of);
     sizes.min_by_key(|&size| (width.div_ceil(size) * size, std::cmp::Reverse(size))).unwrap_or(of)
 }
 
-/// Parts of equal length, and that length.
+/// Cuts `terms` into about `parts` parts, whose length is a multiple of `unit`; returns the number of parts and that
+/// length.
 fn parts(terms: usize, parts: usize, unit: usize) -> (usize, usize) {
     let length = terms.div_ceil(parts.clamp(1, terms)).next_multiple_of(unit);
     (terms.div_ceil(length), length)
 }
 
-/// How the tiled kernels divide a product.
+/// Tiling of an implicit matrix product.
 struct Tiles {
     side: usize,
     rows: usize,
@@ -60,8 +64,8 @@ struct Tiles {
 }
 
 impl Tiles {
-    /// Tiles of `matrices` products `[rows, columns]` of sums over `terms`, if tiles are worth it: with enough rows,
-    /// columns and terms, on a device with workgroup memory that is not emulated.
+    /// Returns the tiling of `matrices` products `[rows, columns]` with sums over `terms`, or `None` if the product
+    /// is too small for tiles, or the device emulates workgroup memory or has too little of it.
     fn of([matrices, rows, columns, terms]: [usize; 4], limits: &Limits) -> Option<Self> {
         let able = limits.invocations >= 256 && limits.workgroup_bytes >= 16 << 10;
         if limits.software || !able || rows < 12 || columns < 12 || terms < 8 {
@@ -73,7 +77,7 @@ impl Tiles {
         Some(Self { side, rows, all: count(side) * parts, parts, length })
     }
 
-    /// The dispatch of a template behind that of tiles, with the constants of both.
+    /// Returns the dispatch of a template that includes `lib/conv_tiles.wgsl`, with the constants of both.
     fn dispatch(&self, name: &str, template: Template, mut constants: Vec<(&'static str, i64)>) -> Dispatch {
         let Self { side, .. } = *self;
         let depth = side / 4;
@@ -85,7 +89,8 @@ impl Tiles {
     }
 }
 
-/// A convolution as the kernels see it: `to` elements gather `from` ones at `(t·mul + k·step + offset) / div`.
+/// Common form of a convolution and its input gradient: element `t` of `to` reads `from` at
+/// `(t·mul + k·step + offset) / div`.
 struct Gather {
     c: usize,
     o: usize,
@@ -137,7 +142,8 @@ impl Gather {
     }
 }
 
-/// A convolution (of `x` and `w`) or the gradient of one for its input (of `dy` and `w`), perhaps with a bias.
+/// Launches a convolution (of x and w) or, if `transposed`, its gradient for the input (of dy and w), with an optional
+/// bias.
 pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>) {
     let gather = Gather::new(geometry, transposed);
     let size = at.outputs[0].shape.numel();
@@ -148,7 +154,7 @@ pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
     let terms = gather.c * geometry.kernel[0] * geometry.kernel[1];
     let plane = gather.to[0] * gather.to[1];
     let pixels = geometry.batch * plane;
-    // A tile has no way to leave out the taps that a stride does not meet.
+    // The tiled kernel cannot skip the taps that a strided gradient does not use.
     let tiles = Tiles::of([geometry.groups, gather.o, pixels, terms], at.limits).filter(|_| gather.div == [1, 1]);
     let (dispatch, parts) = if let Some(tiles) = tiles {
         let mut constants = gather.constants(geometry);
@@ -156,30 +162,30 @@ pub(crate) fn gather(geometry: &Geometry, transposed: bool, at: &mut Launch<'_>)
         let template = Template::new("conv_tiled", &[TILES, TILED]).flag("biased", biased && tiles.parts == 1);
         (tiles.dispatch("conv_tiled", template, constants).param("pixels", pixels), tiles.parts)
     } else {
-        direct(geometry, &gather, &Reach::of(geometry, at.limits), biased)
+        direct(geometry, &gather, &TileBounds::of(geometry, at.limits), biased)
     };
     let dispatch = dispatch.bind("x", Operand::Input(0)).bind("w", Operand::Input(1)).param("size", size);
     finish(at, dispatch, parts, [size, plane, geometry.groups * gather.o], biased);
 }
 
-fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> (Dispatch, usize) {
+fn direct(geometry: &Geometry, gather: &Gather, bounds: &TileBounds, biased: bool) -> (Dispatch, usize) {
     let [kh, kw] = geometry.kernel;
     let div = gather.div.map(|div| usize::try_from(div).unwrap_or(1));
-    let channels = tile(gather.o, 1, reach.channels);
+    let channels = tile(gather.o, 1, bounds.channels);
     let few = div[1] <= 8;
-    let width = tile(gather.to[1], if few { div[1] } else { 1 }, reach.pixels);
+    let width = tile(gather.to[1], if few { div[1] } else { 1 }, bounds.pixels);
     let numerator = |p: usize, k: usize| signed(p) * gather.mul[1] + signed(k) * gather.step[1] + gather.offset[1];
     let touched = |p: usize| [numerator(p, 0), numerator(p, kw - 1)];
     let ends = [touched(0), touched(width - 1)].concat();
     let (low, high) = ends.iter().fold((i64::MAX, i64::MIN), |(low, high), &end| (low.min(end), high.max(end)));
-    let long = !few || kw * channels * width > reach.products.max(480) || high - low >= 96;
+    let long = !few || kw * channels * width > bounds.products.max(480) || high - low >= 96;
     let (taps, columns, grain, low) =
         if long { (1, signed(width), gather.mul[1], gather.offset[1]) } else { (kw, high - low + 1, 1, low) };
-    let rows = kh * taps * channels * width <= reach.products;
+    let rows = kh * taps * channels * width <= bounds.products;
     let [tiles_x, tiles_o] = [gather.to[1].div_ceil(width), gather.o.div_ceil(channels)];
     let phase_rows = gather.to[0].div_ceil(div[0]);
     let threads = tiles_x * phase_rows * div[0] * tiles_o * geometry.groups * geometry.batch;
-    // Iterations per channel: of the loops over its rows and columns, those that are not unrolled and not run once.
+    // Iterations per channel of the loops over rows and columns, as far as they are not unrolled.
     let iterations = 1 + if rows { 0 } else { kh } + if taps < kw { kh * kw.div_ceil(taps) } else { 0 };
     let wanted = iterations::parts(gather.c * iterations).max((gather.c * kh * kw / 256).min(1024 / threads));
     let (parts, length) = parts(gather.c, wanted, 1);
@@ -205,7 +211,7 @@ fn direct(geometry: &Geometry, gather: &Gather, reach: &Reach, biased: bool) -> 
     (dispatch.param("threads", threads), parts)
 }
 
-/// The gradient of a convolution for its weight, of `x` and `dy`.
+/// Launches the gradient of a convolution for its weight, from x and dy.
 pub(crate) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
     let Geometry { batch, groups, c, o, image, kernel: [kh, kw], result, stride, before, dilation } = *geometry;
     let size = at.outputs[0].shape.numel();
@@ -233,17 +239,21 @@ pub(crate) fn weight(geometry: &Geometry, at: &mut Launch<'_>) {
         let dispatch = tiles.dispatch("conv_weight_tiled", template, constants);
         (dispatch.param("pixels", pixels).param("length", tiles.length), tiles.parts)
     } else {
-        weight_direct(geometry, &Reach::of(geometry, at.limits), constants)
+        weight_direct(geometry, &TileBounds::of(geometry, at.limits), constants)
     };
     let dispatch = dispatch.bind("x", Operand::Input(0)).bind("dy", Operand::Input(1)).param("size", size);
     finish(at, dispatch, parts, [size, 1, 1], false);
 }
 
-fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'static str, i64)>) -> (Dispatch, usize) {
+fn weight_direct(
+    geometry: &Geometry,
+    bounds: &TileBounds,
+    mut constants: Vec<(&'static str, i64)>,
+) -> (Dispatch, usize) {
     let Geometry { batch, groups, c, o, kernel: [kh, kw], result, stride, dilation, .. } = *geometry;
-    let channels = tile(o, 1, reach.weight_channels);
+    let channels = tile(o, 1, bounds.weight_channels);
     let mut across = if kw <= 9 { kw } else { 8 };
-    let mut width = tile(result[1], 1, reach.pixels.min(8));
+    let mut width = tile(result[1], 1, bounds.pixels.min(8));
     let touched = |width: usize, across: usize| (width - 1) * stride[1] + (across - 1) * dilation[1] + 1;
     if touched(width, across) > 96 {
         width = 1;
@@ -251,8 +261,8 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     if touched(width, across) > 96 {
         across = 1;
     }
-    let down = if channels * kh * across <= reach.sums { kh } else { 1 };
-    let inner = tile(c, 1, (reach.sums / (channels * down * across)).min(8));
+    let down = if channels * kh * across <= bounds.sums { kh } else { 1 };
+    let inner = tile(c, 1, (bounds.sums / (channels * down * across)).min(8));
     let tiles = [o.div_ceil(channels), c.div_ceil(inner), kh.div_ceil(down), kw.div_ceil(across)];
     let threads = tiles.iter().product::<usize>() * groups;
     let strips = result[1].div_ceil(width);
@@ -280,7 +290,7 @@ fn weight_direct(geometry: &Geometry, reach: &Reach, mut constants: Vec<(&'stati
     (dispatch.param("threads", threads).param("steps", steps).param("length", length), parts)
 }
 
-/// Adds a dispatch and, if it made parts, the one that adds them; the bias comes with the last of the two.
+/// Adds the dispatch and, if it writes parts, a second one that sums them. The last dispatch adds the bias.
 fn finish(at: &mut Launch<'_>, dispatch: Dispatch, parts: usize, [size, plane, channels]: [usize; 3], biased: bool) {
     if parts == 1 {
         let dispatch = dispatch.bind("y", Operand::Output(0));

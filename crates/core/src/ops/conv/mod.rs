@@ -1,4 +1,4 @@
-//! Convolution and its transpose, in one and two dimensions.
+//! Convolution and transposed convolution, in one and two dimensions.
 
 pub(crate) mod geometry;
 mod kernels;
@@ -10,7 +10,7 @@ use crate::{Accuracy, Backward, InvalidArgument, Launch, Op, Reference, Spec, Te
 use crate::ops::conv::geometry::Geometry;
 use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions};
 
-/// Convolutions. Weights, options and results are those of PyTorch's functions of the same names.
+/// Convolutions. Weights, options and results match PyTorch's functions of the same names.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -22,31 +22,41 @@ use crate::ops::conv::options::{ConvOptions, ConvTransposeOptions};
 /// assert_eq!(y.shape().dims(), [8, 16, 16, 16]);
 /// ```
 impl Tensor {
-    /// `y[n, o, t] = Σ_{c, k} w[o, c, k] · x[n, c, t·stride − padding + k·dilation] (+ bias[o])`, 0 where `x` ends.
+    /// Applies a one-dimensional convolution.
     ///
-    /// `self` is `[N, C, L]` or `[C, L]`, the weight `[O, C/groups, K]`, the bias `[O]`; the result is `[N, O, L′]`
-    /// with `L′ = ⌊(L + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1`. With groups, output channels `o` of a group
-    /// see its `C/groups` input channels only. Source: `torch.nn.functional.conv1d`.
+    /// `y[n, o, t] = Σ_{c, k} w[o, c, k] · x[n, c, t·stride − padding + k·dilation] (+ bias[o])`, where x is 0
+    /// outside its bounds. `self` is `[N, C, L]` or `[C, L]`, the weight `[O, C/groups, K]`, the bias `[O]`; the
+    /// result is `[N, O, L′]` or `[O, L′]` with `L′ = ⌊(L + 2·padding − dilation·(K − 1) − 1) / stride⌋ + 1`. The
+    /// output channels of a group depend on the `C/groups` input channels of that group only. Defaults: see
+    /// [`ConvOptions`].
     ///
     /// Other shapes, groups that do not divide the channels, and windows larger than the padded input are errors.
+    /// Source: `torch.nn.functional.conv1d`.
     #[track_caller]
     pub fn conv1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<1>) -> Tensor {
         let geometry = Geometry::of_conv(&self.shape(), &weight.shape(), bias.map(Tensor::shape).as_ref(), &options);
         trace("conv1d", self, weight, bias, geometry, false)
     }
 
-    /// [`Self::conv1d`] over two axes: `[N, C, H, W]` or `[C, H, W]` with a weight `[O, C/groups, KH, KW]`.
+    /// Applies a two-dimensional convolution: [`Self::conv1d`] over two axes.
+    ///
+    /// `self` is `[N, C, H, W]` or `[C, H, W]`, the weight `[O, C/groups, KH, KW]`, the bias `[O]`. Source:
+    /// `torch.nn.functional.conv2d`.
     #[track_caller]
     pub fn conv2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvOptions<2>) -> Tensor {
         let geometry = Geometry::of_conv(&self.shape(), &weight.shape(), bias.map(Tensor::shape).as_ref(), &options);
         trace("conv2d", self, weight, bias, geometry, false)
     }
 
-    /// The gradient of [`Self::conv1d`] for its input, as an op of its own: every element of `self` adds the weight,
-    /// times itself, to a window of the result.
+    /// Applies a one-dimensional transposed convolution, the gradient of [`Self::conv1d`] for its input.
     ///
-    /// `self` is `[N, C, L]` or `[C, L]`, the weight `[C, O/groups, K]`, the bias `[O]`; the result is `[N, O, L′]` with
-    /// `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. Source:
+    /// Each element of `self`, times the weight, is added to a window of the result. `self` is `[N, C, L]` or
+    /// `[C, L]`, the weight `[C, O/groups, K]`, the bias `[O]`; the result is `[N, O, L′]` or `[O, L′]` with
+    /// `L′ = (L − 1)·stride − 2·padding + dilation·(K − 1) + output_padding + 1`. Defaults: see
+    /// [`ConvTransposeOptions`].
+    ///
+    /// Other shapes, groups that do not divide the channels, an `output_padding` that is not smaller than the stride
+    /// or the dilation, and a padding that leaves no elements are errors. Source:
     /// `torch.nn.functional.conv_transpose1d`.
     #[track_caller]
     pub fn conv_transpose1d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvTransposeOptions<1>) -> Tensor {
@@ -55,7 +65,10 @@ impl Tensor {
         trace("conv_transpose1d", self, weight, bias, geometry, true)
     }
 
-    /// [`Self::conv_transpose1d`] over two axes: `[N, C, H, W]` or `[C, H, W]` with a weight `[C, O/groups, KH, KW]`.
+    /// Applies a two-dimensional transposed convolution: [`Self::conv_transpose1d`] over two axes.
+    ///
+    /// `self` is `[N, C, H, W]` or `[C, H, W]`, the weight `[C, O/groups, KH, KW]`, the bias `[O]`. Source:
+    /// `torch.nn.functional.conv_transpose2d`.
     #[track_caller]
     pub fn conv_transpose2d(&self, weight: &Tensor, bias: Option<&Tensor>, options: ConvTransposeOptions<2>) -> Tensor {
         let geometry =
@@ -64,7 +77,7 @@ impl Tensor {
     }
 }
 
-/// Applies a convolution or its transpose to images with any of their axes missing or of size 1.
+/// Traces a convolution or its transpose, of inputs with or without a batch axis and with one or two spatial axes.
 #[track_caller]
 fn trace(
     op: &str,
@@ -93,7 +106,7 @@ fn trace(
         (geometry.image_shape(), geometry.result_shape())
     };
     let y = geometry.apply(transposed, &x.reshape(from), &weight.reshape(geometry.weight_shape()), bias);
-    // What the result has more than the input is what was missing: the batch, or the height.
+    // Drops the batch and the height from the result if the input has none.
     let (shape, spatial) = (x.shape(), weight.shape().rank() - 2);
     let mut dims = vec![to[1]];
     dims.extend(&to[4 - spatial..]);
@@ -104,7 +117,7 @@ fn trace(
 }
 
 impl Geometry {
-    /// A convolution, or its transpose.
+    /// Applies the convolution, or its transpose.
     #[track_caller]
     fn apply(self, transposed: bool, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let inputs: Vec<&Tensor> = [x, weight].into_iter().chain(bias).collect();
@@ -118,15 +131,15 @@ impl Geometry {
     }
 }
 
-/// The gradient of a bias: the sum over all but the channels.
+/// Adds the gradient of the bias, if there is one: the sum over all axes but the channels.
 fn give_bias(at: &mut Backward) {
     if at.inputs() > 2 {
         at.give_with(2, |at| at.dy().sum_keep(&[0, 2, 3]).reshape(at.input(2).shape()));
     }
 }
 
-/// `y = w ∗ x (+ bias)`. With [`ConvInput`] and [`ConvWeight`] it is closed under differentiation: all three are
-/// `Σ w·x·y` over the same triples, less one of the factors.
+/// Convolution, `y = w ∗ x (+ bias)`. The gradients of [`Conv`], [`ConvInput`] and [`ConvWeight`] are these ops
+/// again: each is the derivative of `Σ w·x·y`, over the same index triples, for one of its factors.
 #[derive(Debug)]
 struct Conv(Geometry);
 
@@ -162,8 +175,8 @@ impl Op for Conv {
     }
 }
 
-/// The gradient of a convolution for its input, from `y`'s gradient and the weight; also the transposed convolution,
-/// with a bias.
+/// Gradient of a convolution for its input, from the gradient of y and the weight; with an optional bias, also the
+/// transposed convolution.
 #[derive(Debug)]
 struct ConvInput(Geometry);
 
@@ -199,7 +212,7 @@ impl Op for ConvInput {
     }
 }
 
-/// The gradient of a convolution for its weight, from its input and `y`'s gradient.
+/// Gradient of a convolution for its weight, from its input and the gradient of y.
 #[derive(Debug)]
 struct ConvWeight(Geometry);
 

@@ -1,19 +1,19 @@
-//! The options of convolutions and of their transposes.
+//! Options of convolutions and transposed convolutions.
 
 use crate::ops::spatial::{Sizes, setters};
 
-/// What a convolution adds around its input: zeros, before and after each axis.
+/// Zero padding of a convolution, before and after each spatial axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding<const D: usize> {
-    /// So many on either side of each axis.
+    /// This number of zeros on both sides of each axis.
     Sizes([usize; D]),
-    /// So many that the result has the size of the input; of an odd number, the larger part comes after. Needs a
-    /// stride of 1.
+    /// As many zeros as keep the size of the input; if the total is odd, the extra zero comes after. Needs a stride
+    /// of 1. PyTorch's `"same"`.
     Same,
 }
 
 impl<const D: usize> Padding<D> {
-    /// None at all; PyTorch's `"valid"`.
+    /// No padding; PyTorch's `"valid"`.
     pub const VALID: Self = Self::Sizes([0; D]);
 }
 
@@ -29,7 +29,7 @@ impl<const D: usize> From<[usize; D]> for Padding<D> {
     }
 }
 
-/// How the window of a convolution lies on its input; the defaults are PyTorch's.
+/// Options of a convolution, with PyTorch's defaults.
 ///
 /// ```
 /// use wgrad_core::ops::{ConvOptions, Padding};
@@ -38,13 +38,13 @@ impl<const D: usize> From<[usize; D]> for Padding<D> {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvOptions<const D: usize> {
-    /// Steps of the window; 1.
+    /// Step of the window along each axis; default: 1.
     pub stride: [usize; D],
-    /// Zeros around the input; none.
+    /// Zeros around the input; default: none.
     pub padding: Padding<D>,
-    /// Steps from one tap of the window to the next; 1.
+    /// Distance between taps of the window; default: 1.
     pub dilation: [usize; D],
-    /// Groups of channels that do not see each other; 1.
+    /// Groups of channels, convolved separately; default: 1.
     pub groups: usize,
 }
 
@@ -55,36 +55,37 @@ impl<const D: usize> Default for ConvOptions<D> {
 }
 
 impl<const D: usize> ConvOptions<D> {
-    /// PyTorch's defaults.
+    /// Returns PyTorch's defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
     setters! {
-        /// Steps of the window.
+        /// Sets the step of the window.
         stride: Sizes<D>,
-        /// Zeros around the input: a number, one per axis, or [`Padding::Same`].
+        /// Sets the padding: one number, one per axis, or [`Padding::Same`].
         padding: Padding<D>,
-        /// Steps from one tap of the window to the next.
+        /// Sets the distance between taps of the window.
         dilation: Sizes<D>,
-        /// Groups of channels that do not see each other; as many as channels for a depthwise convolution.
+        /// Sets the number of groups, which are convolved separately; the number of channels for a depthwise
+        /// convolution.
         groups = usize,
     }
 }
 
-/// How the window of a transposed convolution lies on its result; the defaults are PyTorch's.
+/// Options of a transposed convolution, with PyTorch's defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvTransposeOptions<const D: usize> {
-    /// Steps of the window; 1.
+    /// Step of the window along each axis; default: 1.
     pub stride: [usize; D],
-    /// Elements cut off on either side of each axis of the result; none.
+    /// Elements cut off on both sides of each axis of the result; default: 0.
     pub padding: [usize; D],
-    /// Elements added after each axis of the result, fewer than its stride or its dilation: which of the sizes that
-    /// the convolution would map to that of the input is meant; 0.
+    /// Elements added after each axis of the result, fewer than the stride or the dilation; default: 0. A convolution
+    /// with a stride maps several sizes to that of the input; this selects among them.
     pub output_padding: [usize; D],
-    /// Steps from one tap of the window to the next; 1.
+    /// Distance between taps of the window; default: 1.
     pub dilation: [usize; D],
-    /// Groups of channels that do not see each other; 1.
+    /// Groups of channels, convolved separately; default: 1.
     pub groups: usize,
 }
 
@@ -95,21 +96,21 @@ impl<const D: usize> Default for ConvTransposeOptions<D> {
 }
 
 impl<const D: usize> ConvTransposeOptions<D> {
-    /// PyTorch's defaults.
+    /// Returns PyTorch's defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
     setters! {
-        /// Steps of the window.
+        /// Sets the step of the window.
         stride: Sizes<D>,
-        /// Elements cut off on either side of the result.
+        /// Sets the number of elements cut off on both sides of the result.
         padding: Sizes<D>,
-        /// Elements added after each axis of the result.
+        /// Sets the number of elements added after each axis of the result.
         output_padding: Sizes<D>,
-        /// Steps from one tap of the window to the next.
+        /// Sets the distance between taps of the window.
         dilation: Sizes<D>,
-        /// Groups of channels that do not see each other.
+        /// Sets the number of groups, which are convolved separately.
         groups = usize,
     }
 }

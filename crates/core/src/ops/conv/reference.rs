@@ -1,7 +1,8 @@
-//! Convolutions on the CPU: patches of the image as a matrix, block by block, and matrix products.
+//! Convolutions on the CPU: im2col, block by block, and matrix products.
 //!
-//! Blocks are a matter of sizes, never of the number of threads, and parts of a sum are added in order: equal inputs
-//! give equal bits on any machine.
+//! The matrix of patches has a row per term of the sum (channel and tap) and a column per element of the result. Blocks
+//! depend on the sizes, never on the number of threads, and parts of a sum are added in order: equal inputs give equal
+//! bits on any machine.
 
 use std::ops::Range;
 
@@ -10,13 +11,14 @@ use rayon::prelude::*;
 
 use crate::ops::conv::geometry::Geometry;
 
-/// Elements of a matrix of patches: what stays in a core's cache.
+/// Upper bound of the elements of a matrix of patches, which should stay in a core's cache.
 const PATCHES: usize = 1 << 17;
-/// Parts that a weight's gradient is summed in, and elements of all parts together.
+/// Most parts of the sum of a weight's gradient.
 const PARTS: usize = 16;
+/// Most elements of all parts together.
 const PART_ELEMENTS: usize = 1 << 22;
 
-/// Some rows of the results of some images; several images only if all of their rows.
+/// Block of the result: some rows of one image, or all rows of several images.
 #[derive(Clone)]
 struct Block {
     images: Range<usize>,
@@ -24,7 +26,7 @@ struct Block {
 }
 
 impl Geometry {
-    /// Terms of the sum behind an element of the result.
+    /// Returns the number of terms in the sum of a result element.
     fn terms(&self) -> usize {
         self.c * self.kernel[0] * self.kernel[1]
     }
@@ -33,7 +35,7 @@ impl Geometry {
         self.result[0] * self.result[1]
     }
 
-    /// Elements of an image's group.
+    /// Returns the number of elements of one group of an image.
     fn image_group(&self) -> usize {
         self.c * self.image[0] * self.image[1]
     }
@@ -46,12 +48,12 @@ impl Geometry {
         self.o * self.terms()
     }
 
-    /// Images per block: a sixteenth of the batch or less.
+    /// Returns the number of images per block: at most a sixteenth of the batch.
     fn images(&self) -> usize {
         (PATCHES / (self.terms() * self.pixels())).clamp(1, self.batch.div_ceil(16).max(1))
     }
 
-    /// The blocks of some images.
+    /// Returns the blocks of a range of images.
     fn blocks(&self, images: Range<usize>) -> impl Iterator<Item = Block> {
         let [height, width] = self.result;
         let step = self.images();
@@ -65,7 +67,7 @@ impl Geometry {
         })
     }
 
-    /// Calls `each` with every tap: its channel, its row in the matrix of patches, and its place in the window.
+    /// Calls `each` with every tap: its channel, its row in the matrix of patches, and its position in the window.
     fn taps(&self, mut each: impl FnMut(usize, usize, [usize; 2])) {
         let [kh, kw] = self.kernel;
         for row in 0..self.terms() {
@@ -73,8 +75,9 @@ impl Geometry {
         }
     }
 
-    /// Calls `each` with the pieces of a row of the matrix of patches: for every row of a result, where it stands in
-    /// the matrix, which of its elements are inside the image, and where the first of those lies in the image's plane.
+    /// Calls `each` with the pieces of a row of the matrix of patches, one per row of the result: the image, the
+    /// first column of the piece, and, if the tap hits the image, the range of its elements inside the image and the
+    /// index of the first of them in the image's plane.
     fn pieces(
         &self,
         block: &Block,
@@ -98,7 +101,7 @@ impl Geometry {
         }
     }
 
-    /// The matrix `[terms, columns]` of what each element of the block's results sees.
+    /// Fills the matrix of patches `[terms, columns]` of a block (im2col).
     fn patches<F: Real>(&self, x: &[F], group: usize, block: &Block, columns: usize, out: &mut [F]) {
         let (plane, stride, width) = (self.image[0] * self.image[1], self.stride[1], self.result[1]);
         self.taps(|c, row, tap| {
@@ -119,7 +122,7 @@ impl Geometry {
         });
     }
 
-    /// Adds a matrix of patches to where they come from; `x` begins at image `first`.
+    /// Adds a matrix of patches to the image elements it was read from (col2im); `x` begins at image `first`.
     fn scatter<F: Real>(&self, patches: &[F], group: usize, block: &Block, columns: usize, first: usize, x: &mut [F]) {
         let (plane, stride) = (self.image[0] * self.image[1], self.stride[1]);
         self.taps(|c, row, tap| {
@@ -137,7 +140,8 @@ impl Geometry {
         });
     }
 
-    /// Where a block's part of channel `o` of an image's result lies, and its place in a matrix `[o, columns]`.
+    /// Calls `each` with every image and channel `o` of a block: its range in the result, and the start of the same
+    /// elements in a matrix `[o, columns]`.
     fn strips(&self, block: &Block, columns: usize, mut each: impl FnMut(usize, usize, Range<usize>, usize)) {
         let length = block.rows.len() * self.result[1];
         for (i, image) in block.images.clone().enumerate() {
@@ -153,14 +157,14 @@ impl Geometry {
     }
 }
 
-/// Work space of a thread.
+/// Buffers that a thread reuses.
 #[derive(Default)]
-struct Space<F> {
+struct Workspace<F> {
     patches: Vec<F>,
     results: Vec<F>,
 }
 
-impl<F: Real> Space<F> {
+impl<F: Real> Workspace<F> {
     fn of(&mut self, geometry: &Geometry, columns: usize) -> (&mut [F], &mut [F]) {
         let grow = |buffer: &mut Vec<F>, length: usize| {
             if buffer.len() < length {
@@ -174,29 +178,30 @@ impl<F: Real> Space<F> {
     }
 }
 
-fn new<F: Real>() -> Space<F> {
-    Space { patches: vec![], results: vec![] }
+fn new<F: Real>() -> Workspace<F> {
+    Workspace { patches: vec![], results: vec![] }
 }
 
-/// Runs `body` for chunks of `out`, on all cores if there are several: a product of its own takes all of them, too.
-fn chunks<F: Real>(out: &mut [F], length: usize, body: impl Fn(&mut Space<F>, usize, &mut [F]) + Sync) {
+/// Runs `body` for chunks of `out`, in parallel if there are several. A single chunk runs alone: its matrix products
+/// use all cores.
+fn chunks<F: Real>(out: &mut [F], length: usize, body: impl Fn(&mut Workspace<F>, usize, &mut [F]) + Sync) {
     if out.len() <= length {
         body(&mut new(), 0, out);
     } else {
-        out.par_chunks_mut(length).enumerate().for_each_init(new, |space, (i, out)| body(space, i, out));
+        out.par_chunks_mut(length).enumerate().for_each_init(new, |workspace, (i, out)| body(workspace, i, out));
     }
 }
 
-/// `y = w · patches (+ bias)`.
+/// Computes `y = w · patches (+ bias)`.
 pub(crate) fn forward<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let (x, w, y) = (at.float(0), at.float(1), at.out(0));
     let bias = (at.inputs() > 2).then(|| at.float(2));
     let image = geometry.groups * geometry.result_group();
-    chunks(y, geometry.images() * image, |space, chunk, y| {
+    chunks(y, geometry.images() * image, |workspace, chunk, y| {
         let first = chunk * geometry.images();
         for block in geometry.blocks(first..first + y.len() / image) {
             let columns = geometry.columns(&block);
-            let (patches, results) = space.of(geometry, columns);
+            let (patches, results) = workspace.of(geometry, columns);
             for group in 0..geometry.groups {
                 geometry.patches(x, group, &block, columns, patches);
                 let w = &w[group * geometry.weight_group()..];
@@ -212,20 +217,20 @@ pub(crate) fn forward<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     });
 }
 
-/// `dx`: what `wᵀ · dy` adds to each patch.
+/// Computes `dx` by adding `wᵀ · dy`, a matrix of patches, to the image.
 pub(crate) fn input<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let (dy, w, dx) = (at.float(0), at.float(1), at.out(0));
     let bias = (at.inputs() > 2).then(|| at.float(2));
     let image = geometry.groups * geometry.image_group();
     let plane = geometry.image[0] * geometry.image[1];
-    chunks(dx, geometry.images() * image, |space, chunk, dx| {
+    chunks(dx, geometry.images() * image, |workspace, chunk, dx| {
         for (i, plane) in dx.chunks_exact_mut(plane).enumerate() {
             plane.fill(bias.map_or(F::zero(), |bias| bias[i % bias.len()]));
         }
         let first = chunk * geometry.images();
         for block in geometry.blocks(first..first + dx.len() / image) {
             let columns = geometry.columns(&block);
-            let (patches, results) = space.of(geometry, columns);
+            let (patches, results) = workspace.of(geometry, columns);
             for group in 0..geometry.groups {
                 geometry.strips(&block, columns, |image, _, from, to| {
                     let dy = &dy[(image * geometry.groups + group) * geometry.result_group()..][from];
@@ -240,18 +245,18 @@ pub(crate) fn input<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     });
 }
 
-/// `dw = dy · patchesᵀ`, in parts of the batch that are added in order.
+/// Computes `dw = dy · patchesᵀ` for parts of the batch, and adds the parts in order.
 pub(crate) fn weight<F: Real>(geometry: &Geometry, mut at: Buffers<'_, F>) {
     let (x, dy, dw) = (at.float(0), at.float(1), at.out(0));
     let size = geometry.groups * geometry.weight_group();
     let parts = (PART_ELEMENTS / size).clamp(1, PARTS);
     let images = geometry.batch.div_ceil(parts).next_multiple_of(geometry.images()).max(1);
     let mut partial = vec![F::zero(); geometry.batch.div_ceil(images) * size];
-    chunks(&mut partial, size, |space, part, dw| {
+    chunks(&mut partial, size, |workspace, part, dw| {
         let mut product = vec![F::zero(); geometry.weight_group()];
         for block in geometry.blocks(part * images..((part + 1) * images).min(geometry.batch)) {
             let columns = geometry.columns(&block);
-            let (patches, results) = space.of(geometry, columns);
+            let (patches, results) = workspace.of(geometry, columns);
             for (group, dw) in dw.chunks_exact_mut(geometry.weight_group()).enumerate() {
                 geometry.patches(x, group, &block, columns, patches);
                 geometry.strips(&block, columns, |image, _, from, to| {

@@ -1,4 +1,4 @@
-//! Rows of a table by index: embeddings, and batches out of a data set on the device.
+//! Embedding: rows of a table by index. Also selects batches from a data set on the device.
 
 use crate::{
     Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
@@ -9,23 +9,24 @@ use crate::op::iterations;
 use crate::ops::indexing::NAN_BITS;
 use crate::ops::reduce::parts::sum_parts;
 
-/// Backward, up to here: `rows·inner·n` steps of a scan, on processors and on GPUs. Beyond, chains of equal indices. A GPU
-/// compares some 10¹² numbers per second, and a link of a chain is one read after another, of half a microsecond.
+/// Largest `rows·inner·n`, on processors and on GPUs, for which the gradient scans the index. Above it, the gradient
+/// follows chains of equal indices. A GPU compares about 10¹² numbers per second; following a link of a chain is a
+/// dependent read of about half a microsecond.
 const SCAN: [usize; 2] = [1 << 24, 1 << 28];
 
-/// Threads of a scan, beyond which more parts would not fill a device better.
+/// Threads of a scan that fill a device.
 const THREADS: usize = 1 << 17;
 
 fn kernel() -> Kernel {
     Kernel::new("gather", &[wgrad_shaders::lib::NAN, wgrad_shaders::GATHER]).bundled()
 }
 
-/// Rows, and elements per row, of a table.
+/// Returns the number of rows of a table, and of elements per row.
 fn sizes(table: &Shape) -> [usize; 2] {
     [table.dims()[0], table.dims()[1..].iter().product()]
 }
 
-/// Where a row lies in a table; beyond every table when the index overflows.
+/// Returns the range of a row in a table; a range beyond any table if it overflows.
 fn span(row: u32, inner: usize) -> std::ops::Range<usize> {
     let start = (row as usize).saturating_mul(inner);
     start..start.saturating_add(inner)
@@ -40,7 +41,7 @@ fn lookup<T: Copy>(table: &[T], index: &[u32], inner: usize, y: &mut [T], outsid
     }
 }
 
-/// `y[i, k] = table[index[i], k]`; inputs are the table and the index.
+/// Gathers rows: `y[i, k] = table[index[i], k]`. Inputs: table and index.
 #[derive(Debug)]
 struct Gather;
 
@@ -103,7 +104,7 @@ impl Op for Gather {
     }
 }
 
-/// `dtable[r, k] = Σ_{i: index[i] = r} dy[i, k]`; inputs are the index and dy.
+/// Gradient of [`Gather`]: `dtable[r, k] = Σ_{i: index[i] = r} dy[i, k]`. Inputs: index and dy.
 #[derive(Debug)]
 struct ScatterRows {
     table: Shape,
@@ -148,7 +149,8 @@ impl Op for ScatterRows {
         let [rows, inner] = sizes(&self.table);
         let n = at.inputs[0].shape.numel();
         let size = rows * inner;
-        // The loops of chains cannot be cut: where the driver would end them, it scans however long that takes.
+        // A loop over a chain cannot be cut into parts. If it could exceed the driver's limit, scan, however long it
+        // takes.
         let few = SCAN[usize::from(!at.limits.software)];
         let scans = size.saturating_mul(n) <= few || n > at.limits.iterations as usize;
         let part = if scans { part(n, size) } else { n };
@@ -181,14 +183,14 @@ impl Op for ScatterRows {
     }
 }
 
-/// How many indices of `n` a thread scans for an element of a table of `size`: as many as there are then parts to add, or
-/// more where there are threads enough.
+/// Returns how many of `n` indices a thread scans for an element of a table of `size` elements: about √n, so that the
+/// scan and the sum of its parts take the same time, or more if there are enough threads without that.
 fn part(n: usize, size: usize) -> usize {
     let parts = n.isqrt().min(THREADS / size.max(1)).max(iterations::parts(n)).max(1);
     n.div_ceil(parts).max(1)
 }
 
-/// Rows by index.
+/// Embedding.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -198,10 +200,12 @@ fn part(n: usize, size: usize) -> usize {
 /// assert_eq!(table.embedding(&index).shape().dims(), [64, 2, 16]);
 /// ```
 impl Tensor {
-    /// The rows of this table `[rows, rest…]` that `index` `[n…]` names, as `[n…, rest…]`.
+    /// Looks up rows of this table by index: `y[i…, k…] = table[index[i…], k…]`.
     ///
-    /// An index outside the table reads NaN (of a table of integers: 0x7fc00000) and gives no gradient. The gradient
-    /// adds up rows in the order of the index, without atomics: the same bits in every run.
+    /// `self` is the table `[rows, rest…]`, `index` a `u32` tensor `[n…]`, and the result `[n…, rest…]`. An index
+    /// outside the table returns NaN (0x7fc00000 for a table of integers) and contributes no gradient. The gradient
+    /// sums rows in the order of the index, without atomics: the same bits in every run. An index that is not `u32`
+    /// and a scalar table are errors. Source: `torch.nn.functional.embedding`.
     #[track_caller]
     pub fn embedding(&self, index: &Tensor) -> Tensor {
         let table = self;

@@ -1,4 +1,4 @@
-//! Elements by index along an axis.
+//! Gather and scatter: elements by index along an axis.
 
 use crate::{
     Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
@@ -20,22 +20,23 @@ fn lookup<T: Copy>(x: &[T], [n, m, inner]: [usize; 3], index: &[u32], y: &mut [T
     }
 }
 
-/// `y[o, j, k] = x[o, index[o, j, k], k]`; inputs are x and the index, which differ in the size of `axis` only.
+/// Gathers along an axis: `y[o, j, k] = x[o, index[o, j, k], k]`. Inputs: x and index, which differ only in the size of
+/// `axis`.
 #[derive(Clone, Copy, Debug)]
 struct GatherAlong {
     axis: usize,
-    /// Whether each line of the index is an order of the line's elements; then the gradient need not search.
-    order: bool,
+    /// Every line of the index is a permutation, so that the gradient is a gather by its inverse.
+    permutation: bool,
 }
 
-/// The elements of `x` along `axis`, in the order that `index` gives: each place stands once in each of its lines.
+/// Reorders the elements of `x` along `axis` by `index`, each line of which is a permutation.
 #[track_caller]
 pub(crate) fn in_order(x: &Tensor, axis: usize, index: &Tensor) -> Tensor {
-    x.graph().apply(GatherAlong { axis, order: true }, &[x, index]).get(0)
+    x.graph().apply(GatherAlong { axis, permutation: true }, &[x, index]).get(0)
 }
 
 impl GatherAlong {
-    /// Sizes of `axis` in x and in the index, and after it.
+    /// Returns the size of `axis` in x, its size in the index, and the product of the sizes after it.
     fn sizes(&self, x: &Shape, index: &Shape) -> [usize; 3] {
         let [_, n, inner] = extents(x, self.axis..self.axis + 1);
         [n, index.dims()[self.axis], inner]
@@ -64,13 +65,13 @@ impl Op for GatherAlong {
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (x, index, dy) = (at.input(0).shape(), at.input(1), at.dy());
-            if self.order {
+            if self.permutation {
                 let inverse = dy.graph().apply(Inverse { axis: self.axis }, &[index]).get(0);
                 return in_order(&dy, self.axis, &inverse);
             }
             let n = x.dims()[self.axis];
             if index.shape().dims()[self.axis] == 1 {
-                // One element per line: a choice that fuses with what follows.
+                // One element per line: a selection, which fuses with the ops that follow.
                 let mut line = vec![1; x.rank()];
                 line[self.axis] = n;
                 let row = dy.graph().iota([n]).reshape(line).expand(&x);
@@ -109,7 +110,8 @@ impl Op for GatherAlong {
     }
 }
 
-/// `dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k]`, of size `n` along `axis`; inputs are the index and dy.
+/// Gradient of [`GatherAlong`]: `dx[o, r, k] = Σ_{j: index[o, j, k] = r} dy[o, j, k]`, of size `n` along `axis`.
+/// Inputs: index and dy.
 #[derive(Debug)]
 struct ScatterAlong {
     axis: usize,
@@ -140,11 +142,11 @@ impl Op for ScatterAlong {
         Ok(vec![Spec::f32(inputs[0].shape.with(self.axis, self.n))])
     }
 
-    /// An index beyond the axis gave nothing, so it gets nothing, other than the NaN that a gather reads there.
+    /// Adds a gradient of 0 where the index is beyond the axis, where a gather alone would read NaN.
     fn backward(&self, at: &mut Backward) {
         at.give_with(1, |at| {
             let (index, ddx) = (at.input(0), at.dy());
-            let read = ddx.graph().apply(GatherAlong { axis: self.axis, order: false }, &[&ddx, index]).get(0);
+            let read = ddx.graph().apply(GatherAlong { axis: self.axis, permutation: false }, &[&ddx, index]).get(0);
             let n = u32::try_from(self.n).unwrap_or(u32::MAX);
             let inside = index.lt(ddx.graph().constant_u32(n));
             inside.where_cond(&read, 0.0)
@@ -182,7 +184,7 @@ impl Op for ScatterAlong {
     }
 }
 
-/// `y[o, index[o, j, k], k] = j`: the order that undoes an order along `axis`.
+/// Inverse of a permutation along `axis`: `y[o, index[o, j, k], k] = j`.
 #[derive(Debug)]
 struct Inverse {
     axis: usize,
@@ -241,7 +243,7 @@ impl Op for Inverse {
     }
 }
 
-/// Why `index` does not choose from `x` along `axis`.
+/// Returns an error if `index` cannot index `x` along `axis`.
 fn invalid(x: &Spec, index: &Spec, axis: usize) -> Option<InvalidArgument> {
     if index.dtype != DType::U32 {
         let invalid = InvalidArgument::new(format!("elements are chosen by u32, not {}", index.dtype));
@@ -264,7 +266,7 @@ fn invalid(x: &Spec, index: &Spec, axis: usize) -> Option<InvalidArgument> {
     )))
 }
 
-/// Elements by index.
+/// Gather.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -275,11 +277,11 @@ fn invalid(x: &Spec, index: &Spec, axis: usize) -> Option<InvalidArgument> {
 /// assert_eq!(chosen.shape().dims(), [64]);
 /// ```
 impl Tensor {
-    /// `y[…, j, …] = x[…, index[…, j, …], …]` along `axis`; `y` has the shape of the index.
+    /// Gathers elements along `axis` by index: `y[…, j, …] = x[…, index[…, j, …], …]`.
     ///
-    /// The index, of `u32`, has as many axes as x, and along the others at most x's sizes: it chooses from the part of x
-    /// that it covers. An index beyond the axis reads NaN (of integers: 0x7fc00000) and gives no gradient. The gradient
-    /// adds up in the order of the index, without atomics; each of its elements looks through the index of its line.
+    /// `index` is a `u32` tensor with as many axes as x, and along the other axes at most the sizes of x; the result
+    /// has its shape. An index beyond the axis returns NaN (0x7fc00000 for integers) and contributes no gradient. The
+    /// gradient sums in the order of the index, without atomics; each of its elements scans the index of its line.
     ///
     /// Another number of axes, larger sizes, and an index that is not `u32` are errors. Source: `torch.gather`.
     #[track_caller]
@@ -299,6 +301,6 @@ impl Tensor {
         let covered = index.shape();
         let others = (0..covered.rank()).filter(|&other| other != axis);
         let x = others.fold(x.clone(), |x, other| x.slice(other.cast_signed(), ..covered.dims()[other]));
-        x.graph().apply(GatherAlong { axis, order: false }, &[&x, index]).get(0)
+        x.graph().apply(GatherAlong { axis, permutation: false }, &[&x, index]).get(0)
     }
 }

@@ -1,10 +1,10 @@
-//! Choosing by index and by mask.
+//! Index select, masked fill, triangles and one-hot.
 
 use crate::{InvalidArgument, Tensor};
 
 use crate::ops::axes::resolve;
 
-/// Where the column of the last two axes is at most the row plus `diagonal`: a mask of the tensor's shape.
+/// Returns a mask of the tensor's shape: 1 where, along the last two axes, column ≤ row + `diagonal`.
 #[track_caller]
 fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
     let shape = x.shape();
@@ -17,7 +17,7 @@ fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
     Ok(row.ge(graph.iota([columns]).to_f32()).expand(shape))
 }
 
-/// Choosing by index and by mask.
+/// Selection by index and by mask.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -32,10 +32,11 @@ fn lower(x: &Tensor, op: &str, diagonal: isize) -> Result<Tensor, Tensor> {
 /// assert!(x.masked_fill(&negative, -1e9).is_valid());
 /// ```
 impl Tensor {
-    /// The slices of `axis` that `index` `[m]` names, in its order: of `[a, n, b]` along axis 1 `[a, m, b]`.
+    /// Selects slices along `axis` by index: `y[a, j, b] = x[a, index[j], b]`.
     ///
-    /// An index beyond the axis reads NaN (of integers: 0x7fc00000) and gives no gradient. An index that is not `u32`
-    /// or not one axis long is an error. Source: `torch.index_select`.
+    /// `index` is a `u32` tensor `[m]`, which becomes the size of `axis`. An index beyond the axis returns NaN
+    /// (0x7fc00000 for integers) and contributes no gradient. An index that is not `u32`, or has another number of
+    /// axes, is an error. Source: `torch.index_select`.
     #[track_caller]
     pub fn index_select(&self, axis: isize, index: &Tensor) -> Tensor {
         let x = self;
@@ -58,10 +59,11 @@ impl Tensor {
         }
     }
 
-    /// `value` where the mask (a `u32` tensor that broadcasts to x) holds, x elsewhere; no gradient flows where it holds.
+    /// Fills elements with `value` where the mask is not 0.
     ///
-    /// On a GPU an infinite value is the largest finite number, which a softmax takes as well. Source:
-    /// `torch.Tensor.masked_fill`.
+    /// `mask` is a `u32` tensor that broadcasts to x; anything else is an error. Filled elements get no gradient. On
+    /// a GPU an infinite value is replaced by the largest finite number, which has the same effect in a softmax.
+    /// Source: `torch.Tensor.masked_fill`.
     #[track_caller]
     pub fn masked_fill(&self, mask: &Tensor, value: f64) -> Tensor {
         let x = self;
@@ -74,9 +76,9 @@ impl Tensor {
         mask.where_cond(value, x)
     }
 
-    /// The lower triangle of matrices `[…, R, C]`: 0 where the column is above the row plus `diagonal`.
+    /// Returns the lower triangle of matrices `[…, R, C]`: 0 where column > row + `diagonal`.
     ///
-    /// Source: `torch.tril`.
+    /// Fewer than two axes are an error. Source: `torch.tril`.
     #[track_caller]
     pub fn tril(&self, diagonal: isize) -> Tensor {
         let x = self;
@@ -86,9 +88,9 @@ impl Tensor {
         }
     }
 
-    /// The upper triangle of matrices `[…, R, C]`: 0 where the column is below the row plus `diagonal`.
+    /// Returns the upper triangle of matrices `[…, R, C]`: 0 where column < row + `diagonal`.
     ///
-    /// Source: `torch.triu`.
+    /// Fewer than two axes are an error. Source: `torch.triu`.
     #[track_caller]
     pub fn triu(&self, diagonal: isize) -> Tensor {
         let x = self;
@@ -98,9 +100,11 @@ impl Tensor {
         }
     }
 
-    /// Labels `[…]` as floats `[…, classes]`: 1 at the label, 0 elsewhere, and nothing but 0 for a label beyond.
+    /// Encodes labels as one-hot vectors: `y[…, c]` is 1 where the label is `c`, else 0.
     ///
-    /// Labels that are not `u32` are an error. Source: `torch.nn.functional.one_hot`, which gives integers.
+    /// `self` holds `u32` labels `[…]`; the result is `f32[…, classes]`, where PyTorch returns integers. A label of
+    /// `classes` or above becomes zeros. Labels that are not `u32` are an error. Source:
+    /// `torch.nn.functional.one_hot`.
     #[track_caller]
     pub fn one_hot(&self, classes: usize) -> Tensor {
         let x = self;

@@ -1,23 +1,22 @@
-//! Binary cross-entropy of logits: pointwise rows in the form that is accurate on both sides.
+//! Binary cross-entropy of logits: pointwise ops in a form that is accurate for both classes.
 //!
-//! `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, as `PyTorch` writes it, cancels for large `−x`:
-//! at x = −17, y = 0 nothing of 4e−8 is left in `f32`. With `softplus(x) − softplus(−x) = x` the same number is
-//! `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
+//! PyTorch's formula, `(1−y)·x + lw·(log1p(e^−|x|) + max(−x, 0))` with `lw = 1 + (p−1)·y`, cancels for large `−x`: at
+//! x = −17 and y = 0 the loss is 4e−8, and `f32` keeps none of its digits. Since `softplus(x) − softplus(−x) = x`, the
+//! loss is also `(1−y)·softplus(x) + p·y·softplus(−x)`, a sum of terms of one sign.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{DType, InvalidArgument, Real, Tensor};
 
-use crate::ops::pointwise::activations::sigmoid;
+use crate::ops::pointwise::activations::sigmoid::sigmoid;
 use wgrad_shaders::lib::SPECIAL;
 
-/// Binary cross-entropy losses, element by element.
+/// Binary cross-entropy of logits, element by element.
 impl Tensor {
-    /// `(1−y)·softplus(x) + y·softplus(−x)`: the binary cross-entropy of logits `x` (this tensor) against targets `y`
-    /// of the same shape, not reduced. Targets may be soft.
+    /// Computes the binary cross-entropy of logits, not reduced: `(1−y)·softplus(x) + y·softplus(−x)`.
     ///
-    /// Gradients go to `x`, `σ(x) − y`, and to `y`, `−x`. Source: `torch.nn.BCEWithLogitsLoss`.
-    ///
-    /// Shapes that differ, even if they broadcast, and integer targets leave an invalid tensor and an error.
+    /// The logits `x` are this tensor; the targets `y` have the same shape and may be soft. The gradient for `x` is
+    /// `σ(x) − y`, that for `y` is `−x`. Shapes that differ, even if they broadcast, and integer targets are errors.
+    /// Source: `torch.nn.BCEWithLogitsLoss`.
     #[track_caller]
     pub fn bce_with_logits(&self, y: &Tensor) -> Tensor {
         match invalid(self, y, "logits") {
@@ -26,8 +25,9 @@ impl Tensor {
         }
     }
 
-    /// `(1−y)·softplus(x) + p·y·softplus(−x)`: as [`Self::bce_with_logits`], with the positive side weighted by `p`,
-    /// which broadcasts to the shape of `x`.
+    /// Computes [`Self::bce_with_logits`] with weighted positives: `(1−y)·softplus(x) + p·y·softplus(−x)`.
+    ///
+    /// `p` is `pos_weight`, which must broadcast to the shape of `x`.
     #[track_caller]
     pub fn bce_with_logits_weighted(&self, y: &Tensor, pos_weight: &Tensor) -> Tensor {
         let invalid = invalid(self, y, "logits").or_else(|| {
@@ -44,14 +44,14 @@ impl Tensor {
     }
 }
 
-/// What is wrong with targets `y` for `x`, which are `logits` or something else of that kind.
+/// Returns an error if targets `y` do not fit `x`; `kind` names the elements of `x`: `logits` or `probabilities`.
 pub(crate) fn invalid(x: &Tensor, y: &Tensor, kind: &str) -> Option<InvalidArgument> {
     let (logits, targets) = (x.shape(), y.shape());
     let (n, t) = (logits.dims(), targets.dims());
     if logits != targets {
         let invalid = InvalidArgument::new(format!("targets {targets} must have the shape of the {kind} {logits}"));
         return Some(match (n, t) {
-            // One label per row against several logits: the row is meant as classes, or as one logit too many.
+            // One label per row, but several logits: the labels are classes, or the model has too many outputs.
             ([rows, classes], [same] | [same, 1]) if rows == same && *classes > 1 => invalid
                 .fix(format!(
                     "for {classes} exclusive classes use the cross-entropy loss (CrossEntropyLoss, \
@@ -77,14 +77,14 @@ pub(crate) fn invalid(x: &Tensor, y: &Tensor, kind: &str) -> Option<InvalidArgum
     })
 }
 
-/// `log1p(e^−|x|)`: what both softplus of `x` and of `−x` have beyond their straight parts.
+/// Computes `log1p(e^−|x|)`: softplus is `max(x, 0)` plus this, for `x` and for `−x`.
 #[inline(always)]
 fn tail<F: Real>(x: F) -> F {
     (-x.abs()).exp().ln_1p()
 }
 
 pointwise_ops! {
-    /// The loss: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.
+    /// Loss: `(1−y)·max(x, 0) + y·max(−x, 0) + log1p(e^−|x|)`.
     pub(crate) BCE = bce_with_logits(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * max(x, 0.0) + y * max(-x, 0.0) + special_log1p(exp(-abs(x)))",
         library: SPECIAL,
@@ -96,7 +96,7 @@ pointwise_ops! {
         },
     }
 
-    /// The loss with a weight `p` on its positive side.
+    /// Loss with positives weighted by `p`.
     pub(crate) BCE_WEIGHTED = bce_with_logits_weighted(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_softplus(x) + p * y * special_softplus(-x)",
         library: SPECIAL,
@@ -109,7 +109,7 @@ pointwise_ops! {
         },
     }
 
-    /// The derivative by `x`: `σ(x) − y`, as `(1−y)·σ(x) − y·σ(−x)`.
+    /// Derivative by `x`: `σ(x) − y`, computed as `(1−y)·σ(x) − y·σ(−x)`.
     pub(crate) BCE_SLOPE = bce_with_logits_slope(x: float, y: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - y * special_sigmoid(-x)",
         library: SPECIAL,
@@ -121,7 +121,7 @@ pointwise_ops! {
         },
     }
 
-    /// The derivative of the weighted loss by `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
+    /// Derivative of the weighted loss by `x`: `(1−y)·σ(x) − p·y·σ(−x)`.
     pub(crate) BCE_WEIGHTED_SLOPE = bce_with_logits_weighted_slope(x: float, y: float, p: float)[] -> float {
         wgsl: "(1.0 - y) * special_sigmoid(x) - p * y * special_sigmoid(-x)",
         library: SPECIAL,

@@ -1,7 +1,7 @@
-//! Losses that no formula of other rows gives exactly at both ends: pointwise rows in stable forms.
+//! Binary cross-entropy of probabilities, focal loss and ordinal levels: pointwise ops in numerically stable forms.
 //!
-//! The rules of the slopes are taken from formulas of other rows, which are exact enough there: a second derivative is
-//! asked for where numbers are moderate.
+//! Composed from other ops, these losses would lose digits near certain predictions. Second derivatives are composed
+//! nevertheless: they are used at moderate values, where that is accurate enough.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{Array, DType, InvalidArgument, Real, Tensor, vjp};
@@ -9,19 +9,20 @@ use crate::{Array, DType, InvalidArgument, Real, Tensor, vjp};
 use crate::ops::losses::bce_with_logits::invalid;
 use wgrad_shaders::lib::SPECIAL;
 
-/// The gradient of `value` by `argument`; other arguments of its formula are detached, as they may be the same tensor.
+/// Returns the gradient of `value` by `argument`, given the gradient `grad` of the result. Callers detach the other
+/// arguments, which may be the same tensor.
 fn gradient_of(value: &Tensor, grad: &Tensor, argument: &Tensor) -> Tensor {
     vjp(&[(value, grad)], std::slice::from_ref(argument)).remove(0).unwrap_or_else(|| grad * 0.0)
 }
 
-/// The formula of the gradient of [`BCE`], for its own gradients.
-fn bce_slope(x: &Tensor, y: &Tensor) -> Tensor {
+/// Composes the derivative of [`BCE`] from other ops, to differentiate it again.
+fn bce_derivative(x: &Tensor, y: &Tensor) -> Tensor {
     (x - y) / (x * (1.0 - x)).maximum(1e-12)
 }
 
-/// The formula of the gradient of [`FOCAL`], for its own gradients.
-fn focal_slope(x: &Tensor, y: &Tensor, gamma: f64) -> Tensor {
-    // Beyond, nothing bends that f64 could tell, and e^−|x| stays a number.
+/// Composes the derivative of [`FOCAL`] from other ops, to differentiate it again.
+fn focal_derivative(x: &Tensor, y: &Tensor, gamma: f64) -> Tensor {
+    // Beyond ±40, f64 shows no curvature; the clamp keeps e^−|x| from underflowing.
     let x = x.clamp(-40.0, 40.0);
     let (p, q) = (&x.sigmoid(), &(-&x).sigmoid());
     let m = (1.0 - y) * p + y * q;
@@ -29,14 +30,14 @@ fn focal_slope(x: &Tensor, y: &Tensor, gamma: f64) -> Tensor {
     m.pow(gamma) * (p - y + cost * gamma * (1.0 - y * 2.0) * p * q / m)
 }
 
-/// Whether both are probabilities; NaN is none.
+/// Returns whether both are in [0, 1]; NaN is not.
 #[inline(always)]
 fn probabilities<F: Real>(x: F, y: F) -> bool {
     x >= F::zero() && x <= F::one() && y >= F::zero() && y <= F::one()
 }
 
 pointwise_ops! {
-    /// `−(y·max(log x, −100) + (1−y)·max(log(1−x), −100))`, NaN outside [0, 1].
+    /// Loss: `−(y·max(log x, −100) + (1−y)·max(log(1−x), −100))`, NaN outside [0, 1].
     pub(crate) BCE = bce(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u),
             y * select(min(-special_log(x), 100.0), 100.0, x == 0.0)
@@ -55,7 +56,7 @@ pointwise_ops! {
         },
     }
 
-    /// The derivative by `x`: `(x−y) / max(x·(1−x), 1e−12)`, as `PyTorch` bounds it.
+    /// Derivative by `x`: `(x−y) / max(x·(1−x), 1e−12)`, with the lower bound that PyTorch uses.
     pub(crate) BCE_SLOPE = bce_slope(x: float, y: float)[] -> float {
         wgsl: "select(bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u), (x - y) / max(x * (1.0 - x), 1e-12),
             x >= 0.0 && x <= 1.0 && y >= 0.0 && y <= 1.0)",
@@ -66,12 +67,12 @@ pointwise_ops! {
             F::nan()
         },
         backward(grad): {
-            x: gradient_of(&bce_slope(x, &y.detach()), grad, x),
-            y: gradient_of(&bce_slope(&x.detach(), y), grad, y),
+            x: gradient_of(&bce_derivative(x, &y.detach()), grad, x),
+            y: gradient_of(&bce_derivative(&x.detach(), y), grad, y),
         },
     }
 
-    /// `mᵞ·L` with the binary cross-entropy `L` of a logit and `m = (1−y)·σ(x) + y·σ(−x)`.
+    /// Focal loss `mᵞ·L`, with the binary cross-entropy `L` of a logit and `m = (1−y)·σ(x) + y·σ(−x)`.
     pub(crate) FOCAL = focal(x: float, y: float)[gamma] -> float {
         wgsl: "special_focal(x, y, gamma).x",
         library: SPECIAL,
@@ -89,19 +90,19 @@ pointwise_ops! {
         },
     }
 
-    /// The derivative of the focal loss by `x`.
+    /// Derivative of the focal loss by `x`.
     pub(crate) FOCAL_SLOPE = focal_slope(x: float, y: float)[gamma] -> float {
         wgsl: "special_focal(x, y, gamma).y",
         library: SPECIAL,
         steps: 32.0,
         reference<F>: focal(x, y, gamma).1,
         backward(grad): {
-            x: gradient_of(&focal_slope(x, &y.detach(), gamma), grad, x),
-            y: gradient_of(&focal_slope(&x.detach(), y, gamma), grad, y),
+            x: gradient_of(&focal_derivative(x, &y.detach(), gamma), grad, x),
+            y: gradient_of(&focal_derivative(&x.detach(), y, gamma), grad, y),
         },
     }
 
-    /// `c·(1 − e⁻ᶜ)ᵞ` of a cross-entropy `c`.
+    /// Focal loss `c·(1 − e⁻ᶜ)ᵞ` of a cross-entropy `c`.
     pub(crate) FOCAL_OF = focal_of(c: float)[gamma] -> float {
         wgsl: "special_focal_of(c, gamma).x",
         library: SPECIAL,
@@ -110,7 +111,7 @@ pointwise_ops! {
         backward(grad): { c: grad * c.pointwise(&FOCAL_OF_SLOPE, &[], &[gamma]) },
     }
 
-    /// The derivative of `c·(1 − e⁻ᶜ)ᵞ`.
+    /// Derivative of `c·(1 − e⁻ᶜ)ᵞ`.
     pub(crate) FOCAL_OF_SLOPE = focal_of_slope(c: float)[gamma] -> float {
         wgsl: "special_focal_of(c, gamma).y",
         library: SPECIAL,
@@ -127,7 +128,7 @@ pointwise_ops! {
         },
     }
 
-    /// 1 where the class is above `k`, else 0; NaN for a class that does not exist.
+    /// Ordinal level: 1 where the class is above `k`, else 0; NaN for a class that does not exist.
     pub(crate) LEVEL = ordinal_level(label: uint, k: uint)[classes] -> float {
         wgsl: "select(select(0.0, 1.0, label > k), bitcast<f32>(label | 0x7fc00000u), f32(label) >= classes)",
         reference<F>: if F::lit(f64::from(label)) >= classes {
@@ -141,7 +142,7 @@ pointwise_ops! {
     }
 }
 
-/// Loss and slope; see `special_focal`.
+/// Returns the loss and its derivative; see `special_focal`.
 #[inline(always)]
 fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
     let (size, above) = (x.abs(), x >= F::zero());
@@ -154,11 +155,11 @@ fn focal<F: Real>(x: F, y: F, gamma: F) -> (F, F) {
     let power = (gamma * log_m).exp();
     let cost = big * size + log_1e;
     let bend = if only { -F::one() } else { (big - small) * e / mixed };
-    let slope = power * (big - small * e + gamma * cost * bend) / (F::one() + e);
-    (power * cost, if above { slope } else { -slope })
+    let derivative = power * (big - small * e + gamma * cost * bend) / (F::one() + e);
+    (power * cost, if above { derivative } else { -derivative })
 }
 
-/// Loss and slope; see `special_focal_of`.
+/// Returns the loss and its derivative; see `special_focal_of`.
 #[inline(always)]
 fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
     let p = (-c).exp();
@@ -173,7 +174,7 @@ fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
     (c * power, power * (F::one() + gamma * p * ratio))
 }
 
-/// Losses element by element, not reduced.
+/// Losses, element by element and not reduced.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -186,14 +187,12 @@ fn focal_of<F: Real>(c: F, gamma: F) -> (F, F) {
 /// assert_eq!(classes.ordinal_levels(5).shape().dims(), [64, 4]);
 /// ```
 impl Tensor {
-    /// `−(y·log x + (1−y)·log(1−x))`: the binary cross-entropy of probabilities `x` against targets `y` of the same
-    /// shape, which may be soft.
+    /// Computes the binary cross-entropy of probabilities, not reduced: `−(y·log x + (1−y)·log(1−x))`.
     ///
-    /// Logarithms are not below −100 and the denominator of the gradient, `(x−y) / (x·(1−x))`, is not below 1e−12, as
-    /// in PyTorch. Where `x` or `y` lies outside [0, 1], which PyTorch refuses, loss and gradient are NaN. Source:
-    /// `torch.nn.BCELoss`.
-    ///
-    /// Shapes that differ and integer targets are errors.
+    /// The probabilities `x` are this tensor; the targets `y` have the same shape and may be soft. As in PyTorch,
+    /// logarithms are at least −100, and the denominator of the gradient `(x−y) / (x·(1−x))` is at least 1e−12. Where
+    /// `x` or `y` is outside [0, 1], which is an error in PyTorch, loss and gradient are NaN. Shapes that differ and
+    /// integer targets are errors. Source: `torch.nn.BCELoss`.
     #[track_caller]
     pub fn bce(&self, y: &Tensor) -> Tensor {
         let x = self;
@@ -203,37 +202,40 @@ impl Tensor {
         }
     }
 
-    /// `mᵞ·L`, with the binary cross-entropy `L` of logits `x` against targets `y` of the same shape and the
-    /// probability of the other answer `m = (1−y)·σ(x) + y·σ(−x)`. With `γ = 0` it is `L`.
+    /// Computes the focal loss of logits, not reduced: `mᵞ·L`.
     ///
-    /// Loss and gradient are exact for all logits and any `γ ≥ 0`, also below 1, where `mᵞ` is steep. Lin et al.:
-    /// "Focal loss for dense object detection", 2017; `torchvision.ops.sigmoid_focal_loss` without `alpha`.
+    /// `L` is the binary cross-entropy of the logits `x` (this tensor) against targets `y` of the same shape, and
+    /// `m = (1−y)·σ(x) + y·σ(−x)` is the probability given to the wrong answer. With `γ = 0` the loss is `L`. Loss
+    /// and gradient are accurate for all logits and any `γ ≥ 0`, also below 1, where the derivative of `mᵞ` is large.
+    /// Shapes that differ, integer targets and a `γ` that is negative or not finite are errors.
     ///
-    /// Shapes that differ, integer targets and a `γ` that is negative or no number are errors.
+    /// Lin et al.: "Focal loss for dense object detection", 2017. Source: `torchvision.ops.sigmoid_focal_loss` without
+    /// `alpha`.
     #[track_caller]
     pub fn focal(&self, y: &Tensor, gamma: f64) -> Tensor {
         let x = self;
-        match invalid(x, y, "logits").or_else(|| gamma_misfit(gamma)) {
+        match invalid(x, y, "logits").or_else(|| invalid_gamma(gamma)) {
             Some(invalid) => x.invalid("focal", &[y], invalid),
             None => x.pointwise(&FOCAL, &[y], &[gamma]),
         }
     }
 
-    /// `c·(1 − e⁻ᶜ)ᵞ`: what the focal loss makes of cross-entropies `c = −log p`, each `−(1−p)ᵞ·log p`.
+    /// Computes the focal loss of cross-entropies `c = −log p`, not reduced: `c·(1 − e⁻ᶜ)ᵞ = −(1−p)ᵞ·log p`.
     ///
-    /// A `γ` that is negative or no number is an error.
+    /// A `γ` that is negative or not finite is an error.
     #[track_caller]
     pub fn focal_of(&self, gamma: f64) -> Tensor {
         let c = self;
-        match gamma_misfit(gamma) {
+        match invalid_gamma(gamma) {
             Some(invalid) => c.invalid("focal_of", &[], invalid),
             None => c.pointwise(&FOCAL_OF, &[], &[gamma]),
         }
     }
 
-    /// `[n…, classes − 1]` of `u32` classes `[n…]`: 1 where the class is above `k`, for `k` from 0, else 0.
+    /// Encodes ordinal classes as levels: `y[…, k]` is 1 where the class is above `k`, else 0.
     ///
-    /// A class of `classes` or above makes its row NaN. Floats, and fewer than two classes, are errors.
+    /// `self` holds `u32` classes `[n…]`; the result is `[n…, classes − 1]`. A class of `classes` or above makes its
+    /// levels NaN. Floats, and fewer than two classes, are errors.
     #[track_caller]
     pub fn ordinal_levels(&self, classes: usize) -> Tensor {
         let own = self;
@@ -250,13 +252,13 @@ impl Tensor {
         if let Some(invalid) = invalid {
             return own.invalid("ordinal_levels", &[], invalid);
         }
-        // An array rather than an iota, of which each run would make a copy.
+        // An array, because each run would copy an iota.
         let k = own.graph().array(Array::vector((0..classes as u32 - 1).collect()));
         own.unsqueeze(-1).pointwise(&LEVEL, &[&k], &[classes as f64])
     }
 }
 
-fn gamma_misfit(gamma: f64) -> Option<InvalidArgument> {
+fn invalid_gamma(gamma: f64) -> Option<InvalidArgument> {
     (!(gamma >= 0.0 && gamma.is_finite())).then(|| {
         InvalidArgument::new(format!("gamma must be a number that is not negative, not {gamma}"))
             .fix("0 is plain cross-entropy, 2 is usual")
@@ -266,27 +268,27 @@ fn gamma_misfit(gamma: f64) -> Option<InvalidArgument> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::pointwise::activations::sigmoid;
+    use crate::ops::pointwise::activations::sigmoid::sigmoid;
 
-    /// Values from the definition in 40 digits.
+    /// Compares with the definition, evaluated in 40 digits.
     #[test]
-    fn focal_losses_are_right_at_both_ends() {
+    fn focal_losses_are_accurate_for_certain_predictions() {
         let near = |got: f64, truth: f64| assert!((got - truth).abs() <= 1e-14 * truth.abs(), "{got:e} {truth:e}");
-        // Sure and right: L = σ(−x) = e⁻ˣ, m = e⁻ˣ, slope −(1 + γ)·e^(−(1+γ)·x).
-        let (loss, slope) = focal(300.0, 1.0, 0.5);
+        // Certain and right: L = σ(−x) = e⁻ˣ, m = e⁻ˣ, derivative −(1 + γ)·e^(−(1+γ)·x).
+        let (loss, derivative) = focal(300.0, 1.0, 0.5);
         near(loss, (-450f64).exp());
-        near(slope, -1.5 * (-450f64).exp());
-        // Sure and wrong: L = |x|, m = 1, slope −1.
+        near(derivative, -1.5 * (-450f64).exp());
+        // Certain and wrong: L = |x|, m = 1, derivative −1.
         assert_eq!(focal(-300.0, 1.0, 2.0), (300.0, -1.0));
         assert_eq!(focal(300.0, 0.0, 2.0), (300.0, 1.0));
         assert_eq!(focal(1000.0f32, 1.0, 0.5), (0.0, 0.0));
         // A soft target keeps m away from 0.
-        let (loss, slope) = focal(300.0, 0.75, 2.0);
+        let (loss, derivative) = focal(300.0, 0.75, 2.0);
         near(loss, 0.0625 * 75.0);
-        near(slope, 0.0625 * 0.25);
-        let (loss, slope) = focal_of(1e-9, 0.5);
+        near(derivative, 0.0625 * 0.25);
+        let (loss, derivative) = focal_of(1e-9, 0.5);
         near(loss, 1e-9f64.powf(1.5) * (1.0 - 0.25e-9));
-        near(slope, 1.5 * 1e-9f64.sqrt() * (1.0 - 1e-9 * 5.0 / 12.0));
+        near(derivative, 1.5 * 1e-9f64.sqrt() * (1.0 - 1e-9 * 5.0 / 12.0));
         assert_eq!((focal_of(0.0, 0.5), focal_of(0.0, 0.0)), ((0.0, 0.0), (0.0, 1.0)));
         let e = sigmoid(0.3f64);
         near(focal(0.3, 0.0, 0.0).1, e);

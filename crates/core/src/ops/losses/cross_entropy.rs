@@ -1,4 +1,4 @@
-//! Cross-entropy of logits: softmax, logarithm and the choice of the class in one op.
+//! Softmax cross-entropy of logits: log-softmax, target, class weights and gradient in one op.
 
 use rayon::prelude::*;
 use wgrad_shaders::lib::SPECIAL;
@@ -12,22 +12,23 @@ use crate::host::cast::{single, wide};
 use crate::ops::axes::extents;
 use crate::ops::reduce::softmax::{exponentials, one_thread_per_row, over_rows};
 
-/// Cross-entropy losses of logits, row by row.
+/// Softmax cross-entropy of logits, row by row.
 impl Tensor {
-    /// The loss of each row, `−Σ_c w_c·t_c·log softmax(x)_c`, and each row's weight.
+    /// Computes the cross-entropy between logits and targets, not reduced: `−Σ_c w_c·t_c·log softmax(x)_c` per row.
     ///
-    /// `self` holds logits `[N, C, d…]` (or `[C]`), classes along axis 1 (or 0); a row is what is left without that
-    /// axis. `target` holds `u32` class indices `[N, d…]`, or `f32` probabilities of the shape of the logits.
-    /// `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing`; `w` are class weights `[C]`, 1 if not given.
+    /// `self` holds logits `[N, C, d…]` (or `[C]`) with the classes along axis 1 (or 0). A row is the logits of one
+    /// sample and position. `target` holds `u32` class indices `[N, d…]`, or `f32` probabilities of the shape of the
+    /// logits. `t_c = (1 − ε)·target_c + ε/C` with `ε = label_smoothing` (PyTorch's default: 0). `w` are the class
+    /// weights `[C]`; without them all are 1.
     ///
-    /// Returns `(loss, weight)`, both `[N, d…]`: the weight is `w` of the row's class, 0 where the row is ignored, and
-    /// 1 for probabilities, so that `PyTorch`'s mean is `loss.sum() / weight.sum()`. Rows whose index is `ignore_index`
-    /// cost 0 and give no gradient. An index that is neither a class nor ignored makes its row NaN, loss, weight and
-    /// gradient, on every device. The loss never overflows, also for logits of ±1000.
+    /// Returns `(loss, weight)`, both `[N, d…]`. The weight of a row is `w` of its class, 0 if the row is ignored,
+    /// and 1 for probabilities, so that PyTorch's mean is `loss.sum() / weight.sum()`. Rows whose index is
+    /// `ignore_index` have a loss and gradient of 0. An index that is neither a class nor ignored makes loss, weight
+    /// and gradient of its row NaN, on every device. The loss does not overflow, even for logits of ±1000.
     ///
-    /// Gradients go to the logits, `p_c·Σ_j w_j·t_j − w_c·t_c` times the row's cotangent, and to probabilities; the
-    /// weights are constants. Where the logits' gradient is asked for, one pass computes it together with the loss.
-    /// Neither can be differentiated again. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
+    /// The gradient for the logits is `p_c·Σ_j w_j·t_j − w_c·t_c` times the row's cotangent, with `p = softmax(x)`;
+    /// probabilities get a gradient, too, and weights are constants. One pass computes the loss and the gradient for
+    /// the logits. Neither can be differentiated again. Source: `torch.nn.CrossEntropyLoss`, reduction `none`.
     ///
     /// Shapes and types that do not fit, smoothing outside [0, 1] and `ignore_index` with probabilities are errors.
     #[track_caller]
@@ -49,8 +50,8 @@ impl Tensor {
 const TREE: &str = wgrad_shaders::lib::TREE;
 const FORWARD: &str = wgrad_shaders::SOFTMAX_CROSS_ENTROPY;
 
-/// Logits, target and maybe weights to losses and row weights and, where somebody asks for it, the gradient of each
-/// row's loss, while its logits are at hand.
+/// Softmax cross-entropy. Inputs: logits, target and optional class weights. Outputs: loss and weight per row and, if
+/// `gradient`, the gradient of each row's loss, computed in the same pass.
 #[derive(Clone, Debug)]
 struct SoftmaxCrossEntropy {
     smoothing: f64,
@@ -58,7 +59,7 @@ struct SoftmaxCrossEntropy {
     gradient: bool,
 }
 
-/// Where the classes are: `[n, classes, inner]`.
+/// Shape of the logits as `[n, classes, inner]`.
 #[derive(Clone, Copy)]
 struct Layout {
     n: usize,
@@ -77,20 +78,20 @@ impl Layout {
         self.n * self.inner
     }
 
-    /// Where the first logit of a row is.
+    /// Returns the index of the first logit of a row.
     fn first(self, row: usize) -> usize {
         row / self.inner * self.classes * self.inner + row % self.inner
     }
 }
 
-/// The shape of the rows: the logits' without the class axis.
+/// Returns the shape of the losses: that of the logits without the class axis.
 fn rows_of(logits: &Shape) -> Shape {
     let class_axis = usize::from(logits.rank() > 1);
     let dims = logits.dims().iter().enumerate().filter(|&(axis, _)| axis != class_axis);
     dims.map(|(_, &size)| size).collect::<Vec<_>>().into()
 }
 
-/// What is wrong with a target whose shape or type does not fit.
+/// Returns an error if the shape or type of a target does not fit the logits.
 fn invalid(logits: &Shape, rows: &Shape, target: &Spec) -> Option<InvalidArgument> {
     let classes = Layout::of(logits).classes;
     let (shape, dtype) = (&target.shape, target.dtype);
@@ -138,11 +139,11 @@ impl SoftmaxCrossEntropy {
         let target = Target::of(&at, 1);
         let weight = (at.inputs() > 2).then(|| at.float(2));
         let (x, losses, weights) = (at.float(0), at.out(0), at.out(1));
-        let slopes: &mut [F] = if self.gradient { at.out(2) } else { &mut [] };
-        // Blocks of rows, each with its piece of everything.
+        let gradients: &mut [F] = if self.gradient { at.out(2) } else { &mut [] };
+        // Blocks of rows run in parallel, each with its slices of the outputs.
         let block = ((1 << 13) / (layout.classes * layout.inner).max(1) + 1).min(layout.n.max(1));
         let rows = block * layout.inner;
-        let work = |first: usize, losses: &mut [F], weights: &mut [F], slopes: &mut [F]| {
+        let work = |first: usize, losses: &mut [F], weights: &mut [F], gradients: &mut [F]| {
             vectorized(
                 #[inline(always)]
                 || {
@@ -152,15 +153,15 @@ impl SoftmaxCrossEntropy {
                         let row = Row { number: first + i, first: layout.first(first + i), weight };
                         let to = layout.first(i);
                         let (cost, weight) = if inner == 1 && self.gradient {
-                            self.row(layout, row, &x[row.first..][..classes], target, &mut slopes[to..][..classes])
+                            self.row(layout, row, &x[row.first..][..classes], target, &mut gradients[to..][..classes])
                         } else {
-                            // Rows that lie scattered are brought together.
+                            // Copies a strided row into a contiguous one.
                             let scattered = x[row.first..].iter().step_by(inner);
                             logits.iter_mut().zip(scattered).for_each(|(logit, &x)| *logit = x);
                             let result = self.row(layout, row, &logits, target, &mut powers);
                             if self.gradient {
-                                let slopes = slopes[to..].iter_mut().step_by(inner);
-                                slopes.zip(&powers).for_each(|(slope, &power)| *slope = power);
+                                let gradients = gradients[to..].iter_mut().step_by(inner);
+                                gradients.zip(&powers).for_each(|(gradient, &power)| *gradient = power);
                             }
                             result
                         };
@@ -170,19 +171,19 @@ impl SoftmaxCrossEntropy {
             );
         };
         if losses.len() <= rows {
-            work(0, losses, weights, slopes);
+            work(0, losses, weights, gradients);
             return;
         }
         let both = losses.par_chunks_mut(rows).zip(weights.par_chunks_mut(rows)).enumerate();
         if self.gradient {
-            let all = both.zip(slopes.par_chunks_mut(rows * layout.classes));
-            all.for_each(|((k, (losses, weights)), slopes)| work(k * rows, losses, weights, slopes));
+            let all = both.zip(gradients.par_chunks_mut(rows * layout.classes));
+            all.for_each(|((k, (losses, weights)), gradients)| work(k * rows, losses, weights, gradients));
         } else {
             both.for_each(|(k, (losses, weights))| work(k * rows, losses, weights, &mut []));
         }
     }
 
-    /// Loss and weight of one row; its gradient, where it is wanted, goes to `slopes`.
+    /// Returns loss and weight of one row, and writes its gradient to `gradients` if `self.gradient`.
     #[inline(always)]
     fn row<F: Real>(
         &self,
@@ -190,7 +191,7 @@ impl SoftmaxCrossEntropy {
         row: Row<'_, F>,
         logits: &[F],
         target: Target<'_, F>,
-        slopes: &mut [F],
+        gradients: &mut [F],
     ) -> (f64, f64) {
         let Layout { classes, inner, .. } = layout;
         let label = match target {
@@ -199,14 +200,14 @@ impl SoftmaxCrossEntropy {
         };
         if label.is_some_and(|label| Some(label) == self.ignore || label as usize >= classes) {
             let all = if label == self.ignore { 0.0 } else { f64::NAN };
-            slopes.fill(F::lit(all));
+            gradients.fill(F::lit(all));
             return (all, all);
         }
-        let (max, best, others) = exponentials(slopes, logits);
-        slopes[best] = F::one();
+        let (max, best, others) = exponentials(gradients, logits);
+        gradients[best] = F::one();
         let log_s = others.ln_1p();
         let class_weight = |c: usize| row.weight.map_or(1.0, |w| w[c].wide());
-        let share = |c: usize| {
+        let weighted_target = |c: usize| {
             let goal = match target {
                 Target::Labels(labels) => f64::from(u8::from(labels[row.number] as usize == c)),
                 Target::Probabilities(t) => t[row.first + c * inner].wide(),
@@ -215,10 +216,10 @@ impl SoftmaxCrossEntropy {
         };
         let (mut cost, mut mass) = (0.0, 0.0);
         let mut add = |c: usize| {
-            cost -= share(c) * ((logits[c] - max).wide() - log_s);
-            mass += share(c);
+            cost -= weighted_target(c) * ((logits[c] - max).wide() - log_s);
+            mass += weighted_target(c);
         };
-        // Without smoothing, only the label has a share.
+        // Without smoothing, only the class of the label has a nonzero target.
         let only = label.map(|label| label as usize).filter(|_| self.smoothing == 0.0);
         match only {
             Some(c) => add(c),
@@ -226,19 +227,21 @@ impl SoftmaxCrossEntropy {
         }
         if self.gradient {
             let scale = F::lit(mass / (1.0 + others));
-            for slope in &mut *slopes {
-                *slope *= scale;
+            for gradient in &mut *gradients {
+                *gradient *= scale;
             }
             match only {
-                Some(c) => slopes[c] -= F::lit(share(c)),
-                None => slopes.iter_mut().enumerate().for_each(|(c, slope)| *slope -= F::lit(share(c))),
+                Some(c) => gradients[c] -= F::lit(weighted_target(c)),
+                None => {
+                    gradients.iter_mut().enumerate().for_each(|(c, gradient)| *gradient -= F::lit(weighted_target(c)));
+                }
             }
         }
         (cost, label.map_or(1.0, |label| class_weight(label as usize)))
     }
 }
 
-/// One row: its number, where its first logit is, and the weights of the classes.
+/// One row: its number, the index of its first logit, and the class weights.
 #[derive(Clone, Copy)]
 struct Row<'a, F> {
     number: usize,
@@ -309,7 +312,7 @@ impl Op for SoftmaxCrossEntropy {
             let _ = at.input(0).invalid(self.name(), &[], invalid);
             return;
         }
-        // Row weights do not depend on logits; only the loss carries a gradient.
+        // Row weights do not depend on the logits; only the loss has a gradient.
         let Some(dloss) = at.cotangent(0) else { return };
         if at.inputs() > 2 && at.needs(2) {
             let invalid =
@@ -320,30 +323,30 @@ impl Op for SoftmaxCrossEntropy {
         let class_axis = usize::from(at.input(0).shape().rank() > 1);
         let kept = at.input(0).shape().with(class_axis, 1);
         at.give_with(0, |at| {
-            let slope = at.widen(Self { gradient: true, ..self.clone() }).get(2);
-            let (shape, target) = (slope.shape(), at.input(1));
-            let dx = slope * dloss.reshape(kept.clone());
+            let gradient = at.widen(Self { gradient: true, ..self.clone() }).get(2);
+            let (shape, target) = (gradient.shape(), at.input(1));
+            let dx = gradient * dloss.reshape(kept.clone());
             let Some(ignore) = self.ignore.filter(|_| target.dtype() == DType::U32) else { return dx };
-            // An ignored row gets 0 even when the cotangent is not finite: the mean over no rows is 0 / 0.
+            // An ignored row gets 0 even if the cotangent is not finite: the mean over no rows is 0 / 0.
             let labels = target.reshape(kept.clone()).expand(shape);
             let ignored = labels.eq(target.graph().constant_u32(ignore));
             ignored.where_cond(0.0, &dx)
         });
         at.give_with(1, |at| {
             let log_p = at.input(0).log_softmax(class_axis.cast_signed());
-            let slope = -(log_p * dloss.reshape(kept.clone())) * (1.0 - self.smoothing);
+            let dtarget = -(log_p * dloss.reshape(kept.clone())) * (1.0 - self.smoothing);
             if at.inputs() == 2 {
-                return slope;
+                return dtarget;
             }
             let classes = at.input(2).shape().numel();
             let per_class =
                 (0..kept.rank()).fold(kept.clone(), |shape, axis| shape.with(axis, 1)).with(class_axis, classes);
-            slope * at.input(2).reshape(per_class)
+            dtarget * at.input(2).reshape(per_class)
         });
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // The loss of a sure row is the logarithm of a number near 1, and its gradient a difference from 1.
+        // For a certain row, the loss is the logarithm of a number near 1, and the gradient a difference from 1.
         Accuracy::new().steps(4.0).terms(Layout::of(&inputs[0].shape).classes).cancelling(8.0)
     }
 
@@ -373,7 +376,7 @@ impl Op for SoftmaxCrossEntropy {
         let mut dispatch = over_rows(kernel, entry, serial, rows, layout.classes)
             .bind("logits", Operand::Input(0))
             .bind("labels", Operand::Input(1))
-            // Never read without weights; any buffer will do.
+            // Without class weights this binding is never read, so any buffer fits.
             .bind("weight", Operand::Input(if weighted { 2 } else { 0 }))
             .bind("loss", Operand::Output(0))
             .bind("row_weight", Operand::Output(1))

@@ -1,4 +1,4 @@
-//! Fused losses: one pass over the logits.
+//! Fused losses, not reduced: binary cross-entropy, focal loss and softmax cross-entropy.
 
 pub(crate) mod bce_with_logits;
 pub(crate) mod binary;

@@ -1,23 +1,23 @@
-//! Sums of products by Einstein's notation, and batched products.
+//! Einstein summation (`einsum`) and batched matrix products.
 
 use std::collections::BTreeMap;
 
 use crate::{InvalidArgument, Shape, Tensor};
 
-/// A tensor whose axes have names.
+/// Tensor whose axes have labels.
 struct Named {
     tensor: Tensor,
     labels: Vec<char>,
 }
 
-/// The names of the axes that `...` stands for, aligned at the last one: no letters.
+/// First of the private-use characters that label the axes of `...`, counted from the last axis.
 const ELLIPSIS: char = '\u{e000}';
 
 fn ellipsis(axis_from_end: usize) -> char {
     u32::try_from(axis_from_end).ok().and_then(|i| char::from_u32(u32::from(ELLIPSIS) + i)).unwrap_or(ELLIPSIS)
 }
 
-/// The labels of one term, with `...` standing for `hidden` axes.
+/// Returns the labels of one term, in which `...` covers `hidden` axes.
 fn labels(term: &str, hidden: usize) -> Result<Vec<char>, InvalidArgument> {
     let mut labels = vec![];
     let mut rest = term.chars();
@@ -34,23 +34,23 @@ fn labels(term: &str, hidden: usize) -> Result<Vec<char>, InvalidArgument> {
     }
     let repeated = labels.iter().enumerate().find(|(i, label)| labels[..*i].contains(label));
     match repeated {
-        Some((_, label)) if *label >= ELLIPSIS => Err(InvalidArgument::new(format!("`...` stands twice in `{term}`"))),
+        Some((_, label)) if *label >= ELLIPSIS => Err(InvalidArgument::new(format!("`...` occurs twice in `{term}`"))),
         Some((_, label)) => {
-            Err(InvalidArgument::new(format!("`{label}` stands twice in `{term}`: diagonals are not taken"))
+            Err(InvalidArgument::new(format!("`{label}` occurs twice in `{term}`: diagonals are not supported"))
                 .fix("take the diagonal with `gather` first"))
         }
         None => Ok(labels),
     }
 }
 
-/// What an equation says about tensors of these shapes: labels per tensor and of the result, and the size of each.
-struct Plan {
+/// Parsed equation: the labels of each tensor and of the result, and the size of each label.
+struct Equation {
     inputs: Vec<Vec<char>>,
     output: Vec<char>,
     sizes: BTreeMap<char, usize>,
 }
 
-impl Plan {
+impl Equation {
     fn new(equation: &str, shapes: &[Shape]) -> Result<Self, InvalidArgument> {
         let (terms, result) = match equation.split_once("->") {
             Some((terms, result)) => (terms, Some(result)),
@@ -74,7 +74,7 @@ impl Plan {
                     "`{}` names {letters} axes, {shape} has {axes}",
                     term.trim()
                 ))
-                .fix("`...` stands for axes without names"));
+                .fix("`...` covers axes without names"));
             }
             widest = widest.max(if open { hidden } else { 0 });
             let named = labels(term, hidden)?;
@@ -93,13 +93,13 @@ impl Plan {
         let output = if let Some(result) = result {
             labels(result, widest)?
         } else {
-            // Each letter that stands once, in the order of the alphabet, after what `...` stands for.
+            // The axes of `...`, then the letters that occur once, in alphabetical order.
             let once = |label: &char| inputs.iter().flatten().filter(|other| *other == label).count() == 1;
             let letters = sizes.keys().copied().filter(|label| *label < ELLIPSIS && once(label));
             (0..widest).rev().map(ellipsis).chain(letters).collect()
         };
         if let Some(label) = output.iter().find(|label| !sizes.contains_key(label)) {
-            return Err(InvalidArgument::new(format!("`{label}` of the result stands in no input of `{equation}`")));
+            return Err(InvalidArgument::new(format!("`{label}` of the result occurs in no input of `{equation}`")));
         }
         Ok(Self { inputs, output, sizes })
     }
@@ -112,7 +112,7 @@ impl Plan {
         labels.iter().map(|label| self.sizes[label]).collect()
     }
 
-    /// Without the axes of size 1 where the name has another size: those say nothing.
+    /// Drops the axes of size 1 whose label has another size: they broadcast.
     fn plain(&self, tensor: &Tensor, labels: &[char]) -> Named {
         let dims = tensor.shape();
         let says = |(label, size): &(&char, &usize)| **size == self.sizes[*label];
@@ -122,14 +122,14 @@ impl Plan {
 }
 
 impl Named {
-    /// With the axes in the order of `labels`, which are its own.
+    /// Returns the tensor with its axes in the order of `labels`, a permutation of its own.
     #[track_caller]
     fn ordered(&self, labels: &[char]) -> Tensor {
         let place = |label| self.labels.iter().position(|own| own == label).unwrap_or(0).cast_signed();
         self.tensor.permute(&labels.iter().map(place).collect::<Vec<_>>())
     }
 
-    /// Summed over the axes that nobody needs.
+    /// Sums over the axes whose labels are not `needed`.
     #[track_caller]
     fn reduced(self, needed: impl Fn(&char) -> bool) -> Self {
         let axes: Vec<_> = (0..self.labels.len()).filter(|&axis| !needed(&self.labels[axis])).collect();
@@ -139,9 +139,9 @@ impl Named {
         Self { tensor: self.tensor.sum_keep(&axes).reshape(kept), labels }
     }
 
-    /// The product with another one, summed over what both have and nobody else needs.
+    /// Multiplies by another tensor, and sums over the labels of both that are not needed `later`.
     #[track_caller]
-    fn times(self, other: Self, plan: &Plan, later: impl Fn(&char) -> bool) -> Self {
+    fn times(self, other: Self, parsed: &Equation, later: impl Fn(&char) -> bool) -> Self {
         let a = self.reduced(|label| other.labels.contains(label) || later(label));
         let b = other.reduced(|label| a.labels.contains(label) || later(label));
         let both = |label: &&char| b.labels.contains(label);
@@ -152,7 +152,7 @@ impl Named {
         let labels = [&batch[..], &rows, &columns].concat();
         if summed.is_empty() {
             let spread = |named: &Self, own: &[char], before: usize, after: usize| {
-                let dims = plan.dims(own);
+                let dims = parsed.dims(own);
                 let (head, tail) = dims.split_at(batch.len());
                 let dims = [head, &vec![1; before], tail, &vec![1; after]].concat();
                 named.ordered(own).reshape(dims)
@@ -161,27 +161,27 @@ impl Named {
             let right = spread(&b, &[&batch[..], &columns].concat(), rows.len(), 0);
             return Self { tensor: left * right, labels };
         }
-        let [count, m, k, n] = [&batch, &rows, &summed, &columns].map(|labels| plan.size(labels));
-        // An operand that already lies as the transpose is taken as one.
+        let [count, m, k, n] = [&batch, &rows, &summed, &columns].map(|labels| parsed.size(labels));
+        // An operand whose axes already have the transposed order is passed as a transpose, without a copy.
         let ta = a.labels == [&batch[..], &summed, &rows].concat();
         let left = if ta { a.tensor } else { a.ordered(&[&batch[..], &rows, &summed].concat()) };
         let tb = b.labels == [&batch[..], &columns, &summed].concat();
         let right = if tb { b.tensor } else { b.ordered(&[&batch[..], &summed, &columns].concat()) };
         let left = left.reshape(if ta { [count, k, m] } else { [count, m, k] });
         let right = right.reshape(if tb { [count, n, k] } else { [count, k, n] });
-        Self { tensor: left.matmul_t(&right, ta, tb).reshape(plan.dims(&labels)), labels }
+        Self { tensor: left.matmul_t(&right, ta, tb).reshape(parsed.dims(&labels)), labels }
     }
 }
 
-/// The sum of products that an equation in Einstein's notation names: `einsum("bij,bjk->bik", &[&a, &b])`.
+/// Sums products of tensors over axes named in Einstein notation: `einsum("bij,bjk->bik", &[&a, &b])`.
 ///
-/// Before the arrow stands a term per tensor with a letter per axis, after it those of the result; over letters that it
-/// lacks is summed. Without an arrow, the result has the letters that stand once, in the order of the alphabet. `...`
-/// stands for any axes, which broadcast. Axes of one letter have one size, or 1. Tensors are multiplied one after
-/// another, from the left: by matrix products where a sum remains.
+/// Before the arrow, the equation has one term per tensor with one letter per axis; after it, the letters of the
+/// result. Letters that the result lacks are summed over. Without an arrow, the result has the letters that occur
+/// once, in alphabetical order. `...` covers any number of axes, which broadcast. Axes of one letter have the same
+/// size, or 1. Tensors are multiplied from left to right, by matrix products where there is something to sum.
 ///
-/// A letter twice in one term (a diagonal), terms that do not fit the tensors, and sizes that differ are errors. Source:
-/// `torch.einsum`.
+/// A letter that occurs twice in a term (a diagonal), terms that do not match the tensors, and sizes that differ are
+/// errors. Source: `torch.einsum`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -194,7 +194,7 @@ impl Named {
 /// ```
 ///
 /// # Panics
-/// When there is no tensor at all.
+/// If `tensors` is empty.
 #[track_caller]
 pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
     let [first, others @ ..] = tensors else { panic!("einsum needs at least one tensor") };
@@ -206,23 +206,23 @@ pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
         return first.invalid("einsum", others, invalid.fix("cast with `.to_f32()`"));
     }
     let shapes: Vec<_> = tensors.iter().map(|tensor| tensor.shape()).collect();
-    let plan = match Plan::new(equation, &shapes) {
-        Ok(plan) => plan,
+    let parsed = match Equation::new(equation, &shapes) {
+        Ok(parsed) => parsed,
         Err(invalid) => return first.invalid("einsum", others, invalid),
     };
     let _line = first.graph().line_of_caller();
-    let mut product = plan.plain(first, &plan.inputs[0]);
+    let mut product = parsed.plain(first, &parsed.inputs[0]);
     for (i, other) in others.iter().enumerate() {
-        let rest = &plan.inputs[i + 2..];
-        let later = |label: &char| plan.output.contains(label) || rest.iter().flatten().any(|other| other == label);
-        product = product.times(plan.plain(other, &plan.inputs[i + 1]), &plan, later);
+        let rest = &parsed.inputs[i + 2..];
+        let later = |label: &char| parsed.output.contains(label) || rest.iter().flatten().any(|other| other == label);
+        product = product.times(parsed.plain(other, &parsed.inputs[i + 1]), &parsed, later);
     }
-    let product = product.reduced(|label| plan.output.contains(label));
-    // A name of which every tensor has size 1 is there; one that was left out of all cannot be.
-    product.ordered(&plan.output)
+    let product = product.reduced(|label| parsed.output.contains(label));
+    // Every label of the result is left: `plain` drops an axis only if another tensor has its label with a larger size.
+    product.ordered(&parsed.output)
 }
 
-/// Batched products.
+/// Batched matrix products.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -232,9 +232,10 @@ pub fn einsum(equation: &str, tensors: &[&Tensor]) -> Tensor {
 /// assert_eq!(a.bmm(&b).shape().dims(), [8, 2, 4]);
 /// ```
 impl Tensor {
-    /// `y[b] = x[b]·other[b]` for `[B, M, K]` and `[B, K, N]`; other ranks and batches that differ are errors.
+    /// Computes a batch of matrix products: `y[b] = x[b]·other[b]`.
     ///
-    /// Source: `torch.bmm`.
+    /// `self` is `[B, M, K]`, `other` `[B, K, N]`, the result `[B, M, N]`. Other ranks and batch sizes that differ are
+    /// errors. Source: `torch.bmm`.
     #[track_caller]
     pub fn bmm(&self, other: &Tensor) -> Tensor {
         let x = self;
@@ -247,9 +248,10 @@ impl Tensor {
         x.matmul(other)
     }
 
-    /// `y = beta·x + alpha·a·b` for x `[B, M, N]`, or what broadcasts to it, `a` `[B, M, K]` and `b` `[B, K, N]`.
+    /// Adds a tensor to a batch of matrix products: `y = beta·x + alpha·a·b`.
     ///
-    /// Source: `torch.baddbmm`.
+    /// `a` is `[B, M, K]`, `b` `[B, K, N]`, and `self` broadcasts to `[B, M, N]`. PyTorch's default for `beta` and
+    /// `alpha` is 1. With a `beta` of 0, `self` is not read. Source: `torch.baddbmm`.
     #[track_caller]
     pub fn baddbmm(&self, a: &Tensor, b: &Tensor, beta: f64, alpha: f64) -> Tensor {
         let x = self;
@@ -261,7 +263,7 @@ impl Tensor {
         }
         #[allow(clippy::float_cmp, reason = "by exactly 1 nothing changes")]
         let product = if alpha == 1.0 { product } else { product * alpha };
-        // PyTorch does not even look at x then.
+        // As in PyTorch, NaN and infinity in x have no effect if beta is 0.
         if beta == 0.0 { product } else { x * beta + product }
     }
 }

@@ -1,4 +1,4 @@
-//! Matrix products: one op with transposes and a bias, several kernels.
+//! Matrix products: one op with transposed operands and a bias, run by several kernels.
 
 pub(crate) mod einsum;
 mod variants;
@@ -13,12 +13,13 @@ use variants::{Product, VARIANTS, Variant};
 
 /// Matrix products.
 impl Tensor {
-    /// `y[…, r, c] = Σ_k a[…, r, k]·b[…, k, c]`.
+    /// Computes the matrix product of two tensors: `y[…, r, c] = Σ_k self[…, r, k]·other[…, k, c]`.
     ///
-    /// `self` is `[…, M, K]`, `other` `[…, K, N]`; the leading axes broadcast under `NumPy`'s rules. A vector on the left
-    /// is a row and one on the right a column, which the result does not have: two vectors give their inner product.
+    /// `self` is `[…, M, K]`, `other` `[…, K, N]`, the result `[…, M, N]`; the leading axes broadcast under NumPy's
+    /// rules. A vector on the left counts as a row, one on the right as a column, and the result lacks that axis: the
+    /// product of two vectors is their inner product.
     ///
-    /// Numbers without axes, inner sizes that differ and integers are errors. Source: `torch.matmul`.
+    /// Scalars, inner sizes that differ and integers are errors. Source: `torch.matmul`.
     #[track_caller]
     pub fn matmul(&self, other: &Tensor) -> Tensor {
         let (a, b) = (self.shape(), other.shape());
@@ -42,8 +43,9 @@ impl Tensor {
         y.reshape(dims)
     }
 
-    /// As [`Self::matmul`], of the operands' transposes: `ta` says that `self` is `[…, K, M]`, `tb` that `other` is
-    /// `[…, N, K]`. Nothing is copied.
+    /// Computes [`Self::matmul`] of transposed operands, without copying them.
+    ///
+    /// If `ta`, `self` is `[…, K, M]`; if `tb`, `other` is `[…, N, K]`. Both need two axes or more.
     #[track_caller]
     pub fn matmul_t(&self, other: &Tensor, ta: bool, tb: bool) -> Tensor {
         let _line = self.graph().line_of_caller();
@@ -60,12 +62,12 @@ impl Tensor {
         let lead = &y.dims()[..y.rank() - 2];
         let shared = |dims: &[usize]| dims[..dims.len() - 2].iter().product::<usize>() == 1;
         if shared(b) && !ta {
-            // One matrix for all: the leading axes of `a` are more rows.
+            // All products share one matrix `b`, so the leading axes of `a` count as rows.
             let rows = self.reshape([a[..a.len() - 1].iter().product(), a[a.len() - 1]]);
             let matrix = other.reshape(&b[b.len() - 2..]);
             return self.graph().apply(op, &[&rows, &matrix]).get(0).reshape(y);
         }
-        // One leading axis, of the common size or 1: what is shared is not copied.
+        // Merges the leading axes into one, of the common size or 1: a shared operand is not copied.
         let batch = |x: &Tensor, dims: &[usize]| {
             let matrix = &dims[dims.len() - 2..];
             let x = if shared(dims) { x.clone() } else { x.expand([lead, matrix].concat()) };
@@ -76,9 +78,10 @@ impl Tensor {
         product.reshape(y)
     }
 
-    /// `y = x·wᵀ + bias` in one kernel, for `x` (this tensor) of `[…, in]`, `w` of `[out, in]` and `bias` of `[out]`.
+    /// Applies a linear transformation in one kernel: `y = x·wᵀ + bias`.
     ///
-    /// `y` is `[…, out]`. Sizes that differ are errors. Source: `torch.nn.functional.linear`.
+    /// `self` is `x`, `[…, in]`; `w` is `[out, in]`, `bias` is `[out]`, and the result is `[…, out]`. Sizes that
+    /// differ are errors. Source: `torch.nn.functional.linear`.
     #[track_caller]
     pub fn linear(&self, w: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let (x, weight) = (self.shape(), w.shape());
@@ -111,21 +114,22 @@ impl Tensor {
     }
 }
 
-/// `a·b` and maybe `+ bias`, of `a` and `b` as their flags transpose them. Kernels and reference take matrices, or
-/// batches `[B, …]` of them of which one may have size 1; the shape rule is general, for the sake of its errors.
+/// Matrix product `a·b (+ bias)`, of `a` transposed if `ta` and `b` if `tb`. Kernels and reference take matrices, or
+/// batches `[B, …]` of matrices where one B may be 1; the shape rule accepts any leading axes, for good error
+/// messages.
 #[derive(Clone, Copy, Debug)]
 struct Matmul {
     ta: bool,
     tb: bool,
 }
 
-/// The names of the ways to run a matrix product, for [`TuningChoices`](crate::TuningChoices): `TuningChoices::set("matmul", name)`
-/// runs every product that way where the device can.
+/// Returns the names of the kernel variants of matrix products, for [`TuningChoices`](crate::TuningChoices):
+/// `TuningChoices::set("matmul", name)` makes every product use that variant where the device supports it.
 pub fn matmul_variants() -> impl Iterator<Item = &'static str> {
     VARIANTS.iter().map(|variant| variant.name)
 }
 
-/// Rows and columns as they enter the product.
+/// Returns the rows and columns of an operand after its transposition.
 fn matrix(shape: &Shape, transposed: bool) -> [usize; 2] {
     match shape.dims() {
         [.., r, c] if transposed => [*c, *r],
@@ -197,7 +201,7 @@ impl Op for Matmul {
         Ok(vec![Spec::f32(shown(lead.dims(), [m, n]))])
     }
 
-    /// Products again: with `A`, `B` the operands as they enter, `dA = dY·Bᵀ` and `dB = Aᵀ·dY`.
+    /// Adds the gradients `dA = dY·Bᵀ` and `dB = Aᵀ·dY`, where A and B are the operands after transposition.
     fn backward(&self, at: &mut Backward) {
         let Self { ta, tb } = *self;
         let fold = |gradient: Tensor, x: &Tensor| {

@@ -1,12 +1,12 @@
-//! The kernels of matrix products: a table of variants, which of them fits a product best, and the generator that
-//! writes one from the templates in `shaders/`.
+//! Kernels of matrix products: the list of variants, the choice of one for a product, and the generator that writes its
+//! source from the templates in `shaders/`.
 
 use crate::{Kernel, Limits};
 
 use crate::op::iterations;
 use crate::op::template::Template;
 
-/// Sizes of a product: `batch` matrices `[m, n]`, sums over `k`; and how the operands lie.
+/// Sizes of a product, `batch` matrices `[m, n]` with sums over `k`, and layout of its operands.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "two facts about each operand")]
 pub(crate) struct Product {
@@ -14,16 +14,18 @@ pub(crate) struct Product {
     pub m: usize,
     pub n: usize,
     pub k: usize,
-    /// Whether an operand enters as its transpose.
+    /// `a` is stored transposed.
     pub ta: bool,
+    /// `b` is stored transposed.
     pub tb: bool,
-    /// Whether an operand differs from matrix to matrix.
+    /// `a` has a matrix per product, instead of one for all.
     pub a_batched: bool,
+    /// `b` has a matrix per product, instead of one for all.
     pub b_batched: bool,
 }
 
 impl Product {
-    /// What tells products apart that a device may prefer to run differently.
+    /// Returns the tuning key: products with equal keys use the same variant.
     pub fn tuning_key(&self) -> String {
         let Self { batch, m, n, k, ta, tb, .. } = *self;
         let letter = |transposed| if transposed { 't' } else { 'n' };
@@ -31,15 +33,17 @@ impl Product {
         format!("matmul {batch}{m}x{k}x{n} {}{}", letter(ta), letter(tb))
     }
 
-    /// Elements per load of `a` and `b`: lines must start at multiples of it.
+    /// Returns the number of elements per load of `a` and `b`; every line starts at a multiple of it.
     fn widths(&self) -> [usize; 2] {
         let width = |contiguous: usize| [4, 2].into_iter().find(|&w| contiguous.is_multiple_of(w)).unwrap_or(1);
         [width(if self.ta { self.m } else { self.k }), width(if self.tb { self.k } else { self.n })]
     }
 
-    /// Into how many parts to cut the sum, and how many terms each has (a multiple of 16, if there are several): a
-    /// weight gradient has few elements and a long sum, too little work for a GPU unless the sum is shared. Parts hold
-    /// at least 256 terms; together they make at most `tiles`.
+    /// Returns the number of parts of the sum and the terms per part (a multiple of 16 if there are several parts).
+    ///
+    /// A weight gradient has few elements and a long sum: without parts it would keep only a fraction of a GPU busy.
+    /// A part has at least 256 terms, and there are at most `tiles` parts unless a thread's loop would become too
+    /// long.
     fn split(&self, tiles: usize) -> (usize, usize) {
         let needed = self.k.div_ceil(LONGEST);
         match (self.k / 256).min(tiles).max(needed) {
@@ -52,7 +56,7 @@ impl Product {
     }
 }
 
-/// The most terms that one thread sums, four per iteration.
+/// Most terms that one thread adds, at four per iteration.
 const LONGEST: usize = 200_000;
 const _: () = assert!(iterations::fits(LONGEST / 4));
 
@@ -73,8 +77,8 @@ impl Family {
     }
 }
 
-/// A way to run a product: the elements of y that a workgroup computes, the terms that it stages at once (0: none),
-/// and the elements of a thread.
+/// Kernel variant: elements of y per workgroup (`block`), terms staged in workgroup memory at once (`slab`, 0 for
+/// none), and elements per thread.
 #[derive(Debug)]
 pub(crate) struct Variant {
     pub name: &'static str,
@@ -92,8 +96,8 @@ const fn tiled(name: &'static str, [bm, bn, slab]: [usize; 3], thread: [usize; 2
     Variant { name, family: Family::Tiled, block: [bm, bn], slab, thread }
 }
 
-/// All variants; [`Variant::choose`] says when each one runs. The direct ones, by eight threads or by 64; one for
-/// skinny products; the tiled ones.
+/// All variants; [`Variant::choose`] selects one. Direct ones with 8 to 64 threads per workgroup, one tree for skinny
+/// products, and tiled ones.
 pub(crate) static VARIANTS: [Variant; 13] = [
     direct("matmul_direct_4x4", [32, 32], [4, 4]),
     direct("matmul_direct_4x4_few", [8, 16], [4, 4]),
@@ -111,12 +115,12 @@ pub(crate) static VARIANTS: [Variant; 13] = [
 ];
 
 impl Variant {
-    /// Tiles along rows and columns.
+    /// Returns the number of tiles along rows and columns.
     pub fn tiles(&self, of: &Product) -> [usize; 2] {
         [of.m.div_ceil(self.block[0]), of.n.div_ceil(self.block[1])]
     }
 
-    /// Threads of a workgroup along rows and columns.
+    /// Returns the threads of a workgroup along rows and columns.
     fn sides(&self) -> [usize; 2] {
         if self.family == Family::Tree {
             return [1, 64];
@@ -124,7 +128,7 @@ impl Variant {
         [self.block[0] / self.thread[0], self.block[1] / self.thread[1]]
     }
 
-    /// Whether a device can run it.
+    /// Returns whether a device with these limits can run the variant.
     pub fn fits(&self, limits: &Limits) -> bool {
         let [rows, columns] = self.sides();
         let staged = match self.family {
@@ -135,11 +139,11 @@ impl Variant {
         rows * columns <= limits.invocations as usize && staged * size_of::<f32>() <= limits.workgroup_bytes as usize
     }
 
-    /// Into how many parts to cut the sum, and how many terms each has.
+    /// Returns the number of parts of the sum and the terms per part.
     pub fn split(&self, of: &Product, limits: &Limits) -> (usize, usize) {
         let [rows, columns] = self.tiles(of);
-        // Workgroups that keep a device busy: cores of a processor, or multiprocessors of a large GPU. A tree has
-        // shared the sum already.
+        // Workgroups that keep a device busy: one per core of a processor, or per multiprocessor of a large GPU. A tree
+        // already divides the sum among its threads.
         let busy = match (self.family, limits.software) {
             (Family::Tree, _) => 1,
             (_, true) => 4,
@@ -148,12 +152,12 @@ impl Variant {
         of.split(busy / (of.batch * rows * columns).max(1))
     }
 
-    /// The best variant as far as one knows without having measured: an index into [`VARIANTS`].
+    /// Returns the index in [`VARIANTS`] of the best variant by estimate, without tuning.
     pub fn choose(of: &Product, limits: &Limits) -> usize {
         let known = |(_, variant): &(usize, &Self)| variant.fits(limits);
         let best = if limits.software {
-            // Such an adapter takes a second to compile the largest tile; what it gains is left to tuning. Small products
-            // are not worth the next ones, either.
+            // Software adapters need a second to compile the largest tile, so only tuning selects it. For small
+            // products the next smaller ones do not pay off either.
             let largest = match of.batch * of.m * of.n * of.k {
                 0..0x4_0000 => 16,
                 0x4_0000..0x80_0000 => 64,
@@ -172,8 +176,9 @@ impl Variant {
         best.map_or(0, |(i, _)| i)
     }
 
-    /// On a GPU a short sum is not worth staging; a product with few elements leaves most of it idle unless the threads
-    /// share the sums; else the largest tile that still gives some hundred multiprocessors one workgroup each.
+    /// Returns the name of the best variant by estimate on a GPU: direct for short sums, which are not worth staging;
+    /// a tree for few elements, which would leave most of the GPU idle; else the largest tile that yields about one
+    /// workgroup for each of a hundred multiprocessors.
     fn on_a_gpu(of: &Product) -> &'static str {
         let enough = |variant: &&Self| variant.tiles(of).iter().product::<usize>() * of.batch >= 96;
         if of.k < 16 {
@@ -186,9 +191,9 @@ impl Variant {
         tiled().rev().find(enough).or(tiled().next()).map_or("", |variant| variant.name)
     }
 
-    /// About how long a direct variant takes on a software adapter, in cycles per core of four, as measured on
-    /// llvmpipe: a load of a 4 × 4 block's line costs eight lanes one by one, an addition of four terms 1.5 cycles
-    /// each, a store of an element about 180.
+    /// Estimates the run time of a direct variant on a software adapter with four cores, in cycles. Measured on
+    /// llvmpipe: loads of a 4 × 4 block's line run lane by lane over eight lanes, adding four terms takes 1.5 cycles
+    /// per term, and storing an element about 180.
     fn cycles(&self, of: &Product, limits: &Limits) -> usize {
         let [tm, tn] = self.thread;
         let [a, b] = of.widths().map(|width| match width {
@@ -203,7 +208,7 @@ impl Variant {
         groups.next_multiple_of(4) * (thread * lanes + 1000)
     }
 
-    /// The kernel for a product.
+    /// Writes the kernel for a product.
     pub fn kernel(&self, of: &Product, biased: bool) -> Kernel {
         let [bm, bn] = self.block;
         let [tm, tn] = self.thread;
@@ -225,7 +230,7 @@ impl Variant {
         let body = Template::new(self.name, &[self.family.source()]).set_all(constants).workgroup(rows * columns);
         let repeats = self.family != Family::Tree;
         source.push(if repeats { body.repeat("i0", tm / 4).repeat("j0", tn / 4) } else { body }.write());
-        // The name tells sources apart: _nt, widths of loads, what is clamped.
+        // The name identifies the source: transposes, load widths, edges that need no clamp, bias.
         let letter = |transposed| if transposed { 't' } else { 'n' };
         let mut name = format!("{}_{}{}_{}{}", self.name, letter(of.ta), letter(of.tb), operands[0].1, operands[1].1);
         for (flag, mark) in [(whole[0], "_rows"), (whole[1], "_columns"), (ragged, "_ragged"), (biased, "_biased")] {
@@ -235,7 +240,7 @@ impl Variant {
     }
 }
 
-/// The loads of an operand, `a` or `b`.
+/// Writes the load functions of an operand, `a` or `b`.
 fn operand(name: &str, along_k: bool, width: usize, ragged: bool) -> String {
     let load = match width {
         4 => wgrad_shaders::lib::MATMUL_BY_4,

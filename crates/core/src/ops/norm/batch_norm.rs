@@ -9,20 +9,20 @@ use crate::host::cast::{single, wide};
 use crate::op::iterations::per_thread;
 use crate::ops::norm::channels::Channels;
 
-/// Normalisation over a batch.
+/// Batch normalisation.
 impl Tensor {
-    /// `y = (x − mean) / sqrt(var + eps) · weight + bias` with each channel's own mean and biased variance over all
-    /// axes but 1.
+    /// Applies batch normalisation with the statistics of the batch: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `self` is `[N, C]` or `[N, C, L…]`; `weight` and `bias` are `[C]`, 1 and 0 if not given. Returns
-    /// `(y, mean, var)`, the latter two `[C]` and meant for running statistics: no gradient flows back through them.
-    /// The variance is summed around the mean, never as `E[x²] − E[x]²`. Source: `torch.nn.functional.batch_norm`.
+    /// Mean and biased variance of each channel run over all axes but axis 1. `self` is `[N, C]` or `[N, C, L…]`;
+    /// `weight` and `bias` are `[C]`, 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Returns
+    /// `(y, mean, var)`; the last two are `[C]`, serve running statistics, and get no gradient. The variance is the
+    /// mean of `(x − mean)²`, never `E[x²] − E[x]²`, which cancels.
     ///
-    /// A bias that is added just before cannot matter, for its channel's mean is taken out again: its gradient is the
-    /// number 0 here, for which nothing is computed, where `PyTorch` adds up rounding errors.
+    /// A bias that is added to x before the norm has no effect, because the mean is subtracted. Its gradient is the
+    /// constant 0 and costs nothing; PyTorch sums rounding errors there.
     ///
-    /// Fewer than two axes, one value per channel, and weights that are not `[C]` are errors; so is differentiating
-    /// the gradient again.
+    /// Fewer than two axes, one value per channel, and parameters that are not `[C]` are errors; so is
+    /// differentiating the gradient again. Source: `torch.nn.functional.batch_norm`.
     #[track_caller]
     pub fn batch_norm_train(
         &self,
@@ -43,20 +43,22 @@ impl Tensor {
     }
 }
 
-/// How a norm is dispatched: by threads that work alone or in workgroups, on all values of a channel or on parts.
+/// Kernel variant of a batch norm: serial threads or trees of workgroups, over whole channels or parts of them.
 struct Variant {
     layout: Channels,
-    /// Whether threads work alone.
+    /// Serial: each thread works without workgroup memory and barriers.
     serial: bool,
-    /// Whether a thread's lanes are values of one channel, and whether they are neighbours in memory.
+    /// The four lanes of a serial thread are values of one channel, instead of four channels.
     along: bool,
+    /// The four lanes are neighbours in memory, so that one load reads them.
     four: bool,
     /// Channels per workgroup.
     width: usize,
-    /// Threads or workgroups side by side.
+    /// Threads or workgroups per part: together they cover all channels.
     columns: usize,
-    /// Parts of a channel, and their length in values, or in lanes of four where `along`.
+    /// Parts of each channel.
     parts: usize,
+    /// Length of a part in values, or in groups of four if `along`.
     length: usize,
 }
 
@@ -81,22 +83,22 @@ impl Variant {
                 length,
             };
         }
-        // Threads along channels where these are neighbours in memory, else along a channel's values.
+        // Neighbouring threads take channels if these are neighbours in memory, else values of one channel.
         let width = if inner == 1 { channels.next_power_of_two().min(32) } else { 1 };
         let columns = channels.div_ceil(width);
-        // One workgroup for all values of its channels, unless they are so many that it should get help.
+        // One workgroup takes all values of its channels, unless there are too many.
         let length = if count <= 4096 { count } else { count.div_ceil(128).max(16 * 256 / width) };
         let parts = count.div_ceil(length);
         Self { layout, serial: false, along: false, four: false, width, columns, parts, length }
     }
 
-    /// Scratch space for the parts: `own` numbers per part and `shared` ones per channel, each in every lane.
+    /// Allocates scratch space: `own` numbers per channel and part, and `shared` numbers per channel.
     fn scratch(&self, at: &mut Launch<'_>, own: usize, shared: usize) -> Operand {
         let lanes = if self.serial { 4 * self.columns } else { self.layout.channels };
         at.scratch(Spec::f32([(own * self.parts + shared) * lanes]))
     }
 
-    /// A launch of one of the two kernels.
+    /// Returns a dispatch of the tree kernel or the serial one.
     fn dispatch(&self, kernels: &[Kernel; 2], entry: &'static str, eps: f64, scaled: bool) -> Dispatch {
         let Channels { channels, inner, .. } = self.layout;
         let number = self.columns * self.parts;
@@ -129,14 +131,14 @@ const BACKWARD: [&str; 3] = [
     wgrad_shaders::BATCH_NORM_BACKWARD_SERIAL,
 ];
 
-/// The kernels of workgroups and of threads that work alone, in one direction.
+/// Returns the tree kernel and the serial kernel, forward or backward.
 fn kernels(names: [&'static str; 2], [stores, sources @ ..]: [&'static str; 3]) -> [Kernel; 2] {
     let tasks = [wgrad_shaders::lib::BATCH_NORM, wgrad_shaders::lib::BATCH_NORM_SERIAL];
     let parts = |i: usize| [wgrad_shaders::lib::CHANNELS, tasks[i], stores, sources[i]];
     [0, 1].map(|i| Kernel::new(names[i], &parts(i)).bundled())
 }
 
-/// x, and weight and bias or neither, to y, mean and biased variance.
+/// Batch norm. Inputs: x, optionally weight and bias. Outputs: y, mean and biased variance.
 #[derive(Debug)]
 struct BatchNorm {
     eps: f64,
@@ -155,7 +157,7 @@ impl BatchNorm {
             |x, _, _| [x],
         );
         mean.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = F::lit(sum / n));
-        // Around the rounded mean, whose own error is taken out of both.
+        // Sums around the rounded mean; the correction `off` removes its rounding error from mean and variance.
         let [rest, squares] = layout.sums(
             [x, x],
             mean,
@@ -231,7 +233,7 @@ impl Op for BatchNorm {
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // Of two values that differ little, each is ±1 whatever they are.
+        // Two nearly equal values normalise to ±1: the difference from the mean cancels.
         Accuracy::new().steps(2.0).terms(Channels::of(&inputs[0].shape).count()).ulp(8.0).cancelling(4.0)
     }
 
@@ -250,7 +252,7 @@ impl Op for BatchNorm {
         }
         let variant = Variant::choose(layout, at.limits);
         let scaled = at.inputs.len() > 1;
-        // Never read without weights; any buffer will do.
+        // Without weights this binding is never read, so any buffer fits.
         let [weight, bias] = if scaled { [1, 2] } else { [0, 0] }.map(Operand::Input);
         let kernels = kernels(["batch_norm", "batch_norm_serial"], FORWARD);
         let launch = |entry| variant.dispatch(&kernels, entry, self.eps, scaled).bind("x", Operand::Input(0));
@@ -272,7 +274,7 @@ impl Op for BatchNorm {
     }
 }
 
-/// dy, x, mean, variance and maybe weight to dx and the gradients of weight and bias.
+/// Gradient of [`BatchNorm`]. Inputs: dy, x, mean, variance, optionally weight. Outputs: dx, dweight, dbias.
 #[derive(Debug)]
 struct BatchNormBackward {
     eps: f64,
@@ -304,7 +306,7 @@ impl BatchNormBackward {
             [x, dy],
             &numbers,
             #[inline(always)]
-            |x, dy, [mean, gain, shift, slope]| gain * (dy - (shift + (x - mean) * slope)),
+            |x, dy, [mean, gain, shift, factor]| gain * (dy - (shift + (x - mean) * factor)),
         );
     }
 }
@@ -325,7 +327,7 @@ impl Op for BatchNormBackward {
         let _ = at.input(0).invalid(self.name(), &[], invalid);
     }
 
-    /// Σ dx = weight·r·(Σ dy − Σ dy − dw/n·Σ x̂) = 0 for each channel.
+    /// Returns true for sums over whole channels: Σ dx = weight·r·(Σ dy − Σ dy − dw/n·Σ x̂) = 0.
     fn vanishes(&self, output: usize, of: &Shape, axes: &[usize]) -> bool {
         let whole = |axis: usize| axes.contains(&axis) || of.dims()[axis] == 1;
         output == 0 && (0..of.rank()).all(|axis| axis == 1 || whole(axis))
@@ -359,7 +361,7 @@ impl Op for BatchNormBackward {
             dispatch
                 .bind("mean", Operand::Input(2))
                 .bind("variance", Operand::Input(3))
-                // Never read without weights; any buffer will do.
+                // Without weights this binding is never read, so any buffer fits.
                 .bind("weight", Operand::Input(if scaled { 4 } else { 2 }))
         };
         let last = |dispatch: Dispatch| {

@@ -1,20 +1,21 @@
 //! Sums and maps over the channels of `[rows, channels, inner]` on the CPU, for the references of norms.
 //!
-//! Sums take a block of lanes (neighbouring channels, or neighbouring values of one) down the rows and so stay in
-//! registers. A run of numbers is added in the type itself, and the runs in `f64`; the shape alone decides the order of
-//! all sums. The functions of numbers that callers give should be `#[inline(always)]`, to become vector instructions.
+//! A block of lanes (neighbouring channels, or neighbouring values of one channel) is summed over the rows in
+//! registers. Up to [`RUN`] numbers are added in the element type, and these sums in `f64`. The order of all sums
+//! depends on the shape alone. Closures that callers pass should be `#[inline(always)]`, to become vector
+//! instructions.
 
 use crate::{Real, Shape, vectorized};
 use rayon::prelude::*;
 
 use crate::ops::axes::extents;
 
-/// Elements that a few vector instructions take.
+/// Elements per block of lanes: a few vector registers.
 pub(crate) const LANES: usize = 32;
-/// How many numbers are added one by one before their sum is widened.
+/// Numbers that are added in the element type before their sum is converted to `f64`.
 pub(crate) const RUN: usize = 32;
 
-/// A tensor seen as `[rows, channels, inner]`.
+/// Shape of a tensor as `[rows, channels, inner]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Channels {
     rows: usize,
@@ -23,13 +24,13 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    /// Of a shape with at least two axes.
+    /// Returns the layout of a shape with at least two axes.
     pub fn of(shape: &Shape) -> Self {
         let [rows, channels, inner] = extents(shape, 1..2);
         Self { rows, channels, inner }
     }
 
-    /// Values per channel.
+    /// Returns the number of values per channel.
     pub fn count(self) -> usize {
         self.rows * self.inner
     }
@@ -38,12 +39,12 @@ impl Channels {
         (self.channels * self.inner).max(1)
     }
 
-    /// Elements of whole rows that make a fair piece of work for one core.
+    /// Returns the number of elements per parallel task: whole rows of about 2¹⁵ elements.
     fn piece(self) -> usize {
         self.row() * ((1 << 15) / self.row() + 1)
     }
 
-    /// Per channel the sums of the `N` numbers that `f` makes of two values and the channel's number in `center`.
+    /// Sums the `N` numbers `f(x, d, center[c])` over each channel `c`.
     pub fn sums<F: Real, const N: usize>(
         self,
         [x, d]: [&[F]; 2],
@@ -79,7 +80,7 @@ impl Channels {
         total
     }
 
-    /// Adds columns from `first` on in blocks of `L`, and returns where no whole block is left.
+    /// Adds columns from `first` on in blocks of `L`; returns the first column that is not in a whole block.
     #[inline(always)]
     fn add_columns<F: Real, const L: usize, const N: usize>(
         self,
@@ -138,7 +139,7 @@ impl Channels {
         }
     }
 
-    /// `out = f(x, d, the channel's numbers)`.
+    /// Computes `out = f(x, d, numbers of the channel)` for each element.
     pub fn map<F: Real, const N: usize>(
         self,
         out: &mut [F],
@@ -150,7 +151,7 @@ impl Channels {
             vectorized(
                 #[inline(always)]
                 || {
-                    // Whole rows where a row is one value of each channel, else one channel's values in a row.
+                    // A line is one value of each channel if `inner` is 1, else the values of one channel in a row.
                     let line = if self.inner == 1 { self.row() } else { self.inner };
                     let lines = out.chunks_exact_mut(line).zip(x.chunks_exact(line)).zip(d.chunks_exact(line));
                     for (i, ((out, x), d)) in lines.enumerate() {
@@ -173,7 +174,7 @@ impl Channels {
     }
 }
 
-/// `out = f(x, d, the numbers at the same place)`.
+/// Computes `out[i] = f(x[i], d[i], numbers[..][i])`.
 #[inline(always)]
 fn map_row<F: Real, const N: usize>(
     out: &mut [F],
@@ -189,7 +190,7 @@ fn map_row<F: Real, const N: usize>(
     }
 }
 
-/// `out = f(x, d, the same numbers everywhere)`.
+/// Computes `out[i] = f(x[i], d[i], own)`.
 #[inline(always)]
 fn map_line<F: Real, const N: usize>(out: &mut [F], x: &[F], d: &[F], own: [F; N], f: &impl Fn(F, F, [F; N]) -> F) {
     for ((out, &x), &d) in out.iter_mut().zip(x).zip(d) {
@@ -197,7 +198,7 @@ fn map_line<F: Real, const N: usize>(out: &mut [F], x: &[F], d: &[F], own: [F; N
     }
 }
 
-/// The first lanes of a slice that has as many.
+/// Returns the first `L` elements of a slice.
 #[inline(always)]
 fn block<F, const L: usize>(values: &[F]) -> &[F; L] {
     values.first_chunk().expect("a whole block")

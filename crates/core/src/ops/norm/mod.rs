@@ -1,4 +1,4 @@
-//! Norms: over channels, over rows, of vectors, of lists of tensors.
+//! Normalisation (batch, layer, group, RMS) and vector norms.
 
 pub(crate) mod batch_norm;
 pub(crate) mod channels;

@@ -1,4 +1,4 @@
-//! Normalisation of rows: layer norm, group norm and the norm by the root of the mean square.
+//! Normalisation of rows: layer norm, group norm and RMS norm.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Shape,
@@ -11,7 +11,7 @@ use crate::op::iterations::ALONE;
 use crate::ops::axes::extents;
 use crate::ops::norm::channels::{LANES, RUN};
 
-/// The sums of the two numbers that `f` makes of the values at each place.
+/// Sums the two numbers `f(x[i], d[i])` over all `i`.
 #[inline(always)]
 fn sums<F: Real>(x: &[F], d: &[F], f: impl Fn(F, F) -> [F; 2]) -> [f64; 2] {
     let mut total = [0.0; 2];
@@ -32,14 +32,14 @@ fn sums<F: Real>(x: &[F], d: &[F], f: impl Fn(F, F) -> [F; 2]) -> [f64; 2] {
     total
 }
 
-/// Elements of whole rows that make a fair piece of work for one core.
+/// Returns the number of elements per parallel task: whole rows of about 2¹³ elements.
 fn piece(n: usize) -> usize {
     n * ((1 << 13) / n + 1)
 }
 
-/// How rows are dispatched: a thread for each, or a power of two of them, side by side in a workgroup.
+/// Chooses the kernel for rows of `n` elements: serial (one thread per row), or a tree over a power of two of threads.
 fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool) -> Dispatch {
-    // Three loops over a row. Software adapters have dear barriers.
+    // Three loops over a row. Barriers are expensive on software adapters.
     let dispatch = if n <= 16 || (at.limits.software && n <= ALONE) {
         Dispatch::new(kernel, "serial", Grid::Threads([rows, 1, 1])).iterations(3 * n)
     } else {
@@ -50,8 +50,8 @@ fn launch(at: &Launch<'_>, kernel: Kernel, rows: usize, n: usize, centered: bool
     dispatch.param("rows", rows).param("n", n).constant("CENTERED", centered)
 }
 
-/// x to `y = (x − mean)·s` and `s = 1/√(var + eps)`, per row: an index of the axes before `first`. Without centre, the
-/// mean is taken to be 0.
+/// Normalises rows: outputs are `y = (x − mean)·s` and `s = 1/√(var + eps)`. A row is the axes from `first` on; if not
+/// `centered`, the mean is replaced by 0.
 #[derive(Clone, Copy, Debug)]
 struct RowNorm {
     first: usize,
@@ -90,7 +90,7 @@ impl RowNorm {
             );
             mean = F::lit(sum / n);
         }
-        // Around the rounded mean, whose own error is taken out of both.
+        // Sums around the rounded mean; the correction `off` removes its rounding error from mean and variance.
         let [rest, squares] = sums(
             x,
             x,
@@ -113,13 +113,13 @@ impl RowNorm {
     }
 }
 
-/// Rows, and elements of each.
+/// Returns the number of rows and of elements per row.
 fn rows(of: &Spec, first: usize) -> [usize; 2] {
     let [rows, n, _] = extents(&of.shape, first..of.shape.rank());
     [rows, n]
 }
 
-/// The means over the axes from `first` on, which keep size 1.
+/// Returns the means over the axes from `first` on, which keep size 1.
 fn means(x: &Tensor, first: usize) -> Tensor {
     let [_, n] = rows(&x.spec(), first);
     x.sum_keep(&(first..x.shape().rank()).collect::<Vec<_>>()) * (1.0 / wide(n))
@@ -143,7 +143,7 @@ impl Op for RowNorm {
         Ok(vec![x.clone(), Spec::f32(stats)])
     }
 
-    /// `ds/dx = −s²·y/n`, beside the gradient of y.
+    /// Adds the gradient through y and the one through s: `ds/dx = −s²·y/n`.
     fn backward(&self, at: &mut Backward) {
         at.give_with(0, |at| {
             let (y, s) = (at.output(0), at.output(1));
@@ -158,7 +158,7 @@ impl Op for RowNorm {
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // Of two values that differ little, each is ±1 whatever they are.
+        // Two nearly equal values normalise to ±1: the difference from the mean cancels.
         Accuracy::new().steps(2.0).terms(rows(&inputs[0], self.first)[1]).ulp(8.0).cancelling(4.0)
     }
 
@@ -183,7 +183,8 @@ impl Op for RowNorm {
     }
 }
 
-/// dy, y and s to `dx = s·(dy − mean(dy) − y·mean(dy·y))` per row; without centre, without the first mean.
+/// Gradient of [`RowNorm`] from dy, y and s: `dx = s·(dy − mean(dy) − y·mean(dy·y))` per row; if not `centered`,
+/// without `mean(dy)`.
 #[derive(Clone, Copy, Debug)]
 struct RowNormBackward {
     first: usize,
@@ -231,7 +232,7 @@ impl Op for RowNormBackward {
 
     fn backward(&self, at: &mut Backward) {
         let (dy, y, s, g) = (at.input(0).clone(), at.input(1).clone(), at.input(2).clone(), at.dy());
-        // The map from dy to dx is its own transpose.
+        // The linear map from dy to dx is symmetric.
         at.give_with(0, |_| g.graph().apply(*self, &[&g, &y, &s]).get(0));
         at.give_with(1, |_| -(&s * (&g * means(&(&dy * &y), self.first) + &dy * means(&(&g * &y), self.first))));
         at.give_with(2, |at| {
@@ -265,7 +266,7 @@ impl Op for RowNormBackward {
     }
 }
 
-/// Why `x` cannot be normalised over its last axes of these sizes.
+/// Returns an error if `x` cannot be normalised over last axes of these sizes.
 fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], eps: f64) -> Option<InvalidArgument> {
     let shape = Shape::from(row);
     if !(eps.is_finite() && eps >= 0.0) {
@@ -287,7 +288,7 @@ fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], ep
     })
 }
 
-/// Normalisation over rows.
+/// Layer, RMS and group normalisation.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -299,11 +300,11 @@ fn invalid(x: &Spec, row: &[usize], parameters: [(&str, Option<&Tensor>); 2], ep
 /// assert!(!x.layer_norm(&[63], None, None, 1e-5).is_valid());
 /// ```
 impl Tensor {
-    /// `y = (x − mean) / √(var + eps) · weight + bias`, with mean and biased variance over the last axes, whose sizes
-    /// are `row`.
+    /// Applies layer normalisation over the last axes: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `weight` and `bias` have the shape `row`; 1 and 0 if not given. Other sizes are errors. Source:
-    /// `torch.nn.functional.layer_norm`.
+    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`); mean and biased variance run over
+    /// them. `weight` and `bias` have the shape `row`; 1 and 0 if not given. PyTorch's default `eps` is 1e-5. Other
+    /// shapes and a negative `eps` are errors. Source: `torch.nn.functional.layer_norm`.
     #[track_caller]
     pub fn layer_norm(&self, row: &[usize], weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -315,9 +316,10 @@ impl Tensor {
         affine(x.graph().apply(op, &[x]).get(0), weight, bias)
     }
 
-    /// `y = x / √(mean(x²) + eps) · weight`, with the mean over the last axes, whose sizes are `row`.
+    /// Applies root mean square normalisation over the last axes: `y = x / √(mean(x²) + eps) · weight`.
     ///
-    /// `weight` has the shape `row`; 1 if not given. Other sizes are errors. Source: `torch.nn.functional.rms_norm`.
+    /// `row` holds the sizes of the normalised axes (PyTorch's `normalized_shape`). `weight` has the shape `row`; 1
+    /// if not given. Other shapes and a negative `eps` are errors. Source: `torch.nn.functional.rms_norm`.
     #[track_caller]
     pub fn rms_norm(&self, row: &[usize], weight: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;
@@ -329,11 +331,12 @@ impl Tensor {
         affine(x.graph().apply(op, &[x]).get(0), weight, None)
     }
 
-    /// `y = (x − mean) / √(var + eps) · weight + bias` for `[N, C]` or `[N, C, L…]`, with mean and biased variance of
-    /// each sample over `groups` groups of neighbouring channels.
+    /// Applies group normalisation: `y = (x − mean) / √(var + eps) · weight + bias`.
     ///
-    /// `weight` and `bias` are `[C]`; 1 and 0 if not given. Groups that do not divide the channels and other sizes are
-    /// errors. Source: `torch.nn.functional.group_norm`.
+    /// `self` is `[N, C]` or `[N, C, L…]`. Mean and biased variance are those of each sample and of each of `groups`
+    /// groups of neighbouring channels. `weight` and `bias` are `[C]`; 1 and 0 if not given. PyTorch's default `eps`
+    /// is 1e-5. Groups that do not divide the channels and other shapes are errors. Source:
+    /// `torch.nn.functional.group_norm`.
     #[track_caller]
     pub fn group_norm(&self, groups: usize, weight: Option<&Tensor>, bias: Option<&Tensor>, eps: f64) -> Tensor {
         let x = self;

@@ -1,4 +1,4 @@
-//! The norm of several tensors as if they were one.
+//! Norm of several tensors, taken as one vector.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Shape,
@@ -6,20 +6,21 @@ use crate::{
 };
 use rayon::prelude::*;
 
-/// `sqrt(Σ_t Σ_i x_t[i]²)` over all elements of all tensors: one number.
+/// Computes the norm of several tensors as if they were one vector: `√(Σ_t Σ_i x_t[i]²)`.
 ///
-/// Two dispatches for any number of tensors, which the planner lays side by side. The gradient is `x / norm`, 0 where
-/// the norm is 0. Integers and an empty list are errors. Source: `torch.nn.utils.get_total_norm`.
+/// The result is a scalar. There are two dispatches for any number of tensors, which the planner places next to each
+/// other in memory. The gradient is `x / norm`, and 0 if the norm is 0. Integers are an error. Source:
+/// `torch.nn.utils.get_total_norm`.
 ///
 /// # Panics
-/// When the list is empty: there is no graph to put an error into.
+/// If the list is empty: there is no graph to record an error in.
 #[track_caller]
 pub fn total_norm(tensors: &[Tensor]) -> Tensor {
     let graph = tensors.first().expect("a norm of at least one tensor").graph().clone();
     graph.apply(TotalNorm, &tensors.iter().collect::<Vec<_>>()).get(0)
 }
 
-/// Elements that one workgroup squares and adds.
+/// Elements per workgroup.
 const BLOCK: usize = 4096;
 
 #[derive(Debug)]

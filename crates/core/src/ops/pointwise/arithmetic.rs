@@ -1,4 +1,4 @@
-//! The four arithmetic operators and negation.
+//! Arithmetic operators and negation.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -6,7 +6,7 @@ use crate::Tensor;
 use crate::op::pointwise::pointwise_ops;
 
 pointwise_ops! {
-    /// `x + y`.
+    /// Adds two tensors, element by element: `x + y`.
     pub ADD = add(x: float, y: float)[] -> float {
         wgsl: "x + y",
         reference<F>: x + y,
@@ -16,7 +16,7 @@ pointwise_ops! {
         },
     }
 
-    /// `x − y`.
+    /// Subtracts one tensor from another, element by element: `x − y`.
     pub SUB = sub(x: float, y: float)[] -> float {
         wgsl: "x - y",
         reference<F>: x - y,
@@ -26,7 +26,7 @@ pointwise_ops! {
         },
     }
 
-    /// `x · y`.
+    /// Multiplies two tensors, element by element: `x · y`.
     pub MUL = mul(x: float, y: float)[] -> float {
         wgsl: "x * y",
         reference<F>: x * y,
@@ -36,7 +36,7 @@ pointwise_ops! {
         },
     }
 
-    /// `x / y`.
+    /// Divides one tensor by another, element by element: `x / y`.
     pub DIV = div(x: float, y: float)[] -> float {
         wgsl: "x / y",
         steps: 2.0,
@@ -47,7 +47,7 @@ pointwise_ops! {
         },
     }
 
-    /// `−x`.
+    /// Negates each element: `−x`.
     pub NEG = neg(x: float)[] -> float {
         wgsl: "-x",
         reference<F>: -x,
@@ -56,61 +56,61 @@ pointwise_ops! {
 }
 
 macro_rules! operator {
-    ($trait:ident, $method:ident, $row:expr) => {
+    ($trait:ident, $method:ident, $op:expr) => {
         impl $trait<&Tensor> for &Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: &Tensor) -> Tensor {
-                self.pointwise(&$row, &[other], &[])
+                self.pointwise(&$op, &[other], &[])
             }
         }
         impl $trait<Tensor> for &Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: Tensor) -> Tensor {
-                self.pointwise(&$row, &[&other], &[])
+                self.pointwise(&$op, &[&other], &[])
             }
         }
         impl $trait<&Tensor> for Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: &Tensor) -> Tensor {
-                self.pointwise(&$row, &[other], &[])
+                self.pointwise(&$op, &[other], &[])
             }
         }
         impl $trait for Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: Tensor) -> Tensor {
-                self.pointwise(&$row, &[&other], &[])
+                self.pointwise(&$op, &[&other], &[])
             }
         }
         impl $trait<f64> for &Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: f64) -> Tensor {
-                self.pointwise(&$row, &[&self.number(other)], &[])
+                self.pointwise(&$op, &[&self.number(other)], &[])
             }
         }
         impl $trait<f64> for Tensor {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: f64) -> Tensor {
-                self.pointwise(&$row, &[&self.number(other)], &[])
+                self.pointwise(&$op, &[&self.number(other)], &[])
             }
         }
         impl $trait<&Tensor> for f64 {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: &Tensor) -> Tensor {
-                other.number(self).pointwise(&$row, &[other], &[])
+                other.number(self).pointwise(&$op, &[other], &[])
             }
         }
         impl $trait<Tensor> for f64 {
             type Output = Tensor;
             #[track_caller]
             fn $method(self, other: Tensor) -> Tensor {
-                other.number(self).pointwise(&$row, &[&other], &[])
+                other.number(self).pointwise(&$op, &[&other], &[])
             }
         }
     };

@@ -1,4 +1,4 @@
-//! Comparisons, masks of 0 and 1, the choice between two tensors, and casts.
+//! Comparisons, masks of 0 and 1, selection by a mask, and casts.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{DType, Tensor, TensorOrScalar};
@@ -52,7 +52,9 @@ pointwise_ops! {
         backward: none,
     }
 
-    /// Whether the mask does not hold. Source: `torch.logical_not`.
+    /// Computes the logical NOT of a mask: 1 where it is 0, else 0.
+    ///
+    /// Source: `torch.logical_not`.
     pub(crate) NOT = not(x: uint)[] -> uint as logical_not {
         wgsl: "select(0u, 1u, x == 0u)",
         reference<F>: u32::from(x == 0),
@@ -74,7 +76,7 @@ pointwise_ops! {
         backward: none,
     }
 
-    // The largest f32 below 2³² bounds what may be converted.
+    // The largest f32 below 2³² is the upper bound of the conversion.
     pub(crate) TO_U32 = to_u32(x: float)[] -> uint {
         wgsl: "u32(clamp(x, 0.0, 4294967040.0))",
         reference<F>: x.wide() as u32,
@@ -82,7 +84,7 @@ pointwise_ops! {
     }
 }
 
-/// Comparisons and masks. A mask is a `u32` tensor of 0 and 1; no gradient flows through one.
+/// Comparisons and masks. A mask is a `u32` tensor of 0 and 1; no gradient flows through it.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -94,38 +96,50 @@ pointwise_ops! {
 /// assert_eq!(root.dtype(), DType::F32);
 /// ```
 impl Tensor {
-    /// `x > y`.
+    /// Compares element-wise: a mask of `x > y`.
+    ///
+    /// Source: `torch.gt`.
     #[track_caller]
     pub fn gt(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater(self, &y.into().beside(self))
     }
 
-    /// `x ≥ y`.
+    /// Compares element-wise: a mask of `x ≥ y`.
+    ///
+    /// Source: `torch.ge`.
     #[track_caller]
     pub fn ge(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater_or_equal(self, &y.into().beside(self))
     }
 
-    /// `x < y`.
+    /// Compares element-wise: a mask of `x < y`.
+    ///
+    /// Source: `torch.lt`.
     #[track_caller]
     pub fn lt(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater(&y.into().beside(self), self)
     }
 
-    /// `x ≤ y`.
+    /// Compares element-wise: a mask of `x ≤ y`.
+    ///
+    /// Source: `torch.le`.
     #[track_caller]
     pub fn le(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         greater_or_equal(&y.into().beside(self), self)
     }
 
-    /// `x = y`.
+    /// Compares element-wise: a mask of `x = y`.
+    ///
+    /// Source: `torch.eq`.
     #[track_caller]
     pub fn eq(&self, y: impl Into<TensorOrScalar>) -> Tensor {
-        let row = if self.dtype() == DType::U32 { &EQ_U32 } else { &EQ };
-        self.pointwise(row, &[&y.into().beside(self)], &[])
+        let op = if self.dtype() == DType::U32 { &EQ_U32 } else { &EQ };
+        self.pointwise(op, &[&y.into().beside(self)], &[])
     }
 
-    /// `x ≠ y`.
+    /// Compares element-wise: a mask of `x ≠ y`.
+    ///
+    /// Source: `torch.ne`.
     #[track_caller]
     pub fn ne(&self, y: impl Into<TensorOrScalar>) -> Tensor {
         if self.dtype() == DType::U32 {
@@ -134,34 +148,39 @@ impl Tensor {
         self.pointwise(&NE, &[&y.into().beside(self)], &[])
     }
 
-    /// Whether both masks hold. Source: `torch.logical_and`.
+    /// Computes the logical AND of two masks.
+    ///
+    /// Source: `torch.logical_and`.
     #[track_caller]
     pub fn logical_and(&self, y: &Tensor) -> Tensor {
         self.pointwise(&AND, &[y], &[])
     }
 
-    /// Whether one of the masks holds. Source: `torch.logical_or`.
+    /// Computes the logical OR of two masks.
+    ///
+    /// Source: `torch.logical_or`.
     #[track_caller]
     pub fn logical_or(&self, y: &Tensor) -> Tensor {
         self.pointwise(&OR, &[y], &[])
     }
 
-    /// `x` where the mask holds, `y` elsewhere. The side not taken gets no gradient, and its NaN does no harm.
+    /// Selects elements by this mask: `x` where it is not 0, `y` elsewhere.
     ///
-    /// Source: `torch.where`.
+    /// The side that is not taken gets a gradient of 0, even where it is NaN. Source: `torch.where`.
     #[track_caller]
     pub fn where_cond(&self, x: impl Into<TensorOrScalar>, y: impl Into<TensorOrScalar>) -> Tensor {
         let (x, y) = (x.into().on(self), y.into().on(self));
         self.pointwise(&SELECT, &[&x, &y], &[])
     }
 
-    /// Integers as floats; exact up to 2²⁴. A tensor of floats is returned as it is.
+    /// Casts to `f32`; exact up to 2²⁴. A tensor of floats is returned unchanged.
     #[track_caller]
     pub fn to_f32(&self) -> Tensor {
         if self.dtype() == DType::F32 { self.clone() } else { self.pointwise(&TO_F32, &[], &[]) }
     }
 
-    /// Floats cut down to integers; they must be in `[0, 2³²)`. A tensor of integers is returned as it is.
+    /// Casts to `u32` by dropping the fraction; elements must be in `[0, 2³²)`. A tensor of integers is returned
+    /// unchanged.
     #[track_caller]
     pub fn to_u32(&self) -> Tensor {
         if self.dtype() == DType::U32 { self.clone() } else { self.pointwise(&TO_U32, &[], &[]) }

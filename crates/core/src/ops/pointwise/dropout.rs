@@ -1,10 +1,10 @@
-//! Dropout and Bernoulli draws: random numbers from a counter-based generator, so that every device draws the same bits.
+//! Dropout and Bernoulli samples, from a counter-based generator: every device draws the same bits.
 
 use crate::op::pointwise::pointwise_ops;
 use crate::{InvalidArgument, Spec, Tensor, philox};
 
 pointwise_ops! {
-    // The gradient is the same op on dy: the mask is drawn again instead of being kept.
+    // The gradient is the same op on dy: drawing the mask again saves storing it.
     pub(crate) DROPOUT = dropout(
         x: float, index: uint, step: uint, site: uint, key0: uint, key1: uint, threshold: uint
     )[scale] -> float {
@@ -14,7 +14,7 @@ pointwise_ops! {
         backward(grad): { x: grad.pointwise(&DROPOUT, &[index, step, site, key0, key1, threshold], &[scale]) },
     }
 
-    // 24 bits of the word are a number that both precisions hold exactly.
+    // 24 bits of the word, which f32 and f64 represent exactly.
     pub(crate) BERNOULLI = bernoulli(
         p: float, index: uint, step: uint, site: uint, key0: uint, key1: uint
     )[] -> float {
@@ -28,15 +28,15 @@ pointwise_ops! {
     }
 }
 
-/// Why `step` does not tell the runs of a graph apart.
-fn step_misfit(step: &Tensor) -> Option<InvalidArgument> {
+/// Returns an error unless `step` is a `u32` scalar.
+fn invalid_step(step: &Tensor) -> Option<InvalidArgument> {
     (step.spec() != Spec::u32([])).then(|| {
         InvalidArgument::new(format!("the step must be a u32 without axes, not {}", step.spec()))
             .fix("graph.scheduled(\"step\", DType::U32, …)")
     })
 }
 
-/// Dropout and draws.
+/// Dropout and random samples.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -46,11 +46,12 @@ fn step_misfit(step: &Tensor) -> Option<InvalidArgument> {
 /// assert_eq!(x.dropout(0.5, [7, 0], 0, &step).shape(), x.shape());
 /// ```
 impl Tensor {
-    /// Sets each element to 0 with probability p and multiplies the others by `1 / (1 - p)`.
+    /// Zeroes each element with probability `p` and scales the others by `1 / (1 - p)`.
     ///
     /// Element `i` is kept when the first word of Philox 4x32-10 under `key`, at the counter `[i, step, site, 0]`, is
-    /// below `(1 - p)·2³²`. So `site` tells the dropouts of a model apart, `step` (a `u32` without axes, such as
-    /// [`Graph::scheduled`](crate::Graph::scheduled) gives) the runs of a graph. `p = 0` returns x itself.
+    /// below `(1 - p)·2³²`. Each dropout of a model needs its own `site`. `step` must differ between runs of a graph:
+    /// it is a `u32` scalar, such as the one that [`Graph::scheduled`](crate::Graph::scheduled) returns. `p = 0`
+    /// returns x itself. A `p` outside [0, 1] and any other `step` are errors. Source: `torch.nn.functional.dropout`.
     #[track_caller]
     pub fn dropout(&self, p: f64, key: [u32; 2], site: u32, step: &Tensor) -> Tensor {
         let x = self;
@@ -61,7 +62,7 @@ impl Tensor {
             let invalid = InvalidArgument::new(format!("the probability {p} is not between 0 and 1"));
             return x.invalid("dropout", &[step], invalid);
         }
-        if let Some(invalid) = step_misfit(step) {
+        if let Some(invalid) = invalid_step(step) {
             return x.invalid("dropout", &[step], invalid);
         }
         if p == 0.0 {
@@ -77,7 +78,7 @@ impl Tensor {
         x.pointwise(&DROPOUT, &[&index, step, &site, &key0, &key1, &threshold], &[scale])
     }
 
-    /// 1 with the probability that x says, else 0; no gradient flows back.
+    /// Draws a Bernoulli sample per element: 1 with probability x, else 0. No gradient flows back.
     ///
     /// Element `i` is 1 when the upper 24 bits of the first word of Philox 4x32-10 under `key`, at the counter
     /// `[i, step, site, 0]`, are below `x·2²⁴`: a probability of 0 or less never, one of 1 or more always. `site` and
@@ -88,7 +89,7 @@ impl Tensor {
         if !p.is_valid() || !step.is_valid() {
             return p.invalid("bernoulli", &[step], InvalidArgument::default());
         }
-        if let Some(invalid) = step_misfit(step) {
+        if let Some(invalid) = invalid_step(step) {
             return p.invalid("bernoulli", &[step], invalid);
         }
         let graph = p.graph();

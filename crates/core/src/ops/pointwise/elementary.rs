@@ -1,4 +1,4 @@
-//! Elementary functions.
+//! Elementary functions: exponentials, logarithms, roots, powers, extremes of two, clamp and erf.
 
 use wgrad_shaders::lib::SPECIAL;
 
@@ -6,7 +6,9 @@ use crate::op::pointwise::pointwise_ops;
 use crate::{InvalidArgument, Tensor, TensorOrScalar};
 
 pointwise_ops! {
-    /// `eˣ`.
+    /// Computes the exponential of each element: `eˣ`.
+    ///
+    /// Source: `torch.exp`.
     pub(crate) EXP = exp(x: float)[] -> float as exp {
         wgsl: "exp(x)",
         steps: 4.0,
@@ -14,9 +16,11 @@ pointwise_ops! {
         backward(grad, out): { x: grad * out },
     }
 
-    /// `eˣ − 1`, accurate near 0. Source: `torch.expm1`.
+    /// Computes the exponential minus 1 of each element: `eˣ − 1`, accurate near 0.
+    ///
+    /// Source: `torch.expm1`.
     pub(crate) EXPM1 = expm1(x: float)[] -> float as expm1 {
-        // Above 0.5 nothing cancels; below, the function of the library holds.
+        // Above 0.5 nothing cancels; below, `special_expm1` is accurate.
         wgsl: "select(special_expm1(select(x, 0.0, x > 0.5)), exp(x) - 1.0, x > 0.5)",
         library: SPECIAL,
         steps: 8.0,
@@ -24,7 +28,9 @@ pointwise_ops! {
         backward(grad, out): { x: grad * (out + 1.0) },
     }
 
-    /// The natural logarithm.
+    /// Computes the natural logarithm of each element.
+    ///
+    /// Source: `torch.log`.
     pub(crate) LOG = log(x: float)[] -> float as log {
         wgsl: "special_log(x)",
         library: SPECIAL,
@@ -33,7 +39,9 @@ pointwise_ops! {
         backward(grad): { x: grad / x },
     }
 
-    /// `log(1 + x)`, accurate near 0.
+    /// Computes the natural logarithm of 1 + x for each element: `log(1 + x)`, accurate near 0.
+    ///
+    /// Source: `torch.log1p`.
     pub(crate) LOG1P = log1p(x: float)[] -> float as log1p {
         wgsl: "special_log1p(x)",
         library: SPECIAL,
@@ -42,7 +50,9 @@ pointwise_ops! {
         backward(grad): { x: grad / (x + 1.0) },
     }
 
-    /// `√x`; the gradient at 0 is infinite.
+    /// Computes the square root of each element: `√x`.
+    ///
+    /// The gradient at 0 is infinite. Source: `torch.sqrt`.
     pub(crate) SQRT = sqrt(x: float)[] -> float as sqrt {
         wgsl: "sqrt(x)",
         steps: 2.0,
@@ -50,7 +60,9 @@ pointwise_ops! {
         backward(grad, out): { x: grad * 0.5 / out },
     }
 
-    /// `1 / √x`.
+    /// Computes the reciprocal of the square root of each element: `1 / √x`.
+    ///
+    /// Source: `torch.rsqrt`.
     pub(crate) RSQRT = rsqrt(x: float)[] -> float as rsqrt {
         wgsl: "inverseSqrt(x)",
         steps: 2.0,
@@ -58,7 +70,9 @@ pointwise_ops! {
         backward(grad, out): { x: grad * -0.5 * out / x },
     }
 
-    /// `1 / x`.
+    /// Computes the reciprocal of each element: `1 / x`.
+    ///
+    /// Source: `torch.reciprocal`.
     pub(crate) RECIPROCAL = reciprocal(x: float)[] -> float as reciprocal {
         wgsl: "1.0 / x",
         steps: 2.0,
@@ -66,14 +80,18 @@ pointwise_ops! {
         backward(grad, out): { x: -(grad * out.square()) },
     }
 
-    /// `x²`.
+    /// Computes the square of each element: `x²`.
+    ///
+    /// Source: `torch.square`.
     pub(crate) SQUARE = square(x: float)[] -> float as square {
         wgsl: "x * x",
         reference<F>: x * x,
         backward(grad): { x: grad * (x * 2.0) },
     }
 
-    /// `|x|`; the gradient at 0 is 0.
+    /// Computes the absolute value of each element: `|x|`.
+    ///
+    /// The gradient at 0 is 0. Source: `torch.abs`.
     pub(crate) ABS = abs(x: float)[] -> float as abs {
         wgsl: "abs(x)",
         reference<F>: x.abs(),
@@ -81,14 +99,18 @@ pointwise_ops! {
     }
 
     // WGSL's own `sign` is wrong on some drivers.
-    /// -1, 0 or 1; the gradient is 0.
+    /// Computes the sign of each element: −1, 0 or 1.
+    ///
+    /// The gradient is 0. Source: `torch.sign`.
     pub(crate) SIGN = sign(x: float)[] -> float as sign {
         wgsl: "select(0.0, 1.0, x > 0.0) - select(0.0, 1.0, x < 0.0)",
         reference<F>: if x > F::zero() { F::one() } else if x < F::zero() { -F::one() } else { F::zero() },
         backward: none,
     }
 
-    /// The largest whole number that is not above x; the gradient is 0.
+    /// Rounds each element down to an integer: the largest one that is not above x.
+    ///
+    /// The gradient is 0. Source: `torch.floor`.
     pub(crate) FLOOR = floor(x: float)[] -> float as floor {
         wgsl: "floor(x)",
         reference<F>: x.floor(),
@@ -103,8 +125,8 @@ pointwise_ops! {
         reference<F>: x.powf(p),
         backward(grad, out): {
             x: {
-                    let slope = p * x.pow(&(p - 1.0));
-                    grad * p.eq(0.0).where_cond(0.0, &slope)
+                    let derivative = p * x.pow(&(p - 1.0));
+                    grad * p.eq(0.0).where_cond(0.0, &derivative)
                 },
                 p: grad * x.pointwise(&POW_BY_EXPONENT, &[p, out], &[]),
             },
@@ -122,7 +144,7 @@ pointwise_ops! {
         },
     }
 
-    // d(x^p)/dp = x^p·log(x), with y = x^p; 0 where x = 0 and p ≥ 0, as PyTorch has it.
+    // d(x^p)/dp = x^p·log(x), with y = x^p; 0 where x = 0 and p ≥ 0, as in PyTorch.
     pub(crate) POW_BY_EXPONENT = pow_by_exponent(x: float, p: float, y: float)[] -> float {
         wgsl: "select(y * special_log(x), 0.0, x == 0.0 && p >= 0.0)",
         library: SPECIAL,
@@ -131,7 +153,9 @@ pointwise_ops! {
         backward: none,
     }
 
-    /// The larger of two; in a tie each side gets half of the gradient. Source: `torch.maximum`.
+    /// Computes the element-wise maximum of two tensors.
+    ///
+    /// NaN if either element is NaN. In a tie each side gets half of the gradient. Source: `torch.maximum`.
     pub(crate) MAXIMUM = maximum(x: float, y: float)[] -> float as maximum {
         wgsl: "select(select(select(x, y, y > x), y, special_is_nan(y)), x, special_is_nan(x))",
         library: SPECIAL,
@@ -142,7 +166,9 @@ pointwise_ops! {
         },
     }
 
-    /// The smaller of two; in a tie each side gets half of the gradient. Source: `torch.minimum`.
+    /// Computes the element-wise minimum of two tensors.
+    ///
+    /// NaN if either element is NaN. In a tie each side gets half of the gradient. Source: `torch.minimum`.
     pub(crate) MINIMUM = minimum(x: float, y: float)[] -> float as minimum {
         wgsl: "select(select(select(x, y, y < x), y, special_is_nan(y)), x, special_is_nan(x))",
         library: SPECIAL,
@@ -153,7 +179,7 @@ pointwise_ops! {
         },
     }
 
-    // What x gets of the gradient of max(x, y): all when larger, half in a tie.
+    // Gradient of max(x, y) for x: all of dy where x is larger, half of it in a tie.
     pub(crate) SHARE = share(x: float, y: float, dy: float)[] -> float {
         wgsl: "select(select(0.0, dy, x > y), 0.5 * dy, x == y)",
         reference<F>: if x == y { F::lit(0.5) * dy } else if x > y { dy } else { F::zero() },
@@ -181,7 +207,9 @@ pointwise_ops! {
         },
     }
 
-    /// The error function.
+    /// Computes the error function of each element.
+    ///
+    /// Source: `torch.erf`.
     pub(crate) ERF = erf(x: float)[] -> float as erf {
         wgsl: "special_erf(x)",
         library: SPECIAL,
@@ -202,7 +230,7 @@ pointwise_ops! {
     }
 }
 
-/// Elementary functions of each element.
+/// Powers and clamp, element by element.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -212,9 +240,10 @@ pointwise_ops! {
 /// assert_eq!(x.exp().maximum(&y).shape().dims(), [2, 3]);
 /// ```
 impl Tensor {
-    /// `xᵖ` for one exponent or a tensor of them. A negative x is fine where p is whole; `x⁰` is 1.
+    /// Raises each element to a power: `xᵖ`, where `p` is a number or a tensor that broadcasts.
     ///
-    /// One exponent that is not finite is an error. Source: `torch.pow`.
+    /// A negative x needs an integer p, else the result is NaN. `x⁰` is 1. A number `p` that is not finite is an error.
+    /// Source: `torch.pow`.
     #[track_caller]
     pub fn pow(&self, p: impl Into<TensorOrScalar>) -> Tensor {
         let x = self;
@@ -225,7 +254,7 @@ impl Tensor {
         if !p.is_finite() {
             return x.invalid("pow", &[], InvalidArgument::new(format!("the exponent {p} is not finite")));
         }
-        // What has a better kernel of its own.
+        // These powers have simpler and more accurate expressions.
         match p {
             -1.0 => x.reciprocal(),
             -0.5 => x.rsqrt(),
@@ -236,7 +265,10 @@ impl Tensor {
         }
     }
 
-    /// `min(max(x, low), high)`. The gradient passes where `low < x < high`. An infinite bound is no bound.
+    /// Clamps each element to `[low, high]`: `min(max(x, low), high)`.
+    ///
+    /// The gradient passes where `low < x < high`. An infinite bound is no bound; NaN as a bound is an error. Source:
+    /// `torch.clamp`.
     #[track_caller]
     pub fn clamp(&self, low: f64, high: f64) -> Tensor {
         let x = self;

@@ -1,11 +1,9 @@
-//! Pointwise ops: rows of a table, fused by the planner, without a shader of their own.
+//! Pointwise ops: one expression per element, fused by the planner, without a shader of their own.
 
 pub(crate) mod activations;
 pub(crate) mod arithmetic;
 pub(crate) mod compare;
 pub(crate) mod dropout;
 pub(crate) mod elementary;
-pub(crate) mod exponential_units;
-pub(crate) mod piecewise_units;
 pub(crate) mod rounding;
 pub(crate) mod trigonometry;

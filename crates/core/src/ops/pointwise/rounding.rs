@@ -1,4 +1,4 @@
-//! Rounding, and the sign with an estimated gradient.
+//! Rounding, and the sign with a straight-through gradient.
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};
@@ -11,15 +11,18 @@
 use crate::op::pointwise::pointwise_ops;
 
 pointwise_ops! {
-    /// The smallest whole number that is not below x; the gradient is 0.
+    /// Rounds each element up to an integer: the smallest one that is not below x.
+    ///
+    /// The gradient is 0. Source: `torch.ceil`.
     pub(crate) CEIL = ceil(x: float)[] -> float as ceil {
         wgsl: "ceil(x)",
         reference<F>: -(-x).floor(),
         backward: none,
     }
 
-    // Halves to the even neighbour.
-    /// The nearest whole number, of two the even one; the gradient is 0.
+    /// Rounds each element to the nearest integer, and halves to the even one.
+    ///
+    /// The gradient is 0. Source: `torch.round`.
     pub(crate) ROUND = round(x: float)[] -> float as round {
         wgsl: "round(x)",
         reference<F>: {
@@ -31,18 +34,21 @@ pointwise_ops! {
         backward: none,
     }
 
-    /// x without its fraction; the gradient is 0.
+    /// Rounds each element towards 0: x without its fraction.
+    ///
+    /// The gradient is 0. Source: `torch.trunc`.
     pub(crate) TRUNC = trunc(x: float)[] -> float as trunc {
         wgsl: "trunc(x)",
         reference<F>: if x < F::zero() { -(-x).floor() } else { x.floor() },
         backward: none,
     }
 
-    // The gradient is that of a clamp to [-1, 1], with its ends: an estimate, for the true one is 0.
-    /// 1 for `x ≥ 0`, −1 below: binary weights and activations. The gradient passes straight through where `|x| ≤ 1`.
+    // The estimated gradient is that of a clamp to [-1, 1], ends included.
+    /// Binarizes each element: 1 for `x ≥ 0`, −1 below, with a straight-through gradient.
     ///
-    /// The true gradient is 0 nearly everywhere; with this estimate of it such networks train. Hubara, Courbariaux,
-    /// Soudry, El-Yaniv, Bengio: "Binarized neural networks", 2016.
+    /// For binary weights and activations. The true gradient is 0 nearly everywhere; the straight-through estimator
+    /// passes the gradient unchanged where `|x| ≤ 1`. Hubara, Courbariaux, Soudry, El-Yaniv, Bengio: "Binarized
+    /// neural networks", 2016.
     pub(crate) SIGN_STE = sign_ste(x: float)[] -> float as binarize {
         wgsl: "select(-1.0, 1.0, x >= 0.0)",
         reference<F>: if x >= F::zero() { F::one() } else { -F::one() },

@@ -1,4 +1,4 @@
-//! Sine and cosine. WGSL allows its own an error of 2⁻¹¹.
+//! Sine and cosine, computed by our own functions because WGSL allows its built-ins an error of 2⁻¹¹.
 //!
 //! ```
 //! use wgrad_core::{DType, Graph, Mode};
@@ -12,7 +12,9 @@ use crate::op::pointwise::pointwise_ops;
 use wgrad_shaders::lib::SPECIAL;
 
 pointwise_ops! {
-    /// The sine. On a GPU, digits are lost beyond |x| = 25,000.
+    /// Computes the sine of each element, in radians.
+    ///
+    /// On a GPU, digits are lost beyond |x| = 25,000. Source: `torch.sin`.
     pub(crate) SIN = sin(x: float)[] -> float as sin {
         wgsl: "special_sin(x, 0u)",
         library: SPECIAL,
@@ -21,7 +23,9 @@ pointwise_ops! {
         backward(grad): { x: grad * x.cos() },
     }
 
-    /// The cosine. On a GPU, digits are lost beyond |x| = 25,000.
+    /// Computes the cosine of each element, in radians.
+    ///
+    /// On a GPU, digits are lost beyond |x| = 25,000. Source: `torch.cos`.
     pub(crate) COS = cos(x: float)[] -> float as cos {
         wgsl: "special_sin(x, 1u)",
         library: SPECIAL,

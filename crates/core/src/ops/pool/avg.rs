@@ -1,4 +1,4 @@
-//! The mean of every window.
+//! Average pooling.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Spec,
@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use crate::host::cast::{signed, wide};
 use crate::op::template::Template;
-use crate::ops::pool::windows::{Axis, Kind, Windows, planes};
+use crate::ops::pool::windows::{Axis, WindowKind, Windows, planes};
 use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
-/// Average pooling over `D` axes, with PyTorch's options and defaults.
+/// Options of average pooling over `D` axes, with PyTorch's defaults.
 ///
 /// ```
 /// use wgrad_core::ops::AvgPool;
@@ -21,22 +21,22 @@ use crate::ops::spatial::{OutputSizes, Sizes, setters};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct AvgPool<const D: usize> {
-    /// Sizes of the window.
+    /// Size of the window along each axis.
     pub kernel: [usize; D],
-    /// Steps of the window; the kernel's sizes.
+    /// Step of the window; default: its size.
     pub stride: [usize; D],
-    /// Zeros around the input, at most half the kernel; none.
+    /// Zeros on both sides of the input, at most half the kernel; default: 0.
     pub padding: [usize; D],
-    /// Whether a last window may hang over the end; not.
+    /// Rounds the output size up instead of down: the last window may extend beyond the end; default: false.
     pub ceil_mode: bool,
-    /// Whether the zeros of the padding count; they do. What hangs over beyond them never does.
+    /// Counts the zeros of the padding as elements; default: true. Positions beyond the padding never count.
     pub count_include_pad: bool,
-    /// What sums are divided by instead of the number of elements; nothing.
+    /// Divisor of the sums instead of the number of elements; default: none.
     pub divisor_override: Option<usize>,
 }
 
 impl<const D: usize> AvgPool<D> {
-    /// Windows of this size, side by side.
+    /// Returns the options of adjacent windows of this size.
     pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
         let kernel = kernel.into().0;
         let (padding, count_include_pad) = ([0; D], true);
@@ -44,17 +44,18 @@ impl<const D: usize> AvgPool<D> {
     }
 
     setters! {
-        /// Steps of the window.
+        /// Sets the step of the window.
         stride: Sizes<D>,
-        /// Zeros around the input.
+        /// Sets the number of zeros on both sides of the input.
         padding: Sizes<D>,
-        /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
+        /// Sets whether the last window may extend beyond the end, if it begins inside the input or the padding
+        /// before it.
         ceil_mode = bool,
-        /// Whether the zeros of the padding count.
+        /// Sets whether the zeros of the padding count as elements.
         count_include_pad = bool,
     }
 
-    /// What sums are divided by instead of the number of elements.
+    /// Sets the divisor of the sums, instead of the number of elements.
     pub fn divisor_override(mut self, divisor: usize) -> Self {
         self.divisor_override = Some(divisor);
         self
@@ -73,8 +74,8 @@ impl<const D: usize> AvgPool<D> {
 
 /// Average pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
-/// `y[o]` is the sum of window `o` over the number of its elements. Sources: `torch.nn.functional.avg_pool2d` and
-/// `adaptive_avg_pool2d`.
+/// `y[o]` is the sum of window `o`, divided by the number of its elements. Sources: `torch.nn.functional.avg_pool2d`
+/// and `adaptive_avg_pool2d`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -85,27 +86,32 @@ impl<const D: usize> AvgPool<D> {
 /// assert_eq!(x.adaptive_avg_pool2d(1).shape().dims(), [8, 3, 1, 1]);
 /// ```
 ///
-/// Windows of size or step 0, windows larger than the padded input, and padding of more than half the kernel are errors.
+/// Windows of size or step 0, windows larger than the padded input, and padding of more than half the kernel are
+/// errors.
 impl Tensor {
-    /// The mean of every window of a line.
+    /// Applies one-dimensional average pooling: the mean of each window.
     #[track_caller]
     pub fn avg_pool1d(&self, pool: AvgPool<1>) -> Tensor {
         pool.apply("avg_pool1d", self)
     }
 
-    /// The mean of every window of an image.
+    /// Applies two-dimensional average pooling: the mean of each window.
     #[track_caller]
     pub fn avg_pool2d(&self, pool: AvgPool<2>) -> Tensor {
         pool.apply("avg_pool2d", self)
     }
 
-    /// Windows chosen so that the result has this length: from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
+    /// Applies one-dimensional adaptive average pooling to the output size `L′`.
+    ///
+    /// Window `o` is the elements from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
     #[track_caller]
     pub fn adaptive_avg_pool1d(&self, output: impl Into<OutputSizes<1>>) -> Tensor {
         mean::<1>("adaptive_avg_pool1d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)
     }
 
-    /// [`Self::adaptive_avg_pool1d`] over two axes.
+    /// Applies two-dimensional adaptive average pooling.
+    ///
+    /// Windows along each axis as in [`Self::adaptive_avg_pool1d`].
     #[track_caller]
     pub fn adaptive_avg_pool2d(&self, output: impl Into<OutputSizes<2>>) -> Tensor {
         mean::<2>("adaptive_avg_pool2d", self, Windows::adaptive(&self.shape(), output.into().0), true, None)
@@ -125,7 +131,7 @@ fn mean<const D: usize>(
         Err(invalid) => return invalid,
     };
     let y = if windows.whole() {
-        // A sum of rows is shared among threads, a window is not.
+        // The sum kernel divides a long sum among threads; the pooling kernel does not.
         x.sum_keepdim([-2, -1]) * (1.0 / wide(divisor.unwrap_or(windows.input())))
     } else {
         x.graph().apply(Mean(Means { windows, padding_counts, divisor }), &[&x]).get(0)
@@ -133,7 +139,7 @@ fn mean<const D: usize>(
     y.reshape(shape)
 }
 
-/// Windows and what their sums are divided by.
+/// Windows and the divisors of their sums.
 #[derive(Clone, Copy, Debug)]
 struct Means {
     windows: Windows,
@@ -142,12 +148,12 @@ struct Means {
 }
 
 impl Means {
-    /// The elements of each window of an axis, and how many of them count.
+    /// Returns the begin and end of each window of an axis, and the number of elements that count.
     fn along(&self, axis: &Axis) -> Vec<(usize, usize, usize)> {
         let counted = |o: usize| {
             let (begin, end, _) = axis.window(o);
             let count = match axis.kind {
-                Kind::Sliding { kernel, stride, before, .. } if self.padding_counts => {
+                WindowKind::Sliding { kernel, stride, before, .. } if self.padding_counts => {
                     kernel.min(axis.input + 2 * before - o * stride)
                 }
                 _ => end - begin,
@@ -186,9 +192,9 @@ impl Means {
         planes.for_each(|(dx, dy)| {
             dx.fill(F::zero());
             self.each(|o, rows, columns, divisor| {
-                let share = dy[o] / F::lit(divisor);
+                let term = dy[o] / F::lit(divisor);
                 for iy in rows {
-                    dx[iy * width + columns.start..iy * width + columns.end].iter_mut().for_each(|dx| *dx += share);
+                    dx[iy * width + columns.start..iy * width + columns.end].iter_mut().for_each(|dx| *dx += term);
                 }
             });
         });
@@ -212,7 +218,7 @@ impl Means {
     }
 }
 
-/// The mean of every window.
+/// Average pooling.
 #[derive(Debug)]
 struct Mean(Means);
 
@@ -226,7 +232,7 @@ impl Op for Mean {
     }
 
     fn backward(&self, at: &mut Backward) {
-        at.give_with(0, |at| at.dy().graph().apply(Share(self.0), &[&at.dy()]).get(0));
+        at.give_with(0, |at| at.dy().graph().apply(Spread(self.0), &[&at.dy()]).get(0));
     }
 
     fn epilogues(&self) -> &'static [usize] {
@@ -246,11 +252,12 @@ impl Op for Mean {
     }
 }
 
-/// Every element of `dy` in equal shares to the elements of its window: the gradient of [`Mean`], and it of this.
+/// Gradient of [`Mean`]: adds each element of dy, divided by the divisor, to all elements of its window. Its own
+/// gradient is [`Mean`].
 #[derive(Debug)]
-struct Share(Means);
+struct Spread(Means);
 
-impl Op for Share {
+impl Op for Spread {
     fn name(&self) -> &'static str {
         "avg_pool_grad"
     }

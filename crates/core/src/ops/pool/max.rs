@@ -1,4 +1,4 @@
-//! The largest element of every window.
+//! Max pooling.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference, Spec,
@@ -12,7 +12,7 @@ use crate::op::template::Template;
 use crate::ops::pool::windows::{Windows, planes};
 use crate::ops::spatial::{OutputSizes, Sizes, setters};
 
-/// Max pooling over `D` axes, with PyTorch's options and defaults.
+/// Options of max pooling over `D` axes, with PyTorch's defaults.
 ///
 /// ```
 /// use wgrad_core::ops::MaxPool;
@@ -21,33 +21,34 @@ use crate::ops::spatial::{OutputSizes, Sizes, setters};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxPool<const D: usize> {
-    /// Sizes of the window.
+    /// Size of the window along each axis.
     pub kernel: [usize; D],
-    /// Steps of the window; the kernel's sizes.
+    /// Step of the window; default: its size.
     pub stride: [usize; D],
-    /// Places around the input that no window takes its largest element from, at most half the kernel; none.
+    /// Padding with −∞ on both sides, at most half the kernel; default: 0.
     pub padding: [usize; D],
-    /// Steps from one element of the window to the next; 1.
+    /// Distance between elements of the window; default: 1.
     pub dilation: [usize; D],
-    /// Whether a last window may hang over the end; not.
+    /// Rounds the output size up instead of down: the last window may extend beyond the end; default: false.
     pub ceil_mode: bool,
 }
 
 impl<const D: usize> MaxPool<D> {
-    /// Windows of this size, side by side.
+    /// Returns the options of adjacent windows of this size.
     pub fn new(kernel: impl Into<Sizes<D>>) -> Self {
         let kernel = kernel.into().0;
         Self { kernel, stride: kernel, padding: [0; D], dilation: [1; D], ceil_mode: false }
     }
 
     setters! {
-        /// Steps of the window.
+        /// Sets the step of the window.
         stride: Sizes<D>,
-        /// Places around the input that count as smaller than anything.
+        /// Sets the padding, whose elements count as −∞.
         padding: Sizes<D>,
-        /// Steps from one element of the window to the next.
+        /// Sets the distance between elements of the window.
         dilation: Sizes<D>,
-        /// Whether a last window may hang over the end, if it begins inside the input or the padding before it.
+        /// Sets whether the last window may extend beyond the end, if it begins inside the input or the padding
+        /// before it.
         ceil_mode = bool,
     }
 
@@ -61,9 +62,10 @@ impl<const D: usize> MaxPool<D> {
 
 /// Max pooling. The input is `[N, C, L]` or `[C, L]` in one dimension, `[N, C, H, W]` or `[C, H, W]` in two.
 ///
-/// `y[o]` is the largest element of window `o`, NaN if it holds one. The second result is where that element lies in
-/// its image, counted row by row, as `u32`: of equal elements the first; of NaNs the last, or the first where one window
-/// takes a whole image of more than 16,384 elements. No gradient flows through it. Sources: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
+/// `y[o]` is the largest element of window `o`, or NaN if the window contains one. The indices, `u32`, are the
+/// position of that element in its image, counted row by row: the first of equal elements; the last of several NaNs,
+/// but the first if one window covers a whole image of more than 16,384 elements. No gradient flows through indices.
+/// Sources: `torch.nn.functional.max_pool2d` and `adaptive_max_pool2d`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -76,39 +78,43 @@ impl<const D: usize> MaxPool<D> {
 /// ```
 ///
 /// Windows of size or step 0, windows larger than the padded input, padding of more than half the kernel, and windows
-/// that hold nothing of the input are errors.
+/// that contain no element of the input are errors.
 impl Tensor {
-    /// The largest element of every window of a line.
+    /// Applies one-dimensional max pooling: the largest element of each window.
     #[track_caller]
     pub fn max_pool1d(&self, options: MaxPool<1>) -> Tensor {
         options.apply("max_pool1d", self).0
     }
 
-    /// [`Self::max_pool1d`], and where the elements lie.
+    /// Applies [`Self::max_pool1d`]; returns the maxima and their indices.
     #[track_caller]
     pub fn max_pool1d_with_indices(&self, options: MaxPool<1>) -> (Tensor, Tensor) {
         options.apply("max_pool1d", self)
     }
 
-    /// The largest element of every window of an image.
+    /// Applies two-dimensional max pooling: the largest element of each window.
     #[track_caller]
     pub fn max_pool2d(&self, options: MaxPool<2>) -> Tensor {
         options.apply("max_pool2d", self).0
     }
 
-    /// [`Self::max_pool2d`], and where the elements lie.
+    /// Applies [`Self::max_pool2d`]; returns the maxima and their indices.
     #[track_caller]
     pub fn max_pool2d_with_indices(&self, options: MaxPool<2>) -> (Tensor, Tensor) {
         options.apply("max_pool2d", self)
     }
 
-    /// Windows chosen so that the result has this length: from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
+    /// Applies one-dimensional adaptive max pooling to the output size `L′`; returns the maxima and their indices.
+    ///
+    /// Window `o` is the elements from `⌊o·L/L′⌋` to before `⌈(o + 1)·L/L′⌉`.
     #[track_caller]
     pub fn adaptive_max_pool1d(&self, output: impl Into<OutputSizes<1>>) -> (Tensor, Tensor) {
         pool::<1>("adaptive_max_pool1d", self, Windows::adaptive(&self.shape(), output.into().0))
     }
 
-    /// [`Self::adaptive_max_pool1d`] over two axes.
+    /// Applies two-dimensional adaptive max pooling; returns the maxima and their indices.
+    ///
+    /// Windows along each axis as in [`Self::adaptive_max_pool1d`].
     #[track_caller]
     pub fn adaptive_max_pool2d(&self, output: impl Into<OutputSizes<2>>) -> (Tensor, Tensor) {
         pool::<2>("adaptive_max_pool2d", self, Windows::adaptive(&self.shape(), output.into().0))
@@ -138,7 +144,7 @@ fn dispatch(windows: &Windows, entry: &'static str, threads: usize) -> Dispatch 
     if entry == "take" { dispatch } else { dispatch.iterations(windows.iterations()) }
 }
 
-/// Outputs are the largest elements and their places.
+/// Max pooling. Outputs: the largest element of each window, and its index in the image.
 #[derive(Debug)]
 struct Pool(Windows);
 
@@ -174,7 +180,7 @@ impl Pool {
                         let mut at = iy * across.input + left;
                         let end = iy * across.input + right;
                         while at < end {
-                            // Not `max`: a NaN stays, and of equal elements the first.
+                            // Not `max`: keeps NaN, and the first of equal elements.
                             if x[at] > best || x[at].is_nan() {
                                 (best, place) = (x[at], at);
                             }
@@ -188,7 +194,7 @@ impl Pool {
         });
     }
 
-    /// One plane whose windows are tiles of `K` by `K`: without branches, for vector instructions.
+    /// Pools one plane with adjacent windows of `K` by `K`, without branches, so that it is vectorised.
     #[inline(always)]
     fn tiles<F: Real, const K: usize>(&self, y: &mut [F], index: &mut [u32], x: &[F]) {
         let Windows([_, across]) = self.0;
@@ -201,7 +207,7 @@ impl Pool {
                 let (mut best, mut place) = (x[0][o][0], 0);
                 for (row, x) in x.iter().enumerate() {
                     for (column, &value) in x[o].iter().enumerate() {
-                        // A NaN stays, and of equal elements the first.
+                        // Keeps NaN, and the first of equal elements.
                         let better = (value > best) | value.is_nan();
                         best = if better { value } else { best };
                         place = if better { (row * width + column) as u32 } else { place };
@@ -249,7 +255,7 @@ impl Op for Pool {
     }
 }
 
-/// Every element of `dy` goes to where the largest element of its window lay.
+/// Gradient of [`Pool`]: adds every element of dy to the position of the maximum of its window.
 #[derive(Debug)]
 struct Spread(Windows);
 
@@ -298,7 +304,7 @@ impl Op for Spread {
     }
 }
 
-/// The element at every place: the gradient of [`Spread`].
+/// Gradient of [`Spread`]: reads the element at each index.
 #[derive(Debug)]
 struct Take(Windows);
 

@@ -1,4 +1,4 @@
-//! Pooling.
+//! Average and max pooling, sliding and adaptive.
 
 pub(crate) mod avg;
 pub(crate) mod max;

@@ -1,20 +1,21 @@
-//! The windows of pooling: where each begins and ends.
+//! Windows of pooling: their bounds, checks of their options, and the constants of the kernels.
 
 use crate::{InvalidArgument, Shape, Tensor};
 
 use crate::host::cast::signed;
 use crate::ops::spatial::{check_span, images, name, two, zero};
 
-/// The windows along one axis.
+/// Windows along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
     pub input: usize,
     pub output: usize,
-    pub kind: Kind,
+    pub kind: WindowKind,
 }
 
+/// Placement of windows along an axis.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum WindowKind {
     /// Window `o` begins at `o·stride − before`.
     Sliding { kernel: usize, stride: usize, before: usize, dilation: usize },
     /// Window `o` is the elements from `⌊o·input/output⌋` to before `⌈(o + 1)·input/output⌉`.
@@ -22,23 +23,23 @@ pub(crate) enum Kind {
 }
 
 impl Axis {
-    /// The elements of window `o` that exist: the first, where they end, and the step.
+    /// Returns the elements of window `o` inside the input, as first, end and step.
     pub fn window(&self, o: usize) -> (usize, usize, usize) {
         match self.kind {
-            Kind::Sliding { kernel, stride, before, dilation } => {
+            WindowKind::Sliding { kernel, stride, before, dilation } => {
                 let begin = o * stride;
                 let skipped = before.saturating_sub(begin).div_ceil(dilation) * dilation;
                 let end = (begin + (kernel - 1) * dilation + 1).saturating_sub(before).min(self.input);
                 (begin + skipped - before, end, dilation)
             }
-            Kind::Adaptive => (o * self.input / self.output, ((o + 1) * self.input).div_ceil(self.output), 1),
+            WindowKind::Adaptive => (o * self.input / self.output, ((o + 1) * self.input).div_ceil(self.output), 1),
         }
     }
 
-    /// The size of the windows where they lie side by side and wholly inside the input.
+    /// Returns the size of the windows if they are adjacent, without gaps or overlap, and inside the input.
     pub fn side_by_side(&self) -> Option<usize> {
         match self.kind {
-            Kind::Sliding { kernel, stride, before: 0, dilation: 1 }
+            WindowKind::Sliding { kernel, stride, before: 0, dilation: 1 }
                 if kernel == stride && self.output * kernel <= self.input =>
             {
                 Some(kernel)
@@ -47,18 +48,18 @@ impl Axis {
         }
     }
 
-    /// The constants of a kernel, along this axis.
+    /// Returns the constants of a kernel along this axis.
     fn constants(&self) -> [i64; 7] {
         let (kernel, stride, before, dilation) = match self.kind {
-            Kind::Sliding { kernel, stride, before, dilation } => (kernel, stride, before, dilation),
-            Kind::Adaptive => (1, 1, 0, 1),
+            WindowKind::Sliding { kernel, stride, before, dilation } => (kernel, stride, before, dilation),
+            WindowKind::Adaptive => (1, 1, 0, 1),
         };
-        let adaptive = usize::from(matches!(self.kind, Kind::Adaptive));
+        let adaptive = usize::from(matches!(self.kind, WindowKind::Adaptive));
         [self.input, self.output, kernel, stride, before, dilation, adaptive].map(signed)
     }
 }
 
-/// Pooling of planes: both axes of an image.
+/// Windows along both axes of an image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Windows(pub [Axis; 2]);
 
@@ -71,36 +72,36 @@ impl Windows {
         self.0[0].output * self.0[1].output
     }
 
-    /// The most elements of a window, and the most windows that an element may be in, along both axes.
+    /// Returns, for each axis, an upper bound of the elements of a window and of the windows that cover an element.
     fn most(&self) -> [usize; 2] {
         self.0.map(|axis| match axis.kind {
-            Kind::Sliding { kernel, .. } => kernel,
-            Kind::Adaptive => axis.input.div_ceil(axis.output).max(axis.output.div_ceil(axis.input)) + 1,
+            WindowKind::Sliding { kernel, .. } => kernel,
+            WindowKind::Adaptive => axis.input.div_ceil(axis.output).max(axis.output.div_ceil(axis.input)) + 1,
         })
     }
 
-    /// The most elements of a window, and the most windows that an element may be in.
+    /// Returns an upper bound of the elements of a window and of the windows that cover an element.
     pub fn terms(&self) -> usize {
         self.most().iter().product()
     }
 
-    /// The most iterations of a thread's loops over a window, line by line.
+    /// Returns an upper bound of the iterations of a thread's loops over the rows and columns of a window.
     pub fn iterations(&self) -> usize {
         let [rows, columns] = self.most();
         rows * (columns + 1)
     }
 
-    /// Whether there is one window, which is the whole image.
+    /// Returns whether there is a single window that covers the whole image (global pooling).
     pub fn whole(&self) -> bool {
         self.0.iter().all(|axis| match axis.kind {
-            Kind::Sliding { kernel, before, dilation, .. } => {
+            WindowKind::Sliding { kernel, before, dilation, .. } => {
                 axis.output == 1 && kernel == axis.input && (before, dilation) == (0, 1)
             }
-            Kind::Adaptive => axis.output == 1,
+            WindowKind::Adaptive => axis.output == 1,
         })
     }
 
-    /// The constants of a kernel.
+    /// Returns the constants of a kernel.
     pub fn constants(&self) -> Vec<(&'static str, i64)> {
         let [y, x] = [self.0[0].constants(), self.0[1].constants()];
         let y = ["H", "OH", "KERNEL_Y", "STRIDE_Y", "BEFORE_Y", "DILATION_Y", "ADAPTIVE_Y"].into_iter().zip(y);
@@ -108,13 +109,13 @@ impl Windows {
             .collect()
     }
 
-    /// The shape of `planes`, of which the last two axes are images, with images of another size.
+    /// Returns the shape of `planes` with its last two axes, the image, replaced.
     pub fn with(planes: &Shape, image: [usize; 2]) -> Shape {
         let lead = &planes.dims()[..planes.rank() - 2];
         Shape::from([lead, &image].concat())
     }
 
-    /// Windows that move by a stride.
+    /// Returns windows that move by a stride; an error if the options do not fit the input.
     pub fn sliding<const D: usize>(
         x: &Shape,
         kernel: [usize; D],
@@ -128,7 +129,7 @@ impl Windows {
             return Err(invalid.fix(format!("a {name} of 1 takes every element")));
         }
         let sizes = [two(kernel, 1), two(stride, 1), two(padding, 0), two(dilation, 1)];
-        let mut axes = [Axis { input: 1, output: 1, kind: Kind::Adaptive }; 2];
+        let mut axes = [Axis { input: 1, output: 1, kind: WindowKind::Adaptive }; 2];
         for (axis, made) in axes.iter_mut().enumerate() {
             let [kernel, stride, before, dilation] = sizes.map(|sizes| sizes[axis]);
             *made = Axis::sliding(image[axis], name::<D>(axis), [kernel, stride, before, dilation], ceil)?;
@@ -136,7 +137,7 @@ impl Windows {
         Ok(Self(axes))
     }
 
-    /// As many windows as asked for; `None` for as many as elements.
+    /// Returns adaptive windows for these output sizes; `None` keeps the size of the input.
     pub fn adaptive<const D: usize>(x: &Shape, output: [Option<usize>; D]) -> Result<Self, InvalidArgument> {
         let (_, _, image) = images::<D>(x)?;
         if output.contains(&Some(0)) {
@@ -148,10 +149,10 @@ impl Windows {
         for (axis, size) in output.into_iter().enumerate() {
             sizes[2 - D + axis] = size.unwrap_or(image[2 - D + axis]);
         }
-        Ok(Self([0, 1].map(|axis| Axis { input: image[axis], output: sizes[axis], kind: Kind::Adaptive })))
+        Ok(Self([0, 1].map(|axis| Axis { input: image[axis], output: sizes[axis], kind: WindowKind::Adaptive })))
     }
 
-    /// The input's shape with planes of two axes, and the result's shape as the user asked for it.
+    /// Returns the shape of the input with two spatial axes, and the shape of the result with `spatial` ones.
     pub fn shapes(&self, x: &Shape, spatial: usize) -> (Shape, Shape) {
         let lead = &x.dims()[..x.rank() - spatial];
         let planes = [lead, &self.0.map(|axis| axis.input)].concat();
@@ -163,22 +164,22 @@ impl Windows {
 impl Axis {
     fn sliding(input: usize, name: &str, sizes: [usize; 4], ceil: bool) -> Result<Self, InvalidArgument> {
         let [kernel, stride, before, dilation] = sizes;
-        // A span beyond all numbers is beyond the input, too.
+        // Saturates: an overflowing span is larger than any input, too.
         let span = dilation.saturating_mul(kernel - 1).saturating_add(1);
         if before > kernel / 2 {
             return Err(InvalidArgument::new(format!(
                 "the padding {before} is more than half of the kernel's {kernel} elements"
             ))
-            .fix("a window must hold some of the input: pad less, or pad the input itself with `.pad`"));
+            .fix("a window must contain some of the input: pad less, or pad the input itself with `.pad`"));
         }
         let padded = input.saturating_add(before.saturating_mul(2));
         check_span(span, padded, name)?;
         let mut output = (padded - span + if ceil { stride - 1 } else { 0 }) / stride + 1;
-        // The last window begins inside the input or the padding before it.
+        // The last window must begin inside the input or the padding before it.
         if ceil && (output - 1) * stride >= input + before {
             output -= 1;
         }
-        let axis = Self { input, output, kind: Kind::Sliding { kernel, stride, before, dilation } };
+        let axis = Self { input, output, kind: WindowKind::Sliding { kernel, stride, before, dilation } };
         let empty = (0..output).find(|&o| {
             let (begin, end, _) = axis.window(o);
             begin >= end
@@ -186,15 +187,15 @@ impl Axis {
         match empty {
             None => Ok(axis),
             Some(o) => Err(InvalidArgument::new(format!(
-                "window {o} along the {name} holds nothing of the input's {input} elements"
+                "window {o} along the {name} contains none of the input's {input} elements"
             ))
             .fix("pad less, or make the dilation smaller")),
         }
     }
 }
 
-/// The input as planes of two axes, the windows over them, and the shape that the results shall have; an invalid tensor
-/// if they do not fit. No closure is called with them: its ops would be traced to its own line.
+/// Returns the input with two spatial axes, its windows, and the shape of the result; an invalid tensor if they do
+/// not fit. The caller applies the op itself: in a closure, the op would be attributed to the closure's line.
 #[track_caller]
 pub(crate) fn planes<const D: usize>(
     op: &str,

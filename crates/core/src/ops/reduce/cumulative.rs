@@ -1,4 +1,4 @@
-//! Running sums along an axis.
+//! Cumulative sums along an axis, plain and of exponentials.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Limits, Op, Operand, Real, Reference,
@@ -9,11 +9,11 @@ use rayon::prelude::*;
 use crate::op::iterations::LONGEST;
 use crate::ops::axes::{extents, resolve};
 
-/// Running sums.
+/// Cumulative sums.
 impl Tensor {
-    /// `y[…, j, …] = Σ_{i ≤ j} x[…, i, …]` along `axis`, of the same shape.
+    /// Computes the cumulative sum along `axis`: `y[…, j, …] = Σ_{i ≤ j} x[…, i, …]`.
     ///
-    /// An axis that does not exist and integers are errors. Source: `torch.cumsum`.
+    /// The result has the shape of x. An axis that does not exist and integers are errors. Source: `torch.cumsum`.
     #[track_caller]
     pub fn cumsum(&self, axis: isize) -> Tensor {
         match resolve(self, "cumsum", axis) {
@@ -22,9 +22,10 @@ impl Tensor {
         }
     }
 
-    /// `y[…, j, …] = log Σ_{i ≤ j} exp(x[…, i, …])` along `axis`, of the same shape; no sum overflows.
+    /// Computes the logarithm of the cumulative sum of exponentials along `axis`: `log Σ_{i ≤ j} exp(x[…, i, …])`.
     ///
-    /// An axis that does not exist and integers are errors. Source: `torch.logcumsumexp`.
+    /// The result has the shape of x. No sum overflows. An axis that does not exist and integers are errors. Source:
+    /// `torch.logcumsumexp`.
     #[track_caller]
     pub fn logcumsumexp(&self, axis: isize) -> Tensor {
         match resolve(self, "logcumsumexp", axis) {
@@ -34,7 +35,7 @@ impl Tensor {
     }
 }
 
-/// The running sum, from the end if `reverse`.
+/// Cumulative sum, from the end if `reverse`.
 #[derive(Clone, Copy, Debug)]
 struct Cumsum {
     axis: usize,
@@ -65,10 +66,10 @@ impl Op for Cumsum {
     }
 
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
-        total_like(&inputs[0])
+        output_like(&inputs[0])
     }
 
-    /// The running sum from the other end.
+    /// Adds the gradient: the cumulative sum of dy from the other end.
     fn backward(&self, at: &mut Backward) {
         let back = Self { reverse: !self.reverse, ..*self };
         at.give_with(0, |at| at.dy().graph().apply(back, &[&at.dy()]).get(0));
@@ -96,7 +97,7 @@ impl Op for Cumsum {
     }
 }
 
-/// The logarithm of the running sum of exponentials, from the end if `reverse`.
+/// Logarithm of the cumulative sum of exponentials, from the end if `reverse`.
 #[derive(Clone, Copy, Debug)]
 struct LogCumsumExp {
     axis: usize,
@@ -104,7 +105,7 @@ struct LogCumsumExp {
 }
 
 impl LogCumsumExp {
-    /// The logarithm of nothing, as far as `f32` and every GPU know it.
+    /// Finite replacement of log 0 = −∞: `f32` holds it, and GPUs need not support infinities.
     const NOTHING: f64 = -3.0e38;
 
     fn run<F: Real>(self, mut at: Buffers<'_, F>) {
@@ -112,7 +113,7 @@ impl LogCumsumExp {
         let (x, y) = (at.float(0), at.out(0));
         let block = (n * inner).max(1);
         y.par_chunks_mut(block).with_min_len((1 << 12) / block + 1).zip(x.par_chunks(block)).for_each(|(y, x)| {
-            // exp(top)·sum, with the largest term so far taken out.
+            // The total is exp(top)·sum, where top is the largest term so far.
             let mut totals = vec![(f64::NEG_INFINITY, 0.0f64); inner];
             for step in 0..n {
                 let j = if self.reverse { n - 1 - step } else { step };
@@ -136,11 +137,11 @@ impl Op for LogCumsumExp {
     }
 
     fn outputs(&self, inputs: &[Spec]) -> Result<Vec<Spec>, InvalidArgument> {
-        total_like(&inputs[0])
+        output_like(&inputs[0])
     }
 
-    /// `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`: the op from the other end, over logarithms of the positive and of the
-    /// negative cotangents, so that nothing overflows.
+    /// Adds the gradient `dx[i] = Σ_{j ≥ i} dy[j]·exp(x[i] − y[j])`. It is the op from the other end, applied to
+    /// logarithms of the positive and of the negative cotangents separately, so that nothing overflows.
     fn backward(&self, at: &mut Backward) {
         let back = Self { reverse: !self.reverse, ..*self };
         at.give_with(0, |at| {
@@ -176,8 +177,8 @@ impl Op for LogCumsumExp {
     }
 }
 
-/// Returns the output of a running total: as its input, which must be floats.
-fn total_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
+/// Returns the output of a cumulative op, which has the shape of its input; an error if that is not floats.
+fn output_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
     if input.dtype.is_float() {
         Ok(vec![input.clone()])
     } else {
@@ -185,7 +186,7 @@ fn total_like(input: &Spec) -> Result<Vec<Spec>, InvalidArgument> {
     }
 }
 
-/// Launches a running total: `states` are the buffers in which its kernel keeps the totals of blocks.
+/// Launches a cumulative op: `states` names the scratch buffers for the totals of blocks.
 fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, states: &[&'static str]) {
     let [outer, n, inner] = extents(&at.inputs[0].shape, axis..axis + 1);
     let lines = outer * inner;
@@ -213,8 +214,9 @@ fn launch(at: &mut Launch<'_>, kernel: &Kernel, axis: usize, reverse: bool, stat
     at.dispatch(bound(dispatch("blocked", lines * blocks).bind("x", x)).bind("y", y));
 }
 
-/// How many elements a thread walks: a whole line where there are lines for all threads, or else about `√n` of them, so
-/// that each of the three dispatches has as many iterations. A software adapter has two threads, say.
+/// Returns the number of elements per thread: a whole line if there are enough lines for all threads, else about
+/// `√n`, so that each of the three dispatches has about as many iterations. On a software adapter, one line is
+/// enough.
 fn block(lines: usize, n: usize, limits: &Limits) -> usize {
     let (enough, long) = if limits.software { (1, LONGEST) } else { (4096, 4096) };
     if n <= 64 || (lines >= enough && n <= long) { n.max(1) } else { n.isqrt() + 1 }

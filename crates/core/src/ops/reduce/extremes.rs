@@ -1,4 +1,4 @@
-//! Reductions: sum, mean, variance, maximum, minimum and the place of the maximum.
+//! Maximum, minimum, argmax and argmin along axes.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use crate::{
 use crate::op::iterations::{ALONE, TREE};
 use crate::ops::axes::{Dims, every, extents, reduced, resolve, resolve_all};
 
-/// `y[i, 0, k] = max_j x[i, j, k]`, or the minimum, over one run of adjacent axes, which keep size 1.
+/// Maximum or minimum over a range of adjacent axes, which keep size 1: `y[i, 0, k] = max_j x[i, j, k]`.
 #[derive(Debug)]
 struct Extreme {
     axes: Range<usize>,
@@ -20,8 +20,8 @@ struct Extreme {
 }
 
 impl Extreme {
-    /// Over any axes: other than for a sum, the gradient of a tie needs all of them at once, so axes that are apart
-    /// are brought together first.
+    /// Applies the reduction over any axes. Axes that are not adjacent are permuted first: unlike that of a sum, the
+    /// gradient depends on ties over all axes at once.
     #[track_caller]
     fn over(x: &Tensor, axes: &[usize], largest: bool) -> Tensor {
         let shape = x.shape();
@@ -52,11 +52,11 @@ impl Extreme {
     }
 }
 
-/// The largest or smallest of each column of `x`, whose rows are as long as `y`.
+/// Computes the largest or smallest element of each column of `x`, whose rows are as long as `y`.
 #[inline(always)]
 fn extremes<F: Real, const LARGEST: bool>(y: &mut [F], x: &[F]) {
     let inner = y.len();
-    // A NaN stays.
+    // Keeps NaN.
     let best = |best: F, x: F| if (LARGEST && x > best) || (!LARGEST && x < best) || x.is_nan() { x } else { best };
     if inner > 1 {
         y.copy_from_slice(&x[..inner]);
@@ -67,7 +67,7 @@ fn extremes<F: Real, const LARGEST: bool>(y: &mut [F], x: &[F]) {
         }
         return;
     }
-    // Lanes of their own, for vector instructions.
+    // Independent lanes, so that the loop is vectorised.
     let mut lanes = [x[0]; 16];
     for values in x.chunks(16) {
         for (lane, &x) in lanes.iter_mut().zip(values) {
@@ -91,8 +91,8 @@ impl Op for Extreme {
         let axes: Vec<_> = self.axes.clone().collect();
         at.give_with(0, |at| {
             let ties = at.input(0).eq(at.output(0)).to_f32();
-            let share = at.dy() / ties.sum_keep(&axes);
-            ties * share
+            let divided = at.dy() / ties.sum_keep(&axes);
+            ties * divided
         });
     }
 
@@ -114,7 +114,7 @@ impl Op for Extreme {
 
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = extents(&at.inputs[0].shape, self.axes.clone());
-        // Few outputs and long rows: a first pass leaves one extreme per part, none of them empty.
+        // Few outputs and long rows: a first pass computes one extreme per part. No part is empty.
         let length = if n > 8192 && outer * inner < 1024 { n.div_ceil(n.div_ceil(4096)) } else { n };
         let parts = n.div_ceil(length);
         let software = at.limits.software;
@@ -141,7 +141,7 @@ impl Op for Extreme {
     }
 }
 
-/// `y[i, 0, k]` = the smallest j for which `x[i, j, k]` is largest, over one axis, which keeps size 1.
+/// Argmax over one axis, which keeps size 1: the smallest j for which `x[i, j, k]` is largest.
 #[derive(Debug)]
 struct Argmax {
     axis: usize,
@@ -201,8 +201,8 @@ impl Op for Argmax {
     }
 }
 
-/// One thread per output, or one workgroup where rows are long and not coalesced. Where barriers are dear, threads keep
-/// to themselves as long as they may.
+/// Chooses the serial kernel, or the tree for rows that are long and not read coalesced. On software adapters
+/// barriers are expensive: they use the serial kernel for as long a row as their loops allow.
 fn reduce(kernel: Kernel, outputs: usize, length: usize, inner: usize, software: bool) -> Dispatch {
     if length > ALONE || (!software && length > 64 && inner < 32) {
         Dispatch::new(kernel, "tree", Grid::Groups([outputs, 1, 1])).iterations_shared(1, length, TREE)
@@ -211,7 +211,7 @@ fn reduce(kernel: Kernel, outputs: usize, length: usize, inner: usize, software:
     }
 }
 
-/// The shape of floats with something to choose from along `axes`.
+/// Returns the shape; an error if the elements are not floats or `axes` hold none.
 fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, InvalidArgument> {
     if !spec.dtype.is_float() {
         return Err(
@@ -224,8 +224,8 @@ fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Invali
     Ok(&spec.shape)
 }
 
-/// Extremes. A NaN is one, the largest and the smallest alike, and of several the first has the index; PyTorch's rule.
-/// (WGSL lets a GPU's compiler assume that there is none; these kernels look at the bits.)
+/// Maximum and minimum. As in PyTorch, NaN counts as the largest and as the smallest element, and the index is that
+/// of the first NaN. (WGSL lets compilers assume that there are no NaNs; these kernels test the bits.)
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -237,90 +237,102 @@ fn nonempty<'a>(spec: &'a Spec, axes: &Range<usize>) -> Result<&'a Shape, Invali
 /// assert_eq!((values.shape().dims(), indices.shape().dims()), (&[2, 3][..], &[2, 3][..]));
 /// ```
 impl Tensor {
-    /// The largest elements over `dims`; the gradient is shared evenly among ties. Source: `torch.amax`.
+    /// Computes the maximum over `dims`.
+    ///
+    /// The gradient is divided evenly among ties. Source: `torch.amax`.
     #[track_caller]
     pub fn amax(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amax", &dims.dims(), true, false)
     }
 
-    /// As [`Self::amax`]; `dims` stay with size 1.
+    /// Computes [`Self::amax`]; `dims` keep size 1.
     #[track_caller]
     pub fn amax_keepdim(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amax", &dims.dims(), true, true)
     }
 
-    /// The smallest elements over `dims`; the gradient is shared evenly among ties. Source: `torch.amin`.
+    /// Computes the minimum over `dims`.
+    ///
+    /// The gradient is divided evenly among ties. Source: `torch.amin`.
     #[track_caller]
     pub fn amin(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amin", &dims.dims(), false, false)
     }
 
-    /// As [`Self::amin`]; `dims` stay with size 1.
+    /// Computes [`Self::amin`]; `dims` keep size 1.
     #[track_caller]
     pub fn amin_keepdim(&self, dims: impl Dims) -> Tensor {
         extreme(self, "amin", &dims.dims(), false, true)
     }
 
-    /// The largest element; the gradient is shared evenly among ties. Source: `torch.max(input)`.
+    /// Computes the maximum of all elements.
+    ///
+    /// The gradient is divided evenly among ties. Source: `torch.max(input)`.
     #[track_caller]
     pub fn max_all(&self) -> Tensor {
         extreme(self, "max", &every(self), true, false)
     }
 
-    /// The smallest element; the gradient is shared evenly among ties. Source: `torch.min(input)`.
+    /// Computes the minimum of all elements.
+    ///
+    /// The gradient is divided evenly among ties. Source: `torch.min(input)`.
     #[track_caller]
     pub fn min_all(&self) -> Tensor {
         extreme(self, "min", &every(self), false, false)
     }
 
-    /// The largest elements along one axis and their indices as `u32`: the first one in a tie.
+    /// Computes the maximum along one axis; returns the values and their indices as `u32`.
     ///
-    /// All of the gradient goes to the element at the index, other than that of [`Self::amax`].
+    /// In a tie the index is that of the first element, which gets the whole gradient, unlike in [`Self::amax`].
     /// Source: `torch.max(input, dim)`.
     #[track_caller]
     pub fn max(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, false)
     }
 
-    /// As [`Self::max`]; `dim` stays with size 1.
+    /// Computes [`Self::max`]; `dim` keeps size 1.
     #[track_caller]
     pub fn max_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "max", dim, true, true)
     }
 
-    /// The smallest elements along one axis and their indices as `u32`: the first one in a tie.
+    /// Computes the minimum along one axis; returns the values and their indices as `u32`.
     ///
-    /// All of the gradient goes to the element at the index. Source: `torch.min(input, dim)`.
+    /// In a tie the index is that of the first element, which gets the whole gradient. Source: `torch.min(input, dim)`.
     #[track_caller]
     pub fn min(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "min", dim, false, false)
     }
 
-    /// As [`Self::min`]; `dim` stays with size 1.
+    /// Computes [`Self::min`]; `dim` keeps size 1.
     #[track_caller]
     pub fn min_keepdim(&self, dim: isize) -> (Tensor, Tensor) {
         at_index(self, "min", dim, false, true)
     }
 
-    /// The index of the largest element along one axis, as `u32`; the first one in a tie. Source: `torch.argmax`.
+    /// Returns the index of the largest element along one axis, as `u32`; the first one in a tie.
+    ///
+    /// Source: `torch.argmax`.
     #[track_caller]
     pub fn argmax(&self, dim: isize) -> Tensor {
         index(self, "argmax", dim, true, false)
     }
 
-    /// As [`Self::argmax`]; `dim` stays with size 1.
+    /// Computes [`Self::argmax`]; `dim` keeps size 1.
     #[track_caller]
     pub fn argmax_keepdim(&self, dim: isize) -> Tensor {
         index(self, "argmax", dim, true, true)
     }
 
-    /// The index of the smallest element along one axis, as `u32`; the first one in a tie. Source: `torch.argmin`.
+    /// Returns the index of the smallest element along one axis, as `u32`; the first one in a tie.
+    ///
+    /// Source: `torch.argmin`.
     #[track_caller]
     pub fn argmin(&self, dim: isize) -> Tensor {
         index(self, "argmin", dim, false, false)
     }
 
-    /// As [`Self::argmin`]; `dim` stays with size 1.
+    /// Computes [`Self::argmin`]; `dim` keeps size 1.
     #[track_caller]
     pub fn argmin_keepdim(&self, dim: isize) -> Tensor {
         index(self, "argmin", dim, false, true)
@@ -347,7 +359,7 @@ fn index(x: &Tensor, op: &str, dim: isize, largest: bool, keep: bool) -> Tensor 
     }
 }
 
-/// The elements at the index of an extreme, and that index.
+/// Returns the extremes along an axis and their indices.
 #[track_caller]
 fn at_index(x: &Tensor, op: &str, dim: isize, largest: bool, keep: bool) -> (Tensor, Tensor) {
     let axis = match resolve(x, op, dim) {

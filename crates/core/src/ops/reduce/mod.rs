@@ -1,4 +1,4 @@
-//! Ops along an axis: sums, extremes, softmax, running sums, sorting.
+//! Ops along an axis: sums, extremes, softmax, cumulative sums, sorting.
 
 pub(crate) mod cumulative;
 pub(crate) mod extremes;

@@ -1,8 +1,8 @@
-//! The last pass of a sum that was cut into parts, each a tensor of its own.
+//! Last pass of a sum that was cut into parts, each in its own tensor.
 
 use crate::{Dispatch, Grid, Kernel, Launch, Operand};
 
-/// A bias that the last pass adds: one number for `plane` neighbouring elements, `channels` of them before it repeats.
+/// Bias that the last pass adds: element `at` of the result gets `bias[at / plane % channels]`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bias {
     pub from: Operand,
@@ -10,7 +10,8 @@ pub(crate) struct Bias {
     pub channels: usize,
 }
 
-/// Adds the parts of `partial`, `[elements / size, parts, size]`, in order, to output 0 of `elements`.
+/// Sums the parts of `partial`, `[elements / size, parts, size]`, in order into output 0, which has `elements`
+/// elements.
 pub(crate) fn sum_parts(
     name: &'static str,
     at: &mut Launch<'_>,

@@ -1,4 +1,4 @@
-//! Softmax and its logarithm along one axis.
+//! Softmax, log-softmax and softmin along one axis.
 
 use crate::{
     Accuracy, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Limits, Op, Operand, Real, Reference,
@@ -11,21 +11,29 @@ use crate::ops::axes::extents;
 
 /// Softmax along an axis.
 impl Tensor {
-    /// `y_c = exp(x_c) / Σ_j exp(x_j)` along `axis`, which may count from the end (−1 is the last).
+    /// Computes the softmax along `axis`: `y_c = exp(x_c) / Σ_j exp(x_j)`.
     ///
-    /// The maximum is subtracted first, so that logits of ±1000 are fine. The shape stays.
-    /// An axis that does not exist and integers are errors. Source: `torch.softmax`.
+    /// The result has the shape of x. A negative axis counts from the end. The maximum is subtracted first, so that
+    /// logits of ±1000 do not overflow. An axis that does not exist and integers are errors. Source: `torch.softmax`.
     #[track_caller]
     pub fn softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, false)
     }
 
-    /// `y_c = x_c − log Σ_j exp(x_j)` along `axis`: the logarithm of [`Self::softmax`] without its underflow.
+    /// Computes the logarithm of the softmax along `axis`: `y_c = x_c − log Σ_j exp(x_j)`.
     ///
-    /// Source: `torch.log_softmax`.
+    /// Unlike `log` of [`Self::softmax`], it does not underflow. Source: `torch.log_softmax`.
     #[track_caller]
     pub fn log_softmax(&self, axis: isize) -> Tensor {
         apply(self, axis, true)
+    }
+
+    /// Computes the softmax of −x along `axis`.
+    ///
+    /// Source: `torch.nn.functional.softmin`.
+    #[track_caller]
+    pub fn softmin(&self, axis: isize) -> Tensor {
+        (-self).softmax(axis)
     }
 }
 
@@ -38,13 +46,13 @@ fn apply(x: &Tensor, axis: isize, log: bool) -> Tensor {
     x.graph().apply(Softmax { axis, log }, &[x]).get(0)
 }
 
-/// Returns whether one thread takes a row: a short one, one whose neighbours in memory are other rows', or on an adapter
-/// to which barriers are dear; but not a very long one.
+/// Returns whether the serial kernel is used: for short rows, for strided rows, and on software adapters, where
+/// barriers are expensive; but not for very long rows.
 pub(crate) fn one_thread_per_row(classes: usize, inner: usize, limits: &Limits) -> bool {
     classes <= TREE || (classes <= 8192 && (inner > 1 || limits.software))
 }
 
-/// A dispatch of `rows` by one thread or one workgroup each, with up to three loops over a row.
+/// Returns a dispatch of one thread (`serial`) or one workgroup per row, with up to three loops over a row.
 pub(crate) fn over_rows(kernel: Kernel, entry: &'static str, serial: bool, rows: usize, classes: usize) -> Dispatch {
     if serial {
         Dispatch::new(kernel, entry, Grid::Threads([rows, 1, 1])).iterations(3 * classes)
@@ -62,7 +70,7 @@ struct Softmax {
 }
 
 impl Softmax {
-    /// Sizes before, along and after the axis.
+    /// Returns the sizes before, along and after the axis.
     fn extents(&self, shape: &Shape) -> [usize; 3] {
         extents(shape, self.axis..self.axis + 1)
     }
@@ -82,7 +90,7 @@ impl Softmax {
                         );
                         return;
                     }
-                    // Rows that lie scattered are brought together.
+                    // Copies a strided row into a contiguous one, and the result back.
                     let [mut from, mut to] = [vec![F::zero(); classes], vec![F::zero(); classes]];
                     for (y, x) in y.chunks_exact_mut(block).zip(x.chunks_exact(block)) {
                         for i in 0..inner {
@@ -94,7 +102,7 @@ impl Softmax {
                 },
             );
         };
-        // Blocks enough for a core to wake up for.
+        // Enough blocks to be worth a task.
         let piece = block * ((1 << 13) / block + 1);
         if x.len() <= piece {
             rows((y, x));
@@ -119,8 +127,8 @@ impl Softmax {
     }
 }
 
-/// `y = exp(x − max x)` of a row. Returns the maximum, where it is, and the sum of all other exponentials: the
-/// logarithm of the whole sum, `log(1 + others)`, keeps its small digits that way.
+/// Computes `y = exp(x − max x)` of a row. Returns the maximum, its index, and the sum of all other exponentials, from
+/// which `log(1 + others)` is accurate even if the sum is small.
 #[inline(always)]
 pub(crate) fn exponentials<F: Real>(y: &mut [F], x: &[F]) -> (F, usize, f64) {
     const LANES: usize = 16;
@@ -171,14 +179,14 @@ impl Op for Softmax {
                 &dy - y * dy.sum_keep(&[self.axis])
             } else {
                 let y = at.output(0);
-                let share = (&dy * y).sum_keep(&[self.axis]);
-                (dy - share) * y
+                let mean = (&dy * y).sum_keep(&[self.axis]);
+                (dy - mean) * y
             }
         });
     }
 
     fn accuracy(&self, inputs: &[Spec]) -> Accuracy {
-        // Of numbers near 1, a logarithm loses what they differ from it.
+        // The logarithm of a probability near 1 cancels.
         let cancelling = if self.log { 4.0 } else { 0.0 };
         Accuracy::new().steps(4.0).terms(inputs[0].shape.dims()[self.axis]).cancelling(cancelling)
     }

@@ -1,4 +1,4 @@
-//! Sorting along an axis, stable and the same in every run.
+//! Sort, argsort and top-k along an axis: stable and deterministic.
 
 use std::cmp::Ordering;
 
@@ -11,12 +11,12 @@ use rayon::prelude::*;
 use crate::ops::axes::{extents, resolve};
 use crate::ops::indexing::gather_along::in_order;
 
-/// Lines up to this long are ordered by counting alone.
+/// Longest line that is ordered by counting alone.
 const WHOLE: usize = 512;
-/// Longer ones in blocks of this length, which are merged.
+/// Length of the blocks in which longer lines are ordered, before they are merged.
 const BLOCK: usize = 128;
 
-/// The order of the elements of each line: of equal ones, the first comes first; NaN is larger than everything.
+/// Argsort of each line: stable, and NaN is larger than everything.
 #[derive(Clone, Copy, Debug)]
 struct Sort {
     axis: usize,
@@ -105,7 +105,7 @@ fn order(x: &Tensor, axis: usize, descending: bool) -> Tensor {
 
 /// Sorting along an axis.
 ///
-/// Sorts are stable: equal elements stay in their order, in a descending sort, too. NaN is larger than everything.
+/// Sorts are stable: equal elements keep their order, in descending sorts too. NaN is larger than everything.
 /// Integers are an error.
 ///
 /// ```
@@ -119,9 +119,9 @@ fn order(x: &Tensor, axis: usize, descending: bool) -> Tensor {
 /// assert!(!x.topk(1001, -1, true).0.is_valid());
 /// ```
 impl Tensor {
-    /// The elements in order along `axis`, and the indices, as `u32`, that they had.
+    /// Sorts the elements along `axis`; returns the values and their indices in the input, as `u32`.
     ///
-    /// Each element's gradient goes back to its place. Source: `torch.sort(stable=True)`.
+    /// The gradient of each value goes to its element. Source: `torch.sort(stable=True)`.
     #[track_caller]
     pub fn sort(&self, axis: isize, descending: bool) -> (Tensor, Tensor) {
         let x = self;
@@ -134,7 +134,9 @@ impl Tensor {
         }
     }
 
-    /// The indices, as `u32`, that put the elements in order along `axis`. Source: `torch.argsort(stable=True)`.
+    /// Returns the indices, as `u32`, that sort the elements along `axis`.
+    ///
+    /// Source: `torch.argsort(stable=True)`.
     #[track_caller]
     pub fn argsort(&self, axis: isize, descending: bool) -> Tensor {
         let x = self;
@@ -144,9 +146,10 @@ impl Tensor {
         }
     }
 
-    /// The `k` largest elements along `axis`, the largest first, or the smallest ones, and their indices.
+    /// Returns the `k` largest elements along `axis`, largest first, and their indices as `u32`.
     ///
-    /// More than there are is an error. Source: `torch.topk`.
+    /// Returns the `k` smallest ones, smallest first, if not `largest`. A `k` above the size of the axis is an error.
+    /// Source: `torch.topk`.
     #[track_caller]
     pub fn topk(&self, k: usize, axis: isize, largest: bool) -> (Tensor, Tensor) {
         let x = self;

@@ -1,4 +1,4 @@
-//! The sum over axes, which is also the gradient of broadcasting.
+//! Sum, mean and variance over axes. The sum is also the gradient of broadcasting.
 
 use std::ops::Range;
 
@@ -11,14 +11,14 @@ use crate::op::{Dispatch, Grid, Kernel, Launch, Limits, Op, Operand, Spec};
 use crate::ops::axes::{Dims, every, extents, reduced, resolve_all};
 use crate::{Accuracy, Backward, InvalidArgument, Real, Shape, Tensor, both, vectorized};
 
-/// `y[i, 0, k] = Σ_j x[i, j, k]` over one run of adjacent axes, which keep size 1.
+/// Sum over a range of adjacent axes, which keep size 1: `y[i, 0, k] = Σ_j x[i, j, k]`.
 #[derive(Debug)]
 pub(crate) struct Sum {
     axes: Range<usize>,
 }
 
 impl Sum {
-    /// The sum over any axes: one `Sum` per run of adjacent ones, last run first.
+    /// Sums over any axes: one `Sum` per range of adjacent ones, last range first.
     #[track_caller]
     pub(crate) fn over(x: &Tensor, axes: &[usize]) -> Tensor {
         let rank = x.shape().rank();
@@ -49,12 +49,12 @@ impl Sum {
         y
     }
 
-    /// Sizes before, inside and after the reduced axes.
+    /// Returns the products of the sizes before, inside and after the reduced axes.
     fn extents(&self, shape: &Shape) -> [usize; 3] {
         extents(shape, self.axes.clone())
     }
 
-    /// In pieces that the shape alone decides, in parallel where they are many; see [`add_rows`].
+    /// Computes the sum in pieces that depend on the shape alone, in parallel if there are enough; see [`add_rows`].
     fn run<F: Real>(&self, mut at: Buffers<'_, F>) {
         const PIECE: usize = 1 << 15;
         const COLUMNS: usize = 1 << 12;
@@ -65,7 +65,7 @@ impl Sum {
             return;
         }
         if n * inner <= PIECE {
-            // A piece of work is some whole outputs.
+            // A piece is several whole outputs.
             let piece = |(y, x): (&mut [F], &[F])| {
                 let mut sums = vec![0.0; inner];
                 vectorized(
@@ -115,11 +115,11 @@ impl Sum {
     }
 }
 
-/// Adds to `sums` what stands below them, from column `first` on, in the rows of `x`, which are `inner` long. Some
-/// numbers at a time are added in `F`, by vector instructions, and what they come to in `f64`.
+/// Adds the columns of `x`, whose rows have `inner` elements, to `sums`, from column `first` on. Up to `RUN` numbers
+/// are added in `F`, by vector instructions, and these sums in `f64`.
 #[inline(always)]
 fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
-    /// How many numbers are added one by one.
+    /// Numbers added in `F`.
     const RUN: usize = 32;
     const LANES: usize = 16;
     if let ([sum], 1) = (&mut *sums, inner) {
@@ -148,12 +148,12 @@ fn add_rows<F: Real>(sums: &mut [f64], x: &[F], first: usize, inner: usize) {
     }
 }
 
-/// How a sum is dispatched: which kernel, and in how many parts of which length.
+/// Kernel variant of a sum: entry point, number of parts and their length.
 struct SumVariant {
     entry: &'static str,
     parts: usize,
     length: usize,
-    /// Threads per output of `rows`, columns per workgroup of `columns`.
+    /// Threads per output for `rows`, columns per workgroup for `columns`.
     width: usize,
 }
 
@@ -161,7 +161,7 @@ impl SumVariant {
     fn choose(outer: usize, n: usize, inner: usize, limits: &Limits) -> Self {
         let outputs = outer * inner;
         if limits.software {
-            // Without barriers.
+            // Serial, because barriers are expensive here.
             let length = if n <= 2048 { n.max(1) } else { per_thread(n * outputs, 4096) };
             return Self { entry: "serial", parts: n.div_ceil(length).max(1), length, width: 1 };
         }
@@ -175,7 +175,7 @@ impl SumVariant {
             let width = inner.next_power_of_two().min(32);
             ("columns", width, 256 / width, outer * inner.div_ceil(width))
         };
-        // Long sums by few workgroups: several workgroups share a sum.
+        // With long sums and few workgroups, cut the sums into parts for more workgroups.
         let length = if n > 64 * step && groups < 256 { 32 * step } else { n.max(1) };
         Self { entry, parts: n.div_ceil(length).max(1), length, width }
     }
@@ -244,7 +244,7 @@ impl Op for Sum {
     fn launch(&self, at: &mut Launch<'_>) {
         let [outer, n, inner] = self.extents(&at.inputs[0].shape);
         let (mut x, mut n) = (Operand::Input(0), n);
-        // A first pass leaves the sums of parts; the last one's parts are whole sums.
+        // Each pass sums parts, until a pass has one part per sum.
         loop {
             let variant = SumVariant::choose(outer, n, inner, at.limits);
             if variant.parts <= 1 {
@@ -258,12 +258,12 @@ impl Op for Sum {
     }
 }
 
-/// The number of elements per result, as a divisor.
+/// Returns the number of elements per result, as a divisor.
 fn count(shape: &Shape, axes: &[usize]) -> f64 {
     wide(axes.iter().map(|&axis| shape.dims()[axis]).product())
 }
 
-/// Sums, means and variances. Negative axes count from the end; no axes at all return the tensor itself.
+/// Sums, means and variances. Negative axes count from the end; an empty list of axes returns the tensor itself.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -274,15 +274,15 @@ fn count(shape: &Shape, axes: &[usize]) -> f64 {
 /// assert_eq!(x.var_keepdim(1, 1).shape().dims(), [2, 1, 4]);
 /// ```
 impl Tensor {
-    /// The sum over `axes`, which keep size 1; the gradient of [`Self::expand`].
+    /// Sums over `axes`, which keep size 1.
     ///
-    /// Axes that do not exist are an error; none at all returns the tensor itself.
+    /// Axes that do not exist are an error; an empty list returns the tensor itself.
     #[track_caller]
     pub(crate) fn sum_keep(&self, axes: &[usize]) -> Tensor {
         Sum::over(self, axes)
     }
 
-    /// The gradient of broadcasting: summed down to `shape`.
+    /// Sums down to `shape`: the gradient of broadcasting.
     #[track_caller]
     pub(crate) fn sum_to(&self, shape: &Shape) -> Tensor {
         let own = self.shape();
@@ -296,43 +296,47 @@ impl Tensor {
         self.sum_keep(&axes).reshape(shape)
     }
 
-    /// The sum over `dims`. Source: `torch.sum`.
+    /// Computes the sum over `dims`.
+    ///
+    /// Source: `torch.sum`.
     #[track_caller]
     pub fn sum(&self, dims: impl Dims) -> Tensor {
         sum(self, &dims.dims(), false)
     }
 
-    /// As [`Self::sum`]; `dims` stay with size 1.
+    /// Computes [`Self::sum`]; `dims` keep size 1.
     #[track_caller]
     pub fn sum_keepdim(&self, dims: impl Dims) -> Tensor {
         sum(self, &dims.dims(), true)
     }
 
-    /// The sum of all elements.
+    /// Computes the sum of all elements.
     #[track_caller]
     pub fn sum_all(&self) -> Tensor {
         sum(self, &every(self), false)
     }
 
-    /// The mean over `dims`; no elements have none, which is an error. Source: `torch.mean`.
+    /// Computes the mean over `dims`.
+    ///
+    /// The mean of no elements is an error. Source: `torch.mean`.
     #[track_caller]
     pub fn mean(&self, dims: impl Dims) -> Tensor {
         mean(self, &dims.dims(), false)
     }
 
-    /// As [`Self::mean`]; `dims` stay with size 1.
+    /// Computes [`Self::mean`]; `dims` keep size 1.
     #[track_caller]
     pub fn mean_keepdim(&self, dims: impl Dims) -> Tensor {
         mean(self, &dims.dims(), true)
     }
 
-    /// The mean of all elements.
+    /// Computes the mean of all elements.
     #[track_caller]
     pub fn mean_all(&self) -> Tensor {
         mean(self, &every(self), false)
     }
 
-    /// The variance over `dims`: the sum of squared differences from the mean, divided by `n − correction`.
+    /// Computes the variance over `dims`: `Σ (x − mean)² / (n − correction)`.
     ///
     /// PyTorch's default is a correction of 1 (the unbiased variance). A divisor that is not positive is an error.
     /// Source: `torch.var`.
@@ -341,7 +345,7 @@ impl Tensor {
         var(self, &dims.dims(), correction, false)
     }
 
-    /// As [`Self::var`]; `dims` stay with size 1.
+    /// Computes [`Self::var`]; `dims` keep size 1.
     #[track_caller]
     pub fn var_keepdim(&self, dims: impl Dims, correction: usize) -> Tensor {
         var(self, &dims.dims(), correction, true)

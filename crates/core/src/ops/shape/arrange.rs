@@ -1,4 +1,4 @@
-//! Tensors put together, taken apart and turned around.
+//! Stacking, splitting, flipping, rolling and repeating.
 
 use crate::{Array, InvalidArgument, Shape, Tensor};
 
@@ -6,7 +6,9 @@ use crate::ops::axes::{resolve, resolve_all};
 use crate::ops::indexing::gather_along::in_order;
 use crate::ops::shape::concat::cat;
 
-/// Tensors of one shape side by side along a new axis, at position `axis` of the result.
+/// Concatenates tensors of one shape along a new axis, which is axis `axis` of the result.
+///
+/// Shapes or types that differ are an error. Source: `torch.stack`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -16,10 +18,8 @@ use crate::ops::shape::concat::cat;
 /// assert_eq!(wgrad_core::ops::stack(&[&x, &y], 1).shape().dims(), [64, 2, 30]);
 /// ```
 ///
-/// Source: `torch.stack`.
-///
 /// # Panics
-/// When there is no tensor at all.
+/// If `tensors` is empty.
 #[track_caller]
 pub fn stack(tensors: &[&Tensor], axis: isize) -> Tensor {
     let [first, others @ ..] = tensors else { panic!("stack needs at least one tensor") };
@@ -31,14 +31,14 @@ pub fn stack(tensors: &[&Tensor], axis: isize) -> Tensor {
             .fix("only tensors of one shape are stacked: `concat` joins them along an axis that they have");
         return first.invalid("stack", others, invalid);
     }
-    let mut rows = Vec::with_capacity(tensors.len());
+    let mut slices = Vec::with_capacity(tensors.len());
     for tensor in tensors {
-        rows.push(tensor.unsqueeze(axis));
+        slices.push(tensor.unsqueeze(axis));
     }
-    cat(&rows.iter().collect::<Vec<_>>(), axis)
+    cat(&slices.iter().collect::<Vec<_>>(), axis)
 }
 
-/// The parts of `sizes` along `axis`, one after another.
+/// Returns consecutive slices of these sizes along `axis`.
 #[track_caller]
 fn parts(x: &Tensor, axis: usize, sizes: impl Iterator<Item = usize>) -> Vec<Tensor> {
     let mut parts = vec![];
@@ -50,7 +50,7 @@ fn parts(x: &Tensor, axis: usize, sizes: impl Iterator<Item = usize>) -> Vec<Ten
     parts
 }
 
-/// Parts and arrangements. Negative axes count from the end.
+/// Splitting and rearranging. Negative axes count from the end.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -64,9 +64,9 @@ fn parts(x: &Tensor, axis: usize, sizes: impl Iterator<Item = usize>) -> Vec<Ten
 /// assert_eq!(x.flip(&[0]).roll(1, 1).shape().dims(), [5, 6]);
 /// ```
 impl Tensor {
-    /// Parts of `size` elements along `axis`, the last one maybe smaller. A size of 0 is an error.
+    /// Splits the tensor along `axis` into parts of `size` elements.
     ///
-    /// Source: `torch.split`.
+    /// The last part is smaller if `size` does not divide the axis. A `size` of 0 is an error. Source: `torch.split`.
     #[track_caller]
     pub fn split(&self, axis: isize, size: usize) -> Vec<Tensor> {
         let x = self;
@@ -81,7 +81,9 @@ impl Tensor {
         parts(x, axis, (0..n.div_ceil(size).max(1)).map(|i| size.min(n - i * size)))
     }
 
-    /// Parts of these sizes along `axis`, which must add up to its own. Source: `torch.split`.
+    /// Splits the tensor along `axis` into parts of these sizes.
+    ///
+    /// Sizes that do not add up to the size of the axis are an error. Source: `torch.split`.
     #[track_caller]
     pub fn split_sizes(&self, axis: isize, sizes: &[usize]) -> Vec<Tensor> {
         let x = self;
@@ -98,10 +100,10 @@ impl Tensor {
         parts(x, axis, sizes.iter().copied())
     }
 
-    /// At most `chunks` parts along `axis`: all of the size `⌈n / chunks⌉`, the last one maybe smaller.
+    /// Splits the tensor along `axis` into at most `chunks` parts of `⌈n / chunks⌉` elements.
     ///
-    /// Fewer than asked for where such parts are enough: 6 elements in 4 chunks are 3 parts of 2. No chunks are an
-    /// error. Source: `torch.chunk`.
+    /// The last part may be smaller. There may be fewer parts than `chunks`: 6 elements in 4 chunks are 3 parts of 2.
+    /// Zero `chunks` are an error. Source: `torch.chunk`.
     #[track_caller]
     pub fn chunk(&self, axis: isize, chunks: usize) -> Vec<Tensor> {
         let x = self;
@@ -119,7 +121,9 @@ impl Tensor {
         x.split(axis.cast_signed(), n.div_ceil(chunks))
     }
 
-    /// The elements in the opposite order along `axes`. Source: `torch.flip`.
+    /// Reverses the order of the elements along `axes`.
+    ///
+    /// Source: `torch.flip`.
     #[track_caller]
     pub fn flip(&self, axes: &[isize]) -> Tensor {
         let x = self;
@@ -141,9 +145,10 @@ impl Tensor {
         y
     }
 
-    /// The elements moved by `shift` places along `axis`; what leaves at the end comes in at the beginning.
+    /// Rolls the tensor along `axis` by `shift` positions.
     ///
-    /// A negative shift moves to the front. Source: `torch.roll`.
+    /// Elements shifted beyond the last position come back at the first. A negative shift rolls the other way. Source:
+    /// `torch.roll`.
     #[track_caller]
     pub fn roll(&self, shift: isize, axis: isize) -> Tensor {
         let x = self;
@@ -159,8 +164,9 @@ impl Tensor {
         cat(&[&x.slice(axis, end..), &x.slice(axis, ..end)], axis)
     }
 
-    /// The tensor side by side with itself, `times[i]` times along axis `i`; more numbers than axes make new ones in
-    /// front. Fewer are an error. Source: `torch.Tensor.repeat`.
+    /// Repeats the tensor `times[i]` times along axis `i`.
+    ///
+    /// More numbers than axes add axes in front; fewer are an error. Source: `torch.Tensor.repeat`.
     #[track_caller]
     pub fn repeat(&self, times: &[usize]) -> Tensor {
         let x = self;

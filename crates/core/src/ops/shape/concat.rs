@@ -1,4 +1,4 @@
-//! Tensors one after another along an axis.
+//! Concatenation along an axis.
 
 use crate::{
     Accuracy, Backward, Buffers, DType, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
@@ -7,7 +7,7 @@ use crate::{
 
 use crate::ops::axes::{extents, resolve};
 
-/// The inputs one after another along `axis`.
+/// Concatenates its inputs along `axis`.
 #[derive(Debug)]
 struct Concat {
     axis: usize,
@@ -22,7 +22,7 @@ fn place<T: Copy>(x: &[T], length: usize, y: &mut [T], total: usize, offset: usi
 }
 
 impl Concat {
-    /// Elements per outer index: the concatenated axis and all after it.
+    /// Returns the number of elements per outer index: the product of the concatenated axis and all after it.
     fn length(&self, spec: &Spec) -> usize {
         let [_, n, inner] = extents(&spec.shape, self.axis..self.axis + 1);
         n * inner
@@ -110,7 +110,10 @@ impl Op for Concat {
     }
 }
 
-/// Tensors one after another along `axis`; their other sizes must agree. A negative axis counts from the end.
+/// Concatenates tensors along `axis`.
+///
+/// All sizes but that of `axis`, and the types, must be equal; else it is an error. A negative axis counts from the
+/// end. Source: `torch.cat`.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -121,7 +124,7 @@ impl Op for Concat {
 /// ```
 ///
 /// # Panics
-/// When there is no tensor at all.
+/// If `tensors` is empty.
 #[track_caller]
 pub fn cat(tensors: &[&Tensor], axis: isize) -> Tensor {
     let [first, others @ ..] = tensors else { panic!("concat needs at least one tensor") };

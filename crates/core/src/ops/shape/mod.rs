@@ -1,4 +1,4 @@
-//! Views, and ops that move elements without computing.
+//! Views, concatenation, padding, and other ops that move elements without arithmetic.
 
 pub(crate) mod arrange;
 pub(crate) mod concat;

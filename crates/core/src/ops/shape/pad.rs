@@ -1,4 +1,4 @@
-//! Zeros around a tensor; the gradient of slicing.
+//! Padding along an axis, which is also the gradient of slicing.
 
 use crate::{
     Accuracy, Array, Backward, Buffers, Dispatch, Grid, InvalidArgument, Kernel, Launch, Op, Operand, Real, Reference,
@@ -8,7 +8,7 @@ use crate::{
 use crate::ops::axes::{extents, resolve};
 use crate::ops::shape::concat::cat;
 
-/// `y[i, before + j, k] = x[i, j, k]`, and 0 elsewhere.
+/// Pads one axis with zeros: `y[i, before + j, k] = x[i, j, k]`, and 0 elsewhere.
 #[derive(Debug)]
 struct Pad {
     axis: usize,
@@ -89,7 +89,9 @@ impl Op for Pad {
 /// assert_eq!(x.pad(-1, 1, 2).shape().dims(), [2, 6]);
 /// ```
 impl Tensor {
-    /// The tensor with `before` and `after` zeros around one axis. A negative axis counts from the end.
+    /// Pads one axis with `before` zeros in front and `after` zeros behind.
+    ///
+    /// A negative axis counts from the end. Integers are an error. Source: `torch.nn.functional.pad`.
     #[track_caller]
     pub fn pad(&self, axis: isize, before: usize, after: usize) -> Tensor {
         let x = self;
@@ -100,9 +102,10 @@ impl Tensor {
         }
     }
 
-    /// The tensor with `before` and `after` elements of `value` around one axis; [`pad`](Self::pad) for the value 0.
+    /// Pads one axis with `before` elements of `value` in front and `after` behind.
     ///
-    /// The gradient is that of the elements in between. Source: `torch.nn.functional.pad`, mode `constant`.
+    /// The padding gets no gradient. [`pad`](Self::pad) is the same for a value of 0. Integers are an error. Source:
+    /// `torch.nn.functional.pad`, mode `constant`.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Mode};
@@ -125,7 +128,7 @@ impl Tensor {
             Ok(axis) => axis,
             Err(invalid) => return invalid,
         };
-        // As data where it is not finite: WGSL has no literal for that.
+        // WGSL has no literal for a value that is not finite, so it is passed as data.
         let value = if value.is_finite() { x.number(value) } else { x.graph().array(Array::scalar::<f64>(value)) };
         let beside = |size| value.expand(x.shape().with(axis, size));
         cat(&[&beside(before), x, &beside(after)], axis.cast_signed())

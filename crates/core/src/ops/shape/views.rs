@@ -1,4 +1,4 @@
-//! The same elements, read in another order: nothing runs for these.
+//! Views: the same elements under another shape or order. They cost no kernel of their own.
 
 use std::ops::{Bound, RangeBounds};
 
@@ -7,7 +7,7 @@ use crate::{Backward, InvalidArgument, Op, Shape, Spec, Tensor, View};
 use crate::ops::axes::{resolve, resolve_all};
 use crate::ops::shape::concat::cat;
 
-/// Axis `i` of the result is axis `axes[i]` of the input.
+/// Permutes axes: axis `i` of the result is axis `axes[i]` of the input.
 #[derive(Debug)]
 struct Permute {
     axes: Vec<usize>,
@@ -45,7 +45,7 @@ impl Op for Permute {
     }
 }
 
-/// The part `start..start + size` of one axis.
+/// Selects the range `start..start + size` of one axis.
 #[derive(Debug)]
 struct Slice {
     axis: usize,
@@ -71,14 +71,14 @@ impl Op for Slice {
     }
 }
 
-/// The gradient of a tensor from those of its slices: one after another where they are apart, else their sum.
+/// Returns the gradient of a tensor from those of its slices: concatenated if no two slices overlap, else summed.
 fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tensor {
     let n = whole.dims()[axis];
     let size = |part: &Tensor| part.shape().dims()[axis];
     let padded = |start: usize, part: &Tensor, end: usize| part.pad(axis.cast_signed(), start, n - end);
     let arrived = parts.clone();
     parts.sort_by_key(|&(start, _)| start);
-    let (mut row, mut end) = (vec![], parts[0].0);
+    let (mut pieces, mut end) = (vec![], parts[0].0);
     let first = end;
     for (start, part) in &parts {
         if *start < end {
@@ -86,15 +86,15 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
             return arrived.iter().map(padded).reduce(|a, b| a + b).expect("there is a part");
         }
         if *start > end {
-            row.push(part.number(0.0).expand(whole.with(axis, start - end)));
+            pieces.push(part.number(0.0).expand(whole.with(axis, start - end)));
         }
-        row.push(part.clone());
+        pieces.push(part.clone());
         end = start + size(part);
     }
-    padded(first, &cat(&row.iter().collect::<Vec<_>>(), axis.cast_signed()), end)
+    padded(first, &cat(&pieces.iter().collect::<Vec<_>>(), axis.cast_signed()), end)
 }
 
-/// The same elements under other axes. Negative axes count from the end.
+/// Views. Negative axes count from the end.
 ///
 /// ```
 /// use wgrad_core::{DType, Graph, Mode};
@@ -107,7 +107,9 @@ fn assemble(whole: &Shape, axis: usize, mut parts: Vec<(usize, Tensor)>) -> Tens
 /// assert!(error.starts_with("slice(f32[2, 3, 4]): axis 1 has 3 elements, which do not contain 2..5"), "{error}");
 /// ```
 impl Tensor {
-    /// The same elements, row-major, under another shape.
+    /// Returns the same elements, in row-major order, under another shape.
+    ///
+    /// A shape with another number of elements is an error. Source: `torch.reshape`.
     #[track_caller]
     pub fn reshape(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
@@ -117,7 +119,10 @@ impl Tensor {
         self.graph().apply(Reshape { shape }, &[self]).get(0)
     }
 
-    /// The tensor repeated to `shape` under NumPy's rules; itself when it has that shape.
+    /// Broadcasts the tensor to `shape` under NumPy's rules.
+    ///
+    /// Sizes are aligned from the last axis and must be equal or 1; anything else is an error. Source:
+    /// `torch.Tensor.expand`.
     #[track_caller]
     pub fn expand(&self, shape: impl Into<Shape>) -> Tensor {
         let shape = shape.into();
@@ -127,7 +132,9 @@ impl Tensor {
         self.graph().apply(Broadcast { shape }, &[self]).get(0)
     }
 
-    /// The axes in another order: axis `i` of the result is axis `axes[i]` of the tensor.
+    /// Permutes the axes: axis `i` of the result is axis `axes[i]` of the tensor.
+    ///
+    /// Naming an axis twice, or not at all, is an error. Source: `torch.permute`.
     #[track_caller]
     pub fn permute(&self, axes: &[isize]) -> Tensor {
         let x = self;
@@ -142,7 +149,9 @@ impl Tensor {
         Permute::apply(x, resolved)
     }
 
-    /// The tensor with two axes exchanged.
+    /// Exchanges two axes.
+    ///
+    /// Source: `torch.transpose`.
     #[track_caller]
     pub fn transpose(&self, a: isize, b: isize) -> Tensor {
         let x = self;
@@ -155,7 +164,9 @@ impl Tensor {
         Permute::apply(x, axes)
     }
 
-    /// The transpose of a matrix.
+    /// Transposes a matrix.
+    ///
+    /// Any other number of axes than two is an error. Source: `torch.t`.
     #[track_caller]
     pub fn t(&self) -> Tensor {
         let x = self;
@@ -167,7 +178,9 @@ impl Tensor {
         Permute::apply(x, vec![1, 0])
     }
 
-    /// A part of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
+    /// Selects a range of one axis: `x.slice(0, 2..5)`, `x.slice(-1, ..3)`.
+    ///
+    /// A range beyond the axis is an error. Source: `torch.narrow`.
     #[track_caller]
     pub fn slice(&self, axis: isize, range: impl RangeBounds<usize>) -> Tensor {
         let x = self;
@@ -197,20 +210,24 @@ impl Tensor {
         x.graph().apply(Slice { axis, start, size: end - start }, &[x]).get(0)
     }
 
-    /// A new axis of size 1 at position `axis` of the result.
+    /// Inserts an axis of size 1, which is axis `axis` of the result.
+    ///
+    /// Source: `torch.unsqueeze`.
     #[track_caller]
     pub fn unsqueeze(&self, axis: isize) -> Tensor {
         let x = self;
         let mut dims = x.shape().dims().to_vec();
         let Some(at) = Shape::from(vec![1; dims.len() + 1]).axis(axis) else {
-            let invalid = InvalidArgument::new(format!("a new axis of {} cannot stand at {axis}", x.shape()));
+            let invalid = InvalidArgument::new(format!("a new axis of {} cannot be at {axis}", x.shape()));
             return x.invalid("unsqueeze", &[], invalid);
         };
         dims.insert(at, 1);
         x.reshape(dims)
     }
 
-    /// The tensor without one axis, whose size must be 1. (PyTorch ignores the call when it is not.)
+    /// Removes an axis of size 1.
+    ///
+    /// Any other size is an error, where PyTorch returns the tensor unchanged. Source: `torch.squeeze`.
     #[track_caller]
     pub fn squeeze(&self, axis: isize) -> Tensor {
         let x = self;
@@ -228,7 +245,9 @@ impl Tensor {
         x.reshape(dims)
     }
 
-    /// The axes from `start` to the last as one; a tensor without axes becomes one of 1 element.
+    /// Flattens the axes from `start` to the last into one.
+    ///
+    /// A scalar becomes a tensor `[1]`. Source: `torch.flatten`.
     #[track_caller]
     pub fn flatten(&self, start: isize) -> Tensor {
         let x = self;
@@ -247,7 +266,7 @@ impl Tensor {
     }
 }
 
-/// Repeats its input to a larger shape, under NumPy's rules.
+/// Broadcasts its input to a larger shape, under NumPy's rules.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
     pub shape: Shape,
@@ -276,7 +295,7 @@ impl Op for Broadcast {
     }
 }
 
-/// The same elements under another shape.
+/// Views the same elements, in row-major order, under another shape.
 #[derive(Debug)]
 pub(crate) struct Reshape {
     pub shape: Shape,
