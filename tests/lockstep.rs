@@ -133,7 +133,7 @@ fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Fail
     if !report.passes() || report.nodes.len() < 20 {
         return Err(report.to_string().into());
     }
-    let worst = report.nodes.iter().map(wgrad::core::Checked::share).fold(0.0, f64::max);
+    let worst = report.nodes.iter().map(wgrad::core::NodeCheck::bound_fraction).fold(0.0, f64::max);
     // A bound that nothing comes near would not say much.
     if worst < 1e-3 {
         return Err(format!("no error is above a thousandth of its bound\n{report}").into());
@@ -152,7 +152,7 @@ fn audited(task: &Task, estimates: usize) -> Result<(), Failed> {
     if !report.passes() || report.parameters.iter().any(|parameter| parameter.update.is_none()) || report.unknown > 0 {
         return Err(report.to_string().into());
     }
-    let compared = |parameter: &wgrad::core::ParameterAudit| parameter.verdict == wgrad::core::Verdict::Agrees;
+    let compared = |parameter: &wgrad::core::ParameterAudit| parameter.verdict == wgrad::core::GradientVerdict::Agrees;
     let behind = report.parameters.iter().filter(|parameter| !compared(parameter)).count();
     // What leads to the signs: their weights, and not the layer before them, whose gradient does not pass a sign.
     if report.estimated.len() != estimates || behind != estimates {

@@ -34,7 +34,7 @@ struct Edit {
 /// assert!(names.contains(&"biased variance") && names.len() == 10);
 /// ```
 pub fn faults() -> &'static [Fault] {
-    PLANTS
+    FAULTS
 }
 
 impl Fault {
@@ -72,7 +72,7 @@ impl Fault {
     }
 }
 
-const PLANTS: &[Fault] = &[
+const FAULTS: &[Fault] = &[
     Fault {
         name: "wrong sign",
         effect: "batch norm's gradient adds its part along x̂ where it should subtract it: dx is wrong, dw and db are right",

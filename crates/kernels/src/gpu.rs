@@ -9,7 +9,7 @@ use wgrad_core::{DeviceInfo, Error, Result};
 
 /// Numbers of things made on a device so far. A run makes nothing: once a step has run, they stay as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct DeviceCounts {
     /// Buffers, also those that were freed since.
     pub buffers: u64,
     /// Bind groups.
@@ -120,17 +120,17 @@ impl Gpu {
         self.device.destroy();
     }
 
-    /// Counts from now on: what a self-test made is no session's.
-    pub fn begin_counts(&self) {
+    /// DeviceCounts from now on: what a self-test made is no session's.
+    pub fn reset_counts(&self) {
         for counter in [&self.buffers, &self.bind_groups, &self.pipelines, &self.submissions] {
             counter.store(0, Ordering::Relaxed);
         }
     }
 
     /// Returns how much was made so far.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> DeviceCounts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
+        DeviceCounts {
             buffers: count(&self.buffers),
             bind_groups: count(&self.bind_groups),
             pipelines: count(&self.pipelines),
@@ -212,7 +212,7 @@ impl Gpu {
     ///
     /// # Errors
     /// When there is none, or the device is lost.
-    pub fn room(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub fn try_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         #[cfg(not(target_arch = "wasm32"))]
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.buffer(label, size, usage);

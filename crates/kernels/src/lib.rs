@@ -12,7 +12,7 @@ mod kernels;
 mod run;
 pub mod testing;
 
-pub use adapters::{Adapter, Device, Probe, SelfTest, Verdict, adapters};
+pub use adapters::{Adapter, Device, Probe, ProbeVerdict, SelfTest, adapters};
 pub use cache::cache_folder;
 pub use run::{GpuBackend, load_choices, save_choices};
 

@@ -5,18 +5,18 @@ use std::sync::LazyLock;
 use wgrad_core::plan::{Plan, Task};
 use wgrad_core::{Limits, Result};
 
-use crate::adapters::{Adapter, Device, WANTED};
-pub use crate::gpu::Counts;
-pub use crate::kernels::bound::{Bound, Physical, Target};
+use crate::adapters::{Adapter, Device, OPTIONAL_FEATURES};
+pub use crate::gpu::DeviceCounts;
+pub use crate::kernels::bound::{BoundDispatch, Physical, Target};
 use crate::kernels::launch;
 use crate::kernels::reflect::Outlines;
-pub use crate::kernels::reflect::{Binding, Entry, Module, reflect};
+pub use crate::kernels::reflect::{Binding, EntryPoint, ReflectedModule, reflect};
 
 /// Returns the launches of a task.
 ///
 /// # Errors
 /// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
-pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec<Bound>> {
+pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec<BoundDispatch>> {
     static OUTLINES: LazyLock<Outlines> = LazyLock::new(Outlines::default);
     launch::launches(plan, task, physical, &OUTLINES)
 }
@@ -41,7 +41,7 @@ pub trait AdapterHooks {
 
 impl AdapterHooks for Adapter {
     fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device> {
-        let mut opened = self.opened(false, WANTED)?;
+        let mut opened = self.opened(false, OPTIONAL_FEATURES)?;
         change(&mut opened.limits);
         Ok(opened.into())
     }
@@ -54,7 +54,7 @@ impl AdapterHooks for Adapter {
 /// Counters of a device, and faults in it.
 pub trait DeviceHooks {
     /// Returns how much was made on the device since it was opened, by all sessions; nothing on the CPU.
-    fn counts(&self) -> Counts;
+    fn counts(&self) -> DeviceCounts;
 
     /// Returns how often work was submitted to the device since it was opened, by all sessions; 0 on the CPU.
     fn submissions(&self) -> u64;
@@ -74,8 +74,8 @@ pub trait DeviceHooks {
 }
 
 impl DeviceHooks for Device {
-    fn counts(&self) -> Counts {
-        self.opened().map_or_else(Counts::default, |opened| opened.gpu.counts())
+    fn counts(&self) -> DeviceCounts {
+        self.opened().map_or_else(DeviceCounts::default, |opened| opened.gpu.counts())
     }
 
     fn submissions(&self) -> u64 {
@@ -97,7 +97,7 @@ impl DeviceHooks for Device {
             return Err(wgrad_core::Error::Device(what));
         };
         let adapter = crate::adapters::adapters().iter().find(|adapter| adapter.info() == opened.info);
-        let mut faulty = adapter.expect("the adapter was found before").opened(false, WANTED)?;
+        let mut faulty = adapter.expect("the adapter was found before").opened(false, OPTIONAL_FEATURES)?;
         faulty.limits = Box::<dyn wgrad_core::Backend>::from(self.clone()).limits();
         faulty.kernels = std::sync::Arc::new(crate::kernels::compile::Kernels::faulty(faulty.gpu.clone(), fault));
         Ok(faulty.into())

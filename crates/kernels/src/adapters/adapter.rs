@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use wgrad_core::{Choices, DeviceInfo, Limits, Result, memory_of_host};
 
-use super::device::{Device, Opened};
+use super::device::{Device, OpenedGpu};
 use super::probe;
 use super::self_test::SelfTest;
 use crate::gpu::Gpu;
@@ -13,10 +13,11 @@ use crate::kernels::compile::{Disk, Kernels};
 
 /// Features that devices are opened with where the adapter has them: the clock of profiles and tuning, and compiled
 /// kernels.
-pub(crate) const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
+pub(crate) const OPTIONAL_FEATURES: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
 
 /// The largest binding that is made use of.
-const LARGEST: u64 = (1 << 32) - 256;
+const LARGEST_BINDING: u64 = (1 << 32) - 256;
 
 /// Adapter of this machine, as [`adapters`] found it.
 #[derive(Clone)]
@@ -117,7 +118,7 @@ impl Adapter {
     pub fn self_test(&self) -> Result<&SelfTest> {
         match self.tested.get() {
             Some(test) => Ok(test),
-            None => self.connect(true, WANTED).map(|(_, _, test)| test),
+            None => self.connect(true, OPTIONAL_FEATURES).map(|(_, _, test)| test),
         }
     }
 
@@ -127,7 +128,7 @@ impl Adapter {
         let disk = if cached { Disk::open(&gpu, &self.info) } else { None };
         let kernels = Kernels::new(gpu.clone(), disk);
         let test = self.tested.get_or_init(|| probe::run(&gpu, &kernels));
-        gpu.begin_counts();
+        gpu.reset_counts();
         Ok((gpu, kernels, test))
     }
 
@@ -135,11 +136,11 @@ impl Adapter {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub(crate) fn opened(&self, cached: bool, wanted: wgpu::Features) -> Result<Opened> {
+    pub(crate) fn opened(&self, cached: bool, wanted: wgpu::Features) -> Result<OpenedGpu> {
         let (gpu, kernels, test) = self.connect(cached, wanted)?;
         probe::admit(test, &gpu.info, probe::forced())?;
         let (info, limits) = (self.info(), self.plan_limits(test.iterations()));
-        Ok(Opened { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
+        Ok(OpenedGpu { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
     }
 
     /// Returns the limits of plans, on a driver that lets a thread's loops iterate so often.
@@ -149,7 +150,10 @@ impl Adapter {
             // Plans are made for WebGPU's default of eight everywhere, so that one graph is one plan on every device.
             storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
             // Kernels count elements in 32 bits, of four bytes each.
-            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size).min(LARGEST),
+            binding_bytes: available
+                .max_storage_buffer_binding_size
+                .min(available.max_buffer_size)
+                .min(LARGEST_BINDING),
             memory_bytes: if self.is_software() { memory_of_host() } else { u64::MAX },
             workgroups: available.max_compute_workgroups_per_dimension,
             invocations: available.max_compute_invocations_per_workgroup,
@@ -171,7 +175,7 @@ impl Adapter {
     /// # Errors
     /// When the driver refuses, or fails its self-test; in the environment, `WGRAD_FORCE=1` opens such a one, too.
     pub fn open(&self) -> Result<Device> {
-        self.opened(true, WANTED).map(Device::from)
+        self.opened(true, OPTIONAL_FEATURES).map(Device::from)
     }
 
     /// Returns whether `name` is a part of its name, in any case; `vulkan:name` asks for the API, too.

@@ -11,7 +11,7 @@ use crate::kernels::compile::Kernels;
 use crate::run::GpuBackend;
 
 /// Open GPU with its kernels, and what is known about it.
-pub(crate) struct Opened {
+pub(crate) struct OpenedGpu {
     pub gpu: Arc<Gpu>,
     pub kernels: Arc<Kernels>,
     pub info: DeviceInfo,
@@ -28,7 +28,7 @@ pub struct Device(Kind);
 enum Kind {
     Cpu,
     CpuF64,
-    Gpu(Arc<Opened>, Choices),
+    Gpu(Arc<OpenedGpu>, Choices),
 }
 
 impl fmt::Debug for Device {
@@ -72,7 +72,7 @@ impl Device {
     }
 
     /// Returns the GPU; none if this is the CPU.
-    pub(crate) fn opened(&self) -> Option<&Opened> {
+    pub(crate) fn opened(&self) -> Option<&OpenedGpu> {
         match &self.0 {
             Kind::Gpu(opened, _) => Some(opened),
             Kind::Cpu | Kind::CpuF64 => None,
@@ -81,8 +81,8 @@ impl Device {
 }
 
 /// Uses the choices among the limits.
-impl From<Opened> for Device {
-    fn from(opened: Opened) -> Self {
+impl From<OpenedGpu> for Device {
+    fn from(opened: OpenedGpu) -> Self {
         let choices = opened.limits.choices.clone();
         Self(Kind::Gpu(Arc::new(opened), choices))
     }

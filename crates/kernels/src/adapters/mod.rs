@@ -6,7 +6,7 @@ mod named;
 mod probe;
 mod self_test;
 
-pub(crate) use adapter::WANTED;
+pub(crate) use adapter::OPTIONAL_FEATURES;
 pub use adapter::{Adapter, adapters};
 pub use device::Device;
-pub use self_test::{Probe, SelfTest, Verdict};
+pub use self_test::{Probe, ProbeVerdict, SelfTest};

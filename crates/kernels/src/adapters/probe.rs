@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use wgrad_core::{DeviceInfo, Dispatch, Error, Grid, Kernel, Result};
 
-use super::self_test::{ANSWERS, GIVEN, Probe, SelfTest, Verdict, judge};
+use super::self_test::{ANSWERS, INPUTS, Probe, ProbeVerdict, SelfTest, evaluate};
 use crate::cache;
 use crate::gpu::Gpu;
-use crate::kernels::compile::{Kernels, Wanted};
+use crate::kernels::compile::{Kernels, PipelineRequest};
 use crate::kernels::reflect::Binding;
 use crate::kernels::trusted::trusted;
 
@@ -22,7 +22,7 @@ pub(super) fn run(gpu: &Gpu, kernels: &Kernels) -> SelfTest {
     let begin = Instant::now();
     let file = cache::cache_folder().map(|folder| cache::of_device(&folder, &gpu.info, "probes"));
     // Answers to other questions are as good as none.
-    let questions = cache::checksum(&[SOURCE.as_bytes(), bytemuck::cast_slice(&GIVEN)].concat());
+    let questions = cache::checksum(&[SOURCE.as_bytes(), bytemuck::cast_slice(&INPUTS)].concat());
     let kept = file.as_deref().and_then(cache::read).and_then(|bytes| {
         let words = bytes.strip_prefix(&questions)?.chunks_exact(4);
         let words: Vec<u32> = words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
@@ -36,12 +36,12 @@ pub(super) fn run(gpu: &Gpu, kernels: &Kernels) -> SelfTest {
                 // A failure is not reported: the next process asks again.
                 let _ = cache::write(&file, &[&questions[..], &words].concat());
             }
-            judge(&answers)
+            evaluate(&answers)
         }
         Err(error) => vec![Probe {
             name: "self-test",
             found: format!("it could not run: {error}"),
-            verdict: Verdict::Failed("nothing else will run either"),
+            verdict: ProbeVerdict::Failed("nothing else will run either"),
         }],
     };
     SelfTest { probes, took: begin.elapsed(), cached }
@@ -63,16 +63,20 @@ fn ask(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
         [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "looped")];
     let shaders = kernels.shaders(dispatches.iter())?;
     let bindings = |i: usize| &shaders[i].module.entries[dispatches[i].entry].bindings;
-    let wanted: Vec<Wanted<'_>> = (0..dispatches.len())
-        .map(|i| Wanted { shader: &shaders[i], dispatch: &dispatches[i], offsets: vec![false; bindings(i).len()] })
+    let wanted: Vec<PipelineRequest<'_>> = (0..dispatches.len())
+        .map(|i| PipelineRequest {
+            shader: &shaders[i],
+            dispatch: &dispatches[i],
+            offsets: vec![false; bindings(i).len()],
+        })
         .collect();
     let pipelines = kernels.pipelines(&wanted, |_, _| ())?;
     let storage = wgpu::BufferUsages::STORAGE;
     let bytes = 4 * ANSWERS as u64;
-    let given = gpu.buffer("probe", size_of_val(&GIVEN) as u64, storage | wgpu::BufferUsages::COPY_DST);
+    let given = gpu.buffer("probe", size_of_val(&INPUTS) as u64, storage | wgpu::BufferUsages::COPY_DST);
     let answers = gpu.buffer("answers", bytes, storage | wgpu::BufferUsages::COPY_SRC);
     let staging = gpu.buffer("staging", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-    gpu.write(&given, 0, bytemuck::cast_slice(&GIVEN));
+    gpu.write(&given, 0, bytemuck::cast_slice(&INPUTS));
     let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
@@ -128,8 +132,9 @@ mod tests {
 
     #[test]
     fn a_driver_that_fails_is_refused_unless_forced() {
-        let failed = Probe { name: "barriers", found: "1 + … + 256 = 36".into(), verdict: Verdict::Failed("sums") };
-        let noted = Probe { name: "subnormals", found: "0".into(), verdict: Verdict::Noted("fine") };
+        let failed =
+            Probe { name: "barriers", found: "1 + … + 256 = 36".into(), verdict: ProbeVerdict::Failed("sums") };
+        let noted = Probe { name: "subnormals", found: "0".into(), verdict: ProbeVerdict::Noted("fine") };
         let info = DeviceInfo { adapter: "Toaster".into(), api: "vulkan".into(), ..DeviceInfo::default() };
         let mut test = SelfTest { probes: vec![noted], took: Duration::ZERO, cached: false };
         assert!(admit(&test, &info, false).is_ok());

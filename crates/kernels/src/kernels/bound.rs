@@ -16,7 +16,7 @@ pub enum Target {
 
 /// Dispatch with the memory that its WGSL variables are bound to.
 #[derive(Clone, Debug)]
-pub struct Bound {
+pub struct BoundDispatch {
     /// The kernel, its parameters and its size; its own bindings are replaced by `targets`.
     pub dispatch: Dispatch,
     /// WGSL variable → buffer.

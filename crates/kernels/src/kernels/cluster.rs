@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput};
 use wgrad_core::{Dispatch, Grid, Kernel};
 
-use super::bound::{Bound, Physical, Target};
-use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::bound::{BoundDispatch, Physical, Target};
+use super::print::{Access, BodyPosition, Declared, body, declare, dtype_of, functions, store, wgsl};
 
 /// Threads of a workgroup; each computes four elements.
 const GROUP: usize = 64;
@@ -22,7 +22,7 @@ pub(super) fn launch(
     inputs: &[BufferIndex],
     outputs: &[BufferIndex],
     physical: &Physical<'_>,
-) -> Bound {
+) -> BoundDispatch {
     // Several inputs may read one buffer, and an input may be an output: each buffer is bound once.
     let mut declared: BTreeMap<BufferIndex, Declared> = BTreeMap::new();
     let mut targets = vec![];
@@ -70,12 +70,12 @@ pub(super) fn launch(
         .collect();
     let write = |buffer| Access::Vector(format!("{}[quad]", access(buffer).0));
     let writes: Vec<Access> = outputs.iter().map(write).collect();
-    let place = Place { prefix: "", at: "quad", quad: Some("params.n") };
+    let place = BodyPosition { prefix: "", at: "quad", quad: Some("params.n") };
     let values = body(cluster, &reads, &place, &mut text);
     store(cluster, &writes, &values, "", &mut text);
     text += "}\n";
     let n = cluster.shape.numel();
     let grid = Grid::Threads([n.div_ceil(4), 1, 1]);
     let dispatch = Dispatch::new(Kernel::generated("cluster", text), "forward", grid).param("n", n);
-    Bound { dispatch, targets }
+    BoundDispatch { dispatch, targets }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use wgrad_core::{Dispatch, Error, Kernel, Result};
 
-use super::reflect::{self, Module, Outlines};
+use super::reflect::{self, Outlines, ReflectedModule};
 use crate::cache;
 #[cfg(feature = "fault-injection")]
 use crate::fault_injection::Fault;
@@ -19,7 +19,7 @@ use crate::gpu::{Gpu, lock};
 /// Kernel, parsed.
 pub(crate) struct Shader {
     pub name: String,
-    pub module: Module,
+    pub module: ReflectedModule,
     trusted: bool,
     shader: wgpu::ShaderModule,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Pipeline {
 }
 
 /// Description of the pipeline that a launch needs.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct PipelineRequest<'a> {
     pub shader: &'a Arc<Shader>,
     pub dispatch: &'a Dispatch,
     /// Whether each binding of the entry point is a per-step buffer, whose slot an offset picks.
@@ -41,7 +41,7 @@ pub(crate) struct Wanted<'a> {
 /// Identity of a pipeline: the shader's address, entry point, constants and bindings with an offset.
 type Key = (usize, &'static str, Vec<(&'static str, u64)>, Vec<bool>);
 
-impl Wanted<'_> {
+impl PipelineRequest<'_> {
     fn key(&self) -> Key {
         let constants = self.dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
         (Arc::as_ptr(self.shader).addr(), self.dispatch.entry, constants, self.offsets.clone())
@@ -50,7 +50,7 @@ impl Wanted<'_> {
 
 /// Shaders and pipelines made so far. Nothing is ever dropped, so that a shader's address stays its own.
 #[derive(Default)]
-struct Made {
+struct KernelCache {
     shaders: HashMap<(String, bool), Arc<Shader>>,
     pipelines: HashMap<Key, Arc<Pipeline>>,
 }
@@ -92,7 +92,7 @@ impl Disk {
 /// The kernels of a device: shader modules, pipelines, and the file that keeps them between processes.
 pub(crate) struct Kernels {
     gpu: Arc<Gpu>,
-    made: Mutex<Made>,
+    compiled: Mutex<KernelCache>,
     disk: Option<Disk>,
     /// The sources of ops' kernels, read for fusion.
     pub outlines: Outlines,
@@ -105,7 +105,7 @@ impl Kernels {
     pub fn new(gpu: Arc<Gpu>, disk: Option<Disk>) -> Self {
         Self {
             gpu,
-            made: Mutex::default(),
+            compiled: Mutex::default(),
             disk,
             outlines: Outlines::default(),
             #[cfg(feature = "fault-injection")]
@@ -140,7 +140,7 @@ impl Kernels {
         let keys: Vec<_> = dispatches.iter().map(|d| (d.kernel.source(), d.kernel.is_trusted())).collect();
         let mut missing: HashMap<&(String, bool), &Kernel> = HashMap::new();
         {
-            let known = lock(&self.made);
+            let known = lock(&self.compiled);
             for (dispatch, key) in dispatches.iter().zip(&keys).filter(|(_, key)| !known.shaders.contains_key(key)) {
                 missing.entry(key).or_insert(&dispatch.kernel);
             }
@@ -149,9 +149,9 @@ impl Kernels {
         let made = self.each(&missing, |(key, kernel)| self.shader(kernel, &key.0));
         for ((key, _), shader) in missing.into_iter().zip(made) {
             // Another thread may have been faster: what is there stays, because pipelines go by its address.
-            lock(&self.made).shaders.entry(key.clone()).or_insert(shader?);
+            lock(&self.compiled).shaders.entry(key.clone()).or_insert(shader?);
         }
-        let known = lock(&self.made);
+        let known = lock(&self.compiled);
         let shader = |(dispatch, key): (&&Dispatch, _)| {
             let shader = &known.shaders[key];
             if shader.module.entries.contains_key(dispatch.entry) {
@@ -169,13 +169,13 @@ impl Kernels {
     /// When one needs more than the device has.
     pub fn pipelines(
         &self,
-        wanted: &[Wanted<'_>],
+        wanted: &[PipelineRequest<'_>],
         compiled: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<Vec<Arc<Pipeline>>> {
-        let keys: Vec<Key> = wanted.iter().map(Wanted::key).collect();
-        let mut missing: Vec<(&Key, &Wanted<'_>)> = vec![];
+        let keys: Vec<Key> = wanted.iter().map(PipelineRequest::key).collect();
+        let mut missing: Vec<(&Key, &PipelineRequest<'_>)> = vec![];
         {
-            let known = lock(&self.made);
+            let known = lock(&self.compiled);
             for (key, wanted) in keys.iter().zip(wanted) {
                 if !known.pipelines.contains_key(key) && !missing.iter().any(|(other, _)| *other == key) {
                     missing.push((key, wanted));
@@ -189,17 +189,17 @@ impl Kernels {
             pipeline
         });
         for ((key, _), pipeline) in missing.iter().zip(made) {
-            lock(&self.made).pipelines.entry((*key).clone()).or_insert(Arc::new(pipeline?));
+            lock(&self.compiled).pipelines.entry((*key).clone()).or_insert(Arc::new(pipeline?));
         }
         if let (false, Some(disk)) = (missing.is_empty(), &self.disk) {
             disk.store();
         }
-        let known = lock(&self.made);
+        let known = lock(&self.compiled);
         Ok(keys.iter().map(|key| known.pipelines[key].clone()).collect())
     }
 
-    fn pipeline(&self, wanted: &Wanted<'_>) -> Result<Pipeline> {
-        let Wanted { shader, dispatch, offsets } = wanted;
+    fn pipeline(&self, wanted: &PipelineRequest<'_>) -> Result<Pipeline> {
+        let PipelineRequest { shader, dispatch, offsets } = wanted;
         let bindings = shader.module.entries[dispatch.entry].bindings.iter().zip(offsets);
         let entries: Vec<_> = bindings
             .map(|(binding, &offset)| wgpu::BindGroupLayoutEntry {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput, Plan, Role, Stage, Work};
+use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput, Plan, Role, TaskStage, Work};
 use wgrad_core::{Error, Kernel, Result};
 
-use super::bound::{Bound, Physical, Target};
-use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::bound::{BoundDispatch, Physical, Target};
+use super::print::{Access, BodyPosition, Declared, body, declare, dtype_of, functions, store, wgsl};
 use super::reflect::{Outline, Outlines};
 use super::trusted::joined;
 
@@ -88,17 +88,17 @@ impl Replaced<'_> {
 /// Joins a dispatch of the op at stage `op` with the prologues and epilogues of its task: those whose buffer it binds.
 pub(super) fn attach(
     plan: &Plan,
-    bound: Bound,
-    stages: &[Stage],
+    bound: BoundDispatch,
+    stages: &[TaskStage],
     op: usize,
     physical: &Physical<'_>,
     outlines: &Outlines,
-) -> Result<Bound> {
+) -> Result<BoundDispatch> {
     let (prologues, epilogues) = (&stages[..op], &stages[op + 1..]);
     if prologues.is_empty() && epilogues.is_empty() {
         return Ok(bound);
     }
-    let Bound { mut dispatch, mut targets } = bound;
+    let BoundDispatch { mut dispatch, mut targets } = bound;
     let binds = |buffer: BufferIndex| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
     let source = dispatch.kernel.source();
     let outline = outlines.of(&dispatch.kernel.name, &source)?;
@@ -127,7 +127,7 @@ pub(super) fn attach(
         writeln!(code, "fn {function}(at: u32) -> f32 {{").expect("strings grow");
         let reads = added.reads(cluster, &stage.inputs, None);
         let writes = added.writes(cluster, &stage.outputs);
-        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut code);
+        let values = body(cluster, &reads, &BodyPosition { prefix: &prefix, at: "at", quad: None }, &mut code);
         store(cluster, &writes, &values, "at", &mut code);
         writeln!(code, "    return {};\n}}", values[fed][0]).expect("strings grow");
         label += "_p";
@@ -144,7 +144,7 @@ pub(super) fn attach(
         let reads = added.reads(cluster, &stage.inputs, Some(handed));
         let writes = added.writes(cluster, &stage.outputs);
         let mut text = String::from("    {\n");
-        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut text);
+        let values = body(cluster, &reads, &BodyPosition { prefix: &prefix, at: "at", quad: None }, &mut text);
         store(cluster, &writes, &values, "at", &mut text);
         text += "    }\n";
         stores.entry(name).or_insert_with(|| (handed, String::new())).1 += &text;
@@ -174,7 +174,7 @@ pub(super) fn attach(
             Work::Cluster(cluster) => Some(&cluster.instructions),
             _ => None,
         });
-        let rows = clusters.flatten().map(|instruction| instruction.row);
+        let rows = clusters.flatten().map(|instruction| instruction.op);
         dispatch.kernel = joined(&dispatch.kernel, label, source, rows);
     }
     let nowhere = |buffer: BufferIndex| matches!(plan.buffers[buffer].role, Role::Passed);
@@ -183,5 +183,5 @@ pub(super) fn attach(
         _ => true,
     });
     targets.extend(added.targets);
-    Ok(Bound { dispatch, targets })
+    Ok(BoundDispatch { dispatch, targets })
 }

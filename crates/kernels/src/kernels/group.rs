@@ -9,8 +9,8 @@ use std::fmt::Write as _;
 use wgrad_core::plan::{Arg, BufferIndex, Cluster, ClusterInput};
 use wgrad_core::{Dispatch, Grid, Kernel};
 
-use super::bound::{Bound, Physical, Target};
-use super::print::{Access, Declared, LANES, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::bound::{BoundDispatch, Physical, Target};
+use super::print::{Access, BodyPosition, Declared, LANES, body, declare, dtype_of, functions, store, wgsl};
 
 /// Threads of a workgroup; each computes four elements.
 const GROUP: usize = 64;
@@ -29,7 +29,7 @@ pub(super) fn launches(
     inputs: &[BufferIndex],
     outputs: &[BufferIndex],
     physical: &Physical<'_>,
-) -> Vec<Bound> {
+) -> Vec<BoundDispatch> {
     let (reads, writes) = (inputs.len() / clusters.len(), outputs.len() / clusters.len());
     let member = |(i, cluster)| Member {
         cluster,
@@ -49,7 +49,7 @@ pub(super) fn launches(
     together.into_values().map(|members| launch(&members, &splat, physical)).collect()
 }
 
-fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bound {
+fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> BoundDispatch {
     let first = members[0];
     let cluster = first.cluster;
     let written: Vec<usize> = first.outputs.iter().map(|&buffer| physical(buffer).0).collect();
@@ -130,12 +130,12 @@ fn forward(
 "
     )
     .expect("strings grow");
-    let values = body(cluster, &reads, &Place { prefix: "", at: "quad", quad: Some("n") }, &mut text);
+    let values = body(cluster, &reads, &BodyPosition { prefix: "", at: "quad", quad: Some("n") }, &mut text);
     store(cluster, &writes, &values, "", &mut text);
     text += "}\n";
     blocks.extend(segments);
     targets.push(("table".into(), Target::Table(blocks)));
     let name = if cluster.outputs.iter().any(|arg| matches!(arg, Arg::Result(_))) { "group" } else { "group_copy" };
     let dispatch = Dispatch::new(Kernel::generated(name, text), "forward", Grid::Groups([count, 1, 1]));
-    Bound { dispatch: dispatch.param("blocks", count), targets }
+    BoundDispatch { dispatch: dispatch.param("blocks", count), targets }
 }

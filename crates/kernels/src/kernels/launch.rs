@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wgrad_core::plan::{BufferIndex, Plan, Task, Work};
 use wgrad_core::{Dispatch, Grid, Operand, Result};
 
-use super::bound::{Bound, Physical, Target};
+use super::bound::{BoundDispatch, Physical, Target};
 use super::reflect::Outlines;
 use super::{cluster, fused, group};
 
@@ -13,7 +13,12 @@ use super::{cluster, fused, group};
 ///
 /// # Errors
 /// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
-pub(crate) fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>, outlines: &Outlines) -> Result<Vec<Bound>> {
+pub(crate) fn launches(
+    plan: &Plan,
+    task: &Task,
+    physical: &Physical<'_>,
+    outlines: &Outlines,
+) -> Result<Vec<BoundDispatch>> {
     let Some(at) = task.stages.iter().position(|stage| matches!(stage.work, Work::Op { .. })) else {
         let stage = &task.stages[0];
         return Ok(match &stage.work {
@@ -35,7 +40,7 @@ pub(crate) fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>, outlin
             (name.to_owned(), Target::Buffer(buffer))
         };
         let targets = dispatch.bindings.iter().map(target).collect();
-        fused::attach(plan, Bound { dispatch: dispatch.clone(), targets }, &task.stages, at, physical, outlines)
+        fused::attach(plan, BoundDispatch { dispatch: dispatch.clone(), targets }, &task.stages, at, physical, outlines)
     };
     let mut bounds = vec![];
     for dispatch in dispatches {

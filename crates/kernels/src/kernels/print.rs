@@ -48,7 +48,7 @@ fn literal(value: f64, dtype: DType) -> String {
 pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     match arg {
         Arg::Input(input) => cluster.inputs[input].dtype,
-        Arg::Result(result) => cluster.instructions[result].row.out,
+        Arg::Result(result) => cluster.instructions[result].op.out,
         Arg::Number(_, dtype) => dtype,
         Arg::Index => DType::U32,
     }
@@ -59,13 +59,13 @@ pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
 pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> String {
     let mut text = String::new();
     for instruction in &cluster.instructions {
-        let library = instruction.row.library;
+        let library = instruction.op.library;
         if !library.is_empty() && !present.contains(library) && !text.contains(library) {
             text += library;
         }
     }
     for (i, instruction) in cluster.instructions.iter().enumerate() {
-        let row = instruction.row;
+        let row = instruction.op;
         if function(cluster, row) != i {
             continue;
         }
@@ -81,12 +81,12 @@ pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> Strin
 
 /// Returns the number of a row's function: the first instruction with this row. Names alone may clash, a user's with ours.
 fn function(cluster: &Cluster, row: &'static Pointwise) -> usize {
-    let first = cluster.instructions.iter().position(|instruction| instruction.row == row);
+    let first = cluster.instructions.iter().position(|instruction| instruction.op == row);
     first.expect("the row of one of the instructions")
 }
 
 /// Position of a body: the linear position of its element, or of the first of four, and the number of elements.
-pub(super) struct Place<'a> {
+pub(super) struct BodyPosition<'a> {
     /// The prefix of the functions.
     pub prefix: &'a str,
     /// The expression of the linear position; of four elements, that of the quad.
@@ -96,7 +96,12 @@ pub(super) struct Place<'a> {
 }
 
 /// Prints the statements that compute a cluster; returns the expression of each output per lane.
-pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text: &mut String) -> Vec<Vec<String>> {
+pub(super) fn body(
+    cluster: &Cluster,
+    inputs: &[Access],
+    place: &BodyPosition<'_>,
+    text: &mut String,
+) -> Vec<Vec<String>> {
     let lanes: &[&str] = if place.quad.is_some() { &LANES } else { &[""] };
     let mut line = |line: String| {
         text.push_str("    ");
@@ -147,7 +152,7 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
             let args = instruction.args.iter().map(|&arg| value(arg, lane));
             let attributes = instruction.attributes.iter().map(|&value| literal(value, DType::F32));
             let args: Vec<_> = args.chain(attributes).collect();
-            let (number, row) = (function(cluster, instruction.row), instruction.row.name);
+            let (number, row) = (function(cluster, instruction.op), instruction.op.name);
             let result = named(format!("r{j}"), lane);
             line(format!("let {result} = {}row{number}_{row}({});", place.prefix, args.join(", ")));
         }

@@ -24,9 +24,9 @@ pub struct Binding {
     pub writable: bool,
 }
 
-/// Entry point of a module.
+/// EntryPoint point of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct EntryPoint {
     /// The resources it uses, by ascending `@binding`.
     pub bindings: Vec<Binding>,
     /// Threads per workgroup.
@@ -35,9 +35,9 @@ pub struct Entry {
 
 /// Reflected WGSL module.
 #[derive(Clone, Debug)]
-pub struct Module {
-    /// Entry points by name.
-    pub entries: BTreeMap<String, Entry>,
+pub struct ReflectedModule {
+    /// EntryPoint points by name.
+    pub entries: BTreeMap<String, EntryPoint>,
     /// Members of the uniform struct: offset and kind.
     pub params: BTreeMap<String, (u32, ScalarKind)>,
     /// Bytes of the uniform struct.
@@ -126,7 +126,7 @@ impl Outlines {
 ///
 /// # Errors
 /// When the source does not parse or validate, with naga's explanation; when it uses more than bind group 0.
-pub fn reflect(name: &str, source: &str) -> Result<Module> {
+pub fn reflect(name: &str, source: &str) -> Result<ReflectedModule> {
     let fault = |what: String| fault(name, &what);
     let module = parse(name, source)?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
@@ -168,13 +168,13 @@ pub fn reflect(name: &str, source: &str) -> Result<Module> {
             bindings.push(Binding { name, index: place.binding, uniform, writable });
         }
         bindings.sort_by_key(|binding| binding.index);
-        entries.insert(entry.name.clone(), Entry { bindings, workgroup: entry.workgroup_size });
+        entries.insert(entry.name.clone(), EntryPoint { bindings, workgroup: entry.workgroup_size });
     }
     let overrides = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone()).collect();
-    Ok(Module { entries, params, params_size, overrides })
+    Ok(ReflectedModule { entries, params, params_size, overrides })
 }
 
-impl Module {
+impl ReflectedModule {
     /// Returns the bytes of the uniform for these values, which must be exactly its members.
     ///
     /// # Errors

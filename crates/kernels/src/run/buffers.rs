@@ -11,7 +11,7 @@ const ALIGN: u64 = 256;
 
 /// Part of one of the device's buffers, under an id.
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct Allocation {
     pub buffer: wgpu::Buffer,
     /// The number of the device's buffer, in the order in which they were made.
     pub number: usize,
@@ -23,7 +23,7 @@ pub(super) struct Held {
     pub slots: Option<Slots>,
 }
 
-impl Held {
+impl Allocation {
     /// Returns the first element, of four bytes.
     pub fn first(&self) -> usize {
         usize::try_from(self.offset / 4).unwrap_or(usize::MAX)
@@ -61,7 +61,7 @@ pub(super) struct Buffers {
     gpu: Arc<Gpu>,
     /// The bytes of the largest binding.
     limit: u64,
-    held: Vec<Option<Held>>,
+    allocations: Vec<Option<Allocation>>,
     free: Vec<BufferId>,
     /// The number of the device's buffers that were made here.
     made: usize,
@@ -70,17 +70,17 @@ pub(super) struct Buffers {
 impl Buffers {
     /// No buffers yet; none will have more than `limit` bytes.
     pub fn new(gpu: Arc<Gpu>, limit: u64) -> Self {
-        Self { gpu, limit, held: vec![], free: vec![], made: 0 }
+        Self { gpu, limit, allocations: vec![], free: vec![], made: 0 }
     }
 
     /// Returns how many ids there are.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.allocations.len()
     }
 
     /// Returns a buffer that was allocated and not released.
-    pub fn get(&self, id: BufferId) -> &Held {
-        self.held[id.0].as_ref().expect("a session uses a buffer only while it holds it")
+    pub fn get(&self, id: BufferId) -> &Allocation {
+        self.allocations[id.0].as_ref().expect("a session uses a buffer only while it holds it")
     }
 
     /// Makes a buffer without an id, which kernels may bind as a whole.
@@ -93,22 +93,22 @@ impl Buffers {
             let what = format!("{info}: a buffer of {size} bytes exceeds the largest binding, {limit}");
             return Err(Error::Device(what));
         }
-        self.gpu.room(label, size, usage)
+        self.gpu.try_buffer(label, size, usage)
     }
 
     /// Makes room for `size` bytes: the one place that decides which part of which buffer that is.
-    fn place(&mut self, label: &str, size: u64) -> Result<Held> {
+    fn place(&mut self, label: &str, size: u64) -> Result<Allocation> {
         let buffer = self.make(label, size, storage())?;
         self.made += 1;
-        Ok(Held { buffer, number: self.made, offset: 0, size, slots: None })
+        Ok(Allocation { buffer, number: self.made, offset: 0, size, slots: None })
     }
 
-    fn keep(&mut self, held: Held) -> BufferId {
-        let id = self.free.pop().unwrap_or(BufferId(self.held.len()));
-        if id.0 == self.held.len() {
-            self.held.push(Some(held));
+    fn keep(&mut self, allocation: Allocation) -> BufferId {
+        let id = self.free.pop().unwrap_or(BufferId(self.allocations.len()));
+        if id.0 == self.allocations.len() {
+            self.allocations.push(Some(allocation));
         } else {
-            self.held[id.0] = Some(held);
+            self.allocations[id.0] = Some(allocation);
         }
         id
     }
@@ -118,8 +118,8 @@ impl Buffers {
     /// # Errors
     /// As [`Self::make`].
     pub fn allocate(&mut self, size: u64) -> Result<BufferId> {
-        let held = self.place("persistent", size)?;
-        Ok(self.keep(held))
+        let allocation = self.place("persistent", size)?;
+        Ok(self.keep(allocation))
     }
 
     /// Allocates buffers side by side in as few of the device's buffers as bindings allow.
@@ -148,7 +148,7 @@ impl Buffers {
             };
             let (these, others) = rest.split_at(offsets.len());
             for (spec, offset) in these.iter().zip(offsets) {
-                ids.push(self.keep(Held { offset, size: padded(spec), ..whole.clone() }));
+                ids.push(self.keep(Allocation { offset, size: padded(spec), ..whole.clone() }));
             }
             rest = others;
         }
@@ -163,14 +163,14 @@ impl Buffers {
         let size = padded(spec);
         let align = u64::from(self.gpu.device.limits().min_storage_buffer_offset_alignment);
         let slots = Some(Slots { pitch: size.next_multiple_of(align), capacity: 1, filled: 1 });
-        let held = self.place("table", size)?;
-        Ok(self.keep(Held { slots, ..held }))
+        let allocation = self.place("table", size)?;
+        Ok(self.keep(Allocation { slots, ..allocation }))
     }
 
     /// Gives an id to the part of a buffer that a value takes whose first element is `first`.
     pub fn part(&mut self, of: BufferId, first: usize, spec: &Spec) -> BufferId {
         let whole = self.get(of);
-        let part = Held { offset: whole.offset + 4 * first as u64, size: padded(spec), ..whole.clone() };
+        let part = Allocation { offset: whole.offset + 4 * first as u64, size: padded(spec), ..whole.clone() };
         self.keep(part)
     }
 
@@ -180,7 +180,7 @@ impl Buffers {
     /// # Errors
     /// When there is no room for so many.
     pub fn fill(&mut self, id: BufferId, filled: usize) -> Result<()> {
-        let Held { slots: Some(mut slots), size, .. } = *self.get(id) else { return Ok(()) };
+        let Allocation { slots: Some(mut slots), size, .. } = *self.get(id) else { return Ok(()) };
         let mut grown = None;
         if filled > slots.capacity {
             // Offsets of bindings are 32-bit.
@@ -194,14 +194,14 @@ impl Buffers {
                     limit / slots.pitch
                 )));
             }
-            grown = Some(self.gpu.room("table", bytes, storage())?);
+            grown = Some(self.gpu.try_buffer("table", bytes, storage())?);
             slots.capacity = filled;
         }
         slots.filled = filled;
-        let held = self.held[id.0].as_mut().expect("just found");
-        held.slots = Some(slots);
+        let allocation = self.allocations[id.0].as_mut().expect("just found");
+        allocation.slots = Some(slots);
         if let Some(buffer) = grown {
-            held.buffer = buffer;
+            allocation.buffer = buffer;
         }
         Ok(())
     }
@@ -221,14 +221,14 @@ impl Buffers {
     }
 
     fn upload(&self, id: BufferId, bytes: &[u8], slots: usize) {
-        let held = self.get(id);
+        let allocation = self.get(id);
         let slot = bytes.len() / slots;
-        match held.slots {
+        match allocation.slots {
             Some(Slots { pitch, .. }) if slots > 1 && slot > 0 && slot as u64 != pitch => {
                 let pitch = usize::try_from(pitch).expect("a per-step buffer fits the host");
-                self.gpu.write_parts(&held.buffer, held.offset, bytes, slot, pitch);
+                self.gpu.write_parts(&allocation.buffer, allocation.offset, bytes, slot, pitch);
             }
-            _ => self.gpu.write(&held.buffer, held.offset, bytes),
+            _ => self.gpu.write(&allocation.buffer, allocation.offset, bytes),
         }
     }
 
@@ -237,14 +237,14 @@ impl Buffers {
         // Bind groups keep their buffers alive; wgpu keeps both until the device has finished with them.
         let _guard = self.gpu.context();
         for &id in ids {
-            self.held[id.0] = None;
+            self.allocations[id.0] = None;
             self.free.push(id);
         }
     }
 
     /// Forgets all buffers.
     pub fn clear(&mut self) {
-        self.held.clear();
+        self.allocations.clear();
         self.free.clear();
     }
 }

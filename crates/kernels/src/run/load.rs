@@ -10,20 +10,20 @@ use wgrad_core::plan::{BufferIndex, Plan, Role};
 use wgrad_core::{BufferId, Dispatch, Error, Grid, Kernel, OnCompile, Result, Spec, StepCopy};
 
 use super::buffers::{Buffers, padded};
-use super::program::{Compiled, OFFSETS, Program, Resource};
+use super::program::{CompiledLaunch, OFFSETS, Program, Resource};
 use crate::gpu::Gpu;
-use crate::kernels::bound::{Bound, Target};
-use crate::kernels::compile::{Kernels, Pipeline, Shader, Wanted};
+use crate::kernels::bound::{BoundDispatch, Target};
+use crate::kernels::compile::{Kernels, Pipeline, PipelineRequest, Shader};
 use crate::kernels::launch::launches;
 
 /// Launch before it is compiled.
-struct Planned {
+struct PlannedLaunch {
     dispatch: Dispatch,
     /// WGSL variable → buffer, and whether all of the device's buffer is meant.
     buffers: Vec<(String, BufferId, bool)>,
 }
 
-impl Planned {
+impl PlannedLaunch {
     /// A copy of a buffer's `bytes` to another.
     fn copy(from: BufferId, to: BufferId, bytes: u64) -> Self {
         let kernel = Kernel::generated("copy", COPY.into());
@@ -110,27 +110,28 @@ impl Loader<'_> {
         let (mut planned, mut tasks) = (vec![], vec![]);
         for task in &plan.tasks {
             let physical = |buffer: BufferIndex| {
-                let held = self.buffers.get(place(buffer));
-                (held.number, held.first())
+                let allocation = self.buffers.get(place(buffer));
+                (allocation.number, allocation.first())
             };
             for bound in launches(plan, task, &physical, &self.kernels.outlines)? {
                 planned.push(self.planned(bound, place, own)?);
             }
             tasks.push(planned.len());
         }
-        planned
-            .extend(copies.iter().map(|&StepCopy { from, to }| Planned::copy(from, to, self.buffers.get(from).size)));
+        planned.extend(
+            copies.iter().map(|&StepCopy { from, to }| PlannedLaunch::copy(from, to, self.buffers.get(from).size)),
+        );
         self.program(planned, tasks, written, own)
     }
 
     /// Returns a launch over buffers of the device.
     fn planned(
         &mut self,
-        bound: Bound,
+        bound: BoundDispatch,
         place: impl Fn(BufferIndex) -> BufferId,
         own: &mut Vec<BufferId>,
-    ) -> Result<Planned> {
-        let Bound { dispatch, targets } = bound;
+    ) -> Result<PlannedLaunch> {
+        let BoundDispatch { dispatch, targets } = bound;
         let mut buffers = Vec::with_capacity(targets.len());
         for (name, target) in targets {
             buffers.push(match target {
@@ -145,13 +146,13 @@ impl Loader<'_> {
                 }
             });
         }
-        Ok(Planned { dispatch, buffers })
+        Ok(PlannedLaunch { dispatch, buffers })
     }
 
     /// Compiles and binds launches.
     fn program(
         &mut self,
-        mut launches: Vec<Planned>,
+        mut launches: Vec<PlannedLaunch>,
         mut tasks: Vec<usize>,
         written: Vec<BufferId>,
         own: &mut Vec<BufferId>,
@@ -172,7 +173,7 @@ impl Loader<'_> {
             let bindings = &shader.module.entries[launch.dispatch.entry].bindings;
             let per_step = |buffer| self.buffers.get(buffer).slots.is_some();
             let offsets = bindings.iter().map(|binding| launch.buffer(&binding.name).is_some_and(per_step)).collect();
-            Wanted { shader, dispatch: &launch.dispatch, offsets }
+            PipelineRequest { shader, dispatch: &launch.dispatch, offsets }
         });
         let compiled = |done, of| self.on_compile.iter().for_each(|f| f(done, of));
         let pipelines = self.kernels.pipelines(&wanted.collect::<Vec<_>>(), compiled)?;
@@ -190,7 +191,7 @@ impl Loader<'_> {
     /// Replaces per-step buffers by plain ones where a kernel has too many of them. Returns how many launches came first.
     fn limit_offsets(
         &mut self,
-        launches: &mut Vec<Planned>,
+        launches: &mut Vec<PlannedLaunch>,
         shaders: &[Arc<Shader>],
         written: &[BufferId],
         own: &mut Vec<BufferId>,
@@ -213,14 +214,14 @@ impl Loader<'_> {
         replaced.sort_by_key(|(id, _)| id.0);
         let (out, into): (Vec<_>, Vec<_>) = replaced.into_iter().partition(|(id, _)| written.contains(id));
         let size = |id| self.buffers.get(id).size;
-        launches.extend(out.into_iter().map(|(id, buffer)| Planned::copy(buffer, id, size(id))));
+        launches.extend(out.into_iter().map(|(id, buffer)| PlannedLaunch::copy(buffer, id, size(id))));
         let before = into.len();
-        launches.splice(0..0, into.into_iter().map(|(id, buffer)| Planned::copy(id, buffer, size(id))));
+        launches.splice(0..0, into.into_iter().map(|(id, buffer)| PlannedLaunch::copy(id, buffer, size(id))));
         Ok(before)
     }
 
     /// Makes one buffer with the parameters of all launches. Returns the offset of each launch's own, too.
-    fn uniforms(&self, launches: &[Planned], shaders: &[Arc<Shader>]) -> Result<(wgpu::Buffer, Vec<u64>)> {
+    fn uniforms(&self, launches: &[PlannedLaunch], shaders: &[Arc<Shader>]) -> Result<(wgpu::Buffer, Vec<u64>)> {
         let align = self.gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
         let (mut bytes, mut offsets) = (vec![], vec![]);
         for (launch, shader) in launches.iter().zip(shaders) {
@@ -237,7 +238,13 @@ impl Loader<'_> {
     }
 
     /// Returns a launch with its pipeline, whose parameters are at `offset`.
-    fn compiled(&self, launch: &Planned, shader: &Shader, pipeline: Arc<Pipeline>, offset: u64) -> Result<Compiled> {
+    fn compiled(
+        &self,
+        launch: &PlannedLaunch,
+        shader: &Shader,
+        pipeline: Arc<Pipeline>,
+        offset: u64,
+    ) -> Result<CompiledLaunch> {
         let entry = &shader.module.entries[launch.dispatch.entry];
         let groups = self.groups(&launch.dispatch, entry.workgroup)?;
         let (mut bindings, mut per_step) = (vec![], vec![]);
@@ -255,7 +262,7 @@ impl Loader<'_> {
                 per_step.push(buffer);
             }
         }
-        Ok(Compiled { pipeline, groups, bindings, per_step })
+        Ok(CompiledLaunch { pipeline, groups, bindings, per_step })
     }
 
     /// Divides threads by the kernel's workgroup and folds what one dimension cannot hold into the next.

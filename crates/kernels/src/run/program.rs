@@ -24,8 +24,8 @@ pub(super) enum Resource {
     Whole(BufferId),
 }
 
-/// Launch before it is bound.
-pub(super) struct Compiled {
+/// ReadyLaunch before it is bound.
+pub(super) struct CompiledLaunch {
     pub pipeline: Arc<Pipeline>,
     pub groups: [u32; 3],
     /// The number of each binding, and what it refers to.
@@ -35,7 +35,7 @@ pub(super) struct Compiled {
 }
 
 /// Dispatch ready to be encoded.
-struct Launch {
+struct ReadyLaunch {
     /// Index into [`Program::pipelines`].
     pipeline: u32,
     groups: [u32; 3],
@@ -46,7 +46,7 @@ struct Launch {
 
 /// Loaded plan.
 pub(super) struct Program {
-    launches: Vec<Launch>,
+    launches: Vec<ReadyLaunch>,
     pipelines: Vec<Arc<Pipeline>>,
     /// The ends of the launches of each task.
     tasks: Vec<usize>,
@@ -83,8 +83,8 @@ impl Program {
     }
 
     /// Binds and adds a launch.
-    pub fn add(&mut self, gpu: &Gpu, buffers: &Buffers, compiled: Compiled) {
-        let Compiled { pipeline, groups, bindings, per_step } = compiled;
+    pub fn add(&mut self, gpu: &Gpu, buffers: &Buffers, compiled: CompiledLaunch) {
+        let CompiledLaunch { pipeline, groups, bindings, per_step } = compiled;
         let mut indices = (0, [0; OFFSETS]);
         for id in per_step {
             let known = self.per_step.iter().position(|&(other, _)| other == id);
@@ -105,7 +105,7 @@ impl Program {
             self.bindings.push((self.launches.len(), bindings));
         }
         let pipeline = u32::try_from(index).expect("a plan has few pipelines");
-        self.launches.push(Launch { pipeline, groups, group, per_step: indices });
+        self.launches.push(ReadyLaunch { pipeline, groups, group, per_step: indices });
     }
 
     /// Ends each task after so many of the launches; launches after the last end are part of the last task.
@@ -204,8 +204,8 @@ fn bind(
         let (buffer, offset, size) = match resource {
             Resource::Uniform(offset, size) => (uniform, offset, size),
             Resource::Buffer(id) => {
-                let held = buffers.get(id);
-                (&held.buffer, held.offset, held.size)
+                let allocation = buffers.get(id);
+                (&allocation.buffer, allocation.offset, allocation.size)
             }
             Resource::Whole(id) => (&buffers.get(id).buffer, 0, buffers.get(id).buffer.size()),
         };

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex};
 use futures::channel::oneshot;
 use wgrad_core::{Array, DType, Error, Pending, Read, Result};
 
-use super::buffers::{Buffers, Held};
+use super::buffers::{Allocation, Buffers};
 use crate::gpu::{Gpu, lock};
 
 /// Copies to a staging buffer.
-pub(super) struct Reading {
+pub(super) struct StagedRead {
     staging: Option<wgpu::Buffer>,
     bytes: u64,
-    parts: Vec<Part>,
+    parts: Vec<StagedBuffer>,
 }
 
-struct Part {
+struct StagedBuffer {
     read: Read,
     /// The first byte of the first slot, and the bytes from one slot to the next; 0 if every step has the same.
     offset: u64,
@@ -36,23 +36,23 @@ impl Readback {
     }
 
     /// Encodes the copies of a read.
-    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, reads: &[Read]) -> Reading {
+    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, reads: &[Read]) -> StagedRead {
         let (mut bytes, mut parts) = (0, vec![]);
         for read in reads {
-            let Held { size, slots, .. } = buffers.get(read.buffer);
+            let Allocation { size, slots, .. } = buffers.get(read.buffer);
             let pitch = slots.filter(|slots| slots.filled > 1).map_or(0, |slots| slots.pitch);
-            parts.push(Part { read: read.clone(), offset: bytes, pitch });
+            parts.push(StagedBuffer { read: read.clone(), offset: bytes, pitch });
             bytes += (read.rows.unwrap_or(1) as u64 - 1) * pitch + size;
         }
         let staging = (bytes > 0).then(|| self.staging(bytes));
         if let Some(staging) = &staging {
             let ends = parts.iter().skip(1).map(|part| part.offset).chain([bytes]);
             for (part, end) in parts.iter().zip(ends) {
-                let Held { buffer, offset, .. } = buffers.get(part.read.buffer);
+                let Allocation { buffer, offset, .. } = buffers.get(part.read.buffer);
                 encoder.copy_buffer_to_buffer(buffer, *offset, staging, part.offset, end - part.offset);
             }
         }
-        Reading { staging, bytes, parts }
+        StagedRead { staging, bytes, parts }
     }
 
     /// Returns a staging buffer of at least so many bytes that nobody uses.
@@ -83,8 +83,8 @@ impl Readback {
     }
 
     /// Maps what was copied by the submission `index`.
-    pub fn pending(&self, reading: Reading, index: wgpu::SubmissionIndex) -> Pending {
-        let Reading { staging: Some(staging), bytes, parts } = reading else {
+    pub fn pending(&self, reading: StagedRead, index: wgpu::SubmissionIndex) -> Pending {
+        let StagedRead { staging: Some(staging), bytes, parts } = reading else {
             return self.finished(index);
         };
         let (gpu, free) = (self.gpu.clone(), self.free.clone());
@@ -123,7 +123,7 @@ impl Readback {
     }
 }
 
-impl Part {
+impl StagedBuffer {
     fn array(&self, bytes: &[u8]) -> Result<Array> {
         let Self { read, offset, pitch } = self;
         let slot = |step: usize| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Stage, Task, Work};
+use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Task, TaskStage, Work};
 use wgrad_core::{Backend, BufferId, Choice, Launch, Limits, ProgramId, Result, Site, Spec, TimedVariant, Tuned};
 
 /// Runs per variant, of which the median counts.
@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_millis(5);
 
 /// Op of a plan, and one of its choices.
 #[derive(Clone, Copy)]
-struct At<'a> {
+struct TuningCase<'a> {
     work: &'a Work,
     site: &'a Site,
     choice: &'a Choice,
@@ -44,14 +44,14 @@ impl Tuner<'_> {
     /// When a variant does not run; choices that were made before that stay.
     pub fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<()> {
         let deadline = Instant::now().checked_add(limit);
-        let mut sites: Vec<At<'_>> = vec![];
+        let mut sites: Vec<TuningCase<'_>> = vec![];
         for task in &plan.tasks {
             for stage in &task.stages {
                 let Work::Op { choices, .. } = &stage.work else { continue };
                 for choice in choices {
                     let known = sites.iter().any(|at| at.choice.site == choice.site) || self.decided(choice);
                     if choice.variants.len() > 1 && !known {
-                        sites.push(At { work: &stage.work, site: &task.site, choice });
+                        sites.push(TuningCase { work: &stage.work, site: &task.site, choice });
                     }
                 }
             }
@@ -76,7 +76,7 @@ impl Tuner<'_> {
     #[allow(clippy::type_complexity, reason = "two variants with their times")]
     fn best(
         &mut self,
-        at: At<'_>,
+        at: TuningCase<'_>,
         deadline: Option<Instant>,
     ) -> Result<Option<((usize, Duration), (usize, Duration))>> {
         let Choice { variants, chosen, .. } = at.choice;
@@ -95,7 +95,7 @@ impl Tuner<'_> {
     /// Returns the median time of an op in one of its variants; of one run only if that takes longer than `longest`.
     fn time(
         &mut self,
-        at: At<'_>,
+        at: TuningCase<'_>,
         variant: usize,
         longest: Duration,
         deadline: Option<Instant>,
@@ -130,7 +130,7 @@ impl Tuner<'_> {
     }
 
     /// Loads a plan of one op alone, whose buffers are all bound.
-    fn load_alone(&mut self, at: At<'_>, limits: &Limits, bound: &mut Vec<BufferId>) -> Result<ProgramId> {
+    fn load_alone(&mut self, at: TuningCase<'_>, limits: &Limits, bound: &mut Vec<BufferId>) -> Result<ProgramId> {
         let Work::Op { op, signature, .. } = at.work else { unreachable!("only a structured op has variants") };
         let mut launch = Launch::new(&signature.inputs, &signature.outputs, limits);
         op.launch(&mut launch);
@@ -150,7 +150,7 @@ impl Tuner<'_> {
         let plan = Plan {
             buffers,
             slots: vec![],
-            tasks: vec![Task { stages: vec![Stage { work, inputs, outputs }], site: at.site.clone() }],
+            tasks: vec![Task { stages: vec![TaskStage { work, inputs, outputs }], site: at.site.clone() }],
             inputs: vec![],
             variables: vec![],
             schedule: vec![],

@@ -1,52 +1,52 @@
-//! What a plan takes of a device's memory, by purpose, and whether it fits.
+//! Memory report of a plan: device memory by purpose, and the check against the device's limits.
 
 use std::fmt;
 
 use super::ids::BufferIndex;
-use super::ir::{Plan, Role, Slot};
+use super::ir::{MemorySlot, Plan, Role};
 use super::task::Work;
 use crate::graph::params::Kind;
 use crate::host::text::human_bytes;
 use crate::{DeviceInfo, Dispatch, Error, Limits, Result, Site};
 
-/// The bytes of a plan by purpose, as [`Plan::bill`] adds them up.
+/// Device memory of a plan by purpose; see [`Plan::memory_report`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bill {
-    /// Purposes in a fixed order.
-    pub parts: Vec<BillItem>,
-    /// The largest buffer; none if there is no buffer.
-    pub largest: Option<BillItem>,
+pub struct MemoryReport {
+    /// Memory by purpose, in a fixed order.
+    pub parts: Vec<MemoryItem>,
+    /// Largest buffer; `None` if there is no buffer.
+    pub largest: Option<MemoryItem>,
 }
 
-/// Something that takes memory.
+/// Use of memory and its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BillItem {
-    /// What it is, for people.
+pub struct MemoryItem {
+    /// Description for messages.
     pub what: String,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: usize,
 }
 
-impl Bill {
-    /// All bytes.
+impl MemoryReport {
+    /// Returns the sum of all parts, in bytes.
     pub fn total(&self) -> usize {
         self.parts.iter().map(|part| part.bytes).sum()
     }
 }
 
-/// What can be done about a plan that does not fit, most likely first.
+/// Advice for a plan that does not fit, most likely to help first.
 const WAYS_OUT: &str = "  ways out:
     1. a smaller batch: Trainer::batch_size, --batch-size
     2. the same batch in parts, whose gradients are added: Trainer::accumulate(n) with a batch n times smaller, --accumulate
     3. rows that stay on the host until they are needed: Trainer::streaming(true)";
 
-/// `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
-impl fmt::Display for Bill {
+/// Prints `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
+impl fmt::Display for MemoryReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.parts.iter().filter(|part| part.bytes > 0);
         let parts: Vec<_> = parts.map(|part| format!("{} {}", part.what, human_bytes(part.bytes))).collect();
         writeln!(f, "  the plan needs {}: {}", human_bytes(self.total()), parts.join(", "))?;
-        if let Some(BillItem { what, bytes }) = &self.largest {
+        if let Some(MemoryItem { what, bytes }) = &self.largest {
             writeln!(f, "  the largest is {what} with {}", human_bytes(*bytes))?;
         }
         f.write_str(WAYS_OUT)
@@ -54,24 +54,24 @@ impl fmt::Display for Bill {
 }
 
 impl Plan {
-    /// What the plan takes of the device's memory.
+    /// Returns the device memory that the plan needs, by purpose.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Limits, Mode, Plan};
     /// let graph = Graph::new(Mode::Evaluate);
     /// let x = graph.input("x", [256], DType::F32);
-    /// let bill = Plan::new(&graph, &[&(&x + 1.0)], &Limits::default())?.bill();
-    /// let largest = bill.largest.as_ref().unwrap();
-    /// assert_eq!((bill.total(), largest.what.as_str(), largest.bytes), (2048, "the input `x` f32[256]", 1024));
+    /// let report = Plan::new(&graph, &[&(&x + 1.0)], &Limits::default())?.memory_report();
+    /// let largest = report.largest.as_ref().unwrap();
+    /// assert_eq!((report.total(), largest.what.as_str(), largest.bytes), (2048, "the input `x` f32[256]", 1024));
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
-    pub fn bill(&self) -> Bill {
+    pub fn memory_report(&self) -> MemoryReport {
         let names =
             ["parameters", "optimizer state", "running statistics", "data sets and constants", "inputs and results"];
         let mut parts = [0; 5];
         let mut largest: Option<(BufferIndex, usize)> = None;
         for (i, buffer) in self.buffer_indices().zip(&self.buffers) {
-            let place = match &buffer.role {
+            let part = match &buffer.role {
                 Role::Variable(variable) => match self.variables[*variable].variable.kind() {
                     Kind::Parameter => 0,
                     Kind::State => 1,
@@ -83,24 +83,27 @@ impl Plan {
                 Role::Temp { .. } => parts.len(),
             };
             let bytes = buffer.spec.bytes();
-            if let Some(part) = parts.get_mut(place) {
-                *part += bytes;
+            if let Some(sum) = parts.get_mut(part) {
+                *sum += bytes;
             }
             if largest.is_none_or(|(_, most)| bytes > most) {
                 largest = Some((i, bytes));
             }
         }
-        let temporaries = self.slots.iter().map(Slot::bytes).sum();
-        let item = |(what, bytes): (&str, usize)| BillItem { what: what.into(), bytes };
+        let temporaries = self.slots.iter().map(MemorySlot::bytes).sum();
+        let item = |(what, bytes): (&str, usize)| MemoryItem { what: what.into(), bytes };
         let mut parts: Vec<_> = names.into_iter().zip(parts).map(item).collect();
         parts.insert(3, item(("activations and gradients", temporaries)));
-        Bill { parts, largest: largest.map(|(buffer, bytes)| BillItem { what: self.described(buffer).0, bytes }) }
+        MemoryReport {
+            parts,
+            largest: largest.map(|(buffer, bytes)| MemoryItem { what: self.described(buffer).0, bytes }),
+        }
     }
 
-    /// What a buffer is, for people, and the line that makes it or first reads it.
+    /// Returns the description of a buffer for messages, and the site of the task that writes it or first reads it.
     fn described(&self, buffer: BufferIndex) -> (String, Option<&Site>) {
         let spec = &self.buffers[buffer].spec;
-        let maker =
+        let writer =
             self.tasks.iter().find(|task| task.outputs().contains(&buffer) || task.scratch().any(|b| b == buffer));
         let reader = || self.tasks.iter().find(|task| task.inputs().contains(&buffer));
         let what = match &self.buffers[buffer].role {
@@ -109,14 +112,14 @@ impl Plan {
             Role::Array(_) => "a data set or constant".into(),
             Role::Schedule => "the scheduled numbers".into(),
             Role::Fetch | Role::Temp { .. } | Role::Passed => {
-                maker.map_or_else(|| "a result".into(), |task| format!("what {} makes,", task.label()))
+                writer.map_or_else(|| "a result".into(), |task| format!("what {} makes,", task.label()))
             }
         };
-        (format!("{what} {spec}"), maker.or_else(reader).map(|task| &task.site))
+        (format!("{what} {spec}"), writer.or_else(reader).map(|task| &task.site))
     }
 
-    /// The dispatch whose threads turn their loops most often, and the op's site.
-    fn longest(&self) -> Option<(&Dispatch, &Site)> {
+    /// Returns the dispatch with the most loop iterations per thread, and the op's site.
+    fn most_iterations(&self) -> Option<(&Dispatch, &Site)> {
         let all = self.tasks.iter().flat_map(|task| task.stages.iter().map(move |stage| (stage, &task.site)));
         let dispatches = all.flat_map(|(stage, site)| match &stage.work {
             Work::Op { dispatches, .. } => dispatches.iter().map(|dispatch| (dispatch, site)).collect(),
@@ -125,11 +128,11 @@ impl Plan {
         dispatches.max_by_key(|(dispatch, _)| dispatch.iterations)
     }
 
-    /// Whether the plan keeps to a device's limits.
+    /// Checks that the plan keeps to a device's limits.
     ///
     /// # Errors
-    /// When a buffer is larger than one binding, when an element's number has more than 32 bits, when a loop is longer than
-    /// the driver lets it be, or when the plan needs more memory than sessions may take.
+    /// Fails if a buffer is larger than one binding, if the index of an element needs more than 32 bits, if a loop has more
+    /// iterations than the driver runs, or if the plan needs more memory than the limit.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
         let at = |site: Option<&Site>| site.map_or_else(String::new, |site| format!("\n  at {site}"));
         let elements = |buffer: &BufferIndex| self.buffers[*buffer].spec.shape.numel();
@@ -158,10 +161,10 @@ impl Plan {
             )));
         }
         if let Some((dispatch, site)) =
-            self.longest().filter(|(dispatch, _)| dispatch.iterations > limits.iterations as usize)
+            self.most_iterations().filter(|(dispatch, _)| dispatch.iterations > limits.iterations as usize)
         {
             return Err(Error::Device(format!(
-                "a thread of the kernel `{}` turns loops {} times, and {} ends them after {}: the result would be wrong{}\n  \
+                "a thread of the kernel `{}` runs {} loop iterations, and {} stops after {}: the result would be wrong{}\n  \
                  fix: use another device (the CPU backend among them), or cut the operation into several",
                 dispatch.kernel.name,
                 dispatch.iterations,
@@ -170,10 +173,10 @@ impl Plan {
                 at(Some(site)),
             )));
         }
-        let bill = self.bill();
-        if bill.total() as u64 > limits.memory_bytes {
+        let report = self.memory_report();
+        if report.total() as u64 > limits.memory_bytes {
             let room = human_bytes(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
-            return Err(Error::OutOfMemory(format!("a plan on {} may take {room}\n{bill}", device())));
+            return Err(Error::OutOfMemory(format!("a plan on {} may take {room}\n{report}", device())));
         }
         Ok(())
     }
