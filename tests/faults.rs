@@ -264,20 +264,20 @@ fn a_loop_that_the_driver_would_end_is_refused_by_name_and_line(adapter: &Adapte
     let summed = |graph: &Graph| conv.forward(&graph.input("line", [1, 1, 70_001], DType::F32));
     let line = line!() - 2;
     let limit = adapter.self_test()?.iterations();
-    for (kernel, iterations, line) in [("max_pool` runs 90300", 90_300, line), ("conv_direct_", 70_000, line + 1)] {
+    for (kernel, turns, line) in [("max_pool` turns loops 90300", 90_300, line), ("conv_direct_", 70_000, line + 1)] {
         let graph = Graph::new(Mode::Evaluate);
-        let y = if iterations == 90_300 { pooled(&graph) } else { summed(&graph) };
+        let y = if turns == 90_300 { pooled(&graph) } else { summed(&graph) };
         let mut session = Session::new(adapter.open()?, &params)?;
         let compiled = session.compile(&graph, &[&y]);
-        if iterations <= limit as usize {
+        if turns <= limit as usize {
             let _ = compiled?;
             continue;
         }
         let error = refused(compiled)?;
-        let reported = error.starts_with(&format!("a thread of the kernel `{kernel}"))
-            && error.contains(&format!("stops after {limit}: the result would be wrong"))
+        let told = error.starts_with(&format!("a thread of the kernel `{kernel}"))
+            && error.contains(&format!("ends them after {limit}: the result would be wrong"))
             && error.contains(&format!("{}:{line}", file!()));
-        ensure(reported, || error)?;
+        ensure(told, || error)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Every pointwise row is valid WGSL, and no row is missing from the table.
+//! Every pointwise op is valid WGSL, and the list of pointwise ops is complete.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The files of a folder with an extension, as (stem, text), sorted.
+/// Returns the files of a folder with an extension as (stem, text), sorted.
 fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(root().join(folder)).expect("the folder exists");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();
@@ -34,37 +34,37 @@ fn validate(name: &str, source: &str) {
     }
 }
 
-/// A row as the function that the GPU backend makes of it.
-fn function(row: &Pointwise) -> String {
+/// Returns the WGSL function that the GPU backend prints for a pointwise op.
+fn function(op: &Pointwise) -> String {
     let name = |dtype| if dtype == DType::U32 { "u32" } else { "f32" };
-    let args = row.args.iter().zip(row.types).map(|(arg, &dtype)| format!("{arg}: {}", name(dtype)));
-    let attributes = row.attributes.iter().map(|attribute| format!("{attribute}: f32"));
+    let args = op.args.iter().zip(op.types).map(|(arg, &dtype)| format!("{arg}: {}", name(dtype)));
+    let attributes = op.attributes.iter().map(|attribute| format!("{attribute}: f32"));
     let parameters = args.chain(attributes).collect::<Vec<_>>().join(", ");
-    format!("fn row_{}({parameters}) -> {} {{ return {}; }}\n", row.name, name(row.out), row.wgsl)
+    format!("fn op_{}({parameters}) -> {} {{ return {}; }}\n", op.name, name(op.out), op.wgsl)
 }
 
 #[test]
-fn every_row_is_a_valid_function() {
-    for row in rows() {
-        validate(row.name, &format!("{}{}", row.library, function(row)));
+fn every_pointwise_op_is_a_valid_function() {
+    for op in rows() {
+        validate(op.name, &format!("{}{}", op.library, function(op)));
     }
 }
 
 #[test]
-fn all_rows_fit_into_one_kernel() {
+fn all_pointwise_ops_fit_into_one_kernel() {
     let mut source = String::new();
-    let mut libraries: Vec<&str> = rows().iter().map(|row| row.library).collect();
+    let mut libraries: Vec<&str> = rows().iter().map(|op| op.library).collect();
     libraries.sort_unstable();
     libraries.dedup();
     source.extend(libraries);
-    for row in rows() {
-        write!(source, "{}", function(row)).expect("strings grow");
+    for op in rows() {
+        write!(source, "{}", function(op)).expect("strings grow");
     }
-    validate("all rows", &source);
+    validate("all pointwise ops", &source);
 }
 
 #[test]
-fn the_table_has_every_row() {
+fn the_list_of_pointwise_ops_is_complete() {
     let folders = ["pointwise", "losses"].map(|family| files(&format!("crates/core/src/ops/{family}"), "rs"));
     let declared: usize = folders.iter().flatten().map(|(_, source)| source.matches("reference<F>: ").count()).sum();
     assert_eq!(rows().len(), declared, "list the `ROWS` of a new file in `ops::rows`");

@@ -52,7 +52,7 @@ pub(super) struct Reading {
     pub view: View,
 }
 
-/// Which side of an op a cluster is fused to.
+/// Side of an op that a cluster is fused to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     /// The cluster computes this input of the op.

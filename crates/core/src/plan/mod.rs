@@ -7,6 +7,7 @@
 //! a line to [`Plan::passes`].
 
 mod attach;
+mod bill;
 mod emit;
 mod fuse;
 mod fused;
@@ -14,15 +15,14 @@ mod ids;
 mod ir;
 mod live;
 mod memory;
-mod memory_report;
 mod order;
 mod partition;
 mod print;
 mod task;
 
+pub use bill::{Bill, BillItem};
 pub use ids::{BufferIndex, InputIndex, SlotIndex, VariableIndex};
 pub use ir::{Buffer, Fetched, Input, MemorySlot, Plan, Role, ScheduledNumber, UsedVariable};
-pub use memory_report::{MemoryItem, MemoryReport};
 pub use task::{Arg, Cluster, ClusterInput, Instruction, Signature, Task, TaskStage, Work};
 
 use crate::{Error, Graph, Limits, Result, Tensor};
@@ -34,8 +34,8 @@ impl Plan {
     /// Returns the first error of the graph, or an error if a fetched tensor belongs to another graph.
     pub fn new(graph: &Graph, fetches: &[&Tensor], limits: &Limits) -> Result<Self> {
         graph.check()?;
-        if let Some(foreign) = fetches.iter().find(|t| !t.graph().is(graph)) {
-            return Err(Error::Feed(format!("{foreign:?} cannot be fetched: it belongs to another graph")));
+        if let Some(stranger) = fetches.iter().find(|t| !t.graph().is(graph)) {
+            return Err(Error::Feed(format!("{stranger:?} cannot be fetched: it belongs to another graph")));
         }
         let roots: Vec<_> = fetches.iter().map(|t| t.id()).collect();
         let data = graph.data();

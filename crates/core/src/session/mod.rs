@@ -136,13 +136,13 @@ impl Session {
             }
         }
         plan.check(&limits, &|| self.backend.device())?;
-        let report = plan.memory_report();
+        let bill = plan.bill();
         match self.holdings.load(&mut *self.backend, &self.params, graph, plan, self.id) {
             Ok(step) => {
                 self.choices.extend(step.plan().choices().map(|choice| (&choice.site, choice.variant())));
                 Ok(step)
             }
-            Err(Error::OutOfMemory(what)) => Err(Error::OutOfMemory(format!("{what}\n{report}"))),
+            Err(Error::OutOfMemory(what)) => Err(Error::OutOfMemory(format!("{what}\n{bill}"))),
             Err(error) => Err(error),
         }
     }

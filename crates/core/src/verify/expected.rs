@@ -182,7 +182,7 @@ fn computes(accuracy: &Accuracy) -> bool {
 /// Random rounding errors of one run.
 struct Noise {
     stream: Stream,
-    /// Whether numbers below the smallest normal one are flushed to zero, as on some devices.
+    /// True if numbers below the smallest normal one are flushed to zero, as on some devices.
     flushes: bool,
 }
 

@@ -35,7 +35,7 @@ pub(crate) struct Interpreter {
     /// Scheduled numbers, with the values of this run.
     scheduled: Vec<(DType, f64)>,
     feeds: HashMap<ValueId, Arc<Array>>,
-    /// Whether the device computes in `f64`, so that values are not rounded to `f32`.
+    /// True if the device computes in `f64`, so that values are not rounded to `f32`.
     wide: bool,
 }
 

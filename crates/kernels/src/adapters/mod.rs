@@ -1,4 +1,4 @@
-//! The adapters of this machine, the self-test of their drivers, and devices.
+//! Adapters of this machine, the self-test of their drivers, and devices.
 
 mod adapter;
 mod device;

@@ -1,35 +1,35 @@
-//! The meaning of a driver's answers to `shaders/probe.wgsl`: which of them are fine, which kernels are written for, and
-//! which no kernel survives.
+//! Evaluation of a driver's answers to `shaders/probe.wgsl`: which are correct, which the kernels work around, and which make
+//! the device unusable.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Meaning of an answer.
+/// Verdict on a driver's answer to a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeVerdict {
-    /// As IEEE 754 and WGSL have it.
+    /// Correct by IEEE 754 and WGSL.
     Passed,
-    /// Allowed by WGSL, or known of drivers: what wgrad does about it.
+    /// Allowed by WGSL, or a known fault of drivers that kernels work around; with the consequence or workaround.
     Noted(&'static str),
-    /// Results would be wrong, and no variant of the kernels avoids it: what depends on it.
+    /// Results would be wrong, and no variant of the kernels avoids it; with the affected results.
     Failed(&'static str),
 }
 
-/// Question to a driver, and its answer.
+/// Property of a driver that was tested, with the driver's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// The subject: `integer division`.
+    /// Name of the property, such as `division`.
     pub name: &'static str,
-    /// The driver's answer, for people.
+    /// Driver's answer, for messages.
     pub found: String,
-    /// The meaning of the answer.
+    /// Verdict on the answer.
     pub verdict: ProbeVerdict,
 }
 
-/// Probes of an adapter, made when it is first opened: known faults of drivers, asked in a few dispatches.
+/// Self-test of an adapter's driver: a few dispatches that probe for known faults, run when a device is first opened.
 ///
-/// Kernels of wgrad avoid what WGSL leaves open, so most findings are noted and no more. A driver that fails a probe is
-/// refused by [`Adapter::open`](crate::Adapter::open).
+/// wgrad's kernels do not rely on behaviour that WGSL leaves open, so most findings are only noted. A driver that fails a probe
+/// is refused by [`Adapter::open`](crate::Adapter::open).
 ///
 /// ```
 /// use wgrad_kernels::{ProbeVerdict, adapters};
@@ -44,14 +44,14 @@ pub struct Probe {
 pub struct SelfTest {
     /// All probes.
     pub probes: Vec<Probe>,
-    /// The time that it took to ask, or to look up what was answered.
+    /// Time taken to run the probes, or to load stored answers.
     pub took: Duration,
-    /// Whether an earlier process had asked this adapter and driver; its answers are kept beside the compiled kernels.
+    /// True if the answers were stored by an earlier process; they are stored beside the compiled kernels.
     pub cached: bool,
 }
 
 impl SelfTest {
-    /// Returns the probes that no kernel survives.
+    /// Returns the failed probes, each with the affected results.
     pub fn failures(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
             ProbeVerdict::Failed(why) => Some((probe, why)),
@@ -59,7 +59,7 @@ impl SelfTest {
         })
     }
 
-    /// Returns the findings that kernels are written for, each with what wgrad does about it.
+    /// Returns the noted probes, each with the consequence or workaround.
     pub fn notes(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
             ProbeVerdict::Noted(why) => Some((probe, why)),
@@ -67,13 +67,13 @@ impl SelfTest {
         })
     }
 
-    /// Returns whether the driver takes numbers below 2⁻¹²⁶ for 0: a result may then be off by so much.
+    /// Returns whether the driver flushes numbers below 2⁻¹²⁶ to 0: results may then have an error of that size.
     pub fn flushes_subnormals(&self) -> bool {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
     }
 
-    /// Returns how many iterations the loops of one thread may have: as many as the driver was seen to run, or `u32::MAX` if
-    /// it ran all.
+    /// Returns the largest number of loop iterations of a thread: the number that the driver ran in the probe, or `u32::MAX` if
+    /// it ran all of them.
     pub fn iterations(&self) -> u32 {
         let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != ProbeVerdict::Passed;
         let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());
@@ -81,7 +81,7 @@ impl SelfTest {
     }
 }
 
-/// `12 of 14 probes passed; noted: NaN comparison (…), subnormals (…)`.
+/// Prints `12 of 14 probes passed; noted: NaN comparison (…), subnormals (…)`.
 impl fmt::Display for SelfTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passed = self.probes.iter().filter(|probe| probe.verdict == ProbeVerdict::Passed).count();
@@ -103,7 +103,7 @@ const SUBNORMALS: &str = "subnormals";
 const LOOPS: &str = "long loops";
 const SUBNORMAL: u32 = 71_362;
 
-/// The words that `shaders/probe.wgsl` is given.
+/// Input words of `shaders/probe.wgsl`.
 pub(super) const INPUTS: [u32; 29] = [
     0x7f80_0000, // 0: infinity
     0x7fc0_0001, // 1: NaN
@@ -136,20 +136,20 @@ pub(super) const INPUTS: [u32; 29] = [
     ITERATIONS, // 28
 ];
 
-/// More iterations than 16 bits count.
+/// Number of iterations in the loop probe: more than 16 bits can count.
 const ITERATIONS: u32 = 100_003;
 
-/// The answers of the first entry point, then those of the second, then that of the third.
+/// Number of answers of the first entry point; those of the second and the one of the third follow.
 pub(super) const VALUES: usize = 32;
 const CLEARED: usize = VALUES + 64;
 pub(super) const ANSWERS: usize = CLEARED + 1;
 
-/// Returns whether a number is within so many units of the last place of the truth.
+/// Returns whether a number is within `ulp` units in the last place of the truth.
 fn within(got: f32, truth: f64, ulp: f64) -> bool {
     (f64::from(got) - truth).abs() <= ulp * truth.abs() * f64::from(f32::EPSILON)
 }
 
-/// Judges the answers.
+/// Evaluates the answers.
 pub(super) fn evaluate(y: &[u32]) -> Vec<Probe> {
     let mut probes = vec![];
     let mut probe = |name, found, verdict| probes.push(Probe { name, found, verdict });
@@ -159,14 +159,15 @@ pub(super) fn evaluate(y: &[u32]) -> Vec<Probe> {
     probes
 }
 
-/// Takes a probe: its name, what was found, and the verdict.
+/// Callback that receives a probe: its name, the driver's answer, and the verdict.
 type AddProbe<'a> = dyn FnMut(&'static str, String, ProbeVerdict) + 'a;
 
+/// Returns [`ProbeVerdict::Passed`] if the probe passed, else the other verdict.
 fn passed_or(passed: bool, otherwise: ProbeVerdict) -> ProbeVerdict {
     if passed { ProbeVerdict::Passed } else { otherwise }
 }
 
-/// Infinity, NaN, and the smallest numbers.
+/// Probes infinity, NaN and subnormal numbers.
 fn special(y: &[u32], probe: &mut AddProbe<'_>) {
     let number = |i: usize| f32::from_bits(y[i]);
     let [twice, none, over] = [number(0), number(1), number(2)];
@@ -174,7 +175,10 @@ fn special(y: &[u32], probe: &mut AddProbe<'_>) {
     probe(
         "infinity",
         format!("∞·2 = {twice}, ∞·0 = {none}, 3e38·2 = {over}"),
-        passed_or(kept, ProbeVerdict::Noted("no kernel computes with infinities; what overflows may look finite")),
+        passed_or(
+            kept,
+            ProbeVerdict::Noted("no kernel computes with infinities; a result that overflows may be finite"),
+        ),
     );
     probe(
         "NaN comparison",
@@ -196,12 +200,12 @@ fn special(y: &[u32], probe: &mut AddProbe<'_>) {
     } else if truths.iter().all(|&(i, truth)| flushed(i, truth)) {
         ProbeVerdict::Noted("error bounds allow 1.2e-38")
     } else {
-        ProbeVerdict::Failed("tiny numbers become others")
+        ProbeVerdict::Failed("tiny numbers change their value")
     };
     probe(SUBNORMALS, format!("1e-40 · 1 = {:e}, 1e-40 + 1e-40 = {:e}", number(7), number(8)), verdict);
 }
 
-/// Functions, and how sums and products are rounded.
+/// Probes functions, and the rounding of sums and products.
 fn arithmetic(y: &[u32], probe: &mut AddProbe<'_>) {
     let number = |i: usize| f32::from_bits(y[i]);
     let given = |i: usize| f64::from(f32::from_bits(INPUTS[i]));
@@ -210,7 +214,7 @@ fn arithmetic(y: &[u32], probe: &mut AddProbe<'_>) {
     let verdict = if !ends || number(13).is_nan() || number(13).abs() > f32::MIN_POSITIVE {
         ProbeVerdict::Failed("probabilities, and every loss of logits, would be wrong")
     } else {
-        passed_or(number(12) == f32::INFINITY, ProbeVerdict::Noted("kernels take exp of numbers below 0"))
+        passed_or(number(12) == f32::INFINITY, ProbeVerdict::Noted("kernels compute exp only of numbers below 0"))
     };
     let exps = [10, 11, 12, 13].map(|i| format!("{:e}", number(i))).join(", ");
     probe("exp", format!("of 88, −87, 89.5, −1000: {exps}"), verdict);
@@ -220,7 +224,7 @@ fn arithmetic(y: &[u32], probe: &mut AddProbe<'_>) {
         ProbeVerdict::Failed("cross-entropies would be wrong")
     } else {
         let relative = within(number(14), given(10).ln(), 3.0);
-        passed_or(relative, ProbeVerdict::Noted("near 1, kernels take a series of their own"))
+        passed_or(relative, ProbeVerdict::Noted("near 1, kernels use a series of their own"))
     };
     probe("log", format!("log(1 + 2⁻²⁰) = {:e}, off by {near:.1e}", number(14)), verdict);
 
@@ -247,16 +251,17 @@ fn arithmetic(y: &[u32], probe: &mut AddProbe<'_>) {
     );
 }
 
+/// Probes integer arithmetic.
 fn integers(y: &[u32], probe: &mut AddProbe<'_>) {
-    // One of them is asked about below.
+    // `y[26]`, the signed remainder, has a probe of its own below.
     let truths = [3, 0x5555_5555, 3, 0xffff_fffd, y[26], 4, 294_967_267, 16_777_215f32.to_bits()];
     let wrong = (22..30).find(|&i| y[i] != truths[i - 22]);
     probe(
         "integers",
         wrong.map_or_else(|| "exact".into(), |i| format!("answer {i} is {:#x}, not {:#x}", y[i], truths[i - 22])),
-        passed_or(wrong.is_none(), ProbeVerdict::Failed("kernels would read and write at other places")),
+        passed_or(wrong.is_none(), ProbeVerdict::Failed("kernels would read and write at wrong indices")),
     );
-    // GLSL, which OpenGL compiles, leaves it open.
+    // GLSL, to which WGSL is translated for OpenGL, leaves it undefined.
     probe(
         "signed remainder",
         format!("-7 % 2 = {}", y[26].cast_signed()),
@@ -264,7 +269,7 @@ fn integers(y: &[u32], probe: &mut AddProbe<'_>) {
     );
 }
 
-/// The memory that the threads of a workgroup share, and how long they run.
+/// Probes workgroup memory, barriers and long loops.
 fn workgroups(y: &[u32], probe: &mut AddProbe<'_>) {
     probe(
         "barriers",
@@ -275,16 +280,16 @@ fn workgroups(y: &[u32], probe: &mut AddProbe<'_>) {
     probe(
         "workgroup memory",
         if left == 0 { "set to zero".into() } else { format!("not set to zero: {left:#x}") },
-        passed_or(left == 0, ProbeVerdict::Noted("kernels write before they read; WGSL of your own has to as well")),
+        passed_or(left == 0, ProbeVerdict::Noted("kernels write before they read; your own WGSL must do so too")),
     );
     probe(
         LOOPS,
         format!("{} of {ITERATIONS} iterations", y[CLEARED]),
         match y[CLEARED] {
             ITERATIONS => ProbeVerdict::Passed,
-            32_768..ITERATIONS => ProbeVerdict::Noted(
-                "kernels split longer loops, or are refused; WGSL of your own has to split them, too",
-            ),
+            32_768..ITERATIONS => {
+                ProbeVerdict::Noted("kernels split longer loops or are refused; your own WGSL must split them too")
+            }
             _ => ProbeVerdict::Failed("sums would end early"),
         },
     );

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The answers of a driver that computes as IEEE 754 has it.
+/// Returns the answers of a driver that computes correctly by IEEE 754.
 fn ideal() -> Vec<u32> {
     let given = |i: usize| f32::from_bits(INPUTS[i]);
     let rounded = |f: fn(f64) -> f64, i: usize| f(f64::from(given(i))) as f32;
@@ -47,11 +47,11 @@ fn ideal() -> Vec<u32> {
     y
 }
 
-/// The verdict on one probe when the driver answers something else than the ideal one.
+/// Returns the verdict on one probe if some answers differ from the ideal ones.
 fn verdict(name: &str, answers: &[(usize, u32)]) -> ProbeVerdict {
     let mut y = ideal();
     for &(i, value) in answers {
-        assert_ne!(y[i], value, "{name} answers as it should");
+        assert_ne!(y[i], value, "{name}: this is the ideal answer");
         y[i] = value;
     }
     let probes = evaluate(&y);
@@ -62,7 +62,7 @@ fn verdict(name: &str, answers: &[(usize, u32)]) -> ProbeVerdict {
 }
 
 #[test]
-fn a_driver_that_computes_as_it_should_passes_every_probe() {
+fn a_correct_driver_passes_every_probe() {
     let probes = evaluate(&ideal());
     for probe in &probes {
         assert_eq!(probe.verdict, ProbeVerdict::Passed, "{}: {}", probe.name, probe.found);
@@ -72,7 +72,7 @@ fn a_driver_that_computes_as_it_should_passes_every_probe() {
 }
 
 #[test]
-fn what_wgsl_leaves_open_is_noted() {
+fn behaviour_left_open_by_wgsl_is_noted() {
     let bits = f32::to_bits;
     let open: [(&str, &[(usize, u32)]); 11] = [
         ("infinity", &[(0, bits(f32::MAX))]),
@@ -93,7 +93,7 @@ fn what_wgsl_leaves_open_is_noted() {
 }
 
 #[test]
-fn what_no_kernel_survives_fails() {
+fn faults_without_workaround_fail() {
     let bits = f32::to_bits;
     let wrong: [(&str, &[(usize, u32)]); 17] = [
         ("NaN bits", &[(5, 0)]),
@@ -124,7 +124,7 @@ fn what_no_kernel_survives_fails() {
 }
 
 #[test]
-fn the_longest_loop_is_the_one_that_was_seen() {
+fn the_iteration_limit_is_the_number_that_ran() {
     let iterations = |answer| {
         let mut y = ideal();
         y[CLEARED] = answer;

@@ -1,4 +1,4 @@
-//! Clusters as kernels of their own.
+//! Kernels of clusters that are not attached to an op.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,16 +14,16 @@ const GROUP: usize = 64;
 
 /// Returns the launch of a cluster.
 ///
-/// A thread computes four neighbouring elements: buffers that are read in step are loaded and stored as `vec4`, other
-/// views element by element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: what
-/// it writes behind the last element is padding.
+/// A thread computes four neighbouring elements. Contiguous buffers are loaded and stored as `vec4`, other views element by
+/// element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: it writes into the padding
+/// after the last element.
 pub(super) fn launch(
     cluster: &Cluster,
     inputs: &[BufferIndex],
     outputs: &[BufferIndex],
     physical: &Physical<'_>,
 ) -> BoundDispatch {
-    // Several inputs may read one buffer, and an input may be an output: each buffer is bound once.
+    // Several inputs may read one buffer, and an input may also be an output: each buffer is bound once.
     let mut declared: BTreeMap<BufferIndex, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let written: Vec<usize> = outputs.iter().map(|&buffer| physical(buffer).0).collect();
@@ -41,7 +41,7 @@ pub(super) fn launch(
         let binding = declared.len();
         let name = format!("b{binding}");
         targets.push((name.clone(), Target::Buffer(buffer)));
-        // Parts of one device buffer are all declared writable if one of them is written.
+        // All bindings of a device buffer must be declared writable if one of them is.
         let written = written.contains(&physical(buffer).0);
         declared.insert(buffer, Declared { name, element, binding, written });
     }

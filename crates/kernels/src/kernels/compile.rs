@@ -1,7 +1,7 @@
-//! Shaders and pipelines, made once per device: a shader per source, a pipeline per entry point, constants and bindings
-//! with an offset.
+//! Shaders and pipelines, compiled once per device: a shader per source; a pipeline per entry point, constants and bindings
+//! with dynamic offset.
 //!
-//! What a plan lacks is compiled on all cores at once, since drivers take 5 to 300 ms for a kernel.
+//! The missing kernels of a plan are compiled in parallel on all cores, since drivers take 5 to 300 ms per kernel.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::cache;
 use crate::fault_injection::Fault;
 use crate::gpu::{Gpu, lock};
 
-/// Kernel, parsed.
+/// Compiled and reflected WGSL module.
 pub(crate) struct Shader {
     pub name: String,
     pub module: ReflectedModule,
@@ -24,7 +24,7 @@ pub(crate) struct Shader {
     shader: wgpu::ShaderModule,
 }
 
-/// Pipeline with what is needed to bind it.
+/// Pipeline with its bind group layout.
 pub(crate) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
@@ -34,11 +34,11 @@ pub(crate) struct Pipeline {
 pub(crate) struct PipelineRequest<'a> {
     pub shader: &'a Arc<Shader>,
     pub dispatch: &'a Dispatch,
-    /// Whether each binding of the entry point is a per-step buffer, whose slot an offset picks.
+    /// For each binding of the entry point, whether it is a per-step buffer, bound with a dynamic offset.
     pub offsets: Vec<bool>,
 }
 
-/// Identity of a pipeline: the shader's address, entry point, constants and bindings with an offset.
+/// Key of a pipeline: the shader's address, entry point, constants, and which bindings have a dynamic offset.
 type Key = (usize, &'static str, Vec<(&'static str, u64)>, Vec<bool>);
 
 impl PipelineRequest<'_> {
@@ -48,21 +48,21 @@ impl PipelineRequest<'_> {
     }
 }
 
-/// Shaders and pipelines made so far. Nothing is ever dropped, so that a shader's address stays its own.
+/// Shaders and pipelines compiled so far. Entries are never dropped, so that the address identifies a shader.
 #[derive(Default)]
 struct KernelCache {
     shaders: HashMap<(String, bool), Arc<Shader>>,
     pipelines: HashMap<Key, Arc<Pipeline>>,
 }
 
-/// Compiled pipelines on disk, where the API hands them out (Vulkan). A file of another driver is as good as none.
+/// Compiled pipelines on disk, if the API exports them (Vulkan). A file of another driver is ignored.
 pub(crate) struct Disk {
     pipelines: wgpu::PipelineCache,
     file: PathBuf,
 }
 
 impl Disk {
-    /// Opens the file of an adapter; none if there is no way or no place to keep one.
+    /// Opens the file of an adapter; `None` if the API does not export pipelines or there is no cache folder.
     pub fn open(gpu: &Gpu, adapter: &wgpu::AdapterInfo) -> Option<Self> {
         if !gpu.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -72,16 +72,16 @@ impl Disk {
         Some(Self { pipelines: Self::cache(&gpu.device, known.as_deref()), file })
     }
 
-    /// Hands a driver the pipelines that an earlier process left, or none.
-    #[allow(unsafe_code, reason = "wgpu cannot know where the bytes come from")]
+    /// Creates the driver's pipeline cache from the file of an earlier process, if there is one.
+    #[allow(unsafe_code, reason = "wgpu cannot verify the origin of the bytes")]
     fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgrad"), data, fallback: true };
-        // SAFETY: the bytes are what `PipelineCache::get_data` gave: their checksum was compared, and the file is the
-        // user's own. wgpu compares adapter and driver, and takes none of the bytes where they differ.
+        // SAFETY: the bytes were returned by `PipelineCache::get_data`: their checksum was compared, and the file belongs to
+        // the user. wgpu compares adapter and driver, and ignores the bytes if they differ.
         unsafe { device.create_pipeline_cache(&descriptor) }
     }
 
-    /// Writes what the driver has now. A failure is not reported: the next process compiles again.
+    /// Writes the driver's current pipeline cache. A failure is ignored: the next process compiles again.
     fn store(&self) {
         if let Some(data) = self.pipelines.get_data() {
             let _ = cache::write(&self.file, &data);
@@ -89,19 +89,19 @@ impl Disk {
     }
 }
 
-/// The kernels of a device: shader modules, pipelines, and the file that keeps them between processes.
+/// Kernels of a device: shader modules, pipelines, and the file that keeps them between processes.
 pub(crate) struct Kernels {
     gpu: Arc<Gpu>,
     compiled: Mutex<KernelCache>,
     disk: Option<Disk>,
-    /// The sources of ops' kernels, read for fusion.
+    /// Outlines of the sources of ops' kernels, for fusion.
     pub outlines: Outlines,
     #[cfg(feature = "fault-injection")]
     fault: Option<&'static Fault>,
 }
 
 impl Kernels {
-    /// Kernels of a device, of which none is compiled yet.
+    /// Creates the kernels of a device; none is compiled yet.
     pub fn new(gpu: Arc<Gpu>, disk: Option<Disk>) -> Self {
         Self {
             gpu,
@@ -113,16 +113,16 @@ impl Kernels {
         }
     }
 
-    /// Kernels of a device into which a fault is injected. None of them is kept on disk.
+    /// Creates the kernels of a device with an injected fault. None of them is kept on disk.
     #[cfg(feature = "fault-injection")]
     pub fn faulty(gpu: Arc<Gpu>, fault: &'static Fault) -> Self {
         Self { fault: Some(fault), ..Self::new(gpu, None) }
     }
 
-    /// Injects the fault into a kernel that it belongs in.
+    /// Injects the fault into a kernel that it applies to.
     ///
     /// # Errors
-    /// When the kernel has changed, so that the fault does not fit it.
+    /// Fails if the kernel has changed, so that the fault cannot be injected.
     #[cfg(feature = "fault-injection")]
     pub fn inject(&self, kernel: &mut Kernel) -> Result<()> {
         if let Some(faulty) = self.fault.map(|fault| fault.in_kernel(kernel)).transpose()?.flatten() {
@@ -134,7 +134,7 @@ impl Kernels {
     /// Returns the shaders of some dispatches.
     ///
     /// # Errors
-    /// When a kernel does not compile or lacks the entry point.
+    /// Fails if a kernel does not compile or lacks the entry point.
     pub fn shaders<'a>(&self, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<Vec<Arc<Shader>>> {
         let dispatches: Vec<&Dispatch> = dispatches.collect();
         let keys: Vec<_> = dispatches.iter().map(|d| (d.kernel.source(), d.kernel.is_trusted())).collect();
@@ -148,7 +148,7 @@ impl Kernels {
         let missing: Vec<_> = missing.into_iter().collect();
         let made = self.each(&missing, |(key, kernel)| self.shader(kernel, &key.0));
         for ((key, _), shader) in missing.into_iter().zip(made) {
-            // Another thread may have been faster: what is there stays, because pipelines go by its address.
+            // Another thread may have been faster: keep its shader, because pipeline keys contain the address.
             lock(&self.compiled).shaders.entry(key.clone()).or_insert(shader?);
         }
         let known = lock(&self.compiled);
@@ -163,10 +163,11 @@ impl Kernels {
         dispatches.iter().zip(&keys).map(shader).collect()
     }
 
-    /// Returns the pipelines of some launches; calls `compiled` with how many of how many new ones are there.
+    /// Returns the pipelines of some launches. Calls `compiled` after each new one with the numbers of finished and of all new
+    /// pipelines.
     ///
     /// # Errors
-    /// When one needs more than the device has.
+    /// Fails if a pipeline exceeds the limits of the device.
     pub fn pipelines(
         &self,
         wanted: &[PipelineRequest<'_>],
@@ -249,7 +250,7 @@ impl Kernels {
         Ok(Arc::new(Shader { name, module, trusted, shader }))
     }
 
-    #[allow(unsafe_code, reason = "wgpu's checks can only be turned off so")]
+    #[allow(unsafe_code, reason = "the only way to turn off wgpu's runtime checks")]
     fn shader_module(&self, label: &str, source: &str, trusted: bool) -> wgpu::ShaderModule {
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
@@ -261,14 +262,15 @@ impl Kernels {
         }
     }
 
-    /// Returns what `make` makes, unless the device objects. Error scopes are of one thread, so each kernel hears its own errors.
+    /// Calls `make` in error scopes and returns its result, or the error of the device. Error scopes belong to a thread, so each
+    /// kernel gets its own errors.
     fn scoped<T>(&self, kernel: &str, make: impl FnOnce() -> T) -> Result<T> {
         #[cfg(not(target_arch = "wasm32"))]
         {
             use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
             let scopes = [Validation, Internal, OutOfMemory].map(|filter| self.gpu.device.push_error_scope(filter));
             let result = make();
-            // The last scope opened is the first to be closed.
+            // Scopes are closed in reverse order.
             let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
             match errors.last() {
                 Some(error) => Err(Error::Device(format!("kernel `{kernel}`: {}: {error}", self.gpu.info))),
@@ -283,15 +285,15 @@ impl Kernels {
         }
     }
 
-    /// Applies `f` to each item, on all cores where the API has no lock around everything.
+    /// Applies `f` to each item, in parallel unless the API has one context for all threads.
     #[cfg(not(target_arch = "wasm32"))]
     fn each<T: Sync, R: Send>(&self, items: &[T], f: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
         use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-        // OpenGL lives in one context at a time, for which wgpu waits a second and then panics.
+        // OpenGL has one context; wgpu panics after waiting for it for some time.
         if self.gpu.has_one_context() { items.iter().map(f).collect() } else { items.par_iter().map(f).collect() }
     }
 
-    /// Applies `f` to each item: a browser's GPU lives on one thread.
+    /// Applies `f` to each item, sequentially: a browser's GPU belongs to one thread.
     #[cfg(target_arch = "wasm32")]
     fn each<T, R>(&self, items: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
         items.iter().map(f).collect()

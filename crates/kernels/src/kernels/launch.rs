@@ -1,4 +1,4 @@
-//! From tasks to launches: which kernel, over which buffers of the plan.
+//! Lowering of tasks to dispatches bound to buffers of the plan.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::bound::{BoundDispatch, Physical, Target};
 use super::reflect::Outlines;
 use super::{cluster, fused, group};
 
-/// Returns the launches of a task. `outlines` has the sources of ops' kernels that were read before.
+/// Returns the launches of a task. `outlines` caches the outlines of ops' kernels.
 ///
 /// # Errors
-/// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
+/// Fails if an op's kernel does not parse, or lacks the load or store function that the op promises.
 pub(crate) fn launches(
     plan: &Plan,
     task: &Task,
@@ -64,7 +64,7 @@ pub(crate) fn launches(
     Ok(bounds)
 }
 
-/// Returns the table of [`Grid::Blocks`] for each device buffer that some of the inputs lie in, with one of those.
+/// Returns the table of [`Grid::Blocks`] for each device buffer that contains some of the inputs, with one of these inputs.
 fn blocks(
     inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,

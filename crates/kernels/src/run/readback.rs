@@ -1,4 +1,4 @@
-//! From the device to the host: asynchronous at heart, one copy per buffer and one mapping for all of a read.
+//! Readback from the device to the host: asynchronous, with one copy per buffer and one mapping per read.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,29 +8,32 @@ use wgrad_core::{Array, DType, Error, Pending, Read, Result};
 use super::buffers::{Allocation, Buffers};
 use crate::gpu::{Gpu, lock};
 
-/// Copies to a staging buffer.
+/// Read whose copies to a staging buffer have been encoded.
 pub(super) struct StagedRead {
     staging: Option<wgpu::Buffer>,
+    /// Number of bytes in use.
     bytes: u64,
     parts: Vec<StagedBuffer>,
 }
 
+/// Buffer in the staging buffer.
 struct StagedBuffer {
     read: Read,
-    /// The first byte of the first slot, and the bytes from one slot to the next; 0 if every step has the same.
+    /// Offset of the first slot in bytes.
     offset: u64,
+    /// Distance between slots in bytes; 0 if one slot serves every step.
     pitch: u64,
 }
 
 /// Staging buffers for reads.
 pub(super) struct Readback {
     gpu: Arc<Gpu>,
-    /// Mapped by nobody, for the next reads.
+    /// Unmapped buffers, for the next reads.
     free: Arc<Mutex<Vec<wgpu::Buffer>>>,
 }
 
 impl Readback {
-    /// No staging buffers yet.
+    /// Creates a readback without staging buffers.
     pub fn new(gpu: Arc<Gpu>) -> Self {
         Self { gpu, free: Arc::default() }
     }
@@ -55,7 +58,7 @@ impl Readback {
         StagedRead { staging, bytes, parts }
     }
 
-    /// Returns a staging buffer of at least so many bytes that nobody uses.
+    /// Returns an unused staging buffer of at least `bytes` bytes.
     fn staging(&self, bytes: u64) -> wgpu::Buffer {
         let mut free = lock(&self.free);
         let fits = free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= bytes);
@@ -66,7 +69,7 @@ impl Readback {
         self.gpu.buffer("staging", bytes.next_power_of_two().max(1 << 10), usage)
     }
 
-    /// Waits for the submission `index`, of which nothing is read.
+    /// Returns a future that waits for submission `index` and reads nothing.
     fn finished(&self, index: wgpu::SubmissionIndex) -> Pending {
         let gpu = self.gpu.clone();
         Box::pin(async move {
@@ -82,7 +85,7 @@ impl Readback {
         })
     }
 
-    /// Maps what was copied by the submission `index`.
+    /// Returns a future that waits for submission `index`, maps the staging buffer and returns the arrays.
     pub fn pending(&self, reading: StagedRead, index: wgpu::SubmissionIndex) -> Pending {
         let StagedRead { staging: Some(staging), bytes, parts } = reading else {
             return self.finished(index);
@@ -92,12 +95,12 @@ impl Readback {
         {
             let _guard = gpu.context();
             staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-                // The receiver is gone when the caller dropped the future.
+                // The receiver no longer exists if the caller dropped the future.
                 let _ = sender.send(result);
             });
         }
         Box::pin(async move {
-            // A browser polls by itself.
+            // A browser polls the device itself.
             #[cfg(not(target_arch = "wasm32"))]
             gpu.wait(Some(&index))?;
             #[cfg(target_arch = "wasm32")]
@@ -117,7 +120,7 @@ impl Readback {
         })
     }
 
-    /// Forgets the staging buffers.
+    /// Drops the staging buffers.
     pub fn clear(&self) {
         lock(&self.free).clear();
     }

@@ -54,7 +54,7 @@ pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     graph.check()?;
     if loss.shape().numel() != 1 {
         return Err(Error::Config(format!(
-            "an audit needs a loss with one element, not {}\n  fix: reduce the loss first: `.mean()` or `.sum()`",
+            "an audit is of one number, not of {}\n  fix: reduce the loss first: `.mean()` or `.sum()`",
             loss.spec()
         )));
     }

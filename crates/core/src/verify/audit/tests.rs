@@ -283,7 +283,7 @@ fn a_loss_needs_one_element() {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2], DType::F32);
     let error = audit(&(&x * 2.0), &[(&x, &Array::vector(vec![1f32, 2.0]))]).unwrap_err();
-    assert!(error.to_string().starts_with("an audit needs a loss with one element, not f32[2]"), "{error}");
+    assert!(error.to_string().starts_with("an audit is of one number, not of f32[2]"), "{error}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Memory report of a plan: device memory by purpose, and the check against the device's limits.
+//! Device memory of a plan by purpose, and the check against the device's limits.
 
 use std::fmt;
 
@@ -9,44 +9,44 @@ use crate::graph::params::Kind;
 use crate::host::text::human_bytes;
 use crate::{DeviceInfo, Dispatch, Error, Limits, Result, Site};
 
-/// Device memory of a plan by purpose; see [`Plan::memory_report`].
+/// The bytes of a plan by purpose, as [`Plan::bill`] adds them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryReport {
-    /// Memory by purpose, in a fixed order.
-    pub parts: Vec<MemoryItem>,
-    /// Largest buffer; `None` if there is no buffer.
-    pub largest: Option<MemoryItem>,
+pub struct Bill {
+    /// Purposes in a fixed order.
+    pub parts: Vec<BillItem>,
+    /// The largest buffer; none if there is no buffer.
+    pub largest: Option<BillItem>,
 }
 
-/// Use of memory and its size.
+/// Something that takes memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryItem {
-    /// Description for messages.
+pub struct BillItem {
+    /// What it is, for people.
     pub what: String,
-    /// Size in bytes.
+    /// Its size.
     pub bytes: usize,
 }
 
-impl MemoryReport {
-    /// Returns the sum of all parts, in bytes.
+impl Bill {
+    /// All bytes.
     pub fn total(&self) -> usize {
         self.parts.iter().map(|part| part.bytes).sum()
     }
 }
 
-/// Advice for a plan that does not fit, most likely to help first.
+/// What can be done about a plan that does not fit, most likely first.
 const WAYS_OUT: &str = "  ways out:
     1. a smaller batch: Trainer::batch_size, --batch-size
     2. the same batch in parts, whose gradients are added: Trainer::accumulate(n) with a batch n times smaller, --accumulate
     3. rows that stay on the host until they are needed: Trainer::streaming(true)";
 
-/// Prints `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
-impl fmt::Display for MemoryReport {
+/// `the plan needs 3.0 MiB: parameters 1.0 MiB, …`, the largest buffer, and the ways out.
+impl fmt::Display for Bill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.parts.iter().filter(|part| part.bytes > 0);
         let parts: Vec<_> = parts.map(|part| format!("{} {}", part.what, human_bytes(part.bytes))).collect();
         writeln!(f, "  the plan needs {}: {}", human_bytes(self.total()), parts.join(", "))?;
-        if let Some(MemoryItem { what, bytes }) = &self.largest {
+        if let Some(BillItem { what, bytes }) = &self.largest {
             writeln!(f, "  the largest is {what} with {}", human_bytes(*bytes))?;
         }
         f.write_str(WAYS_OUT)
@@ -60,12 +60,12 @@ impl Plan {
     /// use wgrad_core::{DType, Graph, Limits, Mode, Plan};
     /// let graph = Graph::new(Mode::Evaluate);
     /// let x = graph.input("x", [256], DType::F32);
-    /// let report = Plan::new(&graph, &[&(&x + 1.0)], &Limits::default())?.memory_report();
-    /// let largest = report.largest.as_ref().unwrap();
-    /// assert_eq!((report.total(), largest.what.as_str(), largest.bytes), (2048, "the input `x` f32[256]", 1024));
+    /// let bill = Plan::new(&graph, &[&(&x + 1.0)], &Limits::default())?.bill();
+    /// let largest = bill.largest.as_ref().unwrap();
+    /// assert_eq!((bill.total(), largest.what.as_str(), largest.bytes), (2048, "the input `x` f32[256]", 1024));
     /// # Ok::<(), wgrad_core::Error>(())
     /// ```
-    pub fn memory_report(&self) -> MemoryReport {
+    pub fn bill(&self) -> Bill {
         let names =
             ["parameters", "optimizer state", "running statistics", "data sets and constants", "inputs and results"];
         let mut parts = [0; 5];
@@ -91,13 +91,10 @@ impl Plan {
             }
         }
         let temporaries = self.slots.iter().map(MemorySlot::bytes).sum();
-        let item = |(what, bytes): (&str, usize)| MemoryItem { what: what.into(), bytes };
+        let item = |(what, bytes): (&str, usize)| BillItem { what: what.into(), bytes };
         let mut parts: Vec<_> = names.into_iter().zip(parts).map(item).collect();
         parts.insert(3, item(("activations and gradients", temporaries)));
-        MemoryReport {
-            parts,
-            largest: largest.map(|(buffer, bytes)| MemoryItem { what: self.described(buffer).0, bytes }),
-        }
+        Bill { parts, largest: largest.map(|(buffer, bytes)| BillItem { what: self.described(buffer).0, bytes }) }
     }
 
     /// Returns the description of a buffer for messages, and the site of the task that writes it or first reads it.
@@ -112,14 +109,14 @@ impl Plan {
             Role::Array(_) => "a data set or constant".into(),
             Role::Schedule => "the scheduled numbers".into(),
             Role::Fetch | Role::Temp { .. } | Role::Passed => {
-                writer.map_or_else(|| "a result".into(), |task| format!("what {} makes,", task.label()))
+                writer.map_or_else(|| "a result".into(), |task| format!("the result of {}", task.label()))
             }
         };
         (format!("{what} {spec}"), writer.or_else(reader).map(|task| &task.site))
     }
 
     /// Returns the dispatch with the most loop iterations per thread, and the op's site.
-    fn most_iterations(&self) -> Option<(&Dispatch, &Site)> {
+    fn longest(&self) -> Option<(&Dispatch, &Site)> {
         let all = self.tasks.iter().flat_map(|task| task.stages.iter().map(move |stage| (stage, &task.site)));
         let dispatches = all.flat_map(|(stage, site)| match &stage.work {
             Work::Op { dispatches, .. } => dispatches.iter().map(|dispatch| (dispatch, site)).collect(),
@@ -161,10 +158,10 @@ impl Plan {
             )));
         }
         if let Some((dispatch, site)) =
-            self.most_iterations().filter(|(dispatch, _)| dispatch.iterations > limits.iterations as usize)
+            self.longest().filter(|(dispatch, _)| dispatch.iterations > limits.iterations as usize)
         {
             return Err(Error::Device(format!(
-                "a thread of the kernel `{}` runs {} loop iterations, and {} stops after {}: the result would be wrong{}\n  \
+                "a thread of the kernel `{}` turns loops {} times, and {} ends them after {}: the result would be wrong{}\n  \
                  fix: use another device (the CPU backend among them), or cut the operation into several",
                 dispatch.kernel.name,
                 dispatch.iterations,
@@ -173,10 +170,10 @@ impl Plan {
                 at(Some(site)),
             )));
         }
-        let report = self.memory_report();
-        if report.total() as u64 > limits.memory_bytes {
+        let bill = self.bill();
+        if bill.total() as u64 > limits.memory_bytes {
             let room = human_bytes(usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX));
-            return Err(Error::OutOfMemory(format!("a plan on {} may take {room}\n{report}", device())));
+            return Err(Error::OutOfMemory(format!("a plan on {} may take {room}\n{bill}", device())));
         }
         Ok(())
     }
