@@ -7,7 +7,8 @@ use std::{env, fs, process};
 
 use wgrad_core::DeviceInfo;
 
-/// Largest size of a file that is read, in bytes. A larger one is started anew: drivers add entries and never remove any.
+/// Largest size of a file that is read, in bytes. A larger one is started anew: drivers add entries and never remove
+/// any.
 const LARGEST: u64 = 256 << 20;
 
 /// Returns the folder for compiled kernels and tuning choices: `wgrad` in the user's cache folder (`XDG_CACHE_HOME` or

@@ -1,7 +1,7 @@
 //! Fault injection: known faults in kernels, to test that a check finds them.
 //!
-//! Only with the feature `fault-injection`. [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault) opens a
-//! device with one of the [`faults`]: lines of the kernels' WGSL are replaced just before they are compiled.
+//! Only with the feature `fault-injection`. [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault)
+//! opens a device with one of the [`faults`]: lines of the kernels' WGSL are replaced just before they are compiled.
 
 use wgrad_core::{Error, Kernel, Result};
 
@@ -51,7 +51,8 @@ impl Fault {
         })
     }
 
-    /// Returns the kernel with the fault, to be compiled with all runtime checks; `None` if the fault is in other kernels.
+    /// Returns the kernel with the fault, to be compiled with all runtime checks; `None` if the fault is in other
+    /// kernels.
     ///
     /// # Errors
     /// Fails if the kernel has changed, so that the lines to replace do not occur in it exactly once.
@@ -76,7 +77,8 @@ impl Fault {
 const FAULTS: &[Fault] = &[
     Fault {
         name: "wrong sign",
-        effect: "the gradient of batch norm adds the term along x̂ instead of subtracting it: dx is wrong, dw and db are right",
+        effect: "the gradient of batch norm adds the term along x̂ instead of subtracting it: dx is wrong, dw and db \
+                 are right",
         kernels: &["batch_norm_backward", "batch_norm_backward_serial"],
         edits: &[
             Edit {
@@ -121,8 +123,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "biased variance",
-        effect: "the variance that batch norm returns is multiplied by (n − 1) / n: the running variance is the biased one, \
-                 and the gradient is slightly wrong",
+        effect: "the variance that batch norm returns is multiplied by (n − 1) / n: the running variance is the \
+                 biased one, and the gradient is slightly wrong",
         kernels: &["lib/batch_norm_forward"],
         edits: &[Edit {
             within: "fn store_channel(c: u32, m: f32, spread: f32) {",
@@ -155,7 +157,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "dropped upstream gradient",
-        effect: "the gradient of max pooling counts windows instead of adding their gradients: right only if these are 1",
+        effect: "the gradient of max pooling counts windows instead of adding their gradients: right only if these \
+                 are 1",
         kernels: &["max_pool"],
         edits: &[Edit {
             within: "// forward:  y[n, o] = max_{i in window o} x[n, i]",
@@ -202,7 +205,8 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "log for log1p",
-        effect: "log1p(u) is log(1 + u), also in softplus and the cross-entropies: digits are lost for u much smaller than 1",
+        effect: "log1p(u) is log(1 + u), also in softplus and the cross-entropies: digits are lost for u much \
+                 smaller than 1",
         kernels: &["lib/special"],
         edits: &[Edit {
             within: "fn special_log1p(u: f32) -> f32 {",

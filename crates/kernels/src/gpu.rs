@@ -47,8 +47,8 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Locks the API's context, to be held during calls that reach the driver.
 ///
-/// OpenGL has one context for all threads. A thread that compiles or computes may hold it for long, and wgpu panics after
-/// waiting for it for some seconds.
+/// OpenGL has one context for all threads. A thread that compiles or computes may hold it for long, and wgpu panics
+/// after waiting for it for some seconds.
 fn context(info: &DeviceInfo) -> Option<MutexGuard<'static, ()>> {
     static CONTEXT: Mutex<()> = Mutex::new(());
     (info.api == "gl").then(|| lock(&CONTEXT))

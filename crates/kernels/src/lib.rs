@@ -1,8 +1,8 @@
-//! The wgpu backend: adapters and devices, the self-test of drivers, kernel fusion, pipelines, buffers, command encoding,
-//! readback and tuning.
+//! The wgpu backend: adapters and devices, the self-test of drivers, kernel fusion, pipelines, buffers, command
+//! encoding, readback and tuning.
 //!
-//! The crate contains no code for specific ops: launches are data ([`Dispatch`](wgrad_core::Dispatch)), clusters are lists
-//! of pointwise ops.
+//! The crate contains no code for specific ops: launches are data ([`Dispatch`](wgrad_core::Dispatch)), clusters are
+//! lists of pointwise ops.
 
 mod adapters;
 mod cache;

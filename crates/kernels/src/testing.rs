@@ -23,15 +23,16 @@ pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec
 
 /// Other ways to open an adapter.
 pub trait AdapterHooks {
-    /// Opens a device that plans for other limits than the adapter's own. Tests use it to run the kernels of large GPUs on a
-    /// software adapter, or with WebGPU's minimum limits. Limits may only be lowered. Compiled kernels are not kept on disk.
+    /// Opens a device that plans for other limits than the adapter's own. Tests use it to run the kernels of large
+    /// GPUs on a software adapter, or with WebGPU's minimum limits. Limits may only be lowered. Compiled kernels are
+    /// not kept on disk.
     ///
     /// # Errors
     /// Those of [`Adapter::open`].
     fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device>;
 
-    /// Opens a device without optional features, that is without timestamps and pipeline cache. Tests use it to check that
-    /// these are not required. Kernels never use optional features such as f16 or subgroups.
+    /// Opens a device without optional features, that is without timestamps and pipeline cache. Tests use it to check
+    /// that these are not required. Kernels never use optional features such as f16 or subgroups.
     ///
     /// # Errors
     /// Those of [`Adapter::open`].
@@ -58,13 +59,13 @@ pub trait DeviceHooks {
     /// Returns the number of submissions to the device since it was opened, by all sessions; 0 on the CPU.
     fn submissions(&self) -> u64;
 
-    /// Destroys the GPU device for all its sessions, as a driver reset does; has no effect on the CPU. Every later run and read
-    /// fails with the reason.
+    /// Destroys the GPU device for all its sessions, as a driver reset does; has no effect on the CPU. Every later
+    /// run and read fails with the reason.
     fn destroy(&self);
 
-    /// Opens the same adapter again, with the same limits and with one of the [`faults`](crate::fault_injection::faults)
-    /// injected into its kernels, to test that a check finds it. The faulty kernels are compiled with all runtime checks, and
-    /// no kernel is kept on disk.
+    /// Opens the same adapter again, with the same limits and with one of the
+    /// [`faults`](crate::fault_injection::faults) injected into its kernels, to test that a check finds it. The
+    /// faulty kernels are compiled with all runtime checks, and no kernel is kept on disk.
     ///
     /// # Errors
     /// Fails if there is no such fault, or if the device is the CPU, which has no kernels.

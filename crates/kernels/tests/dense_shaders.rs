@@ -1,5 +1,5 @@
-//! Every kernel of the dense ops, in every variant: valid WGSL with exactly the bindings, parameters and constants that its
-//! launch names.
+//! Every kernel of the dense ops, in every variant: valid WGSL with exactly the bindings, parameters and constants
+//! that its launch names.
 
 #![allow(clippy::many_single_char_names, reason = "formulas as they are written")]
 

@@ -1,4 +1,5 @@
-//! Launches of a user-defined op: described once per plan, and fused with an epilogue whatever the formatting of its WGSL.
+//! Launches of a user-defined op: described once per plan, and fused with an epilogue whatever the formatting of its
+//! WGSL.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -107,7 +107,7 @@ impl<F: Precision> Buffers<F> {
         id
     }
 
-    /// Frees a memory; its id may be handed out again.
+    /// Frees a memory; its id may be reused.
     pub fn release(&mut self, buffer: BufferId) {
         self.memory[buffer.0] = Memory::Uint(vec![]);
         self.per_step[buffer.0] = None;

@@ -1,5 +1,5 @@
-//! Execution of clusters on the CPU: each instruction is a loop over a block that fits the cache. Large clusters run on all
-//! cores.
+//! Execution of clusters on the CPU: each instruction is a loop over a block that fits the cache. Large clusters run
+//! on all cores.
 
 use rayon::prelude::*;
 

@@ -58,7 +58,8 @@ enum CpuWork<F> {
     Cluster(ClusterProgram<F>),
 }
 
-/// Backend that runs plans on the CPU, in single precision (to train without a GPU) or in double precision (as reference).
+/// Backend that runs plans on the CPU, in single precision (to train without a GPU) or in double precision (as
+/// reference).
 pub struct CpuBackend<F> {
     buffers: Buffers<F>,
     programs: Vec<Option<Program<F>>>,
@@ -99,8 +100,8 @@ impl<F: Precision> CpuBackend<F> {
         Self::default()
     }
 
-    /// Calls `run` for each task in order. A large program runs inside the thread pool as a whole, so that its parallel tasks
-    /// do not enter the pool one by one; a small one runs on this thread.
+    /// Calls `run` for each task in order. A large program runs inside the thread pool as a whole, so that its
+    /// parallel tasks do not enter the pool one by one; a small one runs on this thread.
     fn tasks<T: Send>(&mut self, program: ProgramId, run: impl Fn(&mut Self, usize) -> T + Sync) -> Vec<T> {
         const LARGE: usize = 1 << 15;
         let plan = self.programs[program.0].as_ref().expect(LOADED).plan.clone();

@@ -1,8 +1,9 @@
-//! The third pass: fuses clusters into the kernels of adjacent ops, and groups parameter updates that follow the same rule.
+//! The third pass: fuses clusters into the kernels of adjacent ops, and groups parameter updates that follow the same
+//! rule.
 //!
-//! A cluster that reads an op's output element by element is an *epilogue* of the op. A cluster that computes an op's input
-//! element by element is a *prologue*. Both run in the op's kernel if the op allows it. Clusters that update parameters run
-//! in a group instead, with all parameters in one task.
+//! A cluster that reads an op's output element by element is an *epilogue* of the op. A cluster that computes an op's
+//! input element by element is a *prologue*. Both run in the op's kernel if the op allows it. Clusters that update
+//! parameters run in a group instead, with all parameters in one task.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -86,8 +87,8 @@ fn op<'a>(sets: &Partition<'a>, fused: &Fused, node: NodeId) -> Option<&'a dyn O
     }
 }
 
-/// Returns the ops whose epilogue a cluster can be: it reads their output only at the position that it writes. The latest op
-/// comes first, because the results of earlier ops are then already computed.
+/// Returns the ops whose epilogue a cluster can be: it reads their output only at the position that it writes. The
+/// latest op comes first, because the results of earlier ops are then already computed.
 fn epilogues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Host> {
     let elements = sets.data.nodes[members[0]].outputs[0].shape.numel();
     let mut found: BTreeMap<ValueId, bool> = BTreeMap::new();
@@ -153,8 +154,8 @@ fn updates_a_parameter(sets: &Partition<'_>, members: &[NodeId]) -> bool {
     members.iter().any(|&member| updated(sets, member) == Some(Kind::Parameter))
 }
 
-/// Describes a cluster that only updates variables, at least one of them a parameter, without its shape and buffers; `None`
-/// for other clusters. Clusters with equal descriptions can run as one task.
+/// Describes a cluster that only updates variables, at least one of them a parameter, without its shape and buffers;
+/// `None` for other clusters. Clusters with equal descriptions can run as one task.
 fn rule(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Option<String> {
     if !updates_a_parameter(sets, members) {
         return None;
@@ -190,7 +191,8 @@ fn rule(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Option<Strin
                     }
                     let own = sets.data.spec(reading.base.value()).shape.numel();
                     let shape = &sets.data.nodes[member].outputs[0].shape;
-                    // A parameter with one element: its own gradient has a rank, a number that all parameters read has none.
+                    // A parameter with one element: its own gradient has a rank, a number that all parameters read
+                    // has none.
                     let rank = sets.data.spec(reading.base.value()).shape.rank();
                     let whole = reading.view.is_contiguous() && own == shape.numel() && (own > 1 || rank > 0);
                     if whole && !is_bufferless(kind) {

@@ -128,8 +128,8 @@ impl Plan {
     /// Checks that the plan keeps to a device's limits.
     ///
     /// # Errors
-    /// Fails if a buffer is larger than one binding, if the index of an element needs more than 32 bits, if a loop has more
-    /// iterations than the driver runs, or if the plan needs more memory than the limit.
+    /// Fails if a buffer is larger than one binding, if the index of an element needs more than 32 bits, if a loop
+    /// has more iterations than the driver runs, or if the plan needs more memory than the limit.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
         let at = |site: Option<&Site>| site.map_or_else(String::new, |site| format!("\n  at {site}"));
         let elements = |buffer: &BufferIndex| self.buffers[*buffer].spec.shape.numel();

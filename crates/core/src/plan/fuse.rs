@@ -102,7 +102,8 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[NodeId], fus
     }
     for group in by_shape.values() {
         for (k, &a) in group.iter().enumerate() {
-            // Only nearby siblings: distant ones would extend the lifetimes of buffers, and trying all pairs is quadratic.
+            // Only nearby siblings: distant ones would extend the lifetimes of buffers, and trying all pairs is
+            // quadratic.
             for &b in group[k + 1..].iter().take(16) {
                 if sets.related(a, b) {
                     sets.merge(a, b);

@@ -79,8 +79,8 @@ pub(super) struct OpLaunch {
 }
 
 impl OpLaunch {
-    /// Describes the launch of the op at a node; `None` for other nodes. The launch is empty if the outputs have no elements,
-    /// because a GPU has no buffers of size zero.
+    /// Describes the launch of the op at a node; `None` for other nodes. The launch is empty if the outputs have no
+    /// elements, because a GPU has no buffers of size zero.
     pub fn of(data: &GraphData, live: &Live, limits: &Limits, node: NodeId) -> Option<Self> {
         let NodeKind::Op(op) = &data.nodes[node].kind else { return None };
         let outputs = &data.nodes[node].outputs;

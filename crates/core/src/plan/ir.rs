@@ -145,8 +145,8 @@ impl Plan {
         groups.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).copied()).collect()
     }
 
-    /// Returns the number of kernel launches of one run without attaching and grouping: one per cluster and per parameter
-    /// update, plus those of each op.
+    /// Returns the number of kernel launches of one run without attaching and grouping: one per cluster and per
+    /// parameter update, plus those of each op.
     pub fn unfused(&self) -> usize {
         let launches = |stage: &TaskStage| match &stage.work {
             Work::Op { dispatches, .. } => dispatches.len(),

@@ -111,10 +111,11 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches }
 }
 
-/// Returns the temporaries that are placed side by side: those read by groups, or by ops that request it, in task order.
+/// Returns the temporaries that are placed side by side: those read by groups, or by ops that request it, in task
+/// order.
 ///
-/// A kernel cannot read one part of a slot and write another part of it. Buffers that a task reads while it writes one of
-/// these temporaries are therefore excluded.
+/// A kernel cannot read one part of a slot and write another part of it. Buffers that a task reads while it writes
+/// one of these temporaries are therefore excluded.
 fn side_by_side(tasks: &[Task], roles: &[Option<Role>]) -> Vec<BufferIndex> {
     let wants = |stage: &&TaskStage| match &stage.work {
         Work::Group(_) => true,

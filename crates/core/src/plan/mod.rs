@@ -1,10 +1,10 @@
 //! Plans: a graph lowered to a list of tasks over buffers that have memory, ready for any backend.
 //!
-//! The passes, in order: `live` drops unneeded nodes and merges equal ones; `fuse` gathers pointwise nodes into clusters
-//! and folds views into their readers; `attach` fuses clusters into the kernels of the ops whose elements they read or
-//! write, and groups the updates of many parameters that follow the same rule; `order` sorts the tasks, with updates after
-//! the last reader of the old value; `emit` writes the tasks; `memory` assigns temporaries to shared slots. Each pass adds
-//! a line to [`Plan::passes`].
+//! The passes, in order: `live` drops unneeded nodes and merges equal ones; `fuse` gathers pointwise nodes into
+//! clusters and folds views into their readers; `attach` fuses clusters into the kernels of the ops whose elements
+//! they read or write, and groups the updates of many parameters that follow the same rule; `order` sorts the tasks,
+//! with updates after the last reader of the old value; `emit` writes the tasks; `memory` assigns temporaries to
+//! shared slots. Each pass adds a line to [`Plan::passes`].
 
 mod attach;
 mod bill;

@@ -102,7 +102,8 @@ impl<'a> Schedule<'a> {
         false
     }
 
-    /// Decides for each update whether the task that produces the new value writes it directly into the variable's buffer.
+    /// Decides for each update whether the task that produces the new value writes it directly into the variable's
+    /// buffer.
     fn place_updates(&mut self) {
         for (k, update) in self.data.updates.iter().enumerate() {
             let node = self.data.variables[&update.variable.id()];

@@ -87,8 +87,8 @@ impl<'a> Partition<'a> {
             })
     }
 
-    /// Merges the sets of two nodes if one kernel can bind all their buffers and neither set depends on the other through
-    /// a third one. Returns whether they are one set afterwards.
+    /// Merges the sets of two nodes if one kernel can bind all their buffers and neither set depends on the other
+    /// through a third one. Returns whether they are one set afterwards.
     pub fn merge(&mut self, a: NodeId, b: NodeId) -> bool {
         let (a, b) = (self.root(a), self.root(b));
         a == b || self.bindings(a, b) <= self.limits.storage_buffers && self.join(a, b)
@@ -112,8 +112,8 @@ impl<'a> Partition<'a> {
         true
     }
 
-    /// Counts the storage buffers that the merged set would bind: those of its op's kernel, those that clusters read, and
-    /// those that they write. An update in place counts once.
+    /// Counts the storage buffers that the merged set would bind: those of its op's kernel, those that clusters read,
+    /// and those that they write. An update in place counts once.
     fn bindings(&mut self, a: NodeId, b: NodeId) -> usize {
         let members: Vec<NodeId> = self.members[a].iter().chain(&self.members[b]).copied().collect();
         let inside = |node: NodeId| members.contains(&node);
@@ -151,8 +151,8 @@ impl<'a> Partition<'a> {
         own + inputs.len() + schedules.len() + outputs.count()
     }
 
-    /// Returns the largest number of buffers that a dispatch of the op at a node binds, without the outputs that only nodes
-    /// `inside` read.
+    /// Returns the largest number of buffers that a dispatch of the op at a node binds, without the outputs that only
+    /// nodes `inside` read.
     fn kernel_bindings(&mut self, node: NodeId, inside: &impl Fn(NodeId) -> bool) -> usize {
         if !self.launches.contains_key(&node) {
             let Some(launch) = OpLaunch::of(self.data, self.live, self.limits, node) else { return 0 };

@@ -93,8 +93,8 @@ pub enum Work {
         /// The specs of inputs and outputs.
         signature: Signature,
     },
-    /// The same pointwise ops over several lists of buffers: the update of many parameters. All clusters have the same number
-    /// of inputs and outputs, which the stage lists cluster by cluster.
+    /// The same pointwise ops over several lists of buffers: the update of many parameters. All clusters have the
+    /// same number of inputs and outputs, which the stage lists cluster by cluster.
     Group(Vec<Cluster>),
 }
 
@@ -138,7 +138,8 @@ pub struct Task {
 }
 
 impl Task {
-    /// Returns the name for plans and profiles: the op or the pointwise ops of a cluster, with arrows between the stages.
+    /// Returns the name for plans and profiles: the op or the pointwise ops of a cluster, with arrows between the
+    /// stages.
     pub fn name(&self) -> String {
         self.stages.iter().map(TaskStage::name).collect::<Vec<_>>().join(" → ")
     }

@@ -1,7 +1,7 @@
 //! Error bound of a result in `f32`, derived from the reference result alone.
 //!
-//! Rounding acts like small relative changes of the inputs and of the result, once per operation. The bound of an element
-//! `y` is therefore
+//! Rounding acts like small relative changes of the inputs and of the result, once per operation. The bound of an
+//! element `y` is therefore
 //!
 //! ```text
 //! c · √n · (eps·|y| + Δ) + ulp · eps · |y| + eps · cancelling + c · tiny
@@ -10,24 +10,24 @@
 //! with
 //!
 //! - `eps = 2⁻²⁴`, half a unit in the last place of a number just above a power of two;
-//! - `Δ` the largest change of the reference in `f64`, over several draws, when every element of its inputs changes by a
-//!   random relative `±eps`: the condition of the computation at these inputs;
-//! - `n` the number of terms of the longest sum in the computation: the rounding error of a sum grows like `√n` times that
-//!   of its terms, and `Δ` of a sum like the root of the sum of squares, so that their product is about `eps` times the sum
-//!   of the terms' absolute values;
+//! - `Δ` the largest change of the reference in `f64`, over several draws, when every element of its inputs changes
+//!   by a random relative `±eps`: the condition of the computation at these inputs;
+//! - `n` the number of terms of the longest sum in the computation: the rounding error of a sum grows like `√n` times
+//!   that of its terms, and `Δ` of a sum like the root of the sum of squares, so that their product is about `eps`
+//!   times the sum of the terms' absolute values;
 //! - `c` the number of operations in sequence, times a margin of 4;
-//! - `ulp` the error that WGSL's accuracy table allows the functions used, beyond what `Δ` covers. A unit in the last place
-//!   is up to `2·eps`: division has 2.5 of them, `inverseSqrt` 2, `sqrt` is a division by that, `log` 3, and `exp` 3 + 2·|x|,
-//!   whose second part grows as `Δ` does;
-//! - `cancelling` the size of intermediate results that cancel, if it does not follow from the inputs: in the gradient of a
-//!   softmax where p is near 1, or of a batch norm over two rows;
+//! - `ulp` the error that WGSL's accuracy table allows the functions used, beyond what `Δ` covers. A unit in the last
+//!   place is up to `2·eps`: division has 2.5 of them, `inverseSqrt` 2, `sqrt` is a division by that, `log` 3, and
+//!   `exp` 3 + 2·|x|, whose second part grows as `Δ` does;
+//! - `cancelling` the size of intermediate results that cancel, if it does not follow from the inputs: in the
+//!   gradient of a softmax where p is near 1, or of a batch norm over two rows;
 //! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush smaller numbers to zero, including intermediate
 //!   results.
 //!
-//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares
-//! ([`Op::accuracy`](crate::Op::accuracy), [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many nodes has
-//! no accuracy of its own: it is computed several times with random errors of the size of each op's bound, and its bound is
-//! the spread of the results ([`crate::expected`], [`crate::expected_with_draws`]).
+//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares ([`Op::accuracy`](crate::Op::accuracy),
+//! [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many nodes has no accuracy of its own: it is
+//! computed several times with random errors of the size of each op's bound, and its bound is the spread of the
+//! results ([`crate::expected`], [`crate::expected_with_draws`]).
 //!
 //! Integers are not rounded and must be equal. An element beyond the range of `f32` is not checked.
 
@@ -131,8 +131,8 @@ impl Deviation {
         self.error() / (f64::from(power) * 2.0 * EPS)
     }
 
-    /// Returns the error as a fraction of its bound; more than 1 is a failure. Infinite for an unexpected NaN, and for any
-    /// error if the bound is 0.
+    /// Returns the error as a fraction of its bound; more than 1 is a failure. Infinite for an unexpected NaN, and
+    /// for any error if the bound is 0.
     pub fn bound_fraction(&self) -> f64 {
         let error = self.error();
         if error == 0.0 {

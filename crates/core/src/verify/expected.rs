@@ -25,12 +25,14 @@ pub struct Expected {
 
 /// Computes some values of a graph on the host in `f64`, with error bounds for a run in `f32`.
 ///
-/// Every node of the graph is computed several times: once exactly, and with random rounding errors as large as the bound of
-/// its op allows ([`crate::bound`]). The spread of the results shows how far two devices may differ. The bound of an element
-/// is twice its largest distance from the exact value, plus a quarter of the root mean square of all elements' distances,
-/// because some elements hardly move by chance. The gradient of a unit that is close to its threshold has a wide bound.
+/// Every node of the graph is computed several times: once exactly, and with random rounding errors as large as the
+/// bound of its op allows ([`crate::bound`]). The spread of the results shows how far two devices may differ. The
+/// bound of an element is twice its largest distance from the exact value, plus a quarter of the root mean square of
+/// all elements' distances, because some elements hardly move by chance. The gradient of a unit that is close to its
+/// threshold has a wide bound.
 ///
-/// Variables and counters are read from the host: call [`Session::sync`](crate::Session::sync) before. Nothing is updated.
+/// Variables and counters are read from the host: call [`Session::sync`](crate::Session::sync) before. Nothing is
+/// updated.
 ///
 /// ```
 /// use wgrad_core::{Array, DType, Graph, Mode, expected};
@@ -45,18 +47,19 @@ pub struct Expected {
 /// ```
 ///
 /// # Errors
-/// Errors of the graph, missing feeds or feeds of the wrong shape or type, and variables whose newest value is on a device.
+/// Errors of the graph, missing feeds or feeds of the wrong shape or type, and variables whose newest value is on a
+/// device.
 pub fn expected(graph: &Graph, tensors: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Result<Vec<Expected>> {
     let roots: Vec<ValueId> = tensors.iter().map(|tensor| tensor.id()).collect();
     expected_of(graph, &roots, feeds)
 }
 
-/// Computes some values of a graph on the host in `f64`, with error bounds from the runs `draws`, each with its own random
-/// rounding errors.
+/// Computes some values of a graph on the host in `f64`, with error bounds from the runs `draws`, each with its own
+/// random rounding errors.
 ///
-/// A bound is the largest distance of these runs from the exact value, and at least the bound of the last op. Unlike those of
-/// [`expected`], the bounds have no margin. An element that these runs hardly move may therefore seem to fail; the caller
-/// then repeats the check with further draws and takes the larger bounds.
+/// A bound is the largest distance of these runs from the exact value, and at least the bound of the last op. Unlike
+/// those of [`expected`], the bounds have no margin. An element that these runs hardly move may therefore seem to
+/// fail; the caller then repeats the check with further draws and takes the larger bounds.
 ///
 /// # Errors
 /// Those of [`expected`].
@@ -78,8 +81,8 @@ pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &
     roots.iter().map(|&root| with_margin(&interpreter, &truth, &others, root)).collect()
 }
 
-/// Computes the nodes exactly, and once per draw with random rounding errors. Returns the exact values, then those of each
-/// draw.
+/// Computes the nodes exactly, and once per draw with random rounding errors. Returns the exact values, then those of
+/// each draw.
 fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
     let mut truth = Interpreter::values();
     let mut others: Vec<(Values, Noise)> = draws.map(|draw| (Interpreter::values(), Noise::new(draw))).collect();

@@ -54,8 +54,8 @@ fn is_alias(node: &Node, specs: &[Spec]) -> bool {
 }
 
 impl Interpreter {
-    /// Creates an interpreter of the part of `graph` that leads to `roots`. Feeds and variables are rounded to `f32`, as on a
-    /// device, unless `wide` is set.
+    /// Creates an interpreter of the part of `graph` that leads to `roots`. Feeds and variables are rounded to `f32`,
+    /// as on a device, unless `wide` is set.
     ///
     /// # Errors
     /// Errors of the graph, and inputs that are not fed or have another type or shape.
@@ -259,8 +259,8 @@ impl Interpreter {
         }
     }
 
-    /// Computes the outputs of a node as on a device that flushes numbers below the smallest normal one to zero, also within
-    /// a pointwise op.
+    /// Computes the outputs of a node as on a device that flushes numbers below the smallest normal one to zero, also
+    /// within a pointwise op.
     pub fn compute_flushed(&self, node: NodeId, inputs: &[Arc<Array>]) -> Vec<Array> {
         let Node { kind, outputs, .. } = &*self.nodes[node];
         match kind {
@@ -278,7 +278,8 @@ impl Interpreter {
         }
     }
 
-    /// Computes every node in `f64` that has no value yet. Keeps the roots and every node for which `keep` returns true.
+    /// Computes every node in `f64` that has no value yet. Keeps the roots and every node for which `keep` returns
+    /// true.
     ///
     /// # Errors
     /// Those of [`Self::value`].

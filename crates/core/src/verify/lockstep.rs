@@ -46,8 +46,8 @@ pub struct FusedCheck {
     pub name: String,
     /// Source location.
     pub site: Site,
-    /// Element with the largest error relative to its bound, which covers the rounding of all ops before it; `None` if there
-    /// are no elements.
+    /// Element with the largest error relative to its bound, which covers the rounding of all ops before it; `None`
+    /// if there are no elements.
     pub worst: Option<Deviation>,
     /// Index of that element.
     pub index: Vec<usize>,
@@ -77,14 +77,14 @@ impl Lockstep {
         self.first_failure().is_none() && self.fused.iter().all(|result| !result.fails())
     }
 
-    /// Returns the first node whose error exceeds its bound. Its reference is computed from the device's own inputs to it, so
-    /// the fault is in this node.
+    /// Returns the first node whose error exceeds its bound. Its reference is computed from the device's own inputs
+    /// to it, so the fault is in this node.
     pub fn first_failure(&self) -> Option<&NodeCheck> {
         self.nodes.iter().find(|node| node.fails())
     }
 
-    /// Returns whether every single node is within its bound but the fused step is not: the fault is in a fused kernel or in
-    /// the reuse of buffers.
+    /// Returns whether every single node is within its bound but the fused step is not: the fault is in a fused
+    /// kernel or in the reuse of buffers.
     pub fn only_fused(&self) -> bool {
         self.first_failure().is_none() && !self.passes()
     }
@@ -164,13 +164,13 @@ impl fmt::Display for Lockstep {
 impl Session {
     /// Runs a step on the device node by node and compares each node with its reference.
     ///
-    /// The reference is computed in `f64` on the host from the device's own inputs to the node. Errors therefore do not
-    /// accumulate, and the first node whose error exceeds its bound ([`crate::bound`]) is the faulty one. Then runs the fused
-    /// step, and compares `targets` and all updated variables with a run in `f64`, within a bound for the rounding of all
-    /// ops before them ([`expected`](crate::expected)).
+    /// The reference is computed in `f64` on the host from the device's own inputs to the node. Errors therefore do
+    /// not accumulate, and the first node whose error exceeds its bound ([`crate::bound`]) is the faulty one. Then
+    /// runs the fused step, and compares `targets` and all updated variables with a run in `f64`, within a bound for
+    /// the rounding of all ops before them ([`expected`](crate::expected)).
     ///
-    /// Variables and counters are restored afterwards. This is slow and needs much memory: each node is computed about ten
-    /// times on the host, in `f64`.
+    /// Variables and counters are restored afterwards. This is slow and needs much memory: each node is computed
+    /// about ten times on the host, in `f64`.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -233,8 +233,8 @@ impl Session {
     }
 }
 
-/// Number of times that the bounds of a seemingly failing node are widened with new draws: among millions of elements, few
-/// draws hardly move some.
+/// Number of times that the bounds of a seemingly failing node are widened with new draws: among millions of
+/// elements, few draws hardly move some.
 const ROUNDS: usize = 12;
 
 /// Compares the device's outputs of a node with the reference on the same inputs.

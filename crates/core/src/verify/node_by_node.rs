@@ -106,8 +106,8 @@ impl Session {
         self.device().kind == "cpu-f64"
     }
 
-    /// Runs the nodes of a graph on the device, chunk by chunk, each on the device's own results of earlier nodes. Calls
-    /// `visit` with every node once its values are known. No variable is updated and no counter advances.
+    /// Runs the nodes of a graph on the device, chunk by chunk, each on the device's own results of earlier nodes.
+    /// Calls `visit` with every node once its values are known. No variable is updated and no counter advances.
     ///
     /// # Errors
     /// Those of [`Session::compile`] and [`Session::run`], and the first error of `visit`.

@@ -86,12 +86,13 @@ pub(crate) fn causes(interpreter: &Interpreter, values: &Values, node: NodeId, a
 impl Session {
     /// Finds the first node that computes an infinity or NaN from finite inputs.
     ///
-    /// Runs the graph once and fetches every node's value. Considers the nodes that lead to `targets`, or else to the updates
-    /// of variables. Returns `None` if all of these values are finite.
+    /// Runs the graph once and fetches every node's value. Considers the nodes that lead to `targets`, or else to the
+    /// updates of variables. Returns `None` if all of these values are finite.
     ///
-    /// A non-finite value that is masked out later is not reported: a node counts only if its non-finite value reaches the
-    /// result. No variable is updated and no counter advances. This is slow and needs much memory; it is meant for the one
-    /// step that failed. Steps are hardly fused here, so a value that barely overflows in the fused step may be finite here.
+    /// A non-finite value that is masked out later is not reported: a node counts only if its non-finite value
+    /// reaches the result. No variable is updated and no counter advances. This is slow and needs much memory; it is
+    /// meant for the one step that failed. Steps are hardly fused here, so a value that barely overflows in the fused
+    /// step may be finite here.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -154,8 +155,8 @@ impl Session {
     }
 }
 
-/// Returns the first value, in the order of nodes, that is in `wrong` while none of its inputs is, and from which a path of
-/// wrong values leads to one of `roots`.
+/// Returns the first value, in the order of nodes, that is in `wrong` while none of its inputs is, and from which a
+/// path of wrong values leads to one of `roots`.
 fn origin(interpreter: &Interpreter, roots: &[ValueId], wrong: &BTreeSet<ValueId>) -> Option<ValueId> {
     let mut stack: Vec<ValueId> =
         roots.iter().map(|&root| interpreter.source(root)).filter(|root| wrong.contains(root)).collect();

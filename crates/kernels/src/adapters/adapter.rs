@@ -11,8 +11,8 @@ use super::self_test::SelfTest;
 use crate::gpu::Gpu;
 use crate::kernels::compile::{Disk, Kernels};
 
-/// Optional features that devices use if the adapter supports them: timestamps, for profiling and tuning, and the pipeline
-/// cache.
+/// Optional features that devices use if the adapter supports them: timestamps, for profiling and tuning, and the
+/// pipeline cache.
 pub(crate) const OPTIONAL_FEATURES: wgpu::Features =
     wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
 
@@ -33,8 +33,8 @@ impl fmt::Debug for Adapter {
     }
 }
 
-/// Returns all adapters that can run compute shaders, best first: real GPUs before software adapters; then Vulkan, Metal and
-/// DX12 before OpenGL; then discrete before integrated GPUs.
+/// Returns all adapters that can run compute shaders, best first: real GPUs before software adapters; then Vulkan,
+/// Metal and DX12 before OpenGL; then discrete before integrated GPUs.
 ///
 /// Adapters are enumerated once per process.
 pub fn adapters() -> &'static [Adapter] {
@@ -110,8 +110,8 @@ impl Adapter {
         self.adapter.features()
     }
 
-    /// Returns the result of the driver's self-test, which runs when a device is first opened, or else now. The answers are
-    /// stored per adapter and driver in [`cache_folder`](crate::cache_folder), if there is one.
+    /// Returns the result of the driver's self-test, which runs when a device is first opened, or else now. The
+    /// answers are stored per adapter and driver in [`cache_folder`](crate::cache_folder), if there is one.
     ///
     /// # Errors
     /// Fails if the driver does not open a device.
@@ -123,8 +123,8 @@ impl Adapter {
     }
 
     /// Opens a device, and runs the self-test if that was not done yet.
-    fn connect(&self, cached: bool, wanted: wgpu::Features) -> Result<(Arc<Gpu>, Kernels, &SelfTest)> {
-        let gpu = Arc::new(Gpu::open(&self.adapter, self.info(), wanted)?);
+    fn connect(&self, cached: bool, optional: wgpu::Features) -> Result<(Arc<Gpu>, Kernels, &SelfTest)> {
+        let gpu = Arc::new(Gpu::open(&self.adapter, self.info(), optional)?);
         let disk = if cached { Disk::open(&gpu, &self.info) } else { None };
         let kernels = Kernels::new(gpu.clone(), disk);
         let test = self.tested.get_or_init(|| probe::run(&gpu, &kernels));
@@ -136,8 +136,8 @@ impl Adapter {
     ///
     /// # Errors
     /// Those of [`Self::open`].
-    pub(crate) fn opened(&self, cached: bool, wanted: wgpu::Features) -> Result<OpenedGpu> {
-        let (gpu, kernels, test) = self.connect(cached, wanted)?;
+    pub(crate) fn opened(&self, cached: bool, optional: wgpu::Features) -> Result<OpenedGpu> {
+        let (gpu, kernels, test) = self.connect(cached, optional)?;
         probe::admit(test, &gpu.info, probe::forced())?;
         let (info, limits) = (self.info(), self.plan_limits(test.iterations()));
         Ok(OpenedGpu { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
@@ -169,12 +169,12 @@ impl Adapter {
     ///
     /// The first time, the driver is tested for known faults ([`Self::self_test`]).
     ///
-    /// If the API exports compiled kernels (Vulkan), they are stored in [`cache_folder`](crate::cache_folder) and reused by
-    /// the next process.
+    /// If the API exports compiled kernels (Vulkan), they are stored in [`cache_folder`](crate::cache_folder) and
+    /// reused by the next process.
     ///
     /// # Errors
-    /// Fails if the driver does not open a device, or fails its self-test. The environment variable `WGRAD_FORCE=1` ignores
-    /// the failed self-test.
+    /// Fails if the driver does not open a device, or fails its self-test. The environment variable `WGRAD_FORCE=1`
+    /// ignores the failed self-test.
     pub fn open(&self) -> Result<Device> {
         self.opened(true, OPTIONAL_FEATURES).map(Device::from)
     }

@@ -20,7 +20,8 @@ pub(crate) struct OpenedGpu {
     pub self_test: SelfTest,
 }
 
-/// Device for sessions: a GPU, or the CPU backend in single or double precision. Cheap to clone; clones share the device.
+/// Device for sessions: a GPU, or the CPU backend in single or double precision. Cheap to clone; clones share the
+/// device.
 #[derive(Clone)]
 pub struct Device(Kind);
 
@@ -48,8 +49,8 @@ impl Device {
         Self(Kind::CpuF64)
     }
 
-    /// Returns the same device with other tuning choices, such as those of [`Backend::tune`]. Has no effect on the CPU, which
-    /// has no variants of kernels.
+    /// Returns the same device with other tuning choices, such as those of [`Backend::tune`]. Has no effect on the
+    /// CPU, which has no variants of kernels.
     pub fn choosing(&self, choices: Choices) -> Self {
         match &self.0 {
             Kind::Gpu(opened, _) => Self(Kind::Gpu(opened.clone(), choices)),

@@ -6,8 +6,8 @@ use super::adapter::adapters;
 use super::device::Device;
 
 impl Device {
-    /// Opens the best real GPU, or else the CPU backend. A software adapter is slower than the CPU backend and only used when
-    /// selected by name.
+    /// Opens the best real GPU, or else the CPU backend. A software adapter is slower than the CPU backend and only
+    /// used when selected by name.
     ///
     /// # Errors
     /// Fails if there is a GPU but its driver does not open it, or fails its self-test.
@@ -18,8 +18,8 @@ impl Device {
         }
     }
 
-    /// Opens a device by name: `auto` (see [`Self::best`]), `cpu`, `cpu-f64`, `gpu` (the best real GPU), or a part of an
-    /// adapter's name, optionally after an API, such as `llvmpipe`, `gl:llvmpipe` or `vulkan:nvidia`.
+    /// Opens a device by name: `auto` (see [`Self::best`]), `cpu`, `cpu-f64`, `gpu` (the best real GPU), or a part of
+    /// an adapter's name, optionally after an API, such as `llvmpipe`, `gl:llvmpipe` or `vulkan:nvidia`.
     ///
     /// # Errors
     /// Fails if there is no such device; the message lists the available ones.

@@ -1,4 +1,5 @@
-//! Self-test of a device: runs `shaders/probe.wgsl`, once per adapter and driver, and decides whether the device is usable.
+//! Self-test of a device: runs `shaders/probe.wgsl`, once per adapter and driver, and decides whether the device is
+//! usable.
 
 #[cfg(any(test, target_arch = "wasm32"))]
 use std::time::Duration;
@@ -63,14 +64,14 @@ fn run_probes(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
         [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "looped")];
     let shaders = kernels.shaders(dispatches.iter())?;
     let bindings = |i: usize| &shaders[i].module.entries[dispatches[i].entry].bindings;
-    let wanted: Vec<PipelineRequest<'_>> = (0..dispatches.len())
+    let requests: Vec<PipelineRequest<'_>> = (0..dispatches.len())
         .map(|i| PipelineRequest {
             shader: &shaders[i],
             dispatch: &dispatches[i],
             offsets: vec![false; bindings(i).len()],
         })
         .collect();
-    let pipelines = kernels.pipelines(&wanted, |_, _| ())?;
+    let pipelines = kernels.pipelines(&requests, |_, _| ())?;
     let storage = wgpu::BufferUsages::STORAGE;
     let bytes = 4 * ANSWERS as u64;
     let inputs = gpu.buffer("probe", size_of_val(&INPUTS) as u64, storage | wgpu::BufferUsages::COPY_DST);

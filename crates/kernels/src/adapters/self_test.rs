@@ -1,5 +1,5 @@
-//! Evaluation of a driver's answers to `shaders/probe.wgsl`: which are correct, which the kernels work around, and which make
-//! the device unusable.
+//! Evaluation of a driver's answers to `shaders/probe.wgsl`: which are correct, which the kernels work around, and
+//! which make the device unusable.
 
 use std::fmt;
 use std::time::Duration;
@@ -28,8 +28,8 @@ pub struct Probe {
 
 /// Self-test of an adapter's driver: a few dispatches that probe for known faults, run when a device is first opened.
 ///
-/// wgrad's kernels do not rely on behaviour that WGSL leaves open, so most findings are only noted. A driver that fails a probe
-/// is refused by [`Adapter::open`](crate::Adapter::open).
+/// wgrad's kernels do not rely on behaviour that WGSL leaves open, so most findings are only noted. A driver that
+/// fails a probe is refused by [`Adapter::open`](crate::Adapter::open).
 ///
 /// ```
 /// use wgrad_kernels::{ProbeVerdict, adapters};
@@ -72,8 +72,8 @@ impl SelfTest {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
     }
 
-    /// Returns the largest number of loop iterations of a thread: the number that the driver ran in the probe, or `u32::MAX` if
-    /// it ran all of them.
+    /// Returns the largest number of loop iterations of a thread: the number that the driver ran in the probe, or
+    /// `u32::MAX` if it ran all of them.
     pub fn iterations(&self) -> u32 {
         let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != ProbeVerdict::Passed;
         let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());

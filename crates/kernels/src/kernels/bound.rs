@@ -23,6 +23,6 @@ pub struct BoundDispatch {
     pub targets: Vec<(String, Target)>,
 }
 
-/// Function that locates a buffer of the plan: returns the number of the device buffer that contains it, and the index of
-/// its first element there.
+/// Function that locates a buffer of the plan: returns the number of the device buffer that contains it, and the
+/// index of its first element there.
 pub type Physical<'a> = dyn Fn(BufferIndex) -> (usize, usize) + 'a;

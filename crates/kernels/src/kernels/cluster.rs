@@ -14,9 +14,9 @@ const GROUP: usize = 64;
 
 /// Returns the launch of a cluster.
 ///
-/// A thread computes four neighbouring elements. Contiguous buffers are loaded and stored as `vec4`, other views element by
-/// element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: it writes into the padding
-/// after the last element.
+/// A thread computes four neighbouring elements. Contiguous buffers are loaded and stored as `vec4`, other views
+/// element by element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: it writes
+/// into the padding after the last element.
 pub(super) fn launch(
     cluster: &Cluster,
     inputs: &[BufferIndex],

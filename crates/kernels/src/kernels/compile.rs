@@ -1,5 +1,5 @@
-//! Shaders and pipelines, compiled once per device: a shader per source; a pipeline per entry point, constants and bindings
-//! with dynamic offset.
+//! Shaders and pipelines, compiled once per device: a shader per source; a pipeline per entry point, constants and
+//! bindings with dynamic offset.
 //!
 //! The missing kernels of a plan are compiled in parallel on all cores, since drivers take 5 to 300 ms per kernel.
 
@@ -76,8 +76,8 @@ impl Disk {
     #[allow(unsafe_code, reason = "wgpu cannot verify the origin of the bytes")]
     fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgrad"), data, fallback: true };
-        // SAFETY: the bytes were returned by `PipelineCache::get_data`: their checksum was compared, and the file belongs to
-        // the user. wgpu compares adapter and driver, and ignores the bytes if they differ.
+        // SAFETY: the bytes were returned by `PipelineCache::get_data`: their checksum was compared, and the file
+        // belongs to the user. wgpu compares adapter and driver, and ignores the bytes if they differ.
         unsafe { device.create_pipeline_cache(&descriptor) }
     }
 
@@ -163,29 +163,29 @@ impl Kernels {
         dispatches.iter().zip(&keys).map(shader).collect()
     }
 
-    /// Returns the pipelines of some launches. Calls `compiled` after each new one with the numbers of finished and of all new
-    /// pipelines.
+    /// Returns the pipelines of some launches. Calls `compiled` after each new one with the numbers of finished and
+    /// of all new pipelines.
     ///
     /// # Errors
     /// Fails if a pipeline exceeds the limits of the device.
     pub fn pipelines(
         &self,
-        wanted: &[PipelineRequest<'_>],
+        requests: &[PipelineRequest<'_>],
         compiled: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<Vec<Arc<Pipeline>>> {
-        let keys: Vec<Key> = wanted.iter().map(PipelineRequest::key).collect();
+        let keys: Vec<Key> = requests.iter().map(PipelineRequest::key).collect();
         let mut missing: Vec<(&Key, &PipelineRequest<'_>)> = vec![];
         {
             let known = lock(&self.compiled);
-            for (key, wanted) in keys.iter().zip(wanted) {
+            for (key, request) in keys.iter().zip(requests) {
                 if !known.pipelines.contains_key(key) && !missing.iter().any(|(other, _)| *other == key) {
-                    missing.push((key, wanted));
+                    missing.push((key, request));
                 }
             }
         }
         let done = AtomicUsize::new(0);
-        let made = self.each(&missing, |(_, wanted)| {
-            let pipeline = self.pipeline(wanted);
+        let made = self.each(&missing, |(_, request)| {
+            let pipeline = self.pipeline(request);
             compiled(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
             pipeline
         });
@@ -199,8 +199,8 @@ impl Kernels {
         Ok(keys.iter().map(|key| known.pipelines[key].clone()).collect())
     }
 
-    fn pipeline(&self, wanted: &PipelineRequest<'_>) -> Result<Pipeline> {
-        let PipelineRequest { shader, dispatch, offsets } = wanted;
+    fn pipeline(&self, request: &PipelineRequest<'_>) -> Result<Pipeline> {
+        let PipelineRequest { shader, dispatch, offsets } = request;
         let bindings = shader.module.entries[dispatch.entry].bindings.iter().zip(offsets);
         let entries: Vec<_> = bindings
             .map(|(binding, &offset)| wgpu::BindGroupLayoutEntry {
@@ -262,8 +262,8 @@ impl Kernels {
         }
     }
 
-    /// Calls `make` in error scopes and returns its result, or the error of the device. Error scopes belong to a thread, so each
-    /// kernel gets its own errors.
+    /// Calls `make` in error scopes and returns its result, or the error of the device. Error scopes belong to a
+    /// thread, so each kernel gets its own errors.
     fn scoped<T>(&self, kernel: &str, make: impl FnOnce() -> T) -> Result<T> {
         #[cfg(not(target_arch = "wasm32"))]
         {

@@ -24,7 +24,8 @@ struct Added<'a> {
 }
 
 impl Added<'_> {
-    /// Returns the name of the variable for a buffer of the plan; declares it on first use. `None` if the buffer has no memory.
+    /// Returns the name of the variable for a buffer of the plan; declares it on first use. `None` if the buffer has
+    /// no memory.
     fn name(&mut self, buffer: BufferIndex, element: &str, written: bool) -> Option<String> {
         if matches!(self.plan.buffers[buffer].role, Role::Passed) {
             return None;

@@ -1,9 +1,9 @@
 //! Kernels of groups: one kernel that runs the same pointwise ops over many lists of buffers, such as the update of all
 //! parameters.
 //!
-//! Variables, their optimizer state and their gradients are allocated side by side in a few device buffers, which the kernel
-//! binds as a whole. A table maps each block of elements to its member of the group, and each member to the start of its
-//! buffers.
+//! Variables, their optimizer state and their gradients are allocated side by side in a few device buffers, which the
+//! kernel binds as a whole. A table maps each block of elements to its member of the group, and each member to the
+//! start of its buffers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

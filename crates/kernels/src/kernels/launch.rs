@@ -64,7 +64,8 @@ pub(crate) fn launches(
     Ok(bounds)
 }
 
-/// Returns the table of [`Grid::Blocks`] for each device buffer that contains some of the inputs, with one of these inputs.
+/// Returns the table of [`Grid::Blocks`] for each device buffer that contains some of the inputs, with one of these
+/// inputs.
 fn blocks(
     inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,

@@ -1,5 +1,5 @@
-//! Prints clusters of pointwise ops as WGSL: declarations, functions, loads, calls and stores, for one element or for four
-//! neighbouring ones.
+//! Prints clusters of pointwise ops as WGSL: declarations, functions, loads, calls and stores, for one element or for
+//! four neighbouring ones.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -54,8 +54,8 @@ pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     }
 }
 
-/// Prints one function per pointwise op in use, after the library functions that they call, unless `present` contains these.
-/// Names begin with `prefix`, because a kernel may contain several clusters.
+/// Prints one function per pointwise op in use, after the library functions that they call, unless `present` contains
+/// these. Names begin with `prefix`, because a kernel may contain several clusters.
 pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> String {
     let mut text = String::new();
     for instruction in &cluster.instructions {
@@ -198,8 +198,8 @@ pub(super) struct Declared {
     pub written: bool,
 }
 
-/// Returns the expression of the buffer index for linear position `at` of a view. Adjacent axes are merged if one stride
-/// covers them.
+/// Returns the expression of the buffer index for linear position `at` of a view. Adjacent axes are merged if one
+/// stride covers them.
 fn locate(view: &View, at: &str) -> String {
     let mut axes: Vec<(usize, usize)> = vec![];
     for (&size, &stride) in view.shape.dims().iter().zip(&view.strides).rev() {

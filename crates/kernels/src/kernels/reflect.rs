@@ -1,5 +1,5 @@
-//! Reflection of WGSL: bindings by name, the layout of the uniform `params`, workgroup sizes, and the positions of functions
-//! that fusion replaces. Launches therefore need not declare these a second time.
+//! Reflection of WGSL: bindings by name, the layout of the uniform `params`, workgroup sizes, and the positions of
+//! functions that fusion replaces. Launches therefore need not declare these a second time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;

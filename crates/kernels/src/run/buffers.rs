@@ -177,8 +177,8 @@ impl Buffers {
         self.keep(part)
     }
 
-    /// Sets the number of slots in use of a per-step buffer and grows it if necessary. Programs have to bind a grown buffer
-    /// again. Has no effect on other buffers.
+    /// Sets the number of slots in use of a per-step buffer and grows it if necessary. Programs have to bind a grown
+    /// buffer again. Has no effect on other buffers.
     ///
     /// # Errors
     /// Fails if the device cannot hold this number of slots.

@@ -17,8 +17,8 @@ pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> Choices {
         .map_or_else(|_| Choices::default(), |text| Choices::parse(&text))
 }
 
-/// Stores tuning choices as text in a folder, such as [`cache_folder`](crate::cache_folder), and returns the path of the
-/// file. There is one file per adapter and driver.
+/// Stores tuning choices as text in a folder, such as [`cache_folder`](crate::cache_folder), and returns the path of
+/// the file. There is one file per adapter and driver.
 ///
 /// # Errors
 /// Fails if the folder cannot be created or the file cannot be written.

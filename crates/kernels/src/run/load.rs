@@ -1,7 +1,7 @@
 //! Loading of plans: allocates buffers, compiles kernels and binds launches.
 //!
-//! WebGPU guarantees only [`OFFSETS`] bindings with dynamic offset per kernel. If a kernel would have more, a plain buffer
-//! replaces the per-step buffer, and each step copies between the two.
+//! WebGPU guarantees only [`OFFSETS`] bindings with dynamic offset per kernel. If a kernel would have more, a plain
+//! buffer replaces the per-step buffer, and each step copies between the two.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -169,14 +169,14 @@ impl Loader<'_> {
                 *end += before;
             }
         }
-        let wanted = launches.iter().zip(&shaders).map(|(launch, shader)| {
+        let requests = launches.iter().zip(&shaders).map(|(launch, shader)| {
             let bindings = &shader.module.entries[launch.dispatch.entry].bindings;
             let per_step = |buffer| self.buffers.get(buffer).slots.is_some();
             let offsets = bindings.iter().map(|binding| launch.buffer(&binding.name).is_some_and(per_step)).collect();
             PipelineRequest { shader, dispatch: &launch.dispatch, offsets }
         });
         let compiled = |done, of| self.on_compile.iter().for_each(|f| f(done, of));
-        let pipelines = self.kernels.pipelines(&wanted.collect::<Vec<_>>(), compiled)?;
+        let pipelines = self.kernels.pipelines(&requests.collect::<Vec<_>>(), compiled)?;
         let (uniform, offsets) = self.uniforms(&launches, &shaders)?;
         let mut program = Program::new(uniform, written);
         for (((launch, shader), pipeline), offset) in launches.iter().zip(&shaders).zip(pipelines).zip(offsets) {
@@ -188,8 +188,8 @@ impl Loader<'_> {
         Ok(program)
     }
 
-    /// Replaces per-step buffers by plain ones if a kernel has too many of them. Returns the number of copies that were added
-    /// before the first launch.
+    /// Replaces per-step buffers by plain ones if a kernel has too many of them. Returns the number of copies that
+    /// were added before the first launch.
     fn limit_offsets(
         &mut self,
         launches: &mut Vec<PlannedLaunch>,
@@ -266,7 +266,8 @@ impl Loader<'_> {
         Ok(CompiledLaunch { pipeline, groups, bindings, per_step })
     }
 
-    /// Divides threads by the workgroup size. A one-dimensional grid that exceeds the limit continues along the second axis.
+    /// Divides threads by the workgroup size. A one-dimensional grid that exceeds the limit continues along the
+    /// second axis.
     fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
         let [x, y, z] = match dispatch.grid {
             Grid::Groups(groups) => groups,

@@ -7,8 +7,8 @@ use wgrad_core::{Error, Result};
 use super::program::Program;
 use crate::gpu::Gpu;
 
-/// Runs one step of a program and measures each task. The device must support timestamps, and [`Program::fit`] must have been
-/// called before.
+/// Runs one step of a program and measures each task. The device must support timestamps, and [`Program::fit`] must
+/// have been called before.
 ///
 /// # Errors
 /// Fails if the device is lost.

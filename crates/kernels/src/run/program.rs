@@ -1,7 +1,7 @@
 //! Loaded plans: every launch with its pipeline and bind group, so that a run only encodes commands.
 //!
-//! Values that differ between the steps of a run are in slots of per-step buffers, selected by the dynamic offset of the
-//! binding.
+//! Values that differ between the steps of a run are in slots of per-step buffers, selected by the dynamic offset of
+//! the binding.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -139,8 +139,8 @@ impl Program {
         &self.own
     }
 
-    /// Prepares a run of `steps` steps: allocates a slot per step in the per-step buffers that steps write, and binds buffers
-    /// that have grown since the last run.
+    /// Prepares a run of `steps` steps: allocates a slot per step in the per-step buffers that steps write, and binds
+    /// buffers that have grown since the last run.
     ///
     /// # Errors
     /// Fails if the device cannot hold this number of slots.

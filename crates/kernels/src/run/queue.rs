@@ -1,7 +1,7 @@
 //! Submissions of a session: the steps of a run are encoded into compute passes and submitted in chunks of steps.
 //!
-//! A chunk has enough steps to keep the device busy, with at most [`DISPATCHES`] launches. Fewer than [`IN_FLIGHT`] chunks are
-//! in flight, so that the device never waits for the host and the host never runs ahead without limit.
+//! A chunk has enough steps to keep the device busy, with at most [`DISPATCHES`] launches. Fewer than [`IN_FLIGHT`]
+//! chunks are in flight, so that the device never waits for the host and the host never runs ahead without limit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -57,8 +57,8 @@ impl Queue {
         Ok(self.readback.pending(reading, index))
     }
 
-    /// Runs a program and reads buffers after its last step, in the same submission as that step. [`Program::fit`] must have
-    /// been called before.
+    /// Runs a program and reads buffers after its last step, in the same submission as that step. [`Program::fit`]
+    /// must have been called before.
     ///
     /// # Errors
     /// Fails if the device is lost.
@@ -87,8 +87,8 @@ impl Queue {
         }
     }
 
-    /// Waits until few submissions are in flight, and adapts the number of steps per chunk to their times. The first chunk has
-    /// one step, because the time of a step is unknown.
+    /// Waits until few submissions are in flight, and adapts the number of steps per chunk to their times. The first
+    /// chunk has one step, because the time of a step is unknown.
     #[cfg(not(target_arch = "wasm32"))]
     fn throttle(&mut self, index: wgpu::SubmissionIndex, program: &mut Program) -> Result<()> {
         self.in_flight.push_back((index, true));

@@ -38,8 +38,8 @@ pub(super) struct Tuner<'a> {
 }
 
 impl Tuner<'_> {
-    /// Chooses variants; see [`Backend::tune`]. Each variant is compiled, run on zeros and timed at most nine times, with the
-    /// device's timestamps if it supports them, else with the host's clock.
+    /// Chooses variants; see [`Backend::tune`]. Each variant is compiled, run on zeros and timed at most nine times,
+    /// with the device's timestamps if it supports them, else with the host's clock.
     ///
     /// # Errors
     /// Fails if a variant does not run; choices made before are kept.
@@ -94,7 +94,8 @@ impl Tuner<'_> {
         Ok(Some((default, best)))
     }
 
-    /// Returns the median time of a variant; after one run only if that takes longer than `longest`. `None` after the deadline.
+    /// Returns the median time of a variant; after one run only if that takes longer than `longest`. `None` after the
+    /// deadline.
     fn time(
         &mut self,
         at: TuningCase<'_>,

@@ -13,16 +13,16 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Returns the typical absolute size of some numbers: the first decile of those that are finite and not 0, or 1 if there are
-/// none. A low quantile, because most numbers may be masks such as `-1e9`.
+/// Returns the typical absolute size of some numbers: the first decile of those that are finite and not 0, or 1 if
+/// there are none. A low quantile, because most numbers may be masks such as `-1e9`.
 pub(super) fn typical_size(values: &[f64]) -> f64 {
     let mut sizes: Vec<f64> = values.iter().map(|x| x.abs()).filter(|x| *x > 0.0 && x.is_finite()).collect();
     let at = sizes.len() / 10;
     if sizes.is_empty() { 1.0 } else { *sizes.select_nth_unstable_by(at, f64::total_cmp).1 }
 }
 
-/// Returns a random direction in which each number moves in proportion to its size, limited to between 1 and 1000 times the
-/// typical size. Numbers that are not finite do not move.
+/// Returns a random direction in which each number moves in proportion to its size, limited to between 1 and 1000
+/// times the typical size. Numbers that are not finite do not move.
 pub(super) fn direction(values: &[f64], stream: &mut Stream) -> Vec<f64> {
     let size = typical_size(values);
     let mut along = |x: &f64| x.abs().clamp(size, 1e3 * size) * stream.normal();
@@ -50,8 +50,8 @@ pub(super) struct Derivative {
     size: f64,
 }
 
-/// Measures the derivative of `f` at 0. `terms` is the scale of the expected value (see [`terms`]): the search for a step size
-/// ends when the error is far below it.
+/// Measures the derivative of `f` at 0. `terms` is the scale of the expected value (see [`terms`]): the search for a
+/// step size ends when the error is far below it.
 pub(super) fn measure_derivative(terms: f64, mut f: impl FnMut(f64) -> Result<f64>) -> Result<Derivative> {
     let mut best = Derivative { value: f64::NAN, error: f64::INFINITY, size: 0.0 };
     for t in [1e-4, 1e-5, 1e-3, 1e-6, 1e-7] {

@@ -15,21 +15,23 @@ use step_values::StepValues;
 
 /// Compares the gradients of `loss`, which must have one element, with finite differences of it, all in `f64`.
 ///
-/// For every parameter, the directional derivative `g·d` along a random direction `d` is compared with the central difference
-/// `(L(θ + t·d) − L(θ − t·d)) / 2t`. This is evaluated for several `t` with Richardson extrapolation, and the one with the
-/// smallest estimated error is used. More than 16 parameters are moved in sets; if the derivatives of a set disagree, each of
-/// its parameters is moved on its own. Every op between parameters and the loss is checked in the same way, with a random
-/// cotangent, at the values that it has in this step. A wrong gradient rule is therefore reported with its source line.
+/// For every parameter, the directional derivative `g·d` along a random direction `d` is compared with the central
+/// difference `(L(θ + t·d) − L(θ − t·d)) / 2t`. This is evaluated for several `t` with Richardson extrapolation, and
+/// the one with the smallest estimated error is used. More than 16 parameters are moved in sets; if the derivatives
+/// of a set disagree, each of its parameters is moved on its own. Every op between parameters and the loss is checked
+/// in the same way, with a random cotangent, at the values that it has in this step. A wrong gradient rule is
+/// therefore reported with its source line.
 ///
-/// A disagreement is checked again, so that a kink is not reported as wrong: a pointwise op element by element, where the
-/// gradient must be between the one-sided derivatives; other ops at nearby values. `detach`ed values are kept constant, and
-/// dropout draws the same numbers each time. An op that declares its gradient an estimate
-/// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is listed but not compared.
+/// A disagreement is checked again, so that a kink is not reported as wrong: a pointwise op element by element, where
+/// the gradient must be between the one-sided derivatives; other ops at nearby values. `detach`ed values are kept
+/// constant, and dropout draws the same numbers each time. An op that declares its gradient an estimate
+/// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is listed but not
+/// compared.
 ///
-/// The graph is not changed, even if it contains an optimizer; no variable is updated and no counter advances. The newest
-/// values have to be on the host: call [`Session::sync`](crate::Session::sync) before. The audit costs about a hundred runs
-/// of the loss in `f64` on the host, regardless of the number of parameters, and the memory of all values of a step. A batch
-/// of a few examples is enough.
+/// The graph is not changed, even if it contains an optimizer; no variable is updated and no counter advances. The
+/// newest values have to be on the host: call [`Session::sync`](crate::Session::sync) before. The audit costs about a
+/// hundred runs of the loss in `f64` on the host, regardless of the number of parameters, and the memory of all
+/// values of a step. A batch of a few examples is enough.
 ///
 /// ```
 /// use wgrad_core::{Array, DType, Graph, Init, Kind, Mode, Params, audit};
@@ -46,8 +48,8 @@ use step_values::StepValues;
 /// ```
 ///
 /// # Errors
-/// Errors of the graph, a loss of several elements, missing feeds or feeds of the wrong shape or type, and variables whose
-/// newest value is on a device.
+/// Errors of the graph, a loss of several elements, missing feeds or feeds of the wrong shape or type, and variables
+/// whose newest value is on a device.
 #[track_caller]
 pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     let graph = loss.graph();

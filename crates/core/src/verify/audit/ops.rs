@@ -124,7 +124,8 @@ impl<'a> IsolatedOp<'a> {
         Ok(DirectionCheck { verdict: compare(claimed, measured, terms), claimed, measured: measured.value })
     }
 
-    /// Returns the verdict on an input for which rule and differences disagree, after checking whether the op has a kink.
+    /// Returns the verdict on an input for which rule and differences disagree, after checking whether the op has a
+    /// kink.
     fn recheck(
         &self,
         arrays: &Arrays,
@@ -146,8 +147,8 @@ impl<'a> IsolatedOp<'a> {
         })
     }
 
-    /// Checks a pointwise op element by element. Where the one-sided derivatives differ, that of the rule must be between them;
-    /// along the other elements it must agree as usual.
+    /// Checks a pointwise op element by element. Where the one-sided derivatives differ, that of the rule must be
+    /// between them; along the other elements it must agree as usual.
     fn element_by_element(
         &self,
         arrays: &Arrays,

@@ -74,8 +74,8 @@ fn inspect(step: &StepValues<'_>, i: usize) -> Result<ParameterAudit> {
     })
 }
 
-/// Moves a set of parameters together and records the verdict. Returns false if the derivatives of several disagree, so that
-/// each has to be moved on its own.
+/// Moves a set of parameters together and records the verdict. Returns false if the derivatives of several disagree,
+/// so that each has to be moved on its own.
 fn check_set(
     step: &StepValues<'_>,
     set: &[usize],

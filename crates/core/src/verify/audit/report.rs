@@ -9,8 +9,9 @@ pub enum GradientVerdict {
     Agrees,
     /// The gradient disagrees and there is no kink: it is wrong.
     Disagrees,
-    /// The gradient disagrees because an op between it and the loss is at a kink, such as a `ReLU` of exactly 0, or jumps, such
-    /// as the argmax of two equal values. No single op is wrong: its rule returns a value between the one-sided derivatives.
+    /// The gradient disagrees because an op between it and the loss is at a kink, such as a `ReLU` of exactly 0, or
+    /// jumps, such as the argmax of two equal values. No single op is wrong: its rule returns a value between the
+    /// one-sided derivatives.
     Kink,
     /// Not compared: an op between it and the loss has a gradient that is by design an estimate and not the derivative
     /// ([`Pointwise::estimated`](crate::Pointwise::estimated)), such as the sign of binary weights.
@@ -34,8 +35,8 @@ pub struct ParameterAudit {
     pub gradient_norm: f64,
     /// Fraction of its gradient's elements that are exactly 0.
     pub zeros: f64,
-    /// Norm of the change that the step makes, divided by the norm of the value (infinite if that is 0). `None` if the graph does
-    /// not update it. About 0.001 is usual.
+    /// Norm of the change that the step makes, divided by the norm of the value (infinite if that is 0). `None` if
+    /// the graph does not update it. About 0.001 is usual.
     pub update: Option<f64>,
     /// Number of parameters that were moved together with this one, itself included; 0 if it was not moved.
     pub moved: usize,
@@ -106,8 +107,8 @@ pub struct Audit {
     pub ops: Vec<OpAudit>,
     /// Number of ops between parameters and the loss that were compared with finite differences.
     pub checked: usize,
-    /// Number of these ops that are at a kink, such as a `ReLU` of exactly 0, where the rule returns a value between the
-    /// one-sided derivatives.
+    /// Number of these ops that are at a kink, such as a `ReLU` of exactly 0, where the rule returns a value between
+    /// the one-sided derivatives.
     pub kinks: usize,
     /// Number of these ops that are not measurable: the difference is not finite or not steady.
     pub unknown: usize,
@@ -140,7 +141,8 @@ impl Audit {
         self.parameters.iter().filter(|parameter| parameter.verdict == GradientVerdict::Disagrees)
     }
 
-    /// Returns the notes on a parameter beside its verdict: `not finite`, `dead`, `vanishing`, `exploding`, `large update`.
+    /// Returns the notes on a parameter, in addition to its verdict: `not finite`, `dead`, `vanishing`, `exploding`,
+    /// `large update`.
     pub fn notes(&self, parameter: &ParameterAudit) -> Vec<&'static str> {
         let largest = self.parameters.iter().map(|parameter| parameter.gradient_norm).fold(0.0, f64::max);
         let mut notes = vec![];

@@ -75,8 +75,8 @@ impl<'a> StepValues<'a> {
         Ok(Self { graph, feeds, interpreter, loss: loss.id(), parameters, base, depends, leads })
     }
 
-    /// Returns the values of the step with some of them changed. Keeps those that do not depend on the changed ones, and
-    /// `detach`ed ones; leaves out the others.
+    /// Returns the values of the step with some of them changed. Keeps those that do not depend on the changed ones,
+    /// and `detach`ed ones; leaves out the others.
     pub fn with(&self, changed: &[(ValueId, Array)]) -> Result<Values> {
         let mut values = Interpreter::values();
         let mut moves = vec![false; self.loss.node.0 + 1];
