@@ -16,7 +16,7 @@ use crate::{DType, Limits, Operand, Shape, Site, Spec, View};
 #[derive(Clone, Debug)]
 pub(super) struct Unplaced {
     pub spec: Spec,
-    pub place: BufferUse,
+    pub usage: BufferUse,
 }
 
 /// Purpose of a buffer before memory is assigned.
@@ -59,7 +59,7 @@ pub(super) fn pass(
     passes: &mut Vec<String>,
 ) -> Ordered {
     let Sequence { planned, in_place, stored } = sequence;
-    let (placed, copied) = (in_place.len(), live.updates.len() - in_place.len());
+    let (in_place_count, copied) = (in_place.len(), live.updates.len() - in_place.len());
     let mut emit = Emit {
         data,
         live,
@@ -68,7 +68,7 @@ pub(super) fn pass(
         stored,
         in_place,
         out: Ordered::default(),
-        of: BTreeMap::new(),
+        buffer_of: BTreeMap::new(),
         scheduled: BTreeMap::new(),
     };
     emit.declare();
@@ -79,7 +79,7 @@ pub(super) fn pass(
         let buffer = emit.buffer(fused.whole(value));
         emit.out.fetches.push(Fetched { buffer, spec: data.spec(value).clone() });
     }
-    passes.push(format!("order: {} tasks, {placed} updates in place, {copied} by copy", emit.out.tasks.len()));
+    passes.push(format!("order: {} tasks, {in_place_count} updates in place, {copied} by copy", emit.out.tasks.len()));
     emit.out
 }
 
@@ -94,14 +94,14 @@ struct Emit<'a> {
     /// Bases that need a buffer because they are read outside their task.
     stored: BTreeSet<Base>,
     /// Buffer of each base.
-    of: BTreeMap<Base, BufferIndex>,
+    buffer_of: BTreeMap<Base, BufferIndex>,
     /// Position in the plan's schedule of each scheduled number of the graph.
     scheduled: BTreeMap<usize, usize>,
 }
 
 impl Emit<'_> {
-    fn new_buffer(&mut self, spec: Spec, place: BufferUse) -> BufferIndex {
-        self.out.buffers.push(Unplaced { spec, place });
+    fn new_buffer(&mut self, spec: Spec, usage: BufferUse) -> BufferIndex {
+        self.out.buffers.push(Unplaced { spec, usage });
         BufferIndex(self.out.buffers.len() - 1)
     }
 
@@ -116,7 +116,7 @@ impl Emit<'_> {
                     let index = InputIndex(self.out.inputs.len());
                     let buffer = self.live.needed[i].then(|| self.new_buffer(spec.clone(), BufferUse::Input(index)));
                     if let Some(buffer) = buffer {
-                        self.of.insert(Base::Own(value), buffer);
+                        self.buffer_of.insert(Base::Own(value), buffer);
                     }
                     self.out.inputs.push(Input { value, name: name.clone(), buffer, spec });
                 }
@@ -125,13 +125,13 @@ impl Emit<'_> {
                     if self.live.needed[i] || written {
                         let index = VariableIndex(self.out.variables.len());
                         let buffer = self.new_buffer(node.outputs[0].clone(), BufferUse::Variable(index));
-                        self.of.insert(Base::Own(value), buffer);
+                        self.buffer_of.insert(Base::Own(value), buffer);
                         self.out.variables.push(UsedVariable { variable: variable.clone(), buffer, written });
                     }
                 }
                 NodeKind::Array(array) if self.live.needed[i] => {
                     let buffer = self.new_buffer(node.outputs[0].clone(), BufferUse::Array(array.clone()));
-                    self.of.insert(Base::Own(value), buffer);
+                    self.buffer_of.insert(Base::Own(value), buffer);
                 }
                 NodeKind::Scheduled(index) if self.live.needed[i] => {
                     let scheduled = self.data.schedule[*index].clone();
@@ -154,15 +154,15 @@ impl Emit<'_> {
     /// Returns the buffer of a base; creates it on first use.
     fn buffer(&mut self, base: Base) -> BufferIndex {
         if let Some(&variable) = self.in_place.get(&base) {
-            return self.of[&Base::Own(variable.output(0))];
+            return self.buffer_of[&Base::Own(variable.output(0))];
         }
-        if let Some(&buffer) = self.of.get(&base) {
+        if let Some(&buffer) = self.buffer_of.get(&base) {
             return buffer;
         }
         let value = base.value();
-        let place = if self.stored.contains(&base) { BufferUse::Made } else { BufferUse::Passed };
-        let buffer = self.new_buffer(self.data.spec(value).clone(), place);
-        self.of.insert(base, buffer);
+        let usage = if self.stored.contains(&base) { BufferUse::Made } else { BufferUse::Passed };
+        let buffer = self.new_buffer(self.data.spec(value).clone(), usage);
+        self.buffer_of.insert(base, buffer);
         buffer
     }
 
@@ -183,7 +183,7 @@ impl Emit<'_> {
             PlannedTask::Assign(k) => {
                 let value = self.live.updates[k];
                 let variable = self.data.variables[&self.data.updates[k].variable.id()];
-                let output = self.of[&Base::Own(variable.output(0))];
+                let output = self.buffer_of[&Base::Own(variable.output(0))];
                 let spec = self.data.spec(value).clone();
                 let reading = Reading { base: self.fused.whole(value), view: View::contiguous(&spec.shape) };
                 self.copy(&reading, output, spec.dtype, self.data.nodes[value.node].site.clone());
@@ -255,7 +255,7 @@ impl Emit<'_> {
             let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
             // The kernel writes this output although nothing reads it, so it needs memory.
             if !read && operands.any(|&(_, operand)| operand == Operand::Output(output)) {
-                self.out.buffers[self.of[base]].place = BufferUse::Scratch;
+                self.out.buffers[self.buffer_of[base]].usage = BufferUse::Scratch;
             }
         }
         let scratch = scratch.into_iter().map(|spec| self.new_buffer(spec, BufferUse::Scratch)).collect();

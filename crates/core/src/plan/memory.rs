@@ -27,7 +27,7 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     let mut roles: Vec<Option<Role>> = buffers
         .iter()
         .enumerate()
-        .map(|(i, Unplaced { place, .. })| match place {
+        .map(|(i, Unplaced { usage, .. })| match usage {
             BufferUse::Input(index) => Some(Role::Input(*index)),
             BufferUse::Variable(index) => Some(Role::Variable(*index)),
             BufferUse::Array(array) => Some(Role::Array(array.clone())),

@@ -8,10 +8,12 @@ use super::ids::ClusterId;
 use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind};
 
-/// Entry of the sequence: a unit, or the copy of update `k` into its variable.
+/// Task before it is emitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum PlannedTask {
+    /// Unit of fused nodes.
     Unit(Unit),
+    /// Copy of update `k` into its variable.
     Assign(usize),
 }
 
@@ -74,6 +76,7 @@ impl<'a> Schedule<'a> {
         schedule
     }
 
+    /// Records that a task reads a base: it runs after the producer.
     fn reads(&mut self, task: PlannedTask, base: Base) {
         if let Some(producer) = self.fused.producer(self.data, base).map(PlannedTask::Unit)
             && producer != task
@@ -83,11 +86,13 @@ impl<'a> Schedule<'a> {
         self.readers.entry(base).or_default().insert(task);
     }
 
+    /// Adds a dependency.
     fn link(&mut self, first: PlannedTask, later: PlannedTask) {
         self.after.entry(first).or_default().insert(later);
         self.after.entry(later).or_default();
     }
 
+    /// Returns whether `to` depends on `from`, also indirectly.
     fn reaches(&self, from: PlannedTask, to: PlannedTask) -> bool {
         let mut visited = BTreeSet::new();
         let mut stack = vec![from];
