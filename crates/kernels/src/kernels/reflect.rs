@@ -24,7 +24,7 @@ pub struct Binding {
     pub writable: bool,
 }
 
-/// EntryPoint point of a module.
+/// Entry point of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryPoint {
     /// Resources that it uses, by ascending `@binding`.
@@ -36,7 +36,7 @@ pub struct EntryPoint {
 /// Reflected WGSL module.
 #[derive(Clone, Debug)]
 pub struct ReflectedModule {
-    /// EntryPoint points by name.
+    /// Entry points by name.
     pub entries: BTreeMap<String, EntryPoint>,
     /// Members of the uniform struct by name: offset in bytes and scalar kind.
     pub params: BTreeMap<String, (u32, ScalarKind)>,

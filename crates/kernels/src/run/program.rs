@@ -26,7 +26,7 @@ pub(super) enum Resource {
     Whole(BufferId),
 }
 
-/// ReadyLaunch before it is bound.
+/// Launch before it is bound.
 pub(super) struct CompiledLaunch {
     pub pipeline: Arc<Pipeline>,
     pub groups: [u32; 3],
