@@ -28,7 +28,7 @@ pub(crate) struct Gpu {
     bind_groups: AtomicU64,
     pipelines: AtomicU64,
     submissions: AtomicU64,
-    /// First fault error since the last [`Self::check`].
+    /// First uncaptured error since the last [`Self::check`].
     fault: Arc<Mutex<Option<String>>>,
     /// Reason for which the device was lost, if it was.
     lost: Arc<OnceLock<String>>,
