@@ -134,8 +134,8 @@ fn lockstep(task: &Task, device: impl Into<Box<dyn Backend>>) -> Result<(), Fail
     if !report.passes() || report.nodes.len() < 20 {
         return Err(report.to_string().into());
     }
-    let worst = report.nodes.iter().map(wgrad::core::Checked::share).fold(0.0, f64::max);
-    // A bound that the error never approaches would test nothing.
+    let worst = report.nodes.iter().map(wgrad::core::NodeCheck::bound_fraction).fold(0.0, f64::max);
+    // A bound that nothing comes near would not say much.
     if worst < 1e-3 {
         return Err(format!("no error is above a thousandth of its bound\n{report}").into());
     }
@@ -153,7 +153,7 @@ fn audit(task: &Task, estimates: usize) -> Result<(), Failed> {
     if !report.passes() || report.parameters.iter().any(|parameter| parameter.update.is_none()) || report.unknown > 0 {
         return Err(report.to_string().into());
     }
-    let compared = |parameter: &wgrad::core::ParameterAudit| parameter.verdict == wgrad::core::Verdict::Agrees;
+    let compared = |parameter: &wgrad::core::ParameterAudit| parameter.verdict == wgrad::core::GradientVerdict::Agrees;
     let behind = report.parameters.iter().filter(|parameter| !compared(parameter)).count();
     // Estimates affect the weights before the signs, but not the previous layer, whose gradient does not pass a sign.
     if report.estimated.len() != estimates || behind != estimates {

@@ -21,7 +21,7 @@ use naga::{AddressSpace, Module, ShaderStage};
 use tools::Files;
 use wgrad::core::plan::Task;
 use wgrad::core::{Dispatch, Grid, Limits};
-use wgrad::gpu::testing::{Bound, launches, reflect};
+use wgrad::gpu::testing::{BoundDispatch, launches, reflect};
 use wgrad_parity as parity;
 
 /// Constants of a kernel as part of a key; floats as bits, because floats have no order.
@@ -59,7 +59,7 @@ fn sources() -> &'static BTreeMap<String, Source> {
             let plan = case.plan(&limits).unwrap_or_else(|error| panic!("{}: {error}", case.name()));
             let of =
                 |task: &Task| launches(&plan, task, &|buffer| (buffer.0, 0)).expect("kernels keep their op's promises");
-            for Bound { dispatch, targets } in plan.tasks.iter().flat_map(of) {
+            for BoundDispatch { dispatch, targets } in plan.tasks.iter().flat_map(of) {
                 let source = sources.entry(dispatch.kernel.source()).or_default();
                 source.name = dispatch.kernel.name.to_string();
                 source.case = case.name().into();

@@ -3,7 +3,7 @@
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use wgrad_core::{DeviceInfo, Result};
-use wgrad_kernels::{Adapter, Device, Probe, Verdict, adapters};
+use wgrad_kernels::{Adapter, Device, Probe, ProbeVerdict, adapters};
 
 use crate::error::CommandError;
 use crate::output::{note, print};
@@ -99,7 +99,7 @@ fn self_tests() -> String {
                 continue;
             }
         };
-        let passed = found.probes.iter().filter(|probe| probe.verdict == Verdict::Passed).count();
+        let passed = found.probes.iter().filter(|probe| probe.verdict == ProbeVerdict::Passed).count();
         lines.push(format!("{name}: {passed} of {} probes of the driver passed", found.probes.len()));
         let failures = found.failures().map(|failure| ("FAILED", failure));
         for (word, (probe, why)) in failures.chain(found.notes().map(|note| ("noted", note))) {
@@ -116,9 +116,9 @@ fn self_test(adapter: &Adapter) -> Value {
     };
     let probe = |probe: &Probe| {
         let (verdict, why) = match probe.verdict {
-            Verdict::Passed => ("passed", None),
-            Verdict::Noted(why) => ("noted", Some(why)),
-            Verdict::Failed(why) => ("failed", Some(why)),
+            ProbeVerdict::Passed => ("passed", None),
+            ProbeVerdict::Noted(why) => ("noted", Some(why)),
+            ProbeVerdict::Failed(why) => ("failed", Some(why)),
         };
         json!({ "name": probe.name, "verdict": verdict, "found": probe.found, "why": why })
     };

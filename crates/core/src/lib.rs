@@ -60,11 +60,11 @@ pub use session::Session;
 pub use session::state::State;
 pub use session::step::{Fetching, Profile, Step, TaskTime};
 #[cfg(not(target_arch = "wasm32"))]
-pub use verify::audit::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict, audit};
+pub use verify::audit::{Audit, Estimate, GradientVerdict, OpAudit, ParameterAudit, SilentUnits, audit};
 pub use verify::bound::{self, Deviation};
 #[cfg(not(target_arch = "wasm32"))]
-pub use verify::expected::{Expected, expected, expected_in};
+pub use verify::expected::{Expected, expected, expected_with_draws};
 #[cfg(not(target_arch = "wasm32"))]
-pub use verify::lockstep::{Checked, FusedCheck, Lockstep};
+pub use verify::lockstep::{FusedCheck, Lockstep, NodeCheck};
 #[cfg(not(target_arch = "wasm32"))]
 pub use verify::non_finite::{Cause, NonFinite};

@@ -1,19 +1,20 @@
-//! Files in the user's folder of caches: compiled pipelines, answers of drivers, tuning choices.
+//! Files in the user's cache folder: compiled pipelines, answers of drivers to the self-test, tuning choices.
 //!
-//! A file begins with a checksum of the rest. One that is damaged or too large is as good as none.
+//! A file begins with a checksum of the rest. A file that is damaged or too large is ignored.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
 use wgrad_core::DeviceInfo;
 
-/// A file of more bytes is begun anew: drivers add to it and never take away.
+/// Largest size of a file that is read, in bytes. A larger one is started anew: drivers add entries and never remove
+/// any.
 const LARGEST: u64 = 256 << 20;
 
-/// Returns the folder for compiled kernels and for what tuning found: `wgrad` in the user's folder of caches
-/// (`XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
+/// Returns the folder for compiled kernels and tuning choices: `wgrad` in the user's cache folder (`XDG_CACHE_HOME` or
+/// `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
 ///
-/// None if there is no such folder, or the environment variable `WGRAD_CACHE` is `off`.
+/// `None` if the user's cache folder is unknown, or the environment variable `WGRAD_CACHE` is `off`.
 pub fn cache_folder() -> Option<PathBuf> {
     if env::var_os("WGRAD_CACHE").is_some_and(|set| set == "off") {
         return None;
@@ -37,7 +38,7 @@ pub(crate) fn checksum(data: &[u8]) -> [u8; 8] {
     hash.to_le_bytes()
 }
 
-/// Returns the bytes of a file that [`write`] wrote, if they are still the same.
+/// Returns the contents of a file written by [`write`]; `None` if it is missing, damaged or too large.
 pub(crate) fn read(file: &Path) -> Option<Vec<u8>> {
     if fs::metadata(file).ok()?.len() > LARGEST {
         return None;
@@ -52,14 +53,14 @@ pub(crate) fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
     replace(file, &[&checksum(data), data].concat())
 }
 
-/// Returns the file of an adapter and driver in a folder.
+/// Returns the path of the file for an adapter and driver in a folder.
 pub(crate) fn of_device(folder: &Path, device: &DeviceInfo, extension: &str) -> PathBuf {
     let name = format!("{} {} {}", device.adapter, device.api, device.driver);
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     folder.join(format!("{}.{extension}", name.chars().map(plain).collect::<String>()))
 }
 
-/// Writes a file by way of a temporary one, so that another process never sees half of it.
+/// Writes a file atomically, through a temporary one.
 pub(crate) fn replace(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder)?;
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_file_is_none() {
+    fn a_damaged_file_is_ignored() {
         let folder = env::temp_dir().join(format!("wgrad-cache-{}", process::id()));
         let file = folder.join("pipelines");
         assert_eq!(read(&file), None);

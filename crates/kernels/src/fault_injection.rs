@@ -1,47 +1,48 @@
-//! Known faults, injected into kernels on purpose: what proves that a check finds them.
+//! Fault injection: known faults in kernels, to test that a check finds them.
 //!
-//! Only with the feature `fault-injection`. [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault) opens a device whose kernels have
-//! one of the [`faults`]: lines of their WGSL are replaced just before they are compiled.
+//! Only with the feature `fault-injection`. [`DeviceHooks::with_fault`](crate::testing::DeviceHooks::with_fault)
+//! opens a device with one of the [`faults`]: lines of the kernels' WGSL are replaced just before they are compiled.
 
 use wgrad_core::{DeviceError, Kernel, KernelProblem, Result, SettingError};
 
-/// A fault that can be injected.
+/// Fault that can be injected into kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The name: `biased variance`.
+    /// Name, such as `biased variance`.
     pub name: &'static str,
-    /// Results that it makes wrong, and when that shows.
+    /// Results that become wrong, and under which conditions.
     pub effect: &'static str,
-    /// The kernels that it is in, by the names of their shaders in `shaders/`.
+    /// Kernels that contain the fault, by the names of their shaders in `shaders/`.
     pub kernels: &'static [&'static str],
     edits: &'static [Edit],
 }
 
-/// Lines of a kernel and what takes their place.
+/// Replacement of lines of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Edit {
-    /// A line that the kernel has, and no other.
+    /// Line that occurs in this kernel only.
     within: &'static str,
-    /// Stands there once.
+    /// Lines to replace, which occur once in the kernel.
     find: &'static str,
+    /// Faulty lines.
     replace: &'static str,
 }
 
-/// The faults that can be injected.
+/// Returns the faults that can be injected.
 ///
 /// ```
 /// let names: Vec<_> = wgrad_kernels::fault_injection::faults().iter().map(|fault| fault.name).collect();
 /// assert!(names.contains(&"biased variance") && names.len() == 10);
 /// ```
 pub fn faults() -> &'static [Fault] {
-    PLANTS
+    FAULTS
 }
 
 impl Fault {
-    /// The fault of a name; words may be joined by hyphens, `biased-variance`.
+    /// Returns the fault with a name; words may be joined by hyphens, as in `biased-variance`.
     ///
     /// # Errors
-    /// When there is none; the message lists those that there are.
+    /// Fails if there is no such fault; the message lists all faults.
     pub fn named(name: &str) -> Result<&'static Self> {
         let wanted = name.trim().replace('-', " ");
         faults()
@@ -50,10 +51,11 @@ impl Fault {
             .ok_or_else(|| SettingError::unknown("fault", name, faults().iter().map(|fault| fault.name)).into())
     }
 
-    /// The kernel with the fault, compiled with all checks; none if the fault is in another kernel.
+    /// Returns the kernel with the fault, to be compiled with all runtime checks; `None` if the fault is in other
+    /// kernels.
     ///
     /// # Errors
-    /// When the kernel has changed, so that the lines to replace do not stand in it once.
+    /// Fails if the kernel has changed, so that the lines to replace do not occur in it exactly once.
     pub(crate) fn in_kernel(&self, kernel: &Kernel) -> Result<Option<Kernel>> {
         let source = kernel.source();
         let mut faulty = source.clone();
@@ -69,10 +71,11 @@ impl Fault {
     }
 }
 
-const PLANTS: &[Fault] = &[
+const FAULTS: &[Fault] = &[
     Fault {
         name: "wrong sign",
-        effect: "batch norm's gradient adds its part along x̂ where it should subtract it: dx is wrong, dw and db are right",
+        effect: "the gradient of batch norm adds the term along x̂ instead of subtracting it: dx is wrong, dw and db \
+                 are right",
         kernels: &["batch_norm_backward", "batch_norm_backward_serial"],
         edits: &[
             Edit {
@@ -89,8 +92,8 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "missing barrier",
-        effect: "the threads of a sum do not wait for each other: sums over rows and columns lose terms, where workgroups \
-                 share them (with a real GPU's kernels)",
+        effect: "the threads of a sum do not wait for each other: sums over rows and columns that a workgroup computes \
+                 together lose terms (in the kernels for real GPUs)",
         kernels: &["sum"],
         edits: &[
             Edit {
@@ -107,7 +110,7 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "one row too few",
-        effect: "the last row that a gather of rows (an embedding) looks up is not written",
+        effect: "the last row of a row gather (an embedding lookup) is not written",
         kernels: &["gather"],
         edits: &[Edit {
             within: "// forward:   y[i, k] = table[index[i], k]",
@@ -117,8 +120,8 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "biased variance",
-        effect: "batch norm hands out its variance times (n − 1) / n: the running variance becomes the biased one, and the \
-                 gradient is slightly off",
+        effect: "the variance that batch norm returns is multiplied by (n − 1) / n: the running variance is the \
+                 biased one, and the gradient is slightly wrong",
         kernels: &["lib/batch_norm_forward"],
         edits: &[Edit {
             within: "fn store_channel(c: u32, m: f32, spread: f32) {",
@@ -128,8 +131,8 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "exp without max",
-        effect: "softmax takes exp of the values without subtracting the largest first: from 88 on it overflows, below −88 \
-                 all is 0",
+        effect: "softmax computes exp of the values without subtracting the largest first: it overflows above 88, and is 0 \
+                 below −88",
         kernels: &["softmax"],
         edits: &[
             Edit {
@@ -151,7 +154,8 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "dropped upstream gradient",
-        effect: "the gradient of max pooling counts windows where it should add their gradients: right only where those are 1",
+        effect: "the gradient of max pooling counts windows instead of adding their gradients: right only if these \
+                 are 1",
         kernels: &["max_pool"],
         edits: &[Edit {
             within: "// forward:  y[n, o] = max_{i in window o} x[n, i]",
@@ -161,7 +165,7 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "f16 where f32",
-        effect: "what a matrix product stores went through half precision: about three digits are left",
+        effect: "the results of matrix products are rounded to half precision: about three digits are right",
         kernels: &["lib/matmul", "matmul_tiled", "matmul_direct", "matmul_tree"],
         edits: &[Edit {
             within: "fn finish(at: u32, column: u32, value: f32) {",
@@ -171,7 +175,7 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "swapped strides",
-        effect: "average pooling steps down by the stride across, and across by the stride down: shows where they differ",
+        effect: "average pooling swaps the vertical and the horizontal stride: wrong if these differ",
         kernels: &["avg_pool"],
         edits: &[
             Edit {
@@ -188,7 +192,7 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "seed off by one",
-        effect: "random numbers are drawn with the next key: dropout has other zeros than the reference",
+        effect: "random numbers are drawn with the next key: dropout drops other elements than the reference",
         kernels: &["lib/philox"],
         edits: &[Edit {
             within: "fn philox_word(index: u32, step: u32, site: u32, key0: u32, key1: u32) -> u32 {",
@@ -198,7 +202,8 @@ const PLANTS: &[Fault] = &[
     },
     Fault {
         name: "log for log1p",
-        effect: "log1p(u) is log(1 + u), also in softplus and in the cross-entropies: what is small beside 1 is lost",
+        effect: "log1p(u) is log(1 + u), also in softplus and the cross-entropies: digits are lost for u much \
+                 smaller than 1",
         kernels: &["lib/special"],
         edits: &[Edit {
             within: "fn special_log1p(u: f32) -> f32 {",
@@ -212,7 +217,7 @@ const PLANTS: &[Fault] = &[
 mod tests {
     use super::*;
 
-    /// Every shader of the repository, by its name.
+    /// Returns the name and text of every shader of the repository.
     fn shaders() -> Vec<(String, String)> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shaders");
         let mut shaders = vec![];
@@ -229,23 +234,22 @@ mod tests {
     }
 
     #[test]
-    fn every_plant_is_in_its_kernels_and_in_no_other() {
+    fn every_fault_is_in_exactly_its_kernels() {
         let shaders = shaders();
         for fault in faults() {
             for (name, text) in &shaders {
-                // With the shared parts that its opening comment names.
+                // Include the shared parts that the shader's opening comment names.
                 let needed = shaders.iter().filter(|(part, _)| part != name && text.contains(&format!("{part}.wgsl")));
                 let parts: Vec<_> = needed.filter(|(part, _)| part.starts_with("lib/")).collect();
                 let whole = parts.iter().fold(text.clone(), |whole, (_, part)| format!("{whole}\n{part}"));
-                let faulty =
-                    fault.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines stand there once");
+                let faulty = fault.in_kernel(&Kernel::generated(name.clone(), whole)).expect("the lines occur once");
                 let edited =
                     fault.edits.iter().any(|edit| faulty.as_ref().is_some_and(|k| k.source().contains(edit.replace)));
-                // A product's kernels hold the shared part, which is a file of its own.
+                // The kernels of matrix products contain the shared part, which is a file of its own.
                 let mut files = std::iter::once(name).chain(parts.iter().map(|(part, _)| part));
                 let named = files.any(|name| fault.kernels.contains(&name.as_str())) && !name.starts_with("matmul_");
                 assert_eq!(edited, named, "{} in {name}", fault.name);
-                assert!(faulty.is_none_or(|kernel| !kernel.is_trusted()), "its checks are on");
+                assert!(faulty.is_none_or(|kernel| !kernel.is_trusted()), "the faulty kernel has runtime checks");
             }
         }
     }

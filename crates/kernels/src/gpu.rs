@@ -1,4 +1,4 @@
-//! An open device: its queue, what was made on it, and what it complained about.
+//! Open device: its queue, counters of the resources created on it, and its errors.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wgrad_core::{DeviceCall, DeviceError, DeviceInfo, MemoryRequest, OutOfMemory, Result};
 
-/// Numbers of things made on a device so far. A run makes nothing: once a step has run, they stay as they are.
+/// Numbers of resources created on a device so far. Runs of a loaded step create none, so the counts stay constant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Buffers, also those that were freed since.
+pub struct DeviceCounts {
+    /// Buffers, including those that have been freed.
     pub buffers: u64,
     /// Bind groups.
     pub bind_groups: u64,
@@ -17,19 +17,19 @@ pub struct Counts {
     pub pipelines: u64,
 }
 
-/// An open device with its queue, shared by all sessions on it.
+/// Open device with its queue, shared by all sessions on it.
 pub(crate) struct Gpu {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
-    /// The adapter, as messages name it.
+    /// Adapter, for messages.
     pub info: DeviceInfo,
     buffers: AtomicU64,
     bind_groups: AtomicU64,
     pipelines: AtomicU64,
     submissions: AtomicU64,
-    /// The first complaint of the device since the last look.
+    /// First uncaptured error since the last [`Self::check`].
     fault: Arc<Mutex<Option<String>>>,
-    /// The reason why there is no device any more.
+    /// Reason for which the device was lost, if it was.
     lost: Arc<OnceLock<String>>,
 }
 
@@ -39,27 +39,29 @@ impl fmt::Debug for Gpu {
     }
 }
 
-/// Locks a mutex. What a panic elsewhere left is as good as before: nothing here is changed half-way.
+/// Locks a mutex, also if another thread panicked while holding it: the data is never left half-changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Locks the API's context, to be held during calls that reach the driver: OpenGL has one context for all threads, and
-/// wgpu panics when it has waited some seconds for it, which a thread that compiles or computes makes others do.
+/// Locks the API's context, to be held during calls that reach the driver.
+///
+/// OpenGL has one context for all threads. A thread that compiles or computes may hold it for long, and wgpu panics
+/// after waiting for it for some seconds.
 fn context(info: &DeviceInfo) -> Option<MutexGuard<'static, ()>> {
     static CONTEXT: Mutex<()> = Mutex::new(());
     (info.api == "gl").then(|| lock(&CONTEXT))
 }
 
 impl Gpu {
-    /// Opens a device with all that the adapter allows, and those of the wanted features that it has.
+    /// Opens a device with the adapter's limits, and with those of the optional features that it supports.
     ///
     /// # Errors
-    /// When the driver refuses.
-    pub fn open(adapter: &wgpu::Adapter, info: DeviceInfo, wanted: wgpu::Features) -> Result<Self> {
+    /// Fails if the driver does not open a device.
+    pub fn open(adapter: &wgpu::Adapter, info: DeviceInfo, optional: wgpu::Features) -> Result<Self> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: adapter.features() & wanted,
+            required_features: adapter.features() & optional,
             required_limits: adapter.limits(),
             ..Default::default()
         };
@@ -69,15 +71,15 @@ impl Gpu {
                 .map_err(|error| DeviceError::NotOpened { device: info.clone(), source: error.into() })?
         };
         let fault: Arc<Mutex<Option<String>>> = Arc::default();
-        let heard = fault.clone();
+        let shared = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            lock(&heard).get_or_insert_with(|| error.to_string());
+            lock(&shared).get_or_insert_with(|| error.to_string());
         }));
         let lost = Arc::new(OnceLock::new());
-        let heard = lost.clone();
+        let shared = lost.clone();
         device.set_device_lost_callback(move |reason, message| {
             if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
-                let _ = heard.set(format!("{message} ({reason:?})"));
+                let _ = shared.set(format!("{message} ({reason:?})"));
             }
         });
         Ok(Self {
@@ -93,10 +95,10 @@ impl Gpu {
         })
     }
 
-    /// Returns what went wrong on the device since the last call.
+    /// Checks for errors of the device since the last call.
     ///
     /// # Errors
-    /// The first complaint of the driver or of wgpu's validation. Once the device is lost, always that.
+    /// Returns the first error of the driver or of wgpu's validation. Once the device is lost, always returns that.
     pub fn check(&self) -> Result<()> {
         let device = || self.info.clone();
         if let Some(reason) = self.lost.get() {
@@ -108,36 +110,36 @@ impl Gpu {
         }
     }
 
-    /// Takes the device away.
+    /// Destroys the device.
     pub fn destroy(&self) {
         let _ = self.lost.set("it was destroyed".into());
         let _guard = self.context();
         self.device.destroy();
     }
 
-    /// Counts from now on: what a self-test made is no session's.
-    pub fn begin_counts(&self) {
+    /// Resets the counters, so that the resources of the self-test are not counted.
+    pub fn reset_counts(&self) {
         for counter in [&self.buffers, &self.bind_groups, &self.pipelines, &self.submissions] {
             counter.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Returns how much was made so far.
-    pub fn counts(&self) -> Counts {
+    /// Returns the numbers of resources created so far.
+    pub fn counts(&self) -> DeviceCounts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counts {
+        DeviceCounts {
             buffers: count(&self.buffers),
             bind_groups: count(&self.bind_groups),
             pipelines: count(&self.pipelines),
         }
     }
 
-    /// Returns how often commands were submitted so far.
+    /// Returns the number of submissions so far.
     pub fn submissions(&self) -> u64 {
         self.submissions.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the API has one context for all threads, as OpenGL.
+    /// Returns whether the API has one context for all threads, as OpenGL does.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn has_one_context(&self) -> bool {
         self.info.api == "gl"
@@ -148,7 +150,7 @@ impl Gpu {
         context(&self.info)
     }
 
-    /// Returns whether the device measures the time of passes.
+    /// Returns whether the device supports timestamps of passes.
     pub fn has_clock(&self) -> bool {
         self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
@@ -159,15 +161,15 @@ impl Gpu {
         self.queue.write_buffer(buffer, offset, bytes);
     }
 
-    /// Writes parts of `part` bytes to a buffer, `pitch` bytes from one to the next.
-    pub fn write_parts(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8], part: usize, pitch: usize) {
-        let size = (bytes.len() / part - 1) * pitch + part;
-        let size = wgpu::BufferSize::new(size as u64).expect("a part has bytes");
+    /// Writes chunks of `chunk` bytes to a buffer, at a distance of `pitch` bytes.
+    pub fn write_chunks(&self, buffer: &wgpu::Buffer, offset: u64, bytes: &[u8], chunk: usize, pitch: usize) {
+        let size = (bytes.len() / chunk - 1) * pitch + chunk;
+        let size = wgpu::BufferSize::new(size as u64).expect("chunks are not empty");
         let _guard = self.context();
-        // None when wgpu objects, which `check` reports.
+        // `None` on a validation error, which `check` reports.
         if let Some(mut view) = self.queue.write_buffer_with(buffer, offset, size) {
-            for (at, part) in (0..).step_by(pitch).zip(bytes.chunks_exact(part)) {
-                view.slice(at..at + part.len()).copy_from_slice(part);
+            for (at, chunk) in (0..).step_by(pitch).zip(bytes.chunks_exact(chunk)) {
+                view.slice(at..at + chunk.len()).copy_from_slice(chunk);
             }
         }
     }
@@ -179,16 +181,16 @@ impl Gpu {
         self.queue.submit([commands])
     }
 
-    /// Waits for a submission, or for all of them.
+    /// Waits until a submission has finished; until all have, if `index` is `None`.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// Fails if the device is lost.
     pub fn wait(&self, index: Option<&wgpu::SubmissionIndex>) -> Result<()> {
         loop {
             let guard = self.context();
             match self.device.poll(wgpu::PollType::Wait { submission_index: index.cloned(), timeout: None }) {
                 Ok(_) => return Ok(()),
-                // OpenGL waits two seconds at a time.
+                // On OpenGL, wgpu gives up after two seconds: release the context and wait again.
                 Err(wgpu::PollError::Timeout) => drop(guard),
                 Err(error) => {
                     let (device, source) = (self.info.clone(), error.into());
@@ -198,7 +200,7 @@ impl Gpu {
         }
     }
 
-    /// Makes a buffer. Every buffer is made here, so that they are counted.
+    /// Creates a buffer. All buffers are created here, so that they are counted.
     pub fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
         self.buffers.fetch_add(1, Ordering::Relaxed);
         let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
@@ -206,11 +208,11 @@ impl Gpu {
         self.device.create_buffer(&descriptor)
     }
 
-    /// Makes a buffer, if there is room for it.
+    /// Creates a buffer and checks that there was memory for it.
     ///
     /// # Errors
-    /// When there is none, or the device is lost.
-    pub fn room(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    /// Fails if the device is out of memory or lost.
+    pub fn try_buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         #[cfg(not(target_arch = "wasm32"))]
         let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer = self.buffer(label, size, usage);
@@ -223,13 +225,13 @@ impl Gpu {
         Ok(buffer)
     }
 
-    /// Makes a bind group. Every bind group is made here, so that they are counted.
+    /// Creates a bind group. All bind groups are created here, so that they are counted.
     pub fn bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
         self.bind_groups.fetch_add(1, Ordering::Relaxed);
         self.device.create_bind_group(descriptor)
     }
 
-    /// Makes a compute pipeline. Every pipeline is made here, so that they are counted.
+    /// Creates a compute pipeline. All pipelines are created here, so that they are counted.
     pub fn pipeline(&self, descriptor: &wgpu::ComputePipelineDescriptor<'_>) -> wgpu::ComputePipeline {
         self.pipelines.fetch_add(1, Ordering::Relaxed);
         let _guard = self.context();

@@ -1,7 +1,8 @@
-//! The wgpu backend: adapters and devices, their self-test, fusion into kernels, pipelines, buffers, encoding, readback,
-//! tuning.
+//! The wgpu backend: adapters and devices, the self-test of drivers, kernel fusion, pipelines, buffers, command
+//! encoding, readback and tuning.
 //!
-//! Nothing here knows an op: launches arrive as data ([`Dispatch`](wgrad_core::Dispatch)), clusters as lists of rows.
+//! The crate contains no code for specific ops: launches are data ([`Dispatch`](wgrad_core::Dispatch)), clusters are
+//! lists of pointwise ops.
 
 mod adapters;
 mod cache;
@@ -12,9 +13,9 @@ mod kernels;
 mod run;
 pub mod testing;
 
-pub use adapters::{Adapter, Device, Probe, SelfTest, Verdict, adapters};
+pub use adapters::{Adapter, Device, Probe, ProbeVerdict, SelfTest, adapters};
 pub use cache::cache_folder;
 pub use run::{GpuBackend, load_choices, save_choices};
 
-/// The version of wgpu that computes, up to its first dot.
+/// Major version of wgpu in use.
 pub const WGPU: &str = "30";

@@ -1,47 +1,47 @@
-//! Hooks for tests, benchmarks and the parity harness. They are not stable: any version may change them.
+//! Hooks for tests, benchmarks and the parity harness. They are not part of the stable API.
 
 use std::sync::LazyLock;
 
 use wgrad_core::plan::{Plan, Task};
 use wgrad_core::{Limits, Result};
 
-use crate::adapters::{Adapter, Device, WANTED};
-pub use crate::gpu::Counts;
-pub use crate::kernels::bound::{Bound, Physical, Target};
+use crate::adapters::{Adapter, Device, OPTIONAL_FEATURES};
+pub use crate::gpu::DeviceCounts;
+pub use crate::kernels::bound::{BoundDispatch, Physical, Target};
 use crate::kernels::launch;
 use crate::kernels::reflect::Outlines;
-pub use crate::kernels::reflect::{Binding, Entry, Module, reflect};
+pub use crate::kernels::reflect::{Binding, EntryPoint, ReflectedModule, reflect};
 
 /// Returns the launches of a task.
 ///
 /// # Errors
-/// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
-pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec<Bound>> {
+/// Fails if an op's kernel does not parse, or lacks the load or store function that the op promises.
+pub fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>) -> Result<Vec<BoundDispatch>> {
     static OUTLINES: LazyLock<Outlines> = LazyLock::new(Outlines::default);
     launch::launches(plan, task, physical, &OUTLINES)
 }
 
 /// Other ways to open an adapter.
 pub trait AdapterHooks {
-    /// Opens a device that plans for other limits than the adapter's own: how tests run the kernels of large GPUs on a
-    /// software adapter, or keep to the smallest limits that WebGPU allows. Only ever lower a limit. Kernels compiled
-    /// for it are not kept on disk.
+    /// Opens a device that plans for other limits than the adapter's own. Tests use it to run the kernels of large
+    /// GPUs on a software adapter, or with WebGPU's minimum limits. Limits may only be lowered. Compiled kernels are
+    /// not kept on disk.
     ///
     /// # Errors
-    /// As [`Adapter::open`].
+    /// Those of [`Adapter::open`].
     fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device>;
 
-    /// Opens a device that has none of the features that adapters may lack, neither timestamps nor a cache of pipelines:
-    /// how tests see to it that nothing needs them. Kernels use no feature (f16, subgroups) anywhere.
+    /// Opens a device without optional features, that is without timestamps and pipeline cache. Tests use it to check
+    /// that these are not required. Kernels never use optional features such as f16 or subgroups.
     ///
     /// # Errors
-    /// As [`Adapter::open`].
+    /// Those of [`Adapter::open`].
     fn open_without_features(&self) -> Result<Device>;
 }
 
 impl AdapterHooks for Adapter {
     fn open_with(&self, change: impl FnOnce(&mut Limits)) -> Result<Device> {
-        let mut opened = self.opened(false, WANTED)?;
+        let mut opened = self.opened(false, OPTIONAL_FEATURES)?;
         change(&mut opened.limits);
         Ok(opened.into())
     }
@@ -51,31 +51,31 @@ impl AdapterHooks for Adapter {
     }
 }
 
-/// Counters of a device, and faults in it.
+/// Counters of a device, and ways to make it fail.
 pub trait DeviceHooks {
-    /// Returns how much was made on the device since it was opened, by all sessions; nothing on the CPU.
-    fn counts(&self) -> Counts;
+    /// Returns the numbers of resources created on the device since it was opened, by all sessions; 0 on the CPU.
+    fn counts(&self) -> DeviceCounts;
 
-    /// Returns how often work was submitted to the device since it was opened, by all sessions; 0 on the CPU.
+    /// Returns the number of submissions to the device since it was opened, by all sessions; 0 on the CPU.
     fn submissions(&self) -> u64;
 
-    /// Takes the GPU away from all sessions on this device, as a driver does that was reset; nothing happens to the CPU.
-    /// Every run and read fails from then on, and says so.
+    /// Destroys the GPU device for all its sessions, as a driver reset does; has no effect on the CPU. Every later
+    /// run and read fails with the reason.
     fn destroy(&self);
 
-    /// Opens the same adapter anew, with the same limits and with a fault in its kernels, one of
-    /// [`faults`](crate::fault_injection::faults): it computes wrongly on purpose, to prove that a check finds it. Its kernels have
-    /// all runtime checks, and none of them is kept on disk.
+    /// Opens the same adapter again, with the same limits and with one of the
+    /// [`faults`](crate::fault_injection::faults) injected into its kernels, to test that a check finds it. The
+    /// faulty kernels are compiled with all runtime checks, and no kernel is kept on disk.
     ///
     /// # Errors
-    /// When there is no such fault, or the device is the CPU, which has no kernels.
+    /// Fails if there is no such fault, or if the device is the CPU, which has no kernels.
     #[cfg(feature = "fault-injection")]
     fn with_fault(&self, name: &str) -> Result<Device>;
 }
 
 impl DeviceHooks for Device {
-    fn counts(&self) -> Counts {
-        self.opened().map_or_else(Counts::default, |opened| opened.gpu.counts())
+    fn counts(&self) -> DeviceCounts {
+        self.opened().map_or_else(DeviceCounts::default, |opened| opened.gpu.counts())
     }
 
     fn submissions(&self) -> u64 {
@@ -95,7 +95,7 @@ impl DeviceHooks for Device {
             return Err(wgrad_core::DeviceError::NoKernels { device: self.info(), fault: name.into() }.into());
         };
         let adapter = crate::adapters::adapters().iter().find(|adapter| adapter.info() == opened.info);
-        let mut faulty = adapter.expect("the adapter was found before").opened(false, WANTED)?;
+        let mut faulty = adapter.expect("the adapter was found before").opened(false, OPTIONAL_FEATURES)?;
         faulty.limits = Box::<dyn wgrad_core::Backend>::from(self.clone()).limits();
         faulty.kernels = std::sync::Arc::new(crate::kernels::compile::Kernels::faulty(faulty.gpu.clone(), fault));
         Ok(faulty.into())

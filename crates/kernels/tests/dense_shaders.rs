@@ -1,5 +1,5 @@
-//! Every kernel of the dense ops, in every variant: valid WGSL whose bindings, parameters and constants are just those
-//! that the launch names.
+//! Every kernel of the dense ops, in every variant: valid WGSL with exactly the bindings, parameters and constants
+//! that its launch names.
 
 #![allow(clippy::many_single_char_names, reason = "formulas as they are written")]
 
@@ -14,7 +14,8 @@ fn software() -> Limits {
     Limits { software: true, ..Limits::default() }
 }
 
-/// The dispatches of a graph that fetches these tensors and the gradients of the first one by everything in `wrt`.
+/// Returns the dispatches of a graph. `build` returns the fetched tensors, and the tensors by which the first one is
+/// differentiated.
 fn dispatches(limits: &Limits, build: impl Fn(&Graph) -> (Vec<Tensor>, Vec<Tensor>)) -> Vec<Dispatch> {
     let graph = Graph::new(Mode::Train);
     let (outputs, wrt) = build(&graph);
@@ -43,7 +44,7 @@ fn matmul(limits: &Limits, [m, n, k]: [usize; 3], ta: bool, tb: bool, bias: bool
     })
 }
 
-fn of_classes(limits: &Limits, classes: usize, inner: &[usize]) -> Vec<Dispatch> {
+fn class_ops(limits: &Limits, classes: usize, inner: &[usize]) -> Vec<Dispatch> {
     let shape = [&[4, classes], inner].concat();
     let rows = [&[4], inner].concat();
     let x = |graph: &Graph| graph.input("x", &shape[..], DType::F32);
@@ -97,8 +98,8 @@ fn all() -> Vec<Dispatch> {
             (vec![x.batch_norm_train(None, None, 1e-5).0], vec![x])
         }));
         for classes in [3, 100] {
-            all.extend(of_classes(&limits, classes, &[]));
-            all.extend(of_classes(&limits, classes, &[2, 3]));
+            all.extend(class_ops(&limits, classes, &[]));
+            all.extend(class_ops(&limits, classes, &[2, 3]));
         }
     }
     all
@@ -124,7 +125,7 @@ fn check(dispatch: &Dispatch) {
         module.global_variables.iter().filter(|(handle, v)| storage(&(*handle, v)) && !uses[*handle].is_empty());
     assert!(bindings.count() <= 8, "{name} uses more than 8 storage buffers");
     for bound in &bound {
-        assert!(declared.contains(*bound), "{name} binds {bound}, which it has not");
+        assert!(declared.contains(*bound), "{name} binds {bound}, which it does not declare");
     }
     for (handle, variable) in module.global_variables.iter() {
         if storage(&(handle, variable)) && !uses[handle].is_empty() {
@@ -146,10 +147,10 @@ fn check(dispatch: &Dispatch) {
 }
 
 #[test]
-fn every_kernel_is_valid_and_named_as_its_launch_says() {
-    let mut seen = BTreeSet::new();
+fn every_kernel_is_valid_and_matches_its_launch() {
+    let mut checked = BTreeSet::new();
     for dispatch in all() {
-        if seen.insert(format!("{}::{}", dispatch.kernel.name, dispatch.entry)) {
+        if checked.insert(format!("{}::{}", dispatch.kernel.name, dispatch.entry)) {
             check(&dispatch);
         }
     }
@@ -163,16 +164,16 @@ fn every_kernel_is_valid_and_named_as_its_launch_says() {
          softmax_cross_entropy::tree_with_gradient";
     let mut expected: BTreeSet<String> = expected.split_whitespace().map(String::from).collect();
     for variant in matmul_variants() {
-        // Aligned and not, transposed, whole tiles and partial ones, with a bias.
+        // Aligned and unaligned, transposed, whole and partial tiles, with a bias.
         let forms = ["nn_11_ragged", "nn_44_rows_columns", "tn_44_rows_columns", "nt_44_rows_columns_biased"];
         expected.extend(forms.map(|form| format!("{variant}_{form}::forward")));
     }
-    let missing: Vec<_> = expected.iter().filter(|&name| !seen.contains(name)).collect();
+    let missing: Vec<_> = expected.iter().filter(|&name| !checked.contains(name)).collect();
     assert!(missing.is_empty(), "never launched: {missing:?}");
 }
 
 #[test]
-fn templates_are_valid_as_they_stand() {
+fn templates_are_valid_without_changes() {
     let shared = wgrad_shaders::lib::MATMUL;
     let block = wgrad_shaders::lib::MATMUL_OPERAND;
     let loads = [wgrad_shaders::lib::MATMUL_BY_4, wgrad_shaders::lib::MATMUL_BY_2, wgrad_shaders::lib::MATMUL_BY_1];

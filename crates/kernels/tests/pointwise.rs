@@ -12,7 +12,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The files of a folder with an extension, as (stem, text), sorted.
+/// Returns the files of a folder with an extension as (stem, text), sorted.
 fn files(folder: &str, extension: &str) -> Vec<(String, String)> {
     let entries = fs::read_dir(root().join(folder)).expect("the folder exists");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("it can be listed").path()).collect();

@@ -53,7 +53,7 @@ type Build = Arc<dyn Fn(&[Tensor]) -> Vec<Tensor> + Send + Sync>;
 /// Each output is compared with the reference in `f64`, and so is the gradient of each `f32` input under random cotangents.
 /// How far a result may be from it follows from what the ops on the way declare of their own exactness
 /// ([`Op::accuracy`](wgrad_core::Op::accuracy), `steps:` of a [pointwise op](wgrad_core::Pointwise::accuracy)), with
-/// rounding errors of that size let loose at every node ([`wgrad_core::expected_in`]). A case says nothing of it, except
+/// rounding errors of that size let loose at every node ([`wgrad_core::expected_with_draws`]). A case says nothing of it, except
 /// that its numbers are [exact](Self::exact).
 ///
 /// ```

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use wgrad_core::Result;
-use wgrad_core::plan::{Fetched, Instruction, Plan, Stage, Task, Work};
-use wgrad_kernels::testing::{Bound, launches};
+use wgrad_core::plan::{Fetched, Instruction, Plan, Task, TaskStage, Work};
+use wgrad_kernels::testing::{BoundDispatch, launches};
 
 /// Returns the names of the kernels that a task runs: those of its op, or the rows of a cluster. On the CPU the op's own name.
 fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
@@ -17,7 +17,7 @@ fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
         return Ok([op.to_string()].into());
     }
     let launches = launches(plan, task, &|buffer| (buffer.0, 0))?;
-    let name = |bound: &Bound| match bound.dispatch.entry {
+    let name = |bound: &BoundDispatch| match bound.dispatch.entry {
         "forward" => bound.dispatch.kernel.name.to_string(),
         entry => format!("{}.{entry}", bound.dispatch.kernel.name),
     };
@@ -25,7 +25,7 @@ fn names(plan: &Plan, task: &Task) -> Result<BTreeSet<String>> {
 }
 
 /// Returns the pointwise instructions of a stage.
-fn instructions(stage: &Stage) -> impl Iterator<Item = &Instruction> {
+fn instructions(stage: &TaskStage) -> impl Iterator<Item = &Instruction> {
     let clusters = match &stage.work {
         Work::Cluster(cluster) => std::slice::from_ref(cluster),
         Work::Group(clusters) => &clusters[..],
@@ -35,8 +35,8 @@ fn instructions(stage: &Stage) -> impl Iterator<Item = &Instruction> {
 }
 
 /// Names a cluster of one row by that row's name, one of several as `cluster`: a generated kernel has none of its own.
-fn rows(stage: &Stage) -> String {
-    let rows: BTreeSet<_> = instructions(stage).map(|i| i.row.name).collect();
+fn rows(stage: &TaskStage) -> String {
+    let rows: BTreeSet<_> = instructions(stage).map(|i| i.op.name).collect();
     match rows.into_iter().collect::<Vec<_>>()[..] {
         [] => "copy".into(),
         [row] => format!("row {row}"),
@@ -58,7 +58,7 @@ pub(crate) fn all(plan: &Plan) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     for task in &plan.tasks {
         found.extend(names(plan, task)?);
-        found.extend(task.stages.iter().flat_map(instructions).map(|i| format!("row {}", i.row.name)));
+        found.extend(task.stages.iter().flat_map(instructions).map(|i| format!("row {}", i.op.name)));
     }
     Ok(found)
 }

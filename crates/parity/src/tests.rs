@@ -122,7 +122,7 @@ fn the_culprit_is_named() -> Result<()> {
 fn a_wrong_rule_is_found_by_finite_differences() -> Result<()> {
     let audit = case("rule", Fault::None, 1.0).check_gradients()?.expect("it has gradients");
     let verdicts: Vec<_> = audit.parameters.iter().map(|x| (x.name.as_str(), x.verdict)).collect();
-    let [wrong, right] = [wgrad_core::Verdict::Disagrees, wgrad_core::Verdict::Agrees];
+    let [wrong, right] = [wgrad_core::GradientVerdict::Disagrees, wgrad_core::GradientVerdict::Agrees];
     assert_eq!(verdicts, [("x0", wrong), ("x1", right)], "{audit}");
     let found: Vec<_> = audit.ops.iter().map(|op| (op.name.as_str(), op.input)).collect();
     assert_eq!(found, [("my_square", 0)], "{audit}");

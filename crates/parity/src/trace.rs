@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use wgrad_core::{
-    Array, DType, Expected, Graph, Limits, Mode, Plan, Result, Session, Step, Stream, Tensor, expected_in, vjp,
+    Array, DType, Expected, Graph, Limits, Mode, Plan, Result, Session, Step, Stream, Tensor, expected_with_draws, vjp,
 };
 
 use crate::case::{Case, Values};
@@ -90,9 +90,9 @@ impl Trace {
     /// its own.
     pub fn expected(&self, case: &Case, fetches: &[&Tensor], feed: &Feed, draws: Range<u64>) -> Result<Vec<Expected>> {
         if !case.exact {
-            return expected_in(&self.graph, fetches, &self.feeds(feed), draws);
+            return expected_with_draws(&self.graph, fetches, &self.feeds(feed), draws);
         }
-        let mut found = expected_in(&self.graph, fetches, &self.feeds(feed), 0..0)?;
+        let mut found = expected_with_draws(&self.graph, fetches, &self.feeds(feed), 0..0)?;
         found.iter_mut().flat_map(|one| &mut one.bounds).for_each(|bound| *bound = 0.0);
         Ok(found)
     }

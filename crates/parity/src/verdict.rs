@@ -56,7 +56,7 @@ pub struct Measured {
 impl Measured {
     /// Returns the largest error as a share of its bound; see [`Deviation::share`].
     pub fn share(&self) -> f64 {
-        self.worst.as_ref().map_or(0.0, |worst| worst.deviation.share())
+        self.worst.as_ref().map_or(0.0, |worst| worst.deviation.bound_fraction())
     }
 
     /// Returns whether every element is within its bound.
@@ -121,7 +121,7 @@ impl fmt::Display for Measured {
         write!(f, "\n  off by {:.3e}, {} ULP", deviation.error(), Number(deviation.ulp()))?;
         match bound {
             0.0 => f.write_str(", and must be equal")?,
-            _ => write!(f, ", {} times its bound of {bound:.3e}", Number(deviation.share()))?,
+            _ => write!(f, ", {} times its bound of {bound:.3e}", Number(deviation.bound_fraction()))?,
         }
         if !fed.is_empty() {
             let fed: Vec<_> = fed.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();

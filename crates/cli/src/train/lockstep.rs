@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
-use wgrad_core::{Checked, Deviation, FusedCheck, Lockstep, Result, Site};
+use wgrad_core::{Deviation, FusedCheck, Lockstep, NodeCheck, Result, Site};
 use wgrad_train::{Compared, Comparison};
 
 use crate::output::verdict;
@@ -58,13 +58,13 @@ fn worst(worst: Option<&Deviation>) -> Value {
             "bound": worst.bound,
             "error": worst.error(),
             "ulp": worst.ulp(),
-            "share": worst.share(),
+            "share": worst.bound_fraction(),
         })
     })
 }
 
 fn step(step: &Lockstep) -> Value {
-    let node = |node: &Checked| json!({ "name": node.name, "spec": node.spec, "at": location(&node.site), "worst": worst(node.worst.as_ref()), "fails": node.fails() });
+    let node = |node: &NodeCheck| json!({ "name": node.name, "spec": node.spec, "at": location(&node.site), "worst": worst(node.worst.as_ref()), "fails": node.fails() });
     let result = |result: &FusedCheck| json!({ "name": result.name, "at": location(&result.site), "worst": worst(result.worst.as_ref()), "fails": result.fails() });
     json!({
         "device": step.device.to_string(),

@@ -1,12 +1,11 @@
-//! Buffers in host memory. One that differs from step to step has a memory for each, which a step swaps with the one that
-//! its tasks use.
+//! Buffers in host memory. A per-step buffer has a memory for each step, which is swapped with the one that tasks use.
 
 use crate::backend::{BufferId, Read};
 use crate::op::pointwise::Precision;
 use crate::op::reference::{Slice, SliceMut};
 use crate::{Array, DType, Result};
 
-/// A buffer in host memory.
+/// Buffer in host memory.
 #[derive(Clone, Debug)]
 pub(super) enum Memory<F> {
     Float(Vec<F>),
@@ -48,21 +47,21 @@ impl<F: Precision> Memory<F> {
 }
 
 /// The per-step memories of a buffer.
-struct Table<F> {
-    /// One for each step; a step swaps its own with the one that tasks use.
+struct StepMemories<F> {
+    /// One memory per step.
     steps: Vec<Memory<F>>,
-    /// How many of them count; with one, the memory that tasks use is that of every step.
+    /// Number of steps in use. With one, the memory that tasks use serves every step.
     filled: usize,
 }
 
-impl<F> Default for Table<F> {
+impl<F> Default for StepMemories<F> {
     fn default() -> Self {
         Self { steps: vec![], filled: 1 }
     }
 }
 
-impl<F: Precision> Table<F> {
-    /// Makes room for memories like `one`.
+impl<F: Precision> StepMemories<F> {
+    /// Sets the number of steps in use; adds copies of `one` if there are fewer.
     fn fill(&mut self, one: &Memory<F>, steps: usize) {
         self.filled = steps;
         if steps > 1 {
@@ -71,77 +70,77 @@ impl<F: Precision> Table<F> {
     }
 }
 
-/// What a plan reads or writes by steps.
-const TABLE: &str = "the session allocates it as a table";
+/// Invariant: the session allocates what a plan reads or writes per step as per-step buffers.
+const PER_STEP: &str = "the session allocates it as a per-step buffer";
 
-/// All buffers of a backend. A [`BufferId`] is the position of a memory.
+/// All buffers of a backend. A [`BufferId`] is the index of a memory.
 pub(super) struct Buffers<F> {
     pub memory: Vec<Memory<F>>,
-    /// Of each memory that differs from step to step.
-    tables: Vec<Option<Table<F>>>,
+    /// Memories of each per-step buffer; `None` for other buffers.
+    per_step: Vec<Option<StepMemories<F>>>,
     free: Vec<BufferId>,
 }
 
 impl<F> Default for Buffers<F> {
     fn default() -> Self {
-        Self { memory: vec![], tables: vec![], free: vec![] }
+        Self { memory: vec![], per_step: vec![], free: vec![] }
     }
 }
 
 impl<F: Precision> Buffers<F> {
-    /// Keeps memory under a free id or a new one.
+    /// Stores a memory under a free id or a new one.
     pub fn place(&mut self, memory: Memory<F>) -> BufferId {
         let id = self.free.pop().unwrap_or(BufferId(self.memory.len()));
         if id.0 == self.memory.len() {
             self.memory.push(memory);
-            self.tables.push(None);
+            self.per_step.push(None);
         } else {
             self.memory[id.0] = memory;
         }
         id
     }
 
-    /// Keeps memory that may differ from step to step.
-    pub fn place_table(&mut self, memory: Memory<F>) -> BufferId {
+    /// Stores the memory of a per-step buffer.
+    pub fn place_per_step(&mut self, memory: Memory<F>) -> BufferId {
         let id = self.place(memory);
-        self.tables[id.0] = Some(Table::default());
+        self.per_step[id.0] = Some(StepMemories::default());
         id
     }
 
-    /// Frees a memory; its id may be handed out again.
+    /// Frees a memory; its id may be reused.
     pub fn release(&mut self, buffer: BufferId) {
         self.memory[buffer.0] = Memory::Uint(vec![]);
-        self.tables[buffer.0] = None;
+        self.per_step[buffer.0] = None;
         self.free.push(buffer);
     }
 
-    /// Makes room for `steps` steps, if the buffer differs from step to step.
+    /// Allocates memories for `steps` steps, if the buffer is a per-step buffer.
     pub fn fill(&mut self, buffer: BufferId, steps: usize) {
-        if let Some(table) = &mut self.tables[buffer.0] {
-            table.fill(&self.memory[buffer.0], steps);
+        if let Some(memories) = &mut self.per_step[buffer.0] {
+            memories.fill(&self.memory[buffer.0], steps);
         }
     }
 
-    /// Makes room for the results of `steps` steps.
+    /// Allocates memories for the results of `steps` steps.
     pub fn fill_written(&mut self, memory: usize, steps: usize) {
-        self.tables[memory].as_mut().expect(TABLE).fill(&self.memory[memory], steps);
+        self.per_step[memory].as_mut().expect(PER_STEP).fill(&self.memory[memory], steps);
     }
 
-    /// Returns what step `step` of `steps` finds in a buffer.
+    /// Returns the memory of a buffer in step `step` of `steps`.
     pub fn of_step(&mut self, buffer: BufferId, step: usize, steps: usize) -> &mut Memory<F> {
-        match &mut self.tables[buffer.0] {
-            Some(table) if steps > 1 => &mut table.steps[step],
+        match &mut self.per_step[buffer.0] {
+            Some(memories) if steps > 1 => &mut memories.steps[step],
             _ => &mut self.memory[buffer.0],
         }
     }
 
-    /// Swaps the memories of a step into their places; and back, when called again.
+    /// Swaps the memories of a step with those that tasks use. A second call swaps them back.
     pub fn swap<'m>(&mut self, memories: impl Iterator<Item = &'m usize>, step: usize) {
         for &memory in memories {
-            if let Some(table) = &mut self.tables[memory]
-                && table.filled > 1
+            if let Some(memories) = &mut self.per_step[memory]
+                && memories.filled > 1
             {
-                std::mem::swap(&mut self.memory[memory], &mut table.steps[step]);
+                std::mem::swap(&mut self.memory[memory], &mut memories.steps[step]);
             }
         }
     }
@@ -157,11 +156,11 @@ impl<F: Precision> Buffers<F> {
         self.memory[to] = target;
     }
 
-    /// Reads a buffer as it is, or what the first steps left in it.
+    /// Reads a buffer, or the values of the first steps of a per-step buffer.
     pub fn array(&self, read: &Read) -> Result<Array> {
         let (id, elements) = (read.buffer.0, read.spec.shape.numel());
-        let of_step = |step: usize| match &self.tables[id] {
-            Some(table) if table.filled > 1 => table.steps[step].read(elements),
+        let of_step = |step: usize| match &self.per_step[id] {
+            Some(memories) if memories.filled > 1 => memories.steps[step].read(elements),
             _ => self.memory[id].read(elements),
         };
         let steps = 0..read.steps.unwrap_or(1);

@@ -1,17 +1,18 @@
-//! Clusters on the CPU: blocks that stay in cache, each instruction a loop over a block, large clusters on all cores.
+//! Execution of clusters on the CPU: each instruction is a loop over a block that fits the cache. Large clusters run
+//! on all cores.
 
 use rayon::prelude::*;
 
-use super::program::{ARGS, BLOCK, ClusterProgram, Copied, Load, Place, Source};
+use super::program::{ARGS, BLOCK, ClusterProgram, Load, Location, OutputCopy, Source};
 use crate::View;
 use crate::op::pointwise::{Block, Precision};
 use crate::op::reference::{Slice, SliceMut};
 
-/// Steps (elements times instructions, loads and stores) below which one core does everything: waking another costs
-/// as much.
+/// Number of element operations (elements times instructions, loads and stores) below which a cluster runs on one core:
+/// waking a second one costs as much.
 const PARALLEL: usize = 1 << 18;
 
-/// The registers of one thread, each a block long.
+/// Registers of one thread, each a block long.
 pub(super) struct Registers<F> {
     floats: Vec<Vec<F>>,
     uints: Vec<Vec<u32>>,
@@ -24,7 +25,7 @@ impl<F> Default for Registers<F> {
 }
 
 impl<F: Precision> Registers<F> {
-    /// Makes sure that a program finds its registers; only its first run allocates.
+    /// Makes sure that there are enough registers for a program; only its first run allocates.
     fn reserve(&mut self, floats: usize, uints: usize) {
         self.floats.resize_with(self.floats.len().max(floats), || vec![F::zero(); BLOCK]);
         self.uints.resize_with(self.uints.len().max(uints), || vec![0; BLOCK]);
@@ -32,7 +33,7 @@ impl<F: Precision> Registers<F> {
 }
 
 impl<F: Precision> ClusterProgram<F> {
-    /// Runs over all elements; `inputs` gives the inputs that are not updated in place.
+    /// Runs the program on all elements; `inputs` returns the inputs that are not updated in place.
     pub(super) fn run<'a>(
         &self,
         inputs: impl Fn(usize) -> Slice<'a, F> + Sync,
@@ -43,30 +44,30 @@ impl<F: Precision> ClusterProgram<F> {
     {
         let steps = self.instructions.len() + self.loads.len() + self.copies.len() + self.views.len() + outputs.len();
         let blocks = self.elements.div_ceil(BLOCK);
-        let pieces = if self.elements * steps < PARALLEL { blocks.min(1) } else { blocks.min(threads.len()) };
-        if pieces == 0 {
+        let ranges = if self.elements * steps < PARALLEL { blocks.min(1) } else { blocks.min(threads.len()) };
+        if ranges == 0 {
             return;
         }
-        if pieces == 1 {
-            self.piece(&inputs, 0, self.elements, outputs, &mut threads[0]);
+        if ranges == 1 {
+            self.range(&inputs, 0, self.elements, outputs, &mut threads[0]);
             return;
         }
-        // Contiguous pieces of whole blocks.
-        let mut parts = Vec::with_capacity(pieces);
+        // Contiguous ranges of whole blocks, one per thread.
+        let mut parts = Vec::with_capacity(ranges);
         let (mut rest, mut start) = (outputs, 0);
-        for i in 1..=pieces {
-            let end = (blocks * i / pieces * BLOCK).min(self.elements);
+        for i in 1..=ranges {
+            let end = (blocks * i / ranges * BLOCK).min(self.elements);
             let (head, tail): (Vec<_>, Vec<_>) = rest.into_iter().map(|output| output.split_at(end - start)).unzip();
             parts.push((start, end - start, head));
             (rest, start) = (tail, end);
         }
         parts.into_par_iter().zip(threads).for_each(|((start, elements, outputs), registers)| {
-            self.piece(&inputs, start, elements, outputs, registers);
+            self.range(&inputs, start, elements, outputs, registers);
         });
     }
 
-    /// Elements `start..start + elements`, of which `outputs` are the places.
-    fn piece<'a>(
+    /// Runs elements `start..start + elements`, whose results go to `outputs`.
+    fn range<'a>(
         &self,
         inputs: &impl Fn(usize) -> Slice<'a, F>,
         start: usize,
@@ -82,8 +83,8 @@ impl<F: Precision> ClusterProgram<F> {
             if let Source::Splat(input) = *from {
                 let offset = self.views[input].offset;
                 match (inputs(input), to) {
-                    (Slice::Float(from), Place::Float(to)) => registers.floats[to][used].fill(from[offset]),
-                    (Slice::Uint(from), Place::Uint(to)) => registers.uints[to][used].fill(from[offset]),
+                    (Slice::Float(from), Location::Float(to)) => registers.floats[to][used].fill(from[offset]),
+                    (Slice::Uint(from), Location::Uint(to)) => registers.uints[to][used].fill(from[offset]),
                     _ => unreachable!("a register has the type of its input"),
                 }
             }
@@ -93,7 +94,7 @@ impl<F: Precision> ClusterProgram<F> {
         }
     }
 
-    /// `n` elements: `first` is the first of them in the inputs, `at` in `outputs`.
+    /// Runs `n` elements; the first one is at index `first` in the inputs and at index `at` in `outputs`.
     fn block<'a>(
         &self,
         inputs: &impl Fn(usize) -> Slice<'a, F>,
@@ -108,21 +109,21 @@ impl<F: Precision> ClusterProgram<F> {
         for &Load { ref from, to } in &self.loads {
             match (from, to) {
                 (Source::Splat(_), _) => {}
-                (Source::Index, Place::Uint(to)) => {
+                (Source::Index, Location::Uint(to)) => {
                     (first..)
                         .zip(&mut registers.uints[to][..n])
                         .for_each(|(i, to)| *to = u32::try_from(i).unwrap_or(u32::MAX));
                 }
                 (&Source::Old(output), to) => match (outputs[output].read(at..at + n), to) {
-                    (Slice::Float(from), Place::Float(to)) => registers.floats[to][..n].copy_from_slice(from),
-                    (Slice::Uint(from), Place::Uint(to)) => registers.uints[to][..n].copy_from_slice(from),
+                    (Slice::Float(from), Location::Float(to)) => registers.floats[to][..n].copy_from_slice(from),
+                    (Slice::Uint(from), Location::Uint(to)) => registers.uints[to][..n].copy_from_slice(from),
                     _ => unreachable!("a register has the type of its output"),
                 },
                 (&Source::Gather(input), to) => match (inputs(input), to) {
-                    (Slice::Float(from), Place::Float(to)) => {
+                    (Slice::Float(from), Location::Float(to)) => {
                         gather(&self.views[input], from, first, &mut registers.floats[to][..n]);
                     }
-                    (Slice::Uint(from), Place::Uint(to)) => {
+                    (Slice::Uint(from), Location::Uint(to)) => {
                         gather(&self.views[input], from, first, &mut registers.uints[to][..n]);
                     }
                     _ => unreachable!("a register has the type of its input"),
@@ -131,7 +132,7 @@ impl<F: Precision> ClusterProgram<F> {
             }
         }
         for instruction in &self.instructions {
-            // What is written is taken out while the others are borrowed; none of it is an argument.
+            // The written memory is moved out while the others are borrowed; it is never an argument.
             let mut memory = Taken::take(instruction.to, outputs, registers);
             let mut args = [Slice::Uint(&[]); ARGS];
             for (arg, &place) in args.iter_mut().zip(&instruction.args) {
@@ -141,7 +142,7 @@ impl<F: Precision> ClusterProgram<F> {
             (instruction.run)(&block, memory.write(at, n));
             memory.put_back(instruction.to, outputs, registers);
         }
-        for &Copied { from, output } in &self.copies {
+        for &OutputCopy { from, output } in &self.copies {
             let mut to = std::mem::replace(&mut outputs[output], SliceMut::Uint(&mut []));
             match (self.read(inputs, from, first, at, n, outputs, registers), to.write(at..at + n)) {
                 (Slice::Float(from), SliceMut::Float(to)) => to.copy_from_slice(from),
@@ -152,12 +153,12 @@ impl<F: Precision> ClusterProgram<F> {
         }
     }
 
-    #[allow(clippy::too_many_arguments, reason = "everywhere that a value may be")]
+    #[allow(clippy::too_many_arguments, reason = "all places that may hold a value")]
     #[inline(always)]
     fn read<'b, 'a: 'b>(
         &'b self,
         inputs: &impl Fn(usize) -> Slice<'a, F>,
-        place: Place,
+        place: Location,
         first: usize,
         at: usize,
         n: usize,
@@ -165,16 +166,16 @@ impl<F: Precision> ClusterProgram<F> {
         registers: &'b Registers<F>,
     ) -> Slice<'b, F> {
         match place {
-            Place::Input(input) => inputs(input).read(first..first + n),
-            Place::Output(output) => outputs[output].read(at..at + n),
-            Place::Float(register) => Slice::Float(&registers.floats[register][..n]),
-            Place::Uint(register) => Slice::Uint(&registers.uints[register][..n]),
-            Place::Number(number) => self.numbers[number].read(n),
+            Location::Input(input) => inputs(input).read(first..first + n),
+            Location::Output(output) => outputs[output].read(at..at + n),
+            Location::Float(register) => Slice::Float(&registers.floats[register][..n]),
+            Location::Uint(register) => Slice::Uint(&registers.uints[register][..n]),
+            Location::Number(number) => self.numbers[number].read(n),
         }
     }
 }
 
-/// The memory that an instruction writes.
+/// Memory that an instruction writes, moved out of its location.
 enum Taken<'a, F> {
     Output(SliceMut<'a, F>),
     Float(Vec<F>),
@@ -182,12 +183,12 @@ enum Taken<'a, F> {
 }
 
 impl<'a, F: Precision> Taken<'a, F> {
-    fn take(place: Place, outputs: &mut [SliceMut<'a, F>], registers: &mut Registers<F>) -> Self {
+    fn take(place: Location, outputs: &mut [SliceMut<'a, F>], registers: &mut Registers<F>) -> Self {
         match place {
-            Place::Output(i) => Self::Output(std::mem::replace(&mut outputs[i], SliceMut::Uint(&mut []))),
-            Place::Float(i) => Self::Float(std::mem::take(&mut registers.floats[i])),
-            Place::Uint(i) => Self::Uint(std::mem::take(&mut registers.uints[i])),
-            Place::Input(_) | Place::Number(_) => unreachable!("instructions write outputs and registers"),
+            Location::Output(i) => Self::Output(std::mem::replace(&mut outputs[i], SliceMut::Uint(&mut []))),
+            Location::Float(i) => Self::Float(std::mem::take(&mut registers.floats[i])),
+            Location::Uint(i) => Self::Uint(std::mem::take(&mut registers.uints[i])),
+            Location::Input(_) | Location::Number(_) => unreachable!("instructions write outputs and registers"),
         }
     }
 
@@ -199,19 +200,19 @@ impl<'a, F: Precision> Taken<'a, F> {
         }
     }
 
-    fn put_back(self, place: Place, outputs: &mut [SliceMut<'a, F>], registers: &mut Registers<F>) {
+    fn put_back(self, place: Location, outputs: &mut [SliceMut<'a, F>], registers: &mut Registers<F>) {
         match (self, place) {
-            (Self::Output(values), Place::Output(i)) => outputs[i] = values,
-            (Self::Float(values), Place::Float(i)) => registers.floats[i] = values,
-            (Self::Uint(values), Place::Uint(i)) => registers.uints[i] = values,
-            _ => unreachable!("it goes back to where it was taken"),
+            (Self::Output(values), Location::Output(i)) => outputs[i] = values,
+            (Self::Float(values), Location::Float(i)) => registers.floats[i] = values,
+            (Self::Uint(values), Location::Uint(i)) => registers.uints[i] = values,
+            _ => unreachable!("it is returned to the location that it was taken from"),
         }
     }
 }
 
 /// Reads `to.len()` elements of a view, from linear position `start` on.
 fn gather<T: Copy>(view: &View, from: &[T], start: usize, to: &mut [T]) {
-    // One division chain per run along the last axis, not per element.
+    // Locates each run along the last axis once, not each element.
     let (size, stride) = match (view.shape.dims().last(), view.strides.last()) {
         (Some(&size), Some(&stride)) => (size, stride),
         _ => (1, 0),

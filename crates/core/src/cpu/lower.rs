@@ -1,19 +1,19 @@
-//! Lowering: a cluster of a plan becomes a program for the CPU.
+//! Lowering of a plan's cluster to a program for the CPU.
 
 use super::buffers::Memory;
-use super::program::{ARGS, BLOCK, ClusterProgram, Copied, Load, Lowered, Place, Source};
+use super::program::{ARGS, BLOCK, ClusterProgram, Load, Location, LoweredInstruction, OutputCopy, Source};
 use crate::DType;
 use crate::op::pointwise::Precision;
 use crate::plan::{Arg, Cluster, ClusterInput};
 
-/// Registers of one type: the free ones and how many there are.
+/// Registers of one type: the free ones and the number of all.
 #[derive(Default)]
 struct Pool {
     free: Vec<usize>,
     count: usize,
 }
 
-/// The registers while a cluster is lowered.
+/// Register allocation during lowering.
 #[derive(Default)]
 struct Registers {
     floats: Pool,
@@ -21,32 +21,32 @@ struct Registers {
 }
 
 impl Registers {
-    fn take(&mut self, dtype: DType) -> Place {
+    fn take(&mut self, dtype: DType) -> Location {
         let pool = if dtype.is_float() { &mut self.floats } else { &mut self.uints };
         let register = pool.free.pop().unwrap_or_else(|| {
             pool.count += 1;
             pool.count - 1
         });
-        if dtype.is_float() { Place::Float(register) } else { Place::Uint(register) }
+        if dtype.is_float() { Location::Float(register) } else { Location::Uint(register) }
     }
 
-    fn give_back(&mut self, place: Place) {
+    fn give_back(&mut self, place: Location) {
         match place {
-            Place::Float(register) => self.floats.free.push(register),
-            Place::Uint(register) => self.uints.free.push(register),
+            Location::Float(register) => self.floats.free.push(register),
+            Location::Uint(register) => self.uints.free.push(register),
             _ => {}
         }
     }
 }
 
-/// Lowers a cluster. `in_place` says for each input which output is the same buffer, if one is.
+/// Lowers a cluster. `in_place` has, for each input, the index of the output that is the same buffer, if there is one.
 pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>]) -> ClusterProgram<F> {
     let end = cluster.instructions.len();
     let last_use = |arg: Arg| {
         let reads = |args: &[Arg]| args.contains(&arg);
         if reads(&cluster.outputs) { Some(end) } else { cluster.instructions.iter().rposition(|i| reads(&i.args)) }
     };
-    // Who writes each output: the instruction itself where it can.
+    // The instruction that writes each output directly, or `end` for a copy after all instructions.
     let direct = |result: usize| cluster.outputs.iter().position(|&arg| arg == Arg::Result(result));
     let writer = |output: usize| match cluster.outputs[output] {
         Arg::Result(result) if direct(result) == Some(output) => result,
@@ -58,9 +58,11 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     let mut inputs = vec![];
     for (i, ClusterInput { view, dtype }) in cluster.inputs.iter().enumerate() {
         let place = match in_place[i] {
-            // Read where it lies as long as it stands there.
-            Some(output) if last_use(Arg::Input(i)).is_none_or(|last| last < writer(output)) => Place::Output(output),
-            None if view.is_contiguous() => Place::Input(i),
+            // Read from the output's buffer, if every read comes before the write.
+            Some(output) if last_use(Arg::Input(i)).is_none_or(|last| last < writer(output)) => {
+                Location::Output(output)
+            }
+            None if view.is_contiguous() => Location::Input(i),
             in_place => {
                 let register = registers.take(*dtype);
                 let from = match in_place {
@@ -74,22 +76,22 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
         };
         inputs.push(place);
     }
-    // What is filled once must not be overwritten.
-    let kept: Vec<Place> =
+    // Registers that are filled once, not per block, must not be reused.
+    let kept: Vec<Location> =
         loads.iter().filter(|load| matches!(load.from, Source::Splat(_))).map(|load| load.to).collect();
     let index = last_use(Arg::Index).map(|_| {
         let register = registers.take(DType::U32);
         loads.push(Load { from: Source::Index, to: register });
         register
     });
-    let mut results: Vec<Place> = vec![];
-    let mut place = |arg: Arg, results: &[Place]| match arg {
+    let mut results: Vec<Location> = vec![];
+    let mut place = |arg: Arg, results: &[Location]| match arg {
         Arg::Input(input) => inputs[input],
         Arg::Result(result) => results[result],
         Arg::Index => index.expect("the index is loaded where it is used"),
         Arg::Number(value, dtype) => {
             let known = numbers.iter().position(|(bits, of, _)| (*bits, *of) == (value.to_bits(), dtype));
-            Place::Number(known.unwrap_or_else(|| {
+            Location::Number(known.unwrap_or_else(|| {
                 numbers.push((value.to_bits(), dtype, number(value, dtype)));
                 numbers.len() - 1
             }))
@@ -97,27 +99,27 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     };
     let mut instructions = vec![];
     for (i, instruction) in cluster.instructions.iter().enumerate() {
-        assert!(instruction.args.len() <= ARGS, "{} has more than {ARGS} arguments", instruction.row.name);
+        assert!(instruction.args.len() <= ARGS, "{} has more than {ARGS} arguments", instruction.op.name);
         let args = instruction.args.iter().map(|&arg| place(arg, &results)).collect();
-        let to = direct(i).map_or_else(|| registers.take(instruction.row.out), Place::Output);
+        let to = direct(i).map_or_else(|| registers.take(instruction.op.out), Location::Output);
         results.push(to);
-        instructions.push(Lowered {
-            run: F::block(instruction.row),
+        instructions.push(LoweredInstruction {
+            run: F::block(instruction.op),
             args,
             to,
             attributes: instruction.attributes.clone(),
         });
-        // Registers that nobody reads any more, each once; a result may have no reader at all.
+        // Free the registers that are not read again, each once; a result may have no reader at all.
         let mut done: Vec<Arg> = vec![Arg::Result(i)];
         done.extend(instruction.args.iter().filter(|arg| matches!(arg, Arg::Input(_) | Arg::Result(_))));
         done.retain(|&arg| last_use(arg).is_none_or(|last| last == i));
-        let mut places: Vec<Place> = done.into_iter().map(|arg| place(arg, &results)).collect();
+        let mut places: Vec<Location> = done.into_iter().map(|arg| place(arg, &results)).collect();
         places.sort_unstable();
         places.dedup();
         places.into_iter().filter(|place| !kept.contains(place)).for_each(|place| registers.give_back(place));
     }
     let copies = (0..cluster.outputs.len()).filter(|&output| writer(output) == end);
-    let copies = copies.map(|output| Copied { from: place(cluster.outputs[output], &results), output }).collect();
+    let copies = copies.map(|output| OutputCopy { from: place(cluster.outputs[output], &results), output }).collect();
     ClusterProgram {
         elements: cluster.shape.numel(),
         views: cluster.inputs.iter().map(|input| input.view.clone()).collect(),
@@ -130,7 +132,7 @@ pub(super) fn lower<F: Precision>(cluster: &Cluster, in_place: &[Option<usize>])
     }
 }
 
-/// A block of one number.
+/// Returns a block filled with one number.
 fn number<F: Precision>(value: f64, dtype: DType) -> Memory<F> {
     if dtype.is_float() { Memory::Float(vec![F::lit(value); BLOCK]) } else { Memory::Uint(vec![value as u32; BLOCK]) }
 }

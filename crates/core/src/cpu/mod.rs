@@ -1,4 +1,4 @@
-//! The CPU backend: the reference of every op, in `f32` or `f64`, over the same plan that a GPU runs.
+//! The CPU backend: runs the plans that a GPU runs, with the reference implementation of every op, in `f32` or `f64`.
 
 mod buffers;
 mod cluster;
@@ -20,51 +20,52 @@ use buffers::{Buffers, Memory};
 use cluster::Registers;
 use program::ClusterProgram;
 
-/// A session runs a program only while it holds its step.
+/// Invariant: a session runs a program only while the program's step exists.
 const LOADED: &str = "the program is loaded";
 
 struct Program<F> {
     plan: Arc<Plan>,
-    /// What each task runs, one after another.
-    tasks: Vec<Vec<Part<F>>>,
-    /// The memory that is this program's alone.
+    /// Stages of each task, in order.
+    tasks: Vec<Vec<CpuStage<F>>>,
+    /// Slots of temporaries, owned by this program.
     slots: Vec<BufferId>,
-    /// The per-step buffers that steps read.
+    /// Per-step buffers that steps read.
     fed: Vec<usize>,
-    /// The per-step buffers that steps write.
+    /// Per-step buffers that steps write.
     written: Vec<usize>,
-    /// What is copied to a per-step buffer after each step.
+    /// Copies to per-step buffers after each step.
     copies: Vec<StepCopy>,
 }
 
-/// An op or a cluster, ready to run.
-struct Part<F> {
-    work: Ready<F>,
-    /// What is read.
+/// Op or cluster, ready to run.
+struct CpuStage<F> {
+    work: CpuWork<F>,
+    /// Memory that it reads.
     inputs: Vec<Extent>,
-    /// What is written.
+    /// Memory that it writes.
     outputs: Vec<Extent>,
 }
 
-/// The first elements of a memory.
+/// First elements of a memory.
 #[derive(Clone, Copy)]
 struct Extent {
     memory: usize,
     elements: usize,
 }
 
-enum Ready<F> {
+enum CpuWork<F> {
     Op(Arc<dyn Op>, Signature),
     Cluster(ClusterProgram<F>),
 }
 
-/// Runs plans on the CPU, in single precision (to train without a GPU) or in double precision (the truth).
+/// Backend that runs plans on the CPU, in single precision (to train without a GPU) or in double precision (as
+/// reference).
 pub struct CpuBackend<F> {
     buffers: Buffers<F>,
     programs: Vec<Option<Program<F>>>,
-    /// Registers of clusters, per thread.
+    /// Registers for clusters, per thread.
     registers: Vec<Registers<F>>,
-    /// What the running part writes, taken out of memory; kept for its room.
+    /// Outputs of the running stage, moved out of `buffers`; kept between runs to avoid allocation.
     written: Vec<Memory<F>>,
 }
 
@@ -94,13 +95,13 @@ impl<F> std::fmt::Debug for CpuBackend<F> {
 }
 
 impl<F: Precision> CpuBackend<F> {
-    /// A backend without buffers yet.
+    /// Creates a backend without buffers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Calls `run` for each task in order. Large programs move to the thread pool as a whole, so that a task that runs
-    /// on several cores need not call it from outside; small ones stay on this thread.
+    /// Calls `run` for each task in order. A large program runs inside the thread pool as a whole, so that its
+    /// parallel tasks do not enter the pool one by one; a small one runs on this thread.
     fn tasks<T: Send>(&mut self, program: ProgramId, run: impl Fn(&mut Self, usize) -> T + Sync) -> Vec<T> {
         const LARGE: usize = 1 << 15;
         let plan = self.programs[program.0].as_ref().expect(LOADED).plan.clone();
@@ -111,17 +112,17 @@ impl<F: Precision> CpuBackend<F> {
 
     fn task(&mut self, program: usize, index: usize) {
         let Self { buffers: Buffers { memory, .. }, registers, written, programs } = self;
-        for Part { work, inputs, outputs } in &programs[program].as_ref().expect(LOADED).tasks[index] {
-            // Outputs are taken out of memory while inputs are borrowed from it.
+        for CpuStage { work, inputs, outputs } in &programs[program].as_ref().expect(LOADED).tasks[index] {
+            // Outputs are moved out of memory while inputs are borrowed from it.
             let empty = || Memory::Uint(vec![]);
             written.extend(outputs.iter().map(|to| std::mem::replace(&mut memory[to.memory], empty())));
             let slices = written.iter_mut().zip(outputs).map(|(memory, to)| memory.write(to.elements));
             match work {
-                Ready::Cluster(cluster) => {
+                CpuWork::Cluster(cluster) => {
                     let input = |i: usize| memory[inputs[i].memory].read(inputs[i].elements);
                     cluster.run(input, slices.collect(), registers);
                 }
-                Ready::Op(op, signature) => {
+                CpuWork::Op(op, signature) => {
                     let inputs = inputs.iter().map(|from| memory[from.memory].read(from.elements)).collect();
                     let Signature { inputs: read, outputs: made } = signature;
                     let buffers = reference::Buffers::new(read, made, inputs, slices.collect());
@@ -134,50 +135,50 @@ impl<F: Precision> CpuBackend<F> {
         }
     }
 
-    /// Swaps what a step reads and writes into place; and back, when called again.
+    /// Swaps the per-step memories of a step with those that tasks use. A second call swaps them back.
     fn swap(&mut self, program: ProgramId, step: usize) {
         let program = self.programs[program.0].as_ref().expect(LOADED);
         self.buffers.swap(program.fed.iter().chain(&program.written), step);
     }
 
-    /// Copies what a step has left elsewhere to its own memories.
+    /// Makes the copies that follow each step.
     fn copy(&mut self, program: ProgramId) {
         for copy in &self.programs[program.0].as_ref().expect(LOADED).copies {
             self.buffers.copy(copy.from.0, copy.to.0);
         }
     }
 
-    /// The parts of each task of a plan whose buffers are in these memories.
-    fn ready(&mut self, plan: &Plan, memory: &[usize]) -> Vec<Vec<Part<F>>> {
-        let place = |&buffer: &BufferIndex| Extent {
+    /// Returns the stages of each task; `memory` is the memory of each buffer of the plan.
+    fn lower(&mut self, plan: &Plan, memory: &[usize]) -> Vec<Vec<CpuStage<F>>> {
+        let extent = |&buffer: &BufferIndex| Extent {
             memory: memory[buffer],
             elements: plan.buffers[buffer].spec.shape.numel(),
         };
-        let places = |buffers: &[BufferIndex]| -> Vec<Extent> { buffers.iter().map(place).collect() };
+        let extents = |buffers: &[BufferIndex]| -> Vec<Extent> { buffers.iter().map(extent).collect() };
         let cluster = |cluster: &Cluster, inputs: &[BufferIndex], outputs: &[BufferIndex]| {
-            let (inputs, mut outputs) = (places(inputs), places(outputs));
+            let (inputs, mut outputs) = (extents(inputs), extents(outputs));
             for output in &mut outputs {
                 output.elements = cluster.shape.numel();
             }
             let output = |input: &Extent| outputs.iter().position(|output| output.memory == input.memory);
             let in_place: Vec<_> = inputs.iter().map(output).collect();
-            Part { work: Ready::Cluster(lower::lower(cluster, &in_place)), inputs, outputs }
+            CpuStage { work: CpuWork::Cluster(lower::lower(cluster, &in_place)), inputs, outputs }
         };
         let mut tasks = vec![];
         for task in &plan.tasks {
-            let mut parts = vec![];
+            let mut stages = vec![];
             for stage in &task.stages {
                 let (inputs, outputs) = (&stage.inputs[..], &stage.outputs[..]);
                 match &stage.work {
-                    Work::Cluster(of) => parts.push(cluster(of, inputs, outputs)),
+                    Work::Cluster(of) => stages.push(cluster(of, inputs, outputs)),
                     Work::Group(of) => {
                         let (reads, writes) = (inputs.len() / of.len(), outputs.len() / of.len());
-                        parts.extend(of.iter().enumerate().map(|(i, of)| {
+                        stages.extend(of.iter().enumerate().map(|(i, of)| {
                             cluster(of, &inputs[i * reads..][..reads], &outputs[i * writes..][..writes])
                         }));
                     }
                     Work::Op { op, signature, .. } => {
-                        // A slot may be larger than what the op sees.
+                        // A slot may be larger than the op's operand.
                         let sized = |buffers: &[BufferIndex], specs: &[Spec]| {
                             let extent = |(buffer, spec): (&BufferIndex, &Spec)| Extent {
                                 memory: memory[*buffer],
@@ -186,11 +187,11 @@ impl<F: Precision> CpuBackend<F> {
                             buffers.iter().zip(specs).map(extent).collect()
                         };
                         let (inputs, outputs) = (sized(inputs, &signature.inputs), sized(outputs, &signature.outputs));
-                        parts.push(Part { work: Ready::Op(op.clone(), signature.clone()), inputs, outputs });
+                        stages.push(CpuStage { work: CpuWork::Op(op.clone(), signature.clone()), inputs, outputs });
                     }
                 }
             }
-            tasks.push(parts);
+            tasks.push(stages);
         }
         self.registers.resize_with(rayon::current_num_threads().max(1), Registers::default);
         tasks
@@ -210,7 +211,7 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn limits(&self) -> Limits {
-        // As many buffers per task as a GPU binds, so that one graph is one plan on every device.
+        // The same number of buffers per task as on a GPU, so that a graph has the same plan on every device.
         let memory_bytes = memory_of_host();
         Limits { binding_bytes: u64::MAX, memory_bytes, software: true, dispatches: false, ..Limits::default() }
     }
@@ -220,7 +221,7 @@ impl<F: Precision> Backend for CpuBackend<F> {
     }
 
     fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
-        Ok(self.buffers.place_table(Memory::zeros(spec.dtype, spec.shape.numel())))
+        Ok(self.buffers.place_per_step(Memory::zeros(spec.dtype, spec.shape.numel())))
     }
 
     fn write(&mut self, buffer: BufferId, array: &Array, rows: usize) -> Result<()> {
@@ -269,7 +270,7 @@ impl<F: Precision> Backend for CpuBackend<F> {
             }
         }
         written.extend(copies.iter().map(|copy| copy.to.0));
-        let tasks = self.ready(&plan, &memory);
+        let tasks = self.lower(&plan, &memory);
         self.programs.push(Some(Program { plan, tasks, slots, fed, written, copies: copies.to_vec() }));
         Ok(ProgramId(self.programs.len() - 1))
     }

@@ -1,4 +1,4 @@
-//! A cluster as the CPU runs it: instructions over a few reused registers, each as long as a block.
+//! Clusters in the form that the CPU runs: instructions over a few reused registers, each a block long.
 
 use super::buffers::Memory;
 use crate::View;
@@ -7,28 +7,28 @@ use crate::op::reference::SliceMut;
 
 /// Elements per block: a dozen live blocks of `f32` fit a first-level cache.
 pub(super) const BLOCK: usize = 1024;
-/// The most arguments that a pointwise op has.
+/// Largest number of arguments of a pointwise op.
 pub(super) const ARGS: usize = 8;
 
-/// Where a block of values is.
+/// Location of a block of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    /// In input `i`, as it lies.
+pub(super) enum Location {
+    /// Input `i`, contiguous.
     Input(usize),
-    /// In output `i`.
+    /// Output `i`.
     Output(usize),
-    /// In a register of floats.
+    /// Float register.
     Float(usize),
-    /// In a register of integers.
+    /// Integer register.
     Uint(usize),
-    /// In constant `i`.
+    /// Constant `i`.
     Number(usize),
 }
 
-/// What fills a register.
+/// Source of the values of a register.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// The one element that every place of input `i` reads: filled once, not per block.
+    /// The single element that a splat of input `i` repeats: filled once, not per block.
     Splat(usize),
     /// Input `i`, through its view.
     Gather(usize),
@@ -38,49 +38,49 @@ pub(super) enum Source {
     Index,
 }
 
-/// The loop of a pointwise op.
+/// Loop of a pointwise op over a block.
 type Run<F> = fn(&Block<'_, F>, SliceMut<'_, F>);
 
-/// A register that is filled before the instructions run.
+/// Register that is filled before the instructions run.
 #[derive(Debug)]
 pub(super) struct Load {
     pub from: Source,
-    pub to: Place,
+    pub to: Location,
 }
 
-/// An output that receives a value after the instructions have run.
+/// Copy of a value to an output after the instructions have run.
 #[derive(Debug)]
-pub(super) struct Copied {
-    pub from: Place,
+pub(super) struct OutputCopy {
+    pub from: Location,
     pub output: usize,
 }
 
-/// An instruction with its places.
+/// Instruction with the locations of its arguments and result.
 #[derive(Debug)]
-pub(super) struct Lowered<F> {
+pub(super) struct LoweredInstruction<F> {
     pub run: Run<F>,
-    pub args: Vec<Place>,
-    pub to: Place,
+    pub args: Vec<Location>,
+    pub to: Location,
     pub attributes: Vec<f64>,
 }
 
-/// A cluster, ready to run on blocks.
+/// Cluster, ready to run on blocks.
 #[derive(Debug)]
 pub(super) struct ClusterProgram<F> {
-    /// Elements in all.
+    /// Total number of elements.
     pub elements: usize,
-    /// How inputs that are gathered are read.
+    /// View of each input.
     pub views: Vec<View>,
-    /// What is filled before the instructions run.
+    /// Registers to fill before the instructions run.
     pub loads: Vec<Load>,
-    /// The instructions.
-    pub instructions: Vec<Lowered<F>>,
-    /// The outputs that no instruction writes directly.
-    pub copies: Vec<Copied>,
-    /// A block of each number.
+    /// Instructions, in order.
+    pub instructions: Vec<LoweredInstruction<F>>,
+    /// Copies to the outputs that no instruction writes directly.
+    pub copies: Vec<OutputCopy>,
+    /// Block of each constant.
     pub numbers: Vec<Memory<F>>,
-    /// Registers of floats.
+    /// Number of float registers.
     pub float_registers: usize,
-    /// Registers of integers.
+    /// Number of integer registers.
     pub uint_registers: usize,
 }

@@ -1,8 +1,9 @@
-//! The third pass: clusters join the ops that they are next to, and updates by one rule form groups.
+//! The third pass: fuses clusters into the kernels of adjacent ops, and groups parameter updates that follow the same
+//! rule.
 //!
-//! A cluster that reads an op's output element by element is that op's *epilogue*, one that makes an op's input element
-//! by element its *prologue*: both run in the op's kernel if the op allows it. What updates parameters runs in a group
-//! instead, all parameters in one task.
+//! A cluster that reads an op's output element by element is an *epilogue* of the op. A cluster that computes an op's
+//! input element by element is a *prologue*. Both run in the op's kernel if the op allows it. Clusters that update
+//! parameters run in a group instead, with all parameters in one task.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,23 +13,24 @@ use super::partition::Partition;
 use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::{Kind, Op};
 
-/// What the pass found. Clusters go by their *home*: the node that named their set before they were attached.
+/// Result of the pass. A cluster is identified by its *home*: the representative of its set before it was attached.
 #[derive(Default)]
 pub(super) struct Attached {
+    /// Home of each node whose cluster is attached or grouped.
     homes: BTreeMap<NodeId, NodeId>,
-    /// The op that each cluster joined.
+    /// Host op of each attached cluster.
     pub hosts: BTreeMap<NodeId, Host>,
-    /// The members of each group.
+    /// Homes of the clusters of each group.
     pub groups: Vec<Vec<NodeId>>,
 }
 
 impl Attached {
-    /// The home of the cluster that a node is in, if that cluster is attached or grouped.
+    /// Returns the home of a node's cluster, if that cluster is attached or grouped.
     pub fn home(&self, node: NodeId) -> Option<NodeId> {
         self.homes.get(&node).copied()
     }
 
-    fn settle(&mut self, home: NodeId, members: &[NodeId]) {
+    fn record(&mut self, home: NodeId, members: &[NodeId]) {
         self.homes.extend(members.iter().map(|&member| (member, home)));
     }
 }
@@ -41,24 +43,24 @@ pub(super) fn attach(sets: &mut Partition<'_>, fused: &Fused) -> Attached {
         }
     }
     let mut attached = Attached::default();
-    let mut alike: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
+    let mut by_rule: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
     for (&home, members) in &clusters {
         if let Some(rule) = rule(sets, fused, members) {
-            alike.entry(rule).or_default().push(home);
+            by_rule.entry(rule).or_default().push(home);
         }
     }
-    for homes in alike.into_values() {
+    for homes in by_rule.into_values() {
         let mut group: Vec<NodeId> = vec![];
         for home in homes {
             if group.first().is_none_or(|&first| sets.join(first, home)) {
-                attached.settle(home, &clusters[&home]);
+                attached.record(home, &clusters[&home]);
                 group.push(home);
             }
         }
         attached.groups.push(group);
     }
     attached.groups.sort();
-    // The largest first: there may not be buffers enough for all that could join an op.
+    // The largest first: the limit on bindings may not allow all clusters that could join an op.
     let mut largest: Vec<_> = clusters.iter().collect();
     largest.sort_by_key(|(_, members)| std::cmp::Reverse(sets.data.nodes[members[0]].outputs[0].shape.numel()));
     for (&home, members) in largest {
@@ -68,7 +70,7 @@ pub(super) fn attach(sets: &mut Partition<'_>, fused: &Fused) -> Attached {
         let sides = epilogues(sets, fused, members).into_iter().chain(prologues(sets, fused, members));
         for host in sides.collect::<Vec<_>>() {
             if !reads_within(sets, fused, members, host) && sets.merge(host.op, home) {
-                attached.settle(home, members);
+                attached.record(home, members);
                 attached.hosts.insert(home, host);
                 break;
             }
@@ -77,7 +79,7 @@ pub(super) fn attach(sets: &mut Partition<'_>, fused: &Fused) -> Attached {
     attached
 }
 
-/// The op at a node, if it is one that runs.
+/// Returns the op at a node, unless it is a view.
 fn op<'a>(sets: &Partition<'a>, fused: &Fused, node: NodeId) -> Option<&'a dyn Op> {
     match &sets.data.nodes[node].kind {
         NodeKind::Op(op) if !fused.is_view(node) => Some(&**op),
@@ -85,26 +87,26 @@ fn op<'a>(sets: &Partition<'a>, fused: &Fused, node: NodeId) -> Option<&'a dyn O
     }
 }
 
-/// The ops whose epilogue a cluster can be: it reads their output only where it writes. Latest first: what the cluster
-/// reads of earlier ops has then been made.
+/// Returns the ops whose epilogue a cluster can be: it reads their output only at the position that it writes. The
+/// latest op comes first, because the results of earlier ops are then already computed.
 fn epilogues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Host> {
     let elements = sets.data.nodes[members[0]].outputs[0].shape.numel();
     let mut found: BTreeMap<ValueId, bool> = BTreeMap::new();
     for reading in readings(sets, fused, members) {
         if let Base::Own(value) = reading.base {
-            let in_step = reading.view.is_contiguous() && sets.data.spec(value).shape.numel() == elements;
-            *found.entry(value).or_insert(true) &= in_step;
+            let elementwise = reading.view.is_contiguous() && sets.data.spec(value).shape.numel() == elements;
+            *found.entry(value).or_insert(true) &= elementwise;
         }
     }
     let takes = |value: &ValueId| {
         op(sets, fused, value.node).is_some_and(|op| op.epilogues().contains(&value.output))
             && sets.data.spec(*value).dtype.is_float()
     };
-    let in_step = found.into_iter().filter(|(value, in_step)| *in_step && takes(value));
-    in_step.rev().map(|(value, _)| Host { op: value.node, side: Side::Epilogue(value.output) }).collect()
+    let elementwise = found.into_iter().filter(|(value, elementwise)| *elementwise && takes(value));
+    elementwise.rev().map(|(value, _)| Host { op: value.node, side: Side::Epilogue(value.output) }).collect()
 }
 
-/// The ops whose prologue a cluster can be: it makes one of their inputs as a whole.
+/// Returns the ops whose prologue a cluster can be: it computes the whole of one of their inputs.
 fn prologues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Host> {
     let mut found = vec![];
     for reader in members.iter().flat_map(|&member| &sets.readers[member]).collect::<BTreeSet<_>>() {
@@ -125,23 +127,23 @@ fn prologues(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Vec<Hos
     found
 }
 
-/// Whether a cluster reads, besides the element handed to it, what the kernel that it would join only just makes.
+/// Returns whether a cluster reads results of the kernel that it would join, other than the element passed to it.
 fn reads_within(sets: &Partition<'_>, fused: &Fused, members: &[NodeId], Host { op, side }: Host) -> bool {
     let kernel = &sets.members[sets.root(op)];
     readings(sets, fused, members).any(|reading| {
-        let handed = |value: ValueId| value.node == op && side == Side::Epilogue(value.output);
-        kernel.contains(&reading.base.node()) && !matches!(reading.base, Base::Own(value) if handed(value))
+        let passed = |value: ValueId| value.node == op && side == Side::Epilogue(value.output);
+        kernel.contains(&reading.base.node()) && !matches!(reading.base, Base::Own(value) if passed(value))
     })
 }
 
-/// How the members read what none of them makes.
+/// Returns the readings of the members' inputs that no member computes.
 fn readings<'a>(sets: &Partition<'_>, fused: &'a Fused, members: &'a [NodeId]) -> impl Iterator<Item = &'a Reading> {
     let inputs = members.iter().flat_map(|&member| &sets.data.nodes[member].inputs);
     let readings: Vec<_> = inputs.map(|&input| &fused.readings[&sets.live.resolve(input)]).collect();
     readings.into_iter().filter(|reading| !members.contains(&reading.base.node()))
 }
 
-/// The kind of the variable that a node's result is the new value of.
+/// Returns the kind of the variable whose new value is the node's result.
 fn updated(sets: &Partition<'_>, node: NodeId) -> Option<Kind> {
     let value = node.output(0);
     let mut updates = sets.data.updates.iter().zip(&sets.live.updates);
@@ -152,8 +154,8 @@ fn updates_a_parameter(sets: &Partition<'_>, members: &[NodeId]) -> bool {
     members.iter().any(|&member| updated(sets, member) == Some(Kind::Parameter))
 }
 
-/// What a cluster that only updates variables, one of them a parameter, does, but for its shape and buffers; nothing
-/// for others. Clusters that do the same can run as one.
+/// Describes a cluster that only updates variables, at least one of them a parameter, without its shape and buffers;
+/// `None` for other clusters. Clusters with equal descriptions can run as one task.
 fn rule(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Option<String> {
     if !updates_a_parameter(sets, members) {
         return None;
@@ -162,8 +164,8 @@ fn rule(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Option<Strin
     let mut rule = String::new();
     let mut inputs: Vec<&Reading> = vec![];
     for &member in members {
-        let NodeKind::Pointwise(row, attributes) = &sets.data.nodes[member].kind else { return None };
-        write!(rule, "{:p}{attributes:?}(", *row).expect("strings grow");
+        let NodeKind::Pointwise(op, attributes) = &sets.data.nodes[member].kind else { return None };
+        write!(rule, "{:p}{attributes:?}(", *op).expect("strings grow");
         for &input in &sets.data.nodes[member].inputs {
             let input = sets.live.resolve(input);
             let reading = &fused.readings[&input];
@@ -189,13 +191,14 @@ fn rule(sets: &Partition<'_>, fused: &Fused, members: &[NodeId]) -> Option<Strin
                     }
                     let own = sets.data.spec(reading.base.value()).shape.numel();
                     let shape = &sets.data.nodes[member].outputs[0].shape;
-                    // One number for a parameter of one element: its gradient, or what all parameters read?
+                    // A parameter with one element: its own gradient has a rank, a number that all parameters read
+                    // has none.
                     let rank = sets.data.spec(reading.base.value()).shape.rank();
                     let whole = reading.view.is_contiguous() && own == shape.numel() && (own > 1 || rank > 0);
                     if whole && !is_bufferless(kind) {
                         write!(rule, "i{place}{dtype},")
                     } else if reading.view.is_splat() {
-                        // The same number for all, such as the learning rate.
+                        // The same number for all parameters, such as the learning rate.
                         write!(rule, "i{place}{dtype}={:?}+{},", reading.base, reading.view.offset)
                     } else {
                         return None;

@@ -1,14 +1,14 @@
-//! What a plan takes of a device's memory, by purpose, and whether it fits.
+//! Device memory of a plan by purpose, and the check against the device's limits.
 
 use super::ids::BufferIndex;
-use super::ir::{Plan, Role, Slot};
+use super::ir::{MemorySlot, Plan, Role};
 use super::task::Work;
 use crate::graph::params::Kind;
 use crate::host::error::{Bill, BillItem};
 use crate::{DeviceError, DeviceInfo, Dispatch, Limits, MemoryRequest, OutOfMemory, Result, Site};
 
 impl Plan {
-    /// What the plan takes of the device's memory.
+    /// Returns the device memory that the plan needs, by purpose.
     ///
     /// ```
     /// use wgrad_core::{DType, Graph, Limits, Mode, Plan};
@@ -25,7 +25,7 @@ impl Plan {
         let mut parts = [0; 5];
         let mut largest: Option<(BufferIndex, usize)> = None;
         for (i, buffer) in self.buffer_indices().zip(&self.buffers) {
-            let place = match &buffer.role {
+            let part = match &buffer.role {
                 Role::Variable(variable) => match self.variables[*variable].variable.kind() {
                     Kind::Parameter => 0,
                     Kind::State => 1,
@@ -37,24 +37,24 @@ impl Plan {
                 Role::Temp { .. } => parts.len(),
             };
             let bytes = buffer.spec.bytes();
-            if let Some(part) = parts.get_mut(place) {
-                *part += bytes;
+            if let Some(sum) = parts.get_mut(part) {
+                *sum += bytes;
             }
             if largest.is_none_or(|(_, most)| bytes > most) {
                 largest = Some((i, bytes));
             }
         }
-        let temporaries = self.slots.iter().map(Slot::bytes).sum();
+        let temporaries = self.slots.iter().map(MemorySlot::bytes).sum();
         let item = |(what, bytes): (&str, usize)| BillItem { what: what.into(), bytes };
         let mut parts: Vec<_> = names.into_iter().zip(parts).map(item).collect();
         parts.insert(3, item(("activations and gradients", temporaries)));
         Bill { parts, largest: largest.map(|(buffer, bytes)| BillItem { what: self.described(buffer).0, bytes }) }
     }
 
-    /// What a buffer is, for people, and the line that makes it or first reads it.
+    /// Returns the description of a buffer for messages, and the site of the task that writes it or first reads it.
     fn described(&self, buffer: BufferIndex) -> (String, Option<&Site>) {
         let spec = &self.buffers[buffer].spec;
-        let maker =
+        let writer =
             self.tasks.iter().find(|task| task.outputs().contains(&buffer) || task.scratch().any(|b| b == buffer));
         let reader = || self.tasks.iter().find(|task| task.inputs().contains(&buffer));
         let what = match &self.buffers[buffer].role {
@@ -63,13 +63,13 @@ impl Plan {
             Role::Array(_) => "a data set or constant".into(),
             Role::Schedule => "the scheduled numbers".into(),
             Role::Fetch | Role::Temp { .. } | Role::Passed => {
-                maker.map_or_else(|| "a result".into(), |task| format!("what {} makes,", task.label()))
+                writer.map_or_else(|| "a result".into(), |task| format!("the result of {}", task.label()))
             }
         };
-        (format!("{what} {spec}"), maker.or_else(reader).map(|task| &task.site))
+        (format!("{what} {spec}"), writer.or_else(reader).map(|task| &task.site))
     }
 
-    /// The dispatch whose threads turn their loops most often, and the op's site.
+    /// Returns the dispatch with the most loop iterations per thread, and the op's site.
     fn longest(&self) -> Option<(&Dispatch, &Site)> {
         let all = self.tasks.iter().flat_map(|task| task.stages.iter().map(move |stage| (stage, &task.site)));
         let dispatches = all.flat_map(|(stage, site)| match &stage.work {
@@ -79,11 +79,11 @@ impl Plan {
         dispatches.max_by_key(|(dispatch, _)| dispatch.iterations)
     }
 
-    /// Whether the plan keeps to a device's limits.
+    /// Checks that the plan keeps to a device's limits.
     ///
     /// # Errors
-    /// When a buffer is larger than one binding, when an element's number has more than 32 bits, when a loop is longer than
-    /// the driver lets it be, or when the plan needs more memory than sessions may take.
+    /// Fails if a buffer is larger than one binding, if the index of an element needs more than 32 bits, if a loop
+    /// has more iterations than the driver runs, or if the plan needs more memory than the limit.
     pub(crate) fn check(&self, limits: &Limits, device: &dyn Fn() -> DeviceInfo) -> Result<()> {
         let elements = |buffer: &BufferIndex| self.buffers[*buffer].spec.shape.numel();
         if limits.dispatches

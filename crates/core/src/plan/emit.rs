@@ -1,40 +1,40 @@
-//! The fifth pass: jobs written down as tasks over buffers that have no memory yet.
+//! The fifth pass: writes planned tasks as [`Task`]s over buffers that have no memory yet.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fused::{Base, Fused, Launched, Reading, Side, Unit};
+use super::fused::{Base, Fused, OpLaunch, Reading, Side, Unit};
 use super::ids::{BufferIndex, ClusterId, GroupId, InputIndex, VariableIndex};
 use super::ir::{Fetched, Input, ScheduledNumber, UsedVariable};
 use super::live::Live;
-use super::order::{Job, Sequence};
-use super::task::{Arg, Cluster, ClusterInput, Instruction, Signature, Stage, Task, Work};
+use super::order::{PlannedTask, Sequence};
+use super::task::{Arg, Cluster, ClusterInput, Instruction, Signature, Task, TaskStage, Work};
 use crate::graph::node::{GraphData, NodeId, NodeKind};
 use crate::graph::params::Counter;
 use crate::{DType, Limits, Operand, Shape, Site, Spec, View};
 
-/// A buffer before it has memory.
+/// Buffer before memory is assigned.
 #[derive(Clone, Debug)]
 pub(super) struct Unplaced {
     pub spec: Spec,
-    pub place: Place,
+    pub usage: BufferUse,
 }
 
-/// What a buffer is for, before it is placed.
+/// Purpose of a buffer before memory is assigned.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// Fed.
+pub(super) enum BufferUse {
+    /// Fed by the session.
     Input(InputIndex),
-    /// Kept.
+    /// Kept by the session.
     Variable(VariableIndex),
-    /// Written once.
+    /// Constant array, written once.
     Array(std::sync::Arc<crate::Array>),
-    /// The scheduled numbers of a type.
+    /// All scheduled numbers of one element type.
     Schedule,
-    /// Made by a task.
+    /// Result that a task writes.
     Made,
-    /// Made and used within one task.
+    /// Result that is written and read within one task.
     Passed,
-    /// Scratch space of the task with this number.
+    /// Scratch space of one task.
     Scratch,
 }
 
@@ -58,8 +58,8 @@ pub(super) fn pass(
     sequence: Sequence,
     passes: &mut Vec<String>,
 ) -> Ordered {
-    let Sequence { jobs, in_place, stored } = sequence;
-    let (placed, copied) = (in_place.len(), live.updates.len() - in_place.len());
+    let Sequence { planned, in_place, stored } = sequence;
+    let (in_place_count, copied) = (in_place.len(), live.updates.len() - in_place.len());
     let mut emit = Emit {
         data,
         live,
@@ -68,22 +68,22 @@ pub(super) fn pass(
         stored,
         in_place,
         out: Ordered::default(),
-        of: BTreeMap::new(),
+        buffer_of: BTreeMap::new(),
         scheduled: BTreeMap::new(),
     };
     emit.declare();
-    for job in jobs {
-        emit.job(job);
+    for planned in planned {
+        emit.planned_task(planned);
     }
     for &value in &live.fetches {
         let buffer = emit.buffer(fused.whole(value));
         emit.out.fetches.push(Fetched { buffer, spec: data.spec(value).clone() });
     }
-    passes.push(format!("order: {} tasks, {placed} updates in place, {copied} by copy", emit.out.tasks.len()));
+    passes.push(format!("order: {} tasks, {in_place_count} updates in place, {copied} by copy", emit.out.tasks.len()));
     emit.out
 }
 
-/// Turns jobs into tasks.
+/// State of the pass.
 struct Emit<'a> {
     data: &'a GraphData,
     live: &'a Live,
@@ -91,20 +91,21 @@ struct Emit<'a> {
     limits: &'a Limits,
     in_place: BTreeMap<Base, NodeId>,
     out: Ordered,
-    /// The bases that need a buffer although their cluster makes them.
+    /// Bases that need a buffer because they are read outside their task.
     stored: BTreeSet<Base>,
-    of: BTreeMap<Base, BufferIndex>,
-    /// The position in the plan's schedule of each scheduled number of the graph.
+    /// Buffer of each base.
+    buffer_of: BTreeMap<Base, BufferIndex>,
+    /// Position in the plan's schedule of each scheduled number of the graph.
     scheduled: BTreeMap<usize, usize>,
 }
 
 impl Emit<'_> {
-    fn new_buffer(&mut self, spec: Spec, place: Place) -> BufferIndex {
-        self.out.buffers.push(Unplaced { spec, place });
+    fn new_buffer(&mut self, spec: Spec, usage: BufferUse) -> BufferIndex {
+        self.out.buffers.push(Unplaced { spec, usage });
         BufferIndex(self.out.buffers.len() - 1)
     }
 
-    /// Inputs, variables and schedules, in the order of the trace.
+    /// Declares inputs, variables, arrays and schedules, in the order of the trace.
     fn declare(&mut self) {
         let updated: BTreeSet<_> = self.data.updates.iter().map(|update| update.variable.id()).collect();
         for (i, node) in self.data.numbered() {
@@ -113,9 +114,9 @@ impl Emit<'_> {
                 NodeKind::Input(name) => {
                     let spec = node.outputs[0].clone();
                     let index = InputIndex(self.out.inputs.len());
-                    let buffer = self.live.needed[i].then(|| self.new_buffer(spec.clone(), Place::Input(index)));
+                    let buffer = self.live.needed[i].then(|| self.new_buffer(spec.clone(), BufferUse::Input(index)));
                     if let Some(buffer) = buffer {
-                        self.of.insert(Base::Own(value), buffer);
+                        self.buffer_of.insert(Base::Own(value), buffer);
                     }
                     self.out.inputs.push(Input { value, name: name.clone(), buffer, spec });
                 }
@@ -123,21 +124,21 @@ impl Emit<'_> {
                     let written = updated.contains(&variable.id());
                     if self.live.needed[i] || written {
                         let index = VariableIndex(self.out.variables.len());
-                        let buffer = self.new_buffer(node.outputs[0].clone(), Place::Variable(index));
-                        self.of.insert(Base::Own(value), buffer);
+                        let buffer = self.new_buffer(node.outputs[0].clone(), BufferUse::Variable(index));
+                        self.buffer_of.insert(Base::Own(value), buffer);
                         self.out.variables.push(UsedVariable { variable: variable.clone(), buffer, written });
                     }
                 }
                 NodeKind::Array(array) if self.live.needed[i] => {
-                    let buffer = self.new_buffer(node.outputs[0].clone(), Place::Array(array.clone()));
-                    self.of.insert(Base::Own(value), buffer);
+                    let buffer = self.new_buffer(node.outputs[0].clone(), BufferUse::Array(array.clone()));
+                    self.buffer_of.insert(Base::Own(value), buffer);
                 }
                 NodeKind::Scheduled(index) if self.live.needed[i] => {
                     let scheduled = self.data.schedule[*index].clone();
                     let known = self.out.schedule.iter().find(|known| known.scheduled.dtype == scheduled.dtype);
                     let buffer = match known {
                         Some(known) => known.buffer,
-                        None => self.new_buffer(Spec::new([0], scheduled.dtype), Place::Schedule),
+                        None => self.new_buffer(Spec::new([0], scheduled.dtype), BufferUse::Schedule),
                     };
                     let element = self.out.buffers[buffer].spec.shape.numel();
                     self.out.buffers[buffer].spec.shape = [element + 1].into();
@@ -150,39 +151,39 @@ impl Emit<'_> {
         self.out.counters.clone_from(&self.data.counters);
     }
 
-    /// The buffer of a base, made on first use.
+    /// Returns the buffer of a base; creates it on first use.
     fn buffer(&mut self, base: Base) -> BufferIndex {
         if let Some(&variable) = self.in_place.get(&base) {
-            return self.of[&Base::Own(variable.output(0))];
+            return self.buffer_of[&Base::Own(variable.output(0))];
         }
-        if let Some(&buffer) = self.of.get(&base) {
+        if let Some(&buffer) = self.buffer_of.get(&base) {
             return buffer;
         }
         let value = base.value();
-        let place = if self.stored.contains(&base) { Place::Made } else { Place::Passed };
-        let buffer = self.new_buffer(self.data.spec(value).clone(), place);
-        self.of.insert(base, buffer);
+        let usage = if self.stored.contains(&base) { BufferUse::Made } else { BufferUse::Passed };
+        let buffer = self.new_buffer(self.data.spec(value).clone(), usage);
+        self.buffer_of.insert(base, buffer);
         buffer
     }
 
-    fn job(&mut self, job: Job) {
-        match job {
-            Job::Unit(Unit::Op(node)) => self.op(node),
-            Job::Unit(Unit::Cluster(cluster)) => {
+    fn planned_task(&mut self, planned: PlannedTask) {
+        match planned {
+            PlannedTask::Unit(Unit::Op(node)) => self.op(node),
+            PlannedTask::Unit(Unit::Cluster(cluster)) => {
                 let site = self.site(cluster);
-                let Placed { cluster, inputs, outputs } = self.cluster(cluster);
-                self.task(vec![Stage { work: Work::Cluster(cluster), inputs, outputs }], site);
+                let BufferedCluster { cluster, inputs, outputs } = self.cluster(cluster);
+                self.task(vec![TaskStage { work: Work::Cluster(cluster), inputs, outputs }], site);
             }
-            Job::Unit(Unit::Group(group)) => self.group(group),
-            Job::Unit(Unit::Copy(value)) => {
+            PlannedTask::Unit(Unit::Group(group)) => self.group(group),
+            PlannedTask::Unit(Unit::Copy(value)) => {
                 let reading = self.fused.copies[&value].clone();
                 let output = self.buffer(Base::Copy(value));
                 self.copy(&reading, output, self.data.spec(value).dtype, self.data.nodes[value.node].site.clone());
             }
-            Job::Assign(k) => {
+            PlannedTask::Assign(k) => {
                 let value = self.live.updates[k];
                 let variable = self.data.variables[&self.data.updates[k].variable.id()];
-                let output = self.of[&Base::Own(variable.output(0))];
+                let output = self.buffer_of[&Base::Own(variable.output(0))];
                 let spec = self.data.spec(value).clone();
                 let reading = Reading { base: self.fused.whole(value), view: View::contiguous(&spec.shape) };
                 self.copy(&reading, output, spec.dtype, self.data.nodes[value.node].site.clone());
@@ -191,18 +192,18 @@ impl Emit<'_> {
     }
 
     fn copy(&mut self, reading: &Reading, output: BufferIndex, dtype: DType, site: Site) {
-        let mut cluster = Reader::new(reading.view.shape.clone());
+        let mut cluster = ClusterReads::new(reading.view.shape.clone());
         let arg = cluster.read(self, reading, dtype);
-        let Reader { inputs, buffers, shape, .. } = cluster;
+        let ClusterReads { inputs, buffers, shape, .. } = cluster;
         let work = Work::Cluster(Cluster { shape, inputs, instructions: vec![], outputs: vec![arg] });
-        self.task(vec![Stage { work, inputs: buffers, outputs: vec![output] }], site);
+        self.task(vec![TaskStage { work, inputs: buffers, outputs: vec![output] }], site);
     }
 
-    fn task(&mut self, stages: Vec<Stage>, site: Site) {
+    fn task(&mut self, stages: Vec<TaskStage>, site: Site) {
         self.out.tasks.push(Task { stages, site });
     }
 
-    /// Where a cluster's last node came from.
+    /// Returns the source location of a cluster's last node.
     fn site(&self, cluster: ClusterId) -> Site {
         self.data.nodes[self.fused.last(cluster)].site.clone()
     }
@@ -217,24 +218,24 @@ impl Emit<'_> {
             outputs.extend(placed.outputs);
         }
         let site = self.site(members[0]);
-        // One site stands for many parameters: name what they have in common.
+        // One site represents many parameters: keep the part of the scope that they have in common.
         let scope = site.scope.split(" of ").next().unwrap_or_default().to_owned();
-        self.task(vec![Stage { work: Work::Group(clusters), inputs, outputs }], Site { scope, ..site });
+        self.task(vec![TaskStage { work: Work::Group(clusters), inputs, outputs }], Site { scope, ..site });
     }
 
-    fn stages(&mut self, node: NodeId, prologue: bool) -> Vec<Stage> {
+    fn stages(&mut self, node: NodeId, prologue: bool) -> Vec<TaskStage> {
         let attached: Vec<_> = self.fused.attached(node).collect();
         let these = attached.into_iter().filter(|(_, side)| matches!(side, Side::Prologue(_)) == prologue);
         let stage = |(cluster, _)| {
-            let Placed { cluster, inputs, outputs } = self.cluster(cluster);
-            Stage { work: Work::Cluster(cluster), inputs, outputs }
+            let BufferedCluster { cluster, inputs, outputs } = self.cluster(cluster);
+            TaskStage { work: Work::Cluster(cluster), inputs, outputs }
         };
         these.map(stage).collect()
     }
 
     fn op(&mut self, node: NodeId) {
         let n = &self.data.nodes[node];
-        let NodeKind::Op(op) = &n.kind else { unreachable!("only ops become op tasks") };
+        let NodeKind::Op(op) = &n.kind else { unreachable!("an op unit has an op node") };
         let mut stages = self.stages(node, true);
         let values: Vec<_> = n.inputs.iter().map(|&input| self.live.resolve(input)).collect();
         let inputs = values.iter().map(|&value| self.data.spec(value).clone()).collect();
@@ -243,38 +244,38 @@ impl Emit<'_> {
         let bases: Vec<_> = (0..n.outputs.len()).map(|output| Base::Own(node.output(output))).collect();
         let outputs = bases.iter().map(|&base| self.buffer(base)).collect();
         let epilogues: Vec<_> = self.fused.attached(node).map(|(_, side)| side).collect();
-        let launched = || {
-            let known = self.fused.launched.get(&node).cloned();
-            known.or_else(|| Launched::of(self.data, self.live, self.limits, node))
+        let launch = || {
+            let known = self.fused.launches.get(&node).cloned();
+            known.or_else(|| OpLaunch::of(self.data, self.live, self.limits, node))
         };
-        let launched = if self.limits.dispatches { launched() } else { None };
-        let Launched { dispatches, scratch, choices } = launched.unwrap_or_default();
+        let launch = if self.limits.dispatches { launch() } else { None };
+        let OpLaunch { dispatches, scratch, choices } = launch.unwrap_or_default();
         for (output, base) in bases.iter().enumerate() {
             let read = self.stored.contains(base) || epilogues.contains(&Side::Epilogue(output));
             let mut operands = dispatches.iter().flat_map(|dispatch| &dispatch.bindings);
-            // Written although nobody reads it: it needs room all the same.
+            // The kernel writes this output although nothing reads it, so it needs memory.
             if !read && operands.any(|&(_, operand)| operand == Operand::Output(output)) {
-                self.out.buffers[self.of[base]].place = Place::Scratch;
+                self.out.buffers[self.buffer_of[base]].usage = BufferUse::Scratch;
             }
         }
-        let scratch = scratch.into_iter().map(|spec| self.new_buffer(spec, Place::Scratch)).collect();
+        let scratch = scratch.into_iter().map(|spec| self.new_buffer(spec, BufferUse::Scratch)).collect();
         let work = Work::Op { op: op.clone(), dispatches, scratch, choices, signature };
-        stages.push(Stage { work, inputs, outputs });
+        stages.push(TaskStage { work, inputs, outputs });
         stages.extend(self.stages(node, false));
         self.task(stages, n.site.clone());
     }
 
-    /// A cluster over the buffers that it reads and writes.
-    fn cluster(&mut self, cluster: ClusterId) -> Placed {
+    /// Emits a cluster over the buffers that it reads and writes.
+    fn cluster(&mut self, cluster: ClusterId) -> BufferedCluster {
         let members = &self.fused.clusters[cluster];
         let feeds = self.fused.fed(self.data, self.live, cluster);
         let last = self.fused.last(cluster);
-        let mut reader = Reader::new(self.data.nodes[last].outputs[0].shape.clone());
+        let mut reader = ClusterReads::new(self.data.nodes[last].outputs[0].shape.clone());
         let mut results: BTreeMap<NodeId, usize> = BTreeMap::new();
         let mut instructions = vec![];
         for &member in members {
             let node = &self.data.nodes[member];
-            let NodeKind::Pointwise(row, attributes) = &node.kind else { unreachable!("clusters are pointwise") };
+            let NodeKind::Pointwise(op, attributes) = &node.kind else { unreachable!("clusters are pointwise") };
             let args = node
                 .inputs
                 .iter()
@@ -288,7 +289,7 @@ impl Emit<'_> {
                 })
                 .collect();
             results.insert(member, instructions.len());
-            instructions.push(Instruction { row, attributes: attributes.clone(), args });
+            instructions.push(Instruction { op, attributes: attributes.clone(), args });
         }
         let (mut outputs, mut buffers) = (vec![], vec![]);
         for &member in members {
@@ -298,30 +299,30 @@ impl Emit<'_> {
                 buffers.push(self.buffer(Base::Own(value)));
             }
         }
-        let Reader { inputs, buffers: reads, shape, .. } = reader;
-        Placed { cluster: Cluster { shape, inputs, instructions, outputs }, inputs: reads, outputs: buffers }
+        let ClusterReads { inputs, buffers: reads, shape, .. } = reader;
+        BufferedCluster { cluster: Cluster { shape, inputs, instructions, outputs }, inputs: reads, outputs: buffers }
     }
 }
 
-/// A cluster with the buffers that it reads and writes.
-struct Placed {
+/// Cluster with the buffers that it reads and writes.
+struct BufferedCluster {
     cluster: Cluster,
     inputs: Vec<BufferIndex>,
     outputs: Vec<BufferIndex>,
 }
 
-/// Collects the inputs of a cluster, each reading once.
-struct Reader {
+/// Collects the inputs of a cluster without duplicates.
+struct ClusterReads {
     shape: Shape,
     inputs: Vec<ClusterInput>,
     buffers: Vec<BufferIndex>,
-    /// The input of each buffer with strides and offset.
-    seen: BTreeMap<(BufferIndex, Vec<usize>, usize), usize>,
+    /// Index of the input for each buffer, strides and offset.
+    known: BTreeMap<(BufferIndex, Vec<usize>, usize), usize>,
 }
 
-impl Reader {
+impl ClusterReads {
     fn new(shape: Shape) -> Self {
-        Self { shape, inputs: vec![], buffers: vec![], seen: BTreeMap::new() }
+        Self { shape, inputs: vec![], buffers: vec![], known: BTreeMap::new() }
     }
 
     fn read(&mut self, emit: &mut Emit<'_>, reading: &Reading, dtype: DType) -> Arg {
@@ -341,7 +342,7 @@ impl Reader {
         }
         let buffer = buffer.unwrap_or_else(|| emit.buffer(reading.base));
         let key = (buffer, view.strides.clone(), view.offset);
-        let index = *self.seen.entry(key).or_insert_with(|| {
+        let index = *self.known.entry(key).or_insert_with(|| {
             self.inputs.push(ClusterInput { view, dtype });
             self.buffers.push(buffer);
             self.inputs.len() - 1

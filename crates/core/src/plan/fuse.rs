@@ -1,4 +1,4 @@
-//! The second pass: pointwise nodes become clusters, views fold into whoever reads them.
+//! The second pass: gathers pointwise nodes into clusters and folds views into their readers.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
             fused.readings.insert(value, reading);
         }
     }
-    // Structured ops need whole buffers; fetches and updates need one that a task makes.
-    let mut wanted: Vec<(ValueId, bool)> = vec![];
+    // Structured ops need whole buffers; fetches and updates need a buffer that a task writes.
+    let mut needed: Vec<(ValueId, bool)> = vec![];
     for &i in &nodes {
         if matches!(data.nodes[i].kind, NodeKind::Op(_)) && !fused.is_view(i) {
-            wanted.extend(data.nodes[i].inputs.iter().map(|&input| (live.resolve(input), false)));
+            needed.extend(data.nodes[i].inputs.iter().map(|&input| (live.resolve(input), false)));
         }
     }
-    wanted.extend(live.fetches.iter().chain(&live.updates).map(|&value| (value, true)));
-    for (value, must_be_made) in wanted {
+    needed.extend(live.fetches.iter().chain(&live.updates).map(|&value| (value, true)));
+    for (value, must_be_made) in needed {
         let reading = fused.readings[&value].clone();
         let (kind, elements) = match reading.base {
             Base::Own(base) => (Some(&data.nodes[base.node].kind), data.spec(base).shape.numel()),
@@ -37,16 +37,16 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
         };
         let has_buffer = !kind.is_some_and(is_bufferless);
         let made = kind.is_none_or(|kind| matches!(kind, NodeKind::Pointwise(..) | NodeKind::Op(_)));
-        let lies = reading.view.is_contiguous() && reading.view.shape.numel() == elements;
-        if !lies || !has_buffer || (must_be_made && !made) {
+        let is_whole = reading.view.is_contiguous() && reading.view.shape.numel() == elements;
+        if !is_whole || !has_buffer || (must_be_made && !made) {
             fused.copies.insert(value, reading);
         }
     }
     cluster(data, live, limits, &nodes, &mut fused);
-    let rows: usize = fused.clusters.iter().map(Vec::len).sum();
+    let nodes: usize = fused.clusters.iter().map(Vec::len).sum();
     let grouped: usize = fused.groups.iter().map(Vec::len).sum();
     passes.push(format!(
-        "fuse: {rows} pointwise nodes in {} clusters, {} copies of views",
+        "fuse: {nodes} pointwise nodes in {} clusters, {} copies of views",
         fused.clusters.len(),
         fused.copies.len()
     ));
@@ -58,25 +58,25 @@ pub(super) fn pass(data: &GraphData, live: &Live, limits: &Limits, passes: &mut 
     fused
 }
 
-/// How the output of node `i` reads its input's base, if it is a view.
+/// Returns how the output of node `i` reads its input's base, if it is a view.
 fn view(data: &GraphData, live: &Live, fused: &mut Fused, i: NodeId) -> Option<Reading> {
     let node = &data.nodes[i];
     let NodeKind::Op(op) = &node.kind else { return None };
     let [input] = node.inputs[..] else { return None };
     let input = live.resolve(input);
     let of = fused.readings[&input].clone();
-    // An index has no buffer to read at other places.
+    // An index has no buffer that could be read through a view.
     let index = matches!(of.base, Base::Own(base) if matches!(data.nodes[base.node].kind, NodeKind::Iota));
     if let (Some(view), false) = (op.view(&of.view), index) {
         return Some(Reading { base: of.base, view });
     }
-    // A view that strides cannot express on top of another one: the inner one gets a buffer.
+    // Strides cannot express this view on top of the inner one, so the inner one is copied to a buffer.
     let view = op.view(&View::contiguous(&data.spec(input).shape))?;
     fused.copies.insert(input, of);
     Some(Reading { base: Base::Copy(input), view })
 }
 
-/// Groups pointwise nodes of one shape, so that no group needs its own result by way of another task.
+/// Merges pointwise nodes of one shape into clusters, such that no cluster depends on itself through another task.
 fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[NodeId], fused: &mut Fused) {
     let mut sets = Partition::new(data, live, limits, fused);
     for &i in nodes {
@@ -102,7 +102,8 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[NodeId], fus
     }
     for group in by_shape.values() {
         for (k, &a) in group.iter().enumerate() {
-            // Neighbours only: distant siblings would stretch lifetimes, and all pairs would take too long.
+            // Only nearby siblings: distant ones would extend the lifetimes of buffers, and trying all pairs is
+            // quadratic.
             for &b in group[k + 1..].iter().take(16) {
                 if sets.related(a, b) {
                     sets.merge(a, b);
@@ -127,5 +128,5 @@ fn cluster(data: &GraphData, live: &Live, limits: &Limits, nodes: &[NodeId], fus
         }
     }
     fused.clusters = clusters;
-    fused.launched = sets.launched;
+    fused.launches = sets.launches;
 }

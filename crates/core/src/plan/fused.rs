@@ -1,4 +1,4 @@
-//! Fusion as data: clusters of pointwise nodes, how values are read, and which op or group a cluster runs with.
+//! Result of fusion: clusters of pointwise nodes, how values are read, and which op or group a cluster runs with.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 use crate::{Dispatch, Launch, Limits, Spec, TuningChoice, View};
 
-/// Who computes a buffer: one future task.
+/// Producer of a buffer: one task of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Unit {
     /// The structured op at this node.
@@ -16,71 +16,71 @@ pub(super) enum Unit {
     Cluster(ClusterId),
     /// This group.
     Group(GroupId),
-    /// A copy of this value, for a reader that needs it in a buffer of its own.
+    /// The copy of this value, for a reader that needs it in a buffer of its own.
     Copy(ValueId),
 }
 
-/// What has (or stands for) a buffer.
+/// Value that has a buffer, or the constant or index that replaces one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Base {
-    /// The value as its node makes it.
+    /// The value as its node computes it.
     Own(ValueId),
     /// The copy of a value.
     Copy(ValueId),
 }
 
 impl Base {
-    /// The value that it holds.
+    /// Returns the value that it holds.
     pub fn value(self) -> ValueId {
         match self {
             Self::Own(value) | Self::Copy(value) => value,
         }
     }
 
-    /// The node of the value.
+    /// Returns the node of the value.
     pub fn node(self) -> NodeId {
         self.value().node
     }
 }
 
-/// A value as it can be read: elements of something that has a buffer, or of a number or an index.
+/// View of a base: how the elements of a value are read.
 #[derive(Clone, Debug)]
 pub(super) struct Reading {
-    /// What is read.
+    /// Base that is read.
     pub base: Base,
-    /// How.
+    /// View through which it is read.
     pub view: View,
 }
 
-/// Which side of an op a cluster is fused to.
+/// Side of an op that a cluster is fused to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// It makes this input.
+    /// The cluster computes this input of the op.
     Prologue(usize),
-    /// It reads this output.
+    /// The cluster reads this output of the op.
     Epilogue(usize),
 }
 
-/// The op in whose kernel a cluster runs.
+/// Op in whose kernel a cluster runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Host {
     /// The op's node.
     pub op: NodeId,
-    /// On which side of it.
+    /// Side of the op that the cluster is on.
     pub side: Side,
 }
 
-/// Launch of an op, described once: fusion counts its bindings, the tasks take it over.
+/// Launch of an op, described once: fusion counts its bindings, and `emit` reuses it for the task.
 #[derive(Clone, Default)]
-pub(super) struct Launched {
+pub(super) struct OpLaunch {
     pub dispatches: Vec<Dispatch>,
     pub scratch: Vec<Spec>,
     pub choices: Vec<TuningChoice>,
 }
 
-impl Launched {
-    /// Describes the launch of the op at a node; none for other nodes, and nothing where there is nothing to compute:
-    /// buffers of size zero do not exist on a GPU.
+impl OpLaunch {
+    /// Describes the launch of the op at a node; `None` for other nodes. The launch is empty if the outputs have no
+    /// elements, because a GPU has no buffers of size zero.
     pub fn of(data: &GraphData, live: &Live, limits: &Limits, node: NodeId) -> Option<Self> {
         let NodeKind::Op(op) = &data.nodes[node].kind else { return None };
         let outputs = &data.nodes[node].outputs;
@@ -96,28 +96,28 @@ impl Launched {
     }
 }
 
-/// Clusters, the readings of values and the copies: what `fuse` and `attach` found.
+/// Clusters, readings and copies: the result of `fuse` and `attach`.
 #[derive(Default)]
 pub(super) struct Fused {
-    /// How every needed value is read by pointwise readers.
+    /// Reading of every needed value by pointwise nodes.
     pub readings: BTreeMap<ValueId, Reading>,
-    /// The nodes of each cluster, ascending.
+    /// Nodes of each cluster, ascending.
     pub clusters: Vec<Vec<NodeId>>,
-    /// The cluster of each pointwise node.
+    /// Cluster of each pointwise node.
     pub cluster_of: BTreeMap<NodeId, ClusterId>,
-    /// The values that get a copy, and what the copy reads.
+    /// Values that are copied to a buffer, with what the copy reads.
     pub copies: BTreeMap<ValueId, Reading>,
-    /// For each cluster that runs in the kernel of an op: of which, and on which side.
+    /// Host op of each cluster that runs in the kernel of an op.
     pub hosts: BTreeMap<ClusterId, Host>,
-    /// Clusters that are the same but for their buffers, and run as one task.
+    /// Groups of clusters that differ only in their buffers and run as one task.
     pub groups: Vec<Vec<ClusterId>>,
-    /// The launches of ops that clusters might have joined.
-    pub launched: BTreeMap<NodeId, Launched>,
+    /// Launches of the ops for which attaching a cluster was tried.
+    pub launches: BTreeMap<NodeId, OpLaunch>,
 }
 
 impl Fused {
-    /// Who makes a buffer, if a task does.
-    pub fn maker(&self, data: &GraphData, base: Base) -> Option<Unit> {
+    /// Returns the unit that produces a base, if a task does.
+    pub fn producer(&self, data: &GraphData, base: Base) -> Option<Unit> {
         match base {
             Base::Copy(value) => Some(Unit::Copy(value)),
             Base::Own(value) => match &data.nodes[value.node].kind {
@@ -137,7 +137,7 @@ impl Fused {
         group.map_or(Unit::Cluster(cluster), |group| Unit::Group(GroupId(group)))
     }
 
-    /// Returns the clusters that run in the kernel of an op, and on which side.
+    /// Returns the clusters that run in the kernel of an op, each with its side.
     pub fn attached(&self, op: NodeId) -> impl Iterator<Item = (ClusterId, Side)> {
         let of_this = self.hosts.iter().filter(move |(_, host)| host.op == op);
         of_this.map(|(&cluster, host)| (cluster, host.side))
@@ -148,7 +148,7 @@ impl Fused {
         *self.clusters[cluster].last().expect("clusters have members")
     }
 
-    /// The value that a prologue hands to its op.
+    /// Returns the value that a prologue passes to its op.
     pub fn fed(&self, data: &GraphData, live: &Live, cluster: ClusterId) -> Option<ValueId> {
         match self.hosts.get(&cluster) {
             Some(&Host { op, side: Side::Prologue(input) }) => {
@@ -161,19 +161,19 @@ impl Fused {
         }
     }
 
-    /// The buffer that a reader which needs a whole one reads: the copy if there is one.
+    /// Returns the base for a reader that needs a whole buffer: the copy if there is one.
     pub fn whole(&self, value: ValueId) -> Base {
         if self.copies.contains_key(&value) { Base::Copy(value) } else { self.readings[&value].base }
     }
 
-    /// Whether the value is only another reading of an earlier one.
+    /// Returns whether the node is only a view of an earlier value.
     pub fn is_view(&self, node: NodeId) -> bool {
         let own = node.output(0);
         self.readings.get(&own).is_some_and(|reading| reading.base != Base::Own(own))
     }
 }
 
-/// Whether a value has no buffer unless it is copied into one.
+/// Returns whether a value has no buffer unless it is copied into one.
 pub(super) fn is_bufferless(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Constant(_) | NodeKind::Iota | NodeKind::Scheduled(_))
 }

@@ -1,4 +1,4 @@
-//! Ids of what a plan lists.
+//! Typed indices into the lists of a plan.
 
 use crate::host::position::position;
 
@@ -11,8 +11,8 @@ position! {
     pub struct InputIndex;
     /// Position in [`Plan::variables`](super::Plan::variables).
     pub struct VariableIndex;
-    /// Number of a cluster while a plan is made.
+    /// Index of a cluster during planning.
     pub(super) struct ClusterId;
-    /// Number of a group while a plan is made.
+    /// Index of a group during planning.
     pub(super) struct GroupId;
 }

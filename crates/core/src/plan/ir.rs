@@ -1,57 +1,57 @@
-//! The plan as data: its buffers, its tasks and what a session provides, and questions about them.
+//! Data structures of a plan: buffers, tasks, and what a session provides; with queries on them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ids::{BufferIndex, InputIndex, SlotIndex, VariableIndex};
-use super::task::{Stage, Task, Work};
+use super::task::{Task, TaskStage, Work};
 use crate::graph::node::{Scheduled, ValueId};
 use crate::graph::params::{Counter, Variable};
 use crate::{Array, DType, Spec, TuningChoice};
 
-/// What a buffer is for, and with that who provides it.
+/// Purpose of a buffer, which determines who provides its memory and values.
 #[derive(Clone, Debug)]
 pub enum Role {
     /// Written by the session before each run.
     Input(InputIndex),
-    /// Kept by the session.
+    /// Kept by the session between runs.
     Variable(VariableIndex),
-    /// Written once.
+    /// Constant array, written once.
     Array(Arc<Array>),
     /// All scheduled numbers of one element type, in the order of [`Plan::schedule`].
     Schedule,
     /// Read by the session after a run.
     Fetch,
-    /// Lives within a run, in a slot that it shares.
+    /// Temporary that lives within a run, in a shared slot.
     Temp {
         /// The slot.
         slot: SlotIndex,
-        /// The first element there.
+        /// Offset of its first element in the slot.
         first: usize,
     },
-    /// Handed from stage to stage of one task, element by element: needs no memory where that is one kernel.
+    /// Passed between stages of one task, element by element: needs no memory if the task is a single kernel.
     Passed,
 }
 
 /// A buffer of a plan.
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// Elements and type; the shape is that of the value made first in it.
+    /// Element type and shape; the shape is that of the first value written to it.
     pub spec: Spec,
-    /// What it is for.
+    /// Purpose of the buffer.
     pub role: Role,
 }
 
-/// A piece of device memory that temporaries of one element type share.
+/// Block of device memory that temporaries of one element type share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
+pub struct MemorySlot {
     /// The element type.
     pub dtype: DType,
-    /// How many elements fit.
+    /// Number of elements.
     pub elements: usize,
 }
 
-impl Slot {
+impl MemorySlot {
     /// Returns its size in bytes.
     pub fn bytes(&self) -> usize {
         self.elements * self.dtype.size()
@@ -63,9 +63,9 @@ impl Slot {
 pub struct Input {
     /// The graph's value.
     pub value: ValueId,
-    /// The name that errors use.
+    /// Name used in errors.
     pub name: String,
-    /// Its buffer; none if nothing reads it.
+    /// Its buffer; `None` if no task reads it.
     pub buffer: Option<BufferIndex>,
     /// Shape and type.
     pub spec: Spec,
@@ -78,18 +78,18 @@ pub struct UsedVariable {
     pub variable: Variable,
     /// Its buffer.
     pub buffer: BufferIndex,
-    /// Whether the plan writes it.
+    /// True if the plan updates it.
     pub written: bool,
 }
 
-/// A number that the host computes before each run, and its place.
+/// Number that the host computes before each run, with its location.
 #[derive(Clone)]
 pub struct ScheduledNumber {
     /// The number.
     pub scheduled: Scheduled,
-    /// The buffer of all such numbers of its type.
+    /// Buffer of all such numbers of its type.
     pub buffer: BufferIndex,
-    /// The element there.
+    /// Index of its element in the buffer.
     pub element: usize,
 }
 
@@ -102,52 +102,53 @@ pub struct Fetched {
     pub spec: Spec,
 }
 
-/// A step, planned: what [`Backend`](crate::Backend)s run.
+/// Planned step: what a [`Backend`](crate::Backend) runs.
 #[derive(Clone)]
 pub struct Plan {
     /// All buffers.
     pub buffers: Vec<Buffer>,
-    /// The memory that temporaries share.
-    pub slots: Vec<Slot>,
+    /// Memory slots that temporaries share.
+    pub slots: Vec<MemorySlot>,
     /// The tasks, in order.
     pub tasks: Vec<Task>,
-    /// What must be fed.
+    /// Inputs that must be fed.
     pub inputs: Vec<Input>,
     /// The variables used.
     pub variables: Vec<UsedVariable>,
-    /// The numbers that the host computes before each run.
+    /// Numbers that the host computes before each run.
     pub schedule: Vec<ScheduledNumber>,
-    /// The counters that a run moves.
+    /// Counters that a run advances.
     pub counters: Vec<Counter>,
-    /// The fetched tensors, in the order given to `compile`.
+    /// Fetched tensors, in the order passed to `compile`.
     pub fetches: Vec<Fetched>,
-    /// One line per pass: what it did.
+    /// Summary of each pass, one line per pass.
     pub passes: Vec<String>,
-    /// Whether the plan is for a device that launches kernels.
+    /// True if the plan is for a device that launches kernels; false for the CPU.
     pub launches: bool,
 }
 
 impl Plan {
-    /// Returns the kernel launches of one run; without structured ops if the plan is for the CPU.
+    /// Returns the number of kernel launches of one run. In a plan for the CPU, structured ops count as none.
     pub fn dispatches(&self) -> usize {
         self.tasks.iter().map(Task::dispatches).sum()
     }
 
-    /// Returns the choices among variants of kernels, op by op.
+    /// Returns the tuning choices, op by op.
     pub fn choices(&self) -> impl Iterator<Item = &TuningChoice> {
         self.tasks.iter().flat_map(Task::choices)
     }
 
-    /// Returns the buffers that groups touch: they should lie side by side.
+    /// Returns the buffers that groups read or write. They should be allocated side by side.
     pub fn grouped(&self) -> BTreeSet<BufferIndex> {
         let stages = self.tasks.iter().flat_map(|task| &task.stages);
         let groups = stages.filter(|stage| matches!(stage.work, Work::Group(_)));
         groups.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).copied()).collect()
     }
 
-    /// Returns the kernel launches of one run if every op, every cluster and every update of a parameter had its own.
+    /// Returns the number of kernel launches of one run without attaching and grouping: one per cluster and per
+    /// parameter update, plus those of each op.
     pub fn unfused(&self) -> usize {
-        let launches = |stage: &Stage| match &stage.work {
+        let launches = |stage: &TaskStage| match &stage.work {
             Work::Op { dispatches, .. } => dispatches.len(),
             Work::Cluster(_) => 1,
             Work::Group(clusters) => clusters.len(),
@@ -155,9 +156,9 @@ impl Plan {
         self.tasks.iter().flat_map(|task| &task.stages).map(launches).sum()
     }
 
-    /// Returns the device bytes by purpose: variables, inputs and arrays, temporaries.
+    /// Returns the device memory in bytes: variables, inputs and arrays, temporaries.
     pub fn bytes(&self) -> [usize; 3] {
-        let mut bytes = [0, 0, self.slots.iter().map(Slot::bytes).sum()];
+        let mut bytes = [0, 0, self.slots.iter().map(MemorySlot::bytes).sum()];
         for buffer in &self.buffers {
             match buffer.role {
                 Role::Variable(_) => bytes[0] += buffer.spec.bytes(),
@@ -168,18 +169,18 @@ impl Plan {
         bytes
     }
 
-    /// Returns the bytes of the largest single buffer.
+    /// Returns the size of the largest single buffer, in bytes.
     pub fn largest_binding(&self) -> usize {
         let buffers = self.buffers.iter().filter(|buffer| !matches!(buffer.role, Role::Temp { .. } | Role::Passed));
-        buffers.map(|buffer| buffer.spec.bytes()).chain(self.slots.iter().map(Slot::bytes)).max().unwrap_or(0)
+        buffers.map(|buffer| buffer.spec.bytes()).chain(self.slots.iter().map(MemorySlot::bytes)).max().unwrap_or(0)
     }
 
-    /// Returns the positions of all buffers.
+    /// Returns the indices of all buffers.
     pub fn buffer_indices(&self) -> impl Iterator<Item = BufferIndex> + use<> {
         (0..self.buffers.len()).map(BufferIndex)
     }
 
-    /// Returns the name under which a plan prints a buffer.
+    /// Returns the name of a buffer in a printed plan.
     pub fn buffer_name(&self, buffer: BufferIndex) -> String {
         match &self.buffers[buffer].role {
             Role::Input(input) => self.inputs[*input].name.clone(),

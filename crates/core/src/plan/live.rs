@@ -1,4 +1,4 @@
-//! The first pass: which nodes are needed, and which of them are the same.
+//! The first pass: dead-node elimination and merging of equal nodes.
 
 use std::collections::HashMap;
 
@@ -6,31 +6,35 @@ use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 
 /// The nodes that a plan needs, with equal ones merged.
 pub(super) struct Live {
-    /// Whether each node is needed and stands for itself.
+    /// For each node, whether it is needed and was not merged into another one.
     pub needed: Vec<bool>,
-    /// The node that stands for each node.
+    /// Representative of each node: its first output.
     pub same: Vec<ValueId>,
-    /// The values to fetch, resolved.
+    /// Values to fetch, resolved.
     pub fetches: Vec<ValueId>,
-    /// For each update of the graph, its value, resolved.
+    /// New value of each update of the graph, resolved.
     pub updates: Vec<ValueId>,
 }
 
 impl Live {
-    /// The value that stands for `value`.
+    /// Returns the representative of `value`.
     pub fn resolve(&self, value: ValueId) -> ValueId {
         resolve(&self.same, value)
     }
 }
 
 fn resolve(same: &[ValueId], value: ValueId) -> ValueId {
-    let stand_in = same[value.node];
-    // A node stands for another as a whole, so the output index carries over; `detach` is its input's value.
-    if stand_in.node == value.node { value } else { ValueId { output: stand_in.output + value.output, ..stand_in } }
+    let representative = same[value.node];
+    // A node represents another with all its outputs, so the output index carries over; `detach` is its input's value.
+    if representative.node == value.node {
+        value
+    } else {
+        ValueId { output: representative.output + value.output, ..representative }
+    }
 }
 
 pub(super) fn pass(data: &GraphData, fetches: &[ValueId], passes: &mut Vec<String>) -> Live {
-    let mut seen: HashMap<(String, Vec<ValueId>), NodeId> = HashMap::new();
+    let mut first_by_key: HashMap<(String, Vec<ValueId>), NodeId> = HashMap::new();
     let mut same: Vec<ValueId> = Vec::with_capacity(data.nodes.len());
     for (i, node) in data.numbered() {
         let inputs: Vec<_> = node.inputs.iter().map(|&input| resolve(&same, input)).collect();
@@ -42,11 +46,11 @@ pub(super) fn pass(data: &GraphData, fetches: &[ValueId], passes: &mut Vec<Strin
             }
             NodeKind::Constant(value) => Some(format!("constant {} {:x}", node.outputs[0], value.to_bits())),
             NodeKind::Iota => Some(format!("iota {}", node.outputs[0])),
-            NodeKind::Pointwise(row, attributes) => Some(format!("{:p} {attributes:?}", *row)),
+            NodeKind::Pointwise(op, attributes) => Some(format!("{:p} {attributes:?}", *op)),
             NodeKind::Op(op) => Some(format!("{:?} {op:?}", op.kind())),
             _ => None,
         };
-        let first = key.map_or(i, |key| *seen.entry((key, inputs)).or_insert(i));
+        let first = key.map_or(i, |key| *first_by_key.entry((key, inputs)).or_insert(i));
         same.push(if first == i { own } else { first.output(0) });
     }
     let roots: Vec<_> = fetches.iter().map(|&fetch| resolve(&same, fetch)).collect();
@@ -58,7 +62,7 @@ pub(super) fn pass(data: &GraphData, fetches: &[ValueId], passes: &mut Vec<Strin
             stack.extend(data.nodes[node].inputs.iter().map(|&input| resolve(&same, input).node));
         }
     }
-    let merged = same.iter().enumerate().filter(|(i, stand_in)| stand_in.node.0 != *i).count();
+    let merged = same.iter().enumerate().filter(|(i, representative)| representative.node.0 != *i).count();
     let dead = needed.iter().filter(|&&needed| !needed).count() - merged;
     passes.push(format!("live: {} nodes traced, {dead} dead, {merged} merged", data.nodes.len()));
     Live { needed, same, fetches: roots, updates }

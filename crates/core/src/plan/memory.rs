@@ -1,18 +1,18 @@
-//! The last pass: temporaries share slots; a slot is free again after the last task that uses its buffer.
+//! The last pass: assigns temporaries to shared slots. A slot is free again after the last task that uses its buffer.
 //!
-//! What a group reads lies side by side in one slot of its own, so that a kernel binds it as a whole; so do the inputs
-//! of an op that asks for it.
+//! The temporaries that groups read are placed side by side in slots of their own, so that a kernel binds a slot as a
+//! whole. The same holds for the inputs of an op that requests it.
 
 use std::collections::BTreeSet;
 
-use super::emit::{Ordered, Place, Unplaced};
+use super::emit::{BufferUse, Ordered, Unplaced};
 use super::ids::{BufferIndex, SlotIndex};
-use super::ir::{Buffer, Plan, Role, Slot};
-use super::task::{Stage, Task, Work};
+use super::ir::{Buffer, MemorySlot, Plan, Role};
+use super::task::{Task, TaskStage, Work};
 use crate::host::text::human_bytes;
 use crate::{Limits, Spec};
 
-/// Bytes at which a buffer within a slot may begin: what every device can bind.
+/// Alignment of buffers within a slot, in bytes: a multiple at which every device can bind.
 const ALIGN: usize = 256;
 
 pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -> Plan {
@@ -27,26 +27,26 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     let mut roles: Vec<Option<Role>> = buffers
         .iter()
         .enumerate()
-        .map(|(i, Unplaced { place, .. })| match place {
-            Place::Input(index) => Some(Role::Input(*index)),
-            Place::Variable(index) => Some(Role::Variable(*index)),
-            Place::Array(array) => Some(Role::Array(array.clone())),
-            Place::Schedule => Some(Role::Schedule),
-            Place::Made | Place::Passed if fetched.contains(&BufferIndex(i)) => Some(Role::Fetch),
-            // One after another in memory, or one in the registers of the other.
-            Place::Passed if limits.dispatches => Some(Role::Passed),
-            Place::Made | Place::Passed | Place::Scratch => None,
+        .map(|(i, Unplaced { usage, .. })| match usage {
+            BufferUse::Input(index) => Some(Role::Input(*index)),
+            BufferUse::Variable(index) => Some(Role::Variable(*index)),
+            BufferUse::Array(array) => Some(Role::Array(array.clone())),
+            BufferUse::Schedule => Some(Role::Schedule),
+            BufferUse::Made | BufferUse::Passed if fetched.contains(&BufferIndex(i)) => Some(Role::Fetch),
+            // On a GPU the value stays in registers; on the CPU it needs memory.
+            BufferUse::Passed if limits.dispatches => Some(Role::Passed),
+            BufferUse::Made | BufferUse::Passed | BufferUse::Scratch => None,
         })
         .collect();
-    let mut slots: Vec<Slot> = vec![];
+    let mut slots: Vec<MemorySlot> = vec![];
     if limits.dispatches {
         for buffer in side_by_side(&tasks, &roles) {
             let Spec { dtype, shape } = &buffers[buffer].spec;
             let (dtype, elements) = (*dtype, shape.numel());
             let room = elements.next_multiple_of(ALIGN / dtype.size());
-            let fits = |slot: &Slot| ((slot.elements + room) * dtype.size()) as u64 <= limits.binding_bytes;
+            let fits = |slot: &MemorySlot| ((slot.elements + room) * dtype.size()) as u64 <= limits.binding_bytes;
             if slots.last().is_none_or(|slot| slot.dtype != dtype || !fits(slot)) {
-                slots.push(Slot { dtype, elements: 0 });
+                slots.push(MemorySlot { dtype, elements: 0 });
             }
             let slot = SlotIndex(slots.len() - 1);
             roles[buffer] = Some(Role::Temp { slot, first: slots[slot].elements });
@@ -54,8 +54,8 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
         }
     }
     let mut free: Vec<SlotIndex> = vec![];
-    let apart = SlotIndex(slots.len());
-    let mut unshared: usize = slots.iter().map(Slot::bytes).sum();
+    let first_shared = SlotIndex(slots.len());
+    let mut unshared: usize = slots.iter().map(MemorySlot::bytes).sum();
     for (t, task) in tasks.iter().enumerate() {
         let touched: Vec<_> = task.buffers().collect();
         for &buffer in &touched {
@@ -65,7 +65,7 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
             let Spec { dtype, shape } = &buffers[buffer].spec;
             let (dtype, elements) = (*dtype, shape.numel());
             unshared += elements * dtype.size();
-            // The free slot that fits with the least waste; failing that, the largest, which then grows.
+            // The free slot that fits with the least waste; otherwise the largest one, which then grows.
             let fit = free
                 .iter()
                 .enumerate()
@@ -78,7 +78,7 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
             let slot = if let Some(position) = fit {
                 free.swap_remove(position)
             } else {
-                slots.push(Slot { dtype, elements: 0 });
+                slots.push(MemorySlot { dtype, elements: 0 });
                 SlotIndex(slots.len() - 1)
             };
             slots[slot].elements = slots[slot].elements.max(elements);
@@ -89,13 +89,13 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
         released.dedup();
         for buffer in released {
             if let Some(Role::Temp { slot, .. }) = roles[buffer]
-                && slot >= apart
+                && slot >= first_shared
             {
                 free.push(slot);
             }
         }
     }
-    let shared: usize = slots.iter().map(Slot::bytes).sum();
+    let shared: usize = slots.iter().map(MemorySlot::bytes).sum();
     passes.push(format!(
         "memory: temporaries {} → {} in {} slots",
         human_bytes(unshared),
@@ -111,29 +111,32 @@ pub(super) fn pass(ordered: Ordered, limits: &Limits, mut passes: Vec<String>) -
     Plan { buffers, slots, tasks, inputs, variables, schedule, counters, fetches, passes, launches }
 }
 
-/// Returns the temporaries that groups read, or ops that want them side by side, in that order. A kernel cannot read one
-/// part of a slot and write another, so what some task reads while it writes such a buffer stays apart.
+/// Returns the temporaries that are placed side by side: those read by groups, or by ops that request it, in task
+/// order.
+///
+/// A kernel cannot read one part of a slot and write another part of it. Buffers that a task reads while it writes
+/// one of these temporaries are therefore excluded.
 fn side_by_side(tasks: &[Task], roles: &[Option<Role>]) -> Vec<BufferIndex> {
-    let wants = |stage: &&Stage| match &stage.work {
+    let wants = |stage: &&TaskStage| match &stage.work {
         Work::Group(_) => true,
         Work::Op { op, .. } => op.side_by_side(),
         Work::Cluster(_) => false,
     };
     let groups = tasks.iter().flat_map(|task| &task.stages).filter(wants);
     let mut chosen: Vec<BufferIndex> = vec![];
-    let mut seen = BTreeSet::new();
+    let mut chosen_set = BTreeSet::new();
     for &buffer in groups.flat_map(|group| &group.inputs) {
-        if roles[buffer].is_none() && seen.insert(buffer) {
+        if roles[buffer].is_none() && chosen_set.insert(buffer) {
             chosen.push(buffer);
         }
     }
     let made: Vec<Vec<BufferIndex>> = tasks.iter().map(Task::outputs).collect();
     for (task, made) in tasks.iter().zip(&made) {
         let is_group = task.stages.iter().any(|stage| matches!(stage.work, Work::Group(_)));
-        if !is_group && made.iter().any(|buffer| seen.contains(buffer)) {
+        if !is_group && made.iter().any(|buffer| chosen_set.contains(buffer)) {
             let read = task.inputs();
             chosen.retain(|buffer| !read.contains(buffer));
-            seen = chosen.iter().copied().collect();
+            chosen_set = chosen.iter().copied().collect();
         }
     }
     chosen

@@ -1,10 +1,10 @@
-//! Plans: a graph turned into a list of tasks over placed buffers, ready for any backend.
+//! Plans: a graph lowered to a list of tasks over buffers that have memory, ready for any backend.
 //!
-//! The passes, in order: `live` drops what nothing needs and merges equal nodes; `fuse` gathers pointwise nodes
-//! into clusters and folds views into their readers; `attach` hangs clusters on the ops whose elements they read or
-//! make, and puts updates of many parameters by one rule into groups; `order` puts the tasks in sequence, updates after
-//! the last reader of the old value; `emit` writes them down; `memory` lets buffers share slots. Each leaves a line in
-//! [`Plan::passes`].
+//! The passes, in order: `live` drops unneeded nodes and merges equal ones; `fuse` gathers pointwise nodes into
+//! clusters and folds views into their readers; `attach` fuses clusters into the kernels of the ops whose elements
+//! they read or write, and groups the updates of many parameters that follow the same rule; `order` sorts the tasks,
+//! with updates after the last reader of the old value; `emit` writes the tasks; `memory` assigns temporaries to
+//! shared slots. Each pass adds a line to [`Plan::passes`].
 
 mod attach;
 mod bill;
@@ -22,8 +22,8 @@ mod task;
 
 pub use crate::host::error::{Bill, BillItem};
 pub use ids::{BufferIndex, InputIndex, SlotIndex, VariableIndex};
-pub use ir::{Buffer, Fetched, Input, Plan, Role, ScheduledNumber, Slot, UsedVariable};
-pub use task::{Arg, Cluster, ClusterInput, Instruction, Signature, Stage, Task, Work};
+pub use ir::{Buffer, Fetched, Input, MemorySlot, Plan, Role, ScheduledNumber, UsedVariable};
+pub use task::{Arg, Cluster, ClusterInput, Instruction, Signature, Task, TaskStage, Work};
 
 use crate::{FeedError, Graph, Limits, Result, Tensor};
 
@@ -31,7 +31,7 @@ impl Plan {
     /// Plans the graph so that `fetches` can be read after a run.
     ///
     /// # Errors
-    /// The first error of the graph; a fetched tensor of another graph.
+    /// Returns the first error of the graph, or an error if a fetched tensor belongs to another graph.
     pub fn new(graph: &Graph, fetches: &[&Tensor], limits: &Limits) -> Result<Self> {
         graph.check()?;
         if let Some(stranger) = fetches.iter().find(|t| !t.graph().is(graph)) {

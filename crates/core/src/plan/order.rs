@@ -1,4 +1,4 @@
-//! The fourth pass: jobs in sequence. Updates write in place where nothing reads the old value afterwards.
+//! The fourth pass: puts tasks in order. Updates write in place if nothing reads the old value afterwards.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -8,37 +8,40 @@ use super::ids::ClusterId;
 use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind};
 
-/// What a unit stands for in the sequence: a unit, or the last copy of update `k` into its variable.
+/// Task before it is emitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Job {
+pub(super) enum PlannedTask {
+    /// Unit of fused nodes.
     Unit(Unit),
+    /// Copy of update `k` into its variable.
     Assign(usize),
 }
 
-/// The jobs in order, and what that settled.
+/// Planned tasks in order, with the decisions that follow from the order.
 pub(super) struct Sequence {
-    pub jobs: Vec<Job>,
-    /// The variable's node that each base is written into.
+    pub planned: Vec<PlannedTask>,
+    /// For each base that is written in place, the node of its variable.
     pub in_place: BTreeMap<Base, NodeId>,
-    /// The bases that somebody reads from a buffer: another job, a fetch, or an update.
+    /// Bases that are read from a buffer: by another task, a fetch, or an update.
     pub stored: BTreeSet<Base>,
 }
 
 pub(super) fn pass(data: &GraphData, live: &Live, fused: &Fused) -> Sequence {
     let mut schedule = Schedule::new(data, live, fused);
     schedule.place_updates();
-    Sequence { jobs: schedule.sequence(), stored: schedule.stored(), in_place: schedule.in_place }
+    Sequence { planned: schedule.sequence(), stored: schedule.stored(), in_place: schedule.in_place }
 }
 
-/// Dependencies between jobs.
+/// Dependencies between planned tasks.
 struct Schedule<'a> {
     data: &'a GraphData,
     live: &'a Live,
     fused: &'a Fused,
-    after: BTreeMap<Job, BTreeSet<Job>>,
-    /// The jobs that read each base.
-    readers: BTreeMap<Base, BTreeSet<Job>>,
-    /// The variable's node that each base is written into.
+    /// For each task, those that must run after it.
+    after: BTreeMap<PlannedTask, BTreeSet<PlannedTask>>,
+    /// Tasks that read each base.
+    readers: BTreeMap<Base, BTreeSet<PlannedTask>>,
+    /// For each base that is written in place, the node of its variable.
     in_place: BTreeMap<Base, NodeId>,
 }
 
@@ -49,76 +52,80 @@ impl<'a> Schedule<'a> {
         for (node, of) in data.numbered().filter(|&(i, _)| live.needed[i]) {
             match &of.kind {
                 NodeKind::Op(_) if !fused.is_view(node) => {
-                    let job = Job::Unit(Unit::Op(node));
-                    schedule.after.entry(job).or_default();
+                    let task = PlannedTask::Unit(Unit::Op(node));
+                    schedule.after.entry(task).or_default();
                     for &input in &of.inputs {
-                        schedule.reads(job, fused.whole(live.resolve(input)));
+                        schedule.reads(task, fused.whole(live.resolve(input)));
                     }
                 }
                 NodeKind::Pointwise(..) => {
-                    let job = Job::Unit(fused.unit(fused.cluster_of[&node]));
-                    schedule.after.entry(job).or_default();
+                    let task = PlannedTask::Unit(fused.unit(fused.cluster_of[&node]));
+                    schedule.after.entry(task).or_default();
                     for &input in &of.inputs {
-                        schedule.reads(job, fused.readings[&live.resolve(input)].base);
+                        schedule.reads(task, fused.readings[&live.resolve(input)].base);
                     }
                 }
                 _ => {}
             }
         }
         for (&value, reading) in &fused.copies {
-            let job = Job::Unit(Unit::Copy(value));
-            schedule.after.entry(job).or_default();
-            schedule.reads(job, reading.base);
+            let task = PlannedTask::Unit(Unit::Copy(value));
+            schedule.after.entry(task).or_default();
+            schedule.reads(task, reading.base);
         }
         schedule
     }
 
-    fn reads(&mut self, job: Job, base: Base) {
-        if let Some(maker) = self.fused.maker(self.data, base).map(Job::Unit)
-            && maker != job
+    /// Records that a task reads a base: it runs after the producer.
+    fn reads(&mut self, task: PlannedTask, base: Base) {
+        if let Some(producer) = self.fused.producer(self.data, base).map(PlannedTask::Unit)
+            && producer != task
         {
-            self.link(maker, job);
+            self.link(producer, task);
         }
-        self.readers.entry(base).or_default().insert(job);
+        self.readers.entry(base).or_default().insert(task);
     }
 
-    fn link(&mut self, first: Job, then: Job) {
-        self.after.entry(first).or_default().insert(then);
-        self.after.entry(then).or_default();
+    /// Adds a dependency.
+    fn link(&mut self, first: PlannedTask, later: PlannedTask) {
+        self.after.entry(first).or_default().insert(later);
+        self.after.entry(later).or_default();
     }
 
-    fn reaches(&self, from: Job, to: Job) -> bool {
-        let mut seen = BTreeSet::new();
+    /// Returns whether `to` depends on `from`, also indirectly.
+    fn reaches(&self, from: PlannedTask, to: PlannedTask) -> bool {
+        let mut visited = BTreeSet::new();
         let mut stack = vec![from];
-        while let Some(job) = stack.pop() {
-            if job == to {
+        while let Some(task) = stack.pop() {
+            if task == to {
                 return true;
             }
-            if seen.insert(job) {
-                stack.extend(&self.after[&job]);
+            if visited.insert(task) {
+                stack.extend(&self.after[&task]);
             }
         }
         false
     }
 
-    /// Decides for each update whether its maker writes the variable's buffer itself.
+    /// Decides for each update whether the task that produces the new value writes it directly into the variable's
+    /// buffer.
     fn place_updates(&mut self) {
         for (k, update) in self.data.updates.iter().enumerate() {
             let node = self.data.variables[&update.variable.id()];
             let old = Base::Own(node.output(0));
             let new = self.fused.whole(self.live.updates[k]);
             let readers = self.readers.get(&old).cloned().unwrap_or_default();
-            let maker = self.fused.maker(self.data, new).map(Job::Unit);
-            let writer = maker.filter(|&maker| {
+            let producer = self.fused.producer(self.data, new).map(PlannedTask::Unit);
+            let writer = producer.filter(|&producer| {
                 !self.in_place.contains_key(&new)
-                    && self.reads_in_step(maker, old)
-                    && readers.iter().all(|&reader| reader == maker || !self.reaches(maker, reader))
+                    && self.reads_elementwise(producer, old)
+                    && readers.iter().all(|&reader| reader == producer || !self.reaches(producer, reader))
             });
             let writer = if let Some(writer) = writer {
                 self.in_place.insert(new, node);
                 writer
             } else {
-                let assign = Job::Assign(k);
+                let assign = PlannedTask::Assign(k);
                 self.after.entry(assign).or_default();
                 self.reads(assign, new);
                 assign
@@ -131,24 +138,24 @@ impl<'a> Schedule<'a> {
         }
     }
 
-    /// Whether a job that reads `old` at all reads it only at the position that it writes.
-    fn reads_in_step(&self, job: Job, old: Base) -> bool {
-        let Job::Unit(unit) = job else { return false };
-        let in_step = |reading: &Reading| reading.base != old || reading.view.is_contiguous();
-        let cluster_in_step = |&cluster: &ClusterId| {
+    /// Returns whether every read of `old` by a task is at the position that it writes.
+    fn reads_elementwise(&self, task: PlannedTask, old: Base) -> bool {
+        let PlannedTask::Unit(unit) = task else { return false };
+        let elementwise = |reading: &Reading| reading.base != old || reading.view.is_contiguous();
+        let cluster_elementwise = |&cluster: &ClusterId| {
             self.fused.clusters[cluster].iter().all(|&member| {
                 let inputs = self.data.nodes[member].inputs.iter();
-                inputs.map(|&input| &self.fused.readings[&self.live.resolve(input)]).all(in_step)
+                inputs.map(|&input| &self.fused.readings[&self.live.resolve(input)]).all(elementwise)
             })
         };
         match unit {
             Unit::Op(node) => {
                 let inputs = &self.data.nodes[node].inputs;
                 inputs.iter().all(|&input| self.fused.whole(self.live.resolve(input)) != old)
-                    && self.fused.attached(node).all(|(cluster, _)| cluster_in_step(&cluster))
+                    && self.fused.attached(node).all(|(cluster, _)| cluster_elementwise(&cluster))
             }
-            Unit::Cluster(cluster) => cluster_in_step(&cluster),
-            // Members run side by side: another one's reading may come before or after the update.
+            Unit::Cluster(cluster) => cluster_elementwise(&cluster),
+            // Members run concurrently: a read by another member may come before or after the update.
             Unit::Group(group) => {
                 let reads = |cluster: ClusterId| {
                     let members = self.fused.clusters[cluster].iter();
@@ -156,48 +163,48 @@ impl<'a> Schedule<'a> {
                     inputs.any(|&input| self.fused.readings[&self.live.resolve(input)].base == old)
                 };
                 let group = &self.fused.groups[group];
-                group.iter().filter(|&&cluster| reads(cluster)).count() <= 1 && group.iter().all(cluster_in_step)
+                group.iter().filter(|&&cluster| reads(cluster)).count() <= 1 && group.iter().all(cluster_elementwise)
             }
-            Unit::Copy(value) => in_step(&self.fused.copies[&value]),
+            Unit::Copy(value) => elementwise(&self.fused.copies[&value]),
         }
     }
 
-    /// The bases that somebody reads from a buffer: another job, a fetch, or an update.
+    /// Returns the bases that are read from a buffer: by another task, a fetch, or an update.
     fn stored(&self) -> BTreeSet<Base> {
         let across = self.readers.iter().filter(|(base, readers)| {
-            let maker = self.fused.maker(self.data, **base).map(Job::Unit);
-            readers.iter().any(|&reader| Some(reader) != maker)
+            let producer = self.fused.producer(self.data, **base).map(PlannedTask::Unit);
+            readers.iter().any(|&reader| Some(reader) != producer)
         });
         let kept = self.live.fetches.iter().chain(&self.live.updates).map(|&value| self.fused.whole(value));
         across.map(|(&base, _)| base).chain(kept).collect()
     }
 
-    /// The jobs in an order that respects every dependency and otherwise follows the trace.
-    fn sequence(&self) -> Vec<Job> {
-        let traced = |job: Job| match job {
-            Job::Unit(Unit::Op(node)) => node.0,
-            Job::Unit(Unit::Cluster(cluster)) => self.fused.last(cluster).0,
-            Job::Unit(Unit::Group(group)) => {
+    /// Returns the tasks in an order that respects every dependency and otherwise follows the trace.
+    fn sequence(&self) -> Vec<PlannedTask> {
+        let traced = |task: PlannedTask| match task {
+            PlannedTask::Unit(Unit::Op(node)) => node.0,
+            PlannedTask::Unit(Unit::Cluster(cluster)) => self.fused.last(cluster).0,
+            PlannedTask::Unit(Unit::Group(group)) => {
                 let last = |&cluster: &ClusterId| self.fused.last(cluster).0;
                 self.fused.groups[group].iter().map(last).max().expect("groups have clusters")
             }
-            Job::Unit(Unit::Copy(value)) => value.node.0,
-            Job::Assign(k) => self.data.nodes.len() + k,
+            PlannedTask::Unit(Unit::Copy(value)) => value.node.0,
+            PlannedTask::Assign(k) => self.data.nodes.len() + k,
         };
-        let mut waiting: BTreeMap<Job, usize> = self.after.keys().map(|&job| (job, 0)).collect();
-        for then in self.after.values().flatten() {
-            *waiting.entry(*then).or_default() += 1;
+        let mut waiting: BTreeMap<PlannedTask, usize> = self.after.keys().map(|&task| (task, 0)).collect();
+        for later in self.after.values().flatten() {
+            *waiting.entry(*later).or_default() += 1;
         }
-        let mut ready: BinaryHeap<Reverse<(usize, Job)>> =
-            waiting.iter().filter(|&(_, &count)| count == 0).map(|(&job, _)| Reverse((traced(job), job))).collect();
+        let mut ready: BinaryHeap<Reverse<(usize, PlannedTask)>> =
+            waiting.iter().filter(|&(_, &count)| count == 0).map(|(&task, _)| Reverse((traced(task), task))).collect();
         let mut sequence = Vec::with_capacity(waiting.len());
-        while let Some(Reverse((_, job))) = ready.pop() {
-            sequence.push(job);
-            for &then in &self.after[&job] {
-                let count = waiting.get_mut(&then).expect("every job is counted");
+        while let Some(Reverse((_, task))) = ready.pop() {
+            sequence.push(task);
+            for &later in &self.after[&task] {
+                let count = waiting.get_mut(&later).expect("every task is counted");
                 *count -= 1;
                 if *count == 0 {
-                    ready.push(Reverse((traced(then), then)));
+                    ready.push(Reverse((traced(later), later)));
                 }
             }
         }

@@ -1,30 +1,31 @@
-//! Sets of nodes that are to run together, and whether two of them can become one.
+//! Partition of the nodes into sets that run together, with the check whether two sets can be merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fused::{Base, Fused, Launched, is_bufferless};
+use super::fused::{Base, Fused, OpLaunch, is_bufferless};
 use super::live::Live;
 use crate::graph::node::{GraphData, NodeId, NodeKind, ValueId};
 use crate::{Dispatch, Limits, Operand, Shape};
 
-/// Sets of nodes, at first one of each, with the successor lists of the quotient graph.
+/// Sets of nodes, initially one per node, with the successor lists of the quotient graph.
 pub(super) struct Partition<'a> {
     pub data: &'a GraphData,
     pub live: &'a Live,
     limits: &'a Limits,
-    /// Base values that each node reads.
+    /// Bases that each node reads.
     pub reads: Vec<Vec<Base>>,
-    /// Those that it does not read just where it writes.
+    /// Bases that each node reads at other positions than the one that it writes.
     scattered: Vec<Vec<Base>>,
-    /// The nodes and copies that read each node's results, or its copy.
+    /// Nodes and copies that read each node's results, or the copy of them.
     pub readers: Vec<Vec<NodeId>>,
-    /// The bases that are fetched, copied or the new value of a variable.
+    /// Bases that are fetched, copied, or the new value of a variable.
     pub kept: BTreeSet<Base>,
-    /// The node that names the set of each node.
+    /// Representative node of each node's set.
     root: Vec<NodeId>,
+    /// Members of each set, at the index of its representative.
     pub members: Vec<Vec<NodeId>>,
-    /// The launches of ops whose bindings were counted.
-    pub launched: BTreeMap<NodeId, Launched>,
+    /// Launches of the ops whose bindings were counted.
+    pub launches: BTreeMap<NodeId, OpLaunch>,
 }
 
 impl<'a> Partition<'a> {
@@ -46,7 +47,7 @@ impl<'a> Partition<'a> {
                 }
             }
         }
-        // A copy is a task between, under the node of the view that it copies.
+        // A copy is a task of its own, recorded under the node of the view that it copies.
         for (value, reading) in &fused.copies {
             if reading.base.node() != value.node {
                 readers[reading.base.node()].push(value.node);
@@ -65,7 +66,7 @@ impl<'a> Partition<'a> {
             kept,
             root: nodes().collect(),
             members,
-            launched: BTreeMap::new(),
+            launches: BTreeMap::new(),
         }
     }
 
@@ -77,7 +78,7 @@ impl<'a> Partition<'a> {
         &self.data.nodes[node].outputs[0].shape
     }
 
-    /// Whether two nodes of one shape read results of a common node.
+    /// Returns whether two nodes have the same shape and read results of a common node.
     pub fn related(&self, a: NodeId, b: NodeId) -> bool {
         self.shape(a) == self.shape(b)
             && self.reads[a].iter().any(|base| {
@@ -86,14 +87,14 @@ impl<'a> Partition<'a> {
             })
     }
 
-    /// Merges the sets of two nodes if one kernel can bind what both bind and neither needs the other by way of a
-    /// third; says whether they are one now.
+    /// Merges the sets of two nodes if one kernel can bind all their buffers and neither set depends on the other
+    /// through a third one. Returns whether they are one set afterwards.
     pub fn merge(&mut self, a: NodeId, b: NodeId) -> bool {
         let (a, b) = (self.root(a), self.root(b));
         a == b || self.bindings(a, b) <= self.limits.storage_buffers && self.join(a, b)
     }
 
-    /// As [`Self::merge`], whatever the number of buffers.
+    /// Merges the sets of two nodes as [`Self::merge`] does, without the limit on the number of buffers.
     pub fn join(&mut self, a: NodeId, b: NodeId) -> bool {
         let (a, b) = (self.root(a), self.root(b));
         if a == b {
@@ -111,8 +112,8 @@ impl<'a> Partition<'a> {
         true
     }
 
-    /// The storage buffers that the merged set would bind: those of its op's kernel, those that clusters read, and those
-    /// that they write. An update in place counts once.
+    /// Counts the storage buffers that the merged set would bind: those of its op's kernel, those that clusters read,
+    /// and those that they write. An update in place counts once.
     fn bindings(&mut self, a: NodeId, b: NodeId) -> usize {
         let members: Vec<NodeId> = self.members[a].iter().chain(&self.members[b]).copied().collect();
         let inside = |node: NodeId| members.contains(&node);
@@ -150,21 +151,23 @@ impl<'a> Partition<'a> {
         own + inputs.len() + schedules.len() + outputs.count()
     }
 
-    /// The most buffers that a dispatch of the op at a node binds, less the outputs that only `inside` needs.
+    /// Returns the largest number of buffers that a dispatch of the op at a node binds, without the outputs that only
+    /// nodes `inside` read.
     fn kernel_bindings(&mut self, node: NodeId, inside: &impl Fn(NodeId) -> bool) -> usize {
-        if !self.launched.contains_key(&node) {
-            let Some(launched) = Launched::of(self.data, self.live, self.limits, node) else { return 0 };
-            self.launched.insert(node, launched);
+        if !self.launches.contains_key(&node) {
+            let Some(launch) = OpLaunch::of(self.data, self.live, self.limits, node) else { return 0 };
+            self.launches.insert(node, launch);
         }
         let hidden = |operand: &Operand| match *operand {
             Operand::Output(output) => !self.is_stored(node.output(output), inside),
             _ => false,
         };
         let bound = |dispatch: &Dispatch| dispatch.bindings.iter().filter(|(_, operand)| !hidden(operand)).count();
-        self.launched[&node].dispatches.iter().map(bound).max().unwrap_or(0)
+        self.launches[&node].dispatches.iter().map(bound).max().unwrap_or(0)
     }
 
-    /// Whether a value needs a buffer: somebody not `inside` reads it, or nobody at all (an op writes it all the same).
+    /// Returns whether a value needs a buffer: a node that is not `inside` reads it, or no node does (an op writes it
+    /// nevertheless).
     pub fn is_stored(&self, value: ValueId, inside: &impl Fn(NodeId) -> bool) -> bool {
         let base = Base::Own(value);
         let mut readers = self.readers[value.node].iter().filter(|&&reader| self.reads[reader].contains(&base));
@@ -177,15 +180,15 @@ impl<'a> Partition<'a> {
             || !read
     }
 
-    /// Whether cluster `to` reads results of cluster `from` elsewhere than where it writes.
+    /// Returns whether set `to` reads results of set `from` at other positions than the one that it writes.
     fn scattered(&self, from: NodeId, to: NodeId) -> bool {
         let mut bases = self.members[to].iter().flat_map(|&reader| &self.scattered[reader]);
         bases.any(|base| matches!(base, Base::Own(value) if self.root(value.node) == from))
     }
 
-    /// Whether a path leads from cluster `from` to cluster `to` by way of a node outside both.
+    /// Returns whether a path leads from set `from` to set `to` through a node outside both.
     fn detour(&self, from: NodeId, to: NodeId) -> bool {
-        let mut seen = vec![false; self.root.len()];
+        let mut visited = vec![false; self.root.len()];
         let mut stack: Vec<NodeId> = vec![];
         let outside = |node: NodeId| {
             let root = self.root(node);
@@ -199,8 +202,8 @@ impl<'a> Partition<'a> {
             if root == to {
                 return true;
             }
-            // A later cluster is no dead end: it may lead into one that also has members before `to`.
-            if std::mem::replace(&mut seen[root], true) {
+            // Do not stop at sets that come after `to`: they may lead into a set that also has members before `to`.
+            if std::mem::replace(&mut visited[root], true) {
                 continue;
             }
             for &member in &self.members[root] {

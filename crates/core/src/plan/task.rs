@@ -1,18 +1,18 @@
-//! Tasks: what a plan runs, and on which of its buffers.
+//! Tasks of a plan: the operations to run and the buffers that they use.
 
 use std::sync::Arc;
 
 use super::ids::BufferIndex;
 use crate::{DType, Dispatch, Op, Pointwise, Shape, Site, Spec, TuningChoice, View};
 
-/// Where an instruction of a cluster finds an argument.
+/// Source of an argument of a cluster's instruction.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arg {
     /// Input `i` of the cluster.
     Input(usize),
     /// The result of instruction `i`.
     Result(usize),
-    /// A number.
+    /// A constant.
     Number(f64, DType),
     /// The linear index of the element.
     Index,
@@ -21,18 +21,18 @@ pub enum Arg {
 /// One pointwise op of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instruction {
-    /// The row.
-    pub row: &'static Pointwise,
-    /// Its attributes.
+    /// The op.
+    pub op: &'static Pointwise,
+    /// Attributes of the op.
     pub attributes: Vec<f64>,
-    /// Its arguments.
+    /// Arguments of the op.
     pub args: Vec<Arg>,
 }
 
 /// An input of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClusterInput {
-    /// How its buffer is read.
+    /// View through which its buffer is read.
     pub view: View,
     /// The element type.
     pub dtype: DType,
@@ -43,18 +43,18 @@ pub struct ClusterInput {
 pub struct Cluster {
     /// The shape that every result has.
     pub shape: Shape,
-    /// The inputs, one for each that the stage lists.
+    /// Inputs, in the order of the stage's inputs.
     pub inputs: Vec<ClusterInput>,
-    /// The ops, each after its arguments.
+    /// Instructions, each after those that compute its arguments.
     pub instructions: Vec<Instruction>,
-    /// What each of the task's outputs receives.
+    /// Value that each output of the stage receives.
     pub outputs: Vec<Arg>,
 }
 
 impl Cluster {
-    /// Returns the names of its pointwise ops, at most three of them.
+    /// Returns the names of its pointwise ops, shortened to the first three if there are more than four.
     fn name(&self) -> String {
-        let names: Vec<_> = self.instructions.iter().map(|i| i.row.name).collect();
+        let names: Vec<_> = self.instructions.iter().map(|i| i.op.name).collect();
         match &names[..] {
             [] => "copy".into(),
             [first, second, third, _, rest @ ..] if !rest.is_empty() => {
@@ -65,7 +65,7 @@ impl Cluster {
     }
 }
 
-/// The specs of an op's inputs and outputs, as the op sees them: a buffer may be larger.
+/// Specs of an op's inputs and outputs; a buffer may be larger than its spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     /// The inputs, in order.
@@ -74,7 +74,7 @@ pub struct Signature {
     pub outputs: Vec<Spec>,
 }
 
-/// What a task runs.
+/// Computation of a stage.
 #[derive(Clone, Debug)]
 pub enum Work {
     /// A cluster of pointwise ops. An input may be the same buffer as an output; then both are read and written at
@@ -84,24 +84,24 @@ pub enum Work {
     Op {
         /// The op.
         op: Arc<dyn Op>,
-        /// Its launch on this device; empty on the CPU.
+        /// Dispatches of its launch; empty on the CPU.
         dispatches: Vec<Dispatch>,
         /// The scratch buffers of the launch.
         scratch: Vec<BufferIndex>,
-        /// Where the launch chose among variants of a kernel.
+        /// Tuning choices of the launch.
         choices: Vec<TuningChoice>,
         /// The specs of inputs and outputs.
         signature: Signature,
     },
-    /// The same pointwise ops over several lists of buffers: the update of many parameters. All have the same number of
-    /// inputs and of outputs, which the stage lists one after another.
+    /// The same pointwise ops over several lists of buffers: the update of many parameters. All clusters have the
+    /// same number of inputs and outputs, which the stage lists cluster by cluster.
     Group(Vec<Cluster>),
 }
 
-/// A part of a task: what runs, and on what.
+/// Part of a task: a computation with its buffers.
 #[derive(Clone, Debug)]
-pub struct Stage {
-    /// What runs.
+pub struct TaskStage {
+    /// Computation.
     pub work: Work,
     /// The buffers read.
     pub inputs: Vec<BufferIndex>,
@@ -109,7 +109,7 @@ pub struct Stage {
     pub outputs: Vec<BufferIndex>,
 }
 
-impl Stage {
+impl TaskStage {
     fn name(&self) -> String {
         match &self.work {
             Work::Op { op, .. } => op.name().into(),
@@ -130,21 +130,21 @@ impl Stage {
 /// One entry of a plan: a cluster, a group, or an op with the clusters before and after it that run in its kernel.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// One after another. A GPU runs them in the kernels of the op; buffers between them are
-    /// [`Role::Passed`](super::Role::Passed) if nobody else reads them.
-    pub stages: Vec<Stage>,
-    /// Where its last node came from.
+    /// Stages in order. A GPU runs them in the kernels of the op. Buffers between them are
+    /// [`Role::Passed`](super::Role::Passed) if no other task reads them.
+    pub stages: Vec<TaskStage>,
+    /// Source location of its last node.
     pub site: Site,
 }
 
 impl Task {
-    /// Returns the name for plans and profiles: the op, the pointwise ops of a cluster, and with arrows what runs in one
-    /// kernel.
+    /// Returns the name for plans and profiles: the op or the pointwise ops of a cluster, with arrows between the
+    /// stages.
     pub fn name(&self) -> String {
-        self.stages.iter().map(Stage::name).collect::<Vec<_>>().join(" → ")
+        self.stages.iter().map(TaskStage::name).collect::<Vec<_>>().join(" → ")
     }
 
-    /// Returns the buffers read, each once, without those that only pass from stage to stage.
+    /// Returns the buffers read, without duplicates and without those that an earlier stage of the task writes.
     pub fn inputs(&self) -> Vec<BufferIndex> {
         let mut made: Vec<BufferIndex> = vec![];
         let mut read: Vec<BufferIndex> = vec![];
@@ -169,19 +169,19 @@ impl Task {
         self.stages.iter().flat_map(|stage| stage.scratch().iter().copied())
     }
 
-    /// Returns all buffers that it touches.
+    /// Returns all buffers that it reads, writes or uses as scratch.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = BufferIndex> {
         let stages = self.stages.iter();
         stages.flat_map(|stage| stage.inputs.iter().chain(&stage.outputs).chain(stage.scratch()).copied())
     }
 
-    /// Returns the name and, in brackets, the scope.
+    /// Returns the name, followed by the scope in parentheses.
     pub fn label(&self) -> String {
         let scope = &self.site.scope;
         if scope.is_empty() { self.name() } else { format!("{} ({scope})", self.name()) }
     }
 
-    /// Returns the choices among variants of kernels.
+    /// Returns the tuning choices.
     pub fn choices(&self) -> impl Iterator<Item = &TuningChoice> {
         self.stages.iter().flat_map(|stage| match &stage.work {
             Work::Op { choices, .. } => &choices[..],
@@ -189,7 +189,7 @@ impl Task {
         })
     }
 
-    /// Returns the number of kernel launches that this is on a GPU.
+    /// Returns the number of kernel launches on a GPU.
     pub fn dispatches(&self) -> usize {
         let op = self.stages.iter().find_map(|stage| match &stage.work {
             Work::Op { dispatches, .. } => Some(dispatches.len()),

@@ -1,7 +1,7 @@
-//! How far a result in `f32` may be from the truth: one bound, derived from the truth alone.
+//! Error bound of a result in `f32`, derived from the reference result alone.
 //!
-//! Rounding acts like small relative changes of the inputs and of the result, once per operation. So the bound of an
-//! element `y` is
+//! Rounding acts like small relative changes of the inputs and of the result, once per operation. The bound of an
+//! element `y` is therefore
 //!
 //! ```text
 //! c · √n · (eps·|y| + Δ) + ulp · eps · |y| + eps · cancelling + c · tiny
@@ -10,39 +10,41 @@
 //! with
 //!
 //! - `eps = 2⁻²⁴`, half a unit in the last place of a number just above a power of two;
-//! - `Δ` how much the reference in `f64` moves, at most over several draws, when every element of its inputs changes by a
-//!   random relative `±eps`: the condition of the computation at these very inputs;
-//! - `n` the longest sum behind the element: rounding errors of a sum grow like `√n` of those of its terms, and `Δ` of a
-//!   sum like the root of the sum of their squares, so that their product is about `eps` times the sum of their absolute
-//!   values;
-//! - `c` how many operations stand in sequence, times a margin of 4;
-//! - `ulp` what WGSL's accuracy table allows the functions on the way, beyond what `Δ` knows. A unit in the last place is
-//!   up to `2·eps`: division has 2.5 of them, `inverseSqrt` 2, `sqrt` is a division by that, `log` 3, and `exp` 3 + 2·|x|,
-//!   whose second part grows as `Δ` does;
-//! - `cancelling` the size of intermediate results whose difference is the element and that no input shows: a softmax's
-//!   gradient where p is near 1, a batch norm's over two rows;
-//! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush what is smaller to zero, also on the way.
+//! - `Δ` the largest change of the reference in `f64`, over several draws, when every element of its inputs changes
+//!   by a random relative `±eps`: the condition of the computation at these inputs;
+//! - `n` the number of terms of the longest sum in the computation: the rounding error of a sum grows like `√n` times
+//!   that of its terms, and `Δ` of a sum like the root of the sum of squares, so that their product is about `eps`
+//!   times the sum of the terms' absolute values;
+//! - `c` the number of operations in sequence, times a margin of 4;
+//! - `ulp` the error that WGSL's accuracy table allows the functions used, beyond what `Δ` covers. A unit in the last
+//!   place is up to `2·eps`: division has 2.5 of them, `inverseSqrt` 2, `sqrt` is a division by that, `log` 3, and
+//!   `exp` 3 + 2·|x|, whose second part grows as `Δ` does;
+//! - `cancelling` the size of intermediate results that cancel, if it does not follow from the inputs: in the
+//!   gradient of a softmax where p is near 1, or of a batch norm over two rows;
+//! - `tiny = 2⁻¹²⁶`, the smallest normal number: a device may flush smaller numbers to zero, including intermediate
+//!   results.
 //!
-//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares
-//! ([`Op::accuracy`](crate::Op::accuracy), [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many nodes has
-//! no accuracy of its own: every node is computed with errors as large as its op's, and the bound is how far results go
-//! apart ([`crate::expected`], [`crate::expected_in`]).
-//! Integers have no rounding: theirs must be equal. Nothing is said of an element that is beyond the range of `f32`.
+//! `n`, `c`, `ulp` and `cancelling` are an [`Accuracy`], which an op declares ([`Op::accuracy`](crate::Op::accuracy),
+//! [`Pointwise::accuracy`](crate::Pointwise::accuracy)). A result of many nodes has no accuracy of its own: it is
+//! computed several times with random errors of the size of each op's bound, and its bound is the spread of the
+//! results ([`crate::expected`], [`crate::expected_with_draws`]).
+//!
+//! Integers are not rounded and must be equal. An element beyond the range of `f32` is not checked.
 
 use crate::{Array, DType, Result, Stream};
 
 pub use crate::op::accuracy::{Accuracy, EPS};
 
-/// How often inputs are shaken to see how far results move.
+/// Number of draws of perturbed inputs for a bound.
 pub const DRAWS: usize = 6;
 
-/// The array with every element changed by a random relative `±eps`; integers stay as they are.
-pub fn shake(array: &Array, stream: &mut Stream) -> Array {
-    shake_by(EPS, array, stream)
+/// Returns the array with every element changed by a random relative `±eps`; integers stay as they are.
+pub fn perturb(array: &Array, stream: &mut Stream) -> Array {
+    perturb_by(EPS, array, stream)
 }
 
-/// The same with another size of change.
-pub(crate) fn shake_by(relative: f64, array: &Array, stream: &mut Stream) -> Array {
+/// Returns the array with every element changed by a random relative `±relative`; integers stay as they are.
+pub(crate) fn perturb_by(relative: f64, array: &Array, stream: &mut Stream) -> Array {
     if array.dtype() == DType::U32 {
         return array.clone();
     }
@@ -53,19 +55,18 @@ pub(crate) fn shake_by(relative: f64, array: &Array, stream: &mut Stream) -> Arr
     Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
-/// Returns a number from [-1, 1), of 32 random bits: enough for an error, and half the work of [`Stream::uniform`].
+/// Returns a random number from [-1, 1) with 32 random bits, which costs half as much as [`Stream::uniform`].
 pub(crate) fn random_error(stream: &mut Stream) -> f64 {
     f64::from(stream.next_u32()) / 2f64.powi(31) - 1.0
 }
 
-/// `Δ` of every element: how far it moves from the `truth`, at most over `draws` runs on inputs that `run` shakes, such as
-/// [`DRAWS`].
+/// Computes `Δ` of every element: its largest distance from the `truth` over `draws` runs on perturbed inputs.
 ///
-/// `run` is given the random numbers for [`shake`], the same for the same `name`, and returns the results in the
-/// order of `truth`.
+/// `run` perturbs its inputs with the given stream ([`perturb`]) and returns the results in the order of `truth`. The
+/// stream depends only on `name`. [`DRAWS`] is the usual number of draws.
 ///
 /// # Errors
-/// The first of `run`.
+/// The first error of `run`.
 pub fn sensitivity(
     truth: &[Vec<f64>],
     name: &str,
@@ -77,41 +78,41 @@ pub fn sensitivity(
     for _ in 0..draws {
         let results = run(&mut stream)?;
         for ((moved, truth), result) in moved.iter_mut().zip(truth).zip(&results) {
-            for ((moved, y), shaken) in moved.iter_mut().zip(truth).zip(result.to_f64()) {
-                *moved = moved.max((shaken - y).abs());
+            for ((moved, y), perturbed) in moved.iter_mut().zip(truth).zip(result.to_f64()) {
+                *moved = moved.max((perturbed - y).abs());
             }
         }
     }
     Ok(moved)
 }
 
-/// An element of a result, beside its truth and its bound.
+/// Element of a result with its reference value and its bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Deviation {
-    /// Its linear position.
+    /// Linear position of the element.
     pub at: usize,
-    /// What was computed.
+    /// Computed value.
     pub got: f64,
-    /// What is true.
+    /// Reference value.
     pub truth: f64,
-    /// How far it may be off.
+    /// Largest absolute error allowed.
     pub bound: f64,
 }
 
 impl Deviation {
-    /// The element of `got` whose error is the largest share of its bound, if there are elements.
+    /// Returns the element of `got` whose error is the largest fraction of its bound; `None` if there are no elements.
     ///
-    /// Elements whose truth is beyond the range of `f32`, or NaN where the result is, count as being right.
+    /// An element counts as right if its reference value is beyond the range of `f32`, or if both values are NaN.
     pub fn worst(got: &Array, truth: &[f64], bounds: &[f64]) -> Option<Self> {
         let all = got.to_f64().into_iter().zip(truth).zip(bounds).enumerate();
         let all = all.map(|(at, ((got, &truth), &bound))| Self { at, got, truth, bound });
         all.fold(None, |worst: Option<Self>, one| match worst {
-            Some(worst) if worst.share() >= one.share() => Some(worst),
+            Some(worst) if worst.bound_fraction() >= one.bound_fraction() => Some(worst),
             _ => Some(one),
         })
     }
 
-    /// The absolute error; 0 where nothing is said of the element.
+    /// Returns the absolute error; 0 for an element that is not checked (see [`Self::worst`]).
     #[allow(clippy::float_cmp, reason = "two infinities are equal")]
     pub fn error(&self) -> f64 {
         let Self { got, truth, .. } = *self;
@@ -122,17 +123,17 @@ impl Deviation {
         }
     }
 
-    /// The error in units in the last place of the `f32` that is nearest to the truth.
+    /// Returns the error in units in the last place of the `f32` that is nearest to the reference value.
     pub fn ulp(&self) -> f64 {
         let size = (self.truth.abs() as f32).clamp(f32::MIN_POSITIVE, f32::MAX);
-        // The distance to the next number: a float's last bit.
-        let unit = f32::from_bits((size.to_bits() & 0x7f80_0000).max(0x0080_0000));
-        self.error() / (f64::from(unit) * 2.0 * EPS)
+        // The largest power of two up to `size`; the unit in the last place is 2·eps times this.
+        let power = f32::from_bits((size.to_bits() & 0x7f80_0000).max(0x0080_0000));
+        self.error() / (f64::from(power) * 2.0 * EPS)
     }
 
-    /// The error as a share of its bound: more than 1 is a fault. Infinite for a NaN that should be none, and for any error
-    /// where none is allowed.
-    pub fn share(&self) -> f64 {
+    /// Returns the error as a fraction of its bound; more than 1 is a failure. Infinite for an unexpected NaN, and
+    /// for any error if the bound is 0.
+    pub fn bound_fraction(&self) -> f64 {
         let error = self.error();
         if error == 0.0 {
             0.0
@@ -143,9 +144,9 @@ impl Deviation {
         }
     }
 
-    /// Whether the error exceeds its bound.
+    /// Returns whether the error exceeds its bound.
     pub fn fails(&self) -> bool {
-        self.share() > 1.0
+        self.bound_fraction() > 1.0
     }
 }
 
@@ -155,30 +156,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sum_keeps_its_bound_in_f32_but_not_a_truncated_one() {
+    fn a_sum_is_within_its_bound_and_a_short_one_is_not() {
         let n = 1000;
         let mut stream = Stream::named(1, "terms");
         let terms: Vec<f32> = (0..n).map(|_| stream.uniform() as f32 - 0.5).collect();
         let array = Array::vector(terms.clone());
         let sum = |array: &Array| vec![Array::scalar(array.to_f64().iter().sum::<f64>())];
         let truth = vec![sum(&array)[0].to_f64()];
-        let moved = sensitivity(&truth, "sum", DRAWS, |stream| Ok(sum(&shake(&array, stream)))).unwrap();
+        let moved = sensitivity(&truth, "sum", DRAWS, |stream| Ok(sum(&perturb(&array, stream)))).unwrap();
         let bounds = Accuracy::new().terms(n).bounds(&truth, &moved);
-        let judge = |got: f32| Deviation::worst(&Array::scalar(got), &truth[0], &bounds[0]).unwrap();
-        assert!(!judge(terms.iter().sum()).fails());
-        assert!(judge(terms[..n - 1].iter().sum()).fails(), "one term too few");
+        let deviation = |got: f32| Deviation::worst(&Array::scalar(got), &truth[0], &bounds[0]).unwrap();
+        assert!(!deviation(terms.iter().sum()).fails());
+        assert!(deviation(terms[..n - 1].iter().sum()).fails(), "one term too few");
         assert!(moved[0][0] > 0.0 && moved[0][0] < 1e-5);
     }
 
     #[test]
-    fn non_finite_values_are_skipped_or_infinitely_wrong() {
-        let judge = |got: f32, truth: f64, bound: f64| Deviation { at: 0, got: got.into(), truth, bound }.share();
-        assert_eq!(judge(f32::INFINITY, 1e39, 1.0), 0.0);
-        assert_eq!(judge(f32::NAN, f64::NAN, f64::NAN), 0.0);
-        assert_eq!(judge(f32::NAN, 1.0, 1.0), f64::INFINITY);
-        assert_eq!(judge(2.0, 1.0, 0.0), f64::INFINITY);
-        assert_eq!(judge(f32::INFINITY, 1.0, 1.0), f64::INFINITY);
-        assert_eq!(judge(1.0, 1.5, 1.0), 0.5);
+    fn unchecked_elements_pass_and_wrong_ones_are_infinite() {
+        let fraction =
+            |got: f32, truth: f64, bound: f64| Deviation { at: 0, got: got.into(), truth, bound }.bound_fraction();
+        assert_eq!(fraction(f32::INFINITY, 1e39, 1.0), 0.0);
+        assert_eq!(fraction(f32::NAN, f64::NAN, f64::NAN), 0.0);
+        assert_eq!(fraction(f32::NAN, 1.0, 1.0), f64::INFINITY);
+        assert_eq!(fraction(2.0, 1.0, 0.0), f64::INFINITY);
+        assert_eq!(fraction(f32::INFINITY, 1.0, 1.0), f64::INFINITY);
+        assert_eq!(fraction(1.0, 1.5, 1.0), 0.5);
     }
 
     #[test]
@@ -190,8 +192,8 @@ mod tests {
     }
 
     #[test]
-    fn integers_are_not_shaken() {
+    fn integers_are_not_perturbed() {
         let labels = Array::vector(vec![1u32, 2]);
-        assert_eq!(shake(&labels, &mut Stream::named(0, "x")), labels);
+        assert_eq!(perturb(&labels, &mut Stream::named(0, "x")), labels);
     }
 }

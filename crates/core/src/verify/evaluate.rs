@@ -1,4 +1,4 @@
-//! One op evaluated on the host in `f64`, by its reference.
+//! Evaluation of one op on the host in `f64`, by its reference.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use crate::op::pointwise::Block;
 use crate::op::reference::{Buffers, Reference, Slice, SliceMut};
 use crate::{Array, Data, Flushed, Op, Pointwise, Real, Spec, View};
 
-/// Returns the elements of an array at the places of a view.
-pub(super) fn seen(base: &Array, view: &View) -> Array {
+/// Returns the elements of an array that a view selects.
+pub(super) fn gather_view(base: &Array, view: &View) -> Array {
     fn pick<T: crate::Element>(values: &[T], view: &View) -> Array {
         let values = if view.is_contiguous() && view.shape.numel() == values.len() {
             values.to_vec()
@@ -23,7 +23,7 @@ pub(super) fn seen(base: &Array, view: &View) -> Array {
     }
 }
 
-/// The floats of an array in double precision; its integers as they are.
+/// Converts the floats of an array to double precision; integers stay as they are.
 fn widened(array: &Arc<Array>) -> Arc<Array> {
     match array.data() {
         Data::F32(_) => Arc::new(Array::new(array.shape(), array.to_f64()).expect("as many as before")),
@@ -39,13 +39,13 @@ fn slice(array: &Array) -> Slice<'_, f64> {
     }
 }
 
-/// Room for an output in double precision.
-enum Room {
+/// Buffer for an output in double precision.
+enum OutputBuffer {
     Float(Vec<f64>),
     Uint(Vec<u32>),
 }
 
-impl Room {
+impl OutputBuffer {
     fn of(spec: &Spec) -> Self {
         let elements = spec.shape.numel();
         if spec.dtype.is_float() { Self::Float(vec![0.0; elements]) } else { Self::Uint(vec![0; elements]) }
@@ -63,21 +63,22 @@ impl Room {
             Self::Float(values) => Array::new(&spec.shape, values),
             Self::Uint(values) => Array::new(&spec.shape, values),
         }
-        .expect("the room was made for it")
+        .expect("the buffer has the size of the spec")
     }
 }
 
 /// Computes a pointwise op.
-pub(super) fn pointwise(row: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
+pub(super) fn pointwise(op: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
     let inputs: Vec<_> = inputs.iter().map(widened).collect();
     let args: Vec<_> = inputs.iter().map(|input| slice(input)).collect();
-    let mut room = Room::of(spec);
-    (row.block_f64)(&Block { args: &args, attributes }, room.slice());
-    room.array(spec)
+    let mut output = OutputBuffer::of(spec);
+    (op.block_f64)(&Block { args: &args, attributes }, output.slice());
+    output.array(spec)
 }
 
-/// Computes a pointwise op as a device does that flushes numbers below the smallest normal one, also those on the way.
-pub(super) fn pointwise_flushed(row: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
+/// Computes a pointwise op as on a device that flushes numbers below the smallest normal one to zero, including
+/// intermediate results.
+pub(super) fn pointwise_flushed(op: &Pointwise, attributes: &[f64], spec: &Spec, inputs: &[Arc<Array>]) -> Array {
     let flushed = |array: &Arc<Array>| -> Vec<Flushed> { array.to_f64().into_iter().map(Flushed::from).collect() };
     let floats: Vec<_> = inputs.iter().map(flushed).collect();
     let args = inputs.iter().zip(&floats).map(|(input, floats)| match input.data() {
@@ -88,20 +89,20 @@ pub(super) fn pointwise_flushed(row: &Pointwise, attributes: &[f64], spec: &Spec
     let block = Block { args: &args, attributes };
     if !spec.dtype.is_float() {
         let mut results = vec![0; spec.shape.numel()];
-        (row.block_flushed)(&block, SliceMut::Uint(&mut results));
+        (op.block_flushed)(&block, SliceMut::Uint(&mut results));
         return Array::new(&spec.shape, results).expect("as many as the shape has");
     }
     let mut results = vec![Flushed::zero(); spec.shape.numel()];
-    (row.block_flushed)(&block, SliceMut::Float(&mut results));
+    (op.block_flushed)(&block, SliceMut::Float(&mut results));
     Array::new::<f64>(&spec.shape, results.into_iter().map(Real::wide).collect()).expect("as many as the shape has")
 }
 
 /// Computes a structured op.
 pub(super) fn structured(op: &dyn Op, inputs: &[Spec], outputs: &[Spec], arrays: &[Arc<Array>]) -> Vec<Array> {
     let arrays: Vec<_> = arrays.iter().map(widened).collect();
-    let mut rooms: Vec<_> = outputs.iter().map(Room::of).collect();
+    let mut results: Vec<_> = outputs.iter().map(OutputBuffer::of).collect();
     let slices = arrays.iter().map(|array| slice(array)).collect();
-    let buffers = Buffers::new(inputs, outputs, slices, rooms.iter_mut().map(Room::slice).collect());
+    let buffers = Buffers::new(inputs, outputs, slices, results.iter_mut().map(OutputBuffer::slice).collect());
     op.reference(Reference::F64(buffers));
-    rooms.into_iter().zip(outputs).map(|(room, spec)| room.array(spec)).collect()
+    results.into_iter().zip(outputs).map(|(output, spec)| output.array(spec)).collect()
 }

@@ -1,4 +1,4 @@
-//! What a step should give: its values in `f64`, and how far a run in `f32` may come to be from them.
+//! Expected values of a graph in `f64`, with error bounds for a run in `f32`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,30 +7,31 @@ use rayon::prelude::*;
 
 use crate::graph::node::ValueId;
 use crate::host::cast::wide;
-use crate::verify::bound::{EPS, random_error, shake_by};
+use crate::verify::bound::{EPS, perturb_by, random_error};
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Accuracy, Array, DType, Graph, Result, Stream, Tensor};
 
-/// How many runs with other rounding errors are compared.
+/// Number of runs with different rounding errors.
 const DRAWS: u64 = 4;
 
-/// A value as it should be.
+/// Expected value with its error bounds.
 #[derive(Clone, Debug)]
 pub struct Expected {
-    /// The elements, computed in `f64`.
+    /// Elements, computed in `f64`.
     pub values: Vec<f64>,
-    /// How far the elements of a run in `f32` may be from them, by all the rounding on the way.
+    /// Largest absolute error of each element in a run in `f32`, from the rounding of all ops before it.
     pub bounds: Vec<f64>,
 }
 
-/// Computes some values of a graph on the host in `f64`, and how far a run in `f32` may be from them.
+/// Computes some values of a graph on the host in `f64`, with error bounds for a run in `f32`.
 ///
-/// Every node of the graph is computed several times: once as it is, and with rounding errors in the place of those that
-/// its op may make, as large as its bound ([`crate::bound`]) lets them be. Where the results go apart, so may those of two
-/// devices: a bound is twice how far they do at most, and a quarter of how far elements do on average, as some are steady by chance. A unit
-/// that is barely on or off gives its gradient a wide bound; that is the truth about it.
+/// Every node of the graph is computed several times: once exactly, and with random rounding errors as large as the
+/// bound of its op allows ([`crate::bound`]). The spread of the results shows how far two devices may differ. The
+/// bound of an element is twice its largest distance from the exact value, plus a quarter of the root mean square of
+/// all elements' distances, because some elements hardly move by chance. The gradient of a unit that is close to its
+/// threshold has a wide bound.
 ///
-/// The graph reads variables and counters as they are on the host ([`Session::sync`](crate::Session::sync) before); nothing is
+/// Variables and counters are read from the host: call [`Session::sync`](crate::Session::sync) before. Nothing is
 /// updated.
 ///
 /// ```
@@ -46,22 +47,23 @@ pub struct Expected {
 /// ```
 ///
 /// # Errors
-/// Errors of the graph; inputs that are missing or misshapen; variables whose newest value is on a device.
+/// Errors of the graph, missing feeds or feeds of the wrong shape or type, and variables whose newest value is on a
+/// device.
 pub fn expected(graph: &Graph, tensors: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Result<Vec<Expected>> {
     let roots: Vec<ValueId> = tensors.iter().map(|tensor| tensor.id()).collect();
     expected_of(graph, &roots, feeds)
 }
 
-/// Computes some values of a graph on the host in `f64`, and bounds from the runs `draws`, each with rounding errors of its
-/// own.
+/// Computes some values of a graph on the host in `f64`, with error bounds from the runs `draws`, each with its own
+/// random rounding errors.
 ///
-/// A bound is how far the runs go apart at most, and no less than what the last op may lose. Unlike those of [`expected`]
-/// the bounds have no margin: an element that few runs hardly move may seem to fail, so whoever asks looks again with
-/// further runs, and takes the larger bounds.
+/// A bound is the largest distance of these runs from the exact value, and at least the bound of the last op. Unlike
+/// those of [`expected`], the bounds have no margin. An element that these runs hardly move may therefore seem to
+/// fail; the caller then repeats the check with further draws and takes the larger bounds.
 ///
 /// # Errors
-/// As [`expected`].
-pub fn expected_in(
+/// Those of [`expected`].
+pub fn expected_with_draws(
     graph: &Graph,
     tensors: &[&Tensor],
     feeds: &[(&Tensor, &Array)],
@@ -70,16 +72,17 @@ pub fn expected_in(
     let roots: Vec<ValueId> = tensors.iter().map(|tensor| tensor.id()).collect();
     let interpreter = Interpreter::new(graph, &roots, feeds, false)?;
     let (truth, others) = runs(&interpreter, draws)?;
-    roots.iter().map(|&root| narrow(&interpreter, &truth, &others, root)).collect()
+    roots.iter().map(|&root| without_margin(&interpreter, &truth, &others, root)).collect()
 }
 
 pub(crate) fn expected_of(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &Array)]) -> Result<Vec<Expected>> {
     let interpreter = Interpreter::new(graph, roots, feeds, false)?;
     let (truth, others) = runs(&interpreter, 0..DRAWS)?;
-    roots.iter().map(|&root| judge(&interpreter, &truth, &others, root)).collect()
+    roots.iter().map(|&root| with_margin(&interpreter, &truth, &others, root)).collect()
 }
 
-/// Computes the nodes as they are, and once per draw with rounding errors.
+/// Computes the nodes exactly, and once per draw with random rounding errors. Returns the exact values, then those of
+/// each draw.
 fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Values>)> {
     let mut truth = Interpreter::values();
     let mut others: Vec<(Values, Noise)> = draws.map(|draw| (Interpreter::values(), Noise::new(draw))).collect();
@@ -87,28 +90,28 @@ fn runs(interpreter: &Interpreter, draws: Range<u64>) -> Result<(Values, Vec<Val
         let accuracy = interpreter.accuracy(node);
         others.par_iter_mut().try_for_each(|(values, noise)| -> Result<()> {
             let inputs = interpreter.inputs(values, node)?;
-            let shaken: Vec<_> = inputs.iter().map(|input| noise.shaken(input.clone(), &accuracy)).collect();
+            let perturbed: Vec<_> = inputs.iter().map(|input| noise.perturbed(input.clone(), &accuracy)).collect();
             let mut arrays = if noise.flushes && computes(&accuracy) {
-                interpreter.compute_flushed(node, &shaken)
+                interpreter.compute_flushed(node, &perturbed)
             } else {
-                interpreter.compute(node, &shaken)
+                interpreter.compute(node, &perturbed)
             };
             if arrays.iter().any(has_nan) {
-                // An input at the end of the op's domain was shaken out of it.
-                let steady = interpreter.compute(node, &inputs);
-                arrays = arrays.iter().zip(&steady).map(|(array, steady)| without_nan(array, steady)).collect();
+                // The perturbation moved an input out of the op's domain: take the results of the unperturbed inputs.
+                let unperturbed = interpreter.compute(node, &inputs);
+                arrays = arrays.iter().zip(&unperturbed).map(|(array, other)| without_nan(array, other)).collect();
             }
             for (value, array) in interpreter.outputs(node).zip(arrays) {
                 values.set(value, noise.rounded(array, &accuracy));
             }
-            interpreter.forget(values, node);
+            interpreter.drop_unused(values, node);
             Ok(())
         })?;
         let inputs = interpreter.inputs(&truth, node)?;
         for (value, array) in interpreter.outputs(node).zip(interpreter.compute(node, &inputs)) {
             truth.set(value, array);
         }
-        interpreter.forget(&mut truth, node);
+        interpreter.drop_unused(&mut truth, node);
     }
     Ok((truth, others.into_iter().map(|(values, _)| values).collect()))
 }
@@ -117,7 +120,7 @@ fn has_nan(array: &Array) -> bool {
     array.dtype().is_float() && array.to_f64().iter().any(|x| x.is_nan())
 }
 
-/// Returns an array with the elements of another one in the place of NaN.
+/// Returns an array with every NaN replaced by the element of another array.
 fn without_nan(array: &Array, other: &Array) -> Array {
     if !has_nan(array) {
         return array.clone();
@@ -127,13 +130,13 @@ fn without_nan(array: &Array, other: &Array) -> Array {
     Array::new::<f64>(array.shape(), values).expect("as many as before")
 }
 
-/// Computes how far the elements of the runs are from the truth, at most.
+/// Returns the largest distance of each element from the exact value over all runs.
 #[allow(clippy::float_cmp, reason = "two infinities are equal")]
-fn apart(interpreter: &Interpreter, values: &[f64], others: &[Values], root: ValueId) -> Result<Vec<f64>> {
+fn largest_distances(interpreter: &Interpreter, values: &[f64], others: &[Values], root: ValueId) -> Result<Vec<f64>> {
     let mut apart = vec![0f64; values.len()];
     for other in others {
         for ((apart, y), other) in apart.iter_mut().zip(values).zip(interpreter.value(other, root)?.to_f64()) {
-            // Two infinities, or NaNs, are not apart.
+            // Two equal infinities, or two NaNs, have distance 0.
             let same = other == *y || (other.is_nan() && y.is_nan());
             let distance = if same { 0.0 } else { (other - y).abs() };
             *apart = if distance.is_nan() { f64::INFINITY } else { apart.max(distance) };
@@ -142,9 +145,10 @@ fn apart(interpreter: &Interpreter, values: &[f64], others: &[Values], root: Val
     Ok(apart)
 }
 
-fn narrow(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
+/// Returns bounds without a margin, each at least the bound of the last op.
+fn without_margin(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
     let values = interpreter.value(truth, root)?.to_f64();
-    let mut bounds = apart(interpreter, &values, others, root)?;
+    let mut bounds = largest_distances(interpreter, &values, others, root)?;
     if interpreter.spec(root).dtype.is_float() {
         let accuracy = interpreter.accuracy(interpreter.source(root).node);
         for (bound, y) in bounds.iter_mut().zip(&values) {
@@ -154,10 +158,11 @@ fn narrow(interpreter: &Interpreter, truth: &Values, others: &[Values], root: Va
     Ok(Expected { values, bounds })
 }
 
-fn judge(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
+/// Returns bounds of twice the largest distance, with a margin.
+fn with_margin(interpreter: &Interpreter, truth: &Values, others: &[Values], root: ValueId) -> Result<Expected> {
     let values = interpreter.value(truth, root)?.to_f64();
-    let apart = apart(interpreter, &values, others, root)?;
-    // By chance, all runs may agree on an element whose neighbours go apart.
+    let apart = largest_distances(interpreter, &values, others, root)?;
+    // All runs may agree on an element by chance; the margin comes from the distances of all elements.
     let count = wide(apart.len().max(1));
     let finite = apart.iter().filter(|apart| apart.is_finite());
     let margin = 0.25 * (finite.map(|apart| apart * apart).sum::<f64>() / count).sqrt();
@@ -167,19 +172,20 @@ fn judge(interpreter: &Interpreter, truth: &Values, others: &[Values], root: Val
     Ok(Expected { values, bounds })
 }
 
+/// Returns the relative error that represents the rounding within an op.
 fn amplitude(accuracy: &Accuracy) -> f64 {
     accuracy.c * wide(accuracy.terms).sqrt() * EPS
 }
 
-/// Returns whether an op computes: it does more than to move, compare or choose numbers.
+/// Returns whether an op rounds: it does more than move, compare or select numbers.
 fn computes(accuracy: &Accuracy) -> bool {
     !accuracy.exact && accuracy.c > 0.0
 }
 
-/// Rounding errors of one run.
+/// Random rounding errors of one run.
 struct Noise {
     stream: Stream,
-    /// Whether numbers below the smallest normal one are zero, as a device may have it.
+    /// True if numbers below the smallest normal one are flushed to zero, as on some devices.
     flushes: bool,
 }
 
@@ -188,16 +194,16 @@ impl Noise {
         Self { stream: Stream::new(17, draw), flushes: draw % 2 == 1 }
     }
 
-    /// Returns an input with the relative errors that, by the bound, stand for those of the op.
-    fn shaken(&mut self, input: Arc<Array>, accuracy: &Accuracy) -> Arc<Array> {
+    /// Returns an input with the relative errors that represent the rounding within the op.
+    fn perturbed(&mut self, input: Arc<Array>, accuracy: &Accuracy) -> Arc<Array> {
         if !computes(accuracy) {
             return input;
         }
-        let shaken = shake_by(amplitude(accuracy), &input, &mut self.stream);
-        Arc::new(self.flushed(shaken))
+        let perturbed = perturb_by(amplitude(accuracy), &input, &mut self.stream);
+        Arc::new(self.flushed(perturbed))
     }
 
-    /// Returns a result with its own error.
+    /// Returns a result with the rounding error of its own.
     fn rounded(&mut self, array: Array, accuracy: &Accuracy) -> Array {
         if accuracy.exact || array.dtype() == DType::U32 {
             return array;
@@ -214,6 +220,7 @@ impl Noise {
         self.flushed(Array::new(array.shape(), values).expect("as many as before"))
     }
 
+    /// Returns an array with subnormal numbers replaced by zero, if this run flushes them.
     fn flushed(&self, array: Array) -> Array {
         let small = |x: f64| x != 0.0 && x.abs() < f64::from(f32::MIN_POSITIVE);
         if !self.flushes || array.dtype() == DType::U32 || !array.to_f64().into_iter().any(small) {

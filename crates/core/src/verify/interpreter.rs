@@ -1,4 +1,4 @@
-//! The reference interpreter: the nodes of a graph with their values on the host, computed one after the other in `f64`.
+//! The reference interpreter: computes the nodes of a graph on the host one after another, in `f64`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,40 +7,44 @@ use crate::graph::node::{Node, NodeId, NodeKind, ValueId};
 use crate::verify::evaluate;
 use crate::{Accuracy, Array, DType, FeedError, Graph, Result, Spec, Tensor, View};
 
-/// The values of a graph's nodes, as far as somebody still needs them.
+/// Values of a graph's nodes that are still needed.
 #[derive(Clone)]
 pub(crate) struct Values(HashMap<ValueId, Arc<Array>>);
 
 impl Values {
-    /// What was kept of a value.
+    /// Returns a stored value.
     pub fn get(&self, value: ValueId) -> Option<&Arc<Array>> {
         self.0.get(&value)
     }
 
+    /// Stores a value.
     pub fn set(&mut self, value: ValueId, array: impl Into<Arc<Array>>) {
         self.0.insert(value, array.into());
     }
 }
 
-/// Reference interpreter: the part of a graph that leads to some values, its nodes in order, and what is known before a run.
+/// Reference interpreter of the part of a graph that leads to some values.
 #[derive(Clone)]
 pub(crate) struct Interpreter {
+    /// All nodes of the graph.
     pub nodes: Vec<Arc<Node>>,
-    /// The nodes that count, in order.
+    /// Nodes that lead to the roots, in order.
     live: Vec<NodeId>,
-    /// What nobody reads after a node, also through views.
-    ends: HashMap<NodeId, Vec<ValueId>>,
+    /// Values whose last reader is a node, including reads through views.
+    last_uses: HashMap<NodeId, Vec<ValueId>>,
+    /// Scheduled numbers, with the values of this run.
     scheduled: Vec<(DType, f64)>,
     feeds: HashMap<ValueId, Arc<Array>>,
+    /// True if the device computes in `f64`, so that values are not rounded to `f32`.
     wide: bool,
 }
 
-/// Whether nothing is computed: the value is known before the run.
+/// Returns whether a node's value is known before the run.
 pub(crate) fn is_given(kind: &NodeKind) -> bool {
     matches!(kind, NodeKind::Input(_) | NodeKind::Variable(_) | NodeKind::Array(_))
 }
 
-/// Whether a value only relabels elements of another one.
+/// Returns whether a node's value only relabels elements of another one.
 fn is_alias(node: &Node, specs: &[Spec]) -> bool {
     match &node.kind {
         NodeKind::Detach => true,
@@ -50,10 +54,11 @@ fn is_alias(node: &Node, specs: &[Spec]) -> bool {
 }
 
 impl Interpreter {
-    /// The part of `graph` that leads to `roots`. Values are as a device holds them, in `f32`, or as they are if it is `wide`.
+    /// Creates an interpreter of the part of `graph` that leads to `roots`. Feeds and variables are rounded to `f32`,
+    /// as on a device, unless `wide` is set.
     ///
     /// # Errors
-    /// An error of the graph; an input that is not fed, or not what the graph says.
+    /// Errors of the graph, and inputs that are not fed or have another type or shape.
     pub fn new(graph: &Graph, roots: &[ValueId], feeds: &[(&Tensor, &Array)], wide: bool) -> Result<Self> {
         graph.check()?;
         let data = graph.data();
@@ -68,12 +73,12 @@ impl Interpreter {
         let scheduled = data.schedule.iter().map(|entry| (entry.dtype, (entry.value)())).collect();
         let nodes = data.nodes.clone();
         drop(data);
-        let mut all = Self { nodes, live, ends: HashMap::new(), scheduled, feeds: HashMap::new(), wide };
+        let mut all = Self { nodes, live, last_uses: HashMap::new(), scheduled, feeds: HashMap::new(), wide };
         for (tensor, array) in feeds {
             if !tensor.graph().is(graph) {
                 return Err(FeedError::OtherGraph { tensor: format!("{tensor:?}") }.into());
             }
-            all.feeds.insert(tensor.id(), all.held(array));
+            all.feeds.insert(tensor.id(), all.as_on_device(array));
         }
         for &node in &all.live {
             let Node { kind: NodeKind::Input(name), outputs, .. } = &*all.nodes[node] else { continue };
@@ -87,11 +92,12 @@ impl Interpreter {
                 Some(_) => {}
             }
         }
-        all.ends = all.ends(roots);
+        all.last_uses = all.last_uses(roots);
         Ok(all)
     }
 
-    fn ends(&self, roots: &[ValueId]) -> HashMap<NodeId, Vec<ValueId>> {
+    /// Returns, for each node, the values whose last reader it is.
+    fn last_uses(&self, roots: &[ValueId]) -> HashMap<NodeId, Vec<ValueId>> {
         let mut last: HashMap<ValueId, NodeId> = HashMap::new();
         let mut read = |value: ValueId, node: NodeId| {
             let mut value = value;
@@ -104,29 +110,30 @@ impl Interpreter {
             }
         };
         for &node in &self.live {
-            // What nobody reads ends where it begins.
+            // A value without readers is last used by the node that computes it.
             self.outputs(node).for_each(|value| read(value, node));
             self.nodes[node].inputs.iter().for_each(|&input| read(input, node));
         }
-        // What was asked for stays.
+        // Roots are kept.
         for &root in roots {
             read(root, NodeId(usize::MAX));
         }
-        let mut ends: HashMap<NodeId, Vec<ValueId>> = HashMap::new();
+        let mut last_uses: HashMap<NodeId, Vec<ValueId>> = HashMap::new();
         for (value, node) in last {
-            ends.entry(node).or_default().push(value);
+            last_uses.entry(node).or_default().push(value);
         }
-        ends
+        last_uses
     }
 
-    /// As the device holds it.
-    fn held(&self, array: &Array) -> Arc<Array> {
+    /// Returns an array in the precision of the device.
+    fn as_on_device(&self, array: &Array) -> Arc<Array> {
         if self.wide || array.dtype() != DType::F64 {
             return Arc::new(array.clone());
         }
         Arc::new(Array::new(array.shape(), array.to_f32()).expect("as many as before"))
     }
 
+    /// Returns the spec of a value.
     pub fn spec(&self, value: ValueId) -> &Spec {
         &self.nodes[value.node].outputs[value.output]
     }
@@ -135,13 +142,13 @@ impl Interpreter {
         values.iter().map(|&value| self.spec(value).clone()).collect()
     }
 
-    /// Whether a node only relabels elements: a view, or where gradients stop.
+    /// Returns whether a node only relabels elements: a view or a `detach`.
     pub fn is_alias(&self, node: NodeId) -> bool {
         let node = &self.nodes[node];
         is_alias(node, &self.specs(&node.inputs[..node.inputs.len().min(1)]))
     }
 
-    /// The value whose elements a value only relabels; itself if it has its own.
+    /// Follows views and `detach` to the value that they relabel; returns the value itself if it is computed or given.
     pub fn source(&self, mut value: ValueId) -> ValueId {
         while self.is_alias(value.node) {
             value = self.nodes[value.node].inputs[0];
@@ -149,12 +156,12 @@ impl Interpreter {
         value
     }
 
-    /// Whether a node counts.
+    /// Returns whether a node leads to the roots.
     pub fn is_live(&self, node: NodeId) -> bool {
         self.live.binary_search(&node).is_ok()
     }
 
-    /// The part that leads to one value.
+    /// Returns the interpreter of the part that leads to one value.
     pub fn to(&self, root: ValueId) -> Self {
         let mut live = vec![false; self.nodes.len()];
         live[root.node] = true;
@@ -164,12 +171,12 @@ impl Interpreter {
             }
         }
         let live = (0..self.nodes.len()).map(NodeId).filter(|&node| live[node]).collect();
-        let mut part = Self { live, ends: HashMap::new(), ..self.clone() };
-        part.ends = part.ends(&[root]);
+        let mut part = Self { live, last_uses: HashMap::new(), ..self.clone() };
+        part.last_uses = part.last_uses(&[root]);
         part
     }
 
-    /// The nodes that compute something, in order.
+    /// Returns the nodes that compute something, in order.
     pub fn computed(&self) -> Vec<NodeId> {
         let computes = |&node: &NodeId| {
             matches!(self.nodes[node].kind, NodeKind::Pointwise(..) | NodeKind::Op(_)) && !self.is_alias(node)
@@ -177,36 +184,36 @@ impl Interpreter {
         self.live.iter().copied().filter(computes).collect()
     }
 
-    /// The inputs, variables and arrays that count.
+    /// Returns the inputs, variables and arrays that lead to the roots.
     pub fn given(&self) -> Vec<ValueId> {
         let given = self.live.iter().filter(|&&node| is_given(&self.nodes[node].kind));
         given.map(|&node| node.output(0)).collect()
     }
 
-    /// The outputs of a node.
+    /// Returns the outputs of a node.
     pub fn outputs(&self, node: NodeId) -> impl Iterator<Item = ValueId> + use<> {
         (0..self.nodes[node].outputs.len()).map(move |output| node.output(output))
     }
 
-    /// What a node loses by rounding.
+    /// Returns the accuracy of a node's op.
     pub fn accuracy(&self, node: NodeId) -> Accuracy {
         let Node { kind, inputs, .. } = &*self.nodes[node];
         match kind {
-            NodeKind::Pointwise(row, _) => row.accuracy(),
+            NodeKind::Pointwise(op, _) => op.accuracy(),
             NodeKind::Op(op) => op.accuracy(&self.specs(inputs)),
             _ => Accuracy::EXACT,
         }
     }
 
-    /// No value yet.
+    /// Creates an empty set of values.
     pub fn values() -> Values {
         Values(HashMap::new())
     }
 
-    /// The value of a node: what is kept in `values`, or what follows from that without computing.
+    /// Returns a value: from `values`, or from the feeds, variables, constants and views, which need no computation.
     ///
     /// # Errors
-    /// When a variable's newest value is on a device.
+    /// Fails if a variable's newest value is on a device.
     pub fn value(&self, values: &Values, value: ValueId) -> Result<Arc<Array>> {
         if let Some(array) = values.get(value) {
             return Ok(array.clone());
@@ -219,8 +226,8 @@ impl Interpreter {
         };
         Ok(match &node.kind {
             NodeKind::Input(_) => self.feeds[&value].clone(),
-            NodeKind::Variable(variable) => self.held(&*variable.value()?),
-            NodeKind::Array(array) => self.held(array),
+            NodeKind::Variable(variable) => self.as_on_device(&*variable.value()?),
+            NodeKind::Array(array) => self.as_on_device(array),
             NodeKind::Constant(x) => number(node.outputs[0].dtype, *x).into(),
             NodeKind::Scheduled(i) => number(self.scheduled[*i].0, self.scheduled[*i].1).into(),
             NodeKind::Iota => {
@@ -231,50 +238,51 @@ impl Interpreter {
             NodeKind::Op(op) => {
                 let base = self.value(values, node.inputs[0])?;
                 let view = op.view(&View::contiguous(base.shape())).expect("only views have no value of their own");
-                Arc::new(evaluate::seen(&base, &view))
+                Arc::new(evaluate::gather_view(&base, &view))
             }
             NodeKind::Pointwise(..) | NodeKind::Invalid => unreachable!("nodes are computed in order"),
         })
     }
 
-    /// The values that a node reads.
+    /// Returns the values that a node reads.
     pub fn inputs(&self, values: &Values, node: NodeId) -> Result<Vec<Arc<Array>>> {
         self.nodes[node].inputs.iter().map(|&input| self.value(values, input)).collect()
     }
 
-    /// What a node makes of these inputs, by its reference in `f64`.
+    /// Computes the outputs of a node from these inputs, with its reference in `f64`.
     pub fn compute(&self, node: NodeId, inputs: &[Arc<Array>]) -> Vec<Array> {
         let Node { kind, inputs: read, outputs, .. } = &*self.nodes[node];
         match kind {
-            NodeKind::Pointwise(row, attributes) => vec![evaluate::pointwise(row, attributes, &outputs[0], inputs)],
+            NodeKind::Pointwise(op, attributes) => vec![evaluate::pointwise(op, attributes, &outputs[0], inputs)],
             NodeKind::Op(op) => evaluate::structured(&**op, &self.specs(read), outputs, inputs),
             _ => unreachable!("only ops compute"),
         }
     }
 
-    /// Does as [`Self::compute`], on a device that flushes numbers below the smallest normal one: within a pointwise op,
-    /// too.
+    /// Computes the outputs of a node as on a device that flushes numbers below the smallest normal one to zero, also
+    /// within a pointwise op.
     pub fn compute_flushed(&self, node: NodeId, inputs: &[Arc<Array>]) -> Vec<Array> {
         let Node { kind, outputs, .. } = &*self.nodes[node];
         match kind {
-            NodeKind::Pointwise(row, attributes) => {
-                vec![evaluate::pointwise_flushed(row, attributes, &outputs[0], inputs)]
+            NodeKind::Pointwise(op, attributes) => {
+                vec![evaluate::pointwise_flushed(op, attributes, &outputs[0], inputs)]
             }
             _ => self.compute(node, inputs),
         }
     }
 
-    /// Forgets what nobody reads after `node`.
-    pub fn forget(&self, values: &mut Values, node: NodeId) {
-        for value in self.ends.get(&node).into_iter().flatten() {
+    /// Drops the values that are not read after `node`.
+    pub fn drop_unused(&self, values: &mut Values, node: NodeId) {
+        for value in self.last_uses.get(&node).into_iter().flatten() {
             values.0.remove(value);
         }
     }
 
-    /// Computes every node in `f64` that has no value yet. Keeps the roots, and every node that `keep` names.
+    /// Computes every node in `f64` that has no value yet. Keeps the roots and every node for which `keep` returns
+    /// true.
     ///
     /// # Errors
-    /// As [`Self::value`].
+    /// Those of [`Self::value`].
     pub fn run(&self, values: &mut Values, keep: impl Fn(NodeId) -> bool) -> Result<()> {
         for node in self.computed() {
             if values.get(node.output(0)).is_none() {
@@ -283,7 +291,7 @@ impl Interpreter {
                     values.set(value, array);
                 }
             }
-            for value in self.ends.get(&node).into_iter().flatten().filter(|value| !keep(value.node)) {
+            for value in self.last_uses.get(&node).into_iter().flatten().filter(|value| !keep(value.node)) {
                 values.0.remove(value);
             }
         }

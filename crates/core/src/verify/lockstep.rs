@@ -1,4 +1,4 @@
-//! Lockstep: a whole step, node by node, held to what each node should make of what it was given.
+//! Lockstep: runs a whole step node by node and compares each node with its reference on the same inputs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,88 +10,90 @@ use crate::verify::interpreter::{Interpreter, Values};
 use crate::verify::non_finite::{Cause, causes};
 use crate::{Array, DType, DeviceInfo, Graph, Result, Session, Site, Tensor, Variable};
 
-/// A node of a graph, held to its reference.
+/// Comparison of a node's result with its reference.
 #[derive(Clone, Debug)]
-pub struct Checked {
+pub struct NodeCheck {
     /// The op's name.
     pub name: String,
-    /// Where it comes from. A gradient stands where the op stands whose gradient it is.
+    /// Source location. That of a gradient is the location of the op that it differentiates.
     pub site: Site,
-    /// Type and shape of the output that is furthest out.
+    /// Type and shape of the output with the largest error relative to its bound.
     pub spec: String,
-    /// The element of it that is furthest out, and its bound; none if there are no elements.
+    /// Element of that output with the largest error relative to its bound; `None` if there are no elements.
     pub worst: Option<Deviation>,
-    /// Where that element is.
+    /// Index of that element.
     pub index: Vec<usize>,
-    /// What the op read, if it failed.
+    /// Inputs of the op, if the check failed.
     pub causes: Vec<Cause>,
 }
 
-impl Checked {
-    /// The largest error as a share of its bound: more than 1 is a fault.
-    pub fn share(&self) -> f64 {
-        self.worst.map_or(0.0, |worst| worst.share())
+impl NodeCheck {
+    /// Returns the largest error as a fraction of its bound; more than 1 is a failure.
+    pub fn bound_fraction(&self) -> f64 {
+        self.worst.map_or(0.0, |worst| worst.bound_fraction())
     }
 
-    /// Whether an error exceeds its bound.
+    /// Returns whether an error exceeds its bound.
     pub fn fails(&self) -> bool {
-        self.share() > 1.0
+        self.bound_fraction() > 1.0
     }
 }
 
-/// A result of the step as it really runs, held to a whole run in `f64`.
+/// Comparison of a result of the fused step with a run in `f64`.
 #[derive(Clone, Debug)]
 pub struct FusedCheck {
-    /// The op of a fetched tensor, or the variable that is updated.
+    /// Name of the fetched tensor's op, or of the updated variable.
     pub name: String,
-    /// Where it comes from.
+    /// Source location.
     pub site: Site,
-    /// The element that is furthest out, with a bound for all rounding on the way; none if there are no elements.
+    /// Element with the largest error relative to its bound, which covers the rounding of all ops before it; `None`
+    /// if there are no elements.
     pub worst: Option<Deviation>,
-    /// Where that element is.
+    /// Index of that element.
     pub index: Vec<usize>,
 }
 
 impl FusedCheck {
-    /// Whether an error exceeds its bound.
+    /// Returns whether an error exceeds its bound.
     pub fn fails(&self) -> bool {
         self.worst.is_some_and(|worst| worst.fails())
     }
 }
 
-/// What [`Session::lockstep`] found.
+/// Report of [`Session::lockstep`].
 #[derive(Clone, Debug)]
 pub struct Lockstep {
     /// The device.
     pub device: DeviceInfo,
-    /// Every node that computes something, in the order of execution.
-    pub nodes: Vec<Checked>,
-    /// Fetched tensors and updated variables of the step as it really runs.
+    /// Checks of all nodes that compute something, in the order of execution.
+    pub nodes: Vec<NodeCheck>,
+    /// Checks of the fetched tensors and updated variables of the fused step.
     pub fused: Vec<FusedCheck>,
 }
 
 impl Lockstep {
-    /// Whether every error keeps its bound.
+    /// Returns whether every error is within its bound.
     pub fn passes(&self) -> bool {
         self.first_failure().is_none() && self.fused.iter().all(|result| !result.fails())
     }
 
-    /// The first node whose error exceeds its bound: its inputs are what the device itself computed, so it is to blame.
-    pub fn first_failure(&self) -> Option<&Checked> {
+    /// Returns the first node whose error exceeds its bound. Its reference is computed from the device's own inputs
+    /// to it, so the fault is in this node.
+    pub fn first_failure(&self) -> Option<&NodeCheck> {
         self.nodes.iter().find(|node| node.fails())
     }
 
-    /// Whether every node by itself keeps its bound, and the step as it really runs does not: the fault is in a fused kernel,
-    /// or in how buffers are reused.
+    /// Returns whether every single node is within its bound but the fused step is not: the fault is in a fused
+    /// kernel or in the reuse of buffers.
     pub fn only_fused(&self) -> bool {
         self.first_failure().is_none() && !self.passes()
     }
 }
 
-/// Lines of the table.
+/// Number of results listed in the report.
 const SHOWN: usize = 10;
 
-fn off(f: &mut fmt::Formatter<'_>, worst: &Deviation, index: &[usize]) -> fmt::Result {
+fn write_deviation(f: &mut fmt::Formatter<'_>, worst: &Deviation, index: &[usize]) -> fmt::Result {
     let Deviation { got, truth, bound, .. } = *worst;
     write!(
         f,
@@ -111,7 +113,7 @@ impl fmt::Display for Lockstep {
             }
             write!(f, "\n  {} ", node.spec)?;
             if let Some(worst) = &node.worst {
-                off(f, worst, &node.index)?;
+                write_deviation(f, worst, &node.index)?;
             }
             for Cause { name, spec, range: [low, high], element } in &node.causes {
                 write!(f, "\n    of {name} {spec}: ")?;
@@ -125,8 +127,8 @@ impl fmt::Display for Lockstep {
             let wrong: Vec<_> = fused.iter().filter(|result| result.fails()).collect();
             writeln!(
                 f,
-                "lockstep on {device}: each of {} nodes is right by itself, but the step is not as it really runs: only when \
-                 fused, {} of {} results are wrong",
+                "lockstep on {device}: each of {} nodes is right on its own, but the fused step is wrong: only when fused, \
+                 {} of {} results are wrong",
                 nodes.len(),
                 wrong.len(),
                 fused.len()
@@ -134,39 +136,41 @@ impl fmt::Display for Lockstep {
             for result in wrong.iter().take(SHOWN) {
                 write!(f, "  `{}` ", result.name)?;
                 if let Some(worst) = &result.worst {
-                    off(f, worst, &result.index)?;
+                    write_deviation(f, worst, &result.index)?;
                 }
                 writeln!(f, "\n    at {}", result.site)?;
             }
         } else {
             let (n, m) = (nodes.len(), fused.len());
             writeln!(f, "lockstep on {device}: {n} nodes and {m} results of the fused step are within their bounds")?;
-            let share = |result: &&FusedCheck| result.worst.map_or(0.0, |worst| worst.share());
-            if let Some(furthest) = fused.iter().max_by(|a, b| share(a).total_cmp(&share(b))) {
-                let (name, share) = (&furthest.name, share(&furthest));
-                writeln!(f, "furthest from a run in f64 is `{name}`, at {share:.3} of what rounding explains")?;
+            let fraction = |result: &&FusedCheck| result.worst.map_or(0.0, |worst| worst.bound_fraction());
+            if let Some(furthest) = fused.iter().max_by(|a, b| fraction(a).total_cmp(&fraction(b))) {
+                let (name, fraction) = (&furthest.name, fraction(&furthest));
+                writeln!(f, "furthest from a run in f64 is `{name}`, at {fraction:.3} of what rounding explains")?;
             }
         }
-        let mut worst: Vec<&Checked> = nodes.iter().filter(|node| node.worst.is_some()).collect();
-        worst.sort_by(|a, b| b.share().total_cmp(&a.share()));
+        let mut worst: Vec<&NodeCheck> = nodes.iter().filter(|node| node.worst.is_some()).collect();
+        worst.sort_by(|a, b| b.bound_fraction().total_cmp(&a.bound_fraction()));
         write!(f, "{:>9}  {:>9}  {:>7}  node", "of bound", "error", "ULP")?;
         for node in worst.iter().take(SHOWN) {
             let Some(deviation) = &node.worst else { continue };
-            let (share, error, ulp) = (deviation.share(), deviation.error(), deviation.ulp());
-            write!(f, "\n{share:>9.3}  {error:>9.2e}  {ulp:>7.1}  {} {}, {}", node.name, node.spec, node.site)?;
+            let (fraction, error, ulp) = (deviation.bound_fraction(), deviation.error(), deviation.ulp());
+            write!(f, "\n{fraction:>9.3}  {error:>9.2e}  {ulp:>7.1}  {} {}, {}", node.name, node.spec, node.site)?;
         }
         Ok(())
     }
 }
 
 impl Session {
-    /// Runs a step on the device node by node, and recomputes each node in `f64` on the host from the device's own inputs to
-    /// it: errors do not pile up, and the first node whose error exceeds its bound ([`crate::bound`]) is to blame. Then
-    /// runs the step as it really is, fused, and holds `targets` and all updated variables to a run in `f64`, within a bound
-    /// for all rounding on the way ([`expected`](crate::expected)).
+    /// Runs a step on the device node by node and compares each node with its reference.
     ///
-    /// Variables and counters are afterwards as they were before. This is slow and takes memory: each node is computed about
-    /// ten times on the host, in `f64`.
+    /// The reference is computed in `f64` on the host from the device's own inputs to the node. Errors therefore do
+    /// not accumulate, and the first node whose error exceeds its bound ([`crate::bound`]) is the faulty one. Then
+    /// runs the fused step, and compares `targets` and all updated variables with a run in `f64`, within a bound for
+    /// the rounding of all ops before them ([`expected`](crate::expected)).
+    ///
+    /// Variables and counters are restored afterwards. This is slow and needs much memory: each node is computed
+    /// about ten times on the host, in `f64`.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -181,7 +185,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::compile`] and [`Session::run`].
+    /// Those of [`Session::compile`] and [`Session::run`].
     pub fn lockstep(&mut self, graph: &Graph, targets: &[&Tensor], feeds: &[(&Tensor, &Array)]) -> Result<Lockstep> {
         self.sync()?;
         let updates: Vec<(Variable, ValueId)> =
@@ -195,8 +199,8 @@ impl Session {
             Ok(())
         })?;
         let before = graph.state()?;
-        let arrays = self.as_it_runs(graph, targets, feeds, &updates);
-        // Also if the run failed.
+        let arrays = self.run_fused(graph, targets, feeds, &updates);
+        // Restore the state also if the run failed.
         self.sync().and_then(|()| before.restore())?;
         let arrays = arrays?;
         let names = targets.iter().map(|tensor| interpreter.nodes[tensor.id().node].name().to_string());
@@ -210,8 +214,8 @@ impl Session {
         Ok(Lockstep { device: self.device(), nodes, fused })
     }
 
-    /// The fetched tensors and the new values of the variables of a step as it really runs.
-    fn as_it_runs(
+    /// Runs the fused step; returns the fetched tensors, then the new values of the variables.
+    fn run_fused(
         &mut self,
         graph: &Graph,
         targets: &[&Tensor],
@@ -229,29 +233,30 @@ impl Session {
     }
 }
 
-/// How often what seems to fail is shaken anew: among millions of elements there is one that few draws hardly move.
-const LOOKS: usize = 12;
+/// Number of times that the bounds of a seemingly failing node are widened with new draws: among millions of
+/// elements, few draws hardly move some.
+const ROUNDS: usize = 12;
 
-/// Holds what the device made of a node's inputs to what should come of them.
-fn check(interpreter: &Interpreter, values: &Values, node: NodeId) -> Result<Checked> {
+/// Compares the device's outputs of a node with the reference on the same inputs.
+fn check(interpreter: &Interpreter, values: &Values, node: NodeId) -> Result<NodeCheck> {
     let inputs = interpreter.inputs(values, node)?;
     let truth: Vec<Vec<f64>> = interpreter.compute(node, &inputs).iter().map(Array::to_f64).collect();
-    let still =
+    let exact_node =
         interpreter.accuracy(node).exact || interpreter.nodes[node].outputs.iter().all(|spec| spec.dtype == DType::U32);
     let mut moved: Vec<Vec<f64>> = truth.iter().map(|values| vec![0.0; values.len()]).collect();
     let mut worst = None;
-    for look in 0..if still { 1 } else { LOOKS } {
-        if !still {
-            let name = format!("{} {node} {look}", interpreter.nodes[node].name());
+    for round in 0..if exact_node { 1 } else { ROUNDS } {
+        if !exact_node {
+            let name = format!("{} {node} {round}", interpreter.nodes[node].name());
             let further = bound::sensitivity(&truth, &name, bound::DRAWS, |stream| {
-                let shaken: Vec<_> = inputs.iter().map(|input| Arc::new(bound::shake(input, stream))).collect();
-                Ok(interpreter.compute(node, &shaken))
+                let perturbed: Vec<_> = inputs.iter().map(|input| Arc::new(bound::perturb(input, stream))).collect();
+                Ok(interpreter.compute(node, &perturbed))
             })?;
             for (moved, further) in moved.iter_mut().flatten().zip(further.iter().flatten()) {
                 *moved = moved.max(*further);
             }
         }
-        worst = furthest(interpreter, values, node, (&truth, &moved))?;
+        worst = worst_deviation(interpreter, values, node, (&truth, &moved))?;
         if !worst.is_some_and(|(_, worst)| worst.fails()) {
             break;
         }
@@ -263,7 +268,7 @@ fn check(interpreter: &Interpreter, values: &Values, node: NodeId) -> Result<Che
         _ => vec![],
     };
     let of = &interpreter.nodes[node];
-    Ok(Checked {
+    Ok(NodeCheck {
         name: of.name().into(),
         site: of.site.clone(),
         spec: interpreter.spec(value).to_string(),
@@ -273,8 +278,8 @@ fn check(interpreter: &Interpreter, values: &Values, node: NodeId) -> Result<Che
     })
 }
 
-/// The element of a node's outputs whose error is the largest share of its bound.
-fn furthest(
+/// Returns the element of a node's outputs whose error is the largest fraction of its bound.
+fn worst_deviation(
     interpreter: &Interpreter,
     values: &Values,
     node: NodeId,
@@ -283,11 +288,11 @@ fn furthest(
     let bounds = interpreter.accuracy(node).bounds(truth, moved);
     let mut worst: Option<(ValueId, Deviation)> = None;
     for (value, (truth, bounds)) in interpreter.outputs(node).zip(truth.iter().zip(&bounds)) {
-        // Integers are not rounded, whatever the op does beside them.
+        // Integers are not rounded, even if the op has float outputs too.
         let exact = (interpreter.spec(value).dtype == DType::U32).then(|| vec![0.0; truth.len()]);
         let bounds = exact.as_ref().unwrap_or(bounds);
         let Some(deviation) = Deviation::worst(&*interpreter.value(values, value)?, truth, bounds) else { continue };
-        if worst.as_ref().is_none_or(|(_, worst)| deviation.share() > worst.share()) {
+        if worst.as_ref().is_none_or(|(_, worst)| deviation.bound_fraction() > worst.bound_fraction()) {
             worst = Some((value, deviation));
         }
     }

@@ -1,11 +1,11 @@
-//! What keeps its bound, and what does not.
+//! Steps with and without a faulty op.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::{Backward, CpuBackend, Init, InvalidArgument, Kind, Mode, Op, Params, Reference, Spec, gradients};
 
-/// Twice its input; in `f32`, one element is off from the run `from` on.
+/// Op that doubles its input. In `f32`, one element is wrong from run `from` on.
 #[derive(Debug)]
 struct Twice {
     from: usize,
@@ -47,7 +47,7 @@ impl Op for Twice {
     }
 }
 
-/// A step with an update around `Twice`; returns the report and the line that called it.
+/// Checks a step with an update around `Twice`; returns the report and the line on which the op is applied.
 fn step(from: usize) -> (Lockstep, u32) {
     let params = Params::seeded(0);
     let w = params.variable("w", [4], Kind::Parameter, Init::Uniform(-1.0, 1.0));
@@ -61,13 +61,13 @@ fn step(from: usize) -> (Lockstep, u32) {
     let line = line!() - 1;
     drop(scope);
     let loss = (&twice * &twice).sum_keep(&[0]);
-    let gradient = gradients(&loss, std::slice::from_ref(&value)).remove(0).expect("it depends");
+    let gradient = gradients(&loss, std::slice::from_ref(&value)).remove(0).expect("the loss depends on it");
     graph.update(&w, &(&value - gradient * 0.1));
     graph.advance(&counter);
     let mut session = Session::new(CpuBackend::<f32>::new(), &params).expect("names are unique");
     let feed = Array::vector(vec![0.3f32, -1.7, 2.1, 0.9]);
     let report = session.lockstep(&graph, &[&loss], &[(&x, &feed)]).expect("runs");
-    assert_eq!((w.value().expect("on the host"), counter.get()), (before, 0), "nothing has moved");
+    assert_eq!((w.value().expect("on the host"), counter.get()), (before, 0), "the state is restored");
     (report, line)
 }
 
@@ -81,7 +81,7 @@ fn a_right_step_passes() {
 }
 
 #[test]
-fn the_node_to_blame_is_named_and_not_those_that_read_it() {
+fn only_the_faulty_node_is_named() {
     let (report, line) = step(0);
     let failing: Vec<_> = report.nodes.iter().filter(|node| node.fails()).map(|node| node.name.as_str()).collect();
     assert_eq!(failing, ["twice"]);
@@ -95,15 +95,15 @@ fn the_node_to_blame_is_named_and_not_those_that_read_it() {
 }
 
 #[test]
-fn what_is_wrong_only_in_the_whole_step_is_said_to_be() {
-    // The first run is that of the node, the second that of the step.
+fn a_fault_of_the_fused_step_is_reported() {
+    // The first run is that of the single node, the second that of the fused step.
     let (report, _) = step(1);
     assert!(report.only_fused() && !report.passes(), "{report}");
     assert!(report.to_string().contains("only when fused"), "{report}");
 }
 
 #[test]
-fn long_sums_and_cancelling_ones_keep_their_bounds() {
+fn long_and_cancelling_sums_are_within_bounds() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [300, 400], DType::F32);
     let mean = x.sum_keep(&[0]) * (1.0 / 300.0);
@@ -118,7 +118,7 @@ fn long_sums_and_cancelling_ones_keep_their_bounds() {
 }
 
 #[test]
-fn among_very_many_elements_none_fails_by_chance() {
+fn no_element_of_many_fails_by_chance() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [40_000, 30], DType::F32);
     let w = graph.input("w", [30], DType::F32);

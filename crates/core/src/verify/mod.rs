@@ -1,4 +1,4 @@
-//! Checks of what was computed: bounds, the reference interpreter, comparison with PyTorch, the audit of gradients.
+//! Verification of results: error bounds, the reference interpreter, lockstep runs, the gradient audit.
 
 pub mod bound;
 

@@ -1,4 +1,4 @@
-//! A graph on a device node by node: cut into graphs of some nodes each, whose values are all fetched.
+//! Running a graph on a device node by node: in chunks of nodes, each a graph of its own whose values are all fetched.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +7,9 @@ use crate::graph::node::{Node, NodeId, NodeKind, ValueId};
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Array, Graph, Result, Session, Spec, Tensor};
 
-/// Bytes of values that are fetched at once, and how many.
+/// Largest size of the values of a chunk, in bytes.
 const BYTES: usize = 256 << 20;
+/// Largest number of values of a chunk.
 const COUNT: usize = 256;
 
 impl Interpreter {
@@ -22,37 +23,37 @@ impl Interpreter {
                 count += self.nodes[node].outputs.len();
                 bytes <= BYTES && count <= COUNT
             });
-            let (some, rest) = nodes.split_at(fits.count().max(1));
-            chunks.push(some);
+            let (chunk, rest) = nodes.split_at(fits.count().max(1));
+            chunks.push(chunk);
             nodes = rest;
         }
         chunks
     }
 
-    /// Returns the nodes `some` as a graph of their own: inputs replace what other nodes have computed.
-    fn subgraph(&self, graph: &Graph, values: &Values, some: &[NodeId]) -> Result<Subgraph> {
-        let part = Graph::new(graph.mode());
+    /// Returns a graph of the nodes in `chunk`. Values computed by other nodes become inputs.
+    fn subgraph(&self, graph: &Graph, values: &Values, chunk: &[NodeId]) -> Result<Subgraph> {
+        let subgraph = Graph::new(graph.mode());
         let mut known = HashMap::new();
         let mut feeds = vec![];
         let mut fetches = vec![];
-        for &node in some {
+        for &node in chunk {
             for &input in &self.nodes[node].inputs {
-                self.bring(&part, values, input, &mut known, &mut feeds)?;
+                self.import(&subgraph, values, input, &mut known, &mut feeds)?;
             }
-            let copy = push(&part, &self.nodes[node], &known, self.nodes[node].kind.clone());
+            let copy = push(&subgraph, &self.nodes[node], &known, self.nodes[node].kind.clone());
             for value in self.outputs(node) {
                 let id = copy.output(value.output);
                 known.insert(value, id);
-                fetches.push(Tensor::new(part.clone(), id));
+                fetches.push(Tensor::new(subgraph.clone(), id));
             }
         }
-        Ok(Subgraph { graph: part, fetches, feeds })
+        Ok(Subgraph { graph: subgraph, fetches, feeds })
     }
 
-    /// Brings a value into a subgraph, if it is not there yet.
-    fn bring(
+    /// Adds a value to a subgraph, if it is not there yet.
+    fn import(
         &self,
-        part: &Graph,
+        subgraph: &Graph,
         values: &Values,
         value: ValueId,
         known: &mut HashMap<ValueId, ValueId>,
@@ -63,18 +64,18 @@ impl Interpreter {
         }
         let node = &self.nodes[value.node];
         let id = if self.is_alias(value.node) {
-            self.bring(part, values, node.inputs[0], known, feeds)?;
-            push(part, node, known, node.kind.clone()).output(value.output)
+            self.import(subgraph, values, node.inputs[0], known, feeds)?;
+            push(subgraph, node, known, node.kind.clone()).output(value.output)
         } else if matches!(
             node.kind,
             NodeKind::Variable(_) | NodeKind::Array(_) | NodeKind::Constant(_) | NodeKind::Iota
         ) {
-            push(part, node, known, node.kind.clone()).output(0)
+            push(subgraph, node, known, node.kind.clone()).output(0)
         } else {
             let kind = NodeKind::Input(node.name().into());
             let read = Node { kind, inputs: vec![], outputs: vec![self.spec(value).clone()], site: node.site.clone() };
-            let id = push(part, &read, known, read.kind.clone()).output(0);
-            feeds.push((Tensor::new(part.clone(), id), self.value(values, value)?));
+            let id = push(subgraph, &read, known, read.kind.clone()).output(0);
+            feeds.push((Tensor::new(subgraph.clone(), id), self.value(values, value)?));
             id
         };
         known.insert(value, id);
@@ -82,55 +83,56 @@ impl Interpreter {
     }
 }
 
-/// A graph of some nodes of another.
+/// Graph of some nodes of another graph.
 struct Subgraph {
     graph: Graph,
     /// The outputs of all nodes.
     fetches: Vec<Tensor>,
+    /// Inputs with the values computed by earlier nodes.
     feeds: Vec<(Tensor, Arc<Array>)>,
 }
 
-/// Adds a node with its inputs as they are called in the subgraph.
-fn push(part: &Graph, node: &Node, known: &HashMap<ValueId, ValueId>, kind: NodeKind) -> NodeId {
+/// Adds a node to the subgraph; `known` maps the ids of its inputs to those in the subgraph.
+fn push(subgraph: &Graph, node: &Node, known: &HashMap<ValueId, ValueId>, kind: NodeKind) -> NodeId {
     let inputs = node.inputs.iter().map(|input| known[input]).collect();
-    let mut data = part.data();
+    let mut data = subgraph.data();
     data.nodes.push(Arc::new(Node { kind, inputs, outputs: node.outputs.clone(), site: node.site.clone() }));
     NodeId(data.nodes.len() - 1)
 }
 
 impl Session {
-    /// Whether the device computes in `f64`.
+    /// Returns whether the device computes in `f64`.
     pub(crate) fn is_wide(&self) -> bool {
         self.device().kind == "cpu-f64"
     }
 
-    /// Runs the nodes of a graph on the device, some at a time, each from the values that came out before it: calls `see`
-    /// with every node, once its values are known. Nothing is updated, no counter moves.
+    /// Runs the nodes of a graph on the device, chunk by chunk, each on the device's own results of earlier nodes.
+    /// Calls `visit` with every node once its values are known. No variable is updated and no counter advances.
     ///
     /// # Errors
-    /// As [`Session::compile`] and [`Session::run`]; the first of `see`.
+    /// Those of [`Session::compile`] and [`Session::run`], and the first error of `visit`.
     pub(crate) fn run_node_by_node(
         &mut self,
         graph: &Graph,
         of: &Interpreter,
-        mut see: impl FnMut(&mut Values, NodeId) -> Result<()>,
+        mut visit: impl FnMut(&mut Values, NodeId) -> Result<()>,
     ) -> Result<()> {
         let mut values = Interpreter::values();
         let computed = of.computed();
-        for some in of.chunks(&computed) {
-            let Subgraph { graph, fetches, feeds } = of.subgraph(graph, &values, some)?;
+        for chunk in of.chunks(&computed) {
+            let Subgraph { graph, fetches, feeds } = of.subgraph(graph, &values, chunk)?;
             let step = self.compile(&graph, &fetches.iter().collect::<Vec<_>>())?;
             let feeds: Vec<_> = feeds.iter().map(|(tensor, array)| (tensor, &**array)).collect();
             let mut arrays = self.run(&step, &feeds)?.into_iter();
-            let all: Vec<_> = some.iter().flat_map(|&node| of.outputs(node)).collect();
+            let all: Vec<_> = chunk.iter().flat_map(|&node| of.outputs(node)).collect();
             for value in all {
                 values.set(value, arrays.next().expect("a value for each that is fetched"));
             }
-            for &node in some {
-                see(&mut values, node)?;
+            for &node in chunk {
+                visit(&mut values, node)?;
             }
-            for &node in some {
-                of.forget(&mut values, node);
+            for &node in chunk {
+                of.drop_unused(&mut values, node);
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Where a run stops being numbers: the node that makes the first infinity or NaN of its inputs.
+//! Search for the first infinity or NaN of a run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,33 +7,33 @@ use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::verify::interpreter::{Interpreter, Values, is_given};
 use crate::{Array, Data, Graph, Result, Session, Site, Tensor};
 
-/// What a node read: beside an infinity or NaN that it made, or an error.
+/// Input of a node whose result is not finite or wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cause {
-    /// The name of what was read: an op, an input or a variable.
+    /// Name of the op, input or variable that was read.
     pub name: String,
-    /// Its type and shape.
+    /// Type and shape.
     pub spec: String,
-    /// Its smallest and its largest value.
+    /// Smallest and largest value.
     pub range: [f64; 2],
-    /// Its value where the result is looked at, if the op goes element by element.
+    /// Value at the index of the reported element, if the op is pointwise.
     pub element: Option<f64>,
 }
 
-/// The first node of a graph whose inputs are finite and whose output is not, on the way to what went wrong.
+/// First node with finite inputs and a non-finite output that affects the result.
 #[derive(Clone, Debug)]
 pub struct NonFinite {
-    /// The node's name: an op, or an input or variable that was not finite before the run.
+    /// Name of the op, or of the input or variable that was not finite before the run.
     pub name: String,
-    /// Where it comes from. A gradient stands where the op stands whose gradient it is.
+    /// Source location. That of a gradient is the location of the op that it differentiates.
     pub site: Site,
-    /// Whether it was there before the run: an input, a variable or an array.
+    /// True if the value existed before the run: an input, a variable or an array.
     pub given: bool,
-    /// The value: infinite or NaN.
+    /// Value: infinite or NaN.
     pub value: f64,
-    /// Where it is.
+    /// Index of the element.
     pub index: Vec<usize>,
-    /// What the op read.
+    /// Inputs of the op.
     pub causes: Vec<Cause>,
 }
 
@@ -57,8 +57,8 @@ impl fmt::Display for NonFinite {
     }
 }
 
-/// The first infinity or NaN, by its bits: an exponent of ones. What a driver thinks of comparisons with NaN is no matter.
-fn first_wrong(array: &Array) -> Option<usize> {
+/// Returns the position of the first infinity or NaN, recognised by its bits: all bits of the exponent are set.
+fn first_non_finite_element(array: &Array) -> Option<usize> {
     match array.data() {
         Data::F32(values) => values.iter().position(|x| x.to_bits() & 0x7f80_0000 == 0x7f80_0000),
         Data::F64(values) => values.iter().position(|x| x.to_bits() & 0x7ff0_0000_0000_0000 == 0x7ff0_0000_0000_0000),
@@ -66,7 +66,7 @@ fn first_wrong(array: &Array) -> Option<usize> {
     }
 }
 
-/// What a node reads, and the elements at the linear position `at` of its result.
+/// Returns the inputs of a node; those of a pointwise op with their value at the linear position `at` of its result.
 pub(crate) fn causes(interpreter: &Interpreter, values: &Values, node: NodeId, at: usize) -> Result<Vec<Cause>> {
     let pointwise = matches!(interpreter.nodes[node].kind, NodeKind::Pointwise(..));
     let mut causes = vec![];
@@ -84,12 +84,15 @@ pub(crate) fn causes(interpreter: &Interpreter, values: &Values, node: NodeId, a
 }
 
 impl Session {
-    /// Runs a graph once with every node's value fetched, and names the first node on the way to `targets`, or else to the
-    /// updates of variables, that makes an infinity or NaN of finite inputs. None if all of them are finite.
+    /// Finds the first node that computes an infinity or NaN from finite inputs.
     ///
-    /// What only masked elements are is no fault: a node counts if what it made arrives. No variable is updated and no counter
-    /// moves. This is slow and takes memory, and is for the one step that failed. Steps are hardly fused here, so what
-    /// overflows barely may not do so here.
+    /// Runs the graph once and fetches every node's value. Considers the nodes that lead to `targets`, or else to the
+    /// updates of variables. Returns `None` if all of these values are finite.
+    ///
+    /// A non-finite value that is masked out later is not reported: a node counts only if its non-finite value
+    /// reaches the result. No variable is updated and no counter advances. This is slow and needs much memory; it is
+    /// meant for the one step that failed. Steps are hardly fused here, so a value that barely overflows in the fused
+    /// step may be finite here.
     ///
     /// ```
     /// use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -105,7 +108,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::compile`] and [`Session::run`].
+    /// Those of [`Session::compile`] and [`Session::run`].
     pub fn first_non_finite(
         &mut self,
         graph: &Graph,
@@ -130,7 +133,7 @@ impl Session {
         };
         for value in interpreter.given() {
             let array = interpreter.value(&Interpreter::values(), value)?;
-            if let Some(at) = first_wrong(&array) {
+            if let Some(at) = first_non_finite_element(&array) {
                 wrong.insert(value);
                 found.insert(value, report(value, &array, at, vec![]));
             }
@@ -138,7 +141,7 @@ impl Session {
         self.run_node_by_node(graph, &interpreter, |values, node| {
             for value in interpreter.outputs(node) {
                 let array = interpreter.value(values, value)?;
-                let Some(at) = first_wrong(&array) else { continue };
+                let Some(at) = first_non_finite_element(&array) else { continue };
                 let read = &interpreter.nodes[node].inputs;
                 if !read.iter().any(|input| wrong.contains(&interpreter.source(*input))) {
                     found.insert(value, report(value, &array, at, causes(&interpreter, values, node, at)?));
@@ -152,14 +155,14 @@ impl Session {
     }
 }
 
-/// The first value, in the order of nodes, that is wrong while nothing that it is made of is, and from which wrong values
-/// lead to one of `roots`.
+/// Returns the first value, in the order of nodes, that is in `wrong` while none of its inputs is, and from which a
+/// path of wrong values leads to one of `roots`.
 fn origin(interpreter: &Interpreter, roots: &[ValueId], wrong: &BTreeSet<ValueId>) -> Option<ValueId> {
     let mut stack: Vec<ValueId> =
         roots.iter().map(|&root| interpreter.source(root)).filter(|root| wrong.contains(root)).collect();
-    let (mut seen, mut first) = (vec![false; interpreter.nodes.len()], None::<ValueId>);
+    let (mut visited, mut first) = (vec![false; interpreter.nodes.len()], None::<ValueId>);
     while let Some(value) = stack.pop() {
-        if std::mem::replace(&mut seen[value.node], true) {
+        if std::mem::replace(&mut visited[value.node], true) {
             continue;
         }
         let inputs = interpreter.nodes[value.node].inputs.iter().map(|&input| interpreter.source(input));

@@ -1,4 +1,4 @@
-//! What is named, and what is not.
+//! Graphs with infinities and NaNs.
 
 use super::*;
 use crate::{CpuBackend, DType, Init, Kind, Mode, Params};
@@ -8,13 +8,13 @@ fn session(params: &Params) -> Session {
 }
 
 #[test]
-fn bits_tell_what_is_not_finite() {
-    let at = |values: Vec<f32>| first_wrong(&Array::vector(values));
+fn non_finite_values_are_found_by_their_bits() {
+    let at = |values: Vec<f32>| first_non_finite_element(&Array::vector(values));
     assert_eq!(at(vec![0.0, f32::MAX, f32::MIN_POSITIVE, -0.0]), None);
     assert_eq!(at(vec![1.0, f32::NEG_INFINITY]), Some(1));
     assert_eq!(at(vec![f32::from_bits(0x7f80_0001), 0.0]), Some(0));
-    assert_eq!(first_wrong(&Array::vector(vec![f64::MAX, f64::NAN])), Some(1));
-    assert_eq!(first_wrong(&Array::vector(vec![u32::MAX])), None);
+    assert_eq!(first_non_finite_element(&Array::vector(vec![f64::MAX, f64::NAN])), Some(1));
+    assert_eq!(first_non_finite_element(&Array::vector(vec![u32::MAX])), None);
 }
 
 #[test]
@@ -40,16 +40,16 @@ fn the_node_is_named_with_line_scope_and_inputs() {
 }
 
 #[test]
-fn what_does_not_arrive_is_no_fault() {
+fn an_unused_infinity_is_not_reported() {
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [2], DType::F32);
-    // Infinite, and nobody reads it.
+    // Infinite, but not used.
     let _ = &x / 0.0;
     let y = &x * 2.0;
     let array = Array::vector(vec![1f32, 2.0]);
     let mut session = session(&Params::default());
     assert!(session.first_non_finite(&graph, &[&y], &[(&x, &array)]).expect("runs").is_none());
-    // What was fed is named as such.
+    // A fed NaN is reported as one.
     let array = Array::vector(vec![1f32, f32::NAN]);
     let found = session.first_non_finite(&graph, &[&y], &[(&x, &array)]).expect("runs").expect("NaN was fed");
     assert!(found.to_string().starts_with("`x` has NaN at [1] before the step\n  at "), "{found}");
@@ -58,7 +58,7 @@ fn what_does_not_arrive_is_no_fault() {
 }
 
 #[test]
-fn updates_are_looked_at_and_nothing_is_changed() {
+fn updates_are_checked_and_state_is_unchanged() {
     let params = Params::seeded(0);
     let w = params.variable("w", [2], Kind::Parameter, Init::Constant(1e30));
     let counter = params.counter("steps");

@@ -1,24 +1,25 @@
-//! Adapters of this machine, best first, and how one is opened.
+//! Adapters of this machine and opening of devices.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use wgrad_core::{DeviceInfo, Limits, Result, TuningChoices, memory_of_host};
 
-use super::device::{Device, Opened};
+use super::device::{Device, OpenedGpu};
 use super::probe;
 use super::self_test::SelfTest;
 use crate::gpu::Gpu;
 use crate::kernels::compile::{Disk, Kernels};
 
-/// Features that devices are opened with where the adapter has them: the clock of profiles and tuning, and compiled
-/// kernels.
-pub(crate) const WANTED: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
+/// Optional features that devices use if the adapter supports them: timestamps, for profiling and tuning, and the
+/// pipeline cache.
+pub(crate) const OPTIONAL_FEATURES: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE);
 
-/// The largest binding that is made use of.
-const LARGEST: u64 = (1 << 32) - 256;
+/// Largest binding that plans use, in bytes.
+const LARGEST_BINDING: u64 = (1 << 32) - 256;
 
-/// Adapter of this machine, as [`adapters`] found it.
+/// Adapter of this machine; see [`adapters`].
 #[derive(Clone)]
 pub struct Adapter {
     adapter: wgpu::Adapter,
@@ -32,10 +33,10 @@ impl fmt::Debug for Adapter {
     }
 }
 
-/// Returns every adapter that can run compute shaders, best first: real GPUs before software, discrete before integrated,
-/// Vulkan, Metal and DX12 before OpenGL.
+/// Returns all adapters that can run compute shaders, best first: real GPUs before software adapters; then Vulkan,
+/// Metal and DX12 before OpenGL; then discrete before integrated GPUs.
 ///
-/// The machine is asked once per process.
+/// Adapters are enumerated once per process.
 pub fn adapters() -> &'static [Adapter] {
     static ADAPTERS: OnceLock<Vec<Adapter>> = OnceLock::new();
     ADAPTERS.get_or_init(|| {
@@ -55,6 +56,7 @@ pub fn adapters() -> &'static [Adapter] {
 }
 
 impl Adapter {
+    /// Returns the sort key: smaller is better.
     fn rank(&self) -> (bool, bool, u8) {
         let kind = match self.info.device_type {
             wgpu::DeviceType::DiscreteGpu => 0,
@@ -66,15 +68,15 @@ impl Adapter {
         (self.is_software(), self.info.backend == wgpu::Backend::Gl, kind)
     }
 
-    /// Returns whether it computes on the CPU.
+    /// Returns whether the adapter computes on the CPU.
     pub fn is_software(&self) -> bool {
-        // OpenGL drivers do not say; these are the software rasterisers that exist.
+        // OpenGL drivers do not report it: compare with the names of the existing software rasterisers.
         let name = self.info.name.to_lowercase();
         self.info.device_type == wgpu::DeviceType::Cpu
             || ["llvmpipe", "softpipe", "swiftshader", "basic render"].iter().any(|known| name.contains(known))
     }
 
-    /// Returns its name, API and driver.
+    /// Returns the adapter's name, API and driver.
     pub fn info(&self) -> DeviceInfo {
         let driver = [&self.info.driver, &self.info.driver_info];
         DeviceInfo {
@@ -87,7 +89,7 @@ impl Adapter {
         }
     }
 
-    /// Returns `discrete`, `integrated`, `virtual`, `software` or `other`.
+    /// Returns the kind of adapter: `discrete`, `integrated`, `virtual`, `software` or `other`.
     pub fn kind(&self) -> &'static str {
         match self.info.device_type {
             _ if self.is_software() => "software",
@@ -98,58 +100,60 @@ impl Adapter {
         }
     }
 
-    /// Returns the limits that the adapter allows.
+    /// Returns the limits of the adapter.
     pub fn limits(&self) -> wgpu::Limits {
         self.adapter.limits()
     }
 
-    /// Returns the features that the adapter has.
+    /// Returns the features that the adapter supports.
     pub fn features(&self) -> wgpu::Features {
         self.adapter.features()
     }
 
-    /// Returns what the driver answered when it was asked for known faults: when a device was first opened here, or now.
-    /// The answers are kept per adapter and driver in the folder `wgrad` of the user's caches, unless `WGRAD_CACHE` is
-    /// `off`.
+    /// Returns the result of the driver's self-test, which runs when a device is first opened, or else now. The
+    /// answers are stored per adapter and driver in [`cache_folder`](crate::cache_folder), if there is one.
     ///
     /// # Errors
-    /// When the driver does not open a device.
+    /// Fails if the driver does not open a device.
     pub fn self_test(&self) -> Result<&SelfTest> {
         match self.tested.get() {
             Some(test) => Ok(test),
-            None => self.connect(true, WANTED).map(|(_, _, test)| test),
+            None => self.connect(true, OPTIONAL_FEATURES).map(|(_, _, test)| test),
         }
     }
 
-    /// Opens a device, and tests it if that was not done yet.
-    fn connect(&self, cached: bool, wanted: wgpu::Features) -> Result<(Arc<Gpu>, Kernels, &SelfTest)> {
-        let gpu = Arc::new(Gpu::open(&self.adapter, self.info(), wanted)?);
+    /// Opens a device, and runs the self-test if that was not done yet.
+    fn connect(&self, cached: bool, optional: wgpu::Features) -> Result<(Arc<Gpu>, Kernels, &SelfTest)> {
+        let gpu = Arc::new(Gpu::open(&self.adapter, self.info(), optional)?);
         let disk = if cached { Disk::open(&gpu, &self.info) } else { None };
         let kernels = Kernels::new(gpu.clone(), disk);
         let test = self.tested.get_or_init(|| probe::run(&gpu, &kernels));
-        gpu.begin_counts();
+        gpu.reset_counts();
         Ok((gpu, kernels, test))
     }
 
-    /// Opens a device that has passed the self-test; its compiled kernels are kept on disk if `cached`.
+    /// Opens a device that passes the self-test; its compiled kernels are kept on disk if `cached` is set.
     ///
     /// # Errors
-    /// As [`Self::open`].
-    pub(crate) fn opened(&self, cached: bool, wanted: wgpu::Features) -> Result<Opened> {
-        let (gpu, kernels, test) = self.connect(cached, wanted)?;
+    /// Those of [`Self::open`].
+    pub(crate) fn opened(&self, cached: bool, optional: wgpu::Features) -> Result<OpenedGpu> {
+        let (gpu, kernels, test) = self.connect(cached, optional)?;
         probe::admit(test, &gpu.info, probe::forced())?;
         let (info, limits) = (self.info(), self.plan_limits(test.iterations()));
-        Ok(Opened { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
+        Ok(OpenedGpu { gpu, kernels: Arc::new(kernels), info, limits, self_test: test.clone() })
     }
 
-    /// Returns the limits of plans, on a driver that lets a thread's loops iterate so often.
+    /// Returns the limits of plans, for a driver that runs at most `iterations` loop iterations per thread.
     fn plan_limits(&self, iterations: u32) -> Limits {
         let available = self.adapter.limits();
         Limits {
-            // Plans are made for WebGPU's default of eight everywhere, so that one graph is one plan on every device.
+            // At most WebGPU's default of eight, so that a graph has the same plan on every device.
             storage_buffers: 8.min(available.max_storage_buffers_per_shader_stage as usize),
-            // Kernels count elements in 32 bits, of four bytes each.
-            binding_bytes: available.max_storage_buffer_binding_size.min(available.max_buffer_size).min(LARGEST),
+            // Kernels index elements, of four bytes each, with 32 bits.
+            binding_bytes: available
+                .max_storage_buffer_binding_size
+                .min(available.max_buffer_size)
+                .min(LARGEST_BINDING),
             memory_bytes: if self.is_software() { memory_of_host() } else { u64::MAX },
             workgroups: available.max_compute_workgroups_per_dimension,
             invocations: available.max_compute_invocations_per_workgroup,
@@ -163,18 +167,19 @@ impl Adapter {
 
     /// Opens a device on this adapter.
     ///
-    /// The first time, its driver is asked for known faults ([`Self::self_test`]).
+    /// The first time, the driver is tested for known faults ([`Self::self_test`]).
     ///
-    /// Where the API can hand out compiled kernels (Vulkan), they are kept in the folder `wgrad` of the user's caches and
-    /// found there by the next process; not so if the environment variable `WGRAD_CACHE` is `off`.
+    /// If the API exports compiled kernels (Vulkan), they are stored in [`cache_folder`](crate::cache_folder) and
+    /// reused by the next process.
     ///
     /// # Errors
-    /// When the driver refuses, or fails its self-test; in the environment, `WGRAD_FORCE=1` opens such a one, too.
+    /// Fails if the driver does not open a device, or fails its self-test. The environment variable `WGRAD_FORCE=1`
+    /// ignores the failed self-test.
     pub fn open(&self) -> Result<Device> {
-        self.opened(true, WANTED).map(Device::from)
+        self.opened(true, OPTIONAL_FEATURES).map(Device::from)
     }
 
-    /// Returns whether `name` is a part of its name, in any case; `vulkan:name` asks for the API, too.
+    /// Returns whether the adapter's name contains `name`, ignoring case. `vulkan:name` also requires the API.
     pub fn matches(&self, name: &str) -> bool {
         let (api, name) = match name.split_once(':') {
             Some((api, name)) if !api.contains(' ') => (Some(api), name),

@@ -10,17 +10,18 @@ use crate::gpu::Gpu;
 use crate::kernels::compile::Kernels;
 use crate::run::GpuBackend;
 
-/// Open GPU with its kernels, and what is known about it.
-pub(crate) struct Opened {
+/// Open GPU with its kernels, limits and self-test.
+pub(crate) struct OpenedGpu {
     pub gpu: Arc<Gpu>,
     pub kernels: Arc<Kernels>,
     pub info: DeviceInfo,
-    /// The limits of plans.
+    /// Limits of plans.
     pub limits: Limits,
     pub self_test: SelfTest,
 }
 
-/// Device that computes: a GPU, or the CPU backend in single or double precision. Cheap to clone; clones share the device.
+/// Device for sessions: a GPU, or the CPU backend in single or double precision. Cheap to clone; clones share the
+/// device.
 #[derive(Clone)]
 pub struct Device(Kind);
 
@@ -28,7 +29,7 @@ pub struct Device(Kind);
 enum Kind {
     Cpu,
     CpuF64,
-    Gpu(Arc<Opened>, TuningChoices),
+    Gpu(Arc<OpenedGpu>, TuningChoices),
 }
 
 impl fmt::Debug for Device {
@@ -38,18 +39,18 @@ impl fmt::Debug for Device {
 }
 
 impl Device {
-    /// The CPU backend in single precision, on all cores.
+    /// Returns the CPU backend in single precision, on all cores.
     pub fn cpu() -> Self {
         Self(Kind::Cpu)
     }
 
-    /// The CPU backend in double precision: the reference that others are compared with.
+    /// Returns the CPU backend in double precision: the reference with which other devices are compared.
     pub fn cpu_f64() -> Self {
         Self(Kind::CpuF64)
     }
 
-    /// Returns the same device with other variants of kernels: those that [`Backend::tune`] found to be fastest on it, or
-    /// that a test asks for. The CPU has no variants.
+    /// Returns the same device with other tuning choices, such as those of [`Backend::tune`]. Has no effect on the
+    /// CPU, which has no variants of kernels.
     pub fn choosing(&self, choices: TuningChoices) -> Self {
         match &self.0 {
             Kind::Gpu(opened, _) => Self(Kind::Gpu(opened.clone(), choices)),
@@ -57,12 +58,12 @@ impl Device {
         }
     }
 
-    /// Returns what the self-test of its driver found; none on the CPU.
+    /// Returns the result of the driver's self-test; `None` on the CPU.
     pub fn self_test(&self) -> Option<SelfTest> {
         self.opened().map(|opened| opened.self_test.clone())
     }
 
-    /// Returns its name, API and driver.
+    /// Returns the device's name, API and driver.
     pub fn info(&self) -> DeviceInfo {
         match &self.0 {
             Kind::Cpu => CpuBackend::<f32>::new().device(),
@@ -71,8 +72,8 @@ impl Device {
         }
     }
 
-    /// Returns the GPU; none if this is the CPU.
-    pub(crate) fn opened(&self) -> Option<&Opened> {
+    /// Returns the GPU; `None` on the CPU.
+    pub(crate) fn opened(&self) -> Option<&OpenedGpu> {
         match &self.0 {
             Kind::Gpu(opened, _) => Some(opened),
             Kind::Cpu | Kind::CpuF64 => None,
@@ -80,9 +81,9 @@ impl Device {
     }
 }
 
-/// Uses the choices among the limits.
-impl From<Opened> for Device {
-    fn from(opened: Opened) -> Self {
+/// Creates a device with the tuning choices of the limits.
+impl From<OpenedGpu> for Device {
+    fn from(opened: OpenedGpu) -> Self {
         let choices = opened.limits.choices.clone();
         Self(Kind::Gpu(Arc::new(opened), choices))
     }

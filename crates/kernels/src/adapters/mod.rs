@@ -1,4 +1,4 @@
-//! The adapters of this machine, the self-test of their drivers, and devices.
+//! Adapters of this machine, the self-test of their drivers, and devices.
 
 mod adapter;
 mod device;
@@ -6,7 +6,7 @@ mod named;
 mod probe;
 mod self_test;
 
-pub(crate) use adapter::WANTED;
+pub(crate) use adapter::OPTIONAL_FEATURES;
 pub use adapter::{Adapter, adapters};
 pub use device::Device;
-pub use self_test::{Probe, SelfTest, Verdict};
+pub use self_test::{Probe, ProbeVerdict, SelfTest};

@@ -1,4 +1,4 @@
-//! Devices by name.
+//! Selection of devices by name.
 
 use wgrad_core::{AvailableDevices, DeviceError, DeviceInfo, DeviceName, Result};
 
@@ -6,11 +6,11 @@ use super::adapter::adapters;
 use super::device::Device;
 
 impl Device {
-    /// Opens the best real GPU, or else the CPU backend: a software adapter is slower than that and is only used when asked
-    /// for by name.
+    /// Opens the best real GPU, or else the CPU backend. A software adapter is slower than the CPU backend and only
+    /// used when selected by name.
     ///
     /// # Errors
-    /// When a GPU is there but its driver refuses to open it.
+    /// Fails if there is a GPU but its driver does not open it, or fails its self-test.
     pub fn best() -> Result<Self> {
         match adapters().iter().find(|adapter| !adapter.is_software()) {
             Some(adapter) => adapter.open(),
@@ -18,11 +18,11 @@ impl Device {
         }
     }
 
-    /// Opens the device that a user names: `auto`, `cpu`, `cpu-f64`, `gpu` (the best real one), or a part of an adapter's
-    /// name with an optional API before it, such as `llvmpipe`, `gl:llvmpipe` or `vulkan:nvidia`.
+    /// Opens a device by name: `auto` (see [`Self::best`]), `cpu`, `cpu-f64`, `gpu` (the best real GPU), or a part of
+    /// an adapter's name, optionally after an API, such as `llvmpipe`, `gl:llvmpipe` or `vulkan:nvidia`.
     ///
     /// # Errors
-    /// When there is no such device; the message lists those that there are.
+    /// Fails if there is no such device; the message lists the available ones.
     pub fn named(name: &str) -> Result<Self> {
         let not_found = |name| {
             let name_of = |info: DeviceInfo| format!("{}:{}", info.api, info.adapter.to_lowercase());

@@ -1,4 +1,5 @@
-//! The self-test of a device: asks `shaders/probe.wgsl`, once per adapter and driver, and decides whether to go on.
+//! Self-test of a device: runs `shaders/probe.wgsl`, once per adapter and driver, and decides whether the device is
+//! usable.
 
 #[cfg(any(test, target_arch = "wasm32"))]
 use std::time::Duration;
@@ -7,79 +8,83 @@ use std::time::Instant;
 
 use wgrad_core::{DeviceCall, DeviceError, DeviceInfo, Dispatch, FailedProbe, Grid, Kernel, Result};
 
-use super::self_test::{ANSWERS, GIVEN, Probe, SelfTest, Verdict, judge};
+use super::self_test::{ANSWERS, INPUTS, Probe, ProbeVerdict, SelfTest, evaluate};
 use crate::cache;
 use crate::gpu::Gpu;
-use crate::kernels::compile::{Kernels, Wanted};
+use crate::kernels::compile::{Kernels, PipelineRequest};
 use crate::kernels::reflect::Binding;
 use crate::kernels::trusted::trusted;
 
 const SOURCE: &str = wgrad_shaders::PROBE;
 
-/// Tests an adapter whose device has just been opened: takes the answers that an earlier process kept, or else asks now.
+/// Tests an adapter whose device has just been opened, with the stored answers of an earlier process if there are any.
 #[cfg(not(target_arch = "wasm32"))]
 pub(super) fn run(gpu: &Gpu, kernels: &Kernels) -> SelfTest {
-    let begin = Instant::now();
+    let start = Instant::now();
     let file = cache::cache_folder().map(|folder| cache::of_device(&folder, &gpu.info, "probes"));
-    // Answers to other questions are as good as none.
-    let questions = cache::checksum(&[SOURCE.as_bytes(), bytemuck::cast_slice(&GIVEN)].concat());
-    let kept = file.as_deref().and_then(cache::read).and_then(|bytes| {
-        let words = bytes.strip_prefix(&questions)?.chunks_exact(4);
+    // Answers to another version of the probes are ignored.
+    let version = cache::checksum(&[SOURCE.as_bytes(), bytemuck::cast_slice(&INPUTS)].concat());
+    let stored = file.as_deref().and_then(cache::read).and_then(|bytes| {
+        let words = bytes.strip_prefix(&version)?.chunks_exact(4);
         let words: Vec<u32> = words.map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]])).collect();
         (words.len() == ANSWERS).then_some(words)
     });
-    let cached = kept.is_some();
-    let probes = match kept.map_or_else(|| ask(gpu, kernels), Ok) {
+    let cached = stored.is_some();
+    let probes = match stored.map_or_else(|| run_probes(gpu, kernels), Ok) {
         Ok(answers) => {
             if let (false, Some(file)) = (cached, file) {
                 let words: Vec<u8> = answers.iter().flat_map(|word| word.to_le_bytes()).collect();
-                // A failure is not reported: the next process asks again.
-                let _ = cache::write(&file, &[&questions[..], &words].concat());
+                // A failure is ignored: the next process runs the probes again.
+                let _ = cache::write(&file, &[&version[..], &words].concat());
             }
-            judge(&answers)
+            evaluate(&answers)
         }
         Err(error) => vec![Probe {
             name: "self-test",
             found: format!("it could not run: {error}"),
-            verdict: Verdict::Failed("nothing else will run either"),
+            verdict: ProbeVerdict::Failed("nothing else will run either"),
         }],
     };
-    SelfTest { probes, took: begin.elapsed(), cached }
+    SelfTest { probes, took: start.elapsed(), cached }
 }
 
-/// A browser answers later: nothing is asked.
+/// Returns an empty self-test: a browser does not answer synchronously.
 #[cfg(target_arch = "wasm32")]
 pub(super) fn run(_: &Gpu, _: &Kernels) -> SelfTest {
     SelfTest { probes: vec![], took: Duration::ZERO, cached: false }
 }
 
-/// Runs the entry points and reads their answers.
+/// Runs the entry points of the probe shader and reads their answers.
 #[cfg(not(target_arch = "wasm32"))]
-fn ask(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
+fn run_probes(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
     let kernel = Kernel::new("probe", &[SOURCE]);
     let once = |kernel, entry| Dispatch::new(kernel, entry, Grid::Groups([1, 1, 1]));
-    // `cleared` is compiled as kernels of users are, with workgroup memory set to zero; the others as those of wgrad.
+    // `cleared` is compiled like users' kernels, with workgroup memory set to zero; the others like wgrad's own.
     let dispatches =
         [once(trusted(kernel.clone()), "values"), once(kernel.clone(), "cleared"), once(trusted(kernel), "looped")];
     let shaders = kernels.shaders(dispatches.iter())?;
     let bindings = |i: usize| &shaders[i].module.entries[dispatches[i].entry].bindings;
-    let wanted: Vec<Wanted<'_>> = (0..dispatches.len())
-        .map(|i| Wanted { shader: &shaders[i], dispatch: &dispatches[i], offsets: vec![false; bindings(i).len()] })
+    let requests: Vec<PipelineRequest<'_>> = (0..dispatches.len())
+        .map(|i| PipelineRequest {
+            shader: &shaders[i],
+            dispatch: &dispatches[i],
+            offsets: vec![false; bindings(i).len()],
+        })
         .collect();
-    let pipelines = kernels.pipelines(&wanted, |_, _| ())?;
+    let pipelines = kernels.pipelines(&requests, |_, _| ())?;
     let storage = wgpu::BufferUsages::STORAGE;
     let bytes = 4 * ANSWERS as u64;
-    let given = gpu.buffer("probe", size_of_val(&GIVEN) as u64, storage | wgpu::BufferUsages::COPY_DST);
+    let inputs = gpu.buffer("probe", size_of_val(&INPUTS) as u64, storage | wgpu::BufferUsages::COPY_DST);
     let answers = gpu.buffer("answers", bytes, storage | wgpu::BufferUsages::COPY_SRC);
     let staging = gpu.buffer("staging", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-    gpu.write(&given, 0, bytemuck::cast_slice(&GIVEN));
+    gpu.write(&inputs, 0, bytemuck::cast_slice(&INPUTS));
     let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (i, pipeline) in pipelines.iter().enumerate() {
             let entry = |binding: &Binding| wgpu::BindGroupEntry {
                 binding: binding.index,
-                resource: if binding.writable { &answers } else { &given }.as_entire_binding(),
+                resource: if binding.writable { &answers } else { &inputs }.as_entire_binding(),
             };
             let entries: Vec<_> = bindings(i).iter().map(entry).collect();
             let layout = &pipeline.layout;
@@ -103,15 +108,15 @@ fn ask(gpu: &Gpu, kernels: &Kernels) -> Result<Vec<u32>> {
     Ok(words.collect())
 }
 
-/// Returns whether the environment asks for a device that failed: `WGRAD_FORCE=1`.
+/// Returns whether the environment allows devices that fail their self-test: `WGRAD_FORCE=1`.
 pub(super) fn forced() -> bool {
     std::env::var_os("WGRAD_FORCE").is_some_and(|set| set == "1")
 }
 
-/// Refuses a driver that failed.
+/// Refuses a driver that failed its self-test.
 ///
 /// # Errors
-/// When a probe failed, unless it is to be used all the same.
+/// Fails if a probe failed, unless `forced` is set.
 pub(super) fn admit(test: &SelfTest, info: &DeviceInfo, forced: bool) -> Result<()> {
     let failed = test.failures().map(|(probe, why)| FailedProbe {
         name: probe.name.to_string(),
@@ -131,8 +136,9 @@ mod tests {
 
     #[test]
     fn a_driver_that_fails_is_refused_unless_forced() {
-        let failed = Probe { name: "barriers", found: "1 + … + 256 = 36".into(), verdict: Verdict::Failed("sums") };
-        let noted = Probe { name: "subnormals", found: "0".into(), verdict: Verdict::Noted("fine") };
+        let failed =
+            Probe { name: "barriers", found: "1 + … + 256 = 36".into(), verdict: ProbeVerdict::Failed("sums") };
+        let noted = Probe { name: "subnormals", found: "0".into(), verdict: ProbeVerdict::Noted("fine") };
         let info = DeviceInfo { adapter: "Toaster".into(), api: "vulkan".into(), ..DeviceInfo::default() };
         let mut test = SelfTest { probes: vec![noted], took: Duration::ZERO, cached: false };
         assert!(admit(&test, &info, false).is_ok());

@@ -1,38 +1,38 @@
-//! The meaning of a driver's answers to `shaders/probe.wgsl`: which of them are fine, which kernels are written for, and
-//! which no kernel survives.
+//! Evaluation of a driver's answers to `shaders/probe.wgsl`: which are correct, which the kernels work around, and
+//! which make the device unusable.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Meaning of an answer.
+/// Verdict on a driver's answer to a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// As IEEE 754 and WGSL have it.
+pub enum ProbeVerdict {
+    /// Correct by IEEE 754 and WGSL.
     Passed,
-    /// Allowed by WGSL, or known of drivers: what wgrad does about it.
+    /// Allowed by WGSL, or a known fault of drivers that kernels work around; with the consequence or workaround.
     Noted(&'static str),
-    /// Results would be wrong, and no variant of the kernels avoids it: what depends on it.
+    /// Results would be wrong, and no variant of the kernels avoids it; with the affected results.
     Failed(&'static str),
 }
 
-/// Question to a driver, and its answer.
+/// Property of a driver that was tested, with the driver's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// The subject: `integer division`.
+    /// Name of the property, such as `division`.
     pub name: &'static str,
-    /// The driver's answer, for people.
+    /// Driver's answer, for messages.
     pub found: String,
-    /// The meaning of the answer.
-    pub verdict: Verdict,
+    /// Verdict on the answer.
+    pub verdict: ProbeVerdict,
 }
 
-/// Probes of an adapter, made when it is first opened: known faults of drivers, asked in a few dispatches.
+/// Self-test of an adapter's driver: a few dispatches that probe for known faults, run when a device is first opened.
 ///
-/// Kernels of wgrad avoid what WGSL leaves open, so most findings are noted and no more. A driver that fails a probe is
-/// refused by [`Adapter::open`](crate::Adapter::open).
+/// wgrad's kernels do not rely on behaviour that WGSL leaves open, so most findings are only noted. A driver that
+/// fails a probe is refused by [`Adapter::open`](crate::Adapter::open).
 ///
 /// ```
-/// use wgrad_kernels::{Verdict, adapters};
+/// use wgrad_kernels::{ProbeVerdict, adapters};
 /// for adapter in adapters() {
 ///     let test = adapter.self_test()?;
 ///     assert!(test.probes.iter().any(|probe| probe.name == "subnormals"));
@@ -44,47 +44,47 @@ pub struct Probe {
 pub struct SelfTest {
     /// All probes.
     pub probes: Vec<Probe>,
-    /// The time that it took to ask, or to look up what was answered.
+    /// Time taken to run the probes, or to load stored answers.
     pub took: Duration,
-    /// Whether an earlier process had asked this adapter and driver; its answers are kept beside the compiled kernels.
+    /// True if the answers were stored by an earlier process; they are stored beside the compiled kernels.
     pub cached: bool,
 }
 
 impl SelfTest {
-    /// Returns the probes that no kernel survives.
+    /// Returns the failed probes, each with the affected results.
     pub fn failures(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
-            Verdict::Failed(why) => Some((probe, why)),
+            ProbeVerdict::Failed(why) => Some((probe, why)),
             _ => None,
         })
     }
 
-    /// Returns the findings that kernels are written for, each with what wgrad does about it.
+    /// Returns the noted probes, each with the consequence or workaround.
     pub fn notes(&self) -> impl Iterator<Item = (&Probe, &'static str)> {
         self.probes.iter().filter_map(|probe| match probe.verdict {
-            Verdict::Noted(why) => Some((probe, why)),
+            ProbeVerdict::Noted(why) => Some((probe, why)),
             _ => None,
         })
     }
 
-    /// Returns whether the driver takes numbers below 2⁻¹²⁶ for 0: a result may then be off by so much.
+    /// Returns whether the driver flushes numbers below 2⁻¹²⁶ to 0: results may then have an error of that size.
     pub fn flushes_subnormals(&self) -> bool {
         self.notes().any(|(probe, _)| probe.name == SUBNORMALS)
     }
 
-    /// Returns how many iterations the loops of one thread may have: as many as the driver was seen to run, or `u32::MAX` if
-    /// it ran all.
+    /// Returns the largest number of loop iterations of a thread: the number that the driver ran in the probe, or
+    /// `u32::MAX` if it ran all of them.
     pub fn iterations(&self) -> u32 {
-        let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != Verdict::Passed;
+        let ended = |probe: &&Probe| probe.name == LOOPS && probe.verdict != ProbeVerdict::Passed;
         let found = self.probes.iter().find(ended).and_then(|probe| probe.found.split(' ').next()?.parse().ok());
         found.unwrap_or(u32::MAX)
     }
 }
 
-/// `12 of 14 probes passed; noted: NaN comparison (…), subnormals (…)`.
+/// Prints `12 of 14 probes passed; noted: NaN comparison (…), subnormals (…)`.
 impl fmt::Display for SelfTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let passed = self.probes.iter().filter(|probe| probe.verdict == Verdict::Passed).count();
+        let passed = self.probes.iter().filter(|probe| probe.verdict == ProbeVerdict::Passed).count();
         write!(f, "{passed} of {} probes passed", self.probes.len())?;
         let list = |probes: Vec<(&Probe, &str)>| {
             let each: Vec<_> = probes.iter().map(|(probe, _)| format!("{} ({})", probe.name, probe.found)).collect();
@@ -103,8 +103,8 @@ const SUBNORMALS: &str = "subnormals";
 const LOOPS: &str = "long loops";
 const SUBNORMAL: u32 = 71_362;
 
-/// The words that `shaders/probe.wgsl` is given.
-pub(super) const GIVEN: [u32; 29] = [
+/// Input words of `shaders/probe.wgsl`.
+pub(super) const INPUTS: [u32; 29] = [
     0x7f80_0000, // 0: infinity
     0x7fc0_0001, // 1: NaN
     0x4000_0000, // 2: 2
@@ -136,21 +136,21 @@ pub(super) const GIVEN: [u32; 29] = [
     ITERATIONS, // 28
 ];
 
-/// More iterations than 16 bits count.
+/// Number of iterations in the loop probe: more than 16 bits can count.
 const ITERATIONS: u32 = 100_003;
 
-/// The answers of the first entry point, then those of the second, then that of the third.
+/// Number of answers of the first entry point; those of the second and the one of the third follow.
 pub(super) const VALUES: usize = 32;
 const CLEARED: usize = VALUES + 64;
 pub(super) const ANSWERS: usize = CLEARED + 1;
 
-/// Returns whether a number is within so many units of the last place of the truth.
+/// Returns whether a number is within `ulp` units in the last place of the truth.
 fn within(got: f32, truth: f64, ulp: f64) -> bool {
     (f64::from(got) - truth).abs() <= ulp * truth.abs() * f64::from(f32::EPSILON)
 }
 
-/// Judges the answers.
-pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
+/// Evaluates the answers.
+pub(super) fn evaluate(y: &[u32]) -> Vec<Probe> {
     let mut probes = vec![];
     let mut probe = |name, found, verdict| probes.push(Probe { name, found, verdict });
     for about in [special, arithmetic, integers, workgroups] {
@@ -159,133 +159,138 @@ pub(super) fn judge(y: &[u32]) -> Vec<Probe> {
     probes
 }
 
-/// Takes a probe: its name, what was found, and the verdict.
-type Take<'a> = dyn FnMut(&'static str, String, Verdict) + 'a;
+/// Callback that receives a probe: its name, the driver's answer, and the verdict.
+type AddProbe<'a> = dyn FnMut(&'static str, String, ProbeVerdict) + 'a;
 
-fn either(passed: bool, otherwise: Verdict) -> Verdict {
-    if passed { Verdict::Passed } else { otherwise }
+/// Returns [`ProbeVerdict::Passed`] if the probe passed, else the other verdict.
+fn passed_or(passed: bool, otherwise: ProbeVerdict) -> ProbeVerdict {
+    if passed { ProbeVerdict::Passed } else { otherwise }
 }
 
-/// Infinity, NaN, and the smallest numbers.
-fn special(y: &[u32], probe: &mut Take<'_>) {
+/// Probes infinity, NaN and subnormal numbers.
+fn special(y: &[u32], probe: &mut AddProbe<'_>) {
     let number = |i: usize| f32::from_bits(y[i]);
     let [twice, none, over] = [number(0), number(1), number(2)];
     let kept = twice == f32::INFINITY && none.is_nan() && over == f32::INFINITY;
     probe(
         "infinity",
         format!("∞·2 = {twice}, ∞·0 = {none}, 3e38·2 = {over}"),
-        either(kept, Verdict::Noted("no kernel computes with infinities; what overflows may look finite")),
+        passed_or(
+            kept,
+            ProbeVerdict::Noted("no kernel computes with infinities; a result that overflows may be finite"),
+        ),
     );
     probe(
         "NaN comparison",
         format!("NaN ≠ NaN is {}, NaN = NaN is {}", y[3] == 1, y[4] == 1),
-        either(y[3] == 1 && y[4] == 0, Verdict::Noted("kernels look at the bits")),
+        passed_or(y[3] == 1 && y[4] == 0, ProbeVerdict::Noted("kernels look at the bits")),
     );
     probe(
         "NaN bits",
         format!("recognised: {}, moved: {}", y[5] == 1, number(6)),
-        either(
+        passed_or(
             y[5] == 1 && number(6).is_nan(),
-            Verdict::Failed("maxima, lookups and labels out of range would lose their NaN"),
+            ProbeVerdict::Failed("maxima, lookups and labels out of range would lose their NaN"),
         ),
     );
     let flushed = |i: usize, truth: u32| y[i] == truth || number(i) == 0.0;
     let truths = [(7, SUBNORMAL), (8, 2 * SUBNORMAL), (9, SUBNORMAL)];
     let verdict = if truths.iter().all(|&(i, truth)| y[i] == truth) {
-        Verdict::Passed
+        ProbeVerdict::Passed
     } else if truths.iter().all(|&(i, truth)| flushed(i, truth)) {
-        Verdict::Noted("error bounds allow 1.2e-38")
+        ProbeVerdict::Noted("error bounds allow 1.2e-38")
     } else {
-        Verdict::Failed("tiny numbers become others")
+        ProbeVerdict::Failed("tiny numbers change their value")
     };
     probe(SUBNORMALS, format!("1e-40 · 1 = {:e}, 1e-40 + 1e-40 = {:e}", number(7), number(8)), verdict);
 }
 
-/// Functions, and how sums and products are rounded.
-fn arithmetic(y: &[u32], probe: &mut Take<'_>) {
+/// Probes functions, and the rounding of sums and products.
+fn arithmetic(y: &[u32], probe: &mut AddProbe<'_>) {
     let number = |i: usize| f32::from_bits(y[i]);
-    let given = |i: usize| f64::from(f32::from_bits(GIVEN[i]));
+    let given = |i: usize| f64::from(f32::from_bits(INPUTS[i]));
     // WGSL allows exp 3 + 2·|x| units, log 3, division 2.5 and inverseSqrt 2.
     let ends = (6..8).all(|i| within(number(i + 4), given(i).exp(), 3.0 + 2.0 * given(i).abs()));
     let verdict = if !ends || number(13).is_nan() || number(13).abs() > f32::MIN_POSITIVE {
-        Verdict::Failed("probabilities, and every loss of logits, would be wrong")
+        ProbeVerdict::Failed("probabilities, and every loss of logits, would be wrong")
     } else {
-        either(number(12) == f32::INFINITY, Verdict::Noted("kernels take exp of numbers below 0"))
+        passed_or(number(12) == f32::INFINITY, ProbeVerdict::Noted("kernels compute exp only of numbers below 0"))
     };
     let exps = [10, 11, 12, 13].map(|i| format!("{:e}", number(i))).join(", ");
     probe("exp", format!("of 88, −87, 89.5, −1000: {exps}"), verdict);
     let near = f64::from(number(14)) - given(10).ln();
     let far = (11..13).all(|i| within(number(i + 4), given(i).ln(), 3.0));
     let verdict = if !far || near.abs().is_nan() || near.abs() > 2f64.powi(-21) {
-        Verdict::Failed("cross-entropies would be wrong")
+        ProbeVerdict::Failed("cross-entropies would be wrong")
     } else {
         let relative = within(number(14), given(10).ln(), 3.0);
-        either(relative, Verdict::Noted("near 1, kernels take a series of their own"))
+        passed_or(relative, ProbeVerdict::Noted("near 1, kernels use a series of their own"))
     };
     probe("log", format!("log(1 + 2⁻²⁰) = {:e}, off by {near:.1e}", number(14)), verdict);
 
     let once = 2f32.powi(-24);
     let verdict = match number(17) {
-        0.0 => Verdict::Passed,
+        0.0 => ProbeVerdict::Passed,
         rest if rest.to_bits() == once.to_bits() => {
-            Verdict::Noted("bits may differ from other devices'; error bounds hold")
+            ProbeVerdict::Noted("bits may differ from other devices'; error bounds hold")
         }
-        _ => Verdict::Failed("products or differences are not rounded to the nearest"),
+        _ => ProbeVerdict::Failed("products or differences are not rounded to the nearest"),
     };
     let fused = if number(18) == 0.0 { "rounds twice" } else { "rounds once" };
     probe("contraction", format!("a·a − b = {:e}, fma {fused}", number(17)), verdict);
     probe(
         "reassociation",
         format!("(1e8 + 1) − 1e8 = {}", number(19)),
-        either(number(19) == 0.0, Verdict::Noted("sin and cos of large numbers may lose digits")),
+        passed_or(number(19) == 0.0, ProbeVerdict::Noted("sin and cos of large numbers may lose digits")),
     );
     let close = within(number(20), 1.0 / 3.0, 2.5) && within(number(21), 1.0 / 1.5, 2.0);
     probe(
         "division",
         format!("1/3 = {}, 1/√2.25 = {}", number(20), number(21)),
-        either(close, Verdict::Failed("means and norms would be wrong")),
+        passed_or(close, ProbeVerdict::Failed("means and norms would be wrong")),
     );
 }
 
-fn integers(y: &[u32], probe: &mut Take<'_>) {
-    // One of them is asked about below.
+/// Probes integer arithmetic.
+fn integers(y: &[u32], probe: &mut AddProbe<'_>) {
+    // `y[26]`, the signed remainder, has a probe of its own below.
     let truths = [3, 0x5555_5555, 3, 0xffff_fffd, y[26], 4, 294_967_267, 16_777_215f32.to_bits()];
     let wrong = (22..30).find(|&i| y[i] != truths[i - 22]);
     probe(
         "integers",
         wrong.map_or_else(|| "exact".into(), |i| format!("answer {i} is {:#x}, not {:#x}", y[i], truths[i - 22])),
-        either(wrong.is_none(), Verdict::Failed("kernels would read and write at other places")),
+        passed_or(wrong.is_none(), ProbeVerdict::Failed("kernels would read and write at wrong indices")),
     );
-    // GLSL, which OpenGL compiles, leaves it open.
+    // GLSL, to which WGSL is translated for OpenGL, leaves it undefined.
     probe(
         "signed remainder",
         format!("-7 % 2 = {}", y[26].cast_signed()),
-        either(y[26] == u32::MAX, Verdict::Noted("no result depends on the remainder of a negative number")),
+        passed_or(y[26] == u32::MAX, ProbeVerdict::Noted("no result depends on the remainder of a negative number")),
     );
 }
 
-/// The memory that the threads of a workgroup share, and how long they run.
-fn workgroups(y: &[u32], probe: &mut Take<'_>) {
+/// Probes workgroup memory, barriers and long loops.
+fn workgroups(y: &[u32], probe: &mut AddProbe<'_>) {
     probe(
         "barriers",
         format!("1 + … + 256 = {}, read back {:#x}", y[30], y[31]),
-        either(y[30] == 32_896 && y[31] == u32::MAX, Verdict::Failed("sums over workgroups would be wrong")),
+        passed_or(y[30] == 32_896 && y[31] == u32::MAX, ProbeVerdict::Failed("sums over workgroups would be wrong")),
     );
     let left = y[VALUES..CLEARED].iter().fold(0, |all, word| all | word);
     probe(
         "workgroup memory",
         if left == 0 { "set to zero".into() } else { format!("not set to zero: {left:#x}") },
-        either(left == 0, Verdict::Noted("kernels write before they read; WGSL of your own has to as well")),
+        passed_or(left == 0, ProbeVerdict::Noted("kernels write before they read; your own WGSL must do so too")),
     );
     probe(
         LOOPS,
         format!("{} of {ITERATIONS} iterations", y[CLEARED]),
         match y[CLEARED] {
-            ITERATIONS => Verdict::Passed,
+            ITERATIONS => ProbeVerdict::Passed,
             32_768..ITERATIONS => {
-                Verdict::Noted("kernels split longer loops, or are refused; WGSL of your own has to split them, too")
+                ProbeVerdict::Noted("kernels split longer loops or are refused; your own WGSL must split them too")
             }
-            _ => Verdict::Failed("sums would end early"),
+            _ => ProbeVerdict::Failed("sums would end early"),
         },
     );
 }

@@ -1,8 +1,8 @@
 use super::*;
 
-/// The answers of a driver that computes as IEEE 754 has it.
+/// Returns the answers of a driver that computes correctly by IEEE 754.
 fn ideal() -> Vec<u32> {
-    let given = |i: usize| f32::from_bits(GIVEN[i]);
+    let given = |i: usize| f32::from_bits(INPUTS[i]);
     let rounded = |f: fn(f64) -> f64, i: usize| f(f64::from(given(i))) as f32;
     let floats = [
         (0, f32::INFINITY),
@@ -47,32 +47,32 @@ fn ideal() -> Vec<u32> {
     y
 }
 
-/// The verdict on one probe when the driver answers something else than the ideal one.
-fn verdict(name: &str, answers: &[(usize, u32)]) -> Verdict {
+/// Returns the verdict on one probe if some answers differ from the ideal ones.
+fn verdict(name: &str, answers: &[(usize, u32)]) -> ProbeVerdict {
     let mut y = ideal();
     for &(i, value) in answers {
-        assert_ne!(y[i], value, "{name} answers as it should");
+        assert_ne!(y[i], value, "{name}: this is the ideal answer");
         y[i] = value;
     }
-    let probes = judge(&y);
+    let probes = evaluate(&y);
     for probe in probes.iter().filter(|probe| probe.name != name) {
-        assert_eq!(probe.verdict, Verdict::Passed, "{name} changes {}: {}", probe.name, probe.found);
+        assert_eq!(probe.verdict, ProbeVerdict::Passed, "{name} changes {}: {}", probe.name, probe.found);
     }
     probes.iter().find(|probe| probe.name == name).expect("a probe").verdict
 }
 
 #[test]
-fn a_driver_that_computes_as_it_should_passes_every_probe() {
-    let probes = judge(&ideal());
+fn a_correct_driver_passes_every_probe() {
+    let probes = evaluate(&ideal());
     for probe in &probes {
-        assert_eq!(probe.verdict, Verdict::Passed, "{}: {}", probe.name, probe.found);
+        assert_eq!(probe.verdict, ProbeVerdict::Passed, "{}: {}", probe.name, probe.found);
     }
     let test = SelfTest { probes, took: Duration::ZERO, cached: false };
     assert_eq!(test.to_string(), "14 of 14 probes passed");
 }
 
 #[test]
-fn what_wgsl_leaves_open_is_noted() {
+fn behaviour_left_open_by_wgsl_is_noted() {
     let bits = f32::to_bits;
     let open: [(&str, &[(usize, u32)]); 11] = [
         ("infinity", &[(0, bits(f32::MAX))]),
@@ -88,12 +88,12 @@ fn what_wgsl_leaves_open_is_noted() {
         ("long loops", &[(CLEARED, 65_535)]),
     ];
     for (name, answers) in open {
-        assert!(matches!(verdict(name, answers), Verdict::Noted(_)), "{name} {answers:?}");
+        assert!(matches!(verdict(name, answers), ProbeVerdict::Noted(_)), "{name} {answers:?}");
     }
 }
 
 #[test]
-fn what_no_kernel_survives_fails() {
+fn faults_without_workaround_fail() {
     let bits = f32::to_bits;
     let wrong: [(&str, &[(usize, u32)]); 17] = [
         ("NaN bits", &[(5, 0)]),
@@ -115,20 +115,20 @@ fn what_no_kernel_survives_fails() {
         ("long loops", &[(CLEARED, 1)]),
     ];
     for (name, answers) in wrong {
-        assert!(matches!(verdict(name, answers), Verdict::Failed(_)), "{name} {answers:?}");
+        assert!(matches!(verdict(name, answers), ProbeVerdict::Failed(_)), "{name} {answers:?}");
     }
     let mut y = ideal();
     y[23] = 1;
-    let test = SelfTest { probes: judge(&y), took: Duration::ZERO, cached: false };
+    let test = SelfTest { probes: evaluate(&y), took: Duration::ZERO, cached: false };
     assert_eq!(test.to_string(), "13 of 14 probes passed; failed: integers (answer 23 is 0x1, not 0x55555555)");
 }
 
 #[test]
-fn the_longest_loop_is_the_one_that_was_seen() {
+fn the_iteration_limit_is_the_number_that_ran() {
     let iterations = |answer| {
         let mut y = ideal();
         y[CLEARED] = answer;
-        SelfTest { probes: judge(&y), took: Duration::ZERO, cached: false }.iterations()
+        SelfTest { probes: evaluate(&y), took: Duration::ZERO, cached: false }.iterations()
     };
     assert_eq!([ITERATIONS, 65_535, 1_000].map(iterations), [u32::MAX, 65_535, 1_000]);
 }

@@ -1,27 +1,28 @@
-//! Launches over the buffers of a plan.
+//! Dispatches bound to the buffers of a plan.
 
 use wgrad_core::Dispatch;
 use wgrad_core::plan::BufferIndex;
 
-/// Memory behind a binding.
+/// Memory that a WGSL variable is bound to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// This buffer of the plan.
+    /// Buffer of the plan.
     Buffer(BufferIndex),
-    /// All of the device's buffer that this buffer of the plan is a part of.
+    /// Whole device buffer that contains this buffer of the plan.
     Whole(BufferIndex),
-    /// Numbers that are written once.
+    /// Constant table, written once.
     Table(Vec<u32>),
 }
 
 /// Dispatch with the memory that its WGSL variables are bound to.
 #[derive(Clone, Debug)]
-pub struct Bound {
-    /// The kernel, its parameters and its size; its own bindings are replaced by `targets`.
+pub struct BoundDispatch {
+    /// Kernel, parameters and grid; its own bindings are replaced by `targets`.
     pub dispatch: Dispatch,
-    /// WGSL variable → buffer.
+    /// WGSL variables with their memory.
     pub targets: Vec<(String, Target)>,
 }
 
-/// Place of a buffer of the plan: which of the device's buffers it is in, and its first element there.
+/// Function that locates a buffer of the plan: returns the number of the device buffer that contains it, and the
+/// index of its first element there.
 pub type Physical<'a> = dyn Fn(BufferIndex) -> (usize, usize) + 'a;

@@ -1,4 +1,4 @@
-//! Clusters as kernels of their own.
+//! Kernels of clusters that are not attached to an op.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,24 +6,24 @@ use std::fmt::Write as _;
 use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput};
 use wgrad_core::{Dispatch, Grid, Kernel};
 
-use super::bound::{Bound, Physical, Target};
-use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::bound::{BoundDispatch, Physical, Target};
+use super::print::{Access, BodyPosition, Declared, body, declare, dtype_of, functions, store, wgsl};
 
 /// Threads of a workgroup; each computes four elements.
 const GROUP: usize = 64;
 
 /// Returns the launch of a cluster.
 ///
-/// A thread computes four neighbouring elements: buffers that are read in step are loaded and stored as `vec4`, other
-/// views element by element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: what
-/// it writes behind the last element is padding.
+/// A thread computes four neighbouring elements. Contiguous buffers are loaded and stored as `vec4`, other views
+/// element by element. Buffers are a multiple of 16 bytes long, so the last thread needs no special case: it writes
+/// into the padding after the last element.
 pub(super) fn launch(
     cluster: &Cluster,
     inputs: &[BufferIndex],
     outputs: &[BufferIndex],
     physical: &Physical<'_>,
-) -> Bound {
-    // Several inputs may read one buffer, and an input may be an output: each buffer is bound once.
+) -> BoundDispatch {
+    // Several inputs may read one buffer, and an input may also be an output: each buffer is bound once.
     let mut declared: BTreeMap<BufferIndex, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let written: Vec<usize> = outputs.iter().map(|&buffer| physical(buffer).0).collect();
@@ -41,7 +41,7 @@ pub(super) fn launch(
         let binding = declared.len();
         let name = format!("b{binding}");
         targets.push((name.clone(), Target::Buffer(buffer)));
-        // Parts of one device buffer are all declared writable if one of them is written.
+        // All bindings of a device buffer must be declared writable if one of them is.
         let written = written.contains(&physical(buffer).0);
         declared.insert(buffer, Declared { name, element, binding, written });
     }
@@ -70,12 +70,12 @@ pub(super) fn launch(
         .collect();
     let write = |buffer| Access::Vector(format!("{}[quad]", access(buffer).0));
     let writes: Vec<Access> = outputs.iter().map(write).collect();
-    let place = Place { prefix: "", at: "quad", quad: Some("params.n") };
+    let place = BodyPosition { prefix: "", at: "quad", quad: Some("params.n") };
     let values = body(cluster, &reads, &place, &mut text);
     store(cluster, &writes, &values, "", &mut text);
     text += "}\n";
     let n = cluster.shape.numel();
     let grid = Grid::Threads([n.div_ceil(4), 1, 1]);
     let dispatch = Dispatch::new(Kernel::generated("cluster", text), "forward", grid).param("n", n);
-    Bound { dispatch, targets }
+    BoundDispatch { dispatch, targets }
 }

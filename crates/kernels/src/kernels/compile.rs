@@ -1,7 +1,7 @@
-//! Shaders and pipelines, made once per device: a shader per source, a pipeline per entry point, constants and bindings
-//! with an offset.
+//! Shaders and pipelines, compiled once per device: a shader per source; a pipeline per entry point, constants and
+//! bindings with dynamic offset.
 //!
-//! What a plan lacks is compiled on all cores at once, since drivers take 5 to 300 ms for a kernel.
+//! The missing kernels of a plan are compiled in parallel on all cores, since drivers take 5 to 300 ms per kernel.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,59 +10,59 @@ use std::sync::{Arc, Mutex};
 
 use wgrad_core::{DeviceError, Dispatch, Kernel, KernelProblem, Result};
 
-use super::reflect::{self, Module, Outlines};
+use super::reflect::{self, Outlines, ReflectedModule};
 use crate::cache;
 #[cfg(feature = "fault-injection")]
 use crate::fault_injection::Fault;
 use crate::gpu::{Gpu, lock};
 
-/// Kernel, parsed.
+/// Compiled and reflected WGSL module.
 pub(crate) struct Shader {
     pub name: String,
-    pub module: Module,
+    pub module: ReflectedModule,
     trusted: bool,
     shader: wgpu::ShaderModule,
 }
 
-/// Pipeline with what is needed to bind it.
+/// Pipeline with its bind group layout.
 pub(crate) struct Pipeline {
     pub pipeline: wgpu::ComputePipeline,
     pub layout: wgpu::BindGroupLayout,
 }
 
 /// Description of the pipeline that a launch needs.
-pub(crate) struct Wanted<'a> {
+pub(crate) struct PipelineRequest<'a> {
     pub shader: &'a Arc<Shader>,
     pub dispatch: &'a Dispatch,
-    /// Whether each binding of the entry point is a per-step buffer, whose slot an offset picks.
+    /// For each binding of the entry point, whether it is a per-step buffer, bound with a dynamic offset.
     pub offsets: Vec<bool>,
 }
 
-/// Identity of a pipeline: the shader's address, entry point, constants and bindings with an offset.
+/// Key of a pipeline: the shader's address, entry point, constants, and which bindings have a dynamic offset.
 type Key = (usize, &'static str, Vec<(&'static str, u64)>, Vec<bool>);
 
-impl Wanted<'_> {
+impl PipelineRequest<'_> {
     fn key(&self) -> Key {
         let constants = self.dispatch.constants.iter().map(|&(name, value)| (name, value.to_bits())).collect();
         (Arc::as_ptr(self.shader).addr(), self.dispatch.entry, constants, self.offsets.clone())
     }
 }
 
-/// Shaders and pipelines made so far. Nothing is ever dropped, so that a shader's address stays its own.
+/// Shaders and pipelines compiled so far. Entries are never dropped, so that the address identifies a shader.
 #[derive(Default)]
-struct Made {
+struct KernelCache {
     shaders: HashMap<(String, bool), Arc<Shader>>,
     pipelines: HashMap<Key, Arc<Pipeline>>,
 }
 
-/// Compiled pipelines on disk, where the API hands them out (Vulkan). A file of another driver is as good as none.
+/// Compiled pipelines on disk, if the API exports them (Vulkan). A file of another driver is ignored.
 pub(crate) struct Disk {
     pipelines: wgpu::PipelineCache,
     file: PathBuf,
 }
 
 impl Disk {
-    /// Opens the file of an adapter; none if there is no way or no place to keep one.
+    /// Opens the file of an adapter; `None` if the API does not export pipelines or there is no cache folder.
     pub fn open(gpu: &Gpu, adapter: &wgpu::AdapterInfo) -> Option<Self> {
         if !gpu.device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -72,16 +72,16 @@ impl Disk {
         Some(Self { pipelines: Self::cache(&gpu.device, known.as_deref()), file })
     }
 
-    /// Hands a driver the pipelines that an earlier process left, or none.
-    #[allow(unsafe_code, reason = "wgpu cannot know where the bytes come from")]
+    /// Creates the driver's pipeline cache from the file of an earlier process, if there is one.
+    #[allow(unsafe_code, reason = "wgpu cannot verify the origin of the bytes")]
     fn cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
         let descriptor = wgpu::PipelineCacheDescriptor { label: Some("wgrad"), data, fallback: true };
-        // SAFETY: the bytes are what `PipelineCache::get_data` gave: their checksum was compared, and the file is the
-        // user's own. wgpu compares adapter and driver, and takes none of the bytes where they differ.
+        // SAFETY: the bytes were returned by `PipelineCache::get_data`: their checksum was compared, and the file
+        // belongs to the user. wgpu compares adapter and driver, and ignores the bytes if they differ.
         unsafe { device.create_pipeline_cache(&descriptor) }
     }
 
-    /// Writes what the driver has now. A failure is not reported: the next process compiles again.
+    /// Writes the driver's current pipeline cache. A failure is ignored: the next process compiles again.
     fn store(&self) {
         if let Some(data) = self.pipelines.get_data() {
             let _ = cache::write(&self.file, &data);
@@ -89,23 +89,23 @@ impl Disk {
     }
 }
 
-/// The kernels of a device: shader modules, pipelines, and the file that keeps them between processes.
+/// Kernels of a device: shader modules, pipelines, and the file that keeps them between processes.
 pub(crate) struct Kernels {
     gpu: Arc<Gpu>,
-    made: Mutex<Made>,
+    compiled: Mutex<KernelCache>,
     disk: Option<Disk>,
-    /// The sources of ops' kernels, read for fusion.
+    /// Outlines of the sources of ops' kernels, for fusion.
     pub outlines: Outlines,
     #[cfg(feature = "fault-injection")]
     fault: Option<&'static Fault>,
 }
 
 impl Kernels {
-    /// Kernels of a device, of which none is compiled yet.
+    /// Creates the kernels of a device; none is compiled yet.
     pub fn new(gpu: Arc<Gpu>, disk: Option<Disk>) -> Self {
         Self {
             gpu,
-            made: Mutex::default(),
+            compiled: Mutex::default(),
             disk,
             outlines: Outlines::default(),
             #[cfg(feature = "fault-injection")]
@@ -113,16 +113,16 @@ impl Kernels {
         }
     }
 
-    /// Kernels of a device into which a fault is injected. None of them is kept on disk.
+    /// Creates the kernels of a device with an injected fault. None of them is kept on disk.
     #[cfg(feature = "fault-injection")]
     pub fn faulty(gpu: Arc<Gpu>, fault: &'static Fault) -> Self {
         Self { fault: Some(fault), ..Self::new(gpu, None) }
     }
 
-    /// Injects the fault into a kernel that it belongs in.
+    /// Injects the fault into a kernel that it applies to.
     ///
     /// # Errors
-    /// When the kernel has changed, so that the fault does not fit it.
+    /// Fails if the kernel has changed, so that the fault cannot be injected.
     #[cfg(feature = "fault-injection")]
     pub fn inject(&self, kernel: &mut Kernel) -> Result<()> {
         if let Some(faulty) = self.fault.map(|fault| fault.in_kernel(kernel)).transpose()?.flatten() {
@@ -134,13 +134,13 @@ impl Kernels {
     /// Returns the shaders of some dispatches.
     ///
     /// # Errors
-    /// When a kernel does not compile or lacks the entry point.
+    /// Fails if a kernel does not compile or lacks the entry point.
     pub fn shaders<'a>(&self, dispatches: impl Iterator<Item = &'a Dispatch>) -> Result<Vec<Arc<Shader>>> {
         let dispatches: Vec<&Dispatch> = dispatches.collect();
         let keys: Vec<_> = dispatches.iter().map(|d| (d.kernel.source(), d.kernel.is_trusted())).collect();
         let mut missing: HashMap<&(String, bool), &Kernel> = HashMap::new();
         {
-            let known = lock(&self.made);
+            let known = lock(&self.compiled);
             for (dispatch, key) in dispatches.iter().zip(&keys).filter(|(_, key)| !known.shaders.contains_key(key)) {
                 missing.entry(key).or_insert(&dispatch.kernel);
             }
@@ -148,10 +148,10 @@ impl Kernels {
         let missing: Vec<_> = missing.into_iter().collect();
         let made = self.each(&missing, |(key, kernel)| self.shader(kernel, &key.0));
         for ((key, _), shader) in missing.into_iter().zip(made) {
-            // Another thread may have been faster: what is there stays, because pipelines go by its address.
-            lock(&self.made).shaders.entry(key.clone()).or_insert(shader?);
+            // Another thread may have been faster: keep its shader, because pipeline keys contain the address.
+            lock(&self.compiled).shaders.entry(key.clone()).or_insert(shader?);
         }
-        let known = lock(&self.made);
+        let known = lock(&self.compiled);
         let shader = |(dispatch, key): (&&Dispatch, _)| {
             let shader = &known.shaders[key];
             if shader.module.entries.contains_key(dispatch.entry) {
@@ -164,43 +164,44 @@ impl Kernels {
         dispatches.iter().zip(&keys).map(shader).collect()
     }
 
-    /// Returns the pipelines of some launches; calls `compiled` with how many of how many new ones are there.
+    /// Returns the pipelines of some launches. Calls `compiled` after each new one with the numbers of finished and
+    /// of all new pipelines.
     ///
     /// # Errors
-    /// When one needs more than the device has.
+    /// Fails if a pipeline exceeds the limits of the device.
     pub fn pipelines(
         &self,
-        wanted: &[Wanted<'_>],
+        requests: &[PipelineRequest<'_>],
         compiled: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<Vec<Arc<Pipeline>>> {
-        let keys: Vec<Key> = wanted.iter().map(Wanted::key).collect();
-        let mut missing: Vec<(&Key, &Wanted<'_>)> = vec![];
+        let keys: Vec<Key> = requests.iter().map(PipelineRequest::key).collect();
+        let mut missing: Vec<(&Key, &PipelineRequest<'_>)> = vec![];
         {
-            let known = lock(&self.made);
-            for (key, wanted) in keys.iter().zip(wanted) {
+            let known = lock(&self.compiled);
+            for (key, request) in keys.iter().zip(requests) {
                 if !known.pipelines.contains_key(key) && !missing.iter().any(|(other, _)| *other == key) {
-                    missing.push((key, wanted));
+                    missing.push((key, request));
                 }
             }
         }
         let done = AtomicUsize::new(0);
-        let made = self.each(&missing, |(_, wanted)| {
-            let pipeline = self.pipeline(wanted);
+        let made = self.each(&missing, |(_, request)| {
+            let pipeline = self.pipeline(request);
             compiled(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
             pipeline
         });
         for ((key, _), pipeline) in missing.iter().zip(made) {
-            lock(&self.made).pipelines.entry((*key).clone()).or_insert(Arc::new(pipeline?));
+            lock(&self.compiled).pipelines.entry((*key).clone()).or_insert(Arc::new(pipeline?));
         }
         if let (false, Some(disk)) = (missing.is_empty(), &self.disk) {
             disk.store();
         }
-        let known = lock(&self.made);
+        let known = lock(&self.compiled);
         Ok(keys.iter().map(|key| known.pipelines[key].clone()).collect())
     }
 
-    fn pipeline(&self, wanted: &Wanted<'_>) -> Result<Pipeline> {
-        let Wanted { shader, dispatch, offsets } = wanted;
+    fn pipeline(&self, request: &PipelineRequest<'_>) -> Result<Pipeline> {
+        let PipelineRequest { shader, dispatch, offsets } = request;
         let bindings = shader.module.entries[dispatch.entry].bindings.iter().zip(offsets);
         let entries: Vec<_> = bindings
             .map(|(binding, &offset)| wgpu::BindGroupLayoutEntry {
@@ -250,7 +251,7 @@ impl Kernels {
         Ok(Arc::new(Shader { name, module, trusted, shader }))
     }
 
-    #[allow(unsafe_code, reason = "wgpu's checks can only be turned off so")]
+    #[allow(unsafe_code, reason = "the only way to turn off wgpu's runtime checks")]
     fn shader_module(&self, label: &str, source: &str, trusted: bool) -> wgpu::ShaderModule {
         let descriptor =
             wgpu::ShaderModuleDescriptor { label: Some(label), source: wgpu::ShaderSource::Wgsl(source.into()) };
@@ -262,14 +263,15 @@ impl Kernels {
         }
     }
 
-    /// Returns what `make` makes, unless the device objects. Error scopes are of one thread, so each kernel hears its own errors.
+    /// Calls `make` in error scopes and returns its result, or the error of the device. Error scopes belong to a
+    /// thread, so each kernel gets its own errors.
     fn scoped<T>(&self, kernel: &str, make: impl FnOnce() -> T) -> Result<T> {
         #[cfg(not(target_arch = "wasm32"))]
         {
             use wgpu::ErrorFilter::{Internal, OutOfMemory, Validation};
             let scopes = [Validation, Internal, OutOfMemory].map(|filter| self.gpu.device.push_error_scope(filter));
             let result = make();
-            // The last scope opened is the first to be closed.
+            // Scopes are closed in reverse order.
             let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
             match errors.last() {
                 Some(error) => {
@@ -290,15 +292,15 @@ impl Kernels {
         }
     }
 
-    /// Applies `f` to each item, on all cores where the API has no lock around everything.
+    /// Applies `f` to each item, in parallel unless the API has one context for all threads.
     #[cfg(not(target_arch = "wasm32"))]
     fn each<T: Sync, R: Send>(&self, items: &[T], f: impl Fn(&T) -> R + Send + Sync) -> Vec<R> {
         use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
-        // OpenGL lives in one context at a time, for which wgpu waits a second and then panics.
+        // OpenGL has one context; wgpu panics after waiting for it for some time.
         if self.gpu.has_one_context() { items.iter().map(f).collect() } else { items.par_iter().map(f).collect() }
     }
 
-    /// Applies `f` to each item: a browser's GPU lives on one thread.
+    /// Applies `f` to each item, sequentially: a browser's GPU belongs to one thread.
     #[cfg(target_arch = "wasm32")]
     fn each<T, R>(&self, items: &[T], f: impl Fn(&T) -> R) -> Vec<R> {
         items.iter().map(f).collect()

@@ -1,30 +1,31 @@
-//! Clusters in the kernels of ops: the code of the clusters replaces an op's `load_x` and `store_y`.
+//! Fusion of clusters into the kernels of ops: the code of the clusters replaces an op's `load_x` and `store_y`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput, Plan, Role, Stage, Work};
+use wgrad_core::plan::{BufferIndex, Cluster, ClusterInput, Plan, Role, TaskStage, Work};
 use wgrad_core::{DeviceError, Kernel, KernelProblem, Result};
 
-use super::bound::{Bound, Physical, Target};
-use super::print::{Access, Declared, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::bound::{BoundDispatch, Physical, Target};
+use super::print::{Access, BodyPosition, Declared, body, declare, dtype_of, functions, store, wgsl};
 use super::reflect::{Outline, Outlines};
 use super::trusted::joined;
 
-/// First binding of what clusters add: kernels of ops stay below.
+/// First binding number of buffers that clusters add: kernels of ops use lower ones.
 const FIRST: usize = 100;
 
-/// Buffers that clusters add to a kernel.
+/// Bindings that clusters add to a kernel.
 struct Added<'a> {
     plan: &'a Plan,
-    /// Buffers that the kernel reads itself, as scalars, with their names.
+    /// Buffers that the kernel itself reads as scalars, with the names of their variables.
     own: Vec<(BufferIndex, String)>,
     declared: BTreeMap<BufferIndex, Declared>,
     targets: Vec<(String, Target)>,
 }
 
 impl Added<'_> {
-    /// Returns the name under which clusters reach a buffer of the plan; none if it has no memory.
+    /// Returns the name of the variable for a buffer of the plan; declares it on first use. `None` if the buffer has
+    /// no memory.
     fn name(&mut self, buffer: BufferIndex, element: &str, written: bool) -> Option<String> {
         if matches!(self.plan.buffers[buffer].role, Role::Passed) {
             return None;
@@ -42,16 +43,16 @@ impl Added<'_> {
         Some(entry.name.clone())
     }
 
-    /// Returns the reads of a cluster's inputs where `value` is the element of the buffer `handed`.
-    fn reads(&mut self, cluster: &Cluster, inputs: &[BufferIndex], handed: Option<BufferIndex>) -> Vec<Access> {
+    /// Returns the accesses of a cluster's inputs. The element of the buffer `passed` is in the variable `value`.
+    fn reads(&mut self, cluster: &Cluster, inputs: &[BufferIndex], passed: Option<BufferIndex>) -> Vec<Access> {
         let read = |(&buffer, ClusterInput { view, dtype }): (&BufferIndex, &ClusterInput)| {
-            if handed == Some(buffer) {
+            if passed == Some(buffer) {
                 return Access::Local("value");
             }
             match self.name(buffer, wgsl(*dtype), false) {
                 Some(name) if view.is_splat() => Access::Splat(format!("{name}[{}u]", view.offset)),
                 Some(name) => Access::Strided(name),
-                None => unreachable!("only what is handed on has no memory"),
+                None => unreachable!("only what is passed on has no memory"),
             }
         };
         inputs.iter().zip(&cluster.inputs).map(read).collect()
@@ -60,13 +61,13 @@ impl Added<'_> {
     fn writes(&mut self, cluster: &Cluster, outputs: &[BufferIndex]) -> Vec<Access> {
         let write = |(&buffer, &arg)| {
             let name = self.name(buffer, wgsl(dtype_of(cluster, arg)), true);
-            name.map_or(Access::Nowhere, Access::Strided)
+            name.map_or(Access::NoMemory, Access::Strided)
         };
         outputs.iter().zip(&cluster.outputs).map(write).collect()
     }
 }
 
-/// Functions of a kernel that clusters replace: those through which it loads or stores.
+/// Load and store functions of a kernel that clusters replace.
 struct Replaced<'a> {
     kernel: &'a Kernel,
     outline: &'a Outline,
@@ -84,20 +85,20 @@ impl Replaced<'_> {
     }
 }
 
-/// Joins a dispatch of the op at stage `op` with the prologues and epilogues of its task: those whose buffer it binds.
+/// Fuses into a dispatch of the op at stage `op` those prologues and epilogues of its task whose buffer it binds.
 pub(super) fn attach(
     plan: &Plan,
-    bound: Bound,
-    stages: &[Stage],
+    bound: BoundDispatch,
+    stages: &[TaskStage],
     op: usize,
     physical: &Physical<'_>,
     outlines: &Outlines,
-) -> Result<Bound> {
+) -> Result<BoundDispatch> {
     let (prologues, epilogues) = (&stages[..op], &stages[op + 1..]);
     if prologues.is_empty() && epilogues.is_empty() {
         return Ok(bound);
     }
-    let Bound { mut dispatch, mut targets } = bound;
+    let BoundDispatch { mut dispatch, mut targets } = bound;
     let binds = |buffer: BufferIndex| targets.iter().find(|(_, target)| *target == Target::Buffer(buffer));
     let source = dispatch.kernel.source();
     let outline = outlines.of(&dispatch.kernel.name, &source)?;
@@ -113,7 +114,7 @@ pub(super) fn attach(
     let mut added = Added { plan, own, declared: BTreeMap::new(), targets: vec![] };
     let mut code = String::new();
     let mut label = dispatch.kernel.name.to_string();
-    // Bindings that a prologue replaces.
+    // Bindings that prologues replace.
     let mut computed: Vec<String> = vec![];
     for (i, stage) in prologues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("a prologue is a cluster") };
@@ -126,41 +127,41 @@ pub(super) fn attach(
         writeln!(code, "fn {function}(at: u32) -> f32 {{").expect("strings grow");
         let reads = added.reads(cluster, &stage.inputs, None);
         let writes = added.writes(cluster, &stage.outputs);
-        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut code);
+        let values = body(cluster, &reads, &BodyPosition { prefix: &prefix, at: "at", quad: None }, &mut code);
         store(cluster, &writes, &values, "at", &mut code);
         writeln!(code, "    return {};\n}}", values[fed][0]).expect("strings grow");
         label += "_p";
         computed.push(name);
     }
-    // All epilogues of one output share its function.
+    // The epilogues of one output share its store function.
     let mut stores: BTreeMap<String, (BufferIndex, String)> = BTreeMap::new();
     for (i, stage) in epilogues.iter().enumerate() {
         let Work::Cluster(cluster) = &stage.work else { unreachable!("an epilogue is a cluster") };
         let mut made = stage.inputs.iter().filter(|buffer| stages[op].outputs.contains(buffer));
-        let Some((handed, name)) = made.find_map(|&buffer| Some((buffer, binds(buffer)?.0.clone()))) else { continue };
+        let Some((passed, name)) = made.find_map(|&buffer| Some((buffer, binds(buffer)?.0.clone()))) else { continue };
         let prefix = format!("e{i}_");
         code += &functions(cluster, &prefix, &format!("{source}{code}"));
-        let reads = added.reads(cluster, &stage.inputs, Some(handed));
+        let reads = added.reads(cluster, &stage.inputs, Some(passed));
         let writes = added.writes(cluster, &stage.outputs);
         let mut text = String::from("    {\n");
-        let values = body(cluster, &reads, &Place { prefix: &prefix, at: "at", quad: None }, &mut text);
+        let values = body(cluster, &reads, &BodyPosition { prefix: &prefix, at: "at", quad: None }, &mut text);
         store(cluster, &writes, &values, "at", &mut text);
         text += "    }\n";
-        stores.entry(name).or_insert_with(|| (handed, String::new())).1 += &text;
+        stores.entry(name).or_insert_with(|| (passed, String::new())).1 += &text;
         label += "_e";
     }
-    for (name, (handed, text)) in &stores {
+    for (name, (passed, text)) in &stores {
         let function = format!("store_{name}");
         replaced.add(function.clone())?;
         writeln!(code, "fn {function}(at: u32, value: f32) {{").expect("strings grow");
-        if !matches!(plan.buffers[*handed].role, Role::Passed) {
+        if !matches!(plan.buffers[*passed].role, Role::Passed) {
             writeln!(code, "    {name}[at] = value;").expect("strings grow");
         }
         code += text;
         code += "}\n";
     }
     if !code.is_empty() {
-        // Parts of one device buffer are all declared writable if one of them is written.
+        // All bindings of a device buffer must be declared writable if one of them is.
         let written = added.declared.iter().filter(|(_, declared)| declared.written);
         let written: Vec<usize> = written.map(|(&buffer, _)| physical(buffer).0).collect();
         for (&buffer, declared) in &mut added.declared {
@@ -173,14 +174,14 @@ pub(super) fn attach(
             Work::Cluster(cluster) => Some(&cluster.instructions),
             _ => None,
         });
-        let rows = clusters.flatten().map(|instruction| instruction.row);
-        dispatch.kernel = joined(&dispatch.kernel, label, source, rows);
+        let ops = clusters.flatten().map(|instruction| instruction.op);
+        dispatch.kernel = joined(&dispatch.kernel, label, source, ops);
     }
-    let nowhere = |buffer: BufferIndex| matches!(plan.buffers[buffer].role, Role::Passed);
+    let passed = |buffer: BufferIndex| matches!(plan.buffers[buffer].role, Role::Passed);
     targets.retain(|(name, target)| match target {
-        Target::Buffer(buffer) => !nowhere(*buffer) && !computed.contains(name),
+        Target::Buffer(buffer) => !passed(*buffer) && !computed.contains(name),
         _ => true,
     });
     targets.extend(added.targets);
-    Ok(Bound { dispatch, targets })
+    Ok(BoundDispatch { dispatch, targets })
 }

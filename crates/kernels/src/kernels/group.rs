@@ -1,7 +1,9 @@
-//! Groups: one kernel that runs the same rows over many lists of buffers, such as the update of all parameters.
+//! Kernels of groups: one kernel that runs the same pointwise ops over many lists of buffers, such as the update of all
+//! parameters.
 //!
-//! Variables, their optimizer state and their gradients lie side by side in few device buffers, which the kernel binds
-//! as wholes; a table says which member a block of elements belongs to, and where each of its buffers begins.
+//! Variables, their optimizer state and their gradients are allocated side by side in a few device buffers, which the
+//! kernel binds as a whole. A table maps each block of elements to its member of the group, and each member to the
+//! start of its buffers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,8 +11,8 @@ use std::fmt::Write as _;
 use wgrad_core::plan::{Arg, BufferIndex, Cluster, ClusterInput};
 use wgrad_core::{Dispatch, Grid, Kernel};
 
-use super::bound::{Bound, Physical, Target};
-use super::print::{Access, Declared, LANES, Place, body, declare, dtype_of, functions, store, wgsl};
+use super::bound::{BoundDispatch, Physical, Target};
+use super::print::{Access, BodyPosition, Declared, LANES, body, declare, dtype_of, functions, store, wgsl};
 
 /// Threads of a workgroup; each computes four elements.
 const GROUP: usize = 64;
@@ -23,13 +25,13 @@ struct Member<'a> {
     outputs: &'a [BufferIndex],
 }
 
-/// Returns the launches of a group: one for all members whose buffers lie in the same device buffers.
+/// Returns the launches of a group: one for each set of members whose buffers are in the same device buffers.
 pub(super) fn launches(
     clusters: &[Cluster],
     inputs: &[BufferIndex],
     outputs: &[BufferIndex],
     physical: &Physical<'_>,
-) -> Vec<Bound> {
+) -> Vec<BoundDispatch> {
     let (reads, writes) = (inputs.len() / clusters.len(), outputs.len() / clusters.len());
     let member = |(i, cluster)| Member {
         cluster,
@@ -37,7 +39,8 @@ pub(super) fn launches(
         outputs: &outputs[i * writes..(i + 1) * writes],
     };
     let members: Vec<_> = clusters.iter().enumerate().map(member).filter(|m| m.cluster.shape.numel() > 0).collect();
-    // An input that some member reads as one number is one number for all: a parameter may have a single element.
+    // An input that one member reads as a splat is a splat for all: for a parameter with a single element, a splat is
+    // indistinguishable from a contiguous view.
     let splat: Vec<bool> =
         (0..reads).map(|k| members.iter().any(|m| !m.cluster.inputs[k].view.is_contiguous())).collect();
     let mut together: BTreeMap<Vec<usize>, Vec<Member<'_>>> = BTreeMap::new();
@@ -49,11 +52,11 @@ pub(super) fn launches(
     together.into_values().map(|members| launch(&members, &splat, physical)).collect()
 }
 
-fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bound {
+fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> BoundDispatch {
     let first = members[0];
     let cluster = first.cluster;
     let written: Vec<usize> = first.outputs.iter().map(|&buffer| physical(buffer).0).collect();
-    // Device buffers that are bound as wholes, by their number, then the numbers that all members read.
+    // Device buffers that are bound as a whole, by their number, then the scalars that all members read.
     let mut declared: BTreeMap<usize, Declared> = BTreeMap::new();
     let mut targets = vec![];
     let mut bind = |key: usize, element: String, written: bool, target: Target| {
@@ -65,7 +68,7 @@ fn launch(members: &[Member<'_>], splat: &[bool], physical: &Physical<'_>) -> Bo
         });
         entry.name.clone()
     };
-    // Words of the table per member: its first block, its elements, the first quad of each of its own buffers.
+    // Words of the table per member: its first block, its number of elements, the first quad of each of its buffers.
     let mut own: Vec<usize> = vec![];
     let mut reads = vec![];
     for (k, &buffer) in first.inputs.iter().enumerate() {
@@ -130,12 +133,12 @@ fn forward(
 "
     )
     .expect("strings grow");
-    let values = body(cluster, &reads, &Place { prefix: "", at: "quad", quad: Some("n") }, &mut text);
+    let values = body(cluster, &reads, &BodyPosition { prefix: "", at: "quad", quad: Some("n") }, &mut text);
     store(cluster, &writes, &values, "", &mut text);
     text += "}\n";
     blocks.extend(segments);
     targets.push(("table".into(), Target::Table(blocks)));
     let name = if cluster.outputs.iter().any(|arg| matches!(arg, Arg::Result(_))) { "group" } else { "group_copy" };
     let dispatch = Dispatch::new(Kernel::generated(name, text), "forward", Grid::Groups([count, 1, 1]));
-    Bound { dispatch: dispatch.param("blocks", count), targets }
+    BoundDispatch { dispatch: dispatch.param("blocks", count), targets }
 }

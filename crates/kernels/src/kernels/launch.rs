@@ -1,19 +1,24 @@
-//! From tasks to launches: which kernel, over which buffers of the plan.
+//! Lowering of tasks to dispatches bound to buffers of the plan.
 
 use std::collections::BTreeMap;
 
 use wgrad_core::plan::{BufferIndex, Plan, Task, Work};
 use wgrad_core::{Dispatch, Grid, Operand, Result};
 
-use super::bound::{Bound, Physical, Target};
+use super::bound::{BoundDispatch, Physical, Target};
 use super::reflect::Outlines;
 use super::{cluster, fused, group};
 
-/// Returns the launches of a task. `outlines` has the sources of ops' kernels that were read before.
+/// Returns the launches of a task. `outlines` caches the outlines of ops' kernels.
 ///
 /// # Errors
-/// When an op's kernel does not parse, or lacks the function that the op promises to store or load through.
-pub(crate) fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>, outlines: &Outlines) -> Result<Vec<Bound>> {
+/// Fails if an op's kernel does not parse, or lacks the load or store function that the op promises.
+pub(crate) fn launches(
+    plan: &Plan,
+    task: &Task,
+    physical: &Physical<'_>,
+    outlines: &Outlines,
+) -> Result<Vec<BoundDispatch>> {
     let Some(at) = task.stages.iter().position(|stage| matches!(stage.work, Work::Op { .. })) else {
         let stage = &task.stages[0];
         return Ok(match &stage.work {
@@ -35,7 +40,7 @@ pub(crate) fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>, outlin
             (name.to_owned(), Target::Buffer(buffer))
         };
         let targets = dispatch.bindings.iter().map(target).collect();
-        fused::attach(plan, Bound { dispatch: dispatch.clone(), targets }, &task.stages, at, physical, outlines)
+        fused::attach(plan, BoundDispatch { dispatch: dispatch.clone(), targets }, &task.stages, at, physical, outlines)
     };
     let mut bounds = vec![];
     for dispatch in dispatches {
@@ -59,7 +64,8 @@ pub(crate) fn launches(plan: &Plan, task: &Task, physical: &Physical<'_>, outlin
     Ok(bounds)
 }
 
-/// Returns the table of [`Grid::Blocks`] for each device buffer that some of the inputs lie in, with one of those.
+/// Returns the table of [`Grid::Blocks`] for each device buffer that contains some of the inputs, with one of these
+/// inputs.
 fn blocks(
     inputs: impl Iterator<Item = (BufferIndex, usize)>,
     elements: usize,

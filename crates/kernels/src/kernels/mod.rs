@@ -1,8 +1,8 @@
-//! From the tasks of a plan to compiled kernels.
+//! Lowering of the tasks of a plan to compiled kernels.
 //!
-//! [`launch`] turns a task into launches: a [`cluster`] or a [`group`] becomes a kernel of its own, written by
-//! [`print`]; clusters beside an op are [`fused`] into the op's kernel. [`reflect`] reads from the WGSL what a launch
-//! needs to know, [`compile`] makes pipelines of it.
+//! [`launch`] lowers a task to launches: a [`cluster`] or a [`group`] becomes a kernel of its own, written by
+//! [`print`]; clusters attached to an op are [`fused`] into the op's kernel. [`reflect`] reads bindings and
+//! parameters from the WGSL, and [`compile`] creates pipelines.
 
 pub(crate) mod bound;
 mod cluster;

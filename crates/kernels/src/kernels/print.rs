@@ -1,4 +1,4 @@
-//! Prints clusters of pointwise rows as WGSL: declarations, functions, loads, rows and stores, for one element or for
+//! Prints clusters of pointwise ops as WGSL: declarations, functions, loads, calls and stores, for one element or for
 //! four neighbouring ones.
 
 use std::collections::BTreeMap;
@@ -10,19 +10,19 @@ use wgrad_core::{DType, Pointwise, View};
 /// Components of a `vec4`.
 pub(super) const LANES: [&str; 4] = ["x", "y", "z", "w"];
 
-/// Form in which a kernel reaches an input or output of a cluster.
+/// Access of a kernel to an input or output of a cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Access {
-    /// A variable of the kernel that already holds the element.
+    /// Variable of the kernel that already contains the element.
     Local(&'static str),
-    /// The expression of a `vec4` of four neighbouring elements.
+    /// Expression of a `vec4` of four neighbouring elements.
     Vector(String),
-    /// The expression of one element, whatever the place.
+    /// Expression of the single element that is used at every position.
     Splat(String),
-    /// The name of an array of scalars, read through the input's view.
+    /// Name of an array of scalars, read through the input's view.
     Strided(String),
-    /// Nowhere: the result is only handed on.
-    Nowhere,
+    /// No memory: the output is only passed to another stage.
+    NoMemory,
 }
 
 /// Returns the WGSL type of an element.
@@ -48,55 +48,61 @@ fn literal(value: f64, dtype: DType) -> String {
 pub(super) fn dtype_of(cluster: &Cluster, arg: Arg) -> DType {
     match arg {
         Arg::Input(input) => cluster.inputs[input].dtype,
-        Arg::Result(result) => cluster.instructions[result].row.out,
+        Arg::Result(result) => cluster.instructions[result].op.out,
         Arg::Number(_, dtype) => dtype,
         Arg::Index => DType::U32,
     }
 }
 
-/// Prints one function per row in use, after the library functions that they call and that `present` does not have. The names
-/// begin with `prefix`: a kernel may hold several clusters.
+/// Prints one function per pointwise op in use, after the library functions that they call, unless `present` contains
+/// these. Names begin with `prefix`, because a kernel may contain several clusters.
 pub(super) fn functions(cluster: &Cluster, prefix: &str, present: &str) -> String {
     let mut text = String::new();
     for instruction in &cluster.instructions {
-        let library = instruction.row.library;
+        let library = instruction.op.library;
         if !library.is_empty() && !present.contains(library) && !text.contains(library) {
             text += library;
         }
     }
     for (i, instruction) in cluster.instructions.iter().enumerate() {
-        let row = instruction.row;
-        if function(cluster, row) != i {
+        let op = instruction.op;
+        if function(cluster, op) != i {
             continue;
         }
-        let args = row.args.iter().zip(row.types).map(|(arg, &dtype)| format!("{arg}: {}", wgsl(dtype)));
-        let attributes = row.attributes.iter().map(|attribute| format!("{attribute}: f32"));
+        let args = op.args.iter().zip(op.types).map(|(arg, &dtype)| format!("{arg}: {}", wgsl(dtype)));
+        let attributes = op.attributes.iter().map(|attribute| format!("{attribute}: f32"));
         let args: Vec<_> = args.chain(attributes).collect();
-        let (name, out) = (row.name, wgsl(row.out));
-        writeln!(text, "fn {prefix}row{i}_{name}({}) -> {out} {{ return {}; }}", args.join(", "), row.wgsl)
+        let (name, out) = (op.name, wgsl(op.out));
+        writeln!(text, "fn {prefix}op{i}_{name}({}) -> {out} {{ return {}; }}", args.join(", "), op.wgsl)
             .expect("strings grow");
     }
     text
 }
 
-/// Returns the number of a row's function: the first instruction with this row. Names alone may clash, a user's with ours.
-fn function(cluster: &Cluster, row: &'static Pointwise) -> usize {
-    let first = cluster.instructions.iter().position(|instruction| instruction.row == row);
-    first.expect("the row of one of the instructions")
+/// Returns the number of a pointwise op's function: the index of the first instruction with this op. It is part of the
+/// function's name, because the names of a user's ops may clash with wgrad's.
+fn function(cluster: &Cluster, op: &'static Pointwise) -> usize {
+    let first = cluster.instructions.iter().position(|instruction| instruction.op == op);
+    first.expect("the op of one of the instructions")
 }
 
-/// Position of a body: the linear position of its element, or of the first of four, and the number of elements.
-pub(super) struct Place<'a> {
-    /// The prefix of the functions.
+/// Position of a body's element, or of its four elements, in WGSL.
+pub(super) struct BodyPosition<'a> {
+    /// Prefix of the functions' names.
     pub prefix: &'a str,
-    /// The expression of the linear position; of four elements, that of the quad.
+    /// Expression of the linear position of the element; for four elements, of the index of the quad.
     pub at: &'a str,
-    /// For four elements, the number of elements; positions beyond it read the last one.
+    /// For four elements, expression of the number of all elements; positions beyond it read the last element.
     pub quad: Option<&'a str>,
 }
 
-/// Prints the statements that compute a cluster; returns the expression of each output per lane.
-pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text: &mut String) -> Vec<Vec<String>> {
+/// Prints the statements that compute a cluster. Returns the expression of each output, per lane.
+pub(super) fn body(
+    cluster: &Cluster,
+    inputs: &[Access],
+    place: &BodyPosition<'_>,
+    text: &mut String,
+) -> Vec<Vec<String>> {
     let lanes: &[&str] = if place.quad.is_some() { &LANES } else { &[""] };
     let mut line = |line: String| {
         text.push_str("    ");
@@ -119,7 +125,7 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
     }
     for (i, (ClusterInput { view, .. }, access)) in cluster.inputs.iter().zip(inputs).enumerate() {
         match access {
-            Access::Local(_) | Access::Nowhere => {}
+            Access::Local(_) | Access::NoMemory => {}
             Access::Vector(element) | Access::Splat(element) => line(format!("let i{i} = {element};")),
             Access::Strided(name) => {
                 for lane in lanes {
@@ -135,7 +141,7 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
             Access::Vector(..) => format!("i{i}.{lane}"),
             Access::Splat(..) => format!("i{i}"),
             Access::Strided(_) => named(format!("i{i}"), lane),
-            Access::Nowhere => unreachable!("inputs are somewhere"),
+            Access::NoMemory => unreachable!("inputs have memory or a variable"),
         },
         Arg::Result(result) => named(format!("r{result}"), lane),
         Arg::Number(value, dtype) => literal(value, dtype),
@@ -147,9 +153,9 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
             let args = instruction.args.iter().map(|&arg| value(arg, lane));
             let attributes = instruction.attributes.iter().map(|&value| literal(value, DType::F32));
             let args: Vec<_> = args.chain(attributes).collect();
-            let (number, row) = (function(cluster, instruction.row), instruction.row.name);
+            let (number, name) = (function(cluster, instruction.op), instruction.op.name);
             let result = named(format!("r{j}"), lane);
-            line(format!("let {result} = {}row{number}_{row}({});", place.prefix, args.join(", ")));
+            line(format!("let {result} = {}op{number}_{name}({});", place.prefix, args.join(", ")));
         }
     }
     cluster.outputs.iter().map(|&arg| lanes.iter().map(|lane| value(arg, lane)).collect()).collect()
@@ -159,19 +165,19 @@ pub(super) fn body(cluster: &Cluster, inputs: &[Access], place: &Place<'_>, text
 pub(super) fn store(cluster: &Cluster, outputs: &[Access], values: &[Vec<String>], at: &str, text: &mut String) {
     for ((&arg, access), values) in cluster.outputs.iter().zip(outputs).zip(values) {
         let line = match access {
-            Access::Nowhere => continue,
+            Access::NoMemory => continue,
             Access::Vector(element) => {
                 let dtype = wgsl(dtype_of(cluster, arg));
                 format!("{element} = vec4<{dtype}>({});", values.join(", "))
             }
             Access::Strided(name) => format!("{name}[{at}] = {};", values[0]),
-            Access::Local(_) | Access::Splat(..) => unreachable!("outputs are stored in step"),
+            Access::Local(_) | Access::Splat(..) => unreachable!("outputs are stored contiguously"),
         };
         writeln!(text, "    {line}").expect("strings grow");
     }
 }
 
-/// Declares storage buffers, one per name: its first binding number, element type and whether the kernel writes it.
+/// Prints the declarations of storage buffers.
 pub(super) fn declare<K>(buffers: &BTreeMap<K, Declared>, text: &mut String) {
     for Declared { name, element, binding, written } in buffers.values() {
         let access = if *written { "read_write" } else { "read" };
@@ -182,13 +188,18 @@ pub(super) fn declare<K>(buffers: &BTreeMap<K, Declared>, text: &mut String) {
 
 /// Storage buffer of a printed kernel.
 pub(super) struct Declared {
+    /// Name of the variable.
     pub name: String,
+    /// WGSL type of the array's elements.
     pub element: String,
+    /// Binding number.
     pub binding: usize,
+    /// True if the kernel may write it.
     pub written: bool,
 }
 
-/// Returns the buffer position of linear position `at` of a view, with adjacent axes that step alike taken as one.
+/// Returns the expression of the buffer index for linear position `at` of a view. Adjacent axes are merged if one
+/// stride covers them.
 fn locate(view: &View, at: &str) -> String {
     let mut axes: Vec<(usize, usize)> = vec![];
     for (&size, &stride) in view.shape.dims().iter().zip(&view.strides).rev() {

@@ -1,5 +1,5 @@
-//! Reads from WGSL what a launch needs to know, so that nothing is declared twice: bindings by name, the layout of
-//! the uniform `params`, the workgroup size; and where its functions are, for those that fusion replaces.
+//! Reflection of WGSL: bindings by name, the layout of the uniform `params`, workgroup sizes, and the positions of
+//! functions that fusion replaces. Launches therefore need not declare these a second time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -14,35 +14,35 @@ use crate::gpu::lock;
 /// Resource that an entry point uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
-    /// The WGSL variable.
+    /// Name of the WGSL variable.
     pub name: String,
-    /// Its `@binding`.
+    /// Number of its `@binding`.
     pub index: u32,
-    /// Whether it is the uniform `params`.
+    /// True for the uniform `params`.
     pub uniform: bool,
-    /// Whether the kernel writes it.
+    /// True if the kernel may write it.
     pub writable: bool,
 }
 
 /// Entry point of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// The resources it uses, by ascending `@binding`.
+pub struct EntryPoint {
+    /// Resources that it uses, by ascending `@binding`.
     pub bindings: Vec<Binding>,
-    /// Threads per workgroup.
+    /// Threads per workgroup, along each axis.
     pub workgroup: [u32; 3],
 }
 
 /// Reflected WGSL module.
 #[derive(Clone, Debug)]
-pub struct Module {
+pub struct ReflectedModule {
     /// Entry points by name.
-    pub entries: BTreeMap<String, Entry>,
-    /// Members of the uniform struct: offset and kind.
+    pub entries: BTreeMap<String, EntryPoint>,
+    /// Members of the uniform struct by name: offset in bytes and scalar kind.
     pub params: BTreeMap<String, (u32, ScalarKind)>,
-    /// Bytes of the uniform struct.
+    /// Size of the uniform struct in bytes.
     pub params_size: u32,
-    /// The names of the `override` constants.
+    /// Names of the `override` constants.
     pub overrides: Vec<String>,
 }
 
@@ -53,12 +53,12 @@ fn parse(name: &str, source: &str) -> Result<naga::Module> {
     })
 }
 
-/// Definitions of a WGSL source that fusion looks at.
+/// Functions and read-only scalar arrays of a WGSL source, for fusion.
 #[derive(Debug)]
 pub(super) struct Outline {
-    /// The bytes of each function, from its `fn` to its closing brace.
+    /// Byte range of each function, from its `fn` to its closing brace.
     functions: BTreeMap<String, Range<usize>>,
-    /// The storage buffers that are arrays of `f32` and only read.
+    /// Read-only storage buffers that are arrays of `f32`.
     scalars: BTreeSet<String>,
 }
 
@@ -86,12 +86,12 @@ impl Outline {
         self.functions.contains_key(function)
     }
 
-    /// Returns whether a variable is an array of `f32` that kernels only read.
+    /// Returns whether a variable is a read-only array of `f32`.
     pub fn reads_scalars(&self, variable: &str) -> bool {
         self.scalars.contains(variable)
     }
 
-    /// Returns the source, of which this is the outline, without some of its functions.
+    /// Returns `source`, the source of this outline, without some of its functions.
     pub fn without(&self, source: &str, functions: &[String]) -> String {
         let mut ranges: Vec<&Range<usize>> = functions.iter().map(|function| &self.functions[function]).collect();
         ranges.sort_by_key(|range| range.start);
@@ -102,7 +102,7 @@ impl Outline {
     }
 }
 
-/// Outlines of sources, each parsed once.
+/// Cache of outlines: each source is parsed once.
 #[derive(Default)]
 pub(crate) struct Outlines(Mutex<HashMap<String, Arc<Outline>>>);
 
@@ -110,7 +110,7 @@ impl Outlines {
     /// Returns the outline of a source; `name` is for messages.
     ///
     /// # Errors
-    /// When the source does not parse, with naga's explanation.
+    /// Fails if the source does not parse, with naga's explanation.
     pub(super) fn of(&self, name: &str, source: &str) -> Result<Arc<Outline>> {
         if let Some(known) = lock(&self.0).get(source) {
             return Ok(known.clone());
@@ -125,7 +125,7 @@ impl Outlines {
 ///
 /// # Errors
 /// When the source does not parse or validate, with naga's explanation; when it uses more than bind group 0.
-pub fn reflect(name: &str, source: &str) -> Result<Module> {
+pub fn reflect(name: &str, source: &str) -> Result<ReflectedModule> {
     let invalid = |problem| Error::from(DeviceError::kernel(name, problem));
     let module = parse(name, source)?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
@@ -162,17 +162,17 @@ pub fn reflect(name: &str, source: &str) -> Result<Module> {
             bindings.push(Binding { name, index: place.binding, uniform, writable });
         }
         bindings.sort_by_key(|binding| binding.index);
-        entries.insert(entry.name.clone(), Entry { bindings, workgroup: entry.workgroup_size });
+        entries.insert(entry.name.clone(), EntryPoint { bindings, workgroup: entry.workgroup_size });
     }
     let overrides = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone()).collect();
-    Ok(Module { entries, params, params_size, overrides })
+    Ok(ReflectedModule { entries, params, params_size, overrides })
 }
 
-impl Module {
-    /// Returns the bytes of the uniform for these values, which must be exactly its members.
+impl ReflectedModule {
+    /// Returns the bytes of the uniform with these values, which must be exactly its members.
     ///
     /// # Errors
-    /// When a member is missing, unknown or of another type.
+    /// Fails if a member is missing, unknown or of another type.
     pub fn pack(&self, name: &str, values: &[(&'static str, Param)]) -> Result<Vec<u8>> {
         let mut bytes = vec![0; self.params_size as usize];
         for (member, value) in values {
@@ -221,7 +221,7 @@ mod tests {
         @compute @workgroup_size(1) fn clear() { y[0] = 0.0; }";
 
     #[test]
-    fn an_entry_binds_what_it_uses() {
+    fn an_entry_point_binds_the_resources_it_uses() {
         let module = reflect("test", SOURCE).unwrap();
         let names = |entry: &str| -> Vec<_> {
             module.entries[entry].bindings.iter().map(|b| (b.name.clone(), b.writable)).collect()
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_are_found_however_they_are_written() {
+    fn functions_are_found_in_any_formatting() {
         let source = "
             @group(0) @binding(0) var<storage> x: array<f32>;
             @group(0) @binding(1) var<storage,read> n : array<u32>;

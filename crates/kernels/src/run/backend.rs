@@ -1,4 +1,4 @@
-//! The backend on a GPU: it holds buffers, loaded programs and the queue, and each does its part.
+//! The GPU backend: dispatches the calls of a session to its buffers, loaded programs and queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use super::tune::Tuner;
 use crate::gpu::Gpu;
 use crate::kernels::compile::Kernels;
 
-/// Backend that runs plans on a GPU; a [`Device`](crate::Device) makes it.
+/// Backend that runs plans on a GPU, created from a [`Device`](crate::Device).
 pub struct GpuBackend {
     gpu: Arc<Gpu>,
     kernels: Arc<Kernels>,
     info: DeviceInfo,
-    /// The limits of plans, with the choices among variants.
+    /// Limits of plans, with the tuning choices.
     limits: Limits,
     buffers: Buffers,
     programs: Vec<Option<Program>>,
@@ -38,7 +38,7 @@ impl std::fmt::Debug for GpuBackend {
 }
 
 impl GpuBackend {
-    /// A backend on an open device, without buffers yet.
+    /// Creates a backend on an open device, without buffers.
     pub(crate) fn new(gpu: Arc<Gpu>, kernels: Arc<Kernels>, info: DeviceInfo, limits: Limits) -> Self {
         Self {
             buffers: Buffers::new(gpu.clone(), limits.binding_bytes),
@@ -57,7 +57,7 @@ const LOADED: &str = "the program is loaded";
 
 impl Drop for GpuBackend {
     fn drop(&mut self) {
-        // Buffers are given back to the driver, too.
+        // Freeing buffers calls the driver.
         let _guard = self.gpu.context();
         self.queue.clear();
         self.programs.clear();

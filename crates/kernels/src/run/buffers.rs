@@ -1,4 +1,4 @@
-//! Buffers of a session: parts of the device's buffers under ids.
+//! Buffers of a session: ids for ranges of device buffers.
 
 use std::sync::Arc;
 
@@ -6,52 +6,54 @@ use wgrad_core::{Array, BufferId, DeviceError, Result, Spec};
 
 use crate::gpu::Gpu;
 
-/// Bytes at which a part of a buffer may begin: every device binds at multiples of 256.
+/// Alignment of ranges in a device buffer, in bytes: every device binds at multiples of 256.
 const ALIGN: u64 = 256;
 
-/// Part of one of the device's buffers, under an id.
+/// Range of a device buffer.
 #[derive(Clone)]
-pub(super) struct Held {
+pub(super) struct Allocation {
     pub buffer: wgpu::Buffer,
-    /// The number of the device's buffer, in the order in which they were made.
+    /// Number of the device buffer, in the order of creation.
     pub number: usize,
-    /// The first byte.
+    /// Offset of the first byte.
     pub offset: u64,
-    /// The bytes that a kernel binds: those of one slot, if this is a per-step buffer.
+    /// Size that a kernel binds, in bytes: that of one slot for a per-step buffer.
     pub size: u64,
-    /// The slots of a per-step buffer.
+    /// Slots, for a per-step buffer.
     pub slots: Option<Slots>,
 }
 
-impl Held {
-    /// Returns the first element, of four bytes.
+impl Allocation {
+    /// Returns the index of the first element (of four bytes) in the device buffer.
     pub fn first(&self) -> usize {
         usize::try_from(self.offset / 4).unwrap_or(usize::MAX)
     }
 }
 
-/// Slots of a per-step buffer, one for each step of a run, at a distance that offsets of bindings may have.
+/// Slots of a per-step buffer, one for each step of a run, at a distance that is a valid dynamic offset.
 #[derive(Clone, Copy)]
 pub(super) struct Slots {
+    /// Distance between slots in bytes.
     pub pitch: u64,
-    /// The number of slots that there is room for.
+    /// Number of slots that are allocated.
     pub capacity: usize,
-    /// The number of slots filled last; a single one is that of every step.
+    /// Number of slots in use; a single one serves every step.
     pub filled: usize,
 }
 
 impl Slots {
-    /// Returns the offset at which step `step` finds its slot.
+    /// Returns the offset of the slot of step `step`, in bytes.
     pub fn offset(self, step: usize) -> u64 {
         if self.filled == 1 { 0 } else { step as u64 * self.pitch }
     }
 }
 
-/// Returns the bytes of a buffer: a multiple of 16, because clusters load and store `vec4`, and never none.
+/// Returns the size of a buffer in bytes: a positive multiple of 16, because clusters load and store `vec4`.
 pub(super) fn padded(spec: &Spec) -> u64 {
     spec.bytes().next_multiple_of(16).max(16) as u64
 }
 
+/// Returns the usages of storage buffers.
 fn storage() -> wgpu::BufferUsages {
     wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC
 }
@@ -59,55 +61,56 @@ fn storage() -> wgpu::BufferUsages {
 /// All buffers of a session.
 pub(super) struct Buffers {
     gpu: Arc<Gpu>,
-    /// The bytes of the largest binding.
+    /// Largest size of a binding in bytes.
     limit: u64,
-    held: Vec<Option<Held>>,
+    allocations: Vec<Option<Allocation>>,
     free: Vec<BufferId>,
-    /// The number of the device's buffers that were made here.
+    /// Number of device buffers created so far.
     made: usize,
 }
 
 impl Buffers {
-    /// No buffers yet; none will have more than `limit` bytes.
+    /// Creates an empty list of buffers; none will be larger than `limit` bytes.
     pub fn new(gpu: Arc<Gpu>, limit: u64) -> Self {
-        Self { gpu, limit, held: vec![], free: vec![], made: 0 }
+        Self { gpu, limit, allocations: vec![], free: vec![], made: 0 }
     }
 
-    /// Returns how many ids there are.
+    /// Returns the number of ids.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.allocations.len()
     }
 
     /// Returns a buffer that was allocated and not released.
-    pub fn get(&self, id: BufferId) -> &Held {
-        self.held[id.0].as_ref().expect("a session uses a buffer only while it holds it")
+    pub fn get(&self, id: BufferId) -> &Allocation {
+        self.allocations[id.0].as_ref().expect("a session uses a buffer only while it holds it")
     }
 
-    /// Makes a buffer without an id, which kernels may bind as a whole.
+    /// Creates a device buffer without an id, which kernels may bind as a whole.
     ///
     /// # Errors
-    /// When it is larger than a binding, or there is no room for it.
+    /// Fails if it is larger than a binding, or if the device is out of memory.
     pub fn make(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
         if size > self.limit {
             let (device, limit) = (self.gpu.info.clone(), self.limit);
             return Err(DeviceError::BufferTooLarge { device, bytes: size, limit }.into());
         }
-        self.gpu.room(label, size, usage)
+        self.gpu.try_buffer(label, size, usage)
     }
 
-    /// Makes room for `size` bytes: the one place that decides which part of which buffer that is.
-    fn place(&mut self, label: &str, size: u64) -> Result<Held> {
+    /// Allocates `size` bytes in a device buffer. All allocations are made here.
+    fn place(&mut self, label: &str, size: u64) -> Result<Allocation> {
         let buffer = self.make(label, size, storage())?;
         self.made += 1;
-        Ok(Held { buffer, number: self.made, offset: 0, size, slots: None })
+        Ok(Allocation { buffer, number: self.made, offset: 0, size, slots: None })
     }
 
-    fn keep(&mut self, held: Held) -> BufferId {
-        let id = self.free.pop().unwrap_or(BufferId(self.held.len()));
-        if id.0 == self.held.len() {
-            self.held.push(Some(held));
+    /// Stores an allocation under a free id or a new one.
+    fn keep(&mut self, allocation: Allocation) -> BufferId {
+        let id = self.free.pop().unwrap_or(BufferId(self.allocations.len()));
+        if id.0 == self.allocations.len() {
+            self.allocations.push(Some(allocation));
         } else {
-            self.held[id.0] = Some(held);
+            self.allocations[id.0] = Some(allocation);
         }
         id
     }
@@ -115,16 +118,16 @@ impl Buffers {
     /// Allocates a buffer of `size` bytes.
     ///
     /// # Errors
-    /// As [`Self::make`].
+    /// Those of [`Self::make`].
     pub fn allocate(&mut self, size: u64) -> Result<BufferId> {
-        let held = self.place("persistent", size)?;
-        Ok(self.keep(held))
+        let allocation = self.place("persistent", size)?;
+        Ok(self.keep(allocation))
     }
 
-    /// Allocates buffers side by side in as few of the device's buffers as bindings allow.
+    /// Allocates buffers side by side in as few device buffers as the limit of bindings allows.
     ///
     /// # Errors
-    /// As [`Self::make`]; then nothing stays allocated.
+    /// Those of [`Self::make`]; then nothing stays allocated.
     pub fn allocate_together(&mut self, specs: &[&Spec]) -> Result<Vec<BufferId>> {
         let mut ids = Vec::with_capacity(specs.len());
         let mut rest = specs;
@@ -147,7 +150,7 @@ impl Buffers {
             };
             let (these, others) = rest.split_at(offsets.len());
             for (spec, offset) in these.iter().zip(offsets) {
-                ids.push(self.keep(Held { offset, size: padded(spec), ..whole.clone() }));
+                ids.push(self.keep(Allocation { offset, size: padded(spec), ..whole.clone() }));
             }
             rest = others;
         }
@@ -157,32 +160,32 @@ impl Buffers {
     /// Allocates a per-step buffer with one slot.
     ///
     /// # Errors
-    /// As [`Self::make`].
+    /// Those of [`Self::make`].
     pub fn allocate_per_step(&mut self, spec: &Spec) -> Result<BufferId> {
         let size = padded(spec);
         let align = u64::from(self.gpu.device.limits().min_storage_buffer_offset_alignment);
         let slots = Some(Slots { pitch: size.next_multiple_of(align), capacity: 1, filled: 1 });
-        let held = self.place("table", size)?;
-        Ok(self.keep(Held { slots, ..held }))
+        let allocation = self.place("per-step", size)?;
+        Ok(self.keep(Allocation { slots, ..allocation }))
     }
 
-    /// Gives an id to the part of a buffer that a value takes whose first element is `first`.
+    /// Returns a new id for the part of a buffer that begins at element `first` and holds a value of this spec.
     pub fn part(&mut self, of: BufferId, first: usize, spec: &Spec) -> BufferId {
         let whole = self.get(of);
-        let part = Held { offset: whole.offset + 4 * first as u64, size: padded(spec), ..whole.clone() };
+        let part = Allocation { offset: whole.offset + 4 * first as u64, size: padded(spec), ..whole.clone() };
         self.keep(part)
     }
 
-    /// Sets how many slots of a per-step buffer are filled, and makes room for them: programs that bind it have to bind
-    /// it anew. Nothing happens to other buffers.
+    /// Sets the number of slots in use of a per-step buffer and grows it if necessary. Programs have to bind a grown
+    /// buffer again. Has no effect on other buffers.
     ///
     /// # Errors
-    /// When there is no room for so many.
+    /// Fails if the device cannot hold this number of slots.
     pub fn fill(&mut self, id: BufferId, filled: usize) -> Result<()> {
-        let Held { slots: Some(mut slots), size, .. } = *self.get(id) else { return Ok(()) };
+        let Allocation { slots: Some(mut slots), size, .. } = *self.get(id) else { return Ok(()) };
         let mut grown = None;
         if filled > slots.capacity {
-            // Offsets of bindings are 32-bit.
+            // Dynamic offsets have 32 bits.
             let limit = self.gpu.device.limits().max_buffer_size.min(u64::from(u32::MAX));
             let bytes = (filled as u64).saturating_mul(slots.pitch);
             if bytes > limit {
@@ -196,14 +199,14 @@ impl Buffers {
                 }
                 .into());
             }
-            grown = Some(self.gpu.room("table", bytes, storage())?);
+            grown = Some(self.gpu.try_buffer("per-step", bytes, storage())?);
             slots.capacity = filled;
         }
         slots.filled = filled;
-        let held = self.held[id.0].as_mut().expect("just found");
-        held.slots = Some(slots);
+        let allocation = self.allocations[id.0].as_mut().expect("just found");
+        allocation.slots = Some(slots);
         if let Some(buffer) = grown {
-            held.buffer = buffer;
+            allocation.buffer = buffer;
         }
         Ok(())
     }
@@ -211,7 +214,7 @@ impl Buffers {
     /// Writes an array to a buffer, or to the first `slots` slots of a per-step buffer, one after another.
     ///
     /// # Errors
-    /// As [`Self::fill`], or when the device is lost.
+    /// Those of [`Self::fill`]; also fails if the device is lost.
     pub fn write(&mut self, id: BufferId, array: &Array, slots: usize) -> Result<()> {
         self.fill(id, slots)?;
         match (array.as_slice::<f32>(), array.as_slice::<u32>()) {
@@ -223,30 +226,30 @@ impl Buffers {
     }
 
     fn upload(&self, id: BufferId, bytes: &[u8], slots: usize) {
-        let held = self.get(id);
+        let allocation = self.get(id);
         let slot = bytes.len() / slots;
-        match held.slots {
+        match allocation.slots {
             Some(Slots { pitch, .. }) if slots > 1 && slot > 0 && slot as u64 != pitch => {
                 let pitch = usize::try_from(pitch).expect("a per-step buffer fits the host");
-                self.gpu.write_parts(&held.buffer, held.offset, bytes, slot, pitch);
+                self.gpu.write_chunks(&allocation.buffer, allocation.offset, bytes, slot, pitch);
             }
-            _ => self.gpu.write(&held.buffer, held.offset, bytes),
+            _ => self.gpu.write(&allocation.buffer, allocation.offset, bytes),
         }
     }
 
-    /// Gives buffers back; their ids may be handed out again.
+    /// Releases buffers; their ids may be reused.
     pub fn release(&mut self, ids: &[BufferId]) {
-        // Bind groups keep their buffers alive; wgpu keeps both until the device has finished with them.
+        // Bind groups keep their buffers alive, and wgpu keeps both until the device no longer uses them.
         let _guard = self.gpu.context();
         for &id in ids {
-            self.held[id.0] = None;
+            self.allocations[id.0] = None;
             self.free.push(id);
         }
     }
 
-    /// Forgets all buffers.
+    /// Drops all buffers.
     pub fn clear(&mut self) {
-        self.held.clear();
+        self.allocations.clear();
         self.free.clear();
     }
 }

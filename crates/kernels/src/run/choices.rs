@@ -1,4 +1,4 @@
-//! Tuning choices on disk.
+//! Storage of tuning choices on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +6,22 @@ use wgrad_core::{DeviceInfo, Error, Result, TuningChoices};
 
 use crate::cache;
 
-/// Returns the file of a device's choices in a folder: one per adapter and driver.
+/// Returns the path of a device's choices in a folder: one file per adapter and driver.
 fn file(folder: &Path, device: &DeviceInfo) -> PathBuf {
     cache::of_device(folder, device, "choices")
 }
 
-/// Returns the choices that [`save_choices`] kept for a device; none if there are none, or the file is damaged.
+/// Loads the tuning choices that [`save_choices`] stored for a device; none if there is no file or it is damaged.
 pub fn load_choices(folder: impl AsRef<Path>, device: &DeviceInfo) -> TuningChoices {
     std::fs::read_to_string(file(folder.as_ref(), device))
         .map_or_else(|_| TuningChoices::default(), |text| TuningChoices::parse(&text))
 }
 
-/// Keeps choices in a folder, such as [`cache_folder`](crate::cache_folder), as text: one file per adapter and driver,
-/// which is returned.
+/// Stores tuning choices as text in a folder, such as [`cache_folder`](crate::cache_folder), and returns the path of
+/// the file. There is one file per adapter and driver.
 ///
 /// # Errors
-/// When the folder cannot be made or written.
+/// Fails if the folder cannot be created or the file cannot be written.
 pub fn save_choices(folder: impl AsRef<Path>, device: &DeviceInfo, choices: &TuningChoices) -> Result<PathBuf> {
     let path = file(folder.as_ref(), device);
     cache::replace(&path, choices.to_string().as_bytes()).map_err(Error::io(&path))?;

@@ -1,7 +1,7 @@
-//! Makes a program of a plan: places its buffers, compiles its kernels and binds its launches.
+//! Loading of plans: allocates buffers, compiles kernels and binds launches.
 //!
-//! Devices need to allow no more than [`OFFSETS`] bindings with an offset per kernel. Where a kernel would have more, a
-//! plain buffer replaces a per-step buffer, and each step copies between the two.
+//! WebGPU guarantees only [`OFFSETS`] bindings with dynamic offset per kernel. If a kernel would have more, a plain
+//! buffer replaces the per-step buffer, and each step copies between the two.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use wgrad_core::plan::{BufferIndex, Plan, Role};
 use wgrad_core::{BufferId, DeviceError, Dispatch, Grid, Kernel, KernelProblem, OnCompile, Result, Spec, StepCopy};
 
 use super::buffers::{Buffers, padded};
-use super::program::{Compiled, OFFSETS, Program, Resource};
+use super::program::{CompiledLaunch, OFFSETS, Program, Resource};
 use crate::gpu::Gpu;
-use crate::kernels::bound::{Bound, Target};
-use crate::kernels::compile::{Kernels, Pipeline, Shader, Wanted};
+use crate::kernels::bound::{BoundDispatch, Target};
+use crate::kernels::compile::{Kernels, Pipeline, PipelineRequest, Shader};
 use crate::kernels::launch::launches;
 
 /// Launch before it is compiled.
-struct Planned {
+struct PlannedLaunch {
     dispatch: Dispatch,
-    /// WGSL variable → buffer, and whether all of the device's buffer is meant.
+    /// WGSL variables with their buffer, and whether the whole device buffer is bound.
     buffers: Vec<(String, BufferId, bool)>,
 }
 
-impl Planned {
-    /// A copy of a buffer's `bytes` to another.
+impl PlannedLaunch {
+    /// Returns the launch that copies `bytes` bytes from one buffer to another.
     fn copy(from: BufferId, to: BufferId, bytes: u64) -> Self {
         let kernel = Kernel::generated("copy", COPY.into());
         let quads = usize::try_from(bytes / 16).expect("a buffer's size");
@@ -56,21 +56,21 @@ fn forward(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups
 }
 ";
 
-/// Makes programs of plans.
+/// Loads plans.
 pub(super) struct Loader<'a> {
     pub gpu: &'a Gpu,
     pub kernels: &'a Kernels,
     pub buffers: &'a mut Buffers,
-    /// The most workgroups of a launch along an axis.
+    /// Largest number of workgroups of a launch along an axis.
     pub workgroups: u32,
     pub on_compile: Option<&'a OnCompile>,
 }
 
 impl Loader<'_> {
-    /// Makes a program of a plan; see [`wgrad_core::Backend::load`].
+    /// Loads a plan; see [`wgrad_core::Backend::load`].
     ///
     /// # Errors
-    /// When there is no room for a buffer, or a kernel does not compile. Then nothing stays allocated.
+    /// Fails if the device is out of memory, or if a kernel does not compile. Then nothing stays allocated.
     pub fn load(mut self, plan: &Plan, bound: &[Option<BufferId>], copies: &[StepCopy]) -> Result<Program> {
         let mut own = vec![];
         match self.prepare(plan, bound, copies, &mut own) {
@@ -85,7 +85,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Makes a program of a plan. The buffers in `own` are the program's, also when this fails.
+    /// Loads a plan. Adds the allocated buffers to `own`, also if it fails.
     fn prepare(
         &mut self,
         plan: &Plan,
@@ -96,7 +96,7 @@ impl Loader<'_> {
         for slot in &plan.slots {
             own.push(self.buffers.allocate(padded(&Spec::new([slot.elements], slot.dtype)))?);
         }
-        // Nothing is allocated for what passes from stage to stage in registers.
+        // Values that are passed between stages in registers need no buffer.
         let mut places: Vec<Option<BufferId>> = bound.to_vec();
         for (place, buffer) in places.iter_mut().zip(&plan.buffers) {
             if let Role::Temp { slot, first } = buffer.role {
@@ -104,38 +104,39 @@ impl Loader<'_> {
                 *place = own.last().copied();
             }
         }
-        let place = |buffer: BufferIndex| places[buffer].expect("a kernel binds what has memory");
+        let place = |buffer: BufferIndex| places[buffer].expect("kernels bind only buffers with memory");
         let fetched = plan.buffer_indices().filter(|&at| matches!(plan.buffers[at].role, Role::Fetch)).map(place);
         let written: Vec<BufferId> = fetched.chain(copies.iter().map(|copy| copy.to)).collect();
         let (mut planned, mut tasks) = (vec![], vec![]);
         for task in &plan.tasks {
             let physical = |buffer: BufferIndex| {
-                let held = self.buffers.get(place(buffer));
-                (held.number, held.first())
+                let allocation = self.buffers.get(place(buffer));
+                (allocation.number, allocation.first())
             };
             for bound in launches(plan, task, &physical, &self.kernels.outlines)? {
                 planned.push(self.planned(bound, place, own)?);
             }
             tasks.push(planned.len());
         }
-        planned
-            .extend(copies.iter().map(|&StepCopy { from, to }| Planned::copy(from, to, self.buffers.get(from).size)));
+        planned.extend(
+            copies.iter().map(|&StepCopy { from, to }| PlannedLaunch::copy(from, to, self.buffers.get(from).size)),
+        );
         self.program(planned, tasks, written, own)
     }
 
-    /// Returns a launch over buffers of the device.
+    /// Resolves the targets of a launch to buffers of the device.
     fn planned(
         &mut self,
-        bound: Bound,
+        bound: BoundDispatch,
         place: impl Fn(BufferIndex) -> BufferId,
         own: &mut Vec<BufferId>,
-    ) -> Result<Planned> {
-        let Bound { dispatch, targets } = bound;
+    ) -> Result<PlannedLaunch> {
+        let BoundDispatch { dispatch, targets } = bound;
         let mut buffers = Vec::with_capacity(targets.len());
         for (name, target) in targets {
             buffers.push(match target {
                 Target::Buffer(buffer) => (name, place(buffer), false),
-                // Of a per-step buffer, the slot of the step is meant.
+                // Of a per-step buffer, only the slot of the step is bound.
                 Target::Whole(buffer) => (name, place(buffer), self.buffers.get(place(buffer)).slots.is_none()),
                 Target::Table(words) => {
                     let id = self.buffers.allocate(padded(&Spec::u32([words.len()])))?;
@@ -145,13 +146,13 @@ impl Loader<'_> {
                 }
             });
         }
-        Ok(Planned { dispatch, buffers })
+        Ok(PlannedLaunch { dispatch, buffers })
     }
 
     /// Compiles and binds launches.
     fn program(
         &mut self,
-        mut launches: Vec<Planned>,
+        mut launches: Vec<PlannedLaunch>,
         mut tasks: Vec<usize>,
         written: Vec<BufferId>,
         own: &mut Vec<BufferId>,
@@ -168,29 +169,30 @@ impl Loader<'_> {
                 *end += before;
             }
         }
-        let wanted = launches.iter().zip(&shaders).map(|(launch, shader)| {
+        let requests = launches.iter().zip(&shaders).map(|(launch, shader)| {
             let bindings = &shader.module.entries[launch.dispatch.entry].bindings;
             let per_step = |buffer| self.buffers.get(buffer).slots.is_some();
             let offsets = bindings.iter().map(|binding| launch.buffer(&binding.name).is_some_and(per_step)).collect();
-            Wanted { shader, dispatch: &launch.dispatch, offsets }
+            PipelineRequest { shader, dispatch: &launch.dispatch, offsets }
         });
         let compiled = |done, of| self.on_compile.iter().for_each(|f| f(done, of));
-        let pipelines = self.kernels.pipelines(&wanted.collect::<Vec<_>>(), compiled)?;
+        let pipelines = self.kernels.pipelines(&requests.collect::<Vec<_>>(), compiled)?;
         let (uniform, offsets) = self.uniforms(&launches, &shaders)?;
         let mut program = Program::new(uniform, written);
         for (((launch, shader), pipeline), offset) in launches.iter().zip(&shaders).zip(pipelines).zip(offsets) {
             program.add(self.gpu, self.buffers, self.compiled(launch, shader, pipeline, offset)?);
         }
         self.gpu.check()?;
-        // Copies count as part of the first and the last task.
+        // Copies count as parts of the first and the last task.
         program.end_tasks(tasks);
         Ok(program)
     }
 
-    /// Replaces per-step buffers by plain ones where a kernel has too many of them. Returns how many launches came first.
+    /// Replaces per-step buffers by plain ones if a kernel has too many of them. Returns the number of copies that
+    /// were added before the first launch.
     fn limit_offsets(
         &mut self,
-        launches: &mut Vec<Planned>,
+        launches: &mut Vec<PlannedLaunch>,
         shaders: &[Arc<Shader>],
         written: &[BufferId],
         own: &mut Vec<BufferId>,
@@ -213,14 +215,14 @@ impl Loader<'_> {
         replaced.sort_by_key(|(id, _)| id.0);
         let (out, into): (Vec<_>, Vec<_>) = replaced.into_iter().partition(|(id, _)| written.contains(id));
         let size = |id| self.buffers.get(id).size;
-        launches.extend(out.into_iter().map(|(id, buffer)| Planned::copy(buffer, id, size(id))));
+        launches.extend(out.into_iter().map(|(id, buffer)| PlannedLaunch::copy(buffer, id, size(id))));
         let before = into.len();
-        launches.splice(0..0, into.into_iter().map(|(id, buffer)| Planned::copy(id, buffer, size(id))));
+        launches.splice(0..0, into.into_iter().map(|(id, buffer)| PlannedLaunch::copy(id, buffer, size(id))));
         Ok(before)
     }
 
-    /// Makes one buffer with the parameters of all launches. Returns the offset of each launch's own, too.
-    fn uniforms(&self, launches: &[Planned], shaders: &[Arc<Shader>]) -> Result<(wgpu::Buffer, Vec<u64>)> {
+    /// Creates one buffer with the parameters of all launches. Also returns the offset of each launch's parameters.
+    fn uniforms(&self, launches: &[PlannedLaunch], shaders: &[Arc<Shader>]) -> Result<(wgpu::Buffer, Vec<u64>)> {
         let align = self.gpu.device.limits().min_uniform_buffer_offset_alignment as usize;
         let (mut bytes, mut offsets) = (vec![], vec![]);
         for (launch, shader) in launches.iter().zip(shaders) {
@@ -237,7 +239,13 @@ impl Loader<'_> {
     }
 
     /// Returns a launch with its pipeline, whose parameters are at `offset`.
-    fn compiled(&self, launch: &Planned, shader: &Shader, pipeline: Arc<Pipeline>, offset: u64) -> Result<Compiled> {
+    fn compiled(
+        &self,
+        launch: &PlannedLaunch,
+        shader: &Shader,
+        pipeline: Arc<Pipeline>,
+        offset: u64,
+    ) -> Result<CompiledLaunch> {
         let entry = &shader.module.entries[launch.dispatch.entry];
         let groups = self.groups(&launch.dispatch, entry.workgroup)?;
         let (mut bindings, mut per_step) = (vec![], vec![]);
@@ -256,10 +264,11 @@ impl Loader<'_> {
                 per_step.push(buffer);
             }
         }
-        Ok(Compiled { pipeline, groups, bindings, per_step })
+        Ok(CompiledLaunch { pipeline, groups, bindings, per_step })
     }
 
-    /// Divides threads by the kernel's workgroup and folds what one dimension cannot hold into the next.
+    /// Divides threads by the workgroup size. A one-dimensional grid that exceeds the limit continues along the
+    /// second axis.
     fn groups(&self, dispatch: &Dispatch, workgroup: [u32; 3]) -> Result<[u32; 3]> {
         let [x, y, z] = match dispatch.grid {
             Grid::Groups(groups) => groups,

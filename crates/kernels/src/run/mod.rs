@@ -1,4 +1,4 @@
-//! From a plan to results: buffers, a loaded program, its submission to the device, and the way back to the host.
+//! Execution of plans: buffers, loading, submission to the device, and readback to the host.
 
 mod backend;
 mod buffers;

@@ -1,4 +1,4 @@
-//! The time of each task, by timestamps at the borders of a compute pass per task.
+//! Profiling: the time of each task, by timestamps at the start and end of a compute pass per task.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use wgrad_core::{DeviceCall, DeviceError, Result};
 use super::program::Program;
 use crate::gpu::Gpu;
 
-/// Runs one step of a program, which was made to fit, and measures each task, on a device that has a clock.
+/// Runs one step of a program and measures each task. The device must support timestamps, and [`Program::fit`] must
+/// have been called before.
 ///
 /// # Errors
-/// When the device is lost.
+/// Fails if the device is lost.
 pub(super) fn task_times(gpu: &Gpu, program: &Program) -> Result<Vec<Duration>> {
     let tasks: Vec<_> = program.tasks().collect();
     let mut times = Vec::with_capacity(tasks.len());

@@ -1,6 +1,7 @@
-//! A loaded plan: every launch with its pipeline and bind group, so that a run only encodes.
+//! Loaded plans: every launch with its pipeline and bind group, so that a run only encodes commands.
 //!
-//! What differs between the steps of a run is a slot of a per-step buffer, picked by an offset of its binding.
+//! Values that differ between the steps of a run are in slots of per-step buffers, selected by the dynamic offset of
+//! the binding.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,62 +12,63 @@ use super::buffers::Buffers;
 use crate::gpu::Gpu;
 use crate::kernels::compile::Pipeline;
 
-/// Bindings with offsets that one kernel may have everywhere: WebGPU's default limit.
+/// Number of bindings with dynamic offset that a kernel may have on every device: WebGPU's default limit.
 pub(super) const OFFSETS: usize = 4;
 
 /// Resource that a binding refers to.
 #[derive(Clone, Copy)]
 pub(super) enum Resource {
-    /// Bytes of the uniforms: offset and size.
+    /// Range of the uniform buffer: offset and size in bytes.
     Uniform(u64, u64),
+    /// Buffer.
     Buffer(BufferId),
-    /// The device's buffer that this one is a part of.
+    /// Whole device buffer that contains this buffer.
     Whole(BufferId),
 }
 
 /// Launch before it is bound.
-pub(super) struct Compiled {
+pub(super) struct CompiledLaunch {
     pub pipeline: Arc<Pipeline>,
     pub groups: [u32; 3],
-    /// The number of each binding, and what it refers to.
+    /// Number and resource of each binding.
     pub bindings: Vec<(u32, Resource)>,
-    /// The per-step buffers among them, in the order of their bindings; at most [`OFFSETS`].
+    /// Per-step buffers among them, in the order of their bindings; at most [`OFFSETS`].
     pub per_step: Vec<BufferId>,
 }
 
 /// Dispatch ready to be encoded.
-struct Launch {
+struct ReadyLaunch {
     /// Index into [`Program::pipelines`].
     pipeline: u32,
     groups: [u32; 3],
     group: wgpu::BindGroup,
-    /// Its per-step buffers, in the order of their bindings: how many, and their indices in [`Program::per_step`].
+    /// Per-step buffers in the order of their bindings: their number, and their indices in [`Program::per_step`].
     per_step: (u8, [u16; OFFSETS]),
 }
 
 /// Loaded plan.
 pub(super) struct Program {
-    launches: Vec<Launch>,
+    launches: Vec<ReadyLaunch>,
     pipelines: Vec<Arc<Pipeline>>,
-    /// The ends of the launches of each task.
+    /// For each task, the index after its last launch.
     tasks: Vec<usize>,
-    /// The per-step buffers in use, with the capacity that they were bound at.
+    /// Per-step buffers in use, each with the capacity that it had when it was bound.
     per_step: Vec<(BufferId, usize)>,
-    /// The per-step buffers that steps write.
+    /// Per-step buffers that steps write.
     written: Vec<BufferId>,
-    /// The offset of each per-step buffer; here so that a run need not allocate.
+    /// Offset of each per-step buffer in the current step; kept to avoid allocation in runs.
     offsets: Vec<u32>,
-    /// The bindings of the launches that have per-step buffers, for when one has grown.
+    /// Launches with per-step buffers and their bindings, to bind them again when a buffer has grown.
     bindings: Vec<(usize, Vec<(u32, Resource)>)>,
     uniform: wgpu::Buffer,
-    /// The buffers that are this program's alone.
+    /// Buffers owned by this program.
     own: Vec<BufferId>,
-    /// Steps of one submission.
+    /// Number of steps per submission.
     pub chunk: usize,
 }
 
 impl Program {
-    /// A program without launches, of which each step writes `written`.
+    /// Creates a program without launches; its steps write the per-step buffers `written`.
     pub fn new(uniform: wgpu::Buffer, written: Vec<BufferId>) -> Self {
         Self {
             launches: vec![],
@@ -83,8 +85,8 @@ impl Program {
     }
 
     /// Binds and adds a launch.
-    pub fn add(&mut self, gpu: &Gpu, buffers: &Buffers, compiled: Compiled) {
-        let Compiled { pipeline, groups, bindings, per_step } = compiled;
+    pub fn add(&mut self, gpu: &Gpu, buffers: &Buffers, compiled: CompiledLaunch) {
+        let CompiledLaunch { pipeline, groups, bindings, per_step } = compiled;
         let mut indices = (0, [0; OFFSETS]);
         for id in per_step {
             let known = self.per_step.iter().position(|&(other, _)| other == id);
@@ -105,10 +107,10 @@ impl Program {
             self.bindings.push((self.launches.len(), bindings));
         }
         let pipeline = u32::try_from(index).expect("a plan has few pipelines");
-        self.launches.push(Launch { pipeline, groups, group, per_step: indices });
+        self.launches.push(ReadyLaunch { pipeline, groups, group, per_step: indices });
     }
 
-    /// Ends each task after so many of the launches; launches after the last end are part of the last task.
+    /// Sets the index after the last launch of each task. Launches after the last task belong to it.
     pub fn end_tasks(&mut self, ends: Vec<usize>) {
         self.tasks = ends;
         if let Some(last) = self.tasks.last_mut() {
@@ -127,20 +129,21 @@ impl Program {
         starts.zip(&self.tasks).map(|(start, &end)| start..end)
     }
 
-    /// Adds buffers that are this program's alone.
+    /// Takes ownership of buffers.
     pub fn take(&mut self, own: Vec<BufferId>) {
         self.own.extend(own);
     }
 
-    /// Returns the buffers that are this program's alone.
+    /// Returns the buffers owned by this program.
     pub fn own(&self) -> &[BufferId] {
         &self.own
     }
 
-    /// Gives the per-step buffers that steps write a slot for each of them, and binds what has grown since the last run.
+    /// Prepares a run of `steps` steps: allocates a slot per step in the per-step buffers that steps write, and binds
+    /// buffers that have grown since the last run.
     ///
     /// # Errors
-    /// When there is no room for so many slots.
+    /// Fails if the device cannot hold this number of slots.
     pub fn fit(&mut self, gpu: &Gpu, buffers: &mut Buffers, steps: usize) -> Result<()> {
         for &id in &self.written {
             buffers.fill(id, steps)?;
@@ -163,7 +166,7 @@ impl Program {
         self.offsets.clear();
         self.offsets.extend(self.per_step.iter().map(|&(id, _)| {
             let offset = buffers.get(id).slots.map_or(0, |slots| slots.offset(step));
-            u32::try_from(offset).expect("offsets of slots are 32-bit")
+            u32::try_from(offset).expect("slot offsets have 32 bits")
         }));
         self.encode_launches(pass, 0..self.launches.len(), &self.offsets);
     }
@@ -204,8 +207,8 @@ fn bind(
         let (buffer, offset, size) = match resource {
             Resource::Uniform(offset, size) => (uniform, offset, size),
             Resource::Buffer(id) => {
-                let held = buffers.get(id);
-                (&held.buffer, held.offset, held.size)
+                let allocation = buffers.get(id);
+                (&allocation.buffer, allocation.offset, allocation.size)
             }
             Resource::Whole(id) => (&buffers.get(id).buffer, 0, buffers.get(id).buffer.size()),
         };

@@ -1,7 +1,7 @@
-//! Submissions of a session: runs encoded into compute passes, step by step, and submitted in chunks.
+//! Submissions of a session: the steps of a run are encoded into compute passes and submitted in chunks of steps.
 //!
-//! A chunk holds as many steps as keep the device busy for a while, at most [`DISPATCHES`] launches. Less than
-//! [`IN_FLIGHT`] are in flight: the device never waits for the host, and the host never runs ahead without bounds.
+//! A chunk has enough steps to keep the device busy, with at most [`DISPATCHES`] launches. Fewer than [`IN_FLIGHT`]
+//! chunks are in flight, so that the device never waits for the host and the host never runs ahead without limit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use super::program::Program;
 use super::readback::Readback;
 use crate::gpu::Gpu;
 
-/// Launches in one submission, unless one step has more.
+/// Largest number of launches in a submission, unless a single step has more.
 const DISPATCHES: usize = 2048;
 
 /// Number of submissions in flight at which the host waits for the oldest.
 #[cfg(not(target_arch = "wasm32"))]
 const IN_FLIGHT: usize = 3;
 
-/// Longest time that the device should take for a submission, in seconds: drivers reset one that is busy for some.
+/// Longest time that a submission should take, in seconds: drivers reset a device that is busy for some seconds.
 #[cfg(not(target_arch = "wasm32"))]
 const BUSY: f64 = 0.1;
 
 /// Submissions of a session, and the reading of results.
 pub(super) struct Queue {
     gpu: Arc<Gpu>,
-    /// Submissions not known to be finished, oldest first, each with whether it is of the run under way.
+    /// Submissions not known to be finished, oldest first, each with whether it belongs to the current run.
     in_flight: VecDeque<(wgpu::SubmissionIndex, bool)>,
-    /// When the last one was found to have finished.
+    /// Time at which the last one was found to be finished.
     finished: Option<Instant>,
     readback: Readback,
 }
 
 impl Queue {
-    /// A queue with nothing in flight.
+    /// Creates a queue with nothing in flight.
     pub fn new(gpu: Arc<Gpu>) -> Self {
         Self { readback: Readback::new(gpu.clone()), gpu, in_flight: VecDeque::new(), finished: None }
     }
@@ -45,10 +45,10 @@ impl Queue {
         self.gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
     }
 
-    /// Begins to read, after everything submitted before.
+    /// Submits a read of buffers, after everything submitted before.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// Fails if the device is lost.
     pub fn read(&mut self, buffers: &Buffers, reads: &[Read]) -> Result<Pending> {
         let mut encoder = self.encoder();
         let reading = self.readback.copy(&mut encoder, buffers, reads);
@@ -57,10 +57,11 @@ impl Queue {
         Ok(self.readback.pending(reading, index))
     }
 
-    /// Runs a program, which was made to fit, and begins to read what the last step leaves in the same submission.
+    /// Runs a program and reads buffers after its last step, in the same submission as that step. [`Program::fit`]
+    /// must have been called before.
     ///
     /// # Errors
-    /// When the device is lost.
+    /// Fails if the device is lost.
     pub fn run(&mut self, program: &mut Program, buffers: &Buffers, steps: usize, reads: &[Read]) -> Result<Pending> {
         for (_, own) in &mut self.in_flight {
             *own = false;
@@ -86,13 +87,13 @@ impl Queue {
         }
     }
 
-    /// Waits until few submissions are in flight, and learns from their times how many steps the next ones may hold: one
-    /// at first, since nobody knows what a step takes.
+    /// Waits until few submissions are in flight, and adapts the number of steps per chunk to their times. The first
+    /// chunk has one step, because the time of a step is unknown.
     #[cfg(not(target_arch = "wasm32"))]
     fn throttle(&mut self, index: wgpu::SubmissionIndex, program: &mut Program) -> Result<()> {
         self.in_flight.push_back((index, true));
         while self.in_flight.len() >= IN_FLIGHT {
-            let (oldest, own) = self.in_flight.pop_front().expect("there are some");
+            let (oldest, own) = self.in_flight.pop_front().expect("the queue is not empty");
             self.gpu.wait(Some(&oldest))?;
             let before = self.finished.replace(Instant::now());
             let Some(before) = before.filter(|_| own) else { continue };
@@ -107,14 +108,14 @@ impl Queue {
         Ok(())
     }
 
-    /// A browser throttles by itself; nobody learns how long a submission takes.
+    /// Sets a fixed number of steps per chunk: a browser throttles submissions itself and does not report their times.
     #[cfg(target_arch = "wasm32")]
     fn throttle(&mut self, _: wgpu::SubmissionIndex, program: &mut Program) -> Result<()> {
         program.chunk = (DISPATCHES / 8 / program.len().max(1)).max(1);
         Ok(())
     }
 
-    /// Forgets what is in flight, and the staging buffers.
+    /// Drops the submissions in flight and the staging buffers.
     pub fn clear(&mut self) {
         self.in_flight.clear();
         self.readback.clear();

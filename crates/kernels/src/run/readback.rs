@@ -1,61 +1,64 @@
-//! From the device to the host: asynchronous at heart, one copy per buffer and one mapping for all of a read.
+//! Readback from the device to the host: asynchronous, with one copy per buffer and one mapping per read.
 
 use std::sync::{Arc, Mutex};
 
 use futures::channel::oneshot;
 use wgrad_core::{Array, DType, DeviceError, Pending, Read, Result};
 
-use super::buffers::{Buffers, Held};
+use super::buffers::{Allocation, Buffers};
 use crate::gpu::{Gpu, lock};
 
-/// Copies to a staging buffer.
-pub(super) struct Reading {
+/// Read whose copies to a staging buffer have been encoded.
+pub(super) struct StagedRead {
     staging: Option<wgpu::Buffer>,
+    /// Number of bytes in use.
     bytes: u64,
-    parts: Vec<Part>,
+    parts: Vec<StagedBuffer>,
 }
 
-struct Part {
+/// Buffer in the staging buffer.
+struct StagedBuffer {
     read: Read,
-    /// The first byte of the first slot, and the bytes from one slot to the next; 0 if every step has the same.
+    /// Offset of the first slot in bytes.
     offset: u64,
+    /// Distance between slots in bytes; 0 if one slot serves every step.
     pitch: u64,
 }
 
 /// Staging buffers for reads.
 pub(super) struct Readback {
     gpu: Arc<Gpu>,
-    /// Mapped by nobody, for the next reads.
+    /// Unmapped buffers, for the next reads.
     free: Arc<Mutex<Vec<wgpu::Buffer>>>,
 }
 
 impl Readback {
-    /// No staging buffers yet.
+    /// Creates a readback without staging buffers.
     pub fn new(gpu: Arc<Gpu>) -> Self {
         Self { gpu, free: Arc::default() }
     }
 
     /// Encodes the copies of a read.
-    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, reads: &[Read]) -> Reading {
+    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder, buffers: &Buffers, reads: &[Read]) -> StagedRead {
         let (mut bytes, mut parts) = (0, vec![]);
         for read in reads {
-            let Held { size, slots, .. } = buffers.get(read.buffer);
+            let Allocation { size, slots, .. } = buffers.get(read.buffer);
             let pitch = slots.filter(|slots| slots.filled > 1).map_or(0, |slots| slots.pitch);
-            parts.push(Part { read: read.clone(), offset: bytes, pitch });
+            parts.push(StagedBuffer { read: read.clone(), offset: bytes, pitch });
             bytes += (read.steps.unwrap_or(1) as u64 - 1) * pitch + size;
         }
         let staging = (bytes > 0).then(|| self.staging(bytes));
         if let Some(staging) = &staging {
             let ends = parts.iter().skip(1).map(|part| part.offset).chain([bytes]);
             for (part, end) in parts.iter().zip(ends) {
-                let Held { buffer, offset, .. } = buffers.get(part.read.buffer);
+                let Allocation { buffer, offset, .. } = buffers.get(part.read.buffer);
                 encoder.copy_buffer_to_buffer(buffer, *offset, staging, part.offset, end - part.offset);
             }
         }
-        Reading { staging, bytes, parts }
+        StagedRead { staging, bytes, parts }
     }
 
-    /// Returns a staging buffer of at least so many bytes that nobody uses.
+    /// Returns an unused staging buffer of at least `bytes` bytes.
     fn staging(&self, bytes: u64) -> wgpu::Buffer {
         let mut free = lock(&self.free);
         let fits = free.iter().enumerate().filter(|(_, buffer)| buffer.size() >= bytes);
@@ -66,7 +69,7 @@ impl Readback {
         self.gpu.buffer("staging", bytes.next_power_of_two().max(1 << 10), usage)
     }
 
-    /// Waits for the submission `index`, of which nothing is read.
+    /// Returns a future that waits for submission `index` and reads nothing.
     fn finished(&self, index: wgpu::SubmissionIndex) -> Pending {
         let gpu = self.gpu.clone();
         Box::pin(async move {
@@ -82,9 +85,9 @@ impl Readback {
         })
     }
 
-    /// Maps what was copied by the submission `index`.
-    pub fn pending(&self, reading: Reading, index: wgpu::SubmissionIndex) -> Pending {
-        let Reading { staging: Some(staging), bytes, parts } = reading else {
+    /// Returns a future that waits for submission `index`, maps the staging buffer and returns the arrays.
+    pub fn pending(&self, reading: StagedRead, index: wgpu::SubmissionIndex) -> Pending {
+        let StagedRead { staging: Some(staging), bytes, parts } = reading else {
             return self.finished(index);
         };
         let (gpu, free) = (self.gpu.clone(), self.free.clone());
@@ -92,12 +95,12 @@ impl Readback {
         {
             let _guard = gpu.context();
             staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
-                // The receiver is gone when the caller dropped the future.
+                // The receiver no longer exists if the caller dropped the future.
                 let _ = sender.send(result);
             });
         }
         Box::pin(async move {
-            // A browser polls by itself.
+            // A browser polls the device itself.
             #[cfg(not(target_arch = "wasm32"))]
             gpu.wait(Some(&index))?;
             #[cfg(target_arch = "wasm32")]
@@ -117,13 +120,13 @@ impl Readback {
         })
     }
 
-    /// Forgets the staging buffers.
+    /// Drops the staging buffers.
     pub fn clear(&self) {
         lock(&self.free).clear();
     }
 }
 
-impl Part {
+impl StagedBuffer {
     fn array(&self, bytes: &[u8]) -> Result<Array> {
         let Self { read, offset, pitch } = self;
         let slot = |step: usize| {

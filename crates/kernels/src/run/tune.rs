@@ -1,28 +1,29 @@
-//! The fastest variants of kernels on a device: each is run on buffers of its own and timed.
+//! Tuning: measures the variants of kernels on a device, each on buffers of its own.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Stage, Task, Work};
+use wgrad_core::plan::{Buffer, BufferIndex, Plan, Role, Task, TaskStage, Work};
 use wgrad_core::{Backend, BufferId, Launch, Limits, ProgramId, Result, Site, Spec, TimedVariant, Tuned, TuningChoice};
 
-/// Runs per variant, of which the median counts.
+/// Number of timed runs per variant; the median is used.
 const RUNS: usize = 9;
-/// Time of a variant's runs after which there are no more of them.
+/// Total time of a variant's runs after which no further run starts.
 const ENOUGH: Duration = Duration::from_millis(200);
-/// A variant replaces the default one if it takes less than this fraction of its time: noise must not decide.
+/// A variant replaces the default one if it takes less than this fraction of its time, so that noise does not decide.
 const BETTER: f64 = 0.95;
-/// Time to run for where only the host has a clock: submitting takes time, too.
+/// Time of a measurement by the host's clock: several runs, because submitting takes time too.
 const LONG: Duration = Duration::from_millis(5);
 
-/// Op of a plan, and one of its choices.
+/// Tuning choice of an op in a plan.
 #[derive(Clone, Copy)]
-struct At<'a> {
+struct TuningCase<'a> {
     work: &'a Work,
     site: &'a Site,
     choice: &'a TuningChoice,
 }
 
+/// Returns whether a deadline has passed.
 fn late(deadline: Option<Instant>) -> bool {
     deadline.is_some_and(|deadline| Instant::now() >= deadline)
 }
@@ -30,28 +31,28 @@ fn late(deadline: Option<Instant>) -> bool {
 /// Measures variants of kernels on a device.
 pub(super) struct Tuner<'a> {
     pub backend: &'a mut dyn Backend,
-    /// The limits that plans keep to, with the choices so far; those that are made are added.
+    /// Limits of plans, with the tuning choices so far; new choices are added.
     pub limits: &'a mut Limits,
-    /// Whether the device has a clock.
+    /// True if the device supports timestamps.
     pub clock: bool,
 }
 
 impl Tuner<'_> {
-    /// Chooses variants; see [`Backend::tune`]. Each is compiled, run on zeros and timed, at most nine times: by the
-    /// device's clock, or where it has none by the host's.
+    /// Chooses variants; see [`Backend::tune`]. Each variant is compiled, run on zeros and timed at most nine times,
+    /// with the device's timestamps if it supports them, else with the host's clock.
     ///
     /// # Errors
-    /// When a variant does not run; choices that were made before that stay.
+    /// Fails if a variant does not run; choices made before are kept.
     pub fn tune(&mut self, plan: &Plan, limit: Duration, f: &mut dyn FnMut(&Tuned)) -> Result<()> {
         let deadline = Instant::now().checked_add(limit);
-        let mut sites: Vec<At<'_>> = vec![];
+        let mut sites: Vec<TuningCase<'_>> = vec![];
         for task in &plan.tasks {
             for stage in &task.stages {
                 let Work::Op { choices, .. } = &stage.work else { continue };
                 for choice in choices {
                     let known = sites.iter().any(|at| at.choice.key == choice.key) || self.decided(choice);
                     if choice.variants.len() > 1 && !known {
-                        sites.push(At { work: &stage.work, site: &task.site, choice });
+                        sites.push(TuningCase { work: &stage.work, site: &task.site, choice });
                     }
                 }
             }
@@ -66,17 +67,18 @@ impl Tuner<'_> {
         Ok(())
     }
 
-    /// Returns whether a choice has been made, and in this version: it names a variant that exists.
+    /// Returns whether a choice has been made and names an existing variant; one of another version may not.
     fn decided(&self, choice: &TuningChoice) -> bool {
         let made = &self.limits.choices;
         made.contains(&choice.key) && made.get(&choice.key).is_some_and(|name| choice.variants.contains(&name))
     }
 
-    /// Returns the default variant at a site and the fastest one, with their times; none if there was no time to try them all.
+    /// Returns the default variant and the fastest one, with their times; `None` if the deadline passed before all were
+    /// measured.
     #[allow(clippy::type_complexity, reason = "two variants with their times")]
     fn best(
         &mut self,
-        at: At<'_>,
+        at: TuningCase<'_>,
         deadline: Option<Instant>,
     ) -> Result<Option<((usize, Duration), (usize, Duration))>> {
         let TuningChoice { variants, chosen, .. } = at.choice;
@@ -92,10 +94,11 @@ impl Tuner<'_> {
         Ok(Some((default, best)))
     }
 
-    /// Returns the median time of an op in one of its variants; of one run only if that takes longer than `longest`.
+    /// Returns the median time of a variant; after one run only if that takes longer than `longest`. `None` after the
+    /// deadline.
     fn time(
         &mut self,
-        at: At<'_>,
+        at: TuningCase<'_>,
         variant: usize,
         longest: Duration,
         deadline: Option<Instant>,
@@ -113,8 +116,9 @@ impl Tuner<'_> {
         time
     }
 
+    /// Returns the median time of a program's runs; `None` after the deadline.
     fn median(&mut self, program: ProgramId, longest: Duration, deadline: Option<Instant>) -> Result<Option<Duration>> {
-        // A driver may compile at the first run.
+        // The first run is not counted: a driver may compile during it.
         let first = self.time_of_run(program, 1)?;
         let runs = u32::try_from(LONG.as_nanos() / first.as_nanos().max(1)).unwrap_or(64).clamp(1, 64);
         let mut times: Vec<Duration> = vec![];
@@ -129,8 +133,8 @@ impl Tuner<'_> {
         Ok(Some(times[times.len() / 2]))
     }
 
-    /// Loads a plan of one op alone, whose buffers are all bound.
-    fn load_alone(&mut self, at: At<'_>, limits: &Limits, bound: &mut Vec<BufferId>) -> Result<ProgramId> {
+    /// Loads a plan of a single op; all its buffers are bound.
+    fn load_alone(&mut self, at: TuningCase<'_>, limits: &Limits, bound: &mut Vec<BufferId>) -> Result<ProgramId> {
         let Work::Op { op, signature, .. } = at.work else { unreachable!("only a structured op has variants") };
         let mut launch = Launch::new(&signature.inputs, &signature.outputs, limits);
         op.launch(&mut launch);
@@ -150,7 +154,7 @@ impl Tuner<'_> {
         let plan = Plan {
             buffers,
             slots: vec![],
-            tasks: vec![Task { stages: vec![Stage { work, inputs, outputs }], site: at.site.clone() }],
+            tasks: vec![Task { stages: vec![TaskStage { work, inputs, outputs }], site: at.site.clone() }],
             inputs: vec![],
             variables: vec![],
             schedule: vec![],
@@ -163,7 +167,7 @@ impl Tuner<'_> {
         self.backend.load(Arc::new(plan), &bound, &[])
     }
 
-    /// Returns the time of a run: by the device's clock, or the mean of so many runs by the host's.
+    /// Returns the time of a run: by the device's timestamps, or the mean of `runs` runs by the host's clock.
     fn time_of_run(&mut self, program: ProgramId, runs: u32) -> Result<Duration> {
         if self.clock {
             return self.backend.profile(program).map(|times| times.iter().sum());

@@ -1,20 +1,20 @@
-//! What an audit sees without moving anything: estimates, silent units, values that are not finite.
+//! Findings that need no finite differences: estimated gradients, silent units, non-finite values.
 
 use std::sync::Arc;
 
-use super::report::{Estimate, Silent};
+use super::report::{Estimate, SilentUnits};
 use super::step_values::StepValues;
 use crate::graph::node::{NodeId, NodeKind};
 use crate::{Array, CpuBackend, NonFinite, Params, Result, Session, Tensor};
 
-/// Returns the ops on the way from parameters to the loss whose gradient is an estimate.
+/// Returns the ops between parameters and the loss whose gradient is an estimate.
 pub(super) fn estimated(step: &StepValues<'_>) -> Vec<Estimate> {
-    let passed = (0..=step.loss.node.0).map(NodeId).filter(|&node| step.depends[node] && step.leads[node]);
-    let estimated = passed.map(|node| &step.interpreter.nodes[node]).filter(|of| of.is_estimated());
+    let between = (0..=step.loss.node.0).map(NodeId).filter(|&node| step.depends[node] && step.leads[node]);
+    let estimated = between.map(|node| &step.interpreter.nodes[node]).filter(|of| of.is_estimated());
     estimated.map(|of| Estimate { name: of.name().into(), site: of.site.clone() }).collect()
 }
 
-/// Returns the first value of the loss and its gradients that is not finite in a run in `f32`.
+/// Returns the first non-finite value of a run in `f32` of the loss and its gradients.
 pub(super) fn non_finite(step: &StepValues<'_>, params: &Params) -> Result<Option<NonFinite>> {
     let mut session = Session::new(CpuBackend::<f32>::new(), params)?;
     session.on_warning(Arc::new(|_| {}));
@@ -25,12 +25,12 @@ pub(super) fn non_finite(step: &StepValues<'_>, params: &Params) -> Result<Optio
     session.first_non_finite(&step.graph, &targets.iter().collect::<Vec<_>>(), &feeds)
 }
 
-/// Returns where units are 0 for the whole batch after an op of one argument.
-pub(super) fn silent(step: &StepValues<'_>) -> Result<Vec<Silent>> {
+/// Returns the pointwise ops of one argument with units that are 0 for the whole batch.
+pub(super) fn silent(step: &StepValues<'_>) -> Result<Vec<SilentUnits>> {
     let mut silent = vec![];
     for node in step.interpreter.computed().into_iter().filter(|&node| node < step.loss.node && step.depends[node]) {
         let of = &step.interpreter.nodes[node];
-        let one = matches!(of.kind, NodeKind::Pointwise(row, _) if row.args.len() == 1 && row.backward.is_some());
+        let one = matches!(of.kind, NodeKind::Pointwise(op, _) if op.args.len() == 1 && op.backward.is_some());
         let dims = of.outputs[0].shape.dims();
         if !one || dims.len() < 2 || dims.contains(&0) {
             continue;
@@ -41,7 +41,7 @@ pub(super) fn silent(step: &StepValues<'_>) -> Result<Vec<Silent>> {
         y.iter().enumerate().filter(|(_, y)| **y != 0.0).for_each(|(i, _)| alive[i / inner % channels] = true);
         let units = alive.iter().filter(|alive| !**alive).count();
         if units > 0 {
-            silent.push(Silent { name: of.name().into(), site: of.site.clone(), units, of: channels });
+            silent.push(SilentUnits { name: of.name().into(), site: of.site.clone(), units, of: channels });
         }
     }
     Ok(silent)

@@ -1,33 +1,37 @@
-//! The gradient audit: a graph's own gradients beside finite differences of its loss, and what else may be wrong with them.
+//! The gradient audit: compares a graph's gradients with finite differences of its loss and reports related problems.
 
+mod derivative;
 mod findings;
 mod ops;
 mod parameters;
 mod report;
-mod slope;
 mod step_values;
 mod text;
 
-pub use report::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict};
+pub use report::{Audit, Estimate, GradientVerdict, OpAudit, ParameterAudit, SilentUnits};
 
 use crate::{Array, Kind, Params, Result, SettingError, Tensor};
 use step_values::StepValues;
 
-/// Holds the gradients of `loss`, which must have one element, to finite differences of it, all in `f64`.
+/// Compares the gradients of `loss`, which must have one element, with finite differences of it, all in `f64`.
 ///
-/// For every parameter: along a random direction `d`, the gradient claims that the loss grows by `g·d`, and
-/// `(L(θ + t·d) − L(θ − t·d)) / 2t` measures it, at several `t` with Richardson's extrapolation, of which the steadiest
-/// counts. More than 16 parameters are moved some at a time; if that disagrees, each by itself. For every op on the way, the
-/// same with a random cotangent, at the values that it has in this step: so a wrong rule is named with its source line.
+/// For every parameter, the directional derivative `g·d` along a random direction `d` is compared with the central
+/// difference `(L(θ + t·d) − L(θ − t·d)) / 2t`. This is evaluated for several `t` with Richardson extrapolation, and
+/// the one with the smallest estimated error is used. More than 16 parameters are moved in sets; if the derivatives
+/// of a set disagree, each of its parameters is moved on its own. Every op between parameters and the loss is checked
+/// in the same way, with a random cotangent, at the values that it has in this step. A wrong gradient rule is
+/// therefore reported with its source line.
 ///
-/// What disagrees is looked at again, so that a kink is not called a fault: a pointwise op element by element, where the
-/// gradient must be between the slopes to the left and to the right; others at values nearby. `detach`ed values stand still,
-/// dropout draws the same numbers each time, and an op that says that its gradient is an estimate
-/// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is named and not compared.
+/// A disagreement is checked again, so that a kink is not reported as wrong: a pointwise op element by element, where
+/// the gradient must be between the one-sided derivatives; other ops at nearby values. `detach`ed values are kept
+/// constant, and dropout draws the same numbers each time. An op that declares its gradient an estimate
+/// ([`Pointwise::estimated`](crate::Pointwise::estimated), [`Op::estimated`](crate::Op::estimated)) is listed but not
+/// compared.
 ///
-/// The graph stays as it is, also if an optimizer is in it already; no variable and no counter moves. A session's newest
-/// values have to be on the host: [`Session::sync`](crate::Session::sync) before. It costs about a hundred runs of the loss in
-/// `f64` on the host, however many parameters there are, and the memory of all values of a step; a few rows are enough.
+/// The graph is not changed, even if it contains an optimizer; no variable is updated and no counter advances. The
+/// newest values have to be on the host: call [`Session::sync`](crate::Session::sync) before. The audit costs about a
+/// hundred runs of the loss in `f64` on the host, regardless of the number of parameters, and the memory of all
+/// values of a step. A batch of a few examples is enough.
 ///
 /// ```
 /// use wgrad_core::{Array, DType, Graph, Init, Kind, Mode, Params, audit};
@@ -44,8 +48,8 @@ use step_values::StepValues;
 /// ```
 ///
 /// # Errors
-/// Errors of the graph; a loss of several elements; inputs that are missing or misshapen; variables whose newest value is
-/// on a device.
+/// Errors of the graph, a loss of several elements, missing feeds or feeds of the wrong shape or type, and variables
+/// whose newest value is on a device.
 #[track_caller]
 pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     let graph = loss.graph();
@@ -56,14 +60,17 @@ pub fn audit(loss: &Tensor, feeds: &[(&Tensor, &Array)]) -> Result<Audit> {
     let step = StepValues::new(loss, feeds)?;
     let ops = ops::check(&step)?;
     let params = graph.variables().first().map_or_else(Params::default, |variable| variable.params().clone());
-    let reached: Vec<&str> = step.parameters.iter().map(|parameter| parameter.variable.name()).collect();
+    let with_gradient: Vec<&str> = step.parameters.iter().map(|parameter| parameter.variable.name()).collect();
     let trained = params.variables().into_iter().filter(|v| v.kind() == Kind::Parameter && v.is_trainable());
     Ok(Audit {
         loss: step.interpreter.value(&step.base, step.loss)?.to_f64()[0],
         parameters: parameters::check(&step, &ops)?,
         kinks: ops.kinks.len(),
         unknown: ops.unknown.len(),
-        without_gradient: trained.map(|v| v.name().to_string()).filter(|v| !reached.contains(&v.as_str())).collect(),
+        without_gradient: trained
+            .map(|v| v.name().to_string())
+            .filter(|v| !with_gradient.contains(&v.as_str()))
+            .collect(),
         ops: ops.wrong,
         checked: ops.checked,
         estimated: findings::estimated(&step),

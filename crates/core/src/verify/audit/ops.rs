@@ -1,159 +1,168 @@
-//! Each op's gradient rule by itself, at the values that it has in the step.
+//! Check of each op's gradient rule in isolation, at the values that it has in the step.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::report::{OpAudit, Verdict};
-use super::slope::{agrees, along, direction, dot, size, slope, terms};
+use super::derivative::{compare, direction, dot, measure_derivative, moved_along, terms, typical_size};
+use super::report::{GradientVerdict, OpAudit};
 use super::step_values::{StepValues, is_ruled};
 use crate::graph::node::{NodeId, NodeKind, ValueId};
 use crate::verify::interpreter::Interpreter;
 use crate::{Array, Graph, Mode, Result, Spec, Stream, Tensor, vjp};
 
-/// What became of the ops on the way from parameters to the loss.
+/// Results for the ops between parameters and the loss.
 #[derive(Default)]
 pub(super) struct Ops {
+    /// Ops whose rule is wrong.
     pub wrong: Vec<OpAudit>,
-    /// How many were held to finite differences.
+    /// Number of ops that were compared with finite differences.
     pub checked: usize,
-    /// The nodes whose rule is wrong.
+    /// Nodes whose rule is wrong.
     pub faults: Vec<NodeId>,
-    /// Those that stand at a kink.
+    /// Nodes that are at a kink.
     pub kinks: Vec<NodeId>,
-    /// Those of which nothing can be said.
+    /// Nodes whose finite differences are not finite or not steady.
     pub unknown: Vec<NodeId>,
 }
 
-/// An op in a graph of its own, with its gradient.
+/// Op in a graph of its own, with its gradients.
 struct IsolatedOp<'a> {
     interpreter: &'a Interpreter,
     node: NodeId,
     graph: Graph,
     inputs: Vec<Tensor>,
-    /// The cotangents of the outputs that the loss depends on.
+    /// Outputs that the loss depends on, with their cotangents.
     cotangents: Vec<(usize, Tensor)>,
-    /// The inputs whose gradient is wanted, and the gradient if the rule gives one.
-    found: Vec<(usize, Option<Tensor>)>,
+    /// Inputs that depend on parameters, with their gradient if the rule returns one.
+    gradients: Vec<(usize, Option<Tensor>)>,
 }
 
 type Arrays = [Arc<Array>];
 
-/// A random direction of one input, and what the rule and the differences say of it.
-struct Judged {
-    verdict: Verdict,
+/// Directional derivative with respect to one input, by the rule and by finite differences.
+struct DirectionCheck {
+    verdict: GradientVerdict,
     claimed: f64,
     measured: f64,
 }
 
-/// The sum of the elements that have a weight, each times it.
-fn weigh(values: &Array, weights: &Array) -> f64 {
+/// Returns the weighted sum of the elements. Elements with weight 0 are skipped, also if they are not finite.
+fn weighted_sum(values: &Array, weights: &Array) -> f64 {
     let pairs = values.to_f64().into_iter().zip(weights.to_f64());
     pairs.filter(|(_, weight)| *weight != 0.0).map(|(value, weight)| value * weight).sum()
 }
 
-/// Elements this many times larger than the small ones of a result are excluded.
+/// Elements this many times larger than the typical size of a result are excluded.
 const HUGE: f64 = 1e6;
 
-/// A share by which numbers that should be the same may differ where it is only asked whether there is a kink.
-const APART: f64 = 1e-4;
+/// Relative difference of the one-sided derivatives above which an element counts as a kink.
+const KINK: f64 = 1e-4;
 
 impl<'a> IsolatedOp<'a> {
     fn new(step: &'a StepValues<'_>, node: NodeId, read: &BTreeSet<ValueId>) -> Result<Self> {
         let interpreter = &step.interpreter;
         let of = &interpreter.nodes[node];
         let graph = Graph::new(Mode::Train);
-        let place = |spec: &Spec, name: &str| graph.push(NodeKind::Input(name.into()), vec![], vec![spec.clone()]);
-        let inputs: Vec<Tensor> = of.inputs.iter().map(|&input| place(interpreter.spec(input), "input")).collect();
+        let input = |spec: &Spec, name: &str| graph.push(NodeKind::Input(name.into()), vec![], vec![spec.clone()]);
+        let inputs: Vec<Tensor> = of.inputs.iter().map(|&value| input(interpreter.spec(value), "input")).collect();
         let ids = inputs.iter().map(Tensor::id).collect();
         let y = graph.push(of.kind.clone(), ids, of.outputs.clone()).id().node;
         let counts = |output: &usize| read.contains(&node.output(*output)) && of.outputs[*output].dtype.is_float();
         let outputs = (0..of.outputs.len()).filter(counts);
-        let cotangents: Vec<_> = outputs.map(|output| (output, place(&of.outputs[output], "cotangent"))).collect();
+        let cotangents: Vec<_> = outputs.map(|output| (output, input(&of.outputs[output], "cotangent"))).collect();
         let ys: Vec<Tensor> =
             cotangents.iter().map(|&(output, _)| Tensor::new(graph.clone(), y.output(output))).collect();
         let pairs: Vec<_> = ys.iter().zip(cotangents.iter().map(|(_, cotangent)| cotangent)).collect();
-        // Of the others an op may refuse a gradient.
-        let asked: Vec<usize> =
+        // The op may have no gradient for the other inputs.
+        let differentiated: Vec<usize> =
             (0..inputs.len()).filter(|&i| step.depends[of.inputs[i].node] && inputs[i].dtype().is_float()).collect();
-        let wanted: Vec<Tensor> = asked.iter().map(|&i| inputs[i].clone()).collect();
-        let found = asked.into_iter().zip(vjp(&pairs, &wanted)).collect();
+        let wrt: Vec<Tensor> = differentiated.iter().map(|&i| inputs[i].clone()).collect();
+        let gradients = differentiated.into_iter().zip(vjp(&pairs, &wrt)).collect();
         graph.check()?;
-        Ok(Self { interpreter, node, graph, inputs, cotangents, found })
+        Ok(Self { interpreter, node, graph, inputs, cotangents, gradients })
     }
 
-    /// The gradients of the wanted inputs by the rule.
+    /// Computes the gradients by the rule; 0 for an input to which the rule returns none.
     fn gradients(&self, arrays: &Arrays, weights: &[Array]) -> Result<Vec<Vec<f64>>> {
         let cotangents = self.cotangents.iter().map(|(_, tensor)| tensor).zip(weights);
         let feeds: Vec<(&Tensor, &Array)> =
             self.inputs.iter().zip(arrays.iter().map(|array| &**array)).chain(cotangents).collect();
-        let roots: Vec<ValueId> = self.found.iter().filter_map(|(_, found)| Some(found.as_ref()?.id())).collect();
+        let roots: Vec<ValueId> =
+            self.gradients.iter().filter_map(|(_, gradient)| Some(gradient.as_ref()?.id())).collect();
         let interpreter = Interpreter::new(&self.graph, &roots, &feeds, true)?;
         let mut values = Interpreter::values();
         interpreter.run(&mut values, |_| false)?;
-        let gradient = |(i, found): &(usize, Option<Tensor>)| match found {
+        let gradient = |(i, gradient): &(usize, Option<Tensor>)| match gradient {
             Some(gradient) => Ok(interpreter.value(&values, gradient.id())?.to_f64()),
             None => Ok(vec![0.0; arrays[*i].shape().numel()]),
         };
-        self.found.iter().map(gradient).collect()
+        self.gradients.iter().map(gradient).collect()
     }
 
-    /// What the op makes of these inputs.
+    /// Computes the outputs of the op.
     fn outputs(&self, arrays: &Arrays) -> Vec<Array> {
         self.interpreter.compute(self.node, arrays)
     }
 
-    /// The slope of the outputs, each times its cotangent, where input `i` moves along `direction`.
-    fn judge(
+    /// Compares the derivative of the outputs, weighted with their cotangents, along `direction` of input `i`.
+    fn check_direction(
         &self,
         arrays: &Arrays,
         weights: &[Array],
         i: usize,
         gradient: &[f64],
         direction: &[f64],
-    ) -> Result<Judged> {
+    ) -> Result<DirectionCheck> {
         let (claimed, terms) = (dot(gradient, direction), terms(gradient, direction));
-        let measured = slope(terms, |t| {
+        let measured = measure_derivative(terms, |t| {
             let mut arrays = arrays.to_vec();
-            arrays[i] = Arc::new(along(&arrays[i], direction, t));
+            arrays[i] = Arc::new(moved_along(&arrays[i], direction, t));
             let outputs = self.outputs(&arrays);
             let weighted = self.cotangents.iter().zip(weights);
-            Ok(weighted.map(|(&(output, _), weight)| weigh(&outputs[output], weight)).sum())
+            Ok(weighted.map(|(&(output, _), weight)| weighted_sum(&outputs[output], weight)).sum())
         })?;
-        Ok(Judged { verdict: agrees(claimed, measured, terms), claimed, measured: measured.value })
+        Ok(DirectionCheck { verdict: compare(claimed, measured, terms), claimed, measured: measured.value })
     }
 
-    /// The verdict on an input for which rule and differences disagree, after a look at whether the op has a kink there.
-    fn second_look(&self, arrays: &Arrays, weights: &[Array], which: usize, stream: &mut Stream) -> Result<Verdict> {
-        let i = self.found[which].0;
+    /// Returns the verdict on an input for which rule and differences disagree, after checking whether the op has a
+    /// kink.
+    fn recheck(
+        &self,
+        arrays: &Arrays,
+        weights: &[Array],
+        which: usize,
+        stream: &mut Stream,
+    ) -> Result<GradientVerdict> {
+        let i = self.gradients[which].0;
         if matches!(self.interpreter.nodes[self.node].kind, NodeKind::Pointwise(..)) {
             return self.element_by_element(arrays, weights, which, stream);
         }
-        // A kink at these values is none at values nearby.
+        // At nearby values there is no kink.
         let near: Vec<_> = arrays.iter().map(|array| Arc::new(nearby(array, stream))).collect();
         let gradient = &self.gradients(&near, weights)?[which];
         let direction = direction(&near[i].to_f64(), stream);
-        Ok(match self.judge(&near, weights, i, gradient, &direction)?.verdict {
-            Verdict::Agrees => Verdict::Kink,
+        Ok(match self.check_direction(&near, weights, i, gradient, &direction)?.verdict {
+            GradientVerdict::Agrees => GradientVerdict::Kink,
             other => other,
         })
     }
 
-    /// At an element where the slopes to the left and to the right differ, the rule's must be between them; along the others
-    /// it must agree as ever.
+    /// Checks a pointwise op element by element. Where the one-sided derivatives differ, that of the rule must be
+    /// between them; along the other elements it must agree as usual.
     fn element_by_element(
         &self,
         arrays: &Arrays,
         weights: &[Array],
         which: usize,
         stream: &mut Stream,
-    ) -> Result<Verdict> {
-        let i = self.found[which].0;
+    ) -> Result<GradientVerdict> {
+        let i = self.gradients[which].0;
         let x = arrays[i].to_f64();
-        let scale = size(&x);
+        let scale = typical_size(&x);
         let step: Vec<f64> = x.iter().map(|x| 1e-6 * x.abs().max(scale).max(1e-30)).collect();
         let moved = |t: f64| {
             let mut arrays = arrays.to_vec();
-            arrays[i] = Arc::new(along(&arrays[i], &step, t));
+            arrays[i] = Arc::new(moved_along(&arrays[i], &step, t));
             self.outputs(&arrays)[0].to_f64()
         };
         let (down, y, up) = (moved(-1.0), self.outputs(arrays)[0].to_f64(), moved(1.0));
@@ -164,59 +173,59 @@ impl<'a> IsolatedOp<'a> {
         for k in 0..y.len() {
             let (left, right, claim) = ((y[k] - down[k]) / step[k], (up[k] - y[k]) / step[k], claims[k]);
             let rounding = 32.0 * f64::EPSILON * y[k].abs() / step[k];
-            let slack = APART * left.abs().max(right.abs()) + rounding;
+            let slack = KINK * left.abs().max(right.abs()) + rounding;
             if (left - right).abs() <= slack && claim.is_finite() {
                 continue;
             }
             (kinks, direction[k]) = (kinks + 1, 0.0);
             if claim < left.min(right) - 10.0 * slack || claim > left.max(right) + 10.0 * slack {
-                return Ok(Verdict::Disagrees);
+                return Ok(GradientVerdict::Disagrees);
             }
         }
         let gradient = &self.gradients(arrays, weights)?[which];
         let gradient: Vec<f64> =
             gradient.iter().zip(&direction).map(|(g, d)| if *d == 0.0 { 0.0 } else { *g }).collect();
-        Ok(match self.judge(arrays, weights, i, &gradient, &direction)?.verdict {
-            Verdict::Agrees if kinks > 0 => Verdict::Kink,
+        Ok(match self.check_direction(arrays, weights, i, &gradient, &direction)?.verdict {
+            GradientVerdict::Agrees if kinks > 0 => GradientVerdict::Kink,
             other => other,
         })
     }
 
-    /// The worst of the verdicts on the inputs at these values, and what is wrong.
-    fn audit(&self, arrays: &Arrays) -> Result<(Verdict, Option<OpAudit>)> {
+    /// Checks the gradients of all inputs; returns the worst verdict, with the details if a gradient is wrong.
+    fn audit(&self, arrays: &Arrays) -> Result<(GradientVerdict, Option<OpAudit>)> {
         let of = &self.interpreter.nodes[self.node];
         let mut stream = Stream::named(29, &format!("{} {}", of.name(), self.node));
         let outputs = self.outputs(arrays);
-        // What is masked, with an infinity or a number that is huge beside the others, would drown them.
+        // Masked elements, which are infinite or huge, would dominate the sum: they get weight 0.
         let mut weight = |&(output, _): &(usize, Tensor)| {
             let values = outputs[output].to_f64();
-            let huge = HUGE * size(&values);
+            let huge = HUGE * typical_size(&values);
             let weights = values.iter().map(|y| if y.abs() < huge { stream.normal() } else { 0.0 });
             Array::new(&of.outputs[output].shape, weights.collect::<Vec<_>>())
         };
         let weights: Vec<Array> = self.cotangents.iter().map(&mut weight).collect::<Result<_>>()?;
         let gradients = self.gradients(arrays, &weights)?;
-        let mut worst = Verdict::Agrees;
+        let mut worst = GradientVerdict::Agrees;
         for (which, gradient) in gradients.iter().enumerate() {
-            let (i, found) = &self.found[which];
+            let (i, rule) = &self.gradients[which];
             let x = arrays[*i].to_f64();
-            let mut judged = self.judge(arrays, &weights, *i, gradient, &direction(&x, &mut stream))?;
-            if !judged.measured.is_finite() {
-                // Not beyond where the op is defined: in proportion to each element.
-                let within: Vec<f64> = x.iter().map(|x| x * stream.normal()).collect();
-                judged = self.judge(arrays, &weights, *i, gradient, &within)?;
+            let mut checked = self.check_direction(arrays, &weights, *i, gradient, &direction(&x, &mut stream))?;
+            if !checked.measured.is_finite() {
+                // The move may have left the op's domain: move each element in proportion to itself.
+                let proportional: Vec<f64> = x.iter().map(|x| x * stream.normal()).collect();
+                checked = self.check_direction(arrays, &weights, *i, gradient, &proportional)?;
             }
-            if judged.verdict == Verdict::Disagrees {
-                judged.verdict = self.second_look(arrays, &weights, which, &mut stream)?;
+            if checked.verdict == GradientVerdict::Disagrees {
+                checked.verdict = self.recheck(arrays, &weights, which, &mut stream)?;
             }
-            let Judged { verdict, claimed, measured } = judged;
+            let DirectionCheck { verdict, claimed, measured } = checked;
             match verdict {
-                Verdict::Disagrees => {
-                    let (name, site, missing) = (of.name().into(), of.site.clone(), found.is_none());
+                GradientVerdict::Disagrees => {
+                    let (name, site, missing) = (of.name().into(), of.site.clone(), rule.is_none());
                     return Ok((verdict, Some(OpAudit { name, site, input: *i, missing, claimed, measured })));
                 }
-                Verdict::Agrees => {}
-                _ if worst == Verdict::Unknown => {}
+                GradientVerdict::Agrees => {}
+                _ if worst == GradientVerdict::Unknown => {}
                 other => worst = other,
             }
         }
@@ -224,7 +233,7 @@ impl<'a> IsolatedOp<'a> {
     }
 }
 
-/// Compares the rule of every op on the way from parameters to the loss with finite differences.
+/// Compares the rule of every op between parameters and the loss with finite differences.
 pub(super) fn check(step: &StepValues<'_>) -> Result<Ops> {
     let mut ops = Ops::default();
     let readers = step
@@ -245,22 +254,22 @@ pub(super) fn check(step: &StepValues<'_>) -> Result<Ops> {
         let (verdict, wrong) = IsolatedOp::new(step, node, &read)?.audit(&arrays)?;
         ops.wrong.extend(wrong);
         match verdict {
-            Verdict::Disagrees => ops.faults.push(node),
-            Verdict::Kink => ops.kinks.push(node),
-            Verdict::Unknown => ops.unknown.push(node),
-            Verdict::Agrees | Verdict::Estimated => {}
+            GradientVerdict::Disagrees => ops.faults.push(node),
+            GradientVerdict::Kink => ops.kinks.push(node),
+            GradientVerdict::Unknown => ops.unknown.push(node),
+            GradientVerdict::Agrees | GradientVerdict::Estimated => {}
         }
     }
     Ok(ops)
 }
 
-/// The array with every float a little different.
+/// Returns an array in which every float differs a little.
 fn nearby(array: &Arc<Array>, stream: &mut Stream) -> Array {
     if !array.dtype().is_float() {
         return (**array).clone();
     }
     let values = array.to_f64();
-    let size = size(&values);
+    let size = typical_size(&values);
     let mut moved = |x: &f64| {
         let by = 1e-2 * stream.normal();
         if *x == 0.0 { by * size.max(1e-3) } else { x * (1.0 + by) }

@@ -1,20 +1,20 @@
-//! The gradient of each parameter beside finite differences of the loss.
+//! Comparison of each parameter's gradient with finite differences of the loss.
 
 use std::sync::Arc;
 
+use super::derivative::{compare, direction, dot, measure_derivative, moved_along, norm, terms};
 use super::ops::Ops;
-use super::report::{ParameterAudit, Verdict};
-use super::slope::{agrees, along, direction, dot, norm, slope, terms};
+use super::report::{GradientVerdict, ParameterAudit};
 use super::step_values::{Parameter, StepValues, is_ruled, reached};
 use crate::graph::node::{NodeId, ValueId};
 use crate::host::cast::wide;
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Array, Result, Stream};
 
-/// Number of sets into which parameters are split; those of one set move at once.
+/// Number of sets into which parameters are split; the parameters of a set are moved together.
 const SETS: usize = 16;
 
-/// A parameter that moves.
+/// Parameter that is moved along a direction.
 struct Move {
     at: ValueId,
     value: Arc<Array>,
@@ -22,35 +22,35 @@ struct Move {
 }
 
 impl Move {
-    /// Returns the parameter's value at `t`.
+    /// Returns the parameter's value `t` along the direction.
     fn along(&self, t: f64) -> (ValueId, Array) {
-        (self.at, along(&self.value, &self.direction, t))
+        (self.at, moved_along(&self.value, &self.direction, t))
     }
 }
 
-/// Compares the gradients of all parameters with finite differences; `ops` is what is known of the ops by themselves.
+/// Compares the gradients of all parameters with finite differences; `ops` has the results for the single ops.
 pub(super) fn check(step: &StepValues<'_>, ops: &Ops) -> Result<Vec<ParameterAudit>> {
-    let mut all = (0..step.parameters.len()).map(|i| look(step, i)).collect::<Result<Vec<_>>>()?;
-    let judged: Vec<usize> = (0..all.len()).filter(|&i| all[i].verdict != Verdict::Estimated).collect();
+    let mut all = (0..step.parameters.len()).map(|i| inspect(step, i)).collect::<Result<Vec<_>>>()?;
+    let compared: Vec<usize> = (0..all.len()).filter(|&i| all[i].verdict != GradientVerdict::Estimated).collect();
     let forward = step.interpreter.to(step.loss);
-    for set in judged.chunks(judged.len().div_ceil(SETS).max(1)) {
-        if !agree(step, set, &forward, ops, &mut all)? {
+    for set in compared.chunks(compared.len().div_ceil(SETS).max(1)) {
+        if !check_set(step, set, &forward, ops, &mut all)? {
             for &i in set {
-                agree(step, &[i], &forward, ops, &mut all)?;
+                check_set(step, &[i], &forward, ops, &mut all)?;
             }
         }
     }
     Ok(all)
 }
 
-/// What is seen of a parameter without moving it.
-fn look(step: &StepValues<'_>, i: usize) -> Result<ParameterAudit> {
+/// Returns the properties of a parameter that need no finite differences.
+fn inspect(step: &StepValues<'_>, i: usize) -> Result<ParameterAudit> {
     let Parameter { variable, value: at, gradient, update } = &step.parameters[i];
     let values = step.interpreter.value(&step.base, *at)?.to_f64();
     let gradient = step.interpreter.value(&step.base, *gradient)?.to_f64();
-    let passed = reached(&step.interpreter, std::iter::once(at.node));
+    let between = reached(&step.interpreter, std::iter::once(at.node));
     let estimated =
-        (0..passed.len()).any(|node| passed[node] && step.leads[node] && step.interpreter.nodes[node].is_estimated());
+        (0..between.len()).any(|node| between[node] && step.leads[node] && step.interpreter.nodes[node].is_estimated());
     let update = match update {
         Some(update) => {
             let after = step.interpreter.value(&step.base, *update)?.to_f64();
@@ -70,12 +70,13 @@ fn look(step: &StepValues<'_>, i: usize) -> Result<ParameterAudit> {
         moved: 0,
         claimed: f64::NAN,
         measured: f64::NAN,
-        verdict: if estimated { Verdict::Estimated } else { Verdict::Unknown },
+        verdict: if estimated { GradientVerdict::Estimated } else { GradientVerdict::Unknown },
     })
 }
 
-/// Moves some parameters at once and notes what that says; false if a single one has to be found.
-fn agree(
+/// Moves a set of parameters together and records the verdict. Returns false if the derivatives of several disagree,
+/// so that each has to be moved on its own.
+fn check_set(
     step: &StepValues<'_>,
     set: &[usize],
     forward: &Interpreter,
@@ -93,18 +94,18 @@ fn agree(
         size = size.hypot(terms(&gradient, &direction));
         moves.push(Move { at, value, direction });
     }
-    let measured = slope(size, |t| {
+    let measured = measure_derivative(size, |t| {
         let changed: Vec<_> = moves.iter().map(|moved| moved.along(t)).collect();
         step.loss_at(forward, &changed)
     })?;
-    let mut verdict = agrees(claimed, measured, size);
-    if verdict == Verdict::Disagrees {
+    let mut verdict = compare(claimed, measured, size);
+    if verdict == GradientVerdict::Disagrees {
         let [Move { at, .. }] = moves[..] else { return Ok(false) };
-        let passed = reached(&step.interpreter, std::iter::once(at.node));
-        let on_the_way = |nodes: &[NodeId]| nodes.iter().any(|&node| passed[node]);
-        let kinks = || on_the_way(&ops.kinks) || on_the_way(&ops.unknown);
-        if !on_the_way(&ops.faults) && (kinks() || jumps(step, &moves, forward)?) {
-            verdict = Verdict::Kink;
+        let between = reached(&step.interpreter, std::iter::once(at.node));
+        let affected = |nodes: &[NodeId]| nodes.iter().any(|&node| between[node]);
+        let kinks = || affected(&ops.kinks) || affected(&ops.unknown);
+        if !affected(&ops.faults) && (kinks() || jumps(step, &moves, forward)?) {
+            verdict = GradientVerdict::Kink;
         }
     }
     for &i in set {
@@ -113,16 +114,17 @@ fn agree(
     Ok(true)
 }
 
-/// Whether what has no gradient, such as a comparison or the index of the largest, changes with the least of moves.
+/// Returns whether an op without a gradient, such as a comparison or an argmax, changes its result under a tiny move.
 fn jumps(step: &StepValues<'_>, moves: &[Move], forward: &Interpreter) -> Result<bool> {
-    let ruleless = |node: NodeId| !is_ruled(&step.interpreter.nodes[node]);
+    let without_rule = |node: NodeId| !is_ruled(&step.interpreter.nodes[node]);
     let at = |t: f64| -> Result<Values> {
         let changed: Vec<_> = moves.iter().map(|moved| moved.along(t)).collect();
         let mut values = step.with(&changed)?;
-        forward.run(&mut values, ruleless)?;
+        forward.run(&mut values, without_rule)?;
         Ok(values)
     };
     let (up, down) = (at(1e-7)?, at(-1e-7)?);
-    let outputs = forward.computed().into_iter().filter(|&node| ruleless(node)).flat_map(|node| forward.outputs(node));
+    let outputs =
+        forward.computed().into_iter().filter(|&node| without_rule(node)).flat_map(|node| forward.outputs(node));
     Ok(outputs.into_iter().any(|value| up.get(value) != down.get(value)))
 }

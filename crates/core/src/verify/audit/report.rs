@@ -1,132 +1,134 @@
-//! What an audit of gradients found.
+//! Report of a gradient audit.
 
 use crate::{NonFinite, Site};
 
-/// How a gradient compares with finite differences.
+/// Verdict on a gradient after comparison with finite differences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// They agree.
+pub enum GradientVerdict {
+    /// The gradient agrees with finite differences.
     Agrees,
-    /// They do not, and there is no kink: the gradient is wrong.
+    /// The gradient disagrees and there is no kink: it is wrong.
     Disagrees,
-    /// They do not agree, because an op on the way to the loss is at a kink, such as a `ReLU` of exactly 0, or jumps, such as the
-    /// index of the larger of two that are equal. No op by itself is wrong: its rule gives one of the slopes around.
+    /// The gradient disagrees because an op between it and the loss is at a kink, such as a `ReLU` of exactly 0, or
+    /// jumps, such as the argmax of two equal values. No single op is wrong: its rule returns a value between the
+    /// one-sided derivatives.
     Kink,
-    /// Not compared: on the way to the loss there is an op whose gradient is by design an estimate and not the derivative
+    /// Not compared: an op between it and the loss has a gradient that is by design an estimate and not the derivative
     /// ([`Pointwise::estimated`](crate::Pointwise::estimated)), such as the sign of binary weights.
     Estimated,
-    /// A difference is not finite, or changes with the size of its step, so that nothing can be said.
+    /// Not measurable: the finite difference is not finite, or changes with the step size.
     Unknown,
 }
 
-/// A parameter and its gradient.
+/// Result for a parameter and its gradient.
 #[derive(Clone, Debug)]
 pub struct ParameterAudit {
-    /// The parameter's name.
+    /// Name of the parameter.
     pub name: String,
-    /// Its type and shape.
+    /// Type and shape.
     pub spec: String,
-    /// Where it is read first.
+    /// Source location of its first use.
     pub site: Site,
-    /// The root of the sum of its squares.
+    /// L2 norm of its value.
     pub norm: f64,
-    /// The root of the sum of the squares of its gradient.
+    /// L2 norm of its gradient.
     pub gradient_norm: f64,
-    /// The share of its gradient's elements that are exactly 0.
+    /// Fraction of its gradient's elements that are exactly 0.
     pub zeros: f64,
-    /// The norm of what the step adds to it, as a share of its own, so infinite from 0; none if the graph does not update it.
-    /// About 0.001 is usual.
+    /// Norm of the change that the step makes, divided by the norm of the value (infinite if that is 0). `None` if
+    /// the graph does not update it. About 0.001 is usual.
     pub update: Option<f64>,
-    /// How many parameters were moved at once, this one among them; 0 if it was not moved.
+    /// Number of parameters that were moved together with this one, itself included; 0 if it was not moved.
     pub moved: usize,
-    /// How fast the loss grows along a random direction of these parameters, by the gradient; NaN if none was moved.
+    /// Derivative of the loss along a random direction of these parameters, by the gradient; NaN if it was not moved.
     pub claimed: f64,
-    /// How fast it does, by finite differences.
+    /// The same derivative, by finite differences.
     pub measured: f64,
-    /// What that says.
-    pub verdict: Verdict,
+    /// Verdict on the gradient.
+    pub verdict: GradientVerdict,
 }
 
 impl ParameterAudit {
-    /// Whether every element of the gradient is 0.
+    /// Returns whether every element of the gradient is 0.
     pub fn is_dead(&self) -> bool {
         self.gradient_norm == 0.0
     }
 }
 
-/// An op whose gradient rule does not fit its values.
+/// Op whose gradient rule is wrong.
 #[derive(Clone, Debug)]
 pub struct OpAudit {
-    /// The op's name.
+    /// Name of the op.
     pub name: String,
-    /// Where it was called.
+    /// Source location of the call.
     pub site: Site,
-    /// Which of its inputs gets the wrong gradient, from 0.
+    /// Index of the input with the wrong gradient.
     pub input: usize,
-    /// Whether that input gets no gradient at all, although the result depends on it.
+    /// True if that input gets no gradient at all, although the result depends on it.
     pub missing: bool,
-    /// How fast the result grows along a random direction, under a random cotangent, by the rule.
+    /// Derivative along a random direction, with a random cotangent, by the rule.
     pub claimed: f64,
-    /// How fast it does, by finite differences.
+    /// The same derivative, by finite differences.
     pub measured: f64,
 }
 
-/// An op whose gradient is by design an estimate and not the derivative, so that it is not compared.
+/// Op that is not compared, because its gradient is by design an estimate and not the derivative.
 #[derive(Clone, Debug)]
 pub struct Estimate {
-    /// The op's name.
+    /// Name of the op.
     pub name: String,
-    /// Where it was called.
+    /// Source location of the call.
     pub site: Site,
 }
 
-/// Units that are 0 for every row of the batch, and so learn nothing: dead `ReLU`s.
+/// Units of an op that are 0 for every example of the batch and therefore get no gradient, such as dead `ReLU`s.
 #[derive(Clone, Debug)]
-pub struct Silent {
-    /// The op's name.
+pub struct SilentUnits {
+    /// Name of the op.
     pub name: String,
-    /// Where it was called.
+    /// Source location of the call.
     pub site: Site,
-    /// How many units are 0 for every row.
+    /// Number of units that are 0 for every example.
     pub units: usize,
-    /// Of how many.
+    /// Number of all units.
     pub of: usize,
 }
 
-/// What [`audit`](fn@crate::audit) found.
+/// Report of [`audit`](fn@crate::audit).
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// The loss.
+    /// Value of the loss.
     pub loss: f64,
-    /// The parameters that the loss depends on, in the order of first use.
+    /// Parameters that the loss depends on, in the order of first use.
     pub parameters: Vec<ParameterAudit>,
     /// Trainable parameters that no gradient reaches.
     pub without_gradient: Vec<String>,
     /// Ops whose rule is wrong, in the order of execution.
     pub ops: Vec<OpAudit>,
-    /// How many ops on the way from parameters to the loss were held to finite differences.
+    /// Number of ops between parameters and the loss that were compared with finite differences.
     pub checked: usize,
-    /// How many of these stand at a kink, such as a `ReLU` of exactly 0, where the rule gives one of the slopes around.
+    /// Number of these ops that are at a kink, such as a `ReLU` of exactly 0, where the rule returns a value between
+    /// the one-sided derivatives.
     pub kinks: usize,
-    /// Of how many nothing can be said: a difference is not finite, or not steady.
+    /// Number of these ops that are not measurable: the difference is not finite or not steady.
     pub unknown: usize,
     /// Ops that were not compared, because their gradient is by design an estimate.
     pub estimated: Vec<Estimate>,
     /// Ops with units that are 0 for the whole batch.
-    pub silent: Vec<Silent>,
-    /// The first value that is not finite in a run in `f32` on the CPU, of the loss or of a gradient.
+    pub silent: Vec<SilentUnits>,
+    /// First non-finite value in a run of the loss and its gradients in `f32` on the CPU.
     pub non_finite: Option<NonFinite>,
 }
 
-/// A gradient is called vanishing below this share of the largest one among the parameters, per element.
+/// A gradient is called vanishing if its norm is below this fraction of the largest norm among the parameters.
 const VANISHING: f64 = 1e-6;
 /// A gradient is called exploding if its norm is above this.
 const EXPLODING: f64 = 1e3;
-/// An update is called large above this share of the parameter.
+/// An update is called large if its norm is above this fraction of the parameter's.
 const LARGE: f64 = 0.1;
 
 impl Audit {
-    /// Whether no gradient is wrong and every value is finite.
+    /// Returns whether no gradient is wrong and every value is finite.
     pub fn passes(&self) -> bool {
         self.ops.is_empty()
             && self.non_finite.is_none()
@@ -134,12 +136,13 @@ impl Audit {
             && self.parameters.iter().all(|parameter| parameter.gradient_norm.is_finite())
     }
 
-    /// Parameters whose gradient is wrong.
+    /// Returns the parameters whose gradient is wrong.
     pub fn wrong(&self) -> impl Iterator<Item = &ParameterAudit> {
-        self.parameters.iter().filter(|parameter| parameter.verdict == Verdict::Disagrees)
+        self.parameters.iter().filter(|parameter| parameter.verdict == GradientVerdict::Disagrees)
     }
 
-    /// What is suspicious about a parameter besides its verdict, in words.
+    /// Returns the notes on a parameter, in addition to its verdict: `not finite`, `dead`, `vanishing`, `exploding`,
+    /// `large update`.
     pub fn notes(&self, parameter: &ParameterAudit) -> Vec<&'static str> {
         let largest = self.parameters.iter().map(|parameter| parameter.gradient_norm).fold(0.0, f64::max);
         let mut notes = vec![];

@@ -1,31 +1,32 @@
-//! A loss and all values of its graph in a step, and the loss where some of them are others.
+//! Values of a loss's graph in a step, and the loss for changed values.
 
 use crate::graph::node::{Node, NodeId, NodeKind, ValueId};
 use crate::verify::interpreter::{Interpreter, Values};
 use crate::{Array, Graph, Kind, Result, Tensor, Variable, gradients};
 
-/// A loss and all values of its graph in a step.
+/// Loss with all values of its graph in a step.
 pub(super) struct StepValues<'a> {
-    /// A copy of the graph, with the gradients.
+    /// Copy of the graph, with the gradients.
     pub graph: Graph,
-    /// What it is fed.
+    /// Feeds of the copy.
     pub feeds: Vec<(Tensor, &'a Array)>,
     pub interpreter: Interpreter,
     pub loss: ValueId,
     pub parameters: Vec<Parameter>,
+    /// Values in the step, unchanged.
     pub base: Values,
-    /// Which nodes depend on parameters.
+    /// For each node, whether it depends on parameters.
     pub depends: Vec<bool>,
-    /// Which nodes the loss depends on, so that gradients pass them.
+    /// For each node, whether the loss depends on it other than through `detach`.
     pub leads: Vec<bool>,
 }
 
-/// A parameter that the loss depends on.
+/// Parameter that the loss depends on.
 pub(super) struct Parameter {
     pub variable: Variable,
     pub value: ValueId,
     pub gradient: ValueId,
-    /// Its value after the step, if the graph changes it.
+    /// Its value after the step, if the graph updates it.
     pub update: Option<ValueId>,
 }
 
@@ -33,11 +34,11 @@ impl<'a> StepValues<'a> {
     #[track_caller]
     pub fn new(loss: &Tensor, feeds: &[(&Tensor, &'a Array)]) -> Result<Self> {
         let graph = loss.graph().copy();
-        let moved = |tensor: &Tensor| Tensor::new(graph.clone(), tensor.id());
+        let copied = |tensor: &Tensor| Tensor::new(graph.clone(), tensor.id());
         let trained = |v: &Variable| v.kind() == Kind::Parameter && v.is_trainable();
         let all: Vec<Variable> = graph.variables().into_iter().filter(trained).collect();
         let handles: Vec<Tensor> = all.iter().map(|variable| graph.variable(variable)).collect();
-        let found = gradients(&moved(loss), &handles);
+        let found = gradients(&copied(loss), &handles);
         graph.check()?;
         let update_of = |variable: &Variable| {
             let data = graph.data();
@@ -56,7 +57,7 @@ impl<'a> StepValues<'a> {
         roots.extend(parameters.iter().map(|parameter| parameter.gradient));
         roots.extend(parameters.iter().filter_map(|parameter| parameter.update));
         let feeds: Vec<(Tensor, &Array)> =
-            feeds.iter().filter(|(t, _)| t.graph().is(loss.graph())).map(|&(t, array)| (moved(t), array)).collect();
+            feeds.iter().filter(|(t, _)| t.graph().is(loss.graph())).map(|&(t, array)| (copied(t), array)).collect();
         let fed: Vec<(&Tensor, &Array)> = feeds.iter().map(|(tensor, array)| (tensor, *array)).collect();
         let interpreter = Interpreter::new(&graph, &roots, &fed, true)?;
         let mut base = Interpreter::values();
@@ -74,7 +75,8 @@ impl<'a> StepValues<'a> {
         Ok(Self { graph, feeds, interpreter, loss: loss.id(), parameters, base, depends, leads })
     }
 
-    /// The values with others in the place of some: what does not depend on these is as it was, and so is what is `detach`ed.
+    /// Returns the values of the step with some of them changed. Keeps those that do not depend on the changed ones,
+    /// and `detach`ed ones; leaves out the others.
     pub fn with(&self, changed: &[(ValueId, Array)]) -> Result<Values> {
         let mut values = Interpreter::values();
         let mut moves = vec![false; self.loss.node.0 + 1];
@@ -104,7 +106,7 @@ impl<'a> StepValues<'a> {
         Ok(values)
     }
 
-    /// The loss where some values are others than in the step.
+    /// Returns the loss with some values changed.
     pub fn loss_at(&self, forward: &Interpreter, changed: &[(ValueId, Array)]) -> Result<f64> {
         let mut values = self.with(changed)?;
         forward.run(&mut values, |_| false)?;
@@ -112,7 +114,7 @@ impl<'a> StepValues<'a> {
     }
 }
 
-/// Returns which nodes gradients come from on the way to some: those that depend on them otherwise than through `detach`.
+/// Returns, for each node, whether it depends on one of the given nodes other than through `detach`.
 pub(super) fn reached(interpreter: &Interpreter, from: impl Iterator<Item = NodeId>) -> Vec<bool> {
     let mut reached = vec![false; interpreter.nodes.len()];
     from.for_each(|node| reached[node] = true);
@@ -125,6 +127,6 @@ pub(super) fn reached(interpreter: &Interpreter, from: impl Iterator<Item = Node
 
 /// Returns whether a node has a gradient rule.
 pub(super) fn is_ruled(of: &Node) -> bool {
-    let ruled = !matches!(of.kind, NodeKind::Pointwise(row, _) if row.backward.is_none());
+    let ruled = !matches!(of.kind, NodeKind::Pointwise(op, _) if op.backward.is_none());
     ruled && of.outputs.iter().any(|spec| spec.dtype.is_float())
 }

@@ -1,4 +1,4 @@
-//! Gradients that are right, wrong, at a kink, dead or missing.
+//! Graphs whose gradients are right, wrong, at a kink, dead or missing.
 
 use super::*;
 use crate::{DType, Graph, Init, Mode, Pointwise, gradients, pointwise};
@@ -45,7 +45,7 @@ pointwise! {
 }
 
 pointwise! {
-    // A ramp whose slope at 0 is none of those around.
+    // A ramp whose derivative at 0 is not between the one-sided ones.
     STEEP = steep(x: float)[] -> float {
         wgsl: "max(x, 0.0)",
         reference<F>: if x > F::zero() { x } else { F::zero() },
@@ -87,7 +87,7 @@ pointwise! {
     }
 }
 
-/// `x²` and `x³`; the rule is `factor` times the second's.
+/// Op with outputs `x²` and `x³`; the gradient of the second is multiplied by `factor`.
 #[derive(Debug)]
 struct Powers {
     factor: f64,
@@ -134,7 +134,7 @@ fn unary(row: &'static Pointwise) -> impl Fn(&Tensor) -> Tensor {
     move |x| x.pointwise(row, &[], &[])
 }
 
-/// The audit of `f(x·w)·3 + b`, summed, for the weights `w`.
+/// Audits the sum of squares of `f(x·w)·3 + b`, for the weights `w`.
 fn audited(w: f64, f: impl Fn(&Tensor) -> Tensor) -> Audit {
     let params = Params::seeded(0);
     let weight = params.variable("w", [5], Kind::Parameter, Init::Constant(w));
@@ -150,7 +150,7 @@ fn audited(w: f64, f: impl Fn(&Tensor) -> Tensor) -> Audit {
     report
 }
 
-fn verdicts(report: &Audit) -> Vec<Verdict> {
+fn verdicts(report: &Audit) -> Vec<GradientVerdict> {
     report.parameters.iter().map(|parameter| parameter.verdict).collect()
 }
 
@@ -158,16 +158,16 @@ fn verdicts(report: &Audit) -> Vec<Verdict> {
 fn right_gradients_agree() {
     for report in [audited(0.8, |x| x * x), audited(0.8, unary(&ABSOLUTE)), audited(-1.1, unary(&RAMP))] {
         assert!(report.passes(), "{report}");
-        assert_eq!(verdicts(&report), [Verdict::Agrees; 2]);
+        assert_eq!(verdicts(&report), [GradientVerdict::Agrees; 2]);
         assert!(report.checked >= 4 && report.non_finite.is_none());
     }
 }
 
 #[test]
-fn a_wrong_rule_is_named_with_its_line_and_its_parameters() {
+fn a_wrong_rule_is_named_with_line_and_parameters() {
     for (row, name) in [(&WRONG_SIGN, "wrong_sign"), (&DROPPED, "dropped")] {
         let report = audited(0.8, unary(row));
-        assert_eq!(verdicts(&report), [Verdict::Disagrees, Verdict::Agrees], "{report}");
+        assert_eq!(verdicts(&report), [GradientVerdict::Disagrees, GradientVerdict::Agrees], "{report}");
         assert_eq!(report.ops.len(), 1, "{report}");
         assert_eq!((report.ops[0].name.as_str(), report.ops[0].input), (name, 0));
         assert!(!report.passes());
@@ -180,7 +180,7 @@ fn a_wrong_rule_is_named_with_its_line_and_its_parameters() {
 #[test]
 fn a_kink_is_not_called_wrong() {
     let report = audited(0.0, unary(&RAMP));
-    assert_eq!(verdicts(&report), [Verdict::Kink, Verdict::Agrees], "{report}");
+    assert_eq!(verdicts(&report), [GradientVerdict::Kink, GradientVerdict::Agrees], "{report}");
     assert!(report.passes() && report.parameters[0].is_dead());
     assert!(report.parameters[0].zeros > 0.999);
     assert!(report.to_string().contains("at a kink, dead"), "{report}");
@@ -197,10 +197,10 @@ fn a_kink_hides_no_wrong_gradient() {
 }
 
 #[test]
-fn an_estimate_is_named_and_not_compared() {
+fn an_estimate_is_listed_but_not_compared() {
     let report = audited(0.8, unary(&STRAIGHT));
     assert!(report.passes(), "{report}");
-    assert_eq!(verdicts(&report), [Verdict::Estimated, Verdict::Agrees]);
+    assert_eq!(verdicts(&report), [GradientVerdict::Estimated, GradientVerdict::Agrees]);
     assert_eq!(report.estimated.iter().map(|op| op.name.as_str()).collect::<Vec<_>>(), ["straight"]);
     let text = report.to_string();
     assert!(text.starts_with("gradients of 1 of 2 parameters and "), "{text}");
@@ -214,7 +214,7 @@ fn an_estimate_is_named_and_not_compared() {
             both.get(0) + both.get(1)
         })
     };
-    assert_eq!(verdicts(&powers(1.5, true)), [Verdict::Estimated, Verdict::Agrees]);
+    assert_eq!(verdicts(&powers(1.5, true)), [GradientVerdict::Estimated, GradientVerdict::Agrees]);
     // Every output that is read counts.
     assert!(powers(1.0, false).passes());
     let wrong = powers(1.5, false);
@@ -231,7 +231,7 @@ fn a_gradient_that_is_not_a_number_is_named() {
 }
 
 #[test]
-fn of_many_parameters_some_are_moved_at_once() {
+fn many_parameters_are_moved_in_sets() {
     let report = |wrong: Option<usize>| {
         let (params, graph) = (Params::seeded(0), Graph::new(Mode::Train));
         let terms = (0..40).map(|i| {
@@ -243,7 +243,7 @@ fn of_many_parameters_some_are_moved_at_once() {
         audit(&terms.reduce(|a, b| a + b).expect("forty"), &[]).expect("runs")
     };
     let right = report(None);
-    assert!(right.passes() && right.parameters.iter().all(|w| w.verdict == Verdict::Agrees), "{right}");
+    assert!(right.passes() && right.parameters.iter().all(|w| w.verdict == GradientVerdict::Agrees), "{right}");
     assert!(right.parameters[..39].iter().all(|w| w.moved == 3) && right.parameters[39].moved == 1);
     let wrong = report(Some(20));
     assert_eq!(wrong.wrong().map(|w| (w.name.as_str(), w.moved)).collect::<Vec<_>>(), [("w20", 1)], "{wrong}");
@@ -251,13 +251,13 @@ fn of_many_parameters_some_are_moved_at_once() {
 }
 
 #[test]
-fn detached_values_stand_still() {
+fn detached_values_are_kept_constant() {
     let report = audited(0.8, |x| x * x.detach());
     assert!(report.passes(), "{report}");
 }
 
 #[test]
-fn silent_units_missing_gradients_and_updates_are_told() {
+fn silent_units_and_missing_gradients_are_reported() {
     let params = Params::seeded(0);
     let w = params.variable("w", [3], Kind::Parameter, Init::Uniform(0.5, 1.0));
     let unused = params.variable("lost", [2], Kind::Parameter, Init::Constant(1.0));
@@ -279,7 +279,7 @@ fn silent_units_missing_gradients_and_updates_are_told() {
 }
 
 #[test]
-fn a_loss_is_one_number() {
+fn a_loss_needs_one_element() {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [2], DType::F32);
     let error = audit(&(&x * 2.0), &[(&x, &Array::vector(vec![1f32, 2.0]))]).unwrap_err();
@@ -287,7 +287,7 @@ fn a_loss_is_one_number() {
 }
 
 #[test]
-fn what_is_not_finite_is_named() {
+fn a_non_finite_value_is_named() {
     let report = audited(1e30, |x| x * x);
     assert!(!report.passes());
     assert_eq!(report.non_finite.as_ref().map(|found| found.name.as_str()), Some("mul"), "{report}");

@@ -1,53 +1,56 @@
-//! What an audit says.
+//! Display of an audit.
 
 use std::fmt;
 
-use super::report::{Audit, Estimate, OpAudit, ParameterAudit, Silent, Verdict};
+use super::report::{Audit, Estimate, GradientVerdict, OpAudit, ParameterAudit, SilentUnits};
 
-/// So many of a thing.
+/// Returns a number with its noun, `3 ops`.
 fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 impl ParameterAudit {
-    /// The verdict in a word or two; nothing if all is well.
+    /// Returns the verdict in one or two words; empty if the gradient agrees.
     fn word(&self) -> &'static str {
         match self.verdict {
-            Verdict::Agrees => "",
-            Verdict::Disagrees => "WRONG",
-            Verdict::Kink => "at a kink",
-            Verdict::Estimated => "estimated",
-            // Then the notes say it.
-            Verdict::Unknown if !self.gradient_norm.is_finite() => "",
-            Verdict::Unknown => "not measurable",
+            GradientVerdict::Agrees => "",
+            GradientVerdict::Disagrees => "WRONG",
+            GradientVerdict::Kink => "at a kink",
+            GradientVerdict::Estimated => "estimated",
+            // The notes report it.
+            GradientVerdict::Unknown if !self.gradient_norm.is_finite() => "",
+            GradientVerdict::Unknown => "not measurable",
         }
     }
 }
 
-/// What words of the table mean, and what to do.
-const WORDS: [(&str, &str); 8] = [
-    ("at a kink", "an op on the way is at a kink or jumps, as a ReLU of exactly 0 or an index of two that are equal"),
-    ("estimated", "not compared: an estimated gradient is on the way to the loss"),
+/// Meaning of the words in the table, and advice.
+const EXPLANATIONS: [(&str, &str); 8] = [
+    (
+        "at a kink",
+        "an op before the loss is at a kink or jumps, as a ReLU of exactly 0 or the argmax of two equal values",
+    ),
+    ("estimated", "not compared: an op before the loss has an estimated gradient"),
     (
         "not measurable",
-        "differences of the loss are not finite or not steady: look at its size, and at the values it is made of",
+        "differences of the loss are not finite or not steady: check its size, and the values that it is computed from",
     ),
-    ("not finite", "the gradient has an infinity or NaN: the node above makes it"),
+    ("not finite", "the gradient has an infinity or NaN, computed by the node above"),
     (
         "dead",
-        "every element of the gradient is 0 in this batch: of a bias because a batch norm takes it out again (leave it out), else behind units that are 0, or times 0: another init or learning rate, or a leaky unit",
+        "every element of the gradient is 0 in this batch: that of a bias because a batch norm subtracts it again (remove the bias), others behind units that are 0 or multiplied by 0 (try another init or learning rate, or a leaky unit)",
     ),
     (
         "vanishing",
-        "the gradient is below a millionth of the largest: normalise between layers, or pass them by (residuals)",
+        "the gradient is below a millionth of the largest: normalise between layers, or add residual connections",
     ),
     (
         "exploding",
-        "the norm of the gradient is above 1000: a smaller init, inputs of size 1, clipping (`clip_grad_norm`)",
+        "the norm of the gradient is above 1000: try a smaller init, normalised inputs, or clipping (`clip_grad_norm`)",
     ),
     (
         "large update",
-        "the step changes the parameter by more than a tenth of its norm: a smaller learning rate, or warm-up",
+        "the step changes the parameter by more than a tenth of its norm: try a smaller learning rate, or warm-up",
     ),
 ];
 
@@ -56,16 +59,16 @@ impl fmt::Display for Audit {
         self.head(f)?;
         self.findings(f)?;
         self.table(f)?;
-        for Silent { name, site, units, of } in &self.silent {
+        for SilentUnits { name, site, units, of } in &self.silent {
             write!(
                 f,
-                "\n{units} of {of} units of {name} are 0 for the whole batch, and learn nothing from it\n    at {site}"
+                "\n{units} of {of} units of {name} are 0 for the whole batch and get no gradient\n    at {site}"
             )?;
         }
         if !self.without_gradient.is_empty() {
             write!(
                 f,
-                "\nno gradient reaches: {}\n    fix: use them on the way to the loss, not behind `detach`, or freeze them: \
+                "\nno gradient reaches: {}\n    fix: use them to compute the loss, not behind `detach`, or freeze them: \
                  `params.at(\"NAME\").set_trainable(false)`",
                 self.without_gradient.join(", ")
             )?;
@@ -76,17 +79,18 @@ impl fmt::Display for Audit {
 
 impl Audit {
     fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is = |verdict: Verdict| self.parameters.iter().filter(|parameter| parameter.verdict == verdict).count();
+        let is =
+            |verdict: GradientVerdict| self.parameters.iter().filter(|parameter| parameter.verdict == verdict).count();
         let all = self.parameters.len();
-        if !self.passes() && self.ops.is_empty() && is(Verdict::Disagrees) == 0 {
+        if !self.passes() && self.ops.is_empty() && is(GradientVerdict::Disagrees) == 0 {
             f.write_str("not finite: ")?;
         }
-        match (is(Verdict::Disagrees), self.ops.len()) {
+        match (is(GradientVerdict::Disagrees), self.ops.len()) {
             (0, 0) => {
-                let judged = all - is(Verdict::Estimated) - is(Verdict::Unknown);
+                let compared = all - is(GradientVerdict::Estimated) - is(GradientVerdict::Unknown);
                 let ops = self.checked - self.unknown;
                 let (parameters, ops) = (count(all, "parameter"), count(ops, "op"));
-                let parameters = if judged < all { format!("{judged} of {parameters}") } else { parameters };
+                let parameters = if compared < all { format!("{compared} of {parameters}") } else { parameters };
                 write!(f, "gradients of {parameters} and {ops} agree with finite differences")?;
             }
             (0, wrong) => write!(f, "wrong: gradient rules of {wrong} of {}", count(self.checked, "op"))?,
@@ -105,8 +109,8 @@ impl Audit {
         for OpAudit { name, site, input, missing, claimed, measured } in &self.ops {
             let (what, fix) = if *missing {
                 (
-                    format!("`{name}` gives its input {input} no gradient"),
-                    "`.detach()` what it should take as a constant",
+                    format!("`{name}` returns no gradient for its input {input}"),
+                    "call `.detach()` on what should be a constant",
                 )
             } else {
                 (
@@ -123,7 +127,7 @@ impl Audit {
             for ParameterAudit { name, site, claimed, measured, .. } in self.wrong() {
                 write!(
                     f,
-                    "\n  the gradient of `{name}` is wrong, and the rule of no single op: {claimed:.6e}, by finite differences \
+                    "\n  the gradient of `{name}` is wrong, but no single op's rule is: {claimed:.6e}, by finite differences \
                      {measured:.6e}\n    at {site}"
                 )?;
             }
@@ -131,13 +135,13 @@ impl Audit {
         if let Some(non_finite) = &self.non_finite {
             write!(f, "\n  the first value that is not finite: {non_finite}")?;
         }
-        let mut told: Vec<String> = vec![];
+        let mut listed: Vec<String> = vec![];
         for Estimate { name, site } in &self.estimated {
             let line =
                 format!("\n  the gradient of `{name}` is an estimate by design, and is not compared\n    at {site}");
-            if !told.contains(&line) {
+            if !listed.contains(&line) {
                 f.write_str(&line)?;
-                told.push(line);
+                listed.push(line);
             }
         }
         Ok(())
@@ -168,7 +172,7 @@ impl Audit {
             write!(f, "\n{}", line.trim_end())?;
             used.extend(words);
         }
-        for (word, meaning) in WORDS.iter().filter(|(word, _)| used.contains(word)) {
+        for (word, meaning) in EXPLANATIONS.iter().filter(|(word, _)| used.contains(word)) {
             write!(f, "\n{word}: {meaning}")?;
         }
         Ok(())
