@@ -172,7 +172,7 @@ impl Direction {
 }
 
 /// Why an option is not for the layers of a rule.
-fn nonlinearity_misfit<R: Rule>(nonlinearity: Nonlinearity) -> Option<InvalidArgument> {
+fn invalid_nonlinearity<R: Rule>(nonlinearity: Nonlinearity) -> Option<InvalidArgument> {
     (!R::NONLINEAR && nonlinearity != Nonlinearity::default()).then(|| {
         InvalidArgument::new(format!("the nonlinearity {nonlinearity:?} is for an RNN")).fix("leave the option out")
     })
@@ -247,7 +247,7 @@ impl<R: Rule> Recurrent<R> {
                 .fix("0 is no projection"),
             );
         }
-        if let Some(invalid) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
+        if let Some(invalid) = invalid_nonlinearity::<R>(self.options.nonlinearity) {
             return Some(invalid);
         }
         let batch = if batch_first { "[N, L, " } else { "[L, N, " };
@@ -433,7 +433,7 @@ impl<R: Rule> RecurrentCell<R> {
                     .fix("a cell takes one step; for sequences use the layer"),
             );
         }
-        if let Some(invalid) = nonlinearity_misfit::<R>(self.options.nonlinearity) {
+        if let Some(invalid) = invalid_nonlinearity::<R>(self.options.nonlinearity) {
             return Some(invalid);
         }
         let expected = spec.shape.with(dims.len() - 1, self.hidden);

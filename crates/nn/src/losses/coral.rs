@@ -2,7 +2,7 @@
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::nll::class_misfit;
+use super::nll::invalid_classes;
 use super::{Loss, Weights};
 use crate::lints;
 
@@ -65,7 +65,7 @@ impl CoralLoss {
                     .fix("give the output of a `Coral` layer"),
             );
         };
-        class_misfit(&logits.spec(), &target.spec(), "logits").or_else(|| match &self.importance {
+        invalid_classes(&logits.spec(), &target.spec(), "logits").or_else(|| match &self.importance {
             Some(Weights::Array(array)) if array.shape().dims() != [decisions] => {
                 let has = array.shape();
                 let invalid =

@@ -2,7 +2,7 @@
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::shapes::{option_misfit, vectors_misfit};
+use super::shapes::{invalid_option, invalid_vectors};
 
 options! {
     /// Cosine distance of pairs of vectors: `1 − cos(x₁, x₂)` where the target is 1, `max(0, cos(x₁, x₂) − margin)`
@@ -43,7 +43,7 @@ impl CosineEmbeddingLoss {
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
         let pairs = first.shape().dims().split_last().map(|(_, pairs)| pairs.to_vec()).unwrap_or_default();
-        let invalid = vectors_misfit(&[first, second])
+        let invalid = invalid_vectors(&[first, second])
             .or_else(|| {
                 (!targets.dtype().is_float()).then(|| {
                     InvalidArgument::new("targets are −1 or 1, f32, not u32")
@@ -63,7 +63,7 @@ impl CosineEmbeddingLoss {
                     invalid
                 })
             })
-            .or_else(|| option_misfit("the margin", self.margin, true, "a number"));
+            .or_else(|| invalid_option("the margin", self.margin, true, "a number"));
         if let Some(invalid) = invalid {
             return first.invalid("CosineEmbeddingLoss", &[second, targets], invalid);
         }

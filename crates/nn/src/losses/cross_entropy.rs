@@ -72,7 +72,7 @@ impl Loss for CrossEntropyLoss {
 
 impl CrossEntropyLoss {
     fn invalid(&self, classes: usize) -> Option<InvalidArgument> {
-        let one_class = one_class_misfit(classes);
+        let one_class = invalid_class_count(classes);
         if one_class.is_some() {
             return one_class;
         }
@@ -93,7 +93,7 @@ pub(super) fn divisor(sum: &Tensor) -> Tensor {
 }
 
 /// What is wrong with a softmax over one class.
-pub(super) fn one_class_misfit(classes: usize) -> Option<InvalidArgument> {
+pub(super) fn invalid_class_count(classes: usize) -> Option<InvalidArgument> {
     (classes == 1).then(|| {
         InvalidArgument::new("a softmax over one class is always 1, so this loss is always 0")
             .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")

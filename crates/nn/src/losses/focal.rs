@@ -2,9 +2,9 @@
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::cross_entropy::{divisor, one_class_misfit};
-use super::nll::class_misfit;
-use super::shapes::option_misfit;
+use super::cross_entropy::{divisor, invalid_class_count};
+use super::nll::invalid_classes;
+use super::shapes::invalid_option;
 use super::{Loss, Reduction, Weights};
 use crate::lints;
 
@@ -49,7 +49,7 @@ impl Loss for FocalLoss {
     fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
         lints::logits(logits, "FocalLoss");
         let alpha = self.alpha.unwrap_or(0.5);
-        if let Some(invalid) = option_misfit("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
+        if let Some(invalid) = invalid_option("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
             let invalid = invalid.fix("0.25 is usual; `None` weighs positives and negatives alike");
             return logits.invalid("FocalLoss", &[targets], invalid);
         }
@@ -121,8 +121,8 @@ impl MultiClassFocalLoss {
         let shape = logits.shape();
         let classes = shape.dims().get(usize::from(shape.rank() > 1)).copied();
         let of_classes = |classes| {
-            one_class_misfit(classes).or_else(|| self.alpha.as_ref().and_then(|alpha| alpha.per_class(classes)))
+            invalid_class_count(classes).or_else(|| self.alpha.as_ref().and_then(|alpha| alpha.per_class(classes)))
         };
-        classes.and_then(of_classes).or_else(|| class_misfit(&logits.spec(), &target.spec(), "logits"))
+        classes.and_then(of_classes).or_else(|| invalid_classes(&logits.spec(), &target.spec(), "logits"))
     }
 }

@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
 options! {
     /// Negative log-likelihood of numbers under normal distributions: `½·(log v + (x − y)² / v)` for means `x`, targets
@@ -50,7 +50,7 @@ impl GaussianNllLoss {
             vec![0]
         };
         let invalid = invalid(x, y, "means")
-            .or_else(|| option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0"))
+            .or_else(|| invalid_option("eps", self.eps, self.eps > 0.0, "a number above 0"))
             .or_else(|| {
                 (!shared && !off.is_empty() && off != [1]).then(|| {
                     InvalidArgument::new(format!("variances {own} do not fit means {shape}")).fix(format!(

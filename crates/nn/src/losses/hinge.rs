@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::signs_misfit;
+use super::shapes::invalid_signs;
 
 options! {
     /// Hinge loss of scores: `max(0, 1 − y·x)` for scores `x` and targets `y` of −1 or 1 of the same shape: what a
@@ -37,7 +37,7 @@ options! {
 impl Loss for HingeLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        if let Some(invalid) = signs_misfit(x, targets, "scores") {
+        if let Some(invalid) = invalid_signs(x, targets, "scores") {
             return x.invalid("HingeLoss", &[targets], invalid);
         }
         let losses = (1.0 - x * targets).relu();

@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::{option_misfit, signs_misfit};
+use super::shapes::{invalid_option, invalid_signs};
 
 options! {
     /// Hinge loss of distances: `x` where the target is 1, `max(0, margin − x)` where it is −1, for distances `x`;
@@ -36,8 +36,8 @@ options! {
 impl Loss for HingeEmbeddingLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        let option = || option_misfit("the margin", self.margin, true, "a number");
-        if let Some(invalid) = signs_misfit(x, targets, "distances").or_else(option) {
+        let option = || invalid_option("the margin", self.margin, true, "a number");
+        if let Some(invalid) = invalid_signs(x, targets, "distances").or_else(option) {
             return x.invalid("HingeEmbeddingLoss", &[targets], invalid);
         }
         let zero = &x.number(0.0);

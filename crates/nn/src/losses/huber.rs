@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
 /// `½d²` where `|d| < delta`, `delta·(|d| − ½delta)` beyond, with `c = d` held within ±delta: `c·(d − ½c)`.
 ///
@@ -47,7 +47,7 @@ options! {
 impl Loss for HuberLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let option = || option_misfit("delta", self.delta, self.delta > 0.0, "a number above 0");
+        let option = || invalid_option("delta", self.delta, self.delta > 0.0, "a number above 0");
         if let Some(invalid) = invalid(x, y, "predictions").or_else(option) {
             return x.invalid("HuberLoss", &[y], invalid);
         }

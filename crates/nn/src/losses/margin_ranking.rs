@@ -2,7 +2,7 @@
 
 use wgrad_core::Tensor;
 
-use super::shapes::{option_misfit, signs_misfit};
+use super::shapes::{invalid_option, invalid_signs};
 
 options! {
     /// Ranking loss of two scores: `max(0, −y·(x₁ − x₂) + margin)`: for targets 1 the first score shall be the higher
@@ -39,8 +39,8 @@ impl MarginRankingLoss {
     /// The loss of scores `first` and `second` against `targets`.
     #[track_caller]
     pub fn forward(&self, first: &Tensor, second: &Tensor, targets: &Tensor) -> Tensor {
-        let option = || option_misfit("the margin", self.margin, true, "a number");
-        let invalid = signs_misfit(first, targets, "scores").or_else(|| signs_misfit(second, targets, "scores"));
+        let option = || invalid_option("the margin", self.margin, true, "a number");
+        let invalid = invalid_signs(first, targets, "scores").or_else(|| invalid_signs(second, targets, "scores"));
         if let Some(invalid) = invalid.or_else(option) {
             return first.invalid("MarginRankingLoss", &[second, targets], invalid);
         }

@@ -3,8 +3,8 @@
 use wgrad_core::{Array, InvalidArgument, Tensor};
 
 use super::Loss;
-use super::nll::class_misfit;
-use super::shapes::option_misfit;
+use super::nll::invalid_classes;
+use super::shapes::invalid_option;
 
 options! {
     /// Margin loss of exclusive classes: `Σ_{c≠y} w_y · max(0, margin − x_y + x_c)ᵖ / C` for scores `x` `[N, C]` (or
@@ -42,12 +42,12 @@ impl Loss for MultiMarginLoss {
     fn forward(&self, x: &Tensor, target: &Tensor) -> Tensor {
         let shape = x.shape();
         let classes = shape.dims().last().copied().unwrap_or(1);
-        let invalid = class_misfit(&x.spec(), &target.spec(), "scores")
+        let invalid = invalid_classes(&x.spec(), &target.spec(), "scores")
             .or_else(|| {
                 (shape.rank() > 2).then(|| InvalidArgument::new(format!("scores are [N, C] or [C], not {shape}")))
             })
-            .or_else(|| option_misfit("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
-            .or_else(|| option_misfit("the margin", self.margin, true, "a number"))
+            .or_else(|| invalid_option("p", self.p.into(), matches!(self.p, 1 | 2), "1 or 2"))
+            .or_else(|| invalid_option("the margin", self.margin, true, "a number"))
             .or_else(|| self.class_weight.as_ref().and_then(|weight| weight.per_class(classes)));
         if let Some(invalid) = invalid {
             return x.invalid("MultiMarginLoss", &[target], invalid);

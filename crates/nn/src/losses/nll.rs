@@ -73,7 +73,7 @@ impl Loss for NllLoss {
 
 impl NllLoss {
     fn invalid(&self, x: &Tensor, target: &Tensor) -> Option<InvalidArgument> {
-        class_misfit(&x.spec(), &target.spec(), "log-probabilities").or_else(|| {
+        invalid_classes(&x.spec(), &target.spec(), "log-probabilities").or_else(|| {
             let classes = x.shape().dims()[usize::from(x.shape().rank() > 1)];
             self.class_weight.as_ref().and_then(|weight| weight.per_class(classes))
         })
@@ -81,7 +81,7 @@ impl NllLoss {
 }
 
 /// What is wrong with class indices `target` for `x`, whose classes lie along axis 1 (0 if there is no other).
-pub(super) fn class_misfit(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<InvalidArgument> {
+pub(super) fn invalid_classes(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<InvalidArgument> {
     if !x.dtype.is_float() {
         return Some(
             InvalidArgument::new(format!("{what} are f32, not u32"))

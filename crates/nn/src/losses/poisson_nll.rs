@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
 options! {
     /// Negative log-likelihood of counts under a Poisson distribution: `eˣ − y·x` for the logarithm `x` of a rate and
@@ -43,7 +43,7 @@ options! {
 impl Loss for PoissonNllLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let option = || option_misfit("eps", self.eps, self.eps > 0.0, "a number above 0");
+        let option = || invalid_option("eps", self.eps, self.eps > 0.0, "a number above 0");
         if let Some(invalid) = invalid(x, y, "predictions").or_else(option) {
             return x.invalid("PoissonNllLoss", &[y], invalid);
         }

@@ -29,7 +29,7 @@ pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgum
 }
 
 /// As [`invalid`], for targets that are −1 or 1.
-pub(super) fn signs_misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
+pub(super) fn invalid_signs(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     invalid(x, y, what).map(|invalid| {
         let zero_or_one = invalid.message.contains("not u32");
         if zero_or_one { invalid.fix("labels 0 and 1 become −1 and 1 by `y.to_f32() * 2.0 - 1.0`") } else { invalid }
@@ -37,12 +37,12 @@ pub(super) fn signs_misfit(x: &Tensor, y: &Tensor, what: &str) -> Option<Invalid
 }
 
 /// What is wrong with an option that must be a number of a range.
-pub(super) fn option_misfit(name: &str, value: f64, fits: bool, range: &str) -> Option<InvalidArgument> {
+pub(super) fn invalid_option(name: &str, value: f64, fits: bool, range: &str) -> Option<InvalidArgument> {
     (!fits || !value.is_finite()).then(|| InvalidArgument::new(format!("{name} must be {range}, not {value}")))
 }
 
 /// What is wrong with vectors that shall have one shape, `[N, D]` or `[D]`.
-pub(super) fn vectors_misfit(vectors: &[&Tensor]) -> Option<InvalidArgument> {
+pub(super) fn invalid_vectors(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     let shape = vectors[0].shape();
     if vectors.iter().any(|x| !x.dtype().is_float()) {
         return Some(InvalidArgument::new("vectors are f32, not u32").fix("cast with `.to_f32()`"));

@@ -4,7 +4,7 @@ use wgrad_core::Tensor;
 
 use super::Loss;
 use super::huber::huber;
-use super::shapes::{invalid, option_misfit};
+use super::shapes::{invalid, invalid_option};
 
 options! {
     /// Absolute error that is squared near 0: `½d²/beta` where `d = x − y` is below `beta` in size, `|d| − ½beta`
@@ -39,7 +39,7 @@ options! {
 impl Loss for SmoothL1Loss {
     #[track_caller]
     fn forward(&self, x: &Tensor, y: &Tensor) -> Tensor {
-        let option = || option_misfit("beta", self.beta, self.beta >= 0.0, "a number that is not negative");
+        let option = || invalid_option("beta", self.beta, self.beta >= 0.0, "a number that is not negative");
         if let Some(invalid) = invalid(x, y, "predictions").or_else(option) {
             return x.invalid("SmoothL1Loss", &[y], invalid);
         }

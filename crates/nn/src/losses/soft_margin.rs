@@ -3,7 +3,7 @@
 use wgrad_core::Tensor;
 
 use super::Loss;
-use super::shapes::signs_misfit;
+use super::shapes::invalid_signs;
 
 options! {
     /// Logistic loss of scores: `log(1 + e^(−y·x))` for scores `x` and targets `y` of −1 or 1 of the same shape;
@@ -34,7 +34,7 @@ options! {
 impl Loss for SoftMarginLoss {
     #[track_caller]
     fn forward(&self, x: &Tensor, targets: &Tensor) -> Tensor {
-        match signs_misfit(x, targets, "scores") {
+        match invalid_signs(x, targets, "scores") {
             Some(invalid) => x.invalid("SoftMarginLoss", &[targets], invalid),
             None => self.reduction.apply((-(x * targets)).softplus()),
         }

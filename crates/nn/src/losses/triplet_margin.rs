@@ -2,7 +2,7 @@
 
 use wgrad_core::Tensor;
 
-use super::shapes::{option_misfit, vectors_misfit};
+use super::shapes::{invalid_option, invalid_vectors};
 
 options! {
     /// Margin loss of triplets of vectors: `max(0, d(a, p) − d(a, n) + margin)` for an anchor, a positive and a
@@ -47,12 +47,12 @@ impl TripletMarginLoss {
     /// The loss of the triplets.
     #[track_caller]
     pub fn forward(&self, anchor: &Tensor, positive: &Tensor, negative: &Tensor) -> Tensor {
-        let invalid = vectors_misfit(&[anchor, positive, negative])
-            .or_else(|| option_misfit("the margin", self.margin, self.margin > 0.0, "a number above 0"))
-            .or_else(|| option_misfit("eps", self.eps, true, "a number"))
+        let invalid = invalid_vectors(&[anchor, positive, negative])
+            .or_else(|| invalid_option("the margin", self.margin, self.margin > 0.0, "a number above 0"))
+            .or_else(|| invalid_option("eps", self.eps, true, "a number"))
             .or_else(|| {
                 let p = if self.p == f64::INFINITY { 1.0 } else { self.p };
-                option_misfit("p", p, p >= 1.0, "at least 1")
+                invalid_option("p", p, p >= 1.0, "at least 1")
             });
         if let Some(invalid) = invalid {
             return anchor.invalid("TripletMarginLoss", &[positive, negative], invalid);

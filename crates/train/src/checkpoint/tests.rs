@@ -212,6 +212,6 @@ fn what_cannot_be_written_leaves_the_others_and_no_rest() {
 #[cfg(target_os = "linux")]
 fn a_full_device_is_told() {
     // The device that is always full.
-    let error = write::through(Path::new("/dev/full"), &[0; 64]).unwrap_err();
+    let error = write::synced(Path::new("/dev/full"), &[0; 64]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StorageFull);
 }
