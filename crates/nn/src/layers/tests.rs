@@ -1,4 +1,4 @@
-//! Layers on the CPU backend: names, options and errors. Their values are compared with PyTorch's in `tests/golden.rs`.
+//! Tests of layers on the CPU backend: names, options and errors. `tests/golden.rs` compares values with PyTorch's.
 
 use wgrad_core::{Array, CpuBackend, DType, Error, Graph, Kind, Mode, Params, Session, Tensor, vjp};
 
@@ -69,7 +69,7 @@ fn convolutions_have_the_shapes_and_bounds_of_pytorch() {
     assert_eq!(conv.weight().shape().dims(), [400, 2, 2, 4]);
     assert_eq!((up.weight().shape().dims(), up.bias().unwrap().shape().dims()), (&[400, 4, 4][..], &[8][..]));
     assert!(bare.bias().is_none());
-    // 1/√(2·2·4) and 1/√(4·4): of both it is a quarter.
+    // 1/√(2·2·4) and 1/√(4·4) are both 1/4.
     for variable in [conv.weight(), conv.bias().unwrap(), up.weight()] {
         let largest = variable.value().unwrap().to_f64().iter().fold(0.0f64, |max, x| max.max(x.abs()));
         assert!(largest <= 0.25 && largest > 0.24, "{largest}");
@@ -99,7 +99,7 @@ fn a_direct_call_of_a_layer_is_reported_with_its_line() {
 }
 
 #[test]
-fn batch_norm_explains_inputs_that_do_not_fit() {
+fn batch_norm_rejects_invalid_shapes_with_a_fix() {
     let params = Params::seeded(0);
     let norm = BatchNorm1d::new(&params.at("bn"), 4);
     let of = |shape: &[usize]| {
@@ -130,9 +130,8 @@ fn an_evaluation_changes_no_statistics() {
     assert_eq!(params.get("bn.running_mean").unwrap().value().unwrap().to_f64(), [0.0; 2]);
 }
 
-/// Output and gradient of a dropout on ones, for `runs` runs.
 #[test]
-fn a_norm_called_twice_moves_its_statistics_twice() {
+fn a_norm_called_twice_updates_its_statistics_twice() {
     let batches = [Array::new([2, 1], vec![1.0, 3.0]).unwrap(), Array::new([2, 1], vec![10.0, 30.0]).unwrap()];
     let statistics = |momentum: Option<f64>, at_once: bool| {
         let params = Params::seeded(0);
@@ -159,6 +158,7 @@ fn a_norm_called_twice_moves_its_statistics_twice() {
     }
 }
 
+/// Returns outputs and gradients of a dropout on ones in each of `runs` runs.
 fn drop(params: &Params, dropout: &Dropout, n: usize, runs: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
     let graph = Graph::new(Mode::Train);
     let x = graph.input("x", [n], DType::F32);
@@ -176,7 +176,7 @@ fn drop(params: &Params, dropout: &Dropout, n: usize, runs: usize) -> Vec<(Vec<f
 }
 
 #[test]
-fn dropout_drops_the_same_elements_forward_and_backward_and_others_in_the_next_run() {
+fn dropout_is_equal_in_both_passes_and_differs_between_runs() {
     let params = Params::seeded(7);
     let runs = drop(&params, &Dropout::new(&params.at("drop"), 0.25), 4000, 2);
     for (y, dx) in &runs {
@@ -193,7 +193,7 @@ fn dropout_drops_the_same_elements_forward_and_backward_and_others_in_the_next_r
 }
 
 #[test]
-fn two_calls_of_one_dropout_differ_and_it_leaves_no_trace_in_the_state_dict() {
+fn calls_of_one_dropout_differ_and_its_state_is_not_saved() {
     use crate::StateDict;
     let params = Params::seeded(7);
     let dropout = Dropout::new(&params.at("drop"), 0.5);
@@ -210,7 +210,7 @@ fn two_calls_of_one_dropout_differ_and_it_leaves_no_trace_in_the_state_dict() {
 }
 
 #[test]
-fn dropout_evaluates_to_the_identity_and_refuses_a_probability_that_is_none() {
+fn dropout_evaluates_to_the_identity_and_checks_p() {
     let params = Params::seeded(7);
     let graph = Graph::new(Mode::Evaluate);
     let x = graph.input("x", [3], DType::F32);
@@ -241,7 +241,7 @@ fn buffers_are_no_parameters() {
 }
 
 #[test]
-fn a_frozen_batch_norm_stands_still_and_goes_on_when_it_is_unfrozen() {
+fn frozen_batch_norm_keeps_its_statistics_until_unfrozen() {
     let params = Params::seeded(0);
     let norm = BatchNorm1d::new(&params.at("bn"), 2);
     let mut session = session(&params);
@@ -264,7 +264,7 @@ fn a_frozen_batch_norm_stands_still_and_goes_on_when_it_is_unfrozen() {
     let frozen = run(Mode::Train);
     assert_eq!(frozen, run(Mode::Evaluate));
     assert_eq!(frozen.2, [0.0, 0.0]);
-    // A gradient flows through it, as through any affine function.
+    // The gradient flows through a frozen norm as through any affine function.
     let scale = 1.0 / 1.00001f64.sqrt();
     assert!((frozen.1[0] - scale).abs() < 1e-15 && frozen.1[1..] == [0.0; 3], "{:?}", frozen.1);
     assert_eq!(params.counter("bn.num_batches_tracked").get(), 0);

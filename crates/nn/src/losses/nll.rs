@@ -10,15 +10,15 @@ options! {
     /// Negative log-likelihood of classes: `−w_y · x_y` for log-probabilities `x` with the classes along axis 1 and
     /// class indices `y`; PyTorch's `NLLLoss`.
     ///
-    /// Log-probabilities `[N, C, d…]` (or `[C]`), as [`log_softmax`](wgrad_core::Tensor::log_softmax) gives them,
-    /// take `u32[N, d…]` class indices. On logits, [`CrossEntropyLoss`](super::CrossEntropyLoss) does both steps in one
-    /// kernel.
+    /// Log-probabilities, the result of [`log_softmax`](wgrad_core::Tensor::log_softmax), are `[N, C, d…]` (or
+    /// `[C]`), class indices `u32[N, d…]`. Rows with the class index `ignore_index` have no loss. For logits,
+    /// [`CrossEntropyLoss`](super::CrossEntropyLoss) computes both in one kernel.
     ///
-    /// Rows whose index is `ignore_index`, [`IGNORE`](super::IGNORE) by default, cost nothing. The mean divides by the
-    /// sum of the kept rows' class weights (NaN when nothing is kept). A class index that does not exist makes the loss
-    /// NaN.
+    /// Defaults: reduction by the mean, no weight, `ignore_index` [`IGNORE`](super::IGNORE). The mean divides by the
+    /// sum of the class weights of the rows that are not ignored (NaN if all are). A class index out of range makes
+    /// the loss NaN.
     ///
-    /// Shapes and types that do not fit leave an invalid tensor and an error.
+    /// Invalid shapes and types are errors of the graph.
     ///
     /// ```
     /// # use wgrad_core::{Array, CpuBackend, DType, Graph, Mode, Params, Session};
@@ -80,7 +80,8 @@ impl NllLoss {
     }
 }
 
-/// What is wrong with class indices `target` for `x`, whose classes lie along axis 1 (0 if there is no other).
+/// Returns an error if class indices `target` do not fit `x`, whose classes are along axis 1, or along axis 0 if it
+/// has one axis. `what` names `x` in the message, such as "logits".
 pub(super) fn invalid_classes(x: &wgrad_core::Spec, target: &wgrad_core::Spec, what: &str) -> Option<InvalidArgument> {
     if !x.dtype.is_float() {
         return Some(

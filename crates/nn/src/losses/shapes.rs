@@ -1,8 +1,9 @@
-//! What is wrong with the inputs of losses that compare numbers.
+//! Checks of the arguments of losses that compare numbers.
 
 use wgrad_core::{InvalidArgument, Tensor};
 
-/// What is wrong with targets `y` for `x`, whose shapes must be equal; `x` are called `what`, as in "predictions".
+/// Returns an error unless predictions `x` and targets `y` are `f32` of the same shape. `what` names `x` in the
+/// message, such as "predictions".
 pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     let (own, targets) = (x.shape(), y.shape());
     if !x.dtype().is_float() {
@@ -28,7 +29,7 @@ pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgum
         .then(|| InvalidArgument::new("targets are numbers, f32, not u32").fix("cast with `.to_f32()`"))
 }
 
-/// As [`invalid`], for targets that are −1 or 1.
+/// Performs the checks of [`invalid`] for targets that are −1 or 1.
 pub(super) fn invalid_signs(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgument> {
     invalid(x, y, what).map(|invalid| {
         let zero_or_one = invalid.message.contains("not u32");
@@ -36,12 +37,12 @@ pub(super) fn invalid_signs(x: &Tensor, y: &Tensor, what: &str) -> Option<Invali
     })
 }
 
-/// What is wrong with an option that must be a number of a range.
+/// Returns an error unless the option `name` is finite and `fits`. `range` describes the permitted numbers.
 pub(super) fn invalid_option(name: &str, value: f64, fits: bool, range: &str) -> Option<InvalidArgument> {
     (!fits || !value.is_finite()).then(|| InvalidArgument::new(format!("{name} must be {range}, not {value}")))
 }
 
-/// What is wrong with vectors that shall have one shape, `[N, D]` or `[D]`.
+/// Returns an error unless the vectors are `f32` of the same shape, `[N, D]` or `[D]`.
 pub(super) fn invalid_vectors(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     let shape = vectors[0].shape();
     if vectors.iter().any(|x| !x.dtype().is_float()) {
