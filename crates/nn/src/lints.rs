@@ -56,18 +56,18 @@ pub(crate) fn logits(x: &Tensor, loss: &str) {
         "softmax" => (
             &SOFTMAX_BEFORE_LOSS,
             InvalidArgument::new("these are probabilities, and this loss takes the softmax of logits itself")
-                .fix("leave the softmax out of the model; take it where probabilities are read"),
+                .fix("remove the softmax from the model, and apply it where probabilities are needed"),
         ),
         "sigmoid" => (
             &SIGMOID_BEFORE_LOSS,
             InvalidArgument::new("these are probabilities, and this loss takes logits")
-                .fix("leave the sigmoid out of the model; take it where probabilities are read")
+                .fix("remove the sigmoid from the model, and apply it where probabilities are needed")
                 .fix("or, with targets between 0 and 1, use BceLoss, which is less exact"),
         ),
         "log_softmax" | "log_sigmoid" => (
             &LOG_SOFTMAX_BEFORE_LOSS,
             InvalidArgument::new(format!("{origin} is applied already, and this loss takes logits"))
-                .fix("leave it out of the model")
+                .fix("remove it from the model")
                 .fix("or use NllLoss, which takes logarithms of probabilities"),
         ),
         "relu" | "relu6" => (
@@ -88,17 +88,17 @@ pub(crate) fn probabilities(x: &Tensor, loss: &str, logarithms: bool) {
     let invalid = match (logarithms, origin.as_str()) {
         (true, "softmax" | "sigmoid") => {
             InvalidArgument::new("these are probabilities, and this loss takes their logarithms")
-                .fix("take log_softmax in the place of softmax")
+                .fix("use log_softmax instead of softmax")
         }
         (true, _) if made => InvalidArgument::new(format!(
             "this is the output of {origin}, and this loss takes logarithms of probabilities"
         ))
         .fix("use CrossEntropyLoss, which takes logits")
-        .fix("or take log_softmax first"),
+        .fix("or apply log_softmax first"),
         (false, _) if made => {
             InvalidArgument::new(format!("this is the output of {origin}, and this loss takes probabilities"))
                 .fix("use BceWithLogitsLoss, which takes logits and is more exact")
-                .fix("or take the sigmoid first")
+                .fix("or apply the sigmoid first")
         }
         _ => return,
     };

@@ -193,7 +193,7 @@ impl<'a> Load<'a> {
         let keys = self.renamed(&file)?;
         let mut entries = entries(params);
         let (mut values, mut report) = (vec![], LoadReport::default());
-        self.take_skipped(&keys, &mut entries, &mut report)?;
+        self.exclude_skipped(&keys, &mut entries, &mut report)?;
         let mut shapes = HashMap::new();
         for (key, original) in keys.iter().filter(|(key, _)| !self.skips(key)) {
             let view = file.tensor(original).map_err(unreadable)?;
@@ -217,7 +217,7 @@ impl<'a> Load<'a> {
         let wrong = self.strict && !(report.missing.is_empty() && report.unexpected.is_empty());
         if wrong || !self.skip_mismatched && !report.mismatched.is_empty() {
             let pairs = suggest(&entries, &shapes);
-            return Err(Error::Params(complaint(&name, &report, self.strict, &pairs)));
+            return Err(Error::Params(mismatch_message(&name, &report, self.strict, &pairs)));
         }
         values.into_iter().try_for_each(|(entry, value)| set(entry, value))?;
         Ok(report)
@@ -242,7 +242,7 @@ impl<'a> Load<'a> {
         self.skips.iter().any(|scope| inside(scope, name))
     }
 
-    fn take_skipped(
+    fn exclude_skipped(
         &self,
         keys: &BTreeMap<String, String>,
         entries: &mut BTreeMap<String, StateEntry>,
@@ -315,7 +315,7 @@ fn suggest(missing: &BTreeMap<String, StateEntry>, unexpected: &HashMap<&str, Sh
     Correspondence::Pairs(pairs)
 }
 
-fn complaint(name: &str, report: &LoadReport, strict: bool, correspondence: &Correspondence) -> String {
+fn mismatch_message(name: &str, report: &LoadReport, strict: bool, correspondence: &Correspondence) -> String {
     let mut text = format!("{name} does not fit the model");
     let lines = if strict { report.differences() } else { report.mismatches().collect() };
     for line in lines {

@@ -6,7 +6,7 @@ use wgrad_core::{Choices, Limits, Result};
 use wgrad_kernels::Device;
 
 use crate::case::Case;
-use crate::cases::{all, edges, sizes_beside, variants};
+use crate::cases::{all, edges, sizes_with_other, variants};
 use crate::kernels;
 use crate::setting::{DeviceSetting, limit_kinds};
 
@@ -48,9 +48,9 @@ impl Check {
 /// Returns all cases and edge cases, all sizes, each with a run at another size in between, and all variants.
 pub fn full() -> Vec<Check> {
     let mut checks: Vec<Check> = all().into_iter().chain(edges()).map(Check::from).collect();
-    checks.extend(chosen());
+    checks.extend(variant_checks());
     for (i, &n) in SIZES.iter().enumerate() {
-        checks.extend(around(n, SIZES[(i + 3) % 7]));
+        checks.extend(at_size(n, SIZES[(i + 3) % 7]));
     }
     checks
 }
@@ -64,12 +64,12 @@ pub fn quick() -> Result<Vec<Check>> {
     let limit_kinds = limit_kinds();
     let mut covered = BTreeSet::new();
     let mut checks = vec![];
-    for check in edges().into_iter().map(Check::from).chain(around(QUICK[0], QUICK[1])) {
+    for check in edges().into_iter().map(Check::from).chain(at_size(QUICK[0], QUICK[1])) {
         covered.extend(runs(&check, &limit_kinds)?);
         checks.push(check);
     }
     let mut rest: Vec<Check> = all().into_iter().map(Check::from).collect();
-    rest.extend(chosen());
+    rest.extend(variant_checks());
     // Prefers cases of about 2,000 elements: small ones miss errors at the ends of workgroups, large ones take long.
     rest.sort_by_key(|check| (check.case.elements().max(1).ilog2().abs_diff(11), check.case.elements()));
     for check in rest {
@@ -84,13 +84,13 @@ pub fn quick() -> Result<Vec<Check>> {
 }
 
 /// Returns a check for each variant, including those that the device would not choose.
-fn chosen() -> impl Iterator<Item = Check> {
+fn variant_checks() -> impl Iterator<Item = Check> {
     variants().into_iter().map(|(variant, case)| Check { variant: Some(variant), ..case.into() })
 }
 
 /// Returns the cases of all families at size `n`, each with the case at size `other` to run in between.
-fn around(n: usize, other: usize) -> impl Iterator<Item = Check> {
-    sizes_beside(n, other).into_iter().map(|(case, between)| Check { between, ..case.into() })
+fn at_size(n: usize, other: usize) -> impl Iterator<Item = Check> {
+    sizes_with_other(n, other).into_iter().map(|(case, between)| Check { between, ..case.into() })
 }
 
 /// Returns the kernels that a check runs on each kind of device, as pairs of the kind's index and the kernel.

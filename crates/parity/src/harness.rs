@@ -146,14 +146,14 @@ impl Harness {
         let worst = Deviation::worst(got, values, bounds);
         let worst = worst.map(|deviation| {
             let index = got.shape().index(deviation.at);
-            let fed = self.fed(part, &index, got.shape().dims());
+            let fed = self.input_elements(part, &index, got.shape().dims());
             WorstElement { deviation, index, fed }
         });
         ResultComparison { part, kernels, elements: got.shape().numel(), ulp, worst }
     }
 
     /// Returns the elements of the inputs that correspond to an element of a result.
-    fn fed(&self, part: ResultId, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
+    fn input_elements(&self, part: ResultId, index: &[usize], dims: &[usize]) -> Vec<(String, f64)> {
         let inputs = self.feed.inputs.iter().enumerate().map(|(i, array)| (format!("input {i}"), array));
         let cotangents = self.feed.cotangents.iter().enumerate();
         let cotangents = cotangents.filter_map(|(i, array)| Some((format!("cotangent {i}"), array.as_ref()?)));

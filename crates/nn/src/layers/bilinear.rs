@@ -100,7 +100,7 @@ fn invalid(x1: &Tensor, x2: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> 
     if [*last1, *last2] != [in1, in2] || lead1 != lead2 {
         return Some(
             InvalidArgument::new(format!(
-                "the inputs must be […, {in1}] and […, {in2}], alike before that, not {a} and {b}"
+                "the inputs must be […, {in1}] and […, {in2}] with equal leading axes, not {a} and {b}"
             ))
             .fix(format!("make the layer for {last1} and {last2} features, or reshape the inputs")),
         );

@@ -7,7 +7,7 @@ use wgrad_core::{InvalidArgument, Kind, Params, Tensor, Variable};
 
 use crate::init;
 
-/// Convolution of lines `[N, C, L]` or `[C, L]`; PyTorch's `Conv1d`. See [`Conv`].
+/// Convolution of sequences `[N, C, L]` or `[C, L]`; PyTorch's `Conv1d`. See [`Conv`].
 pub type Conv1d = Conv<1>;
 /// Convolution of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `Conv2d`. See [`Conv`].
 pub type Conv2d = Conv<2>;
@@ -101,7 +101,7 @@ impl Filters {
         let _scope = graph.scope_of_library(&self.scope, Location::caller(), crate::source());
         let weight = graph.variable(&self.weight);
         let bias = self.bias.as_ref().map(|bias| graph.variable(bias));
-        let traced = match undivided(self.channels, self.groups) {
+        let traced = match invalid_groups(self.channels, self.groups) {
             Some(invalid) => Err(invalid),
             None => op(&weight, bias.as_ref()),
         };
@@ -115,11 +115,11 @@ pub(super) fn per_group(channels: usize, groups: usize) -> usize {
     if groups > 0 && channels.is_multiple_of(groups) { channels / groups } else { channels }
 }
 
-fn undivided([inputs, outputs]: [usize; 2], groups: usize) -> Option<InvalidArgument> {
+fn invalid_groups([inputs, outputs]: [usize; 2], groups: usize) -> Option<InvalidArgument> {
     let divides = |channels: usize| groups > 0 && channels.is_multiple_of(groups);
     (!divides(inputs) || !divides(outputs)).then(|| {
         InvalidArgument::new(format!("{groups} groups do not divide {inputs} input and {outputs} output channels"))
-            .fix("choose groups that divide both; 1 is none")
+            .fix("choose groups that divide both; 1 means no groups")
     })
 }
 

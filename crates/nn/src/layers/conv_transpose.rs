@@ -5,7 +5,7 @@ use wgrad_core::{Params, Variable};
 
 use super::conv::{Filters, per_group, window_setters};
 
-/// Transposed convolution of lines `[N, C, L]` or `[C, L]`; PyTorch's `ConvTranspose1d`. See [`ConvTranspose`].
+/// Transposed convolution of sequences `[N, C, L]` or `[C, L]`; PyTorch's `ConvTranspose1d`. See [`ConvTranspose`].
 pub type ConvTranspose1d = ConvTranspose<1>;
 /// Transposed convolution of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `ConvTranspose2d`. See [`ConvTranspose`].
 pub type ConvTranspose2d = ConvTranspose<2>;

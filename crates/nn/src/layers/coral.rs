@@ -92,7 +92,7 @@ fn invalid(logits: &Tensor) -> Option<InvalidArgument> {
     let fits = logits.dtype().is_float() && shape.dims().last().is_some_and(|&decisions| decisions > 0);
     (!fits).then(|| {
         InvalidArgument::new(format!("logits of K ordered classes are f32[…, K−1], not {}", logits.spec()))
-            .fix("give the output of a `Coral` layer")
+            .fix("pass the output of a `Coral` layer")
     })
 }
 

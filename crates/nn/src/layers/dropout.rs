@@ -60,7 +60,7 @@ module!(Dropout, |dropout, x| {
     x.dropout(dropout.p, dropout.key, key, &step)
 });
 
-/// Dropout of channels of lines, `[N, C, L]` or `[C, L]`: in training, sets whole channels to 0 with probability `p`
+/// Dropout of channels of sequences, `[N, C, L]` or `[C, L]`: in training, sets whole channels to 0 with probability `p`
 /// and multiplies the others by `1 / (1 − p)`; in evaluation, the identity; PyTorch's `Dropout1d`.
 ///
 /// It draws one random number per channel, as [`Dropout`] does.

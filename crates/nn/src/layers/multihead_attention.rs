@@ -295,7 +295,7 @@ impl MultiheadAttention {
             }
             if shape.rank() != rank {
                 return Err(InvalidArgument::new(format!("the query is {}, the {name} {shape}", inputs[0].shape()))
-                    .fix("give all three a batch, or none"));
+                    .fix("give all three a batch axis, or none"));
             }
         }
         // Batch size and length of a sequence.
@@ -307,9 +307,9 @@ impl MultiheadAttention {
         let ([n, l], [key_n, s], [value_n, values]) = (of(inputs[0]), of(inputs[1]), of(inputs[2]));
         if key_n != n || value_n != n || values != s {
             let [q, k, v] = inputs.map(Tensor::shape);
-            let what = format!("queries {q}, keys {k} and values {v} do not belong together");
+            let what = format!("queries {q}, keys {k} and values {v} do not match");
             return Err(InvalidArgument::new(what)
-                .fix("keys and values have one length, and all three one batch")
+                .fix("keys and values must have the same length, and all three the same batch size")
                 .fix(format!(
                     "`batch_first` is {batch_first}: sequences are {}",
                     if batch_first { "[N, length, features]" } else { "[length, N, features]" }
@@ -322,13 +322,15 @@ impl MultiheadAttention {
         if let Some(mask) = call.key_padding_mask.filter(|mask| mask.shape().dims() != of_padding) {
             let expected = Shape::from(of_padding);
             return Err(InvalidArgument::new(format!("key_padding_mask must be {expected}, not {}", mask.shape()))
-                .fix("one number per sequence and key; nonzero leaves the key out"));
+                .fix("one number per sequence and key; nonzero excludes the key"));
         }
         let (plain, per_head) = ([l, s], [n * h, l, s]);
         if let Some(mask) = call.attn_mask.filter(|m| m.shape().dims() != plain && m.shape().dims() != per_head) {
             let (plain, per_head) = (Shape::from(plain), Shape::from(per_head));
             return Err(InvalidArgument::new(format!("attn_mask must be {plain} or {per_head}, not {}", mask.shape()))
-                .fix("one number per query and key, for all heads or for each of N·num_heads; nonzero leaves out"));
+                .fix(
+                    "one number per query and key, for all heads or for each of N·num_heads; nonzero excludes the pair",
+                ));
         }
         Ok(Sizes { n, l, s })
     }

@@ -2,7 +2,7 @@
 
 use wgrad_core::ops::{AvgPool, MaxPool, OutputSizes};
 
-/// Max pooling of lines `[N, C, L]` or `[C, L]`; PyTorch's `MaxPool1d`. See
+/// Max pooling of sequences `[N, C, L]` or `[C, L]`; PyTorch's `MaxPool1d`. See
 /// [`Tensor::max_pool1d`](wgrad_core::Tensor::max_pool1d).
 pub type MaxPool1d = MaxPool<1>;
 /// Max pooling of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `MaxPool2d`. See
@@ -16,7 +16,7 @@ pub type MaxPool1d = MaxPool<1>;
 /// assert_eq!(MaxPool2d::new(3).stride(2).padding(1).forward(&x).shape().dims(), [8, 3, 14, 14]);
 /// ```
 pub type MaxPool2d = MaxPool<2>;
-/// Average pooling of lines `[N, C, L]` or `[C, L]`; PyTorch's `AvgPool1d`. See
+/// Average pooling of sequences `[N, C, L]` or `[C, L]`; PyTorch's `AvgPool1d`. See
 /// [`Tensor::avg_pool1d`](wgrad_core::Tensor::avg_pool1d).
 pub type AvgPool1d = AvgPool<1>;
 /// Average pooling of images `[N, C, H, W]` or `[C, H, W]`; PyTorch's `AvgPool2d`. See
@@ -28,7 +28,7 @@ module!(MaxPool<2>, |pool, x| x.max_pool2d(*pool));
 module!(AvgPool<1>, |pool, x| x.avg_pool1d(*pool));
 module!(AvgPool<2>, |pool, x| x.avg_pool2d(*pool));
 
-/// Average pooling of lines to a given length; PyTorch's `AdaptiveAvgPool1d`. See
+/// Average pooling of sequences to a given length; PyTorch's `AdaptiveAvgPool1d`. See
 /// [`Tensor::adaptive_avg_pool1d`](wgrad_core::Tensor::adaptive_avg_pool1d).
 pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 /// Average pooling of images to a given size; PyTorch's `AdaptiveAvgPool2d`. See
@@ -42,7 +42,7 @@ pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
 /// assert_eq!(AdaptiveAvgPool2d::new([Some(7), None]).forward(&x).shape().dims(), [8, 3, 7, 28]);
 /// ```
 pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
-/// Max pooling of lines to a given length; PyTorch's `AdaptiveMaxPool1d`. See
+/// Max pooling of sequences to a given length; PyTorch's `AdaptiveMaxPool1d`. See
 /// [`Tensor::adaptive_max_pool1d`](wgrad_core::Tensor::adaptive_max_pool1d).
 pub type AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
 /// Max pooling of images to a given size; PyTorch's `AdaptiveMaxPool2d`. See

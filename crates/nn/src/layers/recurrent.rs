@@ -175,7 +175,8 @@ impl Direction {
 /// Returns an error if the nonlinearity is set for another kind than an RNN.
 fn invalid_nonlinearity<R: RecurrentKind>(nonlinearity: Nonlinearity) -> Option<InvalidArgument> {
     (!R::NONLINEAR && nonlinearity != Nonlinearity::default()).then(|| {
-        InvalidArgument::new(format!("the nonlinearity {nonlinearity:?} is for an RNN")).fix("leave the option out")
+        InvalidArgument::new(format!("the nonlinearity {nonlinearity:?} is only for an RNN"))
+            .fix("leave the option out")
     })
 }
 
@@ -237,15 +238,15 @@ impl<R: RecurrentKind> Recurrent<R> {
         let spec = x.spec();
         let dims = spec.shape.dims();
         if num_layers == 0 || self.hidden == 0 || self.inputs == 0 {
-            return Some(InvalidArgument::new("input_size, hidden_size and num_layers must be 1 at least"));
+            return Some(InvalidArgument::new("input_size, hidden_size and num_layers must be at least 1"));
         }
         if proj_size > 0 && (R::STATES != 2 || proj_size >= self.hidden) {
             return Some(
                 InvalidArgument::new(format!(
-                    "proj_size {proj_size} is for an LSTM, and below its hidden_size {}",
+                    "proj_size {proj_size} is only for an LSTM, and must be below its hidden_size {}",
                     self.hidden
                 ))
-                .fix("0 is no projection"),
+                .fix("0 means no projection"),
             );
         }
         if let Some(invalid) = invalid_nonlinearity::<R>(self.options.nonlinearity) {
@@ -440,7 +441,7 @@ impl<R: RecurrentKind> RecurrentCell<R> {
         let expected = spec.shape.with(dims.len() - 1, self.hidden);
         first.iter().find(|state| state.shape() != expected || !state.dtype().is_float()).map(|state| {
             InvalidArgument::new(format!("the first state must be f32{expected}, not {}", state.spec()))
-                .fix("states are [N, hidden_size], or [hidden_size] beside one input")
+                .fix("states are [N, hidden_size], or [hidden_size] for an input without batch")
         })
     }
 }

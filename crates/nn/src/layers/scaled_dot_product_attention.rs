@@ -197,7 +197,7 @@ fn invalid(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Opti
                 size_from_end(&q, 1),
                 size_from_end(&k, 1)
             ))
-            .fix("project both to the same number of features, one at least"),
+            .fix("project both to the same number of features, at least one"),
         );
     }
     if size_from_end(&k, 2) != size_from_end(&v, 2) || size_from_end(&k, 2) == 0 {
@@ -207,7 +207,7 @@ fn invalid(q: &Tensor, k: &Tensor, v: &Tensor, call: &AttentionCall<'_>) -> Opti
                 size_from_end(&k, 2),
                 size_from_end(&v, 2)
             ))
-            .fix("give one value per key, and one at least"),
+            .fix("give one value per key, and at least one key"),
         );
     }
     let lead = |shape: &Shape| Shape::from(&shape.dims()[..shape.rank() - 2]);

@@ -256,7 +256,7 @@ impl TransformerEncoder {
     pub fn forward(&self, x: &Tensor, masks: EncoderMasks<'_>) -> Tensor {
         let _scope = x.graph().scope_of_library(self.params.path(), Location::caller(), crate::source());
         if self.layers.is_empty() {
-            let invalid = InvalidArgument::new("the encoder has no layers").fix("num_layers is 1 at least");
+            let invalid = InvalidArgument::new("the encoder has no layers").fix("set num_layers to at least 1");
             return x.invalid("transformer_encoder", &[], invalid);
         }
         let mut y = x.clone();

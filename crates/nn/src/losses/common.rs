@@ -143,7 +143,7 @@ impl Weights {
         };
         Some(
             InvalidArgument::new(format!("the weight has one entry per class, [{classes}], not {weights}"))
-                .fix("`train.class_weights()` gives weights that even out the classes"),
+                .fix("`train.class_weights()` returns weights that balance the classes"),
         )
     }
 }

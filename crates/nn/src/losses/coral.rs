@@ -63,7 +63,7 @@ impl CoralLoss {
         let &[_, decisions] = shape.dims() else {
             return Some(
                 InvalidArgument::new(format!("logits of K ordered classes are [N, K−1], not {shape}"))
-                    .fix("give the output of a `Coral` layer"),
+                    .fix("pass the output of a `Coral` layer"),
             );
         };
         invalid_classes(&logits.spec(), &target.spec(), "logits").or_else(|| match &self.importance {

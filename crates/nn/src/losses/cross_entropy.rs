@@ -100,7 +100,7 @@ pub(super) fn divisor(sum: &Tensor) -> Tensor {
 pub(super) fn invalid_class_count(classes: usize) -> Option<InvalidArgument> {
     (classes == 1).then(|| {
         InvalidArgument::new("a softmax over one class is always 1, so this loss is always 0")
-            .fix("one logit per row is a yes or no: use BceWithLogitsLoss with f32 targets of the same shape")
+            .fix("for a yes-or-no decision with one logit per row, use BceWithLogitsLoss with f32 targets of the same shape")
             .fix("or give the model's last layer one output per class")
     })
 }

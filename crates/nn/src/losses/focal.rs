@@ -51,7 +51,7 @@ impl Loss for FocalLoss {
         lints::logits(logits, "FocalLoss");
         let alpha = self.alpha.unwrap_or(0.5);
         if let Some(invalid) = invalid_option("alpha", alpha, (0.0..=1.0).contains(&alpha), "between 0 and 1") {
-            let invalid = invalid.fix("0.25 is usual; `None` weighs positives and negatives alike");
+            let invalid = invalid.fix("0.25 is usual; `None` weighs positives and negatives equally");
             return logits.invalid("FocalLoss", &[targets], invalid);
         }
         let losses = logits.focal(targets, self.gamma);

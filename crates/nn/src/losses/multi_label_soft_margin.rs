@@ -36,9 +36,8 @@ options! {
 impl Loss for MultiLabelSoftMarginLoss {
     #[track_caller]
     fn forward(&self, logits: &Tensor, targets: &Tensor) -> Tensor {
-        let invalid = invalid(logits, targets, "logits").or_else(|| {
-            (logits.shape().rank() == 0).then(|| InvalidArgument::new("a single number has no axis of classes"))
-        });
+        let invalid = invalid(logits, targets, "logits")
+            .or_else(|| (logits.shape().rank() == 0).then(|| InvalidArgument::new("a scalar has no class axis")));
         if let Some(invalid) = invalid {
             return logits.invalid("MultiLabelSoftMarginLoss", &[targets], invalid);
         }

@@ -108,7 +108,10 @@ pub(super) fn invalid_classes(x: &wgrad_core::Spec, target: &wgrad_core::Spec, w
     if *shape == x.shape {
         return Some(
             InvalidArgument::new(format!("this loss takes a class per row, u32{rows}, not {target}"))
-                .fix(format!("one-hot or class probabilities: `.argmax({})` gives the class", dims.len().min(2) - 1))
+                .fix(format!(
+                    "for one-hot targets or class probabilities, `.argmax({})` returns the class",
+                    dims.len().min(2) - 1
+                ))
                 .fix("or, for soft targets, use CrossEntropyLoss on logits or KlDivLoss on log-probabilities"),
         );
     }
@@ -122,7 +125,7 @@ pub(super) fn invalid_classes(x: &wgrad_core::Spec, target: &wgrad_core::Spec, w
         );
     }
     Some(
-        InvalidArgument::new(format!("{what} {} of {classes} classes do not go with the target {target}", x.shape))
+        InvalidArgument::new(format!("{what} {} of {classes} classes do not match the target {target}", x.shape))
             .fix(format!("give one class index per row: u32{rows}")),
     )
 }

@@ -22,7 +22,8 @@ pub(super) fn invalid(x: &Tensor, y: &Tensor, what: &str) -> Option<InvalidArgum
             ([n], [m, 1]) if n == m => invalid
                 .fix("drop the last axis of the targets: `.squeeze(1)`")
                 .fix(format!("or give the {what} the shape {targets}: `.unsqueeze(1)`")),
-            _ => invalid.fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
+            _ => invalid
+                .fix("shapes must be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side"),
         });
     }
     (!y.dtype().is_float())
@@ -51,8 +52,8 @@ pub(super) fn invalid_vectors(vectors: &[&Tensor]) -> Option<InvalidArgument> {
     if let Some(other) = vectors.iter().map(|x| x.shape()).find(|other| *other != shape) {
         return Some(
             InvalidArgument::new(format!("all vectors must have the same shape, not {shape} and {other}"))
-                .fix("shapes are compared, not broadcast; if it is meant, `.expand(…)` one side"),
+                .fix("shapes must be equal, they do not broadcast; if broadcasting is intended, `.expand(…)` one side"),
         );
     }
-    (shape.rank() == 0).then(|| InvalidArgument::new("a single number is no vector").fix("give vectors [N, D] or [D]"))
+    (shape.rank() == 0).then(|| InvalidArgument::new("a scalar is not a vector").fix("give vectors [N, D] or [D]"))
 }

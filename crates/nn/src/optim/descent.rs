@@ -216,7 +216,7 @@ impl<R: UpdateRule> Descent<R> {
                 None => (String::new(), "or undo `set_trainable(false)` for what shall be trained"),
                 Some(over) => (
                     format!(" selected by `over` ({})", over.name),
-                    "or let `over` select others; a scope is named from the top",
+                    "or let `over` select others; scope names start at the root",
                 ),
             };
             let invalid = InvalidArgument::new(format!("the loss depends on no trainable parameter{of}"))
@@ -265,7 +265,7 @@ impl<R: UpdateRule> Descent<R> {
             ))
             .fix(format!("give this one a scope of its own: `.scope(\"{scope}2\")`"))
             .fix("or let one optimizer do both, with `.group(…)` for parameters with other settings")
-            .fix("or, to go on where the other one ends, drop it and the graphs and steps that it is in before"),
+            .fix("or, to continue with the other one's state, first drop it and the graphs and steps that use it"),
         )
     }
 
@@ -373,7 +373,7 @@ impl<R: UpdateRule> Descent<R> {
                 "the group {} selects no trainable parameter of this graph",
                 self.name(group)
             ))
-            .fix("names are dotted paths from the top, such as `encoder.fc1`")),
+            .fix("names are dotted paths from the root, such as `encoder.fc1`")),
             None => Ok(groups),
         }
     }

@@ -132,7 +132,7 @@ pub trait Optimizer {
 
 fn unsupported(what: &str) -> InvalidArgument {
     InvalidArgument::new(format!("this optimizer does not {what}"))
-        .fix("implement `accumulate` and `minimize_accumulated` for it, or write it as a `UpdateRule`")
+        .fix("implement `accumulate` and `minimize_accumulated` for it, or write it as an `UpdateRule`")
 }
 
 macro_rules! forwards {

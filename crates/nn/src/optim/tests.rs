@@ -148,7 +148,7 @@ fn groups_have_settings_of_their_own() {
 }
 
 #[test]
-fn groups_have_settings_of_the_rule_of_their_own() {
+fn groups_have_rule_settings_of_their_own() {
     let params = Params::seeded(0);
     let begin = |name: &str| params.variable(name, [], Kind::Parameter, Init::Constant(0.0));
     let (a, b) = (begin("a"), begin("b"));

@@ -68,7 +68,7 @@ pub fn sizes(n: usize) -> Vec<Case> {
 
 /// Returns the cases of all families at length `n`, each with the same case at length `other`; `None` if that is too
 /// short.
-pub(crate) fn sizes_beside(n: usize, other: usize) -> Vec<(Case, Option<Case>)> {
+pub(crate) fn sizes_with_other(n: usize, other: usize) -> Vec<(Case, Option<Case>)> {
     let both = |family: &Family| {
         let others = family.at_length(other).into_iter().map(Some).chain(std::iter::repeat(None));
         family.at_length(n).into_iter().zip(others).collect::<Vec<_>>()

@@ -26,7 +26,7 @@ impl Anneal {
 }
 
 /// Returns an error if the optimizer has no momentum to cycle.
-fn no_momentum(rates: &[Rate]) -> Result<(), String> {
+fn require_momentum(rates: &[Rate]) -> Result<(), String> {
     ensure(rates.iter().all(|rate| rate.momentum.is_some()), || {
         "the optimizer has no momentum to cycle\n  fix: add `.cycle_momentum(false)`".into()
     })
@@ -153,7 +153,7 @@ impl Schedule for OneCycleLr {
         })?;
         self.max_lr.check("max_lr", rates)?;
         if self.cycle_momentum {
-            no_momentum(rates)?;
+            require_momentum(rates)?;
             self.momentum.0.check("base_momentum", rates)?;
             self.momentum.1.check("max_momentum", rates)?;
         }
@@ -301,7 +301,7 @@ impl Schedule for CyclicLr {
         self.lr.0.check("base_lr", rates)?;
         self.lr.1.check("max_lr", rates)?;
         if self.cycle_momentum {
-            no_momentum(rates)?;
+            require_momentum(rates)?;
             self.momentum.0.check("base_momentum", rates)?;
             self.momentum.1.check("max_momentum", rates)?;
         }
