@@ -119,7 +119,7 @@ fn a_parameter_without_gradient_is_named() {
     let here = line!() - 3;
     let found = told(&params, &trace());
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].contains(&format!("errors/warnings.rs:{here} ")), "{}", found[0]);
+    assert!(found[0].contains(&format!("errors/lints.rs:{here} ")), "{}", found[0]);
     assert_brief(
         &found[0],
         "warning: minimize(): `forgotten.weight`, `forgotten.bias` get no gradient: the loss does not depend on them / \

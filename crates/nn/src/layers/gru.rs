@@ -2,7 +2,8 @@
 
 use wgrad_core::Tensor;
 
-use super::recurrent::{Recurrent, RecurrentCell, RecurrentKind, SingleState, TimeStep};
+use super::recurrent::{Recurrent, RecurrentKind, SingleState, TimeStep};
+use super::recurrent_cell::RecurrentCell;
 
 /// The GRU's [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]

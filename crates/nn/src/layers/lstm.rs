@@ -2,7 +2,8 @@
 
 use wgrad_core::Tensor;
 
-use super::recurrent::{Recurrent, RecurrentCell, RecurrentKind, TimeStep};
+use super::recurrent::{Recurrent, RecurrentKind, TimeStep};
+use super::recurrent_cell::RecurrentCell;
 
 /// The LSTM's [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]

@@ -44,6 +44,7 @@ mod lstm;
 mod multihead_attention;
 mod pool;
 mod recurrent;
+mod recurrent_cell;
 mod rms_norm;
 mod rnn;
 mod scaled_dot_product_attention;
@@ -78,7 +79,8 @@ pub use pool::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
     AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d,
 };
-pub use recurrent::{Nonlinearity, Recurrent, RecurrentCell, RecurrentCellOptions, RecurrentOptions};
+pub use recurrent::{Nonlinearity, Recurrent, RecurrentOptions};
+pub use recurrent_cell::{RecurrentCell, RecurrentCellOptions};
 pub use rms_norm::{RmsNorm, RmsNormOptions};
 pub use rnn::{Rnn, RnnCell};
 pub use scaled_dot_product_attention::{AttentionCall, scaled_dot_product_attention};

@@ -2,7 +2,8 @@
 
 use wgrad_core::Tensor;
 
-use super::recurrent::{Nonlinearity, Recurrent, RecurrentCell, RecurrentKind, SingleState, TimeStep};
+use super::recurrent::{Nonlinearity, Recurrent, RecurrentKind, SingleState, TimeStep};
+use super::recurrent_cell::RecurrentCell;
 
 /// The RNN's [`RecurrentKind`].
 #[derive(Clone, Copy, Debug)]

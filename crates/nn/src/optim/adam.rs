@@ -72,7 +72,7 @@ impl<const DECOUPLED: bool> Descent<AdamRule<DECOUPLED>> {
         self
     }
 
-    /// If `true`, uses the maximum of all running averages of the squared gradient so far (AMSGrad). Default: `false`.
+    /// If `true`, uses the maximum of all running averages of the squared gradient so far (`AMSGrad`). Default: `false`.
     pub fn amsgrad(mut self, amsgrad: bool) -> Self {
         self.rule.amsgrad = amsgrad;
         self

@@ -31,6 +31,8 @@ mod adamax;
 mod clip;
 mod descent;
 mod ema;
+#[cfg(test)]
+mod ema_tests;
 mod lion;
 mod nadam;
 mod radam;
