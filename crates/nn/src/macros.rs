@@ -8,9 +8,9 @@
 ///     /// Options of a [`Linear`].
 ///     #[derive(Clone, Copy, Debug)]
 ///     pub struct LinearOptions {
-/// If `false`, the layer has no bias. Default: `true`.
+///         /// If `false`, the layer has no bias. Default: `true`.
 ///         bias: bool = true,
-/// Initial weight. The setter accepts anything that converts into `Option<Init>`.
+///         /// Initial weight. The setter accepts anything that converts into `Option<Init>`.
 ///         weight_init: Option<Init> as Option<Init> = None,
 ///     }
 /// }

@@ -19,7 +19,7 @@ use crate::setting::DeviceSetting;
 /// ```
 /// use wgrad_parity::{Case, Fill, assert_parity};
 ///
-/// As the body of a `#[test]`:
+/// // As the body of a `#[test]`:
 /// let case = Case::new("softsign", &[(&[257], Fill::Uniform(-9.0, 9.0))], |x| &x[0] / (x[0].abs() + 1.0));
 /// for case_result in assert_parity(&case) {
 ///     println!("{case_result}");

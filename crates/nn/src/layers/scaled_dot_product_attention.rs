@@ -118,7 +118,7 @@ options! {
 /// let call = AttentionCall::new().is_causal(true);
 /// let y = scaled_dot_product_attention(&q, &k, &v, call);
 /// assert_eq!(y.shape().dims(), [8, 5, 4]);
-/// The first query attends only to the first key: the result is the first value.
+/// // The first query attends only to the first key: the result is the first value.
 /// let mut session = Session::new(CpuBackend::<f32>::new(), &Params::seeded(0))?;
 /// let step = session.compile(&graph, &[&y])?;
 /// let count = |n: usize| (0..n).map(|i| i as f32 * 0.01).collect::<Vec<_>>();

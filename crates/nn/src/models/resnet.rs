@@ -65,7 +65,7 @@ impl ResNetOptions {
 /// use wgrad_nn::{Load, Module, StateDict, models::{ResNet, ResNetOptions, Stem}};
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("resnet.safetensors");
-/// A narrow network for the example; `ResNetOptions::resnet18()` is the published one.
+/// // A narrow network for the example; `ResNetOptions::resnet18()` is the published one.
 /// let options = ResNetOptions::resnet18().width(4).stem(Stem::Small);
 /// # let pretrained = Params::seeded(1);
 /// # let _ = ResNet::with(&pretrained, options);

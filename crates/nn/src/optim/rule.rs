@@ -17,7 +17,7 @@ use super::{Hyperparameter, LearningRate};
 /// use wgrad_core::{CpuBackend, Graph, Init, Kind, InvalidArgument, Mode, Params, Session, Tensor};
 /// use wgrad_nn::optim::{Descent, Optimizer, ParamUpdate, UpdateRule};
 ///
-/// Steps of one length, independent of the gradient's size: p −= lr · sign(g).
+/// /// Steps of one length, independent of the gradient's size: p −= lr · sign(g).
 /// #[derive(Clone, Debug, Default)]
 /// struct Signs;
 ///

@@ -24,7 +24,7 @@ pub struct Rate {
 /// use wgrad_nn::optim::{Optimizer, Sgd};
 /// use wgrad_nn::optim::schedule::{Rate, Schedule, Scheduler};
 ///
-/// Half the rate after each step.
+/// /// Half the rate after each step.
 /// #[derive(Debug)]
 /// struct Halving;
 ///
